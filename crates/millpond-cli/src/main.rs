@@ -1,0 +1,30 @@
+//! The program `millpond`: records a program's allocations, replays them through pools, and says which would help.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+mod cli;
+mod record;
+mod replay;
+mod trial;
+
+fn main() -> ExitCode {
+    match run(cli::Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("millpond: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: cli::Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Some(cli::Command::Record(options)) => record::main(options),
+        Some(cli::Command::Replay(options)) => replay::main(options),
+        Some(cli::Command::Try(options)) => trial::main(options),
+        None => replay::bundled(),
+    }
+}
