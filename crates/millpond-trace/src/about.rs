@@ -1,0 +1,220 @@
+//! What a trace says about the recorded process: [`Start`] at the beginning of the file, [`Summary`] at its end.
+
+use crate::bytes::{Bytes, put, put_text};
+
+/// What is known when a recording starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Path of the executable.
+    pub program: String,
+    /// The arguments it was given, its own name first.
+    pub arguments: Vec<String>,
+    /// Process number.
+    pub process: u32,
+    /// Process number of the parent.
+    pub parent: u32,
+    /// When recording began, in nanoseconds since 1970.
+    pub unix_ns: u64,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The process ran to its end.
+    #[default]
+    Exited,
+    /// The process was killed, left through `_exit` or became another program. Nothing recorded until then is lost.
+    Cut,
+    /// The size limit was reached or the disk was full: what came after is missing.
+    Full,
+}
+
+/// An executable mapping of the process: what callers' addresses point into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Module {
+    /// First address.
+    pub start: u64,
+    /// First address after it.
+    pub end: u64,
+    /// Where in the file the mapping begins.
+    pub offset: u64,
+    /// The mapped file.
+    pub path: String,
+}
+
+/// What a [`Writer`](crate::Writer) has to be told at the end, because it cannot count it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// See [`Summary::wall_ns`].
+    pub wall_ns: u64,
+    /// See [`Summary::cpu_ns`].
+    pub cpu_ns: u64,
+    /// See [`Summary::unknown_frees`].
+    pub unknown_frees: u64,
+    /// See [`Summary::overlaps`].
+    pub overlaps: u64,
+    /// See [`Summary::failed`].
+    pub failed: u64,
+    /// See [`Summary::ending`].
+    pub ending: Ending,
+    /// See [`Summary::modules`].
+    pub modules: Vec<Module>,
+}
+
+/// What is known when a recording has ended.
+///
+/// Invariants, checked when a trace is opened: `events = allocations + frees`, `resizes ≤ allocations`,
+/// `live_at_end = allocations − resizes − frees`, `peak_blocks ≤ slots ≤ allocations − resizes`,
+/// `threads ≤ events`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events in the trace.
+    pub events: u64,
+    /// Calls that allocated, the way valgrind counts: [`Op::Allocate`](crate::Op::Allocate) and
+    /// [`Op::Resize`](crate::Op::Resize).
+    pub allocations: u64,
+    /// Blocks freed.
+    pub frees: u64,
+    /// How many of the allocations were resizes.
+    pub resizes: u64,
+    /// Bytes asked for in all, the way valgrind counts: a resize adds its new size. Stops at `u64::MAX`.
+    pub requested: u64,
+    /// Most bytes asked for and live at once.
+    pub peak_bytes: u64,
+    /// Blocks live when [`peak_bytes`](Self::peak_bytes) was first reached.
+    pub peak_blocks: u64,
+    /// Most blocks live at once; every slot is below it.
+    pub slots: u32,
+    /// Threads seen; every thread is below it.
+    pub threads: u32,
+    /// Blocks never freed.
+    pub live_at_end: u64,
+    /// How long the process was recorded.
+    pub wall_ns: u64,
+    /// CPU time, user and system, of the process while it was recorded; 0 when unknown.
+    pub cpu_ns: u64,
+    /// Frees and reallocs of addresses never seen allocated. They are not among the events.
+    pub unknown_frees: u64,
+    /// Allocations at an address thought live.
+    pub overlaps: u64,
+    /// Calls that returned NULL. They are not among the events.
+    pub failed: u64,
+    /// How the recording ended.
+    pub ending: Ending,
+    /// Executable mappings, for naming callers.
+    pub modules: Vec<Module>,
+}
+
+impl Start {
+    /// Appends the bytes of the start section.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.program);
+        put(out, self.arguments.len() as u64);
+        for argument in &self.arguments {
+            put_text(out, argument);
+        }
+        for number in [u64::from(self.process), u64::from(self.parent), self.unix_ns] {
+            put(out, number);
+        }
+    }
+
+    /// Takes what [`put`](Self::put) has written; `None` for anything else.
+    pub(crate) fn take(mut bytes: Bytes<'_>) -> Option<Self> {
+        let program = bytes.text()?.to_owned();
+        let count = bytes.number()?;
+        let arguments = (0..count).map(|_| bytes.text().map(str::to_owned)).collect::<Option<_>>()?;
+        let (process, parent, unix_ns) = (bytes.small()?, bytes.small()?, bytes.number()?);
+        bytes.is_empty().then_some(Self { program, arguments, process, parent, unix_ns })
+    }
+}
+
+impl Summary {
+    /// Appends the bytes of the summary section.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let ending = match self.ending {
+            Ending::Exited => 0,
+            Ending::Cut => 1,
+            Ending::Full => 2,
+        };
+        for number in [
+            self.events,
+            self.allocations,
+            self.frees,
+            self.resizes,
+            self.requested,
+            self.peak_bytes,
+            self.peak_blocks,
+            u64::from(self.slots),
+            u64::from(self.threads),
+            self.live_at_end,
+            self.wall_ns,
+            self.cpu_ns,
+            self.unknown_frees,
+            self.overlaps,
+            self.failed,
+            ending,
+            self.modules.len() as u64,
+        ] {
+            put(out, number);
+        }
+        for module in &self.modules {
+            put(out, module.start);
+            put(out, module.end);
+            put(out, module.offset);
+            put_text(out, &module.path);
+        }
+    }
+
+    /// Takes what [`put`](Self::put) has written; `None` for anything else.
+    pub(crate) fn take(mut bytes: Bytes<'_>) -> Option<Self> {
+        let mut summary = Self {
+            events: bytes.number()?,
+            allocations: bytes.number()?,
+            frees: bytes.number()?,
+            resizes: bytes.number()?,
+            requested: bytes.number()?,
+            peak_bytes: bytes.number()?,
+            peak_blocks: bytes.number()?,
+            slots: bytes.small()?,
+            threads: bytes.small()?,
+            live_at_end: bytes.number()?,
+            wall_ns: bytes.number()?,
+            cpu_ns: bytes.number()?,
+            unknown_frees: bytes.number()?,
+            overlaps: bytes.number()?,
+            failed: bytes.number()?,
+            ending: match bytes.number()? {
+                0 => Ending::Exited,
+                1 => Ending::Cut,
+                2 => Ending::Full,
+                _ => return None,
+            },
+            modules: Vec::new(),
+        };
+        let count = bytes.number()?;
+        summary.modules = (0..count).map(|_| Module::take(&mut bytes)).collect::<Option<_>>()?;
+        (bytes.is_empty() && summary.agrees()).then_some(summary)
+    }
+
+    /// Whether the invariants hold.
+    fn agrees(&self) -> bool {
+        let Some(blocks) = self.allocations.checked_sub(self.resizes) else { return false };
+        self.allocations.checked_add(self.frees) == Some(self.events)
+            && blocks.checked_sub(self.frees) == Some(self.live_at_end)
+            && self.peak_blocks <= u64::from(self.slots)
+            && u64::from(self.slots) <= blocks
+            && u64::from(self.threads) <= self.events
+    }
+}
+
+impl Module {
+    /// Takes one module.
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
+        Some(Self {
+            start: bytes.number()?,
+            end: bytes.number()?,
+            offset: bytes.number()?,
+            path: bytes.text()?.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../FORMAT.md")]
+
+/// The first bytes of every trace. The odd ones reveal transfers that changed line ends or dropped a bit.
+pub const MAGIC: [u8; 8] = *b"\x93MPT\r\n\x1a\n";
+
+/// The version that [`Writer`](crate::Writer) writes, and the latest that [`Reader`](crate::Reader) reads.
+pub const VERSION: u32 = 1;
+
+/// The last bytes of every whole trace.
+pub const END_MARK: [u8; 4] = *b"MPTE";
+
+/// Most events in one block.
+pub const EVENTS_PER_BLOCK: usize = 65_536;
+
+/// Most bytes of a column before compression.
+pub const COLUMN_LIMIT: usize = 8 << 20;
+
+/// Times are stored in units of this many nanoseconds, rounded down.
+pub const TICK: u64 = 16;

@@ -1,0 +1,194 @@
+//! Reading a trace.
+
+use std::{
+    fs::File,
+    io::{Cursor, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use crate::{
+    Event, Start, Summary, TraceError,
+    block::{self, Bounds, Carry},
+    bytes::Bytes,
+    error::Place,
+    format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
+    section::{HEAD, Kind, Unpacker, read_exactly, word},
+    slots::Slots,
+};
+
+/// Bytes of the file's header, and of its footer.
+const EDGE: u64 = 16;
+
+/// What a trace can be read from.
+trait Source: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Source for T {}
+
+/// Reads a trace, a block of events at a time.
+///
+/// The memory it takes is bounded by the most blocks live at once (4 bytes each) and one block of events, however
+/// long the trace is. Damage is found when the damaged block is read; what [`read`](Self::read) has given before
+/// is sound: every slot freed or resized is live, slots are below [`Summary::slots`], threads below
+/// [`Summary::threads`], alignments are 0 or powers of two, and times never run backwards.
+pub struct Reader {
+    input: Box<dyn Source>,
+    unpacker: Unpacker,
+    start: Start,
+    summary: Summary,
+    /// Where the first block lies, and where the summary does.
+    first: u64,
+    last: u64,
+    /// Where the next block lies.
+    position: u64,
+    /// Blocks and events read.
+    blocks: u32,
+    events: u64,
+    carry: Carry,
+    slots: Slots,
+}
+
+impl Reader {
+    /// Opens a trace file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
+        Self::new(File::open(path)?)
+    }
+
+    /// Reads a trace from memory.
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + 'static) -> Result<Self, TraceError> {
+        Self::new(Cursor::new(bytes))
+    }
+
+    /// Reads a trace from anything that can seek; it begins at position 0.
+    pub fn new(input: impl Read + Seek + Send + 'static) -> Result<Self, TraceError> {
+        let mut input: Box<dyn Source> = Box::new(input);
+        let length = input.seek(SeekFrom::End(0))?;
+        check_header(&mut *input, length)?;
+        let last = find_summary(&mut *input, length)?;
+
+        let mut unpacker = Unpacker::new()?;
+        input.seek(SeekFrom::Start(EDGE))?;
+        let (size, _) = unpacker.read(&mut *input, Kind::Start, 0, Place::Start, last - EDGE)?;
+        let start =
+            Start::take(Bytes(&unpacker.columns[0])).ok_or(Place::Start.corrupt("it is unreadable"))?;
+        let first = EDGE + size;
+
+        input.seek(SeekFrom::Start(last))?;
+        let summary = read_summary(&mut *input, &mut unpacker, length - EDGE - last)?;
+        if summary.events > (last - first) / HEAD as u64 * EVENTS_PER_BLOCK as u64 {
+            return Err(Place::Summary.corrupt("it says there are more events than the file can hold"));
+        }
+        let mut reader = Self {
+            input,
+            unpacker,
+            start,
+            summary,
+            first,
+            last,
+            position: first,
+            blocks: 0,
+            events: 0,
+            carry: Carry::default(),
+            slots: Slots::new(),
+        };
+        reader.rewind()?;
+        Ok(reader)
+    }
+
+    /// What was known when recording began.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// What was known when recording had ended.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Gives `false`
+    /// after the last block. After an error, only [`rewind`](Self::rewind) makes sense.
+    pub fn read(&mut self, events: &mut Vec<Event>) -> Result<bool, TraceError> {
+        events.clear();
+        if self.position == self.last {
+            if self.events != self.summary.events {
+                return Err(Place::Summary.corrupt("it says there are more events than there are"));
+            }
+            return Ok(false);
+        }
+        let place = Place::Block(self.blocks);
+        let left = self.last - self.position;
+        let (size, count) = self.unpacker.read(&mut *self.input, Kind::Events, self.blocks, place, left)?;
+        self.position += size;
+        self.blocks = self.blocks.checked_add(1).ok_or(place.corrupt("there are too many"))?;
+        self.events += count as u64;
+        if count == 0 || count > EVENTS_PER_BLOCK || self.events > self.summary.events {
+            return Err(place.corrupt("the number of events is wrong"));
+        }
+        events.reserve(count);
+        let bounds = Bounds { slots: self.summary.slots, threads: self.summary.threads };
+        let columns = &self.unpacker.columns;
+        block::decode(columns, count, &bounds, &mut self.carry, &mut self.slots, events)
+            .map_err(|what| place.corrupt(what))?;
+        Ok(true)
+    }
+
+    /// Goes back to the first event.
+    pub fn rewind(&mut self) -> Result<(), TraceError> {
+        self.input.seek(SeekFrom::Start(self.first))?;
+        self.position = self.first;
+        (self.blocks, self.events) = (0, 0);
+        (self.carry, self.slots) = (Carry::default(), Slots::new());
+        Ok(())
+    }
+}
+
+/// Checks magic and version.
+fn check_header(input: &mut dyn Source, length: u64) -> Result<(), TraceError> {
+    let mut header = [0; EDGE as usize];
+    let known = &mut header[..length.min(EDGE) as usize];
+    input.seek(SeekFrom::Start(0))?;
+    read_exactly(input, known)?;
+    if !known.starts_with(&MAGIC) {
+        return Err(TraceError::NotATrace);
+    }
+    if length < EDGE {
+        return Err(TraceError::Truncated);
+    }
+    if crc32fast::hash(&header[..12]) != word(&header, 12) {
+        return Err(Place::Header.corrupt("the checksum differs"));
+    }
+    match word(&header, 8) {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(TraceError::Newer { found, supported: VERSION }),
+        _ => Err(Place::Header.corrupt("there is no such version")),
+    }
+}
+
+/// Reads the footer: where the summary lies.
+fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> {
+    if length < 2 * EDGE {
+        return Err(TraceError::Truncated);
+    }
+    let mut footer = [0; EDGE as usize];
+    input.seek(SeekFrom::Start(length - EDGE))?;
+    read_exactly(input, &mut footer)?;
+    if footer[12..] != END_MARK {
+        return Err(TraceError::Truncated);
+    }
+    if crc32fast::hash(&footer[..8]) != word(&footer, 8) {
+        return Err(Place::Footer.corrupt("the checksum differs"));
+    }
+    let place = u64::from(word(&footer, 4)) << 32 | u64::from(word(&footer, 0));
+    if place < EDGE || place > length - EDGE {
+        return Err(Place::Footer.corrupt("it points outside the file"));
+    }
+    Ok(place)
+}
+
+/// Reads the summary section, which must fill the room up to the footer.
+fn read_summary(input: &mut dyn Source, unpacker: &mut Unpacker, room: u64) -> Result<Summary, TraceError> {
+    let place = Place::Summary;
+    let (size, _) = unpacker.read(input, Kind::Summary, 0, place, room)?;
+    if size != room {
+        return Err(place.corrupt("it does not reach to the footer"));
+    }
+    Summary::take(Bytes(&unpacker.columns[0])).ok_or(place.corrupt("it is unreadable"))
+}

@@ -1,0 +1,178 @@
+//! Sections: what a trace file consists of between its header and its footer. A section is a small head and a
+//! few columns, each compressed by itself, with checksums over both (see [`format`](mod@crate::format)).
+
+use std::io::{self, Read, Write};
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::{
+    error::{Place, TraceError},
+    format::COLUMN_LIMIT,
+};
+
+/// Bytes of a section's head.
+pub(crate) const HEAD: usize = 24;
+/// Bytes in front of each column: its length before and after compression.
+const COLUMN_HEAD: usize = 8;
+/// Found by measuring: see FORMAT.md.
+const LEVEL: i32 = 9;
+
+/// What a section holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Start = 1,
+    Events = 2,
+    Summary = 3,
+}
+
+impl Kind {
+    /// How many columns sections of this kind have.
+    pub(crate) fn columns(self) -> usize {
+        match self {
+            Self::Start | Self::Summary => 1,
+            Self::Events => crate::block::COLUMNS,
+        }
+    }
+}
+
+/// The head of a section, as far as it is not derived from the columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    /// Position among the sections of its kind.
+    pub(crate) number: u32,
+    /// Events in the section.
+    pub(crate) events: u32,
+}
+
+/// Writes sections. Keeps its buffers.
+pub(crate) struct Packer {
+    zstd: Compressor<'static>,
+    payload: Vec<u8>,
+}
+
+impl Packer {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { zstd: Compressor::new(LEVEL)?, payload: Vec::new() })
+    }
+
+    /// Writes a section and gives its length.
+    pub(crate) fn write(
+        &mut self,
+        out: &mut impl Write,
+        head: Head,
+        columns: &[Vec<u8>],
+    ) -> Result<u64, TraceError> {
+        self.payload.clear();
+        for column in columns {
+            if column.len() > COLUMN_LIMIT {
+                return Err(TraceError::Misuse("arguments or modules of more than 8 MiB"));
+            }
+            let packed = if column.is_empty() { Vec::new() } else { self.zstd.compress(column)? };
+            self.payload.extend_from_slice(&(column.len() as u32).to_le_bytes());
+            self.payload.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+            self.payload.extend_from_slice(&packed);
+        }
+        let mut bytes = [0; HEAD];
+        bytes[0] = head.kind as u8;
+        bytes[4..8].copy_from_slice(&head.number.to_le_bytes());
+        bytes[8..12].copy_from_slice(&head.events.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(self.payload.len() as u32).to_le_bytes());
+        bytes[16..20].copy_from_slice(&crc32fast::hash(&self.payload).to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..20]);
+        bytes[20..].copy_from_slice(&checksum.to_le_bytes());
+        out.write_all(&bytes)?;
+        out.write_all(&self.payload)?;
+        Ok((HEAD + self.payload.len()) as u64)
+    }
+}
+
+/// Reads sections. Keeps its buffers.
+pub(crate) struct Unpacker {
+    zstd: Decompressor<'static>,
+    payload: Vec<u8>,
+    /// The columns of the section read last.
+    pub(crate) columns: Vec<Vec<u8>>,
+}
+
+impl Unpacker {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { zstd: Decompressor::new()?, payload: Vec::new(), columns: Vec::new() })
+    }
+
+    /// Reads section `number` of its `kind`, which must have at most `left` bytes. Gives its length and how
+    /// many events it says it has.
+    pub(crate) fn read(
+        &mut self,
+        input: &mut dyn Read,
+        kind: Kind,
+        number: u32,
+        place: Place,
+        left: u64,
+    ) -> Result<(u64, usize), TraceError> {
+        if left < HEAD as u64 {
+            return Err(place.corrupt("no room for it"));
+        }
+        let mut head = [0; HEAD];
+        read_exactly(input, &mut head)?;
+        if crc32fast::hash(&head[..20]) != word(&head, 20) {
+            return Err(place.corrupt("the checksum of its head differs"));
+        }
+        if word(&head, 0) != kind as u32 || word(&head, 4) != number {
+            return Err(place.corrupt("another section is in its place"));
+        }
+        let length = HEAD as u64 + u64::from(word(&head, 12));
+        if length > left {
+            return Err(place.corrupt("it is longer than the room for it"));
+        }
+        self.payload.clear();
+        self.payload.resize((length - HEAD as u64) as usize, 0);
+        read_exactly(input, &mut self.payload)?;
+        if crc32fast::hash(&self.payload) != word(&head, 16) {
+            return Err(place.corrupt("the checksum differs"));
+        }
+        self.unpack(kind.columns()).map_err(|what| place.corrupt(what))?;
+        Ok((length, word(&head, 8) as usize))
+    }
+
+    /// Decompresses the columns. Bounds memory: a column's buffer never exceeds [`COLUMN_LIMIT`].
+    fn unpack(&mut self, count: usize) -> Result<(), &'static str> {
+        self.columns.resize_with(count, Vec::new);
+        let mut rest = self.payload.as_slice();
+        for column in &mut self.columns {
+            let (head, after) = rest.split_at_checked(COLUMN_HEAD).ok_or("a column is missing")?;
+            let (plain, packed) = (word(head, 0) as usize, word(head, 4) as usize);
+            if plain > COLUMN_LIMIT {
+                return Err("a column is too long");
+            }
+            let (frame, after) = after.split_at_checked(packed).ok_or("a column is cut off")?;
+            column.clear();
+            column.reserve(plain);
+            let unpacked = match plain {
+                0 => 0,
+                _ => self
+                    .zstd
+                    .decompress_to_buffer(frame, column)
+                    .map_err(|_| "a column does not decompress")?,
+            };
+            if unpacked != plain {
+                return Err("a column has the wrong length");
+            }
+            rest = after;
+        }
+        if rest.is_empty() { Ok(()) } else { Err("there is more in it than its columns") }
+    }
+}
+
+/// Fills `buffer`; an end of the file within it means that the file became shorter while it was read.
+pub(crate) fn read_exactly(input: &mut dyn Read, buffer: &mut [u8]) -> Result<(), TraceError> {
+    input.read_exact(buffer).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => TraceError::Truncated,
+        _ => TraceError::Io(error),
+    })
+}
+
+/// The 32-bit number at `at`.
+pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

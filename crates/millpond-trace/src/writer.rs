@@ -1,0 +1,180 @@
+//! Writing a trace.
+
+use std::io::Write;
+
+use crate::{
+    Event, Op, Outcome, Start, Summary, TraceError,
+    block::Encoder,
+    format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
+    section::{Head, Kind, Packer},
+    slots::Slots,
+};
+
+/// Writes a trace, event by event in time order, and counts as it goes.
+///
+/// Until [`finish`](Self::finish) has succeeded, the file has no end and is [`TraceError::Truncated`] to readers.
+pub struct Writer<W: Write> {
+    out: W,
+    /// Bytes written.
+    position: u64,
+    /// Blocks written.
+    blocks: u32,
+    packer: Packer,
+    encoder: Encoder,
+    slots: Slots,
+    /// The size of the block in each slot.
+    sizes: Vec<u64>,
+    live_blocks: u64,
+    live_bytes: u64,
+    summary: Summary,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a trace.
+    pub fn new(mut out: W, start: &Start) -> Result<Self, TraceError> {
+        let mut header = [0; 16];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        let checksum = crc32fast::hash(&header[..12]);
+        header[12..].copy_from_slice(&checksum.to_le_bytes());
+        out.write_all(&header)?;
+        let mut writer = Self {
+            out,
+            position: header.len() as u64,
+            blocks: 0,
+            packer: Packer::new()?,
+            encoder: Encoder::new(),
+            slots: Slots::new(),
+            sizes: Vec::new(),
+            live_blocks: 0,
+            live_bytes: 0,
+            summary: Summary::default(),
+        };
+        let mut bytes = Vec::new();
+        start.put(&mut bytes);
+        writer.section(Kind::Start, bytes)?;
+        Ok(writer)
+    }
+
+    /// A block comes to life; gives its slot. An `align` that is no power of two is rounded up to one, as
+    /// `memalign` does. Here and below, a time earlier than the last event's is taken as that.
+    pub fn allocate(
+        &mut self,
+        time: u64,
+        thread: u32,
+        caller: u64,
+        size: u64,
+        align: u32,
+        zeroed: bool,
+    ) -> Result<u32, TraceError> {
+        let slot = self
+            .slots
+            .allocate(u32::MAX)
+            .ok_or(TraceError::Misuse("more than 4,294,967,293 blocks live at once"))?;
+        if slot as usize == self.sizes.len() {
+            self.sizes.push(0);
+        }
+        self.sizes[slot as usize] = size;
+        self.live_blocks += 1;
+        self.summary.allocations += 1;
+        self.grown(size);
+        let align = if align == 0 { 0 } else { align.checked_next_power_of_two().unwrap_or(1 << 31) };
+        self.push(Event { time, thread, caller, op: Op::Allocate { slot, size, align, zeroed } })?;
+        Ok(slot)
+    }
+
+    /// The block in `slot` is freed.
+    pub fn free(&mut self, time: u64, thread: u32, caller: u64, slot: u32) -> Result<(), TraceError> {
+        if !self.slots.free(slot) {
+            return Err(TraceError::Misuse("a free of a slot that is not live"));
+        }
+        self.live_blocks -= 1;
+        self.live_bytes = self.live_bytes.saturating_sub(self.sizes[slot as usize]);
+        self.summary.frees += 1;
+        self.push(Event { time, thread, caller, op: Op::Free { slot } })
+    }
+
+    /// The block in `slot` has a new size.
+    pub fn resize(
+        &mut self,
+        time: u64,
+        thread: u32,
+        caller: u64,
+        slot: u32,
+        size: u64,
+    ) -> Result<(), TraceError> {
+        if !self.slots.is_live(slot) {
+            return Err(TraceError::Misuse("a resize of a slot that is not live"));
+        }
+        let before = std::mem::replace(&mut self.sizes[slot as usize], size);
+        self.live_bytes = self.live_bytes.saturating_sub(before);
+        self.summary.allocations += 1;
+        self.summary.resizes += 1;
+        self.grown(size);
+        self.push(Event { time, thread, caller, op: Op::Resize { slot, size } })
+    }
+
+    /// Writes what is left and the end of the file, and flushes.
+    pub fn finish(mut self, outcome: Outcome) -> Result<Summary, TraceError> {
+        self.block()?;
+        let Outcome { wall_ns, cpu_ns, unknown_frees, overlaps, failed, ending, modules } = outcome;
+        let summary = Summary {
+            slots: self.slots.used(),
+            live_at_end: self.live_blocks,
+            wall_ns,
+            cpu_ns,
+            unknown_frees,
+            overlaps,
+            failed,
+            ending,
+            modules,
+            ..std::mem::take(&mut self.summary)
+        };
+        let place = self.position.to_le_bytes();
+        let mut bytes = Vec::new();
+        summary.put(&mut bytes);
+        self.section(Kind::Summary, bytes)?;
+        self.out.write_all(&place)?;
+        self.out.write_all(&crc32fast::hash(&place).to_le_bytes())?;
+        self.out.write_all(&END_MARK)?;
+        self.out.flush()?;
+        Ok(summary)
+    }
+
+    /// Bytes asked for have grown by `size`.
+    fn grown(&mut self, size: u64) {
+        self.summary.requested = self.summary.requested.saturating_add(size);
+        self.live_bytes = self.live_bytes.saturating_add(size);
+        if self.live_bytes > self.summary.peak_bytes {
+            self.summary.peak_bytes = self.live_bytes;
+            self.summary.peak_blocks = self.live_blocks;
+        }
+    }
+
+    /// Takes in an event, and writes a block when one is full.
+    fn push(&mut self, event: Event) -> Result<(), TraceError> {
+        let threads = event.thread.checked_add(1).ok_or(TraceError::Misuse("thread number 4,294,967,295"))?;
+        self.summary.threads = self.summary.threads.max(threads);
+        self.summary.events += 1;
+        self.encoder.push(&event);
+        if self.encoder.len() == EVENTS_PER_BLOCK { self.block() } else { Ok(()) }
+    }
+
+    /// Writes the events collected as a block, if there are any.
+    fn block(&mut self) -> Result<(), TraceError> {
+        if self.encoder.len() > 0 {
+            let head = Head { kind: Kind::Events, number: self.blocks, events: self.encoder.len() as u32 };
+            self.position += self.packer.write(&mut self.out, head, self.encoder.columns())?;
+            self.blocks += 1;
+            self.encoder.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes a section of one column.
+    fn section(&mut self, kind: Kind, bytes: Vec<u8>) -> Result<(), TraceError> {
+        let head = Head { kind, number: 0, events: 0 };
+        self.position += self.packer.write(&mut self.out, head, &[bytes])?;
+        Ok(())
+    }
+}
