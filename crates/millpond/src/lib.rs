@@ -1,1 +1,69 @@
-//! To be written.
+//! Memory pools that compose: **every pool takes a parent allocator and is itself an allocator.**
+//!
+//! ```
+//! use core::alloc::Layout;
+//! use millpond::{Allocator, Blocks, Fixed, Linear, Local};
+//!
+//! // Blocks of 64 bytes, cut from chunks that come from a bump arena, which grows from the heap.
+//! let arena = Local::new(Linear::new());
+//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
+//! let layout = Layout::new::<[u64; 8]>();
+//! let block = pool.allocate(layout)?;
+//! // SAFETY: the block is live, was handed out by this pool, for this layout.
+//! unsafe { pool.deallocate(block.cast(), layout) };
+//! # Ok::<(), millpond::AllocError>(())
+//! ```
+//!
+//! # The rooms
+//!
+//! Memory flows one way. Each room is a folder of this crate, and imports point left only.
+//!
+//! ```text
+//! base ◄─ contract ◄─┬─ source ◄─┐
+//!         the traits │  where it │
+//!                    │  comes from
+//!                    └─ pool ◄───┴─ share
+//!                       how it      who may hold it
+//!                       is cut      and its parent
+//! ```
+//!
+//! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`], [`Linear`], [`Classes`].
+//! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`Buffer`], [`StaticBuffer`].
+//! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
+//!   one thread), [`Locked`] (any thread). [`Local`] and [`Locked`] are [`Allocator`]s again, hence parents again.
+//!
+//! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`.
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `std` (default) | `alloc`, [`Pages`] and [`Region`], yielding while a lock is waited for |
+//! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
+//!
+//! Without features the crate is `no_std` and needs nothing but `lock_api`.
+
+#![no_std]
+
+#[cfg(any(feature = "alloc", test))]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod base;
+mod contract;
+mod pool;
+mod share;
+mod source;
+
+pub use base::AllocError;
+pub use contract::{Allocator, Chunk, ChunkRequest, Flaw, Inspect, Pool, Reclaim, Stats, Surrender};
+pub use pool::{
+    AnySize, Blocks, Classes, ClassesError, Config, Fixed, For, KnownShape, Lifo, Linear, Shape, Strategy,
+};
+pub use share::{Local, Locked, Owned, Spin};
+#[cfg(feature = "alloc")]
+pub use source::Heap;
+pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
+#[cfg(feature = "std")]
+pub use source::{Pages, Region};

@@ -1,0 +1,69 @@
+//! Arithmetic on addresses, and the way back from an address to a pointer.
+//!
+//! # Provenance
+//!
+//! A `Box<T>` narrows the provenance of its pointer to `T`, yet the block behind it is larger and its next owner may
+//! need all of it. So Millpond keeps *addresses* in its links and headers, and every read or write of them goes
+//! through [`recover`], which picks up the provenance that [`expose`] left behind when the chunk was adopted. This is
+//! the crate's one exception to strict provenance, and it costs no instruction.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+/// The size of a link between free blocks: one address.
+pub(crate) const WORD: usize = size_of::<usize>();
+
+/// Leaves the provenance of `pointer` behind for [`recover`] and returns its address.
+pub(crate) fn expose(pointer: NonNull<u8>) -> usize {
+    pointer.as_ptr().expose_provenance()
+}
+
+/// A pointer to `address`, which lies in memory that was [`expose`]d.
+#[inline(always)]
+pub(crate) fn recover<T>(address: usize) -> *mut T {
+    core::ptr::with_exposed_provenance_mut(address)
+}
+
+/// The block `address..address + size` as what allocators hand out.
+///
+/// # Safety
+///
+/// `address` is not zero and lies in memory that was exposed.
+#[inline(always)]
+pub(crate) unsafe fn block(address: usize, size: usize) -> NonNull<[u8]> {
+    // SAFETY: the caller promises that the address is not zero.
+    let start = unsafe { NonNull::new_unchecked(recover(address)) };
+    NonNull::slice_from_raw_parts(start, size)
+}
+
+/// The least multiple of `align` that is not below `value`; `align` is a power of two and the sum does not overflow.
+#[inline(always)]
+pub(crate) const fn align_up(value: usize, align: usize) -> usize {
+    (value + (align - 1)) & !(align - 1)
+}
+
+/// A block of no bytes: its address is its alignment, and nothing may be read or written there.
+pub(crate) fn zero_sized(layout: Layout) -> NonNull<[u8]> {
+    NonNull::slice_from_raw_parts(layout.dangling_ptr(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn align_up_rounds_to_the_next_multiple() {
+        for align in [1usize, 2, 8, 64, 4096] {
+            for value in [0usize, 1, 7, 8, 63, 64, 65, 4095, 4097] {
+                let up = align_up(value, align);
+                assert!(up >= value && up - value < align && up % align == 0, "{value} to {align}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_sized_block_lies_at_its_alignment() {
+        let layout = Layout::from_size_align(0, 256).unwrap();
+        assert_eq!(zero_sized(layout).cast::<u8>().addr().get(), 256);
+        assert_eq!(zero_sized(layout).len(), 0);
+    }
+}

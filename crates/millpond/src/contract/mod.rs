@@ -1,0 +1,16 @@
+//! The two traits that hold everything together, and what travels between them.
+//!
+//! A [`Pool`] cuts chunks; an [`Allocator`] hands out memory to holders. A shell (room `share`) turns the one into the
+//! other by asking a parent [`Allocator`] for the chunks that its pool wants.
+
+mod allocator;
+mod chunk;
+mod inspect;
+mod pointers;
+mod pool;
+
+pub use allocator::Allocator;
+pub(crate) use allocator::relocate;
+pub use chunk::{Chunk, ChunkRequest};
+pub use inspect::{Flaw, Inspect, Reclaim, Stats};
+pub use pool::{Pool, Surrender};

@@ -1,0 +1,105 @@
+//! What a pool is: a pure data structure that cuts chunks into blocks.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{Chunk, ChunkRequest};
+
+/// A pool as a pure data structure. It asks nobody for memory: it is given chunks.
+///
+/// Pools take `&mut self`, know no parent, hold no lock and call nobody back; a shell such as [`Local`](crate::Local)
+/// owns one together with its parent and makes an [`Allocator`](crate::Allocator) of the two.
+///
+/// # Contract
+///
+/// A *layout fits* a live block if its size lies between the size that was requested and the size that was returned
+/// (both included) and its alignment is the one requested.
+///
+/// # Safety
+///
+/// Blocks that are handed out lie in adopted chunks that were not surrendered, are aligned as asked, are at least as
+/// large as asked, and no two live ones overlap. No method unwinds.
+pub unsafe trait Pool {
+    /// Hands out a block for `layout`, at least as large; `None` if none is free. Never serves a size of zero: shells
+    /// answer that without asking.
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>>;
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    ///
+    /// `block` is live, was handed out by this pool, and `layout` fits it.
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout);
+
+    /// The chunk that would let [`allocate`](Self::allocate) succeed for `layout`; `None` if none ever would.
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest>;
+
+    /// Takes a chunk to cut.
+    ///
+    /// # Errors
+    ///
+    /// The chunk itself, if it would not let a request for `layout` succeed: it is smaller or less aligned than
+    /// [`wants`](Self::wants) says now. (What was asked for a moment ago may not be, if another thread came first.)
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the pool's alone until it is surrendered.
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk>;
+
+    /// Gives up a chunk: one without live blocks if there is one to [`Spare`](Surrender::Spare), or
+    /// [`Any`](Surrender::Any) at all, whose blocks are then dead.
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk>;
+
+    /// Declares every block dead and keeps every chunk.
+    fn reset(&mut self);
+
+    /// Whether requests of this layout are none of the pool's business, and a shell hands them, both ways, straight
+    /// to the parent. The answer is the same for every layout that fits the block it was asked for.
+    #[inline(always)]
+    fn bypasses(&self, layout: Layout) -> bool {
+        let _ = layout;
+        false
+    }
+
+    /// Lets a live block grow where it is, to at least `new.size()` bytes; `None` if there is no room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`deallocate`](Self::deallocate) with `old`; `new.size()` is at least `old.size()`. On success `new`
+    /// fits the block from now on, on failure `old` still does.
+    #[inline]
+    unsafe fn grow_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let _ = (block, old, new);
+        None
+    }
+
+    /// Lets a live block shrink where it is; `None` if it must move.
+    ///
+    /// # Safety
+    ///
+    /// As for [`deallocate`](Self::deallocate) with `old`; `new.size()` is not zero and at most `old.size()`. On
+    /// success `new` fits the block from now on, on failure `old` still does.
+    #[inline]
+    unsafe fn shrink_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let _ = (block, old, new);
+        None
+    }
+}
+
+/// Which chunk a pool is asked to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surrender {
+    /// One that no live block lies in.
+    Spare,
+    /// Any: the pool is about to go.
+    Any,
+}

@@ -1,0 +1,176 @@
+//! What can be chosen about [`Blocks`](super::Blocks), by type.
+
+use core::{alloc::Layout, marker::PhantomData};
+
+use super::{Lifo, Strategy};
+use crate::base::address::{WORD, align_up};
+
+/// Everything that can be chosen about a [`Blocks`](super::Blocks), in one type.
+///
+/// [`AnySize`] (the default), [`Fixed`] and [`For`] need no thought; a pair of a [`Shape`] and a [`Strategy`] chooses
+/// the strategy too.
+///
+/// ```
+/// use millpond::{Blocks, Fixed, Lifo};
+///
+/// let pool = Blocks::<(Fixed<64, 16>, Lifo)>::new();
+/// ```
+pub trait Config {
+    /// How large and how aligned the blocks are.
+    type Shape: Shape;
+    /// What becomes of blocks that are freed.
+    type Strategy: Strategy;
+}
+
+impl<S: Shape, T: Strategy> Config for (S, T) {
+    type Shape = S;
+    type Strategy = T;
+}
+
+/// How large and how aligned blocks are: known at compile time ([`Fixed`], [`For`]), or at run time ([`AnySize`]).
+///
+/// A free block holds a link, so sizes are rounded up to a multiple of the alignment, and that to at least a word.
+pub trait Shape: Copy + private::Sealed {
+    /// Bytes per block: a multiple of the alignment, at least a word.
+    fn size(&self) -> usize;
+    /// The alignment of every block, at least that of a word.
+    fn align(&self) -> usize;
+}
+
+/// A [`Shape`] that is known at compile time.
+pub trait KnownShape: Shape {
+    /// The shape; that it is possible is checked here, at compile time.
+    const SHAPE: Self;
+    /// The alignment of every block.
+    const ALIGN: usize;
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+/// Blocks whose size and alignment are said at run time: the default [`Config`].
+#[derive(Clone, Copy, Debug)]
+pub struct AnySize {
+    size: usize,
+    align: usize,
+}
+
+impl AnySize {
+    /// The shape of blocks that can hold `layout`.
+    pub(super) const fn new(layout: Layout) -> Self {
+        let align = max(layout.align(), WORD);
+        let size = max(layout.size(), WORD);
+        // No object is so large that rounding up would overflow, but a layout may be: it is served by nobody.
+        let largest = isize::MAX.cast_unsigned() & !(align - 1);
+        Self { size: if size > largest { largest } else { align_up(size, align) }, align }
+    }
+
+    pub(super) const fn alignment(self) -> usize {
+        self.align
+    }
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+impl private::Sealed for AnySize {}
+
+impl Shape for AnySize {
+    #[inline(always)]
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    #[inline(always)]
+    fn align(&self) -> usize {
+        self.align
+    }
+}
+
+impl Config for AnySize {
+    type Shape = Self;
+    type Strategy = Lifo;
+}
+
+/// Blocks of `SIZE` bytes, aligned to `ALIGN`, known at compile time.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed<const SIZE: usize, const ALIGN: usize = WORD>;
+
+impl<const SIZE: usize, const ALIGN: usize> Fixed<SIZE, ALIGN> {
+    const LAYOUT: AnySize = {
+        assert!(SIZE > 0, "a block has at least one byte: choose a SIZE above 0");
+        assert!(ALIGN.is_power_of_two(), "an alignment is a power of two: choose another ALIGN");
+        match Layout::from_size_align(SIZE, ALIGN) {
+            Ok(layout) => AnySize::new(layout),
+            Err(_) => panic!("SIZE, rounded up to a multiple of ALIGN, is larger than an object can be"),
+        }
+    };
+}
+
+impl<const SIZE: usize, const ALIGN: usize> private::Sealed for Fixed<SIZE, ALIGN> {}
+
+impl<const SIZE: usize, const ALIGN: usize> Shape for Fixed<SIZE, ALIGN> {
+    #[inline(always)]
+    fn size(&self) -> usize {
+        const { Self::LAYOUT.size }
+    }
+
+    #[inline(always)]
+    fn align(&self) -> usize {
+        const { Self::LAYOUT.align }
+    }
+}
+
+impl<const SIZE: usize, const ALIGN: usize> KnownShape for Fixed<SIZE, ALIGN> {
+    const SHAPE: Self = Self;
+    const ALIGN: usize = Self::LAYOUT.align;
+}
+
+impl<const SIZE: usize, const ALIGN: usize> Config for Fixed<SIZE, ALIGN> {
+    type Shape = Self;
+    type Strategy = Lifo;
+}
+
+/// Blocks for one value of type `T` each, known at compile time.
+pub struct For<T>(PhantomData<fn() -> T>);
+
+impl<T> Clone for For<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for For<T> {}
+
+impl<T> For<T> {
+    const LAYOUT: AnySize = {
+        assert!(size_of::<T>() > 0, "a value without bytes needs no pool");
+        AnySize::new(Layout::new::<T>())
+    };
+}
+
+impl<T> private::Sealed for For<T> {}
+
+impl<T> Shape for For<T> {
+    #[inline(always)]
+    fn size(&self) -> usize {
+        const { Self::LAYOUT.size }
+    }
+
+    #[inline(always)]
+    fn align(&self) -> usize {
+        const { Self::LAYOUT.align }
+    }
+}
+
+impl<T> KnownShape for For<T> {
+    const SHAPE: Self = Self(PhantomData);
+    const ALIGN: usize = Self::LAYOUT.align;
+}
+
+impl<T> Config for For<T> {
+    type Shape = Self;
+    type Strategy = Lifo;
+}

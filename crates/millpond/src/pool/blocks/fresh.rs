@@ -1,0 +1,122 @@
+//! The blocks that have not been cut yet: the cold half of [`Blocks`](super::Blocks).
+
+use crate::{
+    base::address::{WORD, recover},
+    contract::{Chunk, ChunkRequest, Flaw},
+    pool::chunks::{Chunks, Span},
+};
+
+/// How many bytes of fresh blocks are threaded onto a list at a time: enough to make the cold call rare, and less than
+/// a page, so that memory is not touched long before it is used.
+const BATCH: usize = 2048;
+
+/// The chunks of a pool and the rest of the one that is being cut.
+///
+/// # Invariants
+///
+/// * `rest` lies in the current chunk and ends where it does; its length is a multiple of the block size, or what
+///   remains is too short for a block.
+/// * Everything in cut chunks but `rest` has been handed to the strategy or to holders.
+pub struct Fresh {
+    rest: Span,
+    pub(super) chunks: Chunks,
+}
+
+impl Fresh {
+    pub(super) const fn new(align: usize) -> Self {
+        Self { rest: Span::EMPTY, chunks: Chunks::new(align) }
+    }
+
+    /// Cuts a few blocks of `size` bytes, threads them onto a list that ends in zero, lowest address first, and returns
+    /// the address of the first; zero if there is no fresh memory.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn thread(&mut self, size: usize) -> usize {
+        if !self.advance(size) {
+            return 0;
+        }
+        let room = (self.rest.end - self.rest.start) / size;
+        let count = room.min((BATCH / size).max(1));
+        let first = self.rest.start;
+        let last = first + (count - 1) * size;
+        let mut block = first;
+        while block < last {
+            // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
+            unsafe { recover::<usize>(block).write(block + size) };
+            block += size;
+        }
+        // SAFETY: as above.
+        unsafe { recover::<usize>(last).write(0) };
+        self.rest.start = last + size;
+        first
+    }
+
+    /// Makes sure that `rest` has room for a block, going on to the next chunk if need be.
+    fn advance(&mut self, size: usize) -> bool {
+        while self.rest.end - self.rest.start < size {
+            match self.chunks.advance() {
+                Some(span) => self.rest = span,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    pub(super) fn request(&self, size: usize) -> Option<ChunkRequest> {
+        self.chunks.request(size)
+    }
+
+    /// Puts every chunk ahead: all memory is fresh again.
+    pub(super) fn reset(&mut self) {
+        self.rest = Span::EMPTY;
+        self.chunks.reset();
+    }
+
+    /// Takes out the chunk whose blocks begin at `start`. What was left of it, if it was the current one, goes too.
+    pub(super) fn remove(&mut self, start: usize) -> Option<Chunk> {
+        let span = self.chunks.spans().map(|(span, _)| span).find(|span| span.start == start)?;
+        if span.end == self.rest.end {
+            self.rest = Span::EMPTY;
+        }
+        self.chunks.remove(span)
+    }
+
+    /// Takes out a chunk, whatever is in it.
+    pub(super) fn remove_any(&mut self) -> Option<Chunk> {
+        let (span, _) = self.chunks.spans().next()?;
+        self.remove(span.start)
+    }
+
+    /// The part of each chunk that has been cut into blocks of `size` bytes.
+    pub(super) fn cut(&self, size: usize) -> impl Iterator<Item = Span> {
+        self.chunks.spans().map(move |(span, ahead)| {
+            let whole = (span.end - span.start) / size * size;
+            let end = match (ahead, self.rest.end == span.end) {
+                (true, _) => span.start,
+                (false, true) => self.rest.start,
+                (false, false) => span.start + whole,
+            };
+            Span { start: span.start, end }
+        })
+    }
+
+    /// Bytes that blocks of `size` bytes can still be cut from.
+    pub(super) fn left(&self, size: usize) -> usize {
+        let whole = |span: Span| (span.end - span.start) / size * size;
+        let ahead: usize = self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| whole(span)).sum();
+        ahead + whole(self.rest)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.chunks.check().map_err(Flaw)?;
+        if self.rest.start > self.rest.end {
+            return Err(Flaw("the rest of the current chunk ends before it starts"));
+        }
+        if self.rest != Span::EMPTY && !self.chunks.spans().any(|(span, _)| span.end == self.rest.end) {
+            return Err(Flaw("the rest of the current chunk lies in no chunk"));
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(BATCH >= WORD);

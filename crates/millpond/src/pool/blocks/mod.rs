@@ -1,0 +1,219 @@
+//! Blocks of one size: the heart of the crate.
+//!
+//! Chunks are cut into blocks from the front as they are needed; freed blocks go to a [`Strategy`], which hands them out
+//! again first. A block carries no header, and a free one lends its first word to the strategy.
+//!
+//! * Allocate and free: O(1). With [`Lifo`] one dependent load and a few stores.
+//! * Growth: O(1) plus what the parent takes; a fresh chunk is not threaded onto a list, so pages that nobody used
+//!   stay untouched.
+//! * Reset: O(chunks), and chunks double in size, so O(log blocks).
+//! * Waste: what remains at the end of a chunk, less than a block; and a header of [`size_of`] four words at most, rounded
+//!   up to the alignment, in every chunk but the first.
+//!
+//! Nothing is counted on the hot path: live blocks are what was cut less what is free.
+
+mod config;
+mod fresh;
+mod lifo;
+mod strategy;
+
+use core::{alloc::Layout, ptr::NonNull};
+
+pub use config::{AnySize, Config, Fixed, For, KnownShape, Shape};
+pub use lifo::Lifo;
+pub use strategy::Strategy;
+
+use self::{fresh::Fresh, strategy::Sealed as _};
+use super::chunks::on_a_boundary;
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Stats, Surrender};
+
+/// A pool of blocks of one size.
+///
+/// Serves every layout whose size and alignment do not exceed its blocks'. What can be chosen is chosen by the type `C`:
+/// see [`Config`].
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Blocks, Fixed, For, Owned};
+///
+/// let mut by_size = Owned::new(Blocks::<Fixed<64>>::new());
+/// let mut by_type = Owned::new(Blocks::<For<[u32; 3]>>::new());
+/// let mut at_run_time = Owned::new(Blocks::of(Layout::from_size_align(48, 16)?));
+///
+/// let block = by_size.allocate(Layout::new::<[u8; 50]>())?;
+/// assert_eq!(block.len(), 64);
+/// assert!(by_type.allocate(Layout::new::<[u8; 50]>()).is_err());
+/// # let _ = at_run_time.allocate(Layout::new::<u64>())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Invariants
+///
+/// * Every free block lies in the cut part of a chunk, a whole number of blocks from its start.
+/// * No block is free twice, and none is both free and live.
+pub struct Blocks<C: Config = AnySize> {
+    /// The hot half: all that allocating and freeing touch.
+    strategy: C::Strategy,
+    shape: C::Shape,
+    /// The cold half, touched when no block is free.
+    fresh: Fresh,
+}
+
+impl<C: Config<Shape: KnownShape>> Blocks<C> {
+    /// A pool without chunks, for blocks whose shape is in the type.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { strategy: C::Strategy::EMPTY, shape: C::Shape::SHAPE, fresh: Fresh::new(C::Shape::ALIGN) }
+    }
+}
+
+impl<C: Config<Shape: KnownShape>> Default for Blocks<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Blocks {
+    /// A pool without chunks, for blocks that can hold `layout`.
+    #[must_use]
+    pub const fn of(layout: Layout) -> Self {
+        Self::shaped(layout)
+    }
+}
+
+impl<C: Config<Shape = AnySize>> Blocks<C> {
+    /// A pool without chunks, for blocks that can hold `layout`, of any configuration that leaves it to run time.
+    #[must_use]
+    pub const fn shaped(layout: Layout) -> Self {
+        let shape = AnySize::new(layout);
+        Self { strategy: C::Strategy::EMPTY, shape, fresh: Fresh::new(shape.alignment()) }
+    }
+}
+
+impl<C: Config> Blocks<C> {
+    /// The size and alignment of every block.
+    #[must_use]
+    pub fn block_layout(&self) -> Layout {
+        // SAFETY: a shape is made from a layout, and rounding it up to a word stays within what a layout may be: sizes
+        // that would overflow are refused where the shape is made.
+        unsafe { Layout::from_size_align_unchecked(self.shape.size(), self.shape.align()) }
+    }
+
+    #[inline(always)]
+    fn fits(&self, layout: Layout) -> bool {
+        // One comparison refuses both zero and what is too large.
+        layout.size().wrapping_sub(1) < self.shape.size() && layout.align() <= self.shape.align()
+    }
+}
+
+// SAFETY: blocks are cut from adopted chunks, each at a multiple of the block size from a start that is aligned as
+// blocks are, so none overlap; a block is handed out only when it was never cut before or is on the free list. Nothing
+// here unwinds.
+unsafe impl<C: Config> Pool for Blocks<C> {
+    #[inline(always)]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if !self.fits(layout) {
+            return None;
+        }
+        let block = self.strategy.take(&mut self.fresh, self.shape.size())?;
+        Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        debug_assert!(self.fits(layout), "freed with a layout that this pool never served");
+        debug_assert!(self.owns(block.as_ptr()), "freed a block of another pool");
+        // SAFETY: the caller gives the block up.
+        unsafe { self.strategy.put(block) };
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        if self.fits(layout) { self.fresh.request(self.shape.size()) } else { None }
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, _: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.fresh.chunks.adopt(chunk, self.shape.size()) }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        match which {
+            Surrender::Spare => self.remove_spare(),
+            Surrender::Any => {
+                self.strategy.clear();
+                self.fresh.remove_any()
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.strategy.clear();
+        self.fresh.reset();
+    }
+
+    #[inline]
+    unsafe fn grow_in_place(&mut self, block: NonNull<u8>, _: Layout, new: Layout) -> Option<NonNull<[u8]>> {
+        self.fits(new).then(|| NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+
+    #[inline]
+    unsafe fn shrink_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        _: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        self.fits(new).then(|| NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+}
+
+impl<C: Config> Blocks<C> {
+    /// Takes out a chunk in which no block is live. O(chunks × free blocks).
+    fn remove_spare(&mut self) -> Option<Chunk> {
+        let size = self.shape.size();
+        let spare = self.fresh.cut(size).find(|cut| {
+            let free = self.strategy.free().filter(|&block| cut.contains(block)).count();
+            free * size == cut.end - cut.start
+        })?;
+        self.strategy.forget(spare);
+        self.fresh.remove(spare.start)
+    }
+
+    fn free_blocks(&self) -> usize {
+        self.strategy.free().count()
+    }
+}
+
+impl<C: Config> Inspect for Blocks<C> {
+    fn stats(&self) -> Stats {
+        let size = self.shape.size();
+        let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
+        let free = self.free_blocks() * size;
+        let chunks = &self.fresh.chunks;
+        Stats {
+            chunks: chunks.count(),
+            held: chunks.held(),
+            live: cut - free,
+            free: free + self.fresh.left(size),
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.fresh.chunks.own(address.addr())
+    }
+
+    /// Besides what is linear in chunks and free blocks, checks that no block is free twice: a list with a cycle is
+    /// longer than there are blocks.
+    fn check(&self) -> Result<(), Flaw> {
+        self.fresh.check()?;
+        let size = self.shape.size();
+        let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
+        if self.strategy.free().take(cut / size + 1).count() > cut / size {
+            return Err(Flaw("more blocks are free than were cut: one is free twice"));
+        }
+        let placed = |block| {
+            self.fresh.cut(size).any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block))
+        };
+        if self.strategy.free().all(placed) { Ok(()) } else { Err(Flaw("a free block is none that was cut")) }
+    }
+}

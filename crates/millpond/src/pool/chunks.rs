@@ -1,0 +1,266 @@
+//! The chunks of a growing pool.
+//!
+//! A list in the chunks themselves, newest first: each chunk begins with a header that describes the next older one,
+//! and the pool describes the newest. So the first chunk needs no header at all, and a pool on one page, or on a
+//! buffer of exactly its blocks' size, wastes nothing.
+//!
+//! Some chunks are *ahead*: nothing has been cut from them since they came or since the last reset. They follow one
+//! another in the list, and [`Chunks::advance`] goes through them. The others are *cut*.
+//!
+//! Adopt, advance and reset are O(1); finding and removing a chunk is O(chunks), and chunks double in size.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::address::{self, align_up, expose, recover},
+    contract::{Chunk, ChunkRequest},
+};
+
+/// The size of a growing pool's first chunk, in bytes: a page.
+const FIRST: usize = 4096;
+/// The size beyond which chunks grow no more, in bytes.
+const LARGEST: usize = 64 << 20;
+
+/// What is known about a chunk. A size of zero means that there is none.
+#[derive(Clone, Copy)]
+pub(super) struct Record {
+    start: usize,
+    size: usize,
+    align_log2: u8,
+    /// Whether the chunk begins with a header.
+    headed: bool,
+}
+
+impl Record {
+    const NONE: Self = Self { start: 0, size: 0, align_log2: 0, headed: false };
+
+    fn exists(&self) -> bool {
+        self.size != 0
+    }
+
+    fn into_chunk(self) -> Option<Chunk> {
+        let start = NonNull::new(recover::<u8>(self.start))?;
+        // SAFETY: this is the chunk that was adopted, and its record was just taken out of the list.
+        unsafe { Chunk::new(NonNull::slice_from_raw_parts(start, self.size), 1 << self.align_log2) }
+    }
+}
+
+/// The part of a chunk that blocks may be cut from: addresses `start..end`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Span {
+    pub(super) const EMPTY: Self = Self { start: 0, end: 0 };
+
+    pub(super) fn contains(&self, address: usize) -> bool {
+        self.start <= address && address < self.end
+    }
+}
+
+/// The chunks of one pool.
+///
+/// # Invariants
+///
+/// * Following headers from `newest` visits every chunk once, and ends at a record that does not exist.
+/// * Every chunk but the last in the list is headed.
+/// * `ahead` is the first of `ahead_count` chunks that follow one another in the list; without any it is `NONE`.
+/// * The chunks ahead begin the list, or follow the chunk `current`, the last one that `advance` returned.
+pub(super) struct Chunks {
+    newest: Record,
+    current: usize,
+    ahead: Record,
+    ahead_count: usize,
+    /// What the next chunk should be like, in bytes.
+    next_size: usize,
+    /// The alignment that blocks want, at least that of a header.
+    align: usize,
+}
+
+impl Chunks {
+    /// No chunks, for blocks of the given alignment.
+    pub(super) const fn new(align: usize) -> Self {
+        let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
+        Self {
+            newest: Record::NONE,
+            current: 0,
+            ahead: Record::NONE,
+            ahead_count: 0,
+            next_size: FIRST,
+            align,
+        }
+    }
+
+    /// Bytes that the header takes at the start of a chunk.
+    fn header_size(&self) -> usize {
+        align_up(size_of::<Record>(), self.align)
+    }
+
+    /// The request for a chunk with room for `bytes`, aligned as stated; `None` where that is beyond all memory.
+    pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
+        let header = if self.newest.exists() { self.header_size() } else { 0 };
+        let least = Layout::from_size_align(bytes.checked_add(header)?, self.align).ok()?;
+        Some(ChunkRequest { least, preferred: self.next_size.max(least.size()) })
+    }
+
+    /// Takes a chunk; it is ahead. One without room for `bytes` is returned.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the pool's alone.
+    pub(super) unsafe fn adopt(&mut self, chunk: Chunk, bytes: usize) -> Result<(), Chunk> {
+        match self.request(bytes) {
+            Some(ChunkRequest { least, .. })
+                if chunk.size() >= least.size() && chunk.layout().align() >= self.align => {}
+            _ => return Err(chunk),
+        }
+        let record = Record {
+            start: expose(chunk.start()),
+            size: chunk.size(),
+            align_log2: chunk.layout().align().trailing_zeros() as u8,
+            headed: self.newest.exists(),
+        };
+        self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(LARGEST));
+        let follows_current = self.ahead_count != 0 && self.ahead.start != self.newest.start;
+        if record.headed {
+            let older = if follows_current { self.ahead } else { self.newest };
+            // SAFETY: the chunk is ours, aligned for a record and large enough for one, as the request asks.
+            unsafe { recover::<Record>(record.start).write(older) };
+        }
+        if follows_current {
+            // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
+            unsafe { recover::<Record>(self.current).write(record) };
+        } else {
+            self.newest = record;
+        }
+        self.ahead = record;
+        self.ahead_count += 1;
+        Ok(())
+    }
+
+    /// Goes on to the next chunk ahead, which is cut from now on; `None` if there is none.
+    pub(super) fn advance(&mut self) -> Option<Span> {
+        if self.ahead_count == 0 {
+            return None;
+        }
+        let chunk = self.ahead;
+        self.current = chunk.start;
+        self.ahead_count -= 1;
+        self.ahead = if self.ahead_count == 0 { Record::NONE } else { self.older(&chunk) };
+        Some(self.span(&chunk))
+    }
+
+    /// What the next [`advance`](Self::advance) would return.
+    pub(super) fn next_span(&self) -> Option<Span> {
+        (self.ahead_count != 0).then(|| self.span(&self.ahead))
+    }
+
+    /// Puts every chunk ahead.
+    pub(super) fn reset(&mut self) {
+        self.ahead = self.newest;
+        self.ahead_count = self.count();
+    }
+
+    /// The part of a chunk behind its header.
+    fn span(&self, chunk: &Record) -> Span {
+        let header = if chunk.headed { self.header_size() } else { 0 };
+        Span { start: chunk.start + header, end: chunk.start + chunk.size }
+    }
+
+    fn older(&self, chunk: &Record) -> Record {
+        if chunk.headed {
+            // SAFETY: a headed chunk in the list begins with the record of the next older one.
+            unsafe { recover::<Record>(chunk.start).read() }
+        } else {
+            Record::NONE
+        }
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let first = self.newest.exists().then_some(self.newest);
+        core::iter::successors(first, |chunk| Some(self.older(chunk)).filter(Record::exists))
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.records().count()
+    }
+
+    /// Bytes in all of them.
+    pub(super) fn held(&self) -> usize {
+        self.records().map(|chunk| chunk.size).sum()
+    }
+
+    /// Whether `address` lies in one of them, their headers included.
+    pub(super) fn own(&self, address: usize) -> bool {
+        self.records().any(|chunk| address.wrapping_sub(chunk.start) < chunk.size)
+    }
+
+    /// The spans of all chunks, each with whether it is ahead.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (Span, bool)> {
+        let mut ahead_left = self.ahead_count;
+        let mut begun = false;
+        self.records().map(move |chunk| {
+            begun |= chunk.start == self.ahead.start && self.ahead_count != 0;
+            let ahead = begun && ahead_left != 0;
+            ahead_left -= usize::from(ahead);
+            (self.span(&chunk), ahead)
+        })
+    }
+
+    /// Takes the chunk with this span out of the list. A chunk that is ahead must be the next one to advance to.
+    pub(super) fn remove(&mut self, span: Span) -> Option<Chunk> {
+        let mut newer: Option<Record> = None;
+        let chunk = self.records().find(|chunk| {
+            let found = self.span(chunk) == span;
+            if !found {
+                newer = Some(*chunk);
+            }
+            found
+        })?;
+        let older = self.older(&chunk);
+        if self.ahead_count != 0 && chunk.start == self.ahead.start {
+            self.ahead_count -= 1;
+            self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
+        } else if chunk.start == self.current {
+            // What follows is ahead or nothing; so is what precedes it, from now on.
+            self.current = newer.map_or(0, |chunk| chunk.start);
+        }
+        match newer {
+            // SAFETY: a chunk with an older one is not the last and is headed.
+            Some(newer) => unsafe { recover::<Record>(newer.start).write(older) },
+            None => self.newest = older,
+        }
+        chunk.into_chunk()
+    }
+
+    /// The invariants of the list: the first that is broken, as a sentence.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let last = self.records().last();
+        if self.records().any(|chunk| !chunk.headed && Some(chunk.start) != last.map(|last| last.start)) {
+            return Err("a chunk without a header is not the last one");
+        }
+        if self.records().any(|chunk| !chunk.start.is_multiple_of(1 << chunk.align_log2)) {
+            return Err("a chunk is not aligned as recorded");
+        }
+        if self.spans().filter(|(_, ahead)| *ahead).count() != self.ahead_count {
+            return Err("the chunks ahead do not follow one another");
+        }
+        let mut newer_of_ahead = self.records().take_while(|chunk| chunk.start != self.ahead.start);
+        if self.ahead_count != 0
+            && newer_of_ahead.by_ref().last().is_some_and(|chunk| chunk.start != self.current)
+        {
+            return Err("the chunks ahead follow another chunk than the current one");
+        }
+        Ok(())
+    }
+}
+
+/// Whether blocks of `size` bytes from `start` on tile the addresses up to `address`.
+pub(super) fn on_a_boundary(start: usize, size: usize, address: usize) -> bool {
+    (address - start).is_multiple_of(size)
+}
+
+const _: () = assert!(size_of::<Record>() <= 4 * address::WORD, "a chunk's header is four words at most");

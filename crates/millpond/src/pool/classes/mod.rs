@@ -1,0 +1,250 @@
+//! Blocks of several sizes: a pool of [`Blocks`] per size class.
+//!
+//! A request goes to the first class whose blocks are large and aligned enough; what is larger than the largest class,
+//! or aligned beyond a cache line, goes past the pool to the parent. By default there are four classes per doubling,
+//! so that at most a fifth of a block is wasted above 64 bytes; or the sizes are chosen.
+//!
+//! * Allocate and free: O(1), a table look-up on top of [`Blocks`].
+//! * Waste: the rest of each block, and what [`Blocks`] wastes per class.
+//!
+//! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are
+//! what jemalloc uses.
+
+mod table;
+
+use core::{alloc::Layout, array, fmt, ptr::NonNull};
+
+use self::table::{LARGEST, MOST, Table, four_per_doubling};
+use super::Blocks;
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Stats, Surrender};
+
+/// Blocks are aligned to the largest power of two that divides their size, up to a cache line.
+const LARGEST_ALIGN: usize = 64;
+
+/// A pool of blocks of several sizes, which hands larger requests on to the parent.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Classes, Owned};
+///
+/// let mut pool = Owned::new(Classes::with_sizes(&[24, 100])?);
+/// assert_eq!(pool.allocate(Layout::new::<[u8; 20]>())?.len(), 24);
+/// assert_eq!(pool.allocate(Layout::new::<[u8; 25]>())?.len(), 104); // sizes are multiples of 8
+/// assert_eq!(pool.allocate(Layout::new::<[u8; 5000]>())?.len(), 5000); // from the parent
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Invariants
+///
+/// * Classes `0..count` have ascending block sizes; the table maps each size to the first class that holds it.
+/// * Each class keeps the invariants of [`Blocks`].
+pub struct Classes {
+    table: Table,
+    count: usize,
+    pools: [Blocks; MOST],
+}
+
+/// Why [`Classes::with_sizes`] refused its sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClassesError {
+    /// There is no size at all.
+    None,
+    /// There are more than 64 different sizes.
+    TooMany,
+    /// A size is zero, or above 32 KiB.
+    OutOfRange(usize),
+}
+
+impl fmt::Display for ClassesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("a pool of size classes needs at least one size"),
+            Self::TooMany => write!(f, "a pool has at most {MOST} size classes"),
+            Self::OutOfRange(size) => write!(f, "a size class has 1 to {LARGEST} bytes, not {size}"),
+        }
+    }
+}
+
+impl core::error::Error for ClassesError {}
+
+impl Classes {
+    /// A pool without chunks, with four classes per doubling up to 32 KiB.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut sizes = [0; MOST];
+        let mut count = 0;
+        for size in four_per_doubling() {
+            sizes[count] = size;
+            count += 1;
+        }
+        Self::of(&sizes[..count])
+    }
+
+    /// A pool without chunks, with these block sizes in bytes, in any order. Sizes up to 1 KiB are rounded up to a
+    /// multiple of 8, larger ones to a multiple of 256.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassesError`] if there is none, or more than 64, or one that is zero or above 32 KiB.
+    pub fn with_sizes(sizes: &[usize]) -> Result<Self, ClassesError> {
+        let mut sorted = [0; MOST];
+        let mut count = 0;
+        for &size in sizes {
+            if size == 0 || size > LARGEST {
+                return Err(ClassesError::OutOfRange(size));
+            }
+            let size = table::round(size);
+            let at = sorted[..count].partition_point(|&other| other < size);
+            if sorted[..count].get(at) == Some(&size) {
+                continue;
+            }
+            if count == MOST {
+                return Err(ClassesError::TooMany);
+            }
+            sorted.copy_within(at..count, at + 1);
+            sorted[at] = size;
+            count += 1;
+        }
+        if count == 0 { Err(ClassesError::None) } else { Ok(Self::of(&sorted[..count])) }
+    }
+
+    /// The pool for sizes that are rounded, different and ascending.
+    fn of(sizes: &[usize]) -> Self {
+        let pools = array::from_fn(|class| {
+            let size = sizes.get(class).copied().unwrap_or(LARGEST);
+            let align = (1 << size.trailing_zeros()).min(LARGEST_ALIGN);
+            // Every size is a multiple of its alignment and far below the largest object: the layout exists.
+            Blocks::of(Layout::from_size_align(size, align).unwrap_or(Layout::new::<usize>()))
+        });
+        Self { table: Table::new(sizes), count: sizes.len(), pools }
+    }
+
+    /// The block sizes, ascending, in bytes.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.classes().iter().map(|class| class.block_layout().size())
+    }
+
+    /// Each class with its block size in bytes and its figures.
+    pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, Stats)> {
+        self.classes().iter().map(|class| (class.block_layout().size(), class.stats()))
+    }
+
+    fn classes(&self) -> &[Blocks] {
+        &self.pools[..self.count]
+    }
+
+    /// The class that serves a layout; `None` if that is the parent's business.
+    #[inline(always)]
+    fn class(&self, layout: Layout) -> Option<usize> {
+        let class = self.table.class(layout.size())?;
+        if layout.align() <= size_of::<usize>() {
+            Some(class)
+        } else {
+            self.aligned_class(class, layout.align())
+        }
+    }
+
+    /// The first class from `class` on whose blocks are aligned enough.
+    #[inline]
+    fn aligned_class(&self, class: usize, align: usize) -> Option<usize> {
+        (class..self.count).find(|&class| self.pools[class].block_layout().align() >= align)
+    }
+
+    fn pool(&mut self, layout: Layout) -> Option<&mut Blocks> {
+        let class = self.class(layout)?;
+        self.pools.get_mut(class)
+    }
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: every block is one of a class's, and `Blocks` keeps the contract. A layout that fits a block goes to the class
+// that handed it out: see `class` and the invariant of the table. Nothing here unwinds.
+unsafe impl Pool for Classes {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.pool(layout)?.allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        debug_assert!(self.class(layout).is_some(), "freed with a layout that this pool never served");
+        if let Some(pool) = self.pool(layout) {
+            // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+            unsafe { pool.deallocate(block, layout) };
+        }
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.pools[self.class(layout)?].wants(layout)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        match self.pool(layout) {
+            // SAFETY: the caller's promises are passed on.
+            Some(pool) => unsafe { pool.adopt(chunk, layout) },
+            None => Err(chunk),
+        }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        self.pools.iter_mut().find_map(|pool| pool.surrender(which))
+    }
+
+    fn reset(&mut self) {
+        self.pools.iter_mut().for_each(Pool::reset);
+    }
+
+    #[inline]
+    fn bypasses(&self, layout: Layout) -> bool {
+        self.class(layout).is_none()
+    }
+
+    unsafe fn grow_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
+        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+        unsafe { self.pools[class].grow_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
+        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+        unsafe { self.pools[class].shrink_in_place(block, old, new) }
+    }
+}
+
+impl Inspect for Classes {
+    fn stats(&self) -> Stats {
+        self.classes().iter().map(Blocks::stats).fold(Stats::default(), Stats::plus)
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.classes().iter().any(|class| class.owns(address))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        if !self.sizes().is_sorted_by(|small, large| small < large) {
+            return Err(Flaw("the size classes are not ascending"));
+        }
+        let right = |(class, size)| self.table.class(size) == Some(class);
+        if !self.sizes().enumerate().all(right) {
+            return Err(Flaw("the table sends a class's own size to another class"));
+        }
+        self.classes().iter().try_for_each(Blocks::check)
+    }
+}

@@ -1,0 +1,10 @@
+//! How memory is cut: the pools, pure data structures over chunks that they are given.
+
+mod blocks;
+mod chunks;
+mod classes;
+mod linear;
+
+pub use blocks::{AnySize, Blocks, Config, Fixed, For, KnownShape, Lifo, Shape, Strategy};
+pub use classes::{Classes, ClassesError};
+pub use linear::Linear;

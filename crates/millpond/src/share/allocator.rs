@@ -1,0 +1,53 @@
+//! The shells that are allocators, as such: one implementation for all of them.
+
+/// Implements [`Allocator`](crate::Allocator) for a shell that has `reach()` and `parent`.
+macro_rules! implement_for_shell {
+    ($shell:ident<P, A $(, $more:ident: $bound:path)?>) => {
+        // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block says
+        // whose it is. Neither unwinds.
+        unsafe impl<P: Pool, A: Allocator $(, $more: $bound)?> Allocator for $shell<P, A $(, $more)?> {
+            #[inline(always)]
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                shell::allocate(self.reach(), &self.parent, layout)
+            }
+
+            #[inline(always)]
+            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { shell::deallocate(self.reach(), &self.parent, block, layout) };
+            }
+
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new), shell::Resize::Grow) }
+            }
+
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new), shell::Resize::Shrink) }
+            }
+
+            unsafe fn grow_in_place(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new), shell::Resize::Grow) }
+            }
+
+            unsafe fn shrink_in_place(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new), shell::Resize::Shrink) }
+            }
+        }
+    };
+}
+
+pub(super) use implement_for_shell;

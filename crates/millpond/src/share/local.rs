@@ -1,0 +1,117 @@
+//! The shell of one thread.
+
+use core::{alloc::Layout, cell::UnsafeCell, ptr::NonNull};
+
+use super::shell::{self, Reach};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    source::DefaultParent,
+};
+
+/// A pool and its parent, shared by everything on one thread: an [`Allocator`], hence a parent for other pools.
+///
+/// It can be sent to another thread, but not be used by two at once; see [`Locked`](crate::Locked) for that. Dropping it
+/// returns every chunk to the parent.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Local, Pages};
+///
+/// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages);
+/// let layout = Layout::new::<[u64; 8]>();
+/// let (a, b) = (pool.allocate(layout)?, pool.allocate(layout)?);
+/// // SAFETY: both blocks are live, and this pool handed them out for this layout.
+/// unsafe {
+///     pool.deallocate(a.cast(), layout);
+///     pool.deallocate(b.cast(), layout);
+/// }
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+///
+/// Threads do not share it:
+///
+/// ```compile_fail
+/// # use millpond::{Blocks, Fixed, Local};
+/// let pool = Local::new(Blocks::<Fixed<64>>::new());
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| &pool); // error: `Local` cannot be shared between threads
+/// });
+/// ```
+pub struct Local<P: Pool, A: Allocator = DefaultParent> {
+    pool: UnsafeCell<P>,
+    parent: A,
+}
+
+/// The pool in a [`Local`].
+struct InCell<'a, P>(&'a UnsafeCell<P>);
+
+impl<P: Pool> Reach for InCell<'_, P> {
+    type Pool = P;
+
+    #[inline(always)]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        // SAFETY: a `Local` is used by one thread at a time, and this reference ends with the closure, which calls
+        // nothing but the pool (see `Reach`): there is no second one.
+        use_it(unsafe { &mut *self.0.get() })
+    }
+}
+
+impl<P: Pool> Local<P> {
+    /// A shell over a pool without chunks, on the default parent.
+    #[must_use]
+    pub const fn new(pool: P) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<P: Pool, A: Allocator> Local<P, A> {
+    /// A shell over a pool without chunks, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: P, parent: A) -> Self {
+        Self { pool: UnsafeCell::new(pool), parent }
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+
+    #[inline(always)]
+    fn reach(&self) -> InCell<'_, P> {
+        InCell(&self.pool)
+    }
+}
+
+super::allocator::implement_for_shell!(Local<P, A>);
+
+impl<P: Pool, A: Allocator> Drop for Local<P, A> {
+    fn drop(&mut self) {
+        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
+    }
+}
+
+impl<P: Pool, A: Allocator> Reclaim for Local<P, A> {
+    fn reset(&mut self) {
+        self.pool.get_mut().reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Spare)
+    }
+}
+
+impl<P: Pool + Inspect, A: Allocator> Inspect for Local<P, A> {
+    fn stats(&self) -> Stats {
+        self.reach().with(|pool| pool.stats())
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.reach().with(|pool| pool.owns(address))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.reach().with(|pool| pool.check())
+    }
+}

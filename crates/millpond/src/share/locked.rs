@@ -1,0 +1,113 @@
+//! The shell of many threads that take turns.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use lock_api::{Mutex, RawMutex};
+
+use super::{
+    shell::{self, Reach},
+    spin::Spin,
+};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    source::DefaultParent,
+};
+
+/// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
+///
+/// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`].
+/// Dropping the shell returns every chunk.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Locked};
+///
+/// static POOL: Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new());
+///
+/// let layout = Layout::new::<[u64; 8]>();
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| {
+///             let block = POOL.allocate(layout).expect("the heap has 64 bytes");
+///             // SAFETY: the block is live, and this pool handed it out for this layout.
+///             unsafe { POOL.deallocate(block.cast(), layout) };
+///         });
+///     }
+/// });
+/// ```
+pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+    pool: Mutex<L, P>,
+    parent: A,
+}
+
+/// The pool in a [`Locked`].
+struct BehindLock<'a, L, P>(&'a Mutex<L, P>);
+
+impl<L: RawMutex, P: Pool> Reach for BehindLock<'_, L, P> {
+    type Pool = P;
+
+    #[inline]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        use_it(&mut self.0.lock())
+    }
+}
+
+impl<P: Pool> Locked<P> {
+    /// A shell over a pool without chunks, on the default parent, with the default lock.
+    #[must_use]
+    pub const fn new(pool: P) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<P: Pool, A: Allocator, L: RawMutex> Locked<P, A, L> {
+    /// A shell over a pool without chunks, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: P, parent: A) -> Self {
+        Self { pool: Mutex::new(pool), parent }
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+
+    #[inline]
+    fn reach(&self) -> BehindLock<'_, L, P> {
+        BehindLock(&self.pool)
+    }
+}
+
+super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex>);
+
+impl<P: Pool, A: Allocator, L: RawMutex> Drop for Locked<P, A, L> {
+    fn drop(&mut self) {
+        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
+    }
+}
+
+impl<P: Pool, A: Allocator, L: RawMutex> Reclaim for Locked<P, A, L> {
+    fn reset(&mut self) {
+        self.pool.get_mut().reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Spare)
+    }
+}
+
+impl<P: Pool + Inspect, A: Allocator, L: RawMutex> Inspect for Locked<P, A, L> {
+    fn stats(&self) -> Stats {
+        self.reach().with(|pool| pool.stats())
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.reach().with(|pool| pool.owns(address))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.reach().with(|pool| pool.check())
+    }
+}

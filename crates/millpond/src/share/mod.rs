@@ -1,0 +1,13 @@
+//! Who may hold a pool: the shells. Each owns a pool and its parent.
+
+mod allocator;
+mod local;
+mod locked;
+mod owned;
+mod shell;
+mod spin;
+
+pub use local::Local;
+pub use locked::Locked;
+pub use owned::Owned;
+pub use spin::Spin;

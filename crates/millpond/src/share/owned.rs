@@ -1,0 +1,147 @@
+//! The shell of one owner.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::shell::{self, Resize};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    source::DefaultParent,
+};
+
+/// A pool and its parent, held by one owner: allocating takes `&mut self`, and nothing is cheaper.
+///
+/// Not an [`Allocator`], because that is shared; see [`Local`](crate::Local). Dropping the shell returns every chunk.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Blocks, Fixed, Owned};
+///
+/// let mut pool = Owned::new(Blocks::<Fixed<32>>::new());
+/// let layout = Layout::new::<[u64; 4]>();
+/// let block = pool.allocate(layout)?;
+/// // SAFETY: the block is live, and this pool handed it out for this layout.
+/// unsafe { pool.deallocate(block.cast(), layout) };
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub struct Owned<P: Pool, A: Allocator = DefaultParent> {
+    pool: P,
+    parent: A,
+}
+
+impl<P: Pool> Owned<P> {
+    /// A shell over a pool without chunks, on the default parent.
+    #[must_use]
+    pub const fn new(pool: P) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<P: Pool, A: Allocator> Owned<P, A> {
+    /// A shell over a pool without chunks, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: P, parent: A) -> Self {
+        Self { pool, parent }
+    }
+
+    /// Hands out a block: see [`Allocator::allocate`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`].
+    #[inline(always)]
+    pub fn allocate(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        shell::allocate(&mut self.pool, &self.parent, layout)
+    }
+
+    /// Takes a block back: see [`Allocator::deallocate`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[inline(always)]
+    pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::deallocate(&mut self.pool, &self.parent, block, layout) };
+    }
+
+    /// Makes a block larger where it is: see [`Allocator::grow_in_place`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::grow_in_place`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::grow_in_place`].
+    pub unsafe fn grow_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new), Resize::Grow) }
+    }
+
+    /// Makes a block smaller where it is: see [`Allocator::shrink_in_place`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::shrink_in_place`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::shrink_in_place`].
+    pub unsafe fn shrink_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new), Resize::Shrink) }
+    }
+
+    /// The pool, to look at.
+    #[must_use]
+    pub fn pool(&self) -> &P {
+        &self.pool
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+}
+
+impl<P: Pool, A: Allocator> Drop for Owned<P, A> {
+    fn drop(&mut self) {
+        shell::surrender(&mut self.pool, &self.parent, Surrender::Any);
+    }
+}
+
+impl<P: Pool, A: Allocator> Reclaim for Owned<P, A> {
+    fn reset(&mut self) {
+        self.pool.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        shell::surrender(&mut self.pool, &self.parent, Surrender::Spare)
+    }
+}
+
+impl<P: Pool + Inspect, A: Allocator> Inspect for Owned<P, A> {
+    fn stats(&self) -> Stats {
+        self.pool.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.pool.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.pool.check()
+    }
+}

@@ -1,0 +1,190 @@
+//! What all shells do, in one place: the one loop, and everything that needs both the pool and its parent.
+//!
+//! The loop tries the pool; if that has nothing, it **ends the borrow or the lock**, asks the parent, comes back, lets
+//! the pool adopt the chunk and tries again. So a parent may call back into the shell without a second `&mut` and
+//! without a deadlock, and no lock is held across a system call.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::{AllocError, address},
+    contract::{Allocator, Chunk, Pool, Surrender, relocate},
+};
+
+/// A way to the pool in a shell, for the time of one call.
+///
+/// The closure must not reach the same pool again, and never calls a parent: that is what the loop is for.
+pub(super) trait Reach {
+    type Pool: Pool;
+
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
+}
+
+impl<P: Pool> Reach for &mut P {
+    type Pool = P;
+
+    #[inline(always)]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        use_it(self)
+    }
+}
+
+#[inline(always)]
+pub(super) fn allocate<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    layout: Layout,
+) -> Result<NonNull<[u8]>, AllocError> {
+    match pool.with(|pool| pool.allocate(layout)) {
+        Some(block) => Ok(block),
+        None => ask_parent(pool, parent, layout),
+    }
+}
+
+/// The loop, from the moment when the pool had nothing.
+#[cold]
+#[inline(never)]
+fn ask_parent<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    layout: Layout,
+) -> Result<NonNull<[u8]>, AllocError> {
+    if layout.size() == 0 {
+        return Ok(address::zero_sized(layout));
+    }
+    if pool.with(|pool| pool.bypasses(layout)) {
+        return parent.allocate(layout);
+    }
+    loop {
+        let request = pool.with(|pool| pool.wants(layout)).ok_or(AllocError::Unsupported)?;
+        let memory = parent.allocate_between(request.least, request.preferred);
+        let memory = match memory {
+            Ok(memory) => memory,
+            // Meanwhile somebody may have freed a block.
+            Err(error) => return pool.with(|pool| pool.allocate(layout)).ok_or(error),
+        };
+        // SAFETY: the parent has just handed the memory out, for this alignment.
+        let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
+        let (refused, block) = pool.with(|pool| {
+            // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
+            let refused = unsafe { pool.adopt(chunk, layout) }.err();
+            (refused, pool.allocate(layout))
+        });
+        if let Some(chunk) = refused {
+            give_back(parent, chunk);
+        }
+        if let Some(block) = block {
+            return Ok(block);
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for [`Allocator::deallocate`].
+#[inline(always)]
+pub(super) unsafe fn deallocate<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    block: NonNull<u8>,
+    layout: Layout,
+) {
+    if layout.size() == 0 {
+        return;
+    }
+    let bypassed = pool.with(|pool| {
+        let bypassed = pool.bypasses(layout);
+        if !bypassed {
+            // SAFETY: the caller's promises are passed on; a layout that fits the block says who handed it out.
+            unsafe { pool.deallocate(block, layout) };
+        }
+        bypassed
+    });
+    if bypassed {
+        // SAFETY: as above.
+        unsafe { parent.deallocate(block, layout) };
+    }
+}
+
+/// Which way a block changes its size.
+#[derive(Clone, Copy)]
+pub(super) enum Resize {
+    Grow,
+    Shrink,
+}
+
+/// Resizes a block where it is: in the pool, or, if neither layout is the pool's business, in the parent.
+///
+/// # Safety
+///
+/// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`].
+pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    block: NonNull<u8>,
+    (old, new): (Layout, Layout),
+    way: Resize,
+) -> Result<NonNull<[u8]>, AllocError> {
+    if old.size() == 0 || new.size() == 0 {
+        return Err(AllocError::Unsupported);
+    }
+    let bypassed = pool.with(|pool| (pool.bypasses(old), pool.bypasses(new)));
+    let resized = match (bypassed, way) {
+        // SAFETY: the caller's promises are passed on, to whoever handed the block out.
+        ((false, false), Resize::Grow) => pool.with(|pool| unsafe { pool.grow_in_place(block, old, new) }),
+        // SAFETY: as above.
+        ((false, false), Resize::Shrink) => {
+            pool.with(|pool| unsafe { pool.shrink_in_place(block, old, new) })
+        }
+        // SAFETY: as above.
+        ((true, true), Resize::Grow) => return unsafe { parent.grow_in_place(block, old, new) },
+        // SAFETY: as above.
+        ((true, true), Resize::Shrink) => return unsafe { parent.shrink_in_place(block, old, new) },
+        _ => None,
+    };
+    resized.ok_or(AllocError::Unsupported)
+}
+
+/// Resizes a block: where it is; else the parent's way (a page remap, say) if it stays the parent's; else by moving it.
+///
+/// # Safety
+///
+/// As for [`Allocator::grow`] or [`Allocator::shrink`], of `shell`, whose pool and parent these are.
+pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator>(
+    shell: &S,
+    mut pool: R,
+    parent: &A,
+    block: NonNull<u8>,
+    (old, new): (Layout, Layout),
+    way: Resize,
+) -> Result<NonNull<[u8]>, AllocError> {
+    let bypassed =
+        |layout: Layout, pool: &mut R| layout.size() != 0 && pool.with(|pool| pool.bypasses(layout));
+    if bypassed(old, &mut pool) && bypassed(new, &mut pool) {
+        // SAFETY: the block is the parent's, and the caller's promises are passed on.
+        return match way {
+            Resize::Grow => unsafe { parent.grow(block, old, new) },
+            Resize::Shrink => unsafe { parent.shrink(block, old, new) },
+        };
+    }
+    // SAFETY: the caller's promises are passed on.
+    unsafe {
+        resize_in_place(pool, parent, block, (old, new), way).or_else(|_| relocate(shell, block, old, new))
+    }
+}
+
+/// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were.
+pub(super) fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
+    let mut returned = 0;
+    while let Some(chunk) = pool.surrender(which) {
+        returned += chunk.size();
+        give_back(parent, chunk);
+    }
+    returned
+}
+
+fn give_back<A: Allocator>(parent: &A, chunk: Chunk) {
+    // SAFETY: the parent handed this memory out, with a layout between what was requested and what it returned; no pool
+    // has it any more.
+    unsafe { parent.deallocate(chunk.start(), chunk.layout()) };
+}

@@ -1,0 +1,70 @@
+//! A spin lock, for where there is no operating system to wait with.
+
+use lock_api::{GuardSend, RawMutex};
+
+use crate::base::atomic::{AtomicBool, Ordering, spin_loop};
+
+/// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
+///
+/// The default lock of [`Locked`](crate::Locked), which holds it for a few instructions only. Any other
+/// [`lock_api::RawMutex`], such as `parking_lot`'s, can be chosen instead, and should where threads outnumber cores.
+///
+/// It is not fair, and not to be used where a thread may preempt the holder for good (an interrupt handler, a thread of
+/// higher priority on the same core).
+#[derive(Debug)]
+pub struct Spin {
+    held: AtomicBool,
+}
+
+/// How often a waiter looks before it lets other threads run.
+const PATIENCE: u32 = 128;
+
+impl Spin {
+    #[cold]
+    fn wait(&self) {
+        let mut looks = 0u32;
+        while self.held.load(Ordering::Relaxed) {
+            looks = looks.wrapping_add(1);
+            if cfg!(feature = "std") && looks % PATIENCE == 0 { let_others_run() } else { spin_loop() }
+        }
+    }
+}
+
+fn let_others_run() {
+    #[cfg(feature = "std")]
+    std::thread::yield_now();
+}
+
+// SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it
+// back; Acquire and Release order what the holders do.
+unsafe impl RawMutex for Spin {
+    #[expect(clippy::declare_interior_mutable_const, reason = "the interface of lock_api")]
+    const INIT: Self = Self { held: AtomicBool::new(false) };
+
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        loop {
+            match self.try_lock() {
+                Some(guard) => return guard,
+                None => self.wait(),
+            }
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        let free = self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        free.ok().map(|_| GuardSend::new())
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _: GuardSend) {
+        self.held.store(false, Ordering::Release);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+}

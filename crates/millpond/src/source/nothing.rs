@@ -1,0 +1,30 @@
+//! The source that has nothing to give.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::{AllocError, address},
+    contract::Allocator,
+};
+
+/// A source without memory: every request but one of zero bytes fails.
+///
+/// The parent of a pool that must live on what it was given.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{AllocError, Allocator, Nothing};
+///
+/// assert_eq!(Nothing.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+// SAFETY: the only blocks ever handed out are zero-sized.
+unsafe impl Allocator for Nothing {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 { Ok(address::zero_sized(layout)) } else { Err(AllocError::Exhausted) }
+    }
+
+    unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
+}
