@@ -3,7 +3,7 @@
 /// One call of the malloc family, in time order with all others of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Nanoseconds since recording began, stored as a multiple of [`TICK`](crate::format::TICK).
+    /// Nanoseconds since recording began.
     pub time: u64,
     /// The thread that made the call: 0 is the first one seen, numbers are dense.
     pub thread: u32,

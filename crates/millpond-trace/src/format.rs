@@ -14,6 +14,3 @@ pub const EVENTS_PER_BLOCK: usize = 65_536;
 
 /// Most bytes of a column before compression.
 pub const COLUMN_LIMIT: usize = 8 << 20;
-
-/// Times are stored in units of this many nanoseconds, rounded down.
-pub const TICK: u64 = 16;

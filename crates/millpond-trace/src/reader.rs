@@ -8,12 +8,11 @@ use std::{
 
 use crate::{
     Event, Start, Summary, TraceError,
-    block::{self, Bounds, Carry},
+    block::{Bounds, Decoder},
     bytes::Bytes,
     error::Place,
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
     section::{HEAD, Kind, Unpacker, read_exactly, word},
-    slots::Slots,
 };
 
 /// Bytes of the file's header, and of its footer.
@@ -25,7 +24,7 @@ impl<T: Read + Seek + Send> Source for T {}
 
 /// Reads a trace, a block of events at a time.
 ///
-/// The memory it takes is bounded by the most blocks live at once (4 bytes each) and one block of events, however
+/// The memory it takes is bounded by the most blocks live at once (8 bytes each) and one block of events, however
 /// long the trace is. Damage is found when the damaged block is read; what [`read`](Self::read) has given before
 /// is sound: every slot freed or resized is live, slots are below [`Summary::slots`], threads below
 /// [`Summary::threads`], alignments are 0 or powers of two, and times never run backwards.
@@ -42,8 +41,7 @@ pub struct Reader {
     /// Blocks and events read.
     blocks: u32,
     events: u64,
-    carry: Carry,
-    slots: Slots,
+    decoder: Decoder,
 }
 
 impl Reader {
@@ -76,6 +74,7 @@ impl Reader {
         if summary.events > (last - first) / HEAD as u64 * EVENTS_PER_BLOCK as u64 {
             return Err(Place::Summary.corrupt("it says there are more events than the file can hold"));
         }
+        let decoder = Decoder::new(bounds(&summary));
         let mut reader = Self {
             input,
             unpacker,
@@ -86,8 +85,7 @@ impl Reader {
             position: first,
             blocks: 0,
             events: 0,
-            carry: Carry::default(),
-            slots: Slots::new(),
+            decoder,
         };
         reader.rewind()?;
         Ok(reader)
@@ -122,11 +120,7 @@ impl Reader {
         if count == 0 || count > EVENTS_PER_BLOCK || self.events > self.summary.events {
             return Err(place.corrupt("the number of events is wrong"));
         }
-        events.reserve(count);
-        let bounds = Bounds { slots: self.summary.slots, threads: self.summary.threads };
-        let columns = &self.unpacker.columns;
-        block::decode(columns, count, &bounds, &mut self.carry, &mut self.slots, events)
-            .map_err(|what| place.corrupt(what))?;
+        self.decoder.decode(&self.unpacker.columns, count, events).map_err(|what| place.corrupt(what))?;
         Ok(true)
     }
 
@@ -135,9 +129,14 @@ impl Reader {
         self.input.seek(SeekFrom::Start(self.first))?;
         self.position = self.first;
         (self.blocks, self.events) = (0, 0);
-        (self.carry, self.slots) = (Carry::default(), Slots::new());
+        self.decoder = Decoder::new(bounds(&self.summary));
         Ok(())
     }
+}
+
+/// What the decoder must hold the events to.
+fn bounds(summary: &Summary) -> Bounds {
+    Bounds { slots: summary.slots, threads: summary.threads }
 }
 
 /// Checks magic and version.

@@ -1,62 +1,143 @@
-//! Which slot a block gets, derived alike by writer and reader: the slot freed last, else the next never used.
+//! Which slot a block has, and how an event names the block it frees or resizes. Writer and reader derive both
+//! from the events before, alike.
+//!
+//! A new block takes the slot freed last, or the next never used when none is free.
+//!
+//! A block is named by its distance from a *finger* in the list of live blocks in order of allocation. The finger
+//! rests on the block touched last, or where it was freed, on the next older one. Programs free what they allocated
+//! last, and take structures down in the order in which they built them or the reverse: all of that is a distance
+//! of 0 or 1 again and again. Finger search is an old idea (Guibas, McCreight, Plass, Roberts 1977); here the
+//! list is linked and the search is cut off after [`REACH`] steps, which bounds the time of every operation.
 
-/// Marks a live slot in [`Slots::next`].
-const LIVE: u32 = u32::MAX;
-/// Ends the list of free slots. The slot of this number is never used.
-const NONE: u32 = u32::MAX - 1;
+use crate::bytes::{fold, unfold};
+
+/// Most steps that a name may be away from the finger. Measured: 8 costs up to 4 % more of this column, 32 saves
+/// up to 4 %.
+const REACH: i64 = 15;
+/// First name that is not a distance but says how far the slot's number is from that of the finger.
+const FAR: u64 = 2 * REACH as u64 + 1;
+
+/// No slot: the end of a list. The slot of this number is never used.
+const NONE: u32 = u32::MAX;
+/// In place of a neighbour: this slot is free.
+const FREE: u32 = u32::MAX - 1;
+
+/// A slot's neighbours.
+///
+/// Of a live block: those allocated before and after it among the live, or `NONE`. Of a free slot: `older = FREE`,
+/// and `newer` is the slot freed before it.
+#[derive(Clone, Copy)]
+struct Node {
+    older: u32,
+    newer: u32,
+}
 
 /// The slots of a trace at one moment.
 ///
-/// Invariant: `next[slot] = LIVE` iff the slot is live; the others form a list that begins at `free`, the slot
-/// freed last in front.
+/// Invariants: live nodes form one doubly linked list that ends at `newest`, free ones a singly linked list that
+/// begins at `free`; `finger` is live, or `NONE` if and only if no node is.
 pub(crate) struct Slots {
-    next: Vec<u32>,
+    nodes: Vec<Node>,
+    newest: u32,
+    finger: u32,
     free: u32,
 }
 
 impl Slots {
     /// No slot used yet.
     pub(crate) fn new() -> Self {
-        Self { next: Vec::new(), free: NONE }
-    }
-
-    /// The slot of a new block; `None` when none is left below `limit`.
-    #[inline]
-    pub(crate) fn allocate(&mut self, limit: u32) -> Option<u32> {
-        if self.free != NONE {
-            let slot = self.free;
-            self.free = std::mem::replace(&mut self.next[slot as usize], LIVE);
-            return Some(slot);
-        }
-        let slot = self.used();
-        if slot >= limit.min(NONE) {
-            return None;
-        }
-        self.next.push(LIVE);
-        Some(slot)
-    }
-
-    /// Frees a slot; `false` when it is not live.
-    #[inline]
-    pub(crate) fn free(&mut self, slot: u32) -> bool {
-        match self.next.get_mut(slot as usize) {
-            Some(next) if *next == LIVE => {
-                *next = self.free;
-                self.free = slot;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the slot is live.
-    #[inline]
-    pub(crate) fn is_live(&self, slot: u32) -> bool {
-        self.next.get(slot as usize) == Some(&LIVE)
+        Self { nodes: Vec::new(), newest: NONE, finger: NONE, free: NONE }
     }
 
     /// Slots used so far.
     pub(crate) fn used(&self) -> u32 {
-        self.next.len() as u32
+        self.nodes.len() as u32
+    }
+
+    /// The slot of a new block; `None` when that would not be below `limit`.
+    #[inline]
+    pub(crate) fn allocate(&mut self, limit: u32) -> Option<u32> {
+        let node = Node { older: self.newest, newer: NONE };
+        let slot = if self.free != NONE {
+            let slot = self.free;
+            self.free = self.nodes[slot as usize].newer;
+            self.nodes[slot as usize] = node;
+            slot
+        } else {
+            let slot = self.used();
+            if slot >= limit.min(FREE) {
+                return None;
+            }
+            self.nodes.push(node);
+            slot
+        };
+        if let Some(older) = self.nodes.get_mut(self.newest as usize) {
+            older.newer = slot;
+        }
+        self.newest = slot;
+        self.finger = slot;
+        Some(slot)
+    }
+
+    /// Frees a live slot.
+    #[inline]
+    pub(crate) fn free(&mut self, slot: u32) {
+        let Node { older, newer } = self.nodes[slot as usize];
+        debug_assert!(older != FREE, "the slot is live");
+        if let Some(node) = self.nodes.get_mut(older as usize) {
+            node.newer = newer;
+        }
+        match self.nodes.get_mut(newer as usize) {
+            Some(node) => node.older = older,
+            None => self.newest = older,
+        }
+        self.nodes[slot as usize] = Node { older: FREE, newer: self.free };
+        self.free = slot;
+        self.finger = if older == NONE { newer } else { older };
+    }
+
+    /// Puts the finger on a live slot.
+    #[inline]
+    pub(crate) fn touch(&mut self, slot: u32) {
+        self.finger = slot;
+    }
+
+    /// The name of a slot; `None` when it is not live.
+    pub(crate) fn name(&self, slot: u32) -> Option<u64> {
+        if !self.is_live(slot) {
+            return None;
+        }
+        let (mut older, mut newer) = (self.finger, self.finger);
+        for steps in 0..=REACH {
+            if older == slot {
+                return Some(fold(steps));
+            }
+            if newer == slot {
+                return Some(fold(-steps));
+            }
+            older = self.nodes.get(older as usize).map_or(NONE, |node| node.older);
+            newer = self.nodes.get(newer as usize).map_or(NONE, |node| node.newer);
+        }
+        Some(FAR + fold(i64::from(slot) - i64::from(self.finger)))
+    }
+
+    /// The live slot of a name; `None` when there is none.
+    #[inline]
+    pub(crate) fn find(&self, name: u64) -> Option<u32> {
+        if name >= FAR {
+            let slot = i64::from(self.finger).checked_add(unfold(name - FAR))?;
+            return u32::try_from(slot).ok().filter(|&slot| self.is_live(slot));
+        }
+        let (steps, mut slot) = (unfold(name), self.finger);
+        for _ in 0..steps.unsigned_abs() {
+            let node = self.nodes.get(slot as usize)?;
+            slot = if steps > 0 { node.older } else { node.newer };
+        }
+        (slot != NONE).then_some(slot)
+    }
+
+    /// Whether a block is live in the slot.
+    fn is_live(&self, slot: u32) -> bool {
+        self.nodes.get(slot as usize).is_some_and(|node| node.older != FREE)
     }
 }

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use crate::{
-    Event, Op, Outcome, Start, Summary, TraceError,
-    block::Encoder,
+    Outcome, Start, Summary, TraceError,
+    block::{Encoder, Shape, Verb},
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
     section::{Head, Kind, Packer},
     slots::Slots,
@@ -70,7 +70,7 @@ impl<W: Write> Writer<W> {
         let slot = self
             .slots
             .allocate(u32::MAX)
-            .ok_or(TraceError::Misuse("more than 4,294,967,293 blocks live at once"))?;
+            .ok_or(TraceError::Misuse("more than 4,294,967,294 blocks live at once"))?;
         if slot as usize == self.sizes.len() {
             self.sizes.push(0);
         }
@@ -79,19 +79,19 @@ impl<W: Write> Writer<W> {
         self.summary.allocations += 1;
         self.grown(size);
         let align = if align == 0 { 0 } else { align.checked_next_power_of_two().unwrap_or(1 << 31) };
-        self.push(Event { time, thread, caller, op: Op::Allocate { slot, size, align, zeroed } })?;
+        let verb = Verb::Allocate { align, zeroed };
+        self.push(time, thread, Shape { caller, verb, size }, None)?;
         Ok(slot)
     }
 
     /// The block in `slot` is freed.
     pub fn free(&mut self, time: u64, thread: u32, caller: u64, slot: u32) -> Result<(), TraceError> {
-        if !self.slots.free(slot) {
-            return Err(TraceError::Misuse("a free of a slot that is not live"));
-        }
+        let name = self.slots.name(slot).ok_or(TraceError::Misuse("the free of a block that is not live"))?;
+        self.slots.free(slot);
         self.live_blocks -= 1;
         self.live_bytes = self.live_bytes.saturating_sub(self.sizes[slot as usize]);
         self.summary.frees += 1;
-        self.push(Event { time, thread, caller, op: Op::Free { slot } })
+        self.push(time, thread, Shape { caller, verb: Verb::Free, size: 0 }, Some(name))
     }
 
     /// The block in `slot` has a new size.
@@ -103,15 +103,15 @@ impl<W: Write> Writer<W> {
         slot: u32,
         size: u64,
     ) -> Result<(), TraceError> {
-        if !self.slots.is_live(slot) {
-            return Err(TraceError::Misuse("a resize of a slot that is not live"));
-        }
+        let name =
+            self.slots.name(slot).ok_or(TraceError::Misuse("the resize of a block that is not live"))?;
+        self.slots.touch(slot);
         let before = std::mem::replace(&mut self.sizes[slot as usize], size);
         self.live_bytes = self.live_bytes.saturating_sub(before);
         self.summary.allocations += 1;
         self.summary.resizes += 1;
         self.grown(size);
-        self.push(Event { time, thread, caller, op: Op::Resize { slot, size } })
+        self.push(time, thread, Shape { caller, verb: Verb::Resize, size }, Some(name))
     }
 
     /// Writes what is left and the end of the file, and flushes.
@@ -152,11 +152,11 @@ impl<W: Write> Writer<W> {
     }
 
     /// Takes in an event, and writes a block when one is full.
-    fn push(&mut self, event: Event) -> Result<(), TraceError> {
-        let threads = event.thread.checked_add(1).ok_or(TraceError::Misuse("thread number 4,294,967,295"))?;
+    fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) -> Result<(), TraceError> {
+        let threads = thread.checked_add(1).ok_or(TraceError::Misuse("a thread of number 4,294,967,295"))?;
         self.summary.threads = self.summary.threads.max(threads);
         self.summary.events += 1;
-        self.encoder.push(&event);
+        self.encoder.push(time, thread, shape, name);
         if self.encoder.len() == EVENTS_PER_BLOCK { self.block() } else { Ok(()) }
     }
 

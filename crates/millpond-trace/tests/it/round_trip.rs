@@ -1,6 +1,6 @@
 //! What goes in comes out.
 
-use millpond_trace::{Event, Op, Outcome, Reader, Start, Summary, Writer, format::TICK};
+use millpond_trace::{Event, Op, Outcome, Reader, Start, Summary, Writer};
 
 /// A small generator of random numbers (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);
@@ -51,7 +51,7 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> (Vec<u8>, Vec<Event>, Sum
                 Op::Resize { slot, size }
             }
         };
-        events.push(Event { time: time / TICK * TICK, thread, caller, op });
+        events.push(Event { time, thread, caller, op });
     }
     let summary = writer.finish(Outcome::default()).unwrap();
     (file, events, summary)

@@ -1,0 +1,136 @@
+//! From events to columns.
+
+use std::collections::HashMap;
+
+use super::{CALLERS, COLUMNS, LONG, NAMES, SHAPES, SHORT_SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
+use crate::{
+    bytes::{fold, put},
+    format::EVENTS_PER_BLOCK,
+};
+
+/// Collects events until they fill a block.
+pub(crate) struct Encoder {
+    columns: [Vec<u8>; COLUMNS],
+    /// The number of each shape of this block, in order of appearance.
+    known: HashMap<Shape, u32>,
+    /// The shapes by number, and how many events have each.
+    shapes: Vec<(Shape, u32)>,
+    /// The number of each event's shape.
+    events: Vec<u32>,
+    /// The time of the last event.
+    time: u64,
+    /// The thread of the last `run` events.
+    thread: u32,
+    run: u64,
+}
+
+impl Encoder {
+    /// No event yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            columns: Default::default(),
+            known: HashMap::new(),
+            shapes: Vec::new(),
+            events: Vec::with_capacity(EVENTS_PER_BLOCK),
+            time: 0,
+            thread: 0,
+            run: 0,
+        }
+    }
+
+    /// How many events there are.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Adds an event; those that free or resize have a name of the block. A time before that of the last event
+    /// is taken as that.
+    pub(crate) fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) {
+        self.put_number(TIMES, time.saturating_sub(self.time));
+        self.time = self.time.max(time);
+        if thread != self.thread {
+            self.end_run();
+            self.thread = thread;
+        }
+        self.run += 1;
+        if let Some(name) = name {
+            self.put_number(NAMES, name);
+        }
+        let fresh = self.shapes.len() as u32;
+        let number = *self.known.entry(shape).or_insert(fresh);
+        if number == fresh {
+            self.shapes.push((shape, 0));
+        }
+        self.shapes[number as usize].1 += 1;
+        self.events.push(number);
+    }
+
+    /// The columns of the block.
+    pub(crate) fn columns(&mut self) -> &[Vec<u8>] {
+        self.end_run();
+        let order = self.order();
+        let mut places = vec![0; order.len()];
+        for (place, &number) in order.iter().enumerate() {
+            places[number] = place as u64;
+        }
+        self.put_shapes(&order);
+        for number in std::mem::take(&mut self.events) {
+            self.put_number(SHAPES, places[number as usize]);
+        }
+        &self.columns
+    }
+
+    /// Begins the next block.
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+        self.shapes.clear();
+        self.events.clear();
+        self.columns.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The order in which shapes are stored: the most frequent ones in front, because they get numbers of one byte.
+    /// Among those and among the others, by caller, so that neighbours have much in common.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.shapes.len()).collect();
+        order.sort_by_key(|&number| std::cmp::Reverse(self.shapes[number].1));
+        let (frequent, others) = order.split_at_mut(SHORT_SHAPES.min(self.shapes.len()));
+        for part in [frequent, others] {
+            part.sort_by_key(|&number| self.shapes[number].0);
+        }
+        order
+    }
+
+    /// Writes the table of shapes.
+    fn put_shapes(&mut self, order: &[usize]) {
+        let (mut caller, mut size) = (0, 0);
+        for &number in order {
+            let shape = self.shapes[number].0;
+            self.columns[VERBS].push(shape.verb.to_byte());
+            put(&mut self.columns[CALLERS], fold(shape.caller.wrapping_sub(caller) as i64));
+            caller = shape.caller;
+            if shape.verb != Verb::Free {
+                put(&mut self.columns[SIZES], fold(shape.size.wrapping_sub(size) as i64));
+                size = shape.size;
+            }
+        }
+    }
+
+    /// Writes down the run of events of one thread that has ended.
+    fn end_run(&mut self) {
+        if self.run > 0 {
+            put(&mut self.columns[THREADS], u64::from(self.thread));
+            put(&mut self.columns[THREADS], self.run);
+            self.run = 0;
+        }
+    }
+
+    /// Appends a number to a column of bytes, or to the one after it.
+    fn put_number(&mut self, column: usize, number: u64) {
+        if number < u64::from(LONG) {
+            self.columns[column].push(number as u8);
+        } else {
+            self.columns[column].push(LONG);
+            put(&mut self.columns[column + 1], number - u64::from(LONG));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A block of events: columns of bytes that compress well, described in [`format`](mod@crate::format).
+
+mod decode;
+mod encode;
+
+pub(crate) use decode::{Bounds, Decoder};
+pub(crate) use encode::Encoder;
+
+/// Columns of a block.
+pub(crate) const COLUMNS: usize = 10;
+
+/// The table of shapes: what is done, by whom, and how large.
+const VERBS: usize = 0;
+const CALLERS: usize = 1;
+const SIZES: usize = 2;
+/// The threads, in runs.
+const THREADS: usize = 3;
+/// One number for each event, or for each that frees or resizes. The column after each of these has what
+/// does not fit into a byte.
+const SHAPES: usize = 4;
+const TIMES: usize = 6;
+const NAMES: usize = 8;
+
+/// Stands in a column of bytes for a number from 255 on, of which the column after it has the excess over 255.
+const LONG: u8 = u8::MAX;
+
+/// How many shapes have a number that fits into a byte and should go to the most frequent ones.
+const SHORT_SHAPES: usize = LONG as usize;
+
+/// What events have in common: everything but time, thread and slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Shape {
+    pub(crate) caller: u64,
+    pub(crate) verb: Verb,
+    pub(crate) size: u64,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Verb {
+    Free,
+    Resize,
+    Allocate { align: u32, zeroed: bool },
+}
+
+impl Verb {
+    /// 0 frees, 1 resizes, from 2 on allocate: even ones as is, odd ones zeroed, in pairs for no alignment, 1, 2, 4 ….
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Free => 0,
+            Self::Resize => 1,
+            Self::Allocate { align, zeroed } => {
+                let power = if align == 0 { 0 } else { align.trailing_zeros() as u8 + 1 };
+                2 + 2 * power + u8::from(zeroed)
+            }
+        }
+    }
+
+    /// The inverse of [`to_byte`](Self::to_byte).
+    fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Free,
+            1 => Self::Resize,
+            _ => {
+                let power = u32::from(byte - 2) / 2;
+                let align = if power == 0 { 0 } else { 1_u32.checked_shl(power - 1)? };
+                Self::Allocate { align, zeroed: byte % 2 == 1 }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_come_back() {
+        let known: Vec<Verb> = (0..=u8::MAX).map_while(Verb::from_byte).collect();
+        assert_eq!(known.len(), 2 + 2 * 33);
+        assert_eq!((known.len() as u8..=u8::MAX).find_map(Verb::from_byte), None);
+        for (byte, verb) in known.iter().enumerate() {
+            assert_eq!(usize::from(verb.to_byte()), byte);
+        }
+        assert!(known.contains(&Verb::Allocate { align: 1 << 31, zeroed: true }));
+    }
+}
