@@ -1,1 +1,59 @@
-//! To be written.
+//! The recorder: a shared library that `LD_PRELOAD` puts into a program, where it logs every call of the malloc family.
+//!
+//! It lives in somebody else's process, often before `main` and in signal handlers, so it keeps to strict manners: it
+//! has no standard library and no allocator, never panics, prints nothing, leaves `errno` and file descriptors alone,
+//! and stops recording, rather than disturbing the program, when anything fails.
+//!
+//! From top to bottom, each file using those below it:
+//!
+//! * `entry` – the functions that the program calls: they add the caller's address and go on to `hooks`.
+//! * `hooks` – call the real function, and log what happened. `free` is logged before it is done, everything else
+//!   after, so that by time a block is never handed out again before it was freed.
+//! * `log` – the way of an event: a few loads and stores on the fast path; the slow path finds or makes room.
+//! * `process` – what a process owns: its files, its lanes, and that a `fork` begins anew.
+//! * `lane` – a sequence of records in a window of memory that outlives the process.
+//! * `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `clock` – the
+//!   operating system.
+//!
+//! The layout of what it writes is in `millpond_trace::raw`. **Built as an ordinary library it hooks nothing**: only
+//! with `--cfg millpond_preload` do the functions of `entry` carry the names `malloc`, `free` and so on. The build
+//! script of `millpond-cli` does that, and embeds the result in the program `millpond`.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+/// Where this package's sources are, for the build script that makes the shared library.
+pub const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
+
+#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
+pub mod entry;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod hooks;
+#[cfg(target_os = "linux")]
+mod lane;
+#[cfg(target_os = "linux")]
+mod log;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod real;
+#[cfg(target_os = "linux")]
+mod sys;
+#[cfg(target_os = "linux")]
+mod thread;
+
+#[cfg(target_os = "linux")]
+pub use clock::ticks;
+
+/// Never called: nothing in this library panics. The compiler wants one all the same.
+#[cfg(all(millpond_preload, not(test)))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: `abort` may be called anywhere.
+    unsafe { libc::abort() }
+}

@@ -1,1 +1,286 @@
-//! Layout of the raw file that the recorder writes; see the module of the same name in the recorder.
+//! The raw layout: what the recorder leaves behind while a program runs, before `millpond` turns it into a trace.
+//!
+//! The recorder and the program `millpond` that reads its files are always of the same build, so nothing here is an
+//! interface for others, and there is no reading of older versions: [`VERSION`] only catches a mix-up.
+//!
+//! A recording is one directory. `live` in it leads to memory (`/dev/shm`) where there is some:
+//!
+//! | file | what |
+//! |---|---|
+//! | `live/control` | [`Control`]: shared by all processes of the recording |
+//! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per lane, its [`Window`] |
+//! | `N` | units that were written out of the windows when they were full |
+//! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies out of `/proc/self` |
+//!
+//! A *lane* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
+//! Its window is mapped from a file, so that a killed program loses nothing. A full window is written out as one unit
+//! and starts anew, with the next sequence number. A reader that finds the same sequence number twice in a lane takes
+//! the one with more records: the writing was interrupted.
+
+use core::{
+    mem::{offset_of, size_of},
+    sync::atomic::{AtomicU32, AtomicU64},
+};
+
+/// Changes whenever anything in this file does.
+pub const VERSION: u32 = 1;
+
+/// The first eight bytes of the control file and of every `live/N`.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
+
+/// The environment variable that tells the recorder where its directory is.
+pub const DIRECTORY: &str = "MILLPOND_RECORD";
+
+/// The longest path of a directory that the recorder accepts.
+pub const LONGEST_DIRECTORY: usize = 400;
+
+/// Bytes of a window, and of all that is written out at once. A multiple of every page size in use.
+pub const UNIT: usize = 64 * 1024;
+
+/// Records that fit into one unit.
+pub const RECORDS: usize = (UNIT - size_of::<Window>()) / size_of::<Record>();
+
+/// Entries of a lane's table of callers.
+pub const CALLERS: usize = 1024;
+
+/// Shared by all the processes of a recording.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Control {
+    /// [`MAGIC`].
+    pub magic: AtomicU64,
+    /// Bytes that may be written out in all.
+    pub limit: AtomicU64,
+    /// Bytes that were written out, or would have been had the limit allowed it.
+    pub written: AtomicU64,
+    /// Process images so far; the number of the next.
+    pub processes: AtomicU32,
+    /// Not zero when the recording is over.
+    pub stop: AtomicU32,
+}
+
+/// What is known of one process image: one call of `exec`, or one `fork`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Header {
+    /// [`MAGIC`], stored last.
+    pub magic: AtomicU64,
+    /// The process identifier.
+    pub process: AtomicU32,
+    /// That of its parent.
+    pub parent: AtomicU32,
+    /// The number of the first image with this program and these arguments: its own, or after a `fork` an earlier one.
+    pub image: AtomicU32,
+    /// Lanes made so far.
+    pub lanes: AtomicU32,
+    /// Ticks when recording began.
+    pub started: AtomicU64,
+    /// Ticks when the process called `exit`; 0: it did not.
+    pub ended: AtomicU64,
+    /// Ticks when recording stopped before the program did; 0: it did not. What is later is not complete.
+    pub stopped: AtomicU64,
+    /// Why it stopped: an error number of the operating system, or [`LIMIT`] or [`OVER`].
+    pub reason: AtomicU32,
+    /// Ticks that logging 1,024 events in a row takes, tried out at the start; 0 after a `fork`.
+    pub ticks_per_1024: AtomicU32,
+    /// Ticks spent in writing out and making windows.
+    pub spent: AtomicU64,
+    /// Nanoseconds of CPU time (user and system) when recording began.
+    pub cpu_first: AtomicU64,
+    /// The same when last looked at: when writing out and at the end.
+    pub cpu_last: AtomicU64,
+}
+
+/// [`Header::reason`]: the size limit was reached.
+pub const LIMIT: u32 = u32::MAX;
+
+/// [`Header::reason`]: the recording was over while this process still ran.
+pub const OVER: u32 = u32::MAX - 1;
+
+/// What stands before the records of a unit.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Window {
+    /// Which lane this is.
+    pub lane: AtomicU32,
+    /// How many units of this lane came before.
+    pub sequence: AtomicU32,
+    /// Records that are complete.
+    pub used: AtomicU32,
+    /// 1, so that a unit that was never written is told from an empty one.
+    pub valid: AtomicU32,
+}
+
+macro_rules! from_bytes {
+    ($type:ty) => {
+        impl $type {
+            /// A copy out of a file; `None` if there are too few bytes.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                if bytes.len() < size_of::<Self>() {
+                    return None;
+                }
+                // SAFETY: there are enough bytes, and a struct of atomic integers is valid for all of them.
+                Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+            }
+        }
+    };
+}
+
+from_bytes!(Control);
+from_bytes!(Header);
+from_bytes!(Window);
+
+/// Where [`Control::stop`] is in the control file.
+pub const STOP_AT: u64 = offset_of!(Control, stop) as u64;
+
+/// One record of 16 bytes: the kind in the upper four bits, the rest as the functions that make it say.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record(pub [u64; 2]);
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// See [`Record::mark`].
+    Mark = 1,
+    /// See [`Record::caller`].
+    Caller = 2,
+    /// See [`Record::extra`].
+    Extra = 3,
+    /// A block came to life; its bytes are undefined.
+    Allocate = 4,
+    /// A block came to life; its bytes are zero.
+    AllocateZeroed = 5,
+    /// An allocation that returned null.
+    Failed = 6,
+    /// A block is about to be freed.
+    Free = 7,
+    /// A block is about to be resized.
+    ResizeStart = 8,
+    /// The resize that this thread started last is done. Address 0: it failed, or freed the block if the size is 0.
+    ResizeEnd = 9,
+}
+
+/// Addresses have 48 bits; what is above is a tag that the hardware ignores.
+const ADDRESS: u64 = (1 << 48) - 1;
+
+impl Record {
+    /// From here on, events are of `thread`, and their times count from `ticks`. The first record of every unit.
+    pub const fn mark(thread: u32, ticks: u64) -> Self {
+        Self([thread as u64 | (Kind::Mark as u64) << 60, ticks])
+    }
+
+    /// From here on, callers with this address's index are this address. Other addresses have the same index: the
+    /// last one counts.
+    pub const fn caller(address: u64) -> Self {
+        Self([(Kind::Caller as u64) << 60, address])
+    }
+
+    /// The next event has this size and was asked for with this alignment (0: none in particular).
+    pub const fn extra(align: u32, size: u64) -> Self {
+        Self([align as u64 | (Kind::Extra as u64) << 60, size])
+    }
+
+    /// An event: `offset` ticks after the last mark.
+    #[inline(always)]
+    pub const fn event(kind: Kind, address: u64, caller: usize, offset: u32, size: u32) -> Self {
+        let first = address & ADDRESS | (caller as u64) << 48 | (kind as u64) << 60;
+        Self([first, offset as u64 | (size as u64) << 32])
+    }
+
+    /// What the record says; `None` if that makes no sense.
+    pub const fn decode(self) -> Option<Decoded> {
+        let Self([first, second]) = self;
+        let kind = match first >> 60 {
+            1 => return Some(Decoded::Mark { thread: first as u32, ticks: second }),
+            2 => return Some(Decoded::Caller { address: second }),
+            3 => return Some(Decoded::Extra { align: first as u32, size: second }),
+            4 => Kind::Allocate,
+            5 => Kind::AllocateZeroed,
+            6 => Kind::Failed,
+            7 => Kind::Free,
+            8 => Kind::ResizeStart,
+            9 => Kind::ResizeEnd,
+            _ => return None,
+        };
+        let caller = (first >> 48) as usize & 0xfff;
+        if caller >= CALLERS {
+            return None;
+        }
+        let size = (second >> 32) as u32;
+        Some(Decoded::Event { kind, address: first & ADDRESS, caller, offset: second as u32, size })
+    }
+}
+
+/// A record, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the functions of `Record` that make these say it")]
+pub enum Decoded {
+    Mark { thread: u32, ticks: u64 },
+    Caller { address: u64 },
+    Extra { align: u32, size: u64 },
+    Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
+}
+
+/// Where a caller's address stands in the table of callers that writer and reader keep for each lane.
+#[inline(always)]
+pub const fn caller_index(address: u64) -> usize {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CALLERS.ilog2())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_and_records_fit() {
+        assert_eq!(size_of::<Window>() + RECORDS * size_of::<Record>(), UNIT);
+        assert!(CALLERS <= 1 << 12, "an index has twelve bits");
+        assert!(size_of::<Header>() <= 4096 && size_of::<Control>() <= 4096, "one page each");
+    }
+
+    #[test]
+    fn records_say_what_they_were_told() {
+        let top = ADDRESS;
+        for kind in [
+            Kind::Allocate,
+            Kind::AllocateZeroed,
+            Kind::Failed,
+            Kind::Free,
+            Kind::ResizeStart,
+            Kind::ResizeEnd,
+        ] {
+            for (address, caller, offset, size) in
+                [(0, 0, 0, 0), (top, CALLERS - 1, u32::MAX, u32::MAX), (16, 5, 7, 9)]
+            {
+                let expected = Decoded::Event { kind, address, caller, offset, size };
+                assert_eq!(Record::event(kind, address, caller, offset, size).decode(), Some(expected));
+            }
+        }
+        let mark = Record::mark(u32::MAX, u64::MAX).decode();
+        assert_eq!(mark, Some(Decoded::Mark { thread: u32::MAX, ticks: u64::MAX }));
+        assert_eq!(Record::caller(u64::MAX).decode(), Some(Decoded::Caller { address: u64::MAX }));
+        let extra = Record::extra(1 << 31, u64::MAX).decode();
+        assert_eq!(extra, Some(Decoded::Extra { align: 1 << 31, size: u64::MAX }));
+        assert_eq!(Record::default().decode(), None);
+        assert_eq!(Record([u64::MAX; 2]).decode(), None);
+    }
+
+    #[test]
+    fn tags_above_the_address_are_dropped() {
+        let tagged = 0xab00_0000_0000_1230;
+        let Some(Decoded::Event { address, kind, .. }) = Record::event(Kind::Free, tagged, 1, 0, 0).decode()
+        else {
+            panic!("an event");
+        };
+        assert_eq!((address, kind), (0x1230, Kind::Free));
+    }
+
+    #[test]
+    fn every_caller_has_a_place() {
+        for address in [0, 1, u64::MAX, 0x5555_5555_1234, 0x7fff_f7a3_0123] {
+            assert!(caller_index(address) < CALLERS);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The functions that the program calls. Each adds its return address, an address in the code of its caller, as one
+//! more argument and goes on to the function of the same name in `hooks`, which returns to the program directly.
+
+use core::{
+    arch::naked_asm,
+    ffi::{c_int, c_void},
+};
+
+use crate::hooks;
+
+macro_rules! entries {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
+        $(
+            /// Under this very name only in the shared library: see the crate's first page.
+            ///
+            /// # Safety
+            ///
+            /// That of the C function.
+            #[unsafe(naked)]
+            #[cfg_attr(millpond_preload, unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name($(_: $argument),*) $(-> $result)? {
+                #[cfg(target_arch = "x86_64")]
+                naked_asm!(concat!("mov ", $x86_64, ", qword ptr [rsp]"), "jmp {}", sym hooks::$name);
+                #[cfg(target_arch = "aarch64")]
+                naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym hooks::$name);
+            }
+        )*
+    };
+}
+
+entries! {
+    malloc(usize) -> *mut c_void, "rsi", "x1";
+    calloc(usize, usize) -> *mut c_void, "rdx", "x2";
+    realloc(*mut c_void, usize) -> *mut c_void, "rdx", "x2";
+    reallocarray(*mut c_void, usize, usize) -> *mut c_void, "rcx", "x3";
+    memalign(usize, usize) -> *mut c_void, "rdx", "x2";
+    aligned_alloc(usize, usize) -> *mut c_void, "rdx", "x2";
+    posix_memalign(*mut *mut c_void, usize, usize) -> c_int, "rcx", "x3";
+    valloc(usize) -> *mut c_void, "rsi", "x1";
+    pvalloc(usize) -> *mut c_void, "rsi", "x1";
+    free(*mut c_void), "rsi", "x1";
+}

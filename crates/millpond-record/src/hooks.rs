@@ -1,0 +1,151 @@
+//! What happens in place of each function of the malloc family: the real one is called, and the event is logged with
+//! the caller's address, which `entry` adds as the last argument.
+
+use core::{
+    ffi::{c_int, c_void},
+    ptr::{copy_nonoverlapping, null_mut},
+};
+
+use millpond_trace::raw::Kind;
+
+use crate::{log, real};
+
+/// Logs an allocation, or that it failed.
+#[inline(always)]
+fn allocated(kind: Kind, block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+    let kind = if block.is_null() { Kind::Failed } else { kind };
+    log::event(kind, block as usize, size, caller);
+    block
+}
+
+/// The same for one with an alignment.
+fn allocated_aligned(block: *mut c_void, size: usize, align: usize, caller: usize) -> *mut c_void {
+    let kind = if block.is_null() { Kind::Failed } else { Kind::Allocate };
+    log::slow(kind, block as usize, size, align, caller);
+    block
+}
+
+/// What functions of the family return when there is no memory.
+#[cold]
+fn no_memory() -> *mut c_void {
+    // SAFETY: every thread has an `errno`.
+    unsafe { *libc::__errno_location() = libc::ENOMEM };
+    null_mut()
+}
+
+/// The size of a page, which is what `valloc` aligns to.
+fn page() -> usize {
+    // SAFETY: always allowed.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
+pub(crate) unsafe extern "C" fn malloc(size: usize, caller: usize) -> *mut c_void {
+    let Some(malloc) = real::malloc() else { return real::spare(size) };
+    // SAFETY: as in the program's call, here and in all that follows.
+    allocated(Kind::Allocate, unsafe { malloc(size) }, size, caller)
+}
+
+pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, caller: usize) -> *mut c_void {
+    let bytes = count.saturating_mul(size);
+    let Some(calloc) = real::calloc() else { return real::spare(bytes) };
+    // SAFETY: as in the program's call.
+    allocated(Kind::AllocateZeroed, unsafe { calloc(count, size) }, bytes, caller)
+}
+
+pub(crate) unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
+    if block.is_null() || real::is_spare(block) {
+        return;
+    }
+    log::event(Kind::Free, block as usize, 0, caller);
+    if let Some(free) = real::free() {
+        // SAFETY: as in the program's call.
+        unsafe { free(block) }
+    }
+}
+
+pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: as in the program's call.
+    unsafe {
+        if real::is_spare(block) {
+            return move_spare(block, size, caller);
+        }
+        let Some(realloc) = real::realloc() else { return real::spare(size) };
+        if block.is_null() {
+            return allocated(Kind::Allocate, realloc(block, size), size, caller);
+        }
+        log::event(Kind::ResizeStart, block as usize, 0, caller);
+        let moved = realloc(block, size);
+        log::event(Kind::ResizeEnd, moved as usize, size, caller);
+        moved
+    }
+}
+
+/// A block of the look-up becomes one of the real allocator's.
+///
+/// # Safety
+///
+/// The block must be of [`real::spare`].
+#[cold]
+unsafe fn move_spare(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: both have as many bytes as are copied.
+    unsafe {
+        let moved = malloc(size, caller);
+        if !moved.is_null() {
+            copy_nonoverlapping(block.cast::<u8>(), moved.cast::<u8>(), size.min(real::spare_size(block)));
+        }
+        moved
+    }
+}
+
+/// Calls `realloc` itself: the C library's own would call the hook of `realloc` and be logged twice.
+pub(crate) unsafe extern "C" fn reallocarray(
+    block: *mut c_void,
+    count: usize,
+    size: usize,
+    caller: usize,
+) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else {
+        return allocated(Kind::Failed, no_memory(), usize::MAX, caller);
+    };
+    // SAFETY: as in the program's call.
+    unsafe { realloc(block, bytes, caller) }
+}
+
+pub(crate) unsafe extern "C" fn memalign(align: usize, size: usize, caller: usize) -> *mut c_void {
+    let Some(memalign) = real::memalign() else { return no_memory() };
+    // SAFETY: as in the program's call.
+    allocated_aligned(unsafe { memalign(align, size) }, size, align, caller)
+}
+
+pub(crate) unsafe extern "C" fn aligned_alloc(align: usize, size: usize, caller: usize) -> *mut c_void {
+    let Some(aligned_alloc) = real::aligned_alloc() else { return no_memory() };
+    // SAFETY: as in the program's call.
+    allocated_aligned(unsafe { aligned_alloc(align, size) }, size, align, caller)
+}
+
+pub(crate) unsafe extern "C" fn posix_memalign(
+    place: *mut *mut c_void,
+    align: usize,
+    size: usize,
+    caller: usize,
+) -> c_int {
+    let Some(posix_memalign) = real::posix_memalign() else { return libc::ENOMEM };
+    // SAFETY: as in the program's call; `place` is set when that succeeds.
+    unsafe {
+        let error = posix_memalign(place, align, size);
+        allocated_aligned(if error == 0 { *place } else { null_mut() }, size, align, caller);
+        error
+    }
+}
+
+pub(crate) unsafe extern "C" fn valloc(size: usize, caller: usize) -> *mut c_void {
+    let Some(valloc) = real::valloc() else { return no_memory() };
+    // SAFETY: as in the program's call.
+    allocated_aligned(unsafe { valloc(size) }, size, page(), caller)
+}
+
+pub(crate) unsafe extern "C" fn pvalloc(size: usize, caller: usize) -> *mut c_void {
+    let Some(pvalloc) = real::pvalloc() else { return no_memory() };
+    // SAFETY: as in the program's call.
+    allocated_aligned(unsafe { pvalloc(size) }, size, page(), caller)
+}

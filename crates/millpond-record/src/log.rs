@@ -1,0 +1,61 @@
+//! The way of an event from a hook into a lane.
+
+use millpond_trace::raw::Kind;
+
+use crate::{
+    lane::Event,
+    process::{self, Process},
+    sys::Quiet,
+    thread,
+};
+
+/// Logs an event with no particular alignment.
+#[inline(always)]
+pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
+    // SAFETY: a thread's state is there as long as the thread; its lane, once set, is never unmapped, and is its own.
+    unsafe {
+        let lane = (*thread::current()).lane;
+        if lane.is_null() || !(*lane).log(kind, address, size, caller) {
+            slow(kind, address, size, 0, caller);
+        }
+    }
+}
+
+/// Logs any event, and does what has to be done first: start recording in this process, find a lane for this thread,
+/// make room in it.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
+    let event = Event { kind, address, size, align, caller };
+    let thread = thread::current();
+    // SAFETY: as in `event`.
+    unsafe {
+        let lane = (*thread).lane;
+        if !lane.is_null() && (*lane).has_room() {
+            return (*lane).log_any(&event);
+        }
+        if process::is_off() {
+            return;
+        }
+        let quiet = Quiet::begin();
+        if let Some(process) = process::running() {
+            log_in(process, thread, &event);
+            process::watch(thread);
+        }
+        drop(quiet);
+    }
+}
+
+/// # Safety
+///
+/// The thread must be the calling one, with its signals held back.
+unsafe fn log_in(process: &Process, thread: *mut thread::Thread, event: &Event) {
+    // SAFETY: a lane given by `lane_for` is this thread's and has room.
+    unsafe {
+        let Some(lane) = process.lane_for(thread) else { return };
+        (*lane).log_any(event);
+        if (*thread).ending {
+            process::give_up_lane(thread);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The functions behind the hooks: the next of their name after this library, usually the C library's.
+//!
+//! They are looked up when first needed. That look-up may itself allocate; it is served from a small buffer in this
+//! library, whose blocks are never given back.
+
+use core::{
+    cell::UnsafeCell,
+    ffi::{CStr, c_int, c_void},
+    mem::transmute,
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*},
+};
+
+use crate::thread;
+
+/// Declares how each function is called, and where it is once it was found.
+macro_rules! functions {
+    ($($(#[$doc:meta])* $function:ident = $name:literal : $type:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[inline(always)]
+            pub(crate) fn $function() -> Option<$type> {
+                static PLACE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+                let known = PLACE.load(Relaxed);
+                let found = if known.is_null() { find(&PLACE, $name) } else { known };
+                // SAFETY: null is `None`; else it is the function of this name, which has this type.
+                unsafe { transmute::<*mut c_void, Option<$type>>(found) }
+            }
+        )*
+    };
+}
+
+functions! {
+    /// `malloc`; like all of these, `None` while it is being looked up by this very thread.
+    malloc = c"malloc": unsafe extern "C" fn(usize) -> *mut c_void;
+    /// `calloc`.
+    calloc = c"calloc": unsafe extern "C" fn(usize, usize) -> *mut c_void;
+    /// `realloc`.
+    realloc = c"realloc": unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void;
+    /// `free`.
+    free = c"free": unsafe extern "C" fn(*mut c_void);
+    /// `memalign`.
+    memalign = c"memalign": unsafe extern "C" fn(usize, usize) -> *mut c_void;
+    /// `aligned_alloc`.
+    aligned_alloc = c"aligned_alloc": unsafe extern "C" fn(usize, usize) -> *mut c_void;
+    /// `posix_memalign`.
+    posix_memalign = c"posix_memalign": unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int;
+    /// `valloc`.
+    valloc = c"valloc": unsafe extern "C" fn(usize) -> *mut c_void;
+    /// `pvalloc`.
+    pvalloc = c"pvalloc": unsafe extern "C" fn(usize) -> *mut c_void;
+}
+
+/// Looks a function up and remembers it.
+#[cold]
+#[inline(never)]
+fn find(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+    let thread = thread::current();
+    // SAFETY: the state of this thread is its own; the name is a C string.
+    unsafe {
+        if (*thread).resolving {
+            return null_mut();
+        }
+        (*thread).resolving = true;
+        let found = libc::dlsym(libc::RTLD_NEXT, name.as_ptr());
+        (*thread).resolving = false;
+        place.store(found, Relaxed);
+        found
+    }
+}
+
+/// Bytes for the allocations of the look-up.
+const SPARE: usize = 16 * 1024;
+
+#[repr(C, align(16))]
+struct Spare(UnsafeCell<[u8; SPARE]>);
+
+// SAFETY: every part is handed out once.
+unsafe impl Sync for Spare {}
+
+static BUFFER: Spare = Spare(UnsafeCell::new([0; SPARE]));
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// A block that is all zero and is never used again; null if no more are left.
+pub(crate) fn spare(size: usize) -> *mut c_void {
+    let Some(rounded) = size.checked_next_multiple_of(16) else { return null_mut() };
+    let taken =
+        USED.fetch_update(Relaxed, Relaxed, |used| used.checked_add(rounded).filter(|&sum| sum <= SPARE));
+    // SAFETY: the sum is within the buffer.
+    taken.map_or(null_mut(), |used| unsafe { BUFFER.0.get().cast::<u8>().add(used).cast() })
+}
+
+/// Whether this is a block of [`spare`].
+#[inline(always)]
+pub(crate) fn is_spare(block: *mut c_void) -> bool {
+    (block as usize).wrapping_sub(BUFFER.0.get() as usize) < SPARE
+}
+
+/// How much can be read from a block of [`spare`]: at least what it was asked for.
+pub(crate) fn spare_size(block: *mut c_void) -> usize {
+    SPARE - (block as usize - BUFFER.0.get() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_ends() {
+        let first = spare(1);
+        assert!(is_spare(first) && (first as usize).is_multiple_of(16));
+        let second = spare(17);
+        assert!(is_spare(second) && second as usize >= first as usize + 16);
+        assert!(spare_size(second) >= 32 && spare_size(second) < SPARE);
+        assert!(spare(SPARE).is_null() && spare(usize::MAX).is_null());
+        while !spare(1024).is_null() {}
+        let mut local = 0;
+        assert!(!is_spare((&raw mut local).cast()) && !is_spare(null_mut()));
+    }
+
+    #[test]
+    fn the_c_library_has_them_all() {
+        assert!(malloc().is_some() && calloc().is_some() && realloc().is_some() && free().is_some());
+        assert!(memalign().is_some() && aligned_alloc().is_some() && posix_memalign().is_some());
+        assert!(valloc().is_some() && pvalloc().is_some());
+    }
+}

@@ -1,0 +1,86 @@
+//! What the recorder knows of one thread, in thread-local memory that is there from the thread's first instruction to
+//! its last, without allocation.
+//!
+//! Rust's own thread-locals would be reached through a function of the dynamic linker, which itself may call `malloc`
+//! after a `dlopen`. So on the two usual architectures the variable is declared in assembly with the access model for
+//! libraries that are loaded at the start ("initial exec": two instructions).
+
+use crate::lane::Lane;
+
+/// One thread's state. All zero at the start of a thread; kept as it is by `fork`.
+#[repr(C)]
+pub(crate) struct Thread {
+    /// Where it logs; null: nowhere yet, or no longer.
+    pub(crate) lane: *mut Lane,
+    /// The process that `number` was given in, plus one.
+    pub(crate) process: u32,
+    /// Its number in the recording.
+    pub(crate) number: u32,
+    /// Whether [`crate::process`] will hear of its end.
+    pub(crate) watched: bool,
+    /// Whether its end has begun: it must not keep a lane.
+    pub(crate) ending: bool,
+    /// Whether it is looking for the real functions.
+    pub(crate) resolving: bool,
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod place {
+    core::arch::global_asm!(
+        ".pushsection .tbss,\"awT\",%nobits",
+        ".globl millpond_thread",
+        ".hidden millpond_thread",
+        ".type millpond_thread, %object",
+        ".size millpond_thread, 32",
+        ".p2align 4",
+        "millpond_thread:",
+        ".zero 32",
+        ".popsection",
+    );
+
+    const _: () = assert!(size_of::<super::Thread>() <= 32 && align_of::<super::Thread>() <= 16);
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn address() -> *mut super::Thread {
+        let place: *mut super::Thread;
+        // SAFETY: adds the variable's offset to the thread pointer, which is also stored where it points to.
+        unsafe {
+            core::arch::asm!(
+                "mov {place}, qword ptr [rip + millpond_thread@GOTTPOFF]",
+                "add {place}, qword ptr fs:[0]",
+                place = out(reg) place,
+                options(pure, readonly, nostack),
+            );
+        }
+        place
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(super) fn address() -> *mut super::Thread {
+        let place: *mut super::Thread;
+        // SAFETY: adds the variable's offset to the thread pointer.
+        unsafe {
+            core::arch::asm!(
+                "adrp {place}, :gottprel:millpond_thread",
+                "ldr {place}, [{place}, #:gottprel_lo12:millpond_thread]",
+                "mrs {base}, tpidr_el0",
+                "add {place}, {place}, {base}",
+                place = out(reg) place,
+                base = out(reg) _,
+                options(pure, readonly, nostack),
+            );
+        }
+        place
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("the recorder knows x86-64 and aarch64; for others, say here where a thread's state is");
+
+/// The state of the calling thread.
+#[inline(always)]
+pub(crate) fn current() -> *mut Thread {
+    place::address()
+}
