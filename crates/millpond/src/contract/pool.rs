@@ -23,6 +23,13 @@ pub unsafe trait Pool {
     /// answer that without asking.
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>>;
 
+    /// The part of [`allocate`](Self::allocate) that is worth inlining everywhere: hands out a block if that takes no
+    /// call, and `None` means that `allocate` must be asked.
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.allocate(layout)
+    }
+
     /// Takes a block back.
     ///
     /// # Safety

@@ -64,12 +64,13 @@ impl Span {
 ///
 /// # Invariants
 ///
-/// * Following headers from `newest` visits every chunk once, and ends at a record that does not exist.
+/// * Following headers from `newest` visits each of `count` chunks once, and ends at a record that does not exist.
 /// * Every chunk but the last in the list is headed.
 /// * `ahead` is the first of `ahead_count` chunks that follow one another in the list; without any it is `NONE`.
 /// * The chunks ahead begin the list, or follow the chunk `current`, the last one that `advance` returned.
 pub(super) struct Chunks {
     newest: Record,
+    count: usize,
     current: usize,
     ahead: Record,
     ahead_count: usize,
@@ -85,6 +86,7 @@ impl Chunks {
         let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
         Self {
             newest: Record::NONE,
+            count: 0,
             current: 0,
             ahead: Record::NONE,
             ahead_count: 0,
@@ -135,6 +137,7 @@ impl Chunks {
         } else {
             self.newest = record;
         }
+        self.count += 1;
         self.ahead = record;
         self.ahead_count += 1;
         Ok(())
@@ -160,7 +163,7 @@ impl Chunks {
     /// Puts every chunk ahead.
     pub(super) fn reset(&mut self) {
         self.ahead = self.newest;
-        self.ahead_count = self.count();
+        self.ahead_count = self.count;
     }
 
     /// The part of a chunk behind its header.
@@ -185,7 +188,7 @@ impl Chunks {
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.records().count()
+        self.count
     }
 
     /// Bytes in all of them.
@@ -221,6 +224,7 @@ impl Chunks {
             found
         })?;
         let older = self.older(&chunk);
+        self.count -= 1;
         if self.ahead_count != 0 && chunk.start == self.ahead.start {
             self.ahead_count -= 1;
             self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
@@ -238,6 +242,9 @@ impl Chunks {
 
     /// The invariants of the list: the first that is broken, as a sentence.
     pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.records().take(self.count + 1).count() != self.count {
+            return Err("there are more or fewer chunks than counted");
+        }
         let last = self.records().last();
         if self.records().any(|chunk| !chunk.headed && Some(chunk.start) != last.map(|last| last.start)) {
             return Err("a chunk without a header is not the last one");

@@ -1,6 +1,10 @@
 //! The shell of one owner.
 
-use core::{alloc::Layout, ptr::NonNull};
+use core::{
+    alloc::Layout,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+};
 
 use super::shell::{self, Resize};
 use crate::{
@@ -29,6 +33,9 @@ pub struct Owned<P: Pool, A: Allocator = DefaultParent> {
     parent: A,
 }
 
+/// The size in bytes up to which a shell is moved to its cold path and back.
+const LARGEST_MOVED: usize = 256;
+
 impl<P: Pool> Owned<P> {
     /// A shell over a pool without chunks, on the default parent.
     #[must_use]
@@ -51,6 +58,32 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     /// As [`Allocator::allocate`].
     #[inline(always)]
     pub fn allocate(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        match self.pool.allocate_hot(layout) {
+            Some(block) => Ok(block),
+            None => self.allocate_elsewhere(layout),
+        }
+    }
+
+    /// The cold path. A small shell goes there by value and comes back changed, so that its address never leaves the
+    /// caller, and the caller's compiler may keep the pool's state in registers.
+    #[inline(always)]
+    fn allocate_elsewhere(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if const { size_of::<Self>() > LARGEST_MOVED } {
+            return self.allocate_cold(layout);
+        }
+        // SAFETY: the shell is moved out and back in, and nobody looks at it in between: pools and parents do not
+        // unwind.
+        unsafe {
+            let mut moved = ManuallyDrop::new(ptr::read(self));
+            let block = moved.allocate_cold(layout);
+            ptr::write(self, ManuallyDrop::into_inner(moved));
+            block
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         shell::allocate(&mut self.pool, &self.parent, layout)
     }
 

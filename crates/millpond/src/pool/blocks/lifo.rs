@@ -26,6 +26,14 @@ impl Sealed for Lifo {
     const EMPTY: Self = Self { head: 0 };
 
     #[inline(always)]
+    fn take_freed(&mut self) -> Option<NonNull<u8>> {
+        let block = NonNull::new(recover::<u8>(self.head))?;
+        // SAFETY: a block on the list is free and begins with the address of the next.
+        self.head = unsafe { block.cast::<usize>().read() };
+        Some(block)
+    }
+
+    #[inline(always)]
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
         let mut block = self.head;
         if block == 0 {

@@ -120,6 +120,15 @@ unsafe impl<C: Config> Pool for Blocks<C> {
     }
 
     #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if !self.fits(layout) {
+            return None;
+        }
+        let block = self.strategy.take_freed()?;
+        Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+
+    #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         debug_assert!(self.fits(layout), "freed with a layout that this pool never served");
         debug_assert!(self.owns(block.as_ptr()), "freed a block of another pool");

@@ -15,6 +15,9 @@ pub trait Sealed {
     /// The state without a single free block.
     const EMPTY: Self;
 
+    /// Takes a free block.
+    fn take_freed(&mut self) -> Option<NonNull<u8>>;
+
     /// Takes a free block, or cuts fresh ones of `size` bytes if none is free.
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>>;
 

@@ -1,0 +1,228 @@
+//! Who is compared: one way to take and give a block of 64 bytes each.
+
+use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, ptr::NonNull};
+
+use millpond::{Allocator, Blocks, Classes, Fixed, Local, Owned};
+use slab::Slab;
+
+pub const SIZE: usize = 64;
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+/// A contender. `Block` is what it calls a block: a pointer, or a key.
+pub trait Contender {
+    type Block: Copy;
+    fn take(&mut self) -> Self::Block;
+    /// # Safety
+    /// The block was taken from this contender and is given back once.
+    unsafe fn give(&mut self, block: Self::Block);
+}
+
+/// The bound: an intrusive list written by hand, as wide as it gets, over `capacity` blocks that are all free.
+pub struct List {
+    head: *mut u8,
+}
+
+impl List {
+    pub fn new(capacity: usize) -> Self {
+        let memory = Vec::leak(vec![[0u64; SIZE / 8]; capacity]);
+        let mut head = std::ptr::null_mut();
+        for block in memory.iter_mut().rev() {
+            let block: *mut u8 = std::ptr::from_mut(block).cast();
+            // SAFETY: the block is ours and longer than a pointer.
+            unsafe { block.cast::<*mut u8>().write(head) };
+            head = block;
+        }
+        Self { head }
+    }
+}
+
+impl Contender for List {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        let block = self.head;
+        if block.is_null() {
+            out_of_blocks();
+        }
+        // SAFETY: a block on the list begins with the next one's address.
+        self.head = unsafe { block.cast::<*mut u8>().read() };
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the block is given back, so it is ours.
+        unsafe { block.cast::<*mut u8>().write(self.head) };
+        self.head = block;
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn out_of_blocks() -> ! {
+    panic!("the list is made as long as the mix needs")
+}
+
+/// The same list behind a shared reference that the optimiser cannot see through.
+#[derive(Clone, Copy)]
+pub struct Behind(&'static UnsafeCell<List>);
+
+impl Behind {
+    pub fn new(capacity: usize) -> Self {
+        Self(black_box(Box::leak(Box::new(UnsafeCell::new(List::new(capacity))))))
+    }
+}
+
+impl Contender for Behind {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        // SAFETY: one thread, and the reference ends here.
+        unsafe { (*self.0.get()).take() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: as above.
+        unsafe { (*self.0.get()).give(block) }
+    }
+}
+
+impl Contender for Owned<Blocks<Fixed<SIZE>>> {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        pointer(self.allocate(LAYOUT))
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.deallocate(NonNull::new_unchecked(block), LAYOUT) }
+    }
+}
+
+#[inline(always)]
+fn pointer<E>(block: Result<NonNull<[u8]>, E>) -> *mut u8 {
+    match block {
+        Ok(block) => block.as_ptr().cast(),
+        Err(_) => out_of_blocks(),
+    }
+}
+
+/// Any of our allocators, behind a reference that the optimiser cannot see through, asked for a layout that it may
+/// (`FIXED`) or may not know.
+pub struct Ours<A: 'static, const FIXED: bool> {
+    allocator: &'static A,
+    layout: Layout,
+}
+
+impl<A, const FIXED: bool> Clone for Ours<A, FIXED> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, const FIXED: bool> Copy for Ours<A, FIXED> {}
+
+impl<A, const FIXED: bool> Ours<A, FIXED> {
+    pub fn new(allocator: A) -> Self {
+        Self { allocator: black_box(Box::leak(Box::new(allocator))), layout: black_box(LAYOUT) }
+    }
+
+    #[inline(always)]
+    fn layout(&self) -> Layout {
+        if FIXED { LAYOUT } else { self.layout }
+    }
+}
+
+impl<A: Allocator, const FIXED: bool> Contender for Ours<A, FIXED> {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        pointer(self.allocator.allocate(self.layout()))
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.allocator.deallocate(NonNull::new_unchecked(block), self.layout()) }
+    }
+}
+
+pub type LocalFixed = Ours<Local<Blocks<Fixed<SIZE>>>, true>;
+pub type LocalAny = Ours<Local<Blocks>, false>;
+pub type LocalClasses = Ours<Local<Classes>, false>;
+
+impl LocalAny {
+    pub fn at_run_time() -> Self {
+        Self::new(Local::new(Blocks::of(black_box(LAYOUT))))
+    }
+}
+
+/// The crate `slab`. Values are never written, as with everyone else.
+pub struct Slabs(Slab<MaybeUninit<[u64; 8]>>);
+
+impl Slabs {
+    pub fn new() -> Self {
+        Self(Slab::new())
+    }
+}
+
+impl Contender for Slabs {
+    type Block = usize;
+
+    #[inline(always)]
+    fn take(&mut self) -> usize {
+        self.0.insert(MaybeUninit::uninit())
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, key: usize) {
+        let _ = self.0.remove(key);
+    }
+}
+
+/// The system's malloc.
+#[derive(Clone, Copy)]
+pub struct Glibc;
+
+impl Contender for Glibc {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        // SAFETY: any size will do.
+        unsafe { libc::malloc(SIZE).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { libc::free(block.cast()) }
+    }
+}
+
+/// mimalloc, called directly.
+#[derive(Clone, Copy)]
+pub struct Mimalloc;
+
+impl Contender for Mimalloc {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        // SAFETY: any size will do.
+        unsafe { libmimalloc_sys::mi_malloc(SIZE).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { libmimalloc_sys::mi_free(block.cast()) }
+    }
+}

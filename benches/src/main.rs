@@ -1,0 +1,31 @@
+//! Millpond's pools beside hand-written lists and the peers, interleaved in one run.
+//!
+//! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
+
+mod contenders;
+mod harness;
+mod memory;
+mod mixes;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let known: Vec<&str> = mixes::ALL.iter().map(|mix| mix.name).chain(["reset", "resident"]).collect();
+    if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    // First, while the process has not allocated and freed anything that could be reused.
+    if chosen("resident") {
+        memory::resident_at_a_million();
+    }
+    for mix in mixes::ALL.iter().filter(|mix| chosen(mix.name)) {
+        harness::compare(mix);
+    }
+    if chosen("reset") {
+        memory::reset_of_a_million();
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,163 @@
+//! The ways of using an allocator that are compared, each on one thread with blocks of 64 bytes.
+
+use std::{hint::black_box, mem};
+
+use millpond::{Blocks, Classes, Fixed, Local, Owned};
+
+use crate::{
+    contenders::{
+        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalFixed, Mimalloc, SIZE, Slabs,
+    },
+    harness::{Mix, Runner},
+};
+
+const BATCH: usize = 10_000;
+const LIVE: usize = 100_000;
+
+pub const ALL: &[Mix] = &[
+    Mix { name: "pair", what: "allocate one block, free it, again", runners: || all::<Pair>(1) },
+    Mix { name: "lifo", what: "allocate 10,000 blocks, free them last first", runners: || all::<Lifo>(BATCH) },
+    Mix { name: "fifo", what: "allocate 10,000 blocks, free them first first", runners: || all::<Fifo>(BATCH) },
+    Mix { name: "churn", what: "replace a random one of 100,000 live blocks", runners: || all::<Churn>(LIVE + 1) },
+];
+
+/// Everyone at one way of use that needs `most` blocks at once.
+fn all<W: Way>(most: usize) -> Vec<Runner> {
+    vec![
+        runner::<W, _>("list in registers", List::new(most)),
+        runner::<W, _>("list behind a reference", Behind::new(most)),
+        runner::<W, _>("Owned<Blocks<Fixed<64>>>", Owned::new(Blocks::<Fixed<SIZE>>::new())),
+        runner::<W, _>("Local<Blocks<Fixed<64>>>", LocalFixed::new(Local::new(Blocks::new()))),
+        runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
+        runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
+        runner::<W, _>("slab", Slabs::new()),
+        runner::<W, _>("glibc", Glibc),
+        runner::<W, _>("mimalloc", Mimalloc),
+    ]
+}
+
+/// A way of use with what it keeps between runs. `run` takes the contender by value and gives it back, so that one that
+/// lives on the stack can live in registers.
+trait Way {
+    type State<B: Copy + 'static>: 'static;
+    fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block>;
+    fn run<C: Contender<Block: 'static>>(contender: C, state: &mut Self::State<C::Block>, pairs: usize) -> (C, usize);
+}
+
+fn runner<W: Way, C: Contender<Block: 'static> + 'static>(name: &'static str, mut contender: C) -> Runner {
+    let mut state = W::start(&mut contender);
+    let mut place = Some(contender);
+    let run = move |pairs| {
+        let contender = place.take().expect("the contender is put back after each run");
+        let (contender, done) = W::run(contender, &mut state, pairs);
+        place = Some(contender);
+        done
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+struct Pair;
+
+impl Way for Pair {
+    type State<B: Copy + 'static> = ();
+
+    fn start<C: Contender<Block: 'static>>(_: &mut C) {}
+
+    #[inline(never)]
+    fn run<C: Contender<Block: 'static>>(contender: C, (): &mut (), pairs: usize) -> (C, usize) {
+        // A local variable: what was passed in may be in memory of the caller's.
+        let mut contender = contender;
+        for _ in 0..pairs {
+            let block = black_box(contender.take());
+            // SAFETY: the block was just taken.
+            unsafe { contender.give(block) };
+        }
+        (contender, pairs)
+    }
+}
+
+struct Lifo;
+
+impl Way for Lifo {
+    type State<B: Copy + 'static> = Vec<B>;
+
+    fn start<C: Contender<Block: 'static>>(_: &mut C) -> Vec<C::Block> {
+        Vec::with_capacity(BATCH)
+    }
+
+    #[inline(never)]
+    fn run<C: Contender<Block: 'static>>(mut contender: C, blocks: &mut Vec<C::Block>, pairs: usize) -> (C, usize) {
+        let batches = pairs.div_ceil(BATCH);
+        for _ in 0..batches {
+            fill(&mut contender, blocks);
+            while let Some(block) = blocks.pop() {
+                // SAFETY: the block was taken above and is given back once.
+                unsafe { contender.give(block) };
+            }
+        }
+        (contender, batches * BATCH)
+    }
+}
+
+struct Fifo;
+
+impl Way for Fifo {
+    type State<B: Copy + 'static> = Vec<B>;
+
+    fn start<C: Contender<Block: 'static>>(_: &mut C) -> Vec<C::Block> {
+        Vec::with_capacity(BATCH)
+    }
+
+    #[inline(never)]
+    fn run<C: Contender<Block: 'static>>(mut contender: C, blocks: &mut Vec<C::Block>, pairs: usize) -> (C, usize) {
+        let batches = pairs.div_ceil(BATCH);
+        for _ in 0..batches {
+            fill(&mut contender, blocks);
+            for block in blocks.drain(..) {
+                // SAFETY: the block was taken above and is given back once.
+                unsafe { contender.give(block) };
+            }
+        }
+        (contender, batches * BATCH)
+    }
+}
+
+#[inline(always)]
+fn fill<C: Contender>(contender: &mut C, blocks: &mut Vec<C::Block>) {
+    let room = &mut blocks.spare_capacity_mut()[..BATCH];
+    for place in room {
+        place.write(contender.take());
+    }
+    // SAFETY: the first `BATCH` places were just written.
+    unsafe { blocks.set_len(BATCH) };
+}
+
+struct Churn;
+
+impl Way for Churn {
+    type State<B: Copy + 'static> = (Vec<B>, u64);
+
+    fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block> {
+        ((0..LIVE).map(|_| contender.take()).collect(), 1)
+    }
+
+    #[inline(never)]
+    fn run<C: Contender<Block: 'static>>(
+        mut contender: C,
+        (blocks, seed): &mut Self::State<C::Block>,
+        pairs: usize,
+    ) -> (C, usize) {
+        for _ in 0..pairs {
+            // Marsaglia's xorshift.
+            *seed ^= *seed << 13;
+            *seed ^= *seed >> 7;
+            *seed ^= *seed << 17;
+            let index = ((*seed >> 32) as usize * LIVE) >> 32;
+            let fresh = contender.take();
+            let old = mem::replace(&mut blocks[index], fresh);
+            // SAFETY: the block was taken earlier and is given back once.
+            unsafe { contender.give(old) };
+        }
+        (contender, pairs)
+    }
+}
