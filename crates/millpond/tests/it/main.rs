@@ -1,0 +1,8 @@
+//! The library's integration tests, in one binary.
+
+mod composition;
+mod contract;
+mod oracle;
+mod parents;
+mod random;
+mod sources;

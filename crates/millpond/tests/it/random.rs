@@ -1,0 +1,164 @@
+//! Random sequences of operations, judged by the oracle, on every pool × shell × parent.
+
+use std::{alloc::Layout, rc::Rc};
+
+use fastrand::Rng;
+use millpond::{
+    Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked, Pages, Reclaim,
+};
+
+use crate::{oracle::Oracle, parents::Watched};
+
+const STEPS: usize = 3000;
+const SEEDS: u64 = 8;
+
+/// Which layouts a test asks for: sizes up to `size`, alignments up to `1 << align`.
+#[derive(Clone, Copy)]
+struct Range {
+    size: usize,
+    align: u32,
+}
+
+impl Range {
+    fn pick(self, rng: &mut Rng) -> Layout {
+        // Small sizes are as likely as large ones.
+        let size = rng.usize(0..=self.size) >> rng.u32(0..=usize::BITS - self.size.leading_zeros());
+        Layout::from_size_align(size, 1 << rng.u32(0..=self.align)).expect("small layouts exist")
+    }
+}
+
+/// Does random things to an allocator for a while; `check()` after each step.
+fn play<A: Allocator + Inspect>(oracle: &mut Oracle<A>, range: Range, rng: &mut Rng, steps: usize) {
+    for step in 0..steps {
+        let full = oracle.count() > 60;
+        match rng.u8(0..10) {
+            0..5 if !full => {
+                // A bounded parent may be exhausted: the oracle judges what is handed out.
+                let _ = oracle.allocate(range.pick(rng), rng.bool());
+            }
+            5..7 if oracle.count() != 0 => {
+                let index = rng.usize(0..oracle.count());
+                let layout = range.pick(rng);
+                let _ = oracle.resize(index, layout, rng.bool());
+            }
+            _ if oracle.count() != 0 => oracle.deallocate(rng.usize(0..oracle.count()), rng.usize(..)),
+            _ => {}
+        }
+        if let Err(flaw) = oracle.allocator.check() {
+            panic!("after step {step}: {flaw}");
+        }
+    }
+}
+
+/// Plays, resets, plays on, trims, drops: with several seeds.
+fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
+    for seed in 0..SEEDS {
+        println!("seed {seed}");
+        let mut rng = Rng::with_seed(seed);
+        let mut oracle = Oracle::new(make());
+        for _ in 0..3 {
+            play(&mut oracle, range, &mut rng, STEPS / 3);
+            if rng.bool() {
+                oracle.allocator.trim();
+            } else {
+                // Blocks that went past the pool to the parent outlive a reset: free all, so that none is lost.
+                while oracle.count() != 0 {
+                    oracle.deallocate(0, 0);
+                }
+                oracle.forget();
+                oracle.allocator.reset();
+            }
+            oracle.allocator.check().expect("sound after reset or trim");
+        }
+    }
+}
+
+const SMALL: Range = Range { size: 64, align: 3 };
+const MIXED: Range = Range { size: 3000, align: 8 };
+const LARGE: Range = Range { size: 100_000, align: 12 };
+
+#[test]
+fn blocks_of_fixed_size() {
+    trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64, 256>, Lifo)>::new(), Pages));
+    trial(SMALL, || Locked::<_, _>::new_in(Blocks::<Fixed<24>>::new(), Watched::default()));
+}
+
+#[test]
+fn blocks_of_a_size_known_at_run_time() {
+    let layout = Layout::from_size_align(40, 32).expect("a layout");
+    trial(SMALL, || Local::new_in(Blocks::of(layout), Watched::default()));
+    trial(MIXED, || Local::new_in(Blocks::of(layout), Rc::new(Watched::default())));
+}
+
+#[test]
+fn linear() {
+    trial(MIXED, || Local::new_in(Linear::new(), Watched::default()));
+    trial(LARGE, || Local::new_in(Linear::new(), Pages));
+}
+
+#[test]
+fn classes() {
+    trial(MIXED, || Local::new_in(Classes::new(), Watched::default()));
+    trial(LARGE, || Local::new_in(Classes::new(), Watched::default()));
+    let sizes = [24, 40, 1000, 5000];
+    trial(MIXED, || Local::new_in(Classes::with_sizes(&sizes).expect("four sizes"), Watched::default()));
+}
+
+#[test]
+fn on_a_buffer_that_runs_out() {
+    let mut memory = vec![std::mem::MaybeUninit::uninit(); 7001];
+    for seed in 0..SEEDS {
+        let mut rng = Rng::with_seed(seed);
+        let mut oracle = Oracle::new(Local::new_in(Linear::new(), Buffer::new(&mut memory[1..])));
+        play(&mut oracle, MIXED, &mut rng, STEPS);
+        drop(oracle);
+        let mut oracle = Oracle::new(Local::new_in(Classes::new(), Buffer::new(&mut memory[1..])));
+        play(&mut oracle, SMALL, &mut rng, STEPS);
+    }
+}
+
+#[test]
+fn pools_on_pools_on_pools() {
+    for seed in 0..SEEDS {
+        let mut rng = Rng::with_seed(seed);
+        let pages = Locked::<_, _>::new_in(Linear::new(), Pages);
+        let classes = Local::new_in(Classes::new(), &pages);
+        let arena = Local::new_in(Linear::new(), &classes);
+        let mut blocks = Oracle::new(Local::new_in(Blocks::<Fixed<64>>::new(), &arena));
+        let mut mixed = Oracle::new(&classes);
+        for _ in 0..10 {
+            play(&mut blocks, SMALL, &mut rng, 200);
+            for _ in 0..50 {
+                mixed.allocate(MIXED.pick(&mut rng), rng.bool()).expect("the system has pages");
+                if mixed.count() > 20 {
+                    mixed.deallocate(rng.usize(0..mixed.count()), rng.usize(..));
+                }
+            }
+        }
+        for flaw in [pages.check(), classes.check(), arena.check()] {
+            flaw.expect("sound underneath");
+        }
+    }
+}
+
+#[test]
+fn the_sources_themselves() {
+    for seed in 0..SEEDS {
+        let mut rng = Rng::with_seed(seed);
+        let mut heap = Oracle::new(Heap);
+        let mut pages = Oracle::new(Pages);
+        for _ in 0..300 {
+            heap.allocate(LARGE.pick(&mut rng), rng.bool()).expect("the heap has room");
+            pages.allocate(LARGE.pick(&mut rng), rng.bool()).expect("the system has pages");
+            let index = rng.usize(0..heap.count().max(1));
+            if index < heap.count() {
+                heap.resize(index, LARGE.pick(&mut rng), rng.bool()).expect("the heap has room");
+            }
+            if pages.count() > 30 {
+                pages.resize(3, LARGE.pick(&mut rng), rng.bool()).expect("the system has pages");
+                pages.deallocate(rng.usize(0..pages.count()), rng.usize(..));
+            }
+        }
+    }
+}

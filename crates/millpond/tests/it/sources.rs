@@ -1,0 +1,81 @@
+//! Where memory comes from: pages, regions, buffers.
+
+use std::{alloc::Layout, mem::MaybeUninit};
+
+use millpond::{AllocError, Allocator, Buffer, Pages, Region};
+
+#[test]
+fn pages_are_whole_zero_and_as_aligned_as_asked() {
+    let page = Pages::size();
+    for align in [1, page, 2 * page, 64 * page, 1 << 22] {
+        let layout = Layout::from_size_align(page + 1, align).expect("a layout");
+        let block = Pages.allocate_zeroed(layout).expect("the system has pages");
+        assert_eq!((block.len(), block.addr().get() % align.max(page)), (2 * page, 0));
+        // SAFETY: the block is live and two pages long.
+        unsafe {
+            assert!(block.as_ref().iter().all(|&byte| byte == 0));
+            block.cast::<u8>().write_bytes(1, 2 * page);
+            Pages.deallocate(block.cast(), layout);
+        }
+    }
+}
+
+#[test]
+fn the_system_says_why_there_are_no_pages() {
+    // More than any address space has, and less than any layout may have.
+    let layout = Layout::from_size_align(isize::MAX.cast_unsigned() - 4095, 1).expect("a layout");
+    assert!(matches!(Pages.allocate(layout), Err(AllocError::Os(code)) if code != 0));
+}
+
+#[test]
+fn a_region_is_committed_and_decommitted_in_pages() {
+    let page = Pages::size();
+    let region = Region::reserve(16 * page).expect("addresses are plenty");
+    assert_eq!(region.size(), 16 * page);
+    region.commit(3 * page..3 * page + 1).expect("a page of memory");
+    // SAFETY: page 3 is committed, and nobody else uses it.
+    unsafe {
+        let byte = region.start().add(4 * page - 1);
+        assert_eq!(byte.read(), 0);
+        byte.write(9);
+        region.commit(0..16 * page).expect("sixteen pages of memory");
+        assert_eq!(byte.read(), 9, "committing again changes nothing");
+        region.decommit(3 * page + 1..5 * page).expect("decommits page 4 only");
+        assert_eq!(byte.read(), 9, "a part of a page is not taken away");
+        region.decommit(3 * page..4 * page).expect("decommits page 3");
+        region.commit(3 * page..4 * page).expect("a page of memory");
+        assert_eq!(byte.read(), 0, "what is committed anew is zero");
+    }
+}
+
+#[test]
+fn a_region_refuses_what_lies_outside() {
+    let region = Region::reserve(1).expect("addresses are plenty");
+    let size = region.size();
+    assert_eq!(size, Pages::size());
+    assert_eq!(region.commit(0..size + 1), Err(AllocError::Unsupported));
+    #[expect(clippy::reversed_empty_ranges, reason = "this is what is refused")]
+    let reversed = region.commit(10..5);
+    assert_eq!(reversed, Err(AllocError::Unsupported));
+    assert_eq!(Region::reserve(0).err(), Some(AllocError::Unsupported));
+    assert_eq!(Region::reserve(usize::MAX).err(), Some(AllocError::Unsupported));
+}
+
+#[test]
+fn a_buffer_takes_back_its_last_block_only() {
+    let mut memory = [MaybeUninit::uninit(); 100];
+    let buffer = Buffer::new(&mut memory);
+    let layout = Layout::from_size_align(40, 1).expect("a layout");
+    let first = buffer.allocate(layout).expect("room for 40");
+    let second = buffer.allocate(layout).expect("room for 80");
+    assert_eq!(buffer.allocate(layout), Err(AllocError::Exhausted));
+    // SAFETY: both blocks are live, and the layout is their own.
+    unsafe {
+        buffer.deallocate(second.cast(), layout);
+        assert_eq!(buffer.allocate(layout), Ok(second));
+        buffer.deallocate(first.cast(), layout);
+    }
+    assert_eq!(buffer.allocate(layout), Err(AllocError::Exhausted));
+    let rest = buffer.allocate_between(Layout::new::<u8>(), 4096).expect("20 bytes are left");
+    assert_eq!(rest.len(), 20);
+}
