@@ -12,5 +12,8 @@ pub const END_MARK: [u8; 4] = *b"MPTE";
 /// Most events in one block.
 pub const EVENTS_PER_BLOCK: usize = 65_536;
 
-/// Most bytes of a column before compression.
-pub const COLUMN_LIMIT: usize = 8 << 20;
+/// Most bytes of the start section and of the summary before compression.
+pub const TEXT_LIMIT: usize = 8 << 20;
+
+/// Most bytes of a section after its head.
+pub const PAYLOAD_LIMIT: usize = 16 << 20;

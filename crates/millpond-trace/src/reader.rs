@@ -1,6 +1,7 @@
 //! Reading a trace.
 
 use std::{
+    fmt,
     fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
@@ -27,7 +28,7 @@ impl<T: Read + Seek + Send> Source for T {}
 /// The memory it takes is bounded by the most blocks live at once (8 bytes each) and one block of events, however
 /// long the trace is. Damage is found when the damaged block is read; what [`read`](Self::read) has given before
 /// is sound: every slot freed or resized is live, slots are below [`Summary::slots`], threads below
-/// [`Summary::threads`], alignments are 0 or powers of two, and times never run backwards.
+/// [`Summary::threads`] and numbered as they appear, alignments are 0 or powers of two, and times never run backwards.
 pub struct Reader {
     input: Box<dyn Source>,
     unpacker: Unpacker,
@@ -71,11 +72,13 @@ impl Reader {
 
         input.seek(SeekFrom::Start(last))?;
         let summary = read_summary(&mut *input, &mut unpacker, length - EDGE - last)?;
-        if summary.events > (last - first) / HEAD as u64 * EVENTS_PER_BLOCK as u64 {
+        let blocks = (last - first) / HEAD as u64;
+        if summary.events > blocks.saturating_mul(EVENTS_PER_BLOCK as u64) {
             return Err(Place::Summary.corrupt("it says there are more events than the file can hold"));
         }
+        input.seek(SeekFrom::Start(first))?;
         let decoder = Decoder::new(bounds(&summary));
-        let mut reader = Self {
+        Ok(Self {
             input,
             unpacker,
             start,
@@ -86,9 +89,7 @@ impl Reader {
             blocks: 0,
             events: 0,
             decoder,
-        };
-        reader.rewind()?;
-        Ok(reader)
+        })
     }
 
     /// What was known when recording began.
@@ -102,12 +103,15 @@ impl Reader {
     }
 
     /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Gives `false`
-    /// after the last block. After an error, only [`rewind`](Self::rewind) makes sense.
+    /// after the last block. After an error, what is in `events` has no meaning, and only
+    /// [`rewind`](Self::rewind) makes sense.
     pub fn read(&mut self, events: &mut Vec<Event>) -> Result<bool, TraceError> {
         events.clear();
         if self.position == self.last {
-            if self.events != self.summary.events {
-                return Err(Place::Summary.corrupt("it says there are more events than there are"));
+            if self.events != self.summary.events || !self.decoder.reached_bounds() {
+                return Err(
+                    Place::Summary.corrupt("it says there are more events, slots or threads than there are")
+                );
             }
             return Ok(false);
         }
@@ -117,7 +121,7 @@ impl Reader {
         self.position += size;
         self.blocks = self.blocks.checked_add(1).ok_or(place.corrupt("there are too many"))?;
         self.events += count as u64;
-        if count == 0 || count > EVENTS_PER_BLOCK || self.events > self.summary.events {
+        if self.events > self.summary.events {
             return Err(place.corrupt("the number of events is wrong"));
         }
         self.decoder.decode(&self.unpacker.columns, count, events).map_err(|what| place.corrupt(what))?;
@@ -131,6 +135,15 @@ impl Reader {
         (self.blocks, self.events) = (0, 0);
         self.decoder = Decoder::new(bounds(&self.summary));
         Ok(())
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("start", &self.start)
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing a trace.
 
-use std::io::Write;
+use std::{collections::HashMap, fmt, io::Write};
 
 use crate::{
     Outcome, Start, Summary, TraceError,
@@ -12,7 +12,12 @@ use crate::{
 
 /// Writes a trace, event by event in time order, and counts as it goes.
 ///
-/// Until [`finish`](Self::finish) has succeeded, the file has no end and is [`TraceError::Truncated`] to readers.
+/// In all methods that take an event, `time` is in nanoseconds since recording began, and one before that of the last
+/// event is taken as that; `thread` is any number that tells the thread from others, and is stored as its rank of
+/// appearance; `caller` is a return address, or 0.
+///
+/// Until [`finish`](Self::finish) has succeeded, the file has no end and is [`TraceError::Truncated`] to readers. After
+/// [`TraceError::Misuse`] one can go on as if the call had not been made; after [`TraceError::Io`] the file is lost.
 pub struct Writer<W: Write> {
     out: W,
     /// Bytes written.
@@ -24,8 +29,12 @@ pub struct Writer<W: Write> {
     slots: Slots,
     /// The size of the block in each slot.
     sizes: Vec<u64>,
-    live_blocks: u64,
+    /// The numbers of the threads seen, and the thread of the last event with its number.
+    threads: HashMap<u32, u32>,
+    thread: Option<(u32, u32)>,
+    /// Bytes asked for and live.
     live_bytes: u64,
+    /// What has been counted so far.
     summary: Summary,
 }
 
@@ -46,7 +55,8 @@ impl<W: Write> Writer<W> {
             encoder: Encoder::new(),
             slots: Slots::new(),
             sizes: Vec::new(),
-            live_blocks: 0,
+            threads: HashMap::new(),
+            thread: None,
             live_bytes: 0,
             summary: Summary::default(),
         };
@@ -57,7 +67,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// A block comes to life; gives its slot. An `align` that is no power of two is rounded up to one, as
-    /// `memalign` does. Here and below, a time earlier than the last event's is taken as that.
+    /// `memalign` does; 0 is malloc's own guarantee.
     pub fn allocate(
         &mut self,
         time: u64,
@@ -75,7 +85,6 @@ impl<W: Write> Writer<W> {
             self.sizes.push(0);
         }
         self.sizes[slot as usize] = size;
-        self.live_blocks += 1;
         self.summary.allocations += 1;
         self.grown(size);
         let align = if align == 0 { 0 } else { align.checked_next_power_of_two().unwrap_or(1 << 31) };
@@ -88,7 +97,6 @@ impl<W: Write> Writer<W> {
     pub fn free(&mut self, time: u64, thread: u32, caller: u64, slot: u32) -> Result<(), TraceError> {
         let name = self.slots.name(slot).ok_or(TraceError::Misuse("the free of a block that is not live"))?;
         self.slots.free(slot);
-        self.live_blocks -= 1;
         self.live_bytes = self.live_bytes.saturating_sub(self.sizes[slot as usize]);
         self.summary.frees += 1;
         self.push(time, thread, Shape { caller, verb: Verb::Free, size: 0 }, Some(name))
@@ -120,7 +128,8 @@ impl<W: Write> Writer<W> {
         let Outcome { wall_ns, cpu_ns, unknown_frees, overlaps, failed, ending, modules } = outcome;
         let summary = Summary {
             slots: self.slots.used(),
-            live_at_end: self.live_blocks,
+            threads: self.threads.len() as u32,
+            live_at_end: self.live(),
             wall_ns,
             cpu_ns,
             unknown_frees,
@@ -141,23 +150,40 @@ impl<W: Write> Writer<W> {
         Ok(summary)
     }
 
+    /// How many blocks are live.
+    fn live(&self) -> u64 {
+        self.summary.allocations - self.summary.resizes - self.summary.frees
+    }
+
     /// Bytes asked for have grown by `size`.
     fn grown(&mut self, size: u64) {
         self.summary.requested = self.summary.requested.saturating_add(size);
         self.live_bytes = self.live_bytes.saturating_add(size);
         if self.live_bytes > self.summary.peak_bytes {
             self.summary.peak_bytes = self.live_bytes;
-            self.summary.peak_blocks = self.live_blocks;
+            self.summary.peak_blocks = self.live();
         }
     }
 
     /// Takes in an event, and writes a block when one is full.
     fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) -> Result<(), TraceError> {
-        let threads = thread.checked_add(1).ok_or(TraceError::Misuse("a thread of number 4,294,967,295"))?;
-        self.summary.threads = self.summary.threads.max(threads);
+        let thread = self.number(thread);
         self.summary.events += 1;
         self.encoder.push(time, thread, shape, name);
         if self.encoder.len() == EVENTS_PER_BLOCK { self.block() } else { Ok(()) }
+    }
+
+    /// The number of a thread in the trace.
+    fn number(&mut self, thread: u32) -> u32 {
+        match self.thread {
+            Some((last, number)) if last == thread => number,
+            _ => {
+                let fresh = self.threads.len() as u32;
+                let number = *self.threads.entry(thread).or_insert(fresh);
+                self.thread = Some((thread, number));
+                number
+            }
+        }
     }
 
     /// Writes the events collected as a block, if there are any.
@@ -176,5 +202,11 @@ impl<W: Write> Writer<W> {
         let head = Head { kind, number: 0, events: 0 };
         self.position += self.packer.write(&mut self.out, head, &[bytes])?;
         Ok(())
+    }
+}
+
+impl<W: Write> fmt::Debug for Writer<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("summary", &self.summary).finish_non_exhaustive()
     }
 }

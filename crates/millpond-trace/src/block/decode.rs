@@ -14,10 +14,12 @@ pub(crate) struct Bounds {
     pub(crate) threads: u32,
 }
 
-/// Turns blocks into events. What carries over from one block to the next is the time and the slots.
+/// Turns blocks into events. What carries over from one block to the next is the time, the slots, and how many
+/// threads there have been.
 pub(crate) struct Decoder {
     bounds: Bounds,
     time: u64,
+    threads: u32,
     slots: Slots,
     shapes: Vec<Shape>,
 }
@@ -49,7 +51,12 @@ impl<'a> Numbers<'a> {
 impl Decoder {
     /// At the beginning of a trace.
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, time: 0, slots: Slots::new(), shapes: Vec::new() }
+        Self { bounds, time: 0, threads: 0, slots: Slots::new(), shapes: Vec::new() }
+    }
+
+    /// Whether there have been as many slots and threads as the summary promises.
+    pub(crate) fn reached_bounds(&self) -> bool {
+        self.slots.used() == self.bounds.slots && self.threads == self.bounds.threads
     }
 
     /// Appends the `count` events of the next block.
@@ -69,8 +76,10 @@ impl Decoder {
         let mut left = count as u64;
         events.reserve(count);
         while left > 0 {
-            let thread = threads.small().filter(|&thread| thread < self.bounds.threads);
-            let thread = thread.ok_or("a thread is beyond those of the summary")?;
+            let known = self.bounds.threads.min(self.threads.saturating_add(1));
+            let thread = threads.small().filter(|&thread| thread < known);
+            let thread = thread.ok_or("a thread is out of turn or beyond those of the summary")?;
+            self.threads = self.threads.max(thread + 1);
             let run =
                 threads.number().filter(|&run| 0 < run && run <= left).ok_or("a thread's run is too long")?;
             left -= run;

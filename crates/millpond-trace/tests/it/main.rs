@@ -1,3 +1,12 @@
 //! Tests of the trace format through the crate's public face.
 
+mod damage;
+mod forged;
+mod memory;
 mod round_trip;
+mod summary;
+mod support;
+mod writer;
+
+#[global_allocator]
+static METER: memory::Meter = memory::Meter;

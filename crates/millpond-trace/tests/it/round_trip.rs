@@ -1,80 +1,101 @@
 //! What goes in comes out.
 
-use millpond_trace::{Event, Op, Outcome, Reader, Start, Summary, Writer};
+use std::{fs, io::Cursor};
 
-/// A small generator of random numbers (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
+use millpond_trace::{Ending, Module, Op, Outcome, Reader, Start, Writer};
 
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ x >> 31
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
-/// A random trace: the file, the events that went in, and the writer's summary.
-pub(crate) fn random_trace(seed: u64, count: usize) -> (Vec<u8>, Vec<Event>, Summary) {
-    let mut random = Random(seed);
-    let mut file = Vec::new();
-    let start = Start { program: "/usr/bin/x".into(), ..Start::default() };
-    let mut writer = Writer::new(&mut file, &start).unwrap();
-    let (mut events, mut live, mut time) = (Vec::new(), Vec::new(), 0_u64);
-    for _ in 0..count {
-        let spread = [10, 300, 1 << 40][random.below(3) as usize];
-        time += random.below(spread);
-        let (thread, caller) = (random.below(1 + seed % 5) as u32, random.below(40) * 0x1234_5678);
-        let size = random.next() >> random.below(64);
-        let pick = random.below(10);
-        let op = if live.is_empty() || pick < 5 {
-            let align = if random.below(4) == 0 { 1 << random.below(32) } else { 0 };
-            let zeroed = random.below(5) == 0;
-            let slot = writer.allocate(time, thread, caller, size, align, zeroed).unwrap();
-            live.push(slot);
-            Op::Allocate { slot, size, align, zeroed }
-        } else {
-            let index = live.len() - 1 - random.below(live.len().min(9) as u64) as usize;
-            if pick < 9 {
-                let slot = live.swap_remove(index);
-                writer.free(time, thread, caller, slot).unwrap();
-                Op::Free { slot }
-            } else {
-                let slot = live[index];
-                writer.resize(time, thread, caller, slot, size).unwrap();
-                Op::Resize { slot, size }
-            }
-        };
-        events.push(Event { time, thread, caller, op });
-    }
-    let summary = writer.finish(Outcome::default()).unwrap();
-    (file, events, summary)
-}
-
-/// Everything that a reader gives.
-pub(crate) fn read_all(reader: &mut Reader) -> Vec<Event> {
-    let (mut all, mut events) = (Vec::new(), Vec::new());
-    while reader.read(&mut events).unwrap() {
-        all.extend_from_slice(&events);
-    }
-    all
-}
+use crate::support::{random_trace, read_all, verdict};
 
 #[test]
 fn random_sequences() {
-    for (seed, count) in [(1, 1), (2, 100), (3, 65_535), (4, 65_536), (5, 65_537), (6, 300_000)] {
-        let (file, events, summary) = random_trace(seed, count);
-        let mut reader = Reader::from_bytes(file).unwrap();
+    for (seed, count) in [(1, 1), (2, 100), (3, 65_535), (4, 65_536), (5, 65_537), (6, 200_000)] {
+        let trace = random_trace(seed, count);
+        let mut reader = Reader::from_bytes(trace.file).unwrap();
         assert_eq!(reader.start().program, "/usr/bin/x");
-        assert_eq!(reader.summary(), &summary);
-        assert!(read_all(&mut reader) == events, "seed {seed}");
+        assert_eq!(reader.start().arguments, ["x", "Ä y"]);
+        assert_eq!(reader.summary(), &trace.summary);
+        assert!(read_all(&mut reader).unwrap() == trace.events, "seed {seed}");
         reader.rewind().unwrap();
-        assert!(read_all(&mut reader) == events, "seed {seed}, again");
+        assert!(read_all(&mut reader).unwrap() == trace.events, "seed {seed}, again");
     }
+}
+
+#[test]
+fn rewinding_in_the_middle_starts_over() {
+    let trace = random_trace(7, 150_000);
+    let (mut reader, mut events) = (Reader::new(Cursor::new(trace.file)).unwrap(), Vec::new());
+    assert!(reader.read(&mut events).unwrap());
+    assert!(reader.read(&mut events).unwrap());
+    assert_eq!(events[0], trace.events[65_536]);
+    reader.rewind().unwrap();
+    assert!(read_all(&mut reader).unwrap() == trace.events);
+    assert!(!reader.read(&mut events).unwrap() && events.is_empty());
+}
+
+#[test]
+fn a_file_on_disk() {
+    let trace = random_trace(8, 1_000);
+    let path = std::env::temp_dir().join(format!("millpond-trace-test-{}.mpt", std::process::id()));
+    fs::write(&path, &trace.file).unwrap();
+    let events = read_all(&mut Reader::open(&path).unwrap());
+    fs::remove_file(&path).unwrap();
+    assert!(events.unwrap() == trace.events);
+}
+
+#[test]
+fn no_events_at_all() {
+    let mut file = Vec::new();
+    let summary = Writer::new(&mut file, &Start::default()).unwrap().finish(Outcome::default()).unwrap();
+    assert_eq!((summary.events, summary.slots, summary.threads, summary.peak_bytes), (0, 0, 0, 0));
+    assert_eq!(verdict(file).unwrap(), []);
+}
+
+#[test]
+fn everything_about_the_process() {
+    let start = Start {
+        program: "/opt/a b/ü".into(),
+        arguments: vec![String::new(), "x\ny".into(), "z".repeat(2_000_000)],
+        process: u32::MAX,
+        parent: 1,
+        unix_ns: u64::MAX,
+    };
+    let module = Module { start: 1, end: u64::MAX, offset: 4096, path: "/lib/x.so".into() };
+    for ending in [Ending::Exited, Ending::Cut, Ending::Full] {
+        let outcome = Outcome {
+            wall_ns: 1,
+            cpu_ns: 2,
+            unknown_frees: 3,
+            overlaps: 4,
+            failed: u64::MAX,
+            ending,
+            modules: vec![module.clone(), Module::default()],
+        };
+        let mut file = Vec::new();
+        let summary = Writer::new(&mut file, &start).unwrap().finish(outcome.clone()).unwrap();
+        let reader = Reader::from_bytes(file).unwrap();
+        assert_eq!(reader.start(), &start);
+        assert_eq!(reader.summary(), &summary);
+        assert_eq!((summary.wall_ns, summary.cpu_ns, summary.unknown_frees), (1, 2, 3));
+        assert_eq!((summary.overlaps, summary.failed, summary.ending), (4, u64::MAX, ending));
+        assert_eq!(summary.modules, outcome.modules);
+    }
+}
+
+#[test]
+fn blocks_far_from_the_finger() {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+    let slots: Vec<u32> = (0..1_000).map(|time| writer.allocate(time, 0, 1, 8, 0, false).unwrap()).collect();
+    // Every 37th in turn: all distances, in both directions, near and far.
+    let order: Vec<u32> = (0..1_000).map(|step| slots[step * 37 % 1_000]).collect();
+    for &slot in &order {
+        writer.free(1_000, 0, 2, slot).unwrap();
+    }
+    writer.finish(Outcome::default()).unwrap();
+    let events = verdict(file).unwrap();
+    let freed = events.iter().filter_map(|event| match event.op {
+        Op::Free { slot } => Some(slot),
+        _ => None,
+    });
+    assert!(freed.eq(order));
 }

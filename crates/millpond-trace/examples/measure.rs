@@ -1,0 +1,64 @@
+//! How small a trace is and how fast it is read and written:
+//! `cargo run --release -p millpond-trace --example measure -- FILE…`
+
+use std::{env, error::Error, fs, hint::black_box, io, time::Instant};
+
+use millpond_trace::{Op, Outcome, Reader, Writer};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for path in env::args().skip(1) {
+        let bytes = fs::read(&path)?;
+        let length = bytes.len() as f64;
+        let mut reader = Reader::from_bytes(bytes)?;
+        let events = reader.summary().events as f64;
+        let reading = best_of(5, || read(&mut reader))?;
+        let both = best_of(3, || copy(&mut reader))?;
+        println!(
+            "{path}: {events} events of {:.3} bytes; read {:.0} million/s, written {:.1} million/s",
+            length / events,
+            events / reading / 1e6,
+            events / (both - reading) / 1e6
+        );
+    }
+    Ok(())
+}
+
+/// The shortest time, in seconds, of some tries.
+fn best_of(tries: u32, mut work: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let mut best = f64::MAX;
+    for _ in 0..tries {
+        let start = Instant::now();
+        work()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+fn read(reader: &mut Reader) -> Result<(), Box<dyn Error>> {
+    let mut events = Vec::new();
+    reader.rewind()?;
+    while reader.read(&mut events)? {
+        black_box(&events);
+    }
+    Ok(())
+}
+
+fn copy(reader: &mut Reader) -> Result<(), Box<dyn Error>> {
+    let mut events = Vec::new();
+    reader.rewind()?;
+    let mut writer = Writer::new(io::sink(), reader.start())?;
+    while reader.read(&mut events)? {
+        for event in &events {
+            let (time, thread, caller) = (event.time, event.thread, event.caller);
+            match event.op {
+                Op::Allocate { size, align, zeroed, .. } => {
+                    writer.allocate(time, thread, caller, size, align, zeroed)?;
+                }
+                Op::Free { slot } => writer.free(time, thread, caller, slot)?,
+                Op::Resize { slot, size } => writer.resize(time, thread, caller, slot, size)?,
+            }
+        }
+    }
+    writer.finish(Outcome::default())?;
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Files put together by hand as FORMAT.md says, without the writer: good ones, and ones that break its rules
+//! under correct checksums.
+
+use millpond_trace::{Event, Op, Place, TraceError};
+
+use crate::support::{random_trace, verdict};
+
+/// The parts of a file.
+#[derive(Clone)]
+pub(crate) struct File {
+    pub(crate) start: Vec<u8>,
+    pub(crate) blocks: Vec<Vec<u8>>,
+    pub(crate) summary: Vec<u8>,
+}
+
+/// The columns of a block of events.
+type Columns = [Vec<u8>; 10];
+
+/// What a file begins with.
+const START: &[u8] = b"\x02/x\x01\x01x\x07\x01\0";
+
+/// The numbers of the summary, for a file of so many events, allocations, frees, resizes, slots and threads.
+fn summary_of([events, allocations, frees, resizes, slots, threads]: [u8; 6]) -> Vec<u8> {
+    let live = allocations - resizes - frees;
+    vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0]
+}
+
+/// A section whose checksums are right, whatever else is not.
+fn section_of(kind: u32, position: u32, events: u32, length: u32, payload: &[u8]) -> Vec<u8> {
+    let words = [kind, position, events, length, crc32fast::hash(payload)];
+    let mut section: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    section.extend_from_slice(&crc32fast::hash(&section).to_le_bytes());
+    section.extend_from_slice(payload);
+    section
+}
+
+/// A section that claims things.
+pub(crate) fn section_claiming(kind: u32, events: u32, length: u32, payload: &[u32]) -> Vec<u8> {
+    let payload: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
+    section_of(kind, 0, events, length, &payload)
+}
+
+fn section(kind: u32, position: u32, events: u32, columns: &[Vec<u8>]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for column in columns {
+        let frame = if column.is_empty() { Vec::new() } else { zstd::bulk::compress(column, 1).unwrap() };
+        payload.extend_from_slice(&(column.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&frame);
+    }
+    section_of(kind, position, events, payload.len() as u32, &payload)
+}
+
+impl File {
+    fn new(start: &[u8], blocks: &[(u32, Columns)], summary: Vec<u8>) -> Self {
+        let block = |(position, (events, columns)): (usize, &(u32, Columns))| {
+            section(2, position as u32, *events, columns)
+        };
+        Self {
+            start: section(1, 0, 0, &[start.to_vec()]),
+            blocks: blocks.iter().enumerate().map(block).collect(),
+            summary: section(3, 0, 0, &[summary]),
+        }
+    }
+
+    /// Three events: allocate 90 bytes, resize to 80, free.
+    pub(crate) fn example() -> Self {
+        Self::new(START, &[(3, columns())], summary_of([3, 2, 1, 1, 1, 1]))
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut file = b"\x93MPT\r\n\x1a\n\x01\0\0\0".to_vec();
+        file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
+        file.extend_from_slice(&self.start);
+        self.blocks.iter().for_each(|block| file.extend_from_slice(block));
+        let place = (file.len() as u64).to_le_bytes();
+        file.extend_from_slice(&self.summary);
+        file.extend_from_slice(&place);
+        file.extend_from_slice(&crc32fast::hash(&place).to_le_bytes());
+        file.extend_from_slice(b"MPTE");
+        file
+    }
+}
+
+/// The columns of [`File::example`].
+fn columns() -> Columns {
+    [
+        vec![2, 1, 0],       // verbs: allocate, resize, free
+        vec![0x80, 1, 2, 1], // callers: 64, 65, 64
+        vec![0xb4, 1, 19],   // sizes: 90, 80
+        vec![0, 3],          // three events of thread 0
+        vec![0, 1, 2],       // shapes
+        vec![],              //
+        vec![5, 255, 254],   // times: 5, then 255 + 300 later, then 254 later
+        vec![0xac, 2],       //
+        vec![0, 0],          // names: the finger itself, twice
+        vec![],
+    ]
+}
+
+#[test]
+fn a_file_made_by_hand_is_read() {
+    // Allocates slots 0 and 1 on two threads; frees 0 (one step older), resizes 1 (where the finger went: newer);
+    // then, in a second block, allocates slot 0 again, aligned to 4,096 and zeroed, and frees slot 1 by its number
+    // (31 + folded 1).
+    let first = [
+        vec![2, 2, 0, 1],
+        vec![0, 0, 0, 0],
+        vec![16, 16, 4], // 8, 16, 18
+        vec![0, 1, 1, 1, 0, 2],
+        vec![0, 1, 2, 3],
+        vec![],
+        vec![1, 1, 1, 1],
+        vec![],
+        vec![2, 0],
+        vec![],
+    ];
+    let second = [
+        vec![2 + 2 * 13 + 1, 0],
+        vec![1, 2], // the caller before 0, then 0
+        vec![2],
+        vec![1, 2],
+        vec![0, 1],
+        vec![],
+        vec![0, 0],
+        vec![],
+        vec![31 + 2],
+        vec![],
+    ];
+    let summary = summary_of([6, 4, 2, 1, 2, 2]);
+    let file = File::new(START, &[(4, first), (2, second)], summary).bytes();
+    let event = |time, thread, caller, op| Event { time, thread, caller, op };
+    let expected = [
+        event(1, 0, 0, Op::Allocate { slot: 0, size: 8, align: 0, zeroed: false }),
+        event(2, 1, 0, Op::Allocate { slot: 1, size: 16, align: 0, zeroed: false }),
+        event(3, 0, 0, Op::Free { slot: 0 }),
+        event(4, 0, 0, Op::Resize { slot: 1, size: 18 }),
+        event(4, 1, u64::MAX, Op::Allocate { slot: 0, size: 1, align: 4096, zeroed: true }),
+        event(4, 1, 0, Op::Free { slot: 1 }),
+    ];
+    assert_eq!(verdict(file).unwrap(), expected);
+
+    let example = verdict(File::example().bytes()).unwrap();
+    assert_eq!(example[1], event(560, 0, 65, Op::Resize { slot: 0, size: 80 }));
+    assert_eq!(example[2], event(814, 0, 64, Op::Free { slot: 0 }));
+}
+
+/// Checks that the example with a changed block is refused, for the reason given.
+fn refused(reason: &str, events: u32, change: impl FnOnce(&mut Columns)) {
+    let mut columns = columns();
+    change(&mut columns);
+    let file = File { blocks: vec![section(2, 0, events, &columns)], ..File::example() };
+    match verdict(file.bytes()).unwrap_err() {
+        TraceError::Corrupt { place: Place::Block(0), what } => assert_eq!(what, reason),
+        other => panic!("{reason}: {other}"),
+    }
+}
+
+#[test]
+fn columns_that_break_the_rules_are_refused() {
+    let table = "the table of shapes is unreadable";
+    refused(table, 3, |columns| columns[0][0] = 68);
+    refused(table, 3, |columns| columns[0].truncate(2));
+    refused(table, 3, |columns| columns[1].push(0));
+    refused(table, 3, |columns| columns[2].truncate(2));
+    refused("there are more shapes than events", 3, |columns| columns[0].push(0));
+    refused("an event has no shape", 3, |columns| columns[4][2] = 3);
+    refused("an event has no shape", 3, |columns| columns[4].truncate(2));
+    refused("an event has no shape", 3, |columns| columns[4][2] = 255);
+    refused("a time is missing", 3, |columns| columns[6].truncate(1));
+    refused("a time is too late", 3, |columns| {
+        columns[7] = vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd, 1];
+        columns[6] = vec![255, 255, 255];
+        columns[7].extend_from_within(..);
+    });
+    refused("a thread is out of turn or beyond those of the summary", 3, |columns| columns[3][0] = 1);
+    refused("a thread is out of turn or beyond those of the summary", 3, |columns| columns[3].clear());
+    let mut swapped = columns();
+    swapped[3][0] = 1;
+    let swapped = File::new(START, &[(3, swapped)], summary_of([3, 2, 1, 1, 1, 2]));
+    assert!(matches!(verdict(swapped.bytes()), Err(TraceError::Corrupt { place: Place::Block(0), .. })));
+    refused("a thread's run is too long", 3, |columns| columns[3][1] = 0);
+    refused("a thread's run is too long", 3, |columns| columns[3][1] = 4);
+    refused("an event names no live block", 3, |columns| columns[8].truncate(1));
+    for name in [1, 2, 30, 31 + 1, 31 + 2, 31 + 4] {
+        refused("an event names no live block", 3, |columns| columns[8][0] = name);
+    }
+    refused("an event names no live block", 3, |columns| {
+        columns[8][0] = 255;
+        columns[9] = vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    });
+    refused("an event names no live block", 3, |columns| columns[4] = vec![2, 0, 1]);
+    refused("more blocks are live than in the summary", 3, |columns| columns[4] = vec![0, 0, 2]);
+    for column in [3, 4, 5, 6, 7, 8, 9] {
+        refused("a column is longer than its events need", 3, |columns| columns[column].push(1));
+    }
+    refused("the number of events is wrong", 0, |columns| columns.iter_mut().for_each(Vec::clear));
+    refused("the number of events is wrong", 4, |_| ());
+    refused("it is longer than it can be", 65_537, |_| ());
+    refused("a column is too long", 3, |columns| columns[7] = vec![0; 31]);
+}
+
+#[test]
+fn sections_that_break_the_rules_are_refused() {
+    let corrupt = |file: File| match verdict(file.bytes()).unwrap_err() {
+        TraceError::Corrupt { place, what } => (place, what),
+        other => panic!("{other}"),
+    };
+    let payload = |edit: fn(&mut Vec<u8>)| {
+        let mut payload = File::example().blocks[0][24..].to_vec();
+        edit(&mut payload);
+        let block = section_of(2, 0, 3, payload.len() as u32, &payload);
+        corrupt(File { blocks: vec![block], ..File::example() }).1
+    };
+    assert_eq!(payload(|payload| payload.truncate(payload.len() - 8)), "a column is missing");
+    assert_eq!(payload(|payload| payload.push(0)), "there is more in it than its columns");
+    assert_eq!(payload(|payload| payload[0] -= 1), "a column has the wrong length");
+    assert_eq!(payload(|payload| payload[0] += 1), "a column has the wrong length");
+    assert_eq!(payload(|payload| payload[4] = 255), "a column is cut off");
+    assert_eq!(payload(|payload| payload[8] ^= 1), "a column does not decompress");
+
+    let example = File::example();
+    let place_of = |start: &[u8], summary: Vec<u8>| corrupt(File::new(start, &[(3, columns())], summary)).0;
+    let good = summary_of([3, 2, 1, 1, 1, 1]);
+    for start in
+        [&START[..5], b"", b"\x02/\xff\0\x07\x01\0", b"\x01x\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x01x"]
+    {
+        assert_eq!(place_of(start, good.clone()), Place::Start);
+    }
+    // Counts that contradict each other, an unknown ending, more modules than there are, too short, too long.
+    // (Two slots or threads where there is one are found at the end.)
+    for counts in [[3, 2, 1, 0, 2, 1], [3, 2, 1, 1, 1, 2]] {
+        assert_eq!(place_of(START, summary_of(counts)), Place::Summary);
+    }
+    for (at, value) in
+        [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 3), (16, 1)]
+    {
+        let mut summary = good.clone();
+        summary[at] = value;
+        assert_eq!(place_of(START, summary), Place::Summary, "number {at} = {value}");
+    }
+    assert_eq!(place_of(START, good[..16].to_vec()), Place::Summary);
+    assert_eq!(place_of(START, [good, vec![0]].concat()), Place::Summary);
+
+    // Sections in each other's place, missing, or one too many.
+    let swapped = File { start: example.summary.clone(), ..example.clone() };
+    assert_eq!(corrupt(swapped).0, Place::Start);
+    let twice = File { blocks: vec![example.blocks[0].clone(); 2], ..example.clone() };
+    assert_eq!(corrupt(twice).0, Place::Block(1));
+    let none = File { blocks: vec![], ..example.clone() };
+    assert_eq!(corrupt(none).0, Place::Summary);
+    let gap = File { blocks: vec![example.blocks[0].clone(), vec![0; 23]], ..example.clone() };
+    assert_eq!(corrupt(gap).0, Place::Block(1));
+    let more = File { summary: [example.summary.clone(), vec![0]].concat(), ..example };
+    assert_eq!(corrupt(more).0, Place::Summary);
+}
+
+#[test]
+fn a_missing_last_block_is_found() {
+    // A file of two blocks, with the second one cut out and the footer put right.
+    let file = random_trace(30, 70_000).file;
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let start = 16..16 + 24 + word(16 + 12);
+    let first = start.end..start.end + 24 + word(start.end + 12);
+    let second = first.end..first.end + 24 + word(first.end + 12);
+    let parts = |blocks: &[&std::ops::Range<usize>]| File {
+        start: file[start.clone()].to_vec(),
+        blocks: blocks.iter().map(|&block| file[block.clone()].to_vec()).collect(),
+        summary: file[second.end..file.len() - 16].to_vec(),
+    };
+    assert!(parts(&[&first, &second]).bytes() == file);
+    for (blocks, expected) in [
+        (&[&first][..], Place::Summary),
+        (&[&second], Place::Block(0)),
+        (&[&second, &first], Place::Block(0)),
+    ] {
+        let error = verdict(parts(blocks).bytes()).unwrap_err();
+        assert!(matches!(error, TraceError::Corrupt { place, .. } if place == expected), "{error}");
+    }
+}

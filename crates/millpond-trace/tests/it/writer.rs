@@ -1,0 +1,76 @@
+//! What the writer does with what it is told.
+
+use std::io::{self, Write};
+
+use millpond_trace::{Event, Op, Outcome, Start, TraceError, Writer};
+
+use crate::support::verdict;
+
+#[test]
+fn blocks_that_are_not_live_are_refused() {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+    assert!(matches!(writer.free(0, 0, 0, 0), Err(TraceError::Misuse(_))));
+    let slot = writer.allocate(0, 0, 0, 1, 0, false).unwrap();
+    assert!(matches!(writer.resize(0, 0, 0, slot + 1, 1), Err(TraceError::Misuse(_))));
+    writer.free(0, 0, 0, slot).unwrap();
+    assert!(matches!(writer.free(0, 0, 0, slot), Err(TraceError::Misuse(_))));
+    assert!(matches!(writer.resize(0, 0, 0, slot, 1), Err(TraceError::Misuse(_))));
+    assert!(matches!(writer.free(0, 0, 0, u32::MAX), Err(TraceError::Misuse(_))));
+    // What was refused left no mark.
+    assert_eq!(writer.finish(Outcome::default()).unwrap().events, 2);
+    assert_eq!(verdict(file).unwrap().len(), 2);
+}
+
+#[test]
+fn times_never_run_backwards_and_alignments_are_powers_of_two() {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+    for (time, align) in [(50, 0), (40, 1), (u64::MAX, 24), (7, u32::MAX)] {
+        writer.allocate(time, 0, 0, 1, align, false).unwrap();
+    }
+    writer.finish(Outcome::default()).unwrap();
+    let expected = [(50, 0), (50, 1), (u64::MAX, 32), (u64::MAX, 1 << 31)];
+    for (slot, (event, (time, align))) in verdict(file).unwrap().into_iter().zip(expected).enumerate() {
+        let op = Op::Allocate { slot: slot as u32, size: 1, align, zeroed: false };
+        assert_eq!(event, Event { time, thread: 0, caller: 0, op });
+    }
+}
+
+#[test]
+fn texts_beyond_the_limit_are_refused() {
+    let start = Start { program: "x".repeat(8 << 20), ..Start::default() };
+    assert!(matches!(Writer::new(io::sink(), &start), Err(TraceError::Misuse(_))));
+}
+
+/// A disk with room for some bytes.
+struct FullDisk(usize);
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_reported_wherever_it_fills_up() {
+    let write = |room| {
+        let mut writer = Writer::new(FullDisk(room), &Start::default())?;
+        for time in 0..70_000 {
+            writer.allocate(time, 0, 0, 1, 0, false)?;
+        }
+        writer.finish(Outcome::default())
+    };
+    let enough = (0..).find(|&room| write(room * 64).is_ok()).unwrap() * 64;
+    assert!(enough > 256);
+    for room in (0..enough - 64).step_by(16) {
+        assert!(
+            matches!(write(room), Err(TraceError::Io(error)) if error.kind() == io::ErrorKind::StorageFull)
+        );
+    }
+}
