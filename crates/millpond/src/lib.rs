@@ -44,6 +44,7 @@
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
 
 #![no_std]
+#![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(any(feature = "alloc", test))]
 extern crate alloc;

@@ -55,7 +55,7 @@ mod tests {
         for align in [1usize, 2, 8, 64, 4096] {
             for value in [0usize, 1, 7, 8, 63, 64, 65, 4095, 4097] {
                 let up = align_up(value, align);
-                assert!(up >= value && up - value < align && up % align == 0, "{value} to {align}");
+                assert!(up >= value && up - value < align && up.is_multiple_of(align), "{value} to {align}");
             }
         }
     }

@@ -67,31 +67,15 @@ pub unsafe trait Pool {
         false
     }
 
-    /// Lets a live block grow where it is, to at least `new.size()` bytes; `None` if there is no room.
+    /// Gives a live block another size, or another alignment that it happens to have, where it is; `None` if it must
+    /// move. Its contents stay.
     ///
     /// # Safety
     ///
-    /// As for [`deallocate`](Self::deallocate) with `old`; `new.size()` is at least `old.size()`. On success `new`
-    /// fits the block from now on, on failure `old` still does.
+    /// As for [`deallocate`](Self::deallocate) with `old`; `new.size()` is not zero. On success `new` fits the block
+    /// from now on, on failure `old` still does.
     #[inline]
-    unsafe fn grow_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        let _ = (block, old, new);
-        None
-    }
-
-    /// Lets a live block shrink where it is; `None` if it must move.
-    ///
-    /// # Safety
-    ///
-    /// As for [`deallocate`](Self::deallocate) with `old`; `new.size()` is not zero and at most `old.size()`. On
-    /// success `new` fits the block from now on, on failure `old` still does.
-    #[inline]
-    unsafe fn shrink_in_place(
+    unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
         old: Layout,

@@ -78,17 +78,6 @@ impl Linear {
     fn is_last(&self, block: NonNull<u8>, layout: Layout) -> bool {
         block.addr().get() + layout.size() == self.rest.start
     }
-
-    /// Gives the last block another size, where it is.
-    fn resize_last(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<[u8]>> {
-        let start = block.addr().get();
-        let aligned = start.is_multiple_of(new.align());
-        if !self.is_last(block, old) || !aligned || new.size() > self.rest.end - start {
-            return None;
-        }
-        self.rest.start = start + new.size();
-        Some(NonNull::slice_from_raw_parts(block, new.size()))
-    }
 }
 
 /// Bytes that hold a block of this layout wherever they start. (A layout's size and padding together never overflow.)
@@ -149,24 +138,22 @@ unsafe impl Pool for Linear {
         self.chunks.reset();
     }
 
-    unsafe fn grow_in_place(
+    unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        self.resize_last(block, old, new)
-    }
-
-    unsafe fn shrink_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        let aligned = block.addr().get().is_multiple_of(new.align());
-        self.resize_last(block, old, new)
-            .or_else(|| aligned.then(|| NonNull::slice_from_raw_parts(block, new.size())))
+        let start = block.addr().get();
+        let last = self.is_last(block, old);
+        let room = if last { self.rest.end - start } else { old.size() };
+        if !start.is_multiple_of(new.align()) || new.size() > room {
+            return None;
+        }
+        if last {
+            self.rest.start = start + new.size();
+        }
+        Some(NonNull::slice_from_raw_parts(block, new.size()))
     }
 }
 

@@ -19,12 +19,12 @@ macro_rules! implement_for_shell {
 
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new), shell::Resize::Grow) }
+                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new)) }
             }
 
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new), shell::Resize::Shrink) }
+                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new)) }
             }
 
             unsafe fn grow_in_place(
@@ -34,7 +34,7 @@ macro_rules! implement_for_shell {
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new), shell::Resize::Grow) }
+                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new)) }
             }
 
             unsafe fn shrink_in_place(
@@ -44,7 +44,7 @@ macro_rules! implement_for_shell {
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new), shell::Resize::Shrink) }
+                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new)) }
             }
         }
     };

@@ -6,7 +6,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use super::shell::{self, Resize};
+use super::shell;
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
@@ -98,42 +98,23 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
         unsafe { shell::deallocate(&mut self.pool, &self.parent, block, layout) };
     }
 
-    /// Makes a block larger where it is: see [`Allocator::grow_in_place`].
+    /// Gives a block another size where it is: see [`Allocator::grow_in_place`] and [`Allocator::shrink_in_place`].
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow_in_place`].
+    /// As for whichever of the two the sizes say.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::grow_in_place`].
-    pub unsafe fn grow_in_place(
+    /// As for these.
+    pub unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new), Resize::Grow) }
-    }
-
-    /// Makes a block smaller where it is: see [`Allocator::shrink_in_place`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::shrink_in_place`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Allocator::shrink_in_place`].
-    pub unsafe fn shrink_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new), Resize::Shrink) }
+        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new)) }
     }
 
     /// The pool, to look at.

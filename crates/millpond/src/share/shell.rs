@@ -106,70 +106,56 @@ pub(super) unsafe fn deallocate<R: Reach, A: Allocator>(
     }
 }
 
-/// Which way a block changes its size.
-#[derive(Clone, Copy)]
-pub(super) enum Resize {
-    Grow,
-    Shrink,
-}
-
 /// Resizes a block where it is: in the pool, or, if neither layout is the pool's business, in the parent.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`].
+/// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
 pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
     mut pool: R,
     parent: &A,
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
-    way: Resize,
 ) -> Result<NonNull<[u8]>, AllocError> {
     if old.size() == 0 || new.size() == 0 {
         return Err(AllocError::Unsupported);
     }
-    let bypassed = pool.with(|pool| (pool.bypasses(old), pool.bypasses(new)));
-    let resized = match (bypassed, way) {
-        // SAFETY: the caller's promises are passed on, to whoever handed the block out.
-        ((false, false), Resize::Grow) => pool.with(|pool| unsafe { pool.grow_in_place(block, old, new) }),
+    match pool.with(|pool| (pool.bypasses(old), pool.bypasses(new))) {
+        (false, false) => pool
+            // SAFETY: the block is the pool's, and the caller's promises are passed on.
+            .with(|pool| unsafe { pool.resize_in_place(block, old, new) })
+            .ok_or(AllocError::Unsupported),
+        // SAFETY: the block is the parent's, and the caller's promises are passed on.
+        (true, true) if new.size() >= old.size() => unsafe { parent.grow_in_place(block, old, new) },
         // SAFETY: as above.
-        ((false, false), Resize::Shrink) => {
-            pool.with(|pool| unsafe { pool.shrink_in_place(block, old, new) })
-        }
-        // SAFETY: as above.
-        ((true, true), Resize::Grow) => return unsafe { parent.grow_in_place(block, old, new) },
-        // SAFETY: as above.
-        ((true, true), Resize::Shrink) => return unsafe { parent.shrink_in_place(block, old, new) },
-        _ => None,
-    };
-    resized.ok_or(AllocError::Unsupported)
+        (true, true) => unsafe { parent.shrink_in_place(block, old, new) },
+        _ => Err(AllocError::Unsupported),
+    }
 }
 
 /// Resizes a block: where it is; else the parent's way (a page remap, say) if it stays the parent's; else by moving it.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow`] or [`Allocator::shrink`], of `shell`, whose pool and parent these are.
+/// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say, of `shell`, whose pool and parent
+/// these are.
 pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator>(
     shell: &S,
     mut pool: R,
     parent: &A,
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
-    way: Resize,
 ) -> Result<NonNull<[u8]>, AllocError> {
-    let bypassed =
-        |layout: Layout, pool: &mut R| layout.size() != 0 && pool.with(|pool| pool.bypasses(layout));
-    if bypassed(old, &mut pool) && bypassed(new, &mut pool) {
+    let mut bypassed = |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.bypasses(layout));
+    match (bypassed(old) && bypassed(new), new.size() >= old.size()) {
         // SAFETY: the block is the parent's, and the caller's promises are passed on.
-        return match way {
-            Resize::Grow => unsafe { parent.grow(block, old, new) },
-            Resize::Shrink => unsafe { parent.shrink(block, old, new) },
-        };
-    }
-    // SAFETY: the caller's promises are passed on.
-    unsafe {
-        resize_in_place(pool, parent, block, (old, new), way).or_else(|_| relocate(shell, block, old, new))
+        (true, true) => unsafe { parent.grow(block, old, new) },
+        // SAFETY: as above.
+        (true, false) => unsafe { parent.shrink(block, old, new) },
+        // SAFETY: the caller's promises are passed on.
+        (false, _) => unsafe {
+            resize_in_place(pool, parent, block, (old, new)).or_else(|_| relocate(shell, block, old, new))
+        },
     }
 }
 

@@ -25,7 +25,11 @@ impl Spin {
         let mut looks = 0u32;
         while self.held.load(Ordering::Relaxed) {
             looks = looks.wrapping_add(1);
-            if cfg!(feature = "std") && looks % PATIENCE == 0 { let_others_run() } else { spin_loop() }
+            if cfg!(feature = "std") && looks.is_multiple_of(PATIENCE) {
+                let_others_run()
+            } else {
+                spin_loop()
+            }
         }
     }
 }
@@ -38,7 +42,6 @@ fn let_others_run() {
 // SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it
 // back; Acquire and Release order what the holders do.
 unsafe impl RawMutex for Spin {
-    #[expect(clippy::declare_interior_mutable_const, reason = "the interface of lock_api")]
     const INIT: Self = Self { held: AtomicBool::new(false) };
 
     type Guard = GuardSend;

@@ -171,7 +171,7 @@ fn fail_each<P: millpond::Pool + Inspect>(make: impl Fn() -> P) {
 
 #[test]
 fn when_the_parent_fails_nothing_is_lost() {
-    fail_each(|| Blocks::<Fixed<64>>::new());
+    fail_each(Blocks::<Fixed<64>>::new);
     fail_each(Linear::new);
     fail_each(Classes::new);
 }
@@ -206,7 +206,9 @@ unsafe impl Allocator for Reentrant {
 #[test]
 fn a_parent_may_call_back_into_its_child() {
     let parent = Reentrant { child: OnceCell::new(), depth: Cell::new(0), calls: Cell::new(0) };
-    let pool: &'static _ = Box::leak(Box::new(Local::new_in(Blocks::<Fixed<64>>::new(), parent)));
+    let boxed = Box::into_raw(Box::new(Local::new_in(Blocks::<Fixed<64>>::new(), parent)));
+    // SAFETY: the box lives until the end of the test, when this reference is used no more.
+    let pool: &'static Local<_, _> = unsafe { &*boxed };
     assert!(pool.parent().child.set(pool).is_ok());
     let mut oracle = Oracle::new(pool);
     for _ in 0..1000 {
@@ -214,6 +216,9 @@ fn a_parent_may_call_back_into_its_child() {
     }
     assert!(pool.parent().calls.get() > 3, "the parent was asked from within");
     pool.check().expect("sound after re-entry");
+    drop(oracle);
+    // SAFETY: nobody uses the pool any more.
+    drop(unsafe { Box::from_raw(boxed) });
 }
 
 #[test]

@@ -57,10 +57,11 @@ impl Sealed for Lifo {
     }
 
     fn free(&self) -> impl Iterator<Item = usize> {
-        let first = Some(self.head).filter(|&block| block != 0);
-        // SAFETY: a block on the list is free and begins with the address of the next.
-        core::iter::successors(first, |&block| {
-            Some(unsafe { recover::<usize>(block).read() }).filter(|&next| next != 0)
+        let exists = |&block: &usize| block != 0;
+        core::iter::successors(Some(self.head).filter(exists), move |&block| {
+            // SAFETY: a block on the list is free and begins with the address of the next.
+            let next: usize = unsafe { recover::<usize>(block).read() };
+            Some(next).filter(exists)
         })
     }
 

@@ -161,12 +161,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
     }
 
     #[inline]
-    unsafe fn grow_in_place(&mut self, block: NonNull<u8>, _: Layout, new: Layout) -> Option<NonNull<[u8]>> {
-        self.fits(new).then(|| NonNull::slice_from_raw_parts(block, self.shape.size()))
-    }
-
-    #[inline]
-    unsafe fn shrink_in_place(
+    unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
         _: Layout,

@@ -205,7 +205,7 @@ unsafe impl Pool for Classes {
         self.class(layout).is_none()
     }
 
-    unsafe fn grow_in_place(
+    unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
         old: Layout,
@@ -213,18 +213,7 @@ unsafe impl Pool for Classes {
     ) -> Option<NonNull<[u8]>> {
         let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
         // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-        unsafe { self.pools[class].grow_in_place(block, old, new) }
-    }
-
-    unsafe fn shrink_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
-        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-        unsafe { self.pools[class].shrink_in_place(block, old, new) }
+        unsafe { self.pools[class].resize_in_place(block, old, new) }
     }
 }
 
