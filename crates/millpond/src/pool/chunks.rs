@@ -46,7 +46,7 @@ impl Record {
 }
 
 /// The part of a chunk that blocks may be cut from: addresses `start..end`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
@@ -271,3 +271,71 @@ pub(super) fn on_a_boundary(start: usize, size: usize, address: usize) -> bool {
 }
 
 const _: () = assert!(size_of::<Record>() <= 4 * address::WORD, "a chunk's header is four words at most");
+
+#[cfg(test)]
+mod tests {
+    use std::{boxed::Box, collections::BTreeSet, vec::Vec};
+
+    use super::*;
+
+    /// A chunk of leaked memory; the tests free what they get back.
+    fn chunk(size: usize) -> Chunk {
+        let words: &mut [u64] = Box::leak(std::vec![0u64; size / 8].into_boxed_slice());
+        let memory = NonNull::slice_from_raw_parts(NonNull::from(words).cast(), size);
+        // SAFETY: the memory was just leaked and is nobody else's.
+        unsafe { Chunk::new(memory, 8) }.expect("8 is an alignment")
+    }
+
+    fn free(chunk: &Chunk) {
+        let words =
+            std::ptr::slice_from_raw_parts_mut(chunk.start().cast::<u64>().as_ptr(), chunk.size() / 8);
+        // SAFETY: this is what `chunk` leaked.
+        drop(unsafe { Box::from_raw(words) });
+    }
+
+    /// Every order of adopting, advancing, resetting and removing keeps the invariants, and loses no chunk.
+    #[test]
+    fn any_order_of_operations_keeps_the_list_whole() {
+        for seed in 0..200 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut chunks = Chunks::new(8);
+            let mut ahead_or_cut: BTreeSet<usize> = BTreeSet::new();
+            for _ in 0..200 {
+                match rng.u8(0..8) {
+                    0..3 => {
+                        let chunk = chunk(8 * rng.usize(8..40));
+                        ahead_or_cut.insert(chunk.start().addr().get() + chunk.size());
+                        // SAFETY: the chunk was just made.
+                        let refused = unsafe { chunks.adopt(chunk, 8) };
+                        assert!(refused.is_ok());
+                    }
+                    3..6 => {
+                        let next = chunks.next_span();
+                        assert!(chunks.advance() == next);
+                    }
+                    6 => {
+                        // What a pool removes: a chunk that is cut, or the next one ahead.
+                        let next = chunks.next_span();
+                        let spans: Vec<Span> = chunks
+                            .spans()
+                            .filter(|&(span, ahead)| !ahead || Some(span) == next)
+                            .map(|(s, _)| s)
+                            .collect();
+                        if let Some(&span) = rng.choice(&spans) {
+                            let chunk = chunks.remove(span).expect("the span is a chunk's");
+                            assert!(ahead_or_cut.remove(&span.end));
+                            free(&chunk);
+                        }
+                    }
+                    _ => chunks.reset(),
+                }
+                chunks.check().expect("sound after each step");
+                let listed: BTreeSet<usize> = chunks.spans().map(|(span, _)| span.end).collect();
+                assert_eq!(listed, ahead_or_cut);
+            }
+            for span in chunks.spans().map(|(span, _)| span).collect::<Vec<_>>() {
+                free(&chunks.remove(span).expect("the span is a chunk's"));
+            }
+        }
+    }
+}
