@@ -58,7 +58,7 @@ mod share;
 mod source;
 
 pub use base::AllocError;
-pub use contract::{Allocator, Chunk, ChunkRequest, Flaw, Inspect, Pool, Reclaim, Stats, Surrender};
+pub use contract::{Allocator, Chunk, ChunkRequest, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender};
 pub use pool::{
     AnySize, Blocks, Classes, ClassesError, Config, Fixed, For, KnownShape, Lifo, Linear, Shape, Strategy,
 };

@@ -4,7 +4,7 @@ use core::fmt;
 
 /// A snapshot of a pool or of the allocator around it. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct Snapshot {
     /// Chunks taken from the parent and not given back.
     pub chunks: usize,
     /// Bytes in these chunks.
@@ -15,7 +15,7 @@ pub struct Stats {
     pub free: usize,
 }
 
-impl Stats {
+impl Snapshot {
     /// The sum of two snapshots.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -43,7 +43,7 @@ impl core::error::Error for Flaw {}
 /// Questions that change nothing. Implemented by pools and passed on by what is around them.
 pub trait Inspect {
     /// What is held, live and free. Linear in the number of free blocks: nothing is counted on the hot path.
-    fn stats(&self) -> Stats;
+    fn stats(&self) -> Snapshot;
 
     /// Whether `address` lies in a chunk of this pool. The address is never dereferenced. Linear in the chunks.
     fn owns(&self, address: *const u8) -> bool;

@@ -12,5 +12,5 @@ mod pool;
 pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
-pub use inspect::{Flaw, Inspect, Reclaim, Stats};
+pub use inspect::{Flaw, Inspect, Reclaim, Snapshot};
 pub use pool::{Pool, Surrender};

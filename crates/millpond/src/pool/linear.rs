@@ -14,7 +14,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::chunks::{Chunks, Span};
 use crate::{
     base::address,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Stats, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
 };
 
 /// A bump arena: the fastest way to allocate what dies together.
@@ -159,13 +159,13 @@ unsafe impl Pool for Linear {
 
 impl Inspect for Linear {
     /// Live is what was cut, freed or not, padding included.
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Snapshot {
         let length = |span: Span| span.end - span.start;
         let ahead: usize =
             self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| length(span)).sum();
         let all: usize = self.chunks.spans().map(|(span, _)| length(span)).sum();
         let free = ahead + length(self.rest);
-        Stats { chunks: self.chunks.count(), held: self.chunks.held(), live: all - free, free }
+        Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live: all - free, free }
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -5,7 +5,7 @@ use core::{alloc::Layout, cell::UnsafeCell, ptr::NonNull};
 use super::shell::{self, Reach};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
     source::DefaultParent,
 };
 
@@ -103,7 +103,7 @@ impl<P: Pool, A: Allocator> Reclaim for Local<P, A> {
 }
 
 impl<P: Pool + Inspect, A: Allocator> Inspect for Local<P, A> {
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }
 

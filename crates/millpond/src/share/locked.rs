@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
     source::DefaultParent,
 };
 
@@ -99,7 +99,7 @@ impl<P: Pool, A: Allocator, L: RawMutex> Reclaim for Locked<P, A, L> {
 }
 
 impl<P: Pool + Inspect, A: Allocator, L: RawMutex> Inspect for Locked<P, A, L> {
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }
 

@@ -9,7 +9,7 @@ use core::{
 use super::shell;
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Stats, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
     source::DefaultParent,
 };
 
@@ -147,7 +147,7 @@ impl<P: Pool, A: Allocator> Reclaim for Owned<P, A> {
 }
 
 impl<P: Pool + Inspect, A: Allocator> Inspect for Owned<P, A> {
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Snapshot {
         self.pool.stats()
     }
 

@@ -25,7 +25,7 @@ pub use strategy::Strategy;
 
 use self::{fresh::Fresh, strategy::Sealed as _};
 use super::chunks::on_a_boundary;
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Stats, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
 
 /// A pool of blocks of one size.
 ///
@@ -189,12 +189,12 @@ impl<C: Config> Blocks<C> {
 }
 
 impl<C: Config> Inspect for Blocks<C> {
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Snapshot {
         let size = self.shape.size();
         let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
         let free = self.free_blocks() * size;
         let chunks = &self.fresh.chunks;
-        Stats {
+        Snapshot {
             chunks: chunks.count(),
             held: chunks.held(),
             live: cut - free,

@@ -16,7 +16,7 @@ use core::{alloc::Layout, array, fmt, ptr::NonNull};
 
 use self::table::{LARGEST, MOST, Table, four_per_doubling};
 use super::Blocks;
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Stats, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
 
 /// Blocks are aligned to the largest power of two that divides their size, up to a cache line.
 const LARGEST_ALIGN: usize = 64;
@@ -126,7 +126,7 @@ impl Classes {
     }
 
     /// Each class with its block size in bytes and its figures.
-    pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, Stats)> {
+    pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, Snapshot)> {
         self.classes().iter().map(|class| (class.block_layout().size(), class.stats()))
     }
 
@@ -218,8 +218,8 @@ unsafe impl Pool for Classes {
 }
 
 impl Inspect for Classes {
-    fn stats(&self) -> Stats {
-        self.classes().iter().map(Blocks::stats).fold(Stats::default(), Stats::plus)
+    fn stats(&self) -> Snapshot {
+        self.classes().iter().map(Blocks::stats).fold(Snapshot::default(), Snapshot::plus)
     }
 
     fn owns(&self, address: *const u8) -> bool {

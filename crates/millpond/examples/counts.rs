@@ -1,0 +1,97 @@
+//! The probe of `cargo xtask counts`: calls one operation as often as it is told, so that its instructions can be
+//! counted. Without arguments it lists the operations.
+//!
+//! Each operation is a function of its own, with a name that callgrind finds and that no caller is inlined into.
+//! `known` pools are asked for a layout that the compiler sees, `any` pools for one that it does not.
+
+use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
+
+use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Owned};
+
+/// What is allocated: 64 bytes, or as much in a layout that only run time knows.
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+/// The two operations of a pool, both through pointers that the optimiser cannot follow.
+struct Pair<P> {
+    allocate: fn(&mut P, Layout) -> *mut u8,
+    free: unsafe fn(&mut P, NonNull<u8>, Layout),
+}
+
+/// Defines the two operations of a pool; `$layout` is what it is asked for, in terms of the parameter `$given`.
+macro_rules! operations {
+    ($pool:ty, $given:ident => $layout:expr, $allocate:ident, $free:ident) => {{
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        fn $allocate(pool: &mut $pool, $given: Layout) -> *mut u8 {
+            pool.allocate($layout).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        unsafe fn $free(pool: &mut $pool, block: NonNull<u8>, $given: Layout) {
+            // SAFETY: the caller gives back a block that the other operation allocated with the same layout.
+            unsafe { pool.deallocate(block, $layout) };
+        }
+
+        Pair::<$pool> { allocate: $allocate, free: $free }
+    }};
+}
+
+/// Warms a pool up, so that it has a chunk and free blocks, and calls both operations so many times.
+fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static str> {
+    let mut allocate = |pool: &mut P| {
+        NonNull::new(black_box(pair.allocate)(black_box(pool), black_box(LAYOUT))).ok_or("the pool has no block")
+    };
+    // SAFETY: each block is freed once, and was allocated with the same layout.
+    let free = |pool: &mut P, block| unsafe { black_box(pair.free)(black_box(pool), block, black_box(LAYOUT)) };
+    let blocks = (0..100).map(|_| allocate(&mut pool)).collect::<Result<Vec<_>, _>>()?;
+    blocks.into_iter().rev().for_each(|block| free(&mut pool, block));
+    for _ in 0..times {
+        let block = allocate(&mut pool)?;
+        free(&mut pool, block);
+    }
+    Ok(())
+}
+
+/// Lists the operations, or drives the pool of the one that is named.
+macro_rules! probe {
+    ($($allocate:ident $free:ident: $pool:ty = $new:expr, $given:ident => $layout:expr;)*) => {
+        fn main() -> ExitCode {
+            let arguments: Vec<String> = std::env::args().skip(1).collect();
+            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let times = words.get(1).and_then(|times| times.parse().ok()).unwrap_or(1);
+            let done = match words.first().copied() {
+                None => {
+                    $(println!("{}\n{}", stringify!($allocate), stringify!($free));)*
+                    Ok(())
+                }
+                $(Some(stringify!($allocate) | stringify!($free)) => {
+                    drive::<$pool>($new, &operations!($pool, $given => $layout, $allocate, $free), times)
+                })*
+                Some(_) => Err("there is no such operation; without arguments all are listed"),
+            };
+            match done {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(message) => {
+                    eprintln!("counts: {message}");
+                    ExitCode::from(2)
+                }
+            }
+        }
+    };
+}
+
+probe! {
+    owned_blocks_known_allocate owned_blocks_known_free:
+        Owned<Blocks<Fixed<64>>> = Owned::new(Blocks::new()), _layout => LAYOUT;
+    local_blocks_known_allocate local_blocks_known_free:
+        Local<Blocks<Fixed<64>>> = Local::new(Blocks::new()), _layout => LAYOUT;
+    local_blocks_any_allocate local_blocks_any_free:
+        Local<Blocks> = Local::new(Blocks::of(black_box(LAYOUT))), layout => layout;
+    local_linear_known_allocate local_linear_known_free:
+        Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
+    local_classes_any_allocate local_classes_any_free:
+        Local<Classes> = Local::new(Classes::new()), layout => layout;
+    locked_blocks_known_allocate locked_blocks_known_free:
+        Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
+}
