@@ -1,0 +1,106 @@
+//! Builds the probe, and runs it under callgrind.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use super::baseline::Counts;
+
+/// Calls in the shorter of two runs.
+const CALLS: u64 = 1000;
+
+/// The compiler and what it compiles for, in one line.
+pub(super) fn compiler() -> Result<String, String> {
+    let text = stdout(Command::new("rustc").arg("-vV"))?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("an unknown host");
+    let version = text.lines().next().unwrap_or("an unknown compiler");
+    Ok(format!("{version} for {host}"))
+}
+
+/// Instructions per call of every operation that the probe knows.
+pub(super) fn measure(root: &Path) -> Result<Counts, String> {
+    let probe = build(root)?;
+    let operations = stdout(&mut Command::new(&probe))?;
+    operations.lines().map(|operation| Ok((operation.to_owned(), per_call(&probe, operation)?))).collect()
+}
+
+fn build(root: &Path) -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--quiet", "--release", "--package", "millpond", "--example", "counts"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root)
+        // Flags of the caller's, a sanitizer say, would change the code that is counted.
+        .env_remove("RUSTFLAGS");
+    let messages = stdout(&mut build)?;
+    let executable =
+        messages.lines().find_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
+    executable.map(PathBuf::from).ok_or_else(|| "cargo did not say where it put the probe".to_owned())
+}
+
+fn per_call(probe: &Path, operation: &str) -> Result<u64, String> {
+    let (once, twice) = (collected(probe, operation, CALLS)?, collected(probe, operation, 2 * CALLS)?);
+    match twice.checked_sub(once) {
+        Some(more) if more > 0 && more.is_multiple_of(CALLS) => Ok(more / CALLS),
+        _ => Err(format!(
+            "{operation} does not cost the same at every call ({once} instructions for {CALLS}, {twice} for twice as \
+             many): let the probe warm it up"
+        )),
+    }
+}
+
+/// Instructions executed within an operation, over a whole run of the probe.
+fn collected(probe: &Path, operation: &str, calls: u64) -> Result<u64, String> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(format!("--toggle-collect={operation}"))
+        .arg(probe)
+        .args([operation, &calls.to_string()]);
+    let said = String::from_utf8_lossy(&output(&mut valgrind)?.stderr).into_owned();
+    parse_collected(&said).ok_or_else(|| format!("valgrind did not say what it collected:\n{said}"))
+}
+
+/// The number in the line `==123== Collected : 456`.
+fn parse_collected(said: &str) -> Option<u64> {
+    said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+}
+
+fn stdout(command: &mut Command) -> Result<String, String> {
+    Ok(String::from_utf8_lossy(&output(command)?.stdout).into_owned())
+}
+
+/// What a program wrote, if it succeeded.
+fn output(command: &mut Command) -> Result<Output, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{name} is not installed: install it and try again"),
+        _ => format!("cannot run {name}: {error}"),
+    })?;
+    if output.status.success() {
+        Ok(output)
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(format!("{name} failed ({}):\n{said}", output.status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_found_in_what_valgrind_says() {
+        let said = "==7== Callgrind, a call-graph\n==7== Events    : Ir\n==7== Collected : 8000\n==7==\n";
+        assert_eq!(parse_collected(said), Some(8000));
+        assert_eq!(parse_collected("==7== Collected :\n"), None);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = output(&mut Command::new("no-such-program")).expect_err("there is none");
+        assert_eq!(error, "no-such-program is not installed: install it and try again");
+    }
+}

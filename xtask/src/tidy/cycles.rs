@@ -1,0 +1,100 @@
+//! No two modules of a crate import each other, directly or in a circle. (For the library, the table of rooms sees to
+//! it.)
+
+use std::collections::BTreeSet;
+
+use super::{
+    imports::{Import, imports},
+    tree::{Finding, Tree},
+};
+
+/// Modules that may be imported by whom they import: what the command line consists of.
+const EXCEPTIONS: &[&str] = &["cli"];
+
+/// One finding per module through which a circle of imports goes.
+pub(super) fn circles(tree: &Tree<'_>) -> Vec<Finding> {
+    let roots = ["/src/lib.rs", "/src/main.rs"].into_iter().flat_map(|root| tree.files.ending(root));
+    let folders: BTreeSet<_> =
+        roots.filter_map(|(path, _)| path.rsplit_once('/')).map(|(folder, _)| folder).collect();
+    folders.iter().flat_map(|folder| circles_in(&imports(tree, &format!("{folder}/")))).collect()
+}
+
+fn circles_in(imports: &[Import<'_>]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    for import in imports.iter().filter(|import| !exempt(import)) {
+        let Some(way) = way(imports, &import.to, &import.from) else { continue };
+        let is_new = way.iter().all(|module| !told.contains(module));
+        if is_new {
+            let circle = way.join(" -> ");
+            let message = format!(
+                "{} -> {circle} is a circle of imports: move what both need into a module of its own",
+                import.from
+            );
+            findings.push(Finding::new(import.path, import.line, message));
+            told.extend(way);
+        }
+    }
+    findings
+}
+
+fn exempt(import: &Import<'_>) -> bool {
+    EXCEPTIONS.contains(&import.from.as_str()) || EXCEPTIONS.contains(&import.to.as_str())
+}
+
+/// The modules on a shortest way of imports, both ends included.
+fn way<'a>(imports: &'a [Import<'_>], from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+    let mut ways = vec![vec![from]];
+    let mut seen = BTreeSet::from([from]);
+    let mut next = 0;
+    while next < ways.len() {
+        let way = ways[next].clone();
+        let end = way[way.len() - 1];
+        if end == to {
+            return Some(way);
+        }
+        for import in imports.iter().filter(|import| import.from == end && !exempt(import)) {
+            if seen.insert(&import.to) {
+                ways.push([way.as_slice(), &[import.to.as_str()]].concat());
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::tree::Files;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let files = Files::of(files);
+        circles(&Tree::new(&files)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_circle_is_told_once() {
+        let files = [
+            ("c/src/main.rs", "mod a; mod b; mod d;"),
+            ("c/src/a/mod.rs", "\nuse crate::b::X;"),
+            ("c/src/b/mod.rs", "use crate::{d::X, cli::Y};"),
+            ("c/src/d.rs", "use crate::a::X;"),
+            ("c/src/cli.rs", "use crate::a::X;"),
+        ];
+        let found = found(&files);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("c/src/a/mod.rs:2: a -> b -> d -> a is a circle"), "{found:?}");
+    }
+
+    #[test]
+    fn a_tree_of_imports_is_no_circle() {
+        let files = [
+            ("c/src/lib.rs", "mod a; mod b; pub use a::X; pub use b::Y;"),
+            ("c/src/a.rs", "use crate::b::X; use crate::d::X;"),
+            ("c/src/b.rs", "use crate::d::X;"),
+            ("c/src/d.rs", "#[cfg(test)] mod tests { use crate::a::X; }"),
+        ];
+        assert_eq!(found(&files), [""; 0]);
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask tidy`: checks of the source tree that neither the compiler nor Clippy makes.
+//!
+//! Each rule is a function from the tree to findings; its file says what it refuses, and its tests show that it does.
+
+mod cycles;
+mod imports;
+mod lexer;
+mod papers;
+mod paths;
+mod rooms;
+mod safety;
+mod sizes;
+mod source;
+mod tree;
+mod words;
+
+use std::path::Path;
+
+use self::tree::{Files, Finding, Tree};
+
+/// Every rule there is.
+const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
+    rooms::order,
+    rooms::atomics,
+    cycles::circles,
+    sizes::limits,
+    words::refused,
+    safety::reasons,
+    papers::module_docs,
+    papers::lints,
+    papers::links,
+];
+
+/// Prints what is wrong below `root`, a line each; whether nothing is.
+pub(crate) fn run(root: &Path) -> Result<bool, String> {
+    let findings = findings(root)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => println!("tidy: nothing to complain about"),
+        1 => println!("tidy: 1 complaint"),
+        many => println!("tidy: {many} complaints"),
+    }
+    Ok(findings.is_empty())
+}
+
+fn findings(root: &Path) -> Result<Vec<Finding>, String> {
+    let files = Files::read(root)
+        .map_err(|error| format!("cannot read the source tree in {}: {error}", root.display()))?;
+    let tree = Tree::new(&files);
+    let mut findings: Vec<_> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
+    findings.sort();
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_repository_is_tidy() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder");
+        let complaints: Vec<_> = findings(root).expect("readable").iter().map(ToString::to_string).collect();
+        assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    }
+}

@@ -1,0 +1,112 @@
+//! How long files and functions may be, in lines of code: blank lines and comments do not count.
+
+use std::collections::BTreeSet;
+
+use super::{
+    lexer::Token,
+    source::Source,
+    tree::{Finding, Tree},
+};
+
+/// The most lines of code.
+struct Limits {
+    what: &'static str,
+    file: usize,
+    function: usize,
+}
+
+/// For programs and libraries.
+const CODE: Limits = Limits { what: "code", file: 400, function: 70 };
+/// For tests (those at the end of a file are counted by themselves), benchmarks, fuzzers and examples.
+const TESTS: Limits = Limits { what: "tests", file: 600, function: 100 };
+
+/// No file and no function is longer than its limit.
+pub(super) fn limits(tree: &Tree<'_>) -> Vec<Finding> {
+    tree.sources.iter().flat_map(|source| [files(source), functions(source)].concat()).collect()
+}
+
+fn files(source: &Source<'_>) -> Vec<Finding> {
+    let (tests, code): (Vec<_>, Vec<_>) = (0..source.code.len()).partition(|&index| source.in_test(index));
+    let mut findings = Vec::new();
+    for (part, limits) in [(code, CODE), (tests, TESTS)] {
+        let lines = lines(part.iter().map(|&index| &source.code[index]));
+        if lines > limits.file {
+            let (what, most) = (limits.what, limits.file);
+            let message = format!(
+                "{lines} lines of {what}, but {most} are the most in a file: split it by what it is about"
+            );
+            findings.push(Finding::new(source.path, 1, message));
+        }
+    }
+    findings
+}
+
+fn functions(source: &Source<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, token) in source.code.iter().enumerate().filter(|&(index, _)| starts_function(source, index))
+    {
+        let lines = lines(&source.code[index..=source.item_end(index)]);
+        let most = if source.in_test(index) { TESTS } else { CODE }.function;
+        if lines > most {
+            let name = source.text(index + 1);
+            let message =
+                format!("{name} has {lines} lines of code, but {most} are the most in a function: split it");
+            findings.push(Finding::new(source.path, token.line, message));
+        }
+    }
+    findings
+}
+
+/// Whether a function is declared here; `fn(` is a type.
+fn starts_function(source: &Source<'_>, index: usize) -> bool {
+    source.text(index) == "fn" && source.text(index + 1) != "("
+}
+
+/// How many lines the tokens lie on.
+fn lines<'a>(tokens: impl IntoIterator<Item = &'a Token<'a>>) -> usize {
+    tokens.into_iter().flat_map(|token| token.line..=token.last_line).collect::<BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::tree::Files;
+
+    fn found(path: &str, text: &str) -> Vec<Finding> {
+        let files = Files::of(&[(path, text)]);
+        limits(&Tree::new(&files))
+    }
+
+    fn function(lines: usize) -> String {
+        format!("fn long(call: fn(u8)) {{\n{}}}\n", "    // why\n\n    call(1);\n".repeat(lines - 2))
+    }
+
+    #[test]
+    fn a_long_function_is_found_at_its_name() {
+        assert_eq!(found("src/a.rs", &function(70)), []);
+        let text = format!("//! Docs.\n{}", function(71));
+        let found = found("src/a.rs", &text);
+        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
+        assert!(found[0].message.starts_with("long has 71 lines"), "{found:?}");
+    }
+
+    #[test]
+    fn a_long_file_is_found() {
+        let (enough, too_much) =
+            ("const A: u8 = 1;\n\n// why\n".repeat(400), "const A: u8 = 1;\n".repeat(401));
+        assert_eq!(found("src/a.rs", &enough), []);
+        assert_eq!(found("src/a.rs", &too_much).len(), 1);
+    }
+
+    #[test]
+    fn tests_are_counted_by_themselves_and_may_be_longer() {
+        let code = "const A: u8 = 1;\n".repeat(400);
+        let tests = |lines: usize| {
+            format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "const A: u8 = 1;\n".repeat(lines - 3))
+        };
+        assert_eq!(found("src/a.rs", &format!("{code}{}", tests(600))), []);
+        assert_eq!(found("src/a.rs", &format!("{code}{}", tests(601))).len(), 1);
+        assert_eq!(found("c/tests/it/a.rs", &function(100)), []);
+        assert_eq!(found("c/tests/it/a.rs", &function(101)).len(), 1);
+    }
+}
