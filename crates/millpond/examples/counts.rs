@@ -17,16 +17,19 @@ struct Pair<P> {
     free: unsafe fn(&mut P, NonNull<u8>, Layout),
 }
 
-/// Defines the two operations of a pool; `$layout` is what it is asked for, in terms of the parameter `$given`.
+/// Defines the two operations of a pool; `$layout` is what it is asked for, in terms of the parameter `$given`. Each lies
+/// in a section of its own, or those that compile to the same instructions would be made one.
 macro_rules! operations {
     ($pool:ty, $given:ident => $layout:expr, $allocate:ident, $free:ident) => {{
         #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($allocate)))]
         #[inline(never)]
         fn $allocate(pool: &mut $pool, $given: Layout) -> *mut u8 {
             pool.allocate($layout).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
         }
 
         #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($free)))]
         #[inline(never)]
         unsafe fn $free(pool: &mut $pool, block: NonNull<u8>, $given: Layout) {
             // SAFETY: the caller gives back a block that the other operation allocated with the same layout.
@@ -40,10 +43,12 @@ macro_rules! operations {
 /// Warms a pool up, so that it has a chunk and free blocks, and calls both operations so many times.
 fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static str> {
     let mut allocate = |pool: &mut P| {
-        NonNull::new(black_box(pair.allocate)(black_box(pool), black_box(LAYOUT))).ok_or("the pool has no block")
+        NonNull::new(black_box(pair.allocate)(black_box(pool), black_box(LAYOUT)))
+            .ok_or("the pool has no block")
     };
     // SAFETY: each block is freed once, and was allocated with the same layout.
-    let free = |pool: &mut P, block| unsafe { black_box(pair.free)(black_box(pool), block, black_box(LAYOUT)) };
+    let free =
+        |pool: &mut P, block| unsafe { black_box(pair.free)(black_box(pool), block, black_box(LAYOUT)) };
     let blocks = (0..100).map(|_| allocate(&mut pool)).collect::<Result<Vec<_>, _>>()?;
     blocks.into_iter().rev().for_each(|block| free(&mut pool, block));
     for _ in 0..times {

@@ -2,11 +2,15 @@
 
 use super::tree::{Finding, Tree};
 
-/// Every Rust file opens with `//!`.
+/// Every Rust file opens with `//!`, or with a page that is its documentation.
 pub(super) fn module_docs(tree: &Tree<'_>) -> Vec<Finding> {
-    let undocumented = |(_, text): &(&str, &str)| !text.trim_start().starts_with("//!");
+    let opens = |text: &str| ["//!", "#![doc = include_str!("].iter().any(|start| text.starts_with(start));
     let message = "this file does not open with `//!`: say in a sentence what it is";
-    tree.files.ending(".rs").filter(undocumented).map(|(path, _)| Finding::new(path, 1, message)).collect()
+    tree.files
+        .ending(".rs")
+        .filter(|(_, text)| !opens(text))
+        .map(|(path, _)| Finding::new(path, 1, message))
+        .collect()
 }
 
 /// Every package of the workspace takes the workspace's lints.
@@ -105,6 +109,7 @@ mod tests {
     fn files_without_docs_are_found() {
         let files = [
             ("a.rs", "//! Docs.\n"),
+            ("a/b.rs", "#![doc = include_str!(\"B.md\")]"),
             ("b.rs", "#![no_std]\n//! Late."),
             ("c.rs", ""),
             ("d.rs", "// Plain.\n"),
