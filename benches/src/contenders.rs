@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Classes, Fixed, Local, Owned};
+use millpond::{Allocator, Blocks, Classes, Config, Fixed, Local, Magazine, Owned};
 use slab::Slab;
 
 pub const SIZE: usize = 64;
@@ -90,7 +90,7 @@ impl Contender for Behind {
     }
 }
 
-impl Contender for Owned<Blocks<Fixed<SIZE>>> {
+impl<C: Config> Contender for Owned<Blocks<C>> {
     type Block = *mut u8;
 
     #[inline(always)]
@@ -155,6 +155,7 @@ impl<A: Allocator, const FIXED: bool> Contender for Ours<A, FIXED> {
 }
 
 pub type LocalFixed = Ours<Local<Blocks<Fixed<SIZE>>>, true>;
+pub type LocalMagazine = Ours<Local<Blocks<(Fixed<SIZE>, Magazine)>>, true>;
 pub type LocalAny = Ours<Local<Blocks>, false>;
 pub type LocalClasses = Ours<Local<Classes>, false>;
 

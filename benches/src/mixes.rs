@@ -2,11 +2,11 @@
 
 use std::{hint::black_box, mem};
 
-use millpond::{Blocks, Classes, Fixed, Local, Owned};
+use millpond::{Blocks, Classes, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalFixed, Mimalloc, SIZE, Slabs,
+        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalFixed, LocalMagazine, Mimalloc, SIZE, Slabs,
     },
     harness::{Mix, Runner},
 };
@@ -28,6 +28,8 @@ fn all<W: Way>(most: usize) -> Vec<Runner> {
         runner::<W, _>("list behind a reference", Behind::new(most)),
         runner::<W, _>("Owned<Blocks<Fixed<64>>>", Owned::new(Blocks::<Fixed<SIZE>>::new())),
         runner::<W, _>("Local<Blocks<Fixed<64>>>", LocalFixed::new(Local::new(Blocks::new()))),
+        runner::<W, _>("Owned<Blocks<…, Magazine>>", Owned::new(Blocks::<(Fixed<SIZE>, Magazine)>::new())),
+        runner::<W, _>("Local<Blocks<…, Magazine>>", LocalMagazine::new(Local::new(Blocks::new()))),
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),

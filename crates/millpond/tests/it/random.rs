@@ -4,7 +4,8 @@ use std::{alloc::Layout, rc::Rc};
 
 use fastrand::Rng;
 use millpond::{
-    Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked, Pages, Reclaim,
+    Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked, Magazine, Pages,
+    Reclaim,
 };
 
 use crate::{oracle::Oracle, parents::Watched};
@@ -81,6 +82,9 @@ const LARGE: Range = Range { size: 100_000, align: 12 };
 fn blocks_of_fixed_size() {
     trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default()));
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<64, 256>, Lifo)>::new(), Pages));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<8>, Magazine<4>)>::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<24, 16>, Magazine<9>)>::new(), Watched::default()));
     trial(SMALL, || Locked::<_, _>::new_in(Blocks::<Fixed<24>>::new(), Watched::default()));
 }
 

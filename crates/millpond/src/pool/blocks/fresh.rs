@@ -1,14 +1,9 @@
 //! The blocks that have not been cut yet: the cold half of [`Blocks`](super::Blocks).
 
 use crate::{
-    base::address::{WORD, recover},
     contract::{Chunk, ChunkRequest, Flaw},
     pool::chunks::{Chunks, Span},
 };
-
-/// How many bytes of fresh blocks are threaded onto a list at a time: enough to make the cold call rare, and less than
-/// a page, so that memory is not touched long before it is used.
-const BATCH: usize = 2048;
 
 /// The chunks of a pool and the rest of the one that is being cut.
 ///
@@ -27,28 +22,16 @@ impl Fresh {
         Self { rest: Span::EMPTY, chunks: Chunks::new(align) }
     }
 
-    /// Cuts a few blocks of `size` bytes, threads them onto a list that ends in zero, lowest address first, and returns
-    /// the address of the first; zero if there is no fresh memory.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn thread(&mut self, size: usize) -> usize {
+    /// Cuts up to `most` blocks of `size` bytes that lie one behind the other; none if there is no fresh memory. They are
+    /// not touched.
+    pub(super) fn cut_some(&mut self, size: usize, most: usize) -> Span {
         if !self.advance(size) {
-            return 0;
+            return Span::EMPTY;
         }
-        let room = (self.rest.end - self.rest.start) / size;
-        let count = room.min((BATCH / size).max(1));
-        let first = self.rest.start;
-        let last = first + (count - 1) * size;
-        let mut block = first;
-        while block < last {
-            // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
-            unsafe { recover::<usize>(block).write(block + size) };
-            block += size;
-        }
-        // SAFETY: as above.
-        unsafe { recover::<usize>(last).write(0) };
-        self.rest.start = last + size;
-        first
+        let count = ((self.rest.end - self.rest.start) / size).min(most);
+        let run = Span { start: self.rest.start, end: self.rest.start + count * size };
+        self.rest.start = run.end;
+        run
     }
 
     /// Makes sure that `rest` has room for a block, going on to the next chunk if need be.
@@ -118,5 +101,3 @@ impl Fresh {
         Ok(())
     }
 }
-
-const _: () = assert!(BATCH >= WORD);

@@ -20,6 +20,27 @@ pub struct Lifo {
     head: usize,
 }
 
+/// How many bytes of fresh blocks are threaded onto the list at a time: enough to make the cold call rare, and less than
+/// a page, so that memory is not touched long before it is used.
+const BATCH: usize = 2048;
+
+/// Cuts a few blocks, threads them onto a list that ends in zero, lowest address first, and returns the address of the
+/// first; zero if there is no fresh memory.
+#[cold]
+#[inline(never)]
+fn thread(fresh: &mut Fresh, size: usize) -> usize {
+    let run = fresh.cut_some(size, (BATCH / size).max(1));
+    let mut block = run.end;
+    let mut next = 0;
+    while block > run.start {
+        block -= size;
+        // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
+        unsafe { recover::<usize>(block).write(next) };
+        next = block;
+    }
+    next
+}
+
 impl Strategy for Lifo {}
 
 impl Sealed for Lifo {
@@ -37,7 +58,7 @@ impl Sealed for Lifo {
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
         let mut block = self.head;
         if block == 0 {
-            block = fresh.thread(size);
+            block = thread(fresh, size);
         }
         let block = NonNull::new(recover::<u8>(block))?;
         // SAFETY: a block on the list is free and begins with the address of the next.
@@ -46,7 +67,7 @@ impl Sealed for Lifo {
     }
 
     #[inline(always)]
-    unsafe fn put(&mut self, block: NonNull<u8>) {
+    unsafe fn put(&mut self, block: NonNull<u8>, _: usize) {
         // SAFETY: the caller gives the block up; it is at least a word long and as aligned.
         unsafe { recover::<usize>(block.addr().get()).write(self.head) };
         self.head = block.addr().get();
@@ -56,7 +77,7 @@ impl Sealed for Lifo {
         self.head = 0;
     }
 
-    fn free(&self) -> impl Iterator<Item = usize> {
+    fn free(&self, _: usize) -> impl Iterator<Item = usize> {
         let exists = |&block: &usize| block != 0;
         core::iter::successors(Some(self.head).filter(exists), move |&block| {
             // SAFETY: a block on the list is free and begins with the address of the next.
@@ -65,7 +86,7 @@ impl Sealed for Lifo {
         })
     }
 
-    fn forget(&mut self, span: Span) {
+    fn forget(&mut self, span: Span, _: usize) {
         let mut link: *mut usize = &raw mut self.head;
         loop {
             // SAFETY: `link` is the head or the first word of a block on the list.

@@ -15,12 +15,14 @@
 mod config;
 mod fresh;
 mod lifo;
+mod magazine;
 mod strategy;
 
 use core::{alloc::Layout, ptr::NonNull};
 
 pub use config::{AnySize, Config, Fixed, For, KnownShape, Shape};
 pub use lifo::Lifo;
+pub use magazine::Magazine;
 pub use strategy::Strategy;
 
 use self::{fresh::Fresh, strategy::Sealed as _};
@@ -133,7 +135,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
         debug_assert!(self.fits(layout), "freed with a layout that this pool never served");
         debug_assert!(self.owns(block.as_ptr()), "freed a block of another pool");
         // SAFETY: the caller gives the block up.
-        unsafe { self.strategy.put(block) };
+        unsafe { self.strategy.put(block, self.shape.size()) };
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -176,15 +178,11 @@ impl<C: Config> Blocks<C> {
     fn remove_spare(&mut self) -> Option<Chunk> {
         let size = self.shape.size();
         let spare = self.fresh.cut(size).find(|cut| {
-            let free = self.strategy.free().filter(|&block| cut.contains(block)).count();
+            let free = self.strategy.free(size).filter(|&block| cut.contains(block)).count();
             free * size == cut.end - cut.start
         })?;
-        self.strategy.forget(spare);
+        self.strategy.forget(spare, size);
         self.fresh.remove(spare.start)
-    }
-
-    fn free_blocks(&self) -> usize {
-        self.strategy.free().count()
     }
 }
 
@@ -192,7 +190,7 @@ impl<C: Config> Inspect for Blocks<C> {
     fn stats(&self) -> Snapshot {
         let size = self.shape.size();
         let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
-        let free = self.free_blocks() * size;
+        let free = self.strategy.free(size).count() * size;
         let chunks = &self.fresh.chunks;
         Snapshot {
             chunks: chunks.count(),
@@ -212,12 +210,16 @@ impl<C: Config> Inspect for Blocks<C> {
         self.fresh.check()?;
         let size = self.shape.size();
         let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
-        if self.strategy.free().take(cut / size + 1).count() > cut / size {
+        if self.strategy.free(size).take(cut / size + 1).count() > cut / size {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
         }
         let placed = |block| {
             self.fresh.cut(size).any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block))
         };
-        if self.strategy.free().all(placed) { Ok(()) } else { Err(Flaw("a free block is none that was cut")) }
+        if self.strategy.free(size).all(placed) {
+            Ok(())
+        } else {
+            Err(Flaw("a free block is none that was cut"))
+        }
     }
 }

@@ -5,7 +5,8 @@ use core::ptr::NonNull;
 use super::fresh::Fresh;
 use crate::pool::chunks::Span;
 
-/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo).
+/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo) or
+/// [`Magazine`](super::Magazine).
 ///
 /// The trait is sealed: how a strategy works is between it and [`Blocks`](super::Blocks).
 pub trait Strategy: Sealed {}
@@ -21,19 +22,19 @@ pub trait Sealed {
     /// Takes a free block, or cuts fresh ones of `size` bytes if none is free.
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>>;
 
-    /// Puts a block back.
+    /// Puts a block of `size` bytes back.
     ///
     /// # Safety
     ///
     /// The block was taken from this pool, is at least a word long and as aligned, and nobody uses it any more.
-    unsafe fn put(&mut self, block: NonNull<u8>);
+    unsafe fn put(&mut self, block: NonNull<u8>, size: usize);
 
     /// Forgets all free blocks.
     fn clear(&mut self);
 
-    /// The addresses of all free blocks, in no particular order.
-    fn free(&self) -> impl Iterator<Item = usize>;
+    /// The addresses of all free blocks of `size` bytes, in no particular order.
+    fn free(&self, size: usize) -> impl Iterator<Item = usize>;
 
     /// Forgets the free blocks that lie in `span`.
-    fn forget(&mut self, span: Span);
+    fn forget(&mut self, span: Span, size: usize);
 }
