@@ -42,7 +42,7 @@ macro_rules! operations {
 
 /// Warms a pool up, so that it has a chunk and free blocks, and calls both operations so many times.
 fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static str> {
-    let mut allocate = |pool: &mut P| {
+    let allocate = |pool: &mut P| {
         NonNull::new(black_box(pair.allocate)(black_box(pool), black_box(LAYOUT)))
             .ok_or("the pool has no block")
     };
