@@ -18,6 +18,4 @@ pub fn ticks() -> u64 {
         }
         ticks
     }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    crate::sys::nanoseconds(libc::CLOCK_MONOTONIC)
 }

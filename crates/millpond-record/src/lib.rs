@@ -10,14 +10,16 @@
 //! * `hooks` – call the real function, and log what happened. `free` is logged before it is done, everything else
 //!   after, so that by time a block is never handed out again before it was freed.
 //! * `log` – the way of an event: a few loads and stores on the fast path; the slow path finds or makes room.
+//! * `recording` – whether there is one, and its beginning and end in this process; `watch` – the end of threads.
 //! * `process` – what a process owns: its files, its lanes, and that a `fork` begins anew.
 //! * `lane` – a sequence of records in a window of memory that outlives the process.
-//! * `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `clock` – the
-//!   operating system.
+//! * `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `path`,
+//!   `clock` – the operating system.
 //!
 //! The layout of what it writes is in `millpond_trace::raw`. **Built as an ordinary library it hooks nothing**: only
 //! with `--cfg millpond_preload` do the functions of `entry` carry the names `malloc`, `free` and so on. The build
-//! script of `millpond-cli` does that, and embeds the result in the program `millpond`.
+//! script of `millpond-cli` does that, and embeds the result in the program `millpond`. It needs Linux on x86-64 or
+//! aarch64, for three pieces of assembly in `entry`, `thread` and `clock`; elsewhere this library is empty.
 #![no_std]
 
 #[cfg(test)]
@@ -26,29 +28,29 @@ extern crate std;
 /// Where this package's sources are, for the build script that makes the shared library.
 pub const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
 
-#[cfg(target_os = "linux")]
-mod clock;
-#[cfg(target_os = "linux")]
-pub mod entry;
-#[cfg(target_os = "linux")]
-mod files;
-#[cfg(target_os = "linux")]
-mod hooks;
-#[cfg(target_os = "linux")]
-mod lane;
-#[cfg(target_os = "linux")]
-mod log;
-#[cfg(target_os = "linux")]
-mod process;
-#[cfg(target_os = "linux")]
-mod real;
-#[cfg(target_os = "linux")]
-mod sys;
-#[cfg(target_os = "linux")]
-mod thread;
+macro_rules! where_it_works {
+    ($($item:item)*) => {
+        $(#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))] $item)*
+    };
+}
 
-#[cfg(target_os = "linux")]
-pub use clock::ticks;
+where_it_works! {
+    mod clock;
+    pub mod entry;
+    mod files;
+    mod hooks;
+    mod lane;
+    mod log;
+    mod path;
+    mod process;
+    mod real;
+    mod recording;
+    mod sys;
+    mod thread;
+    mod watch;
+
+    pub use clock::ticks;
+}
 
 /// Never called: nothing in this library panics. The compiler wants one all the same.
 #[cfg(all(millpond_preload, not(test)))]

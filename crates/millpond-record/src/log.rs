@@ -4,9 +4,10 @@ use millpond_trace::raw::Kind;
 
 use crate::{
     lane::Event,
-    process::{self, Process},
+    process::Process,
+    recording,
     sys::Quiet,
-    thread,
+    thread, watch,
 };
 
 /// Logs an event with no particular alignment.
@@ -34,13 +35,13 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
         if !lane.is_null() && (*lane).has_room() {
             return (*lane).log_any(&event);
         }
-        if process::is_off() {
+        if recording::is_off() {
             return;
         }
         let quiet = Quiet::begin();
-        if let Some(process) = process::running() {
+        if let Some(process) = recording::running() {
             log_in(process, thread, &event);
-            process::watch(thread);
+            watch::watch(thread);
         }
         drop(quiet);
     }
@@ -55,7 +56,7 @@ unsafe fn log_in(process: &Process, thread: *mut thread::Thread, event: &Event) 
         let Some(lane) = process.lane_for(thread) else { return };
         (*lane).log_any(event);
         if (*thread).ending {
-            process::give_up_lane(thread);
+            watch::give_up_lane(thread);
         }
     }
 }

@@ -4,7 +4,6 @@
 
 use core::{
     cell::UnsafeCell,
-    ffi::c_void,
     ptr::null_mut,
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
@@ -13,10 +12,11 @@ use millpond_trace::raw::{Control, Header, Kind, LIMIT, MAGIC, OVER, UNIT};
 
 use crate::{
     clock::ticks,
-    files::{self, Directory, Path},
+    files,
     lane::{FIRST, Lane},
-    sys::{self, File, Quiet},
-    thread::{self, Thread},
+    path::Path,
+    sys::{self, File},
+    thread::Thread,
 };
 
 /// One process's part of the recording; all zero at first and after a `fork`.
@@ -34,25 +34,16 @@ pub(crate) struct Process {
     unit_count: AtomicU64,
 }
 
-/// [`Process::state`]: nothing is there yet; being made; there; recording has stopped.
+/// [`Process::state`]: nothing is there yet; it is being made; it is there; recording has stopped.
 const NEW: u32 = 0;
 const STARTING: u32 = 1;
 const RUNNING: u32 = 2;
 const STOPPED: u32 = 3;
 
-/// Whether there is a recording at all: not known yet; being found out; yes; no. Like all statics, kept by `fork`.
-static RECORDING: AtomicU32 = AtomicU32::new(UNKNOWN);
-const UNKNOWN: u32 = 0;
-const ASKING: u32 = 1;
-const YES: u32 = 2;
-const NO: u32 = 3;
-
-static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
+/// Like all statics, kept by `fork`.
 static CONTROL: AtomicPtr<Control> = AtomicPtr::new(null_mut());
 /// The number of the first process with this program, plus one.
 static IMAGE: AtomicU32 = AtomicU32::new(0);
-/// The key whose destructor tells of a thread's end.
-static KEY: AtomicU32 = AtomicU32::new(0);
 
 /// What windows begin with. In a cell, so that it takes no space in the library's file; never changed.
 struct Zeros(UnsafeCell<[u8; UNIT]>);
@@ -62,79 +53,8 @@ unsafe impl Sync for Zeros {}
 
 static ZEROS: Zeros = Zeros(UnsafeCell::new([0; UNIT]));
 
-/// Bytes of a header in its file, and of the control file.
+/// Bytes of a header in its file.
 const PAGE: usize = 4096;
-
-/// Whether nothing is to be recorded here, now or later.
-pub(crate) fn is_off() -> bool {
-    match RECORDING.load(Acquire) {
-        // SAFETY: set before `RECORDING` was, and never unmapped.
-        YES => unsafe { (*PROCESS.load(Relaxed)).state.load(Relaxed) == STOPPED },
-        NO => true,
-        _ => false,
-    }
-}
-
-/// The process, if it is being recorded; the first call in a process makes all that is needed.
-pub(crate) fn running() -> Option<&'static Process> {
-    while RECORDING.load(Acquire) < YES {
-        if RECORDING.compare_exchange(UNKNOWN, ASKING, Acquire, Relaxed).is_err() {
-            sys::wait_a_little();
-            continue;
-        }
-        // SAFETY: one thread at a time comes here, and none after an answer.
-        let answer = unsafe { set_up() };
-        RECORDING.store(answer, Release);
-        if answer == UNKNOWN {
-            return None;
-        }
-    }
-    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
-    let process = unsafe { PROCESS.load(Relaxed).as_ref() }?;
-    loop {
-        match process.state.load(Acquire) {
-            RUNNING => return Some(process),
-            STOPPED => return None,
-            STARTING => sys::wait_a_little(),
-            _ => {
-                if process.state.compare_exchange(NEW, STARTING, Acquire, Relaxed).is_ok() {
-                    let state = if process.start().is_some() { RUNNING } else { STOPPED };
-                    process.state.store(state, Release);
-                }
-            }
-        }
-    }
-}
-
-/// Finds out whether there is a recording, and joins it.
-///
-/// # Safety
-///
-/// Must not be called by two threads at once, nor again after it answered [`YES`].
-unsafe fn set_up() -> u32 {
-    // SAFETY: the caller's promise.
-    match unsafe { files::remember_directory() } {
-        Directory::TooEarly => return UNKNOWN,
-        Directory::Unset => return NO,
-        Directory::Known => {}
-    }
-    let control = File::open(&Path::control(), libc::O_RDWR).and_then(|file| file.map(PAGE, 0, true));
-    let (Some(control), Some(process)) = (control, sys::forgetful::<Process>()) else { return NO };
-    let control = control.cast::<Control>();
-    let mut key = 0;
-    // SAFETY: `millpond` has made the control file a page long; `key` is a valid place for the answer.
-    unsafe {
-        if (*control).magic.load(Relaxed) != MAGIC
-            || libc::pthread_key_create(&raw mut key, Some(end_of_thread)) != 0
-        {
-            return NO;
-        }
-    }
-    KEY.store(key, Relaxed);
-    CONTROL.store(control, Relaxed);
-    PROCESS.store(process, Relaxed);
-    YES
-}
 
 /// The page that all processes of the recording share. Only when there is a recording.
 fn control() -> &'static Control {
@@ -142,14 +62,48 @@ fn control() -> &'static Control {
     unsafe { &*CONTROL.load(Relaxed) }
 }
 
+/// Whatever is recorded from here on is part of this recording.
+pub(crate) fn join(control: &'static Control) {
+    CONTROL.store((&raw const *control).cast_mut(), Relaxed);
+}
+
 impl Process {
-    fn start(&self) -> Option<()> {
+    /// Whether recording has stopped for good.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.state.load(Relaxed) == STOPPED
+    }
+
+    /// Whether the process is being recorded. The first to ask makes all that is needed.
+    pub(crate) fn is_running(&self) -> bool {
+        loop {
+            match self.state.load(Acquire) {
+                RUNNING => return true,
+                STOPPED => return false,
+                STARTING => sys::wait_a_little(),
+                _ if self.state.compare_exchange(NEW, STARTING, Acquire, Relaxed).is_ok() => {
+                    let state = if self.start().is_ok() { RUNNING } else { STOPPED };
+                    self.state.store(state, Release);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes that the process ends in an orderly way.
+    pub(crate) fn end(&self) {
+        if self.state.load(Acquire) == RUNNING {
+            let header = self.header();
+            files::copy(c"/proc/self/maps", &Path::live(self.number.load(Relaxed), b".maps.end"));
+            header.cpu_last.store(sys::process_time(), Relaxed);
+            header.ended.store(ticks(), Release);
+        }
+    }
+
+    fn start(&self) -> Result<(), u32> {
         let number = control().processes.fetch_add(1, Relaxed);
         let file = File::open(&Path::live(number, b""), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
         // SAFETY: there are more zeros than that.
-        if !unsafe { file.write(ZEROS.0.get().cast(), PAGE, 0) } {
-            return None;
-        }
+        unsafe { file.write(ZEROS.0.get().cast(), PAGE, 0)? };
         let header = file.map(PAGE, 0, false)?.cast::<Header>();
         drop(file);
         self.number.store(number, Relaxed);
@@ -159,7 +113,7 @@ impl Process {
         header.process.store(process, Relaxed);
         header.parent.store(parent, Relaxed);
         header.started.store(ticks(), Relaxed);
-        let cpu = sys::cpu_time();
+        let cpu = sys::process_time();
         header.cpu_first.store(cpu, Relaxed);
         header.cpu_last.store(cpu, Relaxed);
         if IMAGE.load(Relaxed) == 0 {
@@ -171,7 +125,7 @@ impl Process {
         }
         header.image.store(IMAGE.load(Relaxed) - 1, Relaxed);
         header.magic.store(MAGIC, Release);
-        Some(())
+        Ok(())
     }
 
     fn header(&self) -> &'static Header {
@@ -188,29 +142,37 @@ impl Process {
         self.state.store(STOPPED, Release);
     }
 
-    /// A lane with room for any event, for this thread: the one it has, or another.
+    /// A lane with room for any event, for this thread: the one it has, or another. If there is none to be had,
+    /// recording stops.
     ///
     /// # Safety
     ///
     /// The thread must be the calling one, with its signals held back.
     pub(crate) unsafe fn lane_for(&self, thread: *mut Thread) -> Option<*mut Lane> {
-        let begin = ticks();
+        let begin = sys::thread_time();
+        // SAFETY: the caller's promise.
+        let lane = unsafe { self.find_lane(thread) };
+        self.header().spent.fetch_add(sys::thread_time().wrapping_sub(begin), Relaxed);
+        lane.map_err(|reason| self.stop(reason)).ok()
+    }
+
+    /// # Safety
+    ///
+    /// That of [`Self::lane_for`].
+    unsafe fn find_lane(&self, thread: *mut Thread) -> Result<*mut Lane, u32> {
         // SAFETY: a lane is its thread's alone, and is never unmapped.
-        let lane = unsafe {
-            let lane = (*thread).lane;
-            if lane.is_null() || (*lane).is_lost() {
-                let lane = self.take_lane()?;
+        unsafe {
+            let mut lane = (*thread).lane;
+            if !lane.is_null() && !(*lane).is_lost() {
                 self.make_room(lane)?;
-                (*lane).hand_to(self.number_of(thread));
-                (*thread).lane = lane;
-                lane
-            } else {
-                self.make_room(lane)?;
-                lane
+                return Ok(lane);
             }
-        };
-        self.header().spent.fetch_add(ticks().wrapping_sub(begin), Relaxed);
-        Some(lane)
+            lane = self.take_lane()?;
+            self.make_room(lane)?;
+            (*lane).hand_to(self.number_of(thread));
+            (*thread).lane = lane;
+            Ok(lane)
+        }
     }
 
     /// The thread's number in this process.
@@ -231,30 +193,26 @@ impl Process {
     }
 
     /// A lane that no thread has, or a new one.
-    fn take_lane(&self) -> Option<*mut Lane> {
+    fn take_lane(&self) -> Result<*mut Lane, u32> {
         let mut lane = self.lanes.load(Acquire);
         // SAFETY: lanes are never unmapped; the fields used here are atomic.
         while let Some(free) = unsafe { lane.as_ref() } {
             if free.taken.load(Relaxed) == 0 && free.taken.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
-                return Some(lane);
+                return Ok(lane);
             }
             lane = free.next.load(Relaxed);
         }
         self.new_lane()
     }
 
-    fn new_lane(&self) -> Option<*mut Lane> {
+    fn new_lane(&self) -> Result<*mut Lane, u32> {
         let number = self.lane_count.fetch_add(1, Relaxed);
         let offset = (UNIT * (number as usize + 1)) as u64;
-        let window = File::open(&Path::live(self.number.load(Relaxed), b""), libc::O_RDWR).and_then(|file| {
-            // SAFETY: there are more zeros than that.
-            let written = unsafe { file.write(ZEROS.0.get().cast(), FIRST, offset) };
-            if written { file.map(UNIT, offset, false) } else { None }
-        });
-        let (Some(window), Some(lane)) = (window, sys::forgetful::<Lane>()) else {
-            self.stop(sys::error());
-            return None;
-        };
+        let file = File::open(&self.live(), libc::O_RDWR)?;
+        // SAFETY: there are more zeros than that.
+        unsafe { file.write(ZEROS.0.get().cast(), FIRST, offset)? };
+        let window = file.map(UNIT, offset, false)?;
+        let lane = sys::forgetful::<Lane>()?;
         // SAFETY: all zero is what a lane starts with; until it is in the list, it is this thread's alone.
         unsafe {
             (*lane).number = number;
@@ -264,74 +222,67 @@ impl Process {
             loop {
                 (*lane).next.store(next, Relaxed);
                 match self.lanes.compare_exchange_weak(next, lane, Release, Relaxed) {
-                    Ok(_) => break,
+                    Ok(_) => return Ok(lane),
                     Err(now) => next = now,
                 }
             }
         }
-        self.header().lanes.store(self.lane_count.load(Relaxed), Relaxed);
-        Some(lane)
     }
 
-    /// Makes room in a lane for any event. If that fails, recording has stopped.
+    /// Makes room in a lane for any event.
     ///
     /// # Safety
     ///
     /// The lane must be the calling thread's.
-    unsafe fn make_room(&self, lane: *mut Lane) -> Option<()> {
+    unsafe fn make_room(&self, lane: *mut Lane) -> Result<(), u32> {
         // SAFETY: the caller's promise.
         let lane = unsafe { &mut *lane };
         if lane.has_room() {
-            return Some(());
+            return Ok(());
         }
-        let done = if lane.is_grown() { self.write_out(lane) } else { self.grow(lane) };
-        done.map_err(|reason| self.stop(reason)).ok()
+        self.header().cpu_last.store(sys::process_time(), Relaxed);
+        if lane.is_grown() { self.write_out(lane) } else { self.grow(lane) }
     }
 
     /// Gives the lane's window four times the memory.
     fn grow(&self, lane: &mut Lane) -> Result<(), u32> {
         let (before, offset) = (lane.memory(), UNIT * (lane.number as usize + 1));
         let after = (before * 4).min(UNIT);
-        let file =
-            File::open(&Path::live(self.number.load(Relaxed), b""), libc::O_RDWR).ok_or_else(sys::error)?;
+        let file = File::open(&self.live(), libc::O_RDWR)?;
         // SAFETY: there are a unit's zeros.
-        if !unsafe { file.write(ZEROS.0.get().cast(), after - before, (offset + before) as u64) } {
-            return Err(sys::error());
-        }
+        unsafe { file.write(ZEROS.0.get().cast(), after - before, (offset + before) as u64)? };
         lane.set_memory(after);
         Ok(())
     }
 
     /// Writes the lane's window out, and starts it anew.
     fn write_out(&self, lane: &mut Lane) -> Result<(), u32> {
-        let header = self.header();
-        header.cpu_last.store(sys::cpu_time(), Relaxed);
-        let control = control();
+        let (control, unit) = (control(), UNIT as u64);
         if control.stop.load(Relaxed) != 0 {
             return Err(OVER);
         }
-        if control.written.fetch_add(UNIT as u64, Relaxed) + UNIT as u64 > control.limit.load(Relaxed) {
+        if control.written.fetch_add(unit, Relaxed) + unit > control.limit.load(Relaxed) {
             return Err(LIMIT);
         }
-        let offset = self.unit_count.fetch_add(1, Relaxed) * UNIT as u64;
-        if offset + UNIT as u64 > sys::largest_file() {
-            return Err(libc::EFBIG as u32);
-        }
+        let offset = self.unit_count.fetch_add(1, Relaxed) * unit;
         let path = Path::units(self.number.load(Relaxed));
-        let file = File::open(&path, libc::O_WRONLY | libc::O_CREAT).ok_or_else(sys::error)?;
+        let file = File::open(&path, libc::O_WRONLY | libc::O_CREAT)?;
         let (from, length) = lane.contents();
         // SAFETY: that much of the window is in use.
-        if !unsafe { file.write(from, length, offset) } {
-            return Err(sys::error());
-        }
+        unsafe { file.write(from, length, offset)? };
         lane.start_anew();
         Ok(())
+    }
+
+    /// The file of the windows.
+    fn live(&self) -> Path {
+        Path::live(self.number.load(Relaxed), b"")
     }
 }
 
 /// Ticks that logging 1,024 events in a row takes, in memory of its own; 0 if there is none.
 fn try_out() -> u32 {
-    let (Some(lane), Some(window)) = (sys::forgetful::<Lane>(), sys::forgetful::<[u8; FIRST]>()) else {
+    let (Ok(lane), Ok(window)) = (sys::forgetful::<Lane>(), sys::forgetful::<[u8; FIRST]>()) else {
         return 0;
     };
     let mut best = u64::MAX;
@@ -359,81 +310,3 @@ fn try_out() -> u32 {
     (best * 8).min(u32::MAX as u64) as u32
 }
 
-/// Asks to be told of this thread's end, once. Called with no lane half changed: this may call `calloc`.
-///
-/// # Safety
-///
-/// The thread must be the calling one.
-pub(crate) unsafe fn watch(thread: *mut Thread) {
-    // SAFETY: the caller's promise; the key was made before there were lanes.
-    unsafe {
-        if !(*thread).watched && !(*thread).lane.is_null() {
-            (*thread).watched = true;
-            libc::pthread_setspecific(KEY.load(Relaxed), thread.cast());
-        }
-    }
-}
-
-/// A thread ends: its lane is another's now. What it still does is logged event by event, in any lane that is free.
-unsafe extern "C" fn end_of_thread(_: *mut c_void) {
-    let thread = thread::current();
-    let quiet = Quiet::begin();
-    // SAFETY: this is the calling thread.
-    unsafe {
-        (*thread).ending = true;
-        give_up_lane(thread);
-    }
-    drop(quiet);
-}
-
-/// Leaves the thread's lane to others.
-///
-/// # Safety
-///
-/// The thread must be the calling one, with its signals held back.
-pub(crate) unsafe fn give_up_lane(thread: *mut Thread) {
-    // SAFETY: the lane is this thread's until its last line here.
-    unsafe {
-        let lane = core::mem::replace(&mut (*thread).lane, null_mut());
-        if let Some(lane) = lane.as_ref() {
-            lane.taken.store(0, Release);
-        }
-    }
-}
-
-/// The process starts: it is recorded from here on, even if it never allocates.
-#[cfg_attr(not(millpond_preload), allow(dead_code, reason = "runs in the recorded program"))]
-extern "C" fn begin() {
-    let quiet = Quiet::begin();
-    running();
-    drop(quiet);
-}
-
-/// The process ends in an orderly way. What is allocated or freed after this is still recorded.
-#[cfg_attr(not(millpond_preload), allow(dead_code, reason = "runs in the recorded program"))]
-extern "C" fn end() {
-    if is_off() {
-        return;
-    }
-    let quiet = Quiet::begin();
-    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
-    if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() }
-        && process.state.load(Acquire) == RUNNING
-    {
-        let header = process.header();
-        files::copy(c"/proc/self/maps", &Path::live(process.number.load(Relaxed), b".maps.end"));
-        header.cpu_last.store(sys::cpu_time(), Relaxed);
-        header.ended.store(ticks(), Release);
-    }
-    drop(quiet);
-}
-
-#[cfg(millpond_preload)]
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEGIN: extern "C" fn() = begin;
-
-#[cfg(millpond_preload)]
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static END: extern "C" fn() = end;

@@ -3,10 +3,10 @@
 
 use core::{ffi::c_void, mem::size_of, ptr::null_mut};
 
-use crate::files::Path;
+use crate::path::Path;
 
 /// The error number of the call that just failed, never 0.
-pub(crate) fn error() -> u32 {
+fn error() -> u32 {
     // SAFETY: every thread has an `errno`.
     match unsafe { *libc::__errno_location() } {
         0 => libc::EIO as u32,
@@ -50,20 +50,23 @@ pub(crate) struct File(i64);
 
 impl File {
     /// Opens a file, with `O_CLOEXEC` added to the flags. Files made are for their owner alone.
-    pub(crate) fn open(path: &Path, flags: i32) -> Option<Self> {
+    pub(crate) fn open(path: &Path, flags: i32) -> Result<Self, u32> {
         let flags = flags | libc::O_CLOEXEC;
         // SAFETY: a path ends with a zero byte.
         let number =
             unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) } as i64;
-        (number >= 0).then_some(Self(number))
+        if number < 0 { Err(error()) } else { Ok(Self(number)) }
     }
 
-    /// Writes all of `length` bytes at `from`, or fails.
+    /// Writes all of `length` bytes at `from`, or fails with an error number.
     ///
     /// # Safety
     ///
     /// There must be that many.
-    pub(crate) unsafe fn write(&self, from: *const u8, length: usize, offset: u64) -> bool {
+    pub(crate) unsafe fn write(&self, from: *const u8, length: usize, offset: u64) -> Result<(), u32> {
+        if offset + length as u64 > largest_file() {
+            return Err(libc::EFBIG as u32);
+        }
         let mut done = 0;
         while done < length {
             // SAFETY: the caller's promise.
@@ -73,12 +76,12 @@ impl File {
             };
             match count {
                 1.. => done += count as usize,
-                0 => return false,
+                0 => return Err(libc::EIO as u32),
                 _ if error() == libc::EINTR as u32 => {}
-                _ => return false,
+                _ => return Err(error()),
             }
         }
-        true
+        Ok(())
     }
 
     /// Reads what there is next, up to the length of `to`; 0 at the end or when that fails.
@@ -89,7 +92,7 @@ impl File {
     }
 
     /// Maps a part of the file, shared with all who do. Stays for ever, but only if `inherited` in a child of `fork`.
-    pub(crate) fn map(&self, length: usize, offset: u64, inherited: bool) -> Option<*mut u8> {
+    pub(crate) fn map(&self, length: usize, offset: u64, inherited: bool) -> Result<*mut u8, u32> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping, at an address of the kernel's choice.
         unsafe {
@@ -102,12 +105,12 @@ impl File {
                 offset as libc::off_t,
             );
             if start == libc::MAP_FAILED {
-                return None;
+                return Err(error());
             }
             if !inherited {
                 libc::madvise(start, length, libc::MADV_DONTFORK);
             }
-            Some(start.cast())
+            Ok(start.cast())
         }
     }
 }
@@ -120,19 +123,20 @@ impl Drop for File {
 }
 
 /// Fresh memory, all zero, for one `T`; in a child of `fork` it is all zero again. `T` must be valid so.
-pub(crate) fn forgetful<T>() -> Option<*mut T> {
+pub(crate) fn forgetful<T>() -> Result<*mut T, u32> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, at an address of the kernel's choice.
     unsafe {
         let start = libc::mmap(null_mut(), size_of::<T>(), protection, flags, -1, 0);
         if start == libc::MAP_FAILED {
-            return None;
+            return Err(error());
         }
         if libc::madvise(start, size_of::<T>(), libc::MADV_WIPEONFORK) != 0 {
+            let error = error();
             give_back(start.cast::<T>());
-            return None;
+            return Err(error);
         }
-        Some(start.cast())
+        Ok(start.cast())
     }
 }
 
@@ -147,7 +151,7 @@ pub(crate) unsafe fn give_back<T>(memory: *mut T) {
 }
 
 /// How large the process may make a file: beyond that, writing would kill it.
-pub(crate) fn largest_file() -> u64 {
+fn largest_file() -> u64 {
     // SAFETY: `limit` is a valid place for the answer.
     unsafe {
         let mut limit = core::mem::zeroed::<libc::rlimit64>();
@@ -159,19 +163,23 @@ pub(crate) fn largest_file() -> u64 {
     }
 }
 
-/// What a clock of the operating system shows.
-pub(crate) fn nanoseconds(clock: libc::clockid_t) -> u64 {
+/// Nanoseconds of CPU time that this process has used.
+pub(crate) fn process_time() -> u64 {
+    nanoseconds(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Nanoseconds of CPU time that this thread has used.
+pub(crate) fn thread_time() -> u64 {
+    nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn nanoseconds(clock: libc::clockid_t) -> u64 {
     // SAFETY: `time` is a valid place for the answer.
     unsafe {
         let mut time = core::mem::zeroed::<libc::timespec>();
         libc::syscall(libc::SYS_clock_gettime, clock, &raw mut time);
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     }
-}
-
-/// CPU time of this process.
-pub(crate) fn cpu_time() -> u64 {
-    nanoseconds(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// The numbers of this process and of its parent, not remembered from before a `fork`.

@@ -2,8 +2,8 @@
 //! its last, without allocation.
 //!
 //! Rust's own thread-locals would be reached through a function of the dynamic linker, which itself may call `malloc`
-//! after a `dlopen`. So on the two usual architectures the variable is declared in assembly with the access model for
-//! libraries that are loaded at the start ("initial exec": two instructions).
+//! after a `dlopen`. So the variable is declared in assembly, with the access model for libraries that are loaded at
+//! the start ("initial exec": two instructions).
 
 use crate::lane::Lane;
 
@@ -16,7 +16,7 @@ pub(crate) struct Thread {
     pub(crate) process: u32,
     /// Its number in the recording.
     pub(crate) number: u32,
-    /// Whether [`crate::process`] will hear of its end.
+    /// Whether the recorder will hear of its end.
     pub(crate) watched: bool,
     /// Whether its end has begun: it must not keep a lane.
     pub(crate) ending: bool,
@@ -24,7 +24,6 @@ pub(crate) struct Thread {
     pub(crate) resolving: bool,
 }
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod place {
     core::arch::global_asm!(
         ".pushsection .tbss,\"awT\",%nobits",
@@ -75,9 +74,6 @@ mod place {
         place
     }
 }
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-compile_error!("the recorder knows x86-64 and aarch64; for others, say here where a thread's state is");
 
 /// The state of the calling thread.
 #[inline(always)]

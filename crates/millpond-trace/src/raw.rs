@@ -71,8 +71,6 @@ pub struct Header {
     pub parent: AtomicU32,
     /// The number of the first image with this program and these arguments: its own, or after a `fork` an earlier one.
     pub image: AtomicU32,
-    /// Lanes made so far.
-    pub lanes: AtomicU32,
     /// Ticks when recording began.
     pub started: AtomicU64,
     /// Ticks when the process called `exit`; 0: it did not.
@@ -83,7 +81,7 @@ pub struct Header {
     pub reason: AtomicU32,
     /// Ticks that logging 1,024 events in a row takes, tried out at the start; 0 after a `fork`.
     pub ticks_per_1024: AtomicU32,
-    /// Ticks spent in writing out and making windows.
+    /// Nanoseconds of CPU time spent in writing out and making windows.
     pub spent: AtomicU64,
     /// Nanoseconds of CPU time (user and system) when recording began.
     pub cpu_first: AtomicU64,

@@ -1,0 +1,313 @@
+//! Turns what the recorder saw, which is addresses, into a trace, which is slots.
+
+use std::{collections::HashMap, io::Write, sync::atomic::Ordering::Relaxed};
+
+use anyhow::{Context, Result, bail};
+use foldhash::fast::FixedState;
+use millpond_trace::{Ending, Outcome, Start, Summary, TraceError, Writer, raw::Kind};
+
+use super::{
+    image::Image,
+    lane::Event,
+    launch::{self, Moment},
+    merge::Merge,
+};
+
+/// The clock of a recording: when it began, and how long a tick is.
+pub(super) struct Clock {
+    begin: Moment,
+    tick: f64,
+}
+
+impl Clock {
+    /// From what the clocks showed before and after the program ran.
+    pub(super) fn new(begin: Moment, end: &Moment) -> Self {
+        Self { begin, tick: begin.tick_length(end) }
+    }
+
+    /// Nanoseconds in so many ticks.
+    pub(super) fn nanoseconds(&self, ticks: u64) -> u64 {
+        (ticks as f64 * self.tick) as u64
+    }
+
+    /// Nanoseconds since 1970.
+    fn unix(&self, ticks: u64) -> u64 {
+        self.begin.unix_ns + self.nanoseconds(ticks.saturating_sub(self.begin.ticks))
+    }
+}
+
+/// What is known when a process image starts.
+pub(super) fn start(image: &Image, clock: &Clock) -> Start {
+    Start {
+        program: image.program.clone(),
+        arguments: image.arguments.clone(),
+        process: image.header.process.load(Relaxed),
+        parent: image.header.parent.load(Relaxed),
+        unix_ns: clock.unix(image.header.started.load(Relaxed)),
+    }
+}
+
+/// Writes the trace of a process image. Gives its summary, and how many events the recorder had logged for it.
+pub(super) fn convert(
+    image: &Image,
+    mut events: Merge,
+    clock: &Clock,
+    out: impl Write,
+) -> Result<(Summary, u64)> {
+    let header = &image.header;
+    let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
+    let mut converter =
+        Converter::new(Writer::new(out, &start(image, clock)).context("could not write the trace")?);
+    let mut last = started;
+    let mut count = 0_u64;
+    while let Some(event) = events.event()? {
+        if stopped != 0 && event.ticks > stopped {
+            break;
+        }
+        last = event.ticks;
+        let time = clock.nanoseconds(event.ticks.saturating_sub(started));
+        converter.event(&event, time).context("could not write the trace")?;
+        count += 1;
+        if count.is_multiple_of(1 << 16) && launch::interrupted() {
+            bail!("interrupted while the trace was being written");
+        }
+    }
+    let ended = header.ended.load(Relaxed);
+    let ending = match (stopped, ended) {
+        (1.., _) => Ending::Full,
+        (0, 0) => Ending::Cut,
+        _ => Ending::Exited,
+    };
+    let outcome = Outcome {
+        wall_ns: clock.nanoseconds(last.max(stopped).max(ended).saturating_sub(started)),
+        cpu_ns: header.cpu_last.load(Relaxed).saturating_sub(header.cpu_first.load(Relaxed)),
+        ending,
+        modules: image.modules.clone(),
+        ..converter.outcome
+    };
+    Ok((converter.writer.finish(outcome).context("could not write the trace")?, count))
+}
+
+/// A block between the beginning and the end of a `realloc`.
+struct Moving {
+    thread: u32,
+    address: u64,
+    /// `None` if the block was never seen allocated, or was taken for freed.
+    slot: Option<u32>,
+}
+
+/// How late, in nanoseconds, the end of a block can come after the next allocation at its address. A processor may
+/// look at its clock before it has done all that stands before that in the program, by some hundred instructions; so
+/// one in a million times, where threads free each other's blocks, two events are in the wrong order.
+const LATE: u64 = 10_000;
+
+struct Converter<W: Write> {
+    writer: Writer<W>,
+    /// The slot of the live block at each address.
+    live: HashMap<u64, u32, FixedState>,
+    moving: Vec<Moving>,
+    /// Blocks taken for freed because another appeared at their address, and when: the event may still come.
+    replaced: Vec<(u64, u64)>,
+    /// The number of each of the recorder's threads in the trace.
+    threads: HashMap<u32, u32, FixedState>,
+    /// What the writer cannot count.
+    outcome: Outcome,
+}
+
+impl<W: Write> Converter<W> {
+    fn new(writer: Writer<W>) -> Self {
+        Self {
+            writer,
+            live: HashMap::default(),
+            moving: Vec::new(),
+            replaced: Vec::new(),
+            threads: HashMap::default(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn event(&mut self, event: &Event, time: u64) -> Result<(), TraceError> {
+        let next = self.threads.len() as u32;
+        let thread = *self.threads.entry(event.thread).or_insert(next);
+        match event.kind {
+            Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, time, thread),
+            Kind::Free => self.free(event, time, thread),
+            Kind::ResizeStart => {
+                let slot = self.take(event.address, time);
+                self.moving.push(Moving { thread, address: event.address, slot });
+                Ok(())
+            }
+            Kind::ResizeEnd => self.resized(event, time, thread),
+            Kind::Failed => {
+                self.outcome.failed += 1;
+                Ok(())
+            }
+            // These are no events: `Lane` keeps them to itself.
+            Kind::Mark | Kind::Caller | Kind::Extra => Ok(()),
+        }
+    }
+
+    fn allocate(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
+        self.make_way(event, time, thread)?;
+        let zeroed = event.kind == Kind::AllocateZeroed;
+        let slot = self.writer.allocate(time, thread, event.caller, event.size, event.align, zeroed)?;
+        self.live.insert(event.address, slot);
+        Ok(())
+    }
+
+    fn free(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
+        match self.take(event.address, time) {
+            Some(slot) => self.writer.free(time, thread, event.caller, slot),
+            None => Ok(()),
+        }
+    }
+
+    /// The slot of the block at an address, which is there no longer; `None` if there is none, or if this is late.
+    fn take(&mut self, address: u64, time: u64) -> Option<u32> {
+        if let Some(at) = self.replaced.iter().position(|&(other, _)| other == address) {
+            let (_, when) = self.replaced.swap_remove(at);
+            if time - when <= LATE {
+                self.outcome.overlaps -= 1;
+                return None;
+            }
+        }
+        let slot = self.live.remove(&address);
+        self.outcome.unknown_frees += u64::from(slot.is_none());
+        slot
+    }
+
+    fn resized(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
+        let place = self.moving.iter().rposition(|moving| moving.thread == thread);
+        let Some(before) = place.map(|place| self.moving.remove(place)) else { return Ok(()) };
+        let failed = event.address == 0 && event.size != 0;
+        match before.slot {
+            _ if failed => {
+                self.outcome.failed += 1;
+                if let Some(slot) = before.slot {
+                    self.live.insert(before.address, slot);
+                }
+            }
+            Some(slot) if event.address == 0 => self.writer.free(time, thread, event.caller, slot)?,
+            Some(slot) => {
+                self.make_way(event, time, thread)?;
+                self.writer.resize(time, thread, event.caller, slot, event.size)?;
+                self.live.insert(event.address, slot);
+            }
+            None if event.address == 0 => {}
+            None => self.allocate(event, time, thread)?,
+        }
+        Ok(())
+    }
+
+    /// A block appears where another is thought live: that one must have been freed.
+    fn make_way(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
+        if let Some(slot) = self.live.remove(&event.address) {
+            self.outcome.overlaps += 1;
+            self.replaced.retain(|&(_, when)| time - when <= LATE);
+            self.replaced.push((event.address, time));
+            self.writer.free(time, thread, event.caller, slot)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millpond_trace::{Op, Reader};
+
+    /// One event: thread, kind, address, size.
+    type Step = (u32, Kind, u64, u64);
+
+    /// The trace of these events, one microsecond apart, and what the writer cannot count.
+    fn trace(steps: &[Step]) -> (Vec<Op>, Outcome) {
+        let mut file = Vec::new();
+        let mut converter = Converter::new(Writer::new(&mut file, &Start::default()).unwrap());
+        for (at, &(thread, kind, address, size)) in steps.iter().enumerate() {
+            let event = Event { ticks: 0, thread, caller: 7, kind, address, size, align: 0 };
+            converter.event(&event, at as u64 * 1000).unwrap();
+        }
+        let outcome = converter.outcome.clone();
+        converter.writer.finish(converter.outcome).unwrap();
+        let mut reader = Reader::from_bytes(file).unwrap();
+        let (mut ops, mut events) = (Vec::new(), Vec::new());
+        while reader.read(&mut events).unwrap() {
+            ops.extend(events.iter().map(|event| event.op));
+        }
+        (ops, outcome)
+    }
+
+    const fn allocate(slot: u32, size: u64) -> Op {
+        Op::Allocate { slot, size, align: 0, zeroed: false }
+    }
+
+    #[test]
+    fn a_moved_block_keeps_its_slot_though_another_takes_its_address() {
+        let (ops, outcome) = trace(&[
+            (1, Kind::Allocate, 0x10, 8),
+            (1, Kind::ResizeStart, 0x10, 0),
+            (2, Kind::Allocate, 0x10, 9),
+            (1, Kind::ResizeEnd, 0x20, 80),
+            (1, Kind::Free, 0x20, 0),
+            (2, Kind::Free, 0x10, 0),
+        ]);
+        let resized = Op::Resize { slot: 0, size: 80 };
+        let expected = [allocate(0, 8), allocate(1, 9), resized, Op::Free { slot: 0 }, Op::Free { slot: 1 }];
+        assert_eq!(ops, expected);
+        assert_eq!(outcome, Outcome::default());
+    }
+
+    #[test]
+    fn a_resize_that_fails_leaves_the_block_and_one_to_nothing_frees_it() {
+        let (ops, outcome) = trace(&[
+            (0, Kind::Allocate, 0x10, 8),
+            (0, Kind::ResizeStart, 0x10, 0),
+            (0, Kind::ResizeEnd, 0, 1 << 60),
+            (0, Kind::ResizeStart, 0x10, 0),
+            (0, Kind::ResizeEnd, 0, 0),
+            (0, Kind::Failed, 0, 5),
+        ]);
+        assert_eq!(ops, [allocate(0, 8), Op::Free { slot: 0 }]);
+        assert_eq!((outcome.failed, outcome.unknown_frees), (2, 0));
+    }
+
+    #[test]
+    fn what_was_never_seen_allocated_is_counted() {
+        let (ops, outcome) = trace(&[
+            (0, Kind::Free, 0x10, 0),
+            (0, Kind::ResizeStart, 0x20, 0),
+            (0, Kind::ResizeEnd, 0x30, 8),
+            (0, Kind::Free, 0x30, 0),
+        ]);
+        assert_eq!(ops, [allocate(0, 8), Op::Free { slot: 0 }]);
+        assert_eq!(outcome.unknown_frees, 2);
+    }
+
+    #[test]
+    fn a_free_that_comes_a_little_late_is_put_in_its_place() {
+        let early = [(0, Kind::Allocate, 0x10, 8), (1, Kind::Allocate, 0x10, 9), (0, Kind::Free, 0x10, 0)];
+        let (ops, outcome) = trace(&[&early[..], &[(1, Kind::Free, 0x10, 0)]].concat());
+        assert_eq!(ops, [allocate(0, 8), Op::Free { slot: 0 }, allocate(0, 9), Op::Free { slot: 0 }]);
+        assert_eq!(outcome, Outcome::default());
+    }
+
+    #[test]
+    fn a_free_that_never_came_is_counted() {
+        let wait = [(2, Kind::Failed, 0, 0); 20];
+        let overlap = [(0, Kind::Allocate, 0x10, 8), (1, Kind::Allocate, 0x10, 9)];
+        let (ops, outcome) = trace(&[&overlap[..], &wait, &[(1, Kind::Free, 0x10, 0)]].concat());
+        assert_eq!(ops, [allocate(0, 8), Op::Free { slot: 0 }, allocate(0, 9), Op::Free { slot: 0 }]);
+        assert_eq!((outcome.overlaps, outcome.unknown_frees), (1, 0));
+    }
+
+    #[test]
+    fn threads_are_numbered_as_they_appear() {
+        let mut converter = Converter::new(Writer::new(Vec::new(), &Start::default()).unwrap());
+        for thread in [7, 3, 7, 0] {
+            let event =
+                Event { ticks: 0, thread, caller: 0, kind: Kind::Failed, address: 0, size: 0, align: 0 };
+            converter.event(&event, 0).unwrap();
+        }
+        assert_eq!([7, 3, 0].map(|thread| converter.threads[&thread]), [0, 1, 2]);
+    }
+}

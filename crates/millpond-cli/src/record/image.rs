@@ -1,0 +1,150 @@
+//! What one process image left behind: facts about the process, and where the records of its lanes are.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+};
+
+use anyhow::{Context, Result};
+use millpond_trace::{
+    Module,
+    raw::{Header, MAGIC, RECORDS, UNIT, Window},
+};
+
+use super::lane::{Lane, Unit};
+
+/// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
+pub(super) struct Image {
+    pub(super) header: Header,
+    /// Ticks that logging 1,024 events takes in this program; 0 if that is not known.
+    pub(super) ticks_per_1024: u32,
+    /// Path of the executable.
+    pub(super) program: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) modules: Vec<Module>,
+    /// Where the windows are, and where the units written out are.
+    live: PathBuf,
+    units: PathBuf,
+}
+
+impl Image {
+    /// Opens the image of this number in the directory of a recording; `None` if it could not start recording.
+    pub(super) fn open(directory: &Path, number: u32) -> Option<Self> {
+        let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
+        let Some(header) = header(&live(number, "")) else { return None };
+        let first = header.image.load(Relaxed);
+        let ticks_per_1024 =
+            self::header(&live(first, "")).map_or(0, |first| first.ticks_per_1024.into_inner());
+        let read = |number: u32, suffix: &str| {
+            let bytes = fs::read(live(number, suffix)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let mut modules = modules(&read(number, ".maps.end"));
+        for module in self::modules(&read(first, ".maps")) {
+            if !modules.iter().any(|other| other.start < module.end && module.start < other.end) {
+                modules.push(module);
+            }
+        }
+        modules.sort_by_key(|module| module.start);
+        let arguments = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
+        let units = directory.join(number.to_string());
+        let (program, live) = (read(first, ".exe"), live(number, ""));
+        Some(Self { header, ticks_per_1024, program, arguments, modules, live, units })
+    }
+
+    /// The name of the program, without its directory.
+    pub(super) fn name(&self) -> &str {
+        self.program.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The lanes with all their units in order.
+    pub(super) fn lanes(&self) -> Result<Vec<Lane>> {
+        // First the windows, then what was written out of them: should a process still run, nothing falls in between.
+        let mut found: BTreeMap<u32, BTreeMap<u32, Unit>> = BTreeMap::new();
+        self.index(&self.live, UNIT as u64, &mut found)?;
+        if self.units.exists() {
+            self.index(&self.units, 0, &mut found)?;
+        }
+        Ok(found.into_values().map(|units| Lane::new(units.into_values().collect())).collect())
+    }
+
+    /// Notes the units of a file. Of two with the same number the one with more records is whole: the other was being
+    /// written, or was written and not yet started anew, when the process was killed.
+    fn index(&self, path: &Path, first: u64, found: &mut BTreeMap<u32, BTreeMap<u32, Unit>>) -> Result<()> {
+        let what = || format!("could not read {}", path.display());
+        let file = Rc::new(File::open(path).with_context(what)?);
+        let length = file.metadata().with_context(what)?.len();
+        let mut offset = first;
+        while offset + (size_of::<Window>() as u64) <= length {
+            let mut start = [0; size_of::<Window>()];
+            file.read_exact_at(&mut start, offset).with_context(what)?;
+            if let Some(window) = Window::from_bytes(&start).filter(|window| window.valid.load(Relaxed) == 1)
+            {
+                let used = (window.used.load(Relaxed) as usize).min(RECORDS);
+                let used = used.min((length - offset) as usize / 16 - size_of::<Window>() / 16);
+                let (lane, sequence) = (window.lane.load(Relaxed), window.sequence.load(Relaxed));
+                let unit = Unit { file: file.clone(), offset, used };
+                let known = found.entry(lane).or_default();
+                if known.get(&sequence).is_none_or(|other| other.used < used) {
+                    known.insert(sequence, unit);
+                }
+            }
+            offset += UNIT as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The header in a file of windows, if the process came to write it.
+fn header(path: &Path) -> Option<Header> {
+    let mut start = [0; size_of::<Header>()];
+    File::open(path).and_then(|file| file.read_exact_at(&mut start, 0)).ok()?;
+    Header::from_bytes(&start).filter(|header| header.magic.load(Relaxed) == MAGIC)
+}
+
+/// The executable mappings in a copy of `/proc/self/maps`.
+fn modules(maps: &str) -> Vec<Module> {
+    let module = |line: &str| {
+        let mut words = line.splitn(6, ' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let executable = words.next()?.contains('x');
+        let offset = words.next()?;
+        let path = words.nth(2)?.trim_start();
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        let module = Module {
+            start: number(start)?,
+            end: number(end)?,
+            offset: number(offset)?,
+            path: path.to_owned(),
+        };
+        (executable && !path.is_empty()).then_some(module)
+    };
+    maps.lines().filter_map(module).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executable_mappings_with_a_file_are_modules() {
+        let maps = "\
+            55d0c0a00000-55d0c0a04000 r--p 00000000 fe:00 1311 /usr/bin/a program\n\
+            55d0c0a04000-55d0c0a18000 r-xp 00004000 fe:00 1311                       /usr/bin/a program\n\
+            7f0000000000-7f0000001000 r-xp 00000000 00:00 0 \n\
+            7fff2b5f2000-7fff2b5f4000 r-xp 00000000 00:00 0                          [vdso]\n";
+        let found = modules(maps);
+        let program = Module {
+            start: 0x55d0_c0a0_4000,
+            end: 0x55d0_c0a1_8000,
+            offset: 0x4000,
+            path: "/usr/bin/a program".into(),
+        };
+        assert_eq!(found[0], program);
+        assert_eq!((found.len(), found[1].path.as_str()), (2, "[vdso]"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs the program: its input, output and errors untouched, and signals passed on.
+
+use std::{
+    ffi::OsString,
+    io,
+    mem::zeroed,
+    os::unix::{ffi::OsStringExt, process::CommandExt},
+    process::{Command, ExitStatus},
+    ptr::null_mut,
+    sync::atomic::{AtomicI32, Ordering::SeqCst},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::program::Program;
+
+/// Signals that end a program, which are for the one that runs and not for this one.
+const PASSED_ON: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
+
+/// The process that signals are passed on to; 0: none.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+/// The last signal that came while there was no process to pass it on to; 0: none.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Two clocks, looked at together.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) ticks: u64,
+    instant: Instant,
+    pub(super) unix_ns: u64,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The middle of the quickest of a few attempts: this thread may be interrupted in between.
+        let attempt = |_| {
+            let (before, instant, after) =
+                (millpond_record::ticks(), Instant::now(), millpond_record::ticks());
+            (after.wrapping_sub(before), before.wrapping_add(after.wrapping_sub(before) / 2), instant)
+        };
+        let (_, ticks, instant) =
+            (0..8).map(attempt).min_by_key(|&(width, ..)| width).unwrap_or_else(|| attempt(0));
+        Self { ticks, instant, unix_ns: since.as_nanos() as u64 }
+    }
+
+    /// Nanoseconds that a tick takes, judged by the time from `self` to `later`.
+    pub(super) fn tick_length(&self, later: &Self) -> f64 {
+        let ticks = later.ticks.saturating_sub(self.ticks).max(1);
+        later.instant.saturating_duration_since(self.instant).as_nanos() as f64 / ticks as f64
+    }
+}
+
+/// How the program ran.
+pub(super) struct Run {
+    pub(super) status: ExitStatus,
+    pub(super) process: u32,
+    pub(super) begin: Moment,
+    pub(super) end: Moment,
+}
+
+/// Runs a program with more variables in its environment, and waits for it.
+pub(super) fn launch(
+    program: &Program,
+    arguments: &[OsString],
+    variables: &[(&str, Vec<u8>)],
+) -> io::Result<Run> {
+    let mut command = Command::new(&program.path);
+    command.arg0(&program.name).args(arguments);
+    for (name, value) in variables {
+        command.env(name, <OsString as OsStringExt>::from_vec(value.clone()));
+    }
+    let begin = Moment::now();
+    let mut child = command.spawn()?;
+    CHILD.store(child.id() as i32, SeqCst);
+    pass_on(SIGNAL.swap(0, SeqCst));
+    let status = child.wait();
+    CHILD.store(0, SeqCst);
+    // Two clocks are compared over the whole run; were it very short, that would not be exact.
+    let least = Duration::from_millis(5);
+    std::thread::sleep(least.saturating_sub(begin.instant.elapsed()));
+    Ok(Run { status: status?, process: child.id(), begin, end: Moment::now() })
+}
+
+/// Whether a signal came since the program ended, which is then meant for this one.
+pub(super) fn interrupted() -> bool {
+    SIGNAL.load(SeqCst) != 0
+}
+
+/// While this lives, signals that would end this program are passed on to the one that it runs.
+pub(super) struct Signals {
+    before: Vec<(i32, libc::sigaction)>,
+}
+
+impl Signals {
+    pub(super) fn pass_on() -> Self {
+        let mut before = Vec::new();
+        for signal in PASSED_ON {
+            // SAFETY: all zero is a valid `sigaction`; the handler only does what handlers may.
+            unsafe {
+                let mut old = zeroed::<libc::sigaction>();
+                libc::sigaction(signal, null_mut(), &raw mut old);
+                // What is ignored here is to be ignored by the program too, as `nohup` means it.
+                if old.sa_sigaction == libc::SIG_IGN {
+                    continue;
+                }
+                let mut new = zeroed::<libc::sigaction>();
+                new.sa_sigaction = handler as *const () as usize;
+                new.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+                libc::sigaction(signal, &raw const new, null_mut());
+                before.push((signal, old));
+            }
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (signal, old) in &self.before {
+            // SAFETY: what was there before is put back.
+            unsafe { libc::sigaction(*signal, old, null_mut()) };
+        }
+        SIGNAL.store(0, SeqCst);
+    }
+}
+
+/// What the terminal sends, it sends to the program as well; what was sent to this process alone is passed on.
+extern "C" fn handler(signal: i32, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives a valid pointer, as the handler was set up with `SA_SIGINFO`.
+    let from_a_process = unsafe { (*information).si_code } <= 0;
+    if CHILD.load(SeqCst) == 0 {
+        SIGNAL.store(signal, SeqCst);
+    } else if from_a_process {
+        pass_on(signal);
+    }
+}
+
+/// Sends a signal to the program, unless it is 0.
+fn pass_on(signal: i32) {
+    let child = CHILD.load(SeqCst);
+    if child != 0 && signal != 0 {
+        // SAFETY: `kill` may be called in a handler; the child has not been waited for, so the number is its own.
+        unsafe { libc::kill(child, signal) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_tick_tells_later_times() {
+        let pause = || std::thread::sleep(Duration::from_millis(20));
+        let begin = Moment::now();
+        pause();
+        let middle = Moment::now();
+        pause();
+        let end = Moment::now();
+        let told = (end.ticks - middle.ticks) as f64 * begin.tick_length(&middle);
+        let true_length = end.instant.duration_since(middle.instant).as_nanos() as f64;
+        assert!((told / true_length - 1.0).abs() < 0.01, "{told} {true_length}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Puts the events of several lanes in order of time.
+
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, binary_heap::PeekMut},
+};
+
+use anyhow::Result;
+use millpond_trace::raw::Kind;
+
+use super::lane::{Event, Lane};
+
+/// The next event of a lane. The largest is the one that comes first.
+struct Head {
+    event: Event,
+    lane: usize,
+}
+
+impl Head {
+    /// At the same tick, a block is given up before it is handed out.
+    fn key(&self) -> (u64, bool, usize) {
+        let gives_up = matches!(self.event.kind, Kind::Free | Kind::ResizeStart);
+        (self.event.ticks, !gives_up, self.lane)
+    }
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key().cmp(&self.key())
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Head {}
+
+/// All lanes of a process.
+pub(super) struct Merge {
+    lanes: Vec<Lane>,
+    heads: BinaryHeap<Head>,
+}
+
+impl Merge {
+    pub(super) fn new(mut lanes: Vec<Lane>) -> Result<Self> {
+        let mut heads = BinaryHeap::with_capacity(lanes.len());
+        for (lane, reader) in lanes.iter_mut().enumerate() {
+            if let Some(event) = reader.event()? {
+                heads.push(Head { event, lane });
+            }
+        }
+        Ok(Self { lanes, heads })
+    }
+
+    /// Whether there is no event.
+    pub(super) fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// The next event of all; `None` after the last.
+    pub(super) fn event(&mut self) -> Result<Option<Event>> {
+        let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
+        let event = head.event;
+        match self.lanes[head.lane].event()? {
+            Some(next) => head.event = next,
+            None => drop(PeekMut::pop(head)),
+        }
+        Ok(Some(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::lane::tests::lane, *};
+    use millpond_trace::raw::Record;
+
+    #[test]
+    fn lanes_are_merged_by_time_and_frees_go_first() {
+        let event = |kind, address, offset| Record::event(kind, address, 0, offset, 8);
+        let first = [
+            Record::mark(0, 100),
+            event(Kind::Allocate, 0x10, 1),
+            event(Kind::Free, 0x10, 5),
+            event(Kind::Allocate, 0x30, 9),
+        ];
+        let second = [Record::mark(1, 100), event(Kind::Allocate, 0x20, 2), event(Kind::Allocate, 0x10, 5)];
+        for lanes in [[&first[..], &second], [&second, &first]] {
+            let mut merge = Merge::new(vec![lane(&[lanes[0]]), lane(&[]), lane(&[lanes[1]])]).unwrap();
+            let mut seen = Vec::new();
+            while let Some(event) = merge.event().unwrap() {
+                seen.push((event.ticks, event.thread, event.kind, event.address));
+            }
+            let expected = [
+                (101, 0, Kind::Allocate, 0x10),
+                (102, 1, Kind::Allocate, 0x20),
+                (105, 0, Kind::Free, 0x10),
+                (105, 1, Kind::Allocate, 0x10),
+                (109, 0, Kind::Allocate, 0x30),
+            ];
+            assert_eq!(seen, expected);
+        }
+    }
+}

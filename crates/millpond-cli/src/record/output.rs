@@ -1,0 +1,141 @@
+//! The files of traces: complete under their name, or not there.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
+
+/// A trace that is being written.
+pub(super) struct Output {
+    path: PathBuf,
+    file: Kind,
+}
+
+enum Kind {
+    /// A file with another name in the same directory, renamed in the end.
+    New(BufWriter<NamedTempFile>),
+    /// A device or a pipe: written to as it is.
+    Existing(BufWriter<File>),
+}
+
+impl Output {
+    /// Makes sure that it can be written.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let what = || format!("cannot write {}", path.display());
+        let file = match fs::metadata(path) {
+            Ok(existing) if existing.is_dir() => bail!("cannot write {}: it is a directory", path.display()),
+            Ok(existing) if !existing.is_file() => {
+                Kind::Existing(BufWriter::new(File::options().write(true).open(path).with_context(what)?))
+            }
+            _ => {
+                let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let mut builder = tempfile::Builder::new();
+                builder.prefix(".millpond-").permissions(Permissions::from_mode(0o666));
+                let file = builder.tempfile_in(directory.unwrap_or(Path::new("."))).with_context(what)?;
+                Kind::New(BufWriter::new(file))
+            }
+        };
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Where it will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name. Until then it is deleted when dropped.
+    pub(super) fn finish(self) -> Result<PathBuf> {
+        let what = || format!("cannot write {}", self.path.display());
+        match self.file {
+            Kind::New(file) => {
+                let file = file.into_inner().map_err(|error| error.into_error()).with_context(what)?;
+                file.persist(&self.path).with_context(what)?;
+            }
+            Kind::Existing(mut file) => file.flush().with_context(what)?,
+        }
+        Ok(self.path)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &mut self.file {
+            Kind::New(file) => file.write(bytes),
+            Kind::Existing(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match &mut self.file {
+            Kind::New(file) => file.flush(),
+            Kind::Existing(file) => file.flush(),
+        }
+    }
+}
+
+/// Where the trace of another process goes: `out.mpt` gives `out.PROCESS-NAME.mpt`, which must not be taken.
+pub(super) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path) -> bool) -> PathBuf {
+    let stem = main.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String =
+        name.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).take(64).collect();
+    let path = |number: &str| main.with_file_name(format!("{stem}.{process}-{name}{number}.mpt"));
+    let mut found = path("");
+    let mut number = 2;
+    while taken(&found) {
+        found = path(&format!("-{number}"));
+        number += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.mpt");
+        fs::write(&path, "before").unwrap();
+        let mut output = Output::create(&path).unwrap();
+        output.write_all(b"after").unwrap();
+        drop(output);
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
+        let mut output = Output::create(&path).unwrap();
+        output.write_all(b"after").unwrap();
+        assert_eq!(output.finish().unwrap(), path);
+        assert_eq!(fs::read(&path).unwrap(), b"after");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let told =
+            |path: &Path| Output::create(path).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(told(directory.path()).contains("it is a directory"));
+        assert!(told(&directory.path().join("no/where.mpt")).contains("No such file"));
+    }
+
+    #[test]
+    fn devices_are_not_replaced() {
+        let mut output = Output::create(Path::new("/dev/null")).unwrap();
+        output.write_all(b"x").unwrap();
+        output.finish().unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn other_processes_get_names_of_their_own() {
+        let name = |taken: &[&str]| {
+            beside(Path::new("d/out.mpt"), 42, "a b/c", |path| taken.iter().any(|&t| path == Path::new(t)))
+        };
+        assert_eq!(name(&[]), Path::new("d/out.42-a b_c.mpt"));
+        assert_eq!(name(&["d/out.42-a b_c.mpt"]), Path::new("d/out.42-a b_c-2.mpt"));
+    }
+}

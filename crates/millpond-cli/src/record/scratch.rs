@@ -1,0 +1,115 @@
+//! The directory of one recording while it is being made. Its layout is in [`millpond_trace::raw`].
+
+use std::{
+    ffi::CString,
+    fs,
+    mem::zeroed,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, PermissionsExt, symlink},
+    },
+    path::Path,
+    sync::atomic::Ordering::Relaxed,
+};
+
+use anyhow::{Context, Result, bail};
+use millpond_trace::raw;
+use tempfile::TempDir;
+
+/// Where memory can be had as files.
+const MEMORY: &str = "/dev/shm";
+
+/// The directories of a recording; deleted with all they hold when dropped.
+pub(super) struct Scratch {
+    disk: TempDir,
+    /// Holds what is mapped by the program: in memory, where a write to it cannot fail because a disk is full.
+    _live: Option<TempDir>,
+    limit: u64,
+}
+
+impl Scratch {
+    /// Makes them in the directory for temporary files. At most `limit` bytes are to be written there; if that is not
+    /// said, half of what is free.
+    pub(super) fn new(limit: Option<u64>) -> Result<Self> {
+        let parent = std::env::temp_dir();
+        let what =
+            || format!("could not make a directory in {}; set TMPDIR to one where you may", parent.display());
+        let private = fs::Permissions::from_mode(0o700);
+        let make = |parent: &Path| {
+            tempfile::Builder::new().prefix("millpond-").permissions(private.clone()).tempdir_in(parent)
+        };
+        let parent_now = fs::canonicalize(&parent).with_context(what)?;
+        let disk = make(&parent_now).with_context(what)?;
+        if disk.path().as_os_str().len() > raw::LONGEST_DIRECTORY {
+            bail!("the name of {} is too long; set TMPDIR to a shorter one", disk.path().display());
+        }
+        let live = make(Path::new(MEMORY)).ok();
+        match &live {
+            Some(live) => symlink(live.path(), disk.path().join("live")).with_context(what)?,
+            None => fs::create_dir(disk.path().join("live")).with_context(what)?,
+        }
+        let limit = limit.unwrap_or_else(|| {
+            file_system(disk.path())
+                .map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize) / 2)
+        });
+        let scratch = Self { disk, _live: live, limit };
+        let mut page = [0; 4096];
+        page[..8].copy_from_slice(&raw::MAGIC.to_ne_bytes());
+        page[8..16].copy_from_slice(&limit.to_ne_bytes());
+        fs::write(scratch.control(), page).with_context(what)?;
+        Ok(scratch)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.disk.path()
+    }
+
+    /// Bytes that may be written.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn control(&self) -> std::path::PathBuf {
+        self.path().join("live/control")
+    }
+
+    /// Tells processes that still run to stop recording, and says how many process images there were.
+    pub(super) fn stop(&self) -> Result<u32> {
+        let what = || format!("could not read {}", self.control().display());
+        let file = fs::File::options().write(true).open(self.control()).with_context(what)?;
+        file.write_all_at(&1_u32.to_ne_bytes(), raw::STOP_AT).with_context(what)?;
+        let bytes = fs::read(self.control()).with_context(what)?;
+        Ok(raw::Control::from_bytes(&bytes).map_or(0, |control| control.processes.load(Relaxed)))
+    }
+}
+
+/// What the system says about the file system of a directory.
+pub(super) fn file_system(directory: &Path) -> Option<libc::statvfs> {
+    let path = CString::new(directory.as_os_str().as_bytes()).ok()?;
+    // SAFETY: a C string, and a valid place for the answer, for which all zero is a valid value.
+    unsafe {
+        let mut answer = zeroed::<libc::statvfs>();
+        (libc::statvfs(path.as_ptr(), &raw mut answer) == 0).then_some(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_directory_is_private_and_leaves_nothing_behind() {
+        let scratch = Scratch::new(Some(77)).unwrap();
+        let path = scratch.path().to_owned();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let live = fs::canonicalize(path.join("live")).unwrap();
+        assert_eq!(fs::metadata(&live).unwrap().permissions().mode() & 0o077, 0);
+        let control = raw::Control::from_bytes(&fs::read(live.join("control")).unwrap()).unwrap();
+        assert_eq!((control.magic.into_inner(), control.limit.into_inner()), (raw::MAGIC, 77));
+        assert_eq!(scratch.stop().unwrap(), 0);
+        let control = raw::Control::from_bytes(&fs::read(live.join("control")).unwrap()).unwrap();
+        assert_eq!(control.stop.into_inner(), 1);
+        drop(scratch);
+        assert!(!path.exists() && !live.exists());
+    }
+}

@@ -1,0 +1,170 @@
+//! Where the files of a recording are, and what they are called; without memory from the heap.
+
+use core::{
+    cell::UnsafeCell,
+    ffi::{CStr, c_char},
+};
+
+use millpond_trace::raw::{DIRECTORY, LONGEST_DIRECTORY};
+
+/// Enough for the directory and for a name in it, ended by a zero byte.
+const LONGEST: usize = LONGEST_DIRECTORY + 48;
+
+/// A path that ends with a zero byte.
+pub(crate) struct Path {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Path {
+    const fn empty() -> Self {
+        Self { bytes: [0; LONGEST], length: 0 }
+    }
+
+    /// A path known beforehand.
+    pub(crate) fn fixed(text: &CStr) -> Self {
+        let mut path = Self::empty();
+        path.push(text.to_bytes());
+        path
+    }
+
+    /// `DIRECTORY/live/control`.
+    pub(crate) fn control() -> Self {
+        let mut path = Self::directory();
+        path.push(b"/live/control");
+        path
+    }
+
+    /// `DIRECTORY/live/NUMBER` with something after it.
+    pub(crate) fn live(number: u32, suffix: &[u8]) -> Self {
+        let mut path = Self::directory();
+        path.push(b"/live/");
+        path.push_number(number);
+        path.push(suffix);
+        path
+    }
+
+    /// `DIRECTORY/NUMBER`.
+    pub(crate) fn units(number: u32) -> Self {
+        let mut path = Self::directory();
+        path.push(b"/");
+        path.push_number(number);
+        path
+    }
+
+    fn directory() -> Self {
+        let mut path = Self::empty();
+        // SAFETY: written once, before there are any files: see `remember_directory`.
+        path.push(unsafe { &*PLACE.0.get() }.as_bytes());
+        path
+    }
+
+    /// Adds bytes, as far as they fit before the zero byte.
+    fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.length + 1 < LONGEST
+                && let Some(place) = self.bytes.get_mut(self.length)
+            {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    fn push_number(&mut self, number: u32) {
+        let mut power = 1_000_000_000;
+        while power > 1 && number < power {
+            power /= 10;
+        }
+        while power > 0 {
+            self.push(&[b'0' + (number / power % 10) as u8]);
+            power /= 10;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+}
+
+/// Where the files of the recording are.
+struct Place(UnsafeCell<Path>);
+
+// SAFETY: written once, by `remember_directory`, while no other thread looks at it.
+unsafe impl Sync for Place {}
+
+static PLACE: Place = Place(UnsafeCell::new(Path::empty()));
+
+unsafe extern "C" {
+    /// The environment; null until the C library has set it up.
+    static environ: *const *const c_char;
+}
+
+/// Whether the environment says where to record to.
+pub(crate) enum Directory {
+    /// There is no environment yet: ask later.
+    TooEarly,
+    /// It does not.
+    Unset,
+    /// It does, and the directory is remembered.
+    Known,
+}
+
+/// Reads the environment directly: some shells have a `getenv` of their own.
+///
+/// # Safety
+///
+/// Must not be called by two threads at once, nor again after it answered [`Directory::Known`].
+pub(crate) unsafe fn remember_directory() -> Directory {
+    // SAFETY: the C library keeps `environ` null or a null-terminated array of C strings.
+    unsafe {
+        let mut entry = environ;
+        if entry.is_null() {
+            return Directory::TooEarly;
+        }
+        while !(*entry).is_null() {
+            let text = CStr::from_ptr(*entry).to_bytes();
+            if let Some(value) = text.strip_prefix(DIRECTORY.as_bytes())
+                && let Some(value) = value.strip_prefix(b"=")
+                && value.len() <= LONGEST_DIRECTORY
+            {
+                (*PLACE.0.get()).push(value);
+                return Directory::Known;
+            }
+            entry = entry.add(1);
+        }
+    }
+    Directory::Unset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{ffi::CStr, string::String};
+
+    fn text(path: &Path) -> String {
+        // SAFETY: a path ends with a zero byte.
+        unsafe { CStr::from_ptr(path.as_ptr()) }.to_str().unwrap().into()
+    }
+
+    #[test]
+    fn names_are_plain_decimal_numbers() {
+        for number in [0, 7, 10, 99, 100, 4_294_967_295, 1_000_000_000, 999_999_999] {
+            assert_eq!(text(&Path::units(number)), std::format!("/{number}"));
+        }
+        assert_eq!(text(&Path::live(30, b".maps")), "/live/30.maps");
+        assert_eq!(text(&Path::control()), "/live/control");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_ends_with_a_zero_byte_all_the_same() {
+        let mut path = Path::empty();
+        path.push(&[b'x'; LONGEST * 2]);
+        assert_eq!(text(&path).len(), LONGEST - 1);
+        assert_eq!(path.as_bytes().len(), LONGEST - 1);
+    }
+}
