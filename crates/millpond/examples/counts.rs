@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Owned};
+use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Magazine, Owned};
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -93,6 +93,8 @@ probe! {
         Local<Blocks<Fixed<64>>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_blocks_any_allocate local_blocks_any_free:
         Local<Blocks> = Local::new(Blocks::of(black_box(LAYOUT))), layout => layout;
+    local_magazine_known_allocate local_magazine_known_free:
+        Local<Blocks<(Fixed<64>, Magazine)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_linear_known_allocate local_linear_known_free:
         Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
     local_classes_any_allocate local_classes_any_free:

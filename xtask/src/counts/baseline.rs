@@ -73,7 +73,7 @@ impl Baseline {
     pub(super) fn judge(&self, measured: &Counts) -> Vec<Verdict> {
         let gone = self.operations.keys().filter(|name| !measured.contains_key(*name)).map(|name| Verdict {
             passed: false,
-            line: format!("{name:28}      not measured any more: --bless drops it"),
+            line: format!("{name:30}       not measured any more: --bless drops it"),
         });
         let known = |name| self.operations.get(name).copied().unwrap_or_default();
         measured.iter().map(|(name, &count)| judge(name, count, known(name))).chain(gone).collect()
@@ -92,7 +92,7 @@ fn judge(name: &str, count: u64, known: Entry) -> Verdict {
         }
         Some(_) => (true, "as in the baseline".to_owned()),
     };
-    Verdict { passed, line: format!("{name:28} {count:4}  {budget}{remark}") }
+    Verdict { passed, line: format!("{name:30} {count:4}  {budget}{remark}") }
 }
 
 impl fmt::Display for Baseline {
@@ -100,11 +100,11 @@ impl fmt::Display for Baseline {
         let or_none = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         writeln!(
             f,
-            "{HEADING}\ncompiler {}\n\n# {:26} {:>5} {:>6}",
+            "{HEADING}\ncompiler {}\n\n# {:28} {:>5} {:>6}",
             self.compiler, "operation", "count", "budget"
         )?;
         for (name, entry) in &self.operations {
-            writeln!(f, "{name:28} {:>5} {:>6}", or_none(entry.count), or_none(entry.budget))?;
+            writeln!(f, "{name:30} {:>5} {:>6}", or_none(entry.count), or_none(entry.budget))?;
         }
         Ok(())
     }

@@ -43,10 +43,11 @@ fn report(baseline: &Baseline, compiler: &str, measured: &Counts) -> bool {
     for verdict in &verdicts {
         println!("{}", verdict.line);
     }
-    let passed = verdicts.iter().all(|verdict| verdict.passed);
+    let dear = verdicts.iter().filter(|verdict| !verdict.passed).count();
+    println!("\ncounts: {dear} of {} operations to look at", verdicts.len());
     let is_pinned = compiler == baseline.compiler;
     if !is_pinned {
-        println!("\nthe baseline holds for {}: nothing is decided with another compiler", baseline.compiler);
+        println!("the baseline holds for {}: nothing is decided with another compiler", baseline.compiler);
     }
-    passed || !is_pinned
+    dear == 0 || !is_pinned
 }
