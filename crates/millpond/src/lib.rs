@@ -28,7 +28,8 @@
 //! ```
 //!
 //! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`], [`Linear`], [`Classes`].
-//! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`Buffer`], [`StaticBuffer`].
+//! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
+//!   [`StaticBuffer`].
 //! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
 //!   one thread), [`Locked`] (any thread). [`Local`] and [`Locked`] are [`Allocator`]s again, hence parents again.
 //!
@@ -38,7 +39,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `std` (default) | `alloc`, [`Pages`] and [`Region`], yielding while a lock is waited for |
+//! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
@@ -68,4 +69,4 @@ pub use share::{Local, Locked, Owned, Spin};
 pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
 #[cfg(feature = "std")]
-pub use source::{Pages, Region};
+pub use source::{Numa, Pages, Region, Reserved, TunedPages};

@@ -1,68 +1,66 @@
 //! Memory that the program already has: a borrowed slice, or a static.
 //!
 //! Both hand their bytes out from the front, as a cursor moves to the back; what is freed at the cursor moves it back
-//! again, anything else stays spent. O(1), no header, no waste but for alignment. The cursor is atomic, so both can be
-//! shared by threads; nothing else is synchronised by it, and nothing needs to be, because a block is passed on by
-//! whoever holds it.
+//! again, anything else stays spent. O(1), no header, no waste but for alignment, and for a rest that is smaller than
+//! every request. The cursor is atomic, so both can be shared by threads.
 
 use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
-use crate::{
-    base::{
-        AllocError, address,
-        atomic::{AtomicUsize, Ordering},
-    },
-    contract::Allocator,
-};
+use super::cursor::Cursor;
+use crate::{base::AllocError, contract::Allocator};
 
-/// How much of a piece of memory is spent. Invariant: at most the size of that memory.
-struct Cursor(AtomicUsize);
-
-impl Cursor {
-    /// Spends room for `least` and up to `preferred` bytes of `memory`.
-    fn take(
-        &self,
-        memory: NonNull<[u8]>,
-        least: Layout,
-        preferred: usize,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        if least.size() == 0 {
-            return Ok(address::zero_sized(least));
+/// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
+macro_rules! cut_at_the_cursor {
+    () => {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            self.cursor.take(self.memory(), layout, layout.size())
         }
-        let base: NonNull<u8> = memory.cast();
-        let mut spent = self.0.load(Ordering::Relaxed);
-        loop {
-            let padding = (base.addr().get() + spent).wrapping_neg() & (least.align() - 1);
-            let room = (memory.len() - spent).checked_sub(padding).ok_or(AllocError::Exhausted)?;
-            if room < least.size() {
-                return Err(AllocError::Exhausted);
-            }
-            let size = room.min(preferred.max(least.size()));
-            let (start, end) = (spent + padding, spent + padding + size);
-            // Relaxed: the bytes past the cursor were never handed out, or came back from a holder whose hand-over
-            // the release below orders before this acquire.
-            match self.0.compare_exchange_weak(spent, end, Ordering::Acquire, Ordering::Relaxed) {
-                // SAFETY: `start + size` is `end`, which lies within the memory.
-                Ok(_) => return Ok(NonNull::slice_from_raw_parts(unsafe { base.add(start) }, size)),
-                Err(now) => spent = now,
+
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            self.cursor.give(self.memory(), block, layout.size());
+        }
+
+        unsafe fn grow_in_place(
+            &self,
+            block: NonNull<u8>,
+            old: Layout,
+            new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            let fits = old.size() != 0 && block.addr().get().is_multiple_of(new.align());
+            if fits && self.cursor.extend(self.memory(), block, old.size(), new.size()) {
+                Ok(NonNull::slice_from_raw_parts(block, new.size()))
+            } else {
+                Err(AllocError::Unsupported)
             }
         }
-    }
 
-    /// Moves back over a block if it ends at the cursor.
-    fn give(&self, memory: NonNull<[u8]>, block: NonNull<u8>, size: usize) {
-        if size != 0 {
-            let start = block.addr().get() - memory.addr().get();
-            // A failure means that the block is not the last one: its bytes stay spent.
-            let _ = self.0.compare_exchange(start + size, start, Ordering::Release, Ordering::Relaxed);
+        unsafe fn shrink_in_place(
+            &self,
+            block: NonNull<u8>,
+            old: Layout,
+            new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
+                return Err(AllocError::Unsupported);
+            }
+            // SAFETY: the new size is at most the old one, so the tail is a part of the block.
+            let tail = unsafe { block.add(new.size()) };
+            self.cursor.give(self.memory(), tail, old.size() - new.size());
+            Ok(NonNull::slice_from_raw_parts(block, new.size()))
         }
-    }
+
+        fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+            self.cursor.take(self.memory(), least, preferred)
+        }
+    };
 }
 
 /// A borrowed slice as a source: exactly these bytes, never more.
 ///
-/// Blocks come from the front; freeing the last one makes room again, freeing any other does not. A pool on top hands
-/// blocks out and takes them back as it likes. The alignment within the slice is the only waste.
+/// Blocks come from the front; freeing the last one makes room again, and it grows and shrinks where it is; freeing any
+/// other makes no room. A pool on top hands blocks out and takes them back as it likes, and gets all that is left in one
+/// chunk when less is left than it would like. Wasted are the alignment within the slice, and a rest that is smaller
+/// than the least request: 1,000 bytes of 64-byte blocks leave 40 that nobody can use.
 ///
 /// ```
 /// use core::{alloc::Layout, mem::MaybeUninit};
@@ -90,7 +88,11 @@ impl<'a> Buffer<'a> {
     pub fn new(bytes: &'a mut [core::mem::MaybeUninit<u8>]) -> Self {
         let size = bytes.len();
         let memory = NonNull::slice_from_raw_parts(NonNull::from(bytes).cast(), size);
-        Self { memory, cursor: Cursor(AtomicUsize::new(0)), lent: PhantomData }
+        Self { memory, cursor: Cursor::new(), lent: PhantomData }
+    }
+
+    fn memory(&self) -> NonNull<[u8]> {
+        self.memory
     }
 }
 
@@ -101,17 +103,7 @@ unsafe impl Sync for Buffer<'_> {}
 
 // SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it.
 unsafe impl Allocator for Buffer<'_> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.cursor.take(self.memory, layout, layout.size())
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        self.cursor.give(self.memory, block, layout.size());
-    }
-
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
-        self.cursor.take(self.memory, least, preferred)
-    }
+    cut_at_the_cursor!();
 }
 
 /// `SIZE` bytes as a source that can be a `static`, without `unsafe`. Aligned to 16.
@@ -136,7 +128,7 @@ impl<const SIZE: usize> StaticBuffer<SIZE> {
     /// A buffer of zeros.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: UnsafeCell::new([0; SIZE]), cursor: Cursor(AtomicUsize::new(0)) }
+        Self { bytes: UnsafeCell::new([0; SIZE]), cursor: Cursor::new() }
     }
 
     fn memory(&self) -> NonNull<[u8]> {
@@ -156,15 +148,5 @@ unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 // SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it. Only a *borrowed* buffer
 // is an allocator: one that moved would take its bytes along, and leave its blocks behind.
 unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.cursor.take(self.memory(), layout, layout.size())
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        self.cursor.give(self.memory(), block, layout.size());
-    }
-
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
-        self.cursor.take(self.memory(), least, preferred)
-    }
+    cut_at_the_cursor!();
 }

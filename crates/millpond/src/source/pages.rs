@@ -5,14 +5,15 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::os;
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, relocate},
 };
 
 /// Pages straight from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
 ///
 /// Sizes are rounded up to whole pages, and the slice returned is as long as they are. Any alignment is served. Fresh
 /// pages are zero, so [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing more. Every call is a system call:
-/// this is a parent for pools, not a pool.
+/// this is a parent for pools, not a pool. On Linux, blocks grow without copying: their pages move. Guard pages, huge
+/// pages and the like: [`TunedPages`](crate::TunedPages).
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -34,6 +35,12 @@ impl Pages {
     pub fn size() -> usize {
         os::page_size()
     }
+
+    /// Bytes in a huge page of this system, if it has any: 2 MiB where pages are 4 KiB.
+    #[must_use]
+    pub fn huge_size() -> usize {
+        os::huge_size()
+    }
 }
 
 /// `size` in whole pages of `page` bytes.
@@ -43,17 +50,36 @@ pub(super) fn whole_pages(size: usize, page: usize) -> Result<usize, AllocError>
         .ok_or(AllocError::Unsupported)
 }
 
+/// Zeroes what may not be zero in a block of pages that grew from `old` bytes in `old_pages` bytes of pages: all that
+/// lies beyond came fresh.
+///
+/// # Safety
+///
+/// `grown` is live and the caller's, and is at least `old` bytes long.
+pub(super) unsafe fn zero_beyond(grown: NonNull<[u8]>, old: usize, old_pages: usize) {
+    let end = old_pages.clamp(old, grown.len());
+    // SAFETY: `old` and `end` lie in the block.
+    unsafe { grown.cast::<u8>().add(old).write_bytes(0, end - old) };
+}
+
+/// The sizes in pages of a block before and after it is resized where it is: bytes to bytes, at an alignment that it
+/// happens to have.
+fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
+    if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
+        return Err(AllocError::Unsupported);
+    }
+    let page = os::page_size();
+    Ok((whole_pages(old.size(), page)?, whole_pages(new.size(), page)?))
+}
+
 // SAFETY: every mapping is fresh, hence overlaps nothing that is live, and is as large and as aligned as asked.
 unsafe impl Allocator for Pages {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
-        let page = os::page_size();
-        let size = whole_pages(layout.size(), page)?;
-        let start =
-            if layout.align() <= page { os::map(size) } else { os::map_aligned(size, layout.align()) }?;
-        Ok(NonNull::slice_from_raw_parts(start, size))
+        let size = whole_pages(layout.size(), os::page_size())?;
+        Ok(NonNull::slice_from_raw_parts(os::map(size, layout.align())?, size))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
@@ -68,5 +94,61 @@ unsafe impl Allocator for Pages {
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.allocate(layout)
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if let Ok((from, to)) = in_place(block, old, new)
+            && new.align() <= os::page_size()
+            && from != to
+            // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
+            && let Ok(start) = unsafe { os::remap(block, from, to, true) }
+        {
+            return Ok(NonNull::slice_from_raw_parts(start, to));
+        }
+        // SAFETY: the block is as it was, and the caller's promises are passed on.
+        unsafe { self.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let pages = whole_pages(old.size(), os::page_size())?;
+        // SAFETY: the caller's promises are passed on; the new block has at least the old one's bytes.
+        unsafe {
+            let grown = self.grow(block, old, new)?;
+            zero_beyond(grown, old.size(), pages);
+            Ok(grown)
+        }
+    }
+
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let (from, to) = in_place(block, old, new)?;
+        if from != to {
+            // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
+            unsafe { os::remap(block, from, to, false) }.map_err(|_| AllocError::Unsupported)?;
+        }
+        Ok(NonNull::slice_from_raw_parts(block, to))
+    }
+
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let (from, to) = in_place(block, old, new)?;
+        if from != to {
+            // SAFETY: as above, and the caller gives up what lies beyond the new size.
+            unsafe { os::cut(block, from, to) }.map_err(|_| AllocError::Unsupported)?;
+        }
+        Ok(NonNull::slice_from_raw_parts(block, to))
     }
 }

@@ -26,7 +26,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// Reserves `size` bytes, rounded up to whole pages.
+    /// Reserves `size` bytes, rounded up to whole pages. The region starts at a multiple of a
+    /// [huge page](crate::Pages::huge_size) if it has room for one.
     ///
     /// # Errors
     ///
@@ -36,7 +37,8 @@ impl Region {
         if size == 0 {
             return Err(AllocError::Unsupported);
         }
-        Ok(Self { start: os::reserve(size)?, size })
+        let align = if size < os::huge_size() { os::page_size() } else { os::huge_size() };
+        Ok(Self { start: os::reserve(size, align)?, size })
     }
 
     /// The first byte; it may be touched once it is committed.

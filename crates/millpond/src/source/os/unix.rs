@@ -1,8 +1,15 @@
-//! Pages on Unix: `mmap` and its kin.
+//! Pages on Unix: `mmap` and its kin, as POSIX has them.
 
 use core::ptr::NonNull;
 
 use crate::base::AllocError;
+
+/// Has address space reserved without counting it as memory, where a system makes that difference.
+#[cfg(target_os = "linux")]
+const UNCOUNTED: libc::c_int = libc::MAP_NORESERVE;
+/// Has address space reserved without counting it as memory, where a system makes that difference.
+#[cfg(not(target_os = "linux"))]
+const UNCOUNTED: libc::c_int = 0;
 
 /// Bytes in a page.
 pub(crate) fn page_size() -> usize {
@@ -11,14 +18,23 @@ pub(crate) fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-fn last_error() -> AllocError {
+/// Bytes in a huge page: as many pages as a page has entries of 8 bytes, which is what one entry of the page table's
+/// second level spans on x86-64, arm64 and riscv64.
+pub(crate) fn huge_size() -> usize {
+    page_size() * (page_size() / 8)
+}
+
+pub(super) fn last_error() -> AllocError {
     AllocError::Os(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
 
-fn anonymous(size: usize, protection: libc::c_int, more: libc::c_int) -> Result<NonNull<u8>, AllocError> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | more;
-    // SAFETY: a new private mapping at an address of the system's choice touches nothing that exists.
-    let start = unsafe { libc::mmap(core::ptr::null_mut(), size, protection, flags, -1, 0) };
+/// What a call that returns zero or -1 has said.
+pub(super) fn done(result: libc::c_int) -> Result<(), AllocError> {
+    if result == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// What a call that returns a mapping has said.
+pub(super) fn mapping(start: *mut libc::c_void) -> Result<NonNull<u8>, AllocError> {
     if start == libc::MAP_FAILED {
         Err(last_error())
     } else {
@@ -26,48 +42,24 @@ fn anonymous(size: usize, protection: libc::c_int, more: libc::c_int) -> Result<
     }
 }
 
-pub(crate) fn map(size: usize) -> Result<NonNull<u8>, AllocError> {
-    anonymous(size, libc::PROT_READ | libc::PROT_WRITE, 0)
-}
-
-pub(crate) fn reserve(size: usize) -> Result<NonNull<u8>, AllocError> {
-    anonymous(size, libc::PROT_NONE, libc::MAP_NORESERVE)
-}
-
-/// # Safety
-///
-/// The range lies in a reservation of the caller's.
-pub(crate) unsafe fn commit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-    // SAFETY: the range is the caller's, and gaining rights invalidates nothing.
-    let failed = unsafe { libc::mprotect(start.as_ptr().cast(), size, libc::PROT_READ | libc::PROT_WRITE) };
-    if failed == 0 { Ok(()) } else { Err(last_error()) }
-}
-
-/// # Safety
-///
-/// The range lies in a reservation of the caller's, and nobody uses what is in it.
-pub(crate) unsafe fn decommit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | libc::MAP_NORESERVE;
-    // SAFETY: the caller owns the range and gives up what is in it; the new mapping replaces exactly that.
-    let start = unsafe { libc::mmap(start.as_ptr().cast(), size, libc::PROT_NONE, flags, -1, 0) };
-    if start == libc::MAP_FAILED { Err(last_error()) } else { Ok(()) }
-}
-
-/// # Safety
-///
-/// The range was mapped or reserved by the caller, and nobody uses what is in it.
-pub(crate) unsafe fn release(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-    // SAFETY: the range is the caller's, and nobody uses it.
-    let failed = unsafe { libc::munmap(start.as_ptr().cast(), size) };
-    if failed == 0 { Ok(()) } else { Err(last_error()) }
-}
-
-/// Maps `size` bytes at a multiple of `align`, which is larger than a page: maps more and returns what is too much.
-pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-    let whole = size.checked_add(align).ok_or(AllocError::Unsupported)?;
-    let start = map(whole)?;
+/// A new private mapping at a multiple of `align`. Where a page's alignment is not enough, it maps more and returns what
+/// is too much.
+fn anonymous(
+    size: usize,
+    align: usize,
+    protection: libc::c_int,
+    more: libc::c_int,
+) -> Result<NonNull<u8>, AllocError> {
+    let slack = align.saturating_sub(page_size());
+    let whole = size.checked_add(slack).ok_or(AllocError::Unsupported)?;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | more;
+    // SAFETY: a new private mapping at an address of the system's choice touches nothing that exists.
+    let start = mapping(unsafe { libc::mmap(core::ptr::null_mut(), whole, protection, flags, -1, 0) })?;
+    if slack == 0 {
+        return Ok(start);
+    }
     let before = start.addr().get().wrapping_neg() & (align - 1);
-    let after = whole - before - size;
+    let after = slack - before;
     // SAFETY: `before + size + after` is the mapping's size, so both ends and the middle lie within it; the ends are
     // given back as soon as they are known, and nobody has seen them. That a mapping can be given back in parts is
     // what POSIX says of `munmap`; a failure would leave addresses mapped that nobody uses, and harms nobody.
@@ -81,4 +73,45 @@ pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, Allo
         }
         Ok(middle)
     }
+}
+
+pub(crate) fn map(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+    anonymous(size, align, libc::PROT_READ | libc::PROT_WRITE, 0)
+}
+
+pub(crate) fn reserve(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+    anonymous(size, align, libc::PROT_NONE, UNCOUNTED)
+}
+
+/// # Safety
+///
+/// The range lies in a reservation of the caller's.
+pub(crate) unsafe fn commit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
+    // SAFETY: the range is the caller's, and gaining rights invalidates nothing.
+    done(unsafe { libc::mprotect(start.as_ptr().cast(), size, libc::PROT_READ | libc::PROT_WRITE) })
+}
+
+/// # Safety
+///
+/// The range lies in a reservation of the caller's, and nobody uses what is in it.
+pub(crate) unsafe fn decommit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | UNCOUNTED;
+    // SAFETY: the caller owns the range and gives up what is in it; the new mapping replaces exactly that.
+    mapping(unsafe { libc::mmap(start.as_ptr().cast(), size, libc::PROT_NONE, flags, -1, 0) }).map(drop)
+}
+
+/// # Safety
+///
+/// The range was mapped or reserved by the caller, and nobody uses what is in it.
+pub(crate) unsafe fn release(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
+    // SAFETY: the range is the caller's, and nobody uses it.
+    done(unsafe { libc::munmap(start.as_ptr().cast(), size) })
+}
+
+/// # Safety
+///
+/// The caller mapped `old` bytes at `start`, and nobody uses those beyond `new`.
+pub(crate) unsafe fn cut(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
+    // SAFETY: the tail is a part of the caller's mapping, and nobody uses it.
+    unsafe { release(start.add(new), old - new) }
 }

@@ -3,24 +3,42 @@
 use core::ptr::NonNull;
 
 use windows_sys::Win32::{
-    Foundation::GetLastError,
+    Foundation::{ERROR_INVALID_ADDRESS, GetLastError},
     System::{
         Memory::{
-            MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc,
-            VirtualFree,
+            GetLargePageMinimum, MEM_COMMIT, MEM_DECOMMIT, MEM_LARGE_PAGES, MEM_RELEASE, MEM_RESERVE,
+            PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc, VirtualFree,
         },
         SystemInformation::{GetSystemInfo, SYSTEM_INFO},
     },
 };
 
-use crate::base::AllocError;
+use super::Extent;
+pub(crate) use super::touch as populate;
+use crate::{base::AllocError, source::Numa};
 
-/// Bytes in a page.
-pub(crate) fn page_size() -> usize {
+/// How often a place for an aligned reservation is looked for when other threads take the one that was found.
+const ATTEMPTS: usize = 100;
+
+fn system() -> SYSTEM_INFO {
     let mut info = SYSTEM_INFO::default();
     // SAFETY: the call fills the structure that it is given.
     unsafe { GetSystemInfo(&mut info) };
-    info.dwPageSize as usize
+    info
+}
+
+/// Bytes in a page.
+pub(crate) fn page_size() -> usize {
+    system().dwPageSize as usize
+}
+
+/// Bytes in a large page, as Windows calls it; 2 MiB where there are none.
+pub(crate) fn huge_size() -> usize {
+    // SAFETY: the call reads a constant of the system.
+    match unsafe { GetLargePageMinimum() } {
+        0 => 2 << 20,
+        size => size,
+    }
 }
 
 fn last_error() -> AllocError {
@@ -34,12 +52,45 @@ fn allocate(at: usize, size: usize, what: u32, protection: u32) -> Result<NonNul
     NonNull::new(start.cast()).ok_or_else(last_error)
 }
 
-pub(crate) fn map(size: usize) -> Result<NonNull<u8>, AllocError> {
-    allocate(0, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+/// Reserves, and does what else `what` says, at a multiple of `align`. A reservation cannot be given back in parts
+/// here, so where the system's own alignment is not enough, a larger one says where there is room, and is released to
+/// make it.
+fn aligned(size: usize, align: usize, what: u32, protection: u32) -> Result<NonNull<u8>, AllocError> {
+    if align <= system().dwAllocationGranularity as usize {
+        return allocate(0, size, what, protection);
+    }
+    let whole = size.checked_add(align).ok_or(AllocError::Unsupported)?;
+    let mut taken = AllocError::Exhausted;
+    for _ in 0..ATTEMPTS {
+        let probe = allocate(0, whole, MEM_RESERVE, PAGE_NOACCESS)?;
+        let at = probe.addr().get().next_multiple_of(align);
+        // SAFETY: the probe is ours, and nobody has seen it.
+        unsafe { release(probe, whole)? };
+        match allocate(at, size, what, protection) {
+            // Another thread took the place in between.
+            Err(error) if error == AllocError::Os(ERROR_INVALID_ADDRESS.cast_signed()) => taken = error,
+            result => return result,
+        }
+    }
+    Err(taken)
 }
 
-pub(crate) fn reserve(size: usize) -> Result<NonNull<u8>, AllocError> {
-    allocate(0, size, MEM_RESERVE, PAGE_NOACCESS)
+pub(crate) fn map(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+    aligned(size, align, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+}
+
+pub(crate) fn reserve(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+    aligned(size, align, MEM_RESERVE, PAGE_NOACCESS)
+}
+
+/// Large pages are reserved and committed in one call, so there can be no guard beside them.
+pub(crate) fn map_huge(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
+    // SAFETY: the call reads a constant of the system.
+    let none = unsafe { GetLargePageMinimum() } == 0;
+    if none || extent.whole() != extent.size {
+        return Err(AllocError::Unsupported);
+    }
+    aligned(extent.size, extent.align, MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES, PAGE_READWRITE)
 }
 
 /// # Safety
@@ -67,23 +118,31 @@ pub(crate) unsafe fn release(start: NonNull<u8>, _: usize) -> Result<(), AllocEr
     if done != 0 { Ok(()) } else { Err(last_error()) }
 }
 
-/// Maps `size` bytes at a multiple of `align`, which is larger than a page. A reservation cannot be given back in
-/// parts here, so a larger one says where there is room, and is released to make it.
-pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-    let whole = size.checked_add(align).ok_or(AllocError::Unsupported)?;
-    loop {
-        let probe = reserve(whole)?;
-        let at = (probe.addr().get() + align - 1) & !(align - 1);
-        // SAFETY: the probe is ours, and nobody has seen it.
-        unsafe { release(probe, whole)? };
-        if let Ok(start) = allocate(at, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE) {
-            return Ok(start);
-        }
-        // Another thread took the place in between, or there is no memory: the latter ends the loop above, at the
-        // next `reserve`, or here.
-        map(size).and_then(|start| {
-            // SAFETY: the mapping is ours, and nobody has seen it.
-            unsafe { release(start, size) }
-        })?;
-    }
+/// The addresses of the tail stay reserved until the rest is released.
+///
+/// # Safety
+///
+/// The caller mapped `old` bytes at `start`, and nobody uses those beyond `new`.
+pub(crate) unsafe fn cut(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
+    // SAFETY: the tail is a part of the caller's mapping, and nobody uses it.
+    unsafe { decommit(start.add(new), old - new) }
+}
+
+/// # Safety
+///
+/// None here: nothing is done.
+pub(crate) unsafe fn remap(_: NonNull<u8>, _: usize, _: usize, _: bool) -> Result<NonNull<u8>, AllocError> {
+    Err(AllocError::Unsupported)
+}
+
+/// # Safety
+///
+/// None here: nothing is done.
+pub(crate) unsafe fn prefer_huge(_: NonNull<u8>, _: usize) {}
+
+/// # Safety
+///
+/// None here: nothing is done.
+pub(crate) unsafe fn bind(_: NonNull<u8>, _: usize, _: Numa) -> Result<(), AllocError> {
+    Ok(())
 }

@@ -1,0 +1,79 @@
+//! How far a piece of memory is spent: the one thing that sources of bounded size keep.
+//!
+//! Blocks are cut at the cursor, which moves to the back; what is freed at the cursor moves it back again, anything
+//! else stays spent. O(1) but for retries when threads meet. The cursor is atomic and nothing else is synchronised by
+//! it: nothing needs to be, because a block is passed on by whoever holds it.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::base::{
+    AllocError, address,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// How many bytes of a piece of memory are spent. Every method takes that memory, always the same.
+///
+/// # Invariants
+///
+/// * It is at most the size of the memory.
+/// * No live block has a byte at or past the cursor.
+#[derive(Debug)]
+pub(super) struct Cursor(AtomicUsize);
+
+impl Cursor {
+    pub(super) const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Bytes spent.
+    pub(super) fn spent(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Cuts a block of at least `least` and up to `preferred` bytes: `preferred` if there is room, else all that is left.
+    pub(super) fn take(
+        &self,
+        memory: NonNull<[u8]>,
+        least: Layout,
+        preferred: usize,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if least.size() == 0 {
+            return Ok(address::zero_sized(least));
+        }
+        let base: NonNull<u8> = memory.cast();
+        let mut spent = self.spent();
+        loop {
+            let padding = (base.addr().get() + spent).wrapping_neg() & (least.align() - 1);
+            let room = (memory.len() - spent).checked_sub(padding).ok_or(AllocError::Exhausted)?;
+            if room < least.size() {
+                return Err(AllocError::Exhausted);
+            }
+            let size = room.min(preferred.max(least.size()));
+            let (start, end) = (spent + padding, spent + padding + size);
+            // Acquire: the bytes past the cursor were never handed out, or came back from a holder who is done with
+            // them, which the release in `give` says.
+            match self.0.compare_exchange_weak(spent, end, Ordering::Acquire, Ordering::Relaxed) {
+                // SAFETY: `start + size` is `end`, which lies within the memory.
+                Ok(_) => return Ok(NonNull::slice_from_raw_parts(unsafe { base.add(start) }, size)),
+                Err(now) => spent = now,
+            }
+        }
+    }
+
+    /// Moves back over `size` bytes at `start` if they end at the cursor; else they stay spent.
+    pub(super) fn give(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
+        if size != 0 {
+            let start = start.addr().get() - memory.addr().get();
+            // A failure means that these bytes are not the last ones.
+            let _ = self.0.compare_exchange(start + size, start, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes a block of `old` bytes one of `new`, which is no less, if it ends at the cursor and there is room.
+    pub(super) fn extend(&self, memory: NonNull<[u8]>, block: NonNull<u8>, old: usize, new: usize) -> bool {
+        let start = block.addr().get() - memory.addr().get();
+        // Acquire, as in `take`.
+        new <= memory.len() - start
+            && self.0.compare_exchange(start + old, start + new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
