@@ -2,11 +2,11 @@
 
 use std::{hint::black_box, mem};
 
-use millpond::{Blocks, Classes, Fixed, Local, Magazine, Owned};
+use millpond::{Blocks, Classes, Compact, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalFixed, LocalMagazine, Mimalloc, SIZE, Slabs,
+        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine, Mimalloc, SIZE, Slabs,
     },
     harness::{Mix, Runner},
 };
@@ -30,6 +30,8 @@ fn all<W: Way>(most: usize) -> Vec<Runner> {
         runner::<W, _>("Local<Blocks<Fixed<64>>>", LocalFixed::new(Local::new(Blocks::new()))),
         runner::<W, _>("Owned<Blocks<…, Magazine>>", Owned::new(Blocks::<(Fixed<SIZE>, Magazine)>::new())),
         runner::<W, _>("Local<Blocks<…, Magazine>>", LocalMagazine::new(Local::new(Blocks::new()))),
+        runner::<W, _>("Owned<Blocks<…, Compact>>", Owned::new(Blocks::<(Fixed<SIZE>, Compact)>::new())),
+        runner::<W, _>("Local<Blocks<…, Compact>>", LocalCompact::new(Local::new(Blocks::new()))),
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),

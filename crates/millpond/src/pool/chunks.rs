@@ -16,10 +16,40 @@ use crate::{
     contract::{Chunk, ChunkRequest},
 };
 
-/// The size of a growing pool's first chunk, in bytes: a page.
-const FIRST: usize = 4096;
-/// The size beyond which chunks grow no more, in bytes.
-const LARGEST: usize = 64 << 20;
+/// Bytes that a chunk's header takes at its start: the record of the next older chunk.
+pub(super) const HEADER: usize = size_of::<Record>();
+
+/// What a pool wants its chunks to be like.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// The alignment of chunks and of what is behind their headers.
+    pub(super) align: usize,
+    /// Bytes of a chunk's header, a multiple of what the pool's blocks are aligned to, at least [`HEADER`].
+    pub(super) header: usize,
+    /// Whether the first chunk has a header too.
+    pub(super) always_headed: bool,
+    /// The size of the first chunk, in bytes. Each next one is twice as large.
+    pub(super) first: usize,
+    /// The size beyond which chunks grow no more, in bytes.
+    pub(super) largest: usize,
+    /// How much of a chunk is used at most, in bytes.
+    pub(super) reach: usize,
+}
+
+impl Plan {
+    /// Chunks for blocks of this alignment, from a page up to 64 MiB, the first without a header.
+    pub(super) const fn growing(align: usize) -> Self {
+        let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
+        Self {
+            align,
+            header: align_up(HEADER, align),
+            always_headed: false,
+            first: 4096,
+            largest: 64 << 20,
+            reach: usize::MAX,
+        }
+    }
+}
 
 /// What is known about a chunk. A size of zero means that there is none.
 #[derive(Clone, Copy)]
@@ -65,7 +95,7 @@ impl Span {
 /// # Invariants
 ///
 /// * Following headers from `newest` visits each of `count` chunks once, and ends at a record that does not exist.
-/// * Every chunk but the last in the list is headed.
+/// * Every chunk but the last in the list is headed; that one too if the plan says so.
 /// * `ahead` is the first of `ahead_count` chunks that follow one another in the list; without any it is `NONE`.
 /// * The chunks ahead begin the list, or follow the chunk `current`, the last one that `advance` returned.
 pub(super) struct Chunks {
@@ -74,36 +104,34 @@ pub(super) struct Chunks {
     current: usize,
     ahead: Record,
     ahead_count: usize,
-    /// What the next chunk should be like, in bytes.
+    /// How large the next chunk should be, in bytes.
     next_size: usize,
-    /// The alignment that blocks want, at least that of a header.
-    align: usize,
+    plan: Plan,
 }
 
 impl Chunks {
-    /// No chunks, for blocks of the given alignment.
-    pub(super) const fn new(align: usize) -> Self {
-        let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
+    /// No chunks.
+    pub(super) const fn new(plan: Plan) -> Self {
         Self {
             newest: Record::NONE,
             count: 0,
             current: 0,
             ahead: Record::NONE,
             ahead_count: 0,
-            next_size: FIRST,
-            align,
+            next_size: plan.first,
+            plan,
         }
     }
 
-    /// Bytes that the header takes at the start of a chunk.
-    fn header_size(&self) -> usize {
-        align_up(size_of::<Record>(), self.align)
+    /// Whether the next chunk to come has a header.
+    fn next_is_headed(&self) -> bool {
+        self.plan.always_headed || self.newest.exists()
     }
 
     /// The request for a chunk with room for `bytes`, aligned as stated; `None` where that is beyond all memory.
     pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
-        let header = if self.newest.exists() { self.header_size() } else { 0 };
-        let least = Layout::from_size_align(bytes.checked_add(header)?, self.align).ok()?;
+        let header = if self.next_is_headed() { self.plan.header } else { 0 };
+        let least = Layout::from_size_align(bytes.checked_add(header)?, self.plan.align).ok()?;
         Some(ChunkRequest { least, preferred: self.next_size.max(least.size()) })
     }
 
@@ -115,16 +143,16 @@ impl Chunks {
     pub(super) unsafe fn adopt(&mut self, chunk: Chunk, bytes: usize) -> Result<(), Chunk> {
         match self.request(bytes) {
             Some(ChunkRequest { least, .. })
-                if chunk.size() >= least.size() && chunk.layout().align() >= self.align => {}
+                if chunk.size() >= least.size() && chunk.layout().align() >= self.plan.align => {}
             _ => return Err(chunk),
         }
         let record = Record {
             start: expose(chunk.start()),
             size: chunk.size(),
             align_log2: chunk.layout().align().trailing_zeros() as u8,
-            headed: self.newest.exists(),
+            headed: self.next_is_headed(),
         };
-        self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(LARGEST));
+        self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(self.plan.largest));
         let follows_current = self.ahead_count != 0 && self.ahead.start != self.newest.start;
         if record.headed {
             let older = if follows_current { self.ahead } else { self.newest };
@@ -168,8 +196,8 @@ impl Chunks {
 
     /// The part of a chunk behind its header.
     fn span(&self, chunk: &Record) -> Span {
-        let header = if chunk.headed { self.header_size() } else { 0 };
-        Span { start: chunk.start + header, end: chunk.start + chunk.size }
+        let header = if chunk.headed { self.plan.header } else { 0 };
+        Span { start: chunk.start + header, end: chunk.start + chunk.size.min(self.plan.reach) }
     }
 
     fn older(&self, chunk: &Record) -> Record {
@@ -298,7 +326,7 @@ mod tests {
     fn any_order_of_operations_keeps_the_list_whole() {
         for seed in 0..200 {
             let mut rng = fastrand::Rng::with_seed(seed);
-            let mut chunks = Chunks::new(8);
+            let mut chunks = Chunks::new(Plan::growing(8));
             let mut ahead_or_cut: BTreeSet<usize> = BTreeSet::new();
             for _ in 0..200 {
                 match rng.u8(0..8) {

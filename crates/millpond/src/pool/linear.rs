@@ -11,7 +11,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::chunks::{Chunks, Span};
+use super::chunks::{Chunks, Plan, Span};
 use crate::{
     base::address,
     contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
@@ -47,7 +47,7 @@ impl Linear {
     /// An arena without chunks.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rest: Span::EMPTY, chunks: Chunks::new(1) }
+        Self { rest: Span::EMPTY, chunks: Chunks::new(Plan::growing(1)) }
     }
 
     /// Where a block of this layout would start in `span`, if it fits.

@@ -5,6 +5,6 @@ mod chunks;
 mod classes;
 mod linear;
 
-pub use blocks::{AnySize, Blocks, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
+pub use blocks::{AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
 pub use classes::{Classes, ClassesError};
 pub use linear::Linear;

@@ -6,6 +6,7 @@ use super::shell::{self, Reach};
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
+    pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
 
@@ -81,6 +82,15 @@ impl<P: Pool, A: Allocator> Local<P, A> {
     #[inline(always)]
     fn reach(&self) -> InCell<'_, P> {
         InCell(&self.pool)
+    }
+}
+
+impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
+    Local<Blocks<(S, Compact<PLACES, REGION>)>, A>
+{
+    /// The live blocks: see [`Blocks::live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+        self.pool.get_mut().live()
     }
 }
 

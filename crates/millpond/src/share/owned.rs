@@ -10,6 +10,7 @@ use super::shell;
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
+    pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
 
@@ -127,6 +128,15 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
+    }
+}
+
+impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
+    Owned<Blocks<(S, Compact<PLACES, REGION>)>, A>
+{
+    /// The live blocks: see [`Blocks::live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+        self.pool.live()
     }
 }
 

@@ -6,3 +6,4 @@ mod oracle;
 mod parents;
 mod random;
 mod sources;
+mod strategies;

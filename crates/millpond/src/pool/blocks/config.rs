@@ -41,6 +41,8 @@ pub trait Shape: Copy + private::Sealed {
 pub trait KnownShape: Shape {
     /// The shape; that it is possible is checked here, at compile time.
     const SHAPE: Self;
+    /// Bytes per block.
+    const SIZE: usize;
     /// The alignment of every block.
     const ALIGN: usize;
 }
@@ -64,6 +66,10 @@ impl AnySize {
         // No object is so large that rounding up would overflow, but a layout may be: it is served by nobody.
         let largest = isize::MAX.cast_unsigned() & !(align - 1);
         Self { size: if size > largest { largest } else { align_up(size, align) }, align }
+    }
+
+    pub(super) const fn bytes(self) -> usize {
+        self.size
     }
 
     pub(super) const fn alignment(self) -> usize {
@@ -125,6 +131,7 @@ impl<const SIZE: usize, const ALIGN: usize> Shape for Fixed<SIZE, ALIGN> {
 
 impl<const SIZE: usize, const ALIGN: usize> KnownShape for Fixed<SIZE, ALIGN> {
     const SHAPE: Self = Self;
+    const SIZE: usize = Self::LAYOUT.size;
     const ALIGN: usize = Self::LAYOUT.align;
 }
 
@@ -167,6 +174,7 @@ impl<T> Shape for For<T> {
 
 impl<T> KnownShape for For<T> {
     const SHAPE: Self = Self(PhantomData);
+    const SIZE: usize = Self::LAYOUT.size;
     const ALIGN: usize = Self::LAYOUT.align;
 }
 

@@ -1,9 +1,14 @@
 //! The blocks that have not been cut yet: the cold half of [`Blocks`](super::Blocks).
 
+use super::regions;
 use crate::{
+    base::address::align_up,
     contract::{Chunk, ChunkRequest, Flaw},
-    pool::chunks::{Chunks, Span},
+    pool::chunks::{Chunks, HEADER, Plan, Span},
 };
+
+/// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
+const FIRST_REGION: usize = 64 << 10;
 
 /// The chunks of a pool and the rest of the one that is being cut.
 ///
@@ -18,14 +23,23 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    pub(super) const fn new(align: usize) -> Self {
-        Self { rest: Span::EMPTY, chunks: Chunks::new(align) }
+    /// Without chunks, for blocks of this shape, in regions of `region` bytes, or without regions if that is zero.
+    pub(super) const fn new(size: usize, align: usize, region: usize) -> Self {
+        let plan = Plan::growing(align);
+        if region == 0 {
+            return Self { rest: Span::EMPTY, chunks: Chunks::new(plan) };
+        }
+        assert!(align <= region, "blocks are aligned beyond a region");
+        let header = align_up(HEADER + regions::header_size(size, region), plan.align);
+        let first = if region < FIRST_REGION { region } else { FIRST_REGION };
+        let plan = Plan { align: region, header, always_headed: true, first, largest: region, reach: region };
+        Self { rest: Span::EMPTY, chunks: Chunks::new(plan) }
     }
 
     /// Cuts up to `most` blocks of `size` bytes that lie one behind the other; none if there is no fresh memory. They are
-    /// not touched.
-    pub(super) fn cut_some(&mut self, size: usize, most: usize) -> Span {
-        if !self.advance(size) {
+    /// not touched. `begin` is told of each chunk that is cut from for the first time.
+    pub(super) fn cut_some(&mut self, size: usize, most: usize, begin: impl FnMut(Span)) -> Span {
+        if !self.advance(size, begin) {
             return Span::EMPTY;
         }
         let count = ((self.rest.end - self.rest.start) / size).min(most);
@@ -35,10 +49,13 @@ impl Fresh {
     }
 
     /// Makes sure that `rest` has room for a block, going on to the next chunk if need be.
-    fn advance(&mut self, size: usize) -> bool {
+    fn advance(&mut self, size: usize, mut begin: impl FnMut(Span)) -> bool {
         while self.rest.end - self.rest.start < size {
             match self.chunks.advance() {
-                Some(span) => self.rest = span,
+                Some(span) => {
+                    begin(span);
+                    self.rest = span;
+                }
                 None => return false,
             }
         }

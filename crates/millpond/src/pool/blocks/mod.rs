@@ -14,20 +14,26 @@
 
 mod config;
 mod fresh;
+mod front;
 mod lifo;
-mod magazine;
+mod regions;
 mod strategy;
+mod unrolled;
 
 use core::{alloc::Layout, ptr::NonNull};
 
 pub use config::{AnySize, Config, Fixed, For, KnownShape, Shape};
 pub use lifo::Lifo;
-pub use magazine::Magazine;
+pub use regions::Compact;
 pub use strategy::Strategy;
+pub use unrolled::Magazine;
 
 use self::{fresh::Fresh, strategy::Sealed as _};
 use super::chunks::on_a_boundary;
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
+use crate::{
+    base::address::recover,
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+};
 
 /// A pool of blocks of one size.
 ///
@@ -65,7 +71,8 @@ impl<C: Config<Shape: KnownShape>> Blocks<C> {
     /// A pool without chunks, for blocks whose shape is in the type.
     #[must_use]
     pub const fn new() -> Self {
-        Self { strategy: C::Strategy::EMPTY, shape: C::Shape::SHAPE, fresh: Fresh::new(C::Shape::ALIGN) }
+        let fresh = Fresh::new(C::Shape::SIZE, C::Shape::ALIGN, C::Strategy::REGION);
+        Self { strategy: C::Strategy::EMPTY, shape: C::Shape::SHAPE, fresh }
     }
 }
 
@@ -88,7 +95,8 @@ impl<C: Config<Shape = AnySize>> Blocks<C> {
     #[must_use]
     pub const fn shaped(layout: Layout) -> Self {
         let shape = AnySize::new(layout);
-        Self { strategy: C::Strategy::EMPTY, shape, fresh: Fresh::new(shape.alignment()) }
+        let fresh = Fresh::new(shape.bytes(), shape.alignment(), C::Strategy::REGION);
+        Self { strategy: C::Strategy::EMPTY, shape, fresh }
     }
 }
 
@@ -105,6 +113,31 @@ impl<C: Config> Blocks<C> {
     fn fits(&self, layout: Layout) -> bool {
         // One comparison refuses both zero and what is too large.
         layout.size().wrapping_sub(1) < self.shape.size() && layout.align() <= self.shape.align()
+    }
+}
+
+impl<S: Shape, const PLACES: usize, const REGION: usize> Blocks<(S, Compact<PLACES, REGION>)> {
+    /// The live blocks, region by region, with ascending addresses in each. O(blocks) in all.
+    ///
+    /// The strategy's bits say which are live, once the array in front has been put back: hence `&mut self`.
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Blocks, Compact, Fixed, Owned};
+    ///
+    /// let mut pool = Owned::new(Blocks::<(Fixed<64>, Compact)>::new());
+    /// let layout = Layout::new::<[u64; 8]>();
+    /// let blocks = [pool.allocate(layout)?, pool.allocate(layout)?, pool.allocate(layout)?];
+    /// // SAFETY: the block is live, and this pool handed it out for this layout.
+    /// unsafe { pool.deallocate(blocks[1].cast(), layout) };
+    /// assert!(pool.live().eq([blocks[0].cast(), blocks[2].cast()]));
+    /// # Ok::<(), millpond::AllocError>(())
+    /// ```
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+        let size = self.shape.size();
+        self.strategy.flush(size);
+        let blocks = self.fresh.cut(size).flat_map(move |cut| Compact::<PLACES, REGION>::live(cut, size));
+        blocks.filter_map(|block| NonNull::new(recover(block)))
     }
 }
 
@@ -207,8 +240,9 @@ impl<C: Config> Inspect for Blocks<C> {
     /// Besides what is linear in chunks and free blocks, checks that no block is free twice: a list with a cycle is
     /// longer than there are blocks.
     fn check(&self) -> Result<(), Flaw> {
-        self.fresh.check()?;
         let size = self.shape.size();
+        self.fresh.check()?;
+        self.strategy.check(size)?;
         let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
         if self.strategy.free(size).take(cut / size + 1).count() > cut / size {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));

@@ -3,16 +3,19 @@
 use core::ptr::NonNull;
 
 use super::fresh::Fresh;
-use crate::pool::chunks::Span;
+use crate::{contract::Flaw, pool::chunks::Span};
 
-/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo) or
-/// [`Magazine`](super::Magazine).
+/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo),
+/// [`Magazine`](super::Magazine), [`Compact`](super::Compact).
 ///
 /// The trait is sealed: how a strategy works is between it and [`Blocks`](super::Blocks).
 pub trait Strategy: Sealed {}
 
 /// The working part of [`Strategy`].
 pub trait Sealed {
+    /// The size, hence the alignment, of the regions that chunks are to lie in, in bytes; zero if any chunk will do.
+    const REGION: usize;
+
     /// The state without a single free block.
     const EMPTY: Self;
 
@@ -37,4 +40,11 @@ pub trait Sealed {
 
     /// Forgets the free blocks that lie in `span`.
     fn forget(&mut self, span: Span, size: usize);
+
+    /// The strategy's own invariants, beyond those of its free blocks.
+    ///
+    /// # Errors
+    ///
+    /// The first invariant found broken.
+    fn check(&self, size: usize) -> Result<(), Flaw>;
 }

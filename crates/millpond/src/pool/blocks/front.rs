@@ -1,0 +1,160 @@
+//! The one hot path of the strategies *Magazine* and *Compact*: a small array of free blocks in front of a store.
+//!
+//! Freeing puts the block's address into the array and does not touch the block, which may be cold; allocating takes
+//! the last one put there. A full array spills its older half into the store behind; an empty one is refilled from
+//! there by half, or with fresh blocks, lowest address on top. The two strategies differ in the store alone.
+//!
+//! Allocate and free are O(1) amortised: a spill or a refill moves half an array.
+//!
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001), here for one thread.
+
+use core::ptr::NonNull;
+
+use super::{Strategy, fresh::Fresh, strategy::Sealed};
+use crate::{base::address::recover, contract::Flaw, pool::chunks::Span};
+
+/// Where freed blocks go that the array has no place for. All blocks are `size` bytes long.
+pub trait Store: Sized {
+    /// See [`Sealed::REGION`].
+    const REGION: usize;
+
+    /// The store without a single block.
+    const EMPTY: Self;
+
+    /// Takes free blocks, which nobody uses.
+    ///
+    /// # Safety
+    ///
+    /// Each is a block of this pool, free, and not here already.
+    unsafe fn spill(&mut self, blocks: &[usize], size: usize);
+
+    /// Gives blocks, as many as it has and `places` holds at most; the last one is used first.
+    fn refill(&mut self, places: &mut [usize], size: usize) -> usize;
+
+    /// Readies a chunk that blocks are about to be cut from.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the pool's, and nothing in it is live or free.
+    unsafe fn begin(&mut self, span: Span, size: usize);
+
+    /// All blocks that are here, in no particular order.
+    fn iter(&self, size: usize) -> impl Iterator<Item = usize>;
+
+    /// Forgets the blocks that lie in `span`, all of which are here, because their chunk is about to go.
+    fn forget(&mut self, span: Span, size: usize);
+
+    /// The store's own invariants.
+    fn check(&self, size: usize) -> Result<(), Flaw>;
+}
+
+/// A strategy that puts an array of `PLACES` words in front of a store: [`Magazine`](super::Magazine) or
+/// [`Compact`](super::Compact).
+///
+/// # Invariants
+///
+/// * `places[1..=stored]` are the addresses of different free blocks, none of which is in the store.
+/// * `places[0]` is zero, so that an allocation needs no comparison to find the array empty.
+#[derive(Debug)]
+pub struct Fronted<S, const PLACES: usize> {
+    stored: usize,
+    places: [usize; PLACES],
+    store: S,
+}
+
+impl<S: Store, const PLACES: usize> Fronted<S, PLACES> {
+    const HALF: usize = {
+        assert!(PLACES >= 4, "the array in front has at least 4 places: choose more PLACES");
+        PLACES / 2
+    };
+
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self, size: usize) {
+        // SAFETY: what is in the array is free and not in the store.
+        unsafe { self.store.spill(&self.places[1..=Self::HALF], size) };
+        self.places.copy_within(1 + Self::HALF..=self.stored, 1);
+        self.stored -= Self::HALF;
+    }
+
+    /// Puts everything into the store.
+    pub(super) fn flush(&mut self, size: usize) {
+        // SAFETY: what is in the array is free and not in the store.
+        unsafe { self.store.spill(&self.places[1..=self.stored], size) };
+        self.stored = 0;
+    }
+
+    /// Fills an empty array by half; false if there is nothing to fill it with.
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self, fresh: &mut Fresh, size: usize) -> bool {
+        debug_assert_eq!(self.stored, 0, "only an empty array is refilled");
+        self.stored = self.store.refill(&mut self.places[1..=Self::HALF], size);
+        if self.stored == 0 {
+            // SAFETY: the chunk is about to be cut for the first time since it came or since the reset.
+            let run = fresh.cut_some(size, Self::HALF, |span| unsafe { self.store.begin(span, size) });
+            let mut block = run.end;
+            while block > run.start {
+                block -= size;
+                self.stored += 1;
+                self.places[self.stored] = block;
+            }
+        }
+        self.stored != 0
+    }
+}
+
+impl<S: Store, const PLACES: usize> Strategy for Fronted<S, PLACES> {}
+
+impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
+    const REGION: usize = S::REGION;
+    const EMPTY: Self = Self { stored: 0, places: [0; PLACES], store: S::EMPTY };
+
+    #[inline(always)]
+    fn take_freed(&mut self) -> Option<NonNull<u8>> {
+        // SAFETY: `stored` is below `PLACES`: see `put`.
+        let block = NonNull::new(recover::<u8>(unsafe { *self.places.get_unchecked(self.stored) }))?;
+        self.stored -= 1;
+        Some(block)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
+        match self.take_freed() {
+            Some(block) => Some(block),
+            None if self.refill(fresh, size) => self.take_freed(),
+            None => None,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put(&mut self, block: NonNull<u8>, size: usize) {
+        if self.stored == PLACES - 1 {
+            self.spill(size);
+        }
+        self.stored += 1;
+        // SAFETY: `stored` was below `PLACES - 1`.
+        unsafe { *self.places.get_unchecked_mut(self.stored) = block.addr().get() };
+    }
+
+    fn clear(&mut self) {
+        self.stored = 0;
+        self.store = S::EMPTY;
+    }
+
+    fn free(&self, size: usize) -> impl Iterator<Item = usize> {
+        self.places[1..=self.stored].iter().copied().chain(self.store.iter(size))
+    }
+
+    fn forget(&mut self, span: Span, size: usize) {
+        self.flush(size);
+        self.store.forget(span, size);
+    }
+
+    fn check(&self, size: usize) -> Result<(), Flaw> {
+        if self.stored >= PLACES || self.places[0] != 0 {
+            return Err(Flaw("the array in front has lost its bottom or its top"));
+        }
+        self.store.check(size)
+    }
+}

@@ -1,0 +1,302 @@
+//! The store of the strategy *Compact*: a bit per block, in regions that are aligned to their size.
+//!
+//! A free block's address, rounded down to the region's size, is the region; its bit is set there. Refilling takes whole
+//! words of bits, lowest address first, so an aged pool hands blocks out in address order: neighbours in time are
+//! neighbours in memory, and what is live gathers in few pages. A summary has a bit per word of bits that is not zero;
+//! regions with bits set form a list, so nothing is ever searched for but the lowest bit of a few words.
+//!
+//! * Spill: O(1) per block. Refill: O(1) per word taken, plus a scan of the summary (a bit per 64 blocks of a region).
+//! * Overhead: a bit and a 64th per block, and the region's header; the parent must serve alignments as large as a
+//!   region.
+//!
+//! The bits also say which blocks are live: see [`Blocks::live`](super::Blocks::live).
+
+use super::front::{Fronted, Store};
+use crate::{
+    base::address::{WORD, align_up, recover},
+    contract::Flaw,
+    pool::chunks::Span,
+};
+
+/// Freed blocks in an array of `PLACES` addresses first, in bitmaps behind: blocks are reused in address order.
+///
+/// Better than [`Magazine`](super::Magazine) where what was allocated together is walked together, long after; and live
+/// blocks can be listed. Chunks are at most `REGION` bytes, and aligned to that: a power of two.
+///
+/// ```
+/// use millpond::{Blocks, Compact, Fixed, Local, Pages};
+///
+/// let pool = Local::new_in(Blocks::<(Fixed<64>, Compact)>::new(), Pages);
+/// ```
+pub type Compact<const PLACES: usize = 256, const REGION: usize = { 1 << 20 }> =
+    Fronted<Regions<REGION>, PLACES>;
+
+/// The store of [`Compact`].
+///
+/// # Invariants
+///
+/// * A bit is set in a region if and only if the block is in this store.
+/// * A summary bit is set if and only if its word of bits is not zero.
+/// * A region with a bit set is `current` or on the list `ready`, and is `listed` if and only if it is one of the two.
+#[derive(Debug)]
+pub struct Regions<const REGION: usize> {
+    /// The region that is refilled from, or zero.
+    current: usize,
+    /// The first of the other regions with bits set, or zero.
+    ready: usize,
+}
+
+/// The header of a region. It begins where the header of the chunk (`chunks::HEADER`) ends; behind it come the summary
+/// and then the bits, both for as many blocks as the largest region could hold.
+#[repr(C)]
+struct Header {
+    /// Where the first block is.
+    first: usize,
+    /// The next region on the list, or zero.
+    next: usize,
+    listed: bool,
+}
+
+/// Words of bits in a region.
+const fn words(size: usize, region: usize) -> usize {
+    (region / size).div_ceil(64)
+}
+
+/// Bytes that the header of a region takes, with its summary and its bits.
+pub(super) const fn header_size(size: usize, region: usize) -> usize {
+    let words = words(size, region);
+    size_of::<Header>() + (words.div_ceil(64) + words) * 8
+}
+
+/// The bits of one region.
+#[derive(Clone, Copy)]
+struct Bits {
+    base: usize,
+    words: usize,
+    size: usize,
+}
+
+impl Bits {
+    fn header(self) -> *mut Header {
+        recover(self.base + crate::pool::chunks::HEADER)
+    }
+
+    fn summary(self, index: usize) -> *mut u64 {
+        recover(self.base + crate::pool::chunks::HEADER + size_of::<Header>() + index * 8)
+    }
+
+    fn word(self, index: usize) -> *mut u64 {
+        self.summary(self.words.div_ceil(64) + index)
+    }
+
+    fn first(self) -> usize {
+        // SAFETY: the region has begun, so its header is there.
+        unsafe { (*self.header()).first }
+    }
+
+    /// Sets the bit of a block.
+    fn set(self, block: usize, reciprocal: u64) {
+        let number = (((block - self.first()) as u64 * reciprocal) >> RECIPROCAL_SHIFT) as usize;
+        debug_assert_eq!(self.first() + number * self.size, block, "freed an address that is no block's");
+        // SAFETY: the block lies in the region, so its bit and its summary bit are there.
+        unsafe {
+            let word = self.word(number / 64);
+            debug_assert_eq!((*word >> (number % 64)) & 1, 0, "freed a block that is free");
+            if *word == 0 {
+                *self.summary(number / 4096) |= 1 << (number / 64 % 64);
+            }
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// The lowest word of bits that is not zero: its number.
+    fn lowest(self) -> Option<usize> {
+        (0..self.words.div_ceil(64)).find_map(|index| {
+            // SAFETY: the summary has that many words.
+            let summary = unsafe { *self.summary(index) };
+            (summary != 0).then(|| index * 64 + summary.trailing_zeros() as usize)
+        })
+    }
+
+    /// Whether the bit of the block with this number is set.
+    fn is_set(self, number: usize) -> bool {
+        // SAFETY: the caller asks for a block of the region.
+        unsafe { (*self.word(number / 64) >> (number % 64)) & 1 == 1 }
+    }
+
+    /// All blocks whose bit is set.
+    fn blocks(self) -> impl Iterator<Item = usize> {
+        (0..self.words).flat_map(move |index| {
+            // SAFETY: there are that many words of bits.
+            let mut bits = unsafe { *self.word(index) };
+            core::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(self.first() + (index * 64 + bit) * self.size)
+            })
+        })
+    }
+}
+
+/// An offset within a region, times the reciprocal of the block size, shifted by this, is the block's number: exact for
+/// offsets and sizes below 2²², because the error stays below an offset's 2⁻⁴²th.
+const RECIPROCAL_SHIFT: u32 = 42;
+
+fn reciprocal(size: usize) -> u64 {
+    (1u64 << RECIPROCAL_SHIFT).div_ceil(size as u64)
+}
+
+impl<const REGION: usize> Regions<REGION> {
+    const MASK: usize = {
+        assert!(
+            REGION.is_power_of_two() && REGION >= 4096 && REGION <= 1 << 22,
+            "a region is 4 KiB to 4 MiB, a power of two"
+        );
+        !(REGION - 1)
+    };
+
+    fn bits(base: usize, size: usize) -> Bits {
+        Bits { base, words: words(size, REGION), size }
+    }
+
+    /// The regions with bits set.
+    fn listed(&self, size: usize) -> impl Iterator<Item = Bits> {
+        let next_of = move |base: usize| {
+            // SAFETY: what is on the list is a region that has begun.
+            unsafe { (*Self::bits(base, size).header()).next }
+        };
+        let exists = |&base: &usize| base != 0;
+        let others = core::iter::successors(Some(self.ready).filter(exists), move |&base| {
+            Some(next_of(base)).filter(exists)
+        });
+        Some(self.current).filter(exists).into_iter().chain(others).map(move |base| Self::bits(base, size))
+    }
+
+    /// Takes the lowest words of `bits` until `places` has no room for another; ascending addresses.
+    fn take_words(bits: Bits, places: &mut [usize]) -> usize {
+        let mut taken = 0;
+        while let Some(index) = bits.lowest() {
+            // SAFETY: there is such a word, and the region is this pool's.
+            let mut word = unsafe { *bits.word(index) };
+            if word.count_ones() as usize > places.len() - taken {
+                break;
+            }
+            // SAFETY: as above.
+            unsafe {
+                *bits.word(index) = 0;
+                *bits.summary(index / 64) &= !(1 << (index % 64));
+            }
+            let first = bits.first() + index * 64 * bits.size;
+            while word != 0 {
+                places[taken] = first + word.trailing_zeros() as usize * bits.size;
+                taken += 1;
+                word &= word - 1;
+            }
+        }
+        taken
+    }
+}
+
+impl<const PLACES: usize, const REGION: usize> Compact<PLACES, REGION> {
+    /// The blocks of `size` bytes in the cut part of a region that are not free, ascending. The array in front is
+    /// empty.
+    pub(super) fn live(cut: Span, size: usize) -> impl Iterator<Item = usize> {
+        let bits = Regions::<REGION>::bits(cut.start & Regions::<REGION>::MASK, size);
+        let count = (cut.end - cut.start) / size;
+        (0..count).filter(move |&number| !bits.is_set(number)).map(move |number| cut.start + number * size)
+    }
+}
+
+impl<const REGION: usize> Store for Regions<REGION> {
+    const REGION: usize = REGION;
+    const EMPTY: Self = Self { current: 0, ready: 0 };
+
+    unsafe fn spill(&mut self, blocks: &[usize], size: usize) {
+        let reciprocal = reciprocal(size);
+        let any = Self::bits(0, size);
+        for &block in blocks {
+            let bits = Bits { base: block & Self::MASK, ..any };
+            bits.set(block, reciprocal);
+            // SAFETY: the block's region has begun.
+            let header = unsafe { &mut *bits.header() };
+            if !header.listed {
+                header.listed = true;
+                header.next = self.ready;
+                self.ready = bits.base;
+            }
+        }
+    }
+
+    fn refill(&mut self, places: &mut [usize], size: usize) -> usize {
+        loop {
+            if self.current != 0 {
+                let taken = Self::take_words(Self::bits(self.current, size), places);
+                if taken != 0 {
+                    places[..taken].reverse();
+                    return taken;
+                }
+                // SAFETY: the current region has begun.
+                unsafe { (*Self::bits(self.current, size).header()).listed = false };
+            }
+            self.current = self.ready;
+            if self.current == 0 {
+                return 0;
+            }
+            // SAFETY: what is on the list is a region that has begun.
+            self.ready = unsafe { (*Self::bits(self.current, size).header()).next };
+        }
+    }
+
+    unsafe fn begin(&mut self, span: Span, size: usize) {
+        let bits = Self::bits(span.start & Self::MASK, size);
+        let words = bits.words.div_ceil(64) + bits.words;
+        // SAFETY: the chunk begins at the region's start and has the header's bytes before the span.
+        unsafe {
+            bits.header().write(Header { first: span.start, next: 0, listed: false });
+            bits.summary(0).write_bytes(0, words);
+        }
+    }
+
+    fn iter(&self, size: usize) -> impl Iterator<Item = usize> {
+        self.listed(size).flat_map(Bits::blocks)
+    }
+
+    fn forget(&mut self, span: Span, size: usize) {
+        let base = span.start & Self::MASK;
+        if self.current == base {
+            self.current = 0;
+            return;
+        }
+        let mut link: *mut usize = &raw mut self.ready;
+        // SAFETY: every link is the pool's `ready` or the `next` of a region that has begun.
+        unsafe {
+            while *link != 0 {
+                let header = Self::bits(*link, size).header();
+                if *link == base {
+                    *link = (*header).next;
+                    return;
+                }
+                link = &raw mut (*header).next;
+            }
+        }
+    }
+
+    fn check(&self, size: usize) -> Result<(), Flaw> {
+        for bits in self.listed(size) {
+            // SAFETY: what is on the list is a region that has begun.
+            if unsafe { !(*bits.header()).listed } {
+                return Err(Flaw("a region on the list does not know it"));
+            }
+            // SAFETY: there are that many words, and a summary for them.
+            let agrees = |index: usize| unsafe {
+                (*bits.word(index) != 0) == ((*bits.summary(index / 64) >> (index % 64)) & 1 == 1)
+            };
+            if !(0..bits.words).all(agrees) {
+                return Err(Flaw("a summary bit disagrees with its word"));
+            }
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(align_up(size_of::<Header>(), WORD) == size_of::<Header>());
