@@ -5,12 +5,21 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+mod advise;
 mod cli;
+mod command;
+mod findings;
 mod record;
 mod replay;
+mod report;
+mod trace;
 mod trial;
+mod units;
 
 fn main() -> ExitCode {
+    if replay::worker::is_wanted() {
+        return replay::worker::main();
+    }
     match run(cli::Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -23,8 +32,8 @@ fn main() -> ExitCode {
 fn run(arguments: cli::Arguments) -> Result<ExitCode> {
     match arguments.command {
         Some(cli::Command::Record(options)) => record::main(options),
-        Some(cli::Command::Replay(options)) => replay::main(options),
+        Some(cli::Command::Replay(options)) => command::replay(options),
         Some(cli::Command::Try(options)) => trial::main(options),
-        None => replay::bundled(),
+        None => command::bundled(),
     }
 }

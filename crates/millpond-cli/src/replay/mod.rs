@@ -1,15 +1,146 @@
-//! `millpond replay`: to be written.
+//! Replaying a trace: against whom, how often, and what came out.
 
-use std::process::ExitCode;
+mod contender;
+mod race;
+mod spread;
+pub(crate) mod worker;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use millpond_trace::Reader;
 
-use crate::cli;
+use self::worker::{Measurement, Reply, Task};
+use crate::{cli::Settings, trace::Histogram};
 
-pub(crate) fn main(_: cli::Replay) -> Result<ExitCode> {
-    bail!("not written yet")
+pub(crate) use self::{
+    contender::Name,
+    spread::Spread,
+    worker::{Touch, Verification},
+};
+
+/// What the rounds have shown.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// glibc first, then the others in a fixed order.
+    pub(crate) standings: Vec<Standing>,
+    /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the standings.
+    pub(crate) bare: Spread,
 }
 
-pub(crate) fn bundled() -> Result<ExitCode> {
-    bail!("not written yet")
+/// How one contender did.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// Who.
+    pub(crate) name: Name,
+    /// CPU time of each round in nanoseconds, less that of the bare loop in the same round.
+    pub(crate) times: Vec<f64>,
+    /// Most resident bytes of each round; empty where the system does not say.
+    pub(crate) peaks: Vec<f64>,
+    /// Bytes handed out when most bytes are live.
+    pub(crate) handed_out: u64,
+}
+
+impl Outcome {
+    /// How one contender did, if it took part.
+    pub(crate) fn of(&self, name: Name) -> Option<&Standing> {
+        self.standings.iter().find(|standing| standing.name == name)
+    }
+}
+
+/// The contenders of a replay: those that were asked for and glibc. Without block sizes, nothing is advised to replay.
+fn lineup(settings: &Settings, sizes: &[usize]) -> Vec<Name> {
+    let wanted = |name: &Name| settings.with.is_empty() || settings.with.contains(name);
+    let possible = |name: &Name| *name != Name::Advised || !sizes.is_empty();
+    [Name::Glibc].into_iter().chain(Name::CHOICES.into_iter().filter(wanted).filter(possible)).collect()
+}
+
+/// A task for one worker.
+fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], settings: &Settings) -> Task {
+    Task {
+        contender: Name::Bare,
+        sizes: sizes.to_vec(),
+        verify: false,
+        touch: settings.touch,
+        slots: reader.summary().slots,
+        batch: race::batch(reader),
+        peak: histogram.peak_after,
+    }
+}
+
+/// Runs all rounds. Every contender has its turn in each, and each round begins with another one.
+/// `progress` is called after every turn with the number of turns there are.
+pub(crate) fn measure(
+    reader: &mut Reader,
+    histogram: &Histogram,
+    sizes: &[usize],
+    settings: &Settings,
+    mut progress: impl FnMut(u64),
+) -> Result<Outcome> {
+    check_memory(reader)?;
+    let mut task = task(reader, histogram, sizes, settings);
+    let names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
+    let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); names.len()];
+    for round in 0..settings.rounds as usize {
+        for turn in 0..names.len() {
+            let who = (round + turn) % names.len();
+            task.contender = names[who];
+            match race::run(reader, &task)? {
+                Reply::Done(measurement) => measured[who].push(measurement),
+                other => bail!("a worker process answered out of turn: {other:?}"),
+            }
+            progress((settings.rounds as usize * names.len()) as u64);
+        }
+    }
+    let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();
+    let peak = reader.summary().peak_bytes;
+    let standings = names.into_iter().zip(&measured).skip(1);
+    let standings =
+        standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
+    Ok(Outcome { standings, bare: Spread::of(&bare) })
+}
+
+/// Sums up the rounds of one contender.
+fn standing(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Standing> {
+    let live = rounds.iter().all(|round| round.requested == peak);
+    ensure!(live, "replaying against {} lost track of the live blocks", name.text());
+    let times =
+        rounds.iter().zip(bare).map(|(round, bare)| (round.nanoseconds as f64 - bare).max(0.0)).collect();
+    let peaks: Option<Vec<_>> = rounds.iter().map(|round| Some(round.peak_resident? as f64)).collect();
+    let handed_out = rounds.iter().map(|round| round.handed_out).max().unwrap_or(0);
+    Ok(Standing { name, times, peaks: peaks.unwrap_or_default(), handed_out })
+}
+
+/// Checks every block of every contender, without a clock.
+pub(crate) fn verify(
+    reader: &mut Reader,
+    histogram: &Histogram,
+    sizes: &[usize],
+    settings: &Settings,
+) -> Result<Vec<(Name, Verification)>> {
+    check_memory(reader)?;
+    let mut task = Task { verify: true, ..task(reader, histogram, sizes, settings) };
+    let mut verified = Vec::new();
+    for name in lineup(settings, sizes) {
+        task.contender = name;
+        match race::run(reader, &task)? {
+            Reply::Verified(verification) => verified.push((name, verification)),
+            other => bail!("a worker process answered out of turn: {other:?}"),
+        }
+    }
+    Ok(verified)
+}
+
+/// Refuses a trace whose blocks do not fit into this machine's memory, where that is known: replaying it would drive
+/// other programs out.
+fn check_memory(reader: &Reader) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return Ok(()) };
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let available = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let (Some(kibibytes), needed) = (available, reader.summary().peak_bytes) else { return Ok(()) };
+    ensure!(
+        needed <= kibibytes.saturating_mul(1024),
+        "the program had {} live at once, more than the {} that are free here: replay it on a larger machine",
+        crate::units::bytes(needed as f64),
+        crate::units::bytes(kibibytes as f64 * 1024.0)
+    );
+    Ok(())
 }

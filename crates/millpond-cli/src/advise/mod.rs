@@ -1,0 +1,133 @@
+//! Which block sizes a program's pools should have.
+
+mod division;
+mod snippet;
+
+use anyhow::Result;
+use millpond_trace::{Op, Reader};
+
+use crate::trace::{Count, Histogram, Request, Step};
+
+pub(crate) use division::{Limits, align_of_block};
+
+/// The block sizes advised for a trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Advice {
+    /// Ascending by size.
+    pub(crate) blocks: Vec<Block>,
+    /// Share of the allocations that they serve, from 0 to 1.
+    pub(crate) covered: f64,
+    /// Rust to paste; empty when there is nothing to advise.
+    pub(crate) rust: String,
+}
+
+/// One block size.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Block {
+    /// Bytes of a block.
+    pub(crate) size: usize,
+    /// The smallest and the largest request that it serves.
+    pub(crate) serves: (usize, usize),
+    /// How many allocations it serves.
+    pub(crate) allocations: u64,
+    /// The same as a share of all allocations, from 0 to 1.
+    pub(crate) share: f64,
+    /// Most blocks live at once: what a pool of fixed size would need.
+    pub(crate) capacity: u64,
+    /// Bytes asked for, and bytes of the blocks, when most bytes are live.
+    pub(crate) requested_at_peak: u64,
+    /// See [`requested_at_peak`](Self::requested_at_peak).
+    pub(crate) bytes_at_peak: u64,
+}
+
+impl Advice {
+    /// Chooses block sizes for a trace and says what each would serve.
+    pub(crate) fn new(
+        reader: &mut Reader,
+        histogram: &Histogram,
+        limits: Limits,
+        program: &str,
+    ) -> Result<Self> {
+        let sizes = division::choose(&histogram.counts, limits);
+        if sizes.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut blocks: Vec<_> = sizes.iter().map(|&size| Block { size, ..Block::default() }).collect();
+        let all = histogram.allocations() as f64;
+        for count in &histogram.counts {
+            if let Some(class) = class_of(&sizes, count.request) {
+                blocks[class].serve(count, all);
+            }
+        }
+        for (block, capacity) in blocks.iter_mut().zip(capacities(reader, &sizes)?) {
+            block.capacity = capacity;
+        }
+        blocks.retain(|block| block.allocations > 0);
+        let covered = blocks.iter().map(|block| block.allocations).sum::<u64>() as f64 / all;
+        let rust = snippet::rust(program, &blocks, covered);
+        Ok(Self { blocks, covered, rust })
+    }
+
+    /// The block sizes alone.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        self.blocks.iter().map(|block| block.size).collect()
+    }
+}
+
+impl Block {
+    fn serve(&mut self, count: &Count, all: f64) {
+        let size = count.request.size();
+        self.serves = match self.serves {
+            _ if self.allocations == 0 => (size, size),
+            (least, most) => (least.min(size), most.max(size)),
+        };
+        self.allocations += count.allocations;
+        self.share = self.allocations as f64 / all;
+        self.requested_at_peak += count.live_at_peak * size as u64;
+        self.bytes_at_peak += count.live_at_peak * self.size as u64;
+    }
+
+    /// Share of the blocks' bytes that nobody asked for, when most bytes are live; from 0 to 1.
+    pub(crate) fn waste(&self) -> f64 {
+        if self.bytes_at_peak == 0 {
+            return 0.0;
+        }
+        1.0 - self.requested_at_peak as f64 / self.bytes_at_peak as f64
+    }
+}
+
+/// The class that `millpond::Classes` of these sizes would serve a request from: the first that is large and aligned
+/// enough.
+fn class_of(sizes: &[usize], request: Request) -> Option<usize> {
+    sizes.iter().position(|&size| size >= request.size() && align_of_block(size) >= request.align())
+}
+
+/// The most blocks of each size live at once.
+fn capacities(reader: &mut Reader, sizes: &[usize]) -> Result<Vec<u64>> {
+    let mut live = vec![(0_u64, 0_u64); sizes.len()];
+    let mut slots: Vec<Option<usize>> = Vec::new();
+    let mut events = Vec::new();
+    reader.rewind()?;
+    while reader.read(&mut events)? {
+        for event in &events {
+            let step = Step::new(event.op)?;
+            let slot = step.slot as usize;
+            if slots.len() <= slot {
+                slots.resize(slot + 1, None);
+            }
+            if let Some(class) = slots[slot].take() {
+                live[class].0 -= 1;
+            }
+            if matches!(event.op, Op::Free { .. }) {
+                continue;
+            }
+            slots[slot] = class_of(sizes, step.request);
+            if let Some(class) = slots[slot] {
+                let (now, most) = &mut live[class];
+                *now += 1;
+                *most = (*most).max(*now);
+            }
+        }
+    }
+    Ok(live.into_iter().map(|(_, most)| most).collect())
+}

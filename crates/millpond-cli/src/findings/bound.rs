@@ -1,0 +1,69 @@
+//! The bound that matters: no allocator can gain more than allocation takes.
+
+use millpond_trace::Summary;
+
+use crate::replay::{Name, Outcome, Spread};
+
+/// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
+/// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
+const RECORDING_PER_EVENT: f64 = 30.0;
+
+/// How much of the program's CPU time goes into allocation. Times are in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bound {
+    /// Taken off as the cost of recording.
+    pub(crate) recording: f64,
+    /// The program's CPU time without recording; unknown where the trace does not say.
+    pub(crate) program: Option<f64>,
+    /// What glibc took to replay all events.
+    pub(crate) allocation: f64,
+}
+
+impl Bound {
+    /// `recording` is what recording cost, if that is known better than by the number of events.
+    pub(super) fn new(summary: &Summary, outcome: &Outcome, recording: Option<u64>) -> Self {
+        let allocation = outcome.of(Name::Glibc).map_or(0.0, |glibc| Spread::of(&glibc.times).median);
+        let recorded = summary.cpu_ns as f64;
+        let estimate = || summary.events as f64 * RECORDING_PER_EVENT;
+        // An estimate must not explain all of the time away, and the program took at least what its allocations take here.
+        let recording = recording.map_or_else(estimate, |known| known as f64).min(recorded / 2.0);
+        let program = (summary.cpu_ns > 0).then(|| (recorded - recording).max(allocation));
+        Self { recording, program, allocation }
+    }
+
+    /// A time as a share of the program's CPU time.
+    pub(crate) fn share(&self, nanoseconds: f64) -> Option<f64> {
+        self.program.filter(|&program| program > 0.0).map(|program| nanoseconds / program)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::Standing;
+
+    fn outcome(glibc: f64) -> Outcome {
+        let standing = Standing { name: Name::Glibc, times: vec![glibc], peaks: vec![], handed_out: 0 };
+        Outcome { standings: vec![standing], bare: Spread::default() }
+    }
+
+    #[test]
+    fn the_share_is_of_the_cpu_time_without_recording() {
+        let summary = Summary { events: 1000, cpu_ns: 1_030_000, ..Summary::default() };
+        let bound = Bound::new(&summary, &outcome(50_000.0), None);
+        assert_eq!(bound.program, Some(1_000_000.0));
+        assert_eq!(bound.share(bound.allocation), Some(0.05));
+        let known = Bound::new(&summary, &outcome(50_000.0), Some(230_000));
+        assert_eq!((known.program, known.recording), (Some(800_000.0), 230_000.0));
+    }
+
+    #[test]
+    fn allocation_never_takes_more_than_all() {
+        let summary = Summary { events: 1000, cpu_ns: 40_000, ..Summary::default() };
+        let bound = Bound::new(&summary, &outcome(50_000.0), None);
+        assert_eq!(bound.recording, 20_000.0);
+        assert_eq!(bound.share(bound.allocation), Some(1.0));
+        let unknown = Bound::new(&Summary { cpu_ns: 0, ..summary }, &outcome(50_000.0), None);
+        assert_eq!(unknown.share(unknown.allocation), None);
+    }
+}

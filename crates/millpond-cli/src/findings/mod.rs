@@ -1,0 +1,85 @@
+//! Everything that is found out about a trace, in the order in which it is found out.
+
+mod bound;
+mod verdict;
+
+use anyhow::{Result, ensure};
+use millpond_trace::{Reader, Start, Summary};
+
+pub(crate) use self::{
+    bound::Bound,
+    verdict::{Change, Verdict},
+};
+use crate::{
+    advise::{Advice, Limits},
+    cli::Settings,
+    replay::{self, Name, Outcome, Verification},
+    trace::{self, Histogram},
+};
+
+/// What is known before anything is replayed.
+pub(crate) struct Study {
+    /// What to call the program.
+    pub(crate) program: String,
+    /// Program and arguments.
+    pub(crate) command_line: String,
+    /// Where the trace says it comes from.
+    pub(crate) start: Start,
+    /// What the trace says about itself.
+    pub(crate) summary: Summary,
+    /// Which block sizes its pools should have.
+    pub(crate) advice: Advice,
+    histogram: Histogram,
+}
+
+/// What the replay has shown.
+pub(crate) struct Findings {
+    /// What was known before.
+    pub(crate) study: Study,
+    /// How it was replayed.
+    pub(crate) settings: Settings,
+    /// Times and memory.
+    pub(crate) outcome: Outcome,
+    /// What there is to gain at all.
+    pub(crate) bound: Bound,
+    /// What it comes to.
+    pub(crate) verdict: Verdict,
+}
+
+impl Study {
+    /// Reads a whole trace and chooses block sizes for it.
+    pub(crate) fn new(reader: &mut Reader, settings: &Settings) -> Result<Self> {
+        ensure!(reader.summary().events > 0, "the trace has no events: there is nothing to replay");
+        let program = trace::program(reader);
+        let histogram = Histogram::read(reader)?;
+        let advice = Advice::new(reader, &histogram, Limits::sensible(settings.sizes as usize), &program)?;
+        let command_line = trace::command_line(reader);
+        let (start, summary) = (reader.start().clone(), reader.summary().clone());
+        Ok(Self { program, command_line, start, summary, advice, histogram })
+    }
+
+    /// Replays the trace and draws the conclusions. `recording` is the CPU time in nanoseconds that recording cost, if it
+    /// is known; `progress` is called after each turn with how many there are.
+    pub(crate) fn replay(
+        self,
+        reader: &mut Reader,
+        settings: Settings,
+        recording: Option<u64>,
+        progress: impl FnMut(u64),
+    ) -> Result<Findings> {
+        let sizes = self.advice.sizes();
+        let outcome = replay::measure(reader, &self.histogram, &sizes, &settings, progress)?;
+        let bound = Bound::new(&self.summary, &outcome, recording);
+        let verdict = Verdict::new(&self, &outcome, &bound);
+        Ok(Findings { study: self, settings, outcome, bound, verdict })
+    }
+
+    /// Replays the trace and checks every block of every contender.
+    pub(crate) fn verify(
+        &self,
+        reader: &mut Reader,
+        settings: &Settings,
+    ) -> Result<Vec<(Name, Verification)>> {
+        replay::verify(reader, &self.histogram, &self.advice.sizes(), settings)
+    }
+}

@@ -1,0 +1,187 @@
+//! A worker: a process of its own that replays a trace once, against one contender.
+//!
+//! It is this same executable, started with the single argument [`ARGUMENT`]. It reads a [`Task`] from its standard
+//! input, then batches of [`Step`]s; it answers on its standard output, one line of JSON for each [`Reply`]. The other
+//! side decodes the next batch only when it is asked to, so nothing else runs while the clock does, and the heap of
+//! the worker holds nothing but what is replayed: no trace reader, no decompressor.
+
+mod process;
+mod timed;
+mod verified;
+
+use std::{
+    io::{self, BufRead, Read, StdinLock, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::contender::{Bare, Contender, Glibc, Mimalloc, Name, Pools};
+use crate::trace::{Kind, Request, Step};
+
+/// The command line of a worker.
+pub(crate) const ARGUMENT: &str = "--replay-worker";
+
+/// The first thing a worker is told, as one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    /// Whom to replay against.
+    pub(crate) contender: Name,
+    /// Block sizes of [`Name::Advised`].
+    pub(crate) sizes: Vec<usize>,
+    /// Check every block instead of timing.
+    pub(crate) verify: bool,
+    /// What of each block is written.
+    pub(crate) touch: Touch,
+    /// Most blocks live at once.
+    pub(crate) slots: u32,
+    /// Most steps in a batch.
+    pub(crate) batch: usize,
+    /// After how many steps most bytes are live.
+    pub(crate) peak: u64,
+}
+
+/// What of a new block is written, as the program would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Touch {
+    /// The first byte, the last byte, and one byte for each 4 KiB between.
+    Ends,
+    /// Every byte.
+    All,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// Send a batch.
+    Ready,
+    /// The trace is through.
+    Done(Measurement),
+    /// Every block was checked.
+    Verified(Verification),
+    /// It went wrong, in a sentence.
+    Failed(String),
+}
+
+/// What one replay took. Sizes are in bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Measurement {
+    /// CPU time of the steps, the loop's own included.
+    pub(crate) nanoseconds: u64,
+    /// Most resident memory beyond what the worker itself has; unknown where the system does not say.
+    pub(crate) peak_resident: Option<u64>,
+    /// Asked for by the blocks live at the peak.
+    pub(crate) requested: u64,
+    /// Handed out with these blocks.
+    pub(crate) handed_out: u64,
+}
+
+/// What a verifying replay has checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verification {
+    /// Blocks handed out or resized.
+    pub(crate) blocks: u64,
+    /// Bytes whose stamps were compared.
+    pub(crate) bytes: u64,
+}
+
+/// A block that is live, or null.
+#[derive(Clone, Copy)]
+struct Slot {
+    block: *mut u8,
+    request: Request,
+}
+
+/// Whether this process was started as a worker.
+pub(crate) fn is_wanted() -> bool {
+    let mut arguments = std::env::args_os().skip(1);
+    arguments.next().is_some_and(|argument| argument == ARGUMENT) && arguments.next().is_none()
+}
+
+/// Does a worker's work.
+pub(crate) fn main() -> ExitCode {
+    let reply = work(&mut io::stdin().lock()).unwrap_or_else(|error| Reply::Failed(format!("{error:#}")));
+    // A failure to answer means that nobody listens any more.
+    if send(&reply).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn send(reply: &Reply) -> Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    let mut output = io::stdout().lock();
+    output.write_all(&line)?;
+    Ok(output.flush()?)
+}
+
+/// Reads the task and runs it against its contender.
+fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    let task: Task = serde_json::from_str(&line)
+        .with_context(|| format!("{ARGUMENT} is for millpond itself: use `millpond replay FILE`"))?;
+    match task.contender {
+        Name::Bare => run(&*Bare::new(), &task, input),
+        Name::Glibc => run(&Glibc, &task, input),
+        Name::Mimalloc => run(&Mimalloc, &task, input),
+        Name::Pools => run(&Pools::standard(), &task, input),
+        Name::Advised => run(&Pools::chosen(&task.sizes)?, &task, input),
+    }
+}
+
+fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
+    let batches = Batches::new(input, task.batch, task.slots);
+    if task.verify {
+        verified::run(contender, task, batches).map(Reply::Verified)
+    } else {
+        timed::run(contender, task, batches).map(Reply::Done)
+    }
+}
+
+/// The batches as they come in.
+struct Batches<'a, 'b> {
+    input: &'a mut StdinLock<'b>,
+    steps: Vec<Step>,
+    capacity: usize,
+    slots: u32,
+}
+
+impl<'a, 'b> Batches<'a, 'b> {
+    /// Room for batches of at most `capacity` steps, all of it touched.
+    fn new(input: &'a mut StdinLock<'b>, capacity: usize, slots: u32) -> Self {
+        let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free };
+        Self { input, steps: vec![filler; capacity], capacity, slots }
+    }
+
+    /// Asks for the next batch; empty after the last one. Allocates nothing.
+    fn next(&mut self) -> Result<&[Step]> {
+        send(&Reply::Ready)?;
+        let mut count = [0; 8];
+        self.input.read_exact(&mut count)?;
+        let count = u64::from_le_bytes(count) as usize;
+        ensure!(count <= self.capacity, "a batch is larger than agreed");
+        let mut bytes = [0; 1024 * Step::BYTES];
+        for steps in self.steps[..count].chunks_mut(1024) {
+            let bytes = &mut bytes[..steps.len() * Step::BYTES];
+            self.input.read_exact(bytes)?;
+            for (step, bytes) in steps.iter_mut().zip(bytes.as_chunks().0) {
+                *step = Step::from_bytes(bytes).context("a step is unreadable")?;
+                ensure!(step.slot < self.slots, "a step names a slot that does not exist");
+            }
+        }
+        Ok(&self.steps[..count])
+    }
+}
+
+/// A table of dead slots, all of it touched.
+fn dead(slots: u32) -> Vec<Slot> {
+    let mut table = Vec::with_capacity(slots as usize);
+    // The compiler must not make fresh zero pages of this: they would become resident while the clock runs.
+    table.resize(
+        slots as usize,
+        std::hint::black_box(Slot { block: std::ptr::null_mut(), request: Request::of_size(1) }),
+    );
+    table
+}

@@ -1,0 +1,210 @@
+//! The report for people.
+
+use std::fmt::Write as _;
+
+use super::table;
+use crate::{
+    advise::{Advice, Block},
+    cli::Settings,
+    findings::{Bound, Findings, Study, Verdict},
+    replay::{Name, Outcome, Spread, Standing, Touch, Verification},
+    units::{bytes, count, counted, percent, time},
+};
+use millpond_trace::Ending;
+
+const BOLD: anstyle::Style = anstyle::Style::new().bold();
+
+/// The whole report.
+pub(crate) fn findings(findings: &Findings) -> String {
+    let Findings { study, settings, outcome, bound, verdict } = findings;
+    let sections = [
+        about(study),
+        standings(study, settings, outcome),
+        gain(study, outcome, bound),
+        advice(&study.advice, verdict),
+        format!("{BOLD}{}{BOLD:#}\n", verdict.text),
+    ];
+    let mut text = sections.join("\n");
+    if let Some(mimalloc) = &verdict.mimalloc {
+        text.push_str(mimalloc);
+        text.push('\n');
+    }
+    text
+}
+
+/// The report of a verifying replay.
+pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> String {
+    let rows = verified.iter().map(|(name, found)| {
+        vec![name.text().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
+    });
+    let table = table::render(&["allocator", "blocks", "stamps compared", "result"], rows.collect());
+    format!(
+        "{}\n{table}\n\
+         Every block was stamped all over, and its stamp compared when it was resized, freed, or left at the end.\n\
+         No two blocks overlapped, resizes kept their contents, and every block was aligned and zeroed as asked.\n",
+        about(study)
+    )
+}
+
+/// What was recorded.
+fn about(study: &Study) -> String {
+    let summary = &study.summary;
+    let cpu = match summary.cpu_ns {
+        0 => "CPU time unknown".into(),
+        cpu => format!("{} of CPU time", time(cpu as f64)),
+    };
+    let mut text = format!(
+        "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
+        study.command_line,
+        counted(summary.events, "event"),
+        counted(summary.allocations, "allocation"),
+        bytes(summary.peak_bytes as f64),
+        counted(summary.peak_blocks, "block"),
+    );
+    if summary.threads > 1 {
+        let _ = writeln!(text, "{} threads merged into one, in the order of time", summary.threads);
+    }
+    match summary.ending {
+        Ending::Exited => {}
+        Ending::Cut => text
+            .push_str("the program was killed, or left without its exit handlers: its end may be missing\n"),
+        Ending::Full => {
+            text.push_str("the recording reached its size limit or a full disk: the rest is missing\n")
+        }
+    }
+    text
+}
+
+/// Who took how long and how much.
+fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
+    let glibc = outcome.of(Name::Glibc);
+    let rows = outcome.standings.iter().map(|standing| row(study, standing, glibc)).collect();
+    let headings = [
+        "allocator",
+        "ns/event",
+        "least-most",
+        "total",
+        "vs glibc",
+        "peak memory",
+        "vs glibc",
+        "unused in blocks",
+        "around blocks",
+    ];
+    let touch = match settings.touch {
+        Touch::Ends => "both ends of each block and a byte per 4 KiB",
+        Touch::All => "every byte of each block",
+    };
+    let mut text = table::render(&headings, rows);
+    let _ = writeln!(
+        text,
+        "\nMedians of {} rounds in which all take turns, each in a process of its own; \"same\" is within their spread.\n\
+         Written: {touch}. Subtracted: the loop and these writes alone, {} per event.",
+        settings.rounds,
+        time(outcome.bare.median / study.summary.events as f64),
+    );
+    if outcome.standings.iter().any(|standing| standing.peaks.is_empty()) {
+        text.push_str(
+            "Peak memory is unknown: this system does not let a process reset it (/proc/self/clear_refs).\n",
+        );
+    }
+    text
+}
+
+fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
+    let total = Spread::of(&standing.times);
+    let each = total.over(study.summary.events as f64);
+    let peak = Spread::of(&standing.peaks).median;
+    let requested = study.summary.peak_bytes as f64;
+    let known = !standing.peaks.is_empty();
+    let size = |value: f64| if known { bytes(value) } else { "?".into() };
+    let against = |ours: &[f64], theirs: fn(&Standing) -> &[f64]| {
+        glibc.map_or_else(String::new, |glibc| ratio(ours, theirs(glibc), standing.name))
+    };
+    vec![
+        standing.name.text().into(),
+        format!("{:.1}", each.median),
+        format!("{:.1}-{:.1}", each.least, each.most),
+        time(total.median),
+        against(&standing.times, |glibc| &glibc.times),
+        size(peak),
+        against(&standing.peaks, |glibc| &glibc.peaks),
+        bytes(standing.handed_out as f64 - requested),
+        size(peak - standing.handed_out as f64),
+    ]
+}
+
+/// How many times as much as glibc.
+fn ratio(ours: &[f64], theirs: &[f64], name: Name) -> String {
+    let theirs_median = Spread::of(theirs).median;
+    match Spread::difference(ours, theirs) {
+        _ if name == Name::Glibc || theirs_median <= 0.0 => String::new(),
+        difference if !difference.is_clear() => "same".into(),
+        _ => format!("{:.2}x", Spread::of(ours).median / theirs_median),
+    }
+}
+
+/// What there is to gain.
+fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
+    let program = &study.program;
+    let allocation = time(bound.allocation);
+    let (Some(cpu), Some(share)) = (bound.program, bound.share(bound.allocation)) else {
+        return format!(
+            "Allocation with glibc takes {allocation}. The trace does not say how much CPU time {program} took in all.\n"
+        );
+    };
+    let mut text = format!(
+        "Allocation takes about {} of the CPU time of {program}: {allocation} of {}\n({} recorded, less {} that \
+         recording takes, {} per event). An allocator that costs nothing would gain that, at most.\n",
+        percent(share),
+        time(cpu),
+        time(study.summary.cpu_ns as f64),
+        time(bound.recording),
+        time(bound.recording / study.summary.events as f64),
+    );
+    let Some(glibc) = outcome.of(Name::Glibc) else { return text };
+    for standing in &outcome.standings[1..] {
+        let difference = Spread::difference(&glibc.times, &standing.times);
+        let share = bound.share(difference.median).unwrap_or(0.0);
+        let gains = match share {
+            _ if !difference.is_clear() => "no difference".into(),
+            share if share < 0.0 => format!("loses {}", percent(-share)),
+            share => format!("gains {}", percent(share)),
+        };
+        let _ = writeln!(text, "  {:<9} {gains}", standing.name.text());
+    }
+    text
+}
+
+/// Which block sizes.
+fn advice(advice: &Advice, verdict: &Verdict) -> String {
+    if advice.blocks.is_empty() {
+        return "No block size is worth a pool: the allocations are too large.\n".into();
+    }
+    let sizes = counted(advice.blocks.len() as u64, "size");
+    let verb = if advice.blocks.len() == 1 { "covers" } else { "cover" };
+    let headings = ["block", "serves", "allocations", "share", "most live", "unused at the peak"];
+    let table = table::render(&headings, advice.blocks.iter().map(block).collect());
+    let code: String =
+        advice.rust.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect();
+    let mut text = format!(
+        "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. That is \"advised\"; \"pools\" has four sizes per doubling.\n\n\
+         {table}\nIn Rust:\n\n{code}",
+        percent(advice.covered)
+    );
+    if verdict.best == Some(Name::Pools) {
+        text.push_str("\nHere the default sizes do better: Local::new(Classes::new())\n");
+    }
+    text
+}
+
+fn block(block: &Block) -> Vec<String> {
+    let (least, most) = block.serves;
+    vec![
+        block.size.to_string(),
+        if least == most { least.to_string() } else { format!("{least}-{most}") },
+        count(block.allocations),
+        percent(block.share),
+        count(block.capacity),
+        percent(block.waste()),
+    ]
+}

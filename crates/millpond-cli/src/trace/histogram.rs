@@ -1,0 +1,129 @@
+//! How often each size is asked for, and how much of it is live when most is.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+use millpond_trace::{Event, Op, Reader};
+
+use super::{Request, step::Step};
+
+/// One kind of request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Size and alignment.
+    pub(crate) request: Request,
+    /// How often it was asked for, by resizes too.
+    pub(crate) allocations: u64,
+    /// Blocks of it live when most bytes are.
+    pub(crate) live_at_peak: u64,
+}
+
+/// The requests of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Histogram {
+    /// Every kind of request, by size and then alignment.
+    pub(crate) counts: Vec<Count>,
+    /// After how many events most bytes are live, for the first time.
+    pub(crate) peak_after: u64,
+}
+
+impl Histogram {
+    /// Counts a whole trace. Memory is bounded by the most blocks live at once and the different requests.
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self> {
+        let peak = reader.summary().peak_bytes;
+        let mut tally = Tally::default();
+        let mut histogram = Self::default();
+        let mut events = Vec::new();
+        let mut done = 0;
+        let mut found = peak == 0;
+        reader.rewind()?;
+        while reader.read(&mut events)? {
+            for event in &events {
+                done += 1;
+                tally.take(event)?;
+                if !found && tally.live_bytes >= peak {
+                    found = true;
+                    histogram.peak_after = done;
+                    tally.counts.iter_mut().for_each(|(count, live)| count.live_at_peak = *live);
+                }
+            }
+        }
+        ensure!(found, "the trace's summary does not fit its events: record again");
+        histogram.counts = tally.counts.into_iter().map(|(count, _)| count).collect();
+        histogram.counts.sort_by_key(|count| (count.request.size(), count.request.align()));
+        Ok(histogram)
+    }
+
+    /// Calls that allocated.
+    pub(crate) fn allocations(&self) -> u64 {
+        self.counts.iter().map(|count| count.allocations).sum()
+    }
+}
+
+/// Counting under way.
+#[derive(Default)]
+struct Tally {
+    /// Each kind of request, and how many blocks of it are live now.
+    counts: Vec<(Count, u64)>,
+    /// Where in `counts` a request is.
+    places: HashMap<Request, u32>,
+    /// Where in `counts` each slot's block is.
+    slots: Vec<u32>,
+    live_bytes: u64,
+}
+
+impl Tally {
+    fn take(&mut self, event: &Event) -> Result<()> {
+        let step = Step::new(event.op)?;
+        let slot = step.slot as usize;
+        if let Op::Free { .. } | Op::Resize { .. } = event.op {
+            let (count, live) = &mut self.counts[self.slots[slot] as usize];
+            *live -= 1;
+            self.live_bytes -= count.request.size() as u64;
+        }
+        if let Op::Allocate { .. } | Op::Resize { .. } = event.op {
+            let fresh = self.counts.len() as u32;
+            let place = *self.places.entry(step.request).or_insert(fresh);
+            if place == fresh {
+                self.counts.push((Count { request: step.request, allocations: 0, live_at_peak: 0 }, 0));
+            }
+            let (count, live) = &mut self.counts[place as usize];
+            count.allocations += 1;
+            *live += 1;
+            self.live_bytes += step.request.size() as u64;
+            if self.slots.len() <= slot {
+                self.slots.resize(slot + 1, 0);
+            }
+            self.slots[slot] = place;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_trace::{Outcome, Start, Writer};
+
+    use super::*;
+
+    #[test]
+    fn counts_every_size_and_the_first_peak() {
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+        let a = writer.allocate(1, 0, 0, 32, 0, false).unwrap();
+        let b = writer.allocate(2, 0, 0, 32, 0, false).unwrap();
+        writer.resize(3, 0, 0, a, 100).unwrap(); // the peak: 132 bytes after 3 events
+        writer.free(4, 0, 0, a).unwrap();
+        writer.free(5, 0, 0, b).unwrap();
+        writer.allocate(6, 0, 0, 132, 64, false).unwrap(); // as much again
+        writer.finish(Outcome::default()).unwrap();
+        let histogram = Histogram::read(&mut Reader::from_bytes(file).unwrap()).unwrap();
+        let expect = |size, align, allocations, live_at_peak| Count {
+            request: Request::recorded(size, align).unwrap(),
+            allocations,
+            live_at_peak,
+        };
+        assert_eq!(histogram.counts, [expect(32, 0, 2, 1), expect(100, 0, 1, 1), expect(132, 64, 1, 0)]);
+        assert_eq!((histogram.peak_after, histogram.allocations()), (3, 4));
+    }
+}

@@ -1,0 +1,85 @@
+//! Numbers as people read them.
+
+/// A share from 0 to 1, with two or three digits that mean something. Not all is never 100 %, not nothing never 0 %.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if p <= 0.0 => "0 %".into(),
+        p if p < 0.01 => "less than 0.01 %".into(),
+        p if p < 1.0 => format!("{p:.2} %"),
+        p if p < 9.95 => format!("{p:.1} %"),
+        p if p < 99.0 => format!("{p:.0} %"),
+        p if p < 99.99 => format!("{:.2} %", (p * 100.0).floor() / 100.0),
+        p if p < 100.0 => "more than 99.99 %".into(),
+        p => format!("{p:.0} %"),
+    }
+}
+
+/// Bytes in decimal units.
+pub(crate) fn bytes(bytes: f64) -> String {
+    scaled(bytes, &[("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)])
+}
+
+/// Nanoseconds in the unit that fits.
+pub(crate) fn time(nanoseconds: f64) -> String {
+    scaled(nanoseconds, &[("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)])
+}
+
+/// Three digits and the largest unit that leaves one before the point.
+fn scaled(value: f64, units: &[(&str, f64)]) -> String {
+    let size = value.abs();
+    let &(unit, scale) = units.iter().rfind(|(_, scale)| size >= *scale * 0.9995).unwrap_or(&units[0]);
+    let value = value / scale;
+    let whole = scale == 1.0 && value.fract() == 0.0;
+    let digits = if whole || value.abs() >= 99.95 {
+        0
+    } else if value.abs() >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A number with commas between thousands.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number and what is counted, in the plural unless it is one.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_keep_their_meaning_at_the_edges() {
+        let texts = [0.0, 0.00001, 0.0042, 0.0416, 0.4, 0.99654, 0.99999, 1.0].map(percent);
+        let expected =
+            ["0 %", "less than 0.01 %", "0.42 %", "4.2 %", "40 %", "99.65 %", "more than 99.99 %", "100 %"];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn sizes_times_and_counts() {
+        assert_eq!(
+            [0.0, 999.0, 1e3, 26_703_000.0, 999_960.0, 1.5e9].map(bytes),
+            ["0 B", "999 B", "1.00 kB", "26.7 MB", "1.00 MB", "1.50 GB"]
+        );
+        assert_eq!([3.24, 12_345_678.0, -250.0].map(time), ["3.24 ns", "12.3 ms", "-250 ns"]);
+        assert_eq!([7, 1000, 2_935_000].map(count), ["7", "1,000", "2,935,000"]);
+        assert_eq!(counted(1, "thread") + &counted(2, "block"), "1 thread2 blocks");
+    }
+}

@@ -1,0 +1,91 @@
+//! `millpond replay --json`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{replay, sample, stdout};
+
+/// Every name of a field, at any depth.
+fn fields(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            names.extend(object.keys().cloned());
+            object.values().for_each(|value| fields(value, names));
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_documented_and_every_documented_field_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let mut names = BTreeSet::new();
+    for options in [&["--json", "--rounds", "1"][..], &["--json", "--verify"]] {
+        fields(&serde_json::from_str(&stdout(replay(&trace, options))).unwrap(), &mut names);
+    }
+    let page = include_str!("../../JSON.md");
+    let documented: BTreeSet<_> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_'))
+        .filter(|text| *text != "null")
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(names, documented);
+}
+
+#[test]
+fn the_figures_hold_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, summary) = sample(folder.path());
+    let report: Value = serde_json::from_str(&stdout(replay(&trace, &["--json", "--rounds", "3"]))).unwrap();
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+
+    assert_eq!(report["version"], 1);
+    assert_eq!(report["trace"]["program"], "/opt/sample");
+    assert_eq!(report["trace"]["events"], summary.events);
+    assert_eq!(report["trace"]["peak_bytes"], summary.peak_bytes);
+    assert_eq!(report["trace"]["cpu_ns"], 500_000_000);
+    assert_eq!(report["settings"]["threads_merged"], true);
+
+    let allocators = report["allocators"].as_array().unwrap();
+    let names: Vec<_> = allocators.iter().map(|allocator| allocator["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["glibc", "mimalloc", "pools", "advised"]);
+    for allocator in allocators {
+        let rounds = allocator["rounds_ns"].as_array().unwrap();
+        assert_eq!(rounds.len(), 3);
+        let total = &allocator["total_ns"];
+        assert!(number(&total["least"]) <= number(&total["median"]), "{allocator}");
+        assert!(number(&total["median"]) <= number(&total["most"]), "{allocator}");
+        let handed_out = number(&allocator["handed_out_bytes"]);
+        assert!(handed_out >= summary.peak_bytes as f64, "{allocator}");
+        assert_eq!(number(&allocator["internal_waste_bytes"]), handed_out - summary.peak_bytes as f64);
+        let peak = number(&allocator["peak_resident_bytes"]["median"]);
+        assert_eq!(number(&allocator["external_waste_bytes"]), peak - handed_out);
+        // All blocks were touched in every page: they are resident, give or take what the kernel counts late.
+        assert!(peak > summary.peak_bytes as f64 * 0.9, "{allocator}");
+    }
+    assert_eq!(allocators[0]["time_vs_glibc"], 1.0);
+    assert_eq!(
+        allocators[3]["block_sizes"],
+        report["advice"]["blocks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|block| block["block_bytes"].clone())
+            .collect::<Value>()
+    );
+
+    let bound = &report["bound"];
+    assert_eq!(number(&bound["recording_ns"]), summary.events as f64 * 30.0);
+    assert_eq!(bound["allocation_ns"], allocators[0]["total_ns"]["median"]);
+    assert_eq!(number(&bound["program_cpu_ns"]), 500_000_000.0 - number(&bound["recording_ns"]));
+    let blocks = report["advice"]["blocks"].as_array().unwrap();
+    let covered: f64 = blocks.iter().map(|block| number(&block["share"])).sum();
+    assert!((covered - number(&report["advice"]["covered_share"])).abs() < 1e-9);
+    assert!(!report["verdict"]["text"].as_str().unwrap().is_empty());
+}

@@ -1,0 +1,6 @@
+//! The program `millpond` as its users meet it.
+
+mod json;
+mod refusals;
+mod replay;
+mod support;

@@ -1,0 +1,109 @@
+//! What cannot be replayed is refused in one line that says what is wrong.
+
+use std::{fs, process::Stdio};
+
+use crate::support::{millpond, refusal, replay, sample, write_trace};
+
+#[test]
+fn files_that_are_no_traces() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let bytes = fs::read(&trace).unwrap();
+    let altered = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        refusal(replay(&path, &[]))
+    };
+    let missing = refusal(replay(&folder.path().join("missing.mpt"), &[]));
+    assert!(missing.contains("missing.mpt") && missing.contains("No such file"), "{missing}");
+    let foreign = altered("foreign.mpt", b"#!/bin/sh\nexit 0\n");
+    assert!(foreign.contains("foreign.mpt") && foreign.contains("not a Millpond trace"), "{foreign}");
+    assert!(altered("empty.mpt", b"").contains("not a Millpond trace"));
+    let truncated = altered("truncated.mpt", &bytes[..bytes.len() / 2]);
+    assert!(truncated.contains("cut off"), "{truncated}");
+
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    let damaged = altered("damaged.mpt", &damaged);
+    assert!(damaged.contains("damaged in"), "{damaged}");
+}
+
+#[test]
+fn a_trace_of_a_later_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let mut bytes = fs::read(&trace).unwrap();
+    bytes[8..12].copy_from_slice(&99_u32.to_le_bytes());
+    let checksum = crc32fast::hash(&bytes[..12]);
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&trace, bytes).unwrap();
+    let newer = refusal(replay(&trace, &[]));
+    assert!(newer.contains("version 99") && newer.contains("update millpond"), "{newer}");
+}
+
+#[test]
+fn things_that_are_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = refusal(replay(folder.path(), &[]));
+    assert!(directory.contains("is a directory"), "{directory}");
+    let device = refusal(replay("/dev/null".as_ref(), &[]));
+    assert!(device.contains("not a regular file"), "{device}");
+    let dash = refusal(replay("-".as_ref(), &[]));
+    assert!(dash.contains("save it first"), "{dash}");
+    let mut stdin = millpond();
+    stdin.args(["replay", "/dev/stdin"]).stdin(Stdio::piped());
+    let stdin = refusal(stdin.output().unwrap());
+    assert!(stdin.contains("not a regular file"), "{stdin}");
+}
+
+#[test]
+fn traces_that_make_no_sense_to_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.mpt");
+    write_trace(&path, |_| ());
+    assert!(refusal(replay(&path, &[])).contains("no events"));
+    write_trace(&path, |trace| {
+        trace.allocate(0, 0, 0, 1 << 46, 0, false).unwrap();
+    });
+    let huge = refusal(replay(&path, &[]));
+    assert!(huge.contains("70.4 TB live at once") && huge.contains("free here"), "{huge}");
+    write_trace(&path, |trace| {
+        trace.allocate(0, 0, 0, 1 << 60, 0, false).unwrap();
+    });
+    let absurd = refusal(replay(&path, &[]));
+    assert!(absurd.contains("more than a process can address"), "{absurd}");
+}
+
+#[test]
+fn arguments_that_do_not_exist() {
+    let refused = |arguments: &[&str], expected: &str| {
+        let output = millpond().args(arguments).output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{complaint}");
+        assert!(output.stdout.is_empty());
+        let first = complaint.lines().next().unwrap();
+        assert!(first.starts_with("error: ") && first.contains(expected), "{complaint}");
+    };
+    refused(&["replay", "x.mpt", "--with", "pools,dlmalloc"], "choose from mimalloc, pools, advised");
+    refused(&["replay", "x.mpt", "--rounds", "0"], "1..=1000");
+    refused(&["replay", "x.mpt", "--touch", "none"], "none");
+    refused(&["replai"], "replai");
+    refused(&["try"], "required");
+}
+
+#[test]
+fn a_worker_is_not_for_people() {
+    let complaint = |stdin: &str| {
+        let mut child = millpond()
+            .arg("--replay-worker")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    assert!(complaint("").contains("millpond replay FILE"));
+    assert!(complaint("{\"contender\":\"nobody\"}\n").contains("millpond replay FILE"));
+}

@@ -1,0 +1,186 @@
+//! `millpond replay`, and `millpond` on its own.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use crate::support::{millpond, replay, sample, stdout, write_trace};
+
+#[test]
+fn the_report_has_every_allocator_and_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let report = stdout(replay(&trace, &["--rounds", "2"]));
+    for name in ["glibc ", "mimalloc ", "pools ", "advised "] {
+        let row = report.lines().find(|line| line.trim_start().starts_with(name)).expect(name);
+        assert!(row.contains("MB") && row.contains('-'), "peak memory and spread in {row}");
+    }
+    assert!(
+        report.starts_with("sample --fast\n60,105 events, 30,103 allocations, 500 ms of CPU time\n"),
+        "{report}"
+    );
+    assert!(report.contains("2 threads merged into one"), "{report}");
+    assert!(report.contains("\"same\" is within their spread"), "{report}");
+    let verdict = report.lines().rfind(|line| line.starts_with("Pools ")).expect("a verdict");
+    assert!(verdict.ends_with('.'), "{verdict}");
+}
+
+#[test]
+fn a_pipe_gets_no_escape_codes_and_no_bar() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let output = replay(&trace, &["--rounds", "1"]);
+    let report = stdout(output); // that standard error is empty is checked there
+    assert!(report.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{report:?}");
+    let hostile = folder.path().join("hostile.mpt");
+    let start = millpond_trace::Start {
+        program: "/bin/\x1b[31mred".into(),
+        arguments: vec!["red".into(), "\x1b]0;title\x07\n".into()],
+        ..Default::default()
+    };
+    let mut writer = millpond_trace::Writer::new(fs::File::create(&hostile).unwrap(), &start).unwrap();
+    writer.allocate(0, 0, 0, 32, 0, false).unwrap();
+    writer.finish(Default::default()).unwrap();
+    let report = stdout(replay(&hostile, &["--rounds", "1"]));
+    assert!(report.starts_with("?[31mred ?]0;title??\n"), "{report:?}");
+    assert!(report.contains("CPU time unknown") && !report.contains('\x1b'), "{report:?}");
+}
+
+#[test]
+fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("sort.mpt");
+    write_trace(&trace, |trace| {
+        for index in 0..221 {
+            trace.allocate(index, 0, 0, 100 + index, 0, false).unwrap();
+        }
+    });
+    let report = stdout(replay(&trace, &["--rounds", "3"]));
+    let verdict = report.lines().last().unwrap();
+    assert!(verdict.starts_with("Pools do not help here: 221 allocations take "), "{verdict}");
+    assert!(verdict.ends_with(" of the CPU time."), "{verdict}");
+}
+
+#[test]
+fn only_those_asked_for_take_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let report =
+        stdout(replay(&trace, &["--rounds", "1", "--with", "mimalloc", "--touch", "all", "--sizes", "2"]));
+    assert!(
+        report.contains("\n mimalloc ") && !report.contains("\n pools ") && !report.contains("\n advised "),
+        "{report}"
+    );
+    assert!(report.contains("Written: every byte"), "{report}");
+    assert!(report.contains("2 sizes cover"), "{report}");
+    assert!(report.ends_with("No pools took part, so there is no verdict on them.\n"), "{report}");
+}
+
+#[test]
+fn every_contender_keeps_every_stamp() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, summary) = sample(folder.path());
+    let report = stdout(replay(&trace, &["--verify"]));
+    for name in ["glibc", "mimalloc", "pools", "advised"] {
+        let row = report.lines().find(|line| line.trim_start().starts_with(name)).expect(name);
+        assert!(row.contains("30,103") && row.ends_with("sound"), "{row}");
+    }
+    assert_eq!(summary.allocations, 30_103);
+    assert!(report.contains("Every block was stamped all over"), "{report}");
+}
+
+#[test]
+fn alone_it_leads_to_try_and_replays_the_bundled_trace() {
+    let report = stdout(millpond().output().unwrap());
+    assert!(report.contains("\n    millpond try -- PROGRAM ARGS...\n"), "{report}");
+    assert!(report.contains("\njq "), "{report}");
+    assert!(report.contains("block") && report.contains("Classes::with_sizes(&SIZES)"), "{report}");
+    assert!(report.contains("How to read it"), "{report}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let mut child = millpond()
+        .args(["replay", "--rounds", "1"])
+        .arg(&trace)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_trace() {
+    const EVENTS: u64 = 4_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("long.mpt");
+    write_trace(&trace, |trace| {
+        for index in 0..EVENTS / 2 {
+            let slot = trace.allocate(index, 0, 0, 16 + index % 8 * 8, 0, false).unwrap();
+            trace.free(index, 0, 0, slot).unwrap();
+        }
+    });
+    let mut child = millpond()
+        .args(["replay", "--rounds", "1", "--with", "pools"])
+        .arg(&trace)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = child.id();
+    let mut most = 0;
+    let status = loop {
+        let workers =
+            fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+        let all = workers.split_whitespace().map(str::to_owned).chain([process.to_string()]);
+        most = all.filter_map(|process| peak_memory(&process)).fold(most, u64::max);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success());
+    // As steps, the trace has 64 MB.
+    assert!((1024..48 * 1024).contains(&most), "{most} KiB");
+}
+
+/// The most memory that a process, of this program, ever had, in KiB.
+fn peak_memory(process: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    let size = field("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok()?;
+    (field("Name:")?.trim() == "millpond").then_some(size)
+}
+
+#[test]
+fn the_advice_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let report = stdout(replay(&trace, &["--rounds", "1", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../millpond");
+    let package = "[package]\nname = \"advised\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n";
+    fs::write(folder.path().join("Cargo.toml"), format!("{package}millpond = {{ path = {library:?} }}\n"))
+        .unwrap();
+    fs::create_dir(folder.path().join("src")).unwrap();
+    let use_it = "fn main() { assert!(pool().is_ok()); }\n";
+    let code = format!("{}\n{use_it}", report["advice"]["rust"].as_str().unwrap());
+    fs::write(folder.path().join("src/main.rs"), code).unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"), folder.path().join("Cargo.lock"))
+        .unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args(["run", "--offline", "--quiet", "--target-dir", "target"])
+        .current_dir(folder.path())
+        .env("RUSTFLAGS", "-D warnings")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}

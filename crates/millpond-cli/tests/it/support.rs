@@ -1,0 +1,80 @@
+//! Running the program, and traces made for the occasion.
+
+use std::{
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use millpond_trace::{Outcome, Start, Summary, Writer};
+
+/// A trace being written.
+pub(crate) type Trace = Writer<BufWriter<File>>;
+
+/// The program.
+pub(crate) fn millpond() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_millpond"))
+}
+
+/// Runs `millpond replay` on a trace.
+pub(crate) fn replay(trace: &Path, options: &[&str]) -> Output {
+    millpond().arg("replay").arg(trace).args(options).output().unwrap()
+}
+
+/// What went to standard output, of a run that succeeded without a complaint.
+pub(crate) fn stdout(output: Output) -> String {
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on standard error of a run that was refused: exit code 2, and nothing on standard output.
+pub(crate) fn refusal(output: Output) -> String {
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.starts_with("millpond: "), "{complaint}");
+    complaint
+}
+
+/// Writes a trace of a program called `sample` that took 500 ms of CPU time.
+pub(crate) fn write_trace(path: &Path, fill: impl FnOnce(&mut Trace)) -> Summary {
+    let start = Start {
+        program: "/opt/sample".into(),
+        arguments: vec!["sample".into(), "--fast".into()],
+        ..Start::default()
+    };
+    let mut writer = Writer::new(BufWriter::new(File::create(path).unwrap()), &start).unwrap();
+    fill(&mut writer);
+    writer.finish(Outcome { cpu_ns: 500_000_000, ..Outcome::default() }).unwrap()
+}
+
+/// A trace with every kind of event, of two threads: 30,000 blocks of six sizes, a third of them freed early, some
+/// resized, one large.
+pub(crate) fn sample(folder: &Path) -> (PathBuf, Summary) {
+    let path = folder.join("sample.mpt");
+    let summary = write_trace(&path, |trace| {
+        let mut live = Vec::new();
+        for index in 0..30_000_u64 {
+            let thread = u32::from(index % 7 == 0);
+            let size = [24, 32, 32, 48, 200, 1000][index as usize % 6];
+            let slot = trace.allocate(index * 50, thread, 0x1000, size, 0, index % 10 == 0).unwrap();
+            match index % 3 {
+                0 => trace.free(index * 50 + 10, thread, 0x2000, slot).unwrap(),
+                _ => live.push(slot),
+            }
+            if index % 300 == 1 {
+                trace.resize(index * 50 + 20, thread, 0x3000, slot, size * 3).unwrap();
+            }
+        }
+        live.push(trace.allocate(2_000_000, 0, 0x1000, 300_000, 0, true).unwrap());
+        live.push(trace.allocate(2_000_000, 0, 0x1000, 100, 256, false).unwrap());
+        trace.allocate(2_000_000, 0, 0x1000, 0, 0, false).unwrap();
+        for slot in live {
+            trace.free(2_000_001, 0, 0x2000, slot).unwrap();
+        }
+    });
+    (path, summary)
+}
