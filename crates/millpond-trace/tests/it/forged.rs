@@ -1,7 +1,7 @@
 //! Files put together by hand as FORMAT.md says, without the writer: good ones, and ones that break its rules
 //! under correct checksums.
 
-use millpond_trace::{Event, Op, Place, TraceError};
+use millpond_trace::{Event, Op, Place, Reader, TraceError};
 
 use crate::support::{random_trace, verdict};
 
@@ -150,10 +150,7 @@ fn refused(reason: &str, events: u32, change: impl FnOnce(&mut Columns)) {
     let mut columns = columns();
     change(&mut columns);
     let file = File { blocks: vec![section(2, 0, events, &columns)], ..File::example() };
-    match verdict(file.bytes()).unwrap_err() {
-        TraceError::Corrupt { place: Place::Block(0), what } => assert_eq!(what, reason),
-        other => panic!("{reason}: {other}"),
-    }
+    assert_eq!(reading(&file), (Place::Block(0), reason));
 }
 
 #[test]
@@ -178,7 +175,7 @@ fn columns_that_break_the_rules_are_refused() {
     let mut swapped = columns();
     swapped[3][0] = 1;
     let swapped = File::new(START, &[(3, swapped)], summary_of([3, 2, 1, 1, 1, 2]));
-    assert!(matches!(verdict(swapped.bytes()), Err(TraceError::Corrupt { place: Place::Block(0), .. })));
+    assert_eq!(reading(&swapped).0, Place::Block(0));
     refused("a thread's run is too long", 3, |columns| columns[3][1] = 0);
     refused("a thread's run is too long", 3, |columns| columns[3][1] = 4);
     refused("an event names no live block", 3, |columns| columns[8].truncate(1));
@@ -200,59 +197,123 @@ fn columns_that_break_the_rules_are_refused() {
     refused("a column is too long", 3, |columns| columns[7] = vec![0; 31]);
 }
 
-#[test]
-fn sections_that_break_the_rules_are_refused() {
-    let corrupt = |file: File| match verdict(file.bytes()).unwrap_err() {
+/// Where a file is damaged, and how; the file must be refused.
+fn damage(error: TraceError) -> (Place, &'static str) {
+    match error {
         TraceError::Corrupt { place, what } => (place, what),
         other => panic!("{other}"),
-    };
-    let payload = |edit: fn(&mut Vec<u8>)| {
+    }
+}
+
+/// What is wrong with a file already when it is opened.
+fn opening(file: &File) -> (Place, &'static str) {
+    damage(Reader::from_bytes(file.bytes()).unwrap_err())
+}
+
+/// What is wrong with a file when it is read to its end.
+fn reading(file: &File) -> (Place, &'static str) {
+    damage(verdict(file.bytes()).unwrap_err())
+}
+
+#[test]
+fn payloads_that_break_the_rules_are_refused() {
+    let changed = |edit: fn(&mut Vec<u8>)| {
         let mut payload = File::example().blocks[0][24..].to_vec();
         edit(&mut payload);
         let block = section_of(2, 0, 3, payload.len() as u32, &payload);
-        corrupt(File { blocks: vec![block], ..File::example() }).1
+        reading(&File { blocks: vec![block], ..File::example() }).1
     };
-    assert_eq!(payload(|payload| payload.truncate(payload.len() - 8)), "a column is missing");
-    assert_eq!(payload(|payload| payload.push(0)), "there is more in it than its columns");
-    assert_eq!(payload(|payload| payload[0] -= 1), "a column has the wrong length");
-    assert_eq!(payload(|payload| payload[0] += 1), "a column has the wrong length");
-    assert_eq!(payload(|payload| payload[4] = 255), "a column is cut off");
-    assert_eq!(payload(|payload| payload[8] ^= 1), "a column does not decompress");
+    assert_eq!(changed(|payload| payload.truncate(payload.len() - 8)), "a column is missing");
+    assert_eq!(changed(|payload| payload.push(0)), "there is more in it than its columns");
+    assert_eq!(changed(|payload| payload[0] -= 1), "a column has the wrong length");
+    assert_eq!(changed(|payload| payload[0] += 1), "a column has the wrong length");
+    assert_eq!(changed(|payload| payload[4] = 255), "a column is cut off");
+    assert_eq!(changed(|payload| payload[8] ^= 1), "a column does not decompress");
 
-    let example = File::example();
-    let place_of = |start: &[u8], summary: Vec<u8>| corrupt(File::new(start, &[(3, columns())], summary)).0;
+    let long = vec![0; (16 << 20) + 1];
+    let long = section_of(2, 0, 3, long.len() as u32, &long);
+    let place = (Place::Block(0), "it is longer than it can be");
+    assert_eq!(reading(&File { blocks: vec![long], ..File::example() }), place);
+    // One that reaches into the summary.
+    let mut payload = File::example().blocks[0][24..].to_vec();
+    payload.push(0);
+    let mut block = section_of(2, 0, 3, payload.len() as u32, &payload);
+    block.pop();
+    assert_eq!(reading(&File { blocks: vec![block], ..File::example() }), place);
+}
+
+#[test]
+fn starts_and_summaries_that_break_the_rules_are_refused() {
+    let file = |start: &[u8], summary: &[u8]| File::new(start, &[(3, columns())], summary.to_vec());
     let good = summary_of([3, 2, 1, 1, 1, 1]);
+    let long = [START, &[0]].concat();
     for start in
-        [&START[..5], b"", b"\x02/\xff\0\x07\x01\0", b"\x01x\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x01x"]
+        [&START[..5], &long, b"", b"\x02/\xff\0\x07\x01\0", b"\x01x\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x01x"]
     {
-        assert_eq!(place_of(start, good.clone()), Place::Start);
+        assert_eq!(opening(&file(start, &good)), (Place::Start, "it is unreadable"));
     }
-    // Counts that contradict each other, an unknown ending, more modules than there are, too short, too long.
-    // (Two slots or threads where there is one are found at the end.)
-    for counts in [[3, 2, 1, 0, 2, 1], [3, 2, 1, 1, 1, 2]] {
-        assert_eq!(place_of(START, summary_of(counts)), Place::Summary);
-    }
+    // Counts that contradict each other, an unknown ending, more modules than there are; too short, too long.
+    let unreadable = (Place::Summary, "it is unreadable");
     for (at, value) in
         [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 3), (16, 1)]
     {
         let mut summary = good.clone();
         summary[at] = value;
-        assert_eq!(place_of(START, summary), Place::Summary, "number {at} = {value}");
+        assert_eq!(opening(&file(START, &summary)), unreadable, "number {at} = {value}");
     }
-    assert_eq!(place_of(START, good[..16].to_vec()), Place::Summary);
-    assert_eq!(place_of(START, [good, vec![0]].concat()), Place::Summary);
+    assert_eq!(opening(&file(START, &good[..16])), unreadable);
+    assert_eq!(opening(&file(START, &[&good[..], &[0]].concat())), unreadable);
 
-    // Sections in each other's place, missing, or one too many.
-    let swapped = File { start: example.summary.clone(), ..example.clone() };
-    assert_eq!(corrupt(swapped).0, Place::Start);
-    let twice = File { blocks: vec![example.blocks[0].clone(); 2], ..example.clone() };
-    assert_eq!(corrupt(twice).0, Place::Block(1));
-    let none = File { blocks: vec![], ..example.clone() };
-    assert_eq!(corrupt(none).0, Place::Summary);
-    let gap = File { blocks: vec![example.blocks[0].clone(), vec![0; 23]], ..example.clone() };
-    assert_eq!(corrupt(gap).0, Place::Block(1));
-    let more = File { summary: [example.summary.clone(), vec![0]].concat(), ..example };
-    assert_eq!(corrupt(more).0, Place::Summary);
+    // Counts that agree with each other but not with the events.
+    let lie = "it says there are more events, slots or threads than there are";
+    for counts in [[3, 2, 1, 0, 2, 1], [3, 2, 1, 1, 1, 2], [5, 3, 2, 1, 1, 1]] {
+        assert_eq!(reading(&file(START, &summary_of(counts))), (Place::Summary, lie), "{counts:?}");
+    }
+    let many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    let many = [&many, &many, &[0, 0, 0, 0, 0, 1, 1][..], &many, &[0, 0, 0, 0, 0, 0, 0]].concat();
+    let lie = "it says there are more events than the file can hold";
+    assert_eq!(opening(&file(START, &many)), (Place::Summary, lie));
+}
+
+#[test]
+fn sections_out_of_place_are_refused() {
+    let good = File::example();
+    let other = "another section is in its place";
+    let block = |position| section(2, position, 3, &columns());
+    let start = File { start: good.summary.clone(), ..good.clone() };
+    assert_eq!(opening(&start), (Place::Start, other));
+    let summary = File { summary: good.blocks[0].clone(), ..good.clone() };
+    assert_eq!(opening(&summary), (Place::Summary, other));
+    let first = File { blocks: vec![block(1)], ..good.clone() };
+    assert_eq!(reading(&first), (Place::Block(0), other));
+    let second = File { blocks: vec![block(0), block(2)], ..good.clone() };
+    assert_eq!(reading(&second), (Place::Block(1), other));
+    let more = File { blocks: vec![block(0), block(1)], ..good.clone() };
+    assert_eq!(reading(&more), (Place::Block(1), "the number of events is wrong"));
+    let none = File { blocks: vec![], ..good.clone() };
+    assert_eq!(opening(&none).0, Place::Summary);
+    let gap = File { blocks: vec![block(0), vec![0; 23]], ..good.clone() };
+    assert_eq!(reading(&gap), (Place::Block(1), "no room for it"));
+    let tail = File { summary: [good.summary.clone(), vec![0]].concat(), ..good.clone() };
+    assert_eq!(opening(&tail), (Place::Summary, "it does not reach to the footer"));
+    let events = File { start: section(1, 0, 3, &[START.to_vec()]), ..good };
+    assert_eq!(opening(&events), (Place::Start, "the number of events is wrong"));
+}
+
+#[test]
+fn a_footer_that_points_elsewhere_is_refused() {
+    let good = File::example().bytes();
+    let end = good.len() as u64 - 16;
+    let pointing = |place: u64| {
+        let place = place.to_le_bytes();
+        let footer = [&place[..], &crc32fast::hash(&place).to_le_bytes(), b"MPTE"].concat();
+        damage(Reader::from_bytes([&good[..end as usize], &footer].concat()).unwrap_err())
+    };
+    for place in [0, 15, end + 1, end + 16, u64::MAX] {
+        assert_eq!(pointing(place), (Place::Footer, "it points outside the file"));
+    }
+    assert_eq!(pointing(16).0, Place::Start);
+    assert_eq!(pointing(end), (Place::Summary, "no room for it"));
 }
 
 #[test]
@@ -274,7 +335,6 @@ fn a_missing_last_block_is_found() {
         (&[&second], Place::Block(0)),
         (&[&second, &first], Place::Block(0)),
     ] {
-        let error = verdict(parts(blocks).bytes()).unwrap_err();
-        assert!(matches!(error, TraceError::Corrupt { place, .. } if place == expected), "{error}");
+        assert_eq!(reading(&parts(blocks)).0, expected);
     }
 }

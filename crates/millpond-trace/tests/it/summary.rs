@@ -71,6 +71,18 @@ fn a_new_block_takes_the_slot_freed_last() {
 }
 
 #[test]
+fn the_peak_is_where_it_is_first_reached() {
+    let mut writer = Writer::new(std::io::sink(), &Start::default()).unwrap();
+    let slot = writer.allocate(0, 0, 0, 8, 0, false).unwrap();
+    writer.free(0, 0, 0, slot).unwrap();
+    for size in [0, 4, 4] {
+        writer.allocate(0, 0, 0, size, 0, false).unwrap();
+    }
+    let summary = writer.finish(Outcome::default()).unwrap();
+    assert_eq!((summary.peak_bytes, summary.peak_blocks, summary.live_at_end), (8, 1, 3));
+}
+
+#[test]
 fn sums_stop_at_the_largest_number() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &Start::default()).unwrap();

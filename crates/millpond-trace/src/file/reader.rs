@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::{
+use crate::file::{
     Event, Start, Summary, TraceError,
     block::{Bounds, Decoder},
     bytes::Bytes,

@@ -1,4 +1,4 @@
-#![doc = include_str!("../FORMAT.md")]
+#![doc = include_str!("../../FORMAT.md")]
 
 /// The first bytes of every trace. The odd ones reveal transfers that changed line ends or dropped a bit.
 pub const MAGIC: [u8; 8] = *b"\x93MPT\r\n\x1a\n";

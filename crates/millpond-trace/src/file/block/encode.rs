@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{CALLERS, COLUMNS, LONG, NAMES, SHAPES, SHORT_SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
-use crate::{
+use crate::file::{
     bytes::{fold, put},
     format::EVENTS_PER_BLOCK,
 };

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::{
+use crate::file::{
     error::{Place, TraceError},
     format::{EVENTS_PER_BLOCK, PAYLOAD_LIMIT, TEXT_LIMIT},
 };
@@ -31,7 +31,7 @@ impl Kind {
     fn columns(self, events: usize) -> (usize, usize) {
         match self {
             Self::Start | Self::Summary => (1, TEXT_LIMIT),
-            Self::Events => (crate::block::COLUMNS, 10 * events),
+            Self::Events => (crate::file::block::COLUMNS, 10 * events),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a trace says about the recorded process: [`Start`] at the beginning of the file, [`Summary`] at its end.
 
-use crate::bytes::{Bytes, put, put_text};
+use crate::file::bytes::{Bytes, put, put_text};
 
 /// What is known when a recording starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

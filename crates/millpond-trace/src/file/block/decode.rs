@@ -1,7 +1,7 @@
 //! From columns to events. Nothing in the columns is trusted.
 
 use super::{CALLERS, LONG, NAMES, SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
-use crate::{
+use crate::file::{
     Event, Op,
     bytes::{Bytes, unfold},
     slots::Slots,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, io::Write};
 
-use crate::{
+use crate::file::{
     Outcome, Start, Summary, TraceError,
     block::{Encoder, Shape, Verb},
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
@@ -18,6 +18,26 @@ use crate::{
 ///
 /// Until [`finish`](Self::finish) has succeeded, the file has no end and is [`TraceError::Truncated`] to readers. After
 /// [`TraceError::Misuse`] one can go on as if the call had not been made; after [`TraceError::Io`] the file is lost.
+///
+/// ```
+/// use millpond_trace::{Op, Outcome, Reader, Start, Writer};
+///
+/// let mut file = Vec::new();
+/// let mut writer = Writer::new(&mut file, &Start::default())?;
+/// let slot = writer.allocate(1_000, 0, 0x40_1234, 32, 0, false)?;
+/// writer.free(2_000, 0, 0x40_5678, slot)?;
+/// let summary = writer.finish(Outcome::default())?;
+/// assert_eq!((summary.events, summary.peak_bytes), (2, 32));
+///
+/// let mut reader = Reader::from_bytes(file)?;
+/// let mut events = Vec::new();
+/// while reader.read(&mut events)? {
+///     for event in &events {
+///         assert!(matches!(event.op, Op::Allocate { slot: 0, size: 32, .. } | Op::Free { slot: 0 }));
+///     }
+/// }
+/// # Ok::<(), millpond_trace::TraceError>(())
+/// ```
 pub struct Writer<W: Write> {
     out: W,
     /// Bytes written.

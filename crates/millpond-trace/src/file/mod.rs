@@ -1,0 +1,21 @@
+//! Trace files. From the bottom up: numbers as bytes, sections of compressed columns, blocks of events as columns, and
+//! the writer and reader that put them together.
+
+mod about;
+mod block;
+mod bytes;
+mod error;
+mod event;
+pub mod format;
+mod reader;
+mod section;
+mod slots;
+mod writer;
+
+pub use self::{
+    about::{Ending, Module, Outcome, Start, Summary},
+    error::{Place, TraceError},
+    event::{Event, Op},
+    reader::Reader,
+    writer::Writer,
+};
