@@ -4,7 +4,13 @@ mod blocks;
 mod chunks;
 mod classes;
 mod linear;
+mod posts;
+mod sign_post;
+mod tlsf;
 
 pub use blocks::{AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
 pub use classes::{Classes, ClassesError};
 pub use linear::Linear;
+pub use posts::Holes;
+pub use sign_post::SignPost;
+pub use tlsf::Tlsf;

@@ -140,7 +140,7 @@ fn take_some(pool: &impl Allocator, count: usize) -> Vec<NonNull<[u8]>> {
 }
 
 /// Fails the nth request to the parent, for every n, and expects that nothing is lost.
-fn fail_each<P: millpond::Pool + Inspect>(make: impl Fn() -> P) {
+pub(crate) fn fail_each<P: millpond::Pool + Inspect>(make: impl Fn() -> P) {
     let work = |pool: &Local<P, Watched>| {
         let mut oracle = Oracle::new(pool);
         let mut failures = 0;

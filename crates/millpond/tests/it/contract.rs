@@ -4,7 +4,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc, sync::Arc};
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked, Nothing,
-    Pages,
+    Pages, SignPost, Tlsf,
 };
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -20,6 +20,9 @@ fn with_everyone(check: impl Fn(&str, &dyn Allocator)) {
     check("Local<Blocks>", &Local::new(Blocks::<Fixed<256, 64>>::new()));
     check("Local<Linear>", &Local::new(Linear::new()));
     check("Local<Classes>", &Local::new(Classes::new()));
+    check("Local<Tlsf>", &Local::new(Tlsf::new()));
+    check("Local<SignPost>", &Local::new(SignPost::first_fit()));
+    check("Local<SignPost>, wiping", &Local::new(SignPost::best_fit().wiping()));
     check("Locked<Classes, Pages>", &Locked::<_, _>::new_in(Classes::new(), Pages));
     check("&Local<Linear>", &&Local::new(Linear::new()));
     check("Rc<Local<Linear>>", &Rc::new(Local::new(Linear::new())));

@@ -5,5 +5,6 @@ mod contract;
 mod oracle;
 mod parents;
 mod random;
+mod regions;
 mod sources;
 mod strategies;

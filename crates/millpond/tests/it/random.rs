@@ -15,13 +15,13 @@ const SEEDS: u64 = 8;
 
 /// Which layouts a test asks for: sizes up to `size`, alignments up to `1 << align`.
 #[derive(Clone, Copy)]
-struct Range {
-    size: usize,
-    align: u32,
+pub(crate) struct Range {
+    pub(crate) size: usize,
+    pub(crate) align: u32,
 }
 
 impl Range {
-    fn pick(self, rng: &mut Rng) -> Layout {
+    pub(crate) fn pick(self, rng: &mut Rng) -> Layout {
         // Small sizes are as likely as large ones.
         let size = rng.usize(0..=self.size) >> rng.u32(0..=usize::BITS - self.size.leading_zeros());
         Layout::from_size_align(size, 1 << rng.u32(0..=self.align)).expect("small layouts exist")
@@ -29,7 +29,12 @@ impl Range {
 }
 
 /// Does random things to an allocator for a while; `check()` after each step.
-fn play<A: Allocator + Inspect>(oracle: &mut Oracle<A>, range: Range, rng: &mut Rng, steps: usize) {
+pub(crate) fn play<A: Allocator + Inspect>(
+    oracle: &mut Oracle<A>,
+    range: Range,
+    rng: &mut Rng,
+    steps: usize,
+) {
     for step in 0..steps {
         let full = oracle.count() > 60;
         match rng.u8(0..10) {
@@ -52,7 +57,7 @@ fn play<A: Allocator + Inspect>(oracle: &mut Oracle<A>, range: Range, rng: &mut 
 }
 
 /// Plays, resets, plays on, trims, drops: with several seeds.
-fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
+pub(crate) fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
     for seed in 0..SEEDS {
         println!("seed {seed}");
         let mut rng = Rng::with_seed(seed);
@@ -74,9 +79,9 @@ fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
     }
 }
 
-const SMALL: Range = Range { size: 64, align: 3 };
-const MIXED: Range = Range { size: 3000, align: 8 };
-const LARGE: Range = Range { size: 100_000, align: 12 };
+pub(crate) const SMALL: Range = Range { size: 64, align: 3 };
+pub(crate) const MIXED: Range = Range { size: 3000, align: 8 };
+pub(crate) const LARGE: Range = Range { size: 100_000, align: 12 };
 
 #[test]
 fn blocks_of_fixed_size() {

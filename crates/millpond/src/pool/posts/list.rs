@@ -1,0 +1,104 @@
+//! A list of free blocks, linked both ways through the blocks: push, pop and unlink are O(1).
+
+use super::Post;
+
+/// The free blocks of one list, last pushed first.
+///
+/// # Invariants
+///
+/// * Following next links from `first` visits each block once and ends at zero; `older` leads back.
+/// * The first block's older link means nothing: it is neither kept nor read.
+pub(in crate::pool) struct List {
+    first: usize,
+}
+
+impl List {
+    pub(in crate::pool) const EMPTY: Self = Self { first: 0 };
+
+    #[inline(always)]
+    pub(in crate::pool) fn is_empty(&self) -> bool {
+        self.first == 0
+    }
+
+    #[inline(always)]
+    pub(in crate::pool) fn first(&self) -> Option<Post> {
+        // SAFETY: what is on a list is a free block.
+        (self.first != 0).then(|| unsafe { Post::at(self.first) })
+    }
+
+    /// Takes the first block off; `post` must be that.
+    #[inline(always)]
+    pub(in crate::pool) fn pop(&mut self, post: Post) {
+        self.first = post.next();
+    }
+
+    #[inline(always)]
+    pub(in crate::pool) fn push(&mut self, post: Post) {
+        post.set_next(self.first);
+        if let Some(second) = self.first() {
+            second.set_older(post.block());
+        }
+        self.first = post.block();
+    }
+
+    /// Takes a block off that is on this list.
+    #[inline(always)]
+    pub(in crate::pool) fn unlink(&mut self, post: Post) {
+        let next = post.next();
+        if self.first == post.block() {
+            self.first = next;
+            return;
+        }
+        let older = post.older();
+        // SAFETY: both links of a block on a list lead to blocks on it, and this one has an older one.
+        unsafe {
+            Post::at(older).set_next(next);
+            if next != 0 {
+                Post::at(next).set_older(older);
+            }
+        }
+    }
+
+    pub(in crate::pool) fn posts(&self) -> impl Iterator<Item = Post> {
+        core::iter::successors(self.first(), |post| {
+            let next = post.next();
+            // SAFETY: what is on a list is a free block.
+            (next != 0).then(|| unsafe { Post::at(next) })
+        })
+    }
+
+    /// Counts the blocks, and verifies links, posts and what else is asked of each block; stops beyond `most`. `owned`
+    /// says whether an address may be looked at.
+    pub(in crate::pool) fn check(
+        &self,
+        most: usize,
+        owned: &dyn Fn(usize) -> bool,
+        right: impl Fn(Post) -> bool,
+    ) -> Result<usize, &'static str> {
+        let mut older = 0;
+        let mut count = 0;
+        let mut at = self.first;
+        while at != 0 {
+            if !owned(at) {
+                return Err("a link leads out of the chunks");
+            }
+            // SAFETY: the address lies in a chunk, and the caller has verified the chunk's posts.
+            let post = unsafe { Post::at(at) };
+            if !post.sign().is_free() {
+                return Err("a block on a list is not free");
+            }
+            if count != 0 && post.older() != older {
+                return Err("a link back does not lead back");
+            }
+            if !right(post) {
+                return Err("a free block is on the list of another size");
+            }
+            count += 1;
+            if count > most {
+                return Err("there are more blocks on the lists than are free");
+            }
+            (older, at) = (at, post.next());
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,364 @@
+//! Boundary tags: blocks of any size between posts, split and merged where they stand.
+//!
+//! Each chunk is a row of blocks with a one-word post in front of each (see `post.rs`) and one behind the last. To
+//! allocate is to take a free block from the index and to split off what is not needed; to free is to merge the block
+//! with the free blocks in front and behind, at once, so that no two free blocks ever touch.
+//!
+//! * Free, resize in place: O(1) on top of the index. Reset: O(chunks).
+//! * Overhead: one post (8 bytes on 64-bit) per block. Rounding, apart from that: post and block together are a multiple
+//!   of the granule (16) and at least 32. Per chunk: a post, and up to 15 bytes at either end.
+//!
+//! Source: Knuth, "The Art of Computer Programming", volume 1, section 2.5, algorithm C (1968). That only free blocks
+//! repeat their size at the end is Lea's improvement, "A Memory Allocator" (1996).
+
+mod index;
+mod list;
+mod post;
+
+use core::{alloc::Layout, ptr::NonNull};
+
+pub(super) use self::{
+    index::Index,
+    list::List,
+    post::{GRANULE, LEAST, Post},
+};
+use super::chunks::{Chunks, Plan, Span};
+use crate::{
+    base::address::{self, WORD, align_up},
+    contract::{Chunk, ChunkRequest, Flaw, Snapshot, Surrender},
+};
+
+/// What is free in a pool of blocks of any size, and in how many pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holes {
+    /// How many free blocks there are. No two of them touch.
+    pub count: usize,
+    /// Bytes in all of them.
+    pub bytes: usize,
+    /// Bytes in the largest.
+    pub largest: usize,
+}
+
+impl Holes {
+    /// The share of free bytes that lie outside the largest hole: 0 if all is in one piece, near 1 if all is in crumbs.
+    #[must_use]
+    pub fn fragmentation(&self) -> f64 {
+        if self.bytes == 0 { 0.0 } else { (self.bytes - self.largest) as f64 / self.bytes as f64 }
+    }
+}
+
+/// Chunks cut between posts, with an index of the free blocks.
+///
+/// # Invariants
+///
+/// * In each chunk the posts, from the first on, each lead to the next and end at the last, whose size is zero.
+/// * A post says that the block in front is free exactly if it is; then no free block follows.
+/// * A free block ends with its size.
+/// * The index holds every free block and nothing else.
+pub(super) struct Posts<I> {
+    index: I,
+    chunks: Chunks,
+}
+
+/// The size with its post of a block that holds `bytes`, and how that is asked for with an alignment.
+#[derive(Clone, Copy)]
+struct Need {
+    size: usize,
+    align: usize,
+}
+
+impl Need {
+    /// What a layout needs; `None` if it is of no bytes, or more than `largest` says.
+    #[inline(always)]
+    fn of(layout: Layout, largest: usize) -> Option<Self> {
+        if layout.size().wrapping_sub(1) >= largest - GRANULE {
+            return None;
+        }
+        Some(Self { size: align_up(layout.size() + WORD, GRANULE).max(LEAST), align: layout.align() })
+    }
+
+    /// The size of a free block that holds it wherever that starts.
+    fn anywhere(self) -> usize {
+        // In front of the aligned block, either nothing is left over or enough to be a block.
+        if self.align <= GRANULE { self.size } else { self.size + self.align + (LEAST - GRANULE) }
+    }
+
+    /// How many bytes of a free block are left over in front of the aligned one; `None` if it does not fit.
+    fn gap(self, post: Post, size: usize) -> Option<usize> {
+        let padding = |address: usize| address.wrapping_neg() & (self.align - 1);
+        let block = post.block();
+        let gap = match padding(block) {
+            0 => 0,
+            gap if gap >= LEAST => gap,
+            _ => LEAST + padding(block.wrapping_add(LEAST)),
+        };
+        (size >= self.size && gap <= size - self.size).then_some(gap)
+    }
+}
+
+impl<I: Index> Posts<I> {
+    pub(super) const fn new(index: I) -> Self {
+        Self { index, chunks: Chunks::new(Plan::growing(WORD)) }
+    }
+
+    pub(super) fn index(&self) -> &I {
+        &self.index
+    }
+
+    #[inline(always)]
+    pub(super) fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let need = Need::of(layout, I::LARGEST)?;
+        if need.align > GRANULE {
+            return self.allocate_aligned(need);
+        }
+        let post = self.index.take(need.size)?;
+        Some(self.hand_out(post, post.size(), need.size, false))
+    }
+
+    /// Blocks aligned beyond the granule: in a free block that is large enough wherever it starts, else, with luck, in
+    /// one that is just large enough.
+    #[cold]
+    #[inline(never)]
+    fn allocate_aligned(&mut self, need: Need) -> Option<NonNull<[u8]>> {
+        let wide = Some(need.anywhere()).filter(|&wide| wide <= I::LARGEST)?;
+        let post = self.index.take(wide).or_else(|| self.index.take(need.size))?;
+        let size = post.size();
+        let Some(gap) = need.gap(post, size) else {
+            self.index.insert(post, size);
+            return None;
+        };
+        if gap != 0 {
+            post.free(gap);
+            self.index.insert(post, gap);
+        }
+        Some(self.hand_out(post.behind(gap), size - gap, need.size, gap != 0))
+    }
+
+    /// Makes the first `size` of `found` free bytes, which are in no index, a live block.
+    #[inline(always)]
+    fn hand_out(&mut self, post: Post, found: usize, size: usize, after_free: bool) -> NonNull<[u8]> {
+        let rest = found - size;
+        let size = if rest >= LEAST {
+            let tail = post.behind(size);
+            tail.free(rest);
+            self.index.insert(tail, rest);
+            size
+        } else {
+            post.behind(found).set_after_free(false);
+            found
+        };
+        post.stand(size, after_free);
+        Self::live(post, size)
+    }
+
+    /// What the holder of a live block gets.
+    #[inline(always)]
+    fn live(post: Post, size: usize) -> NonNull<[u8]> {
+        // SAFETY: blocks lie in chunks, which were exposed, and not at address zero.
+        unsafe { address::block(post.block(), size - WORD) }
+    }
+
+    /// Bytes of a live block, all of which may be used.
+    ///
+    /// # Safety
+    ///
+    /// The block is live, and this pool handed it out.
+    pub(super) unsafe fn usable(block: NonNull<u8>) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { Post::at(block.addr().get()) }.size() - WORD
+    }
+
+    /// # Safety
+    ///
+    /// The block is live, and this pool handed it out.
+    #[inline(always)]
+    pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>) {
+        // SAFETY: the caller's promise.
+        let mut post = unsafe { Post::at(block.addr().get()) };
+        let sign = post.sign();
+        let mut size = sign.size();
+        let behind = post.behind(size);
+        let sign_behind = behind.sign();
+        if sign_behind.is_free() {
+            self.index.remove(behind, sign_behind.size());
+            size += sign_behind.size();
+        } else {
+            behind.set_after_free(true);
+        }
+        if sign.is_after_free() {
+            let (front, size_front) = post.in_front();
+            self.index.remove(front, size_front);
+            size += size_front;
+            post = front;
+        }
+        post.free(size);
+        self.index.insert(post, size);
+    }
+
+    /// # Safety
+    ///
+    /// The block is live, and this pool handed it out.
+    pub(super) unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let need = Need::of(new, I::LARGEST)?;
+        // SAFETY: the caller's promise.
+        let post = unsafe { Post::at(block.addr().get()) };
+        let (sign, size) = (post.sign(), post.size());
+        let behind = post.behind(size);
+        let free_behind = if behind.sign().is_free() { behind.size() } else { 0 };
+        if !post.block().is_multiple_of(new.align()) || need.size > size + free_behind {
+            return None;
+        }
+        if need.size == size {
+            return Some(Self::live(post, size));
+        }
+        if free_behind != 0 {
+            self.index.remove(behind, free_behind);
+        }
+        let all = size + free_behind;
+        let block = self.hand_out(post, all, need.size, sign.is_after_free());
+        post.behind(all).set_after_free(block.len() + WORD != all);
+        Some(block)
+    }
+
+    /// The room in a chunk that lets a request succeed.
+    fn room(layout: Layout) -> Option<usize> {
+        let wide = Need::of(layout, I::LARGEST)?.anywhere();
+        (wide <= I::LARGEST).then_some(wide + GRANULE)
+    }
+
+    pub(super) fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.chunks.request(Self::room(layout)?)
+    }
+
+    /// # Safety
+    ///
+    /// The chunk is the pool's alone.
+    pub(super) unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        let Some(room) = Self::room(layout) else { return Err(chunk) };
+        // SAFETY: the caller's promise.
+        unsafe { self.chunks.adopt(chunk, room)? };
+        if let Some(span) = self.chunks.advance() {
+            Row::of::<I>(span).make_one(&mut self.index);
+        }
+        Ok(())
+    }
+
+    pub(super) fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        let spare = |span: &Span| which == Surrender::Any || Row::of::<I>(*span).is_one_hole();
+        let span = self.chunks.spans().map(|(span, _)| span).find(spare)?;
+        for post in Row::of::<I>(span).posts().filter(|post| post.sign().is_free()) {
+            self.index.remove(post, post.size());
+        }
+        self.chunks.remove(span)
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.index.clear();
+        for (span, _) in self.chunks.spans() {
+            Row::of::<I>(span).make_one(&mut self.index);
+        }
+    }
+
+    fn posts(&self) -> impl Iterator<Item = Post> {
+        self.chunks.spans().flat_map(|(span, _)| Row::of::<I>(span).posts())
+    }
+
+    pub(super) fn holes(&self) -> Holes {
+        let holes = self.posts().filter(|post| post.sign().is_free()).map(|post| post.size() - WORD);
+        holes.fold(Holes::default(), |all, hole| Holes {
+            count: all.count + 1,
+            bytes: all.bytes + hole,
+            largest: all.largest.max(hole),
+        })
+    }
+
+    pub(super) fn stats(&self) -> Snapshot {
+        let live = self.posts().filter(|post| !post.sign().is_free()).map(|post| post.size() - WORD).sum();
+        let free = self.holes().bytes;
+        Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live, free }
+    }
+
+    pub(super) fn owns(&self, address: *const u8) -> bool {
+        self.chunks.own(address.addr())
+    }
+
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.chunks.check().map_err(Flaw)?;
+        let mut holes = 0;
+        for (span, _) in self.chunks.spans() {
+            holes += Row::of::<I>(span).check().map_err(Flaw)?;
+        }
+        self.index.check(holes, &|address| self.chunks.own(address)).map_err(Flaw)
+    }
+}
+
+/// The row of blocks in a chunk: blocks from `first` up to `last`, in front of which the last post stands.
+#[derive(Clone, Copy)]
+struct Row {
+    first: usize,
+    last: usize,
+}
+
+impl Row {
+    /// The row that a chunk has room for. There is room for one block: the chunk would not have been adopted else.
+    fn of<I: Index>(span: Span) -> Self {
+        let first = align_up(span.start + WORD, GRANULE);
+        let last = span.end & !(GRANULE - 1);
+        Self { first, last: last.min(first + I::LARGEST) }
+    }
+
+    /// Makes all of it one free block.
+    fn make_one<I: Index>(self, index: &mut I) {
+        // SAFETY: the row lies in an adopted chunk, and the first thing done to both is to put a post there.
+        let (first, last) = unsafe { (Post::at(self.first), Post::at(self.last)) };
+        first.free(self.last - self.first);
+        last.stand(0, true);
+        index.insert(first, self.last - self.first);
+    }
+
+    fn posts(self) -> impl Iterator<Item = Post> {
+        // SAFETY: each post in the row leads to the next.
+        let post = move |at: usize| (at < self.last).then(|| unsafe { Post::at(at) });
+        core::iter::successors(post(self.first), move |last| post(last.block() + last.size()))
+    }
+
+    fn is_one_hole(self) -> bool {
+        self.posts()
+            .next()
+            .is_some_and(|post| post.sign().is_free() && post.block() + post.size() == self.last)
+    }
+
+    /// Verifies the posts, and counts the free blocks.
+    fn check(self) -> Result<usize, &'static str> {
+        let (mut at, mut after_free, mut holes) = (self.first, false, 0);
+        while at < self.last {
+            // SAFETY: every post up to here leads to the next, within the row.
+            let post = unsafe { Post::at(at) };
+            let (sign, size) = (post.sign(), post.size());
+            if size < LEAST || !size.is_multiple_of(GRANULE) || size > self.last - at {
+                return Err("a post says an impossible size");
+            }
+            if sign.is_after_free() != after_free {
+                return Err("a post is wrong about the block in front");
+            }
+            if sign.is_free() && after_free {
+                return Err("two free blocks touch");
+            }
+            if sign.is_free() && post.behind(size).in_front() != (post, size) {
+                return Err("a free block does not end with its size");
+            }
+            holes += usize::from(sign.is_free());
+            (at, after_free) = (at + size, sign.is_free());
+        }
+        // SAFETY: the posts led here.
+        let last = unsafe { Post::at(self.last) }.sign();
+        if last.size() != 0 || last.is_free() || last.is_after_free() != after_free {
+            return Err("the last post of a chunk is wrong");
+        }
+        Ok(holes)
+    }
+}

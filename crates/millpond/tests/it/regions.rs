@@ -1,0 +1,376 @@
+//! Blocks of mixed sizes in one region: `SignPost` and `Tlsf`, on parents of all kinds, sizes and moods.
+
+use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+
+use fastrand::Rng;
+use millpond::{
+    AllocError, Allocator, Blocks, Buffer, Fixed, Holes, Inspect, Linear, Local, Locked, Owned, Pages, Pool,
+    Reclaim, SignPost, Snapshot, Tlsf,
+};
+
+use crate::{
+    composition::fail_each,
+    oracle::Oracle,
+    parents::Watched,
+    random::{LARGE, MIXED, Range, SMALL, play, trial},
+};
+
+fn layout(size: usize, align: usize) -> Layout {
+    Layout::from_size_align(size, align).expect("the tests' layouts exist")
+}
+
+/// Calls a test with a maker of each pool. (A macro, because the pools are of different types.)
+macro_rules! for_each_pool {
+    ($test:path $(, $argument:expr)*) => {
+        $test(Tlsf::new $(, $argument)*);
+        $test(SignPost::first_fit $(, $argument)*);
+        $test(SignPost::best_fit $(, $argument)*);
+        $test(|| SignPost::best_fit().wiping() $(, $argument)*);
+    };
+}
+
+#[test]
+fn random_operations_on_every_parent() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        trial(SMALL, || Local::new_in(make(), Watched::default()));
+        trial(MIXED, || Local::new_in(make(), Watched::default()));
+        trial(LARGE, || Local::new_in(make(), Pages));
+    }
+    for_each_pool!(test);
+}
+
+#[test]
+fn random_operations_among_other_pools() {
+    trial(MIXED, || Locked::<_, _>::new_in(Tlsf::new(), Pages));
+    trial(MIXED, || Local::new_in(Tlsf::new(), Local::new_in(Linear::new(), Watched::default())));
+    trial(MIXED, || Local::new_in(SignPost::first_fit(), Local::new_in(Tlsf::new(), Watched::default())));
+    trial(SMALL, || {
+        Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Tlsf::new(), Watched::default()))
+    });
+}
+
+/// Buffers from nothing to a few kilobytes, of every size and at every offset from a granule.
+#[test]
+fn random_operations_in_odd_regions() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let mut memory = vec![MaybeUninit::uninit(); 7000];
+        for size in (0..200).chain([1000, 1023, 1024, 1025, 4095, 6901]) {
+            let mut rng = Rng::with_seed(size as u64);
+            let at = rng.usize(0..32);
+            let mut oracle = Oracle::new(Local::new_in(make(), Buffer::new(&mut memory[at..at + size])));
+            play(&mut oracle, Range { size: size / 2 + 8, align: 5 }, &mut rng, 200);
+        }
+    }
+    for_each_pool!(test);
+}
+
+#[test]
+fn when_the_parent_fails_nothing_is_lost() {
+    for_each_pool!(fail_each);
+}
+
+/// Everything that was handed out from a full region can be handed out again when it is freed, whatever the order.
+#[test]
+fn a_region_that_was_full_is_whole_again_when_all_is_freed() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let mut memory = vec![MaybeUninit::<u128>::uninit(); 4096];
+        for seed in 0..30 {
+            let mut rng = Rng::with_seed(seed);
+            let size = rng.usize(1000..60_000);
+            let bytes: *mut MaybeUninit<u8> = memory.as_mut_ptr().cast();
+            // SAFETY: the bytes are the vector's, and nobody else's for now.
+            let buffer = Buffer::new(unsafe { std::slice::from_raw_parts_mut(bytes, size) });
+            let pool = Local::new_in(make(), buffer);
+            let whole = largest(&pool, size);
+            assert!(whole + 48 > size, "{whole} of {size} bytes can be had at once");
+            let mut blocks = Vec::new();
+            while let Some(block) = {
+                let layout = layout(rng.usize(1..400), 1 << rng.u32(0..7));
+                pool.allocate(layout).ok().map(|block| (block, layout))
+            } {
+                blocks.push(block);
+            }
+            rng.shuffle(&mut blocks);
+            for (block, layout) in blocks {
+                // SAFETY: the block is live, and this pool handed it out for this layout.
+                unsafe { pool.deallocate(block.cast(), layout) };
+                pool.check().expect("sound after each free");
+            }
+            assert_eq!((pool.stats().live, pool.stats().free), (0, whole));
+            assert_eq!(largest(&pool, size), whole, "all is in one piece again");
+        }
+    }
+    for_each_pool!(test);
+}
+
+/// The largest block that can be had, found by trying.
+fn largest(pool: &impl Allocator, most: usize) -> usize {
+    let fits = |size: usize| match pool.allocate(layout(size, 1)) {
+        Ok(block) => {
+            // SAFETY: the block was just handed out for this layout.
+            unsafe { pool.deallocate(block.cast(), layout(size, 1)) };
+            true
+        }
+        Err(_) => false,
+    };
+    (0..=most).rev().find(|&size| fits(size)).expect("zero bytes always exist")
+}
+
+/// Comb: every second block is freed, so that nothing merges; then the others, so that everything does.
+#[test]
+fn a_comb_of_holes_merges_without_gaps() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let mut pool = Local::new_in(make(), Watched::default());
+        let block = layout(100, 8);
+        let mut blocks: Vec<_> =
+            (0..2000).map(|_| pool.allocate(block).expect("the heap has room").cast::<u8>()).collect();
+        blocks.sort_unstable();
+        let chunks = pool.stats().chunks;
+        let free = |pool: &Local<P, Watched>, from: usize| {
+            for block_at in blocks.iter().skip(from).step_by(2) {
+                // SAFETY: each block is live until here, and this pool handed it out for this layout.
+                unsafe { pool.deallocate(*block_at, block) };
+            }
+            pool.check().expect("sound after half the blocks were freed");
+        };
+        free(&pool, 0);
+        assert_eq!(pool.parent().out(), chunks, "no hole is larger than a block");
+        free(&pool, 1);
+        let Snapshot { live, held, .. } = pool.stats();
+        assert_eq!(
+            (live, pool.trim(), pool.parent().out()),
+            (0, held, 0),
+            "each chunk is one hole, and goes back"
+        );
+    }
+    for_each_pool!(test);
+}
+
+#[test]
+fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let mut pool = Local::new_in(make(), Watched::default());
+        let mut rng = Rng::with_seed(5);
+        let block = layout(1000, 8);
+        let mut blocks: Vec<NonNull<u8>> =
+            (0..300).map(|_| pool.allocate(block).expect("the heap has room").cast()).collect();
+        rng.shuffle(&mut blocks);
+        let survivor = blocks.pop().expect("there are 300");
+        for freed in blocks {
+            // SAFETY: the block is live, and this pool handed it out for this layout.
+            unsafe { pool.deallocate(freed, block) };
+        }
+        let chunks = pool.stats().chunks;
+        assert!(chunks > 3 && pool.trim() > 0);
+        pool.check().expect("sound after a trim");
+        assert_eq!((pool.stats().chunks, pool.parent().out()), (1, 1));
+        assert!(pool.owns(survivor.as_ptr()) && pool.trim() == 0);
+        // SAFETY: as above.
+        unsafe { pool.deallocate(survivor, block) };
+        pool.trim();
+        assert_eq!((pool.stats(), pool.parent().out()), (Snapshot::default(), 0));
+        pool.allocate(block).expect("and it grows again");
+    }
+    for_each_pool!(test);
+}
+
+/// A post of 8 bytes, granules of 16, least 32: what the documentation says of 64-bit machines, byte by byte.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn the_overhead_is_eight_bytes_and_the_rounding() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        for (size, distance) in
+            [(1, 32), (8, 32), (24, 32), (25, 48), (40, 48), (41, 64), (120, 128), (1000, 1008), (1001, 1024)]
+        {
+            let pool = Local::new_in(make(), Pages);
+            let [a, b] = [(); 2].map(|()| pool.allocate(layout(size, 16)).expect("the system has pages"));
+            assert_eq!(b.addr().get() - a.addr().get(), distance, "{size}");
+            assert_eq!(a.len(), distance - 8, "all but the post may be used");
+        }
+    }
+    for_each_pool!(test);
+}
+
+#[test]
+fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let pool = Local::new_in(make(), Pages);
+        let size = layout(200, 8);
+        let [a, b, c] = [(); 3].map(|()| pool.allocate(size).expect("the system has pages").cast::<u8>());
+        assert!(a < b && b < c, "fresh blocks come in order");
+        let both = layout(c.addr().get() - a.addr().get() - 8, 8);
+        // SAFETY: each block is live and the layouts are those it has in turn.
+        unsafe {
+            a.write_bytes(0x5a, 200);
+            c.write_bytes(0xc3, 200);
+            assert_eq!(
+                pool.grow_in_place(a, size, both),
+                Err(AllocError::Unsupported),
+                "the next one is live"
+            );
+            pool.deallocate(b, size);
+            assert_eq!(pool.grow_in_place(a, size, layout(both.size() + 9, 8)), Err(AllocError::Unsupported));
+            for new in [layout(201, 8), layout(300, 8), both] {
+                assert_eq!(pool.grow_in_place(a, size, new).map(NonNull::cast), Ok(a), "{new:?}");
+                pool.check().expect("sound after growing");
+                assert_eq!(pool.shrink_in_place(a, new, size).map(NonNull::cast), Ok(a));
+                pool.check().expect("sound after shrinking");
+            }
+            assert_eq!(pool.allocate(size).map(NonNull::cast), Ok(b), "what was given back is free");
+            assert_eq!(pool.shrink_in_place(c, size, layout(1, 8)).map(NonNull::cast), Ok(c));
+            assert_eq!(pool.shrink_in_place(c, layout(1, 8), layout(1, 4096)), Err(AllocError::Unsupported));
+            pool.check().expect("sound after all");
+            let kept = |block: NonNull<u8>, len| NonNull::slice_from_raw_parts(block, len).as_ref().to_vec();
+            assert_eq!((kept(a, 200), kept(c, 1)), (vec![0x5a; 200], vec![0xc3]));
+        }
+    }
+    for_each_pool!(test);
+}
+
+#[test]
+fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
+    for seed in 0..50 {
+        let mut rng = Rng::with_seed(seed);
+        let mut pool = Owned::new_in(Tlsf::new(), Watched::failing(1..usize::MAX));
+        let all = layout(50_000, 8);
+        let mut live = vec![(pool.allocate(all).expect("the first chunk is had").cast::<u8>(), all)];
+        for _ in 0..200 {
+            let size = layout(rng.usize(1..2000), 8);
+            if let Ok(block) = pool.allocate(size) {
+                live.push((block.cast::<u8>(), size));
+            }
+            if !live.is_empty() && rng.bool() {
+                let (block, size) = live.swap_remove(rng.usize(0..live.len()));
+                // SAFETY: the block is live, and this pool handed it out for this layout.
+                unsafe { pool.deallocate(block, size) };
+            }
+            let (largest, holes) = (pool.pool().largest_free(), pool.pool().holes());
+            // One that is up to 1/32 larger may stand behind it on its list.
+            assert!(largest <= holes.largest && holes.largest - largest <= holes.largest / 32, "{holes:?}");
+            assert_eq!(holes.bytes, pool.stats().free);
+            assert!(pool.allocate(layout(largest + 1, 1)).is_err());
+            if largest != 0 {
+                let all = pool.allocate(layout(largest, 1)).expect("the largest is what is served");
+                // SAFETY: as above.
+                unsafe { pool.deallocate(all.cast(), layout(largest, 1)) };
+            }
+        }
+        pool.check().expect("sound in the end");
+    }
+}
+
+#[test]
+fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
+    let mut pool = Owned::new_in(Tlsf::new(), Pages);
+    let blocks: Vec<_> =
+        (0..100).map(|_| pool.allocate(layout(40, 8)).expect("the system has pages").cast::<u8>()).collect();
+    let free_behind = pool.pool().holes().bytes;
+    assert_eq!(pool.pool().holes().fragmentation(), 0.0);
+    let rest = pool.allocate(layout(free_behind, 8)).expect("it is in one piece").cast::<u8>();
+    for block in blocks.iter().step_by(2) {
+        // SAFETY: the block is live, and this pool handed it out for this layout.
+        unsafe { pool.deallocate(*block, layout(40, 8)) };
+    }
+    assert_eq!(pool.pool().holes(), Holes { count: 50, bytes: 50 * 40, largest: 40 });
+    assert_eq!(pool.pool().holes().fragmentation(), 0.98);
+    assert!(pool.pool().owns(rest.as_ptr()));
+}
+
+/// Free blocks of 100, 40 and 60 bytes, freed in this order: first fit takes the last freed that holds 50, best fit
+/// the smallest.
+#[test]
+fn first_fit_takes_the_first_and_best_fit_the_smallest() {
+    for (pool, expected) in [(SignPost::first_fit(), 1), (SignPost::best_fit(), 2)] {
+        let pool = Local::new_in(pool, Pages);
+        let sizes = [40, 104, 56].map(|size| layout(size, 8));
+        let blocks = sizes.map(|size| {
+            let block = pool.allocate(size).expect("the system has pages").cast::<u8>();
+            pool.allocate(layout(8, 8)).expect("the system has pages");
+            block
+        });
+        for index in [2, 0, 1] {
+            // SAFETY: the block is live, and this pool handed it out for this layout.
+            unsafe { pool.deallocate(blocks[index], sizes[index]) };
+        }
+        assert_eq!(pool.allocate(layout(50, 8)).map(NonNull::cast), Ok(blocks[expected]));
+        pool.check().expect("sound after a fit");
+    }
+}
+
+/// Every alignment up to a page, from regions that are just large enough, wherever they start.
+#[test]
+fn every_alignment_is_had_from_a_region_of_the_size_that_is_asked_for() {
+    fn test<P: Pool + Inspect>(make: fn() -> P) {
+        let mut memory = vec![MaybeUninit::uninit(); 20_000];
+        for align in (0..=12).map(|log2| 1 << log2) {
+            for at in 0..40 {
+                let (wanted, pool) = (layout(100, align), make());
+                let least = pool.wants(wanted).expect("it can be had").least;
+                assert!(least.size() <= 100 + align + 64, "{least:?} for {wanted:?}");
+                let start = memory[at..].as_ptr().align_offset(least.align()) + at;
+                let pool = Local::new_in(pool, Buffer::new(&mut memory[start..start + least.size()]));
+                let block = pool.allocate(wanted).unwrap_or_else(|error| panic!("{align} at {at}: {error}"));
+                assert!(block.addr().get().is_multiple_of(align));
+                pool.check().expect("sound with an aligned block");
+                // SAFETY: the block is live, and this pool handed it out for this layout.
+                unsafe { pool.deallocate(block.cast(), wanted) };
+                pool.check().expect("sound without it");
+            }
+        }
+    }
+    for_each_pool!(test);
+}
+
+/// Seed for all types: a kilobyte, numbers, text, bytes, all of it again when all is freed.
+#[test]
+fn a_kilobyte_for_values_of_all_types() {
+    #[repr(align(16))]
+    struct Kilobyte([MaybeUninit<u8>; 1024]);
+    let mut memory = Kilobyte([MaybeUninit::new(0xee); 1024]);
+    let pool = Local::new_in(SignPost::best_fit().wiping(), Buffer::new(&mut memory.0));
+    // 1024 bytes are a post's room in front, a post, 1000 bytes, and the last post.
+    assert_eq!(largest(&pool, 1024), 1000);
+    let shapes = [Layout::new::<[i32; 5]>(), Layout::new::<[u8; 5]>(), Layout::new::<f64>(), layout(33, 64)];
+    for _ in 0..3 {
+        let blocks: Vec<_> = shapes
+            .iter()
+            .map(|&shape| {
+                let block = pool.allocate(shape).expect("a kilobyte is enough");
+                assert!(block.addr().get().is_multiple_of(shape.align()));
+                // SAFETY: the block is live, and a wiping pool has initialised it.
+                assert!(unsafe { block.as_ref() }.iter().all(|&byte| byte == 0), "freed bytes are zero");
+                // SAFETY: the block is live.
+                unsafe { block.cast::<u8>().write_bytes(0x77, block.len()) };
+                (block.cast::<u8>(), shape)
+            })
+            .collect();
+        pool.check().expect("sound with four blocks");
+        for (block, shape) in blocks {
+            // SAFETY: the block is live, and this pool handed it out for this layout.
+            unsafe { pool.deallocate(block, shape) };
+        }
+        assert_eq!(largest(&pool, 1024), 1000, "all of it is there again");
+    }
+    drop(pool);
+    // SAFETY: every byte was initialised in the beginning.
+    let left = memory.0.iter().filter(|byte| unsafe { byte.assume_init() } == 0x77).count();
+    assert_eq!(left, 0, "nothing that was freed can be read");
+}
+
+/// A wiping pool leaves nothing of what a block gives up, or gets, when it is resized in place.
+#[test]
+fn wiping_reaches_what_resizing_moves() {
+    let pool = Local::new_in(SignPost::first_fit().wiping(), Pages);
+    let (small, large) = (layout(100, 8), layout(1000, 8));
+    let block = pool.allocate(large).expect("the system has pages").cast::<u8>();
+    // SAFETY: the block is live, as large as the layout it has in turn, and this pool's.
+    unsafe {
+        block.write_bytes(0x77, 1000);
+        assert_eq!(pool.shrink_in_place(block, large, small).map(NonNull::cast), Ok(block));
+        let grown = pool.grow_in_place(block, small, large).expect("the bytes behind are free");
+        assert!(grown.as_ref()[..100].iter().all(|&byte| byte == 0x77), "contents stay");
+        assert!(grown.as_ref()[100..].iter().all(|&byte| byte != 0x77), "nothing comes back");
+        assert!(grown.as_ref()[112..].iter().all(|&byte| byte == 0), "and no link of the pool's is seen");
+        pool.deallocate(block, large);
+    }
+}
