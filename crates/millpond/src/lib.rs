@@ -61,8 +61,8 @@ mod source;
 pub use base::AllocError;
 pub use contract::{Allocator, Chunk, ChunkRequest, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender};
 pub use pool::{
-    AnySize, Blocks, Classes, ClassesError, Compact, Config, Fixed, For, Holes, KnownShape, Lifo, Linear,
-    Magazine, Shape, SignPost, Strategy, Tlsf,
+    AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Fixed, For, Holes,
+    KnownShape, Lifo, Linear, Magazine, Shape, SignPost, Strategy, Tlsf,
 };
 pub use share::{Local, Locked, Owned, Spin};
 #[cfg(feature = "alloc")]

@@ -1,6 +1,7 @@
 //! How memory is cut: the pools, pure data structures over chunks that they are given.
 
 mod blocks;
+mod buddy;
 mod chunks;
 mod classes;
 mod linear;
@@ -9,6 +10,7 @@ mod sign_post;
 mod tlsf;
 
 pub use blocks::{AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
+pub use buddy::{Buddy, BuddyError};
 pub use classes::{Classes, ClassesError};
 pub use linear::Linear;
 pub use posts::Holes;

@@ -1,5 +1,6 @@
 //! The library's integration tests, in one binary.
 
+mod buddy;
 mod composition;
 mod contract;
 mod oracle;

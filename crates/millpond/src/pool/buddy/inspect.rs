@@ -1,0 +1,88 @@
+//! Looking into a [`Buddy`].
+
+use super::{Buddy, scale::TOP};
+use crate::contract::{Flaw, Inspect, Snapshot};
+
+impl Inspect for Buddy {
+    /// O(chunks).
+    fn stats(&self) -> Snapshot {
+        self.chunks.iter().fold(Snapshot::default(), |sum, footer| {
+            let live = footer.room() - footer.free;
+            sum.plus(Snapshot { chunks: 1, held: footer.size, live, free: footer.free })
+        })
+    }
+
+    /// An expected O(log chunks).
+    fn owns(&self, address: *const u8) -> bool {
+        self.chunks.holds(address.addr())
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        if !self.chunks.is_ordered() {
+            return Err(Flaw("a chunk is in the wrong place of the search tree"));
+        }
+        if !self.free.mask_is_right() {
+            return Err(Flaw("the mask of the free lists does not say which are empty"));
+        }
+        self.free.orders().try_for_each(|order| self.check_list(order))?;
+        self.check_chunks()
+    }
+}
+
+impl Buddy {
+    /// Every block on the list is where a block of its order may be, and the list leads back as it leads forth.
+    fn check_list(&self, order: usize) -> Result<(), Flaw> {
+        let size = self.scale.size(order);
+        let most: usize = self.chunks.iter().map(|footer| footer.room() / size).sum();
+        let mut before = 0;
+        for (count, (block, previous)) in self.free.blocks(order).enumerate() {
+            if count == most {
+                return Err(Flaw("a free list has more blocks than there are: one is free twice"));
+            }
+            let within = |first, end| first <= block && block + size <= end;
+            if !self.chunks.iter().any(|footer| within(footer.first, footer.end)) {
+                return Err(Flaw("a free block lies in no chunk"));
+            }
+            if !block.is_multiple_of(size) {
+                return Err(Flaw("a free block is not aligned to its size"));
+            }
+            if before != 0 && previous != before {
+                return Err(Flaw("a free block does not lead back to the one before it"));
+            }
+            before = block;
+        }
+        Ok(())
+    }
+
+    /// The free blocks of each chunk are those that its bits and its sum speak of.
+    fn check_chunks(&self) -> Result<(), Flaw> {
+        for footer in self.chunks.iter() {
+            let (mut bytes, mut pairs) = (0, 0);
+            for order in self.free.orders() {
+                let size = self.scale.size(order);
+                let ours = |&block: &usize| footer.first <= block && block < footer.end;
+                for block in self.free.blocks(order).map(|(block, _)| block).filter(ours) {
+                    bytes += size;
+                    let right = block | size;
+                    if order == TOP || right >= footer.end {
+                        continue;
+                    }
+                    pairs += 1;
+                    if !footer.one_is_free(right, self.scale) {
+                        return Err(Flaw(
+                            "a block is free, but its pair's bit says that none is, or both are",
+                        ));
+                    }
+                }
+            }
+            if bytes != footer.free {
+                return Err(Flaw("the free blocks of a chunk do not add up to what it says is free"));
+            }
+            // Every free block has a set bit; as many bits as blocks mean that each has its own.
+            if pairs != footer.pairs_with_one_free(self.scale) {
+                return Err(Flaw("a pair's bit is set without a free block, or two buddies are not joined"));
+            }
+        }
+        Ok(())
+    }
+}

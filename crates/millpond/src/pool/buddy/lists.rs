@@ -1,0 +1,137 @@
+//! The free blocks of a [`Buddy`](super::Buddy): one doubly linked list per order, in the blocks themselves.
+//!
+//! A mask says which lists have a block, so the smallest block that is large enough is found without looking. Pushing,
+//! popping and removing from the middle are O(1).
+
+use crate::base::address::{WORD, recover};
+
+/// How many orders there are: a block of the highest is 2³¹ times as large as one of the lowest.
+pub(super) const ORDERS: usize = u32::BITS as usize;
+
+/// The two links with which a free block begins.
+#[repr(C)]
+struct Links {
+    /// The address of the next free block of the same order, or zero.
+    next: usize,
+    /// The address of the one before; anything in the first block of a list, so that popping touches one block only.
+    previous: usize,
+}
+
+/// The smallest block that has room for the links, in bytes.
+pub(super) const LINKS: usize = 2 * WORD;
+const _: () =
+    assert!(size_of::<Links>() == LINKS && align_of::<Links>() <= LINKS, "links fill the smallest block");
+
+/// # Invariants
+///
+/// * Bit `order` of `occupied` is set if and only if `heads[order]` is not zero.
+/// * Following `next` from `heads[order]` visits every free block of that order once and ends at zero; `previous` of
+///   every block but the first is the way back.
+pub(super) struct Lists {
+    occupied: u32,
+    heads: [usize; ORDERS],
+}
+
+impl Lists {
+    pub(super) const EMPTY: Self = Self { occupied: 0, heads: [0; ORDERS] };
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.occupied == 0
+    }
+
+    /// The lowest order from `order` on that has a free block.
+    #[inline(always)]
+    pub(super) fn lowest_from(&self, order: usize) -> Option<usize> {
+        let candidates = self.occupied & u32::MAX.checked_shl(order as u32)?;
+        (candidates != 0).then(|| candidates.trailing_zeros() as usize)
+    }
+
+    /// The highest order that has a free block.
+    pub(super) fn highest(&self) -> Option<usize> {
+        self.occupied.checked_ilog2().map(|order| order as usize)
+    }
+
+    /// Adds a block.
+    ///
+    /// # Safety
+    ///
+    /// The block is free, of this order, and on no list.
+    #[inline(always)]
+    pub(super) unsafe fn push(&mut self, order: usize, block: usize) {
+        let next = self.heads[order];
+        // SAFETY: the caller gives the block up, and it is as large and aligned as its links.
+        unsafe { (*recover::<Links>(block)).next = next };
+        if next != 0 {
+            // SAFETY: a block on a list is free and begins with links.
+            unsafe { (*recover::<Links>(next)).previous = block };
+        }
+        self.heads[order] = block;
+        self.occupied |= 1 << order;
+    }
+
+    /// Takes the first block of an order; zero if there is none.
+    #[inline(always)]
+    pub(super) fn pop(&mut self, order: usize) -> usize {
+        let block = self.heads[order];
+        if block != 0 {
+            self.behead(order, block);
+        }
+        block
+    }
+
+    #[inline(always)]
+    fn behead(&mut self, order: usize, head: usize) {
+        // SAFETY: a block on a list is free and begins with links.
+        let next = unsafe { (*recover::<Links>(head)).next };
+        self.heads[order] = next;
+        if next == 0 {
+            self.occupied &= !(1 << order);
+        }
+    }
+
+    /// Takes a block out, wherever it is in its list.
+    ///
+    /// # Safety
+    ///
+    /// The block is on the list of this order.
+    #[inline(always)]
+    pub(super) unsafe fn remove(&mut self, order: usize, block: usize) {
+        if self.heads[order] == block {
+            return self.behead(order, block);
+        }
+        // SAFETY: the block is on the list and not the first, so both links are good; and so are those of the blocks
+        // that they lead to.
+        unsafe {
+            let Links { next, previous } = recover::<Links>(block).read();
+            (*recover::<Links>(previous)).next = next;
+            if next != 0 {
+                (*recover::<Links>(next)).previous = previous;
+            }
+        }
+    }
+
+    /// The orders that have a free block, lowest first.
+    pub(super) fn orders(&self) -> impl Iterator<Item = usize> {
+        (0..ORDERS).filter(|&order| self.heads[order] != 0)
+    }
+
+    /// The free blocks of an order, each with the one that it believes to be before it.
+    pub(super) fn blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
+        let mut block = self.heads[order];
+        core::iter::from_fn(move || {
+            if block == 0 {
+                return None;
+            }
+            // SAFETY: a block on a list is free and begins with links.
+            let links = unsafe { recover::<Links>(block).read() };
+            let this = (block, links.previous);
+            block = links.next;
+            Some(this)
+        })
+    }
+
+    /// Whether the mask agrees with the lists.
+    pub(super) fn mask_is_right(&self) -> bool {
+        (0..ORDERS).all(|order| (self.heads[order] != 0) == (self.occupied >> order & 1 != 0))
+    }
+}

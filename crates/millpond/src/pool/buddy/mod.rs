@@ -1,0 +1,350 @@
+//! Blocks of any size, cut by halving: the binary buddy system.
+//!
+//! A block is a power of two long and begins at a multiple of its length. Too large a free block is halved until it is
+//! just large enough; a block that is freed is joined with its *buddy*, the other half of what it was cut from, if that
+//! is free, and the result with its own buddy, and so on. Whether the buddy is free is one bit per pair (see `footer`),
+//! and free blocks are in one doubly linked list per size, so nothing is ever searched for.
+//!
+//! * Allocate, free, grow and shrink in place: O(log n) for a chunk of n least blocks, at most one step per halving, on
+//!   top of finding the chunk: an expected O(log chunks) (see `map`). The largest free block is known at any time.
+//! * Growth: a chunk's bits are cleared when it comes, one byte for 8 least blocks. Reset: the same for all chunks.
+//! * Waste: the rest of a block, up to a half, a quarter on average. State: one bit per least block, 64 bytes per
+//!   chunk, and what is left of a chunk that is no multiple of a least block; any other chunk is used wholly, as several
+//!   trees.
+//!
+//! Why not a simple bit per block: pairs need half as many, and one look tells what to do. Why the chunks are not kept
+//! as other pools keep theirs: here every operation must find the chunk of a block, however many there are.
+//!
+//! Source: Knowlton, "A Fast Storage Allocator" (1965); Knuth, The Art of Computer Programming, volume 1, section 2.5.
+
+mod footer;
+mod inspect;
+mod lists;
+mod map;
+mod scale;
+
+use core::{alloc::Layout, fmt, ptr::NonNull};
+
+use self::{
+    footer::Footer,
+    lists::{LINKS, Lists},
+    map::Map,
+    scale::{Scale, TOP},
+};
+use crate::{
+    base::address,
+    contract::{Chunk, ChunkRequest, Pool, Surrender},
+};
+
+/// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
+const FIRST_CHUNK: usize = 4096;
+const LARGEST_CHUNK: usize = 64 << 20;
+/// The largest block that is served by default, in bytes.
+const LARGEST_BLOCK: usize = 1 << 30;
+
+/// A pool of blocks of any power of two, which are split and joined in O(log n).
+///
+/// Every block is aligned to its size, and any alignment up to the largest block is served without a larger block. Blocks
+/// grow in place where the next higher buddies are free, and shrink in place.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Buddy, Owned};
+///
+/// let mut pool = Owned::new(Buddy::with_blocks(64, 1 << 20)?);
+/// let block = pool.allocate(Layout::new::<[u8; 1000]>())?;
+/// assert_eq!((block.len(), block.addr().get() % 1024), (1024, 0));
+/// assert_eq!(pool.allocate(Layout::new::<u8>())?.len(), 64);
+/// assert_eq!(pool.pool().largest_free(), 1024);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// For few sizes that repeat, [`Blocks`](crate::Blocks) and [`Classes`](crate::Classes) are faster and waste less. What
+/// a buddy system has for it are large blocks, natural alignment, and that free memory joins again at once.
+///
+/// # Invariants
+///
+/// * Free blocks do not overlap, lie between `first` and `end` of a chunk, and are on the list of their order.
+/// * A pair's bit is set if and only if exactly one half is free as a block of its own; never are both, unless they are
+///   of the order `TOP`. A pair whose right half would lie outside the chunk has no bit and is never joined.
+pub struct Buddy {
+    scale: Scale,
+    /// The largest block that is served, in bytes.
+    largest: usize,
+    free: Lists,
+    chunks: Map,
+    /// How large the next chunk should be, in bytes.
+    next_chunk: usize,
+}
+
+/// Why [`Buddy::with_blocks`] refused its sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuddyError {
+    /// This least block is no power of two, or smaller than two addresses.
+    Least(usize),
+    /// This largest block is no power of two, smaller than the least one, or more than 2³¹ times as large.
+    Largest(usize),
+}
+
+impl fmt::Display for BuddyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Least(size) => {
+                write!(f, "the least block is a power of two, {LINKS} bytes or more, not {size}")
+            }
+            Self::Largest(size) => {
+                write!(
+                    f,
+                    "the largest block is 1 to 2^{TOP} times the least one, a power of two, not {size} bytes"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for BuddyError {}
+
+impl Buddy {
+    /// A pool without chunks, with blocks from two addresses (16 bytes on 64-bit machines) to 1 GiB.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::of(LINKS, LARGEST_BLOCK)
+    }
+
+    /// A pool without chunks, with blocks from `least` to `largest` bytes. Larger requests are refused.
+    ///
+    /// # Errors
+    ///
+    /// [`BuddyError`] unless both are powers of two, `least` is 16 or more (8 on 32-bit machines), and `largest` is 1 to
+    /// 2³¹ times that.
+    pub const fn with_blocks(least: usize, largest: usize) -> Result<Self, BuddyError> {
+        if !least.is_power_of_two() || least < LINKS || least > isize::MAX.cast_unsigned() {
+            return Err(BuddyError::Least(least));
+        }
+        let fits = largest >= least && largest / least <= 1 << TOP && largest <= isize::MAX.cast_unsigned();
+        if !largest.is_power_of_two() || !fits {
+            return Err(BuddyError::Largest(largest));
+        }
+        Ok(Self::of(least, largest))
+    }
+
+    const fn of(least: usize, largest: usize) -> Self {
+        let scale = Scale::new(least);
+        Self { scale, largest, free: Lists::EMPTY, chunks: Map::EMPTY, next_chunk: FIRST_CHUNK }
+    }
+
+    /// The same pool, with a first chunk of about `bytes` instead of a page. Each later one is twice as large as the one
+    /// before, up to 64 MiB.
+    #[must_use]
+    pub const fn first_chunk(mut self, bytes: usize) -> Self {
+        self.next_chunk = bytes;
+        self
+    }
+
+    /// The least block, in bytes.
+    #[must_use]
+    pub const fn least(&self) -> usize {
+        self.scale.least()
+    }
+
+    /// The largest block that is served, in bytes.
+    #[must_use]
+    pub const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    /// The largest block that can be had without another chunk, in bytes; zero if there is none. O(1).
+    #[must_use]
+    pub fn largest_free(&self) -> usize {
+        self.free.highest().map_or(0, |order| self.scale.size(order).min(self.largest))
+    }
+
+    /// The order to serve a layout with, and the order of free block that it must be cut from for its alignment.
+    #[inline(always)]
+    fn orders(&self, layout: Layout) -> Option<(usize, usize)> {
+        // One comparison refuses both a size of zero and one that is too large.
+        if layout.size().wrapping_sub(1) >= self.largest || layout.align() > self.largest {
+            return None;
+        }
+        let order = self.scale.order(layout.size());
+        Some((order, order.max(self.scale.order(layout.align()))))
+    }
+
+    /// Makes every piece of a chunk, in which nothing is free, a free block.
+    fn free_all(free: &mut Lists, footer: &mut Footer, scale: Scale) {
+        for (block, order) in footer.pieces(scale) {
+            // SAFETY: the pieces tile the chunk, in which nothing is live or on a list.
+            unsafe { join(free, footer, scale, order, block) };
+        }
+    }
+
+    /// Takes out a chunk in which nothing is live. O(chunks).
+    fn remove_spare(&mut self) -> Option<Chunk> {
+        let spare = self.chunks.iter().find(|footer| footer.free == footer.room())?.start;
+        let footer = self.chunks.remove(spare)?;
+        for (block, order) in footer.pieces(self.scale) {
+            // SAFETY: everything is free and joined, so these are the chunk's free blocks.
+            unsafe { self.free.remove(order, block) };
+        }
+        footer.chunk()
+    }
+
+    /// Takes out any chunk. So that no list leads into it, everything free is forgotten until the next reset.
+    fn remove_any(&mut self) -> Option<Chunk> {
+        let scale = self.scale;
+        if !self.free.is_empty() {
+            self.free = Lists::EMPTY;
+            self.chunks.for_each(|footer| footer.clear(scale));
+        }
+        let start = self.chunks.top()?.start;
+        self.chunks.remove(start)?.chunk()
+    }
+}
+
+/// Frees a block of a chunk and joins it with its buddies.
+///
+/// # Safety
+///
+/// The block, of this order, is the pool's, and on no list.
+#[inline(always)]
+unsafe fn join(free: &mut Lists, footer: &mut Footer, scale: Scale, mut order: usize, mut block: usize) {
+    footer.free += scale.size(order);
+    while order < TOP {
+        let size = scale.size(order);
+        let right = block | size;
+        // If one half is free now, none was before: the buddy is live, or is split.
+        if right >= footer.end || footer.flip(right, scale) {
+            break;
+        }
+        // SAFETY: one half was free before, the buddy, which is thus on the list of this order.
+        unsafe { free.remove(order, block ^ size) };
+        block &= !size;
+        order += 1;
+    }
+    // SAFETY: the caller gives the block up, and its buddies were just taken off their lists.
+    unsafe { free.push(order, block) };
+}
+
+/// Halves a block, which is neither on a list nor free in its pair's bit, until it is of the order `to`; the right halves
+/// are free then.
+#[inline(always)]
+fn split(free: &mut Lists, footer: &mut Footer, scale: Scale, block: usize, from: usize, to: usize) {
+    for order in (to..from).rev() {
+        let right = block | scale.size(order);
+        footer.flip(right, scale);
+        // SAFETY: the right half is part of the block and is handed to nobody.
+        unsafe { free.push(order, right) };
+    }
+}
+
+impl Default for Buddy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks are pieces of a chunk or halves of free blocks, so they are aligned to their size, and a block comes off
+// its list before it is handed out or split. Nothing here unwinds or calls anybody.
+unsafe impl Pool for Buddy {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let (order, aligned) = self.orders(layout)?;
+        let found = self.free.lowest_from(aligned)?;
+        let block = self.free.pop(found);
+        let (footer, size) = (self.chunks.find(block)?, self.scale.size(order));
+        let right = block | self.scale.size(found);
+        if found < TOP && right < footer.end {
+            footer.flip(right, self.scale);
+        }
+        footer.free -= size;
+        split(&mut self.free, footer, self.scale, block, found, order);
+        // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
+        Some(unsafe { address::block(block, size) })
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        let (block, order) = (block.addr().get(), self.scale.order(layout.size()));
+        let footer = self.chunks.find(block);
+        debug_assert!(footer.is_some(), "freed a block of another pool");
+        debug_assert!(block.is_multiple_of(self.scale.size(order)), "freed with too large a size");
+        if let Some(footer) = footer {
+            // SAFETY: the caller gives the block up, and its layout says its order.
+            unsafe { join(&mut self.free, footer, self.scale, order, block) };
+        }
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        let (_, aligned) = self.orders(layout)?;
+        let blocks = self.scale.size(aligned);
+        let bytes = blocks.checked_add(Footer::overhead(blocks, self.scale))?;
+        let least = Layout::from_size_align(bytes, blocks).ok()?;
+        Some(ChunkRequest { least, preferred: self.next_chunk.max(bytes) })
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        let fits = |least: Layout| chunk.size() >= least.size() && chunk.layout().align() >= least.align();
+        if !self.wants(layout).is_some_and(|request| fits(request.least)) {
+            return Err(chunk);
+        }
+        // SAFETY: the caller's promises are passed on.
+        let Some(footer) = (unsafe { Footer::write(&chunk, self.scale) }) else {
+            return Err(chunk);
+        };
+        // SAFETY: the footer was just written, and the chunk is the pool's alone.
+        if let Some(footer) = unsafe { self.chunks.insert(footer) } {
+            Self::free_all(&mut self.free, footer, self.scale);
+        }
+        self.next_chunk = self.next_chunk.max(chunk.size().saturating_mul(2).min(LARGEST_CHUNK));
+        Ok(())
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        match which {
+            Surrender::Spare => self.remove_spare(),
+            Surrender::Any => self.remove_any(),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.free = Lists::EMPTY;
+        let (free, scale) = (&mut self.free, self.scale);
+        self.chunks.for_each(|footer| {
+            footer.clear(scale);
+            Self::free_all(free, footer, scale);
+        });
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let (start, scale) = (block.addr().get(), self.scale);
+        let (from, (to, _)) = (scale.order(old.size()), self.orders(new)?);
+        if !start.is_multiple_of(new.align()) {
+            return None;
+        }
+        if from != to {
+            let footer = self.chunks.find(start)?;
+            let right_is_free = |order| {
+                let right = start | scale.size(order);
+                start != right && right < footer.end && footer.one_is_free(right, scale)
+            };
+            if !(from..to).all(right_is_free) {
+                return None;
+            }
+            for order in from..to {
+                let right = start | scale.size(order);
+                footer.flip(right, scale);
+                // SAFETY: the left half is live, or part of what is, so the free half is the right one.
+                unsafe { self.free.remove(order, right) };
+            }
+            split(&mut self.free, footer, scale, start, from, to);
+            footer.free = footer.free + scale.size(from) - scale.size(to);
+        }
+        Some(NonNull::slice_from_raw_parts(block, scale.size(to)))
+    }
+}
