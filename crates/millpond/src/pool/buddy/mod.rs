@@ -55,7 +55,8 @@ const LARGEST_BLOCK: usize = 1 << 30;
 /// let block = pool.allocate(Layout::new::<[u8; 1000]>())?;
 /// assert_eq!((block.len(), block.addr().get() % 1024), (1024, 0));
 /// assert_eq!(pool.allocate(Layout::new::<u8>())?.len(), 64);
-/// assert_eq!(pool.pool().largest_free(), 1024);
+/// let largest = pool.pool().largest_free();
+/// assert_eq!(pool.allocate(Layout::from_size_align(largest, largest)?)?.len(), largest);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
