@@ -17,6 +17,26 @@ pub enum AllocError {
     Os(i32),
 }
 
+impl AllocError {
+    /// The error as a number that fits a register. (On 32-bit systems a system's code keeps its lower 30 bits.)
+    pub(crate) fn number(self) -> usize {
+        match self {
+            Self::Exhausted => 0,
+            Self::Unsupported => 1,
+            Self::Os(code) => 2 | (code.cast_unsigned() as usize) << 2,
+        }
+    }
+
+    /// The error that has this number.
+    pub(crate) fn from_number(number: usize) -> Self {
+        match number {
+            0 => Self::Exhausted,
+            1 => Self::Unsupported,
+            _ => Self::Os(((number >> 2) as u32).cast_signed()),
+        }
+    }
+}
+
 impl fmt::Display for AllocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -28,3 +48,17 @@ impl fmt::Display for AllocError {
 }
 
 impl core::error::Error for AllocError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_what_its_number_says() {
+        for error in [AllocError::Exhausted, AllocError::Unsupported, AllocError::Os(0), AllocError::Os(12)] {
+            assert_eq!(AllocError::from_number(error.number()), error);
+        }
+        #[cfg(target_pointer_width = "64")]
+        assert_eq!(AllocError::from_number(AllocError::Os(i32::MIN).number()), AllocError::Os(i32::MIN));
+    }
+}

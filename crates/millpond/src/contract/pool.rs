@@ -37,6 +37,22 @@ pub unsafe trait Pool {
     /// `block` is live, was handed out by this pool, and `layout` fits it.
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout);
 
+    /// The part of [`deallocate`](Self::deallocate) that is worth inlining everywhere: false, and nothing done, for what
+    /// a shell must think about: no bytes at all, or a layout that [`bypasses`](Self::bypasses) the pool.
+    ///
+    /// # Safety
+    ///
+    /// As for [`deallocate`](Self::deallocate), if the block is the pool's.
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let ours = layout.size() != 0 && !self.bypasses(layout);
+        if ours {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.deallocate(block, layout) };
+        }
+        ours
+    }
+
     /// The chunk that would let [`allocate`](Self::allocate) succeed for `layout`; `None` if none ever would.
     fn wants(&self, layout: Layout) -> Option<ChunkRequest>;
 

@@ -105,6 +105,11 @@ unsafe impl Pool for Linear {
         }
     }
 
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 { None } else { self.cut(layout) }
+    }
+
     #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.is_last(block, layout) {

@@ -6,7 +6,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use super::shell;
+use super::shell::{self, Packed};
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
@@ -70,7 +70,7 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     #[inline(always)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if const { size_of::<Self>() > LARGEST_MOVED } {
-            return self.allocate_cold(layout);
+            return self.allocate_cold(layout).unpack();
         }
         // SAFETY: the shell is moved out and back in, and nobody looks at it in between: pools and parents do not
         // unwind.
@@ -78,14 +78,14 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
             let mut moved = ManuallyDrop::new(ptr::read(self));
             let block = moved.allocate_cold(layout);
             ptr::write(self, ManuallyDrop::into_inner(moved));
-            block
+            block.unpack()
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn allocate_cold(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        shell::allocate(&mut self.pool, &self.parent, layout)
+    fn allocate_cold(&mut self, layout: Layout) -> Packed {
+        shell::allocate_cold(&mut self.pool, layout, &self.parent)
     }
 
     /// Takes a block back: see [`Allocator::deallocate`].

@@ -35,15 +35,47 @@ pub(super) fn allocate<R: Reach, A: Allocator>(
     parent: &A,
     layout: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
-    match pool.with(|pool| pool.allocate(layout)) {
+    match pool.with(|pool| pool.allocate_hot(layout)) {
         Some(block) => Ok(block),
-        None => ask_parent(pool, parent, layout),
+        None => allocate_cold(pool, layout, parent).unpack(),
     }
 }
 
-/// The loop, from the moment when the pool had nothing.
+/// A block or an error in two registers, which is what a call on the cold path returns: `Result` would go through memory,
+/// and the hot path would have to make room for it.
+#[derive(Clone, Copy)]
+pub(super) struct Packed {
+    /// The block's start; null for an error.
+    start: *mut u8,
+    /// The block's length, or the error's number.
+    rest: usize,
+}
+
+impl Packed {
+    fn pack(result: Result<NonNull<[u8]>, AllocError>) -> Self {
+        match result {
+            Ok(block) => Self { start: block.as_ptr().cast(), rest: block.len() },
+            Err(error) => Self { start: core::ptr::null_mut(), rest: error.number() },
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn unpack(self) -> Result<NonNull<[u8]>, AllocError> {
+        match NonNull::new(self.start) {
+            Some(start) => Ok(NonNull::slice_from_raw_parts(start, self.rest)),
+            None => Err(AllocError::from_number(self.rest)),
+        }
+    }
+}
+
+/// The cold path. (A call in tail position, its arguments in the order of the hot path's own: that needs no frame.)
 #[cold]
 #[inline(never)]
+pub(super) fn allocate_cold<R: Reach, A: Allocator>(pool: R, layout: Layout, parent: &A) -> Packed {
+    Packed::pack(ask_parent(pool, parent, layout))
+}
+
+/// The loop, from the moment when there was nothing to be had without a call.
 fn ask_parent<R: Reach, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -54,6 +86,9 @@ fn ask_parent<R: Reach, A: Allocator>(
     }
     if pool.with(|pool| pool.bypasses(layout)) {
         return parent.allocate(layout);
+    }
+    if let Some(block) = pool.with(|pool| pool.allocate(layout)) {
+        return Ok(block);
     }
     loop {
         let request = pool.with(|pool| pool.wants(layout)).ok_or(AllocError::Unsupported)?;
@@ -89,20 +124,34 @@ pub(super) unsafe fn deallocate<R: Reach, A: Allocator>(
     block: NonNull<u8>,
     layout: Layout,
 ) {
+    // SAFETY: the caller's promises are passed on.
+    let done = pool.with(|pool| unsafe { pool.deallocate_hot(block, layout) });
+    if !done {
+        // SAFETY: as above; the block is still live.
+        unsafe { deallocate_cold(pool, block, layout, parent) };
+    }
+}
+
+/// # Safety
+///
+/// As for [`Allocator::deallocate`].
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_cold<R: Reach, A: Allocator>(
+    mut pool: R,
+    block: NonNull<u8>,
+    layout: Layout,
+    parent: &A,
+) {
     if layout.size() == 0 {
         return;
     }
-    let bypassed = pool.with(|pool| {
-        let bypassed = pool.bypasses(layout);
-        if !bypassed {
-            // SAFETY: the caller's promises are passed on; a layout that fits the block says who handed it out.
-            unsafe { pool.deallocate(block, layout) };
-        }
-        bypassed
-    });
-    if bypassed {
-        // SAFETY: as above.
+    if pool.with(|pool| pool.bypasses(layout)) {
+        // SAFETY: the caller's promises are passed on; a layout that fits the block says who handed it out.
         unsafe { parent.deallocate(block, layout) };
+    } else {
+        // SAFETY: as above.
+        pool.with(|pool| unsafe { pool.deallocate(block, layout) });
     }
 }
 

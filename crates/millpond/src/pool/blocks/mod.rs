@@ -109,6 +109,13 @@ impl<C: Config> Blocks<C> {
         unsafe { Layout::from_size_align_unchecked(self.shape.size(), self.shape.align()) }
     }
 
+    /// Takes a block that was freed, or that waits to be handed out, if that takes no call.
+    #[inline(always)]
+    pub(super) fn take_freed(&mut self) -> Option<NonNull<[u8]>> {
+        let block = self.strategy.take_freed()?;
+        Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+
     #[inline(always)]
     fn fits(&self, layout: Layout) -> bool {
         // One comparison refuses both zero and what is too large.
@@ -156,11 +163,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if !self.fits(layout) {
-            return None;
-        }
-        let block = self.strategy.take_freed()?;
-        Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
+        if self.fits(layout) { self.take_freed() } else { None }
     }
 
     #[inline(always)]

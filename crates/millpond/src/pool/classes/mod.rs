@@ -14,7 +14,7 @@ mod table;
 
 use core::{alloc::Layout, array, fmt, ptr::NonNull};
 
-use self::table::{LARGEST, MOST, Table, four_per_doubling};
+use self::table::{LARGEST, MOST, SMALL, Table, four_per_doubling};
 use super::Blocks;
 use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
 
@@ -37,11 +37,19 @@ const LARGEST_ALIGN: usize = 64;
 /// # Invariants
 ///
 /// * Classes `0..count` have ascending block sizes; the table maps each size to the first class that holds it.
-/// * Each class keeps the invariants of [`Blocks`].
+/// * Each class keeps the invariants of [`Blocks`]; classes from `count` on have no chunk.
+/// * Every class with blocks of up to `hot.size` bytes aligns them to `hot.align`.
 pub struct Classes {
+    hot: Hot,
     table: Table,
     count: usize,
-    pools: [Blocks; MOST],
+    pools: [Blocks; MOST + 1],
+}
+
+/// The layouts of the hot path: their class is one look-up away.
+struct Hot {
+    size: usize,
+    align: usize,
 }
 
 /// Why [`Classes::with_sizes`] refused its sizes.
@@ -111,13 +119,20 @@ impl Classes {
 
     /// The pool for sizes that are rounded, different and ascending.
     fn of(sizes: &[usize]) -> Self {
+        let align_of = |size: usize| (1 << size.trailing_zeros()).min(LARGEST_ALIGN);
         let pools = array::from_fn(|class| {
             let size = sizes.get(class).copied().unwrap_or(LARGEST);
-            let align = (1 << size.trailing_zeros()).min(LARGEST_ALIGN);
             // Every size is a multiple of its alignment and far below the largest object: the layout exists.
-            Blocks::of(Layout::from_size_align(size, align).unwrap_or(Layout::new::<usize>()))
+            Blocks::of(Layout::from_size_align(size, align_of(size)).unwrap_or(Layout::new::<usize>()))
         });
-        Self { table: Table::new(sizes), count: sizes.len(), pools }
+        let largest = sizes.last().copied().unwrap_or(0);
+        let align = sizes.iter().map(|&size| align_of(size)).min().unwrap_or(1);
+        Self {
+            hot: Hot { size: largest.min(SMALL), align },
+            table: Table::new(sizes),
+            count: sizes.len(),
+            pools,
+        }
     }
 
     /// The block sizes, ascending, in bytes.
@@ -134,21 +149,24 @@ impl Classes {
         &self.pools[..self.count]
     }
 
-    /// The class that serves a layout; `None` if that is the parent's business.
+    /// Whether a layout is one of the hot path.
     #[inline(always)]
-    fn class(&self, layout: Layout) -> Option<usize> {
-        let class = self.table.class(layout.size())?;
-        if layout.align() <= size_of::<usize>() {
-            Some(class)
-        } else {
-            self.aligned_class(class, layout.align())
-        }
+    fn is_hot(&self, layout: Layout) -> bool {
+        layout.size() <= self.hot.size && layout.align() <= self.hot.align
     }
 
-    /// The first class from `class` on whose blocks are aligned enough.
+    /// The class of a layout of the hot path.
+    #[inline(always)]
+    fn hot_class(&mut self, layout: Layout) -> &mut Blocks {
+        // SAFETY: no entry of the table is above `MOST`.
+        unsafe { self.pools.get_unchecked_mut(self.table.small(layout.size())) }
+    }
+
+    /// The class that serves a layout; `None` if that is the parent's business.
     #[inline]
-    fn aligned_class(&self, class: usize, align: usize) -> Option<usize> {
-        (class..self.count).find(|&class| self.pools[class].block_layout().align() >= align)
+    fn class(&self, layout: Layout) -> Option<usize> {
+        let class = self.table.class(layout.size())?;
+        (class..self.count).find(|&class| self.pools[class].block_layout().align() >= layout.align())
     }
 
     fn pool(&mut self, layout: Layout) -> Option<&mut Blocks> {
@@ -166,18 +184,32 @@ impl Default for Classes {
 // SAFETY: every block is one of a class's, and `Blocks` keeps the contract. A layout that fits a block goes to the class
 // that handed it out: see `class` and the invariant of the table. Nothing here unwinds.
 unsafe impl Pool for Classes {
-    #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.pool(layout)?.allocate(layout)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if self.is_hot(layout) { self.hot_class(layout).take_freed() } else { None }
+    }
+
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        debug_assert!(self.class(layout).is_some(), "freed with a layout that this pool never served");
-        if let Some(pool) = self.pool(layout) {
+        let pool = self.pool(layout);
+        debug_assert!(pool.is_some(), "freed with a layout that this pool never served");
+        if let Some(pool) = pool {
             // SAFETY: the caller's promises are passed on, to the class that handed the block out.
             unsafe { pool.deallocate(block, layout) };
         }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let hot = self.is_hot(layout) && layout.size() != 0;
+        if hot {
+            // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+            unsafe { self.hot_class(layout).deallocate(block, layout) };
+        }
+        hot
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -200,7 +232,6 @@ unsafe impl Pool for Classes {
         self.pools.iter_mut().for_each(Pool::reset);
     }
 
-    #[inline]
     fn bypasses(&self, layout: Layout) -> bool {
         self.class(layout).is_none()
     }
@@ -231,6 +262,15 @@ impl Inspect for Classes {
             return Err(Flaw("the size classes are not ascending"));
         }
         let right = |(class, size)| self.table.class(size) == Some(class);
+        if self.classes().iter().any(|class| {
+            let layout = class.block_layout();
+            layout.size() <= self.hot.size && layout.align() < self.hot.align
+        }) {
+            return Err(Flaw("a class of the hot path is aligned less than it says"));
+        }
+        if self.pools[self.count..].iter().any(|class| class.stats().chunks != 0) {
+            return Err(Flaw("a class that serves no size has a chunk"));
+        }
         if !self.sizes().enumerate().all(right) {
             return Err(Flaw("the table sends a class's own size to another class"));
         }

@@ -1,7 +1,7 @@
 //! From a size to its class: two small tables, no arithmetic that branches on the number of classes.
 
 /// Sizes up to this one are looked up in steps of [`FINE`].
-const SMALL: usize = 1024;
+pub(super) const SMALL: usize = 1024;
 const FINE: usize = 8;
 const COARSE: usize = 256;
 
@@ -17,9 +17,11 @@ pub(super) const fn round(size: usize) -> usize {
 
 /// Which class serves a size.
 ///
-/// # Invariant
+/// # Invariants
 ///
-/// For every size up to `largest`, the entry is the first class whose blocks are at least as large.
+/// * For every size up to `largest`, the entry is the first class whose blocks are at least as large; but size zero goes
+///   to the class [`MOST`], which has no blocks.
+/// * No entry is above [`MOST`].
 pub(super) struct Table {
     small: [u8; SMALL / FINE + 1],
     large: [u8; LARGEST / COARSE + 1],
@@ -31,10 +33,23 @@ impl Table {
     pub(super) fn new(sizes: &[usize]) -> Self {
         let class = |size: usize| sizes.partition_point(|&class| class < size) as u8;
         Self {
-            small: core::array::from_fn(|index| class(index * FINE)),
+            small: core::array::from_fn(|index| if index == 0 { MOST as u8 } else { class(index * FINE) }),
             large: core::array::from_fn(|index| class(index * COARSE)),
             largest: sizes.last().copied().unwrap_or(0),
         }
+    }
+
+    /// The class for a size that is at most [`SMALL`] and at most the largest class: at most [`MOST`].
+    #[inline(always)]
+    pub(super) fn small(&self, size: usize) -> usize {
+        debug_assert!(size <= SMALL && size <= self.largest);
+        #[expect(
+            clippy::manual_div_ceil,
+            reason = "small sizes do not overflow, and the compiler need not think of it"
+        )]
+        let index = (size + (FINE - 1)) / FINE;
+        // SAFETY: the table has an entry for every size up to `SMALL`.
+        usize::from(unsafe { *self.small.get_unchecked(index) })
     }
 
     /// The first class whose blocks hold `size` bytes; `None` if there is none.
@@ -43,9 +58,7 @@ impl Table {
         if size > self.largest {
             return None;
         }
-        let entry =
-            if size <= SMALL { self.small[size.div_ceil(FINE)] } else { self.large[size.div_ceil(COARSE)] };
-        Some(usize::from(entry))
+        Some(if size <= SMALL { self.small(size) } else { usize::from(self.large[size.div_ceil(COARSE)]) })
     }
 }
 
