@@ -78,7 +78,7 @@ pub(crate) struct Settings {
     /// How often each allocator replays the trace; medians and the spread between rounds are reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// What of each new block is written: its ends and a byte for each 4 KiB, or all of it.
+    /// What of each new block is written: its ends and a byte per 4 KiB (from 128 KiB on, its ends only), or all of it.
     #[arg(long, value_enum, default_value_t = Touch::Ends)]
     pub(crate) touch: Touch,
     /// Which of mimalloc, pools and advised to compare with glibc, separated by commas; all by default.

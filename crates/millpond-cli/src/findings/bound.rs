@@ -6,7 +6,7 @@ use crate::replay::{Name, Outcome, Spread};
 
 /// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
 /// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
-const RECORDING_PER_EVENT: f64 = 30.0;
+const RECORDING_PER_EVENT: f64 = 20.0;
 
 /// How much of the program's CPU time goes into allocation. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,21 +40,22 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::Standing;
+    use crate::replay::{Standing, Stock};
 
     fn outcome(glibc: f64) -> Outcome {
-        let standing = Standing { name: Name::Glibc, times: vec![glibc], peaks: vec![], handed_out: 0 };
+        let standing =
+            Standing { name: Name::Glibc, times: vec![glibc], peaks: vec![], stock: Stock::default() };
         Outcome { standings: vec![standing], bare: Spread::default() }
     }
 
     #[test]
     fn the_share_is_of_the_cpu_time_without_recording() {
-        let summary = Summary { events: 1000, cpu_ns: 1_030_000, ..Summary::default() };
+        let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
         let bound = Bound::new(&summary, &outcome(50_000.0), None);
         assert_eq!(bound.program, Some(1_000_000.0));
         assert_eq!(bound.share(bound.allocation), Some(0.05));
-        let known = Bound::new(&summary, &outcome(50_000.0), Some(230_000));
-        assert_eq!((known.program, known.recording), (Some(800_000.0), 230_000.0));
+        let known = Bound::new(&summary, &outcome(50_000.0), Some(220_000));
+        assert_eq!((known.program, known.recording), (Some(800_000.0), 220_000.0));
     }
 
     #[test]

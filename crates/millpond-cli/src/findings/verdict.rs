@@ -43,6 +43,11 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// Whether pools gain anything.
+    pub(crate) fn helps(&self) -> bool {
+        matches!(self.time, Change::Less(_)) || matches!(self.memory, Change::Less(_))
+    }
+
     pub(super) fn new(study: &Study, outcome: &Outcome, bound: &Bound) -> Self {
         let judge = Judge { study, outcome, bound };
         let Some(best) = judge.best_pool() else {
@@ -169,7 +174,7 @@ mod tests {
     use millpond_trace::{Start, Summary};
 
     use super::*;
-    use crate::{advise::Advice, trace::Histogram};
+    use crate::{advise::Advice, replay::Stock, trace::Histogram};
 
     const MS: f64 = 1e6;
     const MB: f64 = 1e6;
@@ -180,7 +185,7 @@ mod tests {
             name: *name,
             times: times.map(|time| time * MS).to_vec(),
             peaks: vec![peak * MB; 3],
-            handed_out: 0,
+            stock: Stock::default(),
         });
         let outcome = Outcome { standings: standings.collect(), bare: Spread::default() };
         let summary = Summary { allocations: 221, cpu_ns: cpu_ms * 1_000_000, ..Summary::default() };

@@ -9,12 +9,12 @@ use anyhow::{Result, bail, ensure};
 use millpond_trace::Reader;
 
 use self::worker::{Measurement, Reply, Task};
-use crate::{cli::Settings, trace::Histogram};
+use crate::{cli::Settings, trace::Histogram, units};
 
 pub(crate) use self::{
     contender::Name,
     spread::Spread,
-    worker::{Touch, Verification},
+    worker::{LARGE, Stock, Touch, Verification},
 };
 
 /// What the rounds have shown.
@@ -35,8 +35,8 @@ pub(crate) struct Standing {
     pub(crate) times: Vec<f64>,
     /// Most resident bytes of each round; empty where the system does not say.
     pub(crate) peaks: Vec<f64>,
-    /// Bytes handed out when most bytes are live.
-    pub(crate) handed_out: u64,
+    /// The blocks live when most bytes are.
+    pub(crate) stock: Stock,
 }
 
 impl Outcome {
@@ -75,7 +75,7 @@ pub(crate) fn measure(
     settings: &Settings,
     mut progress: impl FnMut(u64),
 ) -> Result<Outcome> {
-    check_memory(reader)?;
+    check_memory(histogram, |size| settings.touch.is_written(size))?;
     let mut task = task(reader, histogram, sizes, settings);
     let names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
     let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); names.len()];
@@ -100,13 +100,12 @@ pub(crate) fn measure(
 
 /// Sums up the rounds of one contender.
 fn standing(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Standing> {
-    let live = rounds.iter().all(|round| round.requested == peak);
-    ensure!(live, "replaying against {} lost track of the live blocks", name.text());
+    let stock = rounds.last().map(|round| round.stock).unwrap_or_default();
+    ensure!(stock.requested == peak, "replaying against {} lost track of the live blocks", name.text());
     let times =
         rounds.iter().zip(bare).map(|(round, bare)| (round.nanoseconds as f64 - bare).max(0.0)).collect();
     let peaks: Option<Vec<_>> = rounds.iter().map(|round| Some(round.peak_resident? as f64)).collect();
-    let handed_out = rounds.iter().map(|round| round.handed_out).max().unwrap_or(0);
-    Ok(Standing { name, times, peaks: peaks.unwrap_or_default(), handed_out })
+    Ok(Standing { name, times, peaks: peaks.unwrap_or_default(), stock })
 }
 
 /// Checks every block of every contender, without a clock.
@@ -116,7 +115,7 @@ pub(crate) fn verify(
     sizes: &[usize],
     settings: &Settings,
 ) -> Result<Vec<(Name, Verification)>> {
-    check_memory(reader)?;
+    check_memory(histogram, |_| true)?;
     let mut task = Task { verify: true, ..task(reader, histogram, sizes, settings) };
     let mut verified = Vec::new();
     for name in lineup(settings, sizes) {
@@ -129,18 +128,22 @@ pub(crate) fn verify(
     Ok(verified)
 }
 
-/// Refuses a trace whose blocks do not fit into this machine's memory, where that is known: replaying it would drive
-/// other programs out.
-fn check_memory(reader: &Reader) -> Result<()> {
+/// Refuses a trace whose blocks, as far as they are written, do not fit into this machine's memory, where that is known:
+/// replaying it would drive other programs out.
+fn check_memory(histogram: &Histogram, is_written: impl Fn(usize) -> bool) -> Result<()> {
     let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return Ok(()) };
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let available = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let (Some(kibibytes), needed) = (available, reader.summary().peak_bytes) else { return Ok(()) };
+    let Some(kibibytes) = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
+        return Ok(());
+    };
+    let written = histogram.counts.iter().filter(|count| is_written(count.request.size()));
+    let needed: f64 = written.map(|count| count.live_at_peak as f64 * count.request.size() as f64).sum();
+    let available = kibibytes as f64 * 1024.0;
     ensure!(
-        needed <= kibibytes.saturating_mul(1024),
+        needed <= available,
         "the program had {} live at once, more than the {} that are free here: replay it on a larger machine",
-        crate::units::bytes(needed as f64),
-        crate::units::bytes(kibibytes as f64 * 1024.0)
+        units::bytes(needed),
+        units::bytes(available)
     );
     Ok(())
 }

@@ -68,6 +68,7 @@ struct Allocator {
     peak_resident_bytes: Option<Spread>,
     memory_vs_glibc: Option<f64>,
     memory_differs: bool,
+    written_bytes: u64,
     handed_out_bytes: u64,
     internal_waste_bytes: i64,
     external_waste_bytes: Option<i64>,
@@ -186,6 +187,7 @@ fn allocator(findings: &Findings, standing: &Standing) -> Allocator {
         (theirs > 0.0).then(|| Spread::of(ours).median / theirs)
     };
     let faster = Spread::difference(&glibc.times, &standing.times);
+    let stock = standing.stock;
     Allocator {
         name: standing.name,
         block_sizes: (standing.name == Name::Advised).then(|| study.advice.sizes()),
@@ -197,9 +199,10 @@ fn allocator(findings: &Findings, standing: &Standing) -> Allocator {
         peak_resident_bytes: peak,
         memory_vs_glibc: ratio(&standing.peaks, &glibc.peaks),
         memory_differs: Spread::difference(&glibc.peaks, &standing.peaks).is_clear(),
-        handed_out_bytes: standing.handed_out,
-        internal_waste_bytes: standing.handed_out as i64 - study.summary.peak_bytes as i64,
-        external_waste_bytes: peak.map(|peak| peak.median as i64 - standing.handed_out as i64),
+        written_bytes: stock.written,
+        handed_out_bytes: stock.handed_out,
+        internal_waste_bytes: stock.handed_out as i64 - stock.written as i64,
+        external_waste_bytes: peak.map(|peak| peak.median as i64 - stock.handed_out as i64),
         gain_share: bound.share(faster.median),
     }
 }

@@ -7,11 +7,13 @@ use crate::{
     advise::{Advice, Block},
     cli::Settings,
     findings::{Bound, Findings, Study, Verdict},
-    replay::{Name, Outcome, Spread, Standing, Touch, Verification},
+    replay::{LARGE, Name, Outcome, Spread, Standing, Touch, Verification},
     units::{bytes, count, counted, percent, time},
 };
 use millpond_trace::Ending;
 
+/// Most characters of a command line that are shown.
+const LINE: usize = 100;
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 
 /// The whole report.
@@ -55,7 +57,7 @@ fn about(study: &Study) -> String {
     };
     let mut text = format!(
         "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
-        study.command_line,
+        shortened(&study.command_line),
         counted(summary.events, "event"),
         counted(summary.allocations, "allocation"),
         bytes(summary.peak_bytes as f64),
@@ -73,6 +75,14 @@ fn about(study: &Study) -> String {
         }
     }
     text
+}
+
+/// As much of a line as is needed to recognise it.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 /// Who took how long and how much.
@@ -102,6 +112,15 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
         settings.rounds,
         time(outcome.bare.median / study.summary.events as f64),
     );
+    let large = glibc.map_or(0, |glibc| glibc.stock.requested - glibc.stock.written);
+    if large > 0 {
+        let _ = writeln!(
+            text,
+            "Blocks from {} KiB on ({} of the peak) are written at both ends only: programs often fill but a part.",
+            LARGE / 1024,
+            bytes(large as f64)
+        );
+    }
     if outcome.standings.iter().any(|standing| standing.peaks.is_empty()) {
         text.push_str(
             "Peak memory is unknown: this system does not let a process reset it (/proc/self/clear_refs).\n",
@@ -114,7 +133,7 @@ fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<Stri
     let total = Spread::of(&standing.times);
     let each = total.over(study.summary.events as f64);
     let peak = Spread::of(&standing.peaks).median;
-    let requested = study.summary.peak_bytes as f64;
+    let stock = standing.stock;
     let known = !standing.peaks.is_empty();
     let size = |value: f64| if known { bytes(value) } else { "?".into() };
     let against = |ours: &[f64], theirs: fn(&Standing) -> &[f64]| {
@@ -128,8 +147,8 @@ fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<Stri
         against(&standing.times, |glibc| &glibc.times),
         size(peak),
         against(&standing.peaks, |glibc| &glibc.peaks),
-        bytes(standing.handed_out as f64 - requested),
-        size(peak - standing.handed_out as f64),
+        bytes(stock.handed_out as f64 - stock.written as f64),
+        size(peak - stock.handed_out as f64),
     ]
 }
 
@@ -184,15 +203,20 @@ fn advice(advice: &Advice, verdict: &Verdict) -> String {
     let verb = if advice.blocks.len() == 1 { "covers" } else { "cover" };
     let headings = ["block", "serves", "allocations", "share", "most live", "unused at the peak"];
     let table = table::render(&headings, advice.blocks.iter().map(block).collect());
-    let code: String =
-        advice.rust.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect();
     let mut text = format!(
         "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. That is \"advised\"; \"pools\" has four sizes per doubling.\n\n\
-         {table}\nIn Rust:\n\n{code}",
+         {table}",
         percent(advice.covered)
     );
-    if verdict.best == Some(Name::Pools) {
-        text.push_str("\nHere the default sizes do better: Local::new(Classes::new())\n");
+    if verdict.helps() {
+        text.push_str("\nIn Rust:\n\n");
+        for line in advice.rust.lines() {
+            text.push_str(format!("    {line}").trim_end());
+            text.push('\n');
+        }
+        if verdict.best == Some(Name::Pools) {
+            text.push_str("\nHere the default sizes do better: Local::new(Classes::new())\n");
+        }
     }
     text
 }

@@ -62,12 +62,14 @@ fn the_figures_hold_together() {
         assert!(number(&total["least"]) <= number(&total["median"]), "{allocator}");
         assert!(number(&total["median"]) <= number(&total["most"]), "{allocator}");
         let handed_out = number(&allocator["handed_out_bytes"]);
-        assert!(handed_out >= summary.peak_bytes as f64, "{allocator}");
-        assert_eq!(number(&allocator["internal_waste_bytes"]), handed_out - summary.peak_bytes as f64);
+        let written = number(&allocator["written_bytes"]);
+        assert_eq!(written, summary.peak_bytes as f64 - 300_000.0, "all but the large block");
+        assert!(handed_out >= written, "{allocator}");
+        assert_eq!(number(&allocator["internal_waste_bytes"]), handed_out - written);
         let peak = number(&allocator["peak_resident_bytes"]["median"]);
         assert_eq!(number(&allocator["external_waste_bytes"]), peak - handed_out);
         // All blocks were touched in every page: they are resident, give or take what the kernel counts late.
-        assert!(peak > summary.peak_bytes as f64 * 0.9, "{allocator}");
+        assert!(peak > written * 0.9, "{allocator}");
     }
     assert_eq!(allocators[0]["time_vs_glibc"], 1.0);
     assert_eq!(
@@ -81,7 +83,7 @@ fn the_figures_hold_together() {
     );
 
     let bound = &report["bound"];
-    assert_eq!(number(&bound["recording_ns"]), summary.events as f64 * 30.0);
+    assert_eq!(number(&bound["recording_ns"]), summary.events as f64 * 20.0);
     assert_eq!(bound["allocation_ns"], allocators[0]["total_ns"]["median"]);
     assert_eq!(number(&bound["program_cpu_ns"]), 500_000_000.0 - number(&bound["recording_ns"]));
     let blocks = report["advice"]["blocks"].as_array().unwrap();

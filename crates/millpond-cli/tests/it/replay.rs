@@ -22,6 +22,10 @@ fn the_report_has_every_allocator_and_a_verdict() {
         report.starts_with("sample --fast\n60,105 events, 30,103 allocations, 500 ms of CPU time\n"),
         "{report}"
     );
+    assert!(
+        report.contains("Blocks from 128 KiB on (300 kB of the peak) are written at both ends only"),
+        "{report}"
+    );
     assert!(report.contains("2 threads merged into one"), "{report}");
     assert!(report.contains("\"same\" is within their spread"), "{report}");
     let verdict = report.lines().rfind(|line| line.starts_with("Pools ")).expect("a verdict");
@@ -97,7 +101,7 @@ fn alone_it_leads_to_try_and_replays_the_bundled_trace() {
     let report = stdout(millpond().output().unwrap());
     assert!(report.contains("\n    millpond try -- PROGRAM ARGS...\n"), "{report}");
     assert!(report.contains("\njq "), "{report}");
-    assert!(report.contains("block") && report.contains("Classes::with_sizes(&SIZES)"), "{report}");
+    assert!(report.contains(" of the allocations. That is \"advised\""), "{report}");
     assert!(report.contains("How to read it"), "{report}");
 }
 

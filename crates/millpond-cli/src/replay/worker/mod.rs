@@ -46,10 +46,23 @@ pub(crate) struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Touch {
-    /// The first byte, the last byte, and one byte for each 4 KiB between.
+    /// The first byte, the last byte, and one byte for each 4 KiB between; of blocks from [`LARGE`] on, only the first and
+    /// the last.
     Ends,
     /// Every byte.
     All,
+}
+
+/// From this size on, malloc asks the system for every block, and programs often fill but a part of it (`sort` asks for
+/// hundreds of megabytes to sort one). Page faults that the program may never have had would drown everything else.
+pub(crate) const LARGE: usize = 128 << 10;
+
+impl Touch {
+    /// Whether all pages of a block of that size are written.
+    #[inline(always)]
+    pub(crate) fn is_written(self, size: usize) -> bool {
+        self == Self::All || size < LARGE
+    }
 }
 
 /// What a worker says.
@@ -73,9 +86,18 @@ pub(crate) struct Measurement {
     pub(crate) nanoseconds: u64,
     /// Most resident memory beyond what the worker itself has; unknown where the system does not say.
     pub(crate) peak_resident: Option<u64>,
-    /// Asked for by the blocks live at the peak.
+    /// The blocks live when most bytes are.
+    pub(crate) stock: Stock,
+}
+
+/// Blocks added up, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stock {
+    /// Asked for.
     pub(crate) requested: u64,
-    /// Handed out with these blocks.
+    /// Asked for with the blocks of which all pages are written; see [`Touch`].
+    pub(crate) written: u64,
+    /// Handed out with these.
     pub(crate) handed_out: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Batches, Measurement, Slot, Task, Touch, dead, process};
+use super::{Batches, Measurement, Slot, Stock, Task, Touch, dead, process};
 use crate::{
     replay::contender::Contender,
     trace::{Kind, Request, Step},
@@ -33,7 +33,7 @@ pub(super) fn run<C: Contender>(
         player.play(first)?;
         done += steps.len() as u64;
         if until_peak > 0 && task.peak <= done {
-            (measurement.requested, measurement.handed_out) = player.take_stock();
+            measurement.stock = player.take_stock();
         }
         player.play(second)?;
     }
@@ -100,14 +100,20 @@ impl<C: Contender> Player<'_, C> {
         Ok(())
     }
 
-    /// Bytes asked for and bytes handed out, over all live blocks.
-    fn take_stock(&self) -> (u64, u64) {
-        let live = self.slots.iter().filter(|slot| !slot.block.is_null());
-        live.fold((0, 0), |(requested, handed_out), slot| {
-            // SAFETY: the block is live, and the slot holds what it was asked for with.
-            let usable = unsafe { self.contender.usable(slot.block, slot.request) };
-            (requested + slot.request.size() as u64, handed_out + usable as u64)
-        })
+    /// Adds up all live blocks.
+    fn take_stock(&self) -> Stock {
+        let mut stock = Stock::default();
+        for slot in self.slots.iter().filter(|slot| !slot.block.is_null()) {
+            let size = slot.request.size();
+            stock.requested += size as u64;
+            if self.touch.is_written(size) {
+                // SAFETY: the block is live, and the slot holds what it was asked for with.
+                let usable = unsafe { self.contender.usable(slot.block, slot.request) };
+                stock.written += size as u64;
+                stock.handed_out += usable as u64;
+            }
+        }
+        stock
     }
 }
 
@@ -138,10 +144,12 @@ unsafe fn touch<C: Contender, const ALL: bool>(block: *mut u8, kept: usize, size
             block.write_volatile(1);
         }
         block.add((size - 1) & C::REACH).write_volatile(1);
-        let mut page = kept.next_multiple_of(PAGE).max(PAGE);
-        while page < size {
-            block.add(page & C::REACH).write_volatile(1);
-            page += PAGE;
+        if Touch::Ends.is_written(size) {
+            let mut page = kept.next_multiple_of(PAGE).max(PAGE);
+            while page < size {
+                block.add(page & C::REACH).write_volatile(1);
+                page += PAGE;
+            }
         }
     }
 }
