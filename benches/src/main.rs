@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
 
+mod buddy;
 mod contenders;
 mod harness;
 mod memory;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let known: Vec<&str> = mixes::ALL.iter().map(|mix| mix.name).chain(["reset", "resident"]).collect();
+    let known: Vec<&str> = all().map(|mix| mix.name).chain(["reset", "resident"]).collect();
     if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
         return ExitCode::from(2);
@@ -21,11 +22,16 @@ fn main() -> ExitCode {
     if chosen("resident") {
         memory::resident_at_a_million();
     }
-    for mix in mixes::ALL.iter().filter(|mix| chosen(mix.name)) {
+    for mix in all().filter(|mix| chosen(mix.name)) {
         harness::compare(mix);
     }
     if chosen("reset") {
         memory::reset_of_a_million();
     }
     ExitCode::SUCCESS
+}
+
+/// Every mix of every module.
+fn all() -> impl Iterator<Item = &'static harness::Mix> {
+    mixes::ALL.iter().chain(buddy::MIXES)
 }
