@@ -4,3 +4,4 @@ mod json;
 mod refusals;
 mod replay;
 mod support;
+mod trial;
