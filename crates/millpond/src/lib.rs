@@ -22,18 +22,21 @@
 //! base ◄─ contract ◄─┬─ source ◄─┐
 //!         the traits │  where it │
 //!                    │  comes from
-//!                    └─ pool ◄───┴─ share
-//!                       how it      who may hold it
-//!                       is cut      and its parent
+//!                    └─ pool ◄───┴─ guard ◄─── share
+//!                       how it      what is    who may hold it
+//!                       is cut      watched    and its parent
 //! ```
 //!
 //! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`], [`Linear`], [`Classes`].
 //! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
 //!   [`StaticBuffer`].
+//! * A *guard* wraps a pool or an allocator and has one job: [`Limit`], [`Stats`], [`Counted`], [`FailNth`],
+//!   [`Observe`]; or it chooses between two: [`Fallback`], [`Segregate`].
 //! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
 //!   one thread), [`Locked`] (any thread). [`Local`] and [`Locked`] are [`Allocator`]s again, hence parents again.
 //!
-//! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`.
+//! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`,
+//! `Locked<Limit<Stats<Blocks>>>`. When memory runs out, a shell returns an error, or does what its [`Policy`] says.
 //!
 //! # Features
 //!
@@ -54,17 +57,21 @@ extern crate std;
 
 mod base;
 mod contract;
+mod guard;
 mod pool;
 mod share;
 mod source;
 
 pub use base::AllocError;
-pub use contract::{Allocator, Chunk, ChunkRequest, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender};
+pub use contract::{
+    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender,
+};
+pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Fixed, For, Holes,
     KnownShape, Lifo, Linear, Magazine, Shape, SignPost, Strategy, Tlsf,
 };
-pub use share::{Local, Locked, Owned, Spin};
+pub use share::{Abort, Fail, Local, Locked, Owned, Policy, Retry, Spin};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};

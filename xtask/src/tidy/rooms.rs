@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("guard", &["base", "contract", "source", "pool"]),
     ("share", &["base", "contract", "source", "pool", "guard"]),
     ("face", &["base", "contract", "source", "pool", "guard", "share"]),
+    ("testing", &["base", "contract", "source", "pool", "guard", "share", "face"]),
 ];
 
 /// The one file of the library that names atomics.

@@ -23,7 +23,8 @@ use crate::base::AllocError;
 /// # Safety
 ///
 /// Blocks handed out are valid for reads and writes, aligned as asked, at least as large as asked, and overlap no other
-/// live block. No method unwinds.
+/// live block. No method unwinds. If the type implements [`Inspect`](crate::Inspect) too, `owns` gives the same answer
+/// for the start of a live block as long as that lives.
 pub unsafe trait Allocator {
     /// Hands out a block of at least `layout.size()` bytes; the length of the slice is all that may be used.
     ///
@@ -146,9 +147,9 @@ pub unsafe trait Allocator {
         Err(AllocError::Unsupported)
     }
 
-    /// Hands out a block of at least `least` and, if it can, about `preferred` bytes. Tries `preferred` and halves;
-    /// sources of bounded size give what they have. The block is freed with any size from `least.size()` to the
-    /// returned length.
+    /// Hands out a block of at least `least` and, if it can, about `preferred` bytes: how shells ask for chunks. Tries
+    /// `preferred` and halves; sources of bounded size give what they have. It is as if `preferred` bytes had been
+    /// requested, or, if the block is shorter, its length: it is freed with a size from there to the returned length.
     ///
     /// # Errors
     ///

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::Report;
+
 /// A snapshot of a pool or of the allocator around it. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -41,6 +43,19 @@ impl fmt::Display for Flaw {
 impl core::error::Error for Flaw {}
 
 /// Questions that change nothing. Implemented by pools and passed on by what is around them.
+///
+/// A shell answers for its own pool. Its parent, to be asked in the same way, is behind `parent()`; what a pool *holds*
+/// is what its parent has *live*:
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Inspect, Linear, Local};
+///
+/// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Local::new(Linear::new()));
+/// pool.allocate(Layout::new::<[u64; 8]>())?;
+/// assert_eq!(pool.stats().held, pool.parent().stats().live);
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
 pub trait Inspect {
     /// What is held, live and free. Linear in the number of free blocks: nothing is counted on the hot path.
     fn stats(&self) -> Snapshot;
@@ -54,9 +69,25 @@ pub trait Inspect {
     ///
     /// The first invariant found broken.
     fn check(&self) -> Result<(), Flaw>;
+
+    /// What the guards around the pool have to say: see [`Report`]. Constant time; empty without guards.
+    fn report(&self) -> Report {
+        Report::default()
+    }
 }
 
-/// Getting memory back without freeing block by block. Implemented by shells.
+/// Getting memory back without freeing block by block. Implemented by shells and by guards around them.
+///
+/// Whatever is still borrowed, by a child for example, keeps its memory: both methods take `&mut self`.
+///
+/// ```compile_fail
+/// use millpond::{Blocks, Fixed, Linear, Local, Reclaim};
+///
+/// let mut arena = Local::new(Linear::new());
+/// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
+/// arena.reset(); // error: the pool's chunks would be pulled away
+/// drop(pool);
+/// ```
 pub trait Reclaim {
     /// Declares every block dead and keeps every chunk for the next ones.
     fn reset(&mut self);

@@ -8,9 +8,11 @@ mod chunk;
 mod inspect;
 mod pointers;
 mod pool;
+mod report;
 
 pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
 pub use inspect::{Flaw, Inspect, Reclaim, Snapshot};
 pub use pool::{Pool, Surrender};
+pub use report::{Amount, Counts, Report};

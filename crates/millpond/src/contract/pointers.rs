@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::Allocator;
+use super::{Allocator, Flaw, Inspect, Report, Snapshot};
 use crate::base::AllocError;
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -74,3 +74,34 @@ forward!(alloc::boxed::Box<A>);
 forward!(alloc::rc::Rc<A>);
 #[cfg(feature = "alloc")]
 forward!(alloc::sync::Arc<A>);
+
+/// Implements [`Inspect`] for a pointer type by asking what it points to.
+macro_rules! forward_questions {
+    ($pointer:ty) => {
+        impl<A: Inspect + ?Sized> Inspect for $pointer {
+            fn stats(&self) -> Snapshot {
+                (**self).stats()
+            }
+
+            fn owns(&self, address: *const u8) -> bool {
+                (**self).owns(address)
+            }
+
+            fn check(&self) -> Result<(), Flaw> {
+                (**self).check()
+            }
+
+            fn report(&self) -> Report {
+                (**self).report()
+            }
+        }
+    };
+}
+
+forward_questions!(&A);
+#[cfg(feature = "alloc")]
+forward_questions!(alloc::boxed::Box<A>);
+#[cfg(feature = "alloc")]
+forward_questions!(alloc::rc::Rc<A>);
+#[cfg(feature = "alloc")]
+forward_questions!(alloc::sync::Arc<A>);

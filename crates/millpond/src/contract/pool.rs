@@ -3,6 +3,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{Chunk, ChunkRequest};
+use crate::base::AllocError;
 
 /// A pool as a pure data structure. It asks nobody for memory: it is given chunks.
 ///
@@ -17,7 +18,8 @@ use super::{Chunk, ChunkRequest};
 /// # Safety
 ///
 /// Blocks that are handed out lie in adopted chunks that were not surrendered, are aligned as asked, are at least as
-/// large as asked, and no two live ones overlap. No method unwinds.
+/// large as asked, and no two live ones overlap. No method unwinds or calls anybody else's code, and if the type
+/// implements [`Inspect`](crate::Inspect) too, this holds for its methods, and `owns` tells the truth.
 pub unsafe trait Pool {
     /// Hands out a block for `layout`, at least as large; `None` if none is free. Never serves a size of zero: shells
     /// answer that without asking.
@@ -81,6 +83,23 @@ pub unsafe trait Pool {
     fn bypasses(&self, layout: Layout) -> bool {
         let _ = layout;
         false
+    }
+
+    /// Whether a request of this layout may be served now, were there only a chunk for it. Pools always say yes; a guard
+    /// such as [`Limit`](crate::Limit) may not. Shells ask before they ask the parent for a chunk.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        let _ = layout;
+        Ok(())
+    }
+
+    /// Takes note that a request came to nothing, with a chunk or without: for guards that count. A request that only
+    /// had to wait for a chunk has not failed.
+    fn note_failure(&mut self, layout: Layout) {
+        let _ = layout;
     }
 
     /// Gives a live block another size, or another alignment that it happens to have, where it is; `None` if it must

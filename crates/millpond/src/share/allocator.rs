@@ -1,14 +1,14 @@
 //! The shells that are allocators, as such: one implementation for all of them.
 
-/// Implements [`Allocator`](crate::Allocator) for a shell that has `reach()` and `parent`.
+/// Implements [`Allocator`](crate::Allocator) for a shell that has `reach()`, `parent` and `policy`.
 macro_rules! implement_for_shell {
-    ($shell:ident<P, A $(, $more:ident: $bound:path)?>) => {
+    ($shell:ident<P, A, $($more:ident: $bound:path),+>) => {
         // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block says
         // whose it is. Neither unwinds.
-        unsafe impl<P: Pool, A: Allocator $(, $more: $bound)?> Allocator for $shell<P, A $(, $more)?> {
+        unsafe impl<P: Pool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
             #[inline(always)]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                shell::allocate(self.reach(), &self.parent, layout)
+                shell::allocate(self.reach(), (&self.parent, &self.policy), layout)
             }
 
             #[inline(always)]
@@ -17,14 +17,18 @@ macro_rules! implement_for_shell {
                 unsafe { shell::deallocate(self.reach(), &self.parent, block, layout) };
             }
 
+            fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+                shell::allocate_between(self.reach(), (&self.parent, &self.policy), (least, preferred))
+            }
+
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new)) }
+                unsafe { shell::resize((self, self.reach(), &self.parent, &self.policy), block, (old, new)) }
             }
 
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize(self, self.reach(), &self.parent, block, (old, new)) }
+                unsafe { shell::resize((self, self.reach(), &self.parent, &self.policy), block, (old, new)) }
             }
 
             unsafe fn grow_in_place(

@@ -2,10 +2,13 @@
 
 use core::{alloc::Layout, cell::UnsafeCell, ptr::NonNull};
 
-use super::shell::{self, Reach};
+use super::{
+    policy::{Fail, Policy},
+    shell::{self, Reach},
+};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -39,9 +42,10 @@ use crate::{
 ///     scope.spawn(|| &pool); // error: `Local` cannot be shared between threads
 /// });
 /// ```
-pub struct Local<P: Pool, A: Allocator = DefaultParent> {
+pub struct Local<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
     pool: UnsafeCell<P>,
     parent: A,
+    policy: O,
 }
 
 /// The pool in a [`Local`].
@@ -70,7 +74,15 @@ impl<P: Pool, A: Allocator> Local<P, A> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
-        Self { pool: UnsafeCell::new(pool), parent }
+        Self::with_policy(pool, parent, Fail)
+    }
+}
+
+impl<P: Pool, A: Allocator, O: Policy> Local<P, A, O> {
+    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    #[must_use]
+    pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self { pool: UnsafeCell::new(pool), parent, policy }
     }
 
     /// The parent, to look at.
@@ -85,8 +97,8 @@ impl<P: Pool, A: Allocator> Local<P, A> {
     }
 }
 
-impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
-    Local<Blocks<(S, Compact<PLACES, REGION>)>, A>
+impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize>
+    Local<Blocks<(S, Compact<PLACES, REGION>)>, A, O>
 {
     /// The live blocks: see [`Blocks::live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
@@ -94,15 +106,15 @@ impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
     }
 }
 
-super::allocator::implement_for_shell!(Local<P, A>);
+super::allocator::implement_for_shell!(Local<P, A, O: Policy>);
 
-impl<P: Pool, A: Allocator> Drop for Local<P, A> {
+impl<P: Pool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
     fn drop(&mut self) {
         shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
     }
 }
 
-impl<P: Pool, A: Allocator> Reclaim for Local<P, A> {
+impl<P: Pool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
     fn reset(&mut self) {
         self.pool.get_mut().reset();
     }
@@ -112,7 +124,7 @@ impl<P: Pool, A: Allocator> Reclaim for Local<P, A> {
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator> Inspect for Local<P, A> {
+impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }
@@ -123,5 +135,9 @@ impl<P: Pool + Inspect, A: Allocator> Inspect for Local<P, A> {
 
     fn check(&self) -> Result<(), Flaw> {
         self.reach().with(|pool| pool.check())
+    }
+
+    fn report(&self) -> Report {
+        self.reach().with(|pool| pool.report())
     }
 }

@@ -5,12 +5,13 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{Mutex, RawMutex};
 
 use super::{
+    policy::{Fail, Policy},
     shell::{self, Reach},
     spin::Spin,
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
     source::DefaultParent,
 };
 
@@ -36,9 +37,10 @@ use crate::{
 ///     }
 /// });
 /// ```
-pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: Policy = Fail> {
     pool: Mutex<L, P>,
     parent: A,
+    policy: O,
 }
 
 /// The pool in a [`Locked`].
@@ -65,7 +67,15 @@ impl<P: Pool, A: Allocator, L: RawMutex> Locked<P, A, L> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
-        Self { pool: Mutex::new(pool), parent }
+        Self::with_policy(pool, parent, Fail)
+    }
+}
+
+impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
+    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    #[must_use]
+    pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self { pool: Mutex::new(pool), parent, policy }
     }
 
     /// The parent, to look at.
@@ -80,15 +90,15 @@ impl<P: Pool, A: Allocator, L: RawMutex> Locked<P, A, L> {
     }
 }
 
-super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex>);
+super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex, O: Policy>);
 
-impl<P: Pool, A: Allocator, L: RawMutex> Drop for Locked<P, A, L> {
+impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, O> {
     fn drop(&mut self) {
         shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
     }
 }
 
-impl<P: Pool, A: Allocator, L: RawMutex> Reclaim for Locked<P, A, L> {
+impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, O> {
     fn reset(&mut self) {
         self.pool.get_mut().reset();
     }
@@ -98,7 +108,7 @@ impl<P: Pool, A: Allocator, L: RawMutex> Reclaim for Locked<P, A, L> {
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator, L: RawMutex> Inspect for Locked<P, A, L> {
+impl<P: Pool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }
@@ -109,5 +119,9 @@ impl<P: Pool + Inspect, A: Allocator, L: RawMutex> Inspect for Locked<P, A, L> {
 
     fn check(&self) -> Result<(), Flaw> {
         self.reach().with(|pool| pool.check())
+    }
+
+    fn report(&self) -> Report {
+        self.reach().with(|pool| pool.report())
     }
 }

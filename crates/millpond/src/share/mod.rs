@@ -4,10 +4,12 @@ mod allocator;
 mod local;
 mod locked;
 mod owned;
+mod policy;
 mod shell;
 mod spin;
 
 pub use local::Local;
 pub use locked::Locked;
 pub use owned::Owned;
+pub use policy::{Abort, Fail, Policy, Retry};
 pub use spin::Spin;

@@ -6,10 +6,13 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use super::shell::{self, Packed};
+use super::{
+    policy::{Fail, Policy},
+    shell::{self, Packed},
+};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -29,9 +32,10 @@ use crate::{
 /// unsafe { pool.deallocate(block.cast(), layout) };
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
-pub struct Owned<P: Pool, A: Allocator = DefaultParent> {
+pub struct Owned<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
     pool: P,
     parent: A,
+    policy: O,
 }
 
 /// The size in bytes up to which a shell is moved to its cold path and back.
@@ -49,7 +53,15 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
-        Self { pool, parent }
+        Self::with_policy(pool, parent, Fail)
+    }
+}
+
+impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
+    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    #[must_use]
+    pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self { pool, parent, policy }
     }
 
     /// Hands out a block: see [`Allocator::allocate`].
@@ -85,7 +97,7 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     #[cold]
     #[inline(never)]
     fn allocate_cold(&mut self, layout: Layout) -> Packed {
-        shell::allocate_cold(&mut self.pool, layout, &self.parent)
+        shell::allocate_cold(&mut self.pool, layout, &self.parent, &self.policy)
     }
 
     /// Takes a block back: see [`Allocator::deallocate`].
@@ -131,8 +143,8 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     }
 }
 
-impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
-    Owned<Blocks<(S, Compact<PLACES, REGION>)>, A>
+impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize>
+    Owned<Blocks<(S, Compact<PLACES, REGION>)>, A, O>
 {
     /// The live blocks: see [`Blocks::live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
@@ -140,13 +152,13 @@ impl<S: Shape, A: Allocator, const PLACES: usize, const REGION: usize>
     }
 }
 
-impl<P: Pool, A: Allocator> Drop for Owned<P, A> {
+impl<P: Pool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
     fn drop(&mut self) {
         shell::surrender(&mut self.pool, &self.parent, Surrender::Any);
     }
 }
 
-impl<P: Pool, A: Allocator> Reclaim for Owned<P, A> {
+impl<P: Pool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
     fn reset(&mut self) {
         self.pool.reset();
     }
@@ -156,7 +168,7 @@ impl<P: Pool, A: Allocator> Reclaim for Owned<P, A> {
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator> Inspect for Owned<P, A> {
+impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.pool.stats()
     }
@@ -167,5 +179,9 @@ impl<P: Pool + Inspect, A: Allocator> Inspect for Owned<P, A> {
 
     fn check(&self) -> Result<(), Flaw> {
         self.pool.check()
+    }
+
+    fn report(&self) -> Report {
+        self.pool.report()
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! The loop tries the pool; if that has nothing, it **ends the borrow or the lock**, asks the parent, comes back, lets
 //! the pool adopt the chunk and tries again. So a parent may call back into the shell without a second `&mut` and
-//! without a deadlock, and no lock is held across a system call.
+//! without a deadlock, and no lock is held across a system call. When the parent fails too, the policy is asked, in the
+//! same state: it may free blocks into this very shell.
 
 use core::{alloc::Layout, ptr::NonNull};
 
+use super::policy::Policy;
 use crate::{
-    base::{AllocError, address},
+    base::{AllocError, address, without_unwinding},
     contract::{Allocator, Chunk, Pool, Surrender, relocate},
 };
 
@@ -30,14 +32,14 @@ impl<P: Pool> Reach for &mut P {
 }
 
 #[inline(always)]
-pub(super) fn allocate<R: Reach, A: Allocator>(
+pub(super) fn allocate<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
-    parent: &A,
+    (parent, policy): (&A, &O),
     layout: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
     match pool.with(|pool| pool.allocate_hot(layout)) {
         Some(block) => Ok(block),
-        None => allocate_cold(pool, layout, parent).unpack(),
+        None => allocate_cold(pool, layout, parent, policy).unpack(),
     }
 }
 
@@ -71,19 +73,47 @@ impl Packed {
 /// The cold path. (A call in tail position, its arguments in the order of the hot path's own: that needs no frame.)
 #[cold]
 #[inline(never)]
-pub(super) fn allocate_cold<R: Reach, A: Allocator>(pool: R, layout: Layout, parent: &A) -> Packed {
-    Packed::pack(ask_parent(pool, parent, layout))
+pub(super) fn allocate_cold<R: Reach, A: Allocator, O: Policy>(
+    pool: R,
+    layout: Layout,
+    parent: &A,
+    policy: &O,
+) -> Packed {
+    Packed::pack(allocate_or_ask(pool, (parent, policy), layout))
 }
 
-/// The loop, from the moment when there was nothing to be had without a call.
-fn ask_parent<R: Reach, A: Allocator>(
+/// From the moment when there was nothing to be had without a call: tries, and asks the policy when that fails.
+fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
-    parent: &A,
+    (parent, policy): (&A, &O),
     layout: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
     if layout.size() == 0 {
         return Ok(address::zero_sized(layout));
     }
+    loop {
+        match attempt(&mut pool, parent, layout) {
+            Err(error) if try_again(policy, layout, error) => {}
+            Err(error) => {
+                pool.with(|pool| pool.note_failure(layout));
+                return Err(error);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Asks the policy, which is a user's code, outside of every borrow and lock.
+fn try_again(policy: &impl Policy, layout: Layout, error: AllocError) -> bool {
+    without_unwinding(|| policy.try_again(layout, error))
+}
+
+/// The loop: asks the pool, and lets it grow until it can serve the request. Or that is the parent's business anyway.
+fn attempt<R: Reach, A: Allocator>(
+    pool: &mut R,
+    parent: &A,
+    layout: Layout,
+) -> Result<NonNull<[u8]>, AllocError> {
     if pool.with(|pool| pool.bypasses(layout)) {
         return parent.allocate(layout);
     }
@@ -91,7 +121,10 @@ fn ask_parent<R: Reach, A: Allocator>(
         return Ok(block);
     }
     loop {
-        let request = pool.with(|pool| pool.wants(layout)).ok_or(AllocError::Unsupported)?;
+        let request = pool.with(|pool| {
+            pool.admits(layout)?;
+            pool.wants(layout).ok_or(AllocError::Unsupported)
+        })?;
         let memory = parent.allocate_between(request.least, request.preferred);
         let memory = match memory {
             Ok(memory) => memory,
@@ -112,6 +145,24 @@ fn ask_parent<R: Reach, A: Allocator>(
             return Ok(block);
         }
     }
+}
+
+/// What a child asks for when it grows: see [`Allocator::allocate_between`]. Only the least counts as out of memory.
+pub(super) fn allocate_between<R: Reach, A: Allocator, O: Policy>(
+    mut pool: R,
+    (parent, policy): (&A, &O),
+    (least, preferred): (Layout, usize),
+) -> Result<NonNull<[u8]>, AllocError> {
+    let mut size = preferred;
+    while size > least.size() {
+        if let Ok(layout) = Layout::from_size_align(size, least.align())
+            && let Ok(block) = attempt(&mut pool, parent, layout)
+        {
+            return Ok(block);
+        }
+        size /= 2;
+    }
+    allocate(pool, (parent, policy), least)
 }
 
 /// # Safety
@@ -188,23 +239,31 @@ pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
 ///
 /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say, of `shell`, whose pool and parent
 /// these are.
-pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator>(
-    shell: &S,
-    mut pool: R,
-    parent: &A,
+pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
+    (shell, mut pool, parent, policy): (&S, R, &A, &O),
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
 ) -> Result<NonNull<[u8]>, AllocError> {
     let mut bypassed = |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.bypasses(layout));
-    match (bypassed(old) && bypassed(new), new.size() >= old.size()) {
-        // SAFETY: the block is the parent's, and the caller's promises are passed on.
-        (true, true) => unsafe { parent.grow(block, old, new) },
-        // SAFETY: as above.
-        (true, false) => unsafe { parent.shrink(block, old, new) },
+    if !(bypassed(old) && bypassed(new)) {
         // SAFETY: the caller's promises are passed on.
-        (false, _) => unsafe {
+        return unsafe {
             resize_in_place(pool, parent, block, (old, new)).or_else(|_| relocate(shell, block, old, new))
-        },
+        };
+    }
+    loop {
+        // SAFETY: the block is the parent's and still live, and the caller's promises are passed on.
+        let resized = unsafe {
+            if new.size() >= old.size() {
+                parent.grow(block, old, new)
+            } else {
+                parent.shrink(block, old, new)
+            }
+        };
+        match resized {
+            Err(error) if try_again(policy, new, error) => {}
+            _ => return resized,
+        }
     }
 }
 

@@ -7,7 +7,10 @@
 use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
 use super::cursor::Cursor;
-use crate::{base::AllocError, contract::Allocator};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Flaw, Inspect, Snapshot},
+};
 
 /// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
 macro_rules! cut_at_the_cursor {
@@ -51,6 +54,29 @@ macro_rules! cut_at_the_cursor {
 
         fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
             self.cursor.take(self.memory(), least, preferred)
+        }
+    };
+}
+
+/// Implements [`Inspect`] by the same two methods.
+macro_rules! inspect_the_cursor {
+    () => {
+        /// Live is what is spent: all up to the end of the last live block.
+        fn stats(&self) -> Snapshot {
+            let (held, live) = (self.memory().len(), self.cursor.spent());
+            Snapshot { chunks: 1, held, live, free: held - live }
+        }
+
+        fn owns(&self, address: *const u8) -> bool {
+            address.addr().wrapping_sub(self.memory().addr().get()) < self.memory().len()
+        }
+
+        fn check(&self) -> Result<(), Flaw> {
+            if self.cursor.spent() <= self.memory().len() {
+                Ok(())
+            } else {
+                Err(Flaw("the cursor is beyond the end of its memory"))
+            }
         }
     };
 }
@@ -106,6 +132,10 @@ unsafe impl Allocator for Buffer<'_> {
     cut_at_the_cursor!();
 }
 
+impl Inspect for Buffer<'_> {
+    inspect_the_cursor!();
+}
+
 /// `SIZE` bytes as a source that can be a `static`, without `unsafe`. Aligned to 16.
 ///
 /// ```
@@ -149,4 +179,8 @@ unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 // is an allocator: one that moved would take its bytes along, and leave its blocks behind.
 unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
     cut_at_the_cursor!();
+}
+
+impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
+    inspect_the_cursor!();
 }

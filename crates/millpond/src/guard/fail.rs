@@ -1,0 +1,122 @@
+//! The guard that fails requests on purpose.
+//!
+//! Failing the nth request for every n is how SQLite tests what happens when memory runs out.
+
+use super::{
+    Guard,
+    counter::{Access, Counter},
+    job::Job,
+};
+use crate::{
+    base::AllocError,
+    contract::{Amount, Report},
+};
+
+/// Fails some requests on purpose, to test what happens when memory runs out.
+///
+/// Requests are counted from zero: those for a block, and those for more bytes of one. A failure is
+/// [`AllocError::Exhausted`].
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, FailNth, Heap};
+///
+/// let heap = FailNth::after(Heap, 2); // two requests work, and then none
+/// let works = core::iter::from_fn(|| heap.allocate(Layout::new::<u64>()).ok()).count();
+/// assert_eq!((works, heap.requests()), (2, 3));
+/// ```
+pub type FailNth<X> = Guard<Faults, X>;
+
+/// The job of [`FailNth`].
+#[derive(Debug)]
+pub struct Faults {
+    plan: Plan,
+    requests: Counter,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Plan {
+    Only(usize),
+    Every(usize),
+    After(usize),
+}
+
+impl Plan {
+    fn fails(self, request: usize) -> bool {
+        match self {
+            Self::Only(number) => request == number,
+            Self::Every(period) => period != 0 && request % period == period - 1,
+            Self::After(count) => request >= count,
+        }
+    }
+}
+
+impl<X> Guard<Faults, X> {
+    /// Fails one request: the one with this number, counted from zero.
+    #[must_use]
+    pub const fn only(inner: X, number: usize) -> Self {
+        Self::planned(inner, Plan::Only(number))
+    }
+
+    /// Fails the last of every `period` requests; none if that is zero.
+    #[must_use]
+    pub const fn every(inner: X, period: usize) -> Self {
+        Self::planned(inner, Plan::Every(period))
+    }
+
+    /// Fails all requests after the first `count`.
+    #[must_use]
+    pub const fn after(inner: X, count: usize) -> Self {
+        Self::planned(inner, Plan::After(count))
+    }
+
+    const fn planned(inner: X, plan: Plan) -> Self {
+        Self { job: Faults { plan, requests: Counter::new() }, inner }
+    }
+
+    /// How many requests there were, the failed ones included.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.job.requests.get()
+    }
+}
+
+impl Faults {
+    fn judge(&self, request: usize) -> Result<(), AllocError> {
+        if self.plan.fails(request) { Err(AllocError::Exhausted) } else { Ok(()) }
+    }
+
+    /// Where one holder at a time may try a request several times, it is counted when it ends.
+    fn count_at_the_end<W: Access>(&self) {
+        if !W::SHARED {
+            self.requests.add::<W>(1);
+        }
+    }
+}
+
+impl Job for Faults {
+    const BY_SIZE: bool = false;
+
+    fn admits(&self, _: Amount) -> Result<(), AllocError> {
+        self.judge(self.requests.get())
+    }
+
+    /// Where others may come in between, the request is counted when it begins, so that each number is given out once.
+    fn claim<W: Access>(&self, more: Amount) -> Result<(), AllocError> {
+        if W::SHARED { self.judge(self.requests.add::<W>(1).wrapping_sub(1)) } else { self.admits(more) }
+    }
+
+    fn serve<W: Access>(&self, _: Amount) {
+        self.count_at_the_end::<W>();
+    }
+
+    fn fail<W: Access>(&self) {
+        self.count_at_the_end::<W>();
+    }
+
+    fn free<W: Access>(&self, _: Amount) {}
+
+    fn reset(&mut self) {}
+
+    fn tell(&self, _: &mut Report) {}
+}

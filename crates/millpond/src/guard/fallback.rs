@@ -1,0 +1,241 @@
+//! One, and another when that has nothing.
+//!
+//! Whose a block is, is asked when it is freed: the first owns it, or it is the second's. So that this is always right,
+//! whatever the two are, it is also asked when a block is handed out: one that the first hands out but does not own (it
+//! passed its pool by), and one of the second's that the first owns (the second draws on the first), go back at once.
+//!
+//! * Allocate and free: what the two take, and `owns` of the first: linear in its chunks.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::{AllocError, address},
+    contract::{Allocator, Chunk, ChunkRequest, Inspect, Pool, Surrender},
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// What the first cannot serve, the second does.
+///
+/// Around two allocators: a pool on a buffer with the heap behind it, for example. Around two pools in one shell: what
+/// the first never serves, or a guard around it refuses, goes to the second; both grow from the shell's parent.
+///
+/// ```
+/// use core::{alloc::Layout, mem::MaybeUninit};
+/// use millpond::{Allocator, Blocks, Buffer, Fallback, Fixed, Heap, Inspect, Local};
+///
+/// // Sixteen blocks without a call of malloc, and as many more as need be.
+/// let mut bytes = [MaybeUninit::uninit(); 1024 + 8];
+/// let few = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes));
+/// let pool = Fallback::new(few, Heap);
+/// for _ in 0..20 {
+///     pool.allocate(Layout::new::<[u64; 8]>())?;
+/// }
+/// assert_eq!(pool.first().stats().live, 16 * 64);
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct Fallback<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A, B> Fallback<A, B> {
+    /// Asks `first`, and `second` when that fails.
+    #[must_use]
+    pub const fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+
+    /// The one that is asked first, to look at.
+    #[must_use]
+    pub fn first(&self) -> &A {
+        &self.first
+    }
+
+    /// The one that is asked when the first fails, to look at.
+    #[must_use]
+    pub fn second(&self) -> &B {
+        &self.second
+    }
+}
+
+impl<A: Inspect, B> Fallback<A, B> {
+    fn is_firsts(&self, block: NonNull<u8>) -> bool {
+        self.first.owns(block.as_ptr())
+    }
+}
+
+impl<A: Allocator + Inspect, B: Allocator> Fallback<A, B> {
+    /// Asks one after the other for a block.
+    fn ask(
+        &self,
+        layout: Layout,
+        first: impl FnOnce(&A) -> Block,
+        second: impl FnOnce(&B) -> Block,
+    ) -> Block {
+        if layout.size() == 0 {
+            return Ok(address::zero_sized(layout));
+        }
+        if let Ok(block) = first(&self.first) {
+            if self.is_firsts(block.cast()) {
+                return Ok(block);
+            }
+            // SAFETY: the block was just handed out, and its returned length fits it.
+            unsafe { self.first.deallocate(block.cast(), as_returned(block, layout)) };
+        }
+        let block = second(&self.second)?;
+        if self.is_firsts(block.cast()) {
+            // SAFETY: as above.
+            unsafe { self.second.deallocate(block.cast(), as_returned(block, layout)) };
+            return Err(AllocError::Exhausted);
+        }
+        Ok(block)
+    }
+}
+
+/// The layout of a whole block that was requested as `layout`.
+fn as_returned(block: NonNull<[u8]>, layout: Layout) -> Layout {
+    // Blocks are never so large that there is no layout for them.
+    Layout::from_size_align(block.len(), layout.align()).unwrap_or(layout)
+}
+
+// SAFETY: every block is the first's or the second's, which keep the contract. The first owns it or not, as it did when
+// it was handed out (see the contract for `owns`), so it goes back to where it came from.
+unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
+    fn allocate(&self, layout: Layout) -> Block {
+        self.ask(layout, |first| first.allocate(layout), |second| second.allocate(layout))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        if self.is_firsts(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.deallocate(block, layout) };
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.deallocate(block, layout) };
+        }
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Block {
+        self.ask(layout, |first| first.allocate_zeroed(layout), |second| second.allocate_zeroed(layout))
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        if old.size() == 0 {
+            return Err(AllocError::Unsupported);
+        }
+        if self.is_firsts(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.grow_in_place(block, old, new) }
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.grow_in_place(block, old, new) }
+        }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        if old.size() == 0 || new.size() == 0 {
+            return Err(AllocError::Unsupported);
+        }
+        if self.is_firsts(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.shrink_in_place(block, old, new) }
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.shrink_in_place(block, old, new) }
+        }
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+        self.ask(
+            least,
+            |first| first.allocate_between(least, preferred),
+            |second| second.allocate_between(least, preferred),
+        )
+    }
+}
+
+// SAFETY: every block is one of the two pools', which keep the contract. Each lies in a chunk of its pool, and no chunk
+// is both's, so `owns` of the first says whose it is.
+unsafe impl<P: Pool + Inspect, Q: Pool> Pool for Fallback<P, Q> {
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.first.allocate(layout).or_else(|| self.second.allocate(layout))
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.is_firsts(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.deallocate(block, layout) };
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.deallocate(block, layout) };
+        }
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        if self.first_serves(layout) { self.first.wants(layout) } else { self.second.wants(layout) }
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        if self.first_serves(layout) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.first.adopt(chunk, layout) }
+        } else {
+            // SAFETY: as above.
+            unsafe { self.second.adopt(chunk, layout) }
+        }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        self.first.surrender(which).or_else(|| self.second.surrender(which))
+    }
+
+    fn reset(&mut self) {
+        self.first.reset();
+        self.second.reset();
+    }
+
+    /// What the first never serves and the second passes by.
+    fn bypasses(&self, layout: Layout) -> bool {
+        self.second.bypasses(layout) && self.first.wants(layout).is_none()
+    }
+
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        self.first.admits(layout).or_else(|refused| {
+            if self.second.wants(layout).is_some() { self.second.admits(layout) } else { Err(refused) }
+        })
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        self.first.note_failure(layout);
+        self.second.note_failure(layout);
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        if self.is_firsts(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.resize_in_place(block, old, new) }
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.resize_in_place(block, old, new) }
+        }
+    }
+}
+
+impl<P: Pool, Q> Fallback<P, Q> {
+    /// Whether the first pool would serve such a request, were there a chunk for it.
+    fn first_serves(&self, layout: Layout) -> bool {
+        self.first.wants(layout).is_some() && self.first.admits(layout).is_ok()
+    }
+}
+
+super::pair::inspect_both!(Fallback, first, second);

@@ -1,0 +1,82 @@
+//! What a guard does around the calls of what it guards.
+
+use core::alloc::Layout;
+
+use super::counter::Access;
+use crate::{
+    base::AllocError,
+    contract::{Amount, Flaw, Report},
+};
+
+/// The job of a [`Guard`](super::Guard): one implementation for pools and allocators.
+///
+/// A request is first *claimed*. If the claim is refused, the request has *failed*. Else what is behind is asked, and
+/// the request is *served*, or the claim is *withdrawn* and, unless somebody will try again, the request has failed.
+pub trait Job {
+    /// Whether the job needs to hear the same size when a block is freed as when it was allocated. If so, the guard
+    /// returns no more bytes than were requested.
+    const BY_SIZE: bool;
+
+    /// Whether a claim to so much more would be granted, if nobody came in between.
+    fn admits(&self, more: Amount) -> Result<(), AllocError> {
+        let _ = more;
+        Ok(())
+    }
+
+    /// Lays claim to so much more, or refuses it.
+    #[inline(always)]
+    fn claim<W: Access>(&self, more: Amount) -> Result<(), AllocError> {
+        self.admits(more)
+    }
+
+    /// Lays claim to a block of `least` to `preferred` bytes; says how many it got.
+    fn claim_between<W: Access>(&self, least: usize, preferred: usize) -> Result<usize, AllocError> {
+        let _ = least;
+        self.claim::<W>(Amount { blocks: 1, bytes: preferred })?;
+        Ok(preferred)
+    }
+
+    /// Gives a claim up.
+    fn withdraw<W: Access>(&self, claimed: Amount) {
+        let _ = claimed;
+    }
+
+    /// So much more, which was claimed, is live.
+    fn serve<W: Access>(&self, more: Amount) {
+        let _ = more;
+    }
+
+    /// A request came to nothing.
+    fn fail<W: Access>(&self) {}
+
+    /// So much less is live.
+    fn free<W: Access>(&self, less: Amount);
+
+    /// Nothing is live any more.
+    fn reset(&mut self);
+
+    /// Adds what the job has to say.
+    fn tell(&self, report: &mut Report);
+
+    /// Verifies the job's own figures, while nobody changes them.
+    fn check(&self) -> Result<(), Flaw> {
+        Ok(())
+    }
+}
+
+impl Amount {
+    /// A block of this layout; no block if it has no bytes.
+    #[inline(always)]
+    pub(super) fn of(layout: Layout) -> Self {
+        Self { blocks: usize::from(layout.size() != 0), bytes: layout.size() }
+    }
+
+    /// What `self` has more than `other`.
+    #[inline(always)]
+    pub(super) fn beyond(self, other: Self) -> Self {
+        Self {
+            blocks: self.blocks.saturating_sub(other.blocks),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What is watched: wrappers with one job each, in any order, free when absent.
+//!
+//! A guard goes around a pool, inside a shell, or around an allocator:
+//!
+//! ```
+//! use core::alloc::Layout;
+//! use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Limit, Local, Locked, Stats};
+//!
+//! // At most three blocks, counted without atomics because the shell's lock is held.
+//! let pool = Locked::<_>::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 3));
+//! let layout = Layout::new::<[u64; 8]>();
+//! let taken = core::iter::from_fn(|| pool.allocate(layout).ok()).count();
+//! let counts = pool.report().counts.expect("one of the guards counts");
+//! assert_eq!((taken, counts.live.bytes, counts.failed), (3, 3 * 64, 0));
+//!
+//! // At most a mebibyte of the heap for this pool's chunks.
+//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Heap, 1 << 20));
+//! while pool.allocate(layout).is_ok() {}
+//! assert_eq!(pool.stats().held, 1 << 20);
+//! ```
+//!
+//! | guard | job | around |
+//! |---|---|---|
+//! | [`Limit`] | no more than so many bytes or blocks | pools, allocators |
+//! | [`Stats`] | counts what is and was live, and failures | pools, allocators |
+//! | [`Counted`] | counts live blocks | pools, allocators |
+//! | [`FailNth`] | fails requests on purpose, for tests | pools, allocators |
+//! | [`Segregate`] | small requests to one, large ones to another | pools, allocators |
+//! | [`Fallback`] | what the first cannot serve, the second does | pools, allocators |
+//! | [`Observe`] | calls back on every event | allocators |
+//!
+//! An [`Observer`] is not called from inside a pool, because there the shell's borrow or lock is held. Around a shell it
+//! sees blocks, around the shell's parent it sees chunks.
+//!
+//! The order of two guards matters where one refuses what the other counts: `Stats<Limit<…>>` counts refusals as
+//! failures, `Limit<Stats<…>>` does not let `Stats` see them.
+
+mod counter;
+mod counts;
+mod fail;
+mod fallback;
+mod job;
+mod limit;
+mod observe;
+mod pair;
+mod segregate;
+mod watched;
+mod watched_pool;
+
+pub use counts::{Counted, Stats};
+pub use fail::FailNth;
+pub use fallback::Fallback;
+pub use limit::Limit;
+pub use observe::{Event, Observe, Observer};
+pub use segregate::Segregate;
+pub use watched::Guard;

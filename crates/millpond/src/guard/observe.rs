@@ -1,0 +1,236 @@
+//! The guard that calls back.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::{AllocError, without_unwinding},
+    contract::{Allocator, Flaw, Inspect, Reclaim, Report, Snapshot},
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// Something that happened in an allocator. Addresses are to tell blocks apart, not to look at their contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A block was handed out.
+    Allocated {
+        /// Where it begins.
+        address: usize,
+        /// What was requested.
+        layout: Layout,
+    },
+    /// A shell took a chunk, because its pool has to grow.
+    Grew {
+        /// Where the chunk begins.
+        address: usize,
+        /// How many bytes it has.
+        size: usize,
+    },
+    /// A block got another size, and perhaps another place.
+    Resized {
+        /// Where it began.
+        from: usize,
+        /// Where it begins.
+        to: usize,
+        /// What it was.
+        old: Layout,
+        /// What it is.
+        new: Layout,
+    },
+    /// A block, or a chunk, is about to be freed.
+    Freed {
+        /// Where it begins.
+        address: usize,
+        /// What it is freed as.
+        layout: Layout,
+    },
+    /// A request came to nothing; attempts in place do not count.
+    Failed {
+        /// What was requested.
+        layout: Layout,
+        /// Why.
+        error: AllocError,
+    },
+}
+
+/// Who is called when something happens: any function of an [`Event`].
+///
+/// It must not panic: that ends the program, because no allocator may unwind.
+pub trait Observer {
+    /// Takes note of it.
+    fn note(&self, event: Event);
+}
+
+impl<F: Fn(Event)> Observer for F {
+    fn note(&self, event: Event) {
+        self(event);
+    }
+}
+
+/// Calls an [`Observer`] on every event of the allocator behind it.
+///
+/// Around a shell it sees blocks; around the shell's parent it sees chunks come ([`Event::Grew`]) and go. Either way it
+/// is called outside of every borrow and lock, so it may itself allocate, from the same allocator too: then best from
+/// the one [behind](Self::inner), or it is called for that as well. Requests of zero bytes are no events. With several
+/// threads, a block is reported freed before another thread is reported to have it, unless it was freed by resizing.
+///
+/// ```
+/// use core::{alloc::Layout, cell::Cell};
+/// use millpond::{Allocator, Blocks, Event, Fixed, Heap, Local, Observe};
+///
+/// let grown = Cell::new(0);
+/// let parent = Observe::new(Heap, |event| match event {
+///     Event::Grew { size, .. } => grown.set(grown.get() + size),
+///     _ => {}
+/// });
+/// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
+/// pool.allocate(Layout::new::<u64>())?;
+/// assert_eq!(grown.get(), 4096);
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct Observe<A, O> {
+    inner: A,
+    observer: O,
+}
+
+impl<A, O: Observer> Observe<A, O> {
+    /// Reports what `inner` does to `observer`.
+    #[must_use]
+    pub const fn new(inner: A, observer: O) -> Self {
+        Self { inner, observer }
+    }
+
+    fn note(&self, event: Event) {
+        without_unwinding(|| self.observer.note(event));
+    }
+}
+
+impl<A, O> Observe<A, O> {
+    /// What is behind the guard, to look at.
+    #[must_use]
+    pub fn inner(&self) -> &A {
+        &self.inner
+    }
+
+    /// Who is called.
+    #[must_use]
+    pub fn observer(&self) -> &O {
+        &self.observer
+    }
+}
+
+impl<A: Allocator, O: Observer> Observe<A, O> {
+    fn handed_out(&self, layout: Layout, block: Block) -> Block {
+        match block {
+            Ok(block) if layout.size() != 0 => {
+                self.note(Event::Allocated { address: block.addr().get(), layout });
+            }
+            Ok(_) => {}
+            Err(error) => self.note(Event::Failed { layout, error }),
+        }
+        block
+    }
+
+    /// Reports what became of a block that was resized: one that appeared, one that is gone, or one that changed.
+    fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Block) -> Block {
+        let Ok(now) = resized else { return resized };
+        let (from, to) = (block.addr().get(), now.addr().get());
+        match (old.size(), new.size()) {
+            (0, 0) => {}
+            (0, _) => self.note(Event::Allocated { address: to, layout: new }),
+            (_, 0) => self.note(Event::Freed { address: from, layout: old }),
+            _ => self.note(Event::Resized { from, to, old, new }),
+        }
+        resized
+    }
+
+    fn resized_or_failed(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Block) -> Block {
+        if let Err(error) = resized {
+            self.note(Event::Failed { layout: new, error });
+        }
+        self.resized(block, old, new, resized)
+    }
+}
+
+// SAFETY: every block is the inner allocator's, which keeps the contract, and observers do not unwind.
+unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
+    fn allocate(&self, layout: Layout) -> Block {
+        self.handed_out(layout, self.inner.allocate(layout))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() != 0 {
+            self.note(Event::Freed { address: block.addr().get(), layout });
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.deallocate(block, layout) };
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Block {
+        self.handed_out(layout, self.inner.allocate_zeroed(layout))
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        self.resized_or_failed(block, old, new, unsafe { self.inner.grow(block, old, new) })
+    }
+
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        self.resized_or_failed(block, old, new, unsafe { self.inner.grow_zeroed(block, old, new) })
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        self.resized_or_failed(block, old, new, unsafe { self.inner.shrink(block, old, new) })
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        self.resized(block, old, new, unsafe { self.inner.grow_in_place(block, old, new) })
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        self.resized(block, old, new, unsafe { self.inner.shrink_in_place(block, old, new) })
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+        let chunk = self.inner.allocate_between(least, preferred);
+        self.note(match chunk {
+            Ok(chunk) => Event::Grew { address: chunk.addr().get(), size: chunk.len() },
+            Err(error) => Event::Failed { layout: least, error },
+        });
+        chunk
+    }
+}
+
+impl<A: Inspect, O> Inspect for Observe<A, O> {
+    fn stats(&self) -> Snapshot {
+        self.inner.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.inner.check()
+    }
+
+    fn report(&self) -> Report {
+        self.inner.report()
+    }
+}
+
+impl<A: Reclaim, O> Reclaim for Observe<A, O> {
+    fn reset(&mut self) {
+        self.inner.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.inner.trim()
+    }
+}

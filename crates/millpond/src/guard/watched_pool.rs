@@ -1,0 +1,105 @@
+//! How a guard watches a pool: with plain integers, because the shell lets one in at a time.
+//!
+//! A shell may try a request several times while it looks for a chunk. A try that comes to nothing leaves no trace; the
+//! shell says when the whole request has failed.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{Guard, counter::Exclusive, job::Job, watched::cut};
+use crate::{
+    base::AllocError,
+    contract::{Amount, Chunk, ChunkRequest, Pool, Surrender},
+};
+
+impl<J: Job, P: Pool> Guard<J, P> {
+    /// Claims so much more and asks for it; a failure leaves no trace.
+    #[inline(always)]
+    fn attempt_inside<R>(&mut self, more: Amount, ask: impl FnOnce(&mut P) -> Option<R>) -> Option<R> {
+        self.job.claim::<Exclusive>(more).ok()?;
+        let block = ask(&mut self.inner);
+        match block {
+            Some(_) => self.job.serve::<Exclusive>(more),
+            None => self.job.withdraw::<Exclusive>(more),
+        }
+        block
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
+// given back a size from the requested one up, as a size that fits. A job calls nobody.
+unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
+    #[inline(always)]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let block = self.attempt_inside(Amount::of(layout), |pool| pool.allocate(layout))?;
+        Some(cut::<J>(block, layout.size()))
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let block = self.attempt_inside(Amount::of(layout), |pool| pool.allocate_hot(layout))?;
+        Some(cut::<J>(block, layout.size()))
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        self.job.free::<Exclusive>(Amount::of(layout));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.deallocate(block, layout) };
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.wants(layout)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.adopt(chunk, layout) }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        self.inner.surrender(which)
+    }
+
+    fn reset(&mut self) {
+        self.inner.reset();
+        self.job.reset();
+    }
+
+    #[inline(always)]
+    fn bypasses(&self, layout: Layout) -> bool {
+        self.inner.bypasses(layout)
+    }
+
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        self.job.admits(Amount::of(layout))?;
+        self.inner.admits(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if self.inner.bypasses(layout) {
+            return;
+        }
+        // A request that this guard refuses never reached what is behind it.
+        let refused = self.job.admits(Amount::of(layout)).is_err();
+        self.job.fail::<Exclusive>();
+        if !refused {
+            self.inner.note_failure(layout);
+        }
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let (before, after) = (Amount::of(old), Amount::of(new));
+        let gain = after.beyond(before);
+        // SAFETY: the caller's promises are passed on.
+        let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
+        let resized =
+            if gain == Amount::default() { ask(&mut self.inner) } else { self.attempt_inside(gain, ask) }?;
+        self.job.free::<Exclusive>(before.beyond(after));
+        Some(cut::<J>(resized, new.size()))
+    }
+}
