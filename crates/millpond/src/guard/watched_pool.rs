@@ -47,6 +47,16 @@ unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
         unsafe { self.inner.deallocate(block, layout) };
     }
 
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        // SAFETY: the caller's promises are passed on.
+        let done = unsafe { self.inner.deallocate_hot(block, layout) };
+        if done {
+            self.job.free::<Exclusive>(Amount::of(layout));
+        }
+        done
+    }
+
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
         self.inner.wants(layout)
     }
