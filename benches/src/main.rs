@@ -3,6 +3,7 @@
 //! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
 
 mod buddy;
+mod cold;
 mod contenders;
 mod harness;
 mod memory;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let known: Vec<&str> = all().map(|mix| mix.name).chain(["reset", "resident"]).collect();
+    let known: Vec<&str> = all().map(|mix| mix.name).chain(["cold", "reset", "resident"]).collect();
     if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
         return ExitCode::from(2);
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
     // First, while the process has not allocated and freed anything that could be reused.
     if chosen("resident") {
         memory::resident_at_a_million();
+    }
+    // Early too: the heap keeps what it was given back, and would be warm.
+    if chosen("cold") {
+        cold::fill_of_a_million();
     }
     for mix in all().filter(|mix| chosen(mix.name)) {
         harness::compare(mix);

@@ -71,8 +71,8 @@ impl TunedPages {
         Self { guarded: true, ..self }
     }
 
-    /// Blocks of at least a [huge page](crate::Pages::huge_size) are whole huge pages, aligned to them, and the system
-    /// is asked to back them with such.
+    /// Blocks of more than half a [huge page](crate::Pages::huge_size) are whole huge pages, aligned to them, and the
+    /// system is asked to back them with such; smaller ones are ordinary pages.
     ///
     /// A wish: where there are no huge pages, or none to spare, the pages are ordinary. A cold pool is filled several
     /// times faster, and large pools need fewer entries of the processor's address cache. It is to be asked for because
@@ -118,7 +118,8 @@ impl TunedPages {
         let (page, huge) = (os::page_size(), os::huge_size());
         let mut size = whole_pages(layout.size(), page)?;
         let mut align = layout.align().max(page);
-        if self.huge == Huge::Demanded || (self.huge == Huge::Wished && size >= huge) {
+        // Beyond half a huge page, so that a size asked for and the size returned are on the same side.
+        if self.huge == Huge::Demanded || (self.huge == Huge::Wished && size > huge / 2) {
             size = whole_pages(size, huge)?;
             align = align.max(huge);
         }

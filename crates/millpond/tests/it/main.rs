@@ -3,9 +3,12 @@
 mod buddy;
 mod composition;
 mod contract;
+mod faults;
 mod oracle;
+mod pages;
 mod parents;
 mod random;
 mod regions;
+mod reserved;
 mod sources;
 mod strategies;
