@@ -52,7 +52,7 @@ pub(crate) struct Replay {
     pub(crate) trace: PathBuf,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Print JSON; JSON.md describes its fields.
+    /// Print JSON. Its fields are described in JSON.md, which comes with the sources.
     #[arg(long)]
     pub(crate) json: bool,
     /// Check instead of measuring: stamp every block, and compare the stamps when it is resized or freed.

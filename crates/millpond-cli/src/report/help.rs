@@ -16,5 +16,5 @@ pub(crate) const AFTER_BUNDLED: &str = "
 How to read it: the first table replays every allocation of the program, in the same order, through the allocator that
 it has now (glibc), through mimalloc, and through Millpond's pools. \"ns/event\" is what one malloc, realloc or free costs;
 \"peak memory\" is what was asked for, plus what lies unused inside blocks, plus what lies around them. The second table is
-how the pools should be cut. The last line is the answer.
+how the pools should be cut. The last lines are the answer.
 ";

@@ -172,13 +172,13 @@ fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
         );
     };
     let mut text = format!(
-        "Allocation takes about {} of the CPU time of {program}: {allocation} of {}\n({} recorded, less {} that \
-         recording takes, {} per event). An allocator that costs nothing would gain that, at most.\n",
-        percent(share),
-        time(cpu),
+        "Of the {} of CPU time that {program} took, about {} ({} per event) went into recording.\n\
+         Allocation takes about {} of the rest: {allocation} of {}. An allocator that costs nothing gains that, at most.\n",
         time(study.summary.cpu_ns as f64),
         time(bound.recording),
         time(bound.recording / study.summary.events as f64),
+        percent(share),
+        time(cpu),
     );
     let Some(glibc) = outcome.of(Name::Glibc) else { return text };
     for standing in &outcome.standings[1..] {

@@ -46,8 +46,7 @@ pub(crate) struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Touch {
-    /// The first byte, the last byte, and one byte for each 4 KiB between; of blocks from [`LARGE`] on, only the first and
-    /// the last.
+    /// The first byte, the last byte, and one byte for each 4 KiB between; of large blocks, only the first and the last.
     Ends,
     /// Every byte.
     All,
