@@ -69,9 +69,9 @@ pub use contract::{
 pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Fixed, For, Holes,
-    KnownShape, Lifo, Linear, Magazine, Shape, SignPost, Strategy, Tlsf,
+    KnownShape, Lifo, Linear, Magazine, Mark, Shape, SignPost, Stack, Strategy, Tlsf,
 };
-pub use share::{Abort, Fail, Local, Locked, Owned, Policy, Retry, Spin};
+pub use share::{Abort, Fail, Local, Locked, Owned, Policy, Retry, Scope, Spin};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};

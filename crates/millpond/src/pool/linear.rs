@@ -7,15 +7,18 @@
 //! * Allocate and free: O(1). Reset: O(chunks), and chunks double in size.
 //! * Waste: padding, and what is left at the end of a chunk when a block does not fit any more.
 //!
+//! With a buffer as its parent this is what others call a static allocator. It uses every byte of that: the first chunk
+//! has no header, later ones have one of four words at most.
+//!
 //! Source: Hanson, "Fast Allocation and Deallocation of Memory Based on Object Lifetimes" (1990).
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::chunks::{Chunks, Plan, Span};
-use crate::{
-    base::address,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+use super::{
+    bump::{Bump, room},
+    chunks::{Chunks, Plan, Span},
 };
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
 
 /// A bump arena: the fastest way to allocate what dies together.
 ///
@@ -34,55 +37,56 @@ use crate::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
+/// In a static, on memory that is part of the program, for all threads; nothing is asked of any system:
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{AllocError, Allocator, Linear, Locked, StaticBuffer};
+///
+/// static MEMORY: StaticBuffer<1024> = StaticBuffer::new();
+/// static ARENA: Locked<Linear, &StaticBuffer<1024>> = Locked::new_in(Linear::new(), &MEMORY);
+///
+/// let table = ARENA.allocate(Layout::new::<[u32; 100]>())?;
+/// let rest = ARENA.allocate(Layout::new::<[u8; 624]>())?;
+/// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // to the last byte
+/// # let _ = (table, rest);
+/// # Ok::<(), AllocError>(())
+/// ```
+///
+/// For memory that is freed in parts, last first, see [`Stack`](crate::Stack).
+///
 /// # Invariants
 ///
-/// * `rest` lies in the current chunk and ends where it does; live blocks of the current chunk end at or before
-///   `rest.start`.
+/// * The cursor goes through the current chunk, or through nothing; live blocks of the current chunk end at or before
+///   it.
 pub struct Linear {
-    rest: Span,
+    bump: Bump,
     chunks: Chunks,
 }
 
 impl Linear {
-    /// An arena without chunks.
+    /// An arena without chunks; the first will be a page.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rest: Span::EMPTY, chunks: Chunks::new(Plan::growing(1)) }
+        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan::growing(1)) }
     }
 
-    /// Where a block of this layout would start in `span`, if it fits.
-    #[inline(always)]
-    fn place(span: Span, layout: Layout) -> Option<usize> {
-        // A layout's size and padding together never overflow.
-        let padding = span.start.wrapping_neg() & (layout.align() - 1);
-        (padding + layout.size() <= span.end - span.start).then(|| span.start + padding)
-    }
-
-    #[inline(always)]
-    fn cut(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let start = Self::place(self.rest, layout)?;
-        self.rest.start = start + layout.size();
-        // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
-        Some(unsafe { address::block(start, layout.size()) })
+    /// An arena without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
+    /// large as the one before, up to 64 MiB.
+    #[must_use]
+    pub const fn with_capacity(bytes: usize) -> Self {
+        let first = if bytes == 0 { 1 } else { bytes };
+        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan { first, ..Plan::growing(1) }) }
     }
 
     /// Goes on to the next chunk ahead if the block fits there.
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        Self::place(self.chunks.next_span()?, layout)?;
-        self.rest = self.chunks.advance()?;
-        self.cut(layout)
+        Bump::place(self.chunks.next_span()?, layout)?;
+        self.bump = Bump::through(self.chunks.advance()?);
+        self.bump.cut(layout)
     }
-
-    fn is_last(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        block.addr().get() + layout.size() == self.rest.start
-    }
-}
-
-/// Bytes that hold a block of this layout wherever they start. (A layout's size and padding together never overflow.)
-fn room(layout: Layout) -> usize {
-    layout.size() + (layout.align() - 1)
 }
 
 impl Default for Linear {
@@ -91,15 +95,15 @@ impl Default for Linear {
     }
 }
 
-// SAFETY: blocks are cut from `rest`, which is no live block's, and `rest` grows only by the last block, when that is
-// freed or shrinks. Nothing here unwinds.
+// SAFETY: blocks are cut at the cursor, behind which nothing is live, and it moves back only over the last block, when
+// that is freed or shrinks. Nothing here unwinds.
 unsafe impl Pool for Linear {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if layout.size() == 0 {
             return None;
         }
-        match self.cut(layout) {
+        match self.bump.cut(layout) {
             Some(block) => Some(block),
             None => self.advance(layout),
         }
@@ -107,14 +111,12 @@ unsafe impl Pool for Linear {
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 { None } else { self.cut(layout) }
+        if layout.size() == 0 { None } else { self.bump.cut(layout) }
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        if self.is_last(block, layout) {
-            self.rest.start = block.addr().get();
-        }
+        self.bump.give(block, layout);
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -130,16 +132,20 @@ unsafe impl Pool for Linear {
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        let spare = |&(_, ahead): &(Span, bool)| ahead || which == Surrender::Any;
+        let current = self.bump.span();
+        let untouched = self.bump.is_untouched();
+        let spare = |&(span, ahead): &(Span, bool)| {
+            ahead || which == Surrender::Any || (untouched && span == current)
+        };
         let (span, _) = self.chunks.spans().find(spare)?;
-        if span.end == self.rest.end {
-            self.rest = Span::EMPTY;
+        if span == current {
+            self.bump = Bump::EMPTY;
         }
         self.chunks.remove(span)
     }
 
     fn reset(&mut self) {
-        self.rest = Span::EMPTY;
+        self.bump = Bump::EMPTY;
         self.chunks.reset();
     }
 
@@ -149,27 +155,18 @@ unsafe impl Pool for Linear {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        let start = block.addr().get();
-        let last = self.is_last(block, old);
-        let room = if last { self.rest.end - start } else { old.size() };
-        if !start.is_multiple_of(new.align()) || new.size() > room {
-            return None;
-        }
-        if last {
-            self.rest.start = start + new.size();
-        }
-        Some(NonNull::slice_from_raw_parts(block, new.size()))
+        self.bump.resize(block, old, new)
     }
 }
 
 impl Inspect for Linear {
-    /// Live is what was cut, freed or not, padding included.
+    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
     fn stats(&self) -> Snapshot {
         let length = |span: Span| span.end - span.start;
         let ahead: usize =
             self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| length(span)).sum();
         let all: usize = self.chunks.spans().map(|(span, _)| length(span)).sum();
-        let free = ahead + length(self.rest);
+        let free = ahead + self.bump.left();
         Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live: all - free, free }
     }
 
@@ -179,14 +176,10 @@ impl Inspect for Linear {
 
     fn check(&self) -> Result<(), Flaw> {
         self.chunks.check().map_err(Flaw)?;
-        let current = |&(span, ahead): &(Span, bool)| {
-            !ahead && span.end == self.rest.end && self.rest.start >= span.start
-        };
-        if self.rest != Span::EMPTY && !self.chunks.spans().any(|chunk| current(&chunk)) {
-            return Err(Flaw("the cursor lies in no chunk that is being cut"));
-        }
-        if self.rest.start > self.rest.end {
-            return Err(Flaw("the cursor is beyond the end of its chunk"));
+        self.bump.check().map_err(Flaw)?;
+        let current = self.bump.span();
+        if current != Span::EMPTY && !self.chunks.spans().any(|(span, ahead)| !ahead && span == current) {
+            return Err(Flaw("the cursor goes through no chunk that is being cut"));
         }
         Ok(())
     }

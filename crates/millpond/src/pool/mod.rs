@@ -2,11 +2,13 @@
 
 mod blocks;
 mod buddy;
+mod bump;
 mod chunks;
 mod classes;
 mod linear;
 mod posts;
 mod sign_post;
+mod stack;
 mod tlsf;
 
 pub use blocks::{AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
@@ -15,4 +17,5 @@ pub use classes::{Classes, ClassesError};
 pub use linear::Linear;
 pub use posts::Holes;
 pub use sign_post::SignPost;
+pub use stack::{Mark, Stack};
 pub use tlsf::Tlsf;

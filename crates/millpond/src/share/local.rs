@@ -49,7 +49,7 @@ pub struct Local<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
 }
 
 /// The pool in a [`Local`].
-struct InCell<'a, P>(&'a UnsafeCell<P>);
+pub(super) struct InCell<'a, P>(&'a UnsafeCell<P>);
 
 impl<P: Pool> Reach for InCell<'_, P> {
     type Pool = P;
@@ -92,7 +92,7 @@ impl<P: Pool, A: Allocator, O: Policy> Local<P, A, O> {
     }
 
     #[inline(always)]
-    fn reach(&self) -> InCell<'_, P> {
+    pub(super) fn reach(&self) -> InCell<'_, P> {
         InCell(&self.pool)
     }
 }

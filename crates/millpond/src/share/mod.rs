@@ -5,6 +5,7 @@ mod local;
 mod locked;
 mod owned;
 mod policy;
+mod scope;
 mod shell;
 mod spin;
 
@@ -12,4 +13,5 @@ pub use local::Local;
 pub use locked::Locked;
 pub use owned::Owned;
 pub use policy::{Abort, Fail, Policy, Retry};
+pub use scope::Scope;
 pub use spin::Spin;

@@ -11,4 +11,5 @@ mod random;
 mod regions;
 mod reserved;
 mod sources;
+mod stack;
 mod strategies;

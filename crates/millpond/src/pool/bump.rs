@@ -1,0 +1,104 @@
+//! A cursor through a span of memory: what [`Linear`](super::Linear) and [`Stack`](super::Stack) have in common.
+//!
+//! A block is cut at the cursor, behind the padding that its alignment asks for. The last block is freed by moving the
+//! cursor back, and grows and shrinks in place. O(1).
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::chunks::Span;
+use crate::base::address::{self, WORD};
+
+/// # Invariants
+///
+/// * `begin <= rest.start <= rest.end`; everything between `begin` and the cursor, `rest.start`, was cut or is padding.
+pub(super) struct Bump {
+    pub(super) rest: Span,
+    begin: usize,
+}
+
+impl Bump {
+    /// A cursor through nothing.
+    pub(super) const EMPTY: Self = Self { rest: Span::EMPTY, begin: 0 };
+
+    /// A cursor at the start of a span.
+    pub(super) fn through(span: Span) -> Self {
+        Self { rest: span, begin: span.start }
+    }
+
+    /// Where a block of this layout would start in `span`, if it fits.
+    #[inline(always)]
+    pub(super) fn place(span: Span, layout: Layout) -> Option<usize> {
+        // A layout's size and padding together never overflow.
+        let padding = span.start.wrapping_neg() & (layout.align() - 1);
+        (padding + layout.size() <= span.end - span.start).then(|| span.start + padding)
+    }
+
+    /// Cuts a block of a size that is not zero.
+    #[inline(always)]
+    pub(super) fn cut(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let start = Self::place(self.rest, layout)?;
+        self.rest.start = start + layout.size();
+        // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
+        Some(unsafe { address::block(start, layout.size()) })
+    }
+
+    /// Whether a block ends at the cursor. One in a chunk that happens to end where this one begins does not.
+    #[inline(always)]
+    fn is_last(&self, block: usize, layout: Layout) -> bool {
+        block + layout.size() == self.rest.start && block >= self.begin
+    }
+
+    /// Moves back over a block if it is the last one.
+    #[inline(always)]
+    pub(super) fn give(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.is_last(block.addr().get(), layout) {
+            self.rest.start = block.addr().get();
+        }
+    }
+
+    /// Gives a block another size where it is, if it has the alignment and there is room.
+    #[inline]
+    pub(super) fn resize(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<[u8]>> {
+        let start = block.addr().get();
+        let last = self.is_last(start, old);
+        let room = if last { self.rest.end - start } else { old.size() };
+        if !start.is_multiple_of(new.align()) || new.size() > room {
+            return None;
+        }
+        if last {
+            self.rest.start = start + new.size();
+        }
+        Some(NonNull::slice_from_raw_parts(block, new.size()))
+    }
+
+    /// Whether nothing is cut.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.rest.start == self.begin
+    }
+
+    /// Bytes that can still be cut.
+    pub(super) fn left(&self) -> usize {
+        self.rest.end - self.rest.start
+    }
+
+    /// The span that the cursor goes through.
+    pub(super) fn span(&self) -> Span {
+        Span { start: self.begin, end: self.rest.end }
+    }
+
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.begin > self.rest.start {
+            return Err("the cursor is before the start of its chunk");
+        }
+        if self.rest.start > self.rest.end {
+            return Err("the cursor is beyond the end of its chunk");
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that hold a block of this layout wherever they start, on a word's boundary.
+pub(super) fn room(layout: Layout) -> usize {
+    // A layout's size and padding together never overflow.
+    layout.size() + (layout.align().max(WORD) - WORD)
+}

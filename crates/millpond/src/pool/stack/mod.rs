@@ -1,0 +1,248 @@
+//! A bump arena with marks: blocks one behind the other, freed from a mark on.
+//!
+//! A mark is where the cursor stood. Releasing it moves the cursor back there; the chunks that were begun since become
+//! spare and are cut again next. So scopes nest: what a scope allocates is gone when it ends, and nothing else. Freeing
+//! the last block moves the cursor back too, and the last block grows and shrinks where it is.
+//!
+//! * Allocate, free and mark: O(1). Release: O(chunks begun since), and chunks double in size. A block that does not fit
+//!   its chunk: O(spare chunks).
+//! * Waste: padding, what is left at the end of a chunk, and three words per chunk.
+//!
+//! Source: stack allocation is as old as Algol's; obstacks (GNU, 1988) are such a stack on chunks, and Hanson, "Fast
+//! Allocation and Deallocation of Memory Based on Object Lifetimes" (1990), the arena.
+
+mod seals;
+mod trail;
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use self::{
+    seals::{Seal, Seals},
+    trail::{HEADER, Trail},
+};
+use super::{
+    bump::{Bump, room},
+    chunks::Span,
+};
+use crate::{
+    base::address::WORD,
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+};
+
+/// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
+const FIRST_CHUNK: usize = 4096;
+const LARGEST_CHUNK: usize = 64 << 20;
+
+/// A bump arena in which scopes nest: a scope that ends frees all that it allocated.
+///
+/// [`Local`](crate::Local) has [`scope`](crate::Local::scope), the safe form:
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Inspect, Local, Stack};
+///
+/// let mut stack = Local::new(Stack::new());
+/// let kept = stack.allocate(Layout::new::<[u8; 100]>())?;
+/// let sum = stack.scope(|scope| {
+///     let numbers = scope.lend(Layout::new::<[u8; 1000]>())?;
+///     let numbers = numbers.iter_mut().zip(0..4).map(|(place, number)| place.write(number));
+///     Ok::<u8, millpond::AllocError>(numbers.map(|number| *number).sum())
+/// })?;
+/// assert_eq!(sum, 6);
+/// assert_eq!(stack.stats().live, 100); // the thousand bytes are gone
+/// # let _ = kept;
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+///
+/// # Invariants
+///
+/// * The cursor goes through the chunk on top, or through nothing; live blocks of that chunk end at or before it.
+/// * Spare chunks hold no live block.
+pub struct Stack {
+    bump: Bump,
+    trail: Trail,
+    seals: Seals,
+    /// How large the next chunk should be, in bytes.
+    next_chunk: usize,
+}
+
+/// Where a [`Stack`] stood: see [`Stack::mark`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a mark is there to be released"]
+pub struct Mark {
+    chunk: usize,
+    cursor: usize,
+    seal: Seal,
+}
+
+impl Stack {
+    /// A stack without chunks; the first will be a page.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bump: Bump::EMPTY, trail: Trail::EMPTY, seals: Seals::NONE, next_chunk: FIRST_CHUNK }
+    }
+
+    /// A stack without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
+    /// large as the one before, up to 64 MiB.
+    #[must_use]
+    pub const fn with_capacity(bytes: usize) -> Self {
+        Self { next_chunk: bytes.saturating_add(HEADER), ..Self::new() }
+    }
+
+    /// Remembers where the stack stands now.
+    #[inline]
+    pub fn mark(&mut self) -> Mark {
+        let seal = self.seals.open((&raw const *self).addr());
+        Mark { chunk: self.trail.top(), cursor: self.bump.rest.start, seal }
+    }
+
+    /// Goes back to a mark: blocks that were handed out since are dead, the chunks they were in are spare. Marks that were
+    /// made since are void.
+    ///
+    /// # Safety
+    ///
+    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset, since it was
+    ///   made.
+    /// * Nobody uses what was handed out since, or was resized since.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, if the mark is not this stack's or is void; among marks that are open at the same time the 16
+    /// outermost are watched. Otherwise a mark whose chunk the stack does not have is ignored.
+    #[inline]
+    pub unsafe fn release(&mut self, mark: Mark) {
+        let open = self.seals.close(&mark.seal);
+        debug_assert!(open, "released a mark that is void or another stack's: release inner marks first");
+        if mark.chunk == self.trail.top() {
+            // Blocks before the mark may have been freed, so the cursor may be further back.
+            self.bump.rest.start = self.bump.rest.start.min(mark.cursor);
+        } else {
+            self.retreat(&mark);
+        }
+    }
+
+    /// Goes back to a mark in a chunk that is not on top.
+    #[cold]
+    #[inline(never)]
+    fn retreat(&mut self, mark: &Mark) {
+        let ours = self.trail.is_cut(mark.chunk);
+        debug_assert!(ours, "released a mark of another stack");
+        if ours {
+            self.bump = Bump::through(self.trail.retreat(mark.chunk));
+            self.bump.rest.start = mark.cursor;
+        }
+    }
+
+    /// Goes on to a spare chunk in which the block fits.
+    #[cold]
+    #[inline(never)]
+    fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let span = self.trail.advance(|span| Bump::place(span, layout).is_some())?;
+        self.bump = Bump::through(span);
+        self.bump.cut(layout)
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks are cut at the cursor, behind which nothing is live. It moves back only over the last block, or, when a
+// mark is released or the stack reset, over what the caller promises to be dead. Nothing here unwinds or calls anybody.
+unsafe impl Pool for Stack {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 {
+            return None;
+        }
+        match self.bump.cut(layout) {
+            Some(block) => Some(block),
+            None => self.advance(layout),
+        }
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 { None } else { self.bump.cut(layout) }
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        self.bump.give(block, layout);
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        if layout.size() == 0 {
+            return None;
+        }
+        let least = Layout::from_size_align(room(layout).checked_add(HEADER)?, WORD).ok()?;
+        Some(ChunkRequest { least, preferred: self.next_chunk.max(least.size()) })
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        let fits = |least: Layout| chunk.size() >= least.size() && chunk.layout().align() >= least.align();
+        if !self.wants(layout).is_some_and(|request| fits(request.least)) {
+            return Err(chunk);
+        }
+        // SAFETY: the chunk is the stack's from now on, and has room for a header, as was just checked.
+        unsafe { self.trail.adopt(&chunk) };
+        self.next_chunk = self.next_chunk.max(chunk.size().saturating_mul(2).min(LARGEST_CHUNK));
+        Ok(())
+    }
+
+    /// A chunk is spare when a release or a reset has left it; the one on top is not, even when nothing in it is live,
+    /// because a mark may stand there.
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        let spare = self.trail.surrender_spare();
+        if spare.is_some() || which == Surrender::Spare {
+            return spare;
+        }
+        self.bump = Bump::EMPTY;
+        self.trail.surrender_top()
+    }
+
+    fn reset(&mut self) {
+        self.seals.close_all();
+        self.bump = Bump::through(self.trail.retreat(0));
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        self.bump.resize(block, old, new)
+    }
+}
+
+impl Inspect for Stack {
+    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
+    fn stats(&self) -> Snapshot {
+        let length = |span: Span| span.end - span.start;
+        let (cut, spare) = (self.trail.cut().map(length), self.trail.spare().map(length));
+        let chunks = self.trail.cut().count() + self.trail.spare().count();
+        let (cut, spare): (usize, usize) = (cut.sum(), spare.sum());
+        let left = self.bump.left();
+        Snapshot { chunks, held: cut + spare + chunks * HEADER, live: cut - left, free: spare + left }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        let whole = |span: Span| Span { start: span.start - HEADER, end: span.end };
+        self.trail.cut().chain(self.trail.spare()).any(|span| whole(span).contains(address.addr()))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.bump.check().map_err(Flaw)?;
+        let current = self.bump.span();
+        if current != Span::EMPTY && self.trail.cut().next() != Some(current) {
+            return Err(Flaw("the cursor goes through another chunk than the one on top"));
+        }
+        if self.trail.cut().any(|cut| self.trail.spare().any(|spare| spare == cut)) {
+            return Err(Flaw("a chunk is both cut and spare"));
+        }
+        Ok(())
+    }
+}

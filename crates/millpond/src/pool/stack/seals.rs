@@ -1,0 +1,52 @@
+//! Which marks of a [`Stack`](super::Stack) are good: in debug builds each has a seal, and the stack keeps those of the
+//! outermost ones that are open.
+
+/// How many open marks are watched.
+const WATCHED: usize = if cfg!(debug_assertions) { 16 } else { 0 };
+
+/// What tells one mark from another: how many are open with it, and a number that no other mark of that depth has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seal {
+    depth: usize,
+    number: usize,
+}
+
+/// # Invariants
+///
+/// * `open[..depth]` are the numbers of the open marks, as far as they are watched.
+pub(super) struct Seals {
+    open: [usize; WATCHED],
+    depth: usize,
+    made: usize,
+}
+
+impl Seals {
+    pub(super) const NONE: Self = Self { open: [0; WATCHED], depth: 0, made: 0 };
+
+    /// Opens a mark. `stack` is the stack's address, so that marks of others have other numbers.
+    #[inline]
+    pub(super) fn open(&mut self, stack: usize) -> Seal {
+        self.made += 1;
+        // Fibonacci hashing keeps addresses and counts apart.
+        let number = stack ^ self.made.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
+        if let Some(open) = self.open.get_mut(self.depth) {
+            *open = number;
+        }
+        self.depth += 1;
+        Seal { depth: self.depth, number }
+    }
+
+    /// Closes a mark and all that were opened since; whether it was open, as far as that is watched.
+    #[inline]
+    pub(super) fn close(&mut self, seal: &Seal) -> bool {
+        let known = self.open.get(seal.depth - 1).is_none_or(|&open| open == seal.number);
+        let open = seal.depth <= self.depth && known;
+        self.depth = seal.depth - 1;
+        open
+    }
+
+    /// Closes all.
+    pub(super) fn close_all(&mut self) {
+        self.depth = 0;
+    }
+}

@@ -1,0 +1,269 @@
+//! Scopes of a [`Stack`] in a [`Local`] shell, and blocks that are lent for as long as a scope or an arena.
+//!
+//! A scope borrows its shell, or the scope around it, mutably: while it is open, nothing else can allocate from the stack,
+//! so all that is allocated in between is its own. Its lifetime is one that only the closure knows, so nothing that was
+//! lent by it, and no pool that stands on it, leaves the closure.
+
+use core::{alloc::Layout, marker::PhantomData, mem::MaybeUninit, ptr::NonNull};
+
+use super::{Local, policy::Policy, shell::Reach};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Flaw, Inspect, Report, Snapshot},
+    pool::{Linear, Mark, Stack},
+};
+
+/// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
+///
+/// `S` is the shell.
+pub struct Scope<'s, S> {
+    stack: &'s S,
+    /// Makes the lifetime exact: two scopes never have the same type, and cannot be swapped.
+    exact: PhantomData<fn(&'s ()) -> &'s ()>,
+}
+
+/// Releases a mark, also when the closure unwinds.
+struct End<'a, A: Allocator, O: Policy> {
+    stack: &'a Local<Stack, A, O>,
+    mark: Option<Mark>,
+}
+
+impl<A: Allocator, O: Policy> Drop for End<'_, A, O> {
+    fn drop(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            // SAFETY: the mark is of this stack, and inner scopes have ended. What was handed out since was handed out
+            // by the scope, because it borrows the shell mutably; and what it lent is used no more.
+            unsafe { self.stack.release(mark) };
+        }
+    }
+}
+
+/// Runs a closure in a scope of its own.
+#[inline]
+fn run<A: Allocator, O: Policy, R>(
+    stack: &Local<Stack, A, O>,
+    work: impl for<'s> FnOnce(&mut Scope<'s, Local<Stack, A, O>>) -> R,
+) -> R {
+    let end = End { stack, mark: Some(stack.mark()) };
+    work(&mut Scope { stack: end.stack, exact: PhantomData })
+}
+
+impl<A: Allocator, O: Policy> Local<Stack, A, O> {
+    /// Runs a closure in a scope: all that it allocates is free again when it ends, by returning or by unwinding.
+    ///
+    /// The scope is an [`Allocator`], hence a parent for pools, and scopes nest:
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// stack.scope(|outer| {
+    ///     let kept = outer.lend(Layout::new::<[u8; 300]>())?;
+    ///     outer.scope(|inner| {
+    ///         let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &*inner);
+    ///         pool.allocate(Layout::new::<[u64; 8]>()).map(|_| ())
+    ///     })?;
+    ///     kept.fill(core::mem::MaybeUninit::new(1));
+    ///     assert_eq!(outer.stats().live, 300);
+    ///     Ok::<(), millpond::AllocError>(())
+    /// })?;
+    /// assert_eq!(stack.stats().live, 0);
+    /// # Ok::<(), millpond::AllocError>(())
+    /// ```
+    ///
+    /// No block leaves its scope:
+    ///
+    /// ```compile_fail
+    /// use core::alloc::Layout;
+    /// use millpond::{Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// let block = stack.scope(|scope| scope.lend(Layout::new::<u64>())); // error: it does not live long enough
+    /// ```
+    ///
+    /// ```compile_fail
+    /// use core::alloc::Layout;
+    /// use millpond::{Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// stack.scope(|outer| {
+    ///     let mut block = None;
+    ///     outer.scope(|inner| block = inner.lend(Layout::new::<u64>()).ok()); // error: it would outlive `inner`
+    ///     drop(block);
+    /// });
+    /// ```
+    ///
+    /// Nor does a pool that stands on it:
+    ///
+    /// ```compile_fail
+    /// use millpond::{Blocks, Fixed, Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// let pool = stack.scope(|scope| Local::new_in(Blocks::<Fixed<64>>::new(), &*scope)); // error: as above
+    /// ```
+    ///
+    /// And while a scope is open, what is around it cannot allocate, because the block would go with the scope:
+    ///
+    /// ```compile_fail
+    /// use core::alloc::Layout;
+    /// use millpond::{Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// stack.scope(|outer| outer.scope(|_| drop(outer.lend(Layout::new::<u64>())))); // error: `outer` is borrowed
+    /// ```
+    #[inline]
+    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Self>) -> R) -> R {
+        run(self, work)
+    }
+
+    /// Remembers where the stack stands: see [`Stack::mark`].
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        self.reach().with(Stack::mark)
+    }
+
+    /// Goes back to a mark: see [`Stack::release`].
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Allocator, Inspect, Local, Stack};
+    ///
+    /// let stack = Local::new(Stack::new());
+    /// let mark = stack.mark();
+    /// stack.allocate(Layout::new::<[u8; 100]>())?;
+    /// // SAFETY: the mark is this stack's newest, and nobody uses the block any more.
+    /// unsafe { stack.release(mark) };
+    /// assert_eq!(stack.stats().live, 0);
+    /// # Ok::<(), millpond::AllocError>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As for [`Stack::release`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`Stack::release`].
+    #[inline]
+    pub unsafe fn release(&self, mark: Mark) {
+        // SAFETY: the caller's promises are passed on.
+        self.reach().with(|stack| unsafe { stack.release(mark) });
+    }
+}
+
+/// Implements `lend` for the arenas, whose blocks are seldom freed one by one.
+macro_rules! implement_lend {
+    ($arena:ty) => {
+        impl<A: Allocator, O: Policy> Local<$arena, A, O> {
+            /// Lends a block, uninitialised, for as long as the arena is neither reset nor dropped.
+            ///
+            /// # Errors
+            ///
+            /// As [`Allocator::allocate`].
+            #[inline]
+            #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
+            pub fn lend(&self, layout: Layout) -> Result<&mut [MaybeUninit<u8>], AllocError> {
+                // SAFETY: the arena is borrowed as long as the block is used.
+                unsafe { lend(self, layout) }
+            }
+        }
+    };
+}
+
+implement_lend!(Linear);
+implement_lend!(Stack);
+
+/// A block as a slice.
+///
+/// # Safety
+///
+/// The lifetime ends before the allocator goes, and before blocks that nobody freed become invalid.
+#[inline]
+unsafe fn lend<'a>(
+    allocator: &impl Allocator,
+    layout: Layout,
+) -> Result<&'a mut [MaybeUninit<u8>], AllocError> {
+    let block = allocator.allocate(layout)?;
+    let bytes = NonNull::slice_from_raw_parts(block.cast(), block.len());
+    // SAFETY: the block was just handed out, to nobody else, and lives as long as the caller promises.
+    Ok(unsafe { &mut *bytes.as_ptr() })
+}
+
+impl<'s, A: Allocator, O: Policy> Scope<'s, Local<Stack, A, O>> {
+    /// Runs a closure in a scope within this one: see [`Local::scope`]. What this one has lent stays good.
+    #[inline]
+    pub fn scope<R>(
+        &mut self,
+        work: impl for<'inner> FnOnce(&mut Scope<'inner, Local<Stack, A, O>>) -> R,
+    ) -> R {
+        run(self.stack, work)
+    }
+
+    /// Lends a block, uninitialised, until the scope ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`].
+    #[inline]
+    pub fn lend(&self, layout: Layout) -> Result<&'s mut [MaybeUninit<u8>], AllocError> {
+        // SAFETY: blocks that nobody frees stay until the scope ends, and its lifetime ends before that.
+        unsafe { lend(self.stack, layout) }
+    }
+}
+
+// SAFETY: every call goes to one and the same allocator, which keeps the contract: while the scope can be reached, no
+// inner scope is open, so a block is dead only when this scope ends.
+unsafe impl<S: Allocator> Allocator for Scope<'_, S> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.stack.allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.stack.deallocate(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.stack.grow_in_place(block, old, new) }
+    }
+
+    #[inline]
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.stack.shrink_in_place(block, old, new) }
+    }
+}
+
+impl<S: Inspect> Inspect for Scope<'_, S> {
+    /// What the whole stack holds, not this scope alone.
+    fn stats(&self) -> Snapshot {
+        self.stack.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.stack.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.stack.check()
+    }
+
+    fn report(&self) -> Report {
+        self.stack.report()
+    }
+}

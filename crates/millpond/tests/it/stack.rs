@@ -1,0 +1,375 @@
+//! Linear and Stack: what the cursor does, how scopes nest, what marks are good for.
+
+use std::{
+    alloc::Layout,
+    mem::MaybeUninit,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr::NonNull,
+};
+
+use millpond::{
+    AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Fixed, Inspect, Linear, Local, Locked, Mark,
+    Nothing, Pages, Pool, Reclaim, Scope, Stack, StaticBuffer, Surrender,
+};
+
+use crate::{
+    composition::fail_each,
+    oracle::Oracle,
+    parents::Watched,
+    random::{LARGE, MIXED, SMALL, play, trial},
+};
+
+fn layout(size: usize, align: usize) -> Layout {
+    Layout::from_size_align(size, align).expect("the tests' layouts exist")
+}
+
+#[test]
+fn random_operations() {
+    trial(MIXED, || Local::new_in(Stack::new(), Watched::default()));
+    trial(LARGE, || Local::new_in(Stack::new(), Pages));
+    trial(SMALL, || Locked::<_, _>::new_in(Stack::with_capacity(100), Watched::default()));
+    trial(MIXED, || Local::new_in(Stack::new(), Local::new_in(Stack::new(), Watched::default())));
+    trial(MIXED, || Local::new_in(Linear::with_capacity(100), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Local::new(Stack::new())));
+}
+
+#[test]
+fn when_the_parent_fails_nothing_is_lost() {
+    fail_each(Stack::new);
+    fail_each(|| Stack::with_capacity(10));
+    fail_each(|| Linear::with_capacity(10));
+}
+
+#[test]
+fn the_first_chunk_has_the_room_that_was_asked_for() {
+    let arena = Local::new_in(Linear::with_capacity(1 << 20), Watched::failing(1..usize::MAX));
+    let stack = Local::new_in(Stack::with_capacity(1 << 20), Watched::failing(1..usize::MAX));
+    for allocator in [&arena as &dyn Allocator, &stack] {
+        for _ in 0..1 << 10 {
+            allocator.allocate(layout(1 << 10, 8)).expect("there is room for all in the first chunk");
+        }
+        assert_eq!(allocator.allocate(layout(1, 1)), Err(AllocError::Exhausted));
+    }
+    assert_eq!((arena.stats().free, stack.stats().free), (0, 0));
+}
+
+#[test]
+fn a_static_arena_serves_all_threads_to_the_last_byte() {
+    static MEMORY: StaticBuffer<4096> = StaticBuffer::new();
+    static ARENA: Locked<Linear, &StaticBuffer<4096>> = Locked::new_in(Linear::new(), &MEMORY);
+    let count = || std::iter::from_fn(|| ARENA.allocate(layout(32, 16)).ok()).count();
+    let counts: Vec<usize> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panicked")).collect()
+    });
+    assert_eq!(counts.iter().sum::<usize>(), 4096 / 32);
+}
+
+#[test]
+fn exact_buffers_are_enough() {
+    // A linear arena needs nothing but the block, a stack three words more; whatever the buffer's address, here one
+    // that is a word's.
+    for (size, align) in [(1, 1), (1, 8), (400, 4), (7, 8), (4096, 8)] {
+        for extra in 0..3 {
+            let bytes = extra * 8 + size;
+            let mut memory = vec![0u64; bytes / 8 + 1];
+            let memory = memory.as_mut_ptr().cast::<MaybeUninit<u8>>();
+            // SAFETY: bytes may be uninitialised, these are within the vector, and both slices are never used at once.
+            let slice = || unsafe { std::slice::from_raw_parts_mut(memory, bytes) };
+            let arena = Local::new_in(Linear::new(), Buffer::new(slice()));
+            assert!(arena.allocate(layout(size, align)).is_ok(), "{size} bytes of {bytes}");
+            let stack = Local::new_in(Stack::new(), Buffer::new(slice()));
+            assert!(stack.allocate(layout(size, align)).is_err(), "{size} bytes of {bytes}");
+        }
+        let mut memory = vec![MaybeUninit::<u64>::uninit(); size.div_ceil(8) + 3];
+        let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), size + 24);
+        let mut stack = Stack::new();
+        // SAFETY: the memory outlives the stack, and is aligned to a word.
+        let adopted =
+            unsafe { stack.adopt(Chunk::new(bytes, 8).expect("an alignment"), layout(size, align)) };
+        assert!(adopted.is_ok() && stack.allocate(layout(size, align)).is_some());
+    }
+}
+
+/// Two chunks that touch: the block at the end of the lower one is not the last of the upper one.
+#[test]
+fn chunks_that_touch_stay_apart() {
+    let mut memory = [0u128; 64];
+    let half = |index: usize| {
+        let start = NonNull::from(&memory[32 * index]).cast();
+        // SAFETY: the halves are the arena's until the end of the test.
+        unsafe { Chunk::new(NonNull::slice_from_raw_parts(start, 512), 16) }.expect("an alignment")
+    };
+    let (lower, upper) = (half(0), half(1));
+    let end = lower.start().addr().get() + 512;
+    let _ = &mut memory;
+    let mut arena = Linear::new();
+    let any = layout(16, 16);
+    // SAFETY: as above. The upper half comes first, has no header, and is cut after the lower one.
+    unsafe {
+        assert!(arena.adopt(upper, any).is_ok() && arena.adopt(lower, any).is_ok());
+    }
+    let mut last = arena.allocate(any).expect("two chunks are there");
+    while last.addr().get() + 16 != end {
+        last = arena.allocate(any).expect("two chunks are there");
+    }
+    let first = arena.allocate(any).expect("a chunk is there");
+    assert_eq!(first.addr().get(), end);
+    // SAFETY: both blocks are live, and the layout is their own.
+    unsafe {
+        arena.deallocate(first.cast(), any);
+        arena.deallocate(last.cast(), any);
+    }
+    arena.check().expect("the cursor stays in its chunk");
+    assert_eq!(arena.allocate(any), Some(first));
+}
+
+#[test]
+fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
+    let parent = Watched::default();
+    let mut arena = Local::new_in(Linear::new(), &parent);
+    let block = arena.allocate(layout(100, 8)).expect("the heap has room");
+    assert_eq!(arena.trim(), 0);
+    // SAFETY: the block is live, and the layout is its own.
+    unsafe { arena.deallocate(block.cast(), layout(100, 8)) };
+    assert_eq!((arena.trim(), parent.out()), (4096, 0));
+    arena.check().expect("sound without chunks");
+    arena.allocate(layout(100, 8)).expect("the heap has room");
+}
+
+#[test]
+fn the_last_block_grows_and_shrinks_in_place() {
+    let stack = Local::new(Stack::new());
+    let first = stack.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
+    // SAFETY: each block is live, and the layouts are those it has in turn.
+    unsafe {
+        assert_eq!(stack.grow(first, layout(10, 1), layout(1000, 1)).map(NonNull::cast), Ok(first));
+        assert_eq!(stack.shrink(first, layout(1000, 1), layout(20, 1)).map(NonNull::cast), Ok(first));
+        let second = stack.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
+        assert_eq!(second.addr().get(), first.addr().get() + 20);
+        assert!(stack.grow_in_place(first, layout(20, 1), layout(21, 1)).is_err(), "not the last any more");
+        stack.deallocate(second, layout(10, 1));
+        assert_eq!(stack.grow_in_place(first, layout(20, 1), layout(21, 1)).map(NonNull::cast), Ok(first));
+        assert!(stack.grow_in_place(first, layout(21, 1), layout(5000, 1)).is_err(), "beyond the chunk");
+    }
+}
+
+type Inner<'s, A> = Scope<'s, Local<Stack, A>>;
+
+/// Allocates and frees at random in scopes nested at random; what is outside a scope is untouched by it.
+fn nest<A: Allocator>(scope: &mut Inner<'_, A>, rng: &mut fastrand::Rng, depth: usize) {
+    let mut kept: Vec<(&mut [MaybeUninit<u8>], u8)> = Vec::new();
+    for _ in 0..rng.usize(1..8) {
+        let stamp = rng.u8(..);
+        let block = scope.lend(layout(rng.usize(0..600), 1 << rng.u32(0..7))).expect("the heap has room");
+        block.fill(MaybeUninit::new(stamp));
+        kept.push((block, stamp));
+        if depth != 0 && rng.bool() {
+            let (live, free) = (scope.stats().live, scope.stats().free);
+            scope.scope(|inner| nest(inner, rng, depth - 1));
+            let stats = scope.stats();
+            assert_eq!(stats.live, live, "the inner scope left nothing");
+            assert!(stats.free >= free, "and took nothing");
+        }
+        let mut oracle = Oracle::new(&*scope);
+        play(&mut oracle, MIXED, rng, 10);
+        oracle.forget();
+    }
+    for (block, stamp) in kept {
+        // SAFETY: every byte was filled when the block was lent.
+        assert!(block.iter().all(|byte| unsafe { byte.assume_init() } == stamp), "a block was overwritten");
+    }
+}
+
+#[test]
+fn scopes_nest() {
+    for seed in 0..40 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let parent = Watched::default();
+        let mut stack = Local::new_in(Stack::with_capacity(rng.usize(0..2000)), &parent);
+        let outside = stack.allocate(layout(100, 8)).expect("the heap has room");
+        for _ in 0..3 {
+            stack.scope(|scope| nest(scope, &mut rng, 4));
+            assert_eq!((stack.stats().live, stack.stats().held), (100, parent.bytes()));
+        }
+        assert!(stack.owns(outside.as_ptr().cast()));
+        stack.trim();
+        assert_eq!(parent.out(), 1);
+    }
+}
+
+#[test]
+fn a_scope_that_runs_again_asks_for_nothing() {
+    let parent = Watched::default();
+    let mut stack = Local::new_in(Stack::new(), &parent);
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut work = |stack: &mut Local<Stack, &Watched>| {
+        stack.scope(|scope| {
+            // Sizes in another order each time: large ones must find the large chunks.
+            let mut sizes: Vec<usize> =
+                (0..200).map(|step| if step % 20 == 0 { 9000 } else { 100 }).collect();
+            rng.shuffle(&mut sizes);
+            for size in sizes {
+                scope.lend(layout(size, 8)).expect("the heap has room");
+            }
+        });
+    };
+    (0..20).for_each(|_| work(&mut stack));
+    let requests = parent.requests();
+    (0..200).for_each(|_| work(&mut stack));
+    assert_eq!(parent.requests(), requests);
+}
+
+#[test]
+fn pools_live_in_scopes() {
+    let parent = Watched::default();
+    let mut stack = Local::new_in(Stack::new(), &parent);
+    stack.scope(|scope| {
+        let arena = Local::new_in(Linear::new(), &*scope);
+        let mut classes = Oracle::new(Local::new_in(Classes::new(), &arena));
+        let mut blocks = Oracle::new(Local::new_in(Blocks::<Fixed<64>>::new(), &*scope));
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..20 {
+            play(&mut classes, MIXED, &mut rng, 100);
+            play(&mut blocks, SMALL, &mut rng, 100);
+        }
+        scope.check().expect("sound underneath");
+    });
+    assert_eq!(stack.stats().live, 0);
+}
+
+#[test]
+fn a_scope_that_unwinds_frees_as_well() {
+    let mut stack = Local::new(Stack::new());
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        stack.scope(|outer| {
+            outer.lend(layout(100, 8)).expect("the heap has room");
+            outer.scope(|inner| {
+                inner.lend(layout(100_000, 8)).expect("the heap has room");
+                std::panic::resume_unwind(Box::new(7));
+            })
+        })
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(stack.stats().live, 0);
+    stack.check().expect("sound after unwinding");
+    stack.scope(|scope| scope.lend(layout(100, 8)).expect("the heap has room").len());
+}
+
+#[test]
+fn marks_free_everything_since_and_nothing_before() {
+    let stack = Local::new(Stack::new());
+    let mut oracle = Oracle::new(&stack);
+    oracle.allocate(layout(1000, 8), false).expect("the heap has room");
+    let (outer, live) = (stack.mark(), stack.stats().live);
+    for _ in 0..3 {
+        let inner = stack.mark();
+        for size in [10, 5000, 70_000, 3] {
+            stack.allocate(layout(size, 8)).expect("the heap has room");
+        }
+        // SAFETY: the mark is the newest, and nobody uses what came since.
+        unsafe { stack.release(inner) };
+        assert_eq!(stack.stats().live, live);
+    }
+    let _ignored = stack.mark();
+    stack.allocate(layout(100, 8)).expect("the heap has room");
+    // SAFETY: the mark is good, and nobody uses what came since.
+    unsafe { stack.release(outer) };
+    assert_eq!(stack.stats().live, live);
+    stack.check().expect("sound after releases");
+}
+
+#[test]
+fn a_block_before_the_mark_may_be_freed_after_it() {
+    let stack = Local::new(Stack::new());
+    let before = stack.allocate(layout(64, 8)).expect("the heap has room").cast();
+    let mark = stack.mark();
+    // SAFETY: the block is live, and the layout is its own; the mark is the newest.
+    unsafe {
+        stack.deallocate(before, layout(64, 8));
+        stack.release(mark);
+    }
+    assert_eq!(stack.stats().live, 0);
+    assert_eq!(stack.allocate(layout(64, 8)).map(NonNull::cast), Ok(before));
+}
+
+#[test]
+fn marks_of_an_empty_stack_and_of_one_that_was_emptied() {
+    let mut stack = Local::new(Stack::new());
+    let empty = stack.mark();
+    stack.allocate(layout(10_000, 8)).expect("the heap has room");
+    // SAFETY: the mark is the newest, and nobody uses what came since.
+    unsafe { stack.release(empty) };
+    assert_eq!((stack.stats().live, stack.stats().chunks), (0, 1));
+    assert!(stack.trim() >= 10_000);
+    assert_eq!(stack.stats(), millpond::Snapshot::default());
+}
+
+/// Whether releasing panics; that is what debug builds promise.
+fn is_caught(stack: &mut Stack, mark: Mark) -> bool {
+    // SAFETY: the marks in question are void, and no block of the stack is ever used.
+    catch_unwind(AssertUnwindSafe(|| unsafe { stack.release(mark) })).is_err()
+}
+
+/// A stack on leaked memory, with a block.
+fn begun() -> Stack {
+    let memory: &'static mut [u64] = Vec::leak(vec![0; 128]);
+    let bytes = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), 1024);
+    let mut stack = Stack::new();
+    // SAFETY: nobody else has the memory.
+    let adopted = unsafe { stack.adopt(Chunk::new(bytes, 8).expect("an alignment"), layout(8, 8)) };
+    assert!(adopted.is_ok() && stack.allocate(layout(8, 8)).is_some());
+    stack
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn misuse_of_marks_is_detected_in_debug_builds() {
+    // Out of order: the outer mark first, then the inner one, even when others have been made since.
+    let mut stack = begun();
+    let (outer, inner) = (stack.mark(), stack.mark());
+    assert!(!is_caught(&mut stack, outer));
+    let _others = (stack.mark(), stack.mark());
+    assert!(is_caught(&mut stack, inner));
+    // After a reset.
+    let mut stack = begun();
+    let mark = stack.mark();
+    stack.reset();
+    assert!(is_caught(&mut stack, mark));
+    // Another stack's, whatever that has open.
+    let (mut mine, mut other) = (begun(), begun());
+    let foreign = other.mark();
+    assert!(is_caught(&mut mine, foreign));
+    let (_mine, foreign) = (mine.mark(), other.mark());
+    assert!(is_caught(&mut mine, foreign));
+    let (mut mine, mut other) = (Stack::new(), Stack::new());
+    let (_mine, foreign) = (mine.mark(), other.mark());
+    assert!(is_caught(&mut mine, foreign), "two empty stacks");
+    // And what is right is never complained about, however deep.
+    let mut stack = begun();
+    for depth in [1, 5, 15, 16, 17, 40] {
+        let marks: Vec<Mark> = (0..depth).map(|_| stack.mark()).collect();
+        for mark in marks.into_iter().rev() {
+            assert!(!is_caught(&mut stack, mark));
+        }
+        let mut marks: Vec<Mark> = (0..depth).map(|_| stack.mark()).collect();
+        assert!(!is_caught(&mut stack, marks.swap_remove(depth / 2)));
+        marks.truncate(depth / 2);
+        for mark in marks.into_iter().rev() {
+            assert!(!is_caught(&mut stack, mark));
+        }
+    }
+}
+
+#[test]
+fn surrendering_any_chunk_leaves_the_rest_whole() {
+    let stack = Local::new_in(Stack::new(), Nothing);
+    assert_eq!(stack.allocate(layout(1, 1)), Err(AllocError::Exhausted));
+    let mut stack = begun();
+    assert!(stack.surrender(Surrender::Spare).is_none());
+    let gone = stack.surrender(Surrender::Any).expect("there is a chunk");
+    assert_eq!(gone.size(), 1024);
+    stack.check().expect("sound without chunks");
+    assert_eq!(stack.allocate(layout(8, 8)), None);
+    assert!(stack.surrender(Surrender::Any).is_none());
+}
