@@ -131,9 +131,9 @@ impl Judge<'_> {
             }
             Some(share) => {
                 let share = units::percent(share);
-                format!("{allocations} take {share} of the CPU time, but glibc is as good at them")
+                format!("{allocations} take {share} of the CPU time, but glibc is at least as good at them")
             }
-            None => format!("glibc is as good at these {allocations}"),
+            None => format!("glibc is at least as good at these {allocations}"),
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(found.time, Change::Same);
         assert_eq!(
             found.text,
-            "Pools do not help here: 221 allocations take 11 % of the CPU time, but glibc is as good at them."
+            "Pools do not help here: 221 allocations take 11 % of the CPU time, but glibc is at least as good at them."
         );
     }
 

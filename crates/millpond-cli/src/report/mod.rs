@@ -19,18 +19,17 @@ pub(crate) use self::{
 
 /// Prints to standard output, in colour only on a terminal. That the reader has gone (`millpond … | head`) is fine.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut output = anstream::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard output"),
-    }
+    write_all(anstream::stdout().lock(), text).context("cannot write to standard output")
 }
 
-/// Prints to standard error, in colour only on a terminal.
+/// Prints to standard error in the same way.
 pub(crate) fn print_aside(text: &str) -> Result<()> {
-    let mut output = anstream::stderr().lock();
+    write_all(anstream::stderr().lock(), text).context("cannot write to standard error")
+}
+
+fn write_all(mut output: impl Write, text: &str) -> io::Result<()> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard error"),
+        result => result,
     }
 }

@@ -66,6 +66,14 @@ fn about(study: &Study) -> String {
     if summary.threads > 1 {
         let _ = writeln!(text, "{} threads merged into one, in the order of time", summary.threads);
     }
+    for (number, what) in [
+        (summary.unknown_frees, "a free or realloc of a block that was never seen, left out"),
+        (summary.overlaps, "an address handed out again without a free that was seen"),
+    ] {
+        if number > 0 {
+            let _ = writeln!(text, "{} x {what}", count(number));
+        }
+    }
     match summary.ending {
         Ending::Exited => {}
         Ending::Cut => text

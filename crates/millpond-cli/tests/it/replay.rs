@@ -47,9 +47,13 @@ fn a_pipe_gets_no_escape_codes_and_no_bar() {
     };
     let mut writer = millpond_trace::Writer::new(fs::File::create(&hostile).unwrap(), &start).unwrap();
     writer.allocate(0, 0, 0, 32, 0, false).unwrap();
-    writer.finish(Default::default()).unwrap();
+    writer.finish(millpond_trace::Outcome { unknown_frees: 3, ..Default::default() }).unwrap();
     let report = stdout(replay(&hostile, &["--rounds", "1"]));
     assert!(report.starts_with("?[31mred ?]0;title??\n"), "{report:?}");
+    assert!(
+        report.contains("\n3 x a free or realloc of a block that was never seen, left out\n"),
+        "{report:?}"
+    );
     assert!(report.contains("CPU time unknown") && !report.contains('\x1b'), "{report:?}");
 }
 
