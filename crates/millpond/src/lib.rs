@@ -64,7 +64,8 @@ mod source;
 
 pub use base::AllocError;
 pub use contract::{
-    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender,
+    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool, Reclaim, Report, Reserve, Snapshot,
+    Surrender,
 };
 pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{

@@ -14,5 +14,5 @@ pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
 pub use inspect::{Flaw, Inspect, Reclaim, Snapshot};
-pub use pool::{Pool, Surrender};
+pub use pool::{Pool, Reserve, Surrender};
 pub use report::{Amount, Counts, Report};

@@ -121,6 +121,13 @@ pub unsafe trait Pool {
     }
 }
 
+/// A pool that can say what it lacks before it is asked for blocks, so that a shell can have room ready.
+pub trait Reserve: Pool {
+    /// A chunk that would bring the pool nearer to serving `count` requests for `layout` in a row; `None` if it lacks
+    /// none for that, or if none would help. May count the free blocks: O(`count`).
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest>;
+}
+
 /// Which chunk a pool is asked to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surrender {

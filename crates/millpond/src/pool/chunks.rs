@@ -32,8 +32,10 @@ pub(super) struct Plan {
     pub(super) first: usize,
     /// The size beyond which chunks grow no more, in bytes.
     pub(super) largest: usize,
-    /// How much of a chunk is used at most, in bytes.
+    /// How far into a chunk is used at most, in bytes from its start.
     pub(super) reach: usize,
+    /// Bytes behind the header that every chunk is to have, and that are used of it; `None` if chunks grow.
+    pub(super) exactly: Option<usize>,
 }
 
 impl Plan {
@@ -47,6 +49,7 @@ impl Plan {
             first: 4096,
             largest: 64 << 20,
             reach: usize::MAX,
+            exactly: None,
         }
     }
 }
@@ -132,7 +135,29 @@ impl Chunks {
     pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
         let header = if self.next_is_headed() { self.plan.header } else { 0 };
         let least = Layout::from_size_align(bytes.checked_add(header)?, self.plan.align).ok()?;
-        Some(ChunkRequest { least, preferred: self.next_size.max(least.size()) })
+        let preferred = match self.plan.exactly {
+            Some(bytes) => bytes.checked_add(header)?,
+            None => self.next_size,
+        };
+        Some(ChunkRequest { least, preferred: preferred.max(least.size()) })
+    }
+
+    /// Bytes behind the header that one chunk can have.
+    pub(super) fn most(&self) -> usize {
+        self.plan.exactly.unwrap_or(self.plan.reach - self.plan.header)
+    }
+
+    /// Lets the first chunk have room for `bytes` behind its header, if none has come yet.
+    pub(super) const fn begin_with(&mut self, bytes: usize) {
+        let header = if self.plan.always_headed { self.plan.header } else { 0 };
+        let wanted = bytes.saturating_add(header);
+        self.next_size = if wanted > self.plan.reach { self.plan.reach } else { wanted };
+    }
+
+    /// Lets every chunk to come have `bytes` behind its header, and not a byte more.
+    pub(super) const fn grow_by(&mut self, bytes: usize) {
+        let most = self.plan.reach - self.plan.header;
+        self.plan.exactly = Some(if bytes > most { most } else { bytes });
     }
 
     /// Takes a chunk; it is ahead. One without room for `bytes` is returned.
@@ -196,8 +221,9 @@ impl Chunks {
 
     /// The part of a chunk behind its header.
     fn span(&self, chunk: &Record) -> Span {
-        let header = if chunk.headed { self.plan.header } else { 0 };
-        Span { start: chunk.start + header, end: chunk.start + chunk.size.min(self.plan.reach) }
+        let start = chunk.start + if chunk.headed { self.plan.header } else { 0 };
+        let end = chunk.start + chunk.size.min(self.plan.reach);
+        Span { start, end: self.plan.exactly.map_or(end, |bytes| end.min(start.saturating_add(bytes))) }
     }
 
     fn older(&self, chunk: &Record) -> Record {

@@ -107,6 +107,7 @@ impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize
 }
 
 super::allocator::implement_for_shell!(Local<P, A, O: Policy>);
+super::many::many_for_shell!(Local<P, A, O: Policy>, |self: &Self| self.reach());
 
 impl<P: Pool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
     fn drop(&mut self) {

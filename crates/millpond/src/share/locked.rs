@@ -91,6 +91,7 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
 }
 
 super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex, O: Policy>);
+super::many::many_for_shell!(Locked<P, A, L: RawMutex, O: Policy>, |self: &Self| self.reach());
 
 impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, O> {
     fn drop(&mut self) {

@@ -3,6 +3,7 @@
 mod allocator;
 mod local;
 mod locked;
+mod many;
 mod owned;
 mod policy;
 mod scope;

@@ -8,7 +8,7 @@ use core::{
 
 use super::{
     policy::{Fail, Policy},
-    shell::{self, Packed},
+    shell::{self, Borrowed, Packed},
 };
 use crate::{
     base::AllocError,
@@ -97,7 +97,7 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
     #[cold]
     #[inline(never)]
     fn allocate_cold(&mut self, layout: Layout) -> Packed {
-        shell::allocate_cold(&mut self.pool, layout, &self.parent, &self.policy)
+        shell::allocate_cold(Borrowed(&mut self.pool), layout, &self.parent, &self.policy)
     }
 
     /// Takes a block back: see [`Allocator::deallocate`].
@@ -108,7 +108,7 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
     #[inline(always)]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
-        unsafe { shell::deallocate(&mut self.pool, &self.parent, block, layout) };
+        unsafe { shell::deallocate(Borrowed(&mut self.pool), &self.parent, block, layout) };
     }
 
     /// Gives a block another size where it is: see [`Allocator::grow_in_place`] and [`Allocator::shrink_in_place`].
@@ -127,7 +127,7 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { shell::resize_in_place(&mut self.pool, &self.parent, block, (old, new)) }
+        unsafe { shell::resize_in_place(Borrowed(&mut self.pool), &self.parent, block, (old, new)) }
     }
 
     /// The pool, to look at.
@@ -151,6 +151,8 @@ impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize
         self.pool.live()
     }
 }
+
+super::many::many_for_shell!(Owned<P, A, O: Policy>, |self: &mut Self| Borrowed(&mut self.pool));
 
 impl<P: Pool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
     fn drop(&mut self) {

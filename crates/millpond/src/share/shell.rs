@@ -22,12 +22,24 @@ pub(super) trait Reach {
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
 }
 
-impl<P: Pool> Reach for &mut P {
+/// The pool of a shell that is borrowed mutably.
+pub(super) struct Borrowed<'a, P>(pub(super) &'a mut P);
+
+impl<P: Pool> Reach for Borrowed<'_, P> {
     type Pool = P;
 
     #[inline(always)]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        use_it(self)
+        use_it(self.0)
+    }
+}
+
+impl<W: Reach> Reach for &mut W {
+    type Pool = W::Pool;
+
+    #[inline(always)]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut W::Pool) -> R) -> R {
+        (**self).with(use_it)
     }
 }
 
@@ -277,7 +289,7 @@ pub(super) fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: 
     returned
 }
 
-fn give_back<A: Allocator>(parent: &A, chunk: Chunk) {
+pub(super) fn give_back<A: Allocator>(parent: &A, chunk: Chunk) {
     // SAFETY: the parent handed this memory out, with a layout between what was requested and what it returned; no pool
     // has it any more.
     unsafe { parent.deallocate(chunk.start(), chunk.layout()) };

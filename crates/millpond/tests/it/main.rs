@@ -4,6 +4,7 @@ mod buddy;
 mod composition;
 mod contract;
 mod faults;
+mod growth;
 mod oracle;
 mod pages;
 mod parents;

@@ -14,10 +14,11 @@ const FIRST_REGION: usize = 64 << 10;
 ///
 /// # Invariants
 ///
-/// * `rest` lies in the current chunk and ends where it does; its length is a multiple of the block size, or what
-///   remains is too short for a block.
+/// * `rest` lies in the current chunk and ends where it does.
 /// * Everything in cut chunks but `rest` has been handed to the strategy or to holders.
 pub struct Fresh {
+    /// Bytes per block.
+    size: usize,
     rest: Span,
     pub(super) chunks: Chunks,
 }
@@ -27,30 +28,38 @@ impl Fresh {
     pub(super) const fn new(size: usize, align: usize, region: usize) -> Self {
         let plan = Plan::growing(align);
         if region == 0 {
-            return Self { rest: Span::EMPTY, chunks: Chunks::new(plan) };
+            return Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) };
         }
         assert!(align <= region, "blocks are aligned beyond a region");
         let header = align_up(HEADER + regions::header_size(size, region), plan.align);
         let first = if region < FIRST_REGION { region } else { FIRST_REGION };
-        let plan = Plan { align: region, header, always_headed: true, first, largest: region, reach: region };
-        Self { rest: Span::EMPTY, chunks: Chunks::new(plan) }
+        let plan = Plan {
+            align: region,
+            header,
+            always_headed: true,
+            first,
+            largest: region,
+            reach: region,
+            ..plan
+        };
+        Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) }
     }
 
-    /// Cuts up to `most` blocks of `size` bytes that lie one behind the other; none if there is no fresh memory. They are
+    /// Cuts up to `most` blocks that lie one behind the other; none if there is no fresh memory. They are
     /// not touched. `begin` is told of each chunk that is cut from for the first time.
-    pub(super) fn cut_some(&mut self, size: usize, most: usize, begin: impl FnMut(Span)) -> Span {
-        if !self.advance(size, begin) {
+    pub(super) fn cut_some(&mut self, most: usize, begin: impl FnMut(Span)) -> Span {
+        if !self.advance(begin) {
             return Span::EMPTY;
         }
-        let count = ((self.rest.end - self.rest.start) / size).min(most);
-        let run = Span { start: self.rest.start, end: self.rest.start + count * size };
+        let count = ((self.rest.end - self.rest.start) / self.size).min(most);
+        let run = Span { start: self.rest.start, end: self.rest.start + count * self.size };
         self.rest.start = run.end;
         run
     }
 
     /// Makes sure that `rest` has room for a block, going on to the next chunk if need be.
-    fn advance(&mut self, size: usize, mut begin: impl FnMut(Span)) -> bool {
-        while self.rest.end - self.rest.start < size {
+    fn advance(&mut self, mut begin: impl FnMut(Span)) -> bool {
+        while self.rest.end - self.rest.start < self.size {
             match self.chunks.advance() {
                 Some(span) => {
                     begin(span);
@@ -62,8 +71,25 @@ impl Fresh {
         true
     }
 
-    pub(super) fn request(&self, size: usize) -> Option<ChunkRequest> {
-        self.chunks.request(size)
+    /// The chunk that would make room for `count` blocks, or for as many of them as one chunk can hold.
+    pub(super) fn request_for(&self, count: usize) -> Option<ChunkRequest> {
+        let most = (self.chunks.most() / self.size).max(1);
+        self.chunks.request(count.min(most).checked_mul(self.size)?)
+    }
+
+    /// Lets the first chunk have room for exactly so many blocks.
+    pub(super) const fn begin_with(&mut self, blocks: usize) {
+        self.chunks.begin_with(blocks.saturating_mul(self.size));
+    }
+
+    /// Lets every chunk have room for exactly so many blocks.
+    pub(super) const fn grow_by(&mut self, blocks: usize) {
+        let blocks = if blocks == 0 { 1 } else { blocks };
+        self.chunks.grow_by(blocks.saturating_mul(self.size));
+    }
+
+    pub(super) fn request(&self) -> Option<ChunkRequest> {
+        self.chunks.request(self.size)
     }
 
     /// Puts every chunk ahead: all memory is fresh again.
@@ -87,10 +113,10 @@ impl Fresh {
         self.remove(span.start)
     }
 
-    /// The part of each chunk that has been cut into blocks of `size` bytes.
-    pub(super) fn cut(&self, size: usize) -> impl Iterator<Item = Span> {
+    /// The part of each chunk that has been cut into blocks.
+    pub(super) fn cut(&self) -> impl Iterator<Item = Span> {
         self.chunks.spans().map(move |(span, ahead)| {
-            let whole = (span.end - span.start) / size * size;
+            let whole = (span.end - span.start) / self.size * self.size;
             let end = match (ahead, self.rest.end == span.end) {
                 (true, _) => span.start,
                 (false, true) => self.rest.start,
@@ -100,9 +126,9 @@ impl Fresh {
         })
     }
 
-    /// Bytes that blocks of `size` bytes can still be cut from.
-    pub(super) fn left(&self, size: usize) -> usize {
-        let whole = |span: Span| (span.end - span.start) / size * size;
+    /// Bytes that blocks can still be cut from.
+    pub(super) fn left(&self) -> usize {
+        let whole = |span: Span| (span.end - span.start) / self.size * self.size;
         let ahead: usize = self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| whole(span)).sum();
         ahead + whole(self.rest)
     }

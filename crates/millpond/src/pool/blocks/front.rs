@@ -92,7 +92,7 @@ impl<S: Store, const PLACES: usize> Fronted<S, PLACES> {
         self.stored = self.store.refill(&mut self.places[1..=Self::HALF], size);
         if self.stored == 0 {
             // SAFETY: the chunk is about to be cut for the first time since it came or since the reset.
-            let run = fresh.cut_some(size, Self::HALF, |span| unsafe { self.store.begin(span, size) });
+            let run = fresh.cut_some(Self::HALF, |span| unsafe { self.store.begin(span, size) });
             let mut block = run.end;
             while block > run.start {
                 block -= size;

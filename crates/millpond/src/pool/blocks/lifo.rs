@@ -29,7 +29,7 @@ const BATCH: usize = 2048;
 #[cold]
 #[inline(never)]
 fn thread(fresh: &mut Fresh, size: usize) -> usize {
-    let run = fresh.cut_some(size, (BATCH / size).max(1), |_| ());
+    let run = fresh.cut_some((BATCH / size).max(1), |_| ());
     let mut block = run.end;
     let mut next = 0;
     while block > run.start {

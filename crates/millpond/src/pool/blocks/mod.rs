@@ -32,7 +32,7 @@ use self::{fresh::Fresh, strategy::Sealed as _};
 use super::chunks::on_a_boundary;
 use crate::{
     base::address::recover,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender},
 };
 
 /// A pool of blocks of one size.
@@ -100,7 +100,35 @@ impl<C: Config<Shape = AnySize>> Blocks<C> {
     }
 }
 
+/// How a pool grows. Left alone, its first chunk is a page, and each next one twice as large, up to 64 MiB.
 impl<C: Config> Blocks<C> {
+    /// Lets the first chunk have room for exactly `blocks` blocks (as many as fit a region, with
+    /// [`Compact`]); the next ones double. For a pool without chunks.
+    ///
+    /// ```
+    /// use millpond::{Blocks, Fixed, Inspect, Local, Pages, StaticBuffer};
+    ///
+    /// // Exactly a hundred blocks, in exactly their bytes.
+    /// static MEMORY: StaticBuffer<6400> = StaticBuffer::new();
+    /// let pool = Local::new_in(Blocks::<Fixed<64>>::new().with_capacity(100), &MEMORY);
+    /// pool.reserve(core::alloc::Layout::new::<[u8; 64]>(), 100)?;
+    /// assert_eq!(pool.stats().free, 6400);
+    /// # Ok::<(), millpond::AllocError>(())
+    /// ```
+    #[must_use]
+    pub const fn with_capacity(mut self, blocks: usize) -> Self {
+        self.fresh.begin_with(blocks);
+        self
+    }
+
+    /// Lets every chunk have room for exactly `blocks` blocks, however much the parent gives (at least one; as many as
+    /// fit a region, with [`Compact`]).
+    #[must_use]
+    pub const fn with_blocks_per_chunk(mut self, blocks: usize) -> Self {
+        self.fresh.grow_by(blocks);
+        self
+    }
+
     /// The size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
@@ -143,7 +171,7 @@ impl<S: Shape, const PLACES: usize, const REGION: usize> Blocks<(S, Compact<PLAC
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
         let size = self.shape.size();
         self.strategy.flush(size);
-        let blocks = self.fresh.cut(size).flat_map(move |cut| Compact::<PLACES, REGION>::live(cut, size));
+        let blocks = self.fresh.cut().flat_map(move |cut| Compact::<PLACES, REGION>::live(cut, size));
         blocks.filter_map(|block| NonNull::new(recover(block)))
     }
 }
@@ -175,7 +203,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        if self.fits(layout) { self.fresh.request(self.shape.size()) } else { None }
+        if self.fits(layout) { self.fresh.request() } else { None }
     }
 
     unsafe fn adopt(&mut self, chunk: Chunk, _: Layout) -> Result<(), Chunk> {
@@ -209,11 +237,20 @@ unsafe impl<C: Config> Pool for Blocks<C> {
     }
 }
 
+impl<C: Config> Reserve for Blocks<C> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        let size = self.shape.size();
+        let free = self.strategy.free(size).take(count).count();
+        let missing = count.saturating_sub(free + self.fresh.left() / size);
+        if missing == 0 || !self.fits(layout) { None } else { self.fresh.request_for(missing) }
+    }
+}
+
 impl<C: Config> Blocks<C> {
     /// Takes out a chunk in which no block is live. O(chunks × free blocks).
     fn remove_spare(&mut self) -> Option<Chunk> {
         let size = self.shape.size();
-        let spare = self.fresh.cut(size).find(|cut| {
+        let spare = self.fresh.cut().find(|cut| {
             let free = self.strategy.free(size).filter(|&block| cut.contains(block)).count();
             free * size == cut.end - cut.start
         })?;
@@ -225,14 +262,14 @@ impl<C: Config> Blocks<C> {
 impl<C: Config> Inspect for Blocks<C> {
     fn stats(&self) -> Snapshot {
         let size = self.shape.size();
-        let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
+        let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
         let free = self.strategy.free(size).count() * size;
         let chunks = &self.fresh.chunks;
         Snapshot {
             chunks: chunks.count(),
             held: chunks.held(),
             live: cut - free,
-            free: free + self.fresh.left(size),
+            free: free + self.fresh.left(),
         }
     }
 
@@ -246,13 +283,12 @@ impl<C: Config> Inspect for Blocks<C> {
         let size = self.shape.size();
         self.fresh.check()?;
         self.strategy.check(size)?;
-        let cut: usize = self.fresh.cut(size).map(|span| span.end - span.start).sum();
+        let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
         if self.strategy.free(size).take(cut / size + 1).count() > cut / size {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
         }
-        let placed = |block| {
-            self.fresh.cut(size).any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block))
-        };
+        let placed =
+            |block| self.fresh.cut().any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block));
         if self.strategy.free(size).all(placed) {
             Ok(())
         } else {

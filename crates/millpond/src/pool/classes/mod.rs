@@ -16,7 +16,7 @@ use core::{alloc::Layout, array, fmt, ptr::NonNull};
 
 use self::table::{LARGEST, MOST, SMALL, Table, four_per_doubling};
 use super::Blocks;
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender};
 
 /// Blocks are aligned to the largest power of two that divides their size, up to a cache line.
 const LARGEST_ALIGN: usize = 64;
@@ -30,7 +30,11 @@ const LARGEST_ALIGN: usize = 64;
 /// let mut pool = Owned::new(Classes::with_sizes(&[24, 100])?);
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 20]>())?.len(), 24);
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 25]>())?.len(), 104); // sizes are multiples of 8
-/// assert_eq!(pool.allocate(Layout::new::<[u8; 5000]>())?.len(), 5000); // from the parent
+/// let large = Layout::new::<[u8; 5000]>();
+/// let block = pool.allocate(large)?; // from the parent, hence not the pool's to reclaim
+/// assert_eq!(block.len(), 5000);
+/// // SAFETY: the block is live, and this pool handed it out for this layout.
+/// unsafe { pool.deallocate(block.cast(), large) };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -245,6 +249,12 @@ unsafe impl Pool for Classes {
         let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
         // SAFETY: the caller's promises are passed on, to the class that handed the block out.
         unsafe { self.pools[class].resize_in_place(block, old, new) }
+    }
+}
+
+impl Reserve for Classes {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        self.pools[self.class(layout)?].lacks(layout, count)
     }
 }
 

@@ -1,0 +1,129 @@
+//! Many blocks at once: room for them in advance, taking them, giving them back, with one borrow or one lock.
+
+use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+
+use super::{
+    policy::Policy,
+    shell::{self, Reach},
+};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Chunk, Pool, Reserve},
+};
+
+/// Lets the pool grow until it can serve `count` requests in a row.
+pub(super) fn reserve<R: Reach<Pool: Reserve>, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    layout: Layout,
+    count: usize,
+) -> Result<(), AllocError> {
+    if pool.with(|pool| pool.wants(layout).is_none()) {
+        return Err(AllocError::Unsupported);
+    }
+    while let Some(request) = pool.with(|pool| pool.lacks(layout, count)) {
+        let memory = parent.allocate_between(request.least, request.preferred)?;
+        // SAFETY: the parent has just handed the memory out, for this alignment.
+        let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
+        // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
+        let refused = pool.with(|pool| unsafe { pool.adopt(chunk, layout) }).err();
+        if let Some(chunk) = refused {
+            shell::give_back(parent, chunk);
+        }
+    }
+    Ok(())
+}
+
+/// Fills every place with a block, or none: on failure, those that were taken are given back.
+pub(super) fn allocate_many<R: Reach, A: Allocator, O: Policy>(
+    mut pool: R,
+    (parent, policy): (&A, &O),
+    layout: Layout,
+    places: &mut [MaybeUninit<NonNull<u8>>],
+) -> Result<(), AllocError> {
+    let mut taken = 0;
+    while taken < places.len() {
+        let rest = &mut places[taken..];
+        taken += pool.with(|pool| {
+            let blocks = core::iter::from_fn(|| pool.allocate_hot(layout));
+            rest.iter_mut().zip(blocks).map(|(place, block)| place.write(block.cast())).count()
+        });
+        if taken == places.len() {
+            break;
+        }
+        match shell::allocate(&mut pool, (parent, policy), layout) {
+            Ok(block) => places[taken].write(block.cast()),
+            Err(error) => {
+                // SAFETY: so many places were written, with blocks that are live and of this layout.
+                unsafe { deallocate_many(pool, parent, places[..taken].assume_init_ref(), layout) };
+                return Err(error);
+            }
+        };
+        taken += 1;
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// As for [`Allocator::deallocate`], for each block.
+pub(super) unsafe fn deallocate_many<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    blocks: &[NonNull<u8>],
+    layout: Layout,
+) {
+    let done = pool.with(|pool| {
+        // SAFETY: the caller's promises are passed on.
+        let is_done = |&&block: &&NonNull<u8>| unsafe { pool.deallocate_hot(block, layout) };
+        blocks.iter().take_while(is_done).count()
+    });
+    for &block in &blocks[done..] {
+        // SAFETY: the caller's promises are passed on; what the hot path refused is still live.
+        unsafe { shell::deallocate(&mut pool, parent, block, layout) };
+    }
+}
+
+/// The methods of a shell for many blocks at once. `$pool` is how the shell reaches its pool.
+macro_rules! many_for_shell {
+    ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$self:ident: $receiver:ty| $pool:expr) => {
+        impl<P: Pool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
+            /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent.
+            ///
+            /// # Errors
+            ///
+            /// What the parent says, or [`AllocError::Unsupported`] for a layout that the pool never serves.
+            pub fn reserve($self: $receiver, layout: Layout, count: usize) -> Result<(), AllocError>
+            where
+                P: crate::contract::Reserve,
+            {
+                super::many::reserve($pool, &$self.parent, layout, count)
+            }
+
+            /// Fills every place with a block for `layout`, in one go; or none.
+            ///
+            /// # Errors
+            ///
+            /// As [`Allocator::allocate`]; no block is taken then.
+            pub fn allocate_many(
+                $self: $receiver,
+                layout: Layout,
+                places: &mut [core::mem::MaybeUninit<NonNull<u8>>],
+            ) -> Result<(), AllocError> {
+                super::many::allocate_many($pool, (&$self.parent, &$self.policy), layout, places)
+            }
+
+            /// Takes many blocks of one layout back, in one go.
+            ///
+            /// # Safety
+            ///
+            /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+            pub unsafe fn deallocate_many($self: $receiver, blocks: &[NonNull<u8>], layout: Layout) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { super::many::deallocate_many($pool, &$self.parent, blocks, layout) };
+            }
+        }
+    };
+}
+
+pub(super) use many_for_shell;
