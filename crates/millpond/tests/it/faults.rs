@@ -90,7 +90,9 @@ fn was_a_fault(status: ExitStatus) -> bool {
 #[cfg(windows)]
 fn was_a_fault(status: ExitStatus) -> bool {
     const ACCESS_VIOLATION: u32 = 0xC000_0005;
-    status.code().map(i32::cast_unsigned) == Some(ACCESS_VIOLATION)
+    // What Wine says when a process faults and there is no debugger to start.
+    const DEBUGGER_INACTIVE: u32 = 0xC000_0354;
+    matches!(status.code().map(i32::cast_unsigned), Some(ACCESS_VIOLATION | DEBUGGER_INACTIVE))
 }
 
 /// Does nothing unless it is run by the test above.

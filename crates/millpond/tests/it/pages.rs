@@ -1,6 +1,6 @@
 //! Pages, tuned or not: sizes, alignment, zeros, and what the system makes of each wish.
 
-use std::{alloc::Layout, ptr::NonNull};
+use std::alloc::Layout;
 
 use fastrand::Rng;
 use millpond::{AllocError, Allocator, Blocks, Fixed, Inspect, Local, Numa, Pages, TunedPages};
@@ -152,10 +152,29 @@ fn elsewhere_a_memory_policy_does_nothing() {
     }
 }
 
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn elsewhere_explicit_huge_pages_are_whole_or_refused() {
+    let pages = TunedPages::new().explicit_huge_pages();
+    match pages.allocate(layout(1, 1)) {
+        Ok(block) => {
+            assert_eq!((block.len(), block.addr().get() % Pages::huge_size()), (Pages::huge_size(), 0));
+            // SAFETY: the block is live, and this is its layout.
+            unsafe { pages.deallocate(block.cast(), layout(1, 1)) };
+            workout(pages, 5 << 20, 2);
+        }
+        Err(error) => eprintln!("skipped: explicit huge pages: {error}"),
+    }
+    if cfg!(windows) {
+        let refused = pages.guarded().allocate(layout(1, 1));
+        assert_eq!(refused, Err(AllocError::Unsupported), "there are no guards beside large pages");
+    }
+}
+
 /// What only the Linux kernel can tell: which pages have memory, and what it noted about a mapping.
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{fs, os::unix::fs::FileExt};
+    use std::{fs, os::unix::fs::FileExt, ptr::NonNull};
 
     use super::*;
 

@@ -66,7 +66,7 @@ impl Extent {
 ///
 /// The range is committed, fresh, and the caller's alone.
 #[cfg_attr(not(target_os = "linux"), expect(clippy::unnecessary_wraps, reason = "it can fail on Linux"))]
-unsafe fn touch(start: NonNull<u8>, size: usize) -> Result<(), crate::base::AllocError> {
+pub(super) unsafe fn touch(start: NonNull<u8>, size: usize) -> Result<(), crate::base::AllocError> {
     for offset in (0..size).step_by(page_size()) {
         // SAFETY: the offset lies in the range, and fresh memory is zero already.
         unsafe { start.add(offset).write_volatile(0) };

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use super::Extent;
-pub(crate) use super::touch as populate;
+pub(in crate::source) use super::touch as populate;
 use crate::{base::AllocError, source::Numa};
 
 pub(crate) fn map_huge(_: &Extent) -> Result<NonNull<u8>, AllocError> {

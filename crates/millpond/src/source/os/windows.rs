@@ -14,7 +14,7 @@ use windows_sys::Win32::{
 };
 
 use super::Extent;
-pub(crate) use super::touch as populate;
+pub(in crate::source) use super::touch as populate;
 use crate::{base::AllocError, source::Numa};
 
 /// How often a place for an aligned reservation is looked for when other threads take the one that was found.
