@@ -8,6 +8,7 @@ mod contenders;
 mod harness;
 mod memory;
 mod mixes;
+mod regions;
 
 use std::process::ExitCode;
 
@@ -38,5 +39,5 @@ fn main() -> ExitCode {
 
 /// Every mix of every module.
 fn all() -> impl Iterator<Item = &'static harness::Mix> {
-    mixes::ALL.iter().chain(buddy::MIXES)
+    mixes::ALL.iter().chain(buddy::MIXES).chain(regions::MIXES)
 }

@@ -69,8 +69,8 @@ pub use contract::{
 };
 pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{
-    AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Fixed, For, Holes,
-    KnownShape, Lifo, Linear, Magazine, Mark, Shape, SignPost, Stack, Strategy, Tlsf,
+    AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
+    Holes, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Stack, Strategy, Tlsf,
 };
 pub use share::{Abort, Fail, Local, Locked, Owned, Policy, Retry, Scope, Spin};
 #[cfg(feature = "alloc")]

@@ -18,4 +18,4 @@ pub use linear::Linear;
 pub use posts::Holes;
 pub use sign_post::SignPost;
 pub use stack::{Mark, Stack};
-pub use tlsf::Tlsf;
+pub use tlsf::{Direct, Front, Pockets, Tlsf};

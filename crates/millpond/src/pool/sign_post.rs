@@ -12,7 +12,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::posts::{GRANULE, Holes, Index, List, Post, Posts};
+use super::posts::{GRANULE, Holes, Index, List, Need, Post, Posts};
 use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
@@ -120,17 +120,17 @@ unsafe fn all_of(block: NonNull<u8>) -> NonNull<[u8]> {
 // here unwinds.
 unsafe impl Pool for SignPost {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let block = self.posts.allocate(layout)?;
+        let block = self.posts.allocate(Need::of(layout, FreeList::LARGEST)?)?;
         // SAFETY: the block was just handed out.
         unsafe { self.wipe(block, 0) };
         Some(block)
     }
 
-    unsafe fn deallocate(&mut self, block: NonNull<u8>, _layout: Layout) {
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block is live, as the caller promises, until the last call.
         unsafe {
             self.wipe(all_of(block), 0);
-            self.posts.deallocate(block);
+            self.posts.deallocate(block, Need::size(layout));
         }
     }
 
@@ -202,7 +202,7 @@ impl Index for FreeList {
         self.list.unlink(post);
     }
 
-    fn take(&mut self, size: usize) -> Option<Post> {
+    fn take(&mut self, size: usize) -> Option<(Post, usize)> {
         let mut found: Option<Post> = None;
         for post in self.list.posts().filter(|post| post.size() >= size) {
             if found.is_none_or(|found| post.size() < found.size()) {
@@ -213,7 +213,7 @@ impl Index for FreeList {
             }
         }
         self.list.unlink(found?);
-        found
+        found.map(|found| (found, found.size()))
     }
 
     fn clear(&mut self) {

@@ -21,6 +21,7 @@ fn with_everyone(check: impl Fn(&str, &dyn Allocator)) {
     check("Local<Linear>", &Local::new(Linear::new()));
     check("Local<Classes>", &Local::new(Classes::new()));
     check("Local<Tlsf>", &Local::new(Tlsf::new()));
+    check("Local<Tlsf<Pockets>>", &Local::new(Tlsf::with_pockets()));
     check("Local<SignPost>", &Local::new(SignPost::first_fit()));
     check("Local<SignPost>, wiping", &Local::new(SignPost::best_fit().wiping()));
     check("Locked<Classes, Pages>", &Locked::<_, _>::new_in(Classes::new(), Pages));

@@ -13,8 +13,8 @@ pub(in crate::pool) trait Index {
     /// Takes this free block out.
     fn remove(&mut self, post: Post, size: usize);
 
-    /// Takes a free block out that is at least as large.
-    fn take(&mut self, size: usize) -> Option<Post>;
+    /// Takes a free block out that is at least as large; says how large it is.
+    fn take(&mut self, size: usize) -> Option<(Post, usize)>;
 
     /// Forgets all.
     fn clear(&mut self);

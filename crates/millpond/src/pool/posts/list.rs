@@ -26,30 +26,32 @@ impl List {
         (self.first != 0).then(|| unsafe { Post::at(self.first) })
     }
 
-    /// Takes the first block off; `post` must be that.
+    /// Takes the first block off; `post` must be that. Whether the list is empty now.
     #[inline(always)]
-    pub(in crate::pool) fn pop(&mut self, post: Post) {
+    pub(in crate::pool) fn pop(&mut self, post: Post) -> bool {
         self.first = post.next();
+        self.first == 0
     }
 
+    /// Puts a block on. Whether the list was empty.
     #[inline(always)]
-    pub(in crate::pool) fn push(&mut self, post: Post) {
+    pub(in crate::pool) fn push(&mut self, post: Post) -> bool {
+        let second = self.first();
         post.set_next(self.first);
-        if let Some(second) = self.first() {
+        self.first = post.block();
+        if let Some(second) = second {
             second.set_older(post.block());
         }
-        self.first = post.block();
+        second.is_none()
     }
 
-    /// Takes a block off that is on this list.
+    /// Takes a block off that is on this list. Whether the list is empty now.
     #[inline(always)]
-    pub(in crate::pool) fn unlink(&mut self, post: Post) {
-        let next = post.next();
+    pub(in crate::pool) fn unlink(&mut self, post: Post) -> bool {
         if self.first == post.block() {
-            self.first = next;
-            return;
+            return self.pop(post);
         }
-        let older = post.older();
+        let (next, older) = (post.next(), post.older());
         // SAFETY: both links of a block on a list lead to blocks on it, and this one has an older one.
         unsafe {
             Post::at(older).set_next(next);
@@ -57,6 +59,7 @@ impl List {
                 Post::at(next).set_older(older);
             }
         }
+        false
     }
 
     pub(in crate::pool) fn posts(&self) -> impl Iterator<Item = Post> {

@@ -62,25 +62,37 @@ pub(super) struct Posts<I> {
 
 /// The size with its post of a block that holds `bytes`, and how that is asked for with an alignment.
 #[derive(Clone, Copy)]
-struct Need {
-    size: usize,
+pub(super) struct Need {
+    pub(super) size: usize,
     align: usize,
 }
 
 impl Need {
     /// What a layout needs; `None` if it is of no bytes, or more than `largest` says.
     #[inline(always)]
-    fn of(layout: Layout, largest: usize) -> Option<Self> {
+    pub(super) fn of(layout: Layout, largest: usize) -> Option<Self> {
         if layout.size().wrapping_sub(1) >= largest - GRANULE {
             return None;
         }
-        Some(Self { size: align_up(layout.size() + WORD, GRANULE).max(LEAST), align: layout.align() })
+        Some(Self { size: Self::size(layout), align: layout.align() })
+    }
+
+    /// The size with its post of a block for this layout. Layouts are small enough for the sum not to overflow.
+    #[inline(always)]
+    pub(super) fn size(layout: Layout) -> usize {
+        align_up(layout.size() + WORD, GRANULE).max(LEAST)
+    }
+
+    /// Whether every block is aligned enough.
+    #[inline(always)]
+    pub(super) fn is_granular(self) -> bool {
+        self.align <= GRANULE
     }
 
     /// The size of a free block that holds it wherever that starts.
     fn anywhere(self) -> usize {
         // In front of the aligned block, either nothing is left over or enough to be a block.
-        if self.align <= GRANULE { self.size } else { self.size + self.align + (LEAST - GRANULE) }
+        if self.is_granular() { self.size } else { self.size + self.align + (LEAST - GRANULE) }
     }
 
     /// How many bytes of a free block are left over in front of the aligned one; `None` if it does not fit.
@@ -97,6 +109,9 @@ impl Need {
 }
 
 impl<I: Index> Posts<I> {
+    /// The largest block with its post.
+    pub(super) const LARGEST: usize = I::LARGEST;
+
     pub(super) const fn new(index: I) -> Self {
         Self { index, chunks: Chunks::new(Plan::growing(WORD)) }
     }
@@ -106,13 +121,12 @@ impl<I: Index> Posts<I> {
     }
 
     #[inline(always)]
-    pub(super) fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let need = Need::of(layout, I::LARGEST)?;
-        if need.align > GRANULE {
+    pub(super) fn allocate(&mut self, need: Need) -> Option<NonNull<[u8]>> {
+        if !need.is_granular() {
             return self.allocate_aligned(need);
         }
-        let post = self.index.take(need.size)?;
-        Some(self.hand_out(post, post.size(), need.size, false))
+        let (post, found) = self.index.take(need.size)?;
+        Some(self.hand_out(post, found, need.size, false))
     }
 
     /// Blocks aligned beyond the granule: in a free block that is large enough wherever it starts, else, with luck, in
@@ -121,8 +135,7 @@ impl<I: Index> Posts<I> {
     #[inline(never)]
     fn allocate_aligned(&mut self, need: Need) -> Option<NonNull<[u8]>> {
         let wide = Some(need.anywhere()).filter(|&wide| wide <= I::LARGEST)?;
-        let post = self.index.take(wide).or_else(|| self.index.take(need.size))?;
-        let size = post.size();
+        let (post, size) = self.index.take(wide).or_else(|| self.index.take(need.size))?;
         let Some(gap) = need.gap(post, size) else {
             self.index.insert(post, size);
             return None;
@@ -170,15 +183,18 @@ impl<I: Index> Posts<I> {
 
     /// # Safety
     ///
-    /// The block is live, and this pool handed it out.
+    /// The block is live, this pool handed it out, and it is, with its post, `likely` bytes large or larger.
     #[inline(always)]
-    pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>) {
+    pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>, likely: usize) {
         // SAFETY: the caller's promise.
         let mut post = unsafe { Post::at(block.addr().get()) };
+        // Both posts may be far from the processor. If the caller guesses right where the next one is, they are fetched at
+        // the same time.
+        let sign_likely = post.behind(likely).sign_now();
         let sign = post.sign();
         let mut size = sign.size();
         let behind = post.behind(size);
-        let sign_behind = behind.sign();
+        let sign_behind = if size == likely { sign_likely } else { behind.sign() };
         if sign_behind.is_free() {
             self.index.remove(behind, sign_behind.size());
             size += sign_behind.size();
@@ -280,6 +296,19 @@ impl<I: Index> Posts<I> {
         let live = self.posts().filter(|post| !post.sign().is_free()).map(|post| post.size() - WORD).sum();
         let free = self.holes().bytes;
         Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live, free }
+    }
+
+    /// Whether a live block of at least this size starts here. Linear in the blocks of the chunk.
+    pub(super) fn is_live(&self, block: usize, size: usize) -> bool {
+        let mut rows = self.chunks.spans().map(|(span, _)| Row::of::<I>(span));
+        let row = rows.find(|row| (row.first..row.last).contains(&block));
+        let post = row.and_then(|row| row.posts().find(|post| post.block() == block));
+        post.is_some_and(|post| !post.sign().is_free() && post.size() >= size)
+    }
+
+    /// Bytes in all chunks.
+    pub(super) fn held(&self) -> usize {
+        self.chunks.held()
     }
 
     pub(super) fn owns(&self, address: *const u8) -> bool {

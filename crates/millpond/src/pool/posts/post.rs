@@ -79,6 +79,13 @@ impl Post {
         Sign(self.word())
     }
 
+    /// What the post says, read here and not later: the compiler does not move it behind another read.
+    #[inline(always)]
+    pub(in crate::pool) fn sign_now(self) -> Sign {
+        // SAFETY: as for `read`.
+        Sign(unsafe { recover::<usize>(self.0 - WORD).read_volatile() })
+    }
+
     /// Bytes from this block to the next: the block and one post.
     #[inline(always)]
     pub(in crate::pool) fn size(self) -> usize {

@@ -21,24 +21,26 @@ const LISTS: usize = WORDS * WIDTH;
 /// The largest size: 512 GiB, or 1 GiB on 32-bit machines.
 const LARGEST: usize = if usize::BITS > 32 { 1 << (GRANULE_LOG2 + 35) } else { 1 << (usize::BITS - 2) };
 
-/// The power of two by which sizes like this one are divided to get their step.
-#[inline(always)]
-const fn shift(size: usize) -> u32 {
-    (usize::BITS - 1 - (size | (STEPS << GRANULE_LOG2)).leading_zeros()) - STEPS_LOG2
-}
+/// The first size that shares its list with others.
+const COARSE: usize = 2 * STEPS * GRANULE;
 
 /// The list that a size belongs to.
 #[inline(always)]
 const fn list_of(size: usize) -> usize {
-    let shift = shift(size);
+    if size < COARSE { size >> GRANULE_LOG2 } else { coarse_list_of(size) }
+}
+
+/// The same from [`COARSE`] on, where the shift to the size's six leading bits and these bits make the number.
+#[inline(always)]
+const fn coarse_list_of(size: usize) -> usize {
+    let shift = size.ilog2() - STEPS_LOG2;
     (size >> shift) + ((shift - GRANULE_LOG2) as usize) * STEPS
 }
 
 /// The first list whose sizes are all at least this one.
 #[inline(always)]
 const fn list_above(size: usize) -> usize {
-    let shift = shift(size);
-    ((size + (1 << shift) - 1) >> shift) + ((shift - GRANULE_LOG2) as usize) * STEPS
+    if size < COARSE { size >> GRANULE_LOG2 } else { coarse_list_of(size - 1) + 1 }
 }
 
 /// The free blocks, by size.
@@ -61,7 +63,7 @@ impl Levels {
     /// The first list from `list` on that is not empty.
     #[inline(always)]
     fn find(&self, list: usize) -> Option<usize> {
-        let word = list / WIDTH;
+        let word = list / WIDTH % WORDS;
         let bits = self.words[word] & (!0 << (list % WIDTH));
         if bits != 0 {
             return Some(word * WIDTH + bits.trailing_zeros() as usize);
@@ -70,7 +72,7 @@ impl Levels {
         if words == 0 {
             return None;
         }
-        let word = words.trailing_zeros() as usize;
+        let word = words.trailing_zeros() as usize % WORDS;
         Some(word * WIDTH + self.words[word].trailing_zeros() as usize)
     }
 
@@ -82,26 +84,40 @@ impl Levels {
         list.and_then(List::first).map_or(0, Post::size)
     }
 
+    /// Notes that a list, which was empty, is not.
+    #[inline(always)]
+    fn filled(&mut self, list: usize) {
+        let word = list / WIDTH % WORDS;
+        self.words[word] |= 1 << (list % WIDTH);
+        self.summary |= 1 << word;
+    }
+
     /// Notes that a list is empty.
     #[inline(always)]
     fn emptied(&mut self, list: usize) {
-        let word = list / WIDTH;
+        let word = list / WIDTH % WORDS;
         self.words[word] &= !(1 << (list % WIDTH));
         if self.words[word] == 0 {
             self.summary &= !(1 << word);
         }
     }
 
-    /// The last resort when no list above has a block: the first block of the size's own list may be large enough.
-    #[cold]
-    fn take_first(&mut self, size: usize) -> Option<Post> {
-        let list = list_of(size);
-        let post = self.lists[list].first().filter(|post| post.size() >= size)?;
-        self.lists[list].pop(post);
-        if self.lists[list].is_empty() {
+    /// Takes the first block off a list.
+    #[inline(always)]
+    fn pop(&mut self, list: usize, post: Post) {
+        if self.lists[list % LISTS].pop(post) {
             self.emptied(list);
         }
-        Some(post)
+    }
+
+    /// The last resort when no list above has a block: the first block of the size's own list may be large enough.
+    #[cold]
+    #[inline(never)]
+    fn take_first(&mut self, size: usize) -> Option<(Post, usize)> {
+        let list = list_of(size);
+        let post = self.lists[list % LISTS].first().filter(|post| post.size() >= size)?;
+        self.pop(list, post);
+        Some((post, post.size()))
     }
 }
 
@@ -111,29 +127,27 @@ impl Index for Levels {
     #[inline(always)]
     fn insert(&mut self, post: Post, size: usize) {
         let list = list_of(size);
-        self.lists[list].push(post);
-        self.words[list / WIDTH] |= 1 << (list % WIDTH);
-        self.summary |= 1 << (list / WIDTH);
+        if self.lists[list % LISTS].push(post) {
+            self.filled(list);
+        }
     }
 
     #[inline(always)]
     fn remove(&mut self, post: Post, size: usize) {
         let list = list_of(size);
-        self.lists[list].unlink(post);
-        if self.lists[list].is_empty() {
+        if self.lists[list % LISTS].unlink(post) {
             self.emptied(list);
         }
     }
 
     #[inline(always)]
-    fn take(&mut self, size: usize) -> Option<Post> {
+    fn take(&mut self, size: usize) -> Option<(Post, usize)> {
         let Some(list) = self.find(list_above(size)) else { return self.take_first(size) };
-        let post = self.lists[list].first()?;
-        self.lists[list].pop(post);
-        if self.lists[list].is_empty() {
-            self.emptied(list);
-        }
-        Some(post)
+        let post = self.lists[list % LISTS].first()?;
+        // In the lists of one size nobody has to wait for the block, which may be far from the processor, to tell it.
+        let found = if list < COARSE / GRANULE { list << GRANULE_LOG2 } else { post.size() };
+        self.pop(list, post);
+        Some((post, found))
     }
 
     fn clear(&mut self) {
