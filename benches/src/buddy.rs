@@ -13,9 +13,21 @@ use crate::harness::{Mix, Runner};
 const MEMORY: usize = 32 << 20;
 
 pub const MIXES: &[Mix] = &[
-    Mix { name: "buddy", what: "replace a random one of 20,000 live blocks of 8 to 1,024 bytes", runners: mixed },
-    Mix { name: "buddy-pair", what: "allocate 16 bytes of an empty 32 MiB, free them: all the halves", runners: pair },
-    Mix { name: "buddy-1e3", what: "replace a random one of 1,000 live blocks of 8 to 64 bytes", runners: growing::<1_000> },
+    Mix {
+        name: "buddy",
+        what: "replace a random one of 20,000 live blocks of 8 to 1,024 bytes",
+        runners: mixed,
+    },
+    Mix {
+        name: "buddy-pair",
+        what: "halve 32 MiB, which are all free, down to 16 bytes, free these",
+        runners: pair,
+    },
+    Mix {
+        name: "buddy-1e3",
+        what: "replace a random one of 1,000 live blocks of 8 to 64 bytes",
+        runners: growing::<1_000>,
+    },
     Mix { name: "buddy-1e5", what: "the same of 100,000", runners: growing::<100_000> },
     Mix { name: "buddy-1e7", what: "the same of 10,000,000", runners: growing::<10_000_000> },
 ];
@@ -76,27 +88,27 @@ impl Variable for Glibc {
     }
 }
 
-/// 32 MiB on a boundary of 32 MiB, never freed.
-fn memory() -> &'static mut [std::mem::MaybeUninit<u8>] {
-    let layout = Layout::from_size_align(MEMORY, MEMORY).expect("a layout");
+/// So much memory, on a boundary of 32 MiB, never freed.
+fn memory(bytes: usize) -> &'static mut [std::mem::MaybeUninit<u8>] {
+    let layout = Layout::from_size_align(bytes, MEMORY).expect("a layout");
     // SAFETY: the memory is fresh, as long as stated and never freed.
-    unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), MEMORY) }
+    unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), bytes) }
 }
 
 fn theirs() -> Heap<33> {
-    let memory = memory();
+    let memory = memory(MEMORY);
     let mut heap = Heap::empty();
     // SAFETY: the memory is nobody else's.
     unsafe { heap.init(memory.as_mut_ptr().addr(), MEMORY) };
     heap
 }
 
-fn ours() -> (Buddy, Buffer<'static>) {
-    (Buddy::new().first_chunk(MEMORY), Buffer::new(memory()))
+fn ours(bytes: usize) -> (Buddy, Buffer<'static>) {
+    (Buddy::new().first_chunk(bytes), Buffer::new(memory(bytes)))
 }
 
 fn mixed() -> Vec<Runner> {
-    let ((owned, below), (local, beneath)) = (ours(), ours());
+    let ((owned, below), (local, beneath)) = (ours(MEMORY), ours(MEMORY));
     vec![
         replace("buddy_system_allocator", theirs(), 20_000, 8..=1024),
         replace("Owned<Buddy>", Owned::new_in(owned, below), 20_000, 8..=1024),
@@ -106,11 +118,9 @@ fn mixed() -> Vec<Runner> {
 }
 
 fn pair() -> Vec<Runner> {
-    let (owned, below) = ours();
-    vec![
-        pairs("buddy_system_allocator", theirs()),
-        pairs("Owned<Buddy>", Owned::new_in(owned, below)),
-    ]
+    // Our state lies in the chunk: with room for it, one bit per 16 bytes and 64 bytes, a block of 32 MiB is left.
+    let (owned, below) = ours(MEMORY + MEMORY / 128 + 64);
+    vec![pairs("buddy_system_allocator", theirs()), pairs("Owned<Buddy>", Owned::new_in(owned, below))]
 }
 
 fn growing<const LIVE: usize>() -> Vec<Runner> {
@@ -163,7 +173,8 @@ fn replace(
     let run = move |count| {
         for _ in 0..count {
             let fresh = layout();
-            let (block, old) = std::mem::replace(&mut blocks[places.below(live)], (contender.take(fresh), fresh));
+            let (block, old) =
+                std::mem::replace(&mut blocks[places.below(live)], (contender.take(fresh), fresh));
             // SAFETY: the block was taken earlier and is given back once.
             unsafe { contender.give(block, old) };
         }

@@ -22,6 +22,8 @@ pub(super) const LINKS: usize = 2 * WORD;
 const _: () =
     assert!(size_of::<Links>() == LINKS && align_of::<Links>() <= LINKS, "links fill the smallest block");
 
+/// Every order is below [`ORDERS`]; the remainder that is taken of it says so to the compiler.
+///
 /// # Invariants
 ///
 /// * Bit `order` of `occupied` is set if and only if `heads[order]` is not zero.
@@ -39,10 +41,10 @@ impl Lists {
         self.occupied == 0
     }
 
-    /// The lowest order from `order` on that has a free block.
+    /// The lowest order from `order` on that has a free block; `order` is one.
     #[inline(always)]
     pub(super) fn lowest_from(&self, order: usize) -> Option<usize> {
-        let candidates = self.occupied & u32::MAX.checked_shl(order as u32)?;
+        let candidates = self.occupied & u32::MAX.wrapping_shl(order as u32);
         (candidates != 0).then(|| candidates.trailing_zeros() as usize)
     }
 
@@ -58,21 +60,21 @@ impl Lists {
     /// The block is free, of this order, and on no list.
     #[inline(always)]
     pub(super) unsafe fn push(&mut self, order: usize, block: usize) {
-        let next = self.heads[order];
+        let next = self.heads[order % ORDERS];
         // SAFETY: the caller gives the block up, and it is as large and aligned as its links.
         unsafe { (*recover::<Links>(block)).next = next };
         if next != 0 {
             // SAFETY: a block on a list is free and begins with links.
             unsafe { (*recover::<Links>(next)).previous = block };
         }
-        self.heads[order] = block;
+        self.heads[order % ORDERS] = block;
         self.occupied |= 1 << order;
     }
 
     /// Takes the first block of an order; zero if there is none.
     #[inline(always)]
     pub(super) fn pop(&mut self, order: usize) -> usize {
-        let block = self.heads[order];
+        let block = self.heads[order % ORDERS];
         if block != 0 {
             self.behead(order, block);
         }
@@ -83,7 +85,7 @@ impl Lists {
     fn behead(&mut self, order: usize, head: usize) {
         // SAFETY: a block on a list is free and begins with links.
         let next = unsafe { (*recover::<Links>(head)).next };
-        self.heads[order] = next;
+        self.heads[order % ORDERS] = next;
         if next == 0 {
             self.occupied &= !(1 << order);
         }
@@ -96,7 +98,7 @@ impl Lists {
     /// The block is on the list of this order.
     #[inline(always)]
     pub(super) unsafe fn remove(&mut self, order: usize, block: usize) {
-        if self.heads[order] == block {
+        if self.heads[order % ORDERS] == block {
             return self.behead(order, block);
         }
         // SAFETY: the block is on the list and not the first, so both links are good; and so are those of the blocks
@@ -112,12 +114,12 @@ impl Lists {
 
     /// The orders that have a free block, lowest first.
     pub(super) fn orders(&self) -> impl Iterator<Item = usize> {
-        (0..ORDERS).filter(|&order| self.heads[order] != 0)
+        (0..ORDERS).filter(|&order| self.heads[order % ORDERS] != 0)
     }
 
     /// The free blocks of an order, each with the one that it believes to be before it.
     pub(super) fn blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
-        let mut block = self.heads[order];
+        let mut block = self.heads[order % ORDERS];
         core::iter::from_fn(move || {
             if block == 0 {
                 return None;
@@ -132,6 +134,6 @@ impl Lists {
 
     /// Whether the mask agrees with the lists.
     pub(super) fn mask_is_right(&self) -> bool {
-        (0..ORDERS).all(|order| (self.heads[order] != 0) == (self.occupied >> order & 1 != 0))
+        (0..ORDERS).all(|order| (self.heads[order % ORDERS] != 0) == (self.occupied >> order & 1 != 0))
     }
 }

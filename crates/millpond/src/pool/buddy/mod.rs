@@ -169,7 +169,8 @@ impl Buddy {
             return None;
         }
         let order = self.scale.order(layout.size());
-        Some((order, order.max(self.scale.order(layout.align()))))
+        let aligned = layout.align() <= self.scale.size(order);
+        Some((order, if aligned { order } else { self.scale.order(layout.align()) }))
     }
 
     /// Makes every piece of a chunk, in which nothing is free, a free block.
