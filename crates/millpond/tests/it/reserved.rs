@@ -9,7 +9,7 @@ use millpond::{
 
 use crate::{oracle::Oracle, pages::workout};
 
-const BLOCK: Layout = Layout::new::<[u64; 8]>();
+const BLOCK: Layout = Layout::new::<[usize; 64 / size_of::<usize>()]>();
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("a layout")
