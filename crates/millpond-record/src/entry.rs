@@ -1,12 +1,14 @@
-//! The functions that the program calls. Each adds its return address, an address in the code of its caller, as one
-//! more argument and goes on to the function of the same name in `hooks`, which returns to the program directly.
+//! The functions that the program calls, and the two that the dynamic linker calls.
+//!
+//! Each of the former adds its return address, an address in the code of its caller, as one more argument, and goes on
+//! to the function of the same name in `hooks`, which returns to the program directly.
 
 use core::{
     arch::naked_asm,
     ffi::{c_int, c_void},
 };
 
-use crate::hooks;
+use crate::{hooks, recording};
 
 macro_rules! entries {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
@@ -40,3 +42,23 @@ entries! {
     pvalloc(usize) -> *mut c_void, "rsi", "x1";
     free(*mut c_void), "rsi", "x1";
 }
+
+/// What the dynamic linker calls when the program starts.
+pub extern "C" fn begin() {
+    recording::begin();
+}
+
+/// What it calls when the program has called `exit`.
+pub extern "C" fn end() {
+    recording::end();
+}
+
+#[cfg(millpond_preload)]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
+
+#[cfg(millpond_preload)]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static END: extern "C" fn() = end;

@@ -21,6 +21,7 @@
 //! script of `millpond-cli` does that, and embeds the result in the program `millpond`. It needs Linux on x86-64 or
 //! aarch64, for three pieces of assembly in `entry`, `thread` and `clock`; elsewhere this library is empty.
 #![no_std]
+#![expect(unexpected_cfgs, reason = "`millpond_preload` is known to one build script only")]
 
 #[cfg(test)]
 extern crate std;

@@ -100,6 +100,7 @@ impl Process {
     }
 
     fn start(&self) -> Result<(), u32> {
+        let begin = sys::thread_time();
         let number = control().processes.fetch_add(1, Relaxed);
         let file = File::open(&Path::live(number, b""), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
         // SAFETY: there are more zeros than that.
@@ -124,6 +125,7 @@ impl Process {
             header.ticks_per_1024.store(try_out(), Relaxed);
         }
         header.image.store(IMAGE.load(Relaxed) - 1, Relaxed);
+        header.spent.store(sys::thread_time().wrapping_sub(begin), Relaxed);
         header.magic.store(MAGIC, Release);
         Ok(())
     }

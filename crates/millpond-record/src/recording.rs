@@ -78,16 +78,14 @@ unsafe fn set_up() -> u32 {
 }
 
 /// The process starts: it is recorded from here on, even if it never allocates.
-#[cfg_attr(not(millpond_preload), allow(dead_code, reason = "runs in the recorded program"))]
-extern "C" fn begin() {
+pub(crate) fn begin() {
     let quiet = Quiet::begin();
     running();
     drop(quiet);
 }
 
 /// The process ends in an orderly way. What is allocated or freed after this is still recorded.
-#[cfg_attr(not(millpond_preload), allow(dead_code, reason = "runs in the recorded program"))]
-extern "C" fn end() {
+pub(crate) fn end() {
     if is_off() {
         return;
     }
@@ -98,13 +96,3 @@ extern "C" fn end() {
     }
     drop(quiet);
 }
-
-#[cfg(millpond_preload)]
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEGIN: extern "C" fn() = begin;
-
-#[cfg(millpond_preload)]
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static END: extern "C" fn() = end;

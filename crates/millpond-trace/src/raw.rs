@@ -40,8 +40,8 @@ pub const UNIT: usize = 64 * 1024;
 /// Records that fit into one unit.
 pub const RECORDS: usize = (UNIT - size_of::<Window>()) / size_of::<Record>();
 
-/// Entries of a lane's table of callers.
-pub const CALLERS: usize = 1024;
+/// Entries of a lane's table of callers. An index has twelve bits in a record.
+pub const CALLERS: usize = 1 << 12;
 
 /// Shared by all the processes of a recording.
 #[repr(C)]
@@ -81,7 +81,7 @@ pub struct Header {
     pub reason: AtomicU32,
     /// Ticks that logging 1,024 events in a row takes, tried out at the start; 0 after a `fork`.
     pub ticks_per_1024: AtomicU32,
-    /// Nanoseconds of CPU time spent in writing out and making windows.
+    /// Nanoseconds of CPU time spent in starting to record, and in making windows and writing them out.
     pub spent: AtomicU64,
     /// Nanoseconds of CPU time (user and system) when recording began.
     pub cpu_first: AtomicU64,
@@ -202,10 +202,7 @@ impl Record {
             9 => Kind::ResizeEnd,
             _ => return None,
         };
-        let caller = (first >> 48) as usize & 0xfff;
-        if caller >= CALLERS {
-            return None;
-        }
+        let caller = (first >> 48) as usize % CALLERS;
         let size = (second >> 32) as u32;
         Some(Decoded::Event { kind, address: first & ADDRESS, caller, offset: second as u32, size })
     }
@@ -234,7 +231,6 @@ mod tests {
     #[test]
     fn units_and_records_fit() {
         assert_eq!(size_of::<Window>() + RECORDS * size_of::<Record>(), UNIT);
-        assert!(CALLERS <= 1 << 12, "an index has twelve bits");
         assert!(size_of::<Header>() <= 4096 && size_of::<Control>() <= 4096, "one page each");
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::session::{Recording, Trace};
+use super::recording::{Recording, Trace};
 
 /// Other processes that are told one by one.
 const TOLD: usize = 8;
@@ -50,8 +50,9 @@ fn trace_line(trace: &Trace) -> String {
     let summary = &trace.summary;
     let events = summary.events.max(1) as f64;
     format!(
-        "{} events of {} (process {}) on {}, {:.1?}: {}, {}, {:.1} bytes per event",
+        "{} events ({} allocations) of {}, process {}, {}, {:.1?}: {}, {}, {:.1} bytes per event",
         number(summary.events),
+        number(summary.allocations),
         trace.start.program.rsplit('/').next().unwrap_or_default(),
         trace.start.process,
         if summary.threads == 1 {

@@ -35,7 +35,7 @@ impl Image {
     /// Opens the image of this number in the directory of a recording; `None` if it could not start recording.
     pub(super) fn open(directory: &Path, number: u32) -> Option<Self> {
         let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
-        let Some(header) = header(&live(number, "")) else { return None };
+        let header = header(&live(number, ""))?;
         let first = header.image.load(Relaxed);
         let ticks_per_1024 =
             self::header(&live(first, "")).map_or(0, |first| first.ticks_per_1024.into_inner());

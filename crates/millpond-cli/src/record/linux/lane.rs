@@ -92,7 +92,7 @@ pub(super) mod tests {
     use std::io::Write;
 
     /// A lane with these records, in units of the lengths that the slices have.
-    pub(in crate::record) fn lane(units: &[&[Record]]) -> Lane {
+    pub(in super::super) fn lane(units: &[&[Record]]) -> Lane {
         let mut file = tempfile::tempfile().unwrap();
         let mut places = Vec::new();
         for records in units {

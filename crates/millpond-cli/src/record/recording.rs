@@ -1,24 +1,14 @@
-//! One recording from beginning to end.
+//! What is to be recorded, and what was.
 
 use std::{
     ffi::OsString,
-    os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitCode, ExitStatus},
 };
 
-use anyhow::{Context, Result, bail};
-use millpond_trace::{Start, Summary, raw};
+use millpond_trace::{Start, Summary};
 
-use super::{
-    collect::Collection,
-    launch::{Signals, launch},
-    library,
-    obstacle::{self, Obstacle},
-    output::Output,
-    program::Program,
-    scratch::Scratch,
-};
+use super::obstacle::Obstacle;
 
 /// What is to be recorded.
 pub(crate) struct Options {
@@ -68,27 +58,11 @@ impl Recording {
 
     /// The program's exit code, or 128 and the signal that ended it, as a shell has it.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        let code = self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0));
+        #[cfg(unix)]
+        let signal = std::os::unix::process::ExitStatusExt::signal(&self.status);
+        #[cfg(not(unix))]
+        let signal = None;
+        let code = self.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0));
         ExitCode::from(code as u8)
     }
-}
-
-/// Runs a program and records it. Fails if nothing could be recorded; the program's own failure is not one.
-pub(crate) fn run(options: &Options) -> Result<Recording> {
-    let [name, arguments @ ..] = &options.command[..] else { bail!("no program was named") };
-    let program = Program::find(name)?;
-    if let Some(obstacle) = obstacle::before(&program.binary) {
-        bail!("{} {obstacle}", program.binary.display());
-    }
-    let output = Output::create(&options.output)?;
-    let scratch = Scratch::new(options.max_size)?;
-    let library = library::place(scratch.path())?;
-    let variables = [
-        (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),
-        ("LD_PRELOAD", library::preload(&library)),
-    ];
-    let _signals = Signals::pass_on();
-    let run = launch(&program, arguments, &variables)
-        .with_context(|| format!("cannot run {}", program.path.display()))?;
-    Collection::new(&scratch, &run)?.traces(output, &program)
 }

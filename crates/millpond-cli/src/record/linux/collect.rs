@@ -13,13 +13,16 @@ use millpond_trace::raw;
 use super::{
     convert::{Clock, convert, start},
     image::Image,
+    inspect,
     launch::Run,
     merge::Merge,
-    obstacle::{self, Obstacle},
     output::{Output, beside},
     program::Program,
     scratch::Scratch,
-    session::{Recording, Trace},
+};
+use crate::record::{
+    obstacle::Obstacle,
+    recording::{Recording, Trace},
     tell,
 };
 
@@ -31,8 +34,8 @@ pub(super) struct Collection {
     images: Vec<Image>,
     /// Which of them is the program.
     own: Option<usize>,
-    /// Whether the recorder was loaded into the program at all.
-    loaded: bool,
+    /// The process that was started.
+    process: u32,
     failed: usize,
     clock: Clock,
     limit: u64,
@@ -46,7 +49,7 @@ impl Collection {
         let images: Vec<_> = (0..count).filter_map(|number| Image::open(scratch.path(), number)).collect();
         Ok(Self {
             own: own_image(&images, run.process)?,
-            loaded: images.iter().any(|image| image.header.process.load(Relaxed) == run.process),
+            process: run.process,
             failed: count as usize - images.len(),
             images,
             clock: Clock::new(run.begin, &run.end),
@@ -130,13 +133,26 @@ impl Collection {
             return None;
         }
         let path = own.map_or(binary.to_owned(), |trace| PathBuf::from(&trace.start.program));
-        let found = match (obstacle::own_allocator(&path), own) {
-            (found, Some(_)) => found?,
-            (Some(found), None) if self.loaded => found,
-            (None, None) if self.loaded => Obstacle::NothingAllocated,
-            (_, None) => Obstacle::NotLoaded,
-        };
+        let found = if own.is_some() { inspect::own_allocator(&path)? } else { self.why_nothing(&path) };
         Some((path, found))
+    }
+
+    /// Why the program has no events at all.
+    fn why_nothing(&self, binary: &Path) -> Obstacle {
+        let mut own =
+            self.images.iter().filter(|image| image.header.process.load(Relaxed) == self.process).peekable();
+        if own.peek().is_none() && self.failed > 0 {
+            return Obstacle::Failed(
+                "no files could be made in the directory for temporary files or in /dev/shm".into(),
+            );
+        }
+        if own.peek().is_none() {
+            return Obstacle::NotLoaded;
+        }
+        match own.find_map(|image| self.stopped(image)) {
+            Some(reason) => Obstacle::Failed(reason),
+            None => inspect::own_allocator(binary).unwrap_or(Obstacle::NothingAllocated),
+        }
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn place(fallback: &Path) -> Result<PathBuf> {
             Err(error) => reason = Some(error),
         }
     }
-    let advice = "set XDG_CACHE_HOME or TMPDIR to a directory of yours where programs may be run";
-    Err(reason.unwrap_or_else(|| anyhow::anyhow!("no directory"))).context(advice)
+    let reason = reason.map(|error| format!("{error:#}")).unwrap_or_default();
+    bail!("{reason}; set XDG_CACHE_HOME or TMPDIR to a directory of yours where programs may be run")
 }
 
 /// The user's directory for what can be made again.

@@ -1,0 +1,53 @@
+//! Recording on Linux, in the order in which things happen:
+//!
+//! * `program`, `inspect` – find the program that will run, and what stands in the way of recording it;
+//! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, put where the dynamic
+//!   linker finds it;
+//! * `launch` – runs the program, its input and output untouched;
+//! * `image`, `lane`, `merge` – read what each process left, and put the events of its threads in order of time;
+//! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
+//!   process.
+
+use anyhow::{Context, Result, bail};
+use millpond_trace::raw;
+
+use self::{
+    collect::Collection,
+    launch::{Signals, launch},
+    output::Output,
+    program::Program,
+    scratch::Scratch,
+};
+use super::recording::{Options, Recording};
+
+mod collect;
+mod convert;
+mod image;
+mod inspect;
+mod lane;
+mod launch;
+mod library;
+mod merge;
+mod output;
+mod program;
+mod scratch;
+
+/// See [`super::run`].
+pub(super) fn run(options: &Options) -> Result<Recording> {
+    let [name, arguments @ ..] = &options.command[..] else { bail!("no program was named") };
+    let program = Program::find(name)?;
+    if let Some(obstacle) = inspect::before(&program.binary) {
+        bail!("{} {obstacle}", program.binary.display());
+    }
+    let output = Output::create(&options.output)?;
+    let scratch = Scratch::new(options.max_size)?;
+    let library = library::place(scratch.path())?;
+    let variables = [
+        (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),
+        ("LD_PRELOAD", library::preload(&library)),
+    ];
+    let _signals = Signals::pass_on();
+    let run = launch(&program, arguments, &variables)
+        .with_context(|| format!("cannot run {}", program.path.display()))?;
+    Collection::new(&scratch, &run)?.traces(output, &program)
+}

@@ -1,0 +1,85 @@
+//! Every call is there, once, with all that it was asked for.
+
+use millpond_trace::{Ending, Op};
+
+use super::{Workshop, told};
+
+const fn made(slot: u32, size: u64, align: u32) -> Op {
+    Op::Allocate { slot, size, align, zeroed: false }
+}
+
+#[test]
+fn every_function_of_the_family_is_recorded_as_it_was_called() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("family", &[]) else { return };
+    let output = workshop.record(&program, &[]);
+    assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
+    let trace = workshop.trace();
+    let mut expected = vec![
+        made(0, 100, 0),
+        Op::Allocate { slot: 1, size: 21, align: 0, zeroed: true },
+        Op::Resize { slot: 0, size: 200_000 },
+        Op::Resize { slot: 0, size: 300 },
+        made(2, 10, 64),
+        made(3, 256, 128),
+        made(4, 5, 4096),
+        made(5, 9, 4096),
+        made(6, 10, 4096),
+        made(7, 11, 0),
+        made(8, 12, 0),
+        made(9, 0, 0),
+        Op::Free { slot: 9 },
+    ];
+    expected.extend((0..9).map(|slot| Op::Free { slot }));
+    assert_eq!(trace.of_module(&program), expected);
+    assert_eq!(trace.summary.failed, 5);
+    assert_eq!(trace.summary.ending, Ending::Exited);
+    assert_eq!(trace.start.program, program.canonicalize().unwrap().to_string_lossy());
+    assert_eq!(trace.start.arguments, [program.to_string_lossy()]);
+    trace.assert_exact();
+}
+
+#[test]
+fn what_happens_before_main_and_after_it_is_recorded() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("early", &[]) else { return };
+    told(&workshop.record(&program, &[]));
+    let trace = workshop.trace();
+    assert_eq!((trace.made(1111), trace.freed(1111), trace.made(2222)), (1, 1, 1));
+    trace.assert_exact();
+}
+
+#[test]
+fn libraries_that_are_loaded_later_are_recorded_and_named() {
+    let workshop = Workshop::new();
+    let Some(plugin) = workshop.compile("plugin", &["-shared", "-fPIC"]) else { return };
+    let Some(host) = workshop.compile("host", &[]) else { return };
+    told(&workshop.record(&host, &[&plugin.to_string_lossy()]));
+    let trace = workshop.trace();
+    assert_eq!((trace.made(1001), trace.freed(1002)), (5, 5));
+    // The copy that is loaded last stays, so its place is known. Earlier ones may have been at the same.
+    let last = trace.of_module(&plugin);
+    assert!(
+        matches!(last[..], [.., Op::Allocate { size: 1001, .. }, Op::Resize { size: 1002, .. }]),
+        "{last:?}"
+    );
+    trace.assert_exact();
+}
+
+#[test]
+fn times_and_threads_are_plausible() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("early", &[]) else { return };
+    told(&workshop.record(&program, &[]));
+    let trace = workshop.trace();
+    assert!(trace.events.is_sorted_by_key(|event| event.time));
+    let last = trace.events.last().unwrap().time;
+    assert!(last > 0 && last <= trace.summary.wall_ns, "{last} {}", trace.summary.wall_ns);
+    assert!(trace.events.iter().all(|event| event.thread == 0 && event.caller != 0));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    assert!(
+        trace.start.unix_ns < now && trace.start.unix_ns > now - 600_000_000_000,
+        "{}",
+        trace.start.unix_ns
+    );
+}

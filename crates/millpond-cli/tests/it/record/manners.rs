@@ -1,0 +1,148 @@
+//! The program does not notice that it is recorded.
+
+use std::{
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    process::{Command, Stdio},
+};
+
+use millpond_trace::Ending;
+
+use super::{Workshop, told};
+
+#[test]
+fn input_output_errors_and_exit_code_are_the_programs_own() {
+    let workshop = Workshop::new();
+    let script = "tr a-z A-Z; echo error >&2; echo done; exit 7";
+    let run = |mut command: Command| {
+        command.args(["sh", "-c", script]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"words\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let plain = run(Command::new("env"));
+    let mut command = workshop.recorder();
+    command.arg("--");
+    let recorded = run(command);
+    assert_eq!((recorded.status, &recorded.stdout), (plain.status, &plain.stdout));
+    assert_eq!(recorded.status.code(), Some(7));
+    let text = String::from_utf8(recorded.stderr).unwrap();
+    let (own, others): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("millpond: "));
+    assert_eq!(others, ["error"]);
+    assert!(own[0].contains("recorded") && own[0].contains(" events ("), "{own:?}");
+}
+
+#[test]
+fn a_program_may_close_all_its_files() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("closes", &[]) else { return };
+    told(&workshop.record(&program, &[]));
+    let trace = workshop.trace();
+    assert_eq!((trace.made(601), trace.freed(601)), (100_000, 100_000));
+    trace.assert_exact();
+}
+
+#[test]
+fn a_library_that_was_preloaded_already_still_works() {
+    let workshop = Workshop::new();
+    let Some(library) = workshop.compile("wrapper", &["-shared", "-fPIC"]) else { return };
+    let Some(program) = workshop.compile("wrapped", &[]) else { return };
+    let output = workshop.recorder().env("LD_PRELOAD", &library).arg("--").arg(&program).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).matches("wrapper here\n").count(),
+        2,
+        "in millpond and in it"
+    );
+    told(&output);
+    let trace = workshop.trace();
+    assert_eq!(trace.made(1234), 30);
+    trace.assert_exact();
+}
+
+#[test]
+fn recording_ends_at_the_size_limit_and_the_program_does_not() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("closes", &[]) else { return };
+    let output = workshop.recorder().args(["--max-size", "640K", "--"]).arg(&program).output().unwrap();
+    let text = told(&output);
+    assert!(
+        text.contains("not complete") && text.contains("640.0 KiB") && text.contains("--max-size"),
+        "{text}"
+    );
+    let trace = workshop.trace();
+    assert_eq!(trace.summary.ending, Ending::Full);
+    // Ten units written out and one window, of at most 4,092 events each.
+    let events = trace.summary.events;
+    assert!((10 * 4000..=11 * 4092).contains(&events), "{events}");
+    trace.assert_exact();
+}
+
+#[test]
+fn a_program_that_may_not_write_large_files_is_not_killed_for_it() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("limited", &[]) else { return };
+    let text = told(&workshop.record(&program, &["100"]));
+    assert!(!text.contains("not complete"), "{text}");
+    assert_eq!((workshop.trace().made(603), workshop.trace().summary.ending), (100, Ending::Exited));
+    let text = told(&workshop.record(&program, &["100000"]));
+    assert!(text.contains("not complete") && text.contains("File too large"), "{text}");
+    let trace = workshop.trace();
+    assert!(trace.made(603) > 200 && trace.made(603) < 100_000);
+    assert_eq!(trace.summary.ending, Ending::Full);
+    trace.assert_exact();
+}
+
+#[test]
+fn when_shared_memory_is_full_recording_stops_and_the_program_does_not() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("closes", &[]) else { return };
+    for (size, recorded) in [("64K", true), ("12K", false)] {
+        let recorder = workshop.recorder();
+        let mut command = Command::new("unshare");
+        command.args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o size=$0 tmpfs /dev/shm || exit 99; exec \"$@\"",
+            size,
+        ]);
+        command.arg(recorder.get_program()).args(recorder.get_args()).arg("--").arg(&program);
+        command.envs(recorder.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        if !text.contains("millpond: ") {
+            return eprintln!("skipped: only root can put another file system in place of /dev/shm: {text}");
+        }
+        assert!(text.contains("No space left on device"), "{text}");
+        assert_eq!(output.status.success(), recorded, "{text}");
+        if recorded {
+            assert_eq!(workshop.trace().summary.ending, Ending::Full);
+            workshop.trace().assert_exact();
+        }
+    }
+}
+
+#[test]
+fn signals_for_millpond_are_passed_on_and_the_trace_is_written() {
+    let workshop = Workshop::new();
+    let script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut command = workshop.recorder();
+    command.args(["--", "sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    // SAFETY: the child has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"caught\n");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(workshop.trace().summary.events > 0);
+}
+
+#[test]
+fn a_program_that_a_signal_ends_gives_the_exit_code_of_a_shell() {
+    let workshop = Workshop::new();
+    let output = workshop.record("/bin/sh".as_ref(), &["-c", "kill -TERM $$"]);
+    assert_eq!((output.status.code(), output.status.signal()), (Some(128 + libc::SIGTERM), None));
+}

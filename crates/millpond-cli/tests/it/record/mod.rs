@@ -1,0 +1,151 @@
+//! `millpond record`, tried on programs written for it: `tests/programs/*.c`, compiled when needed.
+
+mod counts;
+mod installed;
+mod manners;
+mod processes;
+mod real_programs;
+mod refusals;
+mod threads;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use millpond_trace::{Event, Op, Reader, Start, Summary};
+use tempfile::TempDir;
+
+use crate::support::millpond;
+
+/// A folder for one test: programs, traces, temporary files and the recorder's cache, all of its own.
+struct Workshop {
+    folder: TempDir,
+}
+
+/// What a trace holds.
+struct Trace {
+    start: Start,
+    summary: Summary,
+    events: Vec<Event>,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let workshop = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(workshop.path("tmp")).unwrap();
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Compiles a program; `None`, said aloud, if that cannot be done here.
+    fn compile(&self, name: &str, options: &[&str]) -> Option<PathBuf> {
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name).with_extension("c");
+        let program = self.path(name);
+        let mut compiler = Command::new("cc");
+        // Without optimisation: a compiler may leave out allocations that nobody looks at.
+        compiler.args(["-O0", "-w", "-pthread", "-o"]).arg(&program).arg(source).args(options).arg("-ldl");
+        match compiler.output() {
+            Ok(output) if output.status.success() => Some(program),
+            Ok(output) => {
+                eprintln!("skipped: cc cannot make {name}: {}", String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                eprintln!("skipped: no C compiler: {error}");
+                None
+            }
+        }
+    }
+
+    /// `millpond record -o out.mpt`, for options and `--` and the command to be added.
+    fn recorder(&self) -> Command {
+        let mut command = millpond();
+        command.arg("record").arg("-o").arg(self.path("out.mpt"));
+        command.env("TMPDIR", self.path("tmp")).env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    /// Records a command.
+    fn record(&self, program: &Path, arguments: &[&str]) -> Output {
+        let output = self.recorder().arg("--").arg(program).args(arguments).output().unwrap();
+        assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0, "temporary files are left behind");
+        output
+    }
+
+    /// The program's own trace.
+    fn trace(&self) -> Trace {
+        Trace::read(&self.path("out.mpt"))
+    }
+
+    /// The traces of other processes, in order of their start.
+    fn others(&self) -> Vec<Trace> {
+        let files = fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
+        let is_other = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("out.") && name.ends_with(".mpt") && name != "out.mpt"
+        };
+        let mut traces: Vec<_> = files.filter(is_other).map(|path| Trace::read(&path)).collect();
+        traces.sort_by_key(|trace| trace.start.unix_ns);
+        traces
+    }
+}
+
+impl Trace {
+    fn read(path: &Path) -> Self {
+        let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (mut events, mut some) = (Vec::new(), Vec::new());
+        while reader.read(&mut some).unwrap() {
+            events.append(&mut some);
+        }
+        assert_eq!(events.len() as u64, reader.summary().events);
+        Self { start: reader.start().clone(), summary: reader.summary().clone(), events }
+    }
+
+    /// How many blocks of this size were made.
+    fn made(&self, size: u64) -> usize {
+        let is_made = |event: &&Event| matches!(event.op, Op::Allocate { size: made, .. } if made == size);
+        self.events.iter().filter(is_made).count()
+    }
+
+    /// How many blocks of this size were made and freed again.
+    fn freed(&self, size: u64) -> usize {
+        let mut sizes = vec![0; self.summary.slots as usize];
+        let mut count = 0;
+        for event in &self.events {
+            match event.op {
+                Op::Allocate { slot, size, .. } | Op::Resize { slot, size } => sizes[slot as usize] = size,
+                Op::Free { slot } => count += usize::from(sizes[slot as usize] == size),
+            }
+        }
+        count
+    }
+
+    /// What the code of this file did.
+    fn of_module(&self, path: &Path) -> Vec<Op> {
+        let path = path.canonicalize().unwrap();
+        let modules: Vec<_> =
+            self.summary.modules.iter().filter(|module| Path::new(&module.path) == path).collect();
+        assert!(!modules.is_empty(), "{} is no module: {:?}", path.display(), self.summary.modules);
+        let is_of = |caller: u64| modules.iter().any(|module| (module.start..module.end).contains(&caller));
+        self.events.iter().filter(|event| is_of(event.caller)).map(|event| event.op).collect()
+    }
+
+    /// Fails unless every event was understood.
+    fn assert_exact(&self) {
+        assert_eq!((self.summary.unknown_frees, self.summary.overlaps), (0, 0));
+    }
+}
+
+/// What a run that went well wrote to standard error, all by `millpond` itself.
+fn told(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(output.status.success(), "{}: {text}", output.status);
+    assert!(text.lines().all(|line| line.starts_with("millpond: ")), "{text}");
+    text
+}

@@ -1,0 +1,100 @@
+//! What cannot be recorded is told in one line, with the reason and what to do.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use super::Workshop;
+use crate::support::refusal;
+
+/// What is said about a command.
+fn refused(workshop: &Workshop, program: impl AsRef<Path>) -> String {
+    let text = refusal(workshop.record(program.as_ref(), &[]));
+    assert!(!workshop.path("out.mpt").exists(), "{text}");
+    text
+}
+
+#[test]
+fn programs_that_cannot_be_run() {
+    let workshop = Workshop::new();
+    assert!(
+        refused(&workshop, "surely-no-such-program").contains("no program surely-no-such-program in PATH")
+    );
+    assert!(refused(&workshop, "./nowhere").contains("cannot run ./nowhere: No such file"));
+    assert!(refused(&workshop, "/").contains("cannot run /: it is a directory"));
+    let data = workshop.path("data");
+    fs::write(&data, "x").unwrap();
+    assert!(refused(&workshop, &data).contains("not executable; allow it with chmod +x"));
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(refused(&workshop, &data).contains("not a program for this machine"));
+    fs::write(&data, "#!/nowhere/interpreter\n").unwrap();
+    assert!(refused(&workshop, &data).contains("/nowhere/interpreter"));
+}
+
+#[test]
+fn programs_that_the_recorder_cannot_get_into() {
+    let workshop = Workshop::new();
+    if let Some(program) = workshop.compile("nothing", &["-static"]) {
+        let text = refused(&workshop, &program);
+        assert!(
+            text.contains("nothing is statically linked") && text.contains("build it with dynamic"),
+            "{text}"
+        );
+        let script = workshop.path("script");
+        fs::write(&script, format!("#!{}\n", program.display())).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(refused(&workshop, &script).contains("nothing is statically linked"));
+    }
+    if let Some(program) = workshop.compile("nothing", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]) {
+        let text = refused(&workshop, &program);
+        assert!(text.contains("not made for glibc") && text.contains("ld-musl-x86_64.so.1"), "{text}");
+    }
+    if let Some(program) = workshop.compile("nothing", &[]) {
+        if std::os::unix::fs::chown(&program, Some(1), Some(1)).is_err() {
+            return eprintln!("skipped: only root can make a program of another user");
+        }
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+        assert!(refused(&workshop, &program).contains("more rights than its user"));
+    }
+}
+
+#[test]
+fn programs_that_yield_no_events() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("nothing", &[]) else { return };
+    assert!(refused(&workshop, &program).contains("nothing was recorded"));
+    let Some(program) = workshop.compile("own", &[]) else { return };
+    let text = refused(&workshop, &program);
+    assert!(text.contains("brings its own allocator") && text.contains("build it without"), "{text}");
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let workshop = Workshop::new();
+    let marker = workshop.path("marker");
+    let record = |output: &Path| {
+        let mut command = crate::support::millpond();
+        command.arg("record").arg("-o").arg(output).args(["--", "touch"]).arg(&marker);
+        refusal(command.output().unwrap())
+    };
+    assert!(record(&workshop.path("no/where.mpt")).contains("No such file"));
+    assert!(record(&workshop.path("")).contains("is a directory"));
+    assert!(record(Path::new("/proc/out.mpt")).contains("cannot write /proc/out.mpt"));
+    assert!(!marker.exists(), "the program was not run in vain");
+    assert!(record(Path::new("/dev/full")).contains("No space left"));
+}
+
+#[test]
+fn places_for_temporary_files_that_cannot_be_used() {
+    let workshop = Workshop::new();
+    let mut command = workshop.recorder();
+    let text =
+        refusal(command.env("TMPDIR", workshop.path("nowhere")).args(["--", "true"]).output().unwrap());
+    assert!(text.contains("set TMPDIR"), "{text}");
+}
+
+#[test]
+fn sizes_that_are_none() {
+    let workshop = Workshop::new();
+    let output = workshop.recorder().args(["--max-size", "much", "--", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("such as 500M"));
+}

@@ -1,0 +1,14 @@
+/* Becomes itself again, with an argument more each time, three times. */
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int count, char **arguments) {
+    for (int at = 0; at < count * 10; at++)
+        if (!malloc(800 + (size_t)count))
+            return 1;
+    if (count == 3)
+        return 9;
+    char *words[] = {arguments[0], "again", count == 2 ? "again" : NULL, NULL};
+    execv("/proc/self/exe", words);
+    return 2;
+}
