@@ -138,3 +138,12 @@ impl Footer {
         })
     }
 }
+
+#[cfg(test)]
+impl Footer {
+    /// The description of a chunk of so many blocks of 16 bytes that nobody looks into.
+    pub(super) fn of(start: usize, blocks: usize) -> Self {
+        let (end, size) = (start + 16 * blocks, 16 * blocks + 8);
+        Self { first: start, end, free: 0, start, lower: 0, higher: 0, size, align_log2: 4 }
+    }
+}

@@ -167,3 +167,49 @@ impl Map {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{boxed::Box, collections::BTreeMap, vec::Vec};
+
+    use super::*;
+
+    /// Inserting and removing in any order, with chunks of all sizes, finds what a sorted list finds.
+    #[test]
+    fn any_order_of_operations_keeps_the_tree_in_order() {
+        for seed in 0..100 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut map = Map::EMPTY;
+            let mut inside: BTreeMap<usize, usize> = BTreeMap::new();
+            let footers: Vec<*mut Footer> = (0..60)
+                .map(|index| Box::into_raw(Box::new(Footer::of(10_000 * (index + 1), 1 << rng.usize(0..9)))))
+                .collect();
+            for _ in 0..400 {
+                let footer = footers[rng.usize(0..footers.len())];
+                // SAFETY: the footers live until the end of the test.
+                let (start, end) = unsafe { ((*footer).start, (*footer).end) };
+                if inside.remove(&start).is_some() {
+                    assert_eq!(map.remove(start).map(|gone| gone.start), Some(start));
+                } else {
+                    assert!(map.remove(start).is_none());
+                    // SAFETY: it is a footer, of a chunk that is not in the map.
+                    let new = unsafe { map.insert(footer.expose_provenance()) };
+                    assert_eq!(new.map(|new| new.start), Some(start));
+                    inside.insert(start, end);
+                }
+                assert!(map.is_ordered());
+                let starts: Vec<usize> = map.iter().map(|footer| footer.start).collect();
+                assert_eq!(starts, inside.keys().copied().collect::<Vec<_>>());
+                let address = rng.usize(9_000..620_000);
+                let around = inside.range(..=address).next_back().filter(|&(_, &end)| address < end);
+                assert_eq!(map.find(address).map(|footer| footer.start), around.map(|(&start, _)| start));
+                let held = inside.range(..=address).next_back().is_some_and(|(_, &end)| address < end + 8);
+                assert_eq!(map.holds(address), held);
+            }
+            for footer in footers {
+                // SAFETY: the footer came from a box, and the map is used no more.
+                drop(unsafe { Box::from_raw(footer) });
+            }
+        }
+    }
+}
