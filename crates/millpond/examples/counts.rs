@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Magazine, Owned};
+use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Tlsf};
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -99,6 +99,10 @@ probe! {
         Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
     local_classes_any_allocate local_classes_any_free:
         Local<Classes> = Local::new(Classes::new()), layout => layout;
+    local_tlsf_any_allocate local_tlsf_any_free:
+        Local<Tlsf> = Local::new(Tlsf::new()), layout => layout;
+    local_pockets_any_allocate local_pockets_any_free:
+        Local<Tlsf<Pockets>> = Local::new(Tlsf::with_pockets()), layout => layout;
     locked_blocks_known_allocate locked_blocks_known_free:
         Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
 }

@@ -122,11 +122,36 @@ impl<F: Front> Tlsf<F> {
         any
     }
 
+    #[inline(always)]
+    fn allocate_between_posts(&mut self, need: Need) -> Option<NonNull<[u8]>> {
+        match self.posts.allocate(need) {
+            Some(block) => Some(block),
+            None => self.allocate_from_pockets(need),
+        }
+    }
+
     /// When there is nothing for a request but, perhaps, what is in pockets.
     #[cold]
     #[inline(never)]
     fn allocate_from_pockets(&mut self, need: Need) -> Option<NonNull<[u8]>> {
         if self.empty_pockets() { self.posts.allocate(need) } else { None }
+    }
+
+    /// The way past empty pockets, out of line so that the way through them is short.
+    #[inline(never)]
+    fn allocate_past_pockets(&mut self, need: Need) -> Option<NonNull<[u8]>> {
+        self.allocate_between_posts(need)
+    }
+
+    /// The way past full pockets.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Posts::deallocate`].
+    #[inline(never)]
+    unsafe fn deallocate_past_pockets(&mut self, block: NonNull<u8>, size: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.posts.deallocate(block, size) };
     }
 
     /// Lets pockets have their share of what the pool holds.
@@ -163,18 +188,22 @@ unsafe impl<F: Front> Pool for Tlsf<F> {
             // SAFETY: the block lies in a chunk, and is at least this large, with its post.
             return Some(unsafe { address::block(block, need.size - WORD) });
         }
-        match self.posts.allocate(need) {
-            Some(block) => Some(block),
-            None => self.allocate_from_pockets(need),
-        }
+        if F::KEEPS { self.allocate_past_pockets(need) } else { self.allocate_between_posts(need) }
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let size = Need::size(layout);
-        if !self.front.keep(block.addr().get(), size) {
-            // SAFETY: the caller's promises are passed on; no block is smaller than what fits it needs.
-            unsafe { self.posts.deallocate(block, size) };
+        if self.front.keep(block.addr().get(), size) {
+            return;
+        }
+        // SAFETY: the caller's promises are passed on; no block is smaller than what fits it needs.
+        unsafe {
+            if F::KEEPS {
+                self.deallocate_past_pockets(block, size);
+            } else {
+                self.posts.deallocate(block, size);
+            }
         }
     }
 

@@ -22,6 +22,9 @@ pub(super) mod sealed {
         /// A front that holds nothing.
         const EMPTY: Self;
 
+        /// Whether it ever holds anything.
+        const KEEPS: bool;
+
         /// A block of at least this size.
         fn take(&mut self, size: usize) -> Option<usize>;
 
@@ -46,6 +49,7 @@ impl Front for Direct {}
 
 impl sealed::Front for Direct {
     const EMPTY: Self = Self;
+    const KEEPS: bool = false;
 
     #[inline(always)]
     fn take(&mut self, _size: usize) -> Option<usize> {
@@ -87,6 +91,7 @@ pub struct Pockets {
 impl Front for Pockets {}
 
 impl sealed::Front for Pockets {
+    const KEEPS: bool = true;
     const EMPTY: Self = Self { held: 0, most: 0, counts: [0; POCKETS], blocks: [[0; DEPTH]; POCKETS] };
 
     #[inline(always)]
