@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
 
+mod arenas;
 mod buddy;
 mod cold;
 mod contenders;
@@ -39,5 +40,5 @@ fn main() -> ExitCode {
 
 /// Every mix of every module.
 fn all() -> impl Iterator<Item = &'static harness::Mix> {
-    mixes::ALL.iter().chain(buddy::MIXES).chain(regions::MIXES)
+    mixes::ALL.iter().chain(arenas::MIXES).chain(buddy::MIXES).chain(regions::MIXES)
 }

@@ -1,0 +1,108 @@
+//! The bump arenas beside `bumpalo` and `bump-scope`: filling and resetting, and scopes.
+
+use std::{alloc::Layout, hint::black_box};
+
+use bump_scope::alloc::Allocator as _;
+use millpond::{Allocator, Linear, Local, Owned, Reclaim, Stack};
+
+use crate::harness::{Mix, Runner};
+
+/// How many blocks are allocated before all are freed, and in a scope.
+const FILL: usize = 1000;
+const IN_SCOPE: usize = 10;
+
+pub const MIXES: &[Mix] = &[
+    Mix { name: "arena", what: "allocate 1,000 blocks of 8 to 64 bytes, reset; per block", runners: arenas },
+    Mix { name: "scope", what: "allocate 10 such blocks in a scope, end it; per block", runners: scopes },
+];
+
+/// Sizes that the compiler does not know, and a cheap way through them.
+fn layouts() -> Vec<Layout> {
+    (0..FILL).map(|step| Layout::from_size_align(8 + step * 7 % 8 * 8, 8).expect("a layout")).collect()
+}
+
+/// Runs `round`, which allocates every layout and frees all, as often as it takes.
+fn filling(name: &'static str, mut round: impl FnMut(&[Layout]) + 'static) -> Runner {
+    let layouts = layouts();
+    let run = move |count: usize| {
+        let rounds = count.div_ceil(FILL);
+        (0..rounds).for_each(|_| round(&layouts));
+        rounds * FILL
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+/// Runs `round`, which allocates some layouts in a scope, for all layouts, as often as it takes.
+fn scoping(name: &'static str, mut round: impl FnMut(&[Layout]) + 'static) -> Runner {
+    filling(name, move |layouts| layouts.chunks(IN_SCOPE).for_each(&mut round))
+}
+
+fn arenas() -> Vec<Runner> {
+    let mut bumpalo = bumpalo::Bump::with_capacity(1 << 16);
+    let mut bump_scope: bump_scope::Bump = bump_scope::Bump::with_size(1 << 16);
+    let mut owned = Owned::new(Linear::with_capacity(1 << 16));
+    let mut local = Local::new(Linear::with_capacity(1 << 16));
+    let mut stack = Local::new(Stack::with_capacity(1 << 16));
+    vec![
+        filling("bumpalo", move |layouts| {
+            for &layout in layouts {
+                black_box(bumpalo.alloc_layout(layout));
+            }
+            bumpalo.reset();
+        }),
+        filling("bump-scope", move |layouts| {
+            for &layout in layouts {
+                let _ = black_box((&bump_scope).allocate(layout));
+            }
+            bump_scope.reset();
+        }),
+        filling("Owned<Linear>", move |layouts| {
+            for &layout in layouts {
+                let _ = black_box(owned.allocate(layout));
+            }
+            owned.reset();
+        }),
+        filling("Local<Linear>", move |layouts| {
+            for &layout in layouts {
+                let _ = black_box(Allocator::allocate(&local, layout));
+            }
+            local.reset();
+        }),
+        filling("Local<Stack>", move |layouts| {
+            for &layout in layouts {
+                let _ = black_box(Allocator::allocate(&stack, layout));
+            }
+            stack.reset();
+        }),
+    ]
+}
+
+fn scopes() -> Vec<Runner> {
+    let mut bump_scope: bump_scope::Bump = bump_scope::Bump::with_size(1 << 16);
+    let mut scoped = Local::new(Stack::with_capacity(1 << 16));
+    let marked = Local::new(Stack::with_capacity(1 << 16));
+    vec![
+        scoping("bump-scope, scoped", move |layouts| {
+            bump_scope.scoped(|scope| {
+                for &layout in layouts {
+                    let _ = black_box((&*scope).allocate(layout));
+                }
+            });
+        }),
+        scoping("Local<Stack>, scope", move |layouts| {
+            scoped.scope(|scope| {
+                for &layout in layouts {
+                    let _ = black_box(Allocator::allocate(scope, layout));
+                }
+            });
+        }),
+        scoping("Local<Stack>, mark and release", move |layouts| {
+            let mark = marked.mark();
+            for &layout in layouts {
+                let _ = black_box(Allocator::allocate(&marked, layout));
+            }
+            // SAFETY: the mark is the newest, and nobody uses the blocks.
+            unsafe { marked.release(mark) };
+        }),
+    ]
+}
