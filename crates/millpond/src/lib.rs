@@ -44,6 +44,7 @@
 //! |---|---|
 //! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
+//! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
 
@@ -61,6 +62,8 @@ mod guard;
 mod pool;
 mod share;
 mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use base::AllocError;
 pub use contract::{

@@ -11,7 +11,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Classes, ClassesError, Fixed, Heap, Inspect, Linear, Local,
-    Locked, Owned, Pages, Reclaim, StaticBuffer,
+    Locked, Owned, Pages, Reclaim, StaticBuffer, testing,
 };
 
 use crate::{oracle::Oracle, parents::Watched};
@@ -141,32 +141,7 @@ fn take_some(pool: &impl Allocator, count: usize) -> Vec<NonNull<[u8]>> {
 
 /// Fails the nth request to the parent, for every n, and expects that nothing is lost.
 pub(crate) fn fail_each<P: millpond::Pool + Inspect>(make: impl Fn() -> P) {
-    let work = |pool: &Local<P, Watched>| {
-        let mut oracle = Oracle::new(pool);
-        let mut failures = 0;
-        for step in 0..400 {
-            let layout = Layout::from_size_align(1 + step * 7 % 60, 8).expect("a layout");
-            failures += usize::from(oracle.allocate(layout, false).is_err());
-            if step % 3 == 0 && oracle.count() != 0 {
-                oracle.deallocate(step % oracle.count(), step);
-            }
-        }
-        failures
-    };
-    let requests = {
-        let pool = Local::new_in(make(), Watched::default());
-        assert_eq!(work(&pool), 0);
-        pool.parent().requests()
-    };
-    assert!(requests > 1, "the work is large enough to need several chunks");
-    for request in 0..requests {
-        let pool = Local::new_in(make(), Watched::failing(request..request + 1));
-        work(&pool);
-        pool.check().expect("sound after a failure");
-        let pool = Local::new_in(make(), Watched::failing(request..usize::MAX));
-        assert!(work(&pool) > 0, "the failure was noticed");
-        pool.check().expect("sound after failures");
-    }
+    testing::out_of_memory(|parent| Local::new_in(make(), parent));
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 mod buddy;
 mod composition;
+mod conformance;
 mod contract;
 mod faults;
 mod growth;
+mod guards;
+mod kit;
 mod oracle;
 mod pages;
 mod parents;
+mod policy;
 mod random;
 mod regions;
 mod reserved;

@@ -5,7 +5,7 @@ use std::{alloc::Layout, rc::Rc};
 use fastrand::Rng;
 use millpond::{
     Allocator, Blocks, Buffer, Classes, Compact, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked, Magazine,
-    Pages, Reclaim,
+    Pages, Reclaim, testing::Conformance,
 };
 
 use crate::{oracle::Oracle, parents::Watched};
@@ -56,27 +56,10 @@ pub(crate) fn play<A: Allocator + Inspect>(
     }
 }
 
-/// Plays, resets, plays on, trims, drops: with several seeds.
+/// Plays random sequences that trim and reset too; one that fails is made short.
 pub(crate) fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
-    for seed in 0..SEEDS {
-        println!("seed {seed}");
-        let mut rng = Rng::with_seed(seed);
-        let mut oracle = Oracle::new(make());
-        for _ in 0..3 {
-            play(&mut oracle, range, &mut rng, STEPS / 3);
-            if rng.bool() {
-                oracle.allocator.trim();
-            } else {
-                // Blocks that went past the pool to the parent outlive a reset: free all, so that none is lost.
-                while oracle.count() != 0 {
-                    oracle.deallocate(0, 0);
-                }
-                oracle.forget();
-                oracle.allocator.reset();
-            }
-            oracle.allocator.check().expect("sound after reset or trim");
-        }
-    }
+    let largest = Layout::from_size_align(range.size, 1 << range.align).expect("small layouts exist");
+    Conformance::of(make).reaching(largest).inspected().reclaimed().sequences(SEEDS, STEPS).run_sequences();
 }
 
 pub(crate) const SMALL: Range = Range { size: 64, align: 3 };

@@ -1,0 +1,74 @@
+//! Tests for allocators, those of this crate and yours: does it keep the contract of [`Allocator`](crate::Allocator)?
+//!
+//! ```
+//! use millpond::{Linear, Local, testing};
+//!
+//! // Every sentence of the contract, and random sequences of operations, each on an allocator of its own.
+//! testing::conformance(|| Local::new(Linear::new()));
+//! ```
+//!
+//! * [`conformance`] runs everything against any allocator; a [`Conformance`] says more about it, so that more is tested.
+//! * [`out_of_memory`] fails each request of a pool to its parent in turn.
+//! * [`Oracle`] judges what an allocator does in a test of your own, and [`Watched`] is a parent that notices what is lost.
+//!
+//! All of them panic when something is wrong, with a sentence that says what; a random sequence that fails is made as
+//! short as it can be, and printed with the seed that it came from.
+//!
+//! | what went wrong elsewhere | where it is tested |
+//! |---|---|
+//! | wrong length or bounds when a block is resized | `growing_and_shrinking_keep_the_contents`, the sequences |
+//! | capacity taken for length | `every_byte_returned_is_the_holders` |
+//! | over-alignment | `blocks_are_as_aligned_as_asked` |
+//! | reads of what was never written | `zeroed_blocks_are_zero_where_others_were`, `grow_zeroed_clears_the_excess` |
+//! | zero-sized requests | `requests_of_no_bytes_touch_nothing` |
+//! | shrinking to a larger alignment | `resizing_may_raise_the_alignment` |
+//! | provenance narrowed by the holder | `a_block_comes_back_whole_from_its_first_byte` |
+//! | sizes that overflow | `impossible_sizes_are_refused` |
+//! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`Policy`](crate::Policy), [`Reclaim`](crate::Reclaim) |
+//!
+//! A pool does not outlive its parent:
+//!
+//! ```compile_fail
+//! use millpond::{Blocks, Fixed, Linear, Local};
+//!
+//! let pool = {
+//!     let arena = Local::new(Linear::new());
+//!     Local::new_in(Blocks::<Fixed<64>>::new(), &arena) // error: the arena does not live long enough
+//! };
+//! drop(pool);
+//! ```
+//!
+//! A lock makes a pool shareable, but not its parent:
+//!
+//! ```compile_fail
+//! use millpond::{Blocks, Fixed, Linear, Local, Locked};
+//!
+//! let arena = Local::new(Linear::new());
+//! let pool: Locked<_, _> = Locked::new_in(Blocks::<Fixed<64>>::new(), &arena);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| &pool); // error: the arena cannot be shared between threads
+//! });
+//! ```
+//!
+//! Nothing that trusts a raw pointer can be called without `unsafe`:
+//!
+//! ```compile_fail
+//! use core::{alloc::Layout, ptr::NonNull};
+//! use millpond::{Allocator, Heap};
+//!
+//! Heap.deallocate(NonNull::dangling(), Layout::new::<u64>()); // error: requires an unsafe block
+//! ```
+
+mod checks;
+mod faults;
+mod kit;
+mod oracle;
+mod pool_checks;
+mod random;
+mod sequence;
+mod watched;
+
+pub use faults::out_of_memory;
+pub use kit::{Conformance, conformance};
+pub use oracle::{Oracle, Violation};
+pub use watched::Watched;

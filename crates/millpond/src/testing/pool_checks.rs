@@ -1,0 +1,95 @@
+//! The promises of allocators that can be inspected and reclaimed: shells, and guards around them.
+
+use core::alloc::Layout;
+use std::{println, vec::Vec};
+
+use super::kit::Conformance;
+use crate::contract::Allocator;
+
+/// How many blocks are taken, if there are as many.
+const BLOCKS: usize = 100;
+
+/// Runs those that apply.
+pub(super) fn run<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, largest: Layout) {
+    if kit.is_inspected() {
+        println!("what_was_never_handed_out_is_not_owned");
+        what_was_never_handed_out_is_not_owned(kit, largest);
+    }
+    if kit.resets() {
+        println!("a_reset_makes_room_for_as_many_again");
+        a_reset_makes_room_for_as_many_again(kit, largest);
+        println!("an_empty_allocator_is_trimmed_and_works_on");
+        an_empty_allocator_is_trimmed_and_works_on(kit, largest);
+        println!("what_is_live_is_gone_with_the_allocator");
+        what_is_live_is_gone_with_the_allocator(kit, largest);
+    }
+}
+
+/// Blocks that every pool cuts itself: as small as its smallest ones.
+fn small(largest: Layout) -> Layout {
+    Layout::from_size_align(largest.size().min(8), 1).expect("a byte or eight")
+}
+
+fn take<A: Allocator>(allocator: &A, layout: Layout) -> Vec<usize> {
+    (0..BLOCKS).map_while(|_| allocator.allocate(layout).ok()).map(|block| block.addr().get()).collect()
+}
+
+fn what_was_never_handed_out_is_not_owned<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    largest: Layout,
+) {
+    let allocator = kit.make();
+    let layout = small(largest);
+    let block = allocator.allocate(layout).expect("a small block");
+    let local = 0u8;
+    for foreign in [0, 1, layout.align(), (&raw const local).addr(), usize::MAX, isize::MAX.cast_unsigned()] {
+        assert!(!kit.owns(&allocator, foreign), "it says that it owns {foreign:#x}");
+    }
+    // SAFETY: the block is live, and the layout is its own.
+    unsafe { allocator.deallocate(block.cast(), layout) };
+    kit.check(&allocator).expect("sound");
+}
+
+fn a_reset_makes_room_for_as_many_again<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    largest: Layout,
+) {
+    let mut allocator = kit.make();
+    let layout = small(largest);
+    let taken = take(&allocator, layout).len();
+    assert!(taken != 0, "there is not one block of {layout:?}");
+    for _ in 0..3 {
+        kit.reset(&mut allocator);
+        kit.check(&allocator).expect("sound after a reset");
+        assert!(kit.live(&allocator).is_none_or(|live| live == 0), "something is live after a reset");
+        assert!(take(&allocator, layout).len() >= taken, "there is less room after a reset");
+        kit.check(&allocator).expect("sound when used after a reset");
+    }
+}
+
+fn an_empty_allocator_is_trimmed_and_works_on<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    largest: Layout,
+) {
+    let mut allocator = kit.make();
+    kit.trim(&mut allocator);
+    kit.reset(&mut allocator);
+    kit.check(&allocator).expect("sound when reset before it was used");
+    let layout = small(largest);
+    let taken = take(&allocator, layout).len();
+    kit.reset(&mut allocator);
+    kit.trim(&mut allocator);
+    kit.check(&allocator).expect("sound after a trim");
+    assert!(take(&allocator, layout).len() >= taken.min(1), "there is nothing left after a trim");
+    kit.check(&allocator).expect("sound when used after a trim");
+}
+
+/// Its parent says so, if that watches.
+fn what_is_live_is_gone_with_the_allocator<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    largest: Layout,
+) {
+    let allocator = kit.make();
+    take(&allocator, small(largest));
+    drop(allocator);
+}

@@ -1,0 +1,187 @@
+//! Random sequences of operations, and how one that fails is made short.
+//!
+//! A sequence is fixed before it runs, and a block is named by a number that is taken modulo the number of live blocks:
+//! so every part of a sequence is a sequence. One that fails loses parts, halves first, as long as it still fails.
+//!
+//! Source: Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002).
+
+use core::alloc::Layout;
+use std::{
+    format,
+    panic::{AssertUnwindSafe, catch_unwind},
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use super::{
+    kit::Conformance,
+    oracle::{Oracle, Violation},
+    random::Random,
+};
+use crate::contract::Allocator;
+
+/// How many blocks are live at most.
+const MOST_LIVE: usize = 60;
+/// How often a failing sequence is run to make it shorter.
+const MOST_RUNS: usize = 1000;
+
+/// Something to do to an allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Allocate { layout: Layout, zeroed: bool },
+    AllocateBetween { least: Layout, preferred: usize },
+    Resize { block: usize, layout: Layout, zeroed: bool },
+    ResizeInPlace { block: usize, layout: Layout },
+    Free { block: usize, slack: usize },
+    Trim,
+    Reset,
+}
+
+/// The sequence of this seed, with blocks of up to `largest`.
+pub(super) fn of_seed(seed: u64, steps: usize, largest: Layout) -> Vec<Step> {
+    let mut random = Random::from_seed(seed);
+    (0..steps).map(|_| step(&mut random, largest)).collect()
+}
+
+fn step(random: &mut Random, largest: Layout) -> Step {
+    let (block, layout, coin) = (random.below(1 << 16), layout(random, largest), random.coin());
+    match random.below(200) {
+        0..90 => Step::Allocate { layout, zeroed: coin },
+        90..100 => Step::AllocateBetween { least: layout, preferred: random.below(2 * largest.size() + 1) },
+        100..130 => Step::Resize { block, layout, zeroed: coin },
+        130..140 => Step::ResizeInPlace { block, layout },
+        140..198 => Step::Free { block, slack: random.below(1 << 16) },
+        198 => Step::Trim,
+        _ => Step::Reset,
+    }
+}
+
+/// A layout up to `largest`: small sizes are as likely as large ones.
+fn layout(random: &mut Random, largest: Layout) -> Layout {
+    let bits = (usize::BITS - largest.size().leading_zeros()) as usize;
+    let size = random.below(largest.size() + 1) >> random.below(bits + 1);
+    let align = 1 << random.below(largest.align().trailing_zeros() as usize + 1);
+    Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>())
+}
+
+/// Runs the sequence; says at which step it failed and how.
+pub(super) fn run<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    steps: &[Step],
+) -> Result<(), (usize, String)> {
+    let mut at = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut oracle = Oracle::new(kit.make());
+        for (index, &step) in steps.iter().enumerate() {
+            at = index;
+            if let Err(violation) = perform(kit, &mut oracle, step).and_then(|()| check(kit, &oracle)) {
+                // It cannot be trusted to take anything back.
+                core::mem::forget(oracle);
+                return Err(violation.to_string());
+            }
+        }
+        at = steps.len();
+        Ok(())
+    }));
+    match outcome {
+        Ok(outcome) => outcome.map_err(|what| (at, what)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            Err((at, text.unwrap_or_else(|| "a panic".into())))
+        }
+    }
+}
+
+fn perform<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    oracle: &mut Oracle<A>,
+    step: Step,
+) -> Result<(), Violation> {
+    let count = oracle.count();
+    // Whether a request is served is the allocator's business here; the oracle judges what it hands out.
+    match step {
+        Step::Allocate { layout, zeroed } if count < MOST_LIVE => {
+            let _ = oracle.try_allocate(layout, zeroed)?;
+        }
+        Step::AllocateBetween { least, preferred } if count < MOST_LIVE => {
+            let _ = oracle.try_allocate_between(least, preferred)?;
+        }
+        Step::Resize { block, layout, zeroed } if count != 0 => {
+            let _ = oracle.try_resize(block % count, layout, zeroed)?;
+        }
+        Step::ResizeInPlace { block, layout } if count != 0 => {
+            let _ = oracle.try_resize_in_place(block % count, layout)?;
+        }
+        Step::Free { block, slack } if count != 0 => oracle.try_deallocate(block % count, slack)?,
+        Step::Trim => kit.trim(&mut oracle.allocator),
+        Step::Reset if kit.resets() => reset(kit, oracle)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Resets. Blocks that the allocator does not own went past it to its parent, and must be freed before.
+fn reset<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    oracle: &mut Oracle<A>,
+) -> Result<(), Violation> {
+    let foreign: Vec<usize> = oracle
+        .addresses()
+        .enumerate()
+        .filter(|&(_, address)| !kit.owns(&oracle.allocator, address))
+        .map(|(index, _)| index)
+        .collect();
+    for index in foreign.into_iter().rev() {
+        oracle.try_deallocate(index, 0)?;
+    }
+    oracle.forget();
+    kit.reset(&mut oracle.allocator);
+    Ok(())
+}
+
+fn check<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, oracle: &Oracle<A>) -> Result<(), Violation> {
+    kit.check(&oracle.allocator).map_err(|flaw| Violation(flaw.to_string()))
+}
+
+/// The shortest sequence that can be had of one that fails.
+pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    mut steps: Vec<Step>,
+) -> Vec<Step> {
+    let mut runs = 0;
+    let mut part = steps.len() / 2;
+    while part != 0 {
+        let mut at = 0;
+        let mut shorter = false;
+        while at < steps.len() && runs < MOST_RUNS {
+            let mut without = steps.clone();
+            without.drain(at..(at + part).min(steps.len()));
+            runs += 1;
+            if run(kit, &without).is_err() {
+                steps = without;
+                shorter = true;
+            } else {
+                at += part;
+            }
+        }
+        if part > 1 || !shorter {
+            part /= 2;
+        }
+    }
+    steps
+}
+
+/// Runs the sequence of a seed.
+///
+/// # Panics
+///
+/// If it fails, with the shortest sequence that does.
+pub(super) fn play<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, seed: u64, largest: Layout) {
+    let steps = of_seed(seed, kit.steps(), largest);
+    let Err((at, what)) = run(kit, &steps) else { return };
+    let shortest = shorten(kit, steps[..(at + 1).min(steps.len())].to_vec());
+    let why = run(kit, &shortest).err().map_or(what, |(_, what)| what);
+    let listed: Vec<String> = shortest.iter().map(|step| format!("    {step:?}")).collect();
+    panic!("seed {seed}: {why}\nafter these {} steps:\n{}", shortest.len(), listed.join("\n"));
+}

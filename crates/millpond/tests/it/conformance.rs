@@ -1,0 +1,177 @@
+//! Every allocator of the crate, on every kind of parent, in several configurations, through the whole kit.
+
+use std::{alloc::Layout, mem::MaybeUninit, rc::Rc, sync::Arc};
+
+use millpond::{
+    Abort, Allocator, Blocks, Buddy, Buffer, Classes, Compact, Counted, FailNth, Fallback, Fixed, Heap,
+    Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Observe, Pages, Pool, Reclaim, Reserved, Retry,
+    Segregate, SignPost, Stats, Tlsf,
+    testing::{Conformance, Watched, conformance, out_of_memory},
+};
+
+fn layout(size: usize, align: usize) -> Layout {
+    Layout::from_size_align(size, align).expect("the tests' layouts exist")
+}
+
+/// What a general allocator serves at least, and what random sequences ask for.
+const MIXED: (usize, usize) = (1000, 64);
+const SMALL: (usize, usize) = (64, 8);
+
+/// A shell, or a guard around one: all that can be tested.
+fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: impl Fn() -> A) {
+    Conformance::of(make)
+        .serves(layout(size, align))
+        .reaching(layout(4 * size, 4 * align))
+        .inspected()
+        .reclaimed()
+        .sequences(3, 400)
+        .run();
+}
+
+/// A pool on parents of every kind, and with each of its parent's requests failing.
+fn on_every_parent<P: Pool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
+    shell(serves, || Local::new_in(pool(), Watched::default()));
+    shell(serves, || Local::new_in(pool(), Heap));
+    shell(serves, || Local::new_in(pool(), Pages));
+    shell(serves, || Locked::<_, _>::new_in(pool(), Arc::new(Watched::default())));
+    shell(serves, || Local::new_in(pool(), Rc::new(Local::new_in(Linear::new(), Watched::default()))));
+    shell(serves, || Local::new_in(pool(), Local::new_in(Classes::new(), Watched::default())));
+    shell(serves, || Local::new_in(pool(), Local::new_in(Tlsf::new(), Watched::default())));
+    shell(serves, || Local::new_in(pool(), Locked::<_, _>::new_in(Buddy::new(), Watched::default())));
+    shell(serves, || Local::new_in(pool(), Box::new(Heap) as Box<dyn Allocator>));
+    let mut memory = vec![MaybeUninit::uninit(); 1 << 22];
+    let memory = memory.as_mut_ptr();
+    shell(serves, || {
+        // SAFETY: the vector outlives every allocator, of which there is one at a time.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(memory, 1 << 22) };
+        Local::new_in(pool(), Buffer::new(&mut bytes[1..]))
+    });
+    out_of_memory(|parent| Local::new_in(pool(), parent));
+    out_of_memory(|parent| Local::new_in(pool(), Local::new_in(Linear::new(), parent)));
+}
+
+#[test]
+fn blocks() {
+    on_every_parent(SMALL, Blocks::<(Fixed<64>, Lifo)>::new);
+    on_every_parent(SMALL, || Blocks::of(layout(72, 8)));
+}
+
+#[test]
+fn blocks_with_a_magazine() {
+    on_every_parent(SMALL, Blocks::<(Fixed<64>, Magazine)>::new);
+    on_every_parent((256, 64), Blocks::<(Fixed<256, 64>, Magazine<4>)>::new);
+}
+
+#[test]
+fn blocks_in_regions() {
+    on_every_parent(SMALL, Blocks::<(Fixed<64>, Compact)>::new);
+    on_every_parent((100, 16), Blocks::<(Fixed<112, 16>, Compact<5, 4096>)>::new);
+}
+
+#[test]
+fn linear() {
+    on_every_parent(MIXED, Linear::new);
+}
+
+#[test]
+fn classes() {
+    on_every_parent(MIXED, Classes::new);
+    on_every_parent((300, 8), || Classes::with_sizes(&[64, 304]).expect("two sizes"));
+}
+
+#[test]
+fn sign_posts() {
+    on_every_parent(MIXED, SignPost::first_fit);
+    on_every_parent(MIXED, || SignPost::best_fit().wiping());
+}
+
+#[test]
+fn tlsf() {
+    on_every_parent(MIXED, Tlsf::new);
+}
+
+#[test]
+fn buddy() {
+    on_every_parent(MIXED, Buddy::new);
+}
+
+#[test]
+fn sources() {
+    conformance(|| Heap);
+    conformance(|| Pages);
+    conformance(Watched::default);
+    conformance(|| Reserved::new(1 << 24).expect("addresses are plenty"));
+    let mut memory = vec![MaybeUninit::uninit(); 1 << 20];
+    let memory = memory.as_mut_ptr();
+    Conformance::of(|| {
+        // SAFETY: the vector outlives every buffer, of which there is one at a time.
+        Buffer::new(unsafe { std::slice::from_raw_parts_mut(memory, 1 << 20) })
+    })
+    .inspected()
+    .run();
+}
+
+/// A guard in every place where there can be one.
+#[test]
+fn guards_around_pools() {
+    on_every_parent(SMALL, || Stats::new(Blocks::<Fixed<64>>::new()));
+    on_every_parent(MIXED, || Counted::new(Classes::new()));
+    on_every_parent(MIXED, || Limit::bytes(Stats::new(Tlsf::new()), usize::MAX));
+    on_every_parent(MIXED, || FailNth::every(Counted::new(Limit::blocks(Linear::new(), 1 << 20)), 0));
+}
+
+#[test]
+fn pairs_of_pools() {
+    on_every_parent(MIXED, || Segregate::new(64, Blocks::<Fixed<64, 64>>::new(), Classes::new()));
+    on_every_parent(MIXED, || Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new())));
+    on_every_parent(MIXED, || Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
+    on_every_parent(MIXED, || Fallback::new(Limit::blocks(Tlsf::new(), 7), Stats::new(SignPost::best_fit())));
+}
+
+#[test]
+fn guards_around_allocators() {
+    let blocks = || Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default());
+    let classes = || Local::new_in(Classes::new(), Watched::default());
+    shell(SMALL, || Stats::new(blocks()));
+    shell(MIXED, || Counted::new(Limit::bytes(classes(), 1 << 30)));
+    shell(MIXED, || Limit::blocks(Stats::new(classes()), 1 << 30));
+    shell(MIXED, || FailNth::every(Observe::new(classes(), |_| {}), 0));
+    shell(MIXED, || Segregate::new(64, Local::new(Blocks::<Fixed<64, 64>>::new()), classes()));
+    shell(MIXED, || Fallback::new(blocks(), classes()));
+    shell(MIXED, || Fallback::new(classes(), Stats::new(Local::new(Linear::new()))));
+    conformance(|| Limit::bytes(Stats::new(Pages), 1 << 40));
+    conformance(|| Fallback::new(Local::new(Blocks::<Fixed<64>>::new()), Heap));
+    conformance(|| Segregate::new(100, Stats::new(Heap), Pages));
+}
+
+#[test]
+fn guards_between_a_pool_and_its_parent() {
+    shell(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Watched::default(), 1 << 20)));
+    shell(MIXED, || Local::new_in(Classes::new(), Stats::new(Watched::default())));
+    shell(MIXED, || Local::new_in(Linear::new(), Observe::new(Counted::new(Watched::default()), |_| {})));
+    shell(MIXED, || {
+        Local::new_in(Tlsf::new(), Segregate::new(5000, Watched::default(), Stats::new(Watched::default())))
+    });
+    shell(SMALL, || {
+        let few = Limit::bytes(Local::new_in(Linear::new(), Watched::default()), 10_000);
+        Local::new_in(Blocks::<Fixed<64>>::new(), Fallback::new(few, Watched::default()))
+    });
+}
+
+#[test]
+fn shells_with_a_policy() {
+    shell(MIXED, || Local::with_policy(Classes::new(), Watched::default(), Retry(|_, _| false)));
+    let locked = || Locked::<_, _, millpond::Spin, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
+    shell(MIXED, locked);
+    // What ends the program is not asked for: everything is served.
+    let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Heap, Abort);
+    assert!(pool.allocate(layout(64, 8)).is_ok());
+}
+
+#[test]
+fn pointers_to_allocators() {
+    conformance(|| Rc::new(Local::new(Linear::new())));
+    conformance(|| Arc::new(Locked::<_>::new(Classes::new())));
+    conformance(|| Box::new(Local::new(Tlsf::new())) as Box<dyn Allocator>);
+    conformance(|| &Heap);
+}
