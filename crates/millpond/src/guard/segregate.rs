@@ -9,7 +9,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, ChunkRequest, Pool, Surrender, relocate},
+    contract::{Allocator, Chunk, ChunkRequest, Pool, Reserve, Surrender, relocate},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -247,6 +247,12 @@ unsafe impl<P: Pool, Q: Pool> Pool for Segregate<P, Q> {
             (false, false) => unsafe { self.large.resize_in_place(block, old, new) },
             _ => None,
         }
+    }
+}
+
+impl<P: Reserve, Q: Reserve> Reserve for Segregate<P, Q> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        if self.is_small(layout) { self.small.lacks(layout, count) } else { self.large.lacks(layout, count) }
     }
 }
 

@@ -8,7 +8,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, Chunk, ChunkRequest, Pool, Surrender},
+    contract::{Amount, Chunk, ChunkRequest, Pool, Reserve, Surrender},
 };
 
 impl<J: Job, P: Pool> Guard<J, P> {
@@ -111,5 +111,11 @@ unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
             if gain == Amount::default() { ask(&mut self.inner) } else { self.attempt_inside(gain, ask) }?;
         self.job.free::<Exclusive>(before.beyond(after));
         Some(cut::<J>(resized, new.size()))
+    }
+}
+
+impl<J: Job, P: Reserve> Reserve for Guard<J, P> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        self.inner.lacks(layout, count)
     }
 }

@@ -5,7 +5,7 @@ use std::{alloc::Layout, mem::MaybeUninit, rc::Rc, sync::Arc};
 use millpond::{
     Abort, Allocator, Blocks, Buddy, Buffer, Classes, Compact, Counted, FailNth, Fallback, Fixed, Heap,
     Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Observe, Pages, Pool, Reclaim, Reserved, Retry,
-    Segregate, SignPost, Stats, Tlsf,
+    Segregate, SignPost, Stack, Stats, Tlsf,
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
 
@@ -74,6 +74,11 @@ fn linear() {
 }
 
 #[test]
+fn stack() {
+    on_every_parent(MIXED, Stack::new);
+}
+
+#[test]
 fn classes() {
     on_every_parent(MIXED, Classes::new);
     on_every_parent((300, 8), || Classes::with_sizes(&[64, 304]).expect("two sizes"));
@@ -88,6 +93,7 @@ fn sign_posts() {
 #[test]
 fn tlsf() {
     on_every_parent(MIXED, Tlsf::new);
+    on_every_parent(MIXED, Tlsf::with_pockets);
 }
 
 #[test]

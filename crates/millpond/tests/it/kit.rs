@@ -65,7 +65,7 @@ impl Broken {
             (base + self.cursor.get()).checked_next_multiple_of(align).ok_or(AllocError::Exhausted)?;
         let end = start.checked_add(layout.size()).ok_or(AllocError::Exhausted)?;
         if end > base + SIZE {
-            if !self.has(Bug::ServesTheImpossible) {
+            if !self.has(Bug::ServesTheImpossible) || layout.size() <= SIZE {
                 return Err(AllocError::Exhausted);
             }
             return Ok(NonNull::slice_from_raw_parts(layout.dangling_ptr(), layout.size()));
