@@ -210,7 +210,7 @@ fn what_breaks_it_is_found() {
         (Bug::ServesTheImpossible, "was served"),
         (Bug::FailedGrowthWrites, "lost contents"),
         (Bug::InPlaceMoves, "moved"),
-        (Bug::BetweenGivesTooLittle, "bytes for"),
+        (Bug::BetweenGivesTooLittle, "was served"),
         (Bug::HandsOutTwice, "overlap"),
         (Bug::FreeWritesToANeighbour, "wrote into"),
     ] {
