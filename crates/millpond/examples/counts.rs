@@ -6,7 +6,9 @@
 
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Tlsf};
+use millpond::{
+    Allocator, Blocks, Buddy, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Stack, Tlsf,
+};
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -97,6 +99,10 @@ probe! {
         Local<Blocks<(Fixed<64>, Magazine)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_linear_known_allocate local_linear_known_free:
         Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
+    local_stack_known_allocate local_stack_known_free:
+        Local<Stack> = Local::new(Stack::new()), _layout => LAYOUT;
+    local_buddy_any_allocate local_buddy_any_free:
+        Local<Buddy> = Local::new(Buddy::new()), layout => layout;
     local_classes_any_allocate local_classes_any_free:
         Local<Classes> = Local::new(Classes::new()), layout => layout;
     local_tlsf_any_allocate local_tlsf_any_free:

@@ -27,7 +27,8 @@
 //!                       is cut      watched    and its parent
 //! ```
 //!
-//! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`], [`Linear`], [`Classes`].
+//! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`],
+//!   [`Classes`], [`Tlsf`], [`SignPost`], [`Buddy`], [`Linear`], [`Stack`].
 //! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
 //!   [`StaticBuffer`].
 //! * A *guard* wraps a pool or an allocator and has one job: [`Limit`], [`Stats`], [`Counted`], [`FailNth`],
