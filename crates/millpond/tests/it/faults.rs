@@ -44,7 +44,11 @@ const CASES: &[(&str, Prepare)] = &[
 /// The last byte before a block (-1), or the first behind it (0).
 fn edge(pages: TunedPages, size: usize, align: usize, side: isize) -> *mut u8 {
     let layout = Layout::from_size_align(size, align).expect("a layout");
+    // Neighbours that do not fault, so that it is the guard that does: systems put mappings side by side.
+    let neighbours = || (0..100).for_each(|_| drop(Pages.allocate(Layout::new::<u8>())));
+    neighbours();
     let block = pages.allocate(layout).expect("the system has pages");
+    neighbours();
     // SAFETY: the block is live, so its first and its last byte may be written to.
     unsafe {
         block.cast::<u8>().write(1);

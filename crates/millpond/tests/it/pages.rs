@@ -57,7 +57,10 @@ fn tuned_pages_are_whole_zero_and_as_aligned_as_asked() {
 fn blocks_of_huge_pages_are_whole_huge_pages() {
     let huge = Pages::huge_size();
     let pages = TunedPages::new().transparent_huge_pages();
-    for (size, whole) in [(huge / 2, huge / 2), (huge / 2 + 1, huge), (huge, huge), (huge + 1, 2 * huge)] {
+    let sizes = [(huge / 2, huge / 2), (huge / 2 + 1, huge), (huge, huge), (huge + 1, 2 * huge)];
+    for (pages, (size, whole)) in
+        [pages, pages.guarded()].into_iter().flat_map(|pages| sizes.map(|size| (pages, size)))
+    {
         let block = pages.allocate(layout(size, 1)).expect("the system has pages");
         assert_eq!(block.len(), whole);
         assert!(whole < huge || block.addr().get().is_multiple_of(huge), "{block:?}");
