@@ -190,11 +190,12 @@ impl<I: Index> Posts<I> {
         let mut post = unsafe { Post::at(block.addr().get()) };
         // Both posts may be far from the processor. If the caller guesses right where the next one is, they are fetched at
         // the same time.
-        let sign_likely = post.behind(likely).sign_now();
+        let glanced = post.glance(likely);
         let sign = post.sign();
         let mut size = sign.size();
         let behind = post.behind(size);
-        let sign_behind = if size == likely { sign_likely } else { behind.sign() };
+        // SAFETY: the guess was right, so this is the post behind.
+        let sign_behind = if size == likely { unsafe { glanced.assume_init() } } else { behind.sign() };
         if sign_behind.is_free() {
             self.index.remove(behind, sign_behind.size());
             size += sign_behind.size();

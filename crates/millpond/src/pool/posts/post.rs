@@ -11,6 +11,8 @@
 //! always zero in a distance. A free block repeats its size in its last word, so that the block behind it finds it; a
 //! live block does not, and needs to tell nobody.
 
+use core::mem::MaybeUninit;
+
 use crate::base::address::{WORD, recover};
 
 /// Blocks start, and their sizes with the post are, at multiples of this many bytes: 16 on 64-bit machines.
@@ -79,11 +81,12 @@ impl Post {
         Sign(self.word())
     }
 
-    /// What the post says, read here and not later: the compiler does not move it behind another read.
+    /// The word where a post behind this block would stand if the block were `likely` bytes large, which it is at least.
+    /// Read here and not later: the compiler does not move it behind another read.
     #[inline(always)]
-    pub(in crate::pool) fn sign_now(self) -> Sign {
-        // SAFETY: as for `read`.
-        Sign(unsafe { recover::<usize>(self.0 - WORD).read_volatile() })
+    pub(in crate::pool) fn glance(self, likely: usize) -> MaybeUninit<Sign> {
+        // SAFETY: the word lies in this block or is the post behind it; it may be anything.
+        unsafe { recover::<MaybeUninit<Sign>>(self.0 + likely - WORD).read_volatile() }
     }
 
     /// Bytes from this block to the next: the block and one post.
@@ -150,6 +153,7 @@ impl Post {
 
 /// The word of a post.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(in crate::pool) struct Sign(usize);
 
 impl Sign {
