@@ -4,12 +4,14 @@
 
 mod arenas;
 mod buddy;
+mod classes;
 mod cold;
 mod contenders;
 mod harness;
 mod memory;
 mod mixes;
 mod regions;
+mod variable;
 
 use std::process::ExitCode;
 
@@ -40,5 +42,6 @@ fn main() -> ExitCode {
 
 /// Every mix of every module.
 fn all() -> impl Iterator<Item = &'static harness::Mix> {
-    mixes::ALL.iter().chain(arenas::MIXES).chain(buddy::MIXES).chain(regions::MIXES)
+    let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES);
+    mixes::ALL.iter().chain(arenas::MIXES).chain(regions)
 }

@@ -1,0 +1,165 @@
+//! Blocks of any size: what takes and gives them, and the ways of using that are compared.
+
+use std::{alloc::Layout, hint::black_box, ops::RangeInclusive, ptr::NonNull};
+
+use millpond::{Allocator, Local, Owned, Pool};
+
+use crate::harness::Runner;
+
+/// What takes and gives blocks of any size.
+pub trait Variable {
+    /// The block's address; null if there is no memory, which no mix lets happen.
+    fn take(&mut self, layout: Layout) -> *mut u8;
+    /// # Safety
+    /// The block was taken from here with this layout and is given back once.
+    unsafe fn give(&mut self, block: *mut u8, layout: Layout);
+}
+
+/// The address of a block, in whichever way an allocator says it.
+pub fn address<T: ?Sized, E>(block: Result<NonNull<T>, E>) -> *mut u8 {
+    block.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+}
+
+impl<P: Pool, A: Allocator> Variable for Owned<P, A> {
+    #[inline(always)]
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        address(self.allocate(layout))
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.deallocate(NonNull::new_unchecked(block), layout) }
+    }
+}
+
+/// A shared allocator behind a reference that the optimiser cannot see through.
+pub struct Shared<A: 'static>(&'static A);
+
+impl<P: Pool, A: Allocator> Shared<Local<P, A>> {
+    pub fn new(pool: P, parent: A) -> Self {
+        Self(black_box(Box::leak(Box::new(Local::new_in(pool, parent)))))
+    }
+}
+
+impl<A: Allocator> Variable for Shared<A> {
+    #[inline(always)]
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        address(self.0.allocate(layout))
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.0.deallocate(NonNull::new_unchecked(block), layout) }
+    }
+}
+
+/// A `malloc` and its `free`.
+#[derive(Clone, Copy)]
+pub struct Malloc {
+    pub malloc: unsafe extern "C" fn(usize) -> *mut libc::c_void,
+    pub free: unsafe extern "C" fn(*mut libc::c_void),
+}
+
+impl Variable for Malloc {
+    #[inline(always)]
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        // SAFETY: any size will do; every mix is content with malloc's alignment.
+        unsafe { (self.malloc)(layout.size()).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, _: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { (self.free)(block.cast()) }
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    #[inline(always)]
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 32) as usize * bound) >> 32
+    }
+}
+
+/// Layouts of random sizes, aligned to 8.
+struct Layouts {
+    random: Random,
+    least: usize,
+    span: usize,
+}
+
+impl Layouts {
+    fn new(sizes: &RangeInclusive<usize>) -> Self {
+        Self { random: Random(2), least: *sizes.start(), span: sizes.end() - sizes.start() + 1 }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Layout {
+        Layout::from_size_align(self.least + self.random.below(self.span), 8).expect("a small layout")
+    }
+}
+
+#[inline(always)]
+fn take<const WRITES: bool>(contender: &mut impl Variable, layout: Layout) -> *mut u8 {
+    let block = contender.take(layout);
+    assert!(!block.is_null(), "there is more memory than the mix needs");
+    if WRITES {
+        // SAFETY: the block is live and this long.
+        unsafe { block.write_bytes(1, layout.size()) };
+    }
+    block
+}
+
+/// Frees a random one of `live` blocks, allocates another, and writes it to the last byte if so said.
+pub fn replace<const WRITES: bool>(
+    name: &'static str,
+    contender: impl Variable + 'static,
+    live: usize,
+    sizes: RangeInclusive<usize>,
+) -> Runner {
+    // On the heap: some contenders must not move once they have memory.
+    let mut contender = Box::new(contender);
+    let (mut places, mut layouts) = (Random(1), Layouts::new(&sizes));
+    let mut blocks: Vec<(*mut u8, Layout)> = (0..live)
+        .map(|_| {
+            let layout = layouts.next();
+            (take::<WRITES>(&mut *contender, layout), layout)
+        })
+        .collect();
+    let run = move |count| {
+        for _ in 0..count {
+            let place = places.below(live);
+            let (block, layout) = blocks[place];
+            // SAFETY: the block is live, and its place is taken by another at once.
+            unsafe { contender.give(block, layout) };
+            let layout = layouts.next();
+            blocks[place] = (take::<WRITES>(&mut *contender, layout), layout);
+        }
+        count
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+/// Allocates one block and frees it, again and again.
+pub fn pairs(name: &'static str, contender: impl Variable + 'static, sizes: RangeInclusive<usize>) -> Runner {
+    let mut contender = Box::new(contender);
+    let mut layouts = Layouts::new(&sizes);
+    let run = move |count| {
+        for _ in 0..count {
+            let layout = layouts.next();
+            let block = black_box(take::<false>(&mut *contender, layout));
+            // SAFETY: the block was just taken.
+            unsafe { contender.give(block, layout) };
+        }
+        count
+    };
+    Runner { name, run: Box::new(run) }
+}
