@@ -6,9 +6,12 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use buddy_system_allocator::Heap;
-use millpond::{Allocator, Buddy, Buffer, Local, Owned};
+use millpond::{Buddy, Buffer, Owned};
 
-use crate::harness::{Mix, Runner};
+use crate::{
+    harness::{Mix, Runner},
+    variable::{GLIBC, Shared, Variable, address, pairs, replace},
+};
 
 const MEMORY: usize = 32 << 20;
 
@@ -32,59 +35,16 @@ pub const MIXES: &[Mix] = &[
     Mix { name: "buddy-1e7", what: "the same of 10,000,000", runners: growing::<10_000_000> },
 ];
 
-/// What takes and gives blocks of any size.
-trait Variable {
-    fn take(&mut self, layout: Layout) -> NonNull<u8>;
-    /// # Safety
-    /// The block was taken from here with this layout and is given back once.
-    unsafe fn give(&mut self, block: NonNull<u8>, layout: Layout);
-}
-
-impl<A: Allocator> Variable for Owned<Buddy, A> {
-    fn take(&mut self, layout: Layout) -> NonNull<u8> {
-        self.allocate(layout).expect("there is more memory than the mix needs").cast()
-    }
-
-    unsafe fn give(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.deallocate(block, layout) }
-    }
-}
-
-impl<A: Allocator> Variable for Local<Buddy, A> {
-    fn take(&mut self, layout: Layout) -> NonNull<u8> {
-        self.allocate(layout).expect("there is more memory than the mix needs").cast()
-    }
-
-    unsafe fn give(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.deallocate(block, layout) }
-    }
-}
-
 impl Variable for Heap<33> {
-    fn take(&mut self, layout: Layout) -> NonNull<u8> {
-        self.alloc(layout).expect("there is more memory than the mix needs")
+    #[inline(always)]
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        address(self.alloc(layout))
     }
 
-    unsafe fn give(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.dealloc(block, layout) }
-    }
-}
-
-/// The system's malloc.
-struct Glibc;
-
-impl Variable for Glibc {
-    fn take(&mut self, layout: Layout) -> NonNull<u8> {
-        // SAFETY: any size will do.
-        NonNull::new(unsafe { libc::malloc(layout.size()) }.cast()).expect("the system has memory")
-    }
-
-    unsafe fn give(&mut self, block: NonNull<u8>, _: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { libc::free(block.as_ptr().cast()) }
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.dealloc(NonNull::new_unchecked(block), layout) }
     }
 }
 
@@ -110,75 +70,25 @@ fn ours(bytes: usize) -> (Buddy, Buffer<'static>) {
 fn mixed() -> Vec<Runner> {
     let ((owned, below), (local, beneath)) = (ours(MEMORY), ours(MEMORY));
     vec![
-        replace("buddy_system_allocator", theirs(), 20_000, 8..=1024),
-        replace("Owned<Buddy>", Owned::new_in(owned, below), 20_000, 8..=1024),
-        replace("Local<Buddy>", Local::new_in(local, beneath), 20_000, 8..=1024),
-        replace("glibc", Glibc, 20_000, 8..=1024),
+        replace::<false>("buddy_system_allocator", theirs(), 20_000, 8..=1024),
+        replace::<false>("Owned<Buddy>", Owned::new_in(owned, below), 20_000, 8..=1024),
+        replace::<false>("Local<Buddy>", Shared::new(local, beneath), 20_000, 8..=1024),
+        replace::<false>("glibc", GLIBC, 20_000, 8..=1024),
     ]
 }
 
 fn pair() -> Vec<Runner> {
     // Our state lies in the chunk: with room for it, one bit per 16 bytes and 64 bytes, a block of 32 MiB is left.
     let (owned, below) = ours(MEMORY + MEMORY / 128 + 64);
-    vec![pairs("buddy_system_allocator", theirs()), pairs("Owned<Buddy>", Owned::new_in(owned, below))]
+    vec![
+        pairs("buddy_system_allocator", theirs(), 16..=16),
+        pairs("Owned<Buddy>", Owned::new_in(owned, below), 16..=16),
+    ]
 }
 
 fn growing<const LIVE: usize>() -> Vec<Runner> {
     vec![
-        replace("glibc", Glibc, LIVE, 8..=64),
-        replace("Owned<Buddy>", Owned::new(Buddy::new()), LIVE, 8..=64),
+        replace::<false>("glibc", GLIBC, LIVE, 8..=64),
+        replace::<false>("Owned<Buddy>", Owned::new(Buddy::new()), LIVE, 8..=64),
     ]
-}
-
-/// Marsaglia's xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 32) as usize * bound) >> 32
-    }
-}
-
-fn pairs(name: &'static str, mut contender: impl Variable + 'static) -> Runner {
-    let layout = Layout::new::<[u64; 2]>();
-    let run = move |count| {
-        for _ in 0..count {
-            let block = std::hint::black_box(contender.take(layout));
-            // SAFETY: the block was just taken.
-            unsafe { contender.give(block, layout) };
-        }
-        count
-    };
-    Runner { name, run: Box::new(run) }
-}
-
-fn replace(
-    name: &'static str,
-    mut contender: impl Variable + 'static,
-    live: usize,
-    sizes: std::ops::RangeInclusive<usize>,
-) -> Runner {
-    let (least, span) = (*sizes.start(), sizes.end() - sizes.start() + 1);
-    let (mut places, mut lengths) = (Random(1), Random(2));
-    let mut layout = move || Layout::from_size_align(least + lengths.below(span), 8).expect("a layout");
-    let mut blocks: Vec<_> = (0..live)
-        .map(|_| {
-            let layout = layout();
-            (contender.take(layout), layout)
-        })
-        .collect();
-    let run = move |count| {
-        for _ in 0..count {
-            let fresh = layout();
-            let (block, old) =
-                std::mem::replace(&mut blocks[places.below(live)], (contender.take(fresh), fresh));
-            // SAFETY: the block was taken earlier and is given back once.
-            unsafe { contender.give(block, old) };
-        }
-        count
-    };
-    Runner { name, run: Box::new(run) }
 }

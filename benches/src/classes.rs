@@ -6,11 +6,14 @@ use millpond::{Classes, Heap, Owned};
 
 use crate::{
     harness::{Mix, Runner},
-    variable::{Malloc, Shared, Variable, replace},
+    variable::{GLIBC, Malloc, Shared, Variable, replace},
 };
 
-pub const MIXES: &[Mix] =
-    &[Mix { name: "classes", what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes", runners: replaced }];
+pub const MIXES: &[Mix] = &[Mix {
+    name: "classes",
+    what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
+    runners: replaced,
+}];
 
 /// Four classes per doubling by table, list heads in an array, memory that is there already: no checks, no growth.
 struct ByHand {
@@ -62,7 +65,8 @@ fn tcmalloc() -> Option<Malloc> {
         (!found.is_null()).then_some(found)
     };
     // SAFETY: loading it defines nothing for others, and runs its own initialisation only.
-    let library = unsafe { libc::dlopen(c"libtcmalloc_minimal.so.4".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    let library =
+        unsafe { libc::dlopen(c"libtcmalloc_minimal.so.4".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if library.is_null() {
         return None;
     }
@@ -79,7 +83,7 @@ fn replaced() -> Vec<Runner> {
         replace::<false>("lists by hand", ByHand::new(2 * LIVE / 8), LIVE, sizes()),
         replace::<false>("Owned<Classes>", Owned::new(Classes::new()), LIVE, sizes()),
         replace::<false>("Local<Classes>", Shared::new(Classes::new(), Heap), LIVE, sizes()),
-        malloc("glibc", Malloc { malloc: libc::malloc, free: libc::free }),
+        malloc("glibc", GLIBC),
         malloc("mimalloc", Malloc { malloc: libmimalloc_sys::mi_malloc, free: libmimalloc_sys::mi_free }),
         malloc("jemalloc", Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free }),
         malloc("snmalloc", Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free }),

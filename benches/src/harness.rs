@@ -38,7 +38,10 @@ pub fn compare(mix: &Mix) {
         }
     }
     println!("\n{}: {}", mix.name, mix.what);
-    println!("  {:<34}{:>9}{:>9}{:>9}   median ns per pair; ratio to the first, the second", "", "ns", "x 1st", "x 2nd");
+    println!(
+        "  {:<34}{:>9}{:>9}{:>9}   median ns per pair; ratio to the first, the second",
+        "", "ns", "x 1st", "x 2nd"
+    );
     for (name, mine) in names.iter().zip(&times) {
         let ratio = |base: &[f64]| median(mine.iter().zip(base).map(|(mine, base)| mine / base).collect());
         println!(

@@ -28,7 +28,10 @@ pub fn reset_of_a_million() {
         times.push(start.elapsed().as_nanos() as f64);
     }
     let worst = times.iter().copied().fold(0.0, f64::max);
-    println!("\nreset: a million live blocks of 64 bytes: median {:.0} ns in all, worst {worst:.0} ns", median(times));
+    println!(
+        "\nreset: a million live blocks of 64 bytes: median {:.0} ns in all, worst {worst:.0} ns",
+        median(times)
+    );
 }
 
 /// Resident bytes per block of 64 bytes, a million live, all written.
@@ -46,6 +49,7 @@ pub fn resident_at_a_million() {
 }
 
 fn resident() -> Option<usize> {
-    let pages: usize = fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
+    let pages: usize =
+        fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * 4096)
 }

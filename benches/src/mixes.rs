@@ -6,7 +6,8 @@ use millpond::{Blocks, Classes, Compact, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine, Mimalloc, SIZE, Slabs,
+        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine,
+        Mimalloc, SIZE, Slabs,
     },
     harness::{Mix, Runner},
 };
@@ -16,9 +17,21 @@ const LIVE: usize = 100_000;
 
 pub const ALL: &[Mix] = &[
     Mix { name: "pair", what: "allocate one block, free it, again", runners: || all::<Pair>(1) },
-    Mix { name: "lifo", what: "allocate 10,000 blocks, free them last first", runners: || all::<Lifo>(BATCH) },
-    Mix { name: "fifo", what: "allocate 10,000 blocks, free them first first", runners: || all::<Fifo>(BATCH) },
-    Mix { name: "churn", what: "replace a random one of 100,000 live blocks", runners: || all::<Churn>(LIVE + 1) },
+    Mix {
+        name: "lifo",
+        what: "allocate 10,000 blocks, free them last first",
+        runners: || all::<Lifo>(BATCH),
+    },
+    Mix {
+        name: "fifo",
+        what: "allocate 10,000 blocks, free them first first",
+        runners: || all::<Fifo>(BATCH),
+    },
+    Mix {
+        name: "churn",
+        what: "replace a random one of 100,000 live blocks",
+        runners: || all::<Churn>(LIVE + 1),
+    },
 ];
 
 /// Everyone at one way of use that needs `most` blocks at once.
@@ -45,7 +58,11 @@ fn all<W: Way>(most: usize) -> Vec<Runner> {
 trait Way {
     type State<B: Copy + 'static>: 'static;
     fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block>;
-    fn run<C: Contender<Block: 'static>>(contender: C, state: &mut Self::State<C::Block>, pairs: usize) -> (C, usize);
+    fn run<C: Contender<Block: 'static>>(
+        contender: C,
+        state: &mut Self::State<C::Block>,
+        pairs: usize,
+    ) -> (C, usize);
 }
 
 fn runner<W: Way, C: Contender<Block: 'static> + 'static>(name: &'static str, mut contender: C) -> Runner {
@@ -90,7 +107,11 @@ impl Way for Lifo {
     }
 
     #[inline(never)]
-    fn run<C: Contender<Block: 'static>>(mut contender: C, blocks: &mut Vec<C::Block>, pairs: usize) -> (C, usize) {
+    fn run<C: Contender<Block: 'static>>(
+        mut contender: C,
+        blocks: &mut Vec<C::Block>,
+        pairs: usize,
+    ) -> (C, usize) {
         let batches = pairs.div_ceil(BATCH);
         for _ in 0..batches {
             fill(&mut contender, blocks);
@@ -113,7 +134,11 @@ impl Way for Fifo {
     }
 
     #[inline(never)]
-    fn run<C: Contender<Block: 'static>>(mut contender: C, blocks: &mut Vec<C::Block>, pairs: usize) -> (C, usize) {
+    fn run<C: Contender<Block: 'static>>(
+        mut contender: C,
+        blocks: &mut Vec<C::Block>,
+        pairs: usize,
+    ) -> (C, usize) {
         let batches = pairs.div_ceil(BATCH);
         for _ in 0..batches {
             fill(&mut contender, blocks);

@@ -16,9 +16,21 @@ const LIVE: usize = 20_000;
 const SIZES: std::ops::RangeInclusive<usize> = 8..=1024;
 
 pub const MIXES: &[Mix] = &[
-    Mix { name: "mixed", what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes", runners: replaced::<false> },
-    Mix { name: "mixed-written", what: "the same, and every new block is written to the last byte", runners: replaced::<true> },
-    Mix { name: "mixed-pair", what: "allocate one block of 8 to 1024 bytes, free it, again", runners: paired },
+    Mix {
+        name: "mixed",
+        what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
+        runners: replaced::<false>,
+    },
+    Mix {
+        name: "mixed-written",
+        what: "the same, and every new block is written to the last byte",
+        runners: replaced::<true>,
+    },
+    Mix {
+        name: "mixed-pair",
+        what: "allocate one block of 8 to 1024 bytes, free it, again",
+        runners: paired,
+    },
 ];
 
 fn memory() -> &'static mut [MaybeUninit<u8>] {

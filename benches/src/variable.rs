@@ -62,6 +62,8 @@ pub struct Malloc {
     pub free: unsafe extern "C" fn(*mut libc::c_void),
 }
 
+pub const GLIBC: Malloc = Malloc { malloc: libc::malloc, free: libc::free };
+
 impl Variable for Malloc {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
