@@ -311,12 +311,14 @@ fn is_caught(stack: &mut Stack, mark: Mark) -> bool {
     catch_unwind(AssertUnwindSafe(|| unsafe { stack.release(mark) })).is_err()
 }
 
-/// A stack on leaked memory, with a block.
-fn begun() -> Stack {
-    let memory: &'static mut [u64] = Vec::leak(vec![0; 128]);
-    let bytes = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), 1024);
+/// Memory for a stack.
+type Memory = [u64; 128];
+
+/// A stack on memory that outlives its use, with a block.
+fn begun(memory: &mut Memory) -> Stack {
+    let bytes = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), size_of::<Memory>());
     let mut stack = Stack::new();
-    // SAFETY: nobody else has the memory.
+    // SAFETY: the tests declare the memory before the stack and use it no more.
     let adopted = unsafe { stack.adopt(Chunk::new(bytes, 8).expect("an alignment"), layout(8, 8)) };
     assert!(adopted.is_ok() && stack.allocate(layout(8, 8)).is_some());
     stack
@@ -325,19 +327,20 @@ fn begun() -> Stack {
 #[test]
 #[cfg(debug_assertions)]
 fn misuse_of_marks_is_detected_in_debug_builds() {
+    let [mut first, mut second, mut third, mut fourth, mut last] = [[0; 128]; 5];
     // Out of order: the outer mark first, then the inner one, even when others have been made since.
-    let mut stack = begun();
+    let mut stack = begun(&mut first);
     let (outer, inner) = (stack.mark(), stack.mark());
     assert!(!is_caught(&mut stack, outer));
     let _others = (stack.mark(), stack.mark());
     assert!(is_caught(&mut stack, inner));
     // After a reset.
-    let mut stack = begun();
+    let mut stack = begun(&mut second);
     let mark = stack.mark();
     stack.reset();
     assert!(is_caught(&mut stack, mark));
     // Another stack's, whatever that has open.
-    let (mut mine, mut other) = (begun(), begun());
+    let (mut mine, mut other) = (begun(&mut third), begun(&mut fourth));
     let foreign = other.mark();
     assert!(is_caught(&mut mine, foreign));
     let (_mine, foreign) = (mine.mark(), other.mark());
@@ -346,7 +349,7 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
     let (_mine, foreign) = (mine.mark(), other.mark());
     assert!(is_caught(&mut mine, foreign), "two empty stacks");
     // And what is right is never complained about, however deep.
-    let mut stack = begun();
+    let mut stack = begun(&mut last);
     for depth in [1, 5, 15, 16, 17, 40] {
         let marks: Vec<Mark> = (0..depth).map(|_| stack.mark()).collect();
         for mark in marks.into_iter().rev() {
@@ -365,7 +368,8 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
 fn surrendering_any_chunk_leaves_the_rest_whole() {
     let stack = Local::new_in(Stack::new(), Nothing);
     assert_eq!(stack.allocate(layout(1, 1)), Err(AllocError::Exhausted));
-    let mut stack = begun();
+    let mut memory = [0; 128];
+    let mut stack = begun(&mut memory);
     assert!(stack.surrender(Surrender::Spare).is_none());
     let gone = stack.surrender(Surrender::Any).expect("there is a chunk");
     assert_eq!(gone.size(), 1024);
