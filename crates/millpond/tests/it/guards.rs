@@ -243,7 +243,7 @@ fn requests_fail_as_planned_wherever_the_guard_is() {
 fn the_order_of_guards_says_who_sees_a_refusal() {
     let outside = Local::new(Stats::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 1)));
     let inside = Local::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 1));
-    let around = Stats::new(Limit::blocks(Heap, 1));
+    let around = Stats::new(Limit::blocks(Local::new(Linear::new()), 1));
     for _ in 0..3 {
         let _ = (outside.allocate(layout(8)), inside.allocate(layout(8)), around.allocate(layout(8)));
     }
