@@ -75,10 +75,10 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // Before the block is free: another thread that gets it must not be refused for it.
-        self.job.free::<Shared>(Amount::of(layout));
         // SAFETY: the caller's promises are passed on.
         unsafe { self.inner.deallocate(block, layout) };
+        // Not before it is free: a limit holds at every moment.
+        self.job.free::<Shared>(Amount::of(layout));
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Block {
