@@ -81,7 +81,8 @@ pub(crate) struct Settings {
     /// What of each new block is written: its ends and a byte per 4 KiB (from 128 KiB on, its ends only), or all of it.
     #[arg(long, value_enum, default_value_t = Touch::Ends)]
     pub(crate) touch: Touch,
-    /// Which of mimalloc, pools and advised to compare with glibc, separated by commas; all by default.
+    /// Which of mimalloc, pools, advised and huge (advised, on huge pages) to compare with glibc, separated by commas; all
+    /// by default.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) with: Vec<Name>,
     /// Most block sizes to advise.

@@ -19,6 +19,8 @@ pub(crate) struct Advice {
     pub(crate) covered: f64,
     /// Rust to paste; empty when there is nothing to advise.
     pub(crate) rust: String,
+    /// The same, and a pool on huge pages beside it.
+    pub(crate) rust_huge: String,
 }
 
 /// One block size.
@@ -65,7 +67,13 @@ impl Advice {
         blocks.retain(|block| block.allocations > 0);
         let covered = blocks.iter().map(|block| block.allocations).sum::<u64>() as f64 / all;
         let rust = snippet::rust(program, &blocks, covered);
-        Ok(Self { blocks, covered, rust })
+        let rust_huge = snippet::rust_huge(program, &blocks, covered);
+        Ok(Self { blocks, covered, rust, rust_huge })
+    }
+
+    /// Bytes of all blocks of these sizes that are live when most bytes are.
+    pub(crate) fn bytes_at_peak(&self) -> u64 {
+        self.blocks.iter().map(|block| block.bytes_at_peak).sum()
     }
 
     /// The block sizes alone.

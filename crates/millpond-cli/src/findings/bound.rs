@@ -45,7 +45,7 @@ mod tests {
     fn outcome(glibc: f64) -> Outcome {
         let standing =
             Standing { name: Name::Glibc, times: vec![glibc], peaks: vec![], stock: Stock::default() };
-        Outcome { standings: vec![standing], bare: Spread::default() }
+        Outcome { standings: vec![standing], bare: Spread::default(), without_huge: None }
     }
 
     #[test]

@@ -15,6 +15,10 @@ const LEAST_ALLOCATION_TIME: f64 = 0.1;
 const LEAST_MEMORY_SHARE: f64 = 0.02;
 /// and from this many bytes on.
 const LEAST_MEMORY: f64 = 256.0 * 1024.0;
+/// Huge pages are worth a recommendation if blocks of the advised sizes come to this many bytes at the peak.
+const LEAST_ON_HUGE_PAGES: u64 = 4 << 20;
+/// What else huge pages depend on.
+const SPARE: &str = "while the system has them to spare";
 
 /// What changes against glibc.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,13 +34,15 @@ pub(crate) enum Change {
 /// What the replay comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Verdict {
-    /// The better of the pools; none if none took part.
+    /// The best of the pools, [`Name::Huge`] only where it is worth a recommendation; none if none took part.
     pub(crate) best: Option<Name>,
-    /// CPU time with them, in nanoseconds.
+    /// The best of those on ordinary pages.
+    pub(crate) best_ordinary: Option<Name>,
+    /// CPU time with the best, in nanoseconds.
     pub(crate) time: Change,
-    /// Peak memory with them, in bytes.
+    /// Peak memory with it, in bytes.
     pub(crate) memory: Change,
-    /// The same in a sentence.
+    /// The same in a sentence or two.
     pub(crate) text: String,
     /// What mimalloc would do for nothing, if that is worth a sentence.
     pub(crate) mimalloc: Option<String>,
@@ -50,14 +56,17 @@ impl Verdict {
 
     pub(super) fn new(study: &Study, outcome: &Outcome, bound: &Bound) -> Self {
         let judge = Judge { study, outcome, bound };
-        let Some(best) = judge.best_pool() else {
-            let text = "No pools took part, so there is no verdict on them.".into();
-            return Self { best: None, time: Change::Same, memory: Change::Same, text, mimalloc: None };
-        };
-        let (time, memory) = (judge.time(best), judge.memory(best));
-        let text = judge.sentence(best.name, time, memory);
-        let mimalloc = judge.mimalloc(time);
-        Self { best: Some(best.name), time, memory, text, mimalloc }
+        let ordinary = judge.best_ordinary();
+        let huge = judge.huge(ordinary);
+        let best = huge.or(ordinary);
+        Self {
+            best: best.map(|standing| standing.name),
+            best_ordinary: ordinary.map(|standing| standing.name),
+            time: best.map_or(Change::Same, |pools| judge.time(pools)),
+            memory: best.map_or(Change::Same, |pools| judge.memory(pools)),
+            text: judge.text(ordinary, huge),
+            mimalloc: best.and_then(|_| judge.mimalloc()),
+        }
     }
 }
 
@@ -69,9 +78,10 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The pools that are faster, or take less memory where time does not tell.
-    fn best_pool(&self) -> Option<&Standing> {
-        let pools = self.outcome.standings.iter().filter(|standing| standing.name.is_pool());
+    /// The pools on ordinary pages that are faster, or take less memory where time does not tell.
+    fn best_ordinary(&self) -> Option<&Standing> {
+        let ordinary = |name: Name| name.is_pool() && name != Name::Huge;
+        let pools = self.outcome.standings.iter().filter(|standing| ordinary(standing.name));
         pools.reduce(|best, other| {
             let time = Spread::difference(&other.times, &best.times);
             let memory = Spread::difference(&other.peaks, &best.peaks);
@@ -80,10 +90,22 @@ impl Judge<'_> {
         })
     }
 
+    /// The pools on huge pages, if they have several to fill and gain time that counts over glibc and over other pools.
+    fn huge(&self, ordinary: Option<&Standing>) -> Option<&Standing> {
+        let huge = self.outcome.of(Name::Huge)?;
+        let mut rivals = self.outcome.of(Name::Glibc).into_iter().chain(ordinary);
+        let enough = self.study.advice.bytes_at_peak() >= LEAST_ON_HUGE_PAGES;
+        (enough && rivals.all(|rival| matches!(self.time_against(huge, rival), Change::Less(_))))
+            .then_some(huge)
+    }
+
     /// The change in CPU time, if it counts.
     fn time(&self, standing: &Standing) -> Change {
-        let Some(glibc) = self.outcome.of(Name::Glibc) else { return Change::Same };
-        let difference = Spread::difference(&standing.times, &glibc.times);
+        self.outcome.of(Name::Glibc).map_or(Change::Same, |glibc| self.time_against(standing, glibc))
+    }
+
+    fn time_against(&self, standing: &Standing, rival: &Standing) -> Change {
+        let difference = Spread::difference(&standing.times, &rival.times);
         let enough = match self.bound.share(difference.median) {
             Some(share) => share.abs() >= LEAST_TIME,
             None => difference.median.abs() >= self.bound.allocation * LEAST_ALLOCATION_TIME,
@@ -99,27 +121,59 @@ impl Judge<'_> {
         change(difference, difference.median.abs() >= least)
     }
 
-    fn sentence(&self, best: Name, time: Change, memory: Change) -> String {
+    fn text(&self, ordinary: Option<&Standing>, huge: Option<&Standing>) -> String {
         let program = &self.study.program;
-        let pools = if best == Name::Advised { "Pools as advised" } else { "Pools of the default sizes" };
-        match (time, memory) {
-            (Change::Less(gain), memory) => {
-                let memory = match memory {
-                    Change::Less(bytes) => format!(" and save {}", self.of_the_peak(bytes)),
-                    Change::More(bytes) => format!(", but take {} more memory", units::bytes(bytes)),
-                    Change::Same => " and take as much memory".into(),
-                };
-                format!("{pools} would make {program} about {}{memory}.", self.speed(gain, "faster"))
+        let told = ordinary.map(|pools| (pools.name, self.ordinary(pools)));
+        match (told, huge.and_then(|huge| self.effect(huge))) {
+            (Some((name, Some(ordinary))), Some(huge)) => {
+                let whose = if name == Name::Pools { "those as advised" } else { "they" };
+                format!("{ordinary} On huge pages, {SPARE}, {whose} would make it {huge}.")
             }
+            (Some((_, None)), Some(huge)) => format!(
+                "Pools help only on huge pages: there, {SPARE}, those as advised would make {program} {huge}."
+            ),
+            (None, Some(huge)) => {
+                format!("On huge pages, {SPARE}, pools as advised would make {program} {huge}.")
+            }
+            (Some((_, Some(ordinary))), None) => ordinary,
+            (Some((_, None)), None) => format!("Pools do not help here: {}.", self.reason()),
+            (None, None) if self.outcome.of(Name::Huge).is_some() => {
+                "Huge pages are not worth it here. Without other pools, there is no verdict on these.".into()
+            }
+            (None, None) => "No pools took part, so there is no verdict on them.".into(),
+        }
+    }
+
+    /// What pools on ordinary pages do, unless they do not help.
+    fn ordinary(&self, standing: &Standing) -> Option<String> {
+        let program = &self.study.program;
+        let pools =
+            if standing.name == Name::Advised { "Pools as advised" } else { "Pools of the default sizes" };
+        if let Some(effect) = self.effect(standing) {
+            return Some(format!("{pools} would make {program} {effect}."));
+        }
+        match (self.time(standing), self.memory(standing)) {
             (Change::Same, Change::Less(bytes)) => {
-                format!("{pools} would save {}, but not make {program} faster.", self.of_the_peak(bytes))
+                let saved = self.of_the_peak(bytes);
+                Some(format!("{pools} would save {saved}, but not make {program} faster."))
             }
             (Change::More(loss), Change::Less(bytes)) => {
-                let speed = self.speed(loss, "slower");
-                format!("{pools} would save {}, but make {program} about {speed}.", self.of_the_peak(bytes))
+                let (saved, speed) = (self.of_the_peak(bytes), self.speed(loss, "slower"));
+                Some(format!("{pools} would save {saved}, but make {program} about {speed}."))
             }
-            (Change::Same | Change::More(_), _) => format!("Pools do not help here: {}.", self.reason()),
+            _ => None,
         }
+    }
+
+    /// How much faster, and at which price in memory; `None` if it is not faster.
+    fn effect(&self, standing: &Standing) -> Option<String> {
+        let Change::Less(gain) = self.time(standing) else { return None };
+        let memory = match self.memory(standing) {
+            Change::Less(bytes) => format!(" and save {}", self.of_the_peak(bytes)),
+            Change::More(bytes) => format!(", but take {} more memory", units::bytes(bytes)),
+            Change::Same => " and take as much memory".into(),
+        };
+        Some(format!("about {}{memory}", self.speed(gain, "faster")))
     }
 
     /// Why pools do not help.
@@ -150,14 +204,9 @@ impl Judge<'_> {
     }
 
     /// What can be had without pools, and for less work.
-    fn mimalloc(&self, pools: Change) -> Option<String> {
-        let mimalloc = self.outcome.of(Name::Mimalloc)?;
-        let Change::Less(gain) = self.time(mimalloc) else { return None };
-        let speed = self.speed(gain, "faster");
-        Some(match pools {
-            Change::Less(_) => format!("mimalloc would make it {speed} without a change to the code."),
-            _ => format!("But mimalloc would make it {speed}, without a change to the code."),
-        })
+    fn mimalloc(&self) -> Option<String> {
+        let effect = self.effect(self.outcome.of(Name::Mimalloc)?)?;
+        Some(format!("Without a change to the code, mimalloc would make it {effect}."))
     }
 }
 
@@ -174,27 +223,37 @@ mod tests {
     use millpond_trace::{Start, Summary};
 
     use super::*;
-    use crate::{advise::Advice, replay::Stock, trace::Histogram};
+    use crate::{
+        advise::{Advice, Block},
+        replay::Stock,
+        trace::Histogram,
+    };
 
     const MS: f64 = 1e6;
     const MB: f64 = 1e6;
 
     /// Rounds of glibc, mimalloc and pools: milliseconds around which they lie, and megabytes.
     fn verdict(cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
+        with_blocks(8 << 20, cpu_ms, rounds)
+    }
+
+    /// The same, with so many bytes in blocks at the peak.
+    fn with_blocks(bytes_at_peak: u64, cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let standings = rounds.iter().map(|(name, times, peak)| Standing {
             name: *name,
             times: times.map(|time| time * MS).to_vec(),
             peaks: vec![peak * MB; 3],
             stock: Stock::default(),
         });
-        let outcome = Outcome { standings: standings.collect(), bare: Spread::default() };
+        let outcome = Outcome { standings: standings.collect(), bare: Spread::default(), without_huge: None };
         let summary = Summary { allocations: 221, cpu_ns: cpu_ms * 1_000_000, ..Summary::default() };
+        let blocks = vec![Block { bytes_at_peak, ..Block::default() }];
         let study = Study {
             program: "jq".into(),
             command_line: "jq".into(),
             start: Start::default(),
             summary,
-            advice: Advice::default(),
+            advice: Advice { blocks, ..Advice::default() },
             histogram: Histogram::default(),
         };
         let bound = Bound::new(&study.summary, &outcome, None);
@@ -258,7 +317,48 @@ mod tests {
         );
         assert_eq!(
             found.mimalloc.unwrap(),
-            "mimalloc would make it 3.0 % faster without a change to the code."
+            "Without a change to the code, mimalloc would make it about 3.0 % faster, but take 7.00 MB more memory."
         );
+    }
+
+    const GLIBC: (Name, [f64; 3], f64) = (Name::Glibc, [10.0, 10.0, 10.0], 33.0);
+
+    #[test]
+    fn huge_pages_are_told_with_their_price() {
+        let advised = (Name::Advised, [7.0, 7.5, 8.0], 30.0);
+        let huge = (Name::Huge, [3.0, 3.0, 4.0], 39.0);
+        let found = verdict(100, &[GLIBC, advised, huge]);
+        assert_eq!(
+            found.text,
+            "Pools as advised would make jq about 2.5 % faster and save 3.00 MB of 33.0 MB at the peak. On huge pages, \
+             while the system has them to spare, they would make it about 7.0 % faster, but take 6.00 MB more memory."
+        );
+        assert_eq!((found.best, found.best_ordinary), (Some(Name::Huge), Some(Name::Advised)));
+        assert_eq!((found.time, found.memory), (Change::Less(7.0 * MS), Change::More(6.0 * MB)));
+
+        let found = verdict(100, &[GLIBC, (Name::Pools, [7.0, 7.0, 7.0], 33.0), huge]);
+        assert!(found.text.starts_with("Pools of the default sizes would make"), "{}", found.text);
+        assert!(found.text.contains(", those as advised would make it about 7.0 % faster"), "{}", found.text);
+
+        let found = verdict(100, &[GLIBC, (Name::Advised, [10.0, 10.0, 10.0], 33.0), huge]);
+        assert!(found.text.starts_with("Pools help only on huge pages: there, while"), "{}", found.text);
+        let found = verdict(100, &[GLIBC, huge]);
+        assert!(found.text.starts_with("On huge pages, while"), "{}", found.text);
+        assert_eq!((found.best, found.best_ordinary), (Some(Name::Huge), None));
+    }
+
+    #[test]
+    fn huge_pages_are_not_praised_for_little() {
+        let advised = (Name::Advised, [7.0, 7.5, 8.0], 30.0);
+        let none = |found: Verdict| {
+            assert_eq!(found.best, Some(Name::Advised));
+            assert!(!found.text.contains("huge"), "{}", found.text);
+        };
+        none(verdict(100, &[GLIBC, advised, (Name::Huge, [3.0, 3.0, 8.5], 39.0)]));
+        none(verdict(100, &[GLIBC, advised, (Name::Huge, [6.6, 7.1, 7.6], 39.0)]));
+        none(with_blocks(3 << 20, 100, &[GLIBC, advised, (Name::Huge, [3.0, 3.0, 4.0], 39.0)]));
+        let found = verdict(100, &[GLIBC, (Name::Huge, [10.0, 10.0, 10.0], 39.0)]);
+        assert_eq!(found.best, None);
+        assert!(found.text.starts_with("Huge pages are not worth it here."), "{}", found.text);
     }
 }

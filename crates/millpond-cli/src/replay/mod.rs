@@ -1,6 +1,7 @@
 //! Replaying a trace: against whom, how often, and what came out.
 
 mod contender;
+mod huge;
 mod race;
 mod spread;
 pub(crate) mod worker;
@@ -24,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) standings: Vec<Standing>,
     /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the standings.
     pub(crate) bare: Spread,
+    /// Why [`Name::Huge`] was left out; `None` if it was not, or not asked for.
+    pub(crate) without_huge: Option<String>,
 }
 
 /// How one contender did.
@@ -49,7 +52,7 @@ impl Outcome {
 /// The contenders of a replay: those that were asked for and glibc. Without block sizes, nothing is advised to replay.
 fn lineup(settings: &Settings, sizes: &[usize]) -> Vec<Name> {
     let wanted = |name: &Name| settings.with.is_empty() || settings.with.contains(name);
-    let possible = |name: &Name| *name != Name::Advised || !sizes.is_empty();
+    let possible = |name: &Name| !name.is_advised() || !sizes.is_empty();
     [Name::Glibc].into_iter().chain(Name::CHOICES.into_iter().filter(wanted).filter(possible)).collect()
 }
 
@@ -77,7 +80,9 @@ pub(crate) fn measure(
 ) -> Result<Outcome> {
     check_memory(histogram, |size| settings.touch.is_written(size))?;
     let mut task = task(reader, histogram, sizes, settings);
-    let names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
+    let mut names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
+    let without_huge = huge::why_not().filter(|_| names.contains(&Name::Huge));
+    names.retain(|name| *name != Name::Huge || without_huge.is_none());
     let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); names.len()];
     for round in 0..settings.rounds as usize {
         for turn in 0..names.len() {
@@ -95,7 +100,7 @@ pub(crate) fn measure(
     let standings = names.into_iter().zip(&measured).skip(1);
     let standings =
         standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
-    Ok(Outcome { standings, bare: Spread::of(&bare) })
+    Ok(Outcome { standings, bare: Spread::of(&bare), without_huge })
 }
 
 /// Sums up the rounds of one contender.

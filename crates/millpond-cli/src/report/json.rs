@@ -18,6 +18,7 @@ struct Report<'a> {
     trace: Trace<'a>,
     settings: Settings,
     allocators: Vec<Allocator>,
+    without_huge: Option<&'a str>,
     loop_ns: Spread,
     bound: Limit,
     advice: Advised<'a>,
@@ -88,6 +89,7 @@ struct Advised<'a> {
     covered_share: f64,
     blocks: Vec<Cut>,
     rust: &'a str,
+    rust_huge: &'a str,
 }
 
 #[derive(Serialize)]
@@ -104,6 +106,7 @@ struct Cut {
 #[derive(Serialize)]
 struct Judgement<'a> {
     best: Option<Name>,
+    best_ordinary: Option<Name>,
     time: &'static str,
     memory: &'static str,
     text: &'a str,
@@ -129,11 +132,13 @@ pub(crate) fn findings(findings: &Findings) -> serde_json::Result<String> {
             threads_merged: study.summary.threads > 1,
         },
         allocators: outcome.standings.iter().map(|standing| allocator(findings, standing)).collect(),
+        without_huge: outcome.without_huge.as_deref(),
         loop_ns: outcome.bare,
         bound: limit(bound),
         advice: advised(&study.advice),
         verdict: Judgement {
             best: verdict.best,
+            best_ordinary: verdict.best_ordinary,
             time: change(verdict.time),
             memory: change(verdict.memory),
             text: &verdict.text,
@@ -190,7 +195,7 @@ fn allocator(findings: &Findings, standing: &Standing) -> Allocator {
     let stock = standing.stock;
     Allocator {
         name: standing.name,
-        block_sizes: (standing.name == Name::Advised).then(|| study.advice.sizes()),
+        block_sizes: standing.name.is_advised().then(|| study.advice.sizes()),
         ns_per_event: total.over(study.summary.events as f64),
         total_ns: total,
         rounds_ns: standing.times.clone(),
@@ -230,6 +235,7 @@ fn advised(advice: &Advice) -> Advised<'_> {
         covered_share: advice.covered,
         blocks: advice.blocks.iter().map(cut).collect(),
         rust: &advice.rust,
+        rust_huge: &advice.rust_huge,
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn findings(findings: &Findings) -> String {
 /// The report of a verifying replay.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> String {
     let rows = verified.iter().map(|(name, found)| {
-        vec![name.text().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
+        vec![name.title().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
     });
     let table = table::render(&["allocator", "blocks", "stamps compared", "result"], rows.collect());
     format!(
@@ -129,6 +129,9 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
             bytes(large as f64)
         );
     }
+    if let Some(reason) = &outcome.without_huge {
+        let _ = writeln!(text, "Left out: the advised pools on huge pages, since {reason}.");
+    }
     if outcome.standings.iter().any(|standing| standing.peaks.is_empty()) {
         text.push_str(
             "Peak memory is unknown: this system does not let a process reset it (/proc/self/clear_refs).\n",
@@ -148,7 +151,7 @@ fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<Stri
         glibc.map_or_else(String::new, |glibc| ratio(ours, theirs(glibc), standing.name))
     };
     vec![
-        standing.name.text().into(),
+        standing.name.title().into(),
         format!("{:.1}", each.median),
         format!("{:.1}-{:.1}", each.least, each.most),
         time(total.median),
@@ -197,7 +200,7 @@ fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
             share if share < 0.0 => format!("loses {}", percent(-share)),
             share => format!("gains {}", percent(share)),
         };
-        let _ = writeln!(text, "  {:<9} {gains}", standing.name.text());
+        let _ = writeln!(text, "  {:<14} {gains}", standing.name.title());
     }
     text
 }
@@ -212,18 +215,21 @@ fn advice(advice: &Advice, verdict: &Verdict) -> String {
     let headings = ["block", "serves", "allocations", "share", "most live", "unused at the peak"];
     let table = table::render(&headings, advice.blocks.iter().map(block).collect());
     let mut text = format!(
-        "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. That is \"advised\"; \"pools\" has four sizes per doubling.\n\n\
+        "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. That is \"advised\" (\"huge\": on huge \
+         pages); \"pools\" has four sizes per doubling.\n\n\
          {table}",
         percent(advice.covered)
     );
     if verdict.helps() {
         text.push_str("\nIn Rust:\n\n");
-        for line in advice.rust.lines() {
+        let rust = if verdict.best == Some(Name::Huge) { &advice.rust_huge } else { &advice.rust };
+        for line in rust.lines() {
             text.push_str(format!("    {line}").trim_end());
             text.push('\n');
         }
-        if verdict.best == Some(Name::Pools) {
-            text.push_str("\nHere the default sizes do better: Local::new(Classes::new())\n");
+        if verdict.best_ordinary == Some(Name::Pools) {
+            let place = if verdict.best == Some(Name::Huge) { "On ordinary pages" } else { "Here" };
+            let _ = writeln!(text, "\n{place} the default sizes do better: Local::new(Classes::new())");
         }
     }
     text

@@ -86,7 +86,7 @@ fn arguments_that_do_not_exist() {
         let first = complaint.lines().next().unwrap();
         assert!(first.starts_with("error: ") && first.contains(expected), "{complaint}");
     };
-    refused(&["replay", "x.mpt", "--with", "pools,dlmalloc"], "choose from mimalloc, pools, advised");
+    refused(&["replay", "x.mpt", "--with", "pools,dlmalloc"], "choose from mimalloc, pools, advised, huge");
     refused(&["replay", "x.mpt", "--rounds", "0"], "1..=1000");
     refused(&["replay", "x.mpt", "--touch", "none"], "none");
     refused(&["replai"], "replai");

@@ -73,6 +73,34 @@ fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn without_huge_pages_it_says_so() {
+    use std::os::unix::process::CommandExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = sample(folder.path());
+    let without = |options: &[&str]| {
+        let mut command = millpond();
+        command.arg("replay").arg(&trace).args(["--rounds", "1"]).args(options);
+        // SAFETY: the call sets a switch of the child and touches nothing that the parent has.
+        unsafe {
+            command.pre_exec(|| {
+                let (on, nothing): (libc::c_ulong, libc::c_ulong) = (1, 0);
+                libc::prctl(libc::PR_SET_THP_DISABLE, on, nothing, nothing, nothing);
+                Ok(())
+            })
+        };
+        stdout(command.output().unwrap())
+    };
+    let report = without(&[]);
+    let told = "\nLeft out: the advised pools on huge pages, since this process was started without them";
+    assert!(report.contains(told) && !report.contains("advised, huge"), "{report}");
+    let report: serde_json::Value = serde_json::from_str(&without(&["--json"])).unwrap();
+    assert_eq!(report["without_huge"], "this process was started without them (PR_SET_THP_DISABLE)");
+    assert!(!without(&["--with", "pools"]).contains("Left out"));
+}
+
+#[test]
 fn only_those_asked_for_take_part() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
@@ -92,7 +120,7 @@ fn every_contender_keeps_every_stamp() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, summary) = sample(folder.path());
     let report = stdout(replay(&trace, &["--verify"]));
-    for name in ["glibc", "mimalloc", "pools", "advised"] {
+    for name in ["glibc", "mimalloc", "pools", "advised ", "advised, huge"] {
         let row = report.lines().find(|line| line.trim_start().starts_with(name)).expect(name);
         assert!(row.contains("30,103") && row.ends_with("sound"), "{row}");
     }
@@ -179,16 +207,35 @@ fn the_advice_compiles() {
     fs::write(folder.path().join("Cargo.toml"), format!("{package}millpond = {{ path = {library:?} }}\n"))
         .unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
-    let use_it = "fn main() { assert!(pool().is_ok()); }\n";
-    let code = format!("{}\n{use_it}", report["advice"]["rust"].as_str().unwrap());
-    fs::write(folder.path().join("src/main.rs"), code).unwrap();
+    fs::create_dir(folder.path().join("src/bin")).unwrap();
+    let write = |program: &str, field: &str, main: &str| {
+        let code = format!("{}\n{main}", report["advice"][field].as_str().unwrap());
+        fs::write(folder.path().join("src/bin").join(program), code).unwrap();
+    };
+    write("plain.rs", "rust", "fn main() { assert!(pool().is_ok()); }\n");
+    let largest = report["advice"]["blocks"].as_array().unwrap().last().unwrap()["block_bytes"].as_u64();
+    let use_both = format!(
+        "fn main() {{\n    \
+             assert!(pool().is_ok());\n    \
+             let pool = pool_on_huge_pages().expect(\"the sizes are in order\");\n    \
+             assert_eq!(pool.largest_small(), {});\n    \
+             let layout = std::alloc::Layout::new::<[u64; 3]>();\n    \
+             assert!(millpond::Allocator::allocate(&pool, layout).is_ok());\n\
+         }}\n",
+        largest.unwrap()
+    );
+    write("huge.rs", "rust_huge", &use_both);
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"), folder.path().join("Cargo.lock"))
         .unwrap();
     let built = Command::new(env!("CARGO"))
-        .args(["run", "--offline", "--quiet", "--target-dir", "target"])
+        .args(["build", "--offline", "--quiet", "--target-dir", "target"])
         .current_dir(folder.path())
         .env("RUSTFLAGS", "-D warnings")
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    for program in ["plain", "huge"] {
+        let ran = Command::new(folder.path().join("target/debug").join(program)).output().unwrap();
+        assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
 }

@@ -63,13 +63,15 @@ pub(crate) enum Name {
     Pools,
     /// Millpond's pools with block sizes chosen from the trace.
     Advised,
+    /// The same on huge pages.
+    Huge,
 }
 
 impl Name {
     /// Those that the user may choose; glibc always runs, being what the others are compared with.
-    pub(crate) const CHOICES: [Self; 3] = [Self::Mimalloc, Self::Pools, Self::Advised];
+    pub(crate) const CHOICES: [Self; 4] = [Self::Mimalloc, Self::Pools, Self::Advised, Self::Huge];
 
-    /// As it is written everywhere.
+    /// As it is written on the command line and in JSON.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Bare => "bare",
@@ -77,12 +79,26 @@ impl Name {
             Self::Mimalloc => "mimalloc",
             Self::Pools => "pools",
             Self::Advised => "advised",
+            Self::Huge => "huge",
         }
+    }
+
+    /// As people read it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Huge => "advised, huge",
+            _ => self.text(),
+        }
+    }
+
+    /// Whether it has the advised block sizes.
+    pub(crate) fn is_advised(self) -> bool {
+        matches!(self, Self::Advised | Self::Huge)
     }
 
     /// Whether it is made of Millpond's pools.
     pub(crate) fn is_pool(self) -> bool {
-        matches!(self, Self::Pools | Self::Advised)
+        matches!(self, Self::Pools | Self::Advised | Self::Huge)
     }
 }
 

@@ -1,35 +1,59 @@
-//! Millpond's own: a pool of size classes over the heap.
+//! Millpond's own: a pool of size classes over the heap, or on huge pages.
 
 use std::{alloc::Layout, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Classes, ClassesError, Heap, Local};
+use millpond::{AllocError, Allocator, Classes, ClassesError, Heap, Linear, Local, Segregate, TunedPages};
 
 use super::{Contender, Glibc, Request};
 use crate::advise::align_of_block;
 
-/// `Local<Classes, Heap>`, as a program of one thread would use it.
-pub(crate) struct Pools {
-    pool: Local<Classes, Heap>,
+/// On the heap, as a program of one thread would use it.
+pub(crate) type OnHeap = Local<Classes, Heap>;
+
+/// The same with its chunks packed onto huge pages. What is larger than any class comes from the heap; what is smaller
+/// and more aligned than any class, which is rare, lies among the chunks and is not used again.
+pub(crate) type OnHugePages = Segregate<Local<Classes, Local<Linear, TunedPages>>, Heap>;
+
+/// A pool of size classes.
+pub(crate) struct Pools<A> {
+    pool: A,
     /// Size and alignment of each class's blocks, ascending by size.
     blocks: Vec<Layout>,
+    /// Whether small requests that no class serves come from the heap too.
+    misfits_on_heap: bool,
 }
 
-impl Pools {
+impl Pools<OnHeap> {
     /// With the block sizes that the library chooses.
     pub(crate) fn standard() -> Self {
-        Self::of(Classes::default())
+        Self::on_heap(Classes::default())
     }
 
     /// With chosen block sizes.
     pub(crate) fn chosen(sizes: &[usize]) -> Result<Self, ClassesError> {
-        Classes::with_sizes(sizes).map(Self::of)
+        Classes::with_sizes(sizes).map(Self::on_heap)
     }
 
-    fn of(classes: Classes) -> Self {
-        let blocks =
-            classes.sizes().filter_map(|size| Layout::from_size_align(size, align_of_block(size)).ok());
-        Self { blocks: blocks.collect(), pool: Local::new_in(classes, Heap) }
+    fn on_heap(classes: Classes) -> Self {
+        Self { blocks: blocks(&classes), pool: Local::new_in(classes, Heap), misfits_on_heap: true }
     }
+}
+
+impl Pools<OnHugePages> {
+    /// With chosen block sizes, on huge pages.
+    pub(crate) fn chosen_on_huge_pages(sizes: &[usize]) -> Result<Self, ClassesError> {
+        let classes = Classes::with_sizes(sizes)?;
+        let blocks = blocks(&classes);
+        let largest = blocks.last().map_or(0, Layout::size);
+        let pages = Local::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
+        let pool = Segregate::new(largest, Local::new_in(classes, pages), Heap);
+        Ok(Self { pool, blocks, misfits_on_heap: false })
+    }
+}
+
+/// The blocks that the classes hand out.
+fn blocks(classes: &Classes) -> Vec<Layout> {
+    classes.sizes().filter_map(|size| Layout::from_size_align(size, align_of_block(size)).ok()).collect()
 }
 
 #[inline(always)]
@@ -37,7 +61,7 @@ fn start(block: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
     block.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
 }
 
-impl Contender for Pools {
+impl<A: Allocator> Contender for Pools<A> {
     #[inline(always)]
     fn allocate(&self, request: Request) -> *mut u8 {
         start(self.pool.allocate(request.layout()))
@@ -76,10 +100,12 @@ impl Contender for Pools {
 
     unsafe fn usable(&self, block: *mut u8, request: Request) -> usize {
         let fits = |class: &&Layout| class.size() >= request.size() && class.align() >= request.align();
+        let largest = self.blocks.last().map_or(0, Layout::size);
         match self.blocks.iter().find(fits) {
             _ if request.size() == 0 => 0,
             Some(class) => class.size(),
-            // SAFETY: what no class serves comes from the heap, and that is the C library's.
+            None if request.size() <= largest && !self.misfits_on_heap => request.size(),
+            // SAFETY: everything else comes from the heap, and that is the C library's.
             None => unsafe { Glibc.usable(block, request) },
         }
     }
@@ -89,17 +115,42 @@ impl Contender for Pools {
 mod tests {
     use super::*;
 
+    /// Size and alignment of requests, and what they get; 0 where the heap decides.
+    const CASES: [(u64, u32, usize); 10] = [
+        (0, 0, 0),
+        (1, 0, 24),
+        (24, 0, 24),
+        (32, 0, 48),
+        (40, 0, 48),
+        (40, 16, 48),
+        (40, 32, 1024),
+        (49, 0, 1024),
+        (1024, 0, 1024),
+        (1025, 0, 0),
+    ];
+
+    fn check<A: Allocator>(pools: &Pools<A>, size: u64, align: u32, expected: usize) {
+        let request = Request::recorded(size, align).unwrap();
+        let block = pools.pool.allocate(request.layout()).unwrap();
+        // SAFETY: the block is live and was asked for with this request.
+        let usable = unsafe { pools.usable(block.as_ptr().cast(), request) };
+        match expected {
+            0 => assert!(usable as u64 >= size, "{size} bytes"),
+            _ => assert_eq!((usable, block.len()), (expected, expected), "{size} bytes, aligned to {align}"),
+        }
+        // SAFETY: as above.
+        unsafe { pools.free(block.as_ptr().cast(), request) };
+    }
+
     #[test]
     fn a_block_has_the_size_that_the_pool_says() {
-        let pools = Pools::chosen(&[24, 48, 1000]).unwrap();
-        for (size, expected) in [(0, 0), (1, 24), (24, 24), (32, 48), (40, 48), (49, 1000), (1000, 1000)] {
-            let request = Request::of_size(size);
-            let block = pools.pool.allocate(request.layout()).unwrap();
-            // SAFETY: the block is live and was asked for with this request.
-            let usable = unsafe { pools.usable(block.as_ptr().cast(), request) };
-            assert_eq!((usable, block.len()), (expected, expected), "{size} bytes");
-            // SAFETY: as above.
-            unsafe { pools.free(block.as_ptr().cast(), request) };
+        let on_heap = Pools::chosen(&[24, 48, 1024]).unwrap();
+        let on_huge_pages = Pools::chosen_on_huge_pages(&[24, 48, 1024]).unwrap();
+        for (size, align, expected) in CASES {
+            check(&on_heap, size, align, expected);
+            check(&on_huge_pages, size, align, expected);
         }
+        check(&on_heap, 100, 256, 0);
+        check(&on_huge_pages, 100, 256, 100);
     }
 }

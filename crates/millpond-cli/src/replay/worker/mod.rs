@@ -28,7 +28,7 @@ pub(crate) const ARGUMENT: &str = "--replay-worker";
 pub(crate) struct Task {
     /// Whom to replay against.
     pub(crate) contender: Name,
-    /// Block sizes of [`Name::Advised`].
+    /// Block sizes of [`Name::Advised`] and [`Name::Huge`].
     pub(crate) sizes: Vec<usize>,
     /// Check every block instead of timing.
     pub(crate) verify: bool,
@@ -149,6 +149,7 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
         Name::Mimalloc => run(&Mimalloc, &task, input),
         Name::Pools => run(&Pools::standard(), &task, input),
         Name::Advised => run(&Pools::chosen(&task.sizes)?, &task, input),
+        Name::Huge => run(&Pools::chosen_on_huge_pages(&task.sizes)?, &task, input),
     }
 }
 
