@@ -75,7 +75,7 @@ pub(crate) struct Try {
 /// How a trace is replayed.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// How often each allocator replays the trace; medians and the spread between rounds are reported.
+    /// How often each allocator replays the trace, after a first turn that does not count; medians and the spread between rounds are reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
     /// What of each new block is written: its ends and a byte per 4 KiB (from 128 KiB on, its ends only), or all of it.

@@ -43,8 +43,13 @@ mod tests {
     use crate::replay::{Standing, Stock};
 
     fn outcome(glibc: f64) -> Outcome {
-        let standing =
-            Standing { name: Name::Glibc, times: vec![glibc], peaks: vec![], stock: Stock::default() };
+        let standing = Standing {
+            name: Name::Glibc,
+            times: vec![glibc],
+            first: glibc,
+            peaks: vec![],
+            stock: Stock::default(),
+        };
         Outcome { standings: vec![standing], bare: Spread::default(), without_huge: None }
     }
 

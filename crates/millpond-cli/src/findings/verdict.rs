@@ -17,8 +17,6 @@ const LEAST_MEMORY_SHARE: f64 = 0.02;
 const LEAST_MEMORY: f64 = 256.0 * 1024.0;
 /// Huge pages are worth a recommendation if blocks of the advised sizes come to this many bytes at the peak.
 const LEAST_ON_HUGE_PAGES: u64 = 4 << 20;
-/// What else huge pages depend on.
-const SPARE: &str = "while the system has them to spare";
 
 /// What changes against glibc.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,16 +122,17 @@ impl Judge<'_> {
     fn text(&self, ordinary: Option<&Standing>, huge: Option<&Standing>) -> String {
         let program = &self.study.program;
         let told = ordinary.map(|pools| (pools.name, self.ordinary(pools)));
-        match (told, huge.and_then(|huge| self.effect(huge))) {
+        let huge = huge.and_then(|huge| Some(self.effect(huge)? + &self.slow_start(huge)));
+        match (told, huge) {
             (Some((name, Some(ordinary))), Some(huge)) => {
                 let whose = if name == Name::Pools { "those as advised" } else { "they" };
-                format!("{ordinary} On huge pages, {SPARE}, {whose} would make it {huge}.")
+                format!("{ordinary} On huge pages {whose} would make it {huge}.")
             }
-            (Some((_, None)), Some(huge)) => format!(
-                "Pools help only on huge pages: there, {SPARE}, those as advised would make {program} {huge}."
-            ),
+            (Some((_, None)), Some(huge)) => {
+                format!("Pools help only on huge pages: there, those as advised would make {program} {huge}.")
+            }
             (None, Some(huge)) => {
-                format!("On huge pages, {SPARE}, pools as advised would make {program} {huge}.")
+                format!("On huge pages, pools as advised would make {program} {huge}.")
             }
             (Some((_, Some(ordinary))), None) => ordinary,
             (Some((_, None)), None) => format!("Pools do not help here: {}.", self.reason()),
@@ -142,6 +141,16 @@ impl Judge<'_> {
             }
             (None, None) => "No pools took part, so there is no verdict on them.".into(),
         }
+    }
+
+    /// What the first turn has shown of huge pages that the system has yet to make, if that was slower than glibc.
+    fn slow_start(&self, huge: &Standing) -> String {
+        let glibc = self.outcome.of(Name::Glibc).map_or(0.0, |glibc| Spread::of(&glibc.times).median);
+        let loss = huge.first - glibc;
+        if self.bound.share(loss).unwrap_or(loss / self.bound.allocation) < LEAST_TIME {
+            return String::new();
+        }
+        format!(", and {} when the system has to make such pages first", self.speed(loss, "slower"))
     }
 
     /// What pools on ordinary pages do, unless they do not help.
@@ -234,14 +243,15 @@ mod tests {
 
     /// Rounds of glibc, mimalloc and pools: milliseconds around which they lie, and megabytes.
     fn verdict(cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
-        with_blocks(8 << 20, cpu_ms, rounds)
+        judged(8 << 20, 0.0, cpu_ms, rounds)
     }
 
-    /// The same, with so many bytes in blocks at the peak.
-    fn with_blocks(bytes_at_peak: u64, cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
+    /// The same, with so many bytes in blocks at the peak, and first turns of so many milliseconds.
+    fn judged(bytes_at_peak: u64, first: f64, cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let standings = rounds.iter().map(|(name, times, peak)| Standing {
             name: *name,
             times: times.map(|time| time * MS).to_vec(),
+            first: first * MS,
             peaks: vec![peak * MB; 3],
             stock: Stock::default(),
         });
@@ -330,20 +340,28 @@ mod tests {
         let found = verdict(100, &[GLIBC, advised, huge]);
         assert_eq!(
             found.text,
-            "Pools as advised would make jq about 2.5 % faster and save 3.00 MB of 33.0 MB at the peak. On huge pages, \
-             while the system has them to spare, they would make it about 7.0 % faster, but take 6.00 MB more memory."
+            "Pools as advised would make jq about 2.5 % faster and save 3.00 MB of 33.0 MB at the peak. On huge pages \
+             they would make it about 7.0 % faster, but take 6.00 MB more memory."
         );
         assert_eq!((found.best, found.best_ordinary), (Some(Name::Huge), Some(Name::Advised)));
         assert_eq!((found.time, found.memory), (Change::Less(7.0 * MS), Change::More(6.0 * MB)));
 
+        let slow = judged(8 << 20, 25.0, 100, &[GLIBC, advised, huge]).text;
+        let told = " more memory, and 15 % slower when the system has to make such pages first.";
+        assert!(slow.ends_with(told), "{slow}");
+
         let found = verdict(100, &[GLIBC, (Name::Pools, [7.0, 7.0, 7.0], 33.0), huge]);
         assert!(found.text.starts_with("Pools of the default sizes would make"), "{}", found.text);
-        assert!(found.text.contains(", those as advised would make it about 7.0 % faster"), "{}", found.text);
+        assert!(
+            found.text.contains("On huge pages those as advised would make it about 7.0 % faster"),
+            "{}",
+            found.text
+        );
 
         let found = verdict(100, &[GLIBC, (Name::Advised, [10.0, 10.0, 10.0], 33.0), huge]);
-        assert!(found.text.starts_with("Pools help only on huge pages: there, while"), "{}", found.text);
+        assert!(found.text.starts_with("Pools help only on huge pages: there, those"), "{}", found.text);
         let found = verdict(100, &[GLIBC, huge]);
-        assert!(found.text.starts_with("On huge pages, while"), "{}", found.text);
+        assert!(found.text.starts_with("On huge pages, pools"), "{}", found.text);
         assert_eq!((found.best, found.best_ordinary), (Some(Name::Huge), None));
     }
 
@@ -356,7 +374,7 @@ mod tests {
         };
         none(verdict(100, &[GLIBC, advised, (Name::Huge, [3.0, 3.0, 8.5], 39.0)]));
         none(verdict(100, &[GLIBC, advised, (Name::Huge, [6.6, 7.1, 7.6], 39.0)]));
-        none(with_blocks(3 << 20, 100, &[GLIBC, advised, (Name::Huge, [3.0, 3.0, 4.0], 39.0)]));
+        none(judged(3 << 20, 0.0, 100, &[GLIBC, advised, (Name::Huge, [3.0, 3.0, 4.0], 39.0)]));
         let found = verdict(100, &[GLIBC, (Name::Huge, [10.0, 10.0, 10.0], 39.0)]);
         assert_eq!(found.best, None);
         assert!(found.text.starts_with("Huge pages are not worth it here."), "{}", found.text);

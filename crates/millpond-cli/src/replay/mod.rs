@@ -36,6 +36,8 @@ pub(crate) struct Standing {
     pub(crate) name: Name,
     /// CPU time of each round in nanoseconds, less that of the bare loop in the same round.
     pub(crate) times: Vec<f64>,
+    /// The same of a first turn that does not count: memory that nobody used lately may come slowly, huge pages above all.
+    pub(crate) first: f64,
     /// Most resident bytes of each round; empty where the system does not say.
     pub(crate) peaks: Vec<f64>,
     /// The blocks live when most bytes are.
@@ -69,7 +71,8 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], settings: &Sett
     }
 }
 
-/// Runs all rounds. Every contender has its turn in each, and each round begins with another one.
+/// Runs all rounds. Every contender has its turn in each, and each round begins with another one. In a round before these,
+/// which does not count, those on huge pages come first: nobody has had such pages made for them.
 /// `progress` is called after every turn with the number of turns there are.
 pub(crate) fn measure(
     reader: &mut Reader,
@@ -84,33 +87,36 @@ pub(crate) fn measure(
     let without_huge = huge::why_not().filter(|_| names.contains(&Name::Huge));
     names.retain(|name| *name != Name::Huge || without_huge.is_none());
     let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); names.len()];
-    for round in 0..settings.rounds as usize {
-        for turn in 0..names.len() {
-            let who = (round + turn) % names.len();
-            task.contender = names[who];
-            match race::run(reader, &task)? {
-                Reply::Done(measurement) => measured[who].push(measurement),
-                other => bail!("a worker process answered out of turn: {other:?}"),
-            }
-            progress((settings.rounds as usize * names.len()) as u64);
+    let first = (0..names.len()).rev();
+    let rounds = (0..settings.rounds as usize)
+        .flat_map(|round| (0..names.len()).map(move |turn| round + turn))
+        .map(|turn| turn % names.len());
+    for who in first.chain(rounds) {
+        task.contender = names[who];
+        match race::run(reader, &task)? {
+            Reply::Done(measurement) => measured[who].push(measurement),
+            other => bail!("a worker process answered out of turn: {other:?}"),
         }
+        progress((settings.rounds as u64 + 1) * names.len() as u64);
     }
     let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();
     let peak = reader.summary().peak_bytes;
     let standings = names.into_iter().zip(&measured).skip(1);
     let standings =
         standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
-    Ok(Outcome { standings, bare: Spread::of(&bare), without_huge })
+    Ok(Outcome { standings, bare: Spread::of(&bare[1..]), without_huge })
 }
 
-/// Sums up the rounds of one contender.
+/// Sums up the rounds of one contender, the first of which does not count.
 fn standing(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Standing> {
     let stock = rounds.last().map(|round| round.stock).unwrap_or_default();
     ensure!(stock.requested == peak, "replaying against {} lost track of the live blocks", name.text());
-    let times =
-        rounds.iter().zip(bare).map(|(round, bare)| (round.nanoseconds as f64 - bare).max(0.0)).collect();
-    let peaks: Option<Vec<_>> = rounds.iter().map(|round| Some(round.peak_resident? as f64)).collect();
-    Ok(Standing { name, times, peaks: peaks.unwrap_or_default(), stock })
+    let mut times = rounds.iter().zip(bare).map(|(round, bare)| (round.nanoseconds as f64 - bare).max(0.0));
+    let first = times.next().unwrap_or_default();
+    let times = times.collect();
+    let peaks: Option<Vec<_>> =
+        rounds.iter().skip(1).map(|round| Some(round.peak_resident? as f64)).collect();
+    Ok(Standing { name, times, first, peaks: peaks.unwrap_or_default(), stock })
 }
 
 /// Checks every block of every contender, without a clock.

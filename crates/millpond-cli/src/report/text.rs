@@ -116,8 +116,10 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
     let _ = writeln!(
         text,
         "\nMedians of {} rounds in which all take turns, each in a process of its own; \"same\" is within their spread.\n\
+         {}\
          Written: {touch}. Subtracted: the loop and these writes alone, {} per event.",
         settings.rounds,
+        slow_starts(study, outcome),
         time(outcome.bare.median / study.summary.events as f64),
     );
     let large = glibc.map_or(0, |glibc| glibc.stock.requested - glibc.stock.written);
@@ -138,6 +140,18 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
         );
     }
     text
+}
+
+/// What the first turns have shown that the rounds have not.
+fn slow_starts(study: &Study, outcome: &Outcome) -> String {
+    let slow = |standing: &&Standing| standing.first > 2.0 * Spread::of(&standing.times).most;
+    let each = |nanoseconds: f64| nanoseconds / study.summary.events as f64;
+    let told = |standing: &Standing| format!("{} {:.1}", standing.name.title(), each(standing.first));
+    let told: Vec<_> = outcome.standings.iter().filter(slow).map(told).collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    format!("A first turn, which does not count, took far longer (ns/event): {}.\n", told.join("; "))
 }
 
 fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
