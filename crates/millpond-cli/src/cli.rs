@@ -41,7 +41,7 @@ pub(crate) struct Record {
     #[arg(long, value_name = "SIZE", value_parser = record::parse_size)]
     pub(crate) max_size: Option<u64>,
     /// The program and its arguments.
-    #[arg(last = true, required = true, value_name = "PROGRAM ARGS")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Try {
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// The program and its arguments.
-    #[arg(last = true, required = true, value_name = "PROGRAM ARGS")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,
 }
 
