@@ -82,3 +82,8 @@ pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
 #[cfg(feature = "std")]
 pub use source::{Numa, Pages, Region, Reserved, TunedPages};
+
+/// The examples of the README, compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -72,7 +72,8 @@ fn cost(trace: &Trace) -> Option<String> {
     let (cost, total) = (trace.cost_ns? as f64, trace.summary.cpu_ns as f64);
     let own = total - cost;
     let time = Duration::from_nanos(cost as u64);
-    (own > 0.0).then(|| format!("recording added about {time:.1?} to its CPU time, or {:.1} %", cost / own * 100.0))
+    (own > 0.0)
+        .then(|| format!("recording added about {time:.1?} to its CPU time, or {:.1} %", cost / own * 100.0))
 }
 
 /// A number with its thousands apart.
