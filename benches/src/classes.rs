@@ -6,7 +6,7 @@ use millpond::{Classes, Heap, Owned};
 
 use crate::{
     harness::{Mix, Runner},
-    variable::{GLIBC, Malloc, Shared, Variable, replace},
+    variable::{GLIBC, MIMALLOC, Malloc, Shared, Variable, replace},
 };
 
 pub const MIXES: &[Mix] = &[Mix {
@@ -84,7 +84,7 @@ fn replaced() -> Vec<Runner> {
         replace::<false>("Owned<Classes>", Owned::new(Classes::new()), LIVE, sizes()),
         replace::<false>("Local<Classes>", Shared::new(Classes::new(), Heap), LIVE, sizes()),
         malloc("glibc", GLIBC),
-        malloc("mimalloc", Malloc { malloc: libmimalloc_sys::mi_malloc, free: libmimalloc_sys::mi_free }),
+        malloc("mimalloc", MIMALLOC),
         malloc("jemalloc", Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free }),
         malloc("snmalloc", Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free }),
     ];

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
 
+mod aged;
 mod arenas;
 mod buddy;
 mod classes;
@@ -43,5 +44,5 @@ fn main() -> ExitCode {
 /// Every mix of every module.
 fn all() -> impl Iterator<Item = &'static harness::Mix> {
     let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES);
-    mixes::ALL.iter().chain(arenas::MIXES).chain(regions)
+    mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(regions)
 }

@@ -63,6 +63,7 @@ pub struct Malloc {
 }
 
 pub const GLIBC: Malloc = Malloc { malloc: libc::malloc, free: libc::free };
+pub const MIMALLOC: Malloc = Malloc { malloc: libmimalloc_sys::mi_malloc, free: libmimalloc_sys::mi_free };
 
 impl Variable for Malloc {
     #[inline(always)]

@@ -7,11 +7,21 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Buddy, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Stack, Tlsf,
+    Allocator, Blocks, Buddy, Buffer, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Stack,
+    Tlsf,
 };
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// A mebibyte on a boundary of its own size: how far a buddy splits and joins depends on where its chunk lies.
+fn mebibyte() -> Buffer<'static> {
+    let layout = Layout::from_size_align(MEBIBYTE, MEBIBYTE).expect("a power of two");
+    // SAFETY: the memory is fresh, as long as stated, and never freed.
+    Buffer::new(unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), MEBIBYTE) })
+}
 
 /// The two operations of a pool, both through pointers that the optimiser cannot follow.
 struct Pair<P> {
@@ -102,7 +112,7 @@ probe! {
     local_stack_known_allocate local_stack_known_free:
         Local<Stack> = Local::new(Stack::new()), _layout => LAYOUT;
     local_buddy_any_allocate local_buddy_any_free:
-        Local<Buddy> = Local::new(Buddy::new()), layout => layout;
+        Local<Buddy, Buffer<'static>> = Local::new_in(Buddy::new().first_chunk(MEBIBYTE), mebibyte()), layout => layout;
     local_classes_any_allocate local_classes_any_free:
         Local<Classes> = Local::new(Classes::new()), layout => layout;
     local_tlsf_any_allocate local_tlsf_any_free:

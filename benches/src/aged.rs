@@ -1,0 +1,74 @@
+//! What an aged pool does to those who walk: a list of 100,000 nodes, allocated one after the other from a pool in which as
+//! many blocks had been freed in random order, is walked from end to end, again and again.
+
+use std::{alloc::Layout, hint::black_box};
+
+use millpond::{Blocks, Compact, Fixed, Lifo, Magazine, Owned};
+
+use crate::{
+    harness::{Mix, Runner},
+    variable::{GLIBC, MIMALLOC, Variable},
+};
+
+const NODES: usize = 100_000;
+const NODE: Layout = Layout::new::<[u64; 8]>();
+
+pub const MIXES: &[Mix] =
+    &[Mix { name: "aged", what: "walk a list of 100,000 nodes from an aged pool: ns per node", runners }];
+
+fn runners() -> Vec<Runner> {
+    vec![
+        walk("blocks in order, by hand", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
+        walk("Blocks<(Fixed<64>, Lifo)>", Owned::new(Blocks::<(Fixed<64>, Lifo)>::new())),
+        walk("Blocks<(Fixed<64>, Magazine)>", Owned::new(Blocks::<(Fixed<64>, Magazine)>::new())),
+        walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, Compact)>::new())),
+        walk("glibc", GLIBC),
+        walk("mimalloc", MIMALLOC),
+    ]
+}
+
+/// The bound: the nodes lie one behind the other.
+struct InOrder(&'static mut [[u64; 8]], usize);
+
+impl Variable for InOrder {
+    fn take(&mut self, _: Layout) -> *mut u8 {
+        self.1 += 1;
+        (&raw mut self.0[self.1 - 1]).cast()
+    }
+
+    unsafe fn give(&mut self, _: *mut u8, _: Layout) {}
+}
+
+fn walk(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
+    // Age: as many blocks as nodes, freed in random order.
+    let mut blocks: Vec<*mut u8> = (0..NODES).map(|_| pool.take(NODE)).collect();
+    let mut random = 1u64;
+    for last in (1..NODES).rev() {
+        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        blocks.swap(last, (random >> 32) as usize % (last + 1));
+    }
+    for block in blocks {
+        // SAFETY: the block was just taken, and is given back once.
+        unsafe { pool.give(block, NODE) };
+    }
+    let nodes: Vec<*mut u8> = (0..NODES).map(|_| pool.take(NODE)).collect();
+    for (index, &node) in nodes.iter().enumerate() {
+        // SAFETY: the node is live and 64 bytes long. The last leads back to the first.
+        unsafe { node.cast::<*mut u8>().write(nodes[(index + 1) % NODES]) };
+    }
+    let mut at = nodes[0];
+    let run = move |steps| {
+        // The pool, and with it the nodes, lives as long as the runner.
+        let _ = &pool;
+        for _ in 0..steps {
+            // SAFETY: every node begins with the address of the next.
+            at = unsafe { at.cast::<*mut u8>().read() };
+        }
+        black_box(at);
+        steps
+    };
+    Runner { name, run: Box::new(run) }
+}
