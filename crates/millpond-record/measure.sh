@@ -8,6 +8,10 @@
 # of the trace; and the number of allocations beside valgrind's. Needs GNU time, gcc (g++), jq, sqlite3, perl and
 # python3; compares with heaptrack and valgrind where they are installed. What the kernel does later, such as writing
 # pages to the disk, is not in these figures.
+#
+# The counts beside valgrind's differ by what the environment holds: perl and python3 copy each variable of it, and
+# valgrind sets three (GLIBCXX_FORCE_NEW and so on) where the recorder sets one. cc1plus differs by a few from run to
+# run by itself, as some of its tables are in order of addresses, which are random but under valgrind.
 set -eu
 
 rounds=${1:-5}
