@@ -34,14 +34,14 @@ impl Program {
 
 /// The first executable file of this name in the directories of PATH.
 fn search(name: &OsStr) -> Result<PathBuf> {
+    if name.is_empty() {
+        bail!("the name of the program is empty: say which program to run");
+    }
     let paths = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    let found: Vec<PathBuf> = match name.is_empty() {
-        true => Vec::new(),
-        false => env::split_paths(&paths)
-            .map(|directory| directory.join(name))
-            .filter(|path| path.is_file())
-            .collect(),
-    };
+    let found: Vec<PathBuf> = env::split_paths(&paths)
+        .map(|directory| directory.join(name))
+        .filter(|path| path.is_file())
+        .collect();
     let Some(path) = found.iter().find(|path| is_executable(path)).or(found.first()) else {
         bail!("there is no program {} in PATH; name it with its directory", Path::new(name).display());
     };
@@ -140,6 +140,6 @@ mod tests {
         assert!(
             told("surely-no-such-program".as_ref()).contains("no program surely-no-such-program in PATH")
         );
-        assert!(told("".as_ref()).contains("in PATH"));
+        assert!(told("".as_ref()).contains("name of the program is empty"));
     }
 }
