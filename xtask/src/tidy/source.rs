@@ -23,7 +23,7 @@ impl<'a> Source<'a> {
         let tokens = tokens(text);
         let code: Vec<_> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
         let tests = test_items(&code);
-        let folders = ["tests", "benches", "examples", "fuzz"];
+        let folders = ["tests", "models", "benches", "examples", "fuzz"];
         let is_test = path.ends_with("/tests.rs") || path.split('/').any(|part| folders.contains(&part));
         Self { path, tokens, code, tests, is_test }
     }
@@ -129,7 +129,14 @@ mod tests {
 
     #[test]
     fn test_files_are_known() {
-        for path in ["tests/it/main.rs", "crates/a/src/tests.rs", "benches/b.rs", "fuzz/fuzz_targets/f.rs"] {
+        let paths = [
+            "tests/it/main.rs",
+            "crates/a/src/tests.rs",
+            "crates/a/src/b/models/c.rs",
+            "benches/b.rs",
+            "fuzz/fuzz_targets/f.rs",
+        ];
+        for path in paths {
             assert!(Source::new(path, "").is_test, "{path}");
         }
         assert!(!Source::new("crates/a/src/contests.rs", "").is_test);

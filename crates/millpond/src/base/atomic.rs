@@ -1,7 +1,188 @@
-//! The one door to atomics.
+//! The one door to atomics, and to everything else that threads do to each other.
 //!
-//! Nothing else in this crate names `core::sync::atomic` (`cargo xtask tidy` checks it), so that a model checker
-//! can be put behind this door and see the real code.
+//! Nothing else in this crate names `core::sync::atomic` (`cargo xtask tidy` checks it), so that a model checker can
+//! stand behind this door and see the real code: loom with `--cfg loom`, shuttle with `--cfg shuttle`, both in unit
+//! tests alone. What the models are made of is in `model`.
 
-pub(crate) use core::hint::spin_loop;
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use core::{hint::spin_loop, sync::atomic::*};
+#[cfg(all(test, loom))]
+pub(crate) use modelled::*;
+#[cfg(all(test, shuttle))]
+pub(crate) use shuttle::{hint::spin_loop, sync::atomic::*};
+
+/// Lets other threads run, where there is a system that can do that.
+pub(crate) fn let_others_run() {
+    #[cfg(all(test, loom))]
+    loom::thread::yield_now();
+    #[cfg(all(test, shuttle))]
+    shuttle::thread::yield_now();
+    #[cfg(all(feature = "std", not(all(test, any(loom, shuttle)))))]
+    std::thread::yield_now();
+    #[cfg(not(any(feature = "std", all(test, any(loom, shuttle)))))]
+    spin_loop();
+}
+
+/// A cell that is reached through closures, so that a model checker sees from when to when.
+#[derive(Debug, Default)]
+pub(crate) struct UnsafeCell<T> {
+    value: core::cell::UnsafeCell<T>,
+    #[cfg(all(test, loom))]
+    watched: modelled::Watched,
+}
+
+#[allow(unused, reason = "the door is complete, whoever goes through it")]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            value: core::cell::UnsafeCell::new(value),
+            #[cfg(all(test, loom))]
+            watched: modelled::Watched::new(),
+        }
+    }
+
+    /// Calls `use_it` with a pointer that it reads through at most.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, use_it: impl FnOnce(*const T) -> R) -> R {
+        #[cfg(all(test, loom))]
+        return self.watched.with(|_| use_it(self.value.get()));
+        #[cfg(not(all(test, loom)))]
+        use_it(self.value.get())
+    }
+
+    /// Calls `use_it` with a pointer that it may write through.
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, use_it: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(all(test, loom))]
+        return self.watched.with_mut(|_| use_it(self.value.get()));
+        #[cfg(not(all(test, loom)))]
+        use_it(self.value.get())
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+/// Declares a thread-local: `thread_local_const! { static NAME: Type = constant; }`. It is used through `with` and
+/// `try_with`.
+#[cfg(feature = "std")]
+#[allow(unused, reason = "the door is complete, whoever goes through it")]
+macro_rules! thread_local_const {
+    ($(#[$meta:meta])* $visible:vis static $name:ident: $type:ty = $value:expr;) => {
+        #[cfg(all(test, loom))]
+        loom::thread_local! { $(#[$meta])* $visible static $name: $type = $value; }
+        #[cfg(all(test, shuttle))]
+        shuttle::thread_local! { $(#[$meta])* $visible static $name: $type = $value; }
+        #[cfg(not(all(test, any(loom, shuttle))))]
+        std::thread_local! { $(#[$meta])* $visible static $name: $type = const { $value }; }
+    };
+}
+#[cfg(feature = "std")]
+#[allow(unused, reason = "the door is complete, whoever goes through it")]
+pub(crate) use thread_local_const;
+
+/// loom's types, made when they are first touched: so their constructors are constant, as those of `core` are.
+///
+/// loom holds the first touch for the making, so a model touches what it made before other threads do; a model that
+/// forgets it fails with a causality violation.
+#[cfg(all(test, loom))]
+#[allow(unused, unreachable_pub, reason = "the door is complete, whoever goes through it")]
+mod modelled {
+    use std::{ops::Deref, sync::OnceLock};
+
+    pub(crate) use loom::{
+        hint::spin_loop,
+        sync::atomic::{Ordering, fence},
+    };
+
+    /// What loom watches in place of a cell's value.
+    #[derive(Debug, Default)]
+    pub(super) struct Watched(OnceLock<loom::cell::UnsafeCell<()>>);
+
+    impl Watched {
+        pub(super) const fn new() -> Self {
+            Self(OnceLock::new())
+        }
+    }
+
+    impl Deref for Watched {
+        type Target = loom::cell::UnsafeCell<()>;
+
+        fn deref(&self) -> &Self::Target {
+            self.0.get_or_init(|| loom::cell::UnsafeCell::new(()))
+        }
+    }
+
+    macro_rules! atomic {
+        ($($name:ident$(<$parameter:ident>)?: $value:ty;)+) => {$(
+            #[derive(Debug)]
+            pub struct $name$(<$parameter>)? {
+                first: $value,
+                cell: OnceLock<loom::sync::atomic::$name$(<$parameter>)?>,
+            }
+
+            impl$(<$parameter>)? $name$(<$parameter>)? {
+                pub(crate) const fn new(first: $value) -> Self {
+                    Self { first, cell: OnceLock::new() }
+                }
+            }
+
+            impl$(<$parameter>)? Deref for $name$(<$parameter>)? {
+                type Target = loom::sync::atomic::$name$(<$parameter>)?;
+
+                #[track_caller]
+                fn deref(&self) -> &Self::Target {
+                    self.cell.get_or_init(|| loom::sync::atomic::$name::new(self.first))
+                }
+            }
+        )+};
+    }
+
+    atomic! {
+        AtomicBool: bool;
+        AtomicU8: u8;
+        AtomicU16: u16;
+        AtomicU32: u32;
+        AtomicU64: u64;
+        AtomicUsize: usize;
+        AtomicPtr<T>: *mut T;
+    }
+
+    impl Default for AtomicUsize {
+        fn default() -> Self {
+            Self::new(0)
+        }
+    }
+
+    // SAFETY: as for the pointer's own atomic type: it is an address, and using it is up to whoever does.
+    unsafe impl<T> Send for AtomicPtr<T> {}
+    // SAFETY: as above.
+    unsafe impl<T> Sync for AtomicPtr<T> {}
+}
+
+/// What models are made of, whichever checker runs them.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) mod model {
+    #[cfg(loom)]
+    pub(crate) use loom::{sync::Arc, thread};
+    #[cfg(shuttle)]
+    pub(crate) use shuttle::{sync::Arc, thread};
+
+    /// Runs `model` in every order of its threads' steps that preempts a thread at most `preemptions` times (loom), or
+    /// in many orders chosen at random (shuttle, which ignores the bound).
+    #[cfg(loom)]
+    pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.check(model);
+    }
+
+    /// As above.
+    #[cfg(shuttle)]
+    pub(crate) fn check(_: usize, model: impl Fn() + Send + Sync + Copy + 'static) {
+        const RUNS: usize = 5_000;
+        shuttle::check_random(model, RUNS);
+        shuttle::check_pct(model, RUNS, 3);
+    }
+}

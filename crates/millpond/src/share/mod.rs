@@ -4,6 +4,8 @@ mod allocator;
 mod local;
 mod locked;
 mod many;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
 mod owned;
 mod policy;
 mod scope;

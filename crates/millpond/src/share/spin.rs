@@ -2,7 +2,7 @@
 
 use lock_api::{GuardSend, RawMutex};
 
-use crate::base::atomic::{AtomicBool, Ordering, spin_loop};
+use crate::base::atomic::{AtomicBool, Ordering, let_others_run, spin_loop};
 
 /// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
 ///
@@ -25,18 +25,9 @@ impl Spin {
         let mut looks = 0u32;
         while self.held.load(Ordering::Relaxed) {
             looks = looks.wrapping_add(1);
-            if cfg!(feature = "std") && looks.is_multiple_of(PATIENCE) {
-                let_others_run()
-            } else {
-                spin_loop()
-            }
+            if looks.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
         }
     }
-}
-
-fn let_others_run() {
-    #[cfg(feature = "std")]
-    std::thread::yield_now();
 }
 
 // SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it

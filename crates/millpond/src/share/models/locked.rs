@@ -1,0 +1,141 @@
+//! Models of the lock and of the shell around it.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use lock_api::{GuardSend, RawMutex};
+
+use crate::{
+    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, Pool, Spin, Surrender,
+    base::atomic::{
+        UnsafeCell, let_others_run,
+        model::{Arc, check, thread},
+    },
+};
+
+#[cfg(loom)]
+use crate::base::atomic::{AtomicBool, Ordering};
+
+const LAYOUT: Layout = Layout::new::<u64>();
+
+/// A pool that the model checker watches: every use of it is a write to a cell.
+struct Watched {
+    pool: Blocks<Fixed<8>>,
+    cell: UnsafeCell<()>,
+}
+
+impl Watched {
+    fn pool(&mut self) -> &mut Blocks<Fixed<8>> {
+        self.cell.with_mut(|_| ());
+        &mut self.pool
+    }
+}
+
+// SAFETY: the pool inside keeps the contract.
+unsafe impl Pool for Watched {
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.pool().allocate(layout)
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.pool().deallocate(block, layout) };
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.cell.with(|_| ());
+        self.pool.wants(layout)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.pool().adopt(chunk, layout) }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        self.pool.surrender(which)
+    }
+
+    fn reset(&mut self) {
+        self.pool().reset();
+    }
+}
+
+/// Two threads take a block, write to it, look whether it is still theirs, and free it.
+fn two_holders<L: RawMutex<Guard = GuardSend> + Send + Sync + 'static>(preemptions: usize) {
+    check(preemptions, || {
+        let pool = Blocks::<Fixed<8>>::new();
+        let watched = Watched { pool, cell: UnsafeCell::new(()) };
+        let pool = Arc::new(Locked::<_, _, L>::new_in(watched, Heap));
+        hold(&*pool, 0);
+        let threads = [1, 2].map(|name| {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || hold(&*pool, name))
+        });
+        for thread in threads {
+            thread.join().expect("no holder panics");
+        }
+    });
+}
+
+fn hold(pool: &impl Allocator, name: u64) {
+    let block = pool.allocate(LAYOUT).expect("the heap has eight bytes").cast::<u64>();
+    // SAFETY: the block is this thread's, as the model is to show.
+    unsafe { block.write(name) };
+    let_others_run();
+    // SAFETY: as above.
+    assert_eq!(unsafe { block.read() }, name, "two threads hold one block");
+    // SAFETY: the block was taken above.
+    unsafe { pool.deallocate(block.cast(), LAYOUT) };
+}
+
+#[test]
+fn holders_behind_a_lock_take_turns() {
+    two_holders::<Spin>(3);
+}
+
+/// A lock that orders nothing, or that everybody gets. (shuttle does not see orderings, and needs no proof of that.)
+#[cfg(loom)]
+struct Broken<const TAKES: bool>(AtomicBool);
+
+// SAFETY: none: this is the lock that the models must find out.
+#[cfg(loom)]
+unsafe impl<const TAKES: bool> RawMutex for Broken<TAKES> {
+    const INIT: Self = Self(AtomicBool::new(false));
+
+    type Guard = GuardSend;
+
+    fn lock(&self) -> GuardSend {
+        loop {
+            match self.try_lock() {
+                Some(guard) => return guard,
+                None => let_others_run(),
+            }
+        }
+    }
+
+    fn try_lock(&self) -> Option<GuardSend> {
+        (!self.0.swap(TAKES, Ordering::Relaxed)).then(GuardSend::new)
+    }
+
+    unsafe fn unlock(&self, _: GuardSend) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_lock_that_orders_nothing_is_caught() {
+    two_holders::<Broken<true>>(2);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_lock_that_does_not_lock_is_caught() {
+    two_holders::<Broken<false>>(2);
+}
