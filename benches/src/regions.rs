@@ -100,10 +100,10 @@ fn replaced<const WRITES: bool>() -> Vec<Runner> {
     vec![
         replace::<WRITES>("rlsf", rlsf(), LIVE, SIZES),
         replace::<WRITES>("talc", talc(), LIVE, SIZES),
+        replace::<WRITES>("Owned<Tlsf<Direct>>", Owned::new_in(Tlsf::without_pockets(), below()), LIVE, SIZES),
+        replace::<WRITES>("Local<Tlsf<Direct>>", Shared::new(Tlsf::without_pockets(), below()), LIVE, SIZES),
         replace::<WRITES>("Owned<Tlsf>", Owned::new_in(Tlsf::new(), below()), LIVE, SIZES),
         replace::<WRITES>("Local<Tlsf>", Shared::new(Tlsf::new(), below()), LIVE, SIZES),
-        replace::<WRITES>("Owned<Tlsf<Pockets>>", Owned::new_in(Tlsf::with_pockets(), below()), LIVE, SIZES),
-        replace::<WRITES>("Local<Tlsf<Pockets>>", Shared::new(Tlsf::with_pockets(), below()), LIVE, SIZES),
     ]
 }
 
@@ -112,7 +112,7 @@ fn paired() -> Vec<Runner> {
     vec![
         pairs("rlsf", rlsf(), SIZES),
         pairs("talc", talc(), SIZES),
+        pairs("Owned<Tlsf<Direct>>", Owned::new_in(Tlsf::without_pockets(), below()), SIZES),
         pairs("Owned<Tlsf>", Owned::new_in(Tlsf::new(), below()), SIZES),
-        pairs("Owned<Tlsf<Pockets>>", Owned::new_in(Tlsf::with_pockets(), below()), SIZES),
     ]
 }

@@ -7,8 +7,8 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Buddy, Buffer, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pockets, Stack,
-    Tlsf,
+    Allocator, Blocks, Buddy, Buffer, Classes, Compact, Direct, Fixed, Linear, Local, Locked, Magazine,
+    Owned, SignPost, Stack, Tlsf,
 };
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
@@ -107,6 +107,8 @@ probe! {
         Local<Blocks> = Local::new(Blocks::of(black_box(LAYOUT))), layout => layout;
     local_magazine_known_allocate local_magazine_known_free:
         Local<Blocks<(Fixed<64>, Magazine)>> = Local::new(Blocks::new()), _layout => LAYOUT;
+    local_compact_known_allocate local_compact_known_free:
+        Local<Blocks<(Fixed<64>, Compact)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_linear_known_allocate local_linear_known_free:
         Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
     local_stack_known_allocate local_stack_known_free:
@@ -115,10 +117,12 @@ probe! {
         Local<Buddy, Buffer<'static>> = Local::new_in(Buddy::new().first_chunk(MEBIBYTE), mebibyte()), layout => layout;
     local_classes_any_allocate local_classes_any_free:
         Local<Classes> = Local::new(Classes::new()), layout => layout;
+    local_sign_post_any_allocate local_sign_post_any_free:
+        Local<SignPost> = Local::new(SignPost::first_fit()), layout => layout;
+    local_direct_any_allocate local_direct_any_free:
+        Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets()), layout => layout;
     local_tlsf_any_allocate local_tlsf_any_free:
         Local<Tlsf> = Local::new(Tlsf::new()), layout => layout;
-    local_pockets_any_allocate local_pockets_any_free:
-        Local<Tlsf<Pockets>> = Local::new(Tlsf::with_pockets()), layout => layout;
     locked_blocks_known_allocate locked_blocks_known_free:
         Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
 }

@@ -1,8 +1,9 @@
 //! The worst case of `Tlsf` in instructions: `cargo run --release --example worst`.
 //!
 //! Runs itself under callgrind (valgrind), which counts each single call of an operation, over thousands of calls that
-//! are made to be bad ones: few blocks of very different sizes live in a megabyte, so nearly every list that is touched
-//! was empty or becomes empty, blocks have free neighbours on both sides, and searches go through every level.
+//! are made to be bad ones: few blocks of very different sizes live in a few megabytes, so nearly every list that is
+//! touched was empty or becomes empty, blocks have free neighbours on both sides, and searches go through every level;
+//! and again and again every pocket, if there are any, is filled and must be emptied for one request.
 
 use std::{
     alloc::Layout,
@@ -15,65 +16,128 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{Chunk, Pool, Tlsf};
+use millpond::{Chunk, Direct, Front, Pockets, Pool, Tlsf};
 
 /// What is counted; each is a function of this name.
-const OPERATIONS: [&str; 4] = ["worst_allocate", "worst_allocate_aligned", "worst_free", "worst_resize"];
+const OPERATIONS: [&str; 8] = [
+    "direct_allocate",
+    "direct_allocate_aligned",
+    "direct_free",
+    "direct_resize",
+    "pockets_allocate",
+    "pockets_allocate_aligned",
+    "pockets_free",
+    "pockets_resize",
+];
 const STEPS: usize = 6000;
-const REGION: usize = 1 << 20;
+const REGION: usize = 4 << 20;
+
+type Block = Option<NonNull<[u8]>>;
+
+/// The operations of one kind of pool.
+struct Operations<F: Front> {
+    allocate: fn(&mut Tlsf<F>, Layout) -> Block,
+    allocate_aligned: fn(&mut Tlsf<F>, Layout) -> Block,
+    free: unsafe fn(&mut Tlsf<F>, NonNull<u8>, Layout),
+    resize: unsafe fn(&mut Tlsf<F>, NonNull<u8>, Layout, Layout) -> Block,
+}
 
 /// Defines a function that callgrind finds by its name, in a section of its own so that it stays apart from equal ones.
 macro_rules! operation {
-    ($name:ident($pool:ident, $block:ident, $layout:ident, $new:ident) -> $result:ty = $call:expr) => {
+    ($name:ident($pool:ident: $front:ty, $($given:ident: $type:ty),*) -> $result:ty = $call:expr) => {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!(".text.", stringify!($name)))]
         #[inline(never)]
-        fn $name($pool: &mut Tlsf, $block: NonNull<u8>, $layout: Layout, $new: Layout) -> $result {
-            let _ = ($block, $layout, $new);
+        fn $name($pool: &mut Tlsf<$front>, $($given: $type),*) -> $result {
             $call
         }
     };
 }
 
-operation!(worst_allocate(pool, block, layout, new) -> Option<NonNull<[u8]>> = pool.allocate(layout));
-operation!(worst_allocate_aligned(pool, block, layout, new) -> Option<NonNull<[u8]>> = pool.allocate(layout));
-operation!(worst_free(pool, block, layout, new) -> () =
-    // SAFETY: `play` passes live blocks with their layouts.
-    unsafe { pool.deallocate(block, layout) });
-operation!(worst_resize(pool, block, layout, new) -> Option<NonNull<[u8]>> =
-    // SAFETY: as above.
-    unsafe { pool.resize_in_place(block, layout, new) });
+/// Defines the operations of one kind of pool.
+macro_rules! operations {
+    ($front:ty: $allocate:ident, $aligned:ident, $free:ident, $resize:ident) => {{
+        operation!($allocate(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
+        operation!($aligned(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
+        operation!($free(pool: $front, block: NonNull<u8>, layout: Layout) -> () =
+            // SAFETY: all who call pass live blocks with their layouts.
+            unsafe { pool.deallocate(block, layout) });
+        operation!($resize(pool: $front, block: NonNull<u8>, old: Layout, new: Layout) -> Block =
+            // SAFETY: as above.
+            unsafe { pool.resize_in_place(block, old, new) });
+        Operations { allocate: $allocate, allocate_aligned: $aligned, free: $free, resize: $resize }
+    }};
+}
 
-/// The calls that are counted.
-fn play() -> Option<()> {
-    let mut pool = Tlsf::new();
+/// A pool that has one region.
+fn with_region<F: Front>(mut pool: Tlsf<F>) -> Option<Tlsf<F>> {
     let memory = Vec::leak(vec![0u128; REGION / 16]);
     let memory = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), REGION);
     // SAFETY: the memory is nobody else's, for ever.
     unsafe { pool.adopt(Chunk::new(memory, 16)?, Layout::new::<u8>()).ok()? };
+    Some(pool)
+}
+
+/// The calls that are counted.
+fn play<F: Front>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
+    let mut pool = with_region(pool)?;
     let mut rng = Rng::with_seed(1);
     let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
-    let dangling = NonNull::dangling();
     for _ in 0..STEPS {
-        let size = 1 + (rng.usize(..REGION / 2) >> rng.u32(0..19));
+        let size = 1 + (rng.usize(..REGION / 2) >> rng.u32(0..21));
         let aligned = rng.u8(0..4) == 0;
         let layout = Layout::from_size_align(size, if aligned { 1 << rng.u32(5..13) } else { 8 }).ok()?;
         let crowd = rng.usize(2..24);
         if live.len() < crowd {
-            let allocate = if aligned { worst_allocate_aligned } else { worst_allocate };
-            let block = black_box(allocate)(&mut pool, dangling, layout, layout);
+            let allocate = if aligned { operations.allocate_aligned } else { operations.allocate };
+            let block = black_box(allocate)(&mut pool, layout);
             live.extend(block.map(|block| (block.cast(), layout)));
         } else {
             let (block, old) = live.swap_remove(rng.usize(..live.len()));
             let new = Layout::from_size_align(size, 8).ok()?;
-            let resized = if rng.bool() { black_box(worst_resize)(&mut pool, block, old, new) } else { None };
-            match resized {
-                Some(block) => live.push((block.cast(), Layout::from_size_align(size, 8).ok()?)),
-                None => black_box(worst_free)(&mut pool, block, old, old),
+            // SAFETY: the block is live, and was handed out for this layout.
+            let resized =
+                rng.bool().then(|| unsafe { black_box(operations.resize)(&mut pool, block, old, new) });
+            match resized.flatten() {
+                Some(block) => live.push((block.cast(), new)),
+                // SAFETY: as above.
+                None => unsafe { black_box(operations.free)(&mut pool, block, old) },
             }
         }
     }
+    pool.reset();
+    (0..20).try_for_each(|_| crowd_pockets(&mut pool, operations, &mut rng))
+}
+
+/// Frees eight blocks of every small size, in any order, and asks for more than there is without them.
+fn crowd_pockets<F: Front>(pool: &mut Tlsf<F>, operations: &Operations<F>, rng: &mut Rng) -> Option<()> {
+    let mut layouts: Vec<Layout> = (0..8 * 66)
+        .map(|number| Layout::from_size_align(8 + number / 8 * 16, 8))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    rng.shuffle(&mut layouts);
+    let mut live = layouts
+        .into_iter()
+        .map(|layout| Some(((operations.allocate)(pool, layout)?.cast(), layout)))
+        .collect::<Option<Vec<_>>>()?;
+    rng.shuffle(&mut live);
+    for (block, layout) in live {
+        // SAFETY: the block is live, and was handed out for this layout.
+        unsafe { black_box(operations.free)(pool, block, layout) };
+    }
+    let all = Layout::from_size_align(REGION - 4096, 8).ok()?;
+    let block = black_box(operations.allocate)(pool, all)?;
+    // SAFETY: as above.
+    unsafe { black_box(operations.free)(pool, block.cast(), all) };
     Some(())
+}
+
+fn play_all() -> Option<()> {
+    let direct = operations!(Direct: direct_allocate, direct_allocate_aligned, direct_free, direct_resize);
+    let pockets =
+        operations!(Pockets: pockets_allocate, pockets_allocate_aligned, pockets_free, pockets_resize);
+    play(Tlsf::without_pockets(), &direct)?;
+    play(Tlsf::new(), &pockets)
 }
 
 /// The instructions of each call of an operation, from a run of its own.
@@ -110,7 +174,7 @@ fn count() -> Result<(), Box<dyn Error>> {
 
 fn main() -> ExitCode {
     let done = match env::args().nth(1).as_deref() {
-        Some("play") => play().ok_or_else(|| "the region was not adopted".into()),
+        Some("play") => play_all().ok_or_else(|| "the pool did not serve what it has memory for".into()),
         _ => count(),
     };
     match done {

@@ -93,7 +93,7 @@ fn sign_posts() {
 #[test]
 fn tlsf() {
     on_every_parent(MIXED, Tlsf::new);
-    on_every_parent(MIXED, Tlsf::with_pockets);
+    on_every_parent(MIXED, Tlsf::without_pockets);
 }
 
 #[test]

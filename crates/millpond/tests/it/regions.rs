@@ -23,7 +23,7 @@ fn layout(size: usize, align: usize) -> Layout {
 macro_rules! for_each_pool {
     ($test:path $(, $argument:expr)*) => {
         $test(Tlsf::new $(, $argument)*);
-        $test(Tlsf::with_pockets $(, $argument)*);
+        $test(Tlsf::without_pockets $(, $argument)*);
         $test(SignPost::first_fit $(, $argument)*);
         $test(SignPost::best_fit $(, $argument)*);
         $test(|| SignPost::best_fit().wiping() $(, $argument)*);
@@ -42,7 +42,7 @@ fn random_operations_on_every_parent() {
 
 #[test]
 fn random_operations_among_other_pools() {
-    trial(MIXED, || Locked::<_, _>::new_in(Tlsf::with_pockets(), Pages));
+    trial(MIXED, || Locked::<_, _>::new_in(Tlsf::without_pockets(), Pages));
     trial(MIXED, || Local::new_in(Tlsf::new(), Local::new_in(Linear::new(), Watched::default())));
     trial(MIXED, || Local::new_in(SignPost::first_fit(), Local::new_in(Tlsf::new(), Watched::default())));
     trial(SMALL, || {
@@ -226,7 +226,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
             assert_eq!((kept(a, 200), kept(c, 1)), (vec![0x5a; 200], vec![0xc3]));
         }
     }
-    test(Tlsf::new);
+    test(Tlsf::without_pockets);
     test(SignPost::first_fit);
     test(SignPost::best_fit);
 }
@@ -235,7 +235,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
 fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
     for seed in 0..50 {
         let mut rng = Rng::with_seed(seed);
-        let mut pool = Owned::new_in(Tlsf::new(), Watched::failing(1..usize::MAX));
+        let mut pool = Owned::new_in(Tlsf::without_pockets(), Watched::failing(1..usize::MAX));
         let all = layout(50_000, 8);
         let mut live = vec![(pool.allocate(all).expect("the first chunk is had").cast::<u8>(), all)];
         for _ in 0..200 {
@@ -265,7 +265,7 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
 
 #[test]
 fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
-    let mut pool = Owned::new_in(Tlsf::new(), Pages);
+    let mut pool = Owned::new_in(Tlsf::without_pockets(), Pages);
     let blocks: Vec<_> =
         (0..100).map(|_| pool.allocate(layout(40, 8)).expect("the system has pages").cast::<u8>()).collect();
     let free_behind = pool.pool().holes().bytes;
@@ -283,7 +283,7 @@ fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
 /// What waits in a pocket comes back first, is free in the figures, and is merged when nothing else is left.
 #[test]
 fn pockets_give_back_what_they_got_and_hide_nothing() {
-    let pool = Local::new_in(Tlsf::with_pockets(), Watched::failing(1..usize::MAX));
+    let pool = Local::new_in(Tlsf::new(), Watched::failing(1..usize::MAX));
     let large = layout(20_000, 8);
     let first = pool.allocate(large).expect("the first chunk is had").cast::<u8>();
     // SAFETY: the block is live, and this pool handed it out for this layout.

@@ -4,9 +4,10 @@
 //! are all large enough, in two look-ups. So neither allocating nor freeing ever searches.
 //!
 //! * Allocate, free, resize in place: O(1), whatever is live. Trim: O(chunks). Reset: O(chunks + lists). Drop: O(blocks).
-//! * Worst case without pockets, in instructions on x86-64 with rustc 1.95: 150 to allocate, 213 if aligned beyond two
-//!   words, 125 to free, 128 to resize in place; `cargo run --release --example worst` finds these numbers. With pockets,
-//!   one operation may have to free up to 528 pocketed blocks besides.
+//! * Worst case without pockets, in instructions on x86-64 with rustc 1.95: 152 to allocate, 211 if aligned beyond two
+//!   words, 125 to free, 128 to resize in place. With pockets, which are the default, 132 to free, and to allocate as much
+//!   as without, until nothing but what is in pockets is left for a request: then up to 528 pocketed blocks are freed in
+//!   the same call, which took 79,391. `cargo run --release --example worst` finds these numbers.
 //! * Overhead: a post of one word per block (8 bytes on 64-bit). Rounding, apart from that: post and block together are a
 //!   multiple of 16, and at least 32, bytes; 64-bit.
 //! * Fit: up to 1 KiB the smallest free block that is large enough. Above that a free block that is less than 1/32
@@ -51,40 +52,40 @@ const SHARE: usize = 8;
 ///
 /// # Pockets
 ///
-/// `Tlsf::new()` merges each freed block at once; allocating and freeing then take a bounded and small number of
-/// instructions, always. `Tlsf::with_pockets()` lets up to eight freed blocks of each size up to a kilobyte wait, to be
-/// handed out again as they are: several times faster where blocks come and go, and still O(1). In return, freed blocks
-/// of up to 270 KB in all (on 64-bit machines), and at most an eighth of what the pool holds, are not merged for a
-/// while. They are when nothing else is left for a request, and when chunks are to go, and then one operation takes as
-/// long as it takes to free all of them.
+/// `Tlsf::new()` lets up to eight freed blocks of each size up to a kilobyte wait in pockets, to be handed out again as
+/// they are: twice as fast where blocks come and go, and O(1). In return, freed blocks of up to 270 KB in all (on 64-bit
+/// machines), and at most an eighth of what the pool holds, are not merged for a while. They are when nothing else is left
+/// for a request, and when chunks are to go, and then one operation takes as long as it takes to free all of them.
+///
+/// Where every single operation has to be short, `Tlsf::without_pockets()` merges each freed block at once.
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Local, Pockets, Tlsf};
+/// use millpond::{Direct, Local, Tlsf};
 ///
-/// let pool: Local<Tlsf<Pockets>> = Local::new(Tlsf::with_pockets());
+/// let pool: Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets());
 /// ```
 ///
 /// # Invariants
 ///
 /// Those of the posts, the lists and the pockets: see the sources of `posts`, `levels` and `pockets`.
-pub struct Tlsf<F: Front = Direct> {
+pub struct Tlsf<F: Front = Pockets> {
     posts: Posts<Levels>,
     front: F,
 }
 
 impl Tlsf {
-    /// A pool without chunks that merges freed blocks at once.
+    /// A pool without chunks that keeps some freed blocks in pockets.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_front()
     }
 }
 
-impl Tlsf<Pockets> {
-    /// A pool without chunks that keeps some freed blocks in pockets.
+impl Tlsf<Direct> {
+    /// A pool without chunks that merges each freed block at once: no operation ever takes long.
     #[must_use]
-    pub const fn with_pockets() -> Self {
+    pub const fn without_pockets() -> Self {
         Self::with_front()
     }
 }
