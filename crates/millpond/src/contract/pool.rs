@@ -70,7 +70,11 @@ pub unsafe trait Pool {
     /// The chunk is the pool's alone until it is surrendered.
     unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk>;
 
-    /// Gives up a chunk: one without live blocks if there is one to [`Spare`](Surrender::Spare), or
+    /// Finds out which chunks hold no live block, where that is not known all the time, so that there are more to
+    /// [`Spare`](Surrender::Spare). A shell calls it once before it asks for them one by one.
+    fn settle(&mut self) {}
+
+    /// Gives up a chunk: one that is known to hold no live block if there is one to [`Spare`](Surrender::Spare), or
     /// [`Any`](Surrender::Any) at all, whose blocks are then dead.
     fn surrender(&mut self, which: Surrender) -> Option<Chunk>;
 
@@ -131,7 +135,7 @@ pub trait Reserve: Pool {
 /// Which chunk a pool is asked to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surrender {
-    /// One that no live block lies in.
+    /// One that no live block lies in: see [`Pool::settle`].
     Spare,
     /// Any: the pool is about to go.
     Any,

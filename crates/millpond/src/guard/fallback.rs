@@ -190,6 +190,11 @@ unsafe impl<P: Pool + Inspect, Q: Pool> Pool for Fallback<P, Q> {
         }
     }
 
+    fn settle(&mut self) {
+        self.first.settle();
+        self.second.settle();
+    }
+
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         self.first.surrender(which).or_else(|| self.second.surrender(which))
     }

@@ -209,6 +209,11 @@ unsafe impl<P: Pool, Q: Pool> Pool for Segregate<P, Q> {
         }
     }
 
+    fn settle(&mut self) {
+        self.small.settle();
+        self.large.settle();
+    }
+
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         self.small.surrender(which).or_else(|| self.large.surrender(which))
     }

@@ -66,6 +66,10 @@ unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
         unsafe { self.inner.adopt(chunk, layout) }
     }
 
+    fn settle(&mut self) {
+        self.inner.settle();
+    }
+
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         self.inner.surrender(which)
     }

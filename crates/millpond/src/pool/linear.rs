@@ -132,16 +132,18 @@ unsafe impl Pool for Linear {
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        if let Some(chunk) = self.chunks.take_ahead() {
+            return Some(chunk);
+        }
         let current = self.bump.span();
-        let untouched = self.bump.is_untouched();
-        let spare = |&(span, ahead): &(Span, bool)| {
-            ahead || which == Surrender::Any || (untouched && span == current)
+        let gone = match which {
+            Surrender::Spare => Some(current).filter(|_| self.bump.is_untouched())?,
+            Surrender::Any => self.chunks.spans().next()?.0,
         };
-        let (span, _) = self.chunks.spans().find(spare)?;
-        if span == current {
+        if gone == current {
             self.bump = Bump::EMPTY;
         }
-        self.chunks.remove(span)
+        self.chunks.remove(gone)
     }
 
     fn reset(&mut self) {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -111,7 +111,7 @@ super::many::many_for_shell!(Local<P, A, O: Policy>, |self: &Self| self.reach())
 
 impl<P: Pool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
     fn drop(&mut self) {
-        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
+        shell::dissolve(self.pool.get_mut(), &self.parent);
     }
 }
 
@@ -121,7 +121,7 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
     }
 
     fn trim(&mut self) -> usize {
-        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Spare)
+        shell::trim(self.pool.get_mut(), &self.parent)
     }
 }
 

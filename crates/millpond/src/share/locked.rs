@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -95,7 +95,7 @@ super::many::many_for_shell!(Locked<P, A, L: RawMutex, O: Policy>, |self: &Self|
 
 impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, O> {
     fn drop(&mut self) {
-        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Any);
+        shell::dissolve(self.pool.get_mut(), &self.parent);
     }
 }
 
@@ -105,7 +105,7 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, 
     }
 
     fn trim(&mut self) -> usize {
-        shell::surrender(self.pool.get_mut(), &self.parent, Surrender::Spare)
+        shell::trim(self.pool.get_mut(), &self.parent)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot, Surrender},
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -156,7 +156,7 @@ super::many::many_for_shell!(Owned<P, A, O: Policy>, |self: &mut Self| Borrowed(
 
 impl<P: Pool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
     fn drop(&mut self) {
-        shell::surrender(&mut self.pool, &self.parent, Surrender::Any);
+        shell::dissolve(&mut self.pool, &self.parent);
     }
 }
 
@@ -166,7 +166,7 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
     }
 
     fn trim(&mut self) -> usize {
-        shell::surrender(&mut self.pool, &self.parent, Surrender::Spare)
+        shell::trim(&mut self.pool, &self.parent)
     }
 }
 

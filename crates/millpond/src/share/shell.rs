@@ -279,8 +279,20 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
     }
 }
 
+/// Returns the chunks without live blocks to the parent; says how many bytes that were.
+pub(super) fn trim<P: Pool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
+    pool.settle();
+    surrender(pool, parent, Surrender::Spare)
+}
+
+/// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.
+pub(super) fn dissolve<P: Pool, A: Allocator>(pool: &mut P, parent: &A) {
+    pool.reset();
+    surrender(pool, parent, Surrender::Any);
+}
+
 /// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were.
-pub(super) fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
+fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
     let mut returned = 0;
     while let Some(chunk) = pool.surrender(which) {
         returned += chunk.size();

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Classes, Compact, Config, Fixed, Inspect, Lifo, Local, Locked, Magazine,
-    Nothing, Owned,
+    AllocError, Allocator, Blocks, Classes, Compact, Config, Fallback, Fixed, Inspect, Lifo, Limit, Linear,
+    Local, Locked, Magazine, Nothing, Owned, Pool, Reclaim, Segregate, Stats,
 };
 
 use crate::parents::Watched;
@@ -118,4 +118,60 @@ fn too_many_are_none_at_all() {
     assert_eq!(pool.stats().live, 0);
     assert_eq!(pool.allocate_many(BLOCK, &mut places[..64]), Ok(()));
     assert_eq!(pool.stats().free, 0);
+}
+
+/// Fills many chunks, frees all but a few blocks in any order, and expects the chunks without a live block to go back, and
+/// the rest to be as good as before.
+fn trims_exactly<P: Pool + Inspect>(pool: P) {
+    let parent = Watched::default();
+    let mut pool = Local::new_in(pool, &parent);
+    for round in 0..3 {
+        let mut blocks: Vec<_> =
+            (0..6000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
+        let kept: Vec<_> = blocks.iter().copied().step_by(64 << round).collect();
+        blocks.retain(|block| !kept.contains(block));
+        fastrand::Rng::with_seed(round).shuffle(&mut blocks);
+        for block in blocks {
+            // SAFETY: the block is live, and this pool handed it out for this layout.
+            unsafe { pool.deallocate(block.cast(), BLOCK) };
+        }
+        let (before, bytes) = (pool.stats(), parent.bytes());
+        let returned = pool.trim();
+        pool.check().expect("sound after a trim");
+        let after = pool.stats();
+        assert_eq!((bytes - parent.bytes(), parent.out()), (returned, after.chunks));
+        assert_eq!(after.live, before.live, "what is live is so after a trim");
+        assert!(after.chunks <= kept.len(), "a chunk without a live block stayed");
+        assert!(kept.iter().all(|block| pool.owns(block.as_ptr().cast())));
+        assert_eq!(pool.trim(), 0, "there is nothing left to give back");
+        for block in kept {
+            // SAFETY: as above.
+            unsafe { pool.deallocate(block.cast(), BLOCK) };
+        }
+        pool.check().expect("sound after freeing");
+    }
+    assert!(pool.trim() > 0);
+    assert_eq!((parent.out(), pool.stats().live), (0, 0));
+}
+
+#[test]
+fn a_trim_finds_every_chunk_without_a_live_block() {
+    trims_exactly(Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20));
+    trims_exactly(Blocks::<(Fixed<64>, Magazine)>::new().with_blocks_per_chunk(20));
+    trims_exactly(Blocks::<(Fixed<64>, Magazine<5>)>::new().with_blocks_per_chunk(33));
+    trims_exactly(Blocks::<(Fixed<64>, Compact<8, 4096>)>::new());
+    trims_exactly(Blocks::<(Fixed<64>, Compact<8, 4096>)>::new().with_blocks_per_chunk(7));
+    trims_exactly(Blocks::<Fixed<64>>::new());
+}
+
+/// What is around a pool lets it look for chunks too.
+#[test]
+fn a_trim_reaches_through_whatever_is_around_a_pool() {
+    let small = || Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20);
+    trims_exactly(Limit::blocks(Stats::new(small()), 1 << 20));
+    trims_exactly(Segregate::new(64, small(), Linear::new()));
+    trims_exactly(Segregate::new(8, Linear::new(), small()));
+    trims_exactly(Fallback::new(small(), Linear::new()));
+    trims_exactly(Fallback::new(Limit::blocks(small(), 0), small()));
+    trims_exactly(Classes::with_sizes(&[8, 64]).expect("two sizes"));
 }

@@ -98,31 +98,45 @@ impl Fresh {
         self.chunks.reset();
     }
 
-    /// Takes out the chunk whose blocks begin at `start`. What was left of it, if it was the current one, goes too.
-    pub(super) fn remove(&mut self, start: usize) -> Option<Chunk> {
-        let span = self.chunks.spans().map(|(span, _)| span).find(|span| span.start == start)?;
+    /// Takes out a chunk, whatever is in it.
+    pub(super) fn remove_any(&mut self) -> Option<Chunk> {
+        let (span, _) = self.chunks.spans().next()?;
         if span.end == self.rest.end {
             self.rest = Span::EMPTY;
         }
         self.chunks.remove(span)
     }
 
-    /// Takes out a chunk, whatever is in it.
-    pub(super) fn remove_any(&mut self) -> Option<Chunk> {
-        let (span, _) = self.chunks.spans().next()?;
-        self.remove(span.start)
+    /// Makes the chunks fresh again that are spare, as is said of the part that was cut.
+    pub(super) fn put_ahead(&mut self, mut is_spare: impl FnMut(Span) -> bool) {
+        let (rest, size) = (self.rest, self.size);
+        self.chunks.put_ahead(|span| is_spare(cut_part(span, rest, size)));
+        self.leave_what_is_ahead();
+    }
+
+    /// Makes the chunks fresh again all of whose blocks are free: see [`Chunks::put_free_ahead`].
+    pub(super) fn put_free_ahead(&mut self, blocks: usize) -> usize {
+        let (rest, size) = (self.rest, self.size);
+        let count = |span| {
+            let cut = cut_part(span, rest, size);
+            (cut.end - cut.start) / size
+        };
+        let left = self.chunks.put_free_ahead(blocks, count);
+        self.leave_what_is_ahead();
+        left
+    }
+
+    /// The current chunk may be ahead now: then it is cut afresh.
+    fn leave_what_is_ahead(&mut self) {
+        if self.chunks.spans().any(|(span, ahead)| ahead && span.end == self.rest.end) {
+            self.rest = Span::EMPTY;
+        }
     }
 
     /// The part of each chunk that has been cut into blocks.
     pub(super) fn cut(&self) -> impl Iterator<Item = Span> {
         self.chunks.spans().map(move |(span, ahead)| {
-            let whole = (span.end - span.start) / self.size * self.size;
-            let end = match (ahead, self.rest.end == span.end) {
-                (true, _) => span.start,
-                (false, true) => self.rest.start,
-                (false, false) => span.start + whole,
-            };
-            Span { start: span.start, end }
+            if ahead { Span { end: span.start, ..span } } else { cut_part(span, self.rest, self.size) }
         })
     }
 
@@ -143,4 +157,11 @@ impl Fresh {
         }
         Ok(())
     }
+}
+
+/// The part of a chunk that is not ahead that has been cut into blocks of `size` bytes, if `rest` is left of the current
+/// one.
+fn cut_part(span: Span, rest: Span, size: usize) -> Span {
+    let whole = (span.end - span.start) / size * size;
+    Span { end: if rest.end == span.end { rest.start } else { span.start + whole }, ..span }
 }

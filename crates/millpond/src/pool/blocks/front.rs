@@ -41,8 +41,8 @@ pub trait Store: Sized {
     /// All blocks that are here, in no particular order.
     fn iter(&self, size: usize) -> impl Iterator<Item = usize>;
 
-    /// Forgets the blocks that lie in `span`, all of which are here, because their chunk is about to go.
-    fn forget(&mut self, span: Span, size: usize);
+    /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here.
+    fn settle(&mut self, fresh: &mut Fresh, size: usize);
 
     /// The store's own invariants.
     fn check(&self, size: usize) -> Result<(), Flaw>;
@@ -146,9 +146,9 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
         self.places[1..=self.stored].iter().copied().chain(self.store.iter(size))
     }
 
-    fn forget(&mut self, span: Span, size: usize) {
+    fn settle(&mut self, fresh: &mut Fresh, size: usize) {
         self.flush(size);
-        self.store.forget(span, size);
+        self.store.settle(fresh, size);
     }
 
     fn check(&self, size: usize) -> Result<(), Flaw> {

@@ -10,7 +10,7 @@
 use core::ptr::NonNull;
 
 use super::{Strategy, fresh::Fresh, strategy::Sealed};
-use crate::{base::address::recover, contract::Flaw, pool::chunks::Span};
+use crate::{base::address::recover, contract::Flaw, pool::chunks::chain};
 
 /// Freed blocks in an intrusive list, last freed first: no overhead per block, a word per pool.
 #[derive(Debug)]
@@ -79,29 +79,11 @@ impl Sealed for Lifo {
     }
 
     fn free(&self, _: usize) -> impl Iterator<Item = usize> {
-        let exists = |&block: &usize| block != 0;
-        core::iter::successors(Some(self.head).filter(exists), move |&block| {
-            // SAFETY: a block on the list is free and begins with the address of the next.
-            let next: usize = unsafe { recover::<usize>(block).read() };
-            Some(next).filter(exists)
-        })
+        chain(self.head)
     }
 
-    fn forget(&mut self, span: Span, _: usize) {
-        let mut link: *mut usize = &raw mut self.head;
-        loop {
-            // SAFETY: `link` is the head or the first word of a block on the list.
-            let block = unsafe { link.read() };
-            if block == 0 {
-                return;
-            }
-            if span.contains(block) {
-                // SAFETY: as above, for the block that is skipped and for the link that skips it.
-                unsafe { link.write(recover::<usize>(block).read()) };
-            } else {
-                link = recover(block);
-            }
-        }
+    fn settle(&mut self, fresh: &mut Fresh, _: usize) {
+        self.head = fresh.put_free_ahead(self.head);
     }
 
     /// The pool's own check says everything about a list.

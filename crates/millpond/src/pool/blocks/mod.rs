@@ -6,7 +6,7 @@
 //! * Allocate and free: O(1). With [`Lifo`] one dependent load and a few stores.
 //! * Growth: O(1) plus what the parent takes; a fresh chunk is not threaded onto a list, so pages that nobody used
 //!   stay untouched.
-//! * Reset: O(chunks), and chunks double in size, so O(log blocks).
+//! * Reset: O(1). Trim: O((free blocks + chunks) · log chunks), or with [`Compact`] O(chunks + blocks / 64).
 //! * Waste: what remains at the end of a chunk, less than a block; and a header of [`size_of`] four words at most, rounded
 //!   up to the alignment, in every chunk but the first.
 //!
@@ -211,9 +211,14 @@ unsafe impl<C: Config> Pool for Blocks<C> {
         unsafe { self.fresh.chunks.adopt(chunk, self.shape.size()) }
     }
 
+    /// O(free blocks · log chunks); with [`Compact`] a look at each bit.
+    fn settle(&mut self) {
+        self.strategy.settle(&mut self.fresh, self.shape.size());
+    }
+
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         match which {
-            Surrender::Spare => self.remove_spare(),
+            Surrender::Spare => self.fresh.chunks.take_ahead(),
             Surrender::Any => {
                 self.strategy.clear();
                 self.fresh.remove_any()
@@ -243,19 +248,6 @@ impl<C: Config> Reserve for Blocks<C> {
         let free = self.strategy.free(size).take(count).count();
         let missing = count.saturating_sub(free + self.fresh.left() / size);
         if missing == 0 || !self.fits(layout) { None } else { self.fresh.request_for(missing) }
-    }
-}
-
-impl<C: Config> Blocks<C> {
-    /// Takes out a chunk in which no block is live. O(chunks × free blocks).
-    fn remove_spare(&mut self) -> Option<Chunk> {
-        let size = self.shape.size();
-        let spare = self.fresh.cut().find(|cut| {
-            let free = self.strategy.free(size).filter(|&block| cut.contains(block)).count();
-            free * size == cut.end - cut.start
-        })?;
-        self.strategy.forget(spare, size);
-        self.fresh.remove(spare.start)
     }
 }
 

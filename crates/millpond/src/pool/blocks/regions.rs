@@ -11,7 +11,10 @@
 //!
 //! The bits also say which blocks are live: see [`Blocks::live`](super::Blocks::live).
 
-use super::front::{Fronted, Store};
+use super::{
+    fresh::Fresh,
+    front::{Fronted, Store},
+};
 use crate::{
     base::address::{WORD, align_up, recover},
     contract::Flaw,
@@ -68,6 +71,11 @@ pub(super) const fn header_size(size: usize, region: usize) -> usize {
     size_of::<Header>() + (words.div_ceil(64) + words) * 8
 }
 
+/// The header of the region at an address.
+fn header_of(base: usize) -> *mut Header {
+    recover(base + crate::pool::chunks::HEADER)
+}
+
 /// The bits of one region.
 #[derive(Clone, Copy)]
 struct Bits {
@@ -78,7 +86,7 @@ struct Bits {
 
 impl Bits {
     fn header(self) -> *mut Header {
-        recover(self.base + crate::pool::chunks::HEADER)
+        header_of(self.base)
     }
 
     fn summary(self, index: usize) -> *mut u64 {
@@ -122,6 +130,12 @@ impl Bits {
     fn is_set(self, number: usize) -> bool {
         // SAFETY: the caller asks for a block of the region.
         unsafe { (*self.word(number / 64) >> (number % 64)) & 1 == 1 }
+    }
+
+    /// How many bits are set.
+    fn count(self) -> usize {
+        // SAFETY: there are that many words of bits.
+        (0..self.words).map(|index| unsafe { *self.word(index) }.count_ones() as usize).sum()
     }
 
     /// All blocks whose bit is set.
@@ -172,25 +186,47 @@ impl<const REGION: usize> Regions<REGION> {
         Some(self.current).filter(exists).into_iter().chain(others).map(move |base| Self::bits(base, size))
     }
 
-    /// Takes the lowest words of `bits` until `places` has no room for another; ascending addresses.
+    /// Takes the regions off the list that are listed no more.
+    fn unlist(&mut self) {
+        // SAFETY: what is current or on the list is a region that has begun.
+        let header = |base: usize| unsafe { &mut *header_of(base) };
+        if self.current != 0 && !header(self.current).listed {
+            self.current = 0;
+        }
+        let mut link = &mut self.ready;
+        while *link != 0 {
+            let region = header(*link);
+            if region.listed {
+                link = &mut region.next;
+            } else {
+                *link = region.next;
+            }
+        }
+    }
+
+    /// Takes the lowest words of `bits` until `places` has no room for another; ascending addresses. If there is not even
+    /// room for one, takes a part of it.
     fn take_words(bits: Bits, places: &mut [usize]) -> usize {
         let mut taken = 0;
         while let Some(index) = bits.lowest() {
             // SAFETY: there is such a word, and the region is this pool's.
             let mut word = unsafe { *bits.word(index) };
-            if word.count_ones() as usize > places.len() - taken {
+            if taken != 0 && word.count_ones() as usize > places.len() - taken {
                 break;
             }
-            // SAFETY: as above.
-            unsafe {
-                *bits.word(index) = 0;
-                *bits.summary(index / 64) &= !(1 << (index % 64));
-            }
             let first = bits.first() + index * 64 * bits.size;
-            while word != 0 {
+            while word != 0 && taken < places.len() {
                 places[taken] = first + word.trailing_zeros() as usize * bits.size;
                 taken += 1;
                 word &= word - 1;
+            }
+            // SAFETY: as above.
+            unsafe {
+                *bits.word(index) = word;
+                if word != 0 {
+                    break;
+                }
+                *bits.summary(index / 64) &= !(1 << (index % 64));
             }
         }
         taken
@@ -261,24 +297,17 @@ impl<const REGION: usize> Store for Regions<REGION> {
         self.listed(size).flat_map(Bits::blocks)
     }
 
-    fn forget(&mut self, span: Span, size: usize) {
-        let base = span.start & Self::MASK;
-        if self.current == base {
-            self.current = 0;
-            return;
-        }
-        let mut link: *mut usize = &raw mut self.ready;
-        // SAFETY: every link is the pool's `ready` or the `next` of a region that has begun.
-        unsafe {
-            while *link != 0 {
-                let header = Self::bits(*link, size).header();
-                if *link == base {
-                    *link = (*header).next;
-                    return;
-                }
-                link = &raw mut (*header).next;
+    fn settle(&mut self, fresh: &mut Fresh, size: usize) {
+        fresh.put_ahead(|cut| {
+            let bits = Self::bits(cut.start & Self::MASK, size);
+            let is_spare = bits.count() * size == cut.end - cut.start;
+            if is_spare {
+                // SAFETY: the region has begun, since it is cut.
+                unsafe { (*bits.header()).listed = false };
             }
-        }
+            is_spare
+        });
+        self.unlist();
     }
 
     fn check(&self, size: usize) -> Result<(), Flaw> {

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use super::fresh::Fresh;
-use crate::{contract::Flaw, pool::chunks::Span};
+use crate::contract::Flaw;
 
 /// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo),
 /// [`Magazine`](super::Magazine), [`Compact`](super::Compact).
@@ -38,8 +38,8 @@ pub trait Sealed {
     /// The addresses of all free blocks of `size` bytes, in no particular order.
     fn free(&self, size: usize) -> impl Iterator<Item = usize>;
 
-    /// Forgets the free blocks that lie in `span`.
-    fn forget(&mut self, span: Span, size: usize);
+    /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks.
+    fn settle(&mut self, fresh: &mut Fresh, size: usize);
 
     /// The strategy's own invariants, beyond those of its free blocks.
     ///

@@ -6,11 +6,14 @@
 //!
 //! Source: Shao, Reppy and Appel, "Unrolling Lists" (1994).
 
-use super::front::{Fronted, Store};
+use super::{
+    fresh::Fresh,
+    front::{Fronted, Store},
+};
 use crate::{
     base::address::{WORD, recover},
     contract::Flaw,
-    pool::chunks::Span,
+    pool::chunks::{Span, chain, link},
 };
 
 /// Freed blocks in an array of `PLACES` addresses first, in an unrolled list behind: freed blocks are not touched.
@@ -129,13 +132,15 @@ impl Store for Unrolled {
         core::iter::from_fn(move || rest.pop(size))
     }
 
-    fn forget(&mut self, span: Span, size: usize) {
-        let mut all = core::mem::replace(self, Self::EMPTY);
-        while let Some(block) = all.pop(size) {
-            if !span.contains(block) {
-                // SAFETY: the block is free and in neither list any more: a node is popped after all that it carries.
-                unsafe { self.spill(&[block], size) };
-            }
+    fn settle(&mut self, fresh: &mut Fresh, size: usize) {
+        let mut all = 0;
+        // A node is popped after all that it carries, so each block can be linked at once.
+        while let Some(block) = self.pop(size) {
+            link(block, &mut all);
+        }
+        for block in chain(fresh.put_free_ahead(all)) {
+            // SAFETY: the block is free, and its link has been read.
+            unsafe { self.spill(&[block], size) };
         }
     }
 

@@ -184,7 +184,12 @@ impl Buddy {
     /// Takes out a chunk in which nothing is live. O(chunks).
     fn remove_spare(&mut self) -> Option<Chunk> {
         let spare = self.chunks.iter().find(|footer| footer.free == footer.room())?.start;
-        let footer = self.chunks.remove(spare)?;
+        self.remove_free(spare)
+    }
+
+    /// Takes out a chunk in which nothing is live.
+    fn remove_free(&mut self, start: usize) -> Option<Chunk> {
+        let footer = self.chunks.remove(start)?;
         for (block, order) in footer.pieces(self.scale) {
             // SAFETY: everything is free and joined, so these are the chunk's free blocks.
             unsafe { self.free.remove(order, block) };
@@ -192,14 +197,18 @@ impl Buddy {
         footer.chunk()
     }
 
-    /// Takes out any chunk. So that no list leads into it, everything free is forgotten until the next reset.
+    /// Takes out any chunk. If something in it is live, everything free is forgotten until the next reset, so that no list
+    /// leads into it.
     fn remove_any(&mut self) -> Option<Chunk> {
-        let scale = self.scale;
+        let (scale, top) = (self.scale, self.chunks.top()?);
+        let start = top.start;
+        if !self.free.is_empty() && top.free == top.room() {
+            return self.remove_free(start);
+        }
         if !self.free.is_empty() {
             self.free = Lists::EMPTY;
             self.chunks.for_each(|footer| footer.clear(scale));
         }
-        let start = self.chunks.top()?.start;
         self.chunks.remove(start)?.chunk()
     }
 }

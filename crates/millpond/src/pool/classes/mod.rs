@@ -228,6 +228,10 @@ unsafe impl Pool for Classes {
         }
     }
 
+    fn settle(&mut self) {
+        self.pools.iter_mut().for_each(Pool::settle);
+    }
+
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         self.pools.iter_mut().find_map(|pool| pool.surrender(which))
     }

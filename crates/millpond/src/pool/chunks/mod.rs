@@ -7,9 +7,14 @@
 //! Some chunks are *ahead*: nothing has been cut from them since they came or since the last reset. They follow one
 //! another in the list, and [`Chunks::advance`] goes through them. The others are *cut*.
 //!
-//! Adopt, advance and reset are O(1); finding and removing a chunk is O(chunks), and chunks double in size.
+//! Adopt, advance and reset are O(1), and so is giving up the newest chunk or one that is ahead; finding and removing
+//! another is O(chunks), and chunks double in size.
+
+mod sieve;
 
 use core::{alloc::Layout, ptr::NonNull};
+
+pub(super) use self::sieve::{chain, link};
 
 use crate::{
     base::address::{self, align_up, expose, recover},
@@ -217,6 +222,24 @@ impl Chunks {
     pub(super) fn reset(&mut self) {
         self.ahead = self.newest;
         self.ahead_count = self.count;
+    }
+
+    /// Takes the next chunk ahead out of the list.
+    pub(super) fn take_ahead(&mut self) -> Option<Chunk> {
+        if self.ahead_count == 0 {
+            return None;
+        }
+        let (chunk, older) = (self.ahead, self.older(&self.ahead));
+        if chunk.start == self.newest.start {
+            self.newest = older;
+        } else {
+            // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
+            unsafe { recover::<Record>(self.current).write(older) };
+        }
+        self.count -= 1;
+        self.ahead_count -= 1;
+        self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
+        chunk.into_chunk()
     }
 
     /// The part of a chunk behind its header.
