@@ -57,9 +57,18 @@ fn only_powers_of_two_are_blocks() {
     assert_eq!(refused(4, 1024), Some(BuddyError::Least(4)));
     assert_eq!(refused(64, 32), Some(BuddyError::Largest(32)));
     assert_eq!(refused(64, 100), Some(BuddyError::Largest(100)));
-    assert_eq!(refused(16, 1 << 40), Some(BuddyError::Largest(1 << 40)));
-    assert_eq!(refused(16, 1 << 35), None);
-    assert_eq!(refused(1 << 62, 1 << 62), None, "the largest there can be");
+    let largest = 1 << (usize::BITS - 2);
+    assert_eq!(refused(largest, largest), None, "the largest there can be");
+    assert_eq!(refused(16, 2 * largest), Some(BuddyError::Largest(2 * largest)));
+    #[cfg(target_pointer_width = "64")]
+    {
+        assert_eq!(
+            refused(16, 1 << 36),
+            Some(BuddyError::Largest(1 << 36)),
+            "more than 2^31 times the least"
+        );
+        assert_eq!(refused(16, 1 << 35), None);
+    }
     assert_eq!((buddy(32, 4096).least(), buddy(32, 4096).largest()), (32, 4096));
 }
 

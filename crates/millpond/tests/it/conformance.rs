@@ -145,7 +145,7 @@ fn guards_around_allocators() {
     shell(MIXED, || Segregate::new(64, Local::new(Blocks::<Fixed<64, 64>>::new()), classes()));
     shell(MIXED, || Fallback::new(blocks(), classes()));
     shell(MIXED, || Fallback::new(classes(), Stats::new(Local::new(Linear::new()))));
-    conformance(|| Limit::bytes(Stats::new(Pages), 1 << 40));
+    conformance(|| Limit::bytes(Stats::new(Pages), usize::MAX));
     conformance(|| Fallback::new(Local::new(Blocks::<Fixed<64>>::new()), Heap));
     conformance(|| Segregate::new(100, Stats::new(Heap), Pages));
 }

@@ -338,7 +338,7 @@ impl Row {
     fn of<I: Index>(span: Span) -> Self {
         let first = align_up(span.start + WORD, GRANULE);
         let last = span.end & !(GRANULE - 1);
-        Self { first, last: last.min(first + I::LARGEST) }
+        Self { first, last: last.min(first.saturating_add(I::LARGEST)) }
     }
 
     /// Makes all of it one free block.
