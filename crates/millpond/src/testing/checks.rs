@@ -225,9 +225,10 @@ fn any_size_that_fits_may_be_freed(allocator: &dyn Allocator, largest: Layout) {
 fn impossible_sizes_are_refused(allocator: &dyn Allocator, largest: Layout) {
     let huge = isize::MAX.cast_unsigned();
     let high = 1 << (usize::BITS - 2);
-    for impossible in
-        [layout(huge, 1), layout(huge & !4095, 4096), layout(huge / 2, high / 2), layout(1, high)]
-    {
+    let impossible =
+        [layout(huge, 1), layout(huge & !4095, 4096), layout(huge / 2, high / 2), layout(1, high)];
+    // Where addresses have 32 bits, there may well be a block that takes half of them.
+    for &impossible in impossible.iter().filter(|_| usize::BITS > 32) {
         assert!(allocator.allocate(impossible).is_err(), "{impossible:?} was served");
         assert!(allocator.allocate_zeroed(impossible).is_err(), "{impossible:?} was served");
         assert!(allocator.allocate_between(impossible, usize::MAX).is_err(), "{impossible:?} was served");

@@ -18,6 +18,9 @@ fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
 
+/// Bytes in a word, of which a footer takes eight.
+const WORD: usize = size_of::<usize>();
+
 fn buddy(least: usize, largest: usize) -> Buddy {
     Buddy::with_blocks(least, largest).expect("powers of two")
 }
@@ -85,7 +88,7 @@ fn blocks_are_powers_of_two_at_their_own_multiples() {
     let pool = Local::new(Buddy::new());
     for size in [1, 15, 16, 17, 100, 128, 129, 5000, 1 << 16] {
         let block = pool.allocate(layout(size, 1)).expect("the heap has room");
-        assert_eq!(block.len(), size.next_power_of_two().max(16));
+        assert_eq!(block.len(), size.next_power_of_two().max(2 * WORD));
         assert_eq!(block.addr().get() % block.len(), 0);
     }
 }
@@ -107,7 +110,7 @@ fn blocks_in(bytes: usize, skew: usize) -> usize {
     let padding = memory.as_ptr().addr().wrapping_neg() % 4096 + skew;
     // A first chunk as large as the buffer, so that there is one.
     let buffer = Buffer::new(&mut memory[padding..padding + bytes]);
-    let pool = Local::new_in(Buddy::new().first_chunk(bytes), buffer);
+    let pool = Local::new_in(buddy(16, 1 << 20).first_chunk(bytes), buffer);
     let mut oracle = Oracle::new(&pool);
     while oracle.allocate(layout(16, 16), false).is_ok() {}
     let count = oracle.count();
@@ -122,28 +125,35 @@ fn blocks_in(bytes: usize, skew: usize) -> usize {
 
 #[test]
 fn odd_chunks_are_used_to_the_last_block() {
-    let state = |blocks: usize| 64 + blocks.div_ceil(64) * 8;
-    for (bytes, skew) in
-        [(88, 0), (1000, 0), (1000, 48), (1024, 1), (4096, 0), (5000, 4000), (9999, 2032), (10_003, 5)]
-    {
+    let state = |blocks: usize| 8 * WORD + blocks.div_ceil(8 * WORD) * WORD;
+    for (bytes, skew) in [
+        (16 + state(1), 0),
+        (1000, 0),
+        (1000, 48),
+        (1024, 1),
+        (4096, 0),
+        (5000, 4000),
+        (9999, 2032),
+        (10_003, 5),
+    ] {
         let count = blocks_in(bytes, skew);
         let padding = skew.wrapping_neg() % 16;
         // Not one block more would have found room besides the state and what alignment takes.
         assert!(padding + 16 * count + state(count) <= bytes, "{bytes} at {skew}");
         assert!(
-            padding + 16 * (count + 1) + state(count + 1) + 7 > bytes,
+            padding + 16 * (count + 1) + state(count + 1) + WORD > bytes,
             "{bytes} at {skew}: {count} blocks"
         );
     }
-    assert_eq!(blocks_in(87, 0), 0);
+    assert_eq!(blocks_in(16 + state(1) - 1, 0), 0);
 }
 
 #[test]
 fn freed_buddies_join_at_once_and_the_largest_free_block_is_known() {
     let mut memory = vec![MaybeUninit::<u8>::uninit(); 3 << 16];
     let padding = memory.as_ptr().addr().wrapping_neg() % (1 << 16);
-    let buffer = Buffer::new(&mut memory[padding..padding + (1 << 16) + 64 + 512]);
-    let mut pool = Owned::new_in(Buddy::new().first_chunk(1 << 17), buffer);
+    let buffer = Buffer::new(&mut memory[padding..padding + (1 << 16) + 8 * WORD + 512]);
+    let mut pool = Owned::new_in(buddy(16, 1 << 20).first_chunk(1 << 17), buffer);
     assert_eq!(pool.pool().largest_free(), 0);
     let mut blocks: Vec<NonNull<u8>> =
         (0..4096).map(|_| pool.allocate(layout(16, 16)).expect("a buffer for exactly that").cast()).collect();
@@ -268,7 +278,7 @@ fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
         // SAFETY: the pool refuses the chunk, or is dropped with this function, before the memory.
         unsafe { pool.adopt(Chunk::new(memory, align).expect("an alignment"), layout(64, 16)) }
     };
-    assert!(chunk(64 + 64 + 7, 64).is_err());
+    assert!(chunk(64 + 9 * WORD - 1, 64).is_err());
     assert!(chunk(1024, 16).is_err());
     assert!(chunk(0, 64).is_err());
 }

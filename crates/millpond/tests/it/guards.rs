@@ -176,9 +176,12 @@ fn count_along(pool: &impl Allocator, figures: impl Fn() -> Counts, moves_count:
         assert!(pool.allocate(layout(0)).is_ok());
         assert_eq!(figures(), expected);
     }
-    let impossible = layout(isize::MAX.cast_unsigned() - 7);
-    assert!(pool.allocate(impossible).is_err());
-    expected.failed += 1;
+    // Where addresses have 32 bits, there may well be a block that takes half of them.
+    if usize::BITS > 32 {
+        let impossible = layout(isize::MAX.cast_unsigned() - 7);
+        assert!(pool.allocate(impossible).is_err());
+        expected.failed += 1;
+    }
     assert_eq!(figures(), expected);
     live.into_iter().for_each(|(block, size)| free(pool, block, size));
     assert_eq!(figures().live, Amount::default());

@@ -15,6 +15,9 @@ use crate::{
     random::{LARGE, MIXED, Range, SMALL, play, trial},
 };
 
+/// Bytes in a word, which a post takes.
+const WORD: usize = size_of::<usize>();
+
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
@@ -267,15 +270,15 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
 fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
     let mut pool = Owned::new_in(Tlsf::without_pockets(), Pages);
     let blocks: Vec<_> =
-        (0..100).map(|_| pool.allocate(layout(40, 8)).expect("the system has pages").cast::<u8>()).collect();
+        (0..100).map(|_| pool.allocate(layout(5 * WORD, 8)).expect("the system has pages").cast::<u8>()).collect();
     let free_behind = pool.pool().holes().bytes;
     assert_eq!(pool.pool().holes().fragmentation(), 0.0);
     let rest = pool.allocate(layout(free_behind, 8)).expect("it is in one piece").cast::<u8>();
     for block in blocks.iter().step_by(2) {
         // SAFETY: the block is live, and this pool handed it out for this layout.
-        unsafe { pool.deallocate(*block, layout(40, 8)) };
+        unsafe { pool.deallocate(*block, layout(5 * WORD, 8)) };
     }
-    assert_eq!(pool.pool().holes(), Holes { count: 50, bytes: 50 * 40, largest: 40 });
+    assert_eq!(pool.pool().holes(), Holes { count: 50, bytes: 50 * 5 * WORD, largest: 5 * WORD });
     assert_eq!(pool.pool().holes().fragmentation(), 0.98);
     assert!(pool.pool().owns(rest.as_ptr()));
 }
@@ -288,22 +291,25 @@ fn pockets_give_back_what_they_got_and_hide_nothing() {
     let first = pool.allocate(large).expect("the first chunk is had").cast::<u8>();
     // SAFETY: the block is live, and this pool handed it out for this layout.
     unsafe { pool.deallocate(first, large) };
-    let block = layout(100, 8);
+    let block = layout(13 * WORD, 8);
     let blocks: Vec<NonNull<u8>> =
         std::iter::from_fn(|| pool.allocate(block).ok()).map(NonNull::cast).collect();
     let full = pool.stats();
-    assert!(full.free < 100, "{full:?}");
+    assert!(full.free < 13 * WORD, "{full:?}");
     // SAFETY: each block is live when it is freed, and this pool handed it out for this layout.
     let free = |which: &[NonNull<u8>]| which.iter().for_each(|&at| unsafe { pool.deallocate(at, block) });
     free(&blocks[..8]);
     pool.check().expect("sound with a full pocket");
-    assert_eq!((pool.stats().live, pool.stats().free), (full.live - 8 * 104, full.free + 8 * 104));
+    assert_eq!(
+        (pool.stats().live, pool.stats().free),
+        (full.live - 8 * 13 * WORD, full.free + 8 * 13 * WORD)
+    );
     for expected in blocks[..8].iter().rev() {
         assert_eq!(pool.allocate(block).map(NonNull::cast), Ok(*expected), "last freed, first handed out");
     }
     assert_eq!(pool.stats(), full);
     free(&blocks[..8]);
-    let all = layout(8 * 112 - 8, 8);
+    let all = layout(8 * 14 * WORD - WORD, 8);
     let merged = pool.allocate(all).expect("eight blocks that touch are as large as all of them");
     assert_eq!(merged.cast(), blocks[0]);
     // SAFETY: as above, each with its own layout.
@@ -364,8 +370,8 @@ fn a_kilobyte_for_values_of_all_types() {
     struct Kilobyte([MaybeUninit<u8>; 1024]);
     let mut memory = Kilobyte([MaybeUninit::new(0xee); 1024]);
     let pool = Local::new_in(SignPost::best_fit().wiping(), Buffer::new(&mut memory.0));
-    // 1024 bytes are a post's room in front, a post, 1000 bytes, and the last post.
-    assert_eq!(largest(&pool, 1024), 1000);
+    // 1024 bytes are a post's room in front, a post, the block, and the last post.
+    assert_eq!(largest(&pool, 1024), 1024 - 3 * WORD);
     let shapes = [Layout::new::<[i32; 5]>(), Layout::new::<[u8; 5]>(), Layout::new::<f64>(), layout(33, 64)];
     for _ in 0..3 {
         let blocks: Vec<_> = shapes
@@ -385,7 +391,7 @@ fn a_kilobyte_for_values_of_all_types() {
             // SAFETY: the block is live, and this pool handed it out for this layout.
             unsafe { pool.deallocate(block, shape) };
         }
-        assert_eq!(largest(&pool, 1024), 1000, "all of it is there again");
+        assert_eq!(largest(&pool, 1024), 1024 - 3 * WORD, "all of it is there again");
     }
     drop(pool);
     // SAFETY: every byte was initialised in the beginning.

@@ -19,6 +19,9 @@ use crate::{
     random::{LARGE, MIXED, SMALL, play, trial},
 };
 
+/// Bytes in a word, and what chunks are aligned to.
+const WORD: usize = size_of::<usize>();
+
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
@@ -46,7 +49,7 @@ fn the_first_chunk_has_the_room_that_was_asked_for() {
     let stack = Local::new_in(Stack::with_capacity(1 << 20), Watched::failing(1..usize::MAX));
     for allocator in [&arena as &dyn Allocator, &stack] {
         for _ in 0..1 << 10 {
-            allocator.allocate(layout(1 << 10, 8)).expect("there is room for all in the first chunk");
+            allocator.allocate(layout(1 << 10, WORD)).expect("there is room for all in the first chunk");
         }
         assert_eq!(allocator.allocate(layout(1, 1)), Err(AllocError::Exhausted));
     }
@@ -69,9 +72,9 @@ fn a_static_arena_serves_all_threads_to_the_last_byte() {
 fn exact_buffers_are_enough() {
     // A linear arena needs nothing but the block, a stack three words more; whatever the buffer's address, here one
     // that is a word's.
-    for (size, align) in [(1, 1), (1, 8), (400, 4), (7, 8), (4096, 8)] {
+    for (size, align) in [(1, 1), (1, WORD), (400, 4), (7, WORD), (4096, WORD)] {
         for extra in 0..3 {
-            let bytes = extra * 8 + size;
+            let bytes = extra * WORD + size;
             let mut memory = vec![0u64; bytes / 8 + 1];
             let memory = memory.as_mut_ptr().cast::<MaybeUninit<u8>>();
             // SAFETY: bytes may be uninitialised, these are within the vector, and both slices are never used at once.
@@ -82,11 +85,11 @@ fn exact_buffers_are_enough() {
             assert!(stack.allocate(layout(size, align)).is_err(), "{size} bytes of {bytes}");
         }
         let mut memory = vec![MaybeUninit::<u64>::uninit(); size.div_ceil(8) + 3];
-        let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), size + 24);
+        let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), size + 3 * WORD);
         let mut stack = Stack::new();
         // SAFETY: the memory outlives the stack, and is aligned to a word.
         let adopted =
-            unsafe { stack.adopt(Chunk::new(bytes, 8).expect("an alignment"), layout(size, align)) };
+            unsafe { stack.adopt(Chunk::new(bytes, WORD).expect("an alignment"), layout(size, align)) };
         assert!(adopted.is_ok() && stack.allocate(layout(size, align)).is_some());
     }
 }
@@ -187,7 +190,7 @@ fn scopes_nest() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let parent = Watched::default();
         let mut stack = Local::new_in(Stack::with_capacity(rng.usize(0..2000)), &parent);
-        let outside = stack.allocate(layout(100, 8)).expect("the heap has room");
+        let outside = stack.allocate(layout(100, 4)).expect("the heap has room");
         for _ in 0..3 {
             stack.scope(|scope| nest(scope, &mut rng, 4));
             assert_eq!((stack.stats().live, stack.stats().held), (100, parent.bytes()));
@@ -214,7 +217,7 @@ fn a_scope_that_runs_again_asks_for_nothing() {
             }
         });
     };
-    (0..20).for_each(|_| work(&mut stack));
+    (0..400).for_each(|_| work(&mut stack));
     let requests = parent.requests();
     (0..200).for_each(|_| work(&mut stack));
     assert_eq!(parent.requests(), requests);
@@ -282,15 +285,15 @@ fn marks_free_everything_since_and_nothing_before() {
 #[test]
 fn a_block_before_the_mark_may_be_freed_after_it() {
     let stack = Local::new(Stack::new());
-    let before = stack.allocate(layout(64, 8)).expect("the heap has room").cast();
+    let before = stack.allocate(layout(64, 4)).expect("the heap has room").cast();
     let mark = stack.mark();
     // SAFETY: the block is live, and the layout is its own; the mark is the newest.
     unsafe {
-        stack.deallocate(before, layout(64, 8));
+        stack.deallocate(before, layout(64, 4));
         stack.release(mark);
     }
     assert_eq!(stack.stats().live, 0);
-    assert_eq!(stack.allocate(layout(64, 8)).map(NonNull::cast), Ok(before));
+    assert_eq!(stack.allocate(layout(64, 4)).map(NonNull::cast), Ok(before));
 }
 
 #[test]
