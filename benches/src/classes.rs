@@ -58,7 +58,7 @@ impl Variable for ByHand {
 }
 
 /// tcmalloc, if its library is installed (Debian: libtcmalloc-minimal4).
-fn tcmalloc() -> Option<Malloc> {
+pub fn tcmalloc() -> Option<Malloc> {
     let symbol = |library, name: &CStr| {
         // SAFETY: the name is a string, and the library stays loaded.
         let found = unsafe { libc::dlsym(library, name.as_ptr()) };

@@ -12,13 +12,17 @@ mod harness;
 mod memory;
 mod mixes;
 mod regions;
+mod shared;
 mod variable;
 
 use std::process::ExitCode;
 
+/// Measurements that are no mixes.
+const SINGLE: [&str; 3] = ["cold", "reset", "resident"];
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let known: Vec<&str> = all().map(|mix| mix.name).chain(["cold", "reset", "resident"]).collect();
+    let known: Vec<&str> = all().map(|mix| mix.name).chain(SINGLE).chain(shared::names()).collect();
     if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
         return ExitCode::from(2);
@@ -34,6 +38,12 @@ fn main() -> ExitCode {
     }
     for mix in all().filter(|mix| chosen(mix.name)) {
         harness::compare(mix);
+    }
+    for mix in shared::MIXES.iter().filter(|mix| chosen(mix.name)) {
+        shared::compare(mix, 2);
+    }
+    if wanted.iter().any(|wanted| wanted == "shared-crowd") {
+        shared::crowd();
     }
     if chosen("reset") {
         memory::reset_of_a_million();

@@ -7,8 +7,8 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Buddy, Buffer, Classes, Compact, Direct, Fixed, Linear, Local, Locked, Magazine,
-    Owned, SignPost, Stack, Tlsf,
+    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Compact, Direct, Fixed, Linear, Local, Locked,
+    Magazine, Owned, SignPost, Stack, Tlsf,
 };
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
@@ -123,6 +123,10 @@ probe! {
         Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets()), layout => layout;
     local_tlsf_any_allocate local_tlsf_any_free:
         Local<Tlsf> = Local::new(Tlsf::new()), layout => layout;
+    cached_blocks_known_allocate cached_blocks_known_free:
+        Cached<Blocks<Fixed<64>>> = Cached::new(Blocks::new()), _layout => LAYOUT;
+    cached_blocks_any_allocate cached_blocks_any_free:
+        Cached<Blocks> = Cached::new(Blocks::of(black_box(LAYOUT))), layout => layout;
     locked_blocks_known_allocate locked_blocks_known_free:
         Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
 }

@@ -34,7 +34,8 @@
 //! * A *guard* wraps a pool or an allocator and has one job: [`Limit`], [`Stats`], [`Counted`], [`FailNth`],
 //!   [`Observe`]; or it chooses between two: [`Fallback`], [`Segregate`].
 //! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
-//!   one thread), [`Locked`] (any thread). [`Local`] and [`Locked`] are [`Allocator`]s again, hence parents again.
+//!   one thread), [`Locked`] (any thread), [`Cached`] (many threads, with a cache for each). All but the first are
+//!   [`Allocator`]s again, hence parents again.
 //!
 //! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`,
 //! `Locked<Limit<Stats<Blocks>>>`. When memory runs out, a shell returns an error, or does what its [`Policy`] says.
@@ -74,9 +75,10 @@ pub use contract::{
 pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
-    Holes, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Stack, Strategy, Tlsf,
+    Holes, Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter,
+    Stack, Strategy, Tlsf,
 };
-pub use share::{Abort, Fail, Local, Locked, Owned, Policy, Retry, Scope, Spin};
+pub use share::{Abort, Cached, Fail, Handle, Local, Locked, Owned, Policy, Retry, Scope, Spin};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};

@@ -11,6 +11,11 @@ pub(crate) use modelled::*;
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::{hint::spin_loop, sync::atomic::*};
 
+/// Atomics that no model checker sees: for what statistics read while its owner writes, where the order is of no account.
+pub(crate) mod unwatched {
+    pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize};
+}
+
 /// Lets other threads run, where there is a system that can do that.
 pub(crate) fn let_others_run() {
     #[cfg(all(test, loom))]
@@ -81,6 +86,19 @@ macro_rules! thread_local_const {
 #[cfg(feature = "std")]
 #[allow(unused, reason = "the door is complete, whoever goes through it")]
 pub(crate) use thread_local_const;
+
+/// Declares a static that each run of a model finds as new: `static_const! { static NAME: Type = constant; }`.
+macro_rules! static_const {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        #[cfg(all(test, loom))]
+        loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
+        #[cfg(all(test, shuttle))]
+        shuttle::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
+        #[cfg(not(all(test, any(loom, shuttle))))]
+        $(#[$meta])* static $name: $type = $value;
+    };
+}
+pub(crate) use static_const;
 
 /// loom's types, made when they are first touched: so their constructors are constant, as those of `core` are.
 ///

@@ -9,6 +9,7 @@ use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
     contract::{Amount, Chunk, ChunkRequest, Pool, Reserve, Surrender},
+    pool::{Kinds, KnownKinds},
 };
 
 impl<J: Job, P: Pool> Guard<J, P> {
@@ -122,4 +123,18 @@ impl<J: Job, P: Reserve> Reserve for Guard<J, P> {
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
         self.inner.lacks(layout, count)
     }
+}
+
+// SAFETY: blocks are the inner pool's, and so are their kinds. A guard that goes by size returns as much as was requested,
+// which is the kind's own size for whoever goes by kinds.
+unsafe impl<J: Job, P: Kinds> Kinds for Guard<J, P> {
+    type Sorter = P::Sorter;
+
+    fn sorter(&self) -> P::Sorter {
+        self.inner.sorter()
+    }
+}
+
+impl<J: Job, P: KnownKinds> KnownKinds for Guard<J, P> {
+    const SORTER: P::Sorter = P::SORTER;
 }

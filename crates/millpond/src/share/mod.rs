@@ -1,6 +1,7 @@
 //! Who may hold a pool: the shells. Each owns a pool and its parent.
 
 mod allocator;
+mod cached;
 mod local;
 mod locked;
 mod many;
@@ -12,6 +13,7 @@ mod scope;
 mod shell;
 mod spin;
 
+pub use cached::{Cached, Handle};
 pub use local::Local;
 pub use locked::Locked;
 pub use owned::Owned;

@@ -66,7 +66,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    fn pack(result: Result<NonNull<[u8]>, AllocError>) -> Self {
+    pub(super) fn pack(result: Result<NonNull<[u8]>, AllocError>) -> Self {
         match result {
             Ok(block) => Self { start: block.as_ptr().cast(), rest: block.len() },
             Err(error) => Self { start: core::ptr::null_mut(), rest: error.number() },

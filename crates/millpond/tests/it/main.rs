@@ -1,6 +1,7 @@
 //! The library's integration tests, in one binary.
 
 mod buddy;
+mod cached;
 mod composition;
 mod conformance;
 mod contract;

@@ -35,6 +35,21 @@ pub trait Shape: Copy + private::Sealed {
     fn size(&self) -> usize;
     /// The alignment of every block, at least that of a word.
     fn align(&self) -> usize;
+
+    /// Whether a block can hold so much, and that is something.
+    #[inline(always)]
+    fn fits(&self, layout: Layout) -> bool {
+        // One comparison refuses both zero and what is too large.
+        layout.size().wrapping_sub(1) < self.size() && layout.align() <= self.align()
+    }
+
+    /// Size and alignment.
+    #[inline(always)]
+    fn layout(&self) -> Layout {
+        // SAFETY: a shape is made from a layout, and rounding it up to a word stays within what a layout may be: sizes
+        // that would overflow are refused where the shape is made.
+        unsafe { Layout::from_size_align_unchecked(self.size(), self.align()) }
+    }
 }
 
 /// A [`Shape`] that is known at compile time.

@@ -132,9 +132,11 @@ impl<C: Config> Blocks<C> {
     /// The size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
-        // SAFETY: a shape is made from a layout, and rounding it up to a word stays within what a layout may be: sizes
-        // that would overflow are refused where the shape is made.
-        unsafe { Layout::from_size_align_unchecked(self.shape.size(), self.shape.align()) }
+        self.shape.layout()
+    }
+
+    pub(super) fn shape(&self) -> C::Shape {
+        self.shape
     }
 
     /// Takes a block that was freed, or that waits to be handed out, if that takes no call.
@@ -146,8 +148,7 @@ impl<C: Config> Blocks<C> {
 
     #[inline(always)]
     fn fits(&self, layout: Layout) -> bool {
-        // One comparison refuses both zero and what is too large.
-        layout.size().wrapping_sub(1) < self.shape.size() && layout.align() <= self.shape.align()
+        self.shape.fits(layout)
     }
 }
 

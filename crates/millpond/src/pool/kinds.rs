@@ -1,0 +1,86 @@
+//! Pools whose blocks come in kinds: what a cache per thread can stand in front of.
+
+use core::alloc::Layout;
+
+use super::{Blocks, Config, KnownShape, Shape};
+use crate::contract::Pool;
+
+/// The most kinds of blocks that a pool has.
+pub(crate) const MOST_KINDS: usize = 65;
+
+/// A pool whose blocks come in kinds, each block of a kind as good as the next: what [`Cached`](crate::Cached) can keep
+/// ready for every thread.
+///
+/// # Safety
+///
+/// The [`Sorter`] says the same kind for every layout that fits a block. A block that was allocated for the kind's own
+/// layout may be handed out for any other of that kind, and is freed with the kind's own.
+pub unsafe trait Kinds: Pool {
+    /// What tells the kind of a layout.
+    type Sorter: Sorter;
+
+    /// A copy of it: it is looked at while others use the pool.
+    fn sorter(&self) -> Self::Sorter;
+}
+
+/// A pool of [`Kinds`] whose sorter is known at compile time, so that a [`Cached`](crate::Cached) of it can be a `static`.
+pub trait KnownKinds: Kinds {
+    /// The same as [`sorter`](Kinds::sorter).
+    const SORTER: Self::Sorter;
+}
+
+/// What tells the kind of a layout.
+///
+/// # Safety
+///
+/// Kinds are less than [`KINDS`](Self::KINDS), and that is at most 65.
+pub unsafe trait Sorter {
+    /// How many kinds there are at most.
+    const KINDS: usize;
+
+    /// The kind of a layout, if that is told quickly; `None` means that [`kind`](Self::kind) must be asked.
+    fn kind_hot(&self, layout: Layout) -> Option<usize>;
+
+    /// The kind of a layout; `None` for a size of zero, and for what the pool does not serve.
+    fn kind(&self, layout: Layout) -> Option<usize>;
+
+    /// The size and alignment of the blocks of a kind.
+    fn layout(&self, kind: usize) -> Layout;
+}
+
+/// The sorter of blocks that are all of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct OneKind<S>(pub(super) S);
+
+// SAFETY: there is one kind, zero.
+unsafe impl<S: Shape> Sorter for OneKind<S> {
+    const KINDS: usize = 1;
+
+    #[inline(always)]
+    fn kind_hot(&self, layout: Layout) -> Option<usize> {
+        self.kind(layout)
+    }
+
+    #[inline(always)]
+    fn kind(&self, layout: Layout) -> Option<usize> {
+        self.0.fits(layout).then_some(0)
+    }
+
+    #[inline(always)]
+    fn layout(&self, _: usize) -> Layout {
+        self.0.layout()
+    }
+}
+
+// SAFETY: all blocks are of one shape, which every layout that the pool serves fits into.
+unsafe impl<C: Config> Kinds for Blocks<C> {
+    type Sorter = OneKind<C::Shape>;
+
+    fn sorter(&self) -> Self::Sorter {
+        OneKind(self.shape())
+    }
+}
+
+impl<C: Config<Shape: KnownShape>> KnownKinds for Blocks<C> {
+    const SORTER: Self::Sorter = OneKind(C::Shape::SHAPE);
+}

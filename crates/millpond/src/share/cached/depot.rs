@@ -1,0 +1,248 @@
+//! The depot: the pool itself, full magazines that wait for a thread, and where magazines and slots are cut from.
+//!
+//! It is a pool, so the one loop of all shells lets it grow. Everything here happens under the depot's lock: an exchange of
+//! magazines is O(1); filling one from the pool, or emptying one into it, is O(blocks in a magazine).
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    magazine::Magazine,
+    slot::{Slot, VACANT},
+};
+use crate::{
+    base::{
+        AllocError,
+        address::{WORD, recover},
+    },
+    contract::{Chunk, ChunkRequest, Pool, Surrender},
+    pool::{Blocks, Kinds, MOST_KINDS, Sorter},
+};
+
+/// What lies under the lock of a [`Cached`](super::Cached).
+///
+/// # Invariants
+///
+/// * `full[kind]` is the base of a full magazine of blocks of that kind, or zero. The first word of each of these is the
+///   base of the next, the second the address of its bottom.
+/// * To the pool, every block in a magazine is live.
+pub(super) struct Depot<P: Kinds, const PLACES: usize> {
+    pub(super) pool: P,
+    full: [usize; MOST_KINDS],
+    /// Where magazines are cut from, and where unused ones are.
+    pub(super) magazines: Blocks,
+    /// Where the slots of a thread, one for each kind, are cut from.
+    pub(super) slots: Blocks,
+}
+
+/// Slots of different threads do not share a cache line, nor the one that is fetched along with it.
+const SLOTS_ALIGN: usize = 128;
+
+impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
+    pub(super) const MAGAZINE: Layout = layout(Magazine::<PLACES>::BYTES, Magazine::<PLACES>::BYTES);
+    pub(super) const SLOTS: Layout = {
+        assert!(P::Sorter::KINDS <= VACANT.len(), "a pool that is cached has at most 65 kinds of blocks");
+        layout(P::Sorter::KINDS * size_of::<Slot>(), SLOTS_ALIGN)
+    };
+
+    pub(super) const fn new(pool: P) -> Self {
+        Self {
+            pool,
+            full: [0; MOST_KINDS],
+            magazines: Blocks::of(Self::MAGAZINE).with_capacity(2),
+            slots: Blocks::of(Self::SLOTS).with_capacity(2),
+        }
+    }
+
+    /// An unused magazine, if there is one.
+    pub(super) fn magazine(&mut self) -> Option<NonNull<usize>> {
+        self.magazines.allocate(Self::MAGAZINE).map(NonNull::cast)
+    }
+
+    /// Takes back the magazine that begins at `base`, in which there is no block any more.
+    ///
+    /// # Safety
+    ///
+    /// The magazine came from here and nobody uses it.
+    pub(super) unsafe fn put_away(&mut self, base: NonNull<usize>) {
+        // SAFETY: the magazine was cut here.
+        unsafe { self.magazines.deallocate(base.cast(), Self::MAGAZINE) };
+    }
+
+    /// Takes a full magazine.
+    ///
+    /// # Safety
+    ///
+    /// The magazine came from here, nobody uses it, and its blocks are of this kind.
+    pub(super) unsafe fn put_full(&mut self, kind: usize, magazine: Magazine<PLACES>) {
+        let base = magazine.base();
+        // SAFETY: a full magazine carries no block in its first two words.
+        unsafe {
+            base.write(self.full[kind]);
+            base.add(1).write(magazine.bottom.addr());
+        }
+        self.full[kind] = base.addr().get();
+    }
+
+    /// Gives a full magazine.
+    pub(super) fn take_full(&mut self, kind: usize) -> Option<Magazine<PLACES>> {
+        let base = recover::<usize>(self.full[kind]);
+        if base.is_null() {
+            return None;
+        }
+        // SAFETY: a full magazine begins with its link and its bottom, whose word is zero but for these two.
+        unsafe {
+            self.full[kind] = base.read();
+            let bottom = base.with_addr(base.add(1).read());
+            bottom.write(0);
+            Some(Magazine { top: base.add(PLACES - 1), bottom })
+        }
+    }
+
+    /// The full magazines.
+    pub(super) fn full(&self, kind: usize) -> impl Iterator<Item = Magazine<PLACES>> {
+        let exists = |&base: &usize| base != 0;
+        // SAFETY: a full magazine begins with its link and its bottom.
+        let next = move |&base: &usize| Some(unsafe { recover::<usize>(base).read() }).filter(exists);
+        core::iter::successors(Some(self.full[kind]).filter(exists), next).map(|base| {
+            // SAFETY: as above.
+            let bottom: usize = unsafe { recover::<usize>(base + WORD).read() };
+            Magazine { top: recover(base + (PLACES - 1) * WORD), bottom: recover(bottom) }
+        })
+    }
+
+    /// Fills an empty magazine from the pool with up to `limit` blocks, the first one on top.
+    ///
+    /// # Safety
+    ///
+    /// The magazine that begins at `base` came from here and carries nothing; `limit` is at most what it may carry, and
+    /// `layout` that of a kind.
+    pub(super) unsafe fn fill(
+        &mut self,
+        base: NonNull<usize>,
+        layout: Layout,
+        limit: usize,
+    ) -> Magazine<PLACES> {
+        let mut filled = 0;
+        while filled < limit {
+            let Some(block) = self.pool.allocate(layout) else { break };
+            // SAFETY: the word lies in the magazine, above its first two.
+            unsafe { base.add(PLACES - 1 - filled).write(block.addr().get()) };
+            filled += 1;
+        }
+        if filled == 0 {
+            // SAFETY: as the caller promises.
+            return unsafe { Magazine::empty(base, limit) };
+        }
+        // SAFETY: as above, for the word below the last block.
+        unsafe {
+            let bottom = base.add(PLACES - 1 - filled);
+            bottom.write(0);
+            Magazine { top: base.add(PLACES - 1).as_ptr(), bottom: bottom.as_ptr() }
+        }
+    }
+
+    /// Gives the blocks of a magazine back to the pool, and puts the magazine away.
+    ///
+    /// # Safety
+    ///
+    /// The magazine came from here, nobody uses it, and its blocks are of the kind that has this layout. It may be none.
+    pub(super) unsafe fn empty(&mut self, magazine: Magazine<PLACES>, layout: Layout) {
+        if magazine.is_none() {
+            return;
+        }
+        for block in magazine.blocks() {
+            // SAFETY: the pool handed the block out for this kind, and nobody has it any more.
+            unsafe { self.pool.deallocate(NonNull::new_unchecked(recover(block)), layout) };
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.put_away(magazine.base()) };
+    }
+
+    /// Gives the blocks of all full magazines of a kind back to the pool; false if there are none.
+    fn empty_full(&mut self, kind: usize, layout: Layout) -> bool {
+        let mut any = false;
+        while let Some(magazine) = self.take_full(kind) {
+            // SAFETY: the magazine was full of blocks of this kind and is nobody else's.
+            unsafe { self.empty(magazine, layout) };
+            any = true;
+        }
+        any
+    }
+}
+
+/// The layout of what the depot cuts for itself.
+const fn layout(size: usize, align: usize) -> Layout {
+    match Layout::from_size_align(size, align) {
+        Ok(layout) => layout,
+        // Never: both are small, and every alignment is a power of two.
+        Err(_) => Layout::new::<usize>(),
+    }
+}
+
+// SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
+unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if let Some(block) = self.pool.allocate(layout) {
+            return Some(block);
+        }
+        let sorter = self.pool.sorter();
+        let kind = sorter.kind(layout)?;
+        if self.empty_full(kind, sorter.layout(kind)) { self.pool.allocate(layout) } else { None }
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.pool.deallocate(block, layout) };
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.pool.wants(layout)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.pool.adopt(chunk, layout) }
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        if which == Surrender::Spare {
+            let sorter = self.pool.sorter();
+            for kind in 0..P::Sorter::KINDS {
+                if self.full[kind] != 0 {
+                    self.empty_full(kind, sorter.layout(kind));
+                }
+            }
+        }
+        let chunk = self.pool.surrender(which).or_else(|| self.magazines.surrender(which));
+        chunk.or_else(|| self.slots.surrender(which))
+    }
+
+    fn reset(&mut self) {
+        self.full = [0; MOST_KINDS];
+        self.pool.reset();
+        self.magazines.reset();
+        self.slots.reset();
+    }
+
+    fn bypasses(&self, layout: Layout) -> bool {
+        self.pool.bypasses(layout)
+    }
+
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        self.pool.admits(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        self.pool.note_failure(layout);
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.pool.resize_in_place(block, old, new) }
+    }
+}

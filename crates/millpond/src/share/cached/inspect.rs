@@ -1,0 +1,79 @@
+//! Looking into a cached pool.
+
+use lock_api::RawMutex;
+
+use super::{Cached, magazine::Magazine, numbers};
+use crate::{
+    base::atomic::Ordering,
+    contract::{Allocator, Flaw, Inspect, Report, Snapshot},
+    pool::{Kinds, Sorter},
+    share::policy::Policy,
+};
+
+/// Figures are exact as long as nobody allocates or frees; else they are off by what other threads do in the meantime.
+impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Inspect
+    for Cached<P, A, L, O, PLACES>
+{
+    /// What is in magazines is free. O(numbers × kinds) on top of what it takes the pool, under the depot's lock.
+    fn stats(&self) -> Snapshot {
+        let depot = self.depot.lock();
+        let mut cached = 0;
+        for kind in 0..P::Sorter::KINDS {
+            let full: usize = depot.full(kind).map(Magazine::count).sum();
+            cached += (full + self.held(kind)) * self.sorter.layout(kind).size();
+        }
+        let (pool, own) = (depot.pool.stats(), depot.magazines.stats().plus(depot.slots.stats()));
+        Snapshot {
+            chunks: pool.chunks + own.chunks,
+            held: pool.held + own.held,
+            live: pool.live.saturating_sub(cached),
+            free: pool.free + cached,
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.depot.lock().pool.owns(address)
+    }
+
+    /// Checks the pool, the depot, and what the current thread holds. O(blocks held) on top of what it takes the pool.
+    fn check(&self) -> Result<(), Flaw> {
+        let depot = self.depot.lock();
+        depot.pool.check()?;
+        depot.magazines.check()?;
+        depot.slots.check()?;
+        for kind in 0..P::Sorter::KINDS {
+            // SAFETY: the slot is the current thread's, or vacant.
+            let slot = unsafe { self.slot(numbers::current(), kind) };
+            let (loaded, spare) = (slot.loaded::<PLACES>(), slot.spare::<PLACES>());
+            if !loaded.is_sound() || !spare.is_sound() {
+                return Err(Flaw("a magazine has lost its bottom or its blocks"));
+            }
+            if !spare.is_full() && !spare.is_empty() {
+                return Err(Flaw("a spare magazine is neither full nor empty"));
+            }
+            for magazine in [loaded, spare].into_iter().chain(depot.full(kind)) {
+                if !magazine.blocks().all(|block| depot.pool.owns(core::ptr::without_provenance(block))) {
+                    return Err(Flaw("a magazine carries what is no block of the pool"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Report {
+        self.depot.lock().pool.report()
+    }
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// How many blocks of a kind are in the slots of all numbers.
+    fn held(&self, kind: usize) -> usize {
+        let slots = self.slots.iter().map(|slots| slots.load(Ordering::Acquire));
+        let blocks = slots.map(|slots| {
+            // SAFETY: every number has a slot for each kind, or a vacant one; slots stay while the pool is borrowed.
+            let slot = unsafe { &*slots.add(kind) };
+            slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count()
+        });
+        blocks.sum()
+    }
+}

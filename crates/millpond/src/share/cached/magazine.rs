@@ -1,0 +1,114 @@
+//! Magazines: the free blocks that a thread has at hand.
+//!
+//! A magazine is a number of words, a power of two, that lie at an address aligned to their size. The last words are the
+//! addresses of free blocks; the word below them is zero, the *bottom*. `top` points at the last block, or at the bottom
+//! when there is none. So one test tells an empty magazine (the word at `top` is zero) and one a full one (the word behind
+//! `top` begins the next magazine), and neither needs to know where the magazine lies.
+//!
+//! A full magazine that waits in the depot keeps a link in its first word and its bottom in the second: that is why it
+//! carries two blocks less than it has words.
+//!
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001); the sentinels are ours.
+
+use core::ptr::NonNull;
+
+use crate::base::address::WORD;
+
+/// The most words that a magazine has.
+pub(super) const MOST_PLACES: usize = 128;
+
+/// A magazine without a place for a block: empty and full at once, so that whoever has it goes the cold way. Its last
+/// words are a magazine of any smaller size, too.
+#[repr(align(1024))]
+struct Nowhere([usize; MOST_PLACES]);
+
+static NOWHERE: Nowhere = Nowhere([0; MOST_PLACES]);
+
+/// The top of the magazine that has no place for a block. It is never written to.
+pub(super) const NO_PLACE: *mut usize =
+    (&raw const NOWHERE.0).cast::<usize>().wrapping_add(MOST_PLACES - 1).cast_mut();
+
+/// A magazine of `PLACES` words.
+///
+/// # Invariants
+///
+/// * `bottom` and `top` lie in one magazine, `bottom` not above `top`; or both are [`NO_PLACE`].
+/// * The word at `bottom` is zero, and those above it, up to `top`, are the addresses of different free blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Magazine<const PLACES: usize> {
+    pub(super) top: *mut usize,
+    pub(super) bottom: *mut usize,
+}
+
+impl<const PLACES: usize> Magazine<PLACES> {
+    /// Bytes in a magazine, and what it is aligned to.
+    pub(super) const BYTES: usize = {
+        assert!(
+            PLACES.is_power_of_two() && PLACES >= 4 && PLACES <= MOST_PLACES,
+            "a magazine has 4, 8, 16, 32, 64 or 128 places: choose other PLACES"
+        );
+        PLACES * WORD
+    };
+
+    /// The most blocks that a magazine carries.
+    pub(super) const MOST: usize = PLACES - 2;
+
+    pub(super) const NONE: Self = Self { top: NO_PLACE, bottom: NO_PLACE };
+
+    /// An empty magazine at `base` that has room for `limit` blocks.
+    ///
+    /// # Safety
+    ///
+    /// `base` is the start of an unused magazine, and `limit` is at most [`MOST`](Self::MOST).
+    pub(super) unsafe fn empty(base: NonNull<usize>, limit: usize) -> Self {
+        // SAFETY: the bottom lies above the first word of the magazine, which is ours.
+        unsafe {
+            let bottom = base.add(PLACES - 1 - limit);
+            bottom.write(0);
+            Self { top: bottom.as_ptr(), bottom: bottom.as_ptr() }
+        }
+    }
+
+    /// Where the magazine begins.
+    pub(super) fn base(self) -> NonNull<usize> {
+        // SAFETY: magazines lie in chunks, and no chunk begins at zero.
+        unsafe { NonNull::new_unchecked(self.top.map_addr(|top| top & !(Self::BYTES - 1))) }
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.top == NO_PLACE
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.top == self.bottom
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(self) -> bool {
+        is_end::<PLACES>(self.top.wrapping_add(1))
+    }
+
+    /// How many blocks are in it.
+    pub(super) fn count(self) -> usize {
+        self.top.addr().saturating_sub(self.bottom.addr()) / WORD
+    }
+
+    /// Whether there is a zero below the blocks and none among them.
+    pub(super) fn is_sound(self) -> bool {
+        // SAFETY: the bottom is a word of the magazine.
+        let bottom = unsafe { self.bottom.read() };
+        bottom == 0 && self.bottom <= self.top && self.blocks().all(|block| block != 0)
+    }
+
+    /// The addresses of the blocks, the next to be handed out first.
+    pub(super) fn blocks(self) -> impl Iterator<Item = usize> {
+        // SAFETY: the words above the bottom, up to the top, are addresses of blocks.
+        (0..self.count()).map(move |index| unsafe { self.top.sub(index).read() })
+    }
+}
+
+/// Whether a magazine ends before this word.
+#[inline(always)]
+pub(super) fn is_end<const PLACES: usize>(word: *mut usize) -> bool {
+    word.addr() & (Magazine::<PLACES>::BYTES - 1) == 0
+}

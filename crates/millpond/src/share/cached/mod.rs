@@ -1,0 +1,374 @@
+//! The shell of many threads that rarely meet: magazines of free blocks for each thread, over a depot under a lock.
+//!
+//! Each thread has a number, and every pool a slot for each number: two magazines. Allocating takes the last block of the
+//! magazine in use, freeing puts one there, and nothing is shared. When the magazine in use is empty (or full), the spare
+//! one takes its place; when that is empty (or full) too, the thread visits the depot and exchanges a whole magazine. So
+//! between two visits lie as many operations as fit a magazine, and a thread that moves back and forth across the edge of
+//! one does not visit at all. Magazines start small and double at each visit.
+//!
+//! * Allocate and free: O(1), no atomic read-modify-write, no lock. One in a magazine visits the depot: O(1) for an
+//!   exchange, O(blocks in a magazine) where blocks come from the pool or go back to it.
+//! * Blocks held back from other threads: at most 2 magazines for each number that is leased or was; see
+//!   [`Cached`] for what becomes of them when memory runs out.
+//!
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread numbers in the place of processors.
+
+mod depot;
+mod handle;
+mod inspect;
+mod magazine;
+mod numbers;
+mod slot;
+mod visit;
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use lock_api::{Mutex, RawMutex};
+
+pub use self::handle::Handle;
+use self::{
+    depot::Depot,
+    magazine::MOST_PLACES,
+    numbers::{NUMBERS, Uses},
+    slot::{Slot, VACANT},
+};
+use super::{
+    policy::{Fail, Policy},
+    shell::{self, Reach},
+    spin::Spin,
+};
+use crate::{
+    base::{
+        AllocError,
+        atomic::{AtomicPtr, AtomicUsize, Ordering},
+    },
+    contract::{Allocator, Pool, Reclaim, Surrender, relocate},
+    pool::{Kinds, KnownKinds, Sorter},
+    source::DefaultParent,
+};
+
+/// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free much.
+///
+/// `P` is [`Blocks`](crate::Blocks), [`Classes`](crate::Classes), or a guard around one of them. Any number of such pools can be made and
+/// dropped at any time, or be a `static`; any number of threads may use them, and a block may be freed by any thread.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Cached, Fixed};
+///
+/// static POOL: Cached<Blocks<Fixed<64>>> = Cached::constant(Blocks::new(), millpond::Heap);
+///
+/// let layout = Layout::new::<[u64; 8]>();
+/// let block = POOL.allocate(layout)?;
+/// std::thread::scope(|scope| {
+///     let address = block.addr();
+///     scope.spawn(move || {
+///         let block = core::ptr::NonNull::with_exposed_provenance(address);
+///         // SAFETY: the block is live, this pool handed it out for this layout, and this thread alone has it.
+///         unsafe { POOL.deallocate(block, layout) };
+///     });
+///     # block.as_ptr().cast::<u8>().expose_provenance();
+/// });
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+///
+/// # What is held back
+///
+/// A magazine carries at most `PLACES` − 2 blocks (126), and not more than 64 KiB of them but for the first. A thread
+/// holds back two magazines of each kind of blocks at most, from its first use of the pool on. What a thread held that
+/// has ended is inherited by the next thread that starts, because that gets its number; so at most as much is held back as
+/// the largest number of threads that lived at a time can hold.
+///
+/// When the parent has nothing more, the request takes what is in the slots of numbers that nobody has, and asks the
+/// threads that live for theirs. They hear of it when they next visit the depot, give all they hold, and start with small
+/// magazines again. So once all others have ended, one thread gets every block; as long as they live and are idle, up
+/// to two magazines of each may be out of reach. [`flush`](Self::flush) gives everything back at once.
+///
+/// # Threads
+///
+/// * Numbers are leased at a thread's first call and given back at its end. There are 1023, and the threads that find
+///   none, as well as calls from destructors that run after a thread's number is gone, go to the depot every time: that
+///   is [`Locked`](crate::Locked), slower and as right. So does a thread for which the parent has no magazine.
+/// * Without the feature `std` there are no threads that could be told apart: every call goes to the depot, but for those
+///   through a [`Handle`].
+/// * *Not for signal handlers*: one that interrupts an allocation would find a half-changed slot, or wait for a lock that
+///   only the interrupted thread can release.
+/// * *Fork*: in the child, the thread that forked goes on with its own slot. What other threads held is held back for good,
+///   and if one of them held the depot's lock in that moment, the first visit to the depot never ends. So between
+///   `fork` and `exec` a child of a program with several threads uses such a pool no more than it uses `malloc`.
+///
+/// # Costs
+///
+/// 8 KiB for the pool itself, two magazines of 1 KiB for each thread and kind of blocks that it uses, from the parent.
+pub struct Cached<
+    P: Kinds,
+    A: Allocator = DefaultParent,
+    L: RawMutex = Spin,
+    O: Policy = Fail,
+    const PLACES: usize = MOST_PLACES,
+> {
+    sorter: P::Sorter,
+    /// Grows with each request that found no memory: see [`Slot::hears_of`].
+    famine: AtomicUsize,
+    /// By thread number: the slots of that thread, one for each kind; [`VACANT`] for those who have none.
+    slots: [AtomicPtr<Slot>; NUMBERS],
+    /// Nothing, but for model checkers.
+    uses: Uses,
+    depot: Mutex<L, Depot<P, PLACES>>,
+    parent: A,
+    policy: O,
+}
+
+impl<P: Kinds> Cached<P> {
+    /// A shell over a pool without chunks, on the default parent.
+    #[must_use]
+    pub fn new(pool: P) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<P: Kinds, A: Allocator> Cached<P, A> {
+    /// A shell over a pool without chunks, on a parent.
+    #[must_use]
+    pub fn new_in(pool: P, parent: A) -> Self {
+        Self::with_policy(pool, parent, Fail)
+    }
+}
+
+impl<P: KnownKinds, A: Allocator, L: RawMutex, const PLACES: usize> Cached<P, A, L, Fail, PLACES> {
+    /// A shell over a pool without chunks, on a parent, made at compile time: for a `static`.
+    #[must_use]
+    pub const fn constant(pool: P, parent: A) -> Self {
+        Self::sorted(P::SORTER, pool, parent, Fail)
+    }
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    #[must_use]
+    pub fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self::sorted(pool.sorter(), pool, parent, policy)
+    }
+
+    const fn sorted(sorter: P::Sorter, pool: P, parent: A, policy: O) -> Self {
+        Self {
+            sorter,
+            famine: AtomicUsize::new(0),
+            slots: [const { AtomicPtr::new(Self::NO_SLOTS) }; NUMBERS],
+            uses: Uses::new(),
+            depot: Mutex::new(Depot::new(pool)),
+            parent,
+            policy,
+        }
+    }
+
+    const NO_SLOTS: *mut Slot = (&raw const VACANT).cast::<Slot>().cast_mut();
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+
+    /// Gives back what the current thread holds: its free blocks to the pool, its magazines to the depot. O(blocks held).
+    ///
+    /// For a thread that will not use the pool for a long time. What a [`Handle`] holds goes back when that is dropped.
+    pub fn flush(&self) {
+        // SAFETY: the number is the current thread's, which is here.
+        unsafe { self.flush_number(numbers::current()) };
+    }
+
+    /// A cache of its own, for one thread at a time: to be used without a thread-local, or without `std`.
+    ///
+    /// If all numbers are leased, or the parent has no memory for a magazine, its calls go to the depot.
+    #[must_use]
+    pub fn handle(&self) -> Handle<'_, P, A, L, O, PLACES> {
+        Handle::new(self)
+    }
+
+    /// The slot of a number for a kind of blocks.
+    ///
+    /// # Safety
+    ///
+    /// Both are below what there is, the kind is one of the sorter's. Only the holder of the number may change the slot.
+    #[inline(always)]
+    unsafe fn slot(&self, number: usize, kind: usize) -> &Slot {
+        self.uses.note(number);
+        // SAFETY: the caller's promise. The slots stay where they are as long as the pool is borrowed. (Relaxed: it was
+        // this thread that put them there, or a former holder of the number, which is handed over with Acquire.)
+        unsafe { &*self.slots.get_unchecked(number).load(Ordering::Relaxed).add(kind) }
+    }
+
+    /// The hot path: a block from the magazine in use, and its length.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or zero.
+    #[inline(always)]
+    unsafe fn allocate_hot(&self, number: usize, layout: Layout) -> Option<NonNull<[u8]>> {
+        let kind = self.sorter.kind_hot(layout)?;
+        // SAFETY: the caller's promise; without a number the slot is vacant.
+        let block = unsafe { self.slot(number, kind).pop()? };
+        Some(NonNull::slice_from_raw_parts(block, self.sorter.layout(kind).size()))
+    }
+
+    /// The hot path: a place in the magazine in use; false if there is none.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or zero, and the rest as for [`Allocator::deallocate`].
+    #[inline(always)]
+    unsafe fn deallocate_hot(&self, number: usize, block: NonNull<u8>, layout: Layout) -> bool {
+        match self.sorter.kind_hot(layout) {
+            // SAFETY: the caller's promise; without a number the slot is vacant.
+            Some(kind) => unsafe { self.slot(number, kind).push::<PLACES>(block) },
+            None => false,
+        }
+    }
+
+    /// Gives a live block another size where it is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
+    unsafe fn resize_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        match (self.sorter.kind(old), self.sorter.kind(new)) {
+            (Some(kind), Some(same)) if kind == same => {
+                Ok(NonNull::slice_from_raw_parts(block, self.sorter.layout(kind).size()))
+            }
+            // SAFETY: the caller's promises are passed on.
+            (None, None) => unsafe { shell::resize_in_place(self.pool(), &self.parent, block, (old, new)) },
+            _ => Err(AllocError::Unsupported),
+        }
+    }
+
+    /// Gives a live block another size.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            if self.sorter.kind(old).is_none() && self.sorter.kind(new).is_none() {
+                shell::resize((self, self.pool(), &self.parent, &self.policy), block, (old, new))
+            } else {
+                self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+            }
+        }
+    }
+}
+
+// SAFETY: a block is in the pool, in one magazine, or live: it is handed out by whoever takes it from where it is, under
+// the depot's lock or from a slot that nobody else uses. A layout that fits it has its kind. Nothing here unwinds.
+unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Allocator
+    for Cached<P, A, L, O, PLACES>
+{
+    #[inline(always)]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the number is the current thread's.
+        match unsafe { self.allocate_hot(numbers::current(), layout) } {
+            Some(block) => Ok(block),
+            None => self.allocate_cold(layout).unpack(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the number is the current thread's, and the caller's promises are passed on.
+        unsafe {
+            if !self.deallocate_hot(numbers::current(), block, layout) {
+                self.deallocate_cold(block, layout);
+            }
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.resize(block, old, new) }
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.resize(block, old, new) }
+    }
+
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.resize_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.resize_in_place(block, old, new) }
+    }
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
+    for Cached<P, A, L, O, PLACES>
+{
+    fn drop(&mut self) {
+        shell::surrender(self.depot.get_mut(), &self.parent, Surrender::Any);
+    }
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclaim
+    for Cached<P, A, L, O, PLACES>
+{
+    fn reset(&mut self) {
+        for slots in &mut self.slots {
+            *slots = AtomicPtr::new(Self::NO_SLOTS);
+        }
+        self.depot.get_mut().reset();
+    }
+
+    /// What threads hold counts as free: it goes back to the pool first. O(chunks × free blocks).
+    fn trim(&mut self) -> usize {
+        for number in 1..NUMBERS {
+            // SAFETY: nobody uses the pool while it is borrowed mutably.
+            unsafe { self.flush_number(number) };
+            self.give_up_slots(number);
+        }
+        shell::surrender(self.depot.get_mut(), &self.parent, Surrender::Spare)
+    }
+}
+
+/// A part of the depot that is a pool, for the one loop of all shells.
+struct Part<'a, L, D, Q> {
+    depot: &'a Mutex<L, D>,
+    choose: fn(&mut D) -> &mut Q,
+}
+
+impl<L: RawMutex, D, Q: Pool> Reach for Part<'_, L, D, Q> {
+    type Pool = Q;
+
+    #[inline]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut Q) -> R) -> R {
+        use_it((self.choose)(&mut self.depot.lock()))
+    }
+}

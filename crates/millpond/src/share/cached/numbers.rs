@@ -1,0 +1,161 @@
+//! Thread numbers: small, leased for as long as a thread (or a handle) lives, used again by the next.
+//!
+//! Whoever has a number owns the slot of that number in every pool. Giving it back is a Release, leasing it an Acquire:
+//! the next holder sees all that the last one did, and inherits what is in the slots.
+//!
+//! Leasing costs O(words), giving back O(1); both are lock-free.
+
+use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell, static_const};
+
+/// How many numbers there are, the number zero included, which nobody gets: it means that one has none.
+pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
+    4
+} else if cfg!(feature = "std") {
+    1024
+} else {
+    64
+};
+
+const BITS: usize = usize::BITS as usize;
+
+/// Which numbers are leased: one bit each.
+struct Numbers([AtomicUsize; NUMBERS.div_ceil(BITS)]);
+
+static_const! {
+    static LEASED: Numbers = Numbers([const { AtomicUsize::new(0) }; NUMBERS.div_ceil(BITS)]);
+}
+
+impl Numbers {
+    /// Takes a number if nobody has it.
+    fn claim(&self, number: usize) -> bool {
+        let bit = 1 << (number % BITS);
+        self.0[number / BITS].fetch_or(bit, Ordering::Acquire) & bit == 0
+    }
+
+    /// Takes the lowest number that nobody has.
+    fn lease(&self) -> Option<usize> {
+        self.0.iter().enumerate().find_map(|(index, word)| {
+            loop {
+                // The number zero is never leased.
+                let leased = word.load(Ordering::Relaxed) | usize::from(index == 0);
+                let number = index * BITS + leased.trailing_ones() as usize;
+                if number >= NUMBERS.min((index + 1) * BITS) {
+                    return None;
+                }
+                if self.claim(number) {
+                    return Some(number);
+                }
+            }
+        })
+    }
+
+    fn give_back(&self, number: usize) {
+        self.0[number / BITS].fetch_and(!(1 << (number % BITS)), Ordering::Release);
+    }
+}
+
+/// A number that is leased. Dropping it gives it back.
+pub(super) struct Number(usize);
+
+impl Number {
+    /// The lowest number that nobody has; `None` if all are leased.
+    pub(super) fn lease() -> Option<Self> {
+        LEASED.lease().map(Self)
+    }
+
+    /// This number, unless somebody has it.
+    pub(super) fn claim(number: usize) -> Option<Self> {
+        LEASED.claim(number).then_some(Self(number))
+    }
+
+    pub(super) fn get(&self) -> usize {
+        self.0
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        LEASED.give_back(self.0);
+    }
+}
+
+/// By number: nothing, which loom sees used whenever the slot of that number is. So it finds out when two threads use one.
+pub(super) struct Uses([UnsafeCell<()>; NUMBERS]);
+
+// SAFETY: there is nothing in it.
+unsafe impl Sync for Uses {}
+
+impl Uses {
+    pub(super) const fn new() -> Self {
+        Self([const { UnsafeCell::new(()) }; NUMBERS])
+    }
+
+    /// The slot of this number is used. (Everybody may use that of number zero, which is vacant.)
+    #[inline(always)]
+    pub(super) fn note(&self, number: usize) {
+        if cfg!(all(test, loom)) && number != 0 {
+            self.0[number].with_mut(|_| ());
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+pub(super) use of_thread::{current, current_or_lease};
+
+#[cfg(feature = "std")]
+mod of_thread {
+    use core::cell::Cell;
+
+    use super::Number;
+    use crate::base::atomic::thread_local_const;
+
+    thread_local_const! {
+        /// The number of this thread, or zero. There is nothing to drop, so it can be read as long as the thread lives.
+        static NUMBER: Cell<usize> = Cell::new(0);
+    }
+    thread_local_const! {
+        /// The lease. Touched only when a number is leased: what has something to drop is slower to reach.
+        static LEASE: Lease = Lease(Cell::new(None));
+    }
+
+    struct Lease(Cell<Option<Number>>);
+
+    impl Drop for Lease {
+        fn drop(&mut self) {
+            // Before the number is given back: from now on this thread has no slots.
+            let _ = NUMBER.try_with(|number| number.set(0));
+        }
+    }
+
+    /// The number of this thread; zero if it has none.
+    #[inline(always)]
+    pub(in super::super) fn current() -> usize {
+        NUMBER.with(Cell::get)
+    }
+
+    /// The number of this thread, which gets one now if it has none. Zero if all are leased, and after the thread's
+    /// lease has been dropped at its end.
+    pub(in super::super) fn current_or_lease() -> usize {
+        if current() == 0 {
+            let _ = LEASE.try_with(|lease| {
+                lease.0.set(Number::lease());
+                let number = lease.0.take();
+                NUMBER.with(|place| place.set(number.as_ref().map_or(0, Number::get)));
+                lease.0.set(number);
+            });
+        }
+        current()
+    }
+}
+
+/// Without an operating system there are no threads that could be told apart.
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub(super) fn current() -> usize {
+    0
+}
+
+#[cfg(not(feature = "std"))]
+pub(super) fn current_or_lease() -> usize {
+    0
+}

@@ -1,0 +1,129 @@
+//! Slots: what one thread has of one kind of blocks, and the hot path.
+
+use core::ptr::NonNull;
+
+use super::magazine::{Magazine, NO_PLACE, is_end};
+use crate::{
+    base::{
+        address::recover,
+        atomic::{
+            Ordering::Relaxed,
+            unwatched::{AtomicPtr, AtomicUsize},
+        },
+    },
+    pool::MOST_KINDS,
+};
+
+/// How many blocks a magazine has room for at first.
+const LEAST: usize = 15;
+
+/// Two magazines: one in use, and a spare one. The fields are atomics so that statistics can be taken while the slot is
+/// in use; who uses it is settled elsewhere, and no ordering is needed.
+///
+/// # Invariants
+///
+/// * Both magazines exist, or neither does.
+/// * The spare one is empty or full.
+/// * No block is in two magazines.
+pub(super) struct Slot {
+    top: AtomicPtr<usize>,
+    bottom: AtomicPtr<usize>,
+    spare_top: AtomicPtr<usize>,
+    spare_bottom: AtomicPtr<usize>,
+    /// How many blocks a magazine has room for when it is next emptied or exchanged.
+    limit: AtomicUsize,
+    /// The last famine that the owner has given for.
+    famine: AtomicUsize,
+}
+
+/// The slots, one for each kind, of threads that have none: never written to.
+pub(super) static VACANT: [Slot; MOST_KINDS] = [const { Slot::new() }; MOST_KINDS];
+
+impl Slot {
+    /// A slot without magazines.
+    pub(super) const fn new() -> Self {
+        Self {
+            top: AtomicPtr::new(NO_PLACE),
+            bottom: AtomicPtr::new(NO_PLACE),
+            spare_top: AtomicPtr::new(NO_PLACE),
+            spare_bottom: AtomicPtr::new(NO_PLACE),
+            limit: AtomicUsize::new(LEAST),
+            famine: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a block; `None` if the magazine in use is empty.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the slot.
+    #[inline(always)]
+    pub(super) unsafe fn pop(&self) -> Option<NonNull<u8>> {
+        let top = self.top.load(Relaxed);
+        // SAFETY: the word at the top is a block's address or zero.
+        let block = NonNull::new(recover::<u8>(unsafe { top.read() }))?;
+        self.top.store(top.wrapping_sub(1), Relaxed);
+        Some(block)
+    }
+
+    /// Puts a block back; false if the magazine in use is full.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the slot, and the block is of its kind, free, and in no magazine.
+    #[inline(always)]
+    pub(super) unsafe fn push<const PLACES: usize>(&self, block: NonNull<u8>) -> bool {
+        let top = self.top.load(Relaxed).wrapping_add(1);
+        if is_end::<PLACES>(top) {
+            return false;
+        }
+        // SAFETY: the magazine has a word there, which is above its blocks.
+        unsafe { top.write(block.addr().get()) };
+        self.top.store(top, Relaxed);
+        true
+    }
+
+    pub(super) fn loaded<const PLACES: usize>(&self) -> Magazine<PLACES> {
+        Magazine { top: self.top.load(Relaxed), bottom: self.bottom.load(Relaxed) }
+    }
+
+    pub(super) fn spare<const PLACES: usize>(&self) -> Magazine<PLACES> {
+        Magazine { top: self.spare_top.load(Relaxed), bottom: self.spare_bottom.load(Relaxed) }
+    }
+
+    pub(super) fn load<const PLACES: usize>(&self, magazine: Magazine<PLACES>) {
+        self.top.store(magazine.top, Relaxed);
+        self.bottom.store(magazine.bottom, Relaxed);
+    }
+
+    pub(super) fn keep<const PLACES: usize>(&self, spare: Magazine<PLACES>) {
+        self.spare_top.store(spare.top, Relaxed);
+        self.spare_bottom.store(spare.bottom, Relaxed);
+    }
+
+    pub(super) fn swap<const PLACES: usize>(&self) {
+        let loaded = self.loaded::<PLACES>();
+        self.load(self.spare::<PLACES>());
+        self.keep(loaded);
+    }
+
+    /// How many blocks a magazine has room for.
+    pub(super) fn limit(&self, most: usize) -> usize {
+        self.limit.load(Relaxed).min(most)
+    }
+
+    /// Makes the next magazine twice as large, up to `most` blocks.
+    pub(super) fn raise_limit(&self, most: usize) {
+        self.limit.store((2 * self.limit(most) + 1).min(most), Relaxed);
+    }
+
+    /// Whether a famine has begun that the owner has not given for; from now on it has, and starts small again.
+    pub(super) fn hears_of(&self, famine: usize) -> bool {
+        let news = self.famine.load(Relaxed) != famine;
+        if news {
+            self.famine.store(famine, Relaxed);
+            self.limit.store(LEAST, Relaxed);
+        }
+        news
+    }
+}

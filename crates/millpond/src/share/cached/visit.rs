@@ -1,0 +1,349 @@
+//! The cold path: visits to the depot, and what happens when memory has run out.
+//!
+//! A visit asks the parent only outside of the lock and while the slot is whole, because the parent, or a user's policy, may
+//! call back into this very pool: what is in the slot is looked at anew afterwards.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use lock_api::{MutexGuard, RawMutex};
+
+use super::{
+    Cached, Part,
+    depot::Depot,
+    magazine::Magazine,
+    numbers::{self, NUMBERS, Number},
+    slot::Slot,
+};
+use crate::{
+    base::{
+        AllocError,
+        atomic::{AtomicPtr, Ordering},
+    },
+    contract::{Allocator, Pool},
+    pool::{Blocks, Kinds, Sorter},
+    share::{
+        policy::{Fail, Policy},
+        shell::{self, Packed, Reach},
+    },
+};
+
+/// A magazine carries no more than so many bytes of blocks, but for the first.
+const MOST_BYTES: usize = 64 << 10;
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// The pool behind the lock, as a shell sees it.
+    pub(super) fn pool(&self) -> impl Reach<Pool = Depot<P, PLACES>> {
+        Part { depot: &self.depot, choose: |depot| depot }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, L, Depot<P, PLACES>> {
+        self.depot.lock()
+    }
+
+    /// What a thread allocates when its magazine has nothing.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn allocate_cold(&self, layout: Layout) -> Packed {
+        // SAFETY: the number is the current thread's.
+        unsafe { self.allocate_at(numbers::current_or_lease(), layout) }
+    }
+
+    /// What a thread frees when its magazine has no place.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn deallocate_cold(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the number is the current thread's, and the caller's promises are passed on.
+        unsafe { self.deallocate_at(numbers::current_or_lease(), block, layout) };
+    }
+
+    /// Allocates with this number: from the slot, the depot, the parent.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or zero.
+    pub(super) unsafe fn allocate_at(&self, number: usize, layout: Layout) -> Packed {
+        let search = Search { pool: self, number, layout };
+        let Some(kind) = self.sorter.kind(layout) else {
+            return shell::allocate_cold(self.pool(), layout, &self.parent, &search);
+        };
+        // SAFETY: the number is the caller's, hence the slot.
+        if let Some(block) = unsafe { self.ready(number, kind).and_then(|slot| self.refill(slot, kind)) } {
+            let size = self.sorter.layout(kind).size();
+            return Packed::pack(Ok(NonNull::slice_from_raw_parts(block, size)));
+        }
+        shell::allocate_cold(self.pool(), self.sorter.layout(kind), &self.parent, &search)
+    }
+
+    /// Frees with this number: into the slot, or into the pool.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or zero, and the rest as for [`Allocator::deallocate`].
+    pub(super) unsafe fn deallocate_at(&self, number: usize, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises, for the slot and for the block, which goes back as what it was taken as.
+        unsafe {
+            let Some(kind) = self.sorter.kind(layout) else {
+                return shell::deallocate(self.pool(), &self.parent, block, layout);
+            };
+            let in_slot = self
+                .ready(number, kind)
+                .is_some_and(|slot| self.spill(slot, kind) && slot.push::<PLACES>(block));
+            if !in_slot {
+                shell::deallocate(self.pool(), &self.parent, block, self.sorter.layout(kind));
+            }
+        }
+    }
+
+    /// The most blocks of a kind that a magazine carries.
+    fn most(&self, kind: usize) -> usize {
+        (MOST_BYTES / self.sorter.layout(kind).size()).clamp(1, Magazine::<PLACES>::MOST)
+    }
+
+    /// The slot of a number for a kind of blocks, with magazines; `None` if there is no memory for them, or no number.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or zero.
+    unsafe fn ready(&self, number: usize, kind: usize) -> Option<&Slot> {
+        if number == 0 {
+            return None;
+        }
+        self.ensure_slots(number)?;
+        // SAFETY: the caller's promise.
+        let slot = unsafe { self.slot(number, kind) };
+        if slot.loaded::<PLACES>().is_none() {
+            let magazines = (self.new_magazine()?, self.new_magazine());
+            slot.hears_of(self.famine.load(Ordering::Relaxed));
+            let limit = slot.limit(self.most(kind));
+            // The parent may have called back, and then the slot has its magazines.
+            let wanted = slot.loaded::<PLACES>().is_none();
+            // SAFETY: the magazines are new, and the slot is the caller's.
+            unsafe {
+                match magazines {
+                    (first, Some(second)) if wanted => {
+                        slot.load(Magazine::<PLACES>::empty(first, limit));
+                        slot.keep(Magazine::<PLACES>::empty(second, limit));
+                    }
+                    (first, second) => {
+                        let mut depot = self.lock();
+                        [Some(first), second].into_iter().flatten().for_each(|base| depot.put_away(base));
+                        return if wanted { None } else { Some(slot) };
+                    }
+                }
+            }
+        }
+        Some(slot)
+    }
+
+    /// Makes sure that a number has slots; `None` if there is no memory for them.
+    fn ensure_slots(&self, number: usize) -> Option<()> {
+        let place = &self.slots[number];
+        if place.load(Ordering::Relaxed) != Self::NO_SLOTS {
+            return Some(());
+        }
+        let part = Part { depot: &self.depot, choose: |depot| &mut depot.slots };
+        let slots: NonNull<Slot> = self.cut(part, Depot::<P, PLACES>::SLOTS)?.cast();
+        for kind in 0..P::Sorter::KINDS {
+            // SAFETY: the memory was just cut for so many slots.
+            unsafe { slots.add(kind).write(Slot::new()) };
+        }
+        // The parent may have called back. (Release: statistics look into slots that are not theirs.)
+        let placed =
+            place.compare_exchange(Self::NO_SLOTS, slots.as_ptr(), Ordering::Release, Ordering::Relaxed);
+        if placed.is_err() {
+            self.return_slots(slots.as_ptr());
+        }
+        Some(())
+    }
+
+    fn return_slots(&self, slots: *mut Slot) {
+        if let Some(slots) = NonNull::new(slots) {
+            // SAFETY: the slots were cut there, and nobody uses them.
+            unsafe {
+                self.lock().slots.deallocate(slots.cast(), Depot::<P, PLACES>::SLOTS);
+            }
+        }
+    }
+
+    /// Takes the slots of a number away, which have no magazines.
+    pub(super) fn give_up_slots(&mut self, number: usize) {
+        let place = core::mem::replace(&mut self.slots[number], AtomicPtr::new(Self::NO_SLOTS));
+        let slots = place.load(Ordering::Relaxed);
+        if slots != Self::NO_SLOTS {
+            self.return_slots(slots);
+        }
+    }
+
+    /// An unused magazine; `None` if there is no memory for one.
+    fn new_magazine(&self) -> Option<NonNull<usize>> {
+        let part = Part { depot: &self.depot, choose: |depot| &mut depot.magazines };
+        self.cut(part, Depot::<P, PLACES>::MAGAZINE).map(NonNull::cast)
+    }
+
+    /// A piece of memory for what the depot cuts for itself.
+    fn cut(&self, from: impl Reach<Pool = Blocks>, layout: Layout) -> Option<NonNull<u8>> {
+        shell::allocate(from, (&self.parent, &Fail), layout).ok().map(NonNull::cast)
+    }
+
+    /// Takes a block when the magazine in use is empty, if that takes no parent.
+    ///
+    /// # Safety
+    ///
+    /// The slot is the caller's, and is ready.
+    unsafe fn refill(&self, slot: &Slot, kind: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the slot is the caller's; its magazine, once it is known to be empty, too.
+        unsafe {
+            let most = self.most(kind);
+            if let Some(block) = slot.pop() {
+                return Some(block);
+            }
+            if slot.spare::<PLACES>().is_full() {
+                slot.swap::<PLACES>();
+                return slot.pop();
+            }
+            slot.hears_of(self.famine.load(Ordering::Relaxed));
+            let empty = slot.loaded::<PLACES>();
+            let mut depot = self.lock();
+            match depot.take_full(kind) {
+                Some(full) => {
+                    depot.put_away(empty.base());
+                    slot.load(full);
+                }
+                None => {
+                    let limit = slot.limit(most);
+                    slot.load(depot.fill(empty.base(), self.sorter.layout(kind), limit));
+                }
+            }
+            drop(depot);
+            slot.raise_limit(most);
+            slot.pop()
+        }
+    }
+
+    /// Makes a place in the magazine in use; false if the slot has been emptied instead, because memory has run out.
+    ///
+    /// # Safety
+    ///
+    /// The slot is the caller's, and is ready.
+    unsafe fn spill(&self, slot: &Slot, kind: usize) -> bool {
+        let most = self.most(kind);
+        if slot.hears_of(self.famine.load(Ordering::Relaxed)) {
+            // SAFETY: the slot is the caller's.
+            unsafe { self.flush_slot(slot, kind) };
+            return false;
+        }
+        loop {
+            if !slot.loaded::<PLACES>().is_full() {
+                return true;
+            }
+            let full = slot.spare::<PLACES>();
+            if full.is_full() {
+                let mut depot = self.lock();
+                let Some(base) = depot.magazine() else {
+                    drop(depot);
+                    match self.new_magazine() {
+                        // For the next round: the parent may have called back.
+                        // SAFETY: the magazine is new.
+                        Some(base) => unsafe { self.lock().put_away(base) },
+                        None => {
+                            // SAFETY: the slot is the caller's.
+                            unsafe { self.flush_slot(slot, kind) };
+                            return false;
+                        }
+                    }
+                    continue;
+                };
+                // SAFETY: the spare magazine is full of blocks of this kind, and is the caller's; the other one is unused.
+                unsafe {
+                    depot.put_full(kind, full);
+                    slot.raise_limit(most);
+                    slot.keep(Magazine::<PLACES>::empty(base, slot.limit(most)));
+                }
+            }
+            slot.swap::<PLACES>();
+        }
+    }
+
+    /// Gives back what is in a slot.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the slot, which is of this kind.
+    unsafe fn flush_slot(&self, slot: &Slot, kind: usize) {
+        let (layout, mut depot) = (self.sorter.layout(kind), self.lock());
+        let magazines = [slot.loaded::<PLACES>(), slot.spare()];
+        slot.load(Magazine::<PLACES>::NONE);
+        slot.keep(Magazine::<PLACES>::NONE);
+        for magazine in magazines {
+            // SAFETY: the magazine is in no slot any more.
+            unsafe { depot.empty(magazine, layout) };
+        }
+    }
+
+    /// Gives back what the slots of a number hold; says how many blocks that were.
+    ///
+    /// # Safety
+    ///
+    /// The number is the caller's, or nobody uses the pool, or it is zero.
+    pub(super) unsafe fn flush_number(&self, number: usize) -> usize {
+        if self.slots[number].load(Ordering::Relaxed) == Self::NO_SLOTS {
+            return 0;
+        }
+        let mut blocks = 0;
+        for kind in 0..P::Sorter::KINDS {
+            // SAFETY: the slot exists and is the caller's.
+            unsafe {
+                let slot = self.slot(number, kind);
+                if !slot.loaded::<PLACES>().is_none() {
+                    blocks += slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count();
+                    self.flush_slot(slot, kind);
+                }
+            }
+        }
+        blocks
+    }
+
+    /// Takes what is in the slots of numbers that nobody has, and asks the others for theirs; says how many blocks came.
+    fn search(&self) -> usize {
+        self.famine.fetch_add(1, Ordering::Relaxed);
+        let mut found = 0;
+        for number in 1..NUMBERS {
+            if self.slots[number].load(Ordering::Relaxed) != Self::NO_SLOTS
+                && let Some(number) = Number::claim(number)
+            {
+                // SAFETY: the number was nobody's, and is now this call's.
+                found += unsafe { self.flush_number(number.get()) };
+            }
+        }
+        found
+    }
+}
+
+/// What is done when the parent has nothing more: a search, and then what the user's policy says.
+struct Search<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> {
+    pool: &'a Cached<P, A, L, O, PLACES>,
+    number: usize,
+    /// What was requested: the pool is asked for whole blocks.
+    layout: Layout,
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Policy
+    for Search<'_, P, A, L, O, PLACES>
+{
+    fn try_again(&self, _: Layout, error: AllocError) -> bool {
+        if error != AllocError::Unsupported && self.pool.search() != 0 {
+            return true;
+        }
+        let again = self.pool.policy.try_again(self.layout, error);
+        if again {
+            // What the policy has freed is in this thread's slot, where the loop does not look.
+            // SAFETY: the number is the caller's.
+            unsafe { self.pool.flush_number(self.number) };
+        }
+        again
+    }
+}

@@ -1,0 +1,453 @@
+//! Pools with a cache per thread: what threads do to each other, what is held back, what becomes of it.
+
+use std::{
+    alloc::Layout,
+    collections::BTreeSet,
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, mpsc},
+    thread,
+};
+
+use millpond::{
+    AllocError, Allocator, Blocks, Buffer, Cached, Compact, Counted, Fixed, Heap, Inspect, Limit, Magazine,
+    Reclaim, Retry, Spin, StaticBuffer,
+    testing::{Conformance, out_of_memory},
+};
+
+use crate::parents::Watched;
+
+const BLOCK: Layout = Layout::new::<[u64; 8]>();
+
+type Sixty4 = Blocks<Fixed<64>>;
+
+/// A block that may go to another thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sent(NonNull<u8>);
+
+// SAFETY: the tests let one thread at a time have a block.
+unsafe impl Send for Sent {}
+
+fn take(pool: &(impl Allocator + ?Sized)) -> Option<Sent> {
+    pool.allocate(BLOCK).ok().map(|block| Sent(block.cast()))
+}
+
+/// Everything that the pool gives.
+fn take_all(pool: &(impl Allocator + ?Sized)) -> Vec<Sent> {
+    std::iter::from_fn(|| take(pool)).collect()
+}
+
+fn give(pool: &(impl Allocator + ?Sized), blocks: impl IntoIterator<Item = Sent>) {
+    for Sent(block) in blocks {
+        // SAFETY: the tests give back what they took, once.
+        unsafe { pool.deallocate(block, BLOCK) };
+    }
+}
+
+/// Runs a closure on a thread of its own, to its end.
+fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(work).join().expect("the thread ends well"))
+}
+
+fn kit<A: Allocator + Inspect + Reclaim>(make: impl Fn() -> A) {
+    let (serves, reaches) = (BLOCK, Layout::from_size_align(256, 32).expect("a layout"));
+    Conformance::of(make).serves(serves).reaching(reaches).inspected().reclaimed().sequences(6, 2000).run();
+}
+
+#[test]
+fn keeps_the_contract() {
+    kit(|| Cached::new_in(Sixty4::new(), Watched::default()));
+    kit(|| Cached::new_in(Blocks::of(BLOCK), Watched::default()));
+    kit(|| Cached::new_in(Blocks::<(Fixed<64>, Magazine<4>)>::new(), Watched::default()));
+    kit(|| Cached::new_in(Blocks::<(Fixed<64>, Compact<5, 4096>)>::new(), Watched::default()));
+    kit(|| Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Watched::default(), Retry(|_, _| false)));
+    kit(|| Cached::new_in(Limit::blocks(Counted::new(Sixty4::new()), 1000), Watched::default()));
+    kit(|| Cached::new_in(Sixty4::new(), Arc::new(Cached::new_in(Blocks::<Fixed<8192, 1024>>::new(), Heap))));
+    out_of_memory(|parent| Cached::new_in(Sixty4::new(), parent));
+    out_of_memory(|parent| Cached::<_, _, Spin, _, 8>::with_policy(Sixty4::new(), parent, millpond::Fail));
+}
+
+/// Numbers belong to the whole process: a test that counts blocks must not have its threads' numbers inherited by those of
+/// another test.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+const FEW: usize = 600;
+
+/// What a thread holds at most: two magazines.
+const HELD: usize = 2 * 126;
+
+/// Lets the current thread's magazines become as large as they get, and full.
+fn use_much(pool: &impl Allocator) {
+    let blocks: Vec<_> = (0..FEW - 50).map_while(|_| take(pool)).collect();
+    give(pool, blocks);
+}
+
+/// A pool of so many blocks and no more.
+fn bounded() -> Cached<Limit<Sixty4>> {
+    Cached::new(Limit::blocks(Sixty4::new(), FEW))
+}
+
+#[test]
+fn a_block_is_freed_by_another_thread_than_took_it() {
+    let _turn = alone();
+    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    for _ in 0..20 {
+        let blocks: Vec<_> = (0..1000).map_while(|_| take(&pool)).collect();
+        elsewhere(|| give(&pool, blocks));
+        assert_eq!(pool.stats().live, 0);
+        pool.check().expect("sound");
+    }
+    // What came back was used again: there was never more than a thousand, and what the threads held.
+    assert!(pool.stats().held <= 64 * 4096, "{:?}", pool.stats());
+}
+
+#[test]
+fn one_thread_gets_every_block_once_the_others_have_ended() {
+    let _turn = alone();
+    let pool = bounded();
+    let (all_hold, threads) = (Barrier::new(3), 3);
+    let work = || {
+        let blocks: Vec<_> = (0..FEW / threads).map_while(|_| take(&pool)).collect();
+        all_hold.wait();
+        give(&pool, blocks);
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        others.into_iter().for_each(|other| other.join().expect("the thread ends well"));
+    });
+    assert_eq!(pool.stats().live, 0);
+    let blocks = take_all(&pool);
+    assert_eq!(blocks.iter().collect::<BTreeSet<_>>().len(), FEW, "a block is lost or was handed out twice");
+    give(&pool, blocks);
+    pool.check().expect("sound");
+}
+
+#[test]
+fn a_thread_that_lives_and_is_idle_keeps_two_magazines_at_most_until_it_hears_of_the_famine() {
+    let _turn = alone();
+    let pool = bounded();
+    let ((go, wait), (done, answer)) = (mpsc::channel(), mpsc::channel());
+    thread::scope(|scope| {
+        let pool = &pool;
+        scope.spawn(move || {
+            for step in wait {
+                match step {
+                    "fill" => use_much(pool),
+                    "visit" => {
+                        // More than it holds, so that it must go to the depot.
+                        let blocks: Vec<_> = (0..260).map_while(|_| take(pool)).collect();
+                        give(pool, blocks);
+                    }
+                    _ => pool.flush(),
+                }
+                done.send(()).expect("the test listens");
+            }
+        });
+        let ask = |step| {
+            go.send(step).expect("the thread listens");
+            answer.recv().expect("the thread answers");
+        };
+        ask("fill");
+        let blocks = take_all(pool);
+        assert!((FEW - HELD..FEW).contains(&blocks.len()), "{} blocks", blocks.len());
+        give(pool, blocks);
+        pool.flush();
+        // The thread has been asked: it gives what it holds when it next visits the depot, and holds little from then on.
+        ask("visit");
+        let blocks = take_all(pool);
+        assert!(blocks.len() >= FEW - 2 * 63, "{} blocks", blocks.len());
+        give(pool, blocks);
+        pool.flush();
+        ask("flush");
+        let blocks = take_all(pool);
+        assert_eq!(blocks.len(), FEW);
+        give(pool, blocks);
+        drop(go);
+    });
+}
+
+#[test]
+fn a_flush_gives_everything_back_to_the_pool() {
+    let _turn = alone();
+    let pool = bounded();
+    use_much(&pool);
+    let count = || {
+        let blocks = take_all(&pool);
+        let count = blocks.len();
+        give(&pool, blocks);
+        count
+    };
+    let (before, ()) = (elsewhere(count), pool.flush());
+    assert!((FEW - HELD..FEW).contains(&before), "{before} blocks");
+    assert_eq!(elsewhere(count), FEW);
+}
+
+#[test]
+fn thousands_of_short_threads_hold_no_more_than_a_few() {
+    let _turn = alone();
+    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    for round in 0..300 {
+        thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(|| {
+                    let blocks: Vec<_> = (0..50).map_while(|_| take(&pool)).collect();
+                    assert_eq!(blocks.len(), 50);
+                    give(&pool, blocks);
+                });
+            }
+        });
+        if round % 50 == 0 {
+            pool.check().expect("sound");
+        }
+    }
+    let stats = pool.stats();
+    assert_eq!(stats.live, 0);
+    // Ten threads at a time, two magazines each.
+    assert!(stats.held <= 512 << 10, "{stats:?}");
+}
+
+#[test]
+fn pools_come_and_go_while_threads_live() {
+    let _turn = alone();
+    let parent = Watched::default();
+    let (send, receive) = mpsc::channel::<Arc<Cached<Sixty4, &Watched>>>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for pool in receive {
+                let blocks: Vec<_> = (0..300).map_while(|_| take(&*pool)).collect();
+                give(&*pool, blocks);
+            }
+        });
+        for _ in 0..200 {
+            let pool = Arc::new(Cached::new_in(Sixty4::new(), &parent));
+            send.send(pool.clone()).expect("the thread listens");
+            let blocks: Vec<_> = (0..200).map_while(|_| take(&*pool)).collect();
+            give(&*pool, blocks);
+        }
+        drop(send);
+    });
+    assert_eq!(parent.out(), 0);
+}
+
+/// Uses a pool when its thread ends, whichever of the thread's destructors ran before.
+struct AtTheEnd(&'static Cached<Sixty4>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        let blocks: Vec<_> = (0..500).map_while(|_| take(self.0)).collect();
+        assert_eq!(blocks.len(), 500);
+        give(self.0, blocks);
+    }
+}
+
+#[test]
+fn destructors_of_threads_may_allocate() {
+    static POOL: Cached<Sixty4> = Cached::constant(Blocks::new(), Heap);
+    thread_local! {
+        static BEFORE: AtTheEnd = const { AtTheEnd(&POOL) };
+        static AFTER: AtTheEnd = const { AtTheEnd(&POOL) };
+    }
+    let _turn = alone();
+    for _ in 0..20 {
+        elsewhere(|| {
+            // Destructors run in the opposite order: the pool's own is in the middle.
+            BEFORE.with(|_| ());
+            give(&POOL, take(&POOL));
+            AFTER.with(|_| ());
+        });
+    }
+    assert_eq!(POOL.stats().live, 0);
+    POOL.check().expect("sound");
+}
+
+#[test]
+fn a_pool_can_be_static_on_a_static_buffer() {
+    static MEMORY: StaticBuffer<65536> = StaticBuffer::new();
+    static POOL: Cached<Sixty4, &StaticBuffer<65536>> = Cached::constant(Blocks::new(), &MEMORY);
+    let _turn = alone();
+    let count = elsewhere(|| take_all(&POOL).len());
+    // All but what two magazines and the slots take.
+    assert!(count * 64 >= 65536 - 8192, "{count} blocks");
+    assert_eq!(take(&POOL), None);
+}
+
+#[test]
+fn handles_are_caches_of_their_own() {
+    let _turn = alone();
+    let pool = bounded();
+    {
+        let (one, other) = (pool.handle(), pool.handle());
+        use_much(&one);
+        let blocks = take_all(&other);
+        // The first handle lives, and holds what it holds.
+        assert!((FEW - HELD..FEW).contains(&blocks.len()), "{} blocks", blocks.len());
+        assert_eq!(pool.stats().live, blocks.len() * 64);
+        give(&one, blocks);
+        assert_eq!(pool.stats().live, 0);
+        pool.check().expect("sound");
+    }
+    assert_eq!(take_all(&pool).len(), FEW, "a handle that is dropped gives back what it holds");
+}
+
+#[test]
+fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
+    let _turn = alone();
+    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let handles: Vec<_> = (0..1100).map(|_| pool.handle()).collect();
+    for handle in &handles {
+        let blocks: Vec<_> = (0..40).map_while(|_| take(handle)).collect();
+        assert_eq!(blocks.len(), 40);
+        give(handle, blocks);
+    }
+    // Nor is there a number for a new thread.
+    elsewhere(|| give(&pool, take(&pool)));
+    pool.check().expect("sound");
+    drop(handles);
+    assert_eq!(pool.stats().live, 0);
+}
+
+#[test]
+fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
+    let _turn = alone();
+    let mut pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let blocks: Vec<_> = (0..2000).map_while(|_| take(&pool)).collect();
+    elsewhere(|| give(&pool, blocks));
+    assert!(pool.trim() > 2000 * 64);
+    assert_eq!((pool.parent().out(), pool.stats()), (0, millpond::Snapshot::default()));
+    let kept = take(&pool).expect("the heap has room");
+    pool.trim();
+    assert_eq!(pool.stats().live, 64);
+    give(&pool, [kept]);
+    let blocks = (0..2000).map_while(|_| take(&pool)).count();
+    pool.reset();
+    assert_eq!((blocks, pool.stats().live), (2000, 0));
+    pool.check().expect("sound");
+    let held = pool.stats().held;
+    assert_eq!((0..2000).map_while(|_| take(&pool)).collect::<BTreeSet<_>>().len(), 2000);
+    assert_eq!(pool.stats().held, held, "after a reset the chunks are used again");
+}
+
+#[test]
+fn what_a_policy_frees_into_the_pool_is_found() {
+    static POOL: OnceLock<&'static (dyn Allocator + Sync)> = OnceLock::new();
+    static RESERVE: Mutex<Vec<Sent>> = Mutex::new(Vec::new());
+    fn free_one(layout: Layout, error: AllocError) -> bool {
+        assert_eq!((layout, error), (BLOCK, AllocError::Exhausted));
+        let block = RESERVE.lock().expect("not poisoned").pop();
+        block.is_some_and(|block| {
+            give(*POOL.get().expect("set before it is used"), [block]);
+            true
+        })
+    }
+    let _turn = alone();
+    let pool = Limit::blocks(Sixty4::new(), 40);
+    let pool: &_ = Box::leak(Box::new(Cached::<_, _, Spin, _>::with_policy(pool, Heap, Retry(free_one))));
+    POOL.set(pool).ok().expect("set once");
+    let blocks: Vec<_> = (0..40).map_while(|_| take(pool)).collect();
+    RESERVE.lock().expect("not poisoned").extend(blocks);
+    // Each of these is one that the handler has just freed.
+    assert_eq!(take_all(pool).len(), 40);
+}
+
+/// A parent that uses the pool whose parent it is.
+#[test]
+fn a_parent_may_call_back() {
+    static POOL: OnceLock<Cached<Sixty4, CallsBack>> = OnceLock::new();
+    struct CallsBack;
+    thread_local!(static INSIDE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+    // SAFETY: it is the heap's contract.
+    unsafe impl Allocator for CallsBack {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            if INSIDE.replace(INSIDE.get() + 1) < 2 {
+                let pool = POOL.get().expect("set before it is used");
+                let blocks: Vec<_> = (0..300).map_while(|_| take(pool)).collect();
+                give(pool, blocks);
+            }
+            INSIDE.set(INSIDE.get() - 1);
+            Heap.allocate(layout)
+        }
+
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { Heap.deallocate(block, layout) };
+        }
+    }
+    let _turn = alone();
+    let pool = POOL.get_or_init(|| Cached::new_in(Sixty4::new(), CallsBack));
+    let blocks: BTreeSet<_> = (0..5000).map_while(|_| take(pool)).collect();
+    assert_eq!(blocks.len(), 5000);
+    pool.check().expect("sound");
+    give(pool, blocks);
+    assert_eq!(pool.stats().live, 0);
+}
+
+#[test]
+fn without_memory_for_a_magazine_blocks_come_from_the_depot() {
+    let _turn = alone();
+    let mut memory = [MaybeUninit::uninit(); 1000];
+    let pool = Cached::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory));
+    let blocks = take_all(&pool);
+    assert!(blocks.len() >= 10, "{} blocks", blocks.len());
+    give(&pool, blocks.iter().copied());
+    assert_eq!(take_all(&pool).len(), blocks.len());
+}
+
+#[test]
+fn guards_inside_count_whole_blocks_in_magazines_too() {
+    let _turn = alone();
+    let pool = Cached::new(Limit::bytes(Counted::new(Sixty4::new()), 6400));
+    let small = Layout::new::<u8>();
+    let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(small).ok()).collect();
+    assert_eq!((blocks.len(), pool.report().left, pool.report().live_blocks), (100, Some(0), Some(100)));
+    for block in blocks {
+        // SAFETY: the block is live, and any size up to what was returned fits it.
+        unsafe { pool.deallocate(block.cast(), small) };
+    }
+    assert!(pool.report().left < Some(6400), "magazines hold blocks that count as live to the guard");
+    pool.flush();
+    assert_eq!((pool.report().left, pool.report().live_blocks), (Some(6400), Some(0)));
+}
+
+/// Threads that allocate, stamp, check, free, and hand each other blocks.
+#[test]
+fn what_is_written_stays_written() {
+    let _turn = alone();
+    fn churn<A: Allocator + Sync>(pool: &A) {
+        let slots: Vec<Mutex<Option<Sent>>> = (0..64).map(|_| Mutex::new(None)).collect();
+        thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let slots = &slots;
+                scope.spawn(move || {
+                    let mut rng = fastrand::Rng::with_seed(thread);
+                    for step in 0..20_000u64 {
+                        let fresh = take(pool).expect("the heap has room");
+                        let stamp = (thread << 32) | step;
+                        // SAFETY: the block is this thread's, and 64 bytes long.
+                        unsafe { fresh.0.cast::<[u64; 8]>().write([stamp; 8]) };
+                        let old = slots[rng.usize(..64)].lock().expect("not poisoned").replace(fresh);
+                        if let Some(old) = old {
+                            // SAFETY: the block was in the array, so it is stamped, and now this thread's.
+                            let words = unsafe { old.0.cast::<[u64; 8]>().read() };
+                            assert!(
+                                words.iter().all(|&word| word == words[0]),
+                                "somebody else wrote: {words:x?}"
+                            );
+                            give(pool, [old]);
+                        }
+                    }
+                });
+            }
+        });
+        give(pool, slots.iter().filter_map(|slot| slot.lock().expect("not poisoned").take()));
+    }
+    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    churn(&pool);
+    assert_eq!(pool.stats().live, 0);
+    let small = Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Watched::default(), millpond::Fail);
+    churn(&small);
+    assert_eq!(small.stats().live, 0);
+    small.check().expect("sound");
+}
