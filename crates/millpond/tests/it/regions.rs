@@ -269,8 +269,9 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
 #[test]
 fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
     let mut pool = Owned::new_in(Tlsf::without_pockets(), Pages);
-    let blocks: Vec<_> =
-        (0..100).map(|_| pool.allocate(layout(5 * WORD, 8)).expect("the system has pages").cast::<u8>()).collect();
+    let blocks: Vec<_> = (0..100)
+        .map(|_| pool.allocate(layout(5 * WORD, 8)).expect("the system has pages").cast::<u8>())
+        .collect();
     let free_behind = pool.pool().holes().bytes;
     assert_eq!(pool.pool().holes().fragmentation(), 0.0);
     let rest = pool.allocate(layout(free_behind, 8)).expect("it is in one piece").cast::<u8>();

@@ -204,15 +204,17 @@ unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
         unsafe { self.pool.adopt(chunk, layout) }
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        if which == Surrender::Spare {
-            let sorter = self.pool.sorter();
-            for kind in 0..P::Sorter::KINDS {
-                if self.full[kind] != 0 {
-                    self.empty_full(kind, sorter.layout(kind));
-                }
-            }
+    fn settle(&mut self) {
+        let sorter = self.pool.sorter();
+        for kind in 0..P::Sorter::KINDS {
+            self.empty_full(kind, sorter.layout(kind));
         }
+        self.pool.settle();
+        self.magazines.settle();
+        self.slots.settle();
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         let chunk = self.pool.surrender(which).or_else(|| self.magazines.surrender(which));
         chunk.or_else(|| self.slots.surrender(which))
     }

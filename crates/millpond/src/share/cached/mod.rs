@@ -42,7 +42,7 @@ use crate::{
         AllocError,
         atomic::{AtomicPtr, AtomicUsize, Ordering},
     },
-    contract::{Allocator, Pool, Reclaim, Surrender, relocate},
+    contract::{Allocator, Pool, Reclaim, relocate},
     pool::{Kinds, KnownKinds, Sorter},
     source::DefaultParent,
 };
@@ -333,7 +333,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     for Cached<P, A, L, O, PLACES>
 {
     fn drop(&mut self) {
-        shell::surrender(self.depot.get_mut(), &self.parent, Surrender::Any);
+        shell::dissolve(self.depot.get_mut(), &self.parent);
     }
 }
 
@@ -354,7 +354,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
             unsafe { self.flush_number(number) };
             self.give_up_slots(number);
         }
-        shell::surrender(self.depot.get_mut(), &self.parent, Surrender::Spare)
+        shell::trim(self.depot.get_mut(), &self.parent)
     }
 }
 
