@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, fs, time::Instant};
 
-use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, Pool, Reserved, TunedPages};
+use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, RawPool, Reserved, TunedPages};
 
 use crate::harness::median;
 
@@ -48,7 +48,7 @@ const HUGE: TunedPages = TunedPages::new().transparent_huge_pages();
 type Small = Fixed<64>;
 
 /// Takes and writes a million blocks of a new pool.
-fn fill<P: Pool + Default>(parent: impl Allocator) -> f64 {
+fn fill<P: RawPool + Default>(parent: impl Allocator) -> f64 {
     let mut pool = Owned::new_in(P::default(), parent);
     let start = Instant::now();
     for number in 0..MILLION as u64 {

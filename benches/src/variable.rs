@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, hint::black_box, ops::RangeInclusive, ptr::NonNull};
 
-use millpond::{Allocator, Local, Owned, Pool};
+use millpond::{Allocator, Local, Owned, RawPool};
 
 use crate::harness::Runner;
 
@@ -20,7 +20,7 @@ pub fn address<T: ?Sized, E>(block: Result<NonNull<T>, E>) -> *mut u8 {
     block.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
 }
 
-impl<P: Pool, A: Allocator> Variable for Owned<P, A> {
+impl<P: RawPool, A: Allocator> Variable for Owned<P, A> {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
         address(self.allocate(layout))
@@ -36,7 +36,7 @@ impl<P: Pool, A: Allocator> Variable for Owned<P, A> {
 /// A shared allocator behind a reference that the optimiser cannot see through.
 pub struct Shared<A: 'static>(&'static A);
 
-impl<P: Pool, A: Allocator> Shared<Local<P, A>> {
+impl<P: RawPool, A: Allocator> Shared<Local<P, A>> {
     pub fn new(pool: P, parent: A) -> Self {
         Self(black_box(Box::leak(Box::new(Local::new_in(pool, parent)))))
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{Chunk, Direct, Front, Pockets, Pool, Tlsf};
+use millpond::{Chunk, Direct, Front, Pockets, RawPool, Tlsf};
 
 /// What is counted; each is a function of this name.
 const OPERATIONS: [&str; 8] = [

@@ -27,7 +27,7 @@
 //!                       is cut      watched    and its parent
 //! ```
 //!
-//! * A [`Pool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`],
+//! * A [`RawPool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`],
 //!   [`Classes`], [`Tlsf`], [`SignPost`], [`Buddy`], [`Linear`], [`Stack`].
 //! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
 //!   [`StaticBuffer`].
@@ -60,6 +60,7 @@ extern crate std;
 
 mod base;
 mod contract;
+mod face;
 mod guard;
 mod pool;
 mod share;
@@ -69,8 +70,12 @@ pub mod testing;
 
 pub use base::AllocError;
 pub use contract::{
-    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool, Reclaim, Report, Reserve, Snapshot,
-    Surrender,
+    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool as RawPool, Reclaim, Report, Reserve,
+    Snapshot, Surrender,
+};
+pub use face::{
+    ArcPool, Builder, Ceiling, Countable, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool,
+    SharedPool, Unlimited,
 };
 pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
 pub use pool::{
@@ -78,7 +83,10 @@ pub use pool::{
     Holes, Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter,
     Stack, Strategy, Tlsf,
 };
-pub use share::{Abort, Cached, Fail, Handle, Local, Locked, Owned, Policy, Retry, Scope, Spin};
+pub use share::{
+    Abort, AtomicCount, Cached, Count, Fail, Handle, Local, Locked, Owned, PlainCount, Policy, Retry, Scope,
+    Spin,
+};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};

@@ -4,13 +4,15 @@ use core::fmt;
 
 /// Why an allocator has no block to give.
 ///
-/// The difference matters to callers: [`Exhausted`](Self::Exhausted) may pass, [`Unsupported`](Self::Unsupported)
-/// never does, and [`Os`](Self::Os) carries what the operating system said.
+/// The difference matters to callers: [`Exhausted`](Self::Exhausted) and [`Limit`](Self::Limit) may pass,
+/// [`Unsupported`](Self::Unsupported) never does, and [`Os`](Self::Os) carries what the operating system said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {
     /// No room is left; when blocks are freed there may be some again.
     Exhausted,
+    /// A limit that somebody has set is reached; when blocks are freed there may be room again.
+    Limit,
     /// This allocator never serves such a size or alignment.
     Unsupported,
     /// The operating system refused, with this code (`errno` on Unix, `GetLastError` on Windows).
@@ -23,6 +25,7 @@ impl AllocError {
         match self {
             Self::Exhausted => 0,
             Self::Unsupported => 1,
+            Self::Limit => 3,
             Self::Os(code) => 2 | (code.cast_unsigned() as usize) << 2,
         }
     }
@@ -32,6 +35,7 @@ impl AllocError {
         match number {
             0 => Self::Exhausted,
             1 => Self::Unsupported,
+            3 => Self::Limit,
             _ => Self::Os(((number >> 2) as u32).cast_signed()),
         }
     }
@@ -41,6 +45,7 @@ impl fmt::Display for AllocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exhausted => f.write_str("no memory left in this allocator"),
+            Self::Limit => f.write_str("this allocator may give no more"),
             Self::Unsupported => f.write_str("this allocator never serves such a size or alignment"),
             Self::Os(code) => write!(f, "the operating system gave no memory (error {code})"),
         }
@@ -55,7 +60,13 @@ mod tests {
 
     #[test]
     fn an_error_is_what_its_number_says() {
-        for error in [AllocError::Exhausted, AllocError::Unsupported, AllocError::Os(0), AllocError::Os(12)] {
+        for error in [
+            AllocError::Exhausted,
+            AllocError::Limit,
+            AllocError::Unsupported,
+            AllocError::Os(0),
+            AllocError::Os(12),
+        ] {
             assert_eq!(AllocError::from_number(error.number()), error);
         }
         #[cfg(target_pointer_width = "64")]

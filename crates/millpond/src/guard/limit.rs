@@ -10,7 +10,7 @@ use crate::{
     contract::{Amount, Flaw, Report},
 };
 
-/// No more than so many live bytes or blocks: the request beyond fails with [`AllocError::Exhausted`].
+/// No more than so many live bytes or blocks: the request beyond fails with [`AllocError::Limit`].
 ///
 /// Around a pool it bounds what holders have, around a parent it bounds what a pool may grow to. Bytes are counted as
 /// they were requested, and no excess is returned, so that what is freed is what was counted. While an allocator moves a
@@ -23,7 +23,7 @@ use crate::{
 /// let pool = Local::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 2));
 /// let layout = Layout::new::<u64>();
 /// let (first, second) = (pool.allocate(layout)?, pool.allocate(layout)?);
-/// assert_eq!(pool.allocate(layout), Err(AllocError::Exhausted));
+/// assert_eq!(pool.allocate(layout), Err(AllocError::Limit));
 /// # let _ = (first, second);
 ///
 /// // 10,000 bytes for chunks: the pool grows to the last of them, and no further.
@@ -91,16 +91,12 @@ impl Job for Bounded {
     const BY_SIZE: bool = true;
 
     fn admits(&self, more: Amount) -> Result<(), AllocError> {
-        if self.weigh(more) <= self.left() { Ok(()) } else { Err(AllocError::Exhausted) }
+        if self.weigh(more) <= self.left() { Ok(()) } else { Err(AllocError::Limit) }
     }
 
     #[inline(always)]
     fn claim<W: Access>(&self, more: Amount) -> Result<(), AllocError> {
-        if self.used.add_up_to::<W>(self.weigh(more), self.most) {
-            Ok(())
-        } else {
-            Err(AllocError::Exhausted)
-        }
+        if self.used.add_up_to::<W>(self.weigh(more), self.most) { Ok(()) } else { Err(AllocError::Limit) }
     }
 
     fn claim_between<W: Access>(&self, least: usize, preferred: usize) -> Result<usize, AllocError> {
@@ -109,7 +105,7 @@ impl Job for Bounded {
         }
         match self.used.add_between::<W>(least, preferred, self.most) {
             Some(size) => Ok(size),
-            None => Err(AllocError::Exhausted),
+            None => Err(AllocError::Limit),
         }
     }
 

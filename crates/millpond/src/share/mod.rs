@@ -2,6 +2,7 @@
 
 mod allocator;
 mod cached;
+mod count;
 mod local;
 mod locked;
 mod many;
@@ -14,9 +15,11 @@ mod shell;
 mod spin;
 
 pub use cached::{Cached, Handle};
+pub use count::{AtomicCount, Count, PlainCount};
 pub use local::Local;
 pub use locked::Locked;
 pub use owned::Owned;
+pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
 pub use spin::Spin;

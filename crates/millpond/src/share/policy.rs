@@ -71,20 +71,22 @@ pub struct Abort;
 
 impl Policy for Abort {
     fn try_again(&self, layout: Layout, error: AllocError) -> bool {
-        end_the_program(layout, error)
+        out_of_memory(layout, error)
     }
 }
 
+/// Ends the program (or, without `alloc`, panics) because it cannot go on without memory.
 #[cfg(feature = "alloc")]
 #[cold]
-fn end_the_program(layout: Layout, _: AllocError) -> ! {
+pub(crate) fn out_of_memory(layout: Layout, _: AllocError) -> ! {
     // The loop calls policies in a way that ends the program should this unwind.
     alloc::alloc::handle_alloc_error(layout)
 }
 
+/// Ends the program (or, without `alloc`, panics) because it cannot go on without memory.
 #[cfg(not(feature = "alloc"))]
 #[cold]
-fn end_the_program(layout: Layout, error: AllocError) -> ! {
+pub(crate) fn out_of_memory(layout: Layout, error: AllocError) -> ! {
     // The loop calls policies in a way that ends the program when they unwind.
     panic!("{error}: {} bytes were asked for", layout.size())
 }

@@ -238,7 +238,7 @@ fn empty_chunks_go_back_and_others_stay() {
 
 #[test]
 fn a_block_outlives_the_chunk_that_another_surrendered() {
-    use millpond::{Chunk, Pool, Surrender};
+    use millpond::{Chunk, RawPool, Surrender};
     let mut pool = buddy(16, 1024);
     let mut memory = [vec![0u128; 64], vec![0u128; 64], vec![0u128; 64]];
     let request = layout(256, 16);
@@ -270,7 +270,7 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
 
 #[test]
 fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
-    use millpond::{Chunk, Pool};
+    use millpond::{Chunk, RawPool};
     let mut pool = Buddy::new();
     let mut memory = vec![0u128; 64];
     let mut chunk = |bytes, align| {

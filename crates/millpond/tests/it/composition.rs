@@ -140,7 +140,7 @@ fn take_some(pool: &impl Allocator, count: usize) -> Vec<NonNull<[u8]>> {
 }
 
 /// Fails the nth request to the parent, for every n, and expects that nothing is lost.
-pub(crate) fn fail_each<P: millpond::Pool + Inspect>(make: impl Fn() -> P) {
+pub(crate) fn fail_each<P: millpond::RawPool + Inspect>(make: impl Fn() -> P) {
     testing::out_of_memory(|parent| Local::new_in(make(), parent));
 }
 

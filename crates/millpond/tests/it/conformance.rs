@@ -4,7 +4,7 @@ use std::{alloc::Layout, mem::MaybeUninit, rc::Rc, sync::Arc};
 
 use millpond::{
     Abort, Allocator, Blocks, Buddy, Buffer, Classes, Compact, Counted, FailNth, Fallback, Fixed, Heap,
-    Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Observe, Pages, Pool, Reclaim, Reserved, Retry,
+    Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Observe, Pages, RawPool, Reclaim, Reserved, Retry,
     Segregate, SignPost, Stack, Stats, Tlsf,
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
@@ -29,7 +29,7 @@ fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: 
 }
 
 /// A pool on parents of every kind, and with each of its parent's requests failing.
-fn on_every_parent<P: Pool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
+fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
     shell(serves, || Local::new_in(pool(), Watched::default()));
     shell(serves, || Local::new_in(pool(), Heap));
     shell(serves, || Local::new_in(pool(), Pages));

@@ -4,7 +4,7 @@ use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
     AllocError, Allocator, Blocks, Classes, Compact, Config, Fallback, Fixed, Inspect, Lifo, Limit, Linear,
-    Local, Locked, Magazine, Nothing, Owned, Pool, Reclaim, Segregate, Stats,
+    Local, Locked, Magazine, Nothing, Owned, RawPool, Reclaim, Segregate, Stats,
 };
 
 use crate::parents::Watched;
@@ -122,7 +122,7 @@ fn too_many_are_none_at_all() {
 
 /// Fills many chunks, frees all but a few blocks in any order, and expects the chunks without a live block to go back, and
 /// the rest to be as good as before.
-fn trims_exactly<P: Pool + Inspect>(pool: P) {
+fn trims_exactly<P: RawPool + Inspect>(pool: P) {
     let parent = Watched::default();
     let mut pool = Local::new_in(pool, &parent);
     for round in 0..3 {

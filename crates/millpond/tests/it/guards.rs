@@ -12,7 +12,7 @@ use std::{
 use fastrand::Rng;
 use millpond::{
     AllocError, Allocator, Amount, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed,
-    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, Pool, Reclaim, Segregate, Stats,
+    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, RawPool, Reclaim, Segregate, Stats,
     Tlsf,
 };
 
@@ -37,7 +37,7 @@ fn a_limit_counts_bytes_as_they_were_asked_for() {
     fn check(limited: &impl Allocator, left: impl Fn() -> usize) {
         let block = take(limited, 60);
         assert_eq!(left(), 40);
-        assert_eq!(limited.allocate(layout(41)), Err(AllocError::Exhausted));
+        assert_eq!(limited.allocate(layout(41)), Err(AllocError::Limit));
         let rest = take(limited, 40);
         assert_eq!(left(), 0);
         assert!(limited.allocate(layout(0)).is_ok(), "no bytes are always to be had");
@@ -66,7 +66,7 @@ fn a_limit_counts_bytes_as_they_were_asked_for() {
 fn a_limit_counts_blocks() {
     let mut pool = Local::new(Limit::blocks(Classes::new(), 2));
     let (first, _second) = (take(&pool, 8), take(&pool, 1000));
-    assert_eq!(pool.allocate(layout(8)), Err(AllocError::Exhausted));
+    assert_eq!(pool.allocate(layout(8)), Err(AllocError::Limit));
     let large = take(&pool, 100_000);
     assert_eq!(pool.report().left, Some(0), "what passes the pool by is not counted");
     free(&pool, large, 100_000);
@@ -232,7 +232,7 @@ fn failures(pool: &impl Allocator, requests: usize) -> Vec<usize> {
 fn requests_fail_as_planned_wherever_the_guard_is() {
     // So many that the pool takes several chunks meanwhile: a request that waits for one is still one.
     const REQUESTS: usize = 500;
-    fn around_a_pool<P: Pool>(pool: P) -> Vec<usize> {
+    fn around_a_pool<P: RawPool>(pool: P) -> Vec<usize> {
         failures(&Local::new(pool), REQUESTS)
     }
     let blocks = Blocks::<Fixed<64>>::new;
@@ -380,13 +380,13 @@ fn an_observer_sees_every_event_in_order() {
     };
     let second = take(&pool, 300);
     let failed = pool.allocate(layout(400));
-    assert_eq!(failed, Err(AllocError::Exhausted));
+    assert_eq!(failed, Err(AllocError::Limit));
     assert!(pool.allocate(layout(0)).is_ok());
     free(&pool, second, 300);
     let at = |block: NonNull<u8>| block.addr().get();
     let chunk = Layout::from_size_align(4096, 8).expect("a layout");
     drop(pool);
-    let error = AllocError::Exhausted;
+    let error = AllocError::Limit;
     let events = events.borrow();
     let Event::Failed { layout: least, .. } = events[4] else { panic!("{:?}", events[4]) };
     assert!(least.size() > 2048, "room for a block and a header: {least:?}");

@@ -5,6 +5,7 @@ mod cached;
 mod composition;
 mod conformance;
 mod contract;
+mod face_pool;
 mod faults;
 mod growth;
 mod guards;

@@ -4,8 +4,8 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Fixed, Holes, Inspect, Linear, Local, Locked, Owned, Pages, Pool,
-    Reclaim, SignPost, Snapshot, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Fixed, Holes, Inspect, Linear, Local, Locked, Owned, Pages,
+    RawPool, Reclaim, SignPost, Snapshot, Tlsf,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ macro_rules! for_each_pool {
 
 #[test]
 fn random_operations_on_every_parent() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         trial(SMALL, || Local::new_in(make(), Watched::default()));
         trial(MIXED, || Local::new_in(make(), Watched::default()));
         trial(LARGE, || Local::new_in(make(), Pages));
@@ -56,7 +56,7 @@ fn random_operations_among_other_pools() {
 /// Buffers from nothing to a few kilobytes, of every size and at every offset from a granule.
 #[test]
 fn random_operations_in_odd_regions() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut memory = vec![MaybeUninit::uninit(); 7000];
         for size in (0..200).chain([1000, 1023, 1024, 1025, 4095, 6901]) {
             let mut rng = Rng::with_seed(size as u64);
@@ -76,7 +76,7 @@ fn when_the_parent_fails_nothing_is_lost() {
 /// Everything that was handed out from a full region can be handed out again when it is freed, whatever the order.
 #[test]
 fn a_region_that_was_full_is_whole_again_when_all_is_freed() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut memory = vec![MaybeUninit::<u128>::uninit(); 4096];
         for seed in 0..30 {
             let mut rng = Rng::with_seed(seed);
@@ -124,7 +124,7 @@ fn largest(pool: &impl Allocator, most: usize) -> usize {
 /// Comb: every second block is freed, so that nothing merges; then the others, so that everything does.
 #[test]
 fn a_comb_of_holes_merges_without_gaps() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut pool = Local::new_in(make(), Watched::default());
         let block = layout(100, 8);
         let mut blocks: Vec<_> =
@@ -153,7 +153,7 @@ fn a_comb_of_holes_merges_without_gaps() {
 
 #[test]
 fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut pool = Local::new_in(make(), Watched::default());
         let mut rng = Rng::with_seed(5);
         let block = layout(1000, 8);
@@ -183,7 +183,7 @@ fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn the_overhead_is_eight_bytes_and_the_rounding() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         for (size, distance) in
             [(1, 32), (8, 32), (24, 32), (25, 48), (40, 48), (41, 64), (120, 128), (1000, 1008), (1001, 1024)]
         {
@@ -198,7 +198,7 @@ fn the_overhead_is_eight_bytes_and_the_rounding() {
 
 #[test]
 fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let pool = Local::new_in(make(), Pages);
         let size = layout(200, 8);
         let [a, b, c] = [(); 3].map(|()| pool.allocate(size).expect("the system has pages").cast::<u8>());
@@ -343,7 +343,7 @@ fn first_fit_takes_the_first_and_best_fit_the_smallest() {
 /// Every alignment up to a page, from regions that are just large enough, wherever they start.
 #[test]
 fn every_alignment_is_had_from_a_region_of_the_size_that_is_asked_for() {
-    fn test<P: Pool + Inspect>(make: fn() -> P) {
+    fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut memory = vec![MaybeUninit::uninit(); 20_000];
         for align in (0..=12).map(|log2| 1 << log2) {
             for at in 0..40 {

@@ -9,7 +9,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Fixed, Inspect, Linear, Local, Locked, Mark,
-    Nothing, Pages, Pool, Reclaim, Scope, Stack, StaticBuffer, Surrender,
+    Nothing, Pages, RawPool, Reclaim, Scope, Stack, StaticBuffer, Surrender,
 };
 
 use crate::{

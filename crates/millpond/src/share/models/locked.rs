@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, Pool, Spin, Surrender,
+    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, RawPool, Spin, Surrender,
     base::atomic::{
         UnsafeCell, let_others_run,
         model::{Arc, check, thread},
@@ -31,7 +31,7 @@ impl Watched {
 }
 
 // SAFETY: the pool inside keeps the contract.
-unsafe impl Pool for Watched {
+unsafe impl RawPool for Watched {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.pool().allocate(layout)
     }

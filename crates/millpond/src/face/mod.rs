@@ -1,0 +1,15 @@
+//! How a person holds it: typed pools, handles and collections. The only room where `T` and the lifetimes of handles
+//! appear; what is cut, and from where, is decided in the rooms on the left.
+
+mod boxed;
+mod builder;
+mod counted;
+mod pool;
+mod release;
+mod sequences;
+mod value;
+
+pub use boxed::PoolBox;
+pub use builder::{Builder, Ceiling, Limited, Unlimited};
+pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};
+pub use pool::{Pool, SharedPool};
