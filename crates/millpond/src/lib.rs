@@ -70,14 +70,19 @@ pub mod testing;
 
 pub use base::AllocError;
 pub use contract::{
-    Allocator, Amount, Chunk, ChunkRequest, Counts, Flaw, Inspect, Pool as RawPool, Reclaim, Report, Reserve,
-    Snapshot, Surrender,
+    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Inspect, Misuse, Pool as RawPool,
+    Reclaim, Report, Reporter, Reserve, Sites, Snapshot, Surrender,
 };
 pub use face::{
     ArcPool, Builder, Ceiling, Countable, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool,
     SharedPool, Unlimited,
 };
-pub use guard::{Counted, Event, FailNth, Fallback, Guard, Limit, Observe, Observer, Segregate, Stats};
+#[cfg(feature = "alloc")]
+pub use guard::{BySite, Checked, Line, Tracked};
+pub use guard::{
+    Canary, Counted, Detain, Event, FailNth, Fallback, Guard, Keeper, Limit, Observe, Observer, Poison,
+    Quarantine, Segregate, Stats, Zeroed,
+};
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
     Holes, Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter,

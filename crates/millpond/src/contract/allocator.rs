@@ -173,6 +173,7 @@ pub unsafe trait Allocator {
 /// # Safety
 ///
 /// `block` is live, was handed out by `allocator`, and `old` fits it.
+#[track_caller]
 pub(crate) unsafe fn relocate<A: Allocator + ?Sized>(
     allocator: &A,
     block: NonNull<u8>,

@@ -6,6 +6,7 @@
 mod allocator;
 mod chunk;
 mod inspect;
+mod misuse;
 mod pointers;
 mod pool;
 mod report;
@@ -14,5 +15,7 @@ pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
 pub use inspect::{Flaw, Inspect, Reclaim, Snapshot};
+pub use misuse::{Cause, Complaint, Misuse, Reporter, Sites};
+pub(crate) use misuse::{Finding, Pending};
 pub use pool::{Pool, Reserve, Surrender};
 pub use report::{Amount, Counts, Report};

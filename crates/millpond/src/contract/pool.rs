@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Chunk, ChunkRequest};
+use super::{Chunk, ChunkRequest, Complaint};
 use crate::base::AllocError;
 
 /// A pool as a pure data structure. It asks nobody for memory: it is given chunks.
@@ -104,6 +104,21 @@ pub unsafe trait Pool {
     /// had to wait for a chunk has not failed.
     fn note_failure(&mut self, layout: Layout) {
         let _ = layout;
+    }
+
+    /// Lets go of free memory that it has held back, because there is no other; says whether it had any. Shells ask when
+    /// their parent has nothing, and try again.
+    fn relent(&mut self) -> bool {
+        false
+    }
+
+    /// Looks for what is still live, because the pool is about to go, and complains if nothing should be.
+    fn retire(&mut self) {}
+
+    /// Takes the complaint that waits in the pool or in a guard around it, because it was misused. Shells ask at the end
+    /// of every call that was not hot, until there is none, and raise it outside of every borrow and lock.
+    fn complaint(&mut self) -> Option<Complaint> {
+        None
     }
 
     /// Gives a live block another size, or another alignment that it happens to have, where it is; `None` if it must

@@ -10,7 +10,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Chunk, ChunkRequest, Inspect, Pool, Surrender},
+    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, Pool, Surrender},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -218,6 +218,19 @@ unsafe impl<P: Pool + Inspect, Q: Pool> Pool for Fallback<P, Q> {
     fn note_failure(&mut self, layout: Layout) {
         self.first.note_failure(layout);
         self.second.note_failure(layout);
+    }
+
+    fn relent(&mut self) -> bool {
+        self.first.relent() | self.second.relent()
+    }
+
+    fn retire(&mut self) {
+        self.first.retire();
+        self.second.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.first.complaint().or_else(|| self.second.complaint())
     }
 
     unsafe fn resize_in_place(

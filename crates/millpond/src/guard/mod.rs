@@ -35,22 +35,44 @@
 //! The order of two guards matters where one refuses what the other counts: `Stats<Limit<…>>` counts refusals as
 //! failures, `Limit<Stats<…>>` does not let `Stats` see them.
 
+#[cfg(feature = "alloc")]
+mod books;
+mod canary;
 mod counter;
 mod counts;
+mod detain;
+mod detain_pool;
+mod duty;
 mod fail;
 mod fallback;
+mod fill;
 mod job;
+mod keeper;
+mod keeper_pool;
+#[cfg(feature = "alloc")]
+mod ledger;
 mod limit;
 mod observe;
 mod pair;
+mod ring;
 mod segregate;
+#[cfg(feature = "alloc")]
+mod track;
 mod watched;
 mod watched_pool;
 
+#[cfg(feature = "alloc")]
+pub use books::Checked;
+pub use canary::Canary;
 pub use counts::{Counted, Stats};
+pub use detain::{Detain, Quarantine};
 pub use fail::FailNth;
 pub use fallback::Fallback;
+pub use fill::{Poison, Zeroed};
+pub use keeper::Keeper;
 pub use limit::Limit;
 pub use observe::{Event, Observe, Observer};
 pub use segregate::Segregate;
+#[cfg(feature = "alloc")]
+pub use track::{BySite, Line, Tracked};
 pub use watched::Guard;

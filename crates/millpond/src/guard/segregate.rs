@@ -9,7 +9,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, ChunkRequest, Pool, Reserve, Surrender, relocate},
+    contract::{Allocator, Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender, relocate},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -234,6 +234,19 @@ unsafe impl<P: Pool, Q: Pool> Pool for Segregate<P, Q> {
 
     fn note_failure(&mut self, layout: Layout) {
         if self.is_small(layout) { self.small.note_failure(layout) } else { self.large.note_failure(layout) }
+    }
+
+    fn relent(&mut self) -> bool {
+        self.small.relent() | self.large.relent()
+    }
+
+    fn retire(&mut self) {
+        self.small.retire();
+        self.large.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.small.complaint().or_else(|| self.large.complaint())
     }
 
     unsafe fn resize_in_place(

@@ -8,7 +8,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, Chunk, ChunkRequest, Pool, Reserve, Surrender},
+    contract::{Amount, Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
     pool::{Kinds, KnownKinds},
 };
 
@@ -100,6 +100,18 @@ unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
         if !refused {
             self.inner.note_failure(layout);
         }
+    }
+
+    fn relent(&mut self) -> bool {
+        self.inner.relent()
+    }
+
+    fn retire(&mut self) {
+        self.inner.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.inner.complaint()
     }
 
     unsafe fn resize_in_place(

@@ -7,10 +7,9 @@ use lock_api::{Mutex, RawMutex};
 use super::{
     policy::{Fail, Policy},
     shell::{self, Reach},
-    spin::Spin,
 };
 use crate::{
-    base::AllocError,
+    base::{AllocError, Spin},
     contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };

@@ -12,8 +12,8 @@ mod owned;
 mod policy;
 mod scope;
 mod shell;
-mod spin;
 
+pub use crate::base::Spin;
 pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};
 pub use local::Local;
@@ -22,4 +22,3 @@ pub use owned::Owned;
 pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
-pub use spin::Spin;

@@ -103,15 +103,24 @@ fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
     if layout.size() == 0 {
         return Ok(address::zero_sized(layout));
     }
-    loop {
+    let outcome = loop {
         match attempt(&mut pool, parent, layout) {
+            Err(error) if error != AllocError::Unsupported && pool.with(|pool| pool.relent()) => {}
             Err(error) if try_again(policy, layout, error) => {}
-            Err(error) => {
-                pool.with(|pool| pool.note_failure(layout));
-                return Err(error);
-            }
-            done => return done,
+            outcome => break outcome,
         }
+    };
+    if outcome.is_err() {
+        pool.with(|pool| pool.note_failure(layout));
+    }
+    raise_complaints(&mut pool);
+    outcome
+}
+
+/// Reports misuse that the pool has found, outside of every borrow and lock: who hears of it is a user's code.
+fn raise_complaints<R: Reach>(pool: &mut R) {
+    while let Some(complaint) = pool.with(|pool| pool.complaint()) {
+        complaint.raise();
     }
 }
 
@@ -215,6 +224,7 @@ unsafe fn deallocate_cold<R: Reach, A: Allocator>(
     } else {
         // SAFETY: as above.
         pool.with(|pool| unsafe { pool.deallocate(block, layout) });
+        raise_complaints(&mut pool);
     }
 }
 
@@ -233,10 +243,12 @@ pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
         return Err(AllocError::Unsupported);
     }
     match pool.with(|pool| (pool.bypasses(old), pool.bypasses(new))) {
-        (false, false) => pool
+        (false, false) => {
             // SAFETY: the block is the pool's, and the caller's promises are passed on.
-            .with(|pool| unsafe { pool.resize_in_place(block, old, new) })
-            .ok_or(AllocError::Unsupported),
+            let resized = pool.with(|pool| unsafe { pool.resize_in_place(block, old, new) });
+            raise_complaints(&mut pool);
+            resized.ok_or(AllocError::Unsupported)
+        }
         // SAFETY: the block is the parent's, and the caller's promises are passed on.
         (true, true) if new.size() >= old.size() => unsafe { parent.grow_in_place(block, old, new) },
         // SAFETY: as above.
@@ -287,6 +299,7 @@ pub(super) fn trim<P: Pool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
 
 /// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.
 pub(super) fn dissolve<P: Pool, A: Allocator>(pool: &mut P, parent: &A) {
+    pool.retire();
     pool.reset();
     surrender(pool, parent, Surrender::Any);
 }
@@ -298,6 +311,7 @@ fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) 
         returned += chunk.size();
         give_back(parent, chunk);
     }
+    raise_complaints(&mut Borrowed(pool));
     returned
 }
 

@@ -9,16 +9,16 @@ use millpond::{
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
 
-fn layout(size: usize, align: usize) -> Layout {
+pub(crate) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
 
 /// What a general allocator serves at least, and what random sequences ask for.
-const MIXED: (usize, usize) = (1000, 64);
-const SMALL: (usize, usize) = (64, 8);
+pub(crate) const MIXED: (usize, usize) = (1000, 64);
+pub(crate) const SMALL: (usize, usize) = (64, 8);
 
 /// A shell, or a guard around one: all that can be tested.
-fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: impl Fn() -> A) {
+pub(crate) fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: impl Fn() -> A) {
     Conformance::of(make)
         .serves(layout(size, align))
         .reaching(layout(4 * size, 4 * align))
@@ -29,7 +29,7 @@ fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: 
 }
 
 /// A pool on parents of every kind, and with each of its parent's requests failing.
-fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
+pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
     shell(serves, || Local::new_in(pool(), Watched::default()));
     shell(serves, || Local::new_in(pool(), Heap));
     shell(serves, || Local::new_in(pool(), Pages));

@@ -6,13 +6,10 @@ use lock_api::RawMutex;
 
 use super::{Cached, numbers::Number};
 use crate::{
-    base::AllocError,
+    base::{AllocError, Spin},
     contract::Allocator,
     pool::Kinds,
-    share::{
-        policy::{Fail, Policy},
-        spin::Spin,
-    },
+    share::policy::{Fail, Policy},
 };
 
 /// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].

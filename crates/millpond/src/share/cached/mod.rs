@@ -35,11 +35,10 @@ use self::{
 use super::{
     policy::{Fail, Policy},
     shell::{self, Reach},
-    spin::Spin,
 };
 use crate::{
     base::{
-        AllocError,
+        AllocError, Spin,
         atomic::{AtomicPtr, AtomicUsize, Ordering},
     },
     contract::{Allocator, Pool, Reclaim, relocate},

@@ -2,7 +2,7 @@
 
 use lock_api::{GuardSend, RawMutex};
 
-use crate::base::atomic::{AtomicBool, Ordering, let_others_run, spin_loop};
+use super::atomic::{AtomicBool, Ordering, let_others_run, spin_loop};
 
 /// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
 ///

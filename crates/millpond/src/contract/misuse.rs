@@ -1,0 +1,232 @@
+//! Misuse of a pool: what was found, who hears of it, and how.
+//!
+//! A pool and the guards around it call nobody: what they find waits until the shell asks for it, outside of every borrow
+//! and lock ([`Pool::complaint`](crate::RawPool::complaint)). Guards around allocators report at once.
+
+use core::{alloc::Layout, fmt, panic::Location};
+
+use crate::base::without_unwinding;
+
+/// What was done to a pool that must not be done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The block had been freed before, and not been handed out again since.
+    DoubleFree,
+    /// No block of this pool begins there or reaches there: it is another's, or nobody's.
+    Foreign,
+    /// The address lies in a block of this pool, but is not its start.
+    Interior {
+        /// Where the block begins.
+        start: usize,
+    },
+    /// The block was handed out for another layout, or for none of this kind.
+    WrongLayout {
+        /// The one that would have been right.
+        expected: Layout,
+    },
+    /// Something was written behind the block.
+    Overflow {
+        /// The first byte that was overwritten, counted from the start of the block.
+        offset: usize,
+    },
+    /// Something was written to the block after it had been freed.
+    WrittenAfterFree {
+        /// The first byte that was overwritten, counted from the start of the block.
+        offset: usize,
+    },
+    /// Blocks were still live when the pool went.
+    Leak {
+        /// How many.
+        blocks: usize,
+        /// How many bytes in all.
+        bytes: usize,
+    },
+}
+
+impl Cause {
+    /// Whether the call was not performed, because performing it would have broken the pool. Other causes have done
+    /// their harm already.
+    #[must_use]
+    pub const fn is_prevented(self) -> bool {
+        matches!(self, Self::DoubleFree | Self::Foreign | Self::Interior { .. } | Self::WrongLayout { .. })
+    }
+}
+
+/// Where in the program the calls were, as far as somebody kept track: see [`Tracked`](crate::Tracked).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sites {
+    /// Where the block was allocated.
+    pub allocated: Option<&'static Location<'static>>,
+    /// Where it was freed first.
+    pub freed: Option<&'static Location<'static>>,
+    /// Where it was misused.
+    pub misused: Option<&'static Location<'static>>,
+}
+
+/// A report of misuse: which pool, which block, what was wrong, and where.
+///
+/// Its text is made for people:
+///
+/// ```text
+/// pool "sessions": block 0x7f2d8c0010c0 (64 bytes, aligned to 8) was freed twice
+///   allocated at src/main.rs:10:21
+///   freed     at src/main.rs:14:14
+///   misused   at src/main.rs:20:14
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Misuse {
+    /// What the pool is called: see [`Reporter::named`].
+    pub pool: &'static str,
+    /// Where the block begins, or what was passed off as one; for leaks, the first block.
+    pub address: usize,
+    /// The layout that came with it; for leaks, that of the first block.
+    pub layout: Layout,
+    /// What was wrong.
+    pub cause: Cause,
+    /// Where in the program.
+    pub sites: Sites,
+    /// How many more were found in the same call, of which only this one, the first, is told.
+    pub more: usize,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {:?}: ", self.pool)?;
+        let (size, align) = (self.layout.size(), self.layout.align());
+        if let Cause::Leak { blocks, bytes } = self.cause {
+            write!(f, "{blocks} blocks of {bytes} bytes in all were never freed, the first of them ")?;
+        }
+        write!(f, "block {:#x} ({size} bytes, aligned to {align})", self.address)?;
+        match self.cause {
+            Cause::DoubleFree => f.write_str(" was freed twice")?,
+            Cause::Foreign => f.write_str(" is none of this pool")?,
+            Cause::Interior { start } => write!(f, " is not the start of a block: that is {start:#x}")?,
+            Cause::WrongLayout { expected } => {
+                let (size, align) = (expected.size(), expected.align());
+                write!(f, " has another layout: {size} bytes, aligned to {align}")?;
+            }
+            Cause::Overflow { offset } => write!(f, " was written past its end, at offset {offset}")?,
+            Cause::WrittenAfterFree { offset } => {
+                write!(f, " was written to after it was freed, at offset {offset}")?;
+            }
+            Cause::Leak { .. } => {}
+        }
+        let Sites { allocated, freed, misused } = self.sites;
+        for (what, site) in [("allocated", allocated), ("freed    ", freed), ("misused  ", misused)] {
+            if let Some(site) = site {
+                write!(f, "\n  {what} at {site}")?;
+            }
+        }
+        if self.more != 0 {
+            write!(f, "\n  and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+/// Who hears of misuse, and what the pool is called there.
+///
+/// Left alone, it ends the program with a message: a program that frees twice is no longer one that can be reasoned
+/// about. A hook may do otherwise. It must not panic: that ends the program too, because no allocator may unwind.
+///
+/// ```
+/// use millpond::{Misuse, Reporter};
+///
+/// fn count(misuse: &Misuse) {
+///     eprintln!("{misuse}");
+/// }
+/// let reporter = Reporter::named("sessions").calling(count);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Reporter {
+    name: &'static str,
+    hook: fn(&Misuse),
+}
+
+impl Reporter {
+    /// Ends the program with a message about a pool of this name.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self { name, hook: end_the_program }
+    }
+
+    /// Calls `hook` instead. When it returns, the program goes on: what was misused is as it was before.
+    #[must_use]
+    pub const fn calling(self, hook: fn(&Misuse)) -> Self {
+        Self { hook, ..self }
+    }
+
+    /// The complaint that `address` was misused.
+    pub(crate) fn complaint(self, address: usize, layout: Layout, finding: Finding) -> Complaint {
+        let Finding { cause, sites } = finding;
+        let misuse = Misuse { pool: self.name, address, layout, cause, sites, more: 0 };
+        Complaint { misuse, hook: self.hook }
+    }
+}
+
+impl Default for Reporter {
+    fn default() -> Self {
+        Self::named("unnamed")
+    }
+}
+
+/// What is wrong with a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding {
+    pub cause: Cause,
+    pub sites: Sites,
+}
+
+impl From<Cause> for Finding {
+    fn from(cause: Cause) -> Self {
+        Self { cause, sites: Sites::default() }
+    }
+}
+
+/// Misuse that somebody is to hear of.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a complaint is to be raised"]
+pub struct Complaint {
+    misuse: Misuse,
+    hook: fn(&Misuse),
+}
+
+impl Complaint {
+    /// What it is about.
+    #[must_use]
+    pub fn misuse(&self) -> &Misuse {
+        &self.misuse
+    }
+
+    /// Calls the hook, or ends the program. To be called outside of every borrow and lock.
+    pub fn raise(self) {
+        without_unwinding(|| (self.hook)(&self.misuse));
+    }
+}
+
+/// A complaint that waits to be asked for: the first one, and how many there were besides.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Option<Complaint>);
+
+impl Pending {
+    pub(crate) const NONE: Self = Self(None);
+
+    pub(crate) fn add(&mut self, complaint: Complaint) {
+        match &mut self.0 {
+            Some(first) => first.misuse.more += 1,
+            None => self.0 = Some(complaint),
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Complaint> {
+        self.0.take()
+    }
+}
+
+/// Says what was wrong, and ends the program. It is called in a way that ends the program when it unwinds.
+#[cold]
+fn end_the_program(misuse: &Misuse) {
+    panic!("{misuse}");
+}

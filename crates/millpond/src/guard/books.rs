@@ -1,0 +1,217 @@
+//! The guards that keep books of all blocks: [`Checked`] and [`Tracked`].
+//!
+//! Every block is entered when it is handed out, and looked up when it is given back. So what is wrong with a call is
+//! known before anything is done, without a look at memory that may be anybody's.
+
+use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
+
+use lock_api::Mutex;
+
+use super::{
+    Keeper,
+    duty::{Duty, Site},
+    ledger::{Entry, Ledger},
+};
+use crate::{
+    base::{AllocError, Spin},
+    contract::{Cause, Finding, Flaw, Sites},
+};
+
+/// Finds every call that frees or resizes what it must not, before it does harm; and leaks.
+///
+/// Exactly found, and prevented: a block that is freed twice (unless its memory has been handed out again since: then
+/// it is a live block, and the call looks right), an address that is no block's, be it foreign or inside a block, a block
+/// of another pool, and another layout than the block was requested with. Found when the pool goes: blocks that were never
+/// freed. Not found: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
+/// [`Quarantine`](crate::Quarantine).
+///
+/// Around an allocator nothing escapes it. Around a pool, what passes the pool by does, and so does a call whose layout
+/// says that it would; and a block that is resized while it is dead is reported, but the shell may read it.
+///
+/// The books are kept in memory of the global allocator, 56 bytes per block, and stay when blocks are freed; so this guard
+/// is not for the global allocator itself. Costs O(log blocks) and a lock per call. For blocks of one size, the strategy
+/// [`Marked`](crate::Marked) finds the same at a hundredth of the cost.
+///
+/// ```
+/// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
+/// use millpond::{Allocator, Cause, Checked, Heap, Misuse, Reporter};
+///
+/// static FOUND: AtomicUsize = AtomicUsize::new(0);
+/// fn hear(misuse: &Misuse) {
+///     assert_eq!(misuse.cause, Cause::DoubleFree);
+///     FOUND.fetch_add(1, Relaxed);
+/// }
+///
+/// let heap = Checked::new(Heap).reporting(Reporter::named("messages").calling(hear));
+/// let layout = Layout::new::<u64>();
+/// let block = heap.allocate(layout)?.cast();
+/// // SAFETY: the second call is wrong, and it is the guard that sees to it that nothing happens.
+/// unsafe {
+///     heap.deallocate(block, layout);
+///     heap.deallocate(block, layout);
+/// }
+/// assert_eq!(FOUND.load(Relaxed), 1);
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub type Checked<X> = Keeper<Books<()>, X>;
+
+/// The duty of [`Checked`] and of [`Tracked`](crate::Tracked).
+#[derive(Debug)]
+pub struct Books<K: Track> {
+    pub(super) kept: Mutex<Spin, Kept<K>>,
+}
+
+/// What is kept behind the lock.
+#[derive(Debug)]
+pub(super) struct Kept<K: Track> {
+    ledger: Ledger<K::Note>,
+    pub(super) track: K,
+}
+
+/// What is kept of where things happen: nothing, or the sites in the program.
+pub trait Track: Debug + Sized {
+    /// See [`Duty::WANTS_SITES`].
+    const WANTS_SITES: bool;
+    /// What is known about each block.
+    type Note: Copy + Debug;
+    /// Before anything happened.
+    const EMPTY: Self;
+
+    /// A block was handed out.
+    fn allocated(&mut self, layout: Layout, site: Site) -> Result<Self::Note, AllocError>;
+    /// A block was freed.
+    fn freed(&mut self, layout: Layout, note: Self::Note, site: Site) -> Self::Note;
+    /// A block got another size.
+    fn resized(&mut self, old: Layout, new: Layout, note: Self::Note);
+    /// What is known about a block.
+    fn sites(note: Self::Note) -> Sites;
+    /// Nothing is live any more.
+    fn reset(&mut self);
+}
+
+impl Track for () {
+    const WANTS_SITES: bool = false;
+    type Note = ();
+    const EMPTY: Self = ();
+
+    fn allocated(&mut self, _: Layout, _: Site) -> Result<(), AllocError> {
+        Ok(())
+    }
+
+    fn freed(&mut self, _: Layout, (): (), _: Site) {}
+
+    fn resized(&mut self, _: Layout, _: Layout, (): ()) {}
+
+    fn sites((): ()) -> Sites {
+        Sites::default()
+    }
+
+    fn reset(&mut self) {}
+}
+
+impl<X> Keeper<Books<()>, X> {
+    /// Checks what is done to `inner` from now on, while nothing is live.
+    #[must_use]
+    pub const fn new(inner: X) -> Self {
+        Self::with_duty(Books::new(), inner, "checked")
+    }
+}
+
+impl<K: Track> Books<K> {
+    pub(super) const fn new() -> Self {
+        Self { kept: Mutex::new(Kept { ledger: Ledger::new(), track: K::EMPTY }) }
+    }
+}
+
+impl<K: Track> Kept<K> {
+    /// The live block that begins here and has this layout; or why there is none.
+    fn look_up(&self, address: usize, layout: Layout) -> Result<Entry<K::Note>, Finding> {
+        let Some(&entry) = self.ledger.up_to(address) else { return Err(Cause::Foreign.into()) };
+        let cause = if address - entry.start >= entry.layout.size() {
+            return Err(Cause::Foreign.into());
+        } else if address != entry.start {
+            Cause::Interior { start: entry.start }
+        } else if !entry.live {
+            Cause::DoubleFree
+        } else if entry.layout != layout {
+            Cause::WrongLayout { expected: entry.layout }
+        } else {
+            return Ok(entry);
+        };
+        Err(Finding { cause, sites: K::sites(entry.note) })
+    }
+}
+
+/// Whether this is a block of no bytes, which nobody keeps books of.
+fn is_nothing(block: NonNull<u8>, layout: Layout) -> bool {
+    layout.size() == 0 && block.addr().get() == layout.align()
+}
+
+// SAFETY: blocks are not touched at all.
+unsafe impl<K: Track> Duty for Books<K> {
+    const WANTS_SITES: bool = K::WANTS_SITES;
+
+    unsafe fn hand_out(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        _: usize,
+        site: Site,
+    ) -> Result<(), AllocError> {
+        let kept = &mut *self.kept.lock();
+        let note = kept.track.allocated(layout, site)?;
+        let entered = kept.ledger.enter(block.addr().get(), layout, note);
+        if entered.is_err() {
+            kept.track.freed(layout, note, site);
+        }
+        entered
+    }
+
+    unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding> {
+        if is_nothing(block, layout) {
+            return Ok(());
+        }
+        self.kept.lock().look_up(block.addr().get(), layout).map(|_| ())
+    }
+
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        let address = block.addr().get();
+        let kept = &mut *self.kept.lock();
+        if let Some(note) =
+            kept.ledger.up_to(address).filter(|entry| entry.start == address).map(|entry| entry.note)
+        {
+            kept.track.resized(old, new, note);
+            kept.ledger.resize(address, new);
+        }
+    }
+
+    unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Finding> {
+        if is_nothing(block, layout) {
+            return Ok(());
+        }
+        let address = block.addr().get();
+        let kept = &mut *self.kept.lock();
+        let entry = kept.look_up(address, layout)?;
+        let note = kept.track.freed(layout, entry.note, site);
+        kept.ledger.mark_freed(address, note);
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        let kept = self.kept.get_mut();
+        kept.ledger.clear();
+        kept.track.reset();
+    }
+
+    fn leak(&self) -> Option<(usize, Layout, Finding)> {
+        let kept = self.kept.lock();
+        let first = kept.ledger.iter().find(|entry| entry.live)?;
+        let live = kept.ledger.live();
+        let cause = Cause::Leak { blocks: live.blocks, bytes: live.bytes };
+        Some((first.start, first.layout, Finding { cause, sites: K::sites(first.note) }))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.kept.lock().ledger.check()
+    }
+}

@@ -1,0 +1,299 @@
+//! The guard that holds freed blocks back, and how it goes around an allocator.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use lock_api::Mutex;
+
+use super::{
+    fill::FREED,
+    ring::{Held, Ring},
+};
+use crate::{
+    base::{AllocError, Spin},
+    contract::{
+        Allocator, Cause, Finding, Flaw, Inspect, Pending, Pool, Reclaim, Report, Reporter, Snapshot,
+    },
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// Holds freed blocks back, up to `N` of them, and finds what is written to them meanwhile.
+///
+/// A block is filled when it is freed, and looked at when it leaves, oldest first: because there are `N` younger ones, or
+/// more [bytes](Detain::holding) than are to be held. Found is every byte that was overwritten in between; not what was
+/// only read, though that sees rubbish, and not what is written to a block that has left. With
+/// [`Canary`](crate::Canary), [`Checked`](crate::Checked) and others it stacks in any order.
+///
+/// When memory runs out, and when a pool is trimmed, everything leaves at once: nothing is held back that somebody needs.
+/// Around a pool, that is before the shell gives up, but after it has asked its parent. What is held counts as live.
+///
+/// Costs writing and reading every byte, and `N` times three words. Around a pool ([`new`](Detain::new)), or around an
+/// allocator ([`around`](Detain::around)).
+///
+/// ```
+/// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
+/// use millpond::{Allocator, Blocks, Cause, Fixed, Local, Misuse, Quarantine, Reporter};
+///
+/// static OFFSET: AtomicUsize = AtomicUsize::new(0);
+/// fn hear(misuse: &Misuse) {
+///     if let Cause::WrittenAfterFree { offset } = misuse.cause {
+///         OFFSET.store(offset, Relaxed);
+///     }
+/// }
+///
+/// let guard = Quarantine::<_, 8>::new(Blocks::<Fixed<64>>::new());
+/// let pool = Local::new(guard.reporting(Reporter::named("orders").calling(hear)));
+/// let layout = Layout::new::<[u8; 64]>();
+/// let block = pool.allocate(layout)?.cast::<u8>();
+/// // SAFETY: what is wrong here is the point; the block is the guard's, and its memory is there.
+/// unsafe {
+///     pool.deallocate(block, layout);
+///     block.add(20).write(1);
+/// }
+/// drop(pool);
+/// assert_eq!(OFFSET.load(Relaxed), 20);
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub type Quarantine<X, const N: usize = 64> = Detain<Fill, X, N>;
+
+/// A pool or an allocator behind a guard that holds freed blocks back: see [`Quarantine`].
+///
+/// # Invariants
+///
+/// * What is in the ring was freed by its holder and not by the guard.
+#[derive(Debug)]
+pub struct Detain<H: Hold, X, const N: usize> {
+    pub(super) hold: H,
+    pub(super) ring: Mutex<Spin, Ring<N>>,
+    /// How many bytes are held at most.
+    pub(super) most: usize,
+    pub(super) reporter: Reporter,
+    /// What a pool's shell has not asked for yet.
+    pub(super) pending: Pending,
+    pub(super) inner: X,
+    /// How blocks go back to an allocator; a pool's go when it does.
+    free: Option<unsafe fn(&X, NonNull<u8>, Layout)>,
+}
+
+/// What is done to blocks while they are held back.
+///
+/// # Safety
+///
+/// Only bytes of the block are touched. No method unwinds or calls anybody else's code.
+pub unsafe trait Hold {
+    /// A block is held back from now on.
+    ///
+    /// # Safety
+    ///
+    /// The block is nobody's, and of this layout.
+    unsafe fn enter(&self, block: NonNull<u8>, layout: Layout);
+
+    /// A block is about to leave; says what was done to it.
+    ///
+    /// # Safety
+    ///
+    /// The block has entered.
+    unsafe fn leave(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding>;
+}
+
+/// What [`Quarantine`] does to blocks: it fills them.
+#[derive(Clone, Copy, Debug)]
+pub struct Fill;
+
+// SAFETY: only bytes of the block are touched.
+unsafe impl Hold for Fill {
+    unsafe fn enter(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { block.write_bytes(FREED, layout.size()) };
+    }
+
+    unsafe fn leave(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding> {
+        // SAFETY: the block has been filled, and whoever writes to it is in the wrong.
+        let is_intact = |&offset: &usize| unsafe { block.add(offset).read_volatile() } == FREED;
+        match (0..layout.size()).find(|offset| !is_intact(offset)) {
+            Some(offset) => Err(Cause::WrittenAfterFree { offset }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bytes that are held at most, if nothing else is said.
+const MOST: usize = 1 << 20;
+
+impl<P: Pool, const N: usize> Detain<Fill, P, N> {
+    /// Holds back what is given back to a pool.
+    #[must_use]
+    pub const fn new(pool: P) -> Self {
+        Self::with_hold(Fill, pool, None)
+    }
+}
+
+impl<A: Allocator, const N: usize> Detain<Fill, A, N> {
+    /// Holds back what is given back to an allocator. When the guard goes, everything leaves.
+    #[must_use]
+    pub const fn around(allocator: A) -> Self {
+        Self::with_hold(Fill, allocator, Some(A::deallocate))
+    }
+}
+
+impl<H: Hold, X, const N: usize> Detain<H, X, N> {
+    pub(super) const fn with_hold(
+        hold: H,
+        inner: X,
+        free: Option<unsafe fn(&X, NonNull<u8>, Layout)>,
+    ) -> Self {
+        let (ring, reporter) = (Mutex::new(Ring::EMPTY), Reporter::named("quarantined"));
+        Self { hold, ring, most: MOST, reporter, pending: Pending::NONE, inner, free }
+    }
+
+    /// Holds no more than so many bytes back; a block that is larger is freed at once. Left alone, it is a mebibyte.
+    #[must_use]
+    pub fn holding(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
+    /// Says what the pool is called, and who hears of misuse.
+    #[must_use]
+    pub fn reporting(mut self, reporter: Reporter) -> Self {
+        self.reporter = reporter;
+        self
+    }
+
+    /// What is behind the guard, to look at.
+    #[must_use]
+    pub fn inner(&self) -> &X {
+        &self.inner
+    }
+
+    /// Looks at a block that leaves an allocator's ring, and reports what was done to it.
+    fn examine(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the block was in the ring.
+        if let Err(finding) = unsafe { self.hold.leave(block, layout) } {
+            self.reporter.complaint(block.addr().get(), layout, finding).raise();
+        }
+    }
+}
+
+impl<H: Hold, A: Allocator, const N: usize> Detain<H, A, N> {
+    /// Frees a block that has left the ring.
+    fn release(&self, held: Held) {
+        if let Some(block) = held.block() {
+            self.examine(block, held.layout);
+            // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+            unsafe { self.inner.deallocate(block, held.layout) };
+        }
+    }
+
+    /// Lets everything leave; says whether there was anything.
+    fn release_all(&self) -> bool {
+        let mut any = false;
+        while let Some(held) = self.pop() {
+            self.release(held);
+            any = true;
+        }
+        any
+    }
+
+    /// As one step, so that the lock is not held afterwards.
+    fn pop(&self) -> Option<Held> {
+        self.ring.lock().pop()
+    }
+
+    /// Asks, and asks again when everything has left.
+    fn ask(&self, ask: impl Fn(&A) -> Block) -> Block {
+        match ask(&self.inner) {
+            Err(AllocError::Unsupported) => Err(AllocError::Unsupported),
+            Err(_) if self.release_all() => ask(&self.inner),
+            outcome => outcome,
+        }
+    }
+}
+
+/// What an allocator's ring holds goes back to it.
+impl<H: Hold, X, const N: usize> Drop for Detain<H, X, N> {
+    fn drop(&mut self) {
+        let Some(free) = self.free else { return };
+        while let Some(held) = self.ring.get_mut().pop() {
+            if let Some(block) = held.block() {
+                self.examine(block, held.layout);
+                // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+                unsafe { free(&self.inner, block, held.layout) };
+            }
+        }
+    }
+}
+
+// SAFETY: every block is the inner allocator's, which keeps the contract. A block in the ring is no holder's and not free,
+// so nobody gets it. Neither a hold nor a reporter unwinds.
+unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N> {
+    fn allocate(&self, layout: Layout) -> Block {
+        self.ask(|inner| inner.allocate(layout))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        // SAFETY: the caller gives the block up.
+        unsafe { self.hold.enter(block, layout) };
+        let held = Held::new(block, layout);
+        loop {
+            let pushed = self.ring.lock().push(held, self.most);
+            match pushed {
+                Ok(()) => return,
+                Err(Some(oldest)) => self.release(oldest),
+                Err(None) => return self.release(held),
+            }
+        }
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Block {
+        self.ask(|inner| inner.allocate_zeroed(layout))
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.grow_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.shrink_in_place(block, old, new) }
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+        self.ask(|inner| inner.allocate_between(least, preferred))
+    }
+}
+
+impl<H: Hold, X: Inspect, const N: usize> Inspect for Detain<H, X, N> {
+    fn stats(&self) -> Snapshot {
+        self.inner.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.ring.lock().check()?;
+        self.inner.check()
+    }
+
+    fn report(&self) -> Report {
+        self.inner.report()
+    }
+}
+
+impl<H: Hold, A: Allocator + Reclaim, const N: usize> Reclaim for Detain<H, A, N> {
+    fn reset(&mut self) {
+        self.release_all();
+        self.inner.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.release_all();
+        self.inner.trim()
+    }
+}

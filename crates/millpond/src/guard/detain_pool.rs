@@ -1,0 +1,152 @@
+//! How the guard that holds freed blocks back goes around a pool.
+//!
+//! What it finds waits until the shell asks; so freeing is not hot here.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    detain::{Detain, Hold},
+    ring::Held,
+};
+use crate::{
+    base::AllocError,
+    contract::{Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
+};
+
+impl<H: Hold, P: Pool, const N: usize> Detain<H, P, N> {
+    /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
+    fn inspect(&mut self, held: Held) -> Option<NonNull<u8>> {
+        let block = held.block()?;
+        // SAFETY: the block was in the ring.
+        if let Err(finding) = unsafe { self.hold.leave(block, held.layout) } {
+            self.pending.add(self.reporter.complaint(block.addr().get(), held.layout, finding));
+        }
+        Some(block)
+    }
+
+    /// Frees a block that has left the ring.
+    fn let_go(&mut self, held: Held) {
+        if let Some(block) = self.inspect(held) {
+            // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+            unsafe { self.inner.deallocate(block, held.layout) };
+        }
+    }
+
+    /// Frees everything that is held; says whether there was anything.
+    fn let_all_go(&mut self) -> bool {
+        let mut any = false;
+        while let Some(held) = self.ring.get_mut().pop() {
+            self.let_go(held);
+            any = true;
+        }
+        any
+    }
+
+    /// Forgets everything that is held, because it is dead in another way.
+    fn forget(&mut self) {
+        while let Some(held) = self.ring.get_mut().pop() {
+            self.inspect(held);
+        }
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
+// nobody gets it. A hold calls nobody.
+unsafe impl<H: Hold, P: Pool, const N: usize> Pool for Detain<H, P, N> {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.inner.allocate(layout)
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.inner.allocate_hot(layout)
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller gives the block up.
+        unsafe { self.hold.enter(block, layout) };
+        let held = Held::new(block, layout);
+        loop {
+            match self.ring.get_mut().push(held, self.most) {
+                Ok(()) => return,
+                Err(Some(oldest)) => self.let_go(oldest),
+                Err(None) => return self.let_go(held),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, _: NonNull<u8>, _: Layout) -> bool {
+        false
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.wants(layout)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.adopt(chunk, layout) }
+    }
+
+    fn settle(&mut self) {
+        self.let_all_go();
+        self.inner.settle();
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        if which == Surrender::Any {
+            self.forget();
+        }
+        self.inner.surrender(which)
+    }
+
+    fn reset(&mut self) {
+        self.forget();
+        self.inner.reset();
+    }
+
+    #[inline(always)]
+    fn bypasses(&self, layout: Layout) -> bool {
+        self.inner.bypasses(layout)
+    }
+
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        self.inner.admits(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        self.inner.note_failure(layout);
+    }
+
+    fn relent(&mut self) -> bool {
+        self.let_all_go() | self.inner.relent()
+    }
+
+    fn retire(&mut self) {
+        // Freed, so that nobody further in takes it for a leak.
+        self.let_all_go();
+        self.inner.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.pending.take().or_else(|| self.inner.complaint())
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.resize_in_place(block, old, new) }
+    }
+}
+
+impl<H: Hold, P: Reserve, const N: usize> Reserve for Detain<H, P, N> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        self.inner.lacks(layout, count)
+    }
+}

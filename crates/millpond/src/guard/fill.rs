@@ -1,0 +1,154 @@
+//! The guards that overwrite what nobody should read: [`Poison`] for bugs, [`Zeroed`] for secrets.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    Keeper,
+    duty::{Duty, Site},
+};
+use crate::{
+    base::{
+        AllocError,
+        atomic::{Ordering, fence},
+    },
+    contract::Finding,
+};
+
+/// Fills blocks with rubbish when they are handed out, and with other rubbish when they are freed.
+///
+/// So whoever reads what was never written gets `0xA5…`, and whoever reads what was freed gets `0xDF…`: no valid pointer,
+/// no small number, no text, and the same on every run. What was requested zeroed is zero, and what a block had when it
+/// grew stays. What is *written* to a freed block is found by [`Quarantine`](crate::Quarantine), which holds freed blocks
+/// back for a while: a pool writes into its free blocks itself.
+///
+/// Costs a write of every byte, twice. Around a pool, or around an allocator.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Local, Poison};
+///
+/// let pool = Local::new(Poison::new(Blocks::<Fixed<64>>::new()));
+/// let layout = Layout::new::<u32>();
+/// let block = pool.allocate(layout)?;
+/// // SAFETY: the block is live, four bytes long, and the guard has written them.
+/// assert_eq!(unsafe { block.cast::<u32>().read() }, 0xA5A5_A5A5);
+/// # unsafe { pool.deallocate(block.cast(), layout) };
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub type Poison<X> = Keeper<Rubbish, X>;
+
+/// Erases what blocks hold when they are freed, in a way that the compiler cannot remove.
+///
+/// For keys, passwords and other secrets. A block that moves to grow leaves nothing behind, and for the same reason a
+/// block that shrinks always moves. Not erased is what is live when a pool is reset or goes, because it was never freed,
+/// and what a holder copied elsewhere.
+///
+/// Costs a write of every byte. Around a pool, or around an allocator.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Heap, Linear, Local, Zeroed};
+///
+/// let secrets = Zeroed::new(Local::new(Linear::new()));
+/// let layout = Layout::new::<[u8; 32]>();
+/// let key = secrets.allocate(layout)?.cast::<[u8; 32]>();
+/// // SAFETY: the block is live and its layout is that of a key; the arena's memory stays readable when it is freed.
+/// unsafe {
+///     key.write([7; 32]);
+///     secrets.deallocate(key.cast(), layout);
+///     assert_eq!(key.read_volatile(), [0; 32]);
+/// }
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub type Zeroed<X> = Keeper<Eraser, X>;
+
+/// The byte of which a new block is full.
+const NEW: u8 = 0xA5;
+/// The byte of which a freed block is full.
+pub(super) const FREED: u8 = 0xDF;
+
+/// The duty of [`Poison`].
+#[derive(Clone, Copy, Debug)]
+pub struct Rubbish;
+
+impl<X> Keeper<Rubbish, X> {
+    /// Fills what `inner` hands out and takes back from now on.
+    #[must_use]
+    pub const fn new(inner: X) -> Self {
+        Self::with_duty(Rubbish, inner, "poisoned")
+    }
+}
+
+// SAFETY: only bytes of the block are touched.
+unsafe impl Duty for Rubbish {
+    unsafe fn hand_out(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        kept: usize,
+        _: Site,
+    ) -> Result<(), AllocError> {
+        // SAFETY: the caller's promise; no more is kept than there is.
+        unsafe { block.add(kept).write_bytes(NEW, layout.size() - kept) };
+        Ok(())
+    }
+
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        if new.size() > old.size() {
+            // SAFETY: the caller's promise.
+            unsafe { block.add(old.size()).write_bytes(NEW, new.size() - old.size()) };
+        }
+    }
+
+    unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Finding> {
+        // SAFETY: the block is live and of this layout.
+        unsafe { block.write_bytes(FREED, layout.size()) };
+        Ok(())
+    }
+}
+
+/// The duty of [`Zeroed`].
+#[derive(Clone, Copy, Debug)]
+pub struct Eraser;
+
+impl<X> Keeper<Eraser, X> {
+    /// Erases what is given back to `inner` from now on.
+    #[must_use]
+    pub const fn new(inner: X) -> Self {
+        Self::with_duty(Eraser, inner, "erased")
+    }
+}
+
+// SAFETY: only bytes of the block are touched.
+unsafe impl Duty for Eraser {
+    const SHRINKS_IN_PLACE: bool = false;
+
+    unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Finding> {
+        // SAFETY: the block is live and of this layout.
+        unsafe { erase(block, layout.size()) };
+        Ok(())
+    }
+}
+
+/// Writes zeroes that stay, whatever the compiler thinks of them.
+///
+/// # Safety
+///
+/// The bytes are the caller's alone.
+unsafe fn erase(start: NonNull<u8>, size: usize) {
+    let (mut at, end) = (0, size);
+    while at < end {
+        // SAFETY: within the bytes, and a word is written only where it is aligned and ends within them.
+        unsafe {
+            let place = start.add(at);
+            if place.cast::<usize>().is_aligned() && end - at >= size_of::<usize>() {
+                place.cast::<usize>().write_volatile(0);
+                at += size_of::<usize>();
+            } else {
+                place.write_volatile(0);
+                at += 1;
+            }
+        }
+    }
+    fence(Ordering::SeqCst);
+}

@@ -1,0 +1,268 @@
+//! The guard that looks after blocks byte by byte, and how it goes around an allocator.
+
+use core::{alloc::Layout, panic::Location, ptr::NonNull};
+
+use super::duty::{Duty, Site, cut, widened};
+use crate::{
+    base::{AllocError, address},
+    contract::{Allocator, Finding, Flaw, Inspect, Pending, Reclaim, Report, Reporter, Snapshot, relocate},
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// A pool or an allocator behind a guard that does the duty `D`: see [`Poison`](crate::Poison),
+/// [`Canary`](crate::Canary), [`Zeroed`](crate::Zeroed), and with the feature `alloc` `Checked` and `Tracked`.
+///
+/// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] pass through.
+/// These guards stack in any order. Each returns exactly as many bytes as were requested. Requests of zero bytes, and
+/// those that pass a pool by, are not its business.
+///
+/// A guard that counts is to be inside of one that prevents misuse, or it counts what was prevented.
+///
+/// Misuse that it finds goes to its [`Reporter`], which ends the program unless it is told otherwise. Around a pool that
+/// happens when the shell has ended its borrow or lock, so a hook may use the very allocator that was misused.
+#[derive(Debug)]
+pub struct Keeper<D: Duty, X> {
+    pub(super) duty: D,
+    pub(super) reporter: Reporter,
+    /// What a pool's shell has not asked for yet.
+    pub(super) pending: Pending,
+    pub(super) inner: X,
+}
+
+impl<D: Duty, X> Keeper<D, X> {
+    pub(super) const fn with_duty(duty: D, inner: X, name: &'static str) -> Self {
+        Self { duty, reporter: Reporter::named(name), pending: Pending::NONE, inner }
+    }
+
+    /// Says what the pool is called, and who hears of misuse.
+    #[must_use]
+    pub fn reporting(mut self, reporter: Reporter) -> Self {
+        self.reporter = reporter;
+        self
+    }
+
+    /// What is behind the guard, to look at.
+    #[must_use]
+    pub fn inner(&self) -> &X {
+        &self.inner
+    }
+
+    /// Reports what was found at once; says whether the call is to be prevented.
+    fn raise(&self, block: NonNull<u8>, layout: Layout, finding: Finding) -> bool {
+        self.reporter.complaint(block.addr().get(), layout, finding).raise();
+        finding.cause.is_prevented()
+    }
+}
+
+/// What is live when the guard goes, and nobody has asked yet, is reported.
+impl<D: Duty, X> Drop for Keeper<D, X> {
+    fn drop(&mut self) {
+        if let Some((address, layout, finding)) = self.duty.leak() {
+            self.reporter.complaint(address, layout, finding).raise();
+        }
+    }
+}
+
+impl<D: Duty, A: Allocator> Keeper<D, A> {
+    /// Asks for a wider block and readies it; its first `kept` bytes are as they are to be.
+    #[inline]
+    fn hand_out(
+        &self,
+        layout: Layout,
+        kept: usize,
+        site: Site,
+        ask: impl FnOnce(&A, Layout) -> Block,
+    ) -> Block {
+        if layout.size() == 0 {
+            return Ok(address::zero_sized(layout));
+        }
+        let wide = widened::<D>(layout).ok_or(AllocError::Unsupported)?;
+        let block = ask(&self.inner, wide)?;
+        self.ready(block, layout, kept, site)
+    }
+
+    /// Readies a block that was just handed out, or gives it back.
+    fn ready(&self, block: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Block {
+        // SAFETY: the block was just handed out, at least as long as was asked for.
+        match unsafe { self.duty.hand_out(block.cast(), layout, kept, site) } {
+            Ok(()) => Ok(cut(block, layout.size())),
+            Err(error) => {
+                if let Some(wide) = widened::<D>(layout) {
+                    // SAFETY: as above, and nobody has it.
+                    unsafe { self.inner.deallocate(block.cast(), wide) };
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Reports a block that must not be resized.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Duty::verify`].
+    unsafe fn verify(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        match unsafe { self.duty.verify(block, layout) } {
+            Err(finding) if self.raise(block, layout, at(finding, site)) => Err(AllocError::Unsupported),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
+    unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        let shrinks = new.size() < old.size();
+        if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) {
+            return Err(AllocError::Unsupported);
+        }
+        let (Some(wide), Some(wider)) = (widened::<D>(old), widened::<D>(new)) else {
+            return Err(AllocError::Unsupported);
+        };
+        // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as `wide`.
+        let resized = unsafe {
+            if shrinks {
+                self.inner.shrink_in_place(block, wide, wider)
+            } else {
+                self.inner.grow_in_place(block, wide, wider)
+            }
+        }?;
+        // SAFETY: the block is as long now, and still its holder's, who waits.
+        unsafe { self.duty.resized(block, old, new) };
+        Ok(cut(resized, new.size()))
+    }
+
+    /// Takes a block back, and frees it unless it must not be.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout, site: Site) {
+        // SAFETY: the caller's promises are passed on.
+        if let Err(finding) = unsafe { self.duty.take_back(block, layout, site) }
+            && self.raise(block, layout, at(finding, site))
+        {
+            return;
+        }
+        if let Some(wide) = widened::<D>(layout)
+            && layout.size() != 0
+        {
+            // SAFETY: as above; with its margin, the block was handed out as `wide`.
+            unsafe { self.inner.deallocate(block, wide) };
+        }
+    }
+}
+
+/// A finding, with the place where it was made.
+pub(super) fn at(mut finding: Finding, site: Site) -> Finding {
+    finding.sites.misused = site;
+    finding
+}
+
+/// Where the calling method was called from, for duties that want to know.
+#[inline(always)]
+#[track_caller]
+fn here<D: Duty>() -> Site {
+    if D::WANTS_SITES { Some(Location::caller()) } else { None }
+}
+
+// SAFETY: every block is the inner allocator's, which keeps the contract; the guard returns the first bytes of it, and
+// gives back all. A duty stays within the block and its margin, and does not unwind; nor does a reporter.
+unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
+    #[track_caller]
+    fn allocate(&self, layout: Layout) -> Block {
+        self.hand_out(layout, 0, here::<D>(), |inner, wide| inner.allocate(wide))
+    }
+
+    #[track_caller]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.free(block, layout, here::<D>()) };
+    }
+
+    #[track_caller]
+    fn allocate_zeroed(&self, layout: Layout) -> Block {
+        self.hand_out(layout, layout.size(), here::<D>(), |inner, wide| inner.allocate_zeroed(wide))
+    }
+
+    #[track_caller]
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old, here::<D>())?;
+            self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+        }
+    }
+
+    #[track_caller]
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old, here::<D>())?;
+            self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+        }
+    }
+
+    #[track_caller]
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old, here::<D>())?;
+            self.resize_in_place(block, old, new)
+        }
+    }
+
+    #[track_caller]
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old, here::<D>())?;
+            self.resize_in_place(block, old, new)
+        }
+    }
+
+    #[track_caller]
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+        if least.size() == 0 {
+            return Ok(address::zero_sized(least));
+        }
+        let wide = widened::<D>(least).ok_or(AllocError::Unsupported)?;
+        let preferred = preferred.max(least.size());
+        let block = self.inner.allocate_between(wide, preferred.saturating_add(D::MARGIN))?;
+        let size = preferred.min(block.len() - D::MARGIN);
+        let layout = Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?;
+        self.ready(block, layout, 0, here::<D>())
+    }
+}
+
+impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
+    fn stats(&self) -> Snapshot {
+        self.inner.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.duty.check()?;
+        self.inner.check()
+    }
+
+    fn report(&self) -> Report {
+        self.inner.report()
+    }
+}
+
+impl<D: Duty, A: Allocator + Reclaim> Reclaim for Keeper<D, A> {
+    fn reset(&mut self) {
+        self.inner.reset();
+        self.duty.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.inner.trim()
+    }
+}

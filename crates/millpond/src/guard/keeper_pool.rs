@@ -1,0 +1,145 @@
+//! How a guard that looks after blocks goes around a pool.
+//!
+//! What it finds waits until the shell asks; so nothing is hot here, and every call takes the path on which it asks.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    Keeper,
+    duty::{Duty, cut, widened},
+};
+use crate::{
+    base::AllocError,
+    contract::{Chunk, ChunkRequest, Complaint, Finding, Pool, Reserve, Surrender},
+};
+
+impl<D: Duty, P> Keeper<D, P> {
+    /// Keeps what was found until the shell asks; says whether the call is to be prevented.
+    fn note(&mut self, address: usize, layout: Layout, finding: Finding) -> bool {
+        self.pending.add(self.reporter.complaint(address, layout, finding));
+        finding.cause.is_prevented()
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
+// back all. A duty stays within the block and its margin, and calls nobody.
+unsafe impl<D: Duty, P: Pool> Pool for Keeper<D, P> {
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let wide = widened::<D>(layout)?;
+        let block = self.inner.allocate(wide)?;
+        // SAFETY: the block was just handed out, at least as long as was asked for.
+        if unsafe { self.duty.hand_out(block.cast(), layout, 0, None) }.is_err() {
+            // SAFETY: as above, and nobody has it.
+            unsafe { self.inner.deallocate(block.cast(), wide) };
+            return None;
+        }
+        Some(cut(block, layout.size()))
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, _: Layout) -> Option<NonNull<[u8]>> {
+        None
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        if let Err(finding) = unsafe { self.duty.take_back(block, layout, None) }
+            && self.note(block.addr().get(), layout, finding)
+        {
+            return;
+        }
+        if let Some(wide) = widened::<D>(layout) {
+            // SAFETY: as above; with its margin, the block was handed out as `wide`.
+            unsafe { self.inner.deallocate(block, wide) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, _: NonNull<u8>, _: Layout) -> bool {
+        false
+    }
+
+    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.wants(widened::<D>(layout)?)
+    }
+
+    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        match widened::<D>(layout) {
+            // SAFETY: the caller's promises are passed on.
+            Some(wide) => unsafe { self.inner.adopt(chunk, wide) },
+            None => Err(chunk),
+        }
+    }
+
+    fn settle(&mut self) {
+        self.inner.settle();
+    }
+
+    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+        self.inner.surrender(which)
+    }
+
+    fn reset(&mut self) {
+        self.inner.reset();
+        self.duty.reset();
+    }
+
+    #[inline]
+    fn bypasses(&self, layout: Layout) -> bool {
+        widened::<D>(layout).is_some_and(|wide| self.inner.bypasses(wide))
+    }
+
+    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        self.inner.admits(widened::<D>(layout).ok_or(AllocError::Unsupported)?)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if let Some(wide) = widened::<D>(layout) {
+            self.inner.note_failure(wide);
+        }
+    }
+
+    fn relent(&mut self) -> bool {
+        self.inner.relent()
+    }
+
+    fn retire(&mut self) {
+        if let Some((address, layout, finding)) = self.duty.leak() {
+            self.note(address, layout, finding);
+            self.duty.reset();
+        }
+        self.inner.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.pending.take().or_else(|| self.inner.complaint())
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller's promises are passed on.
+        if let Err(finding) = unsafe { self.duty.verify(block, old) }
+            && self.note(block.addr().get(), old, finding)
+        {
+            return None;
+        }
+        if new.size() < old.size() && !D::SHRINKS_IN_PLACE {
+            return None;
+        }
+        // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as the wider layout.
+        let resized = unsafe { self.inner.resize_in_place(block, widened::<D>(old)?, widened::<D>(new)?) }?;
+        // SAFETY: the block is as long now, and still its holder's, who waits.
+        unsafe { self.duty.resized(block, old, new) };
+        Some(cut(resized, new.size()))
+    }
+}
+
+impl<D: Duty, P: Reserve> Reserve for Keeper<D, P> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        self.inner.lacks(widened::<D>(layout)?, count)
+    }
+}

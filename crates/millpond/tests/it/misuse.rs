@@ -1,0 +1,551 @@
+//! What the checking guards find, what they let pass, and that nothing happens to what was misused.
+
+use std::{
+    alloc::Layout,
+    cell::RefCell,
+    mem::MaybeUninit,
+    panic::Location,
+    ptr::NonNull,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use millpond::{
+    AllocError, Allocator, Blocks, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect, Linear,
+    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reclaim, Reporter, Stats, Tlsf, Tracked, Zeroed,
+    testing::Watched,
+};
+
+thread_local! {
+    static HEARD: RefCell<Vec<Misuse>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hear(misuse: &Misuse) {
+    HEARD.with_borrow_mut(|heard| heard.push(*misuse));
+}
+
+const HERE: Reporter = Reporter::named("tested").calling(hear);
+
+/// What was heard on this thread since the last time.
+fn heard() -> Vec<Misuse> {
+    HEARD.with_borrow_mut(std::mem::take)
+}
+
+/// The one cause that was heard since the last time.
+#[track_caller]
+fn cause() -> Cause {
+    let heard = heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    heard[0].cause
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("the tests' layouts exist")
+}
+
+fn take(allocator: &impl Allocator, size: usize) -> NonNull<u8> {
+    allocator.allocate(layout(size)).expect("the parent has room").cast()
+}
+
+/// Gives a block back, rightly or wrongly.
+fn free(allocator: &impl Allocator, block: NonNull<u8>, size: usize) {
+    // SAFETY: a guard that prevents misuse is around every allocator that is misused here.
+    unsafe { allocator.deallocate(block, layout(size)) };
+}
+
+/// Every misuse of a block of 40 bytes that is to be prevented, and that nothing comes of it.
+fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
+    let (block, other) = (take(pool, 40), take(pool, 24));
+    let before = pool.stats();
+    // SAFETY: the block is live and has 40 bytes.
+    unsafe { block.write_bytes(7, 40) };
+
+    free(pool, block, 32);
+    assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+    // SAFETY: prevented by the guard.
+    unsafe { pool.deallocate(block, Layout::from_size_align(40, 4).expect("a layout")) };
+    assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+    // SAFETY: within the block; then prevented by the guard.
+    free(pool, unsafe { block.add(8) }, 32);
+    assert_eq!(cause(), Cause::Interior { start: block.addr().get() });
+    let mut local = [0u64; 8];
+    free(pool, NonNull::from(&mut local).cast(), 40);
+    assert_eq!(cause(), Cause::Foreign);
+    let elsewhere = Watched::default();
+    let foreign = take(&elsewhere, 40);
+    free(pool, foreign, 40);
+    assert_eq!(cause(), Cause::Foreign);
+    free(&elsewhere, foreign, 40);
+    assert_eq!(pool.stats(), before, "something came of it");
+
+    free(pool, other, 24);
+    free(pool, other, 24);
+    assert_eq!(cause(), Cause::DoubleFree);
+    // What is live is as it was.
+    // SAFETY: the block is live and has 40 bytes.
+    assert!(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() }.iter().all(|&byte| byte == 7));
+    free(pool, block, 40);
+    assert_eq!(heard(), []);
+    pool.check().expect("sound");
+}
+
+#[test]
+fn each_kind_of_misuse_is_told_from_the_others_and_nothing_comes_of_it() {
+    misuse_is_told_apart_and_prevented(&Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE)));
+    misuse_is_told_apart_and_prevented(&Local::new(Checked::new(Tlsf::new()).reporting(HERE)));
+    misuse_is_told_apart_and_prevented(&Checked::new(Local::new(Classes::new())).reporting(HERE));
+    misuse_is_told_apart_and_prevented(&Tracked::new(Local::new(Linear::new())).reporting(HERE));
+    misuse_is_told_apart_and_prevented(&Locked::<_>::new(
+        Checked::new(Stats::new(Canary::new(Classes::new()))).reporting(HERE),
+    ));
+}
+
+#[test]
+fn an_owned_pool_reports_too() {
+    let mut pool = Owned::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+    let block = pool.allocate(layout(64)).expect("the heap has room").cast();
+    // SAFETY: the second call is prevented by the guard.
+    unsafe {
+        pool.deallocate(block, layout(64));
+        pool.deallocate(block, layout(64));
+        pool.deallocate_many(&[block, block], layout(64));
+    }
+    let causes: Vec<Cause> = heard().iter().map(|misuse| misuse.cause).collect();
+    assert_eq!(causes, [Cause::DoubleFree; 3]);
+}
+
+#[test]
+fn resizing_what_is_dead_is_prevented() {
+    let heap = Checked::new(Heap).reporting(HERE);
+    let block = take(&heap, 40);
+    // SAFETY: what is wrong here is prevented by the guard.
+    unsafe {
+        assert_eq!(heap.grow(block, layout(32), layout(64)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+        let grown: NonNull<u8> =
+            heap.grow(block, layout(40), layout(4000)).expect("the heap has room").cast();
+        free(&heap, grown, 4000);
+        assert_eq!(heap.shrink(grown, layout(4000), layout(8)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(heap.grow_in_place(grown, layout(4000), layout(5000)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(heap.grow_zeroed(grown, layout(4000), layout(5000)), Err(AllocError::Unsupported));
+    }
+    assert_eq!(cause(), Cause::DoubleFree);
+}
+
+#[test]
+fn a_block_of_another_pool_is_not_taken() {
+    let pools = [(); 2].map(|()| Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE)));
+    let blocks = [take(&pools[0], 64), take(&pools[1], 64)];
+    free(&pools[0], blocks[1], 64);
+    assert_eq!(cause(), Cause::Foreign);
+    free(&pools[1], blocks[0], 64);
+    assert_eq!(cause(), Cause::Foreign);
+    free(&pools[0], blocks[0], 64);
+    free(&pools[1], blocks[1], 64);
+    assert_eq!(heard(), []);
+}
+
+#[test]
+fn no_bytes_are_nobodys_but_a_block_passed_off_as_none_is() {
+    let pool = Checked::new(Local::new(Classes::new())).reporting(HERE);
+    let nothing = pool.allocate(layout(0)).expect("no bytes are always to be had");
+    free(&pool, nothing.cast(), 0);
+    assert_eq!(heard(), []);
+    let block = take(&pool, 16);
+    free(&pool, block, 0);
+    assert_eq!(cause(), Cause::WrongLayout { expected: layout(16) });
+    free(&pool, block, 16);
+}
+
+#[test]
+fn what_was_never_freed_is_told_when_the_pool_goes() {
+    let leak = Cause::Leak { blocks: 2, bytes: 56 };
+    let mut pool = Local::new(Checked::new(Classes::new()).reporting(HERE));
+    take(&pool, 100);
+    pool.reset();
+    let freed = take(&pool, 8);
+    let first = take(&pool, 40);
+    take(&pool, 16);
+    free(&pool, freed, 8);
+    drop(pool);
+    let told = heard();
+    assert_eq!((told.len(), told[0].cause), (1, leak));
+    assert!([first.addr().get()].contains(&told[0].address) || told[0].layout == layout(16));
+
+    let pool = Checked::new(Local::new(Linear::new())).reporting(HERE);
+    take(&pool, 40);
+    take(&pool, 16);
+    drop(pool);
+    assert_eq!(cause(), leak);
+
+    let pool = Local::new(Quarantine::<_, 8>::new(Checked::new(Classes::new()).reporting(HERE)));
+    let held = take(&pool, 40);
+    free(&pool, held, 40);
+    drop(pool);
+    assert_eq!(heard(), [], "what was held back has been freed");
+}
+
+#[test]
+fn a_write_past_the_end_is_found_wherever_it_is() {
+    for size in [1, 7, 8, 30, 48] {
+        for offset in size..size + 16 {
+            let pool = Local::new(Canary::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+            let block = take(&pool, size);
+            // SAFETY: the bytes behind the block are the guard's, and there are sixteen.
+            unsafe { block.add(offset).write(block.add(offset).read() ^ 1) };
+            free(&pool, block, size);
+            assert_eq!(cause(), Cause::Overflow { offset });
+            assert_eq!(pool.stats().live, 0, "it is freed all the same");
+        }
+    }
+    let heap = Canary::new(Heap).reporting(HERE);
+    let block = take(&heap, 20);
+    // SAFETY: as above.
+    unsafe {
+        block.add(20).write_bytes(0, 4);
+        let grown = heap.grow(block, layout(20), layout(50)).expect("the heap has room").cast();
+        assert!(heard().iter().all(|misuse| misuse.cause == Cause::Overflow { offset: 20 }));
+        free(&heap, grown, 50);
+    }
+    assert_eq!(heard(), [], "the new place is intact");
+}
+
+#[test]
+fn a_write_after_free_is_found_when_the_block_leaves() {
+    for offset in [0, 1, 31, 63] {
+        let pool = Local::new(Quarantine::<_, 4>::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+        let blocks = [(); 5].map(|()| take(&pool, 64));
+        free(&pool, blocks[0], 64);
+        // SAFETY: the guard has the block, and its memory is there.
+        unsafe { blocks[0].add(offset).write(1) };
+        for block in &blocks[1..4] {
+            free(&pool, *block, 64);
+        }
+        assert_eq!(heard(), [], "it has not left yet");
+        free(&pool, blocks[4], 64);
+        let told = heard();
+        assert_eq!(
+            (told[0].cause, told[0].address),
+            (Cause::WrittenAfterFree { offset }, blocks[0].addr().get())
+        );
+    }
+    let heap = Quarantine::<_, 4>::around(Heap).reporting(HERE);
+    let block = take(&heap, 64);
+    free(&heap, block, 64);
+    // SAFETY: as above.
+    unsafe { block.add(5).write(1) };
+    drop(heap);
+    assert_eq!(cause(), Cause::WrittenAfterFree { offset: 5 });
+}
+
+#[test]
+fn a_block_is_not_reused_while_it_is_held_back() {
+    let pool = Local::new(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()));
+    let mut last: Vec<usize> = Vec::new();
+    for _ in 0..1000 {
+        let block = take(&pool, 64);
+        assert!(!last[last.len().saturating_sub(16)..].contains(&block.addr().get()));
+        last.push(block.addr().get());
+        free(&pool, block, 64);
+    }
+    let few = Quarantine::<_, 16>::around(Stats::new(Heap)).holding(100);
+    for _ in 0..3 {
+        let block = take(&few, 40);
+        free(&few, block, 40);
+    }
+    assert_eq!(few.inner().counts().live.bytes, 80, "no more than a hundred bytes are held");
+    let large = take(&few, 101);
+    free(&few, large, 101);
+    assert_eq!(few.inner().counts().live.bytes, 80, "what is larger is freed at once");
+}
+
+#[test]
+fn nothing_is_held_back_that_somebody_needs() {
+    let mut memory = [MaybeUninit::uninit(); 1000];
+    let mut pool =
+        Local::new_in(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()), Buffer::new(&mut memory));
+    for _ in 0..3 {
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(layout(64)).ok()).collect();
+        assert_eq!(blocks.len(), 15);
+        blocks.into_iter().for_each(|block| free(&pool, block.cast(), 64));
+    }
+    assert_ne!(pool.trim(), 0, "what was held back is free");
+
+    let mut memory = [MaybeUninit::uninit(); 1000];
+    let around = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory));
+    let around = Quarantine::<_, 16>::around(around);
+    for _ in 0..3 {
+        let blocks: Vec<_> = std::iter::from_fn(|| around.allocate(layout(64)).ok()).collect();
+        assert_eq!(blocks.len(), 15);
+        blocks.into_iter().for_each(|block| free(&around, block.cast(), 64));
+    }
+}
+
+#[test]
+fn contents_are_rubbish_before_and_after() {
+    fn bytes<'a>(block: NonNull<u8>, size: usize) -> &'a [u8] {
+        // SAFETY: the pools here keep their memory, and a guard has written it.
+        unsafe { NonNull::slice_from_raw_parts(block, size).as_ref() }
+    }
+    let heap = Poison::new(Local::new(Linear::new()));
+    let block = take(&heap, 20);
+    assert!(bytes(block, 20).iter().all(|&byte| byte == 0xA5));
+    // SAFETY: the block is live, and the layouts are those it has in turn.
+    unsafe {
+        block.write_bytes(1, 20);
+        let grown = heap.grow(block, layout(20), layout(40)).expect("the heap has room").cast();
+        assert!(bytes(grown, 20).iter().all(|&byte| byte == 1), "contents stay");
+        assert!(bytes(grown, 40)[20..].iter().all(|&byte| byte == 0xA5));
+        free(&heap, grown, 40);
+        assert!(bytes(grown, 40).iter().all(|&byte| byte == 0xDF));
+    }
+}
+
+#[test]
+fn secrets_are_gone_wherever_they_were() {
+    let pool = Zeroed::new(Local::new(Linear::new()));
+    for size in [1, 7, 8, 9, 31, 64, 100] {
+        for shift in 0..8 {
+            let whole = take(&pool, size + 8);
+            // SAFETY: the blocks are live with the layouts that they have in turn, and the arena keeps its memory.
+            unsafe {
+                whole.write_bytes(0xff, size + 8);
+                let secret = Layout::from_size_align(size, 1).expect("a layout");
+                let block: NonNull<u8> = pool.allocate(secret).expect("the heap has room").cast();
+                block.write_bytes(0xff, size);
+                let spacer = pool.allocate(Layout::from_size_align(shift + 1, 1).expect("a layout"));
+                let moved: NonNull<u8> =
+                    pool.grow(block, secret, layout(size + 50)).expect("the heap has room").cast();
+                let all_zero =
+                    |block: NonNull<u8>, size| (0..size).all(|at| block.add(at).read_volatile() == 0);
+                assert!(moved == block || all_zero(block, size), "left behind when it grew");
+                let shrunk: NonNull<u8> =
+                    pool.shrink(moved, layout(size + 50), layout(1)).expect("the heap has room").cast();
+                assert!(all_zero(moved.add(1), size - 1), "left behind when it shrank");
+                free(&pool, shrunk, 1);
+                assert!(all_zero(shrunk, 1));
+                assert!(spacer.is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hook_may_use_the_pool_that_was_misused() {
+    type Tested = Local<Checked<Blocks<Fixed<64>>>>;
+    thread_local! {
+        static POOL: Tested = Local::new(Checked::new(Blocks::new()).reporting(Reporter::named("own").calling(reenter)));
+        static CALLS: RefCell<usize> = const { RefCell::new(0) };
+    }
+    fn reenter(misuse: &Misuse) {
+        assert_eq!((misuse.pool, misuse.cause), ("own", Cause::DoubleFree));
+        CALLS.with_borrow_mut(|calls| *calls += 1);
+        POOL.with(|pool| {
+            let block = take(pool, 64);
+            free(pool, block, 64);
+        });
+    }
+    POOL.with(|pool| {
+        let block = take(pool, 64);
+        free(pool, block, 64);
+        free(pool, block, 64);
+        pool.check().expect("sound");
+    });
+    assert_eq!(CALLS.with_borrow(|calls| *calls), 1);
+}
+
+#[test]
+fn one_of_two_threads_that_free_the_same_block_is_told() {
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    fn count(misuse: &Misuse) {
+        assert!(matches!(misuse.cause, Cause::DoubleFree | Cause::Foreign), "{misuse}");
+        TOLD.fetch_add(1, Relaxed);
+    }
+    let heap = Quarantine::<_, 64>::around(Heap);
+    let heap = Checked::new(heap).reporting(Reporter::named("both").calling(count));
+    const ROUNDS: usize = 500;
+    let blocks: Vec<usize> = (0..ROUNDS).map(|_| take(&heap, 64).as_ptr().expose_provenance()).collect();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for &address in &blocks {
+                    let block = NonNull::new(std::ptr::with_exposed_provenance_mut(address));
+                    free(&heap, block.expect("a block"), 64);
+                }
+            });
+        }
+    });
+    assert_eq!(TOLD.load(Relaxed), ROUNDS);
+}
+
+#[test]
+fn threads_that_resize_and_free_their_own_blocks_are_in_the_right() {
+    let told = &Mutex::new(());
+    let pool = Checked::new(Locked::<_>::new(Tlsf::new()));
+    thread::scope(|scope| {
+        for seed in 0..3 {
+            let pool = &pool;
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                let mut mine: Vec<(NonNull<u8>, usize)> = Vec::new();
+                for _ in 0..4000 {
+                    let size = rng.usize(1..300);
+                    match rng.u8(0..3) {
+                        0 if !mine.is_empty() => {
+                            let (block, old) = mine.swap_remove(rng.usize(..mine.len()));
+                            // SAFETY: the block is live with this layout.
+                            let resized = unsafe {
+                                if size >= old {
+                                    pool.grow(block, layout(old), layout(size))
+                                } else {
+                                    pool.shrink(block, layout(old), layout(size))
+                                }
+                            };
+                            mine.push((resized.expect("the heap has room").cast(), size));
+                        }
+                        1 if !mine.is_empty() => {
+                            let (block, size) = mine.swap_remove(rng.usize(..mine.len()));
+                            free(pool, block, size);
+                        }
+                        _ => mine.push((take(pool, size), size)),
+                    }
+                }
+                mine.into_iter().for_each(|(block, size)| free(pool, block, size));
+                drop(told.lock());
+            });
+        }
+    });
+    pool.check().expect("sound");
+}
+
+/// A call whose place the tests know.
+#[track_caller]
+fn place() -> &'static Location<'static> {
+    Location::caller()
+}
+
+#[test]
+fn a_double_free_is_told_with_all_three_places() {
+    let pool = Tracked::new(Local::new(Classes::new())).reporting(HERE);
+    let allocated = place();
+    let block = pool.allocate(layout(64)).expect("the heap has room").cast();
+    // SAFETY: the block is live, and has this layout.
+    unsafe { pool.deallocate(block, layout(64)) };
+    let between = place();
+    // SAFETY: prevented by the guard.
+    unsafe { pool.deallocate(block, layout(64)) };
+    let told = heard();
+    let sites = told[0].sites;
+    let line = |site: Option<&Location<'_>>| site.map(|site| (site.file().to_owned(), site.line()));
+    let expect = |line: u32| Some((file!().to_owned(), line));
+    assert_eq!(line(sites.allocated), expect(allocated.line() + 1));
+    assert_eq!(line(sites.freed), expect(between.line() - 1));
+    assert_eq!(line(sites.misused), expect(between.line() + 2));
+    let text = told[0].to_string();
+    assert!(text.starts_with("pool \"tested\": block 0x") && text.contains("was freed twice"), "{text}");
+    assert!(text.contains(&format!("allocated at {}:{}:", file!(), allocated.line() + 1)), "{text}");
+}
+
+#[test]
+fn places_are_told_with_what_they_have_and_had() {
+    let pool = Tracked::new(Heap).reporting(HERE);
+    let small: Vec<_> = (0..3).map(|_| take_here(&pool, 10)).collect();
+    let large = pool.allocate(layout(1000)).expect("the heap has room").cast();
+    for block in small {
+        free(&pool, block, 10);
+    }
+    let last = take_here(&pool, 10);
+    // SAFETY: the block is live, and grows where it was allocated.
+    let large: NonNull<u8> = unsafe { pool.grow(large, layout(1000), layout(1010)) }.expect("room").cast();
+    let sites = pool.sites();
+    let figures = |number: usize| {
+        let line = &sites.lines()[number];
+        (line.live.bytes, line.at_peak.bytes, line.total.blocks)
+    };
+    // While it grew, both places of the large block were live: that was the peak.
+    let (live, peak) = (sites.live().bytes, sites.peak().bytes);
+    assert_eq!(live, 1020);
+    assert!(peak >= 1030, "{sites}");
+    assert_eq!(sites.lines().iter().map(|line| line.at_peak.bytes).sum::<usize>(), peak, "{sites}");
+    assert_eq!(sites.lines().iter().map(|line| line.live.bytes).sum::<usize>(), live, "{sites}");
+    let few = (0..sites.lines().len()).find(|&number| figures(number).2 == 4).expect("four small ones");
+    assert_eq!(figures(few).0, 10);
+    assert!(sites.to_string().contains(&format!("{}:", file!())), "{sites}");
+    free(&pool, large, 1010);
+    free(&pool, last, 10);
+    assert_eq!(pool.sites().live().blocks, 0);
+}
+
+/// One place in the program.
+fn take_here(pool: &impl Allocator, size: usize) -> NonNull<u8> {
+    pool.allocate(layout(size)).expect("the heap has room").cast()
+}
+
+#[test]
+fn the_wrong_thing_ends_the_program_unless_somebody_hears() {
+    const ME: &str = "misuse::the_wrong_thing_ends_the_program_unless_somebody_hears";
+    if std::env::var_os("MILLPOND_MISUSE").is_some() {
+        let pool = Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(Reporter::named("doomed")));
+        let block = take(&pool, 64);
+        free(&pool, block, 64);
+        free(&pool, block, 64);
+        std::process::exit(0);
+    }
+    let me = std::env::current_exe().expect("the tests are a program");
+    let run = std::process::Command::new(me)
+        .args([ME, "--exact", "--nocapture"])
+        .env("MILLPOND_MISUSE", "1")
+        .output()
+        .expect("it can be started again");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success(), "it went on");
+    assert!(said.contains("pool \"doomed\": block 0x") && said.contains("was freed twice"), "{said}");
+}
+
+/// Guards that only look do not unwind, whatever is thrown at them: each pool is as sound after a storm of misuse.
+#[test]
+fn a_storm_of_misuse_leaves_the_pool_sound() {
+    fn storm<P: RawPool + Inspect>(pool: P, largest: usize) {
+        let pool = Local::new(Checked::new(pool).reporting(HERE));
+        let mut rng = fastrand::Rng::with_seed(1);
+        let (mut live, mut dead) = (Vec::<(NonNull<u8>, usize)>::new(), Vec::<NonNull<u8>>::new());
+        for _ in 0..3000 {
+            match rng.u8(0..5) {
+                0 | 1 if live.len() < 50 => {
+                    let size = rng.usize(1..=largest);
+                    let block = take(&pool, size);
+                    dead.retain(|&old| old != block);
+                    live.push((block, size));
+                }
+                2 if !live.is_empty() => {
+                    let (block, size) = live.swap_remove(rng.usize(..live.len()));
+                    free(&pool, block, size);
+                    dead.push(block);
+                    assert_eq!(heard(), []);
+                }
+                3 if !dead.is_empty() => {
+                    free(&pool, dead[rng.usize(..dead.len())], rng.usize(1..=largest));
+                    assert!(cause().is_prevented());
+                }
+                _ if !live.is_empty() => {
+                    let (block, size) = live[rng.usize(..live.len())];
+                    let wrong = size + 1;
+                    free(&pool, block, wrong);
+                    assert_eq!(cause(), Cause::WrongLayout { expected: layout(size) });
+                }
+                _ => {}
+            }
+            pool.check().expect("sound after each step");
+        }
+        live.into_iter().for_each(|(block, size)| free(&pool, block, size));
+        assert_eq!((pool.stats().live, heard()), (0, vec![]));
+    }
+    storm(Blocks::<Fixed<64>>::new(), 64);
+    storm(Classes::new(), 1000);
+    storm(Tlsf::new(), 1000);
+}
