@@ -32,7 +32,8 @@
 //! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
 //!   [`StaticBuffer`].
 //! * A *guard* wraps a pool or an allocator and has one job: [`Limit`], [`Stats`], [`Counted`], [`FailNth`],
-//!   [`Observe`]; or it chooses between two: [`Fallback`], [`Segregate`].
+//!   [`Observe`]; or it chooses between two: [`Fallback`], [`Segregate`]; or it finds misuse of blocks: [`Checked`],
+//!   [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`], [`Zeroed`].
 //! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
 //!   one thread), [`Locked`] (any thread), [`Cached`] (many threads, with a cache for each). All but the first are
 //!   [`Allocator`]s again, hence parents again.

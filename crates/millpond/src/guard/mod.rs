@@ -28,6 +28,12 @@
 //! | [`Segregate`] | small requests to one, large ones to another | pools, allocators |
 //! | [`Fallback`] | what the first cannot serve, the second does | pools, allocators |
 //! | [`Observe`] | calls back on every event | allocators |
+//! | `Checked` (feature `alloc`) | finds and prevents what must not be freed, tells leaks | pools, allocators |
+//! | `Tracked` (feature `alloc`) | the same, and who allocated and freed it first | allocators, pools |
+//! | [`Canary`] | finds what is written past the end of a block | pools, allocators |
+//! | [`Quarantine`] | holds freed blocks back, finds what is written to them | pools, allocators |
+//! | [`Poison`] | fills new and freed blocks with rubbish | pools, allocators |
+//! | [`Zeroed`] | erases freed blocks | pools, allocators |
 //!
 //! An [`Observer`] is not called from inside a pool, because there the shell's borrow or lock is held. Around a shell it
 //! sees blocks, around the shell's parent it sees chunks.

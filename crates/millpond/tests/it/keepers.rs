@@ -54,7 +54,7 @@ fn stacked_in_any_order_around_any_pool() {
     stacked(MIXED, Stack::new);
     stacked(MIXED, SignPost::first_fit);
     stacked(MIXED, Tlsf::new);
-    stacked(MIXED, Tlsf::with_pockets);
+    stacked(MIXED, Tlsf::without_pockets);
     stacked(MIXED, Buddy::new);
 }
 

@@ -15,8 +15,8 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect, Linear,
-    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reclaim, Reporter, Stats, Tlsf, Tracked, Zeroed,
-    testing::Watched,
+    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reclaim, Reporter, Stats, Tlsf, Tracked,
+    Zeroed, testing::Watched,
 };
 
 thread_local! {
