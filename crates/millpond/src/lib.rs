@@ -71,8 +71,8 @@ pub mod testing;
 
 pub use base::AllocError;
 pub use contract::{
-    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Inspect, Misuse, Pool as RawPool,
-    Reclaim, Report, Reporter, Reserve, Sites, Snapshot, Surrender,
+    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Holes, Inspect, Misuse,
+    Pool as RawPool, Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
 };
 pub use face::{
     ArcPool, Builder, Ceiling, Countable, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool,
@@ -86,8 +86,8 @@ pub use guard::{
 };
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
-    Holes, Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter,
-    Stack, Strategy, Tlsf,
+    Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter, Stack,
+    Strategy, Tlsf,
 };
 pub use share::{
     Abort, AtomicCount, Cached, Count, Fail, Handle, Local, Locked, Owned, PlainCount, Policy, Retry, Scope,

@@ -30,6 +30,35 @@ impl Snapshot {
     }
 }
 
+/// What is free in a pool of blocks of any size, and in how many pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holes {
+    /// How many free blocks there are.
+    pub count: usize,
+    /// Bytes in all of them.
+    pub bytes: usize,
+    /// Bytes in the largest.
+    pub largest: usize,
+}
+
+impl Holes {
+    /// The share of free bytes that lie outside the largest hole: 0 if all is in one piece, near 1 if all is in crumbs.
+    #[must_use]
+    pub fn fragmentation(&self) -> f64 {
+        if self.bytes == 0 { 0.0 } else { (self.bytes - self.largest) as f64 / self.bytes as f64 }
+    }
+
+    /// The holes of two pools.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            bytes: self.bytes + other.bytes,
+            largest: self.largest.max(other.largest),
+        }
+    }
+}
+
 /// An invariant that [`Inspect::check`] found broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flaw(pub &'static str);
@@ -69,6 +98,18 @@ pub trait Inspect {
     ///
     /// The first invariant found broken.
     fn check(&self) -> Result<(), Flaw>;
+
+    /// The largest size in bytes that would now be served without asking the parent, where that is known: O(1) for
+    /// [`Buddy`](crate::Buddy) and [`Tlsf`](crate::Tlsf), of which every guard and shell passes it on.
+    fn largest_free(&self) -> Option<usize> {
+        None
+    }
+
+    /// What is free, and in how many pieces, where blocks are of any size: how fragmented is the pool? Linear in the number
+    /// of blocks.
+    fn holes(&self) -> Option<Holes> {
+        None
+    }
 
     /// What the guards around the pool have to say: see [`Report`]. Constant time; empty without guards.
     fn report(&self) -> Report {

@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Allocator, Flaw, Inspect, Report, Snapshot};
+use super::{Allocator, Flaw, Holes, Inspect, Report, Snapshot};
 use crate::base::AllocError;
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -81,6 +81,14 @@ macro_rules! forward_questions {
         impl<A: Inspect + ?Sized> Inspect for $pointer {
             fn stats(&self) -> Snapshot {
                 (**self).stats()
+            }
+
+            fn largest_free(&self) -> Option<usize> {
+                (**self).largest_free()
+            }
+
+            fn holes(&self) -> Option<Holes> {
+                (**self).holes()
             }
 
             fn owns(&self, address: *const u8) -> bool {

@@ -147,6 +147,25 @@ pub trait Reserve: Pool {
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest>;
 }
 
+/// A pool that can go back to where it stood: a [`Stack`](crate::Stack), alone or behind guards. Shells make scopes of it:
+/// see [`Local::scope`](crate::Local::scope).
+pub trait Rewind: Pool {
+    /// Where the pool stood.
+    type Mark;
+
+    /// Remembers where the pool stands now.
+    fn mark(&mut self) -> Self::Mark;
+
+    /// Goes back to a mark: what was handed out since is dead.
+    ///
+    /// # Safety
+    ///
+    /// * The mark is this pool's, and neither it nor one made before it was released, nor the pool reset or trimmed, since
+    ///   it was made.
+    /// * Nobody uses what was handed out since, or was resized since.
+    unsafe fn release(&mut self, mark: Self::Mark);
+}
+
 /// Which chunk a pool is asked to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surrender {

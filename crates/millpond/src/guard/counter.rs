@@ -104,8 +104,8 @@ impl Counter {
         W::update(&self.0, |before| (before < least).then_some(least));
     }
 
-    /// Makes it zero, while nobody else has it.
-    pub(super) fn clear(&mut self) {
-        self.0.store(0, Relaxed);
+    /// Makes it another number, while nobody else has it.
+    pub(super) fn set(&mut self, number: usize) {
+        self.0.store(number, Relaxed);
     }
 }

@@ -122,9 +122,13 @@ impl Job for Tally {
         self.live.bytes.subtract::<W>(less.bytes);
     }
 
-    fn reset(&mut self) {
-        self.live.blocks.clear();
-        self.live.bytes.clear();
+    fn live(&self) -> Amount {
+        self.live.get()
+    }
+
+    fn set_live(&mut self, live: Amount) {
+        self.live.blocks.set(live.blocks);
+        self.live.bytes.set(live.bytes);
     }
 
     fn tell(&self, report: &mut Report) {
@@ -175,8 +179,12 @@ impl Job for LiveBlocks {
         self.0.subtract::<W>(less.blocks);
     }
 
-    fn reset(&mut self) {
-        self.0.clear();
+    fn live(&self) -> Amount {
+        Amount { blocks: self.0.get(), bytes: 0 }
+    }
+
+    fn set_live(&mut self, live: Amount) {
+        self.0.set(live.blocks);
     }
 
     fn tell(&self, report: &mut Report) {

@@ -22,8 +22,13 @@ use crate::{
 /// use millpond::{Allocator, FailNth, Heap};
 ///
 /// let heap = FailNth::after(Heap, 2); // two requests work, and then none
-/// let works = core::iter::from_fn(|| heap.allocate(Layout::new::<u64>()).ok()).count();
-/// assert_eq!((works, heap.requests()), (2, 3));
+/// let layout = Layout::new::<u64>();
+/// let blocks: Vec<_> = core::iter::from_fn(|| heap.allocate(layout).ok()).collect();
+/// assert_eq!((blocks.len(), heap.requests()), (2, 3));
+/// for block in blocks {
+///     // SAFETY: the block is live, and was handed out for this layout.
+///     unsafe { heap.deallocate(block.cast(), layout) };
+/// }
 /// ```
 pub type FailNth<X> = Guard<Faults, X>;
 
@@ -115,8 +120,6 @@ impl Job for Faults {
     }
 
     fn free<W: Access>(&self, _: Amount) {}
-
-    fn reset(&mut self) {}
 
     fn tell(&self, _: &mut Report) {}
 }

@@ -10,7 +10,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, Pool, Surrender},
+    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, Pool, Reserve, Surrender},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -28,10 +28,13 @@ type Block = Result<NonNull<[u8]>, AllocError>;
 /// let mut bytes = [MaybeUninit::uninit(); 1024 + 8];
 /// let few = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes));
 /// let pool = Fallback::new(few, Heap);
-/// for _ in 0..20 {
-///     pool.allocate(Layout::new::<[u64; 8]>())?;
+/// let layout = Layout::new::<[u64; 8]>();
+/// let blocks: Vec<_> = (0..20).filter_map(|_| pool.allocate(layout).ok()).collect();
+/// assert_eq!((blocks.len(), pool.first().stats().live), (20, 16 * 64));
+/// for block in blocks {
+///     // SAFETY: the block is live, and was handed out for this layout.
+///     unsafe { pool.deallocate(block.cast(), layout) };
 /// }
-/// assert_eq!(pool.first().stats().live, 16 * 64);
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Debug)]
@@ -245,6 +248,18 @@ unsafe impl<P: Pool + Inspect, Q: Pool> Pool for Fallback<P, Q> {
         } else {
             // SAFETY: the block is the second's, and the caller's promises are passed on.
             unsafe { self.second.resize_in_place(block, old, new) }
+        }
+    }
+}
+
+/// Room is made in the pool that would be asked next: what a limit in front of the first refuses later finds no room
+/// prepared in the second.
+impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        if self.first_serves(layout) {
+            self.first.lacks(layout, count)
+        } else {
+            self.second.lacks(layout, count)
         }
     }
 }

@@ -52,8 +52,20 @@ pub trait Job {
     /// So much less is live.
     fn free<W: Access>(&self, less: Amount);
 
+    /// What is live, as far as the job keeps count of that.
+    fn live(&self) -> Amount {
+        Amount::default()
+    }
+
+    /// So much is live from now on, because the pool behind has gone back to when it was.
+    fn set_live(&mut self, live: Amount) {
+        let _ = live;
+    }
+
     /// Nothing is live any more.
-    fn reset(&mut self);
+    fn reset(&mut self) {
+        self.set_live(Amount::default());
+    }
 
     /// Adds what the job has to say.
     fn tell(&self, report: &mut Report);

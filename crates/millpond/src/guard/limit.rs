@@ -119,8 +119,13 @@ impl Job for Bounded {
         self.used.subtract::<W>(self.weigh(less));
     }
 
-    fn reset(&mut self) {
-        self.used.clear();
+    /// In the unit that is bounded.
+    fn live(&self) -> Amount {
+        Amount { blocks: self.used.get(), bytes: self.used.get() }
+    }
+
+    fn set_live(&mut self, live: Amount) {
+        self.used.set(self.weigh(live));
     }
 
     fn tell(&self, report: &mut Report) {

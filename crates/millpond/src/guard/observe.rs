@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, without_unwinding},
-    contract::{Allocator, Flaw, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -210,6 +210,14 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
 impl<A: Inspect, O> Inspect for Observe<A, O> {
     fn stats(&self) -> Snapshot {
         self.inner.stats()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.inner.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
     }
 
     fn owns(&self, address: *const u8) -> bool {

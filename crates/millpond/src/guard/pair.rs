@@ -10,6 +10,17 @@ macro_rules! inspect_both {
                 self.$one.stats().plus(self.$other.stats())
             }
 
+            fn largest_free(&self) -> Option<usize> {
+                self.$one.largest_free().max(self.$other.largest_free())
+            }
+
+            fn holes(&self) -> Option<crate::contract::Holes> {
+                match (self.$one.holes(), self.$other.holes()) {
+                    (Some(one), Some(other)) => Some(one.plus(other)),
+                    (one, other) => one.or(other),
+                }
+            }
+
             fn owns(&self, address: *const u8) -> bool {
                 self.$one.owns(address) || self.$other.owns(address)
             }

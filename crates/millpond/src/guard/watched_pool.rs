@@ -8,7 +8,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
+    contract::{Amount, Chunk, ChunkRequest, Complaint, Pool, Reserve, Rewind, Surrender},
     pool::{Kinds, KnownKinds},
 };
 
@@ -128,6 +128,22 @@ unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
             if gain == Amount::default() { ask(&mut self.inner) } else { self.attempt_inside(gain, ask) }?;
         self.job.free::<Exclusive>(before.beyond(after));
         Some(cut::<J>(resized, new.size()))
+    }
+}
+
+/// What the job has counted goes back too. Between the mark and its release, nothing older was freed: within a scope, nobody
+/// else can.
+impl<J: Job, P: Rewind> Rewind for Guard<J, P> {
+    type Mark = (P::Mark, Amount);
+
+    fn mark(&mut self) -> Self::Mark {
+        (self.inner.mark(), self.job.live())
+    }
+
+    unsafe fn release(&mut self, (mark, live): Self::Mark) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.release(mark) };
+        self.job.set_live(live);
     }
 }
 

@@ -25,6 +25,11 @@ impl Bump {
         Self { rest: span, begin: span.start }
     }
 
+    /// A cursor at the end of a span.
+    pub(super) fn at_the_end_of(span: Span) -> Self {
+        Self { rest: Span { start: span.end, ..span }, begin: span.start }
+    }
+
     /// Where a block of this layout would start in `span`, if it fits.
     #[inline(always)]
     pub(super) fn place(span: Span, layout: Layout) -> Option<usize> {

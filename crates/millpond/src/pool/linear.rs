@@ -172,6 +172,11 @@ impl Inspect for Linear {
         Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live: all - free, free }
     }
 
+    fn largest_free(&self) -> Option<usize> {
+        let ahead = self.chunks.next_span().map_or(0, |span| span.end - span.start);
+        Some(self.bump.left().max(ahead))
+    }
+
     fn owns(&self, address: *const u8) -> bool {
         self.chunks.own(address.addr())
     }

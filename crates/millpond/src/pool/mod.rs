@@ -18,7 +18,6 @@ pub use classes::{Classes, ClassesError};
 pub(crate) use kinds::MOST_KINDS;
 pub use kinds::{Kinds, KnownKinds, Sorter};
 pub use linear::Linear;
-pub use posts::Holes;
 pub use sign_post::SignPost;
 pub use stack::{Mark, Stack};
 pub use tlsf::{Direct, Front, Pockets, Tlsf};

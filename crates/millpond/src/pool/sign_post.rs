@@ -12,8 +12,8 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::posts::{GRANULE, Holes, Index, List, Need, Post, Posts};
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
+use super::posts::{GRANULE, Index, List, Need, Post, Posts};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, Pool, Snapshot, Surrender};
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
 /// or when time must not depend on them, take [`Tlsf`](crate::Tlsf).
@@ -174,6 +174,14 @@ unsafe impl Pool for SignPost {
 impl Inspect for SignPost {
     fn stats(&self) -> Snapshot {
         self.posts.stats()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(Self::holes(self).largest)
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        Some(Self::holes(self))
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -1,6 +1,11 @@
 //! The shell of one thread.
 
-use core::{alloc::Layout, cell::UnsafeCell, ptr::NonNull};
+use core::{
+    alloc::Layout,
+    cell::UnsafeCell,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+};
 
 use super::{
     policy::{Fail, Policy},
@@ -8,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -91,6 +96,19 @@ impl<P: Pool, A: Allocator, O: Policy> Local<P, A, O> {
         &self.parent
     }
 
+    /// The shell taken apart, its chunks still in the pool.
+    pub(super) fn into_parts(self) -> (P, A, O) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: each is read once, and the shell is used and dropped no more.
+        unsafe {
+            (
+                ptr::read(&raw const this.pool).into_inner(),
+                ptr::read(&raw const this.parent),
+                ptr::read(&raw const this.policy),
+            )
+        }
+    }
+
     #[inline(always)]
     pub(super) fn reach(&self) -> InCell<'_, P> {
         InCell(&self.pool)
@@ -128,6 +146,14 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
 impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.reach().with(|pool| pool.largest_free())
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.reach().with(|pool| pool.holes())
     }
 
     fn owns(&self, address: *const u8) -> bool {

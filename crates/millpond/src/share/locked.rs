@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -43,7 +43,7 @@ pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: 
 }
 
 /// The pool in a [`Locked`].
-struct BehindLock<'a, L, P>(&'a Mutex<L, P>);
+pub(super) struct BehindLock<'a, L, P>(&'a Mutex<L, P>);
 
 impl<L: RawMutex, P: Pool> Reach for BehindLock<'_, L, P> {
     type Pool = P;
@@ -84,7 +84,7 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     }
 
     #[inline]
-    fn reach(&self) -> BehindLock<'_, L, P> {
+    pub(super) fn reach(&self) -> BehindLock<'_, L, P> {
         BehindLock(&self.pool)
     }
 }
@@ -111,6 +111,14 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, 
 impl<P: Pool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.reach().with(|pool| pool.largest_free())
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.reach().with(|pool| pool.holes())
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -7,12 +7,13 @@ use core::{
 };
 
 use super::{
+    Local,
     policy::{Fail, Policy},
     shell::{self, Borrowed, Packed},
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -130,6 +131,12 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
         unsafe { shell::resize_in_place(Borrowed(&mut self.pool), &self.parent, block, (old, new)) }
     }
 
+    /// Does something with the shell as one that is shared.
+    pub(super) fn as_local<R>(&mut self, work: impl FnOnce(&Local<P, A, O>) -> R) -> R {
+        let lent = Lent::new(self);
+        work(&lent.local)
+    }
+
     /// The pool, to look at.
     #[must_use]
     pub fn pool(&self) -> &P {
@@ -140,6 +147,36 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
+    }
+}
+
+/// A shell that is moved into a [`Local`] one, and comes back at the end, also when what is done with it unwinds.
+struct Lent<'a, P: Pool, A: Allocator, O: Policy> {
+    owner: &'a mut Owned<P, A, O>,
+    local: ManuallyDrop<Local<P, A, O>>,
+}
+
+impl<'a, P: Pool, A: Allocator, O: Policy> Lent<'a, P, A, O> {
+    fn new(owner: &'a mut Owned<P, A, O>) -> Self {
+        // SAFETY: nobody looks at what is left behind before it comes back: the owner is borrowed.
+        let local = unsafe {
+            Local::with_policy(
+                ptr::read(&raw const owner.pool),
+                ptr::read(&raw const owner.parent),
+                ptr::read(&raw const owner.policy),
+            )
+        };
+        Self { owner, local: ManuallyDrop::new(local) }
+    }
+}
+
+impl<P: Pool, A: Allocator, O: Policy> Drop for Lent<'_, P, A, O> {
+    fn drop(&mut self) {
+        // SAFETY: the shell is taken out once, here, and goes back to where it came from, where nothing is left.
+        unsafe {
+            let (pool, parent, policy) = ManuallyDrop::take(&mut self.local).into_parts();
+            ptr::write(self.owner, Owned { pool, parent, policy });
+        }
     }
 }
 
@@ -173,6 +210,14 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
 impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.pool.stats()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.pool.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.pool.holes()
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -1,4 +1,4 @@
-//! Scopes of a [`Stack`] in a [`Local`] shell, and blocks that are lent for as long as a scope or an arena.
+//! Scopes of a [`Stack`] in a shell, with or without guards, and blocks that are lent for as long as a scope or an arena.
 //!
 //! A scope borrows its shell, or the scope around it, mutably: while it is open, nothing else can allocate from the stack,
 //! so all that is allocated in between is its own. Its lifetime is one that only the closure knows, so nothing that was
@@ -6,11 +6,13 @@
 
 use core::{alloc::Layout, marker::PhantomData, mem::MaybeUninit, ptr::NonNull};
 
-use super::{Local, policy::Policy, shell::Reach};
+use lock_api::RawMutex;
+
+use super::{Local, Locked, Owned, policy::Policy, shell::Reach};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Report, Snapshot},
-    pool::{Linear, Mark, Stack},
+    contract::{Allocator, Flaw, Holes, Inspect, Report, Rewind, Snapshot},
+    pool::{Linear, Stack},
 };
 
 /// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
@@ -22,33 +24,96 @@ pub struct Scope<'s, S> {
     exact: PhantomData<fn(&'s ()) -> &'s ()>,
 }
 
-/// Releases a mark, also when the closure unwinds.
-struct End<'a, A: Allocator, O: Policy> {
-    stack: &'a Local<Stack, A, O>,
-    mark: Option<Mark>,
+/// A shell with scopes: an allocator, and a way to its pool.
+pub trait Shell: Allocator {
+    /// What goes back when a scope ends.
+    type Pool: Rewind;
+
+    /// Reaches the pool, which must not be reached from within.
+    fn with_pool<R>(&self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
 }
 
-impl<A: Allocator, O: Policy> Drop for End<'_, A, O> {
+impl<P: Rewind, A: Allocator, O: Policy> Shell for Local<P, A, O> {
+    type Pool = P;
+
+    #[inline]
+    fn with_pool<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        self.reach().with(use_it)
+    }
+}
+
+impl<P: Rewind, A: Allocator, L: RawMutex, O: Policy> Shell for Locked<P, A, L, O> {
+    type Pool = P;
+
+    fn with_pool<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        self.reach().with(use_it)
+    }
+}
+
+/// Releases a mark, also when the closure unwinds.
+struct End<'a, S: Shell> {
+    stack: &'a S,
+    mark: Option<<S::Pool as Rewind>::Mark>,
+}
+
+impl<S: Shell> Drop for End<'_, S> {
     fn drop(&mut self) {
         if let Some(mark) = self.mark.take() {
             // SAFETY: the mark is of this stack, and inner scopes have ended. What was handed out since was handed out
             // by the scope, because it borrows the shell mutably; and what it lent is used no more.
-            unsafe { self.stack.release(mark) };
+            self.stack.with_pool(|stack| unsafe { stack.release(mark) });
         }
     }
 }
 
-/// Runs a closure in a scope of its own.
+/// Runs a closure in a scope of its own. Nobody else allocates from the shell meanwhile.
 #[inline]
-fn run<A: Allocator, O: Policy, R>(
-    stack: &Local<Stack, A, O>,
-    work: impl for<'s> FnOnce(&mut Scope<'s, Local<Stack, A, O>>) -> R,
-) -> R {
-    let end = End { stack, mark: Some(stack.mark()) };
+fn run<S: Shell, R>(stack: &S, work: impl for<'s> FnOnce(&mut Scope<'s, S>) -> R) -> R {
+    let end = End { stack, mark: Some(stack.with_pool(Rewind::mark)) };
     work(&mut Scope { stack: end.stack, exact: PhantomData })
 }
 
-impl<A: Allocator, O: Policy> Local<Stack, A, O> {
+impl<P: Rewind, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
+    /// Runs a closure in a scope: see [`Local::scope`]. Threads may share the scope, as long as it lasts.
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Inspect, Locked, Stack, Stats};
+    ///
+    /// let mut stack = Locked::<_>::new(Stats::new(Stack::new()));
+    /// stack.scope(|scope| {
+    ///     std::thread::scope(|threads| {
+    ///         for _ in 0..2 {
+    ///             threads.spawn(|| scope.lend(Layout::new::<[u8; 100]>()).map(|bytes| bytes.len()));
+    ///         }
+    ///     });
+    ///     assert_eq!(scope.report().live_blocks, Some(2));
+    /// });
+    /// assert_eq!((stack.report().live_blocks, stack.stats().live), (Some(0), 0));
+    /// ```
+    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Self>) -> R) -> R {
+        run(self, work)
+    }
+}
+
+impl<P: Rewind, A: Allocator, O: Policy> Owned<P, A, O> {
+    /// Runs a closure in a scope: see [`Local::scope`]. For its time the shell is a [`Local`] one.
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Inspect, Owned, Stack};
+    ///
+    /// let mut stack = Owned::new(Stack::new());
+    /// let length = stack.scope(|scope| scope.lend(Layout::new::<[u8; 100]>()).map(|bytes| bytes.len()))?;
+    /// assert_eq!((length, stack.stats().live), (100, 0));
+    /// # Ok::<(), millpond::AllocError>(())
+    /// ```
+    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Local<P, A, O>>) -> R) -> R {
+        self.as_local(|local| run(local, work))
+    }
+}
+
+impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     /// Runs a closure in a scope: all that it allocates is free again when it ends, by returning or by unwinding.
     ///
     /// The scope is an [`Allocator`], hence a parent for pools, and scopes nest:
@@ -119,8 +184,8 @@ impl<A: Allocator, O: Policy> Local<Stack, A, O> {
 
     /// Remembers where the stack stands: see [`Stack::mark`].
     #[inline]
-    pub fn mark(&self) -> Mark {
-        self.reach().with(Stack::mark)
+    pub fn mark(&self) -> P::Mark {
+        self.reach().with(Rewind::mark)
     }
 
     /// Goes back to a mark: see [`Stack::release`].
@@ -146,7 +211,7 @@ impl<A: Allocator, O: Policy> Local<Stack, A, O> {
     ///
     /// As for [`Stack::release`].
     #[inline]
-    pub unsafe fn release(&self, mark: Mark) {
+    pub unsafe fn release(&self, mark: P::Mark) {
         // SAFETY: the caller's promises are passed on.
         self.reach().with(|stack| unsafe { stack.release(mark) });
     }
@@ -190,13 +255,10 @@ unsafe fn lend<'a>(
     Ok(unsafe { &mut *bytes.as_ptr() })
 }
 
-impl<'s, A: Allocator, O: Policy> Scope<'s, Local<Stack, A, O>> {
+impl<'s, S: Shell> Scope<'s, S> {
     /// Runs a closure in a scope within this one: see [`Local::scope`]. What this one has lent stays good.
     #[inline]
-    pub fn scope<R>(
-        &mut self,
-        work: impl for<'inner> FnOnce(&mut Scope<'inner, Local<Stack, A, O>>) -> R,
-    ) -> R {
+    pub fn scope<R>(&mut self, work: impl for<'inner> FnOnce(&mut Scope<'inner, S>) -> R) -> R {
         run(self.stack, work)
     }
 
@@ -253,6 +315,14 @@ impl<S: Inspect> Inspect for Scope<'_, S> {
     /// What the whole stack holds, not this scope alone.
     fn stats(&self) -> Snapshot {
         self.stack.stats()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.stack.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.stack.holes()
     }
 
     fn owns(&self, address: *const u8) -> bool {

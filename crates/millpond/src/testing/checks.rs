@@ -242,8 +242,11 @@ fn a_failed_resize_leaves_the_block(allocator: &dyn Allocator, largest: Layout) 
     let mut oracle = Oracle::new(allocator);
     oracle.allocate(layout(part(largest, 2), 1), false).expect("within what it serves");
     let impossible = layout(isize::MAX.cast_unsigned(), 1);
-    assert!(oracle.resize(0, impossible, false).is_err(), "{impossible:?} was served");
-    assert!(oracle.resize(0, impossible, true).is_err(), "{impossible:?} was served");
+    for zeroed in [false, true] {
+        let failed = oracle.resize(0, impossible, zeroed).is_err();
+        // Where addresses have 32 bits, there may well be a block that takes half of them.
+        assert!(failed || usize::BITS == 32, "{impossible:?} was served");
+    }
     oracle.resize(0, layout(part(largest, 4), 1), false).expect("the block is as it was");
 }
 

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Classes, Compact, Config, Fallback, Fixed, Inspect, Lifo, Limit, Linear,
-    Local, Locked, Magazine, Nothing, Owned, RawPool, Reclaim, Segregate, Stats,
+    AllocError, Allocator, Blocks, Classes, Compact, Config, Counted, Fallback, Fixed, Inspect, Lifo, Limit,
+    Linear, Local, Locked, Magazine, Nothing, Owned, RawPool, Reclaim, Reserve, Segregate, Stats,
 };
 
 use crate::parents::Watched;
@@ -174,4 +174,29 @@ fn a_trim_reaches_through_whatever_is_around_a_pool() {
     trims_exactly(Fallback::new(small(), Linear::new()));
     trims_exactly(Fallback::new(Limit::blocks(small(), 0), small()));
     trims_exactly(Classes::with_sizes(&[8, 64]).expect("two sizes"));
+}
+
+/// What is around a pool lets room be made in it; and then no request asks the parent.
+fn reserves_through<P: Reserve + Inspect>(pool: P) {
+    let parent = Watched::default();
+    let pool = Local::new_in(pool, &parent);
+    pool.reserve(BLOCK, 500).expect("the heap has room");
+    let requests = parent.requests();
+    assert!(requests != 0);
+    for _ in 0..500 {
+        pool.allocate(BLOCK).expect("there is room for all");
+    }
+    assert_eq!(parent.requests(), requests);
+    pool.check().expect("sound when full");
+}
+
+#[test]
+fn room_is_made_through_whatever_is_around_a_pool() {
+    reserves_through(Stats::new(Blocks::<Fixed<64>>::new()));
+    reserves_through(Limit::blocks(Counted::new(Classes::new()), 500));
+    reserves_through(Segregate::new(8, Blocks::<Fixed<8>>::new(), Stats::new(Classes::new())));
+    reserves_through(Segregate::new(64, Stats::new(Blocks::<Fixed<64>>::new()), Classes::new()));
+    reserves_through(Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
+    reserves_through(Fallback::new(Blocks::<Fixed<32>>::new(), Stats::new(Classes::new())));
+    reserves_through(Fallback::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 0), Classes::new()));
 }

@@ -1,11 +1,11 @@
 //! Blocks of mixed sizes in one region: `SignPost` and `Tlsf`, on parents of all kinds, sizes and moods.
 
-use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc};
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Fixed, Holes, Inspect, Linear, Local, Locked, Owned, Pages,
-    RawPool, Reclaim, SignPost, Snapshot, Tlsf,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Counted, Fallback, Fixed, Holes, Inspect, Limit, Linear,
+    Local, Locked, Owned, Pages, RawPool, Reclaim, SignPost, Snapshot, Stats, Tlsf,
 };
 
 use crate::{
@@ -417,4 +417,30 @@ fn wiping_reaches_what_resizing_moves() {
         assert!(gained.iter().all(|&byte| byte == 0), "and no post or link of the pool's is seen");
         pool.deallocate(block, large);
     }
+}
+
+/// The same figures wherever they are asked for.
+#[test]
+fn the_largest_free_block_is_known_through_guards_and_shells() {
+    fn ask(pool: &impl Inspect) -> (Option<usize>, Option<Holes>) {
+        (pool.largest_free(), pool.holes())
+    }
+    let pool =
+        Rc::new(Locked::<_, _>::new_in(Limit::bytes(Stats::new(Tlsf::without_pockets()), 1 << 20), Pages));
+    let block = pool.allocate(layout(1000, 8)).expect("the system has pages").cast();
+    let (largest, holes) = ask(&pool);
+    let largest = largest.expect("Tlsf knows");
+    assert_eq!(holes.map(|holes| (holes.count, holes.largest)), Some((1, largest)));
+    assert!(pool.allocate(layout(largest, 8)).is_ok() && pool.allocate(layout(16, 8)).is_ok());
+    // SAFETY: the block is live, and this pool handed it out for this layout.
+    unsafe { pool.deallocate(block, layout(1000, 8)) };
+    let buddy = Local::new_in(Counted::new(Buddy::new().first_chunk(1 << 16)), Pages);
+    buddy.allocate(layout(4096, 1)).expect("the system has pages");
+    let (largest, holes) = ask(&buddy);
+    assert_eq!(holes.map(|holes| Some(holes.largest)), Some(largest));
+    assert_eq!(holes.map(|holes| holes.bytes), Some(buddy.stats().free));
+    let both = Fallback::new(buddy, pool);
+    assert_eq!(ask(&both).0, ask(both.first()).0.max(ask(both.second()).0));
+    let count = |holes: Option<Holes>| holes.map_or(0, |holes| holes.count);
+    assert_eq!(count(both.holes()), count(both.first().holes()) + count(both.second().holes()));
 }

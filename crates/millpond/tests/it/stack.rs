@@ -8,8 +8,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Fixed, Inspect, Linear, Local, Locked, Mark,
-    Nothing, Pages, RawPool, Reclaim, Scope, Stack, StaticBuffer, Surrender,
+    AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Counted, Fixed, Inspect, Limit, Linear, Local,
+    Locked, Mark, Nothing, Owned, Pages, RawPool, Reclaim, Scope, Stack, StaticBuffer, Stats, Surrender,
 };
 
 use crate::{
@@ -379,4 +379,61 @@ fn surrendering_any_chunk_leaves_the_rest_whole() {
     stack.check().expect("sound without chunks");
     assert_eq!(stack.allocate(layout(8, 8)), None);
     assert!(stack.surrender(Surrender::Any).is_none());
+}
+
+#[test]
+fn a_trim_takes_an_unused_chunk_from_the_top() {
+    let parent = Watched::default();
+    let mut stack = Local::new_in(Stack::new(), &parent);
+    let kept = stack.allocate(layout(100, 8)).expect("the heap has room");
+    let large = stack.allocate(layout(10_000, 8)).expect("the heap has room");
+    assert_eq!((stack.trim(), parent.out()), (0, 2), "both chunks hold a live block");
+    // SAFETY: the block is live, and the layout is its own.
+    unsafe { stack.deallocate(large.cast(), layout(10_000, 8)) };
+    assert!(stack.trim() >= 10_000);
+    assert_eq!((parent.out(), stack.trim()), (1, 0));
+    stack.check().expect("sound after a trim");
+    let more = stack.allocate(layout(100, 8)).expect("it grows again");
+    assert_ne!(more, kept);
+    assert!(stack.owns(kept.as_ptr().cast()));
+    stack.reset();
+    assert!(stack.trim() > 0);
+    assert_eq!(parent.out(), 0);
+}
+
+/// Scopes through every shell and guard: what they count goes back with them, also when the closure unwinds.
+#[test]
+fn scopes_are_had_through_guards_and_shells() {
+    fn fill<S: Allocator>(scope: &S) {
+        while scope.allocate(layout(10, 1)).is_ok() {}
+    }
+    let parent = Watched::default();
+    let guarded = || Limit::blocks(Stats::new(Counted::new(Stack::new())), 50);
+    let mut local = Local::new_in(guarded(), &parent);
+    let mut locked = Locked::<_, _>::new_in(guarded(), &parent);
+    let mut owned = Owned::new_in(guarded(), &parent);
+    local.allocate(layout(10, 1)).expect("within the limit");
+    for _ in 0..3 {
+        local.scope(|scope| {
+            scope.allocate(layout(10, 1)).expect("within the limit");
+            scope.scope(|inner| fill(&*inner));
+            assert_eq!((scope.report().left, scope.report().live_blocks), (Some(48), Some(2)));
+        });
+        locked.scope(|scope| scope.scope(|inner| fill(&*inner)));
+        owned.scope(|scope| fill(&*scope));
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            owned.scope(|scope| {
+                fill(&*scope);
+                panic!("on purpose");
+            });
+        }));
+        assert!(unwound.is_err());
+        let reports = [local.report(), locked.report(), owned.report()];
+        assert_eq!(reports.map(|report| report.left), [Some(49), Some(50), Some(50)]);
+        assert_eq!(reports.map(|report| report.live_blocks), [Some(1), Some(0), Some(0)]);
+        assert_eq!([local.stats().live, locked.stats().live, owned.stats().live], [10, 0, 0]);
+        local.check().and(locked.check()).and(owned.check()).expect("sound after scopes");
+    }
+    drop((local, locked, owned));
+    assert_eq!(parent.out(), 0);
 }

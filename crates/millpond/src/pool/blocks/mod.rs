@@ -266,6 +266,12 @@ impl<C: Config> Inspect for Blocks<C> {
         }
     }
 
+    fn largest_free(&self) -> Option<usize> {
+        let size = self.shape.size();
+        let any = self.strategy.free(size).next().is_some() || self.fresh.left() != 0;
+        Some(if any { size } else { 0 })
+    }
+
     fn owns(&self, address: *const u8) -> bool {
         self.fresh.chunks.own(address.addr())
     }

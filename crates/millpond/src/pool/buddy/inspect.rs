@@ -1,7 +1,7 @@
 //! Looking into a [`Buddy`].
 
 use super::{Buddy, scale::TOP};
-use crate::contract::{Flaw, Inspect, Snapshot};
+use crate::contract::{Flaw, Holes, Inspect, Snapshot};
 
 impl Inspect for Buddy {
     /// O(chunks).
@@ -10,6 +10,18 @@ impl Inspect for Buddy {
             let live = footer.room() - footer.free;
             sum.plus(Snapshot { chunks: 1, held: footer.size, live, free: footer.free })
         })
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(Self::largest_free(self))
+    }
+
+    /// Two free blocks may touch: those that are no buddies. O(free blocks).
+    fn holes(&self) -> Option<Holes> {
+        let orders =
+            self.free.orders().map(|order| (self.free.blocks(order).count(), self.scale.size(order)));
+        let holes = orders.map(|(count, size)| Holes { count, bytes: count * size, largest: size });
+        Some(holes.fold(Holes::default(), Holes::plus))
     }
 
     /// An expected O(log chunks).

@@ -267,6 +267,10 @@ impl Inspect for Classes {
         self.classes().iter().map(Blocks::stats).fold(Snapshot::default(), Snapshot::plus)
     }
 
+    fn largest_free(&self) -> Option<usize> {
+        self.classes().iter().filter_map(Blocks::largest_free).max()
+    }
+
     fn owns(&self, address: *const u8) -> bool {
         self.classes().iter().any(|class| class.owns(address))
     }

@@ -25,27 +25,8 @@ pub(super) use self::{
 use super::chunks::{Chunks, Plan, Span};
 use crate::{
     base::address::{self, WORD, align_up},
-    contract::{Chunk, ChunkRequest, Flaw, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Holes, Snapshot, Surrender},
 };
-
-/// What is free in a pool of blocks of any size, and in how many pieces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holes {
-    /// How many free blocks there are. No two of them touch.
-    pub count: usize,
-    /// Bytes in all of them.
-    pub bytes: usize,
-    /// Bytes in the largest.
-    pub largest: usize,
-}
-
-impl Holes {
-    /// The share of free bytes that lie outside the largest hole: 0 if all is in one piece, near 1 if all is in crumbs.
-    #[must_use]
-    pub fn fragmentation(&self) -> f64 {
-        if self.bytes == 0 { 0.0 } else { (self.bytes - self.largest) as f64 / self.bytes as f64 }
-    }
-}
 
 /// Chunks cut between posts, with an index of the free blocks.
 ///

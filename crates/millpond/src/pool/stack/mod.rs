@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     base::address::WORD,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Rewind, Snapshot, Surrender},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -101,8 +101,8 @@ impl Stack {
     ///
     /// # Safety
     ///
-    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset, since it was
-    ///   made.
+    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset or trimmed, since
+    ///   it was made.
     /// * Nobody uses what was handed out since, or was resized since.
     ///
     /// # Panics
@@ -192,15 +192,17 @@ unsafe impl Pool for Stack {
         Ok(())
     }
 
-    /// A chunk is spare when a release or a reset has left it; the one on top is not, even when nothing in it is live,
-    /// because a mark may stand there.
+    /// A chunk is spare when a release or a reset has left it, and on top when nothing in it is live. What was left of the
+    /// chunk below that is not known any more: it counts as full.
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         let spare = self.trail.surrender_spare();
-        if spare.is_some() || which == Surrender::Spare {
+        if spare.is_some() || (which == Surrender::Spare && !self.bump.is_untouched()) {
             return spare;
         }
-        self.bump = Bump::EMPTY;
-        self.trail.surrender_top()
+        let top = self.trail.surrender_top()?;
+        self.seals.close_all();
+        self.bump = self.trail.cut().next().map_or(Bump::EMPTY, Bump::at_the_end_of);
+        Some(top)
     }
 
     fn reset(&mut self) {
@@ -218,6 +220,21 @@ unsafe impl Pool for Stack {
     }
 }
 
+impl Rewind for Stack {
+    type Mark = Mark;
+
+    #[inline]
+    fn mark(&mut self) -> Mark {
+        Self::mark(self)
+    }
+
+    #[inline]
+    unsafe fn release(&mut self, mark: Mark) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Self::release(self, mark) };
+    }
+}
+
 impl Inspect for Stack {
     /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
     fn stats(&self) -> Snapshot {
@@ -227,6 +244,10 @@ impl Inspect for Stack {
         let (cut, spare): (usize, usize) = (cut.sum(), spare.sum());
         let left = self.bump.left();
         Snapshot { chunks, held: cut + spare + chunks * HEADER, live: cut - left, free: spare + left }
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(self.trail.spare().map(|span| span.end - span.start).fold(self.bump.left(), usize::max))
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -23,10 +23,10 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use self::levels::Levels;
 pub use self::pockets::{Direct, Front, Pockets};
-use super::posts::{Holes, LEAST, Need, Posts};
+use super::posts::{LEAST, Need, Posts};
 use crate::{
     base::address::{self, WORD},
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, Pool, Snapshot, Surrender},
 };
 
 /// Pockets hold at most one byte in so many.
@@ -250,6 +250,14 @@ impl<F: Front> Inspect for Tlsf<F> {
     fn stats(&self) -> Snapshot {
         let (stats, pocketed) = (self.posts.stats(), self.pocketed());
         Snapshot { live: stats.live - pocketed, free: stats.free + pocketed, ..stats }
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(Self::largest_free(self))
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        Some(Self::holes(self))
     }
 
     fn owns(&self, address: *const u8) -> bool {
