@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millpond::{Blocks, Cached, Fixed, Locked};
+use millpond::{Blocks, Cached, Classes, Fixed, Locked};
 
 use crate::{
     classes::tcmalloc,
@@ -147,6 +147,7 @@ fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
             "Cached<Blocks<Fixed<64>>>",
             Ours::<_, true>::new(Cached::new(Blocks::<Fixed<SIZE>>::new())),
         ),
+        job::<W, _>("Cached<Classes>, run-time layout", Ours::<_, false>::new(Cached::new(Classes::new()))),
         job::<W, _>(
             "Locked<Blocks<Fixed<64>>>",
             Ours::<_, true>::new(Locked::<_>::new(Blocks::<Fixed<SIZE>>::new())),

@@ -44,7 +44,7 @@ pub unsafe trait Sorter {
     /// The kind of a layout; `None` for a size of zero, and for what the pool does not serve.
     fn kind(&self, layout: Layout) -> Option<usize>;
 
-    /// The size and alignment of the blocks of a kind.
+    /// The size and alignment of the blocks of a kind, which is below [`KINDS`](Self::KINDS).
     fn layout(&self, kind: usize) -> Layout;
 }
 

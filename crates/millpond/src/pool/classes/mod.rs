@@ -10,16 +10,17 @@
 //! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are
 //! what jemalloc uses.
 
+mod sorter;
 mod table;
 
-use core::{alloc::Layout, array, fmt, ptr::NonNull};
+use core::{alloc::Layout, fmt, ptr::NonNull};
 
-use self::table::{LARGEST, MOST, SMALL, Table, four_per_doubling};
-use super::Blocks;
+use self::{
+    sorter::ClassSorter,
+    table::{LARGEST, MOST, four_per_doubling},
+};
+use super::{Blocks, Kinds};
 use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender};
-
-/// Blocks are aligned to the largest power of two that divides their size, up to a cache line.
-const LARGEST_ALIGN: usize = 64;
 
 /// A pool of blocks of several sizes, which hands larger requests on to the parent.
 ///
@@ -40,20 +41,11 @@ const LARGEST_ALIGN: usize = 64;
 ///
 /// # Invariants
 ///
-/// * Classes `0..count` have ascending block sizes; the table maps each size to the first class that holds it.
-/// * Each class keeps the invariants of [`Blocks`]; classes from `count` on have no chunk.
-/// * Every class with blocks of up to `hot.size` bytes aligns them to `hot.align`.
+/// * Classes have ascending block sizes, those of the sorter; the sorter sends each size to the first class that holds it.
+/// * Each class keeps the invariants of [`Blocks`]; pools beyond the last class have no chunk.
 pub struct Classes {
-    hot: Hot,
-    table: Table,
-    count: usize,
+    sorter: ClassSorter,
     pools: [Blocks; MOST + 1],
-}
-
-/// The layouts of the hot path: their class is one look-up away.
-struct Hot {
-    size: usize,
-    align: usize,
 }
 
 /// Why [`Classes::with_sizes`] refused its sizes.
@@ -123,20 +115,9 @@ impl Classes {
 
     /// The pool for sizes that are rounded, different and ascending.
     fn of(sizes: &[usize]) -> Self {
-        let align_of = |size: usize| (1 << size.trailing_zeros()).min(LARGEST_ALIGN);
-        let pools = array::from_fn(|class| {
-            let size = sizes.get(class).copied().unwrap_or(LARGEST);
-            // Every size is a multiple of its alignment and far below the largest object: the layout exists.
-            Blocks::of(Layout::from_size_align(size, align_of(size)).unwrap_or(Layout::new::<usize>()))
-        });
-        let largest = sizes.last().copied().unwrap_or(0);
-        let align = sizes.iter().map(|&size| align_of(size)).min().unwrap_or(1);
-        Self {
-            hot: Hot { size: largest.min(SMALL), align },
-            table: Table::new(sizes),
-            count: sizes.len(),
-            pools,
-        }
+        let sorter = ClassSorter::new(sizes);
+        let pools = core::array::from_fn(|class| Blocks::of(sorter.layout_of(class)));
+        Self { sorter, pools }
     }
 
     /// The block sizes, ascending, in bytes.
@@ -150,31 +131,19 @@ impl Classes {
     }
 
     fn classes(&self) -> &[Blocks] {
-        &self.pools[..self.count]
+        &self.pools[..self.sorter.count()]
     }
 
-    /// Whether a layout is one of the hot path.
+    /// The class of a layout of the hot path; `None` for other layouts. For a size of zero it is one without blocks.
     #[inline(always)]
-    fn is_hot(&self, layout: Layout) -> bool {
-        layout.size() <= self.hot.size && layout.align() <= self.hot.align
-    }
-
-    /// The class of a layout of the hot path.
-    #[inline(always)]
-    fn hot_class(&mut self, layout: Layout) -> &mut Blocks {
-        // SAFETY: no entry of the table is above `MOST`.
-        unsafe { self.pools.get_unchecked_mut(self.table.small(layout.size())) }
-    }
-
-    /// The class that serves a layout; `None` if that is the parent's business.
-    #[inline]
-    fn class(&self, layout: Layout) -> Option<usize> {
-        let class = self.table.class(layout.size())?;
-        (class..self.count).find(|&class| self.pools[class].block_layout().align() >= layout.align())
+    fn hot_class(&mut self, layout: Layout) -> Option<&mut Blocks> {
+        let class = self.sorter.hot_class(layout)?;
+        // SAFETY: the sorter names no class above `MOST`.
+        Some(unsafe { self.pools.get_unchecked_mut(class) })
     }
 
     fn pool(&mut self, layout: Layout) -> Option<&mut Blocks> {
-        let class = self.class(layout)?;
+        let class = self.sorter.class(layout)?;
         self.pools.get_mut(class)
     }
 }
@@ -194,7 +163,7 @@ unsafe impl Pool for Classes {
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if self.is_hot(layout) { self.hot_class(layout).take_freed() } else { None }
+        self.hot_class(layout)?.take_freed()
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
@@ -208,16 +177,18 @@ unsafe impl Pool for Classes {
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        let hot = self.is_hot(layout) && layout.size() != 0;
-        if hot {
-            // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-            unsafe { self.hot_class(layout).deallocate(block, layout) };
+        match self.hot_class(layout) {
+            Some(class) if layout.size() != 0 => {
+                // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+                unsafe { class.deallocate(block, layout) };
+                true
+            }
+            _ => false,
         }
-        hot
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.pools[self.class(layout)?].wants(layout)
+        self.pools[self.sorter.class(layout)?].wants(layout)
     }
 
     unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
@@ -241,7 +212,7 @@ unsafe impl Pool for Classes {
     }
 
     fn bypasses(&self, layout: Layout) -> bool {
-        self.class(layout).is_none()
+        self.sorter.class(layout).is_none()
     }
 
     unsafe fn resize_in_place(
@@ -250,7 +221,7 @@ unsafe impl Pool for Classes {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        let class = self.class(old).filter(|&class| self.class(new) == Some(class))?;
+        let class = self.sorter.class(old).filter(|&class| self.sorter.class(new) == Some(class))?;
         // SAFETY: the caller's promises are passed on, to the class that handed the block out.
         unsafe { self.pools[class].resize_in_place(block, old, new) }
     }
@@ -258,7 +229,7 @@ unsafe impl Pool for Classes {
 
 impl Reserve for Classes {
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.pools[self.class(layout)?].lacks(layout, count)
+        self.pools[self.sorter.class(layout)?].lacks(layout, count)
     }
 }
 
@@ -279,19 +250,27 @@ impl Inspect for Classes {
         if !self.sizes().is_sorted_by(|small, large| small < large) {
             return Err(Flaw("the size classes are not ascending"));
         }
-        let right = |(class, size)| self.table.class(size) == Some(class);
-        if self.classes().iter().any(|class| {
-            let layout = class.block_layout();
-            layout.size() <= self.hot.size && layout.align() < self.hot.align
-        }) {
-            return Err(Flaw("a class of the hot path is aligned less than it says"));
-        }
-        if self.pools[self.count..].iter().any(|class| class.stats().chunks != 0) {
+        self.sorter.check()?;
+        if self.pools[self.sorter.count()..].iter().any(|class| class.stats().chunks != 0) {
             return Err(Flaw("a class that serves no size has a chunk"));
         }
-        if !self.sizes().enumerate().all(right) {
-            return Err(Flaw("the table sends a class's own size to another class"));
+        if self
+            .classes()
+            .iter()
+            .enumerate()
+            .any(|(class, pool)| pool.block_layout() != self.sorter.layout_of(class))
+        {
+            return Err(Flaw("a class has other blocks than the sorter says"));
         }
         self.classes().iter().try_for_each(Blocks::check)
+    }
+}
+
+// SAFETY: a layout goes to one class, whose blocks are all alike; a block's own layout goes to the class that it is of.
+unsafe impl Kinds for Classes {
+    type Sorter = ClassSorter;
+
+    fn sorter(&self) -> ClassSorter {
+        self.sorter.clone()
     }
 }

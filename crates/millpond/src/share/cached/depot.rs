@@ -14,7 +14,7 @@ use crate::{
         AllocError,
         address::{WORD, recover},
     },
-    contract::{Chunk, ChunkRequest, Pool, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, Pool, Surrender},
     pool::{Blocks, Kinds, MOST_KINDS, Sorter},
 };
 
@@ -236,6 +236,18 @@ unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
 
     fn note_failure(&mut self, layout: Layout) {
         self.pool.note_failure(layout);
+    }
+
+    fn relent(&mut self) -> bool {
+        self.pool.relent()
+    }
+
+    fn retire(&mut self) {
+        self.pool.retire();
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.pool.complaint()
     }
 
     unsafe fn resize_in_place(

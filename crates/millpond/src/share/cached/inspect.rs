@@ -68,9 +68,13 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// How many blocks of a kind are in the slots of all numbers.
     fn held(&self, kind: usize) -> usize {
-        let slots = self.slots.iter().map(|slots| slots.load(Ordering::Acquire));
+        let slots = self
+            .slots
+            .iter()
+            .map(|slots| slots.load(Ordering::Acquire))
+            .filter(|&slots| slots != Self::NO_SLOTS);
         let blocks = slots.map(|slots| {
-            // SAFETY: every number has a slot for each kind, or a vacant one; slots stay while the pool is borrowed.
+            // SAFETY: these are the slots of a number, one for each kind; they stay while the pool is borrowed.
             let slot = unsafe { &*slots.add(kind) };
             slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count()
         });

@@ -65,7 +65,7 @@ impl Number {
 
     /// This number, unless somebody has it.
     pub(super) fn claim(number: usize) -> Option<Self> {
-        LEASED.claim(number).then_some(Self(number))
+        LEASED.claim(number).then(|| Self(number))
     }
 
     pub(super) fn get(&self) -> usize {
