@@ -5,6 +5,8 @@
 //! which keeps every chunk.
 //!
 //! * Allocate and free: O(1). Reset: O(chunks), and chunks double in size.
+//! * Worst case of one call: two cuts, one in the chunk that is full and one in the next. A call that grows has the parent's
+//!   time besides.
 //! * Waste: padding, and what is left at the end of a chunk when a block does not fit any more.
 //!
 //! With a buffer as its parent this is what others call a static allocator. It uses every byte of that: the first chunk

@@ -5,6 +5,8 @@
 //! once.
 //!
 //! * Allocate: O(free blocks). Free, resize in place: O(1). Trim: O(chunks). Reset: O(chunks).
+//! * Worst case of one call: allocating looks at every free block, twice if aligned beyond the granule; freeing merges with
+//!   two neighbours, whatever is live. A call that grows looks twice, and has the parent's time besides.
 //! * Overhead: a post of one word per block (8 bytes on 64-bit), and none of the pool's own to speak of. Rounding, apart
 //!   from that: post and block together are a multiple of 16, and at least 32, bytes; 64-bit.
 //!

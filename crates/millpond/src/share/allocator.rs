@@ -11,6 +11,10 @@ macro_rules! implement_for_shell {
                 shell::allocate(self.reach(), (&self.parent, &self.policy), layout)
             }
 
+            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                shell::allocate_zeroed(self.reach(), (&self.parent, &self.policy), layout)
+            }
+
             #[inline(always)]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 // SAFETY: the caller's promises are passed on.

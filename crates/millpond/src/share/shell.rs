@@ -124,6 +124,36 @@ fn raise_complaints<R: Reach>(pool: &mut R) {
     }
 }
 
+/// As [`allocate`], and every byte is zero. What goes past the pool, the parent zeroes if it is not zero anyway.
+pub(super) fn allocate_zeroed<R: Reach, A: Allocator, O: Policy>(
+    mut pool: R,
+    (parent, policy): (&A, &O),
+    layout: Layout,
+) -> Result<NonNull<[u8]>, AllocError> {
+    if layout.size() != 0 && pool.with(|pool| pool.bypasses(layout)) {
+        return allocate_or_ask(pool, (&Zeroing(parent), policy), layout);
+    }
+    let block = allocate(pool, (parent, policy), layout)?;
+    // SAFETY: the block was just handed out and is `block.len()` bytes long.
+    unsafe { block.cast::<u8>().write_bytes(0, block.len()) };
+    Ok(block)
+}
+
+/// A parent that hands out nothing but zeros.
+struct Zeroing<'a, A>(&'a A);
+
+// SAFETY: every block is the parent's, which keeps the contract.
+unsafe impl<A: Allocator> Allocator for Zeroing<'_, A> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.0.allocate_zeroed(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.deallocate(block, layout) };
+    }
+}
+
 /// Asks the policy, which is a user's code, outside of every borrow and lock.
 fn try_again(policy: &impl Policy, layout: Layout, error: AllocError) -> bool {
     without_unwinding(|| policy.try_again(layout, error))

@@ -1,8 +1,8 @@
 //! What is promised beyond the contract that `conformance` tests: errors that tell, places that stay.
 
-use std::{alloc::Layout, ptr::NonNull};
+use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Blocks, Classes, Fixed, Inspect, Linear, Local, Nothing};
+use millpond::{AllocError, Allocator, Blocks, Classes, Fixed, Heap, Inspect, Linear, Local, Nothing};
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
@@ -63,5 +63,43 @@ fn what_is_not_ours_is_never_owned() {
         [std::ptr::null(), std::ptr::dangling(), end.cast_const(), std::ptr::without_provenance(usize::MAX)]
     {
         assert!(!pool.owns(foreign), "{foreign:?}");
+    }
+}
+
+/// A parent that says how often it was asked for zeros, and hands out none of its own accord.
+#[derive(Default)]
+struct Zeros(Cell<usize>);
+
+// SAFETY: it is the heap's contract.
+unsafe impl Allocator for Zeros {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = Heap.allocate(layout)?;
+        // SAFETY: the block was just handed out.
+        unsafe { block.cast::<u8>().write_bytes(0xee, block.len()) };
+        Ok(block)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.0.set(self.0.get() + 1);
+        Heap.allocate_zeroed(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Heap.deallocate(block, layout) };
+    }
+}
+
+#[test]
+fn the_parent_zeroes_what_goes_past_the_pool() {
+    let parent = Zeros::default();
+    let pool = Local::new_in(Classes::new(), &parent);
+    for (size, asked) in [(100, 0), (100_000, 1), (0, 1)] {
+        let block = pool.allocate_zeroed(layout(size, 8)).expect("the heap has room");
+        // SAFETY: the block is live, and every byte was written.
+        assert!(unsafe { block.as_ref() }.iter().all(|&byte| byte == 0), "{size} bytes");
+        assert_eq!(parent.0.get(), asked);
+        // SAFETY: the block is live, and the layout is its own.
+        unsafe { pool.deallocate(block.cast(), layout(size, 8)) };
     }
 }

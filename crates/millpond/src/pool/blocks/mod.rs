@@ -4,6 +4,10 @@
 //! again first. A block carries no header, and a free one lends its first word to the strategy.
 //!
 //! * Allocate and free: O(1). With [`Lifo`] one dependent load and a few stores.
+//! * Worst case of one call, without the parent: [`Lifo`] threads 2 KiB of fresh blocks (one block, if they are larger) onto
+//!   its list; [`Magazine`] moves half its places to or from the store; [`Compact`] does so too, each spilled block setting a
+//!   bit and each refill looking through the summary of a region (a bit per 64 blocks), once more per drained region.
+//!   Freeing with [`Lifo`] is always the same two stores. A call that grows has the parent's time besides.
 //! * Growth: O(1) plus what the parent takes; a fresh chunk is not threaded onto a list, so pages that nobody used
 //!   stay untouched.
 //! * Reset: O(1). Trim: O((free blocks + chunks) · log chunks), or with [`Compact`] O(chunks + blocks / 64).

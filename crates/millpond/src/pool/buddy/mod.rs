@@ -7,6 +7,9 @@
 //!
 //! * Allocate, free, grow and shrink in place: O(log n) for a chunk of n least blocks, at most one step per halving, on
 //!   top of finding the chunk: an expected O(log chunks) (see `map`). The largest free block is known at any time.
+//! * Worst case of one call: 31 halvings or joins, each a bit and two links, and finding the chunk in a tree of chance,
+//!   which is as deep as there are chunks at the very worst. A call that grows clears the new chunk's bits, and has the
+//!   parent's time besides.
 //! * Growth: a chunk's bits are cleared when it comes, one byte for 8 least blocks. Reset: the same for all chunks.
 //! * Waste: the rest of a block, up to a half, a quarter on average. State: one bit per least block, 64 bytes per
 //!   chunk, and what is left of a chunk that is no multiple of a least block; any other chunk is used wholly, as several

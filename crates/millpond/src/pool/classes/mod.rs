@@ -5,6 +5,8 @@
 //! so that at most a fifth of a block is wasted above 64 bytes; or the sizes are chosen.
 //!
 //! * Allocate and free: O(1), a table look-up on top of [`Blocks`].
+//! * Worst case of one call: that of [`Blocks`], plus a look at each class that is large enough but not aligned enough, at
+//!   most 63. A call that grows, or goes past the pool, has the parent's time besides.
 //! * Waste: the rest of each block, and what [`Blocks`] wastes per class.
 //!
 //! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are

@@ -3,7 +3,7 @@
 //! Free blocks stand between posts (`posts`), in lists by size (`levels.rs`); bitmaps find the first list whose blocks
 //! are all large enough, in two look-ups. So neither allocating nor freeing ever searches.
 //!
-//! * Allocate, free, resize in place: O(1), whatever is live. Trim: O(chunks). Reset: O(chunks + lists). Drop: O(blocks).
+//! * Allocate, free, resize in place: O(1), whatever is live. Trim: O(chunks). Reset: O(chunks + lists). Drop: as a reset.
 //! * Worst case without pockets, in instructions on x86-64 with rustc 1.95: 152 to allocate, 211 if aligned beyond two
 //!   words, 125 to free, 128 to resize in place. With pockets, which are the default, 132 to free, and to allocate as much
 //!   as without, until nothing but what is in pockets is left for a request: then up to 528 pocketed blocks are freed in
