@@ -75,9 +75,11 @@ pub use contract::{
     Pool as RawPool, Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
 };
 pub use face::{
-    ArcPool, Builder, Ceiling, Countable, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool,
-    SharedPool, Unlimited,
+    ArcPool, Builder, Ceiling, Countable, Drain, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
+    PoolWeak, RcPool, SharedPool, Slots, Unlimited,
 };
+#[cfg(target_has_atomic = "64")]
+pub use face::{Entry, SharedSlots};
 #[cfg(feature = "alloc")]
 pub use guard::{BySite, Checked, Line, Tracked};
 pub use guard::{

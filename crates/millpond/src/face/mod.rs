@@ -7,9 +7,13 @@ mod counted;
 mod pool;
 mod release;
 mod sequences;
+mod slots;
 mod value;
 
 pub use boxed::PoolBox;
 pub use builder::{Builder, Ceiling, Limited, Unlimited};
 pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};
 pub use pool::{Pool, SharedPool};
+pub use slots::{Drain, Key, Slots};
+#[cfg(target_has_atomic = "64")]
+pub use slots::{Entry, SharedSlots};

@@ -114,7 +114,7 @@ unsafe impl Count for AtomicCount {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

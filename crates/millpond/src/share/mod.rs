@@ -8,9 +8,11 @@ mod locked;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
+mod occupancy;
 mod owned;
 mod policy;
 mod scope;
+mod segments;
 mod shell;
 
 pub use crate::base::Spin;
@@ -18,7 +20,9 @@ pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};
 pub use local::Local;
 pub use locked::Locked;
+pub(crate) use occupancy::Occupancy;
 pub use owned::Owned;
 pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
+pub(crate) use segments::Segments;

@@ -6,6 +6,7 @@ mod composition;
 mod conformance;
 mod contract;
 mod face_pool;
+mod face_slots;
 mod faults;
 mod growth;
 mod guards;

@@ -8,4 +8,5 @@
 //!
 //! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can.
 
+mod handles;
 mod locked;

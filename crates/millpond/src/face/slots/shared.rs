@@ -1,0 +1,305 @@
+//! The collection that threads share.
+
+use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr::NonNull};
+
+use lock_api::{Mutex, RawMutex};
+
+use super::{Key, NONE};
+use crate::{
+    base::AllocError,
+    contract::Allocator,
+    share::{Occupancy, Segments, Spin, out_of_memory},
+    source::{DEFAULT_PARENT, DefaultParent},
+};
+
+/// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
+///
+/// Reading takes no lock: [`get`](Self::get) counts the reader in, and the [`Entry`] that it returns counts it out. A value that
+/// is removed while somebody reads it is gone for everybody else at once, and dropped by the last of its readers. Inserting and
+/// emptying a slot take a lock for a few instructions; growing holds none.
+///
+/// ```
+/// use millpond::SharedSlots;
+///
+/// static SESSIONS: SharedSlots<String> = SharedSlots::new();
+///
+/// let key = SESSIONS.insert(String::from("a session"));
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| assert_eq!(SESSIONS.get(key).as_deref().map(String::len), Some(9)));
+/// });
+/// let read = SESSIONS.get(key).expect("it is there");
+/// assert!(SESSIONS.remove(key));
+/// assert!(SESSIONS.get(key).is_none());
+/// assert_eq!(*read, "a session");
+/// ```
+///
+/// Values are read by many threads and dropped by any:
+///
+/// ```compile_fail,E0277
+/// use std::cell::Cell;
+///
+/// let slots = millpond::SharedSlots::<Cell<u32>>::new();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| slots.len()); // error: a `Cell` cannot be shared between threads
+/// });
+/// ```
+///
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, eight more, and what alignment adds.
+///
+/// # Invariants
+///
+/// * Slots below `used` have been filled. One whose occupancy says so holds a value; the others are on the list, unless they
+///   are being filled or emptied, or are retired.
+pub struct SharedSlots<T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+    list: Mutex<L, List>,
+    segments: Segments<Slot<T>, A>,
+    owns: PhantomData<Slot<T>>,
+}
+
+struct Slot<T> {
+    occupancy: Occupancy,
+    content: UnsafeCell<Content<T>>,
+}
+
+union Content<T> {
+    _value: ManuallyDrop<T>,
+    next: u32,
+}
+
+/// The vacant slots, and how many there are of all kinds.
+struct List {
+    vacant: u32,
+    used: u32,
+    room: u32,
+    live: u32,
+}
+
+// SAFETY: threads that share the collection share its values and drop one another's; slots are given out under a lock, and
+// their occupancy says who may read and who empties them.
+unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Sync for SharedSlots<T, A, L> {}
+
+impl<T> SharedSlots<T> {
+    /// An empty collection, on the default parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::new_in(DEFAULT_PARENT)
+    }
+}
+
+impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
+    /// Bytes per slot.
+    pub const SLOT_SIZE: usize = size_of::<Slot<T>>();
+
+    /// An empty collection, on a parent.
+    #[must_use]
+    pub const fn new_in(parent: A) -> Self {
+        let list = List { vacant: NONE, used: 0, room: 0, live: 0 };
+        Self { list: Mutex::new(list), segments: Segments::new(parent), owns: PhantomData }
+    }
+
+    /// How many values there are; those that are removed while they are read do not count.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.lock().live as usize
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts a value in. A collection without memory ends the program.
+    pub fn insert(&self, value: T) -> Key<T> {
+        match self.take_vacant() {
+            Ok(index) => self.fill(index, value),
+            Err(error) => out_of_memory(core::alloc::Layout::new::<Slot<T>>(), error),
+        }
+    }
+
+    /// As [`insert`](Self::insert), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// What the parent says, or [`AllocError::Unsupported`] beyond four thousand million slots. The value is dropped.
+    pub fn try_insert(&self, value: T) -> Result<Key<T>, AllocError> {
+        Ok(self.fill(self.take_vacant()?, value))
+    }
+
+    /// Takes a slot that was vacated, or a new one, for this thread alone.
+    fn take_vacant(&self) -> Result<u32, AllocError> {
+        loop {
+            let have = {
+                let mut list = self.list.lock();
+                if list.vacant != NONE {
+                    let index = list.vacant;
+                    // SAFETY: a slot on the list has come and is nobody's, and holds the index of the next one.
+                    list.vacant = unsafe { (*self.place(index).as_ref().content.get()).next };
+                    list.live += 1;
+                    return Ok(index);
+                }
+                if list.used < list.room {
+                    list.used += 1;
+                    list.live += 1;
+                    return Ok(list.used - 1);
+                }
+                list.room
+            };
+            // The parent is asked while the lock is free.
+            let room = self.segments.grow(have)?;
+            let mut list = self.list.lock();
+            list.room = list.room.max(room);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The slot was below `room` when this thread last held the lock.
+    unsafe fn place(&self, index: u32) -> NonNull<Slot<T>> {
+        // SAFETY: its segment had come before `room` was raised, under the lock.
+        unsafe { self.segments.get_known(index) }
+    }
+
+    /// Fills a slot that this thread has taken.
+    fn fill(&self, index: u32, value: T) -> Key<T> {
+        // SAFETY: the slot was just taken. One that was never used is all zero, which is a vacant one.
+        let slot = unsafe { self.place(index).as_ref() };
+        let generation = slot.occupancy.next_generation();
+        // SAFETY: nobody else reads or fills it: it is not open.
+        unsafe { slot.content.get().cast::<T>().write(value) };
+        slot.occupancy.open(generation);
+        Key::new(index, generation)
+    }
+
+    /// The slot of a key, whatever is in it now.
+    #[inline]
+    fn slot(&self, key: Key<T>) -> Option<&Slot<T>> {
+        // SAFETY: a slot whose segment has come is all zero or was filled, and its occupancy is atomic.
+        self.segments.get(key.index()).map(|slot| unsafe { slot.as_ref() })
+    }
+
+    /// The value of a key, if it is still there. As long as the entry is, so is the value.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, key: Key<T>) -> Option<Entry<'_, T, A, L>> {
+        let slot = self.slot(key)?;
+        slot.occupancy.enter(key.generation()).then(|| Entry { slots: self, slot, index: key.index() })
+    }
+
+    /// Whether the value of a key is there at this moment.
+    #[must_use]
+    pub fn contains(&self, key: Key<T>) -> bool {
+        self.slot(key).is_some_and(|slot| slot.occupancy.generation() == Some(key.generation()))
+    }
+
+    /// Removes a value; false if it was gone. Its key, and every copy of it, is good for nothing from now on. It is dropped
+    /// now, or by the last of those that read it.
+    pub fn remove(&self, key: Key<T>) -> bool {
+        let Some(slot) = self.slot(key) else { return false };
+        let closed = slot.occupancy.close(key.generation());
+        if closed.is_some() {
+            self.list.lock().live -= 1;
+        }
+        if closed == Some(true) {
+            self.empty(key.index(), slot);
+        }
+        closed.is_some()
+    }
+
+    /// Drops the value of a slot that is closed and has no readers, and puts the slot on the list, also if the destructor
+    /// unwinds.
+    fn empty(&self, index: u32, slot: &Slot<T>) {
+        /// Vacates the slot.
+        struct Vacate<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, u32, &'a Slot<T>);
+
+        impl<T, A: Allocator, L: RawMutex> Drop for Vacate<'_, T, A, L> {
+            fn drop(&mut self) {
+                let Self(slots, index, slot) = self;
+                if slot.occupancy.vacate() {
+                    let mut list = slots.list.lock();
+                    // SAFETY: the slot is vacant and not on the list, so it is this thread's.
+                    unsafe { (*slot.content.get()).next = list.vacant };
+                    list.vacant = *index;
+                }
+            }
+        }
+
+        let _vacate = Vacate(self, index, slot);
+        // SAFETY: there is a value, and nobody reads it: whoever closed the slot, or was the last reader, empties it.
+        unsafe { slot.content.get().cast::<T>().drop_in_place() };
+    }
+
+    /// The values that are there, one after the other, with their keys. What is inserted or removed meanwhile may be among them
+    /// or not.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, Entry<'_, T, A, L>)> {
+        let used = self.list.lock().used;
+        (0..used).filter_map(|index| {
+            let slot = self.segments.get(index)?;
+            // SAFETY: as in `slot`.
+            let generation = unsafe { slot.as_ref() }.occupancy.generation()?;
+            let key = Key::new(index, generation);
+            Some((key, self.get(key)?))
+        })
+    }
+
+    /// Removes the values that `keep` does not want to keep; as [`iter`](Self::iter), and [`remove`](Self::remove).
+    pub fn retain(&self, mut keep: impl FnMut(Key<T>, &T) -> bool) {
+        for (key, value) in self.iter() {
+            if !keep(key, &value) {
+                self.remove(key);
+            }
+        }
+    }
+}
+
+impl<T> Default for SharedSlots<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
+    /// Drops all values, those too whose entries were forgotten. After a destructor that panics, the rest is leaked.
+    fn drop(&mut self) {
+        let used = self.list.get_mut().used;
+        for slot in (0..used).filter_map(|index| self.segments.get(index)) {
+            // SAFETY: nobody else has the collection, and a filled slot holds a value.
+            unsafe {
+                if slot.as_ref().occupancy.is_filled() {
+                    slot.as_ref().content.get().cast::<T>().drop_in_place();
+                }
+            }
+        }
+    }
+}
+
+/// A value in a [`SharedSlots`], for as long as it is read.
+pub struct Entry<'a, T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+    slots: &'a SharedSlots<T, A, L>,
+    slot: &'a Slot<T>,
+    index: u32,
+}
+
+// SAFETY: it gives shared access to a value, and drops it if it is the last; the collection is shared by threads.
+unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Send for Entry<'_, T, A, L> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Sync for Entry<'_, T, A, L> {}
+
+impl<T, A: Allocator, L: RawMutex> Deref for Entry<'_, T, A, L> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the slot is filled, and stays so while there is a reader.
+        unsafe { &*self.slot.content.get().cast::<T>() }
+    }
+}
+
+impl<T, A: Allocator, L: RawMutex> Drop for Entry<'_, T, A, L> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.slot.occupancy.leave() {
+            self.slots.empty(self.index, self.slot);
+        }
+    }
+}

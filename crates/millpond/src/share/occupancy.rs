@@ -1,0 +1,111 @@
+//! Who is at a slot that threads share: whether there is a value, how often it was used, who reads it, and who is the last.
+//!
+//! One word: the generation, which is odd while there is a value; whether that is to go; and how many readers it has.
+//! Whoever is last, the one that lets it go or the last reader, empties the slot: nobody else can enter any more.
+
+use crate::base::atomic::{AtomicU64, Ordering, fence};
+
+const GENERATION: u32 = 32;
+const GOING: u64 = 1 << 31;
+const READERS: u64 = GOING - 1;
+
+/// The state of a slot. All zero is a slot that was never used.
+pub(crate) struct Occupancy(AtomicU64);
+
+impl Occupancy {
+    /// The generation that the next value here will have; nobody else fills or empties the slot at this moment.
+    pub(crate) fn next_generation(&self) -> u32 {
+        (self.0.load(Ordering::Relaxed) >> GENERATION) as u32 + 1
+    }
+
+    /// The generation of the value that is here and not about to go, if there is one.
+    pub(crate) fn generation(&self) -> Option<u32> {
+        let state = self.0.load(Ordering::Relaxed);
+        let generation = (state >> GENERATION) as u32;
+        (generation % 2 == 1 && state & GOING == 0).then_some(generation)
+    }
+
+    /// Whether there is a value, for an owner that no thread shares the slot with any more.
+    pub(crate) fn is_filled(&self) -> bool {
+        (self.0.load(Ordering::Acquire) >> GENERATION) % 2 == 1
+    }
+
+    /// Lets readers in to a value that was just put here.
+    pub(crate) fn open(&self, generation: u32) {
+        self.0.store(u64::from(generation) << GENERATION, Ordering::Release);
+    }
+
+    /// Enters as a reader; false if the value of this generation, an odd one, is gone, or about to go. (Nor can anybody enter who would
+    /// be the 2³¹st reader.)
+    #[inline]
+    pub(crate) fn enter(&self, generation: u32) -> bool {
+        let one_more = |state: u64| {
+            let here = (state >> GENERATION) as u32 == generation && state & GOING == 0;
+            (here && state & READERS != READERS).then_some(state + 1)
+        };
+        self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Leaves as a reader; true for the last one of a value that is to go, who must empty the slot.
+    #[inline]
+    pub(crate) fn leave(&self) -> bool {
+        let state = self.0.fetch_sub(1, Ordering::Release);
+        let last = state & (GOING | READERS) == GOING | 1;
+        if last {
+            fence(Ordering::Acquire);
+        }
+        last
+    }
+
+    /// Lets the value of this generation go. `None` if it is gone or going already, else whether nobody reads it: then the
+    /// caller must empty the slot.
+    pub(crate) fn close(&self, generation: u32) -> Option<bool> {
+        let going = |state: u64| {
+            let here = (state >> GENERATION) as u32 == generation && state & GOING == 0;
+            here.then_some(state | GOING)
+        };
+        let state = self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, going).ok()?;
+        Some(state & READERS == 0)
+    }
+
+    /// Declares the slot empty, which it is. False if it has had its last generation, and must never be used again.
+    pub(crate) fn vacate(&self) -> bool {
+        let generation = ((self.0.load(Ordering::Relaxed) >> GENERATION) as u32).wrapping_add(1);
+        self.0.store(u64::from(generation) << GENERATION, Ordering::Release);
+        generation != 0
+    }
+
+    /// A slot in this generation, for tests.
+    #[cfg(test)]
+    pub(crate) fn at(generation: u32) -> Self {
+        Self(AtomicU64::new(u64::from(generation) << GENERATION))
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_one_out_empties_the_slot() {
+        let slot = Occupancy::at(0);
+        assert_eq!((slot.generation(), slot.next_generation()), (None, 1));
+        slot.open(1);
+        assert!(slot.enter(1) && slot.enter(1) && !slot.enter(3));
+        assert!(!slot.leave());
+        assert_eq!(slot.close(1), Some(false));
+        assert_eq!((slot.close(1), slot.enter(1), slot.generation()), (None, false, None));
+        assert!(slot.is_filled() && slot.leave() && slot.vacate());
+        assert!(!slot.is_filled() && !slot.enter(1) && !slot.enter(3));
+        slot.open(3);
+        assert_eq!((slot.close(1), slot.close(3)), (None, Some(true)));
+    }
+
+    #[test]
+    fn after_its_last_generation_a_slot_is_never_used_again() {
+        let slot = Occupancy::at(u32::MAX);
+        assert_eq!(slot.close(u32::MAX), Some(true));
+        assert!(!slot.vacate());
+        assert!(!slot.is_filled());
+    }
+}

@@ -1,0 +1,341 @@
+//! Collections with keys: no key finds another's value, nothing moves, nothing is dropped twice or not at all.
+
+use std::{
+    alloc::Layout,
+    cell::RefCell,
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr::NonNull,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use fastrand::Rng;
+use millpond::{AllocError, Allocator, Buffer, Heap, Key, Linear, Locked, SharedSlots, Slots};
+
+use crate::parents::Watched;
+
+/// Notes its name when it is dropped, and panics on the way if it is told to.
+struct Noisy<'a>(u32, &'a RefCell<Vec<u32>>, bool);
+
+impl Drop for Noisy<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+        assert!(!self.2, "a destructor panics");
+    }
+}
+
+fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_err()
+}
+
+#[test]
+fn keys_and_slots_are_as_small_as_stated() {
+    assert_eq!((size_of::<Key<String>>(), size_of::<Option<Key<String>>>()), (8, 8));
+    assert_eq!((Slots::<u32>::SLOT_SIZE, Slots::<u64>::SLOT_SIZE), (8, 16));
+    assert_eq!((Slots::<[u64; 8]>::SLOT_SIZE, Slots::<()>::SLOT_SIZE), (72, 8));
+    assert_eq!(SharedSlots::<[u64; 8]>::SLOT_SIZE, 72);
+}
+
+/// Random insertions, removals and reads, beside maps of what is live and of every key that ever was.
+fn play(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut slots = Slots::new_in(Watched::default());
+    let mut live: HashMap<Key<u64>, (u64, *const u64)> = HashMap::new();
+    let mut stale: Vec<Key<u64>> = Vec::new();
+    for step in 0..4000 {
+        match rng.u8(0..20) {
+            0..10 => {
+                let key = slots.insert(step);
+                let place = slots.get(key).map(std::ptr::from_ref).expect("it was just inserted");
+                assert!(live.insert(key, (step, place)).is_none() && !stale.contains(&key));
+            }
+            10..17 if !live.is_empty() => {
+                let nth = rng.usize(0..live.len());
+                let key = *live.keys().nth(nth).expect("there are that many");
+                let value = live.remove(&key).map(|(value, _)| value);
+                assert_eq!(slots.remove(key), value);
+                stale.push(key);
+            }
+            17 if rng.u8(0..20) == 0 => {
+                let divisor = rng.u64(2..5);
+                slots.retain(|_, value| *value % divisor != 0);
+                stale.extend(live.extract_if(|_, (value, _)| *value % divisor == 0).map(|(key, _)| key));
+            }
+            18 if rng.u8(0..40) == 0 => {
+                let mut drained: Vec<u64> = slots.drain().take(rng.usize(0..9)).collect();
+                assert!(drained.iter().all(|value| live.values().any(|(known, _)| known == value)));
+                drained.clear();
+                stale.extend(live.drain().map(|(key, _)| key));
+            }
+            _ => {}
+        }
+        assert_eq!(slots.len(), live.len());
+        if step % 16 == 0 {
+            slots.check().expect("sound");
+            for (key, (value, place)) in &live {
+                let found = slots.get(*key).expect("it is live");
+                assert!(found == value && std::ptr::eq(found, *place), "values stay put");
+            }
+            assert!(stale.iter().all(|&key| slots.get(key).is_none() && !slots.contains(key)));
+            let listed: HashMap<_, _> = slots.iter().map(|(key, value)| (key, *value)).collect();
+            assert!(listed.len() == live.len() && listed.iter().all(|(key, value)| live[key].0 == *value));
+        }
+    }
+    assert!(stale.iter().all(|&key| slots.remove(key).is_none()));
+}
+
+#[test]
+fn random_use_agrees_with_a_map() {
+    for seed in 0..4 {
+        play(seed);
+    }
+}
+
+#[test]
+fn keys_of_elsewhere_find_nothing_or_something_but_harm_nothing() {
+    let mut large = Slots::new();
+    let keys: Vec<_> = (0..5000).map(|number| large.insert(number)).collect();
+    let mut small = Slots::new();
+    small.insert(1);
+    assert!(keys[1..].iter().all(|&key| small.get(key).is_none() && small.get_mut(key).is_none()));
+    let shared = SharedSlots::new();
+    shared.insert(1);
+    assert!(keys[1..].iter().all(|&key| shared.get(key).is_none() && !shared.remove(key)));
+    let far = Key::from_bits(u64::MAX).expect("an odd generation");
+    assert!(small.get(far).is_none() && shared.get(far).is_none() && !shared.contains(far));
+}
+
+#[test]
+fn values_are_changed_in_place_and_listed_in_order() {
+    let mut slots: Slots<u32> = Slots::default();
+    slots.reserve(100).expect("the heap has room");
+    let room = slots.capacity();
+    let keys: Vec<_> = (0..100).map(|number| slots.insert_with(|key| key.index() + number)).collect();
+    assert_eq!(slots.capacity(), room);
+    slots.iter_mut().for_each(|(_, value)| *value += 1);
+    *slots.get_mut(keys[3]).expect("it is there") = 0;
+    slots.remove(keys[5]);
+    let values: Vec<_> = slots.iter().map(|(_, value)| *value).take(6).collect();
+    assert_eq!(values, [1, 3, 5, 0, 9, 13]);
+    assert_eq!(slots.iter().next_back().map(|(key, _)| key), Some(keys[99]));
+    assert_eq!(slots.drain().len(), 99);
+    assert!(slots.is_empty() && slots.drain().next().is_none());
+}
+
+#[test]
+fn values_without_bytes_have_keys_too() {
+    let mut slots = Slots::new();
+    let keys = [slots.insert(()), slots.insert(())];
+    assert_ne!(keys[0], keys[1]);
+    assert_eq!((slots.remove(keys[0]), slots.remove(keys[0]), slots.len()), (Some(()), None, 1));
+}
+
+#[test]
+fn a_parent_that_refuses_changes_nothing() {
+    let parent = Watched::failing(1..3);
+    let mut slots = Slots::new_in(&parent);
+    let keys: Vec<_> = (0..32).map(|number| slots.insert(number)).collect();
+    assert_eq!(slots.try_insert(32), Err(AllocError::Exhausted));
+    assert_eq!(slots.reserve(1), Err(AllocError::Exhausted));
+    slots.check().expect("sound");
+    let next = slots.try_insert(33).expect("the third request is served");
+    assert_eq!((slots.get(next), slots.get(keys[31]), slots.len()), (Some(&33), Some(&31), 33));
+    drop(slots);
+    assert_eq!(parent.out(), 0);
+
+    let mut memory = [std::mem::MaybeUninit::uninit(); 1000];
+    let arena = Locked::<_, _>::new_in(Linear::new(), Buffer::new(&mut memory));
+    let shared = SharedSlots::<u64, _>::new_in(&arena);
+    let inserted = std::iter::from_fn(|| shared.try_insert(1).ok()).count();
+    assert_eq!(inserted, 32);
+}
+
+#[test]
+fn a_panic_in_a_constructor_changes_nothing() {
+    let mut slots = Slots::new();
+    let key = slots.insert(1);
+    assert!(unwinds(|| slots.insert_with(|_| panic!("no value"))));
+    slots.remove(key);
+    assert!(unwinds(|| slots.insert_with(|_| panic!("no value"))));
+    slots.check().expect("sound");
+    assert!(slots.is_empty());
+}
+
+/// Whatever is dropped, and however: each value once, those after the one that panics too.
+#[test]
+fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
+    let ways: [fn(Slots<Noisy<'_>>); 4] = [
+        |slots| drop(slots),
+        |mut slots| slots.clear(),
+        |mut slots| drop(slots.drain().nth(2)),
+        |mut slots| slots.retain(|_, _| false),
+    ];
+    for way in ways {
+        let dropped = RefCell::default();
+        let mut slots = Slots::new();
+        for name in 0..6 {
+            slots.insert(Noisy(name, &dropped, name == 3));
+        }
+        assert!(unwinds(|| way(slots)));
+        let mut names = dropped.take();
+        names.sort_unstable();
+        assert_eq!(names, [0, 1, 2, 3, 4, 5]);
+    }
+
+    let dropped = RefCell::default();
+    let mut slots = Slots::new();
+    let key = slots.insert(Noisy(1, &dropped, true));
+    assert!(unwinds(|| drop(slots.remove(key))));
+    assert!(slots.is_empty() && slots.get(key).is_none());
+    slots.check().expect("sound");
+}
+
+#[test]
+fn values_that_own_keys_make_a_graph() {
+    struct Node {
+        name: u32,
+        edges: Vec<Key<Node>>,
+    }
+    let mut graph = Slots::new();
+    let nodes: Vec<_> = (0..5).map(|name| graph.insert(Node { name, edges: Vec::new() })).collect();
+    for (from, to) in [(0, 1), (1, 2), (2, 0), (3, 3), (2, 4)] {
+        graph.get_mut(nodes[from]).expect("it is there").edges.push(nodes[to]);
+    }
+    graph.remove(nodes[4]);
+    let (mut seen, mut next) = (Vec::new(), vec![nodes[0]]);
+    while let Some(node) = next.pop().and_then(|key| graph.get(key)) {
+        if !seen.contains(&node.name) {
+            seen.push(node.name);
+            next.extend(node.edges.iter().copied().filter(|&edge| graph.contains(edge)));
+        }
+    }
+    assert_eq!(seen, [0, 1, 2]);
+}
+
+#[test]
+fn a_value_that_is_read_outlives_its_removal() {
+    let dropped = AtomicUsize::new(0);
+    struct Counted<'a>(&'a AtomicUsize);
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let slots = SharedSlots::new();
+    let key = slots.insert(Counted(&dropped));
+    let (one, other) = (slots.get(key).expect("there"), slots.get(key).expect("there"));
+    assert!(slots.contains(key) && slots.remove(key) && !slots.remove(key) && !slots.contains(key));
+    assert!(slots.get(key).is_none() && slots.is_empty());
+    let next = slots.insert(Counted(&dropped));
+    assert_ne!(next.index(), key.index(), "the slot is still read");
+    drop(one);
+    assert_eq!(dropped.load(Ordering::Relaxed), 0);
+    drop(other);
+    assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    assert_eq!(slots.insert(Counted(&dropped)).index(), key.index(), "now it is free");
+    std::mem::forget(slots.get(next));
+    slots.remove(next);
+    drop(slots);
+    assert_eq!(dropped.load(Ordering::Relaxed), 3, "forgetting an entry loses no destructor");
+}
+
+#[test]
+fn a_shared_slot_comes_back_after_a_panic() {
+    let dropped = Mutex::new(0);
+    struct Bomb<'a>(&'a Mutex<u32>);
+    impl Drop for Bomb<'_> {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
+            panic!("a destructor panics");
+        }
+    }
+    let slots = SharedSlots::new();
+    let key = slots.insert(Bomb(&dropped));
+    assert!(unwinds(|| slots.remove(key)));
+    let again = slots.insert(Bomb(&dropped));
+    assert_eq!((again.index(), slots.len()), (key.index(), 1));
+    let entry = slots.get(again);
+    assert!(slots.remove(again));
+    assert!(unwinds(|| drop(entry)));
+    assert_eq!(*dropped.lock().unwrap_or_else(std::sync::PoisonError::into_inner), 2);
+}
+
+/// Threads insert, read, remove and list the values of all; each value says whose it is, and is dropped once.
+#[test]
+fn threads_share_a_collection() {
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+    struct Pair(u64, u64);
+    impl Drop for Pair {
+        fn drop(&mut self) {
+            assert_eq!(self.0, !self.1, "dropped twice, or never made");
+            self.1 = self.0;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    const PER_THREAD: u64 = 3000;
+    let slots = SharedSlots::new();
+    thread::scope(|scope| {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel::<Key<Pair>>()).unzip();
+        for (name, receiver) in (0u64..).zip(receivers) {
+            let (slots, mut next) = (&slots, senders.clone());
+            next.rotate_left(name as usize + 1);
+            let next = next.swap_remove(0);
+            scope.spawn(move || {
+                let mut rng = Rng::with_seed(name);
+                for number in 0..PER_THREAD {
+                    let value = name << 32 | number;
+                    let key = slots.insert(Pair(value, !value));
+                    assert_eq!(slots.get(key).map(|pair| pair.0), Some(value));
+                    // A thread that has ended receives nothing; then its value stays.
+                    let _ = next.send(key);
+                    // What the thread before this one inserted is removed here, sometimes while it is read.
+                    if let Ok(theirs) = receiver.try_recv() {
+                        let entry = slots.get(theirs);
+                        assert!(slots.remove(theirs) && slots.get(theirs).is_none());
+                        assert!(entry.is_some_and(|pair| pair.0 == !pair.1));
+                    }
+                    if rng.u8(..) == 0 {
+                        assert!(slots.iter().all(|(_, pair)| pair.0 == !pair.1));
+                    }
+                }
+            });
+        }
+        drop(senders);
+    });
+    let left = slots.iter().count();
+    assert_eq!((left, DROPPED.load(Ordering::Relaxed)), (slots.len(), 3 * PER_THREAD as usize - left));
+    slots.retain(|key, _| key.index() % 2 == 0);
+    drop(slots);
+    assert_eq!(DROPPED.load(Ordering::Relaxed), 3 * PER_THREAD as usize);
+}
+
+/// The heap, asked by a parent that looks at the collection that asks it: that takes the lock.
+struct Nosy;
+
+static NOSY: SharedSlots<u32, Nosy> = SharedSlots::new_in(Nosy);
+static SEEN: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the heap keeps the contract.
+unsafe impl Allocator for Nosy {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        SEEN.fetch_add(1 + NOSY.len(), Ordering::Relaxed);
+        Heap.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Heap.deallocate(block, layout) };
+    }
+}
+
+#[test]
+fn a_parent_is_asked_while_the_lock_is_free() {
+    let keys: Vec<_> = (0..33).map(|number| NOSY.insert(number)).collect();
+    assert!(keys.iter().zip(0..).all(|(&key, number)| NOSY.get(key).is_some_and(|value| *value == number)));
+    assert_eq!(SEEN.load(Ordering::Relaxed), 1 + 33, "asked twice, when there were 0 and 32 values");
+}
