@@ -5,6 +5,7 @@
 mod aged;
 mod arenas;
 mod buddy;
+mod checked;
 mod classes;
 mod cold;
 mod contenders;
@@ -53,6 +54,6 @@ fn main() -> ExitCode {
 
 /// Every mix of every module.
 fn all() -> impl Iterator<Item = &'static harness::Mix> {
-    let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES);
+    let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES).chain(checked::MIXES);
     mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(regions)
 }

@@ -88,8 +88,8 @@ pub use guard::{
 };
 pub use pool::{
     AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
-    Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Pockets, Shape, SignPost, Sorter, Stack,
-    Strategy, Tlsf,
+    Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Marked, Pockets, Shape, SignPost, Sorter,
+    Stack, Strategy, Tlsf,
 };
 pub use share::{
     Abort, AtomicCount, Cached, Count, Fail, Handle, Local, Locked, Owned, PlainCount, Policy, Retry, Scope,

@@ -29,7 +29,8 @@ use crate::{
 /// says that it would; and a block that is resized while it is dead is reported, but the shell may read it.
 ///
 /// The books are kept in memory of the global allocator, 56 bytes per block, and stay when blocks are freed; so this guard
-/// is not for the global allocator itself. Costs O(log blocks) and a lock per call.
+/// is not for the global allocator itself. Costs O(log blocks) and a lock per call. For blocks of one size there is the strategy [`Marked`](crate::Marked),
+/// which costs next to nothing.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};

@@ -12,7 +12,9 @@ mod sign_post;
 mod stack;
 mod tlsf;
 
-pub use blocks::{AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Shape, Strategy};
+pub use blocks::{
+    AnySize, Blocks, Compact, Config, Fixed, For, KnownShape, Lifo, Magazine, Marked, Shape, Strategy,
+};
 pub use buddy::{Buddy, BuddyError};
 pub use classes::{Classes, ClassesError};
 pub(crate) use kinds::MOST_KINDS;

@@ -3,9 +3,9 @@
 use std::{alloc::Layout, mem::MaybeUninit, rc::Rc, sync::Arc};
 
 use millpond::{
-    Abort, Allocator, Blocks, Buddy, Buffer, Classes, Compact, Counted, FailNth, Fallback, Fixed, Heap,
-    Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Observe, Pages, RawPool, Reclaim, Reserved, Retry,
-    Segregate, SignPost, Stack, Stats, Tlsf,
+    Abort, Allocator, AnySize, Blocks, Buddy, Buffer, Cause, Classes, Compact, Counted, FailNth, Fallback,
+    Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Marked, Misuse, Observe, Pages,
+    RawPool, Reclaim, Reporter, Reserved, Retry, Segregate, SignPost, Stack, Stats, Tlsf,
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
 
@@ -66,6 +66,22 @@ fn blocks_with_a_magazine() {
 fn blocks_in_regions() {
     on_every_parent(SMALL, Blocks::<(Fixed<64>, Compact)>::new);
     on_every_parent((100, 16), Blocks::<(Fixed<112, 16>, Compact<5, 4096>)>::new);
+}
+
+#[test]
+fn blocks_that_are_marked() {
+    const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
+    on_every_parent(SMALL, || Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(KIT));
+    on_every_parent(SMALL, || Blocks::<(AnySize, Marked<Magazine<5>>)>::shaped(layout(72, 8)).reporting(KIT));
+    on_every_parent((100, 16), || Blocks::<(Fixed<112, 16>, Marked<Compact<5, 4096>>)>::new().reporting(KIT));
+    on_every_parent((256, 64), || {
+        Blocks::<(Fixed<256, 64>, Marked<Lifo>)>::new().with_blocks_per_chunk(7).reporting(KIT)
+    });
+}
+
+/// The kit drops allocators while blocks are live; all other misuse would be the pool's own mistake.
+pub(crate) fn only_leaks(misuse: &Misuse) {
+    assert!(matches!(misuse.cause, Cause::Leak { .. }), "{misuse}");
 }
 
 #[test]

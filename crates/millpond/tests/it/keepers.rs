@@ -2,17 +2,11 @@
 
 use millpond::{
     Blocks, Buddy, Canary, Checked, Classes, Compact, Detain, Fixed, Heap, Limit, Linear, Local, Locked,
-    Magazine, Misuse, Pages, Poison, Quarantine, RawPool, Reporter, SignPost, Stack, Stats, Tlsf, Tracked,
-    Zeroed,
+    Magazine, Pages, Poison, Quarantine, RawPool, Reporter, SignPost, Stack, Stats, Tlsf, Tracked, Zeroed,
     testing::{Watched, conformance},
 };
 
-use crate::conformance::{MIXED, SMALL, on_every_parent, shell};
-
-/// The kit drops allocators while blocks are live; all other misuse would be the guard's own mistake.
-fn only_leaks(misuse: &Misuse) {
-    assert!(matches!(misuse.cause, millpond::Cause::Leak { .. }), "{misuse}");
-}
+use crate::conformance::{MIXED, SMALL, on_every_parent, only_leaks, shell};
 
 const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
 

@@ -12,6 +12,7 @@ mod growth;
 mod guards;
 mod keepers;
 mod kit;
+mod marked;
 mod misuse;
 mod oracle;
 mod pages;

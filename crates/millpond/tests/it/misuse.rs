@@ -23,35 +23,35 @@ thread_local! {
     static HEARD: RefCell<Vec<Misuse>> = const { RefCell::new(Vec::new()) };
 }
 
-fn hear(misuse: &Misuse) {
+pub(crate) fn hear(misuse: &Misuse) {
     HEARD.with_borrow_mut(|heard| heard.push(*misuse));
 }
 
-const HERE: Reporter = Reporter::named("tested").calling(hear);
+pub(crate) const HERE: Reporter = Reporter::named("tested").calling(hear);
 
 /// What was heard on this thread since the last time.
-fn heard() -> Vec<Misuse> {
+pub(crate) fn heard() -> Vec<Misuse> {
     HEARD.with_borrow_mut(std::mem::take)
 }
 
 /// The one cause that was heard since the last time.
 #[track_caller]
-fn cause() -> Cause {
+pub(crate) fn cause() -> Cause {
     let heard = heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
     heard[0].cause
 }
 
-fn layout(size: usize) -> Layout {
+pub(crate) fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("the tests' layouts exist")
 }
 
-fn take(allocator: &impl Allocator, size: usize) -> NonNull<u8> {
+pub(crate) fn take(allocator: &impl Allocator, size: usize) -> NonNull<u8> {
     allocator.allocate(layout(size)).expect("the parent has room").cast()
 }
 
 /// Gives a block back, rightly or wrongly.
-fn free(allocator: &impl Allocator, block: NonNull<u8>, size: usize) {
+pub(crate) fn free(allocator: &impl Allocator, block: NonNull<u8>, size: usize) {
     // SAFETY: a guard that prevents misuse is around every allocator that is misused here.
     unsafe { allocator.deallocate(block, layout(size)) };
 }

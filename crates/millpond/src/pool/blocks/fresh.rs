@@ -4,7 +4,7 @@ use super::regions;
 use crate::{
     base::address::align_up,
     contract::{Chunk, ChunkRequest, Flaw},
-    pool::chunks::{Chunks, HEADER, Plan, Span},
+    pool::chunks::{Chunks, HEADER, Marks, Plan, Span},
 };
 
 /// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
@@ -25,8 +25,9 @@ pub struct Fresh {
 
 impl Fresh {
     /// Without chunks, for blocks of this shape, in regions of `region` bytes, or without regions if that is zero.
-    pub(super) const fn new(size: usize, align: usize, region: usize) -> Self {
-        let plan = Plan::growing(align);
+    /// Each block has a bit if it is to be `marked`.
+    pub(super) const fn new(size: usize, align: usize, region: usize, marked: bool) -> Self {
+        let plan = Plan { marked: if marked { size } else { 0 }, ..Plan::growing(align) };
         if region == 0 {
             return Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) };
         }
@@ -145,6 +146,11 @@ impl Fresh {
         let whole = |span: Span| (span.end - span.start) / self.size * self.size;
         let ahead: usize = self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| whole(span)).sum();
         ahead + whole(self.rest)
+    }
+
+    /// The blocks whose bits are set, where there are bits.
+    pub(super) fn marked(&self) -> impl Iterator<Item = usize> {
+        self.chunks.spans().flat_map(|(span, _)| Marks::of(span).set(self.size))
     }
 
     pub(super) fn check(&self) -> Result<(), Flaw> {

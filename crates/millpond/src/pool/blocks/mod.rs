@@ -20,6 +20,7 @@ mod config;
 mod fresh;
 mod front;
 mod lifo;
+mod marked;
 mod regions;
 mod strategy;
 mod unrolled;
@@ -28,6 +29,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 pub use config::{AnySize, Config, Fixed, For, KnownShape, Shape};
 pub use lifo::Lifo;
+pub use marked::Marked;
 pub use regions::Compact;
 pub use strategy::Strategy;
 pub use unrolled::Magazine;
@@ -36,7 +38,9 @@ use self::{fresh::Fresh, strategy::Sealed as _};
 use super::chunks::on_a_boundary;
 use crate::{
     base::address::recover,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender},
+    contract::{
+        Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, Pool, Reporter, Reserve, Snapshot, Surrender,
+    },
 };
 
 /// A pool of blocks of one size.
@@ -75,7 +79,7 @@ impl<C: Config<Shape: KnownShape>> Blocks<C> {
     /// A pool without chunks, for blocks whose shape is in the type.
     #[must_use]
     pub const fn new() -> Self {
-        let fresh = Fresh::new(C::Shape::SIZE, C::Shape::ALIGN, C::Strategy::REGION);
+        let fresh = Fresh::new(C::Shape::SIZE, C::Shape::ALIGN, C::Strategy::REGION, C::Strategy::MARKS);
         Self { strategy: C::Strategy::EMPTY, shape: C::Shape::SHAPE, fresh }
     }
 }
@@ -99,7 +103,7 @@ impl<C: Config<Shape = AnySize>> Blocks<C> {
     #[must_use]
     pub const fn shaped(layout: Layout) -> Self {
         let shape = AnySize::new(layout);
-        let fresh = Fresh::new(shape.bytes(), shape.alignment(), C::Strategy::REGION);
+        let fresh = Fresh::new(shape.bytes(), shape.alignment(), C::Strategy::REGION, C::Strategy::MARKS);
         Self { strategy: C::Strategy::EMPTY, shape, fresh }
     }
 }
@@ -146,7 +150,7 @@ impl<C: Config> Blocks<C> {
     /// Takes a block that was freed, or that waits to be handed out, if that takes no call.
     #[inline(always)]
     pub(super) fn take_freed(&mut self) -> Option<NonNull<[u8]>> {
-        let block = self.strategy.take_freed()?;
+        let block = self.strategy.take_hot(&self.fresh, self.shape.size())?;
         Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
     }
 
@@ -201,10 +205,36 @@ unsafe impl<C: Config> Pool for Blocks<C> {
 
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if C::Strategy::MARKS {
+            if self.end_life(block, layout) {
+                // SAFETY: the block was live, and the caller gives it up.
+                unsafe { self.strategy.put(block, self.shape.size()) };
+            }
+            return;
+        }
         debug_assert!(self.fits(layout), "freed with a layout that this pool never served");
         debug_assert!(self.owns(block.as_ptr()), "freed a block of another pool");
         // SAFETY: the caller gives the block up.
         unsafe { self.strategy.put(block, self.shape.size()) };
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if C::Strategy::MARKS {
+            let size = self.shape.size();
+            let was_live = self.fits(layout) && self.strategy.unmark(&self.fresh, block.addr().get(), size);
+            if was_live {
+                // SAFETY: the block was live, and the caller gives it up.
+                unsafe { self.strategy.put(block, size) };
+            }
+            return was_live;
+        }
+        let ours = layout.size() != 0;
+        if ours {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.deallocate(block, layout) };
+        }
+        ours
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -236,14 +266,62 @@ unsafe impl<C: Config> Pool for Blocks<C> {
         self.fresh.reset();
     }
 
+    fn retire(&mut self) {
+        if C::Strategy::MARKS
+            && let Some(first) = self.fresh.marked().next()
+        {
+            let blocks = self.fresh.marked().count();
+            let cause = Cause::Leak { blocks, bytes: blocks * self.shape.size() };
+            self.strategy.complain(first, self.block_layout(), cause);
+        }
+    }
+
+    fn complaint(&mut self) -> Option<Complaint> {
+        self.strategy.complaint()
+    }
+
     #[inline]
     unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
-        _: Layout,
+        old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
+        if C::Strategy::MARKS {
+            if !self.end_life(block, old) {
+                return None;
+            }
+            self.strategy.mark(&self.fresh, block.addr().get(), self.shape.size());
+        }
         self.fits(new).then(|| NonNull::slice_from_raw_parts(block, self.shape.size()))
+    }
+}
+
+impl<C: Config> Blocks<C> {
+    /// Marks a block as free, or complains that it was not live; says which.
+    fn end_life(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let (address, size) = (block.addr().get(), self.shape.size());
+        let was_live = self.strategy.unmark(&self.fresh, address, size);
+        if was_live && self.fits(layout) {
+            return true;
+        }
+        let cause = if was_live {
+            self.strategy.mark(&self.fresh, address, size);
+            Cause::WrongLayout { expected: self.block_layout() }
+        } else {
+            self.strategy.diagnose(&self.fresh, address, size)
+        };
+        self.strategy.complain(address, layout, cause);
+        false
+    }
+}
+
+impl<S: Shape, T: Strategy> Blocks<(S, Marked<T>)> {
+    /// Says what the pool is called, and who hears of misuse.
+    #[must_use]
+    pub const fn reporting(mut self, reporter: Reporter) -> Self {
+        self.strategy.reporter = reporter;
+        self
     }
 }
 
@@ -289,6 +367,10 @@ impl<C: Config> Inspect for Blocks<C> {
         let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
         if self.strategy.free(size).take(cut / size + 1).count() > cut / size {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
+        }
+        let free = self.strategy.free(size).count();
+        if C::Strategy::MARKS && self.fresh.marked().count() != cut / size - free {
+            return Err(Flaw("more or fewer blocks are marked as live than are"));
         }
         let placed =
             |block| self.fresh.cut().any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block));

@@ -1,12 +1,12 @@
 //! What becomes of freed blocks: the interface that every strategy implements.
 
-use core::ptr::NonNull;
+use core::{alloc::Layout, ptr::NonNull};
 
 use super::fresh::Fresh;
-use crate::contract::Flaw;
+use crate::contract::{Cause, Complaint, Flaw};
 
 /// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo),
-/// [`Magazine`](super::Magazine), [`Compact`](super::Compact).
+/// [`Magazine`](super::Magazine), [`Compact`](super::Compact), and [`Marked`](super::Marked) around one of them.
 ///
 /// The trait is sealed: how a strategy works is between it and [`Blocks`](super::Blocks).
 pub trait Strategy: Sealed {}
@@ -16,11 +16,21 @@ pub trait Sealed {
     /// The size, hence the alignment, of the regions that chunks are to lie in, in bytes; zero if any chunk will do.
     const REGION: usize;
 
+    /// Whether each block has a bit that says whether it is live.
+    const MARKS: bool = false;
+
     /// The state without a single free block.
     const EMPTY: Self;
 
     /// Takes a free block.
     fn take_freed(&mut self) -> Option<NonNull<u8>>;
+
+    /// The same, and marks it as live.
+    #[inline(always)]
+    fn take_hot(&mut self, fresh: &Fresh, size: usize) -> Option<NonNull<u8>> {
+        let _ = (fresh, size);
+        self.take_freed()
+    }
 
     /// Takes a free block, or cuts fresh ones of `size` bytes if none is free.
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>>;
@@ -31,6 +41,35 @@ pub trait Sealed {
     ///
     /// The block was taken from this pool, is at least a word long and as aligned, and nobody uses it any more.
     unsafe fn put(&mut self, block: NonNull<u8>, size: usize);
+
+    /// Marks a block as live.
+    #[inline(always)]
+    fn mark(&mut self, fresh: &Fresh, block: usize, size: usize) {
+        let _ = (fresh, block, size);
+    }
+
+    /// Marks a block as free; says whether it was live, as far as that is known.
+    #[inline(always)]
+    fn unmark(&mut self, fresh: &Fresh, block: usize, size: usize) -> bool {
+        let _ = (fresh, block, size);
+        true
+    }
+
+    /// What is wrong with an address that is no live block's.
+    fn diagnose(&mut self, fresh: &Fresh, block: usize, size: usize) -> Cause {
+        let _ = (fresh, block, size);
+        Cause::Foreign
+    }
+
+    /// Keeps a complaint until it is asked for.
+    fn complain(&mut self, address: usize, layout: Layout, cause: Cause) {
+        let _ = (address, layout, cause);
+    }
+
+    /// The complaint that was kept.
+    fn complaint(&mut self) -> Option<Complaint> {
+        None
+    }
 
     /// Forgets all free blocks.
     fn clear(&mut self);

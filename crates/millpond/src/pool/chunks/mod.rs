@@ -10,11 +10,16 @@
 //! Adopt, advance and reset are O(1), and so is giving up the newest chunk or one that is ahead; finding and removing
 //! another is O(chunks), and chunks double in size.
 
+mod marks;
 mod sieve;
 
 use core::{alloc::Layout, ptr::NonNull};
 
-pub(super) use self::sieve::{chain, link};
+use self::marks::{with_bits, without_bits};
+pub(super) use self::{
+    marks::Marks,
+    sieve::{chain, link},
+};
 
 use crate::{
     base::address::{self, align_up, expose, recover},
@@ -41,6 +46,8 @@ pub(super) struct Plan {
     pub(super) reach: usize,
     /// Bytes behind the header that every chunk is to have, and that are used of it; `None` if chunks grow.
     pub(super) exactly: Option<usize>,
+    /// The size of the blocks that have a bit each at the end of their chunk; zero if none have.
+    pub(super) marked: usize,
 }
 
 impl Plan {
@@ -55,6 +62,7 @@ impl Plan {
             largest: 64 << 20,
             reach: usize::MAX,
             exactly: None,
+            marked: 0,
         }
     }
 }
@@ -139,9 +147,10 @@ impl Chunks {
     /// The request for a chunk with room for `bytes`, aligned as stated; `None` where that is beyond all memory.
     pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
         let header = if self.next_is_headed() { self.plan.header } else { 0 };
-        let least = Layout::from_size_align(bytes.checked_add(header)?, self.plan.align).ok()?;
+        let gross = |bytes| with_bits(bytes, self.plan.marked)?.checked_add(header);
+        let least = Layout::from_size_align(gross(bytes)?, self.plan.align).ok()?;
         let preferred = match self.plan.exactly {
-            Some(bytes) => bytes.checked_add(header)?,
+            Some(bytes) => gross(bytes)?,
             None => self.next_size,
         };
         Some(ChunkRequest { least, preferred: preferred.max(least.size()) })
@@ -155,7 +164,10 @@ impl Chunks {
     /// Lets the first chunk have room for `bytes` behind its header, if none has come yet.
     pub(super) const fn begin_with(&mut self, bytes: usize) {
         let header = if self.plan.always_headed { self.plan.header } else { 0 };
-        let wanted = bytes.saturating_add(header);
+        let wanted = match with_bits(bytes, self.plan.marked) {
+            Some(gross) => gross.saturating_add(header),
+            None => usize::MAX,
+        };
         self.next_size = if wanted > self.plan.reach { self.plan.reach } else { wanted };
     }
 
@@ -198,6 +210,7 @@ impl Chunks {
         self.count += 1;
         self.ahead = record;
         self.ahead_count += 1;
+        self.clear_marks(self.span(&record));
         Ok(())
     }
 
@@ -218,8 +231,19 @@ impl Chunks {
         (self.ahead_count != 0).then(|| self.span(&self.ahead))
     }
 
-    /// Puts every chunk ahead.
+    /// Clears the bits of a chunk, if there are any.
+    fn clear_marks(&self, span: Span) {
+        if self.plan.marked != 0 {
+            // SAFETY: the chunk is ours.
+            unsafe { Marks::of(span).clear(self.plan.marked) };
+        }
+    }
+
+    /// Puts every chunk ahead. O(1), but for clearing bits, if there are any.
     pub(super) fn reset(&mut self) {
+        if self.plan.marked != 0 {
+            self.spans().for_each(|(span, _)| self.clear_marks(span));
+        }
         self.ahead = self.newest;
         self.ahead_count = self.count;
     }
@@ -245,7 +269,8 @@ impl Chunks {
     /// The part of a chunk behind its header.
     fn span(&self, chunk: &Record) -> Span {
         let start = chunk.start + if chunk.headed { self.plan.header } else { 0 };
-        let end = chunk.start + chunk.size.min(self.plan.reach);
+        let room = chunk.start + chunk.size.min(self.plan.reach) - start;
+        let end = start + without_bits(room, self.plan.marked);
         Span { start, end: self.plan.exactly.map_or(end, |bytes| end.min(start.saturating_add(bytes))) }
     }
 
