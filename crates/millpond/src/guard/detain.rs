@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{AllocError, Spin},
     contract::{
-        Allocator, Cause, Finding, Flaw, Inspect, Pending, Pool, Reclaim, Report, Reporter, Snapshot,
+        Allocator, Cause, Finding, Flaw, Holes, Inspect, Pending, Pool, Reclaim, Report, Reporter, Snapshot,
     },
 };
 
@@ -279,6 +279,14 @@ impl<H: Hold, X: Inspect, const N: usize> Inspect for Detain<H, X, N> {
     fn check(&self) -> Result<(), Flaw> {
         self.ring.lock().check()?;
         self.inner.check()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.inner.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
     }
 
     fn report(&self) -> Report {

@@ -5,7 +5,9 @@ use core::{alloc::Layout, panic::Location, ptr::NonNull};
 use super::duty::{Duty, Site, cut, widened};
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Finding, Flaw, Inspect, Pending, Reclaim, Report, Reporter, Snapshot, relocate},
+    contract::{
+        Allocator, Finding, Flaw, Holes, Inspect, Pending, Reclaim, Report, Reporter, Snapshot, relocate,
+    },
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -249,6 +251,14 @@ impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
     fn check(&self) -> Result<(), Flaw> {
         self.duty.check()?;
         self.inner.check()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.inner.largest_free().map(|size| size.saturating_sub(D::MARGIN))
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
     }
 
     fn report(&self) -> Report {
