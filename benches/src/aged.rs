@@ -5,7 +5,11 @@ use std::{alloc::Layout, hint::black_box};
 
 use millpond::{Blocks, Compact, Fixed, Lifo, Magazine, Owned};
 
+use slab::Slab;
+use slotmap::SlotMap;
+
 use crate::{
+    cpp,
     harness::{Mix, Runner},
     variable::{GLIBC, MIMALLOC, Variable},
 };
@@ -17,14 +21,18 @@ pub const MIXES: &[Mix] =
     &[Mix { name: "aged", what: "walk a list of 100,000 nodes from an aged pool: ns per node", runners }];
 
 fn runners() -> Vec<Runner> {
-    vec![
+    let mut runners = vec![
         walk("blocks in order, by hand", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
         walk("Blocks<(Fixed<64>, Lifo)>", Owned::new(Blocks::<(Fixed<64>, Lifo)>::new())),
         walk("Blocks<(Fixed<64>, Magazine)>", Owned::new(Blocks::<(Fixed<64>, Magazine)>::new())),
         walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, Compact)>::new())),
+        walk("slab", Slab::with_capacity(2 * NODES)),
+        walk("slotmap", SlotMap::with_capacity(2 * NODES)),
         walk("glibc", GLIBC),
         walk("mimalloc", MIMALLOC),
-    ]
+    ];
+    runners.extend(cpp::Peer::all().map(|(name, peer)| walk(name, peer)));
+    runners
 }
 
 /// The bound: the nodes lie one behind the other.

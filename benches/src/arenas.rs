@@ -5,7 +5,10 @@ use std::{alloc::Layout, hint::black_box};
 use bump_scope::alloc::Allocator as _;
 use millpond::{Allocator, Linear, Local, Owned, Reclaim, Stack};
 
-use crate::harness::{Mix, Runner};
+use crate::{
+    cpp,
+    harness::{Mix, Runner},
+};
 
 /// How many blocks are allocated before all are freed, and in a scope.
 const FILL: usize = 1000;
@@ -17,7 +20,7 @@ pub const MIXES: &[Mix] = &[
 ];
 
 /// Sizes that the compiler does not know, and a cheap way through them.
-fn layouts() -> Vec<Layout> {
+pub fn layouts() -> Vec<Layout> {
     (0..FILL).map(|step| Layout::from_size_align(8 + step * 7 % 8 * 8, 8).expect("a layout")).collect()
 }
 
@@ -43,6 +46,11 @@ fn arenas() -> Vec<Runner> {
     let mut owned = Owned::new(Linear::with_capacity(1 << 16));
     let mut local = Local::new(Linear::with_capacity(1 << 16));
     let mut stack = Local::new(Stack::with_capacity(1 << 16));
+    let sizes: Vec<usize> = layouts().iter().map(Layout::size).collect();
+    let monotonic = move |count: usize| {
+        cpp::monotonic(&sizes, count.div_ceil(FILL));
+        count.div_ceil(FILL) * FILL
+    };
     vec![
         filling("bumpalo", move |layouts| {
             for &layout in layouts {
@@ -74,6 +82,7 @@ fn arenas() -> Vec<Runner> {
             }
             stack.reset();
         }),
+        Runner { name: "pmr::monotonic_buffer", run: Box::new(monotonic) },
     ]
 }
 

@@ -55,7 +55,7 @@ fn memory(bytes: usize) -> &'static mut [std::mem::MaybeUninit<u8>] {
     unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), bytes) }
 }
 
-fn theirs() -> Heap<33> {
+pub fn theirs() -> Heap<33> {
     let memory = memory(MEMORY);
     let mut heap = Heap::empty();
     // SAFETY: the memory is nobody else's.
@@ -63,12 +63,18 @@ fn theirs() -> Heap<33> {
     heap
 }
 
-fn ours(bytes: usize) -> (Buddy, Buffer<'static>) {
+fn parts(bytes: usize) -> (Buddy, Buffer<'static>) {
     (Buddy::new().first_chunk(bytes), Buffer::new(memory(bytes)))
 }
 
+/// A buddy with as much memory.
+pub fn ours() -> Owned<Buddy, Buffer<'static>> {
+    let (pool, below) = parts(MEMORY);
+    Owned::new_in(pool, below)
+}
+
 fn mixed() -> Vec<Runner> {
-    let ((owned, below), (local, beneath)) = (ours(MEMORY), ours(MEMORY));
+    let ((owned, below), (local, beneath)) = (parts(MEMORY), parts(MEMORY));
     vec![
         replace::<false>("buddy_system_allocator", theirs(), 20_000, 8..=1024),
         replace::<false>("Owned<Buddy>", Owned::new_in(owned, below), 20_000, 8..=1024),
@@ -79,7 +85,7 @@ fn mixed() -> Vec<Runner> {
 
 fn pair() -> Vec<Runner> {
     // Our state lies in the chunk: with room for it, one bit per 16 bytes and 64 bytes, a block of 32 MiB is left.
-    let (owned, below) = ours(MEMORY + MEMORY / 128 + 64);
+    let (owned, below) = parts(MEMORY + MEMORY / 128 + 64);
     vec![
         pairs("buddy_system_allocator", theirs(), 16..=16),
         pairs("Owned<Buddy>", Owned::new_in(owned, below), 16..=16),

@@ -4,6 +4,7 @@ use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, pt
 
 use millpond::{Allocator, Blocks, Classes, Compact, Config, Fixed, Local, Magazine, Owned};
 use slab::Slab;
+use slotmap::{DefaultKey, SlotMap};
 
 pub const SIZE: usize = 64;
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -185,6 +186,29 @@ impl Contender for Slabs {
 
     #[inline(always)]
     unsafe fn give(&mut self, key: usize) {
+        let _ = self.0.remove(key);
+    }
+}
+
+/// The crate `slotmap`. Values are never written.
+pub struct Slots(SlotMap<DefaultKey, MaybeUninit<[u64; 8]>>);
+
+impl Slots {
+    pub fn new() -> Self {
+        Self(SlotMap::new())
+    }
+}
+
+impl Contender for Slots {
+    type Block = DefaultKey;
+
+    #[inline(always)]
+    fn take(&mut self) -> DefaultKey {
+        self.0.insert(MaybeUninit::uninit())
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, key: DefaultKey) {
         let _ = self.0.remove(key);
     }
 }

@@ -25,10 +25,15 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Runs a mix and prints a table: median ns per pair, and the median ratio to each of the first two contenders.
 pub fn compare(mix: &Mix) {
-    let names: Vec<&str> = (mix.runners)().iter().map(|runner| runner.name).collect();
+    compare_these(&format!("{}: {}", mix.name, mix.what), &mix.runners);
+}
+
+/// The same for contenders that `make` makes.
+pub fn compare_these(title: &str, make: &dyn Fn() -> Vec<Runner>) {
+    let names: Vec<&str> = make().iter().map(|runner| runner.name).collect();
     let mut times = vec![Vec::with_capacity(MAKINGS * ROUNDS); names.len()];
     for _ in 0..MAKINGS {
-        let mut runners = (mix.runners)();
+        let mut runners = make();
         let counts: Vec<usize> = runners.iter_mut().map(warm_up).collect();
         for round in 0..ROUNDS {
             for turn in 0..runners.len() {
@@ -37,7 +42,7 @@ pub fn compare(mix: &Mix) {
             }
         }
     }
-    println!("\n{}: {}", mix.name, mix.what);
+    println!("\n{title}");
     println!(
         "  {:<34}{:>9}{:>9}{:>9}   median ns per pair; ratio to the first, the second",
         "", "ns", "x 1st", "x 2nd"

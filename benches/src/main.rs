@@ -1,6 +1,7 @@
 //! Millpond's pools beside hand-written lists and the peers, interleaved in one run.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs.
+//! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs. `--list` says which
+//! there are. Names that end in `.mpt` are traces, which are replayed.
 
 mod aged;
 mod arenas;
@@ -9,51 +10,114 @@ mod checked;
 mod classes;
 mod cold;
 mod contenders;
+mod cpp;
+mod fork;
+mod grows;
 mod harness;
+mod latency;
 mod memory;
 mod mixes;
 mod regions;
 mod shared;
+mod traces;
 mod variable;
 
 use std::process::ExitCode;
 
-/// Measurements that are no mixes.
-const SINGLE: [&str; 3] = ["cold", "reset", "resident"];
+/// What is not a comparison of pairs per second, and prints a table of its own.
+struct Special {
+    name: &'static str,
+    what: &'static str,
+    run: fn(),
+}
+
+/// These come first, while the process has not allocated and freed anything that could be reused, or is warm.
+const FIRST: &[Special] = &[
+    Special {
+        name: "resident",
+        what: "resident memory of a million blocks: live, freed, trimmed",
+        run: memory::resident_at_a_million,
+    },
+    Special { name: "cold", what: "fill a new pool of a million blocks", run: cold::fill_of_a_million },
+];
+
+const LAST: &[Special] = &[
+    Special {
+        name: "reset",
+        what: "reset a pool with a million live blocks",
+        run: memory::reset_of_a_million,
+    },
+    Special {
+        name: "latency",
+        what: "median, rare and worst times of single operations",
+        run: latency::of_single_operations,
+    },
+    Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
+    Special {
+        name: "grows-counts",
+        what: "instructions of one operation as live blocks grow (needs valgrind; minutes)",
+        run: grows::counts,
+    },
+];
+
+const CROWD: &str = "shared-crowd";
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let known: Vec<&str> = all().map(|mix| mix.name).chain(SINGLE).chain(shared::names()).collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [grows::COUNT, row, live] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return grows::count(row, live).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if wanted.iter().any(|name| name == "--list") {
+        list();
+        return ExitCode::SUCCESS;
+    }
+    let traces: Vec<String> = wanted.extract_if(.., |name| name.ends_with(".mpt")).collect();
+    let known: Vec<&str> = names().map(|(name, _)| name).collect();
     if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
         return ExitCode::from(2);
     }
-    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
-    // First, while the process has not allocated and freed anything that could be reused.
-    if chosen("resident") {
-        memory::resident_at_a_million();
+    let all_wanted = wanted.is_empty() && traces.is_empty();
+    let chosen = |name: &str| all_wanted || wanted.iter().any(|wanted| wanted == name);
+    let run = |specials: &[Special]| {
+        specials.iter().filter(|special| chosen(special.name)).for_each(|special| (special.run)());
+    };
+    run(FIRST);
+    // These copy this process too, which has one thread so far.
+    for trace in traces {
+        if let Err(error) = traces::replay(&trace) {
+            eprintln!("{trace}: {error}");
+            return ExitCode::FAILURE;
+        }
     }
-    // Early too: the heap keeps what it was given back, and would be warm.
-    if chosen("cold") {
-        cold::fill_of_a_million();
-    }
-    for mix in all().filter(|mix| chosen(mix.name)) {
-        harness::compare(mix);
-    }
+    mixes().filter(|mix| chosen(mix.name)).for_each(harness::compare);
     for mix in shared::MIXES.iter().filter(|mix| chosen(mix.name)) {
         shared::compare(mix, 2);
     }
-    if wanted.iter().any(|wanted| wanted == "shared-crowd") {
+    if wanted.iter().any(|wanted| wanted == CROWD) {
         shared::crowd();
     }
-    if chosen("reset") {
-        memory::reset_of_a_million();
-    }
+    run(LAST);
     ExitCode::SUCCESS
 }
 
 /// Every mix of every module.
-fn all() -> impl Iterator<Item = &'static harness::Mix> {
+fn mixes() -> impl Iterator<Item = &'static harness::Mix> {
     let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES).chain(checked::MIXES);
     mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(regions)
+}
+
+/// Every name, and what it means.
+fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let specials = |specials: &'static [Special]| specials.iter().map(|special| (special.name, special.what));
+    let crowd = (CROWD, "the shared mixes with more threads than processors; only if asked for");
+    let shared = shared::MIXES.iter().map(|mix| (mix.name, mix.what)).chain([crowd]);
+    specials(FIRST).chain(mixes().map(|mix| (mix.name, mix.what))).chain(shared).chain(specials(LAST))
+}
+
+fn list() {
+    for (name, what) in names() {
+        println!("{name:<14} {what}");
+    }
+    println!("{:<14} replay a trace that `millpond record` wrote", "FILE.mpt");
 }

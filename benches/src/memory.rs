@@ -1,28 +1,34 @@
 //! What a million live blocks cost: the time of a reset, and resident memory.
 
-use std::{alloc::Layout, fs, time::Instant};
+use std::{alloc::Layout, hint::black_box, time::Instant};
 
-use millpond::{Blocks, Fixed, Owned, Reclaim};
+use millpond::{
+    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, Reclaim,
+    SignPost, Stack, Tlsf,
+};
+use slab::Slab;
+use slotmap::SlotMap;
 
-use crate::harness::median;
+use crate::{
+    cpp,
+    fork::{in_a_copy, resident},
+    harness::median,
+    variable::{GLIBC, MIMALLOC, Variable},
+};
 
 const MILLION: usize = 1_000_000;
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
-
-fn fill(pool: &mut Owned<Blocks<Fixed<64>>>) {
-    for _ in 0..MILLION {
-        let block = pool.allocate(LAYOUT).expect("the heap has room for a million blocks");
-        // SAFETY: the block is live and 64 bytes long.
-        unsafe { block.cast::<[u64; 8]>().write([1; 8]) };
-    }
-}
 
 /// How long `reset` takes with a million live blocks.
 pub fn reset_of_a_million() {
     let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
     let mut times = Vec::new();
     for _ in 0..21 {
-        fill(&mut pool);
+        for _ in 0..MILLION {
+            let block = pool.allocate(LAYOUT).expect("the heap has room for a million blocks");
+            // SAFETY: the block is live and 64 bytes long.
+            unsafe { block.cast::<[u64; 8]>().write([1; 8]) };
+        }
         let start = Instant::now();
         pool.reset();
         times.push(start.elapsed().as_nanos() as f64);
@@ -34,22 +40,95 @@ pub fn reset_of_a_million() {
     );
 }
 
-/// Resident bytes per block of 64 bytes, a million live, all written.
-pub fn resident_at_a_million() {
-    let Some(before) = resident() else {
-        println!("\nresident: skipped: /proc/self/statm cannot be read here");
-        return;
-    };
-    let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
-    fill(&mut pool);
-    let after = resident().unwrap_or(before);
-    let per_block = (after - before) as f64 / MILLION as f64;
-    println!("\nresident: a million live blocks of 64 bytes: {per_block:.3} bytes per block");
-    drop(pool);
+/// A contender at filling up and emptying.
+struct Row {
+    name: &'static str,
+    /// Resident bytes with a million live blocks, after freeing all, and after `trim` or what they have instead.
+    run: fn() -> [f64; 3],
 }
 
-fn resident() -> Option<usize> {
-    let pages: usize =
-        fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
+/// Takes and writes a million blocks, frees them in the same order, and trims.
+fn fill<V: Variable>(mut contender: V, trim: impl FnOnce(&mut V)) -> [f64; 3] {
+    // All that is needed for keeping books is resident before.
+    let mut blocks = vec![std::ptr::without_provenance_mut::<u8>(1); MILLION];
+    black_box(&mut blocks).fill(std::ptr::null_mut());
+    let before = resident().unwrap_or(f64::NAN);
+    let now = || resident().unwrap_or(f64::NAN) - before;
+    for place in &mut blocks {
+        *place = contender.take(LAYOUT);
+        // SAFETY: the block is live and 64 bytes long; what comes behind the first word is nobody else's.
+        unsafe { place.cast::<[u64; 7]>().byte_add(8).write([1; 7]) };
+    }
+    let full = now();
+    for &block in &blocks {
+        // SAFETY: the block is live, and freed once.
+        unsafe { contender.give(block, LAYOUT) };
+    }
+    let empty = now();
+    trim(&mut contender);
+    [full, empty, now()]
+}
+
+fn ours<P: RawPool + 'static>(pool: P) -> [f64; 3] {
+    fill(Owned::new_in(pool, Pages), |pool| {
+        pool.trim();
+    })
+}
+
+/// For arenas, which get everything back at once.
+fn emptied<P: RawPool + 'static>(pool: P) -> [f64; 3] {
+    fill(Owned::new_in(pool, Pages), |pool| {
+        pool.reset();
+        pool.trim();
+    })
+}
+
+fn cpp_peer(which: usize) -> [f64; 3] {
+    cpp::Peer::nth(which).map_or([f64::NAN; 3], |(_, peer)| fill(peer, |_| ()))
+}
+
+const ROWS: &[Row] = &[
+    Row { name: "Blocks, Lifo", run: || ours(Blocks::<(Fixed<64>, Lifo)>::new()) },
+    Row { name: "Blocks, Magazine", run: || ours(Blocks::<(Fixed<64>, Magazine)>::new()) },
+    Row { name: "Blocks, Compact", run: || ours(Blocks::<(Fixed<64>, Compact)>::new()) },
+    Row { name: "Classes", run: || ours(Classes::new()) },
+    Row { name: "Tlsf", run: || ours(Tlsf::new()) },
+    Row { name: "Tlsf<Direct>", run: || ours(Tlsf::<Direct>::without_pockets()) },
+    Row { name: "SignPost", run: || ours(SignPost::first_fit()) },
+    Row { name: "Buddy", run: || ours(Buddy::new()) },
+    Row { name: "Linear, reset at the end", run: || emptied(Linear::new()) },
+    Row { name: "Stack, reset at the end", run: || emptied(Stack::new()) },
+    Row { name: "slab, with_capacity", run: || fill(Slab::with_capacity(MILLION), Slab::shrink_to_fit) },
+    Row { name: "slotmap, with_capacity", run: || fill(SlotMap::with_capacity(MILLION), |_| ()) },
+    Row { name: "boost::pool", run: || cpp_peer(0) },
+    Row { name: "pmr::unsynchronized_pool", run: || cpp_peer(1) },
+    Row {
+        name: "glibc, malloc_trim",
+        run: || {
+            fill(GLIBC, |_| {
+                // SAFETY: trimming the heap may be asked for at any time.
+                unsafe { libc::malloc_trim(0) };
+            })
+        },
+    },
+    Row { name: "mimalloc", run: || fill(MIMALLOC, |_| ()) },
+];
+
+/// Resident bytes per block of 64 bytes, a million live, all written; when all are freed; and after a trim.
+pub fn resident_at_a_million() {
+    println!("\nresident: a million live blocks of 64 bytes; then all freed; then trimmed");
+    if resident().is_none() {
+        return println!("  skipped: /proc/self/statm cannot be read here");
+    }
+    println!("  {:<34}{:>9}{:>9}{:>9}   resident bytes per block", "", "live", "freed", "trimmed");
+    for row in ROWS {
+        match in_a_copy(row.run) {
+            Some(bytes) => {
+                let cells: String =
+                    bytes.iter().map(|bytes| format!("{:>9.3}", bytes / MILLION as f64)).collect();
+                println!("  {:<34}{cells}", row.name);
+            }
+            None => println!("  {:<34} skipped: its process died", row.name),
+        }
+    }
 }

@@ -7,8 +7,9 @@ use millpond::{Blocks, Classes, Compact, Fixed, Local, Magazine, Owned};
 use crate::{
     contenders::{
         Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine,
-        Mimalloc, SIZE, Slabs,
+        Mimalloc, SIZE, Slabs, Slots,
     },
+    cpp,
     harness::{Mix, Runner},
 };
 
@@ -16,27 +17,27 @@ const BATCH: usize = 10_000;
 const LIVE: usize = 100_000;
 
 pub const ALL: &[Mix] = &[
-    Mix { name: "pair", what: "allocate one block, free it, again", runners: || all::<Pair>(1) },
+    Mix { name: "pair", what: "allocate one block, free it, again", runners: || all::<Pair>(1, cpp::PAIR) },
     Mix {
         name: "lifo",
         what: "allocate 10,000 blocks, free them last first",
-        runners: || all::<Lifo>(BATCH),
+        runners: || all::<Lifo>(BATCH, cpp::LIFO),
     },
     Mix {
         name: "fifo",
         what: "allocate 10,000 blocks, free them first first",
-        runners: || all::<Fifo>(BATCH),
+        runners: || all::<Fifo>(BATCH, cpp::FIFO),
     },
     Mix {
         name: "churn",
         what: "replace a random one of 100,000 live blocks",
-        runners: || all::<Churn>(LIVE + 1),
+        runners: || all::<Churn>(LIVE + 1, cpp::CHURN),
     },
 ];
 
-/// Everyone at one way of use that needs `most` blocks at once.
-fn all<W: Way>(most: usize) -> Vec<Runner> {
-    vec![
+/// Everyone at one way of use that needs `most` blocks at once; those from C++ have loops of their own.
+fn all<W: Way>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
+    let mut runners = vec![
         runner::<W, _>("list in registers", List::new(most)),
         runner::<W, _>("list behind a reference", Behind::new(most)),
         runner::<W, _>("Owned<Blocks<Fixed<64>>>", Owned::new(Blocks::<Fixed<SIZE>>::new())),
@@ -48,9 +49,12 @@ fn all<W: Way>(most: usize) -> Vec<Runner> {
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),
+        runner::<W, _>("slotmap", Slots::new()),
         runner::<W, _>("glibc", Glibc),
         runner::<W, _>("mimalloc", Mimalloc),
-    ]
+    ];
+    runners.extend(cpp::runners(theirs));
+    runners
 }
 
 /// A way of use with what it keeps between runs. `run` takes the contender by value and gives it back, so that one that

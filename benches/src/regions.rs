@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
-use millpond::{Buffer, Owned, Tlsf};
+use millpond::{Buffer, Owned, RawPool, Tlsf};
 use talc::source::Manual;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// What each contender gets, in bytes; every page of it was touched.
 const MEMORY: usize = 32 << 20;
 const LIVE: usize = 20_000;
-const SIZES: std::ops::RangeInclusive<usize> = 8..=1024;
+pub const SIZES: std::ops::RangeInclusive<usize> = 8..=1024;
 
 pub const MIXES: &[Mix] = &[
     Mix {
@@ -68,13 +68,13 @@ impl Variable for Box<Talc> {
     }
 }
 
-fn rlsf() -> Box<Rlsf> {
+pub fn rlsf() -> Box<Rlsf> {
     let mut rlsf = Box::new(Rlsf::new());
     rlsf.insert_free_block(memory());
     rlsf
 }
 
-fn talc() -> Box<Talc> {
+pub fn talc() -> Box<Talc> {
     let mut talc = Box::new(Talc::new(Manual));
     // SAFETY: the memory is nobody else's, for ever.
     let claimed = unsafe { talc.claim(memory().as_mut_ptr().cast(), MEMORY) };
@@ -95,24 +95,28 @@ impl Variable for Box<Rlsf> {
     }
 }
 
+/// A pool of ours with as much memory as the others get.
+pub fn owned<P: RawPool>(pool: P) -> Owned<P, Buffer<'static>> {
+    Owned::new_in(pool, Buffer::new(memory()))
+}
+
 fn replaced<const WRITES: bool>() -> Vec<Runner> {
     let below = || Buffer::new(memory());
     vec![
         replace::<WRITES>("rlsf", rlsf(), LIVE, SIZES),
         replace::<WRITES>("talc", talc(), LIVE, SIZES),
-        replace::<WRITES>("Owned<Tlsf<Direct>>", Owned::new_in(Tlsf::without_pockets(), below()), LIVE, SIZES),
+        replace::<WRITES>("Owned<Tlsf<Direct>>", owned(Tlsf::without_pockets()), LIVE, SIZES),
         replace::<WRITES>("Local<Tlsf<Direct>>", Shared::new(Tlsf::without_pockets(), below()), LIVE, SIZES),
-        replace::<WRITES>("Owned<Tlsf>", Owned::new_in(Tlsf::new(), below()), LIVE, SIZES),
+        replace::<WRITES>("Owned<Tlsf>", owned(Tlsf::new()), LIVE, SIZES),
         replace::<WRITES>("Local<Tlsf>", Shared::new(Tlsf::new(), below()), LIVE, SIZES),
     ]
 }
 
 fn paired() -> Vec<Runner> {
-    let below = || Buffer::new(memory());
     vec![
         pairs("rlsf", rlsf(), SIZES),
         pairs("talc", talc(), SIZES),
-        pairs("Owned<Tlsf<Direct>>", Owned::new_in(Tlsf::without_pockets(), below()), SIZES),
-        pairs("Owned<Tlsf>", Owned::new_in(Tlsf::new(), below()), SIZES),
+        pairs("Owned<Tlsf<Direct>>", owned(Tlsf::without_pockets()), SIZES),
+        pairs("Owned<Tlsf>", owned(Tlsf::new()), SIZES),
     ]
 }

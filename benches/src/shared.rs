@@ -30,7 +30,7 @@ use crate::{
 /// What each of several threads does, `n` times or about; says how often.
 pub struct Mix {
     pub name: &'static str,
-    what: &'static str,
+    pub what: &'static str,
     contenders: fn() -> Vec<(&'static str, Job)>,
 }
 
@@ -67,11 +67,6 @@ pub const MIXES: &[Mix] = &[
         contenders: || everyone::<Bursts>(),
     },
 ];
-
-/// The names of the mixes, and that of all of them with more threads than cores.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    MIXES.iter().map(|mix| mix.name).chain(["shared-crowd"])
-}
 
 /// Pairs and bursts of more threads than there are cores: how contended is the depot?
 pub fn crowd() {

@@ -4,7 +4,10 @@ use std::{alloc::Layout, hint::black_box, ops::RangeInclusive, ptr::NonNull};
 
 use millpond::{Allocator, Local, Owned, RawPool};
 
-use crate::harness::Runner;
+use slab::Slab;
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+use crate::{cpp, harness::Runner};
 
 /// What takes and gives blocks of any size.
 pub trait Variable {
@@ -79,12 +82,58 @@ impl Variable for Malloc {
     }
 }
 
+impl Variable for cpp::Peer {
+    fn take(&mut self, _: Layout) -> *mut u8 {
+        cpp::Peer::take(self)
+    }
+
+    unsafe fn give(&mut self, block: *mut u8, _: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { cpp::Peer::give(self, block) }
+    }
+}
+
+/// The crate `slab`, with room for all, so that nothing moves. Each value begins with its key, until it is overwritten.
+impl Variable for Slab<[u64; 8]> {
+    fn take(&mut self, _: Layout) -> *mut u8 {
+        let entry = self.vacant_entry();
+        let key = entry.key() as u64;
+        std::ptr::from_mut(entry.insert([key; 8])).cast()
+    }
+
+    unsafe fn give(&mut self, block: *mut u8, _: Layout) {
+        // SAFETY: the caller's promise, and the key was not overwritten.
+        let key = unsafe { block.cast::<u64>().read() };
+        self.remove(key as usize);
+    }
+}
+
+/// The crate `slotmap`, in the same way.
+impl Variable for SlotMap<DefaultKey, [u64; 8]> {
+    fn take(&mut self, _: Layout) -> *mut u8 {
+        let key = self.insert_with_key(|key| [key.data().as_ffi(); 8]);
+        std::ptr::from_mut(&mut self[key]).cast()
+    }
+
+    unsafe fn give(&mut self, block: *mut u8, _: Layout) {
+        // SAFETY: as for `slab`.
+        let key = unsafe { block.cast::<u64>().read() };
+        self.remove(KeyData::from_ffi(key).into());
+    }
+}
+
 /// Marsaglia's xorshift.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    /// The seed must not be zero.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number below `bound`.
     #[inline(always)]
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -93,19 +142,19 @@ impl Random {
 }
 
 /// Layouts of random sizes, aligned to 8.
-struct Layouts {
+pub struct Layouts {
     random: Random,
     least: usize,
     span: usize,
 }
 
 impl Layouts {
-    fn new(sizes: &RangeInclusive<usize>) -> Self {
+    pub fn new(sizes: &RangeInclusive<usize>) -> Self {
         Self { random: Random(2), least: *sizes.start(), span: sizes.end() - sizes.start() + 1 }
     }
 
     #[inline(always)]
-    fn next(&mut self) -> Layout {
+    pub fn next(&mut self) -> Layout {
         Layout::from_size_align(self.least + self.random.below(self.span), 8).expect("a small layout")
     }
 }
@@ -128,15 +177,41 @@ pub fn replace<const WRITES: bool>(
     live: usize,
     sizes: RangeInclusive<usize>,
 ) -> Runner {
+    replacing::<WRITES, false>(name, contender, live, sizes)
+}
+
+/// The same of blocks that have a hole between each two: twice as many were taken, and every second one given back.
+pub fn replace_among_holes(
+    name: &'static str,
+    contender: impl Variable + 'static,
+    live: usize,
+    sizes: RangeInclusive<usize>,
+) -> Runner {
+    replacing::<false, true>(name, contender, live, sizes)
+}
+
+fn replacing<const WRITES: bool, const HOLES: bool>(
+    name: &'static str,
+    contender: impl Variable + 'static,
+    live: usize,
+    sizes: RangeInclusive<usize>,
+) -> Runner {
     // On the heap: some contenders must not move once they have memory.
     let mut contender = Box::new(contender);
     let (mut places, mut layouts) = (Random(1), Layouts::new(&sizes));
-    let mut blocks: Vec<(*mut u8, Layout)> = (0..live)
-        .map(|_| {
-            let layout = layouts.next();
-            (take::<WRITES>(&mut *contender, layout), layout)
-        })
-        .collect();
+    let mut fresh = || {
+        let layout = layouts.next();
+        (take::<WRITES>(&mut *contender, layout), layout)
+    };
+    let (mut blocks, mut holes) = (Vec::with_capacity(live), Vec::new());
+    for _ in 0..live {
+        blocks.push(fresh());
+        holes.extend(HOLES.then(&mut fresh));
+    }
+    for (block, layout) in holes {
+        // SAFETY: the block is live, and nobody else has it.
+        unsafe { contender.give(block, layout) };
+    }
     let run = move |count| {
         for _ in 0..count {
             let place = places.below(live);

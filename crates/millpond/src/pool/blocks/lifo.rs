@@ -25,20 +25,22 @@ pub struct Lifo {
 const BATCH: usize = 2048;
 
 /// Cuts a few blocks, threads them onto a list that ends in zero, lowest address first, and returns the address of the
-/// first; zero if there is no fresh memory.
+/// first; zero if there is no fresh memory. Written upwards, which is how processors fetch ahead.
 #[cold]
 #[inline(never)]
 fn thread(fresh: &mut Fresh, size: usize) -> usize {
     let run = fresh.cut_some((BATCH / size).max(1), |_| ());
-    let mut block = run.end;
-    let mut next = 0;
-    while block > run.start {
-        block -= size;
-        // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
-        unsafe { recover::<usize>(block).write(next) };
-        next = block;
+    if run.start == run.end {
+        return 0;
     }
-    next
+    let mut block = run.start;
+    while block < run.end {
+        let next = block + size;
+        // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
+        unsafe { recover::<usize>(block).write(if next == run.end { 0 } else { next }) };
+        block = next;
+    }
+    run.start
 }
 
 impl Strategy for Lifo {}

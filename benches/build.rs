@@ -1,0 +1,7 @@
+//! Compiles the C++ peers: the pools of Boost and of the standard library, with their loops.
+
+fn main() {
+    println!("cargo:rerun-if-changed=cpp/peers.cc");
+    println!("cargo:rerun-if-changed=build.rs");
+    cc::Build::new().cpp(true).std("c++17").opt_level(3).warnings(true).file("cpp/peers.cc").compile("peers");
+}

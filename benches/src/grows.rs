@@ -1,0 +1,190 @@
+//! What happens when the number of live blocks grows: time and instructions of one operation, at a thousand, a hundred
+//! thousand and ten million live blocks.
+//!
+//! Times grow for everybody, because caches and the tables of pages do not: the bound is a pool that does nothing but read
+//! and write what the others have to. Instructions show the algorithm. They are counted by callgrind (valgrind), in which
+//! this program runs itself.
+
+use std::{
+    alloc::Layout,
+    env, fs,
+    ops::RangeInclusive,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use millpond::{
+    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, SignPost,
+    Stack, Tlsf,
+};
+
+use crate::{
+    harness::{Runner, median},
+    variable::{GLIBC, Variable, pairs, replace, replace_among_holes},
+};
+
+/// How many blocks are live.
+const NUMBERS: [usize; 3] = [1_000, 100_000, 10_000_000];
+/// Pairs that are timed at a time, and how often; and how many are counted.
+const TIMED: usize = 200_000;
+const TIMES: usize = 9;
+const COUNTED: usize = 20_000;
+/// The word that makes this program count.
+pub const COUNT: &str = "grows-count";
+
+/// A pool that can be had with any number of live blocks.
+struct Row {
+    name: &'static str,
+    /// The most blocks with which an operation takes bearable time.
+    most: usize,
+    make: fn(usize) -> Runner,
+}
+
+const ONE: RangeInclusive<usize> = 64..=64;
+const SMALL: RangeInclusive<usize> = 8..=64;
+/// Sizes so different that a search is one.
+const DIFFERENT: RangeInclusive<usize> = 8..=1024;
+
+/// Replaces random ones of so many blocks of a new pool.
+fn replacing<P: RawPool + 'static>(pool: P, live: usize, sizes: RangeInclusive<usize>) -> Runner {
+    replace::<false>("", Owned::new_in(pool, Pages), live, sizes)
+}
+
+/// Replaces random ones of so many blocks with as many holes between them.
+fn among_holes<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
+    replace_among_holes("", Owned::new_in(pool, Pages), live, DIFFERENT)
+}
+
+/// Allocates and frees one block above so many others.
+fn on_top<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
+    let mut pool = Owned::new_in(pool, Pages);
+    let layout = Layout::new::<[u64; 8]>();
+    (0..live).for_each(|_| assert!(!pool.take(layout).is_null(), "there is memory for the mix"));
+    pairs("", pool, ONE)
+}
+
+/// What only remembers blocks: the least that the loop can cost.
+struct Nothing;
+
+impl Variable for Nothing {
+    #[inline(always)]
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        std::ptr::without_provenance_mut(layout.size())
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, _: *mut u8, _: Layout) {}
+}
+
+const ALL: usize = usize::MAX;
+
+const ROWS: &[Row] = &[
+    Row { name: "the loop alone", most: ALL, make: |n| replace::<false>("", Nothing, n, ONE) },
+    Row { name: "Blocks, Lifo", most: ALL, make: |n| replacing(Blocks::<(Fixed<64>, Lifo)>::new(), n, ONE) },
+    Row {
+        name: "Blocks, Magazine",
+        most: ALL,
+        make: |n| replacing(Blocks::<(Fixed<64>, Magazine)>::new(), n, ONE),
+    },
+    Row {
+        name: "Blocks, Compact",
+        most: ALL,
+        make: |n| replacing(Blocks::<(Fixed<64>, Compact)>::new(), n, ONE),
+    },
+    Row { name: "Classes", most: ALL, make: |n| replacing(Classes::new(), n, SMALL) },
+    Row { name: "Tlsf", most: ALL, make: |n| replacing(Tlsf::new(), n, SMALL) },
+    Row { name: "Tlsf<Direct>", most: ALL, make: |n| replacing(Tlsf::<Direct>::without_pockets(), n, SMALL) },
+    Row { name: "Buddy", most: ALL, make: |n| replacing(Buddy::new(), n, SMALL) },
+    Row {
+        name: "SignPost, first fit, 8–1024",
+        most: 100_000,
+        make: |n| among_holes(SignPost::first_fit(), n),
+    },
+    Row {
+        name: "SignPost, best fit, 8–1024", most: 100_000, make: |n| among_holes(SignPost::best_fit(), n)
+    },
+    Row { name: "Linear, the last block", most: ALL, make: |n| on_top(Linear::new(), n) },
+    Row { name: "Stack, the last block", most: ALL, make: |n| on_top(Stack::new(), n) },
+    Row { name: "glibc", most: ALL, make: |n| replace::<false>("", GLIBC, n, SMALL) },
+];
+
+/// The one function that callgrind collects in.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn grows_counted(runner: &mut Runner, count: usize) -> usize {
+    (runner.run)(count)
+}
+
+/// How many pairs one measurement of a pool is made of: fewer of one that searches among many blocks.
+fn share(row: &Row, count: usize) -> usize {
+    if row.most == ALL { count } else { count / 200 }
+}
+
+/// Nanoseconds of a pair.
+fn time(row: &Row, live: usize) -> f64 {
+    let mut runner = (row.make)(live);
+    let count = share(row, TIMED);
+    (runner.run)(count);
+    let mut once = || {
+        let start = Instant::now();
+        (runner.run)(count);
+        start.elapsed().as_nanos() as f64 / count as f64
+    };
+    median((0..TIMES).map(|_| once()).collect())
+}
+
+/// What the program does in callgrind: sets a pool up and calls the function that is counted.
+pub fn count(row: &str, live: &str) -> Option<()> {
+    let (row, live) = (ROWS.get(row.parse::<usize>().ok()?)?, live.parse().ok()?);
+    let mut runner = (row.make)(live);
+    (runner.run)(share(row, COUNTED));
+    grows_counted(&mut runner, share(row, COUNTED));
+    Some(())
+}
+
+/// Instructions of a pair, the loop's included; or why there are none.
+fn instructions(number: usize, live: usize) -> Result<f64, String> {
+    let file = env::temp_dir().join(format!("millpond-grows-{}", std::process::id()));
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--toggle-collect=grows_counted"]);
+    valgrind.arg(format!("--callgrind-out-file={}", file.display())).arg(program);
+    let done = valgrind.args([COUNT, &number.to_string(), &live.to_string()]).stderr(Stdio::null()).status();
+    let done = done.map_err(|error| format!("valgrind, which counts, does not start: {error}"))?;
+    let text = fs::read_to_string(&file);
+    // Best effort: a file that is not there cannot be removed.
+    let _ = fs::remove_file(&file);
+    let totals = text.ok().and_then(|text| {
+        text.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<f64>().ok())
+    });
+    let total = totals.ok_or_else(|| format!("valgrind ended with {done}"))?;
+    Ok(total / share(&ROWS[number], COUNTED) as f64)
+}
+
+/// Prints the times.
+pub fn times() {
+    println!("\ngrows: one replacement (free a random block, allocate another) with n live blocks: ns");
+    table(|number, live| Ok(format!("{:.1}", time(&ROWS[number], live))));
+}
+
+/// Prints the instructions.
+pub fn counts() {
+    println!("\ngrows-counts: the same: instructions, those of the loop included");
+    table(|number, live| Ok(format!("{:.0}", instructions(number, live)?)));
+}
+
+fn table(cell: impl Fn(usize, usize) -> Result<String, String>) {
+    let titles: String = NUMBERS.iter().map(|n| format!("{:>12}", format!("n = 1e{}", n.ilog10()))).collect();
+    println!("  {:<30}{titles}", "");
+    for (number, row) in ROWS.iter().enumerate() {
+        let measured = |&live: &usize| if live <= row.most { cell(number, live) } else { Ok("-".into()) };
+        let cells: Result<Vec<String>, String> = NUMBERS.iter().map(measured).collect();
+        match cells {
+            Ok(cells) => {
+                let line: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+                println!("  {:<30}{line}", row.name);
+            }
+            Err(why) => return println!("  skipped: {why}"),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! How long single operations take: the usual, the unusual and the worst.
+//!
+//! Every allocation and every free of a random replacement is timed for itself, with the processor's time stamp between two
+//! fences. That costs time too, which the first row shows; it is in all the others. The worst of a single run says
+//! more about interrupts than about pools; so each run is repeated from the start, with the same steps, and for the last
+//! column each operation counts with the least time that it took in any of the runs.
+
+use std::{alloc::Layout, hint::black_box, time::Instant};
+
+use bumpalo::Bump;
+use millpond::{
+    Allocator, Blocks, Classes, Compact, Direct, Fixed, Lifo, Linear, Local, Magazine, Owned, Reclaim,
+    SignPost, Stack, Tlsf,
+};
+
+use crate::{
+    arenas, buddy,
+    contenders::{Contender, Glibc, List, Mimalloc, Slabs, Slots},
+    cpp,
+    harness::median,
+    regions,
+    variable::{GLIBC, Layouts, MIMALLOC, Random, Variable},
+};
+
+const LIVE: usize = 100_000;
+const LIVE_MIXED: usize = 20_000;
+/// First fit searches longer the more blocks there are.
+const LIVE_SEARCHED: usize = 1_000;
+const PAIRS: usize = 500_000;
+const RUNS: usize = 5;
+
+/// A contender: each call is one run from the start, always with the same steps, and gives the ticks of every operation.
+struct Row {
+    name: &'static str,
+    run: Box<dyn Fn() -> Vec<u32>>,
+}
+
+/// One instant, after all that came before and before all that comes, in ticks.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn now() -> u64 {
+    use core::arch::x86_64::{_mm_lfence, _rdtsc};
+    // SAFETY: every processor of this kind has both.
+    unsafe {
+        _mm_lfence();
+        let time = _rdtsc();
+        _mm_lfence();
+        time
+    }
+}
+
+/// Nanoseconds of a tick.
+fn tick() -> f64 {
+    let (start, ticks) = (Instant::now(), now());
+    while start.elapsed().as_millis() < 50 {}
+    start.elapsed().as_nanos() as f64 / (now() - ticks) as f64
+}
+
+/// So that everything builds elsewhere too, with a clock that is not as fine.
+#[cfg(not(target_arch = "x86_64"))]
+fn now() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// Nothing at all: what the timer itself takes.
+fn nothing() -> Vec<u32> {
+    let mut ticks = vec![0; 2 * PAIRS];
+    for place in &mut ticks {
+        let first = now();
+        *place = (now() - first) as u32;
+    }
+    ticks
+}
+
+/// Times a free and an allocation, which the block goes through a place for.
+macro_rules! timed {
+    ($ticks:ident, $number:ident, $free:expr, $allocate:expr) => {
+        let first = now();
+        $free;
+        let second = now();
+        $allocate;
+        let third = now();
+        $ticks[2 * $number] = (second - first) as u32;
+        $ticks[2 * $number + 1] = (third - second) as u32;
+    };
+}
+
+/// Replaces random ones of many blocks of 64 bytes.
+fn churn<C: Contender>(mut contender: C) -> Vec<u32> {
+    let (mut random, mut ticks) = (Random::new(1), vec![0; 2 * PAIRS]);
+    let mut blocks: Vec<C::Block> = (0..LIVE).map(|_| contender.take()).collect();
+    for number in 0..PAIRS {
+        let place = &mut blocks[random.below(LIVE)];
+        let old = black_box(*place);
+        // SAFETY: the block was taken, and its place is taken by another at once.
+        timed!(ticks, number, unsafe { contender.give(old) }, *place = black_box(contender.take()));
+    }
+    ticks
+}
+
+/// Replaces random ones of `live` blocks of 8 to 1024 bytes.
+fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
+    // On the heap: some contenders must not move once they have memory.
+    let mut contender = Box::new(contender);
+    let (mut random, mut layouts, mut ticks) =
+        (Random::new(1), Layouts::new(&regions::SIZES), vec![0; 2 * PAIRS]);
+    let mut blocks: Vec<(*mut u8, Layout)> = (0..live)
+        .map(|_| {
+            let layout = layouts.next();
+            (contender.take(layout), layout)
+        })
+        .collect();
+    for number in 0..PAIRS {
+        let place = &mut blocks[random.below(live)];
+        let ((old, layout), new) = (black_box(*place), black_box(layouts.next()));
+        // SAFETY: the block was taken with this layout, and its place is taken by another at once.
+        timed!(
+            ticks,
+            number,
+            unsafe { contender.give(old, layout) },
+            *place = (black_box(contender.take(new)), new)
+        );
+        assert!(!place.0.is_null(), "there is more memory than the mix needs");
+    }
+    ticks
+}
+
+/// Fills an arena with blocks of 8 to 64 bytes and empties it, again and again; emptying is an operation too.
+fn filled(mut allocate: impl FnMut(Layout), mut reset: impl FnMut()) -> Vec<u32> {
+    let layouts = arenas::layouts();
+    let mut ticks = Vec::with_capacity(2 * PAIRS);
+    while ticks.len() < 2 * PAIRS {
+        for &layout in &layouts {
+            let first = now();
+            allocate(layout);
+            ticks.push((now() - first) as u32);
+        }
+        let first = now();
+        reset();
+        ticks.push((now() - first) as u32);
+    }
+    ticks
+}
+
+fn row(name: &'static str, run: impl Fn() -> Vec<u32> + 'static) -> Row {
+    Row { name, run: Box::new(run) }
+}
+
+fn of_one_size() -> Vec<Row> {
+    let mut rows = vec![
+        row("the timer alone", nothing),
+        row("list by hand", || churn(List::new(LIVE + 1))),
+        row("Blocks<(…, Lifo)>", || churn(Owned::new(Blocks::<(Fixed<64>, Lifo)>::new()))),
+        row("Blocks<(…, Magazine)>", || churn(Owned::new(Blocks::<(Fixed<64>, Magazine)>::new()))),
+        row("Blocks<(…, Compact)>", || churn(Owned::new(Blocks::<(Fixed<64>, Compact)>::new()))),
+        row("slab", || churn(Slabs::new())),
+        row("slotmap", || churn(Slots::new())),
+        row("glibc", || churn(Glibc)),
+        row("mimalloc", || churn(Mimalloc)),
+    ];
+    rows.extend((0..2).filter_map(|which| {
+        let (name, _) = cpp::Peer::nth(which)?;
+        Some(row(name, move || {
+            cpp::Peer::nth(which).map_or_else(Vec::new, |(_, mut peer)| peer.latency(PAIRS))
+        }))
+    }));
+    rows
+}
+
+fn of_mixed_sizes() -> Vec<Row> {
+    vec![
+        row("the timer alone", nothing),
+        row("Tlsf", || mixed(regions::owned(Tlsf::new()), LIVE_MIXED)),
+        row("Tlsf<Direct>", || mixed(regions::owned(Tlsf::<Direct>::without_pockets()), LIVE_MIXED)),
+        row("Buddy", || mixed(buddy::ours(), LIVE_MIXED)),
+        row("Classes", || mixed(Owned::new(Classes::new()), LIVE_MIXED)),
+        row("SignPost first fit, 1,000 live", || mixed(regions::owned(SignPost::first_fit()), LIVE_SEARCHED)),
+        row("SignPost best fit, 1,000 live", || mixed(regions::owned(SignPost::best_fit()), LIVE_SEARCHED)),
+        row("rlsf", || mixed(regions::rlsf(), LIVE_MIXED)),
+        row("talc", || mixed(regions::talc(), LIVE_MIXED)),
+        row("buddy_system_allocator", || mixed(buddy::theirs(), LIVE_MIXED)),
+        row("glibc", || mixed(GLIBC, LIVE_MIXED)),
+        row("mimalloc", || mixed(MIMALLOC, LIVE_MIXED)),
+    ]
+}
+
+fn of_arenas() -> Vec<Row> {
+    vec![
+        row("the timer alone", nothing),
+        row("Linear", || {
+            let pool = std::cell::RefCell::new(Local::new(Linear::with_capacity(1 << 16)));
+            filled(
+                |layout| {
+                    let _ = black_box(Allocator::allocate(&*pool.borrow(), layout));
+                },
+                || pool.borrow_mut().reset(),
+            )
+        }),
+        row("Stack", || {
+            let pool = std::cell::RefCell::new(Local::new(Stack::with_capacity(1 << 16)));
+            filled(
+                |layout| {
+                    let _ = black_box(Allocator::allocate(&*pool.borrow(), layout));
+                },
+                || pool.borrow_mut().reset(),
+            )
+        }),
+        row("bumpalo", || {
+            let arena = std::cell::RefCell::new(Bump::with_capacity(1 << 16));
+            filled(
+                |layout| {
+                    black_box(arena.borrow().alloc_layout(layout));
+                },
+                || arena.borrow_mut().reset(),
+            )
+        }),
+        row("pmr::monotonic_buffer", || cpp::monotonic_latency(&arenas::layouts(), 2 * PAIRS)),
+    ]
+}
+
+/// Runs all and prints the tables.
+pub fn of_single_operations() {
+    println!("\nlatency: single operations: ns, {RUNS} runs; the timer's own time is in every row");
+    table("replace a random one of 100,000 live blocks of 64 bytes", &of_one_size());
+    table("replace a random one of 20,000 live blocks of 8 to 1024 bytes", &of_mixed_sizes());
+    table("allocate 1,000 blocks of 8 to 64 bytes, reset", &of_arenas());
+}
+
+fn table(what: &str, rows: &[Row]) {
+    let (nanoseconds, mut runs) = (tick(), vec![Vec::with_capacity(RUNS); rows.len()]);
+    for _ in 0..RUNS {
+        for (row, runs) in rows.iter().zip(&mut runs) {
+            runs.push((row.run)());
+        }
+    }
+    println!("\n  {what}");
+    println!("  {:<34}{:>9}{:>9}{:>9}{:>11}{:>11}", "", "median", "99 %", "99.9 %", "worst", "every run");
+    for (row, runs) in rows.iter().zip(&runs) {
+        let sorted: Vec<Vec<u32>> = runs.iter().cloned().map(sort).collect();
+        let share = |share: f64| {
+            let at = |run: &Vec<u32>| f64::from(run[((run.len() - 1) as f64 * share) as usize]);
+            median(sorted.iter().map(at).collect()) * nanoseconds
+        };
+        let least = |number: usize| runs.iter().map(|run| run[number]).min();
+        let again = (0..runs[0].len()).filter_map(least).max().unwrap_or(0);
+        println!(
+            "  {:<34}{:>9.0}{:>9.0}{:>9.0}{:>11.0}{:>11.0}",
+            row.name,
+            share(0.5),
+            share(0.99),
+            share(0.999),
+            share(1.0),
+            f64::from(again) * nanoseconds
+        );
+    }
+}
+
+fn sort(mut ticks: Vec<u32>) -> Vec<u32> {
+    ticks.sort_unstable();
+    ticks
+}

@@ -1,0 +1,216 @@
+//! Real programs' allocations, from traces that `millpond record` wrote: which strategy serves pools of one size best?
+//!
+//! Each size up to a kilobyte, rounded up to 16 bytes, has a pool of its own; what is larger comes from malloc. A run is a
+//! whole trace on new pools, which are dropped at its end, as in the program that was recorded. Every block is written to
+//! the last byte when it is allocated, and its first word is read before it is freed, because programs do.
+
+use std::{alloc::Layout, path::Path, ptr::NonNull};
+
+use millpond::{Allocator, AnySize, Blocks, Compact, Heap, Lifo, Local, Magazine, Strategy};
+use millpond_trace::{Op, Reader};
+
+use crate::{
+    fork::{in_a_copy, resident},
+    harness::{self, Runner},
+    variable::{GLIBC, MIMALLOC, Malloc},
+};
+
+const GRANULE: usize = 16;
+const LARGEST: usize = 1024;
+
+/// One step of a trace.
+#[derive(Clone, Copy)]
+struct Step {
+    slot: u32,
+    /// Zero frees.
+    size: u32,
+}
+
+/// A trace as the steps that the contenders take. Resizing is allocating anew and freeing, unless the pool is the same.
+struct Trace {
+    steps: Vec<Step>,
+    slots: usize,
+    /// The steps up to the moment when most bytes are live.
+    to_peak: usize,
+    /// How many bytes those are.
+    peak: usize,
+}
+
+fn rounded(size: u64) -> u32 {
+    size.max(1).next_multiple_of(GRANULE as u64).try_into().unwrap_or(u32::MAX)
+}
+
+impl Trace {
+    fn read(path: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut reader = Reader::open(path)?;
+        let slots = reader.summary().slots as usize;
+        let mut sizes = vec![0; slots];
+        let mut all = Self { steps: Vec::new(), slots, to_peak: 0, peak: 0 };
+        let (mut events, mut live) = (Vec::new(), 0);
+        while reader.read(&mut events)? {
+            for event in &events {
+                let (slot, size) = match event.op {
+                    Op::Allocate { slot, size, .. } | Op::Resize { slot, size } => (slot, rounded(size)),
+                    Op::Free { slot } => (slot, 0),
+                };
+                let old = std::mem::replace(&mut sizes[slot as usize], size);
+                if old == size {
+                    continue;
+                }
+                if old != 0 {
+                    all.steps.push(Step { slot, size: 0 });
+                }
+                if size != 0 {
+                    all.steps.push(Step { slot, size });
+                }
+                live = live + size as usize - old as usize;
+                if live > all.peak {
+                    (all.peak, all.to_peak) = (live, all.steps.len());
+                }
+            }
+        }
+        let last =
+            (0u32..).zip(&sizes).filter(|(_, size)| **size != 0).map(|(slot, _)| Step { slot, size: 0 });
+        all.steps.extend(last);
+        Ok(all)
+    }
+}
+
+/// What serves a trace. Sizes are multiples of the granule.
+trait Server {
+    fn new() -> Self;
+    fn take(&mut self, size: usize) -> *mut u8;
+    /// # Safety
+    /// The block was taken here with this size and is given back once.
+    unsafe fn give(&mut self, block: *mut u8, size: usize);
+}
+
+/// A pool for each small size.
+struct Pools<S: Strategy>([Local<Blocks<(AnySize, S)>>; LARGEST / GRANULE]);
+
+fn layout(size: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and sizes come from traces, where they were served.
+    unsafe { Layout::from_size_align_unchecked(size, GRANULE) }
+}
+
+impl<S: Strategy> Server for Pools<S> {
+    fn new() -> Self {
+        Self(std::array::from_fn(|index| Local::new_in(Blocks::shaped(layout((index + 1) * GRANULE)), Heap)))
+    }
+
+    #[inline(always)]
+    fn take(&mut self, size: usize) -> *mut u8 {
+        match self.0.get(size / GRANULE - 1) {
+            Some(pool) => {
+                pool.allocate(layout(size)).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+            }
+            // SAFETY: any size will do.
+            None => unsafe { libc::malloc(size).cast() },
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, size: usize) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe {
+            match self.0.get(size / GRANULE - 1) {
+                Some(pool) => pool.deallocate(NonNull::new_unchecked(block), layout(size)),
+                None => libc::free(block.cast()),
+            }
+        }
+    }
+}
+
+/// A malloc as a server.
+struct Mallocs<const WHICH: usize>;
+
+impl<const WHICH: usize> Mallocs<WHICH> {
+    const IT: Malloc = [GLIBC, MIMALLOC][WHICH];
+}
+
+impl<const WHICH: usize> Server for Mallocs<WHICH> {
+    fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    fn take(&mut self, size: usize) -> *mut u8 {
+        // SAFETY: any size will do.
+        unsafe { (Self::IT.malloc)(size).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8, _: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { (Self::IT.free)(block.cast()) }
+    }
+}
+
+/// Plays some steps.
+fn play<S: Server>(server: &mut S, steps: &[Step], blocks: &mut [(*mut u8, u32)]) {
+    for step in steps {
+        let place = &mut blocks[step.slot as usize];
+        if step.size == 0 {
+            // SAFETY: the block is live, was written, and is given back once.
+            unsafe {
+                std::hint::black_box(place.0.cast::<u64>().read());
+                server.give(place.0, place.1 as usize);
+            }
+        } else {
+            let block = server.take(step.size as usize);
+            assert!(!block.is_null(), "there is as much memory as the recorded program had");
+            // SAFETY: the block is that long.
+            unsafe { block.write_bytes(1, step.size as usize) };
+            *place = (block, step.size);
+        }
+    }
+}
+
+fn runner<S: Server>(name: &'static str, trace: &'static Trace) -> Runner {
+    let mut blocks = vec![(std::ptr::null_mut(), 0); trace.slots];
+    let run = move |_| {
+        play(&mut S::new(), &trace.steps, &mut blocks);
+        trace.steps.len() / 2
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+/// Resident bytes that a server has taken when most is live.
+fn peak<S: Server>(trace: &Trace) -> [f64; 1] {
+    let mut blocks = vec![(std::ptr::without_provenance_mut(1), 0); trace.slots];
+    let before = resident().unwrap_or(f64::NAN);
+    let mut server = S::new();
+    play(&mut server, &trace.steps[..trace.to_peak], &mut blocks);
+    let after = resident().unwrap_or(f64::NAN);
+    drop(server);
+    [after - before]
+}
+
+/// Replays one trace with everyone.
+pub fn replay(path: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let trace: &'static Trace = Box::leak(Box::new(Trace::read(Path::new(path))?));
+    println!("\n{path}: {} steps, {} live bytes at most", trace.steps.len(), trace.peak);
+    let peaks: [fn(&Trace) -> [f64; 1]; 6] = [
+        peak::<Pools<Lifo>>,
+        peak::<Pools<Magazine>>,
+        peak::<Pools<Magazine<32>>>,
+        peak::<Pools<Compact>>,
+        peak::<Mallocs<0>>,
+        peak::<Mallocs<1>>,
+    ];
+    let peaks =
+        peaks.map(|peak| in_a_copy(|| peak(trace)).map_or(f64::NAN, |[bytes]| bytes / trace.peak as f64));
+    let make = || {
+        vec![
+            runner::<Pools<Lifo>>("pools, Lifo", trace),
+            runner::<Pools<Magazine>>("pools, Magazine", trace),
+            runner::<Pools<Magazine<32>>>("pools, Magazine<32>", trace),
+            runner::<Pools<Compact>>("pools, Compact", trace),
+            runner::<Mallocs<0>>("glibc", trace),
+            runner::<Mallocs<1>>("mimalloc", trace),
+        ]
+    };
+    harness::compare_these("one allocation and one free of the trace", &make);
+    println!("  resident at the peak, per live byte: {}", peaks.map(|peak| format!("{peak:.3}")).join(", "));
+    Ok(())
+}
