@@ -47,11 +47,13 @@
 //! |---|---|
 //! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
+//! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
 //! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
 
 #![no_std]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 #![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(any(feature = "alloc", test))]
@@ -74,6 +76,7 @@ pub use contract::{
     Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Holes, Inspect, Misuse,
     Pool as RawPool, Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
 };
+pub use face::interop;
 pub use face::{
     ArcPool, Builder, Ceiling, Countable, Drain, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
     PoolWeak, RcPool, SharedPool, Slots, Unlimited,

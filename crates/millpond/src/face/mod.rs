@@ -4,6 +4,7 @@
 mod boxed;
 mod builder;
 mod counted;
+pub mod interop;
 mod pool;
 mod release;
 mod sequences;

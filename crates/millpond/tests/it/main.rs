@@ -1,10 +1,13 @@
 //! The library's integration tests, in one binary.
 
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
+
 mod buddy;
 mod cached;
 mod composition;
 mod conformance;
 mod contract;
+mod face_interop;
 mod face_pool;
 mod face_slots;
 mod faults;

@@ -19,7 +19,7 @@ use core::{alloc::Layout, fmt, ptr::NonNull};
 
 use self::{
     sorter::ClassSorter,
-    table::{LARGEST, MOST, four_per_doubling},
+    table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
 use super::{Blocks, Kinds};
 use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender};
@@ -77,14 +77,8 @@ impl core::error::Error for ClassesError {}
 impl Classes {
     /// A pool without chunks, with four classes per doubling up to 32 KiB.
     #[must_use]
-    pub fn new() -> Self {
-        let mut sizes = [0; MOST];
-        let mut count = 0;
-        for size in four_per_doubling() {
-            sizes[count] = size;
-            count += 1;
-        }
-        Self::of(&sizes[..count])
+    pub const fn new() -> Self {
+        Self::of(&FOUR_PER_DOUBLING)
     }
 
     /// A pool without chunks, with these block sizes in bytes, in any order. Sizes up to 1 KiB are rounded up to a
@@ -116,9 +110,14 @@ impl Classes {
     }
 
     /// The pool for sizes that are rounded, different and ascending.
-    fn of(sizes: &[usize]) -> Self {
+    const fn of(sizes: &[usize]) -> Self {
         let sorter = ClassSorter::new(sizes);
-        let pools = core::array::from_fn(|class| Blocks::of(sorter.layout_of(class)));
+        let mut pools = [const { Blocks::of(Layout::new::<usize>()) }; MOST + 1];
+        let mut class = 0;
+        while class <= MOST {
+            pools[class] = Blocks::of(sorter.layout_of(class));
+            class += 1;
+        }
         Self { sorter, pools }
     }
 

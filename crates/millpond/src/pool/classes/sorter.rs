@@ -33,23 +33,32 @@ struct Hot {
     align: usize,
 }
 
+/// The layout of a class's blocks.
+const fn layout_for(size: usize) -> Layout {
+    let divisor = 1 << size.trailing_zeros();
+    let align = if divisor < LARGEST_ALIGN { divisor } else { LARGEST_ALIGN };
+    match Layout::from_size_align(size, align) {
+        Ok(layout) => layout,
+        // Every size is a multiple of its alignment and far below the largest object.
+        Err(_) => Layout::new::<usize>(),
+    }
+}
+
 impl ClassSorter {
     /// The sorter for classes of these sizes, which are rounded, different and ascending.
-    pub(super) fn new(sizes: &[usize]) -> Self {
-        let align_of = |size: usize| (1 << size.trailing_zeros()).min(LARGEST_ALIGN);
-        let layouts = core::array::from_fn(|class| {
-            let size = sizes.get(class).copied().unwrap_or(LARGEST);
-            // Every size is a multiple of its alignment and far below the largest object: the layout exists.
-            Layout::from_size_align(size, align_of(size)).unwrap_or(Layout::new::<usize>())
-        });
-        let largest = sizes.last().copied().unwrap_or(0);
-        let align = sizes.iter().map(|&size| align_of(size)).min().unwrap_or(1);
-        Self {
-            hot: Hot { size: largest.min(SMALL), align },
-            table: Table::new(sizes),
-            count: sizes.len(),
-            layouts,
+    pub(super) const fn new(sizes: &[usize]) -> Self {
+        let mut layouts = [layout_for(LARGEST); MOST + 1];
+        let (mut class, mut largest, mut align) = (0, 0, LARGEST_ALIGN);
+        while class < sizes.len() {
+            layouts[class] = layout_for(sizes[class]);
+            largest = sizes[class];
+            if layouts[class].align() < align {
+                align = layouts[class].align();
+            }
+            class += 1;
         }
+        let size = if largest < SMALL { largest } else { SMALL };
+        Self { hot: Hot { size, align }, table: Table::new(sizes), count: sizes.len(), layouts }
     }
 
     /// How many classes there are.
@@ -58,7 +67,7 @@ impl ClassSorter {
     }
 
     /// Size and alignment of the blocks of a class.
-    pub(super) fn layout_of(&self, class: usize) -> Layout {
+    pub(super) const fn layout_of(&self, class: usize) -> Layout {
         self.layouts[class]
     }
 

@@ -31,13 +31,13 @@ pub(super) struct Table {
 
 impl Table {
     /// The table for classes of these sizes, which are rounded, ascending and at most [`MOST`].
-    pub(super) fn new(sizes: &[usize]) -> Self {
-        let class = |size: usize| sizes.partition_point(|&class| class < size) as u8;
-        Self {
-            small: core::array::from_fn(|index| if index == 0 { MOST as u8 } else { class(index * FINE) }),
-            large: core::array::from_fn(|index| class(index * COARSE)),
-            largest: sizes.last().copied().unwrap_or(0),
-        }
+    pub(super) const fn new(sizes: &[usize]) -> Self {
+        let largest = if sizes.is_empty() { 0 } else { sizes[sizes.len() - 1] };
+        let (mut small, mut large) = ([0; SMALL / FINE + 1], [0; LARGEST / COARSE + 1]);
+        fill(&mut small, FINE, sizes);
+        fill(&mut large, COARSE, sizes);
+        small[0] = MOST as u8;
+        Self { small, large, largest }
     }
 
     /// The class for a size that is at most [`SMALL`] and at most the largest class: at most [`MOST`].
@@ -63,17 +63,34 @@ impl Table {
     }
 }
 
-/// The default sizes: every 16 bytes up to 128, then four per doubling, so that at most a fifth of a block is wasted.
-pub(super) fn four_per_doubling() -> impl Iterator<Item = usize> {
-    let fine = (1..=8).map(|step| step * 16);
-    let coarse = (7u32..).flat_map(|log2| (5..=8).map(move |quarter| quarter << (log2 - 2)));
-    fine.chain(coarse).take_while(|&size| size <= LARGEST)
+/// Writes, for each multiple of `step`, the number of classes that are too small for it.
+const fn fill(entries: &mut [u8], step: usize, sizes: &[usize]) {
+    let (mut index, mut class) = (0, 0);
+    while index < entries.len() {
+        while class < sizes.len() && sizes[class] < index * step {
+            class += 1;
+        }
+        entries[index] = class as u8;
+        index += 1;
+    }
 }
+
+/// The default sizes: every 16 bytes up to 128, then four per doubling, so that at most a fifth of a block is wasted.
+pub(super) const FOUR_PER_DOUBLING: [usize; 40] = {
+    let mut sizes = [0; 40];
+    let mut index = 0;
+    while index < sizes.len() {
+        sizes[index] = match index {
+            0..8 => (index + 1) * 16,
+            _ => (index % 4 + 5) << (index / 4 + 3),
+        };
+        index += 1;
+    }
+    sizes
+};
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
-
     use super::*;
 
     #[test]
@@ -89,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_default_sizes_waste_at_most_a_fifth_above_the_granule() {
-        let sizes: Vec<usize> = four_per_doubling().collect();
+        let sizes = FOUR_PER_DOUBLING;
         assert!(sizes.len() <= MOST && sizes.is_sorted() && sizes.last() == Some(&LARGEST));
         assert!(sizes.iter().all(|&size| round(size) == size));
         for pair in sizes.windows(2).filter(|pair| pair[0] >= 64) {

@@ -1,0 +1,79 @@
+//! An allocator of Millpond as the program's own.
+
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    ptr::{NonNull, null_mut},
+};
+
+use crate::{base::AllocError, contract::Allocator};
+
+/// The program's global allocator: what `Box`, `Vec` and `String` use.
+///
+/// The chunks must come from elsewhere than [`Heap`](crate::Heap), which *is* the global allocator: from [`Pages`](crate::Pages),
+/// or from a [`StaticBuffer`](crate::StaticBuffer) where there is no system.
+///
+/// ```standalone_crate
+/// use millpond::{Classes, Inspect, Locked, Pages, interop::Global};
+///
+/// #[global_allocator]
+/// static GLOBAL: Global<Locked<Classes, Pages>> = Global(Locked::new_in(Classes::new(), Pages));
+///
+/// fn main() {
+///     let numbers: Vec<u32> = (0..1000).collect();
+///     assert!(GLOBAL.0.owns(numbers.as_ptr().cast()));
+/// }
+/// ```
+///
+/// ```standalone_crate
+/// use millpond::{Inspect, Locked, StaticBuffer, Tlsf, interop::Global};
+///
+/// // A megabyte, and not a byte more.
+/// static MEMORY: StaticBuffer<{ 1 << 20 }> = StaticBuffer::new();
+///
+/// #[global_allocator]
+/// static GLOBAL: Global<Locked<Tlsf, &StaticBuffer<{ 1 << 20 }>>> = Global(Locked::new_in(Tlsf::new(), &MEMORY));
+///
+/// fn main() {
+///     let text = String::from("in the static");
+///     assert!(MEMORY.owns(text.as_ptr()));
+///     assert!(Vec::<u8>::new().try_reserve(2 << 20).is_err());
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Global<A>(pub A);
+
+fn start(block: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
+    block.map_or(null_mut(), |block| block.as_ptr().cast())
+}
+
+// SAFETY: the allocator keeps the contract of `Allocator`, which promises all that this one does: it does not unwind, and a
+// block keeps its layout until it is passed back.
+unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        start(self.0.allocate(layout))
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        start(self.0.allocate_zeroed(layout))
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.0.deallocate(block, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, old: Layout, size: usize) -> *mut u8 {
+        let (Some(block), Ok(new)) = (NonNull::new(block), Layout::from_size_align(size, old.align())) else {
+            return null_mut();
+        };
+        // SAFETY: the caller's promises are passed on.
+        start(unsafe {
+            if size >= old.size() { self.0.grow(block, old, new) } else { self.0.shrink(block, old, new) }
+        })
+    }
+}
