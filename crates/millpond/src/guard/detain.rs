@@ -142,8 +142,15 @@ impl<H: Hold, X, const N: usize> Detain<H, X, N> {
         inner: X,
         free: Option<unsafe fn(&X, NonNull<u8>, Layout)>,
     ) -> Self {
-        let (ring, reporter) = (Mutex::new(Ring::EMPTY), Reporter::named("quarantined"));
-        Self { hold, ring, most: MOST, reporter, pending: Pending::NONE, inner, free }
+        Self {
+            hold,
+            ring: Mutex::new(Ring::EMPTY),
+            most: MOST,
+            reporter: Reporter::named("quarantined"),
+            pending: Pending::NONE,
+            inner,
+            free,
+        }
     }
 
     /// Holds no more than so many bytes back; a block that is larger is freed at once. Left alone, it is a mebibyte.

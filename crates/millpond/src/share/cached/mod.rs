@@ -17,6 +17,8 @@ mod depot;
 mod handle;
 mod inspect;
 mod magazine;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
 mod numbers;
 mod slot;
 mod visit;

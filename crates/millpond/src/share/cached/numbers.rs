@@ -18,22 +18,30 @@ pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
 
 const BITS: usize = usize::BITS as usize;
 
-/// Which numbers are leased: one bit each.
-struct Numbers([AtomicUsize; NUMBERS.div_ceil(BITS)]);
+/// Which numbers are leased: one bit each. (Not `ORDERED`, numbers are handed over without what was done with them: that is
+/// for models, which must notice.)
+pub(super) struct Numbers<const ORDERED: bool = true>([AtomicUsize; NUMBERS.div_ceil(BITS)]);
 
 static_const! {
-    static LEASED: Numbers = Numbers([const { AtomicUsize::new(0) }; NUMBERS.div_ceil(BITS)]);
+    static LEASED: Numbers = Numbers::new();
 }
 
-impl Numbers {
+impl<const ORDERED: bool> Numbers<ORDERED> {
+    const LEASE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
+    const GIVE_BACK: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
+
+    pub(super) const fn new() -> Self {
+        Self([const { AtomicUsize::new(0) }; NUMBERS.div_ceil(BITS)])
+    }
+
     /// Takes a number if nobody has it.
     fn claim(&self, number: usize) -> bool {
         let bit = 1 << (number % BITS);
-        self.0[number / BITS].fetch_or(bit, Ordering::Acquire) & bit == 0
+        self.0[number / BITS].fetch_or(bit, Self::LEASE) & bit == 0
     }
 
     /// Takes the lowest number that nobody has.
-    fn lease(&self) -> Option<usize> {
+    pub(super) fn lease(&self) -> Option<usize> {
         self.0.iter().enumerate().find_map(|(index, word)| {
             loop {
                 // The number zero is never leased.
@@ -49,8 +57,8 @@ impl Numbers {
         })
     }
 
-    fn give_back(&self, number: usize) {
-        self.0[number / BITS].fetch_and(!(1 << (number % BITS)), Ordering::Release);
+    pub(super) fn give_back(&self, number: usize) {
+        self.0[number / BITS].fetch_and(!(1 << (number % BITS)), Self::GIVE_BACK);
     }
 }
 
