@@ -95,8 +95,8 @@ pub use pool::{
     Stack, Strategy, Tlsf,
 };
 pub use share::{
-    Abort, AtomicCount, Cached, Count, Fail, Handle, Local, Locked, Owned, PlainCount, Policy, Retry, Scope,
-    Spin,
+    Abort, AtomicCount, Cached, Count, Fail, Fair, Handle, Local, Locked, Owned, PlainCount, Policy, Retry,
+    Scope, Spin,
 };
 #[cfg(feature = "alloc")]
 pub use source::Heap;

@@ -35,6 +35,21 @@ pub(crate) unsafe fn block(address: usize, size: usize) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(start, size)
 }
 
+/// Lets the processor fetch the line at `address` to be written to, where it can be told that; another one may have it.
+/// Nothing is read or written, so any address will do.
+#[inline(always)]
+pub(crate) fn prefetch_for_writing(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: the instruction has no effect that a program could see; old processors ignore it.
+        unsafe {
+            core::arch::asm!("prefetchw [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// The least multiple of `align` that is not below `value`; `align` is a power of two and the sum does not overflow.
 #[inline(always)]
 pub(crate) const fn align_up(value: usize, align: usize) -> usize {

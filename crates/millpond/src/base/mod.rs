@@ -1,12 +1,14 @@
 //! What every room needs: arithmetic on addresses, the way from an address back to a pointer, atomics, calling back,
-//! a lock, the error.
+//! locks, the error.
 
 pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;
 mod error;
+mod fair;
 mod spin;
 
 pub(crate) use callback::without_unwinding;
 pub use error::AllocError;
+pub use fair::Fair;
 pub use spin::Spin;

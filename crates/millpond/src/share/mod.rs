@@ -15,7 +15,7 @@ mod scope;
 mod segments;
 mod shell;
 
-pub use crate::base::Spin;
+pub use crate::base::{Fair, Spin};
 pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};
 pub use local::Local;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Compact, Counted, Fixed, Heap, Inspect, Limit,
-    Magazine, Reclaim, Retry, Spin, StaticBuffer,
+    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Compact, Counted, Fair, Fixed, Heap, Inspect,
+    Limit, Locked, Magazine, Reclaim, Retry, Spin, StaticBuffer, Tlsf,
     testing::{Conformance, out_of_memory},
 };
 
@@ -415,42 +415,43 @@ fn guards_inside_count_whole_blocks_in_magazines_too() {
 }
 
 /// Threads that allocate, stamp, check, free, and hand each other blocks.
+fn churn<A: Allocator + Sync>(pool: &A, steps: u64) {
+    let slots: Vec<Mutex<Option<Sent>>> = (0..64).map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let slots = &slots;
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(thread);
+                for step in 0..steps {
+                    let fresh = take(pool).expect("the heap has room");
+                    let stamp = (thread << 32) | step;
+                    // SAFETY: the block is this thread's, and 64 bytes long.
+                    unsafe { fresh.0.cast::<[u64; 8]>().write([stamp; 8]) };
+                    let old = slots[rng.usize(..64)].lock().expect("not poisoned").replace(fresh);
+                    if let Some(old) = old {
+                        // SAFETY: the block was in the array, so it is stamped, and now this thread's.
+                        let words = unsafe { old.0.cast::<[u64; 8]>().read() };
+                        assert!(
+                            words.iter().all(|&word| word == words[0]),
+                            "somebody else wrote: {words:x?}"
+                        );
+                        give(pool, [old]);
+                    }
+                }
+            });
+        }
+    });
+    give(pool, slots.iter().filter_map(|slot| slot.lock().expect("not poisoned").take()));
+}
+
 #[test]
 fn what_is_written_stays_written() {
     let _turn = alone();
-    fn churn<A: Allocator + Sync>(pool: &A) {
-        let slots: Vec<Mutex<Option<Sent>>> = (0..64).map(|_| Mutex::new(None)).collect();
-        thread::scope(|scope| {
-            for thread in 0..4u64 {
-                let slots = &slots;
-                scope.spawn(move || {
-                    let mut rng = fastrand::Rng::with_seed(thread);
-                    for step in 0..20_000u64 {
-                        let fresh = take(pool).expect("the heap has room");
-                        let stamp = (thread << 32) | step;
-                        // SAFETY: the block is this thread's, and 64 bytes long.
-                        unsafe { fresh.0.cast::<[u64; 8]>().write([stamp; 8]) };
-                        let old = slots[rng.usize(..64)].lock().expect("not poisoned").replace(fresh);
-                        if let Some(old) = old {
-                            // SAFETY: the block was in the array, so it is stamped, and now this thread's.
-                            let words = unsafe { old.0.cast::<[u64; 8]>().read() };
-                            assert!(
-                                words.iter().all(|&word| word == words[0]),
-                                "somebody else wrote: {words:x?}"
-                            );
-                            give(pool, [old]);
-                        }
-                    }
-                });
-            }
-        });
-        give(pool, slots.iter().filter_map(|slot| slot.lock().expect("not poisoned").take()));
-    }
     let pool = Cached::new_in(Sixty4::new(), Watched::default());
-    churn(&pool);
+    churn(&pool, 20_000);
     assert_eq!(pool.stats().live, 0);
     let small = Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Watched::default(), millpond::Fail);
-    churn(&small);
+    churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");
 }
@@ -469,4 +470,15 @@ fn a_search_for_blocks_takes_no_number_from_who_has_it() {
     give(&other, blocks);
     use_much(&one);
     assert_eq!(pool.stats().live, 0);
+}
+
+#[test]
+fn a_shared_tlsf_with_a_fair_lock_keeps_the_contract() {
+    let serves = Layout::from_size_align(1000, 64).expect("a layout");
+    let make = || Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Watched::default());
+    Conformance::of(make).serves(serves).inspected().reclaimed().sequences(3, 400).run();
+    let pool = make();
+    churn(&pool, 4000);
+    assert_eq!(pool.stats().live, 0);
+    pool.check().expect("sound");
 }

@@ -23,7 +23,7 @@ use crate::{
 /// # Invariants
 ///
 /// * `full[kind]` is the base of a full magazine of blocks of that kind, or zero. The first word of each of these is the
-///   base of the next, the second the address of its bottom.
+///   base of the next, the second says where its bottom is and who filled it.
 /// * To the pool, every block in a magazine is live.
 pub(super) struct Depot<P: Kinds, const PLACES: usize> {
     pub(super) pool: P,
@@ -68,33 +68,34 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         unsafe { self.magazines.deallocate(base.cast(), Self::MAGAZINE) };
     }
 
-    /// Takes a full magazine.
+    /// Takes a full magazine, which the holder of a number has filled.
     ///
     /// # Safety
     ///
     /// The magazine came from here, nobody uses it, and its blocks are of this kind.
-    pub(super) unsafe fn put_full(&mut self, kind: usize, magazine: Magazine<PLACES>) {
+    pub(super) unsafe fn put_full(&mut self, kind: usize, magazine: Magazine<PLACES>, number: usize) {
         let base = magazine.base();
         // SAFETY: a full magazine carries no block in its first two words.
         unsafe {
             base.write(self.full[kind]);
-            base.add(1).write(magazine.bottom.addr());
+            base.add(1).write(number * PLACES + magazine.bottom.offset_from_unsigned(base.as_ptr()));
         }
         self.full[kind] = base.addr().get();
     }
 
-    /// Gives a full magazine.
-    pub(super) fn take_full(&mut self, kind: usize) -> Option<Magazine<PLACES>> {
+    /// Gives a full magazine, and the number of who filled it.
+    pub(super) fn take_full(&mut self, kind: usize) -> Option<(Magazine<PLACES>, usize)> {
         let base = recover::<usize>(self.full[kind]);
         if base.is_null() {
             return None;
         }
-        // SAFETY: a full magazine begins with its link and its bottom, whose word is zero but for these two.
+        // SAFETY: a full magazine begins with its link and where its bottom is, whose word is zero but for these two.
         unsafe {
             self.full[kind] = base.read();
-            let bottom = base.with_addr(base.add(1).read());
+            let about = base.add(1).read();
+            let bottom = base.add(about % PLACES);
             bottom.write(0);
-            Some(Magazine { top: base.add(PLACES - 1), bottom })
+            Some((Magazine { top: base.add(PLACES - 1), bottom }, about / PLACES))
         }
     }
 
@@ -105,8 +106,9 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         let next = move |&base: &usize| Some(unsafe { recover::<usize>(base).read() }).filter(exists);
         core::iter::successors(Some(self.full[kind]).filter(exists), next).map(|base| {
             // SAFETY: as above.
-            let bottom: usize = unsafe { recover::<usize>(base + WORD).read() };
-            Magazine { top: recover(base + (PLACES - 1) * WORD), bottom: recover(bottom) }
+            let about: usize = unsafe { recover::<usize>(base + WORD).read() };
+            let word = |index: usize| recover(base + index * WORD);
+            Magazine { top: word(PLACES - 1), bottom: word(about % PLACES) }
         })
     }
 
@@ -161,7 +163,7 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     /// Gives the blocks of all full magazines of a kind back to the pool; false if there are none.
     fn empty_full(&mut self, kind: usize, layout: Layout) -> bool {
         let mut any = false;
-        while let Some(magazine) = self.take_full(kind) {
+        while let Some((magazine, _)) = self.take_full(kind) {
             // SAFETY: the magazine was full of blocks of this kind and is nobody else's.
             unsafe { self.empty(magazine, layout) };
             any = true;

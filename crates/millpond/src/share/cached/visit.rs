@@ -17,6 +17,7 @@ use super::{
 use crate::{
     base::{
         AllocError,
+        address::prefetch_for_writing,
         atomic::{AtomicPtr, Ordering},
     },
     contract::{Allocator, Pool},
@@ -71,7 +72,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             return shell::allocate_cold(self.pool(), layout, &self.parent, &search);
         };
         // SAFETY: the number is the caller's, hence the slot.
-        if let Some(block) = unsafe { self.ready(number, kind).and_then(|slot| self.refill(slot, kind)) } {
+        let block = unsafe { self.ready(number, kind).and_then(|slot| self.refill(slot, kind, number)) };
+        if let Some(block) = block {
             let size = self.sorter.layout(kind).size();
             return Packed::pack(Ok(NonNull::slice_from_raw_parts(block, size)));
         }
@@ -91,7 +93,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             };
             let in_slot = self
                 .ready(number, kind)
-                .is_some_and(|slot| self.spill(slot, kind) && slot.push::<PLACES>(block));
+                .is_some_and(|slot| self.spill(slot, kind, number) && slot.push::<PLACES>(block));
             if !in_slot {
                 shell::deallocate(self.pool(), &self.parent, block, self.sorter.layout(kind));
             }
@@ -194,7 +196,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// # Safety
     ///
     /// The slot is the caller's, and is ready.
-    unsafe fn refill(&self, slot: &Slot, kind: usize) -> Option<NonNull<u8>> {
+    unsafe fn refill(&self, slot: &Slot, kind: usize, number: usize) -> Option<NonNull<u8>> {
         // SAFETY: the slot is the caller's; its magazine, once it is known to be empty, too.
         unsafe {
             let most = self.most(kind);
@@ -209,16 +211,20 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             let empty = slot.loaded::<PLACES>();
             let mut depot = self.lock();
             match depot.take_full(kind) {
-                Some(full) => {
+                Some((full, filler)) => {
                     depot.put_away(empty.base());
+                    drop(depot);
                     slot.load(full);
+                    if filler != number {
+                        // The blocks are in another processor's cache, and will be written to.
+                        full.blocks().for_each(prefetch_for_writing);
+                    }
                 }
                 None => {
                     let limit = slot.limit(most);
                     slot.load(depot.fill(empty.base(), self.sorter.layout(kind), limit));
                 }
             }
-            drop(depot);
             slot.raise_limit(most);
             slot.pop()
         }
@@ -229,7 +235,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// # Safety
     ///
     /// The slot is the caller's, and is ready.
-    unsafe fn spill(&self, slot: &Slot, kind: usize) -> bool {
+    unsafe fn spill(&self, slot: &Slot, kind: usize, number: usize) -> bool {
         let most = self.most(kind);
         if slot.hears_of(self.famine.load(Ordering::Relaxed)) {
             // SAFETY: the slot is the caller's.
@@ -259,7 +265,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                 };
                 // SAFETY: the spare magazine is full of blocks of this kind, and is the caller's; the other one is unused.
                 unsafe {
-                    depot.put_full(kind, full);
+                    depot.put_full(kind, full, number);
                     slot.raise_limit(most);
                     slot.keep(Magazine::<PLACES>::empty(base, slot.limit(most)));
                 }

@@ -1,0 +1,121 @@
+//! A spin lock whose waiters are served in the order in which they came: a ticket lock.
+//!
+//! Source: Reed and Kanodia, "Synchronization with Eventcounts and Sequencers" (1979); Mellor-Crummey and Scott,
+//! "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors" (1991).
+
+use lock_api::{GuardSend, RawMutex};
+
+use super::atomic::{AtomicUsize, Ordering, let_others_run, spin_loop};
+
+/// A lock that spins and is fair: who waits is served before all who come later.
+///
+/// So a thread waits for at most one use by each other thread, and a pool with a bounded worst case keeps one when it
+/// is shared: `Locked<Tlsf, A, Fair>` with `n` threads serves a request within `n` times the worst case of
+/// [`Tlsf`](crate::Tlsf), as long as it need not ask its parent and the system lets no thread wait for its processor
+/// while it holds the lock. Where threads outnumber cores, [`Spin`](crate::Spin) gives more: a fair lock
+/// waits for the next in line even when that one is not running.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Buffer, Fair, Locked, Tlsf};
+///
+/// let mut memory = [core::mem::MaybeUninit::uninit(); 10_000];
+/// let pool = Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Buffer::new(&mut memory));
+/// let block = pool.allocate(Layout::new::<[u8; 1000]>())?;
+/// # let _ = block;
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+///
+/// # Invariants
+///
+/// * Tickets from `served` up to but not including `next` are out; the first of them has the lock.
+#[derive(Debug)]
+pub struct Fair {
+    next: AtomicUsize,
+    served: AtomicUsize,
+}
+
+/// How often a waiter looks before it lets other threads run.
+const PATIENCE: u32 = 128;
+
+impl Fair {
+    #[cold]
+    fn wait(&self, ticket: usize) {
+        let mut looks = 0u32;
+        while self.served.load(Ordering::Acquire) != ticket {
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
+        }
+    }
+}
+
+// SAFETY: a ticket is handed out once before the counter has gone all the way round, and `served` goes on to the next
+// only when its holder unlocks; Acquire and Release order what the holders do.
+unsafe impl RawMutex for Fair {
+    const INIT: Self = Self { next: AtomicUsize::new(0), served: AtomicUsize::new(0) };
+
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.served.load(Ordering::Acquire) != ticket {
+            self.wait(ticket);
+        }
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        let served = self.served.load(Ordering::Acquire);
+        let mine =
+            self.next.compare_exchange(served, served.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
+        mine.ok().map(|_| GuardSend::new())
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _: GuardSend) {
+        let served = self.served.load(Ordering::Relaxed);
+        self.served.store(served.wrapping_add(1), Ordering::Release);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.served.load(Ordering::Relaxed) != self.next.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::{sync::Mutex, thread, vec::Vec};
+
+    use super::*;
+
+    #[test]
+    fn who_comes_first_is_served_first() {
+        let (lock, order) = (Fair::INIT, Mutex::new(Vec::new()));
+        let guard = lock.lock();
+        thread::scope(|scope| {
+            for waiter in 0..4 {
+                let (lock, order) = (&lock, &order);
+                scope.spawn(move || {
+                    let guard = lock.lock();
+                    order.lock().expect("not poisoned").push(waiter);
+                    // SAFETY: this thread has locked it.
+                    unsafe { lock.unlock(guard) };
+                });
+                // The next one comes when this one has its ticket.
+                while lock.next.load(Ordering::Relaxed) != waiter + 2 {
+                    thread::yield_now();
+                }
+            }
+            assert!(lock.is_locked() && lock.try_lock().is_none());
+            // SAFETY: this thread has locked it.
+            unsafe { lock.unlock(guard) };
+        });
+        assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3]);
+        let guard = lock.try_lock().expect("nobody has it");
+        // SAFETY: this thread has locked it.
+        unsafe { lock.unlock(guard) };
+        assert!(!lock.is_locked());
+    }
+}
