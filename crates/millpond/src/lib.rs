@@ -48,6 +48,7 @@
 //! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
+//! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
 //! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.

@@ -5,6 +5,7 @@ pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;
 mod error;
+pub(crate) mod events;
 mod fair;
 mod spin;
 

@@ -5,7 +5,7 @@
 
 use core::{alloc::Layout, fmt, panic::Location};
 
-use crate::base::without_unwinding;
+use crate::base::{events, without_unwinding};
 
 /// What was done to a pool that must not be done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +202,7 @@ impl Complaint {
 
     /// Calls the hook, or ends the program. To be called outside of every borrow and lock.
     pub fn raise(self) {
+        events::misused(&self.misuse);
         without_unwinding(|| (self.hook)(&self.misuse));
     }
 }

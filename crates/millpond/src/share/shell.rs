@@ -9,7 +9,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::policy::Policy;
 use crate::{
-    base::{AllocError, address, without_unwinding},
+    base::{AllocError, address, events, without_unwinding},
     contract::{Allocator, Chunk, Pool, Surrender, relocate},
 };
 
@@ -110,8 +110,9 @@ fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
             outcome => break outcome,
         }
     };
-    if outcome.is_err() {
+    if let Err(error) = outcome {
         pool.with(|pool| pool.note_failure(layout));
+        events::failed(layout, error);
     }
     raise_complaints(&mut pool);
     outcome
@@ -189,8 +190,9 @@ fn attempt<R: Reach, A: Allocator>(
             let refused = unsafe { pool.adopt(chunk, layout) }.err();
             (refused, pool.allocate(layout))
         });
-        if let Some(chunk) = refused {
-            give_back(parent, chunk);
+        match refused {
+            Some(chunk) => give_back(parent, chunk),
+            None => events::grew(memory.len()),
         }
         if let Some(block) = block {
             return Ok(block);
@@ -324,7 +326,9 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
 /// Returns the chunks without live blocks to the parent; says how many bytes that were.
 pub(super) fn trim<P: Pool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
     pool.settle();
-    surrender(pool, parent, Surrender::Spare)
+    let bytes = surrender(pool, parent, Surrender::Spare);
+    events::trimmed(bytes);
+    bytes
 }
 
 /// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.

@@ -7,6 +7,8 @@ mod cached;
 mod composition;
 mod conformance;
 mod contract;
+#[cfg(feature = "log")]
+mod events;
 mod face_interop;
 mod face_pool;
 mod face_slots;

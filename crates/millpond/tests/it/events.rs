@@ -1,0 +1,51 @@
+//! What a log is told. (With `--features log`.)
+
+use std::sync::Mutex;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Marked, Reclaim, Reporter};
+
+use crate::misuse::{free, layout, take};
+
+/// Writes down what is told of chunks of a size that no other test has, and of pools without memory.
+struct Book(Mutex<Vec<String>>);
+
+impl Log for Book {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = format!("{} {} {}", record.level(), record.target(), record.args());
+        self.0.lock().expect("no test panics while it writes").push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+static BOOK: Book = Book(Mutex::new(Vec::new()));
+
+#[test]
+fn growth_exhaustion_trim_and_misuse_are_told() {
+    log::set_logger(&BOOK).expect("this is the only logger");
+    log::set_max_level(LevelFilter::Debug);
+    let blocks = Blocks::<(Fixed<64>, Marked<Lifo>)>::new().with_blocks_per_chunk(77);
+    let blocks = blocks.reporting(Reporter::named("told").calling(|_| {}));
+    // 77 blocks and two words of bits, and not a second chunk.
+    let mut pool = Local::new_in(blocks, Limit::bytes(Local::new(Linear::new()), 77 * 64 + 16));
+    let block = take(&pool, 64);
+    free(&pool, block, 64);
+    free(&pool, block, 64);
+    let impossible = layout(7_654_328);
+    assert!(millpond::Allocator::allocate(&pool, impossible).is_err());
+    assert_eq!(pool.trim(), 77 * 64 + 16);
+    let told = BOOK.0.lock().expect("no test panics while it writes");
+    for line in [
+        "DEBUG millpond a pool grew, bytes 4944",
+        "ERROR millpond a pool was misused, misuse pool \"told\": block 0x",
+        "WARN millpond a pool had no memory, bytes 7654328, align 8, error this allocator never serves",
+        "DEBUG millpond a pool was trimmed, bytes 4944",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(line)), "{line} is not among {told:#?}");
+    }
+}
