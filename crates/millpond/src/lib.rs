@@ -96,8 +96,8 @@ pub use pool::{
     Stack, Strategy, Tlsf,
 };
 pub use share::{
-    Abort, AtomicCount, Cached, Count, Fail, Fair, Handle, Local, Locked, Owned, PlainCount, Policy, Retry,
-    Scope, Spin,
+    Abort, AtomicCount, AtomicLinear, Cached, Count, Fail, Fair, Handle, Inbox, Local, LockFree, Locked,
+    Owned, Owner, PlainCount, Policy, Retry, Scope, Spin,
 };
 #[cfg(feature = "alloc")]
 pub use source::Heap;

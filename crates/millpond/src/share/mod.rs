@@ -1,9 +1,14 @@
 //! Who may hold a pool: the shells. Each owns a pool and its parent.
 
 mod allocator;
+mod atomic_linear;
 mod cached;
 mod count;
+mod growth;
+mod inbox;
+mod line;
 mod local;
+mod lock_free;
 mod locked;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -11,14 +16,18 @@ mod models;
 mod occupancy;
 mod owned;
 mod policy;
+mod returned;
 mod scope;
 mod segments;
 mod shell;
 
 pub use crate::base::{Fair, Spin};
+pub use atomic_linear::AtomicLinear;
 pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};
+pub use inbox::{Inbox, Owner};
 pub use local::Local;
+pub use lock_free::LockFree;
 pub use locked::Locked;
 pub(crate) use occupancy::Occupancy;
 pub use owned::Owned;

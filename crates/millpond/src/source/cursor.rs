@@ -18,20 +18,25 @@ use crate::base::{
 /// * It is at most the size of the memory.
 /// * No live block has a byte at or past the cursor.
 #[derive(Debug)]
-pub(super) struct Cursor(AtomicUsize);
+pub(crate) struct Cursor(AtomicUsize);
 
 impl Cursor {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicUsize::new(0))
     }
 
     /// Bytes spent.
-    pub(super) fn spent(&self) -> usize {
+    pub(crate) fn spent(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Declares everything free. Nobody else is at work.
+    pub(crate) fn rewind(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// Cuts a block of at least `least` and up to `preferred` bytes: `preferred` if there is room, else all that is left.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         memory: NonNull<[u8]>,
         least: Layout,
@@ -61,7 +66,7 @@ impl Cursor {
     }
 
     /// Moves back over `size` bytes at `start` if they end at the cursor; else they stay spent.
-    pub(super) fn give(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
+    pub(crate) fn give(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
         if size != 0 {
             let start = start.addr().get() - memory.addr().get();
             // A failure means that these bytes are not the last ones.
@@ -70,7 +75,7 @@ impl Cursor {
     }
 
     /// Makes a block of `old` bytes one of `new`, which is no less, if it ends at the cursor and there is room.
-    pub(super) fn extend(&self, memory: NonNull<[u8]>, block: NonNull<u8>, old: usize, new: usize) -> bool {
+    pub(crate) fn extend(&self, memory: NonNull<[u8]>, block: NonNull<u8>, old: usize, new: usize) -> bool {
         let start = block.addr().get() - memory.addr().get();
         // Acquire, as in `take`.
         new <= memory.len() - start

@@ -21,6 +21,7 @@ mod reserved;
 mod tuned;
 
 pub use buffer::{Buffer, StaticBuffer};
+pub(crate) use cursor::Cursor;
 #[cfg(feature = "alloc")]
 pub use heap::Heap;
 pub use nothing::Nothing;

@@ -3,9 +3,10 @@
 use std::{alloc::Layout, mem::MaybeUninit, rc::Rc, sync::Arc};
 
 use millpond::{
-    Abort, Allocator, AnySize, Blocks, Buddy, Buffer, Cause, Classes, Compact, Counted, FailNth, Fallback,
-    Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, Locked, Magazine, Marked, Misuse, Observe, Pages,
-    RawPool, Reclaim, Reporter, Reserved, Retry, Segregate, SignPost, Stack, Stats, Tlsf,
+    Abort, Allocator, AnySize, AtomicLinear, Blocks, Buddy, Buffer, Cause, Classes, Compact, Config, Counted,
+    FailNth, Fallback, Fixed, Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine,
+    Marked, Misuse, Observe, Owner, Pages, RawPool, Reclaim, Reporter, Reserved, Retry, Segregate, SignPost,
+    Stack, Stats, Tlsf,
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
 
@@ -188,6 +189,38 @@ fn shells_with_a_policy() {
     // What ends the program is not asked for: everything is served.
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Heap, Abort);
     assert!(pool.allocate(layout(64, 8)).is_ok());
+}
+
+#[test]
+fn lock_free_blocks() {
+    shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(Watched::default()));
+    shell(SMALL, || LockFree::of_in(layout(72, 8), Watched::default()).with_capacity(3));
+    shell((256, 64), || LockFree::<Fixed<256, 64>, _>::new_in(Pages).with_capacity(1));
+    shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(Local::new_in(Linear::new(), Heap)));
+    out_of_memory(|parent| LockFree::<Fixed<64>, _>::new_in(parent));
+    out_of_memory(|parent| LockFree::<Fixed<64>, _>::new_in(parent).with_capacity(1));
+}
+
+#[test]
+fn a_shared_arena() {
+    shell(MIXED, || AtomicLinear::new_in(Watched::default()));
+    shell(MIXED, || AtomicLinear::new_in(Pages).with_capacity(10));
+    shell(MIXED, || AtomicLinear::new_in(Local::new_in(Classes::new(), Watched::default())));
+    out_of_memory(AtomicLinear::new_in);
+}
+
+#[test]
+fn an_owner_of_an_inbox() {
+    /// An inbox with its owner: what it lies in is leaked on purpose, and small.
+    fn owner<C: Config>(pool: Blocks<C>) -> Owner<'static, C, Heap> {
+        Box::leak(Box::new(Inbox::new_in(pool, Heap))).own().expect("nobody else owns it")
+    }
+    conformance_of_blocks(|| owner(Blocks::<Fixed<64>>::new()));
+    conformance_of_blocks(|| owner(Blocks::<(Fixed<64>, Magazine)>::new()));
+}
+
+fn conformance_of_blocks<A: Allocator + Inspect>(make: impl Fn() -> A) {
+    Conformance::of(make).serves(layout(64, 8)).reaching(layout(256, 32)).inspected().run();
 }
 
 #[test]

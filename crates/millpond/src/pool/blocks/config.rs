@@ -75,7 +75,7 @@ pub struct AnySize {
 
 impl AnySize {
     /// The shape of blocks that can hold `layout`.
-    pub(super) const fn new(layout: Layout) -> Self {
+    pub(crate) const fn new(layout: Layout) -> Self {
         let align = max(layout.align(), WORD);
         let size = max(layout.size(), WORD);
         // No object is so large that rounding up would overflow, but a layout may be: it is served by nobody.
@@ -83,7 +83,7 @@ impl AnySize {
         Self { size: if size > largest { largest } else { align_up(size, align) }, align }
     }
 
-    pub(super) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         self.size
     }
 

@@ -9,4 +9,8 @@
 //! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can.
 
 mod handles;
+mod linear;
+mod list;
+mod lock_free;
 mod locked;
+mod returned;

@@ -1,0 +1,357 @@
+//! A bump arena that threads share without a lock.
+//!
+//! Chunks in a list, oldest first; each begins with a header of four words, in it a cursor that one exchange moves. When a
+//! block does not fit, a thread goes on to the next chunk, or appends one. The exchange is of the whole cursor, from what
+//! was seen to what is wanted, and never adds blindly: so there is no overflow to be undone.
+//!
+//! * Allocate: O(1), but for retries when threads meet, and for chunks in which the block does not fit.
+//! * Waste: padding, and the rest of a chunk when a block does not fit any more.
+//!
+//! See [`Linear`](crate::Linear) for one thread, and for the source.
+
+use core::{
+    alloc::Layout,
+    iter::successors,
+    ptr::{NonNull, null_mut},
+};
+
+use super::growth::{Growth, give_back};
+use crate::{
+    base::{
+        AllocError,
+        address::{self, WORD},
+        atomic::{AtomicPtr, Ordering},
+    },
+    contract::{Allocator, Flaw, Inspect, Reclaim, Snapshot},
+    source::{Cursor, DefaultParent},
+};
+
+/// A bump arena that any number of threads share without a lock: an [`Allocator`], hence a parent.
+///
+/// Blocks come one behind the other. Freeing the last one makes room again, and it grows and shrinks where it is; all else
+/// stays until the [`reset`](Reclaim::reset), which keeps every chunk.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, AtomicLinear, StaticBuffer};
+///
+/// static MEMORY: StaticBuffer<4096> = StaticBuffer::new();
+/// static ARENA: AtomicLinear<&StaticBuffer<4096>> = AtomicLinear::new_in(&MEMORY);
+///
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| ARENA.allocate(Layout::new::<[u64; 8]>()).expect("the buffer has 64 bytes"));
+///     }
+/// });
+/// ```
+///
+/// On memory that never grows, a borrowed [`StaticBuffer`](crate::StaticBuffer) or a [`Buffer`](crate::Buffer) is the same
+/// without a header; this one grows, and is reset.
+///
+/// # What is promised
+///
+/// * *Lock-free*: `allocate` where there is room, and `deallocate`, which is wait-free: it tries once. (Allocating is not
+///   wait-free: no bound on how often one thread tries again.)
+/// * Growing is as good as the parent. Threads that find no room at the same moment each ask the parent, and all but one
+///   return what they got.
+/// * *In a signal handler*: allowed wherever growing is. *After `fork`*: the child has an arena that is whole.
+///
+/// # Invariants
+///
+/// * Following `next` from `first` visits every chunk once; `current` is one of them, or null before the first use.
+/// * No cursor is beyond the end of its chunk.
+pub struct AtomicLinear<A: Allocator = DefaultParent> {
+    current: AtomicPtr<Piece>,
+    first: AtomicPtr<Piece>,
+    growth: Growth,
+    /// What the first chunk shall be like, in bytes.
+    wanted: usize,
+    parent: A,
+}
+
+/// The header of a chunk.
+struct Piece {
+    /// All of the chunk.
+    memory: NonNull<[u8]>,
+    /// How much is spent of what is behind this header.
+    cursor: Cursor,
+    next: AtomicPtr<Piece>,
+}
+
+/// Bytes of a header.
+const HEADER: usize = size_of::<Piece>();
+
+/// The size beyond which chunks grow no more, in bytes.
+const LARGEST: usize = 64 << 20;
+
+impl Piece {
+    /// What blocks are cut from.
+    fn space(&self) -> NonNull<[u8]> {
+        // SAFETY: the chunk is longer than its header.
+        let start = unsafe { self.memory.cast::<u8>().add(HEADER) };
+        NonNull::slice_from_raw_parts(start, self.memory.len() - HEADER)
+    }
+
+    fn take(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.cursor.take(self.space(), layout, layout.size())
+    }
+
+    fn has(&self, address: usize) -> bool {
+        address.wrapping_sub(self.memory.addr().get()) < self.memory.len()
+    }
+}
+
+impl AtomicLinear {
+    /// An arena without chunks, on the default parent; the first chunk will be a page.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::new_in(crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl Default for AtomicLinear {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Allocator> AtomicLinear<A> {
+    /// An arena without chunks, on a parent; the first chunk will be a page, each later one twice as large as the one before,
+    /// up to 64 MiB.
+    #[must_use]
+    pub const fn new_in(parent: A) -> Self {
+        Self {
+            current: AtomicPtr::new(null_mut()),
+            first: AtomicPtr::new(null_mut()),
+            growth: Growth::new(),
+            wanted: 4096,
+            parent,
+        }
+    }
+
+    /// Lets the first chunk have room for `bytes` bytes of blocks and padding.
+    #[must_use]
+    pub const fn with_capacity(mut self, bytes: usize) -> Self {
+        self.wanted = bytes.saturating_add(HEADER);
+        self
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+
+    /// A chunk that an entry of the list leads to.
+    #[inline(always)]
+    fn piece(entry: &AtomicPtr<Piece>) -> Option<&Piece> {
+        // SAFETY: a chunk that is in the list stays there until the arena is borrowed mutably.
+        unsafe { entry.load(Ordering::Acquire).as_ref() }
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        successors(Self::piece(&self.first), |piece| Self::piece(&piece.next))
+    }
+
+    /// The current chunk, if the block lies in it.
+    fn current_with(&self, block: NonNull<u8>) -> Option<&Piece> {
+        Self::piece(&self.current).filter(|piece| piece.has(block.addr().get()))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(address::zero_sized(layout));
+        }
+        loop {
+            let current = Self::piece(&self.current);
+            if let Some(Ok(block)) = current.map(|piece| piece.take(layout)) {
+                return Ok(block);
+            }
+            let entry = current.map_or(&self.first, |piece| &piece.next);
+            match Self::piece(entry) {
+                Some(next) => self.advance(current, next),
+                None => match self.grow(entry, current, layout) {
+                    Ok(Some(block)) => return Ok(block),
+                    // Meanwhile somebody may have appended a chunk.
+                    Err(error) if Self::piece(entry).is_none() => return Err(error),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// Goes on to the next chunk, if no other thread has.
+    fn advance(&self, current: Option<&Piece>, next: &Piece) {
+        let current = current.map_or(null_mut(), |piece| core::ptr::from_ref(piece).cast_mut());
+        let next = core::ptr::from_ref(next).cast_mut();
+        // Failure: somebody else has.
+        let _ = self.current.compare_exchange(current, next, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Appends a chunk with the block cut from it; `None` if another thread was faster.
+    fn grow(
+        &self,
+        entry: &AtomicPtr<Piece>,
+        last: Option<&Piece>,
+        layout: Layout,
+    ) -> Result<Option<NonNull<[u8]>>, AllocError> {
+        // A layout's size and padding together never overflow.
+        let least = (layout.size() + (layout.align().max(WORD) - WORD)).checked_add(HEADER);
+        let least =
+            least.and_then(|size| Layout::from_size_align(size, WORD).ok()).ok_or(AllocError::Unsupported)?;
+        let preferred = last.map_or(self.wanted, |piece| piece.memory.len().saturating_mul(2).min(LARGEST));
+        let publish = |memory: NonNull<[u8]>| {
+            let piece = memory.cast::<Piece>();
+            // SAFETY: the parent has just handed the chunk out; it is aligned to a word and has room for the header, and
+            // nobody else knows of it.
+            let block = unsafe {
+                piece.write(Piece { memory, cursor: Cursor::new(), next: AtomicPtr::new(null_mut()) });
+                piece.as_ref().take(layout).ok()
+            };
+            match entry.compare_exchange(null_mut(), piece.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => {
+                    // SAFETY: the chunk is in the list now, hence stays.
+                    self.advance(last, unsafe { piece.as_ref() });
+                    block
+                }
+                Err(_) => {
+                    // SAFETY: the chunk is the parent's and was not appended.
+                    unsafe { give_back(&self.parent, memory, WORD) };
+                    None
+                }
+            }
+        };
+        let grown = self.growth.ask(&self.parent, (least, preferred.max(least.size())), publish)?;
+        Ok(grown.flatten())
+    }
+
+    /// Takes every chunk for which `goes` out of the list and returns it to the parent; says how many bytes that were.
+    fn release(&mut self, goes: impl Fn(&Piece) -> bool) -> usize {
+        let mut entry: &AtomicPtr<Piece> = &self.first;
+        let mut returned = 0;
+        while let Some(piece) = Self::piece(entry) {
+            if goes(piece) {
+                let memory = piece.memory;
+                entry.store(piece.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                returned += memory.len();
+                // SAFETY: no block in it is live, and no entry leads to it any more.
+                unsafe { give_back(&self.parent, memory, WORD) };
+            } else {
+                entry = &piece.next;
+            }
+        }
+        returned
+    }
+}
+
+// SAFETY: cursors hand every byte out once, aligned, and take back only what ends at them. Nothing here unwinds.
+unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        match Self::piece(&self.current).map(|piece| piece.take(layout)) {
+            Some(Ok(block)) => Ok(block),
+            _ => self.allocate_cold(layout),
+        }
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() != 0
+            && let Some(piece) = self.current_with(block)
+        {
+            piece.cursor.give(piece.space(), block, layout.size());
+        }
+    }
+
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let fits = old.size() != 0 && block.addr().get().is_multiple_of(new.align());
+        match self.current_with(block).filter(|_| fits) {
+            Some(piece) if piece.cursor.extend(piece.space(), block, old.size(), new.size()) => {
+                Ok(NonNull::slice_from_raw_parts(block, new.size()))
+            }
+            _ => Err(AllocError::Unsupported),
+        }
+    }
+
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
+            return Err(AllocError::Unsupported);
+        }
+        if let Some(piece) = self.current_with(block) {
+            // SAFETY: the new size is at most the old one, so the tail is a part of the block.
+            let tail = unsafe { block.add(new.size()) };
+            piece.cursor.give(piece.space(), tail, old.size() - new.size());
+        }
+        Ok(NonNull::slice_from_raw_parts(block, new.size()))
+    }
+}
+
+impl<A: Allocator> Drop for AtomicLinear<A> {
+    fn drop(&mut self) {
+        self.release(|_| true);
+    }
+}
+
+impl<A: Allocator> Reclaim for AtomicLinear<A> {
+    /// O(chunks).
+    fn reset(&mut self) {
+        self.pieces().for_each(|piece| piece.cursor.rewind());
+        self.current.store(null_mut(), Ordering::Relaxed);
+    }
+
+    /// Returns chunks of which nothing is cut. O(chunks).
+    fn trim(&mut self) -> usize {
+        self.current.store(null_mut(), Ordering::Relaxed);
+        self.release(|piece| piece.cursor.spent() == 0)
+    }
+}
+
+impl<A: Allocator> Inspect for AtomicLinear<A> {
+    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
+    fn stats(&self) -> Snapshot {
+        let current = self.current.load(Ordering::Acquire).cast_const();
+        let mut is_behind = current.is_null();
+        let mut stats = Snapshot::default();
+        for piece in self.pieces() {
+            let is_current = core::ptr::eq(piece, current);
+            let (all, spent) = (piece.space().len(), piece.cursor.spent());
+            let free = if is_behind || is_current { all - spent } else { 0 };
+            is_behind |= is_current;
+            let held = piece.memory.len();
+            stats = stats.plus(Snapshot { chunks: 1, held, live: all - free, free });
+        }
+        stats
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.pieces().any(|piece| piece.has(address.addr()))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        if self.pieces().any(|piece| piece.cursor.spent() > piece.space().len()) {
+            return Err(Flaw("a cursor is beyond the end of its chunk"));
+        }
+        let current = self.current.load(Ordering::Acquire).cast_const();
+        if !current.is_null() && !self.pieces().any(|piece| core::ptr::eq(piece, current)) {
+            return Err(Flaw("the current chunk is not in the list"));
+        }
+        Ok(())
+    }
+}
+
+// SAFETY: chunks are shared as the atomics in their headers are; their addresses stay when the arena moves.
+unsafe impl<A: Allocator + Send> Send for AtomicLinear<A> {}
+// SAFETY: as above.
+unsafe impl<A: Allocator + Sync> Sync for AtomicLinear<A> {}

@@ -1,0 +1,266 @@
+//! One thread allocates, any thread frees.
+//!
+//! The owner has a pool to itself, without an atomic. Others push what they free onto a list of returned blocks; when the
+//! pool has nothing at hand, the owner takes *all* of that list with one exchange and frees it at home. Nobody ever takes a
+//! single block off the shared list, so the question that ABA is about, "is the head still what it was?", is never asked:
+//! no tag, and links may lie in the blocks, since only the owner follows them.
+//!
+//! (What is *not* sound is to splice blocks that were put aside back under a list from which single blocks are taken: a
+//! thread that was stopped with a head and its link in hand succeeds when that head returns.)
+//!
+//! Allocating: O(1), and O(returned blocks) when they are taken home. Freeing at home O(1), elsewhere one exchange.
+//!
+//! Source: the thread-free lists of Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019).
+
+use core::{alloc::Layout, cell::Cell, marker::PhantomData, ptr::NonNull};
+
+use super::{
+    policy::Fail,
+    returned::Returned,
+    shell::{self, Reach},
+};
+use crate::{
+    base::{
+        AllocError,
+        atomic::{AtomicBool, Ordering, UnsafeCell},
+    },
+    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot},
+    pool::{AnySize, Blocks, Config},
+    source::DefaultParent,
+};
+
+/// Blocks of one size that one thread allocates and any thread frees.
+///
+/// The thread that allocates holds the [`Owner`]; there is one at a time. Everybody else frees through a shared reference
+/// (or an `Arc`).
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Inbox};
+///
+/// let messages = Inbox::new(Blocks::<Fixed<64>>::new());
+/// let layout = Layout::new::<[u64; 8]>();
+/// std::thread::scope(|scope| {
+///     let (send, receive) = std::sync::mpsc::channel();
+///     scope.spawn(|| {
+///         let owner = messages.own().expect("nobody else owns it");
+///         for _ in 0..100 {
+///             let block = owner.allocate(layout).expect("the heap has 64 bytes");
+///             send.send(block.as_ptr() as *mut u8 as usize).expect("somebody listens");
+///         }
+///         drop(send);
+///     });
+///     for address in receive {
+///         let block = core::ptr::NonNull::new(core::ptr::with_exposed_provenance_mut(address)).expect("not null");
+///         // SAFETY: the block is live, and this pool handed it out for this layout.
+///         unsafe { messages.deallocate(block, layout) };
+///     }
+/// });
+/// ```
+///
+/// # What is promised
+///
+/// * The owner's operations are wait-free but for its parent's, and for the length of the list that is taken home.
+/// * Freeing elsewhere is lock-free: one exchange, tried again only when another thread's has succeeded.
+/// * Nothing is stranded: what is returned while there is no owner, and all that an owner leaves behind when it goes, is
+///   there for the next one.
+/// * *In a signal handler*: freeing is allowed. Allocating is not, if the handler may have interrupted the owner.
+///   *After `fork`*: the child has a pool that is whole if the owner has forked; else its pool may be in the midst of a
+///   change, and must not be used.
+///
+/// # Invariants
+///
+/// * Each block is live, free in the pool, or returned, and then begins with the address of the next one that is.
+/// * While `owned`, the pool is reached through the one owner alone.
+pub struct Inbox<C: Config = AnySize, A: Allocator = DefaultParent> {
+    returned: Returned,
+    owned: AtomicBool,
+    pool: UnsafeCell<Blocks<C>>,
+    parent: A,
+}
+
+// SAFETY: the pool and the parent are used by one thread at a time, the owner's, and `owned` orders one owner's use
+// before the next one's; so both need to be `Send` alone.
+unsafe impl<C: Config, A: Allocator + Send> Sync for Inbox<C, A> where Blocks<C>: Send {}
+
+impl<C: Config> Inbox<C> {
+    /// A pool without chunks and its inbox, on the default parent.
+    #[must_use]
+    pub const fn new(pool: Blocks<C>) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<C: Config, A: Allocator> Inbox<C, A> {
+    /// A pool without chunks and its inbox, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: Blocks<C>, parent: A) -> Self {
+        Self { returned: Returned::new(), owned: AtomicBool::new(false), pool: UnsafeCell::new(pool), parent }
+    }
+
+    /// The right to allocate; `None` while somebody else has it. It is given back when the owner is dropped.
+    #[must_use]
+    pub fn own(&self) -> Option<Owner<'_, C, A>> {
+        let free = self.owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        free.ok().map(|_| Owner { inbox: self, one_thread: PhantomData })
+    }
+
+    /// Takes a block back, from any thread: it is in the inbox until the owner needs it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[inline]
+    pub unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        // SAFETY: the caller gives the block up; it lies in a chunk that was adopted, and a block has room for a word.
+        unsafe { self.returned.add(block) };
+    }
+
+    /// Frees what was returned; says how many blocks that were.
+    fn take_home(returned: &Returned, pool: &mut Blocks<C>) -> usize {
+        let layout = pool.block_layout();
+        // SAFETY: the block was returned, so it is nobody's.
+        returned.take_all(|block| unsafe { pool.deallocate(block, layout) })
+    }
+}
+
+impl<C: Config, A: Allocator> Drop for Inbox<C, A> {
+    fn drop(&mut self) {
+        shell::dissolve(self.pool.get_mut(), &self.parent);
+    }
+}
+
+/// While nobody owns the pool.
+impl<C: Config, A: Allocator> Reclaim for Inbox<C, A> {
+    fn reset(&mut self) {
+        self.returned.clear();
+        self.pool.get_mut().reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        Self::take_home(&self.returned, self.pool.get_mut());
+        shell::trim(self.pool.get_mut(), &self.parent)
+    }
+}
+
+/// The right to allocate from an [`Inbox`]: an [`Allocator`] of one thread, which can be sent to another.
+///
+/// ```compile_fail
+/// # use millpond::{Blocks, Fixed, Inbox};
+/// let pool = Inbox::new(Blocks::<Fixed<64>>::new());
+/// let owner = pool.own();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| &owner); // error: an owner cannot be shared between threads
+/// });
+/// ```
+pub struct Owner<'a, C: Config, A: Allocator> {
+    inbox: &'a Inbox<C, A>,
+    one_thread: PhantomData<Cell<()>>,
+}
+
+/// The pool of an owner.
+struct AtHome<'a, C: Config>(&'a UnsafeCell<Blocks<C>>);
+
+impl<C: Config> Reach for AtHome<'_, C> {
+    type Pool = Blocks<C>;
+
+    #[inline(always)]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut Blocks<C>) -> R) -> R {
+        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which calls
+        // nothing but the pool (see `Reach`): there is no second one.
+        self.0.with_mut(|pool| use_it(unsafe { &mut *pool }))
+    }
+}
+
+impl<C: Config, A: Allocator> Owner<'_, C, A> {
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.inbox.parent
+    }
+
+    /// Frees what other threads have returned; says how many blocks that were. This happens by itself when the pool has
+    /// nothing at hand.
+    pub fn take_home(&self) -> usize {
+        let returned = &self.inbox.returned;
+        self.reach().with(|pool| Inbox::<C, A>::take_home(returned, pool))
+    }
+
+    #[inline(always)]
+    fn reach(&self) -> AtHome<'_, C> {
+        AtHome(&self.inbox.pool)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.take_home();
+        shell::allocate(self.reach(), (&self.inbox.parent, &Fail), layout)
+    }
+}
+
+// SAFETY: blocks are the pool's, which keeps the contract, and a block that was returned is free. Nothing here unwinds.
+unsafe impl<C: Config, A: Allocator> Allocator for Owner<'_, C, A> {
+    #[inline(always)]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        match self.reach().with(|pool| pool.allocate_hot(layout)) {
+            Some(block) => Ok(block),
+            None => self.allocate_cold(layout),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::deallocate(self.reach(), &self.inbox.parent, block, layout) };
+    }
+
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::resize_in_place(self.reach(), &self.inbox.parent, block, (old, new)) }
+    }
+
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { shell::resize_in_place(self.reach(), &self.inbox.parent, block, (old, new)) }
+    }
+}
+
+impl<C: Config, A: Allocator> Drop for Owner<'_, C, A> {
+    fn drop(&mut self) {
+        self.inbox.owned.store(false, Ordering::Release);
+    }
+}
+
+impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
+    /// O(free blocks). What was returned is free.
+    fn stats(&self) -> Snapshot {
+        // SAFETY: the owner alone takes blocks off the list, and is here.
+        let returned = unsafe { self.inbox.returned.count() };
+        self.reach().with(|pool| {
+            let (stats, returned) = (pool.stats(), returned * pool.block_layout().size());
+            Snapshot { live: stats.live - returned, free: stats.free + returned, ..stats }
+        })
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.reach().with(|pool| pool.owns(address))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.reach().with(|pool| pool.check())
+    }
+}

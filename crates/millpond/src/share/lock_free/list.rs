@@ -1,0 +1,174 @@
+//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](super::LockFree).
+//!
+//! Treiber's stack (1986) with a counted head, IBM's remedy for ABA. The head is one atomic word, the number of the first
+//! block and a *tag*; the links lie in an array beside the blocks.
+//!
+//! * **Why a tag.** A thread reads head A and A's link B, and is stopped. Others take A and B and put A back. The head is
+//!   A again, but B is somebody's: without a tag the first thread now makes B the head. The tag moves with every removal,
+//!   so its exchange fails. It wraps around: a thread that sleeps for exactly 2³² removals (2¹⁶ on targets without 64-bit
+//!   atomics) and wakes to the same head is deceived. The guarantee is probabilistic.
+//! * **Why links beside the blocks.** The link that the stopped thread reads may be a block's that has an owner by now,
+//!   who writes to it: in the block, that would be a data race.
+//!
+//! Taking and putting are lock-free, not wait-free: a step fails only because another thread's has succeeded. O(1) but for
+//! such retries; several at once cost one exchange, and a step along the links each.
+
+use crate::base::atomic::{AtomicU32, Ordering};
+
+/// No block.
+pub(in crate::share) const NONE: u32 = u32::MAX >> (32 - HALF);
+
+/// Bits of a number, and of a tag at most.
+pub(in crate::share) const HALF: u32 = Word::BITS / 2;
+
+#[cfg(target_has_atomic = "64")]
+type Word = u64;
+#[cfg(target_has_atomic = "64")]
+type AtomicWord = crate::base::atomic::AtomicU64;
+#[cfg(not(target_has_atomic = "64"))]
+type Word = u32;
+#[cfg(not(target_has_atomic = "64"))]
+type AtomicWord = AtomicU32;
+
+/// What the list relies on, as a type, so that models can take it away.
+pub(in crate::share) trait Terms {
+    /// How many bits of the tag move.
+    const TAG_BITS: u32;
+    /// What a removal must see.
+    const TAKE: Ordering;
+    /// What an insertion must show.
+    const PUT: Ordering;
+}
+
+/// The terms on which the list is sound.
+pub(in crate::share) struct Sound;
+
+impl Terms for Sound {
+    const TAG_BITS: u32 = HALF;
+    const TAKE: Ordering = Ordering::Acquire;
+    const PUT: Ordering = Ordering::Release;
+}
+
+/// Where the links are.
+pub(in crate::share) trait Links {
+    /// The link of a block that has been [put](List::put) before, or is about to be.
+    fn link(&self, number: u32) -> &AtomicU32;
+}
+
+/// # Invariants
+///
+/// * Following links from the head visits every free block once, and ends at [`NONE`].
+/// * The tag differs from what it was before the last `2^TAG_BITS - 1` removals.
+#[derive(Debug)]
+pub(in crate::share) struct List<T> {
+    head: AtomicWord,
+    terms: core::marker::PhantomData<fn() -> T>,
+}
+
+const fn pack(first: u32, tag: Word) -> Word {
+    first as Word | tag << HALF
+}
+
+const fn first(head: Word) -> u32 {
+    head as u32 & NONE
+}
+
+/// The block behind this one.
+pub(in crate::share) fn follow(links: &impl Links, number: u32) -> Option<u32> {
+    exists(links.link(number).load(Ordering::Relaxed))
+}
+
+fn exists(number: u32) -> Option<u32> {
+    (number != NONE).then_some(number)
+}
+
+impl<T: Terms> List<T> {
+    pub(in crate::share) const fn new() -> Self {
+        Self { head: AtomicWord::new(pack(NONE, 0)), terms: core::marker::PhantomData }
+    }
+
+    /// The tag after a removal.
+    const fn moved(head: Word) -> Word {
+        let mask = (1 << T::TAG_BITS) - 1;
+        ((head >> HALF) + 1) & mask
+    }
+
+    /// Takes a block.
+    #[inline(always)]
+    pub(in crate::share) fn take(&self, links: &impl Links) -> Option<u32> {
+        let mut head = self.head.load(T::TAKE);
+        while first(head) != NONE {
+            // Whatever this reads is the link of the head as long as the exchange succeeds.
+            let next = links.link(first(head)).load(Ordering::Relaxed);
+            let new = pack(next, Self::moved(head));
+            match self.head.compare_exchange_weak(head, new, T::TAKE, T::TAKE) {
+                Ok(_) => return Some(first(head)),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+
+    /// Takes up to `most` blocks at once and says how many it has: `place(i, number)` is told of the i-th, perhaps more
+    /// than once, and what it was told last holds.
+    pub(in crate::share) fn take_many(
+        &self,
+        links: &impl Links,
+        most: usize,
+        mut place: impl FnMut(usize, u32),
+    ) -> usize {
+        let mut head = self.head.load(T::TAKE);
+        loop {
+            let (mut next, mut count) = (first(head), 0);
+            while next != NONE && count < most {
+                place(count, next);
+                next = links.link(next).load(Ordering::Relaxed);
+                count += 1;
+            }
+            if count == 0 {
+                return 0;
+            }
+            match self.head.compare_exchange_weak(head, pack(next, Self::moved(head)), T::TAKE, T::TAKE) {
+                Ok(_) => return count,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Puts a block, which is the caller's.
+    #[inline(always)]
+    pub(in crate::share) fn put(&self, links: &impl Links, number: u32) {
+        self.put_chain(links, number, number);
+    }
+
+    /// Puts a chain of blocks, which are the caller's and linked from `front` to `back`.
+    #[inline(always)]
+    pub(in crate::share) fn put_chain(&self, links: &impl Links, front: u32, back: u32) {
+        let back = links.link(back);
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            back.store(first(head), Ordering::Relaxed);
+            let new = pack(front, head >> HALF);
+            match self.head.compare_exchange_weak(head, new, T::PUT, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// The first free block.
+    pub(in crate::share) fn first(&self) -> Option<u32> {
+        exists(first(self.head.load(T::TAKE)))
+    }
+
+    /// The free blocks, first one first. While others are at work it is a walk through what was free once.
+    pub(in crate::share) fn walk<L: Links>(&self, links: &L) -> impl Iterator<Item = u32> {
+        core::iter::successors(self.first(), |&number| follow(links, number))
+    }
+
+    /// Forgets every block.
+    pub(in crate::share) fn clear(&mut self) {
+        let head = self.head.load(Ordering::Relaxed);
+        self.head.store(pack(NONE, Self::moved(head)), Ordering::Relaxed);
+    }
+}

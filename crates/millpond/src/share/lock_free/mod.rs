@@ -1,0 +1,343 @@
+//! Blocks of one size that threads share without a lock.
+//!
+//! A [list](list) of the numbers of free blocks, with a tag against ABA, over [segments](segments) that hold the blocks and,
+//! beside them, the links. Blocks that were never handed out are claimed by a counter, so growing costs O(1) and touches
+//! nothing.
+
+mod inspect;
+pub(super) mod list;
+mod segments;
+
+use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+
+use self::{
+    list::{Links, List, Sound},
+    segments::Segments,
+};
+use super::{
+    growth::{Growth, give_back},
+    line::Line,
+};
+use crate::{
+    base::{AllocError, address, atomic::Ordering},
+    contract::Allocator,
+    pool::{AnySize, KnownShape, Shape},
+    source::DefaultParent,
+};
+
+/// Blocks of one size that any number of threads share without a lock: an [`Allocator`], hence a parent.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Fixed, LockFree, StaticBuffer};
+///
+/// static MEMORY: StaticBuffer<8192> = StaticBuffer::new();
+/// static POOL: LockFree<Fixed<64>, &StaticBuffer<8192>> = LockFree::new_in(&MEMORY);
+///
+/// let layout = Layout::new::<[u64; 8]>();
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| {
+///             let block = POOL.allocate(layout).expect("the buffer has 64 bytes");
+///             // SAFETY: the block is live, and this pool handed it out for this layout.
+///             unsafe { POOL.deallocate(block.cast(), layout) };
+///         });
+///     }
+/// });
+/// ```
+///
+/// For few threads, for threads that must not wait for one another, and for interrupt and signal handlers. Where many threads
+/// allocate at a high rate, all of them write to one word of memory, and each has to wait for it to arrive.
+///
+/// # What is promised
+///
+/// * *Lock-free*: `allocate` and `deallocate` of a block that is there. A thread tries again only because another thread has
+///   succeeded; one that is stopped in the midst of it, at any instruction, keeps nobody else from going on. (Not wait-free:
+///   no bound on how often one thread tries again.)
+/// * Growing is as good as the parent. Threads that find the pool empty at the same moment each ask the parent, and all but
+///   one return what they got. A pool that must never ask has a parent without more to give, or is grown ahead by
+///   [`reserve`](Self::reserve).
+/// * *In a signal handler*: allowed wherever growing is, and always if the pool does not grow. *After `fork`*: the child has
+///   a pool that is whole; what other threads of its parent held is lost to it.
+/// * ABA: see [`list`](list)'s tag of 32 bits. A thread would have to be stopped in the midst of `allocate` while others
+///   remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ a second, to the block. On targets without 64-bit atomics
+///   numbers and tags have 16 bits each: at most 32,768 blocks, and a wrap after 65,536 removals.
+/// * At most 2³¹ blocks.
+///
+/// # What it costs
+///
+/// Four bytes per block for its link, four words per chunk, and two lines of cache.
+///
+/// Source: Treiber, "Systems Programming: Coping with Parallelism" (1986).
+///
+/// # Invariants
+///
+/// * Every block that was ever handed out is in the list, or in somebody's hands.
+#[repr(C)]
+pub struct LockFree<S: Shape, A: Allocator = DefaultParent> {
+    free: Line<List<Sound>>,
+    segments: Segments,
+    growth: Growth,
+    shape: S,
+    parent: A,
+}
+
+/// Bytes of the first chunk, about, if nothing else was asked for.
+const FIRST: usize = 4096;
+
+impl<S: KnownShape> LockFree<S> {
+    /// A pool without chunks, on the default parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::new_in(crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<S: KnownShape> Default for LockFree<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: KnownShape, A: Allocator> LockFree<S, A> {
+    /// A pool without chunks, on a parent.
+    #[must_use]
+    pub const fn new_in(parent: A) -> Self {
+        Self::shaped(S::SHAPE, S::SIZE, parent)
+    }
+}
+
+impl LockFree<AnySize> {
+    /// A pool without chunks, on the default parent, for blocks that can hold `layout`.
+    #[must_use]
+    pub const fn of(layout: Layout) -> Self {
+        Self::of_in(layout, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<A: Allocator> LockFree<AnySize, A> {
+    /// A pool without chunks, on a parent, for blocks that can hold `layout`.
+    #[must_use]
+    pub const fn of_in(layout: Layout, parent: A) -> Self {
+        let shape = AnySize::new(layout);
+        Self::shaped(shape, shape.bytes(), parent)
+    }
+}
+
+impl<S: Shape, A: Allocator> LockFree<S, A> {
+    const fn shaped(shape: S, size: usize, parent: A) -> Self {
+        let segments = Segments::new(FIRST / size);
+        Self { free: Line(List::new()), segments, growth: Growth::new(), shape, parent }
+    }
+
+    /// Lets the first chunk have room for exactly so many blocks. Each later one has room for twice as many as the one before,
+    /// counted from the next power of two. A pool in one chunk is the fastest: from a block to its number is one subtraction
+    /// and a division.
+    #[must_use]
+    pub const fn with_capacity(mut self, blocks: usize) -> Self {
+        self.segments.begin_with(blocks);
+        self
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+
+    /// Size and alignment of every block.
+    #[must_use]
+    pub fn block_layout(&self) -> Layout {
+        // SAFETY: a shape's alignment is a power of two and its size, a multiple of that, is one that an object can have.
+        unsafe { Layout::from_size_align_unchecked(self.shape.size(), self.shape.align()) }
+    }
+
+    #[inline(always)]
+    fn fits(&self, layout: Layout) -> bool {
+        layout.size().wrapping_sub(1) < self.shape.size() && layout.align() <= self.shape.align()
+    }
+
+    /// The block with this number, as it is handed out.
+    #[inline(always)]
+    fn block(&self, number: u32) -> Option<NonNull<[u8]>> {
+        let start = self.segments.block(number, self.shape.size())?;
+        Some(NonNull::slice_from_raw_parts(start, self.shape.size()))
+    }
+
+    /// A freed block.
+    #[inline(always)]
+    fn take(&self) -> Option<NonNull<[u8]>> {
+        self.block(self.free.0.take(&self.segments)?)
+    }
+
+    /// A block that was never handed out; else, as one may have come back meanwhile, a freed one after all. So `None` means
+    /// that there was an instant at which no block was free.
+    fn take_fresh(&self) -> Option<NonNull<[u8]>> {
+        match self.segments.claim() {
+            Some(number) => self.block(number),
+            None => self.take(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(address::zero_sized(layout));
+        }
+        if !self.fits(layout) {
+            return Err(AllocError::Unsupported);
+        }
+        loop {
+            if let Some(block) = self.take_fresh() {
+                return Ok(block);
+            }
+            if let Err(error) = self.grow() {
+                // Meanwhile somebody may have freed a block.
+                return self.take_fresh().ok_or(error);
+            }
+        }
+    }
+
+    /// Asks the parent for a segment.
+    fn grow(&self) -> Result<(), AllocError> {
+        let block = self.block_layout();
+        let request = self.segments.request(block).ok_or(AllocError::Exhausted)?;
+        let publish = |memory| {
+            // SAFETY: the parent has just handed the memory out, as it was asked to.
+            if !unsafe { self.segments.publish(memory, block) } {
+                // SAFETY: the chunk is the parent's and was not published.
+                unsafe { give_back(&self.parent, memory, block.align()) };
+            }
+        };
+        self.growth.ask(&self.parent, request, publish).map(drop)
+    }
+
+    /// Lets the pool grow, if need be, until it has `count` free blocks or more.
+    ///
+    /// # Errors
+    ///
+    /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks.
+    pub fn reserve(&self, count: usize) -> Result<(), AllocError>
+    where
+        Self: crate::contract::Inspect,
+    {
+        while crate::contract::Inspect::stats(self).free / self.shape.size() < count {
+            self.grow()?;
+        }
+        Ok(())
+    }
+
+    /// Fills every place with a block for `layout`, or none. Freed blocks are taken with one exchange.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; no block is taken then.
+    pub fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        let mut taken = 0;
+        if self.fits(layout) {
+            taken = self.free.0.take_many(&self.segments, places.len(), |place, number| {
+                if let Some(block) = self.block(number) {
+                    places[place].write(block.cast());
+                }
+            });
+        }
+        while taken < places.len() {
+            match self.allocate(layout) {
+                Ok(block) => places[taken].write(block.cast()),
+                Err(error) => {
+                    // SAFETY: so many places were written, with blocks that are live and of this layout.
+                    unsafe { self.deallocate_many(places[..taken].assume_init_ref(), layout) };
+                    return Err(error);
+                }
+            };
+            taken += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes many blocks of one layout back, with one exchange.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        let number_of = |block: &NonNull<u8>| self.segments.number_of(block.addr().get(), self.shape.size());
+        let mut numbers = blocks.iter().filter_map(number_of);
+        let Some(front) = numbers.next() else { return };
+        let back = numbers.fold(front, |back, number| {
+            self.segments.link(back).store(number, Ordering::Relaxed);
+            number
+        });
+        self.free.0.put_chain(&self.segments, front, back);
+    }
+
+    /// A block that fits both layouts is resized by doing nothing.
+    fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if old.size() != 0 && self.fits(new) {
+            Ok(NonNull::slice_from_raw_parts(block, self.shape.size()))
+        } else {
+            Err(AllocError::Unsupported)
+        }
+    }
+}
+
+// SAFETY: blocks lie in segments, each at a multiple of the block size from a start that is aligned as blocks are, so none
+// overlap; a block is handed out by the thread that has removed its number from the list, or claimed it as the first.
+// Nothing here unwinds.
+unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if self.fits(layout)
+            && let Some(block) = self.take()
+        {
+            return Ok(block);
+        }
+        self.allocate_cold(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        let number = self.segments.number_of(block.addr().get(), self.shape.size());
+        debug_assert!(number.is_some(), "freed a block of another pool");
+        if let Some(number) = number {
+            self.free.0.put(&self.segments, number);
+        }
+    }
+
+    unsafe fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        self.resize(block, old, new)
+    }
+
+    unsafe fn shrink_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        self.resize(block, old, new)
+    }
+}
+
+impl<S: Shape, A: Allocator> Drop for LockFree<S, A> {
+    fn drop(&mut self) {
+        let align = self.shape.align();
+        // SAFETY: every segment came from this parent; whoever held a block promised to have stopped.
+        unsafe { self.segments.release(0, &self.parent, align) };
+    }
+}

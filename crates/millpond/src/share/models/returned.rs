@@ -1,0 +1,141 @@
+//! Models of the list of returned blocks, and of an inbox around it.
+
+use core::{alloc::Layout, ptr::NonNull};
+use std::{boxed::Box, vec::Vec};
+
+use crate::{
+    Allocator, Blocks, Fixed, Heap, Inbox, Inspect,
+    base::atomic::{
+        UnsafeCell, let_others_run,
+        model::{Arc, check, thread},
+    },
+    share::{
+        lock_free::list::{Sound, Terms},
+        returned::Returned,
+    },
+};
+
+/// Three blocks, each with a cell that the model checker watches.
+struct Three {
+    starts: [NonNull<u8>; 3],
+    cells: [UnsafeCell<()>; 3],
+}
+
+// SAFETY: the blocks are reached by who holds them, and the cells are there to show it.
+unsafe impl Send for Three {}
+// SAFETY: as above.
+unsafe impl Sync for Three {}
+
+impl Three {
+    fn new(starts: [NonNull<u8>; 3]) -> Arc<Self> {
+        let three = Self { starts, cells: [const { UnsafeCell::new(()) }; 3] };
+        three.starts.iter().for_each(|&start| three.touch(start));
+        Arc::new(three)
+    }
+
+    /// Writes to a block, as far as the model checker can see.
+    fn touch(&self, block: NonNull<u8>) {
+        let place = self.starts.iter().position(|start| *start == block);
+        self.cells[place.expect("one of the three")].with_mut(|_| ());
+    }
+}
+
+/// Two threads return a block each while the owner takes what is there, twice.
+fn two_return_and_one_takes<T: Terms + 'static>(preemptions: usize) {
+    check(preemptions, || {
+        let mut words = Box::new([0usize; 3]);
+        let starts = [0, 1, 2].map(|place| NonNull::from(&mut words[place]).cast::<u8>());
+        let _addresses = starts.map(|start| start.as_ptr().expose_provenance());
+        let shared = Arc::new((Returned::<T>::new(), Three::new(starts)));
+        // SAFETY: nobody else is here yet.
+        assert_eq!(unsafe { shared.0.count() }, 0);
+        let others = [0, 1].map(|place| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (returned, three) = &*shared;
+                three.touch(three.starts[place]);
+                // SAFETY: each block is returned by one thread.
+                unsafe { returned.add(three.starts[place]) };
+            })
+        });
+        let mut taken = shared.0.take_all(|block| shared.1.touch(block));
+        others.into_iter().for_each(|other| other.join().expect("no panic"));
+        taken += shared.0.take_all(|block| shared.1.touch(block));
+        assert_eq!(taken, 2, "a block is lost, or there twice");
+        drop(words);
+    });
+}
+
+#[test]
+fn what_is_returned_is_taken_once() {
+    two_return_and_one_takes::<Sound>(3);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn returning_without_release_is_caught() {
+    two_return_and_one_takes::<super::list::PutsBlindly>(2);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn taking_all_without_acquire_is_caught() {
+    two_return_and_one_takes::<super::list::TakesBlindly>(2);
+}
+
+const LAYOUT: Layout = Layout::new::<u64>();
+
+/// The owner takes blocks again that another thread frees at that moment.
+#[test]
+fn an_owner_takes_home_what_others_free() {
+    check(3, || {
+        let inbox = Arc::new(Inbox::new(Blocks::<Fixed<8>>::new().with_capacity(3)));
+        let owner = inbox.own().expect("nobody owns it yet");
+        let starts = [(), (), ()].map(|()| owner.allocate(LAYOUT).expect("three blocks").cast());
+        let three = Three::new(starts);
+        assert_eq!(owner.stats().live, 24);
+        let other = {
+            let (inbox, three) = (Arc::clone(&inbox), Arc::clone(&three));
+            thread::spawn(move || {
+                for &start in &three.starts[..2] {
+                    three.touch(start);
+                    // SAFETY: this thread alone frees these two.
+                    unsafe { inbox.deallocate(start, LAYOUT) };
+                }
+            })
+        };
+        let first = owner.take_home();
+        let again: Vec<NonNull<u8>> =
+            (0..first).map(|_| owner.allocate(LAYOUT).expect("free").cast()).collect();
+        again.iter().for_each(|&block| three.touch(block));
+        other.join().expect("no panic");
+        assert_eq!(first + owner.take_home(), 2);
+        assert_eq!(owner.stats().live, 8 * (1 + first));
+        owner.check().expect("sound");
+    });
+}
+
+/// One thread's pool is another's as soon as the first has let go of it.
+#[test]
+fn owners_follow_one_another() {
+    check(3, || {
+        let inbox = Arc::new(Inbox::new_in(Blocks::<Fixed<8>>::new(), Heap));
+        let owner = inbox.own().expect("nobody owns it yet");
+        assert_eq!(owner.stats().live, 0);
+        let other = Arc::clone(&inbox);
+        let other = thread::spawn(move || {
+            let owner = loop {
+                match other.own() {
+                    Some(owner) => break owner,
+                    None => let_others_run(),
+                }
+            };
+            owner.allocate(LAYOUT).expect("the heap has eight bytes").addr()
+        });
+        let mine = owner.allocate(LAYOUT).expect("the heap has eight bytes").addr();
+        drop(owner);
+        assert_ne!(mine, other.join().expect("no panic"), "two owners at a time");
+    });
+}
