@@ -9,6 +9,7 @@
 //!
 //! * [`conformance`] runs everything against any allocator; a [`Conformance`] says more about it, so that more is tested.
 //! * [`out_of_memory`] fails each request of a pool to its parent in turn.
+//! * [`Stress`] lets threads use an allocator at once, in four ways and all of them mixed.
 //! * [`Oracle`] judges what an allocator does in a test of your own, and [`Watched`] is a parent that notices what is lost.
 //!
 //! All of them panic when something is wrong, with a sentence that says what; a random sequence that fails is made as
@@ -66,9 +67,11 @@ mod oracle;
 mod pool_checks;
 mod random;
 mod sequence;
+mod stress;
 mod watched;
 
 pub use faults::out_of_memory;
 pub use kit::{Conformance, conformance};
 pub use oracle::{Oracle, Violation};
+pub use stress::Stress;
 pub use watched::Watched;

@@ -26,6 +26,7 @@ mod policy;
 mod random;
 mod regions;
 mod reserved;
+mod shared;
 mod sources;
 mod stack;
 mod strategies;

@@ -1,0 +1,53 @@
+//! Stress for everything that threads share: `cargo run --release -p millpond --example stress -- [SECONDS] [THREADS]`.
+//!
+//! The same as the tests do for a moment, for as long as asked (60 seconds, 4 threads), with another seed in each round.
+
+use std::{
+    alloc::Layout,
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use millpond::{
+    Allocator, AtomicLinear, Blocks, Cached, Classes, Fixed, Inspect, LockFree, Locked, Reclaim, Tlsf,
+    testing::Stress,
+};
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1).map(|argument| argument.parse::<usize>());
+    let (Ok(seconds), Ok(threads)) = (arguments.next().unwrap_or(Ok(60)), arguments.next().unwrap_or(Ok(4)))
+    else {
+        eprintln!("the arguments are numbers: how many seconds, and how many threads");
+        return ExitCode::from(2);
+    };
+    let stress = Stress { layout: Layout::new::<[u64; 8]>(), threads, rounds: 2000, seed: 0 };
+    let lock_free = LockFree::<Fixed<64>>::new();
+    let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
+    let classes = Locked::<_>::new(Classes::new());
+    let tlsf = Locked::<_>::new(Tlsf::new());
+    let cached = Cached::new(Blocks::<Fixed<64>>::new());
+    let mut arena = AtomicLinear::new();
+    let start = Instant::now();
+    let mut served = 0;
+    for seed in 0.. {
+        if start.elapsed() >= Duration::from_secs(seconds as u64) {
+            break;
+        }
+        let stress = Stress { seed, ..stress };
+        served += whole(stress, &lock_free) + whole(stress, &locked) + whole(stress, &classes);
+        served += whole(stress, &tlsf) + whole(stress, &cached);
+        served += Stress { rounds: 100, ..stress }.run(&arena);
+        arena.reset();
+    }
+    println!("{served} requests of {threads} threads in {} s, and nothing wrong", start.elapsed().as_secs());
+    ExitCode::SUCCESS
+}
+
+/// Stress, and a pool that is sound and has everything back afterwards.
+fn whole(stress: Stress, pool: &(impl Allocator + Inspect + Sync)) -> usize {
+    let served = stress.run(pool);
+    assert_eq!(pool.check(), Ok(()));
+    assert_eq!(pool.stats().live, 0, "a block is lost");
+    served
+}

@@ -1,0 +1,181 @@
+//! Everything that threads share: stress, and what the models are too small for.
+
+use std::{
+    alloc::Layout,
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use millpond::{
+    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inbox, Inspect,
+    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, StaticBuffer, Tlsf, testing::Stress,
+};
+
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+/// A few hundred thousand operations of more threads than there are cores; nothing is live in the end.
+fn stress(pool: impl Allocator + Inspect + Sync) {
+    let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
+    let served = Stress { layout: LAYOUT, threads: 4, rounds, seed: 7 }.run(&pool);
+    assert!(served > rounds, "next to nothing was served");
+    pool.check().expect("sound");
+    assert_eq!(pool.stats().live, 0, "a block is lost");
+}
+
+#[test]
+fn lock_free_under_stress() {
+    stress(LockFree::<Fixed<64>>::new());
+    stress(LockFree::of(LAYOUT).with_capacity(1));
+    stress(LockFree::<Fixed<64>, _>::new_in(Pages).with_capacity(100));
+}
+
+/// Threads want more than there is: requests fail, and no block is lost or had twice.
+#[test]
+fn a_bounded_lock_free_pool_under_stress() {
+    let mut memory = vec![MaybeUninit::uninit(); 50 * 68 + 200];
+    stress(LockFree::<Fixed<64>, _>::new_in(Buffer::new(&mut memory)));
+}
+
+#[test]
+fn locked_pools_under_stress() {
+    stress(Locked::<_>::new(Blocks::<Fixed<64>>::new()));
+    stress(Locked::<_>::new(Blocks::<(Fixed<64>, Magazine)>::new()));
+    stress(Locked::<_>::new(Classes::new()));
+    stress(Locked::<_>::new(Tlsf::new()));
+}
+
+#[test]
+fn cached_pools_under_stress() {
+    stress(Cached::new(Blocks::<Fixed<64>>::new()));
+}
+
+/// Nothing but the last block is freed, so it must have an end.
+#[test]
+fn a_shared_arena_under_stress() {
+    let mut arena = AtomicLinear::new();
+    for seed in 0..3 {
+        let served = Stress { layout: LAYOUT, threads: 4, rounds: 50, seed }.run(&arena);
+        assert!(served > 50);
+        arena.check().expect("sound");
+        arena.reset();
+        assert_eq!(arena.stats().live, 0);
+    }
+    assert!(arena.trim() > 0);
+    assert_eq!(arena.stats().held, 0);
+}
+
+/// One owner, who hands every block to one of three threads that free it.
+#[test]
+fn an_inbox_under_stress() {
+    let inbox = Inbox::new(Blocks::<Fixed<64>>::new());
+    thread::scope(|scope| {
+        let owner = inbox.own().expect("nobody owns it yet");
+        assert!(inbox.own().is_none(), "there are two owners");
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let (send, receive) = mpsc::sync_channel::<(usize, u64)>(100);
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    for (address, stamp) in receive {
+                        let block = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(address));
+                        let block = block.expect("a block is not at zero");
+                        // SAFETY: the block is live, was handed to this thread, and is freed once.
+                        unsafe {
+                            assert_eq!(block.cast::<[u64; 8]>().read(), [stamp; 8]);
+                            inbox.deallocate(block, LAYOUT);
+                        }
+                    }
+                });
+                send
+            })
+            .collect();
+        for stamp in 0..30_000 {
+            let block = owner.allocate(LAYOUT).expect("the heap has 64 bytes").cast::<u8>();
+            // SAFETY: the block was just handed out and is 64 bytes long.
+            unsafe { block.cast::<[u64; 8]>().write([stamp; 8]) };
+            let address = block.as_ptr().expose_provenance();
+            others[stamp as usize % 3].send((address, stamp)).expect("the thread listens");
+        }
+    });
+    let owner = inbox.own().expect("the owner has gone");
+    assert_eq!(owner.stats().live, 0);
+    assert!(owner.stats().held < 1000 * 64, "what was returned was not used again");
+    assert!(owner.take_home() > 0);
+    owner.check().expect("sound");
+}
+
+/// What an owner leaves behind is its successor's.
+#[test]
+fn an_inbox_strands_nothing() {
+    let mut inbox = Inbox::new(Blocks::<Fixed<64>>::new().with_capacity(10));
+    let blocks: Vec<_> = {
+        let owner = inbox.own().expect("nobody owns it yet");
+        (0..10).map(|_| owner.allocate(LAYOUT).expect("ten blocks").cast::<u8>()).collect()
+    };
+    // SAFETY: each block is live and freed once.
+    blocks.iter().for_each(|&block| unsafe { inbox.deallocate(block, LAYOUT) });
+    let owner = inbox.own().expect("the owner has gone");
+    let again: Vec<_> = (0..10).map(|_| owner.allocate(LAYOUT).expect("ten blocks").cast::<u8>()).collect();
+    assert!(again.iter().all(|block| blocks.contains(block)), "blocks were stranded");
+    assert_eq!(owner.stats().chunks, 1);
+    // SAFETY: as above.
+    again.iter().for_each(|&block| unsafe { owner.deallocate(block, LAYOUT) });
+    drop(owner);
+    assert!(inbox.trim() > 0);
+}
+
+#[test]
+fn a_lock_free_pool_in_a_static_is_used_to_the_last_block() {
+    // 30 blocks with their links, and the record of the segment.
+    const SIZE: usize = 30 * (64 + 4) + 32;
+    static MEMORY: StaticBuffer<SIZE> = StaticBuffer::new();
+    static POOL: LockFree<Fixed<64>, &StaticBuffer<SIZE>> = LockFree::new_in(&MEMORY);
+    let blocks: Vec<_> =
+        std::iter::from_fn(|| POOL.allocate(LAYOUT).ok()).map(|block| block.cast::<u8>()).collect();
+    assert_eq!(blocks.len(), 30);
+    assert_eq!(POOL.allocate(LAYOUT), Err(AllocError::Exhausted));
+    // SAFETY: the blocks are live, distinct, and this pool's.
+    unsafe { POOL.deallocate_many(&blocks, LAYOUT) };
+    let mut places = [MaybeUninit::uninit(); 30];
+    POOL.allocate_many(LAYOUT, &mut places).expect("thirty blocks");
+    assert!(POOL.allocate_many(LAYOUT, &mut [MaybeUninit::uninit()]).is_err());
+    // SAFETY: every place was filled.
+    let mut again = unsafe { places.assume_init_ref() }.to_vec();
+    again.sort_unstable();
+    assert_eq!(again, blocks, "not the same blocks, or one twice");
+}
+
+/// A request for many that cannot be met takes nothing.
+#[test]
+fn many_or_none() {
+    let mut memory = vec![MaybeUninit::uninit(); 1000];
+    let pool = LockFree::<Fixed<64>, _>::new_in(Buffer::new(&mut memory));
+    assert!(pool.allocate_many(LAYOUT, &mut [MaybeUninit::uninit(); 50]).is_err());
+    assert_eq!(pool.stats().live, 0);
+    assert!(pool.stats().free > 500);
+    assert!(LockFree::<Fixed<64>, _>::new_in(Nothing).reserve(1).is_err());
+}
+
+/// Chunks go from the newest on, as long as nothing in them is live.
+#[test]
+fn trimming_keeps_what_is_live() {
+    let mut pool = LockFree::<Fixed<64>, _>::new_in(Arc::new(Heap)).with_capacity(10);
+    let blocks: Vec<_> = (0..70).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect();
+    assert_eq!(pool.stats().chunks, 3);
+    assert_eq!(pool.trim(), 0);
+    // SAFETY: each block is live and freed once.
+    let free =
+        |pool: &LockFree<_, _>, blocks: &[NonNull<u8>]| unsafe { pool.deallocate_many(blocks, LAYOUT) };
+    free(&pool, &blocks[42..]);
+    assert!(pool.trim() > 28 * 64);
+    assert_eq!((pool.stats().chunks, pool.stats().live), (2, 42 * 64));
+    pool.check().expect("sound");
+    let more: Vec<_> = (0..28).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect();
+    free(&pool, &more);
+    free(&pool, &blocks[..42]);
+    assert!(pool.trim() > 70 * 64);
+    assert_eq!(pool.stats().held, 0);
+    assert!(pool.allocate(LAYOUT).is_ok());
+}
