@@ -117,17 +117,20 @@ impl Lists {
         (0..ORDERS).filter(|&order| self.heads[order % ORDERS] != 0)
     }
 
-    /// The free blocks of an order, each with the one that it believes to be before it.
+    /// The free blocks of an order, each with the one that it believes to be before it: zero for the first, whose link
+    /// back may never have been written.
     pub(super) fn blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
-        let mut block = self.heads[order % ORDERS];
+        let head = self.heads[order % ORDERS];
+        let mut block = head;
         core::iter::from_fn(move || {
             if block == 0 {
                 return None;
             }
-            // SAFETY: a block on a list is free and begins with links.
-            let links = unsafe { recover::<Links>(block).read() };
-            let this = (block, links.previous);
-            block = links.next;
+            let links = recover::<Links>(block);
+            // SAFETY: a block on a list is free and begins with links, and all but the first have both written.
+            let this = (block, if block == head { 0 } else { unsafe { (*links).previous } });
+            // SAFETY: as above.
+            block = unsafe { (*links).next };
             Some(this)
         })
     }
