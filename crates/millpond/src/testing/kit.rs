@@ -1,7 +1,7 @@
 //! What is tested of an allocator, and how much of it.
 
 use core::{alloc::Layout, marker::PhantomData};
-use std::println;
+use std::{format, println};
 
 use super::{checks, pool_checks, sequence};
 use crate::contract::{Allocator, Flaw, Inspect, Reclaim};
@@ -120,16 +120,23 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
     /// If it breaks a promise.
     pub fn run_sequences(&self) {
         for seed in 0..self.seeds {
-            sequence::play(self, seed, self.reaches);
+            let steps = sequence::of_seed(seed, self.steps, self.reaches);
+            sequence::play(self, &format!("seed {seed}"), &steps);
         }
+    }
+
+    /// Runs the one sequence of operations that these bytes spell, on a new allocator: what a fuzzer calls. Any bytes
+    /// spell a sequence, about eight to an operation.
+    ///
+    /// # Panics
+    ///
+    /// If it breaks a promise.
+    pub fn run_bytes(&self, bytes: &[u8]) {
+        sequence::play(self, "these bytes", &sequence::of_bytes(bytes, self.reaches));
     }
 
     pub(super) fn make(&self) -> A {
         (self.make)()
-    }
-
-    pub(super) fn steps(&self) -> usize {
-        self.steps
     }
 
     pub(super) fn check(&self, allocator: &A) -> Result<(), Flaw> {

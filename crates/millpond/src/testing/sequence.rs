@@ -39,11 +39,17 @@ pub(super) enum Step {
 
 /// The sequence of this seed, with blocks of up to `largest`.
 pub(super) fn of_seed(seed: u64, steps: usize, largest: Layout) -> Vec<Step> {
-    let mut random = Random::from_seed(seed);
+    let mut random = Random::Seed(seed);
     (0..steps).map(|_| step(&mut random, largest)).collect()
 }
 
-fn step(random: &mut Random, largest: Layout) -> Step {
+/// The sequence that these bytes spell, with blocks of up to `largest`.
+pub(super) fn of_bytes(bytes: &[u8], largest: Layout) -> Vec<Step> {
+    let mut random = Random::Bytes(bytes);
+    core::iter::from_fn(|| random.goes_on().then(|| step(&mut random, largest))).collect()
+}
+
+fn step(random: &mut Random<'_>, largest: Layout) -> Step {
     let (block, layout, coin) = (random.below(1 << 16), layout(random, largest), random.coin());
     match random.below(200) {
         0..90 => Step::Allocate { layout, zeroed: coin },
@@ -57,7 +63,7 @@ fn step(random: &mut Random, largest: Layout) -> Step {
 }
 
 /// A layout up to `largest`: small sizes are as likely as large ones.
-fn layout(random: &mut Random, largest: Layout) -> Layout {
+fn layout(random: &mut Random<'_>, largest: Layout) -> Layout {
     let bits = (usize::BITS - largest.size().leading_zeros()) as usize;
     let size = random.below(largest.size() + 1) >> random.below(bits + 1);
     let align = 1 << random.below(largest.align().trailing_zeros() as usize + 1);
@@ -173,16 +179,15 @@ pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
     steps
 }
 
-/// Runs the sequence of a seed.
+/// Runs a sequence, which is said to come from `origin`.
 ///
 /// # Panics
 ///
 /// If it fails, with the shortest sequence that does.
-pub(super) fn play<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, seed: u64, largest: Layout) {
-    let steps = of_seed(seed, kit.steps(), largest);
-    let Err((at, what)) = run(kit, &steps) else { return };
+pub(super) fn play<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, origin: &str, steps: &[Step]) {
+    let Err((at, what)) = run(kit, steps) else { return };
     let shortest = shorten(kit, steps[..(at + 1).min(steps.len())].to_vec());
     let why = run(kit, &shortest).err().map_or(what, |(_, what)| what);
     let listed: Vec<String> = shortest.iter().map(|step| format!("    {step:?}")).collect();
-    panic!("seed {seed}: {why}\nafter these {} steps:\n{}", shortest.len(), listed.join("\n"));
+    panic!("{origin}: {why}\nafter these {} steps:\n{}", shortest.len(), listed.join("\n"));
 }

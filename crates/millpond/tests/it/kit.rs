@@ -245,6 +245,19 @@ fn random_sequences_find_it_too_and_are_made_short() {
 }
 
 #[test]
+fn sequences_that_bytes_spell_find_it_too() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(2000).collect();
+    let play = |bug, bytes: &[u8]| complaint(|| Conformance::of(|| Broken::new(bug)).run_bytes(bytes));
+    assert_eq!(play(Bug::None, &bytes), None);
+    assert_eq!(play(Bug::InPlaceMoves, &[]), None, "no bytes, no sequence");
+    for bug in [Bug::IgnoresAlignment, Bug::ReturnsMoreThanThereIs, Bug::GrowLosesAByte] {
+        let found = play(bug, &bytes).unwrap_or_else(|| panic!("{bug:?} was not found"));
+        assert!(found.starts_with("these bytes: "), "{found}");
+    }
+}
+
+#[test]
 fn a_panic_of_the_allocator_is_found_as_a_failure() {
     struct Panics;
     // SAFETY: it hands out nothing but blocks of no bytes.

@@ -1,0 +1,37 @@
+//! Every pool, alone in a shell.
+#![no_main]
+
+use std::alloc::Layout;
+
+use libfuzzer_sys::fuzz_target;
+use millpond::{
+    Blocks, Buddy, Classes, Compact, Fixed, Inspect, Lifo, Linear, Local, Locked, Magazine, RawPool,
+    SignPost, Stack, Tlsf,
+};
+use millpond_fuzz::{Input, Trial, choose};
+
+const TRIALS: &[Trial] = &[
+    |input| shells(input, Blocks::<(Fixed<64>, Lifo)>::new),
+    |input| shells(input, Blocks::<(Fixed<8>, Magazine<4>)>::new),
+    |input| shells(input, Blocks::<(Fixed<200, 256>, Magazine)>::new),
+    |input| shells(input, Blocks::<(Fixed<64>, Compact)>::new),
+    |input| shells(input, Blocks::<(Fixed<24, 16>, Compact<5, 4096>)>::new),
+    |input| shells(input, || Blocks::of(Layout::from_size_align(40, 32).expect("a layout"))),
+    |input| shells(input, Classes::new),
+    |input| shells(input, || Classes::with_sizes(&[24, 40, 1000, 5000]).expect("four sizes")),
+    |input| shells(input, Linear::new),
+    |input| shells(input, Stack::new),
+    |input| shells(input, SignPost::first_fit),
+    |input| shells(input, || SignPost::best_fit().wiping()),
+    |input| shells(input, Tlsf::new),
+    |input| shells(input, Tlsf::without_pockets),
+    |input| shells(input, Buddy::new),
+];
+
+/// A pool that grows from the heap, and one that has a buffer and no more.
+fn shells<P: RawPool + Inspect>(input: &Input<'_>, pool: impl Fn() -> P) {
+    input.play(|parent| Local::new_in(pool(), parent));
+    input.play_in_buffer(|parent| Locked::<_, _>::new_in(pool(), parent));
+}
+
+fuzz_target!(|data: &[u8]| choose(data, TRIALS));

@@ -1,0 +1,53 @@
+//! What the targets that try allocators have in common: an input is a choice of an allocator, the parent's failures, and a
+//! sequence of operations, which the library's own kit plays and judges.
+//!
+//! ```text
+//! byte 0: which allocator    byte 1: the parent's first request that fails    byte 2: how many fail    then: operations
+//! ```
+
+use std::{alloc::Layout, mem::MaybeUninit, ops::Range};
+
+use millpond::{
+    Allocator, Buffer, Inspect, Reclaim,
+    testing::{Conformance, Watched},
+};
+
+/// What an input asks for, besides the choice of an allocator.
+pub struct Input<'a> {
+    fails: Range<usize>,
+    operations: &'a [u8],
+}
+
+/// Plays an input on an allocator of one kind.
+pub type Trial = fn(&Input<'_>);
+
+/// Plays a fuzzer's input on that of these allocators which it chooses.
+pub fn choose(data: &[u8], trials: &[Trial]) {
+    if let &[choice, first, count, ref operations @ ..] = data {
+        let fails = first.into()..usize::from(first) + usize::from(count);
+        trials[usize::from(choice) % trials.len()](&Input { fails, operations });
+    }
+}
+
+impl Input<'_> {
+    /// Plays it on an allocator over a parent that fails as the input says and notices what is lost.
+    pub fn play<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(Watched) -> A) {
+        self.play_any(|| make(Watched::failing(self.fails.clone())));
+    }
+
+    /// Plays it on an allocator over a buffer, whose place and length are odd and the input's choice.
+    pub fn play_in_buffer<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(Buffer<'static>) -> A) {
+        let mut memory = vec![MaybeUninit::<u8>::uninit(); 1 << 16];
+        let (start, length) = (self.fails.start, self.fails.len() * self.fails.len());
+        let room = memory[start..][..length].as_mut_ptr();
+        self.play_any(|| {
+            // SAFETY: the vector outlives every allocator, of which there is one at a time.
+            make(Buffer::new(unsafe { std::slice::from_raw_parts_mut(room, length) }))
+        });
+    }
+
+    fn play_any<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn() -> A) {
+        let largest = Layout::from_size_align(20_000, 4096).expect("a small layout");
+        Conformance::of(make).reaching(largest).inspected().reclaimed().run_bytes(self.operations);
+    }
+}
