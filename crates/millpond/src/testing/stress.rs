@@ -64,13 +64,17 @@ impl Stress {
     }
 
     /// All threads, each round a way that is chosen for it.
-    fn part(self, allocator: &(dyn Allocator + Sync), choose: &(dyn Fn(&mut Random) -> Way + Sync)) -> usize {
+    fn part(
+        self,
+        allocator: &(dyn Allocator + Sync),
+        choose: &(dyn Fn(&mut Random<'_>) -> Way + Sync),
+    ) -> usize {
         let bucket: Bucket = [const { AtomicPtr::new(core::ptr::null_mut()) }; BUCKET];
         let worker = |name: usize| Worker {
             allocator,
             layout: self.layout,
             bucket: &bucket,
-            random: Random::from_seed(self.seed ^ (name as u64) << 32),
+            random: Random::Seed(self.seed ^ (name as u64) << 32),
             own: [const { None }; BUCKET],
             stamp: name << 24,
             served: 0,
@@ -109,7 +113,7 @@ struct Worker<'a> {
     allocator: &'a (dyn Allocator + Sync),
     layout: Layout,
     bucket: &'a Bucket,
-    random: Random,
+    random: Random<'static>,
     own: [Option<Held>; BUCKET],
     /// The last stamp: the thread and a number that counts up.
     stamp: usize,
