@@ -79,8 +79,8 @@ pub use contract::{
 };
 pub use face::interop;
 pub use face::{
-    ArcPool, Builder, Ceiling, Countable, Drain, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
-    PoolWeak, RcPool, SharedPool, Slots, Unlimited,
+    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Key, Limited, Pool, PoolArc, PoolBox,
+    PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
 };
 #[cfg(target_has_atomic = "64")]
 pub use face::{Entry, SharedSlots};

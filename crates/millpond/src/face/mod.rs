@@ -1,6 +1,7 @@
 //! How a person holds it: typed pools, handles and collections. The only room where `T` and the lifetimes of handles
 //! appear; what is cut, and from where, is decided in the rooms on the left.
 
+mod arena;
 mod boxed;
 mod builder;
 mod counted;
@@ -11,6 +12,7 @@ mod sequences;
 mod slots;
 mod value;
 
+pub use arena::{Arena, DropArena};
 pub use boxed::PoolBox;
 pub use builder::{Builder, Ceiling, Limited, Unlimited};
 pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};

@@ -117,18 +117,19 @@ fn a_global_allocator_resizes_and_refuses() {
 #[cfg(feature = "nightly")]
 #[test]
 fn standard_collections_on_pools() {
-    use std::{alloc::Global as Std, collections::BTreeMap};
+    use std::{alloc::Global as Std, collections::VecDeque};
 
     use millpond::interop::nightly::{Exported, Imported};
 
     let pool = Local::new_in(Classes::new(), Imported(Std));
     let mut numbers = Vec::new_in(Exported(&pool));
     numbers.extend(0..10_000);
-    let mut map = BTreeMap::new_in(Exported(&pool));
-    map.extend(numbers.iter().map(|number| (*number, Box::new_in(*number, Exported(&pool)))));
-    map.retain(|number, _| number % 3 == 0);
-    assert_eq!(map.values().map(|number| **number).sum::<u32>(), (0..10_000).step_by(3).sum());
-    drop((numbers, map));
+    let mut boxes = VecDeque::new_in(Exported(&pool));
+    boxes.extend(numbers.iter().map(|number| Box::new_in(*number, Exported(&pool))));
+    boxes.retain(|number| **number % 3 == 0);
+    boxes.shrink_to_fit();
+    assert_eq!(boxes.iter().map(|number| **number).sum::<u32>(), (0..10_000).step_by(3).sum());
+    drop((numbers, boxes));
     assert_eq!(pool.stats().live, 0);
     let layout = Layout::from_size_align(3000, 64).expect("a layout");
     Conformance::of(|| Imported(Std)).reaching(layout).run();

@@ -9,6 +9,7 @@ mod conformance;
 mod contract;
 #[cfg(feature = "log")]
 mod events;
+mod face_arena;
 mod face_interop;
 mod face_pool;
 mod face_slots;
