@@ -13,6 +13,7 @@ mod locked;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
+#[cfg(target_has_atomic = "64")]
 mod occupancy;
 mod owned;
 mod policy;
@@ -29,6 +30,7 @@ pub use inbox::{Inbox, Owner};
 pub use local::Local;
 pub use lock_free::LockFree;
 pub use locked::Locked;
+#[cfg(target_has_atomic = "64")]
 pub(crate) use occupancy::Occupancy;
 pub use owned::Owned;
 pub(crate) use policy::out_of_memory;
