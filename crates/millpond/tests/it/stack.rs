@@ -385,15 +385,15 @@ fn surrendering_any_chunk_leaves_the_rest_whole() {
 fn a_trim_takes_an_unused_chunk_from_the_top() {
     let parent = Watched::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
-    let kept = stack.allocate(layout(100, 8)).expect("the heap has room");
-    let large = stack.allocate(layout(10_000, 8)).expect("the heap has room");
+    let kept = stack.allocate(layout(100, WORD)).expect("the heap has room");
+    let large = stack.allocate(layout(10_000, WORD)).expect("the heap has room");
     assert_eq!((stack.trim(), parent.out()), (0, 2), "both chunks hold a live block");
     // SAFETY: the block is live, and the layout is its own.
-    unsafe { stack.deallocate(large.cast(), layout(10_000, 8)) };
+    unsafe { stack.deallocate(large.cast(), layout(10_000, WORD)) };
     assert!(stack.trim() >= 10_000);
     assert_eq!((parent.out(), stack.trim()), (1, 0));
     stack.check().expect("sound after a trim");
-    let more = stack.allocate(layout(100, 8)).expect("it grows again");
+    let more = stack.allocate(layout(100, WORD)).expect("it grows again");
     assert_ne!(more, kept);
     assert!(stack.owns(kept.as_ptr().cast()));
     stack.reset();
