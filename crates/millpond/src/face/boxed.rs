@@ -193,6 +193,25 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
         (this.value, this.memory)
     }
 
+    /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw_in`](Self::from_raw_in).
+    #[inline]
+    #[must_use = "nobody else drops the value"]
+    pub fn into_raw(self) -> NonNull<T> {
+        self.into_parts().0
+    }
+
+    /// The handle of a value that [`into_raw`](Self::into_raw) let go of.
+    ///
+    /// # Safety
+    ///
+    /// The pointer came from a handle of the same allocator, and nobody else makes a handle of it.
+    #[inline]
+    #[must_use]
+    pub unsafe fn from_raw_in(value: NonNull<T>, memory: &'p M) -> Self {
+        // SAFETY: the caller says that the handle's invariants hold again.
+        unsafe { Self::from_parts(value, memory) }
+    }
+
     /// Gives the value up to the pool: it lives as long as the pool is borrowed, and is never dropped. Its block is
     /// free again after a reset, or when the pool goes.
     #[inline]

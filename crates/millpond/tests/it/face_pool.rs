@@ -57,6 +57,11 @@ fn a_value_is_dropped_once_and_its_block_comes_back() {
     assert!(std::ptr::eq(&*next, place), "the block is used again");
     drop(next.into_inner());
     assert_eq!((drops.get(), pool.stats().live), (2, 0));
+    let raw = pool.alloc(Tracked { drops: &drops, panics: false }).into_raw();
+    assert_ne!(pool.stats().live, 0);
+    // SAFETY: the pointer came from a handle of this pool, and becomes one again once.
+    drop(unsafe { PoolBox::from_raw_in(raw, pool.memory()) });
+    assert_eq!((drops.get(), pool.stats().live), (3, 0));
 }
 
 #[test]
