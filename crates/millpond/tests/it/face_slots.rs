@@ -36,8 +36,8 @@ fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
 #[test]
 fn keys_and_slots_are_as_small_as_stated() {
     assert_eq!((size_of::<Key<String>>(), size_of::<Option<Key<String>>>()), (8, 8));
-    assert_eq!((Slots::<u32>::SLOT_SIZE, Slots::<u64>::SLOT_SIZE), (8, 16));
-    assert_eq!((Slots::<[u64; 8]>::SLOT_SIZE, Slots::<()>::SLOT_SIZE), (72, 8));
+    assert_eq!((Slots::<u32>::SLOT_SIZE, Slots::<u64>::SLOT_SIZE), (16, 16));
+    assert_eq!((Slots::<[u64; 8]>::SLOT_SIZE, Slots::<()>::SLOT_SIZE), (72, 16));
     assert_eq!(SharedSlots::<[u64; 8]>::SLOT_SIZE, 72);
 }
 

@@ -5,8 +5,7 @@
 //! After 2³¹ values a slot is retired, rather than let a generation come again.
 //!
 //! * Insert, get and remove: O(1). Iteration: O(slots ever used at a time).
-//! * Memory: a generation of 4 bytes per slot and what the alignment of `T` makes of it (8 bytes for [`SharedSlots`]), no
-//!   list besides; 8 bytes per segment for its place.
+//! * Memory: 8 bytes per slot besides the value, which is counted as a word at least; no list besides.
 //!
 //! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
 //! them known here.
@@ -32,9 +31,6 @@ use crate::{
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
-/// The end of the list of vacant slots.
-const NONE: u32 = u32::MAX;
-
 /// Values that are reached by [`Key`]s: a key whose value is gone finds nothing, never another value.
 ///
 /// Values stay where they are, however large the collection grows, and can be listed. It owns them and borrows nothing, so
@@ -59,17 +55,16 @@ const NONE: u32 = u32::MAX;
 /// assert!(people.get(friend).is_none());
 /// ```
 ///
-/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T`, four more, and what alignment adds. Memory goes back to the parent
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, and eight more. Memory goes back to the parent
 /// when the collection goes.
 ///
 /// # Invariants
 ///
 /// * `used <= room`, and the segments have come for all indices below `room`. Slots below `used` have been filled.
 /// * A slot whose generation is odd holds a value; there are `live` of them.
-/// * Following `next` from `vacant` visits every other slot below `used` once, but for those of generation zero, which are
-///   retired.
+/// * Following `next` from `vacant` visits every other slot below `used` once, but for those that are retired.
 pub struct Slots<T, A: Allocator = DefaultParent> {
-    vacant: u32,
+    vacant: Option<NonNull<Slot<T>>>,
     used: u32,
     room: u32,
     live: u32,
@@ -77,15 +72,35 @@ pub struct Slots<T, A: Allocator = DefaultParent> {
     owns: PhantomData<T>,
 }
 
+/// Invariant: the lower half of `key` is the slot's index; the upper half is its generation.
 struct Slot<T> {
-    generation: u32,
+    /// One number, so that it is read as it was written: two halves read as one would wait for both.
+    key: u64,
     content: Content<T>,
+}
+
+/// One generation.
+const STEP: u64 = 1 << 32;
+
+impl<T> Slot<T> {
+    fn index(&self) -> u32 {
+        self.key as u32
+    }
+
+    fn generation(&self) -> u32 {
+        (self.key >> 32) as u32
+    }
 }
 
 union Content<T> {
     value: ManuallyDrop<T>,
-    next: u32,
+    next: Option<NonNull<Slot<T>>>,
 }
+
+// SAFETY: the pointers are to the collection's own slots, and the values in these are its own.
+unsafe impl<T: Send, A: Allocator + Send> Send for Slots<T, A> {}
+// SAFETY: as above; a shared collection gives shared access to its values alone.
+unsafe impl<T: Sync, A: Allocator + Sync> Sync for Slots<T, A> {}
 
 impl<T> Slots<T> {
     /// An empty collection, on the default parent.
@@ -102,7 +117,7 @@ impl<T, A: Allocator> Slots<T, A> {
     /// An empty collection, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        Self { vacant: NONE, used: 0, room: 0, live: 0, segments: Segments::new(parent), owns: PhantomData }
+        Self { vacant: None, used: 0, room: 0, live: 0, segments: Segments::new(parent), owns: PhantomData }
     }
 
     /// How many values there are.
@@ -153,7 +168,7 @@ impl<T, A: Allocator> Slots<T, A> {
     #[inline]
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
         match self.next_vacant() {
-            Ok(index) => self.fill(index, make),
+            Ok(slot) => self.fill(slot, make),
             Err(error) => out_of_memory(core::alloc::Layout::new::<Slot<T>>(), error),
         }
     }
@@ -165,39 +180,50 @@ impl<T, A: Allocator> Slots<T, A> {
     /// As [`reserve`](Self::reserve); the value is dropped.
     #[inline]
     pub fn try_insert(&mut self, value: T) -> Result<Key<T>, AllocError> {
-        let index = self.next_vacant()?;
-        Ok(self.fill(index, |_| value))
+        let slot = self.next_vacant()?;
+        Ok(self.fill(slot, |_| value))
     }
 
     /// The slot that is filled next: one that was vacated, or a new one.
     #[inline]
-    fn next_vacant(&mut self) -> Result<u32, AllocError> {
-        if self.vacant != NONE {
-            return Ok(self.vacant);
+    fn next_vacant(&mut self) -> Result<NonNull<Slot<T>>, AllocError> {
+        match self.vacant {
+            Some(slot) => Ok(slot),
+            None => self.new_slot(),
         }
+    }
+
+    /// A slot that was never used, vacant, at the head of an empty list.
+    #[inline]
+    fn new_slot(&mut self) -> Result<NonNull<Slot<T>>, AllocError> {
         if self.used == self.room {
             self.room = self.segments.grow(self.room)?;
         }
-        Ok(self.used)
+        // SAFETY: the slot's segment has come, and nobody has it.
+        let slot = unsafe { self.segments.get_known(self.used) };
+        // SAFETY: as above; all its bytes are zero, but for these.
+        unsafe {
+            (*slot.as_ptr()).key = u64::from(self.used);
+            (*slot.as_ptr()).content.next = None;
+        }
+        self.used += 1;
+        self.vacant = Some(slot);
+        Ok(slot)
     }
 
+    /// Fills the slot at the head of the list.
     #[inline]
-    fn fill(&mut self, index: u32, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
-        // SAFETY: the slot's segment has come; a slot that was never used is all zero, and nobody else has it.
-        let slot = unsafe { self.segments.get_known(index).as_ptr() };
-        // SAFETY: as above.
-        let generation = unsafe { (*slot).generation } + 1;
-        let key = Key::new(index, generation);
+    fn fill(&mut self, slot: NonNull<Slot<T>>, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
+        let slot = slot.as_ptr();
+        // SAFETY: the slot is there, and vacant.
+        let bits = unsafe { (*slot).key } + STEP;
+        let key = Key::new(bits as u32, (bits >> 32) as u32);
         let value = make(key);
-        // SAFETY: as above. A vacated slot holds the index of the next one.
+        // SAFETY: as above. A vacant slot holds the pointer to the next one.
         unsafe {
-            if index == self.vacant {
-                self.vacant = (*slot).content.next;
-            } else {
-                self.used += 1;
-            }
+            self.vacant = (*slot).content.next;
             (&raw mut (*slot).content.value).cast::<T>().write(value);
-            (*slot).generation = generation;
+            (*slot).key = bits;
         }
         self.live += 1;
         key
@@ -212,7 +238,7 @@ impl<T, A: Allocator> Slots<T, A> {
         // SAFETY: the slots below `used` have come and were filled.
         let slot = unsafe { self.segments.get_known(key.index()) };
         // SAFETY: as above.
-        (unsafe { (*slot.as_ptr()).generation } == key.generation()).then_some(slot)
+        (unsafe { (*slot.as_ptr()).key } == key.to_bits()).then_some(slot)
     }
 
     /// Whether the value of a key is still there.
@@ -245,22 +271,22 @@ impl<T, A: Allocator> Slots<T, A> {
         // SAFETY: as in `get`; the slot is vacated at once, so nobody takes the value again.
         unsafe {
             let value = (&raw const (*slot.as_ptr()).content.value).cast::<T>().read();
-            self.vacate(key.index(), slot);
+            self.vacate(slot);
             Some(value)
         }
     }
 
     /// # Safety
     ///
-    /// The slot has this index and an odd generation, and its value was taken out.
+    /// The slot has an odd generation, and its value was taken out.
     #[inline]
-    unsafe fn vacate(&mut self, index: u32, slot: NonNull<Slot<T>>) {
+    unsafe fn vacate(&mut self, slot: NonNull<Slot<T>>) {
         // SAFETY: the slot is there.
-        let slot = unsafe { &mut *slot.as_ptr() };
-        slot.generation = slot.generation.wrapping_add(1);
-        if slot.generation != 0 {
-            slot.content.next = self.vacant;
-            self.vacant = index;
+        let vacated = unsafe { &mut *slot.as_ptr() };
+        vacated.key = vacated.key.wrapping_add(STEP);
+        if vacated.generation() != 0 {
+            vacated.content.next = self.vacant;
+            self.vacant = Some(slot);
         }
         self.live -= 1;
     }
@@ -268,7 +294,7 @@ impl<T, A: Allocator> Slots<T, A> {
     /// The key of the value at an index below `used`, if there is one.
     fn key_at(&self, index: u32) -> Option<Key<T>> {
         // SAFETY: the slots below `used` have come and were filled.
-        let generation = unsafe { (*self.segments.get_known(index).as_ptr()).generation };
+        let generation = unsafe { (*self.segments.get_known(index).as_ptr()).generation() };
         (generation % 2 == 1).then(|| Key::new(index, generation))
     }
 
@@ -321,21 +347,30 @@ impl<T, A: Allocator> Slots<T, A> {
     pub fn check(&self) -> Result<(), Flaw> {
         // SAFETY: the slots below `used` have come and were filled.
         let slot = |index: u32| unsafe { &*self.segments.get_known(index).as_ptr() };
-        let (mut live, mut retired, mut vacant) = (0, 0, 0);
+        let (mut live, mut unused, mut vacant) = (0u32, 0u32, 0u32);
         for index in 0..self.used {
-            live += u32::from(slot(index).generation % 2 == 1);
-            retired += u32::from(slot(index).generation == 0);
+            if slot(index).index() != index {
+                return Err(Flaw("a slot does not know its index"));
+            }
+            live += u32::from(slot(index).generation() % 2 == 1);
+            unused += u32::from(slot(index).generation() == 0);
         }
         let mut next = self.vacant;
-        while next != NONE && vacant <= self.used {
-            if next >= self.used || slot(next).generation % 2 == 1 {
+        while let Some(place) = next
+            && vacant <= self.used
+        {
+            // SAFETY: what is on the list is a slot.
+            let listed = unsafe { place.as_ref() };
+            if listed.index() >= self.used || listed.generation() % 2 == 1 {
                 return Err(Flaw("a slot on the list of vacant ones is not vacant"));
             }
             vacant += 1;
-            // SAFETY: a vacant slot holds the index of the next one.
-            next = unsafe { slot(next).content.next };
+            // One that is unused and not on the list is retired.
+            unused -= u32::from(listed.generation() == 0);
+            // SAFETY: a vacant slot holds the pointer to the next one.
+            next = unsafe { listed.content.next };
         }
-        if live != self.live || self.used > self.room || live + retired + vacant != self.used {
+        if live != self.live || self.used > self.room || live + unused + vacant != self.used {
             return Err(Flaw("a slot is neither filled nor vacant nor retired, or two of these"));
         }
         Ok(())
@@ -411,7 +446,7 @@ mod tests {
         let keys = [slots.insert(1), slots.insert(2)];
         slots.remove(keys[0]);
         // SAFETY: the slot is there. It is vacant, and was used as often as it may but once.
-        unsafe { (*slots.segments.get_known(0).as_ptr()).generation = u32::MAX - 1 };
+        unsafe { (*slots.segments.get_known(0).as_ptr()).key = u64::from(u32::MAX - 1) << 32 };
         let last = slots.insert(3);
         assert_eq!((last.index(), slots.get(last)), (0, Some(&3)));
         assert_eq!(slots.remove(last), Some(3));
@@ -426,9 +461,9 @@ mod tests {
         let mut slots = Slots::new();
         let key = slots.insert(1);
         slots.check().expect("sound");
-        slots.vacant = key.index();
+        slots.vacant = slots.find(key);
         assert!(slots.check().is_err());
-        slots.vacant = NONE;
+        slots.vacant = None;
         slots.live = 2;
         assert!(slots.check().is_err());
         slots.live = 1;

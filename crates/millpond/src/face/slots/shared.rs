@@ -4,13 +4,16 @@ use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref,
 
 use lock_api::{Mutex, RawMutex};
 
-use super::{Key, NONE};
+use super::Key;
 use crate::{
     base::AllocError,
     contract::Allocator,
     share::{Occupancy, Segments, Spin, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
+
+/// The end of the list of vacant slots.
+const NONE: u32 = u32::MAX;
 
 /// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
 ///
