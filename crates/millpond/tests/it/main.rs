@@ -28,6 +28,8 @@ mod random;
 mod regions;
 mod reserved;
 mod shared;
+#[cfg(unix)]
+mod signals;
 mod sources;
 mod stack;
 mod strategies;
