@@ -2,12 +2,10 @@
 
 use core::alloc::Layout;
 
+use super::Cells;
 use crate::{
     Allocator, AtomicLinear, Heap, Inspect,
-    base::atomic::{
-        UnsafeCell,
-        model::{Arc, check, thread},
-    },
+    base::atomic::model::{Arc, check, thread},
 };
 
 const WORD: Layout = Layout::new::<u64>();
@@ -19,11 +17,10 @@ fn what_is_freed_is_cut_again_in_order() {
         let arena = Arc::new(AtomicLinear::new());
         let first = arena.allocate(WORD).expect("the heap has a page").cast::<u8>();
         assert_eq!(arena.stats().chunks, 1);
-        let cells = Arc::new([const { UnsafeCell::new(()) }; 3]);
-        cells.iter().for_each(|cell| cell.with_mut(|_| ()));
-        let cut = move |arena: &AtomicLinear, cells: &[UnsafeCell<()>; 3], address: usize| {
+        let cells = Arc::new(Cells::<3>::new());
+        let cut = move |arena: &AtomicLinear, cells: &Cells<3>, address: usize| {
             let block = arena.allocate(WORD).expect("the page has room").cast::<u8>();
-            cells[(block.addr().get() - address) / 8].with_mut(|_| ());
+            cells.touch((block.addr().get() - address) / 8);
             block
         };
         let address = first.addr().get();

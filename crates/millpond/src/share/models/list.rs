@@ -2,9 +2,10 @@
 
 use std::vec::Vec;
 
+use super::Cells;
 use crate::{
     base::atomic::{
-        AtomicU32, Ordering, UnsafeCell,
+        AtomicU32, Ordering,
         model::{Arc, check, thread},
     },
     share::lock_free::list::{Links, List, NONE, Sound, Terms},
@@ -16,7 +17,7 @@ const BLOCKS: usize = 3;
 struct Shared<T> {
     list: List<T>,
     links: [AtomicU32; BLOCKS],
-    blocks: [UnsafeCell<u32>; BLOCKS],
+    blocks: Cells<BLOCKS>,
 }
 
 impl Links for [AtomicU32; BLOCKS] {
@@ -28,11 +29,8 @@ impl Links for [AtomicU32; BLOCKS] {
 impl<T: Terms + 'static> Shared<T> {
     /// All blocks are free, and the first is the head.
     fn new() -> Arc<Self> {
-        let shared = Self {
-            list: List::new(),
-            links: [const { AtomicU32::new(NONE) }; BLOCKS],
-            blocks: [const { UnsafeCell::new(0) }; BLOCKS],
-        };
+        let shared =
+            Self { list: List::new(), links: [const { AtomicU32::new(NONE) }; BLOCKS], blocks: Cells::new() };
         for number in (0..BLOCKS as u32).rev() {
             shared.write(number);
             shared.put(number);
@@ -53,8 +51,7 @@ impl<T: Terms + 'static> Shared<T> {
     }
 
     fn write(&self, number: u32) {
-        // SAFETY: the block is this thread's, which is what the model is to show.
-        self.blocks[number as usize].with_mut(|value| unsafe { *value += 1 });
+        self.blocks.touch(number as usize);
     }
 
     /// Every block but those that are `held` is in the list once.

@@ -2,12 +2,10 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
+use super::Cells;
 use crate::{
     Allocator, Fixed, Inspect, LockFree,
-    base::atomic::{
-        UnsafeCell,
-        model::{Arc, check, thread},
-    },
+    base::atomic::model::{Arc, check, thread},
 };
 
 const LAYOUT: Layout = Layout::new::<u64>();
@@ -16,7 +14,7 @@ const LAYOUT: Layout = Layout::new::<u64>();
 struct Watched {
     pool: LockFree<Fixed<8>>,
     starts: [NonNull<u8>; 2],
-    cells: [UnsafeCell<()>; 2],
+    cells: Cells<2>,
 }
 
 // SAFETY: the addresses are only compared.
@@ -28,7 +26,7 @@ impl Watched {
     fn new() -> Arc<Self> {
         let pool = LockFree::<Fixed<8>>::new().with_capacity(2);
         let starts = [(), ()].map(|()| pool.allocate(LAYOUT).expect("two blocks").cast());
-        let watched = Self { pool, starts, cells: [const { UnsafeCell::new(()) }; 2] };
+        let watched = Self { pool, starts, cells: Cells::new() };
         watched.starts.iter().for_each(|&start| watched.give(start));
         assert_eq!(watched.pool.stats().chunks, 1);
         Arc::new(watched)
@@ -36,7 +34,7 @@ impl Watched {
 
     fn touch(&self, block: NonNull<u8>) {
         let place = self.starts.iter().position(|start| *start == block);
-        self.cells[place.expect("there are two blocks")].with_mut(|_| ());
+        self.cells.touch(place.expect("there are two blocks"));
     }
 
     fn take(&self) -> NonNull<u8> {

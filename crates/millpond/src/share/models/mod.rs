@@ -14,3 +14,25 @@ mod list;
 mod lock_free;
 mod locked;
 mod returned;
+
+use crate::base::atomic::UnsafeCell;
+
+/// What stands for the contents of blocks: a cell for each, which the model checker watches.
+struct Cells<const N: usize>([UnsafeCell<()>; N]);
+
+// SAFETY: there is nothing in the cells; who touches them when is what the models are about.
+unsafe impl<const N: usize> Sync for Cells<N> {}
+
+impl<const N: usize> Cells<N> {
+    /// Cells that the thread which makes them has touched.
+    fn new() -> Self {
+        let cells = Self([const { UnsafeCell::new(()) }; N]);
+        (0..N).for_each(|place| cells.touch(place));
+        cells
+    }
+
+    /// Writes, as far as the model checker can see.
+    fn touch(&self, place: usize) {
+        self.0[place].with_mut(|_| ());
+    }
+}

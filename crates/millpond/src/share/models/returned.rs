@@ -3,10 +3,11 @@
 use core::{alloc::Layout, ptr::NonNull};
 use std::{boxed::Box, vec::Vec};
 
+use super::Cells;
 use crate::{
     Allocator, Blocks, Fixed, Heap, Inbox, Inspect,
     base::atomic::{
-        UnsafeCell, let_others_run,
+        let_others_run,
         model::{Arc, check, thread},
     },
     share::{
@@ -18,7 +19,7 @@ use crate::{
 /// Three blocks, each with a cell that the model checker watches.
 struct Three {
     starts: [NonNull<u8>; 3],
-    cells: [UnsafeCell<()>; 3],
+    cells: Cells<3>,
 }
 
 // SAFETY: the blocks are reached by who holds them, and the cells are there to show it.
@@ -28,15 +29,13 @@ unsafe impl Sync for Three {}
 
 impl Three {
     fn new(starts: [NonNull<u8>; 3]) -> Arc<Self> {
-        let three = Self { starts, cells: [const { UnsafeCell::new(()) }; 3] };
-        three.starts.iter().for_each(|&start| three.touch(start));
-        Arc::new(three)
+        Arc::new(Self { starts, cells: Cells::new() })
     }
 
     /// Writes to a block, as far as the model checker can see.
     fn touch(&self, block: NonNull<u8>) {
         let place = self.starts.iter().position(|start| *start == block);
-        self.cells[place.expect("one of the three")].with_mut(|_| ());
+        self.cells.touch(place.expect("one of the three"));
     }
 }
 
