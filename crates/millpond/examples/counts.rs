@@ -7,8 +7,8 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Compact, Direct, Fixed, Linear, Local, Locked,
-    Magazine, Owned, SignPost, Stack, Tlsf,
+    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Compact, Direct, Fair, Fixed, Heap, Linear, Local,
+    Locked, Magazine, Owned, SignPost, Stack, Tlsf,
 };
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
@@ -129,4 +129,6 @@ probe! {
         Cached<Blocks> = Cached::new(Blocks::of(black_box(LAYOUT))), layout => layout;
     locked_blocks_known_allocate locked_blocks_known_free:
         Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
+    fair_blocks_known_allocate fair_blocks_known_free:
+        Locked<Blocks<Fixed<64>>, Heap, Fair> = Locked::new_in(Blocks::new(), Heap), _layout => LAYOUT;
 }

@@ -15,6 +15,10 @@ use super::atomic::{AtomicUsize, Ordering, let_others_run, spin_loop};
 /// while it holds the lock. Where threads outnumber cores, [`Spin`](crate::Spin) gives more: a fair lock
 /// waits for the next in line even when that one is not running.
 ///
+/// When nobody else has it, locking and unlocking takes no more than 8 instructions together, one of them an atomic
+/// read-modify-write: `Locked<Blocks>` allocates in 14 and frees in 10, where `Local<Blocks>` does in 6 and 4 (counted by
+/// `cargo xtask counts`).
+///
 /// ```
 /// use core::alloc::Layout;
 /// use millpond::{Allocator, Buffer, Fair, Locked, Tlsf};
@@ -25,12 +29,17 @@ use super::atomic::{AtomicUsize, Ordering, let_others_run, spin_loop};
 /// # let _ = block;
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
+#[derive(Debug)]
+pub struct Fair(Tickets);
+
+/// The tickets of a [`Fair`] lock. (Not `ORDERED`, what a holder did is not handed to the next: that is for models, which
+/// must notice.)
 ///
 /// # Invariants
 ///
 /// * Tickets from `served` up to but not including `next` are out; the first of them has the lock.
 #[derive(Debug)]
-pub struct Fair {
+pub(crate) struct Tickets<const ORDERED: bool = true> {
     next: AtomicUsize,
     served: AtomicUsize,
 }
@@ -38,11 +47,19 @@ pub struct Fair {
 /// How often a waiter looks before it lets other threads run.
 const PATIENCE: u32 = 128;
 
-impl Fair {
+impl<const ORDERED: bool> Tickets<ORDERED> {
+    const TAKE_OVER: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
+    const HAND_OVER: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
+
+    /// Tickets of which none is out, and the first will have this number.
+    const fn from(first: usize) -> Self {
+        Self { next: AtomicUsize::new(first), served: AtomicUsize::new(first) }
+    }
+
     #[cold]
     fn wait(&self, ticket: usize) {
         let mut looks = 0u32;
-        while self.served.load(Ordering::Acquire) != ticket {
+        while self.served.load(Self::TAKE_OVER) != ticket {
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
         }
@@ -51,15 +68,15 @@ impl Fair {
 
 // SAFETY: a ticket is handed out once before the counter has gone all the way round, and `served` goes on to the next
 // only when its holder unlocks; Acquire and Release order what the holders do.
-unsafe impl RawMutex for Fair {
-    const INIT: Self = Self { next: AtomicUsize::new(0), served: AtomicUsize::new(0) };
+unsafe impl<const ORDERED: bool> RawMutex for Tickets<ORDERED> {
+    const INIT: Self = Self::from(0);
 
     type Guard = GuardSend;
 
     #[inline]
     fn lock(&self) -> GuardSend {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        if self.served.load(Ordering::Acquire) != ticket {
+        if self.served.load(Self::TAKE_OVER) != ticket {
             self.wait(ticket);
         }
         GuardSend::new()
@@ -67,7 +84,7 @@ unsafe impl RawMutex for Fair {
 
     #[inline]
     fn try_lock(&self) -> Option<GuardSend> {
-        let served = self.served.load(Ordering::Acquire);
+        let served = self.served.load(Self::TAKE_OVER);
         let mine =
             self.next.compare_exchange(served, served.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
         mine.ok().map(|_| GuardSend::new())
@@ -76,11 +93,38 @@ unsafe impl RawMutex for Fair {
     #[inline]
     unsafe fn unlock(&self, _: GuardSend) {
         let served = self.served.load(Ordering::Relaxed);
-        self.served.store(served.wrapping_add(1), Ordering::Release);
+        self.served.store(served.wrapping_add(1), Self::HAND_OVER);
     }
 
     fn is_locked(&self) -> bool {
         self.served.load(Ordering::Relaxed) != self.next.load(Ordering::Relaxed)
+    }
+}
+
+// SAFETY: the tickets keep the contract.
+unsafe impl RawMutex for Fair {
+    const INIT: Self = Self(Tickets::INIT);
+
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        self.0.lock()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        self.0.try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, guard: GuardSend) {
+        // SAFETY: the caller has locked it.
+        unsafe { self.0.unlock(guard) };
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
     }
 }
 
@@ -104,7 +148,7 @@ mod tests {
                     unsafe { lock.unlock(guard) };
                 });
                 // The next one comes when this one has its ticket.
-                while lock.next.load(Ordering::Relaxed) != waiter + 2 {
+                while lock.0.next.load(Ordering::Relaxed) != waiter + 2 {
                     thread::yield_now();
                 }
             }
@@ -117,5 +161,17 @@ mod tests {
         // SAFETY: this thread has locked it.
         unsafe { lock.unlock(guard) };
         assert!(!lock.is_locked());
+    }
+
+    #[test]
+    fn tickets_go_all_the_way_round() {
+        let lock = Fair(Tickets::from(usize::MAX));
+        for _ in 0..3 {
+            let guard = lock.lock();
+            assert!(lock.is_locked() && lock.try_lock().is_none());
+            // SAFETY: this thread has locked it.
+            unsafe { lock.unlock(guard) };
+            assert!(!lock.is_locked());
+        }
     }
 }

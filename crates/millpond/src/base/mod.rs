@@ -12,4 +12,6 @@ mod spin;
 pub(crate) use callback::without_unwinding;
 pub use error::AllocError;
 pub use fair::Fair;
+#[cfg(all(test, loom))]
+pub(crate) use fair::Tickets;
 pub use spin::Spin;

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, RawPool, Spin, Surrender,
+    Allocator, Blocks, Chunk, ChunkRequest, Fair, Fixed, Heap, Locked, RawPool, Spin, Surrender,
     base::atomic::{
         UnsafeCell, let_others_run,
         model::{Arc, check, thread},
@@ -13,7 +13,10 @@ use crate::{
 };
 
 #[cfg(loom)]
-use crate::base::atomic::{AtomicBool, Ordering};
+use crate::base::{
+    Tickets,
+    atomic::{AtomicBool, Ordering},
+};
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
@@ -91,6 +94,18 @@ fn hold(pool: &impl Allocator, name: u64) {
 #[test]
 fn holders_behind_a_lock_take_turns() {
     two_holders::<Spin>(3);
+}
+
+#[test]
+fn holders_behind_a_fair_lock_take_turns() {
+    two_holders::<Fair>(3);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_fair_lock_that_orders_nothing_is_caught() {
+    two_holders::<Tickets<false>>(2);
 }
 
 /// A lock that orders nothing, or that everybody gets. (shuttle does not see orderings, and needs no proof of that.)
