@@ -36,6 +36,10 @@ use crate::{
 ///     }
 /// });
 /// ```
+///
+/// *Not for signal handlers*: one that interrupts the holder of the lock waits for it for ever. *After `fork`* the child
+/// may use the pool if no other thread held the lock at that moment; where others may, `L` must be a lock that is taken
+/// before a fork and released after it, in both processes (`pthread_atfork`).
 pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: Policy = Fail> {
     pool: Mutex<L, P>,
     parent: A,

@@ -24,6 +24,8 @@ mod oracle;
 mod pages;
 mod parents;
 mod policy;
+#[cfg(all(unix, not(miri)))]
+mod processes;
 mod random;
 mod regions;
 mod reserved;

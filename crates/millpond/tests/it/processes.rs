@@ -1,0 +1,282 @@
+//! Pools that threads share, in a process that forks and in signal handlers: what is said to be allowed there.
+
+use std::{
+    alloc::Layout,
+    mem::MaybeUninit,
+    ptr::{NonNull, null_mut},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use lock_api::{GuardSend, RawMutex};
+use millpond::{
+    Allocator, AtomicLinear, Blocks, Buffer, Cached, Classes, Fail, Fixed, Heap, Inbox, LockFree, Locked,
+    Spin,
+};
+
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+/// Takes blocks, stamps them, looks at them, frees them; false if there are too few or one has changed. Does not panic:
+/// that is nothing for a child or a handler.
+fn use_it<const COUNT: usize>(pool: &dyn Allocator) -> bool {
+    let mut blocks = [None; COUNT];
+    for (stamp, place) in blocks.iter_mut().enumerate() {
+        let Ok(block) = pool.allocate(LAYOUT) else { return false };
+        // SAFETY: the block was just handed out, and is 64 bytes long.
+        unsafe { block.cast::<[usize; 8]>().write([stamp; 8]) };
+        *place = Some(block.cast::<u8>());
+    }
+    blocks.iter().enumerate().all(|(stamp, block)| {
+        block.is_some_and(|block| {
+            // SAFETY: the block is live, and freed once.
+            unsafe {
+                let same = block.cast::<[usize; 8]>().read() == [stamp; 8];
+                pool.deallocate(block, LAYOUT);
+                same
+            }
+        })
+    })
+}
+
+/// Whether `work` says yes in a child of this process, within a few seconds.
+fn in_a_child(work: impl FnOnce() -> bool) -> bool {
+    const PATIENCE: u32 = 20;
+    // SAFETY: the child uses what `work` uses, which is what is tested, and nothing of the tests' own.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: ends the child if it hangs, and at its end, without running anything of its parent's.
+        unsafe {
+            libc::alarm(PATIENCE);
+            let worked = work();
+            libc::_exit(i32::from(!worked));
+        }
+    }
+    assert!(child > 0, "the system has no process for the test");
+    let mut status = -1;
+    // SAFETY: the child is ours, and waited for once.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
+
+/// Forks again and again while other threads do `work` over and over; in each child, `check` must say yes.
+fn fork_among(work: impl Fn() -> bool + Sync, check: impl Fn() -> bool) {
+    let over = AtomicBool::new(false);
+    let rounds = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    assert!(work(), "a block was not there, or has changed");
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let worked = (0..30).all(|fork| {
+            // The others are in the midst of it.
+            while rounds.load(Ordering::Relaxed) <= fork {
+                thread::yield_now();
+            }
+            in_a_child(&check)
+        });
+        over.store(true, Ordering::Relaxed);
+        assert!(worked, "a child has hung, or did not get its blocks");
+    });
+}
+
+#[test]
+fn without_a_lock_a_child_has_a_whole_pool_whenever_it_was_forked() {
+    let (pool, arena) = (LockFree::<Fixed<64>>::new(), AtomicLinear::new());
+    let use_both = || use_it::<20>(&pool) && use_it::<2>(&arena);
+    fork_among(use_both, use_both);
+}
+
+#[test]
+fn a_child_of_its_owner_has_a_whole_inbox() {
+    let inbox = Inbox::new(Blocks::<Fixed<64>>::new());
+    let owner = inbox.own().expect("nobody owns it yet");
+    let way: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+    let give_back = || {
+        if let Some(block) = NonNull::new(way.swap(null_mut(), Ordering::AcqRel)) {
+            // SAFETY: the block is live, and whoever finds it here is the only one.
+            unsafe { inbox.deallocate(block, LAYOUT) };
+        }
+        true
+    };
+    let check = || {
+        (0..100).all(|_| {
+            let sent = owner.allocate(LAYOUT).map(|block| way.swap(block.cast().as_ptr(), Ordering::AcqRel));
+            // SAFETY: as above.
+            sent.map(|old| NonNull::new(old).map(|old| unsafe { inbox.deallocate(old, LAYOUT) })).is_ok()
+        }) && use_it::<20>(&owner)
+    };
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                give_back();
+            }
+        });
+        let worked = (0..30).all(|_| check() && in_a_child(check));
+        over.store(true, Ordering::Relaxed);
+        assert!(worked, "a child has hung, or did not get its blocks");
+    });
+}
+
+/// A thread that holds nothing and is in no pool does no harm, whichever lock it is.
+#[test]
+fn a_child_uses_a_pool_that_nobody_was_in() {
+    let (blocks, classes) = (Cached::new(Blocks::<Fixed<64>>::new()), Cached::new(Classes::new()));
+    let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
+    let use_all = || use_it::<300>(&blocks) && use_it::<300>(&classes) && use_it::<20>(&locked);
+    let (used, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(use_all());
+            used.store(true, Ordering::Release);
+            while !over.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        });
+        while !used.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        let worked = use_all() && in_a_child(use_all) && in_a_child(use_all);
+        over.store(true, Ordering::Relaxed);
+        assert!(worked, "a child has hung, or did not get its blocks");
+    });
+}
+
+/// One lock for all pools that name it, which nobody else holds while this process forks.
+struct HeldForForks;
+
+static FORK_LOCK: Spin = Spin::INIT;
+
+extern "C" fn lock_for_fork() {
+    FORK_LOCK.lock();
+}
+
+extern "C" fn unlock_after_fork() {
+    // SAFETY: this thread has locked it, before the fork.
+    unsafe { FORK_LOCK.unlock(GuardSend::new()) };
+}
+
+// SAFETY: it is the lock behind it, which excludes more than it need.
+unsafe impl RawMutex for HeldForForks {
+    const INIT: Self = Self;
+
+    type Guard = GuardSend;
+
+    fn lock(&self) -> GuardSend {
+        FORK_LOCK.lock()
+    }
+
+    fn try_lock(&self) -> Option<GuardSend> {
+        FORK_LOCK.try_lock()
+    }
+
+    unsafe fn unlock(&self, guard: GuardSend) {
+        // SAFETY: the caller has locked it.
+        unsafe { FORK_LOCK.unlock(guard) };
+    }
+
+    fn is_locked(&self) -> bool {
+        FORK_LOCK.is_locked()
+    }
+}
+
+#[test]
+fn with_a_lock_that_is_held_for_forks_a_child_has_a_whole_pool_whenever_it_was_forked() {
+    // SAFETY: the functions are there as long as the process.
+    let registered = unsafe {
+        libc::pthread_atfork(Some(lock_for_fork), Some(unlock_after_fork), Some(unlock_after_fork))
+    };
+    assert_eq!(registered, 0);
+    // Two blocks in a magazine: next to every call visits the depot.
+    let cached = Cached::<_, _, HeldForForks, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
+    let locked = Locked::<_, _, HeldForForks>::new_in(Blocks::<Fixed<64>>::new(), Heap);
+    let use_both = || use_it::<50>(&cached) && use_it::<50>(&locked);
+    fork_among(use_both, use_both);
+}
+
+/// What the handler uses, and what it did.
+struct Kit {
+    pool: LockFree<Fixed<64>, Buffer<'static>>,
+    arena: AtomicLinear<Buffer<'static>>,
+    inbox: Inbox<Fixed<64>>,
+    /// A block of the inbox for the handler to give back.
+    way: AtomicPtr<u8>,
+    calls: AtomicUsize,
+    failures: AtomicUsize,
+}
+
+static KIT: OnceLock<Kit> = OnceLock::new();
+
+extern "C" fn handle(_: i32) {
+    let Some(kit) = KIT.get() else { return };
+    // The block of the arena is the last one, unless the handler has come between: it is freed, or lost.
+    let worked = use_it::<5>(&kit.pool) && use_it::<1>(&kit.arena);
+    if let Some(block) = NonNull::new(kit.way.swap(null_mut(), Ordering::AcqRel)) {
+        // SAFETY: the block is live, and whoever finds it here is the only one.
+        unsafe { kit.inbox.deallocate(block, LAYOUT) };
+    }
+    kit.failures.fetch_add(usize::from(!worked), Ordering::Relaxed);
+    kit.calls.fetch_add(1, Ordering::Release);
+}
+
+/// So many signals.
+const SIGNALS: usize = 3000;
+
+/// Interrupts a thread again and again; ends the process if the handler does not return.
+fn interrupt(thread: libc::pthread_t, kit: &Kit) {
+    for signal in 0..SIGNALS {
+        // SAFETY: the thread lives until all signals were handled.
+        assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR2) }, 0);
+        let start = Instant::now();
+        while kit.calls.load(Ordering::Acquire) <= signal {
+            if start.elapsed() > Duration::from_secs(60) {
+                eprintln!("a signal handler hangs");
+                std::process::abort();
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn lock_free_pools_are_used_in_a_signal_handler() {
+    let memory = |bytes: usize| Buffer::new(Vec::leak(vec![MaybeUninit::uninit(); bytes]));
+    let kit = KIT.get_or_init(|| Kit {
+        pool: LockFree::new_in(memory(10_000)),
+        arena: AtomicLinear::new_in(memory(2 * SIGNALS * LAYOUT.size() + 4096)),
+        inbox: Inbox::new(Blocks::new()),
+        way: AtomicPtr::new(null_mut()),
+        calls: AtomicUsize::new(0),
+        failures: AtomicUsize::new(0),
+    });
+    // SAFETY: the handler keeps to what is allowed in one: no lock, no allocation but from these pools.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        assert_eq!(libc::sigaction(libc::SIGUSR2, &action, null_mut()), 0);
+    }
+    let owner = kit.inbox.own().expect("nobody owns it yet");
+    // SAFETY: asks for the name of the current thread.
+    let this_thread = unsafe { libc::pthread_self() } as usize;
+    thread::scope(|scope| {
+        scope.spawn(move || interrupt(this_thread as libc::pthread_t, kit));
+        while kit.calls.load(Ordering::Acquire) < SIGNALS {
+            assert!(use_it::<10>(&kit.pool), "a block is lost or was had twice");
+            if kit.way.load(Ordering::Acquire).is_null() {
+                let block = owner.allocate(LAYOUT).expect("the heap has 64 bytes");
+                kit.way.store(block.cast().as_ptr(), Ordering::Release);
+            }
+        }
+    });
+    assert_eq!(kit.failures.load(Ordering::Relaxed), 0);
+    assert!(use_it::<100>(&kit.pool), "the pool has lost blocks");
+}
