@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millpond::{Blocks, Cached, Classes, Fixed, Locked};
+use millpond::{Blocks, Cached, Classes, Fail, Fixed, Heap, Locked, Spin};
 
 use crate::{
     classes::tcmalloc,
@@ -64,16 +64,29 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "shared-bursts",
         what: "both threads allocate 1 to 64 blocks and free them, first first",
-        contenders: || everyone::<Bursts>(),
+        contenders: || everyone::<Bursts<64>>(),
+    },
+    Mix {
+        name: "shared-depot",
+        what: "both threads allocate 1,000 blocks and free them, first first: what do visits to the depot cost?",
+        contenders: || {
+            vec![cached::<128>("126 in a magazine"), cached::<32>("30"), cached::<8>("6"), cached::<4>("2")]
+        },
     },
 ];
+
+/// A pool with magazines of so many places, under load that goes past them.
+fn cached<const PLACES: usize>(name: &'static str) -> (&'static str, Job) {
+    let pool = Cached::<_, Heap, Spin, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
+    job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
+}
 
 /// Pairs and bursts of more threads than there are cores: how contended is the depot?
 pub fn crowd() {
     for threads in [8, 14] {
         MIXES
             .iter()
-            .filter(|mix| ["shared-pairs", "shared-bursts"].contains(&mix.name))
+            .filter(|mix| ["shared-pairs", "shared-bursts", "shared-depot"].contains(&mix.name))
             .for_each(|mix| compare(mix, threads));
     }
 }
@@ -365,9 +378,10 @@ impl Way for Replace {
     }
 }
 
-struct Bursts;
+/// Up to 64 blocks at a time; above that, always as many as said.
+struct Bursts<const MOST: usize>;
 
-impl Way for Bursts {
+impl<const MOST: usize> Way for Bursts<MOST> {
     fn new<C: Sharer>(_: C) -> Self {
         Self
     }
@@ -375,10 +389,10 @@ impl Way for Bursts {
     #[inline(never)]
     fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
         let mut random = Random::of(thread);
-        let mut bucket = [std::ptr::null_mut(); 64];
+        let mut bucket = [std::ptr::null_mut(); MOST];
         let mut done = 0;
         while done < pairs {
-            let burst = (1 + random.below(64)).min(pairs - done);
+            let burst = if MOST > 64 { MOST } else { 1 + random.below(MOST) }.min(pairs - done);
             for place in &mut bucket[..burst] {
                 *place = clock.time(|| contender.take());
             }

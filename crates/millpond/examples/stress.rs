@@ -10,8 +10,8 @@ use std::{
 };
 
 use millpond::{
-    Allocator, AtomicLinear, Blocks, Cached, Classes, Fixed, Inspect, LockFree, Locked, Reclaim, Tlsf,
-    testing::Stress,
+    Allocator, AtomicLinear, Blocks, Cached, Classes, Fail, Fair, Fixed, Heap, Inspect, Limit, LockFree,
+    Locked, Reclaim, Spin, Tlsf, testing::Stress,
 };
 
 fn main() -> ExitCode {
@@ -26,7 +26,11 @@ fn main() -> ExitCode {
     let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
     let classes = Locked::<_>::new(Classes::new());
     let tlsf = Locked::<_>::new(Tlsf::new());
+    let fair = Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Heap);
     let cached = Cached::new(Blocks::<Fixed<64>>::new());
+    let cached_classes = Cached::new(Classes::new());
+    let small = Cached::<_, _, Spin, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
+    let bounded = Cached::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 100));
     let mut arena = AtomicLinear::new();
     let start = Instant::now();
     let mut served = 0;
@@ -36,7 +40,11 @@ fn main() -> ExitCode {
         }
         let stress = Stress { seed, ..stress };
         served += whole(stress, &lock_free) + whole(stress, &locked) + whole(stress, &classes);
-        served += whole(stress, &tlsf) + whole(stress, &cached);
+        served += whole(stress, &tlsf);
+        // Where threads outnumber cores, a fair lock waits for who is next and not running.
+        served += whole(Stress { rounds: 20, ..stress }, &fair);
+        served += whole(stress, &cached) + whole(stress, &cached_classes);
+        served += whole(stress, &small) + whole(stress, &bounded);
         served += Stress { rounds: 100, ..stress }.run(&arena);
         arena.reset();
     }

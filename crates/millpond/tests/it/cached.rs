@@ -5,17 +5,21 @@ use std::{
     collections::BTreeSet,
     mem::MaybeUninit,
     ptr::NonNull,
-    sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, mpsc},
+    sync::{
+        Arc, Barrier, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Compact, Counted, Fair, Fixed, Heap, Inspect,
-    Limit, Locked, Magazine, Reclaim, Retry, Spin, StaticBuffer, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Compact, Counted, Fail, Fair, Fixed, Heap,
+    Inspect, Limit, Locked, Magazine, Reclaim, Retry, Spin, StaticBuffer, Tlsf,
     testing::{Conformance, out_of_memory},
 };
 
-use crate::parents::Watched;
+use crate::{parents::Watched, shared::stress};
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -454,6 +458,103 @@ fn what_is_written_stays_written() {
     churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");
+}
+
+#[test]
+fn cached_pools_under_stress() {
+    let _turn = alone();
+    stress(Cached::new(Sixty4::new()));
+    stress(Cached::new(Blocks::<(Fixed<64>, Magazine)>::new()));
+    stress(Cached::new(Classes::new()));
+    // Two blocks in a magazine: next to every call visits the depot.
+    stress(Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Heap, Fail));
+}
+
+/// Threads want more than there is: the slots of threads that have ended are searched, and those that live are asked.
+#[test]
+fn a_bounded_cached_pool_under_stress() {
+    let _turn = alone();
+    stress(Cached::new(Limit::blocks(Sixty4::new(), 100)));
+}
+
+/// A parent that can be told to have nothing more.
+#[derive(Default)]
+struct Stoppable {
+    heap: Watched,
+    stopped: AtomicBool,
+}
+
+// SAFETY: what it hands out is the heap's, which keeps the contract.
+unsafe impl Allocator for Stoppable {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(AllocError::Exhausted);
+        }
+        self.heap.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.heap.deallocate(block, layout) };
+    }
+}
+
+#[test]
+fn what_is_reserved_is_there_when_the_parent_has_nothing_more() {
+    let _turn = alone();
+    let blocks = Cached::new_in(Sixty4::new(), Stoppable::default());
+    let classes = Cached::new_in(Classes::new(), Stoppable::default());
+    for count in [1, 100, 5000] {
+        blocks.reserve(BLOCK, count).expect("the heap has room");
+        classes.reserve(BLOCK, count).expect("the heap has room");
+        for (pool, parent) in
+            [(&blocks as &dyn Allocator, blocks.parent()), (&classes as &dyn Allocator, classes.parent())]
+        {
+            parent.stopped.store(true, Ordering::Relaxed);
+            let taken: Vec<_> = (0..count).map_while(|_| take(pool)).collect();
+            assert_eq!(taken.len(), count);
+            parent.stopped.store(false, Ordering::Relaxed);
+            give(pool, taken);
+        }
+    }
+    assert_eq!(blocks.reserve(Layout::new::<[u64; 9]>(), 1), Err(AllocError::Unsupported));
+    assert_eq!((blocks.stats().live, classes.stats().live), (0, 0));
+}
+
+#[test]
+fn many_or_none() {
+    let _turn = alone();
+    let pool = bounded();
+    let mut places = [MaybeUninit::uninit(); FEW + 1];
+    assert_eq!(pool.allocate_many(BLOCK, &mut places), Err(AllocError::Limit));
+    assert_eq!(pool.stats().live, 0);
+    for _ in 0..3 {
+        pool.allocate_many(BLOCK, &mut places[..FEW]).expect("there are as many");
+        // SAFETY: every one of these places was filled.
+        let blocks = unsafe { places[..FEW].assume_init_ref() };
+        assert_eq!(blocks.iter().collect::<BTreeSet<_>>().len(), FEW, "a block was handed out twice");
+        // SAFETY: the blocks are live, distinct, and this pool's.
+        unsafe { pool.deallocate_many(blocks, BLOCK) };
+        assert_eq!(pool.stats().live, 0);
+        pool.check().expect("sound");
+    }
+}
+
+/// Numbers belong to the process: what a thread has left is out of reach while somebody else has its number.
+#[test]
+fn what_a_thread_has_left_is_out_of_reach_while_its_number_is_anothers() {
+    let _turn = alone();
+    let (pool, other_pool) = (bounded(), bounded());
+    // This thread has its number before, so that another one's is free again.
+    give(&other_pool, take(&other_pool));
+    elsewhere(|| use_much(&pool));
+    let strangers: Vec<_> = (0..50).map(|_| other_pool.handle()).collect();
+    let blocks = take_all(&pool);
+    assert!((FEW - HELD..FEW).contains(&blocks.len()), "{} blocks", blocks.len());
+    drop(strangers);
+    let rest = take_all(&pool);
+    assert_eq!(blocks.len() + rest.len(), FEW);
+    give(&pool, blocks.into_iter().chain(rest));
 }
 
 #[test]

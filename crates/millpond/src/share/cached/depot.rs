@@ -14,7 +14,7 @@ use crate::{
         AllocError,
         address::{WORD, recover},
     },
-    contract::{Chunk, ChunkRequest, Complaint, Pool, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
     pool::{Blocks, Kinds, MOST_KINDS, Sorter},
 };
 
@@ -260,5 +260,12 @@ unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
     ) -> Option<NonNull<[u8]>> {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.pool.resize_in_place(block, old, new) }
+    }
+}
+
+/// What waits in full magazines is not counted on.
+impl<P: Kinds + Reserve, const PLACES: usize> Reserve for Depot<P, PLACES> {
+    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+        self.pool.lacks(layout, count)
     }
 }

@@ -17,6 +17,7 @@ mod depot;
 mod handle;
 mod inspect;
 mod magazine;
+mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod numbers;
@@ -85,6 +86,11 @@ use crate::{
 /// magazines again. So once all others have ended, one thread gets every block; as long as they live and are idle, up
 /// to two magazines of each may be out of reach. [`flush`](Self::flush) gives everything back at once.
 ///
+/// Numbers belong to the whole process. So out of reach is also what a thread has left behind whose number now belongs to a
+/// thread (or a [`Handle`]) that does not use this pool: until that one ends, or calls `flush`, or this pool is trimmed. This
+/// is no more than above: with `n` numbers leased in the process, the caller's among them, at most 2·(`n` − 1)
+/// magazines of each kind of blocks are out of a request's reach.
+///
 /// # Threads
 ///
 /// * Numbers are leased at a thread's first call and given back at its end. There are 1023, and the threads that find
@@ -95,8 +101,10 @@ use crate::{
 /// * *Not for signal handlers*: one that interrupts an allocation would find a half-changed slot, or wait for a lock that
 ///   only the interrupted thread can release.
 /// * *Fork*: in the child, the thread that forked goes on with its own slot. What other threads held is held back for good,
-///   and if one of them held the depot's lock in that moment, the first visit to the depot never ends. So between
-///   `fork` and `exec` a child of a program with several threads uses such a pool no more than it uses `malloc`.
+///   and must not be looked at: the child does not [`trim`](Reclaim::trim) the pool. If another thread was in the depot at
+///   that moment, its lock is never released, and the child's first visit never ends. So where others may use the pool
+///   meanwhile, the child uses it only if `L` is a lock that is taken before a fork and released after it, in both
+///   processes (`pthread_atfork`), which makes all of this hold at any moment; the test `processes.rs` has such a lock.
 ///
 /// # Costs
 ///

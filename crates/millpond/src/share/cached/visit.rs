@@ -110,7 +110,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// # Safety
     ///
     /// The number is the caller's, or zero.
-    unsafe fn ready(&self, number: usize, kind: usize) -> Option<&Slot> {
+    pub(super) unsafe fn ready(&self, number: usize, kind: usize) -> Option<&Slot> {
         if number == 0 {
             return None;
         }

@@ -1,0 +1,71 @@
+//! Many blocks at once, through the magazines: a visit to the depot for each magazine, and none while those at hand last.
+
+use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+
+use lock_api::RawMutex;
+
+use super::{Cached, numbers};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Reserve},
+    pool::{Kinds, Sorter},
+    share::{many, policy::Policy},
+};
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent; and gives the
+    /// current thread its magazines, if the parent has memory for them. What threads hold is not counted on.
+    ///
+    /// Other threads may take what was meant for this one, and each needs memory for magazines of its own.
+    ///
+    /// # Errors
+    ///
+    /// What the parent says, or [`AllocError::Unsupported`] for a layout that the pool never serves.
+    pub fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        let Some(kind) = self.sorter.kind(layout) else {
+            return many::reserve(self.pool(), &self.parent, layout, count);
+        };
+        // Without magazines blocks come from the depot, which is as good.
+        // SAFETY: the number is the current thread's.
+        let _ = unsafe { self.ready(numbers::current_or_lease(), kind) };
+        many::reserve(self.pool(), &self.parent, self.sorter.layout(kind), count)
+    }
+
+    /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; no block is taken then.
+    pub fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        for place in 0..places.len() {
+            match self.allocate(layout) {
+                Ok(block) => places[place].write(block.cast()),
+                Err(error) => {
+                    // SAFETY: the places before this one were written, with blocks that are live and of this layout.
+                    unsafe { self.deallocate_many(places[..place].assume_init_ref(), layout) };
+                    return Err(error);
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes many blocks of one layout back. Visits the depot once for each magazine.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        for &block in blocks {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.deallocate(block, layout) };
+        }
+    }
+}
