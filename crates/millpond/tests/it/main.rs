@@ -30,8 +30,6 @@ mod random;
 mod regions;
 mod reserved;
 mod shared;
-#[cfg(unix)]
-mod signals;
 mod sources;
 mod stack;
 mod strategies;
