@@ -3,14 +3,21 @@
 mod counts;
 mod tidy;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 const HELP: &str = "\
 Checks and chores of this repository.
 
 cargo xtask tidy             check the source tree: who imports whom, sizes, docs, forbidden words, links
+cargo xtask unsafe           count what is unsafe, and write the table of SAFETY.md
 cargo xtask counts           count the instructions of the library's hot paths and compare with xtask/counts.txt
 cargo xtask counts --bless   count them and write xtask/counts.txt
+cargo xtask ci               everything that a change must pass: .ci/run
+cargo xtask ci --quick       the part of it that a developer runs before a commit
+cargo xtask ci --full        that, and what takes long
 ";
 
 fn main() -> ExitCode {
@@ -20,8 +27,10 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let done = match words[..] {
         ["tidy"] => tidy::run(root),
+        ["unsafe"] => tidy::inventory::write(root),
         ["counts"] => counts::run(root, counts::Mode::Compare),
         ["counts", "--bless"] => counts::run(root, counts::Mode::Bless),
+        ["ci", ref levels @ ..] => ci(root, levels),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(true)
@@ -36,4 +45,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Runs the checks of this level; the script says what is wrong with others.
+fn ci(root: &Path, levels: &[&str]) -> Result<bool, String> {
+    let status = Command::new("bash").arg(".ci/run").args(levels).current_dir(root).status();
+    status.map(|status| status.success()).map_err(|error| format!("cannot run bash .ci/run: {error}"))
 }

@@ -4,6 +4,7 @@
 
 mod cycles;
 mod imports;
+pub(crate) mod inventory;
 mod lexer;
 mod papers;
 mod paths;
@@ -26,6 +27,7 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     sizes::limits,
     words::refused,
     safety::reasons,
+    inventory::is_true,
     papers::module_docs,
     papers::lints,
     papers::links,
