@@ -2,6 +2,8 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=cpp/peers.cc");
+    println!("cargo:rerun-if-changed=cpp/freelist.cc");
     println!("cargo:rerun-if-changed=build.rs");
-    cc::Build::new().cpp(true).std("c++17").opt_level(3).warnings(true).file("cpp/peers.cc").compile("peers");
+    let files = ["cpp/peers.cc", "cpp/freelist.cc"];
+    cc::Build::new().cpp(true).std("c++17").opt_level(3).warnings(true).files(files).compile("peers");
 }

@@ -15,6 +15,7 @@ mod fork;
 mod grows;
 mod harness;
 mod latency;
+mod lock_free;
 mod memory;
 mod mixes;
 mod regions;
@@ -51,6 +52,11 @@ const LAST: &[Special] = &[
         name: "latency",
         what: "median, rare and worst times of single operations",
         run: latency::of_single_operations,
+    },
+    Special {
+        name: "lock-free",
+        what: "pairs of one and of two threads on a list of free blocks that they share",
+        run: lock_free::times,
     },
     Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
     Special {

@@ -31,14 +31,14 @@ use crate::{
 pub struct Mix {
     pub name: &'static str,
     pub what: &'static str,
-    contenders: fn() -> Vec<(&'static str, Job)>,
+    pub contenders: fn() -> Vec<(&'static str, Job)>,
 }
 
 /// A thread's part of a turn: its number, and how many pairs. With `tails`, each operation is timed.
-type Job = Arc<dyn Fn(usize, usize, Option<&mut Tails>) + Send + Sync>;
+pub type Job = Arc<dyn Fn(usize, usize, Option<&mut Tails>) + Send + Sync>;
 
 /// The time of each operation, in ticks of the processor's clock.
-type Tails = Vec<u32>;
+pub type Tails = Vec<u32>;
 
 pub const MIXES: &[Mix] = &[
     Mix {
@@ -92,18 +92,18 @@ pub fn crowd() {
 }
 
 /// What threads do with a contender that they share.
-trait Way: Send + Sync + 'static {
+pub trait Way: Send + Sync + 'static {
     fn new<C: Sharer>(contender: C) -> Self;
     /// `thread` does `pairs` operations; `time` is told of each.
     fn run<C: Sharer>(&self, contender: C, thread: usize, pairs: usize, time: impl Clock);
 }
 
 /// A contender that each thread has a copy of.
-trait Sharer: Contender<Block = *mut u8> + Copy + Send + Sync + 'static {}
+pub trait Sharer: Contender<Block = *mut u8> + Copy + Send + Sync + 'static {}
 impl<C: Contender<Block = *mut u8> + Copy + Send + Sync + 'static> Sharer for C {}
 
 /// Times operations, or does not.
-trait Clock {
+pub trait Clock {
     fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R;
 }
 
@@ -139,7 +139,7 @@ fn ticks() -> u64 {
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
-fn job<W: Way, C: Sharer>(name: &'static str, contender: C) -> (&'static str, Job) {
+pub fn job<W: Way, C: Sharer>(name: &'static str, contender: C) -> (&'static str, Job) {
     let way = W::new(contender);
     let job = move |thread, pairs, tails: Option<&mut Tails>| match tails {
         None => way.run(contender, thread, pairs, Untimed),
@@ -264,7 +264,7 @@ impl Contender for ByHand {
     }
 }
 
-struct Pairs;
+pub struct Pairs;
 
 impl Way for Pairs {
     fn new<C: Sharer>(_: C) -> Self {

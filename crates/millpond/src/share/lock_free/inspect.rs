@@ -74,7 +74,7 @@ impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
         let spare = spare.fold(0, |spare, this_too| if this_too { spare + 1 } else { 0 });
         let kept = self.segments.iter().count() - spare;
         let list = List::new();
-        while let Some(number) = self.free.0.take(&self.segments) {
+        while let Some(number) = self.free.0.take(&self.segments, |number| number) {
             if number < self.segments.number(kept) {
                 list.put(&self.segments, number);
             }

@@ -167,7 +167,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// A freed block.
     #[inline(always)]
     fn take(&self) -> Option<NonNull<[u8]>> {
-        self.block(self.free.0.take(&self.segments)?)
+        self.free.0.take(&self.segments, |number| self.block(number))?
     }
 
     /// A block that was never handed out; else, as one may have come back meanwhile, a freed one after all. So `None` means

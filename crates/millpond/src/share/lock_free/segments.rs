@@ -5,8 +5,12 @@
 //! than planned, where the parent has no more; the numbers that it lacks are skipped. A segment is published with Release
 //! and stays until the pool is held exclusively.
 //!
-//! From number to block: O(1), in the first segment without a second look. From block to number: a search among the
-//! segments, the first one first; so a pool in one segment takes a subtraction and a division by the blocks' size.
+//! From number to block: O(1). From block to number: a search among the segments, the first one first; so a pool in one
+//! segment takes a subtraction and a division by the blocks' size. What is needed of the first segment is at hand twice, the
+//! second time without a pointer to follow: after an exchange, which holds up whatever comes behind it, each step counts.
+//!
+//! A number is the place of a link, and blocks that are neighbours have links on different lines of cache: or two threads that
+//! have one block each would fight about the line of their links too.
 
 use core::{
     alloc::Layout,
@@ -20,7 +24,7 @@ use super::{
 use crate::{
     base::{
         address::{WORD, align_up},
-        atomic::{AtomicPtr, AtomicU32, Ordering},
+        atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
     },
     contract::Allocator,
 };
@@ -36,6 +40,24 @@ pub(super) struct Segment {
     links: *mut AtomicU32,
     /// Blocks.
     count: u32,
+    /// See [`block_of`].
+    rows: u32,
+}
+
+/// The logarithm of how many links are on a line of cache.
+const LINE: u32 = 4;
+
+/// Which block of a segment has the link at `place`: in a table of 2^`rows` rows with a line of links each, places go along
+/// the rows and blocks down the columns. What is behind the table is as it is.
+#[inline(always)]
+fn block_of(place: u32, rows: u32) -> u32 {
+    if place >> rows < 1 << LINE { place >> LINE | (place & ((1 << LINE) - 1)) << rows } else { place }
+}
+
+/// Where the link of this block of a segment is: undoes [`block_of`].
+#[inline(always)]
+fn place_of(block: u32, rows: u32) -> u32 {
+    if block >> rows < 1 << LINE { block >> rows | (block & ((1 << rows) - 1)) << LINE } else { block }
 }
 
 impl Segment {
@@ -61,23 +83,23 @@ impl Segment {
         unsafe {
             let links = start.add(count * size).cast::<AtomicU32>().as_ptr();
             let record = start.add(align_up(count * (size + LINK), WORD)).cast::<Self>();
-            record.write(Self { memory, links, count: count as u32 });
+            record.write(Self { memory, links, count: count as u32, rows: (count >> LINE).max(1).ilog2() });
             record
         }
     }
 
-    /// Where the block with this number in the segment is.
+    /// The block whose link is at `place`.
     #[inline(always)]
-    fn block(&self, offset: u32, size: usize) -> NonNull<u8> {
+    fn block(&self, place: u32, size: usize) -> NonNull<u8> {
         // SAFETY: whoever has the number has it from this segment.
-        unsafe { self.memory.cast::<u8>().add(offset as usize * size) }
+        unsafe { self.memory.cast::<u8>().add(block_of(place, self.rows) as usize * size) }
     }
 
-    /// Which block of the segment starts at this address, if any.
+    /// Where the link of the block at this address is, if that is in the segment.
     #[inline(always)]
-    fn offset_of(&self, address: usize, size: usize) -> Option<u32> {
+    fn place_at(&self, address: usize, size: usize) -> Option<u32> {
         let bytes = address.wrapping_sub(self.memory.addr().get());
-        (bytes < self.count as usize * size).then(|| (bytes / size) as u32)
+        (bytes < self.count as usize * size).then(|| place_of((bytes / size) as u32, self.rows))
     }
 
     pub(super) fn bytes_held(&self) -> usize {
@@ -92,10 +114,16 @@ impl Segment {
 /// # Invariants
 ///
 /// * Segments are published from the first on, without gaps; segment `s` has numbers from `2^log2·(2^s - 1)` on.
-/// * A number below `fresh` that its segment has was handed out before, and its link is initialised.
+/// * The blocks that `fresh` has gone past were handed out before, and their links are initialised.
+/// * `start`, `links`, `rows` and `bytes` are as in the first segment, or some of them are still zero.
 pub(super) struct Segments {
+    start: AtomicPtr<u8>,
+    links: AtomicPtr<AtomicU32>,
+    rows: AtomicU32,
+    /// Bytes of the blocks in the first segment.
+    bytes: AtomicUsize,
     table: [AtomicPtr<Segment>; HALF as usize],
-    /// The first number that was never handed out.
+    /// Goes through the blocks of all segments, in order: the first that was never handed out.
     fresh: AtomicU32,
     /// The logarithm of how many numbers the first segment has.
     log2: u32,
@@ -103,13 +131,17 @@ pub(super) struct Segments {
     first: u32,
 }
 
-/// The place of a number: which segment, and which block of it.
+/// The place of a number: which segment, and which place in it.
 type Place = (usize, u32);
 
 impl Segments {
     /// Without segments; the first will have room for `first` blocks.
     pub(super) const fn new(first: usize) -> Self {
         let mut segments = Self {
+            start: AtomicPtr::new(null_mut()),
+            links: AtomicPtr::new(null_mut()),
+            rows: AtomicU32::new(0),
+            bytes: AtomicUsize::new(0),
             table: [const { AtomicPtr::new(null_mut()) }; HALF as usize],
             fresh: AtomicU32::new(0),
             log2: 0,
@@ -167,36 +199,52 @@ impl Segments {
     /// The block with this number, which was handed out before, or is now.
     #[inline(always)]
     pub(super) fn block(&self, number: u32, size: usize) -> Option<NonNull<u8>> {
-        let (segment, offset) = self.place(number);
-        Some(self.segment(segment)?.block(offset, size))
+        if number >> self.log2 == 0
+            && let Some(start) = NonNull::new(self.start.load(Ordering::Acquire))
+        {
+            let block = block_of(number, self.rows.load(Ordering::Relaxed));
+            // SAFETY: whoever has the number has it from the first segment.
+            return Some(unsafe { start.add(block as usize * size) });
+        }
+        let (segment, place) = self.place(number);
+        Some(self.segment(segment)?.block(place, size))
     }
 
     /// The number of the block at this address.
     #[inline(always)]
     pub(super) fn number_of(&self, address: usize, size: usize) -> Option<u32> {
-        if let Some(number) = self.segment(0)?.offset_of(address, size) {
-            return Some(number);
+        // In this order: while there are no bytes, the rest may not be there either.
+        let bytes = self.bytes.load(Ordering::Acquire);
+        let offset = address.wrapping_sub(self.start.load(Ordering::Relaxed).addr());
+        if offset < bytes {
+            return Some(place_of((offset / size) as u32, self.rows.load(Ordering::Relaxed)));
         }
-        let mut later = (1..).zip(self.iter().skip(1));
-        later.find_map(|(index, segment)| Some(self.number(index) + segment.offset_of(address, size)?))
+        self.search(address, size)
+    }
+
+    #[inline(never)]
+    fn search(&self, address: usize, size: usize) -> Option<u32> {
+        let mut segments = (0..).zip(self.iter());
+        segments.find_map(|(index, segment)| Some(self.number(index) + segment.place_at(address, size)?))
     }
 
     /// The number of a block that was never handed out, which is the caller's from now on.
     pub(super) fn claim(&self) -> Option<u32> {
-        let mut number = self.fresh.load(Ordering::Relaxed);
+        let mut fresh = self.fresh.load(Ordering::Relaxed);
         loop {
-            let (index, offset) = self.place(number);
+            let (index, block) = self.place(fresh);
             let segment = self.segment(index)?;
-            let is_there = offset < segment.count;
-            let next = if is_there { number + 1 } else { self.number(index + 1) };
-            match self.fresh.compare_exchange_weak(number, next, Ordering::Relaxed, Ordering::Relaxed) {
+            let is_there = block < segment.count;
+            let next = if is_there { fresh + 1 } else { self.number(index + 1) };
+            match self.fresh.compare_exchange_weak(fresh, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) if is_there => {
+                    let place = place_of(block, segment.rows);
                     // SAFETY: the link is this thread's until the block is freed: nobody else has the number.
-                    unsafe { segment.links.add(offset as usize).write(AtomicU32::new(NONE)) };
-                    return Some(number);
+                    unsafe { segment.links.add(place as usize).write(AtomicU32::new(NONE)) };
+                    return Some(self.number(index) + place);
                 }
-                Ok(_) => number = next,
-                Err(now) => number = now,
+                Ok(_) => fresh = next,
+                Err(now) => fresh = now,
             }
         }
     }
@@ -227,9 +275,22 @@ impl Segments {
         let Some(planned) = self.planned(index) else { return false };
         // SAFETY: the caller's promises are passed on.
         let segment = unsafe { Segment::cut(memory, block.size(), planned) };
-        self.table[index]
+        let published = self.table[index]
             .compare_exchange(null_mut(), segment.as_ptr(), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+            .is_ok();
+        if published && index == 0 {
+            // SAFETY: the segment was just published, and stays.
+            self.set_first(unsafe { segment.as_ref() }, block.size());
+        }
+        published
+    }
+
+    /// Has at hand what is needed of the first segment.
+    fn set_first(&self, segment: &Segment, size: usize) {
+        self.links.store(segment.links, Ordering::Release);
+        self.rows.store(segment.rows, Ordering::Relaxed);
+        self.start.store(segment.memory.as_ptr().cast(), Ordering::Release);
+        self.bytes.store(segment.count as usize * size, Ordering::Release);
     }
 
     /// How many numbers of a segment were handed out before.
@@ -239,8 +300,12 @@ impl Segments {
 
     /// In which segment a number is; `None` if it was never handed out.
     pub(super) fn index_of(&self, number: u32) -> Option<usize> {
-        let (index, offset) = self.place(number);
-        (number < NONE / 2 && offset < self.cut(index, self.segment(index)?)).then_some(index)
+        if number >= NONE / 2 {
+            return None;
+        }
+        let (index, place) = self.place(number);
+        let segment = self.segment(index)?;
+        (block_of(place, segment.rows) < self.cut(index, segment)).then_some(index)
     }
 
     /// As if only the numbers of the first `segments` segments had been handed out.
@@ -255,6 +320,11 @@ impl Segments {
     ///
     /// Nobody holds a block in them, and they came from this parent, for blocks of this alignment.
     pub(super) unsafe fn release<A: Allocator>(&mut self, from: usize, parent: &A, align: usize) -> usize {
+        if from == 0 {
+            self.bytes.store(0, Ordering::Relaxed);
+            self.start.store(null_mut(), Ordering::Relaxed);
+            self.links.store(null_mut(), Ordering::Relaxed);
+        }
         let mut returned = 0;
         for entry in self.table.iter().skip(from) {
             let segment = entry.load(Ordering::Acquire);
@@ -274,10 +344,23 @@ impl Segments {
 impl Links for Segments {
     #[inline(always)]
     fn link(&self, number: u32) -> &AtomicU32 {
-        let (index, offset) = self.place(number);
+        let (mut links, mut place) = (self.links.load(Ordering::Acquire), number);
+        if number >> self.log2 != 0 || links.is_null() {
+            (links, place) = self.link_beyond(number);
+        }
         // SAFETY: whoever has the number has it from a segment that was published before, and the link was initialised
         // when the number was handed out for the first time.
-        unsafe { &*(*self.table[index].load(Ordering::Acquire)).links.add(offset as usize) }
+        unsafe { &*links.add(place as usize) }
+    }
+}
+
+impl Segments {
+    /// The links of the segment that has this number, and the place of its link among them.
+    #[inline(never)]
+    fn link_beyond(&self, number: u32) -> (*mut AtomicU32, u32) {
+        let (index, place) = self.place(number);
+        // SAFETY: as in `link`.
+        (unsafe { (*self.table[index].load(Ordering::Acquire)).links }, place)
     }
 }
 
@@ -285,3 +368,24 @@ impl Links for Segments {
 unsafe impl Send for Segments {}
 // SAFETY: as above.
 unsafe impl Sync for Segments {}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Every block has one link, and neighbours have theirs on different lines where there are lines enough.
+    #[test]
+    fn each_block_has_a_link_of_its_own() {
+        for count in [1u32, 2, 15, 16, 17, 31, 32, 60, 64, 100, 1000, 1024] {
+            let rows = (count >> LINE).max(1).ilog2();
+            let mut blocks: Vec<u32> = (0..count).map(|place| block_of(place, rows)).collect();
+            assert!((0..count).all(|place| place_of(block_of(place, rows), rows) == place), "{count}");
+            assert_eq!(rows > 0, count >= 32);
+            assert!(rows == 0 || place_of(0, rows) >> LINE != place_of(1, rows) >> LINE);
+            blocks.sort_unstable();
+            assert!(blocks.into_iter().eq(0..count), "{count}");
+        }
+    }
+}

@@ -40,7 +40,7 @@ impl<T: Terms + 'static> Shared<T> {
 
     /// Takes a block and writes to it.
     fn take(&self) -> Option<u32> {
-        let number = self.list.take(&self.links)?;
+        let number = self.list.take(&self.links, |number| number)?;
         self.write(number);
         Some(number)
     }

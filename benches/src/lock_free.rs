@@ -1,0 +1,208 @@
+//! Lists of free blocks that threads share without a lock: `LockFree` beside one written by hand and beside the peers.
+//!
+//! Everyone has blocks enough before the clock starts. The list by hand keeps its links in the blocks, which is a data race
+//! that nobody should ship, and is what the others are measured by.
+
+use std::{
+    ffi::c_void,
+    hint::black_box,
+    mem::MaybeUninit,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use heapless::pool::boxed::BoxBlock;
+use millpond::{Allocator, Blocks, Fixed, LockFree, Locked};
+
+use crate::{
+    contenders::{Contender, Ours, SIZE},
+    shared::{Clock, Job, Mix, Pairs, Tails, compare, job},
+};
+
+/// One thread, then two.
+pub fn times() {
+    compare(&MIX, 1);
+    compare(&MIX, 2);
+}
+
+const MIX: Mix = Mix {
+    name: "lock-free",
+    what: "allocate one block and free it, again, on a list that threads share",
+    contenders,
+};
+
+/// Blocks that everyone has.
+const BLOCKS: usize = 1024;
+
+fn contenders() -> Vec<(&'static str, Job)> {
+    let mut jobs = vec![
+        job::<Pairs, _>("exchanges by hand", ByHand::new()),
+        job::<Pairs, _>("LockFree<Fixed<64>>", Ours::<_, true>::new(LockFree::<Fixed<SIZE>>::new())),
+        job::<Pairs, _>(
+            "LockFree, grown to 9 chunks",
+            Ours::<_, true>::new(grown(LockFree::<Fixed<SIZE>>::new().with_capacity(4))),
+        ),
+        job::<Pairs, _>(
+            "Locked<Blocks<Fixed<64>>>",
+            Ours::<_, true>::new(Locked::<_>::new(Blocks::<Fixed<SIZE>>::new())),
+        ),
+        heapless(),
+    ];
+    match Boost::new() {
+        Some(boost) => jobs.push(boost.job()),
+        None => {
+            eprintln!("skipped: boost::lockfree, whose headers were not there at compile time (libboost-dev)")
+        }
+    }
+    jobs
+}
+
+/// The pool with all of its blocks free, the last to be had from the newest chunk.
+fn grown(pool: LockFree<Fixed<SIZE>>) -> LockFree<Fixed<SIZE>> {
+    let layout = std::alloc::Layout::new::<[u64; 8]>();
+    let blocks: Vec<_> = (0..BLOCKS).map(|_| pool.allocate(layout).expect("the heap has some")).collect();
+    // SAFETY: each block was just taken.
+    blocks.iter().for_each(|block| unsafe { pool.deallocate(block.cast(), layout) });
+    pool
+}
+
+/// A list with a counted head, address and count in one word, as plain as it gets. Its links are in the blocks.
+#[derive(Clone, Copy)]
+struct ByHand(&'static AtomicU64);
+
+/// Bits of an address in user space.
+const ADDRESS: u32 = 48;
+
+impl ByHand {
+    fn new() -> Self {
+        let head = Box::leak(Box::new(Apart(AtomicU64::new(0))));
+        let mut list = Self(&head.0);
+        for block in Vec::leak(vec![[0u64; SIZE / 8]; BLOCKS]) {
+            // SAFETY: the block is leaked, and given once.
+            unsafe { list.give(std::ptr::from_mut(block).cast()) };
+        }
+        list
+    }
+}
+
+/// On a line of its own.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+fn link(head: u64) -> &'static AtomicU64 {
+    let address = (head & ((1 << ADDRESS) - 1)) as usize;
+    // SAFETY: blocks are leaked and begin with a word.
+    unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(address) }
+}
+
+impl Contender for ByHand {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        let mut head = self.0.load(Ordering::Acquire);
+        loop {
+            let next = link(head).load(Ordering::Relaxed);
+            let new = next | ((head >> ADDRESS) + 1) << ADDRESS;
+            match self.0.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => return std::ptr::from_ref(link(head)).cast_mut().cast(),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        let address = block.expose_provenance() as u64;
+        let mut head = self.0.load(Ordering::Relaxed);
+        loop {
+            link(address).store(head & ((1 << ADDRESS) - 1), Ordering::Relaxed);
+            let new = address | head >> ADDRESS << ADDRESS;
+            match self.0.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+heapless::box_pool!(HEAPLESS: MaybeUninit<[u64; 8]>);
+
+/// The pool of the crate `heapless`, of which there is one per type. Its boxes are two words, so the loop is its own.
+fn heapless() -> (&'static str, Job) {
+    static FILLED: std::sync::Once = std::sync::Once::new();
+    FILLED.call_once(|| {
+        for block in Vec::leak((0..BLOCKS).map(|_| BoxBlock::new()).collect()) {
+            HEAPLESS.manage(block);
+        }
+    });
+    let take = || HEAPLESS.alloc(MaybeUninit::uninit()).ok().expect("there are blocks enough");
+    let run = move |_, pairs, mut tails: Option<&mut Tails>| {
+        for _ in 0..pairs {
+            match &mut tails {
+                None => drop(black_box(take())),
+                Some(tails) => {
+                    let mut clock: &mut Tails = tails;
+                    let block = clock.time(|| black_box(take()));
+                    clock.time(|| drop(block));
+                }
+            }
+        }
+    };
+    ("heapless", Arc::new(run))
+}
+
+unsafe extern "C" {
+    fn freelist_new(blocks: usize) -> *mut c_void;
+    fn freelist_take(list: *mut c_void) -> *mut u8;
+    fn freelist_give(list: *mut c_void, block: *mut u8);
+    fn freelist_pairs(list: *mut c_void, pairs: usize);
+}
+
+/// The list of free blocks in boost::lockfree, in C++ (`cpp/freelist.cc`), where the loop is too: a call for each operation
+/// would count.
+#[derive(Clone, Copy)]
+struct Boost(*mut c_void);
+
+// SAFETY: that list is made to be shared.
+unsafe impl Send for Boost {}
+// SAFETY: as above.
+unsafe impl Sync for Boost {}
+
+impl Boost {
+    fn new() -> Option<Self> {
+        // SAFETY: any number will do.
+        let list = unsafe { freelist_new(BLOCKS) };
+        (!list.is_null()).then_some(Self(list))
+    }
+
+    fn job(self) -> (&'static str, Job) {
+        let (name, timed) = job::<Pairs, _>("boost::lockfree", self);
+        let run = move |thread, pairs, tails: Option<&mut Tails>| match tails {
+            None => self.pairs(pairs),
+            tails => timed(thread, pairs, tails),
+        };
+        (name, Arc::new(run))
+    }
+
+    fn pairs(self, pairs: usize) {
+        // SAFETY: the list lives for ever.
+        unsafe { freelist_pairs(self.0, pairs) };
+    }
+}
+
+impl Contender for Boost {
+    type Block = *mut u8;
+
+    fn take(&mut self) -> *mut u8 {
+        // SAFETY: the list lives for ever, and has blocks enough.
+        unsafe { freelist_take(self.0) }
+    }
+
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { freelist_give(self.0, block) };
+    }
+}
