@@ -22,9 +22,9 @@
 //! base ◄─ contract ◄─┬─ source ◄─┐
 //!         the traits │  where it │
 //!                    │  comes from
-//!                    └─ pool ◄───┴─ guard ◄─── share
-//!                       how it      what is    who may hold it
-//!                       is cut      watched    and its parent
+//!                    └─ pool ◄───┴─ guard ◄─── share ◄──────── face
+//!                       how it      what is    who may hold it  how a person
+//!                       is cut      watched    and its parent   holds it
 //! ```
 //!
 //! * A [`RawPool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`],
@@ -36,7 +36,9 @@
 //!   [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`], [`Zeroed`].
 //! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
 //!   one thread), [`Locked`] (any thread), [`Cached`] (many threads, with a cache for each). All but the first are
-//!   [`Allocator`]s again, hence parents again.
+//!   [`Allocator`]s again, hence parents again. Three are pools and shells in one, without a lock: [`LockFree`],
+//!   [`AtomicLinear`], [`Inbox`].
+//! * A *face* is typed and safe: [`Pool`], [`SharedPool`] and their handles, [`Arena`], [`Slots`].
 //!
 //! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`,
 //! `Locked<Limit<Stats<Blocks>>>`. When memory runs out, a shell returns an error, or does what its [`Policy`] says.
