@@ -51,6 +51,7 @@
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
 //! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
+//! | `valgrind`, `asan` | `Visible`: lets valgrind and AddressSanitizer see the blocks of a pool |
 //! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
@@ -86,6 +87,8 @@ pub use face::{
 };
 #[cfg(target_has_atomic = "64")]
 pub use face::{Entry, SharedSlots};
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+pub use guard::Visible;
 #[cfg(feature = "alloc")]
 pub use guard::{BySite, Checked, Line, Tracked};
 pub use guard::{

@@ -121,16 +121,23 @@ impl<K: Track> Books<K> {
     pub(super) const fn new() -> Self {
         Self { kept: Mutex::new(Kept { ledger: Ledger::new(), track: K::EMPTY }) }
     }
+
+    /// Tells of each live block where it begins, and its layout.
+    #[cfg(any(feature = "valgrind", feature = "asan"))]
+    pub(super) fn each_live(&self, mut tell: impl FnMut(usize, Layout)) {
+        let kept = self.kept.lock();
+        kept.ledger.iter().filter(|entry| entry.live).for_each(|entry| tell(entry.start(), entry.layout));
+    }
 }
 
 impl<K: Track> Kept<K> {
     /// The live block that begins here and has this layout; or why there is none.
     fn look_up(&self, address: usize, layout: Layout) -> Result<Entry<K::Note>, Finding> {
         let Some(&entry) = self.ledger.up_to(address) else { return Err(Cause::Foreign.into()) };
-        let cause = if address - entry.start >= entry.layout.size() {
+        let cause = if address - entry.start() >= entry.layout.size() {
             return Err(Cause::Foreign.into());
-        } else if address != entry.start {
-            Cause::Interior { start: entry.start }
+        } else if address != entry.start() {
+            Cause::Interior { start: entry.start() }
         } else if !entry.live {
             Cause::DoubleFree
         } else if entry.layout != layout {
@@ -178,7 +185,7 @@ unsafe impl<K: Track> Duty for Books<K> {
         let address = block.addr().get();
         let kept = &mut *self.kept.lock();
         if let Some(note) =
-            kept.ledger.up_to(address).filter(|entry| entry.start == address).map(|entry| entry.note)
+            kept.ledger.up_to(address).filter(|entry| entry.start() == address).map(|entry| entry.note)
         {
             kept.track.resized(old, new, note);
             kept.ledger.resize(address, new);
@@ -208,7 +215,7 @@ unsafe impl<K: Track> Duty for Books<K> {
         let first = kept.ledger.iter().find(|entry| entry.live)?;
         let live = kept.ledger.live();
         let cause = Cause::Leak { blocks: live.blocks, bytes: live.bytes };
-        Some((first.start, first.layout, Finding { cause, sites: K::sites(first.note) }))
+        Some((first.start(), first.layout, Finding { cause, sites: K::sites(first.note) }))
     }
 
     fn check(&self) -> Result<(), Flaw> {

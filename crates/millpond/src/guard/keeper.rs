@@ -268,8 +268,8 @@ impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
 
 impl<D: Duty, A: Allocator + Reclaim> Reclaim for Keeper<D, A> {
     fn reset(&mut self) {
-        self.inner.reset();
         self.duty.reset();
+        self.inner.reset();
     }
 
     fn trim(&mut self) -> usize {

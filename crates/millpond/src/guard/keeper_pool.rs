@@ -80,8 +80,8 @@ unsafe impl<D: Duty, P: Pool> Pool for Keeper<D, P> {
     }
 
     fn reset(&mut self) {
-        self.inner.reset();
         self.duty.reset();
+        self.inner.reset();
     }
 
     #[inline]

@@ -21,8 +21,8 @@ use crate::{
 /// A block on the list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<N> {
-    /// Where it begins.
-    pub(super) start: usize,
+    /// Where it begins, with all bits inverted: who looks for leaks is not to take the list for a holder of the block.
+    inverted: usize,
     /// What was requested.
     pub(super) layout: Layout,
     /// Whether it is live, or was freed.
@@ -32,8 +32,13 @@ pub(super) struct Entry<N> {
 }
 
 impl<N> Entry<N> {
+    /// Where it begins.
+    pub(super) fn start(&self) -> usize {
+        !self.inverted
+    }
+
     fn end(&self) -> usize {
-        self.start + self.layout.size()
+        self.start() + self.layout.size()
     }
 }
 
@@ -92,7 +97,7 @@ impl<N: Copy> Ledger<N> {
         let (mut at, mut best) = (self.root, NONE);
         while at != NONE {
             let node = self.node(at);
-            if node.entry.start <= address {
+            if node.entry.start() <= address {
                 best = at;
                 at = node.right;
             } else {
@@ -111,18 +116,18 @@ impl<N: Copy> Ledger<N> {
     fn entry_at(&mut self, start: usize) -> Option<&mut Entry<N>> {
         let number = self.last_up_to(start);
         let entry = &mut self.nodes.get_mut(number as usize)?.entry;
-        (entry.start == start).then_some(entry)
+        (entry.start() == start).then_some(entry)
     }
 
     /// Enters a live block. What overlaps it was freed before, and is struck out; or it is a live block that another
     /// thread has just made smaller and is about to [`resize`](Self::resize) here too.
     pub(super) fn enter(&mut self, start: usize, layout: Layout, note: N) -> Result<(), AllocError> {
-        let entry = Entry { start, layout, live: true, note };
+        let entry = Entry { inverted: !start, layout, live: true, note };
         let end = entry.end();
         while let Some(old) = self.up_to(end - 1).filter(|old| old.end() > start).copied() {
-            match Layout::from_size_align(start.saturating_sub(old.start), old.layout.align()) {
-                Ok(rest) if old.live && rest.size() != 0 => self.resize(old.start, rest),
-                _ => self.strike_out(old.start),
+            match Layout::from_size_align(start.saturating_sub(old.start()), old.layout.align()) {
+                Ok(rest) if old.live && rest.size() != 0 => self.resize(old.start(), rest),
+                _ => self.strike_out(old.start()),
             }
         }
         let number = self.new_node(entry)?;
@@ -174,8 +179,8 @@ impl<N: Copy> Ledger<N> {
 
     /// Gives the live block that begins here another layout. What it overlaps now was freed before, and is struck out.
     pub(super) fn resize(&mut self, start: usize, new: Layout) {
-        while let Some(old) = self.up_to(start + new.size() - 1).filter(|old| old.start > start).copied() {
-            self.strike_out(old.start);
+        while let Some(old) = self.up_to(start + new.size() - 1).filter(|old| old.start() > start).copied() {
+            self.strike_out(old.start());
         }
         if let Some(entry) = self.entry_at(start) {
             let old = core::mem::replace(&mut entry.layout, new);
@@ -188,7 +193,7 @@ impl<N: Copy> Ledger<N> {
         if tree == NONE {
             return (NONE, NONE);
         }
-        if self.node(tree).entry.start < address {
+        if self.node(tree).entry.start() < address {
             let (before, behind) = self.split(self.node(tree).right, address);
             self.node_mut(tree).right = before;
             (tree, behind)
@@ -204,7 +209,7 @@ impl<N: Copy> Ledger<N> {
         if before == NONE || behind == NONE {
             return if before == NONE { behind } else { before };
         }
-        if weight(self.node(before).entry.start) >= weight(self.node(behind).entry.start) {
+        if weight(self.node(before).entry.start()) >= weight(self.node(behind).entry.start()) {
             let right = self.join(self.node(before).right, behind);
             self.node_mut(before).right = right;
             before
@@ -222,14 +227,14 @@ impl<N: Copy> Ledger<N> {
             let mut at = self.root;
             let mut next = None;
             while let Some(node) = self.nodes.get(at as usize) {
-                if node.entry.start >= from? {
+                if node.entry.start() >= from? {
                     next = Some(&node.entry);
                     at = node.left;
                 } else {
                     at = node.right;
                 }
             }
-            from = next?.start.checked_add(1);
+            from = next?.start().checked_add(1);
             next
         })
     }
@@ -245,7 +250,7 @@ impl<N: Copy> Ledger<N> {
         let mut end = 0;
         let mut sum = Amount::default();
         for entry in self.iter() {
-            if entry.start < end {
+            if entry.start() < end {
                 return Err(Flaw("two blocks on the list overlap"));
             }
             end = entry.end();
@@ -259,10 +264,10 @@ impl<N: Copy> Ledger<N> {
         let below = |node: &Node<N>, child: u32| {
             self.nodes
                 .get(child as usize)
-                .is_none_or(|child| weight(child.entry.start) <= weight(node.entry.start))
+                .is_none_or(|child| weight(child.entry.start()) <= weight(node.entry.start()))
         };
         let heaped = |entry: &Entry<N>| {
-            let node = self.node(self.last_up_to(entry.start));
+            let node = self.node(self.last_up_to(entry.start()));
             below(node, node.left) && below(node, node.right)
         };
         if self.iter().all(heaped) { Ok(()) } else { Err(Flaw("the tree of blocks is no heap")) }
@@ -306,7 +311,7 @@ mod tests {
                 ledger.check().expect("sound after each step");
             }
             let listed: Vec<_> =
-                ledger.iter().map(|entry| (entry.start, (entry.layout.size(), entry.live))).collect();
+                ledger.iter().map(|entry| (entry.start(), (entry.layout.size(), entry.live))).collect();
             assert!(listed.iter().copied().eq(map));
             let live = listed.iter().filter(|(_, (_, live))| *live);
             assert_eq!(ledger.live().blocks, live.count());

@@ -34,6 +34,7 @@
 //! | [`Quarantine`] | holds freed blocks back, finds what is written to them | pools, allocators |
 //! | [`Poison`] | fills new and freed blocks with rubbish | pools, allocators |
 //! | [`Zeroed`] | erases freed blocks | pools, allocators |
+//! | `Visible` (features `valgrind`, `asan`) | lets valgrind and AddressSanitizer see blocks | pools, allocators |
 //!
 //! An [`Observer`] is not called from inside a pool, because there the shell's borrow or lock is held. Around a shell it
 //! sees blocks, around the shell's parent it sees chunks.
@@ -64,6 +65,8 @@ mod ring;
 mod segregate;
 #[cfg(feature = "alloc")]
 mod track;
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+mod visible;
 mod watched;
 mod watched_pool;
 
@@ -81,4 +84,6 @@ pub use observe::{Event, Observe, Observer};
 pub use segregate::Segregate;
 #[cfg(feature = "alloc")]
 pub use track::{BySite, Line, Tracked};
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+pub use visible::Visible;
 pub use watched::Guard;

@@ -33,3 +33,4 @@ mod shared;
 mod sources;
 mod stack;
 mod strategies;
+mod visible;
