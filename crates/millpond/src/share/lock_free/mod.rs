@@ -59,7 +59,7 @@ use crate::{
 ///   [`reserve`](Self::reserve).
 /// * *In a signal handler*: allowed wherever growing is, and always if the pool does not grow. *After `fork`*: the child has
 ///   a pool that is whole; what other threads of its parent held is lost to it.
-/// * ABA: see [`list`](list)'s tag of 32 bits. A thread would have to be stopped in the midst of `allocate` while others
+/// * ABA: a tag of 32 bits that moves with every removal. A thread would have to be stopped in the midst of `allocate` while others
 ///   remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ a second, to the block. On targets without 64-bit atomics
 ///   numbers and tags have 16 bits each: at most 32,768 blocks, and a wrap after 65,536 removals.
 /// * At most 2³¹ blocks.
