@@ -157,6 +157,7 @@ impl<J: Job, P: Reserve> Reserve for Guard<J, P> {
 // which is the kind's own size for whoever goes by kinds.
 unsafe impl<J: Job, P: Kinds> Kinds for Guard<J, P> {
     type Sorter = P::Sorter;
+    const SEEKS_LEAKS: bool = P::SEEKS_LEAKS;
 
     fn sorter(&self) -> P::Sorter {
         self.inner.sorter()

@@ -19,6 +19,9 @@ pub unsafe trait Kinds: Pool {
     /// What tells the kind of a layout.
     type Sorter: Sorter;
 
+    /// Whether the pool looks for leaks when it goes: then a cache gives back what it holds before.
+    const SEEKS_LEAKS: bool = false;
+
     /// A copy of it: it is looked at while others use the pool.
     fn sorter(&self) -> Self::Sorter;
 }
@@ -75,6 +78,7 @@ unsafe impl<S: Shape> Sorter for OneKind<S> {
 // SAFETY: all blocks are of one shape, which every layout that the pool serves fits into.
 unsafe impl<C: Config> Kinds for Blocks<C> {
     type Sorter = OneKind<C::Shape>;
+    const SEEKS_LEAKS: bool = Self::MARKS;
 
     fn sorter(&self) -> Self::Sorter {
         OneKind(self.shape())

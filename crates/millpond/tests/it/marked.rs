@@ -3,8 +3,8 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    AnySize, Blocks, Cause, Compact, Fixed, Inspect, Lifo, Local, Locked, Magazine, Marked, Owned, Reclaim,
-    Stats, Strategy, testing::Watched,
+    AnySize, Blocks, Cached, Cause, Compact, Fixed, Inspect, Lifo, Local, Locked, Magazine, Marked, Owned,
+    Reclaim, Stats, Strategy, testing::Watched,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
@@ -47,6 +47,16 @@ fn storm<S: Strategy>() {
     }
     assert_eq!(pool.stats().live, 0);
     pool.check().expect("sound");
+}
+
+#[test]
+fn what_threads_hold_back_is_no_leak() {
+    let pool = Cached::new_in(blocks::<Lifo>(), Watched::default());
+    let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
+    all[1..].iter().for_each(|&block| free(&pool, block, 64));
+    assert_eq!(heard(), []);
+    drop(pool);
+    assert_eq!(cause(), Cause::Leak { blocks: 1, bytes: 64 });
 }
 
 #[test]

@@ -154,6 +154,9 @@ impl<C: Config> Blocks<C> {
         Some(NonNull::slice_from_raw_parts(block, self.shape.size()))
     }
 
+    /// Whether each block has a bit that says whether it is live.
+    pub(super) const MARKS: bool = C::Strategy::MARKS;
+
     #[inline(always)]
     fn fits(&self, layout: Layout) -> bool {
         self.shape.fits(layout)
@@ -205,7 +208,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
 
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        if C::Strategy::MARKS {
+        if Self::MARKS {
             if self.end_life(block, layout) {
                 // SAFETY: the block was live, and the caller gives it up.
                 unsafe { self.strategy.put(block, self.shape.size()) };
@@ -220,7 +223,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        if C::Strategy::MARKS {
+        if Self::MARKS {
             let size = self.shape.size();
             let was_live = self.fits(layout) && self.strategy.unmark(&self.fresh, block.addr().get(), size);
             if was_live {
@@ -267,7 +270,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
     }
 
     fn retire(&mut self) {
-        if C::Strategy::MARKS
+        if Self::MARKS
             && let Some(first) = self.fresh.marked().next()
         {
             let blocks = self.fresh.marked().count();
@@ -287,7 +290,7 @@ unsafe impl<C: Config> Pool for Blocks<C> {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        if C::Strategy::MARKS {
+        if Self::MARKS {
             if !self.end_life(block, old) {
                 return None;
             }
@@ -369,7 +372,7 @@ impl<C: Config> Inspect for Blocks<C> {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
         }
         let free = self.strategy.free(size).count();
-        if C::Strategy::MARKS && self.fresh.marked().count() != cut / size - free {
+        if Self::MARKS && self.fresh.marked().count() != cut / size - free {
             return Err(Flaw("more or fewer blocks are marked as live than are"));
         }
         let placed =

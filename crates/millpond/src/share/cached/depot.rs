@@ -160,6 +160,14 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         unsafe { self.put_away(magazine.base()) };
     }
 
+    /// Gives the blocks of all full magazines back to the pool.
+    pub(super) fn empty_all(&mut self) {
+        let sorter = self.pool.sorter();
+        for kind in 0..P::Sorter::KINDS {
+            self.empty_full(kind, sorter.layout(kind));
+        }
+    }
+
     /// Gives the blocks of all full magazines of a kind back to the pool; false if there are none.
     fn empty_full(&mut self, kind: usize, layout: Layout) -> bool {
         let mut any = false;
@@ -207,10 +215,7 @@ unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
     }
 
     fn settle(&mut self) {
-        let sorter = self.pool.sorter();
-        for kind in 0..P::Sorter::KINDS {
-            self.empty_full(kind, sorter.layout(kind));
-        }
+        self.empty_all();
         self.pool.settle();
         self.magazines.settle();
         self.slots.settle();

@@ -106,6 +106,11 @@ use crate::{
 ///   meanwhile, the child uses it only if `L` is a lock that is taken before a fork and released after it, in both
 ///   processes (`pthread_atfork`), which makes all of this hold at any moment; the test `processes.rs` has such a lock.
 ///
+/// # Misuse
+///
+/// A pool that marks its blocks ([`Marked`](crate::Marked)) tells leaks when it goes, but a double free not before a magazine
+/// is emptied into it: too late to prevent. A guard around the whole, such as [`Checked`](crate::Checked), sees each call.
+///
 /// # Costs
 ///
 /// 8 KiB for the pool itself, two magazines of 1 KiB for each thread and kind of blocks that it uses, from the parent.
@@ -338,10 +343,25 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
     }
 }
 
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// Gives back what threads hold, and their slots.
+    fn gather(&mut self) {
+        for number in 1..NUMBERS {
+            // SAFETY: nobody uses the pool while it is borrowed mutably.
+            unsafe { self.flush_number(number) };
+            self.give_up_slots(number);
+        }
+    }
+}
+
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     for Cached<P, A, L, O, PLACES>
 {
     fn drop(&mut self) {
+        if P::SEEKS_LEAKS {
+            self.gather();
+            self.depot.get_mut().empty_all();
+        }
         shell::dissolve(self.depot.get_mut(), &self.parent);
     }
 }
@@ -358,11 +378,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
 
     /// What threads hold counts as free: it goes back to the pool first. O(chunks × free blocks).
     fn trim(&mut self) -> usize {
-        for number in 1..NUMBERS {
-            // SAFETY: nobody uses the pool while it is borrowed mutably.
-            unsafe { self.flush_number(number) };
-            self.give_up_slots(number);
-        }
+        self.gather();
         shell::trim(self.depot.get_mut(), &self.parent)
     }
 }
