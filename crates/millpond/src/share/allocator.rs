@@ -1,5 +1,32 @@
 //! The shells that are allocators, as such: one implementation for all of them.
 
+/// Implements a method of [`Allocator`](crate::Allocator) that grows a block and the one that shrinks it, alike.
+macro_rules! resize_alike {
+    ($grow:ident, $shrink:ident: |$this:ident, $block:ident, $old:ident, $new:ident| $resize:expr) => {
+        unsafe fn $grow(
+            &self,
+            $block: NonNull<u8>,
+            $old: Layout,
+            $new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            let $this = self;
+            // SAFETY: the caller's promises are passed on.
+            unsafe { $resize }
+        }
+
+        unsafe fn $shrink(
+            &self,
+            $block: NonNull<u8>,
+            $old: Layout,
+            $new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            let $this = self;
+            // SAFETY: the caller's promises are passed on.
+            unsafe { $resize }
+        }
+    };
+}
+
 /// Implements [`Allocator`](crate::Allocator) for a shell that has `reach()`, `parent` and `policy`.
 macro_rules! implement_for_shell {
     ($shell:ident<P, A, $($more:ident: $bound:path),+>) => {
@@ -25,37 +52,15 @@ macro_rules! implement_for_shell {
                 shell::allocate_between(self.reach(), (&self.parent, &self.policy), (least, preferred))
             }
 
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize((self, self.reach(), &self.parent, &self.policy), block, (old, new)) }
-            }
+            $crate::share::allocator::resize_alike!(grow, shrink: |this, block, old, new| {
+                shell::resize((this, this.reach(), &this.parent, &this.policy), block, (old, new))
+            });
 
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize((self, self.reach(), &self.parent, &self.policy), block, (old, new)) }
-            }
-
-            unsafe fn grow_in_place(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new)) }
-            }
-
-            unsafe fn shrink_in_place(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promises are passed on.
-                unsafe { shell::resize_in_place(self.reach(), &self.parent, block, (old, new)) }
-            }
+            $crate::share::allocator::resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
+                shell::resize_in_place(this.reach(), &this.parent, block, (old, new))
+            });
         }
     };
 }
 
-pub(super) use implement_for_shell;
+pub(super) use {implement_for_shell, resize_alike};

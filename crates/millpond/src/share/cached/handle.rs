@@ -9,7 +9,10 @@ use crate::{
     base::{AllocError, Spin},
     contract::Allocator,
     pool::Kinds,
-    share::policy::{Fail, Policy},
+    share::{
+        allocator::resize_alike,
+        policy::{Fail, Policy},
+    },
 };
 
 /// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].
@@ -90,25 +93,9 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool.resize_in_place(block, old, new) }
-    }
-
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool.resize_in_place(block, old, new) }
-    }
+    resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
+        this.pool.resize_in_place(block, old, new)
+    });
 }
 
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop

@@ -36,6 +36,7 @@ use self::{
     slot::{Slot, VACANT},
 };
 use super::{
+    allocator::resize_alike,
     policy::{Fail, Policy},
     shell::{self, Reach},
 };
@@ -307,40 +308,9 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.resize(block, old, new) }
-    }
+    resize_alike!(grow, shrink: |this, block, old, new| this.resize(block, old, new));
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.resize(block, old, new) }
-    }
-
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.resize_in_place(block, old, new) }
-    }
-
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.resize_in_place(block, old, new) }
-    }
+    resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| this.resize_in_place(block, old, new));
 }
 
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {

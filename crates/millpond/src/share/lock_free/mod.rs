@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address, atomic::Ordering},
-    contract::Allocator,
+    contract::{Allocator, Inspect},
     pool::{AnySize, KnownShape, Shape},
     source::DefaultParent,
 };
@@ -148,13 +148,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// Size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
-        // SAFETY: a shape's alignment is a power of two and its size, a multiple of that, is one that an object can have.
-        unsafe { Layout::from_size_align_unchecked(self.shape.size(), self.shape.align()) }
-    }
-
-    #[inline(always)]
-    fn fits(&self, layout: Layout) -> bool {
-        layout.size().wrapping_sub(1) < self.shape.size() && layout.align() <= self.shape.align()
+        self.shape.layout()
     }
 
     /// The block with this number, as it is handed out.
@@ -185,7 +179,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
-        if !self.fits(layout) {
+        if !self.shape.fits(layout) {
             return Err(AllocError::Unsupported);
         }
         loop {
@@ -218,11 +212,8 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// # Errors
     ///
     /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks.
-    pub fn reserve(&self, count: usize) -> Result<(), AllocError>
-    where
-        Self: crate::contract::Inspect,
-    {
-        while crate::contract::Inspect::stats(self).free / self.shape.size() < count {
+    pub fn reserve(&self, count: usize) -> Result<(), AllocError> {
+        while self.stats().free / self.shape.size() < count {
             self.grow()?;
         }
         Ok(())
@@ -239,7 +230,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
         let mut taken = 0;
-        if self.fits(layout) {
+        if self.shape.fits(layout) {
             taken = self.free.0.take_many(&self.segments, places.len(), |place, number| {
                 if let Some(block) = self.block(number) {
                     places[place].write(block.cast());
@@ -281,7 +272,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 
     /// A block that fits both layouts is resized by doing nothing.
     fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if old.size() != 0 && self.fits(new) {
+        if old.size() != 0 && self.shape.fits(new) {
             Ok(NonNull::slice_from_raw_parts(block, self.shape.size()))
         } else {
             Err(AllocError::Unsupported)
@@ -295,7 +286,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if self.fits(layout)
+        if self.shape.fits(layout)
             && let Some(block) = self.take()
         {
             return Ok(block);
