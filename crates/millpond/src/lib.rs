@@ -77,8 +77,8 @@ pub mod testing;
 
 pub use base::AllocError;
 pub use contract::{
-    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Holes, Inspect, Misuse,
-    Pool as RawPool, Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
+    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Holes, Inspect, Misuse, RawPool,
+    Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
 };
 pub use face::interop;
 pub use face::{

@@ -1,7 +1,7 @@
 //! Misuse of a pool: what was found, who hears of it, and how.
 //!
 //! A pool and the guards around it call nobody: what they find waits until the shell asks for it, outside of every borrow
-//! and lock ([`Pool::complaint`](crate::RawPool::complaint)). Guards around allocators report at once.
+//! and lock ([`RawPool::complaint`](crate::RawPool::complaint)). Guards around allocators report at once.
 
 use core::{alloc::Layout, fmt, panic::Location};
 

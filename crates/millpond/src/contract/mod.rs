@@ -1,6 +1,6 @@
 //! The two traits that hold everything together, and what travels between them.
 //!
-//! A [`Pool`] cuts chunks; an [`Allocator`] hands out memory to holders. A shell (room `share`) turns the one into the
+//! A [`RawPool`] cuts chunks; an [`Allocator`] hands out memory to holders. A shell (room `share`) turns the one into the
 //! other by asking a parent [`Allocator`] for the chunks that its pool wants.
 
 mod allocator;
@@ -17,5 +17,5 @@ pub use chunk::{Chunk, ChunkRequest};
 pub use inspect::{Flaw, Holes, Inspect, Reclaim, Snapshot};
 pub use misuse::{Cause, Complaint, Misuse, Reporter, Sites};
 pub(crate) use misuse::{Finding, Pending};
-pub use pool::{Pool, Reserve, Rewind, Surrender};
+pub use pool::{RawPool, Reserve, Rewind, Surrender};
 pub use report::{Amount, Counts, Report};

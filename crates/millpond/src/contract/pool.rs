@@ -20,7 +20,7 @@ use crate::base::AllocError;
 /// Blocks that are handed out lie in adopted chunks that were not surrendered, are aligned as asked, are at least as
 /// large as asked, and no two live ones overlap. No method unwinds or calls anybody else's code, and if the type
 /// implements [`Inspect`](crate::Inspect) too, this holds for its methods, and `owns` tells the truth.
-pub unsafe trait Pool {
+pub unsafe trait RawPool {
     /// Hands out a block for `layout`, at least as large; `None` if none is free. Never serves a size of zero: shells
     /// answer that without asking.
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>>;
@@ -141,7 +141,7 @@ pub unsafe trait Pool {
 }
 
 /// A pool that can say what it lacks before it is asked for blocks, so that a shell can have room ready.
-pub trait Reserve: Pool {
+pub trait Reserve: RawPool {
     /// A chunk that would bring the pool nearer to serving `count` requests for `layout` in a row; `None` if it lacks
     /// none for that, or if none would help. May count the free blocks: O(`count`).
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest>;
@@ -149,7 +149,7 @@ pub trait Reserve: Pool {
 
 /// A pool that can go back to where it stood: a [`Stack`](crate::Stack), alone or behind guards. Shells make scopes of it:
 /// see [`Local::scope`](crate::Local::scope).
-pub trait Rewind: Pool {
+pub trait Rewind: RawPool {
     /// Where the pool stood.
     type Mark;
 
@@ -169,7 +169,7 @@ pub trait Rewind: Pool {
 /// Which chunk a pool is asked to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surrender {
-    /// One that no live block lies in: see [`Pool::settle`].
+    /// One that no live block lies in: see [`RawPool::settle`].
     Spare,
     /// Any: the pool is about to go.
     Any,

@@ -4,7 +4,7 @@ use core::{alloc::Layout, marker::PhantomData};
 
 use super::{Pool, SharedPool};
 use crate::{
-    contract::{Allocator, Pool as Cut},
+    contract::{Allocator, RawPool},
     guard::Limit,
     pool::{AnySize, Blocks, Config, Strategy},
     share::{Fail, Local, Locked, Spin},
@@ -43,10 +43,10 @@ pub struct Builder<T, A = DefaultParent, C = AnySize, L = Unlimited> {
 /// How many values a pool may hold at a time: [`Unlimited`] or [`Limited`].
 pub trait Ceiling {
     /// The pool `P` with the limit.
-    type Around<P: Cut>: Cut;
+    type Around<P: RawPool>: RawPool;
 
     /// Puts the limit around a pool.
-    fn around<P: Cut>(self, pool: P) -> Self::Around<P>;
+    fn around<P: RawPool>(self, pool: P) -> Self::Around<P>;
 }
 
 /// The [`Ceiling`] of a pool that takes what its parent has.
@@ -58,17 +58,17 @@ pub struct Unlimited;
 pub struct Limited(usize);
 
 impl Ceiling for Unlimited {
-    type Around<P: Cut> = P;
+    type Around<P: RawPool> = P;
 
-    fn around<P: Cut>(self, pool: P) -> P {
+    fn around<P: RawPool>(self, pool: P) -> P {
         pool
     }
 }
 
 impl Ceiling for Limited {
-    type Around<P: Cut> = Limit<P>;
+    type Around<P: RawPool> = Limit<P>;
 
-    fn around<P: Cut>(self, pool: P) -> Limit<P> {
+    fn around<P: RawPool>(self, pool: P) -> Limit<P> {
         Limit::blocks(pool, self.0)
     }
 }

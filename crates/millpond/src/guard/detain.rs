@@ -11,7 +11,8 @@ use super::{
 use crate::{
     base::{AllocError, Spin},
     contract::{
-        Allocator, Cause, Finding, Flaw, Holes, Inspect, Pending, Pool, Reclaim, Report, Reporter, Snapshot,
+        Allocator, Cause, Finding, Flaw, Holes, Inspect, Pending, RawPool, Reclaim, Report, Reporter,
+        Snapshot,
     },
 };
 
@@ -120,7 +121,7 @@ unsafe impl Hold for Fill {
 /// Bytes that are held at most, if nothing else is said.
 const MOST: usize = 1 << 20;
 
-impl<P: Pool, const N: usize> Detain<Fill, P, N> {
+impl<P: RawPool, const N: usize> Detain<Fill, P, N> {
     /// Holds back what is given back to a pool.
     #[must_use]
     pub const fn new(pool: P) -> Self {

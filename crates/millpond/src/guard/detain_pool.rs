@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender},
 };
 
-impl<H: Hold, P: Pool, const N: usize> Detain<H, P, N> {
+impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
     /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
     fn inspect(&mut self, held: Held) -> Option<NonNull<u8>> {
         let block = held.block()?;
@@ -52,7 +52,7 @@ impl<H: Hold, P: Pool, const N: usize> Detain<H, P, N> {
 
 // SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
 // nobody gets it. A hold calls nobody.
-unsafe impl<H: Hold, P: Pool, const N: usize> Pool for Detain<H, P, N> {
+unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.inner.allocate(layout)

@@ -10,7 +10,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, Pool, Reserve, Surrender},
+    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, RawPool, Reserve, Surrender},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -164,7 +164,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
 
 // SAFETY: every block is one of the two pools', which keep the contract. Each lies in a chunk of its pool, and no chunk
 // is both's, so `owns` of the first says whose it is.
-unsafe impl<P: Pool + Inspect, Q: Pool> Pool for Fallback<P, Q> {
+unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.first.allocate(layout).or_else(|| self.second.allocate(layout))
     }
@@ -264,7 +264,7 @@ impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
     }
 }
 
-impl<P: Pool, Q> Fallback<P, Q> {
+impl<P: RawPool, Q> Fallback<P, Q> {
     /// Whether the first pool would serve such a request, were there a chunk for it.
     fn first_serves(&self, layout: Layout) -> bool {
         self.first.wants(layout).is_some() && self.first.admits(layout).is_ok()

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Chunk, ChunkRequest, Complaint, Finding, Pool, Reserve, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, Finding, RawPool, Reserve, Surrender},
 };
 
 impl<D: Duty, P> Keeper<D, P> {
@@ -23,7 +23,7 @@ impl<D: Duty, P> Keeper<D, P> {
 
 // SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
 // back all. A duty stays within the block and its margin, and calls nobody.
-unsafe impl<D: Duty, P: Pool> Pool for Keeper<D, P> {
+unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = widened::<D>(layout)?;
         let block = self.inner.allocate(wide)?;

@@ -9,7 +9,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender, relocate},
+    contract::{Allocator, Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender, relocate},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -174,7 +174,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
 }
 
 // SAFETY: every block is one of the two pools', which keep the contract, and every size that fits it says whose.
-unsafe impl<P: Pool, Q: Pool> Pool for Segregate<P, Q> {
+unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregate<P, Q> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if self.is_small(layout) {

@@ -8,11 +8,11 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, Chunk, ChunkRequest, Complaint, Pool, Reserve, Rewind, Surrender},
+    contract::{Amount, Chunk, ChunkRequest, Complaint, RawPool, Reserve, Rewind, Surrender},
     pool::{Kinds, KnownKinds},
 };
 
-impl<J: Job, P: Pool> Guard<J, P> {
+impl<J: Job, P: RawPool> Guard<J, P> {
     /// Claims so much more and asks for it; a failure leaves no trace.
     #[inline(always)]
     fn attempt_inside<R>(&mut self, more: Amount, ask: impl FnOnce(&mut P) -> Option<R>) -> Option<R> {
@@ -28,7 +28,7 @@ impl<J: Job, P: Pool> Guard<J, P> {
 
 // SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
 // given back a size from the requested one up, as a size that fits. A job calls nobody.
-unsafe impl<J: Job, P: Pool> Pool for Guard<J, P> {
+unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let block = self.attempt_inside(Amount::of(layout), |pool| pool.allocate(layout))?;

@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 
 use super::{Blocks, Config, KnownShape, Shape};
-use crate::contract::Pool;
+use crate::contract::RawPool;
 
 /// The most kinds of blocks that a pool has.
 pub(crate) const MOST_KINDS: usize = 65;
@@ -15,7 +15,7 @@ pub(crate) const MOST_KINDS: usize = 65;
 ///
 /// The [`Sorter`] says the same kind for every layout that fits a block. A block that was allocated for the kind's own
 /// layout may be handed out for any other of that kind, and is freed with the kind's own.
-pub unsafe trait Kinds: Pool {
+pub unsafe trait Kinds: RawPool {
     /// What tells the kind of a layout.
     type Sorter: Sorter;
 

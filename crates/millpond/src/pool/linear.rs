@@ -20,7 +20,7 @@ use super::{
     bump::{Bump, room},
     chunks::{Chunks, Plan, Span},
 };
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Snapshot, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snapshot, Surrender};
 
 /// A bump arena: the fastest way to allocate what dies together.
 ///
@@ -99,7 +99,7 @@ impl Default for Linear {
 
 // SAFETY: blocks are cut at the cursor, behind which nothing is live, and it moves back only over the last block, when
 // that is freed or shrinks. Nothing here unwinds.
-unsafe impl Pool for Linear {
+unsafe impl RawPool for Linear {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if layout.size() == 0 {

@@ -15,7 +15,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::posts::{GRANULE, Index, List, Need, Post, Posts};
-use crate::contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, Pool, Snapshot, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender};
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
 /// or when time must not depend on them, take [`Tlsf`](crate::Tlsf).
@@ -120,7 +120,7 @@ unsafe fn all_of(block: NonNull<u8>) -> NonNull<[u8]> {
 
 // SAFETY: `Posts` hands out what its index holds, which is free, and cuts it between posts: see its invariants. Nothing
 // here unwinds.
-unsafe impl Pool for SignPost {
+unsafe impl RawPool for SignPost {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let block = self.posts.allocate(Need::of(layout, FreeList::LARGEST)?)?;
         // SAFETY: the block was just handed out.

@@ -32,7 +32,7 @@ macro_rules! implement_for_shell {
     ($shell:ident<P, A, $($more:ident: $bound:path),+>) => {
         // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block says
         // whose it is. Neither unwinds.
-        unsafe impl<P: Pool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
+        unsafe impl<P: RawPool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
             #[inline(always)]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 shell::allocate(self.reach(), (&self.parent, &self.policy), layout)

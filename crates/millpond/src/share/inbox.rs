@@ -24,7 +24,7 @@ use crate::{
         AllocError,
         atomic::{AtomicBool, Ordering, UnsafeCell},
     },
-    contract::{Allocator, Flaw, Inspect, Pool, Reclaim, Snapshot},
+    contract::{Allocator, Flaw, Inspect, RawPool, Reclaim, Snapshot},
     pool::{AnySize, Blocks, Config},
     source::DefaultParent,
 };

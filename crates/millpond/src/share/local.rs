@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -47,7 +47,7 @@ use crate::{
 ///     scope.spawn(|| &pool); // error: `Local` cannot be shared between threads
 /// });
 /// ```
-pub struct Local<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
+pub struct Local<P: RawPool, A: Allocator = DefaultParent, O: Policy = Fail> {
     pool: UnsafeCell<P>,
     parent: A,
     policy: O,
@@ -56,7 +56,7 @@ pub struct Local<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
 /// The pool in a [`Local`].
 pub(super) struct InCell<'a, P>(&'a UnsafeCell<P>);
 
-impl<P: Pool> Reach for InCell<'_, P> {
+impl<P: RawPool> Reach for InCell<'_, P> {
     type Pool = P;
 
     #[inline(always)]
@@ -67,7 +67,7 @@ impl<P: Pool> Reach for InCell<'_, P> {
     }
 }
 
-impl<P: Pool> Local<P> {
+impl<P: RawPool> Local<P> {
     /// A shell over a pool without chunks, on the default parent.
     #[must_use]
     pub const fn new(pool: P) -> Self {
@@ -75,7 +75,7 @@ impl<P: Pool> Local<P> {
     }
 }
 
-impl<P: Pool, A: Allocator> Local<P, A> {
+impl<P: RawPool, A: Allocator> Local<P, A> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
@@ -83,7 +83,7 @@ impl<P: Pool, A: Allocator> Local<P, A> {
     }
 }
 
-impl<P: Pool, A: Allocator, O: Policy> Local<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Local<P, A, O> {
     /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
@@ -127,13 +127,13 @@ impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize
 super::allocator::implement_for_shell!(Local<P, A, O: Policy>);
 super::many::many_for_shell!(Local<P, A, O: Policy>, |self: &Self| self.reach());
 
-impl<P: Pool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
     fn drop(&mut self) {
         shell::dissolve(self.pool.get_mut(), &self.parent);
     }
 }
 
-impl<P: Pool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
     fn reset(&mut self) {
         self.pool.get_mut().reset();
     }
@@ -143,7 +143,7 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
+impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }

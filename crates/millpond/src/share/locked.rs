@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -40,7 +40,7 @@ use crate::{
 /// *Not for signal handlers*: one that interrupts the holder of the lock waits for it for ever. *After `fork`* the child
 /// may use the pool if no other thread held the lock at that moment; where others may, `L` must be a lock that is taken
 /// before a fork and released after it, in both processes (`pthread_atfork`).
-pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: Policy = Fail> {
+pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: Policy = Fail> {
     pool: Mutex<L, P>,
     parent: A,
     policy: O,
@@ -49,7 +49,7 @@ pub struct Locked<P: Pool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: 
 /// The pool in a [`Locked`].
 pub(super) struct BehindLock<'a, L, P>(&'a Mutex<L, P>);
 
-impl<L: RawMutex, P: Pool> Reach for BehindLock<'_, L, P> {
+impl<L: RawMutex, P: RawPool> Reach for BehindLock<'_, L, P> {
     type Pool = P;
 
     #[inline]
@@ -58,7 +58,7 @@ impl<L: RawMutex, P: Pool> Reach for BehindLock<'_, L, P> {
     }
 }
 
-impl<P: Pool> Locked<P> {
+impl<P: RawPool> Locked<P> {
     /// A shell over a pool without chunks, on the default parent, with the default lock.
     #[must_use]
     pub const fn new(pool: P) -> Self {
@@ -66,7 +66,7 @@ impl<P: Pool> Locked<P> {
     }
 }
 
-impl<P: Pool, A: Allocator, L: RawMutex> Locked<P, A, L> {
+impl<P: RawPool, A: Allocator, L: RawMutex> Locked<P, A, L> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
@@ -74,7 +74,7 @@ impl<P: Pool, A: Allocator, L: RawMutex> Locked<P, A, L> {
     }
 }
 
-impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
+impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
@@ -96,13 +96,13 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
 super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex, O: Policy>);
 super::many::many_for_shell!(Locked<P, A, L: RawMutex, O: Policy>, |self: &Self| self.reach());
 
-impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, O> {
+impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, O> {
     fn drop(&mut self) {
         shell::dissolve(self.pool.get_mut(), &self.parent);
     }
 }
 
-impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, O> {
+impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, O> {
     fn reset(&mut self) {
         self.pool.get_mut().reset();
     }
@@ -112,7 +112,7 @@ impl<P: Pool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, 
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
+impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
     fn stats(&self) -> Snapshot {
         self.reach().with(|pool| pool.stats())
     }

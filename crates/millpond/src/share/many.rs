@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, Pool, Reserve},
+    contract::{Allocator, Chunk, RawPool, Reserve},
 };
 
 /// Lets the pool grow until it can serve `count` requests in a row.
@@ -87,7 +87,7 @@ pub(super) unsafe fn deallocate_many<R: Reach, A: Allocator>(
 /// The methods of a shell for many blocks at once. `$pool` is how the shell reaches its pool.
 macro_rules! many_for_shell {
     ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$self:ident: $receiver:ty| $pool:expr) => {
-        impl<P: Pool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
+        impl<P: RawPool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
             /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent.
             ///
             /// # Errors

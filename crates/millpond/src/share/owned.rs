@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Holes, Inspect, Pool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -33,7 +33,7 @@ use crate::{
 /// unsafe { pool.deallocate(block.cast(), layout) };
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
-pub struct Owned<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
+pub struct Owned<P: RawPool, A: Allocator = DefaultParent, O: Policy = Fail> {
     pool: P,
     parent: A,
     policy: O,
@@ -42,7 +42,7 @@ pub struct Owned<P: Pool, A: Allocator = DefaultParent, O: Policy = Fail> {
 /// The size in bytes up to which a shell is moved to its cold path and back.
 const LARGEST_MOVED: usize = 256;
 
-impl<P: Pool> Owned<P> {
+impl<P: RawPool> Owned<P> {
     /// A shell over a pool without chunks, on the default parent.
     #[must_use]
     pub const fn new(pool: P) -> Self {
@@ -50,7 +50,7 @@ impl<P: Pool> Owned<P> {
     }
 }
 
-impl<P: Pool, A: Allocator> Owned<P, A> {
+impl<P: RawPool, A: Allocator> Owned<P, A> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
@@ -58,7 +58,7 @@ impl<P: Pool, A: Allocator> Owned<P, A> {
     }
 }
 
-impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Owned<P, A, O> {
     /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
@@ -151,12 +151,12 @@ impl<P: Pool, A: Allocator, O: Policy> Owned<P, A, O> {
 }
 
 /// A shell that is moved into a [`Local`] one, and comes back at the end, also when what is done with it unwinds.
-struct Lent<'a, P: Pool, A: Allocator, O: Policy> {
+struct Lent<'a, P: RawPool, A: Allocator, O: Policy> {
     owner: &'a mut Owned<P, A, O>,
     local: ManuallyDrop<Local<P, A, O>>,
 }
 
-impl<'a, P: Pool, A: Allocator, O: Policy> Lent<'a, P, A, O> {
+impl<'a, P: RawPool, A: Allocator, O: Policy> Lent<'a, P, A, O> {
     fn new(owner: &'a mut Owned<P, A, O>) -> Self {
         // SAFETY: nobody looks at what is left behind before it comes back: the owner is borrowed.
         let local = unsafe {
@@ -170,7 +170,7 @@ impl<'a, P: Pool, A: Allocator, O: Policy> Lent<'a, P, A, O> {
     }
 }
 
-impl<P: Pool, A: Allocator, O: Policy> Drop for Lent<'_, P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Drop for Lent<'_, P, A, O> {
     fn drop(&mut self) {
         // SAFETY: the shell is taken out once, here, and goes back to where it came from, where nothing is left.
         unsafe {
@@ -191,13 +191,13 @@ impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize
 
 super::many::many_for_shell!(Owned<P, A, O: Policy>, |self: &mut Self| Borrowed(&mut self.pool));
 
-impl<P: Pool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
     fn drop(&mut self) {
         shell::dissolve(&mut self.pool, &self.parent);
     }
 }
 
-impl<P: Pool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
+impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
     fn reset(&mut self) {
         self.pool.reset();
     }
@@ -207,7 +207,7 @@ impl<P: Pool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
     }
 }
 
-impl<P: Pool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
+impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
     fn stats(&self) -> Snapshot {
         self.pool.stats()
     }

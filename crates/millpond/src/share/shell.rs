@@ -10,14 +10,14 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::policy::Policy;
 use crate::{
     base::{AllocError, address, events, without_unwinding},
-    contract::{Allocator, Chunk, Pool, Surrender, relocate},
+    contract::{Allocator, Chunk, RawPool, Surrender, relocate},
 };
 
 /// A way to the pool in a shell, for the time of one call.
 ///
 /// The closure must not reach the same pool again, and never calls a parent: that is what the loop is for.
 pub(super) trait Reach {
-    type Pool: Pool;
+    type Pool: RawPool;
 
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
 }
@@ -25,7 +25,7 @@ pub(super) trait Reach {
 /// The pool of a shell that is borrowed mutably.
 pub(super) struct Borrowed<'a, P>(pub(super) &'a mut P);
 
-impl<P: Pool> Reach for Borrowed<'_, P> {
+impl<P: RawPool> Reach for Borrowed<'_, P> {
     type Pool = P;
 
     #[inline(always)]
@@ -324,7 +324,7 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
 }
 
 /// Returns the chunks without live blocks to the parent; says how many bytes that were.
-pub(super) fn trim<P: Pool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
+pub(super) fn trim<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
     pool.settle();
     let bytes = surrender(pool, parent, Surrender::Spare);
     events::trimmed(bytes);
@@ -332,14 +332,14 @@ pub(super) fn trim<P: Pool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
 }
 
 /// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.
-pub(super) fn dissolve<P: Pool, A: Allocator>(pool: &mut P, parent: &A) {
+pub(super) fn dissolve<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) {
     pool.retire();
     pool.reset();
     surrender(pool, parent, Surrender::Any);
 }
 
 /// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were.
-fn surrender<P: Pool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
+fn surrender<P: RawPool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
     let mut returned = 0;
     while let Some(chunk) = pool.surrender(which) {
         returned += chunk.size();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Finding, Flaw, Pool},
+    contract::{Allocator, Finding, Flaw, RawPool},
 };
 
 /// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
@@ -100,7 +100,7 @@ pub struct Show {
 #[derive(Clone, Copy, Debug)]
 pub struct Hide;
 
-impl<P: Pool, const N: usize> Keeper<Show, Detain<Hide, P, N>> {
+impl<P: RawPool, const N: usize> Keeper<Show, Detain<Hide, P, N>> {
     /// Shows what is done to a pool from now on, while nothing is live.
     #[must_use]
     pub const fn new(pool: P) -> Self {

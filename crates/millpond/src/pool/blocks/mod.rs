@@ -39,7 +39,7 @@ use super::chunks::on_a_boundary;
 use crate::{
     base::address::recover,
     contract::{
-        Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, Pool, Reporter, Reserve, Snapshot, Surrender,
+        Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, RawPool, Reporter, Reserve, Snapshot, Surrender,
     },
 };
 
@@ -191,7 +191,7 @@ impl<S: Shape, const PLACES: usize, const REGION: usize> Blocks<(S, Compact<PLAC
 // SAFETY: blocks are cut from adopted chunks, each at a multiple of the block size from a start that is aligned as
 // blocks are, so none overlap; a block is handed out only when it was never cut before or is on the free list. Nothing
 // here unwinds.
-unsafe impl<C: Config> Pool for Blocks<C> {
+unsafe impl<C: Config> RawPool for Blocks<C> {
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if !self.fits(layout) {

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     base::address,
-    contract::{Chunk, ChunkRequest, Pool, Surrender},
+    contract::{Chunk, ChunkRequest, RawPool, Surrender},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -260,7 +260,7 @@ impl Default for Buddy {
 
 // SAFETY: blocks are pieces of a chunk or halves of free blocks, so they are aligned to their size, and a block comes off
 // its list before it is handed out or split. Nothing here unwinds or calls anybody.
-unsafe impl Pool for Buddy {
+unsafe impl RawPool for Buddy {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let (order, aligned) = self.orders(layout)?;

@@ -22,7 +22,7 @@ use self::{
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
 use super::{Blocks, Kinds};
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Reserve, Snapshot, Surrender};
+use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender};
 
 /// A pool of blocks of several sizes, which hands larger requests on to the parent.
 ///
@@ -157,7 +157,7 @@ impl Default for Classes {
 
 // SAFETY: every block is one of a class's, and `Blocks` keeps the contract. A layout that fits a block goes to the class
 // that handed it out: see `class` and the invariant of the table. Nothing here unwinds.
-unsafe impl Pool for Classes {
+unsafe impl RawPool for Classes {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.pool(layout)?.allocate(layout)
     }
@@ -201,7 +201,7 @@ unsafe impl Pool for Classes {
     }
 
     fn settle(&mut self) {
-        self.pools.iter_mut().for_each(Pool::settle);
+        self.pools.iter_mut().for_each(RawPool::settle);
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
@@ -209,7 +209,7 @@ unsafe impl Pool for Classes {
     }
 
     fn reset(&mut self) {
-        self.pools.iter_mut().for_each(Pool::reset);
+        self.pools.iter_mut().for_each(RawPool::reset);
     }
 
     fn bypasses(&self, layout: Layout) -> bool {

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     base::address::WORD,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, Pool, Rewind, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Rewind, Snapshot, Surrender},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -153,7 +153,7 @@ impl Default for Stack {
 
 // SAFETY: blocks are cut at the cursor, behind which nothing is live. It moves back only over the last block, or, when a
 // mark is released or the stack reset, over what the caller promises to be dead. Nothing here unwinds or calls anybody.
-unsafe impl Pool for Stack {
+unsafe impl RawPool for Stack {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if layout.size() == 0 {

@@ -26,7 +26,7 @@ pub use self::pockets::{Direct, Front, Pockets};
 use super::posts::{LEAST, Need, Posts};
 use crate::{
     base::address::{self, WORD},
-    contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, Pool, Snapshot, Surrender},
+    contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender},
 };
 
 /// Pockets hold at most one byte in so many.
@@ -182,7 +182,7 @@ impl<F: Front> Default for Tlsf<F> {
 
 // SAFETY: `Posts` hands out what its index holds, which is free, and cuts it between posts: see its invariants. What is
 // in a pocket was freed, is live to the posts, and is taken out when it is handed out again. Nothing here unwinds.
-unsafe impl<F: Front> Pool for Tlsf<F> {
+unsafe impl<F: Front> RawPool for Tlsf<F> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let need = Need::of(layout, Posts::<Levels>::LARGEST)?;

@@ -14,7 +14,7 @@ use crate::{
         AllocError,
         address::{WORD, recover},
     },
-    contract::{Chunk, ChunkRequest, Complaint, Pool, Reserve, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender},
     pool::{Blocks, Kinds, MOST_KINDS, Sorter},
 };
 
@@ -190,7 +190,7 @@ const fn layout(size: usize, align: usize) -> Layout {
 }
 
 // SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
-unsafe impl<P: Kinds, const PLACES: usize> Pool for Depot<P, PLACES> {
+unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if let Some(block) = self.pool.allocate(layout) {
             return Some(block);

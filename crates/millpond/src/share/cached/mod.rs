@@ -45,7 +45,7 @@ use crate::{
         AllocError, Spin,
         atomic::{AtomicPtr, AtomicUsize, Ordering},
     },
-    contract::{Allocator, Pool, Reclaim, relocate},
+    contract::{Allocator, RawPool, Reclaim, relocate},
     pool::{Kinds, KnownKinds, Sorter},
     source::DefaultParent,
 };
@@ -359,7 +359,7 @@ struct Part<'a, L, D, Q> {
     choose: fn(&mut D) -> &mut Q,
 }
 
-impl<L: RawMutex, D, Q: Pool> Reach for Part<'_, L, D, Q> {
+impl<L: RawMutex, D, Q: RawPool> Reach for Part<'_, L, D, Q> {
     type Pool = Q;
 
     #[inline]

@@ -20,7 +20,7 @@ use crate::{
         address::prefetch_for_writing,
         atomic::{AtomicPtr, Ordering},
     },
-    contract::{Allocator, Pool},
+    contract::{Allocator, RawPool},
     pool::{Blocks, Kinds, Sorter},
     share::{
         policy::{Fail, Policy},
