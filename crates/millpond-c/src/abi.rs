@@ -1,0 +1,115 @@
+//! The types that both sides of the interface share. What they mean stands in the header.
+#![allow(missing_docs, reason = "documented in include/millpond.h")]
+
+use std::ffi::{c_char, c_void};
+
+pub type mp_error = u32;
+pub type mp_flags = u32;
+
+/// An allocator, as C sees it: whatever begins with these two words.
+#[repr(C)]
+#[derive(Debug)]
+pub struct mp_allocator {
+    pub table: *const mp_table,
+    pub default_align: usize,
+}
+
+pub type mp_alloc_fn = unsafe extern "C" fn(*mut mp_allocator, usize, usize, mp_flags) -> *mut c_void;
+pub type mp_realloc_fn =
+    unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize, usize, mp_flags) -> *mut c_void;
+pub type mp_free_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize);
+pub type mp_destroy_fn = unsafe extern "C" fn(*mut mp_allocator);
+pub type mp_alloc_between_fn =
+    unsafe extern "C" fn(*mut mp_allocator, usize, usize, usize, *mut usize) -> *mut c_void;
+pub type mp_reset_fn = unsafe extern "C" fn(*mut mp_allocator) -> mp_error;
+pub type mp_trim_fn = unsafe extern "C" fn(*mut mp_allocator) -> usize;
+pub type mp_owns_fn = unsafe extern "C" fn(*const mp_allocator, *const c_void) -> bool;
+pub type mp_largest_free_fn = unsafe extern "C" fn(*const mp_allocator) -> usize;
+pub type mp_stats_fn = unsafe extern "C" fn(*const mp_allocator, *mut mp_stats) -> mp_error;
+pub type mp_check_fn = unsafe extern "C" fn(*const mp_allocator) -> mp_error;
+pub type mp_visit_fn = unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> bool;
+pub type mp_each_fn = unsafe extern "C" fn(*mut mp_allocator, Option<mp_visit_fn>, *mut c_void) -> mp_error;
+
+/// What an allocator can do.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_table {
+    pub struct_size: usize,
+    pub name: *const c_char,
+    pub alloc: Option<mp_alloc_fn>,
+    pub realloc: Option<mp_realloc_fn>,
+    pub free: Option<mp_free_fn>,
+    pub destroy: Option<mp_destroy_fn>,
+    pub alloc_between: Option<mp_alloc_between_fn>,
+    pub reset: Option<mp_reset_fn>,
+    pub trim: Option<mp_trim_fn>,
+    pub owns: Option<mp_owns_fn>,
+    pub largest_free: Option<mp_largest_free_fn>,
+    pub stats: Option<mp_stats_fn>,
+    pub check: Option<mp_check_fn>,
+    pub each: Option<mp_each_fn>,
+}
+
+// SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.
+unsafe impl Sync for mp_table {}
+
+/// What an allocator holds, and what its guards have counted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_stats {
+    pub struct_size: usize,
+    pub chunks: usize,
+    pub held: usize,
+    pub live: usize,
+    pub free: usize,
+    pub largest_free: usize,
+    pub holes: usize,
+    pub live_blocks: usize,
+    pub live_bytes: usize,
+    pub peak_blocks: usize,
+    pub peak_bytes: usize,
+    pub total_blocks: usize,
+    pub total_bytes: usize,
+    pub failed: usize,
+    pub left: usize,
+}
+
+pub type mp_make_room_fn = unsafe extern "C" fn(*mut c_void, usize, usize) -> bool;
+
+/// What is done when memory has run out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_out_of_memory {
+    pub action: u32,
+    pub make_room: Option<mp_make_room_fn>,
+    pub context: *mut c_void,
+}
+
+pub const MP_ZERO: mp_flags = 1;
+pub const MP_IN_PLACE: mp_flags = 2;
+
+pub const MP_UNKNOWN: usize = usize::MAX;
+pub const MP_DEFAULT_ALIGN: usize = 16;
+
+pub const MP_RETURN_NULL: u32 = 0;
+pub const MP_RETRY: u32 = 1;
+pub const MP_ABORT: u32 = 2;
+
+pub const MP_LOCAL: u32 = 0;
+pub const MP_LOCKED: u32 = 1;
+pub const MP_CACHED: u32 = 2;
+pub const MP_LOCK_FREE: u32 = 3;
+
+pub const MP_LIFO: u32 = 0;
+pub const MP_MAGAZINE: u32 = 1;
+pub const MP_COMPACT: u32 = 2;
+
+pub const MP_HUGE_NONE: u32 = 0;
+pub const MP_HUGE_WISHED: u32 = 1;
+pub const MP_HUGE_DEMANDED: u32 = 2;
+
+pub const MP_NUMA_ANY: u32 = 0;
+pub const MP_NUMA_BIND: u32 = 1;
+pub const MP_NUMA_INTERLEAVE: u32 = 2;
+
+pub const MP_VERSION: u32 = 100;

@@ -1,0 +1,164 @@
+//! Blocks of one size, and their fast entry points, which go straight to the shell and the strategy that are used most.
+
+use std::{
+    alloc::Layout,
+    ffi::{CStr, c_void},
+    ptr::NonNull,
+};
+
+use millpond::{Allocator, AnySize, Blocks, Cached, Compact, Inspect, Local, LockFree, Magazine};
+
+use crate::{
+    abi::*,
+    exported::{Exported, Make, Offer},
+    extensible::read,
+    fault::Fault,
+    options::{Common, mp_blocks_options},
+    parent::Parent,
+    pools::{Named, cannot_share, local_or_locked, mp_alloc_through_table, mp_free_through_table},
+    request::natural_align,
+    sources::pointer,
+};
+
+/// The pool that the fast entry points know.
+type Plain = Exported<Local<Blocks, Parent>>;
+
+impl Named for Blocks {
+    const NAME: &'static CStr = c"blocks";
+}
+
+impl Named for Blocks<(AnySize, Magazine)> {
+    const NAME: &'static CStr = c"blocks";
+}
+
+impl Named for Blocks<(AnySize, Compact)> {
+    const NAME: &'static CStr = c"blocks";
+}
+
+impl Offer for LockFree<AnySize, Parent> {
+    const NAME: &'static CStr = c"blocks";
+    const INSPECTS: bool = true;
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+}
+
+/// Blocks of one size.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "documented in include/millpond.h")]
+pub struct mp_blocks {
+    pub allocator: mp_allocator,
+}
+
+/// The shape of the blocks that are asked for.
+fn shape(options: &mp_blocks_options) -> Result<Layout, Fault> {
+    let size = options.block_size;
+    if size == 0 {
+        return Err(Fault::invalid("block_size is not set"));
+    }
+    let align = if options.block_align == 0 { natural_align(size) } else { options.block_align };
+    if !align.is_power_of_two() {
+        return Err(Fault::invalid("block_align is a power of two"));
+    }
+    let layout = Layout::from_size_align(size, align).map(|layout| layout.pad_to_align());
+    layout.map_err(|_| Fault::unsupported("block_size: no object can be so large"))
+}
+
+/// A pool with the options that are asked for, chosen among those without a strategy of their own.
+macro_rules! grown {
+    ($pool:expr, $options:expr) => {{
+        let pool = $pool;
+        let pool = if $options.capacity == 0 { pool } else { pool.with_capacity($options.capacity) };
+        let each = $options.blocks_per_chunk;
+        if each == 0 { pool } else { pool.with_blocks_per_chunk(each) }
+    }};
+}
+
+fn create(options: &mp_blocks_options, common: Common) -> Result<*mut mp_allocator, Fault> {
+    let shape = shape(options)?;
+    let make = Make { default_align: shape.align(), ..common.make };
+    let common = Common { make, ..common };
+    match (common.sharing, options.strategy) {
+        (MP_CACHED, MP_LIFO) => {
+            let pool = grown!(Blocks::of(shape), options);
+            Ok(Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), make))
+        }
+        (MP_LOCK_FREE, MP_LIFO) => {
+            if options.blocks_per_chunk != 0 {
+                return Err(Fault::unsupported("blocks_per_chunk: lock-free blocks double their chunks"));
+            }
+            let pool = LockFree::of_in(shape, common.parent);
+            let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
+            Ok(Exported::make(pool, make))
+        }
+        (MP_LOCAL | MP_LOCKED, MP_LIFO) => local_or_locked(common, grown!(Blocks::of(shape), options), true),
+        (MP_LOCAL | MP_LOCKED, MP_MAGAZINE) => {
+            let pool = grown!(Blocks::<(AnySize, Magazine)>::shaped(shape), options);
+            local_or_locked(common, pool, false)
+        }
+        (MP_LOCAL | MP_LOCKED, MP_COMPACT) => {
+            let pool = grown!(Blocks::<(AnySize, Compact)>::shaped(shape), options);
+            local_or_locked(common, pool, false)
+        }
+        (_, MP_LIFO | MP_MAGAZINE | MP_COMPACT) => Err(cannot_share()),
+        _ => Err(Fault::invalid("strategy is none that there is")),
+    }
+}
+
+/// Makes a pool of blocks of one size.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_blocks_create(options: *const mp_blocks_options) -> *mut mp_blocks {
+    // SAFETY: the caller's promises are passed on.
+    let made = unsafe { read(options) }.and_then(|options| {
+        // SAFETY: as above.
+        let common = unsafe { options.common()? };
+        create(&options, common)
+    });
+    pointer(made).cast()
+}
+
+/// The smallest layout: any block serves it, so nothing needs to be compared.
+const ANY: Layout = Layout::new::<u8>();
+
+/// Allocates a block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_blocks_alloc(pool: *mut mp_blocks) -> *mut c_void {
+    let plain = pool.cast::<Plain>();
+    // SAFETY: the caller passes a pool of blocks, which says whether its type is this one.
+    unsafe {
+        if (*plain).is_plain {
+            (*plain).ask(ANY, |inner| inner.allocate(ANY))
+        } else {
+            mp_alloc_through_table(pool.cast(), ANY.size(), ANY.align())
+        }
+    }
+}
+
+/// Frees a block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_blocks_free(pool: *mut mp_blocks, block: *mut c_void) {
+    let plain = pool.cast::<Plain>();
+    let Some(live) = NonNull::new(block.cast::<u8>()) else { return };
+    // SAFETY: as above, and the block is live and of this pool.
+    unsafe {
+        if (*plain).is_plain {
+            (*plain).inner.deallocate(live, ANY);
+        } else {
+            mp_free_through_table(pool.cast(), block, ANY.size(), ANY.align());
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The general interface: what works with any allocator, a caller's own included.
+
+use std::{
+    ffi::{c_char, c_void},
+    ptr::{self, NonNull},
+};
+
+use crate::{
+    abi::*,
+    extensible::write_as_long,
+    fault::{self, Fault, MP_OK},
+    parent::{member, table},
+    request,
+};
+
+/// The allocator that was passed; none, and the reason noted, for NULL.
+fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
+    let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
+    if valid.is_none() {
+        Fault::invalid("there is no allocator, or it has no table of functions").note();
+    }
+    valid
+}
+
+fn never() -> mp_error {
+    Fault::unsupported("the allocator cannot do that: its table lacks the function").note()
+}
+
+/// Allocates a block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_alloc(
+    allocator: *mut mp_allocator,
+    size: usize,
+    align: usize,
+    flags: mp_flags,
+) -> *mut c_void {
+    let Some(valid) = valid(allocator) else { return ptr::null_mut() };
+    match member!(valid, alloc) {
+        // SAFETY: the function is this allocator's.
+        Some(alloc) => unsafe { alloc(allocator, size, align, flags) },
+        None => {
+            never();
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Resizes a block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_realloc(
+    allocator: *mut mp_allocator,
+    block: *mut c_void,
+    old_size: usize,
+    new_size: usize,
+    align: usize,
+    flags: mp_flags,
+) -> *mut c_void {
+    let Some(valid) = valid(allocator) else { return ptr::null_mut() };
+    if let Some(realloc) = member!(valid, realloc) {
+        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        return unsafe { realloc(allocator, block, old_size, new_size, align, flags) };
+    }
+    if flags & MP_IN_PLACE != 0 {
+        never();
+        return ptr::null_mut();
+    }
+    // SAFETY: the caller's promises are passed on.
+    unsafe { move_block(allocator, block.cast(), (old_size, new_size), align, flags).cast() }
+}
+
+/// Resizes a block of an allocator that cannot, by moving it.
+///
+/// # Safety
+///
+/// As for [`mp_realloc`].
+unsafe fn move_block(
+    allocator: *mut mp_allocator,
+    block: *mut u8,
+    (old_size, new_size): (usize, usize),
+    align: usize,
+    flags: mp_flags,
+) -> *mut u8 {
+    // SAFETY: the caller's promises are passed on; both blocks are live, and as long as their sizes say.
+    unsafe {
+        let moved = mp_alloc(allocator, new_size, align, flags).cast::<u8>();
+        if !moved.is_null() && !block.is_null() {
+            block.copy_to_nonoverlapping(moved, old_size.min(new_size));
+            mp_free(allocator, block.cast(), old_size, align);
+        }
+        moved
+    }
+}
+
+/// Frees a block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_free(
+    allocator: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) {
+    if let Some(valid) = valid(allocator)
+        && !block.is_null()
+        && let Some(free) = member!(valid, free)
+    {
+        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        unsafe { free(allocator, block, size, align) };
+    }
+}
+
+/// Allocates as much as there is, between two sizes.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_alloc_between(
+    allocator: *mut mp_allocator,
+    least: usize,
+    preferred: usize,
+    align: usize,
+    got: *mut usize,
+) -> *mut c_void {
+    use millpond::Allocator as _;
+    let Some(valid) = valid(allocator) else { return ptr::null_mut() };
+    if let Some(between) = member!(valid, alloc_between) {
+        // SAFETY: the function is this allocator's.
+        return unsafe { between(allocator, least, preferred, align, got) };
+    }
+    // SAFETY: the allocator is valid, and the answer has a place or none.
+    unsafe {
+        let asked = crate::parent::Parent::new(allocator).and_then(|parent| {
+            let layout = request::layout(least, align, (*allocator).default_align)?;
+            Ok(parent.allocate_between(layout, preferred)?)
+        });
+        match asked {
+            Ok(block) => {
+                if !got.is_null() {
+                    got.write(block.len());
+                }
+                block.as_ptr().cast()
+            }
+            Err(fault) => {
+                fault.note();
+                ptr::null_mut()
+            }
+        }
+    }
+}
+
+/// Destroys an allocator.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_destroy(allocator: *mut mp_allocator) {
+    if let Some(valid) = NonNull::new(allocator)
+        && !table(valid).is_null()
+        && let Some(destroy) = member!(valid, destroy)
+    {
+        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        unsafe { destroy(allocator) };
+    }
+}
+
+/// What an allocator is called.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_name(allocator: *const mp_allocator) -> *const c_char {
+    // SAFETY: a table is valid up to its size, and this member has always been there.
+    let name = valid(allocator).map(|allocator| unsafe { (*table(allocator)).name });
+    name.filter(|name| !name.is_null()).unwrap_or(c"unnamed".as_ptr())
+}
+
+/// Frees everything at once.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_reset(allocator: *mut mp_allocator) -> mp_error {
+    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+    member!(valid, reset).map_or_else(never, |reset| unsafe { reset(allocator) })
+}
+
+/// Gives unused memory back to the parent; says how many bytes.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_trim(allocator: *mut mp_allocator) -> usize {
+    let Some(valid) = valid(allocator) else { return 0 };
+    // SAFETY: as above.
+    member!(valid, trim).map_or(0, |trim| unsafe { trim(allocator) })
+}
+
+/// Whether an address lies in what the allocator holds.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_owns(allocator: *const mp_allocator, address: *const c_void) -> bool {
+    let Some(valid) = valid(allocator) else { return false };
+    // SAFETY: as above.
+    member!(valid, owns).is_some_and(|owns| unsafe { owns(allocator, address) })
+}
+
+/// The largest size that would now be served without the parent.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usize {
+    let Some(valid) = valid(allocator) else { return MP_UNKNOWN };
+    // SAFETY: as above.
+    member!(valid, largest_free).map_or(MP_UNKNOWN, |ask| unsafe { ask(allocator) })
+}
+
+/// What the allocator holds.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut mp_stats) -> mp_error {
+    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    // SAFETY: the header asks for a structure that says how long it is.
+    if let Err(fault) = unsafe { write_as_long(&mp_stats::UNKNOWN, out) } {
+        return fault.note();
+    }
+    // SAFETY: the function is this allocator's, and the structure is as asked for.
+    member!(valid, stats).map_or_else(never, |stats| unsafe { stats(allocator, out) })
+}
+
+/// Whether the allocator's books are in order.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_check(allocator: *const mp_allocator) -> mp_error {
+    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    // SAFETY: the function is this allocator's.
+    member!(valid, check).map_or(MP_OK, |check| unsafe { check(allocator) })
+}
+
+/// Shows every live block.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_each(
+    allocator: *mut mp_allocator,
+    visit: Option<mp_visit_fn>,
+    context: *mut c_void,
+) -> mp_error {
+    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+    member!(valid, each).map_or_else(never, |each| unsafe { each(allocator, visit, context) })
+}
+
+/// The version of the library: major · 10000 + minor · 100 + patch.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_version() -> u32 {
+    MP_VERSION
+}

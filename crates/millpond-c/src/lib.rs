@@ -1,0 +1,48 @@
+//! Millpond for C: every source, pool, shell and guard of the library behind a stable binary interface.
+//!
+//! The interface is `include/millpond.h`; whoever writes C reads that. A build script makes assertions of the header, so
+//! that a test build of this crate compiles only if both sides agree in every signature, structure and constant.
+//!
+//! How it is built: C sees an allocator as a pointer to a table of functions ([`mp_allocator`]). [`exported`] makes such a
+//! table of any of the library's allocators, once for all; [`parent`] makes one of the library's allocators of any such
+//! table. So pools and guards are instances of few types, each on a parent that is known at run time only. The fast
+//! entry points (`mp_blocks_alloc`) know the type of the pool that is used most, and go straight to it.
+//!
+//! No function unwinds: a panic ends the program at the boundary, as `extern "C"` says.
+
+#![allow(non_camel_case_types, reason = "types are called as in C")]
+
+mod abi;
+mod blocks;
+mod exported;
+mod extensible;
+mod fault;
+mod general;
+mod options;
+mod out_of_memory;
+mod parent;
+mod pools;
+mod request;
+mod sources;
+mod stats;
+
+pub use abi::*;
+pub use blocks::*;
+pub use fault::*;
+pub use general::*;
+pub use options::*;
+pub use pools::*;
+pub use sources::*;
+
+#[cfg(test)]
+mod header {
+    //! What the header says, asserted: see the build script.
+    #![allow(
+        unused_imports,
+        clippy::unnecessary_cast,
+        clippy::wildcard_imports,
+        reason = "the header names what it needs"
+    )]
+    use crate::*;
+    include!(concat!(env!("OUT_DIR"), "/header.rs"));
+}

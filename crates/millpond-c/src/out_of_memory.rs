@@ -1,0 +1,48 @@
+//! What is done when memory has run out: in one place for all pools, around whatever was asked.
+
+use std::{alloc::Layout, ffi::c_void, process};
+
+use millpond::AllocError;
+
+use crate::{abi::*, fault::Fault};
+
+/// What is done when memory has run out.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum OutOfMemory {
+    #[default]
+    ReturnNull,
+    Retry(mp_make_room_fn, *mut c_void),
+    Abort,
+}
+
+impl OutOfMemory {
+    pub(crate) const RETURN_NULL: Self = Self::ReturnNull;
+
+    pub(crate) fn new(wish: mp_out_of_memory) -> Result<Self, Fault> {
+        match (wish.action, wish.make_room) {
+            (MP_RETURN_NULL, _) => Ok(Self::ReturnNull),
+            (MP_ABORT, _) => Ok(Self::Abort),
+            (MP_RETRY, Some(make_room)) => Ok(Self::Retry(make_room, wish.context)),
+            (MP_RETRY, None) => {
+                Err(Fault::invalid("out_of_memory.make_room is not set, but is to be called"))
+            }
+            _ => Err(Fault::invalid("out_of_memory.action is none that there is")),
+        }
+    }
+
+    /// Whether it is worth trying again.
+    pub(crate) fn makes_room(&self, layout: Layout, error: AllocError) -> bool {
+        if error == AllocError::Unsupported {
+            return false;
+        }
+        match *self {
+            Self::ReturnNull => false,
+            // SAFETY: the function is the caller's, and takes what the header says.
+            Self::Retry(make_room, context) => unsafe { make_room(context, layout.size(), layout.align()) },
+            Self::Abort => {
+                eprintln!("millpond: {error}: {} bytes were asked for", layout.size());
+                process::abort()
+            }
+        }
+    }
+}

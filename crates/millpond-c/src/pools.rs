@@ -1,0 +1,307 @@
+//! Pools in their shells: how they are made, and the fast entry points of those whose blocks are of any size.
+
+use std::{
+    ffi::{CStr, c_void},
+    ptr,
+};
+
+use millpond::{
+    Allocator, AtomicLinear, Buddy, Cached, Classes, Direct, Inspect, Kinds, Linear, Local, Locked, RawPool,
+    Reclaim, SignPost, Stack, Tlsf,
+};
+
+use crate::{
+    abi::*,
+    exported::{Exported, Make, Offer},
+    extensible::read,
+    fault::Fault,
+    options::{
+        Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
+    },
+    parent::Parent,
+    request,
+    sources::pointer,
+};
+
+/// A pool, and what C calls it.
+pub(crate) trait Named: RawPool + Inspect {
+    const NAME: &'static CStr;
+}
+
+macro_rules! named {
+    ($($pool:ty = $name:literal,)*) => {
+        $(impl Named for $pool {
+            const NAME: &'static CStr = $name;
+        })*
+    };
+}
+
+named! {
+    Classes = c"classes",
+    Linear = c"linear",
+    Stack = c"stack",
+    SignPost = c"sign post",
+    Tlsf = c"tlsf",
+    Tlsf<Direct> = c"tlsf",
+    Buddy = c"buddy",
+}
+
+/// Implements [`Offer`] for a shell that answers questions and can be reset.
+macro_rules! offer_shell {
+    ($($shell:ident<P, Parent> where P: $bound:path;)*) => {
+        $(impl<P: Named + $bound> Offer for $shell<P, Parent> {
+            const NAME: &'static CStr = P::NAME;
+            const INSPECTS: bool = true;
+            const RECLAIMS: bool = true;
+
+            fn inspect(&self) -> Option<&dyn Inspect> {
+                Some(self)
+            }
+
+            fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
+                Some(self)
+            }
+        })*
+    };
+}
+
+offer_shell! {
+    Local<P, Parent> where P: Named;
+    Locked<P, Parent> where P: Named;
+    Cached<P, Parent> where P: Kinds;
+}
+
+impl Offer for AtomicLinear<Parent> {
+    const NAME: &'static CStr = c"linear";
+    const INSPECTS: bool = true;
+    const RECLAIMS: bool = true;
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
+        Some(self)
+    }
+}
+
+/// Says that a pool is not to be had for so many threads in this way.
+pub(crate) fn cannot_share() -> Fault {
+    Fault::unsupported("sharing: this pool is not shared in that way")
+}
+
+/// A pool for one thread, or behind a lock.
+pub(crate) fn local_or_locked<P: Named>(
+    Common { parent, sharing, make }: Common,
+    pool: P,
+    is_plain: bool,
+) -> Result<*mut mp_allocator, Fault> {
+    match sharing {
+        MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
+        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
+        _ => Err(cannot_share()),
+    }
+}
+
+/// A pool whose blocks are of any size: its type in C, how it is made, and fast entry points that go straight to the
+/// shell that is used most.
+macro_rules! pool_of_any_size {
+    (
+        $(#[$doc:meta])*
+        $handle:ident, $plain:ty, $options:ident:
+        $create:ident = |$wish:ident, $common:ident| $make:expr;
+        $alloc:ident, $free:ident
+    ) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Debug)]
+        #[allow(missing_docs, reason = "documented in include/millpond.h")]
+        pub struct $handle {
+            pub allocator: mp_allocator,
+        }
+
+        /// Makes a pool.
+        ///
+        /// # Safety
+        ///
+        /// As the header says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $create(options: *const $options) -> *mut $handle {
+            // SAFETY: the caller's promises are passed on.
+            let made = unsafe { read(options) }.and_then(|$wish| {
+                // SAFETY: as above.
+                let $common = unsafe { $wish.common()? };
+                $make
+            });
+            pointer(made).cast()
+        }
+
+        /// Allocates a block.
+        ///
+        /// # Safety
+        ///
+        /// As the header says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $alloc(pool: *mut $handle, size: usize, align: usize) -> *mut c_void {
+            let plain = pool.cast::<Exported<Local<$plain, Parent>>>();
+            // SAFETY: the caller passes a pool of this kind, which says whether its shell is this one.
+            unsafe {
+                if !(*plain).is_plain {
+                    return mp_alloc_through_table(pool.cast(), size, align);
+                }
+                match request::layout(size, align, 0) {
+                    Ok(layout) => (*plain).ask(layout, |inner| inner.allocate(layout)),
+                    Err(fault) => {
+                        fault.note();
+                        ptr::null_mut()
+                    }
+                }
+            }
+        }
+
+        /// Frees a block.
+        ///
+        /// # Safety
+        ///
+        /// As the header says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $free(pool: *mut $handle, block: *mut c_void, size: usize, align: usize) {
+            let plain = pool.cast::<Exported<Local<$plain, Parent>>>();
+            // SAFETY: as above; the block is live, and was requested for this size and alignment.
+            unsafe {
+                if !(*plain).is_plain {
+                    return mp_free_through_table(pool.cast(), block, size, align);
+                }
+                if let Some(block) = ptr::NonNull::new(block.cast::<u8>())
+                    && let Ok(layout) = request::layout(size, align, 0)
+                {
+                    (*plain).inner.deallocate(block, layout);
+                }
+            }
+        }
+    };
+}
+
+/// Allocates from one of ours that a fast entry point does not know.
+#[inline(always)]
+pub(crate) unsafe fn mp_alloc_through_table(
+    pool: *mut mp_allocator,
+    size: usize,
+    align: usize,
+) -> *mut c_void {
+    // SAFETY: the allocator is one of ours, whose tables have all functions.
+    unsafe { (*(*pool).table).alloc.map_or(ptr::null_mut(), |alloc| alloc(pool, size, align, 0)) }
+}
+
+/// Frees into one of ours that a fast entry point does not know.
+#[inline(always)]
+pub(crate) unsafe fn mp_free_through_table(
+    pool: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) {
+    // SAFETY: the allocator is one of ours, whose tables have all functions; the caller's promises are passed on.
+    unsafe {
+        if let Some(free) = (*(*pool).table).free {
+            free(pool, block, size, align);
+        }
+    }
+}
+
+/// The sizes of classes that the caller names.
+unsafe fn classes(options: &mp_classes_options) -> Result<Classes, Fault> {
+    if options.size_count == 0 {
+        return Ok(Classes::new());
+    }
+    if options.sizes.is_null() {
+        return Err(Fault::invalid("sizes is NULL, but size_count is not 0"));
+    }
+    // SAFETY: the caller's promise.
+    let sizes = unsafe { std::slice::from_raw_parts(options.sizes, options.size_count) };
+    Classes::with_sizes(sizes).map_err(|_| Fault::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
+}
+
+pool_of_any_size! {
+    /// Blocks of several sizes.
+    mp_classes, Classes, mp_classes_options:
+    mp_classes_create = |options, common| {
+        // SAFETY: the header asks for as many sizes as the options say.
+        let pool = unsafe { classes(&options)? };
+        match common.sharing {
+            MP_CACHED => {
+                Ok(Exported::make(Cached::<Classes, Parent>::new_in(pool, common.parent), common.make))
+            }
+            _ => local_or_locked(common, pool, true),
+        }
+    };
+    mp_classes_alloc, mp_classes_free
+}
+
+pool_of_any_size! {
+    /// A bump arena.
+    mp_linear, Linear, mp_pool_options:
+    mp_linear_create = |options, common| match common.sharing {
+        MP_LOCK_FREE => {
+            let arena = AtomicLinear::new_in(common.parent);
+            let arena =
+                if options.capacity == 0 { arena } else { arena.with_capacity(options.capacity) };
+            Ok(Exported::make(arena, common.make))
+        }
+        _ => {
+            let pool =
+                if options.capacity == 0 { Linear::new() } else { Linear::with_capacity(options.capacity) };
+            local_or_locked(common, pool, true)
+        }
+    };
+    mp_linear_alloc, mp_linear_free
+}
+
+pool_of_any_size! {
+    /// A bump arena with marks.
+    mp_stack, Stack, mp_pool_options:
+    mp_stack_create = |options, common| {
+        let pool = if options.capacity == 0 { Stack::new() } else { Stack::with_capacity(options.capacity) };
+        local_or_locked(common, pool, true)
+    };
+    mp_stack_alloc, mp_stack_free
+}
+
+pool_of_any_size! {
+    /// Blocks of any size behind boundary tags.
+    mp_sign_post, SignPost, mp_sign_post_options:
+    mp_sign_post_create = |options, common| {
+        let pool = if options.best_fit { SignPost::best_fit() } else { SignPost::first_fit() };
+        local_or_locked(common, if options.wiping { pool.wiping() } else { pool }, true)
+    };
+    mp_sign_post_alloc, mp_sign_post_free
+}
+
+pool_of_any_size! {
+    /// Two-level segregated fit.
+    mp_tlsf, Tlsf, mp_tlsf_options:
+    mp_tlsf_create = |options, common| {
+        if options.without_pockets {
+            local_or_locked(common, Tlsf::without_pockets(), false)
+        } else {
+            local_or_locked(common, Tlsf::new(), true)
+        }
+    };
+    mp_tlsf_alloc, mp_tlsf_free
+}
+
+pool_of_any_size! {
+    /// Blocks of powers of two.
+    mp_buddy, Buddy, mp_buddy_options:
+    mp_buddy_create = |options, common| {
+        let (least, largest) = (options.least, options.largest);
+        let pool = match (least, largest) {
+            (0, 0) => Buddy::new(),
+            _ => Buddy::with_blocks(least, largest)
+                .map_err(|_| Fault::invalid("least and largest: powers of two, see the header"))?,
+        };
+        let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
+        local_or_locked(common, pool, true)
+    };
+    mp_buddy_alloc, mp_buddy_free
+}

@@ -1,0 +1,154 @@
+//! Sources: where memory comes from.
+
+use std::{ffi::CStr, mem::MaybeUninit, ptr, ptr::NonNull};
+
+use millpond::{Buffer, Heap, Inspect, Nothing, Numa, Pages, Reserved, TunedPages};
+
+use crate::{
+    abi::*,
+    exported::{Exported, Make, Offer},
+    extensible::{Extensible, read},
+    fault::Fault,
+};
+
+impl Offer for Heap {
+    const NAME: &'static CStr = c"heap";
+    const CONSTANT: bool = true;
+}
+
+impl Offer for Pages {
+    const NAME: &'static CStr = c"pages";
+    const CONSTANT: bool = true;
+}
+
+impl Offer for Nothing {
+    const NAME: &'static CStr = c"nothing";
+    const CONSTANT: bool = true;
+}
+
+impl Offer for TunedPages {
+    const NAME: &'static CStr = c"tuned pages";
+}
+
+impl Offer for Reserved {
+    const NAME: &'static CStr = c"reserved";
+}
+
+impl Offer for Buffer<'static> {
+    const NAME: &'static CStr = c"buffer";
+    const INSPECTS: bool = true;
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+}
+
+static HEAP: Exported<Heap> = Exported::constant(Heap);
+static PAGES: Exported<Pages> = Exported::constant(Pages);
+static NOTHING: Exported<Nothing> = Exported::constant(Nothing);
+
+/// The heap, which is the parent where none is named.
+pub(crate) fn heap() -> NonNull<mp_allocator> {
+    NonNull::from(&HEAP.head)
+}
+
+/// The system's heap (`malloc`). Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_heap() -> *mut mp_allocator {
+    heap().as_ptr()
+}
+
+/// Whole pages from the operating system. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_pages() -> *mut mp_allocator {
+    (&raw const PAGES.head).cast_mut()
+}
+
+/// A source that has nothing. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_nothing() -> *mut mp_allocator {
+    (&raw const NOTHING.head).cast_mut()
+}
+
+/// What is wished of pages.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "documented in include/millpond.h")]
+pub struct mp_pages_options {
+    pub struct_size: usize,
+    pub guarded: bool,
+    pub populated: bool,
+    pub huge: u32,
+    pub numa: u32,
+    pub numa_nodes: u64,
+}
+
+// SAFETY: `repr(C)`, begins with its size, and has integers and flags.
+unsafe impl Extensible for mp_pages_options {}
+
+/// Turns what was made, or why it was not, into a pointer.
+pub(crate) fn pointer(made: Result<*mut mp_allocator, Fault>) -> *mut mp_allocator {
+    made.unwrap_or_else(|fault| {
+        fault.note();
+        ptr::null_mut()
+    })
+}
+
+/// Pages with wishes.
+///
+/// # Safety
+///
+/// `options` is null, or as long as its first word says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options) -> *mut mp_allocator {
+    // SAFETY: the caller's promise.
+    pointer(unsafe { read(options) }.and_then(|options| {
+        let mut pages = TunedPages::new();
+        if options.guarded {
+            pages = pages.guarded();
+        }
+        if options.populated {
+            pages = pages.populated();
+        }
+        pages = match options.huge {
+            0 => pages,
+            MP_HUGE_WISHED => pages.transparent_huge_pages(),
+            MP_HUGE_DEMANDED => pages.explicit_huge_pages(),
+            _ => return Err(Fault::invalid("huge is none of the values that there are")),
+        };
+        pages = match options.numa {
+            0 => pages,
+            MP_NUMA_BIND => pages.numa(Numa::Bind(options.numa_nodes)),
+            MP_NUMA_INTERLEAVE => pages.numa(Numa::Interleave(options.numa_nodes)),
+            _ => return Err(Fault::invalid("numa is none of the values that there are")),
+        };
+        Ok(Exported::make(pages, Make::default()))
+    }))
+}
+
+/// A range of addresses, reserved now, with memory behind what is used.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_reserved_create(size: usize) -> *mut mp_allocator {
+    pointer(Reserved::new(size).map(|range| Exported::make(range, Make::default())).map_err(Fault::from))
+}
+
+/// The caller's bytes as a source.
+///
+/// # Safety
+///
+/// `memory` has `size` bytes, which are the source's alone until it is destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: usize) -> *mut mp_allocator {
+    if memory.is_null() || size > isize::MAX.cast_unsigned() {
+        return pointer(Err(Fault::invalid("a buffer has an address and a size")));
+    }
+    // SAFETY: the caller's promise; the bytes need not be initialised.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };
+    Exported::make(Buffer::new(bytes), Make::default())
+}
+
+/// Bytes per page.
+#[unsafe(no_mangle)]
+pub extern "C" fn mp_page_size() -> usize {
+    Pages::size()
+}
