@@ -1,10 +1,10 @@
 //! A cache that is held in the hand, instead of found by thread.
 
-use core::{alloc::Layout, cell::Cell, marker::PhantomData, ptr::NonNull};
+use core::{alloc::Layout, cell::Cell, mem::MaybeUninit, ptr::NonNull};
 
 use lock_api::RawMutex;
 
-use super::{Cached, numbers::Number};
+use super::{Cached, many, numbers::Number, slot::Slot};
 use crate::{
     base::{AllocError, Spin},
     contract::Allocator,
@@ -12,6 +12,7 @@ use crate::{
     share::{
         allocator::resize_alike,
         policy::{Fail, Policy},
+        shell::Packed,
     },
 };
 
@@ -52,19 +53,70 @@ pub struct Handle<'a, P: Kinds, A: Allocator, L: RawMutex = Spin, O: Policy = Fa
 {
     pool: &'a Cached<P, A, L, O, PLACES>,
     number: Option<Number>,
-    /// One thread at a time.
-    alone: PhantomData<Cell<()>>,
+    /// The slots of that number, one for each kind; vacant ones, as long as it has none. (A cell: one thread at a time.)
+    slots: Cell<&'a [Slot]>,
 }
 
 impl<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Handle<'a, P, A, L, O, PLACES> {
     pub(super) fn new(pool: &'a Cached<P, A, L, O, PLACES>) -> Self {
-        Self { pool, number: Number::lease(), alone: PhantomData }
+        let number = Number::lease();
+        let slots = pool.slots.of(number.as_ref().map_or(0, Number::get));
+        Self { pool, number, slots: Cell::new(slots) }
     }
 
     /// The handle's number; zero if there was none.
-    #[inline(always)]
     fn number(&self) -> usize {
         self.number.as_ref().map_or(0, Number::get)
+    }
+
+    /// The slot for a kind, which is one of the sorter's.
+    #[inline(always)]
+    fn slot(&self, kind: usize) -> &'a Slot {
+        // SAFETY: there is a slot for each kind.
+        unsafe { self.slots.get().get_unchecked(kind) }
+    }
+
+    /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; no block is taken then.
+    pub fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        many::allocate(self, layout, places)
+    }
+
+    /// Takes many blocks of one layout back. Visits the depot once for each magazine.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { many::deallocate(self, blocks, layout) };
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> Packed {
+        // SAFETY: the number is the handle's.
+        let block = unsafe { self.pool.allocate_at(self.number(), layout) };
+        self.slots.set(self.pool.slots.of(self.number()));
+        block
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn deallocate_cold(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the number is the handle's, and the caller's promises are passed on.
+        unsafe { self.pool.deallocate_at(self.number(), block, layout) };
+        self.slots.set(self.pool.slots.of(self.number()));
     }
 }
 
@@ -74,24 +126,24 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
 {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the number is the handle's.
-        unsafe {
-            match self.pool.allocate_hot(self.number(), layout) {
-                Some(block) => Ok(block),
-                None => self.pool.allocate_at(self.number(), layout).unpack(),
-            }
+        // SAFETY: the slot is the handle's.
+        match unsafe { self.pool.allocate_hot(|kind| self.slot(kind), layout) } {
+            Some(block) => Ok(block),
+            None => self.allocate_cold(layout).unpack(),
         }
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the number is the handle's, and the caller's promises are passed on.
+        // SAFETY: the slot is the handle's, and the caller's promises are passed on.
         unsafe {
-            if !self.pool.deallocate_hot(self.number(), block, layout) {
-                self.pool.deallocate_at(self.number(), block, layout);
+            if !self.pool.deallocate_hot(|kind| self.slot(kind), block, layout) {
+                self.deallocate_cold(block, layout);
             }
         }
     }
+
+    resize_alike!(grow, shrink: |this, block, old, new| this.pool.resize(this, block, old, new));
 
     resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
         this.pool.resize_in_place(block, old, new)

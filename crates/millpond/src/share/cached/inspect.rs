@@ -2,9 +2,12 @@
 
 use lock_api::RawMutex;
 
-use super::{Cached, magazine::Magazine, numbers};
+use super::{
+    Cached,
+    magazine::Magazine,
+    numbers::{self, NUMBERS},
+};
 use crate::{
-    base::atomic::Ordering,
     contract::{Allocator, Flaw, Inspect, Report, Snapshot},
     pool::{Kinds, Sorter},
     share::policy::Policy,
@@ -42,8 +45,7 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
         depot.magazines.check()?;
         depot.slots.check()?;
         for kind in 0..P::Sorter::KINDS {
-            // SAFETY: the slot is the current thread's, or vacant.
-            let slot = unsafe { self.slot(numbers::current(), kind) };
+            let slot = &self.slots.of(numbers::current())[kind];
             let (loaded, spare) = (slot.loaded::<PLACES>(), slot.spare::<PLACES>());
             if !loaded.is_sound() || !spare.is_sound() {
                 return Err(Flaw("a magazine has lost its bottom or its blocks"));
@@ -68,16 +70,8 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// How many blocks of a kind are in the slots of all numbers.
     fn held(&self, kind: usize) -> usize {
-        let slots = self
-            .slots
-            .iter()
-            .map(|slots| slots.load(Ordering::Acquire))
-            .filter(|&slots| slots != Self::NO_SLOTS);
-        let blocks = slots.map(|slots| {
-            // SAFETY: these are the slots of a number, one for each kind; they stay while the pool is borrowed.
-            let slot = unsafe { &*slots.add(kind) };
-            slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count()
-        });
+        let slots = (1..NUMBERS).filter_map(|number| self.slots.get(number)?.get(kind));
+        let blocks = slots.map(|slot| slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count());
         blocks.sum()
     }
 }

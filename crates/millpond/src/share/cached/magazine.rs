@@ -69,6 +69,25 @@ impl<const PLACES: usize> Magazine<PLACES> {
         }
     }
 
+    /// The same blocks, moved down so that there is room for `limit` in all. O(blocks).
+    ///
+    /// # Safety
+    ///
+    /// The magazine is the caller's, has no more blocks than that, and `limit` is at most [`MOST`](Self::MOST).
+    pub(super) unsafe fn stretched(self, limit: usize) -> Self {
+        // SAFETY: the bottom and the blocks above it lie in the magazine before and after.
+        unsafe {
+            let bottom = self.base().add(PLACES - 1 - limit).as_ptr();
+            bottom.copy_from(self.bottom, self.count() + 1);
+            Self { top: bottom.add(self.count()), bottom }
+        }
+    }
+
+    /// How many blocks it has room for in all.
+    pub(super) fn room(self) -> usize {
+        PLACES - 1 - self.bottom.addr() % Self::BYTES / WORD
+    }
+
     /// Where the magazine begins.
     pub(super) fn base(self) -> NonNull<usize> {
         // SAFETY: magazines lie in chunks, and no chunk begins at zero.
@@ -111,4 +130,40 @@ impl<const PLACES: usize> Magazine<PLACES> {
 #[inline(always)]
 pub(super) fn is_end<const PLACES: usize>(word: *mut usize) -> bool {
     word.addr() & (Magazine::<PLACES>::BYTES - 1) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    type Small = Magazine<16>;
+
+    #[repr(align(128))]
+    struct Words([usize; 16]);
+
+    #[test]
+    fn a_full_magazine_that_is_stretched_has_the_same_blocks_and_more_room() {
+        for (few, many) in [(1, 1), (1, 14), (3, 7), (7, 14), (13, 14)] {
+            let mut words = Words([77; 16]);
+            // SAFETY: the words are a magazine's, which nobody else uses, and stay for the time of the test.
+            unsafe {
+                let mut magazine = Small::empty(NonNull::from(&mut words.0[0]), few);
+                assert_eq!((magazine.room(), magazine.count()), (few, 0));
+                for block in 1..=few {
+                    assert!(!magazine.is_full());
+                    magazine.top = magazine.top.add(1);
+                    magazine.top.write(block);
+                }
+                assert!(magazine.is_full() && magazine.is_sound());
+                let wider = magazine.stretched(many);
+                assert_eq!((wider.room(), wider.is_full()), (many, few == many));
+                assert!(wider.is_sound() && wider.blocks().eq((1..=few).rev()), "{few} to {many}");
+                assert_eq!(wider.base(), magazine.base());
+                let beyond: Vec<usize> = words.0[..15 - many].to_vec();
+                assert!(beyond.iter().all(|&word| word == 77), "nothing is written below the bottom");
+            }
+        }
+    }
 }

@@ -44,17 +44,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         layout: Layout,
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
-        for place in 0..places.len() {
-            match self.allocate(layout) {
-                Ok(block) => places[place].write(block.cast()),
-                Err(error) => {
-                    // SAFETY: the places before this one were written, with blocks that are live and of this layout.
-                    unsafe { self.deallocate_many(places[..place].assume_init_ref(), layout) };
-                    return Err(error);
-                }
-            };
-        }
-        Ok(())
+        allocate(self, layout, places)
     }
 
     /// Takes many blocks of one layout back. Visits the depot once for each magazine.
@@ -63,9 +53,40 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// As for [`Allocator::deallocate`], for each block; no block is there twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        for &block in blocks {
-            // SAFETY: the caller's promises are passed on.
-            unsafe { self.deallocate(block, layout) };
-        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { deallocate(self, blocks, layout) };
+    }
+}
+
+/// Fills every place, one after the other; or none.
+#[inline]
+pub(super) fn allocate(
+    from: &impl Allocator,
+    layout: Layout,
+    places: &mut [MaybeUninit<NonNull<u8>>],
+) -> Result<(), AllocError> {
+    for place in 0..places.len() {
+        match from.allocate(layout) {
+            Ok(block) => places[place].write(block.cast()),
+            Err(error) => {
+                // SAFETY: the places before this one were written, with blocks that are live and of this layout.
+                unsafe { deallocate(from, places[..place].assume_init_ref(), layout) };
+                return Err(error);
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Takes blocks back, one after the other.
+///
+/// # Safety
+///
+/// As for [`Allocator::deallocate`], for each block.
+#[inline]
+pub(super) unsafe fn deallocate(to: &impl Allocator, blocks: &[NonNull<u8>], layout: Layout) {
+    for &block in blocks {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { to.deallocate(block, layout) };
     }
 }

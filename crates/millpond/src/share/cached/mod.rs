@@ -4,7 +4,8 @@
 //! magazine in use, freeing puts one there, and nothing is shared. When the magazine in use is empty (or full), the spare
 //! one takes its place; when that is empty (or full) too, the thread visits the depot and exchanges a whole magazine. So
 //! between two visits lie as many operations as fit a magazine, and a thread that moves back and forth across the edge of
-//! one does not visit at all. Magazines start small and double at each visit.
+//! one does not visit at all. Magazines start small, and double at each visit and whenever the spare one has to help out: so
+//! a thread that goes back and forth by less than a magazine soon has room for that in one.
 //!
 //! * Allocate and free: O(1), no atomic read-modify-write, no lock. One in a magazine visits the depot: O(1) for an
 //!   exchange, O(blocks in a magazine) where blocks come from the pool or go back to it.
@@ -22,6 +23,7 @@ mod many;
 mod models;
 mod numbers;
 mod slot;
+mod table;
 mod visit;
 
 use core::{alloc::Layout, ptr::NonNull};
@@ -29,22 +31,14 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{Mutex, RawMutex};
 
 pub use self::handle::Handle;
-use self::{
-    depot::Depot,
-    magazine::MOST_PLACES,
-    numbers::{NUMBERS, Uses},
-    slot::{Slot, VACANT},
-};
+use self::{depot::Depot, magazine::MOST_PLACES, numbers::NUMBERS, slot::Slot, table::Table};
 use super::{
     allocator::resize_alike,
     policy::{Fail, Policy},
     shell::{self, Reach},
 };
 use crate::{
-    base::{
-        AllocError, Spin,
-        atomic::{AtomicPtr, AtomicUsize, Ordering},
-    },
+    base::{AllocError, Spin, atomic::AtomicUsize},
     contract::{Allocator, RawPool, Reclaim, relocate},
     pool::{Kinds, KnownKinds, Sorter},
     source::DefaultParent,
@@ -114,7 +108,7 @@ use crate::{
 ///
 /// # Costs
 ///
-/// 8 KiB for the pool itself, two magazines of 1 KiB for each thread and kind of blocks that it uses, from the parent.
+/// 16 KiB for the pool itself, two magazines of 1 KiB for each thread and kind of blocks that it uses, from the parent.
 pub struct Cached<
     P: Kinds,
     A: Allocator = DefaultParent,
@@ -125,10 +119,7 @@ pub struct Cached<
     sorter: P::Sorter,
     /// Grows with each request that found no memory: see [`Slot::hears_of`].
     famine: AtomicUsize,
-    /// By thread number: the slots of that thread, one for each kind; [`VACANT`] for those who have none.
-    slots: [AtomicPtr<Slot>; NUMBERS],
-    /// Nothing, but for model checkers.
-    uses: Uses,
+    slots: Table<P::Sorter>,
     depot: Mutex<L, Depot<P, PLACES>>,
     parent: A,
     policy: O,
@@ -169,15 +160,12 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         Self {
             sorter,
             famine: AtomicUsize::new(0),
-            slots: [const { AtomicPtr::new(Self::NO_SLOTS) }; NUMBERS],
-            uses: Uses::new(),
+            slots: Table::new(),
             depot: Mutex::new(Depot::new(pool)),
             parent,
             policy,
         }
     }
-
-    const NO_SLOTS: *mut Slot = (&raw const VACANT).cast::<Slot>().cast_mut();
 
     /// The parent, to look at.
     #[must_use]
@@ -201,29 +189,20 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         Handle::new(self)
     }
 
-    /// The slot of a number for a kind of blocks.
-    ///
-    /// # Safety
-    ///
-    /// Both are below what there is, the kind is one of the sorter's. Only the holder of the number may change the slot.
-    #[inline(always)]
-    unsafe fn slot(&self, number: usize, kind: usize) -> &Slot {
-        self.uses.note(number);
-        // SAFETY: the caller's promise. The slots stay where they are as long as the pool is borrowed. (Relaxed: it was
-        // this thread that put them there, or a former holder of the number, which is handed over with Acquire.)
-        unsafe { &*self.slots.get_unchecked(number).load(Ordering::Relaxed).add(kind) }
-    }
-
     /// The hot path: a block from the magazine in use, and its length.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero.
+    /// `slot` says where the caller's slot for a kind is, or a vacant one.
     #[inline(always)]
-    unsafe fn allocate_hot(&self, number: usize, layout: Layout) -> Option<NonNull<[u8]>> {
+    unsafe fn allocate_hot<'a>(
+        &self,
+        slot: impl FnOnce(usize) -> &'a Slot,
+        layout: Layout,
+    ) -> Option<NonNull<[u8]>> {
         let kind = self.sorter.kind_hot(layout)?;
-        // SAFETY: the caller's promise; without a number the slot is vacant.
-        let block = unsafe { self.slot(number, kind).pop()? };
+        // SAFETY: the caller's promise.
+        let block = unsafe { slot(kind).pop()? };
         Some(NonNull::slice_from_raw_parts(block, self.sorter.layout(kind).size()))
     }
 
@@ -231,12 +210,17 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero, and the rest as for [`Allocator::deallocate`].
+    /// `slot` says where the caller's slot for a kind is, or a vacant one, and the rest as for [`Allocator::deallocate`].
     #[inline(always)]
-    unsafe fn deallocate_hot(&self, number: usize, block: NonNull<u8>, layout: Layout) -> bool {
+    unsafe fn deallocate_hot<'a>(
+        &self,
+        slot: impl FnOnce(usize) -> &'a Slot,
+        block: NonNull<u8>,
+        layout: Layout,
+    ) -> bool {
         match self.sorter.kind_hot(layout) {
-            // SAFETY: the caller's promise; without a number the slot is vacant.
-            Some(kind) => unsafe { self.slot(number, kind).push::<PLACES>(block) },
+            // SAFETY: the caller's promise.
+            Some(kind) => unsafe { slot(kind).push::<PLACES>(block) },
             None => false,
         }
     }
@@ -262,13 +246,14 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         }
     }
 
-    /// Gives a live block another size.
+    /// Gives a live block another size. If it moves, `through` is what its next place is had from.
     ///
     /// # Safety
     ///
     /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
     unsafe fn resize(
         &self,
+        through: &impl Allocator,
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
@@ -276,9 +261,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         // SAFETY: the caller's promises are passed on.
         unsafe {
             if self.sorter.kind(old).is_none() && self.sorter.kind(new).is_none() {
-                shell::resize((self, self.pool(), &self.parent, &self.policy), block, (old, new))
+                shell::resize((through, self.pool(), &self.parent, &self.policy), block, (old, new))
             } else {
-                self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+                self.resize_in_place(block, old, new).or_else(|_| relocate(through, block, old, new))
             }
         }
     }
@@ -291,8 +276,8 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
 {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the number is the current thread's.
-        match unsafe { self.allocate_hot(numbers::current(), layout) } {
+        // SAFETY: the slot is this thread's.
+        match unsafe { self.allocate_hot(|kind| self.slots.of_thread(kind), layout) } {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout).unpack(),
         }
@@ -300,15 +285,15 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the number is the current thread's, and the caller's promises are passed on.
+        // SAFETY: the slot is this thread's, and the caller's promises are passed on.
         unsafe {
-            if !self.deallocate_hot(numbers::current(), block, layout) {
+            if !self.deallocate_hot(|kind| self.slots.of_thread(kind), block, layout) {
                 self.deallocate_cold(block, layout);
             }
         }
     }
 
-    resize_alike!(grow, shrink: |this, block, old, new| this.resize(block, old, new));
+    resize_alike!(grow, shrink: |this, block, old, new| this.resize(this, block, old, new));
 
     resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| this.resize_in_place(block, old, new));
 }
@@ -340,8 +325,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
     for Cached<P, A, L, O, PLACES>
 {
     fn reset(&mut self) {
-        for slots in &mut self.slots {
-            *slots = AtomicPtr::new(Self::NO_SLOTS);
+        for number in 1..NUMBERS {
+            self.slots.take(number);
         }
         self.depot.get_mut().reset();
     }

@@ -16,6 +16,9 @@ pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
     64
 };
 
+/// So many numbers, the zero included, are near: see [`Table`](super::table::Table).
+pub(super) const NEAR: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 64 };
+
 const BITS: usize = usize::BITS as usize;
 
 /// Which numbers are leased: one bit each. (Not `ORDERED`, numbers are handed over without what was done with them: that is
@@ -108,18 +111,25 @@ impl Uses {
 }
 
 #[cfg(feature = "std")]
-pub(super) use of_thread::{current, current_or_lease};
+pub(super) use of_thread::{current, current_or_lease, near};
 
 #[cfg(feature = "std")]
 mod of_thread {
     use core::cell::Cell;
 
-    use super::Number;
-    use crate::base::atomic::thread_local_const;
+    use super::{NEAR, Number};
+    use crate::{
+        base::atomic::thread_local_const,
+        share::{cached::slot::Slot, line::Line},
+    };
 
     thread_local_const! {
         /// The number of this thread, or zero. There is nothing to drop, so it can be read as long as the thread lives.
         static NUMBER: Cell<usize> = Cell::new(0);
+    }
+    thread_local_const! {
+        /// The number again, if it is near, else zero; times the bytes from one near slot to the next.
+        static PLACE: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
         /// The lease. Touched only when a number is leased: what has something to drop is slower to reach.
@@ -131,8 +141,21 @@ mod of_thread {
     impl Drop for Lease {
         fn drop(&mut self) {
             // Before the number is given back: from now on this thread has no slots.
-            let _ = NUMBER.try_with(|number| number.set(0));
+            be(0);
         }
+    }
+
+    /// This thread has this number from now on.
+    fn be(number: usize) {
+        let near = if number < NEAR { number } else { 0 };
+        let _ = NUMBER.try_with(|place| place.set(number));
+        let _ = PLACE.try_with(|place| place.set(near * size_of::<Line<Slot>>()));
+    }
+
+    /// How many bytes behind the first near slot this thread's lies: that of number zero, if its number is not near.
+    #[inline(always)]
+    pub(in super::super) fn near() -> usize {
+        PLACE.with(Cell::get)
     }
 
     /// The number of this thread; zero if it has none.
@@ -148,7 +171,7 @@ mod of_thread {
             let _ = LEASE.try_with(|lease| {
                 lease.0.set(Number::lease());
                 let number = lease.0.take();
-                NUMBER.with(|place| place.set(number.as_ref().map_or(0, Number::get)));
+                be(number.as_ref().map_or(0, Number::get));
                 lease.0.set(number);
             });
         }
@@ -160,6 +183,12 @@ mod of_thread {
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 pub(super) fn current() -> usize {
+    0
+}
+
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub(super) fn near() -> usize {
     0
 }
 

@@ -83,6 +83,11 @@ impl Slot {
         true
     }
 
+    /// Whether it has magazines.
+    pub(super) fn is_ready(&self) -> bool {
+        self.top.load(Relaxed) != NO_PLACE
+    }
+
     pub(super) fn loaded<const PLACES: usize>(&self) -> Magazine<PLACES> {
         Magazine { top: self.top.load(Relaxed), bottom: self.bottom.load(Relaxed) }
     }

@@ -15,11 +15,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    base::{
-        AllocError,
-        address::prefetch_for_writing,
-        atomic::{AtomicPtr, Ordering},
-    },
+    base::{AllocError, address::prefetch_for_writing, atomic::Ordering},
     contract::{Allocator, RawPool},
     pool::{Blocks, Kinds, Sorter},
     share::{
@@ -115,14 +111,13 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             return None;
         }
         self.ensure_slots(number)?;
-        // SAFETY: the caller's promise.
-        let slot = unsafe { self.slot(number, kind) };
-        if slot.loaded::<PLACES>().is_none() {
+        let slot = &self.slots.of(number)[kind];
+        if !slot.is_ready() {
             let magazines = (self.new_magazine()?, self.new_magazine());
             slot.hears_of(self.famine.load(Ordering::Relaxed));
             let limit = slot.limit(self.most(kind));
             // The parent may have called back, and then the slot has its magazines.
-            let wanted = slot.loaded::<PLACES>().is_none();
+            let wanted = !slot.is_ready();
             // SAFETY: the magazines are new, and the slot is the caller's.
             unsafe {
                 match magazines {
@@ -143,8 +138,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
 
     /// Makes sure that a number has slots; `None` if there is no memory for them.
     fn ensure_slots(&self, number: usize) -> Option<()> {
-        let place = &self.slots[number];
-        if place.load(Ordering::Relaxed) != Self::NO_SLOTS {
+        if self.slots.get(number).is_some() {
             return Some(());
         }
         let part = Part { depot: &self.depot, choose: |depot| &mut depot.slots };
@@ -153,29 +147,22 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             // SAFETY: the memory was just cut for so many slots.
             unsafe { slots.add(kind).write(Slot::new()) };
         }
-        // The parent may have called back. (Release: statistics look into slots that are not theirs.)
-        let placed =
-            place.compare_exchange(Self::NO_SLOTS, slots.as_ptr(), Ordering::Release, Ordering::Relaxed);
-        if placed.is_err() {
-            self.return_slots(slots.as_ptr());
+        // SAFETY: they are there until they are given up.
+        if !unsafe { self.slots.give(number, slots) } {
+            // The parent has called back, and then the number has its slots.
+            self.return_slots(slots);
         }
         Some(())
     }
 
-    fn return_slots(&self, slots: *mut Slot) {
-        if let Some(slots) = NonNull::new(slots) {
-            // SAFETY: the slots were cut there, and nobody uses them.
-            unsafe {
-                self.lock().slots.deallocate(slots.cast(), Depot::<P, PLACES>::SLOTS);
-            }
-        }
+    fn return_slots(&self, slots: NonNull<Slot>) {
+        // SAFETY: the slots were cut there, and nobody uses them.
+        unsafe { self.lock().slots.deallocate(slots.cast(), Depot::<P, PLACES>::SLOTS) };
     }
 
     /// Takes the slots of a number away, which have no magazines.
     pub(super) fn give_up_slots(&mut self, number: usize) {
-        let place = core::mem::replace(&mut self.slots[number], AtomicPtr::new(Self::NO_SLOTS));
-        let slots = place.load(Ordering::Relaxed);
-        if slots != Self::NO_SLOTS {
+        if let Some(slots) = self.slots.take(number) {
             self.return_slots(slots);
         }
     }
@@ -204,6 +191,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                 return Some(block);
             }
             if slot.spare::<PLACES>().is_full() {
+                // So the thread goes back and forth by more than a magazine.
+                slot.raise_limit(most);
                 slot.swap::<PLACES>();
                 return slot.pop();
             }
@@ -243,7 +232,13 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             return false;
         }
         loop {
-            if !slot.loaded::<PLACES>().is_full() {
+            let loaded = slot.loaded::<PLACES>();
+            if !loaded.is_full() {
+                return true;
+            }
+            if loaded.room() < slot.limit(most) {
+                // SAFETY: the magazine is the caller's, and the limit is what it may carry at most.
+                slot.load(unsafe { loaded.stretched(slot.limit(most)) });
                 return true;
             }
             let full = slot.spare::<PLACES>();
@@ -296,18 +291,13 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// The number is the caller's, or nobody uses the pool, or it is zero.
     pub(super) unsafe fn flush_number(&self, number: usize) -> usize {
-        if self.slots[number].load(Ordering::Relaxed) == Self::NO_SLOTS {
-            return 0;
-        }
         let mut blocks = 0;
-        for kind in 0..P::Sorter::KINDS {
-            // SAFETY: the slot exists and is the caller's.
-            unsafe {
-                let slot = self.slot(number, kind);
-                if !slot.loaded::<PLACES>().is_none() {
-                    blocks += slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count();
-                    self.flush_slot(slot, kind);
-                }
+        for (kind, slot) in self.slots.get(number).into_iter().flatten().enumerate() {
+            self.slots.uses.note(number);
+            if slot.is_ready() {
+                blocks += slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count();
+                // SAFETY: the slot is the caller's.
+                unsafe { self.flush_slot(slot, kind) };
             }
         }
         blocks
@@ -318,7 +308,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         self.famine.fetch_add(1, Ordering::Relaxed);
         let mut found = 0;
         for number in 1..NUMBERS {
-            if self.slots[number].load(Ordering::Relaxed) != Self::NO_SLOTS
+            if self.slots.is_used(number)
                 && let Some(number) = Number::claim(number)
             {
                 // SAFETY: the number was nobody's, and is now this call's.

@@ -37,10 +37,8 @@ impl Model {
         assert!(blocks <= CELLS, "neighbours have cells of their own");
         let pool = Small::with_policy(Limit::blocks(Blocks::new(), blocks), Heap, Fail);
         pool.famine.load(Ordering::Relaxed);
-        for number in 0..NUMBERS {
-            pool.slots[number].load(Ordering::Relaxed);
-            pool.uses.note(number);
-        }
+        pool.slots.touch();
+        (0..NUMBERS).for_each(|number| pool.slots.uses.note(number));
         let model = Self { pool, cells: [const { UnsafeCell::new(()) }; CELLS] };
         model.cells.iter().for_each(|cell| cell.with_mut(|_| ()));
         let number = Number::lease().expect("nobody has one");
@@ -63,7 +61,7 @@ impl Model {
         let take = || {
             // SAFETY: the number is the caller's.
             unsafe {
-                let hot = self.pool.allocate_hot(number, LAYOUT);
+                let hot = self.pool.allocate_hot(|kind| &self.pool.slots.of(number)[kind], LAYOUT);
                 hot.or_else(|| self.pool.allocate_at(number, LAYOUT).unpack().ok())
             }
         };
@@ -77,7 +75,7 @@ impl Model {
             self.hold(block);
             // SAFETY: the number is the caller's, and the block was taken and is given back once.
             unsafe {
-                if !self.pool.deallocate_hot(number, block, LAYOUT) {
+                if !self.pool.deallocate_hot(|kind| &self.pool.slots.of(number)[kind], block, LAYOUT) {
                     self.pool.deallocate_at(number, block, LAYOUT);
                 }
             }
