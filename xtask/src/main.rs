@@ -1,6 +1,8 @@
 //! Checks and chores of this repository, run as `cargo xtask`.
 
 mod counts;
+#[cfg(unix)]
+mod install;
 mod tidy;
 
 use std::{
@@ -15,6 +17,9 @@ cargo xtask tidy             check the source tree: who imports whom, sizes, doc
 cargo xtask unsafe           count what is unsafe, and write the table of SAFETY.md
 cargo xtask counts           count the instructions of the library's hot paths and compare with xtask/counts.txt
 cargo xtask counts --bless   count them and write xtask/counts.txt
+cargo xtask install --prefix DIR [--destdir DIR]
+                             build Millpond for C, and install libraries, headers, pkg-config and CMake files
+cargo xtask dist             the same as an archive that needs no Rust
 cargo xtask ci               everything that a change must pass: .ci/run
 cargo xtask ci --quick       the part of it that a developer runs before a commit
 cargo xtask ci --full        that, and what takes long
@@ -30,6 +35,10 @@ fn main() -> ExitCode {
         ["unsafe"] => tidy::inventory::write(root),
         ["counts"] => counts::run(root, counts::Mode::Compare),
         ["counts", "--bless"] => counts::run(root, counts::Mode::Bless),
+        #[cfg(unix)]
+        ["install", ref wishes @ ..] => install::run(root, wishes),
+        #[cfg(unix)]
+        ["dist"] => install::dist(root),
         ["ci", ref levels @ ..] => ci(root, levels),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

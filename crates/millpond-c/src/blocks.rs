@@ -136,12 +136,25 @@ pub unsafe extern "C" fn mp_blocks_alloc(pool: *mut mp_blocks) -> *mut c_void {
     let plain = pool.cast::<Plain>();
     // SAFETY: the caller passes a pool of blocks, which says whether its type is this one.
     unsafe {
-        if (*plain).is_plain {
-            (*plain).ask(ANY, |inner| inner.allocate(ANY))
-        } else {
-            mp_alloc_through_table(pool.cast(), ANY.size(), ANY.align())
+        if (*plain).is_plain
+            && let Some(block) = (*plain).inner.allocate_hot(ANY)
+        {
+            return block.as_ptr().cast();
         }
+        alloc_cold(pool.cast())
     }
+}
+
+/// Allocates a block of a pool that has none ready, or that the fast entry point does not know.
+///
+/// # Safety
+///
+/// The allocator is one of ours.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn alloc_cold(pool: *mut mp_allocator) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { mp_alloc_through_table(pool, ANY.size(), ANY.align()) }
 }
 
 /// Frees a block.

@@ -146,16 +146,13 @@ macro_rules! pool_of_any_size {
             let plain = pool.cast::<Exported<Local<$plain, Parent>>>();
             // SAFETY: the caller passes a pool of this kind, which says whether its shell is this one.
             unsafe {
-                if !(*plain).is_plain {
-                    return mp_alloc_through_table(pool.cast(), size, align);
+                if (*plain).is_plain
+                    && let Ok(layout) = request::layout(size, align, 0)
+                    && let Some(block) = (*plain).inner.allocate_hot(layout)
+                {
+                    return block.as_ptr().cast();
                 }
-                match request::layout(size, align, 0) {
-                    Ok(layout) => (*plain).ask(layout, |inner| inner.allocate(layout)),
-                    Err(fault) => {
-                        fault.note();
-                        ptr::null_mut()
-                    }
-                }
+                mp_alloc_through_table(pool.cast(), size, align)
             }
         }
 

@@ -96,6 +96,13 @@ impl<P: RawPool, A: Allocator, O: Policy> Local<P, A, O> {
         &self.parent
     }
 
+    /// Hands out a block if that takes no call; where it does not, [`allocate`](Allocator::allocate) may: see
+    /// [`RawPool::allocate_hot`]. For callers that have a cold path of their own, such as a function for another language.
+    #[inline(always)]
+    pub fn allocate_hot(&self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.reach().with(|pool| pool.allocate_hot(layout))
+    }
+
     /// The shell taken apart, its chunks still in the pool.
     pub(super) fn into_parts(self) -> (P, A, O) {
         let this = ManuallyDrop::new(self);

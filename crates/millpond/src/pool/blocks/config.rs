@@ -1,6 +1,6 @@
 //! What can be chosen about [`Blocks`](super::Blocks), by type.
 
-use core::{alloc::Layout, marker::PhantomData};
+use core::{alloc::Layout, marker::PhantomData, num::NonZero};
 
 use super::{Lifo, Strategy};
 use crate::base::address::{WORD, align_up};
@@ -69,8 +69,9 @@ mod private {
 /// Blocks whose size and alignment are said at run time: the default [`Config`].
 #[derive(Clone, Copy, Debug)]
 pub struct AnySize {
-    size: usize,
-    align: usize,
+    /// Never zero, and the compiler knows: a request for one byte is served without a comparison.
+    size: NonZero<usize>,
+    align: NonZero<usize>,
 }
 
 impl AnySize {
@@ -80,15 +81,23 @@ impl AnySize {
         let size = max(layout.size(), WORD);
         // No object is so large that rounding up would overflow, but a layout may be: it is served by nobody.
         let largest = isize::MAX.cast_unsigned() & !(align - 1);
-        Self { size: if size > largest { largest } else { align_up(size, align) }, align }
+        let size = if size > largest { largest } else { align_up(size, align) };
+        Self { size: at_least_one(size), align: at_least_one(align) }
     }
 
     pub(crate) const fn bytes(self) -> usize {
-        self.size
+        self.size.get()
     }
 
     pub(super) const fn alignment(self) -> usize {
-        self.align
+        self.align.get()
+    }
+}
+
+const fn at_least_one(number: usize) -> NonZero<usize> {
+    match NonZero::new(number) {
+        Some(number) => number,
+        None => NonZero::<usize>::MIN,
     }
 }
 
@@ -101,12 +110,12 @@ impl private::Sealed for AnySize {}
 impl Shape for AnySize {
     #[inline(always)]
     fn size(&self) -> usize {
-        self.size
+        self.size.get()
     }
 
     #[inline(always)]
     fn align(&self) -> usize {
-        self.align
+        self.align.get()
     }
 }
 
@@ -135,19 +144,19 @@ impl<const SIZE: usize, const ALIGN: usize> private::Sealed for Fixed<SIZE, ALIG
 impl<const SIZE: usize, const ALIGN: usize> Shape for Fixed<SIZE, ALIGN> {
     #[inline(always)]
     fn size(&self) -> usize {
-        const { Self::LAYOUT.size }
+        const { Self::LAYOUT.bytes() }
     }
 
     #[inline(always)]
     fn align(&self) -> usize {
-        const { Self::LAYOUT.align }
+        const { Self::LAYOUT.alignment() }
     }
 }
 
 impl<const SIZE: usize, const ALIGN: usize> KnownShape for Fixed<SIZE, ALIGN> {
     const SHAPE: Self = Self;
-    const SIZE: usize = Self::LAYOUT.size;
-    const ALIGN: usize = Self::LAYOUT.align;
+    const SIZE: usize = Self::LAYOUT.bytes();
+    const ALIGN: usize = Self::LAYOUT.alignment();
 }
 
 impl<const SIZE: usize, const ALIGN: usize> Config for Fixed<SIZE, ALIGN> {
@@ -178,19 +187,19 @@ impl<T> private::Sealed for For<T> {}
 impl<T> Shape for For<T> {
     #[inline(always)]
     fn size(&self) -> usize {
-        const { Self::LAYOUT.size }
+        const { Self::LAYOUT.bytes() }
     }
 
     #[inline(always)]
     fn align(&self) -> usize {
-        const { Self::LAYOUT.align }
+        const { Self::LAYOUT.alignment() }
     }
 }
 
 impl<T> KnownShape for For<T> {
     const SHAPE: Self = Self(PhantomData);
-    const SIZE: usize = Self::LAYOUT.size;
-    const ALIGN: usize = Self::LAYOUT.align;
+    const SIZE: usize = Self::LAYOUT.bytes();
+    const ALIGN: usize = Self::LAYOUT.alignment();
 }
 
 impl<T> Config for For<T> {

@@ -1,0 +1,99 @@
+/*
+ * One block after the other, in three patterns, from each pool behind a call; all pools in turn within one run. What is
+ * printed is the least time of a pair (allocate, free) over all rounds, in nanoseconds, and its ratio to the list written by
+ * hand.
+ *
+ *     pairs ROUNDS
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <millpond.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "hand.h"
+
+enum { SIZE = 64, BATCH = 500, TIMES = 400 };
+
+static void *millpond_make(size_t size) {
+    return mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = size));
+}
+#define millpond_create millpond_make
+#define millpond_alloc mp_blocks_alloc
+#define millpond_free mp_blocks_free
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static void *blocks[BATCH];
+
+/* Allocate and free one block; allocate many and free them in reverse order; the same in the same order. */
+#define MEASURE(peer)                                             \
+    static double peer##_pair(void *pool) {                       \
+        double start = now();                                     \
+        for (int i = 0; i < BATCH * TIMES; i++)                   \
+            peer##_free(pool, peer##_alloc(pool));                \
+        return now() - start;                                     \
+    }                                                             \
+    static double peer##_lifo(void *pool) {                       \
+        double start = now();                                     \
+        for (int t = 0; t < TIMES; t++) {                         \
+            for (int i = 0; i < BATCH; i++)                       \
+                blocks[i] = peer##_alloc(pool);                   \
+            for (int i = BATCH; i-- > 0;)                         \
+                peer##_free(pool, blocks[i]);                     \
+        }                                                         \
+        return now() - start;                                     \
+    }                                                             \
+    static double peer##_fifo(void *pool) {                       \
+        double start = now();                                     \
+        for (int t = 0; t < TIMES; t++) {                         \
+            for (int i = 0; i < BATCH; i++)                       \
+                blocks[i] = peer##_alloc(pool);                   \
+            for (int i = 0; i < BATCH; i++)                       \
+                peer##_free(pool, blocks[i]);                     \
+        }                                                         \
+        return now() - start;                                     \
+    }
+PEERS(MEASURE)
+
+#define ROW(peer) {#peer, peer##_create, {peer##_pair, peer##_lifo, peer##_fifo}},
+static const struct {
+    const char *name;
+    void *(*create)(size_t);
+    double (*patterns[3])(void *);
+} peers[] = {PEERS(ROW)};
+
+enum { COUNT = sizeof peers / sizeof *peers };
+
+int main(int count, char **arguments) {
+    int rounds = count > 1 ? atoi(arguments[1]) : 200;
+    void *pools[COUNT];
+    double best[COUNT][3];
+    for (int peer = 0; peer < COUNT; peer++) {
+        pools[peer] = peers[peer].create(SIZE);
+        if (!pools[peer])
+            return 1;
+        for (int pattern = 0; pattern < 3; pattern++)
+            best[peer][pattern] = peers[peer].patterns[pattern](pools[peer]);
+    }
+    for (int round = 0; round < rounds; round++)
+        for (int pattern = 0; pattern < 3; pattern++)
+            for (int turn = 0; turn < COUNT; turn++) {
+                int peer = (turn + round) % COUNT;
+                double time = peers[peer].patterns[pattern](pools[peer]);
+                if (time < best[peer][pattern])
+                    best[peer][pattern] = time;
+            }
+    printf("%-12s %13s %13s %13s\n", "", "pair", "LIFO", "FIFO");
+    for (int peer = 0; peer < COUNT; peer++) {
+        printf("%-12s", peers[peer].name);
+        for (int pattern = 0; pattern < 3; pattern++)
+            printf("  %5.2f %5.2fx", best[peer][pattern] / (BATCH * TIMES), best[peer][pattern] / best[0][pattern]);
+        printf("\n");
+    }
+    return 0;
+}

@@ -1,0 +1,29 @@
+# Millpond as a CMake package: find_package(millpond), then link with
+#
+#     millpond::millpond    the shared library
+#     millpond::static      the static one
+#
+# The package is where it was unpacked: nothing in it names a path.
+
+get_filename_component(_millpond_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+
+if(NOT TARGET millpond::millpond)
+  add_library(millpond::millpond SHARED IMPORTED)
+  set_target_properties(millpond::millpond PROPERTIES
+    IMPORTED_LOCATION "${_millpond_prefix}/lib/libmillpond.so.@VERSION@"
+    IMPORTED_SONAME "libmillpond.so.@ABI@"
+    INTERFACE_INCLUDE_DIRECTORIES "${_millpond_prefix}/include")
+endif()
+
+if(NOT TARGET millpond::static)
+  include(CMakeFindDependencyMacro)
+  set(THREADS_PREFER_PTHREAD_FLAG ON)
+  find_dependency(Threads)
+  add_library(millpond::static STATIC IMPORTED)
+  set_target_properties(millpond::static PROPERTIES
+    IMPORTED_LOCATION "${_millpond_prefix}/lib/libmillpond.a"
+    INTERFACE_INCLUDE_DIRECTORIES "${_millpond_prefix}/include"
+    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+endif()
+
+unset(_millpond_prefix)
