@@ -52,6 +52,7 @@
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
 //! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
 //! | `valgrind`, `asan` | `Visible`: lets valgrind and AddressSanitizer see the blocks of a pool |
+//! | `serde` | figures and pictures of pools can be serialized |
 //! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
@@ -76,14 +77,17 @@ mod source;
 pub mod testing;
 
 pub use base::AllocError;
+#[cfg(feature = "alloc")]
+pub use contract::Map;
 pub use contract::{
-    Allocator, Amount, Cause, Chunk, ChunkRequest, Complaint, Counts, Flaw, Holes, Inspect, Misuse, RawPool,
-    Reclaim, Report, Reporter, Reserve, Rewind, Sites, Snapshot, Surrender,
+    Allocator, Amount, Canvas, Cause, Chunk, ChunkPicture, ChunkRequest, Complaint, Counts, Difference,
+    Figures, Flaw, Holes, Inspect, Misuse, Picture, RawPool, Reclaim, Report, Reporter, Reserve, Rewind,
+    Sites, Snapshot, Surrender, Usage,
 };
 pub use face::interop;
 pub use face::{
-    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Key, Limited, Pool, PoolArc, PoolBox,
-    PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
+    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Intervals, Key, Limited, Pool, PoolArc,
+    PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
 };
 #[cfg(target_has_atomic = "64")]
 pub use face::{Entry, SharedSlots};

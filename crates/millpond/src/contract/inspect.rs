@@ -2,10 +2,13 @@
 
 use core::fmt;
 
-use super::Report;
+#[cfg(feature = "alloc")]
+use super::Map;
+use super::{Canvas, Figures, Report};
 
 /// A snapshot of a pool or of the allocator around it. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Snapshot {
     /// Chunks taken from the parent and not given back.
     pub chunks: usize,
@@ -32,6 +35,7 @@ impl Snapshot {
 
 /// What is free in a pool of blocks of any size, and in how many pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Holes {
     /// How many free blocks there are.
     pub count: usize,
@@ -114,6 +118,25 @@ pub trait Inspect {
     /// What the guards around the pool have to say: see [`Report`]. Constant time; empty without guards.
     fn report(&self) -> Report {
         Report::default()
+    }
+
+    /// Everything that there is to know in figures, at one go. As dear as [`stats`](Self::stats).
+    fn figures(&self) -> Figures {
+        Figures::new(self.stats(), self.largest_free(), self.report())
+    }
+
+    /// Paints what the bytes of each chunk are used for, as far as the pool can tell; else nothing. Asks nobody for memory.
+    /// Linear in the number of free blocks, times the logarithm of the chunks, or, where blocks are of any size, in all
+    /// blocks. What guards hold back counts as live, and so does what is in the caches of other threads.
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let _ = canvas;
+    }
+
+    /// What the bytes of each chunk are used for, in at most so many cells a chunk: see [`paint`](Self::paint). Takes
+    /// memory from the global allocator, 24 bytes a cell, for 32 chunks and more: that of a pool is not touched.
+    #[cfg(feature = "alloc")]
+    fn map(&self, cells: usize) -> Map {
+        Map::of(self, cells)
     }
 }
 

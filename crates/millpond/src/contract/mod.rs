@@ -5,8 +5,10 @@
 
 mod allocator;
 mod chunk;
+mod figures;
 mod inspect;
 mod misuse;
+mod picture;
 mod pointers;
 mod pool;
 mod report;
@@ -14,8 +16,12 @@ mod report;
 pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
+pub use figures::{Difference, Figures};
 pub use inspect::{Flaw, Holes, Inspect, Reclaim, Snapshot};
 pub use misuse::{Cause, Complaint, Misuse, Reporter, Sites};
 pub(crate) use misuse::{Finding, Pending};
+#[cfg(feature = "alloc")]
+pub use picture::Map;
+pub use picture::{Canvas, ChunkPicture, Picture, Usage};
 pub use pool::{RawPool, Reserve, Rewind, Surrender};
 pub use report::{Amount, Counts, Report};

@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Allocator, Flaw, Holes, Inspect, Report, Snapshot};
+use super::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Report, Snapshot};
 use crate::base::AllocError;
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -89,6 +89,14 @@ macro_rules! forward_questions {
 
             fn holes(&self) -> Option<Holes> {
                 (**self).holes()
+            }
+
+            fn paint(&self, canvas: &mut Canvas<'_>) {
+                (**self).paint(canvas);
+            }
+
+            fn figures(&self) -> Figures {
+                (**self).figures()
             }
 
             fn owns(&self, address: *const u8) -> bool {

@@ -2,6 +2,7 @@
 
 /// So many blocks of so many bytes in all, as they were requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Amount {
     /// How many blocks.
     pub blocks: usize,
@@ -11,6 +12,7 @@ pub struct Amount {
 
 /// What [`Stats`](crate::Stats) has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Counts {
     /// What is live now.
     pub live: Amount,
@@ -37,6 +39,7 @@ pub struct Counts {
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
     /// From [`Stats`](crate::Stats): everything that it counts.

@@ -11,7 +11,7 @@ use core::{
 use super::PoolBox;
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Report, Snapshot},
     pool::Linear,
     share::Local,
 };
@@ -350,6 +350,10 @@ impl<M: Allocator + Reclaim> Reclaim for Arena<M> {
 impl<M: Allocator + Inspect> Inspect for Arena<M> {
     fn stats(&self) -> Snapshot {
         self.memory.stats()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.memory.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

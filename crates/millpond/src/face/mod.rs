@@ -5,12 +5,14 @@ mod arena;
 mod boxed;
 mod builder;
 mod counted;
+mod drawing;
 pub mod interop;
 mod pool;
 mod release;
 mod sequences;
 mod slots;
 mod value;
+mod watching;
 
 pub use arena::{Arena, DropArena};
 pub use boxed::PoolBox;
@@ -20,3 +22,4 @@ pub use pool::{Pool, SharedPool};
 pub use slots::{Drain, Key, Slots};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};
+pub use watching::Intervals;

@@ -10,7 +10,7 @@ use core::{
 use super::{Builder, PoolBox};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Report, Snapshot},
     pool::Blocks,
     share::{Local, Locked},
 };
@@ -156,6 +156,10 @@ impl<T> Default for Pool<T> {
 impl<T, M: Allocator + Inspect> Inspect for Pool<T, M> {
     fn stats(&self) -> Snapshot {
         self.memory.stats()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.memory.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

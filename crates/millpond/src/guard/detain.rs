@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{AllocError, Spin},
     contract::{
-        Allocator, Cause, Finding, Flaw, Holes, Inspect, Pending, RawPool, Reclaim, Report, Reporter,
+        Allocator, Canvas, Cause, Finding, Flaw, Holes, Inspect, Pending, RawPool, Reclaim, Report, Reporter,
         Snapshot,
     },
 };
@@ -278,6 +278,10 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
 impl<H: Hold, X: Inspect, const N: usize> Inspect for Detain<H, X, N> {
     fn stats(&self) -> Snapshot {
         self.inner.stats()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.inner.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

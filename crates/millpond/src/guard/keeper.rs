@@ -6,7 +6,8 @@ use super::duty::{Duty, Site, cut, widened};
 use crate::{
     base::{AllocError, address},
     contract::{
-        Allocator, Finding, Flaw, Holes, Inspect, Pending, Reclaim, Report, Reporter, Snapshot, relocate,
+        Allocator, Canvas, Finding, Flaw, Holes, Inspect, Pending, Reclaim, Report, Reporter, Snapshot,
+        relocate,
     },
 };
 
@@ -242,6 +243,10 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
 impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
     fn stats(&self) -> Snapshot {
         self.inner.stats()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.inner.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, without_unwinding},
-    contract::{Allocator, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -218,6 +218,10 @@ impl<A: Inspect, O> Inspect for Observe<A, O> {
 
     fn holes(&self) -> Option<Holes> {
         self.inner.holes()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.inner.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -21,6 +21,11 @@ macro_rules! inspect_both {
                 }
             }
 
+            fn paint(&self, canvas: &mut crate::contract::Canvas<'_>) {
+                self.$one.paint(canvas);
+                self.$other.paint(canvas);
+            }
+
             fn owns(&self, address: *const u8) -> bool {
                 self.$one.owns(address) || self.$other.owns(address)
             }

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{counter::Shared, job::Job};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Amount, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Amount, Canvas, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -151,6 +151,10 @@ impl<J: Job, X: Inspect> Inspect for Guard<J, X> {
 
     fn holes(&self) -> Option<Holes> {
         self.inner.holes()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.inner.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -20,7 +20,7 @@ use super::{
     bump::{Bump, room},
     chunks::{Chunks, Plan, Span},
 };
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snapshot, Surrender};
+use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snapshot, Surrender};
 
 /// A bump arena: the fastest way to allocate what dies together.
 ///
@@ -177,6 +177,15 @@ impl Inspect for Linear {
     fn largest_free(&self) -> Option<usize> {
         let ahead = self.chunks.next_span().map_or(0, |span| span.end - span.start);
         Some(self.bump.left().max(ahead))
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let current = self.bump.span();
+        self.chunks.paint(canvas, None, |span, ahead| match (ahead, span == current) {
+            (true, _) => span.start,
+            (false, true) => self.bump.rest.start,
+            (false, false) => span.end,
+        });
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -15,7 +15,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::posts::{GRANULE, Index, List, Need, Post, Posts};
-use crate::contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender};
+use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender};
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
 /// or when time must not depend on them, take [`Tlsf`](crate::Tlsf).
@@ -184,6 +184,10 @@ impl Inspect for SignPost {
 
     fn holes(&self) -> Option<Holes> {
         Some(Self::holes(self))
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.posts.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

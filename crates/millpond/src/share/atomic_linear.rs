@@ -22,7 +22,7 @@ use crate::{
         address::{self, WORD},
         atomic::{AtomicPtr, Ordering},
     },
-    contract::{Allocator, Flaw, Inspect, Reclaim, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Snapshot},
     source::{Cursor, DefaultParent},
 };
 
@@ -333,6 +333,21 @@ impl<A: Allocator> Inspect for AtomicLinear<A> {
             stats = stats.plus(Snapshot { chunks: 1, held, live: all - free, free });
         }
         stats
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let current = self.current.load(Ordering::Acquire).cast_const();
+        let mut is_behind = current.is_null();
+        for piece in self.pieces() {
+            let is_current = core::ptr::eq(piece, current);
+            let (memory, space) = (piece.memory.addr().get(), piece.space().addr().get());
+            let end = memory + piece.memory.len();
+            let cut = if is_behind || is_current { space + piece.cursor.spent() } else { end };
+            is_behind |= is_current;
+            canvas.chunk(memory..end, space..end, None);
+            canvas.live(space..cut);
+            canvas.fresh(cut..end);
+        }
     }
 
     fn owns(&self, address: *const u8) -> bool {

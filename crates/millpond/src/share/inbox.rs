@@ -24,7 +24,7 @@ use crate::{
         AllocError,
         atomic::{AtomicBool, Ordering, UnsafeCell},
     },
-    contract::{Allocator, Flaw, Inspect, RawPool, Reclaim, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, RawPool, Reclaim, Snapshot},
     pool::{AnySize, Blocks, Config},
     source::DefaultParent,
 };
@@ -249,11 +249,20 @@ impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
     /// O(free blocks). What was returned is free.
     fn stats(&self) -> Snapshot {
         // SAFETY: the owner alone takes blocks off the list, and is here.
-        let returned = unsafe { self.inbox.returned.count() };
+        let returned = unsafe { self.inbox.returned.iter() }.count();
         self.reach().with(|pool| {
             let (stats, returned) = (pool.stats(), returned * pool.block_layout().size());
             Snapshot { live: stats.live - returned, free: stats.free + returned, ..stats }
         })
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.reach().with(|pool| pool.paint(canvas));
+        let size = self.reach().with(|pool| pool.block_layout().size());
+        // SAFETY: the owner alone takes blocks off the list, and is here.
+        for block in unsafe { self.inbox.returned.iter() }.map(|block| block.addr().get()) {
+            canvas.free(block..block + size);
+        }
     }
 
     fn owns(&self, address: *const u8) -> bool {

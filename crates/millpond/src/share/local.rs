@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -161,6 +161,14 @@ impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
 
     fn holes(&self) -> Option<Holes> {
         self.reach().with(|pool| pool.holes())
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.reach().with(|pool| pool.paint(canvas));
+    }
+
+    fn figures(&self) -> Figures {
+        self.reach().with(|pool| pool.figures())
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -123,6 +123,14 @@ impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Loc
 
     fn holes(&self) -> Option<Holes> {
         self.reach().with(|pool| pool.holes())
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.reach().with(|pool| pool.paint(canvas));
+    }
+
+    fn figures(&self) -> Figures {
+        self.reach().with(|pool| pool.figures())
     }
 
     fn owns(&self, address: *const u8) -> bool {

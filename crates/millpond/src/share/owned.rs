@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
     pool::{Blocks, Compact, Shape},
     source::DefaultParent,
 };
@@ -218,6 +218,10 @@ impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
 
     fn holes(&self) -> Option<Holes> {
         self.pool.holes()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.pool.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -58,15 +58,15 @@ impl<T: Terms> Returned<T> {
         count
     }
 
-    /// How many there are.
+    /// Those that are there now.
     ///
     /// # Safety
     ///
     /// Nobody takes them meanwhile.
-    pub(super) unsafe fn count(&self) -> usize {
+    pub(super) unsafe fn iter(&self) -> impl Iterator<Item = NonNull<u8>> {
         let first = NonNull::new(recover::<u8>(self.first.0.load(T::TAKE)));
         // SAFETY: the caller promises that these blocks stay in the list.
-        successors(first, |&block| unsafe { Self::next(block) }).count()
+        successors(first, |&block| unsafe { Self::next(block) })
     }
 
     /// # Safety

@@ -11,7 +11,7 @@ use lock_api::RawMutex;
 use super::{Local, Locked, Owned, policy::Policy, shell::Reach};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Holes, Inspect, Report, Rewind, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Report, Rewind, Snapshot},
     pool::{Linear, Stack},
 };
 
@@ -323,6 +323,10 @@ impl<S: Inspect> Inspect for Scope<'_, S> {
 
     fn holes(&self) -> Option<Holes> {
         self.stack.holes()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.stack.paint(canvas);
     }
 
     fn owns(&self, address: *const u8) -> bool {

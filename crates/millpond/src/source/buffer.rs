@@ -9,7 +9,7 @@ use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use super::cursor::Cursor;
 use crate::{
     base::AllocError,
-    contract::{Allocator, Flaw, Inspect, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Snapshot},
 };
 
 /// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
@@ -65,6 +65,14 @@ macro_rules! inspect_the_cursor {
         fn stats(&self) -> Snapshot {
             let (held, live) = (self.memory().len(), self.cursor.spent());
             Snapshot { chunks: 1, held, live, free: held - live }
+        }
+
+        fn paint(&self, canvas: &mut Canvas<'_>) {
+            let start = self.memory().addr().get();
+            let (cut, end) = (start + self.cursor.spent(), start + self.memory().len());
+            canvas.chunk(start..end, start..end, None);
+            canvas.live(start..cut);
+            canvas.fresh(cut..end);
         }
 
         fn owns(&self, address: *const u8) -> bool {

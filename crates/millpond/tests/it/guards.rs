@@ -249,7 +249,7 @@ fn requests_fail_as_planned_wherever_the_guard_is() {
         assert_eq!(around_a_pool(FailNth::every(blocks(), period)), each);
         assert_eq!(failures(&FailNth::every(around(), period), REQUESTS), each);
     }
-    assert_eq!(around_a_pool(FailNth::every(blocks(), 0)), []);
+    assert_eq!(around_a_pool(FailNth::every(blocks(), 0)), [0usize; 0]);
     let failing = FailNth::only(Heap, 1);
     let block = take(&failing, 8);
     // SAFETY: the block is live, with this layout.

@@ -14,6 +14,7 @@ mod face_interop;
 mod face_pool;
 mod face_slots;
 mod faults;
+mod figures;
 mod growth;
 mod guards;
 mod keepers;
@@ -23,6 +24,7 @@ mod misuse;
 mod oracle;
 mod pages;
 mod parents;
+mod pictures;
 mod policy;
 #[cfg(all(unix, not(miri)))]
 mod processes;

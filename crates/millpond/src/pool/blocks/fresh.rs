@@ -3,7 +3,7 @@
 use super::regions;
 use crate::{
     base::address::align_up,
-    contract::{Chunk, ChunkRequest, Flaw},
+    contract::{Canvas, Chunk, ChunkRequest, Flaw},
     pool::chunks::{Chunks, HEADER, Marks, Plan, Span},
 };
 
@@ -139,6 +139,13 @@ impl Fresh {
         self.chunks.spans().map(move |(span, ahead)| {
             if ahead { Span { end: span.start, ..span } } else { cut_part(span, self.rest, self.size) }
         })
+    }
+
+    /// Paints what was cut as live, and what was not as fresh.
+    pub(super) fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.chunks.paint(canvas, Some(self.size), |span, ahead| {
+            if ahead { span.start } else { cut_part(span, self.rest, self.size).end }
+        });
     }
 
     /// Bytes that blocks can still be cut from.

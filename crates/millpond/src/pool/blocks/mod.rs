@@ -39,7 +39,8 @@ use super::chunks::on_a_boundary;
 use crate::{
     base::address::recover,
     contract::{
-        Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, RawPool, Reporter, Reserve, Snapshot, Surrender,
+        Canvas, Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, RawPool, Reporter, Reserve, Snapshot,
+        Surrender,
     },
 };
 
@@ -355,6 +356,14 @@ impl<C: Config> Inspect for Blocks<C> {
         let size = self.shape.size();
         let any = self.strategy.free(size).next().is_some() || self.fresh.left() != 0;
         Some(if any { size } else { 0 })
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.fresh.paint(canvas);
+        if canvas.has_room() {
+            let size = self.shape.size();
+            self.strategy.free(size).for_each(|block| canvas.free(block..block + size));
+        }
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -1,7 +1,7 @@
 //! Looking into a [`Buddy`].
 
 use super::{Buddy, scale::TOP};
-use crate::contract::{Flaw, Holes, Inspect, Snapshot};
+use crate::contract::{Canvas, Flaw, Holes, Inspect, Snapshot};
 
 impl Inspect for Buddy {
     /// O(chunks).
@@ -22,6 +22,17 @@ impl Inspect for Buddy {
             self.free.orders().map(|order| (self.free.blocks(order).count(), self.scale.size(order)));
         let holes = orders.map(|(count, size)| Holes { count, bytes: count * size, largest: size });
         Some(holes.fold(Holes::default(), Holes::plus))
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        for footer in self.chunks.iter() {
+            canvas.chunk(footer.start..footer.start + footer.size, footer.first..footer.end, None);
+            canvas.live(footer.first..footer.end);
+        }
+        for order in self.free.orders() {
+            let size = self.scale.size(order);
+            self.free.blocks(order).for_each(|(block, _)| canvas.free(block..block + size));
+        }
     }
 
     /// An expected O(log chunks).

@@ -11,6 +11,7 @@
 //! another is O(chunks), and chunks double in size.
 
 mod marks;
+mod paint;
 mod sieve;
 
 use core::{alloc::Layout, ptr::NonNull};

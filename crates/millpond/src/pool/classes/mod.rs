@@ -22,7 +22,7 @@ use self::{
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
 use super::{Blocks, Kinds};
-use crate::contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender};
+use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender};
 
 /// A pool of blocks of several sizes, which hands larger requests on to the parent.
 ///
@@ -241,6 +241,10 @@ impl Inspect for Classes {
 
     fn largest_free(&self) -> Option<usize> {
         self.classes().iter().filter_map(Blocks::largest_free).max()
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.classes().iter().for_each(|class| class.paint(canvas));
     }
 
     fn owns(&self, address: *const u8) -> bool {

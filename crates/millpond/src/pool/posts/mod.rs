@@ -25,7 +25,7 @@ pub(super) use self::{
 use super::chunks::{Chunks, Plan, Span};
 use crate::{
     base::address::{self, WORD, align_up},
-    contract::{Chunk, ChunkRequest, Flaw, Holes, Snapshot, Surrender},
+    contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Snapshot, Surrender},
 };
 
 /// Chunks cut between posts, with an index of the free blocks.
@@ -278,6 +278,20 @@ impl<I: Index> Posts<I> {
         let live = self.posts().filter(|post| !post.sign().is_free()).map(|post| post.size() - WORD).sum();
         let free = self.holes().bytes;
         Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live, free }
+    }
+
+    /// Paints the blocks between the posts; those in pockets as live.
+    pub(super) fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.chunks.announce(canvas, None, |canvas, span, _| {
+            for post in Row::of::<I>(span).posts() {
+                let (block, sign) = (post.block(), post.sign());
+                let bytes = block..block + sign.size() - WORD;
+                canvas.live(bytes.clone());
+                if sign.is_free() {
+                    canvas.free(bytes);
+                }
+            }
+        });
     }
 
     /// Whether a live block of at least this size starts here. Linear in the blocks of the chunk.

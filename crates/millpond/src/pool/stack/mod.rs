@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     base::address::WORD,
-    contract::{Chunk, ChunkRequest, Flaw, Inspect, RawPool, Rewind, Snapshot, Surrender},
+    contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Rewind, Snapshot, Surrender},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -250,6 +250,16 @@ impl Inspect for Stack {
 
     fn largest_free(&self) -> Option<usize> {
         Some(self.trail.spare().map(|span| span.end - span.start).fold(self.bump.left(), usize::max))
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let mut left = self.bump.left();
+        let cut = self.trail.cut().map(|span| (span, span.end - core::mem::take(&mut left)));
+        for (span, cut) in cut.chain(self.trail.spare().map(|span| (span, span.start))) {
+            canvas.chunk(span.start - HEADER..span.end, span.start..span.end, None);
+            canvas.live(span.start..cut);
+            canvas.fresh(cut..span.end);
+        }
     }
 
     fn owns(&self, address: *const u8) -> bool {

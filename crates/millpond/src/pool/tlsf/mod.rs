@@ -26,7 +26,7 @@ pub use self::pockets::{Direct, Front, Pockets};
 use super::posts::{LEAST, Need, Posts};
 use crate::{
     base::address::{self, WORD},
-    contract::{Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender},
+    contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender},
 };
 
 /// Pockets hold at most one byte in so many.
@@ -258,6 +258,15 @@ impl<F: Front> Inspect for Tlsf<F> {
 
     fn holes(&self) -> Option<Holes> {
         Some(Self::holes(self))
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        self.posts.paint(canvas);
+        for (block, _) in self.front.blocks() {
+            // SAFETY: to the posts, what is in a pocket is live.
+            let size = unsafe { Posts::<Levels>::usable(recover_block(block)) };
+            canvas.free(block..block + size);
+        }
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -8,7 +8,7 @@ use super::{
     numbers::{self, NUMBERS},
 };
 use crate::{
-    contract::{Allocator, Flaw, Inspect, Report, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
     pool::{Kinds, Sorter},
     share::policy::Policy,
 };
@@ -31,6 +31,23 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
             held: pool.held + own.held,
             live: pool.live.saturating_sub(cached),
             free: pool.free + cached,
+        }
+    }
+
+    /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let depot = self.depot.lock();
+        depot.pool.paint(canvas);
+        canvas.outlines(|canvas| {
+            depot.magazines.paint(canvas);
+            depot.slots.paint(canvas);
+        });
+        for kind in 0..P::Sorter::KINDS {
+            let slot = &self.slots.of(numbers::current())[kind];
+            let size = self.sorter.layout(kind).size();
+            for magazine in [slot.loaded(), slot.spare()].into_iter().chain(depot.full(kind)) {
+                Magazine::<PLACES>::blocks(magazine).for_each(|block| canvas.free(block..block + size));
+            }
         }
     }
 

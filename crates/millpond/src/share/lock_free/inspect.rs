@@ -5,7 +5,7 @@ use super::{
     list::{HALF, List, follow},
 };
 use crate::{
-    contract::{Allocator, Flaw, Inspect, Reclaim, Snapshot},
+    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Snapshot},
     pool::Shape,
 };
 
@@ -31,6 +31,25 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
             held: self.segments.iter().map(|segment| segment.bytes_held()).sum(),
             live: (cut - listed) * size,
             free: (all.saturating_sub(cut) + listed) * size,
+        }
+    }
+
+    /// While others are at work it is a guess.
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let size = self.shape.size();
+        for (index, segment) in self.segments.iter().enumerate() {
+            let start = segment.start();
+            let end = start + segment.count() as usize * size;
+            let cut = start + self.segments.cut(index, segment) as usize * size;
+            canvas.chunk(start..start + segment.bytes_held(), start..end, Some(size));
+            canvas.live(start..cut);
+            canvas.fresh(cut..end);
+        }
+        let cut = self.cut();
+        let free = self.free.0.walk(&self.segments).take(cut);
+        for block in free.filter_map(|number| self.segments.block(number, size)) {
+            let block = block.addr().get();
+            canvas.free(block..block + size);
         }
     }
 

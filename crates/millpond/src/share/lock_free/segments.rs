@@ -102,6 +102,10 @@ impl Segment {
         (bytes < self.count as usize * size).then(|| place_of((bytes / size) as u32, self.rows))
     }
 
+    pub(super) fn start(&self) -> usize {
+        self.memory.addr().get()
+    }
+
     pub(super) fn bytes_held(&self) -> usize {
         self.memory.len()
     }

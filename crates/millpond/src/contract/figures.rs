@@ -1,0 +1,129 @@
+//! All figures of a pool at a moment, and what has changed between two.
+
+use super::{Amount, Report, Snapshot};
+
+/// Everything that is known about a pool at a moment, in figures: see [`Inspect::figures`](crate::Inspect::figures).
+/// Sizes are in bytes.
+///
+/// What nobody counts is `None`: what was ever allocated, for example, without [`Stats`](crate::Stats).
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, Stats};
+///
+/// let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
+/// pool.allocate(Layout::new::<[u8; 50]>())?;
+/// let figures = pool.figures();
+/// assert_eq!((figures.chunks, figures.held, figures.capacity(), figures.live), (1, 4096, 4096, 64));
+/// assert_eq!((figures.waste(), figures.largest_free), (0, Some(64)));
+/// assert_eq!(figures.peak.map(|peak| peak.bytes), Some(50)); // as was requested
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Figures {
+    /// Chunks taken from the parent and not given back.
+    pub chunks: usize,
+    /// Bytes in these chunks.
+    pub held: usize,
+    /// Bytes in live blocks, as handed out.
+    pub live: usize,
+    /// Bytes that can still be handed out without asking the parent.
+    pub free: usize,
+    /// The largest size that would be served without asking the parent.
+    pub largest_free: Option<usize>,
+    /// Live blocks: from [`Counted`](crate::Counted) or [`Stats`](crate::Stats).
+    pub live_blocks: Option<usize>,
+    /// What was requested for live blocks: from [`Stats`](crate::Stats), as all that follows.
+    pub requested: Option<usize>,
+    /// The most that was live at a time, as requested.
+    pub peak: Option<Amount>,
+    /// All that was ever handed out.
+    pub allocated: Option<Amount>,
+    /// All that was ever given back, by freeing or by a reset.
+    pub freed: Option<Amount>,
+    /// Requests that came to nothing.
+    pub failed: Option<usize>,
+    /// From [`Limit`](crate::Limit): how many bytes or blocks it still lets through.
+    pub left: Option<usize>,
+}
+
+impl Figures {
+    /// Puts together what a pool and the guards around it say.
+    #[must_use]
+    pub fn new(stats: Snapshot, largest_free: Option<usize>, report: Report) -> Self {
+        let counts = report.counts;
+        Self {
+            chunks: stats.chunks,
+            held: stats.held,
+            live: stats.live,
+            free: stats.free,
+            largest_free,
+            live_blocks: report.live_blocks,
+            requested: counts.map(|counts| counts.live.bytes),
+            peak: counts.map(|counts| counts.peak),
+            allocated: counts.map(|counts| counts.total),
+            freed: counts.map(|counts| counts.total.less(counts.live)),
+            failed: counts.map(|counts| counts.failed),
+            left: report.left,
+        }
+    }
+
+    /// Bytes that blocks can have, live or free, without asking the parent.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.live + self.free
+    }
+
+    /// Bytes of chunks that no block can have: headers, posts, rests. While others are at work, some may count twice.
+    #[must_use]
+    pub fn waste(&self) -> usize {
+        self.held.saturating_sub(self.capacity())
+    }
+
+    /// What has changed since an earlier moment.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Difference {
+        let less = |now: Option<Amount>, then: Option<Amount>| Some(now?.less(then?));
+        Difference {
+            allocated: less(self.allocated, earlier.allocated),
+            freed: less(self.freed, earlier.freed),
+            failed: self.failed.zip(earlier.failed).map(|(now, then)| now.wrapping_sub(then)),
+            chunks: change(earlier.chunks, self.chunks),
+            held: change(earlier.held, self.held),
+            live: change(earlier.live, self.live),
+        }
+    }
+}
+
+/// What has happened to a pool between two looks: see [`Figures::since`] and [`Intervals`](crate::Intervals).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Difference {
+    /// What was handed out: from [`Stats`](crate::Stats), as the next two.
+    pub allocated: Option<Amount>,
+    /// What was given back, by freeing or by a reset.
+    pub freed: Option<Amount>,
+    /// Requests that came to nothing.
+    pub failed: Option<usize>,
+    /// How many chunks the pool has more than before.
+    pub chunks: isize,
+    /// How many bytes of its parent it has more than before.
+    pub held: isize,
+    /// How many bytes are in live blocks more than before.
+    pub live: isize,
+}
+
+/// By how much a number has grown.
+fn change(then: usize, now: usize) -> isize {
+    now.wrapping_sub(then).cast_signed()
+}
+
+impl Amount {
+    /// The difference of two counts that only grow, and may have wrapped around.
+    fn less(self, other: Self) -> Self {
+        Self { blocks: self.blocks.wrapping_sub(other.blocks), bytes: self.bytes.wrapping_sub(other.bytes) }
+    }
+}

@@ -1,0 +1,54 @@
+//! What has changed since the last look.
+
+use crate::contract::{Difference, Figures, Inspect};
+
+/// Looks at a pool again and again, and says each time what has changed since the last one: an iterator that never ends.
+///
+/// When it looks is its user's business: once a second, once a frame, before and after a test. Each look is as dear as
+/// [`Inspect::figures`]. What was allocated and freed is known where [`Stats`](crate::Stats) counts it.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Intervals, Local, Stats};
+///
+/// let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
+/// let mut intervals = Intervals::new(&pool);
+/// for _ in 0..100 {
+///     pool.allocate(Layout::new::<[u64; 8]>())?;
+/// }
+/// let change = intervals.next().expect("it never ends");
+/// assert_eq!(change.allocated.map(|allocated| allocated.blocks), Some(100));
+/// assert_eq!((change.chunks, change.held, change.live), (2, 4096 + 8192, 6400));
+/// assert_eq!(intervals.next().map(|change| change.live), Some(0));
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Intervals<I> {
+    pool: I,
+    last: Figures,
+}
+
+impl<I: Inspect> Intervals<I> {
+    /// Has its first look. A pool that is to be used meanwhile is borrowed, or counted.
+    #[must_use]
+    pub fn new(pool: I) -> Self {
+        let last = pool.figures();
+        Self { pool, last }
+    }
+
+    /// What was seen at the last look.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.last
+    }
+}
+
+impl<I: Inspect> Iterator for Intervals<I> {
+    type Item = Difference;
+
+    fn next(&mut self) -> Option<Difference> {
+        let now = self.pool.figures();
+        let then = core::mem::replace(&mut self.last, now);
+        Some(now.since(&then))
+    }
+}

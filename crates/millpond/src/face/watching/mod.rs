@@ -1,0 +1,5 @@
+//! Watching pools while a program runs.
+
+mod intervals;
+
+pub use intervals::Intervals;

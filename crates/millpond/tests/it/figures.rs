@@ -1,0 +1,104 @@
+//! Figures of pools: what is known without guards, what guards add, and what changes.
+
+use std::{alloc::Layout, rc::Rc};
+
+use millpond::{
+    Allocator, Amount, Blocks, Counted, Fixed, Heap, Inspect, Intervals, Limit, Local, Locked, Reclaim,
+    Stats, Tlsf,
+};
+
+const BLOCK: Layout = Layout::new::<[u8; 50]>();
+
+#[test]
+fn what_nobody_counts_is_not_known() {
+    let pool = Local::new(Blocks::<Fixed<64>>::new());
+    let _ = pool.allocate(BLOCK).expect("the heap has room");
+    let figures = pool.figures();
+    assert_eq!((figures.chunks, figures.held, figures.live, figures.free), (1, 4096, 64, 4032));
+    assert_eq!((figures.capacity(), figures.waste(), figures.largest_free), (4096, 0, Some(64)));
+    assert_eq!((figures.live_blocks, figures.requested, figures.peak), (None, None, None));
+    assert_eq!((figures.allocated, figures.freed, figures.failed, figures.left), (None, None, None, None));
+    assert_eq!(Local::new(Counted::new(Blocks::<Fixed<64>>::new())).figures().live_blocks, Some(0));
+}
+
+#[test]
+fn guards_add_what_they_count() {
+    let pool = Locked::<_>::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 3));
+    let blocks: Vec<_> = (0..5).filter_map(|_| pool.allocate(BLOCK).ok()).collect();
+    // SAFETY: the block is live, and this pool handed it out for this layout.
+    unsafe { pool.deallocate(blocks[0].cast(), BLOCK) };
+    let figures = pool.figures();
+    let amount = |blocks| Some(Amount { blocks, bytes: 50 * blocks });
+    assert_eq!((figures.live_blocks, figures.requested), (Some(2), Some(100)));
+    assert_eq!((figures.peak, figures.allocated, figures.freed), (amount(3), amount(3), amount(1)));
+    assert_eq!((figures.live, figures.left), (128, Some(1)));
+    assert_eq!((&&pool).figures(), Rc::new(pool).figures());
+}
+
+#[test]
+fn waste_is_what_no_block_can_have() {
+    let pool = Local::new(Tlsf::new());
+    let _ = pool.allocate(Layout::new::<[u8; 100]>()).expect("the heap has room");
+    let figures = pool.figures();
+    assert_eq!(figures.waste(), figures.held - figures.live - figures.free);
+    assert!(figures.waste() >= 3 * size_of::<usize>(), "two posts and the last one");
+    assert!(figures.largest_free.is_some_and(|largest| largest <= figures.free));
+}
+
+#[test]
+fn intervals_tell_what_happened_in_between() {
+    let mut pool = Local::new_in(Stats::new(Blocks::<Fixed<64>>::new()), Heap);
+    let before = pool.figures();
+    let blocks: Vec<_> = (0..100).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
+    let mut intervals = Intervals::new(&pool);
+    assert_eq!(intervals.figures().live_blocks, Some(100));
+    for block in &blocks[..30] {
+        // SAFETY: the block is live, and this pool handed it out for this layout.
+        unsafe { pool.deallocate(block.cast(), BLOCK) };
+    }
+    assert!(pool.allocate(Layout::new::<[u8; 100]>()).is_err());
+    let change = intervals.next().expect("it never ends");
+    assert_eq!(change.allocated, Some(Amount::default()));
+    assert_eq!(change.freed, Some(Amount { blocks: 30, bytes: 1500 }));
+    assert_eq!((change.failed, change.chunks, change.held, change.live), (Some(1), 0, 0, -30 * 64));
+    let again = intervals.next().expect("it never ends");
+    assert_eq!((again.freed, again.failed, again.live), (Some(Amount::default()), Some(0), 0));
+
+    pool.reset();
+    let held = pool.trim();
+    let all = pool.figures().since(&before);
+    assert_eq!(
+        (all.allocated, all.freed),
+        (Some(Amount { blocks: 100, bytes: 5000 }), Some(Amount { blocks: 100, bytes: 5000 }))
+    );
+    assert_eq!((all.chunks, all.held, all.live), (0, 0, 0));
+    assert!(held > 0);
+    let less = pool.figures().since(&intervals_with_more());
+    assert_eq!((less.chunks, less.held), (-1, -4096));
+}
+
+fn intervals_with_more() -> millpond::Figures {
+    let pool = Local::new(Blocks::<Fixed<64>>::new());
+    let _ = pool.allocate(BLOCK).expect("the heap has room");
+    pool.figures()
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn figures_and_pictures_are_serialized() {
+    let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
+    let _ = pool.allocate(BLOCK).expect("the heap has room");
+    let json = serde_json::to_value(pool.figures()).expect("plain numbers");
+    assert_eq!((&json["held"], &json["peak"]["bytes"]), (&4096.into(), &50.into()));
+    assert_eq!(json["left"], serde_json::Value::Null);
+    let change = serde_json::to_value(pool.figures().since(&pool.figures())).expect("plain numbers");
+    assert_eq!((&change["live"], &change["allocated"]["blocks"]), (&0.into(), &0.into()));
+    let stats = serde_json::to_value((pool.stats(), pool.report())).expect("plain numbers");
+    assert_eq!((&stats[0]["live"], &stats[1]["live_blocks"]), (&64.into(), &1.into()));
+
+    let map = serde_json::to_value(pool.map(4)).expect("plain numbers");
+    assert_eq!(map, serde_json::to_value(pool.map(4).picture()).expect("plain numbers"));
+    assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&4096.into(), &64.into()));
+    assert_eq!(map["cells"].as_array().map(Vec::len), Some(4));
+    assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["fresh"]), (&64.into(), &1024.into()));
+}
