@@ -1,6 +1,7 @@
 //! Checks and chores of this repository, run as `cargo xtask`.
 
 mod counts;
+mod examples;
 #[cfg(unix)]
 mod install;
 mod tidy;
@@ -20,6 +21,7 @@ cargo xtask counts --bless   count them and write xtask/counts.txt
 cargo xtask install --prefix DIR [--destdir DIR]
                              build Millpond for C, and install libraries, headers, pkg-config and CMake files
 cargo xtask dist             the same as an archive that needs no Rust
+cargo xtask examples         run every example and compare what it says with what is expected
 cargo xtask ci               everything that a change must pass: .ci/run
 cargo xtask ci --quick       the part of it that a developer runs before a commit
 cargo xtask ci --full        that, and what takes long
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ["install", ref wishes @ ..] => install::run(root, wishes),
         #[cfg(unix)]
         ["dist"] => install::dist(root),
+        ["examples"] => examples::run(root),
         ["ci", ref levels @ ..] => ci(root, levels),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

@@ -110,8 +110,10 @@ pub use share::{
 };
 #[cfg(feature = "alloc")]
 pub use source::Heap;
+#[cfg(target_arch = "wasm32")]
+pub use source::WasmPages;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use source::{Numa, Pages, Region, Reserved, TunedPages};
 
 /// The examples of the README, compiled with the others.

@@ -7,34 +7,38 @@ mod cursor;
 #[cfg(feature = "alloc")]
 mod heap;
 mod nothing;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod numa;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod os;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod pages;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod region;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod reserved;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 mod tuned;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 
 pub use buffer::{Buffer, StaticBuffer};
 pub(crate) use cursor::Cursor;
 #[cfg(feature = "alloc")]
 pub use heap::Heap;
 pub use nothing::Nothing;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use numa::Numa;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use pages::Pages;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use region::Region;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use reserved::Reserved;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub use tuned::TunedPages;
+#[cfg(target_arch = "wasm32")]
+pub use wasm::WasmPages;
 
 /// The parent of a shell that names none: [`Heap`] with the feature `alloc`, else [`Nothing`].
 #[cfg(feature = "alloc")]

@@ -1,0 +1,103 @@
+//! What people add to a textbook pool of fixed blocks, one after the other: the heap behind it, a list without a lock, a cache
+//! for each thread, tracking, alignment, and collections that allocate from it. Here each is a type around the pool.
+
+use std::{alloc::Layout, collections::BTreeSet, error::Error, thread};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use millpond::{
+    Allocator, Blocks, Cached, Classes, Fallback, Fixed, Heap, Inspect, Local, LockFree, Misuse, Reclaim,
+    Reporter, StaticBuffer, Tracked, interop::api2_02::Exported,
+};
+
+const BLOCK: Layout = Layout::new::<[u64; 8]>();
+type Pool = Blocks<Fixed<64>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    growable()?;
+    without_a_lock();
+    with_a_cache_per_thread();
+    tracked()?;
+    aligned()?;
+    in_a_collection();
+    Ok(())
+}
+
+/// A pool in static memory, and the heap when that is used up.
+fn growable() -> Result<(), Box<dyn Error>> {
+    static MEMORY: StaticBuffer<512> = StaticBuffer::new();
+    let pool = Fallback::new(Local::new_in(Pool::new(), &MEMORY), Heap);
+    let blocks = (0..12).map(|_| pool.allocate(BLOCK)).collect::<Result<Vec<_>, _>>()?;
+    let own = blocks.iter().filter(|block| MEMORY.owns(block.as_ptr().cast())).count();
+    println!("growable    : {own} blocks from the static, {} from the heap", blocks.len() - own);
+    for block in blocks {
+        // SAFETY: the block is live, and was handed out for this layout.
+        unsafe { pool.deallocate(block.cast(), BLOCK) };
+    }
+    Ok(())
+}
+
+/// Takes and returns blocks, from as many threads as there are.
+fn in_four_threads(pool: &(impl Allocator + Sync)) {
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10_000 {
+                    let block = pool.allocate(BLOCK).expect("the heap has 64 bytes").cast();
+                    // SAFETY: the block is live, and was handed out for this layout.
+                    unsafe { pool.deallocate(block, BLOCK) };
+                }
+            });
+        }
+    });
+}
+
+fn without_a_lock() {
+    let pool = LockFree::<Fixed<64>>::new();
+    in_four_threads(&pool);
+    println!("lock-free   : {} bytes live after 40000 blocks", pool.stats().live);
+}
+
+fn with_a_cache_per_thread() {
+    let mut pool = Cached::<Pool>::new(Pool::new());
+    in_four_threads(&pool);
+    let live = pool.stats().live;
+    pool.trim();
+    println!("thread-local: {live} bytes live after 40000 blocks, {} held after a trim", pool.stats().held);
+}
+
+/// A pool that knows who has what, and who hears of a block that is freed twice.
+fn tracked() -> Result<(), Box<dyn Error>> {
+    fn tell(misuse: &Misuse) {
+        println!("tracked     : {}", misuse.to_string().replace('\n', "\n             "));
+    }
+    let pool = Tracked::new(Local::new(Pool::new())).reporting(Reporter::named("extensions").calling(tell));
+    let block = pool.allocate(BLOCK)?.cast();
+    // SAFETY: the block is live the first time. The second time is the mistake that the guard is there for.
+    unsafe {
+        pool.deallocate(block, BLOCK);
+        pool.deallocate(block, BLOCK);
+    }
+    Ok(())
+}
+
+/// Blocks of 64 bytes, each on a cache line of its own.
+fn aligned() -> Result<(), Box<dyn Error>> {
+    let pool = Local::new(Blocks::of(Layout::from_size_align(40, 64)?));
+    let rests: BTreeSet<_> = (0..100)
+        .map(|_| pool.allocate(Layout::new::<[u64; 5]>()).map(|block| block.as_ptr().addr() % 64))
+        .collect::<Result<_, _>>()?;
+    println!("alignment   : addresses modulo 64: {rests:?}");
+    Ok(())
+}
+
+/// Other people's collections. (For those of C++, see `millpond.hpp`, whose pools are memory resources of `std::pmr`.)
+fn in_a_collection() {
+    let pool = Local::new(Classes::new());
+    let mut squares = HashMap::with_hasher_in(DefaultHashBuilder::default(), Exported(&pool));
+    squares.extend((0..100).map(|number| (number, number * number)));
+    println!(
+        "collections : 12 squared is {}, and the table has {} bytes of the pool",
+        squares[&12],
+        pool.stats().live
+    );
+}

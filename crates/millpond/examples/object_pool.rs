@@ -1,0 +1,86 @@
+//! An object pool with everything that one expects of it: a parent, an alignment, a first capacity, zeroed blocks, resizing in
+//! place, statistics, a reset, and all memory back to the parent at the end.
+
+use std::{alloc::Layout, error::Error};
+
+use millpond::{Allocator, Blocks, Heap, Inspect, Local, Pool, Reclaim, Stats};
+
+struct Person {
+    id: u32,
+    name: [u8; 32],
+    height: f64,
+}
+
+/// What a pool says of itself, in blocks of so many bytes.
+fn usage(pool: &impl Inspect, block: usize) -> String {
+    let stats = pool.stats();
+    format!(
+        "{}/{} blocks in {} chunk(s)",
+        stats.live / block,
+        (stats.live + stats.free) / block,
+        stats.chunks
+    )
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // The parent counts, so that in the end nobody need take our word that all of it came back.
+    let system = Stats::new(Heap);
+    bytes(&system)?;
+    objects(&system)?;
+    let counts = system.counts();
+    println!(
+        "the parent gave {} chunks, {} bytes; still out: {}",
+        counts.total.blocks, counts.total.bytes, counts.live.blocks
+    );
+    Ok(())
+}
+
+/// Blocks of 128 bytes, aligned to 16, and room for 1024 of them at first.
+fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
+    let block = Layout::from_size_align(128, 16)?;
+    let mut pool = Local::new_in(Blocks::of(block).with_capacity(1024), system);
+    println!("blocks of {} bytes", block.size());
+
+    let wanted = Layout::from_size_align(100, 16)?;
+    let zeros = pool.allocate_zeroed(wanted)?;
+    // SAFETY: the block is live, and all of it was zeroed.
+    let sum: u32 = unsafe { zeros.as_ref() }.iter().map(|&byte| u32::from(byte)).sum();
+    println!("  asked for {} bytes, got {}, which add up to {sum}", wanted.size(), zeros.len());
+    println!("  in use: {}", usage(&pool, 128));
+
+    // A block can grow to its own size where it is, and no further.
+    for size in [128, 129] {
+        let larger = Layout::from_size_align(size, 16)?;
+        // SAFETY: the block is live, `wanted` fits it, and `larger` is no less.
+        match unsafe { pool.grow_in_place(zeros.cast(), wanted, larger) } {
+            Ok(_) => println!("  grown to {size} bytes in place"),
+            Err(_) => println!("  {size} bytes do not fit the block"),
+        }
+    }
+
+    for _ in 0..1500 {
+        pool.allocate(wanted)?;
+    }
+    println!("  1500 more: {}", usage(&pool, 128));
+    pool.reset(); // constant time; whoever held a block must have forgotten it, hence `&mut`
+    println!("  reset: {}", usage(&pool, 128));
+    println!("  trimmed: {} bytes back to the parent, {}", pool.trim(), usage(&pool, 128));
+    Ok(())
+}
+
+/// The same for values: the pool knows their size and alignment, and their handles free them.
+fn objects(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
+    let pool = Pool::<Person>::builder().capacity(100).parent(system).build();
+    println!("people of {} bytes", size_of::<Person>());
+
+    let mut name = [0; 32];
+    name[..3].copy_from_slice(b"Ada");
+    let mut ada = pool.try_alloc_with(|| Person { id: 42, name, height: 1.65 })?;
+    ada.height += 0.01;
+    let shown = str::from_utf8(&ada.name)?.trim_end_matches('\0');
+    println!("  number {}: {shown}, {:.2} m", ada.id, ada.height);
+    println!("  in use: {}", usage(&pool, size_of::<Person>()));
+    drop(ada);
+    println!("  freed: {}", usage(&pool, size_of::<Person>()));
+    Ok(())
+}

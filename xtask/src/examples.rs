@@ -1,0 +1,147 @@
+//! `cargo xtask examples`: runs every example, and compares what it says with the text that lies beside it.
+//!
+//! `examples/NAME.rs` has its text in `examples/expected/NAME.txt`. An ellipsis (…) there stands for anything within its
+//! line: addresses, times, whatever differs from run to run.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Programs among the library's examples that measure: what they say is for people, and they have chores of their own.
+const MEASURING: [&str; 3] = ["counts", "stress", "worst"];
+
+/// Something to run and the text that it is expected to write.
+struct Example {
+    name: String,
+    /// What tells cargo which program.
+    arguments: Vec<OsString>,
+    expected: PathBuf,
+}
+
+/// Runs all examples; whether each said what it should.
+pub(crate) fn run(root: &Path) -> Result<bool, String> {
+    let mut failed = 0;
+    let examples = all(root)?;
+    for example in &examples {
+        match judge(root, example) {
+            Ok(()) => println!("{}: as expected", example.name),
+            Err(message) => {
+                failed += 1;
+                println!("{}: {message}", example.name);
+            }
+        }
+    }
+    println!("\nexamples: {failed} of {} to look at", examples.len());
+    Ok(failed == 0)
+}
+
+/// The library's examples, and the one that is a package of its own because it has no standard library.
+fn all(root: &Path) -> Result<Vec<Example>, String> {
+    let folder = root.join("crates/millpond/examples");
+    let failed = |error| format!("cannot list {}: {error}", folder.display());
+    let mut examples = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "rs") && !MEASURING.contains(&&*name) {
+            let arguments = ["--package", "millpond", "--example", &name].map(OsString::from).to_vec();
+            let expected = folder.join("expected").join(&name).with_extension("txt");
+            examples.push(Example { name, arguments, expected });
+        }
+    }
+    let manifest = root.join("examples/no_std/Cargo.toml");
+    let expected = manifest.with_file_name("expected.txt");
+    let arguments = vec!["--manifest-path".into(), manifest.into()];
+    examples.push(Example { name: "no_std".into(), arguments, expected });
+    examples.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(examples)
+}
+
+fn judge(root: &Path, example: &Example) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut run = Command::new(cargo);
+    run.args(["run", "--quiet", "--locked"]).args(&example.arguments).current_dir(root);
+    let output = run.output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("failed ({})\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let expected = fs::read_to_string(&example.expected)
+        .map_err(|error| format!("cannot read {}: {error}\nit said:\n{said}", example.expected.display()))?;
+    compare(&expected, &said).map_err(|message| format!("{message}\nall that it said:\n{said}"))
+}
+
+/// Compares a text with what was expected, line by line.
+fn compare(expected: &str, said: &str) -> Result<(), String> {
+    let (mut expected, mut said) = (expected.lines(), said.lines());
+    for number in 1.. {
+        match (expected.next(), said.next()) {
+            (None, None) => break,
+            (Some(pattern), Some(line)) if fits(pattern, line) => {}
+            (pattern, line) => {
+                let [pattern, line] = [pattern, line].map(|text| text.unwrap_or("(nothing more)"));
+                return Err(format!(
+                    "line {number} is not as expected\n  expected: {pattern}\n  said:     {line}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line is what the pattern says, whose ellipses stand for anything.
+fn fits(pattern: &str, line: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('…') else { return pattern == line };
+    let Some(mut line) = line.strip_prefix(start) else { return false };
+    let mut pieces = rest.split('…');
+    let end = pieces.next_back().unwrap_or_default();
+    for piece in pieces {
+        match line.find(piece) {
+            Some(at) => line = &line[at + piece.len()..],
+            None => return false,
+        }
+    }
+    line.ends_with(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ellipsis_stands_for_anything_within_its_line() {
+        for (pattern, line) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("Node at …", "Node at 0x7f"),
+            ("…", ""),
+            ("a … b … c", "a 1 b 2 b 3 c"),
+            ("… ns, … ns", "1 ns, 2 ns"),
+        ] {
+            assert!(fits(pattern, line), "{pattern} / {line}");
+        }
+        for (pattern, line) in [
+            ("plain", "plain "),
+            ("Node at …", "node at 0x7f"),
+            ("a…a", "a"),
+            ("… ns, … ns", "1 ns, 2"),
+            ("a … b … c", "a 1 c"),
+            ("", "something"),
+        ] {
+            assert!(!fits(pattern, line), "{pattern} / {line}");
+        }
+    }
+
+    #[test]
+    fn the_first_difference_is_told_with_its_line() {
+        assert_eq!(compare("one\ntwo …\n", "one\ntwo 2\n"), Ok(()));
+        for (said, line) in [("1\ntwo 2\n", 1), ("one\nthree\n", 2), ("one\n", 2), ("one\ntwo 2\nthree\n", 3)]
+        {
+            let message = compare("one\ntwo …\n", said).expect_err(said);
+            assert!(message.starts_with(&format!("line {line} ")), "{message}");
+        }
+    }
+}
