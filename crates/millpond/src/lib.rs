@@ -1,47 +1,98 @@
 //! Memory pools that compose: **every pool takes a parent allocator and is itself an allocator.**
 //!
 //! ```
-//! use core::alloc::Layout;
-//! use millpond::{Allocator, Blocks, Fixed, Linear, Local};
+//! use millpond::{Inspect, Linear, Local, Pool};
 //!
-//! // Blocks of 64 bytes, cut from chunks that come from a bump arena, which grows from the heap.
+//! // A pool of values, in chunks that come from a bump arena, which grows from the heap.
 //! let arena = Local::new(Linear::new());
-//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
-//! let layout = Layout::new::<[u64; 8]>();
-//! let block = pool.allocate(layout)?;
-//! // SAFETY: the block is live, was handed out by this pool, for this layout.
-//! unsafe { pool.deallocate(block.cast(), layout) };
-//! # Ok::<(), millpond::AllocError>(())
+//! let pool = Pool::builder().parent(&arena).build();
+//! let mut node = pool.alloc([0u64; 8]); // owns its value, as `Box` does
+//! node[0] = 1;
+//! assert_eq!(pool.stats().live, 64);
+//! drop(node); // its block goes back to the pool, and is the next one to be handed out
+//! assert_eq!(pool.stats().live, 0);
 //! ```
-//!
-//! # The rooms
-//!
-//! Memory flows one way. Each room is a folder of this crate, and imports point left only.
 //!
 //! ```text
-//! base ◄─ contract ◄─┬─ source ◄─┐
-//!         the traits │  where it │
-//!                    │  comes from
-//!                    └─ pool ◄───┴─ guard ◄─── share ◄──────── face
-//!                       how it      what is    who may hold it  how a person
-//!                       is cut      watched    and its parent   holds it
+//!   where it comes from        how it is cut            what is watched         who may hold it
+//!   source                     pool                     guard                   share
+//!
+//!   Heap   Pages   Buffer      Blocks   Linear          Limit   Stats           Owned    &mut self
+//!   Reserved  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread
+//!                                                                               Locked   any thread
+//!                                                                               Cached   any thread, fast
+//!         ▲                                                                         │
+//!         └──────────── a shell is an allocator again, hence a parent ◄─────────────┘
 //! ```
 //!
-//! * A [`RawPool`] is a pure data structure that cuts *chunks* into *blocks*: [`Blocks`],
-//!   [`Classes`], [`Tlsf`], [`SignPost`], [`Buddy`], [`Linear`], [`Stack`].
-//! * A *source* is where memory comes from: [`Heap`], [`Pages`], [`TunedPages`], [`Reserved`], [`Buffer`],
-//!   [`StaticBuffer`].
-//! * A *guard* wraps a pool or an allocator and has one job: [`Limit`], [`Stats`], [`Counted`], [`FailNth`],
-//!   [`Observe`]; or it chooses between two: [`Fallback`], [`Segregate`]; or it finds misuse of blocks: [`Checked`],
-//!   [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`], [`Zeroed`].
-//! * A *shell* owns a pool and its parent and decides who may hold it: [`Owned`] (`&mut self`), [`Local`] (`&self`,
-//!   one thread), [`Locked`] (any thread), [`Cached`] (many threads, with a cache for each). All but the first are
-//!   [`Allocator`]s again, hence parents again. Three are pools and shells in one, without a lock: [`LockFree`],
-//!   [`AtomicLinear`], [`Inbox`].
-//! * A *face* is typed and safe: [`Pool`], [`SharedPool`] and their handles, [`Arena`], [`Slots`].
+//! A type reads as a sentence: `Locked<Limit<Tlsf>, Pages>` is a TLSF pool with a limit, behind a lock, on pages of the system.
 //!
-//! So a type reads as a sentence: `Local<Blocks>`, `Locked<Classes, Pages>`, `Local<Linear, &Locked<Blocks>>`,
-//! `Locked<Limit<Stats<Blocks>>>`. When memory runs out, a shell returns an error, or does what its [`Policy`] says.
+//! # Which type do I want?
+//!
+//! | I have | I want |
+//! |---|---|
+//! | values of one type, on one thread | [`Pool<T>`](Pool); shared by reference counting, [`RcPool`] |
+//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); shared by reference counting, [`ArcPool`] |
+//! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
+//! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
+//! | values of many types, strings, slices | [`PoolBox::new_in`], [`str_in`](PoolBox::str_in), [`slice_in`](PoolBox::slice_in) on a `Local<Classes>` |
+//! | a `HashMap` or a `Vec` | any allocator, through [`interop`] |
+//! | a whole program | [`interop::Global`] |
+//!
+//! Those are safe, and own what they hold. Below them are bytes: a pool, in a shell, on a parent.
+//!
+//! | blocks | pool | |
+//! |---|---|---|
+//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as it gets; with [`Magazine`] for many live ones, with [`Compact`] to walk them in order |
+//! | of a few sizes, or all | [`Classes`] | nearly as fast; up to a fifth of a block is rounding |
+//! | of any size, in one region, in bounded time | [`Tlsf`] | little is wasted; real time |
+//! | in powers of two | [`Buddy`] | aligned to their size |
+//! | of any size, in a kilobyte or two | [`SignPost`] | a few words itself, looks at every hole |
+//! | that all go at once | [`Linear`]; in nested scopes, [`Stack`] | a few instructions; a reset in constant time |
+//!
+//! | held by | shell |
+//! |---|---|
+//! | one owner | [`Owned`] |
+//! | everything on one thread | [`Local`] |
+//! | threads that seldom meet, any pool | [`Locked`] |
+//! | threads that allocate much | [`Cached`], for `Blocks` and `Classes` |
+//! | threads that must not wait, signal handlers | [`LockFree`], [`AtomicLinear`] |
+//! | one thread that allocates, others that free | [`Inbox`] |
+//!
+//! | memory from | parent |
+//! |---|---|
+//! | the heap | [`Heap`], which is the default |
+//! | the system | [`Pages`]; huge, guarded, on a node: [`TunedPages`]; one range that grows without moving: [`Reserved`] |
+//! | memory that is there already | [`Buffer`], [`StaticBuffer`] |
+//! | the end of a WebAssembly module's memory | `WasmPages` |
+//! | another pool | a reference to it |
+//!
+//! | to | guard, around any of these |
+//! |---|---|
+//! | bound, count, see what happens | [`Limit`], [`Stats`], [`Counted`], [`Observe`] |
+//! | go elsewhere when there is none, or by size | [`Fallback`], [`Segregate`] |
+//! | find double frees, leaks, overflows, use after free | [`Checked`], [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`] |
+//! | leave no secrets | [`Zeroed`] |
+//! | test what happens when memory runs out | [`FailNth`] |
+//!
+//! # Use something else when
+//!
+//! * **a handful of allocations is all there is.** `Box` and `Vec` are fine. The program `millpond try` says of any program
+//!   what pools would gain.
+//! * **you want a faster malloc and no change to the code**: mimalloc, or jemalloc.
+//! * **you want vectors and strings in an arena, without features or adapters**: bumpalo has its own.
+//! * **you mostly walk through all values**: a `Vec`, or the `DenseSlotMap` of slotmap, which keep them side by side.
+//! * **you want used objects back, with their buffers grown, not used memory**: object-pool.
+//! * **handles must own their pool, and have no lifetime**: infinity_pool, or plurality.
+//! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are no defence.
+//! * **every line must have passed Miri**: bumpalo, slotmap, slab. This crate has not, and `SAFETY.md` says what stands in for it.
+//!
+//! # More
+//!
+//! The module `guide` has a [cookbook](guide::cookbook), what to expect of [performance](guide::performance), [platforms](guide::platforms),
+//! and [notes for those who come](guide::migrating) from bumpalo, typed-arena, slab, slotmap and object-pool. What every word means is
+//! said where its trait is: [`Allocator`] for what hands out memory, [`RawPool`] for what cuts it, [`Inspect`] and [`Reclaim`] for
+//! looking into it and getting it back, [`Policy`] for what happens when there is none.
 //!
 //! # Features
 //!
@@ -115,6 +166,31 @@ pub use source::WasmPages;
 pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use source::{Numa, Pages, Region, Reserved, TunedPages};
+
+#[cfg(doc)]
+pub mod guide {
+    #![doc = include_str!("../docs/guide.md")]
+
+    pub mod cookbook {
+        #![doc = include_str!("../docs/cookbook.md")]
+        use crate::*;
+    }
+
+    pub mod performance {
+        #![doc = include_str!("../docs/performance.md")]
+        use crate::*;
+    }
+
+    pub mod platforms {
+        #![doc = include_str!("../docs/platforms.md")]
+        use crate::*;
+    }
+
+    pub mod migrating {
+        #![doc = include_str!("../docs/migrating.md")]
+        use crate::*;
+    }
+}
 
 /// The examples of the README, compiled with the others.
 #[cfg(doctest)]

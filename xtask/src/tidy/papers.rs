@@ -77,8 +77,10 @@ fn targets(page: &str) -> Vec<(usize, &str)> {
     found
 }
 
+/// Whether a link leads to a file. Those to an item of Rust, on pages that become documentation, are rustdoc's to check.
 fn is_relative(target: &str) -> bool {
-    !target.starts_with('#') && !target.contains("://") && !target.starts_with("mailto:")
+    let is_item = target.contains("::") || target.starts_with("crate#");
+    !is_item && !target.starts_with('#') && !target.contains("://") && !target.starts_with("mailto:")
 }
 
 /// The path from the root that a link means on a page; none if it leads out of the repository.
@@ -136,11 +138,12 @@ mod tests {
         let page = "[here](b.md) and [there](../c/d.md#part \"title\"), [folder](../c/), [up](../../x)\n\
                     [web](https://example.org) [part](#part) `[code](no.md)`\n\
                     ```text\n[code](no.md)\n```\n\
+                    [item](Pool::alloc) [item](crate#part)\n\
                     ![picture](no.png) and `code` [gone](./gone.md#part)\n\
                     [`code`](gone.md) [`code`](b.md)\n\
                     [name]: gone.md\n[name]: b.md\n";
         let files = [("docs/a.md", page), ("docs/b.md", ""), ("c/d.md", "")];
         let lines: Vec<_> = found(links, &files).into_iter().map(|(_, line)| line).collect();
-        assert_eq!(lines, [1, 6, 6, 7, 8]);
+        assert_eq!(lines, [1, 7, 7, 8, 9]);
     }
 }
