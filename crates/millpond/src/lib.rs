@@ -101,6 +101,7 @@
 //! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
+//! | `metrics` | [`Registry`] hands figures to the recorder of that crate |
 //! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
 //! | `valgrind`, `asan` | `Visible`: lets valgrind and AddressSanitizer see the blocks of a pool |
 //! | `serde` | figures and pictures of pools can be serialized |
@@ -137,11 +138,15 @@ pub use contract::{
 };
 pub use face::interop;
 pub use face::{
-    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Intervals, Key, Limited, Pool, PoolArc,
-    PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
+    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Frames, Intervals, Key, Limited, Pool,
+    PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
 };
+#[cfg(feature = "alloc")]
+pub use face::{Arenas, Lease};
 #[cfg(target_has_atomic = "64")]
-pub use face::{Entry, SharedSlots};
+pub use face::{Entry, Kept, SharedSlots};
+#[cfg(feature = "std")]
+pub use face::{Exposition, NameTaken, Publisher, Registry};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 pub use guard::Visible;
 #[cfg(feature = "alloc")]

@@ -8,6 +8,8 @@ mod error;
 pub(crate) mod events;
 mod fair;
 mod spin;
+#[cfg(target_has_atomic = "64")]
+mod unique;
 
 pub(crate) use callback::without_unwinding;
 pub use error::AllocError;
@@ -15,3 +17,5 @@ pub use fair::Fair;
 #[cfg(all(test, loom))]
 pub(crate) use fair::Tickets;
 pub use spin::Spin;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use unique::unique_number;

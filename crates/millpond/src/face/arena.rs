@@ -21,7 +21,8 @@ use crate::{
 /// A type that has a destructor is refused at compile time, because it would never run: see [`DropArena`], or wrap the
 /// value in `ManuallyDrop` to say that this is meant. Values may refer to one another, in circles too.
 ///
-/// Allocating is O(1), and a reset is O(1).
+/// Allocating is O(1), and a reset is O(1). On a [`Stack`](crate::Stack) an arena has [scopes](Self::scope); [`Frames`](crate::Frames)
+/// has an arena for each of the last frames, and `Arenas` (feature `alloc`) one for each request or thread.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -74,6 +75,10 @@ impl Arena {
 }
 
 impl<M: Allocator> Arena<M> {
+    pub(super) fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
     /// An arena on any allocator, mostly a [`Linear`] one.
     #[must_use]
     pub const fn with_memory(memory: M) -> Self {
@@ -143,7 +148,7 @@ impl<M: Allocator> Arena<M> {
 }
 
 /// Refuses, at compile time, what has a destructor.
-const fn without_destructor<T>() {
+pub(super) const fn without_destructor<T>() {
     const {
         assert!(
             !needs_drop::<T>(),

@@ -2,24 +2,35 @@
 //! appear; what is cut, and from where, is decided in the rooms on the left.
 
 mod arena;
+#[cfg(feature = "alloc")]
+mod arenas;
 mod boxed;
 mod builder;
 mod counted;
 mod drawing;
+mod frames;
 pub mod interop;
 mod pool;
 mod release;
+mod scoped;
 mod sequences;
 mod slots;
 mod value;
 mod watching;
 
 pub use arena::{Arena, DropArena};
+#[cfg(feature = "alloc")]
+pub use arenas::{Arenas, Lease};
 pub use boxed::PoolBox;
 pub use builder::{Builder, Ceiling, Limited, Unlimited};
 pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};
+pub use frames::Frames;
+#[cfg(target_has_atomic = "64")]
+pub use frames::Kept;
 pub use pool::{Pool, SharedPool};
 pub use slots::{Drain, Key, Slots};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};
 pub use watching::Intervals;
+#[cfg(feature = "std")]
+pub use watching::{Exposition, NameTaken, Publisher, Registry};

@@ -36,4 +36,5 @@ pub use owned::Owned;
 pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
+pub(crate) use scope::Shell;
 pub(crate) use segments::Segments;

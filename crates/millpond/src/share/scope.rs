@@ -256,6 +256,11 @@ unsafe fn lend<'a>(
 }
 
 impl<'s, S: Shell> Scope<'s, S> {
+    /// What the scope's blocks come from: those that nobody frees stay until the scope ends.
+    pub(crate) fn allocator(&self) -> &'s S {
+        self.stack
+    }
+
     /// Runs a closure in a scope within this one: see [`Local::scope`]. What this one has lent stays good.
     #[inline]
     pub fn scope<R>(&mut self, work: impl for<'inner> FnOnce(&mut Scope<'inner, S>) -> R) -> R {

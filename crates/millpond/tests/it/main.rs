@@ -10,6 +10,7 @@ mod contract;
 #[cfg(feature = "log")]
 mod events;
 mod face_arena;
+mod face_frames;
 mod face_interop;
 mod face_pool;
 mod face_slots;
@@ -30,6 +31,7 @@ mod policy;
 mod processes;
 mod random;
 mod regions;
+mod registry;
 mod reserved;
 mod shared;
 mod sources;

@@ -1,0 +1,93 @@
+//! Values in scopes of a stack.
+
+use core::alloc::Layout;
+
+use super::{Arena, PoolBox, arena::without_destructor};
+use crate::{
+    contract::{Allocator, Rewind},
+    share::{Local, Policy, Scope, Shell, out_of_memory},
+};
+
+impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
+    /// Runs a closure in a scope of its own, for an arena on a [`Stack`](crate::Stack): what it puts into the scope is gone
+    /// when it ends, by returning or by unwinding; what was in the arena before stays. Scopes nest. O(chunks begun in it).
+    ///
+    /// ```
+    /// use millpond::{Arena, Inspect, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// arena.alloc([1_u64; 10]);
+    /// let longest = arena.scope(|outer| {
+    ///     let lengths = outer.alloc_slice(&[3, 0]);
+    ///     outer.scope(|inner| {
+    ///         let name = inner.alloc_str("scratch");
+    ///         lengths[1] = name.len(); // what the outer scope has lent is still good
+    ///     });
+    ///     lengths.iter().max().copied()
+    /// });
+    /// assert_eq!((longest, arena.stats().live), (Some(7), 80));
+    /// ```
+    ///
+    /// Nothing leaves its scope:
+    ///
+    /// ```compile_fail
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// let number = arena.scope(|scope| scope.alloc(1)); // error: it does not live long enough
+    /// ```
+    ///
+    /// Nor does an outer scope hold what is an inner one's:
+    ///
+    /// ```compile_fail
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// arena.scope(|outer| {
+    ///     let numbers = outer.alloc_slice(&[&0]);
+    ///     outer.scope(|inner| numbers[0] = inner.alloc(1)); // error: as above
+    /// });
+    /// ```
+    #[inline]
+    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Local<P, A, O>>) -> R) -> R {
+        self.memory_mut().scope(work)
+    }
+}
+
+/// Values without destructors, as in an [`Arena`], until the scope ends. A scope without memory ends the program.
+impl<'s, S: Shell> Scope<'s, S> {
+    /// Puts a value in.
+    ///
+    /// ```
+    /// use millpond::{Local, Stack};
+    ///
+    /// let mut stack = Local::new(Stack::new());
+    /// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// let mut stack = millpond::Local::new(millpond::Stack::new());
+    /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
+    /// ```
+    #[inline]
+    pub fn alloc<T>(&self, value: T) -> &'s mut T {
+        without_destructor::<T>();
+        PoolBox::uninit_or_end(self.allocator()).write(value).leak()
+    }
+
+    /// Copies a slice in.
+    pub fn alloc_slice<T: Copy>(&self, values: &[T]) -> &'s mut [T] {
+        match PoolBox::slice_in(values.len(), |index| values[index], self.allocator()) {
+            Ok(copy) => copy.leak(),
+            Err(error) => out_of_memory(Layout::for_value(values), error),
+        }
+    }
+
+    /// Copies a string in.
+    pub fn alloc_str(&self, text: &str) -> &'s mut str {
+        match PoolBox::str_in(text, self.allocator()) {
+            Ok(copy) => copy.leak(),
+            Err(error) => out_of_memory(Layout::for_value(text), error),
+        }
+    }
+}
