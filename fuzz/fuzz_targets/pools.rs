@@ -1,14 +1,14 @@
-//! Every pool, alone in a shell.
+//! Every pool, alone in a shell; blocks that are taken several at a time; scopes.
 #![no_main]
 
 use std::alloc::Layout;
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    Blocks, Buddy, Classes, Compact, Fixed, Inspect, Lifo, Linear, Local, Locked, Magazine, RawPool,
-    SignPost, Stack, Tlsf,
+    Blocks, Buddy, Cached, Classes, Compact, Fixed, Inspect, Lifo, Limit, Linear, Local, Locked, Magazine,
+    RawPool, SignPost, Stack, Stats, Tlsf,
 };
-use millpond_fuzz::{Input, Trial, choose};
+use millpond_fuzz::{Alone, InBulk, Input, Trial, choose};
 
 const TRIALS: &[Trial] = &[
     |input| shells(input, Blocks::<(Fixed<64>, Lifo)>::new),
@@ -26,6 +26,14 @@ const TRIALS: &[Trial] = &[
     |input| shells(input, Tlsf::new),
     |input| shells(input, Tlsf::without_pockets),
     |input| shells(input, Buddy::new),
+    |input| input.play(|parent| Alone::new_in(Blocks::<(Fixed<64>, Lifo)>::new(), parent)),
+    |input| input.play(|parent| Alone::new_in(Tlsf::new(), parent)),
+    |input| input.play(|parent| InBulk(Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), parent))),
+    |input| input.play(|parent| InBulk(Local::new_in(Classes::new(), parent))),
+    |input| input.play(|parent| InBulk(Local::new_in(Limit::blocks(Tlsf::new(), 20), parent))),
+    |input| input.play(|parent| InBulk(Cached::new_in(Classes::new(), parent))),
+    |input| input.play_scopes(Stack::new),
+    |input| input.play_scopes(|| Stats::new(Limit::bytes(Stack::new(), 20_000))),
 ];
 
 /// A pool that grows from the heap, and one that has a buffer and no more.

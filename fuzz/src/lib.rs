@@ -5,12 +5,19 @@
 //! byte 0: which allocator    byte 1: the parent's first request that fails    byte 2: how many fail    then: operations
 //! ```
 
+mod alone;
+mod bulk;
+mod scopes;
+
 use std::{alloc::Layout, mem::MaybeUninit, ops::Range};
 
 use millpond::{
     Allocator, Buffer, Inspect, Reclaim,
     testing::{Conformance, Watched},
 };
+
+pub use alone::Alone;
+pub use bulk::InBulk;
 
 /// What an input asks for, besides the choice of an allocator.
 pub struct Input<'a> {

@@ -16,7 +16,7 @@ use millpond::{
     Nothing, Pages, Pool, PoolArc, PoolBox, PoolRc, PoolRef, RcPool, Reclaim, SharedPool,
 };
 
-use crate::parents::Watched;
+use crate::{again::skipped, parents::Watched};
 
 /// Counts its drops, and panics on the way if it is told to.
 struct Tracked<'a> {
@@ -198,7 +198,7 @@ fn a_large_value_need_not_pass_through_the_stack() {
         assert_eq!(value[4 << 20], 7);
         // What is made by a closure is built in its place where the compiler optimises.
         if cfg!(debug_assertions) {
-            eprintln!("SKIPPED: `alloc_with` on a small stack, because this build is not optimised");
+            skipped("`alloc_with` on a small stack", "this build is not optimised");
         } else {
             let value = pool.alloc_with(|| [8; 8 << 20]);
             assert_eq!(value[4 << 20], 8);

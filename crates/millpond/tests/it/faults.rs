@@ -1,13 +1,10 @@
 //! What must fault, faults: each case in a child process of its own, which is this very test binary.
 
-use std::{
-    alloc::Layout,
-    env,
-    path::PathBuf,
-    process::{Command, ExitStatus},
-};
+use std::{alloc::Layout, env, process::ExitStatus};
 
 use millpond::{Allocator, Pages, Region, Reserved, TunedPages};
+
+use crate::again;
 
 /// The variable that tells a child which case it is for.
 const CASE: &str = "MILLPOND_FAULT";
@@ -68,24 +65,14 @@ fn reserved() -> (&'static Reserved, *mut u8) {
 
 #[test]
 fn what_must_fault_faults() {
-    let this = env::current_exe().expect("a test binary has a path");
-    let called = env::args_os().next().map(PathBuf::from).expect("a program is called by some name");
-    if called.file_stem() != this.file_stem() {
-        eprintln!(
-            "skipped: faults: {} is run by {}, which a child would not be",
-            called.display(),
-            this.display()
-        );
-        return;
-    }
     for (name, _) in CASES {
-        let output = Command::new(&this)
-            .args(["--exact", "faults::the_child", "--nocapture"])
-            .env(CASE, name)
-            // A sanitizer shall not take the fault for one of its own.
-            .env("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0")
-            .output()
-            .expect("a test binary can be run again");
+        let Some(mut again) = again::this_program("what must fault") else { return };
+        again.args(["--exact", "faults::the_child", "--nocapture"]).env(CASE, name);
+        // A sanitizer shall not take the fault for one of its own.
+        for options in ["ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS"] {
+            again.env(options, "handle_segv=0:handle_sigbus=0");
+        }
+        let output = again.output().expect("as it did before");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("about to touch"), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
         assert!(!said.contains("still alive"), "{name}: touched without a fault");

@@ -1,10 +1,16 @@
 //! The library's integration tests, in one binary.
+//!
+//! Two flags of the compiler leave some out where programs take long to build and to run: `--cfg in_brief` those that play
+//! the whole kit on every composition, `--cfg only_threads` those that have one thread.
 
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+mod again;
+#[cfg(not(only_threads))]
 mod buddy;
 mod cached;
 mod composition;
+#[cfg(not(in_brief))]
 mod conformance;
 mod contract;
 #[cfg(feature = "log")]
@@ -16,8 +22,10 @@ mod face_pool;
 mod face_slots;
 mod faults;
 mod figures;
+#[cfg(not(only_threads))]
 mod growth;
 mod guards;
+#[cfg(not(in_brief))]
 mod keepers;
 mod kit;
 mod marked;
@@ -30,11 +38,15 @@ mod policy;
 #[cfg(all(unix, not(miri)))]
 mod processes;
 mod random;
+#[cfg(not(only_threads))]
 mod regions;
 mod registry;
 mod reserved;
 mod shared;
+#[cfg(not(only_threads))]
 mod sources;
 mod stack;
+#[cfg(not(only_threads))]
 mod strategies;
+#[cfg(not(in_brief))]
 mod visible;

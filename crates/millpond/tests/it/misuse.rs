@@ -19,6 +19,8 @@ use millpond::{
     Zeroed, testing::Watched,
 };
 
+use crate::again;
+
 thread_local! {
     static HEARD: RefCell<Vec<Misuse>> = const { RefCell::new(Vec::new()) };
 }
@@ -71,6 +73,10 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     // SAFETY: within the block; then prevented by the guard.
     free(pool, unsafe { block.add(8) }, 32);
     assert_eq!(cause(), Cause::Interior { start: block.addr().get() });
+    // SAFETY: the end of a block may be computed; then prevented by the guard.
+    let behind = unsafe { block.add(40).max(other.add(24)) };
+    free(pool, behind, 8);
+    assert_eq!(cause(), Cause::Foreign);
     let mut local = [0u64; 8];
     free(pool, NonNull::from(&mut local).cast(), 40);
     assert_eq!(cause(), Cause::Foreign);
@@ -496,12 +502,9 @@ fn the_wrong_thing_ends_the_program_unless_somebody_hears() {
         free(&pool, block, 64);
         std::process::exit(0);
     }
-    let me = std::env::current_exe().expect("the tests are a program");
-    let run = std::process::Command::new(me)
-        .args([ME, "--exact", "--nocapture"])
-        .env("MILLPOND_MISUSE", "1")
-        .output()
-        .expect("it can be started again");
+    let Some(mut again) = again::this_program("that misuse ends a program") else { return };
+    let run = again.args([ME, "--exact", "--nocapture"]).env("MILLPOND_MISUSE", "1").output();
+    let run = run.expect("as it did before");
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(!run.status.success(), "it went on");
     assert!(said.contains("pool \"doomed\": block 0x") && said.contains("was freed twice"), "{said}");

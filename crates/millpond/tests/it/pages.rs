@@ -5,7 +5,7 @@ use std::alloc::Layout;
 use fastrand::Rng;
 use millpond::{AllocError, Allocator, Blocks, Fixed, Inspect, Local, Numa, Pages, TunedPages};
 
-use crate::oracle::Oracle;
+use crate::{again::skipped, oracle::Oracle};
 
 /// Every combination of wishes that needs nothing of the administrator.
 fn all_wishes() -> impl Iterator<Item = TunedPages> {
@@ -169,7 +169,7 @@ fn elsewhere_explicit_huge_pages_are_whole_or_refused() {
             unsafe { pages.deallocate(block.cast(), layout(1, 1)) };
             workout(pages, 5 << 20, 2);
         }
-        Err(error) => eprintln!("skipped: explicit huge pages: {error}"),
+        Err(error) => skipped("explicit huge pages", &error.to_string()),
     }
     if cfg!(windows) {
         let refused = pages.guarded().allocate(layout(1, 1));
@@ -192,7 +192,7 @@ mod linux {
         let read =
             fs::File::open("/proc/self/pagemap").and_then(|map| map.read_exact_at(&mut entries, offset));
         if let Err(error) = read {
-            eprintln!("skipped: which pages are resident: /proc/self/pagemap: {error}");
+            skipped("which pages are resident", &format!("/proc/self/pagemap: {error}"));
             return None;
         }
         // The highest bit of each word says present, the next one says swapped.
@@ -282,8 +282,7 @@ mod linux {
     fn the_kernel_hears_the_wish_for_huge_pages() {
         let path = "/sys/kernel/mm/transparent_hugepage/enabled";
         let Ok(state) = fs::read_to_string(path) else {
-            eprintln!("skipped: transparent huge pages: this kernel has no {path}");
-            return;
+            return skipped("transparent huge pages", &format!("this kernel has no {path}"));
         };
         // The guards keep the mapping apart from its neighbours.
         let pages = TunedPages::new().guarded().transparent_huge_pages();
@@ -309,10 +308,8 @@ mod linux {
                 Ok(block) => block,
                 Err(error) => {
                     assert!(matches!(error, AllocError::Os(code) if code != 0), "{error:?}");
-                    eprintln!(
-                        "skipped: explicit huge pages: {error}: /proc/sys/vm/nr_hugepages sets some aside"
-                    );
-                    return;
+                    let why = format!("none are set aside in /proc/sys/vm/nr_hugepages ({error})");
+                    return skipped("explicit huge pages", &why);
                 }
             };
             assert_eq!((block.len(), block.addr().get() % huge), (huge, 0));
@@ -331,8 +328,7 @@ mod linux {
     #[test]
     fn the_kernel_hears_the_memory_policy() {
         let Ok(nodes) = fs::read_to_string("/sys/devices/system/node/online") else {
-            eprintln!("skipped: memory policies: this kernel knows no nodes");
-            return;
+            return skipped("memory policies", "this kernel knows no nodes");
         };
         for (numa, policy) in [
             (Numa::Local, "local"),
@@ -351,7 +347,7 @@ mod linux {
                         maps.lines().find(|line| line.starts_with(&start)).expect("the block is mapped");
                     assert!(line.split(' ').any(|word| word == policy), "{numa:?}: {line}");
                 }
-                Err(error) => eprintln!("skipped: reading the policy back: /proc/self/numa_maps: {error}"),
+                Err(error) => skipped("reading the policy back", &format!("/proc/self/numa_maps: {error}")),
             }
             // SAFETY: as above.
             unsafe { pages.deallocate(block.cast(), layout(1, 1)) };

@@ -18,7 +18,10 @@ use millpond::{
     testing::{Watched, conformance},
 };
 
-use crate::conformance::{MIXED, on_every_parent, only_leaks, shell};
+use crate::{
+    again,
+    conformance::{MIXED, on_every_parent, only_leaks, shell},
+};
 
 const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
 
@@ -176,7 +179,7 @@ fn culprit() {
         Ok("culprit_that_forgets_a_block") => culprit_that_forgets_a_block(),
         Ok("culprit_that_drops_a_pool_too_early") => culprit_that_drops_a_pool_too_early(),
         Ok("innocent") => innocent(),
-        _ => eprintln!("SKIPPED: doing wrong on purpose, because {CULPRIT} does not say how"),
+        _ => eprintln!("{CULPRIT} names no function: nothing is done wrong"),
     }
 }
 
@@ -190,22 +193,22 @@ fn run(program: &mut Command, name: &str) -> (Output, String) {
     (output, said)
 }
 
-fn this_program() -> std::path::PathBuf {
-    env::current_exe().expect("a program knows where it is")
-}
-
 #[test]
 fn valgrind_sees_into_a_pool() {
-    if !Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return eprintln!("SKIPPED: what valgrind says, because it is not installed");
-    }
+    const WHAT: &str = "what valgrind says";
+    let Some(this) = again::this_program(WHAT) else { return };
     if asan_is_in_this_program() {
-        return eprintln!("SKIPPED: what valgrind says, because this program is built with AddressSanitizer");
+        return again::skipped(WHAT, "this program is built with AddressSanitizer");
+    }
+    // It may be missing, or made for other machines, and no sanitizer's runtime can be within it.
+    let tried = Command::new("valgrind").arg("--quiet").arg(this.get_program()).arg("--list").output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        return again::skipped(WHAT, "valgrind is not installed, or cannot run this program");
     }
     let expect = |name: &str, words: &[&str]| {
         let valgrind = &mut Command::new("valgrind");
         valgrind.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
-        valgrind.args(["--error-exitcode=9"]).arg(this_program());
+        valgrind.args(["--error-exitcode=9"]).arg(this.get_program());
         let (output, said) = run(valgrind, name);
         let innocent = words.is_empty();
         assert_eq!(output.status.code() == Some(0), innocent, "{name}: {}\n{said}", output.status);
@@ -232,17 +235,20 @@ fn valgrind_sees_into_a_pool() {
 
 /// Its runtime explains its options when it is asked.
 fn asan_is_in_this_program() -> bool {
-    let asked = Command::new(this_program()).arg("--list").env("ASAN_OPTIONS", "help=1").output();
+    let this = env::current_exe().expect("a program knows where it is");
+    let asked = Command::new(this).arg("--list").env("ASAN_OPTIONS", "help=1").output();
     asked.is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("AddressSanitizer"))
 }
 
 #[test]
 fn address_sanitizer_sees_into_a_pool() {
+    const WHAT: &str = "what AddressSanitizer says";
+    let Some(this) = again::this_program(WHAT) else { return };
     if !asan_is_in_this_program() {
-        return eprintln!("SKIPPED: what AddressSanitizer says, because this program is built without it");
+        return again::skipped(WHAT, "this program is built without it");
     }
     let expect = |name: &str, words: &[&str]| {
-        let (output, said) = run(Command::new(this_program()).env_remove("ASAN_OPTIONS"), name);
+        let (output, said) = run(Command::new(this.get_program()).env_remove("ASAN_OPTIONS"), name);
         assert_eq!(output.status.success(), words.is_empty(), "{name}: {}\n{said}", output.status);
         for word in words {
             assert!(said.contains(word), "{name} lacks {word:?}:\n{said}");

@@ -1,0 +1,63 @@
+//! A shell with one owner, as an allocator, which the kit needs.
+
+use std::{alloc::Layout, cell::RefCell, ptr::NonNull};
+
+use millpond::{AllocError, Allocator, Flaw, Inspect, Owned, RawPool, Reclaim, Snapshot, testing::Watched};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// Borrows the shell for every call, and forbids none: no call comes from within another.
+pub struct Alone<P: RawPool>(RefCell<Owned<P, Watched>>);
+
+impl<P: RawPool> Alone<P> {
+    /// A pool on this parent.
+    pub fn new_in(pool: P, parent: Watched) -> Self {
+        Self(RefCell::new(Owned::new_in(pool, parent)))
+    }
+}
+
+// SAFETY: every block is the shell's.
+unsafe impl<P: RawPool> Allocator for Alone<P> {
+    fn allocate(&self, layout: Layout) -> Block {
+        self.0.borrow_mut().allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.borrow_mut().deallocate(block, layout) };
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: as above.
+        unsafe { self.0.borrow_mut().resize_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: as above.
+        unsafe { self.0.borrow_mut().resize_in_place(block, old, new) }
+    }
+}
+
+impl<P: RawPool + Inspect> Inspect for Alone<P> {
+    fn stats(&self) -> Snapshot {
+        self.0.borrow().stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.0.borrow().owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.0.borrow().check()
+    }
+}
+
+impl<P: RawPool> Reclaim for Alone<P> {
+    fn reset(&mut self) {
+        self.0.get_mut().reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.0.get_mut().trim()
+    }
+}

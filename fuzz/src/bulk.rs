@@ -1,0 +1,106 @@
+//! A shell whose blocks are taken and given back several at a time.
+
+use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
+
+use millpond::{
+    AllocError, Allocator, Cached, Flaw, Inspect, Kinds, Local, RawPool, Reclaim, Snapshot, testing::Watched,
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// How many blocks are taken for each that is asked for.
+const MANY: usize = 5;
+
+/// Asks its shell for several blocks, fills and compares them, and gives back all but one in one call.
+pub struct InBulk<S>(pub S);
+
+/// A shell that hands out many blocks at once.
+pub trait Many: Allocator + Inspect + Reclaim {
+    /// Fills all places or none.
+    fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError>;
+
+    /// Takes all blocks back.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`], for each block.
+    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout);
+}
+
+macro_rules! many {
+    ($shell:ident, $pool:path) => {
+        impl<P: $pool + Inspect> Many for $shell<P, Watched> {
+            fn allocate_many(
+                &self,
+                layout: Layout,
+                places: &mut [MaybeUninit<NonNull<u8>>],
+            ) -> Result<(), AllocError> {
+                $shell::allocate_many(self, layout, places)
+            }
+
+            unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { $shell::deallocate_many(self, blocks, layout) };
+            }
+        }
+    };
+}
+
+many!(Local, RawPool);
+many!(Cached, Kinds);
+
+// SAFETY: every block is the shell's.
+unsafe impl<S: Many> Allocator for InBulk<S> {
+    fn allocate(&self, layout: Layout) -> Block {
+        let mut places = [MaybeUninit::uninit(); MANY];
+        self.0.allocate_many(layout, &mut places)?;
+        // SAFETY: all places were filled.
+        let blocks = places.map(|place| unsafe { place.assume_init() });
+        for (stamp, block) in (1u8..).zip(&blocks) {
+            // SAFETY: each block is live and of this layout.
+            unsafe { block.write_bytes(stamp, layout.size()) };
+        }
+        for (stamp, block) in (1u8..).zip(&blocks) {
+            // SAFETY: as above, and written to.
+            let bytes = unsafe { slice::from_raw_parts(block.as_ptr(), layout.size()) };
+            assert!(bytes.iter().all(|&byte| byte == stamp), "two of many blocks overlap");
+        }
+        let (&one, others) = blocks.split_first().expect("there are many");
+        // SAFETY: nobody else has them.
+        unsafe { self.0.deallocate_many(others, layout) };
+        Ok(NonNull::slice_from_raw_parts(one, layout.size()))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.deallocate_many(&[block], layout) };
+    }
+}
+
+impl<S: Many> Inspect for InBulk<S> {
+    fn stats(&self) -> Snapshot {
+        self.0.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.0.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.0.check()
+    }
+}
+
+impl<S: Many> Reclaim for InBulk<S> {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.0.trim()
+    }
+}

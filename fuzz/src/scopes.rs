@@ -1,0 +1,53 @@
+//! Scopes of a stack that are opened and ended at will, and what is allocated in them.
+//!
+//! Each scope has an oracle of its own, which forgets what is live when the scope ends. What outer ones have live must
+//! not change meanwhile: they look when they are the innermost again.
+
+use std::alloc::Layout;
+
+use millpond::{
+    Inspect, Local, Rewind,
+    testing::{Oracle, Watched},
+};
+
+use crate::Input;
+
+/// How many scopes are open at most.
+const DEEPEST: usize = 12;
+
+impl Input<'_> {
+    /// Plays it on a stack. Two bytes are an operation: which, and of what size.
+    pub fn play_scopes<P: Rewind + Inspect>(&self, pool: impl FnOnce() -> P) {
+        let stack = Local::new_in(pool(), Watched::failing(self.fails.clone()));
+        let mut around = Vec::new();
+        let mut inner = Oracle::new(&stack);
+        for &operation in self.operations.as_chunks::<2>().0 {
+            let [what, size] = operation.map(usize::from);
+            let layout = Layout::from_size_align(size * size, 1 << (what / 8 % 8)).expect("a small layout");
+            // Whether a request is served is the stack's business.
+            match (what % 8, inner.count()) {
+                (0 | 1, _) => drop(inner.allocate(layout, size % 2 == 0)),
+                (2, 1..) => drop(inner.resize(size % inner.count(), layout, false)),
+                (3 | 4, 1..) => inner.deallocate(size % inner.count(), 0),
+                (5 | 6, _) if around.len() < DEEPEST => {
+                    around.push((stack.mark(), std::mem::replace(&mut inner, Oracle::new(&stack))));
+                }
+                _ => {
+                    if let Some((mark, outer)) = around.pop() {
+                        inner.forget();
+                        // SAFETY: the mark is the newest, and what was live since is forgotten.
+                        unsafe { stack.release(mark) };
+                        inner = outer;
+                    }
+                }
+            }
+            stack.check().expect("sound");
+        }
+        for (mark, outer) in around.into_iter().rev() {
+            inner.forget();
+            // SAFETY: as above.
+            unsafe { stack.release(mark) };
+            inner = outer;
+        }
+    }
+}
