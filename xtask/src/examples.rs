@@ -47,7 +47,8 @@ fn all(root: &Path) -> Result<Vec<Example>, String> {
         let path = entry.map_err(failed)?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.extension().is_some_and(|extension| extension == "rs") && !MEASURING.contains(&&*name) {
-            let arguments = ["--package", "millpond", "--example", &name].map(OsString::from).to_vec();
+            let arguments =
+                ["--locked", "--package", "millpond", "--example", &name].map(OsString::from).to_vec();
             let expected = folder.join("expected").join(&name).with_extension("txt");
             examples.push(Example { name, arguments, expected });
         }
@@ -63,7 +64,7 @@ fn all(root: &Path) -> Result<Vec<Example>, String> {
 fn judge(root: &Path, example: &Example) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut run = Command::new(cargo);
-    run.args(["run", "--quiet", "--locked"]).args(&example.arguments).current_dir(root);
+    run.args(["run", "--quiet"]).args(&example.arguments).current_dir(root);
     let output = run.output().map_err(|error| format!("cannot run cargo: {error}"))?;
     if !output.status.success() {
         return Err(format!("failed ({})\n{}", output.status, String::from_utf8_lossy(&output.stderr)));

@@ -1,5 +1,5 @@
 //! An object pool with everything that one expects of it: a parent, an alignment, a first capacity, zeroed blocks, resizing in
-//! place, statistics, a reset, and all memory back to the parent at the end.
+//! place, statistics, a picture, a reset, and all memory back to the parent at the end.
 
 use std::{alloc::Layout, error::Error};
 
@@ -58,10 +58,13 @@ fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
         }
     }
 
-    for _ in 0..1500 {
-        pool.allocate(wanted)?;
-    }
+    let more = (0..1500).map(|_| pool.allocate(wanted)).collect::<Result<Vec<_>, _>>()?;
     println!("  1500 more: {}", usage(&pool, 128));
+    for block in &more[300..900] {
+        // SAFETY: the block is live, and was handed out for this layout.
+        unsafe { pool.deallocate(block.cast(), wanted) };
+    }
+    println!("  600 freed: {}\n{}", usage(&pool, 128), pool.map(64).picture().text(72));
     pool.reset(); // constant time; whoever held a block must have forgotten it, hence `&mut`
     println!("  reset: {}", usage(&pool, 128));
     println!("  trimmed: {} bytes back to the parent, {}", pool.trim(), usage(&pool, 128));
