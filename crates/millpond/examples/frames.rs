@@ -1,10 +1,10 @@
-//! The frame loop of a small game: what only one frame needs lies in an arena, which is reset when the frame is drawn.
+//! The frame loop of a small game: what a frame needs lies in its arena, which is reset when its turn comes again.
 //!
-//! A fountain of 300 drops, for 60 frames. In the arena are the list of what is visible, the rows of the picture and the line
-//! of text below it. It asks the heap for memory in the first frames and never again: a reset takes constant time and
-//! keeps every chunk.
+//! A fountain of 300 drops, for 60 frames. The list of what is visible is gone with its frame; the picture is kept for one frame
+//! more, so that only the characters that have changed need be sent to the screen. The heap is asked for memory in the first
+//! frames and never again: the next frame takes constant time and keeps every chunk.
 
-use millpond::{Allocator, Arena, Heap, Inspect, Linear, Local, Reclaim, Stats};
+use millpond::{Allocator, Arena, Frames, Heap, Inspect, Kept, Linear, Local, Stats};
 
 /// A drop flies for many frames, so it does not lie in the arena. All in tenths of a character.
 struct Drop {
@@ -15,25 +15,29 @@ struct Drop {
 const WIDTH: i32 = 60;
 const HEIGHT: i32 = 12;
 
+type Picture = [[u8; WIDTH as usize]; HEIGHT as usize];
+
 fn main() {
     let heap = Stats::new(Heap);
-    let mut arena = Arena::with_memory(Local::new_in(Linear::new(), &heap));
+    let mut frames: Frames<2, _> = Frames::with_memory(|| Local::new_in(Linear::new(), &heap));
     let mut drops: Vec<_> = (0..300).map(launch).collect();
-    for frame in 1..=60 {
-        for (number, drop) in (0..).zip(&mut drops) {
-            fly(drop, number);
+    let mut last: Option<Kept<Picture>> = None;
+    for number in 1..=60 {
+        (0..).zip(&mut drops).for_each(|(number, drop)| fly(drop, number));
+        let (picture, visible) = draw(&drops, &frames);
+        // The last frame's picture is still there. The one before is not: asking for it would give `None`.
+        let changes = last.and_then(|last| frames.get(last)).map_or(0, |last| changes(last, picture));
+        if number == 60 {
+            picture.iter().for_each(|row| println!("{}", String::from_utf8_lossy(row).trim_end()));
         }
-        let picture = draw(frame, &drops, &arena);
-        if frame == 60 {
-            println!("{picture}");
+        if [1, 2, 60].contains(&number) {
+            let (held, asked) = (frames.stats().held, heap.counts().total.blocks);
+            println!("frame {number}: {visible} drops visible, {changes} characters to send");
+            println!("    {held} bytes held; the heap was asked {asked} time(s) so far");
         }
-        if [1, 2, 60].contains(&frame) {
-            let (live, held) = (arena.stats().live, arena.stats().held);
-            let asked = heap.counts().total.blocks;
-            println!("frame {frame:>2}: {live} bytes of {held}; the heap was asked {asked} time(s) so far");
-        }
-        // What this frame has put there is gone. While anybody still had a part of it, this would not compile.
-        arena.reset();
+        last = Some(frames.keep(*picture));
+        // While anybody still had something that this frame has lent, this would not compile.
+        frames.next_frame();
     }
 }
 
@@ -52,32 +56,23 @@ fn fly(drop: &mut Drop, number: i32) {
     }
 }
 
-/// Draws a frame, in the arena. The picture lives there, too, until the arena is reset.
-fn draw<'f, M: Allocator>(frame: u32, drops: &[Drop], arena: &'f Arena<M>) -> Picture<'f> {
-    let rows = arena.alloc_with(|| [[b' '; WIDTH as usize]; HEIGHT as usize]);
+/// Draws a frame, in its arena; says how many drops are visible.
+fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f Picture, usize) {
     let cells = drops.iter().map(|drop| drop.place.map(|place| place.div_euclid(10)));
     let mut visible = cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y));
     // A slice of just as many as there are.
     let count = visible.clone().count();
-    let visible = arena.try_alloc_slice(count, |_| visible.next().unwrap_or_default());
-    let visible = visible.expect("the heap has a page for the next frame");
-    for &[x, y] in &*visible {
-        rows[y as usize][x as usize] = b'o';
+    let list = arena.try_alloc_slice(count, |_| visible.next().unwrap_or_default());
+    let list = list.expect("the heap has a page for the next frame");
+
+    let picture = arena.alloc([[b' '; WIDTH as usize]; HEIGHT as usize]);
+    for &[x, y] in &*list {
+        picture[y as usize][x as usize] = b'o';
     }
-    let caption = arena.alloc_str(&format!("frame {frame}: {count} of {} drops are visible", drops.len()));
-    Picture { rows, caption }
+    (picture, count)
 }
 
-struct Picture<'f> {
-    rows: &'f [[u8; WIDTH as usize]],
-    caption: &'f str,
-}
-
-impl std::fmt::Display for Picture<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for row in self.rows {
-            writeln!(f, "{}", String::from_utf8_lossy(row).trim_end())?;
-        }
-        f.write_str(self.caption)
-    }
+/// How many characters differ.
+fn changes(old: &Picture, new: &Picture) -> usize {
+    old.iter().flatten().zip(new.iter().flatten()).filter(|(old, new)| old != new).count()
 }

@@ -35,6 +35,7 @@
 //! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); shared by reference counting, [`ArcPool`] |
 //! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
 //! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
+//! | values that go with a frame, or with a request | [`Frames`], [`Arenas`] |
 //! | values of many types, strings, slices | [`PoolBox::new_in`], [`str_in`](PoolBox::str_in), [`slice_in`](PoolBox::slice_in) on a `Local<Classes>` |
 //! | a `HashMap` or a `Vec` | any allocator, through [`interop`] |
 //! | a whole program | [`interop::Global`] |
@@ -66,6 +67,8 @@
 //! | memory that is there already | [`Buffer`], [`StaticBuffer`] |
 //! | the end of a WebAssembly module's memory | `WasmPages` |
 //! | another pool | a reference to it |
+//!
+//! Every pool says what it holds, in figures and as a picture ([`Inspect`]); a [`Registry`] has all of them by name.
 //!
 //! | to | guard, around any of these |
 //! |---|---|
