@@ -51,9 +51,9 @@ use crate::{
 ///     });
 /// });
 /// let idle = Arenas::new();
+/// let taken: Vec<_> = (0..4).map(|_| idle.take()).collect();
 /// std::thread::scope(|scope| {
-///     (0..4).for_each(|number| {
-///         let arena = idle.take();
+///     (0..4).zip(taken).for_each(|(number, arena)| {
 ///         scope.spawn(move || assert_eq!(*arena.alloc(number), number));
 ///     });
 /// });
