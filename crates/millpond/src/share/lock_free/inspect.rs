@@ -40,10 +40,12 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
         for (index, segment) in self.segments.iter().enumerate() {
             let start = segment.start();
             let end = start + segment.count() as usize * size;
-            let cut = start + self.segments.cut(index, segment) as usize * size;
             canvas.chunk(start..start + segment.bytes_held(), start..end, Some(size));
-            canvas.live(start..cut);
-            canvas.fresh(cut..end);
+            canvas.fresh(start..end);
+            for block in segment.first(self.segments.cut(index, segment)) {
+                let block = start + block as usize * size;
+                canvas.live(block..block + size);
+            }
         }
         let cut = self.cut();
         let free = self.free.0.walk(&self.segments).take(cut);
@@ -93,7 +95,7 @@ impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
         let spare = spare.fold(0, |spare, this_too| if this_too { spare + 1 } else { 0 });
         let kept = self.segments.iter().count() - spare;
         let list = List::new();
-        while let Some(number) = self.free.0.take(&self.segments, |number| number) {
+        while let Some(number) = self.free.0.take(&self.segments, Some) {
             if number < self.segments.number(kept) {
                 list.put(&self.segments, number);
             }

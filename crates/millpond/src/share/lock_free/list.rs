@@ -93,15 +93,15 @@ impl<T: Terms> List<T> {
         ((head >> HALF) + 1) & mask
     }
 
-    /// Takes a block and says what `of` says of it. That is asked before the exchange, perhaps more than once: what comes
-    /// behind an exchange has to wait for it.
+    /// Takes a block and says what `of` says of it; none, if `of` has nothing to say. That is asked before the exchange, perhaps
+    /// more than once: what comes behind an exchange has to wait for it.
     #[inline(always)]
-    pub(in crate::share) fn take<R>(&self, links: &impl Links, of: impl Fn(u32) -> R) -> Option<R> {
+    pub(in crate::share) fn take<R>(&self, links: &impl Links, of: impl Fn(u32) -> Option<R>) -> Option<R> {
         let mut head = self.head.load(T::TAKE);
         while first(head) != NONE {
+            let taken = of(first(head))?;
             // Whatever this reads is the link of the head as long as the exchange succeeds.
             let next = links.link(first(head)).load(Ordering::Relaxed);
-            let taken = of(first(head));
             let new = pack(next, Self::moved(head));
             match self.head.compare_exchange_weak(head, new, T::TAKE, T::TAKE) {
                 Ok(_) => return Some(taken),

@@ -6,6 +6,7 @@
 
 mod inspect;
 pub(super) mod list;
+mod segment;
 mod segments;
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
@@ -17,6 +18,7 @@ use self::{
 use super::{
     growth::{Growth, give_back},
     line::Line,
+    shell::Packed,
 };
 use crate::{
     base::{AllocError, address, atomic::Ordering},
@@ -152,16 +154,22 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     }
 
     /// The block with this number, as it is handed out.
-    #[inline(always)]
     fn block(&self, number: u32) -> Option<NonNull<[u8]>> {
         let start = self.segments.block(number, self.shape.size())?;
         Some(NonNull::slice_from_raw_parts(start, self.shape.size()))
     }
 
-    /// A freed block.
+    /// A freed block, if the first one is in the first segment.
     #[inline(always)]
+    fn take_hot(&self) -> Option<NonNull<[u8]>> {
+        let (near, size) = (self.segments.near(), self.shape.size());
+        let block = self.free.0.take(&near, |number| near.block(number, size))?;
+        Some(NonNull::slice_from_raw_parts(block, size))
+    }
+
+    /// A freed block.
     fn take(&self) -> Option<NonNull<[u8]>> {
-        self.free.0.take(&self.segments, |number| self.block(number))?
+        self.free.0.take(&self.segments, |number| self.block(number))
     }
 
     /// A block that was never handed out; else, as one may have come back meanwhile, a freed one after all. So `None` means
@@ -175,12 +183,19 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 
     #[cold]
     #[inline(never)]
-    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_cold(&self, layout: Layout) -> Packed {
+        Packed::pack(self.allocate_anywhere(layout))
+    }
+
+    fn allocate_anywhere(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
         if !self.shape.fits(layout) {
             return Err(AllocError::Unsupported);
+        }
+        if let Some(block) = self.take() {
+            return Ok(block);
         }
         loop {
             if let Some(block) = self.take_fresh() {
@@ -190,6 +205,17 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
                 // Meanwhile somebody may have freed a block.
                 return self.take_fresh().ok_or(error);
             }
+        }
+    }
+
+    /// Takes back a block that is not in the first segment.
+    #[cold]
+    #[inline(never)]
+    fn deallocate_far(&self, block: NonNull<u8>) {
+        let number = self.segments.number_of(block.addr().get(), self.shape.size());
+        debug_assert!(number.is_some(), "freed a block of another pool");
+        if let Some(number) = number {
+            self.free.0.put(&self.segments, number);
         }
     }
 
@@ -284,25 +310,25 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 // overlap; a block is handed out by the thread that has removed its number from the list, or claimed it as the first.
 // Nothing here unwinds.
 unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
-    #[inline]
+    #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if self.shape.fits(layout)
-            && let Some(block) = self.take()
+            && let Some(block) = self.take_hot()
         {
             return Ok(block);
         }
-        self.allocate_cold(layout)
+        self.allocate_cold(layout).unpack()
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if layout.size() == 0 {
             return;
         }
-        let number = self.segments.number_of(block.addr().get(), self.shape.size());
-        debug_assert!(number.is_some(), "freed a block of another pool");
-        if let Some(number) = number {
-            self.free.0.put(&self.segments, number);
+        let near = self.segments.near();
+        match near.number_of(block.addr().get(), self.shape.size()) {
+            Some(number) => self.free.0.put(&near, number),
+            None => self.deallocate_far(block),
         }
     }
 

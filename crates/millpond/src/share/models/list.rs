@@ -40,7 +40,7 @@ impl<T: Terms + 'static> Shared<T> {
 
     /// Takes a block and writes to it.
     fn take(&self) -> Option<u32> {
-        let number = self.list.take(&self.links, |number| number)?;
+        let number = self.list.take(&self.links, Some)?;
         self.write(number);
         Some(number)
     }
