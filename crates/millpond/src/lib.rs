@@ -86,9 +86,9 @@
 //! * **you want vectors and strings in an arena, without features or adapters**: bumpalo has its own.
 //! * **you mostly walk through all values**: a `Vec`, or the `DenseSlotMap` of slotmap, which keep them side by side.
 //! * **you want used objects back, with their buffers grown, not used memory**: object-pool.
-//! * **handles must own their pool, and have no lifetime**: infinity_pool, or plurality.
+//! * **handles must keep their pool alive, and have no lifetime**: infinity_pool counts references for that.
 //! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are no defence.
-//! * **every line must have passed Miri**: bumpalo, slotmap, slab. This crate has not, and `SAFETY.md` says what stands in for it.
+//! * **it must have passed Miri**: bumpalo has. This crate has not, and `SAFETY.md` says what stands in for it.
 //!
 //! # More
 //!
