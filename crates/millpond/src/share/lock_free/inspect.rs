@@ -34,17 +34,17 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
         }
     }
 
-    /// While others are at work it is a guess.
+    /// O(blocks). While others are at work it is a guess.
     fn paint(&self, canvas: &mut Canvas<'_>) {
         let size = self.shape.size();
         for (index, segment) in self.segments.iter().enumerate() {
             let start = segment.start();
             let end = start + segment.count() as usize * size;
             canvas.chunk(start..start + segment.bytes_held(), start..end, Some(size));
-            canvas.fresh(start..end);
-            for block in segment.first(self.segments.cut(index, segment)) {
+            let cut = self.segments.cut(index, segment) as usize;
+            for (turn, block) in segment.in_turn().enumerate() {
                 let block = start + block as usize * size;
-                canvas.live(block..block + size);
+                if turn < cut { canvas.live(block..block + size) } else { canvas.fresh(block..block + size) }
             }
         }
         let cut = self.cut();

@@ -98,9 +98,9 @@ impl Segment {
         turn_of(block, self.rows) < turns
     }
 
-    /// The blocks that are the first so many to be handed out.
-    pub(super) fn first(&self, turns: u32) -> impl Iterator<Item = u32> {
-        (0..turns).map(|turn| in_turn(turn, self.rows))
+    /// The blocks, the one that is handed out first before the others.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = u32> {
+        (0..self.count).map(|turn| in_turn(turn, self.rows))
     }
 
     pub(super) fn start(&self) -> usize {
