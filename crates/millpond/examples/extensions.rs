@@ -1,12 +1,13 @@
 //! What people add to a textbook pool of fixed blocks, one after the other: the heap behind it, a list without a lock, a cache
-//! for each thread, tracking, alignment, and collections that allocate from it. Here each is a type around the pool.
+//! for each thread, tracking, alignment, blocks of several sizes, memory near the processor, and collections that allocate
+//! from it. Here each is a type, in the place of another or around it.
 
 use std::{alloc::Layout, collections::BTreeSet, error::Error, thread};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{
-    Allocator, Blocks, Cached, Classes, Fallback, Fixed, Heap, Inspect, Local, LockFree, Misuse, Reclaim,
-    Reporter, StaticBuffer, Tracked, interop::api2_02::Exported,
+    Allocator, Blocks, Cached, Classes, Fallback, Fixed, Heap, Inspect, Local, LockFree, Misuse, Numa,
+    Reclaim, Reporter, StaticBuffer, Tracked, TunedPages, interop::api2_02::Exported,
 };
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
@@ -18,6 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     with_a_cache_per_thread();
     tracked()?;
     aligned()?;
+    several_sizes()?;
+    near_the_processor()?;
     in_a_collection();
     Ok(())
 }
@@ -87,6 +90,29 @@ fn aligned() -> Result<(), Box<dyn Error>> {
         .map(|_| pool.allocate(Layout::new::<[u64; 5]>()).map(|block| block.as_ptr().addr() % 64))
         .collect::<Result<_, _>>()?;
     println!("alignment   : addresses modulo 64: {rests:?}");
+    Ok(())
+}
+
+/// Blocks of three sizes in one pool; what is larger goes to the parent.
+fn several_sizes() -> Result<(), Box<dyn Error>> {
+    let pool = Local::new(Classes::with_sizes(&[32, 96, 256])?);
+    let mut sizes = Vec::new();
+    for size in [10, 33, 200, 1000] {
+        sizes.push(pool.allocate(Layout::from_size_align(size, 8)?)?.len());
+    }
+    println!("sizes       : 10, 33, 200 and 1000 bytes are served by {sizes:?}");
+    Ok(())
+}
+
+/// Pages on the node of the processor that touches them first, and huge ones where the system has any to spare.
+fn near_the_processor() -> Result<(), Box<dyn Error>> {
+    let pages = TunedPages::new().numa(Numa::Local).transparent_huge_pages();
+    let pool = Local::new_in(Pool::new().with_capacity(65_536), pages);
+    pool.allocate(BLOCK)?;
+    println!(
+        "NUMA        : {} MiB of this node, in huge pages where the system has any to spare",
+        pool.stats().held >> 20
+    );
     Ok(())
 }
 

@@ -40,7 +40,20 @@
 //! | a `HashMap` or a `Vec` | any allocator, through [`interop`] |
 //! | a whole program | [`interop::Global`] |
 //!
-//! Those are safe, and own what they hold. Below them are bytes: a pool, in a shell, on a parent.
+//! Those are safe, and own what they hold. Below them are bytes, for containers and allocators of your own: a pool, in a shell, on
+//! a parent.
+//!
+//! ```
+//! use core::alloc::Layout;
+//! use millpond::{Allocator, Blocks, Fixed, Local, Pages};
+//!
+//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages); // blocks of 64 bytes, in pages of the system
+//! let layout = Layout::new::<[u64; 8]>();
+//! let block = pool.allocate(layout)?;
+//! // SAFETY: the block is live, and this pool handed it out for this layout.
+//! unsafe { pool.deallocate(block.cast(), layout) };
+//! # Ok::<(), millpond::AllocError>(())
+//! ```
 //!
 //! | blocks | pool | |
 //! |---|---|---|
