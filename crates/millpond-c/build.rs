@@ -15,7 +15,7 @@ fn main() {
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let (assertions, functions) = read(&header);
     let list: Vec<String> = functions.iter().map(|name| format!("{name:?},\n")).collect();
-    let functions = format!("pub const FUNCTIONS: &[&str] = &[\n{}];\n", list.concat());
+    let functions = format!("const FUNCTIONS: &[&str] = &[\n{}];\n", list.concat());
     fs::write(Path::new(&out).join("header.rs"), assertions).expect("OUT_DIR can be written to");
     fs::write(Path::new(&out).join("functions.rs"), functions).expect("OUT_DIR can be written to");
 }
@@ -131,14 +131,22 @@ fn mirror(name: &str, members: &str) -> String {
     text + "};\n"
 }
 
-/// A declared name and its type.
+/// A declared name and its type; that of an array ends with its length.
 fn named(declared: &str) -> (String, String) {
+    if let Some((declared, length)) = declared.strip_suffix(']').and_then(|declared| declared.split_once('['))
+    {
+        let (name, of) = named(declared);
+        return (name, format!("{of}[{length}]"));
+    }
     let at = declared.rfind(|letter: char| !letter.is_alphanumeric() && letter != '_').map_or(0, |at| at + 1);
     (declared[at..].to_owned(), declared[..at].trim().to_owned())
 }
 
 /// A type of C as one of Rust.
 fn rust(of: &str) -> String {
+    if let Some((of, length)) = of.strip_suffix(']').and_then(|of| of.split_once('[')) {
+        return format!("[{}; {length}]", rust(of));
+    }
     if let Some(target) = of.strip_suffix('*') {
         let target = target.trim();
         if target.ends_with("_fn") {

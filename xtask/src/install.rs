@@ -3,7 +3,6 @@
 //! What is installed names no path, so it may be moved: pkg-config and CMake find the rest from where their files lie.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -77,15 +76,9 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
         );
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    succeed(cargo.current_dir(root).args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "millpond-c",
-        "--profile",
-        profile,
-    ]))?;
+    cargo.current_dir(root).args(["rustc", "--quiet", "--locked", "--package", "millpond-c", "--lib"]);
+    // Without the library for Rust, which only tests take, the objects carry nothing for a further optimisation.
+    succeed(cargo.args(["--crate-type", "cdylib,staticlib", "--profile", profile]))?;
     let built = target(root)?.join(if profile == "dev" { "debug" } else { profile });
     let version = version(root)?;
     let (lib, source) = (prefix.join("lib"), root.join(CRATE));
@@ -105,10 +98,16 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
     }
     let documents = prefix.join("share/doc/millpond");
     for file in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        let file = root.join(file);
-        copy(&file, &documents.join(file.file_name().unwrap_or(OsStr::new("document"))))?;
+        copy(&root.join(file), &documents.join(file))?;
     }
-    copy_tree(&root.join("examples"), &documents.join("examples"))
+    copy_tree(&source.join("docs"), &documents)?;
+    for examples in ["examples/c", "examples/cpp"] {
+        let folder = root.join(examples);
+        if folder.exists() {
+            copy_tree(&folder, &documents.join(examples))?;
+        }
+    }
+    Ok(())
 }
 
 /// The version that all packages have.

@@ -113,10 +113,13 @@ typedef mp_error mp_check_fn(const mp_allocator *self);
 typedef bool mp_visit_fn(void *context, void *block, size_t size);
 typedef mp_error mp_each_fn(mp_allocator *self, mp_visit_fn *visit, void *context);
 
+typedef mp_error mp_reserve_fn(mp_allocator *self, size_t size, size_t align, size_t count);
+typedef void mp_paint_fn(const mp_allocator *self, void *canvas);
+
 /* What an allocator can do. An allocator of your own has a constant table of its own, with struct_size set to
  * sizeof(mp_table), `alloc` and `free`; what it cannot do is NULL. Its functions are what the functions of the same name
- * below call (mp_alloc: alloc), and keep what these promise. When they are called for a pool of ours, no size is 0,
- * every alignment is a power of two, no block is NULL, and what is freed has exactly the size that was returned for it. */
+ * below call (mp_alloc: alloc), and keep what these promise. They can rely on it that no size is 0, every alignment is a
+ * power of two, no block is NULL, and what is freed has exactly the size that it was allocated for. */
 struct mp_table {
     size_t struct_size; /* sizeof(mp_table); lets the table grow */
     const char *name;   /* may be NULL */
@@ -132,6 +135,8 @@ struct mp_table {
     mp_stats_fn *stats;
     mp_check_fn *check;
     mp_each_fn *each;
+    mp_paint_fn *paint;     /* only of the library's own allocators; NULL in yours */
+    mp_reserve_fn *reserve;
 };
 
 /* Allocates a block of at least `size` bytes; with MP_ZERO, of zeros.
@@ -168,6 +173,11 @@ mp_error mp_reset(mp_allocator *allocator);
 
 /* Gives chunks without live blocks back to the parent; says how many bytes that were. Alone. */
 size_t mp_trim(mp_allocator *allocator);
+
+/* Lets a pool grow, if need be, until it can serve `count` requests of this size in a row without its parent: to be done ahead of
+ * where time matters, or of a signal handler. Linear in `count`. As shared.
+ * MP_ERR_UNSUPPORTED: all but mp_blocks and mp_classes; else as mp_alloc. */
+mp_error mp_reserve(mp_allocator *allocator, size_t size, size_t align, size_t count);
 
 /* Whether an address lies in a chunk of this allocator. The address is not read. False if the allocator does not know.
  * As shared. */
@@ -206,6 +216,18 @@ mp_error mp_check(const mp_allocator *allocator);
 /* Calls `visit` for every live block, until it returns false. It must not use this allocator. Alone.
  * MP_ERR_STOPPED: it returned false; MP_ERR_UNSUPPORTED: the allocator does not know its live blocks. */
 mp_error mp_each(mp_allocator *allocator, mp_visit_fn *visit, void *context);
+
+#define MP_SVG 0   /* a file of vector graphics that needs nothing else */
+#define MP_TEXT 1  /* for a terminal of 80 columns, in UTF-8 */
+#define MP_ASCII 2 /* the same without anything but ASCII */
+
+/* Takes a piece of a text; false to stop. */
+typedef bool mp_write_fn(void *context, const char *text, size_t length);
+
+/* Draws what the memory of the allocator is used for, chunk by chunk, and calls `write` with the text, piece by piece. The
+ * title may be NULL. Takes memory from the heap for the time of the call. As shared.
+ * MP_ERR_UNSUPPORTED: the allocator does not know; MP_ERR_STOPPED: `write` returned false; MP_ERR_INVALID. */
+mp_error mp_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write, void *context);
 
 /* ---- Sources: where memory comes from --------------------------------------------------------------------------- */
 
@@ -248,6 +270,32 @@ mp_allocator *mp_reserved_create(size_t size);
 /* `size` bytes at `memory` as a source, which gives the last of it in one piece. Any thread may use it.
  * NULL: MP_ERR_INVALID. Undefined if somebody else uses the bytes before it is destroyed. */
 mp_allocator *mp_buffer_create(void *memory, size_t size);
+
+/* ---- Misuse ------------------------------------------------------------------------------------------------------- */
+
+#define MP_DOUBLE_FREE 1        /* the block had been freed before; prevented */
+#define MP_FOREIGN 2            /* no block of this pool begins there; prevented */
+#define MP_INTERIOR 3           /* it is not the start of a block, which is at `detail`; prevented */
+#define MP_WRONG_LAYOUT 4       /* it was allocated for another size or alignment: `detail` bytes; prevented */
+#define MP_OVERFLOW 5           /* something was written behind the block, first at offset `detail` */
+#define MP_WRITTEN_AFTER_FREE 6 /* something was written to the freed block, first at offset `detail` */
+#define MP_LEAK 7               /* `detail` blocks were still live when the pool went; this is the first */
+
+/* What was done to a pool that must not be done to it. Valid during the call. */
+typedef struct mp_misuse {
+    size_t struct_size;
+    const char *pool;    /* its name */
+    const void *address; /* where the block begins, or what was passed off as one */
+    size_t size;         /* the size and alignment that came with it */
+    size_t align;
+    uint32_t cause;
+    size_t detail;
+    size_t more;         /* how many more were found in the same call, of which only this one is told */
+    const char *text;    /* all of it in words */
+} mp_misuse;
+
+/* Called outside of every lock, by the thread that found the misuse. When it returns, the program goes on. */
+typedef void mp_misuse_fn(void *context, const mp_misuse *misuse);
 
 /* ---- Options of pools ------------------------------------------------------------------------------------------- */
 
@@ -311,6 +359,10 @@ typedef struct mp_blocks_options {
     uint32_t strategy;       /* MP_LIFO, MP_MAGAZINE or MP_COMPACT */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
     size_t blocks_per_chunk; /* exactly so many blocks in each chunk; 0: each has twice as many as the one before */
+    bool checked;            /* each block has a bit that says whether it is live: see below; MP_LOCAL, MP_LOCKED */
+    const char *name;        /* of a checked pool, for reports; read during the call only */
+    mp_misuse_fn *on_misuse; /* of a checked pool; NULL: a message on stderr, and the program ends */
+    void *misuse_context;
 } mp_blocks_options;
 
 typedef struct mp_blocks {
@@ -324,8 +376,24 @@ mp_blocks *mp_blocks_create(const mp_blocks_options *options);
 /* Allocates a block. As shared. NULL: as mp_alloc. Undefined if `pool` is no such pool, NULL included. */
 void *mp_blocks_alloc(mp_blocks *pool);
 
-/* Frees a block. As shared. Undefined if the block is not live or not of this pool. */
+/* Frees a block. As shared. Undefined if the block is not live or not of this pool, unless the pool is checked: then a
+ * block that is not live, an address that is no block's and a size that the pool does not serve are reported, and nothing
+ * happens; blocks that are never freed are reported when the pool is destroyed. */
 void mp_blocks_free(mp_blocks *pool, void *block);
+
+/* Blocks that one thread allocates and any thread gives back. */
+typedef struct mp_inbox {
+    mp_allocator allocator; /* for the owner: one thread at a time */
+} mp_inbox;
+
+/* Makes a pool of blocks of which one thread at a time is the owner. It alone uses the allocator; no atomic operation is on
+ * its way as long as it has blocks. Options as for mp_blocks_create, without sharing, strategy and checked.
+ * NULL: as mp_blocks_create. Any thread. */
+mp_inbox *mp_inbox_create(const mp_blocks_options *options);
+
+/* Gives a block back. The owner finds it when it has no other. Any thread, at any time, also while the owner is at work.
+ * Undefined if the block is not live or not of this pool. */
+void mp_inbox_return(mp_inbox *pool, void *block);
 
 /* ---- Blocks of several sizes ------------------------------------------------------------------------------------ */
 
@@ -368,6 +436,19 @@ typedef struct mp_stack {
 mp_stack *mp_stack_create(const mp_pool_options *options);
 void *mp_stack_alloc(mp_stack *pool, size_t size, size_t align);
 void mp_stack_free(mp_stack *pool, void *block, size_t size, size_t align);
+
+/* Where a stack stood; what is in it is the stack's business. */
+typedef struct mp_mark {
+    size_t words[6];
+} mp_mark;
+
+/* Remembers in `*mark` where a stack stands, if it is MP_LOCAL. As shared. MP_ERR_UNSUPPORTED, MP_ERR_INVALID. */
+mp_error mp_stack_mark(mp_stack *pool, mp_mark *mark);
+
+/* Goes back to a mark: what was allocated since is free. As shared. MP_ERR_UNSUPPORTED, MP_ERR_INVALID. Undefined if the mark
+ * is not this stack's, if it or an earlier one was released before, if the stack was reset or trimmed since, or if a block
+ * that was allocated or resized since is used afterwards. */
+mp_error mp_stack_release(mp_stack *pool, const mp_mark *mark);
 
 /* ---- Blocks of any size, freed in any order ----------------------------------------------------------------------- */
 
@@ -424,6 +505,122 @@ typedef struct mp_buddy {
 mp_buddy *mp_buddy_create(const mp_buddy_options *options);
 void *mp_buddy_alloc(mp_buddy *pool, size_t size, size_t align);
 void mp_buddy_free(mp_buddy *pool, void *block, size_t size, size_t align);
+
+/* ---- Guards: allocators around others, with one job each ------------------------------------------------------------ */
+
+/* A guard stands on `inner` and passes everything on; guards stack in any order. What it answers (mp_get_stats, mp_owns)
+ * is what `inner` answers, and what the guard has counted besides. mp_reset and mp_trim reset and trim `inner` if that can
+ * be done. A guard is shared as what it stands on. Destroying it does not destroy `inner`. While there is a guard,
+ * `inner` is allocated from and freed to through the guard only, unless the guard's text says otherwise.
+ *
+ * All of the functions that make guards return NULL for MP_ERR_INVALID, MP_ERR_UNSUPPORTED and MP_ERR_EXHAUSTED, and may be
+ * called by any thread. */
+typedef struct mp_guard_options {
+    size_t struct_size;
+    mp_allocator *inner; /* NULL: the heap */
+    mp_out_of_memory out_of_memory;
+    const char *name;        /* of guards that find misuse, for reports; read during the call only */
+    mp_misuse_fn *on_misuse; /* of guards that find misuse; NULL: a message on stderr, and the program ends */
+    void *misuse_context;
+    size_t hold; /* of guards that hold back: how many bytes at most; 0: a mebibyte */
+} mp_guard_options;
+
+/* Counts live blocks: live_blocks of mp_stats. */
+mp_allocator *mp_counted_create(const mp_guard_options *options);
+
+/* Counts what is live, the peak, the total, and failures: all of mp_stats. */
+mp_allocator *mp_counting_create(const mp_guard_options *options);
+
+/* Finds and prevents double frees, foreign and interior addresses, and wrong sizes; finds leaks when it is destroyed or
+ * reset. Keeps its books in the heap. */
+mp_allocator *mp_checked_create(const mp_guard_options *options);
+
+/* Finds what is written behind a block, when that is freed. Asks `inner` for some bytes more than it is asked for. */
+mp_allocator *mp_canary_create(const mp_guard_options *options);
+
+/* Holds up to 256 freed blocks back, filled, and finds what is written to them meanwhile. */
+mp_allocator *mp_quarantine_create(const mp_guard_options *options);
+
+/* Fills blocks with rubbish when they are handed out and when they are freed. */
+mp_allocator *mp_poison_create(const mp_guard_options *options);
+
+/* Fills blocks with zeros when they are freed, so that nobody reads what was in them. */
+mp_allocator *mp_zeroed_create(const mp_guard_options *options);
+
+/* Tells valgrind and AddressSanitizer, where the program runs under one, of every block: they report leaks, uses after
+ * free (as long as the block is one of the 256 held back) and overflows inside of a pool as they do for malloc's. Asks
+ * `inner` for some bytes more than it is asked for. */
+mp_allocator *mp_visible_create(const mp_guard_options *options);
+
+typedef struct mp_limit_options {
+    size_t struct_size;
+    mp_allocator *inner;
+    mp_out_of_memory out_of_memory;
+    size_t bytes;  /* so many bytes may be live at a time, as asked for; or */
+    size_t blocks; /* so many blocks */
+} mp_limit_options;
+
+/* Refuses with MP_ERR_LIMIT what goes beyond a limit. */
+mp_allocator *mp_limit_create(const mp_limit_options *options);
+
+typedef struct mp_fail_nth_options {
+    size_t struct_size;
+    mp_allocator *inner;
+    mp_out_of_memory out_of_memory;
+    size_t only;  /* this request fails, counted from 1; or */
+    size_t every; /* each so-manieth fails; or */
+    size_t after; /* all fail after so many; if none of the three is set, all fail */
+} mp_fail_nth_options;
+
+/* Lets requests fail, to test what a program does then. */
+mp_allocator *mp_fail_nth_create(const mp_fail_nth_options *options);
+
+#define MP_ALLOCATED 1 /* a block was handed out */
+#define MP_GREW 2      /* a pool that stands on it took a chunk */
+#define MP_RESIZED 3   /* a block of old_size at `from` is now one of `size` at `address` */
+#define MP_FREED 4     /* a block is about to be freed */
+#define MP_FAILED 5    /* a request came to nothing, because of `error` */
+
+/* Something that happened. Valid during the call. */
+typedef struct mp_event {
+    size_t struct_size;
+    uint32_t kind;
+    mp_error error;
+    const void *address;
+    const void *from;
+    size_t size;
+    size_t align;
+    size_t old_size;
+} mp_event;
+
+/* Called outside of every lock, by the thread that did it; it may allocate, from `inner` for example. */
+typedef void mp_event_fn(void *context, const mp_event *event);
+
+typedef struct mp_observe_options {
+    size_t struct_size;
+    mp_allocator *inner;
+    mp_out_of_memory out_of_memory;
+    mp_event_fn *on_event; /* to be set */
+    void *event_context;
+} mp_observe_options;
+
+/* Calls on_event for everything that happens. */
+mp_allocator *mp_observe_create(const mp_observe_options *options);
+
+typedef struct mp_pair_options {
+    size_t struct_size;
+    mp_allocator *inner;
+    mp_out_of_memory out_of_memory;
+    mp_allocator *other; /* NULL: the heap */
+    size_t largest;      /* of mp_segregate_create: the largest size that is `inner`'s */
+} mp_pair_options;
+
+/* Asks `inner`, and `other` when that fails. `inner` must be able to tell its own blocks (mp_owns). Both may be used by
+ * others too. */
+mp_allocator *mp_fallback_create(const mp_pair_options *options);
+
+/* Asks `inner` for blocks of up to `largest` bytes, and `other` for larger ones. Both may be used by others too. */
+mp_allocator *mp_segregate_create(const mp_pair_options *options);
 
 #ifdef __cplusplus
 }

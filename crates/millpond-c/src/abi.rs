@@ -30,6 +30,14 @@ pub type mp_check_fn = unsafe extern "C" fn(*const mp_allocator) -> mp_error;
 pub type mp_visit_fn = unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> bool;
 pub type mp_each_fn = unsafe extern "C" fn(*mut mp_allocator, Option<mp_visit_fn>, *mut c_void) -> mp_error;
 
+pub type mp_reserve_fn = unsafe extern "C" fn(*mut mp_allocator, usize, usize, usize) -> mp_error;
+pub type mp_paint_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
+pub type mp_write_fn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
+
+pub const MP_SVG: u32 = 0;
+pub const MP_TEXT: u32 = 1;
+pub const MP_ASCII: u32 = 2;
+
 /// What an allocator can do.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +56,8 @@ pub struct mp_table {
     pub stats: Option<mp_stats_fn>,
     pub check: Option<mp_check_fn>,
     pub each: Option<mp_each_fn>,
+    pub paint: Option<mp_paint_fn>,
+    pub reserve: Option<mp_reserve_fn>,
 }
 
 // SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.
@@ -113,3 +123,57 @@ pub const MP_NUMA_BIND: u32 = 1;
 pub const MP_NUMA_INTERLEAVE: u32 = 2;
 
 pub const MP_VERSION: u32 = 100;
+
+pub type mp_misuse_fn = unsafe extern "C" fn(*mut c_void, *const mp_misuse);
+
+/// What was done to a pool that must not be done to it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_misuse {
+    pub struct_size: usize,
+    pub pool: *const c_char,
+    pub address: *const c_void,
+    pub size: usize,
+    pub align: usize,
+    pub cause: u32,
+    pub detail: usize,
+    pub more: usize,
+    pub text: *const c_char,
+}
+
+pub type mp_event_fn = unsafe extern "C" fn(*mut c_void, *const mp_event);
+
+/// Something that happened in an allocator.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_event {
+    pub struct_size: usize,
+    pub kind: u32,
+    pub error: mp_error,
+    pub address: *const c_void,
+    pub from: *const c_void,
+    pub size: usize,
+    pub align: usize,
+    pub old_size: usize,
+}
+
+pub const MP_ALLOCATED: u32 = 1;
+pub const MP_GREW: u32 = 2;
+pub const MP_RESIZED: u32 = 3;
+pub const MP_FREED: u32 = 4;
+pub const MP_FAILED: u32 = 5;
+
+pub const MP_DOUBLE_FREE: u32 = 1;
+pub const MP_FOREIGN: u32 = 2;
+pub const MP_INTERIOR: u32 = 3;
+pub const MP_WRONG_LAYOUT: u32 = 4;
+pub const MP_OVERFLOW: u32 = 5;
+pub const MP_WRITTEN_AFTER_FREE: u32 = 6;
+pub const MP_LEAK: u32 = 7;
+
+/// Where a stack stood.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_mark {
+    pub words: [usize; 6],
+}

@@ -1,48 +1,25 @@
 //! Blocks of one size, and their fast entry points, which go straight to the shell and the strategy that are used most.
 
-use std::{
-    alloc::Layout,
-    ffi::{CStr, c_void},
-    ptr::NonNull,
-};
+use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
-use millpond::{Allocator, AnySize, Blocks, Cached, Compact, Inspect, Local, LockFree, Magazine};
+use millpond::{Allocator, AnySize, Blocks, Cached, Compact, Lifo, Local, LockFree, Magazine, Marked};
 
 use crate::{
     abi::*,
-    exported::{Exported, Make, Offer},
+    exported::Exported,
     extensible::read,
     fault::Fault,
+    misuse::{Voice, nobody_looks},
     options::{Common, mp_blocks_options},
     parent::Parent,
-    pools::{Named, cannot_share, local_or_locked, mp_alloc_through_table, mp_free_through_table},
+    pools::{mp_alloc_through_table, mp_free_through_table},
     request::natural_align,
+    shells::{cannot_share, local_or_locked},
     sources::pointer,
 };
 
 /// The pool that the fast entry points know.
 type Plain = Exported<Local<Blocks, Parent>>;
-
-impl Named for Blocks {
-    const NAME: &'static CStr = c"blocks";
-}
-
-impl Named for Blocks<(AnySize, Magazine)> {
-    const NAME: &'static CStr = c"blocks";
-}
-
-impl Named for Blocks<(AnySize, Compact)> {
-    const NAME: &'static CStr = c"blocks";
-}
-
-impl Offer for LockFree<AnySize, Parent> {
-    const NAME: &'static CStr = c"blocks";
-    const INSPECTS: bool = true;
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-}
 
 /// Blocks of one size.
 #[repr(C)]
@@ -53,7 +30,7 @@ pub struct mp_blocks {
 }
 
 /// The shape of the blocks that are asked for.
-fn shape(options: &mp_blocks_options) -> Result<Layout, Fault> {
+pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, Fault> {
     let size = options.block_size;
     if size == 0 {
         return Err(Fault::invalid("block_size is not set"));
@@ -76,14 +53,21 @@ macro_rules! grown {
     }};
 }
 
-fn create(options: &mp_blocks_options, common: Common) -> Result<*mut mp_allocator, Fault> {
+pub(crate) use grown;
+
+fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_allocator, Fault> {
     let shape = shape(options)?;
-    let make = Make { default_align: shape.align(), ..common.make };
-    let common = Common { make, ..common };
+    common.make.default_align = shape.align();
+    if options.checked {
+        return checked(options, common, shape);
+    }
+    if options.on_misuse.is_some() {
+        return Err(nobody_looks());
+    }
     match (common.sharing, options.strategy) {
         (MP_CACHED, MP_LIFO) => {
             let pool = grown!(Blocks::of(shape), options);
-            Ok(Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), make))
+            Ok(Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), common.make))
         }
         (MP_LOCK_FREE, MP_LIFO) => {
             if options.blocks_per_chunk != 0 {
@@ -91,7 +75,7 @@ fn create(options: &mp_blocks_options, common: Common) -> Result<*mut mp_allocat
             }
             let pool = LockFree::of_in(shape, common.parent);
             let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
-            Ok(Exported::make(pool, make))
+            Ok(Exported::make(pool, common.make))
         }
         (MP_LOCAL | MP_LOCKED, MP_LIFO) => local_or_locked(common, grown!(Blocks::of(shape), options), true),
         (MP_LOCAL | MP_LOCKED, MP_MAGAZINE) => {
@@ -102,8 +86,42 @@ fn create(options: &mp_blocks_options, common: Common) -> Result<*mut mp_allocat
             let pool = grown!(Blocks::<(AnySize, Compact)>::shaped(shape), options);
             local_or_locked(common, pool, false)
         }
-        (_, MP_LIFO | MP_MAGAZINE | MP_COMPACT) => Err(cannot_share()),
-        _ => Err(Fault::invalid("strategy is none that there is")),
+        _ => Err(no_such(options)),
+    }
+}
+
+/// A pool that knows of each block whether it is live.
+fn checked(
+    options: &mp_blocks_options,
+    mut common: Common,
+    shape: Layout,
+) -> Result<*mut mp_allocator, Fault> {
+    // SAFETY: the header asks for a text, and for a function that may be called as long as the pool lives.
+    let voice = unsafe { Voice::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
+    // SAFETY: an exported allocator drops its voice after itself.
+    let reporter = unsafe { voice.reporter() };
+    common.make.voice = Some(voice);
+    match options.strategy {
+        MP_LIFO => {
+            let pool = grown!(Blocks::<(AnySize, Marked<Lifo>)>::shaped(shape), options);
+            local_or_locked(common, pool.reporting(reporter), false)
+        }
+        MP_MAGAZINE => {
+            let pool = grown!(Blocks::<(AnySize, Marked<Magazine>)>::shaped(shape), options);
+            local_or_locked(common, pool.reporting(reporter), false)
+        }
+        MP_COMPACT => {
+            let pool = grown!(Blocks::<(AnySize, Marked<Compact>)>::shaped(shape), options);
+            local_or_locked(common, pool.reporting(reporter), false)
+        }
+        _ => Err(no_such(options)),
+    }
+}
+
+fn no_such(options: &mp_blocks_options) -> Fault {
+    match options.strategy {
+        MP_LIFO | MP_MAGAZINE | MP_COMPACT => cannot_share(),
+        _ => Fault::invalid("strategy is none that there is"),
     }
 }
 
@@ -124,7 +142,7 @@ pub unsafe extern "C" fn mp_blocks_create(options: *const mp_blocks_options) -> 
 }
 
 /// The smallest layout: any block serves it, so nothing needs to be compared.
-const ANY: Layout = Layout::new::<u8>();
+pub(crate) const ANY: Layout = Layout::new::<u8>();
 
 /// Allocates a block.
 ///

@@ -12,8 +12,10 @@ use millpond::{AllocError, Allocator, Inspect, Reclaim};
 
 use crate::{
     abi::*,
+    canvas,
     extensible::write_as_long,
     fault::{Fault, MP_ERR_BROKEN, MP_OK},
+    misuse::Voice,
     out_of_memory::OutOfMemory,
     request,
 };
@@ -33,6 +35,8 @@ pub(crate) trait Offer: Allocator {
     const RECLAIMS: bool = false;
     /// Whether it can walk its live blocks.
     const WALKS: bool = false;
+    /// Whether it can have room ready.
+    const RESERVES: bool = false;
     /// Whether it is a constant of the library, which is never destroyed.
     const CONSTANT: bool = false;
 
@@ -42,6 +46,12 @@ pub(crate) trait Offer: Allocator {
 
     fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
         None
+    }
+
+    /// Has room ready for so many blocks.
+    fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
+        let _ = (layout, count);
+        Err(AllocError::Unsupported)
     }
 
     /// Shows each live block; says whether that was all of them.
@@ -59,19 +69,22 @@ pub(crate) struct Exported<X> {
     pub(crate) is_plain: bool,
     pub(crate) inner: X,
     out_of_memory: OutOfMemory,
+    /// Who hears of misuse; it goes after the allocator, which may have something to say when it goes.
+    voice: Option<Voice>,
 }
 
 // SAFETY: which threads may use an allocator at a time is what the header asks of the caller.
 unsafe impl<X> Sync for Exported<X> {}
 
 /// What a new allocator is besides the library's.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Make {
     pub(crate) default_align: usize,
     pub(crate) is_plain: bool,
     pub(crate) out_of_memory: OutOfMemory,
     /// Whether it resets and trims what it stands on, which cannot do that.
     pub(crate) cannot_reclaim: bool,
+    pub(crate) voice: Option<Voice>,
 }
 
 impl<X: Offer> Exported<X> {
@@ -88,17 +101,16 @@ impl<X: Offer> Exported<X> {
         }
         let table = if make.cannot_reclaim { Self::TABLE_WITHOUT_RECLAIM } else { Self::TABLE };
         let head = mp_allocator { table, default_align: make.default_align };
+        let Make { is_plain, out_of_memory, voice, .. } = make;
         // SAFETY: the place was just handed out, for this type.
-        unsafe {
-            place.write(Self { head, is_plain: make.is_plain, inner, out_of_memory: make.out_of_memory })
-        };
+        unsafe { place.write(Self { head, is_plain, inner, out_of_memory, voice }) };
         place.cast()
     }
 
     /// An allocator that is a constant of the library.
     pub(crate) const fn constant(inner: X) -> Self {
         let head = mp_allocator { table: Self::TABLE, default_align: 0 };
-        Self { head, is_plain: false, inner, out_of_memory: OutOfMemory::RETURN_NULL }
+        Self { head, is_plain: false, inner, out_of_memory: OutOfMemory::RETURN_NULL, voice: None }
     }
 
     const fn table(reclaims: bool) -> mp_table {
@@ -117,6 +129,8 @@ impl<X: Offer> Exported<X> {
             stats: if X::INSPECTS { Some(stats::<X>) } else { None },
             check: if X::INSPECTS { Some(check::<X>) } else { None },
             each: if X::WALKS { Some(each::<X>) } else { None },
+            paint: if X::INSPECTS { Some(paint::<X>) } else { None },
+            reserve: if X::RESERVES { Some(reserve::<X>) } else { None },
         }
     }
 
@@ -377,4 +391,29 @@ unsafe extern "C" fn each<X: Offer>(
         this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
     };
     if walked { MP_OK } else { crate::fault::MP_ERR_STOPPED }
+}
+
+/// As `reserve` of the table.
+unsafe extern "C" fn reserve<X: Offer>(
+    this: *mut mp_allocator,
+    size: usize,
+    align: usize,
+    count: usize,
+) -> mp_error {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let reserved = this.layout(size, align).and_then(|layout| Ok(this.inner.reserve(layout, count)?));
+    reserved.map_or_else(Fault::note, |()| MP_OK)
+}
+
+/// As `paint` of the table.
+unsafe extern "C" fn paint<X: Offer>(this: *const mp_allocator, canvas: *mut c_void) {
+    // SAFETY: this function is in the table of allocators of this type alone, and called with what was passed.
+    unsafe {
+        if let (Some(inspect), Some(canvas)) =
+            (Exported::<X>::of(this).inner.inspect(), canvas::received(canvas))
+        {
+            inspect.paint(canvas);
+        }
+    }
 }

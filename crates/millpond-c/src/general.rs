@@ -1,15 +1,18 @@
 //! The general interface: what works with any allocator, a caller's own included.
 
 use std::{
+    alloc::Layout,
     ffi::{c_char, c_void},
     ptr::{self, NonNull},
 };
+
+use millpond::Allocator as _;
 
 use crate::{
     abi::*,
     extensible::write_as_long,
     fault::{self, Fault, MP_OK},
-    parent::{member, table},
+    parent::{Parent, member, table},
     request,
 };
 
@@ -20,6 +23,13 @@ fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
         Fault::invalid("there is no allocator, or it has no table of functions").note();
     }
     valid
+}
+
+/// What is asked for, in numbers that a table's functions can rely on; none, and the reason noted, if it makes no sense.
+fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usize) -> Option<Layout> {
+    // SAFETY: the allocator is valid.
+    let default = unsafe { allocator.as_ref() }.default_align;
+    request::layout(size, align, default).map_err(Fault::note).ok()
 }
 
 fn never() -> mp_error {
@@ -39,9 +49,10 @@ pub unsafe extern "C" fn mp_alloc(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
+    let Some(layout) = sensible(valid, size, align) else { return ptr::null_mut() };
     match member!(valid, alloc) {
         // SAFETY: the function is this allocator's.
-        Some(alloc) => unsafe { alloc(allocator, size, align, flags) },
+        Some(alloc) => unsafe { alloc(allocator, layout.size(), layout.align(), flags) },
         None => {
             never();
             ptr::null_mut()
@@ -64,11 +75,15 @@ pub unsafe extern "C" fn mp_realloc(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
-    if let Some(realloc) = member!(valid, realloc) {
+    let Some(new) = sensible(valid, new_size, align) else { return ptr::null_mut() };
+    let (old_size, new_size, align) = (old_size.max(1), new.size(), new.align());
+    if let Some(realloc) = member!(valid, realloc)
+        && !block.is_null()
+    {
         // SAFETY: the function is this allocator's, and the caller's promises are passed on.
         return unsafe { realloc(allocator, block, old_size, new_size, align, flags) };
     }
-    if flags & MP_IN_PLACE != 0 {
+    if flags & MP_IN_PLACE != 0 && !block.is_null() {
         never();
         return ptr::null_mut();
     }
@@ -113,10 +128,11 @@ pub unsafe extern "C" fn mp_free(
 ) {
     if let Some(valid) = valid(allocator)
         && !block.is_null()
+        && let Some(layout) = sensible(valid, size, align)
         && let Some(free) = member!(valid, free)
     {
         // SAFETY: the function is this allocator's, and the caller's promises are passed on.
-        unsafe { free(allocator, block, size, align) };
+        unsafe { free(allocator, block, layout.size(), layout.align()) };
     }
 }
 
@@ -133,23 +149,19 @@ pub unsafe extern "C" fn mp_alloc_between(
     align: usize,
     got: *mut usize,
 ) -> *mut c_void {
-    use millpond::Allocator as _;
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
+    let Some(layout) = sensible(valid, least, align) else { return ptr::null_mut() };
+    let mut unasked = 0;
+    let got = if got.is_null() { &raw mut unasked } else { got };
     if let Some(between) = member!(valid, alloc_between) {
-        // SAFETY: the function is this allocator's.
-        return unsafe { between(allocator, least, preferred, align, got) };
+        // SAFETY: the function is this allocator's, and there is a place for the answer.
+        return unsafe { between(allocator, layout.size(), preferred, layout.align(), got) };
     }
-    // SAFETY: the allocator is valid, and the answer has a place or none.
+    // SAFETY: the allocator is valid, and there is a place for the answer.
     unsafe {
-        let asked = crate::parent::Parent::new(allocator).and_then(|parent| {
-            let layout = request::layout(least, align, (*allocator).default_align)?;
-            Ok(parent.allocate_between(layout, preferred)?)
-        });
-        match asked {
+        match Parent::new(allocator).and_then(|parent| Ok(parent.allocate_between(layout, preferred)?)) {
             Ok(block) => {
-                if !got.is_null() {
-                    got.write(block.len());
-                }
+                got.write(block.len());
                 block.as_ptr().cast()
             }
             Err(fault) => {
@@ -210,6 +222,25 @@ pub unsafe extern "C" fn mp_trim(allocator: *mut mp_allocator) -> usize {
     let Some(valid) = valid(allocator) else { return 0 };
     // SAFETY: as above.
     member!(valid, trim).map_or(0, |trim| unsafe { trim(allocator) })
+}
+
+/// Has room ready for so many blocks.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_reserve(
+    allocator: *mut mp_allocator,
+    size: usize,
+    align: usize,
+    count: usize,
+) -> mp_error {
+    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    let Some(layout) = sensible(valid, size, align) else { return fault::last().code };
+    // SAFETY: the function is this allocator's.
+    member!(valid, reserve)
+        .map_or_else(never, |reserve| unsafe { reserve(allocator, layout.size(), layout.align(), count) })
 }
 
 /// Whether an address lies in what the allocator holds.

@@ -14,15 +14,21 @@
 
 mod abi;
 mod blocks;
+mod canvas;
 mod exported;
 mod extensible;
 mod fault;
 mod general;
+mod guards;
+mod inbox;
+mod map;
+mod misuse;
 mod options;
 mod out_of_memory;
 mod parent;
 mod pools;
 mod request;
+mod shells;
 mod sources;
 mod stats;
 
@@ -30,6 +36,9 @@ pub use abi::*;
 pub use blocks::*;
 pub use fault::*;
 pub use general::*;
+pub use guards::*;
+pub use inbox::*;
+pub use map::*;
 pub use options::*;
 pub use pools::*;
 pub use sources::*;

@@ -1,5 +1,7 @@
 //! Options of pools: what all have in common, and what each has besides.
 
+use std::ffi::{c_char, c_void};
+
 use crate::{abi::*, exported::Make, fault::Fault, out_of_memory::OutOfMemory, parent::Parent};
 
 /// The options that all pools have.
@@ -64,6 +66,10 @@ options! {
         strategy: u32,
         capacity: usize,
         blocks_per_chunk: usize,
+        checked: bool,
+        name: *const c_char,
+        on_misuse: Option<mp_misuse_fn>,
+        misuse_context: *mut c_void,
     }
 }
 

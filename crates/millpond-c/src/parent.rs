@@ -2,10 +2,13 @@
 
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Amount, Counts, Flaw, Holes, Inspect, Reclaim, Report, Snapshot};
+use millpond::{
+    AllocError, Allocator, Amount, Canvas, Counts, Flaw, Holes, Inspect, Reclaim, Report, Snapshot,
+};
 
 use crate::{
     abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_stats, mp_table},
+    canvas,
     fault::{self, Fault},
     sources,
 };
@@ -59,6 +62,24 @@ impl Parent {
             ));
         }
         Ok(Self(allocator))
+    }
+
+    /// What an alignment of 0 means to it.
+    pub(crate) fn default_align(&self) -> usize {
+        // SAFETY: the allocator is valid, by the invariant.
+        unsafe { self.0.as_ref() }.default_align
+    }
+
+    pub(crate) fn can_reset(&self) -> bool {
+        member!(self.0, reset).is_some()
+    }
+
+    pub(crate) fn can_tell_owner(&self) -> bool {
+        member!(self.0, owns).is_some()
+    }
+
+    pub(crate) fn can_paint(&self) -> bool {
+        member!(self.0, paint).is_some()
     }
 
     fn ask(&self, layout: Layout, flags: mp_flags) -> Result<NonNull<[u8]>, AllocError> {
@@ -251,6 +272,13 @@ impl Inspect for Parent {
     fn holes(&self) -> Option<Holes> {
         let stats = self.all_stats();
         Some(Holes { count: known(stats.holes)?, bytes: stats.free, largest: known(stats.largest_free)? })
+    }
+
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        if let Some(paint) = member!(self.0, paint) {
+            // SAFETY: the function is this allocator's.
+            unsafe { canvas::pass(paint, self.0, canvas) };
+        }
     }
 
     fn report(&self) -> Report {

@@ -1,107 +1,22 @@
 //! Pools in their shells: how they are made, and the fast entry points of those whose blocks are of any size.
 
-use std::{
-    ffi::{CStr, c_void},
-    ptr,
-};
+use std::{ffi::c_void, ptr};
 
 use millpond::{
-    Allocator, AtomicLinear, Buddy, Cached, Classes, Direct, Inspect, Kinds, Linear, Local, Locked, RawPool,
-    Reclaim, SignPost, Stack, Tlsf,
+    Allocator, AtomicLinear, Buddy, Cached, Classes, Linear, Local, Rewind, SignPost, Stack, Tlsf,
 };
 
 use crate::{
     abi::*,
-    exported::{Exported, Make, Offer},
+    exported::Exported,
     extensible::read,
-    fault::Fault,
-    options::{
-        Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
-    },
+    fault::{Fault, MP_OK},
+    options::{mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options},
     parent::Parent,
     request,
+    shells::local_or_locked,
     sources::pointer,
 };
-
-/// A pool, and what C calls it.
-pub(crate) trait Named: RawPool + Inspect {
-    const NAME: &'static CStr;
-}
-
-macro_rules! named {
-    ($($pool:ty = $name:literal,)*) => {
-        $(impl Named for $pool {
-            const NAME: &'static CStr = $name;
-        })*
-    };
-}
-
-named! {
-    Classes = c"classes",
-    Linear = c"linear",
-    Stack = c"stack",
-    SignPost = c"sign post",
-    Tlsf = c"tlsf",
-    Tlsf<Direct> = c"tlsf",
-    Buddy = c"buddy",
-}
-
-/// Implements [`Offer`] for a shell that answers questions and can be reset.
-macro_rules! offer_shell {
-    ($($shell:ident<P, Parent> where P: $bound:path;)*) => {
-        $(impl<P: Named + $bound> Offer for $shell<P, Parent> {
-            const NAME: &'static CStr = P::NAME;
-            const INSPECTS: bool = true;
-            const RECLAIMS: bool = true;
-
-            fn inspect(&self) -> Option<&dyn Inspect> {
-                Some(self)
-            }
-
-            fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
-                Some(self)
-            }
-        })*
-    };
-}
-
-offer_shell! {
-    Local<P, Parent> where P: Named;
-    Locked<P, Parent> where P: Named;
-    Cached<P, Parent> where P: Kinds;
-}
-
-impl Offer for AtomicLinear<Parent> {
-    const NAME: &'static CStr = c"linear";
-    const INSPECTS: bool = true;
-    const RECLAIMS: bool = true;
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
-        Some(self)
-    }
-}
-
-/// Says that a pool is not to be had for so many threads in this way.
-pub(crate) fn cannot_share() -> Fault {
-    Fault::unsupported("sharing: this pool is not shared in that way")
-}
-
-/// A pool for one thread, or behind a lock.
-pub(crate) fn local_or_locked<P: Named>(
-    Common { parent, sharing, make }: Common,
-    pool: P,
-    is_plain: bool,
-) -> Result<*mut mp_allocator, Fault> {
-    match sharing {
-        MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
-        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
-        _ => Err(cannot_share()),
-    }
-}
 
 /// A pool whose blocks are of any size: its type in C, how it is made, and fast entry points that go straight to the
 /// shell that is used most.
@@ -262,6 +177,71 @@ pool_of_any_size! {
         local_or_locked(common, pool, true)
     };
     mp_stack_alloc, mp_stack_free
+}
+
+type Mark = <Stack as Rewind>::Mark;
+
+const _: () =
+    assert!(size_of::<Mark>() <= size_of::<mp_mark>() && align_of::<Mark>() <= align_of::<mp_mark>());
+
+/// The stack behind a pointer, if it is one for one thread.
+///
+/// # Safety
+///
+/// The pointer is NULL or to a stack of ours.
+unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, Fault> {
+    let plain = pool.cast::<Exported<Local<Stack, Parent>>>();
+    if plain.is_null() {
+        return Err(Fault::invalid("there is no stack"));
+    }
+    // SAFETY: the caller's promise; a stack that is plain is of this type.
+    unsafe {
+        if (*plain).is_plain {
+            Ok(&(*plain).inner)
+        } else {
+            Err(Fault::unsupported("only a stack that is MP_LOCAL has marks"))
+        }
+    }
+}
+
+/// Remembers where a stack stands.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) -> mp_error {
+    // SAFETY: the caller's promises are passed on; a mark has room for one of ours.
+    unsafe {
+        match local_stack(pool) {
+            Ok(_) if mark.is_null() => Fault::invalid("there is no place for the mark").note(),
+            Ok(stack) => {
+                mark.cast::<Mark>().write(stack.mark());
+                MP_OK
+            }
+            Err(fault) => fault.note(),
+        }
+    }
+}
+
+/// Goes back to where a stack stood.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_mark) -> mp_error {
+    // SAFETY: the caller's promises are passed on, and the mark was written by `mp_stack_mark`.
+    unsafe {
+        match local_stack(pool) {
+            Ok(_) if mark.is_null() => Fault::invalid("there is no mark").note(),
+            Ok(stack) => {
+                stack.release(mark.cast::<Mark>().read());
+                MP_OK
+            }
+            Err(fault) => fault.note(),
+        }
+    }
 }
 
 pool_of_any_size! {

@@ -149,8 +149,8 @@ pub use base::AllocError;
 pub use contract::Map;
 pub use contract::{
     Allocator, Amount, Canvas, Cause, Chunk, ChunkPicture, ChunkRequest, Complaint, Counts, Difference,
-    Figures, Flaw, Holes, Inspect, Misuse, Picture, RawPool, Reclaim, Report, Reporter, Reserve, Rewind,
-    Sites, Snapshot, Surrender, Usage,
+    Figures, Flaw, Holes, Inspect, Live, Misuse, Picture, RawPool, Reclaim, Report, Reporter, Reserve,
+    Rewind, Sites, Snapshot, Surrender, Usage,
 };
 pub use face::interop;
 pub use face::{

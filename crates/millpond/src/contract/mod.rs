@@ -23,5 +23,5 @@ pub(crate) use misuse::{Finding, Pending};
 #[cfg(feature = "alloc")]
 pub use picture::Map;
 pub use picture::{Canvas, ChunkPicture, Picture, Usage};
-pub use pool::{RawPool, Reserve, Rewind, Surrender};
+pub use pool::{Live, RawPool, Reserve, Rewind, Surrender};
 pub use report::{Amount, Counts, Report};

@@ -147,6 +147,12 @@ pub trait Reserve: RawPool {
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest>;
 }
 
+/// A pool that knows which of its blocks are live. Shells pass it on: see [`Local::live`](crate::Local::live).
+pub trait Live: RawPool {
+    /// The live blocks, as handed out. It takes `&mut self` because some pools put back first what they keep at hand.
+    fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>>;
+}
+
 /// A pool that can go back to where it stood: a [`Stack`](crate::Stack), alone or behind guards. Shells make scopes of it:
 /// see [`Local::scope`](crate::Local::scope).
 pub trait Rewind: RawPool {

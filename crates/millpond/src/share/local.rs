@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
-    pool::{Blocks, Compact, Shape},
+    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -122,11 +121,9 @@ impl<P: RawPool, A: Allocator, O: Policy> Local<P, A, O> {
     }
 }
 
-impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize>
-    Local<Blocks<(S, Compact<PLACES, REGION>)>, A, O>
-{
-    /// The live blocks: see [`Blocks::live`].
-    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+impl<P: Live, A: Allocator, O: Policy> Local<P, A, O> {
+    /// The live blocks, if the pool knows them: see [`Live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.pool.get_mut().live()
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -90,6 +90,13 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     #[inline]
     pub(super) fn reach(&self) -> BehindLock<'_, L, P> {
         BehindLock(&self.pool)
+    }
+}
+
+impl<P: Live, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
+    /// The live blocks, if the pool knows them: see [`Live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
+        self.pool.get_mut().live()
     }
 }
 

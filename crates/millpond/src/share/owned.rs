@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Holes, Inspect, RawPool, Reclaim, Report, Snapshot},
-    pool::{Blocks, Compact, Shape},
+    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
     source::DefaultParent,
 };
 
@@ -180,11 +179,9 @@ impl<P: RawPool, A: Allocator, O: Policy> Drop for Lent<'_, P, A, O> {
     }
 }
 
-impl<S: Shape, A: Allocator, O: Policy, const PLACES: usize, const REGION: usize>
-    Owned<Blocks<(S, Compact<PLACES, REGION>)>, A, O>
-{
-    /// The live blocks: see [`Blocks::live`].
-    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+impl<P: Live, A: Allocator, O: Policy> Owned<P, A, O> {
+    /// The live blocks, if the pool knows them: see [`Live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.pool.live()
     }
 }

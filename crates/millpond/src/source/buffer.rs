@@ -89,6 +89,8 @@ macro_rules! inspect_the_cursor {
     };
 }
 
+pub(super) use inspect_the_cursor;
+
 /// A borrowed slice as a source: exactly these bytes, never more.
 ///
 /// Blocks come from the front; freeing the last one makes room again, and it grows and shrinks where it is; freeing any

@@ -7,13 +7,14 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
+    buffer::inspect_the_cursor,
     cursor::Cursor,
     pages::{Pages, whole_pages, zero_beyond},
     region::Region,
 };
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, Canvas, Flaw, Inspect, Snapshot},
 };
 
 /// A large range of addresses as a source: it grows, yet never moves, and has no gaps.
@@ -130,6 +131,10 @@ impl Reserved {
         }
         Ok((Self::pages(old)?.size(), Self::pages(new)?.size()))
     }
+}
+
+impl Inspect for Reserved {
+    inspect_the_cursor!();
 }
 
 // SAFETY: the cursor hands every page out once, aligned, and takes back only what ends at it; there is memory behind a

@@ -29,7 +29,7 @@ fn compact_lists_exactly_the_live_blocks() {
                 }
             }
             let expected: BTreeSet<_> = live.iter().copied().collect();
-            let listed: Vec<_> = pool.live().collect();
+            let listed: Vec<_> = pool.live().map(|block| block.cast()).collect();
             assert_eq!(listed.len(), expected.len(), "each once");
             assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), expected);
             pool.trim();

@@ -39,8 +39,8 @@ use super::chunks::on_a_boundary;
 use crate::{
     base::address::recover,
     contract::{
-        Canvas, Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, RawPool, Reporter, Reserve, Snapshot,
-        Surrender,
+        Canvas, Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, Live, RawPool, Reporter, Reserve,
+        Snapshot, Surrender,
     },
 };
 
@@ -164,29 +164,42 @@ impl<C: Config> Blocks<C> {
     }
 }
 
-impl<S: Shape, const PLACES: usize, const REGION: usize> Blocks<(S, Compact<PLACES, REGION>)> {
+impl<S: Shape, const PLACES: usize, const REGION: usize> Live for Blocks<(S, Compact<PLACES, REGION>)> {
     /// The live blocks, region by region, with ascending addresses in each. O(blocks) in all.
     ///
     /// The strategy's bits say which are live, once the array in front has been put back: hence `&mut self`.
     ///
     /// ```
     /// use core::alloc::Layout;
-    /// use millpond::{Blocks, Compact, Fixed, Owned};
+    /// use millpond::{Allocator, Blocks, Compact, Fixed, Local};
     ///
-    /// let mut pool = Owned::new(Blocks::<(Fixed<64>, Compact)>::new());
+    /// let mut pool = Local::new(Blocks::<(Fixed<64>, Compact)>::new());
     /// let layout = Layout::new::<[u64; 8]>();
     /// let blocks = [pool.allocate(layout)?, pool.allocate(layout)?, pool.allocate(layout)?];
     /// // SAFETY: the block is live, and this pool handed it out for this layout.
     /// unsafe { pool.deallocate(blocks[1].cast(), layout) };
-    /// assert!(pool.live().eq([blocks[0].cast(), blocks[2].cast()]));
+    /// assert!(pool.live().eq([blocks[0], blocks[2]]));
     /// # Ok::<(), millpond::AllocError>(())
     /// ```
-    pub fn live(&mut self) -> impl Iterator<Item = NonNull<u8>> {
+    fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         let size = self.shape.size();
         self.strategy.flush(size);
         let blocks = self.fresh.cut().flat_map(move |cut| Compact::<PLACES, REGION>::live(cut, size));
-        blocks.filter_map(|block| NonNull::new(recover(block)))
+        blocks.filter_map(move |block| whole(block, size))
     }
+}
+
+impl<S: Shape, T: Strategy> Live for Blocks<(S, Marked<T>)> {
+    /// The live blocks, chunk by chunk, with ascending addresses in each. O(blocks / bits of a word) and a step for each.
+    fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
+        let size = self.shape.size();
+        self.fresh.marked().filter_map(move |block| whole(block, size))
+    }
+}
+
+/// The block at an address that is not null.
+fn whole(block: usize, size: usize) -> Option<NonNull<[u8]>> {
+    Some(NonNull::slice_from_raw_parts(NonNull::new(recover(block))?, size))
 }
 
 // SAFETY: blocks are cut from adopted chunks, each at a multiple of the block size from a start that is aligned as

@@ -1,0 +1,340 @@
+//! Guards: allocators around others, with one job each.
+
+use std::ffi::{c_char, c_void};
+
+use millpond::{
+    Canary, Checked, Counted, Event, FailNth, Fallback, Limit, Observe, Observer, Poison, Quarantine,
+    Segregate, Stats, Zeroed,
+};
+
+use crate::{
+    abi::*,
+    exported::{Exported, Make},
+    extensible::{Extensible, read},
+    fault::{Fault, MP_OK},
+    misuse::Voice,
+    out_of_memory::OutOfMemory,
+    parent::Parent,
+    shells::offer,
+    sources::pointer,
+};
+
+/// How many freed blocks are held back at most.
+const HELD: usize = 256;
+
+offer! {
+    () Limit<Parent> = c"limit"; {}
+    () Stats<Parent> = c"stats"; {}
+    () Counted<Parent> = c"counted"; {}
+    () FailNth<Parent> = c"fail nth"; {}
+    () Fallback<Parent, Parent> = c"fallback"; {}
+    () Segregate<Parent, Parent> = c"segregate"; {}
+    () Observe<Parent, Watcher> = c"observe"; {}
+    () Checked<Parent> = c"checked"; {}
+    () Canary<Parent> = c"canary"; {}
+    () Quarantine<Parent, HELD> = c"quarantine"; {}
+    () Poison<Parent> = c"poison"; {}
+    () Zeroed<Parent> = c"zeroed"; {}
+}
+
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+offer! {
+    () millpond::Visible<Parent, HELD> = c"visible"; {}
+}
+
+/// A structure with options of a guard: what it stands on, and its own. Zeros are defaults.
+macro_rules! guard_options {
+    ($(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        #[allow(missing_docs, reason = "documented in include/millpond.h")]
+        pub struct $name {
+            pub struct_size: usize,
+            pub inner: *mut mp_allocator,
+            pub out_of_memory: mp_out_of_memory,
+            $(pub $member: $type,)*
+        }
+
+        // SAFETY: `repr(C)`, begins with its size, and has integers and pointers that may be null.
+        unsafe impl Extensible for $name {}
+
+        impl $name {
+            /// What the guard stands on, and what it is besides.
+            ///
+            /// # Safety
+            ///
+            /// The inner allocator is null, or valid and outlives the guard.
+            unsafe fn common(&self) -> Result<(Parent, Make), Fault> {
+                // SAFETY: the caller's promise.
+                let inner = unsafe { Parent::new(self.inner)? };
+                let make = Make {
+                    default_align: inner.default_align(),
+                    out_of_memory: OutOfMemory::new(self.out_of_memory)?,
+                    cannot_reclaim: !inner.can_reset(),
+                    ..Make::default()
+                };
+                Ok((inner, make))
+            }
+        }
+    };
+}
+
+guard_options! {
+    /// How a guard is made.
+    mp_guard_options {
+        name: *const c_char,
+        on_misuse: Option<mp_misuse_fn>,
+        misuse_context: *mut c_void,
+        hold: usize,
+    }
+}
+
+guard_options! {
+    /// How a guard that limits is made.
+    mp_limit_options {
+        bytes: usize,
+        blocks: usize,
+    }
+}
+
+guard_options! {
+    /// How a guard that lets requests fail is made.
+    mp_fail_nth_options {
+        only: usize,
+        every: usize,
+        after: usize,
+    }
+}
+
+guard_options! {
+    /// How a guard that calls back is made.
+    mp_observe_options {
+        on_event: Option<mp_event_fn>,
+        event_context: *mut c_void,
+    }
+}
+
+guard_options! {
+    /// How a guard with two behind it is made.
+    mp_pair_options {
+        other: *mut mp_allocator,
+        largest: usize,
+    }
+}
+
+/// A function that makes a guard from options of a type.
+macro_rules! create {
+    ($(#[$doc:meta])* $create:ident($options:ident) = |$wish:ident, $inner:ident, $make:ident| $guard:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// As the header says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $create(options: *const $options) -> *mut mp_allocator {
+            // SAFETY: the caller's promises are passed on.
+            pointer(unsafe { read(options) }.and_then(|$wish| {
+                // SAFETY: as above.
+                let ($inner, $make) = unsafe { $wish.common()? };
+                $guard
+            }))
+        }
+    };
+}
+
+/// A guard that finds misuse, with a name and somebody to tell.
+macro_rules! watching {
+    ($wish:ident, $make:ident, $usual:literal, |$reporter:ident| $guard:expr) => {{
+        // SAFETY: the header asks for a text, and for a function that may be called as long as the guard lives.
+        let voice = unsafe { Voice::new($wish.name, $usual, $wish.on_misuse, $wish.misuse_context) };
+        // SAFETY: an exported allocator drops its voice after itself.
+        let $reporter = unsafe { voice.reporter() };
+        Ok(Exported::make($guard, Make { voice: Some(voice), ..$make }))
+    }};
+}
+
+create! {
+    /// Counts live blocks.
+    mp_counted_create(mp_guard_options) = |wish, inner, make| {
+        plain(&wish)?;
+        Ok(Exported::make(Counted::new(inner), make))
+    }
+}
+
+create! {
+    /// Counts everything.
+    mp_counting_create(mp_guard_options) = |wish, inner, make| {
+        plain(&wish)?;
+        Ok(Exported::make(Stats::new(inner), make))
+    }
+}
+
+create! {
+    /// Zeroes blocks that are freed.
+    mp_zeroed_create(mp_guard_options) = |wish, inner, make| {
+        plain(&wish)?;
+        Ok(Exported::make(Zeroed::new(inner), make))
+    }
+}
+
+create! {
+    /// Fills blocks that are handed out or freed.
+    mp_poison_create(mp_guard_options) = |wish, inner, make| {
+        plain(&wish)?;
+        Ok(Exported::make(Poison::new(inner), make))
+    }
+}
+
+create! {
+    /// Finds what is freed or resized wrongly, and leaks.
+    mp_checked_create(mp_guard_options) = |wish, inner, make| {
+        watching!(wish, make, "checked", |reporter| Checked::new(inner).reporting(reporter))
+    }
+}
+
+create! {
+    /// Finds what is written behind a block.
+    mp_canary_create(mp_guard_options) = |wish, inner, make| {
+        watching!(wish, make, "canary", |reporter| Canary::new(inner).reporting(reporter))
+    }
+}
+
+create! {
+    /// Holds freed blocks back, and finds what is written to them.
+    mp_quarantine_create(mp_guard_options) = |wish, inner, make| {
+        watching!(wish, make, "quarantine", |reporter| {
+            let guard = Quarantine::<Parent, HELD>::around(inner).reporting(reporter);
+            if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
+        })
+    }
+}
+
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+create! {
+    /// Lets valgrind and AddressSanitizer see blocks.
+    mp_visible_create(mp_guard_options) = |wish, inner, make| {
+        watching!(wish, make, "visible", |reporter| {
+            let guard = millpond::Visible::<Parent, HELD>::around(inner).reporting(reporter);
+            if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
+        })
+    }
+}
+
+/// Without the features that it takes, the guard is not to be had, but its name is.
+///
+/// # Safety
+///
+/// None.
+#[cfg(not(any(feature = "valgrind", feature = "asan")))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_visible_create(_: *const mp_guard_options) -> *mut mp_allocator {
+    pointer(Err(Fault::unsupported("the library was built without support for valgrind or AddressSanitizer")))
+}
+
+create! {
+    /// Lets so many bytes, or blocks, through.
+    mp_limit_create(mp_limit_options) = |wish, inner, make| match (wish.bytes, wish.blocks) {
+        (bytes, 0) if bytes != 0 => Ok(Exported::make(Limit::bytes(inner, bytes), make)),
+        (0, blocks) if blocks != 0 => Ok(Exported::make(Limit::blocks(inner, blocks), make)),
+        _ => Err(Fault::invalid("a limit is one of bytes or of blocks")),
+    }
+}
+
+create! {
+    /// Lets some requests fail.
+    mp_fail_nth_create(mp_fail_nth_options) = |wish, inner, make| match (wish.only, wish.every, wish.after) {
+        (only, 0, 0) if only != 0 => Ok(Exported::make(FailNth::only(inner, only), make)),
+        (0, every, 0) if every != 0 => Ok(Exported::make(FailNth::every(inner, every), make)),
+        (0, 0, after) => Ok(Exported::make(FailNth::after(inner, after), make)),
+        _ => Err(Fault::invalid("at most one of only, every and after is set")),
+    }
+}
+
+create! {
+    /// Calls back on every event.
+    mp_observe_create(mp_observe_options) = |wish, inner, make| match wish.on_event {
+        Some(call) => {
+            let watcher = Watcher { call, context: wish.event_context };
+            Ok(Exported::make(Observe::new(inner, watcher), make))
+        }
+        None => Err(Fault::invalid("on_event is not set")),
+    }
+}
+
+create! {
+    /// Asks one allocator, and another when that fails.
+    mp_fallback_create(mp_pair_options) = |wish, inner, make| {
+        if !inner.can_tell_owner() {
+            return Err(Fault::unsupported("inner cannot tell its own blocks: its table lacks owns"));
+        }
+        // SAFETY: the header asks for a valid allocator that outlives the guard.
+        let other = unsafe { Parent::new(wish.other)? };
+        let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
+        Ok(Exported::make(Fallback::new(inner, other), Make { cannot_reclaim, ..make }))
+    }
+}
+
+create! {
+    /// Asks one allocator for small blocks and another for large ones.
+    mp_segregate_create(mp_pair_options) = |wish, inner, make| {
+        if wish.largest == 0 {
+            return Err(Fault::invalid("largest, the largest size that is small, is not set"));
+        }
+        // SAFETY: as above.
+        let other = unsafe { Parent::new(wish.other)? };
+        let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
+        Ok(Exported::make(Segregate::new(wish.largest, inner, other), Make { cannot_reclaim, ..make }))
+    }
+}
+
+/// Refuses options that such a guard has no use for.
+fn plain(wish: &mp_guard_options) -> Result<(), Fault> {
+    if wish.on_misuse.is_some() { Err(crate::misuse::nobody_looks()) } else { Ok(()) }
+}
+
+/// A function of the caller's that hears of events.
+pub(crate) struct Watcher {
+    call: mp_event_fn,
+    context: *mut c_void,
+}
+
+impl Observer for Watcher {
+    fn note(&self, event: Event) {
+        let mut told = mp_event {
+            struct_size: size_of::<mp_event>(),
+            kind: 0,
+            error: MP_OK,
+            address: std::ptr::null(),
+            from: std::ptr::null(),
+            size: 0,
+            align: 0,
+            old_size: 0,
+        };
+        let pointer = |address: usize| address as *const c_void;
+        match event {
+            Event::Allocated { address, layout } => {
+                (told.kind, told.address) = (MP_ALLOCATED, pointer(address));
+                (told.size, told.align) = (layout.size(), layout.align());
+            }
+            Event::Grew { address, size } => {
+                (told.kind, told.address, told.size) = (MP_GREW, pointer(address), size);
+            }
+            Event::Resized { from, to, old, new } => {
+                (told.kind, told.address, told.from) = (MP_RESIZED, pointer(to), pointer(from));
+                (told.size, told.align, told.old_size) = (new.size(), new.align(), old.size());
+            }
+            Event::Freed { address, layout } => {
+                (told.kind, told.address) = (MP_FREED, pointer(address));
+                (told.size, told.align) = (layout.size(), layout.align());
+            }
+            Event::Failed { layout, error } => {
+                (told.kind, told.error) = (MP_FAILED, Fault::from(error).code);
+                (told.size, told.align) = (layout.size(), layout.align());
+            }
+            _ => return,
+        }
+        // SAFETY: the function is the caller's, and takes what the header says.
+        unsafe { (self.call)(self.context, &raw const told) };
+    }
+}

@@ -1,0 +1,73 @@
+//! A picture of an allocator: what its memory is used for, drawn for a person.
+
+use std::{
+    ffi::{CStr, c_char, c_void},
+    fmt::{self, Write},
+};
+
+use millpond::Inspect;
+
+use crate::{
+    abi::*,
+    fault::{Fault, MP_ERR_INVALID, MP_ERR_STOPPED, MP_OK},
+    parent::Parent,
+};
+
+/// A function of the caller's that takes a text, piece by piece.
+struct Sink {
+    write: mp_write_fn,
+    context: *mut c_void,
+}
+
+impl Write for Sink {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: the function is the caller's, and takes what the header says.
+        let goes_on = unsafe { (self.write)(self.context, text.as_ptr().cast(), text.len()) };
+        if goes_on { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Cells per chunk in a picture, and columns of one for a terminal.
+const CELLS: usize = 512;
+const COLUMNS: usize = 80;
+
+/// Draws what the memory of an allocator is used for.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_map(
+    allocator: *const mp_allocator,
+    format: u32,
+    title: *const c_char,
+    write: Option<mp_write_fn>,
+    context: *mut c_void,
+) -> mp_error {
+    let Some(write) = write else { return Fault::invalid("there is no function to write with").note() };
+    if allocator.is_null() {
+        return Fault::invalid("there is no allocator").note();
+    }
+    // SAFETY: the header asks for a valid allocator, and for a text or NULL.
+    let (parent, title) = unsafe {
+        let title = if title.is_null() { crate::general::mp_name(allocator) } else { title };
+        (Parent::new(allocator.cast_mut()), CStr::from_ptr(title).to_string_lossy())
+    };
+    let parent = match parent {
+        Ok(parent) if parent.can_paint() => parent,
+        Ok(_) => return Fault::unsupported("the allocator cannot say what its memory is used for").note(),
+        Err(fault) => return fault.note(),
+    };
+    let map = parent.map(if format == MP_SVG { CELLS } else { COLUMNS });
+    let (picture, mut sink) = (map.picture(), Sink { write, context });
+    let written = match format {
+        MP_SVG => write!(sink, "{}", picture.svg(&title)),
+        MP_TEXT => write!(sink, "{}", picture.text(COLUMNS)),
+        MP_ASCII => write!(sink, "{}", picture.ascii(COLUMNS)),
+        _ => {
+            Fault::invalid("format is none that there is").note();
+            return MP_ERR_INVALID;
+        }
+    };
+    if written.is_ok() { MP_OK } else { MP_ERR_STOPPED }
+}

@@ -1,0 +1,130 @@
+//! Who hears of misuse: a function of the caller's own for each pool, or nobody, and then the program ends.
+//!
+//! The library calls a hook without a context, but with the pool's name. So each pool has a name of its own, at an address of
+//! its own, and a list says whose it is.
+
+use std::{
+    ffi::{CStr, CString, c_char, c_void},
+    process,
+    sync::Mutex,
+};
+
+use millpond::{Cause, Misuse, Reporter};
+
+use crate::{abi::*, fault::Fault};
+
+/// Whom to call.
+#[derive(Clone, Copy)]
+struct Hook {
+    call: mp_misuse_fn,
+    context: *mut c_void,
+}
+
+/// A pool's name, by its address, and whom to call.
+struct Listener {
+    name: *const u8,
+    hook: Hook,
+}
+
+// SAFETY: which thread a hook may be called on is what the header says; the pointers are not followed here.
+unsafe impl Send for Listener {}
+
+static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
+
+fn listeners() -> std::sync::MutexGuard<'static, Vec<Listener>> {
+    LISTENERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A pool's name, and that somebody hears of its misuse, for as long as this lives.
+pub(crate) struct Voice {
+    name: *mut str,
+}
+
+impl Voice {
+    /// # Safety
+    ///
+    /// The name is null or a text of C; the function may be called with the context for as long as the voice lives.
+    pub(crate) unsafe fn new(
+        name: *const c_char,
+        usual: &str,
+        on_misuse: Option<mp_misuse_fn>,
+        context: *mut c_void,
+    ) -> Self {
+        let name: String = if name.is_null() {
+            usual.into()
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { CStr::from_ptr(name) }.to_string_lossy().into()
+        };
+        // Not empty, so that it has an address of its own.
+        let name = if name.is_empty() { " ".into() } else { name };
+        let voice = Self { name: Box::into_raw(name.into_boxed_str()) };
+        if let Some(call) = on_misuse {
+            listeners().push(Listener { name: voice.name.cast(), hook: Hook { call, context } });
+        }
+        voice
+    }
+
+    /// What the library is told of it.
+    ///
+    /// # Safety
+    ///
+    /// Whoever has the reporter goes before the voice does.
+    pub(crate) unsafe fn reporter(&self) -> Reporter {
+        // SAFETY: the name is there as long as the voice is, and the caller's promise.
+        Reporter::named(unsafe { &*self.name }).calling(hear)
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        listeners().retain(|listener| listener.name != self.name.cast());
+        // SAFETY: the name was made by `Box::into_raw`, and nobody has it any more.
+        drop(unsafe { Box::from_raw(self.name) });
+    }
+}
+
+/// What the library calls: tells whoever listens, or ends the program.
+fn hear(misuse: &Misuse) {
+    let name = misuse.pool.as_ptr();
+    let hook = listeners().iter().find(|listener| listener.name == name).map(|listener| listener.hook);
+    let Some(hook) = hook else {
+        eprintln!("millpond: {misuse}");
+        process::abort();
+    };
+    // Neither text has a zero: the library's has none, and C's names end at theirs.
+    let pool = CString::new(misuse.pool).unwrap_or_default();
+    let text = CString::new(misuse.to_string()).unwrap_or_default();
+    let (cause, detail) = describe(misuse.cause);
+    let told = mp_misuse {
+        struct_size: size_of::<mp_misuse>(),
+        pool: pool.as_ptr(),
+        address: misuse.address as *const c_void,
+        size: misuse.layout.size(),
+        align: misuse.layout.align(),
+        cause,
+        detail,
+        more: misuse.more,
+        text: text.as_ptr(),
+    };
+    // SAFETY: the function is the caller's, and takes what the header says.
+    unsafe { (hook.call)(hook.context, &raw const told) };
+}
+
+/// A cause as a number, and the number that goes with it.
+fn describe(cause: Cause) -> (u32, usize) {
+    match cause {
+        Cause::DoubleFree => (MP_DOUBLE_FREE, 0),
+        Cause::Interior { start } => (MP_INTERIOR, start),
+        Cause::WrongLayout { expected } => (MP_WRONG_LAYOUT, expected.size()),
+        Cause::Overflow { offset } => (MP_OVERFLOW, offset),
+        Cause::WrittenAfterFree { offset } => (MP_WRITTEN_AFTER_FREE, offset),
+        Cause::Leak { blocks, .. } => (MP_LEAK, blocks),
+        _ => (MP_FOREIGN, 0),
+    }
+}
+
+/// That an option about misuse is set where nobody looks for it.
+pub(crate) fn nobody_looks() -> Fault {
+    Fault::invalid("on_misuse is set, but nothing is checked")
+}

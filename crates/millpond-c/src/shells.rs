@@ -1,0 +1,187 @@
+//! Pools in shells, as C gets them: what each can do besides handing out blocks.
+
+use std::{alloc::Layout, ffi::CStr};
+
+use millpond::{
+    AllocError, AnySize, AtomicLinear, Blocks, Buddy, Cached, Classes, Compact, Direct, Inspect, Kinds, Lifo,
+    Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Stack, Tlsf,
+};
+
+use crate::{
+    abi::*,
+    exported::{Exported, Make, Visit},
+    fault::Fault,
+    options::Common,
+    parent::Parent,
+};
+
+/// A pool, what C calls it, and what it can do in a shell. What it cannot do is as here.
+pub(crate) trait Named: RawPool + Inspect + Sized {
+    const NAME: &'static CStr;
+    /// Whether it knows its live blocks.
+    const WALKS: bool = false;
+    /// Whether it can have room ready.
+    const RESERVES: bool = false;
+
+    fn walk_local(shell: &mut Local<Self, Parent>, visit: Visit<'_>) -> bool {
+        let _ = (shell, visit);
+        true
+    }
+
+    fn walk_locked(shell: &mut Locked<Self, Parent>, visit: Visit<'_>) -> bool {
+        let _ = (shell, visit);
+        true
+    }
+
+    fn reserve_local(shell: &Local<Self, Parent>, layout: Layout, count: usize) -> Result<(), AllocError> {
+        let _ = (shell, layout, count);
+        Err(AllocError::Unsupported)
+    }
+
+    fn reserve_locked(shell: &Locked<Self, Parent>, layout: Layout, count: usize) -> Result<(), AllocError> {
+        let _ = (shell, layout, count);
+        Err(AllocError::Unsupported)
+    }
+}
+
+/// What a pool can do in its shells.
+macro_rules! ability {
+    (walks) => {
+        const WALKS: bool = true;
+
+        fn walk_local(shell: &mut Local<Self, Parent>, visit: Visit<'_>) -> bool {
+            shell.live().all(|block| visit(block.cast(), block.len()))
+        }
+
+        fn walk_locked(shell: &mut Locked<Self, Parent>, visit: Visit<'_>) -> bool {
+            shell.live().all(|block| visit(block.cast(), block.len()))
+        }
+    };
+    (reserves) => {
+        const RESERVES: bool = true;
+
+        fn reserve_local(
+            shell: &Local<Self, Parent>,
+            layout: Layout,
+            count: usize,
+        ) -> Result<(), AllocError> {
+            shell.reserve(layout, count)
+        }
+
+        fn reserve_locked(
+            shell: &Locked<Self, Parent>,
+            layout: Layout,
+            count: usize,
+        ) -> Result<(), AllocError> {
+            shell.reserve(layout, count)
+        }
+    };
+}
+
+macro_rules! named {
+    ($($pool:ty = $name:literal $($ability:ident)*;)*) => {
+        $(impl Named for $pool {
+            const NAME: &'static CStr = $name;
+            $(ability!($ability);)*
+        })*
+    };
+}
+
+named! {
+    Blocks = c"blocks" reserves;
+    Blocks<(AnySize, Magazine)> = c"blocks" reserves;
+    Blocks<(AnySize, Compact)> = c"blocks" reserves walks;
+    Blocks<(AnySize, Marked<Lifo>)> = c"blocks" reserves walks;
+    Blocks<(AnySize, Marked<Magazine>)> = c"blocks" reserves walks;
+    Blocks<(AnySize, Marked<Compact>)> = c"blocks" reserves walks;
+    Classes = c"classes" reserves;
+    Linear = c"linear";
+    Stack = c"stack";
+    SignPost = c"sign post";
+    Tlsf = c"tlsf";
+    Tlsf<Direct> = c"tlsf";
+    Buddy = c"buddy";
+}
+
+/// Implements [`Offer`] for an allocator that answers questions and can be reset, and what else it can do.
+macro_rules! offer {
+    ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
+        $(impl<$($generics)*> $crate::exported::Offer for $shell {
+            const NAME: &'static std::ffi::CStr = $name;
+            const INSPECTS: bool = true;
+            const RECLAIMS: bool = true;
+
+            fn inspect(&self) -> Option<&dyn millpond::Inspect> {
+                Some(self)
+            }
+
+            fn reclaim(&mut self) -> Option<&mut dyn millpond::Reclaim> {
+                Some(self)
+            }
+
+            $($more)*
+        })*
+    };
+}
+pub(crate) use offer;
+
+offer! {
+    (P: Named) Local<P, Parent> = P::NAME; {
+        const WALKS: bool = P::WALKS;
+        const RESERVES: bool = P::RESERVES;
+
+        fn walk(&mut self, visit: Visit<'_>) -> bool {
+            P::walk_local(self, visit)
+        }
+
+        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
+            P::reserve_local(self, layout, count)
+        }
+    }
+    (P: Named) Locked<P, Parent> = P::NAME; {
+        const WALKS: bool = P::WALKS;
+        const RESERVES: bool = P::RESERVES;
+
+        fn walk(&mut self, visit: Visit<'_>) -> bool {
+            P::walk_locked(self, visit)
+        }
+
+        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
+            P::reserve_locked(self, layout, count)
+        }
+    }
+    (P: Named + Kinds + Reserve) Cached<P, Parent> = P::NAME; {
+        const RESERVES: bool = true;
+
+        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
+            Self::reserve(self, layout, count)
+        }
+    }
+    () LockFree<AnySize, Parent> = c"blocks"; {
+        const RESERVES: bool = true;
+
+        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
+            let fits = layout.size() <= self.block_layout().size() && layout.align() <= self.block_layout().align();
+            if fits { Self::reserve(self, count) } else { Err(AllocError::Unsupported) }
+        }
+    }
+    () AtomicLinear<Parent> = c"linear"; {}
+}
+
+/// Says that a pool is not to be had for so many threads in this way.
+pub(crate) fn cannot_share() -> Fault {
+    Fault::unsupported("sharing: this pool is not shared in that way")
+}
+
+/// A pool for one thread, or behind a lock.
+pub(crate) fn local_or_locked<P: Named>(
+    Common { parent, sharing, make }: Common,
+    pool: P,
+    is_plain: bool,
+) -> Result<*mut mp_allocator, Fault> {
+    match sharing {
+        MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
+        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
+        _ => Err(cannot_share()),
+    }
+}

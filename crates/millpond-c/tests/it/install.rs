@@ -1,0 +1,89 @@
+//! One installation for all tests, and how programs are compiled against it and run.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::LazyLock,
+};
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// A folder for what tests make.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("millpond-c").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).expect("what an earlier run left can be removed");
+    }
+    fs::create_dir_all(&folder).expect("tests may write there");
+    folder
+}
+
+/// Where it is installed: built by cargo in the folder that it builds these tests in, too.
+pub(crate) fn prefix() -> &'static Path {
+    static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
+        let prefix = scratch("usr");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(root()).args(["xtask", "install", "--prefix"]).arg(&prefix);
+        let target =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder has one around it");
+        cargo.env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS");
+        succeeds(&mut cargo);
+        prefix
+    });
+    &PREFIX
+}
+
+/// Says aloud that a test is left out, and why.
+pub(crate) fn skipped(test: &str, why: &str) {
+    eprintln!("SKIPPED {test}: {why}");
+}
+
+/// Whether a program can be run; if not, says that the test is left out.
+pub(crate) fn has(program: &str, test: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        skipped(test, &format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Runs a command that has to succeed; what it printed.
+pub(crate) fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// All that a command printed.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// How a program finds the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linking {
+    Shared,
+    Static,
+}
+
+/// Compiles a program; where it is.
+pub(crate) fn compile(compiler: &str, source: &Path, linking: Linking, extra: &[&str]) -> PathBuf {
+    let name = source.file_stem().expect("sources have names").to_string_lossy();
+    let program = scratch(&format!("{name}-{compiler}-{linking:?}{}", extra.concat())).join(&*name);
+    let (include, lib) = (prefix().join("include"), prefix().join("lib"));
+    let mut command = Command::new(compiler);
+    command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]);
+    command.args(extra).arg("-I").arg(include).arg(source).arg("-o").arg(&program);
+    match linking {
+        Linking::Shared => {
+            command.arg("-L").arg(&lib).arg("-lmillpond").arg(format!("-Wl,-rpath,{}", lib.display()))
+        }
+        Linking::Static => command.arg(lib.join("libmillpond.a")).args(["-ldl", "-lm"]),
+    };
+    succeeds(command.arg("-lpthread"));
+    program
+}

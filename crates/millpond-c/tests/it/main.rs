@@ -1,0 +1,9 @@
+//! Programs in C, compiled and run against Millpond as `cargo xtask install` installs it.
+//!
+//! They take gcc; what takes more says so, and is left out where it is missing.
+#![cfg(target_os = "linux")]
+
+mod install;
+mod packages;
+mod programs;
+mod tools;

@@ -1,0 +1,96 @@
+//! What is installed, and whether others find it: the symbols, pkg-config, CMake, and an archive that was unpacked elsewhere.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use crate::install::{has, prefix, root, scratch, succeeds};
+
+include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+#[test]
+fn exported_symbols_are_those_of_the_header() {
+    let library = prefix().join("lib/libmillpond.so");
+    if !has("nm", "exported_symbols_are_those_of_the_header") {
+        return;
+    }
+    let symbols =
+        succeeds(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));
+    let exported: BTreeSet<&str> = symbols.lines().collect();
+    assert_eq!(exported, FUNCTIONS.iter().copied().collect());
+    let dynamic = succeeds(Command::new("readelf").arg("-d").arg(&library));
+    assert!(dynamic.contains("Library soname: [libmillpond.so.0]"), "{dynamic}");
+}
+
+/// A program of two lines, to be compiled by somebody who knows where Millpond is.
+fn consumer(folder: &Path) {
+    let source = "#include <millpond.h>\nint main(void) { return mp_version() == MP_VERSION ? 0 : 1; }\n";
+    fs::write(folder.join("consumer.c"), source).expect("tests may write there");
+}
+
+/// Lets pkg-config and CMake find an installation, each for both libraries.
+fn is_found(prefix: &Path, name: &str) {
+    let folder = scratch(name);
+    consumer(&folder);
+    if has("pkg-config", name) && has("gcc", name) {
+        let ask = |arguments: &[&str]| {
+            let mut command = Command::new("pkg-config");
+            command.args(arguments).arg("millpond").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+            succeeds(&mut command)
+        };
+        assert_eq!(ask(&["--modversion"]).trim(), env!("CARGO_PKG_VERSION"));
+        for arguments in [&["--cflags", "--libs"][..], &["--cflags", "--libs", "--static"]] {
+            let mut gcc = Command::new("gcc");
+            gcc.arg(folder.join("consumer.c")).args(ask(arguments).split_whitespace());
+            let program = folder.join(format!("consumer{}", arguments.len()));
+            if arguments.len() == 3 {
+                gcc.arg("-Wl,-Bstatic,-lmillpond,-Bdynamic");
+            }
+            succeeds(gcc.arg("-o").arg(&program));
+            succeeds(Command::new(program).env("LD_LIBRARY_PATH", prefix.join("lib")));
+        }
+    }
+    if has("cmake", name) {
+        let lists = "cmake_minimum_required(VERSION 3.16)\nproject(consumer C)\n\
+            find_package(millpond 0.1 REQUIRED)\n\
+            add_executable(with_shared consumer.c)\ntarget_link_libraries(with_shared millpond::millpond)\n\
+            add_executable(with_static consumer.c)\ntarget_link_libraries(with_static millpond::static)\n";
+        fs::write(folder.join("CMakeLists.txt"), lists).expect("tests may write there");
+        let build = folder.join("build");
+        let prefix = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
+        succeeds(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
+        succeeds(Command::new("cmake").arg("--build").arg(&build));
+        succeeds(&mut Command::new(build.join("with_shared")));
+        succeeds(&mut Command::new(build.join("with_static")));
+    }
+}
+
+#[test]
+fn consumers_find_it() {
+    is_found(prefix(), "consumer");
+}
+
+#[test]
+fn an_archive_works_wherever_it_is_unpacked() {
+    let test = "an_archive_works_wherever_it_is_unpacked";
+    if !has("tar", test) {
+        return;
+    }
+    // After the installation, so that the library is built once.
+    prefix();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder has one around it");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["xtask", "dist"]).env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS");
+    let archive = succeeds(&mut cargo);
+    let folder = scratch("unpacked here");
+    succeeds(Command::new("tar").arg("-xzf").arg(archive.trim()).arg("-C").arg(&folder));
+    let name =
+        Path::new(archive.trim()).file_name().expect("archives have names").to_string_lossy().into_owned();
+    let tree = folder.join(name.trim_end_matches(".tar.gz"));
+    for file in
+        ["include/millpond.h", "share/doc/millpond/LICENSE-MIT", "share/doc/millpond/examples/c/lists.c"]
+    {
+        assert!(tree.join(file).is_file(), "{file} is missing");
+    }
+    let moved = scratch("unpacked").join("elsewhere");
+    fs::rename(tree, &moved).expect("an archive may be moved");
+    is_found(&moved, "consumer-of-archive");
+}

@@ -1,0 +1,97 @@
+//! The test programs, and the examples.
+
+use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::Command};
+
+use crate::install::{Linking, compile, has, root, scratch, succeeds, text};
+
+/// Compiles and runs a program, linked both ways, each by another compiler.
+fn passes(name: &str) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
+    for (compiler, linking) in [("gcc", Linking::Shared), ("clang", Linking::Static)] {
+        if has(compiler, name) {
+            succeeds(&mut Command::new(compile(compiler, &source, linking, &[])));
+        }
+    }
+}
+
+#[test]
+fn every_pool_keeps_the_interface() {
+    passes("interface.c");
+}
+
+#[test]
+fn an_allocator_of_ones_own_is_a_parent() {
+    passes("own.c");
+}
+
+#[test]
+fn every_guard_does_its_job() {
+    passes("guards.c");
+}
+
+#[test]
+fn threads_share_pools() {
+    passes("threads.c");
+}
+
+#[test]
+fn misuse_is_found() {
+    passes("misuse.c");
+}
+
+#[test]
+fn where_nobody_listens_the_program_ends() {
+    if !has("gcc", "where_nobody_listens_the_program_ends") {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/misuse.c");
+    let program = compile("gcc", &source, Linking::Shared, &["-DENDS"]);
+    for (case, message) in [
+        ("double free", "pool \"nodes\": block"),
+        ("out of memory", "no memory left in this allocator: 123 bytes were asked for"),
+    ] {
+        let output = Command::new(&program).arg(case).output().expect("the program can be run");
+        assert_eq!(output.status.signal(), Some(6), "{case}: {}", text(&output));
+        assert!(text(&output).contains(message), "{case}: {}", text(&output));
+    }
+}
+
+/// The programs in the documentation: what begins with an `#include`.
+#[test]
+fn the_programs_of_the_documentation_run() {
+    if !has("gcc", "the_programs_of_the_documentation_run") {
+        return;
+    }
+    let folder = scratch("documentation");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/c.md")).expect("there is a page");
+    let programs = text.split("```c\n#include").skip(1).filter_map(|rest| rest.split_once("```"));
+    let printed: Vec<String> = programs
+        .enumerate()
+        .map(|(number, (program, _))| {
+            let source = folder.join(format!("page{number}.c"));
+            fs::write(&source, format!("#include{program}")).expect("tests may write there");
+            succeeds(&mut Command::new(compile("gcc", &source, Linking::Static, &[])))
+        })
+        .collect();
+    assert_eq!(printed, ["", "1 blocks, 1000 bytes at the peak\n"]);
+}
+
+#[test]
+fn examples_run() {
+    if !has("gcc", "examples_run") {
+        return;
+    }
+    let folder = fs::read_dir(root().join("examples/c")).expect("there are examples");
+    let mut count = 0;
+    for example in folder.map(|entry| entry.expect("the folder can be read").path()) {
+        if example.extension().is_some_and(|extension| extension == "c") {
+            let printed = succeeds(&mut Command::new(compile("gcc", &example, Linking::Shared, &[])));
+            let expected =
+                fs::read_to_string(example.with_extension("out")).expect("an example says what it prints");
+            assert_eq!(printed, expected, "{}", example.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "only {count} examples were found");
+}

@@ -1,0 +1,103 @@
+/* Misuse is found, told, and mostly prevented. With an argument, what happens to a program that nobody listens to. */
+#include "expect.h"
+
+struct heard {
+    int count;
+    uint32_t cause;
+    size_t detail;
+    const void *address;
+};
+
+static void hear(void *context, const mp_misuse *misuse) {
+    struct heard *heard = context;
+    EXPECT(misuse->struct_size >= sizeof *misuse && strstr(misuse->text, misuse->pool));
+    EXPECT(strcmp(misuse->pool, "test pool") == 0);
+    heard->count++;
+    heard->cause = misuse->cause;
+    heard->detail = misuse->detail;
+    heard->address = misuse->address;
+}
+
+#define HEARD(what, ...)                                                            \
+    do {                                                                            \
+        int before = heard.count;                                                   \
+        __VA_ARGS__;                                                                \
+        EXPECT(heard.count == before + 1 && heard.cause == (what));                 \
+    } while (0)
+
+static void blocks(uint32_t sharing, uint32_t strategy) {
+    struct heard heard = {0, 0, 0, NULL};
+    mp_blocks *pool = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .checked = true, .sharing = sharing,
+                                                  .strategy = strategy, .name = "test pool", .on_misuse = hear,
+                                                  .misuse_context = &heard));
+    EXPECT(pool);
+    char *block = mp_blocks_alloc(pool), *other = mp_blocks_alloc(pool), foreign[64];
+    mp_blocks_free(pool, NULL);
+    mp_blocks_free(pool, block);
+    HEARD(MP_DOUBLE_FREE, mp_blocks_free(pool, block));
+    HEARD(MP_FOREIGN, mp_blocks_free(pool, foreign));
+    HEARD(MP_INTERIOR, mp_blocks_free(pool, other + 8));
+    EXPECT(heard.detail == (size_t)other);
+    HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 65, 0));
+    EXPECT(heard.detail == 64 && mp_check(&pool->allocator) == MP_OK);
+    EXPECT(mp_blocks_alloc(pool) == block || strategy != MP_LIFO);
+    HEARD(MP_LEAK, mp_destroy(&pool->allocator));
+    EXPECT(heard.detail == (strategy == MP_LIFO ? 2 : heard.detail));
+}
+
+static void guards(void) {
+    struct heard heard = {0, 0, 0, NULL};
+    mp_guard_options watch = {.struct_size = sizeof watch, .name = "test pool", .on_misuse = hear, .misuse_context = &heard};
+    mp_allocator *checked = mp_checked_create(&watch);
+    char *block = mp_alloc(checked, 100, 0, 0), *leaked = mp_alloc(checked, 10, 0, 0);
+    HEARD(MP_WRONG_LAYOUT, mp_free(checked, block, 50, 0));
+    EXPECT(heard.detail == 100 && heard.address == block);
+    HEARD(MP_INTERIOR, mp_free(checked, block + 16, 100, 0));
+    mp_free(checked, block, 100, 0);
+    HEARD(MP_DOUBLE_FREE, mp_free(checked, block, 100, 0));
+    HEARD(MP_FOREIGN, mp_free(checked, &heard, 100, 0));
+    HEARD(MP_LEAK, mp_destroy(checked));
+    EXPECT(heard.detail == 1 && heard.address == leaked);
+    mp_free(mp_heap(), leaked, 10, 0);
+
+    mp_allocator *canary = mp_canary_create(&watch);
+    block = mp_alloc(canary, 100, 0, 0);
+    block[100] = 1;
+    HEARD(MP_OVERFLOW, mp_free(canary, block, 100, 0));
+    EXPECT(heard.detail == 100);
+    mp_destroy(canary);
+
+    mp_linear *arena = mp_linear_create(NULL);
+    watch.inner = &arena->allocator;
+    mp_allocator *quarantine = mp_quarantine_create(&watch);
+    block = mp_alloc(quarantine, 100, 0, 0);
+    mp_free(quarantine, block, 100, 0);
+    block[7] = 1;
+    HEARD(MP_WRITTEN_AFTER_FREE, mp_destroy(quarantine));
+    EXPECT(heard.detail == 7);
+    mp_destroy(&arena->allocator);
+}
+
+int main(int count, char **arguments) {
+    if (count > 1 && strcmp(arguments[1], "double free") == 0) {
+        mp_blocks *pool =
+            mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .checked = true, .name = "nodes"));
+        void *block = mp_blocks_alloc(pool);
+        mp_blocks_free(pool, block);
+        mp_blocks_free(pool, block);
+        return 0; /* not reached */
+    }
+    if (count > 1) {
+        mp_linear *arena = mp_linear_create(
+            MP_OPTIONS(mp_pool_options, .parent = mp_nothing(), .out_of_memory = {MP_ABORT, NULL, NULL}));
+        mp_linear_alloc(arena, 123, 0);
+        return 0; /* not reached */
+    }
+    for (uint32_t strategy = MP_LIFO; strategy <= MP_COMPACT; strategy++) {
+        blocks(MP_LOCAL, strategy);
+        blocks(MP_LOCKED, strategy);
+    }
+    guards();
+    EXPECT(!mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .on_misuse = hear)));
+    return 0;
+}
