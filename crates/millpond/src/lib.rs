@@ -27,6 +27,10 @@
 //!
 //! A type reads as a sentence: `Locked<Limit<Tlsf>, Pages>` is a TLSF pool with a limit, behind a lock, on pages of the system.
 //!
+//! The [`guide`] has a [cookbook](guide::cookbook), what to expect of [performance](guide::performance) and on which
+//! [platforms](guide::platforms), small programs, and [notes for those who come](guide::migrating) from bumpalo, typed-arena, slab,
+//! slotmap and object-pool.
+//!
 //! # Which type do I want?
 //!
 //! | I have | I want |
@@ -55,9 +59,9 @@
 //! # Ok::<(), millpond::AllocError>(())
 //! ```
 //!
-//! | blocks | pool | |
+//! | blocks | pool | which is |
 //! |---|---|---|
-//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as it gets; with [`Magazine`] for many live ones, with [`Compact`] to walk them in order |
+//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as a list by hand; with [`Magazine`] for many live ones, with [`Compact`] to walk them in order |
 //! | of a few sizes, or all | [`Classes`] | nearly as fast; up to a fifth of a block is rounding |
 //! | of any size, in one region, in bounded time | [`Tlsf`] | little is wasted; real time |
 //! | in powers of two | [`Buddy`] | aligned to their size |
@@ -103,18 +107,16 @@
 //! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are no defence.
 //! * **it must have passed Miri**: bumpalo has. This crate has not, and `SAFETY.md` says what stands in for it.
 //!
-//! # More
+//! # Where to read on
 //!
-//! The module `guide` has a [cookbook](guide::cookbook), what to expect of [performance](guide::performance), [platforms](guide::platforms),
-//! and [notes for those who come](guide::migrating) from bumpalo, typed-arena, slab, slotmap and object-pool. What every word means is
-//! said where its trait is: [`Allocator`] for what hands out memory, [`RawPool`] for what cuts it, [`Inspect`] and [`Reclaim`] for
-//! looking into it and getting it back, [`Policy`] for what happens when there is none.
+//! What every word means is said where its trait is: [`Allocator`] for what hands out memory, [`RawPool`] for what cuts it,
+//! [`Inspect`] and [`Reclaim`] for looking into it and getting it back, [`Policy`] for what happens when there is none.
 //!
 //! # Features
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `std` (default) | `alloc`, [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
+//! | `std` (default) | `alloc`, [`Registry`], on Unix and Windows [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
 //! | `metrics` | [`Registry`] hands figures to the recorder of that crate |
