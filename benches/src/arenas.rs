@@ -1,9 +1,10 @@
-//! The bump arenas beside `bumpalo` and `bump-scope`: filling and resetting, and scopes.
+//! The bump arenas beside `bumpalo` and `bump-scope`: filling and resetting, scopes, frames and requests.
 
-use std::{alloc::Layout, hint::black_box};
+use std::{alloc::Layout, hint::black_box, sync::Mutex};
 
 use bump_scope::alloc::Allocator as _;
-use millpond::{Allocator, Linear, Local, Owned, Reclaim, Stack};
+use bumpalo::Bump;
+use millpond::{Allocator, Arenas, Frames, Linear, Local, Owned, Reclaim, Stack};
 
 use crate::{
     cpp,
@@ -17,6 +18,21 @@ const IN_SCOPE: usize = 10;
 pub const MIXES: &[Mix] = &[
     Mix { name: "arena", what: "allocate 1,000 blocks of 8 to 64 bytes, reset; per block", runners: arenas },
     Mix { name: "scope", what: "allocate 10 such blocks in a scope, end it; per block", runners: scopes },
+    Mix {
+        name: "frames",
+        what: "1,000 values of 32 bytes a frame, two frames there; per value",
+        runners: frames,
+    },
+    Mix {
+        name: "requests",
+        what: "10 values of 32 bytes a request, in an arena of its own; per value",
+        runners: || requests(IN_SCOPE),
+    },
+    Mix {
+        name: "large-requests",
+        what: "1,000 values of 32 bytes a request, in an arena of its own; per value",
+        runners: || requests(FILL),
+    },
 ];
 
 /// Sizes that the compiler does not know, and a cheap way through them.
@@ -112,6 +128,53 @@ fn scopes() -> Vec<Runner> {
             }
             // SAFETY: the mark is the newest, and nobody uses the blocks.
             unsafe { marked.release(mark) };
+        }),
+    ]
+}
+
+/// Runs `round`, which makes `each` values and loses them, as often as it takes.
+fn values(name: &'static str, each: usize, mut round: impl FnMut(usize) + 'static) -> Runner {
+    let run = move |count: usize| {
+        let rounds = count.div_ceil(each);
+        (0..rounds).for_each(|_| round(each));
+        rounds * each
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+fn frames() -> Vec<Runner> {
+    let mut bumps = [Bump::new(), Bump::new()];
+    let mut frames = Frames::<2>::new();
+    vec![
+        values("two bumpalos", FILL, move |each| {
+            bumps.swap(0, 1);
+            bumps[0].reset();
+            (0..each).for_each(|number| _ = black_box(bumps[0].alloc([number; 4])));
+        }),
+        values("Frames", FILL, move |each| {
+            frames.next_frame();
+            (0..each).for_each(|number| _ = black_box(frames.alloc([number; 4])));
+        }),
+    ]
+}
+
+fn requests(each: usize) -> Vec<Runner> {
+    let bumps = Mutex::new(Vec::new());
+    let arenas = Arenas::new();
+    vec![
+        values("bumpalos in a Mutex<Vec<_>>", each, move |each| {
+            let mut bump: Bump = bumps.lock().expect("nobody panics").pop().unwrap_or_default();
+            (0..each).for_each(|number| _ = black_box(bump.alloc([number; 4])));
+            bump.reset();
+            bumps.lock().expect("nobody panics").push(bump);
+        }),
+        values("a new bumpalo", each, move |each| {
+            let bump = Bump::new();
+            (0..each).for_each(|number| _ = black_box(bump.alloc([number; 4])));
+        }),
+        values("Arenas", each, move |each| {
+            let arena = arenas.take();
+            (0..each).for_each(|number| _ = black_box(arena.alloc([number; 4])));
         }),
     ]
 }

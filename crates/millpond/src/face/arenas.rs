@@ -235,7 +235,7 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Drop for Lease<'_, M, F> {
         // SAFETY: the lease goes, and nobody looks at its field any more.
         let mut node = unsafe { ManuallyDrop::take(&mut self.node) };
         node.arena.reset();
-        if node.arena.stats().held > self.home.most_bytes {
+        if self.home.most_bytes != usize::MAX && node.arena.stats().held > self.home.most_bytes {
             return;
         }
         let mut idle = self.home.idle.lock();

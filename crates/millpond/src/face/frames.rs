@@ -1,8 +1,8 @@
 //! Arenas for what lives a few frames: a game loop, a stream of audio, a simulation.
 //!
-//! One arena per frame that is there, in a ring. The next frame takes the arena of the oldest one, which is reset and keeps
-//! its chunks; so once the largest frames have been, no memory is asked for any more. Allocating costs what it costs in an
-//! [`Arena`]; the next frame is O(chunks), however much was allocated. No destructors are run.
+//! One arena per frame that is there, this frame's first. The next frame takes the arena of the oldest one, which is reset and
+//! keeps its chunks; so once the largest frames have been, no memory is asked for any more. Allocating costs what it costs in an
+//! [`Arena`]; the next frame is O(`N`), however much was allocated. No destructors are run.
 
 use core::ops::Deref;
 #[cfg(target_has_atomic = "64")]
@@ -82,7 +82,6 @@ pub struct Frames<const N: usize = 2, M: Allocator = Local<Linear>> {
     arenas: [Arena<M>; N],
     #[cfg(target_has_atomic = "64")]
     numbers: [u64; N],
-    now: usize,
 }
 
 impl<const N: usize> Frames<N> {
@@ -109,7 +108,6 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
             arenas: core::array::from_fn(|_| Arena::with_memory(make())),
             #[cfg(target_has_atomic = "64")]
             numbers: core::array::from_fn(|_| unique_number()),
-            now: 0,
         }
     }
 
@@ -119,13 +117,14 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
     where
         M: Reclaim,
     {
-        self.now = (self.now + 1) % N;
+        self.arenas.rotate_right(1);
         #[cfg(target_has_atomic = "64")]
         {
             // First of all, so that nobody finds what is gone.
-            self.numbers[self.now] = unique_number();
+            self.numbers.rotate_right(1);
+            self.numbers[0] = unique_number();
         }
-        self.arenas[self.now].reset();
+        self.arenas[0].reset();
     }
 }
 
@@ -134,7 +133,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
     /// Puts a value in that is to be found in this frame and the `N - 1` next ones. Frames without memory end the program.
     #[inline]
     pub fn keep<T: 'static>(&self, value: T) -> Kept<T> {
-        let (value, number) = (NonNull::from(self.alloc(value)), self.numbers[self.now]);
+        let (value, number) = (NonNull::from(self.alloc(value)), self.numbers[0]);
         Kept { value, number, exactly: PhantomData }
     }
 
@@ -218,7 +217,7 @@ impl<const N: usize, M: Allocator> Deref for Frames<N, M> {
     /// This frame's arena.
     #[inline]
     fn deref(&self) -> &Arena<M> {
-        &self.arenas[self.now]
+        &self.arenas[0]
     }
 }
 

@@ -22,6 +22,8 @@ fn a_frame_is_there_until_the_end_of_the_next() {
             }
             frames.alloc_slice(&[u32::MAX; 500]);
             kept.push((frame, frames.keep([frame; 20])));
+            let there = N.min(frame as usize + 1);
+            assert_eq!(frames.stats().live, there * (2000 + 80), "{there} frames of {N} are there");
             frames.check().expect("sound in each frame");
             frames.next_frame();
         }

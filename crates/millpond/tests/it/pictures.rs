@@ -185,11 +185,11 @@ fn what_other_threads_hold_back_counts_as_live() {
             seen.wait();
         });
         begun.wait();
-        assert_eq!(pool.stats().live, 0);
-        let total = pool.map(64).picture().total();
-        assert!(total.live > 0, "its magazine cannot be seen");
-        assert_eq!(total.live + total.available(), pool.stats().free);
+        let (stats, total) = (pool.stats(), pool.map(64).picture().total());
         seen.wait();
+        assert_eq!(stats.live, 0);
+        assert!(total.live > 0, "its magazine cannot be seen");
+        assert_eq!(total.live + total.available(), stats.free);
     });
 }
 
@@ -299,4 +299,15 @@ fn vector_graphics_are_well_formed() {
         assert!(svg.contains(path), "{path} in {svg}");
     }
     assert_eq!(svg.matches("<path ").count(), 2 + 3, "one for each state that a chunk has");
+}
+
+#[test]
+fn cells_go_on_in_the_next_line() {
+    let (mut chunks, mut cells) = ([ChunkPicture::default()], [Usage::default(); 300]);
+    let mut canvas = Canvas::new(&mut chunks, &mut cells);
+    canvas.chunk(0x1000..0x1000 + 300 * 16, 0x1000..0x1000 + 300 * 16, Some(16));
+    canvas.live(0x1000..0x1000 + 300 * 16);
+    let svg = canvas.picture().svg("three lines").to_string();
+    let lines = "M32 134h896v16h-896zM32 152h896v16h-896zM32 170h308v16h-308z";
+    assert!(svg.contains(lines), "{svg}");
 }

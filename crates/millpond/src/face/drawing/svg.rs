@@ -127,8 +127,8 @@ struct Run {
 impl Run {
     /// The run with another one behind it; or the other one, after this one was written.
     fn followed_by(self, next: Self, f: &mut fmt::Formatter<'_>) -> Result<Self, fmt::Error> {
-        let alike = self.y == next.y && self.height == next.height;
-        if alike && self.column + self.cells == next.column {
+        // The next cell on the next line begins at another height.
+        if self.y == next.y && self.height == next.height {
             return Ok(Self { cells: self.cells + 1, ..self });
         }
         self.write(f)?;
