@@ -79,8 +79,8 @@ fn in_threads(pool: &Pool) -> Result<(), Box<dyn Error>> {
         fn CreateThread(
             security: *const c_void,
             stack: usize,
-            start: extern "system" fn(*const Pool) -> u32,
-            parameter: *const Pool,
+            start: extern "system" fn(*const c_void) -> u32,
+            parameter: *const c_void,
             flags: u32,
             id: *mut u32,
         ) -> *mut c_void;
@@ -92,15 +92,17 @@ fn in_threads(pool: &Pool) -> Result<(), Box<dyn Error>> {
     /// The exit code of a thread that did its work.
     const DONE: u32 = 7;
 
-    extern "system" fn start(pool: *const Pool) -> u32 {
-        // SAFETY: the pool outlives its threads, which are waited for, and is shared.
-        work(unsafe { &*pool });
+    extern "system" fn start(pool: *const c_void) -> u32 {
+        // SAFETY: this is the pool, which outlives its threads, as they are waited for, and is shared.
+        work(unsafe { &*pool.cast::<Pool>() });
         DONE
     }
 
     let threads: Vec<_> = (0..THREADS)
         // SAFETY: what is null may be, and the function takes what the parameter is.
-        .map(|_| unsafe { CreateThread(ptr::null(), 0, start, pool, 0, ptr::null_mut()) })
+        .map(|_| unsafe {
+            CreateThread(ptr::null(), 0, start, ptr::from_ref(pool).cast(), 0, ptr::null_mut())
+        })
         .collect();
     let mut codes = Vec::new();
     for &thread in &threads {
