@@ -2,7 +2,7 @@
 //!
 //! A fountain of 300 drops, for 60 frames. The list of what is visible is gone with its frame; the picture is kept for one frame
 //! more, so that only the characters that have changed need be sent to the screen. The heap is asked for memory in the first
-//! frames and never again: the next frame takes constant time and keeps every chunk.
+//! frames and never again: the next frame begins in a moment, however much the oldest one had, and keeps its chunks.
 
 use millpond::{Allocator, Arena, Frames, Heap, Inspect, Kept, Linear, Local, Stats};
 
