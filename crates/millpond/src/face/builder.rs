@@ -6,8 +6,8 @@ use super::{Pool, SharedPool};
 use crate::{
     contract::{Allocator, RawPool},
     guard::Limit,
-    pool::{AnySize, Blocks, Config, Strategy},
-    share::{Fail, Local, Locked, Spin},
+    pool::{AnySize, Blocks, Config, Kinds, Strategy},
+    share::{Cached, Fail, Local, Locked, Spin},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -30,6 +30,13 @@ use crate::{
 /// let shared = SharedPool::<[u8; 64]>::builder().per_chunk(512).build_shared();
 /// let message = shared.alloc([0; 64]);
 /// # drop(message);
+///
+/// let busy = SharedPool::<[u8; 64]>::builder().build_cached(); // a cache for each thread
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| drop(busy.alloc([0; 64])));
+///     }
+/// });
 /// ```
 #[must_use = "a builder makes a pool when it is told to"]
 pub struct Builder<T, A = DefaultParent, C = AnySize, L = Unlimited> {
@@ -128,6 +135,17 @@ impl<T, A: Allocator, C: Config<Shape = AnySize>, L: Ceiling> Builder<T, A, C, L
     {
         let (pool, parent) = self.parts();
         SharedPool::with_memory(Locked::new_in(pool, parent))
+    }
+
+    /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
+    /// [`limit`](Self::limit), what waits in caches counts as held.
+    pub fn build_cached(self) -> SharedPool<T, Cached<Chosen<C, L>, A, Spin, Fail>>
+    where
+        Chosen<C, L>: Kinds,
+        Cached<Chosen<C, L>, A>: Sync,
+    {
+        let (pool, parent) = self.parts();
+        SharedPool::with_memory(Cached::new_in(pool, parent))
     }
 
     fn parts(self) -> (Chosen<C, L>, A) {
