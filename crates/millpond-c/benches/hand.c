@@ -1,4 +1,4 @@
-/* The list that everybody writes first: one load and a few stores, and chunks of 1,024 blocks that are never given back. */
+/* The list that everybody writes first: one load and a few stores, and chunks of 1,024 blocks. */
 #include <stdlib.h>
 
 #include "hand.h"
@@ -10,6 +10,7 @@ struct node {
 struct list {
     struct node *head;
     size_t size;
+    struct node *chunks;
 };
 
 void *hand_create(size_t size) {
@@ -20,9 +21,12 @@ void *hand_create(size_t size) {
 }
 
 static __attribute__((noinline, cold)) void *grow(struct list *list) {
-    char *chunk = malloc(1024 * list->size);
-    if (!chunk)
+    struct node *whole = malloc(sizeof *whole * 2 + 1024 * list->size);
+    if (!whole)
         return NULL;
+    whole->next = list->chunks;
+    list->chunks = whole;
+    char *chunk = (char *)(whole + 2);
     for (int i = 1023; i > 0; i--) {
         struct node *node = (struct node *)(chunk + (size_t)i * list->size);
         node->next = list->head;
@@ -45,4 +49,14 @@ void hand_free(void *pool, void *block) {
     struct node *node = block;
     node->next = list->head;
     list->head = node;
+}
+
+void hand_destroy(void *pool) {
+    struct list *list = pool;
+    while (list->chunks) {
+        struct node *chunk = list->chunks;
+        list->chunks = chunk->next;
+        free(chunk);
+    }
+    free(list);
 }

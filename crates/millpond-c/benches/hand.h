@@ -11,7 +11,8 @@ extern "C" {
 #define DECLARE(peer)            \
     void *peer##_create(size_t); \
     void *peer##_alloc(void *);  \
-    void peer##_free(void *, void *);
+    void peer##_free(void *, void *); \
+    void peer##_destroy(void *);
 PEERS(DECLARE)
 
 #ifdef __cplusplus

@@ -1,7 +1,8 @@
 /*
- * One block after the other, in three patterns, from each pool behind a call; all pools in turn within one run. What is
+ * One block after the other, in four patterns, from each pool behind a call; all pools in turn within one run. What is
  * printed is the least time of a pair (allocate, free) over all rounds, in nanoseconds, and its ratio to the list written by
- * hand.
+ * hand. The last pattern is the life of a pool: it is made, hands out 10,000 blocks, and goes with all of them (malloc has to
+ * free each). Chunks have 1,024 blocks, where that can be said: larger ones come from the system, and go back to it.
  *
  *     pairs ROUNDS
  */
@@ -13,11 +14,13 @@
 
 #include "hand.h"
 
-enum { SIZE = 64, BATCH = 500, TIMES = 400 };
+enum { SIZE = 64, BATCH = 500, TIMES = 400, MANY = 10000, LIVES = BATCH * TIMES / MANY };
 
 static void *millpond_make(size_t size) {
-    return mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = size));
+    return mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = size, .blocks_per_chunk = 1024));
 }
+static void millpond_unmake(void *pool) { mp_destroy(&((mp_blocks *)pool)->allocator); }
+#define millpond_destroy millpond_unmake
 #define millpond_create millpond_make
 #define millpond_alloc mp_blocks_alloc
 #define millpond_free mp_blocks_free
@@ -28,7 +31,8 @@ static double now(void) {
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-static void *blocks[BATCH];
+static void *blocks[MANY];
+static const bool hand_frees = false, millpond_frees = false, boost_frees = false, foonathan_frees = false, libc_frees = true;
 
 /* Allocate and free one block; allocate many and free them in reverse order; the same in the same order. */
 #define MEASURE(peer)                                             \
@@ -57,14 +61,28 @@ static void *blocks[BATCH];
                 peer##_free(pool, blocks[i]);                     \
         }                                                         \
         return now() - start;                                     \
+    }                                                             \
+    static double peer##_life(void *unused) {                     \
+        (void)unused;                                             \
+        double start = now();                                     \
+        for (int t = 0; t < LIVES; t++) {                         \
+            void *pool = peer##_create(SIZE);                     \
+            for (int i = 0; i < MANY; i++)                        \
+                *(char *)(blocks[i] = peer##_alloc(pool)) = 1;    \
+            for (int i = 0; peer##_frees && i < MANY; i++)        \
+                peer##_free(pool, blocks[i]);                     \
+            peer##_destroy(pool);                                 \
+        }                                                         \
+        return now() - start;                                     \
     }
 PEERS(MEASURE)
 
-#define ROW(peer) {#peer, peer##_create, {peer##_pair, peer##_lifo, peer##_fifo}},
+#define ROW(peer) {#peer, peer##_create, {peer##_pair, peer##_lifo, peer##_fifo, peer##_life}},
+enum { PATTERNS = 4 };
 static const struct {
     const char *name;
     void *(*create)(size_t);
-    double (*patterns[3])(void *);
+    double (*patterns[PATTERNS])(void *);
 } peers[] = {PEERS(ROW)};
 
 enum { COUNT = sizeof peers / sizeof *peers };
@@ -72,26 +90,26 @@ enum { COUNT = sizeof peers / sizeof *peers };
 int main(int count, char **arguments) {
     int rounds = count > 1 ? atoi(arguments[1]) : 200;
     void *pools[COUNT];
-    double best[COUNT][3];
+    double best[COUNT][PATTERNS];
     for (int peer = 0; peer < COUNT; peer++) {
         pools[peer] = peers[peer].create(SIZE);
         if (!pools[peer])
             return 1;
-        for (int pattern = 0; pattern < 3; pattern++)
+        for (int pattern = 0; pattern < PATTERNS; pattern++)
             best[peer][pattern] = peers[peer].patterns[pattern](pools[peer]);
     }
     for (int round = 0; round < rounds; round++)
-        for (int pattern = 0; pattern < 3; pattern++)
+        for (int pattern = 0; pattern < PATTERNS; pattern++)
             for (int turn = 0; turn < COUNT; turn++) {
                 int peer = (turn + round) % COUNT;
                 double time = peers[peer].patterns[pattern](pools[peer]);
                 if (time < best[peer][pattern])
                     best[peer][pattern] = time;
             }
-    printf("%-12s %13s %13s %13s\n", "", "pair", "LIFO", "FIFO");
+    printf("%-12s %13s %13s %13s %13s\n", "", "pair", "500, LIFO", "500, FIFO", "10,000, life");
     for (int peer = 0; peer < COUNT; peer++) {
         printf("%-12s", peers[peer].name);
-        for (int pattern = 0; pattern < 3; pattern++)
+        for (int pattern = 0; pattern < PATTERNS; pattern++)
             printf("  %5.2f %5.2fx", best[peer][pattern] / (BATCH * TIMES), best[peer][pattern] / best[0][pattern]);
         printf("\n");
     }

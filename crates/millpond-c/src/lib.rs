@@ -3,8 +3,8 @@
 //! The interface is `include/millpond.h`; whoever writes C reads that. A build script makes assertions of the header, so
 //! that a test build of this crate compiles only if both sides agree in every signature, structure and constant.
 //!
-//! How it is built: C sees an allocator as a pointer to a table of functions ([`mp_allocator`]). [`exported`] makes such a
-//! table of any of the library's allocators, once for all; [`parent`] makes one of the library's allocators of any such
+//! How it is built: C sees an allocator as a pointer to a table of functions ([`mp_allocator`]). `exported` makes such a
+//! table of any of the library's allocators, once for all; `parent` makes one of the library's allocators of any such
 //! table. So pools and guards are instances of few types, each on a parent that is known at run time only. The fast
 //! entry points (`mp_blocks_alloc`) know the type of the pool that is used most, and go straight to it.
 //!
