@@ -89,6 +89,7 @@ macro_rules! inspect_the_cursor {
     };
 }
 
+#[cfg(all(feature = "std", any(unix, windows)))]
 pub(super) use inspect_the_cursor;
 
 /// A borrowed slice as a source: exactly these bytes, never more.
