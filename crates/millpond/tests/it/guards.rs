@@ -12,8 +12,8 @@ use std::{
 use fastrand::Rng;
 use millpond::{
     AllocError, Allocator, Amount, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed,
-    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, RawPool, Reclaim, Segregate, Stats,
-    Tlsf,
+    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, Quarantine, RawPool, Reclaim,
+    Segregate, Stats, Tlsf,
 };
 
 use crate::parents::Watched;
@@ -60,6 +60,24 @@ fn a_limit_counts_bytes_as_they_were_asked_for() {
     check(&heap, || heap.left());
     let mixed = Local::new(Limit::bytes(Tlsf::new(), 100));
     check(&mixed, || mixed.report().left.expect("there is a limit"));
+}
+
+#[test]
+fn a_limit_counts_nothing_that_was_refused_behind_it() {
+    let limited = Limit::bytes(FailNth::every(Heap, 1), 100);
+    for refused in [
+        limited.allocate(layout(60)),
+        limited.allocate_zeroed(layout(60)),
+        limited.allocate_between(layout(10), 60),
+    ] {
+        assert_eq!((refused, limited.left()), (Err(AllocError::Exhausted), 100));
+    }
+    let limited = Limit::bytes(FailNth::after(Heap, 1), 100);
+    let block = take(&limited, 60);
+    // SAFETY: the block is live, and this is its layout.
+    assert!(unsafe { limited.grow(block, layout(60), layout(90)) }.is_err());
+    assert_eq!(limited.left(), 40);
+    free(&limited, block, 60);
 }
 
 #[test]
@@ -345,6 +363,26 @@ fn a_block_that_outgrows_the_first_moves_to_the_second() {
         assert_eq!((pool.first().stats().live, pool.second().counts().live.bytes), (64, 0));
         pool.deallocate(small.cast(), layout(10));
     }
+}
+
+#[test]
+fn both_of_two_pools_let_go_of_what_they_hold_back() {
+    fn check(pair: impl RawPool) {
+        let mut memory = [MaybeUninit::uninit(); 1 << 15];
+        let pool = Local::new_in(pair, Buffer::new(&mut memory));
+        let small = take(&pool, 64);
+        let mut large = Vec::new();
+        while let Ok(block) = pool.allocate(layout(1000)) {
+            large.push(block.cast());
+        }
+        free(&pool, small, 64);
+        free(&pool, large.pop().expect("there is room for some"), 1000);
+        take(&pool, 1000);
+    }
+    let small = || Quarantine::<_, 8>::new(Blocks::<Fixed<64>>::new());
+    let large = || Quarantine::<_, 8>::new(Tlsf::new());
+    check(Fallback::new(small(), large()));
+    check(Segregate::new(64, small(), large()));
 }
 
 #[test]

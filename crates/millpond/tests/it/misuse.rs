@@ -487,6 +487,18 @@ fn places_are_told_with_what_they_have_and_had() {
     assert_eq!(pool.sites().live().blocks, 0);
 }
 
+#[test]
+fn a_place_has_less_when_its_block_shrinks_where_it_is() {
+    let pool = Tracked::new(Local::new(Tlsf::new())).reporting(HERE);
+    let block = take_here(&pool, 1000);
+    // SAFETY: the block is live, and this is its layout.
+    let shrunk = unsafe { pool.shrink_in_place(block, layout(1000), layout(10)) };
+    assert!(shrunk.is_ok());
+    let sites = pool.sites();
+    assert_eq!((sites.live().bytes, sites.lines()[0].live.bytes, sites.peak().bytes), (10, 10, 1000));
+    free(&pool, block, 10);
+}
+
 /// One place in the program.
 fn take_here(pool: &impl Allocator, size: usize) -> NonNull<u8> {
     pool.allocate(layout(size)).expect("the heap has room").cast()
