@@ -410,6 +410,6 @@ fn pools_on_shared_parents() {
     let texts = Pool::builder().parent(arena).build();
     let (number, text) = (numbers.alloc(1), texts.alloc(String::from("one")));
     assert_eq!(format!("{number:?} {text:?} {text}"), "1 \"one\" one");
-    let place: PoolBox<MaybeUninit<u64>, _> = PoolBox::uninit_in(numbers.memory()).expect("room");
+    let place: PoolBox<MaybeUninit<u32>, _> = PoolBox::uninit_in(numbers.memory()).expect("room");
     assert_eq!(*place.write(9), 9);
 }

@@ -200,3 +200,24 @@ fn room_is_made_through_whatever_is_around_a_pool() {
     reserves_through(Fallback::new(Blocks::<Fixed<32>>::new(), Stats::new(Classes::new())));
     reserves_through(Fallback::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 0), Classes::new()));
 }
+
+#[test]
+fn an_arena_knows_the_largest_block_that_lies_ahead() {
+    let bytes = |size: usize| Layout::from_size_align(size, 1).expect("a layout");
+    let arena_with_a_chunk_ahead = || {
+        let mut arena = Local::new_in(Linear::new(), Watched::default());
+        for _ in 0..2 {
+            arena.allocate(bytes(3000)).expect("the heap has room");
+        }
+        arena.reset();
+        arena.allocate(bytes(3000)).expect("it has two chunks");
+        arena
+    };
+    let arena = arena_with_a_chunk_ahead();
+    let (held, largest) = (arena.stats().held, arena.largest_free().expect("an arena knows"));
+    arena.allocate(bytes(largest)).expect("it has room");
+    assert_eq!(arena.stats().held, held, "{largest} bytes are served without the parent");
+    let arena = arena_with_a_chunk_ahead();
+    arena.allocate(bytes(largest + 1)).expect("the heap has room");
+    assert!(arena.stats().held > held, "there was room for more than {largest} bytes");
+}

@@ -444,6 +444,31 @@ fn an_observer_sees_every_event_in_order() {
 }
 
 #[test]
+fn an_observer_sees_what_begins_zeroed_and_what_comes_and_goes_by_resizing() {
+    let events = RefCell::new(Vec::new());
+    let heap = Observe::new(Heap, |event| events.borrow_mut().push(event));
+    let zeroed = heap.allocate_zeroed(layout(100)).expect("the heap has room").cast::<u8>();
+    // SAFETY: each block is live, and the layouts are those it has in turn.
+    let grown = unsafe {
+        let nothing = heap.shrink(zeroed, layout(100), layout(0)).expect("less is always to be had");
+        let grown =
+            heap.grow(nothing.cast(), layout(0), layout(200)).expect("the heap has room").cast::<u8>();
+        heap.deallocate(grown, layout(200));
+        grown
+    };
+    let (from, to) = (zeroed.addr().get(), grown.addr().get());
+    assert_eq!(
+        events.borrow()[..],
+        [
+            Event::Allocated { address: from, layout: layout(100) },
+            Event::Freed { address: from, layout: layout(100) },
+            Event::Allocated { address: to, layout: layout(200) },
+            Event::Freed { address: to, layout: layout(200) },
+        ]
+    );
+}
+
+#[test]
 fn an_observer_may_allocate_from_what_it_observes() {
     fn check<A: Allocator + Inspect>(pool: A) {
         let inside = Cell::new(false);
