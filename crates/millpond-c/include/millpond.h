@@ -307,10 +307,11 @@ typedef void mp_misuse_fn(void *context, const mp_misuse *misuse);
 #endif
 
 /* Who uses a pool at once. */
-#define MP_LOCAL 0     /* one thread at a time */
-#define MP_LOCKED 1    /* any number, in turn, behind a lock that is not held while the parent is asked */
-#define MP_CACHED 2    /* any number, each with a cache of free blocks: mp_blocks, mp_classes */
-#define MP_LOCK_FREE 3 /* any number, without a lock: mp_blocks, mp_linear */
+#define MP_LOCAL 0       /* one thread at a time */
+#define MP_LOCKED 1      /* any number, in turn, behind a lock that is not held while the parent is asked */
+#define MP_CACHED 2      /* any number, each with a cache of free blocks: mp_blocks, mp_classes */
+#define MP_LOCK_FREE 3   /* any number, without a lock: mp_blocks, mp_linear */
+#define MP_LOCKED_FAIR 4 /* as MP_LOCKED, with a lock that serves waiters in turn: where the worst case counts */
 
 /* What is done when memory has run out. */
 #define MP_RETURN_NULL 0
@@ -330,7 +331,7 @@ typedef struct mp_out_of_memory {
  *
  *     size_t struct_size;             sizeof the structure; MP_OPTIONS sets it
  *     mp_allocator *parent;           where chunks come from; NULL: the heap
- *     uint32_t sharing;               MP_LOCAL, MP_LOCKED, MP_CACHED or MP_LOCK_FREE
+ *     uint32_t sharing;               one of the values above
  *     mp_out_of_memory out_of_memory;
  */
 
@@ -359,7 +360,7 @@ typedef struct mp_blocks_options {
     uint32_t strategy;       /* MP_LIFO, MP_MAGAZINE or MP_COMPACT */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
     size_t blocks_per_chunk; /* exactly so many blocks in each chunk; 0: each has twice as many as the one before */
-    bool checked;            /* each block has a bit that says whether it is live: see below; MP_LOCAL, MP_LOCKED */
+    bool checked;            /* each block has a bit that says whether it is live: see below; not MP_CACHED, MP_LOCK_FREE */
     const char *name;        /* of a checked pool, for reports; read during the call only */
     mp_misuse_fn *on_misuse; /* of a checked pool; NULL: a message on stderr, and the program ends */
     void *misuse_context;
@@ -397,7 +398,7 @@ void mp_inbox_return(mp_inbox *pool, void *block);
 
 /* ---- Blocks of several sizes ------------------------------------------------------------------------------------ */
 
-/* Larger ones come from the parent. sharing: MP_LOCAL, MP_LOCKED, MP_CACHED. */
+/* Larger ones come from the parent. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED. */
 typedef struct mp_classes_options {
     size_t struct_size;
     mp_allocator *parent;
@@ -423,7 +424,7 @@ typedef struct mp_linear {
 } mp_linear;
 
 /* A bump arena: freeing the last block makes room again, freeing any other does nothing; mp_reset frees all.
- * sharing: MP_LOCAL, MP_LOCKED, MP_LOCK_FREE. */
+ * sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_LOCK_FREE. */
 mp_linear *mp_linear_create(const mp_pool_options *options);
 void *mp_linear_alloc(mp_linear *pool, size_t size, size_t align);
 void mp_linear_free(mp_linear *pool, void *block, size_t size, size_t align);
@@ -432,7 +433,7 @@ typedef struct mp_stack {
     mp_allocator allocator;
 } mp_stack;
 
-/* A bump arena that can go back to where it stood. sharing: MP_LOCAL, MP_LOCKED. */
+/* A bump arena that can go back to where it stood. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
 mp_stack *mp_stack_create(const mp_pool_options *options);
 void *mp_stack_alloc(mp_stack *pool, size_t size, size_t align);
 void mp_stack_free(mp_stack *pool, void *block, size_t size, size_t align);
@@ -465,7 +466,7 @@ typedef struct mp_sign_post {
     mp_allocator allocator;
 } mp_sign_post;
 
-/* Boundary tags and one list: little overhead, a search on allocation. sharing: MP_LOCAL, MP_LOCKED. */
+/* Boundary tags and one list: little overhead, a search on allocation. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
 mp_sign_post *mp_sign_post_create(const mp_sign_post_options *options);
 void *mp_sign_post_alloc(mp_sign_post *pool, size_t size, size_t align);
 void mp_sign_post_free(mp_sign_post *pool, void *block, size_t size, size_t align);
@@ -482,7 +483,7 @@ typedef struct mp_tlsf {
     mp_allocator allocator;
 } mp_tlsf;
 
-/* Two-level segregated fit: bounded time for any size. sharing: MP_LOCAL, MP_LOCKED. */
+/* Two-level segregated fit: bounded time for any size. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
 mp_tlsf *mp_tlsf_create(const mp_tlsf_options *options);
 void *mp_tlsf_alloc(mp_tlsf *pool, size_t size, size_t align);
 void mp_tlsf_free(mp_tlsf *pool, void *block, size_t size, size_t align);
@@ -501,7 +502,7 @@ typedef struct mp_buddy {
     mp_allocator allocator;
 } mp_buddy;
 
-/* Blocks of powers of two, split and merged in logarithmic time. sharing: MP_LOCAL, MP_LOCKED. */
+/* Blocks of powers of two, split and merged in logarithmic time. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
 mp_buddy *mp_buddy_create(const mp_buddy_options *options);
 void *mp_buddy_alloc(mp_buddy *pool, size_t size, size_t align);
 void mp_buddy_free(mp_buddy *pool, void *block, size_t size, size_t align);

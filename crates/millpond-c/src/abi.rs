@@ -109,6 +109,7 @@ pub const MP_LOCAL: u32 = 0;
 pub const MP_LOCKED: u32 = 1;
 pub const MP_CACHED: u32 = 2;
 pub const MP_LOCK_FREE: u32 = 3;
+pub const MP_LOCKED_FAIR: u32 = 4;
 
 pub const MP_LIFO: u32 = 0;
 pub const MP_MAGAZINE: u32 = 1;

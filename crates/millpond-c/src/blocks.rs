@@ -77,12 +77,14 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
             let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
             Ok(Exported::make(pool, common.make))
         }
-        (MP_LOCAL | MP_LOCKED, MP_LIFO) => local_or_locked(common, grown!(Blocks::of(shape), options), true),
-        (MP_LOCAL | MP_LOCKED, MP_MAGAZINE) => {
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_LIFO) => {
+            local_or_locked(common, grown!(Blocks::of(shape), options), true)
+        }
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_MAGAZINE) => {
             let pool = grown!(Blocks::<(AnySize, Magazine)>::shaped(shape), options);
             local_or_locked(common, pool, false)
         }
-        (MP_LOCAL | MP_LOCKED, MP_COMPACT) => {
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_COMPACT) => {
             let pool = grown!(Blocks::<(AnySize, Compact)>::shaped(shape), options);
             local_or_locked(common, pool, false)
         }

@@ -2,9 +2,10 @@
 
 use std::{alloc::Layout, ffi::CStr};
 
+use lock_api::RawMutex;
 use millpond::{
-    AllocError, AnySize, AtomicLinear, Blocks, Buddy, Cached, Classes, Compact, Direct, Inspect, Kinds, Lifo,
-    Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Stack, Tlsf,
+    AllocError, AnySize, AtomicLinear, Blocks, Buddy, Cached, Classes, Compact, Direct, Fair, Inspect, Kinds,
+    Lifo, Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Spin, Stack, Tlsf,
 };
 
 use crate::{
@@ -28,7 +29,7 @@ pub(crate) trait Named: RawPool + Inspect + Sized {
         true
     }
 
-    fn walk_locked(shell: &mut Locked<Self, Parent>, visit: Visit<'_>) -> bool {
+    fn walk_locked<L: RawMutex>(shell: &mut Locked<Self, Parent, L>, visit: Visit<'_>) -> bool {
         let _ = (shell, visit);
         true
     }
@@ -38,7 +39,11 @@ pub(crate) trait Named: RawPool + Inspect + Sized {
         Err(AllocError::Unsupported)
     }
 
-    fn reserve_locked(shell: &Locked<Self, Parent>, layout: Layout, count: usize) -> Result<(), AllocError> {
+    fn reserve_locked<L: RawMutex>(
+        shell: &Locked<Self, Parent, L>,
+        layout: Layout,
+        count: usize,
+    ) -> Result<(), AllocError> {
         let _ = (shell, layout, count);
         Err(AllocError::Unsupported)
     }
@@ -53,7 +58,7 @@ macro_rules! ability {
             shell.live().all(|block| visit(block.cast(), block.len()))
         }
 
-        fn walk_locked(shell: &mut Locked<Self, Parent>, visit: Visit<'_>) -> bool {
+        fn walk_locked<L: RawMutex>(shell: &mut Locked<Self, Parent, L>, visit: Visit<'_>) -> bool {
             shell.live().all(|block| visit(block.cast(), block.len()))
         }
     };
@@ -68,8 +73,8 @@ macro_rules! ability {
             shell.reserve(layout, count)
         }
 
-        fn reserve_locked(
-            shell: &Locked<Self, Parent>,
+        fn reserve_locked<L: RawMutex>(
+            shell: &Locked<Self, Parent, L>,
             layout: Layout,
             count: usize,
         ) -> Result<(), AllocError> {
@@ -138,7 +143,7 @@ offer! {
             P::reserve_local(self, layout, count)
         }
     }
-    (P: Named) Locked<P, Parent> = P::NAME; {
+    (P: Named, L: RawMutex) Locked<P, Parent, L> = P::NAME; {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
@@ -181,7 +186,8 @@ pub(crate) fn local_or_locked<P: Named>(
 ) -> Result<*mut mp_allocator, Fault> {
     match sharing {
         MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
-        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
+        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent, Spin>::new_in(pool, parent), make)),
+        MP_LOCKED_FAIR => Ok(Exported::make(Locked::<P, Parent, Fair>::new_in(pool, parent), make)),
         _ => Err(cannot_share()),
     }
 }

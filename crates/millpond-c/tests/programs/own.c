@@ -178,7 +178,7 @@ static void room_in_advance(uint32_t sharing) {
 }
 
 int main(void) {
-    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCK_FREE; sharing++)
+    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++)
         room_in_advance(sharing);
     a_table_of_ones_own();
     tables_that_lack_something();

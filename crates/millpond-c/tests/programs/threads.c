@@ -67,7 +67,7 @@ static void inbox(void) {
 
 int main(void) {
     inbox();
-    for (uint32_t sharing = MP_LOCKED; sharing <= MP_LOCK_FREE; sharing++) {
+    for (uint32_t sharing = MP_LOCKED; sharing <= MP_LOCKED_FAIR; sharing++) {
         mp_blocks *blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 48, .sharing = sharing));
         share(&blocks->allocator, 48 * LIVE);
     }
