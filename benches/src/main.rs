@@ -21,6 +21,7 @@ mod mixes;
 mod regions;
 mod shared;
 mod traces;
+mod typed;
 mod variable;
 
 use std::process::ExitCode;
@@ -38,6 +39,11 @@ const FIRST: &[Special] = &[
         name: "resident",
         what: "resident memory of a million blocks: live, freed, trimmed",
         run: memory::resident_at_a_million,
+    },
+    Special {
+        name: "typed-resident",
+        what: "resident memory of a million typed values",
+        run: typed::memory::resident_at_a_million,
     },
     Special { name: "cold", what: "fill a new pool of a million blocks", run: cold::fill_of_a_million },
 ];
@@ -97,7 +103,7 @@ fn main() -> ExitCode {
         }
     }
     mixes().filter(|mix| chosen(mix.name)).for_each(harness::compare);
-    for mix in shared::MIXES.iter().filter(|mix| chosen(mix.name)) {
+    for mix in shared::MIXES.iter().chain(typed::SHARED).filter(|mix| chosen(mix.name)) {
         shared::compare(mix, 2);
     }
     if wanted.iter().any(|wanted| wanted == CROWD) {
@@ -110,20 +116,20 @@ fn main() -> ExitCode {
 /// Every mix of every module.
 fn mixes() -> impl Iterator<Item = &'static harness::Mix> {
     let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES).chain(checked::MIXES);
-    mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(regions)
+    mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(typed::MIXES).chain(regions)
 }
 
 /// Every name, and what it means.
 fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
     let specials = |specials: &'static [Special]| specials.iter().map(|special| (special.name, special.what));
     let crowd = (CROWD, "the shared mixes with more threads than processors; only if asked for");
-    let shared = shared::MIXES.iter().map(|mix| (mix.name, mix.what)).chain([crowd]);
+    let shared = shared::MIXES.iter().chain(typed::SHARED).map(|mix| (mix.name, mix.what)).chain([crowd]);
     specials(FIRST).chain(mixes().map(|mix| (mix.name, mix.what))).chain(shared).chain(specials(LAST))
 }
 
 fn list() {
     for (name, what) in names() {
-        println!("{name:<14} {what}");
+        println!("{name:<20} {what}");
     }
-    println!("{:<14} replay a trace that `millpond record` wrote", "FILE.mpt");
+    println!("{:<20} replay a trace that `millpond record` wrote", "FILE.mpt");
 }

@@ -157,7 +157,7 @@ pub use contract::{
 pub use face::interop;
 pub use face::{
     ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Frames, Intervals, Key, Limited, Pool,
-    PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, Unlimited,
+    PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, ThinBox, ThinPool, Unlimited,
 };
 #[cfg(feature = "alloc")]
 pub use face::{Arenas, Lease};

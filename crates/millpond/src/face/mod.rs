@@ -15,6 +15,7 @@ mod release;
 mod scoped;
 mod sequences;
 mod slots;
+mod thin;
 mod value;
 mod watching;
 
@@ -31,6 +32,7 @@ pub use pool::{Pool, SharedPool};
 pub use slots::{Drain, Key, Slots};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};
+pub use thin::{ThinBox, ThinPool};
 pub use watching::Intervals;
 #[cfg(feature = "std")]
 pub use watching::{Exposition, NameTaken, Publisher, Registry};

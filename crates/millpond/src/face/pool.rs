@@ -58,6 +58,15 @@ use crate::{
 ///     scope.spawn(|| drop(pool.alloc(1))); // error: two threads would use one pool
 /// });
 /// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+///
+/// use millpond::{Heap, Pool};
+///
+/// let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build();
+/// std::thread::spawn(move || drop(pool)); // error: its parent is counted on this thread
+/// ```
 pub struct Pool<T, M: Allocator = Local<Blocks>> {
     memory: M,
     /// Blocks for values, not values: those belong to their handles. So this says nothing about `Send`, `Sync` and drops.

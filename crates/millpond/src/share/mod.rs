@@ -37,4 +37,4 @@ pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
 pub(crate) use scope::Shell;
-pub(crate) use segments::Segments;
+pub(crate) use segments::{MOST_SEGMENTS, Place, Segments, length};

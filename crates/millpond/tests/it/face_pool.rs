@@ -144,6 +144,35 @@ fn what_is_built_is_what_was_chosen() {
     drop(values);
 }
 
+/// Threads make values and drop one another's, each with free blocks of its own at hand.
+#[test]
+fn a_pool_with_a_cache_for_each_thread() {
+    const EACH: u64 = 5000;
+    let parent = Watched::default();
+    let pool = SharedPool::<[u64; 4]>::builder().parent(&parent).capacity(100).build_cached();
+    thread::scope(|scope| {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::channel()).unzip();
+        for (name, receiver) in (0u64..).zip(receivers) {
+            let (pool, next) = (&pool, senders[(name as usize + 1) % 3].clone());
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let kept = pool.alloc([number, name, number, name]);
+                    // A thread that has ended receives nothing; then the value is dropped here.
+                    let _ = next.send(pool.alloc([number, name, !number, name]));
+                    if let Ok(theirs) = receiver.try_recv() {
+                        assert_eq!(theirs[0], !theirs[2]);
+                    }
+                    assert_eq!(*kept, [number, name, number, name]);
+                }
+            });
+        }
+    });
+    assert_eq!(pool.stats().live, 0);
+    pool.check().expect("sound");
+    assert!(unwinds(|| pool.alloc_with(|| panic!("no value"))));
+    assert_eq!(pool.stats().live, 0);
+}
+
 /// Values without bytes, with large alignments, and far larger than a page.
 #[test]
 fn values_of_every_size_and_alignment() {

@@ -20,6 +20,7 @@ mod face_frames;
 mod face_interop;
 mod face_pool;
 mod face_slots;
+mod face_thin;
 mod faults;
 mod figures;
 #[cfg(not(only_threads))]

@@ -2,41 +2,70 @@
 
 use core::{fmt, hash, marker::PhantomData, num::NonZero};
 
+use crate::share::Place;
+
 /// What stands for a value in a [`Slots`](crate::Slots) or [`SharedSlots`](crate::SharedSlots): eight bytes, and so is
 /// `Option<Key<T>>`.
 ///
 /// A key says which slot, and the how many-th value there. So one whose value was removed is good for nothing, whoever has
 /// the slot now. It belongs to the collection that made it; another one of the same type may have a value for it.
+///
+/// # Invariants
+///
+/// The lower half of `bits` is a place; the upper half is a generation, which is odd.
 pub struct Key<T> {
-    index: u32,
-    generation: NonZero<u32>,
+    bits: NonZero<u64>,
     of: PhantomData<fn() -> T>,
 }
 
+/// One generation, in the bits of a key.
+const STEP: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(1).saturating_pow(32);
+
 impl<T> Key<T> {
-    /// The key of the value of this generation at this index; there is a value only in odd generations.
+    /// The key of the value at this place: of this generation, if it is odd, else of the next.
     #[inline(always)]
-    pub(super) fn new(index: u32, generation: u32) -> Self {
-        let generation = NonZero::new(generation).unwrap_or(NonZero::<u32>::MAX);
-        Self { index, generation, of: PhantomData }
+    pub(super) fn new(place: Place, generation: u32) -> Self {
+        let bits = u64::from(generation) << 32 | u64::from(place.bits());
+        Self { bits: STEP | bits, of: PhantomData }
+    }
+
+    /// The key with these bits.
+    ///
+    /// # Safety
+    ///
+    /// They are those of a key.
+    #[inline(always)]
+    pub(super) unsafe fn known(bits: NonZero<u64>) -> Self {
+        Self { bits, of: PhantomData }
+    }
+
+    /// The key of the next value in this slot, if this one is not the last.
+    #[inline(always)]
+    pub(super) fn following(self) -> NonZero<u64> {
+        STEP | self.bits.get().wrapping_add(2 * STEP.get())
+    }
+
+    #[inline(always)]
+    pub(super) fn place(self) -> Place {
+        Place::known(self.bits.get() as u32)
     }
 
     #[inline(always)]
     pub(super) fn generation(self) -> u32 {
-        self.generation.get()
+        (self.bits.get() >> 32) as u32
     }
 
     /// The number of the slot. Slots are numbered from zero, and those that are free are used before new ones.
     #[inline(always)]
     #[must_use]
     pub fn index(self) -> u32 {
-        self.index
+        self.place().number()
     }
 
     /// Slot and generation as one number, to be stored elsewhere; see [`from_bits`](Self::from_bits).
     #[must_use]
     pub fn to_bits(self) -> u64 {
-        u64::from(self.generation.get()) << 32 | u64::from(self.index)
+        self.bits.get()
     }
 
     /// The key that [`to_bits`](Self::to_bits) was asked of; none for a number that no key has.
@@ -51,8 +80,8 @@ impl<T> Key<T> {
     /// ```
     #[must_use]
     pub fn from_bits(bits: u64) -> Option<Self> {
-        let generation = (bits >> 32) as u32;
-        (generation % 2 == 1).then(|| Self::new(bits as u32, generation))
+        let place = Place::from_bits(bits as u32)?;
+        (bits & STEP.get() != 0).then(|| Self::new(place, (bits >> 32) as u32))
     }
 }
 
@@ -66,7 +95,7 @@ impl<T> Copy for Key<T> {}
 
 impl<T> PartialEq for Key<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.to_bits() == other.to_bits()
+        self.bits == other.bits
     }
 }
 
@@ -81,18 +110,18 @@ impl<T> PartialOrd for Key<T> {
 impl<T> Ord for Key<T> {
     /// By slot first.
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.index, self.generation).cmp(&(other.index, other.generation))
+        (self.place(), self.generation()).cmp(&(other.place(), other.generation()))
     }
 }
 
 impl<T> hash::Hash for Key<T> {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.to_bits().hash(state);
+        self.bits.hash(state);
     }
 }
 
 impl<T> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({} of generation {})", self.index, self.generation)
+        write!(f, "Key({} of generation {})", self.index(), self.generation())
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Values lie in segments that never move, each twice as long as the one before. A slot has a generation, which is odd
 //! while there is a value: inserting and removing add one. A key names slot and generation, so it finds its value or none.
-//! After 2³¹ values a slot is retired, rather than let a generation come again.
+//! After 2³¹ − 1 values a slot is retired, rather than let a generation come again.
 //!
-//! * Insert, get and remove: O(1). Iteration: O(slots ever used at a time).
-//! * Memory: 8 bytes per slot besides the value, which is counted as a word at least; no list besides.
+//! * Insert, get and remove: O(1), but for what the parent takes. Iteration: O(slots ever used at a time).
+//! * Memory: 12 bytes per slot besides the value in [`Slots`], of which only four are touched before it is vacated; 8 in
+//!   [`SharedSlots`].
 //!
 //! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
 //! them known here.
@@ -13,23 +14,30 @@
 mod key;
 #[cfg(target_has_atomic = "64")]
 mod shared;
+mod table;
+mod vacated;
+mod visit;
 
-use core::{
-    marker::PhantomData,
-    mem::{ManuallyDrop, forget},
-    ptr::NonNull,
-};
+use core::marker::PhantomData;
 
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{Entry, SharedSlots};
+pub use visit::Drain;
 
+use self::{table::Table, vacated::Vacated, visit::Places};
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw},
-    share::{Segments, out_of_memory},
+    share::{Place, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
+
+/// The generation of a slot that was never filled.
+const NEVER_FILLED: u32 = 2;
+
+/// The generation of a slot that is never filled again: what follows the last one.
+const RETIRED: u32 = 0;
 
 /// Values that are reached by [`Key`]s: a key whose value is gone finds nothing, never another value.
 ///
@@ -55,46 +63,41 @@ use crate::{
 /// assert!(people.get(friend).is_none());
 /// ```
 ///
-/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, and eight more. Memory goes back to the parent
-/// when the collection goes.
+/// What is borrowed from it cannot be removed meanwhile, and it goes to another thread only if its values may:
+///
+/// ```compile_fail,E0502
+/// let mut slots = millpond::Slots::new();
+/// let key = slots.insert(1);
+/// let one = slots.get(key);
+/// slots.remove(key); // error: `slots` is borrowed
+/// assert_eq!(one, Some(&1));
+/// ```
+///
+/// ```compile_fail,E0277
+/// let mut slots = millpond::Slots::new();
+/// slots.insert(std::rc::Rc::new(1));
+/// std::thread::spawn(move || drop(slots)); // error: an `Rc` cannot be sent to another thread
+/// ```
+///
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T`, four more, and another eight that are not touched before it is
+/// vacated. Values lie one behind the other, from a multiple of 64 bytes on. Memory goes back to the parent when the
+/// collection goes.
 ///
 /// # Invariants
 ///
-/// * `used <= room`, and the segments have come for all indices below `room`. Slots below `used` have been filled.
-/// * A slot whose generation is odd holds a value; there are `live` of them.
-/// * Following `next` from `vacant` visits every other slot below `used` once, but for those that are retired.
+/// * The segments of all places below `fresh` have come, and that which ends at `end`, where `fresh` is or ends.
+/// * Slots below `fresh` or `touched` have a generation. It is odd for those that are filled, and even for all from `fresh`
+///   on. One whose generation has come back to zero is retired.
+/// * Of the slots below `fresh`, `vacated` has those that are neither filled nor retired, once each, by the keys that their next
+///   values will have, and has room for all slots; `retired` are retired.
 pub struct Slots<T, A: Allocator = DefaultParent> {
-    vacant: Option<NonNull<Slot<T>>>,
-    used: u32,
-    room: u32,
-    live: u32,
-    segments: Segments<Slot<T>, A>,
+    vacated: Vacated,
+    fresh: Place,
+    end: Place,
+    touched: Place,
+    retired: u32,
+    table: Table<T, A>,
     owns: PhantomData<T>,
-}
-
-/// Invariant: the lower half of `key` is the slot's index; the upper half is its generation.
-struct Slot<T> {
-    /// One number, so that it is read as it was written: two halves read as one would wait for both.
-    key: u64,
-    content: Content<T>,
-}
-
-/// One generation.
-const STEP: u64 = 1 << 32;
-
-impl<T> Slot<T> {
-    fn index(&self) -> u32 {
-        self.key as u32
-    }
-
-    fn generation(&self) -> u32 {
-        (self.key >> 32) as u32
-    }
-}
-
-union Content<T> {
-    value: ManuallyDrop<T>,
-    next: Option<NonNull<Slot<T>>>,
 }
 
 // SAFETY: the pointers are to the collection's own slots, and the values in these are its own.
@@ -112,48 +115,57 @@ impl<T> Slots<T> {
 
 impl<T, A: Allocator> Slots<T, A> {
     /// Bytes per slot.
-    pub const SLOT_SIZE: usize = size_of::<Slot<T>>();
+    pub const SLOT_SIZE: usize = size_of::<T>() + size_of::<u32>() + size_of::<u64>();
 
     /// An empty collection, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        Self { vacant: None, used: 0, room: 0, live: 0, segments: Segments::new(parent), owns: PhantomData }
+        let (fresh, end, touched) = (Place::ZERO, Place::ZERO, Place::ZERO);
+        let vacated = Vacated::new();
+        Self { vacated, fresh, end, touched, retired: 0, table: Table::new(parent), owns: PhantomData }
     }
 
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.live as usize
+        (self.fresh.number() - self.retired) as usize - self.vacated.count()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live == 0
+        self.len() == 0
     }
 
     /// How many values there can be without asking the parent.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.room as usize
+        Place::start(self.table.count()).number() as usize
     }
 
     /// The parent, to look at.
     #[must_use]
     pub fn parent(&self) -> &A {
-        self.segments.parent()
+        self.table.parent()
     }
 
     /// Makes room for so many more values.
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond four thousand million slots.
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots.
     pub fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
-        while ((self.room - self.live) as usize) < more {
-            self.room = self.segments.grow(self.room)?;
+        while self.capacity() - self.len() < more {
+            self.grow()?;
         }
         Ok(())
+    }
+
+    /// Takes one more segment from the parent, and room for its slots when they are vacated.
+    fn grow(&mut self) -> Result<(), AllocError> {
+        let slots = Place::start(self.table.count() + 1).number() as usize;
+        self.vacated.grow(self.table.parent(), slots)?;
+        self.table.grow()
     }
 
     /// Puts a value in. A collection without memory ends the program, as `Vec` does.
@@ -167,9 +179,9 @@ impl<T, A: Allocator> Slots<T, A> {
     /// A collection without memory ends the program, before `make` is called.
     #[inline]
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
-        match self.next_vacant() {
-            Ok(slot) => self.fill(slot, make),
-            Err(error) => out_of_memory(core::alloc::Layout::new::<Slot<T>>(), error),
+        match self.vacancy() {
+            Ok(key) => self.fill(key, make),
+            Err(error) => out_of_memory(core::alloc::Layout::new::<T>(), error),
         }
     }
 
@@ -180,65 +192,76 @@ impl<T, A: Allocator> Slots<T, A> {
     /// As [`reserve`](Self::reserve); the value is dropped.
     #[inline]
     pub fn try_insert(&mut self, value: T) -> Result<Key<T>, AllocError> {
-        let slot = self.next_vacant()?;
-        Ok(self.fill(slot, |_| value))
+        let key = self.vacancy()?;
+        Ok(self.fill(key, |_| value))
     }
 
-    /// The slot that is filled next: one that was vacated, or a new one.
-    #[inline]
-    fn next_vacant(&mut self) -> Result<NonNull<Slot<T>>, AllocError> {
-        match self.vacant {
-            Some(slot) => Ok(slot),
-            None => self.new_slot(),
+    /// The key that the next value will have: in the slot that was vacated last, or else in the first fresh one.
+    #[inline(always)]
+    fn vacancy(&mut self) -> Result<Key<T>, AllocError> {
+        match self.vacated.last() {
+            // SAFETY: these are the bits of a key.
+            Some(bits) => Ok(unsafe { Key::known(bits) }),
+            None => self.fresh_key(),
         }
     }
 
-    /// A slot that was never used, vacant, at the head of an empty list.
-    #[inline]
-    fn new_slot(&mut self) -> Result<NonNull<Slot<T>>, AllocError> {
-        if self.used == self.room {
-            self.room = self.segments.grow(self.room)?;
+    #[inline(always)]
+    fn fresh_key(&mut self) -> Result<Key<T>, AllocError> {
+        loop {
+            if self.fresh == self.end {
+                self.advance()?;
+            }
+            let generation = if self.fresh < self.touched {
+                // SAFETY: the slot's segment has come, and it was touched, so it has a generation.
+                unsafe { *self.table.generation(self.fresh) }
+            } else {
+                NEVER_FILLED
+            };
+            if generation != RETIRED {
+                return Ok(Key::new(self.fresh, generation));
+            }
+            self.retired += 1;
+            self.fresh = self.fresh.step();
         }
-        // SAFETY: the slot's segment has come, and nobody has it.
-        let slot = unsafe { self.segments.get_known(self.used) };
-        // SAFETY: as above; all its bytes are zero, but for these.
+    }
+
+    /// Goes on to the next segment, which may have to come first.
+    #[cold]
+    #[inline(never)]
+    fn advance(&mut self) -> Result<(), AllocError> {
+        let segment = if self.end == Place::ZERO { 0 } else { self.end.previous().segment() + 1 };
+        if segment == self.table.count() {
+            self.grow()?;
+        }
+        (self.fresh, self.end) = (Place::start(segment), Place::end(segment));
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, key: Key<T>, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
+        let (place, value) = (key.place(), make(key));
+        // SAFETY: the slot is vacant, and its segment has come.
         unsafe {
-            (*slot.as_ptr()).key = u64::from(self.used);
-            (*slot.as_ptr()).content.next = None;
+            self.table.value(place).write(value);
+            self.table.generation(place).write(key.generation());
         }
-        self.used += 1;
-        self.vacant = Some(slot);
-        Ok(slot)
-    }
-
-    /// Fills the slot at the head of the list.
-    #[inline]
-    fn fill(&mut self, slot: NonNull<Slot<T>>, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
-        let slot = slot.as_ptr();
-        // SAFETY: the slot is there, and vacant.
-        let bits = unsafe { (*slot).key } + STEP;
-        let key = Key::new(bits as u32, (bits >> 32) as u32);
-        let value = make(key);
-        // SAFETY: as above. A vacant slot holds the pointer to the next one.
-        unsafe {
-            self.vacant = (*slot).content.next;
-            (&raw mut (*slot).content.value).cast::<T>().write(value);
-            (*slot).key = bits;
+        if place == self.fresh {
+            self.fresh = place.step();
+        } else {
+            // SAFETY: the slot is the last of those vacated.
+            unsafe { self.vacated.pop() };
         }
-        self.live += 1;
         key
     }
 
-    /// The slot of a key whose value is there.
+    /// The place of a key whose value is there.
     #[inline(always)]
-    fn find(&self, key: Key<T>) -> Option<NonNull<Slot<T>>> {
-        if key.index() >= self.used {
-            return None;
-        }
-        // SAFETY: the slots below `used` have come and were filled.
-        let slot = unsafe { self.segments.get_known(key.index()) };
-        // SAFETY: as above.
-        (unsafe { (*slot.as_ptr()).key } == key.to_bits()).then_some(slot)
+    fn find(&self, key: Key<T>) -> Option<Place> {
+        let place = key.place();
+        // SAFETY: the slots below `fresh` have come, and have a generation.
+        let here = place < self.fresh && unsafe { *self.table.generation(place) } == key.generation();
+        here.then_some(place)
     }
 
     /// Whether the value of a key is still there.
@@ -253,7 +276,7 @@ impl<T, A: Allocator> Slots<T, A> {
     #[must_use]
     pub fn get(&self, key: Key<T>) -> Option<&T> {
         // SAFETY: the slot has the key's generation, which is odd, so it holds a value; it is borrowed with the collection.
-        self.find(key).map(|slot| unsafe { &*(*slot.as_ptr()).content.value })
+        self.find(key).map(|place| unsafe { &*self.table.value(place) })
     }
 
     /// The value of a key, if it is still there, to be changed.
@@ -261,82 +284,58 @@ impl<T, A: Allocator> Slots<T, A> {
     #[must_use]
     pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
         // SAFETY: as in `get`, and the collection is borrowed mutably.
-        self.find(key).map(|slot| unsafe { &mut *(*slot.as_ptr()).content.value })
+        self.find(key).map(|place| unsafe { &mut *self.table.value(place) })
     }
 
     /// Takes a value out, if it is still there. Its key, and every copy of it, is good for nothing from now on.
     #[inline]
     pub fn remove(&mut self, key: Key<T>) -> Option<T> {
-        let slot = self.find(key)?;
-        // SAFETY: as in `get`; the slot is vacated at once, so nobody takes the value again.
+        let place = self.find(key)?;
+        // SAFETY: as in `get`; the slot is vacated at once, so nobody takes the value again. There is room for all slots.
         unsafe {
-            let value = (&raw const (*slot.as_ptr()).content.value).cast::<T>().read();
-            self.vacate(slot);
+            let value = self.table.value(place).read();
+            let generation = key.generation().wrapping_add(1);
+            self.table.generation(place).write(generation);
+            match generation {
+                RETIRED => self.retired += 1,
+                _ => self.vacated.push(key.following()),
+            }
             Some(value)
         }
     }
 
-    /// # Safety
-    ///
-    /// The slot has an odd generation, and its value was taken out.
-    #[inline]
-    unsafe fn vacate(&mut self, slot: NonNull<Slot<T>>) {
-        // SAFETY: the slot is there.
-        let vacated = unsafe { &mut *slot.as_ptr() };
-        vacated.key = vacated.key.wrapping_add(STEP);
-        if vacated.generation() != 0 {
-            vacated.content.next = self.vacant;
-            self.vacant = Some(slot);
-        }
-        self.live -= 1;
+    /// The key of the value at a place below `fresh`, if there is one.
+    fn key_at(&self, place: Place) -> Option<Key<T>> {
+        // SAFETY: the slots below `fresh` have come, and have a generation.
+        let generation = unsafe { *self.table.generation(place) };
+        (generation % 2 == 1).then(|| Key::new(place, generation))
     }
 
-    /// The key of the value at an index below `used`, if there is one.
-    fn key_at(&self, index: u32) -> Option<Key<T>> {
-        // SAFETY: the slots below `used` have come and were filled.
-        let generation = unsafe { (*self.segments.get_known(index).as_ptr()).generation() };
-        (generation % 2 == 1).then(|| Key::new(index, generation))
-    }
-
-    /// All values with their keys, in the order of their slots. O(slots ever used at a time).
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Key<T>, &T)> {
-        (0..self.used).filter_map(|index| {
-            let key = self.key_at(index)?;
-            Some((key, self.get(key)?))
-        })
-    }
-
-    /// As [`iter`](Self::iter), with values to be changed.
-    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (Key<T>, &mut T)> {
-        let this = &*self;
-        (0..self.used).filter_map(move |index| {
-            let key = this.key_at(index)?;
-            let slot = this.find(key)?;
-            // SAFETY: as in `get_mut`: the collection is borrowed mutably, and every index comes once.
-            Some((key, unsafe { &mut *(*slot.as_ptr()).content.value }))
-        })
-    }
-
-    /// Drops the values that `keep` does not want to keep.
-    pub fn retain(&mut self, mut keep: impl FnMut(Key<T>, &mut T) -> bool) {
-        for index in 0..self.used {
-            if let Some(key) = self.key_at(index)
-                && let Some(value) = self.get_mut(key)
-                && !keep(key, value)
-            {
-                drop(self.remove(key));
-            }
-        }
-    }
-
-    /// Takes all values out, in the order of their slots. Those that are left when the iterator goes are dropped.
-    pub fn drain(&mut self) -> Drain<'_, T, A> {
-        Drain { slots: self, next: 0 }
-    }
-
-    /// Drops all values. Every key is good for nothing from now on; the memory is kept.
+    /// Drops all values. Every key is good for nothing from now on; the memory is kept. Values that need no dropping cost
+    /// less than a byte each.
     pub fn clear(&mut self) {
-        drop(self.drain());
+        if core::mem::needs_drop::<T>() {
+            drop(self.drain());
+        }
+        self.vacate_all();
+    }
+
+    /// Declares all slots vacant, and takes them up again from the first on.
+    fn vacate_all(&mut self) {
+        self.touched = self.touched.max(self.fresh);
+        let mut left = self.fresh.number() as usize;
+        for segment in 0..self.table.count() {
+            let generations = self.table.generations(segment);
+            let count = left.min(generations.len());
+            for generation in &mut generations[..count] {
+                // SAFETY: the slots below `fresh` have a generation.
+                let vacated = unsafe { generation.assume_init() }.wrapping_add(1) & !1;
+                generation.write(vacated);
+            }
+            left -= count;
+        }
+        self.vacated.clear();
+        (self.fresh, self.end, self.retired) = (Place::ZERO, Place::ZERO, 0);
     }
 
     /// Verifies the invariants. O(slots ever used at a time).
@@ -345,32 +344,28 @@ impl<T, A: Allocator> Slots<T, A> {
     ///
     /// The first invariant found broken.
     pub fn check(&self) -> Result<(), Flaw> {
-        // SAFETY: the slots below `used` have come and were filled.
-        let slot = |index: u32| unsafe { &*self.segments.get_known(index).as_ptr() };
-        let (mut live, mut unused, mut vacant) = (0u32, 0u32, 0u32);
-        for index in 0..self.used {
-            if slot(index).index() != index {
-                return Err(Flaw("a slot does not know its index"));
+        // SAFETY: the slots below `fresh` or `touched` have come, and have a generation.
+        let generation = |place| unsafe { *self.table.generation(place) };
+        let (mut filled, mut retired, mut vacant) = (0, 0, 0u64);
+        for place in Places::to(self.fresh.max(self.touched)) {
+            match generation(place) {
+                odd if odd % 2 == 1 && place >= self.fresh => {
+                    return Err(Flaw("a slot that is fresh is filled"));
+                }
+                odd if odd % 2 == 1 => filled += 1,
+                _ if place >= self.fresh => {}
+                RETIRED => retired += 1,
+                _ => vacant += u64::from(place.number()),
             }
-            live += u32::from(slot(index).generation() % 2 == 1);
-            unused += u32::from(slot(index).generation() == 0);
         }
-        let mut next = self.vacant;
-        while let Some(place) = next
-            && vacant <= self.used
-        {
-            // SAFETY: what is on the list is a slot.
-            let listed = unsafe { place.as_ref() };
-            if listed.index() >= self.used || listed.generation() % 2 == 1 {
-                return Err(Flaw("a slot on the list of vacant ones is not vacant"));
+        for bits in self.vacated.all() {
+            let key = Key::<T>::from_bits(bits.get()).filter(|key| key.place() < self.fresh);
+            if key.is_none_or(|key| generation(key.place()) != key.generation() - 1) {
+                return Err(Flaw("a slot among those vacated is not vacant, or not in the generation noted"));
             }
-            vacant += 1;
-            // One that is unused and not on the list is retired.
-            unused -= u32::from(listed.generation() == 0);
-            // SAFETY: a vacant slot holds the pointer to the next one.
-            next = unsafe { listed.content.next };
+            vacant = vacant.wrapping_sub(key.map_or(0, |key| u64::from(key.index())));
         }
-        if live != self.live || self.used > self.room || live + unused + vacant != self.used {
+        if filled != self.len() || retired != self.retired || vacant != 0 {
             return Err(Flaw("a slot is neither filled nor vacant nor retired, or two of these"));
         }
         Ok(())
@@ -386,52 +381,10 @@ impl<T> Default for Slots<T> {
 impl<T, A: Allocator> Drop for Slots<T, A> {
     fn drop(&mut self) {
         if core::mem::needs_drop::<T>() {
-            self.clear();
+            drop(self.drain());
         }
-    }
-}
-
-/// Takes values out of a collection: see [`Slots::drain`].
-pub struct Drain<'a, T, A: Allocator> {
-    slots: &'a mut Slots<T, A>,
-    next: u32,
-}
-
-impl<T, A: Allocator> Iterator for Drain<'_, T, A> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        while self.next < self.slots.used {
-            self.next += 1;
-            if let Some(key) = self.slots.key_at(self.next - 1) {
-                return self.slots.remove(key);
-            }
-        }
-        None
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.slots.len(), Some(self.slots.len()))
-    }
-}
-
-impl<T, A: Allocator> ExactSizeIterator for Drain<'_, T, A> {}
-
-impl<T, A: Allocator> Drop for Drain<'_, T, A> {
-    /// Drops what is left, also if a destructor panics. (If two do, the program ends.)
-    fn drop(&mut self) {
-        /// Goes on where a destructor has panicked.
-        struct GoOn<'a, 'b, T, A: Allocator>(&'a mut Drain<'b, T, A>);
-
-        impl<T, A: Allocator> Drop for GoOn<'_, '_, T, A> {
-            fn drop(&mut self) {
-                self.0.for_each(drop);
-            }
-        }
-
-        let rest = GoOn(self);
-        rest.0.for_each(drop);
-        forget(rest);
+        // SAFETY: all memory comes from the table's parent, and no slot is vacated any more.
+        unsafe { self.vacated.free(self.table.parent()) };
     }
 }
 
@@ -439,14 +392,20 @@ impl<T, A: Allocator> Drop for Drain<'_, T, A> {
 mod tests {
     use super::*;
 
-    /// A slot that has had its last generation is never used again, and the others are.
+    /// A slot that has had its last generation is never used again, and the others are: not after all were vacated either.
     #[test]
     fn a_slot_whose_generation_would_come_again_is_retired() {
         let mut slots = Slots::new();
         let keys = [slots.insert(1), slots.insert(2)];
         slots.remove(keys[0]);
-        // SAFETY: the slot is there. It is vacant, and was used as often as it may but once.
-        unsafe { (*slots.segments.get_known(0).as_ptr()).key = u64::from(u32::MAX - 1) << 32 };
+        let last = Key::<i32>::new(keys[0].place(), u32::MAX);
+        let before = Key::<i32>::new(keys[0].place(), u32::MAX - 2);
+        // SAFETY: the slot is there and vacant, and was used as often as it may but once from now on.
+        unsafe {
+            slots.table.generation(last.place()).write(last.generation() - 1);
+            slots.vacated.pop();
+            slots.vacated.push(before.following());
+        }
         let last = slots.insert(3);
         assert_eq!((last.index(), slots.get(last)), (0, Some(&3)));
         assert_eq!(slots.remove(last), Some(3));
@@ -454,6 +413,10 @@ mod tests {
         assert_eq!((next.index(), slots.get(last), slots.get(keys[0])), (2, None, None));
         slots.check().expect("sound");
         assert_eq!(slots.iter().map(|(_, value)| *value).collect::<std::vec::Vec<_>>(), [2, 4]);
+        slots.clear();
+        slots.check().expect("sound");
+        assert_eq!([slots.insert(5), slots.insert(6)].map(Key::index), [1, 2]);
+        slots.check().expect("sound");
     }
 
     #[test]
@@ -461,11 +424,14 @@ mod tests {
         let mut slots = Slots::new();
         let key = slots.insert(1);
         slots.check().expect("sound");
-        slots.vacant = slots.find(key);
+        // SAFETY: there is room for all slots.
+        unsafe { slots.vacated.push(key.following()) };
         assert!(slots.check().is_err());
-        slots.vacant = None;
-        slots.live = 2;
+        // SAFETY: one was pushed.
+        unsafe { slots.vacated.pop() };
+        slots.check().expect("sound again");
+        slots.retired = 1;
         assert!(slots.check().is_err());
-        slots.live = 1;
+        slots.retired = 0;
     }
 }

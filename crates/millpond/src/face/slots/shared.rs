@@ -4,15 +4,15 @@ use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref,
 
 use lock_api::{Mutex, RawMutex};
 
-use super::Key;
+use super::{Key, visit::Places};
 use crate::{
     base::AllocError,
     contract::Allocator,
-    share::{Occupancy, Segments, Spin, out_of_memory},
+    share::{Occupancy, Place, Segments, Spin, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
-/// The end of the list of vacant slots.
+/// The end of the list of vacant slots: the bits of no place.
 const NONE: u32 = u32::MAX;
 
 /// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
@@ -47,6 +47,17 @@ const NONE: u32 = u32::MAX;
 /// });
 /// ```
 ///
+/// An entry does not outlive its collection:
+///
+/// ```compile_fail,E0597
+/// let entry;
+/// {
+///     let slots = millpond::SharedSlots::new();
+///     entry = slots.get(slots.insert(1)); // error: `slots` does not live long enough
+/// }
+/// drop(entry);
+/// ```
+///
 /// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, eight more, and what alignment adds.
 ///
 /// # Invariants
@@ -71,9 +82,12 @@ union Content<T> {
 
 /// The vacant slots, and how many there are of all kinds.
 struct List {
+    /// The first place on the list, or [`NONE`].
     vacant: u32,
-    used: u32,
-    room: u32,
+    /// The first place that was never filled.
+    used: Place,
+    /// How many segments have come.
+    room: usize,
     live: u32,
 }
 
@@ -96,7 +110,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     /// An empty collection, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        let list = List { vacant: NONE, used: 0, room: 0, live: 0 };
+        let list = List { vacant: NONE, used: Place::ZERO, room: 0, live: 0 };
         Self { list: Mutex::new(list), segments: Segments::new(parent), owns: PhantomData }
     }
 
@@ -112,10 +126,16 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         self.len() == 0
     }
 
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        self.segments.parent()
+    }
+
     /// Puts a value in. A collection without memory ends the program.
     pub fn insert(&self, value: T) -> Key<T> {
         match self.take_vacant() {
-            Ok(index) => self.fill(index, value),
+            Ok(place) => self.fill(place, value),
             Err(error) => out_of_memory(core::alloc::Layout::new::<Slot<T>>(), error),
         }
     }
@@ -124,61 +144,61 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond four thousand million slots. The value is dropped.
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots. The value is dropped.
     pub fn try_insert(&self, value: T) -> Result<Key<T>, AllocError> {
         Ok(self.fill(self.take_vacant()?, value))
     }
 
     /// Takes a slot that was vacated, or a new one, for this thread alone.
-    fn take_vacant(&self) -> Result<u32, AllocError> {
+    fn take_vacant(&self) -> Result<Place, AllocError> {
         loop {
             let have = {
                 let mut list = self.list.lock();
-                if list.vacant != NONE {
-                    let index = list.vacant;
-                    // SAFETY: a slot on the list has come and is nobody's, and holds the index of the next one.
-                    list.vacant = unsafe { (*self.place(index).as_ref().content.get()).next };
+                if let Some(place) = Place::from_bits(list.vacant) {
+                    // SAFETY: a slot on the list has come and is nobody's, and holds the place of the next one.
+                    list.vacant = unsafe { (*self.known(place).as_ref().content.get()).next };
                     list.live += 1;
-                    return Ok(index);
+                    return Ok(place);
                 }
-                if list.used < list.room {
-                    list.used += 1;
+                if list.used.segment() < list.room {
+                    let place = list.used;
+                    list.used = place.next();
                     list.live += 1;
-                    return Ok(list.used - 1);
+                    return Ok(place);
                 }
                 list.room
             };
             // The parent is asked while the lock is free.
-            let room = self.segments.grow(have)?;
+            self.segments.grow(have)?;
             let mut list = self.list.lock();
-            list.room = list.room.max(room);
+            list.room = list.room.max(have + 1);
         }
     }
 
     /// # Safety
     ///
-    /// The slot was below `room` when this thread last held the lock.
-    unsafe fn place(&self, index: u32) -> NonNull<Slot<T>> {
-        // SAFETY: its segment had come before `room` was raised, under the lock.
-        unsafe { self.segments.get_known(index) }
+    /// The slot's segment was there when this thread last held the lock.
+    unsafe fn known(&self, place: Place) -> NonNull<Slot<T>> {
+        // SAFETY: it had come before `room` was raised, under the lock.
+        unsafe { self.segments.get_known(place) }
     }
 
     /// Fills a slot that this thread has taken.
-    fn fill(&self, index: u32, value: T) -> Key<T> {
+    fn fill(&self, place: Place, value: T) -> Key<T> {
         // SAFETY: the slot was just taken. One that was never used is all zero, which is a vacant one.
-        let slot = unsafe { self.place(index).as_ref() };
+        let slot = unsafe { self.known(place).as_ref() };
         let generation = slot.occupancy.next_generation();
         // SAFETY: nobody else reads or fills it: it is not open.
         unsafe { slot.content.get().cast::<T>().write(value) };
         slot.occupancy.open(generation);
-        Key::new(index, generation)
+        Key::new(place, generation)
     }
 
     /// The slot of a key, whatever is in it now.
     #[inline]
     fn slot(&self, key: Key<T>) -> Option<&Slot<T>> {
         // SAFETY: a slot whose segment has come is all zero or was filled, and its occupancy is atomic.
-        self.segments.get(key.index()).map(|slot| unsafe { slot.as_ref() })
+        self.segments.get(key.place()).map(|slot| unsafe { slot.as_ref() })
     }
 
     /// The value of a key, if it is still there. As long as the entry is, so is the value.
@@ -186,7 +206,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     #[must_use]
     pub fn get(&self, key: Key<T>) -> Option<Entry<'_, T, A, L>> {
         let slot = self.slot(key)?;
-        slot.occupancy.enter(key.generation()).then(|| Entry { slots: self, slot, index: key.index() })
+        slot.occupancy.enter(key.generation()).then(|| Entry { slots: self, slot, place: key.place() })
     }
 
     /// Whether the value of a key is there at this moment.
@@ -204,30 +224,30 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
             self.list.lock().live -= 1;
         }
         if closed == Some(true) {
-            self.empty(key.index(), slot);
+            self.empty(key.place(), slot);
         }
         closed.is_some()
     }
 
     /// Drops the value of a slot that is closed and has no readers, and puts the slot on the list, also if the destructor
     /// unwinds.
-    fn empty(&self, index: u32, slot: &Slot<T>) {
+    fn empty(&self, place: Place, slot: &Slot<T>) {
         /// Vacates the slot.
-        struct Vacate<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, u32, &'a Slot<T>);
+        struct Vacate<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, Place, &'a Slot<T>);
 
         impl<T, A: Allocator, L: RawMutex> Drop for Vacate<'_, T, A, L> {
             fn drop(&mut self) {
-                let Self(slots, index, slot) = self;
+                let Self(slots, place, slot) = self;
                 if slot.occupancy.vacate() {
                     let mut list = slots.list.lock();
                     // SAFETY: the slot is vacant and not on the list, so it is this thread's.
                     unsafe { (*slot.content.get()).next = list.vacant };
-                    list.vacant = *index;
+                    list.vacant = place.bits();
                 }
             }
         }
 
-        let _vacate = Vacate(self, index, slot);
+        let _vacate = Vacate(self, place, slot);
         // SAFETY: there is a value, and nobody reads it: whoever closed the slot, or was the last reader, empties it.
         unsafe { slot.content.get().cast::<T>().drop_in_place() };
     }
@@ -236,11 +256,11 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     /// or not.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, Entry<'_, T, A, L>)> {
         let used = self.list.lock().used;
-        (0..used).filter_map(|index| {
-            let slot = self.segments.get(index)?;
+        Places::to(used).filter_map(|place| {
+            let slot = self.segments.get(place)?;
             // SAFETY: as in `slot`.
             let generation = unsafe { slot.as_ref() }.occupancy.generation()?;
-            let key = Key::new(index, generation);
+            let key = Key::new(place, generation);
             Some((key, self.get(key)?))
         })
     }
@@ -262,17 +282,33 @@ impl<T> Default for SharedSlots<T> {
 }
 
 impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
-    /// Drops all values, those too whose entries were forgotten. After a destructor that panics, the rest is leaked.
+    /// Drops all values, those too whose entries were forgotten, and also if a destructor panics. (If two do, the program ends.)
     fn drop(&mut self) {
-        let used = self.list.get_mut().used;
-        for slot in (0..used).filter_map(|index| self.segments.get(index)) {
-            // SAFETY: nobody else has the collection, and a filled slot holds a value.
-            unsafe {
-                if slot.as_ref().occupancy.is_filled() {
-                    slot.as_ref().content.get().cast::<T>().drop_in_place();
+        /// Goes on where a destructor has panicked.
+        struct GoOn<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, Places);
+
+        impl<T, A: Allocator, L: RawMutex> GoOn<'_, T, A, L> {
+            fn go_on(&mut self) {
+                for slot in self.1.by_ref().filter_map(|place| self.0.segments.get(place)) {
+                    // SAFETY: nobody else has the collection, every slot comes once, and a filled one holds a value.
+                    unsafe {
+                        if slot.as_ref().occupancy.is_filled() {
+                            slot.as_ref().content.get().cast::<T>().drop_in_place();
+                        }
+                    }
                 }
             }
         }
+
+        impl<T, A: Allocator, L: RawMutex> Drop for GoOn<'_, T, A, L> {
+            fn drop(&mut self) {
+                self.go_on();
+            }
+        }
+
+        let used = self.list.get_mut().used;
+        let mut all = GoOn(self, Places::to(used));
+        all.go_on();
     }
 }
 
@@ -280,7 +316,7 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
 pub struct Entry<'a, T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
     slots: &'a SharedSlots<T, A, L>,
     slot: &'a Slot<T>,
-    index: u32,
+    place: Place,
 }
 
 // SAFETY: it gives shared access to a value, and drops it if it is the last; the collection is shared by threads.
@@ -302,7 +338,7 @@ impl<T, A: Allocator, L: RawMutex> Drop for Entry<'_, T, A, L> {
     #[inline]
     fn drop(&mut self) {
         if self.slot.occupancy.leave() {
-            self.slots.empty(self.index, self.slot);
+            self.slots.empty(self.place, self.slot);
         }
     }
 }

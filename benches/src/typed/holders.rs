@@ -1,0 +1,337 @@
+//! Who is compared: one way each to put a value in, to drop it, and to drop all.
+
+use std::{alloc::Layout, ptr::NonNull};
+
+use infinity_pool::{RawPinnedPool, RawPooledMut};
+use millpond::{Allocator, Key, Local, Pool, PoolBox, Reclaim, ThinBox, ThinPool};
+use opool::{LocalPool, PoolAllocator, RefLocalGuard};
+use slab::Slab;
+use slotmap::{DefaultKey, SlotMap};
+use typed_arena::Arena;
+
+use super::Value;
+
+/// A contender. `Handle` is what stands for a value in it, and is used up when that is dropped.
+pub trait Holder {
+    type Handle: 'static;
+    fn put(&mut self, value: Value) -> Self::Handle;
+    fn drop(&mut self, handle: Self::Handle);
+    /// Drops all values, whose handles these are.
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>);
+}
+
+/// A pool that handles borrow, for as long as the program runs.
+fn leak<P>(pool: P) -> &'static P {
+    Box::leak(Box::new(pool))
+}
+
+/// The bound: blocks as they are, and pointers to them.
+pub struct Blocks(Local<millpond::Blocks<millpond::For<Value>>>);
+
+impl Blocks {
+    pub fn new() -> Self {
+        Self(Local::new(millpond::Blocks::new()))
+    }
+}
+
+impl Holder for Blocks {
+    type Handle = NonNull<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> NonNull<Value> {
+        let block = self.0.allocate(Layout::new::<Value>()).expect("the heap has room").cast();
+        // SAFETY: the block was just handed out, for a value.
+        unsafe { block.write(value) };
+        block
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, block: NonNull<Value>) {
+        // SAFETY: the block came from `put`, and a handle is used once.
+        unsafe { self.0.deallocate(block.cast(), Layout::new::<Value>()) };
+    }
+
+    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
+        handles.clear();
+        self.0.reset();
+    }
+}
+
+/// A pool of Millpond's whose handles are dropped by being dropped.
+macro_rules! pooled {
+    ($(#[$doc:meta])* $holder:ident, $pool:ident, $handle:ident) => {
+        $(#[$doc])*
+        pub struct $holder(NonNull<$pool<Value>>);
+
+        impl $holder {
+            pub fn new() -> Self {
+                Self(NonNull::from(Box::leak(Box::new($pool::new()))))
+            }
+        }
+
+        impl Holder for $holder {
+            type Handle = $handle<'static, Value>;
+
+            #[inline(always)]
+            fn put(&mut self, value: Value) -> Self::Handle {
+                // SAFETY: the pool is there as long as the program runs, and borrowed mutably only without handles.
+                unsafe { self.0.as_ref() }.alloc(value)
+            }
+
+            #[inline(always)]
+            fn drop(&mut self, handle: Self::Handle) {
+                drop(handle);
+            }
+
+            fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+                handles.drain(..).for_each(std::mem::forget);
+                // SAFETY: all handles are gone.
+                unsafe { self.0.as_mut() }.reset();
+            }
+        }
+    };
+}
+
+pooled!(
+    /// Millpond's pool of values.
+    Pooled,
+    Pool,
+    PoolBox
+);
+pooled!(
+    /// Its pool whose handles are one word.
+    Thin,
+    ThinPool,
+    ThinBox
+);
+
+/// Millpond's collection with keys.
+pub struct Slots(millpond::Slots<Value>);
+
+impl Slots {
+    pub fn new() -> Self {
+        Self(millpond::Slots::new())
+    }
+}
+
+impl Holder for Slots {
+    type Handle = Key<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Key<Value> {
+        self.0.insert(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, key: Key<Value>) {
+        self.0.remove(key);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Key<Value>>) {
+        handles.clear();
+        self.0.clear();
+    }
+}
+
+/// The crate `slab`.
+pub struct Slabs(Slab<Value>);
+
+impl Slabs {
+    pub fn new() -> Self {
+        Self(Slab::new())
+    }
+}
+
+impl Holder for Slabs {
+    type Handle = usize;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> usize {
+        self.0.insert(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, key: usize) {
+        self.0.remove(key);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<usize>) {
+        handles.clear();
+        self.0.clear();
+    }
+}
+
+/// The crate `slotmap`.
+pub struct SlotMaps(SlotMap<DefaultKey, Value>);
+
+impl SlotMaps {
+    pub fn new() -> Self {
+        Self(SlotMap::new())
+    }
+}
+
+impl Holder for SlotMaps {
+    type Handle = DefaultKey;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> DefaultKey {
+        self.0.insert(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, key: DefaultKey) {
+        self.0.remove(key);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<DefaultKey>) {
+        handles.clear();
+        self.0.clear();
+    }
+}
+
+/// The crate `plurality`, with handles that own their share of the pool.
+pub struct Plural(plurality::Pool<Value>);
+
+impl Plural {
+    pub fn new() -> Self {
+        Self(plurality::Pool::new())
+    }
+}
+
+impl Holder for Plural {
+    type Handle = plurality::Box<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Self::Handle {
+        self.0.alloc_box(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, handle: Self::Handle) {
+        drop(handle);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+        handles.clear();
+    }
+}
+
+/// The crate `plurality`, with handles that borrow the pool.
+pub struct PluralBound(&'static plurality::Pool<Value>);
+
+impl PluralBound {
+    pub fn new() -> Self {
+        Self(leak(plurality::Pool::new()))
+    }
+}
+
+impl Holder for PluralBound {
+    type Handle = plurality::Alloc<'static, Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Self::Handle {
+        self.0.alloc(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, handle: Self::Handle) {
+        drop(handle);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+        handles.clear();
+    }
+}
+
+/// The crate `opool`: objects are made once, and lent.
+pub struct Objects(&'static LocalPool<Zeros, Value>);
+
+/// Makes the objects.
+pub struct Zeros;
+
+impl PoolAllocator<Value> for Zeros {
+    #[inline]
+    fn allocate(&self) -> Value {
+        [0; 8]
+    }
+}
+
+impl Objects {
+    /// With room for so many.
+    pub fn new(most: usize) -> Self {
+        Self(leak(LocalPool::new_prefilled(most, Zeros)))
+    }
+}
+
+impl Holder for Objects {
+    type Handle = RefLocalGuard<'static, Zeros, Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Self::Handle {
+        let mut object = self.0.get();
+        *object = value;
+        object
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, handle: Self::Handle) {
+        drop(handle);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+        handles.clear();
+    }
+}
+
+/// The crate `infinity_pool`, with the handles that nobody checks.
+pub struct Infinity(RawPinnedPool<Value>);
+
+impl Infinity {
+    pub fn new() -> Self {
+        Self(RawPinnedPool::new())
+    }
+}
+
+impl Holder for Infinity {
+    type Handle = RawPooledMut<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Self::Handle {
+        self.0.insert(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, handle: Self::Handle) {
+        // SAFETY: the handle came from this pool, and is used once.
+        unsafe { self.0.remove(handle) };
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+        handles.drain(..).for_each(|handle| self.drop(handle));
+    }
+}
+
+/// The crate `typed-arena`, which drops all values or none.
+pub struct TypedArena(Arena<Value>);
+
+impl TypedArena {
+    pub fn new() -> Self {
+        Self(Arena::new())
+    }
+}
+
+impl Holder for TypedArena {
+    type Handle = NonNull<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> NonNull<Value> {
+        NonNull::from(self.0.alloc(value))
+    }
+
+    fn drop(&mut self, _: NonNull<Value>) {}
+
+    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
+        handles.clear();
+        self.0 = Arena::new();
+    }
+}

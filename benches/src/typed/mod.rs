@@ -1,0 +1,182 @@
+//! Typed pools and collections with keys, beside the peers: values of 64 bytes that are written, and that somebody owns.
+//!
+//! Each contender is used as its documentation says: a value goes in and a handle or a key comes out, which is all that is
+//! kept. The first is the bound: raw blocks, and pointers that nobody checks.
+
+mod holders;
+pub mod memory;
+mod shared;
+mod trees;
+
+use std::{hint::black_box, mem};
+
+pub use shared::MIXES as SHARED;
+
+use self::holders::{
+    Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Slabs, SlotMaps, Slots, Thin, TypedArena,
+};
+use crate::{
+    harness::{Mix, Runner},
+    variable::Random,
+};
+
+/// What is put into the contenders.
+pub type Value = [u64; 8];
+
+const BATCH: usize = 10_000;
+const LIVE: usize = 100_000;
+
+pub const MIXES: &[Mix] = &[
+    Mix { name: "typed-pair", what: "put one value in, drop it, again", runners: everyone::<Pair> },
+    Mix {
+        name: "typed-lifo",
+        what: "put 10,000 values in, drop them last first",
+        runners: everyone::<Batch<true>>,
+    },
+    Mix {
+        name: "typed-fifo",
+        what: "put 10,000 values in, drop them first first",
+        runners: everyone::<Batch<false>>,
+    },
+    Mix {
+        name: "typed-churn",
+        what: "replace a random one of 100,000 live values",
+        runners: everyone::<Churn>,
+    },
+    Mix { name: "typed-fill", what: "put 10,000 values in, drop all at once", runners: with_arenas },
+    Mix {
+        name: "typed-tree",
+        what: "build a tree of 32,767 nodes from its leaves and drop it: ns per node",
+        runners: trees::build_and_drop,
+    },
+    Mix { name: "typed-walk", what: "walk a tree of 32,767 nodes: ns per node", runners: trees::walk },
+];
+
+/// Everyone who drops values one by one.
+fn everyone<W: Way>() -> Vec<Runner> {
+    vec![
+        runner::<W, _>("raw Local<Blocks>", Blocks::new()),
+        runner::<W, _>("Slots", Slots::new()),
+        runner::<W, _>("Pool, PoolBox", Pooled::new()),
+        runner::<W, _>("ThinPool, ThinBox", Thin::new()),
+        runner::<W, _>("slab", Slabs::new()),
+        runner::<W, _>("slotmap", SlotMaps::new()),
+        runner::<W, _>("plurality, Alloc", PluralBound::new()),
+        runner::<W, _>("plurality, Box", Plural::new()),
+        runner::<W, _>("opool, LocalPool", Objects::new(LIVE + 1)),
+        runner::<W, _>("infinity_pool, RawPinnedPool", Infinity::new()),
+    ]
+}
+
+/// Those, and arenas, which drop all at once.
+fn with_arenas() -> Vec<Runner> {
+    let mut runners = everyone::<Fill>();
+    runners.push(runner::<Fill, _>("typed-arena", TypedArena::new()));
+    runners
+}
+
+/// A way of use with what it keeps between runs.
+trait Way: 'static {
+    type State<H: Holder>: 'static;
+    fn start<H: Holder>(holder: &mut H) -> Self::State<H>;
+    /// Puts in and drops about so many values; says how many.
+    fn run<H: Holder>(holder: &mut H, state: &mut Self::State<H>, count: usize) -> usize;
+}
+
+fn runner<W: Way, H: Holder + 'static>(name: &'static str, mut holder: H) -> Runner {
+    let mut state = W::start(&mut holder);
+    Runner { name, run: Box::new(move |count| W::run(&mut holder, &mut state, count)) }
+}
+
+struct Pair;
+
+impl Way for Pair {
+    type State<H: Holder> = ();
+
+    fn start<H: Holder>(_: &mut H) {}
+
+    #[inline(never)]
+    fn run<H: Holder>(holder: &mut H, (): &mut (), count: usize) -> usize {
+        for number in 0..count as u64 {
+            let handle = black_box(holder.put([number; 8]));
+            holder.drop(handle);
+        }
+        count
+    }
+}
+
+struct Batch<const LAST_FIRST: bool>;
+
+impl<const LAST_FIRST: bool> Way for Batch<LAST_FIRST> {
+    type State<H: Holder> = Vec<H::Handle>;
+
+    fn start<H: Holder>(_: &mut H) -> Vec<H::Handle> {
+        Vec::with_capacity(BATCH)
+    }
+
+    #[inline(never)]
+    fn run<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>, count: usize) -> usize {
+        let batches = count.div_ceil(BATCH);
+        for _ in 0..batches {
+            fill(holder, handles);
+            if LAST_FIRST {
+                while let Some(handle) = handles.pop() {
+                    holder.drop(handle);
+                }
+            } else {
+                handles.drain(..).for_each(|handle| holder.drop(handle));
+            }
+        }
+        batches * BATCH
+    }
+}
+
+#[inline(always)]
+fn fill<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
+    let room = &mut handles.spare_capacity_mut()[..BATCH];
+    for (place, number) in room.iter_mut().zip(0..) {
+        place.write(holder.put([number; 8]));
+    }
+    // SAFETY: the first `BATCH` places were just written.
+    unsafe { handles.set_len(BATCH) };
+}
+
+struct Churn;
+
+impl Way for Churn {
+    type State<H: Holder> = (Vec<H::Handle>, Random);
+
+    fn start<H: Holder>(holder: &mut H) -> Self::State<H> {
+        ((0..LIVE as u64).map(|number| holder.put([number; 8])).collect(), Random::new(1))
+    }
+
+    #[inline(never)]
+    fn run<H: Holder>(holder: &mut H, (handles, random): &mut Self::State<H>, count: usize) -> usize {
+        for number in 0..count as u64 {
+            let fresh = holder.put([number; 8]);
+            let old = mem::replace(&mut handles[random.below(LIVE)], fresh);
+            holder.drop(old);
+        }
+        count
+    }
+}
+
+struct Fill;
+
+impl Way for Fill {
+    type State<H: Holder> = Vec<H::Handle>;
+
+    fn start<H: Holder>(_: &mut H) -> Vec<H::Handle> {
+        Vec::with_capacity(BATCH)
+    }
+
+    #[inline(never)]
+    fn run<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>, count: usize) -> usize {
+        let batches = count.div_ceil(BATCH);
+        for _ in 0..batches {
+            fill(holder, handles);
+            holder.clear(handles);
+        }
+        batches * BATCH
+    }
+}

@@ -1,0 +1,354 @@
+//! Pools whose handles are one word: the way back to the pool is found in the value's chunk.
+//!
+//! All chunks are of one size, aligned to that size, and begin with the pool's address: one mask and one load lead from a value
+//! to its pool. Where a pool is, it cannot be moved from while it has handles; so each allocation notes where that is.
+//!
+//! Headers that all begin at a multiple of the same power of two would share one set of the processor's cache. So each lies in
+//! another line of its chunk's first bytes, by the chunk's address.
+
+use core::{
+    alloc::Layout,
+    fmt,
+    marker::PhantomData,
+    mem::{ManuallyDrop, forget},
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+};
+
+use super::release::Release;
+use crate::{
+    base::{AllocError, address},
+    contract::{Allocator, Flaw, Inspect, Reclaim, Snapshot},
+    pool::Blocks,
+    share::{Local, out_of_memory},
+    source::{DEFAULT_PARENT, DefaultParent},
+};
+
+/// The size of a chunk, and its alignment.
+const CHUNK: usize = 1 << 20;
+
+/// The part of a chunk that is for its header.
+const AREA: usize = 1024;
+
+/// A line of the processor's cache.
+const LINE: usize = 64;
+
+const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a chunk is aligned to its size, a power of two"),
+};
+
+/// A parent of which every block lies in a chunk of its own, behind a header.
+struct Headed<A>(A);
+
+// SAFETY: every block is the better part of one of the parent's, which keeps the contract.
+unsafe impl<A: Allocator> Allocator for Headed<A> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() > CHUNK - AREA || layout.align() > AREA {
+            return Err(AllocError::Unsupported);
+        }
+        let chunk = self.0.allocate(CHUNK_LAYOUT)?.cast::<u8>();
+        address::expose(chunk);
+        // SAFETY: the chunk is longer than that.
+        let rest = unsafe { chunk.add(AREA) };
+        Ok(NonNull::slice_from_raw_parts(rest, CHUNK - AREA))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, _: Layout) {
+        // SAFETY: the block is so far behind the start of its chunk, which goes back as it came.
+        unsafe { self.0.deallocate(block.sub(AREA), CHUNK_LAYOUT) };
+    }
+
+    /// A block is as long as a chunk allows, whatever is asked for.
+    fn allocate_between(&self, least: Layout, _: usize) -> Result<NonNull<[u8]>, AllocError> {
+        self.allocate(least)
+    }
+}
+
+/// What the blocks of values come from.
+type Memory<A> = Local<Blocks, Headed<A>>;
+
+/// The header of the chunk in which a block lies.
+fn header_of<A: Allocator>(block: NonNull<u8>) -> *mut *const Memory<A> {
+    let chunk = block.addr().get() & !(CHUNK - 1);
+    let line = chunk / CHUNK % (AREA / LINE);
+    address::recover(chunk + line * LINE)
+}
+
+/// A pool of values of one type, for one thread, whose handles are one word long: [`ThinBox`].
+///
+/// As [`Pool`](crate::Pool), but for its chunks: each is a mebibyte, aligned to that, and the first KiB of it leads from a value
+/// back to the pool. So the parent must have such chunks to give, and a value is no larger than what they have room for.
+/// Memory that is not used is not touched.
+///
+/// ```
+/// use millpond::{ThinBox, ThinPool};
+///
+/// struct Node<'p> {
+///     value: u32,
+///     next: Option<ThinBox<'p, Node<'p>>>,
+/// }
+///
+/// let pool = ThinPool::new();
+/// let mut list = None;
+/// for value in 0..3 {
+///     list = Some(pool.alloc(Node { value, next: list }));
+/// }
+/// let values = std::iter::successors(list.as_ref(), |node| node.next.as_ref()).map(|node| node.value);
+/// assert!(values.eq([2, 1, 0]));
+/// assert_eq!(size_of::<Option<ThinBox<Node>>>(), size_of::<usize>());
+/// ```
+///
+/// A pool is not moved, reset or sent away while it has handles:
+///
+/// ```compile_fail,E0505
+/// let pool = millpond::ThinPool::new();
+/// let number = pool.alloc(1);
+/// let moved = pool; // error: `pool` is borrowed
+/// drop(number);
+/// ```
+///
+/// ```compile_fail,E0277
+/// let pool = millpond::ThinPool::new();
+/// let number = pool.alloc(1);
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(number)); // error: it would be freed into the pool of another thread
+/// });
+/// ```
+pub struct ThinPool<T, A: Allocator = DefaultParent> {
+    memory: Memory<A>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> ThinPool<T> {
+    /// A pool without chunks, on the default parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::new_in(DEFAULT_PARENT)
+    }
+}
+
+impl<T, A: Allocator> ThinPool<T, A> {
+    /// A pool without chunks, on a parent that has chunks of a mebibyte, aligned to that.
+    #[must_use]
+    pub const fn new_in(parent: A) -> Self {
+        Self { memory: Local::new_in(Blocks::of(Layout::new::<T>()), Headed(parent)), of: PhantomData }
+    }
+
+    /// Puts a value into the pool.
+    ///
+    /// A pool without memory ends the program, as `Box::new` does; [`try_alloc`](Self::try_alloc) does not.
+    #[inline]
+    pub fn alloc(&self, value: T) -> ThinBox<'_, T, A> {
+        self.alloc_with(|| value)
+    }
+
+    /// Makes a value in the pool: as [`Pool::alloc_with`](crate::Pool::alloc_with).
+    #[inline]
+    pub fn alloc_with(&self, make: impl FnOnce() -> T) -> ThinBox<'_, T, A> {
+        match self.try_alloc_with(make) {
+            Ok(handle) => handle,
+            Err(error) => out_of_memory(Layout::new::<T>(), error),
+        }
+    }
+
+    /// As [`alloc`](Self::alloc), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// Why the parent has no chunk, or [`AllocError::Unsupported`] for a value that no chunk has room for. The value is
+    /// dropped.
+    #[inline]
+    pub fn try_alloc(&self, value: T) -> Result<ThinBox<'_, T, A>, AllocError> {
+        self.try_alloc_with(|| value)
+    }
+
+    /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
+    #[inline]
+    pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<ThinBox<'_, T, A>, AllocError> {
+        let block = self.memory.allocate(Layout::new::<T>())?.cast::<u8>();
+        if size_of::<T>() != 0 {
+            // SAFETY: the block is one of this pool's, so it lies in a chunk of its, behind the chunk's header.
+            unsafe { header_of::<A>(block).write(&raw const self.memory) };
+        }
+        // SAFETY: the block was just handed out for a `T`. It goes back if `make` panics.
+        unsafe {
+            let back = Release::new(block, Layout::new::<T>(), &self.memory);
+            block.cast::<T>().write(make());
+            forget(back);
+        }
+        Ok(ThinBox { value: block.cast(), borrows: PhantomData, owns: PhantomData })
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.memory.parent().0
+    }
+}
+
+impl<T> Default for ThinPool<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, A: Allocator> Inspect for ThinPool<T, A> {
+    fn stats(&self) -> Snapshot {
+        self.memory.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.memory.owns(address)
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        self.memory.check()
+    }
+}
+
+/// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.
+impl<T, A: Allocator> Reclaim for ThinPool<T, A> {
+    fn reset(&mut self) {
+        self.memory.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.memory.trim()
+    }
+}
+
+/// A value in a [`ThinPool`], owned by one holder: dropping the handle drops the value and returns its block, in O(1).
+///
+/// One word, and so is `Option<ThinBox<T>>`; two for an unsized `T`. Otherwise it is what [`PoolBox`](crate::PoolBox) is.
+///
+/// # Invariants
+///
+/// `value` points to a live block of the pool that is borrowed for `'p`, which nobody else has, and which holds a valid `T`.
+/// Unless a `T` has no bytes, the header of the block's chunk points to that pool's memory.
+pub struct ThinBox<'p, T: ?Sized, A: Allocator = DefaultParent> {
+    value: NonNull<T>,
+    borrows: PhantomData<&'p Memory<A>>,
+    owns: PhantomData<T>,
+}
+
+impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
+    /// Takes the value out and returns its block.
+    #[inline]
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the handle was the value's only owner and is gone, so the block is ours to free.
+        unsafe {
+            let _block = this.block();
+            this.value.read()
+        }
+    }
+}
+
+impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
+    /// The block, which goes back when that is dropped; nothing if a `T` has no bytes.
+    ///
+    /// # Safety
+    ///
+    /// The block is freed once, and the handle not used afterwards.
+    #[inline]
+    unsafe fn block(&self) -> Option<Release<'p, Memory<A>>> {
+        // SAFETY: the value is valid, or was when its destructor began, so its layout is known; a block with bytes lies behind
+        // a header that points to the pool's memory, which is borrowed as long as the handle is.
+        unsafe {
+            let (block, layout) = (self.value.cast::<u8>(), Layout::for_value(self.value.as_ref()));
+            (layout.size() != 0).then(|| Release::new(block, layout, &**header_of::<A>(block)))
+        }
+    }
+
+    /// Gives the value up to the pool: it lives as long as the pool is borrowed, and is never dropped. Its block is
+    /// free again after a reset, or when the pool goes.
+    #[inline]
+    #[must_use = "dropping the reference does not drop the value"]
+    pub fn leak(self) -> &'p mut T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the handle was the value's only owner and is gone; the block stays while the pool is borrowed.
+        unsafe { &mut *this.value.as_ptr() }
+    }
+
+    /// Makes a handle of an unsized type of the same value: as [`PoolBox::map_unsized`](crate::PoolBox::map_unsized).
+    ///
+    /// # Errors
+    ///
+    /// The handle as it was, if what the closure returned is not the whole value.
+    pub fn map_unsized<U: ?Sized>(
+        mut self,
+        as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
+    ) -> Result<ThinBox<'p, U, A>, Self> {
+        let layout = Layout::for_value(&*self);
+        let same = NonNull::from(as_unsized(&mut self));
+        // SAFETY: the closure returned a valid reference, and only its address and length are looked at.
+        let is_whole =
+            same.cast() == self.value.cast::<u8>() && Layout::for_value(unsafe { same.as_ref() }) == layout;
+        if is_whole {
+            forget(self);
+            Ok(ThinBox { value: same, borrows: PhantomData, owns: PhantomData })
+        } else {
+            Err(self)
+        }
+    }
+}
+
+impl<T: ?Sized, A: Allocator> Drop for ThinBox<'_, T, A> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the handle owns the value and its block and is about to go. The block goes back after the destructor,
+        // also if that unwinds.
+        unsafe {
+            let _block = self.block();
+            self.value.drop_in_place();
+        }
+    }
+}
+
+impl<T: ?Sized, A: Allocator> Deref for ThinBox<'_, T, A> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the value is valid, and borrowed as long as the handle is.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+impl<T: ?Sized, A: Allocator> DerefMut for ThinBox<'_, T, A> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the value is valid, and borrowed as long as the handle is, mutably.
+        unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T: fmt::Debug + ?Sized, A: Allocator> fmt::Debug for ThinBox<'_, T, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: fmt::Display + ?Sized, A: Allocator> fmt::Display for ThinBox<'_, T, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// The value never moves when its handle does.
+impl<T: ?Sized, A: Allocator> Unpin for ThinBox<'_, T, A> {}
+
+/// An array is a slice of its length.
+impl<'p, T, A: Allocator, const N: usize> From<ThinBox<'p, [T; N], A>> for ThinBox<'p, [T], A> {
+    fn from(array: ThinBox<'p, [T; N], A>) -> Self {
+        let array = ManuallyDrop::new(array);
+        let value = NonNull::slice_from_raw_parts(array.value.cast(), N);
+        Self { value, borrows: PhantomData, owns: PhantomData }
+    }
+}

@@ -1,0 +1,158 @@
+//! Handles of one word: they find the way back to their pool, wherever that was moved, and give their blocks back once.
+
+use std::{
+    cell::Cell,
+    fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use fastrand::Rng;
+use millpond::{AllocError, Inspect, Nothing, Reclaim, ThinBox, ThinPool};
+
+use crate::parents::Watched;
+
+/// Counts its drops, and panics on the way if it is told to.
+struct Tracked<'a> {
+    drops: &'a Cell<u32>,
+    panics: bool,
+}
+
+impl Drop for Tracked<'_> {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        assert!(!self.panics, "a destructor panics");
+    }
+}
+
+fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_err()
+}
+
+#[test]
+fn a_handle_is_one_word() {
+    let word = size_of::<usize>();
+    assert_eq!((size_of::<ThinBox<u64>>(), size_of::<Option<ThinBox<u64>>>()), (word, word));
+    assert_eq!((size_of::<ThinBox<dyn Display>>(), size_of::<ThinBox<[u8]>>()), (2 * word, 2 * word));
+}
+
+#[test]
+fn a_value_is_dropped_once_and_its_block_comes_back() {
+    let drops = Cell::new(0);
+    let mut pool = ThinPool::new();
+    let value = pool.alloc(Tracked { drops: &drops, panics: false });
+    let place: *const Tracked = &*value;
+    drop(value);
+    assert_eq!((drops.get(), pool.stats().live), (1, 0));
+    let next = pool.alloc(Tracked { drops: &drops, panics: false });
+    assert!(std::ptr::eq(&*next, place), "the block is used again");
+    drop(next.into_inner());
+    assert_eq!((drops.get(), pool.stats().live), (2, 0));
+    let leaked = pool.alloc(Tracked { drops: &drops, panics: false }).leak();
+    leaked.panics = true;
+    assert_ne!(pool.stats().live, 0);
+    pool.reset();
+    assert_eq!((drops.get(), pool.stats().live), (2, 0));
+}
+
+/// A pool that is moved while none of its handles is to be dropped any more: the chunks know where it is now.
+#[test]
+fn a_pool_that_was_moved_is_found() {
+    let parent = Watched::default();
+    let pool = ThinPool::<u64, _>::new_in(&parent);
+    std::mem::forget(pool.alloc(1));
+    let mut pools = vec![pool, ThinPool::new_in(&parent)];
+    let values: Vec<_> = (0..1000).map(|number| pools[number % 2].alloc(number as u64)).collect();
+    assert!(values.iter().zip(0..).all(|(value, number)| **value == number));
+    drop(values);
+    assert_eq!(pools.iter().map(|pool| pool.stats().live).collect::<Vec<_>>(), [8, 0]);
+    pools.reverse();
+    drop(pools[1].alloc(2));
+    assert_eq!(pools.iter().map(|pool| pool.stats().live).collect::<Vec<_>>(), [0, 8]);
+    pools.iter().for_each(|pool| pool.check().expect("sound"));
+}
+
+#[test]
+fn random_use_over_several_chunks() {
+    type Value = [u64; 512];
+    let parent = Watched::default();
+    let mut pool = ThinPool::<Value, _>::new_in(&parent);
+    let mut rng = Rng::with_seed(1);
+    let mut live: Vec<(u64, ThinBox<'_, Value, _>)> = Vec::new();
+    for number in 0..4000 {
+        if rng.u8(0..5) < 3 || live.is_empty() {
+            live.push((number, pool.alloc_with(|| [number; 512])));
+        } else {
+            let (number, value) = live.swap_remove(rng.usize(0..live.len()));
+            assert!(value.iter().all(|&word| word == number));
+        }
+    }
+    assert!(parent.out() >= 3, "there are several chunks");
+    assert_eq!(pool.stats().live, live.len() * size_of::<Value>());
+    pool.check().expect("sound");
+    assert!(live.iter().all(|(number, value)| value[511] == *number));
+    live.clear();
+    drop(live);
+    assert_eq!(pool.stats().live, 0);
+    pool.trim();
+    assert_eq!(parent.out(), 0, "every chunk went back");
+}
+
+#[test]
+fn unsized_handles_free_the_whole_block() {
+    let drops = Cell::new(0);
+    let pool = ThinPool::new();
+    let shown = pool.alloc(7u32).map_unsized(|value| value as &mut dyn Display);
+    assert_eq!(shown.map(|shown| shown.to_string()).ok().as_deref(), Some("7"));
+    assert_eq!(pool.stats().live, 0);
+
+    let pairs = ThinPool::new();
+    let pair = || [(); 2].map(|()| Tracked { drops: &drops, panics: false });
+    let slice: ThinBox<[Tracked]> = pairs.alloc(pair()).into();
+    assert_eq!(slice.len(), 2);
+    drop(slice);
+    let part = pairs.alloc(pair()).map_unsized(|pair| &mut pair[1]);
+    assert!(part.is_err(), "a part is not the value");
+    drop(part);
+    assert_eq!((drops.get(), pairs.stats().live), (4, 0));
+}
+
+#[test]
+fn values_of_every_size_and_alignment() {
+    #[repr(align(1024))]
+    struct Aligned(u8);
+    #[repr(align(2048))]
+    struct TooAligned;
+
+    let nothings = ThinPool::new();
+    let (one, other) = (nothings.alloc(()), nothings.alloc(()));
+    drop((one, other.into_inner()));
+    assert_eq!(nothings.stats().held, 0, "no bytes take no block");
+
+    let aligned = ThinPool::new();
+    let values: Vec<_> = (0..9).map(|number| aligned.alloc(Aligned(number))).collect();
+    for (value, number) in values.iter().zip(0..) {
+        assert!((&raw const **value).addr().is_multiple_of(1024) && value.0 == number);
+    }
+    drop(values);
+
+    let large = ThinPool::<[u8; (1 << 20) - 1024]>::new();
+    let value = large.alloc_with(|| [7; (1 << 20) - 1024]);
+    assert_eq!(value[(1 << 20) - 1025], 7);
+    drop(value);
+    let larger = ThinPool::<[u8; 1 << 20]>::new();
+    assert_eq!(larger.try_alloc_with(|| unreachable!("no room")).err(), Some(AllocError::Unsupported));
+    let bytes = ThinPool::<TooAligned>::new();
+    assert!(bytes.try_alloc(TooAligned).is_ok(), "no bytes take no block");
+    let poor = ThinPool::<u8, _>::new_in(Nothing);
+    assert_eq!(poor.try_alloc(1).err(), Some(AllocError::Exhausted));
+}
+
+#[test]
+fn panics_return_the_block_and_drop_nothing_twice() {
+    let drops = Cell::new(0);
+    let pool = ThinPool::new();
+    assert!(unwinds(|| pool.alloc_with(|| panic!("no value"))));
+    assert_eq!(pool.stats().live, 0);
+    assert!(unwinds(|| drop(pool.alloc(Tracked { drops: &drops, panics: true }))));
+    assert_eq!((drops.get(), pool.stats().live), (1, 0));
+}
