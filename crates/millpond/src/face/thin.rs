@@ -33,10 +33,15 @@ const AREA: usize = 1024;
 /// A line of the processor's cache.
 const LINE: usize = 64;
 
-const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a chunk is aligned to its size, a power of two"),
-};
+const CHUNK_LAYOUT: Layout = Layout::new::<Chunk>();
+
+/// As large and as aligned as a chunk.
+#[repr(align(0x10_0000))]
+struct Chunk {
+    _bytes: [u8; CHUNK],
+}
+
+const _: () = assert!(CHUNK_LAYOUT.size() == CHUNK && CHUNK_LAYOUT.align() == CHUNK);
 
 /// A parent of which every block lies in a chunk of its own, behind a header.
 struct Headed<A>(A);

@@ -60,7 +60,7 @@ fn a_pool_that_was_moved_is_found() {
     let parent = Watched::default();
     let pool = ThinPool::<u64, _>::new_in(&parent);
     std::mem::forget(pool.alloc(1));
-    let mut pools = vec![pool, ThinPool::new_in(&parent)];
+    let mut pools = [pool, ThinPool::new_in(&parent)];
     let values: Vec<_> = (0..1000).map(|number| pools[number % 2].alloc(number as u64)).collect();
     assert!(values.iter().zip(0..).all(|(value, number)| **value == number));
     drop(values);
