@@ -12,7 +12,7 @@ use millpond::SharedSlots;
 
 use super::Value;
 use crate::{
-    shared::{Job, Mix},
+    shared::{Clock, Job, Mix},
     variable::Random,
 };
 
@@ -83,14 +83,19 @@ fn both<const READS: bool>() -> Vec<(&'static str, Job)> {
 fn job<S: Shared, const READS: bool>(slots: S) -> Job {
     let keys: Vec<S::Key> = (0..LIVE as u64).map(|number| slots.put([number; 8])).collect();
     let seed = AtomicUsize::new(1);
-    Arc::new(move |_, pairs, _| {
+    Arc::new(move |_, pairs, tails| {
         let mut random = Random::new(seed.fetch_add(1, Ordering::Relaxed) as u64);
-        for number in 0..pairs as u64 {
+        let mut once = |number| {
             if READS {
                 black_box(slots.read(keys[random.below(LIVE)]));
             } else {
                 slots.remove(black_box(slots.put([number; 8])));
             }
+        };
+        let numbers = 0..pairs as u64;
+        match tails {
+            Some(mut tails) => numbers.for_each(|number| tails.time(|| once(number))),
+            None => numbers.for_each(once),
         }
     })
 }
