@@ -88,8 +88,10 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
     link(&shared, &lib.join(format!("libmillpond.so.{ABI}")))?;
     link(&format!("libmillpond.so.{ABI}"), &lib.join("libmillpond.so"))?;
     copy_tree(&source.join("include"), &prefix.join("include"))?;
+    copy_tree(&source.join("compat"), &prefix.join("include/millpond-compat"))?;
     for (file, folder) in [
         ("millpond.pc", "pkgconfig"),
+        ("millpond-compat.pc", "pkgconfig"),
         ("millpond-config.cmake", "cmake/millpond"),
         ("millpond-config-version.cmake", "cmake/millpond"),
     ] {

@@ -3,6 +3,8 @@
 #     millpond::millpond    the shared library
 #     millpond::static      the static one
 #
+# The component "compat" adds memory_pool_lib and common, interfaces that other projects' programs are written for.
+#
 # The package is where it was unpacked: nothing in it names a path.
 
 get_filename_component(_millpond_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
@@ -24,6 +26,11 @@ if(NOT TARGET millpond::static)
     IMPORTED_LOCATION "${_millpond_prefix}/lib/libmillpond.a"
     INTERFACE_INCLUDE_DIRECTORIES "${_millpond_prefix}/include"
     INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+endif()
+
+if("compat" IN_LIST millpond_FIND_COMPONENTS)
+  include("${_millpond_prefix}/include/millpond-compat/targets.cmake")
+  set(millpond_compat_FOUND TRUE)
 endif()
 
 unset(_millpond_prefix)

@@ -1,0 +1,310 @@
+/// Allocators that give from other allocators, or from a buffer: the interface of a lecture's notes, over Millpond. Blocks of
+/// one size, and arenas; each also for many threads, with `Async` in front of its name.
+///
+/// As in the notes: a block allocator asks its base for as little and as seldom as it can, chunks carry no header, and what
+/// has a buffer never grows. Gained: chunks are cut as they are used; `owns` says whose a pointer is. What is returned is
+/// null if there is no memory, or if something does not make sense.
+#ifndef MILLPOND_BLOCK_ALLOCATOR_HPP
+#define MILLPOND_BLOCK_ALLOCATOR_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+
+#include "millpond.hpp"
+
+/// What hands out memory. A base of one's own has `alloc` and `free`, and `alloc_aligned` if it can align.
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+
+  /// At least `size` bytes, aligned for any type that is not over-aligned.
+  virtual void* alloc(std::size_t size) = 0;
+  virtual void free(void* ptr) = 0;
+
+  /// The same, aligned to a power of two; to be freed as usual. The size is a multiple of the alignment, so that what lies
+  /// behind is aligned too: it is rounded up.
+  virtual void* alloc_aligned(std::size_t size, std::size_t alignment) {
+    const bool is_usual = alignment != 0 && (alignment & (alignment - 1)) == 0 && alignment <= alignof(std::max_align_t);
+    if (!is_usual || size > static_cast<std::size_t>(-1) - alignment) return nullptr;
+    return alloc((size + alignment - 1) & ~(alignment - 1));
+  }
+};
+
+namespace block_allocator {
+
+/// A base as a parent of Millpond's pools.
+class Base : public mp_allocator {
+ public:
+  explicit Base(Allocator* base = nullptr) noexcept : mp_allocator{functions(), 0}, base_(base) {}
+  [[nodiscard]] Allocator* get() const noexcept { return base_; }
+
+ private:
+  static void* take(mp_allocator* self, std::size_t size, std::size_t align, mp_flags flags) {
+    void* const memory = static_cast<Base*>(self)->base_->alloc_aligned(size, align);
+    if (memory == nullptr) {
+      mp_set_error(MP_ERR_EXHAUSTED);
+    } else if ((flags & MP_ZERO) != 0) {
+      std::memset(memory, 0, size);
+    }
+    return memory;
+  }
+
+  static void give(mp_allocator* self, void* memory, std::size_t, std::size_t) {
+    static_cast<Base*>(self)->base_->free(memory);
+  }
+
+  static const mp_table* functions() noexcept {
+    static const mp_table table = [] {
+      mp_table it{};
+      it.struct_size = sizeof it;
+      it.name = "base";
+      it.alloc = take;
+      it.free = give;
+      return it;
+    }();
+    return &table;
+  }
+
+  Allocator* base_;
+};
+
+/// A lock for one thread.
+struct NoLock {
+  void lock() noexcept {}
+  void unlock() noexcept {}
+};
+
+/// Blocks of one size. Free ones wait in a list through themselves, fresh ones are cut from the newest chunk, and where the
+/// chunks are is kept elsewhere: so a chunk is its blocks and nothing else.
+template <class Lock>
+class Blocks : public Allocator {
+ public:
+  Blocks() = default;
+  Blocks(const Blocks&) = delete;
+  Blocks& operator=(const Blocks&) = delete;
+  ~Blocks() override { deinit(); }
+
+  /// Takes chunks of `blocks_per_chunk` blocks from a base, which outlives this, one whenever all blocks are in use.
+  bool init(Allocator* base, std::size_t block_size, std::size_t alignment, unsigned int blocks_per_chunk) {
+    deinit();
+    if (base == nullptr || blocks_per_chunk == 0 || !shape(block_size, alignment) ||
+        block_size_ > static_cast<std::size_t>(-1) / 2 / blocks_per_chunk) {
+      return false;
+    }
+    base_ = base;
+    blocks_per_chunk_ = blocks_per_chunk;
+    return true;
+  }
+
+  /// Cuts a buffer into blocks, and never grows.
+  bool init(void* buffer, std::size_t buffer_size, std::size_t block_size, std::size_t alignment) {
+    deinit();
+    if (buffer == nullptr || !shape(block_size, alignment)) return false;
+    const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(buffer);
+    const std::size_t skipped = static_cast<std::size_t>(-start & (alignment_ - 1));
+    if (buffer_size < skipped || (buffer_size - skipped) / block_size_ == 0) return false;
+    buffer_ = static_cast<std::byte*>(buffer) + skipped;
+    blocks_per_chunk_ = (buffer_size - skipped) / block_size_;
+    cut(buffer_);
+    return true;
+  }
+
+  /// Gives all chunks back, whatever is still in use. To be called again, or not at all, does no harm.
+  void deinit() {
+    for (Chunk* chunk = chunks_; chunk != nullptr;) {
+      Chunk* const older = chunk->older;
+      base_->free(chunk->memory);
+      mp_free(mp_heap(), chunk, sizeof(Chunk), alignof(Chunk));
+      chunk = older;
+    }
+    chunks_ = nullptr;
+    base_ = nullptr;
+    buffer_ = nullptr;
+    free_.forget();
+    fresh_ = end_ = nullptr;
+    block_size_ = 0;
+  }
+
+  /// A block, for as long as it is large enough.
+  void* alloc(std::size_t size) final { return size <= block_size_ ? alloc_block() : nullptr; }
+  void* alloc_aligned(std::size_t size, std::size_t alignment) final {
+    return alignment != 0 && alignment <= alignment_ ? alloc(size) : nullptr;
+  }
+  void free(void* ptr) final { free_block(ptr); }
+
+  /// A block: the last one that was freed, or a fresh one.
+  void* alloc_block() {
+    while (block_size_ != 0) {
+      {
+        const std::lock_guard<Lock> guard(lock_);
+        if (void* const block = take()) return block;
+      }
+      if (!allocate_chunk()) break;
+    }
+    return nullptr;
+  }
+
+  /// Nothing happens for a null pointer.
+  void free_block(void* ptr) {
+    if (ptr == nullptr) return;
+    const std::lock_guard<Lock> guard(lock_);
+    free_.put(ptr, block_size_);
+  }
+
+  /// Whether a pointer points into a chunk.
+  bool owns(const void* ptr) {
+    const std::lock_guard<Lock> guard(lock_);
+    bool is_ours = is_within(buffer_, ptr);
+    for (const Chunk* chunk = chunks_; chunk != nullptr && !is_ours; chunk = chunk->older) {
+      is_ours = is_within(static_cast<const std::byte*>(chunk->memory), ptr);
+    }
+    return is_ours;
+  }
+
+ private:
+  /// Where a chunk is.
+  struct Chunk {
+    void* memory;
+    Chunk* older;
+  };
+
+  /// Rounds up: a free block holds a pointer.
+  bool shape(std::size_t size, std::size_t alignment) noexcept {
+    if (size == 0 || alignment == 0 || (alignment & (alignment - 1)) != 0) return false;
+    alignment_ = alignment < alignof(void*) ? alignof(void*) : alignment;
+    if (size > static_cast<std::size_t>(-1) / 2 - alignment_) return false;
+    block_size_ = ((size < sizeof(void*) ? sizeof(void*) : size) + alignment_ - 1) & ~(alignment_ - 1);
+    return true;
+  }
+
+  void cut(void* memory) noexcept {
+    fresh_ = static_cast<std::byte*>(memory);
+    end_ = fresh_ + block_size_ * blocks_per_chunk_;
+  }
+
+  void* take() noexcept {
+    if (void* const block = free_.take(block_size_)) return block;
+    if (fresh_ == end_) return nullptr;
+    return std::exchange(fresh_, fresh_ + block_size_);
+  }
+
+  /// Asks the base for a chunk, without the lock. Another thread may have done so too: then both chunks are used.
+  bool allocate_chunk() {
+    void* const memory =
+        base_ == nullptr ? nullptr : base_->alloc_aligned(block_size_ * blocks_per_chunk_, alignment_);
+    if (memory == nullptr) return false;
+    void* const record = mp_alloc(mp_heap(), sizeof(Chunk), alignof(Chunk), 0);
+    if (record == nullptr) {
+      base_->free(memory);
+      return false;
+    }
+    const std::lock_guard<Lock> guard(lock_);
+    chunks_ = ::new (record) Chunk{memory, chunks_};
+    while (fresh_ != end_) free_.put(std::exchange(fresh_, fresh_ + block_size_), block_size_);
+    cut(memory);
+    return true;
+  }
+
+  bool is_within(const std::byte* memory, const void* ptr) const noexcept {
+    const auto offset = reinterpret_cast<std::uintptr_t>(ptr) - reinterpret_cast<std::uintptr_t>(memory);
+    return memory != nullptr && offset < block_size_ * blocks_per_chunk_;
+  }
+
+  Allocator* base_ = nullptr;
+  std::byte* buffer_ = nullptr;
+  std::size_t block_size_ = 0;  // none: not initialised
+  std::size_t alignment_ = 0;
+  std::size_t blocks_per_chunk_ = 0;
+  millpond::shelf free_;
+  std::byte* fresh_ = nullptr;  // up to `end_`: what was never handed out of the newest chunk
+  std::byte* end_ = nullptr;
+  Chunk* chunks_ = nullptr;
+  Lock lock_;
+};
+
+/// Memory that is handed out from the front, and freed all at once. Freeing a single piece does nothing.
+template <std::uint32_t Sharing>
+class Arena : public Allocator {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// Takes chunks from a base, which outlives this: the first of `chunk_size` bytes or what is asked for, further ones of
+  /// twice as many.
+  bool init(Allocator* base, std::size_t chunk_size) {
+    deinit();
+    if (base == nullptr || chunk_size == 0) return false;
+    base_ = Base(base);
+    millpond::linear::options wish;
+    wish.parent = &base_;
+    wish.sharing = Sharing;
+    wish.capacity = chunk_size;
+    arena_ = millpond::linear(std::nothrow, wish);
+    return static_cast<bool>(arena_);
+  }
+
+  /// Hands out a buffer, to its last byte, and never grows.
+  bool init(void* buffer, std::size_t size) {
+    deinit();
+    if (buffer == nullptr || size == 0) return false;
+    memory_ = buffer;
+    size_ = size;
+    buffer_ = millpond::buffer(std::nothrow, memory_, size_);
+    return static_cast<bool>(buffer_);
+  }
+
+  /// Gives all chunks back. To be called again, or not at all, does no harm.
+  void deinit() {
+    arena_ = nullptr;
+    buffer_ = nullptr;
+  }
+
+  /// Takes everything back, and keeps the chunks. While no other thread uses it.
+  void reset() {
+    if (arena_) arena_.reset();
+    if (buffer_) init(memory_, size_);
+  }
+
+  void* alloc(std::size_t size) final { return alloc_aligned(size, alignof(std::max_align_t)); }
+  void* alloc_aligned(std::size_t size, std::size_t alignment) final {
+    if (arena_) return arena_.alloc(size, alignment);
+    return buffer_ ? buffer_.alloc(size, alignment) : nullptr;
+  }
+  void free(void*) final {}
+
+ private:
+  Base base_;
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+  millpond::linear arena_{nullptr};
+  millpond::buffer buffer_{nullptr};
+};
+
+/// The part of an arena that has a buffer.
+template <std::uint32_t Sharing>
+class Static : public Arena<Sharing> {
+ public:
+  bool init(void* buffer, std::size_t size) { return Arena<Sharing>::init(buffer, size); }
+};
+
+}  // namespace block_allocator
+
+/// Blocks of one size, for one thread.
+class BlockAllocator : public block_allocator::Blocks<block_allocator::NoLock> {};
+/// The same for many threads, which take turns; the base is asked by as many at once.
+class AsyncBlockAllocator : public block_allocator::Blocks<std::mutex> {};
+
+/// An arena that grows from a base, or has a buffer; for one thread.
+class LinearAllocator : public block_allocator::Arena<MP_LOCAL> {};
+/// The same for many threads, without a lock; the base is asked by as many at once.
+class AsyncLinearAllocator : public block_allocator::Arena<MP_LOCK_FREE> {};
+
+/// An arena that has a buffer, for one thread.
+class StaticAllocator : public block_allocator::Static<MP_LOCAL> {};
+/// The same for many threads, without a lock.
+class AsyncStaticAllocator : public block_allocator::Static<MP_LOCK_FREE> {};
+
+#endif

@@ -1,0 +1,59 @@
+// A worker that takes a block, writes to it, sleeps and gives it back; four threads of it. Written for Windows.
+#include "memory_pool_manager.h"
+
+#include <iostream>
+
+DWORD WINAPI Worker(LPVOID) {
+    for (int i = 0; i < 50; i++) {
+        void* mem = PoolAlloc();
+        if (mem) {
+            memset(mem, 0xAB, BLOCK_SIZE);
+            Sleep(1);
+            PoolFree(mem);
+        } else {
+            std::cout << "Out of memory!\n";
+        }
+    }
+    return 0;
+}
+
+// One page is 64 blocks of 64 bytes, all different, in the page, and not one more.
+static bool whole_page() {
+    void* blocks[NUM_BLOCKS];
+    for (SIZE_T i = 0; i < NUM_BLOCKS; i++) {
+        blocks[i] = PoolAlloc();
+        char* const base = static_cast<char*>(pool.memory);
+        char* const block = static_cast<char*>(blocks[i]);
+        if (block < base || block + BLOCK_SIZE > base + PAGE_SIZE || (block - base) % BLOCK_SIZE != 0) return false;
+        for (SIZE_T j = 0; j < i; j++) {
+            if (blocks[j] == block) return false;
+        }
+    }
+    const bool is_exhausted = PoolAlloc() == nullptr;
+    for (void* block : blocks) PoolFree(block);
+    PoolFree(nullptr);
+    return is_exhausted;
+}
+
+int main() {
+    if (!InitializePool()) {
+        return 1;
+    }
+    std::cout << NUM_BLOCKS << " blocks, then none: " << (whole_page() ? "yes" : "no") << "\n";
+    std::cout << "again: " << (whole_page() ? "yes" : "no") << "\n";
+
+    HANDLE threads[4];
+    for (int i = 0; i < 4; i++) {
+        threads[i] = CreateThread(nullptr, 0, Worker, nullptr, 0, nullptr);
+    }
+    WaitForMultipleObjects(4, threads, TRUE, INFINITE);
+
+    for (HANDLE t : threads)
+        CloseHandle(t);
+
+    DeleteCriticalSection(&pool.lock);
+    VirtualFree(pool.memory, 0, MEM_RELEASE);
+
+    std::cout << "All done.\n";
+    return 0;
+}
