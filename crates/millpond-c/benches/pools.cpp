@@ -116,6 +116,18 @@ std::size_t churn(Pool& pool) {
   return count + live;
 }
 
+/// A pool that is made, filled, and dropped with all that is in it.
+template <class Pool>
+std::size_t filled() {
+  const std::size_t count = 100000;
+  Pool pool;
+  for (std::size_t i = 0; i < count; ++i) {
+    object* it = pool.create(i);
+    use(it);
+  }
+  return count;
+}
+
 /// A list that grows and goes.
 std::size_t lists(std::pmr::memory_resource* resource) {
   const std::size_t turns = 100;
@@ -260,6 +272,9 @@ int main() {
   compare_objects("objects: lifo", [](auto& pool) { return ordered(pool, true); });
   compare_objects("objects: fifo", [](auto& pool) { return ordered(pool, false); });
   compare_objects("objects: churn", [](auto& pool) { return churn(pool); });
+  compare("objects: a pool filled and dropped", {{"millpond::object_pool", filled<millpond::object_pool<object>>},
+                                                 {"boost::pool", filled<boost_objects>},
+                                                 {"foonathan::memory_pool", filled<foonathan_objects>}});
   compare_resources("resource: pair", [](auto& pool) { return pair(pool); });
   compare_resources("resource: lifo", [](auto& pool) { return ordered(pool, true); });
   compare_resources("resource: fifo", [](auto& pool) { return ordered(pool, false); });

@@ -171,7 +171,7 @@ static void threads(Allocator& pool, int count) {
     all.emplace_back([&pool, id] {
       std::mt19937 random(static_cast<unsigned>(id));
       std::vector<unsigned char*> mine;
-      for (int i = 0; i < 20000; i++) {
+      for (int i = 0; i < 5000; i++) {
         const bool gives = !mine.empty() && (mine.size() > 50 || random() % 2 == 0);
         if (gives) {
           std::swap(mine[random() % mine.size()], mine.back());

@@ -68,7 +68,7 @@ static void at_random(memory_resource& resource, std::size_t largest, std::size_
   std::mt19937 random(seed);
   std::vector<block> live;
   std::map<std::uintptr_t, std::uintptr_t> taken;  // where they begin and end
-  for (int i = 0; i < 3000; i++) {
+  for (int i = 0; i < 1000; i++) {
     if (live.size() < 100 && (live.empty() || random() % 5 < 3)) {
       const std::size_t align = std::size_t{1} << random() % (widest + 1);
       const std::size_t most = random() % 4 == 0 ? largest : std::min<std::size_t>(largest, 64);
