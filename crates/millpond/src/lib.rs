@@ -35,8 +35,8 @@
 //!
 //! | I have | I want |
 //! |---|---|
-//! | values of one type, on one thread | [`Pool<T>`](Pool); shared by reference counting, [`RcPool`] |
-//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); shared by reference counting, [`ArcPool`] |
+//! | values of one type, on one thread | [`Pool<T>`](Pool); with handles of one word, [`ThinPool<T>`](ThinPool); shared by reference counting, [`RcPool`] |
+//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool), mostly with a [cache per thread](Builder::build_cached); shared by reference counting, [`ArcPool`] |
 //! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
 //! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
 //! | values that go with a frame, or with a request | [`Frames`], [`Arenas`] |
