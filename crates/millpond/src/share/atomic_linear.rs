@@ -15,7 +15,10 @@ use core::{
     ptr::{NonNull, null_mut},
 };
 
-use super::growth::{Growth, give_back};
+use super::{
+    entry::Entry,
+    growth::{Growth, give_back},
+};
 use crate::{
     base::{
         AllocError,
@@ -62,7 +65,7 @@ use crate::{
 /// * No cursor is beyond the end of its chunk.
 pub struct AtomicLinear<A: Allocator = DefaultParent> {
     current: AtomicPtr<Piece>,
-    first: AtomicPtr<Piece>,
+    first: Entry<Piece>,
     growth: Growth,
     /// What the first chunk shall be like, in bytes.
     wanted: usize,
@@ -75,7 +78,7 @@ struct Piece {
     memory: NonNull<[u8]>,
     /// How much is spent of what is behind this header.
     cursor: Cursor,
-    next: AtomicPtr<Piece>,
+    next: Entry<Piece>,
 }
 
 /// Bytes of a header.
@@ -122,7 +125,7 @@ impl<A: Allocator> AtomicLinear<A> {
     pub const fn new_in(parent: A) -> Self {
         Self {
             current: AtomicPtr::new(null_mut()),
-            first: AtomicPtr::new(null_mut()),
+            first: Entry::new(),
             growth: Growth::new(),
             wanted: 4096,
             parent,
@@ -144,9 +147,16 @@ impl<A: Allocator> AtomicLinear<A> {
 
     /// A chunk that an entry of the list leads to.
     #[inline(always)]
-    fn piece(entry: &AtomicPtr<Piece>) -> Option<&Piece> {
+    fn piece(entry: &Entry<Piece>) -> Option<&Piece> {
         // SAFETY: a chunk that is in the list stays there until the arena is borrowed mutably.
-        unsafe { entry.load(Ordering::Acquire).as_ref() }
+        unsafe { entry.get().as_ref() }
+    }
+
+    /// The chunk from which blocks are cut.
+    #[inline(always)]
+    fn current(&self) -> Option<&Piece> {
+        // SAFETY: as above.
+        unsafe { self.current.load(Ordering::Acquire).as_ref() }
     }
 
     fn pieces(&self) -> impl Iterator<Item = &Piece> {
@@ -155,7 +165,7 @@ impl<A: Allocator> AtomicLinear<A> {
 
     /// The current chunk, if the block lies in it.
     fn current_with(&self, block: NonNull<u8>) -> Option<&Piece> {
-        Self::piece(&self.current).filter(|piece| piece.has(block.addr().get()))
+        self.current().filter(|piece| piece.has(block.addr().get()))
     }
 
     #[cold]
@@ -165,7 +175,7 @@ impl<A: Allocator> AtomicLinear<A> {
             return Ok(address::zero_sized(layout));
         }
         loop {
-            let current = Self::piece(&self.current);
+            let current = self.current();
             if let Some(Ok(block)) = current.map(|piece| piece.take(layout)) {
                 return Ok(block);
             }
@@ -193,7 +203,7 @@ impl<A: Allocator> AtomicLinear<A> {
     /// Appends a chunk with the block cut from it; `None` if another thread was faster.
     fn grow(
         &self,
-        entry: &AtomicPtr<Piece>,
+        entry: &Entry<Piece>,
         last: Option<&Piece>,
         layout: Layout,
     ) -> Result<Option<NonNull<[u8]>>, AllocError> {
@@ -207,20 +217,17 @@ impl<A: Allocator> AtomicLinear<A> {
             // SAFETY: the parent has just handed the chunk out; it is aligned to a word and has room for the header, and
             // nobody else knows of it.
             let block = unsafe {
-                piece.write(Piece { memory, cursor: Cursor::new(), next: AtomicPtr::new(null_mut()) });
+                piece.write(Piece { memory, cursor: Cursor::new(), next: Entry::new() });
                 piece.as_ref().take(layout).ok()
             };
-            match entry.compare_exchange(null_mut(), piece.as_ptr(), Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => {
-                    // SAFETY: the chunk is in the list now, hence stays.
-                    self.advance(last, unsafe { piece.as_ref() });
-                    block
-                }
-                Err(_) => {
-                    // SAFETY: the chunk is the parent's and was not appended.
-                    unsafe { give_back(&self.parent, memory, WORD) };
-                    None
-                }
+            if entry.fill(piece) {
+                // SAFETY: the chunk is in the list now, hence stays.
+                self.advance(last, unsafe { piece.as_ref() });
+                block
+            } else {
+                // SAFETY: the chunk is the parent's and was not appended.
+                unsafe { give_back(&self.parent, memory, WORD) };
+                None
             }
         };
         let grown = self.growth.ask(&self.parent, (least, preferred.max(least.size())), publish)?;
@@ -229,12 +236,12 @@ impl<A: Allocator> AtomicLinear<A> {
 
     /// Takes every chunk for which `goes` out of the list and returns it to the parent; says how many bytes that were.
     fn release(&mut self, goes: impl Fn(&Piece) -> bool) -> usize {
-        let mut entry: &AtomicPtr<Piece> = &self.first;
+        let mut entry: &Entry<Piece> = &self.first;
         let mut returned = 0;
         while let Some(piece) = Self::piece(entry) {
             if goes(piece) {
                 let memory = piece.memory;
-                entry.store(piece.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                entry.set(piece.next.get());
                 returned += memory.len();
                 // SAFETY: no block in it is live, and no entry leads to it any more.
                 unsafe { give_back(&self.parent, memory, WORD) };
@@ -250,7 +257,7 @@ impl<A: Allocator> AtomicLinear<A> {
 unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        match Self::piece(&self.current).map(|piece| piece.take(layout)) {
+        match self.current().map(|piece| piece.take(layout)) {
             Some(Ok(block)) => Ok(block),
             _ => self.allocate_cold(layout),
         }

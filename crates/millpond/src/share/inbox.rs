@@ -15,6 +15,7 @@
 use core::{alloc::Layout, cell::Cell, marker::PhantomData, ptr::NonNull};
 
 use super::{
+    lock_free::list::{Sound, Terms},
     policy::Fail,
     returned::Returned,
     shell::{self, Reach},
@@ -74,9 +75,33 @@ use crate::{
 /// * While `owned`, the pool is reached through the one owner alone.
 pub struct Inbox<C: Config = AnySize, A: Allocator = DefaultParent> {
     returned: Returned,
-    owned: AtomicBool,
+    owned: Owned,
     pool: UnsafeCell<Blocks<C>>,
     parent: A,
+}
+
+/// Whether there is an owner. One sees all that the owner before it did. (`T` says so, and models take it away.)
+pub(super) struct Owned<T = Sound>(AtomicBool, PhantomData<fn() -> T>);
+
+impl<T: Terms> Owned<T> {
+    pub(super) const fn new() -> Self {
+        Self(AtomicBool::new(false), PhantomData)
+    }
+
+    /// Becomes the owner, unless there is one.
+    pub(super) fn begin(&self) -> bool {
+        if T::ONCE {
+            return self.0.compare_exchange(false, true, T::TAKE, Ordering::Relaxed).is_ok();
+        }
+        let is_free = !self.0.load(T::TAKE);
+        self.0.store(true, Ordering::Relaxed);
+        is_free
+    }
+
+    /// Is the owner no more.
+    pub(super) fn end(&self) {
+        self.0.store(false, T::PUT);
+    }
 }
 
 // SAFETY: the pool and the parent are used by one thread at a time, the owner's, and `owned` orders one owner's use
@@ -95,14 +120,13 @@ impl<C: Config, A: Allocator> Inbox<C, A> {
     /// A pool without chunks and its inbox, on a parent.
     #[must_use]
     pub const fn new_in(pool: Blocks<C>, parent: A) -> Self {
-        Self { returned: Returned::new(), owned: AtomicBool::new(false), pool: UnsafeCell::new(pool), parent }
+        Self { returned: Returned::new(), owned: Owned::new(), pool: UnsafeCell::new(pool), parent }
     }
 
     /// The right to allocate; `None` while somebody else has it. It is given back when the owner is dropped.
     #[must_use]
     pub fn own(&self) -> Option<Owner<'_, C, A>> {
-        let free = self.owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        free.ok().map(|_| Owner { inbox: self, one_thread: PhantomData })
+        self.owned.begin().then(|| Owner { inbox: self, one_thread: PhantomData })
     }
 
     /// Takes a block back, from any thread: it is in the inbox until the owner needs it.
@@ -241,7 +265,7 @@ unsafe impl<C: Config, A: Allocator> Allocator for Owner<'_, C, A> {
 
 impl<C: Config, A: Allocator> Drop for Owner<'_, C, A> {
     fn drop(&mut self) {
-        self.inbox.owned.store(false, Ordering::Release);
+        self.inbox.owned.end();
     }
 }
 

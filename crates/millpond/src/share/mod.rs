@@ -4,6 +4,7 @@ mod allocator;
 mod atomic_linear;
 mod cached;
 mod count;
+mod entry;
 mod growth;
 mod inbox;
 mod line;

@@ -17,10 +17,12 @@ use crate::base::{
 ///
 /// * It is at most the size of the memory.
 /// * No live block has a byte at or past the cursor.
+///
+/// (Not `IN_ONE_STEP`, it looks and then moves: that is for models, which must notice.)
 #[derive(Debug)]
-pub(crate) struct Cursor(AtomicUsize);
+pub(crate) struct Cursor<const IN_ONE_STEP: bool = true>(AtomicUsize);
 
-impl Cursor {
+impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
     pub(crate) const fn new() -> Self {
         Self(AtomicUsize::new(0))
     }
@@ -57,12 +59,25 @@ impl Cursor {
             let (start, end) = (spent + padding, spent + padding + size);
             // Acquire: the bytes past the cursor were never handed out, or came back from a holder who is done with
             // them, which the release in `give` says.
-            match self.0.compare_exchange_weak(spent, end, Ordering::Acquire, Ordering::Relaxed) {
+            match self.advance(spent, end) {
                 // SAFETY: `start + size` is `end`, which lies within the memory.
                 Ok(_) => return Ok(NonNull::slice_from_raw_parts(unsafe { base.add(start) }, size)),
                 Err(now) => spent = now,
             }
         }
+    }
+
+    #[inline(always)]
+    fn advance(&self, spent: usize, end: usize) -> Result<usize, usize> {
+        if IN_ONE_STEP {
+            return self.0.compare_exchange_weak(spent, end, Ordering::Acquire, Ordering::Relaxed);
+        }
+        let now = self.spent();
+        if now != spent {
+            return Err(now);
+        }
+        self.0.store(end, Ordering::Relaxed);
+        Ok(now)
     }
 
     /// Moves back over `size` bytes at `start` if they end at the cursor; else they stay spent.

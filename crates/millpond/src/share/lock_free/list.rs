@@ -38,6 +38,8 @@ pub(in crate::share) trait Terms {
     const TAKE: Ordering;
     /// What an insertion must show.
     const PUT: Ordering;
+    /// Whether what is to happen once is one step. (See [`Entry`](crate::share::entry::Entry).)
+    const ONCE: bool = true;
 }
 
 /// The terms on which the list is sound.

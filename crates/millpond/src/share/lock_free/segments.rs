@@ -15,7 +15,7 @@ use core::{
 };
 
 use super::{
-    super::growth::give_back,
+    super::{entry::Entry, growth::give_back},
     list::{HALF, Links, NONE},
     segment::{Near, Segment},
 };
@@ -35,7 +35,7 @@ pub(super) struct Segments {
     links: AtomicPtr<AtomicU32>,
     count: AtomicU32,
     published: AtomicUsize,
-    table: [AtomicPtr<Segment>; HALF as usize],
+    table: [Entry<Segment>; HALF as usize],
     /// Goes through the turns of all segments, in order: the first that was not had yet.
     fresh: AtomicU32,
     /// The logarithm of how many numbers the first segment has.
@@ -55,7 +55,7 @@ impl Segments {
             links: AtomicPtr::new(null_mut()),
             count: AtomicU32::new(0),
             published: AtomicUsize::new(0),
-            table: [const { AtomicPtr::new(null_mut()) }; HALF as usize],
+            table: [const { Entry::new() }; HALF as usize],
             fresh: AtomicU32::new(0),
             log2: 0,
             first: 1,
@@ -101,7 +101,7 @@ impl Segments {
     #[inline(always)]
     fn segment(&self, index: usize) -> Option<&Segment> {
         // SAFETY: a segment that was published stays until the pool is borrowed mutably.
-        unsafe { self.table.get(index)?.load(Ordering::Acquire).as_ref() }
+        unsafe { self.table.get(index)?.get().as_ref() }
     }
 
     /// The segments, first one first.
@@ -176,9 +176,7 @@ impl Segments {
         let Some(planned) = self.planned(index) else { return false };
         // SAFETY: the caller's promises are passed on.
         let segment = unsafe { Segment::cut(memory, block.size(), planned) };
-        let published = self.table[index]
-            .compare_exchange(null_mut(), segment.as_ptr(), Ordering::Release, Ordering::Relaxed)
-            .is_ok();
+        let published = self.table[index].fill(segment);
         if published {
             self.published.fetch_max(index + 1, Ordering::Relaxed);
             if index == 0 {
@@ -229,8 +227,8 @@ impl Segments {
         self.published.store(from.min(self.published.load(Ordering::Relaxed)), Ordering::Relaxed);
         let mut returned = 0;
         for entry in self.table.iter().skip(from) {
-            let segment = entry.load(Ordering::Acquire);
-            entry.store(null_mut(), Ordering::Relaxed);
+            let segment = entry.get();
+            entry.set(null_mut());
             if !segment.is_null() {
                 // SAFETY: the record is read before its chunk goes, and nobody reads it later.
                 let memory = unsafe { (*segment).memory };
@@ -248,7 +246,7 @@ impl Links for Segments {
         let (index, place) = self.place(number);
         // SAFETY: whoever has the number has it from a segment that was published before, and the link was initialised
         // when the number was handed out for the first time.
-        unsafe { &*(*self.table[index].load(Ordering::Acquire)).links.add(place as usize) }
+        unsafe { &*(*self.table[index].get()).links.add(place as usize) }
     }
 }
 

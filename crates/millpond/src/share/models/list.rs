@@ -144,6 +144,16 @@ terms!(TakesBlindly, Sound::TAG_BITS, Relaxed, Release);
 #[cfg(loom)]
 terms!(PutsBlindly, Sound::TAG_BITS, Acquire, Relaxed);
 
+/// Looks and then writes, where one step is called for.
+pub(super) struct InTwoSteps;
+
+impl Terms for InTwoSteps {
+    const TAG_BITS: u32 = Sound::TAG_BITS;
+    const TAKE: Ordering = Sound::TAKE;
+    const PUT: Ordering = Sound::PUT;
+    const ONCE: bool = false;
+}
+
 #[test]
 fn two_out_one_back_with_a_tag() {
     two_out_one_back::<Sound>(3);
