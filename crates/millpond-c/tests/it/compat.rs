@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{
     build::{Build, GCC},
-    install::{has, prefix, succeeds},
+    install::{has, prefix, skipped, succeeds, text},
 };
 
 const C99: &[&str] = &["gcc", "-std=c99"];
@@ -83,6 +83,26 @@ fn chunks_behind_function_pointers() {
 #[test]
 fn blocks_on_bases_and_buffers() {
     prints("block_allocator.cpp", [GCC, CLANG], "", "all as promised\n");
+}
+
+/// Whatever the timing, ThreadSanitizer would see a lock that is missing.
+#[test]
+fn threads_do_not_race() {
+    let test = "threads_do_not_race";
+    let tsan = [GCC, &["-O1", "-fsanitize=thread"]].concat();
+    if !has(tsan[0], test) {
+        return;
+    }
+    for source in ["block_allocator.cpp", "memory_pool_manager.cpp"] {
+        let build = Build::new(&tsan, &format!("tests/compat/{source}")).named(test);
+        let program = build.including_installed("millpond-compat").program();
+        let output = program.command().arg("threads").output().expect("the program can be run");
+        let report = text(&output);
+        if report.contains("FATAL: ThreadSanitizer: unexpected memory mapping") {
+            return skipped(test, "ThreadSanitizer does not run on this kernel");
+        }
+        assert!(output.status.success(), "{source}: {report}");
+    }
 }
 
 /// The headers for C are headers for C++ too, each by itself; and what is different on Windows compiles there.
