@@ -38,7 +38,7 @@ fn keys_and_slots_are_as_small_as_stated() {
     assert_eq!((size_of::<Key<String>>(), size_of::<Option<Key<String>>>()), (8, 8));
     assert_eq!((Slots::<u32>::SLOT_SIZE, Slots::<u64>::SLOT_SIZE), (16, 20));
     assert_eq!((Slots::<[u64; 8]>::SLOT_SIZE, Slots::<()>::SLOT_SIZE), (76, 12));
-    assert!(SharedSlots::<[u64; 8]>::SLOT_SIZE <= 72);
+    const { assert!(SharedSlots::<[u64; 8]>::SLOT_SIZE <= 72) };
 }
 
 /// Random insertions, removals and reads, beside maps of what is live and of every key that ever was.

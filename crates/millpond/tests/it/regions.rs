@@ -444,3 +444,14 @@ fn the_largest_free_block_is_known_through_guards_and_shells() {
     let count = |holes: Option<Holes>| holes.map_or(0, |holes| holes.count);
     assert_eq!(count(both.holes()), count(both.first().holes()) + count(both.second().holes()));
 }
+
+#[test]
+fn what_posts_say_is_free_is_served() {
+    let mut pool = Owned::new_in(SignPost::first_fit(), Pages);
+    pool.allocate(layout(1000, 8)).expect("the system has pages");
+    let (held, largest, holes) = (pool.stats().held, pool.pool().largest_free(), pool.pool().holes());
+    assert_eq!((holes.count, holes.largest), (1, largest));
+    assert_eq!((Inspect::holes(&pool), Inspect::largest_free(&pool)), (Some(holes), Some(largest)));
+    assert!(largest >= 1000 && pool.allocate(layout(largest, 8)).is_ok());
+    assert_eq!(pool.stats().held, held, "{largest} bytes are served without the parent");
+}

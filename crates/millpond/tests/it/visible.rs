@@ -160,6 +160,14 @@ fn innocent() {
         pool.reset();
         pool.trim();
     }
+    // Around an allocator, what was zeroed is so already when the guard hands it out.
+    let around = Visible::<_, 2>::around(Local::new(Tlsf::new())).reporting(KIT);
+    let zeroed = around.allocate_zeroed(LAYOUT).expect("the heap has room");
+    // SAFETY: the block is live, and zero.
+    unsafe {
+        assert_eq!(zeroed.cast::<[u8; 48]>().read_volatile(), [0; 48]);
+        around.deallocate(zeroed.cast(), LAYOUT);
+    }
     let memory = vec![1u8; 100_000];
     assert!(black_box(memory).iter().all(|&byte| byte == 1));
 }
