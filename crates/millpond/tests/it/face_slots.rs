@@ -4,10 +4,10 @@ use std::{
     alloc::Layout,
     cell::RefCell,
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     ptr::NonNull,
     sync::{
-        Mutex,
+        Mutex, Once,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -31,6 +31,21 @@ impl Drop for Noisy<'_> {
 
 fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(work)).is_err()
+}
+
+/// File and line that the panic of `work` names, if there is one.
+fn place_of_panic(work: impl FnOnce()) -> Option<(String, u32)> {
+    static HOOK: Once = Once::new();
+    thread_local!(static PLACE: RefCell<Option<(String, u32)>> = const { RefCell::new(None) });
+    HOOK.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |info| {
+            PLACE.set(info.location().map(|place| (place.file().to_owned(), place.line())));
+            usual(info);
+        }));
+    });
+    PLACE.take();
+    unwinds(work).then(|| PLACE.take()).flatten()
 }
 
 #[test]
@@ -126,6 +141,47 @@ fn values_are_changed_in_place_and_listed_in_order() {
     assert_eq!(slots.iter().next_back().map(|(key, _)| key), Some(keys[99]));
     assert_eq!(slots.drain().len(), 99);
     assert!(slots.is_empty() && slots.drain().next().is_none());
+}
+
+#[test]
+fn keys_and_values_are_listed_alone() {
+    let mut slots = Slots::new();
+    let keys: Vec<_> = (0..40).map(|number| slots.insert(number)).collect();
+    keys.iter().step_by(2).for_each(|&key| assert!(slots.remove(key).is_some()));
+    slots.values_mut().for_each(|value| *value += 100);
+    let left: Vec<_> = keys.into_iter().skip(1).step_by(2).collect();
+    assert!(slots.keys().eq(left.iter().copied()) && slots.keys().rev().eq(left.iter().rev().copied()));
+    assert!(slots.values().copied().eq((101..140).step_by(2)));
+    assert!(slots.values().rev().copied().eq((101..140).step_by(2).rev()));
+    assert!(slots.values_mut().rev().map(|value| *value).eq((101..140).step_by(2).rev()));
+    slots.clear();
+    assert!(slots.keys().next().is_none() && slots.values().next().is_none());
+}
+
+#[test]
+fn a_live_key_is_an_index_and_a_stale_one_panics() {
+    let mut slots = Slots::new();
+    let [stale, live] = [1, 2].map(|number| slots.insert(number));
+    slots[live] *= 10;
+    slots.remove(stale);
+    let again = slots.insert(3);
+    assert_eq!((again.index(), slots[again], slots[live]), (stale.index(), 3, 20));
+    assert!(unwinds(|| slots[stale]));
+    assert!(unwinds(|| slots[stale] = 4));
+    assert_eq!((slots[again], slots[live], slots.len()), (3, 20, 2));
+    slots.check().expect("sound");
+}
+
+/// The panic names the line that used the key, not one of the library.
+#[test]
+fn a_stale_index_is_reported_where_it_was_used() {
+    let mut slots = Slots::new();
+    let key = slots.insert(1);
+    slots.remove(key);
+    let place = place_of_panic(|| assert_ne!(slots[key], 1));
+    assert_eq!(place, Some((file!().to_owned(), line!() - 1)));
+    let place = place_of_panic(|| slots[key] = 2);
+    assert_eq!(place, Some((file!().to_owned(), line!() - 1)));
 }
 
 /// After everything was removed at once, slots are filled again from the first on, and no old key finds what is there now.

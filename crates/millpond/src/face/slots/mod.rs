@@ -11,6 +11,7 @@
 //! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
 //! them known here.
 
+mod index;
 mod key;
 #[cfg(target_has_atomic = "64")]
 mod shared;

@@ -61,6 +61,21 @@ impl<T, A: Allocator> Slots<T, A> {
         })
     }
 
+    /// The keys of all values, in the order of their slots. O(slots ever used at a time).
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = Key<T>> {
+        Places::to(self.fresh).filter_map(|place| self.key_at(place))
+    }
+
+    /// All values, in the order of their slots. O(slots ever used at a time).
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// As [`values`](Self::values), to be changed.
+    pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+        self.iter_mut().map(|(_, value)| value)
+    }
+
     /// Drops the values that `keep` does not want to keep.
     pub fn retain(&mut self, mut keep: impl FnMut(Key<T>, &mut T) -> bool) {
         for place in Places::to(self.fresh) {
