@@ -9,6 +9,13 @@ pub fn resident() -> Option<f64> {
     Some(pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as f64)
 }
 
+/// Resident bytes of this process that are not a file's: exactly, and without what it has loaded of its own program.
+pub fn resident_of_its_own() -> Option<f64> {
+    let figures = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let kibibytes = figures.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+    Some(kibibytes.strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
+}
+
 /// What `work` found out, in a copy of this process; `None` if that died, or the system gave none.
 pub fn in_a_copy<const N: usize>(work: impl FnOnce() -> [f64; N]) -> Option<[f64; N]> {
     let mut ends = [0; 2];

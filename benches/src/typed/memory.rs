@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::holders::{Holder, Infinity, Objects, Plural, Pooled, Slabs, SlotMaps, Slots, Thin, TypedArena};
-use crate::fork::{in_a_copy, resident};
+use crate::fork::{in_a_copy, resident_of_its_own};
 
 const MILLION: usize = 1_000_000;
 
@@ -17,11 +17,11 @@ fn fill<H: Holder>(mut holder: H) -> [f64; 1] {
         // SAFETY: the byte is one of the vector's, and is written as it was read.
         unsafe { bytes.add(page).write_volatile(bytes.add(page).read_volatile()) };
     }
-    let before = resident().unwrap_or(f64::NAN);
+    let before = resident_of_its_own().unwrap_or(f64::NAN);
     for (place, number) in handles.iter_mut().zip(0..) {
         *place = Some(holder.put([number; 8]));
     }
-    let used = resident().unwrap_or(f64::NAN) - before;
+    let used = resident_of_its_own().unwrap_or(f64::NAN) - before;
     black_box(&handles);
     [used / MILLION as f64]
 }
@@ -43,8 +43,8 @@ const ROWS: &[Row] = &[
 /// Resident bytes per value, each contender in a process of its own, on the parent that it has if nobody says otherwise.
 pub fn resident_at_a_million() {
     println!("\ntyped-resident: a million live values of 64 bytes");
-    if resident().is_none() {
-        return println!("  skipped: /proc/self/statm cannot be read here");
+    if resident_of_its_own().is_none() {
+        return println!("  skipped: /proc/self/smaps_rollup cannot be read here");
     }
     for (name, run) in ROWS {
         match in_a_copy(run) {
