@@ -152,7 +152,9 @@ fn rust(of: &str) -> String {
         if target.ends_with("_fn") {
             return format!("Option<{target}>");
         }
-        return match target.strip_prefix("const ") {
+        // What a pointer points to is constant if that is said in front, or, where it is a pointer itself, behind.
+        let behind = target.strip_suffix("const").filter(|target| target.ends_with('*'));
+        return match behind.or_else(|| target.strip_prefix("const ")) {
             Some(target) => format!("*const {}", rust(target)),
             None => format!("*mut {}", rust(target)),
         };

@@ -114,6 +114,9 @@ typedef bool mp_visit_fn(void *context, void *block, size_t size);
 typedef mp_error mp_each_fn(mp_allocator *self, mp_visit_fn *visit, void *context);
 
 typedef mp_error mp_reserve_fn(mp_allocator *self, size_t size, size_t align, size_t count);
+typedef mp_error mp_alloc_many_fn(mp_allocator *self, void **blocks, size_t count, size_t size, size_t align);
+typedef void mp_free_many_fn(mp_allocator *self, void *const *blocks, size_t count, size_t size, size_t align);
+typedef void mp_flush_fn(mp_allocator *self);
 typedef void mp_paint_fn(const mp_allocator *self, void *canvas);
 
 /* What an allocator can do. An allocator of your own has a constant table of its own, with struct_size set to
@@ -137,6 +140,9 @@ struct mp_table {
     mp_each_fn *each;
     mp_paint_fn *paint;     /* only of the library's own allocators; NULL in yours */
     mp_reserve_fn *reserve;
+    mp_alloc_many_fn *alloc_many; /* NULL: mp_alloc_many calls `alloc` for each block; so for free_many */
+    mp_free_many_fn *free_many;
+    mp_flush_fn *flush;
 };
 
 /* Allocates a block of at least `size` bytes; with MP_ZERO, of zeros.
@@ -178,6 +184,18 @@ size_t mp_trim(mp_allocator *allocator);
  * where time matters, or of a signal handler. Linear in `count`. As shared.
  * MP_ERR_UNSUPPORTED: all but mp_blocks and mp_classes; else as mp_alloc. */
 mp_error mp_reserve(mp_allocator *allocator, size_t size, size_t align, size_t count);
+
+/* Allocates `count` blocks of one size, and puts them into `blocks`; all of them or none. A pool is locked, or a list that
+ * threads share is changed, once for many blocks. As shared. Errors: as mp_alloc, and MP_ERR_INVALID if `blocks` is NULL. */
+mp_error mp_alloc_many(mp_allocator *allocator, void **blocks, size_t count, size_t size, size_t align);
+
+/* Frees `count` blocks, in the same way. As shared. Undefined if one of them is NULL, not live, or not of this allocator,
+ * size and alignment, or is there twice. */
+void mp_free_many(mp_allocator *allocator, void *const *blocks, size_t count, size_t size, size_t align);
+
+/* Gives the free blocks that this thread keeps ready back to a pool that is MP_CACHED, so that other threads and mp_trim
+ * can have them; does nothing to others. As shared. */
+void mp_flush(mp_allocator *allocator);
 
 /* Whether an address lies in a chunk of this allocator. The address is not read. False if the allocator does not know.
  * As shared. */

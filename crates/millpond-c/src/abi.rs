@@ -31,6 +31,10 @@ pub type mp_visit_fn = unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> 
 pub type mp_each_fn = unsafe extern "C" fn(*mut mp_allocator, Option<mp_visit_fn>, *mut c_void) -> mp_error;
 
 pub type mp_reserve_fn = unsafe extern "C" fn(*mut mp_allocator, usize, usize, usize) -> mp_error;
+pub type mp_alloc_many_fn =
+    unsafe extern "C" fn(*mut mp_allocator, *mut *mut c_void, usize, usize, usize) -> mp_error;
+pub type mp_free_many_fn = unsafe extern "C" fn(*mut mp_allocator, *const *mut c_void, usize, usize, usize);
+pub type mp_flush_fn = unsafe extern "C" fn(*mut mp_allocator);
 pub type mp_paint_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
 pub type mp_write_fn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
 
@@ -58,6 +62,9 @@ pub struct mp_table {
     pub each: Option<mp_each_fn>,
     pub paint: Option<mp_paint_fn>,
     pub reserve: Option<mp_reserve_fn>,
+    pub alloc_many: Option<mp_alloc_many_fn>,
+    pub free_many: Option<mp_free_many_fn>,
+    pub flush: Option<mp_flush_fn>,
 }
 
 // SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.

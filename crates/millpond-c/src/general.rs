@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The allocator that was passed; none, and the reason noted, for NULL.
-fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
+pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
     let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
     if valid.is_none() {
         Fault::invalid("there is no allocator, or it has no table of functions").note();
@@ -26,13 +26,13 @@ fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
 }
 
 /// What is asked for, in numbers that a table's functions can rely on; none, and the reason noted, if it makes no sense.
-fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usize) -> Option<Layout> {
+pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usize) -> Option<Layout> {
     // SAFETY: the allocator is valid.
     let default = unsafe { allocator.as_ref() }.default_align;
     request::layout(size, align, default).map_err(Fault::note).ok()
 }
 
-fn never() -> mp_error {
+pub(crate) fn never() -> mp_error {
     Fault::unsupported("the allocator cannot do that: its table lacks the function").note()
 }
 

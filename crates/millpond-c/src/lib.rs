@@ -13,6 +13,7 @@
 #![allow(non_camel_case_types, reason = "types are called as in C")]
 
 mod abi;
+mod array;
 mod blocks;
 mod canvas;
 mod exported;
@@ -21,6 +22,7 @@ mod fault;
 mod general;
 mod guards;
 mod inbox;
+mod many;
 mod map;
 mod misuse;
 mod options;
@@ -38,6 +40,7 @@ pub use fault::*;
 pub use general::*;
 pub use guards::*;
 pub use inbox::*;
+pub use many::*;
 pub use map::*;
 pub use options::*;
 pub use pools::*;

@@ -1,6 +1,6 @@
 //! Pools in shells, as C gets them: what each can do besides handing out blocks.
 
-use std::{alloc::Layout, ffi::CStr};
+use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::RawMutex;
 use millpond::{
@@ -10,6 +10,7 @@ use millpond::{
 
 use crate::{
     abi::*,
+    array::Places,
     exported::{Exported, Make, Visit},
     fault::Fault,
     options::Common,
@@ -108,6 +109,20 @@ named! {
     Buddy = c"buddy";
 }
 
+/// Many blocks at once, in the way of the shell.
+macro_rules! many {
+    () => {
+        fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
+            Self::allocate_many(self, layout, places)
+        }
+
+        unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { Self::deallocate_many(self, blocks, layout) };
+        }
+    };
+}
+
 /// Implements [`Offer`] for an allocator that answers questions and can be reset, and what else it can do.
 macro_rules! offer {
     ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
@@ -135,6 +150,8 @@ offer! {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
+        many!();
+
         fn walk(&mut self, visit: Visit<'_>) -> bool {
             P::walk_local(self, visit)
         }
@@ -147,6 +164,8 @@ offer! {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
+        many!();
+
         fn walk(&mut self, visit: Visit<'_>) -> bool {
             P::walk_locked(self, visit)
         }
@@ -157,6 +176,13 @@ offer! {
     }
     (P: Named + Kinds + Reserve) Cached<P, Parent> = P::NAME; {
         const RESERVES: bool = true;
+        const FLUSHES: bool = true;
+
+        many!();
+
+        fn flush(&self) {
+            Self::flush(self);
+        }
 
         fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
             Self::reserve(self, layout, count)
@@ -164,6 +190,8 @@ offer! {
     }
     () LockFree<AnySize, Parent> = c"blocks"; {
         const RESERVES: bool = true;
+
+        many!();
 
         fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
             let fits = layout.size() <= self.block_layout().size() && layout.align() <= self.block_layout().align();

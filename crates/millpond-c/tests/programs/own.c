@@ -177,7 +177,61 @@ static void room_in_advance(uint32_t sharing) {
     EXPECT(own.live == 0 && mp_reserve(mp_heap(), 1, 0, 1) == MP_ERR_UNSUPPORTED);
 }
 
+/* All blocks or none, also where the table has no functions for many, and where the parent stops in between. */
+static void many_at_once(mp_allocator *pool, counting *parent) {
+    void *blocks[300];
+    EXPECT(mp_alloc_many(pool, blocks, 300, 64, 0) == MP_OK && parent->live >= 300 * 64);
+    for (int i = 0; i < 300; i++)
+        memset(blocks[i], i, 64);
+    for (int i = 0; i < 300; i++)
+        EXPECT(all(blocks[i], 64, (unsigned char)i));
+    mp_free_many(pool, blocks, 300, 64, 0);
+    EXPECT(mp_alloc_many(pool, NULL, 0, 64, 0) == MP_OK && mp_alloc_many(pool, NULL, 1, 64, 0) == MP_ERR_INVALID);
+    EXPECT(mp_alloc_many(pool, blocks, 300, 64, 3) == MP_ERR_INVALID);
+    mp_free_many(pool, NULL, 0, 64, 0);
+    mp_flush(pool);
+    EXPECT(mp_check(pool) == MP_OK);
+    size_t live = parent->live;
+    parent->most = live + 100 * 64;
+    static void *more[1 << 16];
+    EXPECT(mp_alloc_many(pool, more, 1 << 16, 64, 0) == MP_ERR_LIMIT && mp_last_error() == MP_ERR_LIMIT);
+    EXPECT(mp_alloc_many(pool, blocks, 100, 64, 0) == MP_OK);
+    mp_free_many(pool, blocks, 100, 64, 0);
+    parent->most = 1 << 20;
+}
+
+static void many_at_once_everywhere(void) {
+    counting own = {.allocator = {&counting_table, 0}, .most = 1 << 20};
+    many_at_once(&own.allocator, &own);
+    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++) {
+        mp_blocks *pool = mp_blocks_create(
+            MP_OPTIONS(mp_blocks_options, .block_size = 64, .parent = &own.allocator, .sharing = sharing));
+        many_at_once(&pool->allocator, &own);
+        mp_destroy(&pool->allocator);
+    }
+    mp_allocator *counted = mp_counting_create(MP_OPTIONS(mp_guard_options, .inner = &own.allocator));
+    many_at_once(counted, &own);
+    EXPECT(stats_of(counted).live_blocks == 0);
+    mp_destroy(counted);
+    EXPECT(own.live == 0 && mp_alloc_many(NULL, NULL, 0, 1, 0) == MP_ERR_INVALID);
+}
+
+/* A thread's cache holds blocks back from mp_trim until it is flushed. */
+static void what_a_thread_keeps_is_flushed(void) {
+    counting own = {.allocator = {&counting_table, 0}, .most = 1 << 20};
+    mp_blocks *pool = mp_blocks_create(
+        MP_OPTIONS(mp_blocks_options, .block_size = 64, .parent = &own.allocator, .sharing = MP_CACHED));
+    void *blocks[500];
+    EXPECT(mp_alloc_many(&pool->allocator, blocks, 500, 64, 0) == MP_OK);
+    mp_free_many(&pool->allocator, blocks, 500, 64, 0);
+    mp_flush(&pool->allocator);
+    EXPECT(stats_of(&pool->allocator).live == 0 && mp_trim(&pool->allocator) >= 500 * 64);
+    mp_destroy(&pool->allocator);
+}
+
 int main(void) {
+    many_at_once_everywhere();
+    what_a_thread_keeps_is_flushed();
     for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++)
         room_in_advance(sharing);
     a_table_of_ones_own();

@@ -135,16 +135,25 @@ fn values_of_every_size_and_alignment() {
     }
     drop(values);
 
-    let large = ThinPool::<[u8; (1 << 20) - 1024]>::new();
-    let value = large.alloc_with(|| [7; (1 << 20) - 1024]);
-    assert_eq!(value[(1 << 20) - 1025], 7);
-    drop(value);
-    let larger = ThinPool::<[u8; 1 << 20]>::new();
-    assert_eq!(larger.try_alloc_with(|| unreachable!("no room")).err(), Some(AllocError::Unsupported));
     let bytes = ThinPool::<TooAligned>::new();
     assert!(bytes.try_alloc(TooAligned).is_ok(), "no bytes take no block");
     let poor = ThinPool::<u8, _>::new_in(Nothing);
     assert_eq!(poor.try_alloc(1).err(), Some(AllocError::Exhausted));
+}
+
+/// On a stack of its own: builds that are not optimised put such values there more than once.
+#[test]
+fn values_nearly_as_large_as_a_chunk() {
+    let body = || {
+        let large = ThinPool::<[u8; (1 << 20) - 1024]>::new();
+        let value = large.alloc_with(|| [7; (1 << 20) - 1024]);
+        assert_eq!(value[(1 << 20) - 1025], 7);
+        drop(value);
+        let larger = ThinPool::<[u8; 1 << 20]>::new();
+        assert_eq!(larger.try_alloc_with(|| unreachable!("no room")).err(), Some(AllocError::Unsupported));
+    };
+    let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(body);
+    thread.expect("the system has room for a thread").join().expect("nothing panics");
 }
 
 #[test]

@@ -1,0 +1,264 @@
+//! The functions of tables: one generic function for each, so that there is an instance for every allocator.
+
+use std::{
+    alloc::{Layout, dealloc},
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
+
+use millpond::{Inspect, Reclaim};
+
+use super::{Exported, Offer};
+use crate::{
+    abi::*,
+    array, canvas,
+    extensible::write_as_long,
+    fault::{Fault, MP_ERR_BROKEN, MP_OK},
+};
+
+/// As `alloc` of the table.
+pub(super) unsafe extern "C" fn allocate<X: Offer>(
+    this: *mut mp_allocator,
+    size: usize,
+    align: usize,
+    flags: mp_flags,
+) -> *mut c_void {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    match this.layout(size, align) {
+        Ok(layout) if flags & MP_ZERO != 0 => this.ask(layout, |inner| inner.allocate_zeroed(layout)),
+        Ok(layout) => this.ask(layout, |inner| inner.allocate(layout)),
+        Err(fault) => {
+            fault.note();
+            ptr::null_mut()
+        }
+    }
+}
+
+/// As `realloc` of the table.
+pub(super) unsafe extern "C" fn reallocate<X: Offer>(
+    this: *mut mp_allocator,
+    block: *mut c_void,
+    old_size: usize,
+    new_size: usize,
+    align: usize,
+    flags: mp_flags,
+) -> *mut c_void {
+    let Some(block) = NonNull::new(block.cast::<u8>()) else {
+        // SAFETY: the caller's promises are passed on.
+        return unsafe { allocate::<X>(this, new_size, align, flags) };
+    };
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let layouts = this.layout(old_size, align).and_then(|old| Ok((old, this.layout(new_size, align)?)));
+    let (old, new) = match layouts {
+        Ok(layouts) => layouts,
+        Err(fault) => {
+            fault.note();
+            return ptr::null_mut();
+        }
+    };
+    if flags & MP_IN_PLACE != 0 {
+        // SAFETY: the header asks for a live block, and for the size that it has.
+        return unsafe { this.resize_in_place(block, old, new, flags) };
+    }
+    // SAFETY: as above.
+    this.ask(new, |inner| unsafe {
+        match (new.size() >= old.size(), flags & MP_ZERO != 0) {
+            (true, true) => inner.grow_zeroed(block, old, new),
+            (true, false) => inner.grow(block, old, new),
+            (false, _) => inner.shrink(block, old, new),
+        }
+    })
+}
+
+/// As `free` of the table.
+pub(super) unsafe extern "C" fn free<X: Offer>(
+    this: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) {
+    let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    match this.layout(size, align) {
+        // SAFETY: the header asks for a live block of this allocator, and for what it was requested for.
+        Ok(layout) => unsafe { this.inner.deallocate(block, layout) },
+        Err(fault) => {
+            fault.note();
+        }
+    }
+}
+
+/// As `destroy` of the table.
+pub(super) unsafe extern "C" fn destroy<X: Offer>(this: *mut mp_allocator) {
+    if X::CONSTANT {
+        return;
+    }
+    let this = this.cast::<Exported<X>>();
+    // SAFETY: it was made by `make`, in a place of its own, and the header asks that nobody uses it any more.
+    unsafe {
+        this.drop_in_place();
+        dealloc(this.cast(), Layout::new::<Exported<X>>());
+    }
+}
+
+/// As `alloc_between` of the table.
+pub(super) unsafe extern "C" fn allocate_between<X: Offer>(
+    this: *mut mp_allocator,
+    least: usize,
+    preferred: usize,
+    align: usize,
+    got: *mut usize,
+) -> *mut c_void {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let layout = match this.layout(least, align) {
+        Ok(layout) => layout,
+        Err(fault) => {
+            fault.note();
+            return ptr::null_mut();
+        }
+    };
+    this.ask(layout, |inner| {
+        let block = inner.allocate_between(layout, preferred)?;
+        if !got.is_null() {
+            // SAFETY: the header asks for a place for a number, or for NULL.
+            unsafe { got.write(block.len()) };
+        }
+        Ok(block)
+    })
+}
+
+/// As `reset` of the table.
+pub(super) unsafe extern "C" fn reset<X: Offer>(this: *mut mp_allocator) -> mp_error {
+    // SAFETY: this function is in the table of allocators of this type alone, and the header asks that nobody else uses
+    // this one now.
+    if let Some(reclaim) = unsafe { Exported::<X>::alone(this) }.inner.reclaim() {
+        reclaim.reset();
+    }
+    MP_OK
+}
+
+/// As `trim` of the table.
+pub(super) unsafe extern "C" fn trim<X: Offer>(this: *mut mp_allocator) -> usize {
+    // SAFETY: as for `reset`.
+    unsafe { Exported::<X>::alone(this) }.inner.reclaim().map_or(0, Reclaim::trim)
+}
+
+/// As `owns` of the table.
+pub(super) unsafe extern "C" fn owns<X: Offer>(this: *const mp_allocator, address: *const c_void) -> bool {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    unsafe { Exported::<X>::of(this) }.inner.inspect().is_some_and(|inspect| inspect.owns(address.cast()))
+}
+
+/// As `largest_free` of the table.
+pub(super) unsafe extern "C" fn largest_free<X: Offer>(this: *const mp_allocator) -> usize {
+    // SAFETY: as for `owns`.
+    let inspect = unsafe { Exported::<X>::of(this) }.inner.inspect();
+    inspect.and_then(Inspect::largest_free).unwrap_or(MP_UNKNOWN)
+}
+
+/// As `stats` of the table.
+pub(super) unsafe extern "C" fn stats<X: Offer>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
+    // SAFETY: as for `owns`.
+    let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inner.inspect() else { return MP_OK };
+    let stats = mp_stats::take(inspect);
+    // SAFETY: the header asks for a structure that says how long it is.
+    unsafe { write_as_long(&stats, out) }.map_or_else(Fault::note, |()| MP_OK)
+}
+
+/// As `check` of the table.
+pub(super) unsafe extern "C" fn check<X: Offer>(this: *const mp_allocator) -> mp_error {
+    // SAFETY: as for `owns`.
+    match unsafe { Exported::<X>::of(this) }.inner.inspect().map(Inspect::check) {
+        Some(Err(flaw)) => Fault::new(MP_ERR_BROKEN, flaw.0).note(),
+        _ => MP_OK,
+    }
+}
+
+/// As `each` of the table.
+pub(super) unsafe extern "C" fn each<X: Offer>(
+    this: *mut mp_allocator,
+    visit: Option<mp_visit_fn>,
+    context: *mut c_void,
+) -> mp_error {
+    let Some(visit) = visit else {
+        return Fault::invalid("there is no function to visit blocks with").note();
+    };
+    // SAFETY: as for `reset`; the visitor is the caller's, and takes what the header says.
+    let walked = unsafe {
+        let this = Exported::<X>::alone(this);
+        this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
+    };
+    if walked { MP_OK } else { crate::fault::MP_ERR_STOPPED }
+}
+
+/// As `reserve` of the table.
+pub(super) unsafe extern "C" fn reserve<X: Offer>(
+    this: *mut mp_allocator,
+    size: usize,
+    align: usize,
+    count: usize,
+) -> mp_error {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let reserved = this.layout(size, align).and_then(|layout| Ok(this.inner.reserve(layout, count)?));
+    reserved.map_or_else(Fault::note, |()| MP_OK)
+}
+
+/// As `alloc_many` of the table.
+pub(super) unsafe extern "C" fn allocate_many<X: Offer>(
+    this: *mut mp_allocator,
+    blocks: *mut *mut c_void,
+    count: usize,
+    size: usize,
+    align: usize,
+) -> mp_error {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    // SAFETY: the header asks for room for so many pointers.
+    let places = unsafe { array::places(blocks, count) };
+    let filled = this.layout(size, align).map_err(Fault::note).and_then(|layout| {
+        let first = this.inner.allocate_many(layout, places);
+        first.or_else(|error| this.insist(layout, error, || this.inner.allocate_many(layout, places)))
+    });
+    filled.map_or_else(|error| error, |()| MP_OK)
+}
+
+/// As `free_many` of the table.
+pub(super) unsafe extern "C" fn free_many<X: Offer>(
+    this: *mut mp_allocator,
+    blocks: *const *mut c_void,
+    count: usize,
+    size: usize,
+    align: usize,
+) {
+    // SAFETY: this function is in the table of allocators of this type alone, and the header asks for live blocks of this
+    // allocator, size and alignment.
+    unsafe {
+        let this = Exported::<X>::of(this);
+        if let Ok(layout) = this.layout(size, align) {
+            this.inner.deallocate_many(array::blocks(blocks, count), layout);
+        }
+    }
+}
+
+/// As `flush` of the table.
+pub(super) unsafe extern "C" fn flush<X: Offer>(this: *mut mp_allocator) {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    unsafe { Exported::<X>::of(this) }.inner.flush();
+}
+
+/// As `paint` of the table.
+pub(super) unsafe extern "C" fn paint<X: Offer>(this: *const mp_allocator, canvas: *mut c_void) {
+    // SAFETY: this function is in the table of allocators of this type alone, and called with what was passed.
+    unsafe {
+        if let (Some(inspect), Some(canvas)) =
+            (Exported::<X>::of(this).inner.inspect(), canvas::received(canvas))
+        {
+            inspect.paint(canvas);
+        }
+    }
+}
