@@ -11,6 +11,8 @@ mod drawing;
 mod frames;
 pub mod interop;
 mod pool;
+#[cfg(doctest)]
+mod refused;
 mod release;
 mod scoped;
 mod sequences;

@@ -1,0 +1,219 @@
+//! What the compiler refuses, of all that a program might do wrong with these types: who sends and shares what, and what
+//! outlives what. Each is one that went wrong in some library, or is next to one; where a type's page says so, it is not here.
+//!
+//! A pool that threads share has a parent that may be shared:
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, SharedPool};
+//!
+//! let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Rc::new(Heap)).build_shared();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(pool.alloc(1)));
+//! });
+//! ```
+//!
+//! A handle does not cross with a value that may be shared but not sent, and neither does one of several:
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let pool = millpond::SharedPool::new();
+//! let locked = pool.alloc(LOCK.lock());
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(locked)); // error: it would be unlocked by another thread
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let pool = millpond::ArcPool::new();
+//! let locked = pool.alloc_arc(LOCK.lock());
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(locked)); // error: as above, if it is the last
+//! });
+//! ```
+//!
+//! A weak handle is one that may become strong, on the other thread:
+//!
+//! ```compile_fail,E0277
+//! use millpond::{ArcPool, PoolArc};
+//!
+//! let pool = ArcPool::new();
+//! let one = pool.alloc_arc(std::cell::Cell::new(1));
+//! let weak = PoolArc::downgrade(&one);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || weak.upgrade().map(|other| other.set(2)));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use millpond::{PoolRc, RcPool};
+//!
+//! let pool = RcPool::new();
+//! let one = pool.alloc_rc(1);
+//! let weak = PoolRc::downgrade(&one);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(weak)); // error: its count is for one thread
+//! });
+//! ```
+//!
+//! A counted handle does not outlive its pool:
+//!
+//! ```compile_fail,E0597
+//! let one;
+//! {
+//!     let pool = millpond::RcPool::new();
+//!     one = pool.alloc_rc(1);
+//! }
+//! drop(one);
+//! ```
+//!
+//! A handle whose value is dropped does not outlive what that looks at:
+//!
+//! ```compile_fail,E0597
+//! struct Loud<'a>(&'a str);
+//! impl Drop for Loud<'_> {
+//!     fn drop(&mut self) {
+//!         println!("{}", self.0);
+//!     }
+//! }
+//!
+//! let pool = millpond::Pool::new();
+//! let loud;
+//! let text = String::from("gone");
+//! loud = pool.alloc(Loud(&text));
+//! ```
+//!
+//! A thin pool is one thread's, stays while it has handles, and goes only where its parent may:
+//!
+//! ```compile_fail,E0277
+//! let pool = millpond::ThinPool::<u32>::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(pool.alloc(1)));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0502
+//! use millpond::{Reclaim, ThinPool};
+//!
+//! let mut pool = ThinPool::new();
+//! let number = pool.alloc(1);
+//! pool.reset();
+//! drop(number);
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, ThinPool};
+//!
+//! let pool = ThinPool::<u32, _>::new_in(Rc::new(Heap));
+//! std::thread::spawn(move || drop(pool));
+//! ```
+//!
+//! Two threads do not allocate from one arena, nor from one set of frames:
+//!
+//! ```compile_fail,E0277
+//! let arena = millpond::Arena::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| *arena.alloc(1));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let arena = millpond::DropArena::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(arena.alloc(String::new())));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let frames = millpond::Frames::<2>::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| *frames.alloc(1));
+//! });
+//! ```
+//!
+//! What an arena lends that drops its values does not outlive a reset:
+//!
+//! ```compile_fail,E0502
+//! let mut arena = millpond::DropArena::new();
+//! let name = arena.alloc(String::from("gone"));
+//! arena.reset();
+//! name.push('!');
+//! ```
+//!
+//! A collection with keys is shared only if its values may be, and goes only where its parent may:
+//!
+//! ```compile_fail,E0277
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(std::cell::Cell::new(1));
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| slots[key].set(2));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, Slots};
+//!
+//! let slots = Slots::<u32, _>::new_in(Rc::new(Heap));
+//! std::thread::spawn(move || drop(slots));
+//! ```
+//!
+//! What a collection lends, in whatever way, is gone before it changes:
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(1);
+//! let number = slots.values_mut().next();
+//! slots.remove(key);
+//! drop(number);
+//! ```
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(1);
+//! let number = &mut slots[key];
+//! slots.remove(key);
+//! *number = 2;
+//! ```
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! slots.insert(1);
+//! let drain = slots.drain();
+//! slots.clear();
+//! drop(drain);
+//! ```
+//!
+//! A shared collection goes to another thread, for good too, only with its values:
+//!
+//! ```compile_fail,E0277
+//! let slots = millpond::SharedSlots::new();
+//! slots.insert(std::rc::Rc::new(1));
+//! std::thread::spawn(move || drop(slots));
+//! ```
+//!
+//! An entry may be the last that reads a value, and then drops it:
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let slots = millpond::SharedSlots::new();
+//! let key = slots.insert(LOCK.lock());
+//! let entry = slots.get(key);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(entry)); // error: it might be unlocked by another thread
+//! });
+//! ```
