@@ -17,9 +17,11 @@ mod models;
 #[cfg(target_has_atomic = "64")]
 mod occupancy;
 mod owned;
+mod places;
 mod policy;
 mod returned;
 mod scope;
+#[cfg(target_has_atomic = "64")]
 mod segments;
 mod shell;
 
@@ -34,8 +36,10 @@ pub use locked::Locked;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use occupancy::Occupancy;
 pub use owned::Owned;
+pub(crate) use places::{MOST_SEGMENTS, Place, length};
 pub(crate) use policy::out_of_memory;
 pub use policy::{Abort, Fail, Policy, Retry};
 pub use scope::Scope;
 pub(crate) use scope::Shell;
-pub(crate) use segments::{MOST_SEGMENTS, Place, Segments, length};
+#[cfg(target_has_atomic = "64")]
+pub(crate) use segments::Segments;
