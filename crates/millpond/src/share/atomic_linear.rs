@@ -59,6 +59,9 @@ use crate::{
 ///   return what they got.
 /// * *In a signal handler*: allowed wherever growing is. *After `fork`*: the child has an arena that is whole.
 ///
+/// There is no [`Policy`](super::Policy) here: a handler might run in a signal handler, or keep others waiting. Who wants to make
+/// room and try again does so around `allocate`.
+///
 /// # Invariants
 ///
 /// * Following `next` from `first` visits every chunk once; `current` is one of them, or null before the first use.

@@ -69,6 +69,9 @@ use crate::{
 ///   *After `fork`*: the child has a pool that is whole if the owner has forked; else its pool may be in the midst of a
 ///   change, and must not be used.
 ///
+/// There is no [`Policy`](super::Policy) here: one thread allocates, and where its parent has no more it may make room and try
+/// again by itself. Freeing needs no memory, so those who free never have that question.
+///
 /// # Invariants
 ///
 /// * Each block is live, free in the pool, or returned, and then begins with the address of the next one that is.

@@ -147,6 +147,35 @@ fn a_lock_free_pool_in_a_static_is_used_to_the_last_block() {
     assert_eq!(again, blocks, "not the same blocks, or one twice");
 }
 
+/// With numbers and tags of 16 bits: the pool ends where its documentation says, and all its blocks are whole after the tag
+/// has come back more than once.
+#[cfg(millpond_narrow)]
+#[test]
+fn a_narrow_lock_free_pool_to_its_last_number() {
+    for (first, most) in [(1, (1 << 15) - 1), (512, (1 << 15) - 512), (1 << 14, 1 << 14), (1 << 20, 1 << 14)]
+    {
+        let pool = LockFree::<Fixed<64>>::new().with_capacity(first);
+        let take_all = || std::iter::from_fn(|| pool.allocate(LAYOUT).ok()).map(|block| block.cast::<u8>());
+        let mut blocks: Vec<_> = take_all().collect();
+        assert_eq!(blocks.len(), most, "the first chunk has {first}");
+        assert_eq!(pool.allocate(LAYOUT), Err(AllocError::Exhausted));
+        assert!(pool.reserve(1).is_err());
+        blocks.sort_unstable();
+        for _ in 0..5 {
+            // SAFETY: the blocks are live, distinct, and this pool's; each is freed once.
+            blocks.iter().for_each(|&block| unsafe { pool.deallocate(block, LAYOUT) });
+            pool.check().expect("sound");
+            assert_eq!(pool.stats().live, 0);
+            let mut again: Vec<_> = take_all().collect();
+            again.sort_unstable();
+            assert!(again == blocks, "not the same blocks, or one twice");
+        }
+        // SAFETY: as above.
+        unsafe { pool.deallocate_many(&blocks, LAYOUT) };
+        pool.check().expect("sound");
+    }
+}
+
 /// A request for many that cannot be met takes nothing.
 #[test]
 fn many_or_none() {

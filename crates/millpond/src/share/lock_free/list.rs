@@ -13,6 +13,7 @@
 //! Taking and putting are lock-free, not wait-free: a step fails only because another thread's has succeeded. O(1) but for
 //! such retries; several at once cost one exchange, and a step along the links each.
 
+use self::word::{AtomicWord, Word};
 use crate::base::atomic::{AtomicU32, Ordering};
 
 /// No block.
@@ -21,14 +22,17 @@ pub(in crate::share) const NONE: u32 = u32::MAX >> (32 - HALF);
 /// Bits of a number, and of a tag at most.
 pub(in crate::share) const HALF: u32 = Word::BITS / 2;
 
-#[cfg(target_has_atomic = "64")]
-type Word = u64;
-#[cfg(target_has_atomic = "64")]
-type AtomicWord = crate::base::atomic::AtomicU64;
-#[cfg(not(target_has_atomic = "64"))]
-type Word = u32;
-#[cfg(not(target_has_atomic = "64"))]
-type AtomicWord = AtomicU32;
+// With `--cfg millpond_narrow`, every target does what one without 64-bit atomics does: so that can be tested anywhere.
+#[cfg(all(target_has_atomic = "64", not(millpond_narrow)))]
+mod word {
+    pub(super) use crate::base::atomic::AtomicU64 as AtomicWord;
+    pub(super) type Word = u64;
+}
+#[cfg(not(all(target_has_atomic = "64", not(millpond_narrow))))]
+mod word {
+    pub(super) use crate::base::atomic::AtomicU32 as AtomicWord;
+    pub(super) type Word = u32;
+}
 
 /// What the list relies on, as a type, so that models can take it away.
 pub(in crate::share) trait Terms {

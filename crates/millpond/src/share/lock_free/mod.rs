@@ -62,9 +62,16 @@ use crate::{
 /// * *In a signal handler*: allowed wherever growing is, and always if the pool does not grow. *After `fork`*: the child has
 ///   a pool that is whole; what other threads of its parent held is lost to it.
 /// * ABA: a tag of 32 bits that moves with every removal. A thread would have to be stopped in the midst of `allocate` while others
-///   remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ a second, to the block. On targets without 64-bit atomics
-///   numbers and tags have 16 bits each: at most 32,768 blocks, and a wrap after 65,536 removals.
-/// * At most 2³¹ blocks.
+///   remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ a second, to the block.
+/// * Just under 2³¹ blocks, 2³⁰ of them in the first chunk; then requests fail as exhausted, whatever the parent has.
+/// * *On targets without 64-bit atomics* numbers and tags have 16 bits each: just under 2¹⁵ blocks, 2¹⁴ of them in the first
+///   chunk, and a tag that is back after 65,536 removals, which takes less than a millisecond at 10⁸ a second. It is not rare that
+///   the system stops a thread for so long; it must also be stopped between the two steps of an `allocate`, and wake to that
+///   one tag and the same first block. Where that cannot be ruled out, use [`Locked`](super::Locked), or an
+///   [`Inbox`](super::Inbox), which needs no tag.
+///
+/// There is no [`Policy`](super::Policy) here: a handler might run in a signal handler, or keep others waiting. Who wants to make
+/// room and try again does so around `allocate`.
 ///
 /// # What it costs
 ///
@@ -133,7 +140,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     }
 
     /// Lets the first chunk have room for exactly so many blocks. Each later one has room for twice as many as the one before,
-    /// counted from the next power of two. A pool in one chunk is the fastest: from a block to its number is one subtraction
+    /// counted from the next power of two. More than the limit above are as many as that. A pool in one chunk is the fastest: from a block to its number is one subtraction
     /// and a division.
     #[must_use]
     pub const fn with_capacity(mut self, blocks: usize) -> Self {
