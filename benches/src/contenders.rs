@@ -7,7 +7,7 @@ use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
 pub const SIZE: usize = 64;
-const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+pub const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
 /// A contender. `Block` is what it calls a block: a pointer, or a key.
 pub trait Contender {
@@ -107,7 +107,7 @@ impl<C: Config> Contender for Owned<Blocks<C>> {
 }
 
 #[inline(always)]
-fn pointer<E>(block: Result<NonNull<[u8]>, E>) -> *mut u8 {
+pub fn pointer<E>(block: Result<NonNull<[u8]>, E>) -> *mut u8 {
     match block {
         Ok(block) => block.as_ptr().cast(),
         Err(_) => out_of_blocks(),

@@ -1,0 +1,205 @@
+//! Who is compared: ours, a magazine per thread written by hand, and the peers.
+
+use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
+
+use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Inbox, Locked, Owner};
+
+use super::{
+    Job, job,
+    ways::{Handoff, ON_THE_WAY, Way},
+};
+use crate::{
+    classes::tcmalloc,
+    contenders::{Contender, Glibc, LAYOUT, Mimalloc, Ours, SIZE, pointer},
+    variable::Malloc,
+};
+
+pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
+    let mut jobs = vec![
+        job::<W, _>("magazine by hand (lb)", ByHand),
+        job::<W, _>(
+            "Cached<Blocks<Fixed<64>>>",
+            Ours::<_, true>::new(Cached::new(Blocks::<Fixed<SIZE>>::new())),
+        ),
+        job::<W, _>("Cached<Classes>, run-time layout", Ours::<_, false>::new(Cached::new(Classes::new()))),
+        job::<W, _>(
+            "Locked<Blocks<Fixed<64>>>",
+            Ours::<_, true>::new(Locked::<_>::new(Blocks::<Fixed<SIZE>>::new())),
+        ),
+        job::<W, _>("glibc", Glibc),
+        job::<W, _>("mimalloc", Mimalloc),
+        job::<W, _>("jemalloc", Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free }),
+        job::<W, _>("snmalloc", Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free }),
+    ];
+    match tcmalloc() {
+        Some(tcmalloc) => jobs.push(job::<W, _>("tcmalloc", tcmalloc)),
+        None => eprintln!("skipped: tcmalloc, because libtcmalloc_minimal.so.4 is not installed"),
+    }
+    jobs
+}
+
+/// Everyone, an inbox, which is made for this, and nobody: what does the way itself cost?
+pub fn handing_over<const READ: bool>() -> Vec<(&'static str, Job)> {
+    let mut jobs = everyone::<Handoff<READ>>();
+    jobs.push(job::<Handoff<READ>, _>("Inbox, one owner", Mail::new()));
+    jobs.push(job::<Handoff<READ>, _>("the ring alone (floor)", RingAlone::new()));
+    jobs
+}
+
+/// The pool of one thread, to which the other sends blocks back.
+#[derive(Clone, Copy)]
+struct Mail {
+    inbox: &'static Inbox<Fixed<SIZE>>,
+    owner: &'static Owner<'static, Fixed<SIZE>, millpond::DefaultParent>,
+}
+
+// SAFETY: of the two threads, the first alone takes blocks, and takes home what came back.
+unsafe impl Send for Mail {}
+// SAFETY: as above.
+unsafe impl Sync for Mail {}
+
+impl Mail {
+    fn new() -> Self {
+        let inbox: &'static Inbox<_> = Box::leak(Box::new(Inbox::new(Blocks::new())));
+        Self { inbox, owner: Box::leak(Box::new(inbox.own().expect("nobody owns it"))) }
+    }
+}
+
+impl Contender for Mail {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        pointer(self.owner.allocate(LAYOUT))
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise, and the block is not null.
+        unsafe { self.inbox.deallocate(NonNull::new_unchecked(block), LAYOUT) };
+    }
+}
+
+/// Hands the same blocks over, in turn: twice as many as can be on the way, so that nobody has them any more.
+#[derive(Clone, Copy)]
+struct RingAlone {
+    blocks: *mut [u64; SIZE / 8],
+    next: usize,
+}
+
+// SAFETY: whoever has been handed a block has it alone.
+unsafe impl Send for RingAlone {}
+// SAFETY: as above.
+unsafe impl Sync for RingAlone {}
+
+impl RingAlone {
+    fn new() -> Self {
+        Self { blocks: Vec::leak(vec![[0; SIZE / 8]; 2 * ON_THE_WAY]).as_mut_ptr(), next: 0 }
+    }
+}
+
+impl Contender for RingAlone {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        self.next = (self.next + 1) % (2 * ON_THE_WAY);
+        // SAFETY: there are so many blocks.
+        unsafe { self.blocks.add(self.next).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, _: *mut u8) {}
+}
+
+impl Contender for Malloc {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        // SAFETY: any size will do.
+        unsafe { (self.malloc)(SIZE).cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { (self.free)(block.cast()) }
+    }
+}
+
+/// The bound: an array of free blocks per thread, written by hand; a full one gives half to a list under a mutex, an
+/// empty one takes half from there. No growth but from the heap, no handing on at the thread's end.
+#[derive(Clone, Copy)]
+struct ByHand;
+
+const PLACES: usize = 64;
+
+struct Array {
+    count: usize,
+    places: [*mut u8; PLACES],
+}
+
+thread_local! {
+    static ARRAY: UnsafeCell<Array> = const { UnsafeCell::new(Array { count: 0, places: [std::ptr::null_mut(); PLACES] }) };
+}
+
+static SHARED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+impl Array {
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self) {
+        let mut shared = SHARED.lock().expect("nobody panics here");
+        if shared.len() < PLACES / 2 {
+            let memory = Vec::leak(vec![[0u64; SIZE / 8]; 1024]);
+            shared.extend(memory.iter_mut().rev().map(|block| std::ptr::from_mut(block).expose_provenance()));
+        }
+        let rest = shared.len() - PLACES / 2;
+        for (place, block) in self.places.iter_mut().zip(shared.drain(rest..)) {
+            *place = std::ptr::with_exposed_provenance_mut(block);
+        }
+        self.count = PLACES / 2;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self) {
+        let half = self.places[..PLACES / 2].iter().map(|block| block.expose_provenance());
+        SHARED.lock().expect("nobody panics here").extend(half);
+        self.places.copy_within(PLACES / 2.., 0);
+        self.count = PLACES / 2;
+    }
+}
+
+impl Contender for ByHand {
+    type Block = *mut u8;
+
+    #[inline(always)]
+    fn take(&mut self) -> *mut u8 {
+        ARRAY.with(|array| {
+            // SAFETY: the array is this thread's, and the reference ends here.
+            let array = unsafe { &mut *array.get() };
+            if array.count == 0 {
+                array.refill();
+            }
+            array.count -= 1;
+            // SAFETY: the count is never above the number of places.
+            unsafe { *array.places.get_unchecked(array.count) }
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: *mut u8) {
+        ARRAY.with(|array| {
+            // SAFETY: as above.
+            let array = unsafe { &mut *array.get() };
+            if array.count == PLACES {
+                array.spill();
+            }
+            // SAFETY: there is a place.
+            unsafe { *array.places.get_unchecked_mut(array.count) = block };
+            array.count += 1;
+        });
+    }
+}

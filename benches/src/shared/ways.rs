@@ -1,0 +1,173 @@
+//! What threads do: pairs, handing over, replacing, bursts.
+
+use std::{
+    hint::{black_box, spin_loop},
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use super::{Clock, Sharer};
+
+/// What threads do with a contender that they share.
+pub trait Way: Send + Sync + 'static {
+    fn new<C: Sharer>(contender: C) -> Self;
+    /// `thread` does `pairs` operations; `time` is told of each.
+    fn run<C: Sharer>(&self, contender: C, thread: usize, pairs: usize, time: impl Clock);
+}
+
+pub struct Pairs;
+
+impl Way for Pairs {
+    fn new<C: Sharer>(_: C) -> Self {
+        Self
+    }
+
+    #[inline(never)]
+    fn run<C: Sharer>(&self, mut contender: C, _: usize, pairs: usize, mut clock: impl Clock) {
+        for _ in 0..pairs {
+            let block = clock.time(|| black_box(contender.take()));
+            // SAFETY: the block was just taken.
+            clock.time(|| unsafe { contender.give(block) });
+        }
+    }
+}
+
+/// A ring of a power of two of places, for one that puts and one that takes.
+struct Ring {
+    places: Vec<AtomicPtr<u8>>,
+}
+
+/// How many blocks are on their way at most.
+pub const ON_THE_WAY: usize = 1024;
+
+impl Ring {
+    fn new() -> Self {
+        Self { places: (0..ON_THE_WAY).map(|_| AtomicPtr::default()).collect() }
+    }
+
+    /// Waits for the place with this number to be free, and fills it.
+    #[inline(always)]
+    fn put(&self, number: usize, block: *mut u8) {
+        let place = &self.places[number % ON_THE_WAY];
+        while !place.load(Ordering::Acquire).is_null() {
+            spin_loop();
+        }
+        place.store(block, Ordering::Release);
+    }
+
+    /// Waits for the place with this number to be filled, and empties it.
+    #[inline(always)]
+    fn take(&self, number: usize) -> *mut u8 {
+        let place = &self.places[number % ON_THE_WAY];
+        loop {
+            let block = place.load(Ordering::Acquire);
+            if !block.is_null() {
+                place.store(std::ptr::null_mut(), Ordering::Release);
+                return block;
+            }
+            spin_loop();
+        }
+    }
+}
+
+/// From every even thread to the next.
+pub struct Handoff<const READ: bool>(Vec<Ring>);
+
+impl<const READ: bool> Way for Handoff<READ> {
+    fn new<C: Sharer>(_: C) -> Self {
+        Self((0..8).map(|_| Ring::new()).collect())
+    }
+
+    #[inline(never)]
+    fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
+        let ring = &self.0[thread / 2];
+        if thread.is_multiple_of(2) {
+            for number in 0..pairs {
+                let block = clock.time(|| contender.take());
+                if READ {
+                    // SAFETY: the block is longer than a word, and ours.
+                    unsafe { block.cast::<usize>().write(number) };
+                }
+                ring.put(number, block);
+            }
+        } else {
+            for number in 0..pairs {
+                let block = ring.take(number);
+                if READ {
+                    // SAFETY: the block is longer than a word, and ours now.
+                    assert_eq!(
+                        unsafe { block.cast::<usize>().read() },
+                        number,
+                        "somebody else has the block"
+                    );
+                }
+                // SAFETY: the block was taken by the other thread, and is given back once.
+                clock.time(|| unsafe { contender.give(block) });
+            }
+        }
+    }
+}
+
+const ARRAY_LENGTH: usize = 4096;
+
+pub struct Replace(Vec<AtomicPtr<u8>>);
+
+impl Way for Replace {
+    fn new<C: Sharer>(mut contender: C) -> Self {
+        Self((0..ARRAY_LENGTH).map(|_| AtomicPtr::new(contender.take())).collect())
+    }
+
+    #[inline(never)]
+    fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
+        let mut random = Random::of(thread);
+        for _ in 0..pairs {
+            let fresh = clock.time(|| contender.take());
+            let old = self.0[random.below(ARRAY_LENGTH)].swap(fresh, Ordering::AcqRel);
+            // SAFETY: the block was in the array, where nobody else finds it any more.
+            clock.time(|| unsafe { contender.give(old) });
+        }
+    }
+}
+
+/// Up to 64 blocks at a time; above that, always as many as said.
+pub struct Bursts<const MOST: usize>;
+
+impl<const MOST: usize> Way for Bursts<MOST> {
+    fn new<C: Sharer>(_: C) -> Self {
+        Self
+    }
+
+    #[inline(never)]
+    fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
+        let mut random = Random::of(thread);
+        let mut bucket = [std::ptr::null_mut(); MOST];
+        let mut done = 0;
+        while done < pairs {
+            let burst = if MOST > 64 { MOST } else { 1 + random.below(MOST) }.min(pairs - done);
+            for place in &mut bucket[..burst] {
+                *place = clock.time(|| contender.take());
+            }
+            for &block in &bucket[..burst] {
+                // SAFETY: the block was taken above and is given back once.
+                clock.time(|| unsafe { contender.give(block) });
+            }
+            done += burst;
+        }
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn of(thread: usize) -> Self {
+        Self(0x9E37_79B9_7F4A_7C15 ^ (thread as u64 + 1))
+    }
+
+    #[inline(always)]
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 32) as usize * bound) >> 32
+    }
+}
