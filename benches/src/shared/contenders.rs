@@ -42,7 +42,7 @@ pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
 pub fn handing_over<const READ: bool>() -> Vec<(&'static str, Job)> {
     let mut jobs = everyone::<Handoff<READ>>();
     jobs.push(job::<Handoff<READ>, _>("Inbox, one owner", Mail::new()));
-    jobs.push(job::<Handoff<READ>, _>("the ring alone (floor)", RingAlone::new()));
+    jobs.push(job::<Handoff<READ>, _>("the ring alone", RingAlone::new()));
     jobs
 }
 
