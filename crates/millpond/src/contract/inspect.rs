@@ -140,6 +140,98 @@ pub trait Inspect {
     }
 }
 
+/// Passes questions of [`Inspect`] on to another, within an implementation of it: `pass_on!(self: self.inner; stats owns)`; or,
+/// if the other has to be reached by a method `with`, `pass_on!(self: with self.reach(); stats owns)`.
+macro_rules! pass_on {
+    ($self:ident: with $reach:expr; $($question:ident)*) => {
+        $($crate::contract::pass_on!(@$question $self with $reach);)*
+    };
+    ($self:ident: $inner:expr; $($question:ident)*) => {
+        $($crate::contract::pass_on!(@$question $self $inner);)*
+    };
+    (@stats $self:ident with $reach:expr) => {
+        fn stats(&$self) -> $crate::contract::Snapshot {
+            $reach.with(|inner| inner.stats())
+        }
+    };
+    (@stats $self:ident $inner:expr) => {
+        fn stats(&$self) -> $crate::contract::Snapshot {
+            $inner.stats()
+        }
+    };
+    (@largest_free $self:ident with $reach:expr) => {
+        fn largest_free(&$self) -> Option<usize> {
+            $reach.with(|inner| inner.largest_free())
+        }
+    };
+    (@largest_free $self:ident $inner:expr) => {
+        fn largest_free(&$self) -> Option<usize> {
+            $inner.largest_free()
+        }
+    };
+    (@holes $self:ident with $reach:expr) => {
+        fn holes(&$self) -> Option<$crate::contract::Holes> {
+            $reach.with(|inner| inner.holes())
+        }
+    };
+    (@holes $self:ident $inner:expr) => {
+        fn holes(&$self) -> Option<$crate::contract::Holes> {
+            $inner.holes()
+        }
+    };
+    (@report $self:ident with $reach:expr) => {
+        fn report(&$self) -> $crate::contract::Report {
+            $reach.with(|inner| inner.report())
+        }
+    };
+    (@report $self:ident $inner:expr) => {
+        fn report(&$self) -> $crate::contract::Report {
+            $inner.report()
+        }
+    };
+    (@figures $self:ident with $reach:expr) => {
+        fn figures(&$self) -> $crate::contract::Figures {
+            $reach.with(|inner| inner.figures())
+        }
+    };
+    (@figures $self:ident $inner:expr) => {
+        fn figures(&$self) -> $crate::contract::Figures {
+            $inner.figures()
+        }
+    };
+    (@check $self:ident with $reach:expr) => {
+        fn check(&$self) -> Result<(), $crate::contract::Flaw> {
+            $reach.with(|inner| inner.check())
+        }
+    };
+    (@check $self:ident $inner:expr) => {
+        fn check(&$self) -> Result<(), $crate::contract::Flaw> {
+            $inner.check()
+        }
+    };
+    (@owns $self:ident with $reach:expr) => {
+        fn owns(&$self, address: *const u8) -> bool {
+            $reach.with(|inner| inner.owns(address))
+        }
+    };
+    (@owns $self:ident $inner:expr) => {
+        fn owns(&$self, address: *const u8) -> bool {
+            $inner.owns(address)
+        }
+    };
+    (@paint $self:ident with $reach:expr) => {
+        fn paint(&$self, canvas: &mut $crate::contract::Canvas<'_>) {
+            $reach.with(|inner| inner.paint(canvas));
+        }
+    };
+    (@paint $self:ident $inner:expr) => {
+        fn paint(&$self, canvas: &mut $crate::contract::Canvas<'_>) {
+            $inner.paint(canvas);
+        }
+    };
+}
+pub(crate) use pass_on;
+
 /// Getting memory back without freeing block by block. Implemented by shells and by guards around them.
 ///
 /// Whatever is still borrowed, by a child for example, keeps its memory: both methods take `&mut self`.

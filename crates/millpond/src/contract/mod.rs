@@ -17,6 +17,7 @@ pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
 pub use chunk::{Chunk, ChunkRequest};
 pub use figures::{Difference, Figures};
+pub(crate) use inspect::pass_on;
 pub use inspect::{Flaw, Holes, Inspect, Reclaim, Snapshot};
 pub use misuse::{Cause, Complaint, Misuse, Reporter, Sites};
 pub(crate) use misuse::{Finding, Pending};

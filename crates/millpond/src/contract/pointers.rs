@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Report, Snapshot};
+use super::{Allocator, Inspect, pass_on};
 use crate::base::AllocError;
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -79,37 +79,7 @@ forward!(alloc::sync::Arc<A>);
 macro_rules! forward_questions {
     ($pointer:ty) => {
         impl<A: Inspect + ?Sized> Inspect for $pointer {
-            fn stats(&self) -> Snapshot {
-                (**self).stats()
-            }
-
-            fn largest_free(&self) -> Option<usize> {
-                (**self).largest_free()
-            }
-
-            fn holes(&self) -> Option<Holes> {
-                (**self).holes()
-            }
-
-            fn paint(&self, canvas: &mut Canvas<'_>) {
-                (**self).paint(canvas);
-            }
-
-            fn figures(&self) -> Figures {
-                (**self).figures()
-            }
-
-            fn owns(&self, address: *const u8) -> bool {
-                (**self).owns(address)
-            }
-
-            fn check(&self) -> Result<(), Flaw> {
-                (**self).check()
-            }
-
-            fn report(&self) -> Report {
-                (**self).report()
-            }
+            pass_on!(self: **self; stats largest_free holes paint figures owns check report);
         }
     };
 }

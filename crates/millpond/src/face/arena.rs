@@ -11,7 +11,7 @@ use core::{
 use super::PoolBox;
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Reclaim, pass_on},
     pool::Linear,
     share::Local,
 };
@@ -353,23 +353,5 @@ impl<M: Allocator + Reclaim> Reclaim for Arena<M> {
 }
 
 impl<M: Allocator + Inspect> Inspect for Arena<M> {
-    fn stats(&self) -> Snapshot {
-        self.memory.stats()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.memory.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.memory.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.memory.check()
-    }
-
-    fn report(&self) -> Report {
-        self.memory.report()
-    }
+    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
 }

@@ -10,7 +10,7 @@ use core::{
 use super::{Builder, PoolBox};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Reclaim, pass_on},
     pool::Blocks,
     share::{Local, Locked},
 };
@@ -163,25 +163,7 @@ impl<T> Default for Pool<T> {
 }
 
 impl<T, M: Allocator + Inspect> Inspect for Pool<T, M> {
-    fn stats(&self) -> Snapshot {
-        self.memory.stats()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.memory.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.memory.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.memory.check()
-    }
-
-    fn report(&self) -> Report {
-        self.memory.report()
-    }
+    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
 }
 
 /// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.

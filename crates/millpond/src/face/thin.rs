@@ -18,7 +18,7 @@ use core::{
 use super::release::Release;
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Flaw, Inspect, Reclaim, Snapshot},
+    contract::{Allocator, Inspect, Reclaim, pass_on},
     pool::Blocks,
     share::{Local, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
@@ -203,17 +203,7 @@ impl<T> Default for ThinPool<T> {
 }
 
 impl<T, A: Allocator> Inspect for ThinPool<T, A> {
-    fn stats(&self) -> Snapshot {
-        self.memory.stats()
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.memory.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.memory.check()
-    }
+    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
 }
 
 /// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.

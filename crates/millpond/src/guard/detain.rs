@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{
-        Allocator, Canvas, Cause, Finding, Flaw, Holes, Inspect, Pending, RawPool, Reclaim, Report, Reporter,
-        Snapshot,
-    },
+    contract::{Allocator, Cause, Finding, Flaw, Inspect, Pending, RawPool, Reclaim, Reporter, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -276,33 +273,11 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
 }
 
 impl<H: Hold, X: Inspect, const N: usize> Inspect for Detain<H, X, N> {
-    fn stats(&self) -> Snapshot {
-        self.inner.stats()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.inner.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.inner.owns(address)
-    }
+    pass_on!(self: self.inner; stats largest_free holes paint owns report);
 
     fn check(&self) -> Result<(), Flaw> {
         self.ring.lock().check()?;
         self.inner.check()
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.inner.largest_free()
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.inner.holes()
-    }
-
-    fn report(&self) -> Report {
-        self.inner.report()
     }
 }
 

@@ -5,10 +5,7 @@ use core::{alloc::Layout, panic::Location, ptr::NonNull};
 use super::duty::{Duty, Site, cut, widened};
 use crate::{
     base::{AllocError, address},
-    contract::{
-        Allocator, Canvas, Finding, Flaw, Holes, Inspect, Pending, Reclaim, Report, Reporter, Snapshot,
-        relocate,
-    },
+    contract::{Allocator, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, pass_on, relocate},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -241,17 +238,7 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
 }
 
 impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
-    fn stats(&self) -> Snapshot {
-        self.inner.stats()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.inner.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.inner.owns(address)
-    }
+    pass_on!(self: self.inner; stats holes paint owns report);
 
     fn check(&self) -> Result<(), Flaw> {
         self.duty.check()?;
@@ -260,14 +247,6 @@ impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
 
     fn largest_free(&self) -> Option<usize> {
         self.inner.largest_free().map(|size| size.saturating_sub(D::MARGIN))
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.inner.holes()
-    }
-
-    fn report(&self) -> Report {
-        self.inner.report()
     }
 }
 

@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, without_unwinding},
-    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Reclaim, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -208,33 +208,7 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
 }
 
 impl<A: Inspect, O> Inspect for Observe<A, O> {
-    fn stats(&self) -> Snapshot {
-        self.inner.stats()
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.inner.largest_free()
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.inner.holes()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.inner.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.inner.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.inner.check()
-    }
-
-    fn report(&self) -> Report {
-        self.inner.report()
-    }
+    pass_on!(self: self.inner; stats largest_free holes paint figures owns check report);
 }
 
 impl<A: Reclaim, O> Reclaim for Observe<A, O> {

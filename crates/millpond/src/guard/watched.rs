@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{counter::Shared, job::Job};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Amount, Canvas, Flaw, Holes, Inspect, Reclaim, Report, Snapshot},
+    contract::{Allocator, Amount, Flaw, Inspect, Reclaim, Report, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -141,25 +141,7 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
 }
 
 impl<J: Job, X: Inspect> Inspect for Guard<J, X> {
-    fn stats(&self) -> Snapshot {
-        self.inner.stats()
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.inner.largest_free()
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.inner.holes()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.inner.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.inner.owns(address)
-    }
+    pass_on!(self: self.inner; stats largest_free holes paint owns);
 
     fn check(&self) -> Result<(), Flaw> {
         self.job.check()?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
 };
 
@@ -148,35 +148,5 @@ impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
 }
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
-    fn stats(&self) -> Snapshot {
-        self.reach().with(|pool| pool.stats())
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.reach().with(|pool| pool.largest_free())
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.reach().with(|pool| pool.holes())
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.reach().with(|pool| pool.paint(canvas));
-    }
-
-    fn figures(&self) -> Figures {
-        self.reach().with(|pool| pool.figures())
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.reach().with(|pool| pool.owns(address))
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.reach().with(|pool| pool.check())
-    }
-
-    fn report(&self) -> Report {
-        self.reach().with(|pool| pool.report())
-    }
+    pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin},
-    contract::{Allocator, Canvas, Figures, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
 };
 
@@ -120,35 +120,5 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, 
 }
 
 impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
-    fn stats(&self) -> Snapshot {
-        self.reach().with(|pool| pool.stats())
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.reach().with(|pool| pool.largest_free())
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.reach().with(|pool| pool.holes())
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.reach().with(|pool| pool.paint(canvas));
-    }
-
-    fn figures(&self) -> Figures {
-        self.reach().with(|pool| pool.figures())
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.reach().with(|pool| pool.owns(address))
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.reach().with(|pool| pool.check())
-    }
-
-    fn report(&self) -> Report {
-        self.reach().with(|pool| pool.report())
-    }
+    pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Live, RawPool, Reclaim, Report, Snapshot},
+    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
 };
 
@@ -205,31 +205,5 @@ impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
 }
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
-    fn stats(&self) -> Snapshot {
-        self.pool.stats()
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.pool.largest_free()
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.pool.holes()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.pool.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.pool.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.pool.check()
-    }
-
-    fn report(&self) -> Report {
-        self.pool.report()
-    }
+    pass_on!(self: self.pool; stats largest_free holes paint figures owns check report);
 }

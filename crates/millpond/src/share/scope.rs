@@ -11,7 +11,7 @@ use lock_api::RawMutex;
 use super::{Local, Locked, Owned, policy::Policy, shell::Reach};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Holes, Inspect, Report, Rewind, Snapshot},
+    contract::{Allocator, Inspect, Rewind, pass_on},
     pool::{Linear, Stack},
 };
 
@@ -316,33 +316,7 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, S> {
     }
 }
 
+/// About the whole stack, not this scope alone.
 impl<S: Inspect> Inspect for Scope<'_, S> {
-    /// What the whole stack holds, not this scope alone.
-    fn stats(&self) -> Snapshot {
-        self.stack.stats()
-    }
-
-    fn largest_free(&self) -> Option<usize> {
-        self.stack.largest_free()
-    }
-
-    fn holes(&self) -> Option<Holes> {
-        self.stack.holes()
-    }
-
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.stack.paint(canvas);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.stack.owns(address)
-    }
-
-    fn check(&self) -> Result<(), Flaw> {
-        self.stack.check()
-    }
-
-    fn report(&self) -> Report {
-        self.stack.report()
-    }
+    pass_on!(self: self.stack; stats largest_free holes paint figures owns check report);
 }

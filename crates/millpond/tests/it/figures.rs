@@ -3,8 +3,8 @@
 use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
-    Allocator, Amount, Blocks, Counted, Fixed, Heap, Inspect, Intervals, Limit, Local, Locked, Reclaim,
-    Stats, Tlsf,
+    Allocator, Amount, Arena, Blocks, Counted, Fixed, Heap, Inspect, Intervals, Limit, Local, Locked, Pool,
+    Reclaim, Stats, ThinPool, Tlsf,
 };
 
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
@@ -101,4 +101,19 @@ fn figures_and_pictures_are_serialized() {
     assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&4096.into(), &64.into()));
     assert_eq!(map["cells"].as_array().map(Vec::len), Some(4));
     assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["fresh"]), (&64.into(), &1024.into()));
+}
+
+/// Typed pools and arenas answer what the memory behind them answers, in every question.
+#[test]
+fn faces_pass_every_question_on() {
+    let pool = Pool::<u64>::new();
+    let _value = pool.alloc(1);
+    assert_eq!((pool.largest_free(), pool.figures().largest_free), (Some(8), Some(8)));
+    let thin = ThinPool::<u64>::new();
+    let _value = thin.alloc(1);
+    assert_eq!((thin.largest_free(), thin.figures().largest_free), (Some(8), Some(8)));
+    let arena = Arena::new();
+    arena.alloc(1u8);
+    assert!(arena.largest_free().is_some_and(|size| size > 0 && size <= arena.stats().free));
+    assert_eq!(arena.figures().largest_free, arena.largest_free());
 }
