@@ -15,7 +15,9 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{AllocError, Allocator, Buffer, Heap, Key, Linear, Locked, SharedSlots, Slots};
+use millpond::{
+    AllocError, Allocator, Buffer, Heap, Inspect, Key, Linear, Local, Locked, SharedSlots, Slots, Stats, Tlsf,
+};
 
 use crate::parents::Watched;
 
@@ -252,7 +254,7 @@ fn a_panic_in_a_constructor_changes_nothing() {
 /// Whatever is dropped, and however: each value once, those after the one that panics too.
 #[test]
 fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
-    let ways: [fn(Slots<Noisy<'_>>); 4] = [
+    let ways: [fn(Slots<Noisy<'_>, &Local<Stats<Tlsf>>>); 4] = [
         |slots| drop(slots),
         |mut slots| slots.clear(),
         |mut slots| drop(slots.drain().nth(2)),
@@ -260,7 +262,8 @@ fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
     ];
     for way in ways {
         let dropped = RefCell::default();
-        let mut slots = Slots::new();
+        let memory = Local::new(Stats::new(Tlsf::new()));
+        let mut slots = Slots::new_in(&memory);
         for name in 0..6 {
             slots.insert(Noisy(name, &dropped, name == 3));
         }
@@ -268,6 +271,7 @@ fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
         let mut names = dropped.take();
         names.sort_unstable();
         assert_eq!(names, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(memory.figures().live_blocks, Some(0), "all memory went back");
     }
 
     let dropped = RefCell::default();

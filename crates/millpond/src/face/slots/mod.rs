@@ -381,11 +381,20 @@ impl<T> Default for Slots<T> {
 
 impl<T, A: Allocator> Drop for Slots<T, A> {
     fn drop(&mut self) {
+        let last = Last(self);
         if core::mem::needs_drop::<T>() {
-            drop(self.drain());
+            drop(last.0.drain());
         }
+    }
+}
+
+/// A collection whose values are dropped: what lies beside its slots is returned afterwards, also if a destructor panics.
+struct Last<'s, T, A: Allocator>(&'s mut Slots<T, A>);
+
+impl<T, A: Allocator> Drop for Last<'_, T, A> {
+    fn drop(&mut self) {
         // SAFETY: all memory comes from the table's parent, and no slot is vacated any more.
-        unsafe { self.vacated.free(self.table.parent()) };
+        unsafe { self.0.vacated.free(self.0.table.parent()) };
     }
 }
 
