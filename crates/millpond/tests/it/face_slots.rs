@@ -254,7 +254,8 @@ fn a_panic_in_a_constructor_changes_nothing() {
 /// Whatever is dropped, and however: each value once, those after the one that panics too.
 #[test]
 fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
-    let ways: [fn(Slots<Noisy<'_>, &Local<Stats<Tlsf>>>); 4] = [
+    type Way = fn(Slots<Noisy<'_>, &Local<Stats<Tlsf>>>);
+    let ways: [Way; 4] = [
         |slots| drop(slots),
         |mut slots| slots.clear(),
         |mut slots| drop(slots.drain().nth(2)),
