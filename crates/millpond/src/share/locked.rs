@@ -19,6 +19,9 @@ use crate::{
 /// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`].
 /// Dropping the shell returns every chunk.
 ///
+/// Threads that find the pool empty at the same time ask the parent each, and all but the first return what they got. A parent
+/// that has no more than one chunk to give refuses the others, who are told so: `reserve` takes it in advance.
+///
 /// ```
 /// use core::alloc::Layout;
 /// use millpond::{Allocator, Blocks, Fixed, Locked};
