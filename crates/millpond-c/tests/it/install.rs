@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    io::{Write, stderr},
+    io::{ErrorKind, Write, stderr},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::LazyLock,
+    thread,
+    time::Duration,
 };
 
 /// The repository.
@@ -53,9 +55,19 @@ pub(crate) fn has(program: &str, test: &str) -> bool {
     found
 }
 
-/// Runs a command that has to succeed; what it printed.
+/// Runs a command that has to succeed; what it printed. A program that was just linked may be open in a child that another test
+/// is about to start, and counts as busy until that has run: then it is tried again.
 pub(crate) fn succeeds(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut tries = 100;
+    let output = loop {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && tries > 0 => {
+                tries -= 1;
+                thread::sleep(Duration::from_millis(20));
+            }
+            output => break output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    };
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
