@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use millpond::{AllocError, Blocks, For, Inspect, Locked, PoolBox, SharedPool, StaticBuffer};
+use millpond::{AllocError, Blocks, Inspect, Locked, SharedBox, SharedPool, StaticBuffer};
 
 /// A packet as it comes from the wire.
 struct Packet {
@@ -30,12 +30,12 @@ type Room = StaticBuffer<{ BUFFERS * size_of::<Packet>() }>;
 static ROOM: Room = StaticBuffer::new();
 
 /// What hands out the buffers: blocks for packets behind a lock, all of them in one chunk.
-type Memory = Locked<Blocks<For<Packet>>, &'static Room>;
+type Memory = Locked<Blocks, &'static Room>;
 static POOL: SharedPool<Packet, Memory> =
-    SharedPool::with_memory(Memory::new_in(Blocks::new().with_capacity(BUFFERS), &ROOM));
+    SharedPool::builder().parent(&ROOM).capacity(BUFFERS).build_shared();
 
 /// A packet in its buffer, owned by whoever has this.
-type Buffer = PoolBox<'static, Packet, Memory>;
+type Buffer = SharedBox<'static, Packet, Memory>;
 
 fn main() {
     println!("{BUFFERS} buffers of {} bytes, {PACKETS} packets", size_of::<Packet>());

@@ -36,7 +36,8 @@
 //! | I have | I want |
 //! |---|---|
 //! | values of one type, on one thread | [`Pool<T>`](Pool); with handles of one word, [`ThinPool<T>`](ThinPool); shared by reference counting, [`RcPool`] |
-//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool), mostly with a [cache per thread](Builder::build_cached); shared by reference counting, [`ArcPool`] |
+//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); where they allocate much, with a cache each, [`CachedPool<T>`](CachedPool); shared by reference counting, [`ArcPool`] |
+//! | to name a handle in a struct | [`PoolBox`], [`SharedBox`], [`CachedBox`], [`PoolRc`], [`PoolArc`]: see [the types](guide::cookbook#what-is-the-type-called) |
 //! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
 //! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
 //! | values that go with a frame, or with a request | [`Frames`], [`Arenas`] |
@@ -156,8 +157,9 @@ pub use contract::{
 };
 pub use face::interop;
 pub use face::{
-    ArcPool, Arena, Builder, Ceiling, Countable, Drain, DropArena, Frames, Intervals, Key, Limited, Pool,
-    PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedPool, Slots, ThinBox, ThinPool, Unlimited,
+    ArcPool, Arena, Builder, CachedBox, CachedPool, Countable, Drain, DropArena, Frames, Intervals, Key,
+    Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox, SharedPool, Slots,
+    ThinBox, ThinPool, Unlimited,
 };
 #[cfg(feature = "alloc")]
 pub use face::{Arenas, Lease};

@@ -14,7 +14,8 @@ use crate::{
     base::AllocError,
     contract::Allocator,
     pool::Blocks,
-    share::{Local, out_of_memory},
+    share::{Cached, Local, Locked, out_of_memory},
+    source::DefaultParent,
 };
 
 /// A value in a pool, owned by one holder: dropping the handle drops the value and returns its block, in O(1).
@@ -88,6 +89,49 @@ pub struct PoolBox<'p, T: ?Sized, M: Allocator + ?Sized = Local<Blocks>> {
     memory: &'p M,
     owns: PhantomData<T>,
 }
+
+/// A value in a [`SharedPool`](crate::SharedPool): the [`PoolBox`] to name in a struct.
+///
+/// In a pool in a `static` its lifetime is `'static`, and it goes wherever its value may:
+///
+/// ```
+/// use millpond::{SharedBox, SharedPool};
+///
+/// struct Packet {
+///     bytes: [u8; 1500],
+/// }
+///
+/// struct Connection {
+///     unsent: Vec<SharedBox<'static, Packet>>,
+/// }
+///
+/// static PACKETS: SharedPool<Packet> = SharedPool::new();
+///
+/// let mut connection = Connection { unsent: Vec::new() };
+/// connection.unsent.push(PACKETS.alloc(Packet { bytes: [7; 1500] }));
+/// let sender = std::thread::spawn(move || connection.unsent.pop().map(|packet| packet.bytes[0]));
+/// assert_eq!(sender.join().expect("no panic"), Some(7));
+/// ```
+///
+/// `M` is what a pool is made on if it is not made by [`SharedPool::new`](crate::SharedPool::new). Shared by counting, it is a
+/// [`PoolArc`](crate::PoolArc).
+pub type SharedBox<'p, T, M = Locked<Blocks>> = PoolBox<'p, T, M>;
+
+/// A value in a [`CachedPool`](crate::CachedPool): as [`SharedBox`].
+///
+/// ```
+/// use millpond::{CachedBox, CachedPool, SharedPool};
+///
+/// struct Message {
+///     text: CachedBox<'static, [u8; 64]>,
+/// }
+///
+/// static TEXTS: CachedPool<[u8; 64]> = SharedPool::builder().build_cached();
+///
+/// let message = Message { text: TEXTS.alloc([b'a'; 64]) };
+/// std::thread::spawn(move || assert_eq!(message.text[63], b'a')).join().expect("no panic");
+/// ```
+pub type CachedBox<'p, T, A = DefaultParent> = PoolBox<'p, T, Cached<Blocks, A>>;
 
 // SAFETY: the handle owns its value, as `Box` does, and frees into the allocator on whatever thread it is dropped, which
 // takes an allocator that threads share.

@@ -1,12 +1,12 @@
 //! What can be chosen about a pool of values, by name.
 
-use core::{alloc::Layout, marker::PhantomData};
+use core::{alloc::Layout, marker::PhantomData, mem::ManuallyDrop};
 
 use super::{Pool, SharedPool};
 use crate::{
-    contract::{Allocator, RawPool},
+    contract::Allocator,
     guard::Limit,
-    pool::{AnySize, Blocks, Config, Kinds, Strategy},
+    pool::{AnySize, Blocks, Config, Strategy},
     share::{Cached, Fail, Local, Locked, Spin},
     source::{DEFAULT_PARENT, DefaultParent},
 };
@@ -38,6 +38,22 @@ use crate::{
 ///     }
 /// });
 /// ```
+///
+/// All of it can be done at compile time, so whatever a builder makes for threads can be a `static`:
+///
+/// ```
+/// use millpond::{Blocks, CachedPool, Limit, Locked, SharedPool, StaticBuffer};
+///
+/// static EVENTS: CachedPool<[u64; 4]> = SharedPool::builder().capacity(1000).build_cached();
+/// static JOBS: SharedPool<u64, Locked<Limit<Blocks>>> = SharedPool::builder().limit(8).build_shared();
+///
+/// // Without a heap: a thousand bytes, in the program itself.
+/// static MEMORY: StaticBuffer<1000> = StaticBuffer::new();
+/// static NAMES: SharedPool<[u8; 20], Locked<Blocks, &StaticBuffer<1000>>> =
+///     SharedPool::builder().parent(&MEMORY).build_shared();
+///
+/// assert_eq!((EVENTS.alloc([7; 4])[3], *JOBS.alloc(8), NAMES.alloc([9; 20])[19]), (7, 8, 9));
+/// ```
 #[must_use = "a builder makes a pool when it is told to"]
 pub struct Builder<T, A = DefaultParent, C = AnySize, L = Unlimited> {
     parent: A,
@@ -47,38 +63,13 @@ pub struct Builder<T, A = DefaultParent, C = AnySize, L = Unlimited> {
     makes: PhantomData<fn() -> (T, C)>,
 }
 
-/// How many values a pool may hold at a time: [`Unlimited`] or [`Limited`].
-pub trait Ceiling {
-    /// The pool `P` with the limit.
-    type Around<P: RawPool>: RawPool;
-
-    /// Puts the limit around a pool.
-    fn around<P: RawPool>(self, pool: P) -> Self::Around<P>;
-}
-
-/// The [`Ceiling`] of a pool that takes what its parent has.
+/// A pool that takes what its parent has.
 #[derive(Clone, Copy, Debug)]
 pub struct Unlimited;
 
-/// The [`Ceiling`] of a pool that holds no more than so many values.
+/// A pool that holds no more than so many values at a time: see [`Builder::limit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limited(usize);
-
-impl Ceiling for Unlimited {
-    type Around<P: RawPool> = P;
-
-    fn around<P: RawPool>(self, pool: P) -> P {
-        pool
-    }
-}
-
-impl Ceiling for Limited {
-    type Around<P: RawPool> = Limit<P>;
-
-    fn around<P: RawPool>(self, pool: P) -> Limit<P> {
-        Limit::blocks(pool, self.0)
-    }
-}
 
 impl<T> Builder<T> {
     pub(super) const fn new() -> Self {
@@ -86,76 +77,96 @@ impl<T> Builder<T> {
     }
 }
 
-impl<T, A, C, L> Builder<T, A, C, L> {
+impl<T, A, C, L: Copy> Builder<T, A, C, L> {
     /// The first chunk has room for exactly so many values; the next ones double. Without this, it is a page.
-    pub fn capacity(self, values: usize) -> Self {
-        Self { capacity: Some(values), ..self }
+    pub const fn capacity(mut self, values: usize) -> Self {
+        self.capacity = Some(values);
+        self
     }
 
     /// Every chunk has room for exactly so many values. Without this, chunks double in size, up to 64 MiB.
-    pub fn per_chunk(self, values: usize) -> Self {
-        Self { per_chunk: Some(values), ..self }
+    pub const fn per_chunk(mut self, values: usize) -> Self {
+        self.per_chunk = Some(values);
+        self
     }
 
     /// The pool holds no more than so many values at a time; beyond, it says [`AllocError::Limit`](crate::AllocError).
     /// Costs a counter per operation.
-    pub fn limit(self, values: usize) -> Builder<T, A, C, Limited> {
-        let Self { parent, capacity, per_chunk, .. } = self;
+    pub const fn limit(self, values: usize) -> Builder<T, A, C, Limited> {
+        let Self { capacity, per_chunk, .. } = self;
+        let parent = self.into_parent();
         Builder { parent, capacity, per_chunk, limit: Limited(values), makes: PhantomData }
-    }
-
-    /// Where chunks come from. Without this, from the default parent.
-    pub fn parent<B: Allocator>(self, parent: B) -> Builder<T, B, C, L> {
-        let Self { capacity, per_chunk, limit, .. } = self;
-        Builder { parent, capacity, per_chunk, limit, makes: PhantomData }
     }
 
     /// What becomes of freed blocks: [`Lifo`](crate::Lifo), which is the default, [`Magazine`](crate::Magazine) or
     /// [`Compact`](crate::Compact).
-    pub fn strategy<S: Strategy>(self) -> Builder<T, A, (AnySize, S), L> {
-        let Self { parent, capacity, per_chunk, limit, .. } = self;
+    pub const fn strategy<S: Strategy>(self) -> Builder<T, A, (AnySize, S), L> {
+        let Self { capacity, per_chunk, limit, .. } = self;
+        Builder { parent: self.into_parent(), capacity, per_chunk, limit, makes: PhantomData }
+    }
+
+    const fn into_parent(self) -> A {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: a `ManuallyDrop` is laid out as what is in it, whose parent is read once, and which is not dropped.
+        unsafe { (&raw const (*(&raw const this).cast::<Self>()).parent).read() }
+    }
+}
+
+impl<T, C, L: Copy> Builder<T, DefaultParent, C, L> {
+    /// Where chunks come from. Without this, from the default parent.
+    pub const fn parent<A: Allocator>(self, parent: A) -> Builder<T, A, C, L> {
+        let Self { capacity, per_chunk, limit, .. } = self;
         Builder { parent, capacity, per_chunk, limit, makes: PhantomData }
     }
 }
 
-/// A pool of blocks with a ceiling.
-type Chosen<C, L> = <L as Ceiling>::Around<Blocks<C>>;
-
-impl<T, A: Allocator, C: Config<Shape = AnySize>, L: Ceiling> Builder<T, A, C, L> {
-    /// A pool for one thread.
-    pub fn build(self) -> Pool<T, Local<Chosen<C, L>, A>> {
-        let (pool, parent) = self.parts();
-        Pool::with_memory(Local::new_in(pool, parent))
-    }
-
-    /// A pool for many threads.
-    pub fn build_shared(self) -> SharedPool<T, Locked<Chosen<C, L>, A, Spin, Fail>>
-    where
-        Locked<Chosen<C, L>, A>: Sync,
-    {
-        let (pool, parent) = self.parts();
-        SharedPool::with_memory(Locked::new_in(pool, parent))
-    }
-
-    /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
-    /// [`limit`](Self::limit), what waits in caches counts as held.
-    pub fn build_cached(self) -> SharedPool<T, Cached<Chosen<C, L>, A, Spin, Fail>>
-    where
-        Chosen<C, L>: Kinds,
-        Cached<Chosen<C, L>, A>: Sync,
-    {
-        let (pool, parent) = self.parts();
-        SharedPool::with_memory(Cached::new_in(pool, parent))
-    }
-
-    fn parts(self) -> (Chosen<C, L>, A) {
-        let mut blocks = Blocks::<C>::shaped(Layout::new::<T>());
-        if let Some(values) = self.capacity {
-            blocks = blocks.with_capacity(values);
+impl<T, A, C: Config<Shape = AnySize>, L> Builder<T, A, C, L> {
+    const fn blocks(&self) -> Blocks<C> {
+        let blocks = Blocks::shaped(Layout::new::<T>());
+        let blocks = match self.capacity {
+            Some(values) => blocks.with_capacity(values),
+            None => blocks,
+        };
+        match self.per_chunk {
+            Some(values) => blocks.with_blocks_per_chunk(values),
+            None => blocks,
         }
-        if let Some(values) = self.per_chunk {
-            blocks = blocks.with_blocks_per_chunk(values);
-        }
-        (self.limit.around(blocks), self.parent)
     }
 }
+
+/// Implements what makes a pool, of the blocks that are said, by a builder with or without a limit. A trait would do it
+/// once for both, but its methods cannot be called at compile time.
+macro_rules! builds {
+    ($limit:ty, $chosen:ty, |$blocks:ident, $self:ident| $pool:expr) => {
+        impl<T, A: Allocator, C: Config<Shape = AnySize>> Builder<T, A, C, $limit> {
+            /// A pool for one thread.
+            pub const fn build($self) -> Pool<T, Local<$chosen, A>> {
+                let $blocks = $self.blocks();
+                Pool::with_memory(Local::new_in($pool, $self.into_parent()))
+            }
+
+            /// A pool for many threads.
+            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A, Spin, Fail>>
+            where
+                Locked<$chosen, A>: Sync,
+            {
+                let $blocks = $self.blocks();
+                SharedPool::with_memory(Locked::new_in($pool, $self.into_parent()))
+            }
+
+            /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
+            /// [`limit`](Self::limit), what waits in caches counts as held.
+            pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A, Spin, Fail>>
+            where
+                Cached<$chosen, A>: Sync,
+            {
+                let $blocks = $self.blocks();
+                let kind = $blocks.only_kind();
+                SharedPool::with_memory(Cached::sorted(kind, $pool, $self.into_parent(), Fail))
+            }
+        }
+    };
+}
+
+builds!(Unlimited, Blocks<C>, |blocks, self| blocks);
+builds!(Limited, Limit<Blocks<C>>, |blocks, self| Limit::blocks(blocks, self.limit.0));

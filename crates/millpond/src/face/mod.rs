@@ -24,13 +24,13 @@ mod watching;
 pub use arena::{Arena, DropArena};
 #[cfg(feature = "alloc")]
 pub use arenas::{Arenas, Lease};
-pub use boxed::PoolBox;
-pub use builder::{Builder, Ceiling, Limited, Unlimited};
+pub use boxed::{CachedBox, PoolBox, SharedBox};
+pub use builder::{Builder, Limited, Unlimited};
 pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};
 pub use frames::Frames;
 #[cfg(target_has_atomic = "64")]
 pub use frames::Kept;
-pub use pool::{Pool, SharedPool};
+pub use pool::{CachedPool, Pool, SharedPool};
 pub use slots::{Drain, Key, Slots};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};

@@ -12,7 +12,8 @@ use crate::{
     base::AllocError,
     contract::{Allocator, Inspect, Reclaim, pass_on},
     pool::Blocks,
-    share::{Local, Locked},
+    share::{Cached, Local, Locked},
+    source::DefaultParent,
 };
 
 /// A pool of values of type `T`, for one thread. [`SharedPool`] is the one for many.
@@ -214,7 +215,26 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 ///     scope.spawn(|| cell.set(2)); // error: a `Cell` cannot be shared between threads
 /// });
 /// ```
+///
+/// Its handles are [`SharedBox`](crate::SharedBox)es, for the fields of a struct. Where threads allocate and free much, a
+/// [`CachedPool`] is many times as fast.
 pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
+
+/// A [`SharedPool`] with a cache for each thread, as [`build_cached`](Builder::build_cached) makes it; its handles are
+/// [`CachedBox`](crate::CachedBox)es. What it holds back, and what it takes itself, is said at [`Cached`].
+///
+/// ```
+/// use millpond::{CachedPool, SharedPool};
+///
+/// static POINTS: CachedPool<[f32; 3]> = SharedPool::builder().build_cached();
+///
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| (0..1000).for_each(|_| drop(POINTS.alloc([0.0, 1.0, 2.0]))));
+///     }
+/// });
+/// ```
+pub type CachedPool<T, A = DefaultParent> = SharedPool<T, Cached<Blocks, A>>;
 
 impl<T> SharedPool<T> {
     /// A pool without chunks, on the default parent.

@@ -81,6 +81,13 @@ unsafe impl<C: Config> Kinds for Blocks<C> {
     const SEEKS_LEAKS: bool = Self::MARKS;
 
     fn sorter(&self) -> Self::Sorter {
+        self.only_kind()
+    }
+}
+
+impl<C: Config> Blocks<C> {
+    /// The same as [`sorter`](Kinds::sorter), at compile time too.
+    pub(crate) const fn only_kind(&self) -> OneKind<C::Shape> {
         OneKind(self.shape())
     }
 }

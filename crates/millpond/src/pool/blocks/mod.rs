@@ -144,7 +144,7 @@ impl<C: Config> Blocks<C> {
         self.shape.layout()
     }
 
-    pub(super) fn shape(&self) -> C::Shape {
+    pub(super) const fn shape(&self) -> C::Shape {
         self.shape
     }
 

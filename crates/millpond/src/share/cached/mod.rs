@@ -156,7 +156,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         Self::sorted(pool.sorter(), pool, parent, policy)
     }
 
-    const fn sorted(sorter: P::Sorter, pool: P, parent: A, policy: O) -> Self {
+    /// As [`with_policy`](Self::with_policy), at compile time too; `sorter` is the pool's.
+    pub(crate) const fn sorted(sorter: P::Sorter, pool: P, parent: A, policy: O) -> Self {
         Self {
             sorter,
             famine: AtomicUsize::new(0),
