@@ -35,14 +35,17 @@ class Allocator {
 namespace block_allocator {
 
 /// A base as a parent of Millpond's pools.
-class Base : public mp_allocator {
+class Base : public millpond::custom<Base> {
  public:
-  explicit Base(Allocator* base = nullptr) noexcept : mp_allocator{functions(), 0}, base_(base) {}
+  explicit Base(Allocator* base = nullptr) noexcept : base_(base) {}
   [[nodiscard]] Allocator* get() const noexcept { return base_; }
 
  private:
-  static void* take(mp_allocator* self, std::size_t size, std::size_t align, mp_flags flags) {
-    void* const memory = static_cast<Base*>(self)->base_->alloc_aligned(size, align);
+  friend millpond::custom<Base>;
+  static constexpr const char* name = "base";
+
+  void* take(std::size_t size, std::size_t align, mp_flags flags) noexcept {
+    void* const memory = base_->alloc_aligned(size, align);
     if (memory == nullptr) {
       mp_set_error(MP_ERR_EXHAUSTED);
     } else if ((flags & MP_ZERO) != 0) {
@@ -51,21 +54,7 @@ class Base : public mp_allocator {
     return memory;
   }
 
-  static void give(mp_allocator* self, void* memory, std::size_t, std::size_t) {
-    static_cast<Base*>(self)->base_->free(memory);
-  }
-
-  static const mp_table* functions() noexcept {
-    static const mp_table table = [] {
-      mp_table it{};
-      it.struct_size = sizeof it;
-      it.name = "base";
-      it.alloc = take;
-      it.free = give;
-      return it;
-    }();
-    return &table;
-  }
+  void give(void* memory, std::size_t, std::size_t) noexcept { base_->free(memory); }
 
   Allocator* base_;
 };

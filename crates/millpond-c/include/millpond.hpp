@@ -143,6 +143,37 @@ class ref {
   mp_allocator* allocator_;
 };
 
+/// An allocator of one's own, which pools can have as their parent: `struct mine : millpond::custom<mine>`, with
+///
+///     static constexpr const char* name = "mine";
+///     void* take(std::size_t size, std::size_t align, mp_flags flags) noexcept;  // or null, after mp_set_error
+///     void give(void* block, std::size_t size, std::size_t align) noexcept;
+///
+/// They are the `alloc` and the `free` of `mp_table`, and keep to what it says. Pools point at it: it stays where it is while
+/// it has any.
+template <class Self>
+class custom : public mp_allocator {
+ protected:
+  custom() noexcept : mp_allocator{functions(), 0} {}
+
+ private:
+  static const mp_table* functions() noexcept {
+    static const mp_table table = [] {
+      mp_table it{};
+      it.struct_size = sizeof it;
+      it.name = Self::name;
+      it.alloc = [](mp_allocator* self, std::size_t size, std::size_t align, mp_flags flags) noexcept {
+        return static_cast<Self*>(self)->take(size, align, flags);
+      };
+      it.free = [](mp_allocator* self, void* block, std::size_t size, std::size_t align) noexcept {
+        static_cast<Self*>(self)->give(block, size, align);
+      };
+      return it;
+    }();
+    return &table;
+  }
+};
+
 /// Options of the C interface, all "as usual", with their size set.
 template <class T>
 struct options_of : T {
@@ -603,9 +634,9 @@ class allocator {
 /// thread may use it if any may use the resource.
 ///
 /// An exception of the resource does not cross the pools: it is kept, and `rethrow` lets it go on.
-class upstream : public mp_allocator {
+class upstream : public custom<upstream> {
  public:
-  explicit upstream(std::pmr::memory_resource* resource) noexcept : mp_allocator{functions(), 0}, resource_(resource) {}
+  explicit upstream(std::pmr::memory_resource* resource) noexcept : resource_(resource) {}
   upstream(const upstream&) = delete;
   upstream& operator=(const upstream&) = delete;
   ~upstream() { release(); }
@@ -633,17 +664,18 @@ class upstream : public mp_allocator {
     std::size_t align;
   };
 
-  static upstream* self(mp_allocator* allocator) noexcept { return static_cast<upstream*>(allocator); }
+  friend custom<upstream>;
+  static constexpr const char* name = "memory resource";
 
   /// How many bytes are in front of a piece: the record, which ends where the piece begins.
   static constexpr std::size_t front(std::size_t align) noexcept {
     return (sizeof(record) + align - 1) / align * align;
   }
 
-  static void* take(mp_allocator* allocator, std::size_t size, std::size_t align, mp_flags flags) noexcept {
+  void* take(std::size_t size, std::size_t align, mp_flags flags) noexcept {
     align = align < alignof(record) ? alignof(record) : align;
     const std::size_t before = front(align);
-    void* const memory = size > static_cast<std::size_t>(-1) - before ? nullptr : self(allocator)->ask(before + size, align);
+    void* const memory = size > static_cast<std::size_t>(-1) - before ? nullptr : ask(before + size, align);
     if (memory == nullptr) {
       mp_set_error(MP_ERR_EXHAUSTED);
       return nullptr;
@@ -652,7 +684,7 @@ class upstream : public mp_allocator {
     if ((flags & MP_ZERO) != 0) {
       for (std::byte* at = block; at != block + size; ++at) *at = std::byte{0};
     }
-    self(allocator)->keep(::new (block - sizeof(record)) record{nullptr, nullptr, before + size, align});
+    keep(::new (block - sizeof(record)) record{nullptr, nullptr, before + size, align});
     return block;
   }
 
@@ -690,21 +722,7 @@ class upstream : public mp_allocator {
     resource_->deallocate(block - front(align), size, align);
   }
 
-  static void give_block(mp_allocator* allocator, void* block, std::size_t, std::size_t) noexcept {
-    self(allocator)->give(static_cast<record*>(block) - 1);
-  }
-
-  static const mp_table* functions() noexcept {
-    static const mp_table table = [] {
-      mp_table it{};
-      it.struct_size = sizeof it;
-      it.name = "memory resource";
-      it.alloc = take;
-      it.free = give_block;
-      return it;
-    }();
-    return &table;
-  }
+  void give(void* block, std::size_t, std::size_t) noexcept { give(static_cast<record*>(block) - 1); }
 
 #if MILLPOND_HAS_EXCEPTIONS
   static inline thread_local std::exception_ptr thrown{};

@@ -1,21 +1,7 @@
-// A worker that takes a block, writes to it, sleeps and gives it back; four threads of it. Written for Windows.
+// A page to its last block, twice; then four threads share it. Written for Windows.
 #include "memory_pool_manager.h"
 
-#include <iostream>
-
-DWORD WINAPI Worker(LPVOID) {
-    for (int i = 0; i < 50; i++) {
-        void* mem = PoolAlloc();
-        if (mem) {
-            memset(mem, 0xAB, BLOCK_SIZE);
-            Sleep(1);
-            PoolFree(mem);
-        } else {
-            std::cout << "Out of memory!\n";
-        }
-    }
-    return 0;
-}
+#include "four_workers.hpp"
 
 // One page is 64 blocks of 64 bytes, all different, in the page, and not one more.
 static bool whole_page() {
@@ -42,18 +28,7 @@ int main() {
     std::cout << NUM_BLOCKS << " blocks, then none: " << (whole_page() ? "yes" : "no") << "\n";
     std::cout << "again: " << (whole_page() ? "yes" : "no") << "\n";
 
-    HANDLE threads[4];
-    for (int i = 0; i < 4; i++) {
-        threads[i] = CreateThread(nullptr, 0, Worker, nullptr, 0, nullptr);
-    }
-    WaitForMultipleObjects(4, threads, TRUE, INFINITE);
-
-    for (HANDLE t : threads)
-        CloseHandle(t);
-
-    DeleteCriticalSection(&pool.lock);
-    VirtualFree(pool.memory, 0, MEM_RELEASE);
-
+    FourWorkers();
     std::cout << "All done.\n";
     return 0;
 }

@@ -61,33 +61,13 @@ void PoolFree(void* ptr) {
     LeaveCriticalSection(&pool.lock);
 }
 
-DWORD WINAPI Worker(LPVOID) {
-    for (int i = 0; i < 50; i++) {
-        void* mem = PoolAlloc();
-        if (mem) {
-            memset(mem, 0xAB, BLOCK_SIZE);
-            Sleep(1);
-            PoolFree(mem);
-        } else {
-            std::cout << "Out of memory!\n";
-        }
-    }
-    return 0;
-}
+#include "four_workers.hpp"
 
 int main() {
     if (!InitializePool()) {
         return 1;
     }
-    HANDLE threads[4];
-    for (int i = 0; i < 4; i++) {
-        threads[i] = CreateThread(nullptr, 0, Worker, nullptr, 0, nullptr);
-    }
-    WaitForMultipleObjects(4, threads, TRUE, INFINITE);
-    for (HANDLE t : threads)
-        CloseHandle(t);
-    DeleteCriticalSection(&pool.lock);
-    VirtualFree(pool.memory, 0, MEM_RELEASE);
+    FourWorkers();
     std::cout << "All done.\n";
     return 0;
 }

@@ -20,45 +20,30 @@ inline bool is_aligned(const void* address, std::size_t align) {
 }
 
 /// An allocator of the test's own, which counts what is live, and can refuse.
-struct counting : mp_allocator {
+struct counting : millpond::custom<counting> {
+  static constexpr const char* name = "counting";
   std::size_t pieces = 0;
   std::size_t bytes = 0;
   std::size_t left = static_cast<std::size_t>(-1);
 
-  counting() noexcept : mp_allocator{table_of(), 0} {}
-
-  static void* take(mp_allocator* self, std::size_t size, std::size_t align, mp_flags flags) {
-    auto* const it = static_cast<counting*>(self);
-    if (it->left == 0) {
+  void* take(std::size_t size, std::size_t align, mp_flags flags) noexcept {
+    if (left == 0) {
       mp_set_error(MP_ERR_LIMIT);
       return nullptr;
     }
-    --it->left;
+    --left;
     void* const block = mp_alloc(mp_heap(), size, align, flags);
     if (block != nullptr) {
-      ++it->pieces;
-      it->bytes += size;
+      ++pieces;
+      bytes += size;
     }
     return block;
   }
 
-  static void give(mp_allocator* self, void* block, std::size_t size, std::size_t align) {
-    auto* const it = static_cast<counting*>(self);
-    --it->pieces;
-    it->bytes -= size;
+  void give(void* block, std::size_t size, std::size_t align) noexcept {
+    --pieces;
+    bytes -= size;
     mp_free(mp_heap(), block, size, align);
-  }
-
-  static const mp_table* table_of() noexcept {
-    static const mp_table table = [] {
-      mp_table it{};
-      it.struct_size = sizeof it;
-      it.name = "counting";
-      it.alloc = take;
-      it.free = give;
-      return it;
-    }();
-    return &table;
   }
 };
 

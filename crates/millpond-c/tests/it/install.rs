@@ -1,13 +1,12 @@
 //! One installation for all tests, and how programs are compiled against it and run.
 
 use std::{
+    collections::HashSet,
     fs,
-    io::{ErrorKind, Write, stderr},
+    io::{Write, stderr},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::LazyLock,
-    thread,
-    time::Duration,
+    sync::{LazyLock, Mutex},
 };
 
 /// The repository.
@@ -15,8 +14,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// A folder for what tests make.
+/// A folder for what a test makes, and for nobody else: tests run side by side, and none shall link what another runs.
 pub(crate) fn scratch(name: &str) -> PathBuf {
+    static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let is_new = TAKEN.lock().expect("nothing panics").get_or_insert_default().insert(name.to_owned());
+    assert!(is_new, "two tests want the folder {name:?}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("millpond-c").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).expect("what an earlier run left can be removed");
@@ -55,19 +57,9 @@ pub(crate) fn has(program: &str, test: &str) -> bool {
     found
 }
 
-/// Runs a command that has to succeed; what it printed. A program that was just linked may be open in a child that another test
-/// is about to start, and counts as busy until that has run: then it is tried again.
+/// Runs a command that has to succeed; what it printed.
 pub(crate) fn succeeds(command: &mut Command) -> String {
-    let mut tries = 100;
-    let output = loop {
-        match command.output() {
-            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && tries > 0 => {
-                tries -= 1;
-                thread::sleep(Duration::from_millis(20));
-            }
-            output => break output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
-        }
-    };
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -86,8 +78,9 @@ pub(crate) enum Linking {
 
 /// Compiles a program; where it is.
 pub(crate) fn compile(compiler: &str, source: &Path, linking: Linking, extra: &[&str]) -> PathBuf {
-    let name = source.file_stem().expect("sources have names").to_string_lossy();
-    let program = scratch(&format!("{name}-{compiler}-{linking:?}{}", extra.concat())).join(&*name);
+    let [name, folder] = [source.file_stem(), source.parent().and_then(Path::file_name)]
+        .map(|name| name.expect("sources have names, in folders that have too").to_string_lossy());
+    let program = scratch(&format!("{folder}-{name}-{compiler}-{linking:?}{}", extra.concat())).join(&*name);
     let (include, lib) = (prefix().join("include"), prefix().join("lib"));
     let mut command = Command::new(compiler);
     command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]);

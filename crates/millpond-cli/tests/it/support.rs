@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::BufWriter,
+    io::{BufWriter, Write, stderr},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -11,6 +11,12 @@ use millpond_trace::{Outcome, Start, Summary, Writer};
 
 /// A trace being written.
 pub(crate) type Trace = Writer<BufWriter<File>>;
+
+/// Says that something is not tested, even when the test passes: the harness catches what macros print.
+pub(crate) fn skipped(what: &str, why: &str) {
+    let said = writeln!(stderr(), "SKIPPED: {what}, because {why}");
+    said.unwrap();
+}
 
 /// The program.
 pub(crate) fn millpond() -> Command {

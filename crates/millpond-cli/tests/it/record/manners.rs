@@ -9,6 +9,7 @@ use std::{
 use millpond_trace::Ending;
 
 use super::{Workshop, told};
+use crate::support::skipped;
 
 #[test]
 fn input_output_errors_and_exit_code_are_the_programs_own() {
@@ -112,7 +113,8 @@ fn when_shared_memory_is_full_recording_stops_and_the_program_does_not() {
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         if !text.contains("millpond: ") {
-            return eprintln!("skipped: only root can put another file system in place of /dev/shm: {text}");
+            let why = format!("only root can put another file system in place of /dev/shm: {text}");
+            return skipped("full shared memory", &why);
         }
         assert!(text.contains("No space left on device"), "{text}");
         assert_eq!(output.status.success(), recorded, "{text}");

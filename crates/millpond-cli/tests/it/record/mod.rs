@@ -17,7 +17,7 @@ use std::{
 use millpond_trace::{Event, Op, Reader, Start, Summary};
 use tempfile::TempDir;
 
-use crate::support::millpond;
+use crate::support::{millpond, skipped};
 
 /// A folder for one test: programs, traces, temporary files and the recorder's cache, all of its own.
 struct Workshop {
@@ -53,11 +53,11 @@ impl Workshop {
         match compiler.output() {
             Ok(output) if output.status.success() => Some(program),
             Ok(output) => {
-                eprintln!("skipped: cc cannot make {name}: {}", String::from_utf8_lossy(&output.stderr));
+                skipped(name, &format!("cc cannot make it: {}", String::from_utf8_lossy(&output.stderr)));
                 None
             }
             Err(error) => {
-                eprintln!("skipped: no C compiler: {error}");
+                skipped(name, &format!("there is no C compiler: {error}"));
                 None
             }
         }

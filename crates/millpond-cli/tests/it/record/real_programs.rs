@@ -3,18 +3,20 @@
 use std::{path::Path, process::Command};
 
 use super::{Workshop, told};
+use crate::support::skipped;
 
 /// Allocations that valgrind counts in a command; `None`, said aloud, if it or the program is missing.
 fn by_valgrind(command: &[&str]) -> Option<u64> {
+    let what = &format!("counting the allocations of {}", command[0]);
     let output = Command::new("valgrind").env("PYTHONMALLOC", "malloc").args(command).output();
     let Ok(output) = output else {
-        eprintln!("skipped: no valgrind");
+        skipped(what, "there is no valgrind");
         return None;
     };
     let text = String::from_utf8_lossy(&output.stderr);
     let count = text.split_once("total heap usage: ").and_then(|(_, rest)| rest.split_once(" allocs"));
     let Some((count, _)) = count else {
-        eprintln!("skipped: valgrind cannot run {command:?}: {text}");
+        skipped(what, &format!("valgrind cannot run it: {text}"));
         return None;
     };
     count.replace(',', "").parse().ok()
@@ -48,7 +50,7 @@ fn perl_allocates_as_often_as_valgrind_says() {
 #[test]
 fn python_allocates_as_often_as_valgrind_says() {
     if !Path::new("/usr/bin/python3").exists() {
-        return eprintln!("skipped: no /usr/bin/python3");
+        return skipped("counting the allocations of python3", "there is no /usr/bin/python3");
     }
     agree(&["/usr/bin/python3", "-S", "-c", "print(sum(range(100)))"], 5.0);
 }

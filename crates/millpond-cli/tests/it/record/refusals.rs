@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::Workshop;
-use crate::support::refusal;
+use crate::support::{refusal, skipped};
 
 /// What is said about a command.
 fn refused(workshop: &Workshop, program: impl AsRef<Path>) -> String {
@@ -49,7 +49,7 @@ fn programs_that_the_recorder_cannot_get_into() {
     }
     if let Some(program) = workshop.compile("nothing", &[]) {
         if std::os::unix::fs::chown(&program, Some(1), Some(1)).is_err() {
-            return eprintln!("skipped: only root can make a program of another user");
+            return skipped("a program of another user", "only root can make one");
         }
         fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
         assert!(refused(&workshop, &program).contains("more rights than its user"));
