@@ -62,7 +62,7 @@ fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f Picture, 
     let mut visible = cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y));
     // A slice of just as many as there are.
     let count = visible.clone().count();
-    let list = arena.try_alloc_slice(count, |_| visible.next().unwrap_or_default());
+    let list = arena.try_alloc_iter((0..count).map(|_| visible.next().unwrap_or_default()));
     let list = list.expect("the heap has a page for the next frame");
 
     let picture = arena.alloc([[b' '; WIDTH as usize]; HEIGHT as usize]);

@@ -8,8 +8,10 @@ mod boxed;
 mod builder;
 mod counted;
 mod drawing;
+mod drop_arena;
 mod frames;
 pub mod interop;
+mod lend;
 mod pool;
 #[cfg(doctest)]
 mod refused;
@@ -21,12 +23,13 @@ mod thin;
 mod value;
 mod watching;
 
-pub use arena::{Arena, DropArena};
+pub use arena::Arena;
 #[cfg(feature = "alloc")]
 pub use arenas::{Arenas, Lease};
 pub use boxed::{CachedBox, PoolBox, SharedBox};
 pub use builder::{Builder, Limited, Unlimited};
 pub use counted::{ArcPool, Countable, PoolArc, PoolRc, PoolRef, PoolWeak, RcPool};
+pub use drop_arena::DropArena;
 pub use frames::Frames;
 #[cfg(target_has_atomic = "64")]
 pub use frames::Kept;

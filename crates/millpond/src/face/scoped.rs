@@ -1,11 +1,13 @@
 //! Values in scopes of a stack.
 
-use core::alloc::Layout;
-
-use super::{Arena, PoolBox, arena::without_destructor};
+use super::{
+    Arena, PoolBox,
+    lend::{self, lends},
+};
 use crate::{
+    base::AllocError,
     contract::{Allocator, Rewind},
-    share::{Local, Policy, Scope, Shell, out_of_memory},
+    share::{Local, Policy, Scope, Shell},
 };
 
 impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
@@ -54,40 +56,19 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
     }
 }
 
-/// Values without destructors, as in an [`Arena`], until the scope ends. A scope without memory ends the program.
+/// Values without destructors, as in an [`Arena`], until the scope ends.
+///
+/// ```
+/// use millpond::{Local, Stack};
+///
+/// let mut stack = Local::new(Stack::new());
+/// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
+/// ```
+///
+/// ```compile_fail,E0080
+/// let mut stack = millpond::Local::new(millpond::Stack::new());
+/// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
+/// ```
 impl<'s, S: Shell> Scope<'s, S> {
-    /// Puts a value in.
-    ///
-    /// ```
-    /// use millpond::{Local, Stack};
-    ///
-    /// let mut stack = Local::new(Stack::new());
-    /// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
-    /// ```
-    ///
-    /// ```compile_fail,E0080
-    /// let mut stack = millpond::Local::new(millpond::Stack::new());
-    /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
-    /// ```
-    #[inline]
-    pub fn alloc<T>(&self, value: T) -> &'s mut T {
-        without_destructor::<T>();
-        PoolBox::uninit_or_end(self.allocator()).write(value).leak()
-    }
-
-    /// Copies a slice in.
-    pub fn alloc_slice<T: Copy>(&self, values: &[T]) -> &'s mut [T] {
-        match PoolBox::slice_in(values.len(), |index| values[index], self.allocator()) {
-            Ok(copy) => copy.leak(),
-            Err(error) => out_of_memory(Layout::for_value(values), error),
-        }
-    }
-
-    /// Copies a string in.
-    pub fn alloc_str(&self, text: &str) -> &'s mut str {
-        match PoolBox::str_in(text, self.allocator()) {
-            Ok(copy) => copy.leak(),
-            Err(error) => out_of_memory(Layout::for_value(text), error),
-        }
-    }
+    lends!('s, |self| self.allocator());
 }

@@ -60,13 +60,48 @@ fn an_arena_that_is_full_says_so() {
     let small = Arena::with_memory(Local::new_in(Linear::new(), Buffer::new(&mut memory)));
     assert!(small.try_alloc([1u8; 30]).is_ok());
     assert_eq!(small.try_alloc([1u8; 64]), Err(AllocError::Exhausted));
-    assert_eq!(small.try_alloc_slice(64, |_| 1u8), Err(AllocError::Exhausted));
+    assert_eq!(small.try_alloc_iter(vec![1u8; 64]), Err(AllocError::Exhausted));
+    assert_eq!(small.try_alloc_slice(&[1u8; 64]), Err(AllocError::Exhausted));
+    assert_eq!(small.try_alloc_str(&"a".repeat(64)), Err(AllocError::Exhausted));
+    assert!(small.try_alloc_with::<[u8; 64]>(|| unreachable!("no room")).is_err());
     let dropped = RefCell::default();
     let nothing = DropArena::with_memory(Nothing);
     assert!(nothing.try_alloc(Noisy(1, &dropped, false)).is_err());
     assert_eq!(dropped.take(), [1], "what finds no room is dropped");
-    assert!(nothing.try_alloc(1).is_err());
+    assert!(nothing.try_alloc(1).is_err() && nothing.try_alloc_str("text").is_err());
+    let never = || -> Noisy { unreachable!("no room") };
+    assert!(nothing.try_alloc_with(never).is_err());
+    assert!(nothing.try_alloc_iter((0..2).map(|_| never())).is_err());
+    assert!(nothing.try_alloc_slice(&[String::new()]).is_err());
+    assert_eq!(dropped.take(), []);
 }
+
+/// Says that it has so many values, first of all, and another number when it is asked again.
+struct Liar {
+    says: std::cell::Cell<usize>,
+    has: std::ops::Range<u32>,
+}
+
+impl Liar {
+    fn new(says: usize, has: std::ops::Range<u32>) -> Self {
+        Self { says: says.into(), has }
+    }
+}
+
+impl Iterator for Liar {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.has.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let says = self.says.replace(self.says.get() + 1000);
+        (says, Some(says))
+    }
+}
+
+impl ExactSizeIterator for Liar {}
 
 #[test]
 fn values_are_dropped_newest_first_and_once() {
@@ -82,6 +117,96 @@ fn values_are_dropped_newest_first_and_once() {
     arena.alloc(Noisy(3, &dropped, false));
     drop(arena);
     assert_eq!(dropped.take(), [3]);
+}
+
+#[test]
+fn slices_are_dropped_in_their_order_and_once() {
+    let dropped = RefCell::default();
+    let noisy = |name| Noisy(name, &dropped, false);
+    let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Watched::default()));
+    arena.alloc(noisy(0));
+    arena.alloc_iter((1..3).map(noisy))[1].0 = 12;
+    assert!(arena.alloc_iter((0..0).map(noisy)).is_empty());
+    let text = arena.alloc_str("text");
+    text.make_ascii_uppercase();
+    assert_eq!((&*text, &*arena.alloc_slice(&[1, 2, 3])), ("TEXT", &[1, 2, 3][..]));
+    let boxes = arena.alloc_slice(&[Box::new(7), Box::new(8)]);
+    assert_eq!(*boxes[1], 8);
+    // Made while a slice is made, it is there before the slice is.
+    arena.alloc_iter((3..5).map(|name| arena.alloc_with(|| noisy(name + 10)).0).map(noisy));
+    arena.reset();
+    assert_eq!(dropped.take(), [13, 14, 14, 13, 1, 12, 0]);
+    arena.alloc_iter((0..1000).map(noisy));
+    arena.trim();
+    assert!(dropped.borrow().is_empty() && arena.stats().live > 1000 * size_of::<Noisy>());
+    drop(arena);
+    assert!(dropped.take().into_iter().eq(0..1000));
+}
+
+#[test]
+fn slices_of_values_without_bytes_and_with_a_large_alignment() {
+    struct Nothing;
+    thread_local!(static GONE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+    impl Drop for Nothing {
+        fn drop(&mut self) {
+            GONE.set(GONE.get() + 1);
+        }
+    }
+    #[repr(align(64))]
+    struct Aligned(Box<u8>);
+
+    let mut arena = DropArena::new();
+    assert_eq!(arena.alloc_iter([(); 5].map(|()| Nothing)).len(), 5);
+    arena.alloc(1_u8);
+    let aligned = arena.alloc_iter((0..5).map(|number| Aligned(Box::new(number))));
+    for (value, number) in aligned.iter().zip(0..) {
+        assert!((&raw const *value).addr().is_multiple_of(64) && *value.0 == number);
+    }
+    arena.reset();
+    assert_eq!(GONE.get(), 5);
+}
+
+#[test]
+fn a_slice_that_cannot_be_made_drops_what_was() {
+    let dropped = RefCell::default();
+    let make = |name| {
+        assert_ne!(name, 3, "no value");
+        Noisy(name, &dropped, false)
+    };
+    let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Watched::default()));
+    assert!(catch_unwind(AssertUnwindSafe(|| arena.alloc_iter((0..5).map(make)).len())).is_err());
+    assert_eq!((dropped.take(), arena.stats().live), (vec![0, 1, 2], 0));
+    arena.reset();
+    assert_eq!(dropped.take(), []);
+}
+
+/// Whatever an iterator says of itself: a slice is of values that it has made, in places that are nobody else's.
+#[test]
+fn iterators_that_lie() {
+    for says in [0, 3, 5000] {
+        let dropped = RefCell::default();
+        let arena = DropArena::new();
+        let numbers = arena.alloc_iter(Liar::new(says, 0..4000));
+        let noisy = arena.alloc_iter(Liar::new(says, 0..4000).map(|name| Noisy(name, &dropped, false)));
+        arena.alloc_slice(&[u32::MAX; 4000]);
+        assert!(numbers.iter().zip(0..).all(|(value, number)| *value == number));
+        assert!(noisy.iter().zip(0..).all(|(value, number)| value.0 == number));
+        let made = noisy.len();
+        assert!(made >= says.min(1) && numbers.len() <= 4000);
+        drop(arena);
+        assert!(dropped.take().into_iter().eq(0..made as u32));
+    }
+}
+
+#[test]
+fn a_panic_in_a_slice_drops_the_rest() {
+    let dropped = RefCell::default();
+    let mut arena = DropArena::new();
+    arena.alloc(Noisy(0, &dropped, false));
+    arena.alloc_iter((1..4).map(|name| Noisy(name, &dropped, name == 2)));
+    arena.alloc(Noisy(4, &dropped, false));
+    assert!(catch_unwind(AssertUnwindSafe(|| arena.reset())).is_err());
+    assert_eq!(dropped.take(), [4, 1, 2, 3, 0]);
 }
 
 #[test]

@@ -1,0 +1,347 @@
+//! Arenas that drop what they lent.
+
+use core::{
+    alloc::Layout,
+    cell::Cell,
+    marker::PhantomData,
+    mem::{MaybeUninit, forget, needs_drop},
+    ptr::{self, NonNull},
+    slice,
+};
+
+use super::{PoolBox, lend, release::Release, sequences};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, Inspect, Reclaim, pass_on},
+    pool::Linear,
+    share::Local,
+};
+
+/// An arena that drops its values, newest first, when it is reset or dropped; those of a slice in their order.
+///
+/// Values that have a destructor take two words more, a slice of them three, and outlive the arena in what they refer to
+/// (`'d`); so they cannot refer to one another: see [`Arena`](crate::Arena) for those that do.
+///
+/// If a destructor panics, all other values are dropped nevertheless, and the panic goes on; should a second one panic
+/// meanwhile, the program ends, as it does for the elements of a `Vec`.
+///
+/// ```
+/// use millpond::DropArena;
+///
+/// let mut arena = DropArena::new();
+/// let names = arena.alloc(vec![String::from("Ada")]);
+/// names.push(arena.alloc(String::from("Charles")).clone());
+/// let lines = arena.alloc_iter(names.iter().map(|name| format!("Dear {name},")));
+/// assert_eq!((lines.len(), &*lines[1]), (2, "Dear Charles,"));
+/// arena.reset(); // the lines, both strings and the vector are dropped
+/// ```
+///
+/// ```compile_fail,E0597
+/// struct Loud<'a>(&'a str);
+/// impl Drop for Loud<'_> {
+///     fn drop(&mut self) {
+///         println!("{}", self.0);
+///     }
+/// }
+///
+/// let arena = millpond::DropArena::new();
+/// let text = String::from("gone");
+/// arena.alloc(Loud(&text)); // error: `text` is gone when the destructor runs
+/// ```
+///
+/// Its values are dropped on the thread where they were made:
+///
+/// ```compile_fail,E0277
+/// let arena = millpond::DropArena::new();
+/// arena.alloc(std::rc::Rc::new(1));
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(arena)); // error: it would drop an `Rc` on another thread
+/// });
+/// ```
+///
+/// # Invariants
+///
+/// * Following `earlier` from `last` visits a record for each value, or slice, that is to be dropped, newest first; each is
+///   the first field of a `Listed` or a `Run` that is live in `memory`, whose values are valid.
+pub struct DropArena<'d, M: Allocator = Local<Linear>> {
+    last: Cell<Option<NonNull<Record>>>,
+    memory: M,
+    /// Neither longer nor shorter than what its values may refer to.
+    exactly: PhantomData<Cell<&'d ()>>,
+}
+
+/// How something is dropped, and what comes next.
+struct Record {
+    drop: unsafe fn(NonNull<Record>),
+    earlier: Option<NonNull<Record>>,
+}
+
+/// One value.
+#[repr(C)]
+struct Listed<T> {
+    record: Record,
+    value: T,
+}
+
+impl<T> Listed<T> {
+    /// A value that is not on a list yet.
+    fn new(value: T) -> Self {
+        Self { record: Record { drop: Self::drop, earlier: None }, value }
+    }
+
+    /// # Safety
+    ///
+    /// The record is that of a `Listed<T>` whose value is valid, and is used no more.
+    unsafe fn drop(record: NonNull<Record>) {
+        // SAFETY: the caller says so, and a record comes first in what is listed.
+        unsafe { (&raw mut (*record.cast::<Self>().as_ptr()).value).drop_in_place() };
+    }
+}
+
+/// What is in front of the values of a slice, and aligned as they are: so they begin where this ends.
+#[repr(C)]
+struct Run<T> {
+    record: Record,
+    length: usize,
+    values: [T; 0],
+}
+
+impl<T> Run<T> {
+    /// The layout of a run with so many values.
+    fn layout(length: usize) -> Result<Layout, AllocError> {
+        let values = Layout::array::<T>(length).map_err(|_| AllocError::Unsupported)?;
+        let (layout, offset) = Layout::new::<Self>().extend(values).map_err(|_| AllocError::Unsupported)?;
+        debug_assert_eq!(offset, size_of::<Self>(), "values begin where the run ends");
+        Ok(layout)
+    }
+
+    /// # Safety
+    ///
+    /// The record is that of a `Run<T>` in front of so many valid values, and is used no more.
+    unsafe fn drop(record: NonNull<Record>) {
+        // SAFETY: the caller says so, and a record comes first in a run.
+        unsafe {
+            let run = record.cast::<Self>();
+            let values = run.add(1).cast::<T>().as_ptr();
+            ptr::slice_from_raw_parts_mut(values, (*run.as_ptr()).length).drop_in_place();
+        }
+    }
+}
+
+impl DropArena<'_> {
+    /// An arena without chunks, on the default parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_memory(Local::new(Linear::new()))
+    }
+}
+
+impl<'d, M: Allocator> DropArena<'d, M> {
+    /// An arena on any allocator, mostly a [`Linear`] one.
+    #[must_use]
+    pub const fn with_memory(memory: M) -> Self {
+        Self { last: Cell::new(None), memory, exactly: PhantomData }
+    }
+
+    /// Puts a value in. Where there is no memory, this ends the program, as do all of these methods but those that
+    /// begin with `try_`.
+    #[inline]
+    pub fn alloc<T: 'd>(&self, value: T) -> &mut T {
+        self.alloc_with(|| value)
+    }
+
+    /// As [`alloc`](Self::alloc), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; the value is dropped.
+    #[inline]
+    pub fn try_alloc<T: 'd>(&self, value: T) -> Result<&mut T, AllocError> {
+        self.try_alloc_with(|| value)
+    }
+
+    /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
+    #[inline]
+    pub fn alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> &mut T {
+        if !needs_drop::<T>() {
+            return PoolBox::uninit_or_end(&self.memory).write(make()).leak();
+        }
+        self.list(PoolBox::uninit_or_end(&self.memory).write(Listed::new(make())))
+    }
+
+    /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; `make` is not called then.
+    #[inline]
+    pub fn try_alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
+        if !needs_drop::<T>() {
+            return Ok(PoolBox::uninit_in(&self.memory)?.write(make()).leak());
+        }
+        Ok(self.list(PoolBox::uninit_in(&self.memory)?.write(Listed::new(make()))))
+    }
+
+    /// Makes a slice of clones.
+    pub fn alloc_slice<T: Clone + 'd>(&self, values: &[T]) -> &mut [T] {
+        self.alloc_iter(values.iter().cloned())
+    }
+
+    /// As [`alloc_slice`](Self::alloc_slice), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; nothing is cloned then.
+    pub fn try_alloc_slice<T: Clone + 'd>(&self, values: &[T]) -> Result<&mut [T], AllocError> {
+        self.try_alloc_iter(values.iter().cloned())
+    }
+
+    /// Makes a slice of what an iterator yields, in its place: of as many values as that says it has, or fewer if it
+    /// ends before. If it panics, those that it has made are dropped.
+    pub fn alloc_iter<T: 'd>(
+        &self,
+        values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) -> &mut [T] {
+        let values = values.into_iter();
+        let length = values.len();
+        lend::or_end::<_, T>(self.try_alloc_iter(values), length)
+    }
+
+    /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; no value is made then.
+    pub fn try_alloc_iter<T: 'd>(
+        &self,
+        values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) -> Result<&mut [T], AllocError> {
+        let values = values.into_iter();
+        if needs_drop::<T>() && values.len() != 0 {
+            self.list_all(values)
+        } else {
+            PoolBox::lend_all(values, &self.memory)
+        }
+    }
+
+    /// Copies a string in.
+    pub fn alloc_str(&self, text: &str) -> &mut str {
+        lend::or_end::<_, u8>(self.try_alloc_str(text), text.len())
+    }
+
+    /// As [`alloc_str`](Self::alloc_str), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`].
+    pub fn try_alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
+        Ok(PoolBox::str_in(text, &self.memory)?.leak())
+    }
+
+    #[inline]
+    fn list<'a, T>(&'a self, listed: PoolBox<'a, Listed<T>, M>) -> &'a mut T {
+        let listed = listed.leak();
+        listed.record.earlier = self.last.get();
+        let listed = NonNull::from(listed);
+        self.last.set(Some(listed.cast()));
+        // SAFETY: the block is this value's until the arena is reset or dropped, which ends the borrow; the record is not
+        // a part of what is lent.
+        unsafe { &mut (*listed.as_ptr()).value }
+    }
+
+    /// Makes a run of values, and lists it when they are there: making them may have listed others.
+    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
+    fn list_all<T>(&self, values: impl ExactSizeIterator<Item = T>) -> Result<&mut [T], AllocError> {
+        let length = values.len();
+        let layout = Run::<T>::layout(length)?;
+        let run = self.memory.allocate(layout)?.cast::<Run<T>>();
+        // SAFETY: the block was just handed out for this layout, and goes back if a value cannot be made; behind the run it
+        // has room for so many values.
+        let (back, places) = unsafe {
+            let places = run.add(1).cast::<MaybeUninit<T>>();
+            (
+                Release::new(run.cast(), layout, &self.memory),
+                slice::from_raw_parts_mut(places.as_ptr(), length),
+            )
+        };
+        let made = sequences::fill(places, values);
+        forget(back);
+        let record = Record { drop: Run::<T>::drop, earlier: self.last.get() };
+        // SAFETY: the block is this run's until the arena is reset or dropped, which ends the borrow; so many values are
+        // made, and what is lent is those alone.
+        unsafe {
+            run.write(Run { record, length: made.len(), values: [] });
+            self.last.set(Some(run.cast()));
+            Ok(made)
+        }
+    }
+
+    /// Drops every value and keeps every chunk for the next ones.
+    pub fn reset(&mut self)
+    where
+        M: Reclaim,
+    {
+        self.drop_values();
+        self.memory.reset();
+    }
+
+    /// Drops every value, newest first; those too that come after one whose destructor panics.
+    fn drop_values(&mut self) {
+        /// Goes on where a destructor has panicked.
+        struct GoOn<'a>(&'a Cell<Option<NonNull<Record>>>);
+
+        impl GoOn<'_> {
+            fn run(&self) {
+                while let Some(record) = self.0.get() {
+                    // SAFETY: the entry is live, its value is valid, and it is off the list before that changes.
+                    unsafe {
+                        self.0.set((*record.as_ptr()).earlier);
+                        ((*record.as_ptr()).drop)(record);
+                    }
+                }
+            }
+        }
+
+        impl Drop for GoOn<'_> {
+            fn drop(&mut self) {
+                self.run();
+            }
+        }
+
+        let all = GoOn(&self.last);
+        all.run();
+        forget(all);
+    }
+
+    /// The allocator that the memory comes from.
+    #[must_use]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+}
+
+impl Default for DropArena<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Allocator> Drop for DropArena<'_, M> {
+    fn drop(&mut self) {
+        self.drop_values();
+    }
+}
+
+impl<M: Allocator + Reclaim> Reclaim for DropArena<'_, M> {
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.memory.trim()
+    }
+}
+
+impl<M: Allocator + Inspect> Inspect for DropArena<'_, M> {
+    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
+}

@@ -1,0 +1,132 @@
+//! What arenas and scopes lend: values without destructors.
+
+use core::alloc::Layout;
+
+use crate::{base::AllocError, share::out_of_memory};
+
+/// Refuses, at compile time, what has a destructor.
+pub(super) const fn without_destructor<T>() {
+    const {
+        assert!(
+            !core::mem::needs_drop::<T>(),
+            "an `Arena` runs no destructors: use a `DropArena`, or wrap the value in `ManuallyDrop`"
+        );
+    }
+}
+
+/// What was lent, or the end of the program.
+#[inline]
+pub(super) fn or_end<R: ?Sized, T>(lent: Result<&mut R, AllocError>, values: usize) -> &mut R {
+    match lent {
+        Ok(lent) => lent,
+        Err(error) => out_of_memory(Layout::array::<T>(values).unwrap_or(Layout::new::<T>()), error),
+    }
+}
+
+/// Implements the methods that lend values without destructors, given how long, and from which allocator.
+macro_rules! lends {
+    ($life:lifetime, |$self:ident| $memory:expr) => {
+        /// Puts a value in. Where there is no memory, this ends the program, as do all of these methods but those that
+        /// begin with `try_`.
+        #[inline]
+        pub fn alloc<T>(&$self, value: T) -> &$life mut T {
+            lend::without_destructor::<T>();
+            PoolBox::uninit_or_end($memory).write(value).leak()
+        }
+
+        /// As [`alloc`](Self::alloc), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::allocate`].
+        #[inline]
+        pub fn try_alloc<T>(&$self, value: T) -> Result<&$life mut T, AllocError> {
+            lend::without_destructor::<T>();
+            Ok(PoolBox::new_in(value, $memory)?.leak())
+        }
+
+        /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
+        #[inline]
+        pub fn alloc_with<T>(&$self, make: impl FnOnce() -> T) -> &$life mut T {
+            lend::without_destructor::<T>();
+            PoolBox::uninit_or_end($memory).write(make()).leak()
+        }
+
+        /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::allocate`]; `make` is not called then.
+        #[inline]
+        pub fn try_alloc_with<T>(&$self, make: impl FnOnce() -> T) -> Result<&$life mut T, AllocError> {
+            lend::without_destructor::<T>();
+            Ok(PoolBox::uninit_in($memory)?.write(make()).leak())
+        }
+
+        /// Copies a slice in.
+        #[inline]
+        pub fn alloc_slice<T: Copy>(&$self, values: &[T]) -> &$life mut [T] {
+            lend::or_end::<_, T>($self.try_alloc_slice(values), values.len())
+        }
+
+        /// As [`alloc_slice`](Self::alloc_slice), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::allocate`].
+        #[inline]
+        pub fn try_alloc_slice<T: Copy>(&$self, values: &[T]) -> Result<&$life mut [T], AllocError> {
+            Ok(PoolBox::copy_in(values, $memory)?.leak())
+        }
+
+        /// Makes a slice of what an iterator yields, in its place: of as many values as that says it has, or fewer if it
+        /// ends before.
+        ///
+        /// ```
+        /// let arena = millpond::Arena::new();
+        /// let squares = arena.alloc_iter((0..4).map(|index| index * index));
+        /// assert_eq!(squares, [0, 1, 4, 9]);
+        /// ```
+        #[inline]
+        pub fn alloc_iter<T>(
+            &$self,
+            values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        ) -> &$life mut [T] {
+            let values = values.into_iter();
+            let length = values.len();
+            lend::or_end::<_, T>($self.try_alloc_iter(values), length)
+        }
+
+        /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; no value is made then.
+        #[inline]
+        pub fn try_alloc_iter<T>(
+            &$self,
+            values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        ) -> Result<&$life mut [T], AllocError> {
+            lend::without_destructor::<T>();
+            PoolBox::lend_all(values.into_iter(), $memory)
+        }
+
+        /// Copies a string in.
+        #[inline]
+        pub fn alloc_str(&$self, text: &str) -> &$life mut str {
+            lend::or_end::<_, u8>($self.try_alloc_str(text), text.len())
+        }
+
+        /// As [`alloc_str`](Self::alloc_str), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::allocate`].
+        #[inline]
+        pub fn try_alloc_str(&$self, text: &str) -> Result<&$life mut str, AllocError> {
+            Ok(PoolBox::str_in(text, $memory)?.leak())
+        }
+    };
+}
+
+pub(super) use lends;
