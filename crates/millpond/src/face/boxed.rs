@@ -9,7 +9,10 @@ use core::{
     ptr::NonNull,
 };
 
-use super::{release::Release, value::forward_to_value};
+use super::{
+    release::Release,
+    value::{forward_to_value, unsize},
+};
 use crate::{
     base::AllocError,
     contract::Allocator,
@@ -287,18 +290,10 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
         as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
     ) -> Result<PoolBox<'p, U, M>, Self> {
         let mut this = self;
-        let layout = Layout::for_value(&*this);
-        let same = NonNull::from(as_unsized(&mut this));
-        // SAFETY: the closure returned a valid reference, and only its address and length are looked at.
-        let is_whole =
-            same.cast() == this.value.cast::<u8>() && Layout::for_value(unsafe { same.as_ref() }) == layout;
-        if is_whole {
-            let (_, memory) = this.into_parts();
-            // SAFETY: it is a pointer to the value of the handle, all of it, and that handle is gone.
-            Ok(unsafe { PoolBox::from_parts(same, memory) })
-        } else {
-            Err(this)
-        }
+        let Some(same) = unsize(&mut *this, as_unsized) else { return Err(this) };
+        let (_, memory) = this.into_parts();
+        // SAFETY: it is a pointer to the value of the handle, all of it, and that handle is gone.
+        Ok(unsafe { PoolBox::from_parts(same, memory) })
     }
 
     /// Pins the value where it is, for good: its pool is never reset.
@@ -381,4 +376,4 @@ impl<T: ?Sized, M: Allocator + ?Sized> core::borrow::BorrowMut<T> for PoolBox<'_
     }
 }
 
-forward_to_value!(PoolBox);
+forward_to_value!(PoolBox; + ?Sized);

@@ -252,7 +252,7 @@ impl<T: ?Sized, C: Count, M: Allocator + ?Sized> Deref for PoolRef<'_, T, C, M> 
     }
 }
 
-forward_to_value!(PoolRef, C: Count);
+forward_to_value!(PoolRef, C: Count; + ?Sized);
 
 impl<'p, T: ?Sized, C: Count, M: Allocator + ?Sized> PoolWeak<'p, T, C, M> {
     /// A handle that keeps the value, if that is still there.

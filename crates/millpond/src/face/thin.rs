@@ -8,14 +8,18 @@
 
 use core::{
     alloc::Layout,
-    fmt,
+    borrow::BorrowMut,
     marker::PhantomData,
     mem::{ManuallyDrop, forget},
     ops::{Deref, DerefMut},
+    pin::Pin,
     ptr::NonNull,
 };
 
-use super::release::Release;
+use super::{
+    release::Release,
+    value::{forward_to_value, unsize},
+};
 use crate::{
     base::{AllocError, address},
     contract::{Allocator, Inspect, Reclaim, pass_on},
@@ -104,6 +108,10 @@ fn header_of<A: Allocator>(block: NonNull<u8>) -> *mut *const Memory<A> {
 /// assert_eq!(size_of::<Option<ThinBox<Node>>>(), size_of::<usize>());
 /// ```
 ///
+/// There is none for many threads: they would write to a chunk's first bytes while others read them, and a cache for each
+/// thread would take a chunk for itself. What threads share and is named by one word are the values of a
+/// `SharedSlots`, by their keys.
+///
 /// A pool is not moved, reset or sent away while it has handles:
 ///
 /// ```compile_fail,E0505
@@ -186,7 +194,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
             block.cast::<T>().write(make());
             forget(back);
         }
-        Ok(ThinBox { value: block.cast(), borrows: PhantomData, owns: PhantomData })
+        Ok(ThinBox::of(block.cast()))
     }
 
     /// The parent, to look at.
@@ -246,6 +254,40 @@ impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
 }
 
 impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
+    fn of(value: NonNull<T>) -> Self {
+        Self { value, borrows: PhantomData, owns: PhantomData }
+    }
+
+    /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw`](Self::from_raw).
+    #[inline]
+    #[must_use = "nobody else drops the value"]
+    pub fn into_raw(self) -> NonNull<T> {
+        ManuallyDrop::new(self).value
+    }
+
+    /// The handle of a value that [`into_raw`](Self::into_raw) let go of: the pointer alone leads to the pool. So a value can
+    /// go through a word that knows nothing of lifetimes, such as the pointer that a C library keeps for its caller.
+    ///
+    /// ```
+    /// use millpond::{ThinBox, ThinPool};
+    ///
+    /// let pool = ThinPool::new();
+    /// let word = pool.alloc(String::from("context")).into_raw();
+    /// // SAFETY: the pointer came from a handle of a pool that is there, is where it was, and outlives this handle.
+    /// let context: ThinBox<String> = unsafe { ThinBox::from_raw(word) };
+    /// assert_eq!(*context, "context");
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// * The pointer came from a handle whose pool has a parent of type `A`, and nobody else makes a handle of it.
+    /// * That pool is borrowed for `'p`, and has not been moved or reset since the value was put in.
+    #[inline]
+    #[must_use]
+    pub unsafe fn from_raw(value: NonNull<T>) -> Self {
+        Self::of(value)
+    }
+
     /// The block, which goes back when that is dropped; nothing if a `T` has no bytes.
     ///
     /// # Safety
@@ -280,17 +322,35 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
         mut self,
         as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
     ) -> Result<ThinBox<'p, U, A>, Self> {
-        let layout = Layout::for_value(&*self);
-        let same = NonNull::from(as_unsized(&mut self));
-        // SAFETY: the closure returned a valid reference, and only its address and length are looked at.
-        let is_whole =
-            same.cast() == self.value.cast::<u8>() && Layout::for_value(unsafe { same.as_ref() }) == layout;
-        if is_whole {
-            forget(self);
-            Ok(ThinBox { value: same, borrows: PhantomData, owns: PhantomData })
-        } else {
-            Err(self)
-        }
+        let Some(same) = unsize(&mut *self, as_unsized) else { return Err(self) };
+        forget(self);
+        Ok(ThinBox::of(same))
+    }
+
+    /// Pins the value where it is, for good: as [`PoolBox::into_pin`](crate::PoolBox::into_pin).
+    ///
+    /// ```
+    /// use millpond::ThinPool;
+    ///
+    /// let pool: &'static ThinPool<_> = Box::leak(Box::new(ThinPool::new()));
+    /// let mut task = pool.alloc(async { 7 }).into_pin();
+    /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert_eq!(task.as_mut().poll(&mut context), std::task::Poll::Ready(7));
+    /// # use std::future::Future;
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let pool = millpond::ThinPool::new();
+    /// let pinned = pool.alloc(7).into_pin(); // error: `pool` does not live long enough
+    /// ```
+    #[must_use]
+    pub fn into_pin(self) -> Pin<Self>
+    where
+        'p: 'static,
+    {
+        // SAFETY: a handle does not move its value, and the block stays the value's until the handle is dropped: the pool is
+        // borrowed for ever, so it is neither reset nor dropped.
+        unsafe { Pin::new_unchecked(self) }
     }
 }
 
@@ -324,17 +384,19 @@ impl<T: ?Sized, A: Allocator> DerefMut for ThinBox<'_, T, A> {
     }
 }
 
-impl<T: fmt::Debug + ?Sized, A: Allocator> fmt::Debug for ThinBox<'_, T, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+impl<T: ?Sized, A: Allocator> AsMut<T> for ThinBox<'_, T, A> {
+    fn as_mut(&mut self) -> &mut T {
+        self
     }
 }
 
-impl<T: fmt::Display + ?Sized, A: Allocator> fmt::Display for ThinBox<'_, T, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+impl<T: ?Sized, A: Allocator> BorrowMut<T> for ThinBox<'_, T, A> {
+    fn borrow_mut(&mut self) -> &mut T {
+        self
     }
 }
+
+forward_to_value!(ThinBox;);
 
 /// The value never moves when its handle does.
 impl<T: ?Sized, A: Allocator> Unpin for ThinBox<'_, T, A> {}
@@ -343,7 +405,6 @@ impl<T: ?Sized, A: Allocator> Unpin for ThinBox<'_, T, A> {}
 impl<'p, T, A: Allocator, const N: usize> From<ThinBox<'p, [T; N], A>> for ThinBox<'p, [T], A> {
     fn from(array: ThinBox<'p, [T; N], A>) -> Self {
         let array = ManuallyDrop::new(array);
-        let value = NonNull::slice_from_raw_parts(array.value.cast(), N);
-        Self { value, borrows: PhantomData, owns: PhantomData }
+        Self::of(NonNull::slice_from_raw_parts(array.value.cast(), N))
     }
 }

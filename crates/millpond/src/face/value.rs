@@ -1,15 +1,29 @@
-//! What handles pass on to the value that they hold.
+//! What handles pass on to the value that they hold, and how they see it as another type.
 
-/// Implements the traits of a value for a handle that derefs to it, given the handle's parameters but for `T` and `M`.
+use core::{alloc::Layout, ptr::NonNull};
+
+/// A value as an unsized type; nothing if what the closure returns is not all of it.
+pub(super) fn unsize<T: ?Sized, U: ?Sized>(
+    value: &mut T,
+    as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
+) -> Option<NonNull<U>> {
+    let (place, layout) = (NonNull::from(&mut *value).cast::<u8>(), Layout::for_value(value));
+    let same = as_unsized(value);
+    let is_whole = Layout::for_value(same) == layout;
+    Some(NonNull::from(same)).filter(|same| is_whole && same.cast() == place)
+}
+
+/// Implements the traits of a value for a handle that derefs to it, given the handle's parameters but for `T` and `M`, and
+/// what is known of `M` besides that it is an allocator, or not.
 macro_rules! forward_to_value {
-    ($handle:ident $(, $more:ident: $bound:path)?) => {
-        impl<T: ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> AsRef<T> for $handle<'_, T $(, $more)?, M> {
+    ($handle:ident $(, $more:ident: $bound:path)?; $($memory:tt)*) => {
+        impl<T: ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> AsRef<T> for $handle<'_, T $(, $more)?, M> {
             fn as_ref(&self) -> &T {
                 self
             }
         }
 
-        impl<T: ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> core::borrow::Borrow<T>
+        impl<T: ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> core::borrow::Borrow<T>
             for $handle<'_, T $(, $more)?, M>
         {
             fn borrow(&self) -> &T {
@@ -17,7 +31,7 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: core::fmt::Debug + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> core::fmt::Debug
+        impl<T: core::fmt::Debug + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> core::fmt::Debug
             for $handle<'_, T $(, $more)?, M>
         {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -25,7 +39,7 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: core::fmt::Display + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> core::fmt::Display
+        impl<T: core::fmt::Display + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> core::fmt::Display
             for $handle<'_, T $(, $more)?, M>
         {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -33,7 +47,7 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> core::fmt::Pointer
+        impl<T: ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> core::fmt::Pointer
             for $handle<'_, T $(, $more)?, M>
         {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -41,7 +55,7 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: PartialEq + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> PartialEq
+        impl<T: PartialEq + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> PartialEq
             for $handle<'_, T $(, $more)?, M>
         {
             fn eq(&self, other: &Self) -> bool {
@@ -49,9 +63,9 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: Eq + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> Eq for $handle<'_, T $(, $more)?, M> {}
+        impl<T: Eq + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> Eq for $handle<'_, T $(, $more)?, M> {}
 
-        impl<T: PartialOrd + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> PartialOrd
+        impl<T: PartialOrd + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> PartialOrd
             for $handle<'_, T $(, $more)?, M>
         {
             fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
@@ -59,13 +73,13 @@ macro_rules! forward_to_value {
             }
         }
 
-        impl<T: Ord + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> Ord for $handle<'_, T $(, $more)?, M> {
+        impl<T: Ord + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> Ord for $handle<'_, T $(, $more)?, M> {
             fn cmp(&self, other: &Self) -> core::cmp::Ordering {
                 (**self).cmp(&**other)
             }
         }
 
-        impl<T: core::hash::Hash + ?Sized $(, $more: $bound)?, M: Allocator + ?Sized> core::hash::Hash
+        impl<T: core::hash::Hash + ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> core::hash::Hash
             for $handle<'_, T $(, $more)?, M>
         {
             fn hash<H: core::hash::Hasher>(&self, state: &mut H) {

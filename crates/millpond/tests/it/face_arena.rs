@@ -1,27 +1,15 @@
 //! Arenas of values: what is lent stays put until all goes, and is dropped once where it is to be dropped at all.
 
-use std::{
-    cell::RefCell,
-    mem::ManuallyDrop,
-    panic::{AssertUnwindSafe, catch_unwind},
-    thread,
-};
+use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
 use millpond::{
     AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, Nothing, Reclaim,
 };
 
-use crate::parents::Watched;
-
-/// Notes its name when it is dropped, and panics on the way if it is told to.
-struct Noisy<'a>(u32, &'a RefCell<Vec<u32>>, bool);
-
-impl Drop for Noisy<'_> {
-    fn drop(&mut self) {
-        self.1.borrow_mut().push(self.0);
-        assert!(!self.2, "a destructor panics");
-    }
-}
+use crate::{
+    parents::Watched,
+    values::{Noisy, unwinds},
+};
 
 #[test]
 fn values_are_lent_and_keep_what_is_written() {
@@ -73,7 +61,7 @@ fn an_arena_that_is_full_says_so() {
     assert!(nothing.try_alloc_with(never).is_err());
     assert!(nothing.try_alloc_iter((0..2).map(|_| never())).is_err());
     assert!(nothing.try_alloc_slice(&[String::new()]).is_err());
-    assert_eq!(dropped.take(), []);
+    assert!(dropped.take().is_empty());
 }
 
 /// Says that it has so many values, first of all, and another number when it is asked again.
@@ -174,10 +162,10 @@ fn a_slice_that_cannot_be_made_drops_what_was() {
         Noisy(name, &dropped, false)
     };
     let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Watched::default()));
-    assert!(catch_unwind(AssertUnwindSafe(|| arena.alloc_iter((0..5).map(make)).len())).is_err());
+    assert!(unwinds(|| arena.alloc_iter((0..5).map(make)).len()));
     assert_eq!((dropped.take(), arena.stats().live), (vec![0, 1, 2], 0));
     arena.reset();
-    assert_eq!(dropped.take(), []);
+    assert!(dropped.take().is_empty());
 }
 
 /// Whatever an iterator says of itself: a slice is of values that it has made, in places that are nobody else's.
@@ -205,7 +193,7 @@ fn a_panic_in_a_slice_drops_the_rest() {
     arena.alloc(Noisy(0, &dropped, false));
     arena.alloc_iter((1..4).map(|name| Noisy(name, &dropped, name == 2)));
     arena.alloc(Noisy(4, &dropped, false));
-    assert!(catch_unwind(AssertUnwindSafe(|| arena.reset())).is_err());
+    assert!(unwinds(|| arena.reset()));
     assert_eq!(dropped.take(), [4, 1, 2, 3, 0]);
 }
 
@@ -216,10 +204,10 @@ fn a_panic_in_a_destructor_drops_the_rest() {
     for name in 0..4 {
         arena.alloc(Noisy(name, &dropped, name == 2));
     }
-    assert!(catch_unwind(AssertUnwindSafe(|| arena.reset())).is_err());
+    assert!(unwinds(|| arena.reset()));
     assert_eq!(dropped.take(), [3, 2, 1, 0]);
     arena.alloc(Noisy(4, &dropped, true));
-    assert!(catch_unwind(AssertUnwindSafe(|| drop(arena))).is_err());
+    assert!(unwinds(|| drop(arena)));
     assert_eq!(dropped.take(), [4]);
 }
 

@@ -1,14 +1,10 @@
 //! Arenas by the frame, by the request, by the thread and by the scope.
 
-use std::{
-    cell::Cell,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Barrier,
-};
+use std::{cell::Cell, sync::Barrier};
 
 use millpond::{Arena, Arenas, Frames, Inspect, Kept, Lease, Linear, Local, Owned, Reclaim, Stack, Stats};
 
-use crate::parents::Watched;
+use crate::{parents::Watched, values::unwinds};
 
 #[test]
 fn a_frame_is_there_until_the_end_of_the_next() {
@@ -134,12 +130,12 @@ fn no_more_is_kept_than_was_said() {
 #[test]
 fn leases_come_back_from_panics_and_can_begin_anew() {
     let arenas = Arenas::new();
-    let unwound = catch_unwind(AssertUnwindSafe(|| {
+    let unwound = unwinds(|| {
         let arena = arenas.take();
         arena.alloc(1);
         panic!("in a request");
-    }));
-    assert!(unwound.is_err());
+    });
+    assert!(unwound);
     assert_eq!(arenas.waiting(), 1);
     let mut arena = arenas.take();
     let first = std::ptr::from_mut(arena.alloc([0_u64; 8])).addr();
@@ -188,7 +184,7 @@ fn many_waiting_arenas_are_dropped_without_a_deep_stack() {
 fn scopes_of_an_arena_nest_and_end_by_unwinding_too() {
     let mut arena = Arena::with_memory(Local::new(Stats::new(Stack::new())));
     arena.alloc([1_u8; 100]);
-    let unwound = catch_unwind(AssertUnwindSafe(|| {
+    let unwound = unwinds(|| {
         arena.scope(|outer| {
             let kept = outer.alloc([2_u8; 200]);
             for _ in 0..1000 {
@@ -203,8 +199,8 @@ fn scopes_of_an_arena_nest_and_end_by_unwinding_too() {
             assert_eq!(kept[..2], [4, 2]);
             panic!("in a scope");
         });
-    }));
-    assert!(unwound.is_err());
+    });
+    assert!(unwound);
     assert_eq!((arena.stats().live, arena.report().live_blocks), (100, Some(1)));
 
     let mut owned = Owned::new(Stack::new());

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
     mem::MaybeUninit,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::mpsc,
     thread,
@@ -16,24 +15,11 @@ use millpond::{
     Nothing, Pages, Pool, PoolArc, PoolBox, PoolRc, PoolRef, RcPool, Reclaim, SharedPool,
 };
 
-use crate::{again::skipped, parents::Watched};
-
-/// Counts its drops, and panics on the way if it is told to.
-struct Tracked<'a> {
-    drops: &'a Cell<u32>,
-    panics: bool,
-}
-
-impl Drop for Tracked<'_> {
-    fn drop(&mut self) {
-        self.drops.set(self.drops.get() + 1);
-        assert!(!self.panics, "a destructor panics");
-    }
-}
-
-fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
-    catch_unwind(AssertUnwindSafe(work)).is_err()
-}
+use crate::{
+    again::skipped,
+    parents::Watched,
+    values::{Tracked, unwinds},
+};
 
 #[test]
 fn handles_are_as_long_as_their_parts() {
@@ -49,15 +35,15 @@ fn handles_are_as_long_as_their_parts() {
 fn a_value_is_dropped_once_and_its_block_comes_back() {
     let drops = Cell::new(0);
     let pool = Pool::new();
-    let value = pool.alloc(Tracked { drops: &drops, panics: false });
+    let value = pool.alloc(Tracked::new(&drops));
     let place: *const Tracked = &*value;
     drop(value);
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
-    let next = pool.alloc(Tracked { drops: &drops, panics: false });
+    let next = pool.alloc(Tracked::new(&drops));
     assert!(std::ptr::eq(&*next, place), "the block is used again");
     drop(next.into_inner());
     assert_eq!((drops.get(), pool.stats().live), (2, 0));
-    let raw = pool.alloc(Tracked { drops: &drops, panics: false }).into_raw();
+    let raw = pool.alloc(Tracked::new(&drops)).into_raw();
     assert_ne!(pool.stats().live, 0);
     // SAFETY: the pointer came from a handle of this pool, and becomes one again once.
     drop(unsafe { PoolBox::from_raw_in(raw, pool.memory()) });
@@ -68,7 +54,7 @@ fn a_value_is_dropped_once_and_its_block_comes_back() {
 fn leaked_values_stay_until_the_reset_and_are_never_dropped() {
     let drops = Cell::new(0);
     let mut pool = Pool::new();
-    let leaked = pool.alloc(Tracked { drops: &drops, panics: false }).leak();
+    let leaked = pool.alloc(Tracked::new(&drops)).leak();
     leaked.panics = true;
     assert_ne!(pool.stats().live, 0);
     pool.reset();
@@ -88,7 +74,7 @@ fn a_panic_in_a_constructor_returns_the_block() {
     let drops = Cell::new(0);
     let make = |index: usize| {
         assert!(index < 3, "no fourth value");
-        Tracked { drops: &drops, panics: false }
+        Tracked::new(&drops)
     };
     assert!(unwinds(|| PoolBox::slice_in(5, make, pool.memory()).is_ok()));
     assert_eq!((drops.get(), pool.stats().live), (3, 0));
@@ -259,7 +245,7 @@ fn unsized_handles_free_the_whole_block() {
 
     let drops = Cell::new(0);
     let classes = Local::new(Classes::new());
-    let pair = || (Tracked { drops: &drops, panics: false }, Tracked { drops: &drops, panics: false });
+    let pair = || (Tracked::new(&drops), Tracked::new(&drops));
     let part = PoolBox::new_in(pair(), &classes).expect("room").map_unsized(|pair| &mut pair.0);
     assert!(part.is_err(), "a part is not the value");
     drop(part);
@@ -294,7 +280,7 @@ fn slices_and_strings_of_every_length() {
 fn shared_values_live_as_long_as_a_handle_keeps_them() {
     let drops = Cell::new(0);
     let pool = RcPool::new();
-    let mut one = pool.alloc_rc(Tracked { drops: &drops, panics: false });
+    let mut one = pool.alloc_rc(Tracked::new(&drops));
     assert!(PoolRef::get_mut(&mut one).is_some());
     let other = one.clone();
     let weak = PoolRef::downgrade(&one);

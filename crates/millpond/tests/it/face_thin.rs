@@ -1,32 +1,14 @@
 //! Handles of one word: they find the way back to their pool, wherever that was moved, and give their blocks back once.
 
-use std::{
-    cell::Cell,
-    fmt::Display,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{cell::Cell, fmt::Display};
 
 use fastrand::Rng;
 use millpond::{AllocError, Inspect, Nothing, Reclaim, ThinBox, ThinPool};
 
-use crate::parents::Watched;
-
-/// Counts its drops, and panics on the way if it is told to.
-struct Tracked<'a> {
-    drops: &'a Cell<u32>,
-    panics: bool,
-}
-
-impl Drop for Tracked<'_> {
-    fn drop(&mut self) {
-        self.drops.set(self.drops.get() + 1);
-        assert!(!self.panics, "a destructor panics");
-    }
-}
-
-fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
-    catch_unwind(AssertUnwindSafe(work)).is_err()
-}
+use crate::{
+    parents::Watched,
+    values::{Tracked, unwinds},
+};
 
 #[test]
 fn a_handle_is_one_word() {
@@ -39,15 +21,15 @@ fn a_handle_is_one_word() {
 fn a_value_is_dropped_once_and_its_block_comes_back() {
     let drops = Cell::new(0);
     let mut pool = ThinPool::new();
-    let value = pool.alloc(Tracked { drops: &drops, panics: false });
+    let value = pool.alloc(Tracked::new(&drops));
     let place: *const Tracked = &*value;
     drop(value);
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
-    let next = pool.alloc(Tracked { drops: &drops, panics: false });
+    let next = pool.alloc(Tracked::new(&drops));
     assert!(std::ptr::eq(&*next, place), "the block is used again");
     drop(next.into_inner());
     assert_eq!((drops.get(), pool.stats().live), (2, 0));
-    let leaked = pool.alloc(Tracked { drops: &drops, panics: false }).leak();
+    let leaked = pool.alloc(Tracked::new(&drops)).leak();
     leaked.panics = true;
     assert_ne!(pool.stats().live, 0);
     pool.reset();
@@ -106,7 +88,7 @@ fn unsized_handles_free_the_whole_block() {
     assert_eq!(pool.stats().live, 0);
 
     let pairs = ThinPool::new();
-    let pair = || [(); 2].map(|()| Tracked { drops: &drops, panics: false });
+    let pair = || [(); 2].map(|()| Tracked::new(&drops));
     let slice: ThinBox<[Tracked]> = pairs.alloc(pair()).into();
     assert_eq!(slice.len(), 2);
     drop(slice);
@@ -114,6 +96,45 @@ fn unsized_handles_free_the_whole_block() {
     assert!(part.is_err(), "a part is not the value");
     drop(part);
     assert_eq!((drops.get(), pairs.stats().live), (4, 0));
+}
+
+#[test]
+fn a_pointer_becomes_a_handle_again() {
+    let drops = Cell::new(0);
+    let pool = ThinPool::new();
+    let raw = pool.alloc(Tracked::new(&drops)).into_raw();
+    assert_ne!(pool.stats().live, 0);
+    // SAFETY: the pointer came from a handle of this pool, which is where it was, and becomes one again once.
+    drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<Tracked>);
+    assert_eq!((drops.get(), pool.stats().live), (1, 0));
+
+    let shown = ThinPool::new();
+    let text: Result<ThinBox<dyn Display>, _> =
+        shown.alloc(7u32).map_unsized(|value| value as &mut dyn Display);
+    let raw = text.ok().expect("the same value").into_raw();
+    // SAFETY: as above.
+    let text: ThinBox<dyn Display> = unsafe { ThinBox::from_raw(raw) };
+    assert_eq!((text.to_string(), shown.stats().live), ("7".into(), 8));
+    drop(text);
+    assert_eq!(shown.stats().live, 0);
+
+    let nothings = ThinPool::new();
+    let raw = nothings.alloc(()).into_raw();
+    // SAFETY: as above.
+    drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<()>);
+}
+
+/// What a handle is compared, printed and hashed by is its value.
+#[test]
+fn handles_stand_for_their_values() {
+    let pool = ThinPool::new();
+    let mut values: Vec<ThinBox<u32>> = [3, 1, 2].map(|value| pool.alloc(value)).into();
+    values.sort();
+    *values[0].as_mut() += 9;
+    assert_eq!(format!("{values:?} {}", values[0]), "[10, 2, 3] 10");
+    let names = ThinPool::new();
+    let ages = std::collections::HashMap::from([(names.alloc("Ada"), 36)]);
+    assert_eq!(ages.get(&"Ada"), Some(&36));
 }
 
 #[test]

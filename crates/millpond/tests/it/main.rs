@@ -49,5 +49,6 @@ mod sources;
 mod stack;
 #[cfg(not(only_threads))]
 mod strategies;
+mod values;
 #[cfg(not(in_brief))]
 mod visible;
