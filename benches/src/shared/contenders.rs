@@ -42,7 +42,14 @@ pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
 pub fn handing_over<const READ: bool>() -> Vec<(&'static str, Job)> {
     let mut jobs = everyone::<Handoff<READ>>();
     jobs.push(job::<Handoff<READ>, _>("Inbox, one owner", Mail::new()));
-    jobs.push(job::<Handoff<READ>, _>("the ring alone", RingAlone::new()));
+    jobs.push(job::<Handoff<READ>, _>("the ring alone", Nobody::new()));
+    jobs
+}
+
+/// Everyone, and nobody: what does the way itself cost?
+pub fn in_bursts<W: Way>() -> Vec<(&'static str, Job)> {
+    let mut jobs = everyone::<W>();
+    jobs.push(job::<W, _>("the bursts alone", Nobody::new()));
     jobs
 }
 
@@ -80,25 +87,25 @@ impl Contender for Mail {
     }
 }
 
-/// Hands the same blocks over, in turn: twice as many as can be on the way, so that nobody has them any more.
+/// Hands out the same blocks, in turn: twice as many as anybody has at a time, so that nobody has them any more.
 #[derive(Clone, Copy)]
-struct RingAlone {
+struct Nobody {
     blocks: *mut [u64; SIZE / 8],
     next: usize,
 }
 
 // SAFETY: whoever has been handed a block has it alone.
-unsafe impl Send for RingAlone {}
+unsafe impl Send for Nobody {}
 // SAFETY: as above.
-unsafe impl Sync for RingAlone {}
+unsafe impl Sync for Nobody {}
 
-impl RingAlone {
+impl Nobody {
     fn new() -> Self {
         Self { blocks: Vec::leak(vec![[0; SIZE / 8]; 2 * ON_THE_WAY]).as_mut_ptr(), next: 0 }
     }
 }
 
-impl Contender for RingAlone {
+impl Contender for Nobody {
     type Block = *mut u8;
 
     #[inline(always)]

@@ -15,10 +15,10 @@ use std::{sync::Arc, time::Duration};
 use millpond::{Blocks, Cached, Fail, Fixed, Heap, Spin};
 
 use self::{
-    contenders::{everyone, handing_over},
+    contenders::{everyone, handing_over, in_bursts},
     crew::Crew,
     tails::{Untimed, ticks_per_nanosecond},
-    ways::{Bursts, Replace, Way},
+    ways::{Bursts, Replace, Tides, Way},
 };
 pub use self::{
     tails::{Clock, Tails},
@@ -63,7 +63,12 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "shared-bursts",
         what: "both threads allocate 1 to 64 blocks and free them, first first",
-        contenders: || everyone::<Bursts<64>>(),
+        contenders: || in_bursts::<Bursts<64>>(),
+    },
+    Mix {
+        name: "shared-tides",
+        what: "the same, while their other live blocks go up to 64 and down again",
+        contenders: || in_bursts::<Tides>(),
     },
     Mix {
         name: "shared-depot",

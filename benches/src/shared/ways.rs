@@ -155,6 +155,49 @@ impl<const MOST: usize> Way for Bursts<MOST> {
     }
 }
 
+/// Bursts of up to 64, while a thread's other live blocks go from none to 64 and back: one more, or one less, after every
+/// 64th burst.
+pub struct Tides;
+
+impl Way for Tides {
+    fn new<C: Sharer>(_: C) -> Self {
+        Self
+    }
+
+    #[inline(never)]
+    fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
+        let mut random = Random::of(thread);
+        let mut bucket = [std::ptr::null_mut(); 64];
+        let mut others = Vec::with_capacity(64);
+        let (mut done, mut bursts, mut rising) = (0, 0, true);
+        while done < pairs {
+            let burst = (1 + random.below(64)).min(pairs - done);
+            for place in &mut bucket[..burst] {
+                *place = clock.time(|| contender.take());
+            }
+            for &block in &bucket[..burst] {
+                // SAFETY: the block was taken above and is given back once.
+                clock.time(|| unsafe { contender.give(block) });
+            }
+            done += burst;
+            bursts += 1;
+            if bursts % 64 == 0 {
+                rising = if rising { others.len() < 64 } else { others.is_empty() };
+                if rising {
+                    others.push(contender.take());
+                } else if let Some(block) = others.pop() {
+                    // SAFETY: the block was taken above and is given back once.
+                    unsafe { contender.give(block) };
+                }
+            }
+        }
+        for block in others {
+            // SAFETY: as above.
+            unsafe { contender.give(block) };
+        }
+    }
+}
+
 /// Marsaglia's xorshift.
 struct Random(u64);
 

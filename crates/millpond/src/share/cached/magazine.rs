@@ -12,10 +12,13 @@
 
 use core::ptr::NonNull;
 
-use crate::base::address::WORD;
+use crate::base::address::{WORD, prefetch_for_writing};
 
 /// The most words that a magazine has.
 pub(super) const MOST_PLACES: usize = 128;
+
+/// Bytes in a line of cache, on most processors.
+const LINE: usize = 64;
 
 /// A magazine without a place for a block: empty and full at once, so that whoever has it goes the cold way. Its last
 /// words are a magazine of any smaller size, too.
@@ -81,6 +84,12 @@ impl<const PLACES: usize> Magazine<PLACES> {
             bottom.copy_from(self.bottom, self.count() + 1);
             Self { top: bottom.add(self.count()), bottom }
         }
+    }
+
+    /// Asks for its words, which will be written to, all at once: one by one, each line of cache would be waited for.
+    pub(super) fn fetch(self) {
+        let base = self.base().addr().get();
+        (base..base + Self::BYTES).step_by(LINE).for_each(prefetch_for_writing);
     }
 
     /// How many blocks it has room for in all.

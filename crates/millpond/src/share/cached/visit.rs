@@ -261,8 +261,12 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                 // SAFETY: the spare magazine is full of blocks of this kind, and is the caller's; the other one is unused.
                 unsafe {
                     depot.put_full(kind, full, number);
+                    drop(depot);
                     slot.raise_limit(most);
-                    slot.keep(Magazine::<PLACES>::empty(base, slot.limit(most)));
+                    let empty = Magazine::<PLACES>::empty(base, slot.limit(most));
+                    // Whoever used it last may have been another processor, and all its words are about to be written.
+                    empty.fetch();
+                    slot.keep(empty);
                 }
             }
             slot.swap::<PLACES>();
