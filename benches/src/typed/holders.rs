@@ -7,7 +7,6 @@ use millpond::{Allocator, Key, Local, Pool, PoolBox, Reclaim, ThinBox, ThinPool}
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
-use typed_arena::Arena;
 
 use super::Value;
 
@@ -54,6 +53,37 @@ impl Holder for Blocks {
     fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
         handles.clear();
         self.0.reset();
+    }
+}
+
+/// What any handle costs that finds its own pool: as above, and a reference to the pool with each pointer.
+pub struct Referring(&'static Local<millpond::Blocks<millpond::For<Value>>>);
+
+impl Referring {
+    pub fn new() -> Self {
+        Self(leak(Local::new(millpond::Blocks::new())))
+    }
+}
+
+impl Holder for Referring {
+    type Handle = (NonNull<Value>, &'static Local<millpond::Blocks<millpond::For<Value>>>);
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> Self::Handle {
+        let block = self.0.allocate(Layout::new::<Value>()).expect("the heap has room").cast();
+        // SAFETY: the block was just handed out, for a value.
+        unsafe { block.write(value) };
+        (block, self.0)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, (block, pool): Self::Handle) {
+        // SAFETY: the block came from `put`, and a handle is used once.
+        unsafe { pool.deallocate(block.cast(), Layout::new::<Value>()) };
+    }
+
+    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+        handles.drain(..).for_each(|handle| self.drop(handle));
     }
 }
 
@@ -311,12 +341,37 @@ impl Holder for Infinity {
     }
 }
 
+/// Millpond's arena, whose values are dropped with it or not at all.
+pub struct Arena(millpond::Arena);
+
+impl Arena {
+    pub fn new() -> Self {
+        Self(millpond::Arena::new())
+    }
+}
+
+impl Holder for Arena {
+    type Handle = NonNull<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> NonNull<Value> {
+        NonNull::from(self.0.alloc(value))
+    }
+
+    fn drop(&mut self, _: NonNull<Value>) {}
+
+    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
+        handles.clear();
+        self.0.reset();
+    }
+}
+
 /// The crate `typed-arena`, which drops all values or none.
-pub struct TypedArena(Arena<Value>);
+pub struct TypedArena(typed_arena::Arena<Value>);
 
 impl TypedArena {
     pub fn new() -> Self {
-        Self(Arena::new())
+        Self(typed_arena::Arena::new())
     }
 }
 
@@ -332,6 +387,6 @@ impl Holder for TypedArena {
 
     fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
         handles.clear();
-        self.0 = Arena::new();
+        self.0 = typed_arena::Arena::new();
     }
 }

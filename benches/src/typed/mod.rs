@@ -13,7 +13,8 @@ use std::{hint::black_box, mem};
 pub use shared::MIXES as SHARED;
 
 use self::holders::{
-    Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Slabs, SlotMaps, Slots, Thin, TypedArena,
+    Arena, Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Referring, Slabs, SlotMaps, Slots,
+    Thin, TypedArena,
 };
 use crate::{
     harness::{Mix, Runner},
@@ -57,6 +58,7 @@ fn everyone<W: Way>() -> Vec<Runner> {
     vec![
         runner::<W, _>("raw Local<Blocks>", Blocks::new()),
         runner::<W, _>("Slots", Slots::new()),
+        runner::<W, _>("raw, each with its pool", Referring::new()),
         runner::<W, _>("Pool, PoolBox", Pooled::new()),
         runner::<W, _>("ThinPool, ThinBox", Thin::new()),
         runner::<W, _>("slab", Slabs::new()),
@@ -71,6 +73,7 @@ fn everyone<W: Way>() -> Vec<Runner> {
 /// Those, and arenas, which drop all at once.
 fn with_arenas() -> Vec<Runner> {
     let mut runners = everyone::<Fill>();
+    runners.push(runner::<Fill, _>("Arena", Arena::new()));
     runners.push(runner::<Fill, _>("typed-arena", TypedArena::new()));
     runners
 }

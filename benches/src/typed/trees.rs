@@ -3,7 +3,7 @@
 
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
-use millpond::{Allocator, For, Key, Local, Pool, PoolBox, ThinBox, ThinPool};
+use millpond::{Allocator, For, Key, Local, Pool, PoolBox, Reclaim, ThinBox, ThinPool};
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
@@ -70,6 +70,10 @@ macro_rules! runners {
         vec![
             $way("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
             $way("Slots", Slots::new()),
+            $way(
+                "raw, each with its pool",
+                Referring(Box::leak(Box::new(Local::new(millpond::Blocks::new())))),
+            ),
             $way("Pool, PoolBox", Boxes(Box::leak(Box::new(Pool::new())))),
             $way("ThinPool, ThinBox", Thins(Box::leak(Box::new(ThinPool::new())))),
             $way("slab", Slabs::new()),
@@ -77,6 +81,7 @@ macro_rules! runners {
             $way("plurality, Alloc", PluralBound(Box::leak(Box::new(plurality::Pool::new())))),
             $way("plurality, Box", Plural(plurality::Pool::new())),
             $way("opool, LocalPool", Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves))))),
+            $way("Arena", Ours(millpond::Arena::new())),
             $way("typed-arena", Arenas(Arena::new())),
         ]
     };
@@ -115,6 +120,35 @@ impl Forest for Blocks {
         node.children.into_iter().flatten().for_each(|child| self.fell(child));
         // SAFETY: as above.
         unsafe { self.0.deallocate(root.0.cast(), Layout::new::<Node<Raw>>()) };
+    }
+}
+
+/// As [`Blocks`], and each node's link leads to its pool too.
+struct Referring(&'static Local<millpond::Blocks<For<Node<Found>>>>);
+
+struct Found(NonNull<Node<Found>>, &'static Local<millpond::Blocks<For<Node<Found>>>>);
+
+impl Forest for Referring {
+    type Link = Found;
+
+    fn plant(&mut self, node: Node<Found>) -> Found {
+        let block = self.0.allocate(Layout::new::<Node<Found>>()).expect("the heap has room").cast();
+        // SAFETY: the block was just handed out, for a node.
+        unsafe { block.write(node) };
+        Found(block, self.0)
+    }
+
+    fn look<'a>(&'a self, link: &'a Found) -> &'a Node<Found> {
+        // SAFETY: a node is there as long as a link leads to it.
+        unsafe { link.0.as_ref() }
+    }
+
+    fn fell(&mut self, root: Found) {
+        // SAFETY: the link is used up, and was the only one.
+        let node = unsafe { root.0.read() };
+        node.children.into_iter().flatten().for_each(|child| self.fell(child));
+        // SAFETY: as above.
+        unsafe { root.1.deallocate(root.0.cast(), Layout::new::<Node<Found>>()) };
     }
 }
 
@@ -202,6 +236,27 @@ impl Forest for Arenas {
 
     fn fell(&mut self, _: InArena) {
         self.0 = Arena::new();
+    }
+}
+
+struct Ours(millpond::Arena);
+
+struct InOurs(NonNull<Node<InOurs>>);
+
+impl Forest for Ours {
+    type Link = InOurs;
+
+    fn plant(&mut self, node: Node<InOurs>) -> InOurs {
+        InOurs(NonNull::from(self.0.alloc(node)))
+    }
+
+    fn look<'a>(&'a self, link: &'a InOurs) -> &'a Node<InOurs> {
+        // SAFETY: a node is there until the arena is reset.
+        unsafe { link.0.as_ref() }
+    }
+
+    fn fell(&mut self, _: InOurs) {
+        self.0.reset();
     }
 }
 

@@ -153,7 +153,11 @@ impl<T, A: Allocator> ThinPool<T, A> {
     /// A pool without memory ends the program, as `Box::new` does; [`try_alloc`](Self::try_alloc) does not.
     #[inline]
     pub fn alloc(&self, value: T) -> ThinBox<'_, T, A> {
-        self.alloc_with(|| value)
+        match self.place() {
+            // SAFETY: the place was just found.
+            Ok(place) => unsafe { ThinBox::put(place, value) },
+            Err(error) => out_of_memory(Layout::new::<T>(), error),
+        }
     }
 
     /// Makes a value in the pool: as [`Pool::alloc_with`](crate::Pool::alloc_with).
@@ -173,7 +177,8 @@ impl<T, A: Allocator> ThinPool<T, A> {
     /// dropped.
     #[inline]
     pub fn try_alloc(&self, value: T) -> Result<ThinBox<'_, T, A>, AllocError> {
-        self.try_alloc_with(|| value)
+        // SAFETY: the place was just found.
+        self.place().map(|place| unsafe { ThinBox::put(place, value) })
     }
 
     /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
@@ -183,11 +188,25 @@ impl<T, A: Allocator> ThinPool<T, A> {
     /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
     #[inline]
     pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<ThinBox<'_, T, A>, AllocError> {
+        let place = self.place()?;
+        // SAFETY: the block was just handed out for a `T`. It goes back if `make` panics.
+        unsafe {
+            let back = Release::new(place.cast(), Layout::new::<T>(), &self.memory);
+            let handle = ThinBox::put(place, make());
+            forget(back);
+            Ok(handle)
+        }
+    }
+
+    /// A block for a `T`, whose chunk says where the pool is.
+    #[inline]
+    fn place(&self) -> Result<NonNull<T>, AllocError> {
         let block = self.memory.allocate(Layout::new::<T>())?.cast::<u8>();
         if size_of::<T>() != 0 {
             // SAFETY: the block is one of this pool's, so it lies in a chunk of its, behind the chunk's header.
             unsafe { header_of::<A>(block).write(&raw const self.memory) };
         }
+<<<<<<< HEAD
         // SAFETY: the block was just handed out for a `T`. It goes back if `make` panics.
         unsafe {
             let back = Release::new(block, Layout::new::<T>(), &self.memory);
@@ -195,6 +214,9 @@ impl<T, A: Allocator> ThinPool<T, A> {
             forget(back);
         }
         Ok(ThinBox::of(block.cast()))
+=======
+        Ok(block.cast())
+>>>>>>> 6fa02fd (A thin handle's value is written where it is to be, not into a closure first; alignments that every block has cost no comparison; handles are measured beside pointers that know their pool)
     }
 
     /// The parent, to look at.
@@ -240,6 +262,18 @@ pub struct ThinBox<'p, T: ?Sized, A: Allocator = DefaultParent> {
 }
 
 impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
+    /// The handle of a value that is put there.
+    ///
+    /// # Safety
+    ///
+    /// The place is a live block of the pool that is borrowed for `'p`, nobody else's, and its chunk says where the pool is.
+    #[inline]
+    unsafe fn put(place: NonNull<T>, value: T) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { place.write(value) };
+        Self { value: place, borrows: PhantomData, owns: PhantomData }
+    }
+
     /// Takes the value out and returns its block.
     #[inline]
     #[must_use]

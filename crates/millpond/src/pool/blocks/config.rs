@@ -1,6 +1,6 @@
 //! What can be chosen about [`Blocks`](super::Blocks), by type.
 
-use core::{alloc::Layout, marker::PhantomData, num::NonZero};
+use core::{alloc::Layout, hint::assert_unchecked, marker::PhantomData, num::NonZero};
 
 use super::{Lifo, Strategy};
 use crate::base::address::{WORD, align_up};
@@ -67,9 +67,13 @@ mod private {
 }
 
 /// Blocks whose size and alignment are said at run time: the default [`Config`].
+///
+/// # Invariants
+///
+/// Both are at least a word's; and the compiler knows, so a layout that is known to need no more than a word, or no more
+/// than a word's alignment, costs no comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct AnySize {
-    /// Never zero, and the compiler knows: a request for one byte is served without a comparison.
     size: NonZero<usize>,
     align: NonZero<usize>,
 }
@@ -85,11 +89,17 @@ impl AnySize {
         Self { size: at_least_one(size), align: at_least_one(align) }
     }
 
+    #[inline(always)]
     pub(crate) const fn bytes(self) -> usize {
+        // SAFETY: this is the type's invariant.
+        unsafe { assert_unchecked(self.size.get() >= WORD) };
         self.size.get()
     }
 
+    #[inline(always)]
     pub(super) const fn alignment(self) -> usize {
+        // SAFETY: this is the type's invariant.
+        unsafe { assert_unchecked(self.align.get() >= WORD) };
         self.align.get()
     }
 }
@@ -110,12 +120,12 @@ impl private::Sealed for AnySize {}
 impl Shape for AnySize {
     #[inline(always)]
     fn size(&self) -> usize {
-        self.size.get()
+        self.bytes()
     }
 
     #[inline(always)]
     fn align(&self) -> usize {
-        self.align.get()
+        self.alignment()
     }
 }
 
