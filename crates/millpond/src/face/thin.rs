@@ -206,17 +206,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
             // SAFETY: the block is one of this pool's, so it lies in a chunk of its, behind the chunk's header.
             unsafe { header_of::<A>(block).write(&raw const self.memory) };
         }
-<<<<<<< HEAD
-        // SAFETY: the block was just handed out for a `T`. It goes back if `make` panics.
-        unsafe {
-            let back = Release::new(block, Layout::new::<T>(), &self.memory);
-            block.cast::<T>().write(make());
-            forget(back);
-        }
-        Ok(ThinBox::of(block.cast()))
-=======
         Ok(block.cast())
->>>>>>> 6fa02fd (A thin handle's value is written where it is to be, not into a closure first; alignments that every block has cost no comparison; handles are measured beside pointers that know their pool)
     }
 
     /// The parent, to look at.
@@ -271,7 +261,7 @@ impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
     unsafe fn put(place: NonNull<T>, value: T) -> Self {
         // SAFETY: the caller's promise.
         unsafe { place.write(value) };
-        Self { value: place, borrows: PhantomData, owns: PhantomData }
+        Self::of(place)
     }
 
     /// Takes the value out and returns its block.
