@@ -21,12 +21,12 @@ pub const ALL: &[Mix] = &[
     Mix {
         name: "lifo",
         what: "allocate 10,000 blocks, free them last first",
-        runners: || all::<Lifo>(BATCH, cpp::LIFO),
+        runners: || all::<Batches<false>>(BATCH, cpp::LIFO),
     },
     Mix {
         name: "fifo",
         what: "allocate 10,000 blocks, free them first first",
-        runners: || all::<Fifo>(BATCH, cpp::FIFO),
+        runners: || all::<Batches<true>>(BATCH, cpp::FIFO),
     },
     Mix {
         name: "churn",
@@ -101,9 +101,10 @@ impl Way for Pair {
     }
 }
 
-struct Lifo;
+/// Batches of blocks that are freed in the order in which they were taken, or in the reverse one.
+struct Batches<const OLDEST_FIRST: bool>;
 
-impl Way for Lifo {
+impl<const OLDEST_FIRST: bool> Way for Batches<OLDEST_FIRST> {
     type State<B: Copy + 'static> = Vec<B>;
 
     fn start<C: Contender<Block: 'static>>(_: &mut C) -> Vec<C::Block> {
@@ -119,36 +120,17 @@ impl Way for Lifo {
         let batches = pairs.div_ceil(BATCH);
         for _ in 0..batches {
             fill(&mut contender, blocks);
-            while let Some(block) = blocks.pop() {
-                // SAFETY: the block was taken above and is given back once.
-                unsafe { contender.give(block) };
-            }
-        }
-        (contender, batches * BATCH)
-    }
-}
-
-struct Fifo;
-
-impl Way for Fifo {
-    type State<B: Copy + 'static> = Vec<B>;
-
-    fn start<C: Contender<Block: 'static>>(_: &mut C) -> Vec<C::Block> {
-        Vec::with_capacity(BATCH)
-    }
-
-    #[inline(never)]
-    fn run<C: Contender<Block: 'static>>(
-        mut contender: C,
-        blocks: &mut Vec<C::Block>,
-        pairs: usize,
-    ) -> (C, usize) {
-        let batches = pairs.div_ceil(BATCH);
-        for _ in 0..batches {
-            fill(&mut contender, blocks);
-            for block in blocks.drain(..) {
-                // SAFETY: the block was taken above and is given back once.
-                unsafe { contender.give(block) };
+            // Loops of their own: a closure would keep the contender in memory.
+            if OLDEST_FIRST {
+                for block in blocks.drain(..) {
+                    // SAFETY: the block was taken above and is given back once.
+                    unsafe { contender.give(block) };
+                }
+            } else {
+                while let Some(block) = blocks.pop() {
+                    // SAFETY: as above.
+                    unsafe { contender.give(block) };
+                }
             }
         }
         (contender, batches * BATCH)

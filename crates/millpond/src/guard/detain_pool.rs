@@ -8,10 +8,7 @@ use super::{
     detain::{Detain, Hold},
     ring::Held,
 };
-use crate::{
-    base::AllocError,
-    contract::{Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender},
-};
+use crate::contract::{Chunk, Complaint, RawPool, Reserve, Surrender, pass_on};
 
 impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
     /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
@@ -53,15 +50,7 @@ impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
 // nobody gets it. A hold calls nobody.
 unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
-    #[inline]
-    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        self.inner.allocate(layout)
-    }
-
-    #[inline(always)]
-    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        self.inner.allocate_hot(layout)
-    }
+    pass_on!(self: self.inner; allocate allocate_hot wants adopt bypasses admits note_failure resize_in_place);
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller gives the block up.
@@ -81,15 +70,6 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
         false
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.inner.wants(layout)
-    }
-
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.adopt(chunk, layout) }
-    }
-
     fn settle(&mut self) {
         self.let_all_go();
         self.inner.settle();
@@ -107,19 +87,6 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
         self.inner.reset();
     }
 
-    #[inline(always)]
-    fn bypasses(&self, layout: Layout) -> bool {
-        self.inner.bypasses(layout)
-    }
-
-    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
-        self.inner.admits(layout)
-    }
-
-    fn note_failure(&mut self, layout: Layout) {
-        self.inner.note_failure(layout);
-    }
-
     fn relent(&mut self) -> bool {
         self.let_all_go() | self.inner.relent()
     }
@@ -133,20 +100,8 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
     fn complaint(&mut self) -> Option<Complaint> {
         self.pending.take().or_else(|| self.inner.complaint())
     }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.resize_in_place(block, old, new) }
-    }
 }
 
 impl<H: Hold, P: Reserve, const N: usize> Reserve for Detain<H, P, N> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.inner.lacks(layout, count)
-    }
+    pass_on!(self: self.inner; lacks);
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Chunk, ChunkRequest, Complaint, Finding, RawPool, Reserve, Surrender},
+    contract::{Chunk, ChunkRequest, Complaint, Finding, RawPool, Reserve, pass_on},
 };
 
 impl<D: Duty, P> Keeper<D, P> {
@@ -24,6 +24,8 @@ impl<D: Duty, P> Keeper<D, P> {
 // SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
 // back all. A duty stays within the block and its margin, and calls nobody.
 unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
+    pass_on!(self: self.inner; settle surrender relent);
+
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = widened::<D>(layout)?;
         let block = self.inner.allocate(wide)?;
@@ -71,14 +73,6 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         }
     }
 
-    fn settle(&mut self) {
-        self.inner.settle();
-    }
-
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.inner.surrender(which)
-    }
-
     fn reset(&mut self) {
         self.duty.reset();
         self.inner.reset();
@@ -97,10 +91,6 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         if let Some(wide) = widened::<D>(layout) {
             self.inner.note_failure(wide);
         }
-    }
-
-    fn relent(&mut self) -> bool {
-        self.inner.relent()
     }
 
     fn retire(&mut self) {

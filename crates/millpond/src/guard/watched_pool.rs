@@ -8,7 +8,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, Chunk, ChunkRequest, Complaint, RawPool, Reserve, Rewind, Surrender},
+    contract::{Amount, RawPool, Reserve, Rewind, pass_on},
     pool::{Kinds, KnownKinds},
 };
 
@@ -29,6 +29,8 @@ impl<J: Job, P: RawPool> Guard<J, P> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
 // given back a size from the requested one up, as a size that fits. A job calls nobody.
 unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
+    pass_on!(self: self.inner; wants adopt settle surrender bypasses relent retire complaint);
+
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let block = self.attempt_inside(Amount::of(layout), |pool| pool.allocate(layout))?;
@@ -58,31 +60,9 @@ unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
         done
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.inner.wants(layout)
-    }
-
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.adopt(chunk, layout) }
-    }
-
-    fn settle(&mut self) {
-        self.inner.settle();
-    }
-
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.inner.surrender(which)
-    }
-
     fn reset(&mut self) {
         self.inner.reset();
         self.job.reset();
-    }
-
-    #[inline(always)]
-    fn bypasses(&self, layout: Layout) -> bool {
-        self.inner.bypasses(layout)
     }
 
     fn admits(&self, layout: Layout) -> Result<(), AllocError> {
@@ -100,18 +80,6 @@ unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
         if !refused {
             self.inner.note_failure(layout);
         }
-    }
-
-    fn relent(&mut self) -> bool {
-        self.inner.relent()
-    }
-
-    fn retire(&mut self) {
-        self.inner.retire();
-    }
-
-    fn complaint(&mut self) -> Option<Complaint> {
-        self.inner.complaint()
     }
 
     unsafe fn resize_in_place(
@@ -148,9 +116,7 @@ impl<J: Job, P: Rewind> Rewind for Guard<J, P> {
 }
 
 impl<J: Job, P: Reserve> Reserve for Guard<J, P> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.inner.lacks(layout, count)
-    }
+    pass_on!(self: self.inner; lacks);
 }
 
 // SAFETY: blocks are the inner pool's, and so are their kinds. A guard that goes by size returns as much as was requested,

@@ -50,21 +50,29 @@ pub(super) fn whole_pages(size: usize, page: usize) -> Result<usize, AllocError>
         .ok_or(AllocError::Unsupported)
 }
 
-/// Zeroes what may not be zero in a block of pages that grew from `old` bytes in `old_pages` bytes of pages: all that
-/// lies beyond came fresh.
+/// Grows a block that has `pages` bytes of pages, and zeroes what is behind its bytes in these: all that lies beyond comes
+/// fresh, hence zero.
 ///
 /// # Safety
 ///
-/// `grown` is live and the caller's, and is at least `old` bytes long.
-pub(super) unsafe fn zero_beyond(grown: NonNull<[u8]>, old: usize, old_pages: usize) {
-    let end = old_pages.clamp(old, grown.len());
-    // SAFETY: `old` and `end` lie in the block.
-    unsafe { grown.cast::<u8>().add(old).write_bytes(0, end - old) };
+/// As for [`Allocator::grow_zeroed`] of `source`.
+pub(super) unsafe fn grow_zeroed(
+    source: &impl Allocator,
+    block: NonNull<u8>,
+    (old, new): (Layout, Layout),
+    pages: usize,
+) -> Result<NonNull<[u8]>, AllocError> {
+    // SAFETY: the caller's promises are passed on.
+    let grown = unsafe { source.grow(block, old, new)? };
+    let end = pages.clamp(old.size(), grown.len());
+    // SAFETY: the new block is live and at least as long as the old one was, so both ends lie in it.
+    unsafe { grown.cast::<u8>().add(old.size()).write_bytes(0, end - old.size()) };
+    Ok(grown)
 }
 
 /// The sizes in pages of a block before and after it is resized where it is: bytes to bytes, at an alignment that it
 /// happens to have.
-fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
+pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
     if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
         return Err(AllocError::Unsupported);
     }
@@ -116,12 +124,8 @@ unsafe impl Allocator for Pages {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let pages = whole_pages(old.size(), os::page_size())?;
-        // SAFETY: the caller's promises are passed on; the new block has at least the old one's bytes.
-        unsafe {
-            let grown = self.grow(block, old, new)?;
-            zero_beyond(grown, old.size(), pages);
-            Ok(grown)
-        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
     unsafe fn grow_in_place(

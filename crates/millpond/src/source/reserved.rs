@@ -9,7 +9,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{
     buffer::inspect_the_cursor,
     cursor::Cursor,
-    pages::{Pages, whole_pages, zero_beyond},
+    pages::{Pages, grow_zeroed, in_place, whole_pages},
     region::Region,
 };
 use crate::{
@@ -123,14 +123,6 @@ impl Reserved {
         let size = whole_pages(layout.size(), page)?;
         Layout::from_size_align(size, layout.align().max(page)).map_err(|_| AllocError::Unsupported)
     }
-
-    /// The sizes in pages of a block before and after it is resized where it is.
-    fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
-        if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
-            return Err(AllocError::Unsupported);
-        }
-        Ok((Self::pages(old)?.size(), Self::pages(new)?.size()))
-    }
 }
 
 impl Inspect for Reserved {
@@ -178,12 +170,8 @@ unsafe impl Allocator for Reserved {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let pages = Self::pages(old)?.size();
-        // SAFETY: the caller's promises are passed on; the new block has at least the old one's bytes.
-        unsafe {
-            let grown = self.grow(block, old, new)?;
-            zero_beyond(grown, old.size(), pages);
-            Ok(grown)
-        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
     unsafe fn grow_in_place(
@@ -192,7 +180,7 @@ unsafe impl Allocator for Reserved {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let (from, to) = Self::in_place(block, old, new)?;
+        let (from, to) = in_place(block, old, new)?;
         if from != to {
             if !self.cursor.extend(self.memory(), block, from, to) {
                 return Err(AllocError::Unsupported);
@@ -209,7 +197,7 @@ unsafe impl Allocator for Reserved {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let (from, to) = Self::in_place(block, old, new)?;
+        let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: the tail is whole pages of the block, which the caller gives up.
             unsafe { self.give(block.add(to), from - to) }.map_err(|_| AllocError::Unsupported)?;

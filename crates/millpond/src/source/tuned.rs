@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{
     numa::Numa,
     os::{self, Extent},
-    pages::{whole_pages, zero_beyond},
+    pages::{grow_zeroed, whole_pages},
 };
 use crate::{
     base::{AllocError, address},
@@ -222,12 +222,8 @@ unsafe impl Allocator for TunedPages {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let pages = self.extent(old)?.size;
-        // SAFETY: the caller's promises are passed on; the new block has at least the old one's bytes.
-        unsafe {
-            let grown = self.grow(block, old, new)?;
-            zero_beyond(grown, old.size(), pages);
-            Ok(grown)
-        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
     unsafe fn grow_in_place(

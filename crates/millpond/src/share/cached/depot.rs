@@ -10,11 +10,8 @@ use super::{
     slot::{Slot, VACANT},
 };
 use crate::{
-    base::{
-        AllocError,
-        address::{WORD, recover},
-    },
-    contract::{Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender},
+    base::address::{WORD, recover},
+    contract::{Chunk, RawPool, Reserve, Surrender, pass_on},
     pool::{Blocks, Kinds, MOST_KINDS, Sorter},
 };
 
@@ -191,6 +188,8 @@ const fn layout(size: usize, align: usize) -> Layout {
 
 // SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
 unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
+    pass_on!(self: self.pool; deallocate wants adopt bypasses admits note_failure relent retire complaint resize_in_place);
+
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if let Some(block) = self.pool.allocate(layout) {
             return Some(block);
@@ -198,20 +197,6 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
         let sorter = self.pool.sorter();
         let kind = sorter.kind(layout)?;
         if self.empty_full(kind, sorter.layout(kind)) { self.pool.allocate(layout) } else { None }
-    }
-
-    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool.deallocate(block, layout) };
-    }
-
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.pool.wants(layout)
-    }
-
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool.adopt(chunk, layout) }
     }
 
     fn settle(&mut self) {
@@ -232,45 +217,9 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
         self.magazines.reset();
         self.slots.reset();
     }
-
-    fn bypasses(&self, layout: Layout) -> bool {
-        self.pool.bypasses(layout)
-    }
-
-    fn admits(&self, layout: Layout) -> Result<(), AllocError> {
-        self.pool.admits(layout)
-    }
-
-    fn note_failure(&mut self, layout: Layout) {
-        self.pool.note_failure(layout);
-    }
-
-    fn relent(&mut self) -> bool {
-        self.pool.relent()
-    }
-
-    fn retire(&mut self) {
-        self.pool.retire();
-    }
-
-    fn complaint(&mut self) -> Option<Complaint> {
-        self.pool.complaint()
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool.resize_in_place(block, old, new) }
-    }
 }
 
 /// What waits in full magazines is not counted on.
 impl<P: Kinds + Reserve, const PLACES: usize> Reserve for Depot<P, PLACES> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.pool.lacks(layout, count)
-    }
+    pass_on!(self: self.pool; lacks);
 }
