@@ -90,7 +90,19 @@ impl core::error::Error for Flaw {}
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 pub trait Inspect {
-    /// What is held, live and free. Linear in the number of free blocks: nothing is counted on the hot path.
+    /// What is held, live and free. Nothing is counted on the hot path, so what this takes depends on the pool, which does
+    /// nothing else meanwhile, nor does a shell let go of its lock:
+    ///
+    /// | pool | |
+    /// |---|---|
+    /// | [`Linear`](crate::Linear), [`Stack`](crate::Stack), [`Buddy`](crate::Buddy), [`AtomicLinear`](crate::AtomicLinear) | O(chunks) |
+    /// | [`Blocks`](crate::Blocks) with [`Magazine`](crate::Magazine) | O(chunks) |
+    /// | `Blocks` with [`Compact`](crate::Compact) | O(chunks), and a look at each 64 blocks |
+    /// | `Blocks` with [`Lifo`](crate::Lifo), [`Classes`](crate::Classes), [`LockFree`](crate::LockFree) | O(chunks + free blocks), each of which is a cache miss at worst |
+    /// | [`Tlsf`](crate::Tlsf), [`SignPost`](crate::SignPost) | O(all blocks) |
+    ///
+    /// Who asks often, of many blocks, puts a guard around the pool ([`Counted`](crate::Counted), [`Stats`](crate::Stats)), or
+    /// around its parent for what it holds, and asks for the [`report`](Self::report): that is constant time with any pool.
     fn stats(&self) -> Snapshot;
 
     /// Whether `address` lies in a chunk of this pool. The address is never dereferenced. Linear in the chunks.

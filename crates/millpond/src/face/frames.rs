@@ -244,6 +244,11 @@ impl<const N: usize, M: Allocator + Inspect> Inspect for Frames<N, M> {
         self.arenas.iter().map(Arena::stats).fold(Snapshot::default(), Snapshot::plus)
     }
 
+    /// This frame's: that is where the next block comes from.
+    fn largest_free(&self) -> Option<usize> {
+        self.arenas[0].largest_free()
+    }
+
     fn paint(&self, canvas: &mut Canvas<'_>) {
         self.arenas.iter().for_each(|arena| arena.paint(canvas));
     }

@@ -30,21 +30,24 @@ impl Bump {
         Self { rest: Span { start: span.end, ..span }, begin: span.start }
     }
 
-    /// Where a block of this layout would start in `span`, if it fits.
+    /// Where a block of this layout would end in `span`, if it fits.
     #[inline(always)]
     pub(super) fn place(span: Span, layout: Layout) -> Option<usize> {
-        // A layout's size and padding together never overflow.
-        let padding = span.start.wrapping_neg() & (layout.align() - 1);
-        (padding + layout.size() <= span.end - span.start).then(|| span.start + padding)
+        let below = layout.align() - 1;
+        // From one end to the next it is three steps: that is what bounds a loop that allocates. A start beyond all memory
+        // wraps, and a layout's size and padding together never overflow.
+        let start = span.start.wrapping_add(below) & !below;
+        let taken = start.wrapping_sub(span.start) + layout.size();
+        (taken <= span.end - span.start).then(|| span.start + taken)
     }
 
     /// Cuts a block of a size that is not zero.
     #[inline(always)]
     pub(super) fn cut(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let start = Self::place(self.rest, layout)?;
-        self.rest.start = start + layout.size();
+        let end = Self::place(self.rest, layout)?;
+        self.rest.start = end;
         // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
-        Some(unsafe { address::block(start, layout.size()) })
+        Some(unsafe { address::block(end - layout.size(), layout.size()) })
     }
 
     /// Whether a block ends at the cursor. One in a chunk that happens to end where this one begins does not.

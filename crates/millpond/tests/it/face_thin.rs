@@ -111,7 +111,7 @@ fn a_pointer_becomes_a_handle_again() {
     let shown = ThinPool::new();
     let text: Result<ThinBox<dyn Display>, _> =
         shown.alloc(7u32).map_unsized(|value| value as &mut dyn Display);
-    let raw = text.ok().expect("the same value").into_raw();
+    let raw = text.expect("the same value").into_raw();
     // SAFETY: as above.
     let text: ThinBox<dyn Display> = unsafe { ThinBox::from_raw(raw) };
     assert_eq!((text.to_string(), shown.stats().live), ("7".into(), 8));

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
-    Allocator, Amount, Arena, Blocks, Counted, Fixed, Heap, Inspect, Intervals, Limit, Local, Locked, Pool,
-    Reclaim, Stats, ThinPool, Tlsf,
+    Allocator, Amount, Arena, Blocks, Cached, Classes, Counted, Fixed, Frames, Heap, Inspect, Intervals,
+    Limit, Local, Locked, Nothing, Pool, Reclaim, Stats, ThinPool, Tlsf,
 };
 
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
@@ -116,4 +116,21 @@ fn faces_pass_every_question_on() {
     arena.alloc(1u8);
     assert!(arena.largest_free().is_some_and(|size| size > 0 && size <= arena.stats().free));
     assert_eq!(arena.figures().largest_free, arena.largest_free());
+    let frames = Frames::<2>::new();
+    frames.alloc(1u64);
+    assert_eq!(frames.figures().largest_free, Some(4096 - 8));
+}
+
+/// What waits in caches is free, and so is the largest of it.
+#[test]
+fn what_is_in_a_cache_is_free() {
+    let pool = Cached::<_>::new(Classes::new());
+    let _kept = pool.allocate(Layout::new::<[u8; 50]>()).expect("the heap has room");
+    let large = pool.allocate(Layout::new::<[u8; 200]>()).expect("the heap has room");
+    // SAFETY: the block is live, and this pool handed it out for this layout.
+    unsafe { pool.deallocate(large.cast(), Layout::new::<[u8; 200]>()) };
+    let figures = pool.figures();
+    assert!(figures.largest_free.is_some_and(|largest| largest >= large.len()), "{figures:?}");
+    let empty = Cached::<_, _>::new_in(Classes::new(), Nothing);
+    assert_eq!(empty.figures().largest_free, Some(0));
 }

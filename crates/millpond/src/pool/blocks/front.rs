@@ -41,6 +41,9 @@ pub trait Store: Sized {
     /// All blocks that are here, in no particular order.
     fn iter(&self, size: usize) -> impl Iterator<Item = usize>;
 
+    /// How many blocks are here.
+    fn count(&self, size: usize) -> usize;
+
     /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here.
     fn settle(&mut self, fresh: &mut Fresh, size: usize);
 
@@ -144,6 +147,10 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
 
     fn free(&self, size: usize) -> impl Iterator<Item = usize> {
         self.places[1..=self.stored].iter().copied().chain(self.store.iter(size))
+    }
+
+    fn count_free(&self, size: usize) -> usize {
+        self.stored + self.store.count(size)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {

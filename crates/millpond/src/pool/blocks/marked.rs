@@ -210,6 +210,10 @@ impl<S: Strategy> Sealed for Marked<S> {
         self.inner.free(size)
     }
 
+    fn count_free(&self, size: usize) -> usize {
+        self.inner.count_free(size)
+    }
+
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
         self.inner.settle(fresh, size);
         (self.last, self.guesses) = (Span::EMPTY, NO_GUESSES);

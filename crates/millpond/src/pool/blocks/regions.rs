@@ -297,6 +297,11 @@ impl<const REGION: usize> Store for Regions<REGION> {
         self.listed(size).flat_map(Bits::blocks)
     }
 
+    /// O(blocks / 64).
+    fn count(&self, size: usize) -> usize {
+        self.listed(size).map(Bits::count).sum()
+    }
+
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
         fresh.put_ahead(|cut| {
             let bits = Self::bits(cut.start & Self::MASK, size);

@@ -77,6 +77,11 @@ pub trait Sealed {
     /// The addresses of all free blocks of `size` bytes, in no particular order.
     fn free(&self, size: usize) -> impl Iterator<Item = usize>;
 
+    /// How many blocks of `size` bytes are free. O(free blocks), unless the strategy knows a shorter way.
+    fn count_free(&self, size: usize) -> usize {
+        self.free(size).count()
+    }
+
     /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks.
     fn settle(&mut self, fresh: &mut Fresh, size: usize);
 

@@ -32,11 +32,13 @@ pub type Magazine<const PLACES: usize = 256> = Fronted<Unrolled, PLACES>;
 /// # Invariants
 ///
 /// * `head` is the address of a free block that begins with the address of the next node, or zero without any.
+/// * `nodes` counts the nodes.
 /// * Behind the link, the head carries `carried` addresses of free blocks, every other node as many as fit.
 #[derive(Debug)]
 pub struct Unrolled {
     head: usize,
     carried: usize,
+    nodes: usize,
 }
 
 /// How many addresses a node of `size` bytes carries beside its link.
@@ -58,7 +60,7 @@ impl Unrolled {
     unsafe fn begin_node(&mut self, block: usize) {
         // SAFETY: the block is free and at least a word long.
         unsafe { recover::<usize>(block).write(self.head) };
-        *self = Self { head: block, carried: 0 };
+        *self = Self { head: block, carried: 0, nodes: self.nodes + 1 };
     }
 
     /// Takes the head itself, which carries nothing any more.
@@ -69,7 +71,11 @@ impl Unrolled {
         }
         // SAFETY: a node begins with the address of the next.
         let next: usize = unsafe { recover::<usize>(node).read() };
-        *self = Self { head: next, carried: if next == 0 { 0 } else { room(size) } };
+        *self = Self {
+            head: next,
+            carried: if next == 0 { 0 } else { room(size) },
+            nodes: self.nodes.saturating_sub(1),
+        };
         Some(node)
     }
 
@@ -85,7 +91,7 @@ impl Unrolled {
 
 impl Store for Unrolled {
     const REGION: usize = 0;
-    const EMPTY: Self = Self { head: 0, carried: 0 };
+    const EMPTY: Self = Self { head: 0, carried: 0, nodes: 0 };
 
     unsafe fn spill(&mut self, mut blocks: &[usize], size: usize) {
         while !blocks.is_empty() {
@@ -128,8 +134,13 @@ impl Store for Unrolled {
 
     fn iter(&self, size: usize) -> impl Iterator<Item = usize> {
         // Popping from a copy writes nothing.
-        let mut rest = Self { head: self.head, carried: self.carried };
+        let mut rest = Self { ..*self };
         core::iter::from_fn(move || rest.pop(size))
+    }
+
+    /// O(1): every node but the head carries as much as fits.
+    fn count(&self, size: usize) -> usize {
+        self.nodes + self.carried + self.nodes.saturating_sub(1) * room(size)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
@@ -147,6 +158,10 @@ impl Store for Unrolled {
     fn check(&self, size: usize) -> Result<(), Flaw> {
         if self.carried > room(size) || (self.head == 0 && self.carried != 0) {
             return Err(Flaw("the head of the unrolled list carries more than fits"));
+        }
+        let count = self.count(size);
+        if self.iter(size).take(count + 1).count() != count {
+            return Err(Flaw("the unrolled list has not the nodes that it counts"));
         }
         Ok(())
     }

@@ -34,6 +34,14 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
         }
     }
 
+    /// The largest that the pool has, or that is in a magazine, any thread's.
+    fn largest_free(&self) -> Option<usize> {
+        let depot = self.depot.lock();
+        let is_cached = |&kind: &usize| self.held(kind) != 0 || depot.full(kind).next().is_some();
+        let cached = (0..P::Sorter::KINDS).filter(is_cached).map(|kind| self.sorter.layout(kind).size());
+        Some(depot.pool.largest_free()?.max(cached.max().unwrap_or(0)))
+    }
+
     /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
     fn paint(&self, canvas: &mut Canvas<'_>) {
         let depot = self.depot.lock();
