@@ -24,6 +24,8 @@ mod scope;
 #[cfg(target_has_atomic = "64")]
 mod segments;
 mod shell;
+#[cfg(target_has_atomic = "64")]
+mod vacancies;
 
 pub use crate::base::{Fair, Spin};
 pub use atomic_linear::AtomicLinear;
@@ -43,3 +45,5 @@ pub use scope::Scope;
 pub(crate) use scope::Shell;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use segments::Segments;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use vacancies::{FULL, Link, Linked, Vacancies};

@@ -14,11 +14,13 @@ pub(crate) struct Occupancy(AtomicU64);
 
 impl Occupancy {
     /// The generation that the next value here will have; nobody else fills or empties the slot at this moment.
+    #[inline(always)]
     pub(crate) fn next_generation(&self) -> u32 {
         (self.0.load(Ordering::Relaxed) >> GENERATION) as u32 + 1
     }
 
     /// The generation of the value that is here and not about to go, if there is one.
+    #[inline(always)]
     pub(crate) fn generation(&self) -> Option<u32> {
         let state = self.0.load(Ordering::Relaxed);
         let generation = (state >> GENERATION) as u32;
@@ -31,13 +33,14 @@ impl Occupancy {
     }
 
     /// Lets readers in to a value that was just put here.
+    #[inline(always)]
     pub(crate) fn open(&self, generation: u32) {
         self.0.store(u64::from(generation) << GENERATION, Ordering::Release);
     }
 
     /// Enters as a reader; false if the value of this generation, an odd one, is gone, or about to go. (Nor can anybody enter who would
     /// be the 2³¹st reader.)
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, generation: u32) -> bool {
         let one_more = |state: u64| {
             let here = (state >> GENERATION) as u32 == generation && state & GOING == 0;
@@ -47,7 +50,7 @@ impl Occupancy {
     }
 
     /// Leaves as a reader; true for the last one of a value that is to go, who must empty the slot.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave(&self) -> bool {
         let state = self.0.fetch_sub(1, Ordering::Release);
         let last = state & (GOING | READERS) == GOING | 1;
@@ -60,6 +63,7 @@ impl Occupancy {
 
     /// Lets the value of this generation go. `None` if it is gone or going already, else whether nobody reads it: then the
     /// caller must empty the slot.
+    #[inline(always)]
     pub(crate) fn close(&self, generation: u32) -> Option<bool> {
         let going = |state: u64| {
             let here = (state >> GENERATION) as u32 == generation && state & GOING == 0;
@@ -70,6 +74,7 @@ impl Occupancy {
     }
 
     /// Declares the slot empty, which it is. False if it has had its last generation, and must never be used again.
+    #[inline(always)]
     pub(crate) fn vacate(&self) -> bool {
         let generation = ((self.0.load(Ordering::Relaxed) >> GENERATION) as u32).wrapping_add(1);
         self.0.store(u64::from(generation) << GENERATION, Ordering::Release);

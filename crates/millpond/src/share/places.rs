@@ -76,6 +76,12 @@ impl Place {
         Self(self.0 + 1)
     }
 
+    /// So many places further on in the same segment.
+    #[inline(always)]
+    pub(crate) fn ahead(self, count: u32) -> Self {
+        Self(self.0 + count)
+    }
+
     /// The end of a segment: its last place and a step.
     #[inline(always)]
     pub(crate) fn end(segment: usize) -> Self {

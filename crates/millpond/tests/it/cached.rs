@@ -84,7 +84,7 @@ fn keeps_the_contract() {
 
 /// Numbers belong to the whole process: a test that counts blocks must not have its threads' numbers inherited by those of
 /// another test.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -16,10 +16,11 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Buffer, Heap, Inspect, Key, Linear, Local, Locked, SharedSlots, Slots, Stats, Tlsf,
+    AllocError, Allocator, Buffer, Heap, Inspect, Key, Limit, Linear, Local, Locked, SharedSlots, Slots,
+    Stats, Tlsf,
 };
 
-use crate::parents::Watched;
+use crate::{cached::alone, parents::Watched};
 
 /// Notes its name when it is dropped, and panics on the way if it is told to.
 struct Noisy<'a>(u32, &'a RefCell<Vec<u32>>, bool);
@@ -115,6 +116,7 @@ fn random_use_agrees_with_a_map() {
 
 #[test]
 fn keys_of_elsewhere_find_nothing_or_something_but_harm_nothing() {
+    let _turn = alone();
     let mut large = Slots::new();
     let keys: Vec<_> = (0..5000).map(|number| large.insert(number)).collect();
     let mut small = Slots::new();
@@ -220,6 +222,7 @@ fn values_without_bytes_have_keys_too() {
 
 #[test]
 fn a_parent_that_refuses_changes_nothing() {
+    let _turn = alone();
     // A segment takes two requests.
     let parent = Watched::failing(2..5);
     let mut slots = Slots::new_in(&parent);
@@ -285,6 +288,7 @@ fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
 
 #[test]
 fn a_shared_collection_drops_the_values_after_one_that_panics() {
+    let _turn = alone();
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
     struct Bomb(bool);
     impl Drop for Bomb {
@@ -325,6 +329,7 @@ fn values_that_own_keys_make_a_graph() {
 
 #[test]
 fn a_value_that_is_read_outlives_its_removal() {
+    let _turn = alone();
     let dropped = AtomicUsize::new(0);
     struct Counted<'a>(&'a AtomicUsize);
     impl Drop for Counted<'_> {
@@ -352,6 +357,7 @@ fn a_value_that_is_read_outlives_its_removal() {
 
 #[test]
 fn a_shared_slot_comes_back_after_a_panic() {
+    let _turn = alone();
     let dropped = Mutex::new(0);
     struct Bomb<'a>(&'a Mutex<u32>);
     impl Drop for Bomb<'_> {
@@ -374,6 +380,7 @@ fn a_shared_slot_comes_back_after_a_panic() {
 /// Threads insert, read, remove and list the values of all; each value says whose it is, and is dropped once.
 #[test]
 fn threads_share_a_collection() {
+    let _turn = alone();
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
     struct Pair(u64, u64);
     impl Drop for Pair {
@@ -420,6 +427,93 @@ fn threads_share_a_collection() {
     assert_eq!(DROPPED.load(Ordering::Relaxed), 3 * PER_THREAD as usize);
 }
 
+/// A value that is inserted by one thread and removed by another counts once, and no more.
+#[test]
+fn values_count_whoever_inserts_and_removes_them() {
+    let _turn = alone();
+    let slots = SharedSlots::new();
+    let keys: Vec<_> = (0..200).map(|number| slots.insert(number)).collect();
+    thread::scope(|scope| {
+        let (mine, others) = keys.split_at(150);
+        scope.spawn(|| assert!(others.iter().all(|&key| slots.remove(key))));
+        assert!(mine.iter().all(|&key| slots.get(key).is_some()));
+    });
+    assert_eq!((slots.len(), slots.iter().count()), (150, 150));
+    let read = slots.get(keys[0]);
+    assert!(slots.remove(keys[0]));
+    assert_eq!(slots.len(), 149, "it is read, but gone");
+    thread::scope(|scope| _ = scope.spawn(move || drop(read)));
+    assert_eq!(slots.len(), 149);
+}
+
+/// What threads hold that have ended is not lost when memory is out.
+#[test]
+fn slots_of_ended_threads_are_found_when_memory_is_out() {
+    let _turn = alone();
+    let slots = SharedSlots::<u64, _>::new_in(Limit::bytes(Heap, 40_000));
+    let fill = || std::iter::from_fn(|| slots.try_insert(7).ok()).collect::<Vec<_>>();
+    let empty = |keys: Vec<_>| assert!(keys.into_iter().all(|key| slots.remove(key)));
+    let most = fill();
+    let count = most.len();
+    empty(most);
+    for _ in 0..3 {
+        let work = || empty((0..20).map(|_| slots.insert(1)).collect());
+        // Its number is given back when the thread is over, not already when the scope is.
+        thread::scope(|scope| scope.spawn(work).join()).expect("no panic");
+    }
+    // Somebody else in this process may have got a number of theirs, for a while.
+    let mut all = fill();
+    for _ in 0..1000 {
+        if all.len() < count {
+            thread::sleep(std::time::Duration::from_millis(1));
+            all.extend(fill());
+        }
+    }
+    assert_eq!((all.len(), slots.len()), (count, count));
+    // As long as the other thread lives, no more than that is out of reach.
+    let mut keys = all;
+    thread::scope(|scope| {
+        let (to_main, from_other) = mpsc::channel();
+        let (to_other, from_main) = mpsc::channel::<()>();
+        let half = keys.split_off(count / 2);
+        let slots = &slots;
+        let other = scope.spawn(move || {
+            half.into_iter().for_each(|key| assert!(slots.remove(key)));
+            to_main.send(()).expect("it listens");
+            from_main.recv().expect("it says when");
+        });
+        from_other.recv().expect("it answers");
+        keys.extend(fill());
+        assert!(keys.len() + SharedSlots::<u64>::HELD_BACK >= count, "{} of {count}", keys.len());
+        to_other.send(()).expect("it listens");
+        other.join().expect("no panic");
+    });
+    keys.extend(fill());
+    assert_eq!(keys.len(), count);
+}
+
+/// A destructor that uses the collection itself.
+#[test]
+fn a_value_may_remove_others_when_it_is_dropped() {
+    let _turn = alone();
+    static CHAIN: SharedSlots<Next> = SharedSlots::new();
+    struct Next(Option<Key<Next>>);
+    impl Drop for Next {
+        fn drop(&mut self) {
+            if let Some(next) = self.0 {
+                assert!(CHAIN.remove(next));
+                CHAIN.remove(CHAIN.insert(Next(None)));
+            }
+        }
+    }
+    let mut key = CHAIN.insert(Next(None));
+    for _ in 0..100 {
+        key = CHAIN.insert(Next(Some(key)));
+    }
+    assert!(CHAIN.remove(key) && CHAIN.is_empty());
+    assert_eq!(CHAIN.iter().count(), 0);
+}
+
 /// The heap, asked by a parent that looks at the collection that asks it: that takes the lock.
 struct Nosy;
 
@@ -441,7 +535,8 @@ unsafe impl Allocator for Nosy {
 
 #[test]
 fn a_parent_is_asked_while_the_lock_is_free() {
+    let _turn = alone();
     let keys: Vec<_> = (0..33).map(|number| NOSY.insert(number)).collect();
     assert!(keys.iter().zip(0..).all(|(&key, number)| NOSY.get(key).is_some_and(|value| *value == number)));
-    assert_eq!(SEEN.load(Ordering::Relaxed), 1 + 33, "asked twice, when there were 0 and 32 values");
+    assert_eq!(SEEN.load(Ordering::Relaxed), 2 + 33, "asked three times, when there were 0, 0 and 32 values");
 }

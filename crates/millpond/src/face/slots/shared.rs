@@ -1,25 +1,24 @@
 //! The collection that threads share.
 
-use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr::NonNull};
+use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref};
 
-use lock_api::{Mutex, RawMutex};
+use lock_api::RawMutex;
 
 use super::{Key, visit::Places};
 use crate::{
     base::AllocError,
     contract::Allocator,
-    share::{Occupancy, Place, Segments, Spin, out_of_memory},
+    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
-
-/// The end of the list of vacant slots: the bits of no place.
-const NONE: u32 = u32::MAX;
 
 /// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
 ///
 /// Reading takes no lock: [`get`](Self::get) counts the reader in, and the [`Entry`] that it returns counts it out. A value that
-/// is removed while somebody reads it is gone for everybody else at once, and dropped by the last of its readers. Inserting and
-/// emptying a slot take a lock for a few instructions; growing holds none.
+/// is removed while somebody reads it is gone for everybody else at once, and dropped by the last of its readers.
+///
+/// Nor do inserting and removing, mostly: each thread has a few vacant slots at hand, and one operation in 32 at most takes a
+/// lock, for a few instructions, to exchange some with those of all threads. Growing holds no lock.
 ///
 /// ```
 /// use millpond::SharedSlots;
@@ -58,14 +57,29 @@ const NONE: u32 = u32::MAX;
 /// drop(entry);
 /// ```
 ///
-/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, eight more, and what alignment adds.
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, eight more, and what alignment adds. A thread that inserts or
+/// removes takes 128 more, which the next thread with its number inherits; at most as many are taken in advance.
+///
+/// # What is held back
+///
+/// At most [`HELD_BACK`](Self::HELD_BACK) vacant slots for each thread that has inserted or removed. What a thread held that has
+/// ended is inherited by the next one that starts; and when the parent has nothing more, whoever inserts takes what ended
+/// threads have left, unless their numbers belong to threads by now that do not use this collection. Without the feature
+/// `std`, and after its thread-locals are gone, a thread holds nothing, and takes the lock each time.
+///
+/// # Threads
+///
+/// * *Not for signal handlers*: one that interrupts an insertion would find a half-changed list, or wait for a lock that only the
+///   interrupted thread can release.
+/// * *Fork*: in the child, the slots that other threads held are lost until the collection goes. If another thread had the
+///   lock at that moment, the child waits for ever as soon as it takes it.
 ///
 /// # Invariants
 ///
-/// * Slots below `used` have been filled. One whose occupancy says so holds a value; the others are on the list, unless they
-///   are being filled or emptied, or are retired.
+/// * Slots below the `used` of `vacancies` were given out. One whose occupancy says so holds a value; the others are among
+///   `vacancies`, unless they are being filled or emptied, or are retired.
 pub struct SharedSlots<T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
-    list: Mutex<L, List>,
+    vacancies: Vacancies<L>,
     segments: Segments<Slot<T>, A>,
     owns: PhantomData<Slot<T>>,
 }
@@ -77,18 +91,26 @@ struct Slot<T> {
 
 union Content<T> {
     _value: ManuallyDrop<T>,
-    next: u32,
+    _link: ManuallyDrop<Link>,
 }
 
-/// The vacant slots, and how many there are of all kinds.
-struct List {
-    /// The first place on the list, or [`NONE`].
-    vacant: u32,
-    /// The first place that was never filled.
-    used: Place,
-    /// How many segments have come.
-    room: usize,
-    live: u32,
+// SAFETY: a slot that is vacant has a link, and nobody else reads or writes what is in it.
+unsafe impl<T, A: Allocator> Linked for Segments<Slot<T>, A> {
+    type Parent = A;
+
+    fn parent(&self) -> &A {
+        self.parent()
+    }
+
+    #[inline(always)]
+    unsafe fn link(&self, place: Place) -> *mut Link {
+        // SAFETY: the caller's promise.
+        unsafe { self.get_known(place).as_ref() }.content.get().cast()
+    }
+
+    fn grow(&self, have: usize) -> Result<(), AllocError> {
+        self.grow(have)
+    }
 }
 
 // SAFETY: threads that share the collection share its values and drop one another's; slots are given out under a lock, and
@@ -107,17 +129,20 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     /// Bytes per slot.
     pub const SLOT_SIZE: usize = size_of::<Slot<T>>();
 
+    /// The most vacant slots that a thread has at hand, which others do not get as long as it lives.
+    pub const HELD_BACK: usize = 2 * FULL as usize;
+
     /// An empty collection, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        let list = List { vacant: NONE, used: Place::ZERO, room: 0, live: 0 };
-        Self { list: Mutex::new(list), segments: Segments::new(parent), owns: PhantomData }
+        Self { vacancies: Vacancies::new(), segments: Segments::new(parent), owns: PhantomData }
     }
 
-    /// How many values there are; those that are removed while they are read do not count.
+    /// How many values there are; those that are removed while they are read do not count. O(threads that use the collection).
+    /// While others insert and remove, it is near that.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.list.lock().live as usize
+        self.vacancies.live()
     }
 
     /// Whether there is none.
@@ -134,7 +159,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 
     /// Puts a value in. A collection without memory ends the program.
     pub fn insert(&self, value: T) -> Key<T> {
-        match self.take_vacant() {
+        match self.vacancies.take(&self.segments) {
             Ok(place) => self.fill(place, value),
             Err(error) => out_of_memory(core::alloc::Layout::new::<Slot<T>>(), error),
         }
@@ -146,47 +171,13 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     ///
     /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots. The value is dropped.
     pub fn try_insert(&self, value: T) -> Result<Key<T>, AllocError> {
-        Ok(self.fill(self.take_vacant()?, value))
-    }
-
-    /// Takes a slot that was vacated, or a new one, for this thread alone.
-    fn take_vacant(&self) -> Result<Place, AllocError> {
-        loop {
-            let have = {
-                let mut list = self.list.lock();
-                if let Some(place) = Place::from_bits(list.vacant) {
-                    // SAFETY: a slot on the list has come and is nobody's, and holds the place of the next one.
-                    list.vacant = unsafe { (*self.known(place).as_ref().content.get()).next };
-                    list.live += 1;
-                    return Ok(place);
-                }
-                if list.used.segment() < list.room {
-                    let place = list.used;
-                    list.used = place.next();
-                    list.live += 1;
-                    return Ok(place);
-                }
-                list.room
-            };
-            // The parent is asked while the lock is free.
-            self.segments.grow(have)?;
-            let mut list = self.list.lock();
-            list.room = list.room.max(have + 1);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The slot's segment was there when this thread last held the lock.
-    unsafe fn known(&self, place: Place) -> NonNull<Slot<T>> {
-        // SAFETY: it had come before `room` was raised, under the lock.
-        unsafe { self.segments.get_known(place) }
+        Ok(self.fill(self.vacancies.take(&self.segments)?, value))
     }
 
     /// Fills a slot that this thread has taken.
     fn fill(&self, place: Place, value: T) -> Key<T> {
         // SAFETY: the slot was just taken. One that was never used is all zero, which is a vacant one.
-        let slot = unsafe { self.known(place).as_ref() };
+        let slot = unsafe { self.segments.get_known(place).as_ref() };
         let generation = slot.occupancy.next_generation();
         // SAFETY: nobody else reads or fills it: it is not open.
         unsafe { slot.content.get().cast::<T>().write(value) };
@@ -220,34 +211,34 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     pub fn remove(&self, key: Key<T>) -> bool {
         let Some(slot) = self.slot(key) else { return false };
         let closed = slot.occupancy.close(key.generation());
-        if closed.is_some() {
-            self.list.lock().live -= 1;
-        }
-        if closed == Some(true) {
-            self.empty(key.place(), slot);
+        match closed {
+            Some(true) => self.empty(key.place(), slot, true),
+            Some(false) => self.vacancies.discount(),
+            None => {}
         }
         closed.is_some()
     }
 
-    /// Drops the value of a slot that is closed and has no readers, and puts the slot on the list, also if the destructor
-    /// unwinds.
-    fn empty(&self, place: Place, slot: &Slot<T>) {
+    /// Drops the value of a slot that is closed and has no readers, and vacates the slot, also if the destructor unwinds.
+    /// The value still counts, or does not count any more.
+    #[inline(always)]
+    fn empty(&self, place: Place, slot: &Slot<T>, is_counted: bool) {
         /// Vacates the slot.
-        struct Vacate<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, Place, &'a Slot<T>);
+        struct Vacate<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, Place, &'a Slot<T>, bool);
 
         impl<T, A: Allocator, L: RawMutex> Drop for Vacate<'_, T, A, L> {
             fn drop(&mut self) {
-                let Self(slots, place, slot) = self;
+                let Self(slots, place, slot, is_counted) = *self;
                 if slot.occupancy.vacate() {
-                    let mut list = slots.list.lock();
-                    // SAFETY: the slot is vacant and not on the list, so it is this thread's.
-                    unsafe { (*slot.content.get()).next = list.vacant };
-                    list.vacant = place.bits();
+                    // SAFETY: the slot is vacant, and this thread has emptied it.
+                    unsafe { slots.vacancies.put(&slots.segments, place, is_counted) };
+                } else if is_counted {
+                    slots.vacancies.discount();
                 }
             }
         }
 
-        let _vacate = Vacate(self, place, slot);
+        let _vacate = Vacate(self, place, slot, is_counted);
         // SAFETY: there is a value, and nobody reads it: whoever closed the slot, or was the last reader, empties it.
         unsafe { slot.content.get().cast::<T>().drop_in_place() };
     }
@@ -255,7 +246,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     /// The values that are there, one after the other, with their keys. What is inserted or removed meanwhile may be among them
     /// or not.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, Entry<'_, T, A, L>)> {
-        let used = self.list.lock().used;
+        let used = self.vacancies.used();
         Places::to(used).filter_map(|place| {
             let slot = self.segments.get(place)?;
             // SAFETY: as in `slot`.
@@ -306,8 +297,18 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
             }
         }
 
-        let used = self.list.get_mut().used;
-        let mut all = GoOn(self, Places::to(used));
+        /// Returns the memory of what is beside the slots, at last.
+        struct Last<'a, T, A: Allocator, L: RawMutex>(&'a mut SharedSlots<T, A, L>);
+
+        impl<T, A: Allocator, L: RawMutex> Drop for Last<'_, T, A, L> {
+            fn drop(&mut self) {
+                // SAFETY: all memory comes from the segments' parent, and nobody has the collection any more.
+                unsafe { self.0.vacancies.free(self.0.segments.parent()) };
+            }
+        }
+
+        let last = Last(self);
+        let mut all = GoOn(last.0, Places::to(last.0.vacancies.used()));
         all.go_on();
     }
 }
@@ -338,7 +339,30 @@ impl<T, A: Allocator, L: RawMutex> Drop for Entry<'_, T, A, L> {
     #[inline]
     fn drop(&mut self) {
         if self.slot.occupancy.leave() {
-            self.slots.empty(self.place, self.slot);
+            self.slots.empty(self.place, self.slot, false);
         }
+    }
+}
+
+#[cfg(all(test, feature = "alloc", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// A slot that has had its last generation is never used again, and does not count.
+    #[test]
+    fn a_shared_slot_whose_generation_would_come_again_is_retired() {
+        let slots = SharedSlots::new();
+        let first = slots.insert(1);
+        slots.remove(first);
+        let slot = slots.segments.get(first.place()).expect("it has come");
+        // SAFETY: the slot is vacant, and nobody else has the collection.
+        unsafe { (&raw mut (*slot.as_ptr()).occupancy).write(Occupancy::at(u32::MAX - 1)) };
+        let last = slots.insert(2);
+        assert_eq!((last.index(), last.generation(), slots.len()), (first.index(), u32::MAX, 1));
+        assert!(slots.remove(last) && slots.is_empty());
+        let next = slots.insert(3);
+        assert_ne!(next.index(), last.index());
+        assert!(slots.get(last).is_none() && slots.get(first).is_none());
+        assert_eq!((slots.get(next).as_deref(), slots.len()), (Some(&3), 1));
     }
 }

@@ -21,7 +21,7 @@ mod magazine;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
-mod numbers;
+pub(super) mod numbers;
 mod slot;
 mod table;
 mod visit;

@@ -8,7 +8,7 @@
 use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell, static_const};
 
 /// How many numbers there are, the number zero included, which nobody gets: it means that one has none.
-pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
+pub(in crate::share) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
     4
 } else if cfg!(feature = "std") {
     1024
@@ -66,20 +66,20 @@ impl<const ORDERED: bool> Numbers<ORDERED> {
 }
 
 /// A number that is leased. Dropping it gives it back.
-pub(super) struct Number(usize);
+pub(in crate::share) struct Number(usize);
 
 impl Number {
     /// The lowest number that nobody has; `None` if all are leased.
-    pub(super) fn lease() -> Option<Self> {
+    pub(in crate::share) fn lease() -> Option<Self> {
         LEASED.lease().map(Self)
     }
 
     /// This number, unless somebody has it.
-    pub(super) fn claim(number: usize) -> Option<Self> {
+    pub(in crate::share) fn claim(number: usize) -> Option<Self> {
         LEASED.claim(number).then(|| Self(number))
     }
 
-    pub(super) fn get(&self) -> usize {
+    pub(in crate::share) fn get(&self) -> usize {
         self.0
     }
 }
@@ -111,7 +111,9 @@ impl Uses {
 }
 
 #[cfg(feature = "std")]
-pub(super) use of_thread::{current, current_or_lease, near};
+pub(super) use of_thread::near;
+#[cfg(feature = "std")]
+pub(in crate::share) use of_thread::{current, current_or_lease};
 
 #[cfg(feature = "std")]
 mod of_thread {
@@ -160,13 +162,13 @@ mod of_thread {
 
     /// The number of this thread; zero if it has none.
     #[inline(always)]
-    pub(in super::super) fn current() -> usize {
+    pub(in crate::share) fn current() -> usize {
         NUMBER.with(Cell::get)
     }
 
     /// The number of this thread, which gets one now if it has none. Zero if all are leased, and after the thread's
     /// lease has been dropped at its end.
-    pub(in super::super) fn current_or_lease() -> usize {
+    pub(in crate::share) fn current_or_lease() -> usize {
         if current() == 0 {
             let _ = LEASE.try_with(|lease| {
                 lease.0.set(Number::lease());
@@ -182,7 +184,7 @@ mod of_thread {
 /// Without an operating system there are no threads that could be told apart.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
-pub(super) fn current() -> usize {
+pub(in crate::share) fn current() -> usize {
     0
 }
 
@@ -193,6 +195,6 @@ pub(super) fn near() -> usize {
 }
 
 #[cfg(not(feature = "std"))]
-pub(super) fn current_or_lease() -> usize {
+pub(in crate::share) fn current_or_lease() -> usize {
     0
 }

@@ -1,0 +1,237 @@
+//! Models of vacant slots: the exchange of chains, searches, and keys whose slot comes again, with chains of two.
+
+use core::cell::UnsafeCell as Cell;
+use std::vec::Vec;
+
+use lock_api::{GuardSend, RawMutex};
+
+use super::*;
+use crate::{
+    base::{
+        Spin,
+        atomic::{
+            UnsafeCell,
+            model::{Arc, check, thread},
+        },
+    },
+    share::Occupancy,
+    source::Heap,
+};
+
+/// As many slots as the only segment has.
+const SLOTS: u32 = 32;
+
+/// Slots, each with a link, and with a cell that whoever uses it touches.
+struct Segment {
+    links: [Cell<Link>; SLOTS as usize],
+    cells: [UnsafeCell<()>; SLOTS as usize],
+}
+
+impl Segment {
+    fn touch(&self, place: Place) {
+        self.cells[place.number() as usize].with_mut(|_| ());
+    }
+}
+
+// SAFETY: each slot has its own; there is one segment.
+unsafe impl Linked for Segment {
+    type Parent = Heap;
+
+    fn parent(&self) -> &Heap {
+        &Heap
+    }
+
+    unsafe fn link(&self, place: Place) -> *mut Link {
+        self.touch(place);
+        self.links[place.number() as usize].get()
+    }
+
+    fn grow(&self, have: usize) -> Result<(), AllocError> {
+        if have == 0 { Ok(()) } else { Err(AllocError::Exhausted) }
+    }
+}
+
+struct Model<L> {
+    vacancies: Vacancies<L>,
+    slots: Segment,
+}
+
+// SAFETY: there is nothing in the cells, and who uses which link when is what the models are about.
+unsafe impl<L: RawMutex + Sync> Sync for Model<L> {}
+
+impl<L: RawMutex + Send + Sync + 'static> Model<L> {
+    /// A model in which so many slots are vacant. Everything is touched before other threads do.
+    fn new(vacant: u32) -> Arc<Self> {
+        let slots = Segment {
+            links: [const { Cell::new(Link::NEW) }; SLOTS as usize],
+            cells: [const { UnsafeCell::new(()) }; SLOTS as usize],
+        };
+        let model = Self { vacancies: Vacancies::new(), slots };
+        (0..SLOTS).for_each(|number| model.slots.touch(Place::ZERO.ahead(number)));
+        let numbers: Vec<Number> = (1..NUMBERS).filter_map(Number::claim).collect();
+        let taken = model.take(1, SLOTS as usize);
+        assert_eq!((numbers.len(), taken.len()), (NUMBERS - 1, SLOTS as usize));
+        for number in &numbers {
+            let _ = model.vacancies.shelves.ensure(number.get(), &Heap);
+            // SAFETY: the number is held.
+            assert!(!unsafe { model.vacancies.clear(number.get(), &model.slots) });
+        }
+        model.give(1, taken.into_iter().take(vacant as usize).collect());
+        // SAFETY: the number is held.
+        unsafe { model.vacancies.clear(1, &model.slots) };
+        drop(numbers);
+        Arc::new(model)
+    }
+
+    /// Takes up to `count` slots with this number.
+    fn take(&self, number: usize, count: usize) -> Vec<Place> {
+        let take = || {
+            // SAFETY: the number is the caller's.
+            let place = unsafe { self.vacancies.take_at(number, &self.slots).ok() };
+            place.inspect(|&place| self.slots.touch(place))
+        };
+        core::iter::from_fn(take).take(count).collect()
+    }
+
+    fn give(&self, number: usize, places: Vec<Place>) {
+        for place in places {
+            self.slots.touch(place);
+            // SAFETY: the number is the caller's, and the slot was taken and is given back once.
+            unsafe { self.vacancies.put_at(number, &self.slots, place, LESS) };
+        }
+    }
+
+    /// What a thread does that takes so many slots and gives them back: so is its number, and what is on the shelf stays.
+    fn visit(&self, count: usize) {
+        let number = Number::lease().expect("there are more numbers than threads");
+        let places = self.take(number.get(), count);
+        self.give(number.get(), places);
+    }
+
+    /// When all others have gone, one thread gets every slot, each once.
+    fn has(&self, count: usize) {
+        let number = Number::lease().expect("the others have given theirs back");
+        let mut all = self.take(number.get(), usize::MAX);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "a slot is lost, or there twice");
+    }
+}
+
+/// Runs two threads, and then looks for every slot.
+fn two<L: RawMutex<Guard = GuardSend> + Send + Sync + 'static>(
+    preemptions: usize,
+    vacant: u32,
+    work: [fn(&Model<L>); 2],
+) {
+    check(preemptions, move || {
+        let model = Model::new(vacant);
+        let threads = work.map(|work| {
+            let model = Arc::clone(&model);
+            thread::spawn(move || work(&model))
+        });
+        for thread in threads {
+            thread.join().expect("no thread panics");
+        }
+        model.has(vacant as usize);
+    });
+}
+
+#[test]
+fn chains_are_exchanged() {
+    // Five slots fill both chains and more: some go to the depot and may come out elsewhere.
+    two::<Spin>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+}
+
+#[test]
+fn who_searches_for_slots_meets_who_comes_and_goes() {
+    // Three slots, of which the first thread leaves some on its shelf, while the second wants all there are.
+    two::<Spin>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_depot_behind_a_lock_that_orders_nothing_is_caught() {
+    use crate::base::Tickets;
+    two::<Tickets<false>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+}
+
+/// Numbers that nobody has are leased for the search: without that, a thread may come and use the shelf that is searched.
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_search_for_slots_without_a_lease_is_caught() {
+    // SAFETY: this is what must not be done.
+    let search = |model: &Model<Spin>| _ = unsafe { model.vacancies.clear(1, &model.slots) };
+    two(2, 3, [|model| model.visit(2), search]);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn two_threads_at_one_shelf_are_caught() {
+    let visit = |model: &Model<Spin>| model.give(1, model.take(1, 1));
+    two(2, 3, [visit, visit]);
+}
+
+/// One value after the other in one slot.
+struct Tenancy {
+    occupancy: Occupancy,
+    value: UnsafeCell<u32>,
+}
+
+// SAFETY: that readers and writers keep out of each other's way is what the model is about.
+unsafe impl Sync for Tenancy {}
+
+impl Tenancy {
+    fn read(&self) -> u32 {
+        // SAFETY: as above.
+        self.value.with(|value| unsafe { *value })
+    }
+
+    fn write(&self, new: u32) {
+        // SAFETY: as above.
+        self.value.with_mut(|value| unsafe { *value = new });
+    }
+}
+
+/// A thread removes the value of generation 1 and puts another one into the slot, while a second one has the key of the first.
+fn a_slot_comes_again(reads: fn(&Tenancy)) {
+    check(3, move || {
+        let tenancy = Arc::new(Tenancy { occupancy: Occupancy::at(0), value: UnsafeCell::new(1) });
+        tenancy.occupancy.open(1);
+        assert_eq!(tenancy.read(), 1);
+        let other = Arc::clone(&tenancy);
+        let other = thread::spawn(move || reads(&other));
+        if tenancy.occupancy.close(1) == Some(true) {
+            tenancy.write(0);
+            assert!(tenancy.occupancy.vacate());
+            let generation = tenancy.occupancy.next_generation();
+            tenancy.write(generation);
+            tenancy.occupancy.open(generation);
+        }
+        other.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_stale_key_finds_nothing_in_a_slot_that_comes_again() {
+    a_slot_comes_again(|tenancy| {
+        if tenancy.occupancy.enter(1) {
+            assert_eq!(tenancy.read(), 1, "the key found another value");
+            let _ = tenancy.occupancy.leave();
+        }
+    });
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic]
+fn a_reader_that_does_not_enter_is_caught() {
+    a_slot_comes_again(|tenancy| {
+        if tenancy.occupancy.generation() == Some(1) {
+            assert_eq!(tenancy.read(), 1, "the key found another value");
+        }
+    });
+}
