@@ -90,6 +90,10 @@ fn play(seed: u64) {
                 drained.clear();
                 stale.extend(live.drain().map(|(key, _)| key));
             }
+            19 if rng.u8(0..40) == 0 => {
+                slots.clear();
+                stale.extend(live.drain().map(|(key, _)| key));
+            }
             _ => {}
         }
         assert_eq!(slots.len(), live.len());

@@ -6,7 +6,7 @@
 //!
 //! * Insert, get and remove: O(1), but for what the parent takes. Iteration: O(slots ever used at a time).
 //! * Memory: 12 bytes per slot besides the value in [`Slots`], of which only four are touched before it is vacated; 8 in
-//!   [`SharedSlots`].
+//!   [`SharedSlots`], and 128 for each thread number that uses it.
 //!
 //! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
 //! them known here.
@@ -19,14 +19,18 @@ mod table;
 mod vacated;
 mod visit;
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, mem::MaybeUninit};
 
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{Entry, SharedSlots};
 pub use visit::Drain;
 
-use self::{table::Table, vacated::Vacated, visit::Places};
+use self::{
+    table::{Segment, Table},
+    vacated::Vacated,
+    visit::Places,
+};
 use crate::{
     base::AllocError,
     contract::{Allocator, Flaw},
@@ -39,6 +43,14 @@ const NEVER_FILLED: u32 = 2;
 
 /// The generation of a slot that is never filled again: what follows the last one.
 const RETIRED: u32 = 0;
+
+/// So many fresh slots are made ready at once, if there are.
+const AT_ONCE: u32 = 256;
+
+/// The generation of a slot whose value of this generation, if it had one, was removed.
+fn vacated(generation: u32) -> u32 {
+    generation.wrapping_add(1) & !1
+}
 
 /// Values that are reached by [`Key`]s: a key whose value is gone finds nothing, never another value.
 ///
@@ -86,14 +98,17 @@ const RETIRED: u32 = 0;
 ///
 /// # Invariants
 ///
-/// * The segments of all places below `fresh` have come, and that which ends at `end`, where `fresh` is or ends.
-/// * Slots below `fresh` or `touched` have a generation. It is odd for those that are filled, and even for all from `fresh`
-///   on. One whose generation has come back to zero is retired.
+/// * The segments of all places below `fresh` have come, and that which ends at `end`, where `fresh` is or ends: `newest`.
+/// * Slots below `fresh` or `touched` have a generation. It is odd for those below `fresh` that are filled; from `fresh`
+///   on it is as it was when all were removed, but from `fresh` to `ready` it is even and not zero. One whose generation has come
+///   back to zero is retired.
 /// * Of the slots below `fresh`, `vacated` has those that are neither filled nor retired, once each, by the keys that their next
 ///   values will have, and has room for all slots; `retired` are retired.
 pub struct Slots<T, A: Allocator = DefaultParent> {
     vacated: Vacated,
     fresh: Place,
+    ready: Place,
+    newest: Segment<T>,
     end: Place,
     touched: Place,
     retired: u32,
@@ -121,9 +136,10 @@ impl<T, A: Allocator> Slots<T, A> {
     /// An empty collection, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        let (fresh, end, touched) = (Place::ZERO, Place::ZERO, Place::ZERO);
-        let vacated = Vacated::new();
-        Self { vacated, fresh, end, touched, retired: 0, table: Table::new(parent), owns: PhantomData }
+        let (vacated, fresh, newest) = (Vacated::new(), Place::ZERO, Segment::NONE);
+        let (ready, end, touched) = (fresh, fresh, fresh);
+        let table = Table::new(parent);
+        Self { vacated, fresh, ready, newest, end, touched, retired: 0, table, owns: PhantomData }
     }
 
     /// How many values there are.
@@ -180,8 +196,8 @@ impl<T, A: Allocator> Slots<T, A> {
     /// A collection without memory ends the program, before `make` is called.
     #[inline]
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
-        match self.vacancy() {
-            Ok(key) => self.fill(key, make),
+        match self.put(make) {
+            Ok(key) => key,
             Err(error) => out_of_memory(core::alloc::Layout::new::<T>(), error),
         }
     }
@@ -193,67 +209,83 @@ impl<T, A: Allocator> Slots<T, A> {
     /// As [`reserve`](Self::reserve); the value is dropped.
     #[inline]
     pub fn try_insert(&mut self, value: T) -> Result<Key<T>, AllocError> {
-        let key = self.vacancy()?;
-        Ok(self.fill(key, |_| value))
+        self.put(|_| value)
     }
 
-    /// The key that the next value will have: in the slot that was vacated last, or else in the first fresh one.
+    /// Puts a value into the slot that was vacated last, or else into the first fresh one.
     #[inline(always)]
-    fn vacancy(&mut self) -> Result<Key<T>, AllocError> {
-        match self.vacated.last() {
-            // SAFETY: these are the bits of a key.
-            Some(bits) => Ok(unsafe { Key::known(bits) }),
-            None => self.fresh_key(),
+    fn put(&mut self, make: impl FnOnce(Key<T>) -> T) -> Result<Key<T>, AllocError> {
+        if let Some(bits) = self.vacated.last() {
+            // SAFETY: these are the bits of a key. Its slot is vacant, the last of those vacated, and its segment has come.
+            unsafe {
+                let key = Key::known(bits);
+                let value = make(key);
+                self.table.value(key.place()).write(value);
+                self.table.generation(key.place()).write(key.generation());
+                self.vacated.pop();
+                return Ok(key);
+            }
+        }
+        if self.fresh == self.ready {
+            self.make_ready()?;
+        }
+        let place = self.fresh;
+        // SAFETY: the slot is in the newest segment that is in use, and ready.
+        unsafe {
+            let generation = self.newest.generation(place);
+            let key = Key::new(place, generation.read());
+            let value = make(key);
+            self.newest.value(place).write(value);
+            generation.write(key.generation());
+            self.fresh = place.step();
+            Ok(key)
         }
     }
 
-    #[inline(always)]
-    fn fresh_key(&mut self) -> Result<Key<T>, AllocError> {
+    /// Gives some fresh slots the generations that they have while they are vacant, and steps over those that are retired.
+    #[cold]
+    #[inline(never)]
+    fn make_ready(&mut self) -> Result<(), AllocError> {
         loop {
             if self.fresh == self.end {
                 self.advance()?;
             }
-            let generation = if self.fresh < self.touched {
-                // SAFETY: the slot's segment has come, and it was touched, so it has a generation.
-                unsafe { *self.table.generation(self.fresh) }
-            } else {
-                NEVER_FILLED
-            };
-            if generation != RETIRED {
-                return Ok(Key::new(self.fresh, generation));
+            let first = self.fresh;
+            let count = AT_ONCE.min(self.end.bits() - first.bits());
+            let touched = self.touched.bits().saturating_sub(first.bits()).min(count);
+            // SAFETY: the slots' segment has come.
+            let generations = unsafe { self.table.generations(first, count as usize) };
+            let (old, new) = generations.split_at_mut(touched as usize);
+            for generation in old {
+                // SAFETY: a slot that was touched has a generation.
+                generation.write(vacated(unsafe { generation.assume_init() }));
             }
-            self.retired += 1;
-            self.fresh = self.fresh.step();
+            new.fill(MaybeUninit::new(NEVER_FILLED));
+            // SAFETY: all have a generation by now.
+            let generations = unsafe { generations.assume_init_ref() };
+            match generations.iter().position(|generation| *generation == RETIRED) {
+                Some(0) => {
+                    self.retired += 1;
+                    (self.fresh, self.ready) = (first.step(), first.step());
+                }
+                usable => {
+                    self.ready = first.ahead(usable.map_or(count, |usable| usable as u32));
+                    return Ok(());
+                }
+            }
         }
     }
 
     /// Goes on to the next segment, which may have to come first.
-    #[cold]
-    #[inline(never)]
     fn advance(&mut self) -> Result<(), AllocError> {
         let segment = if self.end == Place::ZERO { 0 } else { self.end.previous().segment() + 1 };
         if segment == self.table.count() {
             self.grow()?;
         }
-        (self.fresh, self.end) = (Place::start(segment), Place::end(segment));
+        let start = Place::start(segment);
+        (self.fresh, self.ready, self.end) = (start, start, Place::end(segment));
+        self.newest = self.table.segment(segment);
         Ok(())
-    }
-
-    #[inline(always)]
-    fn fill(&mut self, key: Key<T>, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
-        let (place, value) = (key.place(), make(key));
-        // SAFETY: the slot is vacant, and its segment has come.
-        unsafe {
-            self.table.value(place).write(value);
-            self.table.generation(place).write(key.generation());
-        }
-        if place == self.fresh {
-            self.fresh = place.step();
-        } else {
-            // SAFETY: the slot is the last of those vacated.
-            unsafe { self.vacated.pop() };
-        }
-        key
     }
 
     /// The place of a key whose value is there.
@@ -312,31 +344,15 @@ impl<T, A: Allocator> Slots<T, A> {
         (generation % 2 == 1).then(|| Key::new(place, generation))
     }
 
-    /// Drops all values. Every key is good for nothing from now on; the memory is kept. Values that need no dropping cost
-    /// less than a byte each.
+    /// Drops all values. Every key is good for nothing from now on; the memory is kept. O(1) if values need no dropping.
     pub fn clear(&mut self) {
         if core::mem::needs_drop::<T>() {
             drop(self.drain());
         }
-        self.vacate_all();
-    }
-
-    /// Declares all slots vacant, and takes them up again from the first on.
-    fn vacate_all(&mut self) {
+        // What generation the next value in a slot has is found out when the slot is taken up again.
         self.touched = self.touched.max(self.fresh);
-        let mut left = self.fresh.number() as usize;
-        for segment in 0..self.table.count() {
-            let generations = self.table.generations(segment);
-            let count = left.min(generations.len());
-            for generation in &mut generations[..count] {
-                // SAFETY: the slots below `fresh` have a generation.
-                let vacated = unsafe { generation.assume_init() }.wrapping_add(1) & !1;
-                generation.write(vacated);
-            }
-            left -= count;
-        }
         self.vacated.clear();
-        (self.fresh, self.end, self.retired) = (Place::ZERO, Place::ZERO, 0);
+        (self.fresh, self.ready, self.end, self.retired) = (Place::ZERO, Place::ZERO, Place::ZERO, 0);
     }
 
     /// Verifies the invariants. O(slots ever used at a time).
@@ -345,16 +361,12 @@ impl<T, A: Allocator> Slots<T, A> {
     ///
     /// The first invariant found broken.
     pub fn check(&self) -> Result<(), Flaw> {
-        // SAFETY: the slots below `fresh` or `touched` have come, and have a generation.
+        // SAFETY: the slots below `fresh` have come, and have a generation.
         let generation = |place| unsafe { *self.table.generation(place) };
         let (mut filled, mut retired, mut vacant) = (0, 0, 0u64);
-        for place in Places::to(self.fresh.max(self.touched)) {
+        for place in Places::to(self.fresh) {
             match generation(place) {
-                odd if odd % 2 == 1 && place >= self.fresh => {
-                    return Err(Flaw("a slot that is fresh is filled"));
-                }
                 odd if odd % 2 == 1 => filled += 1,
-                _ if place >= self.fresh => {}
                 RETIRED => retired += 1,
                 _ => vacant += u64::from(place.number()),
             }
@@ -427,6 +439,26 @@ mod tests {
         slots.check().expect("sound");
         assert_eq!([slots.insert(5), slots.insert(6)].map(Key::index), [1, 2]);
         slots.check().expect("sound");
+    }
+
+    /// Wherever they are: at the beginning, one behind the other, in another segment.
+    #[test]
+    fn retired_slots_are_stepped_over_when_all_are_taken_up_again() {
+        const RETIRING: [u32; 4] = [0, 7, 8, 99];
+        let mut slots = Slots::new();
+        let keys: std::vec::Vec<_> = (0..1000).map(|number| slots.insert(number)).collect();
+        for number in RETIRING {
+            // SAFETY: the slot is there and filled, in its last generation from now on.
+            unsafe { slots.table.generation(keys[number as usize].place()).write(u32::MAX) };
+        }
+        for _ in 0..2 {
+            slots.clear();
+            let again: std::vec::Vec<_> = (0..500).map(|number| slots.insert(number).index()).collect();
+            let usable = (0..).filter(|number| !RETIRING.contains(number));
+            assert!(again.into_iter().eq(usable.take(500)) && slots.len() == 500);
+            slots.check().expect("sound");
+        }
+        assert!(keys.iter().all(|&key| slots.get(key).is_none()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use core::{
     alloc::Layout,
+    hint::assert_unchecked,
     mem::MaybeUninit,
     ptr::{self, NonNull},
     slice,
@@ -24,13 +25,51 @@ const LINE: usize = 64;
 /// # Invariants
 ///
 /// `count` segments have come: for each such `k` there is a block of `parent` with `length(k)` values and, behind them, as
-/// many generations. Where its first value would be if offsets began at zero, not at the bits of its first place, is
-/// `values[k]`; likewise `generations[k]`. So a place is an index from there without being taken apart.
+/// many generations; `values[k]` and `generations[k]` are those of a [`Segment`].
 pub(super) struct Table<T, A: Allocator> {
     values: [*mut T; MOST_SEGMENTS],
     generations: [*mut u32; MOST_SEGMENTS],
     count: usize,
     parent: A,
+}
+
+/// Where the slots of one segment lie.
+///
+/// # Invariants
+///
+/// `values` is where its first value would be if places began at zero, not at the bits of its first place; likewise
+/// `generations`. So a place is an index from there without being taken apart.
+pub(super) struct Segment<T> {
+    values: *mut T,
+    generations: *mut u32,
+}
+
+impl<T> Segment<T> {
+    /// No segment.
+    pub(super) const NONE: Self = Self { values: ptr::null_mut(), generations: ptr::null_mut() };
+
+    /// Where the value of a slot is, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// The slot is in this segment, which has come.
+    #[inline(always)]
+    pub(super) unsafe fn value(&self, place: Place) -> *mut T {
+        let value = self.values.wrapping_add(index(place));
+        // SAFETY: nothing in a segment lies at zero. (Who makes a reference of this would look for that otherwise.)
+        unsafe { assert_unchecked(!value.is_null()) };
+        value
+    }
+
+    /// The generation of a slot.
+    ///
+    /// # Safety
+    ///
+    /// As for [`value`](Self::value).
+    #[inline(always)]
+    pub(super) unsafe fn generation(&self, place: Place) -> *mut u32 {
+        self.generations.wrapping_add(index(place))
+    }
 }
 
 /// Size and alignment of a segment, and how far in its generations begin.
@@ -59,6 +98,11 @@ impl<T, A: Allocator> Table<T, A> {
         self.count
     }
 
+    /// Where the slots of a segment lie.
+    pub(super) fn segment(&self, segment: usize) -> Segment<T> {
+        Segment { values: self.values[segment], generations: self.generations[segment] }
+    }
+
     /// Where the value of a slot is, if there is one.
     ///
     /// # Safety
@@ -67,7 +111,10 @@ impl<T, A: Allocator> Table<T, A> {
     #[inline(always)]
     pub(super) unsafe fn value(&self, place: Place) -> *mut T {
         // SAFETY: a segment that has come is one of those that there can be.
-        unsafe { self.values.get_unchecked(place.segment()) }.wrapping_add(index(place))
+        unsafe {
+            let values = *self.values.get_unchecked(place.segment());
+            Segment { values, ..Segment::NONE }.value(place)
+        }
     }
 
     /// The generation of a slot.
@@ -78,13 +125,20 @@ impl<T, A: Allocator> Table<T, A> {
     #[inline(always)]
     pub(super) unsafe fn generation(&self, place: Place) -> *mut u32 {
         // SAFETY: as above.
-        unsafe { self.generations.get_unchecked(place.segment()) }.wrapping_add(index(place))
+        unsafe {
+            let generations = *self.generations.get_unchecked(place.segment());
+            Segment::<T> { generations, ..Segment::NONE }.generation(place)
+        }
     }
 
-    /// The generations of a segment that has come. Those of slots that were never filled need not be there.
-    pub(super) fn generations(&mut self, segment: usize) -> &mut [MaybeUninit<u32>] {
-        // SAFETY: the segment has come, and is borrowed mutably with the table.
-        unsafe { slice::from_raw_parts_mut(self.generation(Place::start(segment)).cast(), length(segment)) }
+    /// The generations of so many slots, those that were never written included.
+    ///
+    /// # Safety
+    ///
+    /// The slots are in one segment, which has come.
+    pub(super) unsafe fn generations(&mut self, first: Place, count: usize) -> &mut [MaybeUninit<u32>] {
+        // SAFETY: the caller's promise, and they are borrowed mutably with the table.
+        unsafe { slice::from_raw_parts_mut(self.generation(first).cast(), count) }
     }
 
     /// Takes one more segment from the parent. Nothing in it has been written.
