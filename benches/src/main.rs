@@ -6,6 +6,7 @@
 mod aged;
 mod arenas;
 mod buddy;
+mod bump;
 mod checked;
 mod classes;
 mod cold;
@@ -63,6 +64,11 @@ const LAST: &[Special] = &[
         name: "lock-free",
         what: "pairs of one and of two threads on a list of free blocks that they share",
         run: lock_free::times,
+    },
+    Special {
+        name: "bump",
+        what: "one and two threads that allocate from an arena that they share",
+        run: bump::times,
     },
     Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
     Special {

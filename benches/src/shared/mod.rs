@@ -17,11 +17,11 @@ use millpond::{Blocks, Cached, Fail, Fixed, Heap, Spin};
 use self::{
     contenders::{everyone, handing_over, in_bursts},
     crew::Crew,
-    tails::{Untimed, ticks_per_nanosecond},
+    tails::ticks_per_nanosecond,
     ways::{Bursts, Replace, Tides, Way},
 };
 pub use self::{
-    tails::{Clock, Tails},
+    tails::{Clock, Tails, Untimed},
     ways::Pairs,
 };
 use crate::{

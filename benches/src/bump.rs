@@ -1,0 +1,149 @@
+//! Arenas that threads share: `AtomicLinear` beside an addition by hand, and beside arenas behind a lock.
+//!
+//! Blocks of 64 bytes, which nobody writes to: so what is measured is how the threads share the cursor, and not memory. The
+//! last thread to be done resets the arena, outside of the clock of single operations.
+
+use std::{
+    alloc::Layout,
+    cell::UnsafeCell,
+    hint::black_box,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bumpalo::Bump;
+use millpond::{Allocator, AtomicLinear, DefaultParent, Linear, Locked, Reclaim};
+
+use crate::{
+    contenders::LAYOUT,
+    shared::{Clock, Job, Mix, Tails, Untimed, compare},
+};
+
+/// One thread, then two.
+pub fn times() {
+    compare(&Mix { contenders: contenders::<1>, ..MIX }, 1);
+    compare(&Mix { contenders: contenders::<2>, ..MIX }, 2);
+}
+
+const MIX: Mix = Mix {
+    name: "bump",
+    what: "allocate a block from an arena that threads share",
+    contenders: contenders::<1>,
+};
+
+fn contenders<const THREADS: usize>() -> Vec<(&'static str, Job)> {
+    vec![
+        job::<THREADS, _>("an addition by hand", ByHand::new()),
+        job::<THREADS, _>("AtomicLinear", AtomicLinear::new().with_capacity(ROOM)),
+        job::<THREADS, _>("Locked<Linear>", Locked::<_>::new(Linear::with_capacity(ROOM))),
+        job::<THREADS, _>("bumpalo behind a Mutex", Mutex::new(Bump::with_capacity(ROOM))),
+    ]
+}
+
+/// Bytes that are enough for a turn: only addresses, as nobody writes there.
+const ROOM: usize = 1 << 30;
+
+/// What threads share a cursor of.
+trait Arena: Sync {
+    fn take(&self) -> *mut u8;
+    fn reset(&mut self);
+}
+
+/// An arena, and how many threads are done with their part of a turn.
+struct Shared<A> {
+    arena: UnsafeCell<A>,
+    done: AtomicUsize,
+}
+
+// SAFETY: the arena is shared by threads as it allows, and reset by the last of them.
+unsafe impl<A: Sync> Sync for Shared<A> {}
+// SAFETY: it is made on one thread and dropped on another, with nobody at work.
+unsafe impl<A> Send for Shared<A> {}
+
+impl<A: Arena> Shared<A> {
+    fn run(&self, threads: usize, blocks: usize, mut clock: impl Clock) {
+        // SAFETY: nobody resets the arena before this thread is done.
+        let arena = unsafe { &*self.arena.get() };
+        for _ in 0..blocks {
+            black_box(clock.time(|| arena.take()));
+        }
+        if self.done.fetch_add(1, Ordering::AcqRel) + 1 == threads {
+            self.done.store(0, Ordering::Relaxed);
+            // SAFETY: all others are done, and wait for this one before the next turn.
+            unsafe { &mut *self.arena.get() }.reset();
+        }
+    }
+}
+
+fn job<const THREADS: usize, A: Arena + 'static>(name: &'static str, arena: A) -> (&'static str, Job) {
+    let shared = Shared { arena: UnsafeCell::new(arena), done: AtomicUsize::new(0) };
+    let run = move |_, blocks, tails: Option<&mut Tails>| match tails {
+        None => shared.run(THREADS, blocks, Untimed),
+        Some(tails) => shared.run(THREADS, blocks, tails),
+    };
+    (name, Arc::new(run))
+}
+
+/// The bound: one addition and one comparison.
+struct ByHand {
+    start: usize,
+    cursor: AtomicUsize,
+}
+
+impl ByHand {
+    fn new() -> Self {
+        let memory = AtomicLinear::new().with_capacity(ROOM);
+        let layout = Layout::from_size_align(ROOM, 64).expect("a size that is no problem");
+        let start = memory.allocate(layout).expect("addresses enough").addr().get();
+        std::mem::forget(memory);
+        Self { start, cursor: AtomicUsize::new(0) }
+    }
+}
+
+impl Arena for ByHand {
+    #[inline(always)]
+    fn take(&self) -> *mut u8 {
+        let at = self.cursor.fetch_add(LAYOUT.size(), Ordering::Relaxed);
+        assert!(at < ROOM, "a turn is shorter");
+        std::ptr::with_exposed_provenance_mut(self.start + at)
+    }
+
+    fn reset(&mut self) {
+        *self.cursor.get_mut() = 0;
+    }
+}
+
+impl Arena for AtomicLinear<DefaultParent> {
+    #[inline(always)]
+    fn take(&self) -> *mut u8 {
+        self.allocate(LAYOUT).expect("room enough").as_ptr().cast()
+    }
+
+    fn reset(&mut self) {
+        Reclaim::reset(self);
+    }
+}
+
+impl Arena for Locked<Linear> {
+    #[inline(always)]
+    fn take(&self) -> *mut u8 {
+        self.allocate(LAYOUT).expect("room enough").as_ptr().cast()
+    }
+
+    fn reset(&mut self) {
+        Reclaim::reset(self);
+    }
+}
+
+impl Arena for Mutex<Bump> {
+    #[inline(always)]
+    fn take(&self) -> *mut u8 {
+        self.lock().expect("nobody panics here").alloc_layout(LAYOUT).as_ptr()
+    }
+
+    fn reset(&mut self) {
+        self.get_mut().expect("nobody panics here").reset();
+    }
+}
