@@ -14,7 +14,7 @@ use std::{
 };
 
 use heapless::pool::boxed::BoxBlock;
-use millpond::{Allocator, Blocks, Fixed, LockFree, Locked};
+use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, Spin};
 
 use crate::{
     contenders::{Contender, Ours, SIZE},
@@ -47,6 +47,10 @@ fn contenders() -> Vec<(&'static str, Job)> {
         job::<Pairs, _>(
             "Locked<Blocks<Fixed<64>>>",
             Ours::<_, true>::new(Locked::<_>::new(Blocks::<Fixed<SIZE>>::new())),
+        ),
+        job::<Pairs, _>(
+            "Locked<…, Spin>",
+            Ours::<_, true>::new(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
         ),
         heapless(),
     ];

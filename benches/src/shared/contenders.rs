@@ -2,7 +2,7 @@
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
-use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Inbox, Locked, Owner};
+use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Inbox, Locked, Owner, Spin};
 
 use super::{
     Job, job,
@@ -25,6 +25,10 @@ pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
         job::<W, _>(
             "Locked<Blocks<Fixed<64>>>",
             Ours::<_, true>::new(Locked::<_>::new(Blocks::<Fixed<SIZE>>::new())),
+        ),
+        job::<W, _>(
+            "Locked<…, Spin>",
+            Ours::<_, true>::new(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
         ),
         job::<W, _>("glibc", Glibc),
         job::<W, _>("mimalloc", Mimalloc),

@@ -5,7 +5,7 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 use lock_api::RawMutex;
 use millpond::{
     AllocError, AnySize, AtomicLinear, Blocks, Buddy, Cached, Classes, Compact, Direct, Fair, Inspect, Kinds,
-    Lifo, Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Spin, Stack, Tlsf,
+    Lifo, Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Stack, Tlsf,
 };
 
 use crate::{
@@ -214,7 +214,7 @@ pub(crate) fn local_or_locked<P: Named>(
 ) -> Result<*mut mp_allocator, Fault> {
     match sharing {
         MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
-        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent, Spin>::new_in(pool, parent), make)),
+        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
         MP_LOCKED_FAIR => Ok(Exported::make(Locked::<P, Parent, Fair>::new_in(pool, parent), make)),
         _ => Err(cannot_share()),
     }

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let stress = Stress { layout: Layout::new::<[u64; 8]>(), threads, rounds: 2000, seed: 0 };
     let lock_free = LockFree::<Fixed<64>>::new();
     let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
+    let spinning = Locked::<_, _, Spin>::new_in(Blocks::<Fixed<64>>::new(), Heap);
     let classes = Locked::<_>::new(Classes::new());
     let tlsf = Locked::<_>::new(Tlsf::new());
     let fair = Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Heap);
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         }
         let stress = Stress { seed, ..stress };
         served += whole(stress, &lock_free) + whole(stress, &locked) + whole(stress, &classes);
-        served += whole(stress, &tlsf);
+        served += whole(stress, &tlsf) + whole(stress, &spinning);
         // Where threads outnumber cores, a fair lock waits for who is next and not running.
         served += whole(Stress { rounds: 20, ..stress }, &fair);
         served += whole(stress, &cached) + whole(stress, &cached_classes);

@@ -180,9 +180,11 @@ pub use pool::{
     Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Marked, Pockets, Shape, SignPost, Sorter,
     Stack, Strategy, Tlsf,
 };
+#[cfg(feature = "std")]
+pub use share::Park;
 pub use share::{
-    Abort, AtomicCount, AtomicLinear, Cached, Count, Fail, Fair, Handle, Inbox, Local, LockFree, Locked,
-    Owned, Owner, PlainCount, Policy, Retry, Scope, Spin,
+    Abort, AtomicCount, AtomicLinear, Cached, Count, DefaultLock, Fail, Fair, Handle, Inbox, Local, LockFree,
+    Locked, Owned, Owner, PlainCount, Policy, Retry, Scope, Spin,
 };
 #[cfg(feature = "alloc")]
 pub use source::Heap;

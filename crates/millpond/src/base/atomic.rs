@@ -28,6 +28,41 @@ pub(crate) fn let_others_run() {
     spin_loop();
 }
 
+/// Where threads sleep until they are woken. (To a model, sleeping is letting others run.)
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub(crate) struct Bed {
+    door: std::sync::Mutex<()>,
+    bell: std::sync::Condvar,
+}
+
+#[cfg(feature = "std")]
+impl Bed {
+    /// Nobody sleeps for longer.
+    const NIGHT: core::time::Duration = core::time::Duration::from_millis(1);
+
+    pub(crate) const fn new() -> Self {
+        Self { door: std::sync::Mutex::new(()), bell: std::sync::Condvar::new() }
+    }
+
+    /// Sleeps if there is a reason to, until it is woken, but not for long.
+    pub(crate) fn nap_if(&self, reason: impl Fn() -> bool) {
+        if cfg!(all(test, any(loom, shuttle))) {
+            return let_others_run();
+        }
+        // There is nothing behind the door that a panic could have left half done.
+        let inside = self.door.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if reason() {
+            let _ = self.bell.wait_timeout(inside, Self::NIGHT);
+        }
+    }
+
+    /// Wakes one of those who sleep, if that one is not just about to.
+    pub(crate) fn wake_one(&self) {
+        self.bell.notify_one();
+    }
+}
+
 /// A cell that is reached through closures, so that a model checker sees from when to when.
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T> {

@@ -7,6 +7,8 @@ mod callback;
 mod error;
 pub(crate) mod events;
 mod fair;
+#[cfg(feature = "std")]
+mod park;
 mod spin;
 #[cfg(target_has_atomic = "64")]
 mod unique;
@@ -16,6 +18,17 @@ pub use error::AllocError;
 pub use fair::Fair;
 #[cfg(all(test, loom))]
 pub(crate) use fair::Tickets;
+#[cfg(all(test, loom))]
+pub(crate) use park::Gate;
+#[cfg(feature = "std")]
+pub use park::Park;
 pub use spin::Spin;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use unique::unique_number;
+
+/// The lock of a shell that names none: [`Park`] with the feature `std`, else [`Spin`].
+#[cfg(feature = "std")]
+pub type DefaultLock = Park;
+/// The lock of a shell that names none: `Park` with the feature `std`, else [`Spin`].
+#[cfg(not(feature = "std"))]
+pub type DefaultLock = Spin;

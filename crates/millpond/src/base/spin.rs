@@ -6,8 +6,9 @@ use super::atomic::{AtomicBool, Ordering, let_others_run, spin_loop};
 
 /// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
 ///
-/// The default lock of [`Locked`](crate::Locked), which holds it for a few instructions only. Any other
-/// [`lock_api::RawMutex`], such as `parking_lot`'s, can be chosen instead, and should where threads outnumber cores.
+/// The default lock of [`Cached`](crate::Cached), whose threads rarely meet, and without the feature `std` that of
+/// [`Locked`](crate::Locked). Any other [`lock_api::RawMutex`] can be chosen instead: `Park`, whose waiters sleep,
+/// [`Fair`](crate::Fair), or another crate's.
 ///
 /// It is not fair, and not to be used where a thread may preempt the holder for good (an interrupt handler, a thread of
 /// higher priority on the same core).

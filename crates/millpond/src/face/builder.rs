@@ -7,7 +7,7 @@ use crate::{
     contract::Allocator,
     guard::Limit,
     pool::{AnySize, Blocks, Config, Strategy},
-    share::{Cached, Fail, Local, Locked, Spin},
+    share::{Cached, DefaultLock, Fail, Local, Locked, Spin},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -146,7 +146,7 @@ macro_rules! builds {
             }
 
             /// A pool for many threads.
-            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A, Spin, Fail>>
+            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A, DefaultLock, Fail>>
             where
                 Locked<$chosen, A>: Sync,
             {

@@ -9,15 +9,15 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::{AllocError, Spin},
+    base::{AllocError, DefaultLock},
     contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
 };
 
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
 ///
-/// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`].
-/// Dropping the shell returns every chunk.
+/// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`]: left alone,
+/// `Park` with the feature `std`, whose waiters sleep, and [`Spin`](crate::Spin) without. Dropping the shell returns every chunk.
 ///
 /// Threads that find the pool empty at the same time ask the parent each, and all but the first return what they got. A parent
 /// that has no more than one chunk to give refuses the others, who are told so: `reserve` takes it in advance.
@@ -43,7 +43,7 @@ use crate::{
 /// *Not for signal handlers*: one that interrupts the holder of the lock waits for it for ever. *After `fork`* the child
 /// may use the pool if no other thread held the lock at that moment; where others may, `L` must be a lock that is taken
 /// before a fork and released after it, in both processes (`pthread_atfork`).
-pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = Spin, O: Policy = Fail> {
+pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = DefaultLock, O: Policy = Fail> {
     pool: Mutex<L, P>,
     parent: A,
     policy: O,

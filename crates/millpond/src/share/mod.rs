@@ -27,7 +27,9 @@ mod shell;
 #[cfg(target_has_atomic = "64")]
 mod vacancies;
 
-pub use crate::base::{Fair, Spin};
+#[cfg(feature = "std")]
+pub use crate::base::Park;
+pub use crate::base::{DefaultLock, Fair, Spin};
 pub use atomic_linear::AtomicLinear;
 pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};

@@ -27,7 +27,7 @@ use crate::base::AllocError;
 /// # use std::rc::Rc;
 /// # use millpond::{Blocks, Fixed, Heap, Locked, Retry};
 /// let mine = Rc::new(0);
-/// let pool: Locked<_, _, millpond::Spin, _> =
+/// let pool: Locked<_, _, millpond::DefaultLock, _> =
 ///     Locked::with_policy(Blocks::<Fixed<64>>::new(), Heap, Retry(move |_, _| *mine > 0));
 /// std::thread::spawn(move || drop(pool)); // error: an `Rc` cannot be sent to another thread
 /// ```

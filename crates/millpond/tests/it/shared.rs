@@ -10,7 +10,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fair, Fixed, Heap, Inbox, Inspect,
-    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, StaticBuffer, Tlsf, testing::Stress,
+    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, Spin, StaticBuffer, Tlsf, testing::Stress,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -41,6 +41,7 @@ fn a_bounded_lock_free_pool_under_stress() {
 #[test]
 fn locked_pools_under_stress() {
     stress(Locked::<_>::new(Blocks::<Fixed<64>>::new()));
+    stress(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<64>>::new(), Heap));
     stress(Locked::<_>::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Locked::<_>::new(Classes::new()));
     stress(Locked::<_>::new(Tlsf::new()));

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fair, Fixed, Heap, Locked, RawPool, Spin, Surrender,
+    Allocator, Blocks, Chunk, ChunkRequest, Fair, Fixed, Heap, Locked, Park, RawPool, Spin, Surrender,
     base::atomic::{
         UnsafeCell, let_others_run,
         model::{Arc, check, thread},
@@ -14,7 +14,7 @@ use crate::{
 
 #[cfg(loom)]
 use crate::base::{
-    Tickets,
+    Gate, Tickets,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -106,6 +106,18 @@ fn holders_behind_a_fair_lock_take_turns() {
 #[should_panic = "Causality violation"]
 fn a_fair_lock_that_orders_nothing_is_caught() {
     two_holders::<Tickets<false>>(2);
+}
+
+#[test]
+fn holders_behind_a_lock_that_parks_take_turns() {
+    two_holders::<Park>(2);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn a_lock_that_parks_and_orders_nothing_is_caught() {
+    two_holders::<Gate<false>>(2);
 }
 
 /// A lock that orders nothing, or that everybody gets. (shuttle does not see orderings, and needs no proof of that.)

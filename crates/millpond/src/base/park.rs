@@ -1,0 +1,170 @@
+//! A lock whose waiters sleep: a spin lock, and a bed for those who have looked for long enough.
+//!
+//! Who unlocks looks for sleepers, but does not wait until others have seen that the lock is free: that would be an atomic
+//! exchange, as long as all the rest. Nor does it wait for one that is about to lie down, which keeps a child after `fork` from
+//! waiting for a thread that it does not have. So a sleeper may be missed; hence nobody sleeps for longer than a
+//! millisecond without looking.
+
+use lock_api::{GuardSend, RawMutex};
+
+use super::atomic::{AtomicBool, AtomicUsize, Bed, Ordering, spin_loop};
+
+/// A lock that looks for a moment, and then sleeps until it is woken.
+///
+/// The default lock of [`Locked`](crate::Locked) with the feature `std`. A thread that waits for one that has lost its
+/// processor takes no time from that one, even if it has a higher priority; and when nobody else has the lock, locking and
+/// unlocking take one atomic exchange, as with [`Spin`](crate::Spin).
+///
+/// It is not fair: [`Fair`](crate::Fair) is. A waiter that is not woken, which may happen when it falls asleep in the
+/// moment in which the lock becomes free, looks again after a millisecond.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Heap, Locked, Park, Tlsf};
+///
+/// static POOL: Locked<Tlsf, Heap, Park> = Locked::new_in(Tlsf::new(), Heap);
+/// assert!(POOL.allocate(Layout::new::<[u64; 9]>()).is_ok());
+/// ```
+#[derive(Debug)]
+pub struct Park(Gate);
+
+/// The gate of a [`Park`]. (Not `ORDERED`, what a holder did is not handed to the next: that is for models, which must
+/// notice.)
+///
+/// # Invariants
+///
+/// * `sleepers` is how many threads are in `bed`, or go there, or come from there.
+#[derive(Debug)]
+pub(crate) struct Gate<const ORDERED: bool = true> {
+    held: AtomicBool,
+    sleepers: AtomicUsize,
+    bed: Bed,
+}
+
+/// How often a waiter looks before it sleeps.
+const PATIENCE: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
+
+impl<const ORDERED: bool> Gate<ORDERED> {
+    const TAKE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
+    const GIVE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
+
+    #[inline]
+    fn try_enter(&self) -> bool {
+        self.held.compare_exchange(false, true, Self::TAKE, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn wait(&self) {
+        for _ in 0..PATIENCE {
+            if !self.held.load(Ordering::Relaxed) && self.try_enter() {
+                return;
+            }
+            spin_loop();
+        }
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        while !self.try_enter() {
+            self.bed.nap_if(|| self.held.load(Ordering::Relaxed));
+        }
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.bed.wake_one();
+    }
+}
+
+// SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it back;
+// Acquire and Release order what the holders do.
+unsafe impl<const ORDERED: bool> RawMutex for Gate<ORDERED> {
+    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    const INIT: Self = Self { held: AtomicBool::new(false), sleepers: AtomicUsize::new(0), bed: Bed::new() };
+
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        if !self.try_enter() {
+            self.wait();
+        }
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        self.try_enter().then(GuardSend::new)
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _: GuardSend) {
+        self.held.store(false, Self::GIVE);
+        if self.sleepers.load(Ordering::Relaxed) != 0 {
+            self.wake();
+        }
+    }
+
+    fn is_locked(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+// SAFETY: the gate keeps the contract.
+unsafe impl RawMutex for Park {
+    const INIT: Self = Self(Gate::INIT);
+
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        self.0.lock()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        self.0.try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, guard: GuardSend) {
+        // SAFETY: the caller has locked it.
+        unsafe { self.0.unlock(guard) };
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use core::time::Duration;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn waiters_sleep_and_all_get_it() {
+        let (lock, through) = (Park::INIT, AtomicUsize::new(0));
+        let guard = lock.lock();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let guard = lock.lock();
+                    through.fetch_add(1, Ordering::Relaxed);
+                    // SAFETY: this thread has locked it.
+                    unsafe { lock.unlock(guard) };
+                });
+            }
+            while lock.0.sleepers.load(Ordering::Relaxed) != 4 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert!(lock.is_locked() && lock.try_lock().is_none());
+            assert_eq!(through.load(Ordering::Relaxed), 0);
+            // SAFETY: this thread has locked it.
+            unsafe { lock.unlock(guard) };
+        });
+        assert_eq!(through.load(Ordering::Relaxed), 4);
+        assert_eq!(lock.0.sleepers.load(Ordering::Relaxed), 0);
+        assert!(!lock.is_locked());
+    }
+}
