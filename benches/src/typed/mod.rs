@@ -8,7 +8,7 @@ pub mod memory;
 mod shared;
 mod trees;
 
-use std::{hint::black_box, mem};
+use std::{hint::black_box, marker::PhantomData, mem};
 
 pub use shared::MIXES as SHARED;
 
@@ -32,12 +32,12 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "typed-lifo",
         what: "put 10,000 values in, drop them last first",
-        runners: everyone::<Batch<true>>,
+        runners: everyone::<Batch<LastFirst>>,
     },
     Mix {
         name: "typed-fifo",
         what: "put 10,000 values in, drop them first first",
-        runners: everyone::<Batch<false>>,
+        runners: everyone::<Batch<FirstFirst>>,
     },
     Mix {
         name: "typed-churn",
@@ -72,9 +72,9 @@ fn everyone<W: Way>() -> Vec<Runner> {
 
 /// Those, and arenas, which drop all at once.
 fn with_arenas() -> Vec<Runner> {
-    let mut runners = everyone::<Fill>();
-    runners.push(runner::<Fill, _>("Arena", Arena::new()));
-    runners.push(runner::<Fill, _>("typed-arena", TypedArena::new()));
+    let mut runners = everyone::<Batch<AtOnce>>();
+    runners.push(runner::<Batch<AtOnce>, _>("Arena", Arena::new()));
+    runners.push(runner::<Batch<AtOnce>, _>("typed-arena", TypedArena::new()));
     runners
 }
 
@@ -108,9 +108,43 @@ impl Way for Pair {
     }
 }
 
-struct Batch<const LAST_FIRST: bool>;
+/// Puts a batch in, which then ends in some way.
+struct Batch<E>(PhantomData<E>);
 
-impl<const LAST_FIRST: bool> Way for Batch<LAST_FIRST> {
+/// How a batch ends.
+trait End: 'static {
+    /// Drops all values.
+    fn end<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>);
+}
+
+struct LastFirst;
+struct FirstFirst;
+struct AtOnce;
+
+impl End for LastFirst {
+    #[inline(always)]
+    fn end<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
+        while let Some(handle) = handles.pop() {
+            holder.drop(handle);
+        }
+    }
+}
+
+impl End for FirstFirst {
+    #[inline(always)]
+    fn end<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
+        handles.drain(..).for_each(|handle| holder.drop(handle));
+    }
+}
+
+impl End for AtOnce {
+    #[inline(always)]
+    fn end<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
+        holder.clear(handles);
+    }
+}
+
+impl<E: End> Way for Batch<E> {
     type State<H: Holder> = Vec<H::Handle>;
 
     fn start<H: Holder>(_: &mut H) -> Vec<H::Handle> {
@@ -122,13 +156,7 @@ impl<const LAST_FIRST: bool> Way for Batch<LAST_FIRST> {
         let batches = count.div_ceil(BATCH);
         for _ in 0..batches {
             fill(holder, handles);
-            if LAST_FIRST {
-                while let Some(handle) = handles.pop() {
-                    holder.drop(handle);
-                }
-            } else {
-                handles.drain(..).for_each(|handle| holder.drop(handle));
-            }
+            E::end(holder, handles);
         }
         batches * BATCH
     }
@@ -161,25 +189,5 @@ impl Way for Churn {
             holder.drop(old);
         }
         count
-    }
-}
-
-struct Fill;
-
-impl Way for Fill {
-    type State<H: Holder> = Vec<H::Handle>;
-
-    fn start<H: Holder>(_: &mut H) -> Vec<H::Handle> {
-        Vec::with_capacity(BATCH)
-    }
-
-    #[inline(never)]
-    fn run<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>, count: usize) -> usize {
-        let batches = count.div_ceil(BATCH);
-        for _ in 0..batches {
-            fill(holder, handles);
-            holder.clear(handles);
-        }
-        batches * BATCH
     }
 }

@@ -59,17 +59,13 @@ fn fly(drop: &mut Drop, number: i32) {
 /// Draws a frame, in its arena; says how many drops are visible.
 fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f Picture, usize) {
     let cells = drops.iter().map(|drop| drop.place.map(|place| place.div_euclid(10)));
-    let mut visible = cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y));
-    // A slice of just as many as there are.
-    let count = visible.clone().count();
-    let list = arena.try_alloc_iter((0..count).map(|_| visible.next().unwrap_or_default()));
-    let list = list.expect("the heap has a page for the next frame");
+    let list = arena.alloc_iter(cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y)));
 
     let picture = arena.alloc([[b' '; WIDTH as usize]; HEIGHT as usize]);
     for &[x, y] in &*list {
         picture[y as usize][x as usize] = b'o';
     }
-    (picture, count)
+    (picture, list.len())
 }
 
 /// How many characters differ.

@@ -1,7 +1,10 @@
 //! Arenas: values that are lent until all of them go at once.
 
+use core::ptr::NonNull;
+
 use super::{
     PoolBox,
+    collected::collect,
     lend::{self, lends},
 };
 use crate::{

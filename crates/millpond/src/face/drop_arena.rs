@@ -1,15 +1,13 @@
 //! Arenas that drop what they lent.
 
 use core::{
-    alloc::Layout,
     cell::Cell,
     marker::PhantomData,
-    mem::{MaybeUninit, forget, needs_drop},
+    mem::{forget, needs_drop},
     ptr::{self, NonNull},
-    slice,
 };
 
-use super::{PoolBox, lend, release::Release, sequences};
+use super::{PoolBox, collected::collect, lend};
 use crate::{
     base::AllocError,
     contract::{Allocator, Inspect, Reclaim, pass_on},
@@ -107,14 +105,6 @@ struct Run<T> {
 }
 
 impl<T> Run<T> {
-    /// The layout of a run with so many values.
-    fn layout(length: usize) -> Result<Layout, AllocError> {
-        let values = Layout::array::<T>(length).map_err(|_| AllocError::Unsupported)?;
-        let (layout, offset) = Layout::new::<Self>().extend(values).map_err(|_| AllocError::Unsupported)?;
-        debug_assert_eq!(offset, size_of::<Self>(), "values begin where the run ends");
-        Ok(layout)
-    }
-
     /// # Safety
     ///
     /// The record is that of a `Run<T>` in front of so many valid values, and is used no more.
@@ -196,32 +186,32 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         self.try_alloc_iter(values.iter().cloned())
     }
 
-    /// Makes a slice of what an iterator yields, in its place: of as many values as that says it has, or fewer if it
-    /// ends before. If it panics, those that it has made are dropped.
-    pub fn alloc_iter<T: 'd>(
-        &self,
-        values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
-    ) -> &mut [T] {
+    /// Makes a slice of what an iterator yields: see [`Arena::alloc_iter`](crate::Arena::alloc_iter). If that panics, what it
+    /// has yielded is dropped.
+    pub fn alloc_iter<T: 'd>(&self, values: impl IntoIterator<Item = T>) -> &mut [T] {
         let values = values.into_iter();
-        let length = values.len();
-        lend::or_end::<_, T>(self.try_alloc_iter(values), length)
+        let least = values.size_hint().0;
+        lend::or_end::<_, T>(self.try_alloc_iter(values), least)
     }
 
     /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; no value is made then.
-    pub fn try_alloc_iter<T: 'd>(
-        &self,
-        values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
-    ) -> Result<&mut [T], AllocError> {
+    /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory; what was yielded is dropped.
+    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
+    pub fn try_alloc_iter<T: 'd>(&self, values: impl IntoIterator<Item = T>) -> Result<&mut [T], AllocError> {
         let values = values.into_iter();
-        if needs_drop::<T>() && values.len() != 0 {
-            self.list_all(values)
-        } else {
-            PoolBox::lend_all(values, &self.memory)
+        if !needs_drop::<T>() {
+            return collect(values, &self.memory, |_: NonNull<[T; 0]>, _| ());
         }
+        collect(values, &self.memory, |run: NonNull<Run<T>>, length| {
+            // Yielding the values may have listed others.
+            let record = Record { drop: Run::<T>::drop, earlier: self.last.get() };
+            // SAFETY: the place is that of a run, and in front of so many values.
+            unsafe { run.write(Run { record, length, values: [] }) };
+            self.last.set(Some(run.cast()));
+        })
     }
 
     /// Copies a string in.
@@ -247,33 +237,6 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         // SAFETY: the block is this value's until the arena is reset or dropped, which ends the borrow; the record is not
         // a part of what is lent.
         unsafe { &mut (*listed.as_ptr()).value }
-    }
-
-    /// Makes a run of values, and lists it when they are there: making them may have listed others.
-    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
-    fn list_all<T>(&self, values: impl ExactSizeIterator<Item = T>) -> Result<&mut [T], AllocError> {
-        let length = values.len();
-        let layout = Run::<T>::layout(length)?;
-        let run = self.memory.allocate(layout)?.cast::<Run<T>>();
-        // SAFETY: the block was just handed out for this layout, and goes back if a value cannot be made; behind the run it
-        // has room for so many values.
-        let (back, places) = unsafe {
-            let places = run.add(1).cast::<MaybeUninit<T>>();
-            (
-                Release::new(run.cast(), layout, &self.memory),
-                slice::from_raw_parts_mut(places.as_ptr(), length),
-            )
-        };
-        let made = sequences::fill(places, values);
-        forget(back);
-        let record = Record { drop: Run::<T>::drop, earlier: self.last.get() };
-        // SAFETY: the block is this run's until the arena is reset or dropped, which ends the borrow; so many values are
-        // made, and what is lent is those alone.
-        unsafe {
-            run.write(Run { record, length: made.len(), values: [] });
-            self.last.set(Some(run.cast()));
-            Ok(made)
-        }
     }
 
     /// Drops every value and keeps every chunk for the next ones.

@@ -79,36 +79,32 @@ macro_rules! lends {
             Ok(PoolBox::copy_in(values, $memory)?.leak())
         }
 
-        /// Makes a slice of what an iterator yields, in its place: of as many values as that says it has, or fewer if it
-        /// ends before.
+        /// Makes a slice of what an iterator yields: in its place, if that knows how many values it has. If not, the slice
+        /// grows with them, in a bump arena where it is, unless something else is put in meanwhile.
         ///
         /// ```
         /// let arena = millpond::Arena::new();
         /// let squares = arena.alloc_iter((0..4).map(|index| index * index));
-        /// assert_eq!(squares, [0, 1, 4, 9]);
+        /// let odd = arena.alloc_iter(squares.iter().filter(|square| **square % 2 == 1));
+        /// assert_eq!(odd, [&1, &9]);
         /// ```
-        #[inline]
-        pub fn alloc_iter<T>(
-            &$self,
-            values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
-        ) -> &$life mut [T] {
+        pub fn alloc_iter<T>(&$self, values: impl IntoIterator<Item = T>) -> &$life mut [T] {
             let values = values.into_iter();
-            let length = values.len();
-            lend::or_end::<_, T>($self.try_alloc_iter(values), length)
+            let least = values.size_hint().0;
+            lend::or_end::<_, T>($self.try_alloc_iter(values), least)
         }
 
         /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; no value is made then.
-        #[inline]
+        /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory.
         pub fn try_alloc_iter<T>(
             &$self,
-            values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+            values: impl IntoIterator<Item = T>,
         ) -> Result<&$life mut [T], AllocError> {
             lend::without_destructor::<T>();
-            PoolBox::lend_all(values.into_iter(), $memory)
+            collect(values.into_iter(), $memory, |_: NonNull<[T; 0]>, _| ())
         }
 
         /// Copies a string in.

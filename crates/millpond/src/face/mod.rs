@@ -6,6 +6,7 @@ mod arena;
 mod arenas;
 mod boxed;
 mod builder;
+mod collected;
 mod counted;
 mod drawing;
 mod drop_arena;

@@ -1,7 +1,10 @@
 //! Values in scopes of a stack.
 
+use core::ptr::NonNull;
+
 use super::{
     Arena, PoolBox,
+    collected::collect,
     lend::{self, lends},
 };
 use crate::{

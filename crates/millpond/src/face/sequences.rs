@@ -18,20 +18,6 @@ impl<T> Drop for Made<'_, T> {
     }
 }
 
-/// Fills places from the front with what an iterator yields, and says which are filled: all of them, unless that ends before.
-/// If it panics, what it has made is dropped.
-pub(super) fn fill<T>(places: &mut [MaybeUninit<T>], values: impl Iterator<Item = T>) -> &mut [T] {
-    let mut made = Made { places: &mut *places, count: 0 };
-    for value in values.take(made.places.len()) {
-        made.places[made.count].write(value);
-        made.count += 1;
-    }
-    let count = made.count;
-    core::mem::forget(made);
-    // SAFETY: so many values are made.
-    unsafe { places[..count].assume_init_mut() }
-}
-
 impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
     /// A slice of `length` values, each of which is made in place from its index, in any allocator. If `make` panics, what
     /// was made is dropped and the block goes back.
@@ -50,22 +36,14 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
     /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; `make` is not called then.
     pub fn slice_in(length: usize, make: impl FnMut(usize) -> T, memory: &'p M) -> Result<Self, AllocError> {
         let mut places = places_in(length, memory)?;
-        fill(&mut places, (0..length).map(make));
+        let mut made = Made { places: &mut places, count: 0 };
+        for (index, value) in (0..length).map(make).enumerate() {
+            made.places[index].write(value);
+            made.count += 1;
+        }
+        core::mem::forget(made);
         // SAFETY: all values are made.
         Ok(unsafe { assume_init(places) })
-    }
-
-    /// A slice of what an iterator yields, for as long as the allocator is borrowed: of as many values as that says it has,
-    /// or fewer if it ends before.
-    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
-    pub(super) fn lend_all(
-        values: impl ExactSizeIterator<Item = T>,
-        memory: &'p M,
-    ) -> Result<&'p mut [T], AllocError> {
-        let mut places = places_in(values.len(), memory)?;
-        let made = fill(&mut places, values).len();
-        // SAFETY: so many values are made.
-        Ok(unsafe { places.leak()[..made].assume_init_mut() })
     }
 
     /// A copy of a slice in any allocator.

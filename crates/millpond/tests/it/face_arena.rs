@@ -168,7 +168,7 @@ fn a_slice_that_cannot_be_made_drops_what_was() {
     assert!(dropped.take().is_empty());
 }
 
-/// Whatever an iterator says of itself: a slice is of values that it has made, in places that are nobody else's.
+/// Whatever an iterator says of itself: a slice is of all values that it yields, in places that are nobody else's.
 #[test]
 fn iterators_that_lie() {
     for says in [0, 3, 5000] {
@@ -177,13 +177,56 @@ fn iterators_that_lie() {
         let numbers = arena.alloc_iter(Liar::new(says, 0..4000));
         let noisy = arena.alloc_iter(Liar::new(says, 0..4000).map(|name| Noisy(name, &dropped, false)));
         arena.alloc_slice(&[u32::MAX; 4000]);
-        assert!(numbers.iter().zip(0..).all(|(value, number)| *value == number));
-        assert!(noisy.iter().zip(0..).all(|(value, number)| value.0 == number));
-        let made = noisy.len();
-        assert!(made >= says.min(1) && numbers.len() <= 4000);
+        assert!(numbers.iter().copied().eq(0..4000));
+        assert!(noisy.iter().map(|noisy| noisy.0).eq(0..4000));
         drop(arena);
-        assert!(dropped.take().into_iter().eq(0..made as u32));
+        assert!(dropped.take().into_iter().eq(0..4000));
     }
+}
+
+/// A slice takes what its values take, however many the iterator might have had, and grows where it is if it can.
+#[test]
+fn slices_that_grow() {
+    let arena = Arena::with_memory(Local::new_in(Linear::new(), Watched::default()));
+    let even = arena.alloc_iter((0..100_u64).filter(|number| number % 2 == 0));
+    assert!(even.iter().copied().eq((0..50).map(|number| number * 2)));
+    assert_eq!(arena.stats().live, 50 * 8);
+    assert!(arena.alloc_iter((0..100_u64).filter(|_| false)).is_empty());
+    assert_eq!(arena.stats().live, 50 * 8);
+    // What is put in meanwhile is in the way, and stays.
+    let named = arena.alloc_iter((0..100_u64).filter(|_| true).map(|number| arena.alloc(number)));
+    let others = arena.alloc_slice(&[u64::MAX; 100]);
+    assert!(named.iter().map(|number| **number).eq(0..100) && others[0] == u64::MAX);
+    assert_eq!(arena.alloc_iter((0..9).filter(|_| true).map(|_| ())).len(), 9);
+
+    let dropped = RefCell::default();
+    let noisy = |name| Noisy(name, &dropped, false);
+    let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Watched::default()));
+    assert!(arena.alloc_iter((0..9).filter(|_| false).map(noisy)).is_empty());
+    assert_eq!(arena.stats().live, 0);
+    arena.alloc_iter((0..9).filter(|_| true).map(|name| noisy(arena.alloc_with(|| noisy(name + 10)).0)));
+    arena.reset();
+    assert!(dropped.take().into_iter().eq((10..19).chain((10..19).rev())));
+}
+
+/// A slice that finds no room to grow drops what it has, and takes nothing.
+#[test]
+fn slices_that_grow_too_much() {
+    let dropped = RefCell::default();
+    let mut memory = [std::mem::MaybeUninit::uninit(); 256];
+    let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Buffer::new(&mut memory)));
+    let many = (0..100).filter(|_| true);
+    assert!(arena.try_alloc_iter(many.clone().map(|name| Noisy(name, &dropped, false))).is_err());
+    let mut yielded = dropped.take();
+    assert_eq!((yielded[0] as usize, arena.stats().live), (yielded.len() - 1, 0), "all goes back");
+    yielded.sort_unstable();
+    assert!(
+        yielded.len() > 4 && yielded.iter().copied().eq(0..yielded.len() as u32),
+        "each once: {yielded:?}"
+    );
+    assert_eq!(arena.try_alloc_iter(many), Err(AllocError::Exhausted));
+    arena.reset();
+    assert!(dropped.take().is_empty());
 }
 
 #[test]
