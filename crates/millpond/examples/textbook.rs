@@ -20,8 +20,6 @@ const ROUNDS: usize = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::new_in(Blocks::new(), Limit::bytes(Pages, PAGE));
-    // The page is taken now: of two threads that find the pool empty at once, the limit would refuse one.
-    pool.reserve(BLOCK, PAGE / BLOCK.size())?;
     in_threads(&pool)?;
     pool.check()?;
     println!("{THREADS} threads have allocated, filled and freed {ROUNDS} blocks each.");

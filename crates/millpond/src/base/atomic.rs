@@ -63,6 +63,14 @@ impl Bed {
     }
 }
 
+/// Waits for about a millisecond, where there is a system that can do that; else looks a thousand times at nothing.
+pub(crate) fn rest() {
+    #[cfg(all(feature = "std", not(target_family = "wasm"), not(all(test, any(loom, shuttle)))))]
+    std::thread::sleep(core::time::Duration::from_millis(1));
+    #[cfg(any(not(feature = "std"), target_family = "wasm", all(test, any(loom, shuttle))))]
+    (0..1000).for_each(|_| spin_loop());
+}
+
 /// A cell that is reached through closures, so that a model checker sees from when to when.
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T> {

@@ -56,7 +56,7 @@ use crate::{
 /// * *Lock-free*: `allocate` where there is room, and `deallocate`, which is wait-free: it tries once. (Allocating is not
 ///   wait-free: no bound on how often one thread tries again.)
 /// * Growing is as good as the parent. Threads that find no room at the same moment each ask the parent, and all but one
-///   return what they got.
+///   return what they got; whom it refuses waits for what the others bring, a tenth of a second at most.
 /// * *In a signal handler*: allowed wherever growing is. *After `fork`*: the child has an arena that is whole.
 ///
 /// There is no [`Policy`](super::Policy) here: a handler might run in a signal handler, or keep others waiting. Who wants to make

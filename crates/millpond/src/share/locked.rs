@@ -5,6 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{Mutex, RawMutex};
 
 use super::{
+    growth::Growth,
     policy::{Fail, Policy},
     shell::{self, Reach},
 };
@@ -19,8 +20,8 @@ use crate::{
 /// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`]: left alone,
 /// `Park` with the feature `std`, whose waiters sleep, and [`Spin`](crate::Spin) without. Dropping the shell returns every chunk.
 ///
-/// Threads that find the pool empty at the same time ask the parent each, and all but the first return what they got. A parent
-/// that has no more than one chunk to give refuses the others, who are told so: `reserve` takes it in advance.
+/// Threads that find the pool empty at the same time ask the parent each. Whom it refuses, as it gave its last to another,
+/// waits for what that brings, a tenth of a second at most.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -45,19 +46,24 @@ use crate::{
 /// before a fork and released after it, in both processes (`pthread_atfork`).
 pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = DefaultLock, O: Policy = Fail> {
     pool: Mutex<L, P>,
+    growth: Growth,
     parent: A,
     policy: O,
 }
 
 /// The pool in a [`Locked`].
-pub(super) struct BehindLock<'a, L, P>(&'a Mutex<L, P>);
+pub(super) struct BehindLock<'a, P: RawPool, A: Allocator, L: RawMutex, O: Policy>(&'a Locked<P, A, L, O>);
 
-impl<L: RawMutex, P: RawPool> Reach for BehindLock<'_, L, P> {
+impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Reach for BehindLock<'_, P, A, L, O> {
     type Pool = P;
 
     #[inline]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        use_it(&mut self.0.lock())
+        use_it(&mut self.0.pool.lock())
+    }
+
+    fn growth(&self) -> Option<&Growth> {
+        Some(&self.0.growth)
     }
 }
 
@@ -81,7 +87,7 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
-        Self { pool: Mutex::new(pool), parent, policy }
+        Self { pool: Mutex::new(pool), growth: Growth::new(), parent, policy }
     }
 
     /// The parent, to look at.
@@ -91,8 +97,8 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     }
 
     #[inline]
-    pub(super) fn reach(&self) -> BehindLock<'_, L, P> {
-        BehindLock(&self.pool)
+    pub(super) fn reach(&self) -> BehindLock<'_, P, A, L, O> {
+        BehindLock(self)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, RawPool, Reserve},
+    contract::{Allocator, RawPool, Reserve},
 };
 
 /// Lets the pool grow until it can serve `count` requests in a row.
@@ -22,14 +22,8 @@ pub(super) fn reserve<R: Reach<Pool: Reserve>, A: Allocator>(
         return Err(AllocError::Unsupported);
     }
     while let Some(request) = pool.with(|pool| pool.lacks(layout, count)) {
-        let memory = parent.allocate_between(request.least, request.preferred)?;
-        // SAFETY: the parent has just handed the memory out, for this alignment.
-        let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
-        // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
-        let refused = pool.with(|pool| unsafe { pool.adopt(chunk, layout) }).err();
-        if let Some(chunk) = refused {
-            shell::give_back(parent, chunk);
-        }
+        let is_there = |pool: &mut R::Pool| pool.lacks(layout, count).is_none().then_some(());
+        shell::grow(&mut pool, parent, (layout, request), is_there)?;
     }
     Ok(())
 }

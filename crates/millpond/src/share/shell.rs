@@ -7,10 +7,10 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::policy::Policy;
+use super::{growth::Growth, policy::Policy};
 use crate::{
     base::{AllocError, address, events, without_unwinding},
-    contract::{Allocator, Chunk, RawPool, Surrender, relocate},
+    contract::{Allocator, Chunk, ChunkRequest, RawPool, Surrender, relocate},
 };
 
 /// A way to the pool in a shell, for the time of one call.
@@ -20,6 +20,11 @@ pub(super) trait Reach {
     type Pool: RawPool;
 
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
+
+    /// Who is asking the parent, where that may be more than one.
+    fn growth(&self) -> Option<&Growth> {
+        None
+    }
 }
 
 /// The pool of a shell that is borrowed mutably.
@@ -40,6 +45,10 @@ impl<W: Reach> Reach for &mut W {
     #[inline(always)]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut W::Pool) -> R) -> R {
         (**self).with(use_it)
+    }
+
+    fn growth(&self) -> Option<&Growth> {
+        (**self).growth()
     }
 }
 
@@ -169,35 +178,60 @@ fn attempt<R: Reach, A: Allocator>(
     if pool.with(|pool| pool.bypasses(layout)) {
         return parent.allocate(layout);
     }
-    if let Some(block) = pool.with(|pool| pool.allocate(layout)) {
-        return Ok(block);
-    }
     loop {
+        if let Some(block) = pool.with(|pool| pool.allocate(layout)) {
+            return Ok(block);
+        }
         let request = pool.with(|pool| {
             pool.admits(layout)?;
             pool.wants(layout).ok_or(AllocError::Unsupported)
         })?;
-        let memory = parent.allocate_between(request.least, request.preferred);
-        let memory = match memory {
-            Ok(memory) => memory,
-            // Meanwhile somebody may have freed a block.
-            Err(error) => return pool.with(|pool| pool.allocate(layout)).ok_or(error),
-        };
-        // SAFETY: the parent has just handed the memory out, for this alignment.
-        let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
-        let (refused, block) = pool.with(|pool| {
-            // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
-            let refused = unsafe { pool.adopt(chunk, layout) }.err();
-            (refused, pool.allocate(layout))
-        });
-        match refused {
-            Some(chunk) => give_back(parent, chunk),
-            None => events::grew(memory.len()),
-        }
-        if let Some(block) = block {
+        if let Some(block) = grow(pool, parent, (layout, request), |pool| pool.allocate(layout))? {
             return Ok(block);
         }
     }
+}
+
+/// Asks the parent for a chunk, and looks whether the pool has now what is wanted. `None`: not yet, but it is worth to try
+/// again. An error: the parent has refused, and the pool has not got it from elsewhere.
+pub(super) fn grow<R: Reach, A: Allocator, T>(
+    pool: &mut R,
+    parent: &A,
+    (layout, request): (Layout, ChunkRequest),
+    look: impl Fn(&mut R::Pool) -> Option<T>,
+) -> Result<Option<T>, AllocError> {
+    let turn = pool.growth().map(Growth::begin);
+    let found = bring(pool, parent, (layout, request), &look);
+    let others_were_luckier =
+        pool.growth().zip(turn).is_some_and(|(growth, turn)| growth.end(turn, found.is_ok()));
+    match found {
+        Err(_) if others_were_luckier => Ok(None),
+        // Meanwhile somebody may have freed a block.
+        Err(error) => pool.with(look).ok_or(error).map(Some),
+        found => found,
+    }
+}
+
+/// Brings a chunk from the parent to the pool, and looks what the pool has then.
+fn bring<R: Reach, A: Allocator, T>(
+    pool: &mut R,
+    parent: &A,
+    (layout, request): (Layout, ChunkRequest),
+    look: impl FnOnce(&mut R::Pool) -> T,
+) -> Result<T, AllocError> {
+    let memory = parent.allocate_between(request.least, request.preferred)?;
+    // SAFETY: the parent has just handed the memory out, for this alignment.
+    let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
+    let (refused, found) = pool.with(|pool| {
+        // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
+        let refused = unsafe { pool.adopt(chunk, layout) }.err();
+        (refused, look(pool))
+    });
+    match refused {
+        Some(chunk) => give_back(parent, chunk),
+        None => events::grew(memory.len()),
+    }
+    Ok(found)
 }
 
 /// What a child asks for when it grows: see [`Allocator::allocate_between`]. Only the least counts as out of memory.

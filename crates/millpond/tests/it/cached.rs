@@ -394,14 +394,36 @@ fn a_parent_may_call_back() {
 #[test]
 fn without_memory_for_a_magazine_blocks_come_from_the_depot() {
     let _turn = alone();
-    // A magazine is 128 words.
-    let mut memory = [MaybeUninit::uninit(); 125 * size_of::<usize>()];
-    let least = memory.len() / 100;
-    let pool = Cached::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory));
-    let blocks = take_all(&pool);
-    assert!(blocks.len() >= least, "{} blocks", blocks.len());
-    give(&pool, blocks.iter().copied());
-    assert_eq!(take_all(&pool).len(), blocks.len());
+    #[repr(align(64))]
+    struct Aligned([MaybeUninit<u8>; 16 << 10]);
+    let mut memory = Aligned([MaybeUninit::uninit(); _]);
+    // The pool's first chunk is a page: what is smaller has no room for anything else. Of what is larger, two magazines of
+    // 128 words may take a part, and their alignment.
+    let magazines = 3 * 128 * size_of::<usize>();
+    for (bytes, least) in [
+        (64, 1),
+        (1000, 15),
+        (1024, 16),
+        (2048, 32),
+        (4096, 64),
+        (8192, (8192 - magazines) / 64 - 1),
+        (16384, (16384 - magazines) / 64 - 2),
+    ] {
+        let pool = Cached::new_in(Sixty4::new(), Buffer::new(&mut memory.0[..bytes]));
+        let blocks = take_all(&pool);
+        assert!((least..=bytes / 64).contains(&blocks.len()), "{} blocks of {bytes} bytes", blocks.len());
+        for _ in 0..3 {
+            give(&pool, blocks.iter().copied());
+            assert_eq!(take_all(&pool).len(), blocks.len());
+        }
+        give(&pool, blocks.iter().copied());
+        pool.flush();
+        assert_eq!(
+            elsewhere(|| take_all(&pool).len()),
+            blocks.len(),
+            "freed by one thread, taken by another"
+        );
+    }
 }
 
 #[test]

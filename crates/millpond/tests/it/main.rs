@@ -31,6 +31,7 @@ mod keepers;
 mod kit;
 mod marked;
 mod misuse;
+mod one_chunk;
 mod oracle;
 mod pages;
 mod parents;

@@ -28,10 +28,11 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         let Some(kind) = self.sorter.kind(layout) else {
             return many::reserve(self.pool(), &self.parent, layout, count);
         };
-        // Without magazines blocks come from the depot, which is as good.
+        many::reserve(self.pool(), &self.parent, self.sorter.layout(kind), count)?;
+        // Without magazines, blocks come from the depot, which is as good.
         // SAFETY: the number is the current thread's.
         let _ = unsafe { self.ready(numbers::current_or_lease(), kind) };
-        many::reserve(self.pool(), &self.parent, self.sorter.layout(kind), count)
+        Ok(())
     }
 
     /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.

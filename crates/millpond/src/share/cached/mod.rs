@@ -34,6 +34,7 @@ pub use self::handle::Handle;
 use self::{depot::Depot, magazine::MOST_PLACES, numbers::NUMBERS, slot::Slot, table::Table};
 use super::{
     allocator::resize_alike,
+    growth::Growth,
     policy::{Fail, Policy},
     shell::{self, Reach},
 };
@@ -90,7 +91,8 @@ use crate::{
 ///
 /// * Numbers are leased at a thread's first call and given back at its end. There are 1023, and the threads that find
 ///   none, as well as calls from destructors that run after a thread's number is gone, go to the depot every time: that
-///   is [`Locked`](crate::Locked), slower and as right. So does a thread for which the parent has no magazine.
+///   is [`Locked`](crate::Locked), slower and as right. So does a thread for which the parent has no magazine. Each thread asks
+///   for a block before it asks for magazines, so a parent with no more than a chunk or two spends them on blocks.
 /// * Without the feature `std` there are no threads that could be told apart: every call goes to the depot, but for those
 ///   through a [`Handle`].
 /// * *Not for signal handlers*: one that interrupts an allocation would find a half-changed slot, or wait for a lock that
@@ -121,6 +123,7 @@ pub struct Cached<
     famine: AtomicUsize,
     slots: Table<P::Sorter>,
     depot: Mutex<L, Depot<P, PLACES>>,
+    growth: Growth,
     parent: A,
     policy: O,
 }
@@ -163,6 +166,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             famine: AtomicUsize::new(0),
             slots: Table::new(),
             depot: Mutex::new(Depot::new(pool)),
+            growth: Growth::new(),
             parent,
             policy,
         }
@@ -342,6 +346,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
 /// A part of the depot that is a pool, for the one loop of all shells.
 struct Part<'a, L, D, Q> {
     depot: &'a Mutex<L, D>,
+    growth: &'a Growth,
     choose: fn(&mut D) -> &mut Q,
 }
 
@@ -351,5 +356,9 @@ impl<L: RawMutex, D, Q: RawPool> Reach for Part<'_, L, D, Q> {
     #[inline]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Q) -> R) -> R {
         use_it((self.choose)(&mut self.depot.lock()))
+    }
+
+    fn growth(&self) -> Option<&Growth> {
+        Some(self.growth)
     }
 }

@@ -87,6 +87,11 @@ impl<S: Sorter> Table<S> {
         }
     }
 
+    /// The slot of a number for a kind of blocks, if it has magazines.
+    pub(super) fn ready(&self, number: usize, kind: usize) -> Option<&Slot> {
+        self.get(number)?.get(kind).filter(|slot| slot.is_ready())
+    }
+
     /// Whether anything may be in the slots of a number, which may be somebody's.
     pub(super) fn is_used(&self, number: usize) -> bool {
         self.get(number).is_some_and(|slots| S::KINDS > 1 || slots.iter().any(Slot::is_ready))

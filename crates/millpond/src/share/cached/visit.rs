@@ -30,7 +30,11 @@ const MOST_BYTES: usize = 64 << 10;
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// The pool behind the lock, as a shell sees it.
     pub(super) fn pool(&self) -> impl Reach<Pool = Depot<P, PLACES>> {
-        Part { depot: &self.depot, choose: |depot| depot }
+        self.part(|depot| depot)
+    }
+
+    fn part<Q: RawPool>(&self, choose: fn(&mut Depot<P, PLACES>) -> &mut Q) -> impl Reach<Pool = Q> {
+        Part { depot: &self.depot, growth: &self.growth, choose }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, L, Depot<P, PLACES>> {
@@ -57,7 +61,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         unsafe { self.deallocate_at(numbers::current_or_lease(), block, layout) };
     }
 
-    /// Allocates with this number: from the slot, the depot, the parent.
+    /// Allocates with this number: from the slot, the depot, the parent. The first block comes before the magazines, which
+    /// might otherwise take all that a small parent has.
     ///
     /// # Safety
     ///
@@ -67,13 +72,18 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         let Some(kind) = self.sorter.kind(layout) else {
             return shell::allocate_cold(self.pool(), layout, &self.parent, &search);
         };
+        let (whole, slot) = (self.sorter.layout(kind), self.slots.ready(number, kind));
         // SAFETY: the number is the caller's, hence the slot.
-        let block = unsafe { self.ready(number, kind).and_then(|slot| self.refill(slot, kind, number)) };
-        if let Some(block) = block {
-            let size = self.sorter.layout(kind).size();
-            return Packed::pack(Ok(NonNull::slice_from_raw_parts(block, size)));
+        if let Some(block) = slot.and_then(|slot| unsafe { self.refill(slot, kind, number) }) {
+            return Packed::pack(Ok(NonNull::slice_from_raw_parts(block, whole.size())));
         }
-        shell::allocate_cold(self.pool(), self.sorter.layout(kind), &self.parent, &search)
+        let block = shell::allocate_cold(self.pool(), whole, &self.parent, &search);
+        if slot.is_none() && block.unpack().is_ok() {
+            // Without magazines, blocks come from the depot, which is as good.
+            // SAFETY: the number is the caller's.
+            let _ = unsafe { self.ready(number, kind) };
+        }
+        block
     }
 
     /// Frees with this number: into the slot, or into the pool.
@@ -141,8 +151,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         if self.slots.get(number).is_some() {
             return Some(());
         }
-        let part = Part { depot: &self.depot, choose: |depot| &mut depot.slots };
-        let slots: NonNull<Slot> = self.cut(part, Depot::<P, PLACES>::SLOTS)?.cast();
+        let slots: NonNull<Slot> = self.cut(|depot| &mut depot.slots, Depot::<P, PLACES>::SLOTS)?.cast();
         for kind in 0..P::Sorter::KINDS {
             // SAFETY: the memory was just cut for so many slots.
             unsafe { slots.add(kind).write(Slot::new()) };
@@ -169,13 +178,12 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
 
     /// An unused magazine; `None` if there is no memory for one.
     fn new_magazine(&self) -> Option<NonNull<usize>> {
-        let part = Part { depot: &self.depot, choose: |depot| &mut depot.magazines };
-        self.cut(part, Depot::<P, PLACES>::MAGAZINE).map(NonNull::cast)
+        self.cut(|depot| &mut depot.magazines, Depot::<P, PLACES>::MAGAZINE).map(NonNull::cast)
     }
 
     /// A piece of memory for what the depot cuts for itself.
-    fn cut(&self, from: impl Reach<Pool = Blocks>, layout: Layout) -> Option<NonNull<u8>> {
-        shell::allocate(from, (&self.parent, &Fail), layout).ok().map(NonNull::cast)
+    fn cut(&self, from: fn(&mut Depot<P, PLACES>) -> &mut Blocks, layout: Layout) -> Option<NonNull<u8>> {
+        shell::allocate(self.part(from), (&self.parent, &Fail), layout).ok().map(NonNull::cast)
     }
 
     /// Takes a block when the magazine in use is empty, if that takes no parent.

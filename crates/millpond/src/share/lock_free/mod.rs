@@ -57,7 +57,7 @@ use crate::{
 ///   succeeded; one that is stopped in the midst of it, at any instruction, keeps nobody else from going on. (Not wait-free:
 ///   no bound on how often one thread tries again.)
 /// * Growing is as good as the parent. Threads that find the pool empty at the same moment each ask the parent, and all but
-///   one return what they got. A pool that must never ask has a parent without more to give, or is grown ahead by
+///   one return what they got; whom it refuses waits for what the others bring, a tenth of a second at most. A pool that must never ask has a parent without more to give, or is grown ahead by
 ///   [`reserve`](Self::reserve).
 /// * *In a signal handler*: allowed wherever growing is, and always if the pool does not grow. *After `fork`*: the child has
 ///   a pool that is whole; what other threads of its parent held is lost to it.

@@ -9,6 +9,7 @@
 //! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can.
 
 mod entry;
+mod growth;
 mod handles;
 mod linear;
 mod list;
