@@ -7,7 +7,7 @@ use lock_api::Mutex;
 
 use super::Arena;
 use crate::{
-    base::Spin,
+    base::DefaultLock,
     contract::{Allocator, Inspect, Reclaim},
     pool::Linear,
     share::Local,
@@ -92,7 +92,7 @@ use crate::{
 ///
 /// * `waiting` says how many arenas wait; nothing in them is live.
 pub struct Arenas<M: Allocator = Local<Linear>, F = fn() -> M> {
-    idle: Mutex<Spin, Idle<M>>,
+    idle: Mutex<DefaultLock, Idle<M>>,
     make: F,
     most: usize,
     most_bytes: usize,

@@ -7,7 +7,7 @@ use crate::{
     contract::Allocator,
     guard::Limit,
     pool::{AnySize, Blocks, Config, Strategy},
-    share::{Cached, DefaultLock, Fail, Local, Locked, Spin},
+    share::{Cached, Fail, Local, Locked},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -146,7 +146,7 @@ macro_rules! builds {
             }
 
             /// A pool for many threads.
-            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A, DefaultLock, Fail>>
+            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A>>
             where
                 Locked<$chosen, A>: Sync,
             {
@@ -156,7 +156,7 @@ macro_rules! builds {
 
             /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
             /// [`limit`](Self::limit), what waits in caches counts as held.
-            pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A, Spin, Fail>>
+            pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A>>
             where
                 Cached<$chosen, A>: Sync,
             {

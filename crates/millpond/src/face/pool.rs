@@ -276,3 +276,18 @@ impl<T, M: Allocator> DerefMut for SharedPool<T, M> {
         &mut self.0
     }
 }
+
+impl<T, M: Allocator + Inspect> Inspect for SharedPool<T, M> {
+    pass_on!(self: self.0; stats largest_free holes paint figures owns check report);
+}
+
+/// As for a [`Pool`].
+impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.0.trim()
+    }
+}

@@ -150,6 +150,63 @@
 //! name.push('!');
 //! ```
 //!
+//! Nor does a slice of what it drops, and what that holds is there until then:
+//!
+//! ```compile_fail,E0502
+//! let mut arena = millpond::DropArena::new();
+//! let names = arena.alloc_iter(["one", "two"].map(String::from));
+//! arena.reset();
+//! names[0].push('!');
+//! ```
+//!
+//! ```compile_fail,E0597
+//! struct Loud<'a>(&'a str);
+//! impl Drop for Loud<'_> {
+//!     fn drop(&mut self) {
+//!         println!("{}", self.0);
+//!     }
+//! }
+//!
+//! let arena = millpond::DropArena::new();
+//! let text = String::from("gone");
+//! arena.alloc_iter([Loud(&text)]);
+//! ```
+//!
+//! Slices of what has a destructor are refused where it would not run:
+//!
+//! ```compile_fail,E0080
+//! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from));
+//! ```
+//!
+//! A pool with caches is for threads, so its parent may be shared; what its handles hold must be fit to cross:
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, Pool};
+//!
+//! let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build_cached();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use millpond::{CachedPool, SharedPool};
+//!
+//! static POOL: CachedPool<std::rc::Rc<u32>> = SharedPool::builder().build_cached();
+//!
+//! let counted = POOL.alloc(std::rc::Rc::new(1));
+//! std::thread::spawn(move || drop(counted));
+//! ```
+//!
+//! A pool for one thread is no `static`:
+//!
+//! ```compile_fail,E0277
+//! static POOL: millpond::Pool<u32> = millpond::Pool::builder().build();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new();
+//! ```
+//!
 //! A collection with keys is shared only if its values may be, and goes only where its parent may:
 //!
 //! ```compile_fail,E0277

@@ -4,7 +4,7 @@ use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
     Allocator, Amount, Arena, Blocks, Cached, Classes, Counted, Fixed, Frames, Heap, Inspect, Intervals,
-    Limit, Local, Locked, Nothing, Pool, Reclaim, Stats, ThinPool, Tlsf,
+    Limit, Local, Locked, Nothing, Pool, Reclaim, SharedPool, Stats, ThinPool, Tlsf,
 };
 
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
@@ -116,6 +116,10 @@ fn faces_pass_every_question_on() {
     arena.alloc(1u8);
     assert!(arena.largest_free().is_some_and(|size| size > 0 && size <= arena.stats().free));
     assert_eq!(arena.figures().largest_free, arena.largest_free());
+    let mut shared = SharedPool::<u64>::new();
+    drop(shared.alloc(1));
+    assert_eq!((shared.figures().held, Inspect::figures(&shared)), (4096, shared.memory().figures()));
+    assert_eq!((Reclaim::trim(&mut shared), shared.stats().held), (4096, 0));
     let frames = Frames::<2>::new();
     frames.alloc(1u64);
     assert_eq!(frames.figures().largest_free, Some(4096 - 8));
