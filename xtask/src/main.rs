@@ -25,6 +25,7 @@ cargo xtask examples         run every example and compare what it says with wha
 cargo xtask ci               everything that a change must pass: .ci/run
 cargo xtask ci --quick       the part of it that a developer runs before a commit
 cargo xtask ci --full        that, and what takes long
+cargo xtask ci --only WORDS  the steps whose headline has these words
 ";
 
 fn main() -> ExitCode {

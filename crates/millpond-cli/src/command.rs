@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use millpond_trace::Reader;
 
 use crate::{
@@ -15,21 +15,22 @@ use crate::{
 /// Replays a trace file.
 pub(crate) fn replay(options: cli::Replay) -> Result<ExitCode> {
     let mut reader = trace::open(&options.trace)?;
-    let report = match (options.verify, options.json) {
-        (true, json) => {
-            let study = Study::new(&mut reader, &options.settings)?;
-            let verified = study.verify(&mut reader, &options.settings)?;
-            if json {
-                report::verified_json(&study, &verified)?
-            } else {
-                report::verified_text(&study, &verified)
-            }
-        }
-        (false, true) => report::json(&examine(&mut reader, options.settings, None)?)?,
-        (false, false) => report::text(&examine(&mut reader, options.settings, None)?),
-    };
-    report::print(&report)?;
+    let name = options.trace.display().to_string();
+    report::print(&report_on(&mut reader, options).context(name)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What replaying a trace comes to, in the form that was asked for.
+fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
+    if options.verify {
+        let study = Study::new(reader, &options.settings)?;
+        let verified = study.verify(reader, &options.settings)?;
+        let json = options.json.then(|| report::verified_json(&study, &verified)).transpose()?;
+        return Ok(json.unwrap_or_else(|| report::verified_text(&study, &verified)));
+    }
+    let findings = examine(reader, options.settings, None)?;
+    let json = options.json.then(|| report::json(&findings)).transpose()?;
+    Ok(json.unwrap_or_else(|| report::text(&findings)))
 }
 
 /// Introduces the program and replays the trace that comes with it.

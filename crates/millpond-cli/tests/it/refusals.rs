@@ -25,7 +25,7 @@ fn files_that_are_no_traces() {
     let mut damaged = bytes.clone();
     damaged[bytes.len() / 2] ^= 1;
     let damaged = altered("damaged.mpt", &damaged);
-    assert!(damaged.contains("damaged in"), "{damaged}");
+    assert!(damaged.contains("damaged.mpt: the trace is damaged in"), "{damaged}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl fmt::Display for Place {
 impl fmt::Display for TraceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "reading or writing the trace failed: {error}"),
+            Self::Io(_) => f.write_str("reading or writing the trace failed"),
             Self::NotATrace => {
                 f.write_str("not a Millpond trace: give a file that `millpond record` has written")
             }

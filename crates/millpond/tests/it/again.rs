@@ -12,6 +12,16 @@ pub(crate) fn skipped(what: &str, why: &str) {
     said.expect("there is somebody to tell");
 }
 
+/// Whether the kernel hears what a program wishes of its pages; if not, this says that `what` is not tested. An emulator
+/// keeps such wishes to itself.
+#[cfg(target_os = "linux")]
+pub(crate) fn kernel_hears(what: &str) -> bool {
+    if cfg!(emulated) {
+        skipped(what, "this program is emulated");
+    }
+    !cfg!(emulated)
+}
+
 /// This program, to be run again; if that cannot be, this says that `what` is not tested. An emulator or a loader that
 /// was asked to run the program does not run its children.
 pub(crate) fn this_program(what: &str) -> Option<Command> {

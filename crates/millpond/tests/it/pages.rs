@@ -183,6 +183,7 @@ mod linux {
     use std::{fs, os::unix::fs::FileExt, ptr::NonNull};
 
     use super::*;
+    use crate::again::kernel_hears;
 
     /// How many pages of a block have memory behind them; `None`, said loudly, if the kernel does not tell.
     fn resident(block: NonNull<[u8]>) -> Option<usize> {
@@ -267,6 +268,9 @@ mod linux {
 
     #[test]
     fn populated_pages_have_memory_at_once() {
+        if !kernel_hears("populated pages") {
+            return;
+        }
         for pages in all_wishes().map(TunedPages::populated) {
             let asked = layout(3 << 20, 8);
             let block = pages.allocate(asked).expect("the system has pages");
@@ -280,6 +284,9 @@ mod linux {
 
     #[test]
     fn the_kernel_hears_the_wish_for_huge_pages() {
+        if !kernel_hears("transparent huge pages") {
+            return;
+        }
         let path = "/sys/kernel/mm/transparent_hugepage/enabled";
         let Ok(state) = fs::read_to_string(path) else {
             return skipped("transparent huge pages", &format!("this kernel has no {path}"));
@@ -327,6 +334,9 @@ mod linux {
 
     #[test]
     fn the_kernel_hears_the_memory_policy() {
+        if !kernel_hears("memory policies") {
+            return;
+        }
         let Ok(nodes) = fs::read_to_string("/sys/devices/system/node/online") else {
             return skipped("memory policies", "this kernel knows no nodes");
         };

@@ -5,7 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     env,
     mem::MaybeUninit,
-    process::{Command, Output},
+    process::Output,
     ptr::NonNull,
     sync::Mutex,
     thread,
@@ -15,6 +15,8 @@ use millpond::{
     Abort, AllocError, Allocator, Blocks, Buffer, Classes, Fail, FailNth, Fixed, Heap, Inspect, Limit,
     Linear, Local, Locked, Nothing, Observe, Owned, Policy, Retry, Spin, Stats,
 };
+
+use crate::again::this_program;
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -161,14 +163,15 @@ fn a_policy_that_is_not_chosen_takes_no_room() {
     assert_eq!(size_of::<Owned<Pool, Heap>>(), size_of::<Pool>());
 }
 
-/// Runs a test of this binary in a process of its own; `None` in that process itself.
-fn in_a_child(test: &str) -> Option<Output> {
+/// Does something in a process of its own, which runs the test of this name; `None` in that process itself, and where there
+/// can be none.
+fn in_a_child(test: &str, act: impl FnOnce()) -> Option<Output> {
     const CHILD: &str = "MILLPOND_TEST_CHILD";
     if env::var_os(CHILD).is_some() {
+        act();
         return None;
     }
-    let program = env::current_exe().expect("this test has a program");
-    let child = Command::new(program).args(["--exact", test, "--nocapture"]).env(CHILD, "1").output();
+    let child = this_program(test)?.args(["--exact", test, "--nocapture"]).env(CHILD, "1").output();
     Some(child.expect("this program can be run"))
 }
 
@@ -186,31 +189,31 @@ fn has_aborted(child: &Output) -> bool {
 
 #[test]
 fn abort_ends_the_program_and_says_how_much_was_asked_for() {
-    let Some(child) = in_a_child("policy::abort_ends_the_program_and_says_how_much_was_asked_for") else {
+    let child = in_a_child("policy::abort_ends_the_program_and_says_how_much_was_asked_for", || {
         let pool = Local::with_policy(Linear::new(), Nothing, Abort);
         let _ = pool.allocate(layout(12_344));
-        return;
-    };
+    });
+    let Some(child) = child else { return };
     let text = String::from_utf8_lossy(&child.stderr);
     assert!(has_aborted(&child) && text.contains("12344"), "{:?}: {text}", child.status);
 }
 
 #[test]
 fn a_handler_that_panics_ends_the_program() {
-    let Some(child) = in_a_child("policy::a_handler_that_panics_ends_the_program") else {
+    let child = in_a_child("policy::a_handler_that_panics_ends_the_program", || {
         let pool = Local::with_policy(Linear::new(), Nothing, Retry(|_, _| panic!("no room")));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.allocate(layout(8))));
-        return;
-    };
+    });
+    let Some(child) = child else { return };
     assert!(has_aborted(&child), "{:?}", child.status);
 }
 
 #[test]
 fn an_observer_that_panics_ends_the_program() {
-    let Some(child) = in_a_child("policy::an_observer_that_panics_ends_the_program") else {
+    let child = in_a_child("policy::an_observer_that_panics_ends_the_program", || {
         let heap = Observe::new(Heap, |_| panic!("no more"));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heap.allocate(layout(8))));
-        return;
-    };
+    });
+    let Some(child) = child else { return };
     assert!(has_aborted(&child), "{:?}", child.status);
 }

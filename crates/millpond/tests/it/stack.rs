@@ -97,15 +97,18 @@ fn exact_buffers_are_enough() {
 /// Two chunks that touch: the block at the end of the lower one is not the last of the upper one.
 #[test]
 fn chunks_that_touch_stay_apart() {
-    let mut memory = [0u128; 64];
+    #[repr(align(16))]
+    struct Memory([u8; 1024]);
+
+    let mut memory = Memory([0; 1024]);
+    let start: NonNull<u8> = NonNull::from(&mut memory.0).cast();
     let half = |index: usize| {
-        let start = NonNull::from(&memory[32 * index]).cast();
         // SAFETY: the halves are the arena's until the end of the test.
-        unsafe { Chunk::new(NonNull::slice_from_raw_parts(start, 512), 16) }.expect("an alignment")
+        unsafe { Chunk::new(NonNull::slice_from_raw_parts(start.add(512 * index), 512), 16) }
+            .expect("an alignment")
     };
     let (lower, upper) = (half(0), half(1));
     let end = lower.start().addr().get() + 512;
-    let _ = &mut memory;
     let mut arena = Linear::new();
     let any = layout(16, 16);
     // SAFETY: as above. The upper half comes first, has no header, and is cut after the lower one.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 /// A trace that is being written.
@@ -33,10 +33,12 @@ impl Output {
                 Kind::Existing(BufWriter::new(File::options().write(true).open(path).with_context(what)?))
             }
             _ => {
-                let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let directory = parent.unwrap_or(Path::new("."));
+                ensure!(directory.is_dir(), "{}: there is no directory {}", what(), directory.display());
                 let mut builder = tempfile::Builder::new();
                 builder.prefix(".millpond-").permissions(Permissions::from_mode(0o666));
-                let file = builder.tempfile_in(directory.unwrap_or(Path::new("."))).with_context(what)?;
+                let file = builder.tempfile_in(directory).with_context(what)?;
                 Kind::New(BufWriter::new(file))
             }
         };

@@ -75,11 +75,12 @@ fn outputs_that_cannot_be_written() {
         command.arg("record").arg("-o").arg(output).args(["--", "touch"]).arg(&marker);
         refusal(command.output().unwrap())
     };
-    assert!(record(&workshop.path("no/where.mpt")).contains("No such file"));
+    assert!(record(&workshop.path("no/where.mpt")).contains("there is no directory"));
     assert!(record(&workshop.path("")).contains("is a directory"));
     assert!(record(Path::new("/proc/out.mpt")).contains("cannot write /proc/out.mpt"));
     assert!(!marker.exists(), "the program was not run in vain");
-    assert!(record(Path::new("/dev/full")).contains("No space left"));
+    let full = record(Path::new("/dev/full"));
+    assert_eq!(full.matches("No space left").count(), 1, "{full}");
 }
 
 #[test]
