@@ -126,6 +126,10 @@ impl Job for Tally {
         self.live.get()
     }
 
+    fn live_blocks(&self) -> Option<usize> {
+        Some(self.live.blocks.get())
+    }
+
     fn set_live(&mut self, live: Amount) {
         self.live.blocks.set(live.blocks);
         self.live.bytes.set(live.bytes);
@@ -181,6 +185,10 @@ impl Job for LiveBlocks {
 
     fn live(&self) -> Amount {
         Amount { blocks: self.0.get(), bytes: 0 }
+    }
+
+    fn live_blocks(&self) -> Option<usize> {
+        Some(self.0.get())
     }
 
     fn set_live(&mut self, live: Amount) {

@@ -57,6 +57,11 @@ pub trait Job {
         Amount::default()
     }
 
+    /// How many blocks are live, if the job counts them.
+    fn live_blocks(&self) -> Option<usize> {
+        None
+    }
+
     /// So much is live from now on, because the pool behind has gone back to when it was.
     fn set_live(&mut self, live: Amount) {
         let _ = live;

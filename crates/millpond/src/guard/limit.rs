@@ -124,6 +124,10 @@ impl Job for Bounded {
         Amount { blocks: self.used.get(), bytes: self.used.get() }
     }
 
+    fn live_blocks(&self) -> Option<usize> {
+        (self.unit == Unit::Blocks).then(|| self.used.get())
+    }
+
     fn set_live(&mut self, live: Amount) {
         self.used.set(self.weigh(live));
     }

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{counter::Shared, job::Job};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Amount, Flaw, Inspect, Reclaim, Report, pass_on},
+    contract::{Allocator, Amount, Flaw, Inspect, Reclaim, Report, Snapshot, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -141,7 +141,18 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
 }
 
 impl<J: Job, X: Inspect> Inspect for Guard<J, X> {
-    pass_on!(self: self.inner; stats largest_free holes paint owns);
+    pass_on!(self: self.inner; largest_free holes paint owns);
+
+    fn stats(&self) -> Snapshot {
+        match self.job.live_blocks() {
+            Some(live) => self.inner.stats_knowing(live),
+            None => self.inner.stats(),
+        }
+    }
+
+    fn stats_knowing(&self, live_blocks: usize) -> Snapshot {
+        self.inner.stats_knowing(live_blocks)
+    }
 
     fn check(&self) -> Result<(), Flaw> {
         self.job.check()?;

@@ -3,8 +3,9 @@
 use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
-    Allocator, Amount, Arena, Blocks, Cached, Classes, Counted, Fixed, Frames, Heap, Inspect, Intervals,
-    Limit, Local, Locked, Nothing, Pool, Reclaim, SharedPool, Stats, ThinPool, Tlsf,
+    Allocator, Amount, Arena, Blocks, Cached, Classes, Compact, Counted, Fixed, Frames, Heap, Inspect,
+    Intervals, Lifo, Limit, Local, Locked, Magazine, Marked, Nothing, Owned, Pool, RawPool, Reclaim,
+    SharedPool, Snapshot, Stats, ThinPool, Tlsf,
 };
 
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
@@ -123,6 +124,35 @@ fn faces_pass_every_question_on() {
     let frames = Frames::<2>::new();
     frames.alloc(1u64);
     assert_eq!(frames.figures().largest_free, Some(4096 - 8));
+}
+
+/// A guard that counts spares the pool a walk, and says the same as the pool would.
+#[test]
+fn guards_that_count_agree_with_the_pool() {
+    fn agrees<P: RawPool + Inspect>(pool: P, inner: impl Fn(&P) -> Snapshot) {
+        let mut pool = Owned::new(pool);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut live = Vec::new();
+        for _ in 0..3000 {
+            if rng.u8(0..5) < 3 || live.is_empty() {
+                live.extend(pool.allocate(BLOCK));
+            } else {
+                let block = live.swap_remove(rng.usize(0..live.len()));
+                // SAFETY: the block is live, and this pool handed it out for this layout.
+                unsafe { pool.deallocate(block.cast(), BLOCK) };
+            }
+            assert_eq!(pool.stats(), inner(pool.pool()));
+            assert_eq!(pool.stats().live, live.len() * 64);
+        }
+        pool.reset();
+        assert_eq!((pool.stats().live, pool.stats()), (0, inner(pool.pool())));
+    }
+    agrees(Counted::new(Blocks::<Fixed<64>>::new()), |guard| guard.inner().stats());
+    agrees(Stats::new(Blocks::<(Fixed<64>, Magazine)>::new()), |guard| guard.inner().stats());
+    agrees(Stats::new(Limit::bytes(Blocks::<(Fixed<64>, Compact)>::new(), 1 << 20)), |guard| {
+        guard.inner().inner().stats()
+    });
+    agrees(Limit::blocks(Blocks::<(Fixed<64>, Marked<Lifo>)>::new(), 10_000), |guard| guard.inner().stats());
 }
 
 /// What waits in caches is free, and so is the largest of it.

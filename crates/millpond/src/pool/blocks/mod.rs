@@ -315,6 +315,14 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
 }
 
 impl<C: Config> Blocks<C> {
+    /// All figures, given how many bytes of those that were cut are live.
+    fn stats_with(&self, live: impl FnOnce(usize) -> usize) -> Snapshot {
+        let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
+        let (live, chunks) = (live(cut), &self.fresh.chunks);
+        let free = cut.saturating_sub(live) + self.fresh.left();
+        Snapshot { chunks: chunks.count(), held: chunks.held(), live, free }
+    }
+
     /// Marks a block as free, or complains that it was not live; says which.
     fn end_life(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let (address, size) = (block.addr().get(), self.shape.size());
@@ -355,15 +363,12 @@ impl<C: Config> Inspect for Blocks<C> {
     /// O(chunks) with [`Magazine`]; with [`Compact`], and a look at each 64 blocks; with [`Lifo`], O(chunks + free blocks).
     fn stats(&self) -> Snapshot {
         let size = self.shape.size();
-        let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
-        let free = self.strategy.count_free(size) * size;
-        let chunks = &self.fresh.chunks;
-        Snapshot {
-            chunks: chunks.count(),
-            held: chunks.held(),
-            live: cut - free,
-            free: free + self.fresh.left(),
-        }
+        self.stats_with(|cut| cut - self.strategy.count_free(size) * size)
+    }
+
+    /// O(chunks), unless blocks are marked: then the pool prevents what a guard around it has counted.
+    fn stats_knowing(&self, live_blocks: usize) -> Snapshot {
+        if Self::MARKS { self.stats() } else { self.stats_with(|_| live_blocks * self.shape.size()) }
     }
 
     fn largest_free(&self) -> Option<usize> {
