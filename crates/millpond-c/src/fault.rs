@@ -43,6 +43,9 @@ pub(crate) struct Fault {
 impl Fault {
     const NONE: Self = Self { code: MP_OK, os: 0, detail: "" };
 
+    /// [`AllocError::InPlace`], which is told from what is never done by its sentence.
+    const IN_PLACE: Self = Self::unsupported("the block cannot have that size or alignment where it is");
+
     /// An argument makes no sense, for this reason.
     pub(crate) const fn invalid(detail: &'static str) -> Self {
         Self { code: MP_ERR_INVALID, os: 0, detail }
@@ -72,6 +75,7 @@ impl From<AllocError> for Fault {
             AllocError::Exhausted => (MP_ERR_EXHAUSTED, 0),
             AllocError::Limit => (MP_ERR_LIMIT, 0),
             AllocError::Os(number) => (MP_ERR_OS, number),
+            AllocError::InPlace => return Self::IN_PLACE,
             _ => (MP_ERR_UNSUPPORTED, 0),
         };
         Self { code, os, detail: "" }
@@ -102,6 +106,7 @@ impl From<Fault> for AllocError {
     fn from(fault: Fault) -> Self {
         match fault.code {
             MP_ERR_LIMIT => Self::Limit,
+            MP_ERR_UNSUPPORTED if fault.detail == Fault::IN_PLACE.detail => Self::InPlace,
             MP_ERR_UNSUPPORTED | MP_ERR_INVALID => Self::Unsupported,
             MP_ERR_OS => Self::Os(fault.os),
             _ => Self::Exhausted,

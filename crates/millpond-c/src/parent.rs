@@ -194,7 +194,7 @@ unsafe impl Allocator for Parent {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if old.size() == 0 || old.align() != new.align() {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         // SAFETY: the caller's promises are passed on.
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
@@ -207,7 +207,7 @@ unsafe impl Allocator for Parent {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if new.size() == 0 || old.align() != new.align() {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         // SAFETY: the caller's promises are passed on.
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }

@@ -108,6 +108,8 @@ static void pairs(void) {
     mp_allocator *fallback = mp_fallback_create(MP_OPTIONS(mp_pair_options, .inner = few));
     void *inside = mp_alloc(fallback, 100, 0, 0), *outside = mp_alloc(fallback, 100, 0, 0);
     EXPECT(inside && outside && mp_owns(few, inside) && !mp_owns(few, outside));
+    EXPECT(!mp_realloc(fallback, inside, 100, 1000, 0, MP_IN_PLACE) && mp_last_error() == MP_ERR_UNSUPPORTED);
+    EXPECT(strstr(mp_last_detail(), "where it is"));
     mp_free(fallback, outside, 100, 0);
     mp_free(fallback, inside, 100, 0);
     mp_destroy(fallback);

@@ -5,7 +5,8 @@ use core::fmt;
 /// Why an allocator has no block to give.
 ///
 /// The difference matters to callers: [`Exhausted`](Self::Exhausted) and [`Limit`](Self::Limit) may pass,
-/// [`Unsupported`](Self::Unsupported) never does, and [`Os`](Self::Os) carries what the operating system said.
+/// [`Unsupported`](Self::Unsupported) never does, [`InPlace`](Self::InPlace) says that moving the block may help, and
+/// [`Os`](Self::Os) carries what the operating system said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {
@@ -15,6 +16,8 @@ pub enum AllocError {
     Limit,
     /// This allocator never serves such a size or alignment.
     Unsupported,
+    /// The block cannot have that size or alignment where it is; elsewhere it may.
+    InPlace,
     /// The operating system refused, with this code (`errno` on Unix, `GetLastError` on Windows).
     Os(i32),
 }
@@ -26,6 +29,7 @@ impl AllocError {
             Self::Exhausted => 0,
             Self::Unsupported => 1,
             Self::Limit => 3,
+            Self::InPlace => 5,
             Self::Os(code) => 2 | (code.cast_unsigned() as usize) << 2,
         }
     }
@@ -36,6 +40,7 @@ impl AllocError {
             0 => Self::Exhausted,
             1 => Self::Unsupported,
             3 => Self::Limit,
+            5 => Self::InPlace,
             _ => Self::Os(((number >> 2) as u32).cast_signed()),
         }
     }
@@ -47,6 +52,7 @@ impl fmt::Display for AllocError {
             Self::Exhausted => f.write_str("no memory left in this allocator"),
             Self::Limit => f.write_str("this allocator may give no more"),
             Self::Unsupported => f.write_str("this allocator never serves such a size or alignment"),
+            Self::InPlace => f.write_str("the block cannot have that size or alignment where it is"),
             Self::Os(code) => write!(f, "the operating system gave no memory (error {code})"),
         }
     }
@@ -64,6 +70,7 @@ mod tests {
             AllocError::Exhausted,
             AllocError::Limit,
             AllocError::Unsupported,
+            AllocError::InPlace,
             AllocError::Os(0),
             AllocError::Os(12),
         ] {

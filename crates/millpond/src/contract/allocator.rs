@@ -117,7 +117,8 @@ pub unsafe trait Allocator {
     ///
     /// # Errors
     ///
-    /// [`AllocError::Unsupported`] if it cannot be done in place; the block is as it was.
+    /// [`AllocError::InPlace`] if it cannot be done without moving the block, or what else is in the way, such as a limit; the
+    /// block is as it was.
     unsafe fn grow_in_place(
         &self,
         block: NonNull<u8>,
@@ -125,7 +126,7 @@ pub unsafe trait Allocator {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let _ = (block, old, new);
-        Err(AllocError::Unsupported)
+        Err(AllocError::InPlace)
     }
 
     /// Makes a block smaller where it is.
@@ -136,7 +137,7 @@ pub unsafe trait Allocator {
     ///
     /// # Errors
     ///
-    /// [`AllocError::Unsupported`] if it cannot be done in place; the block is as it was.
+    /// As [`grow_in_place`](Self::grow_in_place).
     unsafe fn shrink_in_place(
         &self,
         block: NonNull<u8>,
@@ -144,7 +145,7 @@ pub unsafe trait Allocator {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let _ = (block, old, new);
-        Err(AllocError::Unsupported)
+        Err(AllocError::InPlace)
     }
 
     /// Hands out a block of at least `least` and, if it can, about `preferred` bytes: how shells ask for chunks. Tries

@@ -129,7 +129,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         if old.size() == 0 {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         if self.is_firsts(block) {
             // SAFETY: the block is the first's, and the caller's promises are passed on.
@@ -142,7 +142,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         if old.size() == 0 || new.size() == 0 {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         if self.is_firsts(block) {
             // SAFETY: the block is the first's, and the caller's promises are passed on.

@@ -116,10 +116,10 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         let shrinks = new.size() < old.size();
         if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         let (Some(wide), Some(wider)) = (widened::<D>(old), widened::<D>(new)) else {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         };
         // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as `wide`.
         let resized = unsafe {

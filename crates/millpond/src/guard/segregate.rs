@@ -155,7 +155,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
                 (old, new),
                 |small| small.grow_in_place(block, old, new),
                 |large| large.grow_in_place(block, old, new),
-                || Err(AllocError::Unsupported),
+                || Err(AllocError::InPlace),
             )
         }
     }
@@ -167,7 +167,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
                 (old, new),
                 |small| small.shrink_in_place(block, old, new),
                 |large| large.shrink_in_place(block, old, new),
-                || Err(AllocError::Unsupported),
+                || Err(AllocError::InPlace),
             )
         }
     }

@@ -286,7 +286,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
             Some(piece) if piece.cursor.extend(piece.space(), block, old.size(), new.size()) => {
                 Ok(NonNull::slice_from_raw_parts(block, new.size()))
             }
-            _ => Err(AllocError::Unsupported),
+            _ => Err(AllocError::InPlace),
         }
     }
 
@@ -297,7 +297,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
-            return Err(AllocError::Unsupported);
+            return Err(AllocError::InPlace);
         }
         if let Some(piece) = self.current_with(block) {
             // SAFETY: the new size is at most the old one, so the tail is a part of the block.

@@ -306,20 +306,20 @@ pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
     (old, new): (Layout, Layout),
 ) -> Result<NonNull<[u8]>, AllocError> {
     if old.size() == 0 || new.size() == 0 {
-        return Err(AllocError::Unsupported);
+        return Err(AllocError::InPlace);
     }
     match pool.with(|pool| (pool.bypasses(old), pool.bypasses(new))) {
         (false, false) => {
             // SAFETY: the block is the pool's, and the caller's promises are passed on.
             let resized = pool.with(|pool| unsafe { pool.resize_in_place(block, old, new) });
             raise_complaints(&mut pool);
-            resized.ok_or(AllocError::Unsupported)
+            resized.ok_or(AllocError::InPlace)
         }
         // SAFETY: the block is the parent's, and the caller's promises are passed on.
         (true, true) if new.size() >= old.size() => unsafe { parent.grow_in_place(block, old, new) },
         // SAFETY: as above.
         (true, true) => unsafe { parent.shrink_in_place(block, old, new) },
-        _ => Err(AllocError::Unsupported),
+        _ => Err(AllocError::InPlace),
     }
 }
 

@@ -33,7 +33,7 @@ macro_rules! cut_at_the_cursor {
             if fits && self.cursor.extend(self.memory(), block, old.size(), new.size()) {
                 Ok(NonNull::slice_from_raw_parts(block, new.size()))
             } else {
-                Err(AllocError::Unsupported)
+                Err(AllocError::InPlace)
             }
         }
 
@@ -44,7 +44,7 @@ macro_rules! cut_at_the_cursor {
             new: Layout,
         ) -> Result<NonNull<[u8]>, AllocError> {
             if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
-                return Err(AllocError::Unsupported);
+                return Err(AllocError::InPlace);
             }
             // SAFETY: the new size is at most the old one, so the tail is a part of the block.
             let tail = unsafe { block.add(new.size()) };

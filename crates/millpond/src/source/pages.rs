@@ -74,7 +74,7 @@ pub(super) unsafe fn grow_zeroed(
 /// happens to have.
 pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
     if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
-        return Err(AllocError::Unsupported);
+        return Err(AllocError::InPlace);
     }
     let page = os::page_size();
     Ok((whole_pages(old.size(), page)?, whole_pages(new.size(), page)?))
@@ -137,7 +137,7 @@ unsafe impl Allocator for Pages {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
-            unsafe { os::remap(block, from, to, false) }.map_err(|_| AllocError::Unsupported)?;
+            unsafe { os::remap(block, from, to, false) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))
     }
@@ -151,7 +151,7 @@ unsafe impl Allocator for Pages {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: as above, and the caller gives up what lies beyond the new size.
-            unsafe { os::cut(block, from, to) }.map_err(|_| AllocError::Unsupported)?;
+            unsafe { os::cut(block, from, to) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))
     }

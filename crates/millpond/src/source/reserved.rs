@@ -183,7 +183,7 @@ unsafe impl Allocator for Reserved {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             if !self.cursor.extend(self.memory(), block, from, to) {
-                return Err(AllocError::Unsupported);
+                return Err(AllocError::InPlace);
             }
             // SAFETY: the block was just extended to `to` bytes.
             self.commit(unsafe { block.add(from) }, to - from)?;
@@ -200,7 +200,7 @@ unsafe impl Allocator for Reserved {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: the tail is whole pages of the block, which the caller gives up.
-            unsafe { self.give(block.add(to), from - to) }.map_err(|_| AllocError::Unsupported)?;
+            unsafe { self.give(block.add(to), from - to) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))
     }

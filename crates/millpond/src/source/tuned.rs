@@ -176,11 +176,7 @@ impl TunedPages {
     ) -> Result<NonNull<[u8]>, AllocError> {
         let extent = self.extent(new)?;
         let same = old.size() != 0 && new.size() != 0 && extent == self.extent(old)?;
-        if same {
-            Ok(NonNull::slice_from_raw_parts(block, extent.size))
-        } else {
-            Err(AllocError::Unsupported)
-        }
+        if same { Ok(NonNull::slice_from_raw_parts(block, extent.size)) } else { Err(AllocError::InPlace) }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Blocks, Classes, Fixed, Heap, Inspect, Linear, Local, Nothing};
+use millpond::{
+    AllocError, Allocator, AtomicLinear, Blocks, Cached, Checked, Classes, Fallback, Fixed, Heap, Inspect,
+    Linear, Local, LockFree, Locked, Nothing, Segregate, Stack, Tlsf,
+};
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
@@ -41,16 +44,42 @@ fn resizing_stays_in_place_where_it_can() {
         assert_eq!(pool.grow(block, layout(10, 8), layout(64, 8)).map(NonNull::cast), Ok(block));
         assert_eq!(pool.shrink(block, layout(64, 8), layout(1, 8)).map(NonNull::cast), Ok(block));
         assert_eq!(classes.grow(in_class, layout(97, 8), layout(112, 8)).map(NonNull::cast), Ok(in_class));
-        assert!(classes.grow_in_place(in_class, layout(112, 8), layout(113, 8)).is_err(), "another class");
+        let another_class = classes.grow_in_place(in_class, layout(112, 8), layout(113, 8));
+        assert_eq!(another_class, Err(AllocError::InPlace));
         assert_eq!(arena.grow(first, layout(10, 1), layout(1000, 1)).map(NonNull::cast), Ok(first));
         let second = arena.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
         assert_eq!(second.addr().get(), first.addr().get() + 1000);
-        assert!(
-            arena.grow_in_place(first, layout(1000, 1), layout(1001, 1)).is_err(),
-            "not the last any more"
-        );
+        let not_the_last = arena.grow_in_place(first, layout(1000, 1), layout(1001, 1));
+        assert_eq!(not_the_last, Err(AllocError::InPlace));
         assert_eq!(arena.shrink(first, layout(1000, 1), layout(5, 1)).map(NonNull::cast), Ok(first));
     }
+}
+
+/// Whoever holds the pool: what cannot be done where a block is, is not said never to be served.
+#[test]
+fn no_room_in_place_is_an_error_of_its_own() {
+    fn refused(pool: &impl Allocator) {
+        let block = pool.allocate(layout(64, 8)).expect("there is room").cast::<u8>();
+        // SAFETY: the block is live, and of this layout.
+        unsafe {
+            let grown = pool.grow_in_place(block, layout(64, 8), layout(100_000, 8));
+            assert_eq!(grown, Err(AllocError::InPlace));
+            let moved = pool.grow_in_place(block, layout(64, 8), layout(64, 1 << 30));
+            assert_eq!(moved, Err(AllocError::InPlace));
+            let nothing = pool.shrink_in_place(block, layout(64, 8), layout(0, 8));
+            assert_eq!(nothing, Err(AllocError::InPlace));
+            pool.deallocate(block, layout(64, 8));
+        }
+    }
+    refused(&Local::new(Blocks::<Fixed<64>>::new()));
+    refused(&Locked::<_>::new(Tlsf::new()));
+    refused(&Cached::new(Classes::new()));
+    refused(&LockFree::<Fixed<64>>::new());
+    refused(&AtomicLinear::new());
+    refused(&Checked::new(Local::new(Stack::new())));
+    let few = Local::new_in(Blocks::<Fixed<64>>::new(), Nothing);
+    refused(&Fallback::new(few, Heap));
+    refused(&Segregate::new(100, Local::new(Blocks::<Fixed<100, 8>>::new()), Heap));
 }
 
 #[test]

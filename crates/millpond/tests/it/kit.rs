@@ -174,7 +174,7 @@ unsafe impl Allocator for Broken {
             // SAFETY: the caller's promises are passed on.
             return unsafe { self.grow(block, old, new) };
         }
-        Err(AllocError::Unsupported)
+        Err(AllocError::InPlace)
     }
 
     fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {

@@ -92,13 +92,13 @@ fn the_last_block_grows_and_shrinks_where_it_is() {
         let (kept, fresh) = grown.as_ref().split_at(small.size());
         assert!(kept.iter().all(|&byte| byte == 3) && fresh.iter().all(|&byte| byte == 0));
         let too_large = range.grow_in_place(grown.cast(), large, layout(101 * page, 8));
-        assert_eq!(too_large, Err(AllocError::Unsupported));
+        assert_eq!(too_large, Err(AllocError::InPlace));
         let shrunk = range.shrink(grown.cast(), large, small).expect("shrinking needs nothing");
         assert_eq!((shrunk.cast::<u8>(), shrunk.len(), range.used()), (block.cast(), 2 * page, 2 * page));
         range.allocate(small).expect("the range has room");
         assert_eq!(
             range.grow_in_place(shrunk.cast(), small, large),
-            Err(AllocError::Unsupported),
+            Err(AllocError::InPlace),
             "not the last"
         );
         let moved = range.grow(shrunk.cast(), small, large).expect("the range has room");
@@ -171,11 +171,11 @@ fn check_resizing(buffer: impl Allocator) {
     unsafe {
         let grown = buffer.grow(first.cast(), bytes(20), bytes(60)).expect("room for 60");
         assert_eq!((grown.cast::<u8>(), grown.len()), (first.cast(), 60));
-        assert_eq!(buffer.grow_in_place(grown.cast(), bytes(60), bytes(101)), Err(AllocError::Unsupported));
+        assert_eq!(buffer.grow_in_place(grown.cast(), bytes(60), bytes(101)), Err(AllocError::InPlace));
         let shrunk = buffer.shrink(grown.cast(), bytes(60), bytes(30)).expect("shrinking needs nothing");
         assert_eq!((shrunk.cast::<u8>(), shrunk.len()), (first.cast(), 30));
         let rest = buffer.allocate(bytes(70)).expect("what was cut off is there again");
-        assert_eq!(buffer.grow_in_place(shrunk.cast(), bytes(30), bytes(31)), Err(AllocError::Unsupported));
+        assert_eq!(buffer.grow_in_place(shrunk.cast(), bytes(30), bytes(31)), Err(AllocError::InPlace));
         assert_eq!(buffer.grow(shrunk.cast(), bytes(30), bytes(31)), Err(AllocError::Exhausted));
         let inner = buffer.shrink(shrunk.cast(), bytes(30), bytes(10)).expect("not the last, but it shrinks");
         assert_eq!(inner.len(), 10);

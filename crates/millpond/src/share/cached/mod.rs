@@ -247,7 +247,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             }
             // SAFETY: the caller's promises are passed on.
             (None, None) => unsafe { shell::resize_in_place(self.pool(), &self.parent, block, (old, new)) },
-            _ => Err(AllocError::Unsupported),
+            _ => Err(AllocError::InPlace),
         }
     }
 

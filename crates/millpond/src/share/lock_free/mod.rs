@@ -308,7 +308,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         if old.size() != 0 && self.shape.fits(new) {
             Ok(NonNull::slice_from_raw_parts(block, self.shape.size()))
         } else {
-            Err(AllocError::Unsupported)
+            Err(AllocError::InPlace)
         }
     }
 }
