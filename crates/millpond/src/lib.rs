@@ -159,7 +159,7 @@ pub use face::interop;
 pub use face::{
     ArcPool, Arena, Builder, CachedBox, CachedPool, Countable, Drain, DropArena, Frames, Intervals, Key,
     Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox, SharedPool, Slots,
-    ThinBox, ThinPool, Unlimited,
+    SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, Unlimited,
 };
 #[cfg(feature = "alloc")]
 pub use face::{Arenas, Lease};

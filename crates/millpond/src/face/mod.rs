@@ -35,7 +35,7 @@ pub use frames::Frames;
 #[cfg(target_has_atomic = "64")]
 pub use frames::Kept;
 pub use pool::{CachedPool, Pool, SharedPool};
-pub use slots::{Drain, Key, Slots};
+pub use slots::{Drain, Key, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};
 pub use thin::{ThinBox, ThinPool};

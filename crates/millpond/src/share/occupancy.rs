@@ -27,6 +27,11 @@ impl Occupancy {
         (generation % 2 == 1 && state & GOING == 0).then_some(generation)
     }
 
+    /// The generation of what is here or was here last, whoever reads it or lets it go: zero if nothing ever was.
+    pub(crate) fn latest(&self) -> u32 {
+        (self.0.load(Ordering::Relaxed) >> GENERATION) as u32
+    }
+
     /// Whether there is a value, for an owner that no thread shares the slot with any more.
     pub(crate) fn is_filled(&self) -> bool {
         (self.0.load(Ordering::Acquire) >> GENERATION) % 2 == 1

@@ -55,6 +55,11 @@ impl<S, A: Allocator> Segments<S, A> {
         }
     }
 
+    /// The segments that have come, from the first on: where each begins.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<S>> {
+        self.table.iter().map_while(|entry| NonNull::new(entry.load(Ordering::Acquire)))
+    }
+
     /// Makes room for one more segment than `have`, all of which have come, unless another thread has done so already.
     #[cold]
     #[inline(never)]

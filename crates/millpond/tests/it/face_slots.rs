@@ -166,6 +166,82 @@ fn keys_and_values_are_listed_alone() {
     assert!(slots.keys().next().is_none() && slots.values().next().is_none());
 }
 
+/// From both ends, by reference, to be changed, and by value: what is not taken is dropped.
+#[test]
+fn a_collection_is_iterated_in_every_way() {
+    let mut slots: Slots<u32> = (0..70).collect();
+    slots.retain(|_, value| *value % 3 != 0);
+    for (_, value) in &mut slots {
+        *value += 1000;
+    }
+    let values = || (0..70).filter(|value| value % 3 != 0).map(|value| value + 1000);
+    assert!((&slots).into_iter().map(|(_, value)| *value).eq(values()));
+    assert!((&slots).into_iter().all(|(key, value)| slots.get(key) == Some(value)));
+    let mut both = slots.iter();
+    let ends = [both.next(), both.next_back(), both.next(), both.next_back()];
+    assert_eq!(
+        ends.map(|end| end.map(|(_, value)| *value)),
+        [Some(1001), Some(1068), Some(1002), Some(1067)]
+    );
+    assert_eq!((both.len(), both.count()), (42, 42));
+    assert_eq!((slots.iter_mut().len(), slots.iter_mut().rev().count()), (46, 46));
+    assert_eq!((slots.keys().len(), slots.values().len()), (46, 46));
+    slots.extend([1, 2]);
+    assert_eq!((slots.len(), slots.into_iter().rev().len()), (48, 48));
+
+    let dropped = RefCell::default();
+    let mut slots = Slots::new();
+    slots.extend((0..6).map(|name| Noisy(name, &dropped, false)));
+    let mut taken = slots.into_iter();
+    let ends = [taken.next(), taken.next_back()].map(|end| end.map(|(key, value)| (key.index(), value.0)));
+    assert_eq!((ends, taken.len()), ([Some((0, 0)), Some((5, 5))], 4));
+    drop(taken);
+    assert_eq!(dropped.take(), [0, 5, 1, 2, 3, 4]);
+}
+
+/// What the parent has handed out is what is held; what is live, what is free and what is neither is shown.
+#[test]
+fn figures_and_pictures_of_collections() {
+    let parent = Local::new(Stats::new(Tlsf::new()));
+    let mut slots = Slots::new_in(&parent);
+    assert_eq!(slots.figures(), Slots::<u64>::new().figures());
+    let keys: Vec<_> = (0u64..100).map(|number| slots.insert(number)).collect();
+    keys[..30].iter().for_each(|&key| assert!(slots.remove(key).is_some()));
+    let figures = slots.figures();
+    assert_eq!((figures.live_blocks, figures.live, figures.free), (Some(70), 70 * 8, (224 - 70) * 8));
+    assert_eq!((Some(figures.chunks), figures.largest_free), (parent.figures().live_blocks, Some(8)));
+    assert_eq!(Some(figures.held), parent.figures().requested);
+    let map = slots.map(1000);
+    let total = map.picture().total();
+    assert_eq!((total.live, total.free, total.fresh), (70 * 8, 30 * 8, 124 * 8));
+    assert_eq!(map.picture().held(), figures.held);
+    let value = slots.get(keys[99]).map(std::ptr::from_ref).expect("it is there");
+    assert!(slots.owns(value.cast()) && !slots.owns((&raw const slots).cast()));
+    slots.clear();
+    assert_eq!(slots.map(8).picture().total().fresh, 224 * 8);
+    Inspect::check(&slots).expect("sound");
+
+    let _turn = alone();
+    let parent = Locked::<_, _>::new(Stats::new(Tlsf::new()));
+    let slots = SharedSlots::<u64, _>::new_in(&parent);
+    let keys: Vec<_> = (0..100).map(|number| slots.insert(number)).collect();
+    let read = slots.get(keys[0]);
+    keys[..80].iter().for_each(|&key| assert!(slots.remove(key)));
+    let (figures, size) = (slots.figures(), SharedSlots::<u64>::SLOT_SIZE);
+    assert_eq!((figures.live_blocks, figures.live), (Some(20), 21 * size), "one is removed, and read");
+    assert_eq!((figures.free, figures.largest_free), ((224 - 21) * size, Some(size)));
+    assert_eq!((Some(figures.chunks), Some(figures.held)), {
+        let parent = parent.figures();
+        (parent.live_blocks, parent.requested)
+    });
+    let map = slots.map(1000);
+    let total = map.picture().total();
+    assert_eq!((total.live, total.free, total.fresh), (21 * size, 79 * size, 124 * size));
+    assert_eq!(map.picture().held(), figures.held);
+    assert!(read.as_deref().is_some_and(|value| slots.owns(std::ptr::from_ref(value).cast())));
+    Inspect::check(&slots).expect("sound");
+}
+
 #[test]
 fn a_live_key_is_an_index_and_a_stale_one_panics() {
     let mut slots = Slots::new();

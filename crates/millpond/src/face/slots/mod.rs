@@ -12,6 +12,7 @@
 //! them known here.
 
 mod index;
+mod inspect;
 mod key;
 #[cfg(target_has_atomic = "64")]
 mod shared;
@@ -24,7 +25,7 @@ use core::{marker::PhantomData, mem::MaybeUninit};
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{Entry, SharedSlots};
-pub use visit::Drain;
+pub use visit::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
 
 use self::{
     table::{Segment, Table},

@@ -1,14 +1,23 @@
 //! The collection that threads share.
 
-use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ops::{Deref, Range},
+};
 
 use lock_api::RawMutex;
 
-use super::{Key, visit::Places};
+use super::{
+    Key,
+    inspect::{Use, outline, paint_segment},
+    visit::Places,
+};
 use crate::{
     base::AllocError,
-    contract::Allocator,
-    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, out_of_memory},
+    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
+    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, length, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -262,6 +271,71 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
             if !keep(key, &value) {
                 self.remove(key);
             }
+        }
+    }
+}
+
+/// As of a pool of blocks that are as large as a slot. While other threads are at work, of a moment that may never have been.
+impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
+    /// O(slots ever used at a time).
+    fn stats(&self) -> Snapshot {
+        let room = Place::start(self.segments.iter().count()).number() as usize;
+        let filled =
+            Places::to(self.vacancies.used()).filter(|place| matches!(self.used(*place), Use::Filled));
+        let live = filled.count() * Self::SLOT_SIZE;
+        let segments = room * Self::SLOT_SIZE;
+        Snapshot {
+            chunks: self.segments.iter().count() + self.vacancies.memory().count(),
+            held: segments + self.vacancies.memory().map(|memory| memory.len()).sum::<usize>(),
+            live,
+            free: segments.saturating_sub(live),
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        let mut spans = self.spans().chain(self.vacancies.memory());
+        spans.any(|memory| memory.contains(&address.addr()))
+    }
+
+    /// What is on the shelves of threads is not looked at: they may be using it.
+    fn check(&self) -> Result<(), Flaw> {
+        self.vacancies.check(&self.segments, |place| !matches!(self.used(place), Use::Filled))
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(if self.stats().free == 0 { 0 } else { Self::SLOT_SIZE })
+    }
+
+    fn report(&self) -> Report {
+        Report { live_blocks: Some(self.len()), ..Report::default() }
+    }
+
+    /// O(slots). Slots that are retired look like fresh ones.
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        for (segment, slots) in self.spans().enumerate() {
+            let chunk = (slots.clone(), slots, Self::SLOT_SIZE);
+            paint_segment(canvas, segment, chunk, |place| self.used(place));
+        }
+        self.vacancies.memory().for_each(|memory| outline(canvas, memory));
+    }
+}
+
+impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
+    /// Where the segments lie: addresses.
+    fn spans(&self) -> impl Iterator<Item = Range<usize>> {
+        self.segments.iter().enumerate().map(|(segment, start)| {
+            let start = start.addr().get();
+            start..start + length(segment) * Self::SLOT_SIZE
+        })
+    }
+
+    /// What a slot is used for at this moment.
+    fn used(&self, place: Place) -> Use {
+        // SAFETY: as in `slot`.
+        match self.segments.get(place).map_or(0, |slot| unsafe { slot.as_ref() }.occupancy.latest()) {
+            0 => Use::Fresh,
+            odd if odd % 2 == 1 => Use::Filled,
+            _ => Use::Vacated,
         }
     }
 }

@@ -7,6 +7,7 @@ use core::{
     alloc::Layout,
     hint::assert_unchecked,
     mem::MaybeUninit,
+    ops::Range,
     ptr::{self, NonNull},
     slice,
 };
@@ -139,6 +140,16 @@ impl<T, A: Allocator> Table<T, A> {
     pub(super) unsafe fn generations(&mut self, first: Place, count: usize) -> &mut [MaybeUninit<u32>] {
         // SAFETY: the caller's promise, and they are borrowed mutably with the table.
         unsafe { slice::from_raw_parts_mut(self.generation(first).cast(), count) }
+    }
+
+    /// For each segment that has come, where its memory is, and where its values are in it: addresses.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone {
+        (0..self.count).filter_map(|segment| {
+            let (layout, values) = (layout_of::<T>(segment)?.0, size_of::<T>() * length(segment));
+            // SAFETY: the segment has come.
+            let start = unsafe { self.value(Place::start(segment)) }.addr();
+            Some((start..start + layout.size(), start..start + values))
+        })
     }
 
     /// Takes one more segment from the parent. Nothing in it has been written.

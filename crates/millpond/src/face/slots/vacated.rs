@@ -4,7 +4,7 @@
 //! It has room for all of them, so that vacating a slot needs no memory, and the slots themselves are not touched. At the
 //! bottom lies a word that is no key, so that one look says whether there is any.
 
-use core::{alloc::Layout, num::NonZero, ptr::NonNull};
+use core::{alloc::Layout, num::NonZero, ops::Range, ptr::NonNull};
 
 use crate::{base::AllocError, contract::Allocator};
 
@@ -99,6 +99,13 @@ impl Vacated {
         }
         (self.base, self.room) = (base, room);
         Ok(())
+    }
+
+    /// Where its memory is, if it has any: addresses.
+    pub(super) fn memory(&self) -> Option<Range<usize>> {
+        let start = self.base.addr().get();
+        let layout = layout(self.room).filter(|_| self.room != 0)?;
+        Some(start..start + layout.size())
     }
 
     /// Returns the memory.

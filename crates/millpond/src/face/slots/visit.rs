@@ -1,6 +1,6 @@
 //! Going through all values of a collection: to look at them, to keep some, to take them out.
 
-use core::mem::forget;
+use core::{iter::FusedIterator, marker::PhantomData, mem::forget};
 
 use super::{Key, Slots};
 use crate::{contract::Allocator, share::Place};
@@ -44,35 +44,28 @@ impl DoubleEndedIterator for Places {
 
 impl<T, A: Allocator> Slots<T, A> {
     /// All values with their keys, in the order of their slots. O(slots ever used at a time).
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Key<T>, &T)> {
-        Places::to(self.fresh).filter_map(|place| {
-            let key = self.key_at(place)?;
-            Some((key, self.get(key)?))
-        })
+    pub fn iter(&self) -> SlotsIter<'_, T, A> {
+        SlotsIter { places: Places::to(self.fresh), left: self.len(), slots: self }
     }
 
     /// As [`iter`](Self::iter), with values to be changed.
-    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (Key<T>, &mut T)> {
-        let this = &*self;
-        Places::to(self.fresh).filter_map(move |place| {
-            let key = this.key_at(place)?;
-            // SAFETY: as in `get_mut`: there is a value, the collection is borrowed mutably, and every place comes once.
-            Some((key, unsafe { &mut *this.table.value(place) }))
-        })
+    pub fn iter_mut(&mut self) -> SlotsIterMut<'_, T, A> {
+        let all = self.iter();
+        SlotsIterMut { places: all.places, left: all.left, slots: self, values: PhantomData }
     }
 
     /// The keys of all values, in the order of their slots. O(slots ever used at a time).
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = Key<T>> {
-        Places::to(self.fresh).filter_map(|place| self.key_at(place))
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = Key<T>> + ExactSizeIterator {
+        self.iter().map(|(key, _)| key)
     }
 
     /// All values, in the order of their slots. O(slots ever used at a time).
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> {
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.iter().map(|(_, value)| value)
     }
 
     /// As [`values`](Self::values), to be changed.
-    pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+    pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> + ExactSizeIterator {
         self.iter_mut().map(|(_, value)| value)
     }
 
@@ -91,6 +84,122 @@ impl<T, A: Allocator> Slots<T, A> {
     /// Takes all values out, in the order of their slots. Those that are left when the iterator goes are dropped.
     pub fn drain(&mut self) -> Drain<'_, T, A> {
         Drain { places: Places::to(self.fresh), slots: self }
+    }
+}
+
+/// All values with their keys: see [`Slots::iter`].
+pub struct SlotsIter<'a, T, A: Allocator> {
+    places: Places,
+    left: usize,
+    slots: &'a Slots<T, A>,
+}
+
+/// All values with their keys, to be changed: see [`Slots::iter_mut`].
+pub struct SlotsIterMut<'a, T, A: Allocator> {
+    places: Places,
+    left: usize,
+    /// No reference to a value is had from it, but each place's once.
+    slots: &'a Slots<T, A>,
+    values: PhantomData<&'a mut T>,
+}
+
+/// All values with their keys, taken out: those that are left when it goes are dropped, and the memory goes back.
+pub struct SlotsIntoIter<T, A: Allocator> {
+    places: Places,
+    slots: Slots<T, A>,
+}
+
+/// Both ends of an iterator: `next` and `next_back` look for the next key from theirs, and `of` says what is yielded.
+macro_rules! both_ends {
+    ([$($generics:tt)*] $name:ty, $item:ty, $left:expr, $of:expr) => {
+        impl<$($generics)*> Iterator for $name {
+            type Item = $item;
+
+            #[inline]
+            fn next(&mut self) -> Option<$item> {
+                let key = self.places.find_map(|place| self.slots.key_at(place))?;
+                $of(self, key)
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                let left = $left(self);
+                (left, Some(left))
+            }
+        }
+
+        impl<$($generics)*> DoubleEndedIterator for $name {
+            #[inline]
+            fn next_back(&mut self) -> Option<$item> {
+                let key = self.places.by_ref().rev().find_map(|place| self.slots.key_at(place))?;
+                $of(self, key)
+            }
+        }
+
+        impl<$($generics)*> ExactSizeIterator for $name {}
+        impl<$($generics)*> FusedIterator for $name {}
+    };
+}
+
+both_ends!(['a, T, A: Allocator] SlotsIter<'a, T, A>, (Key<T>, &'a T), |this: &Self| this.left, |this: &mut Self, key| {
+    this.left -= 1;
+    Some((key, this.slots.get(key)?))
+});
+
+both_ends!(['a, T, A: Allocator] SlotsIterMut<'a, T, A>, (Key<T>, &'a mut T), |this: &Self| this.left, |this: &mut Self, key: Key<T>| {
+    this.left -= 1;
+    // SAFETY: there is a value, the collection is borrowed mutably, and every place comes once.
+    Some((key, unsafe { &mut *this.slots.table.value(key.place()) }))
+});
+
+both_ends!([T, A: Allocator] SlotsIntoIter<T, A>, (Key<T>, T), |this: &Self| this.slots.len(), |this: &mut Self, key| {
+    Some((key, this.slots.remove(key)?))
+});
+
+impl<'a, T, A: Allocator> IntoIterator for &'a Slots<T, A> {
+    type Item = (Key<T>, &'a T);
+    type IntoIter = SlotsIter<'a, T, A>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a, T, A: Allocator> IntoIterator for &'a mut Slots<T, A> {
+    type Item = (Key<T>, &'a mut T);
+    type IntoIter = SlotsIterMut<'a, T, A>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
+
+/// ```
+/// let slots: millpond::Slots<_> = ["a", "b"].into_iter().collect();
+/// let keys: Vec<_> = slots.keys().collect();
+/// assert!(slots.into_iter().eq([(keys[0], "a"), (keys[1], "b")]));
+/// ```
+impl<T, A: Allocator> IntoIterator for Slots<T, A> {
+    type Item = (Key<T>, T);
+    type IntoIter = SlotsIntoIter<T, A>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        SlotsIntoIter { places: Places::to(self.fresh), slots: self }
+    }
+}
+
+/// Puts values in whose keys are found later: by [`iter`](Slots::iter), or [`keys`](Slots::keys).
+impl<T, A: Allocator> Extend<T> for Slots<T, A> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, values: I) {
+        values.into_iter().for_each(|value| _ = self.insert(value));
+    }
+}
+
+/// In the order in which they come.
+impl<T> FromIterator<T> for Slots<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        let mut slots = Self::new();
+        slots.extend(values);
+        slots
     }
 }
 

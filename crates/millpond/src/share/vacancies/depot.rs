@@ -4,7 +4,10 @@ use super::{
     FULL, Linked,
     chain::{Chain, NONE},
 };
-use crate::share::places::{Place, length};
+use crate::{
+    contract::Flaw,
+    share::places::{Place, length},
+};
 
 /// # Invariants
 ///
@@ -115,5 +118,28 @@ impl Depot {
             }
         }
         any
+    }
+
+    /// Verifies the invariants: what is here was given out before, is vacant, and is here once.
+    pub(super) fn check(&self, slots: &impl Linked, is_vacant: impl Fn(Place) -> bool) -> Result<(), Flaw> {
+        let mut left = self.used.number();
+        let mut see = |mut chain: Chain| {
+            // SAFETY: the chain is the depot's, which is borrowed. Taking from a copy writes nothing.
+            while let Some(place) = unsafe { chain.take(slots) } {
+                if place >= self.used || !is_vacant(place) {
+                    return Err(Flaw("a slot in the depot is not vacant"));
+                }
+                left = left.checked_sub(1).ok_or(Flaw("a slot is in the depot twice"))?;
+            }
+            Ok(())
+        };
+        see(self.loose)?;
+        let mut full = self.full;
+        while full != NONE {
+            see(Chain::full(full))?;
+            // SAFETY: the slot is the first of a full chain here.
+            full = unsafe { (*slots.link(Place::known(full))).chain };
+        }
+        Ok(())
     }
 }

@@ -21,6 +21,8 @@ mod depot;
 mod models;
 mod shelves;
 
+use core::ops::Range;
+
 use lock_api::{Mutex, RawMutex};
 
 pub(crate) use self::chain::Link;
@@ -39,7 +41,7 @@ use crate::{
         AllocError,
         atomic::{AtomicUsize, Ordering},
     },
-    contract::Allocator,
+    contract::{Allocator, Flaw},
 };
 
 /// How many slots a full chain has.
@@ -97,6 +99,20 @@ impl<L: RawMutex> Vacancies<L> {
         let shelved = self.shelves.iter().fold(0, |sum: usize, shelf| sum.wrapping_add(shelf.live()));
         // A slot that is filled by one thread and vacated by another may count once only, if that happens meanwhile.
         shelved.wrapping_add(self.live.load(Ordering::Relaxed)).cast_signed().max(0).cast_unsigned()
+    }
+
+    /// Where the shelves lie: addresses.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = Range<usize>> + Clone {
+        self.shelves.memory()
+    }
+
+    /// Verifies what the depot has, of which every slot has to be vacant, as `is_vacant` says.
+    ///
+    /// # Errors
+    ///
+    /// The first invariant found broken.
+    pub(crate) fn check(&self, slots: &impl Linked, is_vacant: impl Fn(Place) -> bool) -> Result<(), Flaw> {
+        self.depot.0.lock().check(slots, is_vacant)
     }
 
     /// Counts a slot less, before it is put back.

@@ -2,6 +2,7 @@
 
 use core::{
     alloc::Layout,
+    ops::Range,
     ptr::{self, NonNull},
 };
 
@@ -226,6 +227,14 @@ impl Shelves {
             }
         }
         self.get(number)
+    }
+
+    /// Where they lie: addresses.
+    pub(super) fn memory(&self) -> impl Iterator<Item = Range<usize>> + Clone {
+        self.0.iter().enumerate().filter_map(|(group, entry)| {
+            let start = NonNull::new(entry.get())?.addr().get();
+            Some(start..start + layout(group).size())
+        })
     }
 
     /// All that there are.

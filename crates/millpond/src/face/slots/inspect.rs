@@ -1,0 +1,104 @@
+//! What a collection is used for, in figures and in pictures.
+
+use core::ops::Range;
+
+use super::{RETIRED, Slots};
+use crate::{
+    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
+    share::{Place, length},
+};
+
+/// A slot, as far as a picture shows it.
+pub(super) enum Use {
+    /// It holds a value.
+    Filled,
+    /// It was filled before, and is vacant.
+    Vacated,
+    /// It was never filled, or not since all were removed.
+    Fresh,
+    /// It is never filled again.
+    Retired,
+}
+
+/// Paints a segment whose slots lie at `slots`, `size` bytes each, in a chunk of `memory`.
+pub(super) fn paint_segment(
+    canvas: &mut Canvas<'_>,
+    segment: usize,
+    (memory, slots, size): (Range<usize>, Range<usize>, usize),
+    used: impl Fn(Place) -> Use,
+) {
+    let first = slots.start;
+    canvas.chunk(memory, slots, Some(size));
+    if !canvas.has_room() {
+        return;
+    }
+    for offset in 0..length(segment) {
+        let start = first + offset * size;
+        let bytes = start..start + size;
+        match used(Place::start(segment).ahead(offset as u32)) {
+            Use::Filled => canvas.live(bytes),
+            Use::Vacated => {
+                canvas.live(bytes.clone());
+                canvas.free(bytes);
+            }
+            Use::Fresh => canvas.fresh(bytes),
+            Use::Retired => {}
+        }
+    }
+}
+
+/// Paints a chunk in which there are no slots.
+pub(super) fn outline(canvas: &mut Canvas<'_>, memory: Range<usize>) {
+    canvas.outlines(|canvas| canvas.chunk(memory.clone(), memory, None));
+}
+
+/// As of a pool of blocks that are as large as a value. What lies beside the values is nobody's block.
+impl<T, A: Allocator> Inspect for Slots<T, A> {
+    /// O(1).
+    fn stats(&self) -> Snapshot {
+        let vacated = self.vacated.memory();
+        let spans = self.table.spans().map(|(memory, _)| memory).chain(vacated);
+        let live = self.len();
+        Snapshot {
+            chunks: spans.clone().count(),
+            held: spans.map(|memory| memory.len()).sum(),
+            live: live * size_of::<T>(),
+            free: (self.capacity() - self.retired as usize - live) * size_of::<T>(),
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        let spans = self.table.spans().map(|(memory, _)| memory);
+        spans.chain(self.vacated.memory()).any(|memory| memory.contains(&address.addr()))
+    }
+
+    fn check(&self) -> Result<(), Flaw> {
+        Slots::check(self)
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        Some(if self.stats().free == 0 { 0 } else { size_of::<T>() })
+    }
+
+    fn report(&self) -> Report {
+        Report { live_blocks: Some(self.len()), ..Report::default() }
+    }
+
+    /// O(slots).
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        for (segment, (memory, values)) in self.table.spans().enumerate() {
+            paint_segment(canvas, segment, (memory, values, size_of::<T>()), |place| {
+                if place >= self.fresh {
+                    return Use::Fresh;
+                }
+                // SAFETY: the slots below `fresh` have come, and have a generation.
+                match unsafe { *self.table.generation(place) } {
+                    RETIRED => Use::Retired,
+                    odd if odd % 2 == 1 => Use::Filled,
+                    _ => Use::Vacated,
+                }
+            });
+        }
+        self.vacated.memory().into_iter().for_each(|memory| outline(canvas, memory));
+    }
+}
