@@ -8,7 +8,7 @@ use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
-use super::Value;
+use super::{Value, by_hand::ByHand};
 
 /// A contender. `Handle` is what stands for a value in it, and is used up when that is dropped.
 pub trait Holder {
@@ -160,6 +160,25 @@ impl Holder for Slots {
     fn clear(&mut self, handles: &mut Vec<Key<Value>>) {
         handles.clear();
         self.0.clear();
+    }
+}
+
+impl Holder for ByHand<Value> {
+    type Handle = u64;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> u64 {
+        self.insert(value)
+    }
+
+    #[inline(always)]
+    fn drop(&mut self, key: u64) {
+        self.remove(key);
+    }
+
+    fn clear(&mut self, handles: &mut Vec<u64>) {
+        handles.clear();
+        self.remove_all();
     }
 }
 

@@ -1,8 +1,9 @@
 //! Typed pools and collections with keys, beside the peers: values of 64 bytes that are written, and that somebody owns.
 //!
 //! Each contender is used as its documentation says: a value goes in and a handle or a key comes out, which is all that is
-//! kept. The first is the bound: raw blocks, and pointers that nobody checks.
+//! kept. The first is the bound: raw blocks, and pointers that nobody checks. `keys by hand` is that of keys that are checked.
 
+mod by_hand;
 mod holders;
 pub mod memory;
 mod shared;
@@ -12,6 +13,7 @@ use std::{hint::black_box, marker::PhantomData, mem};
 
 pub use shared::MIXES as SHARED;
 
+use self::by_hand::ByHand;
 use self::holders::{
     Arena, Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Referring, Slabs, SlotMaps, Slots,
     Thin, TypedArena,
@@ -58,6 +60,7 @@ fn everyone<W: Way>() -> Vec<Runner> {
     vec![
         runner::<W, _>("raw Local<Blocks>", Blocks::new()),
         runner::<W, _>("Slots", Slots::new()),
+        runner::<W, _>("keys by hand", ByHand::new()),
         runner::<W, _>("raw, each with its pool", Referring::new()),
         runner::<W, _>("Pool, PoolBox", Pooled::new()),
         runner::<W, _>("ThinPool, ThinBox", Thin::new()),

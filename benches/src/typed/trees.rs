@@ -9,6 +9,7 @@ use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 use typed_arena::Arena;
 
+use super::by_hand::ByHand;
 use crate::harness::Runner;
 
 /// Levels of a tree.
@@ -70,6 +71,7 @@ macro_rules! runners {
         vec![
             $way("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
             $way("Slots", Slots::new()),
+            $way("keys by hand", Hands::new()),
             $way(
                 "raw, each with its pool",
                 Referring(Box::leak(Box::new(Local::new(millpond::Blocks::new())))),
@@ -294,5 +296,6 @@ macro_rules! keyed {
 }
 
 keyed!(Slots, millpond::Slots<Node<Slot>>, Slot(Key<Node<Slot>>), millpond::Slots::remove);
+keyed!(Hands, ByHand<Node<Word>>, Word(u64), ByHand::remove);
 keyed!(Slabs, Slab<Node<Index>>, Index(usize), Slab::try_remove);
 keyed!(SlotMaps, SlotMap<DefaultKey, Node<MapKey>>, MapKey(DefaultKey), SlotMap::remove);
