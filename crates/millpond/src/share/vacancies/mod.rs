@@ -33,6 +33,7 @@ use self::{
 };
 use super::{
     cached::numbers::{self, NUMBERS, Number},
+    growth::Growth,
     line::Line,
     places::Place,
 };
@@ -80,13 +81,15 @@ pub(crate) unsafe trait Linked {
 pub(crate) struct Vacancies<L> {
     depot: Line<Mutex<L, Depot>>,
     shelves: Shelves,
+    growth: Growth,
     /// What threads without a shelf have counted.
     live: AtomicUsize,
 }
 
 impl<L: RawMutex> Vacancies<L> {
     pub(crate) const fn new() -> Self {
-        Self { depot: Line(Mutex::new(Depot::new())), shelves: Shelves::new(), live: AtomicUsize::new(0) }
+        let depot = Line(Mutex::new(Depot::new()));
+        Self { depot, shelves: Shelves::new(), growth: Growth::new(), live: AtomicUsize::new(0) }
     }
 
     /// The first place that was in nobody's hands yet.
@@ -231,10 +234,15 @@ impl<L: RawMutex> Vacancies<L> {
                 Given::Nothing { have } => have,
             };
             // The parent is asked while the lock is free.
-            match slots.grow(have) {
-                Ok(()) => self.depot.0.lock().has_grown(have + 1),
-                Err(error) if !self.search(slots) => return Err(error),
-                Err(_) => {}
+            let turn = self.growth.begin();
+            let grown = slots.grow(have);
+            if grown.is_ok() {
+                self.depot.0.lock().has_grown(have + 1);
+            }
+            let others_have_grown = self.growth.end(turn, grown.is_ok());
+            match grown {
+                Err(error) if !others_have_grown && !self.search(slots) => return Err(error),
+                _ => {}
             }
         }
     }
