@@ -1,7 +1,7 @@
 //! Thread numbers: small, leased for as long as a thread (or a handle) lives, used again by the next.
 //!
-//! Whoever has a number owns the slot of that number in every pool. Giving it back is a Release, leasing it an Acquire:
-//! the next holder sees all that the last one did, and inherits what is in the slots.
+//! Whoever has a number owns the slot of that number in every pool, and its shelf in every collection. Giving it back is a
+//! Release, leasing it an Acquire: the next holder sees all that the last one did, and inherits what is there.
 //!
 //! Leasing costs O(words), giving back O(1); both are lock-free.
 

@@ -25,9 +25,19 @@ const SLOTS: u32 = 32;
 struct Segment {
     links: [Cell<Link>; SLOTS as usize],
     cells: [UnsafeCell<()>; SLOTS as usize],
+    /// How many segments the parent has given out. There is one.
+    given: AtomicUsize,
 }
 
 impl Segment {
+    fn new() -> Self {
+        Self {
+            links: [const { Cell::new(Link::NEW) }; SLOTS as usize],
+            cells: [const { UnsafeCell::new(()) }; SLOTS as usize],
+            given: AtomicUsize::new(0),
+        }
+    }
+
     fn touch(&self, place: Place) {
         self.cells[place.number() as usize].with_mut(|_| ());
     }
@@ -46,8 +56,9 @@ unsafe impl Linked for Segment {
         self.links[place.number() as usize].get()
     }
 
-    fn grow(&self, have: usize) -> Result<(), AllocError> {
-        if have == 0 { Ok(()) } else { Err(AllocError::Exhausted) }
+    fn grow(&self, _: usize) -> Result<(), AllocError> {
+        let first = self.given.fetch_add(1, Ordering::Relaxed) == 0;
+        if first { Ok(()) } else { Err(AllocError::Exhausted) }
     }
 }
 
@@ -60,26 +71,31 @@ struct Model<L> {
 unsafe impl<L: RawMutex + Sync> Sync for Model<L> {}
 
 impl<L: RawMutex + Send + Sync + 'static> Model<L> {
-    /// A model in which so many slots are vacant. Everything is touched before other threads do.
-    fn new(vacant: u32) -> Arc<Self> {
-        let slots = Segment {
-            links: [const { Cell::new(Link::NEW) }; SLOTS as usize],
-            cells: [const { UnsafeCell::new(()) }; SLOTS as usize],
-        };
-        let model = Self { vacancies: Vacancies::new(), slots };
+    /// A model without slots. Everything is touched before other threads do.
+    fn bare() -> Self {
+        let model = Self { vacancies: Vacancies::new(), slots: Segment::new() };
         (0..SLOTS).for_each(|number| model.slots.touch(Place::ZERO.ahead(number)));
-        let numbers: Vec<Number> = (1..NUMBERS).filter_map(Number::claim).collect();
-        let taken = model.take(1, SLOTS as usize);
-        assert_eq!((numbers.len(), taken.len()), (NUMBERS - 1, SLOTS as usize));
-        for number in &numbers {
+        model.slots.given.load(Ordering::Relaxed);
+        let turn = model.vacancies.growth.begin();
+        model.vacancies.growth.end(turn, false);
+        assert_eq!((model.vacancies.used(), model.vacancies.live()), (Place::ZERO, 0));
+        for number in (1..NUMBERS).filter_map(Number::claim) {
             let _ = model.vacancies.shelves.ensure(number.get(), &Heap);
             // SAFETY: the number is held.
             assert!(!unsafe { model.vacancies.clear(number.get(), &model.slots) });
         }
-        model.give(1, taken.into_iter().take(vacant as usize).collect());
+        model
+    }
+
+    /// A model in which so many slots are vacant.
+    fn new(vacant: u32) -> Arc<Self> {
+        let (model, number) = (Self::bare(), Number::claim(1).expect("nobody has it"));
+        let taken = model.take(number.get(), SLOTS as usize);
+        assert_eq!(taken.len(), SLOTS as usize);
+        model.give(number.get(), taken.into_iter().take(vacant as usize).collect());
         // SAFETY: the number is held.
-        unsafe { model.vacancies.clear(1, &model.slots) };
-        drop(numbers);
+        unsafe { model.vacancies.clear(number.get(), &model.slots) };
+        drop(number);
         Arc::new(model)
     }
 
@@ -147,6 +163,40 @@ fn chains_are_exchanged() {
 fn who_searches_for_slots_meets_who_comes_and_goes() {
     // Three slots, of which the first thread leaves some on its shelf, while the second wants all there are.
     two::<Spin>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
+}
+
+/// A parent that has one segment, and refuses whom it has not given it to: each of two threads gets a slot, even so.
+fn two_ask(one_of_them: fn(&Model<Spin>)) {
+    check(2, move || {
+        let model = Arc::new(Model::bare());
+        let other = Arc::clone(&model);
+        let other = thread::spawn(move || one_of_them(&other));
+        asks(&model);
+        other.join().expect("no panic");
+    });
+}
+
+/// What a thread does that needs one slot.
+fn asks(model: &Model<Spin>) {
+    let number = Number::lease().expect("there are more numbers than threads");
+    assert_eq!(model.take(number.get(), 1).len(), 1, "memory has run out, it was told");
+}
+
+#[test]
+fn who_is_refused_waits_for_what_another_brings() {
+    two_ask(asks);
+}
+
+/// Nobody knows that it asks.
+#[cfg(loom)]
+#[test]
+#[should_panic = "memory has run out"]
+fn asking_for_a_segment_in_secret_is_caught() {
+    two_ask(|model| {
+        if model.slots.grow(0).is_ok() {
+            model.vacancies.depot.0.lock().has_grown(1);
+        }
+    });
 }
 
 #[cfg(loom)]
