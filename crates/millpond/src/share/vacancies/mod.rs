@@ -227,13 +227,14 @@ impl<L: RawMutex> Vacancies<L> {
     /// Takes a slot, and others with it if more than one is wanted, from the depot or from the parent.
     fn fetch(&self, slots: &impl Linked, wanted: u32) -> Result<(Place, Chain), AllocError> {
         loop {
-            let have = match self.depot.0.lock().give(slots, wanted) {
+            // The lock is free again when that is known.
+            let given = self.depot.0.lock().give(slots, wanted);
+            let have = match given {
                 Given::Vacated(place, rest) => return Ok((place, rest)),
                 // SAFETY: the slots have just been given out.
                 Given::Fresh(places) => return Ok(unsafe { Chain::of_fresh(slots, places) }),
                 Given::Nothing { have } => have,
             };
-            // The parent is asked while the lock is free.
             let turn = self.growth.begin();
             let grown = slots.grow(have);
             if grown.is_ok() {
