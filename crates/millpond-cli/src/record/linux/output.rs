@@ -121,7 +121,7 @@ mod tests {
         let told =
             |path: &Path| Output::create(path).err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(told(directory.path()).contains("it is a directory"));
-        assert!(told(&directory.path().join("no/where.mpt")).contains("No such file"));
+        assert!(told(&directory.path().join("no/where.mpt")).contains("there is no directory"));
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Depot {
         self.used
     }
 
+    /// How many segments have come.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
     pub(super) fn has_grown(&mut self, room: usize) {
         self.room = self.room.max(room);
     }

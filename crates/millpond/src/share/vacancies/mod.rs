@@ -241,9 +241,13 @@ impl<L: RawMutex> Vacancies<L> {
                 self.depot.0.lock().has_grown(have + 1);
             }
             let others_have_grown = self.growth.end(turn, grown.is_ok());
-            match grown {
-                Err(error) if !others_have_grown && !self.search(slots) => return Err(error),
-                _ => {}
+            // Others may have grown even before this thread began.
+            let has_grown = grown.is_ok() || others_have_grown || self.depot.0.lock().room() > have;
+            if let Err(error) = grown
+                && !has_grown
+                && !self.search(slots)
+            {
+                return Err(error);
             }
         }
     }
