@@ -1,4 +1,4 @@
-//! A lock whose waiters sleep: a spin lock, and a bed for those who have looked for long enough.
+//! A lock whose waiters sleep: a spin lock, and a bed for those who have looked for long enough, and let others run.
 //!
 //! Who unlocks looks for sleepers, but does not wait until others have seen that the lock is free: that would be an atomic
 //! exchange, as long as all the rest. Nor does it wait for one that is about to lie down, which keeps a child after `fork` from
@@ -7,7 +7,7 @@
 
 use lock_api::{GuardSend, RawMutex};
 
-use super::atomic::{AtomicBool, AtomicUsize, Bed, Ordering, spin_loop};
+use super::atomic::{AtomicBool, AtomicUsize, Bed, Ordering, let_others_run, spin_loop};
 
 /// A lock that looks for a moment, and then sleeps until it is woken.
 ///
@@ -41,8 +41,11 @@ pub(crate) struct Gate<const ORDERED: bool = true> {
     bed: Bed,
 }
 
-/// How often a waiter looks before it sleeps.
+/// How often a waiter looks before it lets other threads run.
 const PATIENCE: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
+
+/// How often it does so before it sleeps: a holder that only has to get its processor back is waited for without a bed.
+const YIELDS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 8 };
 
 impl<const ORDERED: bool> Gate<ORDERED> {
     const TAKE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
@@ -55,11 +58,11 @@ impl<const ORDERED: bool> Gate<ORDERED> {
 
     #[cold]
     fn wait(&self) {
-        for _ in 0..PATIENCE {
+        for look in 1..=PATIENCE * YIELDS {
             if !self.held.load(Ordering::Relaxed) && self.try_enter() {
                 return;
             }
-            spin_loop();
+            if look.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
         }
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         while !self.try_enter() {
