@@ -360,52 +360,44 @@ impl Holder for Infinity {
     }
 }
 
-/// Millpond's arena, whose values are dropped with it or not at all.
-pub struct Arena(millpond::Arena);
+/// An arena, which drops all values or none.
+macro_rules! arena {
+    ($(#[$doc:meta])* $holder:ident($arena:ty), |$used:ident| $clear:expr) => {
+        $(#[$doc])*
+        pub struct $holder($arena);
 
-impl Arena {
-    pub fn new() -> Self {
-        Self(millpond::Arena::new())
-    }
+        impl $holder {
+            pub fn new() -> Self {
+                Self(<$arena>::new())
+            }
+        }
+
+        impl Holder for $holder {
+            type Handle = NonNull<Value>;
+
+            #[inline(always)]
+            fn put(&mut self, value: Value) -> NonNull<Value> {
+                NonNull::from(self.0.alloc(value))
+            }
+
+            fn drop(&mut self, _: NonNull<Value>) {}
+
+            fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
+                handles.clear();
+                let $used = &mut self.0;
+                $clear;
+            }
+        }
+    };
 }
 
-impl Holder for Arena {
-    type Handle = NonNull<Value>;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> NonNull<Value> {
-        NonNull::from(self.0.alloc(value))
-    }
-
-    fn drop(&mut self, _: NonNull<Value>) {}
-
-    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
-        handles.clear();
-        self.0.reset();
-    }
-}
-
-/// The crate `typed-arena`, which drops all values or none.
-pub struct TypedArena(typed_arena::Arena<Value>);
-
-impl TypedArena {
-    pub fn new() -> Self {
-        Self(typed_arena::Arena::new())
-    }
-}
-
-impl Holder for TypedArena {
-    type Handle = NonNull<Value>;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> NonNull<Value> {
-        NonNull::from(self.0.alloc(value))
-    }
-
-    fn drop(&mut self, _: NonNull<Value>) {}
-
-    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
-        handles.clear();
-        self.0 = typed_arena::Arena::new();
-    }
-}
+arena!(
+    /// Millpond's.
+    Arena(millpond::Arena),
+    |arena| arena.reset()
+);
+arena!(
+    /// The crate `typed-arena`.
+    TypedArena(typed_arena::Arena<Value>),
+    |arena| *arena = typed_arena::Arena::new()
+);

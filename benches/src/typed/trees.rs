@@ -220,47 +220,35 @@ impl Forest for Objects {
     }
 }
 
-struct Arenas(Arena<Node<InArena>>);
+/// What drops all nodes at once.
+macro_rules! in_arena {
+    ($forest:ident($arena:ty), $link:ident, |$used:ident| $clear:expr) => {
+        struct $forest($arena);
 
-struct InArena(NonNull<Node<InArena>>);
+        struct $link(NonNull<Node<$link>>);
 
-impl Forest for Arenas {
-    type Link = InArena;
+        impl Forest for $forest {
+            type Link = $link;
 
-    fn plant(&mut self, node: Node<InArena>) -> InArena {
-        InArena(NonNull::from(self.0.alloc(node)))
-    }
+            fn plant(&mut self, node: Node<$link>) -> $link {
+                $link(NonNull::from(self.0.alloc(node)))
+            }
 
-    fn look<'a>(&'a self, link: &'a InArena) -> &'a Node<InArena> {
-        // SAFETY: a node is there as long as its arena.
-        unsafe { link.0.as_ref() }
-    }
+            fn look<'a>(&'a self, link: &'a $link) -> &'a Node<$link> {
+                // SAFETY: a node is there as long as its arena is not cleared, which uses the root up.
+                unsafe { link.0.as_ref() }
+            }
 
-    fn fell(&mut self, _: InArena) {
-        self.0 = Arena::new();
-    }
+            fn fell(&mut self, _: $link) {
+                let $used = &mut self.0;
+                $clear;
+            }
+        }
+    };
 }
 
-struct Ours(millpond::Arena);
-
-struct InOurs(NonNull<Node<InOurs>>);
-
-impl Forest for Ours {
-    type Link = InOurs;
-
-    fn plant(&mut self, node: Node<InOurs>) -> InOurs {
-        InOurs(NonNull::from(self.0.alloc(node)))
-    }
-
-    fn look<'a>(&'a self, link: &'a InOurs) -> &'a Node<InOurs> {
-        // SAFETY: a node is there until the arena is reset.
-        unsafe { link.0.as_ref() }
-    }
-
-    fn fell(&mut self, _: InOurs) {
-        self.0.reset();
-    }
-}
+in_arena!(Ours(millpond::Arena), InOurs, |arena| arena.reset());
+in_arena!(Arenas(Arena<Node<InArena>>), InArena, |arena| *arena = Arena::new());
 
 /// What names nodes by keys.
 macro_rules! keyed {

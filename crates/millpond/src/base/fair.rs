@@ -101,32 +101,7 @@ unsafe impl<const ORDERED: bool> RawMutex for Tickets<ORDERED> {
     }
 }
 
-// SAFETY: the tickets keep the contract.
-unsafe impl RawMutex for Fair {
-    const INIT: Self = Self(Tickets::INIT);
-
-    type Guard = GuardSend;
-
-    #[inline]
-    fn lock(&self) -> GuardSend {
-        self.0.lock()
-    }
-
-    #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
-        self.0.try_lock()
-    }
-
-    #[inline]
-    unsafe fn unlock(&self, guard: GuardSend) {
-        // SAFETY: the caller has locked it.
-        unsafe { self.0.unlock(guard) };
-    }
-
-    fn is_locked(&self) -> bool {
-        self.0.is_locked()
-    }
-}
+super::lock_inside!(Fair);
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

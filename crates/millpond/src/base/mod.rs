@@ -1,6 +1,39 @@
 //! What every room needs: arithmetic on addresses, the way from an address back to a pointer, atomics, calling back,
 //! locks, the error.
 
+/// Implements [`RawMutex`](lock_api::RawMutex) for a type around a lock that can be made wrong, for models.
+macro_rules! lock_inside {
+    ($lock:ident) => {
+        // SAFETY: the lock inside keeps the contract.
+        unsafe impl lock_api::RawMutex for $lock {
+            const INIT: Self = Self(lock_api::RawMutex::INIT);
+
+            type Guard = lock_api::GuardSend;
+
+            #[inline]
+            fn lock(&self) -> Self::Guard {
+                self.0.lock()
+            }
+
+            #[inline]
+            fn try_lock(&self) -> Option<Self::Guard> {
+                self.0.try_lock()
+            }
+
+            #[inline]
+            unsafe fn unlock(&self, guard: Self::Guard) {
+                // SAFETY: the caller has locked it.
+                unsafe { self.0.unlock(guard) };
+            }
+
+            fn is_locked(&self) -> bool {
+                self.0.is_locked()
+            }
+        }
+    };
+}
+use lock_inside;
+
 pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;

@@ -111,32 +111,7 @@ unsafe impl<const ORDERED: bool> RawMutex for Gate<ORDERED> {
     }
 }
 
-// SAFETY: the gate keeps the contract.
-unsafe impl RawMutex for Park {
-    const INIT: Self = Self(Gate::INIT);
-
-    type Guard = GuardSend;
-
-    #[inline]
-    fn lock(&self) -> GuardSend {
-        self.0.lock()
-    }
-
-    #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
-        self.0.try_lock()
-    }
-
-    #[inline]
-    unsafe fn unlock(&self, guard: GuardSend) {
-        // SAFETY: the caller has locked it.
-        unsafe { self.0.unlock(guard) };
-    }
-
-    fn is_locked(&self) -> bool {
-        self.0.is_locked()
-    }
-}
+super::lock_inside!(Park);
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
