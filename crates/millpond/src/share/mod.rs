@@ -14,6 +14,7 @@ mod locked;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
+mod numbers;
 #[cfg(target_has_atomic = "64")]
 mod occupancy;
 mod owned;

@@ -21,7 +21,6 @@ mod magazine;
 mod many;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
-pub(super) mod numbers;
 mod slot;
 mod table;
 mod visit;
@@ -31,10 +30,11 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{Mutex, RawMutex};
 
 pub use self::handle::Handle;
-use self::{depot::Depot, magazine::MOST_PLACES, numbers::NUMBERS, slot::Slot, table::Table};
+use self::{depot::Depot, magazine::MOST_PLACES, slot::Slot, table::Table};
 use super::{
     allocator::resize_alike,
     growth::Growth,
+    numbers::{self, NUMBERS},
     policy::{Fail, Policy},
     shell::{self, Reach},
 };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::atomic::{AtomicPtr, Ordering},
     pool::Sorter,
-    share::line::Line,
+    share::line::{self, Line},
 };
 
 /// # Invariants
@@ -31,6 +31,9 @@ pub(super) struct Table<S> {
 
 /// The slots, one for each kind, of numbers that have none.
 const NONE: *mut Slot = (&raw const VACANT).cast::<Slot>().cast_mut();
+
+/// A place is told in lines, by whoever does not know slots.
+const _: () = assert!(size_of::<Line<Slot>>() == line::BYTES);
 
 impl<S: Sorter> Table<S> {
     pub(super) const fn new() -> Self {
@@ -58,7 +61,7 @@ impl<S: Sorter> Table<S> {
         unsafe {
             if S::KINDS == 1 {
                 let place = numbers::near();
-                self.uses.note(place / size_of::<Line<Slot>>());
+                self.uses.note(place / line::BYTES);
                 &(*self.near.as_ptr().byte_add(place)).0
             } else {
                 let number = numbers::current();

@@ -32,9 +32,9 @@ use self::{
     shelves::Shelves,
 };
 use super::{
-    cached::numbers::{self, NUMBERS, Number},
     growth::Growth,
     line::Line,
+    numbers::{self, NUMBERS, Number},
     places::Place,
 };
 use crate::{

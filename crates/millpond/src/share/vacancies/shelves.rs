@@ -11,9 +11,9 @@ use crate::{
     base::atomic::{Ordering::Relaxed, UnsafeCell, unwatched::AtomicUsize},
     contract::Allocator,
     share::{
-        cached::numbers::{self, NUMBERS},
         entry::Entry,
         line::Line,
+        numbers::{self, NUMBERS},
         places::Place,
     },
 };

@@ -8,7 +8,7 @@
 use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell, static_const};
 
 /// How many numbers there are, the number zero included, which nobody gets: it means that one has none.
-pub(in crate::share) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
+pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
     4
 } else if cfg!(feature = "std") {
     1024
@@ -16,7 +16,7 @@ pub(in crate::share) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle)
     64
 };
 
-/// So many numbers, the zero included, are near: see [`Table`](super::table::Table).
+/// So many numbers, the zero included, are near: see [`Table`](super::cached::table::Table).
 pub(super) const NEAR: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 64 };
 
 const BITS: usize = usize::BITS as usize;
@@ -66,20 +66,20 @@ impl<const ORDERED: bool> Numbers<ORDERED> {
 }
 
 /// A number that is leased. Dropping it gives it back.
-pub(in crate::share) struct Number(usize);
+pub(super) struct Number(usize);
 
 impl Number {
     /// The lowest number that nobody has; `None` if all are leased.
-    pub(in crate::share) fn lease() -> Option<Self> {
+    pub(super) fn lease() -> Option<Self> {
         LEASED.lease().map(Self)
     }
 
     /// This number, unless somebody has it.
-    pub(in crate::share) fn claim(number: usize) -> Option<Self> {
+    pub(super) fn claim(number: usize) -> Option<Self> {
         LEASED.claim(number).then(|| Self(number))
     }
 
-    pub(in crate::share) fn get(&self) -> usize {
+    pub(super) fn get(&self) -> usize {
         self.0
     }
 }
@@ -111,19 +111,14 @@ impl Uses {
 }
 
 #[cfg(feature = "std")]
-pub(super) use of_thread::near;
-#[cfg(feature = "std")]
-pub(in crate::share) use of_thread::{current, current_or_lease};
+pub(super) use of_thread::{current, current_or_lease, near};
 
 #[cfg(feature = "std")]
 mod of_thread {
     use core::cell::Cell;
 
     use super::{NEAR, Number};
-    use crate::{
-        base::atomic::thread_local_const,
-        share::{cached::slot::Slot, line::Line},
-    };
+    use crate::{base::atomic::thread_local_const, share::line};
 
     thread_local_const! {
         /// The number of this thread, or zero. There is nothing to drop, so it can be read as long as the thread lives.
@@ -151,12 +146,12 @@ mod of_thread {
     fn be(number: usize) {
         let near = if number < NEAR { number } else { 0 };
         let _ = NUMBER.try_with(|place| place.set(number));
-        let _ = PLACE.try_with(|place| place.set(near * size_of::<Line<Slot>>()));
+        let _ = PLACE.try_with(|place| place.set(near * line::BYTES));
     }
 
     /// How many bytes behind the first near slot this thread's lies: that of number zero, if its number is not near.
     #[inline(always)]
-    pub(in super::super) fn near() -> usize {
+    pub(in crate::share) fn near() -> usize {
         PLACE.with(Cell::get)
     }
 
@@ -184,7 +179,7 @@ mod of_thread {
 /// Without an operating system there are no threads that could be told apart.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
-pub(in crate::share) fn current() -> usize {
+pub(super) fn current() -> usize {
     0
 }
 
@@ -195,6 +190,6 @@ pub(super) fn near() -> usize {
 }
 
 #[cfg(not(feature = "std"))]
-pub(in crate::share) fn current_or_lease() -> usize {
+pub(super) fn current_or_lease() -> usize {
     0
 }
