@@ -1,6 +1,7 @@
 //! Everything that is found out about a trace, in the order in which it is found out.
 
 mod bound;
+mod hindrance;
 mod verdict;
 
 use anyhow::{Result, ensure};
@@ -8,6 +9,7 @@ use millpond_trace::{Reader, Start, Summary};
 
 pub(crate) use self::{
     bound::Bound,
+    hindrance::hindrance,
     verdict::{Change, Verdict},
 };
 use crate::{
@@ -29,6 +31,8 @@ pub(crate) struct Study {
     pub(crate) summary: Summary,
     /// Which block sizes its pools should have.
     pub(crate) advice: Advice,
+    /// Why there can be no verdict on it, and what to do.
+    pub(crate) hindrance: Option<String>,
     histogram: Histogram,
 }
 
@@ -55,7 +59,8 @@ impl Study {
         let advice = Advice::new(reader, &histogram, Limits::sensible(settings.sizes as usize), &program)?;
         let command_line = trace::command_line(reader);
         let (start, summary) = (reader.start().clone(), reader.summary().clone());
-        Ok(Self { program, command_line, start, summary, advice, histogram })
+        let hindrance = hindrance(&summary, &program);
+        Ok(Self { program, command_line, start, summary, advice, hindrance, histogram })
     }
 
     /// Replays the trace and draws the conclusions. `recording` is the CPU time in nanoseconds that recording cost, if it

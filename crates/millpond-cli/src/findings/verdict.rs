@@ -53,6 +53,9 @@ impl Verdict {
     }
 
     pub(super) fn new(study: &Study, outcome: &Outcome, bound: &Bound) -> Self {
+        if let Some(hindrance) = &study.hindrance {
+            return Self::none(hindrance);
+        }
         let judge = Judge { study, outcome, bound };
         let ordinary = judge.best_ordinary();
         let huge = judge.huge(ordinary);
@@ -65,6 +68,15 @@ impl Verdict {
             text: judge.text(ordinary, huge),
             mimalloc: best.and_then(|_| judge.mimalloc()),
         }
+    }
+}
+
+impl Verdict {
+    /// None, for this reason.
+    fn none(hindrance: &str) -> Self {
+        let (best, best_ordinary, mimalloc) = (None, None, None);
+        let text = format!("No verdict: {hindrance}");
+        Self { best, best_ordinary, time: Change::Same, memory: Change::Same, text, mimalloc }
     }
 }
 
@@ -264,6 +276,7 @@ mod tests {
             start: Start::default(),
             summary,
             advice: Advice { blocks, ..Advice::default() },
+            hindrance: None,
             histogram: Histogram::default(),
         };
         let bound = Bound::new(&study.summary, &outcome, None);

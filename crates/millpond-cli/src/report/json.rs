@@ -48,6 +48,8 @@ struct Trace<'a> {
     cpu_ns: Option<u64>,
     wall_ns: u64,
     ending: &'static str,
+    stopped: Option<&'a str>,
+    allocator: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -179,7 +181,10 @@ fn trace(study: &Study) -> Trace<'_> {
             Ending::Exited => "exited",
             Ending::Cut => "cut",
             Ending::Full => "full",
+            Ending::Stopped => "stopped",
         },
+        stopped: (!summary.stopped.is_empty()).then_some(summary.stopped.as_str()),
+        allocator: (!summary.allocator.is_empty()).then_some(summary.allocator.as_str()),
     }
 }
 

@@ -19,13 +19,12 @@ const BOLD: anstyle::Style = anstyle::Style::new().bold();
 /// The whole report.
 pub(crate) fn findings(findings: &Findings) -> String {
     let Findings { study, settings, outcome, bound, verdict } = findings;
-    let sections = [
-        about(study),
-        standings(study, settings, outcome),
-        gain(study, outcome, bound),
-        advice(&study.advice, verdict),
-        format!("{BOLD}{}{BOLD:#}\n", verdict.text),
-    ];
+    let mut sections = vec![about(study), standings(study, settings, outcome)];
+    if study.hindrance.is_none() {
+        sections.push(gain(study, outcome, bound));
+        sections.push(advice(&study.advice, verdict));
+    }
+    sections.push(format!("{BOLD}{}{BOLD:#}\n", verdict.text));
     let mut text = sections.join("\n");
     if let Some(mimalloc) = &verdict.mimalloc {
         text.push_str(mimalloc);
@@ -76,10 +75,13 @@ fn about(study: &Study) -> String {
     }
     match summary.ending {
         Ending::Exited => {}
+        _ if !summary.stopped.is_empty() => {
+            let _ = writeln!(text, "recording stopped because {}: the rest is missing", summary.stopped);
+        }
         Ending::Cut => text
             .push_str("the program was killed, or left without its exit handlers: its end may be missing\n"),
-        Ending::Full => {
-            text.push_str("the recording reached its size limit or a full disk: the rest is missing\n")
+        Ending::Full | Ending::Stopped => {
+            text.push_str("recording stopped before the program did: the rest is missing\n")
         }
     }
     text

@@ -27,6 +27,15 @@ pub enum Ending {
     Cut,
     /// The size limit was reached or the disk was full: what came after is missing.
     Full,
+    /// Recording stopped before the process did, for the reason in [`Summary::stopped`]: what came after is missing.
+    Stopped,
+}
+
+impl Ending {
+    /// Whether all is there that the process did until its end.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Exited | Self::Cut)
+    }
 }
 
 /// An executable mapping of the process: what callers' addresses point into.
@@ -59,6 +68,10 @@ pub struct Outcome {
     pub ending: Ending,
     /// See [`Summary::modules`].
     pub modules: Vec<Module>,
+    /// See [`Summary::stopped`].
+    pub stopped: String,
+    /// See [`Summary::allocator`].
+    pub allocator: String,
 }
 
 /// What is known when a recording has ended.
@@ -103,6 +116,11 @@ pub struct Summary {
     pub ending: Ending,
     /// Executable mappings, for naming callers.
     pub modules: Vec<Module>,
+    /// Why recording stopped before the process did, as a clause; empty if it did not.
+    pub stopped: String,
+    /// An allocator of the program other than the C library's: its name or file, and where it is; empty if there is
+    /// none. Not all of its blocks may be in the trace. Empty in traces of version 1, which do not say.
+    pub allocator: String,
 }
 
 impl Start {
@@ -135,6 +153,7 @@ impl Summary {
             Ending::Exited => 0,
             Ending::Cut => 1,
             Ending::Full => 2,
+            Ending::Stopped => 3,
         };
         for number in [
             self.events,
@@ -163,10 +182,12 @@ impl Summary {
             put(out, module.offset);
             put_text(out, &module.path);
         }
+        put_text(out, &self.stopped);
+        put_text(out, &self.allocator);
     }
 
-    /// Takes what [`put`](Self::put) has written; `None` for anything else.
-    pub(crate) fn take(mut bytes: Bytes<'_>) -> Option<Self> {
+    /// Takes what [`put`](Self::put) has written, or what version 1 had; `None` for anything else.
+    pub(crate) fn take(mut bytes: Bytes<'_>, version: u32) -> Option<Self> {
         let mut summary = Self {
             events: bytes.number()?,
             allocations: bytes.number()?,
@@ -187,12 +208,17 @@ impl Summary {
                 0 => Ending::Exited,
                 1 => Ending::Cut,
                 2 => Ending::Full,
+                3 if version > 1 => Ending::Stopped,
                 _ => return None,
             },
-            modules: Vec::new(),
+            ..Self::default()
         };
         let count = bytes.number()?;
         summary.modules = (0..count).map(|_| Module::take(&mut bytes)).collect::<Option<_>>()?;
+        if version > 1 {
+            summary.stopped = bytes.text()?.to_owned();
+            summary.allocator = bytes.text()?.to_owned();
+        }
         (bytes.is_empty() && summary.agrees()).then_some(summary)
     }
 

@@ -4,7 +4,7 @@
 pub const MAGIC: [u8; 8] = *b"\x93MPT\r\n\x1a\n";
 
 /// The version that [`Writer`](crate::Writer) writes, and the latest that [`Reader`](crate::Reader) reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The last bytes of every whole trace.
 pub const END_MARK: [u8; 4] = *b"MPTE";

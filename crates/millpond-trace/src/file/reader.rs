@@ -60,7 +60,7 @@ impl Reader {
     pub fn new(input: impl Read + Seek + Send + 'static) -> Result<Self, TraceError> {
         let mut input: Box<dyn Source> = Box::new(input);
         let length = input.seek(SeekFrom::End(0))?;
-        check_header(&mut *input, length)?;
+        let version = check_header(&mut *input, length)?;
         let last = find_summary(&mut *input, length)?;
 
         let mut unpacker = Unpacker::new()?;
@@ -71,7 +71,7 @@ impl Reader {
         let first = EDGE + size;
 
         input.seek(SeekFrom::Start(last))?;
-        let summary = read_summary(&mut *input, &mut unpacker, length - EDGE - last)?;
+        let summary = read_summary(&mut *input, &mut unpacker, length - EDGE - last, version)?;
         let blocks = (last - first) / HEAD as u64;
         if summary.events > blocks.saturating_mul(EVENTS_PER_BLOCK as u64) {
             return Err(Place::Summary.corrupt("it says there are more events than the file can hold"));
@@ -152,8 +152,8 @@ fn bounds(summary: &Summary) -> Bounds {
     Bounds { slots: summary.slots, threads: summary.threads }
 }
 
-/// Checks magic and version.
-fn check_header(input: &mut dyn Source, length: u64) -> Result<(), TraceError> {
+/// Checks magic and version; gives the version.
+fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> {
     let mut header = [0; EDGE as usize];
     let known = &mut header[..length.min(EDGE) as usize];
     input.seek(SeekFrom::Start(0))?;
@@ -168,7 +168,7 @@ fn check_header(input: &mut dyn Source, length: u64) -> Result<(), TraceError> {
         return Err(Place::Header.corrupt("the checksum differs"));
     }
     match word(&header, 8) {
-        VERSION => Ok(()),
+        found @ 1..=VERSION => Ok(found),
         found if found > VERSION => Err(TraceError::Newer { found, supported: VERSION }),
         _ => Err(Place::Header.corrupt("there is no such version")),
     }
@@ -196,11 +196,16 @@ fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> 
 }
 
 /// Reads the summary section, which must fill the room up to the footer.
-fn read_summary(input: &mut dyn Source, unpacker: &mut Unpacker, room: u64) -> Result<Summary, TraceError> {
+fn read_summary(
+    input: &mut dyn Source,
+    unpacker: &mut Unpacker,
+    room: u64,
+    version: u32,
+) -> Result<Summary, TraceError> {
     let place = Place::Summary;
     let (size, _) = unpacker.read(input, Kind::Summary, 0, place, room)?;
     if size != room {
         return Err(place.corrupt("it does not reach to the footer"));
     }
-    Summary::take(Bytes(&unpacker.columns[0])).ok_or(place.corrupt("it is unreadable"))
+    Summary::take(Bytes(&unpacker.columns[0]), version).ok_or(place.corrupt("it is unreadable"))
 }

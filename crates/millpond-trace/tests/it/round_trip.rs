@@ -60,7 +60,7 @@ fn everything_about_the_process() {
         unix_ns: u64::MAX,
     };
     let module = Module { start: 1, end: u64::MAX, offset: 4096, path: "/lib/x.so".into() };
-    for ending in [Ending::Exited, Ending::Cut, Ending::Full] {
+    for ending in [Ending::Exited, Ending::Cut, Ending::Full, Ending::Stopped] {
         let outcome = Outcome {
             wall_ns: 1,
             cpu_ns: 2,
@@ -69,6 +69,8 @@ fn everything_about_the_process() {
             failed: u64::MAX,
             ending,
             modules: vec![module.clone(), Module::default()],
+            stopped: "of ü".into(),
+            allocator: "libjemalloc.so.2".into(),
         };
         let mut file = Vec::new();
         let summary = Writer::new(&mut file, &start).unwrap().finish(outcome.clone()).unwrap();
@@ -78,6 +80,7 @@ fn everything_about_the_process() {
         assert_eq!((summary.wall_ns, summary.cpu_ns, summary.unknown_frees), (1, 2, 3));
         assert_eq!((summary.overlaps, summary.failed, summary.ending), (4, u64::MAX, ending));
         assert_eq!(summary.modules, outcome.modules);
+        assert_eq!((summary.stopped, summary.allocator), (outcome.stopped, outcome.allocator));
     }
 }
 
