@@ -3,7 +3,7 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Amount, Canvas, Counts, Flaw, Holes, Inspect, Reclaim, Report, Snapshot,
+    AllocError, Allocator, Amount, Canvas, Counts, Flaw, Holes, Inspect, Nothing, Reclaim, Report, Snapshot,
 };
 
 use crate::{
@@ -152,7 +152,7 @@ unsafe fn relocate(
 unsafe impl Allocator for Parent {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
-            return Ok(NonNull::slice_from_raw_parts(layout.dangling_ptr(), 0));
+            return Nothing.allocate(layout);
         }
         self.ask(layout, 0)
     }

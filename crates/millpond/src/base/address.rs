@@ -58,7 +58,9 @@ pub(crate) const fn align_up(value: usize, align: usize) -> usize {
 
 /// A block of no bytes: its address is its alignment, and nothing may be read or written there.
 pub(crate) fn zero_sized(layout: Layout) -> NonNull<[u8]> {
-    NonNull::slice_from_raw_parts(layout.dangling_ptr(), 0)
+    // SAFETY: an alignment is not zero.
+    let start = unsafe { NonNull::new_unchecked(core::ptr::without_provenance_mut(layout.align())) };
+    NonNull::slice_from_raw_parts(start, 0)
 }
 
 #[cfg(test)]

@@ -71,27 +71,25 @@ impl<const ORDERED: bool> Tickets<ORDERED> {
 unsafe impl<const ORDERED: bool> RawMutex for Tickets<ORDERED> {
     const INIT: Self = Self::from(0);
 
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
     #[inline]
-    fn lock(&self) -> GuardSend {
+    fn lock(&self) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         if self.served.load(Self::TAKE_OVER) != ticket {
             self.wait(ticket);
         }
-        GuardSend::new()
     }
 
     #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
+    fn try_lock(&self) -> bool {
         let served = self.served.load(Self::TAKE_OVER);
-        let mine =
-            self.next.compare_exchange(served, served.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
-        mine.ok().map(|_| GuardSend::new())
+        let next = served.wrapping_add(1);
+        self.next.compare_exchange(served, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     #[inline]
-    unsafe fn unlock(&self, _: GuardSend) {
+    unsafe fn unlock(&self) {
         let served = self.served.load(Ordering::Relaxed);
         self.served.store(served.wrapping_add(1), Self::HAND_OVER);
     }
@@ -112,29 +110,29 @@ mod tests {
     #[test]
     fn who_comes_first_is_served_first() {
         let (lock, order) = (Fair::INIT, Mutex::new(Vec::new()));
-        let guard = lock.lock();
+        lock.lock();
         thread::scope(|scope| {
             for waiter in 0..4 {
                 let (lock, order) = (&lock, &order);
                 scope.spawn(move || {
-                    let guard = lock.lock();
+                    lock.lock();
                     order.lock().expect("not poisoned").push(waiter);
                     // SAFETY: this thread has locked it.
-                    unsafe { lock.unlock(guard) };
+                    unsafe { lock.unlock() };
                 });
                 // The next one comes when this one has its ticket.
                 while lock.0.next.load(Ordering::Relaxed) != waiter + 2 {
                     thread::yield_now();
                 }
             }
-            assert!(lock.is_locked() && lock.try_lock().is_none());
+            assert!(lock.is_locked() && !lock.try_lock());
             // SAFETY: this thread has locked it.
-            unsafe { lock.unlock(guard) };
+            unsafe { lock.unlock() };
         });
         assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3]);
-        let guard = lock.try_lock().expect("nobody has it");
+        assert!(lock.try_lock(), "nobody has it");
         // SAFETY: this thread has locked it.
-        unsafe { lock.unlock(guard) };
+        unsafe { lock.unlock() };
         assert!(!lock.is_locked());
     }
 
@@ -142,10 +140,10 @@ mod tests {
     fn tickets_go_all_the_way_round() {
         let lock = Fair(Tickets::from(usize::MAX));
         for _ in 0..3 {
-            let guard = lock.lock();
-            assert!(lock.is_locked() && lock.try_lock().is_none());
+            lock.lock();
+            assert!(lock.is_locked() && !lock.try_lock());
             // SAFETY: this thread has locked it.
-            unsafe { lock.unlock(guard) };
+            unsafe { lock.unlock() };
             assert!(!lock.is_locked());
         }
     }

@@ -8,22 +8,22 @@ macro_rules! lock_inside {
         unsafe impl lock_api::RawMutex for $lock {
             const INIT: Self = Self(lock_api::RawMutex::INIT);
 
-            type Guard = lock_api::GuardSend;
+            type GuardMarker = lock_api::GuardSend;
 
             #[inline]
-            fn lock(&self) -> Self::Guard {
+            fn lock(&self) {
                 self.0.lock()
             }
 
             #[inline]
-            fn try_lock(&self) -> Option<Self::Guard> {
+            fn try_lock(&self) -> bool {
                 self.0.try_lock()
             }
 
             #[inline]
-            unsafe fn unlock(&self, guard: Self::Guard) {
+            unsafe fn unlock(&self) {
                 // SAFETY: the caller has locked it.
-                unsafe { self.0.unlock(guard) };
+                unsafe { self.0.unlock() };
             }
 
             fn is_locked(&self) -> bool {
@@ -43,6 +43,7 @@ mod fair;
 #[cfg(feature = "std")]
 mod park;
 mod spin;
+pub(crate) mod uninit;
 #[cfg(target_has_atomic = "64")]
 mod unique;
 

@@ -83,23 +83,22 @@ unsafe impl<const ORDERED: bool> RawMutex for Gate<ORDERED> {
     #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
     const INIT: Self = Self { held: AtomicBool::new(false), sleepers: AtomicUsize::new(0), bed: Bed::new() };
 
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
     #[inline]
-    fn lock(&self) -> GuardSend {
+    fn lock(&self) {
         if !self.try_enter() {
             self.wait();
         }
-        GuardSend::new()
     }
 
     #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
-        self.try_enter().then(GuardSend::new)
+    fn try_lock(&self) -> bool {
+        self.try_enter()
     }
 
     #[inline]
-    unsafe fn unlock(&self, _: GuardSend) {
+    unsafe fn unlock(&self) {
         self.held.store(false, Self::GIVE);
         if self.sleepers.load(Ordering::Relaxed) != 0 {
             self.wake();
@@ -123,23 +122,23 @@ mod tests {
     #[test]
     fn waiters_sleep_and_all_get_it() {
         let (lock, through) = (Park::INIT, AtomicUsize::new(0));
-        let guard = lock.lock();
+        lock.lock();
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let guard = lock.lock();
+                    lock.lock();
                     through.fetch_add(1, Ordering::Relaxed);
                     // SAFETY: this thread has locked it.
-                    unsafe { lock.unlock(guard) };
+                    unsafe { lock.unlock() };
                 });
             }
             while lock.0.sleepers.load(Ordering::Relaxed) != 4 {
                 thread::sleep(Duration::from_millis(1));
             }
-            assert!(lock.is_locked() && lock.try_lock().is_none());
+            assert!(lock.is_locked() && !lock.try_lock());
             assert_eq!(through.load(Ordering::Relaxed), 0);
             // SAFETY: this thread has locked it.
-            unsafe { lock.unlock(guard) };
+            unsafe { lock.unlock() };
         });
         assert_eq!(through.load(Ordering::Relaxed), 4);
         assert_eq!(lock.0.sleepers.load(Ordering::Relaxed), 0);

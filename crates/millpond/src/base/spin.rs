@@ -36,26 +36,22 @@ impl Spin {
 unsafe impl RawMutex for Spin {
     const INIT: Self = Self { held: AtomicBool::new(false) };
 
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
     #[inline]
-    fn lock(&self) -> GuardSend {
-        loop {
-            match self.try_lock() {
-                Some(guard) => return guard,
-                None => self.wait(),
-            }
+    fn lock(&self) {
+        while !self.try_lock() {
+            self.wait();
         }
     }
 
     #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
-        let free = self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        free.ok().map(|_| GuardSend::new())
+    fn try_lock(&self) -> bool {
+        self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[inline]
-    unsafe fn unlock(&self, _: GuardSend) {
+    unsafe fn unlock(&self) {
         self.held.store(false, Ordering::Release);
     }
 

@@ -3,7 +3,10 @@
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
 use super::PoolBox;
-use crate::{base::AllocError, contract::Allocator};
+use crate::{
+    base::{AllocError, uninit},
+    contract::Allocator,
+};
 
 /// The part of a slice that is made so far; it is dropped if making the rest panics.
 struct Made<'a, T> {
@@ -14,7 +17,7 @@ struct Made<'a, T> {
 impl<T> Drop for Made<'_, T> {
     fn drop(&mut self) {
         // SAFETY: so many values are made.
-        unsafe { self.places[..self.count].assume_init_drop() };
+        unsafe { uninit::assume_init_drop(&mut self.places[..self.count]) };
     }
 }
 
@@ -56,7 +59,7 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
         T: Copy,
     {
         let mut places = places_in(values.len(), memory)?;
-        places.write_copy_of_slice(values);
+        uninit::copy_from_slice(&mut places, values);
         // SAFETY: all values are copied.
         Ok(unsafe { assume_init(places) })
     }

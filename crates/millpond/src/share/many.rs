@@ -7,7 +7,7 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::AllocError,
+    base::{AllocError, uninit::assume_init_ref},
     contract::{Allocator, RawPool, Reserve},
 };
 
@@ -49,7 +49,7 @@ pub(super) fn allocate_many<R: Reach, A: Allocator, O: Policy>(
             Ok(block) => places[taken].write(block.cast()),
             Err(error) => {
                 // SAFETY: so many places were written, with blocks that are live and of this layout.
-                unsafe { deallocate_many(pool, parent, places[..taken].assume_init_ref(), layout) };
+                unsafe { deallocate_many(pool, parent, assume_init_ref(&places[..taken]), layout) };
                 return Err(error);
             }
         };

@@ -81,7 +81,7 @@ fn many(take: impl FnOnce(&mut [MaybeUninit<NonNull<u8>>]) -> Result<(), AllocEr
     let mut places = [MaybeUninit::uninit(); 1000];
     take(&mut places).expect("the heap has room");
     // SAFETY: all places were filled.
-    let blocks = unsafe { places.assume_init_ref() }.to_vec();
+    let blocks = places.map(|place| unsafe { place.assume_init() }).to_vec();
     assert_eq!(blocks.iter().collect::<BTreeSet<_>>().len(), 1000);
     blocks
 }

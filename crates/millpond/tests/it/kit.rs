@@ -12,6 +12,11 @@ use millpond::{
     testing::{Conformance, Oracle, conformance},
 };
 
+/// The address of a block without bytes.
+fn dangling(layout: Layout) -> NonNull<u8> {
+    NonNull::new(std::ptr::without_provenance_mut(layout.align())).expect("an alignment is not zero")
+}
+
 /// What may be wrong with an allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bug {
@@ -68,7 +73,7 @@ impl Broken {
             if !self.has(Bug::ServesTheImpossible) || layout.size() <= SIZE {
                 return Err(AllocError::Exhausted);
             }
-            return Ok(NonNull::slice_from_raw_parts(layout.dangling_ptr(), layout.size()));
+            return Ok(NonNull::slice_from_raw_parts(dangling(layout), layout.size()));
         }
         self.cursor.set(end - base);
         let start =
@@ -86,7 +91,7 @@ impl Broken {
 unsafe impl Allocator for Broken {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 && !self.has(Bug::ZeroSizedInside) {
-            return Ok(NonNull::slice_from_raw_parts(layout.dangling_ptr(), 0));
+            return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
         }
         self.served.set(self.served.get() + 1);
         if self.has(Bug::HandsOutTwice)

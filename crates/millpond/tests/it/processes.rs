@@ -161,26 +161,26 @@ extern "C" fn lock_for_fork() {
 
 extern "C" fn unlock_after_fork() {
     // SAFETY: this thread has locked it, before the fork.
-    unsafe { FORK_LOCK.unlock(GuardSend::new()) };
+    unsafe { FORK_LOCK.unlock() };
 }
 
 // SAFETY: it is the lock behind it, which excludes more than it need.
 unsafe impl RawMutex for HeldForForks {
     const INIT: Self = Self;
 
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
-    fn lock(&self) -> GuardSend {
-        FORK_LOCK.lock()
+    fn lock(&self) {
+        FORK_LOCK.lock();
     }
 
-    fn try_lock(&self) -> Option<GuardSend> {
+    fn try_lock(&self) -> bool {
         FORK_LOCK.try_lock()
     }
 
-    unsafe fn unlock(&self, guard: GuardSend) {
+    unsafe fn unlock(&self) {
         // SAFETY: the caller has locked it.
-        unsafe { FORK_LOCK.unlock(guard) };
+        unsafe { FORK_LOCK.unlock() };
     }
 
     fn is_locked(&self) -> bool {

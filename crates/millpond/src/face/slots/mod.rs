@@ -33,7 +33,7 @@ use self::{
     visit::Places,
 };
 use crate::{
-    base::AllocError,
+    base::{AllocError, uninit::assume_init_ref},
     contract::{Allocator, Flaw},
     share::{Place, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
@@ -263,7 +263,7 @@ impl<T, A: Allocator> Slots<T, A> {
             }
             new.fill(MaybeUninit::new(NEVER_FILLED));
             // SAFETY: all have a generation by now.
-            let generations = unsafe { generations.assume_init_ref() };
+            let generations = unsafe { assume_init_ref(generations) };
             match generations.iter().position(|generation| *generation == RETIRED) {
                 Some(0) => {
                     self.retired += 1;

@@ -24,13 +24,16 @@ pub(super) struct Vacated {
 /// The bottom of a stack that has no memory.
 static EMPTY: Bits = None;
 
+// SAFETY: a static has an address.
+const BOTTOM: NonNull<Bits> = unsafe { NonNull::new_unchecked(core::ptr::from_ref(&EMPTY).cast_mut()) };
+
 fn layout(room: usize) -> Option<Layout> {
     Layout::array::<Bits>(room.checked_add(1)?).ok()
 }
 
 impl Vacated {
     pub(super) const fn new() -> Self {
-        let base = NonNull::from_ref(&EMPTY);
+        let base = BOTTOM;
         Self { top: base, base, room: 0 }
     }
 

@@ -6,7 +6,7 @@ use lock_api::RawMutex;
 
 use super::{Cached, numbers};
 use crate::{
-    base::AllocError,
+    base::{AllocError, uninit::assume_init_ref},
     contract::{Allocator, Reserve},
     pool::{Kinds, Sorter},
     share::{many, policy::Policy},
@@ -71,7 +71,7 @@ pub(super) fn allocate(
             Ok(block) => places[place].write(block.cast()),
             Err(error) => {
                 // SAFETY: the places before this one were written, with blocks that are live and of this layout.
-                unsafe { deallocate(from, places[..place].assume_init_ref(), layout) };
+                unsafe { deallocate(from, assume_init_ref(&places[..place]), layout) };
                 return Err(error);
             }
         };

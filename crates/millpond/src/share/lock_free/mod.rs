@@ -21,7 +21,7 @@ use super::{
     shell::Packed,
 };
 use crate::{
-    base::{AllocError, address, atomic::Ordering},
+    base::{AllocError, address, atomic::Ordering, uninit::assume_init_ref},
     contract::{Allocator, Inspect},
     pool::{AnySize, KnownShape, Shape},
     source::DefaultParent,
@@ -275,7 +275,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
                 Ok(block) => places[taken].write(block.cast()),
                 Err(error) => {
                     // SAFETY: so many places were written, with blocks that are live and of this layout.
-                    unsafe { self.deallocate_many(places[..taken].assume_init_ref(), layout) };
+                    unsafe { self.deallocate_many(assume_init_ref(&places[..taken]), layout) };
                     return Err(error);
                 }
             };

@@ -64,7 +64,7 @@ unsafe impl RawPool for Watched {
 }
 
 /// Two threads take a block, write to it, look whether it is still theirs, and free it.
-fn two_holders<L: RawMutex<Guard = GuardSend> + Send + Sync + 'static>(preemptions: usize) {
+fn two_holders<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(preemptions: usize) {
     check(preemptions, || {
         let pool = Blocks::<Fixed<8>>::new();
         let watched = Watched { pool, cell: UnsafeCell::new(()) };
@@ -129,22 +129,19 @@ struct Broken<const TAKES: bool>(AtomicBool);
 unsafe impl<const TAKES: bool> RawMutex for Broken<TAKES> {
     const INIT: Self = Self(AtomicBool::new(false));
 
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
-    fn lock(&self) -> GuardSend {
-        loop {
-            match self.try_lock() {
-                Some(guard) => return guard,
-                None => let_others_run(),
-            }
+    fn lock(&self) {
+        while !self.try_lock() {
+            let_others_run();
         }
     }
 
-    fn try_lock(&self) -> Option<GuardSend> {
-        (!self.0.swap(TAKES, Ordering::Relaxed)).then(GuardSend::new)
+    fn try_lock(&self) -> bool {
+        !self.0.swap(TAKES, Ordering::Relaxed)
     }
 
-    unsafe fn unlock(&self, _: GuardSend) {
+    unsafe fn unlock(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 

@@ -135,7 +135,7 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
 }
 
 /// Runs two threads, and then looks for every slot.
-fn two<L: RawMutex<Guard = GuardSend> + Send + Sync + 'static>(
+fn two<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(
     preemptions: usize,
     vacant: u32,
     work: [fn(&Model<L>); 2],
