@@ -219,7 +219,7 @@ pub mod guide {
     }
 }
 
-/// The examples of the README, compiled with the others.
+/// The examples of the crate's README, compiled with the others. (`cargo xtask tidy` compares those of the repository's.)
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}
