@@ -564,6 +564,31 @@ fn many_or_none() {
     }
 }
 
+/// What a thread without slots needs is one block: it takes one magazine of those that wait, not all.
+#[test]
+fn a_new_thread_leaves_the_magazines_that_wait_as_they_are() {
+    const MANY: usize = 50 * 126;
+    let _turn = alone();
+    let pool = Cached::new(Counted::new(Limit::blocks(Sixty4::new(), MANY)));
+    // Not one more: that would be a famine, in which magazines are emptied.
+    let blocks: Vec<_> = (0..MANY).map_while(|_| take(&pool)).collect();
+    assert_eq!(blocks.len(), MANY);
+    give(&pool, blocks);
+    let carried = || pool.report().live_blocks.expect("they are counted");
+    let before = carried();
+    let strangers: Vec<_> = (0..5).map(|_| pool.handle()).collect();
+    for (number, stranger) in strangers.iter().enumerate() {
+        let block = take(stranger);
+        let emptied = before.saturating_sub(carried());
+        assert!(emptied <= (number + 1) * 126, "thread {number}: {emptied} blocks went back to the pool");
+        assert_eq!(pool.stats().live, 64);
+        give(stranger, block);
+    }
+    assert_eq!(pool.stats().live, 0);
+    drop(strangers);
+    assert_eq!(take_all(&pool).len(), MANY, "and all are there");
+}
+
 /// Numbers belong to the process: what a thread has left is out of reach while somebody else has its number.
 #[test]
 fn what_a_thread_has_left_is_out_of_reach_while_its_number_is_anothers() {

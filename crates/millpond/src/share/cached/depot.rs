@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct Depot<P: Kinds, const PLACES: usize> {
     pub(super) pool: P,
     full: [usize; MOST_KINDS],
+    /// Bytes of the blocks in full magazines.
+    waiting: usize,
     /// Where magazines are cut from, and where unused ones are.
     pub(super) magazines: Blocks,
     /// Where the slots of a thread, one for each kind, are cut from.
@@ -45,6 +47,7 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         Self {
             pool,
             full: [0; MOST_KINDS],
+            waiting: 0,
             magazines: Blocks::of(Self::MAGAZINE).with_capacity(2),
             slots: Blocks::of(Self::SLOTS).with_capacity(2),
         }
@@ -65,13 +68,19 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         unsafe { self.magazines.deallocate(base.cast(), Self::MAGAZINE) };
     }
 
-    /// Takes a full magazine, which the holder of a number has filled.
+    /// Takes a full magazine of blocks of `size` bytes, which the holder of a number has filled.
     ///
     /// # Safety
     ///
     /// The magazine came from here, nobody uses it, and its blocks are of this kind.
-    pub(super) unsafe fn put_full(&mut self, kind: usize, magazine: Magazine<PLACES>, number: usize) {
+    pub(super) unsafe fn put_full(
+        &mut self,
+        (kind, size): (usize, usize),
+        magazine: Magazine<PLACES>,
+        number: usize,
+    ) {
         let base = magazine.base();
+        self.waiting += magazine.count() * size;
         // SAFETY: a full magazine carries no block in its first two words.
         unsafe {
             base.write(self.full[kind]);
@@ -80,8 +89,8 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         self.full[kind] = base.addr().get();
     }
 
-    /// Gives a full magazine, and the number of who filled it.
-    pub(super) fn take_full(&mut self, kind: usize) -> Option<(Magazine<PLACES>, usize)> {
+    /// Gives a full magazine of blocks of `size` bytes, and the number of who filled it.
+    pub(super) fn take_full(&mut self, (kind, size): (usize, usize)) -> Option<(Magazine<PLACES>, usize)> {
         let base = recover::<usize>(self.full[kind]);
         if base.is_null() {
             return None;
@@ -92,8 +101,15 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
             let about = base.add(1).read();
             let bottom = base.add(about % PLACES);
             bottom.write(0);
-            Some((Magazine { top: base.add(PLACES - 1), bottom }, about / PLACES))
+            let magazine = Magazine { top: base.add(PLACES - 1), bottom };
+            self.waiting = self.waiting.saturating_sub(magazine.count() * size);
+            Some((magazine, about / PLACES))
         }
+    }
+
+    /// Bytes of the blocks in full magazines. O(1), however many there are.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// The full magazines.
@@ -161,19 +177,20 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     pub(super) fn empty_all(&mut self) {
         let sorter = self.pool.sorter();
         for kind in 0..P::Sorter::KINDS {
-            self.empty_full(kind, sorter.layout(kind));
+            while self.empty_one(kind, sorter.layout(kind)) {}
         }
     }
 
-    /// Gives the blocks of all full magazines of a kind back to the pool; false if there are none.
-    fn empty_full(&mut self, kind: usize, layout: Layout) -> bool {
-        let mut any = false;
-        while let Some((magazine, _)) = self.take_full(kind) {
-            // SAFETY: the magazine was full of blocks of this kind and is nobody else's.
-            unsafe { self.empty(magazine, layout) };
-            any = true;
+    /// Gives the blocks of one full magazine of a kind back to the pool; false if there is none. O(blocks in a magazine).
+    fn empty_one(&mut self, kind: usize, layout: Layout) -> bool {
+        match self.take_full((kind, layout.size())) {
+            Some((magazine, _)) => {
+                // SAFETY: the magazine was full of blocks of this kind and is nobody else's.
+                unsafe { self.empty(magazine, layout) };
+                true
+            }
+            None => false,
         }
-        any
     }
 }
 
@@ -196,7 +213,7 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
         }
         let sorter = self.pool.sorter();
         let kind = sorter.kind(layout)?;
-        if self.empty_full(kind, sorter.layout(kind)) { self.pool.allocate(layout) } else { None }
+        if self.empty_one(kind, sorter.layout(kind)) { self.pool.allocate(layout) } else { None }
     }
 
     fn settle(&mut self) {
@@ -213,6 +230,7 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
 
     fn reset(&mut self) {
         self.full = [0; MOST_KINDS];
+        self.waiting = 0;
         self.pool.reset();
         self.magazines.reset();
         self.slots.reset();

@@ -17,14 +17,12 @@ use crate::{
 impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Inspect
     for Cached<P, A, L, O, PLACES>
 {
-    /// What is in magazines is free. O(numbers × kinds) on top of what it takes the pool, under the depot's lock.
+    /// What is in magazines is free. O(slots of all threads) on top of what it takes the pool; that alone is done under the
+    /// depot's lock.
     fn stats(&self) -> Snapshot {
+        let held: usize = self.held().map(|(blocks, size)| blocks * size).sum();
         let depot = self.depot.lock();
-        let mut cached = 0;
-        for kind in 0..P::Sorter::KINDS {
-            let full: usize = depot.full(kind).map(Magazine::count).sum();
-            cached += (full + self.held(kind)) * self.sorter.layout(kind).size();
-        }
+        let cached = held + depot.waiting();
         let (pool, own) = (depot.pool.stats(), depot.magazines.stats().plus(depot.slots.stats()));
         Snapshot {
             chunks: pool.chunks + own.chunks,
@@ -36,10 +34,11 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
 
     /// The largest that the pool has, or that is in a magazine, any thread's.
     fn largest_free(&self) -> Option<usize> {
+        let held = self.held().filter(|&(blocks, _)| blocks != 0).map(|(_, size)| size).max();
         let depot = self.depot.lock();
-        let is_cached = |&kind: &usize| self.held(kind) != 0 || depot.full(kind).next().is_some();
-        let cached = (0..P::Sorter::KINDS).filter(is_cached).map(|kind| self.sorter.layout(kind).size());
-        Some(depot.pool.largest_free()?.max(cached.max().unwrap_or(0)))
+        let is_waiting = |&kind: &usize| depot.full(kind).next().is_some();
+        let waiting = (0..P::Sorter::KINDS).filter(is_waiting).map(|kind| self.sorter.layout(kind).size());
+        Some(depot.pool.largest_free()?.max(waiting.max().unwrap_or(0)).max(held.unwrap_or(0)))
     }
 
     /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
@@ -93,10 +92,16 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
 }
 
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
-    /// How many blocks of a kind are in the slots of all numbers.
-    fn held(&self, kind: usize) -> usize {
-        let slots = (1..NUMBERS).filter_map(|number| self.slots.get(number)?.get(kind));
-        let blocks = slots.map(|slot| slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count());
-        blocks.sum()
+    /// How many blocks are in each slot of each number, and their size.
+    fn held(&self) -> impl Iterator<Item = (usize, usize)> {
+        let slots = (1..NUMBERS)
+            .filter_map(|number| self.slots.get(number))
+            .flat_map(|slots| slots.iter().enumerate());
+        slots.map(|(kind, slot)| {
+            (
+                slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count(),
+                self.sorter.layout(kind).size(),
+            )
+        })
     }
 }

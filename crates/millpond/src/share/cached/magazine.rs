@@ -86,10 +86,10 @@ impl<const PLACES: usize> Magazine<PLACES> {
         }
     }
 
-    /// Asks for its words, which will be written to, all at once: one by one, each line of cache would be waited for.
+    /// Asks for the words that will be written to, all at once: one by one, each line of cache would be waited for.
     pub(super) fn fetch(self) {
         let base = self.base().addr().get();
-        (base..base + Self::BYTES).step_by(LINE).for_each(prefetch_for_writing);
+        (self.bottom.addr()..base + Self::BYTES).step_by(LINE).for_each(prefetch_for_writing);
     }
 
     /// How many blocks it has room for in all.

@@ -206,8 +206,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             }
             slot.hears_of(self.famine.load(Ordering::Relaxed));
             let empty = slot.loaded::<PLACES>();
+            let layout = self.sorter.layout(kind);
             let mut depot = self.lock();
-            match depot.take_full(kind) {
+            match depot.take_full((kind, layout.size())) {
                 Some((full, filler)) => {
                     depot.put_away(empty.base());
                     drop(depot);
@@ -219,7 +220,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                 }
                 None => {
                     let limit = slot.limit(most);
-                    slot.load(depot.fill(empty.base(), self.sorter.layout(kind), limit));
+                    slot.load(depot.fill(empty.base(), layout, limit));
                 }
             }
             slot.raise_limit(most);
@@ -233,7 +234,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// The slot is the caller's, and is ready.
     unsafe fn spill(&self, slot: &Slot, kind: usize, number: usize) -> bool {
-        let most = self.most(kind);
+        let (most, size) = (self.most(kind), self.sorter.layout(kind).size());
         if slot.hears_of(self.famine.load(Ordering::Relaxed)) {
             // SAFETY: the slot is the caller's.
             unsafe { self.flush_slot(slot, kind) };
@@ -268,11 +269,11 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                 };
                 // SAFETY: the spare magazine is full of blocks of this kind, and is the caller's; the other one is unused.
                 unsafe {
-                    depot.put_full(kind, full, number);
+                    depot.put_full((kind, size), full, number);
                     drop(depot);
                     slot.raise_limit(most);
                     let empty = Magazine::<PLACES>::empty(base, slot.limit(most));
-                    // Whoever used it last may have been another processor, and all its words are about to be written.
+                    // Whoever used it last may have been another processor, and its words are about to be written.
                     empty.fetch();
                     slot.keep(empty);
                 }
