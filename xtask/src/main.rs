@@ -4,6 +4,7 @@ mod counts;
 mod examples;
 #[cfg(unix)]
 mod install;
+mod package;
 mod tidy;
 
 use std::{
@@ -21,6 +22,7 @@ cargo xtask counts --bless   count them and write xtask/counts.txt
 cargo xtask install --prefix DIR [--destdir DIR]
                              build Millpond for C, and install libraries, headers, pkg-config and CMake files
 cargo xtask dist             the same as an archive that needs no Rust
+cargo xtask package          pack every crate, and run the tests of the packed crates
 cargo xtask examples         run every example and compare what it says with what is expected
 cargo xtask ci               everything that a change must pass: .ci/run
 cargo xtask ci --quick       the part of it that a developer runs before a commit
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["install", ref wishes @ ..] => install::run(root, wishes),
         #[cfg(unix)]
         ["dist"] => install::dist(root),
+        ["package"] => package::run(root),
         ["examples"] => examples::run(root),
         ["ci", ref levels @ ..] => ci(root, levels),
         [] | ["help" | "-h" | "--help"] => {

@@ -6,6 +6,7 @@ mod cycles;
 mod imports;
 pub(crate) mod inventory;
 mod lexer;
+mod manifests;
 mod papers;
 mod paths;
 mod rooms;
@@ -31,6 +32,8 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     papers::module_docs,
     papers::lints,
     papers::links,
+    manifests::can_be_published,
+    manifests::readmes_agree,
 ];
 
 /// Prints what is wrong below `root`, a line each; whether nothing is.
