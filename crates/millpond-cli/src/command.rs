@@ -28,7 +28,7 @@ fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
         let json = options.json.then(|| report::verified_json(&study, &verified)).transpose()?;
         return Ok(json.unwrap_or_else(|| report::verified_text(&study, &verified)));
     }
-    let findings = examine(reader, options.settings, None)?;
+    let findings = examine(reader, options.settings)?;
     let json = options.json.then(|| report::json(&findings)).transpose()?;
     Ok(json.unwrap_or_else(|| report::text(&findings)))
 }
@@ -36,16 +36,15 @@ fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
 /// Introduces the program and replays the trace that comes with it.
 pub(crate) fn bundled() -> Result<ExitCode> {
     report::print(report::BEFORE_BUNDLED)?;
-    let findings = examine(&mut trace::bundled()?, Settings::default(), None)?;
+    let findings = examine(&mut trace::bundled()?, Settings::default())?;
     report::print(&report::text(&findings))?;
     report::print(report::AFTER_BUNDLED)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Studies and replays a trace, with a bar on a terminal. `recording` is the CPU time in nanoseconds that recording cost,
-/// if it is known.
-pub(crate) fn examine(reader: &mut Reader, settings: Settings, recording: Option<u64>) -> Result<Findings> {
+/// Studies and replays a trace, with a bar on a terminal.
+pub(crate) fn examine(reader: &mut Reader, settings: Settings) -> Result<Findings> {
     let study = Study::new(reader, &settings)?;
     let progress = Progress::new("replaying");
-    study.replay(reader, settings, recording, |all| progress.turn(all))
+    study.replay(reader, settings, |all| progress.turn(all))
 }

@@ -20,6 +20,24 @@ pub(crate) fn copy(from: &CStr, to: &Path) {
     }
 }
 
+/// Bytes of this process's resident memory that belong to no file; 0 if that is not known.
+pub(crate) fn anonymous_memory() -> u64 {
+    let Ok(file) = File::open(&Path::fixed(c"/proc/self/statm"), libc::O_RDONLY) else { return 0 };
+    let mut bytes = [0; 128];
+    let count = file.read(&mut bytes).min(bytes.len());
+    // Pages: of addresses, resident, and those of the resident ones that belong to files.
+    let mut pages = bytes[..count].split(|&byte| byte == b' ').map(number);
+    let (_, resident, of_files) = (pages.next(), pages.next(), pages.next());
+    // SAFETY: this only answers.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    resident.unwrap_or(0).saturating_sub(of_files.unwrap_or(0)) * page
+}
+
+/// A number in decimal digits.
+fn number(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')))
+}
+
 /// Copies where a symbolic link leads to.
 pub(crate) fn copy_link(from: &CStr, to: &Path) {
     let mut bytes = [0_u8; 4096];

@@ -94,7 +94,7 @@ impl Process {
         if self.state.load(Acquire) == RUNNING {
             let header = self.header();
             files::copy(c"/proc/self/maps", &Path::live(self.number.load(Relaxed), b".maps.end"));
-            header.cpu_last.store(sys::process_time(), Relaxed);
+            sample(header);
             header.ended.store(ticks(), Release);
         }
     }
@@ -114,9 +114,11 @@ impl Process {
         header.process.store(process, Relaxed);
         header.parent.store(parent, Relaxed);
         header.started.store(ticks(), Relaxed);
-        let cpu = sys::process_time();
-        header.cpu_first.store(cpu, Relaxed);
-        header.cpu_last.store(cpu, Relaxed);
+        sample(header);
+        header.cpu_first.store(header.cpu_last.load(Relaxed), Relaxed);
+        header.system_first.store(header.system_last.load(Relaxed), Relaxed);
+        header.faults_first.store(header.faults_last.load(Relaxed), Relaxed);
+        header.anonymous_first.store(header.anonymous_most.load(Relaxed), Relaxed);
         if IMAGE.load(Relaxed) == 0 {
             IMAGE.store(number + 1, Relaxed);
             files::copy_link(c"/proc/self/exe", &Path::live(number, b".exe"));
@@ -242,7 +244,7 @@ impl Process {
         if lane.has_room() {
             return Ok(());
         }
-        self.header().cpu_last.store(sys::process_time(), Relaxed);
+        sample(self.header());
         if lane.is_grown() { self.write_out(lane) } else { self.grow(lane) }
     }
 
@@ -280,6 +282,15 @@ impl Process {
     fn live(&self) -> Path {
         Path::live(self.number.load(Relaxed), b"")
     }
+}
+
+/// Notes what the process has used of the machine by now.
+fn sample(header: &Header) {
+    let used = sys::used();
+    header.cpu_last.store(sys::process_time(), Relaxed);
+    header.system_last.store(used.system_ns, Relaxed);
+    header.faults_last.store(used.page_faults, Relaxed);
+    header.anonymous_most.fetch_max(files::anonymous_memory(), Relaxed);
 }
 
 /// Ticks that logging 1,024 events in a row takes, in memory of its own; 0 if there is none.

@@ -182,6 +182,27 @@ fn nanoseconds(clock: libc::clockid_t) -> u64 {
     }
 }
 
+/// What a process has used of the machine.
+pub(crate) struct Used {
+    /// Nanoseconds of CPU time within the operating system.
+    pub(crate) system_ns: u64,
+    /// Page faults that were served without reading from a disk.
+    pub(crate) page_faults: u64,
+}
+
+/// What this process has used since it was made.
+pub(crate) fn used() -> Used {
+    // SAFETY: `usage` is a valid place for the answer, for which all zero is a valid value.
+    let usage = unsafe {
+        let mut usage = core::mem::zeroed::<libc::rusage>();
+        libc::syscall(libc::SYS_getrusage, libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let system = usage.ru_stime;
+    let system_ns = system.tv_sec as u64 * 1_000_000_000 + system.tv_usec as u64 * 1000;
+    Used { system_ns, page_faults: usage.ru_minflt as u64 }
+}
+
 /// The numbers of this process and of its parent, not remembered from before a `fork`.
 pub(crate) fn process_numbers() -> (u32, u32) {
     // SAFETY: these calls only answer.

@@ -13,5 +13,5 @@ pub mod raw;
 
 #[cfg(feature = "file")]
 pub use crate::file::{
-    Ending, Event, Module, Op, Outcome, Place, Reader, Start, Summary, TraceError, Writer, format,
+    Ending, Event, Module, Op, Outcome, Place, Reader, Resources, Start, Summary, TraceError, Writer, format,
 };

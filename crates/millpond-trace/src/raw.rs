@@ -23,7 +23,7 @@ use core::{
 };
 
 /// Changes whenever anything in this file does.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first eight bytes of the control file and of every `live/N`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
@@ -87,6 +87,18 @@ pub struct Header {
     pub cpu_first: AtomicU64,
     /// The same when last looked at: when writing out and at the end.
     pub cpu_last: AtomicU64,
+    /// Nanoseconds of CPU time within the operating system when recording began, and when last looked at.
+    pub system_first: AtomicU64,
+    /// See [`system_first`](Self::system_first).
+    pub system_last: AtomicU64,
+    /// Page faults served without a disk when recording began, and when last looked at.
+    pub faults_first: AtomicU64,
+    /// See [`faults_first`](Self::faults_first).
+    pub faults_last: AtomicU64,
+    /// Bytes of resident memory that belong to no file when recording began, and the most seen; 0: unknown.
+    pub anonymous_first: AtomicU64,
+    /// See [`anonymous_first`](Self::anonymous_first).
+    pub anonymous_most: AtomicU64,
 }
 
 /// [`Header::reason`]: the size limit was reached.

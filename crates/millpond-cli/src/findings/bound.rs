@@ -20,13 +20,13 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// `recording` is what recording cost, if that is known better than by the number of events.
-    pub(super) fn new(summary: &Summary, outcome: &Outcome, recording: Option<u64>) -> Self {
+    pub(super) fn new(summary: &Summary, outcome: &Outcome) -> Self {
         let allocation = outcome.of(Name::Glibc).map_or(0.0, |glibc| Spread::of(&glibc.times).median);
         let recorded = summary.cpu_ns as f64;
         let estimate = || summary.events as f64 * RECORDING_PER_EVENT;
         // An estimate must not explain all of the time away, and the program took at least what its allocations take here.
-        let recording = recording.map_or_else(estimate, |known| known as f64).min(recorded / 2.0);
+        let recording =
+            summary.resources.recording_ns.map_or_else(estimate, |known| known as f64).min(recorded / 2.0);
         let program = (summary.cpu_ns > 0).then(|| (recorded - recording).max(allocation));
         Self { recording, program, allocation }
     }
@@ -39,6 +39,8 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use millpond_trace::Resources;
+
     use super::*;
     use crate::replay::{Standing, Stock};
 
@@ -56,20 +58,21 @@ mod tests {
     #[test]
     fn the_share_is_of_the_cpu_time_without_recording() {
         let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
-        let bound = Bound::new(&summary, &outcome(50_000.0), None);
+        let bound = Bound::new(&summary, &outcome(50_000.0));
         assert_eq!(bound.program, Some(1_000_000.0));
         assert_eq!(bound.share(bound.allocation), Some(0.05));
-        let known = Bound::new(&summary, &outcome(50_000.0), Some(220_000));
+        let resources = Resources { recording_ns: Some(220_000), ..Resources::default() };
+        let known = Bound::new(&Summary { resources, ..summary }, &outcome(50_000.0));
         assert_eq!((known.program, known.recording), (Some(800_000.0), 220_000.0));
     }
 
     #[test]
     fn allocation_never_takes_more_than_all() {
         let summary = Summary { events: 1000, cpu_ns: 40_000, ..Summary::default() };
-        let bound = Bound::new(&summary, &outcome(50_000.0), None);
+        let bound = Bound::new(&summary, &outcome(50_000.0));
         assert_eq!(bound.recording, 20_000.0);
         assert_eq!(bound.share(bound.allocation), Some(1.0));
-        let unknown = Bound::new(&Summary { cpu_ns: 0, ..summary }, &outcome(50_000.0), None);
+        let unknown = Bound::new(&Summary { cpu_ns: 0, ..summary }, &outcome(50_000.0));
         assert_eq!(unknown.share(unknown.allocation), None);
     }
 }

@@ -63,18 +63,16 @@ impl Study {
         Ok(Self { program, command_line, start, summary, advice, hindrance, histogram })
     }
 
-    /// Replays the trace and draws the conclusions. `recording` is the CPU time in nanoseconds that recording cost, if it
-    /// is known; `progress` is called after each turn with how many there are.
+    /// Replays the trace and draws the conclusions. `progress` is called after each turn with how many there are.
     pub(crate) fn replay(
         self,
         reader: &mut Reader,
         settings: Settings,
-        recording: Option<u64>,
         progress: impl FnMut(u64),
     ) -> Result<Findings> {
         let sizes = self.advice.sizes();
         let outcome = replay::measure(reader, &self.histogram, &sizes, &settings, progress)?;
-        let bound = Bound::new(&self.summary, &outcome, recording);
+        let bound = Bound::new(&self.summary, &outcome);
         let verdict = Verdict::new(&self, &outcome, &bound);
         Ok(Findings { study: self, settings, outcome, bound, verdict })
     }

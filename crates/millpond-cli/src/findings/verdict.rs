@@ -279,7 +279,7 @@ mod tests {
             hindrance: None,
             histogram: Histogram::default(),
         };
-        let bound = Bound::new(&study.summary, &outcome, None);
+        let bound = Bound::new(&study.summary, &outcome);
         Verdict::new(&study, &outcome, &bound)
     }
 

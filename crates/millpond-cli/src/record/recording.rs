@@ -44,8 +44,6 @@ pub(crate) struct Trace {
     pub(crate) start: Start,
     /// And at its end.
     pub(crate) summary: Summary,
-    /// CPU time that recording took within the process, estimated; `None` if that is not known.
-    pub(crate) cost_ns: Option<u64>,
     /// Why recording stopped before the process did.
     pub(crate) stopped: Option<String>,
 }

@@ -69,7 +69,7 @@ fn trace_line(trace: &Trace) -> String {
 
 /// What recording cost, where that can be told.
 fn cost(trace: &Trace) -> Option<String> {
-    let (cost, total) = (trace.cost_ns? as f64, trace.summary.cpu_ns as f64);
+    let (cost, total) = (trace.summary.resources.recording_ns? as f64, trace.summary.cpu_ns as f64);
     let own = total - cost;
     let time = Duration::from_nanos(cost as u64);
     (own > 0.0)

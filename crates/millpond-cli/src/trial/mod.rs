@@ -26,7 +26,7 @@ pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
     // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
     drop(scratch);
     report::print_aside(&notes(&recording, most, output.is_some()))?;
-    let findings = command::examine(&mut reader, settings, most.cost_ns)?;
+    let findings = command::examine(&mut reader, settings)?;
     report::print_aside(&report::text(&findings))?;
     Ok(recording.exit_code())
 }

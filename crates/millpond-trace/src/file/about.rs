@@ -1,6 +1,9 @@
 //! What a trace says about the recorded process: [`Start`] at the beginning of the file, [`Summary`] at its end.
 
-use crate::file::bytes::{Bytes, put, put_text};
+use crate::file::{
+    bytes::{Bytes, put, put_text},
+    resources::Resources,
+};
 
 /// What is known when a recording starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub struct Outcome {
     pub stopped: String,
     /// See [`Summary::allocator`].
     pub allocator: String,
+    /// See [`Summary::resources`].
+    pub resources: Resources,
 }
 
 /// What is known when a recording has ended.
@@ -121,6 +126,8 @@ pub struct Summary {
     /// An allocator of the program other than the C library's: its name or file, and where it is; empty if there is
     /// none. Not all of its blocks may be in the trace. Empty in traces of version 1, which do not say.
     pub allocator: String,
+    /// What the process used of the machine.
+    pub resources: Resources,
 }
 
 impl Start {
@@ -184,6 +191,7 @@ impl Summary {
         }
         put_text(out, &self.stopped);
         put_text(out, &self.allocator);
+        self.resources.put(out);
     }
 
     /// Takes what [`put`](Self::put) has written, or what version 1 had; `None` for anything else.
@@ -218,6 +226,7 @@ impl Summary {
         if version > 1 {
             summary.stopped = bytes.text()?.to_owned();
             summary.allocator = bytes.text()?.to_owned();
+            summary.resources = Resources::take(&mut bytes)?;
         }
         (bytes.is_empty() && summary.agrees()).then_some(summary)
     }

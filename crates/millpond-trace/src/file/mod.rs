@@ -8,6 +8,7 @@ mod error;
 mod event;
 pub mod format;
 mod reader;
+mod resources;
 mod section;
 mod slots;
 mod writer;
@@ -17,5 +18,6 @@ pub use self::{
     error::{Place, TraceError},
     event::{Event, Op},
     reader::Reader,
+    resources::Resources,
     writer::Writer,
 };

@@ -145,8 +145,18 @@ impl<W: Write> Writer<W> {
     /// Writes what is left and the end of the file, and flushes.
     pub fn finish(mut self, outcome: Outcome) -> Result<Summary, TraceError> {
         self.block()?;
-        let Outcome { wall_ns, cpu_ns, unknown_frees, overlaps, failed, ending, modules, stopped, allocator } =
-            outcome;
+        let Outcome {
+            wall_ns,
+            cpu_ns,
+            unknown_frees,
+            overlaps,
+            failed,
+            ending,
+            modules,
+            stopped,
+            allocator,
+            resources,
+        } = outcome;
         let summary = Summary {
             slots: self.slots.used(),
             threads: self.threads.len() as u32,
@@ -160,6 +170,7 @@ impl<W: Write> Writer<W> {
             modules,
             stopped,
             allocator,
+            resources,
             ..std::mem::take(&mut self.summary)
         };
         let place = self.position.to_le_bytes();

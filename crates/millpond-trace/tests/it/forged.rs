@@ -22,7 +22,7 @@ const START: &[u8] = b"\x02/x\x01\x01x\x07\x01\0";
 /// The numbers of the summary, for a file of so many events, allocations, frees, resizes, slots and threads.
 fn summary_of([events, allocations, frees, resizes, slots, threads]: [u8; 6]) -> Vec<u8> {
     let live = allocations - resizes - frees;
-    vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0]
+    vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 }
 
 /// A section whose checksums are right, whatever else is not.
@@ -69,7 +69,7 @@ impl File {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut file = b"\x93MPT\r\n\x1a\n\x01\0\0\0".to_vec();
+        let mut file = b"\x93MPT\r\n\x1a\n\x02\0\0\0".to_vec();
         file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
         file.extend_from_slice(&self.start);
         self.blocks.iter().for_each(|block| file.extend_from_slice(block));
@@ -261,8 +261,15 @@ fn starts_and_summaries_that_break_the_rules_are_refused() {
         summary[at] = value;
         assert_eq!(opening(&file(START, &summary)), unreadable, "number {at} = {value}");
     }
-    assert_eq!(opening(&file(START, &good[..16])), unreadable);
-    assert_eq!(opening(&file(START, &[&good[..], &[0]].concat())), unreadable);
+    for length in 16..good.len() {
+        assert_eq!(opening(&file(START, &good[..length])), unreadable, "{length} bytes");
+    }
+    let facts = good.len() - 1;
+    for other in [&[0, 0][..], &[1], &[1, 1], &[1, 1, 1, 1], &[2, 1, 1]] {
+        assert_eq!(opening(&file(START, &[&good[..facts], other].concat())), unreadable, "facts {other:?}");
+    }
+    let unknown = file(START, &[&good[..facts], &[1, 99, 7]].concat());
+    assert!(Reader::from_bytes(unknown.bytes()).is_ok(), "a fact of a later version");
 
     // Counts that agree with each other but not with the events.
     let lie = "it says there are more events, slots or threads than there are";
@@ -270,7 +277,7 @@ fn starts_and_summaries_that_break_the_rules_are_refused() {
         assert_eq!(reading(&file(START, &summary_of(counts))), (Place::Summary, lie), "{counts:?}");
     }
     let many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
-    let many = [&many, &many, &[0, 0, 0, 0, 0, 1, 1][..], &many, &[0, 0, 0, 0, 0, 0, 0]].concat();
+    let many = [&many, &many, &[0, 0, 0, 0, 0, 1, 1][..], &many, &[0; 10]].concat();
     let lie = "it says there are more events than the file can hold";
     assert_eq!(opening(&file(START, &many)), (Place::Summary, lie));
 }

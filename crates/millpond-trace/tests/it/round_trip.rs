@@ -2,7 +2,7 @@
 
 use std::{fs, io::Cursor};
 
-use millpond_trace::{Ending, Module, Op, Outcome, Reader, Start, Writer};
+use millpond_trace::{Ending, Module, Op, Outcome, Reader, Resources, Start, Writer};
 
 use crate::support::{random_trace, read_all, verdict};
 
@@ -71,6 +71,11 @@ fn everything_about_the_process() {
             modules: vec![module.clone(), Module::default()],
             stopped: "of ü".into(),
             allocator: "libjemalloc.so.2".into(),
+            resources: Resources {
+                recording_ns: Some(9),
+                page_faults: Some(1 << 40),
+                ..Resources::default()
+            },
         };
         let mut file = Vec::new();
         let summary = Writer::new(&mut file, &start).unwrap().finish(outcome.clone()).unwrap();
@@ -81,6 +86,7 @@ fn everything_about_the_process() {
         assert_eq!((summary.overlaps, summary.failed, summary.ending), (4, u64::MAX, ending));
         assert_eq!(summary.modules, outcome.modules);
         assert_eq!((summary.stopped, summary.allocator), (outcome.stopped, outcome.allocator));
+        assert_eq!(summary.resources, outcome.resources);
     }
 }
 

@@ -89,27 +89,11 @@ impl Collection {
             return Ok(None);
         }
         let what = format!("cannot write {}", output.path().display());
-        let (summary, logged) = convert(image, events, &self.clock, &mut output).context(what)?;
+        let summary = convert(image, events, &self.clock, &mut output).context(what)?;
         let path = output.finish()?;
         let bytes = fs::metadata(&path).map_or(0, |file| file.len());
         let start = start(image, &self.clock);
-        Ok(Some(Trace {
-            path,
-            bytes,
-            is_program,
-            start,
-            summary,
-            cost_ns: self.cost(image, logged),
-            stopped: self.stopped(image),
-        }))
-    }
-
-    /// CPU time that recording took in a process: what an event costs when many follow each other, as tried out at its
-    /// start, and what was measured around everything else.
-    fn cost(&self, image: &Image, logged: u64) -> Option<u64> {
-        let each = image.ticks_per_1024;
-        let ticks = u128::from(logged) * u128::from(each) / 1024;
-        (each != 0).then(|| self.clock.nanoseconds(ticks as u64) + image.header.spent.load(Relaxed))
+        Ok(Some(Trace { path, bytes, is_program, start, summary, stopped: self.stopped(image) }))
     }
 
     /// Why recording stopped before the process did, if it did.

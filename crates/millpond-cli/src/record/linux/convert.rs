@@ -1,10 +1,14 @@
 //! Turns what the recorder saw, which is addresses, into a trace, which is slots.
 
-use std::{collections::HashMap, io::Write, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::HashMap,
+    io::Write,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use anyhow::{Context, Result, bail};
 use foldhash::fast::FixedState;
-use millpond_trace::{Ending, Outcome, Start, Summary, TraceError, Writer, raw::Kind};
+use millpond_trace::{Ending, Outcome, Resources, Start, Summary, TraceError, Writer, raw::Kind};
 
 use super::{
     image::Image,
@@ -47,13 +51,8 @@ pub(super) fn start(image: &Image, clock: &Clock) -> Start {
     }
 }
 
-/// Writes the trace of a process image. Gives its summary, and how many events the recorder had logged for it.
-pub(super) fn convert(
-    image: &Image,
-    mut events: Merge,
-    clock: &Clock,
-    out: impl Write,
-) -> Result<(Summary, u64)> {
+/// Writes the trace of a process image and gives its summary.
+pub(super) fn convert(image: &Image, mut events: Merge, clock: &Clock, out: impl Write) -> Result<Summary> {
     let header = &image.header;
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
     let mut converter =
@@ -83,9 +82,27 @@ pub(super) fn convert(
         cpu_ns: header.cpu_last.load(Relaxed).saturating_sub(header.cpu_first.load(Relaxed)),
         ending,
         modules: image.modules.clone(),
+        resources: resources(image, clock, count),
         ..converter.outcome
     };
-    Ok((converter.writer.finish(outcome).context("could not write the trace")?, count))
+    converter.writer.finish(outcome).context("could not write the trace")
+}
+
+/// What the process used, and CPU time that recording took in it: what an event costs when many follow each other, as
+/// tried out at its start, for each that was `logged`, and what was measured around everything else.
+fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
+    let header = &image.header;
+    let since = |last: &AtomicU64, first: &AtomicU64| last.load(Relaxed).saturating_sub(first.load(Relaxed));
+    let known = |bytes: u64| (header.anonymous_first.load(Relaxed) > 0).then_some(bytes);
+    let each = image.ticks_per_1024;
+    let ticks = u128::from(logged) * u128::from(each) / 1024;
+    Resources {
+        recording_ns: (each != 0).then(|| clock.nanoseconds(ticks as u64) + header.spent.load(Relaxed)),
+        anonymous_first: known(header.anonymous_first.load(Relaxed)),
+        anonymous_most: known(header.anonymous_most.load(Relaxed)),
+        page_faults: Some(since(&header.faults_last, &header.faults_first)),
+        system_ns: Some(since(&header.system_last, &header.system_first)),
+    }
 }
 
 /// A block between the beginning and the end of a `realloc`.
