@@ -255,7 +255,7 @@ fn starts_and_summaries_that_break_the_rules_are_refused() {
     // Counts that contradict each other, an unknown ending, more modules than there are; too short, too long.
     let unreadable = (Place::Summary, "it is unreadable");
     for (at, value) in
-        [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 3), (16, 1)]
+        [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 4), (16, 1)]
     {
         let mut summary = good.clone();
         summary[at] = value;
