@@ -77,6 +77,16 @@ impl core::error::Error for Flaw {}
 
 /// Questions that change nothing. Implemented by pools and passed on by what is around them.
 ///
+/// # Damaged pools
+///
+/// A write after free, or past the end of a block, overwrites the links of free blocks, or the sizes between blocks of any
+/// size. Every question, and [`trim`](Reclaim::trim), ends nevertheless: an address is tested before it is followed (it is
+/// that of a block, in a chunk of the pool), and no walk takes more steps than there are blocks. [`check`](Self::check) says
+/// what was overwritten. Figures count up to the damage: what lies behind it is not found any more, and counts as live. A
+/// chunk of whose blocks that is so stays. The header of a chunk has a checksum; one that was overwritten ends the list of
+/// chunks. Not tested are the footers of [`Buddy`](crate::Buddy)'s chunks, the headers of [`Stack`](crate::Stack)'s, and
+/// what lies beside blocks. Allocating and freeing test nothing, unless there is a guard around the pool.
+///
 /// A shell answers for its own pool. Its parent, to be asked in the same way, is behind `parent()`; what a pool *holds*
 /// is what its parent has *live*:
 ///

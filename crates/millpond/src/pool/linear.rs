@@ -171,7 +171,12 @@ impl Inspect for Linear {
             self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| length(span)).sum();
         let all: usize = self.chunks.spans().map(|(span, _)| length(span)).sum();
         let free = ahead + self.bump.left();
-        Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live: all - free, free }
+        Snapshot {
+            chunks: self.chunks.count(),
+            held: self.chunks.held(),
+            live: all.saturating_sub(free),
+            free,
+        }
     }
 
     fn largest_free(&self) -> Option<usize> {

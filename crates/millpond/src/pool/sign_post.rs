@@ -234,6 +234,14 @@ impl Index for FreeList {
         self.list = List::EMPTY;
     }
 
+    fn can_remove(&self, post: Post, _size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.list.is_linked(post, owned)
+    }
+
+    fn can_insert(&self, _size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.list.can_push(owned)
+    }
+
     fn check(&self, count: usize, owned: &dyn Fn(usize) -> bool) -> Result<(), &'static str> {
         let found = self.list.check(count, owned, |_| true)?;
         if found == count { Ok(()) } else { Err("a free block is on no list") }

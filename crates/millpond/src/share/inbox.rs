@@ -168,7 +168,10 @@ impl<C: Config, A: Allocator> Reclaim for Inbox<C, A> {
     }
 
     fn trim(&mut self) -> usize {
-        Self::take_home(&self.returned, self.pool.get_mut());
+        // What was overwritten leads nowhere: it stays where it is.
+        if self.pool.get_mut().can_follow(self.returned.first()) {
+            Self::take_home(&self.returned, self.pool.get_mut());
+        }
         shell::trim(self.pool.get_mut(), &self.parent)
     }
 }
@@ -275,21 +278,23 @@ impl<C: Config, A: Allocator> Drop for Owner<'_, C, A> {
 impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
     /// O(free blocks). What was returned is free.
     fn stats(&self) -> Snapshot {
-        // SAFETY: the owner alone takes blocks off the list, and is here.
-        let returned = unsafe { self.inbox.returned.iter() }.count();
+        // The owner alone takes blocks off the list, and is here.
+        let first = self.inbox.returned.first();
         self.reach().with(|pool| {
-            let (stats, returned) = (pool.stats(), returned * pool.block_layout().size());
+            let stats = pool.stats();
+            // Where links were overwritten, a free block may be on both lists.
+            let returned = (pool.follow(first).count() * pool.block_layout().size()).min(stats.live);
             Snapshot { live: stats.live - returned, free: stats.free + returned, ..stats }
         })
     }
 
     fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.reach().with(|pool| pool.paint(canvas));
-        let size = self.reach().with(|pool| pool.block_layout().size());
-        // SAFETY: the owner alone takes blocks off the list, and is here.
-        for block in unsafe { self.inbox.returned.iter() }.map(|block| block.addr().get()) {
-            canvas.free(block..block + size);
-        }
+        let first = self.inbox.returned.first();
+        self.reach().with(|pool| {
+            pool.paint(canvas);
+            let size = pool.block_layout().size();
+            pool.follow(first).for_each(|block| canvas.free(block..block + size));
+        });
     }
 
     fn owns(&self, address: *const u8) -> bool {
@@ -297,6 +302,14 @@ impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
     }
 
     fn check(&self) -> Result<(), Flaw> {
-        self.reach().with(|pool| pool.check())
+        let first = self.inbox.returned.first();
+        self.reach().with(|pool| {
+            pool.check()?;
+            if pool.can_follow(first) {
+                Ok(())
+            } else {
+                Err(Flaw("a link in a returned block leads to no block, or back: it was overwritten, or freed twice"))
+            }
+        })
     }
 }

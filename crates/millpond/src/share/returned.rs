@@ -2,7 +2,7 @@
 //!
 //! The links lie in the blocks: nobody follows them but who has taken all of them.
 
-use core::{iter::successors, marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, ptr::NonNull};
 
 use super::{
     line::Line,
@@ -58,15 +58,9 @@ impl<T: Terms> Returned<T> {
         count
     }
 
-    /// Those that are there now.
-    ///
-    /// # Safety
-    ///
-    /// Nobody takes them meanwhile.
-    pub(super) unsafe fn iter(&self) -> impl Iterator<Item = NonNull<u8>> {
-        let first = NonNull::new(recover::<u8>(self.first.0.load(T::TAKE)));
-        // SAFETY: the caller promises that these blocks stay in the list.
-        successors(first, |&block| unsafe { Self::next(block) })
+    /// The address of the first block that is there now, which begins with that of the next one; zero is none.
+    pub(super) fn first(&self) -> usize {
+        self.first.0.load(T::TAKE)
     }
 
     /// # Safety

@@ -13,6 +13,8 @@ mod composition;
 #[cfg(not(in_brief))]
 mod conformance;
 mod contract;
+#[cfg(not(any(in_brief, only_threads)))]
+mod damaged;
 #[cfg(feature = "log")]
 mod events;
 mod face_arena;

@@ -4,7 +4,7 @@ use super::regions;
 use crate::{
     base::address::align_up,
     contract::{Canvas, Chunk, ChunkRequest, Flaw},
-    pool::chunks::{Chunks, HEADER, Marks, Plan, Span},
+    pool::chunks::{Chunks, HEADER, Marks, Plan, Span, on_a_boundary},
 };
 
 /// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
@@ -139,6 +139,29 @@ impl Fresh {
         self.chunks.spans().map(move |(span, ahead)| {
             if ahead { Span { end: span.start, ..span } } else { cut_part(span, self.rest, self.size) }
         })
+    }
+
+    /// The chunks that blocks have been cut from since they came or since the last reset.
+    pub(super) fn begun(&self) -> impl Iterator<Item = Span> {
+        self.chunks.spans().filter(|(_, ahead)| !ahead).map(|(span, _)| span)
+    }
+
+    /// How many blocks have been cut.
+    pub(super) fn cut_count(&self) -> usize {
+        self.cut().map(|span| (span.end - span.start) / self.size).sum()
+    }
+
+    /// Says of any addresses, one after the other, whether a block was cut there. O(1) where one lies in the chunk of the
+    /// one before, else O(chunks).
+    pub(super) fn is_block(&self) -> impl FnMut(usize) -> bool {
+        let mut last = Span::EMPTY;
+        move |address| {
+            if !last.contains(address) {
+                let Some(cut) = self.cut().find(|cut| cut.contains(address)) else { return false };
+                last = cut;
+            }
+            on_a_boundary(last.start, self.size, address)
+        }
     }
 
     /// Paints what was cut as live, and what was not as fresh.

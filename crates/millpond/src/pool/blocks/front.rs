@@ -38,17 +38,18 @@ pub trait Store: Sized {
     /// The chunk is the pool's, and nothing in it is live or free.
     unsafe fn begin(&mut self, span: Span, size: usize);
 
-    /// All blocks that are here, in no particular order.
-    fn iter(&self, size: usize) -> impl Iterator<Item = usize>;
+    /// All blocks that are here, in no particular order, as far as they are found: see [`Sealed::free`].
+    fn iter(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize>;
 
     /// How many blocks are here.
-    fn count(&self, size: usize) -> usize;
+    fn count(&self, fresh: &Fresh, size: usize) -> usize;
 
-    /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here.
+    /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here. See
+    /// [`Sealed::settle`].
     fn settle(&mut self, fresh: &mut Fresh, size: usize);
 
     /// The store's own invariants.
-    fn check(&self, size: usize) -> Result<(), Flaw>;
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw>;
 }
 
 /// A strategy that puts an array of `PLACES` words in front of a store: [`Magazine`](super::Magazine) or
@@ -145,12 +146,12 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
         self.store = S::EMPTY;
     }
 
-    fn free(&self, size: usize) -> impl Iterator<Item = usize> {
-        self.places[1..=self.stored].iter().copied().chain(self.store.iter(size))
+    fn free(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
+        self.places[1..=self.stored].iter().copied().chain(self.store.iter(fresh, size))
     }
 
-    fn count_free(&self, size: usize) -> usize {
-        self.stored + self.store.count(size)
+    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
+        self.stored + self.store.count(fresh, size)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
@@ -158,10 +159,10 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
         self.store.settle(fresh, size);
     }
 
-    fn check(&self, size: usize) -> Result<(), Flaw> {
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
         if self.stored >= PLACES || self.places[0] != 0 {
             return Err(Flaw("the array in front has lost its bottom or its top"));
         }
-        self.store.check(size)
+        self.store.check(fresh, size)
     }
 }

@@ -10,7 +10,11 @@
 use core::ptr::NonNull;
 
 use super::{Strategy, fresh::Fresh, strategy::Sealed};
-use crate::{base::address::recover, contract::Flaw, pool::chunks::chain};
+use crate::{
+    base::address::recover,
+    contract::Flaw,
+    pool::chunks::{walk, walk_whole},
+};
 
 /// Freed blocks in an intrusive list, last freed first: no overhead per block, a word per pool.
 #[derive(Debug)]
@@ -80,16 +84,22 @@ impl Sealed for Lifo {
         self.head = 0;
     }
 
-    fn free(&self, _: usize) -> impl Iterator<Item = usize> {
-        chain(self.head)
+    fn free(&self, fresh: &Fresh, _: usize) -> impl Iterator<Item = usize> {
+        walk(self.head, fresh.cut_count(), fresh.is_block())
     }
 
     fn settle(&mut self, fresh: &mut Fresh, _: usize) {
-        self.head = fresh.put_free_ahead(self.head);
+        if walk_whole(self.head, fresh.cut_count(), fresh.is_block()).is_some() {
+            self.head = fresh.put_free_ahead(self.head);
+        }
     }
 
-    /// The pool's own check says everything about a list.
-    fn check(&self, _: usize) -> Result<(), Flaw> {
-        Ok(())
+    fn check(&self, fresh: &Fresh, _: usize) -> Result<(), Flaw> {
+        match walk_whole(self.head, fresh.cut_count(), fresh.is_block()) {
+            Some(_) => Ok(()),
+            None => Err(Flaw(
+                "a link in a free block leads to no block, or back: it was overwritten, or freed twice",
+            )),
+        }
     }
 }

@@ -206,12 +206,12 @@ impl<S: Strategy> Sealed for Marked<S> {
         (self.last, self.guesses) = (Span::EMPTY, NO_GUESSES);
     }
 
-    fn free(&self, size: usize) -> impl Iterator<Item = usize> {
-        self.inner.free(size)
+    fn free(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
+        self.inner.free(fresh, size)
     }
 
-    fn count_free(&self, size: usize) -> usize {
-        self.inner.count_free(size)
+    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
+        self.inner.count_free(fresh, size)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
@@ -219,7 +219,7 @@ impl<S: Strategy> Sealed for Marked<S> {
         (self.last, self.guesses) = (Span::EMPTY, NO_GUESSES);
     }
 
-    fn check(&self, size: usize) -> Result<(), Flaw> {
-        self.inner.check(size)
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
+        self.inner.check(fresh, size)
     }
 }

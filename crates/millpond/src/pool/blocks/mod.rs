@@ -35,7 +35,7 @@ pub use strategy::Strategy;
 pub use unrolled::Magazine;
 
 use self::{fresh::Fresh, strategy::Sealed as _};
-use super::chunks::on_a_boundary;
+use super::chunks::{walk, walk_whole};
 use crate::{
     base::address::recover,
     contract::{
@@ -323,6 +323,17 @@ impl<C: Config> Blocks<C> {
         Snapshot { chunks: chunks.count(), held: chunks.held(), live, free }
     }
 
+    /// The blocks of a chain that lies in blocks of this pool, as far as it is whole: each begins with the address of the next
+    /// one, which is tested before it is followed.
+    pub(crate) fn follow(&self, first: usize) -> impl Iterator<Item = usize> {
+        walk(first, self.fresh.cut_count(), self.fresh.is_block())
+    }
+
+    /// Whether such a chain is whole to its end, and leads to no block twice.
+    pub(crate) fn can_follow(&self, first: usize) -> bool {
+        walk_whole(first, self.fresh.cut_count(), self.fresh.is_block()).is_some()
+    }
+
     /// Marks a block as free, or complains that it was not live; says which.
     fn end_life(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let (address, size) = (block.addr().get(), self.shape.size());
@@ -353,7 +364,7 @@ impl<S: Shape, T: Strategy> Blocks<(S, Marked<T>)> {
 impl<C: Config> Reserve for Blocks<C> {
     fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
         let size = self.shape.size();
-        let free = self.strategy.free(size).take(count).count();
+        let free = self.strategy.free(&self.fresh, size).take(count).count();
         let missing = count.saturating_sub(free + self.fresh.left() / size);
         if missing == 0 || !self.fits(layout) { None } else { self.fresh.request_for(missing) }
     }
@@ -363,7 +374,7 @@ impl<C: Config> Inspect for Blocks<C> {
     /// O(chunks) with [`Magazine`]; with [`Compact`], and a look at each 64 blocks; with [`Lifo`], O(chunks + free blocks).
     fn stats(&self) -> Snapshot {
         let size = self.shape.size();
-        self.stats_with(|cut| cut - self.strategy.count_free(size) * size)
+        self.stats_with(|cut| cut.saturating_sub(self.strategy.count_free(&self.fresh, size) * size))
     }
 
     /// O(chunks), unless blocks are marked: then the pool prevents what a guard around it has counted.
@@ -373,7 +384,7 @@ impl<C: Config> Inspect for Blocks<C> {
 
     fn largest_free(&self) -> Option<usize> {
         let size = self.shape.size();
-        let any = self.strategy.free(size).next().is_some() || self.fresh.left() != 0;
+        let any = self.strategy.free(&self.fresh, size).next().is_some() || self.fresh.left() != 0;
         Some(if any { size } else { 0 })
     }
 
@@ -381,7 +392,7 @@ impl<C: Config> Inspect for Blocks<C> {
         self.fresh.paint(canvas);
         if canvas.has_room() {
             let size = self.shape.size();
-            self.strategy.free(size).for_each(|block| canvas.free(block..block + size));
+            self.strategy.free(&self.fresh, size).for_each(|block| canvas.free(block..block + size));
         }
     }
 
@@ -394,18 +405,16 @@ impl<C: Config> Inspect for Blocks<C> {
     fn check(&self) -> Result<(), Flaw> {
         let size = self.shape.size();
         self.fresh.check()?;
-        self.strategy.check(size)?;
-        let cut: usize = self.fresh.cut().map(|span| span.end - span.start).sum();
-        if self.strategy.free(size).take(cut / size + 1).count() > cut / size {
+        self.strategy.check(&self.fresh, size)?;
+        let cut = self.fresh.cut_count();
+        let free = self.strategy.free(&self.fresh, size).take(cut + 1).count();
+        if free > cut {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
         }
-        let free = self.strategy.free(size).count();
-        if Self::MARKS && self.fresh.marked().count() != cut / size - free {
+        if Self::MARKS && self.fresh.marked().count() != cut - free {
             return Err(Flaw("more or fewer blocks are marked as live than are"));
         }
-        let placed =
-            |block| self.fresh.cut().any(|cut| cut.contains(block) && on_a_boundary(cut.start, size, block));
-        if self.strategy.free(size).all(placed) {
+        if self.strategy.free(&self.fresh, size).all(self.fresh.is_block()) {
             Ok(())
         } else {
             Err(Flaw("a free block is none that was cut"))

@@ -57,7 +57,8 @@ struct Header {
     first: usize,
     /// The next region on the list, or zero.
     next: usize,
-    listed: bool,
+    /// Whether it is current or on the list: 1 if so. Not a `bool`, because it may have been overwritten.
+    listed: usize,
 }
 
 /// Words of bits in a region.
@@ -173,30 +174,49 @@ impl<const REGION: usize> Regions<REGION> {
         Bits { base, words: words(size, REGION), size }
     }
 
-    /// The regions with bits set.
-    fn listed(&self, size: usize) -> impl Iterator<Item = Bits> {
-        let next_of = move |base: usize| {
-            // SAFETY: what is on the list is a region that has begun.
-            unsafe { (*Self::bits(base, size).header()).next }
-        };
-        let exists = |&base: &usize| base != 0;
-        let others = core::iter::successors(Some(self.ready).filter(exists), move |&base| {
-            Some(next_of(base)).filter(exists)
+    /// The regions with bits set, as far as the list is whole: what lies behind a header that was overwritten is out of
+    /// reach.
+    fn listed(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = Bits> {
+        let is_region = |&base: &usize| fresh.begun().any(|span| Self::is_whole(base, span));
+        let others = core::iter::successors(Some(self.ready).filter(is_region), move |&base| {
+            // SAFETY: the address is that of a region that has begun.
+            Some(unsafe { (*header_of(base)).next }).filter(is_region)
         });
-        Some(self.current).filter(exists).into_iter().chain(others).map(move |base| Self::bits(base, size))
+        let others = others.take(fresh.chunks.count());
+        Some(self.current).filter(is_region).into_iter().chain(others).map(move |base| Self::bits(base, size))
     }
 
-    /// Takes the regions off the list that are listed no more.
+    /// Whether the region at `base` is the one whose blocks lie in `span`, and its header says so.
+    fn is_whole(base: usize, span: Span) -> bool {
+        // SAFETY: the address is compared first: that of a region that has begun.
+        base == span.start & Self::MASK && unsafe { (*header_of(base)).first == span.start }
+    }
+
+    /// How many regions with bits set follow one another up to the end of the list; none if it does not end.
+    fn list_length(&self, fresh: &Fresh) -> Option<usize> {
+        let (mut base, mut length) = (self.ready, 0);
+        while base != 0 {
+            if length == fresh.chunks.count() || !fresh.begun().any(|span| Self::is_whole(base, span)) {
+                return None;
+            }
+            // SAFETY: the address is that of a region that has begun.
+            base = unsafe { (*header_of(base)).next };
+            length += 1;
+        }
+        Some(length)
+    }
+
+    /// Takes the regions off the list that are listed no more. The list is whole.
     fn unlist(&mut self) {
         // SAFETY: what is current or on the list is a region that has begun.
         let header = |base: usize| unsafe { &mut *header_of(base) };
-        if self.current != 0 && !header(self.current).listed {
+        if self.current != 0 && header(self.current).listed == 0 {
             self.current = 0;
         }
         let mut link = &mut self.ready;
         while *link != 0 {
             let region = header(*link);
-            if region.listed {
+            if region.listed != 0 {
                 link = &mut region.next;
             } else {
                 *link = region.next;
@@ -255,8 +275,8 @@ impl<const REGION: usize> Store for Regions<REGION> {
             bits.set(block, reciprocal);
             // SAFETY: the block's region has begun.
             let header = unsafe { &mut *bits.header() };
-            if !header.listed {
-                header.listed = true;
+            if header.listed == 0 {
+                header.listed = 1;
                 header.next = self.ready;
                 self.ready = bits.base;
             }
@@ -272,7 +292,7 @@ impl<const REGION: usize> Store for Regions<REGION> {
                     return taken;
                 }
                 // SAFETY: the current region has begun.
-                unsafe { (*Self::bits(self.current, size).header()).listed = false };
+                unsafe { (*Self::bits(self.current, size).header()).listed = 0 };
             }
             self.current = self.ready;
             if self.current == 0 {
@@ -288,37 +308,45 @@ impl<const REGION: usize> Store for Regions<REGION> {
         let words = bits.words.div_ceil(64) + bits.words;
         // SAFETY: the chunk begins at the region's start and has the header's bytes before the span.
         unsafe {
-            bits.header().write(Header { first: span.start, next: 0, listed: false });
+            bits.header().write(Header { first: span.start, next: 0, listed: 0 });
             bits.summary(0).write_bytes(0, words);
         }
     }
 
-    fn iter(&self, size: usize) -> impl Iterator<Item = usize> {
-        self.listed(size).flat_map(Bits::blocks)
+    fn iter(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
+        self.listed(fresh, size).flat_map(Bits::blocks)
     }
 
     /// O(blocks / 64).
-    fn count(&self, size: usize) -> usize {
-        self.listed(size).map(Bits::count).sum()
+    fn count(&self, fresh: &Fresh, size: usize) -> usize {
+        self.listed(fresh, size).map(Bits::count).sum()
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
+        if self.list_length(fresh).is_none() {
+            return;
+        }
         fresh.put_ahead(|cut| {
             let bits = Self::bits(cut.start & Self::MASK, size);
             let is_spare = bits.count() * size == cut.end - cut.start;
             if is_spare {
                 // SAFETY: the region has begun, since it is cut.
-                unsafe { (*bits.header()).listed = false };
+                unsafe { (*bits.header()).listed = 0 };
             }
             is_spare
         });
         self.unlist();
     }
 
-    fn check(&self, size: usize) -> Result<(), Flaw> {
-        for bits in self.listed(size) {
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
+        let current_is_whole =
+            self.current == 0 || fresh.begun().any(|span| Self::is_whole(self.current, span));
+        if !current_is_whole || self.list_length(fresh).is_none() {
+            return Err(Flaw("the header of a region does not say where its blocks are: it was overwritten"));
+        }
+        for bits in self.listed(fresh, size) {
             // SAFETY: what is on the list is a region that has begun.
-            if unsafe { !(*bits.header()).listed } {
+            if unsafe { (*bits.header()).listed != 1 } {
                 return Err(Flaw("a region on the list does not know it"));
             }
             // SAFETY: there are that many words, and a summary for them.

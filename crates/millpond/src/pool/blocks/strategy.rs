@@ -74,21 +74,23 @@ pub trait Sealed {
     /// Forgets all free blocks.
     fn clear(&mut self);
 
-    /// The addresses of all free blocks of `size` bytes, in no particular order.
-    fn free(&self, size: usize) -> impl Iterator<Item = usize>;
+    /// The addresses of all free blocks of `size` bytes, in no particular order, as far as they are found: each is tested
+    /// before it is followed, and there are no more than were cut.
+    fn free(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize>;
 
     /// How many blocks of `size` bytes are free. O(free blocks), unless the strategy knows a shorter way.
-    fn count_free(&self, size: usize) -> usize {
-        self.free(size).count()
+    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
+        self.free(fresh, size).count()
     }
 
-    /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks.
+    /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks. If free blocks
+    /// were overwritten, nothing is known of chunks, and none is.
     fn settle(&mut self, fresh: &mut Fresh, size: usize);
 
-    /// The strategy's own invariants, beyond those of its free blocks.
+    /// The strategy's own invariants, and that all its free blocks are found.
     ///
     /// # Errors
     ///
     /// The first invariant found broken.
-    fn check(&self, size: usize) -> Result<(), Flaw>;
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw>;
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::address::{WORD, recover},
     contract::Flaw,
-    pool::chunks::{Span, chain, link},
+    pool::chunks::{Span, chain, link, walk_whole},
 };
 
 /// Freed blocks in an array of `PLACES` addresses first, in an unrolled list behind: freed blocks are not touched.
@@ -79,6 +79,11 @@ impl Unrolled {
         Some(node)
     }
 
+    /// How many blocks are here: every node but the head carries as much as fits.
+    fn total(&self, size: usize) -> usize {
+        self.nodes + self.carried + self.nodes.saturating_sub(1) * room(size)
+    }
+
     fn pop(&mut self, size: usize) -> Option<usize> {
         if self.carried == 0 {
             return self.end_node(size);
@@ -87,6 +92,17 @@ impl Unrolled {
         // SAFETY: the head carried one more than it does now.
         Some(unsafe { place(self.head, self.carried).read() })
     }
+}
+
+/// Pops from a list that may have been overwritten, as long as it leads to blocks.
+fn pops(mut list: Unrolled, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
+    let (mut is_node, mut is_block) = (fresh.is_block(), fresh.is_block());
+    let most = list.total(size);
+    core::iter::from_fn(move || {
+        let popped = if is_node(list.head) { list.pop(size) } else { None };
+        popped.filter(|&block| is_block(block))
+    })
+    .take(most)
 }
 
 impl Store for Unrolled {
@@ -132,22 +148,27 @@ impl Store for Unrolled {
 
     unsafe fn begin(&mut self, _: Span, _: usize) {}
 
-    fn iter(&self, size: usize) -> impl Iterator<Item = usize> {
+    fn iter(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
         // Popping from a copy writes nothing.
-        let mut rest = Self { ..*self };
-        core::iter::from_fn(move || rest.pop(size))
+        pops(Self { ..*self }, fresh, size)
     }
 
     /// O(1): every node but the head carries as much as fits.
-    fn count(&self, size: usize) -> usize {
-        self.nodes + self.carried + self.nodes.saturating_sub(1) * room(size)
+    fn count(&self, _: &Fresh, size: usize) -> usize {
+        self.total(size)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
+        let total = self.total(size);
+        if self.iter(fresh, size).count() != total {
+            return;
+        }
         let mut all = 0;
-        // A node is popped after all that it carries, so each block can be linked at once.
-        while let Some(block) = self.pop(size) {
-            link(block, &mut all);
+        // A node is popped after all that it carries, so each block can be linked at once; unless a block is here twice,
+        // as a node perhaps, and the chain becomes an endless one. Then all is forgotten, and counts as live.
+        pops(core::mem::replace(self, Self::EMPTY), fresh, size).for_each(|block| link(block, &mut all));
+        if walk_whole(all, total, fresh.is_block()) != Some(total) {
+            return;
         }
         for block in chain(fresh.put_free_ahead(all)) {
             // SAFETY: the block is free, and its link has been read.
@@ -155,13 +176,14 @@ impl Store for Unrolled {
         }
     }
 
-    fn check(&self, size: usize) -> Result<(), Flaw> {
+    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
         if self.carried > room(size) || (self.head == 0 && self.carried != 0) {
             return Err(Flaw("the head of the unrolled list carries more than fits"));
         }
-        let count = self.count(size);
-        if self.iter(size).take(count + 1).count() != count {
-            return Err(Flaw("the unrolled list has not the nodes that it counts"));
+        if self.iter(fresh, size).count() != self.total(size) {
+            return Err(Flaw(
+                "a free block does not carry the addresses of free blocks any more: it was overwritten",
+            ));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ impl Inspect for Buddy {
     /// O(chunks).
     fn stats(&self) -> Snapshot {
         self.chunks.iter().fold(Snapshot::default(), |sum, footer| {
-            let live = footer.room() - footer.free;
+            let live = footer.room().saturating_sub(footer.free);
             sum.plus(Snapshot { chunks: 1, held: footer.size, live, free: footer.free })
         })
     }
@@ -19,7 +19,7 @@ impl Inspect for Buddy {
     /// Two free blocks may touch: those that are no buddies. O(free blocks).
     fn holes(&self) -> Option<Holes> {
         let orders =
-            self.free.orders().map(|order| (self.free.blocks(order).count(), self.scale.size(order)));
+            self.free.orders().map(|order| (self.free_blocks(order).count(), self.scale.size(order)));
         let holes = orders.map(|(count, size)| Holes { count, bytes: count * size, largest: size });
         Some(holes.fold(Holes::default(), Holes::plus))
     }
@@ -31,7 +31,7 @@ impl Inspect for Buddy {
         }
         for order in self.free.orders() {
             let size = self.scale.size(order);
-            self.free.blocks(order).for_each(|(block, _)| canvas.free(block..block + size));
+            self.free_blocks(order).for_each(|(block, _)| canvas.free(block..block + size));
         }
     }
 
@@ -53,28 +53,42 @@ impl Inspect for Buddy {
 }
 
 impl Buddy {
+    /// Whether a block of this order may begin there. The address is never dereferenced.
+    pub(super) fn is_block(&self, order: usize, address: usize) -> bool {
+        let size = self.scale.size(order);
+        let ends = |end: usize| end - address >= size;
+        address.is_multiple_of(size) && self.chunks.around(address).is_some_and(|footer| ends(footer.end))
+    }
+
+    /// How many blocks of this order there can be.
+    fn most(&self, order: usize) -> usize {
+        self.chunks.iter().map(|footer| footer.room() >> self.scale.size(order).trailing_zeros()).sum()
+    }
+
+    /// The free blocks of an order, as far as they are found: each address is tested before it is followed, and there are
+    /// no more than there can be.
+    fn free_blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
+        self.free.blocks(order, move |block| self.is_block(order, block)).take(self.most(order))
+    }
+
     /// Every block on the list is where a block of its order may be, and the list leads back as it leads forth.
     fn check_list(&self, order: usize) -> Result<(), Flaw> {
-        let size = self.scale.size(order);
-        let most: usize = self.chunks.iter().map(|footer| footer.room() / size).sum();
-        let mut before = 0;
-        for (count, (block, previous)) in self.free.blocks(order).enumerate() {
+        let most = self.most(order);
+        let (mut before, mut lost) = (0, false);
+        let is_block = |block| {
+            lost = !self.is_block(order, block);
+            !lost
+        };
+        for (count, (block, previous)) in self.free.blocks(order, is_block).enumerate() {
             if count == most {
                 return Err(Flaw("a free list has more blocks than there are: one is free twice"));
             }
-            let within = |first, end| first <= block && block + size <= end;
-            if !self.chunks.iter().any(|footer| within(footer.first, footer.end)) {
-                return Err(Flaw("a free block lies in no chunk"));
-            }
-            if !block.is_multiple_of(size) {
-                return Err(Flaw("a free block is not aligned to its size"));
-            }
             if before != 0 && previous != before {
-                return Err(Flaw("a free block does not lead back to the one before it"));
+                return Err(Flaw("a link back in a free block does not lead back: it was overwritten"));
             }
             before = block;
         }
-        Ok(())
+        if lost { Err(Flaw("a link in a free block leads to no block: it was overwritten")) } else { Ok(()) }
     }
 
     /// The free blocks of each chunk are those that its bits and its sum speak of.
@@ -84,7 +98,7 @@ impl Buddy {
             for order in self.free.orders() {
                 let size = self.scale.size(order);
                 let ours = |&block: &usize| footer.first <= block && block < footer.end;
-                for block in self.free.blocks(order).map(|(block, _)| block).filter(ours) {
+                for block in self.free_blocks(order).map(|(block, _)| block).filter(ours) {
                     bytes += size;
                     let right = block | size;
                     if order == TOP || right >= footer.end {

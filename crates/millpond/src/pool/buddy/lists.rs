@@ -117,13 +117,28 @@ impl Lists {
         (0..ORDERS).filter(|&order| self.heads[order % ORDERS] != 0)
     }
 
+    /// Whether the links of a block, which is free and of this order, lead to blocks that lead back, so that it can be
+    /// removed. `is_block` says whether an address may be looked at.
+    pub(super) fn is_linked(&self, order: usize, block: usize, is_block: impl Fn(usize) -> bool) -> bool {
+        // SAFETY: the block is free, and others are only looked at where they may be.
+        let links = |block: usize| unsafe { recover::<Links>(block).read() };
+        let Links { next, previous } = links(block);
+        let is_first = self.heads[order % ORDERS] == block;
+        (next == 0 || (is_block(next) && links(next).previous == block))
+            && (is_first || (is_block(previous) && links(previous).next == block))
+    }
+
     /// The free blocks of an order, each with the one that it believes to be before it: zero for the first, whose link
-    /// back may never have been written.
-    pub(super) fn blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
+    /// back may never have been written. It ends where a link leads to an address that is no block's, as `is_block` says.
+    pub(super) fn blocks(
+        &self,
+        order: usize,
+        mut is_block: impl FnMut(usize) -> bool,
+    ) -> impl Iterator<Item = (usize, usize)> {
         let head = self.heads[order % ORDERS];
         let mut block = head;
         core::iter::from_fn(move || {
-            if block == 0 {
+            if block == 0 || !is_block(block) {
                 return None;
             }
             let links = recover::<Links>(block);

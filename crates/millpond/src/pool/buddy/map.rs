@@ -36,6 +36,11 @@ impl Map {
     /// The chunk whose blocks lie around `address`.
     #[inline(always)]
     pub(super) fn find(&mut self, address: usize) -> Option<&mut Footer> {
+        self.search(address)
+    }
+
+    #[inline(always)]
+    fn search<'a>(&self, address: usize) -> Option<&'a mut Footer> {
         let mut next = self.root;
         loop {
             let footer = Self::at(next)?;
@@ -47,6 +52,11 @@ impl Map {
                 return Some(footer);
             }
         }
+    }
+
+    /// The same, to look at.
+    pub(super) fn around(&self, address: usize) -> Option<&Footer> {
+        self.search(address).map(|footer| &*footer)
     }
 
     /// Adds the footer at `address`, and returns it.

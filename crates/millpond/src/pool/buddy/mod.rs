@@ -184,9 +184,13 @@ impl Buddy {
         }
     }
 
-    /// Takes out a chunk in which nothing is live. O(chunks).
+    /// Takes out a chunk in which nothing is live, and in which no link was overwritten. O(chunks).
     fn remove_spare(&mut self) -> Option<Chunk> {
-        let spare = self.chunks.iter().find(|footer| footer.free == footer.room())?.start;
+        let is_linked =
+            |(block, order)| self.free.is_linked(order, block, |other| self.is_block(order, other));
+        let can_go =
+            |footer: &&Footer| footer.free == footer.room() && footer.pieces(self.scale).all(is_linked);
+        let spare = self.chunks.iter().find(can_go)?.start;
         self.remove_free(spare)
     }
 

@@ -54,9 +54,10 @@ impl Marks {
         unsafe { recover::<usize>(self.0.end).write_bytes(0, self.words(size)) };
     }
 
-    /// The blocks of `size` bytes whose bit is set, ascending.
+    /// The blocks of `size` bytes whose bit is set, ascending. A bit that is no block's, which only an overwritten word has
+    /// set, is left out.
     pub(in crate::pool) fn set(self, size: usize) -> impl Iterator<Item = usize> {
-        (0..self.words(size)).flat_map(move |index| {
+        let blocks = (0..self.words(size)).flat_map(move |index| {
             // SAFETY: there are so many words behind the blocks, and they were cleared when the chunk came.
             let mut bits: usize = unsafe { recover::<usize>(self.0.end + index * WORD).read() };
             core::iter::from_fn(move || {
@@ -64,7 +65,8 @@ impl Marks {
                 bits &= bits - 1;
                 Some(self.0.start + (index * BITS + bit) * size)
             })
-        })
+        });
+        blocks.filter(move |&block| block < self.0.end)
     }
 }
 

@@ -7,12 +7,16 @@
 //! Some chunks are *ahead*: nothing has been cut from them since they came or since the last reset. They follow one
 //! another in the list, and [`Chunks::advance`] goes through them. The others are *cut*.
 //!
+//! A header lies where a write past the end of somebody else's memory goes first, so each carries a checksum. One that
+//! was overwritten ends the list: what lies behind it is out of reach, and kept.
+//!
 //! Adopt, advance and reset are O(1), and so is giving up the newest chunk or one that is ahead; finding and removing
 //! another is O(chunks), and chunks double in size.
 
 mod marks;
 mod paint;
 mod sieve;
+mod walk;
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -20,6 +24,7 @@ use self::marks::{with_bits, without_bits};
 pub(super) use self::{
     marks::Marks,
     sieve::{chain, link},
+    walk::{walk, walk_whole},
 };
 
 use crate::{
@@ -74,12 +79,43 @@ pub(super) struct Record {
     start: usize,
     size: usize,
     align_log2: u8,
-    /// Whether the chunk begins with a header.
-    headed: bool,
+    /// Whether the chunk begins with a header: 1 if so. Not a `bool`, because it may have been overwritten.
+    headed: u8,
+    /// What the other fields say that it is.
+    checksum: u32,
 }
 
 impl Record {
-    const NONE: Self = Self { start: 0, size: 0, align_log2: 0, headed: false };
+    const NONE: Self = Self { start: 0, size: 0, align_log2: 0, headed: 0, checksum: 0 };
+
+    fn new(start: usize, size: usize, align_log2: u8, headed: bool) -> Self {
+        let record = Self { start, size, align_log2, headed: u8::from(headed), checksum: 0 };
+        Self { checksum: record.sum(), ..record }
+    }
+
+    /// The record that a chunk begins with; [`NONE`](Self::NONE) if it was overwritten.
+    ///
+    /// # Safety
+    ///
+    /// A headed chunk of the pool begins at this address.
+    unsafe fn read(start: usize) -> Self {
+        // SAFETY: the caller's promise; each field may have any value.
+        let record = unsafe { recover::<Self>(start).read() };
+        if record.checksum == record.sum() { record } else { Self::NONE }
+    }
+
+    /// The checksum of the other fields, which is zero if they are.
+    fn sum(&self) -> u32 {
+        let about = usize::from(self.align_log2) << 8 | usize::from(self.headed);
+        let mixed = [self.size, about].into_iter().fold(self.start as u64, |sum, word| {
+            (sum ^ (sum >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(word as u64)
+        });
+        (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+    }
+
+    fn is_headed(&self) -> bool {
+        self.headed != 0
+    }
 
     fn exists(&self) -> bool {
         self.size != 0
@@ -189,15 +225,11 @@ impl Chunks {
                 if chunk.size() >= least.size() && chunk.layout().align() >= self.plan.align => {}
             _ => return Err(chunk),
         }
-        let record = Record {
-            start: expose(chunk.start()),
-            size: chunk.size(),
-            align_log2: chunk.layout().align().trailing_zeros() as u8,
-            headed: self.next_is_headed(),
-        };
+        let align_log2 = chunk.layout().align().trailing_zeros() as u8;
+        let record = Record::new(expose(chunk.start()), chunk.size(), align_log2, self.next_is_headed());
         self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(self.plan.largest));
         let follows_current = self.ahead_count != 0 && self.ahead.start != self.newest.start;
-        if record.headed {
+        if record.is_headed() {
             let older = if follows_current { self.ahead } else { self.newest };
             // SAFETY: the chunk is ours, aligned for a record and large enough for one, as the request asks.
             unsafe { recover::<Record>(record.start).write(older) };
@@ -223,8 +255,17 @@ impl Chunks {
         let chunk = self.ahead;
         self.current = chunk.start;
         self.ahead_count -= 1;
-        self.ahead = if self.ahead_count == 0 { Record::NONE } else { self.older(&chunk) };
+        let older = self.older(&chunk);
+        self.follow_ahead(older);
         Some(self.span(&chunk))
+    }
+
+    /// Goes on to what follows the first chunk ahead, which is ahead no more; what is out of reach is not ahead either.
+    fn follow_ahead(&mut self, older: Record) {
+        self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
+        if !self.ahead.exists() {
+            self.ahead_count = 0;
+        }
     }
 
     /// What the next [`advance`](Self::advance) would return.
@@ -263,28 +304,34 @@ impl Chunks {
         }
         self.count -= 1;
         self.ahead_count -= 1;
-        self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
+        self.follow_ahead(older);
         chunk.into_chunk()
     }
 
     /// The part of a chunk behind its header.
     fn span(&self, chunk: &Record) -> Span {
-        let start = chunk.start + if chunk.headed { self.plan.header } else { 0 };
+        let start = chunk.start + if chunk.is_headed() { self.plan.header } else { 0 };
         let room = chunk.start + chunk.size.min(self.plan.reach) - start;
         let end = start + without_bits(room, self.plan.marked);
         Span { start, end: self.plan.exactly.map_or(end, |bytes| end.min(start.saturating_add(bytes))) }
     }
 
     fn older(&self, chunk: &Record) -> Record {
-        if chunk.headed {
+        if chunk.is_headed() {
             // SAFETY: a headed chunk in the list begins with the record of the next older one.
-            unsafe { recover::<Record>(chunk.start).read() }
+            unsafe { Record::read(chunk.start) }
         } else {
             Record::NONE
         }
     }
 
+    /// Every chunk, as far as the list is whole.
     fn records(&self) -> impl Iterator<Item = Record> {
+        self.records_and_more().take(self.count)
+    }
+
+    /// Every chunk, and what else the list leads to: it may be endless.
+    fn records_and_more(&self) -> impl Iterator<Item = Record> {
         let first = self.newest.exists().then_some(self.newest);
         core::iter::successors(first, |chunk| Some(self.older(chunk)).filter(Record::exists))
     }
@@ -330,7 +377,7 @@ impl Chunks {
         self.count -= 1;
         if self.ahead_count != 0 && chunk.start == self.ahead.start {
             self.ahead_count -= 1;
-            self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
+            self.follow_ahead(older);
         } else if chunk.start == self.current {
             // What follows is ahead or nothing; so is what precedes it, from now on.
             self.current = newer.map_or(0, |chunk| chunk.start);
@@ -345,11 +392,12 @@ impl Chunks {
 
     /// The invariants of the list: the first that is broken, as a sentence.
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        if self.records().take(self.count + 1).count() != self.count {
-            return Err("there are more or fewer chunks than counted");
+        if self.records_and_more().take(self.count + 1).count() != self.count {
+            return Err("there are more or fewer chunks than counted: a chunk's header was overwritten");
         }
         let last = self.records().last();
-        if self.records().any(|chunk| !chunk.headed && Some(chunk.start) != last.map(|last| last.start)) {
+        if self.records().any(|chunk| !chunk.is_headed() && Some(chunk.start) != last.map(|last| last.start))
+        {
             return Err("a chunk without a header is not the last one");
         }
         if self.records().any(|chunk| !chunk.start.is_multiple_of(1 << chunk.align_log2)) {

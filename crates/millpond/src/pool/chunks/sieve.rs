@@ -18,7 +18,7 @@ impl List {
     const EMPTY: Self = Self(Record::NONE);
 
     fn push(&mut self, chunk: Record) {
-        if chunk.headed {
+        if chunk.is_headed() {
             // SAFETY: the chunk is the pool's and begins with room for a record.
             unsafe { recover::<Record>(chunk.start).write(self.0) };
         }
@@ -27,9 +27,9 @@ impl List {
 
     fn pop(&mut self) -> Option<Record> {
         let chunk = Some(mem::replace(&mut self.0, Record::NONE)).filter(Record::exists)?;
-        if chunk.headed {
+        if chunk.is_headed() {
             // SAFETY: a headed chunk in a list begins with the record of the next one.
-            self.0 = unsafe { recover::<Record>(chunk.start).read() };
+            self.0 = unsafe { Record::read(chunk.start) };
         }
         Some(chunk)
     }
@@ -96,12 +96,13 @@ impl Sieve {
         };
         let mut all = List(mem::replace(&mut chunks.newest, Record::NONE));
         let (mut ahead_left, mut begun) = (chunks.ahead_count, false);
-        while let Some(chunk) = all.pop() {
+        for _ in 0..chunks.count {
+            let Some(chunk) = all.pop() else { break };
             begun |= chunk.start == chunks.ahead.start;
             if begun && ahead_left != 0 {
                 ahead_left -= 1;
                 sieve.put(chunk, true);
-            } else if chunk.headed {
+            } else if chunk.is_headed() {
                 sieve.cut.push(chunk);
                 sieve.cut_count += 1;
             } else {
@@ -114,7 +115,7 @@ impl Sieve {
 
     fn put(&mut self, chunk: Record, is_spare: bool) {
         self.spare_count += usize::from(is_spare);
-        if !chunk.headed {
+        if !chunk.is_headed() {
             self.bottom = Some((chunk, is_spare));
         } else if is_spare {
             self.spare.push(chunk);

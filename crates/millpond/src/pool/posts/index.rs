@@ -19,6 +19,13 @@ pub(in crate::pool) trait Index {
     /// Forgets all.
     fn clear(&mut self);
 
+    /// Whether this free block is here, between blocks that know it, so that [`remove`](Self::remove) writes to nothing
+    /// else. `owned` says whether an address may be looked at.
+    fn can_remove(&self, post: Post, size: usize, owned: &dyn Fn(usize) -> bool) -> bool;
+
+    /// Whether a free block of this size would come before a block that may be written to, or before none.
+    fn can_insert(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> bool;
+
     /// Verifies that it holds `count` blocks, all of them free, in their places. `owned` says whether an address may be
     /// looked at.
     fn check(&self, count: usize, owned: &dyn Fn(usize) -> bool) -> Result<(), &'static str>;

@@ -70,6 +70,22 @@ impl List {
         })
     }
 
+    /// Whether the links of a block, which is free and on this list, lead to blocks that lead back, so that it can be
+    /// unlinked. `owned` says whether an address may be looked at.
+    pub(in crate::pool) fn is_linked(&self, post: Post, owned: &dyn Fn(usize) -> bool) -> bool {
+        // SAFETY: only where the address may be looked at.
+        let leads =
+            |to: usize, back: fn(Post) -> usize| owned(to) && back(unsafe { Post::at(to) }) == post.block();
+        let next = post.next();
+        let is_first = self.first == post.block();
+        (next == 0 || leads(next, Post::older)) && (is_first || leads(post.older(), Post::next))
+    }
+
+    /// Whether a block can be put on: the first one is none or may be written to.
+    pub(in crate::pool) fn can_push(&self, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.first == 0 || owned(self.first)
+    }
+
     /// Counts the blocks, and verifies links, posts and what else is asked of each block; stops beyond `most`. `owned`
     /// says whether an address may be looked at.
     pub(in crate::pool) fn check(
@@ -83,7 +99,7 @@ impl List {
         let mut at = self.first;
         while at != 0 {
             if !owned(at) {
-                return Err("a link leads out of the chunks");
+                return Err("a link in a free block leads to no block: it was overwritten");
             }
             // SAFETY: the address lies in a chunk, and the caller has verified the chunk's posts.
             let post = unsafe { Post::at(at) };
@@ -91,7 +107,7 @@ impl List {
                 return Err("a block on a list is not free");
             }
             if count != 0 && post.older() != older {
-                return Err("a link back does not lead back");
+                return Err("a link back in a free block does not lead back: it was overwritten");
             }
             if !right(post) {
                 return Err("a free block is on the list of another size");

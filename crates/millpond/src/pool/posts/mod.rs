@@ -246,12 +246,66 @@ impl<I: Index> Posts<I> {
     }
 
     pub(super) fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        let spare = |span: &Span| which == Surrender::Any || Row::of::<I>(*span).is_one_hole();
-        let span = self.chunks.spans().map(|(span, _)| span).find(spare)?;
-        for post in Row::of::<I>(span).posts().filter(|post| post.sign().is_free()) {
-            self.index.remove(post, post.size());
+        let is_spare = |span: &Span| {
+            let row = Row::of::<I>(*span);
+            row.is_one_hole() && row.check().is_ok() && self.can_empty(row)
+        };
+        let span = match which {
+            Surrender::Spare => self.chunks.spans().map(|(span, _)| span).find(is_spare)?,
+            Surrender::Any => self.chunks.spans().next()?.0,
+        };
+        let row = Row::of::<I>(span);
+        if row.check().is_ok() && self.can_empty(row) {
+            row.holes().for_each(|post| self.index.remove(post, post.size()));
+        } else {
+            // What is left is forgotten until the next reset, so that no list leads into the chunk.
+            self.index.clear();
         }
         self.chunks.remove(span)
+    }
+
+    /// Whether no free block of a row was overwritten, so that all can be taken out of the index.
+    fn can_empty(&self, row: Row) -> bool {
+        row.holes().all(|post| self.index.can_remove(post, post.size(), &|at| self.is_post(at)))
+    }
+
+    /// Whether a live block can be freed: neither its post nor a free block that it would be merged with was overwritten.
+    pub(super) fn can_free(&self, block: usize) -> bool {
+        let Some(row) = self.rows().find(|row| row.has(block)) else { return false };
+        let Some(size) = row.size_at(block) else { return false };
+        let is_post = |at| self.is_post(at);
+        // SAFETY: the post is in the row, and its size leads to another one in the row, or to its last.
+        let post = unsafe { Post::at(block) };
+        let (behind, mut all) = (post.behind(size), size);
+        let mut can_merge = |free: Post, size: usize| {
+            all += size;
+            self.index.can_remove(free, size, &is_post)
+        };
+        if behind.sign().is_free() {
+            match row.size_at(behind.block()) {
+                Some(size) if row.has(behind.block()) && can_merge(behind, size) => {}
+                _ => return false,
+            }
+        }
+        if post.sign().is_after_free() {
+            let (front, size) = post.in_front();
+            let is_there = row.has(front.block()) && row.size_at(front.block()) == Some(size);
+            if !is_there || !front.sign().is_free() || !can_merge(front, size) {
+                return false;
+            }
+        }
+        self.index.can_insert(all, &is_post)
+    }
+
+    /// Whether a post stands, or stood, in front of this address, so that its words may be looked at.
+    fn is_post(&self, block: usize) -> bool {
+        self.rows().any(|row| row.has(block))
+    }
+
+    /// Bytes of the block that starts here, if its post says a size that is possible.
+    pub(super) fn bytes_at(&self, block: usize) -> Option<usize> {
+        let row = self.rows().find(|row| row.has(block))?;
+        Some(row.size_at(block)? - WORD)
     }
 
     pub(super) fn reset(&mut self) {
@@ -261,12 +315,12 @@ impl<I: Index> Posts<I> {
         }
     }
 
-    fn posts(&self) -> impl Iterator<Item = Post> {
-        self.chunks.spans().flat_map(|(span, _)| Row::of::<I>(span).posts())
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        self.chunks.spans().map(|(span, _)| Row::of::<I>(span))
     }
 
     pub(super) fn holes(&self) -> Holes {
-        let holes = self.posts().filter(|post| post.sign().is_free()).map(|post| post.size() - WORD);
+        let holes = self.rows().flat_map(Row::holes).map(|post| post.size() - WORD);
         holes.fold(Holes::default(), |all, hole| Holes {
             count: all.count + 1,
             bytes: all.bytes + hole,
@@ -275,7 +329,7 @@ impl<I: Index> Posts<I> {
     }
 
     pub(super) fn stats(&self) -> Snapshot {
-        let live = self.posts().filter(|post| !post.sign().is_free()).map(|post| post.size() - WORD).sum();
+        let live = self.rows().map(Row::live).sum();
         let free = self.holes().bytes;
         Snapshot { chunks: self.chunks.count(), held: self.chunks.held(), live, free }
     }
@@ -296,8 +350,7 @@ impl<I: Index> Posts<I> {
 
     /// Whether a live block of at least this size starts here. Linear in the blocks of the chunk.
     pub(super) fn is_live(&self, block: usize, size: usize) -> bool {
-        let mut rows = self.chunks.spans().map(|(span, _)| Row::of::<I>(span));
-        let row = rows.find(|row| (row.first..row.last).contains(&block));
+        let row = self.rows().find(|row| row.has(block));
         let post = row.and_then(|row| row.posts().find(|post| post.block() == block));
         post.is_some_and(|post| !post.sign().is_free() && post.size() >= size)
     }
@@ -317,7 +370,7 @@ impl<I: Index> Posts<I> {
         for (span, _) in self.chunks.spans() {
             holes += Row::of::<I>(span).check().map_err(Flaw)?;
         }
-        self.index.check(holes, &|address| self.chunks.own(address)).map_err(Flaw)
+        self.index.check(holes, &|address| self.is_post(address)).map_err(Flaw)
     }
 }
 
@@ -336,6 +389,11 @@ impl Row {
         Self { first, last: last.min(first.saturating_add(I::LARGEST)) }
     }
 
+    /// Whether a block may start here: the word in front lies in the row, and so do two behind.
+    fn has(self, block: usize) -> bool {
+        block.is_multiple_of(GRANULE) && (self.first..self.last).contains(&block)
+    }
+
     /// Makes all of it one free block.
     fn make_one<I: Index>(self, index: &mut I) {
         // SAFETY: the row lies in an adopted chunk, and the first thing done to both is to put a post there.
@@ -345,10 +403,36 @@ impl Row {
         index.insert(first, self.last - self.first);
     }
 
+    /// The size with its post of the block that starts here, in the row, as far as its post says what is possible.
+    fn size_at(self, block: usize) -> Option<usize> {
+        // SAFETY: the address lies in the row, and so does the word in front, whatever it is.
+        let size = unsafe { Post::at(block) }.size();
+        let is_possible =
+            size >= LEAST && size.is_multiple_of(GRANULE) && size <= self.last.saturating_sub(block);
+        is_possible.then_some(size)
+    }
+
+    /// Every post, as far as each leads to the next: up to one that was overwritten.
     fn posts(self) -> impl Iterator<Item = Post> {
-        // SAFETY: each post in the row leads to the next.
-        let post = move |at: usize| (at < self.last).then(|| unsafe { Post::at(at) });
-        core::iter::successors(post(self.first), move |last| post(last.block() + last.size()))
+        let mut at = self.first;
+        core::iter::from_fn(move || {
+            let block = Some(at).filter(|&at| at < self.last)?;
+            at = block + self.size_at(block)?;
+            // SAFETY: each post up to here leads to the next.
+            Some(unsafe { Post::at(block) })
+        })
+    }
+
+    /// The free blocks, as far as they are found.
+    fn holes(self) -> impl Iterator<Item = Post> {
+        self.posts().filter(|post| post.sign().is_free())
+    }
+
+    /// Bytes in live blocks. What lies behind a post that was overwritten is out of reach, and counts as live.
+    fn live(self) -> usize {
+        self.posts().fold(self.last - self.first, |left, post| {
+            left - if post.sign().is_free() { post.size() } else { WORD }
+        })
     }
 
     fn is_one_hole(self) -> bool {
@@ -363,10 +447,10 @@ impl Row {
         while at < self.last {
             // SAFETY: every post up to here leads to the next, within the row.
             let post = unsafe { Post::at(at) };
-            let (sign, size) = (post.sign(), post.size());
-            if size < LEAST || !size.is_multiple_of(GRANULE) || size > self.last - at {
-                return Err("a post says an impossible size");
-            }
+            let sign = post.sign();
+            let Some(size) = self.size_at(at) else {
+                return Err("a post says an impossible size: it was overwritten");
+            };
             if sign.is_after_free() != after_free {
                 return Err("a post is wrong about the block in front");
             }

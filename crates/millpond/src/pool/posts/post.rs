@@ -105,7 +105,8 @@ impl Post {
     #[inline(always)]
     pub(in crate::pool) fn in_front(self) -> (Self, usize) {
         let size = self.read(self.0 - 2 * WORD);
-        (Self(self.0 - size), size)
+        // A size that was overwritten leads anywhere: who only looks compares before it follows.
+        (Self(self.0.wrapping_sub(size)), size)
     }
 
     /// Puts the post of a live block here.

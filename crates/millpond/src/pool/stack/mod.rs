@@ -245,7 +245,12 @@ impl Inspect for Stack {
         let chunks = self.trail.cut().count() + self.trail.spare().count();
         let (cut, spare): (usize, usize) = (cut.sum(), spare.sum());
         let left = self.bump.left();
-        Snapshot { chunks, held: cut + spare + chunks * HEADER, live: cut - left, free: spare + left }
+        Snapshot {
+            chunks,
+            held: cut + spare + chunks * HEADER,
+            live: cut.saturating_sub(left),
+            free: spare + left,
+        }
     }
 
     fn largest_free(&self) -> Option<usize> {

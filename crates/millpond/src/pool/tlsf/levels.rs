@@ -76,12 +76,11 @@ impl Levels {
         Some(word * WIDTH + self.words[word].trailing_zeros() as usize)
     }
 
-    /// The largest size that `take` would find.
-    pub(super) fn largest(&self) -> usize {
-        let Some(word) = self.summary.checked_ilog2() else { return 0 };
-        let word = word as usize;
-        let list = self.words[word].checked_ilog2().map(|bit| &self.lists[word * WIDTH + bit as usize]);
-        list.and_then(List::first).map_or(0, Post::size)
+    /// The block of the largest size that `take` would find.
+    pub(super) fn largest(&self) -> Option<Post> {
+        let word = self.summary.checked_ilog2()? as usize;
+        let bit = self.words[word].checked_ilog2()?;
+        self.lists[word * WIDTH + bit as usize].first()
     }
 
     /// Notes that a list, which was empty, is not.
@@ -152,6 +151,14 @@ impl Index for Levels {
 
     fn clear(&mut self) {
         *self = Self::EMPTY;
+    }
+
+    fn can_remove(&self, post: Post, size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.lists[list_of(size) % LISTS].is_linked(post, owned)
+    }
+
+    fn can_insert(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.lists[list_of(size) % LISTS].can_push(owned)
     }
 
     fn check(&self, count: usize, owned: &dyn Fn(usize) -> bool) -> Result<(), &'static str> {

@@ -96,10 +96,11 @@ impl<F: Front> Tlsf<F> {
     }
 
     /// The largest size in bytes that would now be served without a new chunk, at an alignment of two words, and
-    /// without looking into pockets. O(1).
+    /// without looking into pockets. O(1), but for finding out that the block lies in a chunk: O(chunks).
     #[must_use]
     pub fn largest_free(&self) -> usize {
-        self.posts.index().largest().saturating_sub(WORD)
+        let largest = self.posts.index().largest();
+        largest.and_then(|post| self.posts.bytes_at(post.block())).unwrap_or(0)
     }
 
     /// What is free, and in how many pieces; blocks in pockets are not looked at. Linear in the number of blocks.
@@ -108,11 +109,9 @@ impl<F: Front> Tlsf<F> {
         self.posts.holes()
     }
 
-    /// Bytes of the blocks in pockets.
-    fn pocketed(&self) -> usize {
-        // SAFETY: to the posts, what is in a pocket is live.
-        let size = |(block, _): (usize, usize)| unsafe { Posts::<Levels>::usable(recover_block(block)) };
-        self.front.blocks().map(size).sum()
+    /// The blocks in pockets, each with its bytes, as far as their posts are whole.
+    fn pocketed(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.front.blocks().filter_map(|(block, _)| Some((block, self.posts.bytes_at(block)?)))
     }
 
     /// Frees what is in pockets; says whether there was anything.
@@ -124,6 +123,16 @@ impl<F: Front> Tlsf<F> {
             any = true;
         }
         any
+    }
+
+    /// Frees what is in pockets. A block that was overwritten, or whose neighbour was, is out of use until a reset.
+    fn empty_sound_pockets(&mut self) {
+        while let Some(block) = self.front.drain() {
+            if self.posts.can_free(block) {
+                // SAFETY: to the posts, what is in a pocket is live.
+                unsafe { self.posts.deallocate(recover_block(block), LEAST) };
+            }
+        }
     }
 
     #[inline(always)]
@@ -223,7 +232,7 @@ unsafe impl<F: Front> RawPool for Tlsf<F> {
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.empty_pockets();
+        self.empty_sound_pockets();
         let chunk = self.posts.surrender(which);
         self.share_with_pockets();
         chunk
@@ -248,7 +257,9 @@ unsafe impl<F: Front> RawPool for Tlsf<F> {
 
 impl<F: Front> Inspect for Tlsf<F> {
     fn stats(&self) -> Snapshot {
-        let (stats, pocketed) = (self.posts.stats(), self.pocketed());
+        let stats = self.posts.stats();
+        // Where posts were overwritten, a block in a pocket may be part of a free one.
+        let pocketed = self.pocketed().map(|(_, bytes)| bytes).sum::<usize>().min(stats.live);
         Snapshot { live: stats.live - pocketed, free: stats.free + pocketed, ..stats }
     }
 
@@ -262,11 +273,7 @@ impl<F: Front> Inspect for Tlsf<F> {
 
     fn paint(&self, canvas: &mut Canvas<'_>) {
         self.posts.paint(canvas);
-        for (block, _) in self.front.blocks() {
-            // SAFETY: to the posts, what is in a pocket is live.
-            let size = unsafe { Posts::<Levels>::usable(recover_block(block)) };
-            canvas.free(block..block + size);
-        }
+        self.pocketed().for_each(|(block, bytes)| canvas.free(block..block + bytes));
     }
 
     fn owns(&self, address: *const u8) -> bool {

@@ -1,0 +1,256 @@
+//! Pools whose free blocks were overwritten, by a use after free or by a neighbour that writes past its end: every question
+//! ends, and none follows what was written there.
+
+use std::{alloc::Layout, ptr::NonNull};
+
+use fastrand::Rng;
+use millpond::{
+    Allocator, Blocks, Buddy, Cached, Classes, Compact, Fixed, Inbox, Inspect, Lifo, Linear, Local, LockFree,
+    Locked, Magazine, Marked, Reclaim, SignPost, Stack, Tlsf,
+};
+
+/// The blocks of a pool, as addresses, of which every second one is free.
+struct Blocked {
+    layout: Layout,
+    live: Vec<NonNull<u8>>,
+    free: Vec<NonNull<u8>>,
+}
+
+const COUNT: usize = if cfg!(miri) { 24 } else { 200 };
+
+fn blocks(pool: &impl Allocator, size: usize, rng: &mut Rng) -> Blocked {
+    let layout = Layout::from_size_align(size, 8).expect("a layout");
+    let mut all: Vec<NonNull<u8>> =
+        (0..COUNT).map(|_| pool.allocate(layout).expect("the heap has room").cast()).collect();
+    // SAFETY: the blocks are live and so long.
+    all.iter().for_each(|block| unsafe { block.write_bytes(0, size) });
+    if rng.bool() {
+        rng.shuffle(&mut all);
+    }
+    let (mut live, mut free) = (Vec::new(), Vec::new());
+    all.into_iter()
+        .enumerate()
+        .for_each(|(turn, block)| if turn % 2 == 0 { &mut live } else { &mut free }.push(block));
+    // SAFETY: the blocks are live, and were handed out for this layout.
+    free.iter().for_each(|&block| unsafe { pool.deallocate(block, layout) });
+    Blocked { layout, live, free }
+}
+
+/// A word that somebody writes who ought not to.
+fn word(blocked: &Blocked, own: usize, rng: &mut Rng) -> usize {
+    let other = |blocks: &[NonNull<u8>], rng: &mut Rng| blocks[rng.usize(0..blocks.len())].addr().get();
+    match rng.u8(0..10) {
+        0 => 0xDFDF_DFDF_DFDF_DFDF_u64 as usize,
+        1 => own,
+        2 => other(&blocked.free, rng),
+        3 => rng.usize(0..100),
+        4 => own + rng.usize(1..8),
+        5 => other(&blocked.live, rng),
+        6 => rng.usize(..),
+        7 => own + blocked.layout.size(),
+        8 => usize::MAX - rng.usize(0..32),
+        _ => 16 * rng.usize(0..300) + rng.usize(0..4),
+    }
+}
+
+/// Overwrites words of free blocks; and with `reach`, so many words in front of and behind them.
+fn damage(blocked: &Blocked, reach: usize, rng: &mut Rng) {
+    let words = blocked.layout.size() / size_of::<usize>();
+    let all = rng.u8(0..4) == 0;
+    let times = if all { blocked.free.len() * words } else { rng.usize(1..10) };
+    for time in 0..times {
+        let block =
+            if all { blocked.free[time / words] } else { blocked.free[rng.usize(0..blocked.free.len())] };
+        let at = if all {
+            (time % words) as isize
+        } else {
+            rng.isize(-(reach as isize)..(words + reach) as isize)
+        };
+        // SAFETY: what is wrong here is the point. The word is one of a chunk of the pool.
+        unsafe { block.cast::<usize>().offset(at).write(word(blocked, block.addr().get(), rng)) };
+    }
+}
+
+/// Asks everything that there is to ask.
+fn ask(pool: &impl Inspect) {
+    let _ = pool.check();
+    let stats = pool.stats();
+    assert!(stats.live <= stats.held && stats.free <= stats.held, "{stats:?}");
+    let _ = (pool.largest_free(), pool.holes(), pool.report(), pool.figures(), pool.map(40));
+    pool.owns(std::ptr::without_provenance(usize::MAX));
+}
+
+/// Damages a pool in one way, asks, trims, and goes on with it as if it were new.
+fn play<P: Allocator + Inspect + Reclaim>(
+    pool: &mut P,
+    size: usize,
+    reach: usize,
+    rng: &mut Rng,
+    reserve: impl Fn(&P, Layout),
+) {
+    let blocked = blocks(pool, size, rng);
+    damage(&blocked, reach, rng);
+    ask(pool);
+    reserve(pool, blocked.layout);
+    if rng.bool() {
+        pool.trim();
+        ask(pool);
+    }
+    pool.reset();
+    pool.check().expect("a reset mends what lies in blocks");
+    for _ in 0..COUNT {
+        pool.allocate(blocked.layout).expect("the heap has room");
+    }
+    pool.check().expect("sound again");
+    // Whatever is live when the pool goes was never freed, which is nobody's business here.
+    pool.reset();
+}
+
+const ROUNDS: u64 = if cfg!(miri) { 4 } else { 400 };
+
+/// All rounds of one pool, each with a seed of its own.
+fn rounds<P: Allocator + Inspect + Reclaim>(
+    make: impl Fn() -> P,
+    size: usize,
+    reach: usize,
+    reserve: impl Fn(&P, Layout) + Copy,
+) {
+    let first = if cfg!(miri) { 0 } else { fastrand::u64(..u64::MAX - ROUNDS) };
+    for seed in first..first + ROUNDS {
+        println!("seed {seed}");
+        play(&mut make(), size, reach, &mut Rng::with_seed(seed), reserve);
+    }
+}
+
+macro_rules! damaged {
+    ($($name:ident: $make:expr, $size:expr, $reach:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            rounds(|| $make, $size, $reach, |pool, layout| _ = pool.reserve(layout, 500));
+        }
+    )*};
+}
+
+/// Blocks of one size, of which a quarter is overwritten with anything.
+type Of<S> = Blocks<(Fixed<64>, S)>;
+
+damaged! {
+    lifo: Local::new(Of::<Lifo>::new()), 64, 0;
+    lifo_of_a_word: Local::new(Blocks::<Fixed<8>>::new()), 8, 0;
+    magazine: Local::new(Of::<Magazine<8>>::new()), 64, 0;
+    compact: Local::new(Of::<Compact>::new()), 64, 0;
+    marked_lifo: Local::new(Of::<Marked<Lifo>>::new()), 64, 0;
+    marked_magazine: Local::new(Of::<Marked<Magazine<8>>>::new()), 64, 0;
+    locked: Locked::<_>::new(Of::<Lifo>::new()), 64, 0;
+    cached: Cached::<_>::new(Of::<Lifo>::new()), 64, 0;
+    classes: Local::new(Classes::new()), 64, 0;
+    cached_classes: Cached::<_>::new(Classes::new()), 64, 0;
+}
+
+#[test]
+fn lock_free() {
+    rounds(|| LockFree::<Fixed<64>>::new(), 64, 0, |_, _| ());
+}
+
+#[test]
+fn regions_of_any_size() {
+    // A word in front is the post of a free block, a word behind that of the next, live or free.
+    rounds(|| Local::new(Tlsf::without_pockets()), 104, 1, |_, _| ());
+    rounds(|| Local::new(Tlsf::new()), 104, 1, |_, _| ());
+    rounds(|| Local::new(SignPost::first_fit()), 104, 1, |_, _| ());
+    rounds(|| Local::new(SignPost::best_fit()), 104, 1, |_, _| ());
+}
+
+#[test]
+fn buddies() {
+    rounds(|| Local::new(Buddy::new()), 64, 0, |_, _| ());
+}
+
+#[test]
+fn arenas() {
+    rounds(|| Local::new(Linear::new()), 64, 0, |_, _| ());
+    rounds(|| Local::new(Stack::new()), 64, 0, |_, _| ());
+}
+
+#[test]
+fn blocks_that_were_returned() {
+    for seed in 0..ROUNDS {
+        let mut rng = Rng::with_seed(seed);
+        let mut inbox = Inbox::new(Of::<Lifo>::new());
+        let owner = inbox.own().expect("nobody owns it");
+        let mut blocked = blocks(&owner, 64, &mut rng);
+        let returned = blocked.live.split_off(blocked.live.len() / 2);
+        // SAFETY: the blocks are live, and were handed out for this layout.
+        returned.iter().for_each(|&block| unsafe { inbox.deallocate(block, blocked.layout) });
+        blocked.free.extend(returned);
+        damage(&blocked, 0, &mut rng);
+        ask(&owner);
+        drop(owner);
+        inbox.trim();
+        ask(&inbox.own().expect("nobody owns it"));
+        inbox.reset();
+    }
+}
+
+/// What was overwritten is found, and said.
+#[test]
+fn a_check_says_what_is_broken() {
+    fn broken<P: Allocator + Inspect + Reclaim>(mut pool: P, words: std::ops::Range<usize>) {
+        let blocked = blocks(&pool, 64, &mut Rng::with_seed(1));
+        pool.check().expect("sound so far");
+        for block in &blocked.free {
+            // SAFETY: what is wrong here is the point. The words are the block's.
+            words.clone().for_each(|at| unsafe { block.cast::<usize>().add(at).write(usize::MAX / 3) });
+        }
+        let flaw = pool.check().expect_err("links were overwritten");
+        assert!(flaw.0.contains("overwritten"), "{flaw}");
+        pool.reset();
+    }
+    broken(Local::new(Of::<Lifo>::new()), 0..1);
+    broken(Local::new(Of::<Marked<Lifo>>::new()), 0..1);
+    broken(Local::new(Of::<Magazine<8>>::new()), 0..8);
+    broken(Locked::<_>::new(Of::<Lifo>::new()), 0..1);
+    broken(Local::new(Classes::new()), 0..1);
+    broken(Local::new(Tlsf::without_pockets()), 0..1);
+    broken(Local::new(Tlsf::without_pockets()), 1..2);
+    broken(Local::new(SignPost::first_fit()), 0..1);
+    broken(Local::new(Buddy::new()), 0..1);
+    broken(Local::new(Buddy::new()), 1..2);
+}
+
+/// A pool of several chunks, the header of one of which was overwritten, as by a neighbour in memory.
+#[test]
+fn a_chunk_header_that_was_overwritten_ends_the_list_of_chunks() {
+    for seed in 0..ROUNDS {
+        let mut rng = Rng::with_seed(seed);
+        let mut pool = Local::new(Blocks::<Fixed<64>>::new());
+        let layout = Layout::new::<[u64; 8]>();
+        let blocks: Vec<NonNull<u8>> =
+            (0..1000).map(|_| pool.allocate(layout).expect("the heap has room").cast()).collect();
+        pool.check().expect("sound so far");
+        // The first block of the newest chunk lies behind its header, of three words and what aligns it.
+        let newest = blocks
+            .iter()
+            .rev()
+            .zip(blocks.iter().rev().skip(1))
+            .find(|(block, before)| block.addr().get().wrapping_sub(before.addr().get()) != 64);
+        let (first, _) = newest.expect("there is more than one chunk");
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.isize(-3..0);
+            // SAFETY: what is wrong here is the point. The words are those of the chunk's header.
+            unsafe {
+                let word = first.cast::<usize>().offset(at);
+                word.write(word.read() ^ 1 << rng.u32(0..usize::BITS));
+            }
+        }
+        let flaw = pool.check();
+        assert!(flaw.is_ok() || flaw.is_err_and(|flaw| flaw.0.contains("overwritten")), "{flaw:?}");
+        let _ = (pool.stats(), pool.map(40), pool.largest_free());
+        for &block in blocks.iter().filter(|block| pool.owns(block.as_ptr())) {
+            // SAFETY: the block is live, and was handed out for this layout.
+            unsafe { pool.deallocate(block, layout) };
+        }
+        let _ = (pool.check(), pool.stats(), pool.trim(), pool.map(40));
+        std::mem::forget(pool);
+    }
+}
