@@ -69,7 +69,12 @@ impl File {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut file = b"\x93MPT\r\n\x1a\n\x02\0\0\0".to_vec();
+        self.bytes_of_version(2)
+    }
+
+    fn bytes_of_version(&self, version: u8) -> Vec<u8> {
+        let mut file = b"\x93MPT\r\n\x1a\n".to_vec();
+        file.extend_from_slice(&[version, 0, 0, 0]);
         file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
         file.extend_from_slice(&self.start);
         self.blocks.iter().for_each(|block| file.extend_from_slice(block));
@@ -255,7 +260,7 @@ fn starts_and_summaries_that_break_the_rules_are_refused() {
     // Counts that contradict each other, an unknown ending, more modules than there are; too short, too long.
     let unreadable = (Place::Summary, "it is unreadable");
     for (at, value) in
-        [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 4), (16, 1)]
+        [(0, 4), (1, 3), (2, 2), (3, 3), (6, 2), (7, 2), (7, 0), (8, 4), (9, 1), (15, 4), (16, 1), (17, 1)]
     {
         let mut summary = good.clone();
         summary[at] = value;
@@ -280,6 +285,18 @@ fn starts_and_summaries_that_break_the_rules_are_refused() {
     let many = [&many, &many, &[0, 0, 0, 0, 0, 1, 1][..], &many, &[0; 10]].concat();
     let lie = "it says there are more events than the file can hold";
     assert_eq!(opening(&file(START, &many)), (Place::Summary, lie));
+}
+
+#[test]
+fn traces_of_version_1_have_fewer_facts_and_are_read() {
+    let bytes = |summary: &[u8]| File::new(START, &[(3, columns())], summary.to_vec()).bytes_of_version(1);
+    let mut summary = summary_of([3, 2, 1, 1, 1, 1]);
+    assert!(Reader::from_bytes(bytes(&summary)).is_err(), "more than version 1 has");
+    summary.truncate(17);
+    let reader = Reader::from_bytes(bytes(&summary)).unwrap();
+    assert_eq!((reader.summary().events, reader.summary().stopped.as_str()), (3, ""));
+    summary[15] = 3;
+    assert!(Reader::from_bytes(bytes(&summary)).is_err(), "an ending that version 1 does not have");
 }
 
 #[test]
