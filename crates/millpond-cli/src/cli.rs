@@ -11,35 +11,54 @@ use crate::{
 
 /// Would memory pools help this program?  millpond try -- PROGRAM ARGS…
 #[derive(Parser)]
-#[command(name = "millpond", version)]
+#[command(name = "millpond", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
+/// Shown below the help of all that run a program.
+const EXIT_CODES: &str = "\
+Exit codes of record and try: the program's own, or 128 and the number of the signal that ended it; 127 if it was not \
+found, 126 if it cannot be run, 125 if millpond itself failed. Of replay: 0, or 125.";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Record every allocation of a program and of its children.
+    /// Record every allocation of a program.
+    ///
+    /// The program's input and output are left alone. If it becomes another program (exec), the last one is recorded; of
+    /// the processes that it starts, the number of events is told, and --process or --all keeps them.
+    #[command(after_help = EXIT_CODES)]
     Record(Record),
     /// Replay a trace against glibc, mimalloc and the pools chosen for it.
     Replay(Replay),
     /// Record a program, replay what it allocated, and say whether pools would help.
     ///
     /// The program's output is left alone: the report goes to standard error when the program has ended. Its exit code
-    /// is passed on. Of several processes, the one with the most allocations is replayed. For JSON, keep the trace with
-    /// `-o FILE` and run `millpond replay --json FILE`.
+    /// is passed on. If it becomes another program (exec), the last one is judged; --process picks a process that it
+    /// started. For JSON, keep the trace with `-o FILE` and run `millpond replay --json FILE`.
+    #[command(after_help = EXIT_CODES)]
     Try(Try),
 }
 
 #[derive(Args)]
 pub(crate) struct Record {
-    /// Where the trace goes; those of other processes go beside it, as FILE.PROCESS-NAME.mpt.
+    /// Where the trace goes; - is standard output, and the program's own output then goes to standard error.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+    /// Overwrite FILE if it is there.
+    #[arg(short, long)]
+    pub(crate) force: bool,
     /// Stop recording when the data that wait in the directory for temporary files (TMPDIR) reach this size, such as
     /// 500M or 2G; 16 bytes per event. [default: half of what is free there]
     #[arg(long, value_name = "SIZE", value_parser = record::parse_size)]
     pub(crate) max_size: Option<u64>,
+    /// Which process to keep: its number, or the name of its program; of several, the one with the most events.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
+    /// Keep the traces of all other processes too, beside FILE, as FILE.PROCESS-NAME.mpt.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// The program and its arguments.
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,
@@ -62,9 +81,15 @@ pub(crate) struct Replay {
 
 #[derive(Args)]
 pub(crate) struct Try {
-    /// Keep the trace in this file; children's traces go beside it.
+    /// Keep the trace in this file.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Overwrite FILE if it is there.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Which process to judge: its number, or the name of its program; of several, the one with the most events.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// The program and its arguments.

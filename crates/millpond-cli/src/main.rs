@@ -8,6 +8,7 @@ use clap::Parser;
 mod advise;
 mod cli;
 mod command;
+mod errors;
 mod findings;
 mod record;
 mod replay;
@@ -20,11 +21,15 @@ fn main() -> ExitCode {
     if replay::worker::is_wanted() {
         return replay::worker::main();
     }
-    match run(cli::Arguments::parse()) {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return errors::usage(&error),
+    };
+    match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("millpond: {error:#}");
-            ExitCode::from(2)
+            report::tell(&format!("{error:#}"));
+            errors::exit_code(&error)
         }
     }
 }

@@ -56,7 +56,11 @@ pub(crate) fn count(number: u64) -> String {
 
 /// A number and what is counted, in the plural unless it is one.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match noun {
+        _ if number == 1 => "",
+        noun if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {noun}{plural}", count(number))
 }
 
@@ -80,6 +84,7 @@ mod tests {
         );
         assert_eq!([3.24, 12_345_678.0, -250.0].map(time), ["3.24 ns", "12.3 ms", "-250 ns"]);
         assert_eq!([7, 1000, 2_935_000].map(count), ["7", "1,000", "2,935,000"]);
+        assert_eq!(counted(1, "process") + &counted(2, "process"), "1 process2 processes");
         assert_eq!(counted(1, "thread") + &counted(2, "block"), "1 thread2 blocks");
     }
 }

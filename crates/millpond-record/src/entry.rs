@@ -5,10 +5,14 @@
 
 use core::{
     arch::naked_asm,
-    ffi::{c_int, c_void},
+    ffi::{c_int, c_long, c_ulong, c_void},
 };
 
-use crate::{hooks, recording};
+use crate::{
+    confine, exec, hooks,
+    real::{Text, Texts},
+    recording,
+};
 
 macro_rules! entries {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
@@ -43,9 +47,50 @@ entries! {
     free(*mut c_void), "rsi", "x1";
 }
 
+/// Functions that need no caller: the program calls those of `exec` and `confine` directly.
+macro_rules! plain {
+    ($($module:ident::$name:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            /// Under this very name only in the shared library: see the crate's first page.
+            ///
+            /// # Safety
+            ///
+            /// That of the C function.
+            #[cfg_attr(millpond_preload, unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name($($argument: $type),*) -> plain!(@ $name) {
+                // SAFETY: as in the program's call.
+                unsafe { $module::$name($($argument),*) }
+            }
+        )*
+    };
+    (@ syscall) => { c_long };
+    (@ $name:ident) => { c_int };
+}
+
+plain! {
+    confine::prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong);
+    confine::syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize);
+    exec::execve(path: Text, arguments: Texts, variables: Texts);
+    exec::execv(path: Text, arguments: Texts);
+    exec::execvp(file: Text, arguments: Texts);
+    exec::execvpe(file: Text, arguments: Texts, variables: Texts);
+    exec::posix_spawn(
+        process: *mut libc::pid_t, path: Text, actions: *const c_void, attributes: *const c_void,
+        arguments: Texts, variables: Texts
+    );
+    exec::posix_spawnp(
+        process: *mut libc::pid_t, path: Text, actions: *const c_void, attributes: *const c_void,
+        arguments: Texts, variables: Texts
+    );
+}
+
 /// What the dynamic linker calls when the program starts.
 pub extern "C" fn begin() {
     recording::begin();
+    if recording::is_joined() {
+        // SAFETY: the dynamic linker calls this once, before there are threads.
+        unsafe { exec::remember() };
+    }
 }
 
 /// What it calls when the program has called `exit`.

@@ -2,7 +2,10 @@
 
 use core::ffi::CStr;
 
-use crate::{path::Path, sys::File};
+use crate::{
+    path::Path,
+    sys::{File, read_link},
+};
 
 /// Copies a file, best effort: what is missing then is missing in the report, no more.
 pub(crate) fn copy(from: &CStr, to: &Path) {
@@ -41,14 +44,35 @@ fn number(digits: &[u8]) -> u64 {
 /// Copies where a symbolic link leads to.
 pub(crate) fn copy_link(from: &CStr, to: &Path) {
     let mut bytes = [0_u8; 4096];
-    // SAFETY: a C string, and a buffer of the length given.
-    let count = unsafe {
-        libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, from.as_ptr(), bytes.as_mut_ptr(), bytes.len())
-    };
+    let count = read_link(&Path::fixed(from), &mut bytes);
     if count > 0
         && let Ok(to) = File::open(to, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
     {
         // SAFETY: the call has filled that many bytes. Without this file, the program has no name in the trace.
-        let _ = unsafe { to.write(bytes.as_ptr(), (count as usize).min(bytes.len()), 0) };
+        let _ = unsafe { to.write(bytes.as_ptr(), count, 0) };
+    }
+}
+
+/// The number after a word in a file of lines, such as `/proc/self/status`, within its first bytes; `None` if there is
+/// none.
+pub(crate) fn number_after(word: &[u8], file: &CStr) -> Option<u32> {
+    let file = File::open(&Path::fixed(file), libc::O_RDONLY).ok()?;
+    let mut bytes = [0; 4096];
+    let count = file.read(&mut bytes);
+    let text = bytes.get(..count)?;
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(word))?;
+    let digits = line.iter().filter(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |number: u32, &digit| number.wrapping_mul(10).wrapping_add((digit - b'0').into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_in_the_status_of_a_process() {
+        assert_eq!(number_after(b"Pid:", c"/proc/self/status"), Some(std::process::id()));
+        assert_eq!(number_after(b"Nothing:", c"/proc/self/status"), None);
+        assert_eq!(number_after(b"Pid:", c"/nowhere"), None);
     }
 }

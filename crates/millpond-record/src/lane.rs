@@ -101,12 +101,14 @@ impl Lane {
     /// Logs a plain event; does nothing and says `false` if it is not plain, or has no room.
     #[inline(always)]
     pub(crate) fn log(&mut self, kind: Kind, address: usize, size: usize, caller: usize) -> bool {
-        let now = ticks();
-        let offset = now.wrapping_sub(self.base);
         let index = caller_index(caller as u64);
         // SAFETY: an index is below the length of the table.
         let known = unsafe { *self.callers.get_unchecked(index) };
-        if self.used >= self.capacity || known != caller as u64 || (offset | size as u64) >> 32 != 0 {
+        if self.used >= self.capacity || known != caller as u64 {
+            return false;
+        }
+        let offset = ticks().wrapping_sub(self.base);
+        if (offset | size as u64) >> 32 != 0 {
             return false;
         }
         // SAFETY: there is room for one record, just checked.

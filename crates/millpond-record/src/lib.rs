@@ -9,11 +9,14 @@
 //! * `entry` – the functions that the program calls: they add the caller's address and go on to `hooks`.
 //! * `hooks` – call the real function, and log what happened. `free` is logged before it is done, everything else
 //!   after, so that by time a block is never handed out again before it was freed.
+//! * `exec` – programs that a process becomes or starts are noted, and get the recorder's variables back if something
+//!   took them away; `confine` – no system call is made where one could kill the
+//!   program.
 //! * `log` – the way of an event: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether there is one, and its beginning and end in this process; `watch` – the end of threads.
 //! * `process` – what a process owns: its files, its lanes, and that a `fork` begins anew.
 //! * `lane` – a sequence of records in a window of memory that outlives the process.
-//! * `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `path`,
+//! * `sandbox` – whether system calls can be made; `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `path`,
 //!   `clock` – the operating system.
 //!
 //! The layout of what it writes is in `millpond_trace::raw`. **Built as an ordinary library it hooks nothing**: only
@@ -37,7 +40,9 @@ macro_rules! where_it_works {
 
 where_it_works! {
     mod clock;
+    mod confine;
     pub mod entry;
+    mod exec;
     mod files;
     mod hooks;
     mod lane;
@@ -46,6 +51,7 @@ where_it_works! {
     mod process;
     mod real;
     mod recording;
+    mod sandbox;
     mod sys;
     mod thread;
     mod watch;

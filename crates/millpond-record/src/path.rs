@@ -35,6 +35,13 @@ impl Path {
         path
     }
 
+    /// `DIRECTORY/live/execs`.
+    pub(crate) fn execs() -> Self {
+        let mut path = Self::directory();
+        path.push(b"/live/execs");
+        path
+    }
+
     /// `DIRECTORY/live/NUMBER` with something after it.
     pub(crate) fn live(number: u32, suffix: &[u8]) -> Self {
         let mut path = Self::directory();
@@ -122,23 +129,43 @@ pub(crate) enum Directory {
 pub(crate) unsafe fn remember_directory() -> Directory {
     // SAFETY: the C library keeps `environ` null or a null-terminated array of C strings.
     unsafe {
-        let mut entry = environ;
-        if entry.is_null() {
+        if environ.is_null() {
             return Directory::TooEarly;
         }
-        while !(*entry).is_null() {
+        let Some(entry) = variable(environ, DIRECTORY) else { return Directory::Unset };
+        let value = CStr::from_ptr(entry).to_bytes().get(DIRECTORY.len() + 1..).unwrap_or_default();
+        if value.len() > LONGEST_DIRECTORY {
+            return Directory::Unset;
+        }
+        (*PLACE.0.get()).push(value);
+    }
+    Directory::Known
+}
+
+/// The environment as it is now.
+pub(crate) fn environment() -> *const *const c_char {
+    // SAFETY: the C library's variable; a program that changes it meanwhile is at fault in `getenv` as well.
+    unsafe { environ }
+}
+
+/// The entry, `NAME=VALUE`, of a variable in an environment.
+///
+/// # Safety
+///
+/// The environment must be null or a null-terminated array of C strings.
+pub(crate) unsafe fn variable(environment: *const *const c_char, name: &str) -> Option<*const c_char> {
+    let mut entry = environment;
+    // SAFETY: the caller's promise.
+    unsafe {
+        while !entry.is_null() && !(*entry).is_null() {
             let text = CStr::from_ptr(*entry).to_bytes();
-            if let Some(value) = text.strip_prefix(DIRECTORY.as_bytes())
-                && let Some(value) = value.strip_prefix(b"=")
-                && value.len() <= LONGEST_DIRECTORY
-            {
-                (*PLACE.0.get()).push(value);
-                return Directory::Known;
+            if text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'=')) {
+                return Some(*entry);
             }
             entry = entry.add(1);
         }
     }
-    Directory::Unset
+    None
 }
 
 #[cfg(test)]

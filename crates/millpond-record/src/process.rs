@@ -8,13 +8,14 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
 
-use millpond_trace::raw::{Control, Header, Kind, LIMIT, MAGIC, OVER, UNIT};
+use millpond_trace::raw::{Control, Header, Kind, LIMIT, MAGIC, OVER, SANDBOX, UNIT};
 
 use crate::{
     clock::ticks,
     files,
     lane::{FIRST, Lane},
     path::Path,
+    real,
     sys::{self, File},
     thread::Thread,
 };
@@ -89,13 +90,27 @@ impl Process {
         }
     }
 
-    /// Notes that the process ends in an orderly way.
-    pub(crate) fn end(&self) {
+    /// Notes that the process ends in an orderly way; what takes system calls only if they can be made.
+    pub(crate) fn end(&self, calls: bool) {
         if self.state.load(Acquire) == RUNNING {
             let header = self.header();
-            files::copy(c"/proc/self/maps", &Path::live(self.number.load(Relaxed), b".maps.end"));
-            sample(header);
+            if calls {
+                files::copy(c"/proc/self/maps", &Path::live(self.number.load(Relaxed), b".maps.end"));
+                sample(header);
+            }
             header.ended.store(ticks(), Release);
+        }
+    }
+
+    /// Stops recording, without a system call, in a sandbox.
+    pub(crate) fn bar(&self) {
+        match self.state.load(Acquire) {
+            RUNNING => self.stop(SANDBOX),
+            // A child of `fork`, which has no files yet and cannot make any.
+            NEW if self.state.compare_exchange(NEW, STOPPED, AcqRel, Relaxed).is_ok() => {
+                control().sandboxed.fetch_add(1, Relaxed);
+            }
+            _ => {}
         }
     }
 
@@ -125,6 +140,7 @@ impl Process {
             files::copy(c"/proc/self/cmdline", &Path::live(number, b".cmdline"));
             files::copy(c"/proc/self/maps", &Path::live(number, b".maps"));
             header.ticks_per_1024.store(try_out(), Relaxed);
+            header.malloc.store(real::malloc().map_or(0, |malloc| malloc as usize as u64), Relaxed);
         }
         header.image.store(IMAGE.load(Relaxed) - 1, Relaxed);
         header.spent.store(sys::thread_time().wrapping_sub(begin), Relaxed);

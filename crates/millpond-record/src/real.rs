@@ -5,7 +5,7 @@
 
 use core::{
     cell::UnsafeCell,
-    ffi::{CStr, c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void},
     mem::transmute,
     ptr::null_mut,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*},
@@ -49,6 +49,39 @@ functions! {
     valloc = c"valloc": unsafe extern "C" fn(usize) -> *mut c_void;
     /// `pvalloc`.
     pvalloc = c"pvalloc": unsafe extern "C" fn(usize) -> *mut c_void;
+    /// `prctl`.
+    prctl = c"prctl": unsafe extern "C" fn(c_int, c_ulong, c_ulong, c_ulong, c_ulong) -> c_int;
+    /// `syscall`, whose arguments are as many as there can be.
+    syscall = c"syscall": unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
+    /// `execve`.
+    execve = c"execve": unsafe extern "C" fn(Text, Texts, Texts) -> c_int;
+    /// `execvpe`.
+    execvpe = c"execvpe": unsafe extern "C" fn(Text, Texts, Texts) -> c_int;
+    /// `posix_spawn`.
+    posix_spawn = c"posix_spawn": Spawn;
+    /// `posix_spawnp`.
+    posix_spawnp = c"posix_spawnp": Spawn;
+}
+
+/// A C string.
+pub(crate) type Text = *const c_char;
+/// A null-terminated array of C strings.
+pub(crate) type Texts = *const *const c_char;
+/// `posix_spawn` and `posix_spawnp`.
+pub(crate) type Spawn =
+    unsafe extern "C" fn(*mut libc::pid_t, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
+
+/// Looks up what must not be looked up for the first time between a `fork` and an `exec`.
+pub(crate) fn prepare() {
+    let _ = (prctl(), syscall(), execve(), execvpe(), posix_spawn(), posix_spawnp());
+}
+
+/// What a function does that the C library does not have.
+#[cold]
+pub(crate) fn missing() -> c_int {
+    // SAFETY: every thread has an `errno`.
+    unsafe { *libc::__errno_location() = libc::ENOSYS };
+    -1
 }
 
 /// Looks a function up and remembers it.

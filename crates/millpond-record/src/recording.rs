@@ -8,8 +8,10 @@ use core::{
 use millpond_trace::raw::{Control, MAGIC};
 
 use crate::{
+    files,
     path::{self, Directory, Path},
     process::{self, Process},
+    real,
     sys::{self, File, Quiet},
     watch,
 };
@@ -72,16 +74,38 @@ unsafe fn set_up() -> u32 {
     if control.magic.load(Relaxed) != MAGIC || !watch::prepare() {
         return NO;
     }
+    // A sandbox that this program was started in may kill it for an unusual system call, or for a look at the clock.
+    let filters = files::number_after(b"Seccomp_filters:", c"/proc/self/status").unwrap_or(0);
+    if filters != control.filters.load(Relaxed) || !sys::has_clock() {
+        control.sandboxed.fetch_add(1, Relaxed);
+        return NO;
+    }
+    real::prepare();
     process::join(control);
     PROCESS.store(process, Relaxed);
     YES
 }
 
+/// Stops recording, without a system call, because this process is in a sandbox.
+#[cold]
+pub(crate) fn bar() {
+    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
+    if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() } {
+        process.bar();
+    }
+}
+
+/// Whether this process is part of a recording, of which it may be a child that has not done anything yet.
+pub(crate) fn is_joined() -> bool {
+    RECORDING.load(Acquire) == YES
+}
+
 /// The process starts: it is recorded from here on, even if it never allocates.
 pub(crate) fn begin() {
-    let quiet = Quiet::begin();
-    running();
-    drop(quiet);
+    if let Some(quiet) = Quiet::begin() {
+        running();
+        drop(quiet);
+    }
 }
 
 /// The process ends in an orderly way. What is allocated or freed after this is still recorded.
@@ -92,7 +116,7 @@ pub(crate) fn end() {
     let quiet = Quiet::begin();
     // SAFETY: never unmapped; all zero is valid, and all else is atomic.
     if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
-        process.end();
+        process.end(quiet.is_some());
     }
     drop(quiet);
 }

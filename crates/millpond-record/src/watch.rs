@@ -42,6 +42,7 @@ pub(crate) unsafe fn watch(thread: *mut Thread) {
 /// A thread ends: its lane is another's now. What it still does is logged event by event, in any lane that is free.
 unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     let thread = thread::current();
+    // In a sandbox signals cannot be held back; what a handler does then is logged, if at all, in this lane or in none.
     let quiet = Quiet::begin();
     // SAFETY: this is the calling thread.
     unsafe {

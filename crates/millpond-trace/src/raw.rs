@@ -10,6 +10,7 @@
 //! | `live/control` | [`Control`]: shared by all processes of the recording |
 //! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per lane, its [`Window`] |
 //! | `N` | units that were written out of the windows when they were full |
+//! | `live/execs` | [`Exec`]: programs that a process was to become or to start |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies out of `/proc/self` |
 //!
 //! A *lane* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
@@ -57,6 +58,10 @@ pub struct Control {
     pub processes: AtomicU32,
     /// Not zero when the recording is over.
     pub stop: AtomicU32,
+    /// Processes that were not recorded because they were in a sandbox when they started.
+    pub sandboxed: AtomicU32,
+    /// What `Seccomp_filters` says in `/proc/self/status` of the process that started the recording.
+    pub filters: AtomicU32,
 }
 
 /// What is known of one process image: one call of `exec`, or one `fork`.
@@ -99,6 +104,8 @@ pub struct Header {
     pub anonymous_first: AtomicU64,
     /// See [`anonymous_first`](Self::anonymous_first).
     pub anonymous_most: AtomicU64,
+    /// The address of the `malloc` that is behind the recorder; 0 after a `fork`.
+    pub malloc: AtomicU64,
 }
 
 /// [`Header::reason`]: the size limit was reached.
@@ -106,6 +113,33 @@ pub const LIMIT: u32 = u32::MAX;
 
 /// [`Header::reason`]: the recording was over while this process still ran.
 pub const OVER: u32 = u32::MAX - 1;
+
+/// [`Header::reason`]: the process was in a sandbox, where a system call of the recorder could have killed it.
+pub const SANDBOX: u32 = u32::MAX - 2;
+
+/// A call that makes a process another program, or starts one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Exec {
+    /// Ticks before the call.
+    pub ticks: u64,
+    /// The process that is to be the program.
+    pub process: u32,
+    /// 0: about to be called, or has succeeded; 1: has failed.
+    pub failed: u32,
+    /// The program as it was named, cut off if it is longer, and zero bytes.
+    pub path: [u8; 496],
+}
+
+impl Exec {
+    /// What a file of these says; a part of one at the end is left out.
+    pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
+        bytes.chunks_exact(size_of::<Self>()).map(|bytes| {
+            // SAFETY: there are enough bytes, and integers are valid for all of them.
+            unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() }
+        })
+    }
+}
 
 /// What stands before the records of a unit.
 #[repr(C, align(64))]
@@ -243,6 +277,7 @@ mod tests {
     #[test]
     fn units_and_records_fit() {
         assert_eq!(size_of::<Window>() + RECORDS * size_of::<Record>(), UNIT);
+        assert_eq!(size_of::<Exec>(), 512);
         assert!(size_of::<Header>() <= 4096 && size_of::<Control>() <= 4096, "one page each");
     }
 

@@ -17,11 +17,12 @@ mod tell;
 
 pub(crate) use recording::{Options, Recording, Trace};
 pub(crate) use size::parse_size;
+pub(crate) use tell::about;
 
 /// The whole of `millpond record`.
 pub(crate) fn main(options: cli::Record) -> Result<ExitCode> {
-    let cli::Record { output, max_size, command } = options;
-    let recording = run(&Options { command, output, max_size })?;
+    let cli::Record { output, force, max_size, process, all, command } = options;
+    let recording = run(&Options { command, output, force, max_size, process, all })?;
     tell::all(&recording);
     Ok(recording.exit_code())
 }

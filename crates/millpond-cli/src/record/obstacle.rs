@@ -7,6 +7,8 @@ use std::{fmt, path::PathBuf};
 pub(crate) enum Obstacle {
     /// There is no dynamic linker that could load the recorder.
     Static,
+    /// The same, made by Go's own linker.
+    Go,
     /// It has another C library than the one that the recorder is made for.
     OtherLibrary(PathBuf),
     /// It is made for other machines, or is no program at all.
@@ -14,21 +16,33 @@ pub(crate) enum Obstacle {
     /// It runs with more rights than its user has, so the dynamic linker ignores `LD_PRELOAD`.
     Privileged,
     /// It has an allocator in it.
-    OwnAllocator(&'static str),
-    /// The recorder was loaded, and nothing was allocated.
-    NothingAllocated,
+    OwnAllocator(String),
     /// The recorder was not loaded.
     NotLoaded,
+    /// It became another program, which did not load the recorder.
+    Became(PathBuf, Box<Obstacle>),
     /// The recorder was loaded, and could not do its work.
     Failed(String),
+    /// There is no such process; these are there.
+    NoSuchProcess(String),
 }
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Static => f.write_str(
-                "is statically linked, so the recorder cannot get into it: build it with dynamic linking. To record \
-                 only the programs that it starts, run it through a shell: -- sh -c 'PROGRAM ARGS; exit $?'",
+                "is statically linked: there is no dynamic linker that could load the recorder into it. Link it \
+                 dynamically (leave out -static; in Rust, build for a target of glibc without -C target-feature=+crt-static)",
+            ),
+            Self::Go => f.write_str(
+                "is a Go program: Go allocates from its own garbage-collected heap and not through malloc, so there is \
+                 nothing that pools could replace. Only its C code (cgo) could be recorded, in a program linked dynamically",
+            ),
+            Self::OtherLibrary(linker) if linker.to_string_lossy().contains("musl") => write!(
+                f,
+                "is linked with musl (its dynamic linker is {}), and the recorder needs glibc: build it for glibc (in \
+                 Rust, --target x86_64-unknown-linux-gnu; on Alpine, in a container of Debian)",
+                linker.display()
             ),
             Self::OtherLibrary(linker) => write!(
                 f,
@@ -43,14 +57,17 @@ impl fmt::Display for Obstacle {
             Self::OwnAllocator(name) => write!(
                 f,
                 "brings its own allocator ({name}), whose blocks the recorder does not see: build it without that \
-                 allocator, or with the allocator as a shared library"
+                 allocator"
             ),
-            Self::NothingAllocated => f.write_str("did not allocate anything through malloc"),
             Self::NotLoaded => f.write_str(
-                "did not load the recorder: perhaps something cleared its environment, or it has more rights than its \
-                 user (see getcap)",
+                "did not load the recorder: something has changed LD_PRELOAD in its environment (sudo and su do), or it \
+                 has more rights than its user (see getcap)",
             ),
+            Self::Became(program, obstacle) => {
+                write!(f, "became {}, which {obstacle}", program.display())
+            }
             Self::Failed(reason) => write!(f, "could not be recorded, because {reason}"),
+            Self::NoSuchProcess(there) => write!(f, "is no process of this recording; there are {there}"),
         }
     }
 }

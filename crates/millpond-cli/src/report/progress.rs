@@ -1,30 +1,102 @@
-//! How far the replay is, on a terminal; nothing anywhere else.
+//! How far something is that takes longer than two seconds, with the time left: a bar on a terminal, else a line now
+//! and then on standard error.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    cell::{Cell, OnceCell},
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
 
-/// A bar on standard error that goes away when it is dropped.
-pub(crate) struct Progress(ProgressBar);
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What takes less than this is not worth a word.
+const SHORT: Duration = Duration::from_secs(2);
+/// How often there is a line where there is no terminal.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The progress of one task. A bar goes away when this is dropped.
+pub(crate) struct Progress {
+    what: &'static str,
+    begin: Instant,
+    /// Turns that are done.
+    turns: Cell<u64>,
+    /// When to say something.
+    next: Cell<Instant>,
+    bar: OnceCell<ProgressBar>,
+}
 
 impl Progress {
-    /// A bar with a word for what is going on.
-    pub(crate) fn new(what: &str) -> Self {
-        let bar = ProgressBar::no_length().with_message(what.to_owned());
-        // A style that does not parse would leave the default one.
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self(bar)
+    /// Begins a task, with a word for what is going on.
+    pub(crate) fn new(what: &'static str) -> Self {
+        let begin = Instant::now();
+        Self { what, begin, turns: Cell::new(0), next: Cell::new(begin + SHORT), bar: OnceCell::new() }
     }
 
-    /// One of `all` turns is done.
+    /// One more of `all` turns is done.
     pub(crate) fn turn(&self, all: u64) {
-        self.0.set_length(all);
-        self.0.inc(1);
+        self.turns.set(self.turns.get() + 1);
+        self.at(self.turns.get(), all);
+    }
+
+    /// So much of `all` is done.
+    pub(crate) fn at(&self, done: u64, all: u64) {
+        if Instant::now() < self.next.get() {
+            return;
+        }
+        if stderr().is_terminal() {
+            let bar = self.bar.get_or_init(bar);
+            bar.set_length(all);
+            bar.set_position(done.min(all));
+            bar.set_message(format!("{}, {}", self.what, left(self.begin.elapsed(), done, all)));
+            self.next.set(Instant::now() + Duration::from_millis(100));
+        } else {
+            let percent = done.min(all) * 100 / all.max(1);
+            super::tell(&format!("{}: {percent} %, {}", self.what, left(self.begin.elapsed(), done, all)));
+            self.next.set(Instant::now() + INTERVAL);
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // A style that does not parse would leave the default one.
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} %") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// The time left, if it goes on as before.
+fn left(elapsed: Duration, done: u64, all: u64) -> String {
+    if done == 0 {
+        return "time left unknown".into();
+    }
+    let left = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done as f64;
+    match left.round() as u64 {
+        seconds @ 0..=99 => format!("{seconds} s left"),
+        seconds => format!("{} min left", seconds.div_ceil(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_from_the_pace() {
+        let left = |seconds, done, all| left(Duration::from_secs(seconds), done, all);
+        assert_eq!(left(3, 0, 10), "time left unknown");
+        assert_eq!(left(3, 1, 4), "9 s left");
+        assert_eq!(left(3, 4, 4), "0 s left");
+        assert_eq!(left(3, 5, 4), "0 s left", "an estimate was too low");
+        assert_eq!(left(60, 1, 11), "10 min left");
     }
 }

@@ -34,11 +34,22 @@ pub(crate) fn bundled() -> Result<Reader> {
     Reader::from_bytes(BUNDLED).context("the bundled trace is unreadable: build millpond again")
 }
 
-/// What to call the recorded program: the last part of its path, with nothing in it that a terminal would obey.
+/// What to call the recorded program.
 pub(crate) fn program(reader: &Reader) -> String {
-    let path = Path::new(&reader.start().program);
-    let name = path.file_name().map_or_else(|| "the program".into(), |name| name.to_string_lossy());
-    printable(&name)
+    let name = name_of(&reader.start().program, &reader.start().arguments);
+    if name.is_empty() { "the program".into() } else { name }
+}
+
+/// What to call a program: the last part of its own name for itself, which a symbolic link would hide, or of its path;
+/// with nothing in it that a terminal would obey.
+pub(crate) fn name_of(path: &str, arguments: &[String]) -> String {
+    let own = arguments.first().map_or("", |name| last_part(name.trim_start_matches('-')));
+    printable(if own.is_empty() { last_part(path) } else { own })
+}
+
+/// The last part of a path.
+pub(crate) fn last_part(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 /// The recorded command line, on one line.

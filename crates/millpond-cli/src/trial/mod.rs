@@ -2,72 +2,65 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
-    cli, command,
+    cli, command, findings,
     record::{self, Recording, Trace},
     report, trace,
-    units::counted,
 };
-
-/// Other processes that are named one by one.
-const NAMED: usize = 4;
 
 /// Runs the program, then reports on standard error: standard output is the program's.
 pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
-    let cli::Try { output, settings, command } = options;
+    let cli::Try { output, force, process, settings, command } = options;
+    if output.as_deref() == Some("-".as_ref()) {
+        bail!(
+            "the trace of `millpond try` cannot go to standard output: give it a file, or use `millpond record -o -`"
+        );
+    }
     let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
-    let recording = record::run(&record::Options { command, output: path, max_size: None })?;
-    let most =
-        recording.traces.iter().max_by_key(|trace| trace.summary.events).context("nothing was recorded")?;
-    let mut reader = trace::open(&most.path)?;
-    // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
-    drop(scratch);
-    report::print_aside(&notes(&recording, most, output.is_some()))?;
-    let findings = command::examine(&mut reader, settings)?;
-    report::print_aside(&report::text(&findings))?;
+    let options = record::Options { command, output: path, force, max_size: None, process, all: false };
+    let recording = record::run(&options)?;
+    for line in notes(&recording, output.is_some()) {
+        report::tell(&line);
+    }
+    let Some(judged) = recording.chosen() else { return Ok(recording.exit_code()) };
+    let summary = &judged.summary;
+    if summary.events == 0 {
+        report::tell(&format!(
+            "{} did not allocate anything through malloc: there is nothing to gain",
+            judged.name
+        ));
+    } else if let Some(hindrance) = findings::hindrance(summary, &judged.name) {
+        report::tell(&format!("no verdict: {hindrance}"));
+    } else {
+        judge(judged, settings, scratch)?;
+    }
     Ok(recording.exit_code())
 }
 
-/// What was recorded besides, what was not, and where it is; and a line to set it off from the program's output.
-fn notes(recording: &Recording, replayed: &Trace, kept: bool) -> String {
-    let mut text = String::new();
-    let mut note = |line: String| {
-        text.push_str("millpond: ");
-        text.push_str(&line);
-        text.push('\n');
-    };
-    if let Some((path, obstacle)) = &recording.obstacle {
-        note(format!("{} {obstacle}", path.display()));
-    }
-    let others: Vec<_> = recording.traces.iter().filter(|trace| trace.path != replayed.path).collect();
-    if !others.is_empty() {
-        let named: Vec<_> = others.iter().take(NAMED).map(|trace| name(trace)).collect();
-        let more = if others.len() > NAMED { ", ..." } else { "" };
-        note(format!(
-            "of {} recorded processes, {} is replayed, which had the most; the others: {}{more}",
-            recording.traces.len(),
-            name(replayed),
-            named.join(", ")
-        ));
-    }
-    if let Some(reason) = &replayed.stopped {
-        note(format!("the trace is not complete: recording stopped because {reason}"));
-    }
-    if recording.failed > 0 {
-        note(format!("processes that could not be recorded: {}", recording.failed));
-    }
-    if kept {
-        note(format!("the trace is kept in {}", replayed.path.display()));
-    }
-    text.push('\n');
-    text
+/// Replays a trace and reports what that shows, set off from the program's output by a line.
+fn judge(judged: &Trace, settings: cli::Settings, scratch: tempfile::TempDir) -> Result<()> {
+    let mut reader = trace::open(&judged.path)?;
+    // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
+    drop(scratch);
+    report::print_aside("\n")?;
+    let findings = command::examine(&mut reader, settings)?;
+    report::print_aside(&report::text(&findings))
 }
 
-/// A process in a few words.
-fn name(trace: &Trace) -> String {
-    let program = trace.start.program.rsplit('/').next().unwrap_or_default();
-    format!("{program} (process {}, {})", trace.start.process, counted(trace.summary.events, "event"))
+/// What is judged, what was not recorded, and where the trace is.
+fn notes(recording: &Recording, kept: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(judged) = recording.chosen().filter(|_| !recording.others.is_empty()) {
+        lines.push(format!("judged is {} (process {})", judged.name, judged.start.process));
+    }
+    lines.extend(record::about(recording));
+    if kept {
+        lines.extend(
+            recording.traces.iter().map(|trace| format!("the trace is kept in {}", trace.path.display())),
+        );
+    }
+    lines
 }

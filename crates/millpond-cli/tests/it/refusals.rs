@@ -81,7 +81,7 @@ fn arguments_that_do_not_exist() {
     let refused = |arguments: &[&str], expected: &str| {
         let output = millpond().args(arguments).output().unwrap();
         let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{complaint}");
+        assert_eq!(output.status.code(), Some(125), "{complaint}");
         assert!(output.stdout.is_empty());
         let first = complaint.lines().next().unwrap();
         assert!(first.starts_with("error: ") && first.contains(expected), "{complaint}");

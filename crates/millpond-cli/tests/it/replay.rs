@@ -43,7 +43,7 @@ fn a_pipe_gets_no_escape_codes_and_no_bar() {
     let hostile = folder.path().join("hostile.mpt");
     let start = millpond_trace::Start {
         program: "/bin/\x1b[31mred".into(),
-        arguments: vec!["red".into(), "\x1b]0;title\x07\n".into()],
+        arguments: vec!["/x/\x1b[31mred".into(), "\x1b]0;title\x07\n".into()],
         ..Default::default()
     };
     let mut writer = millpond_trace::Writer::new(fs::File::create(&hostile).unwrap(), &start).unwrap();

@@ -28,17 +28,23 @@ pub(crate) fn replay(trace: &Path, options: &[&str]) -> Output {
     millpond().arg("replay").arg(trace).args(options).output().unwrap()
 }
 
-/// What went to standard output, of a run that succeeded without a complaint.
+/// What went to standard output, of a run that succeeded without a complaint. That something takes long is none.
 pub(crate) fn stdout(output: Output) -> String {
-    let complaint = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stderr);
+    let complaint: String = text.lines().filter(|line| !line.ends_with(" left")).collect();
     assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The one line on standard error of a run that was refused: exit code 2, and nothing on standard output.
+/// The one line on standard error of a run that was refused: exit code 125, and nothing on standard output.
 pub(crate) fn refusal(output: Output) -> String {
+    refusal_with(125, output)
+}
+
+/// The same with another exit code.
+pub(crate) fn refusal_with(code: i32, output: Output) -> String {
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert_eq!(output.status.code(), Some(code), "{complaint}");
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.starts_with("millpond: "), "{complaint}");

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use crate::support::{millpond, refusal, replay, stdout};
+use crate::support::{millpond, refusal, refusal_with, replay, stdout};
 
 /// Runs `millpond try` with everything temporary below a folder.
 fn try_in(folder: &Path, arguments: &[&str]) -> Output {
@@ -33,32 +33,60 @@ fn output_and_exit_code_are_the_programs_own() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A program that starts another one and waits for it.
+const PARENT: [&str; 3] = ["sh", "-c", "sort /etc/services > /dev/null; true"];
+
 #[test]
-fn of_several_processes_the_one_with_the_most_is_replayed() {
+fn the_process_that_was_started_is_judged_and_another_one_if_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("kept.mpt");
-    let kept = trace.to_str().unwrap();
-    let output =
-        try_in(folder.path(), &["-o", kept, "--rounds", "1", "--", "sh", "-c", "ls -l / > /dev/null; true"]);
-    assert_eq!(output.status.code(), Some(0));
+    for (options, judged, other) in [(&[][..], "sh", "sort"), (&["--process", "sort"], "sort", "sh")] {
+        let start = ["-f", "-o", trace.to_str().unwrap(), "--rounds", "1"];
+        let output = try_in(folder.path(), &[&start[..], options, &["--"], &PARENT].concat());
+        assert_eq!(output.status.code(), Some(0));
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert!(report.starts_with(&format!("millpond: judged is {judged} (process ")), "{report}");
+        assert!(
+            report.contains("millpond: 1 other process with ")
+                && report.contains(&format!("not kept: {other} (")),
+            "{report}"
+        );
+        assert!(report.contains("millpond: the trace is kept in "), "{report}");
+        assert!(report.contains(&format!("\n{judged} ")), "{report}");
+        assert!(stdout(replay(&trace, &["--rounds", "1"])).starts_with(&format!("{judged} ")));
+    }
+    let output = try_in(folder.path(), &[&["--process", "tac", "--"], &PARENT[..]].concat());
     let report = String::from_utf8(output.stderr).unwrap();
-    let choice =
-        report.lines().find(|line| line.starts_with("millpond: of 2 recorded processes, ")).expect(&report);
-    assert!(choice.contains("is replayed, which had the most; the others: "), "{choice}");
-    let events = |text: &str| -> u64 {
-        let before = text.split(" event").next().unwrap().rsplit(' ').next().unwrap();
-        before.replace(',', "").parse().unwrap()
-    };
-    let (replayed, other) = choice.split_once("is replayed").unwrap();
-    assert!(events(replayed) >= events(other), "{choice}");
-    assert!(report.contains("millpond: the trace is kept in "), "{report}");
-    assert!(stdout(replay(&trace, &["--rounds", "1"])).contains("\n glibc "));
+    assert!(report.contains("tac is no process of this recording; there are sh, sort\n"), "{report}");
+    assert_eq!(output.status.code(), Some(125));
+}
+
+#[test]
+fn a_shell_that_becomes_a_program_is_not_judged_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = try_in(folder.path(), &["--rounds", "1", "--", "sh", "-c", "exec sort /etc/services"]);
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        report.contains("millpond: judged is sort ") && report.contains("\nsort /etc/services\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_program_that_allocates_nothing_has_succeeded() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = try_in(folder.path(), &["--", "true"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        output.stderr,
+        b"millpond: true did not allocate anything through malloc: there is nothing to gain\n"
+    );
 }
 
 #[test]
 fn what_cannot_be_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = refusal(try_in(folder.path(), &["--", "no-such-program"]));
+    let missing = refusal_with(127, try_in(folder.path(), &["--", "no-such-program"]));
     assert!(missing.contains("no-such-program"), "{missing}");
     let unwritable = refusal(try_in(folder.path(), &["-o", "/nonexistent/x.mpt", "--", "true"]));
     assert!(unwritable.contains("/nonexistent"), "{unwritable}");

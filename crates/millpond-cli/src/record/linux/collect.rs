@@ -1,42 +1,34 @@
 //! Makes traces of what the recorder left behind.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::raw;
 
 use super::{
-    convert::{Clock, convert, start},
+    convert::{Clock, Facts, convert, start},
+    escapes,
     image::Image,
-    inspect,
+    inspect, launch,
     launch::Run,
     merge::Merge,
     output::{Output, beside},
     program::Program,
     scratch::Scratch,
+    stopped,
 };
 use crate::record::{
     obstacle::Obstacle,
-    recording::{Recording, Trace},
-    tell,
+    recording::{Escape, Options, Other, Recording, Trace},
 };
-
-/// With fewer allocations than this, a program may have an allocator of its own.
-const FEW: u64 = 1000;
 
 /// All process images of a recording that is over.
 pub(super) struct Collection {
     images: Vec<Image>,
-    /// Which of them is the program.
-    own: Option<usize>,
     /// The process that was started.
     process: u32,
     failed: usize,
+    sandboxed: usize,
+    escaped: Vec<Escape>,
     clock: Clock,
     limit: u64,
     status: ExitStatus,
@@ -45,12 +37,14 @@ pub(super) struct Collection {
 impl Collection {
     /// Ends the recording: what a process that still runs does from here on is not part of it.
     pub(super) fn new(scratch: &Scratch, run: &Run) -> Result<Self> {
-        let count = scratch.stop()?;
+        let control = scratch.stop()?;
+        let count = control.processes.into_inner();
         let images: Vec<_> = (0..count).filter_map(|number| Image::open(scratch.path(), number)).collect();
         Ok(Self {
-            own: own_image(&images, run.process)?,
             process: run.process,
             failed: count as usize - images.len(),
+            sandboxed: control.sandboxed.into_inner() as usize,
+            escaped: escapes::find(&scratch.execs(), &images),
             images,
             clock: Clock::new(run.begin, &run.end),
             limit: scratch.limit(),
@@ -58,95 +52,132 @@ impl Collection {
         })
     }
 
-    /// Writes a trace for each: the program's own to `output`, the others beside it.
-    pub(super) fn traces(&self, output: Output, program: &Program) -> Result<Recording> {
+    /// Writes the trace of the chosen process to `output`, and those of others beside it if they are to be kept.
+    pub(super) fn recording(
+        mut self,
+        output: Output,
+        program: &Program,
+        options: &Options,
+    ) -> Result<Recording> {
+        let chosen = self.choose(options.process.as_deref());
+        let obstacle = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
+        // What was asked for by a wrong name is not lost.
+        let all = options.all || matches!(obstacle, Some((_, Obstacle::NoSuchProcess(_))));
         let main = output.path().to_owned();
-        let mut traces = Vec::new();
-        match self.own {
-            Some(at) => traces.extend(self.trace(&self.images[at], output, true)?),
+        let (mut traces, mut others) = (Vec::new(), Vec::new());
+        match chosen {
+            Some(at) => traces.push(self.trace(&self.images[at], output, true)?),
             None => drop(output),
         }
-        for (at, image) in self.images.iter().enumerate() {
-            if Some(at) != self.own {
-                let taken = |path: &Path| traces.iter().any(|trace: &Trace| trace.path == path);
-                let path = beside(&main, image.header.process.load(Relaxed), image.name(), taken);
-                let trace = self.trace(image, Output::create(&path)?, false)?;
-                traces.extend(trace);
+        for (at, image) in self.images.iter().enumerate().filter(|&(at, _)| Some(at) != chosen) {
+            let interrupted = launch::interrupted().is_some();
+            let Some(events) = Merge::new(image.lanes()?)?.some() else { continue };
+            if all && !interrupted && !super::output::is_standard_output(&main) {
+                let path = beside(&main, image.process(), &image.name(), |path| {
+                    traces.iter().any(|trace: &Trace| trace.path == path) || !options.force && path.exists()
+                });
+                traces.push(self.trace(&self.images[at], Output::create(&path, options.force)?, false)?);
+            } else {
+                let (name, process, cpu_ns) = (image.name(), image.process(), image.cpu_ns());
+                others.push(Other { name, process, events: events.count()?, cpu_ns });
             }
         }
-        let obstacle = self.obstacle(&traces, &program.binary);
-        if traces.is_empty() {
-            let (path, obstacle) = obstacle.unwrap_or_else(|| (program.binary.clone(), Obstacle::NotLoaded));
-            bail!("nothing was recorded: {} {obstacle}", path.display());
-        }
-        Ok(Recording { traces, obstacle, status: self.status, failed: self.failed })
+        let recording = Recording {
+            traces,
+            others,
+            obstacle,
+            program: program.name.to_string_lossy().into_owned(),
+            status: self.status,
+            interrupted: launch::interrupted(),
+            failed: self.failed,
+            sandboxed: self.sandboxed,
+            escaped: std::mem::take(&mut self.escaped),
+        };
+        refuse_nothing(&recording)?;
+        Ok(recording)
     }
 
-    /// Writes the trace of an image, if it has events.
-    fn trace(&self, image: &Image, mut output: Output, is_program: bool) -> Result<Option<Trace>> {
+    /// The process to keep. If none is named it is the last image of the process that was started: earlier ones are what
+    /// led to it, such as `env`, or a shell whose last command takes its place. `None` if there is none of that name, or
+    /// if that process has become a program that was not recorded.
+    fn choose(&self, wanted: Option<&str>) -> Option<usize> {
+        let images = self.images.iter().enumerate();
+        if let Some(name) = wanted {
+            let records = |image: &Image| {
+                image.lanes().map_or(0, |lanes| lanes.iter().map(super::lane::Lane::records).sum::<u64>())
+            };
+            let named = images.filter(|(_, image)| image.is_called(name));
+            return named.max_by_key(|(at, image)| (records(image), *at)).map(|(at, _)| at);
+        }
+        if self.escaped.iter().any(|escape| escape.process == self.process) {
+            return None;
+        }
+        let (at, image) = images.rev().find(|(_, image)| image.process() == self.process)?;
+        let empty =
+            image.lanes().ok().and_then(|lanes| Merge::new(lanes).ok()).is_some_and(|all| all.is_empty());
+        // Nothing may be all that there is to record, but not in these cases.
+        let hidden = image.header.stopped.load(Relaxed) != 0 || inspect::allocator(image, 0).is_some();
+        (!empty || !hidden).then_some(at)
+    }
+
+    /// Writes the trace of an image.
+    fn trace(&self, image: &Image, mut output: Output, is_chosen: bool) -> Result<Trace> {
         let events = Merge::new(image.lanes()?)?;
-        if events.is_empty() {
-            return Ok(None);
-        }
         let what = format!("cannot write {}", output.path().display());
-        let summary = convert(image, events, &self.clock, &mut output).context(what)?;
+        let stopped = stopped::reason(&image.header, self.limit);
+        let facts = Facts { image, clock: &self.clock, stopped };
+        let summary = convert(facts, events, &mut output).context(what)?;
         let path = output.finish()?;
-        let bytes = fs::metadata(&path).map_or(0, |file| file.len());
-        let start = start(image, &self.clock);
-        Ok(Some(Trace { path, bytes, is_program, start, summary, stopped: self.stopped(image) }))
+        let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+        let bytes = file.map_or(0, |file| file.len());
+        let (name, start) = (image.name(), start(image, &self.clock));
+        Ok(Trace { path, bytes, is_chosen, name, start, summary })
     }
 
-    /// Why recording stopped before the process did, if it did.
-    fn stopped(&self, image: &Image) -> Option<String> {
-        if image.header.stopped.load(Relaxed) == 0 {
-            return None;
+    /// Why the chosen process has no trace.
+    fn why_nothing(&self, program: &Program, wanted: Option<&str>) -> (PathBuf, Obstacle) {
+        if let Some(name) = wanted {
+            let mut names: Vec<_> = self.images.iter().map(Image::name).collect();
+            names.sort();
+            names.dedup();
+            return (PathBuf::from(name), Obstacle::NoSuchProcess(names.join(", ")));
         }
-        Some(match image.header.reason.load(Relaxed) {
-            raw::LIMIT => {
-                format!("it reached the limit of {} for temporary data (--max-size)", tell::size(self.limit))
+        let path = &program.binary;
+        if let Some(escape) = self.escaped.iter().find(|escape| escape.process == self.process) {
+            let became = Obstacle::Became(escape.program.clone(), Box::new(escape.obstacle.clone()));
+            return (path.clone(), became);
+        }
+        (path.clone(), self.why_no_events())
+    }
+
+    /// Why the process that was started, and became no other program, has no events.
+    fn why_no_events(&self) -> Obstacle {
+        let own = self.images.iter().rev().find(|image| image.process() == self.process);
+        match own {
+            None if self.sandboxed > 0 => {
+                Obstacle::Failed("it is in a sandbox (seccomp) that might kill it for it".into())
             }
-            raw::OVER => "the program had ended while this process still ran".to_owned(),
-            number => format!("of an error: {}", io::Error::from_raw_os_error(number as i32)),
-        })
-    }
-
-    /// Why the program has no trace, or only a small part of one.
-    fn obstacle(&self, traces: &[Trace], binary: &Path) -> Option<(PathBuf, Obstacle)> {
-        let own = traces.first().filter(|trace| trace.is_program);
-        if own.is_some_and(|trace| trace.summary.allocations >= FEW) {
-            return None;
-        }
-        let path = own.map_or(binary.to_owned(), |trace| PathBuf::from(&trace.start.program));
-        let found = if own.is_some() { inspect::own_allocator(&path)? } else { self.why_nothing(&path) };
-        Some((path, found))
-    }
-
-    /// Why the program has no events at all.
-    fn why_nothing(&self, binary: &Path) -> Obstacle {
-        let mut own =
-            self.images.iter().filter(|image| image.header.process.load(Relaxed) == self.process).peekable();
-        if own.peek().is_none() && self.failed > 0 {
-            return Obstacle::Failed(
+            None if self.failed > 0 => Obstacle::Failed(
                 "no files could be made in the directory for temporary files or in /dev/shm".into(),
-            );
-        }
-        if own.peek().is_none() {
-            return Obstacle::NotLoaded;
-        }
-        match own.find_map(|image| self.stopped(image)) {
-            Some(reason) => Obstacle::Failed(reason),
-            None => inspect::own_allocator(binary).unwrap_or(Obstacle::NothingAllocated),
+            ),
+            None => Obstacle::NotLoaded,
+            Some(image) => match stopped::reason(&image.header, self.limit) {
+                Some((_, reason)) => Obstacle::Failed(reason),
+                None => inspect::allocator(image, 0).map_or(Obstacle::NotLoaded, Obstacle::OwnAllocator),
+            },
         }
     }
 }
 
-/// The image that is the program: the last one of the process that was started and has events. Earlier ones are what
-/// led to it, such as `env`, or a shell whose last command takes its place.
-fn own_image(images: &[Image], process: u32) -> Result<Option<usize>> {
-    for (at, image) in images.iter().enumerate().rev() {
-        if image.header.process.load(Relaxed) == process && !Merge::new(image.lanes()?)?.is_empty() {
-            return Ok(Some(at));
-        }
+/// Fails if there is no trace at all, in one line.
+fn refuse_nothing(recording: &Recording) -> Result<()> {
+    if let (true, Some((path, obstacle))) = (recording.traces.is_empty(), &recording.obstacle) {
+        let most = recording.others.iter().max_by_key(|other| other.events);
+        let hint = most.map_or_else(String::new, |most| {
+            let name = &most.name;
+            format!("; it started {name}, which --process {name} picks when it is recorded again")
+        });
+        bail!("nothing was recorded: {} {obstacle}{hint}", path.display());
     }
-    Ok(None)
+    Ok(())
 }

@@ -6,16 +6,18 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{Ending, Outcome, Resources, Start, Summary, TraceError, Writer, raw::Kind};
 
 use super::{
     image::Image,
+    inspect,
     lane::Event,
     launch::{self, Moment},
     merge::Merge,
 };
+use crate::report::Progress;
 
 /// The clock of a recording: when it began, and how long a tick is.
 pub(super) struct Clock {
@@ -51,8 +53,19 @@ pub(super) fn start(image: &Image, clock: &Clock) -> Start {
     }
 }
 
-/// Writes the trace of a process image and gives its summary.
-pub(super) fn convert(image: &Image, mut events: Merge, clock: &Clock, out: impl Write) -> Result<Summary> {
+/// What a reader cannot find out by itself.
+pub(super) struct Facts<'a> {
+    pub(super) image: &'a Image,
+    pub(super) clock: &'a Clock,
+    /// Why recording stopped before the process did.
+    pub(super) stopped: Option<(Ending, String)>,
+}
+
+/// Writes the trace of a process image and gives its summary. A signal ends the trace there.
+pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> Result<Summary> {
+    let Facts { image, clock, stopped: mut reason } = facts;
+    let progress = Progress::new("writing the trace");
+    let all = events.records();
     let header = &image.header;
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
     let mut converter =
@@ -67,22 +80,26 @@ pub(super) fn convert(image: &Image, mut events: Merge, clock: &Clock, out: impl
         let time = clock.nanoseconds(event.ticks.saturating_sub(started));
         converter.event(&event, time).context("could not write the trace")?;
         count += 1;
-        if count.is_multiple_of(1 << 16) && launch::interrupted() {
-            bail!("interrupted while the trace was being written");
+        if count.is_multiple_of(1 << 16) {
+            if launch::interrupted().is_some() {
+                let what = "a signal (Ctrl-C) ended the writing of the trace";
+                reason = Some((Ending::Stopped, what.into()));
+                break;
+            }
+            progress.at(count, all);
         }
     }
     let ended = header.ended.load(Relaxed);
-    let ending = match (stopped, ended) {
-        (1.., _) => Ending::Full,
-        (0, 0) => Ending::Cut,
-        _ => Ending::Exited,
-    };
+    let cut = if ended == 0 { Ending::Cut } else { Ending::Exited };
+    let (ending, reason) = reason.unwrap_or((cut, String::new()));
     let outcome = Outcome {
         wall_ns: clock.nanoseconds(last.max(stopped).max(ended).saturating_sub(started)),
-        cpu_ns: header.cpu_last.load(Relaxed).saturating_sub(header.cpu_first.load(Relaxed)),
+        cpu_ns: image.cpu_ns(),
         ending,
         modules: image.modules.clone(),
         resources: resources(image, clock, count),
+        stopped: reason,
+        allocator: inspect::allocator(image, count).unwrap_or_default(),
         ..converter.outcome
     };
     converter.writer.finish(outcome).context("could not write the trace")

@@ -16,10 +16,13 @@ use millpond_trace::{
 };
 
 use super::lane::{Lane, Unit};
+use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
 pub(super) struct Image {
     pub(super) header: Header,
+    /// The file that the `malloc` behind the recorder is in; empty if that is not known.
+    pub(super) malloc: String,
     /// Ticks that logging 1,024 events takes in this program; 0 if that is not known.
     pub(super) ticks_per_1024: u32,
     /// Path of the executable.
@@ -37,8 +40,8 @@ impl Image {
         let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
         let header = header(&live(number, ""))?;
         let first = header.image.load(Relaxed);
-        let ticks_per_1024 =
-            self::header(&live(first, "")).map_or(0, |first| first.ticks_per_1024.into_inner());
+        let (ticks_per_1024, malloc) = self::header(&live(first, ""))
+            .map_or((0, 0), |first| (first.ticks_per_1024.into_inner(), first.malloc.into_inner()));
         let read = |number: u32, suffix: &str| {
             let bytes = fs::read(live(number, suffix)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -50,15 +53,32 @@ impl Image {
             }
         }
         modules.sort_by_key(|module| module.start);
-        let arguments = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
+        let malloc = modules.iter().find(|module| (module.start..module.end).contains(&malloc));
+        let malloc = malloc.map_or_else(String::new, |module| module.path.clone());
+        let arguments: Vec<_> = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
         let units = directory.join(number.to_string());
         let (program, live) = (read(first, ".exe"), live(number, ""));
-        Some(Self { header, ticks_per_1024, program, arguments, modules, live, units })
+        Some(Self { header, malloc, ticks_per_1024, program, arguments, modules, live, units })
     }
 
-    /// The name of the program, without its directory.
-    pub(super) fn name(&self) -> &str {
-        self.program.rsplit('/').next().unwrap_or_default()
+    /// What the program was called, without its directory.
+    pub(super) fn name(&self) -> String {
+        trace::name_of(&self.program, &self.arguments)
+    }
+
+    /// Whether this is its number, or its name, or that of its file.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        name.parse() == Ok(self.process()) || self.name() == name || trace::last_part(&self.program) == name
+    }
+
+    /// The process number.
+    pub(super) fn process(&self) -> u32 {
+        self.header.process.load(Relaxed)
+    }
+
+    /// CPU time that the process used, as far as it is known, in nanoseconds.
+    pub(super) fn cpu_ns(&self) -> u64 {
+        self.header.cpu_last.load(Relaxed).saturating_sub(self.header.cpu_first.load(Relaxed))
     }
 
     /// The lanes with all their units in order.

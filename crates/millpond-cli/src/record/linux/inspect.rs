@@ -6,13 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use memchr::memmem;
 use object::{
     Endianness, Object, ObjectSymbol,
     elf::{self, FileHeader64},
     read::elf::{ElfFile64, FileHeader, ProgramHeader},
 };
 
-use crate::record::obstacle::Obstacle;
+use super::image::Image;
+use crate::{record::obstacle::Obstacle, trace};
 
 /// What stands in the way of recording this program for sure. A file that cannot be read has the benefit of the doubt.
 pub(super) fn before(binary: &Path) -> Option<Obstacle> {
@@ -27,37 +29,61 @@ pub(super) fn before(binary: &Path) -> Option<Obstacle> {
     }
     let segments = header.program_headers(endian, &*bytes).ok()?;
     let linker = segments.iter().find_map(|segment| segment.interpreter(endian, &*bytes).ok().flatten());
-    let Some(linker) = linker else { return Some(Obstacle::Static) };
+    let Some(linker) = linker else {
+        return Some(if is_go(&bytes) { Obstacle::Go } else { Obstacle::Static });
+    };
     let linker = PathBuf::from(String::from_utf8_lossy(linker).into_owned());
     let name = linker.file_name().unwrap_or_default().to_string_lossy();
     (!name.starts_with("ld-linux")).then(|| Obstacle::OtherLibrary(linker.clone()))
 }
 
-/// An allocator in the program's own file, by the names and messages that the usual ones leave in it.
-pub(super) fn own_allocator(binary: &Path) -> Option<Obstacle> {
-    const TRACES: [(&str, &str); 8] = [
-        ("_rjem_", "jemalloc"),
+/// With fewer events than this, a program may have an allocator of its own.
+const FEW: u64 = 1000;
+
+/// The allocator that a process used besides that of the C library, or in its place, and where it is.
+pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
+    let file = trace::last_part(&image.malloc);
+    if !file.is_empty() && !file.starts_with("libc.so") && !file.starts_with("libc-") {
+        return Some(format!("that of {file}"));
+    }
+    own_allocator(Path::new(&image.program), events)
+}
+
+/// An allocator in the program's own file, by the functions that it has, and by messages that the usual ones leave in it
+/// even without symbols. If there were only few events, a name somewhere in the file is enough.
+pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {
+    const FUNCTIONS: [(&str, &str); 6] = [
+        ("_rjem_malloc", "jemalloc"),
         ("je_malloc", "jemalloc"),
-        ("<jemalloc>", "jemalloc"),
         ("mi_malloc", "mimalloc"),
         ("tc_malloc", "tcmalloc"),
+        ("rpmalloc", "rpmalloc"),
+        ("malloc", "a malloc of its own"),
+    ];
+    const MESSAGES: [(&str, &str); 2] = [("<jemalloc>: ", "jemalloc"), ("_rjem_malloc", "jemalloc")];
+    const NAMES: [(&str, &str); 4] = [
+        ("mi_malloc", "mimalloc"),
         ("tcmalloc", "tcmalloc"),
         ("snmalloc", "snmalloc"),
         ("rpmalloc", "rpmalloc"),
     ];
     let bytes = fs::read(binary).ok()?;
-    let named = TRACES.iter().find(|(trace, _)| contains(&bytes, trace.as_bytes()));
-    if let Some((_, name)) = named {
-        return Some(Obstacle::OwnAllocator(name));
-    }
-    let file = ElfFile64::<Endianness>::parse(&*bytes).ok()?;
-    let mut symbols = file.dynamic_symbols().chain(file.symbols());
-    let own = symbols.any(|symbol| symbol.is_definition() && symbol.name_bytes() == Ok(b"malloc"));
-    own.then_some(Obstacle::OwnAllocator("a malloc in the program itself"))
+    let file = ElfFile64::<Endianness>::parse(&*bytes).ok();
+    let symbols = || file.iter().flat_map(|file| file.dynamic_symbols().chain(file.symbols()));
+    let defined = |name: &str| {
+        symbols().any(|symbol| symbol.is_definition() && symbol.name_bytes() == Ok(name.as_bytes()))
+    };
+    let said = |name: &str| memmem::find(&bytes, name.as_bytes()).is_some();
+    let names: &[_] = if events < FEW { &NAMES } else { &[] };
+    let found = FUNCTIONS.iter().find(|(function, _)| defined(function));
+    let found = found.or_else(|| MESSAGES.iter().chain(names).find(|(text, _)| said(text)));
+    found.map(|(_, name)| format!("{name}, within the program itself"))
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
+/// Whether the program was made by Go's linker.
+fn is_go(bytes: &[u8]) -> bool {
+    let file = ElfFile64::<Endianness>::parse(bytes);
+    file.is_ok_and(|file| file.section_by_name(".go.buildinfo").is_some())
 }
 
 fn machine() -> u16 {
@@ -81,7 +107,7 @@ mod tests {
     #[test]
     fn ordinary_programs_can_be_recorded() {
         assert_eq!(before(Path::new("/bin/sh")), None);
-        assert_eq!(own_allocator(Path::new("/bin/sh")), None);
+        assert_eq!(own_allocator(Path::new("/bin/sh"), 0), None);
         assert_eq!(before(Path::new("/nowhere")), None, "no file, no judgement");
     }
 
@@ -97,6 +123,10 @@ mod tests {
     fn allocators_are_known_by_their_traces() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), b"....<jemalloc>: ...").unwrap();
-        assert_eq!(own_allocator(file.path()), Some(Obstacle::OwnAllocator("jemalloc")));
+        let found = own_allocator(file.path(), u64::MAX).unwrap();
+        assert!(found.starts_with("jemalloc, "), "{found}");
+        fs::write(file.path(), b"....tcmalloc...").unwrap();
+        assert_eq!(own_allocator(file.path(), u64::MAX), None, "a name is no proof");
+        assert!(own_allocator(file.path(), 3).is_some(), "but with few events a reason to doubt");
     }
 }

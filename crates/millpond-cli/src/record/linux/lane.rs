@@ -52,6 +52,12 @@ impl Lane {
         }
     }
 
+    /// Records that have not been read.
+    pub(super) fn records(&self) -> u64 {
+        let ahead: usize = self.units.as_slice().iter().map(|unit| unit.used).sum();
+        (ahead + (self.bytes.len() - self.next) / size_of::<Record>()) as u64
+    }
+
     /// The next event; `None` after the last.
     pub(super) fn event(&mut self) -> Result<Option<Event>> {
         while let Some(record) = self.record()? {

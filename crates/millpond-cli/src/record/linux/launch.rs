@@ -5,7 +5,7 @@ use std::{
     io,
     mem::zeroed,
     os::unix::{ffi::OsStringExt, process::CommandExt},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     ptr::null_mut,
     sync::atomic::{AtomicI32, Ordering::SeqCst},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -58,14 +58,15 @@ pub(super) struct Run {
     pub(super) end: Moment,
 }
 
-/// Runs a program with more variables in its environment, and waits for it.
+/// Runs a program with more variables in its environment and this standard output, and waits for it.
 pub(super) fn launch(
     program: &Program,
     arguments: &[OsString],
     variables: &[(&str, Vec<u8>)],
+    output: Stdio,
 ) -> io::Result<Run> {
     let mut command = Command::new(&program.path);
-    command.arg0(&program.name).args(arguments);
+    command.arg0(&program.name).args(arguments).stdout(output);
     for (name, value) in variables {
         command.env(name, <OsString as OsStringExt>::from_vec(value.clone()));
     }
@@ -81,9 +82,9 @@ pub(super) fn launch(
     Ok(Run { status: status?, process: child.id(), begin, end: Moment::now() })
 }
 
-/// Whether a signal came since the program ended, which is then meant for this one.
-pub(super) fn interrupted() -> bool {
-    SIGNAL.load(SeqCst) != 0
+/// A signal that came since the program ended, which is then meant for this one.
+pub(super) fn interrupted() -> Option<i32> {
+    Some(SIGNAL.load(SeqCst)).filter(|&signal| signal != 0)
 }
 
 /// While this lives, signals that would end this program are passed on to the one that it runs.

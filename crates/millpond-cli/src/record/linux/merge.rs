@@ -61,9 +61,30 @@ impl Merge {
         Ok(Self { lanes, heads })
     }
 
+    /// This, unless there is no event.
+    pub(super) fn some(self) -> Option<Self> {
+        (!self.is_empty()).then_some(self)
+    }
+
     /// Whether there is no event.
     pub(super) fn is_empty(&self) -> bool {
         self.heads.is_empty()
+    }
+
+    /// How many records there are to read: about as many as events, and not fewer.
+    pub(super) fn records(&self) -> u64 {
+        self.lanes.iter().map(Lane::records).sum::<u64>() + self.heads.len() as u64
+    }
+
+    /// How many events there are, in any order.
+    pub(super) fn count(self) -> Result<u64> {
+        let mut count = self.heads.len() as u64;
+        for mut lane in self.lanes {
+            while lane.event()?.is_some() {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// The next event of all; `None` after the last.

@@ -4,9 +4,12 @@
 //! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, put where the dynamic
 //!   linker finds it;
 //! * `launch` – runs the program, its input and output untouched;
+//! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `lane`, `merge` – read what each process left, and put the events of its threads in order of time;
 //! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
 //!   process.
+
+use std::{io, os::fd::AsFd, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use millpond_trace::raw;
@@ -22,6 +25,7 @@ use super::recording::{Options, Recording};
 
 mod collect;
 mod convert;
+mod escapes;
 mod image;
 mod inspect;
 mod lane;
@@ -31,6 +35,7 @@ mod merge;
 mod output;
 mod program;
 mod scratch;
+mod stopped;
 
 /// See [`super::run`].
 pub(super) fn run(options: &Options) -> Result<Recording> {
@@ -39,7 +44,7 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
     if let Some(obstacle) = inspect::before(&program.binary) {
         bail!("{} {obstacle}", program.binary.display());
     }
-    let output = Output::create(&options.output)?;
+    let output = Output::create(&options.output, options.force)?;
     let scratch = Scratch::new(options.max_size)?;
     let library = library::place(scratch.path())?;
     let variables = [
@@ -47,7 +52,13 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         ("LD_PRELOAD", library::preload(&library)),
     ];
     let _signals = Signals::pass_on();
-    let run = launch(&program, arguments, &variables)
-        .with_context(|| format!("cannot run {}", program.path.display()))?;
-    Collection::new(&scratch, &run)?.traces(output, &program)
+    let standard_output = if output::is_standard_output(&options.output) {
+        let standard_error = io::stderr().as_fd().try_clone_to_owned();
+        Stdio::from(standard_error.context("cannot use standard error")?)
+    } else {
+        Stdio::inherit()
+    };
+    let run = launch(&program, arguments, &variables, standard_output)
+        .map_err(|error| program::cannot_run(&program.path, &error))?;
+    Collection::new(&scratch, &run)?.recording(output, &program, options)
 }

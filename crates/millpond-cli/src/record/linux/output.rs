@@ -1,48 +1,76 @@
 //! The files of traces: complete under their name, or not there.
 
 use std::{
-    fs::{self, File, Permissions},
-    io::{BufWriter, Write},
-    os::unix::fs::PermissionsExt,
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
+/// What names standard output.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Whether the trace is to go there.
+pub(super) fn is_standard_output(path: &Path) -> bool {
+    path == Path::new(STANDARD_OUTPUT)
+}
+
 /// A trace that is being written.
 pub(super) struct Output {
     path: PathBuf,
     file: Kind,
+    /// Whether a file of that name may be replaced.
+    force: bool,
 }
 
 enum Kind {
     /// A file with another name in the same directory, renamed in the end.
     New(BufWriter<NamedTempFile>),
-    /// A device or a pipe: written to as it is.
+    /// A device, a pipe or standard output: written to as it is.
     Existing(BufWriter<File>),
 }
 
 impl Output {
-    /// Makes sure that it can be written.
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    /// Makes sure that it can be written; a file that is there only with `force`. The file is for its owner alone: it
+    /// holds command lines and paths.
+    pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
         let what = || format!("cannot write {}", path.display());
+        if is_standard_output(path) {
+            return Self::standard_output();
+        }
         let file = match fs::metadata(path) {
             Ok(existing) if existing.is_dir() => bail!("cannot write {}: it is a directory", path.display()),
             Ok(existing) if !existing.is_file() => {
                 Kind::Existing(BufWriter::new(File::options().write(true).open(path).with_context(what)?))
+            }
+            Ok(_) if !force => {
+                bail!("cannot write {}: the file is there already; --force overwrites it", path.display())
             }
             _ => {
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let directory = parent.unwrap_or(Path::new("."));
                 ensure!(directory.is_dir(), "{}: there is no directory {}", what(), directory.display());
                 let mut builder = tempfile::Builder::new();
-                builder.prefix(".millpond-").permissions(Permissions::from_mode(0o666));
-                let file = builder.tempfile_in(directory).with_context(what)?;
+                let file = builder.prefix(".millpond-").tempfile_in(directory).with_context(what)?;
                 Kind::New(BufWriter::new(file))
             }
         };
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, force })
+    }
+
+    fn standard_output() -> Result<Self> {
+        let output = io::stdout();
+        if output.is_terminal() {
+            bail!(
+                "a trace is not for the terminal: send standard output to a file or a pipe, or use -o FILE"
+            );
+        }
+        let output = output.as_fd().try_clone_to_owned().context("cannot write to standard output")?;
+        let file = Kind::Existing(BufWriter::new(output.into()));
+        Ok(Self { path: PathBuf::from(STANDARD_OUTPUT), file, force: true })
     }
 
     /// Where it will be.
@@ -56,7 +84,11 @@ impl Output {
         match self.file {
             Kind::New(file) => {
                 let file = file.into_inner().map_err(|error| error.into_error()).with_context(what)?;
-                file.persist(&self.path).with_context(what)?;
+                if self.force {
+                    file.persist(&self.path).with_context(what)?;
+                } else {
+                    file.persist_noclobber(&self.path).with_context(what)?;
+                }
             }
             Kind::Existing(mut file) => file.flush().with_context(what)?,
         }
@@ -98,35 +130,49 @@ pub(super) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_has_its_name_only_when_it_is_finished() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.mpt");
         fs::write(&path, "before").unwrap();
-        let mut output = Output::create(&path).unwrap();
+        assert!(Output::create(&path, false).is_err(), "the file is there");
+        let mut output = Output::create(&path, true).unwrap();
         output.write_all(b"after").unwrap();
         drop(output);
         assert_eq!(fs::read(&path).unwrap(), b"before");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
-        let mut output = Output::create(&path).unwrap();
+        let mut output = Output::create(&path, true).unwrap();
         output.write_all(b"after").unwrap();
         assert_eq!(output.finish().unwrap(), path);
         assert_eq!(fs::read(&path).unwrap(), b"after");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_appears_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.mpt");
+        let output = Output::create(&path, false).unwrap();
+        fs::write(&path, "another's").unwrap();
+        assert!(output.finish().is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
     }
 
     #[test]
     fn what_cannot_be_written_is_told_at_once() {
         let directory = tempfile::tempdir().unwrap();
-        let told =
-            |path: &Path| Output::create(path).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let told = |path: &Path| {
+            Output::create(path, true).err().map(|error| format!("{error:#}")).unwrap_or_default()
+        };
         assert!(told(directory.path()).contains("it is a directory"));
         assert!(told(&directory.path().join("no/where.mpt")).contains("there is no directory"));
     }
 
     #[test]
     fn devices_are_not_replaced() {
-        let mut output = Output::create(Path::new("/dev/null")).unwrap();
+        let mut output = Output::create(Path::new("/dev/null"), false).unwrap();
         output.write_all(b"x").unwrap();
         output.finish().unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());

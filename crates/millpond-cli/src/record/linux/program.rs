@@ -4,12 +4,14 @@ use std::{
     env,
     ffi::{CString, OsStr, OsString},
     fs,
-    io::Read,
+    io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+
+use crate::errors::CannotRun;
 
 /// A program that can be run.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl Program {
 /// The first executable file of this name in the directories of PATH.
 fn search(name: &OsStr) -> Result<PathBuf> {
     if name.is_empty() {
-        bail!("the name of the program is empty: say which program to run");
+        bail!(CannotRun::NotFound("the name of the program is empty: say which program to run".into()));
     }
     let paths = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let found: Vec<PathBuf> = env::split_paths(&paths)
@@ -43,21 +45,32 @@ fn search(name: &OsStr) -> Result<PathBuf> {
         .filter(|path| path.is_file())
         .collect();
     let Some(path) = found.iter().find(|path| is_executable(path)).or(found.first()) else {
-        bail!("there is no program {} in PATH; name it with its directory", Path::new(name).display());
+        let name = Path::new(name).display();
+        bail!(CannotRun::NotFound(format!("there is no program {name} in PATH; name it with its directory")));
     };
     Ok(path.clone())
 }
 
 /// Fails with the reason why a file cannot be run.
 fn check(path: &Path) -> Result<()> {
-    let kind = fs::metadata(path).with_context(|| format!("cannot run {}", path.display()))?;
+    let kind = fs::metadata(path).map_err(|error| cannot_run(path, &error))?;
+    let refuse = |why: &str| CannotRun::Refused(format!("cannot run {}: {why}", path.display()));
     if kind.is_dir() {
-        bail!("cannot run {}: it is a directory", path.display());
+        bail!(refuse("it is a directory"));
     }
     if !is_executable(path) {
-        bail!("cannot run {}: it is not executable; allow it with chmod +x", path.display());
+        bail!(refuse("it is not executable; allow it with chmod +x"));
     }
     Ok(())
+}
+
+/// What an error of the system means for a program that was to be run.
+pub(super) fn cannot_run(path: &Path, error: &io::Error) -> CannotRun {
+    let text = format!("cannot run {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => CannotRun::NotFound(text),
+        _ => CannotRun::Refused(text),
+    }
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -86,9 +99,19 @@ fn interpreter(path: &Path) -> Result<PathBuf> {
             Some(name) if is_env => search(OsStr::from_bytes(name))?,
             _ => next.to_owned(),
         };
-        check(&path).context("the interpreter named in its first line")?;
+        check(&path).map_err(named_in_first_line)?;
     }
     Ok(path)
+}
+
+/// Says that it is the interpreter of a script that cannot be run.
+fn named_in_first_line(error: anyhow::Error) -> anyhow::Error {
+    let say = |text: &str| format!("{text} (the interpreter named in the first line of the script)");
+    match error.downcast::<CannotRun>() {
+        Ok(CannotRun::NotFound(text)) => CannotRun::NotFound(say(&text)).into(),
+        Ok(CannotRun::Refused(text)) => CannotRun::Refused(say(&text)).into(),
+        Err(error) => error,
+    }
 }
 
 #[cfg(test)]

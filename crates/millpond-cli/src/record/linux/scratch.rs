@@ -3,13 +3,12 @@
 use std::{
     ffi::CString,
     fs,
-    mem::zeroed,
+    mem::{offset_of, zeroed},
     os::unix::{
         ffi::OsStrExt,
-        fs::{FileExt, PermissionsExt, symlink},
+        fs::{FileExt, OpenOptionsExt, PermissionsExt, symlink},
     },
     path::Path,
-    sync::atomic::Ordering::Relaxed,
 };
 
 use anyhow::{Context, Result, bail};
@@ -56,7 +55,10 @@ impl Scratch {
         let mut page = [0; 4096];
         page[..8].copy_from_slice(&raw::MAGIC.to_ne_bytes());
         page[8..16].copy_from_slice(&limit.to_ne_bytes());
-        fs::write(scratch.control(), page).with_context(what)?;
+        page[offset_of!(raw::Control, filters)..][..4].copy_from_slice(&own_filters().to_ne_bytes());
+        let mut file = fs::File::options();
+        let file = file.write(true).create_new(true).mode(0o600).open(scratch.control());
+        file.and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
         Ok(scratch)
     }
 
@@ -73,14 +75,27 @@ impl Scratch {
         self.path().join("live/control")
     }
 
-    /// Tells processes that still run to stop recording, and says how many process images there were.
-    pub(super) fn stop(&self) -> Result<u32> {
+    /// Tells processes that still run to stop recording, and says what all have left in the control file.
+    pub(super) fn stop(&self) -> Result<raw::Control> {
         let what = || format!("could not read {}", self.control().display());
         let file = fs::File::options().write(true).open(self.control()).with_context(what)?;
         file.write_all_at(&1_u32.to_ne_bytes(), raw::STOP_AT).with_context(what)?;
         let bytes = fs::read(self.control()).with_context(what)?;
-        Ok(raw::Control::from_bytes(&bytes).map_or(0, |control| control.processes.load(Relaxed)))
+        raw::Control::from_bytes(&bytes).with_context(what)
     }
+
+    /// Programs that processes were to become or to start.
+    pub(super) fn execs(&self) -> Vec<raw::Exec> {
+        let bytes = fs::read(self.path().join("live/execs")).unwrap_or_default();
+        raw::Exec::all(&bytes).collect()
+    }
+}
+
+/// How many seccomp filters this process has, as the recorder asks it of the programs; 0 if the system does not say.
+fn own_filters() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 /// What the system says about the file system of a directory.
@@ -106,7 +121,7 @@ mod tests {
         assert_eq!(fs::metadata(&live).unwrap().permissions().mode() & 0o077, 0);
         let control = raw::Control::from_bytes(&fs::read(live.join("control")).unwrap()).unwrap();
         assert_eq!((control.magic.into_inner(), control.limit.into_inner()), (raw::MAGIC, 77));
-        assert_eq!(scratch.stop().unwrap(), 0);
+        assert_eq!(scratch.stop().unwrap().processes.into_inner(), 0);
         let control = raw::Control::from_bytes(&fs::read(live.join("control")).unwrap()).unwrap();
         assert_eq!(control.stop.into_inner(), 1);
         drop(scratch);

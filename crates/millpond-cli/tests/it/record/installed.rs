@@ -15,7 +15,7 @@ fn the_program_alone_in_an_empty_folder_can_record() {
     let record = || {
         let mut command = Command::new(&program);
         command.current_dir(&folder).env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin");
-        let output = command.args(["record", "-o", "out.mpt", "--", "ls", "/"]).output().unwrap();
+        let output = command.args(["record", "--force", "-o", "out.mpt", "--", "ls", "/"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(super::Trace::read(&folder.join("out.mpt")).summary.events > 0);
     };

@@ -63,17 +63,23 @@ impl Workshop {
         }
     }
 
-    /// `millpond record -o out.mpt`, for options and `--` and the command to be added.
+    /// `millpond record --force -o out.mpt`, for options and `--` and the command to be added.
     fn recorder(&self) -> Command {
         let mut command = millpond();
-        command.arg("record").arg("-o").arg(self.path("out.mpt"));
+        command.args(["record", "--force", "-o"]).arg(self.path("out.mpt"));
         command.env("TMPDIR", self.path("tmp")).env("XDG_CACHE_HOME", self.path("cache"));
         command
     }
 
     /// Records a command.
     fn record(&self, program: &Path, arguments: &[&str]) -> Output {
-        let output = self.recorder().arg("--").arg(program).args(arguments).output().unwrap();
+        self.record_with(&[], program, arguments)
+    }
+
+    /// Records a command with more options, such as `--all`.
+    fn record_with(&self, options: &[&str], program: &Path, arguments: &[&str]) -> Output {
+        let mut recorder = self.recorder();
+        let output = recorder.args(options).arg("--").arg(program).args(arguments).output().unwrap();
         assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0, "temporary files are left behind");
         output
     }

@@ -3,11 +3,16 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::Workshop;
-use crate::support::{refusal, skipped};
+use crate::support::{refusal, refusal_with, skipped};
 
-/// What is said about a command.
+/// What is said about a command that cannot be recorded.
 fn refused(workshop: &Workshop, program: impl AsRef<Path>) -> String {
-    let text = refusal(workshop.record(program.as_ref(), &[]));
+    refused_with(125, workshop, program)
+}
+
+/// The same, with the exit code of a program that was not found or cannot be run.
+fn refused_with(code: i32, workshop: &Workshop, program: impl AsRef<Path>) -> String {
+    let text = refusal_with(code, workshop.record(program.as_ref(), &[]));
     assert!(!workshop.path("out.mpt").exists(), "{text}");
     text
 }
@@ -16,17 +21,18 @@ fn refused(workshop: &Workshop, program: impl AsRef<Path>) -> String {
 fn programs_that_cannot_be_run() {
     let workshop = Workshop::new();
     assert!(
-        refused(&workshop, "surely-no-such-program").contains("no program surely-no-such-program in PATH")
+        refused_with(127, &workshop, "surely-no-such-program")
+            .contains("no program surely-no-such-program in PATH")
     );
-    assert!(refused(&workshop, "./nowhere").contains("cannot run ./nowhere: No such file"));
-    assert!(refused(&workshop, "/").contains("cannot run /: it is a directory"));
+    assert!(refused_with(127, &workshop, "./nowhere").contains("cannot run ./nowhere: No such file"));
+    assert!(refused_with(126, &workshop, "/").contains("cannot run /: it is a directory"));
     let data = workshop.path("data");
     fs::write(&data, "x").unwrap();
-    assert!(refused(&workshop, &data).contains("not executable; allow it with chmod +x"));
+    assert!(refused_with(126, &workshop, &data).contains("not executable; allow it with chmod +x"));
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(refused(&workshop, &data).contains("not a program for this machine"));
     fs::write(&data, "#!/nowhere/interpreter\n").unwrap();
-    assert!(refused(&workshop, &data).contains("/nowhere/interpreter"));
+    assert!(refused_with(127, &workshop, &data).contains("/nowhere/interpreter"));
 }
 
 #[test]
@@ -35,7 +41,7 @@ fn programs_that_the_recorder_cannot_get_into() {
     if let Some(program) = workshop.compile("nothing", &["-static"]) {
         let text = refused(&workshop, &program);
         assert!(
-            text.contains("nothing is statically linked") && text.contains("build it with dynamic"),
+            text.contains("nothing is statically linked") && text.contains("Link it dynamically"),
             "{text}"
         );
         let script = workshop.path("script");
@@ -45,7 +51,7 @@ fn programs_that_the_recorder_cannot_get_into() {
     }
     if let Some(program) = workshop.compile("nothing", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]) {
         let text = refused(&workshop, &program);
-        assert!(text.contains("not made for glibc") && text.contains("ld-musl-x86_64.so.1"), "{text}");
+        assert!(text.contains("linked with musl") && text.contains("ld-musl-x86_64.so.1"), "{text}");
     }
     if let Some(program) = workshop.compile("nothing", &[]) {
         if std::os::unix::fs::chown(&program, Some(1), Some(1)).is_err() {
@@ -60,7 +66,10 @@ fn programs_that_the_recorder_cannot_get_into() {
 fn programs_that_yield_no_events() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("nothing", &[]) else { return };
-    assert!(refused(&workshop, &program).contains("nothing was recorded"));
+    let text = super::told(&workshop.record(&program, &[]));
+    assert!(text.contains("recorded 0 events (0 allocations) of nothing, "), "{text}");
+    assert_eq!(workshop.trace().summary.events, 0);
+    std::fs::remove_file(workshop.path("out.mpt")).unwrap();
     let Some(program) = workshop.compile("own", &[]) else { return };
     let text = refused(&workshop, &program);
     assert!(text.contains("brings its own allocator") && text.contains("build it without"), "{text}");
@@ -96,6 +105,6 @@ fn places_for_temporary_files_that_cannot_be_used() {
 fn sizes_that_are_none() {
     let workshop = Workshop::new();
     let output = workshop.recorder().args(["--max-size", "much", "--", "true"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&output.stderr).contains("such as 500M"));
 }

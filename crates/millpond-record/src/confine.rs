@@ -1,0 +1,70 @@
+//! Sandboxes: a process may give up system calls for good, and be killed for the next one. A thread may also give up
+//! reading the clock of the processor, alone or as part of a strict sandbox; then recording stops at once.
+//!
+//! A process does that by `prctl` or by `syscall`, the functions of the C library; one that does it by an instruction of
+//! its own is not noticed.
+
+use core::ffi::{c_int, c_long, c_ulong};
+
+use crate::{real, recording, sandbox, thread};
+
+/// Makes a call that may put the process into a sandbox. If `entered` says that it did, no system calls follow.
+fn around<T: Copy>(enter: impl FnOnce() -> T, entered: impl FnOnce(T) -> bool) -> T {
+    let first = sandbox::ask();
+    let answer = enter();
+    sandbox::answer(first, entered(answer));
+    answer
+}
+
+pub(crate) unsafe fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int {
+    let Some(prctl) = real::prctl() else { return real::missing() };
+    // SAFETY: as in the program's call.
+    let call = || unsafe { prctl(option, a, b, c, d) };
+    if !confines(option, a) {
+        return call();
+    }
+    if !(option == libc::PR_SET_SECCOMP && a == libc::SECCOMP_MODE_FILTER.into()) {
+        give_up_the_clock();
+    }
+    around(call, |answer| answer == 0)
+}
+
+/// Whether this `prctl` takes away system calls or the clock.
+fn confines(option: c_int, a: c_ulong) -> bool {
+    option == libc::PR_SET_SECCOMP || option == libc::PR_SET_TSC && a == libc::PR_TSC_SIGSEGV as c_ulong
+}
+
+/// Stops recording, while the clock can still be read to say when.
+fn give_up_the_clock() {
+    recording::bar();
+    // SAFETY: this is the calling thread; without a lane, it logs nothing.
+    unsafe { (*thread::current()).lane = core::ptr::null_mut() };
+}
+
+/// Most programs and libraries that use a filter call `seccomp` this way: the C library has no function for it.
+pub(crate) unsafe fn syscall(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    let Some(syscall) = real::syscall() else { return real::missing().into() };
+    // SAFETY: as in the program's call; what it did not give is not looked at.
+    let call = || unsafe { syscall(number, a, b, c, d, e, f) };
+    match number {
+        libc::SYS_seccomp if a == libc::SECCOMP_SET_MODE_FILTER as usize => {
+            around(call, |answer| answer >= 0)
+        }
+        libc::SYS_seccomp if a == libc::SECCOMP_SET_MODE_STRICT as usize => {
+            give_up_the_clock();
+            around(call, |answer| answer == 0)
+        }
+        // SAFETY: the same call.
+        libc::SYS_prctl => unsafe { prctl(a as c_int, b as _, c as _, d as _, e as _) }.into(),
+        _ => call(),
+    }
+}
+

@@ -1,0 +1,78 @@
+//! Whether the recorder may make system calls and look at the clock: in a sandbox, a process is killed for them. It goes
+//! on in the memory that it has, and stops when that is full. `confine` says when a process enters a sandbox.
+
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
+/// Whether system calls can be made: yes; not while this is being decided; no. Like all statics, kept by `fork`.
+static STATE: AtomicU32 = AtomicU32::new(FREE);
+const FREE: u32 = 0;
+const ASKING: u32 = 1;
+const INSIDE: u32 = 2;
+
+/// Threads whose system calls are under way.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the recorder may make system calls, until [`end_calls`].
+pub(crate) fn begin_calls() -> bool {
+    // Either this is seen by the thread that enters a sandbox, or that thread's state is seen here.
+    CALLS.fetch_add(1, SeqCst);
+    let free = STATE.load(SeqCst) == FREE;
+    if !free {
+        end_calls();
+    }
+    free
+}
+
+/// The thread is done with its system calls.
+pub(crate) fn end_calls() {
+    CALLS.fetch_sub(1, SeqCst);
+}
+
+/// Whether the recorder must neither make system calls nor look at the clock.
+pub(crate) fn is_inside() -> bool {
+    STATE.load(SeqCst) != FREE
+}
+
+/// A sandbox is about to be entered, or refused; `false` if that was so already. Gives other threads the time to finish
+/// their system calls, but does not wait for ever: the handler of a signal would wait for the thread that it has
+/// interrupted.
+pub(crate) fn ask() -> bool {
+    let first = STATE.compare_exchange(FREE, ASKING, SeqCst, SeqCst).is_ok();
+    let mut patience = 1 << 20;
+    while first && CALLS.load(SeqCst) != 0 && patience > 0 {
+        core::hint::spin_loop();
+        patience -= 1;
+    }
+    first
+}
+
+/// What became of it, after [`ask`] has said `first`.
+pub(crate) fn answer(first: bool, entered: bool) {
+    if entered {
+        STATE.store(INSIDE, SeqCst);
+    } else if first {
+        STATE.store(FREE, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_calls_are_made_while_a_sandbox_is_entered_nor_after_it() {
+        assert!(begin_calls());
+        end_calls();
+        assert!(ask() && !ask());
+        assert!(!begin_calls() && is_inside());
+        answer(true, false);
+        assert!(begin_calls(), "the sandbox was refused");
+        end_calls();
+        answer(ask(), true);
+        assert!(!begin_calls() && is_inside());
+        answer(ask(), false);
+        assert!(is_inside(), "there is no way out");
+        assert_eq!(CALLS.load(SeqCst), 0);
+        STATE.store(FREE, SeqCst);
+    }
+}
