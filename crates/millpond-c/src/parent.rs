@@ -213,6 +213,11 @@ unsafe impl Allocator for Parent {
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
     }
 
+    /// Of the heap that is known; a table does not say.
+    fn is_fine_grained(&self) -> bool {
+        self.0 == sources::heap()
+    }
+
     fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
         if least.size() == 0 {
             return self.allocate(least);

@@ -167,6 +167,13 @@ pub unsafe trait Allocator {
         }
         self.allocate(least)
     }
+
+    /// Whether small blocks are served here without waste, as by a heap. Where they are, pools begin with small chunks: see
+    /// [`ChunkRequest::enough`](crate::ChunkRequest::enough). The default is no, which is right for sources of whole pages
+    /// and of bounded size.
+    fn is_fine_grained(&self) -> bool {
+        false
+    }
 }
 
 /// Moves a block to a new place: allocates, copies what both layouts have, frees.

@@ -2,6 +2,8 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
+use super::Allocator;
+
 /// A piece of memory that a shell took from its parent and that a pool cuts into blocks.
 ///
 /// Whoever holds a `Chunk` has the only right to its memory. It is plain data: dropping it frees nothing.
@@ -50,4 +52,14 @@ pub struct ChunkRequest {
     pub least: Layout,
     /// The size in bytes that the pool would like best; at least that of `least`.
     pub preferred: usize,
+    /// The size in bytes that is enough for now, from a parent that is [fine-grained](crate::Allocator::is_fine_grained);
+    /// at least that of `least`, at most `preferred`.
+    pub enough: usize,
+}
+
+impl ChunkRequest {
+    /// The size to ask this parent for.
+    pub(crate) fn size_from(&self, parent: &impl Allocator) -> usize {
+        if parent.is_fine_grained() { self.enough } else { self.preferred }
+    }
 }

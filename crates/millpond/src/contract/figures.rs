@@ -14,7 +14,7 @@ use super::{Amount, Report, Snapshot};
 /// let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
 /// pool.allocate(Layout::new::<[u8; 50]>())?;
 /// let figures = pool.figures();
-/// assert_eq!((figures.chunks, figures.held, figures.capacity(), figures.live), (1, 4096, 4096, 64));
+/// assert_eq!((figures.chunks, figures.held, figures.capacity(), figures.live), (1, 256, 256, 64));
 /// assert_eq!((figures.waste(), figures.largest_free), (0, Some(64)));
 /// assert_eq!(figures.peak.map(|peak| peak.bytes), Some(50)); // as was requested
 /// # Ok::<(), millpond::AllocError>(())

@@ -76,7 +76,7 @@ impl ChunkPicture {
 /// use core::alloc::Layout;
 /// use millpond::{Allocator, Blocks, Canvas, Usage, ChunkPicture, Fixed, Inspect, Local};
 ///
-/// let pool = Local::new(Blocks::<Fixed<64>>::new());
+/// let pool = Local::new(Blocks::<Fixed<64>>::new().with_capacity(64));
 /// let block = pool.allocate(Layout::new::<u64>())?;
 ///
 /// let (mut chunks, mut cells) = ([ChunkPicture::default(); 4], [Usage::default(); 4 * 16]);

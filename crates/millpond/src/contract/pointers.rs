@@ -63,6 +63,10 @@ macro_rules! forward {
             fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
                 (**self).allocate_between(least, preferred)
             }
+
+            fn is_fine_grained(&self) -> bool {
+                (**self).is_fine_grained()
+            }
         }
     };
 }

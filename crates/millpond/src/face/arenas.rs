@@ -58,7 +58,7 @@ use crate::{
 ///     });
 /// });
 /// assert_eq!(idle.waiting(), 4);
-/// assert_eq!(idle.trim(), 4 * 4096);
+/// assert_eq!(idle.trim(), 4 * 256);
 /// ```
 ///
 /// What an arena lends does not outlive the lease:

@@ -270,6 +270,10 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
     fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
         self.ask(|inner| inner.allocate_between(least, preferred))
     }
+
+    fn is_fine_grained(&self) -> bool {
+        self.inner.is_fine_grained()
+    }
 }
 
 impl<H: Hold, X: Inspect, const N: usize> Inspect for Detain<H, X, N> {

@@ -160,6 +160,10 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
             |second| second.allocate_between(least, preferred),
         )
     }
+
+    fn is_fine_grained(&self) -> bool {
+        self.first.is_fine_grained() && self.second.is_fine_grained()
+    }
 }
 
 // SAFETY: every block is one of the two pools', which keep the contract. Each lies in a chunk of its pool, and no chunk

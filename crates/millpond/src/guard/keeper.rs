@@ -235,6 +235,10 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
         let layout = Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?;
         self.ready(block, layout, 0, here::<D>())
     }
+
+    fn is_fine_grained(&self) -> bool {
+        self.inner.is_fine_grained()
+    }
 }
 
 impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {

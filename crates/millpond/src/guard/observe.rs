@@ -86,7 +86,7 @@ impl<F: Fn(Event)> Observer for F {
 /// });
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
 /// pool.allocate(Layout::new::<u64>())?;
-/// assert_eq!(grown.get(), 4096);
+/// assert_eq!(grown.get(), 256);
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Debug)]
@@ -204,6 +204,10 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
             Err(error) => Event::Failed { layout: least, error },
         });
         chunk
+    }
+
+    fn is_fine_grained(&self) -> bool {
+        self.inner.is_fine_grained()
     }
 }
 

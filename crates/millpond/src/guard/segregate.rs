@@ -171,6 +171,10 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
             )
         }
     }
+
+    fn is_fine_grained(&self) -> bool {
+        self.small.is_fine_grained() && self.large.is_fine_grained()
+    }
 }
 
 // SAFETY: every block is one of the two pools', which keep the contract, and every size that fits it says whose.

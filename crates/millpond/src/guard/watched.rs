@@ -138,6 +138,10 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
             }
         }
     }
+
+    fn is_fine_grained(&self) -> bool {
+        self.inner.is_fine_grained()
+    }
 }
 
 impl<J: Job, X: Inspect> Inspect for Guard<J, X> {

@@ -28,7 +28,7 @@ use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snaps
 /// use core::alloc::Layout;
 /// use millpond::{Linear, Owned, Reclaim};
 ///
-/// let mut arena = Owned::new(Linear::new());
+/// let mut arena = Owned::new(Linear::with_capacity(1000));
 /// for frame in 0..3 {
 ///     let mesh = arena.allocate(Layout::new::<[f32; 100]>())?;
 ///     let name = arena.allocate(Layout::new::<[u8; 7]>())?;
@@ -66,11 +66,15 @@ pub struct Linear {
     chunks: Chunks,
 }
 
+/// Bytes of the first chunk where the parent is fine-grained.
+const FIRST: usize = 256;
+
 impl Linear {
-    /// An arena without chunks; the first will be a page.
+    /// An arena without chunks; the first will be a page, or a few lines of cache where the parent is
+    /// [fine-grained](crate::Allocator::is_fine_grained). Each later one is twice as large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan::growing(1)) }
+        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan::growing_from(FIRST, 1)) }
     }
 
     /// An arena without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
@@ -78,7 +82,7 @@ impl Linear {
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
         let first = if bytes == 0 { 1 } else { bytes };
-        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan { first, ..Plan::growing(1) }) }
+        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan { page: 0, ..Plan::growing_from(first, 1) }) }
     }
 
     /// Goes on to the next chunk ahead if the block fits there.

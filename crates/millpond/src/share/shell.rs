@@ -219,7 +219,7 @@ fn bring<R: Reach, A: Allocator, T>(
     (layout, request): (Layout, ChunkRequest),
     look: impl FnOnce(&mut R::Pool) -> T,
 ) -> Result<T, AllocError> {
-    let memory = parent.allocate_between(request.least, request.preferred)?;
+    let memory = parent.allocate_between(request.least, request.size_from(parent))?;
     // SAFETY: the parent has just handed the memory out, for this alignment.
     let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
     let (refused, found) = pool.with(|pool| {

@@ -74,6 +74,10 @@ unsafe impl Allocator for Heap {
         // SAFETY: the caller's promises are passed on.
         unsafe { resize(self, block, old, new) }
     }
+
+    fn is_fine_grained(&self) -> bool {
+        true
+    }
 }
 
 /// Growing and shrinking are one thing for the global allocator.

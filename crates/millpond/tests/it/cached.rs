@@ -102,7 +102,7 @@ fn use_much(pool: &impl Allocator) {
 
 /// A pool of so many blocks and no more.
 fn bounded() -> Cached<Limit<Sixty4>> {
-    Cached::new(Limit::blocks(Sixty4::new(), FEW))
+    Cached::new(Limit::blocks(Sixty4::new().with_capacity(64), FEW))
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn resizing_stays_in_place_where_it_can() {
     let block = pool.allocate(layout(10, 8)).expect("the heap has room").cast::<u8>();
     let classes = Local::new(Classes::new());
     let in_class = classes.allocate(layout(97, 8)).expect("the heap has room").cast::<u8>();
-    let arena = Local::new(Linear::new());
+    let arena = Local::new(Linear::with_capacity(4096));
     let first = arena.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
     // SAFETY: each block is live and the layouts are those it has in turn.
     unsafe {

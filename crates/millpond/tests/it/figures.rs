@@ -15,8 +15,8 @@ fn what_nobody_counts_is_not_known() {
     let pool = Local::new(Blocks::<Fixed<64>>::new());
     let _ = pool.allocate(BLOCK).expect("the heap has room");
     let figures = pool.figures();
-    assert_eq!((figures.chunks, figures.held, figures.live, figures.free), (1, 4096, 64, 4032));
-    assert_eq!((figures.capacity(), figures.waste(), figures.largest_free), (4096, 0, Some(64)));
+    assert_eq!((figures.chunks, figures.held, figures.live, figures.free), (1, 256, 64, 192));
+    assert_eq!((figures.capacity(), figures.waste(), figures.largest_free), (256, 0, Some(64)));
     assert_eq!((figures.live_blocks, figures.requested, figures.peak), (None, None, None));
     assert_eq!((figures.allocated, figures.freed, figures.failed, figures.left), (None, None, None, None));
     assert_eq!(Local::new(Counted::new(Blocks::<Fixed<64>>::new())).figures().live_blocks, Some(0));
@@ -75,7 +75,7 @@ fn intervals_tell_what_happened_in_between() {
     assert_eq!((all.chunks, all.held, all.live), (0, 0, 0));
     assert!(held > 0);
     let less = pool.figures().since(&intervals_with_more());
-    assert_eq!((less.chunks, less.held), (-1, -4096));
+    assert_eq!((less.chunks, less.held), (-1, -256));
 }
 
 fn intervals_with_more() -> millpond::Figures {
@@ -90,7 +90,7 @@ fn figures_and_pictures_are_serialized() {
     let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
     let _ = pool.allocate(BLOCK).expect("the heap has room");
     let json = serde_json::to_value(pool.figures()).expect("plain numbers");
-    assert_eq!((&json["held"], &json["peak"]["bytes"]), (&4096.into(), &50.into()));
+    assert_eq!((&json["held"], &json["peak"]["bytes"]), (&256.into(), &50.into()));
     assert_eq!(json["left"], serde_json::Value::Null);
     let change = serde_json::to_value(pool.figures().since(&pool.figures())).expect("plain numbers");
     assert_eq!((&change["live"], &change["allocated"]["blocks"]), (&0.into(), &0.into()));
@@ -99,9 +99,9 @@ fn figures_and_pictures_are_serialized() {
 
     let map = serde_json::to_value(pool.map(4)).expect("plain numbers");
     assert_eq!(map, serde_json::to_value(pool.map(4).picture()).expect("plain numbers"));
-    assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&4096.into(), &64.into()));
+    assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&256.into(), &64.into()));
     assert_eq!(map["cells"].as_array().map(Vec::len), Some(4));
-    assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["fresh"]), (&64.into(), &1024.into()));
+    assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["fresh"]), (&64.into(), &64.into()));
 }
 
 /// Typed pools and arenas answer what the memory behind them answers, in every question.
@@ -119,11 +119,11 @@ fn faces_pass_every_question_on() {
     assert_eq!(arena.figures().largest_free, arena.largest_free());
     let mut shared = SharedPool::<u64>::new();
     drop(shared.alloc(1));
-    assert_eq!((shared.figures().held, Inspect::figures(&shared)), (4096, shared.memory().figures()));
-    assert_eq!((Reclaim::trim(&mut shared), shared.stats().held), (4096, 0));
+    assert_eq!((shared.figures().held, Inspect::figures(&shared)), (256, shared.memory().figures()));
+    assert_eq!((Reclaim::trim(&mut shared), shared.stats().held), (256, 0));
     let frames = Frames::<2>::new();
     frames.alloc(1u64);
-    assert_eq!(frames.figures().largest_free, Some(4096 - 8));
+    assert_eq!(frames.figures().largest_free, Some(256 - 8));
 }
 
 /// A guard that counts spares the pool a walk, and says the same as the pool would.

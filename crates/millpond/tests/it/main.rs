@@ -48,6 +48,7 @@ mod registry;
 mod reserved;
 mod shared;
 #[cfg(not(only_threads))]
+mod small;
 mod sources;
 mod stack;
 #[cfg(not(only_threads))]

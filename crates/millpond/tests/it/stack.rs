@@ -145,7 +145,7 @@ fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
 
 #[test]
 fn the_last_block_grows_and_shrinks_in_place() {
-    let stack = Local::new(Stack::new());
+    let stack = Local::new(Stack::with_capacity(4096));
     let first = stack.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
     // SAFETY: each block is live, and the layouts are those it has in turn.
     unsafe {

@@ -15,7 +15,7 @@ impl<'a> Picture<'a> {
     /// use core::alloc::Layout;
     /// use millpond::{Allocator, Blocks, Fixed, Inspect, Local};
     ///
-    /// let pool = Local::new(Blocks::<Fixed<64>>::new());
+    /// let pool = Local::new(Blocks::<Fixed<64>>::new().with_capacity(64));
     /// let layout = Layout::new::<[u64; 8]>();
     /// let blocks: Vec<_> = (0..50).filter_map(|_| pool.allocate(layout).ok()).collect();
     /// // SAFETY: the blocks are live, and this pool handed them out for this layout.

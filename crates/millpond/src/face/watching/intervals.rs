@@ -18,7 +18,7 @@ use crate::contract::{Difference, Figures, Inspect};
 /// }
 /// let change = intervals.next().expect("it never ends");
 /// assert_eq!(change.allocated.map(|allocated| allocated.blocks), Some(100));
-/// assert_eq!((change.chunks, change.held, change.live), (2, 4096 + 8192, 6400));
+/// assert_eq!((change.chunks, change.held, change.live), (5, 256 + 512 + 1024 + 2048 + 4096, 6400));
 /// assert_eq!(intervals.next().map(|change| change.live), Some(0));
 /// # Ok::<(), millpond::AllocError>(())
 /// ```

@@ -4,11 +4,21 @@ use super::regions;
 use crate::{
     base::address::align_up,
     contract::{Canvas, Chunk, ChunkRequest, Flaw},
-    pool::chunks::{Chunks, HEADER, Marks, Plan, Span, on_a_boundary},
+    pool::chunks::{Chunks, HEADER, Marks, PAGE, Plan, Span, on_a_boundary},
 };
 
 /// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
 const FIRST_REGION: usize = 64 << 10;
+
+/// The size of the first chunk where there are no regions and the parent is fine-grained: room for four blocks, but at
+/// least a few lines of cache, and no more than a page.
+const fn room_for_a_few(size: usize) -> usize {
+    match size.saturating_mul(4) {
+        room @ 256..=PAGE => room,
+        0..256 => 256,
+        _ => PAGE,
+    }
+}
 
 /// The chunks of a pool and the rest of the one that is being cut.
 ///
@@ -27,7 +37,8 @@ impl Fresh {
     /// Without chunks, for blocks of this shape, in regions of `region` bytes, or without regions if that is zero.
     /// Each block has a bit if it is to be `marked`.
     pub(super) const fn new(size: usize, align: usize, region: usize, marked: bool) -> Self {
-        let plan = Plan { marked: if marked { size } else { 0 }, ..Plan::growing(align) };
+        let plan =
+            Plan { marked: if marked { size } else { 0 }, ..Plan::growing_from(room_for_a_few(size), align) };
         if region == 0 {
             return Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) };
         }
@@ -35,6 +46,7 @@ impl Fresh {
         let header = align_up(HEADER + regions::header_size(size, region), plan.align);
         let first = if region < FIRST_REGION { region } else { FIRST_REGION };
         let plan = Plan {
+            page: 0,
             align: region,
             header,
             always_headed: true,
@@ -43,6 +55,14 @@ impl Fresh {
             reach: region,
             ..plan
         };
+        Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) }
+    }
+
+    /// The same without regions and marks; each chunk has room for `room` bytes behind its record, aligned to a word.
+    pub(super) const fn with_room_for(room: usize, size: usize, align: usize) -> Self {
+        let plan = Plan::growing_from(room_for_a_few(size), align);
+        let header = align_up(HEADER + room, plan.align);
+        let plan = Plan { header, always_headed: true, first: plan.first + header, ..plan };
         Self { size, rest: Span::EMPTY, chunks: Chunks::new(plan) }
     }
 

@@ -109,7 +109,8 @@ impl<C: Config<Shape = AnySize>> Blocks<C> {
     }
 }
 
-/// How a pool grows. Left alone, its first chunk is a page, and each next one twice as large, up to 64 MiB.
+/// How a pool grows. Left alone, its first chunk is a page, or room for a few blocks where the parent is
+/// [fine-grained](crate::Allocator::is_fine_grained), as the heap is; and each next one is twice as large, up to 64 MiB.
 impl<C: Config> Blocks<C> {
     /// Lets the first chunk have room for exactly `blocks` blocks (as many as fit a region, with
     /// [`Compact`]); the next ones double. For a pool without chunks.

@@ -298,7 +298,8 @@ unsafe impl RawPool for Buddy {
         let blocks = self.scale.size(aligned);
         let bytes = blocks.checked_add(Footer::overhead(blocks, self.scale))?;
         let least = Layout::from_size_align(bytes, blocks).ok()?;
-        Some(ChunkRequest { least, preferred: self.next_chunk.max(bytes) })
+        let preferred = self.next_chunk.max(bytes);
+        Some(ChunkRequest { least, preferred, enough: preferred })
     }
 
     unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {

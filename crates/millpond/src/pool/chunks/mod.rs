@@ -35,6 +35,9 @@ use crate::{
 /// Bytes that a chunk's header takes at its start: the record of the next older chunk.
 pub(super) const HEADER: usize = size_of::<Record>();
 
+/// Bytes that the first chunk has where the parent is not fine-grained.
+pub(super) const PAGE: usize = 4096;
+
 /// What a pool wants its chunks to be like.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
@@ -44,7 +47,9 @@ pub(super) struct Plan {
     pub(super) header: usize,
     /// Whether the first chunk has a header too.
     pub(super) always_headed: bool,
-    /// The size of the first chunk, in bytes. Each next one is twice as large.
+    /// The least size of a chunk that is worth asking for, in bytes, where the parent is not fine-grained.
+    pub(super) page: usize,
+    /// The size of the first chunk where it is, in bytes. Each next one is twice as large as the largest so far.
     pub(super) first: usize,
     /// The size beyond which chunks grow no more, in bytes.
     pub(super) largest: usize,
@@ -59,12 +64,18 @@ pub(super) struct Plan {
 impl Plan {
     /// Chunks for blocks of this alignment, from a page up to 64 MiB, the first without a header.
     pub(super) const fn growing(align: usize) -> Self {
+        Self::growing_from(PAGE, align)
+    }
+
+    /// The same, from `first` bytes on where the parent serves so few without waste.
+    pub(super) const fn growing_from(first: usize, align: usize) -> Self {
         let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
         Self {
             align,
             header: align_up(HEADER, align),
             always_headed: false,
-            first: 4096,
+            page: PAGE,
+            first,
             largest: 64 << 20,
             reach: usize::MAX,
             exactly: None,
@@ -186,11 +197,12 @@ impl Chunks {
         let header = if self.next_is_headed() { self.plan.header } else { 0 };
         let gross = |bytes| with_bits(bytes, self.plan.marked)?.checked_add(header);
         let least = Layout::from_size_align(gross(bytes)?, self.plan.align).ok()?;
-        let preferred = match self.plan.exactly {
-            Some(bytes) => gross(bytes)?,
-            None => self.next_size,
+        let (preferred, enough) = match self.plan.exactly {
+            Some(bytes) => (gross(bytes)?, gross(bytes)?),
+            None => (self.next_size.max(self.plan.page), self.next_size),
         };
-        Some(ChunkRequest { least, preferred: preferred.max(least.size()) })
+        let at_least = |size: usize| size.max(least.size());
+        Some(ChunkRequest { least, preferred: at_least(preferred), enough: at_least(enough) })
     }
 
     /// Bytes behind the header that one chunk can have.
@@ -205,6 +217,7 @@ impl Chunks {
             Some(gross) => gross.saturating_add(header),
             None => usize::MAX,
         };
+        self.plan.page = 0;
         self.next_size = if wanted > self.plan.reach { self.plan.reach } else { wanted };
     }
 

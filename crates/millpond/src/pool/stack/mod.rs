@@ -24,15 +24,15 @@ use self::{
 };
 use super::{
     bump::{Bump, room},
-    chunks::Span,
+    chunks::{PAGE, Span},
 };
 use crate::{
     base::address::WORD,
     contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Rewind, Snapshot, Surrender},
 };
 
-/// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
-const FIRST_CHUNK: usize = 4096;
+/// The size of the first chunk where the parent is fine-grained, in bytes, and the one beyond which chunks grow no more.
+const FIRST_CHUNK: usize = 256;
 const LARGEST_CHUNK: usize = 64 << 20;
 
 /// A bump arena in which scopes nest: a scope that ends frees all that it allocated.
@@ -66,6 +66,8 @@ pub struct Stack {
     seals: Seals,
     /// How large the next chunk should be, in bytes.
     next_chunk: usize,
+    /// The least size of a chunk where the parent is not fine-grained, in bytes.
+    page: usize,
 }
 
 /// Where a [`Stack`] stood: see [`Stack::mark`].
@@ -78,17 +80,24 @@ pub struct Mark {
 }
 
 impl Stack {
-    /// A stack without chunks; the first will be a page.
+    /// A stack without chunks; the first will be a page, or a few lines of cache where the parent is
+    /// [fine-grained](crate::Allocator::is_fine_grained). Each later one is twice as large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bump: Bump::EMPTY, trail: Trail::EMPTY, seals: Seals::NONE, next_chunk: FIRST_CHUNK }
+        Self {
+            bump: Bump::EMPTY,
+            trail: Trail::EMPTY,
+            seals: Seals::NONE,
+            next_chunk: FIRST_CHUNK,
+            page: PAGE,
+        }
     }
 
     /// A stack without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
     /// large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
-        Self { next_chunk: bytes.saturating_add(HEADER), ..Self::new() }
+        Self { next_chunk: bytes.saturating_add(HEADER), page: 0, ..Self::new() }
     }
 
     /// Remembers where the stack stands now.
@@ -180,7 +189,8 @@ unsafe impl RawPool for Stack {
             return None;
         }
         let least = Layout::from_size_align(room(layout).checked_add(HEADER)?, WORD).ok()?;
-        Some(ChunkRequest { least, preferred: self.next_chunk.max(least.size()) })
+        let enough = self.next_chunk.max(least.size());
+        Some(ChunkRequest { least, preferred: enough.max(self.page), enough })
     }
 
     unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {

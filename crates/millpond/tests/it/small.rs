@@ -1,0 +1,73 @@
+//! Many small pools: what a pool of one small value takes, in bytes, its own included.
+
+use std::{alloc::Layout, cell::Cell, ptr::NonNull};
+
+use millpond::{AllocError, Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack};
+
+/// The heap, and how many bytes are taken from it.
+#[derive(Default)]
+struct Scales(Cell<usize>);
+
+// SAFETY: every block is the heap's, which keeps the contract.
+unsafe impl Allocator for Scales {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.0.set(self.0.get() + layout.size());
+        Heap.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        self.0.set(self.0.get() - layout.size());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Heap.deallocate(block, layout) };
+    }
+
+    fn is_fine_grained(&self) -> bool {
+        true
+    }
+}
+
+const BLOCK: Layout = Layout::new::<[u64; 8]>();
+
+/// Bytes of a pool with one block, the pool itself included.
+fn with_one<A: Allocator>(scales: &Scales, pool: A) -> usize {
+    pool.allocate(BLOCK).expect("the heap has room");
+    size_of::<A>() + scales.0.get()
+}
+
+#[test]
+fn a_pool_of_one_small_value_is_small() {
+    let scales = Scales::default();
+    assert!(with_one(&scales, Local::new_in(Blocks::<Fixed<64>>::new(), &scales)) <= 600);
+    assert!(with_one(&scales, Local::new_in(Linear::new(), &scales)) <= 600);
+    assert!(with_one(&scales, Local::new_in(Stack::new(), &scales)) <= 600);
+    assert_eq!(scales.0.get(), 0);
+    assert!(size_of::<Arena>() + 256 <= 600 && size_of::<Pool<u64>>() + 256 <= 600);
+}
+
+/// However large a pool becomes, there are few chunks: each is twice as large as the one before.
+#[test]
+fn chunks_double_from_a_few_blocks_on() {
+    use millpond::Inspect;
+    let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
+    let mut sizes = Vec::new();
+    for _ in 0..100_000 {
+        pool.allocate(BLOCK).expect("the heap has room");
+        let held = pool.stats().held - sizes.iter().sum::<usize>();
+        if held != 0 {
+            sizes.push(held);
+        }
+    }
+    assert!(sizes.iter().enumerate().all(|(index, &size)| size == 256 << index), "{sizes:?}");
+}
+
+/// Where memory comes by pages, or is bounded, the first chunk is a page, or all there is.
+#[test]
+fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
+    use millpond::{Inspect, Limit, Pages};
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Pages, 1 << 20));
+    pool.allocate(BLOCK).expect("the system has pages");
+    assert_eq!((pool.stats().chunks, pool.stats().held), (1, 4096));
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Heap, 1 << 20));
+    pool.allocate(BLOCK).expect("the heap has room");
+    assert_eq!((pool.stats().chunks, pool.stats().held), (1, 256));
+}
