@@ -7,7 +7,7 @@ use std::{alloc::Layout, collections::BTreeSet, error::Error, thread};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{
     Allocator, Blocks, Cached, Classes, Fallback, Fixed, Heap, Inspect, Local, LockFree, Misuse, Numa,
-    Reclaim, Reporter, StaticBuffer, Tracked, TunedPages, interop::api2_02::Exported,
+    Reporter, StaticBuffer, Tracked, TunedPages, interop::api2_02::Exported,
 };
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();

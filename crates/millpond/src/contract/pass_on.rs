@@ -150,8 +150,32 @@ macro_rules! pass_on {
 
     // What `Reserve` asks.
     (@lacks $self:ident ($inner:expr)) => {
-        fn lacks(&$self, layout: core::alloc::Layout, count: usize) -> Option<$crate::contract::ChunkRequest> {
+        fn lacks(
+            &$self,
+            layout: core::alloc::Layout,
+            count: usize,
+        ) -> Result<Option<$crate::contract::ChunkRequest>, $crate::base::AllocError> {
             $inner.lacks(layout, count)
+        }
+    };
+    (@adopt_ahead $self:ident ($inner:expr)) => {
+        unsafe fn adopt_ahead(
+            &mut $self,
+            chunk: $crate::contract::Chunk,
+            layout: core::alloc::Layout,
+            count: usize,
+        ) -> Result<(), $crate::contract::Chunk> {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { $inner.adopt_ahead(chunk, layout, count) }
+        }
+    };
+    (@surrender_ahead $self:ident ($inner:expr)) => {
+        fn surrender_ahead(
+            &mut $self,
+            layout: core::alloc::Layout,
+            count: usize,
+        ) -> Option<$crate::contract::Chunk> {
+            $inner.surrender_ahead(layout, count)
         }
     };
 }

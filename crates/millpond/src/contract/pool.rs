@@ -143,8 +143,36 @@ pub unsafe trait RawPool {
 /// A pool that can say what it lacks before it is asked for blocks, so that a shell can have room ready.
 pub trait Reserve: RawPool {
     /// A chunk that would bring the pool nearer to serving `count` requests for `layout` in a row; `None` if it lacks
-    /// none for that, or if none would help. May count the free blocks: O(`count`).
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest>;
+    /// none for that. May count the free blocks: O(`count`).
+    ///
+    /// # Errors
+    ///
+    /// Why the pool can never serve so many, whatever chunks it gets: [`AllocError::Unsupported`] for a layout that it does not
+    /// serve, [`AllocError::Exhausted`] for more than addresses can tell apart, or what a guard such as
+    /// [`Limit`](crate::Limit) says.
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError>;
+
+    /// As [`adopt`](RawPool::adopt), for a chunk that [`lacks`](Self::lacks) has asked for.
+    ///
+    /// # Errors
+    ///
+    /// The chunk itself, if it would not help.
+    ///
+    /// # Safety
+    ///
+    /// As for [`adopt`](RawPool::adopt).
+    unsafe fn adopt_ahead(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        let _ = count;
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.adopt(chunk, layout) }
+    }
+
+    /// Gives up the chunk that was adopted last for such requests, if nothing has been cut from it. Shells undo with it what
+    /// they have prepared for a reservation that fails.
+    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        let _ = (layout, count);
+        self.surrender(Surrender::Spare)
+    }
 }
 
 /// A pool that knows which of its blocks are live. Shells pass it on: see [`Local::live`](crate::Local::live).
@@ -166,8 +194,8 @@ pub trait Rewind: RawPool {
     ///
     /// # Safety
     ///
-    /// * The mark is this pool's, and neither it nor one made before it was released, nor the pool reset or trimmed, since
-    ///   it was made.
+    /// * The mark is this pool's, and neither it nor one made before it was released, nor the pool reset, since it was made.
+    ///   (Chunks to [`Spare`](Surrender::Spare) may have been surrendered: marks stay good.)
     /// * Nobody uses what was handed out since, or was resized since.
     unsafe fn release(&mut self, mark: Self::Mark);
 }

@@ -103,5 +103,5 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
 }
 
 impl<H: Hold, P: Reserve, const N: usize> Reserve for Detain<H, P, N> {
-    pass_on!(self: self.inner; lacks);
+    pass_on!(self: self.inner; lacks adopt_ahead surrender_ahead);
 }

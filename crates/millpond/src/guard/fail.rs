@@ -47,6 +47,15 @@ enum Plan {
 }
 
 impl Plan {
+    /// Whether one of so many requests from this one on fails.
+    fn fails_within(self, request: usize, count: usize) -> bool {
+        match self {
+            Self::Only(number) => number.checked_sub(request).is_some_and(|ahead| ahead < count),
+            Self::Every(period) => period != 0 && count >= period - request % period,
+            Self::After(most) => count > most.saturating_sub(request),
+        }
+    }
+
     fn fails(self, request: usize) -> bool {
         match self {
             Self::Only(number) => request == number,
@@ -104,6 +113,11 @@ impl Job for Faults {
 
     fn admits(&self, _: Amount) -> Result<(), AllocError> {
         self.judge(self.requests.get())
+    }
+
+    fn admits_many(&self, _: Amount, count: usize) -> Result<(), AllocError> {
+        let fails = self.plan.fails_within(self.requests.get(), count);
+        if fails { Err(AllocError::Exhausted) } else { Ok(()) }
     }
 
     /// Where others may come in between, the request is counted when it begins, so that each number is given out once.

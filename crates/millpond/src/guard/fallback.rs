@@ -256,15 +256,57 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
     }
 }
 
-/// Room is made in the pool that would be asked next: what a limit in front of the first refuses later finds no room
-/// prepared in the second.
+/// Room is made in the first for as many requests as that lets through, and in the second for the others.
 impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        if self.first_serves(layout) {
-            self.first.lacks(layout, count)
-        } else {
-            self.second.lacks(layout, count)
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        let firsts = self.firsts_of(layout, count);
+        if firsts != 0
+            && let Some(request) = self.first.lacks(layout, firsts)?
+        {
+            return Ok(Some(request));
         }
+        if firsts == count {
+            return Ok(None);
+        }
+        if self.second.wants(layout).is_none() {
+            // It never serves such: so what the first says is why not.
+            return self.first.lacks(layout, count);
+        }
+        self.second.lacks(layout, count - firsts)
+    }
+
+    unsafe fn adopt_ahead(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        let firsts = self.firsts_of(layout, count);
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            if firsts != 0 && !matches!(self.first.lacks(layout, firsts), Ok(None)) {
+                self.first.adopt_ahead(chunk, layout, firsts)
+            } else {
+                self.second.adopt_ahead(chunk, layout, count - firsts)
+            }
+        }
+    }
+
+    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        let firsts = self.firsts_of(layout, count);
+        let seconds = if firsts < count { self.second.surrender_ahead(layout, count - firsts) } else { None };
+        seconds.or_else(|| self.first.surrender_ahead(layout, firsts))
+    }
+}
+
+impl<P: Reserve, Q> Fallback<P, Q> {
+    /// How many of so many requests the first will serve: as many as it may. O(log `count`) questions to the first.
+    fn firsts_of(&self, layout: Layout, count: usize) -> usize {
+        let may_serve = |count| self.first.lacks(layout, count).is_ok();
+        if may_serve(count) {
+            return count;
+        }
+        let (mut some, mut too_many) = (0, count);
+        while too_many - some > 1 {
+            let middle = some.midpoint(too_many);
+            if may_serve(middle) { some = middle } else { too_many = middle }
+        }
+        some
     }
 }
 

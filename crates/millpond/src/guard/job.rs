@@ -23,6 +23,12 @@ pub trait Job {
         Ok(())
     }
 
+    /// Whether so many claims in a row would be granted, each to so much more, if nobody came in between.
+    fn admits_many(&self, each: Amount, count: usize) -> Result<(), AllocError> {
+        let all = |each: usize| each.checked_mul(count).ok_or(AllocError::Exhausted);
+        self.admits(Amount { blocks: all(each.blocks)?, bytes: all(each.bytes)? })
+    }
+
     /// Lays claim to so much more, or refuses it.
     #[inline(always)]
     fn claim<W: Access>(&self, more: Amount) -> Result<(), AllocError> {

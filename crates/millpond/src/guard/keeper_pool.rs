@@ -129,7 +129,19 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
 }
 
 impl<D: Duty, P: Reserve> Reserve for Keeper<D, P> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.inner.lacks(widened::<D>(layout)?, count)
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.inner.lacks(widened::<D>(layout).ok_or(AllocError::Unsupported)?, count)
+    }
+
+    unsafe fn adopt_ahead(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        match widened::<D>(layout) {
+            // SAFETY: the caller's promises are passed on.
+            Some(wide) => unsafe { self.inner.adopt_ahead(chunk, wide, count) },
+            None => Err(chunk),
+        }
+    }
+
+    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.inner.surrender_ahead(widened::<D>(layout)?, count)
     }
 }

@@ -273,8 +273,27 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregate<P, Q> {
 }
 
 impl<P: Reserve, Q: Reserve> Reserve for Segregate<P, Q> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         if self.is_small(layout) { self.small.lacks(layout, count) } else { self.large.lacks(layout, count) }
+    }
+
+    unsafe fn adopt_ahead(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            if self.is_small(layout) {
+                self.small.adopt_ahead(chunk, layout, count)
+            } else {
+                self.large.adopt_ahead(chunk, layout, count)
+            }
+        }
+    }
+
+    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        if self.is_small(layout) {
+            self.small.surrender_ahead(layout, count)
+        } else {
+            self.large.surrender_ahead(layout, count)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{Guard, counter::Exclusive, job::Job, watched::cut};
 use crate::{
     base::AllocError,
-    contract::{Amount, RawPool, Reserve, Rewind, pass_on},
+    contract::{Amount, ChunkRequest, RawPool, Reserve, Rewind, pass_on},
     pool::{Kinds, KnownKinds},
 };
 
@@ -116,7 +116,12 @@ impl<J: Job, P: Rewind> Rewind for Guard<J, P> {
 }
 
 impl<J: Job, P: Reserve> Reserve for Guard<J, P> {
-    pass_on!(self: self.inner; lacks);
+    pass_on!(self: self.inner; adopt_ahead surrender_ahead);
+
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.job.admits_many(Amount::of(layout), count)?;
+        self.inner.lacks(layout, count)
+    }
 }
 
 // SAFETY: blocks are the inner pool's, and so are their kinds. A guard that goes by size returns as much as was requested,

@@ -172,7 +172,7 @@ impl<C: Config, A: Allocator> Reclaim for Inbox<C, A> {
         if self.pool.get_mut().can_follow(self.returned.first()) {
             Self::take_home(&self.returned, self.pool.get_mut());
         }
-        shell::trim(self.pool.get_mut(), &self.parent)
+        shell::trim(shell::Borrowed(self.pool.get_mut()), &self.parent)
     }
 }
 
@@ -217,6 +217,16 @@ impl<C: Config, A: Allocator> Owner<'_, C, A> {
     pub fn take_home(&self) -> usize {
         let returned = &self.inbox.returned;
         self.reach().with(|pool| Inbox::<C, A>::take_home(returned, pool))
+    }
+
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. What was returned is free.
+    /// O(free blocks · log chunks).
+    pub fn trim(&self) -> usize {
+        // What was overwritten leads nowhere: it stays where it is.
+        if self.reach().with(|pool| pool.can_follow(self.inbox.returned.first())) {
+            self.take_home();
+        }
+        shell::trim(self.reach(), &self.inbox.parent)
     }
 
     #[inline(always)]

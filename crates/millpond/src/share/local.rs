@@ -137,15 +137,9 @@ impl<P: RawPool, A: Allocator, O: Policy> Drop for Local<P, A, O> {
     }
 }
 
-impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Local<P, A, O> {
-    fn reset(&mut self) {
-        self.pool.get_mut().reset();
-    }
-
-    fn trim(&mut self) -> usize {
-        shell::trim(self.pool.get_mut(), &self.parent)
-    }
-}
+super::reclaim::reclaim_for_shell!(
+    Local<P, A, O: Policy>, |this| this.pool.get_mut(), |self: &Self| self.reach()
+);
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
     pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);

@@ -118,15 +118,9 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Drop for Locked<P, A, L, 
     }
 }
 
-impl<P: RawPool, A: Allocator, L: RawMutex, O: Policy> Reclaim for Locked<P, A, L, O> {
-    fn reset(&mut self) {
-        self.pool.get_mut().reset();
-    }
-
-    fn trim(&mut self) -> usize {
-        shell::trim(self.pool.get_mut(), &self.parent)
-    }
-}
+super::reclaim::reclaim_for_shell!(
+    Locked<P, A, L: RawMutex, O: Policy>, |this| this.pool.get_mut(), |self: &Self| self.reach()
+);
 
 impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
     pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);

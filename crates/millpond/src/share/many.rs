@@ -11,7 +11,7 @@ use crate::{
     contract::{Allocator, RawPool, Reserve},
 };
 
-/// Lets the pool grow until it can serve `count` requests in a row.
+/// Lets the pool grow until it can serve `count` requests in a row. If it cannot, the chunks that have come go back.
 pub(super) fn reserve<R: Reach<Pool: Reserve>, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -21,11 +21,30 @@ pub(super) fn reserve<R: Reach<Pool: Reserve>, A: Allocator>(
     if pool.with(|pool| pool.wants(layout).is_none()) {
         return Err(AllocError::Unsupported);
     }
-    while let Some(request) = pool.with(|pool| pool.lacks(layout, count)) {
-        let is_there = |pool: &mut R::Pool| pool.lacks(layout, count).is_none().then_some(());
-        shell::grow(&mut pool, parent, (layout, request), is_there)?;
+    let mut adopted = 0;
+    let reserved = loop {
+        let request = match pool.with(|pool| pool.lacks(layout, count)) {
+            Ok(Some(request)) => request,
+            Ok(None) => break Ok(()),
+            Err(never) => break Err(never),
+        };
+        let adopt = |pool: &mut R::Pool, chunk| {
+            // SAFETY: the chunk is nobody else's: see `grow`.
+            unsafe { pool.adopt_ahead(chunk, layout, count) }.inspect(|()| adopted += 1)
+        };
+        let is_there = |pool: &mut R::Pool| matches!(pool.lacks(layout, count), Ok(None)).then_some(());
+        if let Err(error) = shell::grow((&mut pool, parent), request, adopt, is_there) {
+            break Err(error);
+        }
+    };
+    if reserved.is_err() {
+        for _ in 0..adopted {
+            if let Some(chunk) = pool.with(|pool| pool.surrender_ahead(layout, count)) {
+                shell::give_back(parent, chunk);
+            }
+        }
     }
-    Ok(())
+    reserved
 }
 
 /// Fills every place with a block, or none: on failure, those that were taken are given back.
@@ -82,11 +101,15 @@ pub(super) unsafe fn deallocate_many<R: Reach, A: Allocator>(
 macro_rules! many_for_shell {
     ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$self:ident: $receiver:ty| $pool:expr) => {
         impl<P: RawPool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
-            /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent.
+            /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent. What is
+            /// reserved is free memory: other requests may take it, and before one is refused because the parent has
+            /// nothing more, chunks that are still whole go back to the parent.
             ///
             /// # Errors
             ///
-            /// What the parent says, or [`AllocError::Unsupported`] for a layout that the pool never serves.
+            /// What the parent says; [`AllocError::Unsupported`] for a layout that the pool never serves; what a guard around the
+            /// pool says, such as [`AllocError::Limit`]; or [`AllocError::Exhausted`] for more than there can ever be. Nothing
+            /// is kept then of what came for it.
             pub fn reserve($self: $receiver, layout: Layout, count: usize) -> Result<(), AllocError>
             where
                 P: crate::contract::Reserve,

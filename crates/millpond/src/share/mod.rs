@@ -20,6 +20,7 @@ mod occupancy;
 mod owned;
 mod places;
 mod policy;
+mod reclaim;
 mod returned;
 mod scope;
 #[cfg(target_has_atomic = "64")]

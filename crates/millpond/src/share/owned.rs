@@ -194,15 +194,9 @@ impl<P: RawPool, A: Allocator, O: Policy> Drop for Owned<P, A, O> {
     }
 }
 
-impl<P: RawPool, A: Allocator, O: Policy> Reclaim for Owned<P, A, O> {
-    fn reset(&mut self) {
-        self.pool.reset();
-    }
-
-    fn trim(&mut self) -> usize {
-        shell::trim(&mut self.pool, &self.parent)
-    }
-}
+super::reclaim::reclaim_for_shell!(
+    Owned<P, A, O: Policy>, |this| &mut this.pool, |self: &mut Self| Borrowed(&mut self.pool)
+);
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
     pass_on!(self: self.pool; stats largest_free holes paint figures owns check report);

@@ -2,8 +2,9 @@
 //!
 //! The loop tries the pool; if that has nothing, it **ends the borrow or the lock**, asks the parent, comes back, lets
 //! the pool adopt the chunk and tries again. So a parent may call back into the shell without a second `&mut` and
-//! without a deadlock, and no lock is held across a system call. When the parent fails too, the policy is asked, in the
-//! same state: it may free blocks into this very shell.
+//! without a deadlock, and no lock is held across a system call. When the parent fails too, the pool gives up the chunks
+//! in which nothing is live, and the request is tried again, once. Then the policy is asked, in the same state: it may free
+//! blocks into this very shell.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -112,10 +113,10 @@ fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
     if layout.size() == 0 {
         return Ok(address::zero_sized(layout));
     }
+    let mut remedies = Remedies::ALL;
     let outcome = loop {
         match attempt(&mut pool, parent, layout) {
-            Err(error) if error != AllocError::Unsupported && pool.with(|pool| pool.relent()) => {}
-            Err(error) if try_again(policy, layout, error) => {}
+            Err(error) if remedies.try_again(&mut pool, (parent, policy), layout, error) => {}
             outcome => break outcome,
         }
     };
@@ -164,9 +165,38 @@ unsafe impl<A: Allocator> Allocator for Zeroing<'_, A> {
     }
 }
 
-/// Asks the policy, which is a user's code, outside of every borrow and lock.
-fn try_again(policy: &impl Policy, layout: Layout, error: AllocError) -> bool {
-    without_unwinding(|| policy.try_again(layout, error))
+/// What can still be done about one request that has failed.
+struct Remedies {
+    /// Whether a trim may find anything: it is tried once, and once more each time that something else has made room.
+    trim: bool,
+}
+
+impl Remedies {
+    const ALL: Self = Self { trim: true };
+
+    /// Makes room after a failure, and says whether it is worth to try the request again. Chunks without live blocks go
+    /// back to the parent, so that it has them for a request of another size; then the pool lets go of what it holds back;
+    /// then the policy is asked, which is a user's code. All of this happens outside of every borrow and lock.
+    fn try_again<R: Reach, A: Allocator>(
+        &mut self,
+        pool: &mut R,
+        (parent, policy): (&A, &impl Policy),
+        layout: Layout,
+        error: AllocError,
+    ) -> bool {
+        if error != AllocError::Unsupported {
+            let is_parents = |pool: &mut R::Pool| pool.bypasses(layout) || pool.admits(layout).is_ok();
+            if core::mem::take(&mut self.trim) && pool.with(is_parents) && trim(&mut *pool, parent) != 0 {
+                return true;
+            }
+            if pool.with(|pool| pool.relent()) {
+                self.trim = true;
+                return true;
+            }
+        }
+        self.trim = without_unwinding(|| policy.try_again(layout, error));
+        self.trim
+    }
 }
 
 /// The loop: asks the pool, and lets it grow until it can serve the request. Or that is the parent's business anyway.
@@ -186,22 +216,26 @@ fn attempt<R: Reach, A: Allocator>(
             pool.admits(layout)?;
             pool.wants(layout).ok_or(AllocError::Unsupported)
         })?;
-        if let Some(block) = grow(pool, parent, (layout, request), |pool| pool.allocate(layout))? {
+        // SAFETY: the chunk is nobody else's: see `grow`.
+        let adopt = |pool: &mut R::Pool, chunk| unsafe { pool.adopt(chunk, layout) };
+        if let Some(block) = grow((&mut *pool, parent), request, adopt, |pool| pool.allocate(layout))? {
             return Ok(block);
         }
     }
 }
 
-/// Asks the parent for a chunk, and looks whether the pool has now what is wanted. `None`: not yet, but it is worth to try
-/// again. An error: the parent has refused, and the pool has not got it from elsewhere.
+/// Asks the parent for a chunk, has the pool adopt it, and looks whether that has now what is wanted. `None`: not yet, but it is
+/// worth to try again. An error: the parent has refused, and the pool has not got it from elsewhere.
+///
+/// What `adopt` is given is nobody else's, as [`RawPool::adopt`] wants it.
 pub(super) fn grow<R: Reach, A: Allocator, T>(
-    pool: &mut R,
-    parent: &A,
-    (layout, request): (Layout, ChunkRequest),
+    (pool, parent): (&mut R, &A),
+    request: ChunkRequest,
+    adopt: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
     look: impl Fn(&mut R::Pool) -> Option<T>,
 ) -> Result<Option<T>, AllocError> {
     let turn = pool.growth().map(Growth::begin);
-    let found = bring(pool, parent, (layout, request), &look);
+    let found = bring((&mut *pool, parent), request, adopt, &look);
     let others_were_luckier =
         pool.growth().zip(turn).is_some_and(|(growth, turn)| growth.end(turn, found.is_ok()));
     match found {
@@ -214,17 +248,17 @@ pub(super) fn grow<R: Reach, A: Allocator, T>(
 
 /// Brings a chunk from the parent to the pool, and looks what the pool has then.
 fn bring<R: Reach, A: Allocator, T>(
-    pool: &mut R,
-    parent: &A,
-    (layout, request): (Layout, ChunkRequest),
+    (pool, parent): (&mut R, &A),
+    request: ChunkRequest,
+    adopt: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
     look: impl FnOnce(&mut R::Pool) -> T,
 ) -> Result<T, AllocError> {
     let memory = parent.allocate_between(request.least, request.size_from(parent))?;
     // SAFETY: the parent has just handed the memory out, for this alignment.
     let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
     let (refused, found) = pool.with(|pool| {
-        // SAFETY: the chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
-        let refused = unsafe { pool.adopt(chunk, layout) }.err();
+        // The chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
+        let refused = adopt(pool, chunk).err();
         (refused, look(pool))
     });
     match refused {
@@ -341,6 +375,7 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
             resize_in_place(pool, parent, block, (old, new)).or_else(|_| relocate(shell, block, old, new))
         };
     }
+    let mut remedies = Remedies::ALL;
     loop {
         // SAFETY: the block is the parent's and still live, and the caller's promises are passed on.
         let resized = unsafe {
@@ -351,16 +386,16 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
             }
         };
         match resized {
-            Err(error) if try_again(policy, new, error) => {}
+            Err(error) if remedies.try_again(&mut pool, (parent, policy), new, error) => {}
             _ => return resized,
         }
     }
 }
 
 /// Returns the chunks without live blocks to the parent; says how many bytes that were.
-pub(super) fn trim<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) -> usize {
-    pool.settle();
-    let bytes = surrender(pool, parent, Surrender::Spare);
+pub(super) fn trim<R: Reach, A: Allocator>(mut pool: R, parent: &A) -> usize {
+    pool.with(|pool| pool.settle());
+    let bytes = surrender(&mut pool, parent, Surrender::Spare);
     events::trimmed(bytes);
     bytes
 }
@@ -369,17 +404,36 @@ pub(super) fn trim<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) -> usize 
 pub(super) fn dissolve<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) {
     pool.retire();
     pool.reset();
-    surrender(pool, parent, Surrender::Any);
+    surrender(&mut Borrowed(pool), parent, Surrender::Any);
 }
 
-/// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were.
-fn surrender<P: RawPool, A: Allocator>(pool: &mut P, parent: &A, which: Surrender) -> usize {
+/// So many chunks are taken from a pool at a time.
+const AT_ONCE: usize = 16;
+
+/// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were. The parent is called
+/// when the pool is not borrowed.
+fn surrender<R: Reach, A: Allocator>(pool: &mut R, parent: &A, which: Surrender) -> usize {
     let mut returned = 0;
-    while let Some(chunk) = pool.surrender(which) {
-        returned += chunk.size();
-        give_back(parent, chunk);
+    loop {
+        let mut chunks = [const { None }; AT_ONCE];
+        pool.with(|pool| {
+            for place in &mut chunks {
+                *place = pool.surrender(which);
+                if place.is_none() {
+                    break;
+                }
+            }
+        });
+        let was_all = chunks[AT_ONCE - 1].is_none();
+        for chunk in chunks.into_iter().flatten() {
+            returned += chunk.size();
+            give_back(parent, chunk);
+        }
+        if was_all {
+            break;
+        }
     }
-    raise_complaints(&mut Borrowed(pool));
+    raise_complaints(pool);
     returned
 }
 

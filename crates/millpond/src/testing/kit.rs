@@ -39,6 +39,7 @@ pub struct Conformance<A, F: Fn() -> A> {
     steps: usize,
     questions: Option<Questions<A>>,
     reclaim: Option<Reclaiming<A>>,
+    bounded: bool,
     made: PhantomData<fn() -> A>,
 }
 
@@ -72,6 +73,7 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
             steps: 1000,
             questions: None,
             reclaim: None,
+            bounded: false,
             made: PhantomData,
         }
     }
@@ -97,6 +99,14 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         self
     }
 
+    /// It has memory for a few blocks as large as it serves, and at most for some ten thousand small ones: when those are
+    /// freed, the memory has to serve blocks of other sizes. Not for an arena, which does not use what is freed.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.bounded = true;
+        self
+    }
+
     /// Runs everything.
     ///
     /// # Panics
@@ -109,6 +119,10 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         }
         println!("blocks_stay_where_they_are_when_the_allocator_moves");
         checks::blocks_stay_where_they_are_when_the_allocator_moves(self.make(), self.serves);
+        if self.bounded {
+            println!("what_was_freed_serves_other_sizes");
+            pool_checks::what_was_freed_serves_other_sizes(self, self.serves);
+        }
         pool_checks::run(self, self.serves);
         self.run_sequences();
     }

@@ -84,6 +84,48 @@ fn an_empty_allocator_is_trimmed_and_works_on<A: Allocator, F: Fn() -> A>(
     kit.check(&allocator).expect("sound when used after a trim");
 }
 
+/// How many blocks are taken at most of memory that is bounded.
+const ALL: usize = 100_000;
+
+/// Fills the memory with blocks of one size, frees them all, and fills it with blocks of another: a half of what a new allocator
+/// has room for, at least, since what it keeps for itself may lie in the way.
+pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
+    kit: &Conformance<A, F>,
+    largest: Layout,
+) {
+    let sizes = [1, largest.size() / 8, largest.size() / 2, largest.size()];
+    let layouts = sizes.map(|size| Layout::from_size_align(size.max(1), 1).expect("small"));
+    let fill = |allocator: &A, layout| -> Vec<_> {
+        let blocks: Vec<_> =
+            (0..ALL).map_while(|_| allocator.allocate(layout).ok()).map(|block| block.cast()).collect();
+        assert!(blocks.len() < ALL, "its memory is not bounded");
+        blocks
+    };
+    let free = |allocator: &A, blocks: Vec<_>, layout| {
+        for block in blocks {
+            // SAFETY: the block is live, and the layout is its own.
+            unsafe { allocator.deallocate(block, layout) };
+        }
+    };
+    for after in layouts {
+        let fresh = kit.make();
+        let blocks = fill(&fresh, after);
+        let enough = blocks.len().div_ceil(2);
+        free(&fresh, blocks, after);
+        for before in layouts {
+            let allocator = kit.make();
+            for _ in 0..2 {
+                let blocks = fill(&allocator, before);
+                free(&allocator, blocks, before);
+                let blocks = fill(&allocator, after);
+                assert!(blocks.len() >= enough, "{} blocks of {after:?} after {before:?}", blocks.len());
+                free(&allocator, blocks, after);
+            }
+            kit.check(&allocator).expect("sound");
+        }
+    }
+}
+
 /// Its parent says so, if that watches.
 fn what_is_live_is_gone_with_the_allocator<A: Allocator, F: Fn() -> A>(
     kit: &Conformance<A, F>,

@@ -4,7 +4,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, BuddyError, Buffer, Fixed, Inspect, Linear, Local, Locked, Owned,
-    Pages, Reclaim,
+    Pages,
 };
 
 use crate::{

@@ -11,7 +11,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Classes, ClassesError, Fixed, Heap, Inspect, Linear, Local,
-    Locked, Owned, Pages, Reclaim, StaticBuffer, testing,
+    Locked, Owned, Pages, StaticBuffer, testing,
 };
 
 use crate::{oracle::Oracle, parents::Watched};
@@ -118,7 +118,7 @@ fn a_reset_keeps_the_chunks_and_a_trim_returns_the_empty_ones() {
 #[test]
 fn trim_finds_chunks_whose_blocks_were_freed_one_by_one() {
     let parent = Watched::default();
-    let mut pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
     let mut blocks: Vec<_> = (0..5000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut blocks);
     let first_page = blocks.iter().map(|block| block.addr().get()).min().expect("there are blocks");

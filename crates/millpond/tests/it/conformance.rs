@@ -35,8 +35,19 @@ pub(crate) fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usi
         .run();
 }
 
-/// A pool on parents of every kind, and with each of its parent's requests failing.
+/// A pool on parents of every kind, of bounded size too, and with each of its parent's requests failing.
 pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
+    Conformance::of(|| Local::new_in(pool(), Limit::bytes(Watched::default(), 1 << 18)))
+        .serves(layout(serves.0, serves.1))
+        .inspected()
+        .bounded()
+        .sequences(1, 200)
+        .run();
+    an_arena_on_every_parent(serves, pool);
+}
+
+/// The same for pools that do not use again what is freed.
+pub(crate) fn an_arena_on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
     shell(serves, || Local::new_in(pool(), Watched::default()));
     shell(serves, || Local::new_in(pool(), Heap));
     shell(serves, || Local::new_in(pool(), Pages));
@@ -93,12 +104,12 @@ pub(crate) fn only_leaks(misuse: &Misuse) {
 
 #[test]
 fn linear() {
-    on_every_parent(MIXED, Linear::new);
+    an_arena_on_every_parent(MIXED, Linear::new);
 }
 
 #[test]
 fn stack() {
-    on_every_parent(MIXED, Stack::new);
+    an_arena_on_every_parent(MIXED, Stack::new);
 }
 
 #[test]
@@ -146,13 +157,13 @@ fn guards_around_pools() {
     on_every_parent(SMALL, || Stats::new(Blocks::<Fixed<64>>::new()));
     on_every_parent(MIXED, || Counted::new(Classes::new()));
     on_every_parent(MIXED, || Limit::bytes(Stats::new(Tlsf::new()), usize::MAX));
-    on_every_parent(MIXED, || FailNth::every(Counted::new(Limit::blocks(Linear::new(), 1 << 20)), 0));
+    an_arena_on_every_parent(MIXED, || FailNth::every(Counted::new(Limit::blocks(Linear::new(), 1 << 20)), 0));
 }
 
 #[test]
 fn pairs_of_pools() {
     on_every_parent(MIXED, || Segregate::new(64, Blocks::<Fixed<64, 64>>::new(), Classes::new()));
-    on_every_parent(MIXED, || Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new())));
+    an_arena_on_every_parent(MIXED, || Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new())));
     on_every_parent(MIXED, || Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
     on_every_parent(MIXED, || Fallback::new(Limit::blocks(Tlsf::new(), 7), Stats::new(SignPost::best_fit())));
 }

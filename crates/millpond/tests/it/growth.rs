@@ -4,7 +4,7 @@ use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
     AllocError, Allocator, Blocks, Classes, Compact, Config, Counted, Fallback, Fixed, Inspect, Lifo, Limit,
-    Linear, Local, Locked, Magazine, Nothing, Owned, RawPool, Reclaim, Reserve, Segregate, Stats,
+    Linear, Local, Locked, Magazine, Nothing, Owned, RawPool, Reserve, Segregate, Stats,
 };
 
 use crate::parents::Watched;
@@ -124,7 +124,7 @@ fn too_many_are_none_at_all() {
 /// the rest to be as good as before.
 fn trims_exactly<P: RawPool + Inspect>(pool: P) {
     let parent = Watched::default();
-    let mut pool = Local::new_in(pool, &parent);
+    let pool = Local::new_in(pool, &parent);
     for round in 0..3 {
         let mut blocks: Vec<_> =
             (0..6000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();

@@ -6,7 +6,7 @@ use millpond::{
     testing::{Watched, conformance},
 };
 
-use crate::conformance::{MIXED, SMALL, on_every_parent, only_leaks, shell};
+use crate::conformance::{MIXED, SMALL, an_arena_on_every_parent, on_every_parent, only_leaks, shell};
 
 const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
 
@@ -15,7 +15,7 @@ fn around_pools() {
     on_every_parent(MIXED, || Poison::new(Classes::new()));
     on_every_parent((112, 8), || Canary::new(Blocks::<Fixed<128>>::new()));
     on_every_parent(MIXED, || Zeroed::new(Tlsf::new()));
-    on_every_parent(MIXED, || Checked::new(Linear::new()).reporting(KIT));
+    an_arena_on_every_parent(MIXED, || Checked::new(Linear::new()).reporting(KIT));
     on_every_parent(SMALL, || Quarantine::<_, 8>::new(Blocks::<Fixed<64>>::new()));
     on_every_parent(MIXED, || Quarantine::<_, 3>::new(Classes::new()).holding(1000));
 }

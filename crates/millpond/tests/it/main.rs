@@ -6,6 +6,7 @@
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod again;
+mod bounded;
 #[cfg(not(only_threads))]
 mod buddy;
 mod cached;

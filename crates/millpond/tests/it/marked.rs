@@ -4,7 +4,7 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
     AnySize, Blocks, Cached, Cause, Compact, Fixed, Inspect, Lifo, Local, Locked, Magazine, Marked, Owned,
-    Reclaim, Stats, Strategy, testing::Watched,
+    Stats, Strategy, testing::Watched,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};

@@ -5,7 +5,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc};
 use fastrand::Rng;
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, Buffer, Counted, Fallback, Fixed, Holes, Inspect, Limit, Linear,
-    Local, Locked, Owned, Pages, RawPool, Reclaim, SignPost, Snapshot, Stats, Tlsf,
+    Local, Locked, Owned, Pages, RawPool, SignPost, Snapshot, Stats, Tlsf,
 };
 
 use crate::{
@@ -125,7 +125,7 @@ fn largest(pool: &impl Allocator, most: usize) -> usize {
 #[test]
 fn a_comb_of_holes_merges_without_gaps() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
-        let mut pool = Local::new_in(make(), Watched::default());
+        let pool = Local::new_in(make(), Watched::default());
         let block = layout(100, 8);
         let mut blocks: Vec<_> =
             (0..2000).map(|_| pool.allocate(block).expect("the heap has room").cast::<u8>()).collect();
@@ -154,7 +154,7 @@ fn a_comb_of_holes_merges_without_gaps() {
 #[test]
 fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
-        let mut pool = Local::new_in(make(), Watched::default());
+        let pool = Local::new_in(make(), Watched::default());
         let mut rng = Rng::with_seed(5);
         let block = layout(1000, 8);
         let mut blocks: Vec<NonNull<u8>> =
@@ -235,8 +235,13 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
     for seed in 0..50 {
         let mut rng = Rng::with_seed(seed);
         let mut pool = Owned::new_in(Tlsf::without_pockets(), Watched::failing(1..usize::MAX));
-        let all = layout(50_000, 8);
-        let mut live = vec![(pool.allocate(all).expect("the first chunk is had").cast::<u8>(), all)];
+        let (all, pin) = (layout(50_000, 8), layout(8, 8));
+        let first = pool.allocate(layout(60_000, 8)).expect("the first chunk is had");
+        // SAFETY: the block is live, and this pool handed it out for this layout.
+        unsafe { pool.deallocate(first.cast(), layout(60_000, 8)) };
+        // Something is always live, or a request that is too large would have the pool give up its only chunk.
+        pool.allocate(pin).expect("there is room");
+        let mut live = vec![(pool.allocate(all).expect("there is room").cast::<u8>(), all)];
         for _ in 0..200 {
             let size = layout(rng.usize(1..2000), 8);
             if let Ok(block) = pool.allocate(size) {

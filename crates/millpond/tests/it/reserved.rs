@@ -3,7 +3,7 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, thread};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Pages, Reclaim,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Pages,
     Reserved, StaticBuffer,
 };
 
@@ -130,7 +130,7 @@ fn any_pool_stands_on_a_range() {
 #[test]
 fn a_trim_gives_memory_back_and_a_full_range_stays_sound() {
     let range = reserve(500);
-    let mut pool = Local::new_in(Blocks::<Fixed<64>>::new(), &range);
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &range);
     let mut oracle = Oracle::new(&pool);
     while oracle.allocate(BLOCK, false).is_ok() {}
     drop(oracle);

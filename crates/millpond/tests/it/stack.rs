@@ -9,7 +9,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Counted, Fixed, Inspect, Limit, Linear, Local,
-    Locked, Mark, Nothing, Owned, Pages, RawPool, Reclaim, Scope, Stack, StaticBuffer, Stats, Surrender,
+    Locked, Mark, Nothing, Owned, Pages, RawPool, Scope, Stack, StaticBuffer, Stats, Surrender,
 };
 
 use crate::{
@@ -133,7 +133,7 @@ fn chunks_that_touch_stay_apart() {
 #[test]
 fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
     let parent = Watched::default();
-    let mut arena = Local::new_in(Linear::new(), &parent);
+    let arena = Local::new_in(Linear::new(), &parent);
     let block = arena.allocate(layout(100, 8)).expect("the heap has room");
     assert_eq!(arena.trim(), 0);
     // SAFETY: the block is live, and the layout is its own.
@@ -301,7 +301,7 @@ fn a_block_before_the_mark_may_be_freed_after_it() {
 
 #[test]
 fn marks_of_an_empty_stack_and_of_one_that_was_emptied() {
-    let mut stack = Local::new(Stack::new());
+    let stack = Local::new(Stack::new());
     let empty = stack.mark();
     stack.allocate(layout(10_000, 8)).expect("the heap has room");
     // SAFETY: the mark is the newest, and nobody uses what came since.

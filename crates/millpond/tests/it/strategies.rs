@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, collections::BTreeSet, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Compact, Fixed, Inspect, Local, Magazine, Pages, Reclaim};
+use millpond::{Allocator, Blocks, Compact, Fixed, Inspect, Local, Magazine, Pages};
 
 use crate::parents::Watched;
 

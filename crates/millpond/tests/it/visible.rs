@@ -14,7 +14,7 @@ use std::{
 
 use millpond::{
     Allocator, Blocks, Buddy, Canary, Classes, Compact, Fixed, Heap, Linear, Local, Locked, Magazine, Pages,
-    Poison, Quarantine, Reclaim, Reporter, SignPost, Stats, Tlsf, Visible,
+    Poison, Quarantine, Reporter, SignPost, Stats, Tlsf, Visible,
     testing::{Watched, conformance},
 };
 

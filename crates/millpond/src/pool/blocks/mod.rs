@@ -37,7 +37,7 @@ pub use unrolled::Magazine;
 use self::{fresh::Fresh, strategy::Sealed as _};
 use super::chunks::{walk, walk_whole};
 use crate::{
-    base::address::recover,
+    base::{AllocError, address::recover},
     contract::{
         Canvas, Cause, Chunk, ChunkRequest, Complaint, Flaw, Inspect, Live, RawPool, Reporter, Reserve,
         Snapshot, Surrender,
@@ -363,11 +363,20 @@ impl<S: Shape, T: Strategy> Blocks<(S, Marked<T>)> {
 }
 
 impl<C: Config> Reserve for Blocks<C> {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         let size = self.shape.size();
-        let free = self.strategy.free(&self.fresh, size).take(count).count();
-        let missing = count.saturating_sub(free + self.fresh.left() / size);
-        if missing == 0 || !self.fits(layout) { None } else { self.fresh.request_for(missing) }
+        if !self.fits(layout) {
+            return Err(AllocError::Unsupported);
+        }
+        if count > isize::MAX.cast_unsigned() / size {
+            return Err(AllocError::Exhausted);
+        }
+        let left = self.fresh.left() / size;
+        let free = self.strategy.free(&self.fresh, size).take(count.saturating_sub(left)).count();
+        match count.saturating_sub(free + left) {
+            0 => Ok(None),
+            missing => self.fresh.request_for(missing).ok_or(AllocError::Exhausted).map(Some),
+        }
     }
 }
 

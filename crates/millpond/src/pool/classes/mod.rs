@@ -22,7 +22,10 @@ use self::{
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
 use super::{Blocks, Kinds};
-use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender};
+use crate::{
+    base::AllocError,
+    contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender},
+};
 
 /// A pool of blocks of several sizes, which hands larger requests on to the parent.
 ///
@@ -229,8 +232,13 @@ unsafe impl RawPool for Classes {
 }
 
 impl Reserve for Classes {
-    fn lacks(&self, layout: Layout, count: usize) -> Option<ChunkRequest> {
-        self.pools[self.sorter.class(layout)?].lacks(layout, count)
+    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        let class = self.sorter.class(layout).ok_or(AllocError::Unsupported)?;
+        self.pools[class].lacks(layout, count)
+    }
+
+    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.pool(layout)?.surrender_ahead(layout, count)
     }
 }
 

@@ -112,8 +112,7 @@ impl Stack {
     ///
     /// # Safety
     ///
-    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset or trimmed, since
-    ///   it was made.
+    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset, since it was made.
     /// * Nobody uses what was handed out since, or was resized since.
     ///
     /// # Panics
@@ -204,11 +203,12 @@ unsafe impl RawPool for Stack {
         Ok(())
     }
 
-    /// A chunk is spare when a release or a reset has left it, and on top when nothing in it is live. What was left of the
-    /// chunk below that is not known any more: it counts as full.
+    /// A chunk is spare when a release or a reset has left it; and so is the one on top when nothing in it is live, and no
+    /// mark is open that may lead there. What was left of the chunk below that is not known any more: it counts as full.
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
         let spare = self.trail.surrender_spare();
-        if spare.is_some() || (which == Surrender::Spare && !self.bump.is_untouched()) {
+        let keeps_top = || self.seals.any_open() || !self.bump.is_untouched();
+        if spare.is_some() || (which == Surrender::Spare && keeps_top()) {
             return spare;
         }
         let top = self.trail.surrender_top()?;

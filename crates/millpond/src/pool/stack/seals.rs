@@ -1,5 +1,6 @@
 //! Which marks of a [`Stack`](super::Stack) are good: in debug builds each has a seal, and the stack keeps those of the
-//! outermost ones that are open. In others nothing is watched, and every mark is as good as another.
+//! outermost ones that are open. In others none is watched, and every mark is as good as another; how many are open is
+//! known in every build.
 
 /// How many open marks are watched.
 const WATCHED: usize = if cfg!(debug_assertions) { 16 } else { 0 };
@@ -27,7 +28,8 @@ impl Seals {
     #[inline]
     pub(super) fn open(&mut self, stack: usize) -> Seal {
         if WATCHED == 0 {
-            return Seal { depth: 1, number: 0 };
+            self.depth += 1;
+            return Seal { depth: self.depth, number: 0 };
         }
         self.made += 1;
         // Fibonacci hashing keeps addresses and counts apart.
@@ -43,12 +45,18 @@ impl Seals {
     #[inline]
     pub(super) fn close(&mut self, seal: &Seal) -> bool {
         if WATCHED == 0 {
+            self.depth = seal.depth - 1;
             return true;
         }
         let known = self.open.get(seal.depth - 1).is_none_or(|&open| open == seal.number);
         let open = seal.depth <= self.depth && known;
         self.depth = seal.depth - 1;
         open
+    }
+
+    /// Whether any mark is open.
+    pub(super) fn any_open(&self) -> bool {
+        self.depth != 0
     }
 
     /// Closes all.

@@ -239,5 +239,5 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
 
 /// What waits in full magazines is not counted on.
 impl<P: Kinds + Reserve, const PLACES: usize> Reserve for Depot<P, PLACES> {
-    pass_on!(self: self.pool; lacks);
+    pass_on!(self: self.pool; lacks adopt_ahead surrender_ahead);
 }

@@ -143,7 +143,9 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
-    resize_alike!(grow, shrink: |this, block, old, new| this.pool.resize(this, block, old, new));
+    resize_alike!(grow, shrink: |this, block, old, new| {
+        this.pool.resize((this, || this.number()), block, old, new)
+    });
 
     resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
         this.pool.resize_in_place(block, old, new)

@@ -30,7 +30,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{Mutex, RawMutex};
 
 pub use self::handle::Handle;
-use self::{depot::Depot, magazine::MOST_PLACES, slot::Slot, table::Table};
+use self::{depot::Depot, magazine::MOST_PLACES, slot::Slot, table::Table, visit::Search};
 use super::{
     allocator::resize_alike,
     growth::Growth,
@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, Spin, atomic::AtomicUsize},
-    contract::{Allocator, RawPool, Reclaim, relocate},
+    contract::{Allocator, Inspect, RawPool, Reclaim, Snapshot, relocate},
     pool::{Kinds, KnownKinds, Sorter},
     source::DefaultParent,
 };
@@ -77,8 +77,9 @@ use crate::{
 /// has ended is inherited by the next thread that starts, because that gets its number; so at most as much is held back as
 /// the largest number of threads that lived at a time can hold.
 ///
-/// When the parent has nothing more, the request takes what is in the slots of numbers that nobody has, and asks the
-/// threads that live for theirs. They hear of it when they next visit the depot, give all they hold, and start with small
+/// When the parent has nothing more, the request takes what its own thread holds of other kinds, and what is in the slots of
+/// numbers that nobody has; asks the threads that live for theirs; and gives chunks in which nothing is live back to the parent.
+///  They hear of it when they next visit the depot, give all they hold, and start with small
 /// magazines again. So once all others have ended, one thread gets every block; as long as they live and are idle, up
 /// to two magazines of each may be out of reach. [`flush`](Self::flush) gives everything back at once.
 ///
@@ -251,14 +252,14 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         }
     }
 
-    /// Gives a live block another size. If it moves, `through` is what its next place is had from.
+    /// Gives a live block another size. If it moves, `through` is what its next place is had from; `number` is the caller's.
     ///
     /// # Safety
     ///
     /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
     unsafe fn resize(
         &self,
-        through: &impl Allocator,
+        (through, number): (&impl Allocator, impl FnOnce() -> usize),
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
@@ -266,7 +267,8 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         // SAFETY: the caller's promises are passed on.
         unsafe {
             if self.sorter.kind(old).is_none() && self.sorter.kind(new).is_none() {
-                shell::resize((through, self.pool(), &self.parent, &self.policy), block, (old, new))
+                let search = Search { pool: self, number: number(), layout: new };
+                shell::resize((through, self.pool(), &self.parent, &search), block, (old, new))
             } else {
                 self.resize_in_place(block, old, new).or_else(|_| relocate(through, block, old, new))
             }
@@ -298,7 +300,9 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
-    resize_alike!(grow, shrink: |this, block, old, new| this.resize(this, block, old, new));
+    resize_alike!(grow, shrink: |this, block, old, new| {
+        this.resize((this, numbers::current), block, old, new)
+    });
 
     resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| this.resize_in_place(block, old, new));
 }
@@ -326,20 +330,50 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclaim
-    for Cached<P, A, L, O, PLACES>
-{
-    fn reset(&mut self) {
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+    /// Declares every block dead and keeps every chunk for the next ones.
+    pub fn reset(&mut self) {
         for number in 1..NUMBERS {
             self.slots.take(number);
         }
         self.depot.get_mut().reset();
     }
 
-    /// What threads hold counts as free: it goes back to the pool first. O(chunks × free blocks).
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. O(free blocks · log chunks).
+    ///
+    /// What the current thread holds counts as free, and so does what ended threads have left whose numbers nobody has. What
+    /// others hold is live for now; they are asked to give it back, and do when they next visit the depot. What is live
+    /// stays where it is, so this may be called at any time. It happens by itself, once for each request, before one is
+    /// refused because the parent has nothing more.
+    ///
+    /// Through [`Reclaim::trim`], which has the pool for itself, what any thread holds counts as free.
+    pub fn trim(&self) -> usize {
+        self.flush();
+        self.search();
+        shell::trim(self.pool(), &self.parent)
+    }
+
+    /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Snapshot
+    where
+        P: Inspect,
+    {
+        Inspect::stats(self)
+    }
+}
+
+impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclaim
+    for Cached<P, A, L, O, PLACES>
+{
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    /// What threads hold counts as free: it goes back to the pool first.
     fn trim(&mut self) -> usize {
         self.gather();
-        shell::trim(self.depot.get_mut(), &self.parent)
+        shell::trim(shell::Borrowed(self.depot.get_mut()), &self.parent)
     }
 }
 

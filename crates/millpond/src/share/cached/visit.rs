@@ -317,7 +317,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 
     /// Takes what is in the slots of numbers that nobody has, and asks the others for theirs; says how many blocks came.
-    fn search(&self) -> usize {
+    pub(super) fn search(&self) -> usize {
         self.famine.fetch_add(1, Ordering::Relaxed);
         let mut found = 0;
         for number in 1..NUMBERS {
@@ -332,26 +332,33 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 }
 
-/// What is done when the parent has nothing more: a search, and then what the user's policy says.
-struct Search<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> {
-    pool: &'a Cached<P, A, L, O, PLACES>,
-    number: usize,
+/// What is done when the parent has nothing more: a search, in what this thread holds too, since blocks of other kinds may be
+/// all that keeps a chunk from going back; and then what the user's policy says.
+pub(super) struct Search<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> {
+    pub(super) pool: &'a Cached<P, A, L, O, PLACES>,
+    /// The caller's, or zero.
+    pub(super) number: usize,
     /// What was requested: the pool is asked for whole blocks.
-    layout: Layout,
+    pub(super) layout: Layout,
 }
 
 impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Policy
     for Search<'_, P, A, L, O, PLACES>
 {
     fn try_again(&self, _: Layout, error: AllocError) -> bool {
-        if error != AllocError::Unsupported && self.pool.search() != 0 {
-            return true;
+        // SAFETY: the number is the caller's.
+        let flush = || unsafe { self.pool.flush_number(self.number) };
+        if error != AllocError::Unsupported {
+            // Of the kind that is wanted, this thread holds nothing.
+            let own = if P::Sorter::KINDS > 1 { flush() } else { 0 };
+            if own + self.pool.search() != 0 {
+                return true;
+            }
         }
         let again = self.pool.policy.try_again(self.layout, error);
         if again {
             // What the policy has freed is in this thread's slot, where the loop does not look.
-            // SAFETY: the number is the caller's.
-            unsafe { self.pool.flush_number(self.number) };
+            flush();
         }
         again
     }

@@ -12,7 +12,7 @@ mod segments;
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
 use self::{
-    list::{Links, List, Sound},
+    list::{HALF, Links, List, Sound},
     segments::Segments,
 };
 use super::{
@@ -229,27 +229,50 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// Asks the parent for a segment.
     fn grow(&self) -> Result<(), AllocError> {
         let block = self.block_layout();
-        let request = self.segments.request(block).ok_or(AllocError::Exhausted)?;
-        let publish = |memory| {
-            // SAFETY: the parent has just handed the memory out, as it was asked to.
-            if !unsafe { self.segments.publish(memory, block) } {
-                // SAFETY: the chunk is the parent's and was not published.
-                unsafe { give_back(&self.parent, memory, block.align()) };
-            }
-        };
+        let request = self.segments.request(self.segments.count(), block, 1).ok_or(AllocError::Exhausted)?;
+        // SAFETY: the parent has just handed the memory out, as it was asked to.
+        let publish = |memory| unsafe { self.publish(memory) };
         self.growth.ask(&self.parent, request, publish).map(drop)
     }
 
-    /// Lets the pool grow, if need be, until it has `count` free blocks or more.
+    /// Makes a segment of a chunk, or returns it if there can be no more.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the parent's, was had for a request of `segments`, and is nobody else's.
+    unsafe fn publish(&self, memory: NonNull<[u8]>) {
+        let block = self.block_layout();
+        // SAFETY: the caller's promises are passed on; what was not published goes back.
+        unsafe {
+            if !self.segments.publish(memory, block) {
+                give_back(&self.parent, memory, block.align());
+            }
+        }
+    }
+
+    /// Lets the pool grow, if need be, until it has `count` free blocks or more. O(free blocks) for each chunk that comes.
     ///
     /// # Errors
     ///
-    /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks.
+    /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks. Nothing is kept then of what came.
     pub fn reserve(&self, count: usize) -> Result<(), AllocError> {
-        while self.stats().free / self.shape.size() < count {
-            self.grow()?;
+        if count > self.segments.most_blocks() || count > isize::MAX.cast_unsigned() / self.shape.size() {
+            return Err(AllocError::Exhausted);
+        }
+        while self.free_blocks() < count {
+            let mut ahead = Ahead { pool: self, chunks: [const { None }; _], count: 0, blocks: 0 };
+            while let Some(missing) = count.checked_sub(self.free_blocks() + ahead.blocks)
+                && missing != 0
+            {
+                ahead.grow(missing)?;
+            }
+            ahead.publish();
         }
         Ok(())
+    }
+
+    fn free_blocks(&self) -> usize {
+        self.stats().free / self.shape.size()
     }
 
     /// Fills every place with a block for `layout`, or none. Freed blocks are taken with one exchange.
@@ -309,6 +332,47 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
             Ok(NonNull::slice_from_raw_parts(block, self.shape.size()))
         } else {
             Err(AllocError::InPlace)
+        }
+    }
+}
+
+/// Chunks that have come for a reservation and are not segments yet: all of them become some, or all go back.
+struct Ahead<'a, S: Shape, A: Allocator> {
+    pool: &'a LockFree<S, A>,
+    chunks: [Option<NonNull<[u8]>>; HALF as usize],
+    count: usize,
+    /// The blocks that there will be room for in them.
+    blocks: usize,
+}
+
+impl<S: Shape, A: Allocator> Ahead<'_, S, A> {
+    /// Takes one more chunk, unless others have been given something meanwhile. At least one block is missing.
+    fn grow(&mut self, missing: usize) -> Result<(), AllocError> {
+        let LockFree { segments, growth, parent, .. } = self.pool;
+        let (block, index) = (self.pool.block_layout(), segments.count() + self.count);
+        let request = segments.request(index, block, missing).ok_or(AllocError::Exhausted)?;
+        let place = self.chunks.get_mut(self.count).ok_or(AllocError::Exhausted)?;
+        if let Some(memory) = growth.ask(parent, request, |memory| memory)? {
+            *place = Some(memory);
+            self.count += 1;
+            self.blocks += segments.room(index, block.size(), memory.len());
+        }
+        Ok(())
+    }
+
+    fn publish(mut self) {
+        for memory in core::mem::take(&mut self.chunks).into_iter().flatten() {
+            // SAFETY: the chunk was had for this, and is taken out here.
+            unsafe { self.pool.publish(memory) };
+        }
+    }
+}
+
+impl<S: Shape, A: Allocator> Drop for Ahead<'_, S, A> {
+    fn drop(&mut self) {
+        for memory in self.chunks.iter().copied().flatten() {
+            // SAFETY: the chunk is the parent's, and nobody has seen it.
+            unsafe { give_back(&self.pool.parent, memory, self.pool.shape.align()) };
         }
     }
 }

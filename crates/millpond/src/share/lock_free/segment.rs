@@ -50,14 +50,19 @@ impl Segment {
         }
     }
 
+    /// How many blocks a chunk of so many bytes is cut into, `most` at most.
+    pub(super) fn room(bytes: usize, size: usize, most: u32) -> usize {
+        let room = bytes.saturating_sub(size_of::<Self>()) / WORD * WORD;
+        (room / (size + LINK)).min(most as usize)
+    }
+
     /// Cuts a chunk into at most `most` blocks.
     ///
     /// # Safety
     ///
     /// The chunk is the caller's, aligned to a word and for blocks, and has room for one.
     pub(super) unsafe fn cut(memory: NonNull<[u8]>, size: usize, most: u32) -> NonNull<Self> {
-        let room = (memory.len() - size_of::<Self>()) / WORD * WORD;
-        let count = (room / (size + LINK)).min(most as usize);
+        let count = Self::room(memory.len(), size, most);
         let start = memory.cast::<u8>();
         // SAFETY: blocks, links and the record lie in the chunk, one behind the other: that is how `count` was chosen. A
         // block's size is a multiple of a word, so each is aligned.

@@ -98,6 +98,11 @@ impl Segments {
         (HALF - 1 - self.log2) as usize
     }
 
+    /// How many blocks there can be.
+    pub(super) fn most_blocks(&self) -> usize {
+        self.number(self.most()) as usize
+    }
+
     #[inline(always)]
     fn segment(&self, index: usize) -> Option<&Segment> {
         // SAFETY: a segment that was published stays until the pool is borrowed mutably.
@@ -150,12 +155,24 @@ impl Segments {
         }
     }
 
-    /// The chunk that the next segment would like, for blocks of this layout; `None` if there can be no more.
-    pub(super) fn request(&self, block: Layout) -> Option<(Layout, usize)> {
-        let least = Segment::bytes(1, block.size())?;
-        let preferred = Segment::bytes(self.planned(self.iter().count())? as usize, block.size());
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// The chunk that this segment would like, for blocks of this layout, with room for `wanted` of them at least, unless it is
+    /// planned for less; `None` if there can be no such segment.
+    pub(super) fn request(&self, index: usize, block: Layout, wanted: usize) -> Option<(Layout, usize)> {
+        let planned = self.planned(index)? as usize;
+        let least = Segment::bytes(planned.min(wanted), block.size())?;
+        let preferred = Segment::bytes(planned, block.size());
         let least = Layout::from_size_align(least, block.align()).ok()?;
         Some((least, preferred.unwrap_or(least.size())))
+    }
+
+    /// How many blocks of `size` bytes this segment would have in so many bytes, of which it has asked for.
+    pub(super) fn room(&self, index: usize, size: usize, bytes: usize) -> usize {
+        self.planned(index).map_or(0, |planned| Segment::room(bytes, size, planned))
     }
 
     /// How many blocks a segment is planned to have.
@@ -172,7 +189,7 @@ impl Segments {
     ///
     /// The chunk is the caller's and meets the [`request`](Self::request) for blocks of this layout.
     pub(super) unsafe fn publish(&self, memory: NonNull<[u8]>, block: Layout) -> bool {
-        let index = self.iter().count();
+        let index = self.count();
         let Some(planned) = self.planned(index) else { return false };
         // SAFETY: the caller's promises are passed on.
         let segment = unsafe { Segment::cut(memory, block.size(), planned) };
