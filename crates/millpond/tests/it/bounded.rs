@@ -10,11 +10,12 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, Cached, Classes, Compact, DefaultLock, Fallback, Fixed, Heap,
-    Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Marked, Owned, Poison, Quarantine,
-    RawPool, Reclaim, Reserve, Retry, Segregate, SignPost, Stack, Stats, Tlsf, testing::Conformance,
+    Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Marked, Owned, Poison,
+    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregate, SignPost, Stack, Stats, Tlsf,
+    testing::Conformance,
 };
 
-use crate::parents::Watched;
+use crate::{cached::alone, parents::Watched};
 
 const CAP: usize = 1 << 18;
 
@@ -114,6 +115,7 @@ fn what_is_free_serves_any_size_through_guards() {
 
 #[test]
 fn what_is_free_serves_any_size_in_caches_of_threads() {
+    let _turn = alone();
     type Pool<P> = Cached<P, Capped>;
     serves_any_size("cached", &SIZES, 85, || Pool::new_in(Classes::new(), capped()));
     serves_any_size("cached, guarded", &SIZES, 85, || Pool::new_in(Stats::new(Classes::new()), capped()));
@@ -126,7 +128,8 @@ fn what_is_free_serves_any_size_in_caches_of_threads() {
     let large = handle.allocate(layout(40_000)).expect("all is free");
     free(&handle, 24, (0..1000).filter_map(|_| handle.allocate(layout(24)).ok()).map(NonNull::cast));
     // SAFETY: the block is live and of this layout.
-    let large = unsafe { handle.grow(large.cast(), layout(40_000), layout(150_000)) }.expect("all else is free");
+    let large =
+        unsafe { handle.grow(large.cast(), layout(40_000), layout(150_000)) }.expect("all else is free");
     free(&handle, 150_000, [large.cast()]);
     drop(handle);
     let most = fill(&pool, 4096);
@@ -190,13 +193,16 @@ fn what_is_live_stays_when_the_rest_is_given_up() {
 fn the_cap_is_had_to_the_last_chunk() {
     // Two halves, and growth that doubles beyond what is left.
     let half = layout(CAP / 2 - 2048);
-    for pool in [&Local::new_in(Classes::new(), capped()) as &dyn Allocator, &Local::new_in(Tlsf::new(), capped())] {
+    for pool in
+        [&Local::new_in(Classes::new(), capped()) as &dyn Allocator, &Local::new_in(Tlsf::new(), capped())]
+    {
         let blocks = [(); 2].map(|()| pool.allocate(half).expect("half of the cap").cast());
         free(&pool, half.size(), blocks);
     }
     for cap in [10_000, 100_000, 1_000_000] {
         let parent = || Limit::bytes(Heap, cap);
-        let count = |pool: &dyn Allocator| (0..).take_while(|_| pool.allocate(layout(64)).is_ok()).count() * 64;
+        let count =
+            |pool: &dyn Allocator| (0..).take_while(|_| pool.allocate(layout(64)).is_ok()).count() * 64;
         let all = [
             count(&Local::new_in(Blocks::<Fixed<64>>::new(), parent())),
             count(&Local::new_in(Classes::new(), parent())),
@@ -307,9 +313,7 @@ fn a_parent_may_call_back_while_chunks_are_given_up() {
 fn a_scope_goes_on_when_its_stack_gives_chunks_up() {
     let mut stack = Local::new_in(Stack::new(), Limit::bytes(Watched::default(), 100_000));
     stack.scope(|outer| {
-        outer.scope(|inner| {
-            while inner.allocate(layout(1000)).is_ok() {}
-        });
+        outer.scope(|inner| while inner.allocate(layout(1000)).is_ok() {});
         // Refused as long as the chunks of the inner scope are held; and then the scope goes back to its own mark.
         outer.scope(|inner| inner.allocate(layout(90_000)).map(|block| block.len())).expect("all is free");
         outer.allocate(layout(90_000)).map(|block| block.len()).expect("all is free")
@@ -330,6 +334,7 @@ fn a_scope_goes_on_when_its_stack_gives_chunks_up() {
 
 #[test]
 fn shared_pools_are_trimmed_where_they_are() {
+    let _turn = alone();
     static POOL: Locked<Blocks<Fixed<64>>, Heap> = Locked::new_in(Blocks::new(), Heap);
     free(&POOL, 64, fill(&POOL, 64));
     assert!(POOL.trim() >= CAP && POOL.stats().held == 0);
@@ -346,7 +351,11 @@ fn shared_pools_are_trimmed_where_they_are() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 for size in [24, 500, 24, 5000] {
-                    free(&*shared, size, (0..30).filter_map(|_| shared.allocate(layout(size)).ok()).map(NonNull::cast));
+                    free(
+                        &*shared,
+                        size,
+                        (0..30).filter_map(|_| shared.allocate(layout(size)).ok()).map(NonNull::cast),
+                    );
                     shared.trim();
                 }
             })
@@ -495,7 +504,9 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
         }
     }
 
-    let kit = |limit: usize| Conformance::of(move || Local::new_in(Hoards(Classes::new()), Limit::bytes(Heap, limit)));
+    let kit = |limit: usize| {
+        Conformance::of(move || Local::new_in(Hoards(Classes::new()), Limit::bytes(Heap, limit)))
+    };
     kit(CAP).run();
     let caught = std::panic::catch_unwind(|| kit(CAP).bounded().run());
     assert!(caught.is_err(), "it is found");

@@ -157,13 +157,17 @@ fn guards_around_pools() {
     on_every_parent(SMALL, || Stats::new(Blocks::<Fixed<64>>::new()));
     on_every_parent(MIXED, || Counted::new(Classes::new()));
     on_every_parent(MIXED, || Limit::bytes(Stats::new(Tlsf::new()), usize::MAX));
-    an_arena_on_every_parent(MIXED, || FailNth::every(Counted::new(Limit::blocks(Linear::new(), 1 << 20)), 0));
+    an_arena_on_every_parent(MIXED, || {
+        FailNth::every(Counted::new(Limit::blocks(Linear::new(), 1 << 20)), 0)
+    });
 }
 
 #[test]
 fn pairs_of_pools() {
     on_every_parent(MIXED, || Segregate::new(64, Blocks::<Fixed<64, 64>>::new(), Classes::new()));
-    an_arena_on_every_parent(MIXED, || Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new())));
+    an_arena_on_every_parent(MIXED, || {
+        Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new()))
+    });
     on_every_parent(MIXED, || Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
     on_every_parent(MIXED, || Fallback::new(Limit::blocks(Tlsf::new(), 7), Stats::new(SignPost::best_fit())));
 }

@@ -12,8 +12,8 @@ use std::{
 use fastrand::Rng;
 use millpond::{
     AllocError, Allocator, Amount, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed,
-    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, Quarantine, RawPool,
-    Segregate, Stats, Tlsf,
+    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, Quarantine, RawPool, Segregate,
+    Stats, Tlsf,
 };
 
 use crate::parents::Watched;

@@ -15,8 +15,8 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect, Linear,
-    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reporter, Stats, Tlsf, Tracked,
-    Zeroed, testing::Watched,
+    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reporter, Stats, Tlsf, Tracked, Zeroed,
+    testing::Watched,
 };
 
 use crate::again;
@@ -273,8 +273,7 @@ fn a_block_is_not_reused_while_it_is_held_back() {
 #[test]
 fn nothing_is_held_back_that_somebody_needs() {
     let mut memory = [MaybeUninit::uninit(); 1000];
-    let pool =
-        Local::new_in(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()), Buffer::new(&mut memory));
+    let pool = Local::new_in(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()), Buffer::new(&mut memory));
     for _ in 0..3 {
         let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(layout(64)).ok()).collect();
         assert_eq!(blocks.len(), 15);

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, thread};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Pages,
-    Reserved, StaticBuffer,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Pages, Reserved,
+    StaticBuffer,
 };
 
 use crate::{oracle::Oracle, pages::workout};
