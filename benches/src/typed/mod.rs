@@ -8,6 +8,7 @@ mod holders;
 pub mod memory;
 mod shared;
 mod trees;
+mod visits;
 
 use std::{hint::black_box, marker::PhantomData, mem};
 
@@ -51,6 +52,26 @@ pub const MIXES: &[Mix] = &[
         name: "typed-tree",
         what: "build a tree of 32,767 nodes from its leaves and drop it: ns per node",
         runners: trees::build_and_drop,
+    },
+    Mix {
+        name: "typed-iterate",
+        what: "look at 100,000 values in a collection: ns per value",
+        runners: visits::runners::<visits::Iterate, 1>,
+    },
+    Mix {
+        name: "typed-sparse",
+        what: "look at 100,000 slots of which one in ten has a value: ns per slot",
+        runners: visits::runners::<visits::Iterate, 10>,
+    },
+    Mix {
+        name: "typed-retain",
+        what: "keep all but one in ten of 100,000 values, put others in: ns per value",
+        runners: visits::runners::<visits::Retain, 1>,
+    },
+    Mix {
+        name: "typed-drain",
+        what: "take 100,000 values out of a collection, put others in: ns per value",
+        runners: visits::runners::<visits::Drain, 1>,
     },
     Mix { name: "typed-walk", what: "walk a tree of 32,767 nodes: ns per node", runners: trees::walk },
 ];

@@ -151,6 +151,60 @@ fn values_are_changed_in_place_and_listed_in_order() {
     assert!(slots.is_empty() && slots.drain().next().is_none());
 }
 
+/// From both ends at once, however many slots are vacant between those that are filled, in several segments.
+#[test]
+fn iterators_meet_wherever_slots_are_vacant() {
+    for step in [1, 2, 3, 7, 8, 9, 31, 32, 33, 100, 999] {
+        let mut slots = Slots::new();
+        let keys: Vec<_> = (0..1000).map(|number| slots.insert(number)).collect();
+        slots.retain(|_, value| *value % step == 0);
+        let left: Vec<usize> = (0..1000).step_by(step).collect();
+        assert!(slots.values().copied().eq(left.iter().copied()), "forwards, one in {step}");
+        assert!(slots.values().rev().copied().eq(left.iter().rev().copied()), "backwards, one in {step}");
+        let mut random = fastrand::Rng::with_seed(step as u64);
+        let (mut both, mut expected) = (slots.iter_mut(), left.iter());
+        loop {
+            assert_eq!(both.len(), expected.len());
+            let (found, wanted) = match random.bool() {
+                true => (both.next(), expected.next()),
+                false => (both.next_back(), expected.next_back()),
+            };
+            assert_eq!(found.map(|(key, value)| (key, *value)), wanted.map(|&value| (keys[value], value)));
+            if wanted.is_none() {
+                break;
+            }
+        }
+        slots.check().expect("sound");
+    }
+}
+
+/// Whether values are taken out to the end, in part, or never: no key finds a value, and the slots are used again.
+#[test]
+fn a_drained_collection_is_empty_however_the_iterator_ends() {
+    let live = std::rc::Rc::new(());
+    let mut slots = Slots::new();
+    for taken in [0, 1, 50, 100] {
+        let keys: Vec<_> = (0..100).map(|_| slots.insert(live.clone())).collect();
+        let mut drain = slots.drain();
+        assert_eq!(drain.by_ref().take(taken).count() + drain.len(), 100);
+        drop(drain);
+        assert_eq!(std::rc::Rc::strong_count(&live), 1);
+        assert!(slots.is_empty() && keys.iter().all(|&key| slots.get(key).is_none()));
+        slots.check().expect("sound");
+    }
+    let keys: Vec<_> = (0..100).map(|_| slots.insert(live.clone())).collect();
+    let capacity = slots.capacity();
+    std::mem::forget(slots.drain());
+    assert!(slots.is_empty() && keys.iter().all(|&key| slots.remove(key).is_none()));
+    assert_eq!(std::rc::Rc::strong_count(&live), 101, "the values leaked, and none was dropped");
+    (0..100).for_each(|_| _ = slots.insert(live.clone()));
+    assert_eq!(slots.capacity(), capacity);
+    assert_eq!(slots.into_iter().skip(30).count(), 70);
+    // SAFETY: a hundred clones were leaked, and nothing has their references.
+    (0..100).for_each(|_| unsafe { std::rc::Rc::decrement_strong_count(std::rc::Rc::as_ptr(&live)) });
+    assert_eq!(std::rc::Rc::strong_count(&live), 1);
+}
+
 #[test]
 fn keys_and_values_are_listed_alone() {
     let mut slots = Slots::new();

@@ -324,8 +324,20 @@ impl<T, A: Allocator> Slots<T, A> {
     /// Takes a value out, if it is still there. Its key, and every copy of it, is good for nothing from now on.
     #[inline]
     pub fn remove(&mut self, key: Key<T>) -> Option<T> {
-        let place = self.find(key)?;
-        // SAFETY: as in `get`; the slot is vacated at once, so nobody takes the value again. There is room for all slots.
+        self.find(key)?;
+        // SAFETY: as in `get`.
+        Some(unsafe { self.take(key) })
+    }
+
+    /// Takes out the value of a key.
+    ///
+    /// # Safety
+    ///
+    /// It is there.
+    #[inline(always)]
+    unsafe fn take(&mut self, key: Key<T>) -> T {
+        let place = key.place();
+        // SAFETY: the slot is filled; it is vacated at once, so the value is not taken again. There is room for all slots.
         unsafe {
             let value = self.table.value(place).read();
             let generation = key.generation().wrapping_add(1);
@@ -334,22 +346,17 @@ impl<T, A: Allocator> Slots<T, A> {
                 RETIRED => self.retired += 1,
                 _ => self.vacated.push(key.following()),
             }
-            Some(value)
+            value
         }
-    }
-
-    /// The key of the value at a place below `fresh`, if there is one.
-    fn key_at(&self, place: Place) -> Option<Key<T>> {
-        // SAFETY: the slots below `fresh` have come, and have a generation.
-        let generation = unsafe { *self.table.generation(place) };
-        (generation % 2 == 1).then(|| Key::new(place, generation))
     }
 
     /// Drops all values. Every key is good for nothing from now on; the memory is kept. O(1) if values need no dropping.
     pub fn clear(&mut self) {
-        if core::mem::needs_drop::<T>() {
-            drop(self.drain());
-        }
+        drop(self.drain());
+    }
+
+    /// Takes every slot for vacant from now on, whether a value is in it or not.
+    fn forget_all(&mut self) {
         // What generation the next value in a slot has is found out when the slot is taken up again.
         self.touched = self.touched.max(self.fresh);
         self.vacated.clear();
@@ -395,9 +402,7 @@ impl<T> Default for Slots<T> {
 impl<T, A: Allocator> Drop for Slots<T, A> {
     fn drop(&mut self) {
         let last = Last(self);
-        if core::mem::needs_drop::<T>() {
-            drop(last.0.drain());
-        }
+        drop(last.0.drain());
     }
 }
 

@@ -2,7 +2,10 @@
 
 use core::{iter::FusedIterator, marker::PhantomData, mem::forget};
 
-use super::{Key, Slots};
+use super::{
+    Key, Slots,
+    table::{Segment, Table},
+};
 use crate::{contract::Allocator, share::Place};
 
 /// The places below some place, in order.
@@ -32,26 +35,172 @@ impl Iterator for Places {
     }
 }
 
-impl DoubleEndedIterator for Places {
-    fn next_back(&mut self) -> Option<Place> {
-        if self.front >= self.back {
-            return None;
+/// How many vacant slots are stepped over at once.
+const STRIDE: u32 = 8;
+
+/// The filled slots below some place, found from both ends. One is read when it is reached, so it may be vacated then.
+///
+/// # Invariants
+///
+/// * Places between `front` and `back` were not reached yet.
+/// * From `front` on, the places before `stop` are in `segment`; `stop` is not behind `back`.
+/// * `left` of them are filled.
+struct Filled<T> {
+    segment: Segment<T>,
+    front: Place,
+    stop: Place,
+    back: Place,
+    left: usize,
+}
+
+/// A slot that was found filled: where its value is, and its key.
+struct Slot<T> {
+    value: *mut T,
+    key: Key<T>,
+}
+
+impl<T> Filled<T> {
+    /// Those of a collection.
+    fn of<A: Allocator>(slots: &Slots<T, A>) -> Self {
+        let (front, back) = (Place::ZERO, slots.fresh);
+        Self { segment: Segment::NONE, front, stop: front, back, left: slots.len() }
+    }
+
+    /// Those of a collection that is made empty without dropping its values: whoever has this owns them.
+    fn taken_from<A: Allocator>(slots: &mut Slots<T, A>) -> Self {
+        let filled = Self::of(slots);
+        slots.forget_all();
+        filled
+    }
+
+    /// The next one from the front.
+    ///
+    /// # Safety
+    ///
+    /// All slots before the end have come to this table, and have a generation.
+    #[inline]
+    unsafe fn next<A: Allocator>(&mut self, table: &Table<T, A>) -> Option<Slot<T>> {
+        loop {
+            while self.front < self.stop {
+                let place = self.front;
+                // SAFETY: the place is in the segment, and before the end.
+                let generation = unsafe { self.segment.generation(place).read() };
+                if generation % 2 == 1 {
+                    self.front = place.step();
+                    self.left -= 1;
+                    // SAFETY: as above.
+                    let value = unsafe { self.segment.value(place) };
+                    return Some(Slot { value, key: Key::new(place, generation) });
+                }
+                // SAFETY: as above.
+                self.front = unsafe { self.behind_vacant(place) };
+            }
+            if !self.advance(table) {
+                return None;
+            }
         }
-        self.back = self.back.previous();
-        Some(self.back)
+    }
+
+    /// Steps over a vacant slot, and over all that are vacant behind it as far as whole strides of them go.
+    ///
+    /// # Safety
+    ///
+    /// As for [`next`](Self::next); the place is in the segment.
+    #[inline]
+    unsafe fn behind_vacant(&self, place: Place) -> Place {
+        let mut place = place.step();
+        while self.stop.bits() - place.bits() >= STRIDE {
+            // SAFETY: so many places are in the segment, and have a generation.
+            let generations =
+                unsafe { self.segment.generation(place).cast::<[u32; STRIDE as usize]>().read() };
+            if generations.iter().fold(0, |any, generation| any | generation) % 2 == 1 {
+                break;
+            }
+            place = place.ahead(STRIDE);
+        }
+        place
+    }
+
+    /// Goes on to the next segment, if places are left.
+    #[cold]
+    fn advance<A: Allocator>(&mut self, table: &Table<T, A>) -> bool {
+        if self.front >= self.back {
+            return false;
+        }
+        let segment = if self.front == Place::ZERO { 0 } else { self.front.previous().segment() + 1 };
+        self.segment = table.segment(segment);
+        self.front = Place::start(segment);
+        self.stop = self.back.min(Place::end(segment));
+        true
+    }
+
+    /// The next one from the back.
+    ///
+    /// # Safety
+    ///
+    /// As for [`next`](Self::next).
+    unsafe fn next_back<A: Allocator>(&mut self, table: &Table<T, A>) -> Option<Slot<T>> {
+        while self.front < self.back {
+            // The end of one segment and the start of the next are the same to who comes from behind.
+            let place = self.back.previous();
+            if place < self.front {
+                break;
+            }
+            (self.back, self.stop) = (place, self.stop.min(place));
+            // SAFETY: the caller says that the place has come and has a generation.
+            let generation = unsafe { table.generation(place).read() };
+            if generation % 2 == 1 {
+                self.left -= 1;
+                // SAFETY: as above.
+                let value = unsafe { table.value(place) };
+                return Some(Slot { value, key: Key::new(place, generation) });
+            }
+        }
+        None
+    }
+
+    /// Drops the values that are left, also if a destructor panics. (If two do, the program ends.)
+    ///
+    /// # Safety
+    ///
+    /// As for [`next`](Self::next), and the values are owned by this.
+    unsafe fn drop_all<A: Allocator>(&mut self, table: &Table<T, A>) {
+        /// Goes on where a destructor has panicked.
+        struct GoOn<'a, T, A: Allocator>(&'a mut Filled<T>, &'a Table<T, A>);
+
+        impl<T, A: Allocator> GoOn<'_, T, A> {
+            fn drop_all(&mut self) {
+                // SAFETY: the caller of the outer function promises it.
+                while let Some(slot) = unsafe { self.0.next(self.1) } {
+                    // SAFETY: the value is owned by this, and found once.
+                    drop(unsafe { slot.value.read() });
+                }
+            }
+        }
+
+        impl<T, A: Allocator> Drop for GoOn<'_, T, A> {
+            fn drop(&mut self) {
+                self.drop_all();
+            }
+        }
+
+        if core::mem::needs_drop::<T>() {
+            let mut left = GoOn(self, table);
+            left.drop_all();
+            forget(left);
+        }
     }
 }
 
 impl<T, A: Allocator> Slots<T, A> {
     /// All values with their keys, in the order of their slots. O(slots ever used at a time).
     pub fn iter(&self) -> SlotsIter<'_, T, A> {
-        SlotsIter { places: Places::to(self.fresh), left: self.len(), slots: self }
+        SlotsIter { filled: Filled::of(self), slots: self }
     }
 
     /// As [`iter`](Self::iter), with values to be changed.
     pub fn iter_mut(&mut self) -> SlotsIterMut<'_, T, A> {
-        let all = self.iter();
-        SlotsIterMut { places: all.places, left: all.left, slots: self, values: PhantomData }
+        SlotsIterMut { filled: Filled::of(self), slots: self, values: PhantomData }
     }
 
     /// The keys of all values, in the order of their slots. O(slots ever used at a time).
@@ -71,67 +220,73 @@ impl<T, A: Allocator> Slots<T, A> {
 
     /// Drops the values that `keep` does not want to keep.
     pub fn retain(&mut self, mut keep: impl FnMut(Key<T>, &mut T) -> bool) {
-        for place in Places::to(self.fresh) {
-            if let Some(key) = self.key_at(place)
-                && let Some(value) = self.get_mut(key)
-                && !keep(key, value)
-            {
-                drop(self.remove(key));
+        let mut filled = Filled::of(self);
+        // SAFETY: the slots below `fresh` have come, and have a generation.
+        while let Some(slot) = unsafe { filled.next(&self.table) } {
+            // SAFETY: the slot is filled, and the collection is borrowed mutably.
+            if !keep(slot.key, unsafe { &mut *slot.value }) {
+                // SAFETY: as above, and the value is not used any more.
+                drop(unsafe { self.take(slot.key) });
             }
         }
     }
 
-    /// Takes all values out, in the order of their slots. Those that are left when the iterator goes are dropped.
+    /// Takes all values out, in the order of their slots. Those that are left when the iterator is dropped are
+    /// dropped; if it is forgotten, they leak. Every key is good for nothing from now on; the memory is kept.
     pub fn drain(&mut self) -> Drain<'_, T, A> {
-        Drain { places: Places::to(self.fresh), slots: self }
+        let filled = Filled::taken_from(self);
+        Drain { filled, slots: self }
     }
 }
 
 /// All values with their keys: see [`Slots::iter`].
 pub struct SlotsIter<'a, T, A: Allocator> {
-    places: Places,
-    left: usize,
+    filled: Filled<T>,
     slots: &'a Slots<T, A>,
 }
 
 /// All values with their keys, to be changed: see [`Slots::iter_mut`].
 pub struct SlotsIterMut<'a, T, A: Allocator> {
-    places: Places,
-    left: usize,
+    filled: Filled<T>,
     /// No reference to a value is had from it, but each place's once.
     slots: &'a Slots<T, A>,
     values: PhantomData<&'a mut T>,
 }
 
-/// All values with their keys, taken out: those that are left when it goes are dropped, and the memory goes back.
+/// All values with their keys, taken out: those that are left when it is dropped are dropped, and the memory goes back.
 pub struct SlotsIntoIter<T, A: Allocator> {
-    places: Places,
+    filled: Filled<T>,
     slots: Slots<T, A>,
 }
 
-/// Both ends of an iterator: `next` and `next_back` look for the next key from theirs, and `of` says what is yielded.
+/// Takes values out of a collection: see [`Slots::drain`].
+pub struct Drain<'a, T, A: Allocator> {
+    filled: Filled<T>,
+    slots: &'a mut Slots<T, A>,
+}
+
+/// Both ends of an iterator, which yields what `of` makes of each slot.
 macro_rules! both_ends {
-    ([$($generics:tt)*] $name:ty, $item:ty, $left:expr, $of:expr) => {
+    ([$($generics:tt)*] $name:ty, $item:ty, $of:expr) => {
         impl<$($generics)*> Iterator for $name {
             type Item = $item;
 
             #[inline]
             fn next(&mut self) -> Option<$item> {
-                let key = self.places.find_map(|place| self.slots.key_at(place))?;
-                $of(self, key)
+                // SAFETY: the slots of the collection had come to this table, and had a generation.
+                unsafe { self.filled.next(&self.slots.table) }.map($of)
             }
 
             fn size_hint(&self) -> (usize, Option<usize>) {
-                let left = $left(self);
-                (left, Some(left))
+                (self.filled.left, Some(self.filled.left))
             }
         }
 
         impl<$($generics)*> DoubleEndedIterator for $name {
             #[inline]
             fn next_back(&mut self) -> Option<$item> {
-                let key = self.places.by_ref().rev().find_map(|place| self.slots.key_at(place))?;
-                $of(self, key)
+                // SAFETY: as in `next`.
+                unsafe { self.filled.next_back(&self.slots.table) }.map($of)
             }
         }
 
@@ -140,20 +295,36 @@ macro_rules! both_ends {
     };
 }
 
-both_ends!(['a, T, A: Allocator] SlotsIter<'a, T, A>, (Key<T>, &'a T), |this: &Self| this.left, |this: &mut Self, key| {
-    this.left -= 1;
-    Some((key, this.slots.get(key)?))
+both_ends!(['a, T, A: Allocator] SlotsIter<'a, T, A>, (Key<T>, &'a T), |slot| {
+    // SAFETY: the slot is filled, and the collection is borrowed.
+    (slot.key, unsafe { &*slot.value })
+});
+both_ends!(['a, T, A: Allocator] SlotsIterMut<'a, T, A>, (Key<T>, &'a mut T), |slot| {
+    // SAFETY: the slot is filled, the collection is borrowed mutably, and every slot is found once.
+    (slot.key, unsafe { &mut *slot.value })
+});
+both_ends!([T, A: Allocator] SlotsIntoIter<T, A>, (Key<T>, T), |slot| {
+    // SAFETY: the collection was made empty when the iterator was made, and every slot is found once.
+    (slot.key, unsafe { slot.value.read() })
+});
+both_ends!([T, A: Allocator] Drain<'_, T, A>, T, |slot| {
+    // SAFETY: as above.
+    unsafe { slot.value.read() }
 });
 
-both_ends!(['a, T, A: Allocator] SlotsIterMut<'a, T, A>, (Key<T>, &'a mut T), |this: &Self| this.left, |this: &mut Self, key: Key<T>| {
-    this.left -= 1;
-    // SAFETY: there is a value, the collection is borrowed mutably, and every place comes once.
-    Some((key, unsafe { &mut *this.slots.table.value(key.place()) }))
-});
+impl<T, A: Allocator> Drop for SlotsIntoIter<T, A> {
+    fn drop(&mut self) {
+        // SAFETY: it is the table of the collection that was made empty, and nothing is put into it.
+        unsafe { self.filled.drop_all(&self.slots.table) };
+    }
+}
 
-both_ends!([T, A: Allocator] SlotsIntoIter<T, A>, (Key<T>, T), |this: &Self| this.slots.len(), |this: &mut Self, key| {
-    Some((key, this.slots.remove(key)?))
-});
+impl<T, A: Allocator> Drop for Drain<'_, T, A> {
+    fn drop(&mut self) {
+        // SAFETY: as above; the collection is borrowed until now.
+        unsafe { self.filled.drop_all(&self.slots.table) };
+    }
+}
 
 impl<'a, T, A: Allocator> IntoIterator for &'a Slots<T, A> {
     type Item = (Key<T>, &'a T);
@@ -182,8 +353,9 @@ impl<T, A: Allocator> IntoIterator for Slots<T, A> {
     type Item = (Key<T>, T);
     type IntoIter = SlotsIntoIter<T, A>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        SlotsIntoIter { places: Places::to(self.fresh), slots: self }
+    fn into_iter(mut self) -> Self::IntoIter {
+        let filled = Filled::taken_from(&mut self);
+        SlotsIntoIter { filled, slots: self }
     }
 }
 
@@ -200,44 +372,5 @@ impl<T> FromIterator<T> for Slots<T> {
         let mut slots = Self::new();
         slots.extend(values);
         slots
-    }
-}
-
-/// Takes values out of a collection: see [`Slots::drain`].
-pub struct Drain<'a, T, A: Allocator> {
-    places: Places,
-    slots: &'a mut Slots<T, A>,
-}
-
-impl<T, A: Allocator> Iterator for Drain<'_, T, A> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        let key = self.places.find_map(|place| self.slots.key_at(place))?;
-        self.slots.remove(key)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.slots.len(), Some(self.slots.len()))
-    }
-}
-
-impl<T, A: Allocator> ExactSizeIterator for Drain<'_, T, A> {}
-
-impl<T, A: Allocator> Drop for Drain<'_, T, A> {
-    /// Drops what is left, also if a destructor panics. (If two do, the program ends.)
-    fn drop(&mut self) {
-        /// Goes on where a destructor has panicked.
-        struct GoOn<'a, 'b, T, A: Allocator>(&'a mut Drain<'b, T, A>);
-
-        impl<T, A: Allocator> Drop for GoOn<'_, '_, T, A> {
-            fn drop(&mut self) {
-                self.0.for_each(drop);
-            }
-        }
-
-        let rest = GoOn(self);
-        rest.0.for_each(drop);
-        forget(rest);
     }
 }
