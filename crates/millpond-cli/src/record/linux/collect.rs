@@ -93,8 +93,12 @@ impl Collection {
             sandboxed: self.sandboxed,
             escaped: std::mem::take(&mut self.escaped),
         };
-        refuse_nothing(&recording)?;
-        Ok(recording)
+        match (&recording.traces[..], &recording.obstacle) {
+            ([], Some((path, obstacle))) => {
+                bail!("nothing was recorded: {} {obstacle}{}", path.display(), self.hint(&recording.others))
+            }
+            _ => Ok(recording),
+        }
     }
 
     /// The process to keep. If none is named it is the last image of the process that was started: earlier ones are what
@@ -150,6 +154,15 @@ impl Collection {
         (path.clone(), self.why_no_events())
     }
 
+    /// The processes that could be recorded instead, by name.
+    fn hint(&self, others: &[Other]) -> String {
+        let others = others.iter().filter(|other| other.process != self.process);
+        others.max_by_key(|other| other.events).map_or_else(String::new, |most| {
+            let name = &most.name;
+            format!("; it started {name}, which --process {name} picks when it is recorded again")
+        })
+    }
+
     /// Why the process that was started, and became no other program, has no events.
     fn why_no_events(&self) -> Obstacle {
         let own = self.images.iter().rev().find(|image| image.process() == self.process);
@@ -167,17 +180,4 @@ impl Collection {
             },
         }
     }
-}
-
-/// Fails if there is no trace at all, in one line.
-fn refuse_nothing(recording: &Recording) -> Result<()> {
-    if let (true, Some((path, obstacle))) = (recording.traces.is_empty(), &recording.obstacle) {
-        let most = recording.others.iter().max_by_key(|other| other.events);
-        let hint = most.map_or_else(String::new, |most| {
-            let name = &most.name;
-            format!("; it started {name}, which --process {name} picks when it is recorded again")
-        });
-        bail!("nothing was recorded: {} {obstacle}{hint}", path.display());
-    }
-    Ok(())
 }

@@ -52,13 +52,12 @@ pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
 /// An allocator in the program's own file, by the functions that it has, and by messages that the usual ones leave in it
 /// even without symbols. If there were only few events, a name somewhere in the file is enough.
 pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {
-    const FUNCTIONS: [(&str, &str); 6] = [
+    const FUNCTIONS: [(&str, &str); 5] = [
         ("_rjem_malloc", "jemalloc"),
         ("je_malloc", "jemalloc"),
         ("mi_malloc", "mimalloc"),
         ("tc_malloc", "tcmalloc"),
         ("rpmalloc", "rpmalloc"),
-        ("malloc", "a malloc of its own"),
     ];
     const MESSAGES: [(&str, &str); 2] = [("<jemalloc>: ", "jemalloc"), ("_rjem_malloc", "jemalloc")];
     const NAMES: [(&str, &str); 4] = [
@@ -77,6 +76,7 @@ pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {
     let names: &[_] = if events < FEW { &NAMES } else { &[] };
     let found = FUNCTIONS.iter().find(|(function, _)| defined(function));
     let found = found.or_else(|| MESSAGES.iter().chain(names).find(|(text, _)| said(text)));
+    let found = found.or_else(|| Some(&("", "a malloc")).filter(|_| defined("malloc")));
     found.map(|(_, name)| format!("{name}, within the program itself"))
 }
 
