@@ -4,6 +4,7 @@
 use core::{
     cell::UnsafeCell,
     ffi::{CStr, c_char, c_int, c_void},
+    mem::offset_of,
     ptr::null,
     sync::atomic::{AtomicU32, Ordering::*},
 };
@@ -13,6 +14,7 @@ use millpond_trace::raw::{DIRECTORY, Exec};
 use crate::{
     clock::ticks,
     path::{self, Path},
+    process::control,
     real::{self, Spawn, Text, Texts},
     recording,
     sandbox,
@@ -96,28 +98,61 @@ impl Environment {
     }
 }
 
-/// Notes that a process is to be this program, or that this has failed.
+/// Notes that a process is to be this program. Gives the number of the note, for [`take_back`].
 ///
 /// # Safety
 ///
 /// The path must be a C string.
-unsafe fn note(at: u64, process: Option<u32>, program: Text, failed: bool) {
+unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
     if !recording::is_joined() || program.is_null() {
-        return;
+        return None;
     }
-    let Some(quiet) = Quiet::begin() else { return };
+    let quiet = Quiet::begin()?;
     let process = process.unwrap_or_else(|| sys::process_numbers().0);
-    let mut exec = Exec { ticks: at, process, failed: failed.into(), path: [0; 496] };
+    let mut exec = Exec { ticks: at, process, failed: 0, path: [0; 496] };
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(program) }.to_bytes();
     for (place, byte) in exec.path.iter_mut().zip(name) {
         *place = *byte;
     }
-    if let Ok(file) = File::open(&Path::execs(), libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) {
-        // SAFETY: there are that many bytes. If this fails, an escape may go unnoticed, no more.
-        let _ = unsafe { file.write((&raw const exec).cast(), size_of::<Exec>(), 0) };
+    let number = control().execs.fetch_add(1, Relaxed);
+    // SAFETY: there are that many bytes.
+    let written = unsafe { write((&raw const exec).cast(), size_of::<Exec>(), offset(number)) };
+    if written.is_err() {
+        // Of several such processes the last is remembered. The place in the file stays empty.
+        control().unwritten_ticks.store(at, Relaxed);
+        control().unwritten.store(process, Relaxed);
     }
     drop(quiet);
+    Some(number)
+}
+
+/// Notes that what was noted has failed.
+fn take_back(note: Option<u32>) {
+    let (Some(number), Some(quiet)) = (note, Quiet::begin()) else { return };
+    let failed = 1_u32;
+    let place = offset(number) + offset_of!(Exec, failed) as u64;
+    // SAFETY: there are that many bytes.
+    if unsafe { write((&raw const failed).cast(), size_of::<u32>(), place) }.is_err() {
+        control().unwritten.store(0, Relaxed);
+    }
+    drop(quiet);
+}
+
+/// Where a note is in the file.
+fn offset(number: u32) -> u64 {
+    u64::from(number) * size_of::<Exec>() as u64
+}
+
+/// Writes a part of the file of notes.
+///
+/// # Safety
+///
+/// There must be that many bytes.
+unsafe fn write(from: *const u8, length: usize, place: u64) -> Result<(), u32> {
+    let file = File::open(&Path::execs(), libc::O_WRONLY | libc::O_CREAT)?;
+    // SAFETY: the caller's promise.
+    unsafe { file.write(from, length, place) }
 }
 
 /// The time, unless it must not be looked at; then nothing is noted either.
@@ -140,9 +175,9 @@ unsafe fn become_it(
     let (mut environment, at) = (Environment::new(), now());
     // SAFETY: as in the program's call.
     unsafe {
-        note(at, None, program, false);
+        let note = note(at, None, program);
         let answer = exec(program, arguments, environment.with(variables));
-        note(at, None, program, true);
+        take_back(note);
         answer
     }
 }
@@ -186,7 +221,7 @@ unsafe fn spawn(
         let error =
             spawn(&raw mut child, path, actions, attributes, arguments, environment.with(variables));
         if error == 0 {
-            note(at, Some(child as u32), path, false);
+            note(at, Some(child as u32), path);
             if !process.is_null() {
                 *process = child;
             }

@@ -58,7 +58,7 @@ static ZEROS: Zeros = Zeros(UnsafeCell::new([0; UNIT]));
 const PAGE: usize = 4096;
 
 /// The page that all processes of the recording share. Only when there is a recording.
-fn control() -> &'static Control {
+pub(crate) fn control() -> &'static Control {
     // SAFETY: set before there is a process to ask for it, never unmapped, inherited by children, and all atomic.
     unsafe { &*CONTROL.load(Relaxed) }
 }

@@ -60,6 +60,12 @@ pub struct Control {
     pub stop: AtomicU32,
     /// Processes that were not recorded because they were in a sandbox when they started.
     pub sandboxed: AtomicU32,
+    /// Records in `live/execs` so far; the number of the next.
+    pub execs: AtomicU32,
+    /// The process that last was to become a program, where that could not be written to `live/execs`; 0: none.
+    pub unwritten: AtomicU32,
+    /// Ticks before that.
+    pub unwritten_ticks: AtomicU64,
     /// What `Seccomp_filters` says in `/proc/self/status` of the process that started the recording.
     pub filters: AtomicU32,
 }

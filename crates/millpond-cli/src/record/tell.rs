@@ -43,7 +43,9 @@ fn lines(recording: &Recording) -> Vec<String> {
 /// processes there were.
 pub(crate) fn about(recording: &Recording) -> Vec<String> {
     let mut lines = Vec::new();
-    lines.extend(recording.signal().map(|signal| ended_by(&recording.program, signal)));
+    let until = "what it did until then is recorded";
+    let ended = |signal| format!("{}; {until}", ended_by(&recording.program, signal));
+    lines.extend(recording.signal().map(ended));
     if let Some((path, obstacle)) = &recording.obstacle {
         lines.push(format!("{} {obstacle}", path.display()));
     }
@@ -101,7 +103,7 @@ fn cost(trace: &Trace) -> Option<String> {
 }
 
 /// How a signal ended the program.
-fn ended_by(program: &str, signal: i32) -> String {
+pub(super) fn ended_by(program: &str, signal: i32) -> String {
     let (name, why) = match signal {
         2 => ("SIGINT", ""),
         4 => ("SIGILL", ""),
@@ -118,7 +120,7 @@ fn ended_by(program: &str, signal: i32) -> String {
         _ => ("", ""),
     };
     let named = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    format!("signal {signal}{named} ended {program}{why}; what it did until then is recorded")
+    format!("signal {signal}{named} ended {program}{why}")
 }
 
 /// Programs that serve most of their objects from memory of their own, if they are not told otherwise.
@@ -216,6 +218,6 @@ mod tests {
     fn signals_are_named_with_what_they_mean() {
         let text = ended_by("sort", 9);
         assert!(text.starts_with("signal 9 (SIGKILL) ended sort: somebody killed it, or"), "{text}");
-        assert!(ended_by("sort", 35).starts_with("signal 35 ended sort; what it did"));
+        assert!(ended_by("sort", 35).starts_with("signal 35 ended sort"));
     }
 }

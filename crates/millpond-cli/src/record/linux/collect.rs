@@ -19,6 +19,7 @@ use super::{
 use crate::record::{
     obstacle::Obstacle,
     recording::{Escape, Options, Other, Recording, Trace},
+    tell,
 };
 
 /// All process images of a recording that is over.
@@ -38,13 +39,15 @@ impl Collection {
     /// Ends the recording: what a process that still runs does from here on is not part of it.
     pub(super) fn new(scratch: &Scratch, run: &Run) -> Result<Self> {
         let control = scratch.stop()?;
+        let execs = scratch.execs(&control);
         let count = control.processes.into_inner();
         let images: Vec<_> = (0..count).filter_map(|number| Image::open(scratch.path(), number)).collect();
+        let (failed, sandboxed) = (count as usize - images.len(), control.sandboxed.into_inner() as usize);
         Ok(Self {
             process: run.process,
-            failed: count as usize - images.len(),
-            sandboxed: control.sandboxed.into_inner() as usize,
-            escaped: escapes::find(&scratch.execs(), &images),
+            failed,
+            sandboxed,
+            escaped: escapes::find(&execs, &images, &why_no_files(failed, sandboxed)),
             images,
             clock: Clock::new(run.begin, &run.end),
             limit: scratch.limit(),
@@ -95,7 +98,10 @@ impl Collection {
         };
         match (&recording.traces[..], &recording.obstacle) {
             ([], Some((path, obstacle))) => {
-                bail!("nothing was recorded: {} {obstacle}{}", path.display(), self.hint(&recording.others))
+                let hint = self.hint(&recording.others);
+                let ended = recording.signal().map(|signal| tell::ended_by(&recording.program, signal));
+                let ended = ended.map_or_else(String::new, |ended| format!("; {ended}"));
+                bail!("nothing was recorded: {} {obstacle}{hint}{ended}", path.display())
             }
             _ => Ok(recording),
         }
@@ -167,17 +173,24 @@ impl Collection {
     fn why_no_events(&self) -> Obstacle {
         let own = self.images.iter().rev().find(|image| image.process() == self.process);
         match own {
-            None if self.sandboxed > 0 => {
-                Obstacle::Failed("it is in a sandbox (seccomp) that might kill it for it".into())
-            }
-            None if self.failed > 0 => Obstacle::Failed(
-                "no files could be made in the directory for temporary files or in /dev/shm".into(),
-            ),
-            None => Obstacle::NotLoaded,
+            None => why_no_files(self.failed, self.sandboxed),
             Some(image) => match stopped::reason(&image.header, self.limit) {
                 Some((_, reason)) => Obstacle::Failed(reason),
                 None => inspect::allocator(image, 0).map_or(Obstacle::NotLoaded, Obstacle::OwnAllocator),
             },
         }
     }
+}
+
+/// Why a process has left no files, if so many could not make any, and so many were in a sandbox.
+fn why_no_files(failed: usize, sandboxed: usize) -> Obstacle {
+    if sandboxed > 0 {
+        return Obstacle::Failed("it is in a sandbox (seccomp) that might kill it for that".into());
+    }
+    if failed > 0 {
+        let what = "no files could be made for it in the directory for temporary files or in /dev/shm, for want of \
+                    room, of rights, or because of a limit (ulimit)";
+        return Obstacle::Failed(what.into());
+    }
+    Obstacle::NotLoaded
 }

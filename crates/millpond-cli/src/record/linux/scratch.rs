@@ -9,6 +9,7 @@ use std::{
         fs::{FileExt, OpenOptionsExt, PermissionsExt, symlink},
     },
     path::Path,
+    sync::atomic::Ordering::Relaxed,
 };
 
 use anyhow::{Context, Result, bail};
@@ -84,10 +85,13 @@ impl Scratch {
         raw::Control::from_bytes(&bytes).with_context(what)
     }
 
-    /// Programs that processes were to become or to start.
-    pub(super) fn execs(&self) -> Vec<raw::Exec> {
+    /// Programs that processes were to become or to start; of the last one that could not be written down, nothing but
+    /// that there was one.
+    pub(super) fn execs(&self, control: &raw::Control) -> Vec<raw::Exec> {
         let bytes = fs::read(self.path().join("live/execs")).unwrap_or_default();
-        raw::Exec::all(&bytes).collect()
+        let (process, ticks) = (control.unwritten.load(Relaxed), control.unwritten_ticks.load(Relaxed));
+        let unwritten = raw::Exec { ticks, process, failed: 0, path: [0; 496] };
+        raw::Exec::all(&bytes).chain([unwritten]).collect()
     }
 }
 

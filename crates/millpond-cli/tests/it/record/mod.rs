@@ -3,10 +3,12 @@
 mod counts;
 mod installed;
 mod manners;
+mod outputs;
 mod processes;
 mod real_programs;
 mod refusals;
 mod threads;
+mod unseen;
 
 use std::{
     fs,

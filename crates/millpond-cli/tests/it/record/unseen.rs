@@ -1,0 +1,216 @@
+//! What cannot be recorded, or not all of it: the program is not harmed, it is said what is missing, and there is no
+//! verdict on it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use millpond_trace::Ending;
+
+use super::{Workshop, told};
+use crate::support::{millpond, refusal, skipped};
+
+/// `millpond try` on a program.
+fn tried(workshop: &Workshop, program: &Path, arguments: &[&str]) -> Output {
+    let mut command = millpond();
+    command.args(["try", "--rounds", "1", "--"]).arg(program).args(arguments);
+    command.env("TMPDIR", workshop.path("tmp")).env("XDG_CACHE_HOME", workshop.path("cache"));
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Records and tries a program that the recorder loses sight of. It must end as it does alone, and get no verdict.
+fn loses_sight(workshop: &Workshop, program: &Path, arguments: &[&str], reason: &str) {
+    let alone = Command::new(program).args(arguments).output().unwrap();
+    if alone.status.code() != Some(3) {
+        return skipped(&format!("{arguments:?}"), "the program may not do that here");
+    }
+    let recorded = workshop.record(program, arguments);
+    assert_eq!((recorded.status.code(), &recorded.stdout), (Some(3), &alone.stdout), "{arguments:?}");
+    let (told, trace) = (text(&recorded), workshop.trace());
+    assert!(told.contains("is not complete: recording stopped because ") && told.contains(reason), "{told}");
+    assert_eq!(trace.summary.ending, Ending::Stopped, "{arguments:?}");
+    assert!(trace.summary.stopped.contains(reason) && trace.made(1) == 1, "{arguments:?}");
+    let tried = tried(workshop, program, arguments);
+    let told = text(&tried);
+    assert_eq!((tried.status.code(), &tried.stdout), (Some(3), &alone.stdout), "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("millpond: no verdict: ") && last.contains(reason), "{told}");
+    let report =
+        crate::support::stdout(crate::support::replay(&workshop.path("out.mpt"), &["--rounds", "1"]));
+    let verdict = report.lines().last().unwrap();
+    assert!(verdict.starts_with("No verdict: ") && verdict.contains(reason), "{report}");
+    assert!(!report.contains('%') && !report.contains("In Rust"), "{report}");
+}
+
+#[test]
+fn sandboxes_do_not_kill_what_is_recorded() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("confined", &[]) else { return };
+    for mode in ["kill", "error", "strict", "syscall", "clock"] {
+        loses_sight(&workshop, &program, &[mode], "sandbox");
+    }
+}
+
+#[test]
+fn children_within_a_sandbox_are_told() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("confined", &[]) else { return };
+    let output = workshop.record(&program, &["fork"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("1 process could not be recorded: a sandbox"), "{}", text(&output));
+}
+
+#[test]
+fn sandboxes_that_leave_room_or_are_refused_change_nothing() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("confined", &[]) else { return };
+    for (mode, count) in [("few", 20), ("refused", 200_000)] {
+        let output = workshop.record(&program, &[mode]);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+        let trace = workshop.trace();
+        assert_eq!((trace.made(607), trace.summary.ending), (count, Ending::Exited), "{mode}");
+    }
+}
+
+#[test]
+fn who_gives_up_rights_or_changes_the_root_gets_no_verdict() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("confined", &[]) else { return };
+    let root = workshop.path("tmp");
+    loses_sight(&workshop, &program, &["user"], "gave up its rights");
+    loses_sight(&workshop, &program, &["root", &root.to_string_lossy()], "chroot");
+}
+
+#[test]
+fn a_cleared_environment_does_not_end_a_recording() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("churn", &[]) else { return };
+    let program = program.to_string_lossy();
+    for prefix in [
+        &["env", "-i"][..],
+        &["env", "-u", "LD_PRELOAD"],
+        &["sh", "-c", "unset LD_PRELOAD; exec \"$@\"", "sh"],
+    ] {
+        let output = workshop.record(prefix[0].as_ref(), &[&prefix[1..], &[&program, "3000"]].concat());
+        assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+        assert_eq!(workshop.trace().start.program, program, "{prefix:?}");
+        assert_eq!(workshop.trace().summary.allocations, 3000, "{prefix:?}");
+    }
+    let script = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:], env={}).returncode)";
+    let python = Path::new("/usr/bin/python3");
+    if !python.exists() {
+        return skipped("a child of python3 without environment", "there is no /usr/bin/python3");
+    }
+    let output =
+        workshop.record_with(&["--process", "churn"], python, &["-S", "-c", script, &program, "3000"]);
+    assert_eq!(
+        (output.status.code(), workshop.trace().summary.allocations),
+        (Some(5), 3000),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn programs_that_escape_are_told() {
+    let workshop = Workshop::new();
+    let Some(escapee) = workshop.compile("nothing", &["-static"]) else { return };
+    let escapee = escapee.to_string_lossy();
+    let run = |script: &str| workshop.record("/bin/sh".as_ref(), &["-c", script, &escapee]);
+
+    let output = run("exec \"$0\"");
+    let told_of = refusal(output);
+    assert!(told_of.contains(&format!("sh became {escapee}, which is statically linked")), "{told_of}");
+    fs::remove_file(workshop.path("out.mpt")).unwrap_err();
+    let output = tried(&workshop, "/bin/sh".as_ref(), &["-c", "exec \"$0\"", &escapee]);
+    assert!(refusal(output).contains("statically linked"), "the shell is not judged in its place");
+
+    let told_of = told(&run("\"$0\"; true"));
+    assert!(told_of.contains(&format!("not recorded: {escapee} (process ")), "{told_of}");
+    let told_of = told(&run("LD_PRELOAD= sort /dev/null; true"));
+    assert!(told_of.contains("sort (process ") && told_of.contains("did not load the recorder"), "{told_of}");
+    let told_of = told(&run("/nowhere/program 2> /dev/null; true"));
+    assert!(!told_of.contains("not recorded"), "{told_of}");
+
+    fs::set_permissions(&*escapee, fs::Permissions::from_mode(0o4755)).unwrap();
+    if std::os::unix::fs::chown(&*escapee, Some(1), Some(1)).is_err() {
+        return skipped("a child with other rights", "only root can make one");
+    }
+    fs::set_permissions(&*escapee, fs::Permissions::from_mode(0o4755)).unwrap();
+    let told_of = told(&run("\"$0\"; true"));
+    assert!(
+        told_of.contains(&format!("not recorded: {escapee} ")) && told_of.contains("more rights"),
+        "{told_of}"
+    );
+}
+
+#[test]
+fn ends_by_limits_and_signals_are_told() {
+    let workshop = Workshop::new();
+    let output = workshop.record("/bin/sh".as_ref(), &["-c", "kill -XFSZ $$"]);
+    assert_eq!(output.status.code(), Some(128 + libc::SIGXFSZ));
+    let told = text(&output);
+    assert!(told.contains("signal 25 (SIGXFSZ) ended ") && told.contains("ulimit -f"), "{told}");
+    // With such a limit no files of the recorder can be made for what the shell becomes.
+    let script = "ulimit -f 1; exec head -c 5000 /dev/zero > \"$0\"";
+    let output =
+        workshop.record("/bin/sh".as_ref(), &["-c", script, &workshop.path("file").to_string_lossy()]);
+    let told = refusal(output);
+    assert!(told.contains("became another program, "), "{told}");
+    assert!(told.contains("no files could be made") && told.contains("signal 25 (SIGXFSZ) ended"), "{told}");
+}
+
+/// Compiles `news.cc`; `None`, said aloud, if that cannot be done here.
+fn compile_news(workshop: &Workshop, name: &str, options: &[&str]) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/news.cc");
+    let program = workshop.path(name);
+    let output = Command::new("c++").args(["-O0", "-o"]).arg(&program).arg(source).args(options).output();
+    match output {
+        Ok(output) if output.status.success() => Some(program),
+        _ => {
+            skipped(name, &format!("c++ cannot make it with {options:?}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn other_allocators_get_no_verdict() {
+    let workshop = Workshop::new();
+    let Some(plain) = compile_news(&workshop, "plain", &[]) else { return };
+    let output = tried(&workshop, &plain, &[]);
+    assert!(text(&output).lines().last().unwrap().starts_with("Pools "), "{}", text(&output));
+    assert!(workshop.record(&plain, &[]).status.success() && workshop.trace().summary.allocator.is_empty());
+    for library in ["jemalloc", "tcmalloc_minimal", "mimalloc"] {
+        let option = format!("-l{library}");
+        let options = ["-Wl,--no-as-needed", &option];
+        let Some(program) = compile_news(&workshop, library, &options) else { continue };
+        assert!(workshop.record(&program, &[]).status.success());
+        let found = workshop.trace().summary.allocator;
+        assert!(found.starts_with(&format!("that of lib{library}.so")), "{found}");
+        let last = text(&tried(&workshop, &program, &[]));
+        let last = last.lines().last().unwrap();
+        assert!(last.contains("no verdict: ") && last.contains(&found), "{last}");
+        // The same library, for a program that knows nothing of it.
+        let file = fs::read_dir("/usr/lib/x86_64-linux-gnu").into_iter().flatten().flatten();
+        let file = file
+            .map(|file| file.path())
+            .find(|path| path.to_string_lossy().contains(&format!("lib{library}.so.")));
+        let Some(file) = file else { continue };
+        let output = workshop.recorder().env("LD_PRELOAD", file).arg("--").arg(&plain).output().unwrap();
+        assert!(output.status.success());
+        let found = workshop.trace().summary.allocator;
+        assert!(found.starts_with(&format!("that of lib{library}.so")), "{found}");
+    }
+    let whole = ["-Wl,--whole-archive,-l:libjemalloc.a,--no-whole-archive", "-pthread", "-ldl"];
+    let Some(program) = compile_news(&workshop, "static", &whole) else { return };
+    let refused = refusal(workshop.record(&program, &[]));
+    assert!(refused.contains("brings its own allocator (jemalloc"), "{refused}");
+}
