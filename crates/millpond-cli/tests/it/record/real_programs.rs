@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use super::{Workshop, told};
-use crate::support::skipped;
+use crate::support::{refusal, skipped};
 
 /// Allocations that valgrind counts in a command; `None`, said aloud, if it or the program is missing.
 fn by_valgrind(command: &[&str]) -> Option<u64> {
@@ -53,4 +53,98 @@ fn python_allocates_as_often_as_valgrind_says() {
         return skipped("counting the allocations of python3", "there is no /usr/bin/python3");
     }
     agree(&["/usr/bin/python3", "-S", "-c", "print(sum(range(100)))"], 5.0);
+}
+
+#[test]
+fn lua_and_sqlite_allocate_as_often_as_valgrind_says() {
+    let lua = "local t = {}; for i = 1, 5000 do t[i] = {i, tostring(i)} end";
+    agree(&["lua5.4", "-e", lua], 0.0);
+    agree(
+        &["sqlite3", ":memory:", "create table t(a, b); insert into t values(1, 'x'); select * from t;"],
+        5.0,
+    );
+}
+
+/// Whether a program is there; said aloud if it is not.
+fn is_there(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        skipped(&format!("recording {program}"), "it is not there");
+    }
+    found
+}
+
+#[test]
+fn of_a_compiler_that_runs_others_each_can_be_picked() {
+    if !is_there("gcc") {
+        return;
+    }
+    let workshop = Workshop::new();
+    let source = workshop.path("a.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let command = ["-c", "-o", "/dev/null", &source.to_string_lossy()].map(str::to_owned);
+    let arguments: Vec<_> = command.iter().map(String::as_str).collect();
+    let text = told(&workshop.record("gcc".as_ref(), &arguments));
+    assert!(text.contains(" of gcc, process ") && text.contains(" cc1 (process "), "{text}");
+    told(&workshop.record_with(&["--process", "cc1"], "gcc".as_ref(), &arguments));
+    let trace = workshop.trace();
+    assert!(trace.start.program.ends_with("/cc1") && trace.summary.allocations > 1000, "{:?}", trace.start);
+}
+
+#[test]
+fn the_program_behind_a_script_is_the_one_that_is_recorded() {
+    let python = Path::new("/usr/bin/python3");
+    if !python.exists() {
+        return skipped("python3 behind a script", "there is no /usr/bin/python3");
+    }
+    let workshop = Workshop::new();
+    let script = workshop.path("wrapper");
+    std::fs::write(&script, "#!/bin/sh\nx=$(echo words)\nexec /usr/bin/python3 -S \"$@\"\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = told(&workshop.record(&script, &["-c", "print"]));
+    assert!(text.contains(" of python3, process ") && text.contains("PYTHONMALLOC=malloc"), "{text}");
+    // Without `exec` it is the shell, and it is said who did the work.
+    std::fs::write(&script, "#!/bin/sh\n/usr/bin/python3 -S \"$@\"\n:\n").unwrap();
+    let text = told(&workshop.record(&script, &["-c", "sum(range(3_000_000))"]));
+    assert!(text.contains(" of sh, process ") && text.contains("CPU time went into python3"), "{text}");
+}
+
+/// What is said about a program that is built by this command and cannot be recorded; `None` if it cannot be built.
+fn refused(workshop: &Workshop, compiler: &mut Command, what: &str) -> Option<String> {
+    match compiler.current_dir(workshop.path("")).output() {
+        Ok(output) if output.status.success() => {
+            Some(refusal(workshop.recorder().arg("--").arg(workshop.path("program")).output().unwrap()))
+        }
+        Ok(output) => {
+            skipped(what, &String::from_utf8_lossy(&output.stderr));
+            None
+        }
+        Err(error) => {
+            skipped(what, &format!("its compiler cannot be run: {error}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn programs_of_go_and_of_musl_are_refused_with_the_reason() {
+    let workshop = Workshop::new();
+    std::fs::write(workshop.path("a.go"), "package main\n\nfunc main() { println(1) }\n").unwrap();
+    std::fs::write(workshop.path("a.c"), "int main(void) { return 0; }\n").unwrap();
+    let mut go = Command::new("go");
+    go.args(["build", "-o", "program", "a.go"])
+        .env("GOCACHE", workshop.path("cache"))
+        .env("GO111MODULE", "off");
+    if let Some(text) = refused(&workshop, &mut go, "a program of Go") {
+        assert!(text.contains("is a Go program") && text.contains("not through malloc"), "{text}");
+    }
+    let mut musl = Command::new("musl-gcc");
+    if let Some(text) = refused(&workshop, musl.args(["-o", "program", "a.c"]), "a program of musl") {
+        assert!(text.contains("is linked with musl") && text.contains("build it for glibc"), "{text}");
+    }
+    let mut musl = Command::new("musl-gcc");
+    if let Some(text) = refused(&workshop, musl.args(["-static", "-o", "program", "a.c"]), "a static program")
+    {
+        assert!(text.contains("is statically linked") && text.contains("leave out -static"), "{text}");
+    }
 }
