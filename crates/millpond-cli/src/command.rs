@@ -8,7 +8,8 @@ use millpond_trace::Reader;
 use crate::{
     cli::{self, Settings},
     findings::{Findings, Study},
-    report::{self, Progress},
+    report,
+    terminal::{self, Progress},
     trace,
 };
 
@@ -16,7 +17,7 @@ use crate::{
 pub(crate) fn replay(options: cli::Replay) -> Result<ExitCode> {
     let mut reader = trace::open(&options.trace)?;
     let name = options.trace.display().to_string();
-    report::print(&report_on(&mut reader, options).context(name)?)?;
+    terminal::print(&report_on(&mut reader, options).context(name)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -35,10 +36,10 @@ fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
 
 /// Introduces the program and replays the trace that comes with it.
 pub(crate) fn bundled() -> Result<ExitCode> {
-    report::print(report::BEFORE_BUNDLED)?;
+    terminal::print(report::BEFORE_BUNDLED)?;
     let findings = examine(&mut trace::bundled()?, Settings::default())?;
-    report::print(&report::text(&findings))?;
-    report::print(report::AFTER_BUNDLED)?;
+    terminal::print(&report::text(&findings))?;
+    terminal::print(report::AFTER_BUNDLED)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ mod findings;
 mod record;
 mod replay;
 mod report;
+mod terminal;
 mod trace;
 mod trial;
 mod units;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            report::tell(&format!("{error:#}"));
+            terminal::tell(&format!("{error:#}"));
             errors::exit_code(&error)
         }
     }

@@ -6,7 +6,10 @@ mod snippet;
 use anyhow::Result;
 use millpond_trace::{Op, Reader};
 
-use crate::trace::{Count, Histogram, Request, Step};
+use crate::{
+    terminal::Progress,
+    trace::{Count, Histogram, Request, Step},
+};
 
 pub(crate) use division::{Limits, align_of_block};
 
@@ -115,8 +118,12 @@ fn capacities(reader: &mut Reader, sizes: &[usize]) -> Result<Vec<u64>> {
     let mut live = vec![(0_u64, 0_u64); sizes.len()];
     let mut slots: Vec<Option<usize>> = Vec::new();
     let mut events = Vec::new();
+    let (progress, all) = (Progress::new("choosing block sizes"), reader.summary().events);
+    let mut done = 0;
     reader.rewind()?;
     while reader.read(&mut events)? {
+        progress.at(done, all);
+        done += events.len() as u64;
         for event in &events {
             let step = Step::new(event.op)?;
             let slot = step.slot as usize;

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::recording::{Escape, Other, Recording, Trace};
 use crate::{
-    report,
+    terminal,
     units::{bytes, counted, percent, time},
 };
 
@@ -16,7 +16,7 @@ const WORTH_MENTION: u64 = 20_000_000;
 /// All that there is to say about a recording.
 pub(super) fn all(recording: &Recording) {
     for line in lines(recording) {
-        report::tell(&line);
+        terminal::tell(&line);
     }
 }
 

@@ -117,10 +117,10 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
     let mut text = table::render(&headings, rows);
     let _ = writeln!(
         text,
-        "\nMedians of {} rounds in which all take turns, each in a process of its own; \"same\" is within their spread.\n\
+        "\nMedians of {} in which all take turns, each in a process of its own; \"same\" is within their spread.\n\
          {}\
          Written: {touch}. Subtracted: the loop and these writes alone, {} per event.",
-        settings.rounds,
+        counted(settings.rounds.into(), "round"),
         slow_starts(study, outcome),
         time(outcome.bare.median / study.summary.events as f64),
     );

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use millpond_trace::{Event, Op, Reader};
 
 use super::{Request, step::Step};
+use crate::terminal::Progress;
 
 /// One kind of request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,10 @@ impl Histogram {
         let mut events = Vec::new();
         let mut done = 0;
         let mut found = peak == 0;
+        let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
         reader.rewind()?;
         while reader.read(&mut events)? {
+            progress.at(done, all);
             for event in &events {
                 done += 1;
                 tally.take(event)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     cli, command, findings,
     record::{self, Recording, Trace},
-    report, trace,
+    report, terminal, trace,
 };
 
 /// Runs the program, then reports on standard error: standard output is the program's.
@@ -23,17 +23,17 @@ pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
     let options = record::Options { command, output: path, force, max_size: None, process, all: false };
     let recording = record::run(&options)?;
     for line in notes(&recording, output.is_some()) {
-        report::tell(&line);
+        terminal::tell(&line);
     }
     let Some(judged) = recording.chosen() else { return Ok(recording.exit_code()) };
     let summary = &judged.summary;
     if summary.events == 0 {
-        report::tell(&format!(
+        terminal::tell(&format!(
             "{} did not allocate anything through malloc: there is nothing to gain",
             judged.name
         ));
     } else if let Some(hindrance) = findings::hindrance(summary, &judged.name) {
-        report::tell(&format!("no verdict: {hindrance}"));
+        terminal::tell(&format!("no verdict: {hindrance}"));
     } else {
         judge(judged, settings, scratch)?;
     }
@@ -45,9 +45,9 @@ fn judge(judged: &Trace, settings: cli::Settings, scratch: tempfile::TempDir) ->
     let mut reader = trace::open(&judged.path)?;
     // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
     drop(scratch);
-    report::print_aside("\n")?;
+    terminal::print_aside("\n")?;
     let findings = command::examine(&mut reader, settings)?;
-    report::print_aside(&report::text(&findings))
+    terminal::print_aside(&report::text(&findings))
 }
 
 /// What is judged, what was not recorded, and where the trace is.

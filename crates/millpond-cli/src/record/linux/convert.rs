@@ -17,7 +17,7 @@ use super::{
     launch::{self, Moment},
     merge::Merge,
 };
-use crate::report::Progress;
+use crate::terminal::Progress;
 
 /// The clock of a recording: when it began, and how long a tick is.
 pub(super) struct Clock {

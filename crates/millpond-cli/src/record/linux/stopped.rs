@@ -36,7 +36,7 @@ fn of_error(number: i32) -> (Ending, String) {
     let (ending, why) = match number {
         libc::EACCES | libc::EPERM => (
             Ending::Stopped,
-            "the program gave up its rights (as by setuid), and may not write to the recorder's files any more: record \
+            "the program gave up its rights (as by setuid or a sandbox), and may not write to the recorder's files any more: record \
              it as the user that it becomes",
         ),
         libc::ENOENT | libc::ENOTDIR => (

@@ -3,12 +3,12 @@
 use console::{Term, measure_text_width};
 
 /// The terminal's width; `None` if this is not one.
-pub(crate) fn width(term: &Term) -> Option<usize> {
+pub(super) fn width(term: &Term) -> Option<usize> {
     term.is_term().then(|| usize::from(term.size().1)).filter(|&width| width >= 20)
 }
 
 /// Breaks lines between words that are wider than `width`. Lines that begin with a space are tables or code, and stay.
-pub(crate) fn wrap(text: &str, width: usize) -> String {
+pub(super) fn wrap(text: &str, width: usize) -> String {
     let mut wrapped = String::new();
     for line in text.split_inclusive('\n') {
         if line.starts_with(' ') || measure_text_width(line.trim_end()) <= width {
