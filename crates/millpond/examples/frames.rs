@@ -4,7 +4,7 @@
 //! more, so that only the characters that have changed need be sent to the screen. The heap is asked for memory in the first
 //! frames and never again: the next frame begins in a moment, however much the oldest one had, and keeps its chunks.
 
-use millpond::{Allocator, Arena, Frames, Heap, Inspect, Kept, Linear, Local, Stats};
+use millpond::{Allocator, Arena, Frames, Heap, Kept, Linear, Local, Stats};
 
 /// A drop flies for many frames, so it does not lie in the arena. All in tenths of a character.
 struct Drop {

@@ -49,7 +49,7 @@ fn main() -> Result<(), AllocError> {
             }
             say("pool in inner scope", &scratch);
             say("stack, inner scope", &*inner);
-            Ok(())
+            Ok::<(), AllocError>(())
         })?;
         say("stack, outer scope", &*scope);
         Ok::<(), AllocError>(())

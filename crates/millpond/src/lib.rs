@@ -157,16 +157,20 @@ pub use contract::{
 };
 pub use face::interop;
 pub use face::{
-    ArcPool, Arena, Builder, CachedBox, CachedPool, Countable, Drain, DropArena, Frames, Intervals, Key,
-    Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox, SharedPool, Slots,
-    SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, Unlimited,
+    ArcPool, Arena, Builder, CachedBox, CachedPool, CoerceUnsize, Countable, Drain, DropArena, Frames,
+    Intervals, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox,
+    SharedPool, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, TryAllocError, Unlimited,
+    VacantEntry,
 };
+// What the macro `unsize!` names.
 #[cfg(feature = "alloc")]
 pub use face::{Arenas, Lease};
 #[cfg(target_has_atomic = "64")]
 pub use face::{Entry, Kept, SharedSlots};
 #[cfg(feature = "std")]
 pub use face::{Exposition, NameTaken, Publisher, Registry};
+#[doc(hidden)]
+pub use face::{Unsized as __Unsized, coerce as __coerce};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 pub use guard::Visible;
 #[cfg(feature = "alloc")]

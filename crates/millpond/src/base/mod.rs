@@ -34,6 +34,19 @@ macro_rules! lock_inside {
 }
 use lock_inside;
 
+/// Implements `Debug` for types, whatever their parameters: the name alone. What is in a pool may be long, in use or behind a
+/// lock, and its types need not implement `Debug`.
+macro_rules! opaque_debug {
+    ($($name:ident [$($parameters:tt)*] $type:ty;)+) => {$(
+        impl<$($parameters)*> core::fmt::Debug for $type {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+pub(crate) use opaque_debug;
+
 pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;

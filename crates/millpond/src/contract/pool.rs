@@ -183,7 +183,12 @@ pub trait Live: RawPool {
 
 /// A pool that can go back to where it stood: a [`Stack`](crate::Stack), alone or behind guards. Shells make scopes of it:
 /// see [`Local::scope`](crate::Local::scope).
-pub trait Rewind: RawPool {
+///
+/// # Safety
+///
+/// [`release`](Self::release) makes dead no block that was handed out before the mark was made, and a mark that is made by
+/// [`mark`](Self::mark) after others does not disturb them.
+pub unsafe trait Rewind: RawPool {
     /// Where the pool stood.
     type Mark;
 

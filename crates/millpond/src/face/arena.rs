@@ -3,13 +3,14 @@
 use core::ptr::NonNull;
 
 use super::{
-    PoolBox,
-    collected::collect,
+    PoolBox, TryAllocError,
+    collected::{collect, format},
+    inherent::inherent,
     lend::{self, lends},
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, pass_on},
+    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Linear,
     share::Local,
 };
@@ -84,6 +85,8 @@ impl<M: Allocator> Arena<M> {
     }
 
     lends!('_, |self| &self.memory);
+
+    inherent!(stats reset trim allocated_bytes: self.memory);
 
     /// The allocator that the memory comes from.
     #[must_use]

@@ -9,10 +9,7 @@ use core::{
     ptr::NonNull,
 };
 
-use super::{
-    release::Release,
-    value::{forward_to_value, unsize},
-};
+use super::{CoerceUnsize, TryAllocError, release::Release, value::forward_to_value};
 use crate::{
     base::AllocError,
     contract::Allocator,
@@ -146,10 +143,10 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, MaybeUninit<T>, M> {
     /// Puts a value in.
     #[inline]
     #[must_use]
-    pub fn write(mut self, value: T) -> PoolBox<'p, T, M> {
-        (*self).write(value);
+    pub fn write(mut this: Self, value: T) -> PoolBox<'p, T, M> {
+        (*this).write(value);
         // SAFETY: the value was just written.
-        unsafe { self.assume_init() }
+        unsafe { this.assume_init() }
     }
 
     /// Says that the value is there.
@@ -195,10 +192,13 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; the value is dropped.
+    /// As [`Allocator::allocate`]; the error returns the value.
     #[inline]
-    pub fn new_in(value: T, memory: &'p M) -> Result<Self, AllocError> {
-        Ok(Self::uninit_in(memory)?.write(value))
+    pub fn new_in(value: T, memory: &'p M) -> Result<Self, TryAllocError<T>> {
+        match Self::uninit_in(memory) {
+            Ok(place) => Ok(PoolBox::write(place, value)),
+            Err(error) => Err(TryAllocError::new(error, value)),
+        }
     }
 
     /// As [`uninit_in`](Self::uninit_in), for callers that cannot go on without.
@@ -213,8 +213,8 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     /// Takes the value out and returns its block.
     #[inline]
     #[must_use]
-    pub fn into_inner(self) -> T {
-        let (value, memory) = self.into_parts();
+    pub fn into_inner(this: Self) -> T {
+        let (value, memory) = Self::into_parts(this);
         // SAFETY: the handle was the value's only owner and is gone, so the block is ours to free.
         unsafe {
             let _block = Release::new(value.cast(), Layout::new::<T>(), memory);
@@ -235,16 +235,16 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     }
 
     #[inline]
-    pub(super) fn into_parts(self) -> (NonNull<T>, &'p M) {
-        let this = ManuallyDrop::new(self);
+    pub(super) fn into_parts(this: Self) -> (NonNull<T>, &'p M) {
+        let this = ManuallyDrop::new(this);
         (this.value, this.memory)
     }
 
     /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw_in`](Self::from_raw_in).
     #[inline]
     #[must_use = "nobody else drops the value"]
-    pub fn into_raw(self) -> NonNull<T> {
-        self.into_parts().0
+    pub fn into_raw(this: Self) -> NonNull<T> {
+        Self::into_parts(this).0
     }
 
     /// The handle of a value that [`into_raw`](Self::into_raw) let go of.
@@ -263,37 +263,10 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     /// free again after a reset, or when the pool goes.
     #[inline]
     #[must_use = "dropping the reference does not drop the value"]
-    pub fn leak(self) -> &'p mut T {
-        let (value, _) = self.into_parts();
+    pub fn leak(this: Self) -> &'p mut T {
+        let (value, _) = Self::into_parts(this);
         // SAFETY: the handle was the value's only owner and is gone; the block stays while the pool is borrowed.
         unsafe { &mut *value.as_ptr() }
-    }
-
-    /// Makes a handle of an unsized type, such as a trait object, of the same value: `as_unsized` returns its argument,
-    /// coerced.
-    ///
-    /// ```
-    /// use millpond::{Pool, PoolBox};
-    ///
-    /// let pool = Pool::new();
-    /// let number = pool.alloc(7u32);
-    /// let shown = number.map_unsized(|value| value as &mut dyn std::fmt::Display);
-    /// let shown: PoolBox<dyn std::fmt::Display> = shown.expect("the same value");
-    /// assert_eq!(shown.to_string(), "7");
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The handle as it was, if what the closure returned is not the whole value.
-    pub fn map_unsized<U: ?Sized>(
-        self,
-        as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
-    ) -> Result<PoolBox<'p, U, M>, Self> {
-        let mut this = self;
-        let Some(same) = unsize(&mut *this, as_unsized) else { return Err(this) };
-        let (_, memory) = this.into_parts();
-        // SAFETY: it is a pointer to the value of the handle, all of it, and that handle is gone.
-        Ok(unsafe { PoolBox::from_parts(same, memory) })
     }
 
     /// Pins the value where it is, for good: its pool is never reset.
@@ -302,32 +275,44 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     /// that is forgotten would let the memory of a pinned value be used again.
     ///
     /// ```
-    /// use millpond::SharedPool;
+    /// use millpond::{PoolBox, SharedPool};
     ///
     /// static POOL: SharedPool<u32> = SharedPool::new();
     ///
-    /// let pinned = POOL.alloc(7).into_pin();
+    /// let pinned = PoolBox::into_pin(POOL.alloc(7));
     /// assert_eq!(*pinned, 7);
     /// ```
     ///
     /// ```compile_fail,E0597
     /// let pool = millpond::Pool::new();
-    /// let pinned = pool.alloc(7).into_pin(); // error: `pool` does not live long enough
+    /// let pinned = millpond::PoolBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
     /// ```
     #[must_use]
-    pub fn into_pin(self) -> Pin<Self>
+    pub fn into_pin(this: Self) -> Pin<Self>
     where
         'p: 'static,
     {
         // SAFETY: a handle does not move its value, and the block stays the value's until the handle is dropped: `memory` is
         // borrowed for ever, so it is neither reset nor dropped.
-        unsafe { Pin::new_unchecked(self) }
+        unsafe { Pin::new_unchecked(this) }
     }
 
     /// The allocator that the block came from.
     #[must_use]
     pub fn memory(this: &Self) -> &'p M {
         this.memory
+    }
+}
+
+impl<'p, T: ?Sized, M: Allocator + ?Sized> CoerceUnsize for PoolBox<'p, T, M> {
+    type Value = T;
+    type Handle<U: ?Sized> = PoolBox<'p, U, M>;
+
+    #[inline]
+    unsafe fn coerce<U: ?Sized>(self, coerce: impl FnOnce(*mut T) -> *mut U) -> PoolBox<'p, U, M> {
+        let (value, memory) = Self::into_parts(self);
+        // SAFETY: the pointer is the same, after a coercion, so it is not null; the handle of the whole value is gone.
+        unsafe { PoolBox::from_parts(NonNull::new_unchecked(coerce(value.as_ptr())), memory) }
     }
 }
 

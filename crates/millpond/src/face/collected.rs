@@ -1,4 +1,4 @@
-//! Slices of what iterators yield, however many that is.
+//! Slices of what iterators yield, however many that is, and strings that are formatted.
 //!
 //! The block begins as long as the iterator says that it is at least, doubles when it is full, and gives back its rest in the
 //! end where that takes no copy. In a bump arena from which nobody else allocates meanwhile it is the last block, which
@@ -6,6 +6,7 @@
 
 use core::{
     alloc::Layout,
+    fmt,
     marker::PhantomData,
     mem::forget,
     ptr::{self, NonNull},
@@ -54,6 +55,23 @@ impl<'m, H, T, M: Allocator + ?Sized> Growing<'m, H, T, M> {
         // SAFETY: there is room for one more.
         unsafe { self.values().add(self.count).write(value) };
         self.count += 1;
+        Ok(())
+    }
+
+    /// Copies values in.
+    fn extend(&mut self, values: &[T]) -> Result<(), AllocError>
+    where
+        T: Copy,
+    {
+        let needed = self.count.checked_add(values.len()).ok_or(AllocError::Unsupported)?;
+        if needed > self.room {
+            self.resize(self.room.saturating_mul(2).max(needed))?;
+        }
+        // SAFETY: there is room for all of them.
+        unsafe {
+            self.values().add(self.count).copy_from_nonoverlapping(NonNull::from(values).cast(), values.len())
+        };
+        self.count = needed;
         Ok(())
     }
 
@@ -115,4 +133,36 @@ pub(super) fn collect<H, T, M: Allocator + ?Sized>(
         growing.push(value)?;
     }
     growing.finish(begin)
+}
+
+/// Lends a string that is formatted in its place.
+///
+/// # Errors
+///
+/// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+///
+/// # Panics
+///
+/// If an implementation of a formatting trait returns an error.
+pub(super) fn format<'m, M: Allocator + ?Sized>(
+    text: fmt::Arguments<'_>,
+    memory: &'m M,
+) -> Result<&'m mut str, AllocError> {
+    /// A string that grows, and why it did not.
+    struct Text<'m, M: Allocator + ?Sized>(Growing<'m, [u8; 0], u8, M>, Result<(), AllocError>);
+
+    impl<M: Allocator + ?Sized> fmt::Write for Text<'_, M> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.1 = self.1.and_then(|()| self.0.extend(text.as_bytes()));
+            self.1.map_err(|_| fmt::Error)
+        }
+    }
+
+    let mut growing = Text(Growing::with_room(text.as_str().map_or(0, str::len), memory)?, Ok(()));
+    let formatted = fmt::write(&mut growing, text);
+    growing.1?;
+    assert!(formatted.is_ok(), "an implementation of a formatting trait returned an error");
+    let bytes = growing.0.finish(|_, _| ())?;
+    // SAFETY: the bytes are those of strings, one behind the other.
+    Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
 }

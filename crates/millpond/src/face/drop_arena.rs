@@ -2,15 +2,21 @@
 
 use core::{
     cell::Cell,
+    fmt,
     marker::PhantomData,
     mem::{forget, needs_drop},
     ptr::{self, NonNull},
 };
 
-use super::{PoolBox, collected::collect, lend};
+use super::{
+    PoolBox, TryAllocError,
+    collected::{collect, format},
+    inherent::inherent,
+    lend,
+};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, pass_on},
+    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Linear,
     share::Local,
 };
@@ -144,19 +150,25 @@ impl<'d, M: Allocator> DropArena<'d, M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; the value is dropped.
+    /// As [`Allocator::allocate`]; the error returns the value.
     #[inline]
-    pub fn try_alloc<T: 'd>(&self, value: T) -> Result<&mut T, AllocError> {
-        self.try_alloc_with(|| value)
+    pub fn try_alloc<T: 'd>(&self, value: T) -> Result<&mut T, TryAllocError<T>> {
+        if !needs_drop::<T>() {
+            return Ok(PoolBox::leak(PoolBox::new_in(value, &self.memory)?));
+        }
+        match PoolBox::uninit_in(&self.memory) {
+            Ok(place) => Ok(self.list(PoolBox::write(place, Listed::new(value)))),
+            Err(error) => Err(TryAllocError::new(error, value)),
+        }
     }
 
     /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
     #[inline]
     pub fn alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> &mut T {
         if !needs_drop::<T>() {
-            return PoolBox::uninit_or_end(&self.memory).write(make()).leak();
+            return PoolBox::leak(PoolBox::write(PoolBox::uninit_or_end(&self.memory), make()));
         }
-        self.list(PoolBox::uninit_or_end(&self.memory).write(Listed::new(make())))
+        self.list(PoolBox::write(PoolBox::uninit_or_end(&self.memory), Listed::new(make())))
     }
 
     /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
@@ -167,9 +179,9 @@ impl<'d, M: Allocator> DropArena<'d, M> {
     #[inline]
     pub fn try_alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
         if !needs_drop::<T>() {
-            return Ok(PoolBox::uninit_in(&self.memory)?.write(make()).leak());
+            return Ok(PoolBox::leak(PoolBox::write(PoolBox::uninit_in(&self.memory)?, make())));
         }
-        Ok(self.list(PoolBox::uninit_in(&self.memory)?.write(Listed::new(make()))))
+        Ok(self.list(PoolBox::write(PoolBox::uninit_in(&self.memory)?, Listed::new(make()))))
     }
 
     /// Makes a slice of clones.
@@ -225,12 +237,35 @@ impl<'d, M: Allocator> DropArena<'d, M> {
     ///
     /// As [`Allocator::allocate`].
     pub fn try_alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
-        Ok(PoolBox::str_in(text, &self.memory)?.leak())
+        Ok(PoolBox::leak(PoolBox::str_in(text, &self.memory)?))
+    }
+
+    /// Formats a string in its place: as [`Arena::alloc_fmt`](crate::Arena::alloc_fmt).
+    ///
+    /// # Panics
+    ///
+    /// If an implementation of a formatting trait returns an error.
+    pub fn alloc_fmt(&self, text: fmt::Arguments<'_>) -> &mut str {
+        lend::or_end::<_, u8>(self.try_alloc_fmt(text), 0)
+    }
+
+    /// As [`alloc_fmt`](Self::alloc_fmt), or says why there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`alloc_fmt`](Self::alloc_fmt).
+    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
+    pub fn try_alloc_fmt(&self, text: fmt::Arguments<'_>) -> Result<&mut str, AllocError> {
+        format(text, &self.memory)
     }
 
     #[inline]
     fn list<'a, T>(&'a self, listed: PoolBox<'a, Listed<T>, M>) -> &'a mut T {
-        let listed = listed.leak();
+        let listed = PoolBox::leak(listed);
         listed.record.earlier = self.last.get();
         let listed = NonNull::from(listed);
         self.last.set(Some(listed.cast()));
@@ -238,6 +273,8 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         // a part of what is lent.
         unsafe { &mut (*listed.as_ptr()).value }
     }
+
+    inherent!(stats trim allocated_bytes: self.memory);
 
     /// Drops every value and keeps every chunk for the next ones.
     pub fn reset(&mut self)
@@ -297,7 +334,7 @@ impl<M: Allocator> Drop for DropArena<'_, M> {
 
 impl<M: Allocator + Reclaim> Reclaim for DropArena<'_, M> {
     fn reset(&mut self) {
-        self.reset();
+        DropArena::reset(self);
     }
 
     fn trim(&mut self) -> usize {

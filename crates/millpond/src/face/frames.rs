@@ -126,6 +126,40 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         }
         self.arenas[0].reset();
     }
+
+    /// Returns what is held, live and free in all frames: as [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Snapshot
+    where
+        M: Inspect,
+    {
+        Inspect::stats(self)
+    }
+
+    /// Returns how many bytes all frames hold: as [`Arena::allocated_bytes`].
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize
+    where
+        M: Inspect,
+    {
+        self.stats().held
+    }
+
+    /// Begins with empty frames: everything in them is gone, their memory is not. As [`Reclaim::reset`].
+    pub fn reset(&mut self)
+    where
+        M: Reclaim,
+    {
+        Reclaim::reset(self);
+    }
+
+    /// Returns chunks without live blocks to their parents; says how many bytes that were. As [`Reclaim::trim`].
+    pub fn trim(&mut self) -> usize
+    where
+        M: Reclaim,
+    {
+        Reclaim::trim(self)
+    }
 }
 
 #[cfg(target_has_atomic = "64")]

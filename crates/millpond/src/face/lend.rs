@@ -31,25 +31,25 @@ macro_rules! lends {
         #[inline]
         pub fn alloc<T>(&$self, value: T) -> &$life mut T {
             lend::without_destructor::<T>();
-            PoolBox::uninit_or_end($memory).write(value).leak()
+            PoolBox::leak(PoolBox::write(PoolBox::uninit_or_end($memory), value))
         }
 
         /// As [`alloc`](Self::alloc), or says why there is no room.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`].
+        /// As [`Allocator::allocate`]; the error returns the value.
         #[inline]
-        pub fn try_alloc<T>(&$self, value: T) -> Result<&$life mut T, AllocError> {
+        pub fn try_alloc<T>(&$self, value: T) -> Result<&$life mut T, TryAllocError<T>> {
             lend::without_destructor::<T>();
-            Ok(PoolBox::new_in(value, $memory)?.leak())
+            Ok(PoolBox::leak(PoolBox::new_in(value, $memory)?))
         }
 
         /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
         #[inline]
         pub fn alloc_with<T>(&$self, make: impl FnOnce() -> T) -> &$life mut T {
             lend::without_destructor::<T>();
-            PoolBox::uninit_or_end($memory).write(make()).leak()
+            PoolBox::leak(PoolBox::write(PoolBox::uninit_or_end($memory), make()))
         }
 
         /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
@@ -60,7 +60,7 @@ macro_rules! lends {
         #[inline]
         pub fn try_alloc_with<T>(&$self, make: impl FnOnce() -> T) -> Result<&$life mut T, AllocError> {
             lend::without_destructor::<T>();
-            Ok(PoolBox::uninit_in($memory)?.write(make()).leak())
+            Ok(PoolBox::leak(PoolBox::write(PoolBox::uninit_in($memory)?, make())))
         }
 
         /// Copies a slice in.
@@ -76,7 +76,7 @@ macro_rules! lends {
         /// As [`Allocator::allocate`].
         #[inline]
         pub fn try_alloc_slice<T: Copy>(&$self, values: &[T]) -> Result<&$life mut [T], AllocError> {
-            Ok(PoolBox::copy_in(values, $memory)?.leak())
+            Ok(PoolBox::leak(PoolBox::copy_in(values, $memory)?))
         }
 
         /// Makes a slice of what an iterator yields: in its place, if that knows how many values it has. If not, the slice
@@ -120,7 +120,35 @@ macro_rules! lends {
         /// As [`Allocator::allocate`].
         #[inline]
         pub fn try_alloc_str(&$self, text: &str) -> Result<&$life mut str, AllocError> {
-            Ok(PoolBox::str_in(text, $memory)?.leak())
+            Ok(PoolBox::leak(PoolBox::str_in(text, $memory)?))
+        }
+
+        /// Formats a string in its place: what `format!` is for a `String`.
+        ///
+        /// ```
+        /// let arena = millpond::Arena::new();
+        /// let text: &mut str = arena.alloc_fmt(format_args!("{} and {:?}", 1, "two"));
+        /// assert_eq!(text, r#"1 and "two""#);
+        /// ```
+        ///
+        /// # Panics
+        ///
+        /// If an implementation of a formatting trait returns an error.
+        pub fn alloc_fmt(&$self, text: core::fmt::Arguments<'_>) -> &$life mut str {
+            lend::or_end::<_, u8>($self.try_alloc_fmt(text), 0)
+        }
+
+        /// As [`alloc_fmt`](Self::alloc_fmt), or says why there is no room.
+        ///
+        /// # Errors
+        ///
+        /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+        ///
+        /// # Panics
+        ///
+        /// As [`alloc_fmt`](Self::alloc_fmt).
+        pub fn try_alloc_fmt(&$self, text: core::fmt::Arguments<'_>) -> Result<&$life mut str, AllocError> {
+            format(text, $memory)
         }
     };
 }

@@ -8,9 +8,11 @@ mod boxed;
 mod builder;
 mod collected;
 mod counted;
+mod debug;
 mod drawing;
 mod drop_arena;
 mod frames;
+mod inherent;
 pub mod interop;
 mod lend;
 mod pool;
@@ -21,6 +23,8 @@ mod scoped;
 mod sequences;
 mod slots;
 mod thin;
+mod try_alloc_error;
+mod unsize;
 mod value;
 mod watching;
 
@@ -35,10 +39,12 @@ pub use frames::Frames;
 #[cfg(target_has_atomic = "64")]
 pub use frames::Kept;
 pub use pool::{CachedPool, Pool, SharedPool};
-pub use slots::{Drain, Key, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut};
+pub use slots::{Drain, Key, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, VacantEntry};
 #[cfg(target_has_atomic = "64")]
 pub use slots::{Entry, SharedSlots};
 pub use thin::{ThinBox, ThinPool};
+pub use try_alloc_error::TryAllocError;
+pub use unsize::{CoerceUnsize, Unsized, coerce};
 pub use watching::Intervals;
 #[cfg(feature = "std")]
 pub use watching::{Exposition, NameTaken, Publisher, Registry};

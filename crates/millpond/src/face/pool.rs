@@ -7,12 +7,12 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-use super::{Builder, PoolBox};
+use super::{Builder, PoolBox, TryAllocError, inherent::inherent};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, pass_on},
+    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Blocks,
-    share::{Cached, Local, Locked},
+    share::{Cached, Local, Locked, OneSize},
     source::DefaultParent,
 };
 
@@ -107,17 +107,17 @@ impl<T, M: Allocator> Pool<T, M> {
     /// A pool without memory ends the program, as `Box::new` does; [`try_alloc`](Self::try_alloc) does not.
     #[inline]
     pub fn alloc(&self, value: T) -> PoolBox<'_, T, M> {
-        PoolBox::uninit_or_end(&self.memory).write(value)
+        PoolBox::write(PoolBox::uninit_or_end(&self.memory), value)
     }
 
     /// As [`alloc`](Self::alloc), or says why there is no room.
     ///
     /// # Errors
     ///
-    /// [`AllocError::Limit`] if the pool may have no more, else why its parent has no memory. The value is dropped;
+    /// [`AllocError::Limit`] if the pool may have no more, else why its parent has no memory; and the value.
     /// [`try_alloc_with`](Self::try_alloc_with) does not make it in that case.
     #[inline]
-    pub fn try_alloc(&self, value: T) -> Result<PoolBox<'_, T, M>, AllocError> {
+    pub fn try_alloc(&self, value: T) -> Result<PoolBox<'_, T, M>, TryAllocError<T>> {
         PoolBox::new_in(value, &self.memory)
     }
 
@@ -127,7 +127,7 @@ impl<T, M: Allocator> Pool<T, M> {
     /// A pool without memory ends the program, before `make` is called.
     #[inline]
     pub fn alloc_with(&self, make: impl FnOnce() -> T) -> PoolBox<'_, T, M> {
-        PoolBox::uninit_or_end(&self.memory).write(make())
+        PoolBox::write(PoolBox::uninit_or_end(&self.memory), make())
     }
 
     /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
@@ -137,7 +137,7 @@ impl<T, M: Allocator> Pool<T, M> {
     /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
     #[inline]
     pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<PoolBox<'_, T, M>, AllocError> {
-        Ok(self.try_alloc_uninit()?.write(make()))
+        Ok(PoolBox::write(self.try_alloc_uninit()?, make()))
     }
 
     /// A block that is to be filled in place: see [`PoolBox::uninit_in`].
@@ -154,6 +154,35 @@ impl<T, M: Allocator> Pool<T, M> {
     #[must_use]
     pub fn memory(&self) -> &M {
         &self.memory
+    }
+
+    inherent!(stats reset trim: self.memory);
+}
+
+impl<T, M: Allocator + OneSize> Pool<T, M> {
+    /// Returns how many values there are, those that were leaked or forgotten included. Values without bytes take no block, and
+    /// do not count.
+    ///
+    /// Nothing is counted while values come and go, so this takes what [`stats`](Self::stats) takes: O(chunks) for a pool with
+    /// a [`limit`](Builder::limit) or the strategy [`Magazine`](crate::Magazine), else up to O(chunks + free blocks). There is
+    /// none for a [`CachedPool`], which does not know what its threads hold.
+    ///
+    /// ```
+    /// let pool = millpond::Pool::new();
+    /// let (one, other) = (pool.alloc(1), pool.alloc(2));
+    /// assert_eq!(pool.len(), 2);
+    /// drop((one, other));
+    /// assert!(pool.is_empty());
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.memory.live_blocks()
+    }
+
+    /// Returns whether there are no values; as dear as [`len`](Self::len).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

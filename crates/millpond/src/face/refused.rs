@@ -1,6 +1,97 @@
 //! What the compiler refuses, of all that a program might do wrong with these types: who sends and shares what, and what
 //! outlives what. Each is one that went wrong in some library, or is next to one; where a type's page says so, it is not here.
 //!
+//! Traits that unsafe code trusts are `unsafe` to implement. A sorter that is known beforehand is the pool's, or blocks overflow:
+//!
+//! ```compile_fail,E0200
+//! use core::{alloc::Layout, ptr::NonNull};
+//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, Kinds, KnownKinds, RawPool, Surrender};
+//!
+//! struct Mine(Blocks<Fixed<64>>);
+//! // SAFETY: every method is the inner pool's, with the same arguments.
+//! unsafe impl RawPool for Mine {
+//!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
+//!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
+//!     fn wants(&self, l: Layout) -> Option<ChunkRequest> { self.0.wants(l) }
+//!     unsafe fn adopt(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.adopt(c, l) } }
+//!     fn surrender(&mut self, w: Surrender) -> Option<Chunk> { self.0.surrender(w) }
+//!     fn reset(&mut self) { self.0.reset() }
+//! }
+//! // SAFETY: the kinds are the inner pool's.
+//! unsafe impl Kinds for Mine {
+//!     type Sorter = <Blocks<Fixed<64>> as Kinds>::Sorter;
+//!     fn sorter(&self) -> Self::Sorter { self.0.sorter() }
+//! }
+//! impl KnownKinds for Mine { // error: it is an unsafe trait
+//!     const SORTER: Self::Sorter = <Blocks<Fixed<64>> as KnownKinds>::SORTER;
+//! }
+//! ```
+//!
+//! A pool that goes back goes back to the mark and no further, or what an outer scope has lent is handed out twice:
+//!
+//! ```compile_fail,E0200
+//! use core::{alloc::Layout, ptr::NonNull};
+//! use millpond::{Chunk, ChunkRequest, Linear, RawPool, Rewind, Surrender};
+//!
+//! struct Mine(Linear);
+//! // SAFETY: every method is the inner pool's.
+//! unsafe impl RawPool for Mine {
+//!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
+//!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
+//!     fn wants(&self, l: Layout) -> Option<ChunkRequest> { self.0.wants(l) }
+//!     unsafe fn adopt(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.adopt(c, l) } }
+//!     fn surrender(&mut self, w: Surrender) -> Option<Chunk> { self.0.surrender(w) }
+//!     fn reset(&mut self) { self.0.reset() }
+//! }
+//! impl Rewind for Mine { // error: it is an unsafe trait
+//!     type Mark = ();
+//!     fn mark(&mut self) {}
+//!     unsafe fn release(&mut self, (): ()) { self.0.reset() }
+//! }
+//! ```
+//!
+//! What a closure returns is no coercion, whatever it is:
+//!
+//! ```compile_fail,E0133
+//! use core::fmt::Display;
+//! use millpond::{CoerceUnsize, Pool};
+//!
+//! let pool = Pool::new();
+//! static mut OTHER: u32 = 1;
+//! let shown = pool.alloc(1_u32).coerce(|_| &raw mut OTHER as *mut dyn Display); // error: it is unsafe
+//! ```
+//!
+//! A scope refers to what is around it, and what is around it not to the scope:
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! let mut kept: Vec<&u32> = Vec::new();
+//! stack.scope(|scope| kept.push(scope.alloc(1))); // error: it would outlive the scope
+//! ```
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! stack.scope(|outer| {
+//!     let kept: &mut Option<&u32> = outer.alloc(None);
+//!     outer.scope(|inner| *kept = Some(inner.alloc(1))); // error: as above
+//! });
+//! ```
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! stack.scope(|scope| {
+//!     let text = String::from("gone");
+//!     let kept = scope.alloc(&text);
+//!     drop(text); // error: `text` is borrowed
+//!     kept.len()
+//! });
+//! ```
+//!
+//! ```compile_fail
+//! let (mut one, mut other) = (millpond::Local::new(millpond::Stack::new()), millpond::Local::new(millpond::Stack::new()));
+//! one.scope(|first| other.scope(|second| std::mem::swap(first, second))); // error: two scopes are two types
+//! ```
+//!
 //! A pool that threads share has a parent that may be shared:
 //!
 //! ```compile_fail,E0277

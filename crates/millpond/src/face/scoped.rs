@@ -3,8 +3,8 @@
 use core::ptr::NonNull;
 
 use super::{
-    Arena, PoolBox,
-    collected::collect,
+    Arena, PoolBox, TryAllocError,
+    collected::{collect, format},
     lend::{self, lends},
 };
 use crate::{
@@ -33,6 +33,29 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
     /// assert_eq!((longest, arena.stats().live), (Some(7), 80));
     /// ```
     ///
+    /// What is in a scope may refer to what is around it:
+    ///
+    /// ```
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// struct Node<'a> {
+    ///     word: &'a str,
+    ///     next: Option<&'a Node<'a>>,
+    /// }
+    ///
+    /// fn letters(text: &str) -> usize {
+    ///     let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    ///     arena.scope(|scope| {
+    ///         let mut list: Option<&Node> = None;
+    ///         for word in text.split(' ') {
+    ///             list = Some(scope.alloc(Node { word, next: list }));
+    ///         }
+    ///         std::iter::successors(list, |node| node.next).map(|node| node.word.len()).sum()
+    ///     })
+    /// }
+    /// assert_eq!(letters("a bc def"), 6);
+    /// ```
+    ///
     /// Nothing leaves its scope:
     ///
     /// ```compile_fail
@@ -54,7 +77,10 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
     /// });
     /// ```
     #[inline]
-    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Local<P, A, O>>) -> R) -> R {
+    pub fn scope<'env, R>(
+        &mut self,
+        work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Local<P, A, O>>) -> R,
+    ) -> R {
         self.memory_mut().scope(work)
     }
 }
@@ -72,6 +98,6 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
 /// let mut stack = millpond::Local::new(millpond::Stack::new());
 /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
 /// ```
-impl<'s, S: Shell> Scope<'s, S> {
+impl<'s, S: Shell> Scope<'s, '_, S> {
     lends!('s, |self| self.allocator());
 }

@@ -72,7 +72,7 @@ impl<'p, M: Allocator + ?Sized> PoolBox<'p, str, M> {
     ///
     /// As [`Allocator::allocate`].
     pub fn str_in(text: &str, memory: &'p M) -> Result<Self, AllocError> {
-        let (bytes, memory) = PoolBox::copy_in(text.as_bytes(), memory)?.into_parts();
+        let (bytes, memory) = PoolBox::into_parts(PoolBox::copy_in(text.as_bytes(), memory)?);
         // SAFETY: `str` and `[u8]` have one layout, and these bytes are those of a string.
         unsafe {
             let text = NonNull::new_unchecked(bytes.as_ptr() as *mut str);
@@ -99,7 +99,7 @@ fn places_in<T, M: Allocator + ?Sized>(
 unsafe fn assume_init<'p, T, M: Allocator + ?Sized>(
     places: PoolBox<'p, [MaybeUninit<T>], M>,
 ) -> PoolBox<'p, [T], M> {
-    let (places, memory) = places.into_parts();
+    let (places, memory) = PoolBox::into_parts(places);
     let values = NonNull::slice_from_raw_parts(places.cast::<T>(), places.len());
     // SAFETY: this is the block of the handle that was taken apart, and the values are there.
     unsafe { PoolBox::from_parts(values, memory) }
@@ -108,7 +108,7 @@ unsafe fn assume_init<'p, T, M: Allocator + ?Sized>(
 /// An array is a slice of its length.
 impl<'p, T, M: Allocator + ?Sized, const N: usize> From<PoolBox<'p, [T; N], M>> for PoolBox<'p, [T], M> {
     fn from(array: PoolBox<'p, [T; N], M>) -> Self {
-        let (values, memory) = array.into_parts();
+        let (values, memory) = PoolBox::into_parts(array);
         // SAFETY: this is the block of the handle that was taken apart; an array and a slice of it have one layout.
         unsafe { Self::from_parts(values, memory) }
     }

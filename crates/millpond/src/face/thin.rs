@@ -16,15 +16,12 @@ use core::{
     ptr::NonNull,
 };
 
-use super::{
-    release::Release,
-    value::{forward_to_value, unsize},
-};
+use super::{CoerceUnsize, TryAllocError, release::Release, value::forward_to_value};
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Inspect, Reclaim, pass_on},
+    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Blocks,
-    share::{Local, out_of_memory},
+    share::{Local, OneSize, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -173,12 +170,15 @@ impl<T, A: Allocator> ThinPool<T, A> {
     ///
     /// # Errors
     ///
-    /// Why the parent has no chunk, or [`AllocError::Unsupported`] for a value that no chunk has room for. The value is
-    /// dropped.
+    /// Why the parent has no chunk, or [`AllocError::Unsupported`] for a value that no chunk has room for; and
+    /// the value.
     #[inline]
-    pub fn try_alloc(&self, value: T) -> Result<ThinBox<'_, T, A>, AllocError> {
-        // SAFETY: the place was just found.
-        self.place().map(|place| unsafe { ThinBox::put(place, value) })
+    pub fn try_alloc(&self, value: T) -> Result<ThinBox<'_, T, A>, TryAllocError<T>> {
+        match self.place() {
+            // SAFETY: the place was just found.
+            Ok(place) => Ok(unsafe { ThinBox::put(place, value) }),
+            Err(error) => Err(TryAllocError::new(error, value)),
+        }
     }
 
     /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
@@ -213,6 +213,34 @@ impl<T, A: Allocator> ThinPool<T, A> {
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.memory.parent().0
+    }
+
+    /// Returns how many values there are: as [`Pool::len`](crate::Pool::len). O(chunks + free blocks).
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.memory.live_blocks()
+    }
+
+    /// Returns whether there are no values; as dear as [`len`](Self::len).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns what is held, live and free: as [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        self.memory.stats()
+    }
+
+    /// Declares everything in it gone, without dropping it, and keeps every chunk: as [`Reclaim::reset`].
+    pub fn reset(&mut self) {
+        self.memory.reset();
+    }
+
+    /// Returns chunks without live blocks to the parent; says how many bytes that were. As [`Reclaim::trim`].
+    pub fn trim(&mut self) -> usize {
+        self.memory.trim()
     }
 }
 
@@ -267,8 +295,8 @@ impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
     /// Takes the value out and returns its block.
     #[inline]
     #[must_use]
-    pub fn into_inner(self) -> T {
-        let this = ManuallyDrop::new(self);
+    pub fn into_inner(this: Self) -> T {
+        let this = ManuallyDrop::new(this);
         // SAFETY: the handle was the value's only owner and is gone, so the block is ours to free.
         unsafe {
             let _block = this.block();
@@ -285,8 +313,8 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw`](Self::from_raw).
     #[inline]
     #[must_use = "nobody else drops the value"]
-    pub fn into_raw(self) -> NonNull<T> {
-        ManuallyDrop::new(self).value
+    pub fn into_raw(this: Self) -> NonNull<T> {
+        ManuallyDrop::new(this).value
     }
 
     /// The handle of a value that [`into_raw`](Self::into_raw) let go of: the pointer alone leads to the pool. So a value can
@@ -296,7 +324,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// use millpond::{ThinBox, ThinPool};
     ///
     /// let pool = ThinPool::new();
-    /// let word = pool.alloc(String::from("context")).into_raw();
+    /// let word = ThinBox::into_raw(pool.alloc(String::from("context")));
     /// // SAFETY: the pointer came from a handle of a pool that is there, is where it was, and outlives this handle.
     /// let context: ThinBox<String> = unsafe { ThinBox::from_raw(word) };
     /// assert_eq!(*context, "context");
@@ -331,33 +359,19 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// free again after a reset, or when the pool goes.
     #[inline]
     #[must_use = "dropping the reference does not drop the value"]
-    pub fn leak(self) -> &'p mut T {
-        let this = ManuallyDrop::new(self);
+    pub fn leak(this: Self) -> &'p mut T {
+        let this = ManuallyDrop::new(this);
         // SAFETY: the handle was the value's only owner and is gone; the block stays while the pool is borrowed.
         unsafe { &mut *this.value.as_ptr() }
-    }
-
-    /// Makes a handle of an unsized type of the same value: as [`PoolBox::map_unsized`](crate::PoolBox::map_unsized).
-    ///
-    /// # Errors
-    ///
-    /// The handle as it was, if what the closure returned is not the whole value.
-    pub fn map_unsized<U: ?Sized>(
-        mut self,
-        as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
-    ) -> Result<ThinBox<'p, U, A>, Self> {
-        let Some(same) = unsize(&mut *self, as_unsized) else { return Err(self) };
-        forget(self);
-        Ok(ThinBox::of(same))
     }
 
     /// Pins the value where it is, for good: as [`PoolBox::into_pin`](crate::PoolBox::into_pin).
     ///
     /// ```
-    /// use millpond::ThinPool;
+    /// use millpond::{ThinBox, ThinPool};
     ///
     /// let pool: &'static ThinPool<_> = Box::leak(Box::new(ThinPool::new()));
-    /// let mut task = pool.alloc(async { 7 }).into_pin();
+    /// let mut task = ThinBox::into_pin(pool.alloc(async { 7 }));
     /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     /// # assert_eq!(task.as_mut().poll(&mut context), std::task::Poll::Ready(7));
     /// # use std::future::Future;
@@ -365,16 +379,28 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     ///
     /// ```compile_fail,E0597
     /// let pool = millpond::ThinPool::new();
-    /// let pinned = pool.alloc(7).into_pin(); // error: `pool` does not live long enough
+    /// let pinned = millpond::ThinBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
     /// ```
     #[must_use]
-    pub fn into_pin(self) -> Pin<Self>
+    pub fn into_pin(this: Self) -> Pin<Self>
     where
         'p: 'static,
     {
         // SAFETY: a handle does not move its value, and the block stays the value's until the handle is dropped: the pool is
         // borrowed for ever, so it is neither reset nor dropped.
-        unsafe { Pin::new_unchecked(self) }
+        unsafe { Pin::new_unchecked(this) }
+    }
+}
+
+impl<'p, T: ?Sized, A: Allocator> CoerceUnsize for ThinBox<'p, T, A> {
+    type Value = T;
+    type Handle<U: ?Sized> = ThinBox<'p, U, A>;
+
+    #[inline]
+    unsafe fn coerce<U: ?Sized>(self, coerce: impl FnOnce(*mut T) -> *mut U) -> ThinBox<'p, U, A> {
+        let value = Self::into_raw(self);
+        // SAFETY: the pointer is the same, after a coercion, so it is not null.
+        ThinBox::of(unsafe { NonNull::new_unchecked(coerce(value.as_ptr())) })
     }
 }
 

@@ -1,17 +1,4 @@
-//! What handles pass on to the value that they hold, and how they see it as another type.
-
-use core::{alloc::Layout, ptr::NonNull};
-
-/// A value as an unsized type; nothing if what the closure returns is not all of it.
-pub(super) fn unsize<T: ?Sized, U: ?Sized>(
-    value: &mut T,
-    as_unsized: impl for<'a> FnOnce(&'a mut T) -> &'a mut U,
-) -> Option<NonNull<U>> {
-    let (place, layout) = (NonNull::from(&mut *value).cast::<u8>(), Layout::for_value(value));
-    let same = as_unsized(value);
-    let is_whole = Layout::for_value(same) == layout;
-    Some(NonNull::from(same)).filter(|same| is_whole && same.cast() == place)
-}
+//! What handles pass on to the value that they hold.
 
 /// Implements the traits of a value for a handle that derefs to it, given the handle's parameters but for `T` and `M`, and
 /// what is known of `M` besides that it is an allocator, or not.

@@ -101,7 +101,8 @@ unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
 
 /// What the job has counted goes back too. Between the mark and its release, nothing older was freed: within a scope, nobody
 /// else can.
-impl<J: Job, P: Rewind> Rewind for Guard<J, P> {
+// SAFETY: the pool inside keeps the contract; marks are its own, and what a job counts is taken back with them.
+unsafe impl<J: Job, P: Rewind> Rewind for Guard<J, P> {
     type Mark = (P::Mark, Amount);
 
     fn mark(&mut self) -> Self::Mark {
@@ -135,6 +136,7 @@ unsafe impl<J: Job, P: Kinds> Kinds for Guard<J, P> {
     }
 }
 
-impl<J: Job, P: KnownKinds> KnownKinds for Guard<J, P> {
+// SAFETY: kinds are those of the pool inside, which keeps the contract.
+unsafe impl<J: Job, P: KnownKinds> KnownKinds for Guard<J, P> {
     const SORTER: P::Sorter = P::SORTER;
 }

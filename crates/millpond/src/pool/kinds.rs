@@ -27,7 +27,12 @@ pub unsafe trait Kinds: RawPool {
 }
 
 /// A pool of [`Kinds`] whose sorter is known at compile time, so that a [`Cached`](crate::Cached) of it can be a `static`.
-pub trait KnownKinds: Kinds {
+///
+/// # Safety
+///
+/// [`SORTER`](Self::SORTER) tells the kinds, their number and their layouts as [`sorter`](Kinds::sorter) of every value of
+/// the type does.
+pub unsafe trait KnownKinds: Kinds {
     /// The same as [`sorter`](Kinds::sorter).
     const SORTER: Self::Sorter;
 }
@@ -92,6 +97,7 @@ impl<C: Config> Blocks<C> {
     }
 }
 
-impl<C: Config<Shape: KnownShape>> KnownKinds for Blocks<C> {
+// SAFETY: the shape is known, so all pools of the type have it: `KnownShape` is sealed.
+unsafe impl<C: Config<Shape: KnownShape>> KnownKinds for Blocks<C> {
     const SORTER: Self::Sorter = OneKind(C::Shape::SHAPE);
 }

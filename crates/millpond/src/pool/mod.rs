@@ -5,6 +5,7 @@ mod buddy;
 mod bump;
 mod chunks;
 mod classes;
+mod debug;
 mod kinds;
 mod linear;
 mod posts;
@@ -18,6 +19,7 @@ pub use blocks::{
 pub use buddy::{Buddy, BuddyError};
 pub use classes::{Classes, ClassesError};
 pub(crate) use kinds::MOST_KINDS;
+pub(crate) use kinds::OneKind;
 pub use kinds::{Kinds, KnownKinds, Sorter};
 pub use linear::Linear;
 pub use sign_post::SignPost;

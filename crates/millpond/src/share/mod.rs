@@ -4,6 +4,7 @@ mod allocator;
 mod atomic_linear;
 mod cached;
 mod count;
+mod debug;
 mod entry;
 mod growth;
 mod inbox;
@@ -17,6 +18,7 @@ mod models;
 mod numbers;
 #[cfg(target_has_atomic = "64")]
 mod occupancy;
+mod one_size;
 mod owned;
 mod places;
 mod policy;
@@ -41,6 +43,7 @@ pub use lock_free::LockFree;
 pub use locked::Locked;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use occupancy::Occupancy;
+pub(crate) use one_size::OneSize;
 pub use owned::Owned;
 pub(crate) use places::{MOST_SEGMENTS, Place, length};
 pub(crate) use policy::out_of_memory;

@@ -17,11 +17,12 @@ use crate::{
 
 /// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
 ///
-/// `S` is the shell.
-pub struct Scope<'s, S> {
+/// `'s` is the scope; `'env` is what is around it, which outlives it: values in the scope may refer to that. `S` is the
+/// shell.
+pub struct Scope<'s, 'env: 's, S> {
     stack: &'s S,
-    /// Makes the lifetime exact: two scopes never have the same type, and cannot be swapped.
-    exact: PhantomData<fn(&'s ()) -> &'s ()>,
+    /// Makes the lifetimes exact: two scopes never have the same type, and cannot be swapped.
+    exact: PhantomData<fn(&'s (), &'env ()) -> (&'s (), &'env ())>,
 }
 
 /// A shell with scopes: an allocator, and a way to its pool.
@@ -68,7 +69,7 @@ impl<S: Shell> Drop for End<'_, S> {
 
 /// Runs a closure in a scope of its own. Nobody else allocates from the shell meanwhile.
 #[inline]
-fn run<S: Shell, R>(stack: &S, work: impl for<'s> FnOnce(&mut Scope<'s, S>) -> R) -> R {
+fn run<'env, S: Shell, R>(stack: &S, work: impl for<'s> FnOnce(&mut Scope<'s, 'env, S>) -> R) -> R {
     let end = End { stack, mark: Some(stack.with_pool(Rewind::mark)) };
     work(&mut Scope { stack: end.stack, exact: PhantomData })
 }
@@ -91,7 +92,7 @@ impl<P: Rewind, A: Allocator, L: RawMutex, O: Policy> Locked<P, A, L, O> {
     /// });
     /// assert_eq!((stack.report().live_blocks, stack.stats().live), (Some(0), 0));
     /// ```
-    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Self>) -> R) -> R {
+    pub fn scope<'env, R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Self>) -> R) -> R {
         run(self, work)
     }
 }
@@ -108,7 +109,10 @@ impl<P: Rewind, A: Allocator, O: Policy> Owned<P, A, O> {
     /// assert_eq!((length, stack.stats().live), (100, 0));
     /// # Ok::<(), millpond::AllocError>(())
     /// ```
-    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Local<P, A, O>>) -> R) -> R {
+    pub fn scope<'env, R>(
+        &mut self,
+        work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Local<P, A, O>>) -> R,
+    ) -> R {
         self.as_local(|local| run(local, work))
     }
 }
@@ -168,6 +172,19 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     /// let pool = stack.scope(|scope| Local::new_in(Blocks::<Fixed<64>>::new(), &*scope)); // error: as above
     /// ```
     ///
+    /// What is in a scope may refer to what is around it, as with `std::thread::scope`:
+    ///
+    /// ```
+    /// use millpond::{Local, Stack};
+    ///
+    /// let (text, mut stack) = (String::from("a word"), Local::new(Stack::new()));
+    /// let length = stack.scope(|outer| {
+    ///     let word: &mut &str = outer.alloc(&text[2..]);
+    ///     outer.scope(|inner| inner.alloc((&*word, &text)).0.len())
+    /// });
+    /// assert_eq!(length, 4);
+    /// ```
+    ///
     /// And while a scope is open, what is around it cannot allocate, because the block would go with the scope:
     ///
     /// ```compile_fail
@@ -178,7 +195,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     /// stack.scope(|outer| outer.scope(|_| drop(outer.lend(Layout::new::<u64>())))); // error: `outer` is borrowed
     /// ```
     #[inline]
-    pub fn scope<R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, Self>) -> R) -> R {
+    pub fn scope<'env, R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Self>) -> R) -> R {
         run(self, work)
     }
 
@@ -255,7 +272,7 @@ unsafe fn lend<'a>(
     Ok(unsafe { &mut *bytes.as_ptr() })
 }
 
-impl<'s, S: Shell> Scope<'s, S> {
+impl<'s, S: Shell> Scope<'s, '_, S> {
     /// What the scope's blocks come from: those that nobody frees stay until the scope ends.
     pub(crate) fn allocator(&self) -> &'s S {
         self.stack
@@ -263,7 +280,10 @@ impl<'s, S: Shell> Scope<'s, S> {
 
     /// Runs a closure in a scope within this one: see [`Local::scope`]. What this one has lent stays good.
     #[inline]
-    pub fn scope<R>(&mut self, work: impl for<'inner> FnOnce(&mut Scope<'inner, S>) -> R) -> R {
+    pub fn scope<'around, R>(
+        &mut self,
+        work: impl for<'inner> FnOnce(&mut Scope<'inner, 'around, S>) -> R,
+    ) -> R {
         run(self.stack, work)
     }
 
@@ -281,7 +301,7 @@ impl<'s, S: Shell> Scope<'s, S> {
 
 // SAFETY: every call goes to one and the same allocator, which keeps the contract: while the scope can be reached, no
 // inner scope is open, so a block is dead only when this scope ends.
-unsafe impl<S: Allocator> Allocator for Scope<'_, S> {
+unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.stack.allocate(layout)
@@ -317,6 +337,6 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, S> {
 }
 
 /// About the whole stack, not this scope alone.
-impl<S: Inspect> Inspect for Scope<'_, S> {
+impl<S: Inspect> Inspect for Scope<'_, '_, S> {
     pass_on!(self: self.stack; stats largest_free holes paint figures owns check report);
 }

@@ -195,3 +195,8 @@ unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
 impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
     inspect_the_cursor!();
 }
+
+crate::base::opaque_debug! {
+    Buffer [] Buffer<'_>;
+    StaticBuffer [const SIZE: usize] StaticBuffer<SIZE>;
+}

@@ -205,3 +205,7 @@ impl<A: Allocator + Reclaim, F: Fn() -> A> Conformance<A, F> {
         self
     }
 }
+
+crate::base::opaque_debug! {
+    Conformance [A, F: Fn() -> A] Conformance<A, F>;
+}

@@ -269,3 +269,7 @@ impl<A: Allocator> Drop for Oracle<A> {
         }
     }
 }
+
+crate::base::opaque_debug! {
+    Oracle [A: Allocator] Oracle<A>;
+}

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
 use millpond::{
-    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, Nothing, Reclaim,
+    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, Nothing,
 };
 
 use crate::{
@@ -47,7 +47,7 @@ fn an_arena_that_is_full_says_so() {
     let mut memory = [std::mem::MaybeUninit::uninit(); 64];
     let small = Arena::with_memory(Local::new_in(Linear::new(), Buffer::new(&mut memory)));
     assert!(small.try_alloc([1u8; 30]).is_ok());
-    assert_eq!(small.try_alloc([1u8; 64]), Err(AllocError::Exhausted));
+    assert_eq!(small.try_alloc([1u8; 64]).map_err(Into::into), Err(AllocError::Exhausted));
     assert_eq!(small.try_alloc_iter(vec![1u8; 64]), Err(AllocError::Exhausted));
     assert_eq!(small.try_alloc_slice(&[1u8; 64]), Err(AllocError::Exhausted));
     assert_eq!(small.try_alloc_str(&"a".repeat(64)), Err(AllocError::Exhausted));
@@ -269,7 +269,7 @@ fn arenas_on_other_allocators() {
     });
     let blocks = Arena::with_memory(Local::new(Blocks::<Fixed<64>>::new()));
     assert!(blocks.try_alloc([1u64; 8]).is_ok());
-    assert_eq!(blocks.try_alloc([1u64; 9]), Err(AllocError::Unsupported));
+    assert_eq!(blocks.try_alloc([1u64; 9]).map_err(Into::into), Err(AllocError::Unsupported));
     // An arena that nobody looks into may go to another thread, whatever was in it.
     let arena = Arena::new();
     arena.alloc(std::ptr::null::<u8>());

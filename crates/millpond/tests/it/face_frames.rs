@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, sync::Barrier};
 
-use millpond::{Arena, Arenas, Frames, Inspect, Kept, Lease, Linear, Local, Owned, Reclaim, Stack, Stats};
+use millpond::{Arena, Arenas, Frames, Inspect, Kept, Lease, Linear, Local, Owned, Stack, Stats};
 
 use crate::{parents::Watched, values::unwinds};
 

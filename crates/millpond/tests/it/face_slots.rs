@@ -361,9 +361,9 @@ fn a_parent_that_refuses_changes_nothing() {
     let parent = Watched::failing(2..5);
     let mut slots = Slots::new_in(&parent);
     let keys: Vec<_> = (0..32).map(|number| slots.insert(number)).collect();
-    assert_eq!(slots.try_insert(32), Err(AllocError::Exhausted));
+    assert_eq!(slots.try_insert(32).map_err(Into::into), Err(AllocError::Exhausted));
     assert_eq!(slots.reserve(1), Err(AllocError::Exhausted));
-    assert_eq!(slots.try_insert(32), Err(AllocError::Exhausted));
+    assert_eq!(slots.try_insert(32).map_err(Into::into), Err(AllocError::Exhausted));
     slots.check().expect("sound");
     let next = slots.try_insert(33).expect("the request is served at last");
     assert_eq!((slots.get(next), slots.get(keys[31]), slots.len()), (Some(&33), Some(&31), 33));

@@ -3,7 +3,7 @@
 use std::{cell::Cell, fmt::Display};
 
 use fastrand::Rng;
-use millpond::{AllocError, Inspect, Nothing, Reclaim, ThinBox, ThinPool};
+use millpond::{AllocError, Inspect, Nothing, ThinBox, ThinPool, unsize};
 
 use crate::{
     parents::Watched,
@@ -27,9 +27,9 @@ fn a_value_is_dropped_once_and_its_block_comes_back() {
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
     let next = pool.alloc(Tracked::new(&drops));
     assert!(std::ptr::eq(&*next, place), "the block is used again");
-    drop(next.into_inner());
+    drop(ThinBox::into_inner(next));
     assert_eq!((drops.get(), pool.stats().live), (2, 0));
-    let leaked = pool.alloc(Tracked::new(&drops)).leak();
+    let leaked = ThinBox::leak(pool.alloc(Tracked::new(&drops)));
     leaked.panics = true;
     assert_ne!(pool.stats().live, 0);
     pool.reset();
@@ -83,8 +83,9 @@ fn random_use_over_several_chunks() {
 fn unsized_handles_free_the_whole_block() {
     let drops = Cell::new(0);
     let pool = ThinPool::new();
-    let shown = pool.alloc(7u32).map_unsized(|value| value as &mut dyn Display);
-    assert_eq!(shown.map(|shown| shown.to_string()).ok().as_deref(), Some("7"));
+    let shown = unsize!(pool.alloc(7u32) => dyn Display);
+    assert_eq!(shown.to_string(), "7");
+    drop(shown);
     assert_eq!(pool.stats().live, 0);
 
     let pairs = ThinPool::new();
@@ -92,9 +93,7 @@ fn unsized_handles_free_the_whole_block() {
     let slice: ThinBox<[Tracked]> = pairs.alloc(pair()).into();
     assert_eq!(slice.len(), 2);
     drop(slice);
-    let part = pairs.alloc(pair()).map_unsized(|pair| &mut pair[1]);
-    assert!(part.is_err(), "a part is not the value");
-    drop(part);
+    drop(unsize!(pairs.alloc(pair()) => [Tracked]));
     assert_eq!((drops.get(), pairs.stats().live), (4, 0));
 }
 
@@ -102,16 +101,14 @@ fn unsized_handles_free_the_whole_block() {
 fn a_pointer_becomes_a_handle_again() {
     let drops = Cell::new(0);
     let pool = ThinPool::new();
-    let raw = pool.alloc(Tracked::new(&drops)).into_raw();
+    let raw = ThinBox::into_raw(pool.alloc(Tracked::new(&drops)));
     assert_ne!(pool.stats().live, 0);
     // SAFETY: the pointer came from a handle of this pool, which is where it was, and becomes one again once.
     drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<Tracked>);
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
 
     let shown = ThinPool::new();
-    let text: Result<ThinBox<dyn Display>, _> =
-        shown.alloc(7u32).map_unsized(|value| value as &mut dyn Display);
-    let raw = text.expect("the same value").into_raw();
+    let raw = ThinBox::into_raw(unsize!(shown.alloc(7u32) => dyn Display));
     // SAFETY: as above.
     let text: ThinBox<dyn Display> = unsafe { ThinBox::from_raw(raw) };
     assert_eq!(
@@ -123,7 +120,7 @@ fn a_pointer_becomes_a_handle_again() {
     assert_eq!(shown.stats().live, 0);
 
     let nothings = ThinPool::new();
-    let raw = nothings.alloc(()).into_raw();
+    let raw = ThinBox::into_raw(nothings.alloc(()));
     // SAFETY: as above.
     drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<()>);
 }
@@ -150,7 +147,7 @@ fn values_of_every_size_and_alignment() {
 
     let nothings = ThinPool::new();
     let (one, other) = (nothings.alloc(()), nothings.alloc(()));
-    drop((one, other.into_inner()));
+    drop((one, ThinBox::into_inner(other)));
     assert_eq!(nothings.stats().held, 0, "no bytes take no block");
 
     let aligned = ThinPool::new();
@@ -163,7 +160,10 @@ fn values_of_every_size_and_alignment() {
     let bytes = ThinPool::<TooAligned>::new();
     assert!(bytes.try_alloc(TooAligned).is_ok(), "no bytes take no block");
     let poor = ThinPool::<u8, _>::new_in(Nothing);
-    assert_eq!(poor.try_alloc(1).err(), Some(AllocError::Exhausted));
+    assert_eq!(
+        poor.try_alloc(1).expect_err("a buffer without bytes").into_parts(),
+        (AllocError::Exhausted, 1)
+    );
 }
 
 /// On a stack of its own: builds that are not optimised put such values there more than once.

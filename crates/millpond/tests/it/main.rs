@@ -19,6 +19,7 @@ mod damaged;
 #[cfg(feature = "log")]
 mod events;
 mod face_arena;
+mod face_counted;
 mod face_frames;
 mod face_interop;
 mod face_pool;

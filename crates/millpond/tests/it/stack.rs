@@ -160,10 +160,10 @@ fn the_last_block_grows_and_shrinks_in_place() {
     }
 }
 
-type Inner<'s, A> = Scope<'s, Local<Stack, A>>;
+type Inner<'s, 'env, A> = Scope<'s, 'env, Local<Stack, A>>;
 
 /// Allocates and frees at random in scopes nested at random; what is outside a scope is untouched by it.
-fn nest<A: Allocator>(scope: &mut Inner<'_, A>, rng: &mut fastrand::Rng, depth: usize) {
+fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, depth: usize) {
     let mut kept: Vec<(&mut [MaybeUninit<u8>], u8)> = Vec::new();
     for _ in 0..rng.usize(1..8) {
         let stamp = rng.u8(..);

@@ -17,6 +17,7 @@ mod key;
 #[cfg(target_has_atomic = "64")]
 mod shared;
 mod table;
+mod vacant;
 mod vacated;
 mod visit;
 
@@ -25,6 +26,7 @@ use core::{marker::PhantomData, mem::MaybeUninit};
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{Entry, SharedSlots};
+pub use vacant::VacantEntry;
 pub use visit::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
 
 use self::{
@@ -32,9 +34,10 @@ use self::{
     vacated::Vacated,
     visit::Places,
 };
+use super::TryAllocError;
 use crate::{
     base::{AllocError, uninit::assume_init_ref},
-    contract::{Allocator, Flaw},
+    contract::{Allocator, Flaw, Inspect, Snapshot},
     share::{Place, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
@@ -128,9 +131,37 @@ impl<T> Slots<T> {
     pub const fn new() -> Self {
         Self::new_in(DEFAULT_PARENT)
     }
+
+    /// An empty collection with room for so many values, on the default parent. Where there is no memory, this ends the program.
+    ///
+    /// ```
+    /// let slots = millpond::Slots::<u32>::with_capacity(1000);
+    /// assert!(slots.capacity() >= 1000 && slots.is_empty());
+    /// ```
+    #[must_use]
+    pub fn with_capacity(values: usize) -> Self {
+        match Self::with_capacity_in(values, DEFAULT_PARENT) {
+            Ok(slots) => slots,
+            Err(error) => out_of_memory(
+                core::alloc::Layout::array::<T>(values).unwrap_or(core::alloc::Layout::new::<T>()),
+                error,
+            ),
+        }
+    }
 }
 
 impl<T, A: Allocator> Slots<T, A> {
+    /// An empty collection with room for so many values, on a parent.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    pub fn with_capacity_in(values: usize, parent: A) -> Result<Self, AllocError> {
+        let mut slots = Self::new_in(parent);
+        slots.reserve(values)?;
+        Ok(slots)
+    }
+
     /// Bytes per slot.
     pub const SLOT_SIZE: usize = size_of::<T>() + size_of::<u32>() + size_of::<u64>();
 
@@ -165,6 +196,12 @@ impl<T, A: Allocator> Slots<T, A> {
     #[must_use]
     pub fn parent(&self) -> &A {
         self.table.parent()
+    }
+
+    /// Returns what is held, live and free: as [`Inspect::stats`]. O(1).
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        Inspect::stats(self)
     }
 
     /// Makes room for so many more values.
@@ -207,10 +244,13 @@ impl<T, A: Allocator> Slots<T, A> {
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve); the value is dropped.
+    /// As [`reserve`](Self::reserve); the error returns the value.
     #[inline]
-    pub fn try_insert(&mut self, value: T) -> Result<Key<T>, AllocError> {
-        self.put(|_| value)
+    pub fn try_insert(&mut self, value: T) -> Result<Key<T>, TryAllocError<T>> {
+        match self.make_room() {
+            Ok(()) => Ok(self.insert(value)),
+            Err(error) => Err(TryAllocError::new(error, value)),
+        }
     }
 
     /// Puts a value into the slot that was vacated last, or else into the first fresh one.

@@ -10,7 +10,7 @@ use core::{
 use lock_api::RawMutex;
 
 use super::{
-    Key,
+    Key, TryAllocError,
     inspect::{Use, outline, paint_segment},
     visit::Places,
 };
@@ -166,6 +166,12 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         self.segments.parent()
     }
 
+    /// Returns what is held, live and free: as [`Inspect::stats`]. O(slots ever used at a time).
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        Inspect::stats(self)
+    }
+
     /// Puts a value in. A collection without memory ends the program.
     pub fn insert(&self, value: T) -> Key<T> {
         match self.vacancies.take(&self.segments) {
@@ -178,9 +184,12 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots. The value is dropped.
-    pub fn try_insert(&self, value: T) -> Result<Key<T>, AllocError> {
-        Ok(self.fill(self.vacancies.take(&self.segments)?, value))
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots; and the value.
+    pub fn try_insert(&self, value: T) -> Result<Key<T>, TryAllocError<T>> {
+        match self.vacancies.take(&self.segments) {
+            Ok(place) => Ok(self.fill(place, value)),
+            Err(error) => Err(TryAllocError::new(error, value)),
+        }
     }
 
     /// Fills a slot that this thread has taken.

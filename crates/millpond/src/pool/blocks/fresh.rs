@@ -221,3 +221,7 @@ fn cut_part(span: Span, rest: Span, size: usize) -> Span {
     let whole = (span.end - span.start) / size * size;
     Span { end: if rest.end == span.end { rest.start } else { span.start + whole }, ..span }
 }
+
+crate::base::opaque_debug! {
+    Fresh [] Fresh;
+}

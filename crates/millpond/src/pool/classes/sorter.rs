@@ -120,3 +120,7 @@ unsafe impl Sorter for ClassSorter {
         unsafe { *self.layouts.get_unchecked(kind) }
     }
 }
+
+crate::base::opaque_debug! {
+    ClassSorter [] ClassSorter;
+}

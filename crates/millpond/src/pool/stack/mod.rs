@@ -232,7 +232,8 @@ unsafe impl RawPool for Stack {
     }
 }
 
-impl Rewind for Stack {
+// SAFETY: blocks below a mark stay as they are when the stack goes back to it.
+unsafe impl Rewind for Stack {
     type Mark = Mark;
 
     #[inline]

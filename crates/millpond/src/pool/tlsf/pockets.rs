@@ -43,6 +43,7 @@ pub(super) mod sealed {
 }
 
 /// No pockets: freed blocks are merged at once. See [`Tlsf`](crate::Tlsf).
+#[derive(Debug)]
 pub struct Direct;
 
 impl Front for Direct {}

@@ -1,0 +1,16 @@
+//! `Debug` for the types of this room: see [`opaque_debug`].
+
+use super::*;
+use crate::base::opaque_debug;
+
+opaque_debug! {
+    Blocks [C: Config] Blocks<C>;
+    For [T] For<T>;
+    Linear [] Linear;
+    SignPost [] SignPost;
+    Stack [] Stack;
+    Buddy [] Buddy;
+    Classes [] Classes;
+    Pockets [] Pockets;
+    Tlsf [F: Front] Tlsf<F>;
+}

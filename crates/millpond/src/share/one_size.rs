@@ -1,0 +1,34 @@
+//! How many blocks are live, where all are of one size.
+
+use lock_api::RawMutex;
+
+use super::{Local, Locked, Policy, shell::Reach};
+use crate::{
+    contract::{Allocator, Inspect},
+    pool::{Kinds, OneKind, Shape, Sorter},
+};
+
+/// A shell whose blocks are all of one size.
+pub trait OneSize: Inspect {
+    /// The layout's size.
+    fn block_size(&self) -> usize;
+
+    /// How many blocks are live. As dear as [`Inspect::stats`], unless a guard counts them.
+    fn live_blocks(&self) -> usize {
+        self.report().live_blocks.unwrap_or_else(|| self.stats().live / self.block_size())
+    }
+}
+
+impl<P: Kinds<Sorter = OneKind<S>> + Inspect, A: Allocator, O: Policy, S: Shape> OneSize for Local<P, A, O> {
+    fn block_size(&self) -> usize {
+        self.reach().with(|pool| pool.sorter().layout(0).size())
+    }
+}
+
+impl<P: Kinds<Sorter = OneKind<S>> + Inspect, A: Allocator, L: RawMutex, O: Policy, S: Shape> OneSize
+    for Locked<P, A, L, O>
+{
+    fn block_size(&self) -> usize {
+        self.reach().with(|pool| pool.sorter().layout(0).size())
+    }
+}
