@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, iter::successors};
 
-use millpond::{AllocError, Inspect, Pool, PoolBox, StaticBuffer};
+use millpond::{AllocError, Pool, PoolBox, StaticBuffer};
 
 /// A node of the list, which tells the program when it is destroyed.
 struct Node<'p> {

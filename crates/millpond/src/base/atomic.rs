@@ -29,37 +29,102 @@ pub(crate) fn let_others_run() {
 }
 
 /// Where threads sleep until they are woken. (To a model, sleeping is letting others run.)
+///
+/// Nothing in a bed asks for memory, because the lock may be that of the program's own allocator. Where the standard library
+/// makes its mutexes of futexes, or of what Windows has in their place, they take none. Elsewhere it allocates each when it
+/// is first used: there, threads sleep by the clock. (`--cfg millpond_naps` has them do so everywhere, for tests.)
 #[cfg(feature = "std")]
-#[derive(Debug)]
-pub(crate) struct Bed {
-    door: std::sync::Mutex<()>,
-    bell: std::sync::Condvar,
+pub(crate) use bed::Bed;
+
+#[cfg(all(
+    feature = "std",
+    not(millpond_naps),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        target_os = "fuchsia",
+        target_family = "windows",
+        target_family = "wasm",
+    )
+))]
+mod bed {
+    use std::sync::{Condvar, Mutex, PoisonError};
+
+    #[derive(Debug)]
+    pub(crate) struct Bed {
+        door: Mutex<()>,
+        bell: Condvar,
+    }
+
+    impl Bed {
+        /// Nobody sleeps for longer.
+        const NIGHT: core::time::Duration = core::time::Duration::from_millis(1);
+
+        pub(crate) const fn new() -> Self {
+            Self { door: Mutex::new(()), bell: Condvar::new() }
+        }
+
+        /// Sleeps if there is a reason to, until it is woken, but not for long. (`_turn`: how often this thread has slept.)
+        pub(crate) fn nap_if(&self, _turn: u32, reason: impl Fn() -> bool) {
+            if cfg!(all(test, any(loom, shuttle))) {
+                return super::let_others_run();
+            }
+            // There is nothing behind the door that a panic could have left half done.
+            let inside = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+            if reason() {
+                let _ = self.bell.wait_timeout(inside, Self::NIGHT);
+            }
+        }
+
+        /// Wakes one of those who sleep, if that one is not just about to.
+        pub(crate) fn wake_one(&self) {
+            self.bell.notify_one();
+        }
+    }
 }
 
-#[cfg(feature = "std")]
-impl Bed {
-    /// Nobody sleeps for longer.
-    const NIGHT: core::time::Duration = core::time::Duration::from_millis(1);
+#[cfg(all(
+    feature = "std",
+    any(
+        millpond_naps,
+        not(any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "openbsd",
+            target_os = "dragonfly",
+            target_os = "fuchsia",
+            target_family = "windows",
+            target_family = "wasm",
+        ))
+    )
+))]
+mod bed {
+    use core::time::Duration;
 
-    pub(crate) const fn new() -> Self {
-        Self { door: std::sync::Mutex::new(()), bell: std::sync::Condvar::new() }
-    }
+    #[derive(Debug)]
+    pub(crate) struct Bed;
 
-    /// Sleeps if there is a reason to, until it is woken, but not for long.
-    pub(crate) fn nap_if(&self, reason: impl Fn() -> bool) {
-        if cfg!(all(test, any(loom, shuttle))) {
-            return let_others_run();
+    impl Bed {
+        pub(crate) const fn new() -> Self {
+            Self
         }
-        // There is nothing behind the door that a panic could have left half done.
-        let inside = self.door.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if reason() {
-            let _ = self.bell.wait_timeout(inside, Self::NIGHT);
-        }
-    }
 
-    /// Wakes one of those who sleep, if that one is not just about to.
-    pub(crate) fn wake_one(&self) {
-        self.bell.notify_one();
+        /// Sleeps if there is a reason to: at first for 32 microseconds, each `turn` twice as long, up to a millisecond.
+        pub(crate) fn nap_if(&self, turn: u32, reason: impl Fn() -> bool) {
+            if cfg!(all(test, any(loom, shuttle))) {
+                return super::let_others_run();
+            }
+            if reason() {
+                std::thread::sleep(Duration::from_micros(32 << turn.min(5)));
+            }
+        }
+
+        /// Those who sleep wake up by themselves.
+        pub(crate) fn wake_one(&self) {}
     }
 }
 

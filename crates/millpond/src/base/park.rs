@@ -16,7 +16,9 @@ use super::atomic::{AtomicBool, AtomicUsize, Bed, Ordering, let_others_run, spin
 /// unlocking take one atomic exchange, as with [`Spin`](crate::Spin).
 ///
 /// It is not fair: [`Fair`](crate::Fair) is. A waiter that is not woken, which may happen when it falls asleep in the
-/// moment in which the lock becomes free, looks again after a millisecond.
+/// moment in which the lock becomes free, looks again after a millisecond. It never allocates, so it can be the lock of the
+/// program's [own allocator](crate::interop::Global). On systems where the standard library's mutexes allocate, such as macOS
+/// and NetBSD, waiters are not woken, but look again after 32 microseconds at first, and a millisecond at most.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -65,8 +67,10 @@ impl<const ORDERED: bool> Gate<ORDERED> {
             if look.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
         }
         self.sleepers.fetch_add(1, Ordering::Relaxed);
+        let mut turn = 0_u32;
         while !self.try_enter() {
-            self.bed.nap_if(|| self.held.load(Ordering::Relaxed));
+            self.bed.nap_if(turn, || self.held.load(Ordering::Relaxed));
+            turn = turn.saturating_add(1);
         }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }

@@ -24,7 +24,7 @@ use crate::{
 ///     .limit(1000) //               no more than so many values at a time
 ///     .build();
 /// let numbers: Vec<_> = (0..1000).map(|number| pool.alloc(number)).collect();
-/// assert_eq!(pool.try_alloc(1000).err(), Some(AllocError::Limit));
+/// assert_eq!(pool.try_alloc(1000).expect_err("the limit").error(), AllocError::Limit);
 /// # drop(numbers);
 ///
 /// let shared = SharedPool::<[u8; 64]>::builder().per_chunk(512).build_shared();

@@ -41,7 +41,7 @@ macro_rules! inherent {
         /// let arena = millpond::Arena::new();
         /// assert_eq!(arena.allocated_bytes(), 0);
         /// arena.alloc([0_u8; 100]);
-        /// assert_eq!(arena.allocated_bytes(), 4096);
+        /// assert!(arena.allocated_bytes() >= 100);
         /// ```
         #[must_use]
         pub fn allocated_bytes(&$self) -> usize

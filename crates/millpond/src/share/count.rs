@@ -211,6 +211,23 @@ unsafe impl Count for AtomicCount {
     }
 }
 
+#[cfg(all(test, loom))]
+impl AtomicCount {
+    /// One that is as large as a count becomes.
+    pub(crate) fn full() -> Self {
+        Self(AtomicU32::new(FULL))
+    }
+
+    /// A [`less`](Count::less) that puts a full count right afterwards, when it may be gone: for a model, which must notice.
+    pub(crate) fn less_and_put_right(&self) -> bool {
+        let count = self.0.fetch_sub(1, Ordering::AcqRel);
+        if count >= FULL {
+            self.0.store(STUCK, Ordering::Relaxed);
+        }
+        count == 1
+    }
+}
+
 /// How often a count that is held is looked at before other threads are let run.
 const PATIENCE: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
 

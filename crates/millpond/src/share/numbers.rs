@@ -133,6 +133,12 @@ mod of_thread {
         static LEASE: Lease = Lease(Cell::new(None));
     }
 
+    thread_local_const! {
+        /// Whether this thread is about to get a number. To note that something is to be dropped at the thread's end, the standard
+        /// library may allocate; if the pool is the program's own allocator, that comes back here.
+        static LEASING: Cell<bool> = Cell::new(false);
+    }
+
     struct Lease(Cell<Option<Number>>);
 
     impl Drop for Lease {
@@ -161,16 +167,17 @@ mod of_thread {
         NUMBER.with(Cell::get)
     }
 
-    /// The number of this thread, which gets one now if it has none. Zero if all are leased, and after the thread's
-    /// lease has been dropped at its end.
+    /// The number of this thread, which gets one now if it has none. Zero if all are leased, while it gets one, and after the
+    /// thread's lease has been dropped at its end.
     pub(in crate::share) fn current_or_lease() -> usize {
-        if current() == 0 {
+        if current() == 0 && !LEASING.with(|leasing| leasing.replace(true)) {
             let _ = LEASE.try_with(|lease| {
                 lease.0.set(Number::lease());
                 let number = lease.0.take();
                 be(number.as_ref().map_or(0, Number::get));
                 lease.0.set(number);
             });
+            LEASING.with(|leasing| leasing.set(false));
         }
         current()
     }

@@ -10,7 +10,9 @@ use crate::{base::AllocError, contract::Allocator};
 /// The program's global allocator: what `Box`, `Vec` and `String` use.
 ///
 /// The chunks must come from elsewhere than [`Heap`](crate::Heap), which *is* the global allocator: from [`Pages`](crate::Pages),
-/// or from a [`StaticBuffer`](crate::StaticBuffer) where there is no system.
+/// or from a [`StaticBuffer`](crate::StaticBuffer) where there is no system. Nor may the lock of the pool allocate, on first use or
+/// when it is contended: it would call itself without end. [`Park`](crate::Park), [`Spin`](crate::Spin) and
+/// [`Fair`](crate::Fair) never do; the mutexes of other crates may, on some systems or on all.
 ///
 /// ```standalone_crate
 /// use millpond::{Classes, Inspect, Locked, Pages, interop::Global};
@@ -37,6 +39,20 @@ use crate::{base::AllocError, contract::Allocator};
 ///     let text = String::from("in the static");
 ///     assert!(MEMORY.owns(text.as_ptr()));
 ///     assert!(Vec::<u8>::new().try_reserve(2 << 20).is_err());
+/// }
+/// ```
+///
+/// With a cache for each thread:
+///
+/// ```standalone_crate
+/// use millpond::{Cached, Classes, Pages, interop::Global};
+///
+/// #[global_allocator]
+/// static GLOBAL: Global<Cached<Classes, Pages>> = Global(Cached::of_classes(Classes::new(), Pages));
+///
+/// fn main() {
+///     let threads = [(); 4].map(|()| std::thread::spawn(|| (0..1000).map(|n| n.to_string()).collect::<Vec<_>>()));
+///     assert!(threads.into_iter().all(|thread| thread.join().is_ok_and(|texts| texts[999] == "999")));
 /// }
 /// ```
 #[derive(Debug)]

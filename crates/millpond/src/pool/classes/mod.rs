@@ -134,6 +134,11 @@ impl Classes {
         self.classes().iter().map(|class| (class.block_layout().size(), class.stats()))
     }
 
+    /// The same as [`sorter`](Kinds::sorter), at compile time too.
+    pub(crate) const fn known_sorter(&self) -> ClassSorter {
+        self.sorter
+    }
+
     fn classes(&self) -> &[Blocks] {
         &self.pools[..self.sorter.count()]
     }
@@ -284,6 +289,6 @@ unsafe impl Kinds for Classes {
     type Sorter = ClassSorter;
 
     fn sorter(&self) -> ClassSorter {
-        self.sorter.clone()
+        self.known_sorter()
     }
 }

@@ -18,7 +18,7 @@ const LARGEST_ALIGN: usize = 64;
 /// * The first `count` layouts are those of the classes, with ascending sizes; the table maps each size to the first class
 ///   that holds it.
 /// * Every class with blocks of up to `hot.size` bytes aligns them to `hot.align`.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct ClassSorter {
     hot: Hot,
     table: Table,
@@ -27,7 +27,7 @@ pub struct ClassSorter {
 }
 
 /// The layouts of the hot path: their class is one look-up away.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Hot {
     size: usize,
     align: usize,

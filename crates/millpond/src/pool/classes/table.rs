@@ -22,7 +22,7 @@ pub(super) const fn round(size: usize) -> usize {
 /// * For every size up to `largest`, the entry is the first class whose blocks are at least as large; but size zero goes
 ///   to the class [`MOST`], which has no blocks.
 /// * No entry is above [`MOST`].
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Table {
     small: [u8; SMALL / FINE + 1],
     large: [u8; LARGEST / COARSE + 1],

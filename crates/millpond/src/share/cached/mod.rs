@@ -41,7 +41,7 @@ use super::{
 use crate::{
     base::{AllocError, Spin, atomic::AtomicUsize},
     contract::{Allocator, Inspect, RawPool, Reclaim, Snapshot, relocate},
-    pool::{Kinds, KnownKinds, Sorter},
+    pool::{Classes, Kinds, KnownKinds, Sorter},
     source::DefaultParent,
 };
 
@@ -150,6 +150,32 @@ impl<P: KnownKinds, A: Allocator, L: RawMutex, const PLACES: usize> Cached<P, A,
     #[must_use]
     pub const fn constant(pool: P, parent: A) -> Self {
         Self::sorted(P::SORTER, pool, parent, Fail)
+    }
+}
+
+impl<A: Allocator, L: RawMutex, const PLACES: usize> Cached<Classes, A, L, Fail, PLACES> {
+    /// A shell over size classes without chunks, on a parent, made at compile time: for a `static`.
+    ///
+    /// ```
+    /// use core::alloc::Layout;
+    /// use millpond::{Allocator, Cached, Classes, Heap};
+    ///
+    /// static POOL: Cached<Classes> = Cached::of_classes(Classes::new(), Heap);
+    ///
+    /// std::thread::scope(|scope| {
+    ///     for size in [24, 1000] {
+    ///         scope.spawn(move || {
+    ///             let layout = Layout::from_size_align(size, 8).expect("a small layout");
+    ///             let block = POOL.allocate(layout).expect("the heap has room");
+    ///             // SAFETY: the block is live, and this pool handed it out for this layout.
+    ///             unsafe { POOL.deallocate(block.cast(), layout) };
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub const fn of_classes(pool: Classes, parent: A) -> Self {
+        Self::sorted(pool.known_sorter(), pool, parent, Fail)
     }
 }
 

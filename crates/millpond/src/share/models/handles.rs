@@ -80,6 +80,90 @@ fn an_upgrade_comes_in_time_or_not_at_all() {
     });
 }
 
+/// Three handles of a count that is full are dropped by two threads: whoever is told to be the last is, and nobody touches
+/// the count after that.
+#[cfg(loom)]
+fn a_full_count(less: fn(&AtomicCount) -> bool) {
+    check(3, move || {
+        let held = Held::new(AtomicCount::full(), |count| assert_ne!(count.get(), 0));
+        let other = Arc::clone(&held);
+        let one = thread::spawn(move || less(&other.guard));
+        let lasts = [less(&held.guard), less(&held.guard), one.join().expect("no holder panics")];
+        if lasts.contains(&true) {
+            assert_eq!(held.guard.get(), 0, "the count was touched when it was gone");
+        }
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn a_count_is_not_touched_after_it_has_gone() {
+    a_full_count(AtomicCount::less);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic(expected = "touched when it was gone")]
+fn a_count_that_is_put_right_too_late_is_caught() {
+    a_full_count(AtomicCount::less_and_put_right);
+}
+
+/// One of two holders changes the value if it is the only one, while the other makes a weak handle of its own, and a strong
+/// one of that.
+fn only_one(is_only: fn(&AtomicCount, &AtomicCount) -> bool, done: fn(&AtomicCount)) {
+    check(3, move || {
+        let counts = (AtomicCount::ONE, AtomicCount::ONE);
+        let held = Held::new(counts, |(strong, weak)| {
+            strong.more();
+            assert_eq!(weak.get(), 1);
+        });
+        let other = Arc::clone(&held);
+        let other = thread::spawn(move || {
+            let (strong, weak) = &other.guard;
+            weak.more_unless_held();
+            assert!(!strong.less());
+            assert!(strong.more_if_any(), "the first holder has it");
+            assert!([0, 7].contains(&other.read()));
+            assert!(!strong.less() && !weak.less());
+        });
+        let (strong, weak) = &held.guard;
+        if is_only(strong, weak) {
+            held.empty();
+            done(weak);
+        }
+        other.join().expect("no holder panics");
+    });
+}
+
+#[test]
+fn who_is_the_only_one_may_change_the_value() {
+    only_one(
+        |strong, weak| {
+            let held = weak.hold_if_one();
+            let only = held && strong.is_one();
+            if held && !only {
+                weak.let_go();
+            }
+            only
+        },
+        Count::let_go,
+    );
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic]
+fn a_weak_handle_made_meanwhile_is_caught() {
+    let held_too_short = |strong: &AtomicCount, weak: &AtomicCount| {
+        let held = weak.hold_if_one();
+        if held {
+            weak.let_go();
+        }
+        held && strong.is_one()
+    };
+    only_one(held_too_short, |_| ());
+}
+
 /// Two threads read a slot while another removes its value.
 #[test]
 fn a_slot_is_emptied_once_and_never_under_a_reader() {
