@@ -144,6 +144,7 @@ pub(super) fn collect<H, T, M: Allocator + ?Sized>(
 /// # Panics
 ///
 /// If an implementation of a formatting trait returns an error.
+#[expect(clippy::mut_from_ref, reason = "every call lends another block")]
 pub(super) fn format<'m, M: Allocator + ?Sized>(
     text: fmt::Arguments<'_>,
     memory: &'m M,

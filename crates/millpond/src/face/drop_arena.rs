@@ -258,7 +258,6 @@ impl<'d, M: Allocator> DropArena<'d, M> {
     /// # Panics
     ///
     /// As [`alloc_fmt`](Self::alloc_fmt).
-    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
     pub fn try_alloc_fmt(&self, text: fmt::Arguments<'_>) -> Result<&mut str, AllocError> {
         format(text, &self.memory)
     }

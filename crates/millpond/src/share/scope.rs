@@ -22,7 +22,7 @@ use crate::{
 pub struct Scope<'s, 'env: 's, S> {
     stack: &'s S,
     /// Makes the lifetimes exact: two scopes never have the same type, and cannot be swapped.
-    exact: PhantomData<fn(&'s (), &'env ()) -> (&'s (), &'env ())>,
+    exact: PhantomData<fn(&'s &'env ()) -> &'s &'env ()>,
 }
 
 /// A shell with scopes: an allocator, and a way to its pool.

@@ -146,7 +146,7 @@ fn in_place_and_out_again() {
     assert!(unwinds(|| drop(pool.alloc_arc_with(|| panic!("not made")))));
     assert_eq!(pool.stats().live, 0);
 
-    let refused = PoolArc::new_in(String::from("kept"), &Nothing).err().expect("nothing has no room");
+    let refused = PoolArc::new_in(String::from("kept"), &Nothing).expect_err("nothing has no room");
     assert_eq!(refused.into_value(), "kept");
     let refused = PoolArc::new_with_in(|| unreachable!("there is no place for it"), &Nothing);
     assert_eq!(refused.map(|never: PoolArc<'_, u8, _>| *never).err(), Some(AllocError::Exhausted));
@@ -214,7 +214,7 @@ fn threads_agree_on_who_is_the_only_one() {
 fn a_box_is_unsized_whatever_it_holds() {
     let classes = Local::new(Classes::new());
     let drops = Cell::new(0);
-    let slice = unsize!(PoolBox::new_in([const { 0_u8 }; 0], &classes).expect("no bytes") => [u8]);
+    let slice = unsize!(PoolBox::new_in([0_u8; 0], &classes).expect("no bytes") => [u8]);
     assert!(slice.is_empty());
     let values = PoolBox::new_in([(); 3].map(|()| Tracked::new(&drops)), &classes);
     drop(unsize!(values.unwrap_or_else(|error| panic!("{error}")) => [Tracked<'_>]));
