@@ -2,7 +2,8 @@
 //!
 //! The link of a block lies where its number says, as the block does. Blocks that are handed out for the first time one after
 //! the other have links on different lines of cache: or two threads that have one block each would fight about the line of
-//! their links, too. So the blocks of a segment are first handed out along 16 rows at once.
+//! their links, too. So within each window of 256 blocks, 16 lines of links, the blocks are first handed out column by column.
+//! Only as many windows are touched as there were blocks in use at once.
 
 use core::ptr::NonNull;
 
@@ -23,22 +24,36 @@ pub(super) struct Segment {
     pub(super) links: *mut AtomicU32,
     /// Blocks.
     pub(super) count: u32,
-    /// See [`in_turn`].
-    rows: u32,
 }
 
 /// The logarithm of how many links are on a line of cache.
 const LINE: u32 = 4;
 
-/// Which block of a segment is handed out as this one, for the first time: in a table of 2^`rows` rows with a line of links
+/// Blocks in a window: as many lines of links as there are links on a line.
+const WINDOW: u32 = 1 << (2 * LINE);
+
+/// The window that a block or a turn is in: its first block, and the logarithm of how many whole lines of links it has. The
+/// last window of `count` blocks may have fewer.
+fn window(number: u32, count: u32) -> (u32, u32) {
+    let first = number & !(WINDOW - 1);
+    let lines = WINDOW.min(count - first) >> LINE;
+    (first, lines.max(1).ilog2())
+}
+
+/// Which of `count` blocks is handed out as this one, for the first time: in a table of 2^`rows` rows with a line of links
 /// each, blocks lie along the rows and their turns come down the columns. What is behind the table is as it is.
-fn in_turn(turn: u32, rows: u32) -> u32 {
-    if turn >> rows < 1 << LINE { turn >> rows | (turn & ((1 << rows) - 1)) << LINE } else { turn }
+fn in_turn(turn: u32, count: u32) -> u32 {
+    let (first, rows) = window(turn, count);
+    let turn = turn - first;
+    first + if turn >> rows < 1 << LINE { turn >> rows | (turn & ((1 << rows) - 1)) << LINE } else { turn }
 }
 
 /// When it is the turn of this block: undoes [`in_turn`].
-fn turn_of(block: u32, rows: u32) -> u32 {
-    if block >> rows < 1 << LINE { block >> LINE | (block & ((1 << LINE) - 1)) << rows } else { block }
+fn turn_of(block: u32, count: u32) -> u32 {
+    let (first, rows) = window(block, count);
+    let block = block - first;
+    first
+        + if block >> rows < 1 << LINE { block >> LINE | (block & ((1 << LINE) - 1)) << rows } else { block }
 }
 
 impl Segment {
@@ -69,7 +84,7 @@ impl Segment {
         unsafe {
             let links = start.add(count * size).cast::<AtomicU32>().as_ptr();
             let record = start.add(align_up(count * (size + LINK), WORD)).cast::<Self>();
-            record.write(Self { memory, links, count: count as u32, rows: (count >> LINE).max(1).ilog2() });
+            record.write(Self { memory, links, count: count as u32 });
             record
         }
     }
@@ -92,7 +107,7 @@ impl Segment {
     ///
     /// It is the caller's turn.
     pub(super) unsafe fn first_time(&self, turn: u32) -> u32 {
-        let block = in_turn(turn, self.rows);
+        let block = in_turn(turn, self.count);
         // SAFETY: nobody else has the block, hence the link.
         unsafe { self.links.add(block as usize).write(AtomicU32::new(NONE)) };
         block
@@ -100,12 +115,12 @@ impl Segment {
 
     /// Whether this block was among the first `turns` to be handed out.
     pub(super) fn has_had(&self, block: u32, turns: u32) -> bool {
-        turn_of(block, self.rows) < turns
+        block < self.count && turn_of(block, self.count) < turns
     }
 
     /// The blocks, the one that is handed out first before the others.
     pub(super) fn in_turn(&self) -> impl Iterator<Item = u32> {
-        (0..self.count).map(|turn| in_turn(turn, self.rows))
+        (0..self.count).map(|turn| in_turn(turn, self.count))
     }
 
     pub(super) fn start(&self) -> usize {
@@ -166,14 +181,21 @@ mod tests {
     /// Every block has its turn, and neighbours in turn have links on different lines where there are lines enough.
     #[test]
     fn each_block_has_its_turn() {
-        for count in [1u32, 2, 15, 16, 17, 31, 32, 60, 64, 100, 1000, 1024] {
-            let rows = (count >> LINE).max(1).ilog2();
-            let mut blocks: Vec<u32> = (0..count).map(|turn| in_turn(turn, rows)).collect();
-            assert!((0..count).all(|turn| turn_of(in_turn(turn, rows), rows) == turn), "{count}");
-            assert_eq!(rows > 0, count >= 32);
-            assert!(rows == 0 || blocks[0] >> LINE != blocks[1] >> LINE);
+        for count in [1u32, 2, 15, 16, 17, 31, 32, 60, 64, 100, 255, 256, 257, 300, 500, 1000, 1024] {
+            let mut blocks: Vec<u32> = (0..count).map(|turn| in_turn(turn, count)).collect();
+            assert!((0..count).all(|turn| turn_of(in_turn(turn, count), count) == turn), "{count}");
+            assert!(count < 32 || blocks[0] >> LINE != blocks[1] >> LINE);
             blocks.sort_unstable();
             assert!(blocks.into_iter().eq(0..count), "{count}");
+        }
+    }
+
+    /// However many blocks a segment has, those that are handed out first lie together.
+    #[test]
+    fn few_windows_are_touched() {
+        for used in [1, 255, 256, 257, 5000] {
+            let last = (0..used).map(|turn| in_turn(turn, 1 << 20)).max();
+            assert!(last < Some(u32::next_multiple_of(used, WINDOW)), "{used}");
         }
     }
 }
