@@ -25,9 +25,10 @@ pub enum Cause {
         /// The one that would have been right.
         expected: Layout,
     },
-    /// Something was written behind the block.
+    /// Something was written behind the block, or in front of it.
     Overflow {
-        /// The first byte that was overwritten, counted from the start of the block.
+        /// The first byte that was overwritten, counted from the start of the block. In front of it, that is a negative
+        /// number in two's complement: see [`usize::cast_signed`].
         offset: usize,
     },
     /// Something was written to the block after it had been freed.
@@ -35,7 +36,13 @@ pub enum Cause {
         /// The first byte that was overwritten, counted from the start of the block.
         offset: usize,
     },
-    /// Blocks were still live when the pool went.
+    /// What the pool was about to hand out overlaps a live block: somebody has overwritten what the pool keeps in its
+    /// memory, by a write after free or past the end of a block.
+    Overlap {
+        /// Where the live block begins.
+        live: usize,
+    },
+    /// Blocks were still live when the pool went, or when it was reset.
     Leak {
         /// How many.
         blocks: usize,
@@ -49,7 +56,14 @@ impl Cause {
     /// their harm already.
     #[must_use]
     pub const fn is_prevented(self) -> bool {
-        matches!(self, Self::DoubleFree | Self::Foreign | Self::Interior { .. } | Self::WrongLayout { .. })
+        matches!(
+            self,
+            Self::DoubleFree
+                | Self::Foreign
+                | Self::Interior { .. }
+                | Self::WrongLayout { .. }
+                | Self::Overlap { .. }
+        )
     }
 }
 
@@ -107,10 +121,17 @@ impl fmt::Display for Misuse {
                 let (size, align) = (expected.size(), expected.align());
                 write!(f, " has another layout: {size} bytes, aligned to {align}")?;
             }
+            Cause::Overflow { offset } if offset.cast_signed() < 0 => {
+                write!(f, " was written in front of its start, at offset {}", offset.cast_signed())?;
+            }
             Cause::Overflow { offset } => write!(f, " was written past its end, at offset {offset}")?,
             Cause::WrittenAfterFree { offset } => {
                 write!(f, " was written to after it was freed, at offset {offset}")?;
             }
+            Cause::Overlap { live } => write!(
+                f,
+                " was about to be handed out, but overlaps the live block {live:#x}: the pool's memory was overwritten"
+            )?,
             Cause::Leak { .. } => {}
         }
         let Sites { allocated, freed, misused } = self.sites;
@@ -223,6 +244,11 @@ impl Pending {
 
     pub(crate) fn take(&mut self) -> Option<Complaint> {
         self.0.take()
+    }
+
+    /// Whether one waits that says that the pool hands out what is live.
+    pub(crate) fn is_overlap(&self) -> bool {
+        self.0.as_ref().is_some_and(|first| matches!(first.misuse.cause, Cause::Overlap { .. }))
     }
 }
 

@@ -9,8 +9,8 @@ use lock_api::Mutex;
 
 use super::{
     Keeper,
-    duty::{Duty, Site},
-    ledger::{Entry, Ledger},
+    duty::{Duty, Site, Withheld},
+    ledger::{Entry, Ledger, Refusal},
 };
 use crate::{
     base::{AllocError, Spin},
@@ -133,6 +133,14 @@ impl<K: Track> Books<K> {
 impl<K: Track> Kept<K> {
     /// The live block that begins here and has this layout; or why there is none.
     fn look_up(&self, address: usize, layout: Layout) -> Result<Entry<K::Note>, Finding> {
+        match self.ledger.at(address) {
+            Some(&entry) if entry.live && entry.layout == layout => Ok(entry),
+            _ => self.diagnose(address, layout),
+        }
+    }
+
+    #[cold]
+    fn diagnose(&self, address: usize, layout: Layout) -> Result<Entry<K::Note>, Finding> {
         let Some(&entry) = self.ledger.up_to(address) else { return Err(Cause::Foreign.into()) };
         let cause = if address - entry.start() >= entry.layout.size() {
             return Err(Cause::Foreign.into());
@@ -146,6 +154,43 @@ impl<K: Track> Kept<K> {
             return Ok(entry);
         };
         Err(Finding { cause, sites: K::sites(entry.note) })
+    }
+
+    fn hand_out(&mut self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Withheld> {
+        let note = self.track.allocated(layout, site)?;
+        self.ledger.enter(block.addr().get(), layout, note).map_err(|refusal| {
+            self.track.freed(layout, note, site);
+            match refusal {
+                Refusal::Memory(error) => Withheld::Memory(error),
+                Refusal::Overlap(live) => Withheld::Misuse(self.overlap(live)),
+            }
+        })
+    }
+
+    fn overlap(&self, live: usize) -> Finding {
+        let sites = self.ledger.at(live).map(|entry| K::sites(entry.note)).unwrap_or_default();
+        Finding { cause: Cause::Overlap { live }, sites }
+    }
+
+    /// Gives the live block that begins here another layout.
+    fn resize(&mut self, address: usize, old: Layout, new: Layout) -> Result<(), Finding> {
+        let Some(note) = self.ledger.at(address).map(|entry| entry.note) else { return Ok(()) };
+        if let Err(Refusal::Overlap(live)) = self.ledger.resize(address, new) {
+            return Err(self.overlap(live));
+        }
+        self.track.resized(old, new, note);
+        Ok(())
+    }
+
+    fn take_back(&mut self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Finding> {
+        if is_nothing(block, layout) {
+            return Ok(());
+        }
+        let address = block.addr().get();
+        let entry = self.look_up(address, layout)?;
+        let note = self.track.freed(layout, entry.note, site);
+        self.ledger.mark_freed(address, note);
+        Ok(())
     }
 }
 
@@ -164,14 +209,12 @@ unsafe impl<K: Track> Duty for Books<K> {
         layout: Layout,
         _: usize,
         site: Site,
-    ) -> Result<(), AllocError> {
-        let kept = &mut *self.kept.lock();
-        let note = kept.track.allocated(layout, site)?;
-        let entered = kept.ledger.enter(block.addr().get(), layout, note);
-        if entered.is_err() {
-            kept.track.freed(layout, note, site);
-        }
-        entered
+    ) -> Result<(), Withheld> {
+        self.kept.lock().hand_out(block, layout, site)
+    }
+
+    unsafe fn hand_out_alone(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Withheld> {
+        self.kept.get_mut().hand_out(block, layout, None)
     }
 
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding> {
@@ -181,27 +224,25 @@ unsafe impl<K: Track> Duty for Books<K> {
         self.kept.lock().look_up(block.addr().get(), layout).map(|_| ())
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
-        let address = block.addr().get();
-        let kept = &mut *self.kept.lock();
-        if let Some(note) =
-            kept.ledger.up_to(address).filter(|entry| entry.start() == address).map(|entry| entry.note)
-        {
-            kept.track.resized(old, new, note);
-            kept.ledger.resize(address, new);
+    fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        // Nothing is in the way: nobody has got the rest yet.
+        let _ = self.kept.lock().resize(block.addr().get(), old, new);
+    }
+
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
+        // One that is no larger was relabelled before.
+        if new.size() <= old.size() {
+            return Ok(());
         }
+        self.kept.lock().resize(block.addr().get(), old, new)
     }
 
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Finding> {
-        if is_nothing(block, layout) {
-            return Ok(());
-        }
-        let address = block.addr().get();
-        let kept = &mut *self.kept.lock();
-        let entry = kept.look_up(address, layout)?;
-        let note = kept.track.freed(layout, entry.note, site);
-        kept.ledger.mark_freed(address, note);
-        Ok(())
+        self.kept.lock().take_back(block, layout, site)
+    }
+
+    unsafe fn take_back_alone(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding> {
+        self.kept.get_mut().take_back(block, layout, None)
     }
 
     fn reset(&mut self) {

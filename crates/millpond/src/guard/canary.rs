@@ -4,12 +4,9 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     Keeper,
-    duty::{Duty, Site},
+    duty::{Duty, Site, Withheld},
 };
-use crate::{
-    base::AllocError,
-    contract::{Cause, Finding},
-};
+use crate::contract::{Cause, Finding};
 
 /// Puts known bytes behind each block and looks at them when it is freed or resized.
 ///
@@ -92,7 +89,7 @@ unsafe impl Duty for Rail {
         layout: Layout,
         _: usize,
         _: Site,
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), Withheld> {
         // SAFETY: the caller's promise.
         unsafe { raise(block, layout.size()) };
         Ok(())
@@ -113,9 +110,10 @@ unsafe impl Duty for Rail {
         }
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, _: Layout, new: Layout) {
+    unsafe fn resized(&self, block: NonNull<u8>, _: Layout, new: Layout) -> Result<(), Finding> {
         // SAFETY: the caller's promise.
         unsafe { raise(block, new.size()) };
+        Ok(())
     }
 
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Finding> {

@@ -10,6 +10,21 @@ use crate::{
 /// Where in the program a call comes from, if that is known.
 pub(super) type Site = Option<&'static Location<'static>>;
 
+/// Why a block is not handed out.
+#[derive(Clone, Copy, Debug)]
+pub enum Withheld {
+    /// There is no memory to remember it in. It goes back to where it came from.
+    Memory(AllocError),
+    /// It must not be anybody's. It is not given back either: who handed it out cannot be trusted with it.
+    Misuse(Finding),
+}
+
+impl From<AllocError> for Withheld {
+    fn from(error: AllocError) -> Self {
+        Self::Memory(error)
+    }
+}
+
 /// The duty of a [`Keeper`](super::Keeper): one implementation for pools and allocators, hence `&self`.
 ///
 /// # Safety
@@ -30,7 +45,7 @@ pub unsafe trait Duty {
     ///
     /// # Errors
     ///
-    /// It cannot be handed out, for want of memory to remember it in.
+    /// It cannot be handed out.
     ///
     /// # Safety
     ///
@@ -41,9 +56,23 @@ pub unsafe trait Duty {
         layout: Layout,
         kept: usize,
         site: Site,
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), Withheld> {
         let _ = (block, layout, kept, site);
         Ok(())
+    }
+
+    /// The same, while nobody else has the guard.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hand_out`](Self::hand_out).
+    ///
+    /// # Safety
+    ///
+    /// As for [`hand_out`](Self::hand_out).
+    unsafe fn hand_out_alone(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Withheld> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.hand_out(block, layout, 0, None) }
     }
 
     /// A block is about to be resized: is all well with it? Nothing is changed.
@@ -60,13 +89,24 @@ pub unsafe trait Duty {
         Ok(())
     }
 
+    /// A live block is about to get another layout where it is, no larger than the one it has: from then on the rest may be
+    /// somebody else's. If it does not come to that, the same is called with the layouts the other way round.
+    fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        let _ = (block, old, new);
+    }
+
     /// A block was resized where it is; its first `old.size()` bytes are to stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// What it must not be resized to.
     ///
     /// # Safety
     ///
     /// The block is as long as `new` and the margin together, and nobody else uses it.
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
         let _ = (block, old, new);
+        Ok(())
     }
 
     /// A block is about to be freed: does what is to be done with it. If the call is [to be
@@ -80,6 +120,20 @@ pub unsafe trait Duty {
     ///
     /// As for [`verify`](Self::verify).
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Finding>;
+
+    /// The same, while nobody else has the guard.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take_back`](Self::take_back).
+    ///
+    /// # Safety
+    ///
+    /// As for [`take_back`](Self::take_back).
+    unsafe fn take_back_alone(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Finding> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.take_back(block, layout, None) }
+    }
 
     /// Nothing is live any more.
     fn reset(&mut self) {}

@@ -4,13 +4,10 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     Keeper,
-    duty::{Duty, Site},
+    duty::{Duty, Site, Withheld},
 };
 use crate::{
-    base::{
-        AllocError,
-        atomic::{Ordering, fence},
-    },
+    base::atomic::{Ordering, fence},
     contract::Finding,
 };
 
@@ -87,17 +84,18 @@ unsafe impl Duty for Rubbish {
         layout: Layout,
         kept: usize,
         _: Site,
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), Withheld> {
         // SAFETY: the caller's promise; no more is kept than there is.
         unsafe { block.add(kept).write_bytes(NEW, layout.size() - kept) };
         Ok(())
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
         if new.size() > old.size() {
             // SAFETY: the caller's promise.
             unsafe { block.add(old.size()).write_bytes(NEW, new.size() - old.size()) };
         }
+        Ok(())
     }
 
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Finding> {

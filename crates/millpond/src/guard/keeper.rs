@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
-use super::duty::{Duty, Site, cut, widened};
+use super::duty::{Duty, Site, Withheld, cut, widened};
 use crate::{
     base::{AllocError, address},
     contract::{Allocator, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, pass_on, relocate},
@@ -87,7 +87,11 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         // SAFETY: the block was just handed out, at least as long as was asked for.
         match unsafe { self.duty.hand_out(block.cast(), layout, kept, site) } {
             Ok(()) => Ok(cut(block, layout.size())),
-            Err(error) => {
+            Err(Withheld::Misuse(finding)) => {
+                self.raise(block.cast(), layout, at(finding, site));
+                Err(AllocError::Exhausted)
+            }
+            Err(Withheld::Memory(error)) => {
                 if let Some(wide) = widened::<D>(layout) {
                     // SAFETY: as above, and nobody has it.
                     unsafe { self.inner.deallocate(block.cast(), wide) };
@@ -121,6 +125,10 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         let (Some(wide), Some(wider)) = (widened::<D>(old), widened::<D>(new)) else {
             return Err(AllocError::InPlace);
         };
+        let grows = new.size() > old.size();
+        if !grows {
+            self.duty.relabel(block, old, new);
+        }
         // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as `wide`.
         let resized = unsafe {
             if shrinks {
@@ -128,10 +136,19 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
             } else {
                 self.inner.grow_in_place(block, wide, wider)
             }
-        }?;
+        };
+        if resized.is_err() && !grows {
+            self.duty.relabel(block, new, old);
+        }
+        let resized = resized?;
         // SAFETY: the block is as long now, and still its holder's, who waits.
-        unsafe { self.duty.resized(block, old, new) };
-        Ok(cut(resized, new.size()))
+        match unsafe { self.duty.resized(block, old, new) } {
+            Ok(()) => Ok(cut(resized, new.size())),
+            Err(finding) => {
+                self.raise(block, new, finding);
+                Err(AllocError::InPlace)
+            }
+        }
     }
 
     /// Takes a block back, and frees it unless it must not be.

@@ -6,7 +6,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     Keeper,
-    duty::{Duty, cut, widened},
+    duty::{Duty, Withheld, cut, widened},
 };
 use crate::{
     base::AllocError,
@@ -30,12 +30,18 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         let wide = widened::<D>(layout)?;
         let block = self.inner.allocate(wide)?;
         // SAFETY: the block was just handed out, at least as long as was asked for.
-        if unsafe { self.duty.hand_out(block.cast(), layout, 0, None) }.is_err() {
-            // SAFETY: as above, and nobody has it.
-            unsafe { self.inner.deallocate(block.cast(), wide) };
-            return None;
+        match unsafe { self.duty.hand_out_alone(block.cast(), layout) } {
+            Ok(()) => Some(cut(block, layout.size())),
+            Err(Withheld::Misuse(finding)) => {
+                self.note(block.addr().get(), layout, finding);
+                None
+            }
+            Err(Withheld::Memory(_)) => {
+                // SAFETY: as above, and nobody has it.
+                unsafe { self.inner.deallocate(block.cast(), wide) };
+                None
+            }
         }
-        Some(cut(block, layout.size()))
     }
 
     #[inline(always)]
@@ -45,7 +51,7 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
-        if let Err(finding) = unsafe { self.duty.take_back(block, layout, None) }
+        if let Err(finding) = unsafe { self.duty.take_back_alone(block, layout) }
             && self.note(block.addr().get(), layout, finding)
         {
             return;
@@ -84,6 +90,10 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     }
 
     fn admits(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.pending.is_overlap() {
+            // A pool that hands out what is live has to be heard of first: with another chunk it would do so again.
+            return Err(AllocError::Exhausted);
+        }
         self.inner.admits(widened::<D>(layout).ok_or(AllocError::Unsupported)?)
     }
 
@@ -120,10 +130,22 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         if new.size() < old.size() && !D::SHRINKS_IN_PLACE {
             return None;
         }
+        let (wide, wider) = (widened::<D>(old)?, widened::<D>(new)?);
+        let grows = new.size() > old.size();
+        if !grows {
+            self.duty.relabel(block, old, new);
+        }
         // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as the wider layout.
-        let resized = unsafe { self.inner.resize_in_place(block, widened::<D>(old)?, widened::<D>(new)?) }?;
+        let resized = unsafe { self.inner.resize_in_place(block, wide, wider) };
+        if resized.is_none() && !grows {
+            self.duty.relabel(block, new, old);
+        }
+        let resized = resized?;
         // SAFETY: the block is as long now, and still its holder's, who waits.
-        unsafe { self.duty.resized(block, old, new) };
+        if let Err(finding) = unsafe { self.duty.resized(block, old, new) } {
+            self.note(block.addr().get(), new, finding);
+            return None;
+        }
         Some(cut(resized, new.size()))
     }
 }

@@ -1,7 +1,9 @@
 //! A list of blocks, in the order of their addresses: what is live, and what was.
 //!
-//! A treap: a binary search tree by address that is also a heap by a number drawn from the address, so that its shape is
-//! that of a random tree, whatever the order of the calls. Finding, entering and striking out are O(log n) expected. The
+//! A block that comes again with the size that it had, or a smaller one, is found in a hash table by where it begins
+//! ([`Starts`]): O(1), and so is marking it as freed. Whether one that was never there overlaps another, and which one an
+//! address lies in, is asked of a treap: a binary search tree by address that is also a heap by a number drawn from the address, so that its shape is
+//! that of a random tree, whatever the order of the calls. There, finding, entering and striking out are O(log n) expected. The
 //! nodes lie in one vector and name each other by number; so there is not one pointer here, and memory that has run out is
 //! an error, not an abort.
 //!
@@ -13,6 +15,7 @@
 use alloc::vec::Vec;
 use core::alloc::Layout;
 
+use super::starts::{NONE, Starts};
 use crate::{
     base::AllocError,
     contract::{Amount, Flaw},
@@ -49,8 +52,14 @@ struct Node<N> {
     right: u32,
 }
 
-/// The number of no node.
-const NONE: u32 = u32::MAX;
+/// Why a block is not entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The list cannot grow.
+    Memory(AllocError),
+    /// The block overlaps the live one that begins here.
+    Overlap(usize),
+}
 
 /// The list.
 ///
@@ -59,10 +68,12 @@ const NONE: u32 = u32::MAX;
 /// * Every node is in the tree, or on the list of vacant ones that is linked through `left`.
 /// * In the tree, what is to the left of a node lies before it, and what is to its right, behind it; nothing overlaps.
 /// * The weight of a node is at least that of the nodes below it.
+/// * `starts` has the number of every node in the tree, by where its entry begins.
 /// * `live` is the sum of the live entries.
 #[derive(Debug)]
 pub(super) struct Ledger<N> {
     nodes: Vec<Node<N>>,
+    starts: Starts,
     root: u32,
     vacant: u32,
     live: Amount,
@@ -76,7 +87,7 @@ fn weight(start: usize) -> u64 {
 
 impl<N: Copy> Ledger<N> {
     pub(super) const fn new() -> Self {
-        Self { nodes: Vec::new(), root: NONE, vacant: NONE, live: Amount { blocks: 0, bytes: 0 } }
+        Self { nodes: Vec::new(), starts: Starts::EMPTY, root: NONE, vacant: NONE, live: Amount { blocks: 0, bytes: 0 } }
     }
 
     /// What is live.
@@ -112,29 +123,57 @@ impl<N: Copy> Ledger<N> {
         self.nodes.get(self.last_up_to(address) as usize).map(|node| &node.entry)
     }
 
-    /// The entry that begins here, to be changed; its address and layout stay.
-    fn entry_at(&mut self, start: usize) -> Option<&mut Entry<N>> {
-        let number = self.last_up_to(start);
-        let entry = &mut self.nodes.get_mut(number as usize)?.entry;
-        (entry.start() == start).then_some(entry)
+    /// The number of the entry that begins here.
+    fn number(&self, start: usize) -> Option<u32> {
+        self.starts.find(start, |number| self.node(number).entry.start())
     }
 
-    /// Enters a live block. What overlaps it was freed before, and is struck out; or it is a live block that another
-    /// thread has just made smaller and is about to [`resize`](Self::resize) here too.
-    pub(super) fn enter(&mut self, start: usize, layout: Layout, note: N) -> Result<(), AllocError> {
-        let entry = Entry { inverted: !start, layout, live: true, note };
-        let end = entry.end();
-        while let Some(old) = self.up_to(end - 1).filter(|old| old.end() > start).copied() {
-            match Layout::from_size_align(start.saturating_sub(old.start()), old.layout.align()) {
-                Ok(rest) if old.live && rest.size() != 0 => self.resize(old.start(), rest),
-                _ => self.strike_out(old.start()),
-            }
+    /// The entry that begins here.
+    pub(super) fn at(&self, start: usize) -> Option<&Entry<N>> {
+        Some(&self.node(self.number(start)?).entry)
+    }
+
+    /// The entry that begins here, to be changed; its address stays, and its layout grows only where nothing lies.
+    fn at_mut(&mut self, start: usize) -> Option<&mut Entry<N>> {
+        let number = self.number(start)?;
+        Some(&mut self.node_mut(number).entry)
+    }
+
+    /// Enters a live block. What it overlaps was freed before, and is struck out.
+    pub(super) fn enter(&mut self, start: usize, layout: Layout, note: N) -> Result<(), Refusal> {
+        let new = Entry { inverted: !start, layout, live: true, note };
+        match self.at_mut(start) {
+            Some(old) if old.live => return Err(Refusal::Overlap(start)),
+            Some(old) if layout.size() <= old.layout.size() => *old = new,
+            _ => self.enter_elsewhere(new)?,
         }
-        let number = self.new_node(entry)?;
+        self.live = self.live.plus(Amount::of(layout));
+        Ok(())
+    }
+
+    #[cold]
+    fn enter_elsewhere(&mut self, new: Entry<N>) -> Result<(), Refusal> {
+        let start = new.start();
+        self.make_room(start, new.end())?;
+        self.starts
+            .reserve(|number| self.nodes[number as usize].entry.start())
+            .map_err(Refusal::Memory)?;
+        let number = self.new_node(new).map_err(Refusal::Memory)?;
+        self.starts.insert(start, number);
         let (before, behind) = self.split(self.root, start);
         let before = self.join(before, number);
         self.root = self.join(before, behind);
-        self.live = self.live.plus(Amount::of(layout));
+        Ok(())
+    }
+
+    /// Strikes out what lies between two addresses, all of which was freed.
+    fn make_room(&mut self, start: usize, end: usize) -> Result<(), Refusal> {
+        while let Some(old) = self.up_to(end - 1).filter(|old| old.end() > start).copied() {
+            if old.live {
+                return Err(Refusal::Overlap(old.start()));
+            }
+            self.strike_out(old.start());
+        }
         Ok(())
     }
 
@@ -154,14 +193,11 @@ impl<N: Copy> Ledger<N> {
 
     /// Takes the entry that begins here off the list.
     fn strike_out(&mut self, start: usize) {
+        self.starts.remove(start, |number| self.nodes[number as usize].entry.start());
         let (before, rest) = self.split(self.root, start);
         let (struck, behind) = self.split(rest, start + 1);
         self.root = self.join(before, behind);
         if struck != NONE {
-            let Entry { layout, live, .. } = self.node(struck).entry;
-            if live {
-                self.live = self.live.beyond(Amount::of(layout));
-            }
             self.node_mut(struck).left = self.vacant;
             self.vacant = struck;
         }
@@ -169,7 +205,7 @@ impl<N: Copy> Ledger<N> {
 
     /// Marks the live block that begins here as freed.
     pub(super) fn mark_freed(&mut self, start: usize, note: N) {
-        if let Some(entry) = self.entry_at(start).filter(|entry| entry.live) {
+        if let Some(entry) = self.at_mut(start).filter(|entry| entry.live) {
             entry.live = false;
             entry.note = note;
             let less = Amount::of(entry.layout);
@@ -178,14 +214,16 @@ impl<N: Copy> Ledger<N> {
     }
 
     /// Gives the live block that begins here another layout. What it overlaps now was freed before, and is struck out.
-    pub(super) fn resize(&mut self, start: usize, new: Layout) {
-        while let Some(old) = self.up_to(start + new.size() - 1).filter(|old| old.start() > start).copied() {
-            self.strike_out(old.start());
+    pub(super) fn resize(&mut self, start: usize, new: Layout) -> Result<(), Refusal> {
+        let Some(size) = self.at(start).map(|entry| entry.layout.size()) else { return Ok(()) };
+        if new.size() > size {
+            self.make_room(start + size, start + new.size())?;
         }
-        if let Some(entry) = self.entry_at(start) {
+        if let Some(entry) = self.at_mut(start) {
             let old = core::mem::replace(&mut entry.layout, new);
             self.live = self.live.plus(Amount::of(new)).beyond(Amount::of(old));
         }
+        Ok(())
     }
 
     /// Parts a tree into what begins before an address and what does not.
@@ -241,8 +279,9 @@ impl<N: Copy> Ledger<N> {
 
     /// Takes everything off the list.
     pub(super) fn clear(&mut self) {
-        *self = Self { nodes: core::mem::take(&mut self.nodes), ..Self::new() };
         self.nodes.clear();
+        self.starts.clear();
+        (self.root, self.vacant, self.live) = (NONE, NONE, Amount::default());
     }
 
     /// O(n log n).
@@ -257,6 +296,10 @@ impl<N: Copy> Ledger<N> {
             if entry.live {
                 sum = sum.plus(Amount::of(entry.layout));
             }
+        }
+        let count = self.iter().count();
+        if !self.starts.has(count) || !self.iter().all(|entry| self.number(entry.start()).is_some()) {
+            return Err(Flaw("the table of blocks has not those on the list"));
         }
         if sum != self.live {
             return Err(Flaw("the live blocks on the list are not as many as counted"));
@@ -298,7 +341,7 @@ mod tests {
                         map.insert(start, (map[&start].0, false));
                     }
                     Some((old, true)) if size <= *old => {
-                        ledger.resize(start, layout);
+                        ledger.resize(start, layout).expect("it becomes no larger");
                         map.insert(start, (size, true));
                     }
                     _ if !map.iter().any(|block| overlaps(block) && block.1.1) => {
@@ -306,7 +349,13 @@ mod tests {
                         map.retain(|at, block| !overlaps((at, block)));
                         map.insert(start, (size, true));
                     }
-                    _ => {}
+                    _ => {
+                        let refusal = ledger.enter(start, layout, 3).expect_err("it overlaps what is live");
+                        let Refusal::Overlap(other) = refusal else { panic!("{refusal:?}") };
+                        assert!(overlaps((&other, &map[&other])) && map[&other].1);
+                        // What was freed and lies in its way is forgotten, or not.
+                        map.retain(|at, _| ledger.at(*at).is_some());
+                    }
                 }
                 ledger.check().expect("sound after each step");
             }

@@ -64,6 +64,8 @@ mod pair;
 mod ring;
 mod segregate;
 #[cfg(feature = "alloc")]
+mod starts;
+#[cfg(feature = "alloc")]
 mod track;
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 mod visible;

@@ -149,7 +149,7 @@ damaged! {
 
 #[test]
 fn lock_free() {
-    rounds(|| LockFree::<Fixed<64>>::new(), 64, 0, |_, _| ());
+    rounds(LockFree::<Fixed<64>>::new, 64, 0, |_, _| ());
 }
 
 #[test]

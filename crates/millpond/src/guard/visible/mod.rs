@@ -14,12 +14,9 @@ use super::{
     Detain, Keeper,
     books::Books,
     detain::Hold,
-    duty::{Duty, Site},
+    duty::{Duty, Site, Withheld},
 };
-use crate::{
-    base::AllocError,
-    contract::{Allocator, Finding, Flaw, RawPool},
-};
+use crate::contract::{Allocator, Finding, Flaw, RawPool};
 
 /// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
 ///
@@ -156,7 +153,7 @@ unsafe impl Duty for Show {
         layout: Layout,
         kept: usize,
         site: Site,
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), Withheld> {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.books.hand_out(block, layout, kept, site) }?;
         let start = block.addr().get();
@@ -170,14 +167,19 @@ unsafe impl Duty for Show {
         unsafe { self.books.verify(block, layout) }
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+    fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        self.books.relabel(block, old, new);
+    }
+
+    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.books.resized(block, old, new) };
+        unsafe { self.books.resized(block, old, new) }?;
         if new.size() > old.size() {
             let start = block.addr().get();
             tools::grow(start, old.size(), new.size());
             tools::hide(start + new.size(), Self::MARGIN);
         }
+        Ok(())
     }
 
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Finding> {
