@@ -295,9 +295,11 @@ mp_allocator *mp_buffer_create(void *memory, size_t size);
 #define MP_FOREIGN 2            /* no block of this pool begins there; prevented */
 #define MP_INTERIOR 3           /* it is not the start of a block, which is at `detail`; prevented */
 #define MP_WRONG_LAYOUT 4       /* it was allocated for another size or alignment: `detail` bytes; prevented */
-#define MP_OVERFLOW 5           /* something was written behind the block, first at offset `detail` */
+#define MP_OVERFLOW 5           /* something was written behind the block or in front, first at offset `detail` (signed) */
 #define MP_WRITTEN_AFTER_FREE 6 /* something was written to the freed block, first at offset `detail` */
-#define MP_LEAK 7               /* `detail` blocks were still live when the pool went; this is the first */
+#define MP_LEAK 7               /* `detail` blocks were still live when the pool went or was reset; this is the first */
+#define MP_OVERLAP 8            /* it was about to be handed out, but overlaps the live block at `detail`; prevented */
+#define MP_FORGED 9             /* it was about to be handed out, but is no block: a free one was written to; prevented */
 
 /* What was done to a pool that must not be done to it. Valid during the call. */
 typedef struct mp_misuse {

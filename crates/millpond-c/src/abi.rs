@@ -178,6 +178,8 @@ pub const MP_WRONG_LAYOUT: u32 = 4;
 pub const MP_OVERFLOW: u32 = 5;
 pub const MP_WRITTEN_AFTER_FREE: u32 = 6;
 pub const MP_LEAK: u32 = 7;
+pub const MP_OVERLAP: u32 = 8;
+pub const MP_FORGED: u32 = 9;
 
 /// Where a stack stood.
 #[repr(C)]

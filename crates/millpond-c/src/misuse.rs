@@ -120,6 +120,8 @@ fn describe(cause: Cause) -> (u32, usize) {
         Cause::Overflow { offset } => (MP_OVERFLOW, offset),
         Cause::WrittenAfterFree { offset } => (MP_WRITTEN_AFTER_FREE, offset),
         Cause::Leak { blocks, .. } => (MP_LEAK, blocks),
+        Cause::Overlap { live } => (MP_OVERLAP, live),
+        Cause::Forged => (MP_FORGED, 0),
         _ => (MP_FOREIGN, 0),
     }
 }

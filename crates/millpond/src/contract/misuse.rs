@@ -42,6 +42,8 @@ pub enum Cause {
         /// Where the live block begins.
         live: usize,
     },
+    /// What the pool was about to hand out is none of its blocks: somebody has written to a free block.
+    Forged,
     /// Blocks were still live when the pool went, or when it was reset.
     Leak {
         /// How many.
@@ -63,6 +65,7 @@ impl Cause {
                 | Self::Interior { .. }
                 | Self::WrongLayout { .. }
                 | Self::Overlap { .. }
+                | Self::Forged
         )
     }
 }
@@ -132,6 +135,9 @@ impl fmt::Display for Misuse {
                 f,
                 " was about to be handed out, but overlaps the live block {live:#x}: the pool's memory was overwritten"
             )?,
+            Cause::Forged => {
+                f.write_str(" was about to be handed out, but is no block: a free block was written to")?;
+            }
             Cause::Leak { .. } => {}
         }
         let Sites { allocated, freed, misused } = self.sites;

@@ -83,13 +83,7 @@ unsafe fn raise(block: NonNull<u8>, size: usize) {
 unsafe impl Duty for Rail {
     const MARGIN: usize = RAIL;
 
-    unsafe fn hand_out(
-        &self,
-        block: NonNull<u8>,
-        layout: Layout,
-        _: usize,
-        _: Site,
-    ) -> Result<(), Withheld> {
+    unsafe fn hand_out(&self, block: NonNull<u8>, layout: Layout, _: usize, _: Site) -> Result<(), Withheld> {
         // SAFETY: the caller's promise.
         unsafe { raise(block, layout.size()) };
         Ok(())

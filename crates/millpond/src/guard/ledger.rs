@@ -87,7 +87,13 @@ fn weight(start: usize) -> u64 {
 
 impl<N: Copy> Ledger<N> {
     pub(super) const fn new() -> Self {
-        Self { nodes: Vec::new(), starts: Starts::EMPTY, root: NONE, vacant: NONE, live: Amount { blocks: 0, bytes: 0 } }
+        Self {
+            nodes: Vec::new(),
+            starts: Starts::EMPTY,
+            root: NONE,
+            vacant: NONE,
+            live: Amount { blocks: 0, bytes: 0 },
+        }
     }
 
     /// What is live.
@@ -155,9 +161,7 @@ impl<N: Copy> Ledger<N> {
     fn enter_elsewhere(&mut self, new: Entry<N>) -> Result<(), Refusal> {
         let start = new.start();
         self.make_room(start, new.end())?;
-        self.starts
-            .reserve(|number| self.nodes[number as usize].entry.start())
-            .map_err(Refusal::Memory)?;
+        self.starts.reserve(|number| self.nodes[number as usize].entry.start()).map_err(Refusal::Memory)?;
         let number = self.new_node(new).map_err(Refusal::Memory)?;
         self.starts.insert(start, number);
         let (before, behind) = self.split(self.root, start);

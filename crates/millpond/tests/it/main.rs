@@ -27,6 +27,7 @@ mod face_slots;
 mod face_thin;
 mod faults;
 mod figures;
+mod forged;
 #[cfg(not(only_threads))]
 mod growth;
 mod guards;

@@ -115,9 +115,14 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
     const EMPTY: Self = Self { stored: 0, places: [0; PLACES], store: S::EMPTY };
 
     #[inline(always)]
-    fn take_freed(&mut self) -> Option<NonNull<u8>> {
+    fn first_freed(&self) -> usize {
         // SAFETY: `stored` is below `PLACES`: see `put`.
-        let block = NonNull::new(recover::<u8>(unsafe { *self.places.get_unchecked(self.stored) }))?;
+        unsafe { *self.places.get_unchecked(self.stored) }
+    }
+
+    #[inline(always)]
+    fn take_freed(&mut self) -> Option<NonNull<u8>> {
+        let block = NonNull::new(recover::<u8>(self.first_freed()))?;
         self.stored -= 1;
         Some(block)
     }

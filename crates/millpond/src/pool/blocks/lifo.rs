@@ -54,6 +54,11 @@ impl Sealed for Lifo {
     const EMPTY: Self = Self { head: 0 };
 
     #[inline(always)]
+    fn first_freed(&self) -> usize {
+        self.head
+    }
+
+    #[inline(always)]
     fn take_freed(&mut self) -> Option<NonNull<u8>> {
         let block = NonNull::new(recover::<u8>(self.head))?;
         // SAFETY: a block on the list is free and begins with the address of the next.

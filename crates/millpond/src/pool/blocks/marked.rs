@@ -23,6 +23,10 @@ use crate::{
 /// the pool goes: blocks that were never freed. Not found is a layout that the pool serves but for which the block was not
 /// requested, and one of no bytes, which is ignored; and resizing a dead block is reported, but the shell may read it.
 ///
+/// What is handed out was free: if a write after free has put another address into a free block, be it a live block's or none
+/// of this pool's, that is reported instead ([`Cause::Overlap`], [`Cause::Forged`]), and what had been freed so far is not
+/// handed out before a reset. With [`Magazine`](super::Magazine) inside, a link from one node to the next is followed before.
+///
 /// For debugging, and cheap enough to stay: see BENCHMARKS.md. [`Checked`](crate::Checked) finds more, around any pool.
 ///
 /// ```
@@ -128,6 +132,35 @@ impl<S> Marked<S> {
     }
 }
 
+impl<S: Strategy> Marked<S> {
+    /// Marks a block that is about to be handed out; false, and nothing else is handed out that was freed, if it is live or
+    /// no block.
+    #[inline(always)]
+    fn claim(&mut self, fresh: &Fresh, block: usize, size: usize) -> bool {
+        if let Some((word, bit)) = self.find(fresh, block, size) {
+            // SAFETY: the word is one of the chunk's bits.
+            let bits = unsafe { *word };
+            if bits & bit == 0 {
+                // SAFETY: as above.
+                unsafe { *word = bits | bit };
+                return true;
+            }
+        }
+        self.refuse(fresh, block, size);
+        false
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, fresh: &Fresh, block: usize, size: usize) {
+        let is_live = self.find(fresh, block, size).is_some();
+        let cause = if is_live { Cause::Overlap { live: block } } else { Cause::Forged };
+        let layout = Layout::from_size_align(size, 1).unwrap_or(Layout::new::<()>());
+        self.pending.add(self.reporter.complaint(block, layout, cause.into()));
+        self.inner.clear();
+    }
+}
+
 impl<S: Strategy> Strategy for Marked<S> {}
 
 impl<S: Strategy> Sealed for Marked<S> {
@@ -148,18 +181,27 @@ impl<S: Strategy> Sealed for Marked<S> {
         None
     }
 
+    fn first_freed(&self) -> usize {
+        self.inner.first_freed()
+    }
+
     #[inline(always)]
     fn take_hot(&mut self, fresh: &Fresh, size: usize) -> Option<NonNull<u8>> {
-        let block = self.inner.take_freed()?;
-        self.mark(fresh, block.addr().get(), size);
-        Some(block)
+        // Before it is read: it may be an address that somebody has written into a free block.
+        let block = self.inner.first_freed();
+        if block == 0 || !self.claim(fresh, block, size) {
+            return None;
+        }
+        self.inner.take_freed()
     }
 
     #[inline(always)]
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
+        if let Some(block) = self.take_hot(fresh, size) {
+            return Some(block);
+        }
         let block = self.inner.take(fresh, size)?;
-        self.mark(fresh, block.addr().get(), size);
-        Some(block)
+        self.claim(fresh, block.addr().get(), size).then_some(block)
     }
 
     #[inline(always)]

@@ -22,6 +22,9 @@ pub trait Sealed {
     /// The state without a single free block.
     const EMPTY: Self;
 
+    /// The address of the block that [`take_freed`](Self::take_freed) would take; zero if none.
+    fn first_freed(&self) -> usize;
+
     /// Takes a free block.
     fn take_freed(&mut self) -> Option<NonNull<u8>>;
 

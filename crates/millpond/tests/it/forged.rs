@@ -1,0 +1,149 @@
+//! What a guard says when the memory of what is behind it was overwritten, and it hands out what it must not.
+
+use std::{alloc::Layout, ptr::NonNull};
+
+use millpond::{
+    Allocator, Blocks, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Reclaim, SignPost, Tlsf,
+};
+
+use crate::misuse::{HERE, cause, free, heard, layout, take};
+
+/// Writes a word into a block that was freed, or in front of one.
+fn forge(block: NonNull<u8>, at: isize, word: usize) {
+    // SAFETY: what is wrong here is the point. The word lies in a chunk of the pool.
+    unsafe { block.cast::<usize>().offset(at).write(word) };
+}
+
+#[test]
+fn checked_hands_out_nothing_that_is_live() {
+    let pool = Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+    let [first, second, live] = [0; 3].map(|_| take(&pool, 64));
+    free(&pool, first, 64);
+    free(&pool, second, 64);
+    forge(second, 0, live.addr().get());
+    assert_eq!(take(&pool, 64), second);
+    assert!(pool.allocate(layout(64)).is_err());
+    assert_eq!(cause(), Cause::Overlap { live: live.addr().get() });
+    free(&pool, live, 64);
+    free(&pool, second, 64);
+    assert!(heard().is_empty());
+}
+
+#[test]
+fn checked_around_an_allocator_does_so_too() {
+    let pool = Checked::new(Local::new(Blocks::<Fixed<64>>::new())).reporting(HERE);
+    let [first, live] = [0; 2].map(|_| take(&pool, 64));
+    free(&pool, first, 64);
+    forge(first, 0, live.addr().get());
+    assert_eq!(take(&pool, 64), first);
+    assert!(pool.allocate(layout(40)).is_err());
+    assert_eq!(cause(), Cause::Overlap { live: live.addr().get() });
+    free(&pool, live, 64);
+    free(&pool, first, 64);
+}
+
+/// A block whose post says that it is larger than it is, and is freed, becomes one free block with what lies behind it.
+#[test]
+fn checked_finds_sizes_between_blocks_that_were_overwritten() {
+    fn play(pool: impl Allocator + Inspect) {
+        let blocks = [0; 6].map(|_| take(&pool, 200));
+        let distance = blocks[1].addr().get().abs_diff(blocks[0].addr().get());
+        let up = blocks[1] > blocks[0];
+        let forged = if up { blocks[2] } else { blocks[3] };
+        let live = if up { blocks[3] } else { blocks[2] };
+        forge(forged, -1, 2 * distance);
+        free(&pool, forged, 200);
+        // All of it as one block, or the second half after the first.
+        let mut refused = false;
+        for _ in 0..3 {
+            refused |= pool.allocate(layout(200)).is_err();
+        }
+        assert!(refused, "nobody gets what is live");
+        assert!(heard().iter().any(|misuse| misuse.cause == Cause::Overlap { live: live.addr().get() }));
+    }
+    play(Checked::new(Local::new(Tlsf::without_pockets())).reporting(HERE));
+    play(Checked::new(Local::new(SignPost::first_fit())).reporting(HERE));
+    play(Local::new(Checked::new(Tlsf::without_pockets()).reporting(HERE)));
+    heard();
+}
+
+#[test]
+fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
+    let admin = [0usize; 8];
+    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(HERE));
+    let [first, live] = [0; 2].map(|_| take(&pool, 64));
+    // One that can be read, one that cannot, one within a block, a live one.
+    for (word, expected) in [
+        ((&raw const admin).addr(), Cause::Forged),
+        (0xDFDF_DFD0, Cause::Forged),
+        (live.addr().get() + 8, Cause::Forged),
+        (live.addr().get(), Cause::Overlap { live: live.addr().get() }),
+    ] {
+        free(&pool, first, 64);
+        forge(first, 0, word);
+        assert_eq!(take(&pool, 64), first);
+        let next = take(&pool, 64);
+        assert_eq!(cause(), expected);
+        assert!(next != live && next != first && next.addr().get() != word);
+        free(&pool, next, 64);
+    }
+    pool.reset();
+    pool.check().expect("a reset mends it");
+}
+
+#[test]
+fn a_checked_magazine_hands_out_no_forged_address() {
+    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<4>>)>::new().reporting(HERE));
+    let mut blocks: Vec<NonNull<u8>> = (0..20).map(|_| take(&pool, 64)).collect();
+    let live = blocks.pop().expect("there are some");
+    blocks.iter().for_each(|&block| free(&pool, block, 64));
+    blocks.iter().for_each(|&block| (1..8).for_each(|at| forge(block, at, live.addr().get())));
+    let again: Vec<NonNull<u8>> = (0..30).map(|_| take(&pool, 64)).collect();
+    assert!(!again.contains(&live));
+    let found = heard();
+    assert!(!found.is_empty());
+    assert!(
+        found.iter().all(|misuse| misuse.cause == Cause::Overlap { live: live.addr().get() }),
+        "{found:?}"
+    );
+    pool.reset();
+}
+
+/// The books, beside random calls on a pool without faults: nothing is found.
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    for seed in 0..20 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let pool = Checked::new(Local::new(Tlsf::new())).reporting(HERE);
+        let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
+        for _ in 0..500 {
+            let size = rng.usize(1..400);
+            match rng.u8(0..4) {
+                0 | 1 => live.push((take(&pool, size), layout(size))),
+                2 if !live.is_empty() => {
+                    let (block, old) = live.swap_remove(rng.usize(0..live.len()));
+                    free(&pool, block, old.size());
+                }
+                3 if !live.is_empty() => {
+                    let at = rng.usize(0..live.len());
+                    let (block, old) = live[at];
+                    // SAFETY: the block is live and of this layout.
+                    let resized = unsafe {
+                        if size < old.size() {
+                            pool.shrink_in_place(block, old, layout(size))
+                        } else {
+                            pool.grow_in_place(block, old, layout(size))
+                        }
+                    };
+                    if resized.is_ok() {
+                        live[at].1 = layout(size);
+                    }
+                }
+                _ => {}
+            }
+            pool.check().expect("sound after each step");
+        }
+        live.drain(..).for_each(|(block, old)| free(&pool, block, old.size()));
+        assert!(heard().is_empty());
+    }
+}
