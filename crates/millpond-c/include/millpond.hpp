@@ -12,6 +12,7 @@
 #ifndef MILLPOND_HPP
 #define MILLPOND_HPP
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -212,6 +213,7 @@ class owner<Create> : public ref {
   owner(const std::nothrow_t&, const options& wish) noexcept : owner(std::nothrow, &wish) {}
 
   /// Holds nothing, until something is assigned.
+  owner() noexcept : ref(nullptr) {}
   owner(std::nullptr_t) noexcept : ref(nullptr) {}
 
   owner(owner&& other) noexcept : ref(other.release()) {}
@@ -633,9 +635,42 @@ class allocator {
 /// A memory resource as a parent of pools, which it outlives. It can give back everything that was taken through it. Any
 /// thread may use it if any may use the resource.
 ///
-/// An exception of the resource does not cross the pools: it is kept, and `rethrow` lets it go on.
+/// An exception of the resource does not cross the pools. Whoever wants it says so before the call, with an
+/// `upstream::catcher`; otherwise it ends there, and the call fails with `MP_ERR_EXHAUSTED`.
 class upstream : public custom<upstream> {
  public:
+  /// Keeps the last exception that resources throw to this thread while it exists; of several, the innermost one does.
+  ///
+  ///     millpond::upstream::catcher caught;
+  ///     void* block = mp_tlsf_alloc(pool, 100, 8);
+  ///     if (block == nullptr) caught.rethrow();
+  class catcher {
+   public:
+#if MILLPOND_HAS_EXCEPTIONS
+    catcher() noexcept : outer_(innermost) { innermost = this; }
+    ~catcher() { innermost = outer_; }
+    catcher(const catcher&) = delete;
+    catcher& operator=(const catcher&) = delete;
+
+    /// Throws the exception, if there is one and the last call failed because of it.
+    void rethrow() {
+      if (thrown_ != nullptr && mp_last_error() == MP_ERR_EXHAUSTED) {
+        std::rethrow_exception(std::exchange(thrown_, nullptr));
+      }
+    }
+
+   private:
+    friend upstream;
+    // A plain pointer, so that using it initialises no other thread-local of the program.
+    static inline thread_local catcher* innermost = nullptr;
+    std::exception_ptr thrown_{};
+    catcher* outer_;
+#else
+    catcher() noexcept {}
+    void rethrow() noexcept {}
+#endif
+  };
+
   explicit upstream(std::pmr::memory_resource* resource) noexcept : resource_(resource) {}
   upstream(const upstream&) = delete;
   upstream& operator=(const upstream&) = delete;
@@ -646,13 +681,6 @@ class upstream : public custom<upstream> {
   /// Gives back everything that was taken and not given back.
   void release() noexcept {
     while (last_ != nullptr) give(last_);
-  }
-
-  /// Throws what the resource has thrown to this thread since the last time, if it has.
-  static void rethrow() {
-#if MILLPOND_HAS_EXCEPTIONS
-    if (thrown != nullptr) std::rethrow_exception(std::exchange(thrown, nullptr));
-#endif
   }
 
  private:
@@ -691,11 +719,9 @@ class upstream : public custom<upstream> {
   void* ask(std::size_t size, std::size_t align) noexcept {
 #if MILLPOND_HAS_EXCEPTIONS
     try {
-      void* const memory = resource_->allocate(size, align);
-      thrown = nullptr;
-      return memory;
+      return resource_->allocate(size, align);
     } catch (...) {
-      thrown = std::current_exception();
+      if (catcher::innermost != nullptr) catcher::innermost->thrown_ = std::current_exception();
       return nullptr;
     }
 #else
@@ -724,16 +750,50 @@ class upstream : public custom<upstream> {
 
   void give(void* block, std::size_t, std::size_t) noexcept { give(static_cast<record*>(block) - 1); }
 
-#if MILLPOND_HAS_EXCEPTIONS
-  static inline thread_local std::exception_ptr thrown{};
-#endif
-
   std::pmr::memory_resource* resource_;
   record* last_ = nullptr;
   std::mutex mutex_;
 };
 
+/// An allocator of anybody's as a memory resource: a guard, a source, or a pool that somebody else owns. Equal to others on
+/// the same allocator (without run-time type information, to itself alone).
+class borrowed_resource final : public std::pmr::memory_resource {
+ public:
+  explicit borrowed_resource(mp_allocator* allocator) noexcept : allocator_(allocator) {}
+
+  [[nodiscard]] ref allocator() const noexcept { return allocator_; }
+
+ private:
+  void* do_allocate(std::size_t size, std::size_t align) override {
+    upstream::catcher caught;
+    void* const block = allocator_.alloc(size, align);
+    if (block == nullptr) {
+      caught.rethrow();
+      raise();
+    }
+    return block;
+  }
+  void do_deallocate(void* block, std::size_t size, std::size_t align) override { allocator_.free(block, size, align); }
+  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+#if defined(__cpp_rtti)
+    const auto* const same = dynamic_cast<const borrowed_resource*>(&other);
+    return same != nullptr && same->allocator_.get() == allocator_.get();
+#else
+    return this == &other;
+#endif
+  }
+
+  ref allocator_;
+};
+
 namespace detail {
+
+/// How far the next of the usual sizes of classes is: 16 bytes up to 128, then there are four per doubling.
+constexpr std::size_t usual_spacing(std::size_t size) noexcept {
+  std::size_t power = 64;
+  while (power * 2 <= size) power *= 2;
+  return power / 4;
+}
 
 /// What a resource keeps at hand of its pool, so that most calls need none to the pool: in general, nothing.
 template <class Pool>
@@ -751,6 +811,8 @@ class counter {
   static void give(const Pool& pool, void* block, std::size_t size, std::size_t align) noexcept {
     pool.free(block, size, align);
   }
+  /// Gives all blocks at hand back to the pool; says whether there were any.
+  static constexpr bool flush(const Pool&) noexcept { return false; }
   static void forget() noexcept {}
 };
 
@@ -782,6 +844,15 @@ class counter<blocks> {
     mp_blocks_free(pool.handle(), block);
   }
 
+  bool flush(const blocks& pool) noexcept {
+    bool any = false;
+    while (void* const block = shelf_.take(size_)) {
+      mp_blocks_free(pool.handle(), block);
+      any = true;
+    }
+    return any;
+  }
+
   void forget() noexcept { shelf_.forget(); }
 
  private:
@@ -796,53 +867,149 @@ class counter<blocks> {
   std::size_t size_;
 };
 
-/// Of blocks of several sizes: a shelf for each multiple of a word up to 512 bytes, unless threads share the pool or it has
-/// sizes of the user's. What is aligned beyond a word is not kept.
+/// Of blocks of several sizes: a shelf for each class of the pool up to 512 bytes, unless threads share the pool. A shelf holds
+/// 256 KiB at most; what is freed beyond that goes to the pool.
 template <>
 class counter<classes> {
  public:
-  counter(const classes&, const classes::options& wish) noexcept
-      : most_(wish.sharing == MP_LOCAL && wish.size_count == 0 ? largest : 0) {}
+  counter(const classes&, const classes::options& wish) noexcept {
+    if (wish.sharing != MP_LOCAL) return;
+    if (wish.size_count == 0) {
+      for (std::size_t size = 16; size <= largest; size += usual_spacing(size)) add(size);
+    } else {
+      for (std::size_t at = 0; at < wish.size_count; ++at) add(round(wish.sizes[at]));
+    }
+    // Each size belongs to the next class that holds it.
+    for (std::size_t at = most_ / step; at-- > 1;) {
+      if (class_of_[at - 1] == none) class_of_[at - 1] = class_of_[at];
+    }
+  }
 
   static constexpr bool fits(std::size_t, std::size_t) noexcept { return true; }
 
   [[nodiscard]] void* take(std::size_t size, std::size_t align) noexcept {
-    return has_shelf(size, align) ? shelves_[(size - 1) / step].take(round(size)) : nullptr;
+    if (!has_shelf(size, align)) return nullptr;
+    stack_of& its = shelf_for(size);
+    void* const block = its.blocks.take(its.size);
+    its.room += block != nullptr;
+    return block;
   }
 
   [[nodiscard]] bool keep(void* block, std::size_t size, std::size_t align) noexcept {
-    const bool keeps = has_shelf(size, align);
-    if (keeps) shelves_[(size - 1) / step].put(block, round(size));
-    return keeps;
+    if (!has_shelf(size, align)) return false;
+    stack_of& its = shelf_for(size);
+    if (its.room == 0) return false;
+    --its.room;
+    its.blocks.put(block, its.size);
+    return true;
   }
 
   /// A block is asked for as what its shelf has, so that it may be used again for all that belongs there.
-  [[nodiscard]] void* fresh(const classes& pool, std::size_t size, std::size_t align) const noexcept {
-    return has_shelf(size, align) ? mp_classes_alloc(pool.handle(), round(size), step)
+  [[nodiscard]] void* fresh(const classes& pool, std::size_t size, std::size_t align) noexcept {
+    return has_shelf(size, align) ? mp_classes_alloc(pool.handle(), shelf_for(size).size, align_)
                                   : mp_classes_alloc(pool.handle(), size, align);
   }
 
-  static void give(const classes& pool, void* block, std::size_t size, std::size_t align) noexcept {
-    mp_classes_free(pool.handle(), block, size, align);
+  void give(const classes& pool, void* block, std::size_t size, std::size_t align) noexcept {
+    if (has_shelf(size, align)) {
+      mp_classes_free(pool.handle(), block, shelf_for(size).size, align_);
+    } else {
+      mp_classes_free(pool.handle(), block, size, align);
+    }
+  }
+
+  bool flush(const classes& pool) noexcept {
+    bool any = false;
+    for (stack_of& each : shelves_) {
+      while (void* const block = each.blocks.take(each.size)) {
+        mp_classes_free(pool.handle(), block, each.size, align_);
+        ++each.room;
+        any = true;
+      }
+    }
+    return any;
   }
 
   void forget() noexcept {
-    for (shelf& each : shelves_) each.forget();
+    for (std::size_t at = 0; at < count_; ++at) {
+      shelves_[at].blocks.forget();
+      shelves_[at].room = most_bytes / shelves_[at].size;
+    }
   }
 
  private:
   static constexpr std::size_t step = sizeof(void*);
   static constexpr std::size_t largest = 512;
+  static constexpr std::size_t most_bytes = 256 << 10;
+  static constexpr unsigned char none = 0xFF;
 
-  static constexpr std::size_t round(std::size_t size) noexcept { return (size + step - 1) / step * step; }
+  struct stack_of {
+    shelf blocks;
+    std::size_t room = 0;  // for how many more blocks
+    std::size_t size = 0;  // bytes per block
+  };
+
+  static constexpr std::size_t round(std::size_t size) noexcept { return (size + 7) / 8 * 8; }
+
+  static constexpr std::array<unsigned char, largest / step> all_none() noexcept {
+    std::array<unsigned char, largest / step> all{};
+    for (std::size_t at = 0; at < all.size(); ++at) all[at] = none;
+    return all;
+  }
+
+  /// Gives a class its shelf.
+  void add(std::size_t size) noexcept {
+    if (size == 0 || size > largest || class_of_[size / step - 1] != none) return;
+    class_of_[size / step - 1] = count_;
+    shelves_[count_].size = size;
+    shelves_[count_++].room = most_bytes / size;
+    if (size > most_) most_ = size;
+    const std::size_t lowest_bit = size & (~size + 1);
+    if (lowest_bit < align_) align_ = lowest_bit;
+  }
 
   /// Whether there is a shelf for it; not for no bytes.
   [[nodiscard]] bool has_shelf(std::size_t size, std::size_t align) const noexcept {
-    return size - 1 < most_ && align <= step;
+    return size - 1 < most_ && align <= align_;
   }
 
-  std::size_t most_;
-  shelf shelves_[largest / step];
+  [[nodiscard]] stack_of& shelf_for(std::size_t size) noexcept { return shelves_[class_of_[(size - 1) / step]]; }
+
+  std::size_t most_ = 0;    // bytes of the largest class that has a shelf
+  std::size_t align_ = 16;  // what all classes with a shelf are aligned to
+  unsigned char count_ = 0;
+  std::array<unsigned char, largest / step> class_of_ = all_none();  // by words, rounded up: the shelf for a size
+  stack_of shelves_[largest / 8];
+};
+
+}  // namespace detail
+
+namespace detail {
+
+/// The usual sizes of classes, up to the largest block that the options of a pool of `std::pmr` ask for.
+class standard_sizes {
+ public:
+  explicit standard_sizes(const std::pmr::pool_options& wish) noexcept {
+    const std::size_t asked = wish.largest_required_pool_block;
+    const std::size_t largest = asked == 0 || asked > 32768 ? 32768 : asked;
+    std::size_t size = 0;
+    do {
+      size += usual_spacing(size);
+      sizes_[count_++] = size;
+    } while (size < largest);
+  }
+
+  /// Options that point here.
+  [[nodiscard]] classes::options as_options() const noexcept {
+    classes::options wish;
+    wish.sizes = sizes_;
+    wish.size_count = count_;
+    return wish;
+  }
+
+ private:
+  std::size_t sizes_[64] = {};
+  std::size_t count_ = 0;
 };
 
 }  // namespace detail
@@ -852,7 +1019,8 @@ class counter<classes> {
 /// resource is equal to it.
 ///
 /// Memory comes from another resource, as with the pools of `std::pmr`, and so does what is too large for `blocks`; an
-/// exception that is thrown there is passed on. Or it comes from a parent that the options name.
+/// exception that is thrown there is passed on. Or it comes from a parent that the options name. Options, and what they
+/// point to, are read by the constructor only; of course the parent and the function that hears of misuse stay in use.
 template <class Pool>
 class resource final : public std::pmr::memory_resource {
  public:
@@ -862,10 +1030,20 @@ class resource final : public std::pmr::memory_resource {
   explicit resource(std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : resource(options(), upstream) {}
 
-  /// A pool as wished. What is taken from a parent that the options name is not given back by `release`, unless it is the
-  /// pool's own.
-  explicit resource(options wish, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
-      : upstream_(upstream), wish_(on(wish, upstream_)), pool_(wish_), counter_(pool_, wish_) {}
+  /// A pool as wished.
+  explicit resource(const options& wish, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
+      : above_(upstream),
+        named_(wish.parent),
+        upstream_(wish.parent == nullptr ? upstream : &named_),
+        pool_(on(wish, upstream_)),
+        counter_(pool_, wish) {}
+
+  /// A pool of classes with the options of the pools of `std::pmr`: blocks of up to `largest_required_pool_block` bytes (0: 32
+  /// KiB; more than that counts as so much) come from the pool, larger ones from `upstream`. Chunks double up to a limit of the
+  /// pool's own; `max_blocks_per_chunk` does not change it.
+  explicit resource(const std::pmr::pool_options& wish,
+                    std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
+      : resource(detail::standard_sizes(wish).as_options(), upstream) {}
 
   resource(const resource&) = delete;
   resource& operator=(const resource&) = delete;
@@ -881,16 +1059,22 @@ class resource final : public std::pmr::memory_resource {
     if (!counter_.keep(block, size, align)) give(block, size, align);
   }
 
-  /// Gives all memory back, whatever is still in use. Throws `error` if there is none for the pool itself, and changes
-  /// nothing then.
-  void release() {
-    Pool fresh(wish_);
+  /// Gives all memory back, whatever is still in use.
+  void release() noexcept {
     counter_.forget();
-    pool_ = std::move(fresh);
+    pool_.reset();
+    pool_.trim();
     upstream_.release();
   }
 
-  [[nodiscard]] std::pmr::memory_resource* upstream_resource() const noexcept { return upstream_.resource(); }
+  /// Gives chunks without live blocks back; says how many bytes that were. Linear in the free blocks. For one thread, unless
+  /// its options say otherwise. A request that finds no memory does the same before it fails.
+  std::size_t trim() noexcept {
+    counter_.flush(pool_);
+    return pool_.trim();
+  }
+
+  [[nodiscard]] std::pmr::memory_resource* upstream_resource() const noexcept { return above_; }
 
   /// The pool behind; blocks at hand are live to it.
   [[nodiscard]] const Pool& pool() const noexcept { return pool_; }
@@ -903,13 +1087,25 @@ class resource final : public std::pmr::memory_resource {
 
   /// A block that is not at hand.
   [[nodiscard]] MILLPOND_NOINLINE void* fresh(std::size_t size, std::size_t align) {
-    void* const block = counter_.fits(size, align) ? counter_.fresh(pool_, size, align)
-                                                   : ref(wish_.parent).alloc(size, align);
+    upstream::catcher caught;
+    void* block = ask(size, align);
+    if (block == nullptr && make_room()) block = ask(size, align);
     if (block == nullptr) {
-      upstream::rethrow();
+      caught.rethrow();
       raise();
     }
     return block;
+  }
+
+  /// Gives up the blocks at hand, so that their memory can be used for other sizes; says whether there were any.
+  bool make_room() noexcept {
+    if (!counter_.flush(pool_)) return false;
+    pool_.trim();
+    return true;
+  }
+
+  [[nodiscard]] void* ask(std::size_t size, std::size_t align) noexcept {
+    return counter_.fits(size, align) ? counter_.fresh(pool_, size, align) : ref(&upstream_).alloc(size, align);
   }
 
   /// Takes back a block that is not kept at hand.
@@ -917,7 +1113,7 @@ class resource final : public std::pmr::memory_resource {
     if (counter_.fits(size, align)) {
       counter_.give(pool_, block, size, align);
     } else {
-      ref(wish_.parent).free(block, size, align);
+      ref(&upstream_).free(block, size, align);
     }
   }
 
@@ -927,40 +1123,75 @@ class resource final : public std::pmr::memory_resource {
     return this == &other;
   }
 
+  std::pmr::memory_resource* above_;
+  borrowed_resource named_;
   upstream upstream_;
-  options wish_;
   Pool pool_;
   detail::counter<Pool> counter_;
 };
 
-/// An allocator of anybody's as a memory resource: a guard, a source, or a pool that somebody else owns. Equal to others on
-/// the same allocator (without run-time type information, to itself alone).
-class borrowed_resource final : public std::pmr::memory_resource {
+/// An arena that begins with a buffer of the caller's, as `std::pmr::monotonic_buffer_resource`: `monotonic_resource memory(buffer,
+/// sizeof buffer)`. What does not fit comes from `upstream`, in chunks that double. For one thread. Unlike the standard one, it
+/// uses the block that was freed last again, and after `release` it begins with the buffer anew, as that one does.
+class monotonic_resource final : public std::pmr::memory_resource {
  public:
-  explicit borrowed_resource(mp_allocator* allocator) noexcept : allocator_(allocator) {}
+  /// Throws `error` if there is no memory for the arena's own books, or no buffer.
+  monotonic_resource(void* memory, std::size_t size,
+                     std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
+      : above_(upstream),
+        upstream_(upstream),
+        first_(memory, size),
+        both_(pair_of(first_, &upstream_)),
+        pool_(sized(both_, size)) {}
 
-  [[nodiscard]] ref allocator() const noexcept { return allocator_; }
+  monotonic_resource(const monotonic_resource&) = delete;
+  monotonic_resource& operator=(const monotonic_resource&) = delete;
+
+  /// Gives all memory back to `upstream`, whatever is still in use.
+  void release() noexcept {
+    pool_.reset();
+    pool_.trim();
+  }
+
+  [[nodiscard]] std::pmr::memory_resource* upstream_resource() const noexcept { return above_; }
+  [[nodiscard]] const linear& pool() const noexcept { return pool_; }
 
  private:
+  static fallback::options pair_of(mp_allocator* first, mp_allocator* second) noexcept {
+    fallback::options wish;
+    wish.inner = first;
+    wish.other = second;
+    return wish;
+  }
+
+  static linear::options sized(mp_allocator* parent, std::size_t size) noexcept {
+    linear::options wish;
+    wish.parent = parent;
+    wish.capacity = size;
+    return wish;
+  }
+
   void* do_allocate(std::size_t size, std::size_t align) override {
-    void* const block = allocator_.alloc(size, align);
+    upstream::catcher caught;
+    void* const block = mp_linear_alloc(pool_.handle(), size, align);
     if (block == nullptr) {
-      upstream::rethrow();
+      caught.rethrow();
       raise();
     }
     return block;
   }
-  void do_deallocate(void* block, std::size_t size, std::size_t align) override { allocator_.free(block, size, align); }
+  void do_deallocate(void* block, std::size_t size, std::size_t align) override {
+    mp_linear_free(pool_.handle(), block, size, align);
+  }
   [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
-#if defined(__cpp_rtti)
-    const auto* const same = dynamic_cast<const borrowed_resource*>(&other);
-    return same != nullptr && same->allocator_.get() == allocator_.get();
-#else
     return this == &other;
-#endif
   }
 
-  ref allocator_;
+  std::pmr::memory_resource* above_;
+  upstream upstream_;
+  buffer first_;
+  fallback both_;
+  linear pool_;
 };
 
 #endif  // MILLPOND_HAS_PMR
