@@ -8,7 +8,7 @@ use crate::{
     install::{has, prefix, root, scratch, skipped, succeeds},
 };
 
-const PROGRAMS: &[&str] = &["owners", "objects", "resources"];
+const PROGRAMS: &[&str] = &["owners", "objects", "resources", "calls", "globals", "phases"];
 
 /// What the header keeps to besides.
 const WARNINGS: [&str; 2] = ["-Wconversion", "-Wshadow"];
