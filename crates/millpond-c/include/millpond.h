@@ -9,14 +9,19 @@
  * WHAT HOLDS FOR EVERYTHING HERE
  *
  * Sizes are in bytes. A size of 0 counts as 1, so that every block has an address of its own. An alignment is a power of
- * two; 0 stands for the allocator's default_align, which is that of the blocks in a pool of blocks, else MP_DEFAULT_ALIGN.
+ * two; 0 stands for the allocator's default_align: that of the blocks in a pool of blocks, MP_NATURAL_ALIGN in mp_classes,
+ * else MP_DEFAULT_ALIGN.
  *
  * A block is freed with the size and the alignment that it was allocated for, or resized to since: pools do not store what
  * their users know. Freeing NULL does nothing.
  *
- * A function that returns a pointer returns NULL when it fails, and mp_last_error() then says why, on the same thread.
- * Functions that succeed leave mp_last_error() alone or clear it. No function throws, and none calls longjmp: what cannot
- * go on ends the program (abort).
+ * A function that returns a pointer returns NULL when it fails, and mp_last_error() then says why, on the same thread. A
+ * function that returns an mp_error sets it too, unless it is MP_OK. As with errno, a function that succeeds leaves it as it
+ * was, so it is to be asked after a failure only. No function throws, and none calls longjmp: what cannot go on ends the
+ * program (abort).
+ *
+ * What options, strings and arrays point to is read during the call only, and so are options themselves. Kept are: a parent,
+ * `inner` and `other`, the memory of a buffer, and the functions to be called back with their contexts.
  *
  * "Undefined if" lists what an unchecked pool does not notice; memory is then as broken as after a double free of
  * malloc's. A pool with guards (below) or with `checked` set notices most of it, and says so.
@@ -63,7 +68,7 @@ typedef uint32_t mp_error;
 /* A message for an error; never NULL, valid for ever. Any thread. */
 const char *mp_strerror(mp_error error);
 
-/* Why the last call of this thread that failed did so; MP_OK if none has. Any thread. */
+/* Why the last call of this thread that failed did so; MP_OK if none has since mp_clear_error. Any thread. */
 mp_error mp_last_error(void);
 
 /* A sentence about it, more exact than its message; never NULL, valid until this thread's next call. Any thread. */
@@ -88,6 +93,12 @@ typedef uint32_t mp_flags;
 #define MP_UNKNOWN SIZE_MAX  /* a number that the allocator does not know */
 #define MP_DEFAULT_ALIGN 16  /* what an alignment of 0 stands for, unless the allocator says otherwise */
 
+/* As a default_align: an alignment of 0 stands for the largest power of two up to 16 that divides the size, at least a word's;
+ * above 128 bytes, for 16. That is enough for objects and arrays of that size, so classes of 24, 40 or 56 bytes are used for
+ * them. Where a block is larger than its object, as with a flexible array member, and holds something that is aligned to
+ * 16, the alignment has to be named. */
+#define MP_NATURAL_ALIGN SIZE_MAX
+
 typedef struct mp_table mp_table;
 typedef struct mp_stats mp_stats;
 
@@ -95,7 +106,7 @@ typedef struct mp_stats mp_stats;
  * write yourself (see mp_table). */
 typedef struct mp_allocator {
     const mp_table *table; /* what it can do */
-    size_t default_align;  /* what an alignment of 0 stands for; 0: MP_DEFAULT_ALIGN */
+    size_t default_align;  /* what an alignment of 0 stands for; 0: MP_DEFAULT_ALIGN; or MP_NATURAL_ALIGN */
 } mp_allocator;
 
 typedef void *mp_alloc_fn(mp_allocator *self, size_t size, size_t align, mp_flags flags);
@@ -150,6 +161,10 @@ struct mp_table {
  * or alignment), MP_ERR_INVALID (no allocator, or no such alignment). */
 void *mp_alloc(mp_allocator *allocator, size_t size, size_t align, mp_flags flags);
 
+/* Allocates a block for `count` objects of `size` bytes each; with MP_ZERO, as calloc does. It is freed with the product.
+ * As shared. NULL: as mp_alloc; MP_ERR_UNSUPPORTED also if the product is beyond all memory. */
+void *mp_alloc_array(mp_allocator *allocator, size_t count, size_t size, size_t align, mp_flags flags);
+
 /* Gives a block another size, in its place or in another; what both sizes have is kept. For NULL it allocates. With MP_ZERO,
  * bytes beyond `old_size` are zero; with MP_IN_PLACE, the block is not moved, and no handler is asked to make room.
  * As shared. NULL: as mp_alloc, and the block is as it was. Undefined if the block is not live, or not of this allocator,
@@ -173,7 +188,7 @@ void mp_destroy(mp_allocator *allocator);
 const char *mp_name(const mp_allocator *allocator);
 
 /* Frees all blocks at once, and keeps the chunks for the next ones. Alone.
- * MP_ERR_UNSUPPORTED: sources, lock-free blocks, and guards around them. Undefined if a block is used afterwards, by a child
+ * MP_ERR_UNSUPPORTED: sources, and guards around them. Undefined if a block is used afterwards, by a child
  * of this allocator for example. */
 mp_error mp_reset(mp_allocator *allocator);
 
@@ -418,14 +433,15 @@ void mp_inbox_return(mp_inbox *pool, void *block);
 
 /* ---- Blocks of several sizes ------------------------------------------------------------------------------------ */
 
-/* Larger ones come from the parent. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED. */
+/* Larger ones, and what is aligned beyond 64, come from the parent, with a record of 32 bytes in front; a reset gives them back
+ * to it, and so does mp_destroy. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED. */
 typedef struct mp_classes_options {
     size_t struct_size;
     mp_allocator *parent;
     uint32_t sharing;
     mp_out_of_memory out_of_memory;
     const size_t *sizes; /* the sizes of the classes, up to 64, each up to 32768; read during the call only */
-    size_t size_count;   /* how many; 0: four per doubling up to 32768 */
+    size_t size_count;   /* how many; 0: every 16 up to 128, then four per doubling up to 32768 */
 } mp_classes_options;
 
 typedef struct mp_classes {

@@ -107,6 +107,7 @@ pub const MP_IN_PLACE: mp_flags = 2;
 
 pub const MP_UNKNOWN: usize = usize::MAX;
 pub const MP_DEFAULT_ALIGN: usize = 16;
+pub const MP_NATURAL_ALIGN: usize = usize::MAX;
 
 pub const MP_RETURN_NULL: u32 = 0;
 pub const MP_RETRY: u32 = 1;

@@ -43,6 +43,9 @@ pub(crate) struct Fault {
 impl Fault {
     const NONE: Self = Self { code: MP_OK, os: 0, detail: "" };
 
+    /// Somebody who was called back has seen enough.
+    pub(crate) const STOPPED: Self = Self { code: MP_ERR_STOPPED, os: 0, detail: "" };
+
     /// [`AllocError::InPlace`], which is told from what is never done by its sentence.
     const IN_PLACE: Self = Self::unsupported("the block cannot have that size or alignment where it is");
 
@@ -96,9 +99,12 @@ pub(crate) fn last() -> Fault {
     LAST.get()
 }
 
-/// Forgets it.
-pub(crate) fn forget() {
-    LAST.set(Fault::NONE);
+/// Asks an allocator on behalf of another one: gives its answer, and what it failed with. Afterwards the thread was told what
+/// it was told before, because whether the call fails as a whole is not known yet.
+pub(crate) fn aside<T>(ask: impl FnOnce() -> T) -> (T, Fault) {
+    let before = LAST.replace(Fault::NONE);
+    let answer = ask();
+    (answer, LAST.replace(before))
 }
 
 impl From<Fault> for AllocError {
@@ -151,7 +157,7 @@ pub extern "C" fn mp_last_os_error() -> i32 {
 /// Lets this thread forget it.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_clear_error() {
-    forget();
+    LAST.set(Fault::NONE);
 }
 
 /// Lets this thread remember an error: for the functions of an allocator of the caller's own.

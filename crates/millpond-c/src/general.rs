@@ -6,7 +6,7 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use millpond::Allocator as _;
+use millpond::{AllocError, Allocator as _};
 
 use crate::{
     abi::*,
@@ -30,6 +30,12 @@ pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usi
     // SAFETY: the allocator is valid.
     let default = unsafe { allocator.as_ref() }.default_align;
     request::layout(size, align, default).map_err(Fault::note).ok()
+}
+
+/// Whether an alignment depends on the size that it comes with.
+fn depends_on_size(allocator: NonNull<mp_allocator>, align: usize) -> bool {
+    // SAFETY: the allocator is valid.
+    align == 0 && unsafe { allocator.as_ref() }.default_align == MP_NATURAL_ALIGN
 }
 
 pub(crate) fn never() -> mp_error {
@@ -60,6 +66,27 @@ pub unsafe extern "C" fn mp_alloc(
     }
 }
 
+/// Allocates a block for an array, if that is no larger than any object can be.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_alloc_array(
+    allocator: *mut mp_allocator,
+    count: usize,
+    size: usize,
+    align: usize,
+    flags: mp_flags,
+) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else {
+        Fault::unsupported("no object can be so large").note();
+        return ptr::null_mut();
+    };
+    // SAFETY: the caller's promises are passed on.
+    unsafe { mp_alloc(allocator, bytes, align, flags) }
+}
+
 /// Resizes a block.
 ///
 /// # Safety
@@ -76,7 +103,12 @@ pub unsafe extern "C" fn mp_realloc(
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(new) = sensible(valid, new_size, align) else { return ptr::null_mut() };
-    let (old_size, new_size, align) = (old_size.max(1), new.size(), new.align());
+    let Some(old) = sensible(valid, old_size, align) else { return ptr::null_mut() };
+    let (old_size, new_size, align) = (old.size(), new.size(), new.align());
+    if old.align() != align && !block.is_null() {
+        // SAFETY: the caller's promises are passed on.
+        return unsafe { realign(allocator, block.cast(), old, new, flags).cast() };
+    }
     if let Some(realloc) = member!(valid, realloc)
         && !block.is_null()
     {
@@ -89,6 +121,33 @@ pub unsafe extern "C" fn mp_realloc(
     }
     // SAFETY: the caller's promises are passed on.
     unsafe { move_block(allocator, block.cast(), (old_size, new_size), align, flags).cast() }
+}
+
+/// Resizes a block whose alignment depends on its size, and is another one for the new size, by moving it.
+///
+/// # Safety
+///
+/// As for [`mp_realloc`].
+unsafe fn realign(
+    allocator: *mut mp_allocator,
+    block: *mut u8,
+    old: Layout,
+    new: Layout,
+    flags: mp_flags,
+) -> *mut u8 {
+    if flags & MP_IN_PLACE != 0 {
+        Fault::from(AllocError::InPlace).note();
+        return ptr::null_mut();
+    }
+    // SAFETY: the caller's promises are passed on; both blocks are live, and as long as their sizes say.
+    unsafe {
+        let moved = mp_alloc(allocator, new.size(), new.align(), flags).cast::<u8>();
+        if !moved.is_null() {
+            block.copy_to_nonoverlapping(moved, old.size().min(new.size()));
+            mp_free(allocator, block.cast(), old.size(), old.align());
+        }
+        moved
+    }
 }
 
 /// Resizes a block of an allocator that cannot, by moving it.
@@ -151,11 +210,19 @@ pub unsafe extern "C" fn mp_alloc_between(
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(layout) = sensible(valid, least, align) else { return ptr::null_mut() };
+    // It may be freed with any size up to what it got, and each has to have the alignment that it was asked for with.
+    let preferred = if depends_on_size(valid, align) { layout.size() } else { preferred };
     let mut unasked = 0;
     let got = if got.is_null() { &raw mut unasked } else { got };
     if let Some(between) = member!(valid, alloc_between) {
         // SAFETY: the function is this allocator's, and there is a place for the answer.
-        return unsafe { between(allocator, layout.size(), preferred, layout.align(), got) };
+        return unsafe {
+            let block = between(allocator, layout.size(), preferred, layout.align(), got);
+            if depends_on_size(valid, align) {
+                got.write(layout.size());
+            }
+            block
+        };
     }
     // SAFETY: the allocator is valid, and there is a place for the answer.
     unsafe {

@@ -27,6 +27,7 @@ mod map;
 mod misuse;
 mod options;
 mod out_of_memory;
+mod outsize;
 mod parent;
 mod pools;
 mod request;

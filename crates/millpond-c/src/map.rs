@@ -9,7 +9,7 @@ use millpond::Inspect;
 
 use crate::{
     abi::*,
-    fault::{Fault, MP_ERR_INVALID, MP_ERR_STOPPED, MP_OK},
+    fault::{Fault, MP_OK},
     parent::Parent,
 };
 
@@ -64,10 +64,7 @@ pub unsafe extern "C" fn mp_map(
         MP_SVG => write!(sink, "{}", picture.svg(&title)),
         MP_TEXT => write!(sink, "{}", picture.text(COLUMNS)),
         MP_ASCII => write!(sink, "{}", picture.ascii(COLUMNS)),
-        _ => {
-            Fault::invalid("format is none that there is").note();
-            return MP_ERR_INVALID;
-        }
+        _ => return Fault::invalid("format is none that there is").note(),
     };
-    if written.is_ok() { MP_OK } else { MP_ERR_STOPPED }
+    if written.is_ok() { MP_OK } else { Fault::STOPPED.note() }
 }

@@ -9,7 +9,7 @@ use millpond::{
 use crate::{
     abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_stats, mp_table},
     canvas,
-    fault::{self, Fault},
+    fault::{self, Fault, aside},
     sources,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 /// # Invariants
 ///
 /// * It has a table with `alloc` and `free`, and outlives whoever holds this (the header asks for it).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parent(NonNull<mp_allocator>);
 
 // SAFETY: which threads may use a parent is what the header asks of the caller: those that use its children.
@@ -84,9 +84,8 @@ impl Parent {
 
     fn ask(&self, layout: Layout, flags: mp_flags) -> Result<NonNull<[u8]>, AllocError> {
         let alloc = member!(self.0, alloc).ok_or(AllocError::Unsupported)?;
-        fault::forget();
         // SAFETY: the function is this allocator's, by the invariant.
-        let block = unsafe { alloc(self.0.as_ptr(), layout.size(), layout.align(), flags) };
+        let block = aside(|| unsafe { alloc(self.0.as_ptr(), layout.size(), layout.align(), flags) });
         whole(block, layout.size())
     }
 
@@ -101,11 +100,10 @@ impl Parent {
         flags: mp_flags,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let realloc = member!(self.0, realloc).ok_or(AllocError::Unsupported)?;
-        fault::forget();
         // SAFETY: the function is this allocator's, by the invariant, and the caller's promises are passed on.
-        let moved = unsafe {
+        let moved = aside(|| unsafe {
             realloc(self.0.as_ptr(), block.as_ptr().cast(), old.size(), new.size(), new.align(), flags)
-        };
+        });
         whole(moved, new.size())
     }
 
@@ -113,17 +111,17 @@ impl Parent {
         let mut stats = mp_stats::UNKNOWN;
         if let Some(ask) = member!(self.0, stats) {
             // SAFETY: the function is this allocator's, by the invariant.
-            unsafe { ask(self.0.as_ptr(), &raw mut stats) };
+            aside(|| unsafe { ask(self.0.as_ptr(), &raw mut stats) });
         }
         stats
     }
 }
 
 /// A block of exactly the size that was asked for, or the reason why there is none.
-fn whole(block: *mut c_void, size: usize) -> Result<NonNull<[u8]>, AllocError> {
+fn whole((block, fault): (*mut c_void, Fault), size: usize) -> Result<NonNull<[u8]>, AllocError> {
     match NonNull::new(block.cast()) {
         Some(start) => Ok(NonNull::slice_from_raw_parts(start, size)),
-        None => Err(fault::last().into()),
+        None => Err(fault.into()),
     }
 }
 
@@ -224,10 +222,10 @@ unsafe impl Allocator for Parent {
         }
         if let Some(between) = member!(self.0, alloc_between) {
             let mut got = 0;
-            fault::forget();
             // SAFETY: the function is this allocator's, by the invariant.
-            let block =
-                unsafe { between(self.0.as_ptr(), least.size(), preferred, least.align(), &raw mut got) };
+            let block = aside(|| unsafe {
+                between(self.0.as_ptr(), least.size(), preferred, least.align(), &raw mut got)
+            });
             return whole(block, got);
         }
         let mut size = preferred;
@@ -263,7 +261,7 @@ impl Inspect for Parent {
 
     fn check(&self) -> Result<(), Flaw> {
         // SAFETY: the function is this allocator's, by the invariant.
-        match member!(self.0, check).map(|check| unsafe { check(self.0.as_ptr()) }) {
+        match member!(self.0, check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0) {
             None | Some(fault::MP_OK) => Ok(()),
             Some(_) => Err(Flaw("the allocator behind a guard is broken")),
         }
@@ -309,7 +307,7 @@ impl Reclaim for Parent {
     fn reset(&mut self) {
         if let Some(reset) = member!(self.0, reset) {
             // SAFETY: the function is this allocator's, and whoever resets it says that nobody uses its blocks.
-            unsafe { reset(self.0.as_ptr()) };
+            aside(|| unsafe { reset(self.0.as_ptr()) });
         }
     }
 

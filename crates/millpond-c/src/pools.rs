@@ -3,27 +3,53 @@
 use std::{ffi::c_void, ptr};
 
 use millpond::{
-    Allocator, AtomicLinear, Buddy, Cached, Classes, Linear, Local, Rewind, SignPost, Stack, Tlsf,
+    AtomicLinear, Buddy, Cached, Classes, Fair, Linear, Local, Locked, RawPool, Rewind, SignPost, Stack, Tlsf,
 };
 
 use crate::{
     abi::*,
-    exported::Exported,
+    exported::{Exported, Make},
     extensible::read,
     fault::{Fault, MP_OK},
-    options::{mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options},
+    options::{Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options},
+    outsize::{self, Whole},
     parent::Parent,
     request,
-    shells::local_or_locked,
+    shells::{cannot_share, local_or_locked},
     sources::pointer,
 };
+
+/// What the fast entry points of a pool go straight to.
+trait Straight {
+    type Pool: RawPool;
+
+    fn shell(&self) -> &Local<Self::Pool, Parent>;
+}
+
+impl<P: RawPool> Straight for Local<P, Parent> {
+    type Pool = P;
+
+    #[inline(always)]
+    fn shell(&self) -> &Self {
+        self
+    }
+}
+
+impl<P: RawPool> Straight for Whole<Local<P, Parent>> {
+    type Pool = P;
+
+    #[inline(always)]
+    fn shell(&self) -> &Local<P, Parent> {
+        &self.shell
+    }
+}
 
 /// A pool whose blocks are of any size: its type in C, how it is made, and fast entry points that go straight to the
 /// shell that is used most.
 macro_rules! pool_of_any_size {
     (
         $(#[$doc:meta])*
-        $handle:ident, $plain:ty, $options:ident:
+        $handle:ident, $plain:ty, $options:ident, $default_align:expr;
         $create:ident = |$wish:ident, $common:ident| $make:expr;
         $alloc:ident, $free:ident
     ) => {
@@ -58,12 +84,12 @@ macro_rules! pool_of_any_size {
         /// As the header says.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $alloc(pool: *mut $handle, size: usize, align: usize) -> *mut c_void {
-            let plain = pool.cast::<Exported<Local<$plain, Parent>>>();
+            let plain = pool.cast::<Exported<$plain>>();
             // SAFETY: the caller passes a pool of this kind, which says whether its shell is this one.
             unsafe {
                 if (*plain).is_plain
-                    && let Ok(layout) = request::layout(size, align, 0)
-                    && let Some(block) = (*plain).inner.allocate_hot(layout)
+                    && let Ok(layout) = request::layout(size, align, $default_align)
+                    && let Some(block) = (*plain).inner.shell().allocate_hot(layout)
                 {
                     return block.as_ptr().cast();
                 }
@@ -78,17 +104,17 @@ macro_rules! pool_of_any_size {
         /// As the header says.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $free(pool: *mut $handle, block: *mut c_void, size: usize, align: usize) {
-            let plain = pool.cast::<Exported<Local<$plain, Parent>>>();
+            let plain = pool.cast::<Exported<$plain>>();
             // SAFETY: as above; the block is live, and was requested for this size and alignment.
             unsafe {
-                if !(*plain).is_plain {
-                    return mp_free_through_table(pool.cast(), block, size, align);
-                }
-                if let Some(block) = ptr::NonNull::new(block.cast::<u8>())
-                    && let Ok(layout) = request::layout(size, align, 0)
+                if (*plain).is_plain
+                    && let Some(block) = ptr::NonNull::new(block.cast::<u8>())
+                    && let Ok(layout) = request::layout(size, align, $default_align)
+                    && (*plain).inner.shell().deallocate_hot(block, layout)
                 {
-                    (*plain).inner.deallocate(block, layout);
+                    return;
                 }
+                mp_free_through_table(pool.cast(), block, size, align);
             }
         }
     };
@@ -136,15 +162,31 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, Fault> {
 
 pool_of_any_size! {
     /// Blocks of several sizes.
-    mp_classes, Classes, mp_classes_options:
+    mp_classes, Whole<Local<Classes, Parent>>, mp_classes_options, MP_NATURAL_ALIGN;
     mp_classes_create = |options, common| {
         // SAFETY: the header asks for as many sizes as the options say.
         let pool = unsafe { classes(&options)? };
-        match common.sharing {
-            MP_CACHED => {
-                Ok(Exported::make(Cached::<Classes, Parent>::new_in(pool, common.parent), common.make))
+        let Common { parent, sharing, make } = common;
+        let (most, beside) = (outsize::served(&pool), parent.clone());
+        let make = Make { default_align: MP_NATURAL_ALIGN, ..make };
+        match sharing {
+            MP_LOCAL => {
+                let shell = Local::new_in(pool, parent);
+                Ok(Exported::make(Whole::new(shell, beside, most), Make { is_plain: true, ..make }))
             }
-            _ => local_or_locked(common, pool, true),
+            MP_LOCKED => {
+                let shell = Locked::<Classes, Parent>::new_in(pool, parent);
+                Ok(Exported::make(Whole::new(shell, beside, most), make))
+            }
+            MP_LOCKED_FAIR => {
+                let shell = Locked::<Classes, Parent, Fair>::new_in(pool, parent);
+                Ok(Exported::make(Whole::new(shell, beside, most), make))
+            }
+            MP_CACHED => {
+                let shell = Cached::<Classes, Parent>::new_in(pool, parent);
+                Ok(Exported::make(Whole::new(shell, beside, most), make))
+            }
+            _ => Err(cannot_share()),
         }
     };
     mp_classes_alloc, mp_classes_free
@@ -152,7 +194,7 @@ pool_of_any_size! {
 
 pool_of_any_size! {
     /// A bump arena.
-    mp_linear, Linear, mp_pool_options:
+    mp_linear, Local<Linear, Parent>, mp_pool_options, MP_DEFAULT_ALIGN;
     mp_linear_create = |options, common| match common.sharing {
         MP_LOCK_FREE => {
             let arena = AtomicLinear::new_in(common.parent);
@@ -171,7 +213,7 @@ pool_of_any_size! {
 
 pool_of_any_size! {
     /// A bump arena with marks.
-    mp_stack, Stack, mp_pool_options:
+    mp_stack, Local<Stack, Parent>, mp_pool_options, MP_DEFAULT_ALIGN;
     mp_stack_create = |options, common| {
         let pool = if options.capacity == 0 { Stack::new() } else { Stack::with_capacity(options.capacity) };
         local_or_locked(common, pool, true)
@@ -246,7 +288,7 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
 
 pool_of_any_size! {
     /// Blocks of any size behind boundary tags.
-    mp_sign_post, SignPost, mp_sign_post_options:
+    mp_sign_post, Local<SignPost, Parent>, mp_sign_post_options, MP_DEFAULT_ALIGN;
     mp_sign_post_create = |options, common| {
         let pool = if options.best_fit { SignPost::best_fit() } else { SignPost::first_fit() };
         local_or_locked(common, if options.wiping { pool.wiping() } else { pool }, true)
@@ -256,7 +298,7 @@ pool_of_any_size! {
 
 pool_of_any_size! {
     /// Two-level segregated fit.
-    mp_tlsf, Tlsf, mp_tlsf_options:
+    mp_tlsf, Local<Tlsf, Parent>, mp_tlsf_options, MP_DEFAULT_ALIGN;
     mp_tlsf_create = |options, common| {
         if options.without_pockets {
             local_or_locked(common, Tlsf::without_pockets(), false)
@@ -269,7 +311,7 @@ pool_of_any_size! {
 
 pool_of_any_size! {
     /// Blocks of powers of two.
-    mp_buddy, Buddy, mp_buddy_options:
+    mp_buddy, Local<Buddy, Parent>, mp_buddy_options, MP_DEFAULT_ALIGN;
     mp_buddy_create = |options, common| {
         let (least, largest) = (options.least, options.largest);
         let pool = match (least, largest) {

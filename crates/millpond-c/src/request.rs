@@ -2,18 +2,15 @@
 
 use std::alloc::Layout;
 
-use crate::{abi::MP_DEFAULT_ALIGN, fault::Fault};
+use crate::{
+    abi::{MP_DEFAULT_ALIGN, MP_NATURAL_ALIGN},
+    fault::Fault,
+};
 
 /// The layout of a block that C asks for: no bytes count as one, and an alignment of 0 is the default.
 #[inline(always)]
 pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout, Fault> {
-    let align = if align != 0 {
-        align
-    } else if default != 0 {
-        default
-    } else {
-        MP_DEFAULT_ALIGN
-    };
+    let align = if align != 0 { align } else { usual_align(size, default) };
     match Layout::from_size_align(size.max(1), align) {
         Ok(layout) => Ok(layout),
         Err(_) if !align.is_power_of_two() => Err(Fault::invalid("an alignment is a power of two")),
@@ -21,8 +18,23 @@ pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout
     }
 }
 
+/// What an alignment of 0 stands for, in an allocator with this default.
+#[inline(always)]
+pub(crate) fn usual_align(size: usize, default: usize) -> usize {
+    match default {
+        0 => MP_DEFAULT_ALIGN,
+        MP_NATURAL_ALIGN if size <= LARGEST_NATURAL => natural_align(size),
+        MP_NATURAL_ALIGN => MP_DEFAULT_ALIGN,
+        default => default,
+    }
+}
+
+/// The largest size whose alignment depends on it, where that is natural: above, it would save little.
+const LARGEST_NATURAL: usize = 128;
+
 /// The alignment that a block of this size needs, unless something else is said: an object's size is a multiple of its
 /// alignment, and none has more than `max_align_t`.
+#[inline(always)]
 pub(crate) fn natural_align(size: usize) -> usize {
     (size & size.wrapping_neg()).clamp(align_of::<usize>(), MP_DEFAULT_ALIGN)
 }

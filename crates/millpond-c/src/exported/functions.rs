@@ -121,11 +121,14 @@ pub(super) unsafe extern "C" fn allocate_between<X: Offer>(
             return ptr::null_mut();
         }
     };
+    // Where the alignment depends on the size, the block has no other size than this.
+    let depends = align == 0 && this.head.default_align == MP_NATURAL_ALIGN;
+    let preferred = if depends { layout.size() } else { preferred };
     this.ask(layout, |inner| {
         let block = inner.allocate_between(layout, preferred)?;
         if !got.is_null() {
             // SAFETY: the header asks for a place for a number, or for NULL.
-            unsafe { got.write(block.len()) };
+            unsafe { got.write(if depends { layout.size() } else { block.len() }) };
         }
         Ok(block)
     })
@@ -163,7 +166,9 @@ pub(super) unsafe extern "C" fn largest_free<X: Offer>(this: *const mp_allocator
 /// As `stats` of the table.
 pub(super) unsafe extern "C" fn stats<X: Offer>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
     // SAFETY: as for `owns`.
-    let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inner.inspect() else { return MP_OK };
+    let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inner.inspect() else {
+        return Fault::unsupported("the allocator does not say what it holds").note();
+    };
     let stats = mp_stats::take(inspect);
     // SAFETY: the header asks for a structure that says how long it is.
     unsafe { write_as_long(&stats, out) }.map_or_else(Fault::note, |()| MP_OK)
@@ -192,7 +197,7 @@ pub(super) unsafe extern "C" fn each<X: Offer>(
         let this = Exported::<X>::alone(this);
         this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
     };
-    if walked { MP_OK } else { crate::fault::MP_ERR_STOPPED }
+    if walked { MP_OK } else { Fault::STOPPED.note() }
 }
 
 /// As `reserve` of the table.

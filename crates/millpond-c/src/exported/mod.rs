@@ -21,7 +21,7 @@ use crate::{
     request,
 };
 
-type Block = Result<NonNull<[u8]>, AllocError>;
+pub(crate) type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Who is shown live blocks, one by one; false means that it has seen enough.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(NonNull<u8>, usize) -> bool;

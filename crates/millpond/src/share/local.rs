@@ -102,6 +102,18 @@ impl<P: RawPool, A: Allocator, O: Policy> Local<P, A, O> {
         self.reach().with(|pool| pool.allocate_hot(layout))
     }
 
+    /// Takes a block back if that takes no call; false, and nothing done, where [`deallocate`](Allocator::deallocate) is to be
+    /// called: see [`RawPool::deallocate_hot`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[inline(always)]
+    pub unsafe fn deallocate_hot(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        // SAFETY: the caller's promises are passed on.
+        self.reach().with(|pool| unsafe { pool.deallocate_hot(block, layout) })
+    }
+
     /// The shell taken apart, its chunks still in the pool.
     pub(super) fn into_parts(self) -> (P, A, O) {
         let this = ManuallyDrop::new(self);
