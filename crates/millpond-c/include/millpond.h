@@ -304,6 +304,30 @@ mp_allocator *mp_reserved_create(size_t size);
  * NULL: MP_ERR_INVALID. Undefined if somebody else uses the bytes before it is destroyed. */
 mp_allocator *mp_buffer_create(void *memory, size_t size);
 
+/* ---- Forking ----------------------------------------------------------------------------------------------------- */
+
+/* In the child of a fork there is one thread. What others had locked stays locked there, and what they were changing stays half
+ * changed. After this call, all allocators of this library that threads share, those made before and those made later, are
+ * held still while the process forks (pthread_atfork), so that the child can go on with them, whatever other threads were
+ * doing: allocate, free, start threads, reset, trim, destroy. It is called once, or more often, before other handlers are
+ * installed that wait for whoever uses these allocators. Any thread. MP_ERR_OS, MP_ERR_EXHAUSTED, MP_ERR_UNSUPPORTED (there is
+ * no fork).
+ *
+ *                        without this call, the child may use it           after this call, the child
+ *     MP_LOCAL           if no other thread was in a function of it        the same
+ *     MP_LOCKED, _FAIR   if no other thread was in a function of it        has the whole pool
+ *     MP_CACHED          if none was, and does not trim it                 has the pool; lost until a reset is what other
+ *                                                                          threads kept ready
+ *     MP_LOCK_FREE       in any case; growing may wait for 0.1 s           has the whole pool
+ *     mp_inbox           if its owner has forked                           the same
+ *     guards, sources    as what they stand on; checked, quarantine and    as what they stand on
+ *                        visible: if no other thread was in a function
+ *     mp_heap            as malloc, which C libraries hold for forks       the same
+ *
+ * Blocks that other threads had live stay live: nobody frees them in the child, and a checked pool tells them as leaks when it
+ * is destroyed there. Counts of guards may be off by what was on its way. */
+mp_error mp_atfork(void);
+
 /* ---- Misuse ------------------------------------------------------------------------------------------------------- */
 
 #define MP_DOUBLE_FREE 1        /* the block had been freed before; prevented */

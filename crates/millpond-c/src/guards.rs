@@ -15,7 +15,7 @@ use crate::{
     misuse::Voice,
     out_of_memory::OutOfMemory,
     parent::Parent,
-    shells::offer,
+    shells::{held, offer},
     sources::pointer,
 };
 
@@ -30,16 +30,22 @@ offer! {
     () Fallback<Parent, Parent> = c"fallback"; {}
     () Segregate<Parent, Parent> = c"segregate"; {}
     () Observe<Parent, Watcher> = c"observe"; {}
-    () Checked<Parent> = c"checked"; {}
+    () Checked<Parent> = c"checked"; {
+        held!();
+    }
     () Canary<Parent> = c"canary"; {}
-    () Quarantine<Parent, HELD> = c"quarantine"; {}
+    () Quarantine<Parent, HELD> = c"quarantine"; {
+        held!();
+    }
     () Poison<Parent> = c"poison"; {}
     () Zeroed<Parent> = c"zeroed"; {}
 }
 
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 offer! {
-    () millpond::Visible<Parent, HELD> = c"visible"; {}
+    () millpond::Visible<Parent, HELD> = c"visible"; {
+        held!();
+    }
 }
 
 /// A structure with options of a guard: what it stands on, and its own. Zeros are defaults.

@@ -5,11 +5,11 @@
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
-    process,
-    sync::Mutex,
+    mem, process,
 };
 
-use millpond::{Cause, Misuse, Reporter};
+use lock_api::{Mutex, MutexGuard};
+use millpond::{AtFork, Cause, Misuse, Reporter, Spin};
 
 use crate::{abi::*, fault::Fault};
 
@@ -29,10 +29,29 @@ struct Listener {
 // SAFETY: which thread a hook may be called on is what the header says; the pointers are not followed here.
 unsafe impl Send for Listener {}
 
-static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
+/// All who listen.
+pub(crate) struct Listeners(Mutex<Spin, Vec<Listener>>);
 
-fn listeners() -> std::sync::MutexGuard<'static, Vec<Listener>> {
-    LISTENERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+pub(crate) static LISTENERS: Listeners = Listeners(Mutex::new(Vec::new()));
+
+fn listeners() -> MutexGuard<'static, Spin, Vec<Listener>> {
+    LISTENERS.0.lock()
+}
+
+impl AtFork for Listeners {
+    fn prepare(&self) {
+        mem::forget(self.0.lock());
+    }
+
+    unsafe fn parent(&self) {
+        // SAFETY: the caller has prepared it.
+        unsafe { self.0.force_unlock() };
+    }
+
+    unsafe fn child(&self) {
+        // SAFETY: as above; whoever waits for this kind of lock has left nothing in it.
+        unsafe { self.0.force_unlock() };
+    }
 }
 
 /// A pool's name, and that somebody hears of its misuse, for as long as this lives.

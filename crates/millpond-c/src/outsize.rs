@@ -9,7 +9,9 @@
 use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::Mutex;
-use millpond::{AllocError, Allocator, Canvas, Classes, Flaw, Holes, Inspect, Park, Reclaim, Report, Snapshot};
+use millpond::{
+    AllocError, Allocator, AtFork, Canvas, Classes, Flaw, Holes, Inspect, Reclaim, Report, Snapshot, Spin,
+};
 
 use crate::{
     array::Places,
@@ -69,7 +71,11 @@ impl List {
         // SAFETY: the caller's promise, and the invariant for the others.
         unsafe {
             let Record { newer, older, wide } = *record;
-            if newer.is_null() { self.newest = older } else { (*newer).older = older }
+            if newer.is_null() {
+                self.newest = older
+            } else {
+                (*newer).older = older
+            }
             if !older.is_null() {
                 (*older).newer = newer;
             }
@@ -102,7 +108,11 @@ impl List {
         // SAFETY: as above.
         let is_last = newer.is_null() || unsafe { (*newer).older.is_null() };
         let count = self.records().count();
-        if is_last && count == self.count { Ok(()) } else { Err(Flaw("a block above the largest class is lost")) }
+        if is_last && count == self.count {
+            Ok(())
+        } else {
+            Err(Flaw("a block above the largest class is lost"))
+        }
     }
 }
 
@@ -128,7 +138,7 @@ pub(crate) struct Whole<S> {
     parent: Parent,
     /// By alignment: the largest size that a class serves.
     most: [usize; ALIGNMENTS.len()],
-    list: Mutex<Park, List>,
+    list: Mutex<Spin, List>,
 }
 
 /// The largest size that one of these classes serves, for each alignment.
@@ -334,6 +344,35 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
     }
 }
 
+impl<S: Offer> AtFork for Whole<S> {
+    fn prepare(&self) {
+        if let Some(shell) = self.shell.at_fork() {
+            shell.prepare();
+        }
+        std::mem::forget(self.list.lock());
+    }
+
+    unsafe fn parent(&self) {
+        // SAFETY: the caller has prepared both.
+        unsafe {
+            self.list.force_unlock();
+            if let Some(shell) = self.shell.at_fork() {
+                shell.parent();
+            }
+        }
+    }
+
+    unsafe fn child(&self) {
+        // SAFETY: as above; whoever waits for this kind of lock has left nothing in it, and the caller is alone.
+        unsafe {
+            self.list.force_unlock();
+            if let Some(shell) = self.shell.at_fork() {
+                shell.child();
+            }
+        }
+    }
+}
+
 impl<S: Inspect> Inspect for Whole<S> {
     fn stats(&self) -> Snapshot {
         let List { count, held, live, .. } = *self.list.lock();
@@ -389,6 +428,11 @@ impl<S: Offer + Inspect + Reclaim> Offer for Whole<S> {
     const RECLAIMS: bool = true;
     const RESERVES: bool = S::RESERVES;
     const FLUSHES: bool = S::FLUSHES;
+    const FORKS: bool = S::FORKS;
+
+    fn at_fork(&self) -> Option<&dyn AtFork> {
+        Some(self)
+    }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)

@@ -3,7 +3,8 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Amount, Canvas, Counts, Flaw, Holes, Inspect, Nothing, Reclaim, Report, Snapshot,
+    AllocError, Allocator, Amount, AtFork, Canvas, Counts, Flaw, Holes, Inspect, Nothing, Reclaim, Report,
+    Snapshot,
 };
 
 use crate::{
@@ -240,6 +241,9 @@ unsafe impl Allocator for Parent {
         self.allocate(least)
     }
 }
+
+/// A parent is held by itself: other pools may stand on it.
+impl AtFork for Parent {}
 
 /// A number, if it is known.
 fn known(number: usize) -> Option<usize> {

@@ -11,7 +11,9 @@ use crate::{
     exported::{Exported, Make},
     extensible::read,
     fault::{Fault, MP_OK},
-    options::{Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options},
+    options::{
+        Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
+    },
     outsize::{self, Whole},
     parent::Parent,
     request,

@@ -123,6 +123,18 @@ macro_rules! many {
     };
 }
 
+/// That an allocator has something to be held while the process forks.
+macro_rules! held {
+    () => {
+        const FORKS: bool = true;
+
+        fn at_fork(&self) -> Option<&dyn millpond::AtFork> {
+            Some(self)
+        }
+    };
+}
+pub(crate) use held;
+
 /// Implements [`Offer`] for an allocator that answers questions and can be reset, and what else it can do.
 macro_rules! offer {
     ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
@@ -164,6 +176,7 @@ offer! {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
+        held!();
         many!();
 
         fn walk(&mut self, visit: Visit<'_>) -> bool {
@@ -178,6 +191,7 @@ offer! {
         const RESERVES: bool = true;
         const FLUSHES: bool = true;
 
+        held!();
         many!();
 
         fn flush(&self) {
@@ -191,6 +205,7 @@ offer! {
     () LockFree<AnySize, Parent> = c"blocks"; {
         const RESERVES: bool = true;
 
+        held!();
         many!();
 
         fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
@@ -198,7 +213,9 @@ offer! {
             if fits { Self::reserve(self, count) } else { Err(AllocError::Unsupported) }
         }
     }
-    () AtomicLinear<Parent> = c"linear"; {}
+    () AtomicLinear<Parent> = c"linear"; {
+        held!();
+    }
 }
 
 /// Says that a pool is not to be had for so many threads in this way.

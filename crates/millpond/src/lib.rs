@@ -151,9 +151,9 @@ pub use base::AllocError;
 #[cfg(feature = "alloc")]
 pub use contract::Map;
 pub use contract::{
-    Allocator, Amount, Canvas, Cause, Chunk, ChunkPicture, ChunkRequest, Complaint, Counts, Difference,
-    Figures, Flaw, Holes, Inspect, Live, Misuse, Picture, RawPool, Reclaim, Report, Reporter, Reserve,
-    Rewind, Sites, Snapshot, Surrender, Usage,
+    Allocator, Amount, AtFork, Canvas, Cause, Chunk, ChunkPicture, ChunkRequest, Complaint, Counts,
+    Difference, Figures, Flaw, Holes, Inspect, Live, Misuse, Picture, RawPool, Reclaim, Report, Reporter,
+    Reserve, Rewind, Sites, Snapshot, Surrender, Usage,
 };
 pub use face::interop;
 pub use face::{
@@ -184,12 +184,12 @@ pub use pool::{
     Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Marked, Pockets, Shape, SignPost, Sorter,
     Stack, Strategy, Tlsf,
 };
-#[cfg(feature = "std")]
-pub use share::Park;
 pub use share::{
     Abort, AtomicCount, AtomicLinear, Cached, Count, DefaultLock, Fail, Fair, Handle, Inbox, Local, LockFree,
     Locked, Owned, Owner, PlainCount, Policy, Retry, Scope, Spin,
 };
+#[cfg(feature = "std")]
+pub use share::{Park, fork};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 #[cfg(target_arch = "wasm32")]

@@ -99,6 +99,7 @@ pub(super) unsafe extern "C" fn destroy<X: Offer>(this: *mut mp_allocator) {
     let this = this.cast::<Exported<X>>();
     // SAFETY: it was made by `make`, in a place of its own, and the header asks that nobody uses it any more.
     unsafe {
+        (*this).fork.leave();
         this.drop_in_place();
         dealloc(this.cast(), Layout::new::<Exported<X>>());
     }

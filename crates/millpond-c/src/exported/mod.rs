@@ -10,7 +10,7 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use millpond::{AllocError, Allocator, Inspect, Reclaim};
+use millpond::{AllocError, Allocator, AtFork, Inspect, Reclaim, fork};
 
 use crate::{
     abi::*,
@@ -40,10 +40,17 @@ pub(crate) trait Offer: Allocator {
     const RESERVES: bool = false;
     /// Whether threads keep free blocks of it ready.
     const FLUSHES: bool = false;
+    /// Whether it has something to be held while the process forks.
+    const FORKS: bool = false;
     /// Whether it is a constant of the library, which is never destroyed.
     const CONSTANT: bool = false;
 
     fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// What is held while the process forks.
+    fn at_fork(&self) -> Option<&dyn AtFork> {
         None
     }
 
@@ -99,12 +106,32 @@ pub(crate) struct Exported<X> {
     pub(crate) is_plain: bool,
     pub(crate) inner: X,
     out_of_memory: OutOfMemory,
+    /// Its place among those that are held while the process forks.
+    fork: fork::Entry,
     /// Who hears of misuse; it goes after the allocator, which may have something to say when it goes.
     voice: Option<Voice>,
 }
 
 // SAFETY: which threads may use an allocator at a time is what the header asks of the caller.
 unsafe impl<X> Sync for Exported<X> {}
+
+impl<X: Offer> AtFork for Exported<X> {
+    fn prepare(&self) {
+        if let Some(inner) = self.inner.at_fork() {
+            inner.prepare();
+        }
+    }
+
+    unsafe fn parent(&self) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.parent()) };
+    }
+
+    unsafe fn child(&self) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.child()) };
+    }
+}
 
 /// What a new allocator is besides the library's.
 #[derive(Default)]
@@ -133,14 +160,21 @@ impl<X: Offer> Exported<X> {
         let head = mp_allocator { table, default_align: make.default_align };
         let Make { is_plain, out_of_memory, voice, .. } = make;
         // SAFETY: the place was just handed out, for this type.
-        unsafe { place.write(Self { head, is_plain, inner, out_of_memory, voice }) };
+        unsafe {
+            place.write(Self { head, is_plain, inner, out_of_memory, fork: fork::Entry::new(), voice })
+        };
+        if X::FORKS {
+            // SAFETY: it was just written, and leaves before it is destroyed.
+            unsafe { (*place).fork.enter(&*place) };
+        }
         place.cast()
     }
 
     /// An allocator that is a constant of the library.
     pub(crate) const fn constant(inner: X) -> Self {
         let head = mp_allocator { table: Self::TABLE, default_align: 0 };
-        Self { head, is_plain: false, inner, out_of_memory: OutOfMemory::RETURN_NULL, voice: None }
+        let out_of_memory = OutOfMemory::RETURN_NULL;
+        Self { head, is_plain: false, inner, out_of_memory, fork: fork::Entry::new(), voice: None }
     }
 
     const fn table(reclaims: bool) -> mp_table {

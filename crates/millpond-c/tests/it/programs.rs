@@ -35,6 +35,26 @@ fn threads_share_pools() {
 }
 
 #[test]
+fn children_go_on_with_pools_that_threads_share() {
+    passes("forks.c");
+}
+
+#[test]
+fn every_failure_says_why_and_no_success_does() {
+    passes("errors.c");
+}
+
+#[test]
+fn options_are_read_during_the_call() {
+    passes("options.c");
+}
+
+#[test]
+fn classes_give_back_what_is_above_them() {
+    passes("outsize.c");
+}
+
+#[test]
 fn misuse_is_found() {
     passes("misuse.c");
 }

@@ -53,6 +53,7 @@ mod callback;
 mod error;
 pub(crate) mod events;
 mod fair;
+mod mutex;
 #[cfg(feature = "std")]
 mod park;
 mod spin;
@@ -65,6 +66,7 @@ pub use error::AllocError;
 pub use fair::Fair;
 #[cfg(all(test, loom))]
 pub(crate) use fair::Tickets;
+pub(crate) use mutex::{Mutex, MutexGuard, hold, let_go, renew};
 #[cfg(all(test, loom))]
 pub(crate) use park::Gate;
 #[cfg(feature = "std")]

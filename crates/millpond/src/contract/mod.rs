@@ -4,6 +4,7 @@
 //! other by asking a parent [`Allocator`] for the chunks that its pool wants.
 
 mod allocator;
+mod at_fork;
 mod chunk;
 mod figures;
 mod inspect;
@@ -16,6 +17,8 @@ mod report;
 
 pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
+pub use at_fork::AtFork;
+pub(crate) use at_fork::at_fork;
 pub use chunk::{Chunk, ChunkRequest};
 pub use figures::{Difference, Figures};
 pub use inspect::{Flaw, Holes, Inspect, Reclaim, Snapshot};

@@ -3,12 +3,10 @@
 use alloc::boxed::Box;
 use core::{mem::ManuallyDrop, ops::Deref};
 
-use lock_api::Mutex;
-
 use super::Arena;
 use crate::{
-    base::DefaultLock,
-    contract::{Allocator, Inspect, Reclaim},
+    base::{DefaultLock, Mutex},
+    contract::{Allocator, Inspect, Reclaim, at_fork},
     pool::Linear,
     share::Local,
 };
@@ -247,3 +245,5 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Drop for Lease<'_, M, F> {
         }
     }
 }
+
+at_fork!([M: Allocator, F] Arenas<M, F>: idle);

@@ -10,7 +10,7 @@ use core::{
 use super::{Builder, PoolBox, TryAllocError, inherent::inherent};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
+    contract::{Allocator, AtFork, Inspect, Reclaim, Snapshot, at_fork, pass_on},
     pool::Blocks,
     share::{Cached, Local, Locked, OneSize},
     source::DefaultParent,
@@ -320,3 +320,6 @@ impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {
         self.0.trim()
     }
 }
+
+at_fork!([T, M: Allocator + AtFork] Pool<T, M>: memory);
+at_fork!([T, M: Allocator + AtFork] SharedPool<T, M>: 0);

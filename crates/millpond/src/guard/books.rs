@@ -5,16 +5,14 @@
 
 use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
-use lock_api::Mutex;
-
 use super::{
     Keeper,
     duty::{Duty, Site, Withheld},
     ledger::{Entry, Ledger, Refusal},
 };
 use crate::{
-    base::{AllocError, Spin},
-    contract::{Cause, Finding, Flaw, Sites},
+    base::{AllocError, Mutex, Spin},
+    contract::{Cause, Finding, Flaw, Sites, at_fork},
 };
 
 /// Finds every call that frees or resizes what it must not, before it does harm; and leaks.
@@ -263,3 +261,5 @@ unsafe impl<K: Track> Duty for Books<K> {
         self.kept.lock().ledger.check()
     }
 }
+
+at_fork!([K: Track] Books<K>: kept);

@@ -6,7 +6,7 @@ use super::{
     Keeper,
     duty::{Duty, Site, Withheld},
 };
-use crate::contract::{Cause, Finding};
+use crate::contract::{AtFork, Cause, Finding};
 
 /// Puts known bytes behind each block and looks at them when it is freed or resized.
 ///
@@ -78,6 +78,8 @@ unsafe fn raise(block: NonNull<u8>, size: usize) {
         end.cast::<[u8; RAIL]>().write_unaligned(bytes(end.addr().get()));
     }
 }
+
+impl AtFork for Rail {}
 
 // SAFETY: only bytes of the margin are touched.
 unsafe impl Duty for Rail {

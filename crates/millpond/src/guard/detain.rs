@@ -2,15 +2,16 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use lock_api::Mutex;
-
 use super::{
     fill::FREED,
     ring::{Held, Ring},
 };
 use crate::{
-    base::{AllocError, Spin},
-    contract::{Allocator, Cause, Finding, Flaw, Inspect, Pending, RawPool, Reclaim, Reporter, pass_on},
+    base::{AllocError, Mutex, Spin},
+    contract::{
+        Allocator, AtFork, Cause, Finding, Flaw, Inspect, Pending, RawPool, Reclaim, Reporter, at_fork,
+        pass_on,
+    },
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -296,3 +297,5 @@ impl<H: Hold, A: Allocator + Reclaim, const N: usize> Reclaim for Detain<H, A, N
         self.inner.trim()
     }
 }
+
+at_fork!([H: Hold, A: Allocator + AtFork, const N: usize] Detain<H, A, N>: ring, inner);

@@ -4,7 +4,7 @@ use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
 use crate::{
     base::AllocError,
-    contract::{Finding, Flaw},
+    contract::{AtFork, Finding, Flaw},
 };
 
 /// Where in the program a call comes from, if that is known.
@@ -31,7 +31,7 @@ impl From<AllocError> for Withheld {
 ///
 /// Only bytes of the block, and of the margin behind it, are touched, and only while the guard has the block: when it
 /// is handed out, resized or taken back. No method unwinds or calls anybody else's code.
-pub unsafe trait Duty {
+pub unsafe trait Duty: AtFork {
     /// How many bytes behind each block are the guard's own.
     const MARGIN: usize = 0;
 

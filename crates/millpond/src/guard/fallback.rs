@@ -10,7 +10,9 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Chunk, ChunkRequest, Complaint, Inspect, RawPool, Reserve, Surrender},
+    contract::{
+        Allocator, AtFork, Chunk, ChunkRequest, Complaint, Inspect, RawPool, Reserve, Surrender, at_fork,
+    },
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -318,3 +320,5 @@ impl<P: RawPool, Q> Fallback<P, Q> {
 }
 
 super::pair::inspect_both!(Fallback, first, second);
+
+at_fork!([A: Allocator + AtFork, B: Allocator + AtFork] Fallback<A, B>: first, second);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::atomic::{Ordering, fence},
-    contract::Finding,
+    contract::{AtFork, Finding},
 };
 
 /// Fills blocks with rubbish when they are handed out, and with other rubbish when they are freed.
@@ -76,6 +76,8 @@ impl<X> Keeper<Rubbish, X> {
     }
 }
 
+impl AtFork for Rubbish {}
+
 // SAFETY: only bytes of the block are touched.
 unsafe impl Duty for Rubbish {
     unsafe fn hand_out(
@@ -116,6 +118,8 @@ impl<X> Keeper<Eraser, X> {
         Self::with_duty(Eraser, inner, "erased")
     }
 }
+
+impl AtFork for Eraser {}
 
 // SAFETY: only bytes of the block are touched.
 unsafe impl Duty for Eraser {

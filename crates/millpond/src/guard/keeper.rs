@@ -5,7 +5,9 @@ use core::{alloc::Layout, panic::Location, ptr::NonNull};
 use super::duty::{Duty, Site, Withheld, cut, widened};
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, pass_on, relocate},
+    contract::{
+        Allocator, AtFork, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, at_fork, pass_on, relocate,
+    },
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -281,3 +283,5 @@ impl<D: Duty, A: Allocator + Reclaim> Reclaim for Keeper<D, A> {
         self.inner.trim()
     }
 }
+
+at_fork!([D: Duty, A: Allocator + AtFork] Keeper<D, A>: duty, inner);

@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, without_unwinding},
-    contract::{Allocator, Inspect, Reclaim, pass_on},
+    contract::{Allocator, AtFork, Inspect, Reclaim, at_fork, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -224,3 +224,5 @@ impl<A: Reclaim, O> Reclaim for Observe<A, O> {
         self.inner.trim()
     }
 }
+
+at_fork!([A: Allocator + AtFork, O] Observe<A, O>: inner);

@@ -9,7 +9,9 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::AllocError,
-    contract::{Allocator, Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender, relocate},
+    contract::{
+        Allocator, AtFork, Chunk, ChunkRequest, Complaint, RawPool, Reserve, Surrender, at_fork, relocate,
+    },
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -298,3 +300,5 @@ impl<P: Reserve, Q: Reserve> Reserve for Segregate<P, Q> {
 }
 
 super::pair::inspect_both!(Segregate, small, large);
+
+at_fork!([A: Allocator + AtFork, B: Allocator + AtFork] Segregate<A, B>: small, large);

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{counter::Shared, job::Job};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Amount, Flaw, Inspect, Reclaim, Report, Snapshot, pass_on},
+    contract::{Allocator, Amount, AtFork, Flaw, Inspect, Reclaim, Report, Snapshot, at_fork, pass_on},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -180,3 +180,5 @@ impl<J: Job, A: Allocator + Reclaim> Reclaim for Guard<J, A> {
         self.inner.trim()
     }
 }
+
+at_fork!([J: Job, A: Allocator + AtFork] Guard<J, A>: inner);

@@ -25,7 +25,7 @@ use crate::{
         address::{self, WORD},
         atomic::{AtomicPtr, Ordering},
     },
-    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Snapshot},
+    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Reclaim, Snapshot, at_fork},
     source::{Cursor, DefaultParent},
 };
 
@@ -380,3 +380,5 @@ impl<A: Allocator> Inspect for AtomicLinear<A> {
 unsafe impl<A: Allocator + Send> Send for AtomicLinear<A> {}
 // SAFETY: as above.
 unsafe impl<A: Allocator + Sync> Sync for AtomicLinear<A> {}
+
+at_fork!([A: Allocator + AtFork] AtomicLinear<A>: growth, parent);

@@ -24,7 +24,7 @@ use crate::{
         AllocError,
         atomic::{AtomicUsize, Ordering, fence, let_others_run, rest},
     },
-    contract::Allocator,
+    contract::{Allocator, AtFork},
 };
 
 /// Who is asking the parent right now.
@@ -49,6 +49,13 @@ const LOOKS: usize = if cfg!(all(test, loom)) { 6 } else { 100 };
 
 /// How often it sleeps.
 const NAPS: usize = if cfg!(all(test, loom)) { 0 } else { 100 };
+
+/// In the child of a fork, nobody waits for threads that it has not got.
+impl AtFork for Growth {
+    unsafe fn child(&self) {
+        self.change(Asking::forgotten);
+    }
+}
 
 impl Growth {
     pub(super) const fn new() -> Self {

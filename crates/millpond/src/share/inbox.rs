@@ -25,7 +25,7 @@ use crate::{
         AllocError,
         atomic::{AtomicBool, Ordering, UnsafeCell},
     },
-    contract::{Allocator, Canvas, Flaw, Inspect, RawPool, Reclaim, Snapshot},
+    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, RawPool, Reclaim, Snapshot, at_fork},
     pool::{AnySize, Blocks, Config},
     source::DefaultParent,
 };
@@ -323,3 +323,5 @@ impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
         })
     }
 }
+
+at_fork!([C: Config, A: Allocator + AtFork] Inbox<C, A>: parent);

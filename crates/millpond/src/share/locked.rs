@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use lock_api::{Mutex, RawMutex};
+use lock_api::RawMutex;
 
 use super::{
     growth::Growth,
@@ -10,8 +10,8 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::{AllocError, DefaultLock},
-    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
+    base::{AllocError, DefaultLock, Mutex},
+    contract::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, at_fork, pass_on},
     source::DefaultParent,
 };
 
@@ -125,3 +125,5 @@ super::reclaim::reclaim_for_shell!(
 impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
     pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);
 }
+
+at_fork!([P: RawPool, A: Allocator + AtFork, L: RawMutex, O: Policy] Locked<P, A, L, O>: pool, growth, parent);

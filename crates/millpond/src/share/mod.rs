@@ -6,6 +6,8 @@ mod cached;
 mod count;
 mod debug;
 mod entry;
+#[cfg(feature = "std")]
+pub mod fork;
 mod growth;
 mod inbox;
 mod line;

@@ -12,7 +12,7 @@ use crate::{
         AllocError,
         atomic::{AtomicPtr, Ordering},
     },
-    contract::Allocator,
+    contract::{Allocator, AtFork, at_fork},
 };
 
 /// Places that threads look up, as many as have come. All bytes of a place are zero at first.
@@ -131,3 +131,5 @@ mod tests {
         assert_eq!(segments.grow(MOST_SEGMENTS), Err(AllocError::Unsupported));
     }
 }
+
+at_fork!([S, A: Allocator + AtFork] Segments<S, A>: parent);

@@ -9,7 +9,7 @@ use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use super::cursor::Cursor;
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Inspect, Snapshot},
+    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Snapshot},
 };
 
 /// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
@@ -200,3 +200,5 @@ crate::base::opaque_debug! {
     Buffer [] Buffer<'_>;
     StaticBuffer [const SIZE: usize] StaticBuffer<SIZE>;
 }
+
+impl AtFork for Buffer<'_> {}

@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, AtFork},
 };
 
 /// Rust's global allocator: what `Box` and `Vec` use, hence `malloc` unless the program chose otherwise.
@@ -98,3 +98,5 @@ unsafe fn resize(
     // SAFETY: the block is live with the layout `old`, and the new size is not zero and, with this alignment, valid.
     handed_out(unsafe { alloc::alloc::realloc(block.as_ptr(), old, new.size()) }, new.size())
 }
+
+impl AtFork for Heap {}

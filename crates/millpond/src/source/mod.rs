@@ -29,6 +29,8 @@ pub use heap::Heap;
 pub use nothing::Nothing;
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use numa::Numa;
+#[cfg(all(feature = "std", unix))]
+pub(crate) use os::{at_fork, fork};
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use pages::Pages;
 #[cfg(all(feature = "std", any(unix, windows)))]

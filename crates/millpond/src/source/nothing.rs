@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, AtFork},
 };
 
 /// A source without memory: every request but one of zero bytes fails.
@@ -28,3 +28,5 @@ unsafe impl Allocator for Nothing {
 
     unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
 }
+
+impl AtFork for Nothing {}

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::os;
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, relocate},
+    contract::{Allocator, AtFork, relocate},
 };
 
 /// Pages straight from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
@@ -156,3 +156,5 @@ unsafe impl Allocator for Pages {
         Ok(NonNull::slice_from_raw_parts(block, to))
     }
 }
+
+impl AtFork for Pages {}

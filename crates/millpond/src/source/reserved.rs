@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Canvas, Flaw, Inspect, Snapshot},
+    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Snapshot},
 };
 
 /// A large range of addresses as a source: it grows, yet never moves, and has no gaps.
@@ -205,3 +205,5 @@ unsafe impl Allocator for Reserved {
         Ok(NonNull::slice_from_raw_parts(block, to))
     }
 }
+
+impl AtFork for Reserved {}

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, AtFork},
 };
 
 /// Whether pages are to be huge.
@@ -240,3 +240,5 @@ unsafe impl Allocator for TunedPages {
         self.resize_in_place(block, old, new)
     }
 }
+
+impl AtFork for TunedPages {}

@@ -11,7 +11,7 @@ use core::{
 
 use crate::{
     base::{AllocError, address},
-    contract::Allocator,
+    contract::{Allocator, AtFork},
 };
 
 /// Pages from the end of a WebAssembly module's memory. On `wasm32` only.
@@ -67,3 +67,5 @@ unsafe impl Allocator for WasmPages {
         self.allocate(layout)
     }
 }
+
+impl AtFork for WasmPages {}

@@ -14,8 +14,9 @@ use std::{
 
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
-    Allocator, AtomicLinear, Blocks, Buffer, Cached, Classes, Fail, Fixed, Heap, Inbox, LockFree, Locked,
-    Spin,
+    Allocator, Arenas, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fair, Fixed,
+    Heap, Inbox, Inspect as _, LockFree, Locked, Quarantine, Reclaim as _, Registry, SharedSlots, Spin, Tlsf,
+    fork,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -200,6 +201,94 @@ fn with_a_lock_that_is_held_for_forks_a_child_has_a_whole_pool_whenever_it_was_f
     let locked = Locked::<_, _, HeldForForks>::new_in(Blocks::<Fixed<64>>::new(), Heap);
     let use_both = || use_it::<50>(&cached) && use_it::<50>(&locked);
     fork_among(use_both, use_both);
+}
+
+/// Everything that has a lock, in statics: held by handlers.
+mod registered {
+    use super::*;
+
+    pub(super) static PARENT: Locked<Tlsf, Heap, Fair> = Locked::new_in(Tlsf::new(), Heap);
+    pub(super) static PARK: Locked<Blocks<Fixed<64>>, &Locked<Tlsf, Heap, Fair>> =
+        Locked::new_in(Blocks::new(), &PARENT);
+    pub(super) static SPIN: Locked<Blocks<Fixed<64>>, Heap, Spin> = Locked::new_in(Blocks::new(), Heap);
+    pub(super) static NEAR: Cached<Blocks<Fixed<64>>, Heap> = Cached::constant(Blocks::new(), Heap);
+    pub(super) static OWN_PARENT: Cached<Blocks<Fixed<64>>, Locked<Tlsf, Heap>, Fair> =
+        Cached::constant(Blocks::new(), Locked::new_in(Tlsf::new(), Heap));
+    pub(super) static BOOKS: Checked<Locked<Tlsf, Heap>> = Checked::new(Locked::new_in(Tlsf::new(), Heap));
+    pub(super) static LISTS: LockFree<Fixed<64>> = LockFree::new();
+    pub(super) static SLOTS: SharedSlots<usize> = SharedSlots::new();
+    pub(super) static ARENAS: Arenas = Arenas::new();
+    pub(super) static NAMES: Registry = Registry::new();
+
+    pub(super) fn use_all() -> bool {
+        let pools: [&dyn Allocator; 6] = [&PARK, &SPIN, &NEAR, &OWN_PARENT, &BOOKS, &LISTS];
+        let slots_work = (0..50).all(|number| {
+            let key = SLOTS.insert(number);
+            let is_there = SLOTS.get(key).is_some_and(|entry| *entry == number);
+            is_there && SLOTS.remove(key) && SLOTS.get(key).is_none()
+        });
+        let arena = ARENAS.take();
+        pools.into_iter().all(use_it::<50>) && slots_work && *arena.alloc(7) == 7 && NAMES.read().len() < 100
+    }
+}
+
+#[test]
+fn a_child_goes_on_with_all_that_is_registered() {
+    use registered::*;
+    fork::install().expect("there is memory for handlers");
+    fork::install().expect("as often as one likes");
+    let all: [&'static (dyn AtFork + Sync); 10] =
+        [&PARENT, &PARK, &SPIN, &NEAR, &OWN_PARENT, &BOOKS, &LISTS, &SLOTS, &ARENAS, &NAMES];
+    all.into_iter().for_each(|each| fork::register(each).expect("there is memory"));
+    fork_among(use_all, || {
+        // Alone, with threads of its own, and in a child of its own.
+        let with_threads = || {
+            thread::scope(|scope| {
+                let threads = [(); 3].map(|()| scope.spawn(use_all));
+                threads.into_iter().all(|thread| thread.join().unwrap_or(false))
+            })
+        };
+        use_all() && with_threads() && NEAR.check().is_ok() && BOOKS.check().is_ok() && in_a_child(use_all)
+    });
+}
+
+#[test]
+fn what_is_borrowed_is_held_for_one_fork() {
+    let parent = Locked::<_>::new(Tlsf::new());
+    let mut pool = Cached::new_in(Classes::new(), &parent);
+    let books = Quarantine::<_, 8>::around(Locked::<_, _, Fair>::new_in(Tlsf::new(), Heap));
+    let over = AtomicBool::new(false);
+    let use_both = || use_it::<50>(&pool) && use_it::<50>(&books);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    assert!(use_both());
+                }
+            });
+        }
+        let mut statuses = (0..20).map(|_| {
+            thread::sleep(Duration::from_millis(1));
+            // SAFETY: the child uses what is held, and nothing of the tests' own.
+            let child = unsafe { fork::fork(&[&books, &pool, &parent]) }.expect("there is another process");
+            if child == 0 {
+                // SAFETY: ends the child if it hangs, and at its end, without running anything of its parent's.
+                unsafe {
+                    libc::alarm(5);
+                    let worked = use_both() && use_it::<50>(&parent) && pool.check().is_ok();
+                    libc::_exit(i32::from(!worked));
+                }
+            }
+            let mut status = -1;
+            // SAFETY: the child is ours, and waited for once.
+            if unsafe { libc::waitpid(child, &mut status, 0) } == child { status } else { -1 }
+        });
+        let first_bad = statuses.find(|&status| status != 0);
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(first_bad, None, "a child has hung, or did not get its blocks");
+    });
+    pool.trim();
+    assert!(pool.check().is_ok() && parent.check().is_ok());
 }
 
 /// What the handler uses, and what it did.

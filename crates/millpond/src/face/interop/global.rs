@@ -5,7 +5,10 @@ use core::{
     ptr::{NonNull, null_mut},
 };
 
-use crate::{base::AllocError, contract::Allocator};
+use crate::{
+    base::AllocError,
+    contract::{Allocator, AtFork, at_fork},
+};
 
 /// The program's global allocator: what `Box`, `Vec` and `String` use.
 ///
@@ -93,3 +96,5 @@ unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
         })
     }
 }
+
+at_fork!([A: AtFork] Global<A>: 0);

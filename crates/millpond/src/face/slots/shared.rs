@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
+    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Report, Snapshot, at_fork},
     share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, length, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
@@ -449,3 +449,5 @@ mod tests {
         assert_eq!((slots.get(next).as_deref(), slots.len()), (Some(&3), 1));
     }
 }
+
+at_fork!([T, A: Allocator + AtFork, L: RawMutex] SharedSlots<T, A, L>: vacancies, segments);

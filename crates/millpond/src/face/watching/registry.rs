@@ -8,10 +8,12 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Exposition;
-use crate::contract::{Figures, Inspect};
+use crate::{
+    base::{DefaultLock, Mutex},
+    contract::{AtFork, Figures, Inspect},
+};
 
 /// The pools of a program by name, for whoever wants to know how they do.
 ///
@@ -44,7 +46,7 @@ use crate::contract::{Figures, Inspect};
 /// ```
 #[derive(Default)]
 pub struct Registry {
-    entries: Mutex<BTreeMap<String, Entry>>,
+    entries: Mutex<DefaultLock, BTreeMap<String, Entry>>,
 }
 
 /// How to get at the figures of a pool.
@@ -52,10 +54,18 @@ pub struct Registry {
 enum Entry {
     Watched(Weak<dyn Inspect + Send + Sync>),
     Static(&'static (dyn Inspect + Sync)),
-    Published(Weak<Mutex<Option<Figures>>>),
+    Published(Weak<Published>),
 }
 
+/// What was published last.
+type Published = Mutex<DefaultLock, Option<Figures>>;
+
 impl Entry {
+    /// What was published, if that is how the figures are had.
+    fn published(&self) -> Option<Arc<Published>> {
+        if let Self::Published(figures) = self { figures.upgrade() } else { None }
+    }
+
     fn is_there(&self) -> bool {
         match self {
             Self::Watched(pool) => pool.strong_count() != 0,
@@ -71,15 +81,11 @@ impl Entry {
             Self::Static(pool) => Some(pool.figures()),
             Self::Published(figures) => {
                 let figures = figures.upgrade()?;
-                *lock(&figures)
+                let last = *figures.lock();
+                last
             }
         }
     }
-}
-
-/// Nothing that is done under these locks unwinds, so what is behind them is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// There is a pool of this name already.
@@ -137,7 +143,7 @@ impl Registry {
     }
 
     fn enter(&self, name: &str, entry: Entry) -> Result<(), NameTaken> {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         entries.retain(|_, entry| entry.is_there());
         if entries.contains_key(name) {
             return Err(NameTaken(name.to_owned()));
@@ -151,7 +157,7 @@ impl Registry {
     #[must_use]
     pub fn read(&self) -> Vec<(String, Figures)> {
         let entries: Vec<_> = {
-            let mut entries = lock(&self.entries);
+            let mut entries = self.entries.lock();
             entries.retain(|_, entry| entry.is_there());
             entries.iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
         };
@@ -167,20 +173,48 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(lock(&self.entries).keys()).finish()
+        f.debug_set().entries(self.entries.lock().keys()).finish()
+    }
+}
+
+/// The pools are not held: those that are shared are registered by themselves.
+impl AtFork for Registry {
+    fn prepare(&self) {
+        self.entries.prepare();
+        // SAFETY: this thread has locked it.
+        let entries = unsafe { &*self.entries.data_ptr() };
+        entries.values().filter_map(Entry::published).for_each(|figures| figures.prepare());
+    }
+
+    unsafe fn parent(&self) {
+        // SAFETY: this thread has locked it, and what is in it.
+        unsafe {
+            let entries = &*self.entries.data_ptr();
+            entries.values().filter_map(Entry::published).for_each(|figures| figures.parent());
+            self.entries.parent();
+        }
+    }
+
+    unsafe fn child(&self) {
+        // SAFETY: as above, and the caller is alone.
+        unsafe {
+            let entries = &*self.entries.data_ptr();
+            entries.values().filter_map(Entry::published).for_each(|figures| figures.child());
+            self.entries.child();
+        }
     }
 }
 
 /// Says how a pool of one thread does: see [`Registry::publish`]. When it goes, the pool's name is free again.
 #[derive(Debug)]
 pub struct Publisher {
-    figures: Arc<Mutex<Option<Figures>>>,
+    figures: Arc<Published>,
 }
 
 impl Publisher {
     /// Makes the figures of this moment known: as dear as [`Inspect::figures`].
     pub fn publish(&self, pool: &impl Inspect) {
         let figures = pool.figures();
-        *lock(&self.figures) = Some(figures);
+        *self.figures.lock() = Some(figures);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     detain::Hold,
     duty::{Duty, Site, Withheld},
 };
-use crate::contract::{Allocator, Finding, Flaw, RawPool};
+use crate::contract::{Allocator, Finding, Flaw, RawPool, at_fork};
 
 /// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
 ///
@@ -214,3 +214,5 @@ unsafe impl Hold for Hide {
         Ok(())
     }
 }
+
+at_fork!([] Show: books);

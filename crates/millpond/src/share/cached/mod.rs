@@ -27,7 +27,7 @@ mod visit;
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use lock_api::{Mutex, RawMutex};
+use lock_api::RawMutex;
 
 pub use self::handle::Handle;
 use self::{depot::Depot, magazine::MOST_PLACES, slot::Slot, table::Table, visit::Search};
@@ -39,8 +39,8 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::{AllocError, Spin, atomic::AtomicUsize},
-    contract::{Allocator, Inspect, RawPool, Reclaim, Snapshot, relocate},
+    base::{AllocError, Mutex, Spin, atomic::AtomicUsize},
+    contract::{Allocator, AtFork, Inspect, RawPool, Reclaim, Snapshot, at_fork, relocate},
     pool::{Classes, Kinds, KnownKinds, Sorter},
     source::DefaultParent,
 };
@@ -101,8 +101,8 @@ use crate::{
 /// * *Fork*: in the child, the thread that forked goes on with its own slot. What other threads held is held back for good,
 ///   and must not be looked at: the child does not [`trim`](Reclaim::trim) the pool. If another thread was in the depot at
 ///   that moment, its lock is never released, and the child's first visit never ends. So where others may use the pool
-///   meanwhile, the child uses it only if `L` is a lock that is taken before a fork and released after it, in both
-///   processes (`pthread_atfork`), which makes all of this hold at any moment; the test `processes.rs` has such a lock.
+///   meanwhile, it is held for forks (module `fork`): then the child has the whole pool whenever it was forked, and may trim it
+///   too. What other threads kept ready is lost to it until a reset.
 ///
 /// # Misuse
 ///
@@ -402,6 +402,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
         shell::trim(shell::Borrowed(self.depot.get_mut()), &self.parent)
     }
 }
+
+at_fork!([P: Kinds, A: Allocator + AtFork, L: RawMutex, O: Policy, const PLACES: usize]
+    Cached<P, A, L, O, PLACES>: depot, slots, growth, parent);
 
 /// A part of the depot that is a pool, for the one loop of all shells.
 struct Part<'a, L, D, Q> {

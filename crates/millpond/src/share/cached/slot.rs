@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::magazine::{Magazine, NO_PLACE, is_end};
+use super::magazine::{MOST_PLACES, Magazine, NO_PLACE, is_end};
 use crate::{
     base::{
         address::recover,
@@ -50,6 +50,13 @@ impl Slot {
             limit: AtomicUsize::new(LEAST),
             famine: AtomicUsize::new(0),
         }
+    }
+
+    /// Forgets the magazines.
+    pub(super) fn forget(&self) {
+        self.load(Magazine::<MOST_PLACES> { top: NO_PLACE, bottom: NO_PLACE });
+        self.keep(Magazine::<MOST_PLACES> { top: NO_PLACE, bottom: NO_PLACE });
+        self.limit.store(LEAST, Relaxed);
     }
 
     /// Takes a block; `None` if the magazine in use is empty.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     base::atomic::{AtomicPtr, Ordering},
+    contract::AtFork,
     pool::Sorter,
     share::line::{self, Line},
 };
@@ -27,6 +28,14 @@ pub(super) struct Table<S> {
     /// Nothing, but for model checkers.
     pub(super) uses: Uses,
     sorter: PhantomData<fn() -> S>,
+}
+
+/// In the child of a fork, threads have left their slots as they were, in the midst of a change perhaps.
+impl<S: Sorter> AtFork for Table<S> {
+    unsafe fn child(&self) {
+        // SAFETY: the caller is alone.
+        unsafe { self.forget_all_but(numbers::current()) };
+    }
 }
 
 /// The slots, one for each kind, of numbers that have none.
@@ -118,6 +127,21 @@ impl<S: Sorter> Table<S> {
         }
         let place = core::mem::replace(&mut self.far[number], AtomicPtr::new(NONE));
         NonNull::new(place.load(Ordering::Relaxed)).filter(|slots| slots.as_ptr() != NONE)
+    }
+
+    /// Forgets the slots of all numbers but this one, without a look at what is in them: who was using them is gone.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the table.
+    unsafe fn forget_all_but(&self, number: usize) {
+        for gone in (1..NUMBERS).filter(|&gone| gone != number) {
+            if Self::is_near(gone) {
+                self.near[gone].0.forget();
+            } else {
+                self.far[gone].store(NONE, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Looks at every pointer, as model checkers ask for.

@@ -5,7 +5,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use lock_api::{MutexGuard, RawMutex};
+use lock_api::RawMutex;
 
 use super::{
     Cached, Part,
@@ -15,7 +15,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    base::{AllocError, address::prefetch_for_writing, atomic::Ordering},
+    base::{AllocError, MutexGuard, address::prefetch_for_writing, atomic::Ordering},
     contract::{Allocator, RawPool},
     pool::{Blocks, Kinds, Sorter},
     share::{

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address, atomic::Ordering, uninit::assume_init_ref},
-    contract::{Allocator, Inspect},
+    contract::{Allocator, AtFork, Inspect, at_fork},
     pool::{AnySize, KnownShape, Shape},
     source::DefaultParent,
 };
@@ -429,3 +429,5 @@ impl<S: Shape, A: Allocator> Drop for LockFree<S, A> {
         unsafe { self.segments.release(0, &self.parent, align) };
     }
 }
+
+at_fork!([S: Shape, A: Allocator + AtFork] LockFree<S, A>: growth, parent);

@@ -23,7 +23,7 @@ mod shelves;
 
 use core::ops::Range;
 
-use lock_api::{Mutex, RawMutex};
+use lock_api::RawMutex;
 
 pub(crate) use self::chain::Link;
 use self::{
@@ -39,10 +39,10 @@ use super::{
 };
 use crate::{
     base::{
-        AllocError,
+        AllocError, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    contract::{Allocator, Flaw},
+    contract::{Allocator, Flaw, at_fork},
 };
 
 /// How many slots a full chain has.
@@ -291,3 +291,5 @@ impl<L: RawMutex> Vacancies<L> {
         unsafe { self.shelves.free(parent) };
     }
 }
+
+at_fork!([L: RawMutex] Vacancies<L>: depot.0, growth);

@@ -33,6 +33,8 @@ pub(super) use linux::{bind, map_huge, populate, prefer_huge, remap};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(super) use posix::{bind, map_huge, populate, prefer_huge, remap};
 #[cfg(unix)]
+pub(crate) use unix::{at_fork, fork};
+#[cfg(unix)]
 pub(super) use unix::{commit, cut, decommit, huge_size, map, page_size, release, reserve};
 #[cfg(windows)]
 pub(super) use windows::{

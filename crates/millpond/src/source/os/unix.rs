@@ -24,6 +24,32 @@ pub(crate) fn huge_size() -> usize {
     page_size() * (page_size() / 8)
 }
 
+/// Has handlers called before this process forks, and after it in the parent and in the child.
+pub(crate) fn at_fork(
+    prepare: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> Result<(), AllocError> {
+    // SAFETY: functions are there as long as the program, or the library that they are in, which takes them along.
+    match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
+        0 => Ok(()),
+        number => Err(AllocError::Os(number)),
+    }
+}
+
+/// Forks: zero in the child, the child's number in the parent.
+///
+/// # Safety
+///
+/// The child uses nothing that another thread may have been changing.
+pub(crate) unsafe fn fork() -> Result<i32, AllocError> {
+    // SAFETY: the caller's promise.
+    match unsafe { libc::fork() } {
+        -1 => Err(last_error()),
+        child => Ok(child),
+    }
+}
+
 pub(super) fn last_error() -> AllocError {
     AllocError::Os(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
