@@ -15,8 +15,7 @@ use std::{
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
     Allocator, Arenas, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fair, Fixed,
-    Heap, Inbox, Inspect as _, LockFree, Locked, Quarantine, Reclaim as _, Registry, SharedSlots, Spin, Tlsf,
-    fork,
+    Heap, Inbox, Inspect as _, LockFree, Locked, Quarantine, Registry, SharedSlots, Spin, Tlsf, fork,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -255,7 +254,7 @@ fn a_child_goes_on_with_all_that_is_registered() {
 #[test]
 fn what_is_borrowed_is_held_for_one_fork() {
     let parent = Locked::<_>::new(Tlsf::new());
-    let mut pool = Cached::new_in(Classes::new(), &parent);
+    let pool = Cached::new_in(Classes::new(), &parent);
     let books = Quarantine::<_, 8>::around(Locked::<_, _, Fair>::new_in(Tlsf::new(), Heap));
     let over = AtomicBool::new(false);
     let use_both = || use_it::<50>(&pool) && use_it::<50>(&books);
