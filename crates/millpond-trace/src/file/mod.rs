@@ -2,6 +2,7 @@
 //! the writer and reader that put them together.
 
 mod about;
+mod background;
 mod block;
 mod bytes;
 mod error;

@@ -64,6 +64,18 @@ impl Packer {
         head: Head,
         columns: &[Vec<u8>],
     ) -> Result<u64, TraceError> {
+        let (head, payload) = self.pack(head, columns)?;
+        out.write_all(&head)?;
+        out.write_all(payload)?;
+        Ok((head.len() + payload.len()) as u64)
+    }
+
+    /// The two parts of a section: its head, and what follows.
+    pub(crate) fn pack(
+        &mut self,
+        head: Head,
+        columns: &[Vec<u8>],
+    ) -> Result<([u8; HEAD], &[u8]), TraceError> {
         self.payload.clear();
         for column in columns {
             if column.len() > TEXT_LIMIT {
@@ -82,9 +94,7 @@ impl Packer {
         bytes[16..20].copy_from_slice(&crc32fast::hash(&self.payload).to_le_bytes());
         let checksum = crc32fast::hash(&bytes[..20]);
         bytes[20..].copy_from_slice(&checksum.to_le_bytes());
-        out.write_all(&bytes)?;
-        out.write_all(&self.payload)?;
-        Ok((HEAD + self.payload.len()) as u64)
+        Ok((bytes, &self.payload))
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, io::Write};
 
 use crate::file::{
     Outcome, Start, Summary, TraceError,
+    background::{Background, Columns, Packed},
     block::{Encoder, Shape, Verb},
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
     section::{Head, Kind, Packer},
@@ -45,6 +46,9 @@ pub struct Writer<W: Write> {
     /// Blocks written.
     blocks: u32,
     packer: Packer,
+    background: Option<Background>,
+    /// Columns for the next block to be filled.
+    spare: Columns,
     encoder: Encoder,
     slots: Slots,
     /// The size of the block in each slot.
@@ -72,6 +76,8 @@ impl<W: Write> Writer<W> {
             position: header.len() as u64,
             blocks: 0,
             packer: Packer::new()?,
+            background: None,
+            spare: Columns::default(),
             encoder: Encoder::new(),
             slots: Slots::new(),
             sizes: Vec::new(),
@@ -145,6 +151,7 @@ impl<W: Write> Writer<W> {
     /// Writes what is left and the end of the file, and flushes.
     pub fn finish(mut self, outcome: Outcome) -> Result<Summary, TraceError> {
         self.block()?;
+        self.settle()?;
         let Outcome {
             wall_ns,
             cpu_ns,
@@ -220,13 +227,44 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the events collected as a block, if there are any.
+    /// Writes the events collected as a block, if there are any. From the second block on, they are compressed while more
+    /// events are collected.
     fn block(&mut self) -> Result<(), TraceError> {
-        if self.encoder.len() > 0 {
-            let head = Head { kind: Kind::Events, number: self.blocks, events: self.encoder.len() as u32 };
-            self.position += self.packer.write(&mut self.out, head, self.encoder.columns())?;
-            self.blocks += 1;
-            self.encoder.clear();
+        if self.encoder.len() == 0 {
+            return Ok(());
+        }
+        let head = Head { kind: Kind::Events, number: self.blocks, events: self.encoder.len() as u32 };
+        if self.blocks == 1 {
+            self.background = Background::start();
+        }
+        self.blocks += 1;
+        let columns = self.encoder.take_columns(std::mem::take(&mut self.spare));
+        match &mut self.background {
+            Some(background) => {
+                let packed = background.push(head, columns)?;
+                self.write(packed)
+            }
+            None => {
+                self.position += self.packer.write(&mut self.out, head, &columns)?;
+                self.spare = columns;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a section of events that has been compressed, if there is one.
+    fn write(&mut self, packed: Option<Packed>) -> Result<(), TraceError> {
+        let Some(Packed { section, columns }) = packed else { return Ok(()) };
+        self.out.write_all(&section)?;
+        self.position += section.len() as u64;
+        self.spare = columns;
+        Ok(())
+    }
+
+    /// Writes all sections that are still being compressed.
+    fn settle(&mut self) -> Result<(), TraceError> {
+        while let Some(packed) = self.background.as_mut().map_or(Ok(None), Background::pop)? {
+            self.write(Some(packed))?;
         }
         Ok(())
     }

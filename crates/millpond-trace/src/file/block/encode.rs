@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 use super::{CALLERS, COLUMNS, LONG, NAMES, SHAPES, SHORT_SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
 use crate::file::{
     bytes::{fold, put},
@@ -12,7 +14,7 @@ use crate::file::{
 pub(crate) struct Encoder {
     columns: [Vec<u8>; COLUMNS],
     /// The number of each shape of this block, in order of appearance.
-    known: HashMap<Shape, u32>,
+    known: HashMap<Shape, u32, FixedState>,
     /// The shapes by number, and how many events have each.
     shapes: Vec<(Shape, u32)>,
     /// The number of each event's shape.
@@ -29,7 +31,7 @@ impl Encoder {
     pub(crate) fn new() -> Self {
         Self {
             columns: Default::default(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             shapes: Vec::new(),
             events: Vec::with_capacity(EVENTS_PER_BLOCK),
             time: 0,
@@ -65,8 +67,8 @@ impl Encoder {
         self.events.push(number);
     }
 
-    /// The columns of the block.
-    pub(crate) fn columns(&mut self) -> &[Vec<u8>] {
+    /// The columns of the block. The next block begins, in the buffers of `spare`.
+    pub(crate) fn take_columns(&mut self, mut spare: [Vec<u8>; COLUMNS]) -> [Vec<u8>; COLUMNS] {
         self.end_run();
         let order = self.order();
         let mut places = vec![0; order.len()];
@@ -74,18 +76,14 @@ impl Encoder {
             places[number] = place as u64;
         }
         self.put_shapes(&order);
-        for number in std::mem::take(&mut self.events) {
-            self.put_number(SHAPES, places[number as usize]);
+        for at in 0..self.events.len() {
+            self.put_number(SHAPES, places[self.events[at] as usize]);
         }
-        &self.columns
-    }
-
-    /// Begins the next block.
-    pub(crate) fn clear(&mut self) {
         self.known.clear();
         self.shapes.clear();
         self.events.clear();
-        self.columns.iter_mut().for_each(Vec::clear);
+        spare.iter_mut().for_each(Vec::clear);
+        std::mem::replace(&mut self.columns, spare)
     }
 
     /// The order in which shapes are stored: the most frequent ones in front, because they get numbers of one byte.
