@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::replay::Spread;
+
 /// A share from 0 to 1, with two or three digits that mean something. Not all is never 100 %, not nothing never 0 %.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -15,9 +17,28 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// Bytes in decimal units.
+/// Bytes in units of powers of 1,024, as pages, limits and block sizes have them.
 pub(crate) fn bytes(bytes: f64) -> String {
-    scaled(bytes, &[("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)])
+    const UNITS: [(&str, f64); 5] = [
+        ("B", 1.0),
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("TiB", 1_099_511_627_776.0),
+    ];
+    scaled(bytes, &UNITS)
+}
+
+/// From the least to the most, in words of `format`: `3.1 to 4.5 %`. One figure, if both read the same.
+pub(crate) fn range(spread: Spread, format: impl Fn(f64) -> String) -> String {
+    let (least, most) = (format(spread.least), format(spread.most));
+    if least == most {
+        return format!("about {most}");
+    }
+    match (least.rsplit_once(' '), most.rsplit_once(' ')) {
+        (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} to {most}"),
+        _ => format!("{least} to {most}"),
+    }
 }
 
 /// Nanoseconds in the unit that fits.
@@ -77,10 +98,19 @@ mod tests {
     }
 
     #[test]
+    fn ranges_have_one_unit_if_they_can() {
+        let range = |least, most| super::range(Spread { median: least, least, most }, percent);
+        assert_eq!(range(0.031, 0.045), "3.1 to 4.5 %");
+        assert_eq!(range(0.0311, 0.0312), "about 3.1 %");
+        let time = super::range(Spread { median: 1.0, least: 900.0, most: 2000.0 }, time);
+        assert_eq!(time, "900 ns to 2.00 us");
+    }
+
+    #[test]
     fn sizes_times_and_counts() {
         assert_eq!(
-            [0.0, 999.0, 1e3, 26_703_000.0, 999_960.0, 1.5e9].map(bytes),
-            ["0 B", "999 B", "1.00 kB", "26.7 MB", "1.00 MB", "1.50 GB"]
+            [0.0, 999.0, 1024.0, 28_000_000.0, 1_048_550.0, 1.5e9].map(bytes),
+            ["0 B", "999 B", "1.00 KiB", "26.7 MiB", "1.00 MiB", "1.40 GiB"]
         );
         assert_eq!([3.24, 12_345_678.0, -250.0].map(time), ["3.24 ns", "12.3 ms", "-250 ns"]);
         assert_eq!([7, 1000, 2_935_000].map(count), ["7", "1,000", "2,935,000"]);

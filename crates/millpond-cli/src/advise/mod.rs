@@ -1,7 +1,10 @@
 //! Which block sizes a program's pools should have.
 
 mod division;
+mod language;
 mod snippet;
+
+use std::path::Path;
 
 use anyhow::Result;
 use millpond_trace::{Op, Reader};
@@ -12,6 +15,8 @@ use crate::{
 };
 
 pub(crate) use division::{Limits, align_of_block};
+pub(crate) use language::Language;
+use snippet::Snippet;
 
 /// The block sizes advised for a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,10 +25,12 @@ pub(crate) struct Advice {
     pub(crate) blocks: Vec<Block>,
     /// Share of the allocations that they serve, from 0 to 1.
     pub(crate) covered: f64,
-    /// Rust to paste; empty when there is nothing to advise.
-    pub(crate) rust: String,
-    /// The same, and a pool on huge pages beside it.
-    pub(crate) rust_huge: String,
+    /// The languages that the program may be written in.
+    pub(crate) languages: Vec<Language>,
+    /// What to call the program.
+    pub(crate) program: String,
+    /// Whether several threads allocate.
+    pub(crate) has_threads: bool,
 }
 
 /// One block size.
@@ -53,6 +60,8 @@ impl Advice {
         limits: Limits,
         program: &str,
     ) -> Result<Self> {
+        let path = Path::new(&reader.start().program);
+        let languages = Language::of(path, &reader.summary().modules);
         let sizes = division::choose(&histogram.counts, limits);
         if sizes.is_empty() {
             return Ok(Self::default());
@@ -69,9 +78,17 @@ impl Advice {
         }
         blocks.retain(|block| block.allocations > 0);
         let covered = blocks.iter().map(|block| block.allocations).sum::<u64>() as f64 / all;
-        let rust = snippet::rust(program, &blocks, covered);
-        let rust_huge = snippet::rust_huge(program, &blocks, covered);
-        Ok(Self { blocks, covered, rust, rust_huge })
+        let has_threads = histogram.threads.lanes.len() > 1;
+        Ok(Self { blocks, covered, languages, program: program.to_owned(), has_threads })
+    }
+
+    /// Code to paste; with `huge`, of a pool on huge pages as well. Empty when there is nothing to advise.
+    pub(crate) fn code(&self, language: Language, huge: bool) -> String {
+        if self.blocks.is_empty() {
+            return String::new();
+        }
+        let Self { blocks, covered, program, has_threads, .. } = self;
+        Snippet { program, blocks, covered: *covered, has_threads: *has_threads }.code(language, huge)
     }
 
     /// Bytes of all blocks of these sizes that are live when most bytes are.

@@ -1,48 +1,196 @@
-//! Advice as Rust to paste.
+//! Advice as code to paste, in each language.
 
-use super::Block;
+use super::{Block, Language};
 use crate::units::percent;
 
-/// What makes a pool of these sizes.
-pub(super) fn rust(program: &str, blocks: &[Block], covered: f64) -> String {
-    let sizes = sizes(program, blocks, covered);
-    format!("use millpond::{{Classes, ClassesError, Local}};\n\n{sizes}\n{POOL}")
+/// What the code is to make.
+pub(super) struct Snippet<'a> {
+    pub(super) program: &'a str,
+    pub(super) blocks: &'a [Block],
+    /// Share of the allocations that they serve.
+    pub(super) covered: f64,
+    /// Whether several threads allocate.
+    pub(super) has_threads: bool,
 }
 
-/// The same, and what makes one on huge pages.
-pub(super) fn rust_huge(program: &str, blocks: &[Block], covered: f64) -> String {
-    let sizes = sizes(program, blocks, covered);
-    let largest = blocks.last().map_or(0, |block| block.size);
-    format!(
-        "use millpond::{{Classes, ClassesError, Heap, Linear, Local, Segregate, TunedPages}};\n\n\
-         {sizes}\n\
-         {POOL}\n\
-         /// On huge pages; blocks larger than {largest} bytes come from the heap.\n\
-         type OnHugePages = Segregate<Local<Classes, Local<Linear, TunedPages>>, Heap>;\n\n\
-         {ON_HUGE_PAGES}"
-    )
-}
+impl Snippet<'_> {
+    /// A pool of these sizes; with `huge`, on huge pages as well.
+    pub(super) fn code(&self, language: Language, huge: bool) -> String {
+        match language {
+            Language::Rust if huge => self.rust_huge(),
+            Language::Rust => format!("use millpond::{{{}}};\n\n{}", self.imports(), self.rust()),
+            Language::C => self.c(huge),
+            Language::Cpp => self.cpp(huge),
+        }
+    }
 
-fn sizes(program: &str, blocks: &[Block], covered: f64) -> String {
-    let sizes: Vec<_> = blocks.iter().map(|block| block.size.to_string()).collect();
-    format!(
-        "/// Block sizes that cover {} of the allocations of {program}.\nconst SIZES: [usize; {}] = [{}];\n",
-        percent(covered),
-        sizes.len(),
-        sizes.join(", "),
-    )
-}
+    /// What the sizes are, for a comment.
+    fn about(&self) -> String {
+        format!("Block sizes that cover {} of the allocations of {}.", percent(self.covered), self.comment())
+    }
 
-const POOL: &str = "\
-fn pool() -> Result<Local<Classes>, ClassesError> {
-    Ok(Local::new(Classes::with_sizes(&SIZES)?))
-}
-";
+    /// The program's name, with nothing in it that ends a comment.
+    fn comment(&self) -> String {
+        self.program.replace("*/", "* /")
+    }
 
-const ON_HUGE_PAGES: &str = "\
-fn pool_on_huge_pages() -> Result<OnHugePages, ClassesError> {
-    let classes = Classes::with_sizes(&SIZES)?;
-    let pages = Local::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
-    Ok(Segregate::new(SIZES[SIZES.len() - 1], Local::new_in(classes, pages), Heap))
+    fn sizes(&self) -> String {
+        let sizes: Vec<_> = self.blocks.iter().map(|block| block.size.to_string()).collect();
+        sizes.join(", ")
+    }
+
+    fn largest(&self) -> usize {
+        self.blocks.last().map_or(0, |block| block.size)
+    }
+
+    /// The shell of the pool.
+    fn shell(&self) -> &'static str {
+        if self.has_threads { "Cached" } else { "Local" }
+    }
+
+    fn imports(&self) -> &'static str {
+        if self.has_threads { "Cached, Classes, ClassesError" } else { "Classes, ClassesError, Local" }
+    }
+
+    fn rust(&self) -> String {
+        let (about, sizes, shell) = (self.about(), self.sizes(), self.shell());
+        let count = self.blocks.len();
+        format!(
+            "/// {about}\n\
+             const SIZES: [usize; {count}] = [{sizes}];\n\
+             \n\
+             fn pool() -> Result<{shell}<Classes>, ClassesError> {{\n    \
+                 Ok({shell}::new(Classes::with_sizes(&SIZES)?))\n\
+             }}\n"
+        )
+    }
+
+    fn rust_huge(&self) -> String {
+        let (rust, shell, largest) = (self.rust(), self.shell(), self.largest());
+        let (imports, chunks) = if self.has_threads {
+            ("Cached, Classes, ClassesError, Heap, Linear, Locked, Segregate, TunedPages", "Locked")
+        } else {
+            ("Classes, ClassesError, Heap, Linear, Local, Segregate, TunedPages", "Local")
+        };
+        format!(
+            "use millpond::{{{imports}}};\n\
+             \n\
+             {rust}\n\
+             /// On huge pages; blocks larger than {largest} bytes come from the heap.\n\
+             type OnHugePages = Segregate<{shell}<Classes, {chunks}<Linear, TunedPages>>, Heap>;\n\
+             \n\
+             fn pool_on_huge_pages() -> Result<OnHugePages, ClassesError> {{\n    \
+                 let classes = Classes::with_sizes(&SIZES)?;\n    \
+                 let pages = {chunks}::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());\n    \
+                 Ok(Segregate::new(SIZES[SIZES.len() - 1], {shell}::new_in(classes, pages), Heap))\n\
+             }}\n"
+        )
+    }
+
+    /// The initialisers of the options of a pool in C, `parent` among them if it is to have one.
+    fn c_options(&self, parent: Option<&str>) -> String {
+        let sharing = self.has_threads.then_some(".sharing = MP_CACHED");
+        let parent = parent.map(|parent| format!(".parent = {parent}"));
+        let sizes = [".sizes = SIZES", ".size_count = sizeof SIZES / sizeof *SIZES"].map(str::to_owned);
+        let all: Vec<_> = parent.into_iter().chain(sharing.map(str::to_owned)).chain(sizes).collect();
+        all.join(", ")
+    }
+
+    fn c(&self, huge: bool) -> String {
+        let (about, sizes, options) = (self.about(), self.sizes(), self.c_options(None));
+        let mut code = format!(
+            "/* cc program.c $(pkg-config --cflags --libs millpond) */\n\
+             #include <millpond.h>\n\
+             \n\
+             /* {about} */\n\
+             static const size_t SIZES[] = {{{sizes}}};\n\
+             \n\
+             /* A pool of these, or NULL: mp_last_detail() says why. mp_destroy(&pool->allocator) ends it. */\n\
+             static inline mp_classes *make_pool(void)\n\
+             {{\n    \
+                 return mp_classes_create(MP_OPTIONS(mp_classes_options, {options}));\n\
+             }}\n\
+             \n\
+             /* As malloc and free. An alignment of 8 suits all but long double and vectors, which need 16. */\n\
+             static inline void *pool_alloc(mp_classes *pool, size_t size)\n\
+             {{\n    \
+                 return mp_classes_alloc(pool, size, 8);\n\
+             }}\n\
+             \n\
+             static inline void pool_free(mp_classes *pool, void *block, size_t size)\n\
+             {{\n    \
+                 mp_classes_free(pool, block, size, 8);\n\
+             }}\n"
+        );
+        if huge {
+            code.push_str(&self.c_huge());
+        }
+        code
+    }
+
+    /// The parent that packs chunks onto huge pages, in C.
+    fn c_chunks(&self) -> &'static str {
+        if self.has_threads {
+            "mp_linear_create(MP_OPTIONS(mp_pool_options, .parent = pages, .sharing = MP_LOCKED))"
+        } else {
+            "mp_linear_create(MP_OPTIONS(mp_pool_options, .parent = pages))"
+        }
+    }
+
+    fn c_huge(&self) -> String {
+        let (largest, chunks) = (self.largest(), self.c_chunks());
+        let options = self.c_options(Some("&chunks->allocator"));
+        format!(
+            "\n\
+             /* The same on huge pages. It is for sizes up to {largest}: larger ones go to malloc. */\n\
+             static inline mp_classes *make_pool_on_huge_pages(void)\n\
+             {{\n    \
+                 mp_allocator *pages = mp_tuned_pages_create(MP_OPTIONS(mp_pages_options, .huge = MP_HUGE_WISHED));\n    \
+                 mp_linear *chunks = pages ? {chunks} : NULL;\n    \
+                 return chunks ? mp_classes_create(MP_OPTIONS(mp_classes_options, {options})) : NULL;\n\
+             }}\n"
+        )
+    }
+
+    fn cpp(&self, huge: bool) -> String {
+        let (about, sizes) = (self.about(), self.sizes());
+        let sharing = if self.has_threads { "  options.sharing = MP_CACHED;\n" } else { "" };
+        let mut code = format!(
+            "// c++ -std=c++17 program.cpp $(pkg-config --cflags --libs millpond)\n\
+             #include <cstddef>\n\
+             #include <iterator>\n\
+             #include <millpond.hpp>\n\
+             \n\
+             // {about}\n\
+             inline constexpr std::size_t SIZES[] = {{{sizes}}};\n\
+             \n\
+             // How to make a pool of these: millpond::resource<millpond::classes> pool(advised());\n\
+             // It is a std::pmr::memory_resource: std::pmr::vector<int> values(&pool);\n\
+             inline millpond::classes::options advised() {{\n  \
+               millpond::classes::options options;\n  \
+               options.sizes = SIZES;\n  \
+               options.size_count = std::size(SIZES);\n\
+             {sharing}  \
+               return options;\n\
+             }}\n"
+        );
+        if huge {
+            let chunks_sharing = if self.has_threads { "  options.sharing = MP_LOCKED;\n" } else { "" };
+            code.push_str(&format!(
+                "\n\
+                 // What packs chunks onto huge pages: options.parent = &chunks->allocator; it must outlive the pool.\n\
+                 inline mp_linear* make_chunks() {{\n  \
+                   mp_pages_options huge{{}};\n  \
+                   huge.struct_size = sizeof huge;\n  \
+                   huge.huge = MP_HUGE_WISHED;\n  \
+                   mp_pool_options options{{}};\n  \
+                   options.struct_size = sizeof options;\n  \
+                   options.parent = mp_tuned_pages_create(&huge);\n\
+                 {chunks_sharing}  \
+                   return options.parent != nullptr ? mp_linear_create(&options) : nullptr;\n\
+                 }}\n"
+            ));
+        }
+        code
+    }
 }
-";

@@ -1,40 +1,111 @@
-//! The bound that matters: no allocator can gain more than allocation takes.
+//! How much of the program's CPU time allocation takes, and whether that can be told.
 
 use millpond_trace::Summary;
 
-use crate::replay::{Name, Outcome, Spread};
+use crate::{
+    replay::{Name, Outcome, Spread, Standing},
+    units,
+};
 
 /// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
 /// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
 const RECORDING_PER_EVENT: f64 = 20.0;
+/// The true cost of recording lies between these multiples of its estimate, as far as plain runs have shown.
+const ESTIMATE: (f64, f64) = (0.25, 4.0);
+/// If recording may be more than this share of what was measured, the rest of it says too little of the program.
+const MOST_RECORDING: f64 = 0.5;
+/// If the replay spends more than this share of its time on pages that the program never had, it says too little too.
+const MOST_FOREIGN: f64 = 0.1;
 
 /// How much of the program's CPU time goes into allocation. Times are in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Bound {
-    /// Taken off as the cost of recording.
-    pub(crate) recording: f64,
+    /// CPU time that recording cost.
+    pub(crate) recording: Spread,
+    /// Whether that was measured, by running the program plain as well.
+    pub(crate) measured: bool,
     /// The program's CPU time without recording; unknown where the trace does not say.
-    pub(crate) program: Option<f64>,
+    pub(crate) program: Option<Spread>,
     /// What glibc took to replay all events.
-    pub(crate) allocation: f64,
+    pub(crate) allocation: Spread,
+    /// Why no time can be given as a share of the program's.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// Why no time can be given as a share of the program's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Doubt {
+    /// A clause, or a sentence and one more.
+    pub(crate) text: String,
+    /// Whether allocators can be compared all the same: only the program's CPU time is not known well enough.
+    pub(crate) replay_is_sound: bool,
 }
 
 impl Bound {
-    pub(super) fn new(summary: &Summary, outcome: &Outcome) -> Self {
-        let allocation = outcome.of(Name::Glibc).map_or(0.0, |glibc| Spread::of(&glibc.times).median);
+    /// `cost` is what recording cost, if it was measured.
+    pub(super) fn new(summary: &Summary, outcome: &Outcome, cost: Option<Spread>, program: &str) -> Self {
+        let glibc = outcome.of(Name::Glibc);
+        let allocation = glibc.map_or_else(Spread::default, |glibc| Spread::likely(&glibc.times));
         let recorded = summary.cpu_ns as f64;
-        let estimate = || summary.events as f64 * RECORDING_PER_EVENT;
-        // An estimate must not explain all of the time away, and the program took at least what its allocations take here.
-        let recording =
-            summary.resources.recording_ns.map_or_else(estimate, |known| known as f64).min(recorded / 2.0);
-        let program = (summary.cpu_ns > 0).then(|| (recorded - recording).max(allocation));
-        Self { recording, program, allocation }
+        let recording = cost.unwrap_or_else(|| estimate(summary));
+        let mut bound = Self {
+            recording,
+            measured: cost.is_some(),
+            program: (summary.cpu_ns > 0).then(|| recording.map(|cost| (recorded - cost).max(0.0))),
+            allocation,
+            doubt: None,
+        };
+        bound.doubt = bound.doubt(summary, glibc, program);
+        bound
     }
 
-    /// A time as a share of the program's CPU time.
-    pub(crate) fn share(&self, nanoseconds: f64) -> Option<f64> {
-        self.program.filter(|&program| program > 0.0).map(|program| nanoseconds / program)
+    fn doubt(&self, summary: &Summary, glibc: Option<&Standing>, program: &str) -> Option<Doubt> {
+        let (cpu, recorded) = (self.program?, summary.cpu_ns as f64);
+        let took = units::time(self.allocation.median);
+        if self.recording.most > recorded * MOST_RECORDING {
+            let text = format!(
+                "of the {} that {program} took while it was recorded, recording took {}. `millpond try --runs 5` runs \
+                 it without recording as well, and measures that",
+                units::time(recorded),
+                units::range(self.recording, units::time),
+            );
+            return Some(Doubt { text, replay_is_sound: true });
+        }
+        if self.allocation.least > cpu.most {
+            let text = format!(
+                "the replay with glibc takes {took}, and {program} took {} in all. So the replay does what {program} \
+                 did not do, such as touch memory that it left alone",
+                units::range(cpu, units::time),
+            );
+            return Some(Doubt { text, replay_is_sound: false });
+        }
+        let glibc = glibc?;
+        let (ours, theirs) = (glibc.page_faults as f64, summary.resources.page_faults? as f64);
+        let foreign = glibc.system_ns as f64 * (1.0 - theirs / ours);
+        (ours > theirs && foreign > self.allocation.median * MOST_FOREIGN).then(|| {
+            let text = format!(
+                "the replay with glibc has {}, and {program} had {}. So the replay touches memory that {program} left \
+                 alone, and about {} of its {took} go into that",
+                units::counted(glibc.page_faults, "page fault"),
+                units::count(theirs as u64),
+                units::time(foreign),
+            );
+            Doubt { text, replay_is_sound: false }
+        })
     }
+
+    /// A time as a share of the program's CPU time, if that can be told.
+    pub(crate) fn share(&self, nanoseconds: Spread) -> Option<Spread> {
+        let program = self.program.filter(|program| program.least > 0.0 && self.doubt.is_none())?;
+        Some(nanoseconds.divided_by(program))
+    }
+}
+
+/// What recording cost, where that was not measured.
+fn estimate(summary: &Summary) -> Spread {
+    let known = summary.resources.recording_ns.map(|cost| cost as f64);
+    let median = known.unwrap_or(summary.events as f64 * RECORDING_PER_EVENT);
+    Spread { median, least: median * ESTIMATE.0, most: median * ESTIMATE.1 }
 }
 
 #[cfg(test)]
@@ -42,37 +113,62 @@ mod tests {
     use millpond_trace::Resources;
 
     use super::*;
-    use crate::replay::{Standing, Stock};
 
-    fn outcome(glibc: f64) -> Outcome {
-        let standing = Standing {
-            name: Name::Glibc,
-            times: vec![glibc],
-            first: glibc,
-            peaks: vec![],
-            stock: Stock::default(),
-        };
-        Outcome { standings: vec![standing], bare: Spread::default(), without_huge: None }
+    fn outcome(glibc: f64, page_faults: u64, system_ns: u64) -> Outcome {
+        let glibc =
+            Standing { name: Name::Glibc, times: vec![glibc], page_faults, system_ns, ..Standing::default() };
+        Outcome { standings: vec![glibc], ..Outcome::default() }
+    }
+
+    fn bound(summary: &Summary, outcome: &Outcome) -> Bound {
+        Bound::new(summary, outcome, None, "jq")
     }
 
     #[test]
-    fn the_share_is_of_the_cpu_time_without_recording() {
+    fn the_share_is_of_the_cpu_time_without_recording_and_has_its_range() {
         let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
-        let bound = Bound::new(&summary, &outcome(50_000.0));
-        assert_eq!(bound.program, Some(1_000_000.0));
-        assert_eq!(bound.share(bound.allocation), Some(0.05));
-        let resources = Resources { recording_ns: Some(220_000), ..Resources::default() };
-        let known = Bound::new(&Summary { resources, ..summary }, &outcome(50_000.0));
-        assert_eq!((known.program, known.recording), (Some(800_000.0), 220_000.0));
+        let found = bound(&summary, &outcome(50_000.0, 0, 0));
+        assert_eq!(found.program, Some(Spread { median: 1_000_000.0, least: 940_000.0, most: 1_015_000.0 }));
+        let share = found.share(found.allocation).unwrap();
+        assert_eq!(share.median, 0.05);
+        assert!(share.least < 0.0493 && share.most > 0.0531, "{share:?}");
+        let resources = Resources { recording_ns: Some(120_000), ..Resources::default() };
+        let known = bound(&Summary { resources, ..summary.clone() }, &outcome(50_000.0, 0, 0));
+        assert_eq!((known.program.unwrap().median, known.recording.median), (900_000.0, 120_000.0));
+        let measured = Spread { median: 20_000.0, least: 10_000.0, most: 30_000.0 };
+        let known = Bound::new(&summary, &outcome(50_000.0, 0, 0), Some(measured), "jq");
+        assert_eq!((known.recording, known.measured), (measured, true));
+        let unknown = bound(&Summary { cpu_ns: 0, ..summary }, &outcome(50_000.0, 0, 0));
+        assert_eq!((unknown.share(unknown.allocation), unknown.doubt), (None, None));
     }
 
     #[test]
-    fn allocation_never_takes_more_than_all() {
-        let summary = Summary { events: 1000, cpu_ns: 40_000, ..Summary::default() };
-        let bound = Bound::new(&summary, &outcome(50_000.0));
-        assert_eq!(bound.recording, 20_000.0);
-        assert_eq!(bound.share(bound.allocation), Some(1.0));
-        let unknown = Bound::new(&Summary { cpu_ns: 0, ..summary }, &outcome(50_000.0));
-        assert_eq!(unknown.share(unknown.allocation), None);
+    fn a_replay_that_takes_more_than_all_is_no_share() {
+        let summary = Summary { events: 10, cpu_ns: 9_900_000, ..Summary::default() };
+        let found = bound(&summary, &outcome(168e6, 0, 0));
+        assert_eq!(found.share(found.allocation), None);
+        let doubt = found.doubt.unwrap().text;
+        assert!(
+            doubt.starts_with("the replay with glibc takes 168 ms, and jq took about 9.90 ms in all."),
+            "{doubt}"
+        );
+    }
+
+    #[test]
+    fn recording_that_may_be_most_of_it_allows_no_share() {
+        let summary = Summary { events: 1000, cpu_ns: 100_000, ..Summary::default() };
+        let found = bound(&summary, &outcome(5_000.0, 0, 0));
+        assert_eq!(found.share(found.allocation), None);
+        assert!(found.doubt.unwrap().text.contains("recording took 5.00 to 80.0 us."));
+    }
+
+    #[test]
+    fn pages_that_the_program_never_had_allow_no_share() {
+        let resources = Resources { page_faults: Some(1_000), ..Resources::default() };
+        let summary = Summary { events: 10, cpu_ns: 100_000_000, resources, ..Summary::default() };
+        let few = bound(&summary, &outcome(10e6, 1_100, 5_000_000));
+        assert_eq!(few.doubt, None);
+        let many = bound(&summary, &outcome(10e6, 10_000, 5_000_000));
+        assert!(many.doubt.unwrap().text.contains("has 10,000 page faults, and jq had 1,000."));
     }
 }

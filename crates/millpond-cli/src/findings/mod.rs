@@ -2,20 +2,17 @@
 
 mod bound;
 mod hindrance;
+mod judge;
 mod verdict;
 
 use anyhow::{Result, ensure};
 use millpond_trace::{Reader, Start, Summary};
 
-pub(crate) use self::{
-    bound::Bound,
-    hindrance::hindrance,
-    verdict::{Change, Verdict},
-};
+pub(crate) use self::{bound::Bound, hindrance::hindrance, judge::Change, verdict::Verdict};
 use crate::{
     advise::{Advice, Limits},
     cli::Settings,
-    replay::{self, Name, Outcome, Verification},
+    replay::{self, Name, Outcome, Spread, Verification},
     trace::{self, Histogram},
 };
 
@@ -33,7 +30,10 @@ pub(crate) struct Study {
     pub(crate) advice: Advice,
     /// Why there can be no verdict on it, and what to do.
     pub(crate) hindrance: Option<String>,
-    histogram: Histogram,
+    /// What recording cost, in nanoseconds of CPU time, if that was measured.
+    pub(crate) cost: Option<Spread>,
+    /// Every kind of request, and the threads.
+    pub(crate) histogram: Histogram,
 }
 
 /// What the replay has shown.
@@ -60,7 +60,7 @@ impl Study {
         let command_line = trace::command_line(reader);
         let (start, summary) = (reader.start().clone(), reader.summary().clone());
         let hindrance = hindrance(&summary, &program);
-        Ok(Self { program, command_line, start, summary, advice, hindrance, histogram })
+        Ok(Self { program, command_line, start, summary, advice, hindrance, cost: None, histogram })
     }
 
     /// Replays the trace and draws the conclusions. `progress` is called after each turn with how many there are.
@@ -72,7 +72,7 @@ impl Study {
     ) -> Result<Findings> {
         let sizes = self.advice.sizes();
         let outcome = replay::measure(reader, &self.histogram, &sizes, &settings, progress)?;
-        let bound = Bound::new(&self.summary, &outcome);
+        let bound = Bound::new(&self.summary, &outcome, self.cost, &self.program);
         let verdict = Verdict::new(&self, &outcome, &bound);
         Ok(Findings { study: self, settings, outcome, bound, verdict })
     }

@@ -4,6 +4,7 @@ mod contender;
 mod huge;
 mod race;
 mod spread;
+mod touched;
 pub(crate) mod worker;
 
 use anyhow::{Result, bail, ensure};
@@ -13,13 +14,14 @@ use self::worker::{Measurement, Reply, Task};
 use crate::{cli::Settings, trace::Histogram, units};
 
 pub(crate) use self::{
-    contender::Name,
-    spread::Spread,
-    worker::{LARGE, Stock, Touch, Verification},
+    contender::{Name, mimalloc_version},
+    spread::{LEAST_ROUNDS, Spread, outliers},
+    touched::{Touch, Touched},
+    worker::{Stock, Verification, Written},
 };
 
 /// What the rounds have shown.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// glibc first, then the others in a fixed order.
     pub(crate) standings: Vec<Standing>,
@@ -27,10 +29,12 @@ pub(crate) struct Outcome {
     pub(crate) bare: Spread,
     /// Why [`Name::Huge`] was left out; `None` if it was not, or not asked for.
     pub(crate) without_huge: Option<String>,
+    /// What was written of the blocks.
+    pub(crate) touched: Option<Touched>,
 }
 
 /// How one contender did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// Who.
     pub(crate) name: Name,
@@ -42,6 +46,12 @@ pub(crate) struct Standing {
     pub(crate) peaks: Vec<f64>,
     /// The blocks live when most bytes are.
     pub(crate) stock: Stock,
+    /// Page faults of a round, its median.
+    pub(crate) page_faults: u64,
+    /// CPU time of a round within the system, in nanoseconds, its median.
+    pub(crate) system_ns: u64,
+    /// Nanoseconds of reading a block that is live when most bytes are, each time that all were read.
+    pub(crate) walk: Vec<f64>,
 }
 
 impl Outcome {
@@ -59,12 +69,14 @@ fn lineup(settings: &Settings, sizes: &[usize]) -> Vec<Name> {
 }
 
 /// A task for one worker.
-fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], settings: &Settings) -> Task {
+fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Written) -> Task {
     Task {
         contender: Name::Bare,
         sizes: sizes.to_vec(),
         verify: false,
-        touch: settings.touch,
+        walk: false,
+        written,
+        lanes: histogram.threads.at_once,
         slots: reader.summary().slots,
         batch: race::batch(reader),
         peak: histogram.peak_after,
@@ -81,8 +93,9 @@ pub(crate) fn measure(
     settings: &Settings,
     mut progress: impl FnMut(u64),
 ) -> Result<Outcome> {
-    check_memory(histogram, |size| settings.touch.is_written(size))?;
-    let mut task = task(reader, histogram, sizes, settings);
+    let touched = Touched::new(settings.touch, histogram, &reader.summary().resources);
+    check_memory(histogram, |size| touched.written.is_written(size))?;
+    let mut task = task(reader, histogram, sizes, touched.written);
     let mut names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
     let without_huge = huge::why_not().filter(|_| names.contains(&Name::Huge));
     names.retain(|name| *name != Name::Huge || without_huge.is_none());
@@ -93,7 +106,8 @@ pub(crate) fn measure(
         .map(|turn| turn % names.len());
     for who in first.chain(rounds) {
         task.contender = names[who];
-        match race::run(reader, &task)? {
+        task.walk = measured[who].is_empty();
+        match race::run(reader, &task, &histogram.threads.lanes)? {
             Reply::Done(measurement) => measured[who].push(measurement),
             other => bail!("a worker process answered out of turn: {other:?}"),
         }
@@ -104,7 +118,7 @@ pub(crate) fn measure(
     let standings = names.into_iter().zip(&measured).skip(1);
     let standings =
         standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
-    Ok(Outcome { standings, bare: Spread::of(&bare[1..]), without_huge })
+    Ok(Outcome { standings, bare: Spread::of(&bare[1..]), without_huge, touched: Some(touched) })
 }
 
 /// Sums up the rounds of one contender, the first of which does not count.
@@ -116,7 +130,19 @@ fn standing(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Resu
     let times = times.collect();
     let peaks: Option<Vec<_>> =
         rounds.iter().skip(1).map(|round| Some(round.peak_resident? as f64)).collect();
-    Ok(Standing { name, times, first, peaks: peaks.unwrap_or_default(), stock })
+    let middle = |figure: fn(&Measurement) -> u64| {
+        Spread::of(&rounds.iter().skip(1).map(|round| figure(round) as f64).collect::<Vec<_>>()).median as u64
+    };
+    Ok(Standing {
+        name,
+        times,
+        first,
+        peaks: peaks.unwrap_or_default(),
+        stock,
+        page_faults: middle(|round| round.page_faults),
+        system_ns: middle(|round| round.system_ns),
+        walk: rounds.first().map(|first| first.walk.clone()).unwrap_or_default(),
+    })
 }
 
 /// Checks every block of every contender, without a clock.
@@ -127,11 +153,11 @@ pub(crate) fn verify(
     settings: &Settings,
 ) -> Result<Vec<(Name, Verification)>> {
     check_memory(histogram, |_| true)?;
-    let mut task = Task { verify: true, ..task(reader, histogram, sizes, settings) };
+    let mut task = Task { verify: true, ..task(reader, histogram, sizes, Written::All) };
     let mut verified = Vec::new();
     for name in lineup(settings, sizes) {
         task.contender = name;
-        match race::run(reader, &task)? {
+        match race::run(reader, &task, &histogram.threads.lanes)? {
             Reply::Verified(verification) => verified.push((name, verification)),
             other => bail!("a worker process answered out of turn: {other:?}"),
         }

@@ -15,10 +15,10 @@ use crate::trace::Step;
 const BATCH: usize = 16 * EVENTS_PER_BLOCK;
 
 /// Replays a trace once, in a worker process. Nothing is decoded while the worker is at work.
-pub(super) fn run(reader: &mut Reader, task: &Task) -> Result<Reply> {
+pub(super) fn run(reader: &mut Reader, task: &Task, lanes: &[u16]) -> Result<Reply> {
     let name = task.contender.text();
     let (mut process, pipes) = start(task)?;
-    let outcome = pipes.feed(reader, task.batch);
+    let outcome = pipes.feed(reader, task.batch, lanes);
     let status = process.wait().context("cannot wait for a worker process")?;
     match outcome {
         Ok(Reply::Failed(message)) => bail!("replaying against {name} failed: {message}"),
@@ -60,7 +60,7 @@ fn start(task: &Task) -> Result<(Child, Pipes)> {
 impl Pipes {
     /// Sends batches for as long as the worker asks for them. The pipes are closed at the end, whatever happens, so
     /// that the worker ends too.
-    fn feed(mut self, reader: &mut Reader, batch: usize) -> Result<Reply> {
+    fn feed(mut self, reader: &mut Reader, batch: usize, lanes: &[u16]) -> Result<Reply> {
         let mut events = Vec::new();
         let mut bytes = Vec::new();
         reader.rewind()?;
@@ -69,7 +69,7 @@ impl Pipes {
             self.output.read_line(&mut line)?;
             match serde_json::from_str(&line).context("a worker process gave no answer")? {
                 Reply::Ready => {
-                    fill(reader, batch, &mut events, &mut bytes)?;
+                    fill(reader, batch, lanes, &mut events, &mut bytes)?;
                     let count = bytes.len() / Step::BYTES;
                     self.input.write_all(&(count as u64).to_le_bytes())?;
                     self.input.write_all(&bytes)?;
@@ -80,15 +80,22 @@ impl Pipes {
     }
 }
 
-/// Reads as many blocks of events as a batch has room for.
-fn fill(reader: &mut Reader, batch: usize, events: &mut Vec<Event>, bytes: &mut Vec<u8>) -> Result<()> {
+/// Reads as many blocks of events as a batch has room for. Each goes to the lane of its thread.
+fn fill(
+    reader: &mut Reader,
+    batch: usize,
+    lanes: &[u16],
+    events: &mut Vec<Event>,
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
     bytes.clear();
     while bytes.is_empty() || bytes.len() / Step::BYTES + EVENTS_PER_BLOCK <= batch {
         if !reader.read(events)? {
             break;
         }
         for event in events.iter() {
-            bytes.extend_from_slice(&Step::new(event.op)?.to_bytes());
+            let lane = lanes.get(event.thread as usize).copied().unwrap_or(0);
+            bytes.extend_from_slice(&Step { lane, ..Step::new(event.op)? }.to_bytes());
         }
     }
     Ok(())

@@ -4,9 +4,9 @@ use millpond_trace::{Ending, Summary};
 use serde::Serialize;
 
 use crate::{
-    advise::{Advice, Block},
+    advise::{Advice, Block, Language},
     findings::{Bound, Change, Findings, Study},
-    replay::{Name, Spread, Standing, Touch, Verification},
+    replay::{Name, Spread, Standing, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
 /// Raised when a field changes its meaning or goes away; new fields leave it as it is.
@@ -40,6 +40,7 @@ struct Trace<'a> {
     allocations: u64,
     resizes: u64,
     frees: u64,
+    foreign_calls: u64,
     requested_bytes: u64,
     peak_bytes: u64,
     peak_blocks: u64,
@@ -57,6 +58,10 @@ struct Settings {
     rounds: u32,
     touch: Touch,
     threads_merged: bool,
+    threads: u16,
+    written_below_bytes: Option<u64>,
+    written_from_memory: bool,
+    mimalloc_version: String,
 }
 
 #[derive(Serialize)]
@@ -77,6 +82,10 @@ struct Allocator {
     internal_waste_bytes: i64,
     external_waste_bytes: Option<i64>,
     gain_share: Option<f64>,
+    gain_share_range: Option<Spread>,
+    outlying_rounds: Vec<usize>,
+    page_faults: u64,
+    walk_ns_per_block: Option<Spread>,
 }
 
 #[derive(Serialize)]
@@ -85,14 +94,25 @@ struct Limit {
     recording_ns: f64,
     program_cpu_ns: Option<f64>,
     allocation_share: Option<f64>,
+    allocation_range_ns: Spread,
+    recording_range_ns: Spread,
+    recording_measured: bool,
+    program_cpu_range_ns: Option<Spread>,
+    allocation_share_range: Option<Spread>,
+    doubt: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Advised<'a> {
     covered_share: f64,
     blocks: Vec<Cut>,
-    rust: &'a str,
-    rust_huge: &'a str,
+    languages: &'a [Language],
+    rust: String,
+    rust_huge: String,
+    c: String,
+    c_huge: String,
+    cpp: String,
+    cpp_huge: String,
 }
 
 #[derive(Serialize)]
@@ -113,6 +133,7 @@ struct Judgement<'a> {
     time: &'static str,
     memory: &'static str,
     text: &'a str,
+    locality: Option<&'a str>,
     mimalloc: Option<&'a str>,
 }
 
@@ -132,7 +153,14 @@ pub(crate) fn findings(findings: &Findings) -> serde_json::Result<String> {
         settings: Settings {
             rounds: settings.rounds,
             touch: settings.touch,
-            threads_merged: study.summary.threads > 1,
+            threads_merged: false,
+            threads: study.histogram.threads.at_once,
+            written_below_bytes: match outcome.touched.map(|touched| touched.written) {
+                Some(Written::Below(large)) if large < usize::MAX => Some(large as u64),
+                _ => None,
+            },
+            written_from_memory: outcome.touched.is_some_and(|touched| touched.is_known),
+            mimalloc_version: mimalloc_version(),
         },
         allocators: outcome.standings.iter().map(|standing| allocator(findings, standing)).collect(),
         without_huge: outcome.without_huge.as_deref(),
@@ -145,6 +173,7 @@ pub(crate) fn findings(findings: &Findings) -> serde_json::Result<String> {
             time: change(verdict.time),
             memory: change(verdict.memory),
             text: &verdict.text,
+            locality: verdict.locality.as_deref(),
             mimalloc: verdict.mimalloc.as_deref(),
         },
     };
@@ -170,6 +199,7 @@ fn trace(study: &Study) -> Trace<'_> {
         allocations: summary.allocations,
         resizes: summary.resizes,
         frees: summary.frees,
+        foreign_calls: study.histogram.threads.foreign,
         requested_bytes: summary.requested,
         peak_bytes: summary.peak_bytes,
         peak_blocks: summary.peak_blocks,
@@ -215,16 +245,26 @@ fn allocator(findings: &Findings, standing: &Standing) -> Allocator {
         handed_out_bytes: stock.handed_out,
         internal_waste_bytes: stock.handed_out as i64 - stock.written as i64,
         external_waste_bytes: peak.map(|peak| peak.median as i64 - stock.handed_out as i64),
-        gain_share: bound.share(faster.median),
+        gain_share: bound.share(faster).map(|share| share.median),
+        gain_share_range: bound.share(faster),
+        outlying_rounds: outliers(&standing.times).into_iter().map(|round| round + 1).collect(),
+        page_faults: standing.page_faults,
+        walk_ns_per_block: (!standing.walk.is_empty()).then(|| Spread::of(&standing.walk)),
     }
 }
 
 fn limit(bound: &Bound) -> Limit {
     Limit {
-        allocation_ns: bound.allocation,
-        recording_ns: bound.recording,
-        program_cpu_ns: bound.program,
-        allocation_share: bound.share(bound.allocation),
+        allocation_ns: bound.allocation.median,
+        recording_ns: bound.recording.median,
+        program_cpu_ns: bound.program.map(|program| program.median),
+        allocation_share: bound.share(bound.allocation).map(|share| share.median),
+        allocation_range_ns: bound.allocation,
+        recording_range_ns: bound.recording,
+        recording_measured: bound.measured,
+        program_cpu_range_ns: bound.program,
+        allocation_share_range: bound.share(bound.allocation),
+        doubt: bound.doubt.as_ref().map(|doubt| doubt.text.clone()),
     }
 }
 
@@ -241,8 +281,13 @@ fn advised(advice: &Advice) -> Advised<'_> {
     Advised {
         covered_share: advice.covered,
         blocks: advice.blocks.iter().map(cut).collect(),
-        rust: &advice.rust,
-        rust_huge: &advice.rust_huge,
+        languages: &advice.languages,
+        rust: advice.code(Language::Rust, false),
+        rust_huge: advice.code(Language::Rust, true),
+        c: advice.code(Language::C, false),
+        c_huge: advice.code(Language::C, true),
+        cpp: advice.code(Language::Cpp, false),
+        cpp_huge: advice.code(Language::Cpp, true),
     }
 }
 
@@ -251,5 +296,6 @@ fn change(change: Change) -> &'static str {
         Change::Less(_) => "less",
         Change::More(_) => "more",
         Change::Same => "same",
+        Change::Unclear(_) => "unclear",
     }
 }

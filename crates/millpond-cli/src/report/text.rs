@@ -6,14 +6,20 @@ use super::table;
 use crate::{
     advise::{Advice, Block},
     cli::Settings,
-    findings::{Bound, Findings, Study, Verdict},
-    replay::{LARGE, Name, Outcome, Spread, Standing, Touch, Verification},
-    units::{bytes, count, counted, percent, time},
+    findings::{Bound, Change, Findings, Study, Verdict},
+    replay::{
+        LEAST_ROUNDS, Name, Outcome, Spread, Standing, Verification, Written, mimalloc_version, outliers,
+    },
+    units::{self, bytes, count, counted, percent},
 };
 use millpond_trace::Ending;
 
 /// Most characters of a command line that are shown.
 const LINE: usize = 100;
+/// Less than this share of glibc's time or memory is called the same.
+const NOTHING: f64 = 0.02;
+/// Less than this share of the program's CPU time is called no difference.
+const NOTICED: f64 = 0.005;
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 
 /// The whole report.
@@ -26,8 +32,8 @@ pub(crate) fn findings(findings: &Findings) -> String {
     }
     sections.push(format!("{BOLD}{}{BOLD:#}\n", verdict.text));
     let mut text = sections.join("\n");
-    if let Some(mimalloc) = &verdict.mimalloc {
-        text.push_str(mimalloc);
+    for more in [&verdict.locality, &verdict.mimalloc].into_iter().flatten() {
+        text.push_str(more);
         text.push('\n');
     }
     text
@@ -52,7 +58,7 @@ fn about(study: &Study) -> String {
     let summary = &study.summary;
     let cpu = match summary.cpu_ns {
         0 => "CPU time unknown".into(),
-        cpu => format!("{} of CPU time", time(cpu as f64)),
+        cpu => format!("{} of CPU time", units::time(cpu as f64)),
     };
     let mut text = format!(
         "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
@@ -63,7 +69,7 @@ fn about(study: &Study) -> String {
         counted(summary.peak_blocks, "block"),
     );
     if summary.threads > 1 {
-        let _ = writeln!(text, "{} threads merged into one, in the order of time", summary.threads);
+        let _ = writeln!(text, "{}", threads(study));
     }
     for (number, what) in [
         (summary.unknown_frees, "a free or realloc of a block that was never seen, left out"),
@@ -87,6 +93,29 @@ fn about(study: &Study) -> String {
     text
 }
 
+/// How threads work together.
+fn threads(study: &Study) -> String {
+    let (summary, threads) = (&study.summary, &study.histogram.threads);
+    let calls = summary.frees + summary.resizes;
+    let foreign = match threads.foreign {
+        0 => "each freed or resized only what it had allocated itself".into(),
+        foreign => format!(
+            "{} of their {} were of another thread's block",
+            percent(foreign as f64 / calls as f64),
+            if calls == 1 {
+                "one free or resize".into()
+            } else {
+                format!("{} frees and resizes", count(calls))
+            }
+        ),
+    };
+    format!(
+        "{}, replayed by {} in the order of time; {foreign}",
+        counted(summary.threads.into(), "thread"),
+        counted(threads.at_once.into(), "thread")
+    )
+}
+
 /// As much of a line as is needed to recognise it.
 fn shortened(line: &str) -> String {
     match line.char_indices().nth(LINE) {
@@ -98,43 +127,46 @@ fn shortened(line: &str) -> String {
 /// Who took how long and how much.
 fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
     let glibc = outcome.of(Name::Glibc);
-    let rows = outcome.standings.iter().map(|standing| row(study, standing, glibc)).collect();
-    let headings = [
-        "allocator",
-        "ns/event",
-        "least-most",
-        "total",
-        "vs glibc",
-        "peak memory",
-        "vs glibc",
-        "unused in blocks",
-        "around blocks",
-    ];
-    let touch = match settings.touch {
-        Touch::Ends => "both ends of each block and a byte per 4 KiB",
-        Touch::All => "every byte of each block",
-    };
-    let mut text = table::render(&headings, rows);
+    let time = outcome.standings.iter().map(|standing| time_row(study, standing, glibc)).collect();
+    let memory = outcome.standings.iter().map(|standing| memory_row(standing, glibc)).collect();
+    let mut text = table::render(&["allocator", "ns/event", "least-most", "total", "vs glibc"], time);
+    text.push('\n');
+    let headings = ["allocator", "peak memory", "vs glibc", "unused in blocks", "around blocks"];
+    text.push_str(&table::render(&headings, memory));
     let _ = writeln!(
         text,
-        "\nMedians of {} in which all take turns, each in a process of its own; \"same\" is within their spread.\n\
-         {}\
-         Written: {touch}. Subtracted: the loop and these writes alone, {} per event.",
+        "\n{} in which all take turns, each in a process of its own: medians. \"same\": the rounds agree that less than a \
+         fiftieth changes; \"?\": they do not agree.\n\
+         {}{}\
+         Written: {}. Subtracted: the loop and these writes alone, {} per event.",
         counted(settings.rounds.into(), "round"),
+        outlying(outcome),
         slow_starts(study, outcome),
-        time(outcome.bare.median / study.summary.events as f64),
+        written(outcome),
+        units::time(outcome.bare.median / study.summary.events as f64),
     );
     let large = glibc.map_or(0, |glibc| glibc.stock.requested - glibc.stock.written);
     if large > 0 {
+        let why = if outcome.touched.is_some_and(|touched| touched.is_known) {
+            "the program had less memory than all of them would take"
+        } else {
+            "programs often fill but a part, and the trace does not say"
+        };
         let _ = writeln!(
             text,
-            "Blocks from {} KiB on ({} of the peak) are written at both ends only: programs often fill but a part.",
-            LARGE / 1024,
+            "Large blocks, {} of the peak, are written at both ends only: {why}.",
             bytes(large as f64)
         );
     }
     if let Some(reason) = &outcome.without_huge {
         let _ = writeln!(text, "Left out: the advised pools on huge pages, since {reason}.");
+    }
+    if outcome.of(Name::Mimalloc).is_some() {
+        let _ = writeln!(
+            text,
+            "mimalloc is version {}, which takes huge pages where it can; others take other amounts of memory.",
+            mimalloc_version()
+        );
     }
     if outcome.standings.iter().any(|standing| standing.peaks.is_empty()) {
         text.push_str(
@@ -142,6 +174,37 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
         );
     }
     text
+}
+
+/// What is written of each block.
+fn written(outcome: &Outcome) -> String {
+    match outcome.touched.map(|touched| touched.written) {
+        Some(Written::All) => "every byte of each block".into(),
+        Some(Written::Below(large)) if large < usize::MAX => {
+            format!("both ends of each block, and a byte per 4 KiB of those below {}", bytes(large as f64))
+        }
+        _ => "both ends of each block and a byte per 4 KiB".into(),
+    }
+}
+
+/// The rounds that took far longer than the others.
+fn outlying(outcome: &Outcome) -> String {
+    let told = |standing: &Standing| {
+        let median = Spread::of(&standing.times).median;
+        outliers(&standing.times)
+            .into_iter()
+            .map(|round| {
+                let times = standing.times[round] / median;
+                format!("round {} of {} ({times:.1} times its median)", round + 1, standing.name.title())
+            })
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<_> = outcome.standings.iter().flat_map(told).collect();
+    match all.len() {
+        0 => String::new(),
+        1 => format!("An outlier, as if something else had kept the machine busy: {}.\n", all[0]),
+        _ => format!("Outliers, as if something else had kept the machine busy: {}.\n", all.join(", ")),
+    }
 }
 
 /// What the first turns have shown that the rounds have not.
@@ -156,69 +219,111 @@ fn slow_starts(study: &Study, outcome: &Outcome) -> String {
     format!("A first turn, which does not count, took far longer (ns/event): {}.\n", told.join("; "))
 }
 
-fn row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
+fn time_row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
     let total = Spread::of(&standing.times);
     let each = total.over(study.summary.events as f64);
-    let peak = Spread::of(&standing.peaks).median;
-    let stock = standing.stock;
-    let known = !standing.peaks.is_empty();
-    let size = |value: f64| if known { bytes(value) } else { "?".into() };
-    let against = |ours: &[f64], theirs: fn(&Standing) -> &[f64]| {
-        glibc.map_or_else(String::new, |glibc| ratio(ours, theirs(glibc), standing.name))
-    };
     vec![
         standing.name.title().into(),
         format!("{:.1}", each.median),
         format!("{:.1}-{:.1}", each.least, each.most),
-        time(total.median),
-        against(&standing.times, |glibc| &glibc.times),
+        units::time(total.median),
+        against(standing, glibc, |standing| &standing.times),
+    ]
+}
+
+fn memory_row(standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
+    let peak = Spread::of(&standing.peaks).median;
+    let stock = standing.stock;
+    let known = !standing.peaks.is_empty();
+    let size = |value: f64| if known { bytes(value) } else { "?".into() };
+    vec![
+        standing.name.title().into(),
         size(peak),
-        against(&standing.peaks, |glibc| &glibc.peaks),
+        against(standing, glibc, |standing| &standing.peaks),
         bytes(stock.handed_out as f64 - stock.written as f64),
         size(peak - stock.handed_out as f64),
     ]
 }
 
 /// How many times as much as glibc.
-fn ratio(ours: &[f64], theirs: &[f64], name: Name) -> String {
+fn against(standing: &Standing, glibc: Option<&Standing>, figure: fn(&Standing) -> &[f64]) -> String {
+    let Some(glibc) = glibc.filter(|_| standing.name != Name::Glibc) else { return String::new() };
+    let (ours, theirs) = (figure(standing), figure(glibc));
     let theirs_median = Spread::of(theirs).median;
-    match Spread::difference(ours, theirs) {
-        _ if name == Name::Glibc || theirs_median <= 0.0 => String::new(),
-        difference if !difference.is_clear() => "same".into(),
-        _ => format!("{:.2}x", Spread::of(ours).median / theirs_median),
+    if theirs_median <= 0.0 {
+        return String::new();
+    }
+    match Change::new(Spread::difference(ours, theirs), theirs_median * NOTHING) {
+        Change::Same => "same".into(),
+        _ if ours.len() < LEAST_ROUNDS => "?".into(),
+        Change::Unclear(_) => "?".into(),
+        Change::Less(_) | Change::More(_) => format!("{:.2}x", Spread::of(ours).median / theirs_median),
     }
 }
 
 /// What there is to gain.
 fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
     let program = &study.program;
-    let allocation = time(bound.allocation);
-    let (Some(cpu), Some(share)) = (bound.program, bound.share(bound.allocation)) else {
+    let allocation = units::range(bound.allocation, units::time);
+    let Some(cpu) = bound.program else {
         return format!(
             "Allocation with glibc takes {allocation}. The trace does not say how much CPU time {program} took in all.\n"
         );
     };
+    let how = if bound.measured { "measured" } else { "estimated" };
     let mut text = format!(
-        "Of the {} of CPU time that {program} took, about {} ({} per event) went into recording.\n\
-         Allocation takes about {} of the rest: {allocation} of {}. An allocator that costs nothing gains that, at most.\n",
-        time(study.summary.cpu_ns as f64),
-        time(bound.recording),
-        time(bound.recording / study.summary.events as f64),
-        percent(share),
-        time(cpu),
+        "Of the {} of CPU time that {program} took, recording took {} ({how}).\n",
+        units::time(study.summary.cpu_ns as f64),
+        units::range(bound.recording, units::time),
     );
+    let share = match (bound.share(bound.allocation), &bound.doubt) {
+        (Some(share), _) => share.map(|share| share.min(1.0)),
+        (None, Some(doubt)) => {
+            let _ = writeln!(text, "No share of it can be told: {}.", doubt.text);
+            return text;
+        }
+        (None, None) => return text,
+    };
+    let _ = writeln!(
+        text,
+        "Allocation takes {} of the rest: {allocation} of {}. No allocator can gain more by being faster itself; where \
+         blocks lie denser, the rest of {program} may become faster too, and that is not in these figures.",
+        units::range(share, percent),
+        units::range(cpu, units::time),
+    );
+    let _ = writeln!(text, "CPU time of {program} with another allocator:");
     let Some(glibc) = outcome.of(Name::Glibc) else { return text };
     for standing in &outcome.standings[1..] {
-        let difference = Spread::difference(&glibc.times, &standing.times);
-        let share = bound.share(difference.median).unwrap_or(0.0);
-        let gains = match share {
-            _ if !difference.is_clear() => "no difference".into(),
-            share if share < 0.0 => format!("loses {}", percent(-share)),
-            share => format!("gains {}", percent(share)),
-        };
-        let _ = writeln!(text, "  {:<14} {gains}", standing.name.title());
+        let difference = Spread::difference(&standing.times, &glibc.times);
+        let change = Change::new(difference, cpu.median * NOTICED);
+        let _ = writeln!(text, "  {:<14} {}", standing.name.title(), changed(change, bound));
     }
     text
+}
+
+/// A change in CPU time as a share of the program's.
+fn changed(change: Change, bound: &Bound) -> String {
+    let share = |amount: Spread| bound.share(amount).unwrap_or_default();
+    match change {
+        _ if bound.allocation == Spread::default() => "cannot tell".into(),
+        Change::Same => "no difference".into(),
+        Change::Less(amount) => {
+            format!("{} less", units::range(share(amount).map(|share| share.min(1.0)), percent))
+        }
+        Change::More(amount) if share(amount).least >= 1.0 => {
+            let times = share(amount).map(|share| share + 1.0);
+            format!("{} times as much", units::range(times, |times| format!("{times:.1}")))
+        }
+        Change::More(amount) => format!("{} more", units::range(share(amount), percent)),
+        Change::Unclear(amount) => {
+            let amount = share(amount);
+            let side = |share: f64| match share {
+                share if share < 0.0 => format!("{} less", percent(-share)),
+                share => format!("{} more", percent(share)),
+            };
+            format!("cannot tell: {} to {}", side(amount.least), side(amount.most))
+        }
+    }
 }
 
 /// Which block sizes.
@@ -237,15 +342,18 @@ fn advice(advice: &Advice, verdict: &Verdict) -> String {
         percent(advice.covered)
     );
     if verdict.helps() {
-        text.push_str("\nIn Rust:\n\n");
-        let rust = if verdict.best == Some(Name::Huge) { &advice.rust_huge } else { &advice.rust };
-        for line in rust.lines() {
-            text.push_str(format!("    {line}").trim_end());
-            text.push('\n');
+        let huge = verdict.best == Some(Name::Huge);
+        for &language in &advice.languages {
+            let _ = write!(text, "\nIn {}:\n\n", language.title());
+            for line in advice.code(language, huge).lines() {
+                text.push_str(format!("    {line}").trim_end());
+                text.push('\n');
+            }
         }
         if verdict.best_ordinary == Some(Name::Pools) {
-            let place = if verdict.best == Some(Name::Huge) { "On ordinary pages" } else { "Here" };
-            let _ = writeln!(text, "\n{place} the default sizes do better: Local::new(Classes::new())");
+            let place = if huge { "On ordinary pages" } else { "Here" };
+            let _ =
+                writeln!(text, "\n{place} the default sizes do better: pools made without SIZES have them.");
         }
     }
     text

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 use millpond_trace::{Event, Op, Reader};
 
-use super::{Request, step::Step};
+use super::{
+    Request,
+    step::Step,
+    threads::{Threads, Watch},
+};
 use crate::terminal::Progress;
 
 /// One kind of request.
@@ -26,13 +30,15 @@ pub(crate) struct Histogram {
     pub(crate) counts: Vec<Count>,
     /// After how many events most bytes are live, for the first time.
     pub(crate) peak_after: u64,
+    /// Who made them.
+    pub(crate) threads: Threads,
 }
 
 impl Histogram {
     /// Counts a whole trace. Memory is bounded by the most blocks live at once and the different requests.
     pub(crate) fn read(reader: &mut Reader) -> Result<Self> {
         let peak = reader.summary().peak_bytes;
-        let mut tally = Tally::default();
+        let (mut tally, mut watch) = (Tally::default(), Watch::default());
         let mut histogram = Self::default();
         let mut events = Vec::new();
         let mut done = 0;
@@ -42,6 +48,7 @@ impl Histogram {
         while reader.read(&mut events)? {
             progress.at(done, all);
             for event in &events {
+                watch.see(done, event);
                 done += 1;
                 tally.take(event)?;
                 if !found && tally.live_bytes >= peak {
@@ -52,6 +59,7 @@ impl Histogram {
             }
         }
         ensure!(found, "the trace's summary does not fit its events: record again");
+        histogram.threads = watch.finish();
         histogram.counts = tally.counts.into_iter().map(|(count, _)| count).collect();
         histogram.counts.sort_by_key(|count| (count.request.size(), count.request.align()));
         Ok(histogram)

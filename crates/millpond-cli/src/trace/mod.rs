@@ -2,6 +2,7 @@
 
 mod histogram;
 mod step;
+mod threads;
 
 use std::{fs, path::Path};
 

@@ -50,7 +50,8 @@ fn the_figures_hold_together() {
     assert_eq!(report["trace"]["events"], summary.events);
     assert_eq!(report["trace"]["peak_bytes"], summary.peak_bytes);
     assert_eq!(report["trace"]["cpu_ns"], 500_000_000);
-    assert_eq!(report["settings"]["threads_merged"], true);
+    assert_eq!(report["settings"]["threads_merged"], false);
+    assert_eq!(report["settings"]["threads"], 2);
 
     let allocators = report["allocators"].as_array().unwrap();
     let names: Vec<_> = allocators.iter().map(|allocator| allocator["name"].as_str().unwrap()).collect();
@@ -81,6 +82,7 @@ fn the_figures_hold_together() {
     let bound = &report["bound"];
     assert_eq!(number(&bound["recording_ns"]), summary.events as f64 * 20.0);
     assert_eq!(bound["allocation_ns"], allocators[0]["total_ns"]["median"]);
+    assert!(number(&bound["recording_range_ns"]["least"]) < number(&bound["recording_range_ns"]["most"]));
     assert_eq!(number(&bound["program_cpu_ns"]), 500_000_000.0 - number(&bound["recording_ns"]));
     let covered: f64 = blocks.iter().map(|block| number(&block["share"])).sum();
     assert!((covered - number(&report["advice"]["covered_share"])).abs() < 1e-9);

@@ -5,41 +5,37 @@ use std::cell::UnsafeCell;
 
 use super::{Contender, Request};
 
-/// The buffer that every touch goes to. It stays in the first-level cache, so that what is subtracted is the least that
-/// loop and touches can cost: cache misses and page faults of real blocks count as their allocator's.
-#[repr(align(4096))]
-pub(crate) struct Bare(UnsafeCell<[u8; Self::SIZE]>);
+/// One buffer per thread that every touch goes to. It stays in the first-level cache, so that what is subtracted is the
+/// least that loop and touches can cost: cache misses and page faults of real blocks count as their allocator's.
+pub(crate) struct Bare;
 
-impl Bare {
-    const SIZE: usize = 8192;
+const SIZE: usize = 8192;
 
-    /// A buffer whose pages are there.
-    pub(crate) fn new() -> Box<Self> {
-        Box::new(Self(UnsafeCell::new([1; Self::SIZE])))
-    }
+thread_local! {
+    static BUFFER: UnsafeCell<[u8; SIZE]> = const { UnsafeCell::new([1; SIZE]) };
 }
 
 impl Contender for Bare {
-    const REACH: usize = Self::SIZE - 1;
+    const REACH: usize = SIZE - 1;
 
     #[inline(always)]
     fn allocate(&self, _: Request) -> *mut u8 {
-        self.0.get().cast()
+        BUFFER.with(|buffer| buffer.get().cast())
     }
 
     #[inline(always)]
-    fn allocate_zeroed(&self, _: Request) -> *mut u8 {
-        self.0.get().cast()
+    fn allocate_zeroed(&self, request: Request) -> *mut u8 {
+        self.allocate(request)
     }
 
     #[inline(always)]
-    fn allocate_aligned(&self, _: Request) -> *mut u8 {
-        self.0.get().cast()
+    fn allocate_aligned(&self, request: Request) -> *mut u8 {
+        self.allocate(request)
     }
 
     #[inline(always)]
-    unsafe fn resize(&self, block: *mut u8, _: Request, _: Request) -> *mut u8 {
-        block
+    unsafe fn resize(&self, _: *mut u8, _: Request, new: Request) -> *mut u8 {
+        self.allocate(new)
     }
 
     #[inline(always)]

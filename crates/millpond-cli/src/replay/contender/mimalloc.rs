@@ -4,6 +4,13 @@ use libmimalloc_sys as mi;
 
 use super::{Contender, Request};
 
+/// Which mimalloc takes part.
+pub(crate) fn mimalloc_version() -> String {
+    // SAFETY: this only answers: two digits for each part of the version.
+    let version = unsafe { mi::mi_version() };
+    format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+}
+
 /// mi_malloc and its kin.
 pub(crate) struct Mimalloc;
 

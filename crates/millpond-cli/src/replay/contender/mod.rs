@@ -7,7 +7,7 @@ mod pools;
 
 pub(crate) use bare::Bare;
 pub(crate) use glibc::Glibc;
-pub(crate) use mimalloc::Mimalloc;
+pub(crate) use mimalloc::{Mimalloc, mimalloc_version};
 pub(crate) use pools::Pools;
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +50,13 @@ pub(crate) trait Contender {
 }
 
 /// The contenders by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Name {
     /// No allocator at all: what the loop itself costs.
     Bare,
     /// The C library's malloc.
+    #[default]
     Glibc,
     /// mimalloc.
     Mimalloc,

@@ -2,7 +2,9 @@
 
 use std::{alloc::Layout, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Classes, ClassesError, Heap, Linear, Local, Segregate, TunedPages};
+use millpond::{
+    AllocError, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregate, TunedPages,
+};
 
 use super::{Contender, Glibc, Request};
 use crate::advise::align_of_block;
@@ -13,6 +15,12 @@ pub(crate) type OnHeap = Local<Classes, Heap>;
 /// The same with its chunks packed onto huge pages. What is larger than any class comes from the heap; what is smaller
 /// and more aligned than any class, which is rare, lies among the chunks and is not used again.
 pub(crate) type OnHugePages = Segregate<Local<Classes, Local<Linear, TunedPages>>, Heap>;
+
+/// The first for a program of several threads,
+pub(crate) type OnHeapShared = Cached<Classes, Heap>;
+
+/// and the second.
+pub(crate) type OnHugePagesShared = Segregate<Cached<Classes, Locked<Linear, TunedPages>>, Heap>;
 
 /// A pool of size classes.
 pub(crate) struct Pools<A> {
@@ -47,6 +55,34 @@ impl Pools<OnHugePages> {
         let largest = blocks.last().map_or(0, Layout::size);
         let pages = Local::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
         let pool = Segregate::new(largest, Local::new_in(classes, pages), Heap);
+        Ok(Self { pool, blocks, misfits_on_heap: false })
+    }
+}
+
+impl Pools<OnHeapShared> {
+    /// With the block sizes that the library chooses.
+    pub(crate) fn standard_shared() -> Self {
+        Self::on_heap_shared(Classes::default())
+    }
+
+    /// With chosen block sizes.
+    pub(crate) fn chosen_shared(sizes: &[usize]) -> Result<Self, ClassesError> {
+        Classes::with_sizes(sizes).map(Self::on_heap_shared)
+    }
+
+    fn on_heap_shared(classes: Classes) -> Self {
+        Self { blocks: blocks(&classes), pool: Cached::new_in(classes, Heap), misfits_on_heap: true }
+    }
+}
+
+impl Pools<OnHugePagesShared> {
+    /// With chosen block sizes, on huge pages.
+    pub(crate) fn chosen_on_huge_pages_shared(sizes: &[usize]) -> Result<Self, ClassesError> {
+        let classes = Classes::with_sizes(sizes)?;
+        let blocks = blocks(&classes);
+        let largest = blocks.last().map_or(0, Layout::size);
+        let pages = Locked::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
+        let pool = Segregate::new(largest, Cached::new_in(classes, pages), Heap);
         Ok(Self { pool, blocks, misfits_on_heap: false })
     }
 }

@@ -5,9 +5,12 @@
 //! side decodes the next batch only when it is asked to, so nothing else runs while the clock does, and the heap of
 //! the worker holds nothing but what is replayed: no trace reader, no decompressor.
 
+mod crew;
+mod hand;
 mod process;
 mod timed;
 mod verified;
+mod walk;
 
 use std::{
     io::{self, BufRead, Read, StdinLock, Write},
@@ -17,6 +20,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use self::walk::walk;
 use super::contender::{Bare, Contender, Glibc, Mimalloc, Name, Pools};
 use crate::trace::{Kind, Request, Step};
 
@@ -24,7 +28,7 @@ use crate::trace::{Kind, Request, Step};
 pub(crate) const ARGUMENT: &str = "--replay-worker";
 
 /// The first thing a worker is told, as one line of JSON.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Task {
     /// Whom to replay against.
     pub(crate) contender: Name,
@@ -32,8 +36,12 @@ pub(crate) struct Task {
     pub(crate) sizes: Vec<usize>,
     /// Check every block instead of timing.
     pub(crate) verify: bool,
+    /// Time how long it takes to read all blocks that are live when most bytes are.
+    pub(crate) walk: bool,
     /// What of each block is written.
-    pub(crate) touch: Touch,
+    pub(crate) written: Written,
+    /// How many threads do it.
+    pub(crate) lanes: u16,
     /// Most blocks live at once.
     pub(crate) slots: u32,
     /// Most steps in a batch.
@@ -42,25 +50,29 @@ pub(crate) struct Task {
     pub(crate) peak: u64,
 }
 
-/// What of a new block is written, as the program would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Touch {
-    /// The first byte, the last byte, and one byte for each 4 KiB between; of large blocks, only the first and the last.
-    Ends,
+/// What of a new block is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Written {
+    /// The first byte and the last; of blocks that are smaller than this, one byte for each 4 KiB between as well.
+    Below(usize),
     /// Every byte.
     All,
 }
 
-/// From this size on, malloc asks the system for every block, and programs often fill but a part of it (`sort` asks for
-/// hundreds of megabytes to sort one). Page faults that the program may never have had would drown everything else.
-pub(crate) const LARGE: usize = 128 << 10;
+impl Default for Written {
+    fn default() -> Self {
+        Self::Below(usize::MAX)
+    }
+}
 
-impl Touch {
+impl Written {
     /// Whether all pages of a block of that size are written.
     #[inline(always)]
     pub(crate) fn is_written(self, size: usize) -> bool {
-        self == Self::All || size < LARGE
+        match self {
+            Self::Below(large) => size < large,
+            Self::All => true,
+        }
     }
 }
 
@@ -87,6 +99,12 @@ pub(crate) struct Measurement {
     pub(crate) peak_resident: Option<u64>,
     /// The blocks live when most bytes are.
     pub(crate) stock: Stock,
+    /// Page faults served without a disk.
+    pub(crate) page_faults: u64,
+    /// CPU time within the system, in nanoseconds.
+    pub(crate) system_ns: u64,
+    /// Nanoseconds of reading a live block, each time that all were read.
+    pub(crate) walk: Vec<f64>,
 }
 
 /// Blocks added up, in bytes.
@@ -94,7 +112,7 @@ pub(crate) struct Measurement {
 pub(crate) struct Stock {
     /// Asked for.
     pub(crate) requested: u64,
-    /// Asked for with the blocks of which all pages are written; see [`Touch`].
+    /// Asked for with the blocks of which all pages are written; see [`Written`].
     pub(crate) written: u64,
     /// Handed out with these.
     pub(crate) handed_out: u64,
@@ -143,14 +161,28 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
     input.read_line(&mut line)?;
     let task: Task = serde_json::from_str(&line)
         .with_context(|| format!("{ARGUMENT} is for millpond itself: use `millpond replay FILE`"))?;
+    let has_threads = task.lanes > 1;
     match task.contender {
-        Name::Bare => run(&*Bare::new(), &task, input),
-        Name::Glibc => run(&Glibc, &task, input),
-        Name::Mimalloc => run(&Mimalloc, &task, input),
+        Name::Bare => run_shared(&Bare, &task, input),
+        Name::Glibc => run_shared(&Glibc, &task, input),
+        Name::Mimalloc => run_shared(&Mimalloc, &task, input),
+        Name::Pools if has_threads => run_shared(&Pools::standard_shared(), &task, input),
         Name::Pools => run(&Pools::standard(), &task, input),
+        Name::Advised if has_threads => run_shared(&Pools::chosen_shared(&task.sizes)?, &task, input),
         Name::Advised => run(&Pools::chosen(&task.sizes)?, &task, input),
+        Name::Huge if has_threads => {
+            run_shared(&Pools::chosen_on_huge_pages_shared(&task.sizes)?, &task, input)
+        }
         Name::Huge => run(&Pools::chosen_on_huge_pages(&task.sizes)?, &task, input),
     }
+}
+
+/// With a contender that threads can share: with several of them, if the program had several.
+fn run_shared<C: Contender + Sync>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
+    if task.verify || task.lanes < 2 {
+        return run(contender, task, input);
+    }
+    crew::run(contender, task, Batches::new(input, task.batch, task.slots)).map(Reply::Done)
 }
 
 fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
@@ -160,6 +192,52 @@ fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> R
     } else {
         timed::run(contender, task, batches).map(Reply::Done)
     }
+}
+
+/// What the system knows of a replay.
+struct Meter {
+    /// Resident memory at the start, if the most of it can be told at the end.
+    resident: Option<u64>,
+    faults: (u64, u64),
+}
+
+impl Meter {
+    /// From here on.
+    fn start() -> Self {
+        let can_reset = process::reset_peak();
+        let resident = process::resident().filter(|_| can_reset).map(|(now, _)| now);
+        Self { resident, faults: process::faults() }
+    }
+
+    /// Up to here.
+    fn stop(self, measurement: &mut Measurement) {
+        let (page_faults, system_ns) = process::faults();
+        measurement.page_faults = page_faults - self.faults.0;
+        measurement.system_ns = system_ns - self.faults.1;
+        let after = process::resident();
+        measurement.peak_resident =
+            self.resident.zip(after).map(|(before, (now, peak))| peak.max(now).saturating_sub(before));
+    }
+}
+
+/// Adds up all live blocks.
+fn take_stock<'a, C: Contender>(
+    contender: &C,
+    slots: impl Iterator<Item = &'a Slot>,
+    written: Written,
+) -> Stock {
+    let mut stock = Stock::default();
+    for slot in slots.filter(|slot| !slot.block.is_null()) {
+        let size = slot.request.size();
+        stock.requested += size as u64;
+        if written.is_written(size) {
+            // SAFETY: the block is live, and the slot holds what it was asked for with.
+            let usable = unsafe { contender.usable(slot.block, slot.request) };
+            stock.written += size as u64;
+            stock.handed_out += usable as u64;
+        }
+    }
+    stock
 }
 
 /// The batches as they come in.
@@ -173,7 +251,7 @@ struct Batches<'a, 'b> {
 impl<'a, 'b> Batches<'a, 'b> {
     /// Room for batches of at most `capacity` steps, all of it touched.
     fn new(input: &'a mut StdinLock<'b>, capacity: usize, slots: u32) -> Self {
-        let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free };
+        let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free, lane: 0 };
         Self { input, steps: vec![filler; capacity], capacity, slots }
     }
 

@@ -28,6 +28,18 @@ pub(super) fn cpu_time() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// Page faults that were served without a disk, and nanoseconds of CPU time within the system, of this process so far.
+pub(super) fn faults() -> (u64, u64) {
+    // SAFETY: `usage` can be written, and all zero is a valid value.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let system = usage.ru_stime;
+    (usage.ru_minflt as u64, system.tv_sec as u64 * 1_000_000_000 + system.tv_usec as u64 * 1000)
+}
+
 /// Forgets the peak of resident memory; `false` where the system does not allow that.
 pub(super) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()

@@ -1,0 +1,89 @@
+//! The language that a program is written in, as far as its files tell.
+
+use std::{fs, path::Path};
+
+use millpond_trace::Module;
+use serde::Serialize;
+
+/// A language that there is advice in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Language {
+    /// Also of all that is written in C itself, such as interpreters.
+    C,
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+}
+
+/// Larger files are not searched.
+const LARGEST_FILE: u64 = 1 << 30;
+
+impl Language {
+    /// As people write it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::C => "C",
+            Self::Cpp => "C++",
+            Self::Rust => "Rust",
+        }
+    }
+
+    /// The languages that a program may be written in: what its file and the libraries that it had loaded tell; all if they
+    /// tell nothing.
+    pub(crate) fn of(program: &Path, modules: &[Module]) -> Vec<Self> {
+        let has_library = |name| {
+            modules
+                .iter()
+                .any(|module| module.path.rsplit('/').next().is_some_and(|file| file.starts_with(name)))
+        };
+        let from_library = has_library("libstdc++.so") || has_library("libc++.so");
+        let is_small = fs::metadata(program).is_ok_and(|file| file.is_file() && file.len() <= LARGEST_FILE);
+        let file = if is_small { fs::read(program).unwrap_or_default() } else { Vec::new() };
+        if !file.starts_with(b"\x7fELF") {
+            return if from_library { vec![Self::Cpp] } else { vec![Self::C, Self::Cpp, Self::Rust] };
+        }
+        Self::of_file(&file, from_library)
+    }
+
+    /// By the traces that compilers leave: paths of Rust's library in messages, names of C++'s types.
+    fn of_file(file: &[u8], from_library: bool) -> Vec<Self> {
+        let has = |text: &[u8]| file.windows(text.len()).any(|part| part == text);
+        let rust = has(b"/rustc/").then_some(Self::Rust);
+        let cpp = (from_library || has(b"St9bad_alloc") || has(b"__gxx_personality_v0")).then_some(Self::Cpp);
+        let found: Vec<_> = cpp.into_iter().chain(rust).collect();
+        if found.is_empty() { vec![Self::C] } else { found }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_libraries_tell_the_language() {
+        let of_file = |text: &[u8], library| Language::of_file(text, library);
+        assert_eq!(of_file(b"\x7fELF puts", false), [Language::C]);
+        assert_eq!(of_file(b"\x7fELF puts", true), [Language::Cpp]);
+        assert_eq!(of_file(b"\x7fELF _ZTISt9bad_alloc", false), [Language::Cpp]);
+        assert_eq!(of_file(b"\x7fELF /rustc/abc/library", false), [Language::Rust]);
+        assert_eq!(of_file(b"\x7fELF /rustc/abc/library", true), [Language::Cpp, Language::Rust]);
+    }
+
+    #[test]
+    fn without_a_file_all_are_possible_that_the_libraries_allow() {
+        let module = |path: &str| Module { path: path.into(), ..Module::default() };
+        let missing = Path::new("/nowhere/program");
+        assert_eq!(Language::of(missing, &[]).len(), 3);
+        assert_eq!(Language::of(missing, &[module("/usr/lib/libstdc++.so.6.0.30")]), [Language::Cpp]);
+        assert_eq!(Language::of(Path::new("/dev/zero"), &[]).len(), 3, "a device is not read");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_program_is_written_in_rust() {
+        let languages = Language::of(&std::env::current_exe().unwrap(), &[]);
+        assert!(languages.contains(&Language::Rust), "{languages:?}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Which threads there were, who of them can share a thread of the replay, and how often one frees another's blocks.
+
+use std::collections::BTreeMap;
+
+use millpond_trace::{Event, Op};
+
+/// Most threads that a replay has.
+const MOST: usize = 64;
+
+/// The threads of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Threads {
+    /// The thread of the replay that stands for each thread of the trace. Two share one if the first had ended, or rather
+    /// had allocated and freed for the last time, before the second began.
+    pub(crate) lanes: Vec<u16>,
+    /// How many threads the replay has.
+    pub(crate) at_once: u16,
+    /// Frees and resizes of blocks by another thread than the one that allocated or last resized them.
+    pub(crate) foreign: u64,
+}
+
+/// What is seen of the threads while a trace is read.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// The first and the last event of each thread.
+    spans: Vec<(u64, u64)>,
+    /// Whose block is in each slot.
+    owners: Vec<u32>,
+    foreign: u64,
+}
+
+impl Watch {
+    /// The event of this number.
+    pub(super) fn see(&mut self, number: u64, event: &Event) {
+        match event.op {
+            Op::Allocate { slot, .. } => self.note(number, event.thread, slot, true),
+            Op::Free { slot } | Op::Resize { slot, .. } => self.note(number, event.thread, slot, false),
+        }
+    }
+
+    /// An event of `thread` is about the block in `slot`, which is a new one or was there before.
+    fn note(&mut self, number: u64, thread: u32, slot: u32, is_new: bool) {
+        let (thread_at, slot) = (thread as usize, slot as usize);
+        if self.spans.len() <= thread_at {
+            self.spans.resize(thread_at + 1, (number, number));
+        }
+        self.spans[thread_at].1 = number;
+        if self.owners.len() <= slot {
+            self.owners.resize(slot + 1, thread);
+        }
+        self.foreign += u64::from(!is_new && self.owners[slot] != thread);
+        self.owners[slot] = thread;
+    }
+
+    /// All that was seen.
+    pub(super) fn finish(self) -> Threads {
+        let lanes = share_out(&self.spans);
+        let at_once = lanes.iter().max().map_or(0, |&most| most + 1);
+        Threads { lanes, at_once, foreign: self.foreign }
+    }
+}
+
+/// A lane for each thread: the lowest that is free; where all are taken, the one that is free first.
+fn share_out(spans: &[(u64, u64)]) -> Vec<u16> {
+    // Threads are numbered as they appear, so they come in the order of their first events.
+    let mut ends: BTreeMap<u16, u64> = BTreeMap::new();
+    spans
+        .iter()
+        .map(|&(first, last)| {
+            let free = ends.iter().find(|&(_, &end)| end < first).map(|(&lane, _)| lane);
+            let fresh = (ends.len() < MOST).then_some(ends.len() as u16);
+            let soonest = ends.iter().min_by_key(|&(_, &end)| end).map(|(&lane, _)| lane);
+            let lane = free.or(fresh).or(soonest).unwrap_or(0);
+            let end = ends.entry(lane).or_insert(last);
+            *end = last.max(*end);
+            lane
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_never_meet_share_a_lane() {
+        assert_eq!(share_out(&[(0, 100), (1, 10), (2, 20), (11, 30), (21, 40)]), [0, 1, 2, 1, 2]);
+        let crowd: Vec<_> = (0..200).map(|thread| (thread, 1000 + thread)).collect();
+        let lanes = share_out(&crowd);
+        assert_eq!(lanes.iter().max(), Some(&63));
+        assert_eq!(lanes[64], 0, "the one that is free first");
+    }
+
+    #[test]
+    fn frees_of_other_threads_blocks_are_counted() {
+        let mut watch = Watch::default();
+        for (number, (thread, slot, is_new)) in
+            [(0, 0, true), (1, 1, true), (1, 0, false), (1, 1, false), (0, 0, true)].into_iter().enumerate()
+        {
+            watch.note(number as u64, thread, slot, is_new);
+        }
+        let threads = watch.finish();
+        assert_eq!((threads.foreign, threads.at_once), (1, 2));
+    }
+}
