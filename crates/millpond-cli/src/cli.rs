@@ -90,6 +90,10 @@ pub(crate) struct Try {
     /// Which process to judge: its number, or the name of its program; of several, the one with the most events.
     #[arg(long, value_name = "NAME")]
     pub(crate) process: Option<String>,
+    /// Run the program N times with recording and N times without, in turn, to measure what recording costs it. Only the
+    /// first run is shown. [default: run it once, recorded, and estimate]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) runs: Option<u32>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// The program and its arguments.
@@ -103,7 +107,8 @@ pub(crate) struct Settings {
     /// How often each allocator replays the trace, after a first turn that does not count; medians and the spread between rounds are reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// What of each new block is written: its ends and a byte per 4 KiB (from 128 KiB on, its ends only), or all of it.
+    /// What of each new block is written: its ends and a byte per 4 KiB (its ends only, if it is large and the program
+    /// had no memory for all of it), or all of it.
     #[arg(long, value_enum, default_value_t = Touch::Ends)]
     pub(crate) touch: Touch,
     /// Which of mimalloc, pools, advised and huge (advised, on huge pages) to compare with glibc, separated by commas; all

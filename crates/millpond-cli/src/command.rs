@@ -8,6 +8,7 @@ use millpond_trace::Reader;
 use crate::{
     cli::{self, Settings},
     findings::{Findings, Study},
+    replay::Spread,
     report,
     terminal::{self, Progress},
     trace,
@@ -29,7 +30,7 @@ fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
         let json = options.json.then(|| report::verified_json(&study, &verified)).transpose()?;
         return Ok(json.unwrap_or_else(|| report::verified_text(&study, &verified)));
     }
-    let findings = examine(reader, options.settings)?;
+    let findings = examine(reader, options.settings, None)?;
     let json = options.json.then(|| report::json(&findings)).transpose()?;
     Ok(json.unwrap_or_else(|| report::text(&findings)))
 }
@@ -37,15 +38,15 @@ fn report_on(reader: &mut Reader, options: cli::Replay) -> Result<String> {
 /// Introduces the program and replays the trace that comes with it.
 pub(crate) fn bundled() -> Result<ExitCode> {
     terminal::print(report::BEFORE_BUNDLED)?;
-    let findings = examine(&mut trace::bundled()?, Settings::default())?;
+    let findings = examine(&mut trace::bundled()?, Settings::default(), None)?;
     terminal::print(&report::text(&findings))?;
     terminal::print(report::AFTER_BUNDLED)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Studies and replays a trace, with a bar on a terminal.
-pub(crate) fn examine(reader: &mut Reader, settings: Settings) -> Result<Findings> {
-    let study = Study::new(reader, &settings)?;
+/// Studies and replays a trace, with a bar on a terminal. `cost` is what recording cost, if that was measured.
+pub(crate) fn examine(reader: &mut Reader, settings: Settings, cost: Option<Spread>) -> Result<Findings> {
+    let study = Study { cost, ..Study::new(reader, &settings)? };
     let progress = Progress::new("replaying");
     study.replay(reader, settings, |all| progress.turn(all))
 }

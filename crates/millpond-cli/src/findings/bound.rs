@@ -47,9 +47,9 @@ impl Bound {
         let glibc = outcome.of(Name::Glibc);
         let allocation = glibc.map_or_else(Spread::default, |glibc| Spread::likely(&glibc.times));
         let recorded = summary.cpu_ns as f64;
-        let recording = cost.unwrap_or_else(|| estimate(summary));
+        let recording = cost.unwrap_or_else(|| recording_cost(summary));
         let mut bound = Self {
-            recording,
+            recording: recording.map(|cost| cost.max(0.0)),
             measured: cost.is_some(),
             program: (summary.cpu_ns > 0).then(|| recording.map(|cost| (recorded - cost).max(0.0))),
             allocation,
@@ -102,7 +102,7 @@ impl Bound {
 }
 
 /// What recording cost, where that was not measured.
-fn estimate(summary: &Summary) -> Spread {
+pub(crate) fn recording_cost(summary: &Summary) -> Spread {
     let known = summary.resources.recording_ns.map(|cost| cost as f64);
     let median = known.unwrap_or(summary.events as f64 * RECORDING_PER_EVENT);
     Spread { median, least: median * ESTIMATE.0, most: median * ESTIMATE.1 }

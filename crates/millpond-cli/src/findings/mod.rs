@@ -8,7 +8,12 @@ mod verdict;
 use anyhow::{Result, ensure};
 use millpond_trace::{Reader, Start, Summary};
 
-pub(crate) use self::{bound::Bound, hindrance::hindrance, judge::Change, verdict::Verdict};
+pub(crate) use self::{
+    bound::{Bound, recording_cost},
+    hindrance::hindrance,
+    judge::Change,
+    verdict::Verdict,
+};
 use crate::{
     advise::{Advice, Limits},
     cli::Settings,

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::recording::{Escape, Other, Recording, Trace};
 use crate::{
-    terminal,
-    units::{bytes, counted, percent, time},
+    findings, terminal,
+    units::{bytes, counted, range, time},
 };
 
 /// Other processes, and programs that escaped, that are told one by one.
@@ -96,10 +96,11 @@ fn trace_line(trace: &Trace) -> String {
 
 /// What recording cost, where that can be told.
 fn cost(trace: &Trace) -> Option<String> {
-    let (cost, total) = (trace.summary.resources.recording_ns? as f64, trace.summary.cpu_ns as f64);
-    let own = total - cost;
-    (own > 0.0)
-        .then(|| format!("recording added about {} to its CPU time, or {}", time(cost), percent(cost / own)))
+    let summary = &trace.summary;
+    (summary.cpu_ns > 0 && summary.resources.recording_ns.is_some()).then(|| {
+        let took = range(findings::recording_cost(summary), time);
+        format!("of its {} of CPU time, recording took {took} (estimated)", time(summary.cpu_ns as f64))
+    })
 }
 
 /// How a signal ended the program.

@@ -7,12 +7,16 @@ use anyhow::{Context, Result, bail};
 use crate::{
     cli, command, findings,
     record::{self, Recording, Trace},
+    replay::Spread,
     report, terminal, trace,
 };
 
+#[cfg(unix)]
+mod runs;
+
 /// Runs the program, then reports on standard error: standard output is the program's.
 pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
-    let cli::Try { output, force, process, settings, command } = options;
+    let cli::Try { output, force, process, runs, settings, command } = options;
     if output.as_deref() == Some("-".as_ref()) {
         bail!(
             "the trace of `millpond try` cannot go to standard output: give it a file, or use `millpond record -o -`"
@@ -21,7 +25,10 @@ pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
     let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
     let options = record::Options { command, output: path, force, max_size: None, process, all: false };
-    let recording = record::run(&options)?;
+    let (recording, cost) = match runs {
+        Some(runs) => record_and_compare(&options, runs)?,
+        None => (record::run(&options)?, None),
+    };
     for line in notes(&recording, output.is_some()) {
         terminal::tell(&line);
     }
@@ -35,18 +42,35 @@ pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
     } else if let Some(hindrance) = findings::hindrance(summary, &judged.name) {
         terminal::tell(&format!("no verdict: {hindrance}"));
     } else {
-        judge(judged, settings, scratch)?;
+        judge(judged, settings, cost, scratch)?;
     }
     Ok(recording.exit_code())
 }
 
+/// Runs the program plain as well.
+#[cfg(unix)]
+fn record_and_compare(options: &record::Options, runs: u32) -> Result<(Recording, Option<Spread>)> {
+    runs::record(options, runs)
+}
+
+/// Recording needs Linux.
+#[cfg(not(unix))]
+fn record_and_compare(options: &record::Options, _: u32) -> Result<(Recording, Option<Spread>)> {
+    Ok((record::run(options)?, None))
+}
+
 /// Replays a trace and reports what that shows, set off from the program's output by a line.
-fn judge(judged: &Trace, settings: cli::Settings, scratch: tempfile::TempDir) -> Result<()> {
+fn judge(
+    judged: &Trace,
+    settings: cli::Settings,
+    cost: Option<Spread>,
+    scratch: tempfile::TempDir,
+) -> Result<()> {
     let mut reader = trace::open(&judged.path)?;
     // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
     drop(scratch);
     terminal::print_aside("\n")?;
-    let findings = command::examine(&mut reader, settings)?;
+    let findings = command::examine(&mut reader, settings, cost)?;
     terminal::print_aside(&report::text(&findings))
 }
 

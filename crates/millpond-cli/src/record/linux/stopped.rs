@@ -74,7 +74,7 @@ mod tests {
     fn every_reason_is_told_with_a_remedy() {
         assert_eq!(reason(&Header::default(), 1), None);
         let (ending, text) = told(LIMIT);
-        assert!(ending == Ending::Full && text.contains("655 kB") && text.contains("--max-size"), "{text}");
+        assert!(ending == Ending::Full && text.contains("640 KiB") && text.contains("--max-size"), "{text}");
         assert!(told(SANDBOX).1.contains("turned off"));
         assert!(told(libc::EACCES as u32).1.contains("as the user"));
         assert!(told(libc::ENOENT as u32).1.contains("chroot"));

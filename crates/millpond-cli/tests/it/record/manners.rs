@@ -68,7 +68,7 @@ fn recording_ends_at_the_size_limit_and_the_program_does_not() {
     let output = workshop.recorder().args(["--max-size", "640KiB", "--"]).arg(&program).output().unwrap();
     let text = told(&output);
     assert!(
-        text.contains("not complete") && text.contains("655 kB") && text.contains("--max-size"),
+        text.contains("not complete") && text.contains("640 KiB") && text.contains("--max-size"),
         "{text}"
     );
     let trace = workshop.trace();
