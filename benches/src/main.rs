@@ -19,6 +19,8 @@ mod latency;
 mod lock_free;
 mod memory;
 mod mixes;
+mod ordered;
+mod questions;
 mod regions;
 mod shared;
 mod traces;
@@ -69,6 +71,16 @@ const LAST: &[Special] = &[
         name: "bump",
         what: "one and two threads that allocate from an arena that they share",
         run: bump::times,
+    },
+    Special {
+        name: "ordered",
+        what: "blocks that were freed in some order: taken again, and walked",
+        run: ordered::times,
+    },
+    Special {
+        name: "questions",
+        what: "statistics, reserve and trim with a million free blocks",
+        run: questions::times,
     },
     Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
     Special {

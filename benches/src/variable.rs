@@ -41,7 +41,13 @@ pub struct Shared<A: 'static>(&'static A);
 
 impl<P: RawPool, A: Allocator> Shared<Local<P, A>> {
     pub fn new(pool: P, parent: A) -> Self {
-        Self(black_box(Box::leak(Box::new(Local::new_in(pool, parent)))))
+        Self::of(Local::new_in(pool, parent))
+    }
+}
+
+impl<A: Allocator> Shared<A> {
+    pub fn of(allocator: A) -> Self {
+        Self(black_box(Box::leak(Box::new(allocator))))
     }
 }
 

@@ -112,9 +112,10 @@ pub trait Inspect {
     /// | `Blocks` with [`Lifo`](crate::Lifo), [`Classes`](crate::Classes), [`LockFree`](crate::LockFree) | O(chunks + free blocks), each of which is a cache miss at worst |
     /// | [`Tlsf`](crate::Tlsf), [`SignPost`](crate::SignPost) | O(all blocks) |
     ///
-    /// A million free blocks of 64 bytes, freed in any order, took 180 ms with `Lifo`, 19 µs with `Compact`, and 120 ns with
-    /// `Magazine`. Who asks often, of any other pool, puts a guard that counts around it, or around its parent for what it
-    /// holds, and asks for the [`report`](Self::report): that is constant time.
+    /// A million free blocks of 64 bytes, freed in any order, took 220 ms with `Lifo`, 21 µs with `Compact`, and 0.6 µs with
+    /// `Magazine`, whose list knows its length. A walk along a list written by hand takes as long as `Lifo`: the next block
+    /// is known when the last one has come from memory. To ask a pool of another kind often, put a guard that counts
+    /// around it, or around its parent for what it holds, and ask for the [`report`](Self::report): that is constant time.
     fn stats(&self) -> Snapshot;
 
     /// As [`stats`](Self::stats), for a guard that knows how many blocks of the pool are live: what it needs not find out,

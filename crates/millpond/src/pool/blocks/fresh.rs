@@ -4,7 +4,7 @@ use super::regions;
 use crate::{
     base::address::align_up,
     contract::{Canvas, Chunk, ChunkRequest, Flaw},
-    pool::chunks::{Chunks, HEADER, Marks, PAGE, Plan, Span, on_a_boundary},
+    pool::chunks::{Chunks, HEADER, Marks, PAGE, Plan, Span, Spans, Tally, Walk},
 };
 
 /// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
@@ -166,22 +166,22 @@ impl Fresh {
         self.chunks.spans().filter(|(_, ahead)| !ahead).map(|(span, _)| span)
     }
 
-    /// How many blocks have been cut.
-    pub(super) fn cut_count(&self) -> usize {
-        self.cut().map(|span| (span.end - span.start) / self.size).sum()
+    /// The blocks that have been cut, to ask whether an address is one of theirs.
+    pub(super) fn blocks(&self) -> Cut {
+        let count = self.cut().map(|span| (span.end - span.start) / self.size).sum();
+        Cut { spans: Spans::of(self.cut()), count, size: self.size }
     }
 
-    /// Says of any addresses, one after the other, whether a block was cut there. O(1) where one lies in the chunk of the
-    /// one before, else O(chunks).
-    pub(super) fn is_block(&self) -> impl FnMut(usize) -> bool {
-        let mut last = Span::EMPTY;
-        move |address| {
-            if !last.contains(address) {
-                let Some(cut) = self.cut().find(|cut| cut.contains(address)) else { return false };
-                last = cut;
-            }
-            on_a_boundary(last.start, self.size, address)
-        }
+    /// The blocks of a chain that lies in blocks that have been cut, as far as it is whole.
+    pub(super) fn walk(&self, first: usize) -> Walk<impl FnMut(usize) -> bool + use<>> {
+        let cut = self.blocks();
+        Walk::new(first, cut.count, move |address| cut.has(address))
+    }
+
+    /// Which chunks have nothing but these free blocks; `None` if there are too many chunks to count by.
+    pub(super) fn spare(&self, free: impl Iterator<Item = usize>) -> Option<Spare> {
+        let tally = Tally::of(self.blocks().spans, free)?;
+        Some(Spare { tally, size: self.size })
     }
 
     /// Paints what was cut as live, and what was not as fresh.
@@ -212,6 +212,49 @@ impl Fresh {
             return Err(Flaw("the rest of the current chunk lies in no chunk"));
         }
         Ok(())
+    }
+}
+
+/// The blocks that have been cut, to tell whether an address is one of theirs before anything is read there.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    spans: Spans,
+    count: usize,
+    size: usize,
+}
+
+impl Cut {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a block begins at an address: see [`Spans::have_block`].
+    pub(super) fn has(&self, address: usize) -> bool {
+        self.spans.have_block(address, self.size)
+    }
+}
+
+/// Which chunks have nothing but free blocks.
+pub(super) struct Spare {
+    tally: Tally,
+    size: usize,
+}
+
+impl Spare {
+    /// Whether a block lies in such a chunk.
+    pub(super) fn has(&self, block: usize) -> bool {
+        self.tally.is_full(block, self.size)
+    }
+
+    /// Whether there is no such chunk.
+    pub(super) fn is_empty(&self) -> bool {
+        self.left() == self.tally.all()
+    }
+
+    /// How many free blocks lie in other chunks.
+    pub(super) fn left(&self) -> usize {
+        self.tally.outside(self.size)
     }
 }
 

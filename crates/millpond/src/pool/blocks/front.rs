@@ -11,7 +11,11 @@
 use core::ptr::NonNull;
 
 use super::{Strategy, fresh::Fresh, strategy::Sealed};
-use crate::{base::address::recover, contract::Flaw, pool::chunks::Span};
+use crate::{
+    base::address::{prefetch_for_writing, recover},
+    contract::Flaw,
+    pool::chunks::Span,
+};
 
 /// Where freed blocks go that the array has no place for. All blocks are `size` bytes long.
 pub trait Store: Sized {
@@ -94,6 +98,8 @@ impl<S: Store, const PLACES: usize> Fronted<S, PLACES> {
     fn refill(&mut self, fresh: &mut Fresh, size: usize) -> bool {
         debug_assert_eq!(self.stored, 0, "only an empty array is refilled");
         self.stored = self.store.refill(&mut self.places[1..=Self::HALF], size);
+        // All are written to soon, and were not touched since they were freed, if not for longer.
+        self.places[1..=self.stored].iter().rev().for_each(|&block| prefetch_for_writing(block));
         if self.stored == 0 {
             // SAFETY: the chunk is about to be cut for the first time since it came or since the reset.
             let run = fresh.cut_some(Self::HALF, |span| unsafe { self.store.begin(span, size) });
@@ -155,8 +161,8 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
         self.places[1..=self.stored].iter().copied().chain(self.store.iter(fresh, size))
     }
 
-    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
-        self.stored + self.store.count(fresh, size)
+    fn count_free(&self, fresh: &Fresh, size: usize, most: usize) -> usize {
+        (self.stored + self.store.count(fresh, size)).min(most)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {

@@ -10,11 +10,7 @@
 use core::ptr::NonNull;
 
 use super::{Strategy, fresh::Fresh, strategy::Sealed};
-use crate::{
-    base::address::recover,
-    contract::Flaw,
-    pool::chunks::{walk, walk_whole},
-};
+use crate::{base::address::recover, contract::Flaw};
 
 /// Freed blocks in an intrusive list, last freed first: no overhead per block, a word per pool.
 #[derive(Debug)]
@@ -90,21 +86,36 @@ impl Sealed for Lifo {
     }
 
     fn free(&self, fresh: &Fresh, _: usize) -> impl Iterator<Item = usize> {
-        walk(self.head, fresh.cut_count(), fresh.is_block())
+        fresh.walk(self.head)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, _: usize) {
-        if walk_whole(self.head, fresh.cut_count(), fresh.is_block()).is_some() {
-            self.head = fresh.put_free_ahead(self.head);
+        let mut all = fresh.walk(self.head);
+        let Some(spare) = fresh.spare(all.by_ref()) else {
+            if all.is_whole() {
+                self.head = fresh.put_free_ahead(self.head);
+            }
+            return;
+        };
+        if !all.has_ended() || spare.is_empty() {
+            return;
         }
+        let all = fresh.walk(self.head);
+        let mut last = &mut self.head;
+        for block in all.filter(|&block| !spare.has(block)).take(spare.left()) {
+            *last = block;
+            // SAFETY: the block is free, at least a word long and as aligned, and its link has been read.
+            last = unsafe { &mut *recover(block) };
+        }
+        *last = 0;
+        fresh.put_ahead(|cut| spare.has(cut.start));
     }
 
     fn check(&self, fresh: &Fresh, _: usize) -> Result<(), Flaw> {
-        match walk_whole(self.head, fresh.cut_count(), fresh.is_block()) {
-            Some(_) => Ok(()),
-            None => Err(Flaw(
-                "a link in a free block leads to no block, or back: it was overwritten, or freed twice",
-            )),
+        if fresh.walk(self.head).is_whole() {
+            Ok(())
+        } else {
+            Err(Flaw("a link in a free block leads to no block, or back: it was overwritten, or freed twice"))
         }
     }
 }

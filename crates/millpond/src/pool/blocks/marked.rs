@@ -252,8 +252,8 @@ impl<S: Strategy> Sealed for Marked<S> {
         self.inner.free(fresh, size)
     }
 
-    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
-        self.inner.count_free(fresh, size)
+    fn count_free(&self, fresh: &Fresh, size: usize, most: usize) -> usize {
+        self.inner.count_free(fresh, size, most)
     }
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {

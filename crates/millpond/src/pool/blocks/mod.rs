@@ -10,7 +10,8 @@
 //!   Freeing with [`Lifo`] is always the same two stores. A call that grows has the parent's time besides.
 //! * Growth: O(1) plus what the parent takes; a fresh chunk is not threaded onto a list, so pages that nobody used
 //!   stay untouched.
-//! * Reset: O(1). Trim: O((free blocks + chunks) · log chunks), or with [`Compact`] O(chunks + blocks / 64).
+//! * Reset: O(1). Trim: O(free blocks · log chunks), once to count by chunk and once more to filter if some but not all are
+//!   in chunks that go; with [`Compact`] O(chunks + blocks / 64).
 //! * Waste: what remains at the end of a chunk, less than a block; and a header of [`size_of`] four words at most, rounded
 //!   up to the alignment, in every chunk but the first.
 //!
@@ -35,7 +36,6 @@ pub use strategy::Strategy;
 pub use unrolled::Magazine;
 
 use self::{fresh::Fresh, strategy::Sealed as _};
-use super::chunks::{walk, walk_whole};
 use crate::{
     base::{AllocError, address::recover},
     contract::{
@@ -264,7 +264,8 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         unsafe { self.fresh.chunks.adopt(chunk, self.shape.size()) }
     }
 
-    /// O(free blocks · log chunks); with [`Compact`] a look at each bit.
+    /// O(free blocks · log chunks); with [`Compact`] a look at each bit. In a pool of more than 128 chunks the free blocks are
+    /// divided by chunk, which writes to each of them log chunks times.
     fn settle(&mut self) {
         self.strategy.settle(&mut self.fresh, self.shape.size());
     }
@@ -327,12 +328,12 @@ impl<C: Config> Blocks<C> {
     /// The blocks of a chain that lies in blocks of this pool, as far as it is whole: each begins with the address of the next
     /// one, which is tested before it is followed.
     pub(crate) fn follow(&self, first: usize) -> impl Iterator<Item = usize> {
-        walk(first, self.fresh.cut_count(), self.fresh.is_block())
+        self.fresh.walk(first)
     }
 
     /// Whether such a chain is whole to its end, and leads to no block twice.
     pub(crate) fn can_follow(&self, first: usize) -> bool {
-        walk_whole(first, self.fresh.cut_count(), self.fresh.is_block()).is_some()
+        self.fresh.walk(first).is_whole()
     }
 
     /// Marks a block as free, or complains that it was not live; says which.
@@ -372,8 +373,11 @@ impl<C: Config> Reserve for Blocks<C> {
             return Err(AllocError::Exhausted);
         }
         let left = self.fresh.left() / size;
-        let free = self.strategy.free(&self.fresh, size).take(count.saturating_sub(left)).count();
-        match count.saturating_sub(free + left) {
+        let missing = match count.saturating_sub(left) {
+            0 => 0,
+            missing => missing - self.strategy.count_free(&self.fresh, size, missing),
+        };
+        match missing {
             0 => Ok(None),
             missing => self.fresh.request_for(missing).ok_or(AllocError::Exhausted).map(Some),
         }
@@ -384,7 +388,9 @@ impl<C: Config> Inspect for Blocks<C> {
     /// O(chunks) with [`Magazine`]; with [`Compact`], and a look at each 64 blocks; with [`Lifo`], O(chunks + free blocks).
     fn stats(&self) -> Snapshot {
         let size = self.shape.size();
-        self.stats_with(|cut| cut.saturating_sub(self.strategy.count_free(&self.fresh, size) * size))
+        self.stats_with(|cut| {
+            cut.saturating_sub(self.strategy.count_free(&self.fresh, size, usize::MAX) * size)
+        })
     }
 
     /// O(chunks), unless blocks are marked: then the pool prevents what a guard around it has counted.
@@ -394,7 +400,7 @@ impl<C: Config> Inspect for Blocks<C> {
 
     fn largest_free(&self) -> Option<usize> {
         let size = self.shape.size();
-        let any = self.strategy.free(&self.fresh, size).next().is_some() || self.fresh.left() != 0;
+        let any = self.fresh.left() != 0 || self.strategy.free(&self.fresh, size).next().is_some();
         Some(if any { size } else { 0 })
     }
 
@@ -410,21 +416,21 @@ impl<C: Config> Inspect for Blocks<C> {
         self.fresh.chunks.own(address.addr())
     }
 
-    /// Besides what is linear in chunks and free blocks, checks that no block is free twice: a list with a cycle is
-    /// longer than there are blocks.
+    /// O(free blocks · log chunks). Among other things checks that no block is free twice: a list with a cycle is longer than
+    /// there are blocks.
     fn check(&self) -> Result<(), Flaw> {
         let size = self.shape.size();
         self.fresh.check()?;
         self.strategy.check(&self.fresh, size)?;
-        let cut = self.fresh.cut_count();
-        let free = self.strategy.free(&self.fresh, size).take(cut + 1).count();
-        if free > cut {
+        let cut = self.fresh.blocks();
+        let free = self.strategy.free(&self.fresh, size).take(cut.count() + 1).count();
+        if free > cut.count() {
             return Err(Flaw("more blocks are free than were cut: one is free twice"));
         }
-        if Self::MARKS && self.fresh.marked().count() != cut - free {
+        if Self::MARKS && self.fresh.marked().count() != cut.count() - free {
             return Err(Flaw("more or fewer blocks are marked as live than are"));
         }
-        if self.strategy.free(&self.fresh, size).all(self.fresh.is_block()) {
+        if self.strategy.free(&self.fresh, size).all(|block| cut.has(block)) {
             Ok(())
         } else {
             Err(Flaw("a free block is none that was cut"))

@@ -81,9 +81,9 @@ pub trait Sealed {
     /// before it is followed, and there are no more than were cut.
     fn free(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize>;
 
-    /// How many blocks of `size` bytes are free. O(free blocks), unless the strategy knows a shorter way.
-    fn count_free(&self, fresh: &Fresh, size: usize) -> usize {
-        self.free(fresh, size).count()
+    /// How many blocks of `size` bytes are free, counted up to `most`. O(free blocks), unless the strategy knows a shorter way.
+    fn count_free(&self, fresh: &Fresh, size: usize, most: usize) -> usize {
+        self.free(fresh, size).take(most).count()
     }
 
     /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks. If free blocks

@@ -16,6 +16,7 @@
 mod marks;
 mod paint;
 mod sieve;
+mod spans;
 mod walk;
 
 use core::{alloc::Layout, ptr::NonNull};
@@ -24,7 +25,8 @@ use self::marks::{with_bits, without_bits};
 pub(super) use self::{
     marks::Marks,
     sieve::{chain, link},
-    walk::{walk, walk_whole},
+    spans::{Spans, Tally},
+    walk::Walk,
 };
 
 use crate::{
@@ -427,11 +429,6 @@ impl Chunks {
         }
         Ok(())
     }
-}
-
-/// Whether blocks of `size` bytes from `start` on tile the addresses up to `address`.
-pub(super) fn on_a_boundary(start: usize, size: usize, address: usize) -> bool {
-    (address - start).is_multiple_of(size)
 }
 
 const _: () = assert!(size_of::<Record>() <= 4 * address::WORD, "a chunk's header is four words at most");

@@ -8,36 +8,40 @@ use crate::base::address::recover;
 
 /// The blocks of a chain, as far as it is whole: each begins with the address of the next one, the last with zero. It ends
 /// at an address of which `is_block` is false, and after `most` blocks.
-pub(in crate::pool) fn walk(
-    first: usize,
-    most: usize,
-    mut is_block: impl FnMut(usize) -> bool,
-) -> impl Iterator<Item = usize> {
-    let mut next = first;
-    core::iter::from_fn(move || {
-        let block = Some(next).filter(|&block| block != 0 && is_block(block))?;
-        // SAFETY: a block lies there, so a word may be read, whatever it is.
-        next = unsafe { recover::<usize>(block).read() };
-        Some(block)
-    })
-    .take(most)
+pub(in crate::pool) struct Walk<F> {
+    next: usize,
+    left: usize,
+    is_block: F,
 }
 
-/// How many blocks a chain has; none if it leads to what is no block, or to more than `most` of them. One that ends leads
-/// to no block twice.
-pub(in crate::pool) fn walk_whole(
-    first: usize,
-    most: usize,
-    mut is_block: impl FnMut(usize) -> bool,
-) -> Option<usize> {
-    let (mut next, mut count) = (first, 0);
-    while next != 0 {
-        if count == most || !is_block(next) {
+impl<F: FnMut(usize) -> bool> Walk<F> {
+    pub(in crate::pool) fn new(first: usize, most: usize, is_block: F) -> Self {
+        Self { next: first, left: most, is_block }
+    }
+
+    /// Whether the chain has come to its end. If not, it leads to what is no block, or to some block twice.
+    pub(in crate::pool) fn has_ended(&self) -> bool {
+        self.next == 0
+    }
+
+    /// Whether all that is left of the chain is whole.
+    pub(in crate::pool) fn is_whole(mut self) -> bool {
+        self.by_ref().for_each(drop);
+        self.has_ended()
+    }
+}
+
+impl<F: FnMut(usize) -> bool> Iterator for Walk<F> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let block = self.next;
+        if block == 0 || self.left == 0 || !(self.is_block)(block) {
             return None;
         }
-        // SAFETY: as in `walk`.
-        next = unsafe { recover::<usize>(next).read() };
-        count += 1;
+        self.left -= 1;
+        // SAFETY: a block lies there, so a word may be read, whatever it is.
+        self.next = unsafe { recover::<usize>(block).read() };
+        Some(block)
     }
-    Some(count)
 }

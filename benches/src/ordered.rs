@@ -1,0 +1,261 @@
+//! What becomes of blocks that were freed in some order: 131,071 of them are freed, a tree is built of as many, and walked.
+//! And blocks of a word, which have no room for more than a link: they are freed and taken again.
+//!
+//! The steps are timed apart, and compared by their sum: whoever touches each block when it is freed finds it in the cache
+//! when it is taken.
+
+use std::{alloc::Layout, hint::black_box, time::Instant};
+
+use millpond::{Blocks, Cached, Classes, Compact, Fixed, Heap, Magazine};
+use slab::Slab;
+
+use crate::{
+    cpp,
+    harness::median,
+    variable::{GLIBC, MIMALLOC, Shared, Variable},
+};
+
+const LEVELS: u32 = 17;
+const NODES: usize = (1 << LEVELS) - 1;
+const MAKINGS: usize = 3;
+const ROUNDS: usize = 5;
+const NODE: Layout = Layout::new::<[u64; 8]>();
+const WORD: Layout = Layout::new::<u64>();
+
+type Address = *mut u8;
+
+/// Orders of freeing, made from ascending addresses.
+type Order = (&'static str, fn(&[Address]) -> Vec<Address>);
+
+const ORDERS: &[Order] = &[
+    ("descending", |sorted| sorted.iter().rev().copied().collect()),
+    ("ascending", |sorted| sorted.to_vec()),
+    ("at a stride of 64", |sorted| {
+        (0..64).flat_map(|first| sorted.iter().skip(first).step_by(64)).copied().collect()
+    }),
+    ("in groups of 7", |sorted| grouped(sorted, 7)),
+    ("in groups of 64", |sorted| grouped(sorted, 64)),
+    ("in groups of 1,024", |sorted| grouped(sorted, 1024)),
+    ("in any order", |sorted| grouped(sorted, 1)),
+];
+
+/// Groups of neighbours, in any order.
+fn grouped(sorted: &[Address], size: usize) -> Vec<Address> {
+    let mut groups: Vec<&[Address]> = sorted.chunks(size).collect();
+    let mut random = 88_172_645_463_325_252_u64;
+    for last in (1..groups.len()).rev() {
+        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        groups.swap(last, (random >> 32) as usize % (last + 1));
+    }
+    groups.concat()
+}
+
+/// A list written by hand, over as many blocks as there are nodes.
+struct List(Address);
+
+impl List {
+    fn new(layout: Layout) -> Self {
+        let memory = Vec::leak(vec![0u64; NODES * layout.size() / 8]);
+        let mut list = Self(std::ptr::null_mut());
+        for block in memory.chunks_mut(layout.size() / 8).rev() {
+            // SAFETY: the block is nobody else's and at least a word long.
+            unsafe { list.give(block.as_mut_ptr().cast(), layout) };
+        }
+        list
+    }
+}
+
+impl Variable for List {
+    #[inline(always)]
+    fn take(&mut self, _: Layout) -> Address {
+        let block = self.0;
+        assert!(!block.is_null(), "there are as many blocks as nodes");
+        // SAFETY: a block on the list begins with the address of the next.
+        self.0 = unsafe { block.cast::<Address>().read() };
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn give(&mut self, block: Address, _: Layout) {
+        // SAFETY: the block is given back, so it is the list's.
+        unsafe { block.cast::<Address>().write(self.0) };
+        self.0 = block;
+    }
+}
+
+/// A node is a block: its first word may be its pool's, then come its children and its value.
+fn build(pool: &mut impl Variable, levels: u32) -> Address {
+    let mut child = || if levels > 1 { build(pool, levels - 1) } else { std::ptr::null_mut() };
+    let children = [child(), child()];
+    let node = pool.take(NODE);
+    // SAFETY: the node is live and 64 bytes long.
+    unsafe {
+        node.cast::<[Address; 2]>().byte_add(8).write(children);
+        node.cast::<u64>().add(3).write(u64::from(levels));
+    }
+    node
+}
+
+fn visit(node: Address, what: &mut impl FnMut(Address, u64)) {
+    if !node.is_null() {
+        // SAFETY: the node is live, and was written when it was built.
+        let ([left, right], value) =
+            unsafe { (node.cast::<[Address; 2]>().byte_add(8).read(), node.cast::<u64>().add(3).read()) };
+        what(node, value);
+        visit(left, what);
+        visit(right, what);
+    }
+}
+
+/// Nanoseconds for each of all nodes, and what was done.
+fn timed<R>(work: impl FnOnce() -> R) -> (f64, R) {
+    let start = Instant::now();
+    let done = black_box(work());
+    (start.elapsed().as_nanos() as f64 / NODES as f64, done)
+}
+
+/// What a round does with a pool: frees in an order, takes again; nanoseconds for each block at each step.
+type Steps<V> = fn(&mut V, &mut Vec<Address>, &Order) -> [f64; 3];
+
+fn free(pool: &mut impl Variable, live: &mut Vec<Address>, (_, order): &Order, layout: Layout) -> f64 {
+    live.sort_unstable();
+    let blocks = order(live);
+    live.clear();
+    // SAFETY: each block is live, and given back once.
+    timed(|| blocks.iter().for_each(|&block| unsafe { pool.give(block, layout) })).0
+}
+
+fn tree<V: Variable>(pool: &mut V, live: &mut Vec<Address>, order: &Order) -> [f64; 3] {
+    let freeing = free(pool, live, order, NODE);
+    let (building, root) = timed(|| build(pool, LEVELS));
+    let mut sum = 0;
+    let (walking, ()) = timed(|| visit(root, &mut |_, value| sum += value));
+    black_box(sum);
+    visit(root, &mut |node, _| live.push(node));
+    [freeing, building, walking]
+}
+
+fn words<V: Variable>(pool: &mut V, live: &mut Vec<Address>, order: &Order) -> [f64; 3] {
+    let freeing = free(pool, live, order, WORD);
+    let (taking, ()) = timed(|| {
+        for _ in 0..NODES {
+            let block = pool.take(WORD);
+            // SAFETY: the block is live and a word long.
+            unsafe { block.cast::<u64>().write(1) };
+            live.push(block);
+        }
+    });
+    [freeing, taking, 0.0]
+}
+
+struct Contender {
+    name: &'static str,
+    round: Box<dyn FnMut(&Order) -> [f64; 3]>,
+}
+
+fn contender<V: Variable + 'static>(
+    name: &'static str,
+    mut pool: V,
+    layout: Layout,
+    steps: Steps<V>,
+) -> Contender {
+    let mut live: Vec<Address> = (0..NODES).map(|_| pool.take(layout)).collect();
+    Contender { name, round: Box::new(move |order| steps(&mut pool, &mut live, order)) }
+}
+
+fn of_nodes() -> Vec<Contender> {
+    let cached = || Shared::of(Cached::new(Blocks::<Fixed<64>>::new()));
+    let classes = || Shared::of(Cached::new(Classes::new()));
+    let mut all = vec![
+        contender("list by hand", List::new(NODE), NODE, tree),
+        contender("Local<Blocks<…, Lifo>>", Shared::new(Blocks::<Fixed<64>>::new(), Heap), NODE, tree),
+        contender(
+            "Local<Blocks<…, Magazine>>",
+            Shared::new(Blocks::<(Fixed<64>, Magazine)>::new(), Heap),
+            NODE,
+            tree,
+        ),
+        contender(
+            "Local<Blocks<…, Compact>>",
+            Shared::new(Blocks::<(Fixed<64>, Compact)>::new(), Heap),
+            NODE,
+            tree,
+        ),
+        contender("Local<Classes>", Shared::new(Classes::new(), Heap), NODE, tree),
+        contender("Cached<Blocks<Fixed<64>>>", cached(), NODE, tree),
+        contender("Cached<Classes>", classes(), NODE, tree),
+        contender("slab", Slab::with_capacity(NODES), NODE, tree),
+        contender("glibc", GLIBC, NODE, tree),
+        contender("mimalloc", MIMALLOC, NODE, tree),
+    ];
+    all.extend(cpp::Peer::all().map(|(name, peer)| contender(name, peer, NODE, tree)));
+    all
+}
+
+fn of_words() -> Vec<Contender> {
+    vec![
+        contender("list by hand", List::new(WORD), WORD, words),
+        contender("Local<Blocks<…, Lifo>>", Shared::new(Blocks::<Fixed<8>>::new(), Heap), WORD, words),
+        contender(
+            "Local<Blocks<…, Magazine>>",
+            Shared::new(Blocks::<(Fixed<8>, Magazine)>::new(), Heap),
+            WORD,
+            words,
+        ),
+        contender(
+            "Local<Blocks<…, Compact>>",
+            Shared::new(Blocks::<(Fixed<8>, Compact)>::new(), Heap),
+            WORD,
+            words,
+        ),
+        contender(
+            "Cached<Blocks<Fixed<8>>>",
+            Shared::of(Cached::new(Blocks::<Fixed<8>>::new())),
+            WORD,
+            words,
+        ),
+        contender("glibc", GLIBC, WORD, words),
+        contender("mimalloc", MIMALLOC, WORD, words),
+    ]
+}
+
+/// Runs everyone at one order, in turn, and prints a table.
+fn compare(what: &str, order: &Order, make: fn() -> Vec<Contender>) {
+    let names: Vec<&str> = make().iter().map(|contender| contender.name).collect();
+    let mut times = vec![Vec::with_capacity(MAKINGS * ROUNDS); names.len()];
+    for _ in 0..MAKINGS {
+        let mut contenders = make();
+        // The first round of each warms it up.
+        contenders.iter_mut().for_each(|contender| _ = (contender.round)(order));
+        for round in 0..ROUNDS {
+            for turn in 0..contenders.len() {
+                let index = (turn + round) % contenders.len();
+                times[index].push((contenders[index].round)(order));
+            }
+        }
+    }
+    println!("\nordered: {what}, freed {}", order.0);
+    println!(
+        "  {:<34}{:>9}{:>9}{:>9}{:>9}   ns per block: free, take, walk; sum to the first row's",
+        "", "free", "take", "walk", "x 1st"
+    );
+    let sum = |steps: &[f64; 3]| steps.iter().sum::<f64>();
+    for (name, mine) in names.iter().zip(&times) {
+        let step = |number: usize| median(mine.iter().map(|steps| steps[number]).collect());
+        let ratio = median(mine.iter().zip(&times[0]).map(|(mine, first)| sum(mine) / sum(first)).collect());
+        println!("  {name:<34}{:>9.2}{:>9.2}{:>9.2}{ratio:>9.2}", step(0), step(1), step(2));
+    }
+}
+
+/// Everyone at every order.
+pub fn times() {
+    for order in ORDERS {
+        compare("131,071 nodes of a tree", order, of_nodes);
+    }
+    for order in ORDERS {
+        compare("131,071 blocks of 8 bytes", order, of_words);
+    }
+}

@@ -1,0 +1,102 @@
+//! Questions to a pool with a million free blocks of 64 bytes, which were freed in any order: how long do statistics take,
+//! making room for more, and giving chunks back?
+//!
+//! Each row is asked three times, with a million blocks of which all are free, and again with one of 1,000 live. The first
+//! row is the bound of whoever keeps a list: a walk along it.
+
+use std::{alloc::Layout, hint::black_box, time::Instant};
+
+use millpond::{
+    Allocator, Blocks, Cached, Classes, Compact, Fixed, Inspect, Local, LockFree, Locked, Magazine, Reclaim,
+    SignPost, Tlsf,
+};
+
+use crate::harness::median;
+
+const MILLION: usize = 1_000_000;
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+const MAKINGS: usize = 3;
+
+/// Microseconds.
+fn timed<R>(work: impl FnOnce() -> R) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_nanos() as f64 / 1000.0
+}
+
+/// A million numbers in any order.
+fn shuffled() -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..MILLION).collect();
+    let mut random = 88_172_645_463_325_252_u64;
+    for last in (1..MILLION).rev() {
+        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        numbers.swap(last, (random >> 32) as usize % (last + 1));
+    }
+    numbers
+}
+
+/// A walk along a list by hand.
+fn walk(_: bool) -> [f64; 4] {
+    let mut blocks = vec![[0usize; 8]; MILLION];
+    let order = shuffled();
+    for pair in order.windows(2) {
+        blocks[pair[0]][0] = pair[1];
+    }
+    let walk = || (1..MILLION).fold(order[0], |at, _| blocks[at][0]);
+    [timed(walk), timed(walk), f64::NAN, f64::NAN]
+}
+
+/// First and second statistics, room for 1,000 more, and a trim.
+fn ask<A: Allocator + Inspect + Reclaim>(mut pool: A, reserve: fn(&A), some_live: bool) -> [f64; 4] {
+    let blocks: Vec<_> = (0..MILLION).map(|_| pool.allocate(LAYOUT).expect("the heap has room")).collect();
+    for number in shuffled() {
+        if !(some_live && number % 1000 == 0) {
+            // SAFETY: the block is live, and was handed out for this layout.
+            unsafe { pool.deallocate(blocks[number].cast(), LAYOUT) };
+        }
+    }
+    let first = timed(|| pool.stats());
+    let second = timed(|| pool.stats());
+    let room = timed(|| reserve(&pool));
+    let trim = timed(|| pool.trim());
+    [first, second, room, trim]
+}
+
+type Row = (&'static str, fn(bool) -> [f64; 4]);
+
+macro_rules! rows {
+    ($($name:literal: $new:expr, $room:expr;)*) => {
+        &[$(($name, |some_live| ask($new, $room, some_live))),*]
+    };
+}
+
+const OURS: &[Row] = rows! {
+    "Local<Blocks<…, Lifo>>": Local::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Locked<Blocks<…, Lifo>>": Locked::<_>::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Local<Blocks<…, Magazine>>": Local::new(Blocks::<(Fixed<64>, Magazine)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Local<Blocks<…, Compact>>": Local::new(Blocks::<(Fixed<64>, Compact)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Local<Classes>": Local::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Cached<Blocks<Fixed<64>>>": Cached::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Cached<Classes>": Cached::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "LockFree": LockFree::of(LAYOUT), |pool| _ = pool.reserve(1000);
+    "Local<Tlsf>": Local::new(Tlsf::new()), |_| ();
+    "Local<SignPost>": Local::new(SignPost::best_fit()), |_| ();
+};
+
+fn print((name, run): &Row, some_live: bool) {
+    let all: Vec<[f64; 4]> = (0..MAKINGS).map(|_| run(some_live)).collect();
+    let column = |number: usize| median(all.iter().map(|times| times[number]).collect());
+    println!("  {name:<34}{:>12.1}{:>12.1}{:>12.1}{:>12.1}", column(0), column(1), column(2), column(3));
+}
+
+pub fn times() {
+    for (some_live, what) in [(false, "all free"), (true, "one of 1,000 live")] {
+        println!("\nquestions: a million blocks of 64 bytes, freed in any order, {what}");
+        println!("  {:<34}{:>12}{:>12}{:>12}{:>12}   µs", "", "stats", "again", "reserve", "trim");
+        print(&("a walk along a list", walk), some_live);
+        OURS.iter().for_each(|row| print(row, some_live));
+    }
+}

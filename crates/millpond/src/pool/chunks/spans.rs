@@ -1,0 +1,168 @@
+//! In which chunk does an address lie? Answered without reading anything at that address, nor in the chunks.
+
+use super::Span;
+use crate::base::address::WORD;
+
+/// How many spans are told apart. Chunks double in size up to 64 MiB, so these are gigabytes.
+const MOST: usize = 128;
+
+/// Spans, sorted by address. Which one an address lies in: O(log spans).
+///
+/// If there are more than [`MOST`], those that lie nearest to one another are made one.
+#[derive(Clone, Copy)]
+pub(in crate::pool) struct Spans {
+    sorted: [Span; MOST],
+    count: usize,
+    /// Whether some were made one.
+    are_joined: bool,
+}
+
+impl Spans {
+    /// Those of `spans` that are not empty. O(spans · [`MOST`]).
+    pub(in crate::pool) fn of(spans: impl Iterator<Item = Span>) -> Self {
+        let mut these = Self { sorted: [Span::EMPTY; MOST], count: 0, are_joined: false };
+        for span in spans.filter(|span| span.start < span.end) {
+            if these.count == MOST {
+                these.join_nearest();
+            }
+            let at = these.told_apart().partition_point(|other| other.start < span.start);
+            these.sorted.copy_within(at..these.count, at + 1);
+            these.sorted[at] = span;
+            these.count += 1;
+        }
+        these
+    }
+
+    fn told_apart(&self) -> &[Span] {
+        &self.sorted[..self.count]
+    }
+
+    /// Makes those two one that have the least room between them, or that overlap, since one of them was two.
+    fn join_nearest(&mut self) {
+        let gap = |&second: &usize| self.sorted[second].start.saturating_sub(self.sorted[second - 1].end);
+        let Some(second) = (1..self.count).min_by_key(gap) else { return };
+        self.sorted[second - 1].end = self.sorted[second - 1].end.max(self.sorted[second].end);
+        self.sorted.copy_within(second + 1..self.count, second);
+        self.count -= 1;
+        self.are_joined = true;
+    }
+
+    /// The number of the span that an address lies in, if it lies in one that is told apart, and where that begins.
+    #[inline]
+    pub(in crate::pool) fn find(&self, address: usize) -> Option<(usize, usize)> {
+        let sorted = self.told_apart();
+        let number = sorted.partition_point(|span| span.start <= address).checked_sub(1)?;
+        let span = sorted[number];
+        span.contains(address).then_some((number, span.start))
+    }
+
+    /// Whether blocks of `size` bytes that tile each span from its start include one at an address. If spans were made one,
+    /// whether the address lies in one of those that are left, on the boundary of a word.
+    #[inline]
+    pub(in crate::pool) fn have_block(&self, address: usize, size: usize) -> bool {
+        self.find(address).is_some_and(|(_, start)| {
+            if self.are_joined {
+                address.is_multiple_of(WORD)
+            } else {
+                (address - start).is_multiple_of(size)
+            }
+        })
+    }
+}
+
+/// How many addresses lie in each of some spans, and their sum, which tells if one was counted twice in another's place.
+pub(in crate::pool) struct Tally {
+    spans: Spans,
+    counts: [usize; MOST],
+    sums: [usize; MOST],
+}
+
+impl Tally {
+    /// Counts addresses; `None` if some spans were made one.
+    pub(in crate::pool) fn of(spans: Spans, addresses: impl Iterator<Item = usize>) -> Option<Self> {
+        if spans.are_joined {
+            return None;
+        }
+        let mut tally = Self { spans, counts: [0; MOST], sums: [0; MOST] };
+        for address in addresses {
+            if let Some((number, start)) = tally.spans.find(address) {
+                tally.counts[number] += 1;
+                tally.sums[number] = tally.sums[number].wrapping_add(address - start);
+            }
+        }
+        Some(tally)
+    }
+
+    /// Whether as many addresses were counted in a span, which contains this one, as it has blocks of `size` bytes.
+    pub(in crate::pool) fn is_full(&self, address: usize, size: usize) -> bool {
+        self.spans.find(address).is_some_and(|(number, _)| self.is_full_span(number, size))
+    }
+
+    fn is_full_span(&self, number: usize, size: usize) -> bool {
+        let span = self.spans.sorted[number];
+        let count = (span.end - span.start) / size;
+        let sum = (1..count).fold(0, |sum: usize, number| sum.wrapping_add(number * size));
+        self.counts[number] == count && self.sums[number] == sum
+    }
+
+    /// How many addresses were counted.
+    pub(in crate::pool) fn all(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    /// How many of them lie in spans that are not full.
+    pub(in crate::pool) fn outside(&self, size: usize) -> usize {
+        let others = (0..self.spans.count).filter(|&number| !self.is_full_span(number, size));
+        others.map(|number| self.counts[number]).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A span of 64 bytes for each number, in the order of a shuffle.
+    fn spans(count: usize) -> Spans {
+        Spans::of((0..count).map(|number| {
+            let start = 4096 + (number * 37 % count) * 128;
+            Span { start, end: start + 64 }
+        }))
+    }
+
+    #[test]
+    fn an_address_is_found_in_its_span_and_nowhere_else() {
+        for count in [0, 1, 2, 7, MOST] {
+            let spans = spans(count);
+            assert!(!spans.are_joined);
+            for address in 4000..4200 + count * 128 {
+                let expected =
+                    address.checked_sub(4096).is_some_and(|offset| offset % 128 < 64 && offset / 128 < count);
+                assert_eq!(spans.find(address).is_some(), expected, "{address} of {count}");
+                let is_block = expected && (address - 4096).is_multiple_of(16);
+                assert_eq!(spans.have_block(address, 16), is_block, "{address} of {count}");
+            }
+            assert!(!spans.have_block(0, 16) && !spans.have_block(usize::MAX, 16));
+        }
+    }
+
+    #[test]
+    fn of_too_many_spans_the_nearest_are_made_one() {
+        let near =
+            [Span { start: 64, end: 128 }, Span { start: 136, end: 192 }, Span { start: 200, end: 256 }];
+        let far = (1..MOST).map(|number| Span { start: number * 4096, end: number * 4096 + 64 });
+        let spans = Spans::of(far.chain(near));
+        assert!(spans.are_joined && spans.count == MOST);
+        assert!((64..256).step_by(WORD).all(|address| spans.have_block(address, 16)));
+        assert!((1..MOST).all(|number| spans.have_block(number * 4096, 16)), "those that are far are kept");
+        assert!(![56, 65, 256, 4088, 4160, 8184].iter().any(|&address| spans.have_block(address, 16)));
+        assert!(Tally::of(spans, core::iter::empty()).is_none());
+    }
+
+    #[test]
+    fn a_span_is_full_when_each_of_its_blocks_is_counted() {
+        let free = [4096, 4112, 4128, 4144, 4224, 4352, 4352, 4384, 4400];
+        let tally = Tally::of(spans(3), free.into_iter()).expect("there are three");
+        assert_eq!((tally.all(), tally.outside(16)), (9, 5));
+        assert!(tally.is_full(4096, 16) && !tally.is_full(4224, 16) && !tally.is_full(4352, 16));
+    }
+}
