@@ -13,6 +13,7 @@ mod rooms;
 mod safety;
 mod sizes;
 mod source;
+mod traits;
 mod tree;
 mod words;
 
@@ -29,6 +30,7 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     words::refused,
     safety::reasons,
     inventory::is_true,
+    traits::are_judged,
     papers::module_docs,
     papers::lints,
     papers::links,

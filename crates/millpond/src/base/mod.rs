@@ -47,6 +47,15 @@ macro_rules! opaque_debug {
 }
 pub(crate) use opaque_debug;
 
+/// Says that types are safe to be seen after a panic. Nothing that a caller can make panic runs while one of them is changed.
+macro_rules! unwind_safe {
+    ($([$($parameters:tt)*] $type:ty;)+) => {$(
+        impl<$($parameters)*> core::panic::UnwindSafe for $type {}
+        impl<$($parameters)*> core::panic::RefUnwindSafe for $type {}
+    )+};
+}
+pub(crate) use unwind_safe;
+
 pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;

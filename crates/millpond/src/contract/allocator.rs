@@ -24,7 +24,8 @@ use crate::base::AllocError;
 ///
 /// Blocks handed out are valid for reads and writes, aligned as asked, at least as large as asked, and overlap no other
 /// live block. No method unwinds. If the type implements [`Inspect`](crate::Inspect) too, `owns` gives the same answer
-/// for the start of a live block as long as that lives.
+/// for the start of a live block as long as that lives. If it implements [`Reclaim`](crate::Reclaim) too, `trim` makes no
+/// live block dead.
 pub unsafe trait Allocator {
     /// Hands out a block of at least `layout.size()` bytes; the length of the slice is all that may be used.
     ///

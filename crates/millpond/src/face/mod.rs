@@ -25,6 +25,7 @@ mod slots;
 mod thin;
 mod try_alloc_error;
 mod unsize;
+mod unwind;
 mod value;
 mod watching;
 

@@ -30,6 +30,7 @@ mod scope;
 #[cfg(target_has_atomic = "64")]
 mod segments;
 mod shell;
+mod unwind;
 #[cfg(target_has_atomic = "64")]
 mod vacancies;
 

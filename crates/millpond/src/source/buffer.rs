@@ -196,6 +196,11 @@ impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
     inspect_the_cursor!();
 }
 
+crate::base::unwind_safe! {
+    [] Buffer<'_>;
+    [const SIZE: usize] StaticBuffer<SIZE>;
+}
+
 crate::base::opaque_debug! {
     Buffer [] Buffer<'_>;
     StaticBuffer [const SIZE: usize] StaticBuffer<SIZE>;

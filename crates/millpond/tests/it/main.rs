@@ -56,6 +56,7 @@ mod sources;
 mod stack;
 #[cfg(not(only_threads))]
 mod strategies;
+mod unwind;
 mod values;
 #[cfg(not(in_brief))]
 mod visible;

@@ -1,0 +1,25 @@
+//! Which types of this room are safe to be seen after a panic: all, if their parents are. Pools, parents and policies do not
+//! unwind, and no other code of a caller runs while a pool is changed.
+
+use core::panic::RefUnwindSafe;
+
+use lock_api::RawMutex;
+
+use super::*;
+use crate::{
+    base::unwind_safe,
+    contract::{Allocator, RawPool},
+    pool::{Config, Kinds, Shape},
+};
+
+unwind_safe! {
+    [A: Allocator + RefUnwindSafe] AtomicLinear<A>;
+    [P: Kinds, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Cached<P, A, L, O, PLACES>;
+    [P: Kinds, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Handle<'_, P, A, L, O, PLACES>;
+    [C: Config, A: Allocator + RefUnwindSafe] Inbox<C, A>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, O: Policy] Local<P, A, O>;
+    [S: Shape, A: Allocator + RefUnwindSafe] LockFree<S, A>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy] Locked<P, A, L, O>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, O: Policy] Owned<P, A, O>;
+    [C: Config, A: Allocator + RefUnwindSafe] Owner<'_, C, A>;
+}

@@ -1,0 +1,69 @@
+//! Which types may be seen after a panic, decided for each and asserted here.
+
+use std::{
+    cell::Cell,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
+
+use millpond::*;
+
+fn both<T: UnwindSafe + RefUnwindSafe + ?Sized>() {}
+
+/// Whether a type is unwind safe, told by which method is found first.
+macro_rules! is_unwind_safe {
+    ($type:ty) => {{
+        struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
+        trait Otherwise {
+            fn answer(&self) -> bool {
+                false
+            }
+        }
+        impl<T: ?Sized> Otherwise for &Asked<T> {}
+        impl<T: UnwindSafe + RefUnwindSafe + ?Sized> Asked<T> {
+            fn answer(&self) -> bool {
+                true
+            }
+        }
+        (&Asked::<$type>(core::marker::PhantomData)).answer()
+    }};
+}
+
+#[test]
+fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
+    type Values = Cell<u32>;
+    both::<(Owned<Linear>, Local<Classes>, Locked<Tlsf>, Cached<Classes>, LockFree<Fixed<64>>, AtomicLinear)>(
+    );
+    both::<(Inbox<Fixed2>, Local<Stats<Stack>>, Local<Buddy, Local<SignPost>>, Handle<'static, Classes, Heap>)>(
+    );
+    both::<(
+        Pool<Values>,
+        SharedPool<Values>,
+        CachedPool<Values>,
+        ThinPool<Values>,
+        RcPool<Values>,
+        ArcPool<Values>,
+    )>();
+    both::<(Arena, DropArena<'static>, Frames, Arenas, Lease<'static>, Scope<'static, 'static, Local<Stack>>)>(
+    );
+    both::<(Key<Values>, AllocError, Heap, Pages, Buffer<'static>, StaticBuffer<64>, Builder<Values>)>();
+}
+
+type Fixed2 = (Fixed<64>, Lifo);
+
+#[test]
+fn handles_and_collections_are_as_their_values() {
+    both::<(PoolBox<'static, u32>, SharedBox<'static, u32>, ThinBox<'static, u32>)>();
+    both::<(PoolRc<'static, u32>, PoolArc<'static, u32>, PoolWeak<'static, u32, AtomicCount, Locked<Blocks>>)>(
+    );
+    both::<(Slots<u32>, SharedSlots<u32>, SlotsIntoIter<u32, Heap>, TryAllocError<u32>)>();
+    let none = [
+        is_unwind_safe!(PoolBox<'static, Cell<u32>>),
+        is_unwind_safe!(ThinBox<'static, &'static mut u32>),
+        is_unwind_safe!(PoolRc<'static, Cell<u32>>),
+        is_unwind_safe!(Slots<Cell<u32>>),
+        is_unwind_safe!(SharedSlots<Cell<u32>>),
+        is_unwind_safe!(VacantEntry<'static, u32, Heap>),
+    ];
+    assert_eq!(none, [false; 6]);
+    assert!(is_unwind_safe!(PoolBox<'static, u32>), "the question can be answered with yes");
+}
