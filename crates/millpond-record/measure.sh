@@ -80,7 +80,7 @@ for name in $wanted; do
     round=0
     while [ "$round" -lt "$rounds" ]; do
         variables='' timed plain
-        variables='' timed recorded "$millpond" record -o "$here/out.mpt" -- 2>/dev/null
+        variables='' timed recorded "$millpond" record --force -o "$here/out.mpt" -- 2>/dev/null
         rm -f "$here"/out*.mpt
         if [ -n "$heaptrack" ]; then
             variables="LD_PRELOAD=$heaptrack DUMP_HEAPTRACK_OUTPUT=/dev/null" timed heaptrack
