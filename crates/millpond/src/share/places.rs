@@ -82,12 +82,6 @@ impl Place {
         Self(self.0 + count)
     }
 
-    /// The end of a segment: its last place and a step.
-    #[inline(always)]
-    pub(crate) fn end(segment: usize) -> Self {
-        Self(Self::start(segment).0 + length(segment) as u32)
-    }
-
     /// The place after this one; after the last of a segment, the first of the next.
     #[inline(always)]
     pub(crate) fn next(self) -> Self {

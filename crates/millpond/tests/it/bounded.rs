@@ -11,8 +11,8 @@ use std::{
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, Cached, Classes, Compact, DefaultLock, Fallback, Fixed, Heap,
     Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Marked, Owned, Poison,
-    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregate, SignPost, Stack, Stats, Tlsf,
-    testing::Conformance,
+    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregate, SharedSlots, SignPost, Slots, Stack, Stats,
+    Tlsf, testing::Conformance,
 };
 
 use crate::{cached::alone, parents::Watched};
@@ -122,7 +122,8 @@ fn what_is_free_serves_any_size_in_caches_of_threads() {
     let pool = Pool::new_in(Classes::new(), capped());
     // Through a handle, after threads that have ended, and as large blocks that bypass the pool and grow.
     thread::scope(|scope| {
-        scope.spawn(|| free(&pool, 64, fill(&pool, 64)));
+        // Joined, or its number may not be back yet.
+        scope.spawn(|| free(&pool, 64, fill(&pool, 64))).join().expect("it does not panic");
     });
     let handle = pool.handle();
     let large = handle.allocate(layout(40_000)).expect("all is free");
@@ -518,4 +519,117 @@ fn an_arena_gives_up_what_a_reset_has_left() {
     while arena.allocate(layout(1000)).is_ok() {}
     Reclaim::reset(&mut arena);
     arena.allocate(layout(CAP - 4096)).expect("all is free");
+}
+
+const CAPS: [usize; 8] = [4000, 10_000, 33_000, 66_000, 100_000, 520_000, 1_000_000, 1_040_000];
+
+/// The last segment of a collection is as long as what is left, and no key leads beyond its end.
+#[test]
+fn collections_use_nearly_all_of_their_parent() {
+    let _turn = alone();
+    for cap in CAPS {
+        let mut slots = Slots::<[u64; 8], _>::new_in(Limit::bytes(Watched::default(), cap));
+        let mut keys: Vec<_> = std::iter::from_fn(|| slots.try_insert([7; 8]).ok()).collect();
+        let percent = keys.len() * (64 + 12) * 100 / cap;
+        assert!(percent >= 85, "Slots: {percent} % of {cap}");
+        assert_eq!((slots.len(), slots.capacity(), slots.stats().free), (keys.len(), keys.len(), 0));
+        // Keys of another collection, which has come further.
+        let mut others = Slots::<[u64; 8]>::new();
+        let foreign: Vec<_> = (0..3 * keys.len()).map(|_| others.insert([1; 8])).collect();
+        assert_eq!(foreign.iter().filter(|&&key| slots.get(key).is_some()).count(), keys.len());
+        assert!(slots.iter().map(|(_, value)| value[0]).eq(keys.iter().map(|_| 7)));
+        slots.check().expect("sound");
+        for round in 0..2 {
+            let half = keys.split_off(keys.len() / 2);
+            assert!(half.into_iter().all(|key| slots.remove(key).is_some()));
+            keys.extend(std::iter::from_fn(|| slots.try_insert([round; 8]).ok()));
+            assert_eq!(keys.len(), slots.capacity());
+        }
+        slots.clear();
+        let again = std::iter::from_fn(|| slots.try_insert([8; 8]).ok()).count();
+        assert_eq!(again, slots.capacity());
+        slots.check().expect("sound");
+
+        let shared = SharedSlots::<[u64; 8], _>::new_in(Limit::bytes(Watched::default(), cap));
+        let keys: Vec<_> = std::iter::from_fn(|| shared.try_insert([7; 8]).ok()).collect();
+        let percent = keys.len() * SharedSlots::<[u64; 8]>::SLOT_SIZE * 100 / cap;
+        assert!(percent >= 85, "SharedSlots: {percent} % of {cap}");
+        assert_eq!((shared.len(), shared.stats().free), (keys.len(), 0));
+        let others = SharedSlots::<[u64; 8]>::new();
+        let foreign: Vec<_> = (0..3 * keys.len()).map(|_| others.insert([1; 8])).collect();
+        assert_eq!(foreign.iter().filter(|&&key| shared.get(key).is_some()).count(), keys.len());
+        assert_eq!(shared.iter().count(), keys.len());
+        assert!(keys.into_iter().all(|key| shared.remove(key)));
+        shared.check().expect("sound");
+    }
+}
+
+/// A parent that lets through what a cell says.
+struct Valve(Cell<usize>);
+
+// SAFETY: every block is one of the heap's.
+unsafe impl Allocator for Valve {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let left = self.0.get().checked_sub(layout.size()).ok_or(AllocError::Limit)?;
+        let block = Heap.allocate(layout)?;
+        self.0.set(left);
+        Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        self.0.set(self.0.get() + layout.size());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Heap.deallocate(block, layout) };
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+        let size = preferred.min(self.0.get()).max(least.size());
+        self.allocate(Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?)
+    }
+}
+
+/// After a segment that was cut short, others come when there is memory again; and places without slots are none.
+#[test]
+fn a_collection_grows_on_after_a_short_segment() {
+    let mut slots = Slots::<[u64; 8], _>::new_in(Valve(Cell::new(0)));
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut live = Vec::new();
+    for _ in 0..12 {
+        let before = slots.parent().0.get();
+        slots.parent().0.set(before + rng.usize(1000..20_000));
+        while let Ok(key) = slots.try_insert([live.len() as u64; 8]) {
+            live.push(key);
+        }
+        slots.check().expect("sound");
+        assert_eq!((slots.len(), slots.stats().free), (live.len(), 0));
+        let numbers: Vec<_> = slots.iter().map(|(key, value)| (key, value[0])).collect();
+        assert_eq!(numbers.len(), live.len());
+        assert!(
+            numbers.iter().rev().eq(slots
+                .iter()
+                .rev()
+                .map(|(key, value)| (key, value[0]))
+                .collect::<Vec<_>>()
+                .iter())
+        );
+        assert!(live.iter().enumerate().all(|(number, &key)| slots.get(key) == Some(&[number as u64; 8])));
+        let held = slots.stats().held;
+        assert!(slots.reserve(1_000_000).is_err() && slots.reserve(usize::MAX).is_err());
+        assert_eq!((slots.stats().held, slots.len()), (held, live.len()), "nothing is kept");
+    }
+    assert!(live.len() > 500);
+    slots.parent().0.set(1 << 30);
+    slots.reserve(5000).expect("there is memory");
+    let requests = slots.stats().held;
+    for number in live.len()..live.len() + 5000 {
+        live.push(slots.try_insert([number as u64; 8]).expect("it was reserved"));
+    }
+    assert_eq!(slots.stats().held, requests);
+    assert!(live.iter().enumerate().all(|(number, &key)| slots.get(key) == Some(&[number as u64; 8])));
+    assert_eq!(slots.drain().count(), live.len());
+    slots.check().expect("sound");
+    let refilled = (0..live.len()).map_while(|number| slots.try_insert([number as u64; 8]).ok()).count();
+    assert_eq!((refilled, slots.stats().held), (live.len(), requests));
+    slots.check().expect("sound");
+    drop(slots);
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::{RETIRED, Slots};
 use crate::{
     contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
-    share::{Place, length},
+    share::Place,
 };
 
 /// A slot, as far as a picture shows it.
@@ -24,7 +24,7 @@ pub(super) enum Use {
 pub(super) fn paint_segment(
     canvas: &mut Canvas<'_>,
     segment: usize,
-    (memory, slots, size): (Range<usize>, Range<usize>, usize),
+    (memory, slots, size, count): (Range<usize>, Range<usize>, usize, usize),
     used: impl Fn(Place) -> Use,
 ) {
     let first = slots.start;
@@ -32,7 +32,7 @@ pub(super) fn paint_segment(
     if !canvas.has_room() {
         return;
     }
-    for offset in 0..length(segment) {
+    for offset in 0..count {
         let start = first + offset * size;
         let bytes = start..start + size;
         match used(Place::start(segment).ahead(offset as u32)) {
@@ -54,21 +54,22 @@ pub(super) fn outline(canvas: &mut Canvas<'_>, memory: Range<usize>) {
 
 /// As of a pool of blocks that are as large as a value. What lies beside the values is nobody's block.
 impl<T, A: Allocator> Inspect for Slots<T, A> {
-    /// O(1).
+    /// O(segments), of which there are 23 at most.
     fn stats(&self) -> Snapshot {
         let vacated = self.vacated.memory();
-        let spans = self.table.spans().map(|(memory, _)| memory).chain(vacated);
+        let spans =
+            self.table.spans().map(|(memory, _)| memory).chain(self.table.completions()).chain(vacated);
         let live = self.len();
         Snapshot {
             chunks: spans.clone().count(),
             held: spans.map(|memory| memory.len()).sum(),
             live: live * size_of::<T>(),
-            free: (self.capacity() - self.retired as usize - live) * size_of::<T>(),
+            free: self.vacant() * size_of::<T>(),
         }
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        let spans = self.table.spans().map(|(memory, _)| memory);
+        let spans = self.table.spans().map(|(memory, _)| memory).chain(self.table.completions());
         spans.chain(self.vacated.memory()).any(|memory| memory.contains(&address.addr()))
     }
 
@@ -87,7 +88,8 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
     /// O(slots).
     fn paint(&self, canvas: &mut Canvas<'_>) {
         for (segment, (memory, values)) in self.table.spans().enumerate() {
-            paint_segment(canvas, segment, (memory, values, size_of::<T>()), |place| {
+            let chunk = (memory, values, size_of::<T>(), self.table.length(segment));
+            paint_segment(canvas, segment, chunk, |place| {
                 if place >= self.fresh {
                     return Use::Fresh;
                 }
@@ -99,6 +101,7 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
                 }
             });
         }
-        self.vacated.memory().into_iter().for_each(|memory| outline(canvas, memory));
+        let beside = self.table.completions().chain(self.vacated.memory());
+        beside.for_each(|memory| outline(canvas, memory));
     }
 }

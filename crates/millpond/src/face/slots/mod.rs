@@ -38,7 +38,7 @@ use super::TryAllocError;
 use crate::{
     base::{AllocError, uninit::assume_init_ref},
     contract::{Allocator, Flaw, Inspect, Snapshot},
-    share::{Place, out_of_memory},
+    share::{MOST_SEGMENTS, Place, length, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -189,7 +189,7 @@ impl<T, A: Allocator> Slots<T, A> {
     /// How many values there can be without asking the parent.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        Place::start(self.table.count()).number() as usize
+        self.table.slots_from(Place::ZERO)
     }
 
     /// The parent, to look at.
@@ -208,19 +208,56 @@ impl<T, A: Allocator> Slots<T, A> {
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots.
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots. Nothing is kept then of what came.
     pub fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
-        while self.capacity() - self.len() < more {
-            self.grow()?;
-        }
-        Ok(())
+        if self.vacant() < more { self.grow(more) } else { Ok(()) }
     }
 
-    /// Takes one more segment from the parent, and room for its slots when they are vacated.
-    fn grow(&mut self) -> Result<(), AllocError> {
-        let slots = Place::start(self.table.count() + 1).number() as usize;
-        self.vacated.grow(self.table.parent(), slots)?;
-        self.table.grow()
+    /// How many slots wait for a value.
+    fn vacant(&self) -> usize {
+        self.vacated.count() + self.table.slots_from(self.fresh)
+    }
+
+    /// Takes segments from the parent until so many slots are vacant, and room for all slots when they are vacated. The last
+    /// segment is shorter where the parent has no more.
+    fn grow(&mut self, wanted: usize) -> Result<(), AllocError> {
+        let most = Place::start(MOST_SEGMENTS).number() as usize;
+        if wanted > most - self.fresh.number() as usize + self.vacated.count() {
+            return Err(AllocError::Unsupported);
+        }
+        let before = self.table.count();
+        let mut grown = self.grow_until(wanted, |table| Ok(length(table.count())));
+        if matches!(grown, Err(error) if error != AllocError::Unsupported) {
+            self.table.shrink_to(before);
+            let (room, bytes) = (self.vacated.room(), size_of::<u64>());
+            grown = self.grow_until(wanted, |table| {
+                let slots = table.slots_from(Place::ZERO);
+                table.slots_to_be_had(bytes * (slots.max(room) + 1), bytes)
+            });
+        }
+        if grown.is_err() {
+            self.table.shrink_to(before);
+        }
+        if self.end != Place::ZERO {
+            // Its generations may lie elsewhere now.
+            self.newest = self.table.segment(self.end.previous().segment());
+        }
+        grown
+    }
+
+    /// Takes segments as long as `length` says, until so many slots are vacant.
+    fn grow_until(
+        &mut self,
+        wanted: usize,
+        length: impl Fn(&Table<T, A>) -> Result<usize, AllocError>,
+    ) -> Result<(), AllocError> {
+        while self.vacant() < wanted {
+            if self.table.count() == MOST_SEGMENTS {
+                return Err(AllocError::Unsupported);
+            }
+            self.table.grow(length(&self.table)?)?;
+        }
+        self.vacated.grow(self.table.parent(), self.capacity())
     }
 
     /// Puts a value in. A collection without memory ends the program, as `Vec` does.
@@ -321,10 +358,14 @@ impl<T, A: Allocator> Slots<T, A> {
     fn advance(&mut self) -> Result<(), AllocError> {
         let segment = if self.end == Place::ZERO { 0 } else { self.end.previous().segment() + 1 };
         if segment == self.table.count() {
-            self.grow()?;
+            self.grow(1)?;
+        }
+        if let Some(previous) = segment.checked_sub(1) {
+            // Places without slots are as good as retired.
+            self.retired += self.table.missing(previous) as u32;
         }
         let start = Place::start(segment);
-        (self.fresh, self.ready, self.end) = (start, start, Place::end(segment));
+        (self.fresh, self.ready, self.end) = (start, start, self.table.end(segment));
         self.newest = self.table.segment(segment);
         Ok(())
     }

@@ -1,11 +1,6 @@
 //! The collection that threads share.
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomData,
-    mem::ManuallyDrop,
-    ops::{Deref, Range},
-};
+use core::{cell::UnsafeCell, marker::PhantomData, mem::ManuallyDrop, ops::Deref};
 
 use lock_api::RawMutex;
 
@@ -17,7 +12,7 @@ use super::{
 use crate::{
     base::AllocError,
     contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Report, Snapshot, at_fork},
-    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, length, out_of_memory},
+    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
@@ -115,6 +110,10 @@ unsafe impl<T, A: Allocator> Linked for Segments<Slot<T>, A> {
     unsafe fn link(&self, place: Place) -> *mut Link {
         // SAFETY: the caller's promise.
         unsafe { self.get_known(place).as_ref() }.content.get().cast()
+    }
+
+    fn length(&self, segment: usize) -> usize {
+        self.length(segment)
     }
 
     fn grow(&self, have: usize) -> Result<(), AllocError> {
@@ -288,21 +287,21 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
     /// O(slots ever used at a time).
     fn stats(&self) -> Snapshot {
-        let room = Place::start(self.segments.iter().count()).number() as usize;
+        let room: usize = self.segments.iter().map(|(_, places)| places).sum();
         let filled =
             Places::to(self.vacancies.used()).filter(|place| matches!(self.used(*place), Use::Filled));
         let live = filled.count() * Self::SLOT_SIZE;
-        let segments = room * Self::SLOT_SIZE;
+        let memory = self.segments.memory().chain(self.vacancies.memory());
         Snapshot {
-            chunks: self.segments.iter().count() + self.vacancies.memory().count(),
-            held: segments + self.vacancies.memory().map(|memory| memory.len()).sum::<usize>(),
+            chunks: memory.clone().count(),
+            held: memory.map(|memory| memory.len()).sum(),
             live,
-            free: segments.saturating_sub(live),
+            free: (room * Self::SLOT_SIZE).saturating_sub(live),
         }
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        let mut spans = self.spans().chain(self.vacancies.memory());
+        let mut spans = self.segments.memory().chain(self.vacancies.memory());
         spans.any(|memory| memory.contains(&address.addr()))
     }
 
@@ -321,8 +320,10 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
 
     /// O(slots). Slots that are retired look like fresh ones.
     fn paint(&self, canvas: &mut Canvas<'_>) {
-        for (segment, slots) in self.spans().enumerate() {
-            let chunk = (slots.clone(), slots, Self::SLOT_SIZE);
+        let segments = self.segments.memory().zip(self.segments.iter());
+        for (segment, (memory, (start, places))) in segments.enumerate() {
+            let start = start.addr().get();
+            let chunk = (memory, start..start + places * Self::SLOT_SIZE, Self::SLOT_SIZE, places);
             paint_segment(canvas, segment, chunk, |place| self.used(place));
         }
         self.vacancies.memory().for_each(|memory| outline(canvas, memory));
@@ -330,14 +331,6 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
 }
 
 impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
-    /// Where the segments lie: addresses.
-    fn spans(&self) -> impl Iterator<Item = Range<usize>> {
-        self.segments.iter().enumerate().map(|(segment, start)| {
-            let start = start.addr().get();
-            start..start + length(segment) * Self::SLOT_SIZE
-        })
-    }
-
     /// What a slot is used for at this moment.
     fn used(&self, place: Place) -> Use {
         // SAFETY: as in `slot`.

@@ -76,6 +76,11 @@ impl Vacated {
         }
     }
 
+    /// How many there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
     pub(super) fn clear(&mut self) {
         self.top = self.base;
     }

@@ -4,10 +4,7 @@ use super::{
     FULL, Linked,
     chain::{Chain, NONE},
 };
-use crate::{
-    contract::Flaw,
-    share::places::{Place, length},
-};
+use crate::{contract::Flaw, share::places::Place};
 
 /// # Invariants
 ///
@@ -70,7 +67,7 @@ impl Depot {
         if segment >= self.room {
             return Given::Nothing { have: self.room };
         }
-        let left = length(segment) - first.offset();
+        let left = slots.length(segment) - first.offset();
         let count = wanted.min(left as u32);
         self.used = if count as usize == left { Place::start(segment + 1) } else { first.ahead(count) };
         Given::Fresh((first, count))

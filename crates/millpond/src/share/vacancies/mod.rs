@@ -69,6 +69,9 @@ pub(crate) unsafe trait Linked {
     /// The slot is there, as this thread knows, and is vacant, and the caller's.
     unsafe fn link(&self, place: Place) -> *mut Link;
 
+    /// How many places a segment has that is there.
+    fn length(&self, segment: usize) -> usize;
+
     /// Makes room for one more segment than `have`, all of which are there, unless another thread has.
     fn grow(&self, have: usize) -> Result<(), AllocError>;
 }

@@ -56,6 +56,10 @@ unsafe impl Linked for Segment {
         self.links[place.number() as usize].get()
     }
 
+    fn length(&self, segment: usize) -> usize {
+        crate::share::length(segment)
+    }
+
     fn grow(&self, _: usize) -> Result<(), AllocError> {
         let first = self.given.fetch_add(1, Ordering::Relaxed) == 0;
         if first { Ok(()) } else { Err(AllocError::Exhausted) }
