@@ -11,7 +11,7 @@ use std::{
 
 use millpond::{
     Allocator, AtomicLinear, Blocks, Cached, Classes, Fail, Fair, Fixed, Heap, Inspect, Limit, LockFree,
-    Locked, Reclaim, Spin, Tlsf, testing::Stress,
+    Locked, Spin, Tlsf, testing::Stress,
 };
 
 fn main() -> ExitCode {

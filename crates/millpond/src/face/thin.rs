@@ -25,8 +25,23 @@ use crate::{
     source::{DEFAULT_PARENT, DefaultParent},
 };
 
-/// The size of a chunk, and its alignment.
-const CHUNK: usize = 1 << 20;
+/// What a chunk for values of so many bytes is aligned to, and the most bytes that it has: a *window*. It has room for some
+/// thousand values, so that chunks are few where values are many.
+#[inline(always)]
+const fn window(size: usize) -> usize {
+    let values = size.saturating_mul(4096);
+    if values >= LARGEST {
+        LARGEST
+    } else if values <= SMALLEST {
+        SMALLEST
+    } else {
+        values.next_power_of_two()
+    }
+}
+
+/// The smallest window, and the largest one.
+const SMALLEST: usize = 64 << 10;
+const LARGEST: usize = 1 << 20;
 
 /// The part of a chunk that is for its header.
 const AREA: usize = 1024;
@@ -34,58 +49,68 @@ const AREA: usize = 1024;
 /// A line of the processor's cache.
 const LINE: usize = 64;
 
-const CHUNK_LAYOUT: Layout = Layout::new::<Chunk>();
-
-/// As large and as aligned as a chunk.
-#[repr(align(0x10_0000))]
-struct Chunk {
-    _bytes: [u8; CHUNK],
+/// A parent of which every block lies in a chunk of its own, behind a header.
+struct Headed<A> {
+    parent: A,
+    window: usize,
 }
 
-const _: () = assert!(CHUNK_LAYOUT.size() == CHUNK && CHUNK_LAYOUT.align() == CHUNK);
-
-/// A parent of which every block lies in a chunk of its own, behind a header.
-struct Headed<A>(A);
+impl<A> Headed<A> {
+    /// A chunk in which a block has so many bytes.
+    fn chunk(&self, bytes: usize) -> Result<Layout, AllocError> {
+        let bytes = bytes.checked_add(AREA).filter(|&bytes| bytes <= self.window);
+        let chunk = bytes.and_then(|bytes| Layout::from_size_align(bytes, self.window).ok());
+        chunk.ok_or(AllocError::Unsupported)
+    }
+}
 
 // SAFETY: every block is the better part of one of the parent's, which keeps the contract.
 unsafe impl<A: Allocator> Allocator for Headed<A> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if layout.size() > CHUNK - AREA || layout.align() > AREA {
+        self.allocate_between(layout, layout.size())
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if let Ok(chunk) = self.chunk(layout.size()) {
+            // SAFETY: the block is so far behind the start of its chunk, which is as much longer, or was cut to its window.
+            unsafe { self.parent.deallocate(block.sub(AREA), chunk) };
+        }
+    }
+
+    /// No chunk is used beyond its window. Where memory is not cut fine, the rest of a window would be lost, and so all of it is
+    /// asked for.
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+        if least.align() > AREA {
             return Err(AllocError::Unsupported);
         }
-        let chunk = self.0.allocate(CHUNK_LAYOUT)?.cast::<u8>();
-        address::expose(chunk);
+        let wanted = preferred.saturating_add(AREA).min(self.window);
+        let preferred = if self.parent.is_fine_grained() { wanted } else { self.window };
+        let chunk = self.parent.allocate_between(self.chunk(least.size())?, preferred)?;
+        address::expose(chunk.cast::<u8>());
         // SAFETY: the chunk is longer than that.
-        let rest = unsafe { chunk.add(AREA) };
-        Ok(NonNull::slice_from_raw_parts(rest, CHUNK - AREA))
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, _: Layout) {
-        // SAFETY: the block is so far behind the start of its chunk, which goes back as it came.
-        unsafe { self.0.deallocate(block.sub(AREA), CHUNK_LAYOUT) };
-    }
-
-    /// A block is as long as a chunk allows, whatever is asked for.
-    fn allocate_between(&self, least: Layout, _: usize) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate(least)
+        let rest = unsafe { chunk.cast::<u8>().add(AREA) };
+        Ok(NonNull::slice_from_raw_parts(rest, chunk.len().min(self.window) - AREA))
     }
 }
 
 /// What the blocks of values come from.
 type Memory<A> = Local<Blocks, Headed<A>>;
 
-/// The header of the chunk in which a block lies.
-fn header_of<A: Allocator>(block: NonNull<u8>) -> *mut *const Memory<A> {
-    let chunk = block.addr().get() & !(CHUNK - 1);
-    let line = chunk / CHUNK % (AREA / LINE);
+/// The header of the chunk in which the block of a value of so many bytes lies.
+#[inline(always)]
+fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memory<A> {
+    let window = window(size);
+    let chunk = block.addr().get() & !(window - 1);
+    let line = chunk / window % (AREA / LINE);
     address::recover(chunk + line * LINE)
 }
 
 /// A pool of values of one type, for one thread, whose handles are one word long: [`ThinBox`].
 ///
-/// As [`Pool`](crate::Pool), but for its chunks: each is a mebibyte, aligned to that, and the first KiB of it leads from a value
-/// back to the pool. So the parent must have such chunks to give, and a value is no larger than what they have room for.
-/// Memory that is not used is not touched.
+/// As [`Pool`](crate::Pool), but for its chunks: the first KiB of each leads from a value back to the pool. So that it is found,
+/// a chunk is aligned to 64 KiB, or, for values larger than 16 bytes, to a power of two of 4096 of them and more, up to a
+/// mebibyte; and it is no longer than that. The parent must have chunks so aligned to give; from a heap, the first
+/// is some KiB, and the next ones are longer. A value is no larger than a mebibyte less a KiB. Memory that is not used is not touched.
 ///
 /// ```
 /// use millpond::{ThinBox, ThinPool};
@@ -139,10 +164,11 @@ impl<T> ThinPool<T> {
 }
 
 impl<T, A: Allocator> ThinPool<T, A> {
-    /// A pool without chunks, on a parent that has chunks of a mebibyte, aligned to that.
+    /// A pool without chunks, on a parent that has chunks as [`ThinPool`] needs them.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        Self { memory: Local::new_in(Blocks::of(Layout::new::<T>()), Headed(parent)), of: PhantomData }
+        let parent = Headed { parent, window: window(size_of::<T>()) };
+        Self { memory: Local::new_in(Blocks::of(Layout::new::<T>()), parent), of: PhantomData }
     }
 
     /// Puts a value into the pool.
@@ -204,7 +230,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
         let block = self.memory.allocate(Layout::new::<T>())?.cast::<u8>();
         if size_of::<T>() != 0 {
             // SAFETY: the block is one of this pool's, so it lies in a chunk of its, behind the chunk's header.
-            unsafe { header_of::<A>(block).write(&raw const self.memory) };
+            unsafe { header_of::<A>(block, size_of::<T>()).write(&raw const self.memory) };
         }
         Ok(block.cast())
     }
@@ -212,7 +238,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
     /// The parent, to look at.
     #[must_use]
     pub fn parent(&self) -> &A {
-        &self.memory.parent().0
+        &self.memory.parent().parent
     }
 
     /// Returns how many values there are: as [`Pool::len`](crate::Pool::len). O(chunks + free blocks).
@@ -351,7 +377,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
         // a header that points to the pool's memory, which is borrowed as long as the handle is.
         unsafe {
             let (block, layout) = (self.value.cast::<u8>(), Layout::for_value(self.value.as_ref()));
-            (layout.size() != 0).then(|| Release::new(block, layout, &**header_of::<A>(block)))
+            (layout.size() != 0).then(|| Release::new(block, layout, &**header_of::<A>(block, layout.size())))
         }
     }
 

@@ -314,17 +314,33 @@ impl<A: Allocator> Drop for AtomicLinear<A> {
     }
 }
 
-impl<A: Allocator> Reclaim for AtomicLinear<A> {
-    /// O(chunks).
-    fn reset(&mut self) {
+impl<A: Allocator> AtomicLinear<A> {
+    /// What the arena holds, and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        Inspect::stats(self)
+    }
+
+    /// Declares every block dead and keeps every chunk for the next ones. O(chunks).
+    pub fn reset(&mut self) {
         self.pieces().for_each(|piece| piece.cursor.rewind());
         self.current.store(null_mut(), Ordering::Relaxed);
     }
 
-    /// Returns chunks of which nothing is cut. O(chunks).
-    fn trim(&mut self) -> usize {
+    /// Returns the chunks of which nothing is cut to the parent; says how many bytes that were. O(chunks).
+    pub fn trim(&mut self) -> usize {
         self.current.store(null_mut(), Ordering::Relaxed);
         self.release(|piece| piece.cursor.spent() == 0)
+    }
+}
+
+impl<A: Allocator> Reclaim for AtomicLinear<A> {
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.trim()
     }
 }
 

@@ -12,7 +12,7 @@ use millpond::{
     AllocError, Allocator, Blocks, Buddy, Cached, Classes, Compact, DefaultLock, Fallback, Fixed, Heap,
     Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Marked, Owned, Poison,
     Quarantine, RawPool, Reclaim, Reserve, Retry, Segregate, SharedSlots, SignPost, Slots, Stack, Stats,
-    Tlsf, testing::Conformance,
+    ThinPool, Tlsf, testing::Conformance,
 };
 
 use crate::{cached::alone, parents::Watched};
@@ -632,4 +632,31 @@ fn a_collection_grows_on_after_a_short_segment() {
     assert_eq!((refilled, slots.stats().held), (live.len(), requests));
     slots.check().expect("sound");
     drop(slots);
+}
+
+/// A pool whose chunks are aligned to more than they have gets as much of a small parent as others.
+#[test]
+fn thin_pools_use_nearly_all_of_their_parent() {
+    fn share<T: Copy>(value: T, cap: usize) -> usize {
+        let pool = ThinPool::<T, _>::new_in(Limit::bytes(Watched::default(), cap));
+        let values: Vec<_> = std::iter::from_fn(|| pool.try_alloc(value).ok()).collect();
+        pool.check().expect("sound");
+        values.len() * size_of::<T>() * 100 / cap
+    }
+    for (cap, least) in [(10_000, 70), (100_000, 90), (1_000_000, 95), (3_000_000, 95)] {
+        let shares = [share(1u64, cap), share([1u64; 8], cap), share([1u8; 100], cap)];
+        assert!(shares.iter().all(|&percent| percent >= least), "{shares:?} % of {cap}");
+    }
+    // One value takes a chunk of a few KiB.
+    let parent = Watched::default();
+    let pool = ThinPool::<[u64; 8], _>::new_in(&parent);
+    let value = pool.alloc([1; 8]);
+    assert!(parent.bytes() <= 6000, "{} bytes", parent.bytes());
+    drop(value);
+    // A buffer that has a boundary in it serves small values.
+    let mut bytes = vec![std::mem::MaybeUninit::uninit(); 200_000];
+    let pool = ThinPool::<u64, _>::new_in(millpond::Buffer::new(&mut bytes));
+    let values: Vec<_> = std::iter::from_fn(|| pool.try_alloc(7).ok()).collect();
+    assert!(values.len() > 64 * 1024 / 8, "{} values", values.len());
+    assert!(values.iter().all(|value| **value == 7));
 }

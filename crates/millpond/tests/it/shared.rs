@@ -10,7 +10,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fair, Fixed, Heap, Inbox, Inspect,
-    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, Spin, StaticBuffer, Tlsf, testing::Stress,
+    LockFree, Locked, Magazine, Nothing, Pages, Spin, StaticBuffer, Tlsf, testing::Stress,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();

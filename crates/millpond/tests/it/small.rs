@@ -47,7 +47,6 @@ fn a_pool_of_one_small_value_is_small() {
 /// However large a pool becomes, there are few chunks: each is twice as large as the one before.
 #[test]
 fn chunks_double_from_a_few_blocks_on() {
-    use millpond::Inspect;
     let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
     let mut sizes = Vec::new();
     for _ in 0..100_000 {
@@ -63,7 +62,7 @@ fn chunks_double_from_a_few_blocks_on() {
 /// Where memory comes by pages, or is bounded, the first chunk is a page, or all there is.
 #[test]
 fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
-    use millpond::{Inspect, Limit, Pages};
+    use millpond::{Limit, Pages};
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Pages, 1 << 20));
     pool.allocate(BLOCK).expect("the system has pages");
     assert_eq!((pool.stats().chunks, pool.stats().held), (1, 4096));

@@ -79,13 +79,33 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
 
 impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
     fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.trim()
+    }
+}
+
+impl<S: Shape, A: Allocator> LockFree<S, A> {
+    /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        Inspect::stats(self)
+    }
+
+    /// Declares every block dead and keeps every chunk for the next ones.
+    pub fn reset(&mut self) {
         self.free.0.clear();
         self.segments.forget(0);
     }
 
-    /// Returns chunks from the newest on, up to the first in which a block is live: numbers go by the order of chunks.
-    /// O(free blocks).
-    fn trim(&mut self) -> usize {
+    /// Returns chunks to the parent, from the newest on, up to the first in which a block is live: numbers go by the order of
+    /// chunks. Says how many bytes that were. O(free blocks).
+    ///
+    /// It has the pool for itself, because a thread that was stopped in the midst of an `allocate` may yet read the link of a
+    /// block that has long been freed, and links lie in the chunks.
+    pub fn trim(&mut self) -> usize {
         let mut free = [0; HALF as usize];
         for index in self.free.0.walk(&self.segments).filter_map(|number| self.segments.index_of(number)) {
             free[index] += 1;

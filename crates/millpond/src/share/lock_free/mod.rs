@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address, atomic::Ordering, uninit::assume_init_ref},
-    contract::{Allocator, AtFork, Inspect, at_fork},
+    contract::{Allocator, AtFork, at_fork},
     pool::{AnySize, KnownShape, Shape},
     source::DefaultParent,
 };
