@@ -122,7 +122,7 @@ impl<S, A: Allocator> Segments<S, A> {
             let block = self.parent.allocate_between(fewest, layout.size())?;
             // SAFETY: the block was just handed out, and is as long.
             unsafe { block.cast::<u8>().write_bytes(0, block.len()) };
-            Ok(block)
+            Ok::<_, AllocError>(block)
         })?;
         let bytes = block.len();
         let room = (bytes - Self::FRONT).checked_div(size_of::<S>()).unwrap_or(planned);

@@ -357,15 +357,20 @@ fn values_without_bytes_have_keys_too() {
 #[test]
 fn a_parent_that_refuses_changes_nothing() {
     let _turn = alone();
-    // A segment takes two requests.
-    let parent = Watched::failing(2..5);
+    // A segment takes two requests; whether there is room for a shorter one is a few.
+    let parent = Watched::failing(2..30);
     let mut slots = Slots::new_in(&parent);
     let keys: Vec<_> = (0..32).map(|number| slots.insert(number)).collect();
     assert_eq!(slots.try_insert(32).map_err(Into::into), Err(AllocError::Exhausted));
     assert_eq!(slots.reserve(1), Err(AllocError::Exhausted));
-    assert_eq!(slots.try_insert(32).map_err(Into::into), Err(AllocError::Exhausted));
-    slots.check().expect("sound");
-    let next = slots.try_insert(33).expect("the request is served at last");
+    let next = loop {
+        match slots.try_insert(33) {
+            Ok(key) => break key,
+            Err(error) => assert_eq!(AllocError::from(error), AllocError::Exhausted),
+        }
+        slots.check().expect("sound");
+        assert_eq!(slots.len(), 32);
+    };
     assert_eq!((slots.get(next), slots.get(keys[31]), slots.len()), (Some(&33), Some(&31), 33));
     drop(slots);
     assert_eq!(parent.out(), 0);
@@ -374,7 +379,7 @@ fn a_parent_that_refuses_changes_nothing() {
     let arena = Locked::<_, _>::new_in(Linear::new(), Buffer::new(&mut memory));
     let shared = SharedSlots::<u64, _>::new_in(&arena);
     let inserted = std::iter::from_fn(|| shared.try_insert(1).ok()).count();
-    assert_eq!(inserted, 32);
+    assert!((40..60).contains(&inserted), "a second segment is as long as what is left: {inserted}");
 }
 
 #[test]

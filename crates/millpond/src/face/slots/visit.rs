@@ -130,7 +130,7 @@ impl<T> Filled<T> {
         let segment = if self.front == Place::ZERO { 0 } else { self.front.previous().segment() + 1 };
         self.segment = table.segment(segment);
         self.front = Place::start(segment);
-        self.stop = self.back.min(Place::end(segment));
+        self.stop = self.back.min(table.end(segment));
         true
     }
 
