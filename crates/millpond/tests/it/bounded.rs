@@ -647,11 +647,11 @@ fn thin_pools_use_nearly_all_of_their_parent() {
         let shares = [share(1u64, cap), share([1u64; 8], cap), share([1u8; 100], cap)];
         assert!(shares.iter().all(|&percent| percent >= least), "{shares:?} % of {cap}");
     }
-    // One value takes a chunk of a few KiB.
-    let parent = Watched::default();
-    let pool = ThinPool::<[u64; 8], _>::new_in(&parent);
+    // One value takes a chunk of a few KiB from a heap.
+    let pool = ThinPool::<[u64; 8], _>::new_in(Limit::bytes(Heap, 1 << 30));
     let value = pool.alloc([1; 8]);
-    assert!(parent.bytes() <= 6000, "{} bytes", parent.bytes());
+    let taken = (1 << 30) - pool.parent().left();
+    assert!(taken <= 6000, "{taken} bytes");
     drop(value);
     // A buffer that has a boundary in it serves small values.
     let mut bytes = vec![std::mem::MaybeUninit::uninit(); 200_000];
