@@ -61,7 +61,7 @@ fn without_a_lock() {
 }
 
 fn with_a_cache_per_thread() {
-    let mut pool = Cached::<Pool>::new(Pool::new());
+    let pool = Cached::<Pool>::new(Pool::new());
     in_four_threads(&pool);
     let live = pool.stats().live;
     pool.trim();

@@ -163,11 +163,24 @@ impl<C: Config, A: Allocator> Drop for Inbox<C, A> {
 /// While nobody owns the pool.
 impl<C: Config, A: Allocator> Reclaim for Inbox<C, A> {
     fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.trim()
+    }
+}
+
+impl<C: Config, A: Allocator> Inbox<C, A> {
+    /// Declares every block dead and keeps every chunk for the next ones. While nobody owns the pool.
+    pub fn reset(&mut self) {
         self.returned.clear();
         self.pool.get_mut().reset();
     }
 
-    fn trim(&mut self) -> usize {
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. While nobody owns the pool;
+    /// an [`Owner`] has a [`trim`](Owner::trim) too.
+    pub fn trim(&mut self) -> usize {
         // What was overwritten leads nowhere: it stays where it is.
         if self.pool.get_mut().can_follow(self.returned.first()) {
             Self::take_home(&self.returned, self.pool.get_mut());

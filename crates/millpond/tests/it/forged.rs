@@ -3,7 +3,7 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Reclaim, SignPost, Tlsf,
+    Allocator, Blocks, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, SignPost, Tlsf,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
