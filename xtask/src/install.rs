@@ -3,9 +3,10 @@
 //! What is installed names no path, so it may be moved: pkg-config and CMake find the rest from where their files lie.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     process::Command,
 };
 
@@ -23,17 +24,70 @@ struct Wish<'a> {
 /// Installs for `--prefix DIR [--destdir DIR] [--profile NAME]`.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
     let wish = Wish::read(arguments)?;
-    // An absolute path would replace what it is joined to.
-    let prefix = match wish.destdir {
-        "" => PathBuf::from(wish.prefix),
-        destdir => Path::new(destdir).join(wish.prefix.trim_start_matches('/')),
-    };
-    install(root, &prefix, wish.profile)?;
+    let prefix = wish.place();
+    let before = manifest(&prefix);
+    let files = install(root, &prefix, wish.profile)?;
+    // What an earlier version had and this one has not would be found by programs.
+    remove(&prefix, before.into_iter().filter(|file| !files.contains(file)))?;
     println!("installed in {}", prefix.display());
     Ok(true)
 }
 
+/// Removes what `install` has put there, for `--prefix DIR [--destdir DIR]`: what the manifest lists, and folders that are
+/// empty then.
+pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
+    let prefix = Wish::read(arguments)?.place();
+    let files = manifest(&prefix);
+    if files.is_empty() {
+        return Err(format!(
+            "uninstall: {} is not there, so nothing is known of",
+            prefix.join(MANIFEST).display()
+        ));
+    }
+    remove(&prefix, files.into_iter())?;
+    println!("uninstalled from {}", prefix.display());
+    Ok(true)
+}
+
+/// Where it is said what was installed: a path a line, below the prefix.
+const MANIFEST: &str = "share/doc/millpond/manifest.txt";
+
+/// What was installed below a prefix, the manifest included; nothing, if that is not known.
+fn manifest(prefix: &Path) -> BTreeSet<PathBuf> {
+    let text = fs::read_to_string(prefix.join(MANIFEST)).unwrap_or_default();
+    // A path that leads elsewhere is not one of ours.
+    let ours = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    text.lines().map(PathBuf::from).filter(|path| ours(path)).collect()
+}
+
+/// Removes files below a prefix, and the folders that are empty then.
+fn remove(prefix: &Path, files: impl Iterator<Item = PathBuf>) -> Result<(), String> {
+    for file in files {
+        match fs::remove_file(prefix.join(&file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(&file)(error)),
+            _ => {}
+        }
+        let mut folder = file.parent();
+        while let Some(name) = folder.filter(|name| !name.as_os_str().is_empty()) {
+            if fs::remove_dir(prefix.join(name)).is_err() {
+                break;
+            }
+            folder = name.parent();
+        }
+    }
+    Ok(())
+}
+
 impl<'a> Wish<'a> {
+    /// Where the files go.
+    fn place(&self) -> PathBuf {
+        // An absolute path would replace what it is joined to.
+        match self.destdir {
+            "" => PathBuf::from(self.prefix),
+            destdir => Path::new(destdir).join(self.prefix.trim_start_matches('/')),
+        }
+    }
+
     fn read(arguments: &[&'a str]) -> Result<Self, String> {
         let mut wish = Self { prefix: "", destdir: "", profile: "c" };
         for pair in arguments.chunks(2) {
@@ -68,8 +122,9 @@ pub(crate) fn dist(root: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Builds both libraries and puts them below `prefix`, with all that belongs to them.
-fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
+/// Builds both libraries and puts them below `prefix`, with all that belongs to them, and a list of it; the files, as paths below
+/// the prefix.
+fn install(root: &Path, prefix: &Path, profile: &str) -> Result<BTreeSet<PathBuf>, String> {
     if !cfg!(target_os = "linux") {
         return Err(
             "install and dist are written for Linux: elsewhere, take the libraries that cargo builds".into(),
@@ -81,14 +136,15 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
     succeed(cargo.args(["--crate-type", "cdylib,staticlib", "--profile", profile]))?;
     let built = target(root)?.join(if profile == "dev" { "debug" } else { profile });
     let version = version(root)?;
-    let (lib, source) = (prefix.join("lib"), root.join(CRATE));
-    copy(&built.join("libmillpond_c.a"), &lib.join("libmillpond.a"))?;
+    let source = root.join(CRATE);
+    let mut placed = Placed { prefix, files: BTreeSet::new() };
+    placed.copy(&built.join("libmillpond_c.a"), "lib/libmillpond.a")?;
     let shared = format!("libmillpond.so.{version}");
-    copy(&built.join("libmillpond_c.so"), &lib.join(&shared))?;
-    link(&shared, &lib.join(format!("libmillpond.so.{ABI}")))?;
-    link(&format!("libmillpond.so.{ABI}"), &lib.join("libmillpond.so"))?;
-    copy_tree(&source.join("include"), &prefix.join("include"))?;
-    copy_tree(&source.join("compat"), &prefix.join("include/millpond-compat"))?;
+    placed.copy(&built.join("libmillpond_c.so"), format!("lib/{shared}"))?;
+    placed.link(&shared, format!("lib/libmillpond.so.{ABI}"))?;
+    placed.link(&format!("libmillpond.so.{ABI}"), "lib/libmillpond.so")?;
+    placed.copy_tree(&source.join("include"), Path::new("include"))?;
+    placed.copy_tree(&source.join("compat"), Path::new("include/millpond-compat"))?;
     for (file, folder) in [
         ("millpond.pc", "pkgconfig"),
         ("millpond-compat.pc", "pkgconfig"),
@@ -96,20 +152,80 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<(), String> {
         ("millpond-config-version.cmake", "cmake/millpond"),
     ] {
         let text = read(&source.join("package").join(file))?;
-        write(&lib.join(folder).join(file), &text.replace("@VERSION@", &version).replace("@ABI@", ABI))?;
+        let text = text.replace("@VERSION@", &version).replace("@ABI@", ABI);
+        placed.write(format!("lib/{folder}/{file}"), &text)?;
     }
-    let documents = prefix.join("share/doc/millpond");
+    let documents = Path::new("share/doc/millpond");
     for file in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        copy(&root.join(file), &documents.join(file))?;
+        placed.copy(&root.join(file), documents.join(file))?;
     }
-    copy_tree(&source.join("docs"), &documents)?;
+    placed.copy_tree(&source.join("docs"), documents)?;
     for examples in ["examples/c", "examples/cpp"] {
         let folder = root.join(examples);
         if folder.exists() {
-            copy_tree(&folder, &documents.join(examples))?;
+            placed.copy_tree(&folder, &documents.join(examples))?;
         }
     }
-    Ok(())
+    placed.list()
+}
+
+/// What has been put below a prefix so far.
+struct Placed<'a> {
+    prefix: &'a Path,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Placed<'_> {
+    /// Where a file goes, in a folder that is there now.
+    fn place(&mut self, file: impl Into<PathBuf>) -> Result<PathBuf, String> {
+        let file = file.into();
+        let path = self.prefix.join(&file);
+        path.parent().map_or(Ok(()), |folder| fs::create_dir_all(folder).map_err(told(folder)))?;
+        self.files.insert(file);
+        Ok(path)
+    }
+
+    fn write(&mut self, file: impl Into<PathBuf>, text: &str) -> Result<(), String> {
+        let path = self.place(file)?;
+        fs::write(&path, text).map_err(told(&path))
+    }
+
+    /// A file that a running program uses is replaced, not overwritten.
+    fn copy(&mut self, from: &Path, file: impl Into<PathBuf>) -> Result<(), String> {
+        let to = self.place(file)?;
+        let new = to.with_added_extension("new");
+        fs::copy(from, &new).map_err(told(from))?;
+        fs::rename(&new, &to).map_err(told(&to))
+    }
+
+    fn link(&mut self, target: &str, file: impl Into<PathBuf>) -> Result<(), String> {
+        let path = self.place(file)?;
+        if path.is_symlink() {
+            fs::remove_file(&path).map_err(told(&path))?;
+        }
+        symlink(target, &path).map_err(told(&path))
+    }
+
+    fn copy_tree(&mut self, from: &Path, to: &Path) -> Result<(), String> {
+        for entry in fs::read_dir(from).map_err(told(from))? {
+            let entry = entry.map_err(told(from))?;
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                self.copy_tree(&entry.path(), &to)?;
+            } else {
+                self.copy(&entry.path(), to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest, which is part of what it lists.
+    fn list(mut self) -> Result<BTreeSet<PathBuf>, String> {
+        self.files.insert(MANIFEST.into());
+        let text: String = self.files.iter().map(|file| format!("{}\n", file.display())).collect();
+        self.write(MANIFEST, &text)?;
+        Ok(self.files)
+    }
 }
 
 /// The version that all packages have.
@@ -139,37 +255,4 @@ fn succeed(command: &mut Command) -> Result<(), String> {
 
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(told(path))
-}
-
-fn make_room(path: &Path) -> Result<(), String> {
-    path.parent().map_or(Ok(()), |folder| fs::create_dir_all(folder).map_err(told(folder)))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    make_room(path)?;
-    fs::write(path, text).map_err(told(path))
-}
-
-/// A file that a running program uses is replaced, not overwritten.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    make_room(to)?;
-    let new = to.with_added_extension("new");
-    fs::copy(from, &new).map_err(told(from))?;
-    fs::rename(&new, to).map_err(told(to))
-}
-
-fn link(target: &str, path: &Path) -> Result<(), String> {
-    if path.is_symlink() {
-        fs::remove_file(path).map_err(told(path))?;
-    }
-    symlink(target, path).map_err(told(path))
-}
-
-fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
-    for entry in fs::read_dir(from).map_err(told(from))? {
-        let entry = entry.map_err(told(from))?;
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy_tree(&entry.path(), &to)? } else { copy(&entry.path(), &to)? }
-    }
-    Ok(())
 }

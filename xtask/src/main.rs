@@ -21,6 +21,8 @@ cargo xtask counts           count the instructions of the library's hot paths a
 cargo xtask counts --bless   count them and write xtask/counts.txt
 cargo xtask install --prefix DIR [--destdir DIR]
                              build Millpond for C, and install libraries, headers, pkg-config and CMake files
+cargo xtask uninstall --prefix DIR [--destdir DIR]
+                             remove what was installed there
 cargo xtask dist             the same as an archive that needs no Rust
 cargo xtask package          pack every crate, and run the tests of the packed crates
 cargo xtask examples         run every example and compare what it says with what is expected
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["counts", "--bless"] => counts::run(root, counts::Mode::Bless),
         #[cfg(unix)]
         ["install", ref wishes @ ..] => install::run(root, wishes),
+        #[cfg(unix)]
+        ["uninstall", ref wishes @ ..] => install::uninstall(wishes),
         #[cfg(unix)]
         ["dist"] => install::dist(root),
         ["package"] => package::run(root),

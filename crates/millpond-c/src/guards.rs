@@ -22,23 +22,53 @@ use crate::{
 /// How many freed blocks are held back at most.
 const HELD: usize = 256;
 
+/// A guard with nothing of its own to give back.
+macro_rules! trims {
+    ($($inner:ident),*) => {
+        fn trim_shared(&self) -> Option<usize> {
+            Some(0 $(+ self.$inner().trim_shared())*)
+        }
+    };
+}
+
 offer! {
-    () Limit<Parent> = c"limit"; {}
-    () Stats<Parent> = c"stats"; {}
-    () Counted<Parent> = c"counted"; {}
-    () FailNth<Parent> = c"fail nth"; {}
-    () Fallback<Parent, Parent> = c"fallback"; {}
-    () Segregate<Parent, Parent> = c"segregate"; {}
-    () Observe<Parent, Watcher> = c"observe"; {}
+    () Limit<Parent> = c"limit"; {
+        trims!(inner);
+    }
+    () Stats<Parent> = c"stats"; {
+        trims!(inner);
+    }
+    () Counted<Parent> = c"counted"; {
+        trims!(inner);
+    }
+    () FailNth<Parent> = c"fail nth"; {
+        trims!(inner);
+    }
+    () Fallback<Parent, Parent> = c"fallback"; {
+        trims!(first, second);
+    }
+    () Segregate<Parent, Parent> = c"segregate"; {
+        trims!(small, large);
+    }
+    () Observe<Parent, Watcher> = c"observe"; {
+        trims!(inner);
+    }
     () Checked<Parent> = c"checked"; {
         held!();
+        trims!(inner);
     }
-    () Canary<Parent> = c"canary"; {}
+    () Canary<Parent> = c"canary"; {
+        trims!(inner);
+    }
     () Quarantine<Parent, HELD> = c"quarantine"; {
         held!();
     }
-    () Poison<Parent> = c"poison"; {}
-    () Zeroed<Parent> = c"zeroed"; {}
+    () Poison<Parent> = c"poison"; {
+        trims!(inner);
+    }
+    () Zeroed<Parent> = c"zeroed"; {
+        trims!(inner);
+    }
 }
 
 #[cfg(any(feature = "valgrind", feature = "asan"))]

@@ -434,6 +434,10 @@ impl<S: Offer + Inspect + Reclaim> Offer for Whole<S> {
         Some(self)
     }
 
+    fn trim_shared(&self) -> Option<usize> {
+        self.shell.trim_shared()
+    }
+
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
     }

@@ -108,6 +108,12 @@ impl Parent {
         whole(moved, new.size())
     }
 
+    /// Lets it give back what it can, as its sharing allows.
+    pub(crate) fn trim_shared(&self) -> usize {
+        // SAFETY: the function is this allocator's, by the invariant.
+        member!(self.0, trim).map_or(0, |trim| aside(|| unsafe { trim(self.0.as_ptr()) }).0)
+    }
+
     fn all_stats(&self) -> mp_stats {
         let mut stats = mp_stats::UNKNOWN;
         if let Some(ask) = member!(self.0, stats) {
@@ -316,7 +322,6 @@ impl Reclaim for Parent {
     }
 
     fn trim(&mut self) -> usize {
-        // SAFETY: as above.
-        member!(self.0, trim).map_or(0, |trim| unsafe { trim(self.0.as_ptr()) })
+        self.trim_shared()
     }
 }

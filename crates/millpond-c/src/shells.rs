@@ -164,6 +164,10 @@ offer! {
 
         many!();
 
+        fn trim_shared(&self) -> Option<usize> {
+            Some(Self::trim(self))
+        }
+
         fn walk(&mut self, visit: Visit<'_>) -> bool {
             P::walk_local(self, visit)
         }
@@ -179,6 +183,10 @@ offer! {
         held!();
         many!();
 
+        fn trim_shared(&self) -> Option<usize> {
+            Some(Self::trim(self))
+        }
+
         fn walk(&mut self, visit: Visit<'_>) -> bool {
             P::walk_locked(self, visit)
         }
@@ -193,6 +201,10 @@ offer! {
 
         held!();
         many!();
+
+        fn trim_shared(&self) -> Option<usize> {
+            Some(Self::trim(self))
+        }
 
         fn flush(&self) {
             Self::flush(self);

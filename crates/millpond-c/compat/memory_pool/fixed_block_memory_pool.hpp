@@ -2,8 +2,8 @@
 /// Millpond.
 ///
 /// As before: the buffer is taken at construction and never grows; allocating and deallocating take constant time, and the
-/// last block freed is the next one handed out. Gained: blocks are aligned for their size, small ones are rounded up, and
-/// the buffer is cut as it is used, so pages that nobody needs stay untouched. One thread at a time.
+/// last block freed is the next one handed out. Gained: blocks are aligned for their size, and the buffer is cut as it is
+/// used, so pages that nobody needs stay untouched. One thread at a time.
 #ifndef MILLPOND_FIXED_BLOCK_MEMORY_POOL_HPP
 #define MILLPOND_FIXED_BLOCK_MEMORY_POOL_HPP
 
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <stdexcept>
 
 #include "millpond.hpp"
 
@@ -18,12 +19,14 @@ namespace memory_pool {
 
 class FixedBlockMemoryPool {
  public:
-  /// Takes memory for `capacity` blocks of `block_size` bytes; `std::bad_alloc` if there is none.
+  /// Takes memory for `capacity` blocks of `block_size` bytes, rounded up. `std::invalid_argument` if either is 0,
+  /// `std::bad_alloc` if there is no memory.
   FixedBlockMemoryPool(std::size_t block_size, std::size_t capacity)
-      : block_size_(block_size),
-        capacity_(capacity),
-        memory_(capacity == 0 ? nullptr : new std::byte[bytes(block_size, capacity)]),
-        buffer_(capacity == 0 ? &none_ : memory_.get(), bytes(block_size, capacity)),
+      : align_(align(block_size)),
+        block_size_(stride(positive(block_size, "block_size must be > 0"))),
+        capacity_(positive(capacity, "capacity must be > 0")),
+        memory_(new std::byte[bytes(block_size_, capacity)]),
+        buffer_(memory_.get(), bytes(block_size_, capacity)),
         blocks_(wish()) {}
 
   FixedBlockMemoryPool(const FixedBlockMemoryPool&) = delete;
@@ -39,7 +42,7 @@ class FixedBlockMemoryPool {
   /// Takes back a block, whose value the caller has destroyed. Nothing happens for a null pointer.
   void deallocate(void* block) noexcept { mp_blocks_free(blocks_.handle(), block); }
 
-  /// Bytes per block, as asked for.
+  /// Bytes per block: what was asked for, rounded up to a multiple of its alignment, and to a pointer.
   [[nodiscard]] std::size_t block_size() const noexcept { return block_size_; }
 
   /// How many blocks there are, free or not.
@@ -52,15 +55,26 @@ class FixedBlockMemoryPool {
     return std::clamp<std::size_t>(lowest_bit, alignof(void*), __STDCPP_DEFAULT_NEW_ALIGNMENT__);
   }
 
+  static std::size_t positive(std::size_t number, const char* message) {
+    if (number == 0) {
+#if MILLPOND_HAS_EXCEPTIONS
+      throw std::invalid_argument(message);
+#else
+      std::fprintf(stderr, "FixedBlockMemoryPool: %s\n", message);
+      std::abort();
+#endif
+    }
+    return number;
+  }
+
   /// Bytes that a block takes: a free one holds a pointer.
   static std::size_t stride(std::size_t size) noexcept {
     const std::size_t most = std::max<std::size_t>(size, sizeof(void*));
     return (most + align(size) - 1) / align(size) * align(size);
   }
 
-  static std::size_t bytes(std::size_t size, std::size_t capacity) {
-    const std::size_t each = stride(size);
-    if (capacity != 0 && each > static_cast<std::size_t>(-1) / 2 / capacity) {
+  static std::size_t bytes(std::size_t each, std::size_t capacity) {
+    if (each > static_cast<std::size_t>(-1) / 2 / capacity) {
       mp_set_error(MP_ERR_UNSUPPORTED);
       millpond::raise();
     }
@@ -70,15 +84,15 @@ class FixedBlockMemoryPool {
   millpond::blocks::options wish() noexcept {
     millpond::blocks::options wish;
     wish.parent = buffer_.get();
-    wish.block_size = stride(block_size_);
-    wish.block_align = align(block_size_);
+    wish.block_size = block_size_;
+    wish.block_align = align_;
     wish.capacity = capacity_;
     return wish;
   }
 
+  std::size_t align_;
   std::size_t block_size_;
   std::size_t capacity_;
-  std::byte none_{};
   std::unique_ptr<std::byte[]> memory_;
   millpond::buffer buffer_;
   millpond::blocks blocks_;

@@ -5,6 +5,11 @@
 #ifndef MILLPOND_POSIX_WINDOWS_H
 #define MILLPOND_POSIX_WINDOWS_H
 
+/* Where C is asked for without extensions, the calls of POSIX have to be asked for, before any other header. */
+#if !defined(_XOPEN_SOURCE) && !defined(_GNU_SOURCE)
+#define _XOPEN_SOURCE 700
+#endif
+
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>

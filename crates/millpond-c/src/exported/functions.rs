@@ -147,6 +147,10 @@ pub(super) unsafe extern "C" fn reset<X: Offer>(this: *mut mp_allocator) -> mp_e
 
 /// As `trim` of the table.
 pub(super) unsafe extern "C" fn trim<X: Offer>(this: *mut mp_allocator) -> usize {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    if let Some(bytes) = unsafe { Exported::<X>::of(this) }.inner.trim_shared() {
+        return bytes;
+    }
     // SAFETY: as for `reset`.
     unsafe { Exported::<X>::alone(this) }.inner.reclaim().map_or(0, Reclaim::trim)
 }

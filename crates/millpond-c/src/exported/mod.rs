@@ -49,6 +49,11 @@ pub(crate) trait Offer: Allocator {
         None
     }
 
+    /// Gives memory back that nothing live lies in, while others may be using the allocator; none if it cannot do that.
+    fn trim_shared(&self) -> Option<usize> {
+        None
+    }
+
     /// What is held while the process forks.
     fn at_fork(&self) -> Option<&dyn AtFork> {
         None

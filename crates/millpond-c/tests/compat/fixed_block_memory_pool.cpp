@@ -4,6 +4,7 @@
 
 #include <iostream>
 #include <new>
+#include <stdexcept>
 
 using memory_pool::FixedBlockMemoryPool;
 
@@ -25,6 +26,17 @@ static void usage() {
     pool.deallocate(n);
 
     LOG_INFO("Returned block to pool");
+
+    common::set_log_level(common::LogLevel::Warn);
+    int evaluated = 0;
+    LOG_INFO("number " << ++evaluated);
+    LOG_WARN("number " << ++evaluated << " is the first");
+    common::set_log_level(common::LogLevel::Error);
+    LOG_WARN("number " << ++evaluated);
+    LOG_ERROR("and the last");
+    common::set_log_level(common::LogLevel::Off);
+    LOG_ERROR("number " << ++evaluated);
+    common::set_log_level(common::LogLevel::Debug);
 }
 
 int main() {
@@ -70,13 +82,16 @@ int main() {
 
     FixedBlockMemoryPool small(3, 4);
     std::cout << "small: " << small.block_size() << " " << (small.allocate() != small.allocate()) << "\n";
-    FixedBlockMemoryPool none(16, 0);
-    try {
-        (void)none.allocate();
-        return 1;
-    } catch (const std::bad_alloc&) {
-        std::cout << "none\n";
+    for (const std::size_t size : {16, 0}) {
+        try {
+            FixedBlockMemoryPool none(size, size == 0 ? 16 : 0);
+            return 1;
+        } catch (const std::invalid_argument& error) {
+            std::cout << error.what() << "\n";
+        }
     }
+    FixedBlockMemoryPool odd(20, 4);
+    std::cout << "rounded: " << odd.block_size() << "\n";
     try {
         FixedBlockMemoryPool endless(static_cast<std::size_t>(-1) / 4, 16);
         return 1;

@@ -94,3 +94,62 @@ fn an_archive_works_wherever_it_is_unpacked() {
     fs::rename(tree, &moved).expect("an archive may be moved");
     is_found(&moved, "consumer-of-archive");
 }
+
+/// A project that takes the sources along, from this very checkout: no network is asked for.
+#[test]
+fn a_project_fetches_the_sources() {
+    let test = "a_project_fetches_the_sources";
+    if !has("cmake", test) || !has("gcc", test) {
+        return;
+    }
+    let folder = scratch(test);
+    consumer(&folder);
+    let lists = format!(
+        "cmake_minimum_required(VERSION 3.18)\nproject(consumer C)\ninclude(FetchContent)\n\
+         FetchContent_Declare(millpond SOURCE_DIR {} SOURCE_SUBDIR crates/millpond-c)\n\
+         FetchContent_MakeAvailable(millpond)\n\
+         add_executable(with_shared consumer.c)\ntarget_link_libraries(with_shared millpond::millpond)\n\
+         add_executable(with_static consumer.c)\ntarget_link_libraries(with_static millpond::static)\n",
+        root().canonicalize().expect("the repository is there").display()
+    );
+    fs::write(folder.join("CMakeLists.txt"), lists).expect("tests may write there");
+    let build = folder.join("build");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&folder).arg("-B").arg(&build).env_remove("RUSTFLAGS");
+    succeeds(configure.arg("-DFETCHCONTENT_FULLY_DISCONNECTED=ON"));
+    succeeds(Command::new("cmake").arg("--build").arg(&build));
+    succeeds(&mut Command::new(build.join("with_shared")));
+    succeeds(&mut Command::new(build.join("with_static")));
+}
+
+/// What is installed can be taken away again, and nothing else is.
+#[test]
+fn what_was_installed_is_uninstalled() {
+    let usr = scratch("uninstalled");
+    prefix();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder has one around it");
+    let chore = |chore: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(root()).args(["xtask", chore, "--prefix"]).arg(&usr);
+        cargo.env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS");
+        cargo
+    };
+    succeeds(&mut chore("install"));
+    let list = usr.join("share/doc/millpond/manifest.txt");
+    let listed = fs::read_to_string(&list).expect("there is a manifest");
+    assert!(listed.lines().all(|file| usr.join(file).exists()) && listed.lines().count() > 20);
+    // What an earlier version had put there goes when another one comes; what is somebody else's stays.
+    fs::write(usr.join("include/old.h"), "").expect("tests may write there");
+    fs::write(usr.join("include/others.h"), "").expect("tests may write there");
+    fs::write(&list, format!("{listed}include/old.h\n../escaped\n")).expect("tests may write there");
+    fs::write(usr.with_file_name("escaped"), "").expect("tests may write there");
+    succeeds(&mut chore("install"));
+    assert!(!usr.join("include/old.h").exists() && usr.join("include/others.h").exists());
+    succeeds(&mut chore("uninstall"));
+    let left: Vec<_> = fs::read_dir(&usr).expect("somebody else's file is there").collect();
+    assert!(
+        left.len() == 1 && usr.join("include/others.h").exists() && !usr.join("include/millpond.h").exists()
+    );
+    assert!(usr.with_file_name("escaped").exists());
+    assert!(!chore("uninstall").output().expect("cargo runs").status.success());
+}
