@@ -11,7 +11,8 @@ const MOST: usize = 128;
 /// If there are more than [`MOST`], those that lie nearest to one another are made one.
 #[derive(Clone, Copy)]
 pub(in crate::pool) struct Spans {
-    sorted: [Span; MOST],
+    /// Room for one more than are told apart.
+    sorted: [Span; MOST + 1],
     count: usize,
     /// Whether some were made one.
     are_joined: bool,
@@ -20,15 +21,15 @@ pub(in crate::pool) struct Spans {
 impl Spans {
     /// Those of `spans` that are not empty. O(spans · [`MOST`]).
     pub(in crate::pool) fn of(spans: impl Iterator<Item = Span>) -> Self {
-        let mut these = Self { sorted: [Span::EMPTY; MOST], count: 0, are_joined: false };
+        let mut these = Self { sorted: [Span::EMPTY; MOST + 1], count: 0, are_joined: false };
         for span in spans.filter(|span| span.start < span.end) {
-            if these.count == MOST {
-                these.join_nearest();
-            }
             let at = these.told_apart().partition_point(|other| other.start < span.start);
             these.sorted.copy_within(at..these.count, at + 1);
             these.sorted[at] = span;
             these.count += 1;
+            if these.count > MOST {
+                these.join_nearest();
+            }
         }
         these
     }
