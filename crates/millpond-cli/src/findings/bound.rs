@@ -10,7 +10,8 @@ use crate::{
 /// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
 /// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
 const RECORDING_PER_EVENT: f64 = 20.0;
-/// The true cost of recording lies between these multiples of its estimate, as far as plain runs have shown.
+/// The true cost of recording lies between these multiples of its estimate in most of what `millpond try --runs` has shown
+/// of lua, jq, perl and sqlite3: what is logged also drives other data out of the caches, or does not.
 const ESTIMATE: (f64, f64) = (0.25, 4.0);
 /// If recording may be more than this share of what was measured, the rest of it says too little of the program.
 const MOST_RECORDING: f64 = 0.5;

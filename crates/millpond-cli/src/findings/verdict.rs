@@ -174,11 +174,15 @@ impl Words<'_> {
 
     /// A change in time that may go either way.
     fn between(&self, range: Spread) -> String {
-        let side = |amount: f64| match amount {
-            amount if amount < 0.0 => self.speed(Spread::exact(-amount), "faster"),
-            amount => self.speed(Spread::exact(amount), "slower"),
+        let side = |amount: f64| {
+            let comparative = if amount < 0.0 { "faster" } else { "slower" };
+            let size = match self.judge.bound.share(Spread::exact(amount.abs())) {
+                Some(share) => units::percent(share.median),
+                None => units::time(amount.abs()),
+            };
+            format!("{size} {comparative}")
         };
-        format!("between {} and {}", bare(&side(range.least)), bare(&side(range.most)))
+        format!("between {} and {}", side(range.least), side(range.most))
     }
 
     /// Why pools do not help.
@@ -258,11 +262,6 @@ impl Words<'_> {
 /// A part of a whole, which is never more than all of it.
 fn part(share: Spread) -> String {
     units::range(share.map(|share| share.min(1.0)), units::percent)
-}
-
-/// A figure that needs no "about".
-fn bare(text: &str) -> &str {
-    text.strip_prefix("about ").unwrap_or(text)
 }
 
 #[cfg(test)]

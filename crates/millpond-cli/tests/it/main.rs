@@ -6,3 +6,4 @@ mod refusals;
 mod replay;
 mod support;
 mod trial;
+mod verdict;
