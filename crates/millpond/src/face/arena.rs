@@ -6,7 +6,7 @@ use super::{
     PoolBox, TryAllocError,
     collected::{collect, format},
     inherent::inherent,
-    lend::{self, lends},
+    lend::{self, WithoutDestructor, lends},
 };
 use crate::{
     base::AllocError,
@@ -41,9 +41,18 @@ use crate::{
 /// arena.reset();
 /// ```
 ///
-/// ```compile_fail,E0080
+/// ```compile_fail,E0283
 /// let arena = millpond::Arena::new();
 /// arena.alloc(String::from("lost")); // error: its destructor would never run
+/// ```
+///
+/// What only contains a type with a destructor is refused when the program is built; `cargo check` does not see it:
+///
+/// ```compile_fail,E0080
+/// struct Name(String);
+///
+/// let arena = millpond::Arena::new();
+/// arena.alloc(Name(String::from("lost"))); // error: as above
 /// ```
 ///
 /// ```compile_fail,E0502

@@ -4,6 +4,39 @@ use core::alloc::Layout;
 
 use crate::{base::AllocError, share::out_of_memory};
 
+/// A value that an arena takes: one without a destructor, because none would run.
+///
+/// What has one matches several implementations, so that the compiler cannot infer `Why`: that is an error which `cargo check`
+/// shows. The compiler can be asked only whether a type itself implements `Drop`. So this refuses `Vec`, `Box`, `Rc`, `File`
+/// and all types with an `impl Drop`, and, by name, some of the standard library that have these inside. A type that only
+/// *contains* such a one is refused when the program is built, by a constant that is evaluated then.
+pub trait WithoutDestructor<Why> {}
+
+/// Why a value is refused.
+#[derive(Debug)]
+pub struct ItsDestructorWouldNeverRun;
+
+/// Why a value is refused: something in it has a destructor.
+#[derive(Debug)]
+pub struct ADestructorInItWouldNeverRun;
+
+impl<T> WithoutDestructor<()> for T {}
+#[expect(
+    drop_bounds,
+    reason = "whether a type implements `Drop` is the question; what it contains is found out later"
+)]
+impl<T: Drop> WithoutDestructor<ItsDestructorWouldNeverRun> for T {}
+#[cfg(feature = "alloc")]
+impl WithoutDestructor<ADestructorInItWouldNeverRun> for alloc::string::String {}
+#[cfg(feature = "std")]
+impl WithoutDestructor<ADestructorInItWouldNeverRun> for std::path::PathBuf {}
+#[cfg(feature = "std")]
+impl WithoutDestructor<ADestructorInItWouldNeverRun> for std::ffi::OsString {}
+#[cfg(feature = "std")]
+impl<K, V, S> WithoutDestructor<ADestructorInItWouldNeverRun> for std::collections::HashMap<K, V, S> {}
+#[expect(drop_bounds, reason = "as above")]
+impl<T: Drop> WithoutDestructor<ADestructorInItWouldNeverRun> for Option<T> {}
+
 /// Refuses, at compile time, what has a destructor.
 pub(super) const fn without_destructor<T>() {
     const {
@@ -29,7 +62,7 @@ macro_rules! lends {
         /// Puts a value in. Where there is no memory, this ends the program, as do all of these methods but those that
         /// begin with `try_`.
         #[inline]
-        pub fn alloc<T>(&$self, value: T) -> &$life mut T {
+        pub fn alloc<T: WithoutDestructor<Why>, Why>(&$self, value: T) -> &$life mut T {
             lend::without_destructor::<T>();
             PoolBox::leak(PoolBox::write(PoolBox::uninit_or_end($memory), value))
         }
@@ -40,14 +73,14 @@ macro_rules! lends {
         ///
         /// As [`Allocator::allocate`]; the error returns the value.
         #[inline]
-        pub fn try_alloc<T>(&$self, value: T) -> Result<&$life mut T, TryAllocError<T>> {
+        pub fn try_alloc<T: WithoutDestructor<Why>, Why>(&$self, value: T) -> Result<&$life mut T, TryAllocError<T>> {
             lend::without_destructor::<T>();
             Ok(PoolBox::leak(PoolBox::new_in(value, $memory)?))
         }
 
         /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
         #[inline]
-        pub fn alloc_with<T>(&$self, make: impl FnOnce() -> T) -> &$life mut T {
+        pub fn alloc_with<T: WithoutDestructor<Why>, Why>(&$self, make: impl FnOnce() -> T) -> &$life mut T {
             lend::without_destructor::<T>();
             PoolBox::leak(PoolBox::write(PoolBox::uninit_or_end($memory), make()))
         }
@@ -58,7 +91,7 @@ macro_rules! lends {
         ///
         /// As [`Allocator::allocate`]; `make` is not called then.
         #[inline]
-        pub fn try_alloc_with<T>(&$self, make: impl FnOnce() -> T) -> Result<&$life mut T, AllocError> {
+        pub fn try_alloc_with<T: WithoutDestructor<Why>, Why>(&$self, make: impl FnOnce() -> T) -> Result<&$life mut T, AllocError> {
             lend::without_destructor::<T>();
             Ok(PoolBox::leak(PoolBox::write(PoolBox::uninit_in($memory)?, make())))
         }
@@ -88,7 +121,7 @@ macro_rules! lends {
         /// let odd = arena.alloc_iter(squares.iter().filter(|square| **square % 2 == 1));
         /// assert_eq!(odd, [&1, &9]);
         /// ```
-        pub fn alloc_iter<T>(&$self, values: impl IntoIterator<Item = T>) -> &$life mut [T] {
+        pub fn alloc_iter<T: WithoutDestructor<Why>, Why>(&$self, values: impl IntoIterator<Item = T>) -> &$life mut [T] {
             let values = values.into_iter();
             let least = values.size_hint().0;
             lend::or_end::<_, T>($self.try_alloc_iter(values), least)
@@ -99,7 +132,7 @@ macro_rules! lends {
         /// # Errors
         ///
         /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory.
-        pub fn try_alloc_iter<T>(
+        pub fn try_alloc_iter<T: WithoutDestructor<Why>, Why>(
             &$self,
             values: impl IntoIterator<Item = T>,
         ) -> Result<&$life mut [T], AllocError> {

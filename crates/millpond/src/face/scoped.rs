@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use super::{
     Arena, PoolBox, TryAllocError,
     collected::{collect, format},
-    lend::{self, lends},
+    lend::{self, WithoutDestructor, lends},
 };
 use crate::{
     base::AllocError,
@@ -94,7 +94,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
 /// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
 /// ```
 ///
-/// ```compile_fail,E0080
+/// ```compile_fail,E0283
 /// let mut stack = millpond::Local::new(millpond::Stack::new());
 /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
 /// ```

@@ -51,7 +51,7 @@ fn an_arena_that_is_full_says_so() {
     assert_eq!(small.try_alloc_iter(vec![1u8; 64]), Err(AllocError::Exhausted));
     assert_eq!(small.try_alloc_slice(&[1u8; 64]), Err(AllocError::Exhausted));
     assert_eq!(small.try_alloc_str(&"a".repeat(64)), Err(AllocError::Exhausted));
-    assert!(small.try_alloc_with::<[u8; 64]>(|| unreachable!("no room")).is_err());
+    assert!(small.try_alloc_with::<[u8; 64], _>(|| unreachable!("no room")).is_err());
     let dropped = RefCell::default();
     let nothing = DropArena::with_memory(Nothing);
     assert!(nothing.try_alloc(Noisy(1, &dropped, false)).is_err());

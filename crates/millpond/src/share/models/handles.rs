@@ -129,6 +129,8 @@ fn only_one(is_only: fn(&AtomicCount, &AtomicCount) -> bool, done: fn(&AtomicCou
         });
         let (strong, weak) = &held.guard;
         if is_only(strong, weak) {
+            // Others may run before the value is changed.
+            assert_ne!(weak.get(), 0);
             held.empty();
             done(weak);
         }
