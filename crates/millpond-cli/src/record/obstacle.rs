@@ -60,8 +60,8 @@ impl fmt::Display for Obstacle {
                  allocator"
             ),
             Self::NotLoaded => f.write_str(
-                "did not load the recorder: something has changed LD_PRELOAD in its environment (sudo and su do), or it \
-                 has more rights than its user (see getcap)",
+                "did not load the recorder: something has changed LD_PRELOAD in its environment (sudo does), it runs as a \
+                 user who may not read the recorder, or it has more rights than its user (see getcap)",
             ),
             Self::Became(program, obstacle) => {
                 write!(f, "became {}, which {obstacle}", program.display())

@@ -44,6 +44,9 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
     if let Some(obstacle) = inspect::before(&program.binary) {
         bail!("{} {obstacle}", program.binary.display());
     }
+    if options.all && output::is_standard_output(&options.output) {
+        bail!("the traces of all processes cannot go to standard output: use -o FILE with --all");
+    }
     let output = Output::create(&options.output, options.force)?;
     let scratch = Scratch::new(options.max_size)?;
     let library = library::place(scratch.path())?;

@@ -48,6 +48,9 @@ fn standard_output_takes_the_trace_and_the_programs_output_makes_way() {
     assert!(reader.summary().events > 0);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("words\n") && text.contains(" sh, process "), "{text}");
+    let mut command = millpond_in(&workshop, "record");
+    let refused = refusal(command.args(["-o", "-", "--all", "--", "true"]).output().unwrap());
+    assert!(refused.contains("use -o FILE with --all"), "{refused}");
     let mut command = millpond_in(&workshop, "try");
     let refused = refusal(command.args(["-o", "-", "--", "true"]).output().unwrap());
     assert!(refused.contains("record -o -"), "{refused}");
