@@ -55,6 +55,11 @@ fn classes_give_back_what_is_above_them() {
 }
 
 #[test]
+fn questions_end_on_damaged_pools() {
+    passes("damaged.c");
+}
+
+#[test]
 fn misuse_is_found() {
     passes("misuse.c");
 }
@@ -68,6 +73,7 @@ fn where_nobody_listens_the_program_ends() {
     let program = compile("gcc", &source, Linking::Shared, &["-DENDS"]);
     for (case, message) in [
         ("double free", "pool \"nodes\": block"),
+        ("forged address", "is no block: a free block was written to"),
         ("out of memory", "no memory left in this allocator: 123 bytes were asked for"),
     ] {
         let output = Command::new(&program).arg(case).output().expect("the program can be run");

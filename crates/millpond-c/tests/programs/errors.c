@@ -121,6 +121,18 @@ static void failures(void) {
     FAILS(mp_reset(NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
     FAILS(mp_reserve(&on_limit->allocator, 10, 8, 1) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_reserve(NULL, 10, 8, 1) == MP_ERR_INVALID, MP_ERR_INVALID);
+    /* What can never be had, at once, and nothing is taken for it. */
+    for (uint32_t strategy = MP_LIFO; strategy <= MP_COMPACT; strategy++) {
+        mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = strategy));
+        MARK();
+        EXPECT(mp_reserve(&blocks->allocator, 64, 0, SIZE_MAX / 2) != MP_OK && mp_last_error() != 99);
+        EXPECT(stats_of(&blocks->allocator).held == 0);
+        mp_destroy(&blocks->allocator);
+    }
+    mp_classes *const poor = mp_classes_create(MP_OPTIONS(mp_classes_options, .parent = nothing));
+    EXPECT(mp_reserve(&poor->allocator, 64, 0, SIZE_MAX / 2) != MP_OK && mp_reserve(&poor->allocator, 64, 0, 1) != MP_OK);
+    FAILS(mp_reserve(&poor->allocator, 100000, 0, 2) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
+    mp_destroy(&poor->allocator);
     FAILS(mp_get_stats(mp_heap(), &(mp_stats){.struct_size = sizeof(mp_stats)}) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_get_stats(limit, NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
     FAILS(mp_get_stats(limit, &(mp_stats){.struct_size = 0}) == MP_ERR_INVALID, MP_ERR_INVALID);

@@ -87,6 +87,16 @@ int main(int count, char **arguments) {
         mp_blocks_free(pool, block);
         return 0; /* not reached */
     }
+    if (count > 1 && strcmp(arguments[1], "forged address") == 0) {
+        static char victim[128];
+        mp_blocks *pool =
+            mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .checked = true, .name = "nodes"));
+        void **block = mp_blocks_alloc(pool);
+        mp_blocks_free(pool, block);
+        block[0] = victim + 64;
+        mp_blocks_alloc(pool);
+        return mp_blocks_alloc(pool) == victim + 64; /* not reached */
+    }
     if (count > 1) {
         mp_linear *arena = mp_linear_create(
             MP_OPTIONS(mp_pool_options, .parent = mp_nothing(), .out_of_memory = {MP_ABORT, NULL, NULL}));
