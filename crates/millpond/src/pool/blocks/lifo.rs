@@ -92,7 +92,7 @@ impl Sealed for Lifo {
     fn settle(&mut self, fresh: &mut Fresh, _: usize) {
         let mut all = fresh.walk(self.head);
         let Some(spare) = fresh.spare(all.by_ref()) else {
-            if all.is_whole() {
+            if all.reaches_its_end() {
                 self.head = fresh.put_free_ahead(self.head);
             }
             return;
@@ -112,7 +112,7 @@ impl Sealed for Lifo {
     }
 
     fn check(&self, fresh: &Fresh, _: usize) -> Result<(), Flaw> {
-        if fresh.walk(self.head).is_whole() {
+        if fresh.walk(self.head).reaches_its_end() {
             Ok(())
         } else {
             Err(Flaw("a link in a free block leads to no block, or back: it was overwritten, or freed twice"))

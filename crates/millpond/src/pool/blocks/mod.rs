@@ -333,7 +333,7 @@ impl<C: Config> Blocks<C> {
 
     /// Whether such a chain is whole to its end, and leads to no block twice.
     pub(crate) fn can_follow(&self, first: usize) -> bool {
-        self.fresh.walk(first).is_whole()
+        self.fresh.walk(first).reaches_its_end()
     }
 
     /// Marks a block as free, or complains that it was not live; says which.

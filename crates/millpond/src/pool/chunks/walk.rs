@@ -25,7 +25,7 @@ impl<F: FnMut(usize) -> bool> Walk<F> {
     }
 
     /// Whether all that is left of the chain is whole.
-    pub(in crate::pool) fn is_whole(mut self) -> bool {
+    pub(in crate::pool) fn reaches_its_end(mut self) -> bool {
         self.by_ref().for_each(drop);
         self.has_ended()
     }
