@@ -60,6 +60,11 @@ fn questions_end_on_damaged_pools() {
 }
 
 #[test]
+fn what_never_comes_is_not_promised() {
+    passes("reserve.c");
+}
+
+#[test]
 fn misuse_is_found() {
     passes("misuse.c");
 }
