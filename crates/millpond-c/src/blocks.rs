@@ -100,6 +100,7 @@ fn checked(
 ) -> Result<*mut mp_allocator, Fault> {
     // SAFETY: the header asks for a text, and for a function that may be called as long as the pool lives.
     let voice = unsafe { Voice::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
+    let voice = voice.vetting(true);
     // SAFETY: an exported allocator drops its voice after itself.
     let reporter = unsafe { voice.reporter() };
     common.make.voice = Some(voice);

@@ -181,9 +181,10 @@ macro_rules! create {
 
 /// A guard that finds misuse, with a name and somebody to tell.
 macro_rules! watching {
-    ($wish:ident, $make:ident, $usual:literal, |$reporter:ident| $guard:expr) => {{
+    ($wish:ident, $make:ident, $usual:literal, vets: $vets:literal, |$reporter:ident| $guard:expr) => {{
         // SAFETY: the header asks for a text, and for a function that may be called as long as the guard lives.
         let voice = unsafe { Voice::new($wish.name, $usual, $wish.on_misuse, $wish.misuse_context) };
+        let voice = voice.vetting($vets);
         // SAFETY: an exported allocator drops its voice after itself.
         let $reporter = unsafe { voice.reporter() };
         Ok(Exported::make($guard, Make { voice: Some(voice), ..$make }))
@@ -225,21 +226,21 @@ create! {
 create! {
     /// Finds what is freed or resized wrongly, and leaks.
     mp_checked_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "checked", |reporter| Checked::new(inner).reporting(reporter))
+        watching!(wish, make, "checked", vets: true, |reporter| Checked::new(inner).reporting(reporter))
     }
 }
 
 create! {
     /// Finds what is written behind a block.
     mp_canary_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "canary", |reporter| Canary::new(inner).reporting(reporter))
+        watching!(wish, make, "canary", vets: false, |reporter| Canary::new(inner).reporting(reporter))
     }
 }
 
 create! {
     /// Holds freed blocks back, and finds what is written to them.
     mp_quarantine_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "quarantine", |reporter| {
+        watching!(wish, make, "quarantine", vets: false, |reporter| {
             let guard = Quarantine::<Parent, HELD>::around(inner).reporting(reporter);
             if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
         })
@@ -250,7 +251,7 @@ create! {
 create! {
     /// Lets valgrind and AddressSanitizer see blocks.
     mp_visible_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "visible", |reporter| {
+        watching!(wish, make, "visible", vets: true, |reporter| {
             let guard = millpond::Visible::<Parent, HELD>::around(inner).reporting(reporter);
             if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
         })

@@ -57,6 +57,8 @@ impl AtFork for Listeners {
 /// A pool's name, and that somebody hears of its misuse, for as long as this lives.
 pub(crate) struct Voice {
     name: *mut str,
+    /// Whether it speaks for one that finds out of any address and layout whether they are those of a live block.
+    vets: bool,
 }
 
 impl Voice {
@@ -77,11 +79,22 @@ impl Voice {
         };
         // Not empty, so that it has an address of its own.
         let name = if name.is_empty() { " ".into() } else { name };
-        let voice = Self { name: Box::into_raw(name.into_boxed_str()) };
+        let voice = Self { name: Box::into_raw(name.into_boxed_str()), vets: false };
         if let Some(call) = on_misuse {
             listeners().push(Listener { name: voice.name.cast(), hook: Hook { call, context } });
         }
         voice
+    }
+
+    /// The voice of one that finds out of any address and layout whether they are those of a live block.
+    pub(crate) fn vetting(self, vets: bool) -> Self {
+        let voice = std::mem::ManuallyDrop::new(self);
+        Self { name: voice.name, vets }
+    }
+
+    /// See [`vetting`](Self::vetting).
+    pub(crate) fn vets(&self) -> bool {
+        self.vets
     }
 
     /// What the library is told of it.

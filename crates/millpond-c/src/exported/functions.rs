@@ -55,6 +55,10 @@ pub(super) unsafe extern "C" fn reallocate<X: Offer>(
         Ok(layouts) => layouts,
         Err(fault) => {
             fault.note();
+            if this.vets() && this.layout(old_size, align).is_err() {
+                // SAFETY: it finds out that no block has this layout, and changes nothing.
+                let _ = unsafe { this.inner.shrink_in_place(block, IMPOSSIBLE, IMPOSSIBLE) };
+            }
             return ptr::null_mut();
         }
     };
@@ -72,6 +76,13 @@ pub(super) unsafe extern "C" fn reallocate<X: Offer>(
     })
 }
 
+/// What stands for a layout that there is not, where somebody looks: no block has it.
+const IMPOSSIBLE: Layout = match Layout::from_size_align(isize::MAX.cast_unsigned(), 1) {
+    Ok(layout) => layout,
+    // Never: it is the largest size that there is.
+    Err(_) => Layout::new::<()>(),
+};
+
 /// As `free` of the table.
 pub(super) unsafe extern "C" fn free<X: Offer>(
     this: *mut mp_allocator,
@@ -87,6 +98,10 @@ pub(super) unsafe extern "C" fn free<X: Offer>(
         Ok(layout) => unsafe { this.inner.deallocate(block, layout) },
         Err(fault) => {
             fault.note();
+            if this.vets() {
+                // SAFETY: it finds out that no block has this layout.
+                unsafe { this.inner.deallocate(block, IMPOSSIBLE) };
+            }
         }
     }
 }

@@ -227,6 +227,11 @@ impl<X: Offer> Exported<X> {
         unsafe { &mut *allocator.cast::<Self>() }
     }
 
+    /// Whether it finds out of any address and layout whether they are those of a live block.
+    fn vets(&self) -> bool {
+        self.voice.as_ref().is_some_and(Voice::vets)
+    }
+
     #[inline(always)]
     fn layout(&self, size: usize, align: usize) -> Result<Layout, Fault> {
         request::layout(size, align, self.head.default_align)

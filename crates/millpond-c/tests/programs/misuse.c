@@ -41,8 +41,32 @@ static void blocks(uint32_t sharing, uint32_t strategy) {
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 65, 0));
     EXPECT(heard.detail == 64 && mp_check(&pool->allocator) == MP_OK);
     EXPECT(mp_blocks_alloc(pool) == block || strategy != MP_LIFO);
+    HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 64, 3));
+    HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, SIZE_MAX, 0));
     HEARD(MP_LEAK, mp_destroy(&pool->allocator));
     EXPECT(heard.detail == 2);
+}
+
+/* A word that is written to a freed block is not handed out as an address. */
+static void forged(void) {
+    static struct { char pad[64], admin[64]; } victim;
+    struct heard heard = {0, 0, 0, NULL};
+    mp_blocks *pool = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .checked = true, .name = "test pool",
+                                                  .on_misuse = hear, .misuse_context = &heard));
+    char *live = mp_blocks_alloc(pool);
+    for (int round = 0; round < 2; round++) {
+        void **block = mp_blocks_alloc(pool), *next = NULL;
+        mp_blocks_free(pool, block);
+        block[0] = round ? live : victim.admin;
+        EXPECT(mp_blocks_alloc(pool) == (void *)block);
+        HEARD(round ? MP_OVERLAP : MP_FORGED, next = mp_blocks_alloc(pool));
+        EXPECT(next && next != live && next != (void *)victim.admin && heard.address == (round ? live : victim.admin));
+        mp_blocks_free(pool, next);
+        mp_blocks_free(pool, block);
+    }
+    mp_blocks_free(pool, live);
+    mp_destroy(&pool->allocator);
+    EXPECT(heard.count == 2);
 }
 
 static void guards(void) {
@@ -56,6 +80,9 @@ static void guards(void) {
     mp_free(checked, block, 100, 0);
     HEARD(MP_DOUBLE_FREE, mp_free(checked, block, 100, 0));
     HEARD(MP_FOREIGN, mp_free(checked, &heard, 100, 0));
+    HEARD(MP_WRONG_LAYOUT, mp_free(checked, leaked, 10, 3));
+    HEARD(MP_WRONG_LAYOUT, mp_free(checked, leaked, SIZE_MAX, 0));
+    HEARD(MP_WRONG_LAYOUT, mp_realloc(checked, leaked, SIZE_MAX, 20, 0, 0));
     HEARD(MP_LEAK, mp_destroy(checked));
     EXPECT(heard.detail == 1 && heard.address == leaked);
     mp_free(mp_heap(), leaked, 10, 0);
@@ -69,6 +96,12 @@ static void guards(void) {
 
     mp_linear *arena = mp_linear_create(NULL);
     watch.inner = &arena->allocator;
+    checked = mp_checked_create(&watch);
+    mp_alloc(checked, 100, 0, 0);
+    HEARD(MP_LEAK, mp_reset(checked));
+    EXPECT(heard.detail == 1);
+    mp_destroy(checked);
+
     mp_allocator *quarantine = mp_quarantine_create(&watch);
     block = mp_alloc(quarantine, 100, 0, 0);
     mp_free(quarantine, block, 100, 0);
@@ -107,6 +140,7 @@ int main(int count, char **arguments) {
         blocks(MP_LOCAL, strategy);
         blocks(MP_LOCKED, strategy);
     }
+    forged();
     guards();
     EXPECT(!mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .on_misuse = hear)));
     return 0;

@@ -20,13 +20,16 @@ type Block = Result<NonNull<[u8]>, AllocError>;
 ///
 /// A block is filled when it is freed, and looked at when it leaves, oldest first: because there are `N` younger ones, or
 /// more [bytes](Detain::holding) than are to be held. Found is every byte that was overwritten in between; not what was
-/// only read, though that sees rubbish, and not what is written to a block that has left. With
-/// [`Canary`](crate::Canary), [`Checked`](crate::Checked) and others it stacks in any order.
+/// only read, though that sees rubbish, and not what is written to a block that has left. A block that is freed while it is
+/// held is told as freed twice, and nothing happens.
+///
+/// It fills what it is given before anybody further in sees it. So it goes *inside* of [`Checked`](crate::Checked) and of other
+/// guards that find out whether a block is one: outside of them, an address that is no block's would be written to.
 ///
 /// When memory runs out, and when a pool is trimmed, everything leaves at once: nothing is held back that somebody needs.
 /// Around a pool, that is before the shell gives up, but after it has asked its parent. What is held counts as live.
 ///
-/// Costs writing and reading every byte, and `N` times three words. Around a pool ([`new`](Detain::new)), or around an
+/// Costs writing and reading every byte, a search among the `N` blocks, and `N` times three words. Around a pool ([`new`](Detain::new)), or around an
 /// allocator ([`around`](Detain::around)).
 ///
 /// ```
@@ -202,6 +205,11 @@ impl<H: Hold, A: Allocator, const N: usize> Detain<H, A, N> {
     }
 
     /// As one step, so that the lock is not held afterwards.
+    fn is_held(&self, block: NonNull<u8>) -> bool {
+        self.ring.lock().holds(block)
+    }
+
+    /// As one step, too.
     fn pop(&self) -> Option<Held> {
         self.ring.lock().pop()
     }
@@ -239,6 +247,10 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if layout.size() == 0 {
+            return;
+        }
+        if self.is_held(block) {
+            self.reporter.complaint(block.addr().get(), layout, Cause::DoubleFree.into()).raise();
             return;
         }
         // SAFETY: the caller gives the block up.

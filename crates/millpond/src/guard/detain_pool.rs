@@ -8,7 +8,7 @@ use super::{
     detain::{Detain, Hold},
     ring::Held,
 };
-use crate::contract::{Chunk, Complaint, RawPool, Reserve, Surrender, pass_on};
+use crate::contract::{Cause, Chunk, Complaint, RawPool, Reserve, Surrender, pass_on};
 
 impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
     /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
@@ -53,6 +53,11 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
     pass_on!(self: self.inner; allocate allocate_hot wants adopt bypasses admits note_failure resize_in_place);
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.ring.get_mut().holds(block) {
+            let finding = Cause::DoubleFree.into();
+            self.pending.add(self.reporter.complaint(block.addr().get(), layout, finding));
+            return;
+        }
         // SAFETY: the caller gives the block up.
         unsafe { self.hold.enter(block, layout) };
         let held = Held::new(block, layout);

@@ -41,7 +41,8 @@ pub unsafe trait Duty: AtFork {
     /// Whether a block may be made smaller where it is.
     const SHRINKS_IN_PLACE: bool = true;
 
-    /// A block of this layout is about to be handed out. Its first `kept` bytes are to stay as they are.
+    /// A block of this layout is about to be handed out, which has `room` bytes besides the margin. Its first `kept` bytes are
+    /// to stay as they are.
     ///
     /// # Errors
     ///
@@ -49,15 +50,15 @@ pub unsafe trait Duty: AtFork {
     ///
     /// # Safety
     ///
-    /// The block is as long as `layout` and the margin together, and nobody else uses it.
+    /// The block is as long as `room` and the margin together, `layout` at least, and nobody else uses it.
     unsafe fn hand_out(
         &self,
         block: NonNull<u8>,
-        layout: Layout,
+        (layout, room): (Layout, usize),
         kept: usize,
         site: Site,
     ) -> Result<(), Withheld> {
-        let _ = (block, layout, kept, site);
+        let _ = (block, layout, room, kept, site);
         Ok(())
     }
 
@@ -70,9 +71,9 @@ pub unsafe trait Duty: AtFork {
     /// # Safety
     ///
     /// As for [`hand_out`](Self::hand_out).
-    unsafe fn hand_out_alone(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Withheld> {
+    unsafe fn hand_out_alone(&mut self, block: NonNull<u8>, fit: (Layout, usize)) -> Result<(), Withheld> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.hand_out(block, layout, 0, None) }
+        unsafe { self.hand_out(block, fit, 0, None) }
     }
 
     /// A block is about to be resized: is all well with it? Nothing is changed.
@@ -95,7 +96,8 @@ pub unsafe trait Duty: AtFork {
         let _ = (block, old, new);
     }
 
-    /// A block was resized where it is; its first `old.size()` bytes are to stay as they are.
+    /// A block was resized where it is, and has `room` bytes besides the margin; its first `old.size()` bytes are to stay as
+    /// they are.
     ///
     /// # Errors
     ///
@@ -103,9 +105,14 @@ pub unsafe trait Duty: AtFork {
     ///
     /// # Safety
     ///
-    /// The block is as long as `new` and the margin together, and nobody else uses it.
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
-        let _ = (block, old, new);
+    /// The block is as long as `room` and the margin together, `new` at least, and nobody else uses it.
+    unsafe fn resized(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        (new, room): (Layout, usize),
+    ) -> Result<(), Finding> {
+        let _ = (block, old, new, room);
         Ok(())
     }
 

@@ -15,7 +15,8 @@ use crate::{
 ///
 /// So whoever reads what was never written gets `0xA5…`, and whoever reads what was freed gets `0xDF…`: no valid pointer,
 /// no small number, no text, and the same on every run. What was requested zeroed is zero, and what a block had when it
-/// grew stays. What is *written* to a freed block is found by [`Quarantine`](crate::Quarantine), which holds freed blocks
+/// grew stays; all other bytes of the block are overwritten, the addresses among them that a pool keeps in its free blocks.
+/// What is *written* to a freed block is found by [`Quarantine`](crate::Quarantine), which holds freed blocks
 /// back for a while: a pool writes into its free blocks itself.
 ///
 /// Costs a write of every byte, twice. Around a pool, or around an allocator.
@@ -40,7 +41,10 @@ pub type Poison<X> = Keeper<Rubbish, X>;
 /// block that shrinks always moves. Not erased is what is live when a pool is reset or goes, because it was never freed,
 /// and what a holder copied elsewhere.
 ///
-/// Costs a write of every byte. Around a pool, or around an allocator.
+/// What is handed out is zero, to the last byte of the block: a pool keeps addresses in its free blocks, which are nobody's to
+/// see either.
+///
+/// Costs a write of every byte, twice. Around a pool, or around an allocator.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -83,19 +87,24 @@ unsafe impl Duty for Rubbish {
     unsafe fn hand_out(
         &self,
         block: NonNull<u8>,
-        layout: Layout,
+        (_, room): (Layout, usize),
         kept: usize,
         _: Site,
     ) -> Result<(), Withheld> {
         // SAFETY: the caller's promise; no more is kept than there is.
-        unsafe { block.add(kept).write_bytes(NEW, layout.size() - kept) };
+        unsafe { block.add(kept).write_bytes(NEW, room - kept) };
         Ok(())
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
+    unsafe fn resized(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        (new, room): (Layout, usize),
+    ) -> Result<(), Finding> {
         if new.size() > old.size() {
             // SAFETY: the caller's promise.
-            unsafe { block.add(old.size()).write_bytes(NEW, new.size() - old.size()) };
+            unsafe { block.add(old.size()).write_bytes(NEW, room - old.size()) };
         }
         Ok(())
     }
@@ -124,6 +133,29 @@ impl AtFork for Eraser {}
 // SAFETY: only bytes of the block are touched.
 unsafe impl Duty for Eraser {
     const SHRINKS_IN_PLACE: bool = false;
+
+    unsafe fn hand_out(
+        &self,
+        block: NonNull<u8>,
+        (_, room): (Layout, usize),
+        kept: usize,
+        _: Site,
+    ) -> Result<(), Withheld> {
+        // SAFETY: the caller's promise; no more is kept than there is.
+        unsafe { block.add(kept).write_bytes(0, room - kept) };
+        Ok(())
+    }
+
+    unsafe fn resized(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        (_, room): (Layout, usize),
+    ) -> Result<(), Finding> {
+        // SAFETY: the caller's promise; whatever is behind the old bytes was never the holder's.
+        unsafe { block.add(old.size()).write_bytes(0, room - old.size()) };
+        Ok(())
+    }
 
     unsafe fn take_back(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Finding> {
         // SAFETY: the block is live and of this layout.

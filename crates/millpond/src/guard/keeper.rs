@@ -86,8 +86,10 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
 
     /// Readies a block that was just handed out, or gives it back.
     fn ready(&self, block: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Block {
-        // SAFETY: the block was just handed out, at least as long as was asked for.
-        match unsafe { self.duty.hand_out(block.cast(), layout, kept, site) } {
+        // The block was just handed out, at least as long as was asked for.
+        let fit = (layout, block.len() - D::MARGIN);
+        // SAFETY: nobody else has it.
+        match unsafe { self.duty.hand_out(block.cast(), fit, kept, site) } {
             Ok(()) => Ok(cut(block, layout.size())),
             Err(Withheld::Misuse(finding)) => {
                 self.raise(block.cast(), layout, at(finding, site));
@@ -144,7 +146,7 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         }
         let resized = resized?;
         // SAFETY: the block is as long now, and still its holder's, who waits.
-        match unsafe { self.duty.resized(block, old, new) } {
+        match unsafe { self.duty.resized(block, old, (new, resized.len() - D::MARGIN)) } {
             Ok(()) => Ok(cut(resized, new.size())),
             Err(finding) => {
                 self.raise(block, new, finding);
@@ -274,9 +276,14 @@ impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
 }
 
 impl<D: Duty, A: Allocator + Reclaim> Reclaim for Keeper<D, A> {
+    /// What is live is reported, as when the guard goes.
     fn reset(&mut self) {
+        let leak = self.duty.leak();
         self.duty.reset();
         self.inner.reset();
+        if let Some((address, layout, finding)) = leak {
+            self.reporter.complaint(address, layout, finding).raise();
+        }
     }
 
     fn trim(&mut self) -> usize {

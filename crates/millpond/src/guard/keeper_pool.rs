@@ -30,7 +30,7 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         let wide = widened::<D>(layout)?;
         let block = self.inner.allocate(wide)?;
         // SAFETY: the block was just handed out, at least as long as was asked for.
-        match unsafe { self.duty.hand_out_alone(block.cast(), layout) } {
+        match unsafe { self.duty.hand_out_alone(block.cast(), (layout, block.len() - D::MARGIN)) } {
             Ok(()) => Some(cut(block, layout.size())),
             Err(Withheld::Misuse(finding)) => {
                 self.note(block.addr().get(), layout, finding);
@@ -141,8 +141,9 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
             self.duty.relabel(block, new, old);
         }
         let resized = resized?;
+        let fit = (new, resized.len() - D::MARGIN);
         // SAFETY: the block is as long now, and still its holder's, who waits.
-        if let Err(finding) = unsafe { self.duty.resized(block, old, new) } {
+        if let Err(finding) = unsafe { self.duty.resized(block, old, fit) } {
             self.note(block.addr().get(), new, finding);
             return None;
         }

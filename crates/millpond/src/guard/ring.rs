@@ -55,6 +55,13 @@ impl<const N: usize> Ring<N> {
         Ok(())
     }
 
+    /// Whether a block that begins here is held.
+    pub(super) fn holds(&self, block: NonNull<u8>) -> bool {
+        let (upper, lower) = (self.first + self.count, (self.first + self.count).saturating_sub(N));
+        let mut held = self.places[self.first..upper.min(N)].iter().chain(&self.places[..lower]);
+        held.any(|held| held.address == block.addr().get())
+    }
+
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<Held> {
         if self.count == 0 {

@@ -3,7 +3,8 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, SignPost, Tlsf,
+    Allocator, Blocks, Cached, Canary, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Poison,
+    Quarantine, SignPost, Tlsf, Zeroed,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
@@ -146,4 +147,80 @@ fn nothing_is_found_where_nothing_is_wrong() {
         live.drain(..).for_each(|(block, old)| free(&pool, block, old.size()));
         assert!(heard().is_empty());
     }
+}
+
+/// The bytes of a block of 64, of which 40 were asked for, as they are when it is handed out again.
+fn again(pool: &impl Allocator) -> [u8; 64] {
+    let blocks: Vec<NonNull<u8>> = (0..40).map(|_| take(pool, 40)).collect();
+    for &block in &blocks {
+        // SAFETY: the block is live, and has so many bytes for its holder.
+        unsafe { block.write_bytes(0x77, 40) };
+    }
+    blocks.iter().for_each(|&block| free(pool, block, 40));
+    let block = take(pool, 40);
+    // SAFETY: the block lies in a chunk of the pool, 64 bytes from the next one.
+    let bytes = unsafe { block.cast::<[u8; 64]>().read() };
+    free(pool, block, 40);
+    bytes
+}
+
+#[test]
+fn no_address_is_left_in_what_is_erased_or_poisoned() {
+    type Of<S> = Blocks<(Fixed<64>, S)>;
+    assert_eq!(again(&Local::new(Zeroed::new(Of::<Lifo>::new()))), [0; 64]);
+    assert_eq!(again(&Local::new(Zeroed::new(Of::<Magazine<4>>::new()))), [0; 64]);
+    assert_eq!(again(&Zeroed::new(Local::new(Of::<Magazine<4>>::new()))), [0; 64]);
+    assert_eq!(again(&Zeroed::new(Cached::<_>::new(Of::<Lifo>::new()))), [0; 64]);
+    assert_eq!(again(&Local::new(Poison::new(Of::<Lifo>::new()))), [0xA5; 64]);
+    assert_eq!(again(&Local::new(Poison::new(Of::<Magazine<4>>::new()))), [0xA5; 64]);
+    assert_eq!(again(&Poison::new(Cached::<_>::new(Of::<Lifo>::new()))), [0xA5; 64]);
+}
+
+#[test]
+fn what_a_block_grows_by_has_no_address_either() {
+    for zeroed in [true, false] {
+        let pool = Tlsf::without_pockets();
+        let (zeros, rubbish) =
+            (Zeroed::new(Local::new(pool)), Poison::new(Local::new(Tlsf::without_pockets())));
+        let blocks = [0; 3].map(|_| if zeroed { take(&zeros, 100) } else { take(&rubbish, 100) });
+        let (lower, upper) = (blocks[0].min(blocks[1]), blocks[0].max(blocks[1]));
+        let (old, new) = (layout(100), layout(180));
+        // SAFETY: the blocks are live and of this layout.
+        let grown = unsafe {
+            if zeroed {
+                free(&zeros, upper, 100);
+                zeros.grow_in_place(lower, old, new)
+            } else {
+                free(&rubbish, upper, 100);
+                rubbish.grow_in_place(lower, old, new)
+            }
+        };
+        let grown = grown.expect("what lies behind it is free").cast::<[u8; 180]>();
+        // SAFETY: the block is live and so long.
+        let bytes = unsafe { grown.read() };
+        let expected = if zeroed { 0 } else { 0xA5 };
+        assert!(bytes[100..].iter().all(|&byte| byte == expected), "{bytes:x?}");
+    }
+}
+
+#[test]
+fn a_block_that_is_freed_twice_is_told_by_what_holds_it_or_has_inverted_its_end() {
+    let pool = Local::new(Quarantine::<_, 4>::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+    let around = Quarantine::<_, 4>::around(Local::new(Blocks::<Fixed<64>>::new())).reporting(HERE);
+    let canary = Local::new(Canary::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+    fn twice(pool: &impl Allocator, size: usize) {
+        for _ in 0..10 {
+            let block = take(pool, size);
+            free(pool, block, size);
+            free(pool, block, size);
+            assert_eq!(cause(), Cause::DoubleFree);
+        }
+        let blocks = [0; 20].map(|_| take(pool, size));
+        assert!(blocks.iter().enumerate().all(|(at, block)| !blocks[..at].contains(block)));
+        blocks.iter().for_each(|&block| free(pool, block, size));
+    }
+    twice(&pool, 64);
+    twice(&around, 64);
+    twice(&canary, 48);
+    assert!(heard().is_empty());
 }

@@ -150,12 +150,12 @@ unsafe impl Duty for Show {
     unsafe fn hand_out(
         &self,
         block: NonNull<u8>,
-        layout: Layout,
+        (layout, room): (Layout, usize),
         kept: usize,
         site: Site,
     ) -> Result<(), Withheld> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.books.hand_out(block, layout, kept, site) }?;
+        unsafe { self.books.hand_out(block, (layout, room), kept, site) }?;
         let start = block.addr().get();
         tools::hand_out(start, layout.size(), kept);
         tools::hide(start + layout.size(), Self::MARGIN);
@@ -171,9 +171,14 @@ unsafe impl Duty for Show {
         self.books.relabel(block, old, new);
     }
 
-    unsafe fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<(), Finding> {
+    unsafe fn resized(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        (new, room): (Layout, usize),
+    ) -> Result<(), Finding> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.books.resized(block, old, new) }?;
+        unsafe { self.books.resized(block, old, (new, room)) }?;
         if new.size() > old.size() {
             let start = block.addr().get();
             tools::grow(start, old.size(), new.size());
