@@ -41,10 +41,18 @@ pub unsafe trait KnownKinds: Kinds {
 ///
 /// # Safety
 ///
-/// Kinds are less than [`KINDS`](Self::KINDS), and that is at most 65.
+/// [`ByKinds`](Self::ByKinds) is what it says. Kinds are less than [`kinds`](Self::kinds), which is at most [`KINDS`](Self::KINDS), and that at most 65.
 pub unsafe trait Sorter {
     /// How many kinds there are at most.
     const KINDS: usize;
+
+    /// `One` if [`KINDS`](Self::KINDS) is 1, else `Several`.
+    type ByKinds<One, Several>;
+
+    /// How many kinds there are; as long as the sorter lives, and for its copies.
+    fn kinds(&self) -> usize {
+        Self::KINDS
+    }
 
     /// The kind of a layout, if that is told quickly; `None` means that [`kind`](Self::kind) must be asked.
     fn kind_hot(&self, layout: Layout) -> Option<usize>;
@@ -63,6 +71,8 @@ pub struct OneKind<S>(pub(super) S);
 // SAFETY: there is one kind, zero.
 unsafe impl<S: Shape> Sorter for OneKind<S> {
     const KINDS: usize = 1;
+
+    type ByKinds<One, Several> = One;
 
     #[inline(always)]
     fn kind_hot(&self, layout: Layout) -> Option<usize> {

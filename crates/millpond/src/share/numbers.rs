@@ -17,7 +17,7 @@ pub(super) const NUMBERS: usize = if cfg!(all(test, any(loom, shuttle))) {
 };
 
 /// So many numbers, the zero included, are near: see [`Table`](super::cached::table::Table).
-pub(super) const NEAR: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 64 };
+pub(super) const NEAR: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 32 };
 
 const BITS: usize = usize::BITS as usize;
 
@@ -111,7 +111,7 @@ impl Uses {
 }
 
 #[cfg(feature = "std")]
-pub(super) use of_thread::{current, current_or_lease, near};
+pub(super) use of_thread::{current, current_or_lease, near, near_line};
 
 #[cfg(feature = "std")]
 mod of_thread {
@@ -125,7 +125,11 @@ mod of_thread {
         static NUMBER: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
-        /// The number again, if it is near, else zero; times the bytes from one near slot to the next.
+        /// The number again, if it is near, else zero.
+        static NEAR_NUMBER: Cell<usize> = Cell::new(0);
+    }
+    thread_local_const! {
+        /// The same, times the bytes from one near slot to the next.
         static PLACE: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
@@ -152,12 +156,19 @@ mod of_thread {
     fn be(number: usize) {
         let near = if number < NEAR { number } else { 0 };
         let _ = NUMBER.try_with(|place| place.set(number));
+        let _ = NEAR_NUMBER.try_with(|place| place.set(near));
         let _ = PLACE.try_with(|place| place.set(near * line::BYTES));
+    }
+
+    /// The number of this thread if it is near, else zero.
+    #[inline(always)]
+    pub(in crate::share) fn near() -> usize {
+        NEAR_NUMBER.with(Cell::get)
     }
 
     /// How many bytes behind the first near slot this thread's lies: that of number zero, if its number is not near.
     #[inline(always)]
-    pub(in crate::share) fn near() -> usize {
+    pub(in crate::share) fn near_line() -> usize {
         PLACE.with(Cell::get)
     }
 
@@ -193,6 +204,12 @@ pub(super) fn current() -> usize {
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 pub(super) fn near() -> usize {
+    0
+}
+
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub(super) fn near_line() -> usize {
     0
 }
 

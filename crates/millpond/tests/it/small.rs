@@ -70,3 +70,19 @@ fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
     pool.allocate(BLOCK).expect("the heap has room");
     assert_eq!((pool.stats().chunks, pool.stats().held), (1, 256));
 }
+
+/// Its sizes are those of a machine with 64-bit addresses.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn size_classes_and_thread_caches_of_one_value_are_small() {
+    use millpond::{Cached, Classes};
+    let scales = Scales::default();
+    let classes = with_one(&scales, Local::new_in(Classes::new(), &scales));
+    assert!(classes <= 2048, "{classes}");
+    let _turn = crate::cached::alone();
+    let cached = with_one(&scales, Cached::new_in(Blocks::<Fixed<64>>::new(), &scales));
+    assert!(cached <= 8192, "{cached}");
+    let cached = with_one(&scales, Cached::new_in(Classes::new(), &scales));
+    assert!(cached <= 8192, "{cached}");
+    assert_eq!(scales.0.get(), 0);
+}

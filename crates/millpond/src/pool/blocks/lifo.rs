@@ -13,7 +13,7 @@ use super::{Strategy, fresh::Fresh, strategy::Sealed};
 use crate::{base::address::recover, contract::Flaw};
 
 /// Freed blocks in an intrusive list, last freed first: no overhead per block, a word per pool.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Lifo {
     /// The address of the first free block, or zero. Invariant: following the links visits each block once and ends at
     /// zero.

@@ -20,6 +20,7 @@
 mod config;
 mod fresh;
 mod front;
+mod housed;
 mod lifo;
 mod marked;
 mod regions;
@@ -35,7 +36,8 @@ pub use regions::Compact;
 pub use strategy::Strategy;
 pub use unrolled::Magazine;
 
-use self::{fresh::Fresh, strategy::Sealed as _};
+use self::fresh::Fresh;
+pub(super) use self::{housed::Housed, strategy::Sealed};
 use crate::{
     base::{AllocError, address::recover},
     contract::{

@@ -207,6 +207,11 @@ impl Chunks {
         Some(ChunkRequest { least, preferred: at_least(preferred), enough: at_least(enough) })
     }
 
+    /// Where the newest chunk, if it has a header, has room behind the record in that.
+    pub(super) fn room_in_newest(&self) -> Option<usize> {
+        (self.newest.exists() && self.newest.is_headed()).then_some(self.newest.start + HEADER)
+    }
+
     /// Bytes behind the header that one chunk can have.
     pub(super) fn most(&self) -> usize {
         self.plan.exactly.unwrap_or(self.plan.reach - self.plan.header)

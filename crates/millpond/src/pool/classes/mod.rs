@@ -9,6 +9,9 @@
 //!   most 63. A call that grows, or goes past the pool, has the parent's time besides.
 //! * Waste: the rest of each block, and what [`Blocks`] wastes per class.
 //!
+//! A class takes two words of the pool until it has a chunk. All else that is known about it lies in a chunk of its own: so a
+//! pool of which few classes are used is small, and made by copying a constant.
+//!
 //! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are
 //! what jemalloc uses.
 
@@ -21,7 +24,10 @@ use self::{
     sorter::ClassSorter,
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
-use super::{Blocks, Kinds};
+use super::{
+    Blocks, Kinds, Lifo,
+    blocks::{Housed, Sealed as _},
+};
 use crate::{
     base::AllocError,
     contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender},
@@ -47,10 +53,13 @@ use crate::{
 /// # Invariants
 ///
 /// * Classes have ascending block sizes, those of the sorter; the sorter sends each size to the first class that holds it.
-/// * Each class keeps the invariants of [`Blocks`]; pools beyond the last class have no chunk.
+/// * Each class keeps the invariants of [`Blocks`]; those beyond the last have no chunk and no freed block.
 pub struct Classes {
     sorter: ClassSorter,
-    pools: [Blocks; MOST + 1],
+    /// The freed blocks of each class: all that the hot path touches.
+    freed: [Lifo; MOST + 1],
+    /// The rest of each class, which lies in one of its chunks.
+    rest: [Housed; MOST + 1],
 }
 
 /// Why [`Classes::with_sizes`] refused its sizes.
@@ -81,8 +90,11 @@ impl Classes {
     /// A pool without chunks, with four classes per doubling up to 32 KiB.
     #[must_use]
     pub const fn new() -> Self {
-        Self::of(&FOUR_PER_DOUBLING)
+        Self::FOUR_PER_DOUBLING
     }
+
+    /// Computed at compile time: to make one is to copy it.
+    const FOUR_PER_DOUBLING: Self = Self::of(&FOUR_PER_DOUBLING);
 
     /// A pool without chunks, with these block sizes in bytes, in any order. Sizes up to 1 KiB are rounded up to a
     /// multiple of 8, larger ones to a multiple of 256.
@@ -114,24 +126,21 @@ impl Classes {
 
     /// The pool for sizes that are rounded, different and ascending.
     const fn of(sizes: &[usize]) -> Self {
-        let sorter = ClassSorter::new(sizes);
-        let mut pools = [const { Blocks::of(Layout::new::<usize>()) }; MOST + 1];
-        let mut class = 0;
-        while class <= MOST {
-            pools[class] = Blocks::of(sorter.layout_of(class));
-            class += 1;
+        Self {
+            sorter: ClassSorter::new(sizes),
+            freed: [const { Lifo::EMPTY }; MOST + 1],
+            rest: [const { Housed::NONE }; MOST + 1],
         }
-        Self { sorter, pools }
     }
 
     /// The block sizes, ascending, in bytes.
     pub fn sizes(&self) -> impl Iterator<Item = usize> {
-        self.classes().iter().map(|class| class.block_layout().size())
+        (0..self.sorter.count()).map(|class| self.sorter.size_of(class))
     }
 
     /// Each class with its block size in bytes and its figures.
     pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, Snapshot)> {
-        self.classes().iter().map(|class| (class.block_layout().size(), class.stats()))
+        self.sizes().enumerate().map(|(class, size)| (size, self.copy(class).stats()))
     }
 
     /// The same as [`sorter`](Kinds::sorter), at compile time too.
@@ -139,21 +148,25 @@ impl Classes {
         self.sorter
     }
 
-    fn classes(&self) -> &[Blocks] {
-        &self.pools[..self.sorter.count()]
+    /// A copy of a class, to be looked at.
+    fn copy(&self, class: usize) -> Blocks {
+        self.rest[class].copy(&self.freed[class], self.sorter.layout_of(class))
     }
 
-    /// The class of a layout of the hot path; `None` for other layouts. For a size of zero it is one without blocks.
-    #[inline(always)]
-    fn hot_class(&mut self, layout: Layout) -> Option<&mut Blocks> {
-        let class = self.sorter.hot_class(layout)?;
-        // SAFETY: the sorter names no class above `MOST`.
-        Some(unsafe { self.pools.get_unchecked_mut(class) })
+    /// Copies of the classes that have chunks.
+    fn in_use(&self) -> impl Iterator<Item = Blocks> {
+        (0..=MOST).filter(|&class| !self.rest[class].is_none()).map(|class| self.copy(class))
     }
 
-    fn pool(&mut self, layout: Layout) -> Option<&mut Blocks> {
-        let class = self.sorter.class(layout)?;
-        self.pools.get_mut(class)
+    /// Lets a class be used; `None` if it has no chunk.
+    fn with<R>(&mut self, class: usize, use_it: impl FnOnce(&mut Blocks) -> R) -> Option<R> {
+        self.rest[class].with(&mut self.freed[class], use_it)
+    }
+
+    /// Lets a class take or give up a chunk.
+    fn change<R>(&mut self, class: usize, change: impl FnOnce(&mut Blocks) -> R) -> R {
+        let layout = self.sorter.layout_of(class);
+        self.rest[class].change(&mut self.freed[class], layout, change)
     }
 }
 
@@ -167,29 +180,34 @@ impl Default for Classes {
 // that handed it out: see `class` and the invariant of the table. Nothing here unwinds.
 unsafe impl RawPool for Classes {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        self.pool(layout)?.allocate(layout)
+        let class = self.sorter.class(layout)?;
+        self.with(class, |pool| pool.allocate(layout))?
     }
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        self.hot_class(layout)?.take_freed()
+        let class = self.sorter.hot_class(layout)?;
+        let block = self.freed[class].take_freed()?;
+        Some(NonNull::slice_from_raw_parts(block, self.sorter.size_of(class)))
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let pool = self.pool(layout);
-        debug_assert!(pool.is_some(), "freed with a layout that this pool never served");
-        if let Some(pool) = pool {
-            // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-            unsafe { pool.deallocate(block, layout) };
-        }
+        let class = self.sorter.class(layout);
+        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+        let done = class.and_then(|class| self.with(class, |pool| unsafe { pool.deallocate(block, layout) }));
+        debug_assert!(done.is_some(), "freed with a layout that this pool never served");
     }
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        match self.hot_class(layout) {
+        match self.sorter.hot_class(layout) {
             Some(class) if layout.size() != 0 => {
-                // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-                unsafe { class.deallocate(block, layout) };
+                debug_assert!(
+                    self.rest[class].get().is_some_and(|pool| pool.owns(block.as_ptr())),
+                    "freed a block of another pool"
+                );
+                // SAFETY: the caller gives the block up, which is of this class.
+                unsafe { self.freed[class].put(block, self.sorter.size_of(class)) };
                 true
             }
             _ => false,
@@ -197,27 +215,33 @@ unsafe impl RawPool for Classes {
     }
 
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.pools[self.sorter.class(layout)?].wants(layout)
+        self.copy(self.sorter.class(layout)?).wants(layout)
     }
 
     unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        match self.pool(layout) {
+        match self.sorter.class(layout) {
             // SAFETY: the caller's promises are passed on.
-            Some(pool) => unsafe { pool.adopt(chunk, layout) },
+            Some(class) => self.change(class, |pool| unsafe { pool.adopt(chunk, layout) }),
             None => Err(chunk),
         }
     }
 
     fn settle(&mut self) {
-        self.pools.iter_mut().for_each(RawPool::settle);
+        for class in 0..=MOST {
+            self.with(class, RawPool::settle);
+        }
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.pools.iter_mut().find_map(|pool| pool.surrender(which))
+        (0..=MOST).find_map(|class| {
+            if self.rest[class].is_none() { None } else { self.change(class, |pool| pool.surrender(which)) }
+        })
     }
 
     fn reset(&mut self) {
-        self.pools.iter_mut().for_each(RawPool::reset);
+        for class in 0..=MOST {
+            self.with(class, RawPool::reset);
+        }
     }
 
     fn bypasses(&self, layout: Layout) -> bool {
@@ -231,56 +255,52 @@ unsafe impl RawPool for Classes {
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         let class = self.sorter.class(old).filter(|&class| self.sorter.class(new) == Some(class))?;
-        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
-        unsafe { self.pools[class].resize_in_place(block, old, new) }
+        Some(NonNull::slice_from_raw_parts(block, self.sorter.size_of(class)))
     }
 }
 
 impl Reserve for Classes {
     fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         let class = self.sorter.class(layout).ok_or(AllocError::Unsupported)?;
-        self.pools[class].lacks(layout, count)
+        self.copy(class).lacks(layout, count)
     }
 
     fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
-        self.pool(layout)?.surrender_ahead(layout, count)
+        let class = self.sorter.class(layout).filter(|&class| !self.rest[class].is_none())?;
+        self.change(class, |pool| pool.surrender_ahead(layout, count))
     }
 }
 
 impl Inspect for Classes {
     fn stats(&self) -> Snapshot {
-        self.classes().iter().map(Blocks::stats).fold(Snapshot::default(), Snapshot::plus)
+        self.in_use().map(|class| class.stats()).fold(Snapshot::default(), Snapshot::plus)
     }
 
     fn largest_free(&self) -> Option<usize> {
-        self.classes().iter().filter_map(Blocks::largest_free).max()
+        Some(self.in_use().filter_map(|class| class.largest_free()).max().unwrap_or(0))
     }
 
     fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.classes().iter().for_each(|class| class.paint(canvas));
+        self.in_use().for_each(|class| class.paint(canvas));
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.classes().iter().any(|class| class.owns(address))
+        self.rest.iter().filter_map(Housed::get).any(|class| class.owns(address))
     }
 
     fn check(&self) -> Result<(), Flaw> {
-        if !self.sizes().is_sorted_by(|small, large| small < large) {
-            return Err(Flaw("the size classes are not ascending"));
-        }
         self.sorter.check()?;
-        if self.pools[self.sorter.count()..].iter().any(|class| class.stats().chunks != 0) {
-            return Err(Flaw("a class that serves no size has a chunk"));
+        for (class, rest) in self.rest.iter().enumerate() {
+            let Some(pool) = rest.get() else { continue };
+            if class >= self.sorter.count() {
+                return Err(Flaw("a class that serves no size has a chunk"));
+            }
+            if pool.block_layout() != self.sorter.layout_of(class) {
+                return Err(Flaw("a class has other blocks than the sorter says"));
+            }
+            self.copy(class).check()?;
         }
-        if self
-            .classes()
-            .iter()
-            .enumerate()
-            .any(|(class, pool)| pool.block_layout() != self.sorter.layout_of(class))
-        {
-            return Err(Flaw("a class has other blocks than the sorter says"));
-        }
-        self.classes().iter().try_for_each(Blocks::check)
+        Ok(())
     }
 }
 

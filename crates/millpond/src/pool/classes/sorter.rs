@@ -11,54 +11,49 @@ use crate::{
 /// Blocks are aligned to the largest power of two that divides their size, up to a cache line.
 const LARGEST_ALIGN: usize = 64;
 
+/// Every size is a multiple of this.
+const GRANULE: usize = 8;
+
 /// What tells the class of a layout: the [`Sorter`] of [`Classes`](super::Classes).
 ///
 /// # Invariants
 ///
-/// * The first `count` layouts are those of the classes, with ascending sizes; the table maps each size to the first class
-///   that holds it.
-/// * Every class with blocks of up to `hot.size` bytes aligns them to `hot.align`.
+/// * The first `count` sizes, in granules, are those of the classes, ascending; the table maps each size to the first class
+///   that holds it. No size is zero or above [`LARGEST`].
+/// * Every class aligns its blocks to `align` at least.
+/// * `small` is the size of the largest class, or [`SMALL`] if that is less.
 #[derive(Clone, Copy)]
 pub struct ClassSorter {
-    hot: Hot,
+    small: usize,
+    align: usize,
     table: Table,
     count: usize,
-    layouts: [Layout; MOST + 1],
+    sizes: [u16; MOST + 1],
 }
 
-/// The layouts of the hot path: their class is one look-up away.
-#[derive(Clone, Copy)]
-struct Hot {
-    size: usize,
-    align: usize,
-}
+const _: () = assert!(LARGEST / GRANULE <= u16::MAX as usize && LARGEST.is_multiple_of(GRANULE));
 
-/// The layout of a class's blocks.
-const fn layout_for(size: usize) -> Layout {
+/// The alignment of a class's blocks.
+const fn align_for(size: usize) -> usize {
     let divisor = 1 << size.trailing_zeros();
-    let align = if divisor < LARGEST_ALIGN { divisor } else { LARGEST_ALIGN };
-    match Layout::from_size_align(size, align) {
-        Ok(layout) => layout,
-        // Every size is a multiple of its alignment and far below the largest object.
-        Err(_) => Layout::new::<usize>(),
-    }
+    if divisor < LARGEST_ALIGN { divisor } else { LARGEST_ALIGN }
 }
 
 impl ClassSorter {
     /// The sorter for classes of these sizes, which are rounded, different and ascending.
     pub(super) const fn new(sizes: &[usize]) -> Self {
-        let mut layouts = [layout_for(LARGEST); MOST + 1];
+        let mut granules = [(LARGEST / GRANULE) as u16; MOST + 1];
         let (mut class, mut largest, mut align) = (0, 0, LARGEST_ALIGN);
         while class < sizes.len() {
-            layouts[class] = layout_for(sizes[class]);
             largest = sizes[class];
-            if layouts[class].align() < align {
-                align = layouts[class].align();
+            granules[class] = (largest / GRANULE) as u16;
+            if align_for(largest) < align {
+                align = align_for(largest);
             }
             class += 1;
         }
-        let size = if largest < SMALL { largest } else { SMALL };
-        Self { hot: Hot { size, align }, table: Table::new(sizes), count: sizes.len(), layouts }
+        let small = if largest < SMALL { largest } else { SMALL };
+        Self { small, align, table: Table::new(sizes), count: sizes.len(), sizes: granules }
     }
 
     /// How many classes there are.
@@ -66,44 +61,67 @@ impl ClassSorter {
         self.count
     }
 
-    /// Size and alignment of the blocks of a class.
-    pub(super) const fn layout_of(&self, class: usize) -> Layout {
-        self.layouts[class]
+    /// The size of the blocks of a class.
+    #[inline(always)]
+    pub(super) fn size_of(&self, class: usize) -> usize {
+        usize::from(self.sizes[class]) * GRANULE
     }
 
-    /// The class of a layout of the hot path, at most [`MOST`]; `None` for other layouts. For a size of zero it is
-    /// [`MOST`].
+    /// Size and alignment of the blocks of a class.
+    #[inline(always)]
+    pub(super) fn layout_of(&self, class: usize) -> Layout {
+        let size = self.size_of(class);
+        // SAFETY: the alignment is a power of two that divides the size, which is far below the largest object's.
+        unsafe { Layout::from_size_align_unchecked(size, align_for(size)) }
+    }
+
+    /// The class of a layout of the hot path, at most [`MOST`]; `None` for other layouts. A size of zero goes behind the
+    /// last class.
     #[inline(always)]
     pub(super) fn hot_class(&self, layout: Layout) -> Option<usize> {
-        let hot = layout.size() <= self.hot.size && layout.align() <= self.hot.align;
-        if hot { Some(self.table.small(layout.size())) } else { None }
+        if layout.align() > self.align {
+            None
+        } else if layout.size() <= self.small {
+            Some(self.table.small(layout.size()))
+        } else {
+            self.table.large(layout.size())
+        }
     }
 
     /// The class that serves a layout; `None` if that is the parent's business.
     #[inline]
     pub(super) fn class(&self, layout: Layout) -> Option<usize> {
         let class = self.table.class(layout.size())?;
-        (class..self.count).find(|&class| self.layouts[class].align() >= layout.align())
+        (class..self.count).find(|&class| align_for(self.size_of(class)) >= layout.align())
     }
 
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        let classes = || self.layouts[..self.count].iter();
-        if classes().any(|layout| layout.size() <= self.hot.size && layout.align() < self.hot.align) {
-            return Err(Flaw("a class of the hot path is aligned less than it says"));
+        if !self.sizes[..self.count].is_sorted_by(|small, large| small < large) {
+            return Err(Flaw("the size classes are not ascending"));
         }
-        if classes().enumerate().any(|(class, layout)| self.table.class(layout.size()) != Some(class)) {
+        let sizes = || (0..self.count).map(|class| self.size_of(class));
+        if sizes().any(|size| align_for(size) < self.align) {
+            return Err(Flaw("a class is aligned less than all are said to be"));
+        }
+        if sizes().enumerate().any(|(class, size)| self.table.class(size) != Some(class)) {
             return Err(Flaw("the table sends a class's own size to another class"));
         }
         Ok(())
     }
 }
 
-// SAFETY: no class is above `MOST`.
+// SAFETY: no class is above `MOST`, nor is what lies behind the last.
 unsafe impl Sorter for ClassSorter {
     const KINDS: usize = {
         assert!(MOST < MOST_KINDS, "there are more classes than kinds");
         MOST + 1
     };
+
+    type ByKinds<One, Several> = Several;
+
+    fn kinds(&self) -> usize {
+        self.count + 1
+    }
 
     #[inline(always)]
     fn kind_hot(&self, layout: Layout) -> Option<usize> {
@@ -116,8 +134,7 @@ unsafe impl Sorter for ClassSorter {
 
     #[inline(always)]
     fn layout(&self, kind: usize) -> Layout {
-        // SAFETY: kinds are at most `MOST`.
-        unsafe { *self.layouts.get_unchecked(kind) }
+        self.layout_of(kind)
     }
 }
 

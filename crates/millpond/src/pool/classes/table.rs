@@ -1,5 +1,7 @@
 //! From a size to its class: two small tables, no arithmetic that branches on the number of classes.
 
+use core::hint::assert_unchecked;
+
 /// Sizes up to this one are looked up in steps of [`FINE`].
 pub(super) const SMALL: usize = 1024;
 const FINE: usize = 8;
@@ -20,8 +22,8 @@ pub(super) const fn round(size: usize) -> usize {
 /// # Invariants
 ///
 /// * For every size up to `largest`, the entry is the first class whose blocks are at least as large; but size zero goes
-///   to the class [`MOST`], which has no blocks.
-/// * No entry is above [`MOST`].
+///   behind the last class, where there are no blocks.
+/// * No entry is above the number of classes, which is at most [`MOST`]; `largest` is at most [`LARGEST`].
 #[derive(Clone, Copy)]
 pub(super) struct Table {
     small: [u8; SMALL / FINE + 1],
@@ -36,7 +38,7 @@ impl Table {
         let (mut small, mut large) = ([0; SMALL / FINE + 1], [0; LARGEST / COARSE + 1]);
         fill(&mut small, FINE, sizes);
         fill(&mut large, COARSE, sizes);
-        small[0] = MOST as u8;
+        small[0] = sizes.len() as u8;
         Self { small, large, largest }
     }
 
@@ -50,17 +52,41 @@ impl Table {
         )]
         let index = (size + (FINE - 1)) / FINE;
         // SAFETY: the table has an entry for every size up to `SMALL`.
-        usize::from(unsafe { *self.small.get_unchecked(index) })
+        unsafe { known(*self.small.get_unchecked(index)) }
+    }
+
+    /// The class for a size that is above [`SMALL`], if any is so large: at most [`MOST`].
+    #[inline(always)]
+    pub(super) fn large(&self, size: usize) -> Option<usize> {
+        if size > self.largest {
+            return None;
+        }
+        #[expect(
+            clippy::manual_div_ceil,
+            reason = "such sizes do not overflow, and the compiler need not think of it"
+        )]
+        let index = (size + (COARSE - 1)) / COARSE;
+        // SAFETY: the table has an entry for every size up to `LARGEST`.
+        Some(unsafe { known(*self.large.get_unchecked(index)) })
     }
 
     /// The first class whose blocks hold `size` bytes; `None` if there is none.
     #[inline(always)]
     pub(super) fn class(&self, size: usize) -> Option<usize> {
-        if size > self.largest {
-            return None;
-        }
-        Some(if size <= SMALL { self.small(size) } else { usize::from(self.large[size.div_ceil(COARSE)]) })
+        if size <= SMALL.min(self.largest) { Some(self.small(size)) } else { self.large(size) }
     }
+}
+
+/// The class that an entry names; the compiler knows, too, that it is at most [`MOST`].
+///
+/// # Safety
+///
+/// It is an entry of a table.
+#[inline(always)]
+unsafe fn known(entry: u8) -> usize {
+    // SAFETY: this is the table's invariant.
+    unsafe { assert_unchecked(usize::from(entry) <= MOST) };
+    usize::from(entry)
 }
 
 /// Writes, for each multiple of `step`, the number of classes that are too small for it.

@@ -5,10 +5,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{
-    magazine::Magazine,
-    slot::{Slot, VACANT},
-};
+use super::{by_kinds::ByKinds, magazine::Magazine, table};
 use crate::{
     base::address::{WORD, recover},
     contract::{Chunk, RawPool, Reserve, Surrender, pass_on},
@@ -19,12 +16,12 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * `full[kind]` is the base of a full magazine of blocks of that kind, or zero. The first word of each of these is the
+/// * `full`, of each kind, is the base of a full magazine of blocks of that kind, or zero. The first word of each of these is the
 ///   base of the next, the second says where its bottom is and who filled it.
 /// * To the pool, every block in a magazine is live.
 pub(super) struct Depot<P: Kinds, const PLACES: usize> {
     pub(super) pool: P,
-    full: [usize; MOST_KINDS],
+    full: ByKinds<P::Sorter, [usize; 1], [usize; MOST_KINDS]>,
     /// Bytes of the blocks in full magazines.
     waiting: usize,
     /// Where magazines are cut from, and where unused ones are.
@@ -33,23 +30,34 @@ pub(super) struct Depot<P: Kinds, const PLACES: usize> {
     pub(super) slots: Blocks,
 }
 
-/// Slots of different threads do not share a cache line, nor the one that is fetched along with it.
-const SLOTS_ALIGN: usize = 128;
-
 impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     pub(super) const MAGAZINE: Layout = layout(Magazine::<PLACES>::BYTES, Magazine::<PLACES>::BYTES);
-    pub(super) const SLOTS: Layout = {
-        assert!(P::Sorter::KINDS <= VACANT.len(), "a pool that is cached has at most 65 kinds of blocks");
-        layout(P::Sorter::KINDS * size_of::<Slot>(), SLOTS_ALIGN)
-    };
 
     pub(super) const fn new(pool: P) -> Self {
         Self {
             pool,
-            full: [0; MOST_KINDS],
+            full: ByKinds::new([0], [0; MOST_KINDS]),
             waiting: 0,
             magazines: Blocks::of(Self::MAGAZINE).with_capacity(2),
-            slots: Blocks::of(Self::SLOTS).with_capacity(2),
+            slots: Blocks::of(table::layout_for(0)),
+        }
+    }
+
+    /// Where the slots of a thread are cut from, which are for as many kinds as there are.
+    pub(super) fn slots(&mut self) -> &mut Blocks {
+        let layout = table::layout_for(self.pool.sorter().kinds());
+        if self.slots.block_layout() != layout {
+            // Nothing was cut so far: the number of kinds stays.
+            self.slots = Blocks::of(layout).with_capacity(1);
+        }
+        &mut self.slots
+    }
+
+    fn full_of(&mut self, kind: usize) -> &mut usize {
+        if P::Sorter::KINDS == 1 {
+            &mut self.full.one_mut()[kind]
+        } else {
+            &mut self.full.several_mut()[kind]
         }
     }
 
@@ -83,21 +91,21 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         self.waiting += magazine.count() * size;
         // SAFETY: a full magazine carries no block in its first two words.
         unsafe {
-            base.write(self.full[kind]);
+            base.write(*self.full_of(kind));
             base.add(1).write(number * PLACES + magazine.bottom.offset_from_unsigned(base.as_ptr()));
         }
-        self.full[kind] = base.addr().get();
+        *self.full_of(kind) = base.addr().get();
     }
 
     /// Gives a full magazine of blocks of `size` bytes, and the number of who filled it.
     pub(super) fn take_full(&mut self, (kind, size): (usize, usize)) -> Option<(Magazine<PLACES>, usize)> {
-        let base = recover::<usize>(self.full[kind]);
+        let base = recover::<usize>(*self.full_of(kind));
         if base.is_null() {
             return None;
         }
         // SAFETY: a full magazine begins with its link and where its bottom is, whose word is zero but for these two.
         unsafe {
-            self.full[kind] = base.read();
+            *self.full_of(kind) = base.read();
             let about = base.add(1).read();
             let bottom = base.add(about % PLACES);
             bottom.write(0);
@@ -115,9 +123,10 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     /// The full magazines.
     pub(super) fn full(&self, kind: usize) -> impl Iterator<Item = Magazine<PLACES>> {
         let exists = |&base: &usize| base != 0;
+        let first = if P::Sorter::KINDS == 1 { self.full.one()[kind] } else { self.full.several()[kind] };
         // SAFETY: a full magazine begins with its link and its bottom.
         let next = move |&base: &usize| Some(unsafe { recover::<usize>(base).read() }).filter(exists);
-        core::iter::successors(Some(self.full[kind]).filter(exists), next).map(|base| {
+        core::iter::successors(Some(first).filter(exists), next).map(|base| {
             // SAFETY: as above.
             let about: usize = unsafe { recover::<usize>(base + WORD).read() };
             let word = |index: usize| recover(base + index * WORD);
@@ -176,7 +185,7 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     /// Gives the blocks of all full magazines back to the pool.
     pub(super) fn empty_all(&mut self) {
         let sorter = self.pool.sorter();
-        for kind in 0..P::Sorter::KINDS {
+        for kind in 0..sorter.kinds() {
             while self.empty_one(kind, sorter.layout(kind)) {}
         }
     }
@@ -229,7 +238,7 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
     }
 
     fn reset(&mut self) {
-        self.full = [0; MOST_KINDS];
+        self.full = ByKinds::new([0], [0; MOST_KINDS]);
         self.waiting = 0;
         self.pool.reset();
         self.magazines.reset();

@@ -37,7 +37,7 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
         let held = self.held().filter(|&(blocks, _)| blocks != 0).map(|(_, size)| size).max();
         let depot = self.depot.lock();
         let is_waiting = |&kind: &usize| depot.full(kind).next().is_some();
-        let waiting = (0..P::Sorter::KINDS).filter(is_waiting).map(|kind| self.sorter.layout(kind).size());
+        let waiting = (0..self.sorter.kinds()).filter(is_waiting).map(|kind| self.sorter.layout(kind).size());
         Some(depot.pool.largest_free()?.max(waiting.max().unwrap_or(0)).max(held.unwrap_or(0)))
     }
 
@@ -49,7 +49,7 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
             depot.magazines.paint(canvas);
             depot.slots.paint(canvas);
         });
-        for kind in 0..P::Sorter::KINDS {
+        for kind in 0..self.sorter.kinds() {
             let slot = &self.slots.of(numbers::current())[kind];
             let size = self.sorter.layout(kind).size();
             for magazine in [slot.loaded(), slot.spare()].into_iter().chain(depot.full(kind)) {
@@ -68,7 +68,7 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
         depot.pool.check()?;
         depot.magazines.check()?;
         depot.slots.check()?;
-        for kind in 0..P::Sorter::KINDS {
+        for kind in 0..self.sorter.kinds() {
             let slot = &self.slots.of(numbers::current())[kind];
             let (loaded, spare) = (slot.loaded::<PLACES>(), slot.spare::<PLACES>());
             if !loaded.is_sound() || !spare.is_sound() {

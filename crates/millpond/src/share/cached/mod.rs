@@ -14,6 +14,7 @@
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread numbers in the place of processors.
 
+mod by_kinds;
 mod depot;
 mod handle;
 mod inspect;

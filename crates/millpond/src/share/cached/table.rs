@@ -1,13 +1,14 @@
 //! Where the slots of each thread number are.
 //!
-//! A pool of one kind of blocks has the slots of the first numbers in itself, one to a line of cache: the hot path has two
-//! loads less to make. All other slots are found by a pointer for each number; in a pool of one kind that is done on the cold
-//! path alone.
+//! The hot path knows the *near* numbers alone: a pool of one kind of blocks has their slots in itself, one to a line of
+//! cache; a pool of several has a pointer to those of each. The slots of the others, which are *far*, are found on the cold
+//! path, in lists by the remainder of the number: so a pool has room for as many as there are, and is small.
 
-use core::{marker::PhantomData, ptr::NonNull, slice};
+use core::{alloc::Layout, ptr::NonNull, slice};
 
 use super::{
-    numbers::{self, NEAR, NUMBERS, Uses},
+    by_kinds::ByKinds,
+    numbers::{self, NEAR, Uses},
     slot::{Slot, VACANT},
 };
 use crate::{
@@ -19,15 +20,27 @@ use crate::{
 
 /// # Invariants
 ///
-/// * `near[0]` is vacant: it is never written to. In a pool of several kinds all of `near` is.
-/// * `far[number]` points to [`VACANT`], or to slots of that number, one for each kind, which stay as long as the table is
-///   borrowed.
-pub(super) struct Table<S> {
-    near: [Line<Slot>; NEAR],
-    far: [AtomicPtr<Slot>; NUMBERS],
+/// * The slots of number zero are vacant: they are never written to.
+/// * Every pointer of a near number points to [`VACANT`], or to slots of that number, one for each kind, which stay as long
+///   as the table is borrowed. So do those in the lists, which are linked through the [`Header`]s before them, and of
+///   which none is of a near number, of another remainder, or of the same number as another one.
+pub(super) struct Table<S: Sorter> {
+    near: ByKinds<S, [Line<Slot>; NEAR], [AtomicPtr<Slot>; NEAR]>,
+    far: [AtomicPtr<Slot>; LISTS],
     /// Nothing, but for model checkers.
     pub(super) uses: Uses,
-    sorter: PhantomData<fn() -> S>,
+}
+
+/// How many lists there are.
+const LISTS: usize = NEAR;
+
+/// What lies before slots that are not in the table.
+struct Header {
+    number: usize,
+    /// How many slots there are.
+    kinds: usize,
+    /// The next ones in the list; [`NONE`] at its end.
+    next: *mut Slot,
 }
 
 /// In the child of a fork, threads have left their slots as they were, in the midst of a change perhaps.
@@ -41,21 +54,62 @@ impl<S: Sorter> AtFork for Table<S> {
 /// The slots, one for each kind, of numbers that have none.
 const NONE: *mut Slot = (&raw const VACANT).cast::<Slot>().cast_mut();
 
+/// Slots of different threads do not share a cache line, nor the one that is fetched along with it.
+const ALIGN: usize = line::BYTES;
+
 /// A place is told in lines, by whoever does not know slots.
 const _: () = assert!(size_of::<Line<Slot>>() == line::BYTES);
 
+/// The layout of the slots of a number, for so many kinds, and of what lies before them.
+pub(super) const fn layout_for(kinds: usize) -> Layout {
+    match Layout::from_size_align(size_of::<Header>() + kinds * size_of::<Slot>(), ALIGN) {
+        Ok(layout) => layout.pad_to_align(),
+        // Never: there are few kinds.
+        Err(_) => Layout::new::<Line<Slot>>(),
+    }
+}
+
+/// # Safety
+///
+/// The slots were made by [`make`].
+unsafe fn header(slots: *mut Slot) -> *mut Header {
+    slots.cast::<Header>().wrapping_sub(1)
+}
+
+/// Makes slots of a number, for so many kinds, in memory for them.
+///
+/// # Safety
+///
+/// The memory is the caller's, of the layout that [`layout_for`] says.
+pub(super) unsafe fn make(memory: NonNull<u8>, number: usize, kinds: usize) -> NonNull<Slot> {
+    // SAFETY: the memory has room for a header and for so many slots, and is as aligned.
+    unsafe {
+        let header = memory.cast::<Header>();
+        header.write(Header { number, kinds, next: NONE });
+        let slots = header.add(1).cast::<Slot>();
+        (0..kinds).for_each(|kind| slots.add(kind).write(Slot::new()));
+        slots
+    }
+}
+
+/// Where the memory of slots begins.
+///
+/// # Safety
+///
+/// They were made by [`make`].
+pub(super) unsafe fn memory_of(slots: NonNull<Slot>) -> NonNull<u8> {
+    // SAFETY: a header lies before them, at the start.
+    unsafe { slots.cast::<Header>().sub(1).cast() }
+}
+
 impl<S: Sorter> Table<S> {
     pub(super) const fn new() -> Self {
+        const { assert!(S::KINDS <= VACANT.len(), "a pool that is cached has at most 65 kinds of blocks") };
         Self {
-            near: [const { Line(Slot::new()) }; NEAR],
-            far: [const { AtomicPtr::new(NONE) }; NUMBERS],
+            near: ByKinds::new([const { Line(Slot::new()) }; NEAR], [const { AtomicPtr::new(NONE) }; NEAR]),
+            far: [const { AtomicPtr::new(NONE) }; LISTS],
             uses: Uses::new(),
-            sorter: PhantomData,
         }
-    }
-
-    const fn is_near(number: usize) -> bool {
-        S::KINDS == 1 && number < NEAR
     }
 
     /// The slot of this thread for a kind of blocks. A vacant one, if it has none, or if it takes longer to find.
@@ -65,17 +119,17 @@ impl<S: Sorter> Table<S> {
     /// The kind is one of the sorter's.
     #[inline(always)]
     pub(super) unsafe fn of_thread(&self, kind: usize) -> &Slot {
-        // SAFETY: a thread's number and its place are below what there is, and so is the kind, as the caller says. (Relaxed:
-        // it was this thread that put the slots there, or a former holder of the number, which is handed over with Acquire.)
+        // SAFETY: the place of a near number is below what there is, and so is the kind, as the caller says. (Relaxed: it
+        // was this thread that put the slots there, or a former holder of the number, which is handed over with Acquire.)
         unsafe {
             if S::KINDS == 1 {
-                let place = numbers::near();
+                let place = numbers::near_line();
                 self.uses.note(place / line::BYTES);
-                &(*self.near.as_ptr().byte_add(place)).0
+                &(*self.near.one().as_ptr().byte_add(place)).0
             } else {
-                let number = numbers::current();
+                let number = numbers::near();
                 self.uses.note(number);
-                &*self.far.get_unchecked(number).load(Ordering::Relaxed).add(kind)
+                &*self.near.several().get_unchecked(number).load(Ordering::Relaxed).add(kind)
             }
         }
     }
@@ -89,14 +143,31 @@ impl<S: Sorter> Table<S> {
     /// The slots of a number, one for each kind, if it has any.
     pub(super) fn get(&self, number: usize) -> Option<&[Slot]> {
         if number == 0 {
-            None
-        } else if Self::is_near(number) {
-            Some(slice::from_ref(&self.near[number].0))
-        } else {
-            let slots = self.far[number].load(Ordering::Acquire);
-            // SAFETY: these are the number's slots, which stay while the table is borrowed.
-            (slots != NONE).then(|| unsafe { slice::from_raw_parts(slots, S::KINDS) })
+            return None;
         }
+        let slots = if number >= NEAR {
+            // Acquire: see `give`.
+            Self::find(self.far[number % LISTS].load(Ordering::Acquire), number)
+        } else if S::KINDS == 1 {
+            return Some(slice::from_ref(&self.near.one()[number].0));
+        } else {
+            self.near.several()[number].load(Ordering::Acquire)
+        };
+        // SAFETY: these are the number's slots, which stay while the table is borrowed, and a header lies before them.
+        (slots != NONE).then(|| unsafe { slice::from_raw_parts(slots, (*header(slots)).kinds) })
+    }
+
+    /// The slots of a number in a list.
+    fn find(mut slots: *mut Slot, number: usize) -> *mut Slot {
+        while slots != NONE {
+            // SAFETY: slots in a list stay as long as the table is borrowed, and are not linked anew meanwhile.
+            let header = unsafe { &*header(slots) };
+            if header.number == number {
+                break;
+            }
+            slots = header.next;
+        }
+        slots
     }
 
     /// The slot of a number for a kind of blocks, if it has magazines.
@@ -109,24 +180,54 @@ impl<S: Sorter> Table<S> {
         self.get(number).is_some_and(|slots| S::KINDS > 1 || slots.iter().any(Slot::is_ready))
     }
 
-    /// Gives a number, which is far, its slots; false if it has some.
+    /// Gives a number, which has none in the table itself, its slots; false if it has some.
     ///
     /// # Safety
     ///
-    /// So many slots are there, and stay until they are taken away.
+    /// They were [made](make) for this number, and stay until they are taken away.
     pub(super) unsafe fn give(&self, number: usize, slots: NonNull<Slot>) -> bool {
-        // Release: statistics look into slots that are not theirs.
-        self.far[number].compare_exchange(NONE, slots.as_ptr(), Ordering::Release, Ordering::Relaxed).is_ok()
+        let place = if number < NEAR { &self.near.several()[number] } else { &self.far[number % LISTS] };
+        loop {
+            let first = place.load(Ordering::Acquire);
+            if Self::find(first, number) != NONE {
+                return false;
+            }
+            // SAFETY: nobody else knows these slots so far, and a header lies before them.
+            unsafe { (*header(slots.as_ptr())).next = first };
+            // Release: others look into slots that are not theirs, for statistics, and go through lists.
+            if place.compare_exchange(first, slots.as_ptr(), Ordering::Release, Ordering::Relaxed).is_ok() {
+                return true;
+            }
+        }
     }
 
     /// Takes the slots of a number away: the number has none from now on. Those that are not in the table are returned.
     pub(super) fn take(&mut self, number: usize) -> Option<NonNull<Slot>> {
-        if Self::is_near(number) {
-            self.near[number].0 = Slot::new();
+        if number < NEAR && S::KINDS == 1 {
+            self.near.one_mut()[number].0 = Slot::new();
             return None;
         }
-        let place = core::mem::replace(&mut self.far[number], AtomicPtr::new(NONE));
-        NonNull::new(place.load(Ordering::Relaxed)).filter(|slots| slots.as_ptr() != NONE)
+        let place =
+            if number < NEAR { &mut self.near.several_mut()[number] } else { &mut self.far[number % LISTS] };
+        let first = place.load(Ordering::Relaxed);
+        let slots = Self::find(first, number);
+        if slots == NONE {
+            return None;
+        }
+        // SAFETY: the slots are in this list, which nobody else uses; a header lies before each.
+        unsafe {
+            let next = (*header(slots)).next;
+            if first == slots {
+                place.store(next, Ordering::Relaxed);
+            } else {
+                let mut before = first;
+                while (*header(before)).next != slots {
+                    before = (*header(before)).next;
+                }
+                (*header(before)).next = next;
+            }
+        }
+        NonNull::new(slots)
     }
 
     /// Forgets the slots of all numbers but this one, without a look at what is in them: who was using them is gone.
@@ -135,19 +236,28 @@ impl<S: Sorter> Table<S> {
     ///
     /// Nobody else uses the table.
     unsafe fn forget_all_but(&self, number: usize) {
-        for gone in (1..NUMBERS).filter(|&gone| gone != number) {
-            if Self::is_near(gone) {
-                self.near[gone].0.forget();
+        for gone in (1..NEAR).filter(|&gone| gone != number) {
+            if S::KINDS == 1 {
+                self.near.one()[gone].0.forget();
             } else {
-                self.far[gone].store(NONE, Ordering::Relaxed);
+                self.near.several()[gone].store(NONE, Ordering::Relaxed);
             }
+        }
+        for list in &self.far {
+            let kept = Self::find(list.load(Ordering::Relaxed), number);
+            if kept != NONE {
+                // SAFETY: a header lies before the slots, and nobody else uses the list.
+                unsafe { (*header(kept)).next = NONE };
+            }
+            list.store(kept, Ordering::Relaxed);
         }
     }
 
     /// Looks at every pointer, as model checkers ask for.
     #[cfg(all(test, any(loom, shuttle)))]
     pub(super) fn touch(&self) {
-        for place in &self.far {
+        let near: &[_] = if S::KINDS == 1 { &[] } else { self.near.several() };
+        for place in near.iter().chain(&self.far) {
             let _ = place.load(Ordering::Relaxed);
         }
     }

@@ -13,6 +13,7 @@ use super::{
     magazine::Magazine,
     numbers::{self, NUMBERS, Number},
     slot::Slot,
+    table,
 };
 use crate::{
     base::{AllocError, MutexGuard, address::prefetch_for_writing, atomic::Ordering},
@@ -151,11 +152,10 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         if self.slots.get(number).is_some() {
             return Some(());
         }
-        let slots: NonNull<Slot> = self.cut(|depot| &mut depot.slots, Depot::<P, PLACES>::SLOTS)?.cast();
-        for kind in 0..P::Sorter::KINDS {
-            // SAFETY: the memory was just cut for so many slots.
-            unsafe { slots.add(kind).write(Slot::new()) };
-        }
+        let kinds = self.sorter.kinds();
+        let memory = self.cut(Depot::slots, table::layout_for(kinds))?;
+        // SAFETY: the memory was just cut for so many slots.
+        let slots = unsafe { table::make(memory, number, kinds) };
         // SAFETY: they are there until they are given up.
         if !unsafe { self.slots.give(number, slots) } {
             // The parent has called back, and then the number has its slots.
@@ -165,8 +165,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 
     fn return_slots(&self, slots: NonNull<Slot>) {
-        // SAFETY: the slots were cut there, and nobody uses them.
-        unsafe { self.lock().slots.deallocate(slots.cast(), Depot::<P, PLACES>::SLOTS) };
+        let layout = table::layout_for(self.sorter.kinds());
+        // SAFETY: the slots were cut and made there, and nobody uses them.
+        unsafe { self.lock().slots().deallocate(table::memory_of(slots), layout) };
     }
 
     /// Takes the slots of a number away, which have no magazines.
