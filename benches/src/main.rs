@@ -17,6 +17,7 @@ mod grows;
 mod harness;
 mod latency;
 mod lock_free;
+mod many;
 mod memory;
 mod mixes;
 mod ordered;
@@ -82,6 +83,12 @@ const LAST: &[Special] = &[
         what: "statistics, reserve and trim with a million free blocks",
         run: questions::times,
     },
+    Special { name: "many-bytes", what: "bytes of a pool with one value", run: many::bytes },
+    Special {
+        name: "many-counts",
+        what: "instructions of a pool that is made, allocates once, and is dropped (needs valgrind)",
+        run: many::counts,
+    },
     Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
     Special {
         name: "grows-counts",
@@ -96,6 +103,9 @@ fn main() -> ExitCode {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     if let [grows::COUNT, row, live] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         return grows::count(row, live).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if let [many::COUNT, row, times] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return many::count(row, times).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if wanted.iter().any(|name| name == "--list") {
         list();
@@ -134,7 +144,13 @@ fn main() -> ExitCode {
 /// Every mix of every module.
 fn mixes() -> impl Iterator<Item = &'static harness::Mix> {
     let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES).chain(checked::MIXES);
-    mixes::ALL.iter().chain(aged::MIXES).chain(arenas::MIXES).chain(typed::MIXES).chain(regions)
+    mixes::ALL
+        .iter()
+        .chain(aged::MIXES)
+        .chain(arenas::MIXES)
+        .chain(typed::MIXES)
+        .chain(many::MIXES)
+        .chain(regions)
 }
 
 /// Every name, and what it means.

@@ -7,7 +7,7 @@
 //! * Allocate and free: O(1), a table look-up on top of [`Blocks`].
 //! * Worst case of one call: that of [`Blocks`], plus a look at each class that is large enough but not aligned enough, at
 //!   most 63. A call that grows, or goes past the pool, has the parent's time besides.
-//! * Waste: the rest of each block, and what [`Blocks`] wastes per class.
+//! * Waste: the rest of each block, what [`Blocks`] wastes per class, and 256 bytes at most in each chunk.
 //!
 //! A class takes two words of the pool until it has a chunk. All else that is known about it lies in a chunk of its own: so a
 //! pool of which few classes are used is small, and made by copying a constant.
@@ -201,7 +201,7 @@ unsafe impl RawPool for Classes {
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         match self.sorter.hot_class(layout) {
-            Some(class) if layout.size() != 0 => {
+            Some(class) => {
                 debug_assert!(
                     self.rest[class].get().is_some_and(|pool| pool.owns(block.as_ptr())),
                     "freed a block of another pool"
@@ -210,7 +210,7 @@ unsafe impl RawPool for Classes {
                 unsafe { self.freed[class].put(block, self.sorter.size_of(class)) };
                 true
             }
-            _ => false,
+            None => false,
         }
     }
 
@@ -233,9 +233,16 @@ unsafe impl RawPool for Classes {
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        (0..=MOST).find_map(|class| {
-            if self.rest[class].is_none() { None } else { self.change(class, |pool| pool.surrender(which)) }
-        })
+        let mut class = 0;
+        while let Some(further) = self.rest[class..].iter().position(|rest| !rest.is_none()) {
+            class += further;
+            let chunk = self.change(class, |pool| pool.surrender(which));
+            if chunk.is_some() {
+                return chunk;
+            }
+            class += 1;
+        }
+        None
     }
 
     fn reset(&mut self) {

@@ -1,6 +1,6 @@
 //! From a layout to its class.
 
-use core::alloc::Layout;
+use core::{alloc::Layout, hint::assert_unchecked};
 
 use super::table::{LARGEST, MOST, SMALL, Table};
 use crate::{
@@ -75,17 +75,23 @@ impl ClassSorter {
         unsafe { Layout::from_size_align_unchecked(size, align_for(size)) }
     }
 
-    /// The class of a layout of the hot path, at most [`MOST`]; `None` for other layouts. A size of zero goes behind the
-    /// last class.
+    /// The class of a layout of the hot path, which is not empty; at most [`MOST`]. `None` for other layouts.
     #[inline(always)]
     pub(super) fn hot_class(&self, layout: Layout) -> Option<usize> {
         if layout.align() > self.align {
-            None
-        } else if layout.size() <= self.small {
-            Some(self.table.small(layout.size()))
-        } else {
-            self.table.large(layout.size())
+            return None;
         }
+        // One comparison refuses both zero and what is not small.
+        let class = if layout.size().wrapping_sub(1) < self.small {
+            self.table.small(layout.size())
+        } else if layout.size() != 0 {
+            self.table.large(layout.size())?
+        } else {
+            return None;
+        };
+        // SAFETY: this is the table's invariant.
+        unsafe { assert_unchecked(class <= MOST) };
+        Some(class)
     }
 
     /// The class that serves a layout; `None` if that is the parent's business.

@@ -1,7 +1,5 @@
 //! From a size to its class: two small tables, no arithmetic that branches on the number of classes.
 
-use core::hint::assert_unchecked;
-
 /// Sizes up to this one are looked up in steps of [`FINE`].
 pub(super) const SMALL: usize = 1024;
 const FINE: usize = 8;
@@ -27,7 +25,8 @@ pub(super) const fn round(size: usize) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Table {
     small: [u8; SMALL / FINE + 1],
-    large: [u8; LARGEST / COARSE + 1],
+    /// (Of another type, or the compiler makes one look-up of the two, which is longer for small sizes.)
+    large: [i8; LARGEST / COARSE + 1],
     largest: usize,
 }
 
@@ -36,8 +35,16 @@ impl Table {
     pub(super) const fn new(sizes: &[usize]) -> Self {
         let largest = if sizes.is_empty() { 0 } else { sizes[sizes.len() - 1] };
         let (mut small, mut large) = ([0; SMALL / FINE + 1], [0; LARGEST / COARSE + 1]);
-        fill(&mut small, FINE, sizes);
-        fill(&mut large, COARSE, sizes);
+        let mut index = 0;
+        while index < small.len() {
+            small[index] = too_small(sizes, index * FINE) as u8;
+            index += 1;
+        }
+        index = 0;
+        while index < large.len() {
+            large[index] = too_small(sizes, index * COARSE) as i8;
+            index += 1;
+        }
         small[0] = sizes.len() as u8;
         Self { small, large, largest }
     }
@@ -52,7 +59,7 @@ impl Table {
         )]
         let index = (size + (FINE - 1)) / FINE;
         // SAFETY: the table has an entry for every size up to `SMALL`.
-        unsafe { known(*self.small.get_unchecked(index)) }
+        usize::from(unsafe { *self.small.get_unchecked(index) })
     }
 
     /// The class for a size that is above [`SMALL`], if any is so large: at most [`MOST`].
@@ -67,7 +74,7 @@ impl Table {
         )]
         let index = (size + (COARSE - 1)) / COARSE;
         // SAFETY: the table has an entry for every size up to `LARGEST`.
-        Some(unsafe { known(*self.large.get_unchecked(index)) })
+        Some(isize::from(unsafe { *self.large.get_unchecked(index) }).cast_unsigned())
     }
 
     /// The first class whose blocks hold `size` bytes; `None` if there is none.
@@ -77,28 +84,18 @@ impl Table {
     }
 }
 
-/// The class that an entry names; the compiler knows, too, that it is at most [`MOST`].
-///
-/// # Safety
-///
-/// It is an entry of a table.
-#[inline(always)]
-unsafe fn known(entry: u8) -> usize {
-    // SAFETY: this is the table's invariant.
-    unsafe { assert_unchecked(usize::from(entry) <= MOST) };
-    usize::from(entry)
-}
-
-/// Writes, for each multiple of `step`, the number of classes that are too small for it.
-const fn fill(entries: &mut [u8], step: usize, sizes: &[usize]) {
-    let (mut index, mut class) = (0, 0);
-    while index < entries.len() {
-        while class < sizes.len() && sizes[class] < index * step {
-            class += 1;
+/// How many classes are too small for a size: those in front, as they ascend. O(log classes).
+const fn too_small(sizes: &[usize], size: usize) -> usize {
+    let (mut from, mut to) = (0, sizes.len());
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        if sizes[middle] < size {
+            from = middle + 1;
+        } else {
+            to = middle;
         }
-        entries[index] = class as u8;
-        index += 1;
     }
+    from
 }
 
 /// The default sizes: every 16 bytes up to 128, then four per doubling, so that at most a fifth of a block is wasted.

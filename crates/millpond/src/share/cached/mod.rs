@@ -112,7 +112,13 @@ use crate::{
 ///
 /// # Costs
 ///
-/// 16 KiB for the pool itself, two magazines of 1 KiB for each thread and kind of blocks that it uses, from the parent.
+/// The pool itself takes about 5 KiB for blocks of one size, 4 KiB for [`Classes`](crate::Classes). From the parent come two
+/// magazines of 1 KiB for each thread and kind of blocks that it uses, and for `Classes` 2 KiB more for each thread. What is
+/// freed and waits in the depot takes a word for each block besides its own memory, 1 KiB for 126 blocks, until it is handed
+/// out again or the pool is trimmed.
+///
+/// The first 31 numbers are *near*: a thread with another one calls a function each time, which finds its slot, without a
+/// lock, in a list of those whose number has the same remainder.
 pub struct Cached<
     P: Kinds,
     A: Allocator = DefaultParent,

@@ -1,0 +1,181 @@
+//! Many small pools: what a pool takes that has one value, in bytes, and what it takes to make and drop it, beside slab and
+//! bumpalo.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    hint::black_box,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use millpond::{
+    Allocator, Arena, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool, Stack,
+    Tlsf,
+};
+
+use crate::harness::{Mix, Runner};
+
+/// The system's heap, which says how much it has handed out.
+struct Scales;
+
+static HANDED_OUT: AtomicUsize = AtomicUsize::new(0);
+static IS_ON: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+// SAFETY: every block is the system's.
+unsafe impl GlobalAlloc for Scales {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if IS_ON.load(Ordering::Relaxed) {
+            HANDED_OUT.fetch_add(layout.size(), Ordering::Relaxed);
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static HEAP: Scales = Scales;
+
+const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+
+pub const MIXES: &[Mix] = &[Mix { name: "many", what: "make a pool, allocate 64 bytes, drop it", runners }];
+
+/// Makes a pool with one value; says how large it is without what it has allocated.
+struct Row {
+    name: &'static str,
+    make: fn() -> usize,
+}
+
+fn with_one<A: Allocator>(pool: A) -> usize {
+    let block = black_box(&pool).allocate(LAYOUT).expect("the heap has room");
+    black_box(block);
+    size_of::<A>()
+}
+
+fn slab() -> usize {
+    let mut slab = slab::Slab::new();
+    slab.insert([1u64; 8]);
+    black_box(&slab);
+    size_of_val(&slab)
+}
+
+fn bumpalo() -> usize {
+    let bump = bumpalo::Bump::new();
+    black_box(bump.alloc([1u64; 8]));
+    size_of_val(&bump)
+}
+
+fn typed_arena() -> usize {
+    let arena = typed_arena::Arena::with_capacity(4);
+    black_box(arena.alloc([1u64; 8]));
+    size_of_val(&arena)
+}
+
+fn pool() -> usize {
+    let pool = Pool::<[u64; 8]>::new();
+    black_box(&pool.alloc([1; 8]));
+    size_of_val(&pool)
+}
+
+fn arena() -> usize {
+    let arena = Arena::new();
+    black_box(arena.alloc([1u64; 8]));
+    size_of_val(&arena)
+}
+
+fn owned() -> usize {
+    let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
+    black_box(pool.allocate(LAYOUT).expect("the heap has room"));
+    size_of_val(&pool)
+}
+
+const ROWS: &[Row] = &[
+    Row { name: "slab", make: slab },
+    Row { name: "bumpalo", make: bumpalo },
+    Row { name: "typed-arena, with_capacity(4)", make: typed_arena },
+    Row { name: "Owned<Blocks>", make: owned },
+    Row { name: "Pool", make: pool },
+    Row { name: "Arena", make: arena },
+    Row {
+        name: "Local<Blocks>, Magazine",
+        make: || with_one(Local::new(Blocks::<(Fixed<64>, Magazine)>::new())),
+    },
+    Row { name: "Local<Linear>", make: || with_one(Local::new(Linear::new())) },
+    Row { name: "Local<Stack>", make: || with_one(Local::new(Stack::new())) },
+    Row { name: "Locked<Blocks>", make: || with_one(Locked::<_>::new(Blocks::<Fixed<64>>::new())) },
+    Row { name: "Local<Classes>", make: || with_one(Local::new(Classes::new())) },
+    Row { name: "Cached<Blocks>", make: || with_one(Cached::new(Blocks::<Fixed<64>>::new())) },
+    Row { name: "Cached<Classes>", make: || with_one(Cached::new(Classes::new())) },
+    Row { name: "Local<Tlsf>", make: || with_one(Local::new(Tlsf::new())) },
+];
+
+fn runners() -> Vec<Runner> {
+    let runner = |row: &'static Row| Runner {
+        name: row.name,
+        run: Box::new(|times| {
+            (0..times).for_each(|_| {
+                black_box((row.make)());
+            });
+            times
+        }),
+    };
+    ROWS.iter().map(runner).collect()
+}
+
+/// Bytes of each row: the pool itself, and all that it has asked the heap for.
+pub fn bytes() {
+    println!(
+        "\nmany-bytes: a pool with one value of 64 bytes: its own bytes, and those that it asks the heap for"
+    );
+    for row in ROWS {
+        (row.make)(); // This thread has what it keeps for ever.
+        HANDED_OUT.store(0, Ordering::Relaxed);
+        IS_ON.store(true, Ordering::Relaxed);
+        let own = (row.make)();
+        IS_ON.store(false, Ordering::Relaxed);
+        let asked = HANDED_OUT.load(Ordering::Relaxed);
+        println!("  {:<34}{own:>9}{asked:>9}{:>9}", row.name, own + asked);
+    }
+}
+
+/// The argument for a process that makes a row so many times, and does nothing else.
+pub const COUNT: &str = "count-many";
+
+/// Makes a row so many times.
+pub fn count(row: &str, times: &str) -> Option<()> {
+    let (row, times) = (ROWS.iter().find(|known| known.name == row)?, times.parse::<usize>().ok()?);
+    (0..times).for_each(|_| {
+        black_box((row.make)());
+    });
+    Some(())
+}
+
+/// Instructions of making and dropping, the heap's included: the difference between 1,001 times and once.
+pub fn counts() {
+    println!(
+        "\nmany-counts: instructions of a pool that is made, allocates 64 bytes, and is dropped, the heap's included"
+    );
+    for row in ROWS {
+        let many = instructions(row.name, "1001").zip(instructions(row.name, "1"));
+        match many {
+            Some((many, one)) => println!("  {:<34}{:>9}", row.name, (many - one) / 1000),
+            None => return println!("  skipped: valgrind is not installed"),
+        }
+    }
+}
+
+/// What callgrind counts of a whole process.
+fn instructions(row: &str, times: &str) -> Option<u64> {
+    let this = std::env::current_exe().ok()?;
+    let valgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+    let output = Command::new("valgrind").args(valgrind).arg(this).args([COUNT, row, times]).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().find(|line| line.contains("Collected"))?;
+    line.rsplit(' ').next()?.replace(',', "").parse().ok()
+}
