@@ -13,6 +13,7 @@ mod findings;
 mod record;
 mod replay;
 mod report;
+mod spread;
 mod terminal;
 mod trace;
 mod trial;

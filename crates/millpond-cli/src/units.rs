@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::replay::Spread;
+use crate::spread::Spread;
 
 /// A share from 0 to 1, with two or three digits that mean something. Not all is never 100 %, not nothing never 0 %.
 pub(crate) fn percent(share: f64) -> String {

@@ -3,7 +3,6 @@
 mod contender;
 mod huge;
 mod race;
-mod spread;
 mod touched;
 pub(crate) mod worker;
 
@@ -13,9 +12,10 @@ use millpond_trace::Reader;
 use self::worker::{Measurement, Reply, Task};
 use crate::{cli::Settings, trace::Histogram, units};
 
+pub(crate) use crate::spread::{LEAST_ROUNDS, Spread, outliers};
+
 pub(crate) use self::{
     contender::{Name, mimalloc_version},
-    spread::{LEAST_ROUNDS, Spread, outliers},
     touched::{Touch, Touched},
     worker::{Stock, Verification, Written},
 };
