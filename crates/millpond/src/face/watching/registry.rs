@@ -81,8 +81,7 @@ impl Entry {
             Self::Static(pool) => Some(pool.figures()),
             Self::Published(figures) => {
                 let figures = figures.upgrade()?;
-                let last = *figures.lock();
-                last
+                *figures.lock()
             }
         }
     }
