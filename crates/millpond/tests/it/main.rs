@@ -23,6 +23,7 @@ mod face_counted;
 mod face_frames;
 mod face_interop;
 mod face_pool;
+mod face_shared_slots;
 mod face_slots;
 mod face_thin;
 mod faults;

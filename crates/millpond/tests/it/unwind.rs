@@ -9,23 +9,27 @@ use millpond::*;
 
 fn both<T: UnwindSafe + RefUnwindSafe + ?Sized>() {}
 
-/// Whether a type is unwind safe, told by which method is found first.
+/// Asks whether a type is unwind safe: the inherent method is found first, where its bounds hold.
+struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
+
+trait Otherwise {
+    fn answer(&self) -> bool {
+        false
+    }
+}
+
+impl<T: ?Sized> Otherwise for &Asked<T> {}
+
+impl<T: UnwindSafe + RefUnwindSafe + ?Sized> Asked<T> {
+    fn answer(&self) -> bool {
+        true
+    }
+}
+
 macro_rules! is_unwind_safe {
-    ($type:ty) => {{
-        struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
-        trait Otherwise {
-            fn answer(&self) -> bool {
-                false
-            }
-        }
-        impl<T: ?Sized> Otherwise for &Asked<T> {}
-        impl<T: UnwindSafe + RefUnwindSafe + ?Sized> Asked<T> {
-            fn answer(&self) -> bool {
-                true
-            }
-        }
+    ($type:ty) => {
         (&Asked::<$type>(core::marker::PhantomData)).answer()
-    }};
+    };
 }
 
 #[test]
