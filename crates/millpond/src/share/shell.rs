@@ -174,9 +174,9 @@ struct Remedies {
 impl Remedies {
     const ALL: Self = Self { trim: true };
 
-    /// Makes room after a failure, and says whether it is worth to try the request again. Chunks without live blocks go
-    /// back to the parent, so that it has them for a request of another size; then the pool lets go of what it holds back;
-    /// then the policy is asked, which is a user's code. All of this happens outside of every borrow and lock.
+    /// Makes room after a failure, and says whether it is worth to try the request again. The pool lets go of what it holds
+    /// back, and chunks without live blocks go back to the parent, so that it has them for a request of another size; then the
+    /// policy is asked, which is a user's code. All of this happens outside of every borrow and lock.
     fn try_again<R: Reach, A: Allocator>(
         &mut self,
         pool: &mut R,
@@ -186,10 +186,12 @@ impl Remedies {
     ) -> bool {
         if error != AllocError::Unsupported {
             let is_parents = |pool: &mut R::Pool| pool.bypasses(layout) || pool.admits(layout).is_ok();
+            // First, as a trim lets go of it too, but tells of whole chunks alone.
+            let let_go = pool.with(|pool| pool.relent());
             if core::mem::take(&mut self.trim) && pool.with(is_parents) && trim(&mut *pool, parent) != 0 {
                 return true;
             }
-            if pool.with(|pool| pool.relent()) {
+            if let_go {
                 self.trim = true;
                 return true;
             }

@@ -92,14 +92,16 @@ fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
     pool.check().expect("a reset mends it");
 }
 
+/// The addresses that a free block carries are those of others that were freed in any order.
 #[test]
 fn a_checked_magazine_hands_out_no_forged_address() {
-    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<4>>)>::new().reporting(HERE));
-    let mut blocks: Vec<NonNull<u8>> = (0..20).map(|_| take(&pool, 64)).collect();
+    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<32>>)>::new().reporting(HERE));
+    let mut blocks: Vec<NonNull<u8>> = (0..100).map(|_| take(&pool, 64)).collect();
     let live = blocks.pop().expect("there are some");
+    fastrand::Rng::with_seed(1).shuffle(&mut blocks);
     blocks.iter().for_each(|&block| free(&pool, block, 64));
     blocks.iter().for_each(|&block| (1..8).for_each(|at| forge(block, at, live.addr().get())));
-    let again: Vec<NonNull<u8>> = (0..30).map(|_| take(&pool, 64)).collect();
+    let again: Vec<NonNull<u8>> = (0..150).map(|_| take(&pool, 64)).collect();
     assert!(!again.contains(&live));
     let found = heard();
     assert!(!found.is_empty());
@@ -108,6 +110,24 @@ fn a_checked_magazine_hands_out_no_forged_address() {
         "{found:?}"
     );
     pool.reset();
+}
+
+/// A free block says how many others lie at which distance, if they were freed in the order of their addresses.
+#[test]
+fn a_checked_magazine_hands_out_nothing_along_a_forged_distance() {
+    for word in [usize::MAX, 0xDFDF_DFD0, 64 << 16 | 1000, 3 << 16 | 5, 0] {
+        let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<4>>)>::new().reporting(HERE));
+        let mut blocks: Vec<NonNull<u8>> = (0..20).map(|_| take(&pool, 64)).collect();
+        let live = blocks.pop().expect("there are some");
+        blocks.iter().for_each(|&block| free(&pool, block, 64));
+        blocks.iter().for_each(|&block| forge(block, 1, word));
+        let mut again: Vec<usize> = (0..30).map(|_| take(&pool, 64).addr().get()).collect();
+        assert!(!again.contains(&live.addr().get()), "{word:#x}");
+        again.sort_unstable();
+        assert!(again.windows(2).all(|pair| pair[1] - pair[0] >= 64), "{word:#x}: blocks overlap");
+        heard();
+        pool.reset();
+    }
 }
 
 /// The books, beside random calls on a pool without faults: nothing is found.
