@@ -973,7 +973,10 @@ class counter<classes> {
     return size - 1 < most_ && align <= align_;
   }
 
-  [[nodiscard]] stack_of& shelf_for(std::size_t size) noexcept { return shelves_[class_of_[(size - 1) / step]]; }
+  /// The remainder changes nothing for a size that has a shelf; without it, compilers warn of sizes that have none.
+  [[nodiscard]] stack_of& shelf_for(std::size_t size) noexcept {
+    return shelves_[class_of_[(size - 1) / step % class_of_.size()]];
+  }
 
   std::size_t most_ = 0;    // bytes of the largest class that has a shelf
   std::size_t align_ = 16;  // what all classes with a shelf are aligned to
