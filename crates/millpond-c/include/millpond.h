@@ -128,6 +128,7 @@ typedef mp_error mp_reserve_fn(mp_allocator *self, size_t size, size_t align, si
 typedef mp_error mp_alloc_many_fn(mp_allocator *self, void **blocks, size_t count, size_t size, size_t align);
 typedef void mp_free_many_fn(mp_allocator *self, void *const *blocks, size_t count, size_t size, size_t align);
 typedef void mp_flush_fn(mp_allocator *self);
+typedef void mp_impossible_fn(mp_allocator *self, void *block);
 typedef void mp_paint_fn(const mp_allocator *self, void *canvas);
 
 /* What an allocator can do. An allocator of your own has a constant table of its own, with struct_size set to
@@ -154,6 +155,7 @@ struct mp_table {
     mp_alloc_many_fn *alloc_many; /* NULL: mp_alloc_many calls `alloc` for each block; so for free_many */
     mp_free_many_fn *free_many;
     mp_flush_fn *flush;
+    mp_impossible_fn *impossible; /* reports a free or resize with a size or alignment that no block can have */
 };
 
 /* Allocates a block of at least `size` bytes; with MP_ZERO, of zeros.

@@ -35,6 +35,7 @@ pub type mp_alloc_many_fn =
     unsafe extern "C" fn(*mut mp_allocator, *mut *mut c_void, usize, usize, usize) -> mp_error;
 pub type mp_free_many_fn = unsafe extern "C" fn(*mut mp_allocator, *const *mut c_void, usize, usize, usize);
 pub type mp_flush_fn = unsafe extern "C" fn(*mut mp_allocator);
+pub type mp_impossible_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void);
 pub type mp_paint_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
 pub type mp_write_fn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
 
@@ -65,6 +66,7 @@ pub struct mp_table {
     pub alloc_many: Option<mp_alloc_many_fn>,
     pub free_many: Option<mp_free_many_fn>,
     pub flush: Option<mp_flush_fn>,
+    pub impossible: Option<mp_impossible_fn>,
 }
 
 // SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.

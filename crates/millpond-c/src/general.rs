@@ -32,6 +32,14 @@ pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usi
     request::layout(size, align, default).map_err(Fault::note).ok()
 }
 
+/// Lets an allocator report that a block, which may be null, came with a size or alignment that no block can have.
+fn refuse(allocator: NonNull<mp_allocator>, block: *mut c_void) {
+    if let Some(impossible) = member!(allocator, impossible) {
+        // SAFETY: the function is this allocator's, and looks at nothing but the address.
+        unsafe { impossible(allocator.as_ptr(), block) };
+    }
+}
+
 /// Whether an alignment depends on the size that it comes with.
 fn depends_on_size(allocator: NonNull<mp_allocator>, align: usize) -> bool {
     // SAFETY: the allocator is valid.
@@ -103,7 +111,10 @@ pub unsafe extern "C" fn mp_realloc(
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(new) = sensible(valid, new_size, align) else { return ptr::null_mut() };
-    let Some(old) = sensible(valid, old_size, align) else { return ptr::null_mut() };
+    let Some(old) = sensible(valid, old_size, align) else {
+        refuse(valid, block);
+        return ptr::null_mut();
+    };
     let (old_size, new_size, align) = (old.size(), new.size(), new.align());
     if old.align() != align && !block.is_null() {
         // SAFETY: the caller's promises are passed on.
@@ -185,11 +196,9 @@ pub unsafe extern "C" fn mp_free(
     size: usize,
     align: usize,
 ) {
-    if let Some(valid) = valid(allocator)
-        && !block.is_null()
-        && let Some(layout) = sensible(valid, size, align)
-        && let Some(free) = member!(valid, free)
-    {
+    let Some(valid) = valid(allocator).filter(|_| !block.is_null()) else { return };
+    let Some(layout) = sensible(valid, size, align) else { return refuse(valid, block) };
+    if let Some(free) = member!(valid, free) {
         // SAFETY: the function is this allocator's, and the caller's promises are passed on.
         unsafe { free(allocator, block, layout.size(), layout.align()) };
     }

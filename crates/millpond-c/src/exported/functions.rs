@@ -55,9 +55,8 @@ pub(super) unsafe extern "C" fn reallocate<X: Offer>(
         Ok(layouts) => layouts,
         Err(fault) => {
             fault.note();
-            if this.vets() && this.layout(old_size, align).is_err() {
-                // SAFETY: it finds out that no block has this layout, and changes nothing.
-                let _ = unsafe { this.inner.shrink_in_place(block, IMPOSSIBLE, IMPOSSIBLE) };
+            if this.layout(old_size, align).is_err() {
+                this.refuse(block);
             }
             return ptr::null_mut();
         }
@@ -98,10 +97,25 @@ pub(super) unsafe extern "C" fn free<X: Offer>(
         Ok(layout) => unsafe { this.inner.deallocate(block, layout) },
         Err(fault) => {
             fault.note();
-            if this.vets() {
-                // SAFETY: it finds out that no block has this layout.
-                unsafe { this.inner.deallocate(block, IMPOSSIBLE) };
-            }
+            this.refuse(block);
+        }
+    }
+}
+
+/// As `impossible` of the table.
+pub(super) unsafe extern "C" fn impossible<X: Offer>(this: *mut mp_allocator, block: *mut c_void) {
+    if let Some(block) = NonNull::new(block.cast::<u8>()) {
+        // SAFETY: this function is in the table of allocators of this type alone.
+        unsafe { Exported::<X>::of(this) }.refuse(block);
+    }
+}
+
+impl<X: Offer> Exported<X> {
+    /// Reports that a block came with a layout that no block can have, if misuse is found here.
+    fn refuse(&self, block: NonNull<u8>) {
+        if self.vets() {
+            // SAFETY: the allocator finds out that no block has this layout, and changes nothing.
+            unsafe { self.inner.deallocate(block, IMPOSSIBLE) };
         }
     }
 }

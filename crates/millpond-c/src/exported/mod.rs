@@ -203,6 +203,7 @@ impl<X: Offer> Exported<X> {
             alloc_many: Some(functions::allocate_many::<X>),
             free_many: Some(functions::free_many::<X>),
             flush: if X::FLUSHES { Some(functions::flush::<X>) } else { None },
+            impossible: Some(functions::impossible::<X>),
         }
     }
 
