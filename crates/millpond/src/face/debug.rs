@@ -3,10 +3,9 @@
 use lock_api::RawMutex;
 
 use super::*;
-use crate::{
-    base::opaque_debug,
-    contract::{Allocator, Inspect, Reclaim},
-};
+#[cfg(feature = "alloc")]
+use crate::contract::{Inspect, Reclaim};
+use crate::{base::opaque_debug, contract::Allocator};
 
 opaque_debug! {
     Arena [M: Allocator] Arena<M>;

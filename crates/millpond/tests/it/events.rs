@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Marked, Reclaim, Reporter};
+use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Marked, Reporter};
 
 use crate::misuse::{free, layout, take};
 
@@ -32,7 +32,7 @@ fn growth_exhaustion_trim_and_misuse_are_told() {
     let blocks = Blocks::<(Fixed<64>, Marked<Lifo>)>::new().with_blocks_per_chunk(77);
     let blocks = blocks.reporting(Reporter::named("told").calling(|_| {}));
     // 77 blocks and two words of bits, and not a second chunk.
-    let mut pool = Local::new_in(blocks, Limit::bytes(Local::new(Linear::new()), 77 * 64 + 16));
+    let pool = Local::new_in(blocks, Limit::bytes(Local::new(Linear::new()), 77 * 64 + 16));
     let block = take(&pool, 64);
     free(&pool, block, 64);
     free(&pool, block, 64);
