@@ -4,7 +4,7 @@ use std::{alloc::Layout, hint::black_box, sync::Mutex};
 
 use bump_scope::alloc::Allocator as _;
 use bumpalo::Bump;
-use millpond::{Allocator, Arenas, Frames, Linear, Local, Owned, Reclaim, Stack};
+use millpond::{Allocator, Arenas, Frames, Linear, Local, Owned, Stack};
 
 use crate::{
     cpp,

@@ -9,8 +9,8 @@ use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use bumpalo::Bump;
 use millpond::{
-    Allocator, Blocks, Classes, Compact, Direct, Fixed, Lifo, Linear, Local, Magazine, Owned, Reclaim,
-    SignPost, Stack, Tlsf,
+    Allocator, Blocks, Classes, Compact, Direct, Fixed, Lifo, Linear, Local, Magazine, Owned, SignPost,
+    Stack, Tlsf,
 };
 
 use crate::{

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use millpond::{
-    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, Reclaim,
-    SignPost, Stack, Tlsf,
+    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, SignPost,
+    Stack, Tlsf,
 };
 use slab::Slab;
 use slotmap::SlotMap;
