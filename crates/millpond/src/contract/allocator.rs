@@ -41,6 +41,14 @@ pub unsafe trait Allocator {
     /// `block` is live, was handed out by this allocator, and `layout` fits it.
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout);
 
+    /// Whether a call of [`deallocate`](Self::deallocate) would be performed: false if it would be reported as misuse and
+    /// prevented. The block is not touched, whatever its address. Guards that write to freed blocks ask first. The default
+    /// is true, which is right for allocators that do not find misuse.
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        let _ = (block, layout);
+        true
+    }
+
     /// As [`allocate`](Self::allocate), and every byte returned is zero.
     ///
     /// # Errors

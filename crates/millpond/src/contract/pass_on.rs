@@ -80,6 +80,11 @@ macro_rules! pass_on {
             unsafe { $inner.deallocate(block, layout) };
         }
     };
+    (@may_deallocate $self:ident ($inner:expr)) => {
+        fn may_deallocate(&mut $self, block: core::ptr::NonNull<u8>, layout: core::alloc::Layout) -> bool {
+            $inner.may_deallocate(block, layout)
+        }
+    };
     (@wants $self:ident ($inner:expr)) => {
         fn wants(&$self, layout: core::alloc::Layout) -> Option<$crate::contract::ChunkRequest> {
             $inner.wants(layout)

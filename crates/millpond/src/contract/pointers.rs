@@ -24,6 +24,10 @@ macro_rules! forward {
                 unsafe { (**self).deallocate(block, layout) }
             }
 
+            fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+                (**self).may_deallocate(block, layout)
+            }
+
             #[inline]
             fn allocate_zeroed(&self, layout: Layout) -> Block {
                 (**self).allocate_zeroed(layout)

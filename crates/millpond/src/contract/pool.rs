@@ -39,6 +39,14 @@ pub unsafe trait RawPool {
     /// `block` is live, was handed out by this pool, and `layout` fits it.
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout);
 
+    /// Whether a call of [`deallocate`](Self::deallocate) would be performed: false if it would be reported as misuse and
+    /// prevented. The block is not touched, whatever its address. Guards that write to freed blocks ask first. The default
+    /// is true, which is right for pools that do not find misuse.
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let _ = (block, layout);
+        true
+    }
+
     /// The part of [`deallocate`](Self::deallocate) that is worth inlining everywhere: false, and nothing done, for what
     /// a shell must think about: no bytes at all, or a layout that [`bypasses`](Self::bypasses) the pool.
     ///

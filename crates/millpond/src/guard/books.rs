@@ -228,6 +228,10 @@ unsafe impl<K: Track> Duty for Books<K> {
         self.kept.lock().look_up(block.addr().get(), layout).map(|_| ())
     }
 
+    fn may_take_back(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        is_nothing(block, layout) || self.kept.lock().look_up(block.addr().get(), layout).is_ok()
+    }
+
     fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
         // Nothing is in the way: nobody has got the rest yet.
         let _ = self.kept.lock().resize(block.addr().get(), old, new);

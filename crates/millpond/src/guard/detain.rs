@@ -10,7 +10,7 @@ use crate::{
     base::{AllocError, Mutex, Spin},
     contract::{
         Allocator, AtFork, Cause, Finding, Flaw, Inspect, Pending, RawPool, Reclaim, Reporter, at_fork,
-        pass_on,
+        pass_on, relocate,
     },
 };
 
@@ -20,11 +20,12 @@ type Block = Result<NonNull<[u8]>, AllocError>;
 ///
 /// A block is filled when it is freed, and looked at when it leaves, oldest first: because there are `N` younger ones, or
 /// more [bytes](Detain::holding) than are to be held. Found is every byte that was overwritten in between; not what was
-/// only read, though that sees rubbish, and not what is written to a block that has left. A block that is freed while it is
-/// held is told as freed twice, and nothing happens.
+/// only read, though that sees rubbish, and not what is written to a block that has left. A block that is freed or resized while
+/// it is held is told as freed twice, and nothing happens.
 ///
-/// It fills what it is given before anybody further in sees it. So it goes *inside* of [`Checked`](crate::Checked) and of other
-/// guards that find out whether a block is one: outside of them, an address that is no block's would be written to.
+/// Before it fills a block, it asks what it guards whether that [may be freed](Allocator::may_deallocate). So it goes inside or
+/// outside of [`Checked`](crate::Checked) and of other guards that find out whether a block is one: what they refuse, they
+/// report, and it is not written to. Without such a guard, an address that is no block's is written to.
 ///
 /// When memory runs out, and when a pool is trimmed, everything leaves at once: nothing is held back that somebody needs.
 /// Around a pool, that is before the shell gives up, but after it has asked its parent. What is held counts as live.
@@ -214,6 +215,26 @@ impl<H: Hold, A: Allocator, const N: usize> Detain<H, A, N> {
         self.ring.lock().pop()
     }
 
+    /// Reports a block that is held, or that freeing it would be prevented further in; it is not touched.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), AllocError> {
+        if layout.size() == 0 {
+            return Ok(());
+        }
+        if self.is_held(block) {
+            self.reporter.complaint(block.addr().get(), layout, Cause::DoubleFree.into()).raise();
+        } else if !self.inner.may_deallocate(block, layout) {
+            // SAFETY: the caller's promises are passed on; the call only reports.
+            unsafe { self.inner.deallocate(block, layout) };
+        } else {
+            return Ok(());
+        }
+        Err(AllocError::Unsupported)
+    }
+
     /// Asks, and asks again when everything has left.
     fn ask(&self, ask: impl Fn(&A) -> Block) -> Block {
         match ask(&self.inner) {
@@ -246,11 +267,8 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if layout.size() == 0 {
-            return;
-        }
-        if self.is_held(block) {
-            self.reporter.complaint(block.addr().get(), layout, Cause::DoubleFree.into()).raise();
+        // SAFETY: the caller's promises are passed on.
+        if layout.size() == 0 || unsafe { self.verify(block, layout) }.is_err() {
             return;
         }
         // SAFETY: the caller gives the block up.
@@ -266,18 +284,44 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        !self.is_held(block) && self.inner.may_deallocate(block, layout)
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         self.ask(|inner| inner.allocate_zeroed(layout))
     }
 
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old)?;
+            self.inner.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+        }
+    }
+
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.grow_in_place(block, old, new) }
+        unsafe {
+            self.verify(block, old)?;
+            self.inner.grow_in_place(block, old, new)
+        }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.verify(block, old)?;
+            self.inner.shrink_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
+        }
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.shrink_in_place(block, old, new) }
+        unsafe {
+            self.verify(block, old)?;
+            self.inner.shrink_in_place(block, old, new)
+        }
     }
 
     fn allocate_between(&self, least: Layout, preferred: usize) -> Block {

@@ -50,13 +50,18 @@ impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
 // nobody gets it. A hold calls nobody.
 unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
-    pass_on!(self: self.inner; allocate allocate_hot wants adopt bypasses admits note_failure resize_in_place);
+    pass_on!(self: self.inner; allocate allocate_hot wants adopt bypasses admits note_failure);
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.ring.get_mut().holds(block) {
             let finding = Cause::DoubleFree.into();
             self.pending.add(self.reporter.complaint(block.addr().get(), layout, finding));
             return;
+        }
+        if !self.inner.may_deallocate(block, layout) {
+            // Nothing is written to it, and whoever is further in reports it.
+            // SAFETY: the caller's promises are passed on.
+            return unsafe { self.inner.deallocate(block, layout) };
         }
         // SAFETY: the caller gives the block up.
         unsafe { self.hold.enter(block, layout) };
@@ -68,6 +73,24 @@ unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
                 Err(None) => return self.let_go(held),
             }
         }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        !self.ring.get_mut().holds(block) && self.inner.may_deallocate(block, layout)
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        if self.ring.get_mut().holds(block) {
+            // It is told when the shell frees it because it has to move.
+            return None;
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.resize_in_place(block, old, new) }
     }
 
     #[inline(always)]

@@ -29,11 +29,18 @@ impl From<AllocError> for Withheld {
 ///
 /// # Safety
 ///
-/// Only bytes of the block, and of the margin behind it, are touched, and only while the guard has the block: when it
+/// Only bytes of the block, and of the margins around it, are touched, and only while the guard has the block: when it
 /// is handed out, resized or taken back. No method unwinds or calls anybody else's code.
 pub unsafe trait Duty: AtFork {
     /// How many bytes behind each block are the guard's own.
     const MARGIN: usize = 0;
+
+    /// How many bytes in front of each block are the guard's own, at least: zero, or a power of two. There are as many as the
+    /// block's alignment, if that is more.
+    const FRONT: usize = 0;
+
+    /// Whether the duty reads or writes a block that is freed.
+    const TOUCHES_FREED: bool = false;
 
     /// Whether it makes a difference where in the program calls come from.
     const WANTS_SITES: bool = false;
@@ -41,7 +48,7 @@ pub unsafe trait Duty: AtFork {
     /// Whether a block may be made smaller where it is.
     const SHRINKS_IN_PLACE: bool = true;
 
-    /// A block of this layout is about to be handed out, which has `room` bytes besides the margin. Its first `kept` bytes are
+    /// A block of this layout is about to be handed out, which has `room` bytes besides the margins. Its first `kept` bytes are
     /// to stay as they are.
     ///
     /// # Errors
@@ -50,7 +57,7 @@ pub unsafe trait Duty: AtFork {
     ///
     /// # Safety
     ///
-    /// The block is as long as `room` and the margin together, `layout` at least, and nobody else uses it.
+    /// The block is as long as `room`, `layout` at least, with the margins around it, and nobody else uses it.
     unsafe fn hand_out(
         &self,
         block: NonNull<u8>,
@@ -90,13 +97,19 @@ pub unsafe trait Duty: AtFork {
         Ok(())
     }
 
+    /// Whether [`take_back`](Self::take_back) would not be prevented, without a look at the block.
+    fn may_take_back(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        let _ = (block, layout);
+        true
+    }
+
     /// A live block is about to get another layout where it is, no larger than the one it has: from then on the rest may be
     /// somebody else's. If it does not come to that, the same is called with the layouts the other way round.
     fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
         let _ = (block, old, new);
     }
 
-    /// A block was resized where it is, and has `room` bytes besides the margin; its first `old.size()` bytes are to stay as
+    /// A block was resized where it is, and has `room` bytes besides the margins; its first `old.size()` bytes are to stay as
     /// they are.
     ///
     /// # Errors
@@ -105,7 +118,7 @@ pub unsafe trait Duty: AtFork {
     ///
     /// # Safety
     ///
-    /// The block is as long as `room` and the margin together, `new` at least, and nobody else uses it.
+    /// The block is as long as `room`, `new` at least, with the margins around it, and nobody else uses it.
     unsafe fn resized(
         &self,
         block: NonNull<u8>,
@@ -156,14 +169,46 @@ pub unsafe trait Duty: AtFork {
     }
 }
 
-/// The layout to ask for, so that there is room for a block of `layout` and the margin; none if that is beyond all
+/// How many bytes lie in front of a block of this alignment.
+#[inline(always)]
+pub(super) const fn front<D: Duty>(align: usize) -> usize {
+    if D::FRONT == 0 || D::FRONT > align { D::FRONT } else { align }
+}
+
+/// How many bytes the margins of a block of this alignment have in all.
+#[inline(always)]
+pub(super) const fn margins<D: Duty>(align: usize) -> usize {
+    front::<D>(align) + D::MARGIN
+}
+
+/// The layout to ask for, so that there is room for a block of `layout` and the margins; none if that is beyond all
 /// memory.
 #[inline(always)]
 pub(super) fn widened<D: Duty>(layout: Layout) -> Option<Layout> {
-    if D::MARGIN == 0 {
+    let margins = margins::<D>(layout.align());
+    if margins == 0 {
         return Some(layout);
     }
-    Layout::from_size_align(layout.size().checked_add(D::MARGIN)?, layout.align()).ok()
+    Layout::from_size_align(layout.size().checked_add(margins)?, layout.align()).ok()
+}
+
+/// The part of a wide block that lies between the margins.
+///
+/// # Safety
+///
+/// The block is at least as long as the margins of this alignment.
+#[inline(always)]
+pub(super) unsafe fn between<D: Duty>(wide: NonNull<[u8]>, align: usize) -> NonNull<[u8]> {
+    // SAFETY: the caller's promise.
+    let start = unsafe { wide.cast::<u8>().add(front::<D>(align)) };
+    NonNull::slice_from_raw_parts(start, wide.len() - margins::<D>(align))
+}
+
+/// Where the wide block of a block of this alignment begins. The block may be anything: an address that is too low for that
+/// stays as it is.
+#[inline(always)]
+pub(super) fn wide_start<D: Duty>(block: NonNull<u8>, align: usize) -> NonNull<u8> {
+    NonNull::new(block.as_ptr().wrapping_sub(front::<D>(align))).unwrap_or(block)
 }
 
 /// What was asked for, of what is at least as long.

@@ -125,6 +125,14 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_firsts(block) {
+            self.first.may_deallocate(block, layout)
+        } else {
+            self.second.may_deallocate(block, layout)
+        }
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         self.ask(layout, |first| first.allocate_zeroed(layout), |second| second.allocate_zeroed(layout))
     }
@@ -182,6 +190,26 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
         } else {
             // SAFETY: the block is the second's, and the caller's promises are passed on.
             unsafe { self.second.deallocate(block, layout) };
+        }
+    }
+
+    /// Not by [`deallocate`](RawPool::deallocate): what that finds would be told only after a later call.
+    #[inline]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_firsts(block) {
+            // SAFETY: the block is from `first`, and the caller's promises are passed on.
+            unsafe { self.first.deallocate_hot(block, layout) }
+        } else {
+            // SAFETY: the block is from `second`, and the caller's promises are passed on.
+            unsafe { self.second.deallocate_hot(block, layout) }
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_firsts(block) {
+            self.first.may_deallocate(block, layout)
+        } else {
+            self.second.may_deallocate(block, layout)
         }
     }
 

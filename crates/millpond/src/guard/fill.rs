@@ -84,6 +84,8 @@ impl AtFork for Rubbish {}
 
 // SAFETY: only bytes of the block are touched.
 unsafe impl Duty for Rubbish {
+    const TOUCHES_FREED: bool = true;
+
     unsafe fn hand_out(
         &self,
         block: NonNull<u8>,
@@ -132,6 +134,8 @@ impl AtFork for Eraser {}
 
 // SAFETY: only bytes of the block are touched.
 unsafe impl Duty for Eraser {
+    const TOUCHES_FREED: bool = true;
+
     const SHRINKS_IN_PLACE: bool = false;
 
     unsafe fn hand_out(

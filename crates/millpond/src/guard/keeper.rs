@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
-use super::duty::{Duty, Site, Withheld, cut, widened};
+use super::duty::{Duty, Site, Withheld, between, cut, front, margins, wide_start, widened};
 use crate::{
     base::{AllocError, address},
     contract::{
@@ -85,11 +85,13 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     }
 
     /// Readies a block that was just handed out, or gives it back.
-    fn ready(&self, block: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Block {
-        // The block was just handed out, at least as long as was asked for.
-        let fit = (layout, block.len() - D::MARGIN);
-        // SAFETY: nobody else has it.
-        match unsafe { self.duty.hand_out(block.cast(), fit, kept, site) } {
+    fn ready(&self, whole: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Block {
+        // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
+        let (block, outcome) = unsafe {
+            let block = between::<D>(whole, layout.align());
+            (block, self.duty.hand_out(block.cast(), (layout, block.len()), kept, site))
+        };
+        match outcome {
             Ok(()) => Ok(cut(block, layout.size())),
             Err(Withheld::Misuse(finding)) => {
                 self.raise(block.cast(), layout, at(finding, site));
@@ -98,7 +100,7 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
             Err(Withheld::Memory(error)) => {
                 if let Some(wide) = widened::<D>(layout) {
                     // SAFETY: as above, and nobody has it.
-                    unsafe { self.inner.deallocate(block.cast(), wide) };
+                    unsafe { self.inner.deallocate(whole.cast(), wide) };
                 }
                 Err(error)
             }
@@ -111,6 +113,11 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     ///
     /// As for [`Duty::verify`].
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), AllocError> {
+        if self.is_refused(block, layout) {
+            // SAFETY: the caller's promises are passed on; as whoever is further in refuses it, the call only reports that.
+            unsafe { self.free(block, layout, site) };
+            return Err(AllocError::Unsupported);
+        }
         // SAFETY: the caller's promises are passed on.
         match unsafe { self.duty.verify(block, layout) } {
             Err(finding) if self.raise(block, layout, at(finding, site)) => Err(AllocError::Unsupported),
@@ -123,7 +130,8 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
         let shrinks = new.size() < old.size();
-        if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) {
+        let moves = front::<D>(old.align()) != front::<D>(new.align());
+        if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) || moves {
             return Err(AllocError::InPlace);
         }
         let (Some(wide), Some(wider)) = (widened::<D>(old), widened::<D>(new)) else {
@@ -133,20 +141,22 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         if !grows {
             self.duty.relabel(block, old, new);
         }
-        // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as `wide`.
+        let whole = wide_start::<D>(block, old.align());
+        // SAFETY: the caller's promises are passed on; with its margins, the block was handed out as `wide`.
         let resized = unsafe {
             if shrinks {
-                self.inner.shrink_in_place(block, wide, wider)
+                self.inner.shrink_in_place(whole, wide, wider)
             } else {
-                self.inner.grow_in_place(block, wide, wider)
+                self.inner.grow_in_place(whole, wide, wider)
             }
         };
         if resized.is_err() && !grows {
             self.duty.relabel(block, new, old);
         }
-        let resized = resized?;
+        // SAFETY: the block is at least as long as `wider`.
+        let resized = unsafe { between::<D>(resized?, new.align()) };
         // SAFETY: the block is as long now, and still its holder's, who waits.
-        match unsafe { self.duty.resized(block, old, (new, resized.len() - D::MARGIN)) } {
+        match unsafe { self.duty.resized(block, old, (new, resized.len())) } {
             Ok(()) => Ok(cut(resized, new.size())),
             Err(finding) => {
                 self.raise(block, new, finding);
@@ -161,8 +171,11 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     ///
     /// As for [`Allocator::deallocate`].
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout, site: Site) {
+        // What is refused further in is reported there, and not touched here.
+        let is_refused = self.is_refused(block, layout);
         // SAFETY: the caller's promises are passed on.
-        if let Err(finding) = unsafe { self.duty.take_back(block, layout, site) }
+        if !is_refused
+            && let Err(finding) = unsafe { self.duty.take_back(block, layout, site) }
             && self.raise(block, layout, at(finding, site))
         {
             return;
@@ -170,9 +183,19 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         if let Some(wide) = widened::<D>(layout)
             && layout.size() != 0
         {
-            // SAFETY: as above; with its margin, the block was handed out as `wide`.
-            unsafe { self.inner.deallocate(block, wide) };
+            // SAFETY: as above; with its margins, the block was handed out as `wide`.
+            unsafe { self.inner.deallocate(wide_start::<D>(block, layout.align()), wide) };
         }
+    }
+
+    /// Whether this is a block that must not be touched, because freeing it would be prevented further in.
+    fn is_refused(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        D::TOUCHES_FREED && layout.size() != 0 && !self.may_deallocate_inside(block, layout)
+    }
+
+    fn may_deallocate_inside(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        let start = wide_start::<D>(block, layout.align());
+        widened::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
     }
 }
 
@@ -201,6 +224,10 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.free(block, layout, here::<D>()) };
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.duty.may_take_back(block, layout) && self.may_deallocate_inside(block, layout)
     }
 
     #[track_caller]
@@ -251,8 +278,9 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
         }
         let wide = widened::<D>(least).ok_or(AllocError::Unsupported)?;
         let preferred = preferred.max(least.size());
-        let block = self.inner.allocate_between(wide, preferred.saturating_add(D::MARGIN))?;
-        let size = preferred.min(block.len() - D::MARGIN);
+        let margins = margins::<D>(least.align());
+        let block = self.inner.allocate_between(wide, preferred.saturating_add(margins))?;
+        let size = preferred.min(block.len() - margins);
         let layout = Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?;
         self.ready(block, layout, 0, here::<D>())
     }
@@ -271,7 +299,7 @@ impl<D: Duty, X: Inspect> Inspect for Keeper<D, X> {
     }
 
     fn largest_free(&self) -> Option<usize> {
-        self.inner.largest_free().map(|size| size.saturating_sub(D::MARGIN))
+        self.inner.largest_free().map(|size| size.saturating_sub(margins::<D>(1)))
     }
 }
 

@@ -6,7 +6,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     Keeper,
-    duty::{Duty, Withheld, cut, widened},
+    duty::{Duty, Withheld, between, cut, front, wide_start, widened},
 };
 use crate::{
     base::AllocError,
@@ -21,6 +21,13 @@ impl<D: Duty, P> Keeper<D, P> {
     }
 }
 
+impl<D: Duty, P: RawPool> Keeper<D, P> {
+    fn may_deallocate_within(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let start = wide_start::<D>(block, layout.align());
+        widened::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
+    }
+}
+
 // SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
 // back all. A duty stays within the block and its margin, and calls nobody.
 unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
@@ -28,9 +35,13 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = widened::<D>(layout)?;
-        let block = self.inner.allocate(wide)?;
-        // SAFETY: the block was just handed out, at least as long as was asked for.
-        match unsafe { self.duty.hand_out_alone(block.cast(), (layout, block.len() - D::MARGIN)) } {
+        let whole = self.inner.allocate(wide)?;
+        // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
+        let (block, outcome) = unsafe {
+            let block = between::<D>(whole, layout.align());
+            (block, self.duty.hand_out_alone(block.cast(), (layout, block.len())))
+        };
+        match outcome {
             Ok(()) => Some(cut(block, layout.size())),
             Err(Withheld::Misuse(finding)) => {
                 self.note(block.addr().get(), layout, finding);
@@ -38,7 +49,7 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
             }
             Err(Withheld::Memory(_)) => {
                 // SAFETY: as above, and nobody has it.
-                unsafe { self.inner.deallocate(block.cast(), wide) };
+                unsafe { self.inner.deallocate(whole.cast(), wide) };
                 None
             }
         }
@@ -50,16 +61,23 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // What is refused further in is reported there, and not touched here.
+        let is_refused = D::TOUCHES_FREED && !self.may_deallocate_within(block, layout);
         // SAFETY: the caller's promises are passed on.
-        if let Err(finding) = unsafe { self.duty.take_back_alone(block, layout) }
+        if !is_refused
+            && let Err(finding) = unsafe { self.duty.take_back_alone(block, layout) }
             && self.note(block.addr().get(), layout, finding)
         {
             return;
         }
         if let Some(wide) = widened::<D>(layout) {
-            // SAFETY: as above; with its margin, the block was handed out as `wide`.
-            unsafe { self.inner.deallocate(block, wide) };
+            // SAFETY: as above; with its margins, the block was handed out as `wide`.
+            unsafe { self.inner.deallocate(wide_start::<D>(block, layout.align()), wide) };
         }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.duty.may_take_back(block, layout) && self.may_deallocate_within(block, layout)
     }
 
     #[inline(always)]
@@ -127,7 +145,8 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         {
             return None;
         }
-        if new.size() < old.size() && !D::SHRINKS_IN_PLACE {
+        let moves = front::<D>(old.align()) != front::<D>(new.align());
+        if moves || (new.size() < old.size() && !D::SHRINKS_IN_PLACE) {
             return None;
         }
         let (wide, wider) = (widened::<D>(old)?, widened::<D>(new)?);
@@ -135,13 +154,15 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         if !grows {
             self.duty.relabel(block, old, new);
         }
-        // SAFETY: the caller's promises are passed on; with its margin, the block was handed out as the wider layout.
-        let resized = unsafe { self.inner.resize_in_place(block, wide, wider) };
+        let whole = wide_start::<D>(block, old.align());
+        // SAFETY: the caller's promises are passed on; with its margins, the block was handed out as `wide`.
+        let resized = unsafe { self.inner.resize_in_place(whole, wide, wider) };
         if resized.is_none() && !grows {
             self.duty.relabel(block, new, old);
         }
-        let resized = resized?;
-        let fit = (new, resized.len() - D::MARGIN);
+        // SAFETY: the block is at least as long as `wider`.
+        let resized = unsafe { between::<D>(resized?, new.align()) };
+        let fit = (new, resized.len());
         // SAFETY: the block is as long now, and still its holder's, who waits.
         if let Err(finding) = unsafe { self.duty.resized(block, old, fit) } {
             self.note(block.addr().get(), new, finding);

@@ -30,7 +30,7 @@
 //! | [`Observe`] | calls back on every event | allocators |
 //! | `Checked` (feature `alloc`) | finds and prevents what must not be freed, tells leaks | pools, allocators |
 //! | `Tracked` (feature `alloc`) | the same, and who allocated and freed it first | allocators, pools |
-//! | [`Canary`] | finds what is written past the end of a block | pools, allocators |
+//! | [`Canary`] | finds what is written past the end of a block, or in front of it | pools, allocators |
 //! | [`Quarantine`] | holds freed blocks back, finds what is written to them | pools, allocators |
 //! | [`Poison`] | fills new and freed blocks with rubbish | pools, allocators |
 //! | [`Zeroed`] | erases freed blocks | pools, allocators |

@@ -168,6 +168,10 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         unsafe { self.inner.deallocate(block, layout) };
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.inner.may_deallocate(block, layout)
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         self.handed_out(layout, self.inner.allocate_zeroed(layout))
     }

@@ -118,6 +118,14 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.may_deallocate(block, layout)
+        } else {
+            self.large.may_deallocate(block, layout)
+        }
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         if self.is_small(layout) {
             Ok(self.cut(self.small.allocate_zeroed(layout)?))
@@ -198,6 +206,26 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregate<P, Q> {
         } else {
             // SAFETY: the block came from `large`, and the caller's promises are passed on.
             unsafe { self.large.deallocate(block, layout) };
+        }
+    }
+
+    /// Not by [`deallocate`](RawPool::deallocate): what that finds would be told only after a later call.
+    #[inline]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            // SAFETY: the block is from `small`, and the caller's promises are passed on.
+            unsafe { self.small.deallocate_hot(block, layout) }
+        } else {
+            // SAFETY: the block is from `large`, and the caller's promises are passed on.
+            unsafe { self.large.deallocate_hot(block, layout) }
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.may_deallocate(block, layout)
+        } else {
+            self.large.may_deallocate(block, layout)
         }
     }
 

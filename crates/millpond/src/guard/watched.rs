@@ -81,6 +81,10 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
         self.job.free::<Shared>(Amount::of(layout));
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.inner.may_deallocate(block, layout)
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         if layout.size() == 0 {
             return self.inner.allocate_zeroed(layout);

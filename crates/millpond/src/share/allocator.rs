@@ -48,6 +48,10 @@ macro_rules! implement_for_shell {
                 unsafe { shell::deallocate(self.reach(), &self.parent, block, layout) };
             }
 
+            fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+                shell::may_deallocate(self.reach(), &self.parent, block, layout)
+            }
+
             fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
                 shell::allocate_between(self.reach(), (&self.parent, &self.policy), (least, preferred))
             }

@@ -313,6 +313,10 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
         unsafe { self.stack.deallocate(block, layout) }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.stack.may_deallocate(block, layout)
+    }
+
     #[inline]
     unsafe fn grow_in_place(
         &self,

@@ -330,6 +330,20 @@ unsafe fn deallocate_cold<R: Reach, A: Allocator>(
     }
 }
 
+/// Whether freeing a block would not be prevented, by the pool or by the parent.
+pub(super) fn may_deallocate<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    block: NonNull<u8>,
+    layout: Layout,
+) -> bool {
+    if pool.with(|pool| pool.bypasses(layout)) {
+        parent.may_deallocate(block, layout)
+    } else {
+        pool.with(|pool| pool.may_deallocate(block, layout))
+    }
+}
+
 /// Resizes a block where it is: in the pool, or, if neither layout is the pool's business, in the parent.
 ///
 /// # Safety

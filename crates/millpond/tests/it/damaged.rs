@@ -153,6 +153,32 @@ fn lock_free() {
 }
 
 #[test]
+fn a_list_that_leads_around_in_a_circle_ends_every_question() {
+    for others in 0..5 {
+        let mut pool = LockFree::<Fixed<64>>::new();
+        let mut rng = Rng::with_seed(others);
+        let blocked = blocks(&pool, 64, &mut rng);
+        let twice = blocked.free[blocked.free.len() - 1];
+        // SAFETY: the last call is wrong on purpose; the pool asks nobody about what it has handed out.
+        unsafe {
+            blocked
+                .live
+                .iter()
+                .take(others as usize)
+                .for_each(|&block| pool.deallocate(block, blocked.layout));
+            pool.deallocate(twice, blocked.layout);
+        }
+        assert!(pool.check().is_err());
+        ask(&pool);
+        assert_eq!(pool.trim(), 0, "what is in a circle is not to be told from what is live");
+        ask(&pool);
+        pool.reset();
+        pool.check().expect("sound after a reset");
+        assert_ne!(pool.trim(), 0);
+    }
+}
+
+#[test]
 fn regions_of_any_size() {
     // A word in front is the post of a free block, a word behind that of the next, live or free.
     rounds(|| Local::new(Tlsf::without_pockets()), 104, 1, |_, _| ());

@@ -2,6 +2,7 @@
 
 use std::{alloc::Layout, ptr::NonNull};
 
+use fastrand::Rng;
 use millpond::{
     Allocator, Blocks, Cached, Canary, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Poison,
     Quarantine, SignPost, Tlsf, Zeroed,
@@ -134,7 +135,7 @@ fn a_checked_magazine_hands_out_nothing_along_a_forged_distance() {
 #[test]
 fn nothing_is_found_where_nothing_is_wrong() {
     for seed in 0..20 {
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = Rng::with_seed(seed);
         let pool = Checked::new(Local::new(Tlsf::new())).reporting(HERE);
         let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
         for _ in 0..500 {
@@ -227,7 +228,7 @@ fn what_a_block_grows_by_has_no_address_either() {
 fn a_block_that_is_freed_twice_is_told_by_what_holds_it_or_has_inverted_its_end() {
     let pool = Local::new(Quarantine::<_, 4>::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
     let around = Quarantine::<_, 4>::around(Local::new(Blocks::<Fixed<64>>::new())).reporting(HERE);
-    let canary = Local::new(Canary::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+    let canary = Local::new(Canary::new(Blocks::<Fixed<80>>::new()).reporting(HERE));
     fn twice(pool: &impl Allocator, size: usize) {
         for _ in 0..10 {
             let block = take(pool, size);

@@ -13,7 +13,7 @@ const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
 #[test]
 fn around_pools() {
     on_every_parent(MIXED, || Poison::new(Classes::new()));
-    on_every_parent((112, 8), || Canary::new(Blocks::<Fixed<128>>::new()));
+    on_every_parent((112, 8), || Canary::new(Blocks::<Fixed<144>>::new()));
     on_every_parent(MIXED, || Zeroed::new(Tlsf::new()));
     an_arena_on_every_parent(MIXED, || Checked::new(Linear::new()).reporting(KIT));
     on_every_parent(SMALL, || Quarantine::<_, 8>::new(Blocks::<Fixed<64>>::new()));
@@ -40,9 +40,9 @@ fn stacked<P: RawPool + millpond::Inspect>(serves: (usize, usize), pool: impl Fn
 
 #[test]
 fn stacked_in_any_order_around_any_pool() {
-    stacked((32, 8), Blocks::<Fixed<64>>::new);
-    stacked((32, 8), Blocks::<(Fixed<64>, Magazine)>::new);
-    stacked((32, 8), Blocks::<(Fixed<64>, Compact)>::new);
+    stacked((32, 8), Blocks::<Fixed<96>>::new);
+    stacked((32, 8), Blocks::<(Fixed<96>, Magazine)>::new);
+    stacked((32, 8), Blocks::<(Fixed<96>, Compact)>::new);
     stacked(MIXED, Classes::new);
     stacked(MIXED, Linear::new);
     stacked(MIXED, Stack::new);

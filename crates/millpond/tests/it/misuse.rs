@@ -14,9 +14,9 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect, Linear,
-    Local, Locked, Misuse, Owned, Poison, Quarantine, RawPool, Reporter, Stats, Tlsf, Tracked, Zeroed,
-    testing::Watched,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect,
+    Lifo, Limit, Linear, Local, Locked, Marked, Misuse, Observe, Owned, Poison, Quarantine, RawPool,
+    Reporter, Segregate, Stats, Tlsf, Tracked, Zeroed, testing::Watched,
 };
 
 use crate::again;
@@ -200,7 +200,7 @@ fn what_was_never_freed_is_told_when_the_pool_goes() {
 fn a_write_past_the_end_is_found_wherever_it_is() {
     for size in [1, 7, 8, 30, 48] {
         for offset in size..size + 16 {
-            let pool = Local::new(Canary::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
+            let pool = Local::new(Canary::new(Blocks::<Fixed<80>>::new()).reporting(HERE));
             let block = take(&pool, size);
             // SAFETY: the bytes behind the block are the guard's, and there are sixteen.
             unsafe { block.add(offset).write(block.add(offset).read() ^ 1) };
@@ -219,6 +219,135 @@ fn a_write_past_the_end_is_found_wherever_it_is() {
         free(&heap, grown, 50);
     }
     assert_eq!(heard(), [], "the new place is intact");
+}
+
+#[test]
+fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
+    fn play(pool: &(impl Allocator + Inspect), aligns: &[usize]) {
+        for (&align, size) in aligns.iter().flat_map(|align| [1, 7, 8, 30, 48].map(|size| (align, size))) {
+            let layout = Layout::from_size_align(size, align).expect("a layout");
+            for before in 1..=16 {
+                let block = pool.allocate(layout).expect("the heap has room").cast::<u8>();
+                assert!(block.addr().get().is_multiple_of(align));
+                // SAFETY: the bytes in front of the block are the guard's, and there are sixteen.
+                unsafe {
+                    let byte = block.sub(before);
+                    byte.write(byte.read() ^ 1);
+                    pool.deallocate(block, layout);
+                }
+                assert_eq!(cause(), Cause::Overflow { offset: 0_usize.wrapping_sub(before) });
+                // SAFETY: nothing is wrong here.
+                unsafe {
+                    let block = pool.allocate(layout).expect("the heap has room").cast::<u8>();
+                    block.write_bytes(1, size);
+                    pool.deallocate(block, layout);
+                }
+                assert_eq!((heard(), pool.stats().live), (vec![], 0), "it is freed all the same");
+            }
+        }
+    }
+    const ALIGNS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 512];
+    play(&Local::new(Canary::new(Blocks::<Fixed<80>>::new()).reporting(HERE)), &ALIGNS[..4]);
+    play(&Local::new(Canary::new(Tlsf::new()).reporting(HERE)), &ALIGNS);
+    play(&Canary::new(Local::new(Classes::new())).reporting(HERE), &ALIGNS);
+    play(&Canary::new(Local::new(Buddy::new())).reporting(HERE), &ALIGNS);
+    let heap = Canary::new(Heap).reporting(HERE);
+    let (low, high) = (layout(20), Layout::from_size_align(50, 64).expect("a layout"));
+    let block = take(&heap, 20);
+    // SAFETY: one byte in front of the block is the guard's; all else is right.
+    unsafe {
+        block.write_bytes(3, 20);
+        block.sub(1).write(block.sub(1).read() ^ 1);
+        let grown = heap.grow(block, low, high).expect("the heap has room").cast::<u8>();
+        let told = heard();
+        assert!(told.iter().all(|misuse| misuse.cause == Cause::Overflow { offset: usize::MAX }), "{told:?}");
+        assert!(!told.is_empty() && grown.addr().get().is_multiple_of(64));
+        let back = heap.shrink(grown, high, low).expect("the heap has room").cast::<u8>();
+        assert!(NonNull::slice_from_raw_parts(back, 20).as_ref().iter().all(|&byte| byte == 3));
+        heap.deallocate(back, low);
+    }
+    assert_eq!(heard(), [], "the new places are intact");
+}
+
+/// Frees what is no block, through a guard that writes to what is freed, in front of or behind one that knows the blocks.
+#[test]
+fn what_is_no_block_is_not_written_to_whatever_the_order() {
+    fn play(pool: &impl Allocator, knows_layouts: bool) {
+        let untouched = |bytes: &[u8]| assert!(bytes.iter().all(|&byte| byte == 9), "{bytes:x?}");
+        // SAFETY: the block is live, and so long.
+        let live =
+            |block: NonNull<u8>| untouched(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() });
+        let mut foreign = vec![9_u8; 400];
+        let middle = NonNull::new(foreign[200..].as_mut_ptr()).expect("an address");
+        let block = take(pool, 40);
+        // SAFETY: the block is live, and so long.
+        unsafe { block.write_bytes(9, 40) };
+        free(pool, middle, 40);
+        assert_eq!(cause(), Cause::Foreign);
+        // SAFETY: within the block.
+        free(pool, unsafe { block.add(8) }, 40);
+        assert!(matches!(cause(), Cause::Interior { .. }));
+        live(block);
+        if knows_layouts {
+            free(pool, block, 32);
+            assert!(matches!(cause(), Cause::WrongLayout { .. }));
+            live(block);
+        }
+        untouched(&foreign);
+        free(pool, block, 40);
+        assert_eq!(heard(), []);
+        free(pool, block, 40);
+        assert_eq!(cause(), Cause::DoubleFree);
+    }
+    fn around<P: RawPool + Inspect>(pool: impl Fn() -> P, knows_layouts: bool) {
+        play(&Local::new(Quarantine::<_, 4>::new(pool()).reporting(HERE)), knows_layouts);
+        play(&Quarantine::<_, 4>::around(Local::new(pool())).reporting(HERE), knows_layouts);
+        play(
+            &Quarantine::<_, 4>::around(Stats::new(&Locked::<_>::new(pool()))).reporting(HERE),
+            knows_layouts,
+        );
+        play(&Local::new(Poison::new(Stats::new(pool()))), knows_layouts);
+        play(&Poison::new(Observe::new(Local::new(pool()), |_| ())), knows_layouts);
+        play(&Local::new(Zeroed::new(Limit::blocks(pool(), 100))), knows_layouts);
+        play(&Zeroed::new(Box::new(Local::new(pool()))), knows_layouts);
+        play(
+            &Local::new(Poison::new(Quarantine::<_, 4>::new(Zeroed::new(pool())).reporting(HERE))),
+            knows_layouts,
+        );
+    }
+    around(|| Checked::new(Tlsf::new()).reporting(HERE), true);
+    around(|| Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE), true);
+    around(|| Checked::new(Quarantine::<_, 4>::new(Poison::new(Classes::new()))).reporting(HERE), true);
+    around(|| Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(HERE), false);
+    around(|| Segregate::new(16, Linear::new(), Checked::new(Tlsf::new()).reporting(HERE)), true);
+    play(&Local::new(Canary::new(Checked::new(Tlsf::new()).reporting(HERE)).reporting(HERE)), true);
+    play(&Canary::new(Checked::new(Local::new(Classes::new())).reporting(HERE)).reporting(HERE), true);
+    play(&Checked::new(Quarantine::<_, 4>::around(Canary::new(Heap))).reporting(HERE), true);
+    play(&Quarantine::<_, 4>::around(Canary::new(Tracked::new(Heap).reporting(HERE))).reporting(HERE), true);
+}
+
+#[test]
+fn what_is_held_back_or_no_block_is_not_resized() {
+    let heap = Poison::new(Quarantine::<_, 4>::around(Checked::new(Heap).reporting(HERE)).reporting(HERE));
+    let block = take(&heap, 40);
+    free(&heap, block, 40);
+    // SAFETY: what is wrong here is prevented by the guards.
+    unsafe {
+        assert_eq!(heap.grow(block, layout(40), layout(64)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(heap.shrink_in_place(block, layout(40), layout(8)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::DoubleFree);
+        let mut foreign = [9_u8; 64];
+        let foreign = NonNull::from(&mut foreign).cast();
+        assert_eq!(heap.grow(foreign, layout(40), layout(64)), Err(AllocError::Unsupported));
+        assert_eq!(cause(), Cause::Foreign);
+    }
+    let pool = Local::new(Quarantine::<_, 4>::new(Tlsf::new()).reporting(HERE));
+    let block = take(&pool, 400);
+    free(&pool, block, 400);
+    // SAFETY: the block is the guard's, and its memory is there.
+    unsafe { assert!(pool.grow_in_place(block, layout(400), layout(500)).is_err()) };
+    assert!(heard().is_empty());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use millpond::{
 
 use crate::{
     again,
-    conformance::{MIXED, on_every_parent, only_leaks, shell},
+    conformance::{MIXED, an_arena_on_every_parent, on_every_parent, only_leaks, shell},
 };
 
 const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
@@ -33,7 +33,7 @@ fn around_pools() {
     });
     on_every_parent((112, 8), || Visible::<_, 4>::new(Blocks::<(Fixed<128>, Compact)>::new()).reporting(KIT));
     on_every_parent(MIXED, || Visible::<_, 4>::new(Classes::new()).reporting(KIT));
-    on_every_parent(MIXED, || Visible::<_, 64>::new(Linear::new()).reporting(KIT).holding(1000));
+    an_arena_on_every_parent(MIXED, || Visible::<_, 64>::new(Linear::new()).reporting(KIT).holding(1000));
     on_every_parent(MIXED, || Visible::<_, 4>::new(SignPost::first_fit()).reporting(KIT));
     on_every_parent(MIXED, || Visible::<_, 4>::new(Tlsf::new()).reporting(KIT));
     on_every_parent(MIXED, || Visible::<_, 4>::new(Buddy::new()).reporting(KIT));

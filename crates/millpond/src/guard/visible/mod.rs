@@ -167,6 +167,10 @@ unsafe impl Duty for Show {
         unsafe { self.books.verify(block, layout) }
     }
 
+    fn may_take_back(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.books.may_take_back(block, layout)
+    }
+
     fn relabel(&self, block: NonNull<u8>, old: Layout, new: Layout) {
         self.books.relabel(block, old, new);
     }

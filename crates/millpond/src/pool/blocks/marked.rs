@@ -229,6 +229,11 @@ impl<S: Strategy> Sealed for Marked<S> {
         }
     }
 
+    fn is_live(&mut self, fresh: &Fresh, block: usize, size: usize) -> bool {
+        // SAFETY: the word is one of the chunk's bits.
+        self.find(fresh, block, size).is_some_and(|(word, bit)| unsafe { *word & bit != 0 })
+    }
+
     fn diagnose(&mut self, fresh: &Fresh, block: usize, size: usize) -> Cause {
         let Some(cut) = fresh.cut().find(|cut| cut.contains(block)) else { return Cause::Foreign };
         let offset = (block - cut.start) % size;

@@ -238,6 +238,11 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         unsafe { self.strategy.put(block, self.shape.size()) };
     }
 
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let size = self.shape.size();
+        !Self::MARKS || self.fits(layout) && self.strategy.is_live(&self.fresh, block.addr().get(), size)
+    }
+
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         if Self::MARKS {

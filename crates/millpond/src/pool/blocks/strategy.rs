@@ -58,6 +58,12 @@ pub trait Sealed {
         true
     }
 
+    /// Whether an address is that of a live block, as far as there are bits that say so.
+    fn is_live(&mut self, fresh: &Fresh, block: usize, size: usize) -> bool {
+        let _ = (fresh, block, size);
+        true
+    }
+
     /// What is wrong with an address that is no live block's.
     fn diagnose(&mut self, fresh: &Fresh, block: usize, size: usize) -> Cause {
         let _ = (fresh, block, size);

@@ -105,7 +105,13 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     ///
     /// It has the pool for itself, because a thread that was stopped in the midst of an `allocate` may yet read the link of a
     /// block that has long been freed, and links lie in the chunks.
+    ///
+    /// Returns nothing while [`check`](Inspect::check) fails, as after a block was freed twice.
     pub fn trim(&mut self) -> usize {
+        if self.check().is_err() {
+            // The list of free blocks leads around in a circle.
+            return 0;
+        }
         let mut free = [0; HALF as usize];
         for index in self.free.0.walk(&self.segments).filter_map(|number| self.segments.index_of(number)) {
             free[index] += 1;
