@@ -173,8 +173,8 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout, site: Site) {
         // What is refused further in is reported there, and not touched here.
         let is_refused = self.is_refused(block, layout);
-        // SAFETY: the caller's promises are passed on.
         if !is_refused
+            // SAFETY: the caller's promises are passed on.
             && let Err(finding) = unsafe { self.duty.take_back(block, layout, site) }
             && self.raise(block, layout, at(finding, site))
         {

@@ -63,8 +63,8 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         // What is refused further in is reported there, and not touched here.
         let is_refused = D::TOUCHES_FREED && !self.may_deallocate_within(block, layout);
-        // SAFETY: the caller's promises are passed on.
         if !is_refused
+            // SAFETY: the caller's promises are passed on.
             && let Err(finding) = unsafe { self.duty.take_back_alone(block, layout) }
             && self.note(block.addr().get(), layout, finding)
         {

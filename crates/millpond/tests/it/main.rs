@@ -37,6 +37,7 @@ mod keepers;
 mod kit;
 mod marked;
 mod misuse;
+mod misuse_places;
 mod one_chunk;
 mod oracle;
 mod pages;

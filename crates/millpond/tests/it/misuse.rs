@@ -4,7 +4,6 @@ use std::{
     alloc::Layout,
     cell::RefCell,
     mem::MaybeUninit,
-    panic::Location,
     ptr::NonNull,
     sync::{
         Mutex,
@@ -555,81 +554,6 @@ fn threads_that_resize_and_free_their_own_blocks_are_in_the_right() {
         }
     });
     pool.check().expect("sound");
-}
-
-/// A call whose place the tests know.
-#[track_caller]
-fn place() -> &'static Location<'static> {
-    Location::caller()
-}
-
-#[test]
-fn a_double_free_is_told_with_all_three_places() {
-    let pool = Tracked::new(Local::new(Classes::new())).reporting(HERE);
-    let allocated = place();
-    let block = pool.allocate(layout(64)).expect("the heap has room").cast();
-    // SAFETY: the block is live, and has this layout.
-    unsafe { pool.deallocate(block, layout(64)) };
-    let between = place();
-    // SAFETY: prevented by the guard.
-    unsafe { pool.deallocate(block, layout(64)) };
-    let told = heard();
-    let sites = told[0].sites;
-    let line = |site: Option<&Location<'_>>| site.map(|site| (site.file().to_owned(), site.line()));
-    let expect = |line: u32| Some((file!().to_owned(), line));
-    assert_eq!(line(sites.allocated), expect(allocated.line() + 1));
-    assert_eq!(line(sites.freed), expect(between.line() - 1));
-    assert_eq!(line(sites.misused), expect(between.line() + 2));
-    let text = told[0].to_string();
-    assert!(text.starts_with("pool \"tested\": block 0x") && text.contains("was freed twice"), "{text}");
-    assert!(text.contains(&format!("allocated at {}:{}:", file!(), allocated.line() + 1)), "{text}");
-}
-
-#[test]
-fn places_are_told_with_what_they_have_and_had() {
-    let pool = Tracked::new(Heap).reporting(HERE);
-    let small: Vec<_> = (0..3).map(|_| take_here(&pool, 10)).collect();
-    let large = pool.allocate(layout(1000)).expect("the heap has room").cast();
-    for block in small {
-        free(&pool, block, 10);
-    }
-    let last = take_here(&pool, 10);
-    // SAFETY: the block is live, and grows where it was allocated.
-    let large: NonNull<u8> = unsafe { pool.grow(large, layout(1000), layout(1010)) }.expect("room").cast();
-    let sites = pool.sites();
-    let figures = |number: usize| {
-        let line = &sites.lines()[number];
-        (line.live.bytes, line.at_peak.bytes, line.total.blocks)
-    };
-    // While it grew, both places of the large block were live: that was the peak.
-    let (live, peak) = (sites.live().bytes, sites.peak().bytes);
-    assert_eq!(live, 1020);
-    assert!(peak >= 1030, "{sites}");
-    assert_eq!(sites.lines().iter().map(|line| line.at_peak.bytes).sum::<usize>(), peak, "{sites}");
-    assert_eq!(sites.lines().iter().map(|line| line.live.bytes).sum::<usize>(), live, "{sites}");
-    let few = (0..sites.lines().len()).find(|&number| figures(number).2 == 4).expect("four small ones");
-    assert_eq!(figures(few).0, 10);
-    assert!(sites.to_string().contains(&format!("{}:", file!())), "{sites}");
-    free(&pool, large, 1010);
-    free(&pool, last, 10);
-    assert_eq!(pool.sites().live().blocks, 0);
-}
-
-#[test]
-fn a_place_has_less_when_its_block_shrinks_where_it_is() {
-    let pool = Tracked::new(Local::new(Tlsf::new())).reporting(HERE);
-    let block = take_here(&pool, 1000);
-    // SAFETY: the block is live, and this is its layout.
-    let shrunk = unsafe { pool.shrink_in_place(block, layout(1000), layout(10)) };
-    assert!(shrunk.is_ok());
-    let sites = pool.sites();
-    assert_eq!((sites.live().bytes, sites.lines()[0].live.bytes, sites.peak().bytes), (10, 10, 1000));
-    free(&pool, block, 10);
-}
-
-/// One place in the program.
-fn take_here(pool: &impl Allocator, size: usize) -> NonNull<u8> {
-    pool.allocate(layout(size)).expect("the heap has room").cast()
 }
 
 #[test]
