@@ -600,7 +600,8 @@ mp_allocator *mp_counting_create(const mp_guard_options *options);
  * reset. Keeps its books in the heap. */
 mp_allocator *mp_checked_create(const mp_guard_options *options);
 
-/* Finds what is written behind a block, when that is freed. Asks `inner` for some bytes more than it is asked for. */
+/* Finds what is written in front of a block or behind it, when the block is freed or resized. Costs 32 bytes per block, or
+ * twice the alignment if that is more. */
 mp_allocator *mp_canary_create(const mp_guard_options *options);
 
 /* Holds up to 256 freed blocks back, filled, and finds what is written to them meanwhile. */
