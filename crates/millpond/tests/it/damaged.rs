@@ -249,7 +249,9 @@ fn a_check_says_what_is_broken() {
 fn a_chunk_header_that_was_overwritten_ends_the_list_of_chunks() {
     for seed in 0..ROUNDS {
         let mut rng = Rng::with_seed(seed);
-        let pool = Local::new(Blocks::<Fixed<64>>::new());
+        // Chunks that are lost go with the arena.
+        let arena = Local::new(Linear::new());
+        let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
         let layout = Layout::new::<[u64; 8]>();
         let blocks: Vec<NonNull<u8>> =
             (0..1000).map(|_| pool.allocate(layout).expect("the heap has room").cast()).collect();
