@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 /// Shown below the help of all that run a program.
 const EXIT_CODES: &str = "\
 Exit codes of record and try: the program's own, or 128 and the number of the signal that ended it; 127 if it was not \
-found, 126 if it cannot be run, 125 if millpond itself failed. Of replay: 0, or 125.";
+found, 126 if it cannot be run, 125 if millpond itself failed. Of replay: 0, or 125.\n\n\
+With MILLPOND_NO_PROGRESS set in the environment, progress is not shown.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -11,6 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What takes less than this is not worth a word.
 const SHORT: Duration = Duration::from_secs(2);
+/// With this variable set, nothing is said at all.
+const SILENCE: &str = "MILLPOND_NO_PROGRESS";
 /// How often there is a line where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -20,8 +22,8 @@ pub(crate) struct Progress {
     begin: Instant,
     /// Turns that are done.
     turns: Cell<u64>,
-    /// When to say something.
-    next: Cell<Instant>,
+    /// When to say something, if ever.
+    next: Cell<Option<Instant>>,
     bar: OnceCell<ProgressBar>,
 }
 
@@ -29,7 +31,8 @@ impl Progress {
     /// Begins a task, with a word for what is going on.
     pub(crate) fn new(what: &'static str) -> Self {
         let begin = Instant::now();
-        Self { what, begin, turns: Cell::new(0), next: Cell::new(begin + SHORT), bar: OnceCell::new() }
+        let next = std::env::var_os(SILENCE).is_none().then_some(begin + SHORT);
+        Self { what, begin, turns: Cell::new(0), next: Cell::new(next), bar: OnceCell::new() }
     }
 
     /// One more of `all` turns is done.
@@ -40,7 +43,7 @@ impl Progress {
 
     /// So much of `all` is done.
     pub(crate) fn at(&self, done: u64, all: u64) {
-        if Instant::now() < self.next.get() {
+        if self.next.get().is_none_or(|next| Instant::now() < next) {
             return;
         }
         if stderr().is_terminal() {
@@ -48,11 +51,11 @@ impl Progress {
             bar.set_length(all);
             bar.set_position(done.min(all));
             bar.set_message(format!("{}, {}", self.what, left(self.begin.elapsed(), done, all)));
-            self.next.set(Instant::now() + Duration::from_millis(100));
+            self.next.set(Some(Instant::now() + Duration::from_millis(100)));
         } else {
             let percent = done.min(all) * 100 / all.max(1);
             super::tell(&format!("{}: {percent} %, {}", self.what, left(self.begin.elapsed(), done, all)));
-            self.next.set(Instant::now() + INTERVAL);
+            self.next.set(Some(Instant::now() + INTERVAL));
         }
     }
 }

@@ -18,9 +18,11 @@ pub(crate) fn skipped(what: &str, why: &str) {
     said.unwrap();
 }
 
-/// The program.
+/// The program. It does not say how far it is, as it would on a machine that is busy.
 pub(crate) fn millpond() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_millpond"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));
+    command.env("MILLPOND_NO_PROGRESS", "1");
+    command
 }
 
 /// Runs `millpond replay` on a trace.
