@@ -101,7 +101,7 @@ fn figures_and_pictures_are_serialized() {
     assert_eq!(map, serde_json::to_value(pool.map(4).picture()).expect("plain numbers"));
     assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&256.into(), &64.into()));
     assert_eq!(map["cells"].as_array().map(Vec::len), Some(4));
-    assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["fresh"]), (&64.into(), &64.into()));
+    assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["free"]), (&64.into(), &64.into()));
 }
 
 /// Typed pools and arenas answer what the memory behind them answers, in every question.

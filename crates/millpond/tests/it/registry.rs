@@ -302,7 +302,7 @@ mod subscriber {
         let book = book.0.lock().expect("nobody panicked");
         assert_eq!(book.len(), 1);
         let expected =
-            [("pool", "\"a \\\"pool\\\"\""), ("live", "64"), ("capacity", "4096"), ("allocations", "1")];
+            [("pool", "\"a \\\"pool\\\"\""), ("live", "64"), ("capacity", "256"), ("allocations", "1")];
         for (field, value) in expected {
             assert_eq!(book[0].get(field).map(String::as_str), Some(value), "{:?}", book[0]);
         }
