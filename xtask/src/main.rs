@@ -6,6 +6,7 @@ mod examples;
 mod install;
 mod package;
 mod tidy;
+mod twins;
 
 use std::{
     path::Path,
@@ -26,6 +27,7 @@ cargo xtask uninstall --prefix DIR [--destdir DIR]
 cargo xtask dist             the same as an archive that needs no Rust
 cargo xtask package          pack every crate, and run the tests of the packed crates
 cargo xtask examples         run every example and compare what it says with what is expected
+cargo xtask twins            compile each program that must not compile with its one wrong line replaced
 cargo xtask ci               everything that a change must pass: .ci/run
 cargo xtask ci --quick       the part of it that a developer runs before a commit
 cargo xtask ci --full        that, and what takes long
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["dist"] => install::dist(root),
         ["package"] => package::run(root),
         ["examples"] => examples::run(root),
+        ["twins"] => twins::run(root),
         ["ci", ref levels @ ..] => ci(root, levels),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

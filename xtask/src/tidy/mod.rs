@@ -14,7 +14,7 @@ mod safety;
 mod sizes;
 mod source;
 mod traits;
-mod tree;
+pub(crate) mod tree;
 mod words;
 
 use std::path::Path;

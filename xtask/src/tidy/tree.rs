@@ -27,11 +27,11 @@ impl fmt::Display for Finding {
 
 /// Every file by its path from the root, with its text if that is something to read here.
 #[derive(Default)]
-pub(super) struct Files(BTreeMap<String, String>);
+pub(crate) struct Files(BTreeMap<String, String>);
 
 impl Files {
     /// The files below `root`, without what git or cargo put there.
-    pub(super) fn read(root: &Path) -> io::Result<Self> {
+    pub(crate) fn read(root: &Path) -> io::Result<Self> {
         let mut files = Self::default();
         files.add_folder(root, "")?;
         Ok(files)
@@ -59,7 +59,7 @@ impl Files {
     }
 
     /// The files whose names end in `end`.
-    pub(super) fn ending(&self, end: &'static str) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn ending(&self, end: &'static str) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .filter(move |(path, _)| path.ends_with(end))

@@ -182,6 +182,7 @@ pub trait Inspect {
 /// let mut arena = Local::new(Linear::new());
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
 /// arena.reset(); // error: the pool's chunks would be pulled away
+/// # // instead: drop(&arena);
 /// drop(pool);
 /// ```
 pub trait Reclaim {

@@ -44,6 +44,7 @@ use crate::{
 /// ```compile_fail,E0283
 /// let arena = millpond::Arena::new();
 /// arena.alloc(String::from("lost")); // error: its destructor would never run
+/// # // instead: arena.alloc_str("lost");
 /// ```
 ///
 /// What only contains a type with a destructor is refused when the program is built; `cargo check` does not see it:
@@ -53,6 +54,7 @@ use crate::{
 ///
 /// let arena = millpond::Arena::new();
 /// arena.alloc(Name(String::from("lost"))); // error: as above
+/// # // instead: arena.alloc(std::mem::ManuallyDrop::new(Name(String::from("lost"))));
 /// ```
 ///
 /// ```compile_fail,E0502
@@ -61,6 +63,7 @@ use crate::{
 /// let mut arena = Arena::new();
 /// let number = arena.alloc(1);
 /// arena.reset(); // error: `arena` is borrowed
+/// # // instead: *arena.alloc(2) = 3;
 /// *number = 2;
 /// ```
 ///
@@ -68,6 +71,7 @@ use crate::{
 /// fn number<'a>() -> &'a mut u32 {
 ///     let arena = millpond::Arena::new();
 ///     arena.alloc(1) // error: it goes with the arena
+/// #     // instead: Box::leak(Box::new(*arena.alloc(1)))
 /// }
 /// ```
 pub struct Arena<M: Allocator = Local<Linear>> {

@@ -65,6 +65,7 @@ use crate::{
 /// fn name(arenas: &millpond::Arenas) -> &str {
 ///     let arena = arenas.take();
 ///     arena.alloc_str("gone") // error: it goes with `arena`
+/// #     // instead: if arena.alloc_str("gone").is_empty() { "" } else { "kept" }
 /// }
 /// ```
 ///
@@ -73,6 +74,7 @@ use crate::{
 /// let arena = arenas.take();
 /// let number = arena.alloc(1);
 /// drop(arena); // error: `arena` is borrowed
+/// # // instead: drop(arenas.take());
 /// *number = 2;
 /// ```
 ///
@@ -83,6 +85,7 @@ use crate::{
 /// let arena = arenas.take();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| *arena.alloc(1)); // error: `arena` is one thread's
+/// #     // instead: scope.spawn(|| *arenas.take().alloc(1));
 /// });
 /// ```
 ///

@@ -67,6 +67,7 @@ use crate::{
 /// {
 ///     let pool = millpond::Pool::new();
 ///     number = pool.alloc(1); // error: `pool` does not live long enough
+/// #     // instead: number = *pool.alloc(1);
 /// }
 /// drop(number);
 /// ```
@@ -77,6 +78,7 @@ use crate::{
 /// let mut pool = Pool::new();
 /// let number = pool.alloc(1);
 /// pool.reset(); // error: `pool` is borrowed
+/// # // instead: pool.alloc(2);
 /// drop(number);
 /// ```
 ///
@@ -286,6 +288,7 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     /// ```compile_fail,E0597
     /// let pool = millpond::Pool::new();
     /// let pinned = millpond::PoolBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
+    /// # // instead: let pinned = std::pin::pin!(pool.alloc(7));
     /// ```
     #[must_use]
     pub fn into_pin(this: Self) -> Pin<Self>

@@ -55,6 +55,7 @@ pub type ArcPool<T, M = Locked<Blocks>> = SharedPool<Countable<AtomicCount, T>, 
 /// let one = pool.alloc_rc(1);
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || drop(one)); // error: its count is for one thread
+/// #     // instead: scope.spawn(move || drop(1));
 /// });
 /// ```
 pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, PlainCount, M>;
@@ -76,6 +77,7 @@ pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, PlainCount, M>;
 /// let one = pool.alloc_arc(std::cell::Cell::new(1));
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| one.set(2)); // error: a `Cell` cannot be shared between threads
+/// #     // instead: scope.spawn(|| std::cell::Cell::new(1).set(2));
 /// });
 /// ```
 ///
@@ -85,6 +87,7 @@ pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, PlainCount, M>;
 /// let other = one.clone();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || other.set(2)); // error: sent, it would be shared with `one`
+/// #     // instead: scope.spawn(move || std::cell::Cell::new(1).set(2));
 /// });
 /// ```
 pub type PoolArc<'p, T, M = Locked<Blocks>> = PoolRef<'p, T, AtomicCount, M>;

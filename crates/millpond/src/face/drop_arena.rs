@@ -51,6 +51,7 @@ use crate::{
 /// let arena = millpond::DropArena::new();
 /// let text = String::from("gone");
 /// arena.alloc(Loud(&text)); // error: `text` is gone when the destructor runs
+/// # // instead: arena.alloc(text.len());
 /// ```
 ///
 /// Its values are dropped on the thread where they were made:
@@ -60,6 +61,7 @@ use crate::{
 /// arena.alloc(std::rc::Rc::new(1));
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || drop(arena)); // error: it would drop an `Rc` on another thread
+/// #     // instead: scope.spawn(move || drop(millpond::DropArena::new()));
 /// });
 /// ```
 ///

@@ -48,6 +48,7 @@ use crate::{
 /// let mut frames = millpond::Frames::<2>::new();
 /// let number = frames.alloc(1);
 /// frames.next_frame(); // error: `frames` is borrowed
+/// # // instead: frames.alloc(2);
 /// *number = 2;
 /// ```
 ///
@@ -56,6 +57,7 @@ use crate::{
 /// let kept = frames.keep(1);
 /// let number = frames.get(kept);
 /// frames.next_frame(); // error: as above
+/// # // instead: frames.get(kept);
 /// assert_eq!(number, Some(&1));
 /// ```
 ///
@@ -65,6 +67,7 @@ use crate::{
 /// fn keep(frames: &millpond::Frames) {
 ///     let name = frames.alloc_str("gone");
 ///     frames.keep(name); // error: it would be found when `name` is gone
+/// #     // instead: frames.keep("kept");
 /// }
 /// ```
 ///
@@ -73,6 +76,7 @@ use crate::{
 /// ```compile_fail,E0080
 /// let frames = millpond::Frames::<2>::new();
 /// frames.keep(String::from("lost")); // error: its destructor would never run
+/// # // instead: frames.keep("kept");
 /// ```
 ///
 /// # Invariants
@@ -200,8 +204,9 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
 /// There may be several for a value, so each is of exactly its type:
 ///
 /// ```compile_fail
-/// fn shorter<'a>(kept: millpond::Kept<&'static str>) -> millpond::Kept<&'a str> {
-///     kept // error: what is put there through the one would be too short-lived for the other
+/// fn shorter<'a>(kept: millpond::Kept<&'static str>) -> millpond::Kept<&'a str> { // error
+/// # // instead: fn shorter<'a>(kept: millpond::Kept<&'static str>) -> millpond::Kept<&'static str> {
+///     kept // what is put there through the one would be too short-lived for the other
 /// }
 /// ```
 ///
@@ -211,6 +216,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
 /// let frames = millpond::Frames::<2>::new();
 /// let kept = frames.keep(std::cell::Cell::new(1));
 /// std::thread::spawn(move || kept); // error: `Cell` is one thread's
+/// # // instead: std::thread::spawn(move || std::cell::Cell::new(1));
 /// ```
 #[cfg(target_has_atomic = "64")]
 pub struct Kept<T> {

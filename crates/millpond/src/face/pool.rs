@@ -50,6 +50,7 @@ use crate::{
 /// let number = pool.alloc(1);
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || drop(number)); // error: it would be freed into the pool of another thread
+/// #     // instead: scope.spawn(move || drop(1));
 /// });
 /// ```
 ///
@@ -57,6 +58,7 @@ use crate::{
 /// let pool = millpond::Pool::<u32>::new();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| drop(pool.alloc(1))); // error: two threads would use one pool
+/// #     // instead: scope.spawn(|| drop(millpond::Pool::<u32>::new().alloc(1)));
 /// });
 /// ```
 ///
@@ -67,6 +69,7 @@ use crate::{
 ///
 /// let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build();
 /// std::thread::spawn(move || drop(pool)); // error: its parent is counted on this thread
+/// # // instead: drop(pool);
 /// ```
 pub struct Pool<T, M: Allocator = Local<Blocks>> {
     memory: M,
@@ -232,6 +235,7 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// let counted = pool.alloc(Rc::new(1));
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || drop(counted)); // error: an `Rc` cannot be sent to another thread
+/// #     // instead: scope.spawn(move || drop(millpond::SharedPool::new().alloc(1)));
 /// });
 /// ```
 ///
@@ -242,6 +246,7 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// let cell = pool.alloc(Cell::new(1));
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| cell.set(2)); // error: a `Cell` cannot be shared between threads
+/// #     // instead: scope.spawn(|| Cell::new(1).set(2));
 /// });
 /// ```
 ///

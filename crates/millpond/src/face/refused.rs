@@ -23,6 +23,7 @@
 //!     fn sorter(&self) -> Self::Sorter { self.0.sorter() }
 //! }
 //! impl KnownKinds for Mine { // error: it is an unsafe trait
+//! # // instead: unsafe impl KnownKinds for Mine {
 //!     const SORTER: Self::Sorter = <Blocks<Fixed<64>> as KnownKinds>::SORTER;
 //! }
 //! ```
@@ -44,6 +45,7 @@
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
 //! impl Rewind for Mine { // error: it is an unsafe trait
+//! # // instead: unsafe impl Rewind for Mine {
 //!     type Mark = ();
 //!     fn mark(&mut self) {}
 //!     unsafe fn release(&mut self, (): ()) { self.0.reset() }
@@ -59,6 +61,7 @@
 //! let pool = Pool::new();
 //! static mut OTHER: u32 = 1;
 //! let shown = pool.alloc(1_u32).coerce(|_| &raw mut OTHER as *mut dyn Display); // error: it is unsafe
+//! # // instead: let shown = unsafe { pool.alloc(1_u32).coerce(|value| value as *mut dyn Display) };
 //! ```
 //!
 //! A scope refers to what is around it, and what is around it not to the scope:
@@ -67,6 +70,7 @@
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
 //! let mut kept: Vec<&u32> = Vec::new();
 //! stack.scope(|scope| kept.push(scope.alloc(1))); // error: it would outlive the scope
+//! # // instead: stack.scope(|scope| kept.push(if *scope.alloc(1) == 1 { &1 } else { &2 }));
 //! ```
 //!
 //! ```compile_fail
@@ -74,15 +78,17 @@
 //! stack.scope(|outer| {
 //!     let kept: &mut Option<&u32> = outer.alloc(None);
 //!     outer.scope(|inner| *kept = Some(inner.alloc(1))); // error: as above
+//! #     // instead: outer.scope(|inner| *kept = Some(if *inner.alloc(1) == 1 { &1 } else { &2 }));
 //! });
 //! ```
 //!
 //! ```compile_fail
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! let text = String::from("gone");
 //! stack.scope(|scope| {
-//!     let text = String::from("gone");
 //!     let kept = scope.alloc(&text);
 //!     drop(text); // error: `text` is borrowed
+//! #     // instead: drop(&text);
 //!     kept.len()
 //! });
 //! ```
@@ -90,6 +96,7 @@
 //! ```compile_fail
 //! let (mut one, mut other) = (millpond::Local::new(millpond::Stack::new()), millpond::Local::new(millpond::Stack::new()));
 //! one.scope(|first| other.scope(|second| std::mem::swap(first, second))); // error: two scopes are two types
+//! # // instead: one.scope(|first| other.scope(|second| std::mem::swap(first.alloc(1), second.alloc(2))));
 //! ```
 //!
 //! A pool that threads share has a parent that may be shared:
@@ -99,7 +106,8 @@
 //!
 //! use millpond::{Heap, SharedPool};
 //!
-//! let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Rc::new(Heap)).build_shared();
+//! let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Rc::new(Heap)).build_shared(); // error
+//! # // instead: let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Heap).build_shared();
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| drop(pool.alloc(1)));
 //! });
@@ -116,6 +124,7 @@
 //! let locked = pool.alloc(LOCK.lock());
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || drop(locked)); // error: it would be unlocked by another thread
+//! #     // instead: drop(locked);
 //! });
 //! ```
 //!
@@ -128,6 +137,7 @@
 //! let locked = pool.alloc_arc(LOCK.lock());
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || drop(locked)); // error: as above, if it is the last
+//! #     // instead: drop(locked);
 //! });
 //! ```
 //!
@@ -140,7 +150,8 @@
 //! let one = pool.alloc_arc(std::cell::Cell::new(1));
 //! let weak = PoolArc::downgrade(&one);
 //! std::thread::scope(|scope| {
-//!     scope.spawn(move || weak.upgrade().map(|other| other.set(2)));
+//!     scope.spawn(move || weak.upgrade().map(|other| other.set(2))); // error
+//! #     // instead: weak.upgrade().map(|other| other.set(2));
 //! });
 //! ```
 //!
@@ -152,6 +163,7 @@
 //! let weak = PoolRc::downgrade(&one);
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || drop(weak)); // error: its count is for one thread
+//! #     // instead: drop(weak);
 //! });
 //! ```
 //!
@@ -161,7 +173,8 @@
 //! let one;
 //! {
 //!     let pool = millpond::RcPool::new();
-//!     one = pool.alloc_rc(1);
+//!     one = pool.alloc_rc(1); // error
+//! #     // instead: one = *pool.alloc_rc(1);
 //! }
 //! drop(one);
 //! ```
@@ -179,7 +192,8 @@
 //! let pool = millpond::Pool::new();
 //! let loud;
 //! let text = String::from("gone");
-//! loud = pool.alloc(Loud(&text));
+//! loud = pool.alloc(Loud(&text)); // error
+//! # // instead: loud = pool.alloc(Loud("stays"));
 //! ```
 //!
 //! A thin pool is one thread's, stays while it has handles, and goes only where its parent may:
@@ -187,7 +201,8 @@
 //! ```compile_fail,E0277
 //! let pool = millpond::ThinPool::<u32>::new();
 //! std::thread::scope(|scope| {
-//!     scope.spawn(|| drop(pool.alloc(1)));
+//!     scope.spawn(|| drop(pool.alloc(1))); // error
+//! #     // instead: drop(pool.alloc(1));
 //! });
 //! ```
 //!
@@ -196,7 +211,8 @@
 //!
 //! let mut pool = ThinPool::new();
 //! let number = pool.alloc(1);
-//! pool.reset();
+//! pool.reset(); // error
+//! # // instead: pool.alloc(2);
 //! drop(number);
 //! ```
 //!
@@ -206,7 +222,8 @@
 //! use millpond::{Heap, ThinPool};
 //!
 //! let pool = ThinPool::<u32, _>::new_in(Rc::new(Heap));
-//! std::thread::spawn(move || drop(pool));
+//! std::thread::spawn(move || drop(pool)); // error
+//! # // instead: drop(pool);
 //! ```
 //!
 //! Two threads do not allocate from one arena, nor from one set of frames:
@@ -214,21 +231,24 @@
 //! ```compile_fail,E0277
 //! let arena = millpond::Arena::new();
 //! std::thread::scope(|scope| {
-//!     scope.spawn(|| *arena.alloc(1));
+//!     scope.spawn(|| *arena.alloc(1)); // error
+//! #     // instead: *arena.alloc(1) = 2;
 //! });
 //! ```
 //!
 //! ```compile_fail,E0277
 //! let arena = millpond::DropArena::new();
 //! std::thread::scope(|scope| {
-//!     scope.spawn(|| drop(arena.alloc(String::new())));
+//!     scope.spawn(|| drop(arena.alloc(String::new()))); // error
+//! #     // instead: arena.alloc(String::new());
 //! });
 //! ```
 //!
 //! ```compile_fail,E0277
 //! let frames = millpond::Frames::<2>::new();
 //! std::thread::scope(|scope| {
-//!     scope.spawn(|| *frames.alloc(1));
+//!     scope.spawn(|| *frames.alloc(1)); // error
+//! #     // instead: *frames.alloc(1) = 2;
 //! });
 //! ```
 //!
@@ -237,7 +257,8 @@
 //! ```compile_fail,E0502
 //! let mut arena = millpond::DropArena::new();
 //! let name = arena.alloc(String::from("gone"));
-//! arena.reset();
+//! arena.reset(); // error
+//! # // instead: arena.alloc(String::new());
 //! name.push('!');
 //! ```
 //!
@@ -246,7 +267,8 @@
 //! ```compile_fail,E0502
 //! let mut arena = millpond::DropArena::new();
 //! let names = arena.alloc_iter(["one", "two"].map(String::from));
-//! arena.reset();
+//! arena.reset(); // error
+//! # // instead: arena.alloc(String::new());
 //! names[0].push('!');
 //! ```
 //!
@@ -260,13 +282,15 @@
 //!
 //! let arena = millpond::DropArena::new();
 //! let text = String::from("gone");
-//! arena.alloc_iter([Loud(&text)]);
+//! arena.alloc_iter([Loud(&text)]); // error
+//! # // instead: arena.alloc_iter([Loud("stays")]);
 //! ```
 //!
 //! Slices of what has a destructor are refused where it would not run:
 //!
 //! ```compile_fail,E0080
-//! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from));
+//! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from)); // error
+//! # // instead: millpond::Arena::new().alloc_iter(["one", "two"]);
 //! ```
 //!
 //! A pool with caches is for threads, so its parent may be shared; what its handles hold must be fit to cross:
@@ -276,7 +300,8 @@
 //!
 //! use millpond::{Heap, Pool};
 //!
-//! let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build_cached();
+//! let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build_cached(); // error
+//! # // instead: let pool = Pool::<u32>::builder().parent(std::sync::Arc::new(Heap)).build_cached();
 //! ```
 //!
 //! ```compile_fail,E0277
@@ -285,17 +310,20 @@
 //! static POOL: CachedPool<std::rc::Rc<u32>> = SharedPool::builder().build_cached();
 //!
 //! let counted = POOL.alloc(std::rc::Rc::new(1));
-//! std::thread::spawn(move || drop(counted));
+//! std::thread::spawn(move || drop(counted)); // error
+//! # // instead: drop(counted);
 //! ```
 //!
 //! A pool for one thread is no `static`:
 //!
 //! ```compile_fail,E0277
-//! static POOL: millpond::Pool<u32> = millpond::Pool::builder().build();
+//! static POOL: millpond::Pool<u32> = millpond::Pool::builder().build(); // error
+//! # // instead: static POOL: millpond::SharedPool<u32> = millpond::Pool::builder().build_shared();
 //! ```
 //!
 //! ```compile_fail,E0277
-//! static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new();
+//! static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new(); // error
+//! # // instead: thread_local!(static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new());
 //! ```
 //!
 //! A collection with keys is shared only if its values may be, and goes only where its parent may:
@@ -304,7 +332,8 @@
 //! let mut slots = millpond::Slots::new();
 //! let key = slots.insert(std::cell::Cell::new(1));
 //! std::thread::scope(|scope| {
-//!     scope.spawn(|| slots[key].set(2));
+//!     scope.spawn(|| slots[key].set(2)); // error
+//! #     // instead: slots[key].set(2);
 //! });
 //! ```
 //!
@@ -314,7 +343,8 @@
 //! use millpond::{Heap, Slots};
 //!
 //! let slots = Slots::<u32, _>::new_in(Rc::new(Heap));
-//! std::thread::spawn(move || drop(slots));
+//! std::thread::spawn(move || drop(slots)); // error
+//! # // instead: drop(slots);
 //! ```
 //!
 //! What a collection lends, in whatever way, is gone before it changes:
@@ -323,7 +353,8 @@
 //! let mut slots = millpond::Slots::new();
 //! let key = slots.insert(1);
 //! let number = slots.values_mut().next();
-//! slots.remove(key);
+//! slots.remove(key); // error
+//! # // instead: number.as_deref();
 //! drop(number);
 //! ```
 //!
@@ -331,7 +362,8 @@
 //! let mut slots = millpond::Slots::new();
 //! let key = slots.insert(1);
 //! let number = &mut slots[key];
-//! slots.remove(key);
+//! slots.remove(key); // error
+//! # // instead: *number = 3;
 //! *number = 2;
 //! ```
 //!
@@ -339,7 +371,8 @@
 //! let mut slots = millpond::Slots::new();
 //! slots.insert(1);
 //! let drain = slots.drain();
-//! slots.clear();
+//! slots.clear(); // error
+//! # // instead: drain.len();
 //! drop(drain);
 //! ```
 //!
@@ -348,7 +381,8 @@
 //! ```compile_fail,E0277
 //! let slots = millpond::SharedSlots::new();
 //! slots.insert(std::rc::Rc::new(1));
-//! std::thread::spawn(move || drop(slots));
+//! std::thread::spawn(move || drop(slots)); // error
+//! # // instead: drop(slots);
 //! ```
 //!
 //! An entry may be the last that reads a value, and then drops it:
@@ -363,5 +397,6 @@
 //! let entry = slots.get(key);
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || drop(entry)); // error: it might be unlocked by another thread
+//! #     // instead: drop(entry);
 //! });
 //! ```

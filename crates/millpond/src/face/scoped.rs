@@ -63,6 +63,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
     ///
     /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
     /// let number = arena.scope(|scope| scope.alloc(1)); // error: it does not live long enough
+    /// # // instead: let number = arena.scope(|scope| *scope.alloc(1));
     /// ```
     ///
     /// Nor does an outer scope hold what is an inner one's:
@@ -74,6 +75,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
     /// arena.scope(|outer| {
     ///     let numbers = outer.alloc_slice(&[&0]);
     ///     outer.scope(|inner| numbers[0] = inner.alloc(1)); // error: as above
+    /// #     // instead: outer.scope(|inner| numbers[0] = if *inner.alloc(1) == 1 { &1 } else { &2 });
     /// });
     /// ```
     #[inline]
@@ -97,6 +99,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {
 /// ```compile_fail,E0283
 /// let mut stack = millpond::Local::new(millpond::Stack::new());
 /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
+/// # // instead: stack.scope(|scope| drop(scope.alloc(1)));
 /// ```
 impl<'s, S: Shell> Scope<'s, '_, S> {
     lends!('s, |self| self.allocator());

@@ -140,6 +140,7 @@ fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memor
 /// let pool = millpond::ThinPool::new();
 /// let number = pool.alloc(1);
 /// let moved = pool; // error: `pool` is borrowed
+/// # // instead: let same = &pool;
 /// drop(number);
 /// ```
 ///
@@ -148,6 +149,7 @@ fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memor
 /// let number = pool.alloc(1);
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || drop(number)); // error: it would be freed into the pool of another thread
+/// #     // instead: scope.spawn(move || drop(1));
 /// });
 /// ```
 pub struct ThinPool<T, A: Allocator = DefaultParent> {
@@ -406,6 +408,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// ```compile_fail,E0597
     /// let pool = millpond::ThinPool::new();
     /// let pinned = millpond::ThinBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
+    /// # // instead: let pinned = std::pin::pin!(pool.alloc(7));
     /// ```
     #[must_use]
     pub fn into_pin(this: Self) -> Pin<Self>

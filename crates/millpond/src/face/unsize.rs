@@ -67,6 +67,7 @@ pub trait CoerceUnsize: Sized {
 ///
 /// let pool = Pool::new();
 /// let text = unsize!(pool.alloc(String::from("text")) => str); // error: a `String` is not a `str`
+/// # // instead: let text = unsize!(pool.alloc(String::from("text")) => dyn AsRef<str>);
 /// ```
 ///
 /// ```compile_fail,E0277
@@ -75,6 +76,7 @@ pub trait CoerceUnsize: Sized {
 ///
 /// let pool = Pool::new();
 /// let shown = unsize!(pool.alloc([1, 2]) => dyn Display); // error: an array has no `Display`
+/// # // instead: let shown = unsize!(pool.alloc(1) => dyn Display);
 /// ```
 ///
 /// Nothing that the value refers to may end before the trait object does:
@@ -88,6 +90,7 @@ pub trait CoerceUnsize: Sized {
 /// {
 ///     let text = String::from("gone");
 ///     shown = unsize!(pool.alloc(&text) => dyn Display); // error: `text` does not live long enough
+/// #     // instead: shown = unsize!(pool.alloc(text) => dyn Display);
 /// }
 /// ```
 ///
@@ -100,6 +103,7 @@ pub trait CoerceUnsize: Sized {
 /// let pool = Pool::new();
 /// let number = PoolBox::into_raw(pool.alloc(7));
 /// let shown = unsize!(PoolBox::from_raw_in(number, pool.memory()) => dyn Display); // error: it is unsafe
+/// # // instead: let shown = unsize!(unsafe { PoolBox::from_raw_in(number, pool.memory()) } => dyn Display);
 /// ```
 #[macro_export]
 macro_rules! unsize {

@@ -197,6 +197,7 @@ impl<C: Config, A: Allocator> Inbox<C, A> {
 /// let owner = pool.own();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| &owner); // error: an owner cannot be shared between threads
+/// #     // instead: drop(&owner);
 /// });
 /// ```
 pub struct Owner<'a, C: Config, A: Allocator> {

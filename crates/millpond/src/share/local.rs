@@ -44,6 +44,7 @@ use crate::{
 /// let pool = Local::new(Blocks::<Fixed<64>>::new());
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| &pool); // error: `Local` cannot be shared between threads
+/// #     // instead: scope.spawn(|| Local::new(Blocks::<Fixed<64>>::new()));
 /// });
 /// ```
 pub struct Local<P: RawPool, A: Allocator = DefaultParent, O: Policy = Fail> {

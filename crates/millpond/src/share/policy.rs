@@ -30,6 +30,7 @@ use crate::base::AllocError;
 /// let pool: Locked<_, _, millpond::DefaultLock, _> =
 ///     Locked::with_policy(Blocks::<Fixed<64>>::new(), Heap, Retry(move |_, _| *mine > 0));
 /// std::thread::spawn(move || drop(pool)); // error: an `Rc` cannot be sent to another thread
+/// # // instead: drop(pool);
 /// ```
 pub trait Policy {
     /// A request failed, and this is why. Returns whether to try it again: first the pool, then the parent.

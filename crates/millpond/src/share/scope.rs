@@ -149,6 +149,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     ///
     /// let mut stack = Local::new(Stack::new());
     /// let block = stack.scope(|scope| scope.lend(Layout::new::<u64>())); // error: it does not live long enough
+    /// # // instead: let block = stack.scope(|scope| scope.lend(Layout::new::<u64>()).is_ok());
     /// ```
     ///
     /// ```compile_fail
@@ -159,6 +160,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     /// stack.scope(|outer| {
     ///     let mut block = None;
     ///     outer.scope(|inner| block = inner.lend(Layout::new::<u64>()).ok()); // error: it would outlive `inner`
+    /// #     // instead: outer.scope(|inner| block = inner.lend(Layout::new::<u64>()).ok().map(|_| ()));
     ///     drop(block);
     /// });
     /// ```
@@ -170,6 +172,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     ///
     /// let mut stack = Local::new(Stack::new());
     /// let pool = stack.scope(|scope| Local::new_in(Blocks::<Fixed<64>>::new(), &*scope)); // error: as above
+    /// # // instead: stack.scope(|scope| drop(Local::new_in(Blocks::<Fixed<64>>::new(), &*scope)));
     /// ```
     ///
     /// What is in a scope may refer to what is around it, as with `std::thread::scope`:
@@ -193,6 +196,7 @@ impl<P: Rewind, A: Allocator, O: Policy> Local<P, A, O> {
     ///
     /// let mut stack = Local::new(Stack::new());
     /// stack.scope(|outer| outer.scope(|_| drop(outer.lend(Layout::new::<u64>())))); // error: `outer` is borrowed
+    /// # // instead: stack.scope(|outer| outer.scope(|inner| drop(inner.lend(Layout::new::<u64>()))));
     /// ```
     #[inline]
     pub fn scope<'env, R>(&mut self, work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Self>) -> R) -> R {

@@ -35,6 +35,7 @@
 //! let pool = {
 //!     let arena = Local::new(Linear::new());
 //!     Local::new_in(Blocks::<Fixed<64>>::new(), &arena) // error: the arena does not live long enough
+//! #     // instead: drop(Local::new_in(Blocks::<Fixed<64>>::new(), &arena));
 //! };
 //! drop(pool);
 //! ```
@@ -48,6 +49,7 @@
 //! let pool: Locked<_, _> = Locked::new_in(Blocks::<Fixed<64>>::new(), &arena);
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| &pool); // error: the arena cannot be shared between threads
+//! #     // instead: drop(&pool);
 //! });
 //! ```
 //!
@@ -58,6 +60,7 @@
 //! use millpond::{Allocator, Heap};
 //!
 //! Heap.deallocate(NonNull::dangling(), Layout::new::<u64>()); // error: requires an unsafe block
+//! # // instead: unsafe { Heap.deallocate(Heap.allocate(Layout::new::<u64>()).unwrap().cast(), Layout::new::<u64>()) };
 //! ```
 
 mod checks;

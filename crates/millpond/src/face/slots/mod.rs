@@ -87,6 +87,7 @@ fn vacated(generation: u32) -> u32 {
 /// let key = slots.insert(1);
 /// let one = slots.get(key);
 /// slots.remove(key); // error: `slots` is borrowed
+/// # // instead: slots.get(key);
 /// assert_eq!(one, Some(&1));
 /// ```
 ///
@@ -94,6 +95,7 @@ fn vacated(generation: u32) -> u32 {
 /// let mut slots = millpond::Slots::new();
 /// slots.insert(std::rc::Rc::new(1));
 /// std::thread::spawn(move || drop(slots)); // error: an `Rc` cannot be sent to another thread
+/// # // instead: drop(slots);
 /// ```
 ///
 /// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T`, four more, and another eight that are not touched before it is

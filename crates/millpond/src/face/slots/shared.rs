@@ -47,6 +47,7 @@ use crate::{
 /// let slots = millpond::SharedSlots::<Cell<u32>>::new();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| slots.len()); // error: a `Cell` cannot be shared between threads
+/// #     // instead: scope.spawn(|| millpond::SharedSlots::<u32>::new().len());
 /// });
 /// ```
 ///
@@ -57,6 +58,7 @@ use crate::{
 /// {
 ///     let slots = millpond::SharedSlots::new();
 ///     entry = slots.get(slots.insert(1)); // error: `slots` does not live long enough
+/// #     // instead: entry = slots.get(slots.insert(1)).map(|entry| *entry);
 /// }
 /// drop(entry);
 /// ```

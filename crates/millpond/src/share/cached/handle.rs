@@ -47,6 +47,7 @@ use crate::{
 /// let handle = pool.handle();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| &handle); // error: a `Handle` cannot be shared between threads
+/// #     // instead: scope.spawn(|| drop(pool.handle()));
 /// });
 /// ```
 pub struct Handle<'a, P: Kinds, A: Allocator, L: RawMutex = Spin, O: Policy = Fail, const PLACES: usize = 128>
