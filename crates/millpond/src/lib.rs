@@ -221,6 +221,45 @@ pub mod guide {
         #![doc = include_str!("../docs/migrating.md")]
         use crate::*;
     }
+
+    /// How the parts of Millpond work inside, and why: questions and answers by theme.
+    pub mod design {
+        pub mod shells {
+            #![doc = include_str!("../docs/design/shells.md")]
+        }
+
+        pub mod blocks {
+            #![doc = include_str!("../docs/design/blocks.md")]
+        }
+
+        pub mod cached {
+            #![doc = include_str!("../docs/design/cached.md")]
+        }
+
+        pub mod lock_free {
+            #![doc = include_str!("../docs/design/lock_free.md")]
+        }
+
+        pub mod slots {
+            #![doc = include_str!("../docs/design/slots.md")]
+        }
+
+        pub mod typed {
+            #![doc = include_str!("../docs/design/typed.md")]
+        }
+
+        pub mod guards {
+            #![doc = include_str!("../docs/design/guards.md")]
+        }
+
+        pub mod c_abi {
+            #![doc = include_str!("../docs/design/c_abi.md")]
+        }
+
+        pub mod recorder {
+            #![doc = include_str!("../docs/design/recorder.md")]
+        }
+    }
 }
 
 /// The examples of the crate's README, compiled with the others. (`cargo xtask tidy` compares those of the repository's.)
