@@ -129,6 +129,8 @@ typedef mp_error mp_alloc_many_fn(mp_allocator *self, void **blocks, size_t coun
 typedef void mp_free_many_fn(mp_allocator *self, void *const *blocks, size_t count, size_t size, size_t align);
 typedef void mp_flush_fn(mp_allocator *self);
 typedef void mp_impossible_fn(mp_allocator *self, void *block);
+typedef bool mp_may_free_fn(mp_allocator *self, void *block, size_t size, size_t align);
+typedef void *mp_damage_fn(mp_allocator *self, void *block, size_t size, size_t align);
 typedef void mp_paint_fn(const mp_allocator *self, void *canvas);
 
 /* What an allocator can do. An allocator of your own has a constant table of its own, with struct_size set to
@@ -156,6 +158,9 @@ struct mp_table {
     mp_free_many_fn *free_many;
     mp_flush_fn *flush;
     mp_impossible_fn *impossible; /* reports a free or resize with a size or alignment that no block can have */
+    mp_may_free_fn *may_free;     /* NULL: every block may be freed */
+    mp_damage_fn *damage; /* where a word of its own, between blocks, was overwritten that a call would follow: one that frees or
+                           * resizes `block`, or that allocates if `block` is NULL; NULL: nowhere. mp_checked_create's guard asks */
 };
 
 /* Allocates a block of at least `size` bytes; with MP_ZERO, of zeros.
@@ -176,6 +181,10 @@ void *mp_realloc(mp_allocator *allocator, void *block, size_t old_size, size_t n
 
 /* Frees a block. As shared. Undefined if the block is not live, or not of this allocator, size and alignment. */
 void mp_free(mp_allocator *allocator, void *block, size_t size, size_t align);
+
+/* Whether mp_free would free a block: false if it would report misuse instead. The block is not touched, whatever its address.
+ * Guards that write to freed blocks ask first, so that they may stand around those that find misuse. As shared. */
+bool mp_may_free(mp_allocator *allocator, void *block, size_t size, size_t align);
 
 /* Allocates a block of at least `least` bytes and, if it can, about `preferred`, and says how many: how a pool asks its
  * parent for a chunk. It may be freed with any size from what it would have had as asked up to `*got`. `got` may be NULL.
@@ -343,6 +352,7 @@ mp_error mp_atfork(void);
 #define MP_LEAK 7               /* `detail` blocks were still live when the pool went or was reset; this is the first */
 #define MP_OVERLAP 8            /* it was about to be handed out, but overlaps the live block at `detail`; prevented */
 #define MP_FORGED 9             /* it was about to be handed out, but is no block: a free one was written to; prevented */
+#define MP_DAMAGED 10           /* the pool's memory was overwritten at `detail`, where the call would have read; prevented */
 
 /* What was done to a pool that must not be done to it. Valid during the call. */
 typedef struct mp_misuse {

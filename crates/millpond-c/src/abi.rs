@@ -36,6 +36,8 @@ pub type mp_alloc_many_fn =
 pub type mp_free_many_fn = unsafe extern "C" fn(*mut mp_allocator, *const *mut c_void, usize, usize, usize);
 pub type mp_flush_fn = unsafe extern "C" fn(*mut mp_allocator);
 pub type mp_impossible_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void);
+pub type mp_may_free_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize) -> bool;
+pub type mp_damage_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize) -> *mut c_void;
 pub type mp_paint_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
 pub type mp_write_fn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
 
@@ -67,6 +69,8 @@ pub struct mp_table {
     pub free_many: Option<mp_free_many_fn>,
     pub flush: Option<mp_flush_fn>,
     pub impossible: Option<mp_impossible_fn>,
+    pub may_free: Option<mp_may_free_fn>,
+    pub damage: Option<mp_damage_fn>,
 }
 
 // SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.
@@ -183,6 +187,7 @@ pub const MP_WRITTEN_AFTER_FREE: u32 = 6;
 pub const MP_LEAK: u32 = 7;
 pub const MP_OVERLAP: u32 = 8;
 pub const MP_FORGED: u32 = 9;
+pub const MP_DAMAGED: u32 = 10;
 
 /// Where a stack stood.
 #[repr(C)]

@@ -204,6 +204,25 @@ pub unsafe extern "C" fn mp_free(
     }
 }
 
+/// Whether freeing a block would not be reported as misuse instead.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_may_free(
+    allocator: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) -> bool {
+    let Some(valid) = valid(allocator) else { return false };
+    let Some(layout) = sensible(valid, size, align) else { return false };
+    // SAFETY: the function is this allocator's, and looks at nothing but the address.
+    let ask = |may: mp_may_free_fn| unsafe { may(allocator, block, layout.size(), layout.align()) };
+    member!(valid, may_free).is_none_or(ask)
+}
+
 /// Allocates as much as there is, between two sizes.
 ///
 /// # Safety

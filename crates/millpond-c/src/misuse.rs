@@ -154,6 +154,7 @@ fn describe(cause: Cause) -> (u32, usize) {
         Cause::Leak { blocks, .. } => (MP_LEAK, blocks),
         Cause::Overlap { live } => (MP_OVERLAP, live),
         Cause::Forged => (MP_FORGED, 0),
+        Cause::Damaged { at } => (MP_DAMAGED, at),
         _ => (MP_FOREIGN, 0),
     }
 }

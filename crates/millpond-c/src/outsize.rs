@@ -325,6 +325,14 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.is_outsize(layout) || self.shell.may_deallocate(block, layout)
+    }
+
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_outsize(layout) { None } else { self.shell.damage(block, layout) }
+    }
+
     fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
         if self.is_outsize(least) {
             return self.take(least, |parent, wide| {

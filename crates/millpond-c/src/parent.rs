@@ -8,7 +8,7 @@ use millpond::{
 };
 
 use crate::{
-    abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_stats, mp_table},
+    abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_may_free_fn, mp_stats, mp_table},
     canvas,
     fault::{self, Fault, aside},
     sources,
@@ -169,6 +169,22 @@ unsafe impl Allocator for Parent {
             // SAFETY: the function is this allocator's, and the caller's promises are passed on.
             unsafe { free(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align()) };
         }
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        // SAFETY: the function is this allocator's, by the invariant.
+        let ask = |may: mp_may_free_fn| unsafe {
+            may(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align())
+        };
+        layout.size() == 0 || member!(self.0, may_free).is_none_or(ask)
+    }
+
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let find = member!(self.0, damage).filter(|_| layout.size() != 0)?;
+        let block = block.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+        // SAFETY: the function is this allocator's, by the invariant.
+        let at = unsafe { find(self.0.as_ptr(), block.cast(), layout.size(), layout.align()) };
+        (!at.is_null()).then(|| at.addr())
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -110,6 +110,33 @@ pub(super) unsafe extern "C" fn impossible<X: Offer>(this: *mut mp_allocator, bl
     }
 }
 
+/// As `may_free` of the table.
+pub(super) unsafe extern "C" fn may_free<X: Offer>(
+    this: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) -> bool {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let layout = this.layout(size, align);
+    NonNull::new(block.cast::<u8>())
+        .is_none_or(|block| layout.is_ok_and(|layout| this.inner.may_deallocate(block, layout)))
+}
+
+/// As `damage` of the table.
+pub(super) unsafe extern "C" fn damage<X: Offer>(
+    this: *mut mp_allocator,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) -> *mut c_void {
+    // SAFETY: this function is in the table of allocators of this type alone.
+    let this = unsafe { Exported::<X>::of(this) };
+    let damage = |layout| this.inner.damage(NonNull::new(block.cast()), layout);
+    this.layout(size, align).ok().and_then(damage).map_or(ptr::null_mut(), |at| at as *mut c_void)
+}
+
 impl<X: Offer> Exported<X> {
     /// Reports that a block came with a layout that no block can have, if misuse is found here.
     fn refuse(&self, block: NonNull<u8>) {

@@ -204,6 +204,8 @@ impl<X: Offer> Exported<X> {
             free_many: Some(functions::free_many::<X>),
             flush: if X::FLUSHES { Some(functions::flush::<X>) } else { None },
             impossible: Some(functions::impossible::<X>),
+            may_free: Some(functions::may_free::<X>),
+            damage: Some(functions::damage::<X>),
         }
     }
 

@@ -49,6 +49,14 @@ pub unsafe trait Allocator {
         true
     }
 
+    /// The address of a word of the allocator's own, in memory that its users can reach, that was overwritten and that a call
+    /// would follow: a call that frees or resizes `block`, or that allocates if there is none. `None` if all of these words are
+    /// as the allocator wrote them. Guards that find misuse ask first. The default is `None`.
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let _ = (block, layout);
+        None
+    }
+
     /// As [`allocate`](Self::allocate), and every byte returned is zero.
     ///
     /// # Errors

@@ -44,6 +44,13 @@ pub enum Cause {
     },
     /// What the pool was about to hand out is none of its blocks: somebody has written to a free block.
     Forged,
+    /// The call would have followed what the pool keeps between its blocks, and that was overwritten, by a write past the end of
+    /// a block, in front of one, or after free. The block that was to be freed stays live.
+    Damaged {
+        /// Where something was overwritten: the address of a word, or of a block that the word belongs to. If a block was
+        /// about to be handed out, this is also the address that is reported.
+        at: usize,
+    },
     /// Blocks were still live when the pool went, or when it was reset.
     Leak {
         /// How many.
@@ -66,6 +73,7 @@ impl Cause {
                 | Self::WrongLayout { .. }
                 | Self::Overlap { .. }
                 | Self::Forged
+                | Self::Damaged { .. }
         )
     }
 }
@@ -137,6 +145,9 @@ impl fmt::Display for Misuse {
             )?,
             Cause::Forged => {
                 f.write_str(" was about to be handed out, but is no block: a free block was written to")?;
+            }
+            Cause::Damaged { at } => {
+                write!(f, " was left alone, because the pool's memory was overwritten at {at:#x}")?;
             }
             Cause::Leak { .. } => {}
         }
@@ -252,9 +263,10 @@ impl Pending {
         self.0.take()
     }
 
-    /// Whether one waits that says that the pool hands out what is live.
-    pub(crate) fn is_overlap(&self) -> bool {
-        self.0.as_ref().is_some_and(|first| matches!(first.misuse.cause, Cause::Overlap { .. }))
+    /// Whether one waits that says that the pool cannot be trusted: it hands out what is live, or was overwritten.
+    pub(crate) fn is_about_the_pool(&self) -> bool {
+        let is_broken = |cause| matches!(cause, Cause::Overlap { .. } | Cause::Damaged { .. });
+        self.0.as_ref().is_some_and(|first| is_broken(first.misuse.cause))
     }
 }
 

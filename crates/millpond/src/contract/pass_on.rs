@@ -85,6 +85,15 @@ macro_rules! pass_on {
             $inner.may_deallocate(block, layout)
         }
     };
+    (@damage $self:ident ($inner:expr)) => {
+        fn damage(
+            &mut $self,
+            block: Option<core::ptr::NonNull<u8>>,
+            layout: core::alloc::Layout,
+        ) -> Option<usize> {
+            $inner.damage(block, layout)
+        }
+    };
     (@wants $self:ident ($inner:expr)) => {
         fn wants(&$self, layout: core::alloc::Layout) -> Option<$crate::contract::ChunkRequest> {
             $inner.wants(layout)

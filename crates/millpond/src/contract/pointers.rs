@@ -28,6 +28,10 @@ macro_rules! forward {
                 (**self).may_deallocate(block, layout)
             }
 
+            fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+                (**self).damage(block, layout)
+            }
+
             #[inline]
             fn allocate_zeroed(&self, layout: Layout) -> Block {
                 (**self).allocate_zeroed(layout)

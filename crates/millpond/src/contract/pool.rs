@@ -47,6 +47,15 @@ pub unsafe trait RawPool {
         true
     }
 
+    /// The address of a word of the pool's own, in memory that its users can reach, that was overwritten and that a call would
+    /// follow: a call that frees or resizes `block`, or that allocates if there is none. `None` if all of these words are as
+    /// the pool wrote them. Calls do not look themselves; guards that find misuse ask first. The default is `None`, which is
+    /// right for pools that keep nothing between their blocks.
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let _ = (block, layout);
+        None
+    }
+
     /// The part of [`deallocate`](Self::deallocate) that is worth inlining everywhere: false, and nothing done, for what
     /// a shell must think about: no bytes at all, or a layout that [`bypasses`](Self::bypasses) the pool.
     ///

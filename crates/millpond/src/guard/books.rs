@@ -202,6 +202,7 @@ fn is_nothing(block: NonNull<u8>, layout: Layout) -> bool {
 // SAFETY: blocks are not touched at all.
 unsafe impl<K: Track> Duty for Books<K> {
     const WANTS_SITES: bool = K::WANTS_SITES;
+    const ASKS_FOR_DAMAGE: bool = true;
 
     unsafe fn hand_out(
         &self,

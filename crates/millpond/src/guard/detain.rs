@@ -190,6 +190,10 @@ impl<H: Hold, A: Allocator, const N: usize> Detain<H, A, N> {
     fn release(&self, held: Held) {
         if let Some(block) = held.block() {
             self.examine(block, held.layout);
+            if let Some(at) = self.inner.damage(Some(block), held.layout) {
+                let damaged = Cause::Damaged { at }.into();
+                return self.reporter.complaint(block.addr().get(), held.layout, damaged).raise();
+            }
             // SAFETY: its holder has freed it with this layout, and nobody has it any more.
             unsafe { self.inner.deallocate(block, held.layout) };
         }
@@ -286,6 +290,10 @@ unsafe impl<H: Hold, A: Allocator, const N: usize> Allocator for Detain<H, A, N>
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         !self.is_held(block) && self.inner.may_deallocate(block, layout)
+    }
+
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.inner.damage(block, layout)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Block {

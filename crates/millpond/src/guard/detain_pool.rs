@@ -24,6 +24,10 @@ impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
     /// Frees a block that has left the ring.
     fn let_go(&mut self, held: Held) {
         if let Some(block) = self.inspect(held) {
+            if let Some(at) = self.inner.damage(Some(block), held.layout) {
+                let damaged = Cause::Damaged { at }.into();
+                return self.pending.add(self.reporter.complaint(block.addr().get(), held.layout, damaged));
+            }
             // SAFETY: its holder has freed it with this layout, and nobody has it any more.
             unsafe { self.inner.deallocate(block, held.layout) };
         }
@@ -50,7 +54,7 @@ impl<H: Hold, P: RawPool, const N: usize> Detain<H, P, N> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
 // nobody gets it. A hold calls nobody.
 unsafe impl<H: Hold, P: RawPool, const N: usize> RawPool for Detain<H, P, N> {
-    pass_on!(self: self.inner; allocate allocate_hot wants adopt bypasses admits note_failure);
+    pass_on!(self: self.inner; allocate allocate_hot damage wants adopt bypasses admits note_failure);
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.ring.get_mut().holds(block) {

@@ -42,6 +42,9 @@ pub unsafe trait Duty: AtFork {
     /// Whether the duty reads or writes a block that is freed.
     const TOUCHES_FREED: bool = false;
 
+    /// Whether what is guarded is asked for [damage](crate::RawPool::damage) before each call.
+    const ASKS_FOR_DAMAGE: bool = false;
+
     /// Whether it makes a difference where in the program calls come from.
     const WANTS_SITES: bool = false;
 

@@ -133,6 +133,15 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
+    /// A request may come to both.
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(start) if self.is_firsts(start) => self.first.damage(block, layout),
+            Some(_) => self.second.damage(block, layout),
+            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
+        }
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         self.ask(layout, |first| first.allocate_zeroed(layout), |second| second.allocate_zeroed(layout))
     }
@@ -210,6 +219,15 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
             self.first.may_deallocate(block, layout)
         } else {
             self.second.may_deallocate(block, layout)
+        }
+    }
+
+    /// A request may come to both.
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(start) if self.is_firsts(start) => self.first.damage(block, layout),
+            Some(_) => self.second.damage(block, layout),
+            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
         }
     }
 

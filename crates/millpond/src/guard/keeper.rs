@@ -6,7 +6,8 @@ use super::duty::{Duty, Site, Withheld, between, cut, front, margins, wide_start
 use crate::{
     base::{AllocError, address},
     contract::{
-        Allocator, AtFork, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, at_fork, pass_on, relocate,
+        Allocator, AtFork, Cause, Finding, Flaw, Inspect, Pending, Reclaim, Reporter, at_fork, pass_on,
+        relocate,
     },
 };
 
@@ -80,6 +81,9 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
             return Ok(address::zero_sized(layout));
         }
         let wide = widened::<D>(layout).ok_or(AllocError::Unsupported)?;
+        if self.reports_damage(None, layout, site) {
+            return Err(AllocError::Exhausted);
+        }
         let block = ask(&self.inner, wide)?;
         self.ready(block, layout, kept, site)
     }
@@ -121,6 +125,7 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
         // SAFETY: the caller's promises are passed on.
         match unsafe { self.duty.verify(block, layout) } {
             Err(finding) if self.raise(block, layout, at(finding, site)) => Err(AllocError::Unsupported),
+            _ if self.reports_damage(Some(block), layout, site) => Err(AllocError::Exhausted),
             _ => Ok(()),
         }
     }
@@ -171,6 +176,9 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     ///
     /// As for [`Allocator::deallocate`].
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout, site: Site) {
+        if self.reports_damage(Some(block), layout, site) {
+            return;
+        }
         // What is refused further in is reported there, and not touched here.
         let is_refused = self.is_refused(block, layout);
         if !is_refused
@@ -196,6 +204,27 @@ impl<D: Duty, A: Allocator> Keeper<D, A> {
     fn may_deallocate_inside(&self, block: NonNull<u8>, layout: Layout) -> bool {
         let start = wide_start::<D>(block, layout.align());
         widened::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
+    }
+
+    fn damage_inside(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let start = block.map(|block| wide_start::<D>(block, layout.align()));
+        self.inner.damage(start, widened::<D>(layout)?)
+    }
+
+    /// Reports it if a call, for this block or for a new one, would follow what was overwritten; says so.
+    fn reports_damage(&self, block: Option<NonNull<u8>>, layout: Layout, site: Site) -> bool {
+        if !D::ASKS_FOR_DAMAGE || layout.size() == 0 {
+            return false;
+        }
+        // A block that is none gets a report of its own.
+        let is_ours = |block| self.duty.may_take_back(block, layout);
+        let Some(damage) = self.damage_inside(block, layout).filter(|_| block.is_none_or(is_ours)) else {
+            return false;
+        };
+        let finding = at(Cause::Damaged { at: damage }.into(), site);
+        let address = block.map_or(damage, |block| block.addr().get());
+        self.reporter.complaint(address, layout, finding).raise();
+        true
     }
 }
 
@@ -228,6 +257,10 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         self.duty.may_take_back(block, layout) && self.may_deallocate_inside(block, layout)
+    }
+
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.damage_inside(block, layout)
     }
 
     #[track_caller]
@@ -279,6 +312,9 @@ unsafe impl<D: Duty, A: Allocator> Allocator for Keeper<D, A> {
         let wide = widened::<D>(least).ok_or(AllocError::Unsupported)?;
         let preferred = preferred.max(least.size());
         let margins = margins::<D>(least.align());
+        if self.reports_damage(None, least, here::<D>()) {
+            return Err(AllocError::Exhausted);
+        }
         let block = self.inner.allocate_between(wide, preferred.saturating_add(margins))?;
         let size = preferred.min(block.len() - margins);
         let layout = Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?;

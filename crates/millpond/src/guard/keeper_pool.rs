@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Chunk, ChunkRequest, Complaint, Finding, RawPool, Reserve, pass_on},
+    contract::{Cause, Chunk, ChunkRequest, Complaint, Finding, RawPool, Reserve, pass_on},
 };
 
 impl<D: Duty, P> Keeper<D, P> {
@@ -26,6 +26,22 @@ impl<D: Duty, P: RawPool> Keeper<D, P> {
         let start = wide_start::<D>(block, layout.align());
         widened::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
     }
+
+    fn damage_within(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let start = block.map(|block| wide_start::<D>(block, layout.align()));
+        self.inner.damage(start, widened::<D>(layout)?)
+    }
+
+    /// Keeps it until the shell asks if a call, for this block or for a new one, would follow what was overwritten; says so.
+    fn notes_damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> bool {
+        let found = if D::ASKS_FOR_DAMAGE { self.damage_within(block, layout) } else { None };
+        // A block that is none gets a report of its own.
+        let Some(at) = found.filter(|_| block.is_none_or(|block| self.duty.may_take_back(block, layout)))
+        else {
+            return false;
+        };
+        self.note(block.map_or(at, |block| block.addr().get()), layout, Cause::Damaged { at }.into())
+    }
 }
 
 // SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
@@ -35,6 +51,9 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = widened::<D>(layout)?;
+        if self.notes_damage(None, layout) {
+            return None;
+        }
         let whole = self.inner.allocate(wide)?;
         // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
         let (block, outcome) = unsafe {
@@ -61,6 +80,9 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.notes_damage(Some(block), layout) {
+            return;
+        }
         // What is refused further in is reported there, and not touched here.
         let is_refused = D::TOUCHES_FREED && !self.may_deallocate_within(block, layout);
         if !is_refused
@@ -78,6 +100,10 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
 
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         self.duty.may_take_back(block, layout) && self.may_deallocate_within(block, layout)
+    }
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.damage_within(block, layout)
     }
 
     #[inline(always)]
@@ -108,8 +134,8 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
     }
 
     fn admits(&self, layout: Layout) -> Result<(), AllocError> {
-        if self.pending.is_overlap() {
-            // A pool that hands out what is live has to be heard of first: with another chunk it would do so again.
+        if self.pending.is_about_the_pool() {
+            // A pool that hands out what is live, or was overwritten, has to be heard of first: another chunk does not mend it.
             return Err(AllocError::Exhausted);
         }
         self.inner.admits(widened::<D>(layout).ok_or(AllocError::Unsupported)?)
@@ -143,6 +169,9 @@ unsafe impl<D: Duty, P: RawPool> RawPool for Keeper<D, P> {
         if let Err(finding) = unsafe { self.duty.verify(block, old) }
             && self.note(block.addr().get(), old, finding)
         {
+            return None;
+        }
+        if self.notes_damage(Some(block), old) {
             return None;
         }
         let moves = front::<D>(old.align()) != front::<D>(new.align());

@@ -172,6 +172,10 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         self.inner.may_deallocate(block, layout)
     }
 
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.inner.damage(block, layout)
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         self.handed_out(layout, self.inner.allocate_zeroed(layout))
     }

@@ -126,6 +126,14 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregate<A, B> {
         }
     }
 
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_small(layout) {
+            self.small.damage(block, layout)
+        } else {
+            self.large.damage(block, layout)
+        }
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         if self.is_small(layout) {
             Ok(self.cut(self.small.allocate_zeroed(layout)?))
@@ -226,6 +234,14 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregate<P, Q> {
             self.small.may_deallocate(block, layout)
         } else {
             self.large.may_deallocate(block, layout)
+        }
+    }
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_small(layout) {
+            self.small.damage(block, layout)
+        } else {
+            self.large.damage(block, layout)
         }
     }
 

@@ -85,6 +85,10 @@ unsafe impl<J: Job, A: Allocator> Allocator for Guard<J, A> {
         self.inner.may_deallocate(block, layout)
     }
 
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.inner.damage(block, layout)
+    }
+
     fn allocate_zeroed(&self, layout: Layout) -> Block {
         if layout.size() == 0 {
             return self.inner.allocate_zeroed(layout);

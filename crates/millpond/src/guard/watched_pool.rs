@@ -29,7 +29,7 @@ impl<J: Job, P: RawPool> Guard<J, P> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
 // given back a size from the requested one up, as a size that fits. A job calls nobody.
 unsafe impl<J: Job, P: RawPool> RawPool for Guard<J, P> {
-    pass_on!(self: self.inner; may_deallocate wants adopt settle surrender bypasses relent retire complaint);
+    pass_on!(self: self.inner; may_deallocate damage wants adopt settle surrender bypasses relent retire complaint);
 
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {

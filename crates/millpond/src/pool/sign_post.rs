@@ -108,16 +108,6 @@ impl SignPost {
     }
 }
 
-/// All of a live block.
-///
-/// # Safety
-///
-/// The block is live, and was handed out by a pool of this kind.
-unsafe fn all_of(block: NonNull<u8>) -> NonNull<[u8]> {
-    // SAFETY: the caller's promise.
-    NonNull::slice_from_raw_parts(block, unsafe { Posts::<FreeList>::usable(block) })
-}
-
 // SAFETY: `Posts` hands out what its index holds, which is free, and cuts it between posts: see its invariants. Nothing
 // here unwinds.
 unsafe impl RawPool for SignPost {
@@ -129,10 +119,21 @@ unsafe impl RawPool for SignPost {
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        let need = Need::size(layout);
         // SAFETY: the block is live, as the caller promises, until the last call.
         unsafe {
-            self.wipe(all_of(block), 0);
-            self.posts.deallocate(block, Need::size(layout));
+            if self.wiping {
+                let Some(all) = Posts::<FreeList>::all_of(block, need) else { return };
+                self.wipe(all, 0);
+            }
+            self.posts.deallocate(block, need);
+        }
+    }
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.posts.damage_around(block.addr().get(), Need::size(layout)),
+            None => self.posts.damage_ahead(Need::of(layout, FreeList::LARGEST)?).err(),
         }
     }
 
@@ -156,18 +157,18 @@ unsafe impl RawPool for SignPost {
     unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
-        _old: Layout,
+        old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         // SAFETY: the block is live, as the caller promises, and what it grows by was free; what it shrinks by is wiped
         // first, which is right only if it does shrink: a smaller size is never refused but for its alignment.
         unsafe {
-            let old = all_of(block);
-            if new.size() < old.len() && block.addr().get().is_multiple_of(new.align()) {
-                self.wipe(old, new.size());
+            let all = Posts::<FreeList>::all_of(block, Need::size(old))?;
+            if new.size() < all.len() && block.addr().get().is_multiple_of(new.align()) {
+                self.wipe(all, new.size());
             }
-            let resized = self.posts.resize_in_place(block, new)?;
-            self.wipe(resized, old.len());
+            let resized = self.posts.resize_in_place(block, old, new)?;
+            self.wipe(resized, all.len());
             Some(resized)
         }
     }
@@ -205,6 +206,23 @@ struct FreeList {
     list: List,
 }
 
+impl FreeList {
+    /// The block for a request of this size, of those on the list.
+    #[inline(always)]
+    fn choose(&self, size: usize, posts: impl Iterator<Item = Post>) -> Option<Post> {
+        let mut found: Option<Post> = None;
+        for post in posts.filter(|post| post.size() >= size) {
+            if found.is_none_or(|found| post.size() < found.size()) {
+                found = Some(post);
+            }
+            if self.fit == Fit::First || post.size() == size {
+                break;
+            }
+        }
+        found
+    }
+}
+
 impl Index for FreeList {
     const LARGEST: usize = (isize::MAX as usize) & !(GRANULE - 1);
 
@@ -217,17 +235,30 @@ impl Index for FreeList {
     }
 
     fn take(&mut self, size: usize) -> Option<(Post, usize)> {
-        let mut found: Option<Post> = None;
-        for post in self.list.posts().filter(|post| post.size() >= size) {
-            if found.is_none_or(|found| post.size() < found.size()) {
-                found = Some(post);
+        let found = self.choose(size, self.list.posts())?;
+        self.list.unlink(found);
+        Some((found, found.size()))
+    }
+
+    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize> {
+        let mut damage = None;
+        let mut steps = 0usize;
+        // Brent's way to notice that a list leads in a circle: every block is compared with the last one whose number is a
+        // power of two.
+        let mut last = 0;
+        let sound = self.list.posts_while(|at| {
+            steps += 1;
+            let is_sound = owned(at) && at != last;
+            if steps.is_power_of_two() {
+                last = at;
             }
-            if self.fit == Fit::First || post.size() == size {
-                break;
+            if !is_sound {
+                damage = Some(at);
             }
-        }
-        self.list.unlink(found?);
-        found.map(|found| (found, found.size()))
+            is_sound
+        });
+        let found = self.choose(size, sound);
+        damage.map_or(Ok(found), Err)
     }
 
     fn clear(&mut self) {

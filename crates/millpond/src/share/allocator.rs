@@ -52,6 +52,10 @@ macro_rules! implement_for_shell {
                 shell::may_deallocate(self.reach(), &self.parent, block, layout)
             }
 
+            fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+                shell::damage(self.reach(), &self.parent, block, layout)
+            }
+
             fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
                 shell::allocate_between(self.reach(), (&self.parent, &self.policy), (least, preferred))
             }

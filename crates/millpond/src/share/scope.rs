@@ -321,6 +321,10 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
         self.stack.may_deallocate(block, layout)
     }
 
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.stack.damage(block, layout)
+    }
+
     #[inline]
     unsafe fn grow_in_place(
         &self,

@@ -344,6 +344,22 @@ pub(super) fn may_deallocate<R: Reach, A: Allocator>(
     }
 }
 
+/// Where something was overwritten that a call would follow: of the pool's, or of the parent's.
+pub(super) fn damage<R: Reach, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    block: Option<NonNull<u8>>,
+    layout: Layout,
+) -> Option<usize> {
+    if layout.size() == 0 {
+        None
+    } else if pool.with(|pool| pool.bypasses(layout)) {
+        parent.damage(block, layout)
+    } else {
+        pool.with(|pool| pool.damage(block, layout))
+    }
+}
+
 /// Resizes a block where it is: in the pool, or, if neither layout is the pool's business, in the parent.
 ///
 /// # Safety

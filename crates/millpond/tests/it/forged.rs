@@ -5,7 +5,7 @@ use std::{alloc::Layout, ptr::NonNull};
 use fastrand::Rng;
 use millpond::{
     Allocator, Blocks, Cached, Canary, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Poison,
-    Quarantine, SignPost, Tlsf, Zeroed,
+    Quarantine, Tlsf, Zeroed,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
@@ -42,31 +42,6 @@ fn checked_around_an_allocator_does_so_too() {
     assert_eq!(cause(), Cause::Overlap { live: live.addr().get() });
     free(&pool, live, 64);
     free(&pool, first, 64);
-}
-
-/// A block whose post says that it is larger than it is, and is freed, becomes one free block with what lies behind it.
-#[test]
-fn checked_finds_sizes_between_blocks_that_were_overwritten() {
-    fn play(pool: impl Allocator + Inspect) {
-        let blocks = [0; 6].map(|_| take(&pool, 200));
-        let distance = blocks[1].addr().get().abs_diff(blocks[0].addr().get());
-        let up = blocks[1] > blocks[0];
-        let forged = if up { blocks[2] } else { blocks[3] };
-        let live = if up { blocks[3] } else { blocks[2] };
-        forge(forged, -1, 2 * distance);
-        free(&pool, forged, 200);
-        // All of it as one block, or the second half after the first.
-        let mut refused = false;
-        for _ in 0..3 {
-            refused |= pool.allocate(layout(200)).is_err();
-        }
-        assert!(refused, "nobody gets what is live");
-        assert!(heard().iter().any(|misuse| misuse.cause == Cause::Overlap { live: live.addr().get() }));
-    }
-    play(Checked::new(Local::new(Tlsf::without_pockets())).reporting(HERE));
-    play(Checked::new(Local::new(SignPost::first_fit())).reporting(HERE));
-    play(Local::new(Checked::new(Tlsf::without_pockets()).reporting(HERE)));
-    heard();
 }
 
 #[test]

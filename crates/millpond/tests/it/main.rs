@@ -40,6 +40,7 @@ mod misuse;
 mod misuse_places;
 mod one_chunk;
 mod oracle;
+mod overwritten;
 mod pages;
 mod parents;
 mod pictures;

@@ -16,6 +16,10 @@ pub(in crate::pool) trait Index {
     /// Takes a free block out that is at least as large; says how large it is.
     fn take(&mut self, size: usize) -> Option<(Post, usize)>;
 
+    /// The free block that [`take`](Self::take) would find for this size; or what was overwritten on the way to it. `owned` says
+    /// whether an address may be looked at.
+    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize>;
+
     /// Forgets all.
     fn clear(&mut self);
 

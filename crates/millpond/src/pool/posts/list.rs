@@ -70,6 +70,23 @@ impl List {
         })
     }
 
+    /// The same, as far as it is said of each address that it may be looked at.
+    pub(in crate::pool) fn posts_while(
+        &self,
+        mut may: impl FnMut(usize) -> bool,
+    ) -> impl Iterator<Item = Post> {
+        let mut at = self.first;
+        core::iter::from_fn(move || {
+            if at == 0 || !may(at) {
+                return None;
+            }
+            // SAFETY: the address may be looked at.
+            let post = unsafe { Post::at(at) };
+            at = post.next();
+            Some(post)
+        })
+    }
+
     /// Whether the links of a block, which is free and on this list, lead to blocks that lead back, so that it can be
     /// unlinked. `owned` says whether an address may be looked at.
     pub(in crate::pool) fn is_linked(&self, post: Post, owned: &dyn Fn(usize) -> bool) -> bool {

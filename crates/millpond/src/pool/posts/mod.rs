@@ -89,6 +89,13 @@ impl Need {
     }
 }
 
+/// Whether a live block with this size may have been handed out for such a need: what is too small for a block is not split
+/// off.
+#[inline(always)]
+fn is_near(size: usize, need: usize) -> bool {
+    size.wrapping_sub(need) <= GRANULE
+}
+
 impl<I: Index> Posts<I> {
     /// The largest block with its post.
     pub(super) const LARGEST: usize = I::LARGEST;
@@ -152,19 +159,21 @@ impl<I: Index> Posts<I> {
         unsafe { address::block(post.block(), size - WORD) }
     }
 
-    /// Bytes of a live block, all of which may be used.
+    /// All of a live block, of `need` bytes with its post; `None` if its post was overwritten.
     ///
     /// # Safety
     ///
     /// The block is live, and this pool handed it out.
-    pub(super) unsafe fn usable(block: NonNull<u8>) -> usize {
+    #[inline(always)]
+    pub(super) unsafe fn all_of(block: NonNull<u8>, need: usize) -> Option<NonNull<[u8]>> {
         // SAFETY: the caller's promise.
-        unsafe { Post::at(block.addr().get()) }.size() - WORD
+        let size = unsafe { Post::at(block.addr().get()) }.size();
+        is_near(size, need).then(|| NonNull::slice_from_raw_parts(block, size - WORD))
     }
 
     /// # Safety
     ///
-    /// The block is live, this pool handed it out, and it is, with its post, `likely` bytes large or larger.
+    /// The block is live, this pool handed it out, and it is, with its post, `likely` bytes large or a granule larger.
     #[inline(always)]
     pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>, likely: usize) {
         // SAFETY: the caller's promise.
@@ -175,8 +184,15 @@ impl<I: Index> Posts<I> {
         let sign = post.sign();
         let mut size = sign.size();
         let behind = post.behind(size);
-        // SAFETY: the guess was right, so this is the post behind.
-        let sign_behind = if size == likely { unsafe { glanced.assume_init() } } else { behind.sign() };
+        let sign_behind = if size == likely {
+            // SAFETY: the guess was right, so this is the post behind.
+            unsafe { glanced.assume_init() }
+        } else if size == likely + GRANULE {
+            behind.sign()
+        } else {
+            // The post was overwritten: the block is out of use until a reset.
+            return;
+        };
         if sign_behind.is_free() {
             self.index.remove(behind, sign_behind.size());
             size += sign_behind.size();
@@ -195,16 +211,20 @@ impl<I: Index> Posts<I> {
 
     /// # Safety
     ///
-    /// The block is live, and this pool handed it out.
+    /// The block is live, and this pool handed it out for `old`.
     pub(super) unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
+        old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         let need = Need::of(new, I::LARGEST)?;
         // SAFETY: the caller's promise.
         let post = unsafe { Post::at(block.addr().get()) };
         let (sign, size) = (post.sign(), post.size());
+        if !is_near(size, Need::size(old)) {
+            return None;
+        }
         let behind = post.behind(size);
         let free_behind = if behind.sign().is_free() { behind.size() } else { 0 };
         if !post.block().is_multiple_of(new.align()) || need.size > size + free_behind {
@@ -269,32 +289,68 @@ impl<I: Index> Posts<I> {
         row.holes().all(|post| self.index.can_remove(post, post.size(), &|at| self.is_post(at)))
     }
 
-    /// Whether a live block can be freed: neither its post nor a free block that it would be merged with was overwritten.
-    pub(super) fn can_free(&self, block: usize) -> bool {
-        let Some(row) = self.rows().find(|row| row.has(block)) else { return false };
-        let Some(size) = row.size_at(block) else { return false };
-        let is_post = |at| self.is_post(at);
+    /// Where something was overwritten that is followed when a live block, of `need` bytes with its post, is freed or resized:
+    /// its post, the one behind, or what a free block is merged with.
+    pub(super) fn damage_around(&self, block: usize, need: usize) -> Option<usize> {
+        let Some(row) = self.rows().find(|row| row.has(block)) else { return Some(block) };
+        let Some(size) = row.size_at(block).filter(|&size| is_near(size, need)) else {
+            return Some(block - WORD);
+        };
         // SAFETY: the post is in the row, and its size leads to another one in the row, or to its last.
         let post = unsafe { Post::at(block) };
-        let (behind, mut all) = (post.behind(size), size);
-        let mut can_merge = |free: Post, size: usize| {
-            all += size;
-            self.index.can_remove(free, size, &is_post)
-        };
+        let (sign, behind, mut all) = (post.sign(), post.behind(size), size);
+        if sign.is_free() || behind.sign().is_after_free() {
+            return Some(block - WORD);
+        }
         if behind.sign().is_free() {
-            match row.size_at(behind.block()) {
-                Some(size) if row.has(behind.block()) && can_merge(behind, size) => {}
-                _ => return false,
+            match self.size_of_hole(row, behind.block()) {
+                Ok(size) => all += size,
+                damaged => return damaged.err(),
             }
         }
-        if post.sign().is_after_free() {
+        if sign.is_after_free() {
+            if block == row.first {
+                return Some(block - WORD);
+            }
             let (front, size) = post.in_front();
-            let is_there = row.has(front.block()) && row.size_at(front.block()) == Some(size);
-            if !is_there || !front.sign().is_free() || !can_merge(front, size) {
-                return false;
+            match self.size_of_hole(row, front.block()) {
+                Ok(found) if found == size => all += size,
+                _ => return Some(block - 2 * WORD),
             }
         }
-        self.index.can_insert(all, &is_post)
+        let can_insert = self.index.can_insert(all, &|at| self.is_post(at));
+        (!can_insert).then_some(block)
+    }
+
+    /// The size of a free block that starts here, in this row, and can be taken out of the index; else where something was
+    /// overwritten.
+    fn size_of_hole(&self, row: Row, block: usize) -> Result<usize, usize> {
+        let size = row.size_at(block).ok_or(block.wrapping_sub(WORD))?;
+        // SAFETY: the post is in the row, and its size leads to another one in the row, or to its last.
+        let post = unsafe { Post::at(block) };
+        let ends_with_size = post.behind(size).in_front() == (post, size);
+        if !post.sign().is_free() || !ends_with_size {
+            return Err(block - WORD);
+        }
+        let can_remove = self.index.can_remove(post, size, &|at| self.is_post(at));
+        if can_remove { Ok(size) } else { Err(block) }
+    }
+
+    /// Where something was overwritten that is followed when a block is handed out from what is free; else whether there is
+    /// one.
+    pub(super) fn damage_ahead(&self, need: Need) -> Result<bool, usize> {
+        let is_post = |at| self.is_post(at);
+        let wide = (!need.is_granular()).then(|| need.anywhere()).filter(|&wide| wide <= I::LARGEST);
+        for size in wide.into_iter().chain([need.size]) {
+            if let Some(post) = self.index.next(size, &is_post)? {
+                let at = post.block();
+                let row = self.rows().find(|row| row.has(at)).ok_or(at)?;
+                let found = self.size_of_hole(row, at)?;
+                let rest = found.checked_sub(size).ok_or(at - WORD)?;
+                return if self.index.can_insert(rest, &is_post) { Ok(true) } else { Err(at) };
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a post stands, or stood, in front of this address, so that its words may be looked at.
@@ -405,6 +461,9 @@ impl Row {
 
     /// The size with its post of the block that starts here, in the row, as far as its post says what is possible.
     fn size_at(self, block: usize) -> Option<usize> {
+        if !self.has(block) {
+            return None;
+        }
         // SAFETY: the address lies in the row, and so does the word in front, whatever it is.
         let size = unsafe { Post::at(block) }.size();
         let is_possible =

@@ -149,6 +149,16 @@ impl Index for Levels {
         Some((post, found))
     }
 
+    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize> {
+        let above = self.find(list_above(size));
+        let list = above.unwrap_or(list_of(size));
+        let Some(post) = self.lists[list % LISTS].first() else { return Ok(None) };
+        if !owned(post.block()) || list_of(post.size().min(LARGEST)) != list {
+            return Err(post.block());
+        }
+        Ok(Some(post).filter(|post| above.is_some() || post.size() >= size))
+    }
+
     fn clear(&mut self) {
         *self = Self::EMPTY;
     }

@@ -23,7 +23,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use self::levels::Levels;
 pub use self::pockets::{Direct, Front, Pockets};
-use super::posts::{LEAST, Need, Posts};
+use super::posts::{Need, Posts};
 use crate::{
     base::address::{self, WORD},
     contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender},
@@ -117,9 +117,9 @@ impl<F: Front> Tlsf<F> {
     /// Frees what is in pockets; says whether there was anything.
     fn empty_pockets(&mut self) -> bool {
         let mut any = false;
-        while let Some(block) = self.front.drain() {
-            // SAFETY: to the posts, what is in a pocket is live.
-            unsafe { self.posts.deallocate(recover_block(block), LEAST) };
+        while let Some((block, size)) = self.front.drain() {
+            // SAFETY: to the posts, what is in a pocket is live, and no more than a granule larger than was needed.
+            unsafe { self.posts.deallocate(recover_block(block), size) };
             any = true;
         }
         any
@@ -127,11 +127,26 @@ impl<F: Front> Tlsf<F> {
 
     /// Frees what is in pockets. A block that was overwritten, or whose neighbour was, is out of use until a reset.
     fn empty_sound_pockets(&mut self) {
-        while let Some(block) = self.front.drain() {
-            if self.posts.can_free(block) {
-                // SAFETY: to the posts, what is in a pocket is live.
-                unsafe { self.posts.deallocate(recover_block(block), LEAST) };
+        while let Some((block, size)) = self.front.drain() {
+            if self.posts.damage_around(block, size).is_none() {
+                // SAFETY: as above.
+                unsafe { self.posts.deallocate(recover_block(block), size) };
             }
+        }
+    }
+
+    /// Where something was overwritten that is followed when a block is handed out. What is in pockets is freed if nothing else
+    /// is left, as it would be then.
+    fn damage_ahead(&mut self, need: Need) -> Option<usize> {
+        if need.is_granular() && self.front.has(need.size) {
+            return None;
+        }
+        match self.posts.damage_ahead(need) {
+            Ok(false) => {
+                self.empty_sound_pockets();
+                self.posts.damage_ahead(need).err()
+            }
+            found => found.err(),
         }
     }
 
@@ -220,6 +235,13 @@ unsafe impl<F: Front> RawPool for Tlsf<F> {
         }
     }
 
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.posts.damage_around(block.addr().get(), Need::size(layout)),
+            None => self.damage_ahead(Need::of(layout, Posts::<Levels>::LARGEST)?),
+        }
+    }
+
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
         self.posts.wants(layout)
     }
@@ -247,11 +269,11 @@ unsafe impl<F: Front> RawPool for Tlsf<F> {
     unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
-        _old: Layout,
+        old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.posts.resize_in_place(block, new) }
+        unsafe { self.posts.resize_in_place(block, old, new) }
     }
 }
 

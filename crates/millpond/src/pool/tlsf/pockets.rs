@@ -34,8 +34,11 @@ pub(super) mod sealed {
         /// Keeps a block of at least this size; says whether it does.
         fn keep(&mut self, block: usize, size: usize) -> bool;
 
-        /// Any block, until there is none.
-        fn drain(&mut self) -> Option<usize>;
+        /// Whether there is a block that [`take`](Self::take) would find.
+        fn has(&self, size: usize) -> bool;
+
+        /// Any block, with the size that it was kept with, until there is none.
+        fn drain(&mut self) -> Option<(usize, usize)>;
 
         /// The blocks, each with a size that it has at least.
         fn blocks(&self) -> impl Iterator<Item = (usize, usize)>;
@@ -64,8 +67,12 @@ impl sealed::Front for Direct {
         false
     }
 
+    fn has(&self, _size: usize) -> bool {
+        false
+    }
+
     #[inline(always)]
-    fn drain(&mut self) -> Option<usize> {
+    fn drain(&mut self) -> Option<(usize, usize)> {
         None
     }
 
@@ -121,9 +128,13 @@ impl sealed::Front for Pockets {
         true
     }
 
-    fn drain(&mut self) -> Option<usize> {
-        let pocket = self.counts.iter().position(|&count| count != 0)?;
-        self.take(pocket * GRANULE)
+    fn has(&self, size: usize) -> bool {
+        self.counts.get(size / GRANULE).is_some_and(|&count| count != 0)
+    }
+
+    fn drain(&mut self) -> Option<(usize, usize)> {
+        let size = self.counts.iter().position(|&count| count != 0)? * GRANULE;
+        Some((self.take(size)?, size))
     }
 
     fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {

@@ -1,0 +1,224 @@
+//! Pools whose own words, between and behind their blocks, were overwritten: a guard that finds misuse looks before each call,
+//! so nothing crashes, and nothing that is live is handed out.
+
+use std::{
+    alloc::{Layout, alloc, dealloc},
+    cell::RefCell,
+    ptr::NonNull,
+};
+
+use fastrand::Rng;
+use millpond::{AllocError, Allocator, Cause, Checked, Inspect, Local, RawPool, Reclaim, SignPost, Tlsf};
+
+use crate::misuse::{HERE, cause, free, heard, layout, take};
+
+/// A parent that knows its chunks, and keeps all of them until it goes: a pool may have lost one.
+#[derive(Default)]
+struct Chunks(RefCell<Vec<(NonNull<u8>, Layout)>>);
+
+// SAFETY: every block is the heap's, as long as this exists.
+unsafe impl Allocator for Chunks {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: no pool asks for a chunk of no bytes.
+        let start = NonNull::new(unsafe { alloc(layout) }).ok_or(AllocError::Exhausted)?;
+        // SAFETY: the chunk was just allocated. A pool may look at words that it has not written.
+        unsafe { start.write_bytes(0, layout.size()) };
+        self.0.borrow_mut().push((start, layout));
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        for (start, layout) in self.0.take() {
+            // SAFETY: it was allocated above, and the pool is gone.
+            unsafe { dealloc(start.as_ptr(), layout) };
+        }
+    }
+}
+
+impl Chunks {
+    /// Overwrites a word of a chunk: one near a block, or any.
+    fn overwrite(&self, blocks: &[(NonNull<u8>, usize)], rng: &mut Rng) {
+        let chunks = self.0.borrow();
+        let near = rng.choice(blocks).map(|&(block, size)| {
+            let words = (size / size_of::<usize>()) as isize;
+            block.addr().get().wrapping_add_signed(rng.choice([-2, -1, 0, 1, words, words + 1]).unwrap() * 8)
+        });
+        let any = |rng: &mut Rng| {
+            let (start, layout) = chunks[rng.usize(0..chunks.len())];
+            let from_end = rng.bool();
+            let at = if rng.bool() { rng.usize(0..layout.size() / 8) } else { rng.usize(0..12) } * 8;
+            start.addr().get() + if from_end { layout.size() - 8 - at } else { at }
+        };
+        let at = near.filter(|_| rng.u8(0..4) != 0).unwrap_or_else(|| any(rng)) & !7;
+        let inside = |&&(start, layout): &&(NonNull<u8>, Layout)| {
+            at >= start.addr().get() && at + 8 <= start.addr().get() + layout.size()
+        };
+        let Some(&(start, _)) = chunks.iter().find(inside) else { return };
+        // SAFETY: the word lies in the chunk. What is wrong here is the point.
+        unsafe {
+            let word = start.add(at - start.addr().get()).cast::<u64>();
+            word.write(forged(word.read(), blocks, rng));
+        }
+    }
+}
+
+/// What somebody writes who ought not to, where this word was.
+fn forged(word: u64, blocks: &[(NonNull<u8>, usize)], rng: &mut Rng) -> u64 {
+    let block = rng.choice(blocks).map_or(0, |(block, _)| block.addr().get() as u64);
+    match rng.u8(0..9) {
+        0 => 0,
+        1 => rng.u64(..),
+        2 => word ^ 1 << rng.u8(0..64),
+        3 => word ^ rng.u64(1..4),
+        4 => word.wrapping_add(16),
+        5 => 16 * rng.u64(0..300) + rng.u64(0..4),
+        6 => block,
+        7 => 0x1111_1111_1111_1111,
+        _ => word.wrapping_sub(16 * rng.u64(0..4)),
+    }
+}
+
+/// What a program knows that uses an allocator.
+struct Program<'a, A> {
+    pool: &'a A,
+    live: Vec<(NonNull<u8>, usize)>,
+    freed: Vec<(NonNull<u8>, usize)>,
+}
+
+impl<A: Allocator + Inspect> Program<'_, A> {
+    fn take(&mut self, size: usize) {
+        let Ok(block) = self.pool.allocate(layout(size)) else { return };
+        let start = block.addr().get();
+        let apart = |&(other, length): &(NonNull<u8>, usize)| {
+            start + size <= other.addr().get() || other.addr().get() + length <= start
+        };
+        assert!(self.live.iter().all(apart), "what is live is handed out");
+        // SAFETY: the block is live and so long.
+        unsafe { block.cast::<u8>().write_bytes(0x11, size) };
+        self.live.push((block.cast(), size));
+    }
+
+    fn give(&mut self, rng: &mut Rng) {
+        if self.live.is_empty() {
+            return;
+        }
+        let at = rng.usize(0..self.live.len());
+        let (block, size) = self.live[at];
+        let before = heard().len();
+        assert_eq!(before, 0);
+        free(self.pool, block, size);
+        if heard().is_empty() {
+            self.freed.push(self.live.swap_remove(at));
+        }
+    }
+
+    fn resize(&mut self, rng: &mut Rng, new: usize) {
+        if self.live.is_empty() {
+            return;
+        }
+        let at = rng.usize(0..self.live.len());
+        let (block, old) = self.live.swap_remove(at);
+        // SAFETY: the block is live, and of this size.
+        let resized = unsafe {
+            match (new >= old, rng.bool()) {
+                (true, true) => self.pool.grow(block, layout(old), layout(new)),
+                (true, false) => self.pool.grow_in_place(block, layout(old), layout(new)),
+                (false, true) => self.pool.shrink(block, layout(old), layout(new)),
+                (false, false) => self.pool.shrink_in_place(block, layout(old), layout(new)),
+            }
+        };
+        self.live.push(resized.map_or((block, old), |block| (block.cast(), new)));
+    }
+
+    fn go_on(&mut self, sizes: &[usize], rng: &mut Rng) {
+        let size = sizes[rng.usize(0..sizes.len())];
+        match rng.u8(0..8) {
+            0..3 => self.take(size),
+            3..6 => self.give(rng),
+            _ => self.resize(rng, size),
+        }
+    }
+}
+
+const ROUNDS: u64 = if cfg!(miri) { 4 } else { 300 };
+
+/// Uses a pool, overwrites some words of its chunks, and goes on; whether anything was found.
+fn play<A: Allocator + Inspect + Reclaim>(
+    mut pool: A,
+    chunks: &Chunks,
+    sizes: &[usize],
+    rng: &mut Rng,
+) -> bool {
+    let mut program = Program { pool: &pool, live: Vec::new(), freed: Vec::new() };
+    for _ in 0..120 {
+        program.go_on(sizes, rng);
+    }
+    assert!(heard().is_empty());
+    let mut causes = Vec::new();
+    for _ in 0..rng.u8(1..4) {
+        let all: Vec<_> = program.live.iter().chain(&program.freed).copied().collect();
+        (0..rng.u8(1..4)).for_each(|_| chunks.overwrite(&all, rng));
+        for _ in 0..60 {
+            program.go_on(sizes, rng);
+            causes.extend(heard().into_iter().map(|misuse| misuse.cause));
+        }
+    }
+    let is_about_words = |cause: &Cause| matches!(cause, Cause::Damaged { .. } | Cause::Overlap { .. });
+    assert!(causes.iter().all(is_about_words), "{causes:?}");
+    let _ = (pool.check(), pool.stats(), pool.largest_free(), pool.holes());
+    pool.trim();
+    pool.reset();
+    heard();
+    causes.iter().any(is_about_words)
+}
+
+/// All rounds of one pool, with the guard inside of a shell and around one.
+fn rounds<P: RawPool + Inspect>(sizes: &[usize], make: impl Fn() -> P) {
+    let first = if cfg!(miri) { 0 } else { fastrand::u64(..u64::MAX - ROUNDS) };
+    let mut found = 0;
+    for seed in first..first + ROUNDS {
+        println!("seed {seed}");
+        let (chunks, mut rng) = (Chunks::default(), Rng::with_seed(seed));
+        let inside = Local::new_in(Checked::new(make()).reporting(HERE), &chunks);
+        found += u64::from(play(inside, &chunks, sizes, &mut rng));
+        let around = Checked::new(Local::new_in(make(), &chunks)).reporting(HERE);
+        found += u64::from(play(around, &chunks, sizes, &mut rng));
+        heard();
+    }
+    assert!(found > ROUNDS / 10, "only {found} of {ROUNDS} rounds found anything");
+}
+
+#[test]
+fn boundary_tags() {
+    let sizes = [8, 24, 40, 100, 104, 200, 320, 1200];
+    rounds(&sizes, || Tlsf::without_pockets());
+    rounds(&sizes, Tlsf::new);
+    rounds(&sizes, SignPost::first_fit);
+    rounds(&sizes, SignPost::best_fit);
+    rounds(&sizes, || SignPost::first_fit().wiping());
+}
+
+/// An overflow of one word into what stands in front of the next block.
+#[test]
+fn the_report_says_where() {
+    let pool = Local::new(Checked::new(SignPost::first_fit()).reporting(HERE));
+    let blocks = [0; 3].map(|_| take(&pool, 200));
+    let post = blocks[1].addr().get() - size_of::<usize>();
+    for forged in [0, 32, 400, 208 | 1, usize::MAX, 0x1111_1111] {
+        // SAFETY: what is wrong here is the point. The word is the pool's own.
+        let word = unsafe {
+            let word = blocks[1].cast::<usize>().sub(1);
+            (word, word.replace(forged))
+        };
+        free(&pool, blocks[1], 200);
+        assert_eq!(cause(), Cause::Damaged { at: post });
+        // SAFETY: as above.
+        unsafe { word.0.write(word.1) };
+    }
+    blocks.iter().for_each(|&block| free(&pool, block, 200));
+    assert!(heard().is_empty());
+}
