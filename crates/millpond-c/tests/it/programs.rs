@@ -60,6 +60,11 @@ fn questions_end_on_damaged_pools() {
 }
 
 #[test]
+fn words_between_blocks_that_were_overwritten_are_not_followed() {
+    passes("tags.c");
+}
+
+#[test]
 fn what_never_comes_is_not_promised() {
     passes("reserve.c");
 }

@@ -111,6 +111,36 @@ static void guards(void) {
     mp_destroy(&arena->allocator);
 }
 
+/* A guard that writes to freed blocks may stand around one that finds misuse: it asks before it writes. */
+static void outside(void) {
+    struct heard heard = {0, 0, 0, NULL};
+    mp_guard_options watch = {.struct_size = sizeof watch, .name = "test pool", .on_misuse = hear, .misuse_context = &heard};
+    mp_allocator *checked = mp_checked_create(&watch), *around[4];
+    watch.inner = checked;
+    around[0] = mp_quarantine_create(&watch);
+    around[1] = mp_canary_create(&watch);
+    watch.on_misuse = NULL;
+    around[2] = mp_poison_create(&watch);
+    around[3] = mp_zeroed_create(&watch);
+    for (int i = 0; i < 4; i++) {
+        char victim[256];
+        memset(victim, 0x77, sizeof victim);
+        EXPECT(!mp_may_free(around[i], victim + 128, 64, 0) && !mp_may_free(around[i], victim + 128, 64, 3));
+        HEARD(MP_FOREIGN, mp_free(around[i], victim + 128, 64, 0));
+        EXPECT(all(victim, sizeof victim, 0x77));
+        char *block = mp_alloc(around[i], 64, 0, 0);
+        memset(block, 0x77, 64);
+        EXPECT(mp_may_free(around[i], block, 64, 0) && !mp_may_free(around[i], block + 16, 64, 0));
+        HEARD(MP_INTERIOR, mp_free(around[i], block + 16, 32, 0));
+        HEARD(MP_WRONG_LAYOUT, mp_free(around[i], block, 32, 0));
+        EXPECT(all(block, 64, 0x77));
+        mp_free(around[i], block, 64, 0);
+        mp_destroy(around[i]);
+    }
+    EXPECT(mp_may_free(mp_heap(), &heard, 64, 0) && mp_may_free(checked, NULL, 64, 0));
+    mp_destroy(checked);
+}
+
 int main(int count, char **arguments) {
     if (count > 1 && strcmp(arguments[1], "double free") == 0) {
         mp_blocks *pool =
@@ -142,6 +172,7 @@ int main(int count, char **arguments) {
     }
     forged();
     guards();
+    outside();
     EXPECT(!mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .on_misuse = hear)));
     return 0;
 }

@@ -207,15 +207,19 @@ struct FreeList {
 }
 
 impl FreeList {
-    /// The block for a request of this size, of those on the list.
+    /// The block for a request of this size, of those on the list, and its size.
     #[inline(always)]
-    fn choose(&self, size: usize, posts: impl Iterator<Item = Post>) -> Option<Post> {
-        let mut found: Option<Post> = None;
-        for post in posts.filter(|post| post.size() >= size) {
-            if found.is_none_or(|found| post.size() < found.size()) {
-                found = Some(post);
+    fn choose(&self, size: usize, posts: impl Iterator<Item = Post>) -> Option<(Post, usize)> {
+        let mut found = None;
+        for post in posts {
+            let this = post.size();
+            if this < size {
+                continue;
             }
-            if self.fit == Fit::First || post.size() == size {
+            if found.is_none_or(|(_, least)| this < least) {
+                found = Some((post, this));
+            }
+            if self.fit == Fit::First || this == size {
                 break;
             }
         }
@@ -236,8 +240,8 @@ impl Index for FreeList {
 
     fn take(&mut self, size: usize) -> Option<(Post, usize)> {
         let found = self.choose(size, self.list.posts())?;
-        self.list.unlink(found);
-        Some((found, found.size()))
+        self.list.unlink(found.0);
+        Some(found)
     }
 
     fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize> {
@@ -258,7 +262,7 @@ impl Index for FreeList {
             is_sound
         });
         let found = self.choose(size, sound);
-        damage.map_or(Ok(found), Err)
+        damage.map_or(Ok(found.map(|(post, _)| post)), Err)
     }
 
     fn clear(&mut self) {

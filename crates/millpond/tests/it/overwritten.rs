@@ -8,7 +8,9 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{AllocError, Allocator, Cause, Checked, Inspect, Local, RawPool, Reclaim, SignPost, Tlsf};
+use millpond::{
+    AllocError, Allocator, Buddy, Cause, Checked, Inspect, Local, RawPool, Reclaim, SignPost, Tlsf,
+};
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
 
@@ -200,6 +202,12 @@ fn boundary_tags() {
     rounds(&sizes, SignPost::first_fit);
     rounds(&sizes, SignPost::best_fit);
     rounds(&sizes, || SignPost::first_fit().wiping());
+}
+
+/// Footers, bits and links.
+#[test]
+fn buddies() {
+    rounds(&[16, 24, 40, 100, 200, 1200], Buddy::new);
 }
 
 /// An overflow of one word into what stands in front of the next block.

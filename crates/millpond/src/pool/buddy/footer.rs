@@ -12,6 +12,7 @@ use super::scale::Scale;
 use crate::{
     base::address::{WORD, align_up, expose, recover},
     contract::Chunk,
+    pool::chunks,
 };
 
 /// Bits in a word of the bitmap.
@@ -24,6 +25,7 @@ const BITS: usize = usize::BITS as usize;
 /// * `first` and `end` are multiples of the least block, and everything between them is blocks.
 /// * `free` is the sum of the sizes of the free blocks, in bytes.
 /// * `lower` and `higher` are addresses of footers in the [`Map`](super::map::Map), or zero.
+/// * `checksum` is that of everything but `free`: a footer lies where a write past the end of the last block goes.
 #[repr(C)]
 pub(super) struct Footer {
     pub(super) first: usize,
@@ -34,9 +36,26 @@ pub(super) struct Footer {
     pub(super) higher: usize,
     pub(super) size: usize,
     align_log2: u32,
+    checksum: u32,
 }
 
 impl Footer {
+    /// Notes what it says now, links included.
+    pub(super) fn seal(&mut self) {
+        self.checksum = self.sum();
+    }
+
+    /// Whether it is as it was sealed; what is free is no more than there is.
+    pub(super) fn is_sound(&self) -> bool {
+        self.checksum == self.sum() && self.free <= self.end - self.first
+    }
+
+    fn sum(&self) -> u32 {
+        let Self { first, end, start, lower, higher, size, align_log2, .. } = *self;
+        let words = [first, end, start, lower, higher, size, align_log2 as usize];
+        chunks::checksum(&words)
+    }
+
     /// Bytes that a chunk needs besides `blocks` bytes of blocks, if those begin where it does.
     pub(super) const fn overhead(blocks: usize, scale: Scale) -> usize {
         size_of::<Self>() + scale.count(blocks).div_ceil(BITS) * WORD
@@ -63,7 +82,9 @@ impl Footer {
         }
         let end = first + blocks * least;
         let align_log2 = chunk.layout().align().trailing_zeros();
-        let this = Self { first, end, free: 0, start, lower: 0, higher: 0, size, align_log2 };
+        let mut this =
+            Self { first, end, free: 0, start, lower: 0, higher: 0, size, align_log2, checksum: 0 };
+        this.seal();
         // SAFETY: the place lies in the chunk, behind its blocks and their bits, and is aligned.
         unsafe { recover::<Self>(footer).write(this) };
         // SAFETY: the footer was just written.
@@ -144,6 +165,9 @@ impl Footer {
     /// The description of a chunk of so many blocks of 16 bytes that nobody looks into.
     pub(super) fn of(start: usize, blocks: usize) -> Self {
         let (end, size) = (start + 16 * blocks, 16 * blocks + 8);
-        Self { first: start, end, free: 0, start, lower: 0, higher: 0, size, align_log2: 4 }
+        let mut footer =
+            Self { first: start, end, free: 0, start, lower: 0, higher: 0, size, align_log2: 4, checksum: 0 };
+        footer.seal();
+        footer
     }
 }

@@ -1,5 +1,7 @@
 //! Looking into a [`Buddy`].
 
+use core::alloc::Layout;
+
 use super::{Buddy, scale::TOP};
 use crate::contract::{Canvas, Flaw, Holes, Inspect, Snapshot};
 
@@ -42,7 +44,9 @@ impl Inspect for Buddy {
 
     fn check(&self) -> Result<(), Flaw> {
         if !self.chunks.is_ordered() {
-            return Err(Flaw("a chunk is in the wrong place of the search tree"));
+            return Err(Flaw(
+                "a chunk's footer was overwritten, or is in the wrong place of the search tree",
+            ));
         }
         if !self.free.mask_is_right() {
             return Err(Flaw("the mask of the free lists does not say which are empty"));
@@ -53,6 +57,63 @@ impl Inspect for Buddy {
 }
 
 impl Buddy {
+    /// Where something was overwritten that is followed when this block, of the layout, is freed or resized.
+    pub(super) fn damage_around(&self, block: usize, layout: Layout) -> Option<usize> {
+        let (order, scale) = (self.scale.order(layout.size()), self.scale);
+        if !self.is_block(order, block) {
+            return Some(block);
+        }
+        let is_linked = |order, block| {
+            self.is_block(order, block)
+                && self.free.is_linked(order, block, |other| self.is_block(order, other))
+        };
+        let footer = self.chunks.around(block)?;
+        let mut free = 0;
+        // Growing takes what lies behind; freeing, what lies on both sides, as far as it is free.
+        for order in order..TOP {
+            let right = block | scale.size(order);
+            if block == right || right >= footer.end || !footer.one_is_free(right, scale) {
+                break;
+            }
+            free += scale.size(order);
+            if !is_linked(order, right) || free > footer.free {
+                return Some(right);
+            }
+        }
+        let (mut order, mut whole) = (order, block);
+        while order < TOP {
+            let right = whole | scale.size(order);
+            if right >= footer.end || !footer.one_is_free(right, scale) {
+                break;
+            }
+            if !is_linked(order, whole ^ scale.size(order)) {
+                return Some(whole ^ scale.size(order));
+            }
+            whole &= !scale.size(order);
+            order += 1;
+        }
+        self.damage_of_heads(order)
+    }
+
+    /// Where something was overwritten that is followed when a block is handed out.
+    pub(super) fn damage_ahead(&self, layout: Layout) -> Option<usize> {
+        let (order, aligned) = self.orders(layout)?;
+        let found = self.free.lowest_from(aligned)?;
+        let block = self.free.head(found);
+        let footer = self.chunks.around(block);
+        let is_there =
+            self.is_block(found, block) && footer.is_some_and(|footer| footer.free >= self.scale.size(found));
+        if !is_there || !self.free.is_linked(found, block, |other| self.is_block(found, other)) {
+            return Some(block);
+        }
+        (order..found).find_map(|order| self.damage_of_heads(order))
+    }
+
+    /// The first free block of an order, if it is none: who frees another one writes to it.
+    fn damage_of_heads(&self, order: usize) -> Option<usize> {
+        Some(self.free.head(order)).filter(|&head| head != 0 && !self.is_block(order, head))
+    }
+
     /// Whether a block of this order may begin there. The address is never dereferenced.
     pub(super) fn is_block(&self, order: usize, address: usize) -> bool {
         let size = self.scale.size(order);

@@ -53,6 +53,11 @@ impl Lists {
         self.occupied.checked_ilog2().map(|order| order as usize)
     }
 
+    /// The first block of an order, or zero.
+    pub(super) fn head(&self, order: usize) -> usize {
+        self.heads[order % ORDERS]
+    }
+
     /// Adds a block.
     ///
     /// # Safety

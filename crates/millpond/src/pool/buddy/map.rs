@@ -22,6 +22,26 @@ fn rank(footer: &Footer) -> (u32, usize) {
     (footer.size.ilog2(), footer.start.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize))
 }
 
+/// Where the address of a footer stands.
+#[derive(Clone, Copy)]
+enum Link {
+    Root,
+    /// In the footer at this address.
+    Lower(usize),
+    Higher(usize),
+}
+
+impl Footer {
+    /// From this footer, which is at `address`, the link towards the chunk that begins at `start`, and where it leads.
+    fn towards(&self, start: usize, address: usize) -> (Link, usize) {
+        if start < self.start {
+            (Link::Lower(address), self.lower)
+        } else {
+            (Link::Higher(address), self.higher)
+        }
+    }
+}
+
 impl Map {
     pub(super) const EMPTY: Self = Self { root: 0 };
 
@@ -33,17 +53,26 @@ impl Map {
         unsafe { recover::<Footer>(address).as_mut() }
     }
 
+    /// The footer at an address from a link that can be trusted; `None` for zero, and for one that was overwritten.
+    fn sound<'a>(address: usize) -> Option<&'a mut Footer> {
+        Self::at(address).filter(|footer| footer.is_sound())
+    }
+
     /// The chunk whose blocks lie around `address`.
     #[inline(always)]
     pub(super) fn find(&mut self, address: usize) -> Option<&mut Footer> {
-        self.search(address)
+        self.search(address, Self::at)
     }
 
     #[inline(always)]
-    fn search<'a>(&self, address: usize) -> Option<&'a mut Footer> {
+    fn search<'a>(
+        &self,
+        address: usize,
+        at: impl Fn(usize) -> Option<&'a mut Footer>,
+    ) -> Option<&'a mut Footer> {
         let mut next = self.root;
         loop {
-            let footer = Self::at(next)?;
+            let footer = at(next)?;
             if address < footer.first {
                 next = footer.lower;
             } else if address >= footer.end {
@@ -54,9 +83,24 @@ impl Map {
         }
     }
 
-    /// The same, to look at.
+    /// The same, to look at, as far as no footer on the way was overwritten.
     pub(super) fn around(&self, address: usize) -> Option<&Footer> {
-        self.search(address).map(|footer| &*footer)
+        self.search(address, Self::sound).map(|footer| &*footer)
+    }
+
+    /// Lets a link lead elsewhere. Its footer is one that can be trusted, and is so afterwards.
+    fn set(&mut self, link: Link, to: usize) {
+        let (Link::Lower(of) | Link::Higher(of)) = link else {
+            self.root = to;
+            return;
+        };
+        if let Some(footer) = Self::at(of) {
+            match link {
+                Link::Lower(_) => footer.lower = to,
+                _ => footer.higher = to,
+            }
+            footer.seal();
+        }
     }
 
     /// Adds the footer at `address`, and returns it.
@@ -66,51 +110,52 @@ impl Map {
     /// It is a footer, in a chunk that overlaps no other one here.
     pub(super) unsafe fn insert(&mut self, address: usize) -> Option<&mut Footer> {
         let new = Self::at(address)?;
-        let mut link = &mut self.root;
-        while let Some(here) = Self::at(*link).filter(|here| rank(here) > rank(new)) {
-            link = if new.start < here.start { &mut here.lower } else { &mut here.higher };
+        let (start, rank_of_new) = (new.start, rank(new));
+        let (mut link, mut rest) = (Link::Root, self.root);
+        while let Some(here) = Self::sound(rest).filter(|here| rank(here) > rank_of_new) {
+            (link, rest) = here.towards(start, rest);
         }
-        let mut rest = core::mem::replace(link, address);
+        self.set(link, address);
         // What was here goes below, to both sides.
-        let (mut lower, mut higher) = (&mut new.lower, &mut new.higher);
-        while let Some(here) = Self::at(rest) {
-            if here.start < new.start {
-                *lower = rest;
-                lower = &mut here.higher;
-                rest = *lower;
+        let (mut lower, mut higher) = (Link::Lower(address), Link::Higher(address));
+        while let Some(&mut Footer { start: other, lower: left, higher: right, .. }) = Self::sound(rest) {
+            if other < start {
+                self.set(lower, rest);
+                (lower, rest) = (Link::Higher(rest), right);
             } else {
-                *higher = rest;
-                higher = &mut here.lower;
-                rest = *higher;
+                self.set(higher, rest);
+                (higher, rest) = (Link::Lower(rest), left);
             }
         }
-        (*lower, *higher) = (0, 0);
-        Some(new)
+        self.set(lower, 0);
+        self.set(higher, 0);
+        Self::at(address)
     }
 
     /// Takes out the footer of the chunk that begins at `start`.
     pub(super) fn remove(&mut self, start: usize) -> Option<&mut Footer> {
-        let mut link = &mut self.root;
+        let (mut link, mut next) = (Link::Root, self.root);
         let gone = loop {
-            let here = Self::at(*link)?;
+            let here = Self::sound(next)?;
             if here.start == start {
                 break here;
             }
-            link = if start < here.start { &mut here.lower } else { &mut here.higher };
+            (link, next) = here.towards(start, next);
         };
         let (mut lower, mut higher) = (gone.lower, gone.higher);
-        while let (Some(left), Some(right)) = (Self::at(lower), Self::at(higher)) {
+        while let (Some(left), Some(right)) = (Self::sound(lower), Self::sound(higher)) {
             if rank(left) > rank(right) {
-                *link = lower;
-                link = &mut left.higher;
-                lower = *link;
+                let next = left.higher;
+                self.set(link, lower);
+                (link, lower) = (Link::Higher(lower), next);
             } else {
-                *link = higher;
-                link = &mut right.lower;
-                higher = *link;
+                let next = right.lower;
+                self.set(link, higher);
+                (link, higher) = (Link::Lower(higher), next);
             }
         }
-        *link = lower | higher; // one of them is zero
+        // One of them is zero, or leads to a footer that was overwritten.
+        self.set(link, if Self::sound(lower).is_some() { lower } else { higher });
         Some(gone)
     }
 
@@ -121,14 +166,14 @@ impl Map {
 
     fn next_from<'a>(&self, start: usize) -> Option<&'a mut Footer> {
         let (mut next, mut best) = (self.root, 0);
-        while let Some(footer) = Self::at(next) {
+        while let Some(footer) = Self::sound(next) {
             if footer.start >= start {
                 (best, next) = (next, footer.lower);
             } else {
                 next = footer.higher;
             }
         }
-        Self::at(best)
+        Self::sound(best)
     }
 
     /// Every chunk, lowest address first.
@@ -152,13 +197,13 @@ impl Map {
 
     /// The chunk at the top.
     pub(super) fn top(&self) -> Option<&Footer> {
-        Self::at(self.root).map(|footer| &*footer)
+        Self::sound(self.root).map(|footer| &*footer)
     }
 
     /// Whether `address` lies in a chunk, its bits and footer included.
     pub(super) fn holds(&self, address: usize) -> bool {
         let mut next = self.root;
-        while let Some(footer) = Self::at(next) {
+        while let Some(footer) = Self::sound(next) {
             if address.wrapping_sub(footer.start) < footer.size {
                 return true;
             }
@@ -167,14 +212,17 @@ impl Map {
         false
     }
 
-    /// Whether every footer is found where its address says, and no chunk overlaps the next.
+    /// Whether every footer is as it was sealed and found where its address says, and no chunk overlaps the next.
     pub(super) fn is_ordered(&self) -> bool {
         let mut end = 0;
-        self.iter().all(|footer| {
-            let apart = footer.start >= core::mem::replace(&mut end, footer.start + footer.size);
-            let placed = |child| Self::at(child).is_none_or(|child| rank(child) < rank(footer));
-            apart && placed(footer.lower) && placed(footer.higher)
-        })
+        let is_whole = self.root == 0 || self.top().is_some();
+        is_whole
+            && self.iter().all(|footer| {
+                let apart = footer.start >= core::mem::replace(&mut end, footer.start + footer.size);
+                let is_below = |child: &mut Footer| child.is_sound() && rank(child) < rank(footer);
+                let placed = |child| Self::at(child).is_none_or(is_below);
+                apart && placed(footer.lower) && placed(footer.higher)
+            })
     }
 }
 

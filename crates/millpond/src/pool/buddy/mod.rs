@@ -293,6 +293,13 @@ unsafe impl RawPool for Buddy {
         }
     }
 
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.damage_around(block.addr().get(), layout),
+            None => self.damage_ahead(layout),
+        }
+    }
+
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
         let (_, aligned) = self.orders(layout)?;
         let blocks = self.scale.size(aligned);

@@ -98,6 +98,15 @@ pub(super) struct Record {
     checksum: u32,
 }
 
+/// A checksum of what a pool keeps where others may write; zero for zeros.
+#[inline]
+pub(super) fn checksum(words: &[usize]) -> u32 {
+    let mixed = words.iter().fold(0u64, |sum, &word| {
+        (sum ^ (sum >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(word as u64)
+    });
+    (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+}
+
 impl Record {
     const NONE: Self = Self { start: 0, size: 0, align_log2: 0, headed: 0, checksum: 0 };
 
@@ -120,10 +129,7 @@ impl Record {
     /// The checksum of the other fields, which is zero if they are.
     fn sum(&self) -> u32 {
         let about = usize::from(self.align_log2) << 8 | usize::from(self.headed);
-        let mixed = [self.size, about].into_iter().fold(self.start as u64, |sum, word| {
-            (sum ^ (sum >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(word as u64)
-        });
-        (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+        checksum(&[self.start, self.size, about])
     }
 
     fn is_headed(&self) -> bool {

@@ -255,7 +255,8 @@ impl Inspect for Stack {
         let (cut, spare) = (self.trail.cut().map(length), self.trail.spare().map(length));
         let chunks = self.trail.cut().count() + self.trail.spare().count();
         let (cut, spare): (usize, usize) = (cut.sum(), spare.sum());
-        let left = self.bump.left();
+        // Where the header on top was overwritten, its chunk is not among those that are cut.
+        let left = self.bump.left().min(cut);
         Snapshot {
             chunks,
             held: cut + spare + chunks * HEADER,
@@ -285,6 +286,9 @@ impl Inspect for Stack {
 
     fn check(&self) -> Result<(), Flaw> {
         self.bump.check().map_err(Flaw)?;
+        if !self.trail.is_whole() {
+            return Err(Flaw("a chunk's header was overwritten"));
+        }
         let current = self.bump.span();
         if current != Span::EMPTY && self.trail.cut().next() != Some(current) {
             return Err(Flaw("the cursor goes through another chunk than the one on top"));

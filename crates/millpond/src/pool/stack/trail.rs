@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use crate::{
     base::address::{self, recover},
     contract::Chunk,
-    pool::chunks::Span,
+    pool::chunks::{self, Span},
 };
 
 /// What a chunk begins with.
@@ -21,8 +21,30 @@ struct Header {
 }
 
 /// Bytes that a header takes.
-pub(super) const HEADER: usize = size_of::<Header>();
-const _: () = assert!(HEADER == 3 * address::WORD, "a header is three words");
+pub(super) const HEADER: usize = 3 * address::WORD;
+
+impl Header {
+    /// The checksum, and the alignment in the lowest byte. Headers lie where a write past the end of somebody else's memory goes.
+    fn seal(self) -> usize {
+        (chunks::checksum(&[self.below, self.size, self.align_log2]) as usize) << 8 | self.align_log2
+    }
+
+    /// The header of the chunk at an address from a list; `None` if it was overwritten.
+    fn read(chunk: usize) -> Option<Self> {
+        // SAFETY: every chunk in a list begins with three words.
+        let [below, size, seal] = unsafe { recover::<[usize; 3]>(chunk).read() };
+        let header = Self { below, size, align_log2: seal & 0xff };
+        (header.seal() == seal).then_some(header)
+    }
+
+    /// # Safety
+    ///
+    /// The chunk is the stack's, and has room for a header.
+    unsafe fn write(self, chunk: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { recover::<[usize; 3]>(chunk).write([self.below, self.size, self.seal()]) };
+    }
+}
 
 /// # Invariants
 ///
@@ -37,37 +59,42 @@ pub(super) struct Trail {
 impl Trail {
     pub(super) const EMPTY: Self = Self { top: 0, spare: 0 };
 
-    /// The header of the chunk at an address from a list.
-    fn header(chunk: usize) -> Header {
-        // SAFETY: every chunk in a list begins with a header.
-        unsafe { recover::<Header>(chunk).read() }
+    fn span(chunk: usize) -> Option<Span> {
+        Some(Span { start: chunk + HEADER, end: chunk + Header::read(chunk)?.size })
     }
 
-    fn span(chunk: usize) -> Span {
-        Span { start: chunk + HEADER, end: chunk + Self::header(chunk).size }
-    }
-
-    /// Makes a chunk the first of a list.
+    /// Makes a chunk the first of a list; one whose header was overwritten is lost.
     fn push(list: &mut usize, chunk: usize) {
-        let header = Header { below: *list, ..Self::header(chunk) };
-        // SAFETY: the chunk is the stack's and begins with a header.
-        unsafe { recover::<Header>(chunk).write(header) };
-        *list = chunk;
+        if let Some(header) = Header::read(chunk) {
+            // SAFETY: the chunk is the stack's and begins with a header.
+            unsafe { Header { below: *list, ..header }.write(chunk) };
+            *list = chunk;
+        }
     }
 
-    /// Takes the first chunk of a list.
+    /// Takes the first chunk of a list; there is none if its header was overwritten.
     fn pop(list: &mut usize) -> Option<usize> {
-        let chunk = *list;
-        (chunk != 0).then(|| {
-            *list = Self::header(chunk).below;
+        let chunk = core::mem::take(list);
+        let exists = chunk != 0;
+        exists.then(|| Header::read(chunk)).flatten().map(|header| {
+            *list = header.below;
             chunk
         })
     }
 
+    /// The chunks of a list, as far as their headers are whole.
     fn list(first: usize) -> impl Iterator<Item = usize> {
-        let exists = |&chunk: &usize| chunk != 0;
-        core::iter::successors(Some(first).filter(exists), move |&chunk| {
-            Some(Self::header(chunk).below).filter(exists)
+        let is_whole = |&chunk: &usize| chunk != 0 && Header::read(chunk).is_some();
+        core::iter::successors(Some(first).filter(is_whole), move |&chunk| {
+            Header::read(chunk).map(|header| header.below).filter(is_whole)
+        })
+    }
+
+    /// Whether no header was overwritten.
+    pub(super) fn is_whole(&self) -> bool {
+        [self.top, self.spare].into_iter().all(|first| {
+            let last = Self::list(first).last();
+            last.map_or(first == 0, |last| Header::read(last).is_some_and(|header| header.below == 0))
         })
     }
 
@@ -80,28 +107,28 @@ impl Trail {
         let start = address::expose(chunk.start());
         let align_log2 = chunk.layout().align().trailing_zeros() as usize;
         // SAFETY: the caller promises that there is room.
-        unsafe { recover::<Header>(start).write(Header { below: 0, size: chunk.size(), align_log2 }) };
-        Self::push(&mut self.spare, start);
+        unsafe { Header { below: self.spare, size: chunk.size(), align_log2 }.write(start) };
+        self.spare = start;
     }
 
     /// Goes on to the first spare chunk that is good, which is on top then.
     pub(super) fn advance(&mut self, good: impl Fn(Span) -> bool) -> Option<Span> {
         let mut before = None;
         let chunk = Self::list(self.spare).find(|&chunk| {
-            let found = good(Self::span(chunk));
+            let found = Self::span(chunk).is_some_and(&good);
             if !found {
                 before = Some(chunk);
             }
             found
         })?;
-        let below = Self::header(chunk).below;
+        let below = Header::read(chunk)?.below;
         match before {
             // SAFETY: a chunk in a list begins with a header.
-            Some(before) => unsafe { (*recover::<Header>(before)).below = below },
+            Some(before) => unsafe { Header { below, ..Header::read(before)? }.write(before) },
             None => self.spare = below,
         }
         Self::push(&mut self.top, chunk);
-        Some(Self::span(chunk))
+        Self::span(chunk)
     }
 
     /// The address of the chunk on top, or zero.
@@ -123,7 +150,7 @@ impl Trail {
                 None => return Span::EMPTY,
             }
         }
-        if chunk == 0 { Span::EMPTY } else { Self::span(chunk) }
+        if chunk == 0 { Span::EMPTY } else { Self::span(chunk).unwrap_or(Span::EMPTY) }
     }
 
     /// Takes a spare chunk out.
@@ -138,7 +165,7 @@ impl Trail {
 
     /// The chunk at an address that was just taken out of its list.
     fn chunk(start: usize) -> Option<Chunk> {
-        let header = Self::header(start);
+        let header = Header::read(start)?;
         let memory = NonNull::slice_from_raw_parts(NonNull::new(recover::<u8>(start))?, header.size);
         // SAFETY: this is the chunk that was adopted, and it is in no list any more.
         unsafe { Chunk::new(memory, 1 << header.align_log2) }
@@ -146,11 +173,11 @@ impl Trail {
 
     /// The spans of the chunks that are cut, the one on top first.
     pub(super) fn cut(&self) -> impl Iterator<Item = Span> {
-        Self::list(self.top).map(Self::span)
+        Self::list(self.top).filter_map(Self::span)
     }
 
     /// The spans of the spare chunks.
     pub(super) fn spare(&self) -> impl Iterator<Item = Span> {
-        Self::list(self.spare).map(Self::span)
+        Self::list(self.spare).filter_map(Self::span)
     }
 }
