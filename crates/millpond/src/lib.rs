@@ -129,6 +129,15 @@
 //! Without features the crate is `no_std` and needs nothing but `lock_api`.
 
 #![no_std]
+// The libraries never panic and never print. (Their tests may: clippy.toml.)
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 #![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links))]
 
@@ -145,6 +154,14 @@ mod pool;
 mod share;
 mod source;
 #[cfg(feature = "testing")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests for the allocators of users fail as tests do"
+)]
 pub mod testing;
 
 pub use base::AllocError;

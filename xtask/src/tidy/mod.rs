@@ -33,7 +33,6 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     traits::are_judged,
     papers::module_docs,
     papers::lints,
-    papers::links,
     manifests::can_be_published,
     manifests::readmes_agree,
 ];

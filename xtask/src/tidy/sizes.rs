@@ -1,4 +1,4 @@
-//! How long files and functions may be, in lines of code: blank lines and comments do not count.
+//! How long files may be, in lines of code: blank lines and comments do not count. Functions are measured by Clippy.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,16 @@ use super::{
 struct Limits {
     what: &'static str,
     file: usize,
-    function: usize,
 }
 
 /// For programs and libraries.
-const CODE: Limits = Limits { what: "code", file: 400, function: 70 };
+const CODE: Limits = Limits { what: "code", file: 400 };
 /// For tests (those at the end of a file are counted by themselves), benchmarks, fuzzers and examples.
-const TESTS: Limits = Limits { what: "tests", file: 600, function: 100 };
+const TESTS: Limits = Limits { what: "tests", file: 600 };
 
-/// No file and no function is longer than its limit.
+/// No file is longer than its limit.
 pub(super) fn limits(tree: &Tree<'_>) -> Vec<Finding> {
-    tree.sources.iter().flat_map(|source| [files(source), functions(source)].concat()).collect()
+    tree.sources.iter().flat_map(files).collect()
 }
 
 fn files(source: &Source<'_>) -> Vec<Finding> {
@@ -41,27 +40,6 @@ fn files(source: &Source<'_>) -> Vec<Finding> {
     findings
 }
 
-fn functions(source: &Source<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (index, token) in source.code.iter().enumerate().filter(|&(index, _)| starts_function(source, index))
-    {
-        let lines = lines(&source.code[index..=source.item_end(index)]);
-        let most = if source.in_test(index) { TESTS } else { CODE }.function;
-        if lines > most {
-            let name = source.text(index + 1);
-            let message =
-                format!("{name} has {lines} lines of code, but {most} are the most in a function: split it");
-            findings.push(Finding::new(source.path, token.line, message));
-        }
-    }
-    findings
-}
-
-/// Whether a function is declared here; `fn(` is a type.
-fn starts_function(source: &Source<'_>, index: usize) -> bool {
-    source.text(index) == "fn" && source.text(index + 1) != "("
-}
-
 /// How many lines the tokens lie on.
 fn lines<'a>(tokens: impl IntoIterator<Item = &'a Token<'a>>) -> usize {
     tokens.into_iter().flat_map(|token| token.line..=token.last_line).collect::<BTreeSet<_>>().len()
@@ -75,19 +53,6 @@ mod tests {
     fn found(path: &str, text: &str) -> Vec<Finding> {
         let files = Files::of(&[(path, text)]);
         limits(&Tree::new(&files))
-    }
-
-    fn function(lines: usize) -> String {
-        format!("fn long(call: fn(u8)) {{\n{}}}\n", "    // why\n\n    call(1);\n".repeat(lines - 2))
-    }
-
-    #[test]
-    fn a_long_function_is_found_at_its_name() {
-        assert_eq!(found("src/a.rs", &function(70)), []);
-        let text = format!("//! Docs.\n{}", function(71));
-        let found = found("src/a.rs", &text);
-        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
-        assert!(found[0].message.starts_with("long has 71 lines"), "{found:?}");
     }
 
     #[test]
@@ -106,7 +71,5 @@ mod tests {
         };
         assert_eq!(found("src/a.rs", &format!("{code}{}", tests(600))), []);
         assert_eq!(found("src/a.rs", &format!("{code}{}", tests(601))).len(), 1);
-        assert_eq!(found("c/tests/it/a.rs", &function(100)), []);
-        assert_eq!(found("c/tests/it/a.rs", &function(101)).len(), 1);
     }
 }

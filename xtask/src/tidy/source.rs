@@ -47,11 +47,6 @@ impl<'a> Source<'a> {
     pub(super) fn closing(&self, index: usize) -> usize {
         closing(&self.code, index)
     }
-
-    /// Where the item that starts at `index` ends.
-    pub(super) fn item_end(&self, index: usize) -> usize {
-        item_end(&self.code, index)
-    }
 }
 
 fn text<'a>(code: &[Token<'a>], index: usize) -> &'a str {

@@ -272,6 +272,7 @@ impl Pending {
 
 /// Says what was wrong, and ends the program. It is called in a way that ends the program when it unwinds.
 #[cold]
+#[expect(clippy::panic, reason = "this is what misuse does unless a hook is set")]
 fn end_the_program(misuse: &Misuse) {
     panic!("{misuse}");
 }

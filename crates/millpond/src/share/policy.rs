@@ -87,6 +87,7 @@ pub(crate) fn out_of_memory(layout: Layout, _: AllocError) -> ! {
 /// Ends the program (or, without `alloc`, panics) because it cannot go on without memory.
 #[cfg(not(feature = "alloc"))]
 #[cold]
+#[expect(clippy::panic, reason = "`Abort` ends the program, as the caller has chosen")]
 pub(crate) fn out_of_memory(layout: Layout, error: AllocError) -> ! {
     // The loop calls policies in a way that ends the program when they unwind.
     panic!("{error}: {} bytes were asked for", layout.size())

@@ -55,6 +55,7 @@ impl<T, A: Allocator> IndexMut<Key<T>> for Slots<T, A> {
 #[cold]
 #[inline(never)]
 #[track_caller]
+#[expect(clippy::panic, reason = "indexing with a stale key panics, as documented; `get` does not")]
 fn gone(slot: u32) -> ! {
     panic!(
         "the key finds nothing: the value that it named in slot {slot} is gone, or was in another collection"
