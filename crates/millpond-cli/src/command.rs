@@ -9,9 +9,7 @@ use crate::{
     cli::{self, Settings},
     findings::{Findings, Study},
     replay::Spread,
-    report,
-    terminal::{self, Progress},
-    trace,
+    report, terminal, trace,
 };
 
 /// Replays a trace file.
@@ -44,9 +42,8 @@ pub(crate) fn bundled() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Studies and replays a trace, with a bar on a terminal. `cost` is what recording cost, if that was measured.
+/// Studies and replays a trace. `cost` is what recording cost, if that was measured.
 pub(crate) fn examine(reader: &mut Reader, settings: Settings, cost: Option<Spread>) -> Result<Findings> {
     let study = Study { cost, ..Study::new(reader, &settings)? };
-    let progress = Progress::new("replaying");
-    study.replay(reader, settings, |all| progress.turn(all))
+    study.replay(reader, settings)
 }

@@ -6,11 +6,12 @@
 use core::{
     arch::naked_asm,
     ffi::{c_int, c_long, c_ulong, c_void},
+    ptr::null_mut,
 };
 
 use crate::{
-    confine, exec, hooks,
-    real::{Text, Texts},
+    confine, exec, hooks, path,
+    real::{self, Text, Texts},
     recording,
 };
 
@@ -47,9 +48,9 @@ entries! {
     free(*mut c_void), "rsi", "x1";
 }
 
-/// Functions that need no caller: the program calls those of `exec` and `confine` directly.
+/// Functions that need no caller's address: each is called, and what it does stands behind its arguments.
 macro_rules! plain {
-    ($($module:ident::$name:ident($($argument:ident: $type:ty),*);)*) => {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $what:expr;)*) => {
         $(
             /// Under this very name only in the shared library: see the crate's first page.
             ///
@@ -57,32 +58,114 @@ macro_rules! plain {
             ///
             /// That of the C function.
             #[cfg_attr(millpond_preload, unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name($($argument: $type),*) -> plain!(@ $name) {
+            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
                 // SAFETY: as in the program's call.
-                unsafe { $module::$name($($argument),*) }
+                unsafe { $what }
             }
         )*
     };
-    (@ syscall) => { c_long };
-    (@ $name:ident) => { c_int };
 }
 
 plain! {
-    confine::prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong);
-    confine::syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize);
-    exec::execve(path: Text, arguments: Texts, variables: Texts);
-    exec::execv(path: Text, arguments: Texts);
-    exec::execvp(file: Text, arguments: Texts);
-    exec::execvpe(file: Text, arguments: Texts, variables: Texts);
-    exec::posix_spawn(
+    prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int
+        = confine::prctl(option, a, b, c, d);
+    syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long
+        = confine::syscall(number, a, b, c, d, e, f);
+    execve(path: Text, arguments: Texts, variables: Texts) -> c_int
+        = exec::become_it(real::execve(), path, arguments, variables);
+    execv(path: Text, arguments: Texts) -> c_int
+        = exec::become_it(real::execve(), path, arguments, path::environment());
+    execvpe(file: Text, arguments: Texts, variables: Texts) -> c_int
+        = exec::become_it(real::execvpe(), file, arguments, variables);
+    execvp(file: Text, arguments: Texts) -> c_int
+        = exec::become_it(real::execvpe(), file, arguments, path::environment());
+    fexecve(file: c_int, arguments: Texts, variables: Texts) -> c_int
+        = match real::fexecve() {
+            Some(call) => exec::become_by(c"".as_ptr(), variables, |variables| call(file, arguments, variables)),
+            None => real::missing(),
+        };
+    execveat(folder: c_int, path: Text, arguments: Texts, variables: Texts, flags: c_int) -> c_int
+        = match real::execveat() {
+            Some(call) => {
+                exec::become_by(path, variables, |variables| call(folder, path, arguments, variables, flags))
+            }
+            None => real::missing(),
+        };
+    posix_spawn(
         process: *mut libc::pid_t, path: Text, actions: *const c_void, attributes: *const c_void,
         arguments: Texts, variables: Texts
-    );
-    exec::posix_spawnp(
+    ) -> c_int
+        = exec::spawn(real::posix_spawn(), process, path, [actions, attributes], [arguments, variables]);
+    posix_spawnp(
         process: *mut libc::pid_t, path: Text, actions: *const c_void, attributes: *const c_void,
         arguments: Texts, variables: Texts
-    );
+    ) -> c_int
+        = exec::spawn(real::posix_spawnp(), process, path, [actions, attributes], [arguments, variables]);
+    system(command: Text) -> c_int
+        = match real::system() {
+            Some(call) if !command.is_null() => exec::shell(|| call(command), |status| status != -1),
+            Some(call) => call(command),
+            None => real::missing(),
+        };
+    popen(command: Text, mode: Text) -> *mut c_void
+        = match real::popen() {
+            Some(call) => exec::shell(|| call(command, mode), |stream| !stream.is_null()),
+            None => null_mut(),
+        };
 }
+
+/// Functions with any number of arguments: all but the first are put side by side on the stack, where those already are
+/// that did not fit into registers.
+macro_rules! listed {
+    ($($name:ident)*) => {
+        $(
+            /// Under this very name only in the shared library: see the crate's first page.
+            ///
+            /// # Safety
+            ///
+            /// That of the C function.
+            #[unsafe(naked)]
+            #[cfg_attr(millpond_preload, unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name(_: Text, _: Text) -> c_int {
+                #[cfg(target_arch = "x86_64")]
+                naked_asm!(
+                    // The return address makes room for the registers, and is kept below them.
+                    "pop rax",
+                    "push r9",
+                    "push r8",
+                    "push rcx",
+                    "push rdx",
+                    "push rsi",
+                    "mov rsi, rsp",
+                    "push rax",
+                    "call {}",
+                    "pop rcx",
+                    "add rsp, 40",
+                    "push rcx",
+                    "ret",
+                    sym exec::listed::$name
+                );
+                #[cfg(target_arch = "aarch64")]
+                naked_asm!(
+                    "sub sp, sp, #80",
+                    "str x30, [sp]",
+                    "stp x1, x2, [sp, #24]",
+                    "stp x3, x4, [sp, #40]",
+                    "stp x5, x6, [sp, #56]",
+                    "str x7, [sp, #72]",
+                    "add x1, sp, #24",
+                    "bl {}",
+                    "ldr x30, [sp]",
+                    "add sp, sp, #80",
+                    "ret",
+                    sym exec::listed::$name
+                );
+            }
+        )*
+    };
+}
+
+listed! { execl execlp execle }
 
 /// What the dynamic linker calls when the program starts.
 pub extern "C" fn begin() {

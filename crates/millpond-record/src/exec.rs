@@ -6,10 +6,10 @@ use core::{
     ffi::{CStr, c_char, c_int, c_void},
     mem::offset_of,
     ptr::null,
-    sync::atomic::{AtomicU32, Ordering::*},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{DIRECTORY, Exec};
+use millpond_trace::raw::{DIRECTORY, Exec, LOST_CHILD, SOME_CHILD};
 
 use crate::{
     clock::ticks,
@@ -84,16 +84,119 @@ impl Environment {
                 count += 1;
             }
             let before = count;
-            for (name, entry) in [DIRECTORY, PRELOAD].iter().zip((*ENTRIES.0.get()).iter()) {
-                if entry.first() != Some(&0)
+            for (name, entry) in entries() {
+                if !entry.is_empty()
                     && path::variable(given, name).is_none()
                     && let Some(place) = self.0.get_mut(count)
                 {
-                    *place = entry.as_ptr().cast();
+                    *place = entry.as_ptr();
                     count += 1;
                 }
             }
+            if let Some(end) = self.0.get_mut(count) {
+                *end = null();
+            }
             if count == before { given } else { self.0.as_ptr() }
+        }
+    }
+}
+
+/// The two variables and their entries.
+///
+/// # Safety
+///
+/// They must be known.
+unsafe fn entries() -> impl Iterator<Item = (&'static str, &'static CStr)> {
+    // SAFETY: the caller's promise: the entries are not written to any more, and each is ended by a zero byte.
+    unsafe {
+        let texts = (*ENTRIES.0.get()).iter().map(|entry| CStr::from_ptr(entry.as_ptr().cast()));
+        [DIRECTORY, PRELOAD].into_iter().zip(texts)
+    }
+}
+
+/// Whether a program that gets this environment loads the recorder, if it can: both variables have in them what they had.
+///
+/// # Safety
+///
+/// That of [`Environment::with`], and the variables must be known.
+unsafe fn is_complete(environment: Texts) -> bool {
+    // SAFETY: the caller's promise.
+    let holds = |(name, entry): (&str, &CStr)| unsafe {
+        let ours = entry.to_bytes().get(name.len() + 1..).unwrap_or_default();
+        let holds = |given| CStr::from_ptr(given).to_bytes().windows(ours.len()).any(|part| part == ours);
+        path::variable(environment, name).is_some_and(|given| ours.is_empty() || holds(given))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { entries() }.all(holds)
+}
+
+/// The environment of the shells that the C library starts: it stays where it is, for other threads may look at it.
+struct ForShells(UnsafeCell<Environment>);
+
+// SAFETY: it is written by the thread that has set `SHELLS`.
+unsafe impl Sync for ForShells {}
+
+static FOR_SHELLS: ForShells = ForShells(UnsafeCell::new(Environment::new()));
+/// Whether some thread uses it.
+static SHELLS: AtomicBool = AtomicBool::new(false);
+
+/// Calls a function of the C library that starts a shell with the environment of this process, which has the two variables
+/// meanwhile. `has_started` says whether there was a shell.
+///
+/// # Safety
+///
+/// That of the call.
+pub(crate) unsafe fn shell<T: Copy>(call: impl FnOnce() -> T, has_started: impl FnOnce(T) -> bool) -> T {
+    if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
+        return call();
+    }
+    let (at, given) = (now(), path::environment());
+    // SAFETY: the C library keeps the environment null or a null-terminated array of C strings; what is written is this
+    // thread's until it says otherwise.
+    unsafe {
+        let may_change = !is_complete(given) && !SHELLS.swap(true, Acquire);
+        let ours = if may_change { (*FOR_SHELLS.0.get()).with(given) } else { given };
+        path::set_environment(ours);
+        let child = if is_complete(ours) { SOME_CHILD } else { LOST_CHILD };
+        let note = note(at, Some(child), c"/bin/sh".as_ptr());
+        let answer = call();
+        if !has_started(answer) {
+            take_back(note);
+        }
+        if ours != given && path::environment() == ours {
+            put_back(ours, given);
+            path::set_environment(given);
+        }
+        if may_change {
+            SHELLS.store(false, Release);
+        }
+        answer
+    }
+}
+
+/// Takes over into the environment of before what other threads have changed meanwhile: they have at most replaced entries
+/// or removed some, for to add one they would have moved it elsewhere.
+///
+/// # Safety
+///
+/// `ours` must be made of `given`, which is null or a null-terminated array that can be written, by [`Environment::with`].
+unsafe fn put_back(ours: Texts, given: Texts) {
+    let mut place = given.cast_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut entry = ours;
+        while !given.is_null() && !(*place).is_null() {
+            let own = |entry: Text| entries().any(|(_, own)| own.as_ptr() == entry);
+            while own(*entry) {
+                entry = entry.add(1);
+            }
+            if *place != *entry {
+                *place = *entry;
+            }
+            if (*entry).is_null() {
+                return;
+            }
+            (place, entry) = (place.add(1), entry.add(1));
         }
     }
 }
@@ -165,41 +268,31 @@ fn now() -> u64 {
 /// # Safety
 ///
 /// That of `execve`.
-unsafe fn become_it(
+pub(crate) unsafe fn become_it(
     exec: Option<unsafe extern "C" fn(Text, Texts, Texts) -> c_int>,
     program: Text,
     arguments: Texts,
     variables: Texts,
 ) -> c_int {
     let Some(exec) = exec else { return real::missing() };
+    // SAFETY: as in the program's call.
+    unsafe { become_by(program, variables, |variables| exec(program, arguments, variables)) }
+}
+
+/// Becomes a program by a call that gets the environment. Returns only if that fails.
+///
+/// # Safety
+///
+/// That of `execve`.
+pub(crate) unsafe fn become_by(program: Text, variables: Texts, exec: impl FnOnce(Texts) -> c_int) -> c_int {
     let (mut environment, at) = (Environment::new(), now());
     // SAFETY: as in the program's call.
     unsafe {
         let note = note(at, None, program);
-        let answer = exec(program, arguments, environment.with(variables));
+        let answer = exec(environment.with(variables));
         take_back(note);
         answer
     }
-}
-
-pub(crate) unsafe fn execve(path: Text, arguments: Texts, variables: Texts) -> c_int {
-    // SAFETY: as in the program's call, here and in the others.
-    unsafe { become_it(real::execve(), path, arguments, variables) }
-}
-
-pub(crate) unsafe fn execv(path: Text, arguments: Texts) -> c_int {
-    // SAFETY: as above.
-    unsafe { become_it(real::execve(), path, arguments, path::environment()) }
-}
-
-pub(crate) unsafe fn execvpe(file: Text, arguments: Texts, variables: Texts) -> c_int {
-    // SAFETY: as above.
-    unsafe { become_it(real::execvpe(), file, arguments, variables) }
-}
-
-pub(crate) unsafe fn execvp(file: Text, arguments: Texts) -> c_int {
-    // SAFETY: as above.
-    unsafe { become_it(real::execvpe(), file, arguments, path::environment()) }
 }
 
 /// Starts a program, and notes that if it succeeds.
@@ -207,7 +300,7 @@ pub(crate) unsafe fn execvp(file: Text, arguments: Texts) -> c_int {
 /// # Safety
 ///
 /// That of `posix_spawn`.
-unsafe fn spawn(
+pub(crate) unsafe fn spawn(
     spawn: Option<Spawn>,
     process: *mut libc::pid_t,
     path: Text,
@@ -230,26 +323,38 @@ unsafe fn spawn(
     }
 }
 
-pub(crate) unsafe fn posix_spawn(
-    process: *mut libc::pid_t,
-    path: Text,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Texts,
-    variables: Texts,
-) -> c_int {
-    // SAFETY: as above.
-    unsafe { spawn(real::posix_spawn(), process, path, [actions, attributes], [arguments, variables]) }
-}
+/// What `execl`, `execlp` and `execle` do with their arguments, which `entry` has put side by side: with null, and after
+/// that the environment, if it is given.
+pub(crate) mod listed {
+    use super::*;
 
-pub(crate) unsafe fn posix_spawnp(
-    process: *mut libc::pid_t,
-    path: Text,
-    actions: *const c_void,
-    attributes: *const c_void,
-    arguments: Texts,
-    variables: Texts,
-) -> c_int {
-    // SAFETY: as above.
-    unsafe { spawn(real::posix_spawnp(), process, path, [actions, attributes], [arguments, variables]) }
+    /// # Safety
+    ///
+    /// That of `execl`; the arguments must end with null.
+    pub(crate) unsafe extern "C" fn execl(path: Text, arguments: Texts) -> c_int {
+        // SAFETY: the caller's promise, here and in the others.
+        unsafe { become_it(real::execve(), path, arguments, path::environment()) }
+    }
+
+    /// # Safety
+    ///
+    /// That of `execlp`; the arguments must end with null.
+    pub(crate) unsafe extern "C" fn execlp(file: Text, arguments: Texts) -> c_int {
+        // SAFETY: as above.
+        unsafe { become_it(real::execvpe(), file, arguments, path::environment()) }
+    }
+
+    /// # Safety
+    ///
+    /// That of `execle`; the arguments must end with null and the environment.
+    pub(crate) unsafe extern "C" fn execle(path: Text, arguments: Texts) -> c_int {
+        // SAFETY: as above.
+        unsafe {
+            let mut end = arguments;
+            while !(*end).is_null() {
+                end = end.add(1);
+            }
+            become_it(real::execve(), path, arguments, (*end.add(1)).cast())
+        }
+    }
 }

@@ -108,7 +108,7 @@ static PLACE: Place = Place(UnsafeCell::new(Path::empty()));
 
 unsafe extern "C" {
     /// The environment; null until the C library has set it up.
-    static environ: *const *const c_char;
+    static mut environ: *const *const c_char;
 }
 
 /// Whether the environment says where to record to.
@@ -146,6 +146,20 @@ pub(crate) unsafe fn remember_directory() -> Directory {
 pub(crate) fn environment() -> *const *const c_char {
     // SAFETY: the C library's variable; a program that changes it meanwhile is at fault in `getenv` as well.
     unsafe { environ }
+}
+
+/// Makes this the environment.
+///
+/// # Safety
+///
+/// It must be null or a null-terminated array of C strings, and stay so.
+pub(crate) unsafe fn set_environment(environment: *const *const c_char) {
+    // SAFETY: the caller's promise; as above.
+    unsafe {
+        if environ != environment {
+            environ = environment;
+        }
+    }
 }
 
 /// The entry, `NAME=VALUE`, of a variable in an environment.

@@ -57,6 +57,14 @@ functions! {
     execve = c"execve": unsafe extern "C" fn(Text, Texts, Texts) -> c_int;
     /// `execvpe`.
     execvpe = c"execvpe": unsafe extern "C" fn(Text, Texts, Texts) -> c_int;
+    /// `fexecve`.
+    fexecve = c"fexecve": unsafe extern "C" fn(c_int, Texts, Texts) -> c_int;
+    /// `execveat`.
+    execveat = c"execveat": unsafe extern "C" fn(c_int, Text, Texts, Texts, c_int) -> c_int;
+    /// `system`.
+    system = c"system": unsafe extern "C" fn(Text) -> c_int;
+    /// `popen`.
+    popen = c"popen": unsafe extern "C" fn(Text, Text) -> *mut c_void;
     /// `posix_spawn`.
     posix_spawn = c"posix_spawn": Spawn;
     /// `posix_spawnp`.
@@ -73,7 +81,8 @@ pub(crate) type Spawn =
 
 /// Looks up what must not be looked up for the first time between a `fork` and an `exec`.
 pub(crate) fn prepare() {
-    let _ = (prctl(), syscall(), execve(), execvpe(), posix_spawn(), posix_spawnp());
+    let _ = (prctl(), syscall(), execve(), execvpe(), fexecve(), execveat());
+    let _ = (posix_spawn(), posix_spawnp(), system(), popen());
 }
 
 /// What a function does that the C library does not have.

@@ -123,6 +123,12 @@ pub const OVER: u32 = u32::MAX - 1;
 /// [`Header::reason`]: the process was in a sandbox, where a system call of the recorder could have killed it.
 pub const SANDBOX: u32 = u32::MAX - 2;
 
+/// [`Exec::process`]: a child whose number only the C library knows, with all that it takes to be recorded.
+pub const SOME_CHILD: u32 = u32::MAX;
+
+/// [`Exec::process`]: such a child without the variables that make a program load the recorder.
+pub const LOST_CHILD: u32 = u32::MAX - 1;
+
 /// A call that makes a process another program, or starts one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -68,15 +68,10 @@ impl Study {
         Ok(Self { program, command_line, start, summary, advice, hindrance, cost: None, histogram })
     }
 
-    /// Replays the trace and draws the conclusions. `progress` is called after each turn with how many there are.
-    pub(crate) fn replay(
-        self,
-        reader: &mut Reader,
-        settings: Settings,
-        progress: impl FnMut(u64),
-    ) -> Result<Findings> {
+    /// Replays the trace and draws the conclusions.
+    pub(crate) fn replay(self, reader: &mut Reader, settings: Settings) -> Result<Findings> {
         let sizes = self.advice.sizes();
-        let outcome = replay::measure(reader, &self.histogram, &sizes, &settings, progress)?;
+        let outcome = replay::measure(reader, &self.histogram, &sizes, &settings)?;
         let bound = Bound::new(&self.summary, &outcome, self.cost, &self.program);
         let verdict = Verdict::new(&self, &outcome, &bound);
         Ok(Findings { study: self, settings, outcome, bound, verdict })

@@ -81,8 +81,8 @@ pub(crate) struct Other {
 pub(crate) struct Escape {
     /// As it was named.
     pub(crate) program: PathBuf,
-    /// The process.
-    pub(crate) process: u32,
+    /// The process, if its number is known.
+    pub(crate) process: Option<u32>,
     /// Why.
     pub(crate) obstacle: Obstacle,
 }

@@ -201,7 +201,8 @@ fn busiest<'a>(chosen: &Trace, groups: &'a [Group<'a>]) -> Option<&'a Group<'a>>
 fn escaped(escapes: &[Escape]) -> Vec<String> {
     let line = |escape: &Escape| {
         let program = escape.program.display();
-        format!("not recorded: {program} (process {}), which {}", escape.process, escape.obstacle)
+        let process = escape.process.map_or("a child".into(), |process| format!("process {process}"));
+        format!("not recorded: {program} ({process}), which {}", escape.obstacle)
     };
     let mut lines: Vec<_> = escapes.iter().take(TOLD).map(line).collect();
     if escapes.len() > TOLD {

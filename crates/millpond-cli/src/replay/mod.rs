@@ -9,8 +9,11 @@ pub(crate) mod worker;
 use anyhow::{Result, bail, ensure};
 use millpond_trace::Reader;
 
-use self::worker::{Measurement, Reply, Task};
-use crate::{cli::Settings, trace::Histogram, units};
+use self::{
+    race::Source,
+    worker::{Measurement, Reply, Task},
+};
+use crate::{cli::Settings, terminal::Progress, trace::Histogram, units};
 
 pub(crate) use crate::spread::{LEAST_ROUNDS, Spread, outliers};
 
@@ -77,6 +80,7 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
         walk: false,
         written,
         lanes: histogram.threads.at_once,
+        stretch: worker::stretch(reader.summary().events, histogram.threads.foreign),
         slots: reader.summary().slots,
         batch: race::batch(reader),
         peak: histogram.peak_after,
@@ -85,13 +89,11 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
 
 /// Runs all rounds. Every contender has its turn in each, and each round begins with another one. In a round before these,
 /// which does not count, those on huge pages come first: nobody has had such pages made for them.
-/// `progress` is called after every turn with the number of turns there are.
 pub(crate) fn measure(
     reader: &mut Reader,
     histogram: &Histogram,
     sizes: &[usize],
     settings: &Settings,
-    mut progress: impl FnMut(u64),
 ) -> Result<Outcome> {
     let touched = Touched::new(settings.touch, histogram, &reader.summary().resources);
     check_memory(histogram, |size| touched.written.is_written(size))?;
@@ -104,17 +106,20 @@ pub(crate) fn measure(
     let rounds = (0..settings.rounds as usize)
         .flat_map(|round| (0..names.len()).map(move |turn| round + turn))
         .map(|turn| turn % names.len());
-    for who in first.chain(rounds) {
+    let (progress, events, peak) =
+        (Progress::new("replaying"), reader.summary().events, reader.summary().peak_bytes);
+    let turns = (u64::from(settings.rounds) + 1) * names.len() as u64;
+    let mut source = Source::new(reader, &histogram.threads.lanes);
+    for (turn, who) in first.chain(rounds).enumerate() {
         task.contender = names[who];
         task.walk = measured[who].is_empty();
-        match race::run(reader, &task, &histogram.threads.lanes)? {
+        match race::run(&mut source, &task, |done| progress.at(turn as u64 * events + done, turns * events))?
+        {
             Reply::Done(measurement) => measured[who].push(measurement),
             other => bail!("a worker process answered out of turn: {other:?}"),
         }
-        progress((settings.rounds as u64 + 1) * names.len() as u64);
     }
     let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();
-    let peak = reader.summary().peak_bytes;
     let standings = names.into_iter().zip(&measured).skip(1);
     let standings =
         standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
@@ -155,9 +160,12 @@ pub(crate) fn verify(
     check_memory(histogram, |_| true)?;
     let mut task = Task { verify: true, ..task(reader, histogram, sizes, Written::All) };
     let mut verified = Vec::new();
-    for name in lineup(settings, sizes) {
+    let (names, events) = (lineup(settings, sizes), reader.summary().events);
+    let (progress, all) = (Progress::new("checking every block"), names.len() as u64 * events);
+    let mut source = Source::new(reader, &histogram.threads.lanes);
+    for (turn, name) in names.into_iter().enumerate() {
         task.contender = name;
-        match race::run(reader, &task, &histogram.threads.lanes)? {
+        match race::run(&mut source, &task, |done| progress.at(turn as u64 * events + done, all))? {
             Reply::Verified(verification) => verified.push((name, verification)),
             other => bail!("a worker process answered out of turn: {other:?}"),
         }

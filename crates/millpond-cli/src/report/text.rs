@@ -100,7 +100,7 @@ fn threads(study: &Study) -> String {
     let foreign = match threads.foreign {
         0 => "each freed or resized only what it had allocated itself".into(),
         foreign => format!(
-            "{} of their {} were of another thread's block",
+            "{} of their {} were of another thread's block, and waited for it",
             percent(foreign as f64 / calls as f64),
             if calls == 1 {
                 "one free or resize".into()
@@ -110,7 +110,7 @@ fn threads(study: &Study) -> String {
         ),
     };
     format!(
-        "{}, replayed by {} in the order of time; {foreign}",
+        "{}, replayed by {}, each in its own order; {foreign}",
         counted(summary.threads.into(), "thread"),
         counted(threads.at_once.into(), "thread")
     )

@@ -20,8 +20,6 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     what: &'static str,
     begin: Instant,
-    /// Turns that are done.
-    turns: Cell<u64>,
     /// When to say something, if ever.
     next: Cell<Option<Instant>>,
     bar: OnceCell<ProgressBar>,
@@ -32,13 +30,7 @@ impl Progress {
     pub(crate) fn new(what: &'static str) -> Self {
         let begin = Instant::now();
         let next = std::env::var_os(SILENCE).is_none().then_some(begin + SHORT);
-        Self { what, begin, turns: Cell::new(0), next: Cell::new(next), bar: OnceCell::new() }
-    }
-
-    /// One more of `all` turns is done.
-    pub(crate) fn turn(&self, all: u64) {
-        self.turns.set(self.turns.get() + 1);
-        self.at(self.turns.get(), all);
+        Self { what, begin, next: Cell::new(next), bar: OnceCell::new() }
     }
 
     /// So much of `all` is done.

@@ -1,5 +1,6 @@
 //! The program `millpond` as its users meet it.
 
+mod advice;
 mod json;
 mod record;
 mod refusals;

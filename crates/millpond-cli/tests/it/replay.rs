@@ -31,7 +31,7 @@ fn the_report_has_every_allocator_and_a_verdict() {
         ),
         "{report}"
     );
-    assert!(report.contains("2 threads, replayed by 2 threads in the order of time; "), "{report}");
+    assert!(report.contains("2 threads, replayed by 2 threads, each in its own order; "), "{report}");
     assert!(report.contains("\"same\": the rounds agree"), "{report}");
     let verdict = report.lines().rfind(|line| line.contains("ools ")).expect("a verdict");
     assert!(verdict.ends_with('.'), "{verdict}");

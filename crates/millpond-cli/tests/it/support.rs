@@ -5,6 +5,7 @@ use std::{
     io::{BufWriter, Write, stderr},
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use millpond_trace::{Outcome, Start, Summary, Writer};
@@ -51,6 +52,52 @@ pub(crate) fn refusal_with(code: i32, output: Output) -> String {
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.starts_with("millpond: "), "{complaint}");
     complaint
+}
+
+/// The library for C as an archive, built when it is first asked for; `None`, said aloud, where there is none to build.
+pub(crate) fn c_library() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../millpond-c/Cargo.toml");
+        if !Path::new(package).exists() {
+            skipped("the library for C", "its folder is not beside this package");
+            return None;
+        }
+        let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/millpond-c");
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "rustc",
+                "--offline",
+                "--quiet",
+                "--lib",
+                "--crate-type",
+                "staticlib",
+                "--manifest-path",
+                package,
+            ])
+            .args(["--target-dir", target])
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        Some(Path::new(target).join("debug/libmillpond_c.a"))
+    };
+    LIBRARY.get_or_init(build).as_deref()
+}
+
+/// Compiles and links a program that uses the library for C; fails if that does.
+pub(crate) fn link(compiler: &str, options: &[&str], source: &Path, program: &Path, library: &Path) {
+    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../millpond-c/include");
+    let built = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Werror", "-I", include, "-o"])
+        .args([program, source])
+        .args(options)
+        .arg(library)
+        .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
 
 /// Writes a trace of a program called `sample` that took 500 ms of CPU time.

@@ -1,11 +1,11 @@
-//! Verdicts on small programs in C, and advice that compiles.
+//! Verdicts on small programs in C.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{millpond, replay, sample, stdout, write_trace};
+use crate::support::{millpond, replay, sample, stdout};
 
 /// Compiles a program in C.
 fn compile(folder: &Path, name: &str, code: &str) -> std::path::PathBuf {
@@ -97,46 +97,6 @@ fn threads_are_replayed_by_threads_and_get_advice_for_threads() {
         assert!(report["advice"][language].as_str().unwrap().contains("MP_CACHED"));
     }
     assert_eq!(report["advice"]["languages"], serde_json::json!(["c"]));
-}
-
-#[test]
-fn advice_in_c_and_cpp_compiles() {
-    let folder = tempfile::tempdir().unwrap();
-    let (with_threads, _) = sample(folder.path());
-    let with_one = folder.path().join("one.mpt");
-    write_trace(&with_one, |trace| {
-        for index in 0..1000 {
-            trace.allocate(index, 0, 0, 24 + index % 3 * 16, 0, false).unwrap();
-        }
-    });
-    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../millpond-c/include");
-    for trace in [with_threads, with_one] {
-        let report: Value =
-            serde_json::from_str(&stdout(replay(&trace, &["--rounds", "1", "--json"]))).unwrap();
-        for (field, compiler, suffix, standard) in [
-            ("c", "cc", "c", "-std=c11"),
-            ("c_huge", "cc", "c", "-std=c11"),
-            ("cpp", "c++", "cpp", "-std=c++17"),
-            ("cpp_huge", "c++", "cpp", "-std=c++17"),
-        ] {
-            let code = report["advice"][field].as_str().unwrap();
-            assert!(code.contains("$(pkg-config --cflags --libs millpond)"), "{code}");
-            let source = folder.path().join(format!("{field}.{suffix}"));
-            let user = match suffix {
-                "c" => {
-                    "\nint main(void) { mp_classes *p = make_pool(); pool_free(p, pool_alloc(p, 24), 24); return 0; }\n"
-                }
-                _ => "\nint main() { millpond::resource<millpond::classes> pool(advised()); (void)pool; }\n",
-            };
-            fs::write(&source, format!("{code}{user}")).unwrap();
-            let built = Command::new(compiler)
-                .args([standard, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", include])
-                .arg(&source)
-                .output()
-                .unwrap();
-            assert!(built.status.success(), "{code}\n{}", String::from_utf8_lossy(&built.stderr));
-        }
-    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Collection {
             let named = images.filter(|(_, image)| image.is_called(name));
             return named.max_by_key(|(at, image)| (records(image), *at)).map(|(at, _)| at);
         }
-        if self.escaped.iter().any(|escape| escape.process == self.process) {
+        if self.escaped.iter().any(|escape| escape.process == Some(self.process)) {
             return None;
         }
         let (at, image) = images.rev().find(|(_, image)| image.process() == self.process)?;
@@ -153,7 +153,7 @@ impl Collection {
             return (PathBuf::from(name), Obstacle::NoSuchProcess(names.join(", ")));
         }
         let path = &program.binary;
-        if let Some(escape) = self.escaped.iter().find(|escape| escape.process == self.process) {
+        if let Some(escape) = self.escaped.iter().find(|escape| escape.process == Some(self.process)) {
             let became = Obstacle::Became(escape.program.clone(), Box::new(escape.obstacle.clone()));
             return (path.clone(), became);
         }

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
-use millpond_trace::raw::Exec;
+use millpond_trace::raw::{Exec, LOST_CHILD, SOME_CHILD};
 
 use super::{image::Image, inspect, program::Program};
 use crate::record::{obstacle::Obstacle, recording::Escape};
@@ -24,19 +24,24 @@ pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &Obstacle) -> Ve
     }
     let recorded = |exec: &&Exec| last_image.get(&exec.process).is_some_and(|&last| last >= exec.ticks);
     let escaped = execs.iter().filter(|exec| exec.process != 0 && exec.failed == 0 && !recorded(exec));
-    escaped.map(|exec| escape(exec, otherwise)).collect()
+    escaped.filter_map(|exec| escape(exec, otherwise)).collect()
 }
 
-fn escape(exec: &Exec, otherwise: &Obstacle) -> Escape {
+/// What escaped, unless it is a child of unknown number that nothing keeps from being recorded.
+fn escape(exec: &Exec, otherwise: &Obstacle) -> Option<Escape> {
     let length = exec.path.iter().position(|&byte| byte == 0).unwrap_or(exec.path.len());
     let program = match length {
         0 => PathBuf::from("another program"),
         _ => Path::new(OsStr::from_bytes(&exec.path[..length])).to_owned(),
     };
     let found = Program::find(program.as_os_str()).ok();
-    let obstacle =
-        found.and_then(|found| inspect::before(&found.binary)).unwrap_or_else(|| otherwise.clone());
-    Escape { program, process: exec.process, obstacle }
+    let obstacle = found.and_then(|found| inspect::before(&found.binary));
+    let obstacle = match exec.process {
+        SOME_CHILD => obstacle?,
+        _ => obstacle.unwrap_or_else(|| otherwise.clone()),
+    };
+    let process = (exec.process < LOST_CHILD).then_some(exec.process);
+    Some(Escape { program, process, obstacle })
 }
 
 #[cfg(test)]
@@ -53,7 +58,14 @@ mod tests {
     fn what_failed_is_no_escape_and_what_left_nothing_is_one() {
         let found = find(&[exec(1, 10, 1), exec(0, 0, 0), exec(2, 10, 0)], &[], &Obstacle::NotLoaded);
         let [escape] = &found[..] else { panic!("{} found", found.len()) };
-        assert_eq!((escape.process, escape.program.as_path()), (2, Path::new("/bin/sh")));
+        assert_eq!((escape.process, escape.program.as_path()), (Some(2), Path::new("/bin/sh")));
         assert_eq!(escape.obstacle, Obstacle::NotLoaded);
+    }
+
+    #[test]
+    fn of_children_without_a_number_those_that_cannot_be_recorded_have_escaped() {
+        let found = find(&[exec(SOME_CHILD, 10, 0), exec(LOST_CHILD, 10, 0)], &[], &Obstacle::NotLoaded);
+        let [escape] = &found[..] else { panic!("{} found", found.len()) };
+        assert_eq!(escape.process, None);
     }
 }

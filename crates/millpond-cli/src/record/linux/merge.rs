@@ -9,6 +9,7 @@ use anyhow::Result;
 use millpond_trace::raw::Kind;
 
 use super::lane::{Event, Lane};
+use crate::terminal::Progress;
 
 /// The next event of a lane. The largest is the one that comes first.
 struct Head {
@@ -78,10 +79,14 @@ impl Merge {
 
     /// How many events there are, in any order.
     pub(super) fn count(self) -> Result<u64> {
+        let (progress, all) = (Progress::new("counting the events of other processes"), self.records());
         let mut count = self.heads.len() as u64;
         for mut lane in self.lanes {
             while lane.event()?.is_some() {
                 count += 1;
+                if count.is_multiple_of(1 << 16) {
+                    progress.at(count, all);
+                }
             }
         }
         Ok(count)

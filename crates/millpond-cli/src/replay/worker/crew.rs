@@ -1,247 +1,219 @@
 //! The replay that is measured, of a program with several threads: as many threads as were at work at once, each of which
 //! does what the recorded one did.
 //!
-//! Threads keep step by the time at which things happened: in each stretch of [`STRETCH`] events they run as they like, and
-//! none begins the next stretch before all have ended this one. Within a stretch, what happens to one block, and to those
-//! that have its slot after it, happens in the order of the trace: each slot has a turn, and a step waits for its own. What
-//! waiting costs is not counted, nor is what happens between stretches.
+//! What is kept of the order of the trace: each thread takes its steps in their order; a step on a block that another
+//! thread has allocated or resized comes after that; and none begins a *stretch* of the trace before all have ended the one
+//! before it. Within a stretch, threads run as they like otherwise. What waiting costs is not counted, nor is what happens
+//! between stretches.
 
 use std::{
     cell::UnsafeCell,
+    hint,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*},
     },
-    thread,
+    thread::{self, Scope, Thread},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::{Batches, Measurement, Meter, Slot, Task, Written, hand, process, take_stock, walk};
+use super::{
+    Batches, Measurement, Slot, Task, Written, dead, hand,
+    plan::{Planned, Planner},
+    process,
+    timed::{self, Player, no_memory},
+};
 use crate::{
     replay::contender::Contender,
-    trace::{Kind, Request, Step},
+    trace::{Request, Step},
 };
 
-/// Events in which threads need not keep step. Long enough that waking threads is little beside it, short enough that
-/// none runs far ahead of the others.
-const STRETCH: usize = 8192;
+/// How often a thread looks whether another one's step is done before it sleeps.
+const PATIENCE: u32 = 100;
 
-/// A slot that threads share.
-struct Shared {
-    /// Whose turn it is: steps so far.
-    turn: AtomicU32,
-    slot: UnsafeCell<Slot>,
-}
+/// A place for a block, which threads share.
+struct Place(UnsafeCell<Slot>);
 
-/// A step, and which turn of its slot it has.
-#[derive(Clone, Copy)]
-struct Planned {
-    step: Step,
-    turn: u32,
-}
+// SAFETY: a place is used by one thread at a time: by the step that has the block, after the step before it on the same
+// block, and between stretches by the dispatcher. A block goes from thread to thread as its contender, which is `Sync`,
+// allows.
+unsafe impl Sync for Place {}
 
-/// What one thread has to do in a stretch.
+/// The plan of a stretch.
+struct Plan(UnsafeCell<Planner>);
+
+// SAFETY: during a stretch it is only read, by all threads; between stretches it is the dispatcher's. It is handed over by
+// `Lane::begun` and handed back by `Crew::busy`.
+unsafe impl Sync for Plan {}
+
+/// One thread of the replay, in lines of cache of its own.
+#[repr(align(128))]
+#[derive(Default)]
 struct Lane {
-    plan: UnsafeCell<Vec<Planned>>,
+    thread: OnceLock<Thread>,
+    /// Stretches that it may begin.
+    begun: AtomicU64,
+    /// Steps of this stretch that are done, as far as others wait for them.
+    done: AtomicU32,
+    /// The lanes that wait for it, a bit for each,
+    waiting: AtomicU64,
+    /// and the number of another's steps that this one waits for.
+    wanted: AtomicU32,
 }
 
 /// What the threads share.
 struct Crew<'a, C> {
     contender: &'a C,
     written: Written,
-    slots: Vec<Shared>,
+    /// Most steps of a stretch.
+    stretch: usize,
+    places: Vec<Place>,
+    plan: Plan,
     lanes: Vec<Lane>,
-    /// The number of the stretch; 0 before the first.
-    stretch: Mutex<Stretch>,
-    begins: Condvar,
-    ends: Condvar,
+    dispatcher: Thread,
+    /// Threads that have not ended the stretch.
+    busy: AtomicU32,
+    is_over: AtomicBool,
     nanoseconds: AtomicU64,
-    failed: AtomicBool,
-    /// The size that could not be had.
-    missing: AtomicU64,
+    /// The request that could not be served, once there is one.
+    missing: OnceLock<Request>,
 }
-
-#[derive(Clone, Copy, Default)]
-struct Stretch {
-    number: u64,
-    /// Threads that have not ended it.
-    busy: usize,
-    is_last: bool,
-}
-
-// SAFETY: a plan is used by one thread at a time: its lane's own during a stretch and the dispatcher between stretches,
-// handed over under the lock of `stretch`.
-unsafe impl Sync for Lane {}
-
-// SAFETY: a slot is used by one thread at a time: the one whose step has the turn, handed on by a release of `turn` that
-// the next one acquires; between stretches it is the dispatcher's. A block goes from thread to thread as its contender,
-// which is `Sync`, allows.
-unsafe impl Sync for Shared {}
 
 /// Replays all batches with so many threads and says what that took.
 pub(super) fn run<C: Contender + Sync>(
     contender: &C,
     task: &Task,
-    mut batches: Batches<'_, '_>,
+    batches: Batches<'_, '_>,
 ) -> Result<Measurement> {
     let crew = Crew::new(contender, task);
     thread::scope(|scope| {
-        for lane in &crew.lanes {
-            let crew = &crew;
-            scope.spawn(move || crew.work(lane));
-        }
-        let result = Dispatcher::new(&crew).direct(task, &mut batches);
-        crew.begin(true);
-        result
+        let mut dispatcher = Dispatcher::start(&crew, scope);
+        timed::measure(contender, task, batches, &mut dispatcher)
     })
 }
 
-/// Gives steps to threads, stretch by stretch.
-struct Dispatcher<'a, 'b, C> {
-    crew: &'b Crew<'a, C>,
-    /// The turn of the next step of each slot.
-    turns: Vec<u32>,
+/// Gives steps to threads, stretch by stretch, and ends the threads when it is dropped.
+struct Dispatcher<'a, 'b, C>(&'b Crew<'a, C>);
+
+impl<'b, 'a: 'b, C: Contender + Sync> Dispatcher<'a, 'b, C> {
+    /// Starts the threads.
+    fn start<'scope>(crew: &'b Crew<'a, C>, scope: &'scope Scope<'scope, '_>) -> Self
+    where
+        'b: 'scope,
+    {
+        for (number, lane) in crew.lanes.iter().enumerate() {
+            let thread = scope.spawn(move || crew.work(number));
+            lane.thread.get_or_init(|| thread.thread().clone());
+        }
+        Self(crew)
+    }
 }
 
-impl<'a, 'b, C: Contender + Sync> Dispatcher<'a, 'b, C> {
-    fn new(crew: &'b Crew<'a, C>) -> Self {
-        // Not fresh zero pages, which would become resident while the meter runs.
-        let turns = crew.slots.iter().map(|slot| slot.turn.load(Relaxed)).collect();
-        Self { crew, turns }
+impl<C: Contender + Sync> Player for Dispatcher<'_, '_, C> {
+    fn play(&mut self, steps: &[Step]) -> Result<()> {
+        steps.chunks(self.0.stretch).try_for_each(|steps| self.0.stretch(steps))
     }
 
-    fn direct(&mut self, task: &Task, batches: &mut Batches<'_, '_>) -> Result<Measurement> {
-        let crew = self.crew;
-        crew.begin(false);
-        crew.wait();
-        let meter = Meter::start();
-        let mut measurement = Measurement::default();
-        let mut done = 0;
-        loop {
-            let steps = batches.next()?;
-            if steps.is_empty() {
-                break;
-            }
-            let mut rest = steps;
-            while !rest.is_empty() {
-                let until_peak = task.peak.saturating_sub(done) as usize;
-                let length = STRETCH.min(rest.len()).min(if until_peak > 0 { until_peak } else { STRETCH });
-                let (now, later) = rest.split_at(length);
-                self.stretch(now)?;
-                (rest, done) = (later, done + length as u64);
-                if done == task.peak {
-                    measurement.stock = take_stock(crew.contender, crew.all(), crew.written);
-                    if task.walk {
-                        measurement.walk = walk(crew.all(), |size| crew.written.is_written(size));
-                    }
-                }
-            }
-        }
-        measurement.nanoseconds = crew.nanoseconds.load(Relaxed);
-        meter.stop(&mut measurement);
-        Ok(measurement)
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        // SAFETY: between stretches, places are the dispatcher's, which does not change them.
+        self.0.places.iter().map(|place| unsafe { &*place.0.get() })
     }
 
-    /// Has these steps done.
-    fn stretch(&mut self, steps: &[Step]) -> Result<()> {
-        let crew = self.crew;
-        for &step in steps {
-            let turn = &mut self.turns[step.slot as usize];
-            let lane = &crew.lanes[step.lane as usize % crew.lanes.len()];
-            // SAFETY: between stretches, plans are the dispatcher's.
-            unsafe { (*lane.plan.get()).push(Planned { step, turn: *turn }) };
-            *turn = turn.wrapping_add(1);
+    fn nanoseconds(&self) -> u64 {
+        self.0.nanoseconds.load(Relaxed)
+    }
+}
+
+impl<C> Drop for Dispatcher<'_, '_, C> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Relaxed);
+        self.0.lanes.iter().for_each(Lane::begin);
+    }
+}
+
+impl Lane {
+    /// Lets its thread begin a stretch.
+    fn begin(&self) {
+        self.begun.fetch_add(1, Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
         }
-        crew.begin(false);
-        crew.wait();
-        if crew.failed.load(Relaxed) {
-            bail!("there is no memory for a block of {} bytes", crew.missing.load(Relaxed));
-        }
-        Ok(())
     }
 }
 
 impl<'a, C: Contender + Sync> Crew<'a, C> {
     fn new(contender: &'a C, task: &Task) -> Self {
-        let dead = Slot { block: std::ptr::null_mut(), request: Request::of_size(1) };
-        let slot = || Shared { turn: AtomicU32::new(0), slot: UnsafeCell::new(std::hint::black_box(dead)) };
-        let filler = Planned {
-            step: Step { request: Request::of_size(1), slot: 0, kind: Kind::Free, lane: 0 },
-            turn: 0,
-        };
-        let lane = || {
-            let mut plan = std::hint::black_box(vec![filler; STRETCH]);
-            plan.clear();
-            Lane { plan: UnsafeCell::new(plan) }
-        };
+        let (lanes, stretch) = (task.lanes.max(1), task.stretch.max(1));
+        let places = dead(Planner::places(task.slots, lanes, stretch));
         Self {
             contender,
             written: task.written,
-            slots: (0..task.slots).map(|_| slot()).collect(),
-            lanes: (0..task.lanes.max(1)).map(|_| lane()).collect(),
-            stretch: Mutex::default(),
-            begins: Condvar::new(),
-            ends: Condvar::new(),
+            stretch,
+            places: places.into_iter().map(|slot| Place(UnsafeCell::new(slot))).collect(),
+            plan: Plan(UnsafeCell::new(Planner::new(task.slots, lanes, stretch))),
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            dispatcher: thread::current(),
+            busy: AtomicU32::new(0),
+            is_over: AtomicBool::new(false),
             nanoseconds: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            missing: AtomicU64::new(0),
+            missing: OnceLock::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Stretch> {
-        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets all threads go.
-    fn begin(&self, is_last: bool) {
-        let mut stretch = self.lock();
-        *stretch = Stretch { number: stretch.number + 1, busy: self.lanes.len(), is_last };
-        self.begins.notify_all();
-    }
-
-    /// Waits until they are done.
-    fn wait(&self) {
-        let mut stretch = self.lock();
-        while stretch.busy > 0 {
-            stretch = self.ends.wait(stretch).unwrap_or_else(PoisonError::into_inner);
+    /// Has these steps done. Called by the dispatcher.
+    fn stretch(&self, steps: &[Step]) -> Result<()> {
+        // SAFETY: between stretches, the plan is the dispatcher's, and from here on it is only read.
+        let plan = unsafe {
+            (*self.plan.0.get()).plan(steps);
+            &*self.plan.0.get()
+        };
+        let has_work = |number: &usize| !plan.of(*number).is_empty();
+        let numbers = || (0..self.lanes.len()).filter(has_work);
+        self.lanes.iter().for_each(|lane| lane.done.store(0, Relaxed));
+        self.busy.store(numbers().count() as u32, Relaxed);
+        for number in numbers() {
+            self.lanes[number].begin();
+        }
+        while self.busy.load(Acquire) > 0 {
+            thread::park();
+        }
+        match self.missing.get() {
+            Some(&request) => Err(no_memory(request)),
+            None => Ok(()),
         }
     }
 
     /// A thread's life.
-    fn work(&self, lane: &Lane) {
-        let mut seen = 0;
-        loop {
-            let mut stretch = self.lock();
-            while stretch.number == seen {
-                stretch = self.begins.wait(stretch).unwrap_or_else(PoisonError::into_inner);
+    fn work(&self, number: usize) {
+        let lane = &self.lanes[number];
+        for stretch in 0.. {
+            while lane.begun.load(Acquire) == stretch {
+                thread::park();
             }
-            seen = stretch.number;
-            if stretch.is_last {
+            if self.is_over.load(Relaxed) {
                 return;
             }
-            drop(stretch);
-            // SAFETY: during a stretch, the plan is this thread's.
-            let plan = unsafe { &mut *lane.plan.get() };
-            self.play(plan);
-            plan.clear();
-            let mut stretch = self.lock();
-            stretch.busy -= 1;
-            if stretch.busy == 0 {
-                self.ends.notify_one();
+            self.play(number);
+            // Acquire as well: the last one hands over what all have done.
+            if self.busy.fetch_sub(1, AcqRel) == 1 {
+                self.dispatcher.unpark();
             }
         }
     }
 
-    /// Takes the steps, on the clock.
-    fn play(&self, plan: &[Planned]) {
-        if plan.is_empty() {
-            return;
-        }
+    /// Takes a lane's steps, on the clock.
+    fn play(&self, number: usize) {
+        // SAFETY: during a stretch, the plan is only read.
+        let plan = unsafe { (*self.plan.0.get()).of(number) };
         let start = process::cpu_time();
         let result = match self.written {
-            Written::Below(_) => self.take::<false>(plan),
-            Written::All => self.take::<true>(plan),
+            Written::Below(_) => self.take::<false>(number, plan),
+            Written::All => self.take::<true>(number, plan),
         };
         let took = process::cpu_time() - start;
         match result {
@@ -249,82 +221,107 @@ impl<'a, C: Contender + Sync> Crew<'a, C> {
                 self.nanoseconds.fetch_add(took.saturating_sub(waited), Relaxed);
             }
             Err(request) => {
-                // The first: others fail because they wait for it.
-                if !self.failed.swap(true, Relaxed) {
-                    self.missing.store(request.size() as u64, Relaxed);
-                }
+                // The first counts: others fail because they wait for it.
+                self.missing.get_or_init(|| request);
+                self.lanes.iter().for_each(Lane::wake);
             }
         }
     }
 
     /// The loop: gives the CPU time that went into waiting. On failure, what could not be had.
     #[inline(never)]
-    fn take<const ALL: bool>(&self, plan: &[Planned]) -> Result<u64, Request> {
+    fn take<const ALL: bool>(&self, number: usize, plan: &[Planned]) -> Result<u64, Request> {
         let mut waited = 0;
-        for Planned { step, turn } in plan {
-            let shared = &self.slots[step.slot as usize];
-            if shared.turn.load(Acquire) != *turn {
-                waited += self.await_turn(shared, *turn).ok_or(step.request)?;
+        for (at, planned) in plan.iter().enumerate() {
+            let other = &self.lanes[planned.lane as usize];
+            if planned.count != 0 && other.done.load(Acquire) < planned.count {
+                waited += self.wait_for(other, planned.count, number).ok_or(planned.step.request)?;
             }
-            // SAFETY: it is this step's turn, so the slot is this thread's. A trace frees and resizes live blocks only, and
-            // all blocks are of this contender.
-            unsafe { hand::take::<C, ALL>(self.contender, &mut *shared.slot.get(), step, self.written)? };
-            shared.turn.store(turn.wrapping_add(1), Release);
+            let place = &self.places[planned.step.slot as usize];
+            // SAFETY: the step before this one on the block, if there is one, is done, and no other has this place. A trace
+            // frees and resizes live blocks only, and all blocks are of this contender.
+            unsafe {
+                hand::take::<C, ALL>(self.contender, &mut *place.0.get(), &planned.step, self.written)?
+            };
+            if planned.is_awaited {
+                waited += self.tell(&self.lanes[number], at as u32 + 1);
+            }
         }
         Ok(waited)
     }
 
-    /// Waits for the turn of a slot, which another thread has. Gives the CPU time that this took, or nothing if another
-    /// thread has failed, whose turns never come.
+    /// Waits until the other has done so many steps. Gives the CPU time that this took, or nothing if a thread has failed,
+    /// whose steps never come.
     #[cold]
     #[inline(never)]
-    fn await_turn(&self, shared: &Shared, turn: u32) -> Option<u64> {
+    fn wait_for(&self, other: &Lane, count: u32, number: usize) -> Option<u64> {
         let start = process::cpu_time();
-        while shared.turn.load(Acquire) != turn {
-            if self.failed.load(Relaxed) {
-                return None;
-            }
-            thread::yield_now();
+        let mut patience = PATIENCE;
+        while patience > 0 && other.done.load(Acquire) < count {
+            hint::spin_loop();
+            patience -= 1;
         }
-        Some(process::cpu_time() - start)
+        self.lanes[number].wanted.store(count, Relaxed);
+        other.waiting.fetch_or(1 << number, SeqCst);
+        // Either this sees that the step is done, or the other sees that this waits.
+        while other.done.load(SeqCst) < count && self.missing.get().is_none() {
+            thread::park();
+        }
+        other.waiting.fetch_and(!(1 << number), Relaxed);
+        (other.done.load(Acquire) >= count).then(|| process::cpu_time() - start)
     }
 
-    /// All slots, between stretches.
-    fn all(&self) -> impl Iterator<Item = &Slot> {
-        // SAFETY: between stretches, slots are the dispatcher's, which does not change them.
-        self.slots.iter().map(|shared| unsafe { &*shared.slot.get() })
+    /// Says that a lane has done so many steps. Gives the CPU time of waking those who have waited for that.
+    #[inline(always)]
+    fn tell(&self, lane: &Lane, count: u32) -> u64 {
+        lane.done.store(count, SeqCst);
+        match lane.waiting.load(SeqCst) {
+            0 => 0,
+            waiting => self.wake(waiting, count),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, waiting: u64, count: u32) -> u64 {
+        let start = process::cpu_time();
+        let waits = |(number, lane): &(usize, &Lane)| {
+            waiting >> number & 1 != 0 && lane.wanted.load(Relaxed) <= count
+        };
+        self.lanes.iter().enumerate().filter(waits).for_each(|(_, lane)| lane.wake());
+        process::cpu_time() - start
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::contender::Glibc;
+    use crate::{
+        replay::{
+            contender::Glibc,
+            worker::plan::tests::{Random, steps},
+        },
+        trace::Kind,
+    };
+    use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-    fn task(lanes: u16) -> Task {
-        Task { slots: 4, lanes, peak: 2, written: Written::All, walk: true, ..Task::default() }
+    /// Has a crew take these steps so often.
+    fn play<C: Contender + Sync>(contender: &C, task: &Task, steps: &[Step], times: usize) -> Result<u64> {
+        let crew = Crew::new(contender, task);
+        thread::scope(|scope| {
+            let mut dispatcher = Dispatcher::start(&crew, scope);
+            (0..times).try_for_each(|_| dispatcher.play(steps))?;
+            assert!(dispatcher.slots().all(|slot| slot.block.is_null()), "every block is freed");
+            Ok(dispatcher.nanoseconds())
+        })
+    }
+
+    fn task(slots: u32, lanes: u16, stretch: usize) -> Task {
+        Task { slots, lanes, stretch, written: Written::All, ..Task::default() }
     }
 
     fn step(kind: Kind, slot: u32, size: u64, lane: u16) -> Step {
         Step { kind, slot, request: Request::of_size(size), lane }
-    }
-
-    /// Has a crew take these steps over and over, as one stretch each time.
-    fn play(lanes: u16, steps: &[Step], times: usize) -> Result<u64> {
-        let task = task(lanes);
-        let crew = Crew::new(&Glibc, &task);
-        thread::scope(|scope| {
-            for lane in &crew.lanes {
-                let crew = &crew;
-                scope.spawn(move || crew.work(lane));
-            }
-            let mut dispatcher = Dispatcher::new(&crew);
-            let result = (0..times).try_for_each(|_| dispatcher.stretch(steps));
-            crew.begin(true);
-            result
-        })?;
-        assert!(crew.all().all(|slot| slot.block.is_null()), "every block is freed");
-        Ok(crew.nanoseconds.into_inner())
     }
 
     #[test]
@@ -338,15 +335,91 @@ mod tests {
             step(Kind::Free, 1, 0, 0),
             step(Kind::Free, 0, 0, 0),
         ];
-        assert!(play(3, &steps, 200).unwrap() > 0);
-        assert!(play(1, &steps, 200).unwrap() > 0);
+        assert!(play(&Glibc, &task(4, 3, 7), &steps, 200).unwrap() > 0);
+        assert!(play(&Glibc, &task(4, 1, 3), &steps, 200).unwrap() > 0);
     }
 
     #[test]
     fn a_failure_of_one_ends_all() {
         let steps =
             [step(Kind::Allocate, 0, 1 << 47, 0), step(Kind::Free, 0, 0, 1), step(Kind::Allocate, 1, 9, 1)];
-        let error = play(2, &steps, 1).unwrap_err().to_string();
+        let error = play(&Glibc, &task(4, 2, 8), &steps, 1).unwrap_err().to_string();
         assert_eq!(error, "there is no memory for a block of 140737488355328 bytes");
+    }
+
+    /// glibc, with pauses of any length, and with a list of what is live.
+    struct Slow {
+        live: Mutex<HashSet<usize>>,
+        random: Mutex<Random>,
+        wrong: AtomicU32,
+    }
+
+    impl Slow {
+        fn pause(&self) {
+            let pause = self.random.lock().unwrap().below(64);
+            match pause {
+                0 => thread::sleep(Duration::from_micros(50)),
+                1..16 => thread::yield_now(),
+                _ => {}
+            }
+        }
+
+        fn born(&self, block: *mut u8) -> *mut u8 {
+            assert!(self.live.lock().unwrap().insert(block.addr()));
+            self.pause();
+            block
+        }
+
+        /// Whether the block is live, as it should be.
+        fn dies(&self, block: *mut u8) -> bool {
+            self.pause();
+            let was_live = self.live.lock().unwrap().remove(&block.addr());
+            self.wrong.fetch_add(u32::from(!was_live), Relaxed);
+            was_live
+        }
+    }
+
+    impl Contender for Slow {
+        fn allocate(&self, request: Request) -> *mut u8 {
+            self.pause();
+            self.born(Glibc.allocate(request))
+        }
+
+        fn allocate_zeroed(&self, request: Request) -> *mut u8 {
+            self.allocate(request)
+        }
+
+        fn allocate_aligned(&self, request: Request) -> *mut u8 {
+            self.allocate(request)
+        }
+
+        unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8 {
+            // SAFETY: the caller's promise.
+            unsafe { self.free(block, old) };
+            self.allocate(new)
+        }
+
+        unsafe fn free(&self, block: *mut u8, request: Request) {
+            if self.dies(block) {
+                // SAFETY: the block is live.
+                unsafe { Glibc.free(block, request) }
+            }
+        }
+
+        unsafe fn usable(&self, _: *mut u8, request: Request) -> usize {
+            request.size()
+        }
+    }
+
+    #[test]
+    fn however_threads_are_delayed_no_block_is_freed_before_it_is_allocated() {
+        for seed in 1..=8 {
+            let mut random = Random(seed * 0x9E37_79B9);
+            let (lanes, stretch) = (2 + random.below(5) as u16, 50 + random.below(500));
+            let steps = steps(&mut random, 30, lanes, 1500);
+            let slow = Slow { live: Mutex::default(), random: Mutex::new(random), wrong: AtomicU32::new(0) };
+            play(&slow, &task(30, lanes, stretch), &steps, 1).unwrap();
+            assert_eq!(slow.wrong.into_inner(), 0, "seed {seed}");
+        }
     }
 }

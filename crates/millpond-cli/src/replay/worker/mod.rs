@@ -7,6 +7,7 @@
 
 mod crew;
 mod hand;
+mod plan;
 mod process;
 mod timed;
 mod verified;
@@ -20,6 +21,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::plan::stretch;
 use self::walk::walk;
 use super::contender::{Bare, Contender, Glibc, Mimalloc, Name, Pools};
 use crate::trace::{Kind, Request, Step};
@@ -42,6 +44,8 @@ pub(crate) struct Task {
     pub(crate) written: Written,
     /// How many threads do it.
     pub(crate) lanes: u16,
+    /// After how many steps they wait for each other.
+    pub(crate) stretch: usize,
     /// Most blocks live at once.
     pub(crate) slots: u32,
     /// Most steps in a batch.

@@ -1,6 +1,6 @@
-//! The replay that is measured, of a program with one thread.
+//! The replay that is measured: the same for one thread and for several, which differ in who takes the steps.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow};
 
 use super::{Batches, Measurement, Meter, Slot, Task, Written, dead, hand, process, take_stock, walk};
 use crate::{
@@ -8,14 +8,25 @@ use crate::{
     trace::{Request, Step},
 };
 
-/// Replays all batches and says what that took.
-pub(super) fn run<C: Contender>(
+/// Who takes the steps.
+pub(super) trait Player {
+    /// Takes these steps, on the clock.
+    fn play(&mut self, steps: &[Step]) -> Result<()>;
+
+    /// All slots, dead ones among them.
+    fn slots(&self) -> impl Iterator<Item = &Slot>;
+
+    /// CPU time of the steps so far.
+    fn nanoseconds(&self) -> u64;
+}
+
+/// Has all batches played and says what that took.
+pub(super) fn measure<C: Contender>(
     contender: &C,
     task: &Task,
     mut batches: Batches<'_, '_>,
+    player: &mut impl Player,
 ) -> Result<Measurement> {
-    process::pin();
-    let mut player = Player { contender, slots: dead(task.slots), written: task.written, nanoseconds: 0 };
     let meter = Meter::start();
     let mut measurement = Measurement::default();
     let mut done = 0;
@@ -29,28 +40,39 @@ pub(super) fn run<C: Contender>(
         player.play(first)?;
         done += steps.len() as u64;
         if until_peak > 0 && task.peak <= done {
-            measurement.stock = take_stock(contender, player.slots.iter(), player.written);
+            measurement.stock = take_stock(contender, player.slots(), task.written);
             if task.walk {
-                measurement.walk = walk(player.slots.iter(), |size| player.written.is_written(size));
+                measurement.walk = walk(player.slots(), |size| task.written.is_written(size));
             }
         }
         player.play(second)?;
     }
-    measurement.nanoseconds = player.nanoseconds;
+    measurement.nanoseconds = player.nanoseconds();
     meter.stop(&mut measurement);
     Ok(measurement)
 }
 
-/// A replay under way.
-struct Player<'a, C> {
+/// That a request could not be served.
+pub(super) fn no_memory(request: Request) -> Error {
+    anyhow!("there is no memory for a block of {} bytes", request.size())
+}
+
+/// Replays all batches with one thread and says what that took.
+pub(super) fn run<C: Contender>(contender: &C, task: &Task, batches: Batches<'_, '_>) -> Result<Measurement> {
+    process::pin();
+    let mut alone = Alone { contender, slots: dead(task.slots), written: task.written, nanoseconds: 0 };
+    measure(contender, task, batches, &mut alone)
+}
+
+/// A replay of one thread.
+struct Alone<'a, C> {
     contender: &'a C,
     slots: Vec<Slot>,
     written: Written,
     nanoseconds: u64,
 }
 
-impl<C: Contender> Player<'_, C> {
-    /// Takes the steps, on the clock.
+impl<C: Contender> Player for Alone<'_, C> {
     fn play(&mut self, steps: &[Step]) -> Result<()> {
         let start = process::cpu_time();
         let result = match self.written {
@@ -58,12 +80,19 @@ impl<C: Contender> Player<'_, C> {
             Written::All => self.take::<true>(steps),
         };
         self.nanoseconds += process::cpu_time() - start;
-        match result {
-            Ok(()) => Ok(()),
-            Err(request) => bail!("there is no memory for a block of {} bytes", request.size()),
-        }
+        result.map_err(no_memory)
     }
 
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        self.nanoseconds
+    }
+}
+
+impl<C: Contender> Alone<'_, C> {
     /// The loop. On failure, what could not be had.
     #[inline(never)]
     fn take<const ALL: bool>(&mut self, steps: &[Step]) -> Result<(), Request> {

@@ -119,6 +119,57 @@ fn a_cleared_environment_does_not_end_a_recording() {
 }
 
 #[test]
+fn children_are_recorded_whichever_function_starts_them() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("starts", &[]) else { return };
+    for way in [
+        "execl",
+        "execlp",
+        "execle",
+        "execv",
+        "execve",
+        "execvp",
+        "execvpe",
+        "fexecve",
+        "execveat",
+        "posix_spawn",
+        "posix_spawnp",
+        "system",
+        "popen",
+    ] {
+        let alone = Command::new(&program).arg(way).output().unwrap();
+        assert_eq!(alone.status.code(), Some(4), "{way}");
+        let output = workshop.record_with(&["--all"], &program, &[way]);
+        assert_eq!(output.status.code(), Some(4), "{way}: {}", text(&output));
+        let traces = workshop.others().into_iter().chain([workshop.trace()]);
+        let children: Vec<_> = traces.filter(|trace| trace.made(777) > 0).collect();
+        assert_eq!(children.iter().map(|child| child.made(777)).collect::<Vec<_>>(), [30], "{way}");
+        assert_eq!(children[0].start.arguments.len(), 11, "{way}");
+        assert!(!text(&output).contains("not recorded"), "{way}: {}", text(&output));
+        for trace in fs::read_dir(workshop.path("")).unwrap().flatten() {
+            if trace.path().extension().is_some_and(|extension| extension == "mpt") {
+                fs::remove_file(trace.path()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn shells_that_get_another_environment_are_told() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("starts", &[]) else { return };
+    for way in ["system", "popen"] {
+        let output = workshop.record(&program, &[way, "other"]);
+        assert_eq!(output.status.code(), Some(4), "{way}: {}", text(&output));
+        let told = text(&output);
+        assert!(
+            told.contains("not recorded: /bin/sh (a child), which did not load the recorder"),
+            "{way}: {told}"
+        );
+    }
+}
+
+#[test]
 fn programs_that_escape_are_told() {
     let workshop = Workshop::new();
     let Some(escapee) = workshop.compile("nothing", &["-static"]) else { return };

@@ -1,0 +1,316 @@
+//! What each thread of a replay does in a stretch of the trace, and which of its steps wait for a step of another thread.
+//!
+//! The slots of a trace are used again by whichever thread allocates next, which would make threads wait for each other
+//! where the program had no reason to. So a block lies in a *place* while it is replayed, and a place that one thread has
+//! vacated goes to another only in a later stretch.
+
+use crate::trace::{Kind, Request, Step};
+
+/// Most events in a stretch. Long enough that starting and stopping threads is little beside it.
+const LONGEST: usize = 1 << 16;
+/// Fewest.
+const SHORTEST: usize = 1 << 13;
+/// Calls on another thread's block that a stretch has at most, on average, unless it is as short as can be: a thread that
+/// allocates for another runs ahead of that by so many blocks at most.
+const FOREIGN: u64 = 1 << 12;
+/// Vacant places that a thread keeps for the next stretch, and that it gets when it has none.
+const GROUP: usize = 64;
+/// The end of a list of places.
+const NONE: u32 = u32::MAX;
+
+/// How many events a stretch has, in a trace with so many, of which `foreign` are about another thread's block.
+pub(crate) fn stretch(events: u64, foreign: u64) -> usize {
+    let length = events.saturating_mul(FOREIGN) / foreign.max(1);
+    length.clamp(SHORTEST as u64, LONGEST as u64) as usize
+}
+
+/// A step, and how it depends on other threads.
+#[derive(Clone, Copy)]
+pub(super) struct Planned {
+    /// What to do; its slot is a place.
+    pub(super) step: Step,
+    /// Whose step has to come first,
+    pub(super) lane: u16,
+    /// Whether a step of another thread waits for this one.
+    pub(super) is_awaited: bool,
+    /// and the steps that that thread has done in this stretch when it has; 0 if this step waits for none.
+    pub(super) count: u32,
+}
+
+/// Plans one stretch after the other. Allocates only when it is made, so that the heap is left to what is measured.
+pub(super) struct Planner {
+    slots: Vec<Last>,
+    places: Places,
+    /// The number of the stretch.
+    stretch: u32,
+    /// The steps of all lanes, those of one lane side by side.
+    plan: Vec<Planned>,
+    /// Where in the plan each lane's steps begin, and where they end.
+    ranges: Vec<(u32, u32)>,
+}
+
+/// Where the block of a slot of the trace is, and what was done to it last.
+#[derive(Clone, Copy)]
+struct Last {
+    place: u32,
+    stretch: u32,
+    /// Where in the plan that step is,
+    at: u32,
+    /// and whose it is.
+    lane: u16,
+}
+
+impl Planner {
+    /// For a trace with so many slots, so many threads and stretches of at most `length` events.
+    pub(super) fn new(slots: u32, lanes: u16, length: usize) -> Self {
+        let (last, planned) = std::hint::black_box((
+            Last { place: 0, stretch: 0, at: 0, lane: 0 },
+            Planned {
+                step: Step { request: Request::of_size(1), slot: 0, kind: Kind::Free, lane: 0 },
+                lane: 0,
+                is_awaited: false,
+                count: 0,
+            },
+        ));
+        Self {
+            slots: (0..slots).map(|_| last).collect(),
+            places: Places::new(Self::places(slots, lanes, length), lanes),
+            stretch: 0,
+            plan: (0..length).map(|_| planned).collect(),
+            ranges: vec![(0, 0); lanes as usize],
+        }
+    }
+
+    /// The most places that are needed: one for each live block, for those vacated in a stretch, and for those that lanes
+    /// keep or have just got.
+    pub(super) fn places(slots: u32, lanes: u16, length: usize) -> u32 {
+        slots + (length + lanes as usize * 2 * GROUP) as u32
+    }
+
+    /// Plans the next stretch, of these steps; there are not more of them than agreed.
+    pub(super) fn plan(&mut self, steps: &[Step]) {
+        self.stretch = self.stretch.wrapping_add(1);
+        self.places.settle();
+        self.ranges.fill((0, 0));
+        let lanes = self.ranges.len();
+        for step in steps {
+            self.ranges[step.lane as usize % lanes].1 += 1;
+        }
+        let mut begin = 0;
+        for range in &mut self.ranges {
+            let length = range.1;
+            *range = (begin, begin);
+            begin += length;
+        }
+        for &step in steps {
+            self.add(step);
+        }
+    }
+
+    fn add(&mut self, step: Step) {
+        let lane = step.lane as usize % self.ranges.len();
+        let last = &mut self.slots[step.slot as usize];
+        let (mut other, mut count) = (0, 0);
+        match step.kind {
+            Kind::Allocate | Kind::Zeroed | Kind::Aligned => last.place = self.places.take(lane),
+            Kind::Resize | Kind::Free => {
+                if last.stretch == self.stretch && last.lane as usize != lane {
+                    (other, count) = (last.lane, last.at - self.ranges[last.lane as usize].0 + 1);
+                    self.plan[last.at as usize].is_awaited = true;
+                }
+                if step.kind == Kind::Free {
+                    self.places.give(lane, last.place);
+                }
+            }
+        }
+        let at = self.ranges[lane].1;
+        self.ranges[lane].1 += 1;
+        let step = Step { slot: last.place, ..step };
+        self.plan[at as usize] = Planned { step, lane: other, is_awaited: false, count };
+        *last = Last { stretch: self.stretch, at, lane: lane as u16, ..*last };
+    }
+
+    /// What a lane does in this stretch.
+    pub(super) fn of(&self, lane: usize) -> &[Planned] {
+        let (begin, end) = self.ranges[lane];
+        &self.plan[begin as usize..end as usize]
+    }
+}
+
+/// Vacant places: of each lane, and of none.
+struct Places {
+    /// The place after each in its list.
+    next: Vec<u32>,
+    /// The first of each list, and how many it has; the last list is that of no lane.
+    lists: Vec<(u32, usize)>,
+}
+
+impl Places {
+    /// All of them belong to no lane.
+    fn new(count: u32, lanes: u16) -> Self {
+        let next = (1..count).chain([NONE]).collect();
+        let mut lists = vec![(NONE, 0); lanes as usize + 1];
+        lists[lanes as usize] = (0, count as usize);
+        Self { next, lists }
+    }
+
+    fn pop(&mut self, list: usize) -> Option<u32> {
+        let (first, count) = &mut self.lists[list];
+        let place = *first;
+        *first = *self.next.get(place as usize)?;
+        *count -= 1;
+        Some(place)
+    }
+
+    fn give(&mut self, list: usize, place: u32) {
+        let (first, count) = &mut self.lists[list];
+        self.next[place as usize] = *first;
+        *first = place;
+        *count += 1;
+    }
+
+    /// Moves places from the first list to the second until the first has `left`, or no more.
+    fn pass(&mut self, from: usize, to: usize, left: usize) {
+        while self.lists[from].1 > left
+            && let Some(place) = self.pop(from)
+        {
+            self.give(to, place);
+        }
+    }
+
+    /// A place for a lane: one that it vacated itself, or one that was vacant when the stretch began.
+    fn take(&mut self, lane: usize) -> u32 {
+        let common = self.lists.len() - 1;
+        if self.lists[lane].1 == 0 {
+            self.pass(common, lane, self.lists[common].1.saturating_sub(GROUP));
+        }
+        self.pop(lane).expect("there are places for all blocks and for all that lanes keep")
+    }
+
+    /// Between stretches: what lanes have in plenty is for all.
+    fn settle(&mut self) {
+        let common = self.lists.len() - 1;
+        (0..common).for_each(|lane| self.pass(lane, common, GROUP));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// The generator of Marsaglia (xorshift).
+    pub(in super::super) struct Random(pub(in super::super) u64);
+
+    impl Random {
+        pub(in super::super) fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+
+    /// Steps of several threads, every third on a block that another one has; in the end all blocks are freed. Sizes tell
+    /// blocks apart: each size is asked for once.
+    pub(in super::super) fn steps(random: &mut Random, slots: u32, lanes: u16, count: usize) -> Vec<Step> {
+        let mut live: Vec<(u32, u16)> = Vec::new();
+        let mut vacant: Vec<u32> = (0..slots).collect();
+        let mut steps = Vec::new();
+        while steps.len() < count || !live.is_empty() {
+            let lane = random.below(lanes as usize) as u16;
+            let request = Request::of_size(steps.len() as u64 + 1);
+            let grows = steps.len() < count && (live.is_empty() || random.below(2) == 0);
+            let (slot, kind, lane) = match vacant.last().copied().filter(|_| grows) {
+                Some(slot) => {
+                    vacant.pop();
+                    live.push((slot, lane));
+                    (slot, Kind::Allocate, lane)
+                }
+                None => {
+                    let at = random.below(live.len());
+                    let lane = if random.below(3) == 0 { lane } else { live[at].1 };
+                    live[at].1 = lane;
+                    if random.below(4) == 0 {
+                        (live[at].0, Kind::Resize, lane)
+                    } else {
+                        vacant.push(live[at].0);
+                        (live.swap_remove(at).0, Kind::Free, lane)
+                    }
+                }
+            };
+            steps.push(Step { request, slot, kind, lane });
+        }
+        steps
+    }
+
+    /// Takes the steps of a plan in any order that it allows. Every step must find in its place what the trace says.
+    fn play(planner: &Planner, lanes: usize, random: &mut Random, places: &mut HashMap<u32, u64>) {
+        let mut done = vec![0; lanes];
+        loop {
+            let may = |&lane: &usize| {
+                let next = planner.of(lane).get(done[lane]);
+                next.is_some_and(|next| done[next.lane as usize] >= next.count as usize)
+            };
+            let able: Vec<_> = (0..lanes).filter(may).collect();
+            if able.is_empty() {
+                break;
+            }
+            let lane = able[random.below(able.len())];
+            let Planned { step, .. } = planner.of(lane)[done[lane]];
+            let found = places.remove(&step.slot);
+            match step.kind {
+                Kind::Free | Kind::Resize => assert!(found.is_some(), "nothing is there yet"),
+                _ => assert_eq!(found, None, "the place is taken"),
+            }
+            if step.kind != Kind::Free {
+                places.insert(step.slot, step.request.size() as u64);
+            }
+            done[lane] += 1;
+        }
+        for (lane, done) in done.into_iter().enumerate() {
+            assert_eq!(done, planner.of(lane).len(), "lane {lane} waits for what never comes");
+        }
+    }
+
+    #[test]
+    fn in_every_order_that_a_plan_allows_blocks_are_allocated_before_they_are_freed() {
+        for seed in 1..=60 {
+            let mut random = Random(seed * 0x9E37_79B9);
+            let (slots, lanes) = (1 + random.below(40) as u32, 1 + random.below(7) as u16);
+            let length = 1 + random.below(300);
+            let mut planner = Planner::new(slots, lanes, length);
+            let mut places = HashMap::new();
+            for steps in steps(&mut random, slots, lanes, 3000).chunks(length) {
+                planner.plan(steps);
+                play(&planner, lanes as usize, &mut random, &mut places);
+            }
+            assert_eq!(places.len(), 0);
+        }
+    }
+
+    #[test]
+    fn threads_that_share_nothing_wait_for_nothing_though_they_use_the_same_slot() {
+        let step = |kind, lane| Step { request: Request::of_size(8), slot: 0, kind, lane };
+        let mut planner = Planner::new(1, 2, 4);
+        planner.plan(&[
+            step(Kind::Allocate, 0),
+            step(Kind::Free, 0),
+            step(Kind::Allocate, 1),
+            step(Kind::Free, 1),
+        ]);
+        for lane in 0..2 {
+            assert!(planner.of(lane).iter().all(|planned| planned.count == 0 && !planned.is_awaited));
+        }
+        planner.plan(&[step(Kind::Allocate, 0), step(Kind::Free, 1)]);
+        assert!(planner.of(0)[0].is_awaited);
+        assert_eq!((planner.of(1)[0].lane, planner.of(1)[0].count), (0, 1));
+    }
+
+    #[test]
+    fn stretches_are_shorter_where_blocks_go_from_thread_to_thread() {
+        assert_eq!([stretch(1 << 30, 0), stretch(1 << 30, 1 << 20)], [LONGEST; 2]);
+        assert_eq!(stretch(1 << 20, 1 << 17), 1 << 15);
+        assert_eq!(stretch(1 << 20, 1 << 19), SHORTEST);
+    }
+}
