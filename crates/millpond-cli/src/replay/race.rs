@@ -2,11 +2,11 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, Write},
+    io::{BufRead, BufReader, Seek, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use millpond_trace::{Event, Reader, format::EVENTS_PER_BLOCK};
 
 use super::worker::{self, Reply, Task};
@@ -15,6 +15,8 @@ use crate::trace::Step;
 /// Most steps sent at once: enough that the caches are warm for nearly all of them, few enough to hold in memory.
 const BATCH: usize = 16 * EVENTS_PER_BLOCK;
 
+/// Bytes of the number of steps in front of a batch.
+const COUNT: usize = 8;
 /// Most bytes of steps that are kept in a file: as many as a recording has in its own temporary files.
 const MOST_KEPT: u64 = 1 << 30;
 
@@ -22,7 +24,8 @@ const MOST_KEPT: u64 = 1 << 30;
 /// each batch with the events that were replayed in this turn.
 pub(super) fn run(source: &mut Source<'_>, task: &Task, progress: impl Fn(u64)) -> Result<Reply> {
     let name = task.contender.text();
-    let (mut process, pipes) = start(task)?;
+    source.rewind()?;
+    let (mut process, pipes) = start(task, source.input()?)?;
     let outcome = pipes.feed(source, progress);
     let status = process.wait().context("cannot wait for a worker process")?;
     match outcome {
@@ -44,9 +47,9 @@ pub(super) struct Source<'a> {
     lanes: &'a [u16],
     events: Vec<Event>,
     bytes: Vec<u8>,
-    /// The steps of before this batch,
+    /// All that was sent in this turn,
     kept: Option<File>,
-    /// or of the whole trace.
+    /// or in a whole one: workers read the file then.
     is_whole: bool,
     /// Steps that were given since the beginning.
     given: u64,
@@ -71,83 +74,87 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Sends the next batch: how many steps it has, and these. After the last step, it has none.
-    fn send(&mut self, mut to: &mut ChildStdin) -> Result<()> {
-        let all = self.reader.summary().events;
-        let file = match &mut self.kept {
-            Some(file) if self.is_whole => file,
-            _ => return self.decode(to),
-        };
-        let count = (all - self.given).min(BATCH as u64);
-        to.write_all(&count.to_le_bytes())?;
-        let length = count * Step::BYTES as u64;
-        ensure!(io::copy(&mut file.take(length), &mut to)? == length, "the file of steps was cut off");
-        self.given += count;
-        Ok(())
+    /// What a worker reads from.
+    fn input(&self) -> Result<Stdio> {
+        match &self.kept {
+            Some(file) if self.is_whole => {
+                Ok(file.try_clone().context("cannot read the steps again")?.into())
+            }
+            _ => Ok(Stdio::piped()),
+        }
     }
 
-    /// Sends a batch that is decoded first: as many blocks of events as it has room for. Each goes to the lane of its thread.
+    /// Sends the next batch, or takes note that the worker reads one.
+    fn send(&mut self, to: Option<&mut ChildStdin>) -> Result<()> {
+        match to {
+            Some(to) => self.decode(to),
+            None => {
+                self.given += batch(self.reader) as u64;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a batch: how many steps it has, and these, as many blocks of events as it has room for. Each goes to the lane of
+    /// its thread. After the last step, a batch has none.
     fn decode(&mut self, to: &mut ChildStdin) -> Result<()> {
         self.bytes.clear();
-        let batch = batch(self.reader);
-        while self.bytes.is_empty() || self.bytes.len() / Step::BYTES + EVENTS_PER_BLOCK <= batch {
+        self.bytes.extend_from_slice(&[0; COUNT]);
+        let (batch, mut count) = (batch(self.reader), 0);
+        while count == 0 || count + EVENTS_PER_BLOCK <= batch {
             if !self.reader.read(&mut self.events)? {
                 break;
             }
+            count += self.events.len();
             for event in &self.events {
                 let lane = self.lanes.get(event.thread as usize).copied().unwrap_or(0);
                 self.bytes.extend_from_slice(&Step { lane, ..Step::new(event.op)? }.to_bytes());
             }
         }
+        self.bytes[..COUNT].copy_from_slice(&(count as u64).to_le_bytes());
         if self.kept.as_mut().is_some_and(|file| file.write_all(&self.bytes).is_err()) {
             self.kept = None;
         }
-        let count = (self.bytes.len() / Step::BYTES) as u64;
-        self.given += count;
-        self.is_whole = self.given == self.reader.summary().events;
-        to.write_all(&count.to_le_bytes())?;
-        to.write_all(&self.bytes)?;
-        Ok(())
+        self.given += count as u64;
+        self.is_whole = count == 0;
+        Ok(to.write_all(&self.bytes)?)
     }
 }
 
 /// The two ends of the talk with a worker.
 struct Pipes {
-    input: ChildStdin,
+    /// None where the worker reads a file.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-/// Starts a worker in an empty environment, so that no variable tunes an allocator, and gives it its task.
-fn start(task: &Task) -> Result<(Child, Pipes)> {
+/// Starts a worker in an empty environment, so that no variable tunes an allocator, with its task.
+fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut process = Command::new(&executable)
         .arg(worker::ARGUMENT)
+        .arg(serde_json::to_string(task)?)
         .env_clear()
-        .stdin(Stdio::piped())
+        .stdin(input)
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {} as a worker process", executable.display()))?;
-    let (Some(mut input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
-        bail!("a worker process came without pipes");
-    };
-    let mut line = serde_json::to_vec(task)?;
-    line.push(b'\n');
-    input.write_all(&line).context("cannot talk to a worker process")?;
-    Ok((process, Pipes { input, output: BufReader::new(output) }))
+    let Some(output) = process.stdout.take() else { bail!("a worker process came without a pipe") };
+    let pipes = Pipes { input: process.stdin.take(), output: BufReader::new(output) };
+    Ok((process, pipes))
 }
 
 impl Pipes {
     /// Sends batches for as long as the worker asks for them. The pipes are closed at the end, whatever happens, so
     /// that the worker ends too.
     fn feed(mut self, source: &mut Source<'_>, progress: impl Fn(u64)) -> Result<Reply> {
-        source.rewind()?;
         loop {
             let mut line = String::new();
             self.output.read_line(&mut line)?;
             match serde_json::from_str(&line).context("a worker process gave no answer")? {
                 Reply::Ready => {
                     progress(source.given);
-                    source.send(&mut self.input)?;
+                    source.send(self.input.as_mut())?;
                 }
                 reply => return Ok(reply),
             }

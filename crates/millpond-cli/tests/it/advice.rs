@@ -133,7 +133,7 @@ fn advice_for_lua_takes_off_malloc_what_it_says_and_promises_no_bound_that_it_ca
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("script.lua"), SCRIPT).unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/host.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/advised/host.c");
     let host = folder.path().join("host");
     let make =
         |sizes: &str| link("cc", &["-O1", &format!("-DSIZES={sizes}"), "-llua5.4"], &source, &host, library);

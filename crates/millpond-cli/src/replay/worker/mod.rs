@@ -1,8 +1,8 @@
 //! A worker: a process of its own that replays a trace once, against one contender.
 //!
-//! It is this same executable, started with the single argument [`ARGUMENT`]. It reads a [`Task`] from its standard
-//! input, then batches of [`Step`]s; it answers on its standard output, one line of JSON for each [`Reply`]. The other
-//! side decodes the next batch only when it is asked to, so nothing else runs while the clock does, and the heap of
+//! It is this same executable, started with the argument [`ARGUMENT`] and a [`Task`] in JSON. It reads batches of [`Step`]s
+//! from its standard input; it answers on its standard output, one line of JSON for each [`Reply`]. The other side
+//! decodes the next batch only when it is asked to, or has put all of them into a file, so nothing else runs while the clock does, and the heap of
 //! the worker holds nothing but what is replayed: no trace reader, no decompressor.
 
 mod crew;
@@ -14,7 +14,7 @@ mod verified;
 mod walk;
 
 use std::{
-    io::{self, BufRead, Read, StdinLock, Write},
+    io::{self, Read, StdinLock, Write},
     process::ExitCode,
 };
 
@@ -26,10 +26,10 @@ use self::walk::walk;
 use super::contender::{Bare, Contender, Glibc, Mimalloc, Name, Pools};
 use crate::trace::{Kind, Request, Step};
 
-/// The command line of a worker.
+/// The first argument of a worker.
 pub(crate) const ARGUMENT: &str = "--replay-worker";
 
-/// The first thing a worker is told, as one line of JSON.
+/// What a worker is to do.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Task {
     /// Whom to replay against.
@@ -140,8 +140,7 @@ struct Slot {
 
 /// Whether this process was started as a worker.
 pub(crate) fn is_wanted() -> bool {
-    let mut arguments = std::env::args_os().skip(1);
-    arguments.next().is_some_and(|argument| argument == ARGUMENT) && arguments.next().is_none()
+    std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
 }
 
 /// Does a worker's work.
@@ -159,11 +158,10 @@ fn send(reply: &Reply) -> Result<()> {
     Ok(output.flush()?)
 }
 
-/// Reads the task and runs it against its contender.
+/// Runs the task against its contender.
 fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
-    let mut line = String::new();
-    input.read_line(&mut line)?;
-    let task: Task = serde_json::from_str(&line)
+    let task = std::env::args().nth(2).unwrap_or_default();
+    let task: Task = serde_json::from_str(&task)
         .with_context(|| format!("{ARGUMENT} is for millpond itself: use `millpond replay FILE`"))?;
     let has_threads = task.lanes > 1;
     match task.contender {

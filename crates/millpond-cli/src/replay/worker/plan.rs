@@ -92,9 +92,9 @@ impl Planner {
         self.stretch = self.stretch.wrapping_add(1);
         self.places.settle();
         self.ranges.fill((0, 0));
-        let lanes = self.ranges.len();
+        let last = self.ranges.len() - 1;
         for step in steps {
-            self.ranges[step.lane as usize % lanes].1 += 1;
+            self.ranges[(step.lane as usize).min(last)].1 += 1;
         }
         let mut begin = 0;
         for range in &mut self.ranges {
@@ -108,7 +108,7 @@ impl Planner {
     }
 
     fn add(&mut self, step: Step) {
-        let lane = step.lane as usize % self.ranges.len();
+        let lane = (step.lane as usize).min(self.ranges.len() - 1);
         let last = &mut self.slots[step.slot as usize];
         let (mut other, mut count) = (0, 0);
         match step.kind {
