@@ -3,11 +3,15 @@
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
 use millpond::{
-    Allocator, AnySize, Blocks, Canary, Checked, Fixed, Lifo, Local, Magazine, Marked, Poison, Quarantine,
-    Tracked, Zeroed,
+    Allocator, AnySize, Blocks, Canary, Checked, Classes, Fixed, Heap, Lifo, Local, Magazine, Marked, Poison,
+    Quarantine, RawPool, Tlsf, Tracked, Zeroed,
 };
 
-use crate::harness::{Mix, Runner};
+use crate::{
+    harness::{Mix, Runner},
+    regions::SIZES,
+    variable::{Layouts, Shared, Variable, pairs, replace},
+};
 
 pub const MIXES: &[Mix] = &[
     Mix {
@@ -24,6 +28,36 @@ pub const MIXES: &[Mix] = &[
         name: "checked-churn",
         what: "replace a random one of 100,000 live blocks of 48 bytes",
         runners: || all::<100_000, 1>(),
+    },
+    Mix {
+        name: "checked-tlsf-pair",
+        what: "allocate one block of 8 to 1024 bytes, free it, again",
+        runners: || sized(Tlsf::new, Use::Pair),
+    },
+    Mix {
+        name: "checked-tlsf-batch",
+        what: "allocate 10,000 blocks of 8 to 1024 bytes, free them first first",
+        runners: || sized(Tlsf::new, Use::Batch),
+    },
+    Mix {
+        name: "checked-tlsf-churn",
+        what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
+        runners: || sized(Tlsf::new, Use::Churn),
+    },
+    Mix {
+        name: "checked-classes-pair",
+        what: "allocate one block of 8 to 1024 bytes, free it, again",
+        runners: || sized(Classes::new, Use::Pair),
+    },
+    Mix {
+        name: "checked-classes-batch",
+        what: "allocate 10,000 blocks of 8 to 1024 bytes, free them first first",
+        runners: || sized(Classes::new, Use::Batch),
+    },
+    Mix {
+        name: "checked-classes-churn",
+        what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
+        runners: || sized(Classes::new, Use::Churn),
     },
 ];
 
@@ -83,6 +117,54 @@ fn runner<const LIVE: usize, const BATCH: usize>(
             *place = take(pool);
         }
         pairs
+    };
+    Runner { name, run: Box::new(run) }
+}
+
+/// How blocks of changing sizes are used.
+#[derive(Clone, Copy)]
+enum Use {
+    Pair,
+    Batch,
+    Churn,
+}
+
+impl Use {
+    fn of(self, name: &'static str, pool: impl Variable + 'static) -> Runner {
+        match self {
+            Self::Pair => pairs(name, pool, SIZES),
+            Self::Batch => batches(name, pool),
+            Self::Churn => replace::<false>(name, pool, 20_000, SIZES),
+        }
+    }
+}
+
+/// A pool of blocks of changing sizes, the same with its blocks checked, and with that done around the shell.
+fn sized<P: RawPool + 'static>(new: fn() -> P, how: Use) -> Vec<Runner> {
+    vec![
+        how.of("unchecked", Shared::new(new(), Heap)),
+        how.of("Checked", Shared::new(Checked::new(new()), Heap)),
+        how.of("Checked, around", Shared::of(Checked::new(Local::new(new())))),
+    ]
+}
+
+/// Allocates 10,000 blocks and frees them, first first.
+fn batches(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
+    const BATCH: usize = 10_000;
+    let mut layouts = Layouts::new(&SIZES);
+    let mut live = Vec::with_capacity(BATCH);
+    let run = move |pairs: usize| {
+        for _ in 0..pairs.div_ceil(BATCH) {
+            live.extend((0..BATCH).map(|_| {
+                let layout = layouts.next();
+                (black_box(pool.take(layout)), layout)
+            }));
+            for (block, layout) in live.drain(..) {
+                // SAFETY: the block was just taken, and is given once.
+                unsafe { pool.give(block, layout) };
+            }
+        }
+        pairs.div_ceil(BATCH) * BATCH
     };
     Runner { name, run: Box::new(run) }
 }

@@ -1,55 +1,83 @@
-//! A list of blocks, in the order of their addresses: what is live, and what was.
+//! A list of blocks: what is live, and what was.
 //!
-//! A block that comes again with the size that it had, or a smaller one, is found in a hash table by where it begins
-//! ([`Starts`]): O(1), and so is marking it as freed. Whether one that was never there overlaps another, and which one an
-//! address lies in, is asked of a treap: a binary search tree by address that is also a heap by a number drawn from the address, so that its shape is
-//! that of a random tree, whatever the order of the calls. There, finding, entering and striking out are O(log n) expected. The
-//! nodes lie in one vector and name each other by number; so there is not one pointer here, and memory that has run out is
-//! an error, not an abort.
+//! A block is found in a hash table by where it begins ([`Table`]): O(1), and so are a block that comes again no larger than it
+//! was, and one that is freed. Which block an address lies in, and whether a new one overlaps another, is asked of a trie of the
+//! granules in which blocks begin ([`Trie`]): it finds the last one up to an address in a few steps, however many there are.
+//! A granule may have several blocks in it; where each begins is tried out, at as few addresses as there are by the least
+//! alignment seen so far. Memory that has run out is an error, not an abort.
 //!
 //! A block that was freed stays on the list until another overlaps it; so the list is as long as there are different
 //! blocks in the memory that was ever used.
-//!
-//! Source: Seidel and Aragon, "Randomized Search Trees" (1996).
 
-use alloc::vec::Vec;
 use core::alloc::Layout;
 
-use super::starts::{NONE, Starts};
+use super::{
+    table::{Keyed, Table},
+    trie::{GRANULE, Trie},
+};
 use crate::{
     base::AllocError,
     contract::{Amount, Flaw},
 };
 
 /// A block on the list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry<N> {
     /// Where it begins, with all bits inverted: who looks for leaks is not to take the list for a holder of the block.
     inverted: usize,
-    /// What was requested.
-    pub(super) layout: Layout,
-    /// Whether it is live, or was freed.
-    pub(super) live: bool,
+    /// Whether it is live, or was freed, in the lowest bit; the logarithm of its alignment in six; its size in the others.
+    packed: u64,
     /// What else is known about it.
     pub(super) note: N,
 }
 
+/// Where the size begins in what is packed.
+const SIZE: u32 = 7;
+
 impl<N> Entry<N> {
+    /// A live block; `None` if it is larger than any address space.
+    fn live(start: usize, layout: Layout, note: N) -> Option<Self> {
+        let size = layout.size() as u64;
+        let align = u64::from(layout.align().trailing_zeros());
+        let fits = size >> (u64::BITS - SIZE) == 0;
+        fits.then_some(Self { inverted: !start, packed: (size << SIZE) | (align << 1) | 1, note })
+    }
+
     /// Where it begins.
     pub(super) fn start(&self) -> usize {
         !self.inverted
     }
 
+    fn size(&self) -> usize {
+        (self.packed >> SIZE) as usize
+    }
+
     fn end(&self) -> usize {
-        self.start() + self.layout.size()
+        self.start().saturating_add(self.size())
+    }
+
+    /// What was requested.
+    pub(super) fn layout(&self) -> Layout {
+        let align = 1 << (self.packed >> 1 & 63);
+        Layout::from_size_align(self.size(), align).unwrap_or(Layout::new::<()>())
+    }
+
+    /// Whether it is live.
+    pub(super) fn is_live(&self) -> bool {
+        self.packed & 1 == 1
+    }
+
+    /// Whether it is live, and was requested with this layout.
+    pub(super) fn is_live_as(&self, layout: Layout) -> bool {
+        let align = u64::from(layout.align().trailing_zeros());
+        self.size() == layout.size() && self.packed & 127 == (align << 1 | 1)
     }
 }
 
-#[derive(Debug)]
-struct Node<N> {
-    entry: Entry<N>,
-    left: u32,
-    right: u32,
+impl<N: Copy + Default> Keyed for Entry<N> {
+    fn key(&self) -> u64 {
+        self.inverted as u64
+    }
 }
 
 /// Why a block is not entered.
@@ -65,33 +93,24 @@ pub(super) enum Refusal {
 ///
 /// # Invariants
 ///
-/// * Every node is in the tree, or on the list of vacant ones that is linked through `left`.
-/// * In the tree, what is to the left of a node lies before it, and what is to its right, behind it; nothing overlaps.
-/// * The weight of a node is at least that of the nodes below it.
-/// * `starts` has the number of every node in the tree, by where its entry begins.
+/// * No two entries overlap.
+/// * `granules` has the granules in which an entry begins, and no others.
+/// * Where an entry does not begin at a granule, its distance has no bit that is not in `offsets`.
 /// * `live` is the sum of the live entries.
 #[derive(Debug)]
 pub(super) struct Ledger<N> {
-    nodes: Vec<Node<N>>,
-    starts: Starts,
-    root: u32,
-    vacant: u32,
+    entries: Table<Entry<N>>,
+    granules: Trie,
+    offsets: usize,
     live: Amount,
 }
 
-/// The number by which the tree is a heap.
-fn weight(start: usize) -> u64 {
-    let mixed = (start as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-}
-
-impl<N: Copy> Ledger<N> {
+impl<N: Copy + Default> Ledger<N> {
     pub(super) const fn new() -> Self {
         Self {
-            nodes: Vec::new(),
-            starts: Starts::EMPTY,
-            root: NONE,
-            vacant: NONE,
+            entries: Table::EMPTY,
+            granules: Trie::EMPTY,
+            offsets: 0,
             live: Amount { blocks: 0, bytes: 0 },
         }
     }
@@ -101,79 +120,72 @@ impl<N: Copy> Ledger<N> {
         self.live
     }
 
-    fn node(&self, number: u32) -> &Node<N> {
-        &self.nodes[number as usize]
-    }
-
-    fn node_mut(&mut self, number: u32) -> &mut Node<N> {
-        &mut self.nodes[number as usize]
-    }
-
-    /// The node of the last entry that begins at or before this address.
-    fn last_up_to(&self, address: usize) -> u32 {
-        let (mut at, mut best) = (self.root, NONE);
-        while at != NONE {
-            let node = self.node(at);
-            if node.entry.start() <= address {
-                best = at;
-                at = node.right;
-            } else {
-                at = node.left;
-            }
-        }
-        best
-    }
-
     /// The last entry that begins at or before this address.
     pub(super) fn up_to(&self, address: usize) -> Option<&Entry<N>> {
-        self.nodes.get(self.last_up_to(address) as usize).map(|node| &node.entry)
+        let granule = self.granules.last_up_to(address)?;
+        // What begins in the granule may all lie behind the address. What begins in the one before does not.
+        self.last_in(granule, address)
+            .or_else(|| self.last_in(self.granules.last_up_to(granule.checked_sub(1)?)?, address))
     }
 
-    /// The number of the entry that begins here.
-    fn number(&self, start: usize) -> Option<u32> {
-        self.starts.find(start, |number| self.node(number).entry.start())
+    /// The last entry that begins in this granule, at or before the address.
+    fn last_in(&self, granule: usize, address: usize) -> Option<&Entry<N>> {
+        let step = 1 << (self.offsets | GRANULE).trailing_zeros();
+        let last = (address - granule).min(GRANULE - 1) & !(step - 1);
+        (0..=last).rev().step_by(step).find_map(|offset| self.at(granule + offset))
     }
 
     /// The entry that begins here.
     pub(super) fn at(&self, start: usize) -> Option<&Entry<N>> {
-        Some(&self.node(self.number(start)?).entry)
+        self.entries.find(!start as u64)
     }
 
     /// The entry that begins here, to be changed; its address stays, and its layout grows only where nothing lies.
     fn at_mut(&mut self, start: usize) -> Option<&mut Entry<N>> {
-        let number = self.number(start)?;
-        Some(&mut self.node_mut(number).entry)
+        self.entries.find_mut(!start as u64)
     }
 
     /// Enters a live block. What it overlaps was freed before, and is struck out.
     pub(super) fn enter(&mut self, start: usize, layout: Layout, note: N) -> Result<(), Refusal> {
-        let new = Entry { inverted: !start, layout, live: true, note };
+        let new = Entry::live(start, layout, note).ok_or(Refusal::Memory(AllocError::Unsupported))?;
         match self.at_mut(start) {
-            Some(old) if old.live => return Err(Refusal::Overlap(start)),
-            Some(old) if layout.size() <= old.layout.size() => *old = new,
-            _ => self.enter_elsewhere(new)?,
+            Some(old) if old.is_live() => return Err(Refusal::Overlap(start)),
+            Some(old) if layout.size() <= old.size() => *old = new,
+            Some(old) => {
+                let end = old.end();
+                self.replace(end, new)?;
+            }
+            None => self.insert(new)?,
         }
         self.live = self.live.plus(Amount::of(layout));
         Ok(())
     }
 
-    #[cold]
-    fn enter_elsewhere(&mut self, new: Entry<N>) -> Result<(), Refusal> {
+    #[inline(never)]
+    fn insert(&mut self, new: Entry<N>) -> Result<(), Refusal> {
         let start = new.start();
         self.make_room(start, new.end())?;
-        self.starts.reserve(|number| self.nodes[number as usize].entry.start()).map_err(Refusal::Memory)?;
-        let number = self.new_node(new).map_err(Refusal::Memory)?;
-        self.starts.insert(start, number);
-        let (before, behind) = self.split(self.root, start);
-        let before = self.join(before, number);
-        self.root = self.join(before, behind);
+        self.entries.reserve(1).and_then(|()| self.granules.reserve()).map_err(Refusal::Memory)?;
+        self.entries.insert(new);
+        self.granules.insert(start);
+        self.offsets |= start % GRANULE;
+        Ok(())
+    }
+
+    /// Puts an entry in the place of one that begins at the same address, and ends here.
+    #[inline(never)]
+    fn replace(&mut self, end: usize, new: Entry<N>) -> Result<(), Refusal> {
+        self.make_room(end, new.end())?;
+        if let Some(old) = self.at_mut(new.start()) {
+            *old = new;
+        }
         Ok(())
     }
 
     /// Strikes out what lies between two addresses, all of which was freed.
     fn make_room(&mut self, start: usize, end: usize) -> Result<(), Refusal> {
         while let Some(old) = self.up_to(end - 1).filter(|old| old.end() > start).copied() {
-            if old.live {
+            if old.is_live() {
                 return Err(Refusal::Overlap(old.start()));
             }
             self.strike_out(old.start());
@@ -181,212 +193,197 @@ impl<N: Copy> Ledger<N> {
         Ok(())
     }
 
-    fn new_node(&mut self, entry: Entry<N>) -> Result<u32, AllocError> {
-        let node = Node { entry, left: NONE, right: NONE };
-        if self.vacant != NONE {
-            let number = self.vacant;
-            self.vacant = self.node(number).left;
-            *self.node_mut(number) = node;
-            return Ok(number);
-        }
-        let number = u32::try_from(self.nodes.len()).map_err(|_| AllocError::Exhausted)?;
-        self.nodes.try_reserve(1).map_err(|_| AllocError::Exhausted)?;
-        self.nodes.push(node);
-        Ok(number)
-    }
-
     /// Takes the entry that begins here off the list.
     fn strike_out(&mut self, start: usize) {
-        self.starts.remove(start, |number| self.nodes[number as usize].entry.start());
-        let (before, rest) = self.split(self.root, start);
-        let (struck, behind) = self.split(rest, start + 1);
-        self.root = self.join(before, behind);
-        if struck != NONE {
-            self.node_mut(struck).left = self.vacant;
-            self.vacant = struck;
+        self.entries.remove(!start as u64);
+        let granule = start & !(GRANULE - 1);
+        if self.last_in(granule, granule + (GRANULE - 1)).is_none() {
+            self.granules.remove(granule);
         }
     }
 
-    /// Marks the live block that begins here as freed.
-    pub(super) fn mark_freed(&mut self, start: usize, note: N) {
-        if let Some(entry) = self.at_mut(start).filter(|entry| entry.live) {
-            entry.live = false;
-            entry.note = note;
-            let less = Amount::of(entry.layout);
-            self.live = self.live.beyond(less);
-        }
+    /// Marks the live block that begins here and has this layout as freed, and changes its note. False if there is none.
+    pub(super) fn mark_freed(&mut self, start: usize, layout: Layout, note: impl FnOnce(N) -> N) -> bool {
+        let Some(entry) = self.at_mut(start).filter(|entry| entry.is_live_as(layout)) else { return false };
+        entry.packed &= !1;
+        entry.note = note(entry.note);
+        self.live = self.live.beyond(Amount::of(layout));
+        true
     }
 
     /// Gives the live block that begins here another layout. What it overlaps now was freed before, and is struck out.
-    pub(super) fn resize(&mut self, start: usize, new: Layout) -> Result<(), Refusal> {
-        let Some(size) = self.at(start).map(|entry| entry.layout.size()) else { return Ok(()) };
-        if new.size() > size {
-            self.make_room(start + size, start + new.size())?;
+    pub(super) fn resize(&mut self, start: usize, layout: Layout) -> Result<(), Refusal> {
+        let Some(&old) = self.at(start) else { return Ok(()) };
+        let new = Entry::live(start, layout, old.note).ok_or(Refusal::Memory(AllocError::Unsupported))?;
+        if new.size() > old.size() {
+            self.make_room(old.end(), new.end())?;
         }
         if let Some(entry) = self.at_mut(start) {
-            let old = core::mem::replace(&mut entry.layout, new);
-            self.live = self.live.plus(Amount::of(new)).beyond(Amount::of(old));
+            *entry = new;
+            self.live = self.live.plus(Amount::of(layout)).beyond(Amount::of(old.layout()));
         }
         Ok(())
     }
 
-    /// Parts a tree into what begins before an address and what does not.
-    fn split(&mut self, tree: u32, address: usize) -> (u32, u32) {
-        if tree == NONE {
-            return (NONE, NONE);
-        }
-        if self.node(tree).entry.start() < address {
-            let (before, behind) = self.split(self.node(tree).right, address);
-            self.node_mut(tree).right = before;
-            (tree, behind)
-        } else {
-            let (before, behind) = self.split(self.node(tree).left, address);
-            self.node_mut(tree).left = behind;
-            (before, tree)
-        }
-    }
-
-    /// Makes one tree of two, the first of which lies before the second.
-    fn join(&mut self, before: u32, behind: u32) -> u32 {
-        if before == NONE || behind == NONE {
-            return if before == NONE { behind } else { before };
-        }
-        if weight(self.node(before).entry.start()) >= weight(self.node(behind).entry.start()) {
-            let right = self.join(self.node(before).right, behind);
-            self.node_mut(before).right = right;
-            before
-        } else {
-            let left = self.join(before, self.node(behind).left);
-            self.node_mut(behind).left = left;
-            behind
-        }
-    }
-
-    /// Every entry, in the order of addresses.
+    /// Every entry, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<N>> {
-        let mut from = Some(0);
-        core::iter::from_fn(move || {
-            let mut at = self.root;
-            let mut next = None;
-            while let Some(node) = self.nodes.get(at as usize) {
-                if node.entry.start() >= from? {
-                    next = Some(&node.entry);
-                    at = node.left;
-                } else {
-                    at = node.right;
-                }
-            }
-            from = next?.start().checked_add(1);
-            next
-        })
+        self.entries.iter()
     }
 
     /// Takes everything off the list.
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
-        self.starts.clear();
-        (self.root, self.vacant, self.live) = (NONE, NONE, Amount::default());
+        self.entries.clear();
+        self.granules.clear();
+        (self.offsets, self.live) = (0, Amount::default());
     }
 
-    /// O(n log n).
+    /// O(n).
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        let mut end = 0;
+        self.entries.check()?;
+        self.granules.check()?;
+        if !self.granules.iter().all(|granule| self.last_in(granule, granule + (GRANULE - 1)).is_some()) {
+            return Err(Flaw("the trie of blocks has one that is not on the list"));
+        }
         let mut sum = Amount::default();
         for entry in self.iter() {
-            if entry.start() < end {
+            if self.up_to(entry.start()).is_none_or(|found| found.start() != entry.start()) {
+                return Err(Flaw("the trie of blocks has not all that are on the list"));
+            }
+            if self.up_to(entry.start() - 1).is_some_and(|before| before.end() > entry.start()) {
                 return Err(Flaw("two blocks on the list overlap"));
             }
-            end = entry.end();
-            if entry.live {
-                sum = sum.plus(Amount::of(entry.layout));
+            if entry.is_live() {
+                sum = sum.plus(Amount::of(entry.layout()));
             }
         }
-        let count = self.iter().count();
-        if !self.starts.has(count) || !self.iter().all(|entry| self.number(entry.start()).is_some()) {
-            return Err(Flaw("the table of blocks has not those on the list"));
+        if sum == self.live {
+            Ok(())
+        } else {
+            Err(Flaw("the live blocks on the list are not as many as counted"))
         }
-        if sum != self.live {
-            return Err(Flaw("the live blocks on the list are not as many as counted"));
-        }
-        let below = |node: &Node<N>, child: u32| {
-            self.nodes
-                .get(child as usize)
-                .is_none_or(|child| weight(child.entry.start()) <= weight(node.entry.start()))
-        };
-        let heaped = |entry: &Entry<N>| {
-            let node = self.node(self.last_up_to(entry.start()));
-            below(node, node.left) && below(node, node.right)
-        };
-        if self.iter().all(heaped) { Ok(()) } else { Err(Flaw("the tree of blocks is no heap")) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, vec::Vec};
 
     use super::*;
 
-    /// Random entries, beside a map that knows what ought to be there.
-    #[test]
-    fn the_list_is_that_of_one_who_keeps_a_map() {
-        for seed in 0..30 {
-            let mut rng = fastrand::Rng::with_seed(seed);
-            let (mut ledger, mut map) = (Ledger::new(), BTreeMap::<usize, (usize, bool)>::new());
-            for _ in 0..600 {
-                let start = rng.usize(1..400) * 8;
-                let size = rng.usize(1..60);
-                let overlaps =
-                    |(&at, &(length, _)): (&usize, &(usize, bool))| at < start + size && start < at + length;
-                let layout = Layout::from_size_align(size, 8).expect("a layout");
-                match map.get(&start) {
-                    Some((_, true)) if rng.bool() => {
-                        ledger.mark_freed(start, 7);
-                        map.insert(start, (map[&start].0, false));
-                    }
-                    Some((old, true)) if size <= *old => {
-                        ledger.resize(start, layout).expect("it becomes no larger");
-                        map.insert(start, (size, true));
-                    }
-                    _ if !map.iter().any(|block| overlaps(block) && block.1.1) => {
-                        ledger.enter(start, layout, 3).expect("the heap has room");
-                        map.retain(|at, block| !overlaps((at, block)));
-                        map.insert(start, (size, true));
-                    }
-                    _ => {
-                        let refusal = ledger.enter(start, layout, 3).expect_err("it overlaps what is live");
-                        let Refusal::Overlap(other) = refusal else { panic!("{refusal:?}") };
-                        assert!(overlaps((&other, &map[&other])) && map[&other].1);
-                        // What was freed and lies in its way is forgotten, or not.
-                        map.retain(|at, _| ledger.at(*at).is_some());
-                    }
-                }
-                ledger.check().expect("sound after each step");
-            }
-            let listed: Vec<_> =
-                ledger.iter().map(|entry| (entry.start(), (entry.layout.size(), entry.live))).collect();
-            assert!(listed.iter().copied().eq(map));
-            let live = listed.iter().filter(|(_, (_, live))| *live);
-            assert_eq!(ledger.live().blocks, live.count());
-            ledger.clear();
-            assert_eq!((ledger.iter().count(), ledger.live()), (0, Amount::default()));
+    /// The same list, in the simplest way: where blocks begin, how long they are, and whether they are live.
+    #[derive(Default)]
+    struct Model(BTreeMap<usize, (Layout, bool)>);
+
+    impl Model {
+        /// Where those begin that have a byte between two addresses.
+        fn overlapped(&self, start: usize, end: usize) -> Vec<usize> {
+            let overlaps = |at: usize, layout: &Layout| at < end && start < at + layout.size();
+            let blocks = self.0.iter().filter(|(at, (layout, _))| overlaps(**at, layout));
+            blocks.map(|(&at, _)| at).collect()
+        }
+
+        fn up_to(&self, address: usize) -> Option<usize> {
+            self.0.range(..=address).next_back().map(|(&at, _)| at)
         }
     }
 
-    /// A tree of n nodes in any order is a few times log n high: here for ascending addresses, the worst for a plain one.
+    /// What a run does: how far addresses go, their least alignment, and how large blocks are.
+    struct Span {
+        reach: usize,
+        align: usize,
+        largest: usize,
+    }
+
+    fn random_layout(rng: &mut fastrand::Rng, span: &Span) -> Layout {
+        let size =
+            if rng.u8(..) < 8 { span.largest } else { span.largest >> rng.u32(..span.largest.ilog2()) };
+        let align = span.align << rng.u32(..4);
+        Layout::from_size_align(rng.usize(1..=size), align).expect("a layout")
+    }
+
+    fn compare(seed: u64, span: &Span) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut ledger, mut model) = (Ledger::<u32>::new(), Model::default());
+        for step in 0..500 {
+            let layout = random_layout(&mut rng, span);
+            let start = rng.usize(1..span.reach / layout.align()) * layout.align();
+            let known = model.up_to(start).map(|at| (at, model.0[&at]));
+            match known {
+                Some((at, (old, true))) if rng.u8(..) < 150 => {
+                    let mut freed = |layout| ledger.mark_freed(at, layout, |note| note + 1);
+                    let other = Layout::from_size_align(old.size() + 1, old.align()).expect("a layout");
+                    assert!(!freed(other) && freed(old) && !freed(old), "freed once, as it was requested");
+                    model.0.insert(at, (old, false));
+                }
+                Some((at, (old, true))) if rng.bool() => {
+                    let end = at + layout.size();
+                    let struck = model.overlapped(at + old.size(), end.max(at + old.size()));
+                    let in_the_way = struck.iter().any(|other| model.0[other].1);
+                    let outcome = ledger.resize(at, layout);
+                    match outcome {
+                        Ok(()) => {
+                            assert!(!in_the_way, "it would grow into what is live");
+                            model.0.retain(|other, _| !struck.contains(other));
+                            model.0.insert(at, (layout, true));
+                        }
+                        Err(refusal) => refused(&ledger, &mut model, refusal, &struck),
+                    }
+                }
+                _ => {
+                    let struck = model.overlapped(start, start + layout.size());
+                    match ledger.enter(start, layout, step) {
+                        Ok(()) => {
+                            assert!(!struck.iter().any(|other| model.0[other].1), "it overlaps what is live");
+                            model.0.retain(|other, _| !struck.contains(other));
+                            model.0.insert(start, (layout, true));
+                        }
+                        Err(refusal) => refused(&ledger, &mut model, refusal, &struck),
+                    }
+                }
+            }
+            let asked = rng.usize(..span.reach * 2);
+            assert_eq!(ledger.up_to(asked).map(Entry::start), model.up_to(asked), "up to {asked}");
+            if step % 32 == 0 {
+                ledger.check().expect("sound after each step");
+            }
+        }
+        let listed: BTreeMap<_, _> =
+            ledger.iter().map(|entry| (entry.start(), (entry.layout(), entry.is_live()))).collect();
+        assert_eq!(listed, model.0);
+        assert_eq!(ledger.live().blocks, listed.values().filter(|(_, live)| *live).count());
+        ledger.clear();
+        ledger.check().expect("sound without blocks");
+        assert_eq!((ledger.iter().count(), ledger.live()), (0, Amount::default()));
+    }
+
+    /// What is refused overlaps a live block. What was freed and lay in its way is forgotten, or not.
+    fn refused(ledger: &Ledger<u32>, model: &mut Model, refusal: Refusal, overlapped: &[usize]) {
+        let Refusal::Overlap(other) = refusal else { panic!("{refusal:?}") };
+        assert!(overlapped.contains(&other) && model.0[&other].1);
+        model.0.retain(|at, (_, live)| *live || !overlapped.contains(at) || ledger.at(*at).is_some());
+    }
+
+    /// Random blocks beside a map that knows what ought to be there: from crowded bytes to blocks across many windows.
     #[test]
-    fn ascending_addresses_make_no_list_of_the_tree() {
+    fn the_list_is_that_of_one_who_keeps_a_map() {
+        for seed in 0..5 {
+            for align in [1, 2, 8, 16] {
+                compare(seed, &Span { reach: 600, align, largest: 40 });
+                compare(seed, &Span { reach: 40_000, align, largest: 3_000 });
+                compare(seed, &Span { reach: 1 << 28, align, largest: 1 << 23 });
+                compare(seed, &Span { reach: 1 << 40, align, largest: 1 << 36 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_larger_than_any_address_space_is_not_entered() {
+        let layout = Layout::from_size_align(1 << 60, 1).expect("a layout");
         let mut ledger = Ledger::new();
-        for block in 1..100_000 {
-            ledger.enter(block * 64, Layout::new::<[u64; 8]>(), ()).expect("the heap has room");
-        }
-        fn height<N: Copy>(ledger: &Ledger<N>, tree: u32) -> usize {
-            ledger
-                .nodes
-                .get(tree as usize)
-                .map_or(0, |node| 1 + height(ledger, node.left).max(height(ledger, node.right)))
-        }
-        let height = height(&ledger, ledger.root);
-        assert!(height < 70, "100,000 nodes, {height} high");
+        assert_eq!(ledger.enter(16, layout, ()), Err(Refusal::Memory(AllocError::Unsupported)));
+        assert_eq!(ledger.enter(16, Layout::new::<u128>(), ()), Ok(()));
+        assert!(!ledger.mark_freed(16, layout, |()| ()));
+        assert_eq!(ledger.resize(16, layout), Err(Refusal::Memory(AllocError::Unsupported)));
+        assert_eq!(ledger.at(16).map(Entry::layout), Some(Layout::new::<u128>()));
     }
 }

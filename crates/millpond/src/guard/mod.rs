@@ -64,9 +64,11 @@ mod pair;
 mod ring;
 mod segregate;
 #[cfg(feature = "alloc")]
-mod starts;
+mod table;
 #[cfg(feature = "alloc")]
 mod track;
+#[cfg(feature = "alloc")]
+mod trie;
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 mod visible;
 mod watched;

@@ -150,7 +150,7 @@ pub struct Places {
 }
 
 /// Where a block was allocated and, when it is dead, freed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Life {
     allocated: Site,
     freed: Site,

@@ -1,0 +1,191 @@
+//! A hash table whose entries lie in the table itself.
+//!
+//! Open addressing with linear probing, at most three quarters full; what is removed leaves no mark, because what follows is
+//! moved up. Finding, inserting and removing are O(1) expected. The home of a key depends on all of its bits, so that
+//! keys at equal distances, as addresses are, do not crowd. Memory that has run out is an error, not an abort.
+//!
+//! Source: Knuth, "The Art of Computer Programming", volume 3, section 6.4, algorithms L and R (1973).
+
+use alloc::vec::Vec;
+
+use crate::{base::AllocError, contract::Flaw};
+
+/// The least number of places in a table that has any.
+const LEAST: usize = 16;
+
+/// What lies in a table. The default is a place where nothing lies.
+pub(super) trait Keyed: Copy + Default {
+    /// What it is found by; zero for the default, and for no other.
+    fn key(&self) -> u64;
+}
+
+/// The table.
+///
+/// # Invariants
+///
+/// * There are no places, or a power of two of them, of which `taken`, at most three quarters, are not vacant.
+/// * From the home of an entry to its place, no place is vacant. No two entries have the same key.
+#[derive(Debug)]
+pub(super) struct Table<E> {
+    places: Vec<E>,
+    taken: usize,
+}
+
+impl<E: Keyed> Table<E> {
+    pub(super) const EMPTY: Self = Self { places: Vec::new(), taken: 0 };
+
+    /// Where the search for a key begins. Beyond the end if there are no places.
+    fn home(&self, key: u64) -> usize {
+        let product = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (product ^ (product >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (mixed >> (u64::BITS - self.places.len().trailing_zeros().min(63))) as usize
+    }
+
+    fn following(&self, place: usize) -> usize {
+        (place + 1) & (self.places.len() - 1)
+    }
+
+    fn place(&self, key: u64) -> Option<usize> {
+        let mut place = self.home(key);
+        loop {
+            match self.places.get(place)?.key() {
+                0 => return None,
+                there if there == key => return Some(place),
+                _ => place = self.following(place),
+            }
+        }
+    }
+
+    /// The entry with this key.
+    #[inline]
+    pub(super) fn find(&self, key: u64) -> Option<&E> {
+        self.places.get(self.place(key)?)
+    }
+
+    /// The entry with this key, to be changed in all but its key.
+    #[inline]
+    pub(super) fn find_mut(&mut self, key: u64) -> Option<&mut E> {
+        let place = self.place(key)?;
+        self.places.get_mut(place)
+    }
+
+    /// Makes sure that there is room for so many more, twelve at most.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
+        let size = self.places.len();
+        if self.taken + more > size / 4 * 3 { self.rebuild((size * 2).max(LEAST)) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn rebuild(&mut self, size: usize) -> Result<(), AllocError> {
+        let mut places = Vec::new();
+        places.try_reserve_exact(size).map_err(|_| AllocError::Exhausted)?;
+        places.resize(size, E::default());
+        let old = core::mem::replace(self, Self { places, taken: 0 });
+        old.iter().for_each(|&entry| self.insert(entry));
+        Ok(())
+    }
+
+    /// Enters what has a key that is not there yet. There is room.
+    pub(super) fn insert(&mut self, entry: E) {
+        let mut place = self.home(entry.key());
+        while self.places[place].key() != 0 {
+            place = self.following(place);
+        }
+        self.places[place] = entry;
+        self.taken += 1;
+    }
+
+    /// Removes the entry with this key, if there is one. Memory that is used no more is given back.
+    pub(super) fn remove(&mut self, key: u64) {
+        let Some(mut hole) = self.place(key) else { return };
+        self.taken -= 1;
+        let mut place = self.following(hole);
+        while self.places[place].key() != 0 {
+            let way = |from: usize| place.wrapping_sub(from) & (self.places.len() - 1);
+            // Whatever would be sought for from the hole, or from in front of it, is moved there.
+            if way(self.home(self.places[place].key())) >= way(hole) {
+                self.places[hole] = self.places[place];
+                hole = place;
+            }
+            place = self.following(place);
+        }
+        self.places[hole] = E::default();
+        if self.taken < self.places.len() / 8 && self.places.len() > LEAST {
+            // Without memory for a smaller table, the larger one will do.
+            let _ = self.rebuild(self.places.len() / 2);
+        }
+    }
+
+    /// Every entry, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
+        self.places.iter().filter(|entry| entry.key() != 0)
+    }
+
+    /// Removes all. The memory stays for as many again, unless most of it was not used.
+    pub(super) fn clear(&mut self) {
+        if self.taken < self.places.len() / 8 {
+            *self = Self::EMPTY;
+        } else {
+            self.places.fill(E::default());
+            self.taken = 0;
+        }
+    }
+
+    /// O(n).
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        let finds = |entry: &E| self.find(entry.key()).is_some_and(|found| core::ptr::eq(found, entry));
+        if self.iter().count() != self.taken || !self.iter().all(finds) {
+            return Err(Flaw("a table of blocks does not find what is in it"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Keyed for u64 {
+        fn key(&self) -> u64 {
+            *self
+        }
+    }
+
+    /// However far blocks lie from each other, they do not crowd in the table.
+    #[test]
+    fn keys_at_equal_distances_are_near_their_homes() {
+        for distance in (0..28).map(|log| 1 << log).chain([48, 80, 96, 336, 1008, 4112]) {
+            let mut table = Table::EMPTY;
+            for number in 1..6_000 {
+                table.reserve(1).expect("the heap has room");
+                table.insert(!(0x7f12_3456_0000 + number * distance));
+            }
+            table.check().expect("all are there");
+            let ways = table.places.iter().enumerate().filter(|(_, key)| **key != 0);
+            let far = ways.map(|(place, &key)| place.wrapping_sub(table.home(key)) % table.places.len());
+            let sum: usize = far.sum();
+            assert!(sum < 2 * 6_000, "at distances of {distance}, {sum} steps to 6,000 keys");
+        }
+    }
+
+    #[test]
+    fn memory_that_is_not_used_is_given_back() {
+        let mut table = Table::EMPTY;
+        let fill = |table: &mut Table<u64>, most: u64| {
+            for key in 1..=most {
+                table.reserve(1).expect("the heap has room");
+                table.insert(key);
+            }
+        };
+        fill(&mut table, 10_000);
+        let most = table.places.len();
+        (1..=10_000).for_each(|key| table.remove(key));
+        assert_eq!((table.taken, table.places.len()), (0, LEAST));
+        fill(&mut table, 10_000);
+        table.clear();
+        fill(&mut table, 10);
+        assert_eq!(table.places.len(), most, "as many may come again");
+        table.clear();
+        assert_eq!(table.places.capacity(), 0);
+    }
+}
