@@ -25,17 +25,21 @@ use crate::{
 pub(super) struct Entry<N> {
     /// Where it begins, with all bits inverted: who looks for leaks is not to take the list for a holder of the block.
     inverted: usize,
-    /// Whether it is live, or was freed, in the lowest bit; the logarithm of its alignment in six; its size in the others.
+    /// Whether it is live, or was freed, in the lowest bit; the logarithm of its alignment in six; how far it reaches beyond its
+    /// end in nine; its size in the others.
     packed: u64,
     /// What else is known about it.
     pub(super) note: N,
 }
 
-/// Where the size begins in what is packed.
-const SIZE: u32 = 7;
+/// Where it begins in what is packed how far a block reaches.
+const SLACK: u32 = 7;
 
-impl<N> Entry<N> {
-    /// A live block; `None` if it is larger than any address space.
+/// Where the size begins.
+const SIZE: u32 = 16;
+
+impl<N: Copy + Default> Entry<N> {
+    /// A live block; `None` if it is larger than address spaces are: 256 tebibytes.
     fn live(start: usize, layout: Layout, note: N) -> Option<Self> {
         let size = layout.size() as u64;
         let align = u64::from(layout.align().trailing_zeros());
@@ -56,6 +60,20 @@ impl<N> Entry<N> {
         self.start().saturating_add(self.size())
     }
 
+    /// Up to where no other entry begins: at its end or, if a block was longer that began here before, maybe behind it.
+    fn reach(&self) -> usize {
+        let slack = (self.packed >> SLACK) as usize % (1 << (SIZE - SLACK));
+        self.end().saturating_add(slack)
+    }
+
+    /// The same with another reach, at least its end; or with less, if that is too far to be told.
+    fn reaching(mut self, reach: usize) -> Self {
+        let most = (1 << (SIZE - SLACK)) - 1;
+        let slack = reach.saturating_sub(self.end()).min(most);
+        self.packed = self.packed & !((most as u64) << SLACK) | (slack as u64) << SLACK;
+        self
+    }
+
     /// What was requested.
     pub(super) fn layout(&self) -> Layout {
         let align = 1 << (self.packed >> 1 & 63);
@@ -70,7 +88,7 @@ impl<N> Entry<N> {
     /// Whether it is live, and was requested with this layout.
     pub(super) fn is_live_as(&self, layout: Layout) -> bool {
         let align = u64::from(layout.align().trailing_zeros());
-        self.size() == layout.size() && self.packed & 127 == (align << 1 | 1)
+        self.size() == layout.size() && self.packed % (1 << SLACK) == (align << 1 | 1)
     }
 }
 
@@ -93,7 +111,7 @@ pub(super) enum Refusal {
 ///
 /// # Invariants
 ///
-/// * No two entries overlap.
+/// * No entry begins before another's reach.
 /// * `granules` has the granules in which an entry begins, and no others.
 /// * Where an entry does not begin at a granule, its distance has no bit that is not in `offsets`.
 /// * `live` is the sum of the live entries.
@@ -150,9 +168,9 @@ impl<N: Copy + Default> Ledger<N> {
         let new = Entry::live(start, layout, note).ok_or(Refusal::Memory(AllocError::Unsupported))?;
         match self.at_mut(start) {
             Some(old) if old.is_live() => return Err(Refusal::Overlap(start)),
-            Some(old) if layout.size() <= old.size() => *old = new,
+            Some(old) if new.end() <= old.reach() => *old = new.reaching(old.reach()),
             Some(old) => {
-                let end = old.end();
+                let end = old.reach();
                 self.replace(end, new)?;
             }
             None => self.insert(new)?,
@@ -172,25 +190,33 @@ impl<N: Copy + Default> Ledger<N> {
         Ok(())
     }
 
-    /// Puts an entry in the place of one that begins at the same address, and ends here.
+    /// Puts an entry in the place of one that begins at the same address, and reaches this far.
     #[inline(never)]
     fn replace(&mut self, end: usize, new: Entry<N>) -> Result<(), Refusal> {
         self.make_room(end, new.end())?;
-        if let Some(old) = self.at_mut(new.start()) {
-            *old = new;
+        self.put(new);
+        Ok(())
+    }
+
+    /// Strikes out what lies between two addresses, all of which was freed; and nothing reaches there any more.
+    fn make_room(&mut self, start: usize, end: usize) -> Result<(), Refusal> {
+        while let Some(&old) = self.up_to(end - 1).filter(|old| old.reach() > start) {
+            if old.end() <= start {
+                self.put(old.reaching(start));
+            } else if old.is_live() {
+                return Err(Refusal::Overlap(old.start()));
+            } else {
+                self.strike_out(old.start());
+            }
         }
         Ok(())
     }
 
-    /// Strikes out what lies between two addresses, all of which was freed.
-    fn make_room(&mut self, start: usize, end: usize) -> Result<(), Refusal> {
-        while let Some(old) = self.up_to(end - 1).filter(|old| old.end() > start).copied() {
-            if old.is_live() {
-                return Err(Refusal::Overlap(old.start()));
-            }
-            self.strike_out(old.start());
+    /// Puts an entry in the place of the one that begins at the same address, if there is one.
+    fn put(&mut self, new: Entry<N>) {
+        if let Some(old) = self.at_mut(new.start()) {
+            *old = new;
         }
-        Ok(())
     }
 
     /// Takes the entry that begins here off the list.
@@ -215,13 +241,11 @@ impl<N: Copy + Default> Ledger<N> {
     pub(super) fn resize(&mut self, start: usize, layout: Layout) -> Result<(), Refusal> {
         let Some(&old) = self.at(start) else { return Ok(()) };
         let new = Entry::live(start, layout, old.note).ok_or(Refusal::Memory(AllocError::Unsupported))?;
-        if new.size() > old.size() {
-            self.make_room(old.end(), new.end())?;
+        if new.end() > old.reach() {
+            self.make_room(old.reach(), new.end())?;
         }
-        if let Some(entry) = self.at_mut(start) {
-            *entry = new;
-            self.live = self.live.plus(Amount::of(layout)).beyond(Amount::of(old.layout()));
-        }
+        self.put(new.reaching(old.reach()));
+        self.live = self.live.plus(Amount::of(layout)).beyond(Amount::of(old.layout()));
         Ok(())
     }
 
@@ -249,7 +273,7 @@ impl<N: Copy + Default> Ledger<N> {
             if self.up_to(entry.start()).is_none_or(|found| found.start() != entry.start()) {
                 return Err(Flaw("the trie of blocks has not all that are on the list"));
             }
-            if self.up_to(entry.start() - 1).is_some_and(|before| before.end() > entry.start()) {
+            if self.up_to(entry.start() - 1).is_some_and(|before| before.reach() > entry.start()) {
                 return Err(Flaw("two blocks on the list overlap"));
             }
             if entry.is_live() {
