@@ -9,8 +9,8 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Arena, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool, Stack,
-    Tlsf,
+    Allocator, Arena, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool,
+    SharedSlots, Slots, Stack, Tlsf,
 };
 
 use crate::harness::{Mix, Runner};
@@ -89,6 +89,18 @@ fn arena() -> usize {
     size_of_val(&arena)
 }
 
+fn slots() -> usize {
+    let mut slots = Slots::new();
+    black_box(slots.insert([1u64; 8]));
+    size_of_val(&slots)
+}
+
+fn shared_slots() -> usize {
+    let slots = SharedSlots::<[u64; 8]>::new();
+    black_box(slots.insert([1; 8]));
+    size_of_val(&slots)
+}
+
 fn owned() -> usize {
     let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
     black_box(pool.allocate(LAYOUT).expect("the heap has room"));
@@ -102,6 +114,8 @@ const ROWS: &[Row] = &[
     Row { name: "Owned<Blocks>", make: owned },
     Row { name: "Pool", make: pool },
     Row { name: "Arena", make: arena },
+    Row { name: "Slots", make: slots },
+    Row { name: "SharedSlots", make: shared_slots },
     Row {
         name: "Local<Blocks>, Magazine",
         make: || with_one(Local::new(Blocks::<(Fixed<64>, Magazine)>::new())),
