@@ -6,12 +6,12 @@
 //! Source: Dechev, Pirkelbauer and Stroustrup, "Lock-Free Dynamically Resizable Arrays" (2006), for the segments.
 
 /// Places in the first segment.
-const FIRST: u32 = 32;
+const FIRST: u32 = 4;
 
 /// How many bits of a place say where in its segment it is; those above say which segment.
 const OFFSET_BITS: u32 = 27;
 
-/// The most segments that there can be: the last is as long as an offset can say. So there are 2²⁸ − 32 places at most.
+/// The most segments that there can be: the last is as long as an offset can say. So there are 2²⁸ − 4 places at most.
 pub(crate) const MOST_SEGMENTS: usize = (OFFSET_BITS - FIRST.ilog2() + 1) as usize;
 
 /// Where something is in a table of segments: which segment, and where in it. A word that is taken apart without a

@@ -119,7 +119,7 @@ fn keys_of_elsewhere_find_nothing_or_something_but_harm_nothing() {
     let shared = SharedSlots::new();
     shared.insert(1);
     assert!(keys[1..].iter().all(|&key| shared.get(key).is_none() && !shared.remove(key)));
-    let far = Key::from_bits(u64::from(u32::MAX) << 32 | 22 << 27)
+    let far = Key::from_bits(u64::from(u32::MAX) << 32 | 25 << 27)
         .expect("a place in the last segment, and an odd generation");
     assert!(small.get(far).is_none() && shared.get(far).is_none() && !shared.contains(far));
 }

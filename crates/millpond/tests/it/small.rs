@@ -44,6 +44,24 @@ fn a_pool_of_one_small_value_is_small() {
     assert!(size_of::<Arena>() + 256 <= 600 && size_of::<Pool<u64>>() + 256 <= 600);
 }
 
+/// Bytes of collections with one value, the collection itself included.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_collection_of_one_small_value_is_small() {
+    use millpond::{SharedSlots, Slots};
+    let scales = Scales::default();
+    let mut slots = Slots::new_in(&scales);
+    slots.insert([1u64; 8]);
+    let bytes = size_of_val(&slots) + scales.0.get();
+    assert!(bytes <= 900, "{bytes}");
+    drop(slots);
+    assert_eq!(scales.0.get(), 0);
+    let shared = SharedSlots::<_, _>::new_in(&scales);
+    shared.insert([1u64; 8]);
+    let bytes = size_of_val(&shared) + scales.0.get();
+    assert!(bytes <= 2048, "{bytes}");
+}
+
 /// However large a pool becomes, there are few chunks: each is twice as large as the one before.
 #[test]
 fn chunks_double_from_a_few_blocks_on() {

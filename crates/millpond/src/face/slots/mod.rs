@@ -210,7 +210,7 @@ impl<T, A: Allocator> Slots<T, A> {
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots. Nothing is kept then of what came.
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 4 slots. Nothing is kept then of what came.
     pub fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
         if self.vacant() < more { self.grow(more) } else { Ok(()) }
     }

@@ -185,7 +185,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 32 slots; and the value.
+    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 4 slots; and the value.
     pub fn try_insert(&self, value: T) -> Result<Key<T>, TryAllocError<T>> {
         match self.vacancies.take(&self.segments) {
             Ok(place) => Ok(self.fill(place, value)),
