@@ -37,6 +37,11 @@ impl Housed {
         self.home == 0
     }
 
+    /// Whether none of several has one. (Without a branch for each.)
+    pub(in crate::pool) fn are_none(several: &[Self]) -> bool {
+        several.iter().fold(0, |any, pool| any | pool.home) == 0
+    }
+
     fn place(&self) -> Option<NonNull<Blocks>> {
         NonNull::new(recover(self.home))
     }

@@ -153,9 +153,27 @@ impl Classes {
         self.rest[class].copy(&self.freed[class], self.sorter.layout_of(class))
     }
 
+    /// The first class with a chunk, from a number on.
+    fn first_in_use(&self, from: usize) -> Option<usize> {
+        // Most have none, so several are looked at together.
+        let unused =
+            self.rest[from..].chunks_exact(8).take_while(|several| Housed::are_none(several)).count() * 8;
+        (from + unused..=MOST).find(|&class| !self.rest[class].is_none())
+    }
+
     /// Copies of the classes that have chunks.
     fn in_use(&self) -> impl Iterator<Item = Blocks> {
-        (0..=MOST).filter(|&class| !self.rest[class].is_none()).map(|class| self.copy(class))
+        let first = self.first_in_use(0);
+        core::iter::successors(first, |class| self.first_in_use(class + 1)).map(|class| self.copy(class))
+    }
+
+    /// Lets each class that has chunks be used.
+    fn with_each(&mut self, use_it: impl Fn(&mut Blocks)) {
+        let mut next = self.first_in_use(0);
+        while let Some(class) = next {
+            self.with(class, &use_it);
+            next = self.first_in_use(class + 1);
+        }
     }
 
     /// Lets a class be used; `None` if it has no chunk.
@@ -227,28 +245,23 @@ unsafe impl RawPool for Classes {
     }
 
     fn settle(&mut self) {
-        for class in 0..=MOST {
-            self.with(class, RawPool::settle);
-        }
+        self.with_each(RawPool::settle);
     }
 
     fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        let mut class = 0;
-        while let Some(further) = self.rest[class..].iter().position(|rest| !rest.is_none()) {
-            class += further;
+        let mut next = self.first_in_use(0);
+        while let Some(class) = next {
             let chunk = self.change(class, |pool| pool.surrender(which));
             if chunk.is_some() {
                 return chunk;
             }
-            class += 1;
+            next = self.first_in_use(class + 1);
         }
         None
     }
 
     fn reset(&mut self) {
-        for class in 0..=MOST {
-            self.with(class, RawPool::reset);
-        }
+        self.with_each(RawPool::reset);
     }
 
     fn bypasses(&self, layout: Layout) -> bool {
