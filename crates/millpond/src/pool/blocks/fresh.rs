@@ -180,8 +180,7 @@ impl Fresh {
 
     /// Which chunks have nothing but these free blocks; `None` if there are too many chunks to count by.
     pub(super) fn spare(&self, free: impl Iterator<Item = usize>) -> Option<Spare> {
-        let tally = Tally::of(self.blocks().spans, free)?;
-        Some(Spare { tally, size: self.size })
+        Some(Spare { tally: Tally::of(self.blocks().spans, self.size, free)? })
     }
 
     /// Paints what was cut as live, and what was not as fresh.
@@ -238,13 +237,12 @@ impl Cut {
 /// Which chunks have nothing but free blocks.
 pub(super) struct Spare {
     tally: Tally,
-    size: usize,
 }
 
 impl Spare {
     /// Whether a block lies in such a chunk.
     pub(super) fn has(&self, block: usize) -> bool {
-        self.tally.is_full(block, self.size)
+        self.tally.is_full(block)
     }
 
     /// Whether there is no such chunk.
@@ -254,7 +252,7 @@ impl Spare {
 
     /// How many free blocks lie in other chunks.
     pub(super) fn left(&self) -> usize {
-        self.tally.outside(self.size)
+        self.tally.outside()
     }
 }
 

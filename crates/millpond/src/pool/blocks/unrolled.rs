@@ -281,9 +281,9 @@ impl<const PLACES: usize> Store for Unrolled<PLACES> {
 
     fn settle(&mut self, fresh: &mut Fresh, size: usize) {
         let (all, cut) = (mem::replace(self, Self::EMPTY), fresh.blocks());
-        let free = || all.walk(cut, size);
-        let mut walk = free();
-        let spare = fresh.spare(walk.by_ref());
+        let mut walk = all.walk(cut, size);
+        // They are tested where they are counted, and again if that is not done.
+        let spare = fresh.spare(walk.untested());
         walk.by_ref().for_each(drop);
         if !walk.is_whole() || spare.as_ref().is_some_and(Spare::is_empty) {
             *self = all;
@@ -291,13 +291,14 @@ impl<const PLACES: usize> Store for Unrolled<PLACES> {
         }
         let mut kept = Kept { store: self, batch: [0; PLACES], count: 0, size };
         // A bundle is read to its end before any of its blocks is written to.
+        let mut again = all.walk(cut, size);
         if let Some(spare) = spare {
             let left = spare.left();
-            free().filter(|&block| !spare.has(block)).take(left).for_each(|block| kept.add(block));
+            again.untested().filter(|&block| !spare.has(block)).take(left).for_each(|block| kept.add(block));
             fresh.put_ahead(|cut| spare.has(cut.start));
         } else {
             let mut chained = 0;
-            free().for_each(|block| link(block, &mut chained));
+            again.for_each(|block| link(block, &mut chained));
             chain(fresh.put_free_ahead(chained)).for_each(|block| kept.add(block));
         }
         kept.spill();
@@ -331,12 +332,10 @@ impl<const PLACES: usize> Walk<PLACES> {
     fn is_whole(&self) -> bool {
         self.left == 0 && self.unread == 0 && self.link == 0
     }
-}
 
-impl<const PLACES: usize> Iterator for Walk<PLACES> {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
+    /// What is said to be the next block.
+    #[inline]
+    fn read(&mut self) -> Option<usize> {
         if self.left == 0 {
             return None;
         }
@@ -345,12 +344,31 @@ impl<const PLACES: usize> Iterator for Walk<PLACES> {
             let unpacked = Unrolled::<PLACES>::unpack(self.link, self.size, &mut self.room, is_known);
             (self.unread, self.link) = unpacked?;
         }
-        let block = self.room[PLACES - self.unread];
-        if !self.cut.has(block) {
-            return None;
-        }
+        Some(self.room[PLACES - self.unread])
+    }
+
+    #[inline]
+    fn step(&mut self) {
         self.unread -= 1;
         self.left -= 1;
+    }
+
+    /// The blocks, of which only those are tested that something is read in: to be tested by whoever gets them.
+    fn untested(&mut self) -> impl Iterator<Item = usize> {
+        iter::from_fn(|| {
+            let block = self.read()?;
+            self.step();
+            Some(block)
+        })
+    }
+}
+
+impl<const PLACES: usize> Iterator for Walk<PLACES> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let block = self.read().filter(|&block| self.cut.has(block))?;
+        self.step();
         Some(block)
     }
 }

@@ -75,35 +75,51 @@ impl Spans {
 pub(in crate::pool) struct Tally {
     spans: Spans,
     counts: [usize; MOST],
-    sums: [usize; MOST],
+    /// A bit for each span of which every block was counted.
+    full: u128,
 }
 
 impl Tally {
-    /// Counts addresses; `None` if some spans were made one.
-    pub(in crate::pool) fn of(spans: Spans, addresses: impl Iterator<Item = usize>) -> Option<Self> {
+    /// Counts the addresses of blocks of `size` bytes; `None` if some spans were made one. It ends at an address that is no
+    /// block's, and no span is full then.
+    pub(in crate::pool) fn of(
+        spans: Spans,
+        size: usize,
+        addresses: impl Iterator<Item = usize>,
+    ) -> Option<Self> {
         if spans.are_joined {
             return None;
         }
-        let mut tally = Self { spans, counts: [0; MOST], sums: [0; MOST] };
+        let mut tally = Self { spans, counts: [0; MOST], full: 0 };
+        let mut sums = [0usize; MOST];
         for address in addresses {
-            if let Some((number, start)) = tally.spans.find(address) {
-                tally.counts[number] += 1;
-                tally.sums[number] = tally.sums[number].wrapping_add(address - start);
+            match tally.spans.find(address) {
+                Some((number, start)) if (address - start).is_multiple_of(size) => {
+                    tally.counts[number] += 1;
+                    sums[number] = sums[number].wrapping_add(address - start);
+                }
+                _ => return Some(tally),
+            }
+        }
+        for (number, span) in tally.spans.told_apart().iter().enumerate() {
+            let count = (span.end - span.start) / size;
+            let sum = (1..count).fold(0, |sum: usize, number| sum.wrapping_add(number * size));
+            if tally.counts[number] == count && sums[number] == sum {
+                tally.full |= 1 << number;
             }
         }
         Some(tally)
     }
 
-    /// Whether as many addresses were counted in a span, which contains this one, as it has blocks of `size` bytes.
-    pub(in crate::pool) fn is_full(&self, address: usize, size: usize) -> bool {
-        self.spans.find(address).is_some_and(|(number, _)| self.is_full_span(number, size))
+    /// Whether as many addresses were counted in the span that contains this one as it has blocks.
+    #[inline]
+    pub(in crate::pool) fn is_full(&self, address: usize) -> bool {
+        self.spans.find(address).is_some_and(|(number, _)| self.is_full_span(number))
     }
 
-    fn is_full_span(&self, number: usize, size: usize) -> bool {
-        let span = self.spans.sorted[number];
-        let count = (span.end - span.start) / size;
-        let sum = (1..count).fold(0, |sum: usize, number| sum.wrapping_add(number * size));
-        self.counts[number] == count && self.sums[number] == sum
+    #[inline]
+    fn is_full_span(&self, number: usize) -> bool {
+        self.full >> number & 1 == 1
     }
 
     /// How many addresses were counted.
@@ -112,8 +128,8 @@ impl Tally {
     }
 
     /// How many of them lie in spans that are not full.
-    pub(in crate::pool) fn outside(&self, size: usize) -> usize {
-        let others = (0..self.spans.count).filter(|&number| !self.is_full_span(number, size));
+    pub(in crate::pool) fn outside(&self) -> usize {
+        let others = (0..self.spans.count).filter(|&number| !self.is_full_span(number));
         others.map(|number| self.counts[number]).sum()
     }
 }
@@ -156,14 +172,19 @@ mod tests {
         assert!((64..256).step_by(WORD).all(|address| spans.have_block(address, 16)));
         assert!((1..MOST).all(|number| spans.have_block(number * 4096, 16)), "those that are far are kept");
         assert!(![56, 65, 256, 4088, 4160, 8184].iter().any(|&address| spans.have_block(address, 16)));
-        assert!(Tally::of(spans, core::iter::empty()).is_none());
+        assert!(Tally::of(spans, 16, core::iter::empty()).is_none());
     }
 
     #[test]
     fn a_span_is_full_when_each_of_its_blocks_is_counted() {
         let free = [4096, 4112, 4128, 4144, 4224, 4352, 4352, 4384, 4400];
-        let tally = Tally::of(spans(3), free.into_iter()).expect("there are three");
-        assert_eq!((tally.all(), tally.outside(16)), (9, 5));
-        assert!(tally.is_full(4096, 16) && !tally.is_full(4224, 16) && !tally.is_full(4352, 16));
+        let tally = Tally::of(spans(3), 16, free.into_iter()).expect("there are three");
+        assert_eq!((tally.all(), tally.outside()), (9, 5));
+        assert!(tally.is_full(4096) && !tally.is_full(4224) && !tally.is_full(4352));
+        let strays = [4097, 4160, 64];
+        for stray in strays {
+            let tally = Tally::of(spans(3), 16, free.into_iter().chain([stray])).expect("there are three");
+            assert_eq!(tally.outside(), tally.all(), "no span is full where {stray} is said to be a block");
+        }
     }
 }
