@@ -204,8 +204,9 @@ const char *mp_name(const mp_allocator *allocator);
 mp_error mp_reset(mp_allocator *allocator);
 
 /* Gives chunks without live blocks back to the parent; says how many bytes that were. What other threads keep ready of a
- * pool that is MP_CACHED stays with them (mp_flush). As shared; alone for what is MP_LOCK_FREE, an mp_inbox, and the guards
- * quarantine and visible, which let go of what they hold back first. */
+ * pool that is MP_CACHED stays with them (mp_flush), and so do the first chunk and four bytes per block of an mp_blocks that is
+ * MP_LOCK_FREE. As shared; alone for an mp_linear that is MP_LOCK_FREE, an mp_inbox, and the guards quarantine and visible,
+ * which let go of what they hold back first. */
 size_t mp_trim(mp_allocator *allocator);
 
 /* Lets a pool grow, if need be, until it can serve `count` requests of this size in a row without its parent: to be done ahead of

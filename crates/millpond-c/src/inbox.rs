@@ -70,6 +70,10 @@ unsafe impl Allocator for Home {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.owner.deallocate(block, layout) };
     }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.owner.may_deallocate(block, layout)
+    }
 }
 
 impl Inspect for Home {

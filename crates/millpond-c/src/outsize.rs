@@ -325,6 +325,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         }
     }
 
+    /// (What lies in front of an outsize block leads to its parent; it is not read at any address.)
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         self.is_outsize(layout) || self.shell.may_deallocate(block, layout)
     }

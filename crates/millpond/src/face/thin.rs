@@ -77,6 +77,12 @@ unsafe impl<A: Allocator> Allocator for Headed<A> {
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        let start = NonNull::new(block.as_ptr().wrapping_sub(AREA));
+        let chunk = self.chunk(layout.size()).ok().zip(start);
+        chunk.is_some_and(|(chunk, start)| self.parent.may_deallocate(start, chunk))
+    }
+
     /// No chunk is used beyond its window. Where memory is not cut fine, the rest of a window would be lost, and so all of it is
     /// asked for.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {

@@ -19,7 +19,8 @@ pub unsafe trait Kinds: RawPool {
     /// What tells the kind of a layout.
     type Sorter: Sorter;
 
-    /// Whether the pool looks for leaks when it goes: then a cache gives back what it holds before.
+    /// Whether the pool knows which blocks are live, so that it looks for leaks when it goes, and may object to a block that is
+    /// freed: then a cache gives back what it holds before, and asks.
     const SEEKS_LEAKS: bool = false;
 
     /// A copy of it: it is looked at while others use the pool.

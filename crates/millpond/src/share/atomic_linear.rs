@@ -233,8 +233,8 @@ impl<A: Allocator> AtomicLinear<A> {
                 None
             }
         };
-        let grown = self.growth.ask(&self.parent, (least, preferred.max(least.size())), publish)?;
-        Ok(grown.flatten())
+        let bring = || self.parent.allocate_between(least, preferred.max(least.size())).map(publish);
+        Ok(self.growth.ask(bring)?.flatten())
     }
 
     /// Takes every chunk for which `goes` out of the list and returns it to the parent; says how many bytes that were.
@@ -273,6 +273,11 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         {
             piece.cursor.give(piece.space(), block, layout.size());
         }
+    }
+
+    /// Whether there is a chunk with this address. O(chunks). Whether the block is live is not known here.
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        layout.size() == 0 || self.owns(block.as_ptr())
     }
 
     unsafe fn grow_in_place(

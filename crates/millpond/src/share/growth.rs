@@ -86,20 +86,18 @@ impl Growth {
         self.given.load(Ordering::Acquire) != turn.given
     }
 
-    /// Asks the parent for a chunk and calls `publish` with it, which may return it to the parent. `None`: the parent has
+    /// Calls `bring`, which asks the parent for something and publishes it, or returns it to the parent. `None`: the parent has
     /// refused, but it is worth to try again.
     ///
     /// # Errors
     ///
     /// What the parent says.
-    pub(super) fn ask<A: Allocator, R>(
+    pub(super) fn ask<R>(
         &self,
-        parent: &A,
-        (least, preferred): (Layout, usize),
-        publish: impl FnOnce(NonNull<[u8]>) -> R,
+        bring: impl FnOnce() -> Result<R, AllocError>,
     ) -> Result<Option<R>, AllocError> {
         let turn = self.begin();
-        let result = parent.allocate_between(least, preferred).map(publish);
+        let result = bring();
         match (self.end(turn, result.is_ok()), result) {
             (true, Err(_)) => Ok(None),
             (_, result) => result.map(Some),

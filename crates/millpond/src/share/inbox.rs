@@ -83,7 +83,7 @@ pub struct Inbox<C: Config = AnySize, A: Allocator = DefaultParent> {
     parent: A,
 }
 
-/// Whether there is an owner. One sees all that the owner before it did. (`T` says so, and models take it away.)
+/// Whether there is an owner of something. One sees all that the owner before it did. (`T` says so, and models take it away.)
 pub(super) struct Owned<T = Sound>(AtomicBool, PhantomData<fn() -> T>);
 
 impl<T: Terms> Owned<T> {
@@ -270,6 +270,10 @@ unsafe impl<C: Config, A: Allocator> Allocator for Owner<'_, C, A> {
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
         unsafe { shell::deallocate(self.reach(), &self.inbox.parent, block, layout) };
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        shell::may_deallocate(self.reach(), &self.inbox.parent, block, layout)
     }
 
     unsafe fn grow_in_place(

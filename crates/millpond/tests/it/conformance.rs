@@ -218,6 +218,8 @@ fn lock_free_blocks() {
     shell(SMALL, || LockFree::of_in(layout(72, 8), Watched::default()).with_capacity(3));
     shell((256, 64), || LockFree::<Fixed<256, 64>, _>::new_in(Pages).with_capacity(1));
     shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(Local::new_in(Linear::new(), Heap)));
+    let bounded = || LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Watched::default(), 100_000));
+    Conformance::of(bounded).serves(layout(64, 8)).bounded().run();
     out_of_memory(LockFree::<Fixed<64>, _>::new_in);
     out_of_memory(|parent| LockFree::<Fixed<64>, _>::new_in(parent).with_capacity(1));
 }

@@ -4,13 +4,17 @@ use std::{
     alloc::Layout,
     mem::MaybeUninit,
     ptr::NonNull,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fair, Fixed, Heap, Inbox, Inspect,
-    LockFree, Locked, Magazine, Nothing, Pages, Spin, StaticBuffer, Tlsf, testing::Stress,
+    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fair, Fixed, Heap, Inbox, Inspect, Limit,
+    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, Spin, StaticBuffer, Tlsf, testing::Stress,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -29,6 +33,76 @@ fn lock_free_under_stress() {
     stress(LockFree::<Fixed<64>>::new());
     stress(LockFree::of(LAYOUT).with_capacity(1));
     stress(LockFree::<Fixed<64>, _>::new_in(Pages).with_capacity(100));
+}
+
+/// Stress, and a thread that trims all the while. Chunks that pages are returned with cannot be touched any more.
+fn trimmed_under_stress(pool: &LockFree<Fixed<64>, impl Allocator + Sync>) -> usize {
+    let done = AtomicBool::new(false);
+    let returned = thread::scope(|scope| {
+        let trims = scope.spawn(|| {
+            let mut returned = 0;
+            while !done.load(Ordering::Relaxed) {
+                returned += pool.trim();
+                assert!(pool.stats().free <= 1 << 20);
+                thread::yield_now();
+            }
+            returned
+        });
+        let rounds = if cfg!(debug_assertions) { 200 } else { 2000 };
+        let served = Stress { layout: LAYOUT, threads: 3, rounds, seed: 9 }.run(pool);
+        done.store(true, Ordering::Relaxed);
+        assert!(served > rounds, "next to nothing was served");
+        trims.join().expect("it does not panic")
+    });
+    pool.check().expect("sound");
+    assert_eq!(pool.stats().live, 0, "a block is lost");
+    returned
+}
+
+#[test]
+fn a_lock_free_pool_is_trimmed_under_stress() {
+    let pages = LockFree::<Fixed<64>, _>::new_in(Pages).with_capacity(1);
+    let bounded = LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Pages, 30_000)).with_capacity(4);
+    let heap = LockFree::<Fixed<64>>::new().with_capacity(16);
+    for round in 0.. {
+        let returned =
+            [trimmed_under_stress(&pages), trimmed_under_stress(&bounded), trimmed_under_stress(&heap)];
+        if !returned.contains(&0) {
+            break;
+        }
+        assert!(round < 10, "no chunk has ever gone: {returned:?}");
+    }
+    // All is there still.
+    pages.trim();
+    assert_eq!((pages.stats().live, pages.stats().free), (0, 64));
+}
+
+/// There are blocks for everybody; but for moments they are in the hands of who trims.
+#[test]
+fn nobody_is_refused_while_another_thread_trims() {
+    let pool = LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Heap, 2000)).with_capacity(1);
+    let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(LAYOUT).ok()).collect();
+    assert!(blocks.len() > 20);
+    // SAFETY: the block is live, and of this layout.
+    let free = |block: NonNull<[u8]>| unsafe { pool.deallocate(block.cast(), LAYOUT) };
+    blocks.into_iter().for_each(free);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let trims = scope.spawn(|| {
+            let mut returned = 0;
+            while !done.load(Ordering::Relaxed) || returned == 0 {
+                returned += pool.trim();
+            }
+        });
+        let works =
+            || (0..20_000).for_each(|_| free(pool.allocate(LAYOUT).expect("there are more than two")));
+        let other = scope.spawn(works);
+        works();
+        other.join().expect("it is not refused");
+        done.store(true, Ordering::Relaxed);
+        trims.join().expect("it does not panic");
+    });
+    assert_eq!(pool.stats().live, 0);
 }
 
 /// Threads want more than there is: requests fail, and no block is lost or had twice.
@@ -130,7 +204,7 @@ fn an_inbox_strands_nothing() {
 #[test]
 fn a_lock_free_pool_in_a_static_is_used_to_the_last_block() {
     // 30 blocks with their links, and the record of the segment.
-    const SIZE: usize = 30 * (64 + 4) + 32;
+    const SIZE: usize = 30 * (64 + 4) + 40;
     static MEMORY: StaticBuffer<SIZE> = StaticBuffer::new();
     static POOL: LockFree<Fixed<64>, &StaticBuffer<SIZE>> = LockFree::new_in(&MEMORY);
     let blocks: Vec<_> =
@@ -188,24 +262,37 @@ fn many_or_none() {
     assert!(LockFree::<Fixed<64>, _>::new_in(Nothing).reserve(1).is_err());
 }
 
-/// Chunks go from the newest on, as long as nothing in them is live.
+/// Chunks in which nothing is live go, wherever they are; the first and links stay until the pool is held exclusively.
 #[test]
 fn trimming_keeps_what_is_live() {
     let mut pool = LockFree::<Fixed<64>, _>::new_in(Arc::new(Heap)).with_capacity(10);
-    let blocks: Vec<_> = (0..70).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect();
-    assert_eq!(pool.stats().chunks, 3);
-    assert_eq!(pool.trim(), 0);
+    let take = |count: usize| -> Vec<_> {
+        (0..count).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect()
+    };
     // SAFETY: each block is live and freed once.
-    let free =
-        |pool: &LockFree<_, _>, blocks: &[NonNull<u8>]| unsafe { pool.deallocate_many(blocks, LAYOUT) };
-    free(&pool, &blocks[42..]);
-    assert!(pool.trim() > 28 * 64);
-    assert_eq!((pool.stats().chunks, pool.stats().live), (2, 42 * 64));
+    let free = |blocks: &[NonNull<u8>]| unsafe { pool.deallocate_many(blocks, LAYOUT) };
+    // 10, 32 and 64; the first is one chunk with its links, the others are two.
+    let blocks = take(90);
+    assert_eq!(pool.stats().chunks, 5);
+    assert_eq!(pool.trim(), 0);
+    let held = pool.stats().held;
+    for (blocks, bytes) in [(&blocks[..10], 0), (&blocks[10..42], 32 * 64), (&blocks[42..], 64 * 64)] {
+        free(blocks);
+        assert_eq!(pool.trim(), bytes);
+        pool.check().expect("sound");
+    }
+    assert_eq!((pool.stats().chunks, pool.stats().live, pool.stats().free), (3, 0, 640));
+    assert!(pool.stats().held <= 640 + 106 * 4 + 3 * 48, "more than the first and the links are left");
+    // The chunks come again, and are as large.
+    let again = take(90);
+    assert_eq!((pool.stats().chunks, pool.stats().live, pool.stats().held), (5, 90 * 64, held));
+    free(&again[10..42]);
+    assert_eq!(pool.trim(), 32 * 64);
+    assert!(again[..10].iter().chain(&again[42..]).all(|block| pool.owns(block.as_ptr())));
+    free(&again[..10]);
+    free(&again[42..]);
     pool.check().expect("sound");
-    let more: Vec<_> = (0..28).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect();
-    free(&pool, &more);
-    free(&pool, &blocks[..42]);
-    assert!(pool.trim() > 70 * 64);
+    assert!(Reclaim::trim(&mut pool) > 74 * 64);
     assert_eq!(pool.stats().held, 0);
     assert!(pool.allocate(LAYOUT).is_ok());
 }

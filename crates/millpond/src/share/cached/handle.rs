@@ -144,6 +144,10 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.pool.may_deallocate(block, layout)
+    }
+
     resize_alike!(grow, shrink: |this, block, old, new| {
         this.pool.resize((this, || this.number()), block, old, new)
     });

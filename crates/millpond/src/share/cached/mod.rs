@@ -333,6 +333,16 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
         }
     }
 
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        match self.sorter.kind(layout) {
+            _ if layout.size() == 0 => true,
+            // A pool that has no marks never objects: then there is no need of its lock.
+            Some(_) if !P::SEEKS_LEAKS => true,
+            Some(kind) => shell::may_deallocate(self.pool(), &self.parent, block, self.sorter.layout(kind)),
+            None => shell::may_deallocate(self.pool(), &self.parent, block, layout),
+        }
+    }
+
     resize_alike!(grow, shrink: |this, block, old, new| {
         this.resize((this, numbers::current), block, old, new)
     });

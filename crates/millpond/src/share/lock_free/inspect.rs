@@ -1,67 +1,37 @@
 //! Looking into a [`LockFree`], and getting memory back from it.
 
+use core::ptr::NonNull;
+
 use super::{
     LockFree,
-    list::{HALF, List, follow},
+    list::{Terms, follow},
+    numbered::Numbered,
 };
 use crate::{
+    base::events,
     contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Snapshot},
     pool::Shape,
 };
 
-impl<S: Shape, A: Allocator> LockFree<S, A> {
-    /// Blocks that were ever handed out.
-    fn cut(&self) -> usize {
-        self.segments
-            .iter()
-            .enumerate()
-            .map(|(index, segment)| self.segments.cut(index, segment) as usize)
-            .sum()
-    }
-}
-
-impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
-    /// O(free blocks). While others are at work it is a guess.
-    fn stats(&self) -> Snapshot {
-        let (cut, size) = (self.cut(), self.shape.size());
-        let listed = self.free.0.walk(&self.segments).take(cut).count();
-        let all: usize = self.segments.iter().map(|segment| segment.count() as usize).sum();
-        Snapshot {
-            chunks: self.segments.iter().count(),
-            held: self.segments.iter().map(|segment| segment.bytes_held()).sum(),
-            live: (cut - listed) * size,
-            free: (all.saturating_sub(cut) + listed) * size,
-        }
+impl<T: Terms> Numbered<T> {
+    /// How many blocks were handed out since they came.
+    fn had(&self) -> usize {
+        self.segments.iter().enumerate().map(|(index, _)| self.segments.had(index) as usize).sum()
     }
 
-    /// O(blocks). While others are at work it is a guess.
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        let size = self.shape.size();
-        for (index, segment) in self.segments.iter().enumerate() {
-            let start = segment.start();
-            let end = start + segment.count() as usize * size;
-            canvas.chunk(start..start + segment.bytes_held(), start..end, Some(size));
-            let cut = self.segments.cut(index, segment) as usize;
-            for (turn, block) in segment.in_turn().enumerate() {
-                let block = start + block as usize * size;
-                if turn < cut { canvas.live(block..block + size) } else { canvas.fresh(block..block + size) }
-            }
-        }
-        let cut = self.cut();
-        let free = self.free.0.walk(&self.segments).take(cut);
-        for block in free.filter_map(|number| self.segments.block(number, size)) {
-            let block = block.addr().get();
-            canvas.free(block..block + size);
-        }
+    /// How many blocks are here.
+    fn here(&self) -> usize {
+        self.segments.iter().map(|segment| segment.here() as usize).sum()
     }
 
-    fn owns(&self, address: *const u8) -> bool {
-        self.segments.number_of(address.addr(), self.shape.size()).is_some()
+    /// How many of `had` blocks were freed. O(free blocks).
+    fn listed(&self, had: usize) -> usize {
+        self.free.0.walk(&self.segments).take(had).count()
     }
 
-    /// To be asked while nobody else is at work.
-    fn check(&self) -> Result<(), Flaw> {
-        let mut left = self.cut();
+    /// Whether each block in the list was handed out, and is there once. Nobody else is at work.
+    pub(in crate::share) fn check(&self) -> Result<(), Flaw> {
+        let mut left = self.had();
         let mut next = self.free.0.first();
         while let Some(number) = next {
             if self.segments.index_of(number).is_none() {
@@ -75,6 +45,62 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
         }
         Ok(())
     }
+
+    /// How many blocks are free. O(free blocks).
+    pub(super) fn free_blocks(&self) -> usize {
+        let had = self.had();
+        self.here().saturating_sub(had) + self.listed(had)
+    }
+}
+
+impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
+    /// O(free blocks). While others are at work it is a guess.
+    fn stats(&self) -> Snapshot {
+        let (had, size) = (self.pool.had(), self.shape.size());
+        let listed = self.pool.listed(had);
+        let chunks = || self.pool.segments.iter().flat_map(|segment| segment.chunks());
+        Snapshot {
+            chunks: chunks().count(),
+            held: chunks().map(|chunk| chunk.len()).sum(),
+            live: (had - listed) * size,
+            free: (self.pool.here().saturating_sub(had) + listed) * size,
+        }
+    }
+
+    /// O(blocks). While others are at work it is a guess.
+    fn paint(&self, canvas: &mut Canvas<'_>) {
+        let (size, segments) = (self.shape.size(), &self.pool.segments);
+        for (index, segment) in segments.iter().enumerate() {
+            let span = |chunk: NonNull<[u8]>| chunk.addr().get()..chunk.addr().get() + chunk.len();
+            if let Some(table) = segment.table_apart() {
+                canvas.chunk(span(table), span(table).end..span(table).end, None);
+            }
+            let Some(memory) = segment.blocks_here() else { continue };
+            let start = memory.addr().get();
+            let end = start + segment.count as usize * size;
+            canvas.chunk(span(memory), start..end, Some(size));
+            let had = segments.had(index) as usize;
+            for (turn, block) in segment.in_turn().enumerate() {
+                let block = start + block as usize * size;
+                if turn < had { canvas.live(block..block + size) } else { canvas.fresh(block..block + size) }
+            }
+        }
+        let free = self.pool.free.0.walk(segments).take(self.pool.had());
+        let here = free.filter(|&number| segments.index_of(number).is_some());
+        for block in here.filter_map(|number| segments.block(number, size)) {
+            let block = block.addr().get();
+            canvas.free(block..block + size);
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.pool.segments.number_of(address.addr(), self.shape.size()).is_some()
+    }
+
+    /// To be asked while nobody else is at work.
+    fn check(&self) -> Result<(), Flaw> {
+        self.pool.check()
+    }
 }
 
 impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
@@ -83,7 +109,8 @@ impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
     }
 
     fn trim(&mut self) -> usize {
-        self.trim()
+        let align = self.shape.align();
+        Self::trim(self) + self.pool.release_gone(&self.parent, align)
     }
 }
 
@@ -96,40 +123,23 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 
     /// Declares every block dead and keeps every chunk for the next ones.
     pub fn reset(&mut self) {
-        self.free.0.clear();
-        self.segments.forget(0);
+        self.pool.reset();
     }
 
-    /// Returns chunks to the parent, from the newest on, up to the first in which a block is live: numbers go by the order of
-    /// chunks. Says how many bytes that were. O(free blocks).
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. O(free blocks).
     ///
-    /// It has the pool for itself, because a thread that was stopped in the midst of an `allocate` may yet read the link of a
-    /// block that has long been freed, and links lie in the chunks.
+    /// What is live stays where it is, and others may allocate and free meanwhile. For a moment the blocks that might go are nobody's;
+    /// a thread that finds no other asks the parent, and if that refuses, waits for the end of the trim; a signal handler that
+    /// interrupts the trim waits for a tenth of a second. If another thread is trimming the pool already, this does nothing.
+    ///
+    /// The first chunk stays. So do the links of blocks, four bytes each, since a thread that was stopped in the midst of an
+    /// `allocate` may yet read one; they serve again when the blocks come back. [`Reclaim::trim`], which has the pool for itself,
+    /// returns these too, from the newest on up to the first chunk of blocks in which one is live.
     ///
     /// Returns nothing while [`check`](Inspect::check) fails, as after a block was freed twice.
-    pub fn trim(&mut self) -> usize {
-        if self.check().is_err() {
-            // The list of free blocks leads around in a circle.
-            return 0;
-        }
-        let mut free = [0; HALF as usize];
-        for index in self.free.0.walk(&self.segments).filter_map(|number| self.segments.index_of(number)) {
-            free[index] += 1;
-        }
-        let is_spare = |(index, segment)| free[index] == self.segments.cut(index, segment);
-        let spare = self.segments.iter().enumerate().map(is_spare);
-        let spare = spare.fold(0, |spare, this_too| if this_too { spare + 1 } else { 0 });
-        let kept = self.segments.iter().count() - spare;
-        let list = List::new();
-        while let Some(number) = self.free.0.take(&self.segments, Some) {
-            if number < self.segments.number(kept) {
-                list.put(&self.segments, number);
-            }
-        }
-        self.free.0 = list;
-        self.segments.forget(kept);
-        let align = self.shape.align();
-        // SAFETY: all blocks in these segments are free, and this is their parent.
-        unsafe { self.segments.release(kept, &self.parent, align) }
+    pub fn trim(&self) -> usize {
+        let bytes = self.pool.trim(&self.parent, self.block_layout());
+        events::trimmed(bytes);
+        bytes
     }
 }

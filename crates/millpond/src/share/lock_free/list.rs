@@ -8,7 +8,8 @@
 //!   so its exchange fails. It wraps around: a thread that sleeps for exactly 2³² removals (2¹⁶ on targets without 64-bit
 //!   atomics) and wakes to the same head is deceived. The guarantee is probabilistic.
 //! * **Why links beside the blocks.** The link that the stopped thread reads may be a block's that has an owner by now,
-//!   who writes to it: in the block, that would be a data race.
+//!   who writes to it: in the block, that would be a data race. And it may be a block's that was returned to the parent: so links
+//!   stay where they are when blocks go.
 //!
 //! Taking and putting are lock-free, not wait-free: a step fails only because another thread's has succeeded. O(1) but for
 //! such retries; several at once cost one exchange, and a step along the links each.
@@ -59,6 +60,11 @@ impl Terms for Sound {
 pub(in crate::share) trait Links {
     /// The link of a block that has been [put](List::put) before, or is about to be.
     fn link(&self, number: u32) -> &AtomicU32;
+
+    /// What the link of this block says, if this thread can see it. If it cannot, the list has changed since its head was read.
+    fn look(&self, number: u32) -> u32 {
+        self.link(number).load(Ordering::Relaxed)
+    }
 }
 
 /// # Invariants
@@ -81,7 +87,7 @@ const fn first(head: Word) -> u32 {
 
 /// The block behind this one.
 pub(in crate::share) fn follow(links: &impl Links, number: u32) -> Option<u32> {
-    exists(links.link(number).load(Ordering::Relaxed))
+    exists(links.look(number))
 }
 
 fn exists(number: u32) -> Option<u32> {
@@ -130,7 +136,7 @@ impl<T: Terms> List<T> {
             let (mut next, mut count) = (first(head), 0);
             while next != NONE && count < most {
                 place(count, next);
-                next = links.link(next).load(Ordering::Relaxed);
+                next = links.look(next);
                 count += 1;
             }
             if count == 0 {
@@ -138,6 +144,18 @@ impl<T: Terms> List<T> {
             }
             match self.head.compare_exchange_weak(head, pack(next, Self::moved(head)), T::TAKE, T::TAKE) {
                 Ok(_) => return count,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes all blocks, and says which is the first.
+    pub(in crate::share) fn take_all(&self) -> Option<u32> {
+        let mut head = self.head.load(T::TAKE);
+        loop {
+            let taken = exists(first(head))?;
+            match self.head.compare_exchange_weak(head, pack(NONE, Self::moved(head)), T::TAKE, T::TAKE) {
+                Ok(_) => return Some(taken),
                 Err(now) => head = now,
             }
         }

@@ -2,27 +2,24 @@
 //!
 //! A [list](list) of the numbers of free blocks, with a tag against ABA, over [segments](segments) that hold the blocks and,
 //! beside them, the links. Blocks that were never handed out are claimed by a counter, so growing costs O(1) and touches
-//! nothing.
+//! nothing. Blocks go back to the parent while others are at work: see [trim](trim).
 
+mod grow;
 mod inspect;
 pub(super) mod list;
+pub(super) mod numbered;
 mod segment;
 mod segments;
+mod trim;
+mod turns;
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
-use self::{
-    list::{HALF, Links, List, Sound},
-    segments::Segments,
-};
-use super::{
-    growth::{Growth, give_back},
-    line::Line,
-    shell::Packed,
-};
+use self::{list::Sound, numbered::Numbered};
+use super::shell::Packed;
 use crate::{
-    base::{AllocError, address, atomic::Ordering, uninit::assume_init_ref},
-    contract::{Allocator, AtFork, at_fork},
+    base::{AllocError, address, uninit::assume_init_ref},
+    contract::{Allocator, AtFork, Inspect, at_fork},
     pool::{AnySize, KnownShape, Shape},
     source::DefaultParent,
 };
@@ -75,18 +72,13 @@ use crate::{
 ///
 /// # What it costs
 ///
-/// Four bytes per block for its link, four words per chunk, and two lines of cache.
+/// Four bytes per block for its link, five words per chunk of blocks, and half a KiB for the pool itself. The first chunk has room
+/// for both; each later one comes with another one for its links, which stay when [`trim`](Self::trim) returns the blocks.
 ///
 /// Source: Treiber, "Systems Programming: Coping with Parallelism" (1986).
-///
-/// # Invariants
-///
-/// * Every block that was ever handed out is in the list, or in somebody's hands.
 #[repr(C)]
 pub struct LockFree<S: Shape, A: Allocator = DefaultParent> {
-    free: Line<List<Sound>>,
-    segments: Segments,
-    growth: Growth,
+    pool: Numbered<Sound>,
     shape: S,
     parent: A,
 }
@@ -135,8 +127,7 @@ impl<A: Allocator> LockFree<AnySize, A> {
 
 impl<S: Shape, A: Allocator> LockFree<S, A> {
     const fn shaped(shape: S, size: usize, parent: A) -> Self {
-        let segments = Segments::new(FIRST / size);
-        Self { free: Line(List::new()), segments, growth: Growth::new(), shape, parent }
+        Self { pool: Numbered::new(FIRST / size), shape, parent }
     }
 
     /// Lets the first chunk have room for exactly so many blocks. Each later one has room for twice as many as the one before,
@@ -144,7 +135,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// and a division.
     #[must_use]
     pub const fn with_capacity(mut self, blocks: usize) -> Self {
-        self.segments.begin_with(blocks);
+        self.pool.segments.begin_with(blocks);
         self
     }
 
@@ -160,32 +151,10 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         self.shape.layout()
     }
 
-    /// The block with this number, as it is handed out.
-    fn block(&self, number: u32) -> Option<NonNull<[u8]>> {
-        let start = self.segments.block(number, self.shape.size())?;
-        Some(NonNull::slice_from_raw_parts(start, self.shape.size()))
-    }
-
-    /// A freed block, if the first one is in the first segment.
+    /// A block as it is handed out.
     #[inline(always)]
-    fn take_hot(&self) -> Option<NonNull<[u8]>> {
-        let (near, size) = (self.segments.near(), self.shape.size());
-        let block = self.free.0.take(&near, |number| near.block(number, size))?;
-        Some(NonNull::slice_from_raw_parts(block, size))
-    }
-
-    /// A freed block.
-    fn take(&self) -> Option<NonNull<[u8]>> {
-        self.free.0.take(&self.segments, |number| self.block(number))
-    }
-
-    /// A block that was never handed out; else, as one may have come back meanwhile, a freed one after all. So `None` means
-    /// that there was an instant at which no block was free.
-    fn take_fresh(&self) -> Option<NonNull<[u8]>> {
-        match self.segments.claim() {
-            Some(number) => self.block(number),
-            None => self.take(),
-        }
+    fn whole(&self, start: NonNull<u8>) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(start, self.shape.size())
     }
 
     #[cold]
@@ -201,53 +170,8 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         if !self.shape.fits(layout) {
             return Err(AllocError::Unsupported);
         }
-        if let Some(block) = self.take() {
-            return Ok(block);
-        }
-        loop {
-            if let Some(block) = self.take_fresh() {
-                return Ok(block);
-            }
-            if let Err(error) = self.grow() {
-                // Meanwhile somebody may have freed a block.
-                return self.take_fresh().ok_or(error);
-            }
-        }
-    }
-
-    /// Takes back a block that is not in the first segment.
-    #[cold]
-    #[inline(never)]
-    fn deallocate_far(&self, block: NonNull<u8>) {
-        let number = self.segments.number_of(block.addr().get(), self.shape.size());
-        debug_assert!(number.is_some(), "freed a block of another pool");
-        if let Some(number) = number {
-            self.free.0.put(&self.segments, number);
-        }
-    }
-
-    /// Asks the parent for a segment.
-    fn grow(&self) -> Result<(), AllocError> {
-        let block = self.block_layout();
-        let request = self.segments.request(self.segments.count(), block, 1).ok_or(AllocError::Exhausted)?;
-        // SAFETY: the parent has just handed the memory out, as it was asked to.
-        let publish = |memory| unsafe { self.publish(memory) };
-        self.growth.ask(&self.parent, request, publish).map(drop)
-    }
-
-    /// Makes a segment of a chunk, or returns it if there can be no more.
-    ///
-    /// # Safety
-    ///
-    /// The chunk is the parent's, was had for a request of `segments`, and is nobody else's.
-    unsafe fn publish(&self, memory: NonNull<[u8]>) {
-        let block = self.block_layout();
-        // SAFETY: the caller's promises are passed on; what was not published goes back.
-        unsafe {
-            if !self.segments.publish(memory, block) {
-                give_back(&self.parent, memory, block.align());
-            }
-        }
+        let block = self.pool.allocate(&self.parent, self.block_layout())?;
+        Ok(self.whole(block))
     }
 
     /// Lets the pool grow, if need be, until it has `count` free blocks or more. O(free blocks) for each chunk that comes.
@@ -256,23 +180,11 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     ///
     /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks. Nothing is kept then of what came.
     pub fn reserve(&self, count: usize) -> Result<(), AllocError> {
-        if count > self.segments.most_blocks() || count > isize::MAX.cast_unsigned() / self.shape.size() {
+        if count > self.pool.segments.most_blocks() || count > isize::MAX.cast_unsigned() / self.shape.size()
+        {
             return Err(AllocError::Exhausted);
         }
-        while self.free_blocks() < count {
-            let mut ahead = Ahead { pool: self, chunks: [const { None }; _], count: 0, blocks: 0 };
-            while let Some(missing) = count.checked_sub(self.free_blocks() + ahead.blocks)
-                && missing != 0
-            {
-                ahead.grow(missing)?;
-            }
-            ahead.publish();
-        }
-        Ok(())
-    }
-
-    fn free_blocks(&self) -> usize {
-        self.stats().free / self.shape.size()
+        self.pool.reserve(&self.parent, self.block_layout(), count)
     }
 
     /// Fills every place with a block for `layout`, or none. Freed blocks are taken with one exchange.
@@ -285,14 +197,8 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         layout: Layout,
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
-        let mut taken = 0;
-        if self.shape.fits(layout) {
-            taken = self.free.0.take_many(&self.segments, places.len(), |place, number| {
-                if let Some(block) = self.block(number) {
-                    places[place].write(block.cast());
-                }
-            });
-        }
+        let fits = self.shape.fits(layout);
+        let mut taken = if fits { self.pool.take_many(self.shape.size(), places) } else { 0 };
         while taken < places.len() {
             match self.allocate(layout) {
                 Ok(block) => places[taken].write(block.cast()),
@@ -313,17 +219,9 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     ///
     /// As for [`Allocator::deallocate`], for each block; no block is there twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        if layout.size() == 0 {
-            return;
+        if layout.size() != 0 {
+            self.pool.put_many(blocks, self.shape.size());
         }
-        let number_of = |block: &NonNull<u8>| self.segments.number_of(block.addr().get(), self.shape.size());
-        let mut numbers = blocks.iter().filter_map(number_of);
-        let Some(front) = numbers.next() else { return };
-        let back = numbers.fold(front, |back, number| {
-            self.segments.link(back).store(number, Ordering::Relaxed);
-            number
-        });
-        self.free.0.put_chain(&self.segments, front, back);
     }
 
     /// A block that fits both layouts is resized by doing nothing.
@@ -336,47 +234,6 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     }
 }
 
-/// Chunks that have come for a reservation and are not segments yet: all of them become some, or all go back.
-struct Ahead<'a, S: Shape, A: Allocator> {
-    pool: &'a LockFree<S, A>,
-    chunks: [Option<NonNull<[u8]>>; HALF as usize],
-    count: usize,
-    /// The blocks that there will be room for in them.
-    blocks: usize,
-}
-
-impl<S: Shape, A: Allocator> Ahead<'_, S, A> {
-    /// Takes one more chunk, unless others have been given something meanwhile. At least one block is missing.
-    fn grow(&mut self, missing: usize) -> Result<(), AllocError> {
-        let LockFree { segments, growth, parent, .. } = self.pool;
-        let (block, index) = (self.pool.block_layout(), segments.count() + self.count);
-        let request = segments.request(index, block, missing).ok_or(AllocError::Exhausted)?;
-        let place = self.chunks.get_mut(self.count).ok_or(AllocError::Exhausted)?;
-        if let Some(memory) = growth.ask(parent, request, |memory| memory)? {
-            *place = Some(memory);
-            self.count += 1;
-            self.blocks += segments.room(index, block.size(), memory.len());
-        }
-        Ok(())
-    }
-
-    fn publish(mut self) {
-        for memory in core::mem::take(&mut self.chunks).into_iter().flatten() {
-            // SAFETY: the chunk was had for this, and is taken out here.
-            unsafe { self.pool.publish(memory) };
-        }
-    }
-}
-
-impl<S: Shape, A: Allocator> Drop for Ahead<'_, S, A> {
-    fn drop(&mut self) {
-        for memory in self.chunks.iter().copied().flatten() {
-            // SAFETY: the chunk is the parent's, and nobody has seen it.
-            unsafe { give_back(&self.pool.parent, memory, self.pool.shape.align()) };
-        }
-    }
-}
-
 // SAFETY: blocks lie in segments, each at a multiple of the block size from a start that is aligned as blocks are, so none
 // overlap; a block is handed out by the thread that has removed its number from the list, or claimed it as the first.
 // Nothing here unwinds.
@@ -384,23 +241,23 @@ unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if self.shape.fits(layout)
-            && let Some(block) = self.take_hot()
+            && let Some(block) = self.pool.take_hot(self.shape.size())
         {
-            return Ok(block);
+            return Ok(self.whole(block));
         }
         self.allocate_cold(layout).unpack()
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if layout.size() == 0 {
-            return;
+        if layout.size() != 0 {
+            self.pool.put(block, self.shape.size());
         }
-        let near = self.segments.near();
-        match near.number_of(block.addr().get(), self.shape.size()) {
-            Some(number) => self.free.0.put(&near, number),
-            None => self.deallocate_far(block),
-        }
+    }
+
+    /// Whether there is such a block. O(chunks). Whether it is live is not known here.
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        layout.size() == 0 || self.owns(block.as_ptr())
     }
 
     unsafe fn grow_in_place(
@@ -426,8 +283,8 @@ impl<S: Shape, A: Allocator> Drop for LockFree<S, A> {
     fn drop(&mut self) {
         let align = self.shape.align();
         // SAFETY: every segment came from this parent; whoever held a block promised to have stopped.
-        unsafe { self.segments.release(0, &self.parent, align) };
+        unsafe { self.pool.release(&self.parent, align) };
     }
 }
 
-at_fork!([S: Shape, A: Allocator + AtFork] LockFree<S, A>: growth, parent);
+at_fork!([S: Shape, A: Allocator + AtFork] LockFree<S, A>: pool, parent);

@@ -1,29 +1,41 @@
-//! One segment: a chunk of blocks, then a link for each, then the segment's own record.
+//! One segment: a chunk of blocks, and a table with a link for each.
+//!
+//! Blocks come and go: a [trim](super::trim) returns them to the parent while nothing in them is live. The table stays as long as the
+//! pool, because a thread that was stopped while it took a block reads the block's link, whatever has become of the block. So it
+//! is a chunk of its own; but for the first segment, which is one chunk and stays: a small pool asks its parent once.
 //!
 //! The link of a block lies where its number says, as the block does. Blocks that are handed out for the first time one after
 //! the other have links on different lines of cache: or two threads that have one block each would fight about the line of
 //! their links, too. So within each window of 256 blocks, 16 lines of links, the blocks are first handed out column by column.
 //! Only as many windows are touched as there were blocks in use at once.
 
-use core::ptr::NonNull;
+use core::{alloc::Layout, ptr::NonNull};
 
 use super::list::{Links, NONE};
-use crate::base::{
-    address::{WORD, align_up},
-    atomic::AtomicU32,
-};
+use crate::base::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Bytes per link.
 const LINK: usize = size_of::<AtomicU32>();
 
-/// A chunk cut into blocks.
+/// The record at the start of a table. The links lie behind it.
+///
+/// # Invariants
+///
+/// * Who sees that blocks are `here` sees their `start`, or that of later ones.
 pub(super) struct Segment {
-    /// All of the chunk, as the parent handed it out. The blocks come first.
-    pub(super) memory: NonNull<[u8]>,
-    /// The links; each is initialised when its block is handed out for the first time.
     pub(super) links: *mut AtomicU32,
+    /// The blocks, or those that were here last.
+    start: AtomicPtr<u8>,
+    /// Bytes of their chunk.
+    bytes: AtomicUsize,
     /// Blocks.
     pub(super) count: u32,
+    /// Whether the table lies in the chunk of the blocks, behind them.
+    is_whole: bool,
+    /// As `count` while the blocks are here, zero while the parent has them.
+    here: AtomicU32,
+    /// Links that were initialised before the blocks were here, in turn.
+    initialised: AtomicU32,
 }
 
 /// The logarithm of how many links are on a line of cache.
@@ -57,59 +69,124 @@ fn turn_of(block: u32, count: u32) -> u32 {
 }
 
 impl Segment {
-    /// Bytes of a segment of so many blocks.
-    pub(super) const fn bytes(count: usize, size: usize) -> Option<usize> {
-        match count.checked_mul(size + LINK) {
-            Some(bytes) => align_up(bytes, WORD).checked_add(size_of::<Self>()),
-            None => None,
-        }
+    /// How many blocks there is room for in so many bytes, along with their table.
+    pub(super) fn room(bytes: usize, size: usize) -> usize {
+        bytes.saturating_sub(size_of::<Self>()) / (size + LINK)
     }
 
-    /// How many blocks a chunk of so many bytes is cut into, `most` at most.
-    pub(super) fn room(bytes: usize, size: usize, most: u32) -> usize {
-        let room = bytes.saturating_sub(size_of::<Self>()) / WORD * WORD;
-        (room / (size + LINK)).min(most as usize)
+    /// The layout of so many blocks.
+    pub(super) fn blocks(count: usize, block: Layout) -> Option<Layout> {
+        Layout::from_size_align(count.checked_mul(block.size())?, block.align()).ok()
     }
 
-    /// Cuts a chunk into at most `most` blocks.
+    /// The layout of the table for so many blocks, its record included.
+    pub(super) fn table(count: usize) -> Option<Layout> {
+        let bytes = count.checked_mul(LINK)?.checked_add(size_of::<Self>())?;
+        Layout::from_size_align(bytes, align_of::<Self>()).ok()
+    }
+
+    /// The layout of so many blocks with their table behind them.
+    pub(super) fn whole(count: usize, block: Layout) -> Option<Layout> {
+        let bytes = Self::blocks(count, block)?.size().checked_add(Self::table(count)?.size())?;
+        Layout::from_size_align(bytes, block.align()).ok()
+    }
+
+    /// Cuts a chunk into at most `most` blocks and their table.
     ///
     /// # Safety
     ///
-    /// The chunk is the caller's, aligned to a word and for blocks, and has room for one.
-    pub(super) unsafe fn cut(memory: NonNull<[u8]>, size: usize, most: u32) -> NonNull<Self> {
-        let count = Self::room(memory.len(), size, most);
-        let start = memory.cast::<u8>();
-        // SAFETY: blocks, links and the record lie in the chunk, one behind the other: that is how `count` was chosen. A
-        // block's size is a multiple of a word, so each is aligned.
-        unsafe {
-            let links = start.add(count * size).cast::<AtomicU32>().as_ptr();
-            let record = start.add(align_up(count * (size + LINK), WORD)).cast::<Self>();
-            record.write(Self { memory, links, count: count as u32 });
-            record
-        }
+    /// The chunk is the caller's, aligned as the layout says, and has room for one.
+    pub(super) unsafe fn cut(memory: NonNull<[u8]>, size: usize, most: usize) -> NonNull<Self> {
+        let count = Self::room(memory.len(), size).min(most);
+        // SAFETY: blocks and table lie in the chunk, one behind the other: that is how `count` was chosen. A block's size is a
+        // multiple of a word, so the table is aligned, too.
+        unsafe { Self::write(memory.cast().add(count * size), memory, count as u32, true) }
     }
 
-    /// Where this block begins.
+    /// Writes the table of a segment whose blocks are in this chunk.
+    ///
+    /// # Safety
+    ///
+    /// Both are the caller's, have room for `count` blocks and their links, and are aligned as the layouts say.
+    pub(super) unsafe fn write(
+        table: NonNull<u8>,
+        blocks: NonNull<[u8]>,
+        count: u32,
+        is_whole: bool,
+    ) -> NonNull<Self> {
+        let record = table.cast::<Self>();
+        // SAFETY: record and links lie in the table, one behind the other.
+        unsafe {
+            record.write(Self {
+                links: record.add(1).cast().as_ptr(),
+                start: AtomicPtr::new(blocks.as_ptr().cast()),
+                bytes: AtomicUsize::new(blocks.len()),
+                count,
+                is_whole,
+                here: AtomicU32::new(count),
+                initialised: AtomicU32::new(0),
+            });
+        }
+        record
+    }
+
+    /// Says where the blocks are from now on. Their segment is closed, and the caller's.
+    pub(super) fn come(&self, blocks: NonNull<[u8]>) {
+        self.start.store(blocks.as_ptr().cast(), Ordering::Relaxed);
+        self.bytes.store(blocks.len(), Ordering::Relaxed);
+        self.here.store(self.count, Ordering::Release);
+    }
+
+    /// Says that the blocks are not here any more, and where they were. `had` of them were handed out. Their segment is closed,
+    /// and the caller's.
+    pub(super) fn go(&self, had: u32) -> Option<NonNull<[u8]>> {
+        self.here.store(0, Ordering::Relaxed);
+        let initialised = self.initialised.load(Ordering::Relaxed);
+        self.initialised.store(initialised.max(had), Ordering::Relaxed);
+        self.memory()
+    }
+
+    /// The chunk of the blocks, or of those that were here last.
+    fn memory(&self) -> Option<NonNull<[u8]>> {
+        let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
+        Some(NonNull::slice_from_raw_parts(start, self.bytes.load(Ordering::Relaxed)))
+    }
+
+    /// Where this block begins. If the blocks have gone, that is where it was: it is not touched, and nobody has its number.
+    #[inline(always)]
     pub(super) fn block(&self, block: u32, size: usize) -> NonNull<u8> {
-        // SAFETY: whoever has the number has it from this segment.
-        unsafe { self.memory.cast::<u8>().add(block as usize * size) }
+        let start = self.start.load(Ordering::Relaxed);
+        // SAFETY: a block that is here lies in the chunk, and the address of one that was there was not null.
+        unsafe { NonNull::new_unchecked(start.wrapping_add(block as usize * size)) }
     }
 
     /// Which block is at this address, if that is in the segment.
+    ///
+    /// A live block that is elsewhere is never found: if blocks of this segment were where it is, they went before it came, and so
+    /// whoever has it sees that they have gone, or where they are since.
     pub(super) fn block_at(&self, address: usize, size: usize) -> Option<u32> {
-        let bytes = address.wrapping_sub(self.memory.addr().get());
-        (bytes < self.count as usize * size).then(|| (bytes / size) as u32)
+        let here = self.here.load(Ordering::Acquire);
+        let bytes = address.wrapping_sub(self.start.load(Ordering::Relaxed).addr());
+        (bytes < here as usize * size).then(|| (bytes / size) as u32)
     }
 
-    /// Which block is handed out as this one, for the first time. Its link is initialised.
+    #[inline(always)]
+    pub(super) fn link(&self, block: u32) -> &AtomicU32 {
+        // SAFETY: the table has a link for each block, and whoever has a number has it from who initialised its link.
+        unsafe { &*self.links.add(block as usize) }
+    }
+
+    /// Which block is handed out as this one, for the first time since the blocks came. Its link is initialised.
     ///
     /// # Safety
     ///
     /// It is the caller's turn.
     pub(super) unsafe fn first_time(&self, turn: u32) -> u32 {
         let block = in_turn(turn, self.count);
-        // SAFETY: nobody else has the block, hence the link.
-        unsafe { self.links.add(block as usize).write(AtomicU32::new(NONE)) };
+        if turn >= self.initialised.load(Ordering::Relaxed) {
+            // SAFETY: nobody else has the block, or ever had it: so nobody reads the link.
+            unsafe { self.links.add(block as usize).write(AtomicU32::new(NONE)) };
+        }
         block
     }
 
@@ -123,16 +200,32 @@ impl Segment {
         (0..self.count).map(|turn| in_turn(turn, self.count))
     }
 
-    pub(super) fn start(&self) -> usize {
-        self.memory.addr().get()
+    /// How many blocks are here: all, or none.
+    pub(super) fn here(&self) -> u32 {
+        self.here.load(Ordering::Acquire)
     }
 
-    pub(super) fn bytes_held(&self) -> usize {
-        self.memory.len()
+    /// Whether the blocks may go.
+    pub(super) fn may_go(&self) -> bool {
+        !self.is_whole && self.here() != 0
     }
 
-    pub(super) fn count(&self) -> u32 {
-        self.count
+    /// The chunk of the blocks, if they are here.
+    pub(super) fn blocks_here(&self) -> Option<NonNull<[u8]>> {
+        self.memory().filter(|_| self.here() != 0)
+    }
+
+    /// The chunk of the table, if it has one of its own.
+    pub(super) fn table_apart(&self) -> Option<NonNull<[u8]>> {
+        // SAFETY: the record is in front of the links.
+        let record = unsafe { self.links.cast::<Self>().sub(1) };
+        let table = NonNull::new(record.cast()).filter(|_| !self.is_whole)?;
+        Some(NonNull::slice_from_raw_parts(table, size_of::<Self>() + self.count as usize * LINK))
+    }
+
+    /// Both.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = NonNull<[u8]>> {
+        self.blocks_here().into_iter().chain(self.table_apart())
     }
 }
 

@@ -1,23 +1,21 @@
 //! Where the blocks of a [`LockFree`](super::LockFree) are, and their links.
 //!
-//! A [segment](super::segment) is a chunk with blocks and links. Each is planned twice as large as the one before, so a
+//! A [segment](super::segment) is a chunk of blocks and a table of links. Each is planned twice as large as the one before, so a
 //! block's number says in which segment it is: the logarithm of the number. A segment may turn out shorter than planned,
-//! where the parent has no more; the numbers that it lacks are skipped. A segment is published with Release and stays until
-//! the pool is held exclusively.
+//! where the parent has no more; the numbers that it lacks are skipped. A segment's table is published with Release and stays until
+//! the pool is held exclusively; its blocks may go, and come back elsewhere.
 //!
 //! From number to block: O(1). From block to number: a search among the segments, the last and largest one first. What is needed
 //! of the first segment is at hand twice, the second time without a pointer to follow: after an exchange, which holds up
 //! whatever comes behind it, each step counts. So a pool in one segment takes a subtraction and a division by the blocks' size.
 
-use core::{
-    alloc::Layout,
-    ptr::{NonNull, null_mut},
-};
+use core::ptr::{NonNull, null_mut};
 
 use super::{
     super::{entry::Entry, growth::give_back},
-    list::{HALF, Links, NONE},
+    list::{HALF, Links, NONE, Terms},
     segment::{Near, Segment},
+    turns::Turns,
 };
 use crate::{
     base::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
@@ -27,27 +25,28 @@ use crate::{
 /// # Invariants
 ///
 /// * Segments are published from the first on, without gaps; segment `s` has numbers from `2^log2·(2^s - 1)` on.
-/// * The blocks that `fresh` has gone past were handed out before, and their links are initialised.
-/// * `start`, `links` and `count` are as in the first segment; or `count` is still zero.
+/// * The blocks whose turns were had were handed out since they came, and their links are initialised.
+/// * `start`, `links` and `count` are as in the first segment, which stays; or `count` is still zero.
 /// * So many segments as `published` says are there; there may be more.
-pub(super) struct Segments {
+#[repr(C)]
+pub(in crate::share) struct Segments<T> {
     start: AtomicPtr<u8>,
     links: AtomicPtr<AtomicU32>,
     count: AtomicU32,
     published: AtomicUsize,
-    table: [Entry<Segment>; HALF as usize],
-    /// Goes through the turns of all segments, in order: the first that was not had yet.
-    fresh: AtomicU32,
     /// The logarithm of how many numbers the first segment has.
     log2: u32,
     /// The blocks that the first segment is planned to have.
     first: u32,
+    table: [Entry<Segment, T>; HALF as usize],
+    /// The turns of each segment.
+    turns: [Turns<T>; HALF as usize],
 }
 
 /// The place of a number: which segment, and which place in it.
 type Place = (usize, u32);
 
-impl Segments {
+impl<T: Terms> Segments<T> {
     /// Without segments; the first will have room for `first` blocks.
     pub(super) const fn new(first: usize) -> Self {
         let mut segments = Self {
@@ -55,10 +54,10 @@ impl Segments {
             links: AtomicPtr::new(null_mut()),
             count: AtomicU32::new(0),
             published: AtomicUsize::new(0),
-            table: [const { Entry::new() }; HALF as usize],
-            fresh: AtomicU32::new(0),
             log2: 0,
             first: 1,
+            table: [const { Entry::new() }; HALF as usize],
+            turns: [const { Turns::new() }; HALF as usize],
         };
         segments.begin_with(first);
         segments
@@ -104,7 +103,7 @@ impl Segments {
     }
 
     #[inline(always)]
-    fn segment(&self, index: usize) -> Option<&Segment> {
+    pub(super) fn segment(&self, index: usize) -> Option<&Segment> {
         // SAFETY: a segment that was published stays until the pool is borrowed mutably.
         unsafe { self.table.get(index)?.get().as_ref() }
     }
@@ -112,6 +111,13 @@ impl Segments {
     /// The segments, first one first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
         (0..self.most()).map_while(|index| self.segment(index))
+    }
+
+    /// The segments that are known to be there, last one first; and then those that may be there since.
+    fn newest_first(&self) -> impl Iterator<Item = (usize, &Segment)> {
+        let published = self.published.load(Ordering::Relaxed);
+        let order = (0..published).rev().chain(published..self.most());
+        order.filter_map(|index| Some((index, self.segment(index)?)))
     }
 
     /// What is needed of the first segment.
@@ -130,29 +136,17 @@ impl Segments {
 
     /// The number of the block at this address.
     pub(super) fn number_of(&self, address: usize, size: usize) -> Option<u32> {
-        let published = self.published.load(Ordering::Relaxed);
-        let known = (0..published).rev();
-        // One may be there of which that does not tell yet.
-        known
-            .chain(published..self.most())
-            .find_map(|index| Some(self.number(index) + self.segment(index)?.block_at(address, size)?))
+        self.newest_first()
+            .find_map(|(index, segment)| Some(self.number(index) + segment.block_at(address, size)?))
     }
 
-    /// The number of a block that was never handed out, which is the caller's from now on.
+    /// The number of a block that was never handed out, or not since its segment came back; it is the caller's from now on.
     pub(super) fn claim(&self) -> Option<u32> {
-        let mut fresh = self.fresh.load(Ordering::Relaxed);
-        loop {
-            let (index, turn) = self.place(fresh);
-            let segment = self.segment(index)?;
-            let is_there = turn < segment.count;
-            let next = if is_there { fresh + 1 } else { self.number(index + 1) };
-            match self.fresh.compare_exchange_weak(fresh, next, Ordering::Relaxed, Ordering::Relaxed) {
-                // SAFETY: nobody else has this turn.
-                Ok(_) if is_there => return Some(self.number(index) + unsafe { segment.first_time(turn) }),
-                Ok(_) => fresh = next,
-                Err(now) => fresh = now,
-            }
-        }
+        self.newest_first().find_map(|(index, segment)| {
+            let turn = self.turns[index].claim(segment.count)?;
+            // SAFETY: nobody else has this turn.
+            Some(self.number(index) + unsafe { segment.first_time(turn) })
+        })
     }
 
     /// How many there are.
@@ -160,40 +154,23 @@ impl Segments {
         self.iter().count()
     }
 
-    /// The chunk that this segment would like, for blocks of this layout, with room for `wanted` of them at least, unless it is
-    /// planned for less; `None` if there can be no such segment.
-    pub(super) fn request(&self, index: usize, block: Layout, wanted: usize) -> Option<(Layout, usize)> {
-        let planned = self.planned(index)? as usize;
-        let least = Segment::bytes(planned.min(wanted), block.size())?;
-        let preferred = Segment::bytes(planned, block.size());
-        let least = Layout::from_size_align(least, block.align()).ok()?;
-        Some((least, preferred.unwrap_or(least.size())))
-    }
-
-    /// How many blocks of `size` bytes this segment would have in so many bytes, of which it has asked for.
-    pub(super) fn room(&self, index: usize, size: usize, bytes: usize) -> usize {
-        self.planned(index).map_or(0, |planned| Segment::room(bytes, size, planned))
+    /// The first segment from this one on whose blocks have gone.
+    pub(super) fn gone(&self, from: usize) -> Option<(usize, &Segment)> {
+        self.iter().enumerate().skip(from).find(|&(index, _)| self.turns[index].are_gone())
     }
 
     /// How many blocks a segment is planned to have.
-    fn planned(&self, index: usize) -> Option<u32> {
+    pub(super) fn planned(&self, index: usize) -> Option<u32> {
         match index {
             0 => Some(self.first),
             _ => (index < self.most()).then(|| 1 << (self.log2 + index as u32)),
         }
     }
 
-    /// Makes a chunk the next segment; none, if others were faster and there can be no more.
-    ///
-    /// # Safety
-    ///
-    /// The chunk is the caller's and meets the [`request`](Self::request) for blocks of this layout.
-    pub(super) unsafe fn publish(&self, memory: NonNull<[u8]>, block: Layout) -> bool {
+    /// Makes this the next segment; not, if others were faster or there can be no more.
+    pub(super) fn publish(&self, segment: NonNull<Segment>) -> bool {
         let index = self.count();
-        let Some(planned) = self.planned(index) else { return false };
-        // SAFETY: the caller's promises are passed on.
-        let segment = unsafe { Segment::cut(memory, block.size(), planned) };
-        let published = self.table[index].fill(segment);
+        let published = index < self.most() && self.table[index].fill(segment);
         if published {
             self.published.fetch_max(index + 1, Ordering::Relaxed);
             if index == 0 {
@@ -206,68 +183,105 @@ impl Segments {
 
     /// Has at hand what is needed of the first segment.
     fn set_first(&self, segment: &Segment) {
-        self.start.store(segment.memory.as_ptr().cast(), Ordering::Relaxed);
+        self.start.store(segment.block(0, 0).as_ptr(), Ordering::Relaxed);
         self.links.store(segment.links, Ordering::Relaxed);
         self.count.store(segment.count, Ordering::Release);
     }
 
-    /// How many numbers of a segment were handed out before.
-    pub(super) fn cut(&self, index: usize, segment: &Segment) -> u32 {
-        self.fresh.load(Ordering::Relaxed).saturating_sub(self.number(index)).min(segment.count)
+    /// Takes the blocks of a segment from it, of which the caller has all that were handed out, so many; not, if one is handed
+    /// out meanwhile.
+    pub(super) fn dismiss(&self, index: usize, had: u32) -> Option<NonNull<[u8]>> {
+        let (segment, turns) = (self.segment(index)?, &self.turns[index]);
+        if !turns.close(had) {
+            return None;
+        }
+        let blocks = segment.go(had);
+        turns.leave();
+        blocks
     }
 
-    /// In which segment a number is; `None` if it was never handed out.
+    /// Gives a segment blocks again; not, if others were faster.
+    pub(super) fn recall(&self, index: usize, blocks: NonNull<[u8]>) -> bool {
+        let Some(segment) = self.segment(index) else { return false };
+        let is_mine = self.turns[index].bring();
+        if is_mine {
+            segment.come(blocks);
+            self.turns[index].open();
+        }
+        is_mine
+    }
+
+    /// How many numbers of a segment were handed out.
+    pub(super) fn had(&self, index: usize) -> u32 {
+        self.turns[index].had()
+    }
+
+    /// In which segment a number is; `None` if it was not handed out.
     pub(super) fn index_of(&self, number: u32) -> Option<usize> {
         if number >= NONE / 2 {
             return None;
         }
         let (index, block) = self.place(number);
-        let segment = self.segment(index)?;
-        segment.has_had(block, self.cut(index, segment)).then_some(index)
+        self.segment(index)?.has_had(block, self.had(index)).then_some(index)
     }
 
-    /// As if only the numbers of the first `segments` segments had been handed out.
-    pub(super) fn forget(&mut self, segments: usize) {
-        let end = self.number(segments).min(self.fresh.load(Ordering::Relaxed));
-        self.fresh.store(end, Ordering::Relaxed);
+    /// As if no number had been handed out.
+    pub(super) fn forget(&mut self) {
+        self.turns.iter_mut().for_each(Turns::forget);
     }
 
-    /// Returns the segments from this one on to the parent; says how many bytes that were.
+    /// Returns the segments from this one on to the parent, with blocks and tables; says how many bytes that were.
     ///
     /// # Safety
     ///
     /// Nobody holds a block in them, and they came from this parent, for blocks of this alignment.
     pub(super) unsafe fn release<A: Allocator>(&mut self, from: usize, parent: &A, align: usize) -> usize {
-        if from == 0 {
-            self.count.store(0, Ordering::Relaxed);
-        }
         self.published.store(from.min(self.published.load(Ordering::Relaxed)), Ordering::Relaxed);
         let mut returned = 0;
-        for entry in self.table.iter().skip(from) {
-            let segment = entry.get();
+        for (entry, turns) in self.table.iter().zip(&mut self.turns).skip(from) {
+            let segment = NonNull::new(entry.get());
             entry.set(null_mut());
-            if !segment.is_null() {
-                // SAFETY: the record is read before its chunk goes, and nobody reads it later.
-                let memory = unsafe { (*segment).memory };
-                returned += memory.len();
-                // SAFETY: the caller's promises.
-                unsafe { give_back(parent, memory, align) };
-            }
+            *turns = Turns::new();
+            // SAFETY: nobody reads the record later, and the caller's promises.
+            returned += segment.map_or(0, |segment| unsafe { discard(segment, parent, align) });
+        }
+        if from == 0 {
+            self.count.store(0, Ordering::Relaxed);
         }
         returned
     }
 }
 
-impl Links for Segments {
+/// Returns a segment to the parent, with its blocks, if they are here, and its table; says how many bytes that were.
+///
+/// # Safety
+///
+/// Nobody uses it, and it came from this parent, for blocks of this alignment.
+pub(super) unsafe fn discard<A: Allocator>(segment: NonNull<Segment>, parent: &A, align: usize) -> usize {
+    // SAFETY: the record is there; it is read before its chunk goes.
+    let (blocks, table) = unsafe { (segment.as_ref().blocks_here(), segment.as_ref().table_apart()) };
+    let chunks = [blocks.map(|blocks| (blocks, align)), table.map(|table| (table, align_of::<Segment>()))];
+    chunks.into_iter().flatten().fold(0, |bytes, (chunk, align)| {
+        // SAFETY: the caller's promises.
+        unsafe { give_back(parent, chunk, align) };
+        bytes + chunk.len()
+    })
+}
+
+impl<T: Terms> Links for Segments<T> {
     fn link(&self, number: u32) -> &AtomicU32 {
-        let (index, place) = self.place(number);
-        // SAFETY: whoever has the number has it from a segment that was published before, and the link was initialised
-        // when the number was handed out for the first time.
-        unsafe { &*(*self.table[index].get()).links.add(place as usize) }
+        let (index, block) = self.place(number);
+        // SAFETY: whoever has the number has it from a segment that was published before.
+        unsafe { &*self.table[index].get() }.link(block)
+    }
+
+    fn look(&self, number: u32) -> u32 {
+        let (index, block) = self.place(number);
+        self.segment(index).map_or(NONE, |segment| segment.link(block).load(Ordering::Relaxed))
     }
 }
 
 // SAFETY: the records and links that the pointers lead to are shared as the atomics that they are made of.
-unsafe impl Send for Segments {}
+unsafe impl<T> Send for Segments<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Segments {}
+unsafe impl<T> Sync for Segments<T> {}

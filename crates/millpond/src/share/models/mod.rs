@@ -16,6 +16,7 @@ mod list;
 mod lock_free;
 mod locked;
 mod returned;
+mod trim;
 
 use crate::base::atomic::UnsafeCell;
 
