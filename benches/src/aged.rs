@@ -3,7 +3,7 @@
 
 use std::{alloc::Layout, hint::black_box};
 
-use millpond::{Blocks, Compact, Fixed, Lifo, Magazine, Owned};
+use millpond::{AddressOrdered, Blocks, Fixed, Lifo, Magazine, Owned};
 
 use slab::Slab;
 use slotmap::SlotMap;
@@ -25,7 +25,7 @@ fn runners() -> Vec<Runner> {
         walk("blocks in order, by hand", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
         walk("Blocks<(Fixed<64>, Lifo)>", Owned::new(Blocks::<(Fixed<64>, Lifo)>::new())),
         walk("Blocks<(Fixed<64>, Magazine)>", Owned::new(Blocks::<(Fixed<64>, Magazine)>::new())),
-        walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, Compact)>::new())),
+        walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new())),
         walk("slab", Slab::with_capacity(2 * NODES)),
         walk("slotmap", SlotMap::with_capacity(2 * NODES)),
         walk("glibc", GLIBC),

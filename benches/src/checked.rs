@@ -3,8 +3,8 @@
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
 use millpond::{
-    Allocator, AnySize, Blocks, Canary, Checked, Classes, Fixed, Heap, Lifo, Local, Magazine, Marked, Poison,
-    Quarantine, RawPool, Tlsf, Tracked, Zeroed,
+    Allocator, Blocks, Canary, Checked, Classes, DynSize, Fixed, Heap, Lifo, Local, Magazine, Poison,
+    Quarantine, RawPool, Tlsf, Tracked, Validated, Zeroed,
 };
 
 use crate::{
@@ -69,12 +69,15 @@ fn all<const LIVE: usize, const BATCH: usize>() -> Vec<Runner> {
     vec![
         runner::<LIVE, BATCH>("Lifo", Local::new(Blocks::<Fixed<64>>::new())),
         runner::<LIVE, BATCH>("Magazine", Local::new(Blocks::<(Fixed<64>, Magazine)>::new())),
-        runner::<LIVE, BATCH>("Marked<Lifo>", Local::new(Blocks::<(Fixed<64>, Marked<Lifo>)>::new())),
-        runner::<LIVE, BATCH>("Marked<Magazine>", Local::new(Blocks::<(Fixed<64>, Marked<Magazine>)>::new())),
+        runner::<LIVE, BATCH>("Marked<Lifo>", Local::new(Blocks::<(Fixed<64>, Validated<Lifo>)>::new())),
+        runner::<LIVE, BATCH>(
+            "Marked<Magazine>",
+            Local::new(Blocks::<(Fixed<64>, Validated<Magazine>)>::new()),
+        ),
         runner::<LIVE, BATCH>("Lifo, run-time layout", Local::new(Blocks::of(shape()))),
         runner::<LIVE, BATCH>(
             "Marked<Lifo>, run-time layout",
-            Local::new(Blocks::<(AnySize, Marked<Lifo>)>::shaped(shape())),
+            Local::new(Blocks::<(DynSize, Validated<Lifo>)>::with_layout(shape())),
         ),
         runner::<LIVE, BATCH>("Poison", Local::new(Poison::new(Blocks::<Fixed<64>>::new()))),
         runner::<LIVE, BATCH>("Zeroed", Local::new(Zeroed::new(Blocks::<Fixed<64>>::new()))),

@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, fs, time::Instant};
 
-use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, RawPool, Reserved, TunedPages};
+use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, RawPool, ReservedRegion, TunedPages};
 
 use crate::harness::median;
 
@@ -33,7 +33,7 @@ const PARENTS: &[Parent] = &[
     Parent { name: "guarded", fill: || fill::<Blocks<Small>>(TunedPages::new().guarded()) },
     Parent {
         name: "Reserved",
-        fill: || fill::<Blocks<Small>>(Reserved::new(1 << 30).expect("addresses are plenty")),
+        fill: || fill::<Blocks<Small>>(ReservedRegion::new(1 << 30).expect("addresses are plenty")),
     },
     Parent { name: "Heap", fill: || fill::<Blocks<Small>>(Heap) },
     Parent { name: "no pool, Pages", fill: || write_all(Pages) },

@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, ptr::NonNull};
 
-use millpond::{Allocator, Blocks, Classes, Compact, Config, Fixed, Local, Magazine, Owned};
+use millpond::{AddressOrdered, Allocator, Blocks, Classes, Config, Fixed, Local, Magazine, Owned};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
@@ -157,7 +157,7 @@ impl<A: Allocator, const FIXED: bool> Contender for Ours<A, FIXED> {
 
 pub type LocalFixed = Ours<Local<Blocks<Fixed<SIZE>>>, true>;
 pub type LocalMagazine = Ours<Local<Blocks<(Fixed<SIZE>, Magazine)>>, true>;
-pub type LocalCompact = Ours<Local<Blocks<(Fixed<SIZE>, Compact)>>, true>;
+pub type LocalCompact = Ours<Local<Blocks<(Fixed<SIZE>, AddressOrdered)>>, true>;
 pub type LocalAny = Ours<Local<Blocks>, false>;
 pub type LocalClasses = Ours<Local<Classes>, false>;
 

@@ -14,8 +14,8 @@ use std::{
 };
 
 use millpond::{
-    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, SignPost,
-    Stack, Tlsf,
+    AddressOrdered, Blocks, Buddy, Classes, Fixed, Lifo, Linear, Magazine, NoQuickList, Owned, Pages,
+    RawPool, SignPost, Stack, Tlsf,
 };
 
 use crate::{
@@ -64,9 +64,9 @@ fn on_top<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
 }
 
 /// What only remembers blocks: the least that the loop can cost.
-struct Nothing;
+struct NullAllocator;
 
-impl Variable for Nothing {
+impl Variable for NullAllocator {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
         std::ptr::without_provenance_mut(layout.size())
@@ -79,7 +79,7 @@ impl Variable for Nothing {
 const ALL: usize = usize::MAX;
 
 const ROWS: &[Row] = &[
-    Row { name: "the loop alone", most: ALL, make: |n| replace::<false>("", Nothing, n, ONE) },
+    Row { name: "the loop alone", most: ALL, make: |n| replace::<false>("", NullAllocator, n, ONE) },
     Row { name: "Blocks, Lifo", most: ALL, make: |n| replacing(Blocks::<(Fixed<64>, Lifo)>::new(), n, ONE) },
     Row {
         name: "Blocks, Magazine",
@@ -89,11 +89,15 @@ const ROWS: &[Row] = &[
     Row {
         name: "Blocks, Compact",
         most: ALL,
-        make: |n| replacing(Blocks::<(Fixed<64>, Compact)>::new(), n, ONE),
+        make: |n| replacing(Blocks::<(Fixed<64>, AddressOrdered)>::new(), n, ONE),
     },
     Row { name: "Classes", most: ALL, make: |n| replacing(Classes::new(), n, SMALL) },
     Row { name: "Tlsf", most: ALL, make: |n| replacing(Tlsf::new(), n, SMALL) },
-    Row { name: "Tlsf<Direct>", most: ALL, make: |n| replacing(Tlsf::<Direct>::without_pockets(), n, SMALL) },
+    Row {
+        name: "Tlsf<Direct>",
+        most: ALL,
+        make: |n| replacing(Tlsf::<NoQuickList>::without_quick_list(), n, SMALL),
+    },
     Row { name: "Buddy", most: ALL, make: |n| replacing(Buddy::new(), n, SMALL) },
     Row {
         name: "SignPost, first fit, 8–1024",

@@ -9,8 +9,8 @@ use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use bumpalo::Bump;
 use millpond::{
-    Allocator, Blocks, Classes, Compact, Direct, Fixed, Lifo, Linear, Local, Magazine, Owned, SignPost,
-    Stack, Tlsf,
+    AddressOrdered, Allocator, Blocks, Classes, Fixed, Lifo, Linear, Local, Magazine, NoQuickList, Owned,
+    SignPost, Stack, Tlsf,
 };
 
 use crate::{
@@ -153,7 +153,7 @@ fn of_one_size() -> Vec<Row> {
         row("list by hand", || churn(List::new(LIVE + 1))),
         row("Blocks<(…, Lifo)>", || churn(Owned::new(Blocks::<(Fixed<64>, Lifo)>::new()))),
         row("Blocks<(…, Magazine)>", || churn(Owned::new(Blocks::<(Fixed<64>, Magazine)>::new()))),
-        row("Blocks<(…, Compact)>", || churn(Owned::new(Blocks::<(Fixed<64>, Compact)>::new()))),
+        row("Blocks<(…, Compact)>", || churn(Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()))),
         row("slab", || churn(Slabs::new())),
         row("slotmap", || churn(Slots::new())),
         row("glibc", || churn(Glibc)),
@@ -172,7 +172,7 @@ fn of_mixed_sizes() -> Vec<Row> {
     vec![
         row("the timer alone", nothing),
         row("Tlsf", || mixed(regions::owned(Tlsf::new()), LIVE_MIXED)),
-        row("Tlsf<Direct>", || mixed(regions::owned(Tlsf::<Direct>::without_pockets()), LIVE_MIXED)),
+        row("Tlsf<Direct>", || mixed(regions::owned(Tlsf::<NoQuickList>::without_quick_list()), LIVE_MIXED)),
         row("Buddy", || mixed(buddy::ours(), LIVE_MIXED)),
         row("Classes", || mixed(Owned::new(Classes::new()), LIVE_MIXED)),
         row("SignPost first fit, 1,000 live", || mixed(regions::owned(SignPost::first_fit()), LIVE_SEARCHED)),

@@ -14,7 +14,7 @@ use std::{
 };
 
 use heapless::pool::boxed::BoxBlock;
-use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, Spin};
+use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, SpinLock};
 
 use crate::{
     contenders::{Contender, Ours, SIZE},
@@ -50,7 +50,7 @@ fn contenders() -> Vec<(&'static str, Job)> {
         ),
         job::<Pairs, _>(
             "Locked<…, Spin>",
-            Ours::<_, true>::new(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
+            Ours::<_, true>::new(Locked::<_, _, SpinLock>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
         ),
         heapless(),
     ];

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use millpond::{
-    Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, SignPost,
-    Stack, Tlsf,
+    AddressOrdered, Blocks, Buddy, Classes, Fixed, Lifo, Linear, Magazine, NoQuickList, Owned, Pages,
+    RawPool, SignPost, Stack, Tlsf,
 };
 use slab::Slab;
 use slotmap::SlotMap;
@@ -90,10 +90,10 @@ fn cpp_peer(which: usize) -> [f64; 3] {
 const ROWS: &[Row] = &[
     Row { name: "Blocks, Lifo", run: || ours(Blocks::<(Fixed<64>, Lifo)>::new()) },
     Row { name: "Blocks, Magazine", run: || ours(Blocks::<(Fixed<64>, Magazine)>::new()) },
-    Row { name: "Blocks, Compact", run: || ours(Blocks::<(Fixed<64>, Compact)>::new()) },
+    Row { name: "Blocks, Compact", run: || ours(Blocks::<(Fixed<64>, AddressOrdered)>::new()) },
     Row { name: "Classes", run: || ours(Classes::new()) },
     Row { name: "Tlsf", run: || ours(Tlsf::new()) },
-    Row { name: "Tlsf<Direct>", run: || ours(Tlsf::<Direct>::without_pockets()) },
+    Row { name: "Tlsf<Direct>", run: || ours(Tlsf::<NoQuickList>::without_quick_list()) },
     Row { name: "SignPost", run: || ours(SignPost::first_fit()) },
     Row { name: "Buddy", run: || ours(Buddy::new()) },
     Row { name: "Linear, reset at the end", run: || emptied(Linear::new()) },

@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, mem};
 
-use millpond::{Blocks, Classes, Compact, Fixed, Local, Magazine, Owned};
+use millpond::{AddressOrdered, Blocks, Classes, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
@@ -44,7 +44,10 @@ fn all<W: Way>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
         runner::<W, _>("Local<Blocks<Fixed<64>>>", LocalFixed::new(Local::new(Blocks::new()))),
         runner::<W, _>("Owned<Blocks<…, Magazine>>", Owned::new(Blocks::<(Fixed<SIZE>, Magazine)>::new())),
         runner::<W, _>("Local<Blocks<…, Magazine>>", LocalMagazine::new(Local::new(Blocks::new()))),
-        runner::<W, _>("Owned<Blocks<…, Compact>>", Owned::new(Blocks::<(Fixed<SIZE>, Compact)>::new())),
+        runner::<W, _>(
+            "Owned<Blocks<…, Compact>>",
+            Owned::new(Blocks::<(Fixed<SIZE>, AddressOrdered)>::new()),
+        ),
         runner::<W, _>("Local<Blocks<…, Compact>>", LocalCompact::new(Local::new(Blocks::new()))),
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),

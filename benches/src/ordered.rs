@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, hint::black_box, time::Instant};
 
-use millpond::{Blocks, Cached, Classes, Compact, Fixed, Heap, Magazine};
+use millpond::{AddressOrdered, Blocks, Cached, Classes, Fixed, Heap, Magazine};
 use slab::Slab;
 
 use crate::{
@@ -180,7 +180,7 @@ fn of_nodes() -> Vec<Contender> {
         ),
         contender(
             "Local<Blocks<…, Compact>>",
-            Shared::new(Blocks::<(Fixed<64>, Compact)>::new(), Heap),
+            Shared::new(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Heap),
             NODE,
             tree,
         ),
@@ -207,7 +207,7 @@ fn of_words() -> Vec<Contender> {
         ),
         contender(
             "Local<Blocks<…, Compact>>",
-            Shared::new(Blocks::<(Fixed<8>, Compact)>::new(), Heap),
+            Shared::new(Blocks::<(Fixed<8>, AddressOrdered)>::new(), Heap),
             WORD,
             words,
         ),

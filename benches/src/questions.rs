@@ -7,8 +7,8 @@
 use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use millpond::{
-    Allocator, Blocks, Cached, Classes, Compact, Fixed, Inspect, Local, LockFree, Locked, Magazine, Reclaim,
-    SignPost, Tlsf,
+    AddressOrdered, Allocator, Blocks, Cached, Classes, Fixed, Inspect, Local, LockFree, Locked, Magazine,
+    Reclaim, SignPost, Tlsf,
 };
 
 use crate::harness::median;
@@ -77,7 +77,7 @@ const OURS: &[Row] = rows! {
     "Local<Blocks<…, Lifo>>": Local::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
     "Locked<Blocks<…, Lifo>>": Locked::<_>::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
     "Local<Blocks<…, Magazine>>": Local::new(Blocks::<(Fixed<64>, Magazine)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Local<Blocks<…, Compact>>": Local::new(Blocks::<(Fixed<64>, Compact)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
+    "Local<Blocks<…, Compact>>": Local::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
     "Local<Classes>": Local::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
     "Cached<Blocks<Fixed<64>>>": Cached::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
     "Cached<Classes>": Cached::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);

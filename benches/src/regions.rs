@@ -105,8 +105,13 @@ fn replaced<const WRITES: bool>() -> Vec<Runner> {
     vec![
         replace::<WRITES>("rlsf", rlsf(), LIVE, SIZES),
         replace::<WRITES>("talc", talc(), LIVE, SIZES),
-        replace::<WRITES>("Owned<Tlsf<Direct>>", owned(Tlsf::without_pockets()), LIVE, SIZES),
-        replace::<WRITES>("Local<Tlsf<Direct>>", Shared::new(Tlsf::without_pockets(), below()), LIVE, SIZES),
+        replace::<WRITES>("Owned<Tlsf<Direct>>", owned(Tlsf::without_quick_list()), LIVE, SIZES),
+        replace::<WRITES>(
+            "Local<Tlsf<Direct>>",
+            Shared::new(Tlsf::without_quick_list(), below()),
+            LIVE,
+            SIZES,
+        ),
         replace::<WRITES>("Owned<Tlsf>", owned(Tlsf::new()), LIVE, SIZES),
         replace::<WRITES>("Local<Tlsf>", Shared::new(Tlsf::new(), below()), LIVE, SIZES),
     ]
@@ -116,7 +121,7 @@ fn paired() -> Vec<Runner> {
     vec![
         pairs("rlsf", rlsf(), SIZES),
         pairs("talc", talc(), SIZES),
-        pairs("Owned<Tlsf<Direct>>", owned(Tlsf::without_pockets()), SIZES),
+        pairs("Owned<Tlsf<Direct>>", owned(Tlsf::without_quick_list()), SIZES),
         pairs("Owned<Tlsf>", owned(Tlsf::new()), SIZES),
     ]
 }

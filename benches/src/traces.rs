@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, path::Path, ptr::NonNull};
 
-use millpond::{Allocator, AnySize, Blocks, Compact, Heap, Lifo, Local, Magazine, Strategy};
+use millpond::{AddressOrdered, Allocator, Blocks, DynSize, FreeList, Heap, Lifo, Local, Magazine};
 use millpond_trace::{Op, Reader};
 
 use crate::{
@@ -86,16 +86,18 @@ trait Server {
 }
 
 /// A pool for each small size.
-struct Pools<S: Strategy>([Local<Blocks<(AnySize, S)>>; LARGEST / GRANULE]);
+struct Pools<S: FreeList>([Local<Blocks<(DynSize, S)>>; LARGEST / GRANULE]);
 
 fn layout(size: usize) -> Layout {
     // SAFETY: the alignment is a power of two, and sizes come from traces, where they were served.
     unsafe { Layout::from_size_align_unchecked(size, GRANULE) }
 }
 
-impl<S: Strategy> Server for Pools<S> {
+impl<S: FreeList> Server for Pools<S> {
     fn new() -> Self {
-        Self(std::array::from_fn(|index| Local::new_in(Blocks::shaped(layout((index + 1) * GRANULE)), Heap)))
+        Self(std::array::from_fn(|index| {
+            Local::new_in(Blocks::with_layout(layout((index + 1) * GRANULE)), Heap)
+        }))
     }
 
     #[inline(always)]
@@ -194,7 +196,7 @@ pub fn replay(path: &str) -> Result<(), Box<dyn std::error::Error>> {
         peak::<Pools<Lifo>>,
         peak::<Pools<Magazine>>,
         peak::<Pools<Magazine<32>>>,
-        peak::<Pools<Compact>>,
+        peak::<Pools<AddressOrdered>>,
         peak::<Mallocs<0>>,
         peak::<Mallocs<1>>,
     ];
@@ -205,7 +207,7 @@ pub fn replay(path: &str) -> Result<(), Box<dyn std::error::Error>> {
             runner::<Pools<Lifo>>("pools, Lifo", trace),
             runner::<Pools<Magazine>>("pools, Magazine", trace),
             runner::<Pools<Magazine<32>>>("pools, Magazine<32>", trace),
-            runner::<Pools<Compact>>("pools, Compact", trace),
+            runner::<Pools<AddressOrdered>>("pools, Compact", trace),
             runner::<Mallocs<0>>("glibc", trace),
             runner::<Mallocs<1>>("mimalloc", trace),
         ]

@@ -6,8 +6,8 @@ static void tell(void *context, const mp_misuse *misuse) {
     int *count = context;
     ++*count;
     printf("pool %s: %s\n", misuse->pool,
-           misuse->cause == MP_DOUBLE_FREE ? "a block was freed twice"
-           : misuse->cause == MP_LEAK      ? "a block was never freed"
+           misuse->kind == MP_DOUBLE_FREE ? "a block was freed twice"
+           : misuse->kind == MP_LEAK      ? "a block was never freed"
                                            : "something else is wrong");
 }
 

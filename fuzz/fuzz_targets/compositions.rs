@@ -5,9 +5,9 @@ use std::cell::Cell;
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    Blocks, Buddy, Cached, Canary, Cause, Checked, Classes, Compact, Counted, FailNth, Fallback, Fixed,
-    Limit, Linear, Local, Locked, Magazine, Marked, Observe, Poison, Quarantine, Reporter, Retry, Segregate,
-    SignPost, Spin, Stack, Stats, Tlsf, Tracked, Zeroed, testing::Watched,
+    AddressOrdered, Blocks, Buddy, Cached, Canary, Checked, Classes, Counted, FailNth, Fallback, Fixed,
+    Limit, Linear, Local, Locked, Magazine, MisuseKind, Observe, Poison, Quarantine, Reporter, Retry,
+    Segregator, SignPost, SpinLock, Stack, Stats, Tlsf, Tracked, Validated, Zeroed, testing::Watched,
 };
 use millpond_fuzz::{Trial, choose};
 
@@ -30,15 +30,15 @@ const AROUND_POOLS: &[Trial] = &[
     |input| input.play(|parent| Local::new_in(Stats::new(Limit::bytes(Tlsf::new(), 5000)), parent)),
     |input| input.play(|parent| Local::new_in(FailNth::every(Counted::new(Stack::new()), 3), parent)),
     |input| input.play(|parent| Local::new_in(Limit::bytes(FailNth::every(Buddy::new(), 5), 9000), parent)),
-    |input| input.play(|parent| Local::new_in(Segregate::new(64, Small::new(), Tlsf::new()), parent)),
+    |input| input.play(|parent| Local::new_in(Segregator::new(64, Small::new(), Tlsf::new()), parent)),
     |input| {
         input.play(|parent| {
-            Local::new_in(Segregate::new(100, Stats::new(Linear::new()), Counted::new(Buddy::new())), parent)
+            Local::new_in(Segregator::new(100, Stats::new(Linear::new()), Counted::new(Buddy::new())), parent)
         });
     },
     |input| {
         input.play(|parent| {
-            let few = Limit::blocks(Blocks::<(Fixed<64>, Compact)>::new(), 7);
+            let few = Limit::blocks(Blocks::<(Fixed<64>, AddressOrdered)>::new(), 7);
             Local::new_in(Fallback::new(few, Stats::new(SignPost::best_fit())), parent)
         });
     },
@@ -48,7 +48,7 @@ const AROUND_POOLS: &[Trial] = &[
 const AROUND_ALLOCATORS: &[Trial] = &[
     |input| input.play(|parent| Limit::bytes(Stats::new(classes(parent)), 5000)),
     |input| input.play(|parent| FailNth::every(Counted::new(Observe::new(blocks(parent), |_| {})), 4)),
-    |input| input.play(|parent| Segregate::new(64, blocks(Watched::default()), classes(parent))),
+    |input| input.play(|parent| Segregator::new(64, blocks(Watched::default()), classes(parent))),
     |input| input.play(|parent| Fallback::new(blocks(parent), classes(Watched::default()))),
     |input| input.play(|parent| Fallback::new(Limit::blocks(blocks(parent), 5), classes(Watched::default()))),
     |input| input.play(|parent| Local::new_in(Linear::new(), Limit::bytes(Stats::new(parent), 30_000))),
@@ -56,13 +56,13 @@ const AROUND_ALLOCATORS: &[Trial] = &[
         input.play(|parent| Local::new_in(Tlsf::new(), Fallback::new(classes(parent), Watched::default())));
     },
     |input| {
-        input.play(|parent| Local::new_in(Buddy::new(), Segregate::new(5000, Watched::default(), parent)))
+        input.play(|parent| Local::new_in(Buddy::new(), Segregator::new(5000, Watched::default(), parent)))
     },
 ];
 
 /// The kit drops allocators while blocks are live; all other misuse would be the pool's own mistake.
-const KIT: Reporter = Reporter::named("kit").calling(|misuse| {
-    assert!(matches!(misuse.cause, Cause::Leak { .. }), "{misuse}");
+const KIT: Reporter = Reporter::named("kit").with_hook(|misuse| {
+    assert!(matches!(misuse.kind, MisuseKind::Leak { .. }), "{misuse}");
 });
 
 /// Guards that look after blocks, in shells and around them.
@@ -70,7 +70,7 @@ const LOOKING_AFTER: &[Trial] = &[
     |input| input.play(|parent| Local::new_in(Checked::new(Classes::new()).reporting(KIT), parent)),
     |input| {
         input.play(|parent| {
-            Local::new_in(Blocks::<(Fixed<64>, Marked<Magazine<5>>)>::new().reporting(KIT), parent)
+            Local::new_in(Blocks::<(Fixed<64>, Validated<Magazine<5>>)>::new().reporting(KIT), parent)
         });
     },
     |input| input.play(|parent| Local::new_in(Quarantine::<_, 3>::new(Tlsf::new()).holding(1000), parent)),
@@ -103,11 +103,13 @@ const ON_POOLS: &[Trial] = &[
     |input| input.play(|parent| Cached::new_in(Limit::blocks(Classes::new(), 90), parent)),
     |input| input.play(|parent| Local::new_in(Stack::new(), Local::new_in(Tlsf::new(), parent))),
     |input| input.play(|parent| Local::new_in(Classes::new(), Local::new_in(Buddy::new(), parent))),
-    |input| input.play(|parent| Local::new_in(Tlsf::without_pockets(), Local::new_in(Stack::new(), parent))),
+    |input| {
+        input.play(|parent| Local::new_in(Tlsf::without_quick_list(), Local::new_in(Stack::new(), parent)))
+    },
     |input| {
         input.play(|parent| {
             let middle = Limit::bytes(Local::new_in(SignPost::first_fit(), parent), 40_000);
-            Local::new_in(Blocks::<(Fixed<24, 16>, Compact<5, 4096>)>::new(), middle)
+            Local::new_in(Blocks::<(Fixed<24, 16>, AddressOrdered<5, 4096>)>::new(), middle)
         });
     },
     |input| {
@@ -115,7 +117,7 @@ const ON_POOLS: &[Trial] = &[
             // A failed request is tried twice more.
             let tries = Cell::new(0);
             let again = Retry(move |_, _| tries.replace((tries.get() + 1) % 3) < 2);
-            Locked::<_, _, Spin, _>::with_policy(Classes::new(), parent, again)
+            Locked::<_, _, SpinLock, _>::with_policy(Classes::new(), parent, again)
         });
     },
 ];

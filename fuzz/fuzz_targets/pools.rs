@@ -5,8 +5,8 @@ use std::alloc::Layout;
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    Blocks, Buddy, Cached, Classes, Compact, Fixed, Inspect, Lifo, Limit, Linear, Local, Locked, Magazine,
-    RawPool, SignPost, Stack, Stats, Tlsf,
+    AddressOrdered, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Lifo, Limit, Linear, Local, Locked,
+    Magazine, RawPool, SignPost, Stack, Stats, Tlsf,
 };
 use millpond_fuzz::{Alone, InBulk, Input, Trial, choose};
 
@@ -14,8 +14,8 @@ const TRIALS: &[Trial] = &[
     |input| shells(input, Blocks::<(Fixed<64>, Lifo)>::new),
     |input| shells(input, Blocks::<(Fixed<8>, Magazine<4>)>::new),
     |input| shells(input, Blocks::<(Fixed<200, 256>, Magazine)>::new),
-    |input| shells(input, Blocks::<(Fixed<64>, Compact)>::new),
-    |input| shells(input, Blocks::<(Fixed<24, 16>, Compact<5, 4096>)>::new),
+    |input| shells(input, Blocks::<(Fixed<64>, AddressOrdered)>::new),
+    |input| shells(input, Blocks::<(Fixed<24, 16>, AddressOrdered<5, 4096>)>::new),
     |input| shells(input, || Blocks::of(Layout::from_size_align(40, 32).expect("a layout"))),
     |input| shells(input, Classes::new),
     |input| shells(input, || Classes::with_sizes(&[24, 40, 1000, 5000]).expect("four sizes")),
@@ -24,7 +24,7 @@ const TRIALS: &[Trial] = &[
     |input| shells(input, SignPost::first_fit),
     |input| shells(input, || SignPost::best_fit().wiping()),
     |input| shells(input, Tlsf::new),
-    |input| shells(input, Tlsf::without_pockets),
+    |input| shells(input, Tlsf::without_quick_list),
     |input| shells(input, Buddy::new),
     |input| input.play(|parent| Alone::new_in(Blocks::<(Fixed<64>, Lifo)>::new(), parent)),
     |input| input.play(|parent| Alone::new_in(Tlsf::new(), parent)),

@@ -2,7 +2,9 @@
 
 use std::{alloc::Layout, cell::RefCell, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Flaw, Inspect, Owned, RawPool, Reclaim, Snapshot, testing::Watched};
+use millpond::{
+    AllocError, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim, testing::Watched,
+};
 
 type Block = Result<NonNull<[u8]>, AllocError>;
 
@@ -39,7 +41,7 @@ unsafe impl<P: RawPool> Allocator for Alone<P> {
 }
 
 impl<P: RawPool + Inspect> Inspect for Alone<P> {
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         self.0.borrow().stats()
     }
 
@@ -47,7 +49,7 @@ impl<P: RawPool + Inspect> Inspect for Alone<P> {
         self.0.borrow().owns(address)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.0.borrow().check()
     }
 }

@@ -3,7 +3,8 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocator, Cached, Flaw, Inspect, Kinds, Local, RawPool, Reclaim, Snapshot, testing::Watched,
+    AllocError, Allocator, Cached, Inspect, InvariantError, Local, PoolStats, RawPool, Reclaim, SizeClasses,
+    testing::Watched,
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -51,7 +52,7 @@ macro_rules! many {
 }
 
 many!(Local, RawPool);
-many!(Cached, Kinds);
+many!(Cached, SizeClasses);
 
 // SAFETY: every block is the shell's.
 unsafe impl<S: Many> Allocator for InBulk<S> {
@@ -82,7 +83,7 @@ unsafe impl<S: Many> Allocator for InBulk<S> {
 }
 
 impl<S: Many> Inspect for InBulk<S> {
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         self.0.stats()
     }
 
@@ -90,7 +91,7 @@ impl<S: Many> Inspect for InBulk<S> {
         self.0.owns(address)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.0.check()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
-use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Inbox, Locked, Owner, Spin};
+use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Inbox, Locked, Owner, SpinLock};
 
 use super::{
     Job, job,
@@ -28,7 +28,7 @@ pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
         ),
         job::<W, _>(
             "Locked<…, Spin>",
-            Ours::<_, true>::new(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
+            Ours::<_, true>::new(Locked::<_, _, SpinLock>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
         ),
         job::<W, _>("glibc", Glibc),
         job::<W, _>("mimalloc", Mimalloc),

@@ -12,7 +12,7 @@ mod ways;
 
 use std::{sync::Arc, time::Duration};
 
-use millpond::{Blocks, Cached, Fail, Fixed, Heap, Spin};
+use millpond::{Blocks, Cached, Fail, Fixed, Heap, SpinLock};
 
 use self::{
     contenders::{everyone, handing_over, in_bursts},
@@ -81,7 +81,7 @@ pub const MIXES: &[Mix] = &[
 
 /// A pool with magazines of so many places, under load that goes past them.
 fn cached<const PLACES: usize>(name: &'static str) -> (&'static str, Job) {
-    let pool = Cached::<_, Heap, Spin, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
+    let pool = Cached::<_, Heap, SpinLock, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
     job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
 }
 

@@ -131,7 +131,7 @@ typedef void mp_flush_fn(mp_allocator *self);
 typedef void mp_impossible_fn(mp_allocator *self, void *block);
 typedef bool mp_may_free_fn(mp_allocator *self, void *block, size_t size, size_t align);
 typedef void *mp_damage_fn(mp_allocator *self, void *block, size_t size, size_t align);
-typedef void mp_paint_fn(const mp_allocator *self, void *canvas);
+typedef void mp_render_fn(const mp_allocator *self, void *builder);
 
 /* What an allocator can do. An allocator of your own has a constant table of its own, with struct_size set to
  * sizeof(mp_table), `alloc` and `free`; what it cannot do is NULL. Its functions are what the functions of the same name
@@ -152,7 +152,7 @@ struct mp_table {
     mp_stats_fn *stats;
     mp_check_fn *check;
     mp_each_fn *each;
-    mp_paint_fn *paint;     /* only of the library's own allocators; NULL in yours */
+    mp_render_fn *render;     /* only of the library's own allocators; NULL in yours */
     mp_reserve_fn *reserve;
     mp_alloc_many_fn *alloc_many; /* NULL: mp_alloc_many calls `alloc` for each block; so for free_many */
     mp_free_many_fn *free_many;
@@ -274,7 +274,7 @@ typedef bool mp_write_fn(void *context, const char *text, size_t length);
 /* Draws what the memory of the allocator is used for, chunk by chunk, and calls `write` with the text, piece by piece. The
  * title may be NULL. Takes memory from the heap for the time of the call. As shared.
  * MP_ERR_UNSUPPORTED: the allocator does not know; MP_ERR_STOPPED: `write` returned false; MP_ERR_INVALID. */
-mp_error mp_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write, void *context);
+mp_error mp_heap_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write, void *context);
 
 /* ---- Sources: where memory comes from --------------------------------------------------------------------------- */
 
@@ -285,14 +285,14 @@ mp_allocator *mp_heap(void);
 mp_allocator *mp_pages(void);
 
 /* A source that has nothing: the parent of a pool that must not grow further. Any thread. Never destroyed. */
-mp_allocator *mp_nothing(void);
+mp_allocator *mp_null_allocator(void);
 
 /* Bytes in a page. Any thread. */
 size_t mp_page_size(void);
 
 #define MP_HUGE_NONE 0
-#define MP_HUGE_WISHED 1   /* large blocks on huge pages where the system has them */
-#define MP_HUGE_DEMANDED 2 /* every block on huge pages that the administrator has set aside, or none */
+#define MP_HUGE_PREFERRED 1   /* large blocks on huge pages where the system has them */
+#define MP_HUGE_REQUIRED 2 /* every block on huge pages that the administrator has set aside, or none */
 
 #define MP_NUMA_ANY 0
 #define MP_NUMA_BIND 1       /* from the nodes in numa_nodes (bit n: node n) and no other */
@@ -312,7 +312,7 @@ mp_allocator *mp_tuned_pages_create(const mp_pages_options *options);
 
 /* A range of `size` bytes of addresses, reserved now; memory is put behind what is used. Chunks of one pool on it lie back
  * to back. Any thread may use it. NULL: MP_ERR_OS, MP_ERR_UNSUPPORTED (no size, or one beyond the address space). */
-mp_allocator *mp_reserved_create(size_t size);
+mp_allocator *mp_reserved_region_create(size_t size);
 
 /* `size` bytes at `memory` as a source, which gives the last of it in one piece. Any thread may use it.
  * NULL: MP_ERR_INVALID. Undefined if somebody else uses the bytes before it is destroyed. */
@@ -362,7 +362,7 @@ typedef struct mp_misuse {
     const void *address; /* where the block begins, or what was passed off as one */
     size_t size;         /* the size and alignment that came with it */
     size_t align;
-    uint32_t cause;
+    uint32_t kind;
     size_t detail;
     size_t more;         /* how many more were found in the same call, of which only this one is told */
     const char *text;    /* all of it in words */
@@ -422,7 +422,7 @@ typedef struct mp_pool_options {
 
 #define MP_LIFO 0     /* a list: the last block freed is the next one handed out; no overhead */
 #define MP_MAGAZINE 1 /* a small array in front of lists: for many live blocks */
-#define MP_COMPACT 2  /* the same over bitmaps: keeps address order, knows its live blocks (mp_each) */
+#define MP_ADDRESS_ORDERED 2  /* the same over bitmaps: keeps address order, knows its live blocks (mp_each) */
 
 typedef struct mp_blocks_options {
     size_t struct_size;
@@ -431,7 +431,7 @@ typedef struct mp_blocks_options {
     mp_out_of_memory out_of_memory;
     size_t block_size;       /* to be set; rounded up to a multiple of the alignment, and to a word */
     size_t block_align;      /* 0: the largest power of two up to 16 that divides block_size, at least a word's */
-    uint32_t strategy;       /* MP_LIFO, MP_MAGAZINE or MP_COMPACT */
+    uint32_t free_list;       /* MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
     size_t blocks_per_chunk; /* exactly so many blocks in each chunk; 0: each has twice as many as the one before */
     bool checked;            /* each block has a bit that says whether it is live: see below; not MP_CACHED, MP_LOCK_FREE */
@@ -551,7 +551,7 @@ typedef struct mp_tlsf_options {
     mp_allocator *parent;
     uint32_t sharing;
     mp_out_of_memory out_of_memory;
-    bool without_pockets; /* slower, but with a better worst case */
+    bool without_quick_list; /* slower, but with a better worst case */
 } mp_tlsf_options;
 
 typedef struct mp_tlsf {
@@ -627,7 +627,7 @@ mp_allocator *mp_zeroed_create(const mp_guard_options *options);
 /* Tells valgrind and AddressSanitizer, where the program runs under one, of every block: they report leaks, uses after
  * free (as long as the block is one of the 256 held back) and overflows inside of a pool as they do for malloc's. Asks
  * `inner` for some bytes more than it is asked for. */
-mp_allocator *mp_visible_create(const mp_guard_options *options);
+mp_allocator *mp_tool_annotated_create(const mp_guard_options *options);
 
 typedef struct mp_limit_options {
     size_t struct_size;
@@ -689,7 +689,7 @@ typedef struct mp_pair_options {
     mp_allocator *inner;
     mp_out_of_memory out_of_memory;
     mp_allocator *other; /* NULL: the heap */
-    size_t largest;      /* of mp_segregate_create: the largest size that is `inner`'s */
+    size_t largest;      /* of mp_segregator_create: the largest size that is `inner`'s */
 } mp_pair_options;
 
 /* Asks `inner`, and `other` when that fails. `inner` must be able to tell its own blocks (mp_owns). Both may be used by
@@ -697,7 +697,7 @@ typedef struct mp_pair_options {
 mp_allocator *mp_fallback_create(const mp_pair_options *options);
 
 /* Asks `inner` for blocks of up to `largest` bytes, and `other` for larger ones. Both may be used by others too. */
-mp_allocator *mp_segregate_create(const mp_pair_options *options);
+mp_allocator *mp_segregator_create(const mp_pair_options *options);
 
 #ifdef __cplusplus
 }

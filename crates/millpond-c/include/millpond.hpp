@@ -254,15 +254,15 @@ using canary = owner<mp_canary_create>;
 using quarantine = owner<mp_quarantine_create>;
 using poison = owner<mp_poison_create>;
 using zeroed = owner<mp_zeroed_create>;
-using visible = owner<mp_visible_create>;
+using tool_annotated = owner<mp_tool_annotated_create>;
 using limit = owner<mp_limit_create>;
 using fail_nth = owner<mp_fail_nth_create>;
 using observe = owner<mp_observe_create>;
 using fallback = owner<mp_fallback_create>;
-using segregate = owner<mp_segregate_create>;
+using segregator = owner<mp_segregator_create>;
 
 using tuned_pages = owner<mp_tuned_pages_create>;
-using reserved = owner<mp_reserved_create>;
+using reserved_region = owner<mp_reserved_region_create>;
 using buffer = owner<mp_buffer_create>;
 
 // ---- Free blocks at hand ---------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ pub type mp_flush_fn = unsafe extern "C" fn(*mut mp_allocator);
 pub type mp_impossible_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void);
 pub type mp_may_free_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize) -> bool;
 pub type mp_damage_fn = unsafe extern "C" fn(*mut mp_allocator, *mut c_void, usize, usize) -> *mut c_void;
-pub type mp_paint_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
+pub type mp_render_fn = unsafe extern "C" fn(*const mp_allocator, *mut c_void);
 pub type mp_write_fn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
 
 pub const MP_SVG: u32 = 0;
@@ -63,7 +63,7 @@ pub struct mp_table {
     pub stats: Option<mp_stats_fn>,
     pub check: Option<mp_check_fn>,
     pub each: Option<mp_each_fn>,
-    pub paint: Option<mp_paint_fn>,
+    pub render: Option<mp_render_fn>,
     pub reserve: Option<mp_reserve_fn>,
     pub alloc_many: Option<mp_alloc_many_fn>,
     pub free_many: Option<mp_free_many_fn>,
@@ -127,11 +127,11 @@ pub const MP_LOCKED_FAIR: u32 = 4;
 
 pub const MP_LIFO: u32 = 0;
 pub const MP_MAGAZINE: u32 = 1;
-pub const MP_COMPACT: u32 = 2;
+pub const MP_ADDRESS_ORDERED: u32 = 2;
 
 pub const MP_HUGE_NONE: u32 = 0;
-pub const MP_HUGE_WISHED: u32 = 1;
-pub const MP_HUGE_DEMANDED: u32 = 2;
+pub const MP_HUGE_PREFERRED: u32 = 1;
+pub const MP_HUGE_REQUIRED: u32 = 2;
 
 pub const MP_NUMA_ANY: u32 = 0;
 pub const MP_NUMA_BIND: u32 = 1;
@@ -150,7 +150,7 @@ pub struct mp_misuse {
     pub address: *const c_void,
     pub size: usize,
     pub align: usize,
-    pub cause: u32,
+    pub kind: u32,
     pub detail: usize,
     pub more: usize,
     pub text: *const c_char,

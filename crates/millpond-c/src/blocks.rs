@@ -2,7 +2,9 @@
 
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
-use millpond::{Allocator, AnySize, Blocks, Cached, Compact, Lifo, Local, LockFree, Magazine, Marked};
+use millpond::{
+    AddressOrdered, Allocator, Blocks, Cached, DynSize, Lifo, Local, LockFree, Magazine, Validated,
+};
 
 use crate::{
     abi::*,
@@ -64,7 +66,7 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
     if options.on_misuse.is_some() {
         return Err(nobody_looks());
     }
-    match (common.sharing, options.strategy) {
+    match (common.sharing, options.free_list) {
         (MP_CACHED, MP_LIFO) => {
             let pool = grown!(Blocks::of(shape), options);
             Ok(Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), common.make))
@@ -81,11 +83,11 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
             local_or_locked(common, grown!(Blocks::of(shape), options), true)
         }
         (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_MAGAZINE) => {
-            let pool = grown!(Blocks::<(AnySize, Magazine)>::shaped(shape), options);
+            let pool = grown!(Blocks::<(DynSize, Magazine)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_COMPACT) => {
-            let pool = grown!(Blocks::<(AnySize, Compact)>::shaped(shape), options);
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_ADDRESS_ORDERED) => {
+            let pool = grown!(Blocks::<(DynSize, AddressOrdered)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
         _ => Err(no_such(options)),
@@ -104,17 +106,17 @@ fn checked(
     // SAFETY: an exported allocator drops its voice after itself.
     let reporter = unsafe { voice.reporter() };
     common.make.voice = Some(voice);
-    match options.strategy {
+    match options.free_list {
         MP_LIFO => {
-            let pool = grown!(Blocks::<(AnySize, Marked<Lifo>)>::shaped(shape), options);
+            let pool = grown!(Blocks::<(DynSize, Validated<Lifo>)>::with_layout(shape), options);
             local_or_locked(common, pool.reporting(reporter), false)
         }
         MP_MAGAZINE => {
-            let pool = grown!(Blocks::<(AnySize, Marked<Magazine>)>::shaped(shape), options);
+            let pool = grown!(Blocks::<(DynSize, Validated<Magazine>)>::with_layout(shape), options);
             local_or_locked(common, pool.reporting(reporter), false)
         }
-        MP_COMPACT => {
-            let pool = grown!(Blocks::<(AnySize, Marked<Compact>)>::shaped(shape), options);
+        MP_ADDRESS_ORDERED => {
+            let pool = grown!(Blocks::<(DynSize, Validated<AddressOrdered>)>::with_layout(shape), options);
             local_or_locked(common, pool.reporting(reporter), false)
         }
         _ => Err(no_such(options)),
@@ -122,8 +124,8 @@ fn checked(
 }
 
 fn no_such(options: &mp_blocks_options) -> Fault {
-    match options.strategy {
-        MP_LIFO | MP_MAGAZINE | MP_COMPACT => cannot_share(),
+    match options.free_list {
+        MP_LIFO | MP_MAGAZINE | MP_ADDRESS_ORDERED => cannot_share(),
         _ => Fault::invalid("strategy is none that there is"),
     }
 }

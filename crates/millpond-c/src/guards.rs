@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 
 use millpond::{
     Canary, Checked, Counted, Event, FailNth, Fallback, Limit, Observe, Observer, Poison, Quarantine,
-    Segregate, Stats, Zeroed,
+    Segregator, Stats, Zeroed,
 };
 
 use crate::{
@@ -47,7 +47,7 @@ offer! {
     () Fallback<Parent, Parent> = c"fallback"; {
         trims!(first, second);
     }
-    () Segregate<Parent, Parent> = c"segregate"; {
+    () Segregator<Parent, Parent> = c"segregate"; {
         trims!(small, large);
     }
     () Observe<Parent, Watcher> = c"observe"; {
@@ -73,7 +73,7 @@ offer! {
 
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 offer! {
-    () millpond::Visible<Parent, HELD> = c"visible"; {
+    () millpond::ToolAnnotated<Parent, HELD> = c"visible"; {
         held!();
     }
 }
@@ -250,9 +250,9 @@ create! {
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 create! {
     /// Lets valgrind and AddressSanitizer see blocks.
-    mp_visible_create(mp_guard_options) = |wish, inner, make| {
+    mp_tool_annotated_create(mp_guard_options) = |wish, inner, make| {
         watching!(wish, make, "visible", vets: true, |reporter| {
-            let guard = millpond::Visible::<Parent, HELD>::around(inner).reporting(reporter);
+            let guard = millpond::ToolAnnotated::<Parent, HELD>::around(inner).reporting(reporter);
             if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
         })
     }
@@ -265,7 +265,7 @@ create! {
 /// None.
 #[cfg(not(any(feature = "valgrind", feature = "asan")))]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_visible_create(_: *const mp_guard_options) -> *mut mp_allocator {
+pub unsafe extern "C" fn mp_tool_annotated_create(_: *const mp_guard_options) -> *mut mp_allocator {
     pointer(Err(Fault::unsupported("the library was built without support for valgrind or AddressSanitizer")))
 }
 
@@ -314,14 +314,14 @@ create! {
 
 create! {
     /// Asks one allocator for small blocks and another for large ones.
-    mp_segregate_create(mp_pair_options) = |wish, inner, make| {
+    mp_segregator_create(mp_pair_options) = |wish, inner, make| {
         if wish.largest == 0 {
             return Err(Fault::invalid("largest, the largest size that is small, is not set"));
         }
         // SAFETY: as above.
         let other = unsafe { Parent::new(wish.other)? };
         let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
-        Ok(Exported::make(Segregate::new(wish.largest, inner, other), Make { cannot_reclaim, ..make }))
+        Ok(Exported::make(Segregator::new(wish.largest, inner, other), Make { cannot_reclaim, ..make }))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, AnySize, Blocks, Canvas, Flaw, Inbox, Inspect, Owner, Reclaim, Snapshot,
+    AllocError, Allocator, Blocks, DynSize, HeapMapBuilder, Inbox, Inspect, InvariantError, Owner, PoolStats,
+    Reclaim,
 };
 
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
 ///
 /// * `owner` borrows the pool behind `inbox`, which is this one's alone; so the owner goes first.
 pub(crate) struct Home {
-    owner: ManuallyDrop<Owner<'static, AnySize, Parent>>,
-    inbox: NonNull<Inbox<AnySize, Parent>>,
+    owner: ManuallyDrop<Owner<'static, DynSize, Parent>>,
+    inbox: NonNull<Inbox<DynSize, Parent>>,
 }
 
 impl Home {
@@ -37,7 +38,7 @@ impl Home {
     }
 
     /// Does something to the pool while it has no owner.
-    fn alone<R>(&mut self, task: impl FnOnce(&mut Inbox<AnySize, Parent>) -> R) -> R {
+    fn alone<R>(&mut self, task: impl FnOnce(&mut Inbox<DynSize, Parent>) -> R) -> R {
         // SAFETY: the owner is dropped once, and there is a new one before anybody can use it: the pool is not owned now.
         unsafe {
             ManuallyDrop::drop(&mut self.owner);
@@ -77,7 +78,7 @@ unsafe impl Allocator for Home {
 }
 
 impl Inspect for Home {
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         self.owner.stats()
     }
 
@@ -85,12 +86,12 @@ impl Inspect for Home {
         self.owner.owns(address)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.owner.check()
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.owner.paint(canvas);
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.owner.render(builder);
     }
 }
 
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn mp_inbox_create(options: *const mp_blocks_options) -> *
     let made = unsafe { read(options) }.and_then(|options| {
         // SAFETY: as above.
         let mut common = unsafe { options.common()? };
-        if options.sharing != MP_LOCAL || options.strategy != MP_LIFO || options.checked {
+        if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
             return Err(Fault::unsupported("sharing, strategy and checked: an inbox has none of these"));
         }
         let shape = shape(&options)?;

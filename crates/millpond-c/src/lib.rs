@@ -15,7 +15,6 @@
 mod abi;
 mod array;
 mod blocks;
-mod canvas;
 mod exported;
 mod extensible;
 mod fault;
@@ -31,6 +30,7 @@ mod out_of_memory;
 mod outsize;
 mod parent;
 mod pools;
+mod render;
 mod request;
 mod shells;
 mod sources;

@@ -37,7 +37,7 @@ const COLUMNS: usize = 80;
 ///
 /// As the header says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_map(
+pub unsafe extern "C" fn mp_heap_map(
     allocator: *const mp_allocator,
     format: u32,
     title: *const c_char,
@@ -58,12 +58,12 @@ pub unsafe extern "C" fn mp_map(
         Ok(_) => return Fault::unsupported("the allocator cannot say what its memory is used for").note(),
         Err(fault) => return fault.note(),
     };
-    let map = parent.map(if format == MP_SVG { CELLS } else { COLUMNS });
-    let (picture, mut sink) = (map.picture(), Sink { write, context });
+    let map = parent.heap_map(if format == MP_SVG { CELLS } else { COLUMNS });
+    let (view, mut sink) = (map.view(), Sink { write, context });
     let written = match format {
-        MP_SVG => write!(sink, "{}", picture.svg(&title)),
-        MP_TEXT => write!(sink, "{}", picture.text(COLUMNS)),
-        MP_ASCII => write!(sink, "{}", picture.ascii(COLUMNS)),
+        MP_SVG => write!(sink, "{}", view.svg(&title)),
+        MP_TEXT => write!(sink, "{}", view.text(COLUMNS)),
+        MP_ASCII => write!(sink, "{}", view.ascii(COLUMNS)),
         _ => return Fault::invalid("format is none that there is").note(),
     };
     if written.is_ok() { MP_OK } else { Fault::STOPPED.note() }

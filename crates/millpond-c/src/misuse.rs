@@ -9,7 +9,7 @@ use std::{
 };
 
 use lock_api::{Mutex, MutexGuard};
-use millpond::{AtFork, Cause, Misuse, Reporter, Spin};
+use millpond::{AtFork, Misuse, MisuseKind, Reporter, SpinLock};
 
 use crate::{abi::*, fault::Fault};
 
@@ -30,11 +30,11 @@ struct Listener {
 unsafe impl Send for Listener {}
 
 /// All who listen.
-pub(crate) struct Listeners(Mutex<Spin, Vec<Listener>>);
+pub(crate) struct Listeners(Mutex<SpinLock, Vec<Listener>>);
 
 pub(crate) static LISTENERS: Listeners = Listeners(Mutex::new(Vec::new()));
 
-fn listeners() -> MutexGuard<'static, Spin, Vec<Listener>> {
+fn listeners() -> MutexGuard<'static, SpinLock, Vec<Listener>> {
     LISTENERS.0.lock()
 }
 
@@ -104,7 +104,7 @@ impl Voice {
     /// Whoever has the reporter goes before the voice does.
     pub(crate) unsafe fn reporter(&self) -> Reporter {
         // SAFETY: the name is there as long as the voice is, and the caller's promise.
-        Reporter::named(unsafe { &*self.name }).calling(hear)
+        Reporter::named(unsafe { &*self.name }).with_hook(hear)
     }
 }
 
@@ -127,14 +127,14 @@ fn hear(misuse: &Misuse) {
     // Neither text has a zero: the library's has none, and C's names end at theirs.
     let pool = CString::new(misuse.pool).unwrap_or_default();
     let text = CString::new(misuse.to_string()).unwrap_or_default();
-    let (cause, detail) = describe(misuse.cause);
+    let (kind, detail) = describe(misuse.kind);
     let told = mp_misuse {
         struct_size: size_of::<mp_misuse>(),
         pool: pool.as_ptr(),
         address: misuse.address as *const c_void,
         size: misuse.layout.size(),
         align: misuse.layout.align(),
-        cause,
+        kind,
         detail,
         more: misuse.more,
         text: text.as_ptr(),
@@ -144,17 +144,17 @@ fn hear(misuse: &Misuse) {
 }
 
 /// A cause as a number, and the number that goes with it.
-fn describe(cause: Cause) -> (u32, usize) {
-    match cause {
-        Cause::DoubleFree => (MP_DOUBLE_FREE, 0),
-        Cause::Interior { start } => (MP_INTERIOR, start),
-        Cause::WrongLayout { expected } => (MP_WRONG_LAYOUT, expected.size()),
-        Cause::Overflow { offset } => (MP_OVERFLOW, offset),
-        Cause::WrittenAfterFree { offset } => (MP_WRITTEN_AFTER_FREE, offset),
-        Cause::Leak { blocks, .. } => (MP_LEAK, blocks),
-        Cause::Overlap { live } => (MP_OVERLAP, live),
-        Cause::Forged => (MP_FORGED, 0),
-        Cause::Damaged { at } => (MP_DAMAGED, at),
+fn describe(kind: MisuseKind) -> (u32, usize) {
+    match kind {
+        MisuseKind::DoubleFree => (MP_DOUBLE_FREE, 0),
+        MisuseKind::Interior { start } => (MP_INTERIOR, start),
+        MisuseKind::WrongLayout { expected } => (MP_WRONG_LAYOUT, expected.size()),
+        MisuseKind::Overflow { offset } => (MP_OVERFLOW, offset),
+        MisuseKind::WrittenAfterFree { offset } => (MP_WRITTEN_AFTER_FREE, offset),
+        MisuseKind::Leak { blocks, .. } => (MP_LEAK, blocks),
+        MisuseKind::Overlap { live } => (MP_OVERLAP, live),
+        MisuseKind::Forged => (MP_FORGED, 0),
+        MisuseKind::Damaged { at } => (MP_DAMAGED, at),
         _ => (MP_FOREIGN, 0),
     }
 }

@@ -63,7 +63,7 @@ options! {
     mp_blocks_options {
         block_size: usize,
         block_align: usize,
-        strategy: u32,
+        free_list: u32,
         capacity: usize,
         blocks_per_chunk: usize,
         checked: bool,
@@ -91,7 +91,7 @@ options! {
 options! {
     /// How a TLSF is made.
     mp_tlsf_options {
-        without_pockets: bool,
+        without_quick_list: bool,
     }
 }
 

@@ -10,7 +10,8 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::Mutex;
 use millpond::{
-    AllocError, Allocator, AtFork, Canvas, Classes, Flaw, Holes, Inspect, Reclaim, Report, Snapshot, Spin,
+    AllocError, Allocator, AtFork, Classes, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats,
+    Reclaim, Report, SpinLock,
 };
 
 use crate::{
@@ -96,12 +97,12 @@ impl List {
         })
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         let mut newer = std::ptr::null_mut();
         for record in self.records() {
             // SAFETY: the invariant.
             if unsafe { (*record).newer } != newer {
-                return Err(Flaw("a block above the largest class has a broken record"));
+                return Err(InvariantError("a block above the largest class has a broken record"));
             }
             newer = record;
         }
@@ -111,7 +112,7 @@ impl List {
         if is_last && count == self.count {
             Ok(())
         } else {
-            Err(Flaw("a block above the largest class is lost"))
+            Err(InvariantError("a block above the largest class is lost"))
         }
     }
 }
@@ -138,7 +139,7 @@ pub(crate) struct Whole<S> {
     parent: Parent,
     /// By alignment: the largest size that a class serves.
     most: [usize; ALIGNMENTS.len()],
-    list: Mutex<Spin, List>,
+    list: Mutex<SpinLock, List>,
 }
 
 /// The largest size that one of these classes serves, for each alignment.
@@ -383,9 +384,9 @@ impl<S: Offer> AtFork for Whole<S> {
 }
 
 impl<S: Inspect> Inspect for Whole<S> {
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let List { count, held, live, .. } = *self.list.lock();
-        self.shell.stats().plus(Snapshot { chunks: count, held, live, free: 0 })
+        self.shell.stats().plus(PoolStats { chunks: count, held, live, free: 0 })
     }
 
     fn owns(&self, address: *const u8) -> bool {
@@ -398,7 +399,7 @@ impl<S: Inspect> Inspect for Whole<S> {
         self.shell.owns(address) || self.list.lock().records().any(lies_in)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.shell.check()?;
         self.list.lock().check()
     }
@@ -415,8 +416,8 @@ impl<S: Inspect> Inspect for Whole<S> {
         self.shell.report()
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.shell.paint(canvas);
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.shell.render(builder);
     }
 }
 

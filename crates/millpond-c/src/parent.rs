@@ -3,15 +3,14 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Amount, AtFork, Canvas, Counts, Flaw, Holes, Inspect, Nothing, Reclaim, Report,
-    Snapshot,
+    AllocError, Allocator, AtFork, Counts, HeapMapBuilder, Holes, Inspect, InvariantError, NullAllocator,
+    PoolStats, Reclaim, Report, Requested,
 };
 
 use crate::{
     abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_may_free_fn, mp_stats, mp_table},
-    canvas,
     fault::{self, Fault, aside},
-    sources,
+    render, sources,
 };
 
 /// An allocator that C has a pointer to.
@@ -80,7 +79,7 @@ impl Parent {
     }
 
     pub(crate) fn can_paint(&self) -> bool {
-        member!(self.0, paint).is_some()
+        member!(self.0, render).is_some()
     }
 
     fn ask(&self, layout: Layout, flags: mp_flags) -> Result<NonNull<[u8]>, AllocError> {
@@ -157,7 +156,7 @@ unsafe fn relocate(
 unsafe impl Allocator for Parent {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
-            return Nothing.allocate(layout);
+            return NullAllocator.allocate(layout);
         }
         self.ask(layout, 0)
     }
@@ -273,11 +272,11 @@ fn known(number: usize) -> Option<usize> {
 }
 
 impl Inspect for Parent {
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let stats = self.all_stats();
         let [chunks, held, live, free] =
             [stats.chunks, stats.held, stats.live, stats.free].map(|number| known(number).unwrap_or(0));
-        Snapshot { chunks, held, live, free }
+        PoolStats { chunks, held, live, free }
     }
 
     fn owns(&self, address: *const u8) -> bool {
@@ -285,11 +284,11 @@ impl Inspect for Parent {
         member!(self.0, owns).is_some_and(|owns| unsafe { owns(self.0.as_ptr(), address.cast()) })
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         // SAFETY: the function is this allocator's, by the invariant.
         match member!(self.0, check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0) {
             None | Some(fault::MP_OK) => Ok(()),
-            Some(_) => Err(Flaw("the allocator behind a guard is broken")),
+            Some(_) => Err(InvariantError("the allocator behind a guard is broken")),
         }
     }
 
@@ -303,16 +302,16 @@ impl Inspect for Parent {
         Some(Holes { count: known(stats.holes)?, bytes: stats.free, largest: known(stats.largest_free)? })
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        if let Some(paint) = member!(self.0, paint) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        if let Some(render) = member!(self.0, render) {
             // SAFETY: the function is this allocator's.
-            unsafe { canvas::pass(paint, self.0, canvas) };
+            unsafe { render::pass(render, self.0, builder) };
         }
     }
 
     fn report(&self) -> Report {
         let stats = self.all_stats();
-        let amount = |blocks, bytes| Some(Amount { blocks: known(blocks)?, bytes: known(bytes)? });
+        let amount = |blocks, bytes| Some(Requested { blocks: known(blocks)?, bytes: known(bytes)? });
         let counts = || {
             Some(Counts {
                 live: amount(stats.live_blocks, stats.live_bytes)?,

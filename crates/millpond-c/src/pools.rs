@@ -3,7 +3,8 @@
 use std::{ffi::c_void, ptr};
 
 use millpond::{
-    AtomicLinear, Buddy, Cached, Classes, Fair, Linear, Local, Locked, RawPool, Rewind, SignPost, Stack, Tlsf,
+    AtomicLinear, Buddy, Cached, Classes, Linear, Local, Locked, RawPool, Rewind, SignPost, Stack,
+    TicketLock, Tlsf,
 };
 
 use crate::{
@@ -181,7 +182,7 @@ pool_of_any_size! {
                 Ok(Exported::make(Whole::new(shell, beside, most), make))
             }
             MP_LOCKED_FAIR => {
-                let shell = Locked::<Classes, Parent, Fair>::new_in(pool, parent);
+                let shell = Locked::<Classes, Parent, TicketLock>::new_in(pool, parent);
                 Ok(Exported::make(Whole::new(shell, beside, most), make))
             }
             MP_CACHED => {
@@ -302,8 +303,8 @@ pool_of_any_size! {
     /// Two-level segregated fit.
     mp_tlsf, Local<Tlsf, Parent>, mp_tlsf_options, MP_DEFAULT_ALIGN;
     mp_tlsf_create = |options, common| {
-        if options.without_pockets {
-            local_or_locked(common, Tlsf::without_pockets(), false)
+        if options.without_quick_list {
+            local_or_locked(common, Tlsf::without_quick_list(), false)
         } else {
             local_or_locked(common, Tlsf::new(), true)
         }

@@ -4,8 +4,9 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::RawMutex;
 use millpond::{
-    AllocError, AnySize, AtomicLinear, Blocks, Buddy, Cached, Classes, Compact, Direct, Fair, Inspect, Kinds,
-    Lifo, Linear, Local, LockFree, Locked, Magazine, Marked, RawPool, Reserve, SignPost, Stack, Tlsf,
+    AddressOrdered, AllocError, AtomicLinear, Blocks, Buddy, Cached, Classes, DynSize, Inspect, Lifo, Linear,
+    Local, LockFree, Locked, Magazine, NoQuickList, RawPool, Reserve, SignPost, SizeClasses, Stack,
+    TicketLock, Tlsf, Validated,
 };
 
 use crate::{
@@ -95,17 +96,17 @@ macro_rules! named {
 
 named! {
     Blocks = c"blocks" reserves;
-    Blocks<(AnySize, Magazine)> = c"blocks" reserves;
-    Blocks<(AnySize, Compact)> = c"blocks" reserves walks;
-    Blocks<(AnySize, Marked<Lifo>)> = c"blocks" reserves walks;
-    Blocks<(AnySize, Marked<Magazine>)> = c"blocks" reserves walks;
-    Blocks<(AnySize, Marked<Compact>)> = c"blocks" reserves walks;
+    Blocks<(DynSize, Magazine)> = c"blocks" reserves;
+    Blocks<(DynSize, AddressOrdered)> = c"blocks" reserves walks;
+    Blocks<(DynSize, Validated<Lifo>)> = c"blocks" reserves walks;
+    Blocks<(DynSize, Validated<Magazine>)> = c"blocks" reserves walks;
+    Blocks<(DynSize, Validated<AddressOrdered>)> = c"blocks" reserves walks;
     Classes = c"classes" reserves;
     Linear = c"linear";
     Stack = c"stack";
     SignPost = c"sign post";
     Tlsf = c"tlsf";
-    Tlsf<Direct> = c"tlsf";
+    Tlsf<NoQuickList> = c"tlsf";
     Buddy = c"buddy";
 }
 
@@ -195,7 +196,7 @@ offer! {
             P::reserve_locked(self, layout, count)
         }
     }
-    (P: Named + Kinds + Reserve) Cached<P, Parent> = P::NAME; {
+    (P: Named + SizeClasses + Reserve) Cached<P, Parent> = P::NAME; {
         const RESERVES: bool = true;
         const FLUSHES: bool = true;
 
@@ -214,7 +215,7 @@ offer! {
             Self::reserve(self, layout, count)
         }
     }
-    () LockFree<AnySize, Parent> = c"blocks"; {
+    () LockFree<DynSize, Parent> = c"blocks"; {
         const RESERVES: bool = true;
 
         held!();
@@ -248,7 +249,7 @@ pub(crate) fn local_or_locked<P: Named>(
     match sharing {
         MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
         MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
-        MP_LOCKED_FAIR => Ok(Exported::make(Locked::<P, Parent, Fair>::new_in(pool, parent), make)),
+        MP_LOCKED_FAIR => Ok(Exported::make(Locked::<P, Parent, TicketLock>::new_in(pool, parent), make)),
         _ => Err(cannot_share()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, mem::MaybeUninit, ptr, ptr::NonNull};
 
-use millpond::{Buffer, Heap, Inspect, Nothing, Numa, Pages, Reserved, TunedPages};
+use millpond::{Buffer, Heap, Inspect, NullAllocator, Numa, Pages, ReservedRegion, TunedPages};
 
 use crate::{
     abi::*,
@@ -21,7 +21,7 @@ impl Offer for Pages {
     const CONSTANT: bool = true;
 }
 
-impl Offer for Nothing {
+impl Offer for NullAllocator {
     const NAME: &'static CStr = c"nothing";
     const CONSTANT: bool = true;
 }
@@ -30,7 +30,7 @@ impl Offer for TunedPages {
     const NAME: &'static CStr = c"tuned pages";
 }
 
-impl Offer for Reserved {
+impl Offer for ReservedRegion {
     const NAME: &'static CStr = c"reserved";
 }
 
@@ -45,7 +45,7 @@ impl Offer for Buffer<'static> {
 
 static HEAP: Exported<Heap> = Exported::constant(Heap);
 static PAGES: Exported<Pages> = Exported::constant(Pages);
-static NOTHING: Exported<Nothing> = Exported::constant(Nothing);
+static NOTHING: Exported<NullAllocator> = Exported::constant(NullAllocator);
 
 /// The heap, which is the parent where none is named.
 pub(crate) fn heap() -> NonNull<mp_allocator> {
@@ -66,7 +66,7 @@ pub extern "C" fn mp_pages() -> *mut mp_allocator {
 
 /// A source that has nothing. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn mp_nothing() -> *mut mp_allocator {
+pub extern "C" fn mp_null_allocator() -> *mut mp_allocator {
     (&raw const NOTHING.head).cast_mut()
 }
 
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
         }
         pages = match options.huge {
             0 => pages,
-            MP_HUGE_WISHED => pages.transparent_huge_pages(),
-            MP_HUGE_DEMANDED => pages.explicit_huge_pages(),
+            MP_HUGE_PREFERRED => pages.transparent_huge_pages(),
+            MP_HUGE_REQUIRED => pages.explicit_huge_pages(),
             _ => return Err(Fault::invalid("huge is none of the values that there are")),
         };
         pages = match options.numa {
@@ -128,8 +128,10 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
 
 /// A range of addresses, reserved now, with memory behind what is used.
 #[unsafe(no_mangle)]
-pub extern "C" fn mp_reserved_create(size: usize) -> *mut mp_allocator {
-    pointer(Reserved::new(size).map(|range| Exported::make(range, Make::default())).map_err(Fault::from))
+pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
+    pointer(
+        ReservedRegion::new(size).map(|range| Exported::make(range, Make::default())).map_err(Fault::from),
+    )
 }
 
 /// The caller's bytes as a source.

@@ -1,6 +1,6 @@
 //! What an allocator holds, as C asks for it: all that the library tells, in one structure.
 
-use millpond::{Inspect, Snapshot};
+use millpond::{Inspect, PoolStats};
 
 use crate::{
     abi::{MP_UNKNOWN, mp_stats},
@@ -32,7 +32,7 @@ impl mp_stats {
 
     /// What an allocator says.
     pub(crate) fn take(inspect: &dyn Inspect) -> Self {
-        let Snapshot { chunks, held, live, free } = inspect.stats();
+        let PoolStats { chunks, held, live, free } = inspect.stats();
         let mut stats = Self { chunks, held, live, free, ..Self::UNKNOWN };
         stats.largest_free = inspect.largest_free().unwrap_or(MP_UNKNOWN);
         stats.holes = inspect.holes().map_or(MP_UNKNOWN, |holes| holes.count);

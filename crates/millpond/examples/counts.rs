@@ -7,8 +7,8 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Compact, Direct, Fair, Fixed, Heap, Linear, Local,
-    Locked, Magazine, Owned, SignPost, Stack, Tlsf,
+    AddressOrdered, Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, Heap, Linear, Local, Locked,
+    Magazine, NoQuickList, Owned, SignPost, Stack, TicketLock, Tlsf,
 };
 
 /// What is allocated: 64 bytes, or as much in a layout that only run time knows.
@@ -108,7 +108,7 @@ probe! {
     local_magazine_known_allocate local_magazine_known_free:
         Local<Blocks<(Fixed<64>, Magazine)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_compact_known_allocate local_compact_known_free:
-        Local<Blocks<(Fixed<64>, Compact)>> = Local::new(Blocks::new()), _layout => LAYOUT;
+        Local<Blocks<(Fixed<64>, AddressOrdered)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_linear_known_allocate local_linear_known_free:
         Local<Linear> = Local::new(Linear::new()), _layout => LAYOUT;
     local_stack_known_allocate local_stack_known_free:
@@ -120,7 +120,7 @@ probe! {
     local_sign_post_any_allocate local_sign_post_any_free:
         Local<SignPost> = Local::new(SignPost::first_fit()), layout => layout;
     local_direct_any_allocate local_direct_any_free:
-        Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets()), layout => layout;
+        Local<Tlsf<NoQuickList>> = Local::new(Tlsf::without_quick_list()), layout => layout;
     local_tlsf_any_allocate local_tlsf_any_free:
         Local<Tlsf> = Local::new(Tlsf::new()), layout => layout;
     cached_blocks_known_allocate cached_blocks_known_free:
@@ -130,5 +130,5 @@ probe! {
     locked_blocks_known_allocate locked_blocks_known_free:
         Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new()), _layout => LAYOUT;
     fair_blocks_known_allocate fair_blocks_known_free:
-        Locked<Blocks<Fixed<64>>, Heap, Fair> = Locked::new_in(Blocks::new(), Heap), _layout => LAYOUT;
+        Locked<Blocks<Fixed<64>>, Heap, TicketLock> = Locked::new_in(Blocks::new(), Heap), _layout => LAYOUT;
 }

@@ -73,7 +73,7 @@ fn tracked() -> Result<(), Box<dyn Error>> {
     fn tell(misuse: &Misuse) {
         println!("tracked     : {}", misuse.to_string().replace('\n', "\n             "));
     }
-    let pool = Tracked::new(Local::new(Pool::new())).reporting(Reporter::named("extensions").calling(tell));
+    let pool = Tracked::new(Local::new(Pool::new())).reporting(Reporter::named("extensions").with_hook(tell));
     let block = pool.allocate(BLOCK)?.cast();
     // SAFETY: the block is live the first time. The second time is the mistake that the guard is there for.
     unsafe {

@@ -64,7 +64,7 @@ fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
         // SAFETY: the block is live, and was handed out for this layout.
         unsafe { pool.deallocate(block.cast(), wanted) };
     }
-    println!("  600 freed: {}\n{}", usage(&pool, 128), pool.map(64).picture().text(72));
+    println!("  600 freed: {}\n{}", usage(&pool, 128), pool.heap_map(64).view().text(72));
     pool.reset(); // constant time; whoever held a block must have forgotten it, hence `&mut`
     println!("  reset: {}", usage(&pool, 128));
     println!("  trimmed: {} bytes back to the parent, {}", pool.trim(), usage(&pool, 128));

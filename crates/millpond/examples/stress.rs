@@ -10,8 +10,8 @@ use std::{
 };
 
 use millpond::{
-    Allocator, AtomicLinear, Blocks, Cached, Classes, Fail, Fair, Fixed, Heap, Inspect, Limit, LockFree,
-    Locked, Spin, Tlsf, testing::Stress,
+    Allocator, AtomicLinear, Blocks, Cached, Classes, Fail, Fixed, Heap, Inspect, Limit, LockFree, Locked,
+    SpinLock, TicketLock, Tlsf, testing::Stress,
 };
 
 fn main() -> ExitCode {
@@ -26,13 +26,13 @@ fn main() -> ExitCode {
     let stress = Stress { layout: Layout::new::<[u64; 8]>(), threads, rounds, seed: 0 };
     let lock_free = LockFree::<Fixed<64>>::new();
     let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
-    let spinning = Locked::<_, _, Spin>::new_in(Blocks::<Fixed<64>>::new(), Heap);
+    let spinning = Locked::<_, _, SpinLock>::new_in(Blocks::<Fixed<64>>::new(), Heap);
     let classes = Locked::<_>::new(Classes::new());
     let tlsf = Locked::<_>::new(Tlsf::new());
-    let fair = Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Heap);
+    let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
     let cached = Cached::new(Blocks::<Fixed<64>>::new());
     let cached_classes = Cached::new(Classes::new());
-    let small = Cached::<_, _, Spin, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
+    let small = Cached::<_, _, SpinLock, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
     let bounded = Cached::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 100));
     let mut arena = AtomicLinear::new();
     let start = Instant::now();

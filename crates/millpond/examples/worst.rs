@@ -16,7 +16,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{Chunk, Direct, Front, Pockets, RawPool, Tlsf};
+use millpond::{Chunk, NoQuickList, QuickList, RawPool, Tlsf, WithQuickList};
 
 /// What is counted; each is a function of this name.
 const OPERATIONS: [&str; 8] = [
@@ -35,7 +35,7 @@ const REGION: usize = 4 << 20;
 type Block = Option<NonNull<[u8]>>;
 
 /// The operations of one kind of pool.
-struct Operations<F: Front> {
+struct Operations<F: QuickList> {
     allocate: fn(&mut Tlsf<F>, Layout) -> Block,
     allocate_aligned: fn(&mut Tlsf<F>, Layout) -> Block,
     free: unsafe fn(&mut Tlsf<F>, NonNull<u8>, Layout),
@@ -70,16 +70,16 @@ macro_rules! operations {
 }
 
 /// A pool that has one region.
-fn with_region<F: Front>(mut pool: Tlsf<F>) -> Option<Tlsf<F>> {
+fn with_region<F: QuickList>(mut pool: Tlsf<F>) -> Option<Tlsf<F>> {
     let memory = Vec::leak(vec![0u128; REGION / 16]);
     let memory = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), REGION);
     // SAFETY: the memory is nobody else's, for ever.
-    unsafe { pool.adopt(Chunk::new(memory, 16)?, Layout::new::<u8>()).ok()? };
+    unsafe { pool.add_chunk(Chunk::new(memory, 16)?, Layout::new::<u8>()).ok()? };
     Some(pool)
 }
 
 /// The calls that are counted.
-fn play<F: Front>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
+fn play<F: QuickList>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
     let mut pool = with_region(pool)?;
     let mut rng = Rng::with_seed(1);
     let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
@@ -110,7 +110,7 @@ fn play<F: Front>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
 }
 
 /// Frees eight blocks of every small size, in any order, and asks for more than there is without them.
-fn crowd_pockets<F: Front>(pool: &mut Tlsf<F>, operations: &Operations<F>, rng: &mut Rng) -> Option<()> {
+fn crowd_pockets<F: QuickList>(pool: &mut Tlsf<F>, operations: &Operations<F>, rng: &mut Rng) -> Option<()> {
     let mut layouts: Vec<Layout> = (0..8 * 66)
         .map(|number| Layout::from_size_align(8 + number / 8 * 16, 8))
         .collect::<Result<_, _>>()
@@ -133,11 +133,12 @@ fn crowd_pockets<F: Front>(pool: &mut Tlsf<F>, operations: &Operations<F>, rng: 
 }
 
 fn play_all() -> Option<()> {
-    let direct = operations!(Direct: direct_allocate, direct_allocate_aligned, direct_free, direct_resize);
-    let pockets =
-        operations!(Pockets: pockets_allocate, pockets_allocate_aligned, pockets_free, pockets_resize);
-    play(Tlsf::without_pockets(), &direct)?;
-    play(Tlsf::new(), &pockets)
+    let direct =
+        operations!(NoQuickList: direct_allocate, direct_allocate_aligned, direct_free, direct_resize);
+    let quick_list =
+        operations!(WithQuickList: pockets_allocate, pockets_allocate_aligned, pockets_free, pockets_resize);
+    play(Tlsf::without_quick_list(), &direct)?;
+    play(Tlsf::new(), &quick_list)
 }
 
 /// The instructions of each call of an operation, from a run of its own.

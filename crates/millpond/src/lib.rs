@@ -18,7 +18,7 @@
 //!   source                     pool                     guard                   share
 //!
 //!   Heap   Pages   Buffer      Blocks   Linear          Limit   Stats           Owned    &mut self
-//!   Reserved  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread
+//!   ReservedRegion  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread
 //!                                                                               Locked   any thread
 //!                                                                               Cached   any thread, fast
 //!         ▲                                                                         │
@@ -62,7 +62,7 @@
 //!
 //! | blocks | pool | which is |
 //! |---|---|---|
-//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as a list by hand; with [`Magazine`] for many live ones, with [`Compact`] to walk them in order |
+//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as a list by hand; with [`Magazine`] for many live ones, with [`AddressOrdered`] to walk them in order |
 //! | of a few sizes, or all | [`Classes`] | nearly as fast; up to a fifth of a block is rounding |
 //! | of any size, in one region, in bounded time | [`Tlsf`] | little is wasted; real time |
 //! | in powers of two | [`Buddy`] | aligned to their size |
@@ -81,7 +81,7 @@
 //! | memory from | parent |
 //! |---|---|
 //! | the heap | [`Heap`], which is the default |
-//! | the system | [`Pages`]; huge, guarded, on a node: [`TunedPages`]; one range that grows without moving: [`Reserved`] |
+//! | the system | [`Pages`]; huge, guarded, on a node: [`TunedPages`]; one range that grows without moving: [`ReservedRegion`] |
 //! | memory that is there already | [`Buffer`], [`StaticBuffer`] |
 //! | the end of a WebAssembly module's memory | `WasmPages` |
 //! | another pool | a reference to it |
@@ -91,7 +91,7 @@
 //! | to | guard, around any of these |
 //! |---|---|
 //! | bound, count, see what happens | [`Limit`], [`Stats`], [`Counted`], [`Observe`] |
-//! | go elsewhere when there is none, or by size | [`Fallback`], [`Segregate`] |
+//! | go elsewhere when there is none, or by size | [`Fallback`], [`Segregator`] |
 //! | find double frees, leaks, overflows, use after free | [`Checked`], [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`] |
 //! | leave no secrets | [`Zeroed`] |
 //! | test what happens when memory runs out | [`FailNth`] |
@@ -117,12 +117,12 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `std` (default) | `alloc`, [`Registry`], on Unix and Windows [`Pages`], [`TunedPages`], [`Reserved`] and [`Region`], yielding while a lock is waited for |
+//! | `std` (default) | `alloc`, [`Registry`], on Unix and Windows [`Pages`], [`TunedPages`], [`ReservedRegion`] and [`MappedRegion`], yielding while a lock is waited for |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
 //! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
 //! | `metrics` | [`Registry`] hands figures to the recorder of that crate |
 //! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
-//! | `valgrind`, `asan` | `Visible`: lets valgrind and AddressSanitizer see the blocks of a pool |
+//! | `valgrind`, `asan` | `ToolAnnotated`: lets valgrind and AddressSanitizer see the blocks of a pool |
 //! | `serde` | figures and pictures of pools can be serialized |
 //! | `testing` | the module `testing`: does an allocator keep the contract? |
 //!
@@ -147,7 +147,6 @@ extern crate alloc;
 extern crate std;
 
 mod base;
-mod contract;
 mod face;
 mod guard;
 mod pool;
@@ -163,21 +162,22 @@ mod source;
     reason = "tests for the allocators of users fail as tests do"
 )]
 pub mod testing;
+mod traits;
 
 pub use base::AllocError;
-#[cfg(feature = "alloc")]
-pub use contract::Map;
-pub use contract::{
-    Allocator, Amount, AtFork, Canvas, Cause, Chunk, ChunkPicture, ChunkRequest, Complaint, Counts,
-    Difference, Figures, Flaw, Holes, Inspect, Live, Misuse, Picture, RawPool, Reclaim, Report, Reporter,
-    Reserve, Rewind, Sites, Snapshot, Surrender, Usage,
-};
 pub use face::interop;
 pub use face::{
     ArcPool, Arena, Builder, CachedBox, CachedPool, CoerceUnsize, Countable, Drain, DropArena, Frames,
     Intervals, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox,
     SharedPool, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, TryAllocError, Unlimited,
     VacantEntry,
+};
+#[cfg(feature = "alloc")]
+pub use traits::HeapMap;
+pub use traits::{
+    Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder, HeapMapView,
+    Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolStats, RawPool,
+    Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
 };
 // What the macro `unsize!` names.
 #[cfg(feature = "alloc")]
@@ -189,31 +189,31 @@ pub use face::{Exposition, NameTaken, Publisher, Registry};
 #[doc(hidden)]
 pub use face::{Unsized as __Unsized, coerce as __coerce};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
-pub use guard::Visible;
-#[cfg(feature = "alloc")]
-pub use guard::{BySite, Checked, Line, Tracked};
+pub use guard::ToolAnnotated;
 pub use guard::{
-    Canary, Counted, Detain, Event, FailNth, Fallback, Guard, Keeper, Limit, Observe, Observer, Poison,
-    Quarantine, Segregate, Stats, Zeroed,
+    Accounted, Canary, Counted, DelayedFree, Event, FailNth, Fallback, Instrumented, Limit, Observe,
+    Observer, Poison, Quarantine, Segregator, Stats, Zeroed,
 };
+#[cfg(feature = "alloc")]
+pub use guard::{Checked, SiteReport, SiteStats, Tracked};
 pub use pool::{
-    AnySize, Blocks, Buddy, BuddyError, Classes, ClassesError, Compact, Config, Direct, Fixed, For, Front,
-    Kinds, KnownKinds, KnownShape, Lifo, Linear, Magazine, Mark, Marked, Pockets, Shape, SignPost, Sorter,
-    Stack, Strategy, Tlsf,
+    AddressOrdered, BlockLayout, Blocks, Buddy, BuddyError, ClassMap, Classes, ClassesError, Config,
+    ConstBlockLayout, ConstSizeClasses, DynSize, Fixed, For, FreeList, Lifo, Linear, Magazine, Mark,
+    NoQuickList, QuickList, SignPost, SizeClasses, Stack, Tlsf, Validated, WithQuickList,
 };
 pub use share::{
-    Abort, AtomicCount, AtomicLinear, Cached, Count, DefaultLock, Fail, Fair, Handle, Inbox, Local, LockFree,
-    Locked, Owned, Owner, PlainCount, Policy, Retry, Scope, Spin,
+    Abort, AtomicCount, AtomicLinear, Cached, Count, DefaultLock, Fail, Handle, Inbox, Local, LockFree,
+    Locked, Owned, Owner, PlainCount, Policy, Retry, Scope, SpinLock, TicketLock,
 };
 #[cfg(feature = "std")]
-pub use share::{Park, fork};
+pub use share::{ParkingLock, fork};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 #[cfg(target_arch = "wasm32")]
 pub use source::WasmPages;
-pub use source::{Buffer, DefaultParent, Nothing, StaticBuffer};
+pub use source::{Buffer, DefaultParent, NullAllocator, StaticBuffer};
 #[cfg(all(feature = "std", any(unix, windows)))]
-pub use source::{Numa, Pages, Region, Reserved, TunedPages};
+pub use source::{MappedRegion, Numa, Pages, ReservedRegion, TunedPages};
 
 #[cfg(doc)]
 pub mod guide {

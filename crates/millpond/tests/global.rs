@@ -2,10 +2,10 @@
 
 use std::{sync::Barrier, thread};
 
-use millpond::{Cached, Classes, Inspect, Pages, Park, interop::Global};
+use millpond::{Cached, Classes, Inspect, Pages, ParkingLock, interop::Global};
 
 /// Its depot is behind a lock whose waiters sleep: neither that, nor to number a thread, may ask for memory.
-type Memory = Cached<Classes, Pages, Park>;
+type Memory = Cached<Classes, Pages, ParkingLock>;
 
 #[global_allocator]
 static GLOBAL: Global<Memory> = Global(Memory::of_classes(Classes::new(), Pages));

@@ -12,13 +12,13 @@ const LIBRARY: &str = "crates/millpond/src/";
 /// Each room with those that it may import. Code of tests may import any, and so may `lib.rs`.
 const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
-    ("contract", &["base"]),
-    ("source", &["base", "contract"]),
-    ("pool", &["base", "contract"]),
-    ("guard", &["base", "contract", "source", "pool"]),
-    ("share", &["base", "contract", "source", "pool", "guard"]),
-    ("face", &["base", "contract", "source", "pool", "guard", "share"]),
-    ("testing", &["base", "contract", "source", "pool", "guard", "share", "face"]),
+    ("traits", &["base"]),
+    ("source", &["base", "traits"]),
+    ("pool", &["base", "traits"]),
+    ("guard", &["base", "traits", "source", "pool"]),
+    ("share", &["base", "traits", "source", "pool", "guard"]),
+    ("face", &["base", "traits", "source", "pool", "guard", "share"]),
+    ("testing", &["base", "traits", "source", "pool", "guard", "share", "face"]),
 ];
 
 /// The one file of the library that names atomics.
@@ -97,7 +97,7 @@ mod tests {
         let pool = "crates/millpond/src/pool/blocks/mod.rs";
         assert_eq!(lines(order, pool, "use crate::base::X;\nuse crate::source::Pages;"), [2]);
         assert_eq!(lines(order, pool, "use super::super::share::Local;"), [1]);
-        assert_eq!(lines(order, "crates/millpond/src/base/a.rs", "use crate::{contract::Pool};"), [1]);
+        assert_eq!(lines(order, "crates/millpond/src/base/a.rs", "use crate::{traits::Pool};"), [1]);
         assert_eq!(lines(order, "crates/millpond/src/source/a.rs", "use crate::pool::Linear;"), [1]);
         assert_eq!(lines(order, "crates/millpond/src/share/a.rs", "use crate::{source::X, pool::Y};"), []);
         assert_eq!(lines(order, "crates/millpond/src/lib.rs", "use crate::share::X;"), []);

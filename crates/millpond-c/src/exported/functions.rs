@@ -11,9 +11,10 @@ use millpond::{Inspect, Reclaim};
 use super::{Exported, Offer};
 use crate::{
     abi::*,
-    array, canvas,
+    array,
     extensible::write_as_long,
     fault::{Fault, MP_ERR_BROKEN, MP_OK},
+    render,
 };
 
 /// As `alloc` of the table.
@@ -317,14 +318,14 @@ pub(super) unsafe extern "C" fn flush<X: Offer>(this: *mut mp_allocator) {
     unsafe { Exported::<X>::of(this) }.inner.flush();
 }
 
-/// As `paint` of the table.
-pub(super) unsafe extern "C" fn paint<X: Offer>(this: *const mp_allocator, canvas: *mut c_void) {
+/// As `render` of the table.
+pub(super) unsafe extern "C" fn render<X: Offer>(this: *const mp_allocator, builder: *mut c_void) {
     // SAFETY: this function is in the table of allocators of this type alone, and called with what was passed.
     unsafe {
-        if let (Some(inspect), Some(canvas)) =
-            (Exported::<X>::of(this).inner.inspect(), canvas::received(canvas))
+        if let (Some(inspect), Some(builder)) =
+            (Exported::<X>::of(this).inner.inspect(), render::received(builder))
         {
-            inspect.paint(canvas);
+            inspect.render(builder);
         }
     }
 }

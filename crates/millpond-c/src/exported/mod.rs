@@ -198,7 +198,7 @@ impl<X: Offer> Exported<X> {
             stats: if X::INSPECTS { Some(functions::stats::<X>) } else { None },
             check: if X::INSPECTS { Some(functions::check::<X>) } else { None },
             each: if X::WALKS { Some(functions::each::<X>) } else { None },
-            paint: if X::INSPECTS { Some(functions::paint::<X>) } else { None },
+            render: if X::INSPECTS { Some(functions::render::<X>) } else { None },
             reserve: if X::RESERVES { Some(functions::reserve::<X>) } else { None },
             alloc_many: Some(functions::allocate_many::<X>),
             free_many: Some(functions::free_many::<X>),

@@ -132,7 +132,7 @@ static void exceptions_belong_to_their_call() {
   broken one(1), two(2);
   millpond::upstream up(&one);
   millpond::classes::options on_nothing;
-  on_nothing.parent = mp_nothing();
+  on_nothing.parent = mp_null_allocator();
   millpond::resource<millpond::classes> empty(on_nothing);
 
   // Asked through the interface for C, nobody keeps it.
@@ -177,13 +177,13 @@ static void exceptions_belong_to_their_call() {
     EXPECT(outcome([&] { (void)above.allocate(8); }) == 2);
     EXPECT(outcome([&] { (void)above.allocate(100000); }) == 2);
     EXPECT(outcome([&] { (void)millpond::borrowed_resource(&up).allocate(8); }) == 1);
-    EXPECT(outcome([&] { (void)millpond::borrowed_resource(mp_nothing()).allocate(8); }) == 0);
+    EXPECT(outcome([&] { (void)millpond::borrowed_resource(mp_null_allocator()).allocate(8); }) == 0);
     EXPECT(alive == 0);
   }
 
   // A handler that makes room is a user's code: what it catches does not come out of the call that it was called from.
   millpond::tlsf::options retries;
-  retries.parent = mp_nothing();
+  retries.parent = mp_null_allocator();
   retries.out_of_memory.action = MP_RETRY;
   retries.out_of_memory.context = &on_one;
   retries.out_of_memory.make_room = [](void* context, std::size_t, std::size_t) noexcept -> bool {

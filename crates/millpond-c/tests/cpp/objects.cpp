@@ -273,7 +273,7 @@ static void checked() {
   static std::uint32_t heard = 0;
   using checked_pool = millpond::object_pool<pair, MP_LOCAL, true>;
   checked_pool::options wish;
-  wish.on_misuse = [](void*, const mp_misuse* misuse) { heard = misuse->cause; };
+  wish.on_misuse = [](void*, const mp_misuse* misuse) { heard = misuse->kind; };
   {
     checked_pool pool(wish);
     pair* const one = pool.create(1, nullptr);

@@ -42,7 +42,7 @@ static void use(const char* name, typename Pool::options wish = {}) {
 }
 
 static void sources() {
-  millpond::reserved range(1 << 20);
+  millpond::reserved_region range(1 << 20);
   char memory[256];
   millpond::buffer buffer(memory, sizeof memory);
   EXPECT(buffer.alloc(100) != nullptr && buffer.alloc(200) == nullptr && mp_last_error() == MP_ERR_EXHAUSTED);
@@ -101,7 +101,7 @@ static void borrowed() {
   // Live blocks, one by one.
   millpond::blocks::options wish;
   wish.block_size = 64;
-  wish.strategy = MP_COMPACT;
+  wish.free_list = MP_ADDRESS_ORDERED;
   millpond::blocks pool(wish);
   void* const one = pool.alloc(64);
   void* const two = pool.alloc(64);
@@ -138,7 +138,7 @@ static void guards() {
   guard<millpond::quarantine>();
   guard<millpond::poison>();
   guard<millpond::zeroed>();
-  guard<millpond::visible>();
+  guard<millpond::tool_annotated>();
   millpond::limit::options limited;
   limited.bytes = 150;
   guard<millpond::limit>(limited);
@@ -148,9 +148,9 @@ static void guards() {
   millpond::observe::options observed;
   observed.on_event = [](void*, const mp_event*) {};
   guard<millpond::observe>(observed);
-  millpond::segregate::options apart;
+  millpond::segregator::options apart;
   apart.largest = 1000;
-  guard<millpond::segregate>(apart);
+  guard<millpond::segregator>(apart);
 
   millpond::tlsf first{millpond::tlsf::options()};
   millpond::fallback::options second;
@@ -178,7 +178,7 @@ int main() {
   millpond::blocks::options of_blocks;
   of_blocks.block_size = 40;
   use<millpond::blocks>("blocks", of_blocks);
-  of_blocks.strategy = MP_MAGAZINE;
+  of_blocks.free_list = MP_MAGAZINE;
   use<millpond::blocks>("blocks", of_blocks);
   of_blocks.sharing = MP_LOCKED;
   use<millpond::blocks>("blocks", of_blocks);

@@ -267,7 +267,7 @@ static void throws(typename Pool::options wish = {}) {
   } catch (const std::bad_alloc& error) {
     EXPECT(dynamic_cast<const millpond::error*>(&error) == nullptr);
   }
-  wish.parent = mp_nothing();
+  wish.parent = mp_null_allocator();
   millpond::resource<Pool> on_less(wish);
   try {
     (void)on_less.allocate(8);
@@ -300,7 +300,7 @@ static void borrowed() {
   at_random(one, 20000, 8, 4, false);
   EXPECT(pool.stats().live == 0 && pool.check() == MP_OK);
 #if MILLPOND_HAS_EXCEPTIONS
-  millpond::borrowed_resource nothing(mp_nothing());
+  millpond::borrowed_resource nothing(mp_null_allocator());
   try {
     (void)nothing.allocate(1);
     EXPECT(false);

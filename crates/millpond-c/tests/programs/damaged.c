@@ -14,8 +14,8 @@ static mp_allocator *make(int kind) {
     case 1: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .sharing = MP_CACHED))->allocator;
     case 2: return &mp_inbox_create(MP_OPTIONS(mp_blocks_options, .block_size = 64))->allocator;
     case 3: return &mp_classes_create(NULL)->allocator;
-    case 4: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = MP_MAGAZINE))->allocator;
-    case 5: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = MP_COMPACT))->allocator;
+    case 4: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = MP_MAGAZINE))->allocator;
+    case 5: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = MP_ADDRESS_ORDERED))->allocator;
     case 6: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .sharing = MP_LOCK_FREE))->allocator;
     case 7: return &mp_tlsf_create(NULL)->allocator;
     case 8: return &mp_sign_post_create(NULL)->allocator;
@@ -47,7 +47,7 @@ static int ask(int kind, int word, int question) {
     case 0: return mp_check(pool) == MP_ERR_BROKEN && strlen(mp_last_detail()) > 10;
     case 1: return mp_get_stats(pool, &stats) != MP_OK;
     case 2: return mp_trim(pool) > (size_t)1 << 40;
-    case 3: return mp_map(pool, MP_TEXT, NULL, take, NULL) != MP_OK;
+    case 3: return mp_heap_map(pool, MP_TEXT, NULL, take, NULL) != MP_OK;
     case 4: return mp_largest_free(pool) == 12345;
     default: return mp_reset(pool) != MP_OK || mp_alloc(pool, 64, 8, 0) == NULL;
     }

@@ -56,7 +56,7 @@ static void successes(void) {
     mp_tlsf *const tlsf = mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .parent = &small));
     mp_allocator *const both = mp_fallback_create(MP_OPTIONS(mp_pair_options, .inner = &tlsf->allocator));
     mp_classes *const classes = mp_classes_create(MP_OPTIONS(mp_classes_options, .parent = both, .sharing = MP_CACHED));
-    mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 1000, .parent = &small, .strategy = MP_COMPACT));
+    mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 1000, .parent = &small, .free_list = MP_ADDRESS_ORDERED));
     mp_linear *const linear = mp_linear_create(MP_OPTIONS(mp_pool_options, .parent = &small, .sharing = MP_LOCK_FREE));
     EXPECT(tlsf && both && classes && blocks && linear);
     for (int i = 0; i < 100; i++) {
@@ -80,7 +80,7 @@ static void successes(void) {
     UNCHANGED((mp_free_many(&blocks->allocator, many, 50, 1000, 8), true));
     UNCHANGED(mp_reserve(&blocks->allocator, 1000, 8, 20) == MP_OK);
     UNCHANGED(mp_each(&blocks->allocator, go_on, NULL) == MP_OK);
-    UNCHANGED(mp_map(&blocks->allocator, MP_TEXT, NULL, accept, NULL) == MP_OK);
+    UNCHANGED(mp_heap_map(&blocks->allocator, MP_TEXT, NULL, accept, NULL) == MP_OK);
     mp_stats stats = {.struct_size = sizeof stats};
     UNCHANGED(mp_get_stats(&classes->allocator, &stats) == MP_OK);
     UNCHANGED(mp_check(&classes->allocator) == MP_OK);
@@ -95,14 +95,14 @@ static void successes(void) {
     UNCHANGED(mp_stack_mark(stack, &mark) == MP_OK && mp_stack_release(stack, &mark) == MP_OK);
     UNCHANGED((mp_destroy(&stack->allocator), mp_destroy(&linear->allocator), mp_destroy(&blocks->allocator), true));
     UNCHANGED((mp_destroy(&classes->allocator), mp_destroy(both), mp_destroy(&tlsf->allocator), true));
-    UNCHANGED(mp_heap() != NULL && mp_pages() != NULL && mp_nothing() != NULL && mp_page_size() > 0 && mp_version() != 0);
+    UNCHANGED(mp_heap() != NULL && mp_pages() != NULL && mp_null_allocator() != NULL && mp_page_size() > 0 && mp_version() != 0);
     mp_allocator *source = NULL;
-    UNCHANGED((source = mp_reserved_create(1 << 20)) != NULL);
+    UNCHANGED((source = mp_reserved_region_create(1 << 20)) != NULL);
     UNCHANGED((mp_destroy(source), true));
 }
 
 static void failures(void) {
-    mp_allocator *const nothing = mp_nothing();
+    mp_allocator *const nothing = mp_null_allocator();
     FAILS(mp_alloc(nothing, 10, 8, 0) == NULL, MP_ERR_EXHAUSTED);
     FAILS(mp_alloc(NULL, 10, 8, 0) == NULL, MP_ERR_INVALID);
     FAILS(mp_alloc(mp_heap(), 10, 3, 0) == NULL, MP_ERR_INVALID);
@@ -122,8 +122,8 @@ static void failures(void) {
     FAILS(mp_reserve(&on_limit->allocator, 10, 8, 1) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_reserve(NULL, 10, 8, 1) == MP_ERR_INVALID, MP_ERR_INVALID);
     /* What can never be had, at once, and nothing is taken for it. */
-    for (uint32_t strategy = MP_LIFO; strategy <= MP_COMPACT; strategy++) {
-        mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = strategy));
+    for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++) {
+        mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = free_list));
         MARK();
         EXPECT(mp_reserve(&blocks->allocator, 64, 0, SIZE_MAX / 2) != MP_OK && mp_last_error() != 99);
         EXPECT(stats_of(&blocks->allocator).held == 0);
@@ -141,13 +141,13 @@ static void failures(void) {
     FAILS(!mp_owns(NULL, limit), MP_ERR_INVALID);
     FAILS(mp_trim(NULL) == 0, MP_ERR_INVALID);
     FAILS(mp_largest_free(NULL) == MP_UNKNOWN, MP_ERR_INVALID);
-    mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = MP_COMPACT));
+    mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = MP_ADDRESS_ORDERED));
     EXPECT(mp_blocks_alloc(blocks) != NULL);
     FAILS(mp_each(&blocks->allocator, stop, NULL) == MP_ERR_STOPPED, MP_ERR_STOPPED);
     FAILS(mp_each(&blocks->allocator, NULL, NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
-    FAILS(mp_map(&blocks->allocator, MP_TEXT, NULL, refuse, NULL) == MP_ERR_STOPPED, MP_ERR_STOPPED);
-    FAILS(mp_map(&blocks->allocator, 99, NULL, accept, NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
-    FAILS(mp_map(mp_heap(), MP_TEXT, NULL, accept, NULL) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
+    FAILS(mp_heap_map(&blocks->allocator, MP_TEXT, NULL, refuse, NULL) == MP_ERR_STOPPED, MP_ERR_STOPPED);
+    FAILS(mp_heap_map(&blocks->allocator, 99, NULL, accept, NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
+    FAILS(mp_heap_map(mp_heap(), MP_TEXT, NULL, accept, NULL) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_realloc(&blocks->allocator, mp_blocks_alloc(blocks), 64, 65, 0, MP_IN_PLACE) == NULL, MP_ERR_UNSUPPORTED);
     mp_stack *const locked = mp_stack_create(MP_OPTIONS(mp_pool_options, .sharing = MP_LOCKED));
     FAILS(mp_stack_mark(locked, &(mp_mark){{0}}) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
@@ -163,11 +163,11 @@ static void failures(void) {
     FAILS(mp_buddy_create(MP_OPTIONS(mp_buddy_options, .least = 3)) == NULL, MP_ERR_INVALID);
     FAILS(mp_limit_create(NULL) == NULL, MP_ERR_INVALID);
     FAILS(mp_observe_create(NULL) == NULL, MP_ERR_INVALID);
-    FAILS(mp_segregate_create(NULL) == NULL, MP_ERR_INVALID);
+    FAILS(mp_segregator_create(NULL) == NULL, MP_ERR_INVALID);
     FAILS(mp_fallback_create(NULL) == NULL, MP_ERR_UNSUPPORTED);
     FAILS(mp_fail_nth_create(MP_OPTIONS(mp_fail_nth_options, .only = 1, .every = 1)) == NULL, MP_ERR_INVALID);
     FAILS(mp_buffer_create(NULL, 10) == NULL, MP_ERR_INVALID);
-    FAILS(mp_reserved_create(0) == NULL, MP_ERR_UNSUPPORTED);
+    FAILS(mp_reserved_region_create(0) == NULL, MP_ERR_UNSUPPORTED);
     FAILS(mp_tuned_pages_create(MP_OPTIONS(mp_pages_options, .huge = 99)) == NULL, MP_ERR_INVALID);
     mp_clear_error();
     EXPECT(mp_last_error() == MP_OK);

@@ -107,7 +107,7 @@ static void child(int number) {
 static void forgive(void *context, const mp_misuse *misuse) {
     (void)context;
     /* What other threads had live when the process forked is a leak in the child. */
-    if (misuse->cause != MP_LEAK) _exit(12);
+    if (misuse->kind != MP_LEAK) _exit(12);
 }
 
 static mp_allocator *guarded(mp_allocator *(*create)(const mp_guard_options *), mp_allocator *inner) {

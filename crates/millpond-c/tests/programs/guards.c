@@ -113,7 +113,7 @@ static void pairs(void) {
     mp_free(fallback, outside, 100, 0);
     mp_free(fallback, inside, 100, 0);
     mp_destroy(fallback);
-    mp_allocator *segregate = mp_segregate_create(MP_OPTIONS(mp_pair_options, .inner = few, .largest = 32));
+    mp_allocator *segregate = mp_segregator_create(MP_OPTIONS(mp_pair_options, .inner = few, .largest = 32));
     void *small = mp_alloc(segregate, 32, 0, 0), *large = mp_alloc(segregate, 33, 0, 0);
     EXPECT(small && large && mp_owns(few, small) && !mp_owns(few, large));
     large = mp_realloc(segregate, large, 33, 16, 0, 0);
@@ -122,7 +122,7 @@ static void pairs(void) {
     mp_free(segregate, small, 32, 0);
     mp_destroy(segregate);
     EXPECT(!mp_fallback_create(NULL) && mp_last_error() == MP_ERR_UNSUPPORTED);
-    EXPECT(!mp_segregate_create(NULL) && mp_last_error() == MP_ERR_INVALID);
+    EXPECT(!mp_segregator_create(NULL) && mp_last_error() == MP_ERR_INVALID);
     mp_destroy(few);
 }
 

@@ -71,11 +71,11 @@ static void try_out(mp_allocator *pool, size_t most) {
 static void every_pool(mp_allocator *parent, uint32_t sharing) {
     bool locked = sharing == MP_LOCKED || sharing == MP_LOCKED_FAIR, local = sharing == MP_LOCAL;
 #define OPTIONS(type, ...) MP_OPTIONS(type, .parent = parent, .sharing = sharing, __VA_ARGS__)
-    for (uint32_t strategy = MP_LIFO; strategy <= MP_COMPACT; strategy++)
+    for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++)
         for (int checked = 0; checked <= (locked || local); checked++) {
             mp_blocks *pool = mp_blocks_create(
-                OPTIONS(mp_blocks_options, .block_size = 100, .strategy = strategy, .checked = checked));
-            if (local || locked || strategy == MP_LIFO)
+                OPTIONS(mp_blocks_options, .block_size = 100, .free_list = free_list, .checked = checked));
+            if (local || locked || free_list == MP_LIFO)
                 try_out(&pool->allocator, 100);
             else
                 EXPECT(!pool && mp_last_error() == MP_ERR_UNSUPPORTED);
@@ -94,7 +94,7 @@ static void every_pool(mp_allocator *parent, uint32_t sharing) {
         return;
     try_out(&mp_stack_create(OPTIONS(mp_pool_options, .capacity = 0))->allocator, 3000);
     try_out(&mp_sign_post_create(OPTIONS(mp_sign_post_options, .best_fit = locked))->allocator, 3000);
-    try_out(&mp_tlsf_create(OPTIONS(mp_tlsf_options, .without_pockets = locked))->allocator, 3000);
+    try_out(&mp_tlsf_create(OPTIONS(mp_tlsf_options, .without_quick_list = locked))->allocator, 3000);
     try_out(&mp_buddy_create(OPTIONS(mp_buddy_options, .least = 0))->allocator, 3000);
 }
 
@@ -131,7 +131,7 @@ static bool sum(void *context, void *block, size_t size) {
 static void live_blocks_are_shown(void) {
     for (int checked = 0; checked < 2; checked++) {
         mp_blocks *pool = mp_blocks_create(
-            MP_OPTIONS(mp_blocks_options, .block_size = 16, .strategy = MP_COMPACT, .checked = checked));
+            MP_OPTIONS(mp_blocks_options, .block_size = 16, .free_list = MP_ADDRESS_ORDERED, .checked = checked));
         size_t *blocks[3], total = 0;
         for (size_t i = 0; i < 3; i++) {
             EXPECT((blocks[i] = mp_blocks_alloc(pool)));
@@ -184,13 +184,13 @@ static void pools_are_drawn(void) {
     mp_tlsf *pool = mp_tlsf_create(NULL);
     mp_allocator *guard = mp_counted_create(MP_OPTIONS(mp_guard_options, .inner = &pool->allocator));
     EXPECT(mp_tlsf_alloc(pool, 1000, 0));
-    EXPECT(mp_map(guard, MP_SVG, "Meshes & names", collect, text) == MP_OK);
+    EXPECT(mp_heap_map(guard, MP_SVG, "Meshes & names", collect, text) == MP_OK);
     EXPECT(strncmp(text, "<svg ", 5) == 0 && strstr(text, "Meshes &amp; names"));
     text[0] = '\0';
-    EXPECT(mp_map(&pool->allocator, MP_ASCII, NULL, collect, text) == MP_OK && strchr(text, '#'));
-    EXPECT(mp_map(guard, MP_TEXT, NULL, refuse, NULL) == MP_ERR_STOPPED);
-    EXPECT(mp_map(mp_heap(), MP_TEXT, NULL, refuse, NULL) == MP_ERR_UNSUPPORTED);
-    EXPECT(mp_map(guard, 9, NULL, refuse, NULL) == MP_ERR_INVALID && mp_map(guard, 0, NULL, NULL, NULL) == MP_ERR_INVALID);
+    EXPECT(mp_heap_map(&pool->allocator, MP_ASCII, NULL, collect, text) == MP_OK && strchr(text, '#'));
+    EXPECT(mp_heap_map(guard, MP_TEXT, NULL, refuse, NULL) == MP_ERR_STOPPED);
+    EXPECT(mp_heap_map(mp_heap(), MP_TEXT, NULL, refuse, NULL) == MP_ERR_UNSUPPORTED);
+    EXPECT(mp_heap_map(guard, 9, NULL, refuse, NULL) == MP_ERR_INVALID && mp_heap_map(guard, 0, NULL, NULL, NULL) == MP_ERR_INVALID);
     mp_destroy(guard);
     mp_destroy(&pool->allocator);
 }
@@ -198,7 +198,7 @@ static void pools_are_drawn(void) {
 int main(void) {
     EXPECT(mp_version() == MP_VERSION);
     EXPECT(mp_last_error() == MP_OK && strlen(mp_strerror(MP_ERR_LIMIT)) > 0 && strlen(mp_strerror(12345)) > 0);
-    mp_allocator *reserved = mp_reserved_create((size_t)1 << 30);
+    mp_allocator *reserved = mp_reserved_region_create((size_t)1 << 30);
     mp_allocator *tuned = mp_tuned_pages_create(MP_OPTIONS(mp_pages_options, .guarded = true));
     EXPECT(reserved && tuned && mp_page_size() >= 4096);
     mp_allocator *parents[] = {NULL, mp_pages(), reserved, tuned};
@@ -215,7 +215,7 @@ int main(void) {
     pools_are_drawn();
     EXPECT(!mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .sharing = 77)));
     EXPECT(!mp_buddy_create(MP_OPTIONS(mp_buddy_options, .least = 3, .largest = 64)));
-    EXPECT(!mp_buffer_create(NULL, 10) && !mp_reserved_create(0));
-    EXPECT(!mp_alloc(mp_nothing(), 1, 0, 0) && mp_last_error() == MP_ERR_EXHAUSTED);
+    EXPECT(!mp_buffer_create(NULL, 10) && !mp_reserved_region_create(0));
+    EXPECT(!mp_alloc(mp_null_allocator(), 1, 0, 0) && mp_last_error() == MP_ERR_EXHAUSTED);
     return 0;
 }

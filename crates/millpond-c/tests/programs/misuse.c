@@ -3,7 +3,7 @@
 
 struct heard {
     int count;
-    uint32_t cause;
+    uint32_t kind;
     size_t detail;
     const void *address;
 };
@@ -13,7 +13,7 @@ static void hear(void *context, const mp_misuse *misuse) {
     EXPECT(misuse->struct_size >= sizeof *misuse && strstr(misuse->text, misuse->pool));
     EXPECT(strcmp(misuse->pool, "test pool") == 0);
     heard->count++;
-    heard->cause = misuse->cause;
+    heard->kind = misuse->kind;
     heard->detail = misuse->detail;
     heard->address = misuse->address;
 }
@@ -22,13 +22,13 @@ static void hear(void *context, const mp_misuse *misuse) {
     do {                                                                            \
         int before = heard.count;                                                   \
         __VA_ARGS__;                                                                \
-        EXPECT(heard.count == before + 1 && heard.cause == (what));                 \
+        EXPECT(heard.count == before + 1 && heard.kind == (what));                 \
     } while (0)
 
-static void blocks(uint32_t sharing, uint32_t strategy) {
+static void blocks(uint32_t sharing, uint32_t free_list) {
     struct heard heard = {0, 0, 0, NULL};
     mp_blocks *pool = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .checked = true, .sharing = sharing,
-                                                  .strategy = strategy, .name = "test pool", .on_misuse = hear,
+                                                  .free_list = free_list, .name = "test pool", .on_misuse = hear,
                                                   .misuse_context = &heard));
     EXPECT(pool);
     char *block = mp_blocks_alloc(pool), *other = mp_blocks_alloc(pool), foreign[64];
@@ -40,7 +40,7 @@ static void blocks(uint32_t sharing, uint32_t strategy) {
     EXPECT(heard.detail == (size_t)other);
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 65, 0));
     EXPECT(heard.detail == 64 && mp_check(&pool->allocator) == MP_OK);
-    EXPECT(mp_blocks_alloc(pool) == block || strategy != MP_LIFO);
+    EXPECT(mp_blocks_alloc(pool) == block || free_list != MP_LIFO);
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 64, 3));
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, SIZE_MAX, 0));
     HEARD(MP_LEAK, mp_destroy(&pool->allocator));
@@ -162,13 +162,13 @@ int main(int count, char **arguments) {
     }
     if (count > 1) {
         mp_linear *arena = mp_linear_create(
-            MP_OPTIONS(mp_pool_options, .parent = mp_nothing(), .out_of_memory = {MP_ABORT, NULL, NULL}));
+            MP_OPTIONS(mp_pool_options, .parent = mp_null_allocator(), .out_of_memory = {MP_ABORT, NULL, NULL}));
         mp_linear_alloc(arena, 123, 0);
         return 0; /* not reached */
     }
-    for (uint32_t strategy = MP_LIFO; strategy <= MP_COMPACT; strategy++) {
-        blocks(MP_LOCAL, strategy);
-        blocks(MP_LOCKED, strategy);
+    for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++) {
+        blocks(MP_LOCAL, free_list);
+        blocks(MP_LOCKED, free_list);
     }
     forged();
     guards();

@@ -95,7 +95,7 @@ int main(void) {
     MADE(mp_limit_create, mp_limit_options, .bytes = 1 << 20);
     MADE(mp_fail_nth_create, mp_fail_nth_options, .only = 1 << 20);
     MADE(mp_observe_create, mp_observe_options, .on_event = see, .event_context = &heard);
-    MADE(mp_segregate_create, mp_pair_options, .largest = 10);
+    MADE(mp_segregator_create, mp_pair_options, .largest = 10);
     MADE(mp_tuned_pages_create, mp_pages_options, .populated = true);
 
     mp_allocator *(*const named[])(const mp_guard_options *) = {mp_checked_create, mp_canary_create, mp_quarantine_create};
@@ -122,7 +122,7 @@ int main(void) {
 
     char *const title = text("a title");
     mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 24));
-    EXPECT(mp_blocks_alloc(blocks) != NULL && mp_map(&blocks->allocator, MP_SVG, title, take, NULL) == MP_OK);
+    EXPECT(mp_blocks_alloc(blocks) != NULL && mp_heap_map(&blocks->allocator, MP_SVG, title, take, NULL) == MP_OK);
     gone(title, 8);
     mp_destroy(&blocks->allocator);
     return 0;

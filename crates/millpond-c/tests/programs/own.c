@@ -128,7 +128,7 @@ static void options_grow(void) {
     mp_destroy(&pool->allocator);
     later.unknown = 1;
     EXPECT(!mp_blocks_create(&later.known) && mp_last_error() == MP_ERR_UNSUPPORTED);
-    mp_blocks_options earlier = {.struct_size = offsetof(mp_blocks_options, strategy), .block_size = 64, .strategy = 99};
+    mp_blocks_options earlier = {.struct_size = offsetof(mp_blocks_options, free_list), .block_size = 64, .free_list = 99};
     pool = mp_blocks_create(&earlier);
     EXPECT(pool);
     struct {

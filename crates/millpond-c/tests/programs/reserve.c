@@ -10,10 +10,10 @@ static void fails(mp_allocator *pool, size_t count) {
 }
 
 int main(void) {
-    for (uint32_t strategy = 0; strategy < 3; strategy++) {
+    for (uint32_t free_list = 0; free_list < 3; free_list++) {
         mp_blocks *const poor =
-            mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = strategy, .parent = mp_nothing()));
-        mp_blocks *const rich = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .strategy = strategy));
+            mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = free_list, .parent = mp_null_allocator()));
+        mp_blocks *const rich = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = free_list));
         EXPECT(poor != NULL && rich != NULL);
         for (size_t i = 0; i < sizeof NEVER / sizeof NEVER[0]; i++) {
             fails(&poor->allocator, NEVER[i]);
@@ -25,7 +25,7 @@ int main(void) {
         mp_destroy(&poor->allocator);
         mp_destroy(&rich->allocator);
     }
-    mp_classes *const poor = mp_classes_create(MP_OPTIONS(mp_classes_options, .parent = mp_nothing()));
+    mp_classes *const poor = mp_classes_create(MP_OPTIONS(mp_classes_options, .parent = mp_null_allocator()));
     mp_classes *const rich = mp_classes_create(NULL);
     EXPECT(poor != NULL && rich != NULL);
     for (size_t i = 0; i < sizeof NEVER / sizeof NEVER[0]; i++) {

@@ -9,14 +9,14 @@ static int damaged;
 
 static void hear(void *context, const mp_misuse *misuse) {
     (void)context;
-    EXPECT(misuse->cause == MP_DAMAGED || misuse->cause == MP_OVERLAP || misuse->cause == MP_LEAK);
-    damaged += misuse->cause == MP_DAMAGED;
+    EXPECT(misuse->kind == MP_DAMAGED || misuse->kind == MP_OVERLAP || misuse->kind == MP_LEAK);
+    damaged += misuse->kind == MP_DAMAGED;
 }
 
 static mp_allocator *pool(int kind) {
     switch (kind) {
     case 0:
-        return &mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .without_pockets = true))->allocator;
+        return &mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .without_quick_list = true))->allocator;
     case 1:
         return &mp_tlsf_create(NULL)->allocator;
     case 2:

@@ -4,7 +4,7 @@
 int main(int count, char **arguments) {
     const char *mode = count > 1 ? arguments[1] : "";
     mp_blocks *pool = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 128));
-    mp_allocator *visible = mp_visible_create(MP_OPTIONS(mp_guard_options, .inner = &pool->allocator));
+    mp_allocator *visible = mp_tool_annotated_create(MP_OPTIONS(mp_guard_options, .inner = &pool->allocator));
     EXPECT(pool && visible);
     volatile char *block = mp_alloc(visible, 64, 0, MP_ZERO);
     char *other = mp_alloc(visible, 64, 0, MP_ZERO);

@@ -68,21 +68,21 @@ impl Snippet<'_> {
     fn rust_huge(&self) -> String {
         let (rust, shell, largest) = (self.rust(), self.shell(), self.largest());
         let (imports, chunks) = if self.has_threads {
-            ("Cached, Classes, ClassesError, Heap, Linear, Locked, Segregate, TunedPages", "Locked")
+            ("Cached, Classes, ClassesError, Heap, Linear, Locked, Segregator, TunedPages", "Locked")
         } else {
-            ("Classes, ClassesError, Heap, Linear, Local, Segregate, TunedPages", "Local")
+            ("Classes, ClassesError, Heap, Linear, Local, Segregator, TunedPages", "Local")
         };
         format!(
             "use millpond::{{{imports}}};\n\
              \n\
              {rust}\n\
              /// On huge pages; blocks larger than {largest} bytes come from the heap.\n\
-             type OnHugePages = Segregate<{shell}<Classes, {chunks}<Linear, TunedPages>>, Heap>;\n\
+             type OnHugePages = Segregator<{shell}<Classes, {chunks}<Linear, TunedPages>>, Heap>;\n\
              \n\
              fn pool_on_huge_pages() -> Result<OnHugePages, ClassesError> {{\n    \
                  let classes = Classes::with_sizes(&SIZES)?;\n    \
                  let pages = {chunks}::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());\n    \
-                 Ok(Segregate::new(SIZES[SIZES.len() - 1], {shell}::new_in(classes, pages), Heap))\n\
+                 Ok(Segregator::new(SIZES[SIZES.len() - 1], {shell}::new_in(classes, pages), Heap))\n\
              }}\n"
         )
     }

@@ -12,12 +12,12 @@ pub(crate) use modelled::*;
 pub(crate) use shuttle::{hint::spin_loop, sync::atomic::*};
 
 /// Atomics that no model checker sees: for what statistics read while its owner writes, where the order is of no account.
-pub(crate) mod unwatched {
+pub(crate) mod unmodelled {
     pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize};
 }
 
 /// Lets other threads run, where there is a system that can do that.
-pub(crate) fn let_others_run() {
+pub(crate) fn yield_now() {
     #[cfg(all(test, loom))]
     loom::thread::yield_now();
     #[cfg(all(test, shuttle))]
@@ -32,13 +32,13 @@ pub(crate) fn let_others_run() {
 ///
 /// Nothing in a bed asks for memory, because the lock may be that of the program's own allocator. Where the standard library
 /// makes its mutexes of futexes, or of what Windows has in their place, they take none. Elsewhere it allocates each when it
-/// is first used: there, threads sleep by the clock. (`--cfg millpond_naps` has them do so everywhere, for tests.)
+/// is first used: there, threads sleep by the clock. (`--cfg millpond_timed_parking` has them do so everywhere, for tests.)
 #[cfg(feature = "std")]
-pub(crate) use bed::Bed;
+pub(crate) use parker::Parker;
 
 #[cfg(all(
     feature = "std",
-    not(millpond_naps),
+    not(millpond_timed_parking),
     any(
         target_os = "linux",
         target_os = "android",
@@ -50,38 +50,38 @@ pub(crate) use bed::Bed;
         target_family = "wasm",
     )
 ))]
-mod bed {
+mod parker {
     use std::sync::{Condvar, Mutex, PoisonError};
 
     #[derive(Debug)]
-    pub(crate) struct Bed {
-        door: Mutex<()>,
-        bell: Condvar,
+    pub(crate) struct Parker {
+        mutex: Mutex<()>,
+        condvar: Condvar,
     }
 
-    impl Bed {
+    impl Parker {
         /// Nobody sleeps for longer.
-        const NIGHT: core::time::Duration = core::time::Duration::from_millis(1);
+        const MAX_PARK: core::time::Duration = core::time::Duration::from_millis(1);
 
         pub(crate) const fn new() -> Self {
-            Self { door: Mutex::new(()), bell: Condvar::new() }
+            Self { mutex: Mutex::new(()), condvar: Condvar::new() }
         }
 
         /// Sleeps if there is a reason to, until it is woken, but not for long. (`_turn`: how often this thread has slept.)
-        pub(crate) fn nap_if(&self, _turn: u32, reason: impl Fn() -> bool) {
+        pub(crate) fn park_if(&self, _turn: u32, reason: impl Fn() -> bool) {
             if cfg!(all(test, any(loom, shuttle))) {
-                return super::let_others_run();
+                return super::yield_now();
             }
             // There is nothing behind the door that a panic could have left half done.
-            let inside = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+            let guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
             if reason() {
-                let _ = self.bell.wait_timeout(inside, Self::NIGHT);
+                let _ = self.condvar.wait_timeout(guard, Self::MAX_PARK);
             }
         }
 
         /// Wakes one of those who sleep, if that one is not just about to.
         pub(crate) fn wake_one(&self) {
-            self.bell.notify_one();
+            self.condvar.notify_one();
         }
     }
 }
@@ -89,7 +89,7 @@ mod bed {
 #[cfg(all(
     feature = "std",
     any(
-        millpond_naps,
+        millpond_timed_parking,
         not(any(
             target_os = "linux",
             target_os = "android",
@@ -102,21 +102,21 @@ mod bed {
         ))
     )
 ))]
-mod bed {
+mod parker {
     use core::time::Duration;
 
     #[derive(Debug)]
-    pub(crate) struct Bed;
+    pub(crate) struct Parker;
 
-    impl Bed {
+    impl Parker {
         pub(crate) const fn new() -> Self {
             Self
         }
 
         /// Sleeps if there is a reason to: at first for 32 microseconds, each `turn` twice as long, up to a millisecond.
-        pub(crate) fn nap_if(&self, turn: u32, reason: impl Fn() -> bool) {
+        pub(crate) fn park_if(&self, turn: u32, reason: impl Fn() -> bool) {
             if cfg!(all(test, any(loom, shuttle))) {
-                return super::let_others_run();
+                return super::yield_now();
             }
             if reason() {
                 std::thread::sleep(Duration::from_micros(32 << turn.min(5)));
@@ -129,7 +129,7 @@ mod bed {
 }
 
 /// Waits for about a millisecond, where there is a system that can do that; else looks a thousand times at nothing.
-pub(crate) fn rest() {
+pub(crate) fn pause() {
     #[cfg(all(feature = "std", not(target_family = "wasm"), not(all(test, any(loom, shuttle)))))]
     std::thread::sleep(core::time::Duration::from_millis(1));
     #[cfg(any(not(feature = "std"), target_family = "wasm", all(test, any(loom, shuttle))))]
@@ -141,7 +141,7 @@ pub(crate) fn rest() {
 pub(crate) struct UnsafeCell<T> {
     value: core::cell::UnsafeCell<T>,
     #[cfg(all(test, loom))]
-    watched: modelled::Watched,
+    modelled: modelled::Modelled,
 }
 
 #[allow(unused, reason = "the door is complete, whoever goes through it")]
@@ -150,7 +150,7 @@ impl<T> UnsafeCell<T> {
         Self {
             value: core::cell::UnsafeCell::new(value),
             #[cfg(all(test, loom))]
-            watched: modelled::Watched::new(),
+            modelled: modelled::Modelled::new(),
         }
     }
 
@@ -158,7 +158,7 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(*const T) -> R) -> R {
         #[cfg(all(test, loom))]
-        return self.watched.with(|_| use_it(self.value.get()));
+        return self.modelled.with(|_| use_it(self.value.get()));
         #[cfg(not(all(test, loom)))]
         use_it(self.value.get())
     }
@@ -167,7 +167,7 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, use_it: impl FnOnce(*mut T) -> R) -> R {
         #[cfg(all(test, loom))]
-        return self.watched.with_mut(|_| use_it(self.value.get()));
+        return self.modelled.with_mut(|_| use_it(self.value.get()));
         #[cfg(not(all(test, loom)))]
         use_it(self.value.get())
     }
@@ -224,15 +224,15 @@ mod modelled {
 
     /// What loom watches in place of a cell's value.
     #[derive(Debug, Default)]
-    pub(super) struct Watched(OnceLock<loom::cell::UnsafeCell<()>>);
+    pub(super) struct Modelled(OnceLock<loom::cell::UnsafeCell<()>>);
 
-    impl Watched {
+    impl Modelled {
         pub(super) const fn new() -> Self {
             Self(OnceLock::new())
         }
     }
 
-    impl Deref for Watched {
+    impl Deref for Modelled {
         type Target = loom::cell::UnsafeCell<()>;
 
         fn deref(&self) -> &Self::Target {

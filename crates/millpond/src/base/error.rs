@@ -24,7 +24,7 @@ pub enum AllocError {
 
 impl AllocError {
     /// The error as a number that fits a register. (On 32-bit systems a system's code keeps its lower 30 bits.)
-    pub(crate) fn number(self) -> usize {
+    pub(crate) fn to_word(self) -> usize {
         match self {
             Self::Exhausted => 0,
             Self::Unsupported => 1,
@@ -35,13 +35,13 @@ impl AllocError {
     }
 
     /// The error that has this number.
-    pub(crate) fn from_number(number: usize) -> Self {
-        match number {
+    pub(crate) fn from_word(to_word: usize) -> Self {
+        match to_word {
             0 => Self::Exhausted,
             1 => Self::Unsupported,
             3 => Self::Limit,
             5 => Self::InPlace,
-            _ => Self::Os(((number >> 2) as u32).cast_signed()),
+            _ => Self::Os(((to_word >> 2) as u32).cast_signed()),
         }
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_what_its_number_says() {
+    fn an_error_survives_the_way_through_a_word() {
         for error in [
             AllocError::Exhausted,
             AllocError::Limit,
@@ -74,9 +74,9 @@ mod tests {
             AllocError::Os(0),
             AllocError::Os(12),
         ] {
-            assert_eq!(AllocError::from_number(error.number()), error);
+            assert_eq!(AllocError::from_word(error.to_word()), error);
         }
         #[cfg(target_pointer_width = "64")]
-        assert_eq!(AllocError::from_number(AllocError::Os(i32::MIN).number()), AllocError::Os(i32::MIN));
+        assert_eq!(AllocError::from_word(AllocError::Os(i32::MIN).to_word()), AllocError::Os(i32::MIN));
     }
 }

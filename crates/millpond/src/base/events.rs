@@ -3,12 +3,12 @@
 
 use core::alloc::Layout;
 
-use super::{AllocError, without_unwinding};
+use super::{AllocError, abort_on_unwind};
 
 /// Tells `log` a sentence and `tracing` the same with fields, whichever of the two is there.
-macro_rules! tell {
+macro_rules! emit {
     ($level:ident, $what:literal $(, $name:ident = $value:expr)*) => {
-        without_unwinding(|| {
+        abort_on_unwind(|| {
             $(let $name = &$value;)*
             #[cfg(feature = "log")]
             log::$level!(target: "millpond", concat!($what $(, ", ", stringify!($name), " {}")*) $(, $name)*);
@@ -21,20 +21,20 @@ macro_rules! tell {
 
 /// A pool got a chunk.
 pub(crate) fn grew(bytes: usize) {
-    tell!(debug, "a pool grew", bytes = bytes);
+    emit!(debug, "a pool grew", bytes = bytes);
 }
 
 /// A request failed for good.
 pub(crate) fn failed(layout: Layout, error: AllocError) {
-    tell!(warn, "a pool had no memory", bytes = layout.size(), align = layout.align(), error = error);
+    emit!(warn, "a pool had no memory", bytes = layout.size(), align = layout.align(), error = error);
 }
 
 /// A trim gave so many bytes back.
 pub(crate) fn trimmed(bytes: usize) {
-    tell!(debug, "a pool was trimmed", bytes = bytes);
+    emit!(debug, "a pool was trimmed", bytes = bytes);
 }
 
 /// Somebody misused a pool.
 pub(crate) fn misused(misuse: &dyn core::fmt::Display) {
-    tell!(error, "a pool was misused", misuse = misuse);
+    emit!(error, "a pool was misused", misuse = misuse);
 }

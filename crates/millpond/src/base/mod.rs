@@ -2,7 +2,7 @@
 //! locks, the error.
 
 /// Implements [`RawMutex`](lock_api::RawMutex) for a type around a lock that can be made wrong, for models.
-macro_rules! lock_inside {
+macro_rules! delegate_raw_mutex {
     ($lock:ident) => {
         // SAFETY: the lock inside keeps the contract.
         unsafe impl lock_api::RawMutex for $lock {
@@ -32,7 +32,7 @@ macro_rules! lock_inside {
         }
     };
 }
-use lock_inside;
+use delegate_raw_mutex;
 
 /// Implements `Debug` for types, whatever their parameters: the name alone. What is in a pool may be long, in use or behind a
 /// lock, and its types need not implement `Debug`.
@@ -61,32 +61,32 @@ pub(crate) mod atomic;
 mod callback;
 mod error;
 pub(crate) mod events;
-mod fair;
 mod mutex;
 #[cfg(feature = "std")]
-mod park;
-mod spin;
+mod parking_lock;
+mod spin_lock;
+mod ticket_lock;
 pub(crate) mod uninit;
 #[cfg(target_has_atomic = "64")]
-mod unique;
+mod unique_id;
 
-pub(crate) use callback::without_unwinding;
+pub(crate) use callback::abort_on_unwind;
 pub use error::AllocError;
-pub use fair::Fair;
-#[cfg(all(test, loom))]
-pub(crate) use fair::Tickets;
-pub(crate) use mutex::{Mutex, MutexGuard, hold, let_go, renew};
-#[cfg(all(test, loom))]
-pub(crate) use park::Gate;
+pub(crate) use mutex::{Mutex, MutexGuard, lock_for_fork, reset_after_fork, unlock_after_fork};
 #[cfg(feature = "std")]
-pub use park::Park;
-pub use spin::Spin;
+pub use parking_lock::ParkingLock;
+#[cfg(all(test, loom))]
+pub(crate) use parking_lock::RawParkingLock;
+pub use spin_lock::SpinLock;
+#[cfg(all(test, loom))]
+pub(crate) use ticket_lock::RawTicketLock;
+pub use ticket_lock::TicketLock;
 #[cfg(target_has_atomic = "64")]
-pub(crate) use unique::unique_number;
+pub(crate) use unique_id::unique_id;
 
-/// The lock of a shell that names none: [`Park`] with the feature `std`, else [`Spin`].
+/// The lock of a shell that names none: [`ParkingLock`] with the feature `std`, else [`SpinLock`].
 #[cfg(feature = "std")]
-pub type DefaultLock = Park;
-/// The lock of a shell that names none: `Park` with the feature `std`, else [`Spin`].
+pub type DefaultLock = ParkingLock;
+/// The lock of a shell that names none: `ParkingLock` with the feature `std`, else [`SpinLock`].
 #[cfg(not(feature = "std"))]
-pub type DefaultLock = Spin;
+pub type DefaultLock = SpinLock;

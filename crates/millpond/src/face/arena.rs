@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Linear,
     share::Local,
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
 };
 
 /// An arena for values without destructors: it lends `&mut T`s, which are gone when it is reset or dropped.
@@ -125,5 +125,5 @@ impl<M: Allocator + Reclaim> Reclaim for Arena<M> {
 }
 
 impl<M: Allocator + Inspect> Inspect for Arena<M> {
-    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }

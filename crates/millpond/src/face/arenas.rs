@@ -6,9 +6,9 @@ use core::{mem::ManuallyDrop, ops::Deref};
 use super::Arena;
 use crate::{
     base::{DefaultLock, Mutex},
-    contract::{Allocator, Inspect, Reclaim, at_fork},
     pool::Linear,
     share::Local,
+    traits::{Allocator, Inspect, Reclaim, at_fork},
 };
 
 /// Warm arenas for requests, jobs or threads: whoever has something to do takes one, fills it, and is done.

@@ -12,10 +12,10 @@ use core::{
 use super::{CoerceUnsize, TryAllocError, release::Release, value::forward_to_value};
 use crate::{
     base::AllocError,
-    contract::Allocator,
     pool::Blocks,
     share::{Cached, Local, Locked, out_of_memory},
     source::DefaultParent,
+    traits::Allocator,
 };
 
 /// A value in a pool, owned by one holder: dropping the handle drops the value and returns its block, in O(1).

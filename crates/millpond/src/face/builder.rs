@@ -4,11 +4,11 @@ use core::{alloc::Layout, marker::PhantomData, mem::ManuallyDrop};
 
 use super::{Pool, SharedPool};
 use crate::{
-    contract::Allocator,
     guard::Limit,
-    pool::{AnySize, Blocks, Config, Strategy},
+    pool::{Blocks, Config, DynSize, FreeList},
     share::{Cached, Fail, Local, Locked},
     source::{DEFAULT_PARENT, DefaultParent},
+    traits::Allocator,
 };
 
 /// What can be chosen about a [`Pool`] or a [`SharedPool`]: everything is optional, in any order.
@@ -20,7 +20,7 @@ use crate::{
 /// let pool = Pool::builder()
 ///     .parent(&arena) //            where chunks come from
 ///     .capacity(100) //             the first chunk has room for so many values; the next ones double
-///     .strategy::<Magazine>() //    what becomes of freed blocks
+///     .free_list::<Magazine>() //    what becomes of freed blocks
 ///     .limit(1000) //               no more than so many values at a time
 ///     .build();
 /// let numbers: Vec<_> = (0..1000).map(|number| pool.alloc(number)).collect();
@@ -55,7 +55,7 @@ use crate::{
 /// assert_eq!((EVENTS.alloc([7; 4])[3], *JOBS.alloc(8), NAMES.alloc([9; 20])[19]), (7, 8, 9));
 /// ```
 #[must_use = "a builder makes a pool when it is told to"]
-pub struct Builder<T, A = DefaultParent, C = AnySize, L = Unlimited> {
+pub struct Builder<T, A = DefaultParent, C = DynSize, L = Unlimited> {
     parent: A,
     capacity: Option<usize>,
     per_chunk: Option<usize>,
@@ -99,8 +99,8 @@ impl<T, A, C, L: Copy> Builder<T, A, C, L> {
     }
 
     /// What becomes of freed blocks: [`Lifo`](crate::Lifo), which is the default, [`Magazine`](crate::Magazine) or
-    /// [`Compact`](crate::Compact).
-    pub const fn strategy<S: Strategy>(self) -> Builder<T, A, (AnySize, S), L> {
+    /// [`AddressOrdered`](crate::AddressOrdered).
+    pub const fn free_list<S: FreeList>(self) -> Builder<T, A, (DynSize, S), L> {
         let Self { capacity, per_chunk, limit, .. } = self;
         Builder { parent: self.into_parent(), capacity, per_chunk, limit, makes: PhantomData }
     }
@@ -120,9 +120,9 @@ impl<T, C, L: Copy> Builder<T, DefaultParent, C, L> {
     }
 }
 
-impl<T, A, C: Config<Shape = AnySize>, L> Builder<T, A, C, L> {
+impl<T, A, C: Config<BlockLayout = DynSize>, L> Builder<T, A, C, L> {
     const fn blocks(&self) -> Blocks<C> {
-        let blocks = Blocks::shaped(Layout::new::<T>());
+        let blocks = Blocks::with_layout(Layout::new::<T>());
         let blocks = match self.capacity {
             Some(values) => blocks.with_capacity(values),
             None => blocks,
@@ -138,7 +138,7 @@ impl<T, A, C: Config<Shape = AnySize>, L> Builder<T, A, C, L> {
 /// once for both, but its methods cannot be called at compile time.
 macro_rules! builds {
     ($limit:ty, $chosen:ty, |$blocks:ident, $self:ident| $pool:expr) => {
-        impl<T, A: Allocator, C: Config<Shape = AnySize>> Builder<T, A, C, $limit> {
+        impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C, $limit> {
             /// A pool for one thread.
             pub const fn build($self) -> Pool<T, Local<$chosen, A>> {
                 let $blocks = $self.blocks();
@@ -161,8 +161,8 @@ macro_rules! builds {
                 Cached<$chosen, A>: Sync,
             {
                 let $blocks = $self.blocks();
-                let kind = $blocks.only_kind();
-                SharedPool::with_memory(Cached::sorted(kind, $pool, $self.into_parent(), Fail))
+                let class = $blocks.single_class();
+                SharedPool::with_memory(Cached::with_class_map(class, $pool, $self.into_parent(), Fail))
             }
         }
     };

@@ -13,7 +13,7 @@ use core::{
 };
 
 use super::release::Release;
-use crate::{base::AllocError, contract::Allocator};
+use crate::{base::AllocError, traits::Allocator};
 
 /// A block with an `H`, which is aligned as a `T` is, and values behind it.
 ///

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::Allocator,
     pool::Blocks,
     share::{AtomicCount, Count, Local, Locked, PlainCount, out_of_memory},
+    traits::Allocator,
 };
 
 /// What a block holds for a value that handles share: two counts of four bytes, and the value.

@@ -4,8 +4,8 @@ use lock_api::RawMutex;
 
 use super::*;
 #[cfg(feature = "alloc")]
-use crate::contract::{Inspect, Reclaim};
-use crate::{base::opaque_debug, contract::Allocator};
+use crate::traits::{Inspect, Reclaim};
+use crate::{base::opaque_debug, traits::Allocator};
 
 opaque_debug! {
     Arena [M: Allocator] Arena<M>;

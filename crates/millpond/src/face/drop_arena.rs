@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Linear,
     share::Local,
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
 };
 
 /// An arena that drops its values, newest first, when it is reset or dropped; those of a slice in their order.
@@ -344,5 +344,5 @@ impl<M: Allocator + Reclaim> Reclaim for DropArena<'_, M> {
 }
 
 impl<M: Allocator + Inspect> Inspect for DropArena<'_, M> {
-    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }

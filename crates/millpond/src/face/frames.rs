@@ -10,11 +10,11 @@ use core::{cell::Cell, fmt, marker::PhantomData, ptr::NonNull};
 
 use super::Arena;
 #[cfg(target_has_atomic = "64")]
-use crate::base::unique_number;
+use crate::base::unique_id;
 use crate::{
-    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Report, Snapshot},
     pool::Linear,
     share::Local,
+    traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, Report},
 };
 
 /// Arenas for `N` frames, this one and those before: what is allocated in one frame lives until the end of the next, or,
@@ -111,7 +111,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         Self {
             arenas: core::array::from_fn(|_| Arena::with_memory(make())),
             #[cfg(target_has_atomic = "64")]
-            numbers: core::array::from_fn(|_| unique_number()),
+            numbers: core::array::from_fn(|_| unique_id()),
         }
     }
 
@@ -126,14 +126,14 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         {
             // First of all, so that nobody finds what is gone.
             self.numbers.rotate_right(1);
-            self.numbers[0] = unique_number();
+            self.numbers[0] = unique_id();
         }
         self.arenas[0].reset();
     }
 
     /// Returns what is held, live and free in all frames: as [`Inspect::stats`].
     #[must_use]
-    pub fn stats(&self) -> Snapshot
+    pub fn stats(&self) -> PoolStats
     where
         M: Inspect,
     {
@@ -280,8 +280,8 @@ impl<const N: usize, M: Allocator + Reclaim> Reclaim for Frames<N, M> {
 
 /// Of all frames.
 impl<const N: usize, M: Allocator + Inspect> Inspect for Frames<N, M> {
-    fn stats(&self) -> Snapshot {
-        self.arenas.iter().map(Arena::stats).fold(Snapshot::default(), Snapshot::plus)
+    fn stats(&self) -> PoolStats {
+        self.arenas.iter().map(Arena::stats).fold(PoolStats::default(), PoolStats::plus)
     }
 
     /// This frame's: that is where the next block comes from.
@@ -289,15 +289,15 @@ impl<const N: usize, M: Allocator + Inspect> Inspect for Frames<N, M> {
         self.arenas[0].largest_free()
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.arenas.iter().for_each(|arena| arena.paint(canvas));
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.arenas.iter().for_each(|arena| arena.render(builder));
     }
 
     fn owns(&self, address: *const u8) -> bool {
         self.arenas.iter().any(|arena| arena.owns(address))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.arenas.iter().try_for_each(Arena::check)
     }
 

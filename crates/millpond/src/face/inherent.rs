@@ -8,7 +8,7 @@ macro_rules! inherent {
     (@stats $self:ident $memory:ident) => {
         /// Returns what is held, live and free: as [`Inspect::stats`].
         #[must_use]
-        pub fn stats(&$self) -> Snapshot
+        pub fn stats(&$self) -> PoolStats
         where
             M: Inspect,
         {

@@ -10,10 +10,10 @@ use core::{
 use super::{Builder, PoolBox, TryAllocError, inherent::inherent};
 use crate::{
     base::AllocError,
-    contract::{Allocator, AtFork, Inspect, Reclaim, Snapshot, at_fork, pass_on},
     pool::Blocks,
     share::{Cached, Local, Locked, OneSize},
     source::DefaultParent,
+    traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, at_fork, delegate},
 };
 
 /// A pool of values of type `T`, for one thread. [`SharedPool`] is the one for many.
@@ -196,7 +196,7 @@ impl<T> Default for Pool<T> {
 }
 
 impl<T, M: Allocator + Inspect> Inspect for Pool<T, M> {
-    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }
 
 /// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.
@@ -312,7 +312,7 @@ impl<T, M: Allocator> DerefMut for SharedPool<T, M> {
 }
 
 impl<T, M: Allocator + Inspect> Inspect for SharedPool<T, M> {
-    pass_on!(self: self.0; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.0; stats largest_free holes render metrics owns check report);
 }
 
 /// As for a [`Pool`].

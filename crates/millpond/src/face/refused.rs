@@ -1,30 +1,30 @@
 //! What the compiler refuses, of all that a program might do wrong with these types: who sends and shares what, and what
 //! outlives what. Each is one that went wrong in some library, or is next to one; where a type's page says so, it is not here.
 //!
-//! Traits that unsafe code trusts are `unsafe` to implement. A sorter that is known beforehand is the pool's, or blocks overflow:
+//! Traits that unsafe code trusts are `unsafe` to implement. A class_map that is known beforehand is the pool's, or blocks overflow:
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, Kinds, KnownKinds, RawPool, Surrender};
+//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, RawPool, Release};
 //!
 //! struct Mine(Blocks<Fixed<64>>);
 //! // SAFETY: every method is the inner pool's, with the same arguments.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
-//!     fn wants(&self, l: Layout) -> Option<ChunkRequest> { self.0.wants(l) }
-//!     unsafe fn adopt(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.adopt(c, l) } }
-//!     fn surrender(&mut self, w: Surrender) -> Option<Chunk> { self.0.surrender(w) }
+//!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
+//!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
+//!     fn release_chunk(&mut self, w: Release) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
-//! // SAFETY: the kinds are the inner pool's.
-//! unsafe impl Kinds for Mine {
-//!     type Sorter = <Blocks<Fixed<64>> as Kinds>::Sorter;
-//!     fn sorter(&self) -> Self::Sorter { self.0.sorter() }
+//! // SAFETY: the classes are the inner pool's.
+//! unsafe impl SizeClasses for Mine {
+//!     type ClassMap = <Blocks<Fixed<64>> as SizeClasses>::ClassMap;
+//!     fn class_map(&self) -> Self::ClassMap { self.0.class_map() }
 //! }
-//! impl KnownKinds for Mine { // error: it is an unsafe trait
-//! # // instead: unsafe impl KnownKinds for Mine {
-//!     const SORTER: Self::Sorter = <Blocks<Fixed<64>> as KnownKinds>::SORTER;
+//! impl ConstSizeClasses for Mine { // error: it is an unsafe trait
+//! # // instead: unsafe impl ConstSizeClasses for Mine {
+//!     const CLASS_MAP: Self::ClassMap = <Blocks<Fixed<64>> as ConstSizeClasses>::CLASS_MAP;
 //! }
 //! ```
 //!
@@ -32,16 +32,16 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Chunk, ChunkRequest, Linear, RawPool, Rewind, Surrender};
+//! use millpond::{Chunk, ChunkRequest, Linear, RawPool, Rewind, Release};
 //!
 //! struct Mine(Linear);
 //! // SAFETY: every method is the inner pool's.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
-//!     fn wants(&self, l: Layout) -> Option<ChunkRequest> { self.0.wants(l) }
-//!     unsafe fn adopt(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.adopt(c, l) } }
-//!     fn surrender(&mut self, w: Surrender) -> Option<Chunk> { self.0.surrender(w) }
+//!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
+//!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
+//!     fn release_chunk(&mut self, w: Release) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
 //! impl Rewind for Mine { // error: it is an unsafe trait

@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use crate::contract::Allocator;
+use crate::traits::Allocator;
 
 /// A block that goes back to its allocator when this is dropped.
 ///

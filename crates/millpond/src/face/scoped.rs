@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Rewind},
     share::{Local, Policy, Scope, Shell},
+    traits::{Allocator, Rewind},
 };
 
 impl<P: Rewind, A: Allocator, O: Policy> Arena<Local<P, A, O>> {

@@ -5,7 +5,7 @@ use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 use super::PoolBox;
 use crate::{
     base::{AllocError, uninit},
-    contract::Allocator,
+    traits::Allocator,
 };
 
 /// The part of a slice that is made so far; it is dropped if making the rest panics.

@@ -19,10 +19,10 @@ use core::{
 use super::{CoerceUnsize, TryAllocError, release::Release, value::forward_to_value};
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, Inspect, Reclaim, Snapshot, pass_on},
     pool::Blocks,
     share::{Local, OneSize, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
 };
 
 /// What a chunk for values of so many bytes is aligned to, and the most bytes that it has: a *window*. It has room for some
@@ -263,7 +263,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
 
     /// Returns what is held, live and free: as [`Inspect::stats`].
     #[must_use]
-    pub fn stats(&self) -> Snapshot {
+    pub fn stats(&self) -> PoolStats {
         self.memory.stats()
     }
 
@@ -285,7 +285,7 @@ impl<T> Default for ThinPool<T> {
 }
 
 impl<T, A: Allocator> Inspect for ThinPool<T, A> {
-    pass_on!(self: self.memory; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }
 
 /// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.

@@ -6,7 +6,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use lock_api::RawMutex;
 
 use super::*;
-use crate::{base::unwind_safe, contract::Allocator, share::Count};
+use crate::{base::unwind_safe, share::Count, traits::Allocator};
 
 impl<T: UnwindSafe + ?Sized, M: Allocator + RefUnwindSafe + ?Sized> UnwindSafe for PoolBox<'_, T, M> {}
 impl<T: RefUnwindSafe + ?Sized, M: Allocator + RefUnwindSafe + ?Sized> RefUnwindSafe for PoolBox<'_, T, M> {}

@@ -25,7 +25,7 @@
 //! | [`Stats`] | counts what is and was live, and failures | pools, allocators |
 //! | [`Counted`] | counts live blocks | pools, allocators |
 //! | [`FailNth`] | fails requests on purpose, for tests | pools, allocators |
-//! | [`Segregate`] | small requests to one, large ones to another | pools, allocators |
+//! | [`Segregator`] | small requests to one, large ones to another | pools, allocators |
 //! | [`Fallback`] | what the first cannot serve, the second does | pools, allocators |
 //! | [`Observe`] | calls back on every event | allocators |
 //! | `Checked` (feature `alloc`) | finds and prevents what must not be freed, tells leaks | pools, allocators |
@@ -34,7 +34,7 @@
 //! | [`Quarantine`] | holds freed blocks back, finds what is written to them | pools, allocators |
 //! | [`Poison`] | fills new and freed blocks with rubbish | pools, allocators |
 //! | [`Zeroed`] | erases freed blocks | pools, allocators |
-//! | `Visible` (features `valgrind`, `asan`) | lets valgrind and AddressSanitizer see blocks | pools, allocators |
+//! | `ToolAnnotated` (features `valgrind`, `asan`) | lets valgrind and AddressSanitizer see blocks | pools, allocators |
 //!
 //! An [`Observer`] is not called from inside a pool, because there the shell's borrow or lock is held. Around a shell it
 //! sees blocks, around the shell's parent it sees chunks.
@@ -42,27 +42,27 @@
 //! The order of two guards matters where one refuses what the other counts: `Stats<Limit<…>>` counts refusals as
 //! failures, `Limit<Stats<…>>` does not let `Stats` see them.
 
-#[cfg(feature = "alloc")]
-mod books;
+mod accounting;
 mod canary;
 mod counter;
 mod counts;
-mod detain;
+mod delayed_free;
 mod detain_pool;
-mod duty;
 mod fail;
 mod fallback;
 mod fill;
-mod job;
-mod keeper;
+mod hooks;
+mod instrumented;
 mod keeper_pool;
-#[cfg(feature = "alloc")]
-mod ledger;
 mod limit;
+#[cfg(feature = "alloc")]
+mod map;
 mod observe;
 mod pair;
 mod ring;
 mod segregate;
+#[cfg(feature = "alloc")]
+mod table;
 #[cfg(feature = "alloc")]
 mod table;
 #[cfg(feature = "alloc")]
@@ -74,20 +74,20 @@ mod visible;
 mod watched;
 mod watched_pool;
 
-#[cfg(feature = "alloc")]
-pub use books::Checked;
 pub use canary::Canary;
 pub use counts::{Counted, Stats};
-pub use detain::{Detain, Quarantine};
+pub use delayed_free::{DelayedFree, Quarantine};
 pub use fail::FailNth;
 pub use fallback::Fallback;
 pub use fill::{Poison, Zeroed};
-pub use keeper::Keeper;
+pub use instrumented::Instrumented;
 pub use limit::Limit;
 pub use observe::{Event, Observe, Observer};
-pub use segregate::Segregate;
+pub use segregate::Segregator;
 #[cfg(feature = "alloc")]
-pub use track::{BySite, Line, Tracked};
+pub use table::Checked;
+#[cfg(feature = "alloc")]
+pub use track::{SiteReport, SiteStats, Tracked};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
-pub use visible::Visible;
-pub use watched::Guard;
+pub use visible::ToolAnnotated;
+pub use watched::Accounted;

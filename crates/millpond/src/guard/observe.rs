@@ -3,8 +3,8 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
-    base::{AllocError, without_unwinding},
-    contract::{Allocator, AtFork, Inspect, Reclaim, at_fork, pass_on},
+    base::{AllocError, abort_on_unwind},
+    traits::{Allocator, AtFork, Inspect, Reclaim, at_fork, delegate},
 };
 
 type Block = Result<NonNull<[u8]>, AllocError>;
@@ -103,7 +103,7 @@ impl<A, O: Observer> Observe<A, O> {
     }
 
     fn note(&self, event: Event) {
-        without_unwinding(|| self.observer.note(event));
+        abort_on_unwind(|| self.observer.note(event));
     }
 }
 
@@ -220,7 +220,7 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
 }
 
 impl<A: Inspect, O> Inspect for Observe<A, O> {
-    pass_on!(self: self.inner; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.inner; stats largest_free holes render metrics owns check report);
 }
 
 impl<A: Reclaim, O> Reclaim for Observe<A, O> {

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{base::AllocError, contract::Flaw};
+use crate::{base::AllocError, traits::InvariantError};
 
 /// The least number of places in a table that has any.
 const LEAST: usize = 16;
@@ -132,10 +132,10 @@ impl<E: Keyed> Table<E> {
     }
 
     /// O(n).
-    pub(super) fn check(&self) -> Result<(), Flaw> {
+    pub(super) fn check(&self) -> Result<(), InvariantError> {
         let finds = |entry: &E| self.find(entry.key()).is_some_and(|found| core::ptr::eq(found, entry));
         if self.iter().count() != self.taken || !self.iter().all(finds) {
-            return Err(Flaw("a table of blocks does not find what is in it"));
+            return Err(InvariantError("a table of blocks does not find what is in it"));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 //! set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
 
 use super::table::{Keyed, Table};
-use crate::{base::AllocError, contract::Flaw};
+use crate::{base::AllocError, traits::InvariantError};
 
 /// What a granule is, in bytes.
 pub(super) const GRANULE: usize = 16;
@@ -140,7 +140,7 @@ impl Trie {
     }
 
     /// O(n).
-    pub(super) fn check(&self) -> Result<(), Flaw> {
+    pub(super) fn check(&self) -> Result<(), InvariantError> {
         self.nodes.check()?;
         let children: u32 = self.nodes.iter().map(|node| node.children.count_ones()).sum();
         let is_sound = |granule: usize| {
@@ -152,7 +152,7 @@ impl Trie {
         if children as usize == bits && self.iter().all(is_sound) {
             Ok(())
         } else {
-            Err(Flaw("the trie of blocks does not lead to each of them"))
+            Err(InvariantError("the trie of blocks does not lead to each of them"))
         }
     }
 }

@@ -10,24 +10,24 @@ use crate::base::address::{self, WORD};
 
 /// # Invariants
 ///
-/// * `begin <= rest.start <= rest.end`; everything between `begin` and the cursor, `rest.start`, was cut or is padding.
+/// * `begin <= remainder.start <= remainder.end`; everything between `begin` and the cursor, `remainder.start`, was cut or is padding.
 pub(super) struct Bump {
-    pub(super) rest: Span,
+    pub(super) remainder: Span,
     begin: usize,
 }
 
 impl Bump {
     /// A cursor through nothing.
-    pub(super) const EMPTY: Self = Self { rest: Span::EMPTY, begin: 0 };
+    pub(super) const EMPTY: Self = Self { remainder: Span::EMPTY, begin: 0 };
 
     /// A cursor at the start of a span.
     pub(super) fn through(span: Span) -> Self {
-        Self { rest: span, begin: span.start }
+        Self { remainder: span, begin: span.start }
     }
 
     /// A cursor at the end of a span.
     pub(super) fn at_the_end_of(span: Span) -> Self {
-        Self { rest: Span { start: span.end, ..span }, begin: span.start }
+        Self { remainder: Span { start: span.end, ..span }, begin: span.start }
     }
 
     /// Where a block of this layout would end in `span`, if it fits.
@@ -43,9 +43,9 @@ impl Bump {
 
     /// Cuts a block of a size that is not zero.
     #[inline(always)]
-    pub(super) fn cut(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let end = Self::place(self.rest, layout)?;
-        self.rest.start = end;
+    pub(super) fn carve(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let end = Self::place(self.remainder, layout)?;
+        self.remainder.start = end;
         // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
         Some(unsafe { address::block(end - layout.size(), layout.size()) })
     }
@@ -53,14 +53,14 @@ impl Bump {
     /// Whether a block ends at the cursor. One in a chunk that happens to end where this one begins does not.
     #[inline(always)]
     fn is_last(&self, block: usize, layout: Layout) -> bool {
-        block + layout.size() == self.rest.start && block >= self.begin
+        block + layout.size() == self.remainder.start && block >= self.begin
     }
 
     /// Moves back over a block if it is the last one.
     #[inline(always)]
     pub(super) fn give(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.is_last(block.addr().get(), layout) {
-            self.rest.start = block.addr().get();
+            self.remainder.start = block.addr().get();
         }
     }
 
@@ -69,36 +69,36 @@ impl Bump {
     pub(super) fn resize(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<[u8]>> {
         let start = block.addr().get();
         let last = self.is_last(start, old);
-        let room = if last { self.rest.end - start } else { old.size() };
+        let room = if last { self.remainder.end - start } else { old.size() };
         if !start.is_multiple_of(new.align()) || new.size() > room {
             return None;
         }
         if last {
-            self.rest.start = start + new.size();
+            self.remainder.start = start + new.size();
         }
         Some(NonNull::slice_from_raw_parts(block, new.size()))
     }
 
     /// Whether nothing is cut.
     pub(super) fn is_untouched(&self) -> bool {
-        self.rest.start == self.begin
+        self.remainder.start == self.begin
     }
 
     /// Bytes that can still be cut.
     pub(super) fn left(&self) -> usize {
-        self.rest.end - self.rest.start
+        self.remainder.end - self.remainder.start
     }
 
     /// The span that the cursor goes through.
     pub(super) fn span(&self) -> Span {
-        Span { start: self.begin, end: self.rest.end }
+        Span { start: self.begin, end: self.remainder.end }
     }
 
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        if self.begin > self.rest.start {
+        if self.begin > self.remainder.start {
             return Err("the cursor is before the start of its chunk");
         }
-        if self.rest.start > self.rest.end {
+        if self.remainder.start > self.remainder.end {
             return Err("the cursor is beyond the end of its chunk");
         }
         Ok(())

@@ -11,6 +11,6 @@ opaque_debug! {
     Stack [] Stack;
     Buddy [] Buddy;
     Classes [] Classes;
-    Pockets [] Pockets;
-    Tlsf [F: Front] Tlsf<F>;
+    WithQuickList [] WithQuickList;
+    Tlsf [F: QuickList] Tlsf<F>;
 }

@@ -18,9 +18,11 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     bump::{Bump, room},
-    chunks::{Chunks, Plan, Span},
+    chunks::{ChunkPolicy, Chunks, Span},
 };
-use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snapshot, Surrender};
+use crate::traits::{
+    Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release,
+};
 
 /// A bump arena: the fastest way to allocate what dies together.
 ///
@@ -49,9 +51,9 @@ use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Snaps
 /// static ARENA: Locked<Linear, &StaticBuffer<1024>> = Locked::new_in(Linear::new(), &MEMORY);
 ///
 /// let table = ARENA.allocate(Layout::new::<[u32; 100]>())?;
-/// let rest = ARENA.allocate(Layout::new::<[u8; 624]>())?;
+/// let remainder = ARENA.allocate(Layout::new::<[u8; 624]>())?;
 /// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // to the last byte
-/// # let _ = (table, rest);
+/// # let _ = (table, remainder);
 /// # Ok::<(), AllocError>(())
 /// ```
 ///
@@ -74,7 +76,7 @@ impl Linear {
     /// [fine-grained](crate::Allocator::is_fine_grained). Each later one is twice as large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan::growing_from(FIRST, 1)) }
+        Self { bump: Bump::EMPTY, chunks: Chunks::new(ChunkPolicy::growing_from(FIRST, 1)) }
     }
 
     /// An arena without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
@@ -82,7 +84,10 @@ impl Linear {
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
         let first = if bytes == 0 { 1 } else { bytes };
-        Self { bump: Bump::EMPTY, chunks: Chunks::new(Plan { page: 0, ..Plan::growing_from(first, 1) }) }
+        Self {
+            bump: Bump::EMPTY,
+            chunks: Chunks::new(ChunkPolicy { page: 0, ..ChunkPolicy::growing_from(first, 1) }),
+        }
     }
 
     /// Goes on to the next chunk ahead if the block fits there.
@@ -91,7 +96,7 @@ impl Linear {
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         Bump::place(self.chunks.next_span()?, layout)?;
         self.bump = Bump::through(self.chunks.advance()?);
-        self.bump.cut(layout)
+        self.bump.carve(layout)
     }
 }
 
@@ -109,7 +114,7 @@ unsafe impl RawPool for Linear {
         if layout.size() == 0 {
             return None;
         }
-        match self.bump.cut(layout) {
+        match self.bump.carve(layout) {
             Some(block) => Some(block),
             None => self.advance(layout),
         }
@@ -117,7 +122,7 @@ unsafe impl RawPool for Linear {
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 { None } else { self.bump.cut(layout) }
+        if layout.size() == 0 { None } else { self.bump.carve(layout) }
     }
 
     #[inline]
@@ -125,26 +130,26 @@ unsafe impl RawPool for Linear {
         self.bump.give(block, layout);
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         if layout.size() == 0 {
             return None;
         }
         self.chunks.request(room(layout))
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.chunks.adopt(chunk, room(layout)) }
+        unsafe { self.chunks.add_chunk(chunk, room(layout)) }
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        if let Some(chunk) = self.chunks.take_ahead() {
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        if let Some(chunk) = self.chunks.take_reusable() {
             return Some(chunk);
         }
         let current = self.bump.span();
         let gone = match which {
-            Surrender::Spare => Some(current).filter(|_| self.bump.is_untouched())?,
-            Surrender::Any => self.chunks.spans().next()?.0,
+            Release::Empty => Some(current).filter(|_| self.bump.is_untouched())?,
+            Release::Any => self.chunks.spans().next()?.0,
         };
         if gone == current {
             self.bump = Bump::EMPTY;
@@ -169,13 +174,13 @@ unsafe impl RawPool for Linear {
 
 impl Inspect for Linear {
     /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let length = |span: Span| span.end - span.start;
-        let ahead: usize =
-            self.chunks.spans().filter(|(_, ahead)| *ahead).map(|(span, _)| length(span)).sum();
+        let reusable: usize =
+            self.chunks.spans().filter(|(_, reusable)| *reusable).map(|(span, _)| length(span)).sum();
         let all: usize = self.chunks.spans().map(|(span, _)| length(span)).sum();
-        let free = ahead + self.bump.left();
-        Snapshot {
+        let free = reusable + self.bump.left();
+        PoolStats {
             chunks: self.chunks.count(),
             held: self.chunks.held(),
             live: all.saturating_sub(free),
@@ -184,29 +189,30 @@ impl Inspect for Linear {
     }
 
     fn largest_free(&self) -> Option<usize> {
-        let ahead = self.chunks.next_span().map_or(0, |span| span.end - span.start);
-        Some(self.bump.left().max(ahead))
+        let reusable = self.chunks.next_span().map_or(0, |span| span.end - span.start);
+        Some(self.bump.left().max(reusable))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let current = self.bump.span();
-        self.chunks.paint(canvas, None, |span, ahead| match (ahead, span == current) {
+        self.chunks.render(builder, None, |span, reusable| match (reusable, span == current) {
             (true, _) => span.start,
-            (false, true) => self.bump.rest.start,
+            (false, true) => self.bump.remainder.start,
             (false, false) => span.end,
         });
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.chunks.own(address.addr())
+        self.chunks.owns(address.addr())
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        self.chunks.check().map_err(Flaw)?;
-        self.bump.check().map_err(Flaw)?;
+    fn check(&self) -> Result<(), InvariantError> {
+        self.chunks.check().map_err(InvariantError)?;
+        self.bump.check().map_err(InvariantError)?;
         let current = self.bump.span();
-        if current != Span::EMPTY && !self.chunks.spans().any(|(span, ahead)| !ahead && span == current) {
-            return Err(Flaw("the cursor goes through no chunk that is being cut"));
+        if current != Span::EMPTY && !self.chunks.spans().any(|(span, reusable)| !reusable && span == current)
+        {
+            return Err(InvariantError("the cursor goes through no chunk that is being cut"));
         }
         Ok(())
     }

@@ -14,8 +14,10 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::posts::{GRANULE, Index, List, Need, Post, Posts};
-use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender};
+use super::boundary_tags::{BoundaryTags, GRANULE, Index, List, SizedRequest, Tag};
+use crate::traits::{
+    Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats, RawPool, Release,
+};
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
 /// or when time must not depend on them, take [`Tlsf`](crate::Tlsf).
@@ -43,9 +45,9 @@ use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool
 ///
 /// # Invariants
 ///
-/// Those of the posts: see the sources of `posts`.
+/// Those of the posts: see the sources of `tags`.
 pub struct SignPost {
-    posts: Posts<FreeList>,
+    tags: BoundaryTags<FitList>,
     wiping: bool,
 }
 
@@ -71,7 +73,7 @@ impl SignPost {
     }
 
     const fn new(fit: Fit) -> Self {
-        Self { posts: Posts::new(FreeList { fit, list: List::EMPTY }), wiping: false }
+        Self { tags: BoundaryTags::new(FitList { fit, list: List::EMPTY }), wiping: false }
     }
 
     /// The same pool, which sets every byte to zero: of a block when it is freed, so that nothing stays readable, and
@@ -92,7 +94,7 @@ impl SignPost {
     /// What is free, and in how many pieces. Linear in the number of blocks.
     #[must_use]
     pub fn holes(&self) -> Holes {
-        self.posts.holes()
+        self.tags.holes()
     }
 
     /// Zeroes the bytes of a block from `from` on.
@@ -108,50 +110,50 @@ impl SignPost {
     }
 }
 
-// SAFETY: `Posts` hands out what its index holds, which is free, and cuts it between posts: see its invariants. Nothing
+// SAFETY: `BoundaryTags` hands out what its index holds, which is free, and cuts it between posts: see its invariants. Nothing
 // here unwinds.
 unsafe impl RawPool for SignPost {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let block = self.posts.allocate(Need::of(layout, FreeList::LARGEST)?)?;
+        let block = self.tags.allocate(SizedRequest::of(layout, FitList::LARGEST)?)?;
         // SAFETY: the block was just handed out.
         unsafe { self.wipe(block, 0) };
         Some(block)
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let need = Need::size(layout);
+        let need = SizedRequest::size(layout);
         // SAFETY: the block is live, as the caller promises, until the last call.
         unsafe {
             if self.wiping {
-                let Some(all) = Posts::<FreeList>::all_of(block, need) else { return };
+                let Some(all) = BoundaryTags::<FitList>::all_of(block, need) else { return };
                 self.wipe(all, 0);
             }
-            self.posts.deallocate(block, need);
+            self.tags.deallocate(block, need);
         }
     }
 
     fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
-            Some(block) => self.posts.damage_around(block.addr().get(), Need::size(layout)),
-            None => self.posts.damage_ahead(Need::of(layout, FreeList::LARGEST)?).err(),
+            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
+            None => self.tags.damage_ahead(SizedRequest::of(layout, FitList::LARGEST)?).err(),
         }
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.posts.wants(layout)
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.tags.chunk_request(layout)
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.posts.adopt(chunk, layout) }
+        unsafe { self.tags.add_chunk(chunk, layout) }
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.posts.surrender(which)
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.tags.release_chunk(which)
     }
 
     fn reset(&mut self) {
-        self.posts.reset();
+        self.tags.reset();
     }
 
     unsafe fn resize_in_place(
@@ -163,11 +165,11 @@ unsafe impl RawPool for SignPost {
         // SAFETY: the block is live, as the caller promises, and what it grows by was free; what it shrinks by is wiped
         // first, which is right only if it does shrink: a smaller size is never refused but for its alignment.
         unsafe {
-            let all = Posts::<FreeList>::all_of(block, Need::size(old))?;
+            let all = BoundaryTags::<FitList>::all_of(block, SizedRequest::size(old))?;
             if new.size() < all.len() && block.addr().get().is_multiple_of(new.align()) {
                 self.wipe(all, new.size());
             }
-            let resized = self.posts.resize_in_place(block, old, new)?;
+            let resized = self.tags.resize_in_place(block, old, new)?;
             self.wipe(resized, all.len());
             Some(resized)
         }
@@ -175,8 +177,8 @@ unsafe impl RawPool for SignPost {
 }
 
 impl Inspect for SignPost {
-    fn stats(&self) -> Snapshot {
-        self.posts.stats()
+    fn stats(&self) -> PoolStats {
+        self.tags.stats()
     }
 
     fn largest_free(&self) -> Option<usize> {
@@ -187,37 +189,37 @@ impl Inspect for SignPost {
         Some(Self::holes(self))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.posts.paint(canvas);
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.tags.render(builder);
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.posts.owns(address)
+        self.tags.owns(address)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        self.posts.check()
+    fn check(&self) -> Result<(), InvariantError> {
+        self.tags.check()
     }
 }
 
 /// All free blocks on one list.
-struct FreeList {
+struct FitList {
     fit: Fit,
     list: List,
 }
 
-impl FreeList {
+impl FitList {
     /// The block for a request of this size, of those on the list, and its size.
     #[inline(always)]
-    fn choose(&self, size: usize, posts: impl Iterator<Item = Post>) -> Option<(Post, usize)> {
+    fn choose(&self, size: usize, tags: impl Iterator<Item = Tag>) -> Option<(Tag, usize)> {
         let mut found = None;
-        for post in posts {
-            let this = post.size();
+        for tag in tags {
+            let this = tag.size();
             if this < size {
                 continue;
             }
             if found.is_none_or(|(_, least)| this < least) {
-                found = Some((post, this));
+                found = Some((tag, this));
             }
             if self.fit == Fit::First || this == size {
                 break;
@@ -227,24 +229,24 @@ impl FreeList {
     }
 }
 
-impl Index for FreeList {
+impl Index for FitList {
     const LARGEST: usize = (isize::MAX as usize) & !(GRANULE - 1);
 
-    fn insert(&mut self, post: Post, _size: usize) {
-        self.list.push(post);
+    fn insert(&mut self, tag: Tag, _size: usize) {
+        self.list.push(tag);
     }
 
-    fn remove(&mut self, post: Post, _size: usize) {
-        self.list.unlink(post);
+    fn remove(&mut self, tag: Tag, _size: usize) {
+        self.list.unlink(tag);
     }
 
-    fn take(&mut self, size: usize) -> Option<(Post, usize)> {
-        let found = self.choose(size, self.list.posts())?;
+    fn take(&mut self, size: usize) -> Option<(Tag, usize)> {
+        let found = self.choose(size, self.list.tags())?;
         self.list.unlink(found.0);
         Some(found)
     }
 
-    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize> {
+    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Tag>, usize> {
         let mut damage = None;
         let mut steps = 0usize;
         // Brent's way to notice that a list leads in a circle: every block is compared with the last one whose number is a
@@ -262,15 +264,15 @@ impl Index for FreeList {
             is_sound
         });
         let found = self.choose(size, sound);
-        damage.map_or(Ok(found.map(|(post, _)| post)), Err)
+        damage.map_or(Ok(found.map(|(tag, _)| tag)), Err)
     }
 
     fn clear(&mut self) {
         self.list = List::EMPTY;
     }
 
-    fn can_remove(&self, post: Post, _size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
-        self.list.is_linked(post, owned)
+    fn can_remove(&self, tag: Tag, _size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.list.is_linked(tag, owned)
     }
 
     fn can_insert(&self, _size: usize, owned: &dyn Fn(usize) -> bool) -> bool {

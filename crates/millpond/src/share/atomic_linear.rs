@@ -25,8 +25,8 @@ use crate::{
         address::{self, WORD},
         atomic::{AtomicPtr, Ordering},
     },
-    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Reclaim, Snapshot, at_fork},
     source::{Cursor, DefaultParent},
+    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, at_fork},
 };
 
 /// A bump arena that any number of threads share without a lock: an [`Allocator`], hence a parent.
@@ -271,7 +271,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         if layout.size() != 0
             && let Some(piece) = self.current_with(block)
         {
-            piece.cursor.give(piece.space(), block, layout.size());
+            piece.cursor.give_back(piece.space(), block, layout.size());
         }
     }
 
@@ -307,7 +307,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         if let Some(piece) = self.current_with(block) {
             // SAFETY: the new size is at most the old one, so the tail is a part of the block.
             let tail = unsafe { block.add(new.size()) };
-            piece.cursor.give(piece.space(), tail, old.size() - new.size());
+            piece.cursor.give_back(piece.space(), tail, old.size() - new.size());
         }
         Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }
@@ -322,7 +322,7 @@ impl<A: Allocator> Drop for AtomicLinear<A> {
 impl<A: Allocator> AtomicLinear<A> {
     /// What the arena holds, and how much of it is live: see [`Inspect::stats`].
     #[must_use]
-    pub fn stats(&self) -> Snapshot {
+    pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
@@ -335,7 +335,7 @@ impl<A: Allocator> AtomicLinear<A> {
     /// Returns the chunks of which nothing is cut to the parent; says how many bytes that were. O(chunks).
     pub fn trim(&mut self) -> usize {
         self.current.store(null_mut(), Ordering::Relaxed);
-        self.release(|piece| piece.cursor.spent() == 0)
+        self.release(|piece| piece.cursor.used() == 0)
     }
 }
 
@@ -351,33 +351,33 @@ impl<A: Allocator> Reclaim for AtomicLinear<A> {
 
 impl<A: Allocator> Inspect for AtomicLinear<A> {
     /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let current = self.current.load(Ordering::Acquire).cast_const();
         let mut is_behind = current.is_null();
-        let mut stats = Snapshot::default();
+        let mut stats = PoolStats::default();
         for piece in self.pieces() {
             let is_current = core::ptr::eq(piece, current);
-            let (all, spent) = (piece.space().len(), piece.cursor.spent());
+            let (all, spent) = (piece.space().len(), piece.cursor.used());
             let free = if is_behind || is_current { all - spent } else { 0 };
             is_behind |= is_current;
             let held = piece.memory.len();
-            stats = stats.plus(Snapshot { chunks: 1, held, live: all - free, free });
+            stats = stats.plus(PoolStats { chunks: 1, held, live: all - free, free });
         }
         stats
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let current = self.current.load(Ordering::Acquire).cast_const();
         let mut is_behind = current.is_null();
         for piece in self.pieces() {
             let is_current = core::ptr::eq(piece, current);
             let (memory, space) = (piece.memory.addr().get(), piece.space().addr().get());
             let end = memory + piece.memory.len();
-            let cut = if is_behind || is_current { space + piece.cursor.spent() } else { end };
+            let cut = if is_behind || is_current { space + piece.cursor.used() } else { end };
             is_behind |= is_current;
-            canvas.chunk(memory..end, space..end, None);
-            canvas.live(space..cut);
-            canvas.fresh(cut..end);
+            builder.chunk(memory..end, space..end, None);
+            builder.live(space..cut);
+            builder.fresh(cut..end);
         }
     }
 
@@ -385,13 +385,13 @@ impl<A: Allocator> Inspect for AtomicLinear<A> {
         self.pieces().any(|piece| piece.has(address.addr()))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        if self.pieces().any(|piece| piece.cursor.spent() > piece.space().len()) {
-            return Err(Flaw("a cursor is beyond the end of its chunk"));
+    fn check(&self) -> Result<(), InvariantError> {
+        if self.pieces().any(|piece| piece.cursor.used() > piece.space().len()) {
+            return Err(InvariantError("a cursor is beyond the end of its chunk"));
         }
         let current = self.current.load(Ordering::Acquire).cast_const();
         if !current.is_null() && !self.pieces().any(|piece| core::ptr::eq(piece, current)) {
-            return Err(Flaw("the current chunk is not in the list"));
+            return Err(InvariantError("the current chunk is not in the list"));
         }
         Ok(())
     }

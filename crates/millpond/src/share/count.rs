@@ -5,7 +5,7 @@
 
 use core::cell::Cell;
 
-use crate::base::atomic::{AtomicU32, Ordering, let_others_run, spin_loop};
+use crate::base::atomic::{AtomicU32, Ordering, spin_loop, yield_now};
 
 /// From here on a count stays where it is. (Models cannot count as far.)
 const FULL: u32 = if cfg!(all(test, any(loom, shuttle))) { 3 } else { 1 << 31 };
@@ -169,7 +169,7 @@ unsafe impl Count for AtomicCount {
         let mut looks = 0_u32;
         while self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).is_err() {
             looks += 1;
-            if looks.is_multiple_of(PATIENCE) { let_others_run() } else { spin_loop() }
+            if looks.is_multiple_of(PATIENCE) { yield_now() } else { spin_loop() }
         }
     }
 

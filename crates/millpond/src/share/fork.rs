@@ -26,7 +26,7 @@ use core::{cell::Cell, ptr::NonNull};
 
 use crate::{
     base::{AllocError, DefaultLock, Mutex},
-    contract::AtFork,
+    traits::AtFork,
 };
 
 type Target = NonNull<dyn AtFork + Sync>;
@@ -123,7 +123,7 @@ impl Default for Entry {
 /// [`AllocError::Exhausted`]: there is no memory for its entry.
 pub fn register(target: &'static (dyn AtFork + Sync)) -> Result<(), AllocError> {
     let place =
-        crate::contract::Allocator::allocate(&crate::source::Heap, core::alloc::Layout::new::<Entry>())?;
+        crate::traits::Allocator::allocate(&crate::source::Heap, core::alloc::Layout::new::<Entry>())?;
     let place = place.cast::<Entry>();
     // SAFETY: the place was just handed out for an entry, and is never given back; the target is there for ever.
     unsafe {

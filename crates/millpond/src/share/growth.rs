@@ -22,9 +22,9 @@ use core::{alloc::Layout, ptr::NonNull};
 use crate::{
     base::{
         AllocError,
-        atomic::{AtomicUsize, Ordering, fence, let_others_run, rest},
+        atomic::{AtomicUsize, Ordering, fence, pause, yield_now},
     },
-    contract::{Allocator, AtFork},
+    traits::{Allocator, AtFork},
 };
 
 /// Who is asking the parent right now.
@@ -108,7 +108,7 @@ impl Growth {
     fn wait_for(&self, others: Asking) {
         // Acquire: what was published is seen by whoever sees that its thread has ended.
         let have_ended = || Asking::of(self.asking.load(Ordering::Acquire)).is_after(others);
-        let waits = [(LOOKS, let_others_run as fn()), (NAPS, rest as fn())];
+        let waits = [(LOOKS, yield_now as fn()), (NAPS, pause as fn())];
         let ended_at_last = |(times, wait): (usize, fn())| {
             (0..times).any(|_| {
                 wait();

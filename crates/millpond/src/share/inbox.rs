@@ -25,9 +25,11 @@ use crate::{
         AllocError,
         atomic::{AtomicBool, Ordering, UnsafeCell},
     },
-    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, RawPool, Reclaim, Snapshot, at_fork},
-    pool::{AnySize, Blocks, Config},
+    pool::{Blocks, Config, DynSize},
     source::DefaultParent,
+    traits::{
+        Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Reclaim, at_fork,
+    },
 };
 
 /// Blocks of one size that one thread allocates and any thread frees.
@@ -76,7 +78,7 @@ use crate::{
 ///
 /// * Each block is live, free in the pool, or returned, and then begins with the address of the next one that is.
 /// * While `owned`, the pool is reached through the one owner alone.
-pub struct Inbox<C: Config = AnySize, A: Allocator = DefaultParent> {
+pub struct Inbox<C: Config = DynSize, A: Allocator = DefaultParent> {
     returned: Returned,
     owned: Owned,
     pool: UnsafeCell<Blocks<C>>,
@@ -305,23 +307,23 @@ impl<C: Config, A: Allocator> Drop for Owner<'_, C, A> {
 
 impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
     /// O(free blocks). What was returned is free.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         // The owner alone takes blocks off the list, and is here.
         let first = self.inbox.returned.first();
         self.reach().with(|pool| {
             let stats = pool.stats();
             // Where links were overwritten, a free block may be on both lists.
             let returned = (pool.follow(first).count() * pool.block_layout().size()).min(stats.live);
-            Snapshot { live: stats.live - returned, free: stats.free + returned, ..stats }
+            PoolStats { live: stats.live - returned, free: stats.free + returned, ..stats }
         })
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let first = self.inbox.returned.first();
         self.reach().with(|pool| {
-            pool.paint(canvas);
+            pool.render(builder);
             let size = pool.block_layout().size();
-            pool.follow(first).for_each(|block| canvas.free(block..block + size));
+            pool.follow(first).for_each(|block| builder.free(block..block + size));
         });
     }
 
@@ -329,14 +331,14 @@ impl<C: Config, A: Allocator> Inspect for Owner<'_, C, A> {
         self.reach().with(|pool| pool.owns(address))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         let first = self.inbox.returned.first();
         self.reach().with(|pool| {
             pool.check()?;
             if pool.can_follow(first) {
                 Ok(())
             } else {
-                Err(Flaw("a link in a returned block leads to no block, or back: it was overwritten, or freed twice"))
+                Err(InvariantError("a link in a returned block leads to no block, or back: it was overwritten, or freed twice"))
             }
         })
     }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
+    traits::{Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
 /// A pool and its parent, shared by everything on one thread: an [`Allocator`], hence a parent for other pools.
@@ -155,5 +155,5 @@ super::reclaim::reclaim_for_shell!(
 );
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Local<P, A, O> {
-    pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);
+    delegate!(self: with self.reach(); stats largest_free holes render metrics owns check report);
 }

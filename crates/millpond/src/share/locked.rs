@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     base::{AllocError, DefaultLock, Mutex},
-    contract::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, at_fork, pass_on},
     source::DefaultParent,
+    traits::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, at_fork, delegate},
 };
 
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
 ///
 /// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`]: left alone,
-/// `Park` with the feature `std`, whose waiters sleep, and [`Spin`](crate::Spin) without. Dropping the shell returns every chunk.
+/// `ParkingLock` with the feature `std`, whose waiters sleep, and [`SpinLock`](crate::SpinLock) without. Dropping the shell returns every chunk.
 ///
 /// Threads that find the pool empty at the same time ask the parent each. Whom it refuses, as it gave its last to another,
 /// waits for what that brings, a tenth of a second at most.
@@ -123,7 +123,7 @@ super::reclaim::reclaim_for_shell!(
 );
 
 impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: Policy> Inspect for Locked<P, A, L, O> {
-    pass_on!(self: with self.reach(); stats largest_free holes paint figures owns check report);
+    delegate!(self: with self.reach(); stats largest_free holes render metrics owns check report);
 }
 
 at_fork!([P: RawPool, A: Allocator + AtFork, L: RawMutex, O: Policy] Locked<P, A, L, O>: pool, growth, parent);

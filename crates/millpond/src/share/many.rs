@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, uninit::assume_init_ref},
-    contract::{Allocator, RawPool, Reserve},
+    traits::{Allocator, RawPool, Reserve},
 };
 
 /// Lets the pool grow until it can serve `count` requests in a row. If it cannot, the chunks that have come go back.
@@ -18,28 +18,29 @@ pub(super) fn reserve<R: Reach<Pool: Reserve>, A: Allocator>(
     layout: Layout,
     count: usize,
 ) -> Result<(), AllocError> {
-    if pool.with(|pool| pool.wants(layout).is_none()) {
+    if pool.with(|pool| pool.chunk_request(layout).is_none()) {
         return Err(AllocError::Unsupported);
     }
-    let mut adopted = 0;
+    let mut added = 0;
     let reserved = loop {
-        let request = match pool.with(|pool| pool.lacks(layout, count)) {
+        let request = match pool.with(|pool| pool.reserve_request(layout, count)) {
             Ok(Some(request)) => request,
             Ok(None) => break Ok(()),
             Err(never) => break Err(never),
         };
-        let adopt = |pool: &mut R::Pool, chunk| {
+        let add_chunk = |pool: &mut R::Pool, chunk| {
             // SAFETY: the chunk is nobody else's: see `grow`.
-            unsafe { pool.adopt_ahead(chunk, layout, count) }.inspect(|()| adopted += 1)
+            unsafe { pool.add_reserved_chunk(chunk, layout, count) }.inspect(|()| added += 1)
         };
-        let is_there = |pool: &mut R::Pool| matches!(pool.lacks(layout, count), Ok(None)).then_some(());
-        if let Err(error) = shell::grow((&mut pool, parent), request, adopt, is_there) {
+        let is_there =
+            |pool: &mut R::Pool| matches!(pool.reserve_request(layout, count), Ok(None)).then_some(());
+        if let Err(error) = shell::grow((&mut pool, parent), request, add_chunk, is_there) {
             break Err(error);
         }
     };
     if reserved.is_err() {
-        for _ in 0..adopted {
-            if let Some(chunk) = pool.with(|pool| pool.surrender_ahead(layout, count)) {
+        for _ in 0..added {
+            if let Some(chunk) = pool.with(|pool| pool.release_reserved_chunk(layout, count)) {
                 shell::give_back(parent, chunk);
             }
         }
@@ -112,7 +113,7 @@ macro_rules! many_for_shell {
             /// is kept then of what came for it.
             pub fn reserve($self: $receiver, layout: Layout, count: usize) -> Result<(), AllocError>
             where
-                P: crate::contract::Reserve,
+                P: crate::traits::Reserve,
             {
                 super::many::reserve($pool, &$self.parent, layout, count)
             }

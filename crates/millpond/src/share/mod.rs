@@ -35,8 +35,8 @@ mod unwind;
 mod vacancies;
 
 #[cfg(feature = "std")]
-pub use crate::base::Park;
-pub use crate::base::{DefaultLock, Fair, Spin};
+pub use crate::base::ParkingLock;
+pub use crate::base::{DefaultLock, SpinLock, TicketLock};
 pub use atomic_linear::AtomicLinear;
 pub use cached::{Cached, Handle};
 pub use count::{AtomicCount, Count, PlainCount};

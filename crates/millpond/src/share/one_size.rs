@@ -4,8 +4,8 @@ use lock_api::RawMutex;
 
 use super::{Local, Locked, Policy, shell::Reach};
 use crate::{
-    contract::{Allocator, Inspect},
-    pool::{Kinds, OneKind, Shape, Sorter},
+    pool::{BlockLayout, ClassMap, SingleClass, SizeClasses},
+    traits::{Allocator, Inspect},
 };
 
 /// A shell whose blocks are all of one size.
@@ -19,16 +19,23 @@ pub trait OneSize: Inspect {
     }
 }
 
-impl<P: Kinds<Sorter = OneKind<S>> + Inspect, A: Allocator, O: Policy, S: Shape> OneSize for Local<P, A, O> {
+impl<P: SizeClasses<ClassMap = SingleClass<S>> + Inspect, A: Allocator, O: Policy, S: BlockLayout> OneSize
+    for Local<P, A, O>
+{
     fn block_size(&self) -> usize {
-        self.reach().with(|pool| pool.sorter().layout(0).size())
+        self.reach().with(|pool| pool.class_map().layout(0).size())
     }
 }
 
-impl<P: Kinds<Sorter = OneKind<S>> + Inspect, A: Allocator, L: RawMutex, O: Policy, S: Shape> OneSize
-    for Locked<P, A, L, O>
+impl<
+    P: SizeClasses<ClassMap = SingleClass<S>> + Inspect,
+    A: Allocator,
+    L: RawMutex,
+    O: Policy,
+    S: BlockLayout,
+> OneSize for Locked<P, A, L, O>
 {
     fn block_size(&self) -> usize {
-        self.reach().with(|pool| pool.sorter().layout(0).size())
+        self.reach().with(|pool| pool.class_map().layout(0).size())
     }
 }

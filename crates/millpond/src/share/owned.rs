@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Live, RawPool, Reclaim, pass_on},
     source::DefaultParent,
+    traits::{Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
 /// A pool and its parent, held by one owner: allocating takes `&mut self`, and nothing is cheaper.
@@ -199,5 +199,5 @@ super::reclaim::reclaim_for_shell!(
 );
 
 impl<P: RawPool + Inspect, A: Allocator, O: Policy> Inspect for Owned<P, A, O> {
-    pass_on!(self: self.pool; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.pool; stats largest_free holes render metrics owns check report);
 }

@@ -11,12 +11,12 @@ use crate::base::AllocError;
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
-/// use millpond::{Allocator, Blocks, Fixed, Linear, Local, Nothing, Retry};
+/// use millpond::{Allocator, Blocks, Fixed, Linear, Local, NullAllocator, Retry};
 ///
 /// // A pool that has nothing, and a handler that looks twice before it gives up.
 /// let asked = Cell::new(0);
 /// let handler = |_, _| asked.replace(asked.get() + 1) < 2;
-/// let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Nothing, Retry(handler));
+/// let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), NullAllocator, Retry(handler));
 /// assert!(pool.allocate(Layout::new::<u64>()).is_err());
 /// assert_eq!(asked.get(), 3);
 /// ```

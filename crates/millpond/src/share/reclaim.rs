@@ -23,7 +23,7 @@ macro_rules! reclaim_for_shell {
 
             /// What the pool holds, and how much of it is live: see [`Inspect::stats`](crate::Inspect::stats).
             #[must_use]
-            pub fn stats(&self) -> crate::contract::Snapshot
+            pub fn stats(&self) -> crate::traits::PoolStats
             where
                 P: Inspect,
             {

@@ -11,8 +11,8 @@ use lock_api::RawMutex;
 use super::{Local, Locked, Owned, policy::Policy, shell::Reach};
 use crate::{
     base::AllocError,
-    contract::{Allocator, Inspect, Rewind, pass_on},
     pool::{Linear, Stack},
+    traits::{Allocator, Inspect, Rewind, delegate},
 };
 
 /// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
@@ -350,5 +350,5 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
 
 /// About the whole stack, not this scope alone.
 impl<S: Inspect> Inspect for Scope<'_, '_, S> {
-    pass_on!(self: self.stack; stats largest_free holes paint figures owns check report);
+    delegate!(self: self.stack; stats largest_free holes render metrics owns check report);
 }

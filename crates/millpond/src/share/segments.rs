@@ -14,7 +14,7 @@ use crate::{
         AllocError,
         atomic::{AtomicPtr, AtomicU32, Ordering},
     },
-    contract::{Allocator, AtFork, at_fork},
+    traits::{Allocator, AtFork, at_fork},
 };
 
 /// Places that threads look up, as many as have come. All bytes of a place are zero at first.

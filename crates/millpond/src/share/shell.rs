@@ -10,8 +10,8 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{growth::Growth, policy::Policy};
 use crate::{
-    base::{AllocError, address, events, without_unwinding},
-    contract::{Allocator, Chunk, ChunkRequest, RawPool, Surrender, relocate},
+    base::{AllocError, abort_on_unwind, address, events},
+    traits::{Allocator, Chunk, ChunkRequest, RawPool, Release, relocate},
 };
 
 /// A way to the pool in a shell, for the time of one call.
@@ -79,7 +79,7 @@ impl Packed {
     pub(super) fn pack(result: Result<NonNull<[u8]>, AllocError>) -> Self {
         match result {
             Ok(block) => Self { start: block.as_ptr().cast(), rest: block.len() },
-            Err(error) => Self { start: core::ptr::null_mut(), rest: error.number() },
+            Err(error) => Self { start: core::ptr::null_mut(), rest: error.to_word() },
         }
     }
 
@@ -87,7 +87,7 @@ impl Packed {
     pub(super) fn unpack(self) -> Result<NonNull<[u8]>, AllocError> {
         match NonNull::new(self.start) {
             Some(start) => Ok(NonNull::slice_from_raw_parts(start, self.rest)),
-            None => Err(AllocError::from_number(self.rest)),
+            None => Err(AllocError::from_word(self.rest)),
         }
     }
 }
@@ -124,14 +124,14 @@ fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
         pool.with(|pool| pool.note_failure(layout));
         events::failed(layout, error);
     }
-    raise_complaints(&mut pool);
+    deliver_reports(&mut pool);
     outcome
 }
 
 /// Reports misuse that the pool has found, outside of every borrow and lock: who hears of it is a user's code.
-fn raise_complaints<R: Reach>(pool: &mut R) {
-    while let Some(complaint) = pool.with(|pool| pool.complaint()) {
-        complaint.raise();
+fn deliver_reports<R: Reach>(pool: &mut R) {
+    while let Some(pending_report) = pool.with(|pool| pool.pending_report()) {
+        pending_report.raise();
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) fn allocate_zeroed<R: Reach, A: Allocator, O: Policy>(
     (parent, policy): (&A, &O),
     layout: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
-    if layout.size() != 0 && pool.with(|pool| pool.bypasses(layout)) {
+    if layout.size() != 0 && pool.with(|pool| pool.passes_through(layout)) {
         return allocate_or_ask(pool, (&Zeroing(parent), policy), layout);
     }
     let block = allocate(pool, (parent, policy), layout)?;
@@ -185,9 +185,10 @@ impl Remedies {
         error: AllocError,
     ) -> bool {
         if error != AllocError::Unsupported {
-            let is_parents = |pool: &mut R::Pool| pool.bypasses(layout) || pool.admits(layout).is_ok();
+            let is_parents =
+                |pool: &mut R::Pool| pool.passes_through(layout) || pool.may_allocate(layout).is_ok();
             // First, as a trim lets go of it too, but tells of whole chunks alone.
-            let let_go = pool.with(|pool| pool.relent());
+            let let_go = pool.with(|pool| pool.release_held());
             if core::mem::take(&mut self.trim) && pool.with(is_parents) && trim(&mut *pool, parent) != 0 {
                 return true;
             }
@@ -196,7 +197,7 @@ impl Remedies {
                 return true;
             }
         }
-        self.trim = without_unwinding(|| policy.try_again(layout, error));
+        self.trim = abort_on_unwind(|| policy.try_again(layout, error));
         self.trim
     }
 }
@@ -207,7 +208,7 @@ fn attempt<R: Reach, A: Allocator>(
     parent: &A,
     layout: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
-    if pool.with(|pool| pool.bypasses(layout)) {
+    if pool.with(|pool| pool.passes_through(layout)) {
         return parent.allocate(layout);
     }
     loop {
@@ -215,12 +216,12 @@ fn attempt<R: Reach, A: Allocator>(
             return Ok(block);
         }
         let request = pool.with(|pool| {
-            pool.admits(layout)?;
-            pool.wants(layout).ok_or(AllocError::Unsupported)
+            pool.may_allocate(layout)?;
+            pool.chunk_request(layout).ok_or(AllocError::Unsupported)
         })?;
         // SAFETY: the chunk is nobody else's: see `grow`.
-        let adopt = |pool: &mut R::Pool, chunk| unsafe { pool.adopt(chunk, layout) };
-        if let Some(block) = grow((&mut *pool, parent), request, adopt, |pool| pool.allocate(layout))? {
+        let add_chunk = |pool: &mut R::Pool, chunk| unsafe { pool.add_chunk(chunk, layout) };
+        if let Some(block) = grow((&mut *pool, parent), request, add_chunk, |pool| pool.allocate(layout))? {
             return Ok(block);
         }
     }
@@ -229,15 +230,15 @@ fn attempt<R: Reach, A: Allocator>(
 /// Asks the parent for a chunk, has the pool adopt it, and looks whether that has now what is wanted. `None`: not yet, but it is
 /// worth to try again. An error: the parent has refused, and the pool has not got it from elsewhere.
 ///
-/// What `adopt` is given is nobody else's, as [`RawPool::adopt`] wants it.
+/// What `add_chunk` is given is nobody else's, as [`RawPool::add_chunk`] wants it.
 pub(super) fn grow<R: Reach, A: Allocator, T>(
     (pool, parent): (&mut R, &A),
     request: ChunkRequest,
-    adopt: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
+    add_chunk: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
     look: impl Fn(&mut R::Pool) -> Option<T>,
 ) -> Result<Option<T>, AllocError> {
     let turn = pool.growth().map(Growth::begin);
-    let found = bring((&mut *pool, parent), request, adopt, &look);
+    let found = bring((&mut *pool, parent), request, add_chunk, &look);
     let others_were_luckier =
         pool.growth().zip(turn).is_some_and(|(growth, turn)| growth.end(turn, found.is_ok()));
     match found {
@@ -252,7 +253,7 @@ pub(super) fn grow<R: Reach, A: Allocator, T>(
 fn bring<R: Reach, A: Allocator, T>(
     (pool, parent): (&mut R, &A),
     request: ChunkRequest,
-    adopt: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
+    add_chunk: impl FnOnce(&mut R::Pool, Chunk) -> Result<(), Chunk>,
     look: impl FnOnce(&mut R::Pool) -> T,
 ) -> Result<T, AllocError> {
     let memory = parent.allocate_between(request.least, request.size_from(parent))?;
@@ -260,7 +261,7 @@ fn bring<R: Reach, A: Allocator, T>(
     let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
     let (refused, found) = pool.with(|pool| {
         // The chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
-        let refused = adopt(pool, chunk).err();
+        let refused = add_chunk(pool, chunk).err();
         (refused, look(pool))
     });
     match refused {
@@ -320,13 +321,13 @@ unsafe fn deallocate_cold<R: Reach, A: Allocator>(
     if layout.size() == 0 {
         return;
     }
-    if pool.with(|pool| pool.bypasses(layout)) {
+    if pool.with(|pool| pool.passes_through(layout)) {
         // SAFETY: the caller's promises are passed on; a layout that fits the block says who handed it out.
         unsafe { parent.deallocate(block, layout) };
     } else {
         // SAFETY: as above.
         pool.with(|pool| unsafe { pool.deallocate(block, layout) });
-        raise_complaints(&mut pool);
+        deliver_reports(&mut pool);
     }
 }
 
@@ -337,7 +338,7 @@ pub(super) fn may_deallocate<R: Reach, A: Allocator>(
     block: NonNull<u8>,
     layout: Layout,
 ) -> bool {
-    if pool.with(|pool| pool.bypasses(layout)) {
+    if pool.with(|pool| pool.passes_through(layout)) {
         parent.may_deallocate(block, layout)
     } else {
         pool.with(|pool| pool.may_deallocate(block, layout))
@@ -353,7 +354,7 @@ pub(super) fn damage<R: Reach, A: Allocator>(
 ) -> Option<usize> {
     if layout.size() == 0 {
         None
-    } else if pool.with(|pool| pool.bypasses(layout)) {
+    } else if pool.with(|pool| pool.passes_through(layout)) {
         parent.damage(block, layout)
     } else {
         pool.with(|pool| pool.damage(block, layout))
@@ -374,11 +375,11 @@ pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
     if old.size() == 0 || new.size() == 0 {
         return Err(AllocError::InPlace);
     }
-    match pool.with(|pool| (pool.bypasses(old), pool.bypasses(new))) {
+    match pool.with(|pool| (pool.passes_through(old), pool.passes_through(new))) {
         (false, false) => {
             // SAFETY: the block is the pool's, and the caller's promises are passed on.
             let resized = pool.with(|pool| unsafe { pool.resize_in_place(block, old, new) });
-            raise_complaints(&mut pool);
+            deliver_reports(&mut pool);
             resized.ok_or(AllocError::InPlace)
         }
         // SAFETY: the block is the parent's, and the caller's promises are passed on.
@@ -400,8 +401,9 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
 ) -> Result<NonNull<[u8]>, AllocError> {
-    let mut bypassed = |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.bypasses(layout));
-    if !(bypassed(old) && bypassed(new)) {
+    let mut passed_through =
+        |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.passes_through(layout));
+    if !(passed_through(old) && passed_through(new)) {
         // SAFETY: the caller's promises are passed on.
         return unsafe {
             resize_in_place(pool, parent, block, (old, new)).or_else(|_| relocate(shell, block, old, new))
@@ -426,17 +428,17 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
 
 /// Returns the chunks without live blocks to the parent; says how many bytes that were.
 pub(super) fn trim<R: Reach, A: Allocator>(mut pool: R, parent: &A) -> usize {
-    pool.with(|pool| pool.settle());
-    let bytes = surrender(&mut pool, parent, Surrender::Spare);
+    pool.with(|pool| pool.collect_empty());
+    let bytes = release_chunk(&mut pool, parent, Release::Empty);
     events::trimmed(bytes);
     bytes
 }
 
 /// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.
 pub(super) fn dissolve<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) {
-    pool.retire();
+    pool.before_drop();
     pool.reset();
-    surrender(&mut Borrowed(pool), parent, Surrender::Any);
+    release_chunk(&mut Borrowed(pool), parent, Release::Any);
 }
 
 /// So many chunks are taken from a pool at a time.
@@ -444,13 +446,13 @@ const AT_ONCE: usize = 16;
 
 /// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were. The parent is called
 /// when the pool is not borrowed.
-fn surrender<R: Reach, A: Allocator>(pool: &mut R, parent: &A, which: Surrender) -> usize {
+fn release_chunk<R: Reach, A: Allocator>(pool: &mut R, parent: &A, which: Release) -> usize {
     let mut returned = 0;
     loop {
         let mut chunks = [const { None }; AT_ONCE];
         pool.with(|pool| {
             for place in &mut chunks {
-                *place = pool.surrender(which);
+                *place = pool.release_chunk(which);
                 if place.is_none() {
                     break;
                 }
@@ -465,7 +467,7 @@ fn surrender<R: Reach, A: Allocator>(pool: &mut R, parent: &A, which: Surrender)
             break;
         }
     }
-    raise_complaints(pool);
+    deliver_reports(pool);
     returned
 }
 

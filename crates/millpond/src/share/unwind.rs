@@ -8,17 +8,17 @@ use lock_api::RawMutex;
 use super::*;
 use crate::{
     base::unwind_safe,
-    contract::{Allocator, RawPool},
-    pool::{Config, Kinds, Shape},
+    pool::{BlockLayout, Config, SizeClasses},
+    traits::{Allocator, RawPool},
 };
 
 unwind_safe! {
     [A: Allocator + RefUnwindSafe] AtomicLinear<A>;
-    [P: Kinds, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Cached<P, A, L, O, PLACES>;
-    [P: Kinds, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Handle<'_, P, A, L, O, PLACES>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Cached<P, A, L, O, PLACES>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy, const PLACES: usize] Handle<'_, P, A, L, O, PLACES>;
     [C: Config, A: Allocator + RefUnwindSafe] Inbox<C, A>;
     [P: RawPool, A: Allocator + RefUnwindSafe, O: Policy] Local<P, A, O>;
-    [S: Shape, A: Allocator + RefUnwindSafe] LockFree<S, A>;
+    [S: BlockLayout, A: Allocator + RefUnwindSafe] LockFree<S, A>;
     [P: RawPool, A: Allocator + RefUnwindSafe, L: RawMutex, O: Policy] Locked<P, A, L, O>;
     [P: RawPool, A: Allocator + RefUnwindSafe, O: Policy] Owned<P, A, O>;
     [C: Config, A: Allocator + RefUnwindSafe] Owner<'_, C, A>;

@@ -9,18 +9,18 @@ use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use super::cursor::Cursor;
 use crate::{
     base::AllocError,
-    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Snapshot},
+    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
 };
 
 /// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
-macro_rules! cut_at_the_cursor {
+macro_rules! allocate_at_cursor {
     () => {
         fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
             self.cursor.take(self.memory(), layout, layout.size())
         }
 
         unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-            self.cursor.give(self.memory(), block, layout.size());
+            self.cursor.give_back(self.memory(), block, layout.size());
         }
 
         unsafe fn grow_in_place(
@@ -48,7 +48,7 @@ macro_rules! cut_at_the_cursor {
             }
             // SAFETY: the new size is at most the old one, so the tail is a part of the block.
             let tail = unsafe { block.add(new.size()) };
-            self.cursor.give(self.memory(), tail, old.size() - new.size());
+            self.cursor.give_back(self.memory(), tail, old.size() - new.size());
             Ok(NonNull::slice_from_raw_parts(block, new.size()))
         }
 
@@ -59,38 +59,38 @@ macro_rules! cut_at_the_cursor {
 }
 
 /// Implements [`Inspect`] by the same two methods.
-macro_rules! inspect_the_cursor {
+macro_rules! inspect_cursor {
     () => {
         /// Live is what is spent: all up to the end of the last live block.
-        fn stats(&self) -> Snapshot {
-            let (held, live) = (self.memory().len(), self.cursor.spent());
-            Snapshot { chunks: 1, held, live, free: held - live }
+        fn stats(&self) -> PoolStats {
+            let (held, live) = (self.memory().len(), self.cursor.used());
+            PoolStats { chunks: 1, held, live, free: held - live }
         }
 
-        fn paint(&self, canvas: &mut Canvas<'_>) {
+        fn render(&self, builder: &mut HeapMapBuilder<'_>) {
             let start = self.memory().addr().get();
-            let (cut, end) = (start + self.cursor.spent(), start + self.memory().len());
-            canvas.chunk(start..end, start..end, None);
-            canvas.live(start..cut);
-            canvas.fresh(cut..end);
+            let (used, end) = (start + self.cursor.used(), start + self.memory().len());
+            builder.chunk(start..end, start..end, None);
+            builder.live(start..used);
+            builder.fresh(used..end);
         }
 
         fn owns(&self, address: *const u8) -> bool {
             address.addr().wrapping_sub(self.memory().addr().get()) < self.memory().len()
         }
 
-        fn check(&self) -> Result<(), Flaw> {
-            if self.cursor.spent() <= self.memory().len() {
+        fn check(&self) -> Result<(), InvariantError> {
+            if self.cursor.used() <= self.memory().len() {
                 Ok(())
             } else {
-                Err(Flaw("the cursor is beyond the end of its memory"))
+                Err(InvariantError("the cursor is beyond the end of its memory"))
             }
         }
     };
 }
 
 #[cfg(all(feature = "std", any(unix, windows)))]
-pub(super) use inspect_the_cursor;
+pub(super) use inspect_cursor;
 
 /// A borrowed slice as a source: exactly these bytes, never more.
 ///
@@ -140,11 +140,11 @@ unsafe impl Sync for Buffer<'_> {}
 
 // SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it.
 unsafe impl Allocator for Buffer<'_> {
-    cut_at_the_cursor!();
+    allocate_at_cursor!();
 }
 
 impl Inspect for Buffer<'_> {
-    inspect_the_cursor!();
+    inspect_cursor!();
 }
 
 /// `SIZE` bytes as a source that can be a `static`, without `unsafe`. Aligned to 16.
@@ -189,11 +189,11 @@ unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 // SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it. Only a *borrowed* buffer
 // is an allocator: one that moved would take its bytes along, and leave its blocks behind.
 unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
-    cut_at_the_cursor!();
+    allocate_at_cursor!();
 }
 
 impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
-    inspect_the_cursor!();
+    inspect_cursor!();
 }
 
 crate::base::unwind_safe! {

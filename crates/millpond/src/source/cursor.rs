@@ -28,7 +28,7 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
     }
 
     /// Bytes spent.
-    pub(crate) fn spent(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -48,32 +48,32 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
             return Ok(address::zero_sized(least));
         }
         let base: NonNull<u8> = memory.cast();
-        let mut spent = self.spent();
+        let mut used = self.used();
         loop {
-            let padding = (base.addr().get() + spent).wrapping_neg() & (least.align() - 1);
-            let room = (memory.len() - spent).checked_sub(padding).ok_or(AllocError::Exhausted)?;
+            let padding = (base.addr().get() + used).wrapping_neg() & (least.align() - 1);
+            let room = (memory.len() - used).checked_sub(padding).ok_or(AllocError::Exhausted)?;
             if room < least.size() {
                 return Err(AllocError::Exhausted);
             }
             let size = room.min(preferred.max(least.size()));
-            let (start, end) = (spent + padding, spent + padding + size);
+            let (start, end) = (used + padding, used + padding + size);
             // Acquire: the bytes past the cursor were never handed out, or came back from a holder who is done with
-            // them, which the release in `give` says.
-            match self.advance(spent, end) {
+            // them, which the release in `give_back` says.
+            match self.advance(used, end) {
                 // SAFETY: `start + size` is `end`, which lies within the memory.
                 Ok(_) => return Ok(NonNull::slice_from_raw_parts(unsafe { base.add(start) }, size)),
-                Err(now) => spent = now,
+                Err(now) => used = now,
             }
         }
     }
 
     #[inline(always)]
-    fn advance(&self, spent: usize, end: usize) -> Result<usize, usize> {
+    fn advance(&self, used: usize, end: usize) -> Result<usize, usize> {
         if IN_ONE_STEP {
-            return self.0.compare_exchange_weak(spent, end, Ordering::Acquire, Ordering::Relaxed);
+            return self.0.compare_exchange_weak(used, end, Ordering::Acquire, Ordering::Relaxed);
         }
-        let now = self.spent();
-        if now != spent {
+        let now = self.used();
+        if now != used {
             return Err(now);
         }
         self.0.store(end, Ordering::Relaxed);
@@ -81,7 +81,7 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
     }
 
     /// Moves back over `size` bytes at `start` if they end at the cursor; else they stay spent.
-    pub(crate) fn give(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
+    pub(crate) fn give_back(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
         if size != 0 {
             let start = start.addr().get() - memory.addr().get();
             // A failure means that these bytes are not the last ones.

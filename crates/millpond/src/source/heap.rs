@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, AtFork},
+    traits::{Allocator, AtFork},
 };
 
 /// Rust's global allocator: what `Box` and `Vec` use, hence `malloc` unless the program chose otherwise.
@@ -93,7 +93,7 @@ unsafe fn resize(
 ) -> Result<NonNull<[u8]>, AllocError> {
     if old.align() != new.align() || old.size() == 0 || new.size() == 0 {
         // SAFETY: the caller's promises are passed on.
-        return unsafe { crate::contract::relocate(heap, block, old, new) };
+        return unsafe { crate::traits::relocate(heap, block, old, new) };
     }
     // SAFETY: the block is live with the layout `old`, and the new size is not zero and, with this alignment, valid.
     handed_out(unsafe { alloc::alloc::realloc(block.as_ptr(), old, new.size()) }, new.size())

@@ -6,7 +6,9 @@ mod buffer;
 mod cursor;
 #[cfg(feature = "alloc")]
 mod heap;
-mod nothing;
+#[cfg(all(feature = "std", any(unix, windows)))]
+mod mapped_region;
+mod null;
 #[cfg(all(feature = "std", any(unix, windows)))]
 mod numa;
 #[cfg(all(feature = "std", any(unix, windows)))]
@@ -14,9 +16,7 @@ mod os;
 #[cfg(all(feature = "std", any(unix, windows)))]
 mod pages;
 #[cfg(all(feature = "std", any(unix, windows)))]
-mod region;
-#[cfg(all(feature = "std", any(unix, windows)))]
-mod reserved;
+mod reserved_region;
 #[cfg(all(feature = "std", any(unix, windows)))]
 mod tuned;
 #[cfg(target_arch = "wasm32")]
@@ -26,7 +26,9 @@ pub use buffer::{Buffer, StaticBuffer};
 pub(crate) use cursor::Cursor;
 #[cfg(feature = "alloc")]
 pub use heap::Heap;
-pub use nothing::Nothing;
+#[cfg(all(feature = "std", any(unix, windows)))]
+pub use mapped_region::MappedRegion;
+pub use null::NullAllocator;
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use numa::Numa;
 #[cfg(all(feature = "std", unix))]
@@ -34,24 +36,22 @@ pub(crate) use os::{at_fork, fork};
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use pages::Pages;
 #[cfg(all(feature = "std", any(unix, windows)))]
-pub use region::Region;
-#[cfg(all(feature = "std", any(unix, windows)))]
-pub use reserved::Reserved;
+pub use reserved_region::ReservedRegion;
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use tuned::TunedPages;
 #[cfg(target_arch = "wasm32")]
 pub use wasm::WasmPages;
 
-/// The parent of a shell that names none: [`Heap`] with the feature `alloc`, else [`Nothing`].
+/// The parent of a shell that names none: [`Heap`] with the feature `alloc`, else [`NullAllocator`].
 #[cfg(feature = "alloc")]
 pub type DefaultParent = Heap;
-/// The parent of a shell that names none: `Heap` with the feature `alloc`, else [`Nothing`].
+/// The parent of a shell that names none: `Heap` with the feature `alloc`, else [`NullAllocator`].
 #[cfg(not(feature = "alloc"))]
-pub type DefaultParent = Nothing;
+pub type DefaultParent = NullAllocator;
 
 /// The value of [`DefaultParent`].
 #[cfg(feature = "alloc")]
 pub(crate) const DEFAULT_PARENT: DefaultParent = Heap;
 /// The value of [`DefaultParent`].
 #[cfg(not(feature = "alloc"))]
-pub(crate) const DEFAULT_PARENT: DefaultParent = Nothing;
+pub(crate) const DEFAULT_PARENT: DefaultParent = NullAllocator;

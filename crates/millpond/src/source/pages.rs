@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::os;
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, AtFork, relocate},
+    traits::{Allocator, AtFork, relocate},
 };
 
 /// Pages straight from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
@@ -151,7 +151,7 @@ unsafe impl Allocator for Pages {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: as above, and the caller gives up what lies beyond the new size.
-            unsafe { os::cut(block, from, to) }.map_err(|_| AllocError::InPlace)?;
+            unsafe { os::shrink(block, from, to) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, AtFork},
+    traits::{Allocator, AtFork},
 };
 
 /// Whether pages are to be huge.
@@ -17,9 +17,9 @@ use crate::{
 enum Huge {
     No,
     /// Where the system has them to spare.
-    Wished,
+    Preferred,
     /// Those that the administrator has set aside, or none.
-    Demanded,
+    Required,
 }
 
 /// Pages straight from the operating system, with wishes: a [`Pages`](crate::Pages) to be tuned.
@@ -81,7 +81,7 @@ impl TunedPages {
     /// `/sys/kernel/mm/transparent_hugepage/enabled` says whether there are any: `always` and `madvise` mean yes.
     #[must_use]
     pub const fn transparent_huge_pages(self) -> Self {
-        Self { huge: Huge::Wished, ..self }
+        Self { huge: Huge::Preferred, ..self }
     }
 
     /// Every block is whole [huge pages](crate::Pages::huge_size), from those that the administrator has set aside.
@@ -91,7 +91,7 @@ impl TunedPages {
     /// its token, and there are no guards beside such pages: [`AllocError::Unsupported`].
     #[must_use]
     pub const fn explicit_huge_pages(self) -> Self {
-        Self { huge: Huge::Demanded, ..self }
+        Self { huge: Huge::Required, ..self }
     }
 
     /// There is memory behind a block before it is handed out, so that its holder's first touches fault no more.
@@ -119,7 +119,7 @@ impl TunedPages {
         let mut size = whole_pages(layout.size(), page)?;
         let mut align = layout.align().max(page);
         // Beyond half a huge page, so that a size asked for and the size returned are on the same side.
-        if self.huge == Huge::Demanded || (self.huge == Huge::Wished && size > huge / 2) {
+        if self.huge == Huge::Required || (self.huge == Huge::Preferred && size > huge / 2) {
             size = whole_pages(size, huge)?;
             align = align.max(huge);
         }
@@ -131,7 +131,7 @@ impl TunedPages {
     /// Maps the extent and does with its block what was wished for.
     fn map(&self, extent: &Extent) -> Result<NonNull<u8>, AllocError> {
         let start = match self.huge {
-            Huge::Demanded => os::map_huge(extent)?,
+            Huge::Required => os::map_huge(extent)?,
             _ => os::reserve(extent.whole(), extent.align)?,
         };
         // SAFETY: the extent is mapped from `start` on, the block lies in it, and nobody has seen it.
@@ -154,10 +154,10 @@ impl TunedPages {
     unsafe fn prepare(&self, block: NonNull<u8>, size: usize) -> Result<(), AllocError> {
         // SAFETY: the caller's promises are those that the callees ask for; policies come before memory does.
         unsafe {
-            if self.huge != Huge::Demanded {
+            if self.huge != Huge::Required {
                 os::commit(block, size)?;
             }
-            if self.huge == Huge::Wished && size >= os::huge_size() {
+            if self.huge == Huge::Preferred && size >= os::huge_size() {
                 os::prefer_huge(block, size);
             }
             if let Some(numa) = self.numa {

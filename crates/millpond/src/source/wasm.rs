@@ -11,7 +11,7 @@ use core::{
 
 use crate::{
     base::{AllocError, address},
-    contract::{Allocator, AtFork},
+    traits::{Allocator, AtFork},
 };
 
 /// Pages from the end of a WebAssembly module's memory. On `wasm32` only.

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::{oracle::Oracle, watched::Watched};
 use crate::{
-    contract::{Allocator, Inspect},
     guard::FailNth,
+    traits::{Allocator, Inspect},
 };
 
 /// How many steps the work has.

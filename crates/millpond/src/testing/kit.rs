@@ -4,7 +4,7 @@ use core::{alloc::Layout, marker::PhantomData};
 use std::{format, println};
 
 use super::{checks, pool_checks, sequence};
-use crate::contract::{Allocator, Flaw, Inspect, Reclaim};
+use crate::traits::{Allocator, Inspect, InvariantError, Reclaim};
 
 /// Runs everything that can be tested of any allocator, each test on one of its own that `make` makes: every sentence of
 /// the contract, and random sequences of operations.
@@ -45,7 +45,7 @@ pub struct Conformance<A, F: Fn() -> A> {
 
 /// [`Inspect`], as functions.
 struct Questions<A> {
-    check: fn(&A) -> Result<(), Flaw>,
+    check: fn(&A) -> Result<(), InvariantError>,
     owns: fn(&A, *const u8) -> bool,
     live: fn(&A) -> usize,
 }
@@ -153,7 +153,7 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         (self.make)()
     }
 
-    pub(super) fn check(&self, allocator: &A) -> Result<(), Flaw> {
+    pub(super) fn check(&self, allocator: &A) -> Result<(), InvariantError> {
         self.questions.as_ref().map_or(Ok(()), |questions| (questions.check)(allocator))
     }
 

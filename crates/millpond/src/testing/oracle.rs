@@ -6,7 +6,7 @@
 use core::{alloc::Layout, fmt, ptr::NonNull};
 use std::{collections::BTreeMap, format, string::String};
 
-use crate::{base::AllocError, contract::Allocator};
+use crate::{base::AllocError, traits::Allocator};
 
 /// A promise that an allocator has broken, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use std::{println, vec::Vec};
 
 use super::kit::Conformance;
-use crate::contract::Allocator;
+use crate::traits::Allocator;
 
 /// How many blocks are taken, if there are as many.
 const BLOCKS: usize = 100;

@@ -18,7 +18,7 @@ use super::{
     oracle::{Oracle, Violation},
     random::Random,
 };
-use crate::contract::Allocator;
+use crate::traits::Allocator;
 
 /// How many blocks are live at most.
 const MOST_LIVE: usize = 60;

@@ -6,7 +6,7 @@ use std::{thread, vec::Vec};
 use super::random::Random;
 use crate::{
     base::atomic::{AtomicPtr, Ordering},
-    contract::Allocator,
+    traits::Allocator,
 };
 
 /// Four ways to use an allocator that threads share, each alone and all mixed at random: one block over and over; random

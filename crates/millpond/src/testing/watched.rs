@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ops::Range, ptr::NonNull};
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::{base::AllocError, contract::Allocator, source::Heap};
+use crate::{base::AllocError, source::Heap, traits::Allocator};
 
 /// The heap, with a list of what is out: panics when something comes back that never went out, or as what it was not,
 /// and when it is dropped while something is still out.

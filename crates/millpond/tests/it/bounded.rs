@@ -9,10 +9,10 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Cached, Classes, Compact, DefaultLock, Fallback, Fixed, Heap,
-    Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Marked, Owned, Poison,
-    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregate, SharedSlots, SignPost, Slots, Stack, Stats,
-    ThinPool, Tlsf, testing::Conformance,
+    AddressOrdered, AllocError, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback, Fixed,
+    Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, Quarantine,
+    RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack, Stats, ThinPool, Tlsf,
+    Validated, testing::Conformance,
 };
 
 use crate::{cached::alone, parents::Watched};
@@ -87,16 +87,20 @@ fn what_is_free_serves_any_size() {
     in_every_shell("sign post", &SIZES, 65, SignPost::best_fit);
     in_every_shell("buddy", &SIZES, 50, Buddy::new);
     in_every_shell("segregated", &SIZES, 65, || {
-        Segregate::new(64, Blocks::<Fixed<64>>::new(), Segregate::new(4096, Classes::new(), Tlsf::new()))
+        Segregator::new(64, Blocks::<Fixed<64>>::new(), Segregator::new(4096, Classes::new(), Tlsf::new()))
     });
     in_every_shell("fallback", &SIZES, 95, || {
         Fallback::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 100), Classes::new())
     });
     in_every_shell("marked, compact", &[64, 8], 90, || {
-        Segregate::new(8, Blocks::<(Fixed<8>, Marked<Lifo>)>::new(), Blocks::<(Fixed<64>, Compact)>::new())
+        Segregator::new(
+            8,
+            Blocks::<(Fixed<8>, Validated<Lifo>)>::new(),
+            Blocks::<(Fixed<64>, AddressOrdered)>::new(),
+        )
     });
     in_every_shell("magazine", &[64, 8], 90, || {
-        Segregate::new(8, Blocks::<(Fixed<8>, Magazine)>::new(), Blocks::<(Fixed<64>, Magazine)>::new())
+        Segregator::new(8, Blocks::<(Fixed<8>, Magazine)>::new(), Blocks::<(Fixed<64>, Magazine)>::new())
     });
 }
 
@@ -109,7 +113,7 @@ fn what_is_free_serves_any_size_through_guards() {
     serves_any_size("stats around", &SIZES, 95, || Stats::new(Local::new_in(Classes::new(), capped())));
     // Larger ones pass the pool by, and so are not its own.
     serves_any_size("fallback around", &SIZES[..4], 95, || {
-        Fallback::new(Local::new_in(Classes::new(), capped()), millpond::Nothing)
+        Fallback::new(Local::new_in(Classes::new(), capped()), millpond::NullAllocator)
     });
 }
 
@@ -467,14 +471,14 @@ fn reserving_what_never_comes_fails_and_keeps_nothing() {
     }
     refuses(Blocks::<Fixed<64>>::new);
     refuses(Blocks::<(Fixed<64>, Magazine)>::new);
-    refuses(Blocks::<(Fixed<64>, Compact)>::new);
-    refuses(|| Blocks::<(Fixed<64>, Compact)>::new().with_blocks_per_chunk(100));
+    refuses(Blocks::<(Fixed<64>, AddressOrdered)>::new);
+    refuses(|| Blocks::<(Fixed<64>, AddressOrdered)>::new().with_blocks_per_chunk(100));
     refuses(|| Blocks::<Fixed<64>>::new().with_blocks_per_chunk(100));
-    refuses(Blocks::<(Fixed<64>, Marked<Lifo>)>::new);
+    refuses(Blocks::<(Fixed<64>, Validated<Lifo>)>::new);
     refuses(Classes::new);
     refuses(|| Stats::new(Classes::new()));
     refuses(|| Quarantine::<_, 8>::new(Classes::new()));
-    refuses(|| Segregate::new(8, Blocks::<Fixed<8>>::new(), Blocks::<Fixed<64>>::new()));
+    refuses(|| Segregator::new(8, Blocks::<Fixed<8>>::new(), Blocks::<Fixed<64>>::new()));
     refuses(|| Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
     for count in [1 << 20, 1 << 30, 1 << 57, usize::MAX] {
         let cached = Cached::<_, _>::new_in(Classes::new(), capped());
@@ -506,7 +510,7 @@ fn reserving_asks_the_guards() {
     refused(millpond::FailNth::after(blocks(), 5), 6, AllocError::Exhausted);
     refused(millpond::FailNth::only(blocks(), 5), 6, AllocError::Exhausted);
     refused(millpond::FailNth::every(blocks(), 5), 5, AllocError::Exhausted);
-    refused(Segregate::new(8, Blocks::<Fixed<8>>::new(), Limit::blocks(blocks(), 7)), 8, AllocError::Limit);
+    refused(Segregator::new(8, Blocks::<Fixed<8>>::new(), Limit::blocks(blocks(), 7)), 8, AllocError::Limit);
     refused(Fallback::new(Limit::blocks(blocks(), 7), Blocks::<Fixed<8>>::new()), 8, AllocError::Limit);
     refused(
         Fallback::new(Limit::blocks(blocks(), 7), Limit::blocks(Classes::new(), 20)),
@@ -535,25 +539,29 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
             unsafe { self.0.deallocate(block, layout) };
         }
 
-        fn wants(&self, layout: Layout) -> Option<millpond::ChunkRequest> {
-            self.0.wants(layout)
+        fn chunk_request(&self, layout: Layout) -> Option<millpond::ChunkRequest> {
+            self.0.chunk_request(layout)
         }
 
-        unsafe fn adopt(&mut self, chunk: millpond::Chunk, layout: Layout) -> Result<(), millpond::Chunk> {
+        unsafe fn add_chunk(
+            &mut self,
+            chunk: millpond::Chunk,
+            layout: Layout,
+        ) -> Result<(), millpond::Chunk> {
             // SAFETY: the caller's promises are passed on.
-            unsafe { self.0.adopt(chunk, layout) }
+            unsafe { self.0.add_chunk(chunk, layout) }
         }
 
-        fn surrender(&mut self, which: millpond::Surrender) -> Option<millpond::Chunk> {
-            (which == millpond::Surrender::Any).then(|| self.0.surrender(which)).flatten()
+        fn release_chunk(&mut self, which: millpond::Release) -> Option<millpond::Chunk> {
+            (which == millpond::Release::Any).then(|| self.0.release_chunk(which)).flatten()
         }
 
         fn reset(&mut self) {
             self.0.reset();
         }
 
-        fn bypasses(&self, layout: Layout) -> bool {
-            self.0.bypasses(layout)
+        fn passes_through(&self, layout: Layout) -> bool {
+            self.0.passes_through(layout)
         }
     }
 

@@ -238,7 +238,7 @@ fn empty_chunks_go_back_and_others_stay() {
 
 #[test]
 fn a_block_outlives_the_chunk_that_another_surrendered() {
-    use millpond::{Chunk, RawPool, Surrender};
+    use millpond::{Chunk, RawPool, Release};
     let mut pool = buddy(16, 1024);
     let mut memory = [vec![0u128; 64], vec![0u128; 64], vec![0u128; 64]];
     let request = layout(256, 16);
@@ -246,11 +246,11 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
     for chunk in &mut memory {
         let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut chunk[0]).cast(), 1024);
         // SAFETY: the memory is the pool's until the end of the test, and as aligned as its parts.
-        let adopted = unsafe { pool.adopt(Chunk::new(bytes, 16).expect("an alignment"), layout(16, 16)) };
-        assert!(adopted.is_ok());
+        let added = unsafe { pool.add_chunk(Chunk::new(bytes, 16).expect("an alignment"), layout(16, 16)) };
+        assert!(added.is_ok());
         blocks.push(pool.allocate(request).expect("a new chunk has room"));
     }
-    let gone = pool.surrender(Surrender::Any).expect("there are three");
+    let gone = pool.release_chunk(Release::Any).expect("there are three");
     assert_eq!(pool.allocate(layout(16, 16)), None, "what was free is forgotten");
     pool.check().expect("sound after a chunk went");
     let within =
@@ -264,8 +264,8 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
     pool.reset();
     pool.check().expect("sound after a reset");
     assert_eq!((pool.stats().chunks, pool.stats().live), (2, 0));
-    assert!(pool.surrender(Surrender::Spare).is_some() && pool.surrender(Surrender::Spare).is_some());
-    assert!(pool.surrender(Surrender::Any).is_none());
+    assert!(pool.release_chunk(Release::Empty).is_some() && pool.release_chunk(Release::Empty).is_some());
+    assert!(pool.release_chunk(Release::Any).is_none());
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
     let mut chunk = |bytes, align| {
         let memory = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), bytes);
         // SAFETY: the pool refuses the chunk, or is dropped with this function, before the memory.
-        unsafe { pool.adopt(Chunk::new(memory, align).expect("an alignment"), layout(64, 16)) }
+        unsafe { pool.add_chunk(Chunk::new(memory, align).expect("an alignment"), layout(64, 16)) }
     };
     assert!(chunk(64 + 9 * WORD - 1, 64).is_err());
     assert!(chunk(1024, 16).is_err());

@@ -14,8 +14,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Compact, Counted, Fail, Fair, Fixed, Heap,
-    Inspect, Limit, Locked, Magazine, Reclaim, Retry, Spin, StaticBuffer, Tlsf,
+    AddressOrdered, AllocError, Allocator, Blocks, Buffer, Cached, Classes, Counted, Fail, Fixed, Heap,
+    Inspect, Limit, Locked, Magazine, Reclaim, Retry, SpinLock, StaticBuffer, TicketLock, Tlsf,
     testing::{Conformance, out_of_memory},
 };
 
@@ -63,8 +63,10 @@ fn keeps_the_contract() {
     kit(|| Cached::new_in(Sixty4::new(), Watched::default()));
     kit(|| Cached::new_in(Blocks::of(BLOCK), Watched::default()));
     kit(|| Cached::new_in(Blocks::<(Fixed<64>, Magazine<4>)>::new(), Watched::default()));
-    kit(|| Cached::new_in(Blocks::<(Fixed<64>, Compact<5, 4096>)>::new(), Watched::default()));
-    kit(|| Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Watched::default(), Retry(|_, _| false)));
+    kit(|| Cached::new_in(Blocks::<(Fixed<64>, AddressOrdered<5, 4096>)>::new(), Watched::default()));
+    kit(|| {
+        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Watched::default(), Retry(|_, _| false))
+    });
     kit(|| Cached::new_in(Limit::blocks(Counted::new(Sixty4::new()), 1000), Watched::default()));
     kit(|| Cached::new_in(Sixty4::new(), Arc::new(Cached::new_in(Blocks::<Fixed<8192, 1024>>::new(), Heap))));
     let mixed = |make: fn() -> Cached<Classes, Watched>| {
@@ -79,7 +81,9 @@ fn keeps_the_contract() {
     });
     out_of_memory(|parent| Cached::new_in(Sixty4::new(), parent));
     out_of_memory(|parent| Cached::new_in(Classes::new(), parent));
-    out_of_memory(|parent| Cached::<_, _, Spin, _, 8>::with_policy(Sixty4::new(), parent, millpond::Fail));
+    out_of_memory(|parent| {
+        Cached::<_, _, SpinLock, _, 8>::with_policy(Sixty4::new(), parent, millpond::Fail)
+    });
 }
 
 /// Numbers belong to the whole process: a test that counts blocks must not have its threads' numbers inherited by those of
@@ -323,7 +327,7 @@ fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
     let blocks: Vec<_> = (0..2000).map_while(|_| take(&pool)).collect();
     elsewhere(|| give(&pool, blocks));
     assert!(pool.trim() > 2000 * 64);
-    assert_eq!((pool.parent().out(), pool.stats()), (0, millpond::Snapshot::default()));
+    assert_eq!((pool.parent().out(), pool.stats()), (0, millpond::PoolStats::default()));
     let kept = take(&pool).expect("the heap has room");
     pool.trim();
     assert_eq!(pool.stats().live, 64);
@@ -351,7 +355,7 @@ fn what_a_policy_frees_into_the_pool_is_found() {
     }
     let _turn = alone();
     let pool = Limit::blocks(Sixty4::new(), 40);
-    let pool: &_ = Box::leak(Box::new(Cached::<_, _, Spin, _>::with_policy(pool, Heap, Retry(free_one))));
+    let pool: &_ = Box::leak(Box::new(Cached::<_, _, SpinLock, _>::with_policy(pool, Heap, Retry(free_one))));
     POOL.set(pool).ok().expect("set once");
     let blocks: Vec<_> = (0..40).map_while(|_| take(pool)).collect();
     RESERVE.lock().expect("not poisoned").extend(blocks);
@@ -478,7 +482,8 @@ fn what_is_written_stays_written() {
     let pool = Cached::new_in(Sixty4::new(), Watched::default());
     churn(&pool, 20_000);
     assert_eq!(pool.stats().live, 0);
-    let small = Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Watched::default(), millpond::Fail);
+    let small =
+        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Watched::default(), millpond::Fail);
     churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");
@@ -491,7 +496,7 @@ fn cached_pools_under_stress() {
     stress(Cached::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Cached::new(Classes::new()));
     // Two blocks in a magazine: next to every call visits the depot.
-    stress(Cached::<_, _, Spin, _, 4>::with_policy(Sixty4::new(), Heap, Fail));
+    stress(Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Heap, Fail));
 }
 
 /// Threads want more than there is: the slots of threads that have ended are searched, and those that live are asked.
@@ -625,7 +630,7 @@ fn a_search_for_blocks_takes_no_number_from_who_has_it() {
 #[test]
 fn a_shared_tlsf_with_a_fair_lock_keeps_the_contract() {
     let serves = Layout::from_size_align(1000, 64).expect("a layout");
-    let make = || Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Watched::default());
+    let make = || Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Watched::default());
     Conformance::of(make).serves(serves).inspected().reclaimed().sequences(3, 400).run();
     let pool = make();
     churn(&pool, 4000);

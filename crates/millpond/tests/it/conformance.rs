@@ -9,10 +9,10 @@ use std::{
 };
 
 use millpond::{
-    Abort, Allocator, AnySize, AtomicLinear, Blocks, Buddy, Buffer, Cause, Classes, Compact, Config, Counted,
+    Abort, AddressOrdered, Allocator, AtomicLinear, Blocks, Buddy, Buffer, Classes, Config, Counted, DynSize,
     FailNth, Fallback, Fixed, Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine,
-    Marked, Misuse, Observe, Owner, Pages, RawPool, Reclaim, Reporter, Reserved, Retry, Segregate, SignPost,
-    Stack, Stats, Tlsf,
+    Misuse, MisuseKind, Observe, Owner, Pages, RawPool, Reclaim, Reporter, ReservedRegion, Retry, Segregator,
+    SignPost, Stack, Stats, Tlsf, Validated,
     testing::{Conformance, Watched, conformance, out_of_memory},
 };
 
@@ -82,24 +82,28 @@ fn blocks_with_a_magazine() {
 
 #[test]
 fn blocks_in_regions() {
-    on_every_parent(SMALL, Blocks::<(Fixed<64>, Compact)>::new);
-    on_every_parent((100, 16), Blocks::<(Fixed<112, 16>, Compact<5, 4096>)>::new);
+    on_every_parent(SMALL, Blocks::<(Fixed<64>, AddressOrdered)>::new);
+    on_every_parent((100, 16), Blocks::<(Fixed<112, 16>, AddressOrdered<5, 4096>)>::new);
 }
 
 #[test]
 fn blocks_that_are_marked() {
-    const KIT: Reporter = Reporter::named("kit").calling(only_leaks);
-    on_every_parent(SMALL, || Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(KIT));
-    on_every_parent(SMALL, || Blocks::<(AnySize, Marked<Magazine<5>>)>::shaped(layout(72, 8)).reporting(KIT));
-    on_every_parent((100, 16), || Blocks::<(Fixed<112, 16>, Marked<Compact<5, 4096>>)>::new().reporting(KIT));
+    const KIT: Reporter = Reporter::named("kit").with_hook(only_leaks);
+    on_every_parent(SMALL, || Blocks::<(Fixed<64>, Validated<Lifo>)>::new().reporting(KIT));
+    on_every_parent(SMALL, || {
+        Blocks::<(DynSize, Validated<Magazine<5>>)>::with_layout(layout(72, 8)).reporting(KIT)
+    });
+    on_every_parent((100, 16), || {
+        Blocks::<(Fixed<112, 16>, Validated<AddressOrdered<5, 4096>>)>::new().reporting(KIT)
+    });
     on_every_parent((256, 64), || {
-        Blocks::<(Fixed<256, 64>, Marked<Lifo>)>::new().with_blocks_per_chunk(7).reporting(KIT)
+        Blocks::<(Fixed<256, 64>, Validated<Lifo>)>::new().with_blocks_per_chunk(7).reporting(KIT)
     });
 }
 
 /// The kit drops allocators while blocks are live; all other misuse would be the pool's own mistake.
 pub(crate) fn only_leaks(misuse: &Misuse) {
-    assert!(matches!(misuse.cause, Cause::Leak { .. }), "{misuse}");
+    assert!(matches!(misuse.kind, MisuseKind::Leak { .. }), "{misuse}");
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn sign_posts() {
 #[test]
 fn tlsf() {
     on_every_parent(MIXED, Tlsf::new);
-    on_every_parent(MIXED, Tlsf::without_pockets);
+    on_every_parent(MIXED, Tlsf::without_quick_list);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn sources() {
     conformance(|| Heap);
     conformance(|| Pages);
     conformance(Watched::default);
-    conformance(|| Reserved::new(1 << 24).expect("addresses are plenty"));
+    conformance(|| ReservedRegion::new(1 << 24).expect("addresses are plenty"));
     let mut memory = vec![MaybeUninit::uninit(); 1 << 20];
     let memory = memory.as_mut_ptr();
     Conformance::of(|| {
@@ -164,9 +168,9 @@ fn guards_around_pools() {
 
 #[test]
 fn pairs_of_pools() {
-    on_every_parent(MIXED, || Segregate::new(64, Blocks::<Fixed<64, 64>>::new(), Classes::new()));
+    on_every_parent(MIXED, || Segregator::new(64, Blocks::<Fixed<64, 64>>::new(), Classes::new()));
     an_arena_on_every_parent(MIXED, || {
-        Segregate::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new()))
+        Segregator::new(100, Stats::new(Linear::new()), Stats::new(Tlsf::new()))
     });
     on_every_parent(MIXED, || Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
     on_every_parent(MIXED, || Fallback::new(Limit::blocks(Tlsf::new(), 7), Stats::new(SignPost::best_fit())));
@@ -180,12 +184,12 @@ fn guards_around_allocators() {
     shell(MIXED, || Counted::new(Limit::bytes(classes(), 1 << 30)));
     shell(MIXED, || Limit::blocks(Stats::new(classes()), 1 << 30));
     shell(MIXED, || FailNth::every(Observe::new(classes(), |_| {}), 0));
-    shell(MIXED, || Segregate::new(64, Local::new(Blocks::<Fixed<64, 64>>::new()), classes()));
+    shell(MIXED, || Segregator::new(64, Local::new(Blocks::<Fixed<64, 64>>::new()), classes()));
     shell(MIXED, || Fallback::new(blocks(), classes()));
     shell(MIXED, || Fallback::new(classes(), Stats::new(Local::new(Linear::new()))));
     conformance(|| Limit::bytes(Stats::new(Pages), usize::MAX));
     conformance(|| Fallback::new(Local::new(Blocks::<Fixed<64>>::new()), Heap));
-    conformance(|| Segregate::new(100, Stats::new(Heap), Pages));
+    conformance(|| Segregator::new(100, Stats::new(Heap), Pages));
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn guards_between_a_pool_and_its_parent() {
     shell(MIXED, || Local::new_in(Classes::new(), Stats::new(Watched::default())));
     shell(MIXED, || Local::new_in(Linear::new(), Observe::new(Counted::new(Watched::default()), |_| {})));
     shell(MIXED, || {
-        Local::new_in(Tlsf::new(), Segregate::new(5000, Watched::default(), Stats::new(Watched::default())))
+        Local::new_in(Tlsf::new(), Segregator::new(5000, Watched::default(), Stats::new(Watched::default())))
     });
     shell(SMALL, || {
         let few = Limit::bytes(Local::new_in(Linear::new(), Watched::default()), 10_000);
@@ -205,7 +209,8 @@ fn guards_between_a_pool_and_its_parent() {
 #[test]
 fn shells_with_a_policy() {
     shell(MIXED, || Local::with_policy(Classes::new(), Watched::default(), Retry(|_, _| false)));
-    let locked = || Locked::<_, _, millpond::Spin, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
+    let locked =
+        || Locked::<_, _, millpond::SpinLock, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
     shell(MIXED, locked);
     // What ends the program is not asked for: everything is served.
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Heap, Abort);
@@ -237,7 +242,7 @@ fn an_owner_of_an_inbox() {
     /// Inboxes that have no owner any more, within reach so that they do not count as leaked.
     static KEPT: Mutex<Vec<&(dyn Any + Send + Sync)>> = Mutex::new(Vec::new());
 
-    fn owner<C: Config<Shape: Send + Sync, Strategy: Send> + 'static>(
+    fn owner<C: Config<BlockLayout: Send + Sync, FreeList: Send> + 'static>(
         pool: Blocks<C>,
     ) -> Owner<'static, C, Heap> {
         let inbox: &'static Inbox<C, Heap> = Box::leak(Box::new(Inbox::new_in(pool, Heap)));

@@ -4,7 +4,7 @@ use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
 use millpond::{
     AllocError, Allocator, AtomicLinear, Blocks, Cached, Checked, Classes, Fallback, Fixed, Heap, Inspect,
-    Linear, Local, LockFree, Locked, Nothing, Segregate, Stack, Tlsf,
+    Linear, Local, LockFree, Locked, NullAllocator, Segregator, Stack, Tlsf,
 };
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -14,15 +14,15 @@ fn layout(size: usize, align: usize) -> Layout {
 #[test]
 fn nothing_hands_out_zero_bytes() {
     let nothing = layout(0, 64);
-    let block = Nothing.allocate(nothing).expect("zero bytes always exist");
+    let block = NullAllocator.allocate(nothing).expect("zero bytes always exist");
     assert_eq!((block.addr().get(), block.len()), (64, 0));
     // SAFETY: the block is live, and the layout is its own.
-    unsafe { Nothing.deallocate(block.cast(), nothing) };
+    unsafe { NullAllocator.deallocate(block.cast(), nothing) };
 }
 
 #[test]
 fn errors_tell_what_may_pass_from_what_never_does() {
-    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Nothing);
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), NullAllocator);
     assert_eq!(pool.allocate(layout(64, 8)), Err(AllocError::Exhausted));
     assert_eq!(pool.allocate(layout(65, 8)), Err(AllocError::Unsupported));
     assert_eq!(pool.allocate(layout(8, 16)), Err(AllocError::Unsupported));
@@ -77,9 +77,9 @@ fn no_room_in_place_is_an_error_of_its_own() {
     refused(&LockFree::<Fixed<64>>::new());
     refused(&AtomicLinear::new());
     refused(&Checked::new(Local::new(Stack::new())));
-    let few = Local::new_in(Blocks::<Fixed<64>>::new(), Nothing);
+    let few = Local::new_in(Blocks::<Fixed<64>>::new(), NullAllocator);
     refused(&Fallback::new(few, Heap));
-    refused(&Segregate::new(100, Local::new(Blocks::<Fixed<100, 8>>::new()), Heap));
+    refused(&Segregator::new(100, Local::new(Blocks::<Fixed<100, 8>>::new()), Heap));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    Allocator, Blocks, Buddy, Cached, Classes, Compact, Fixed, Inbox, Inspect, Lifo, Linear, Local, LockFree,
-    Locked, Magazine, Marked, Reclaim, SignPost, Stack, Tlsf,
+    AddressOrdered, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inbox, Inspect, Lifo, Linear, Local,
+    LockFree, Locked, Magazine, Reclaim, SignPost, Stack, Tlsf, Validated,
 };
 
 /// The blocks of a pool, as addresses, of which every second one is free.
@@ -76,7 +76,7 @@ fn ask(pool: &impl Inspect) {
     let _ = pool.check();
     let stats = pool.stats();
     assert!(stats.live <= stats.held && stats.free <= stats.held, "{stats:?}");
-    let _ = (pool.largest_free(), pool.holes(), pool.report(), pool.figures(), pool.map(40));
+    let _ = (pool.largest_free(), pool.holes(), pool.report(), pool.metrics(), pool.heap_map(40));
     pool.owns(std::ptr::without_provenance(usize::MAX));
 }
 
@@ -138,9 +138,9 @@ damaged! {
     lifo: Local::new(Of::<Lifo>::new()), 64, 0;
     lifo_of_a_word: Local::new(Blocks::<Fixed<8>>::new()), 8, 0;
     magazine: Local::new(Of::<Magazine<8>>::new()), 64, 0;
-    compact: Local::new(Of::<Compact>::new()), 64, 0;
-    marked_lifo: Local::new(Of::<Marked<Lifo>>::new()), 64, 0;
-    marked_magazine: Local::new(Of::<Marked<Magazine<8>>>::new()), 64, 0;
+    compact: Local::new(Of::<AddressOrdered>::new()), 64, 0;
+    marked_lifo: Local::new(Of::<Validated<Lifo>>::new()), 64, 0;
+    marked_magazine: Local::new(Of::<Validated<Magazine<8>>>::new()), 64, 0;
     locked: Locked::<_>::new(Of::<Lifo>::new()), 64, 0;
     cached: Cached::<_>::new(Of::<Lifo>::new()), 64, 0;
     classes: Local::new(Classes::new()), 64, 0;
@@ -181,7 +181,7 @@ fn a_list_that_leads_around_in_a_circle_ends_every_question() {
 #[test]
 fn regions_of_any_size() {
     // A word in front is the post of a free block, a word behind that of the next, live or free.
-    rounds(|| Local::new(Tlsf::without_pockets()), 104, 1, |_, _| ());
+    rounds(|| Local::new(Tlsf::without_quick_list()), 104, 1, |_, _| ());
     rounds(|| Local::new(Tlsf::new()), 104, 1, |_, _| ());
     rounds(|| Local::new(SignPost::first_fit()), 104, 1, |_, _| ());
     rounds(|| Local::new(SignPost::best_fit()), 104, 1, |_, _| ());
@@ -233,12 +233,12 @@ fn a_check_says_what_is_broken() {
         pool.reset();
     }
     broken(Local::new(Of::<Lifo>::new()), 0..1);
-    broken(Local::new(Of::<Marked<Lifo>>::new()), 0..1);
+    broken(Local::new(Of::<Validated<Lifo>>::new()), 0..1);
     broken(Local::new(Of::<Magazine<8>>::new()), 0..8);
     broken(Locked::<_>::new(Of::<Lifo>::new()), 0..1);
     broken(Local::new(Classes::new()), 0..1);
-    broken(Local::new(Tlsf::without_pockets()), 0..1);
-    broken(Local::new(Tlsf::without_pockets()), 1..2);
+    broken(Local::new(Tlsf::without_quick_list()), 0..1);
+    broken(Local::new(Tlsf::without_quick_list()), 1..2);
     broken(Local::new(SignPost::first_fit()), 0..1);
     broken(Local::new(Buddy::new()), 0..1);
     broken(Local::new(Buddy::new()), 1..2);
@@ -273,12 +273,12 @@ fn a_chunk_header_that_was_overwritten_ends_the_list_of_chunks() {
         }
         let flaw = pool.check();
         assert!(flaw.is_ok() || flaw.is_err_and(|flaw| flaw.0.contains("overwritten")), "{flaw:?}");
-        let _ = (pool.stats(), pool.map(40), pool.largest_free());
+        let _ = (pool.stats(), pool.heap_map(40), pool.largest_free());
         for &block in blocks.iter().filter(|block| pool.owns(block.as_ptr())) {
             // SAFETY: the block is live, and was handed out for this layout.
             unsafe { pool.deallocate(block, layout) };
         }
-        let _ = (pool.check(), pool.stats(), pool.trim(), pool.map(40));
+        let _ = (pool.check(), pool.stats(), pool.trim(), pool.heap_map(40));
         std::mem::forget(pool);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Marked, Reporter};
+use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Reporter, Validated};
 
 use crate::misuse::{free, layout, take};
 
@@ -29,8 +29,8 @@ static BOOK: Book = Book(Mutex::new(Vec::new()));
 fn growth_exhaustion_trim_and_misuse_are_told() {
     log::set_logger(&BOOK).expect("this is the only logger");
     log::set_max_level(LevelFilter::Debug);
-    let blocks = Blocks::<(Fixed<64>, Marked<Lifo>)>::new().with_blocks_per_chunk(77);
-    let blocks = blocks.reporting(Reporter::named("told").calling(|_| {}));
+    let blocks = Blocks::<(Fixed<64>, Validated<Lifo>)>::new().with_blocks_per_chunk(77);
+    let blocks = blocks.reporting(Reporter::named("told").with_hook(|_| {}));
     // 77 blocks and two words of bits, and not a second chunk.
     let pool = Local::new_in(blocks, Limit::bytes(Local::new(Linear::new()), 77 * 64 + 16));
     let block = take(&pool, 64);

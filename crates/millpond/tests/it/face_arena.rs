@@ -3,7 +3,7 @@
 use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
 use millpond::{
-    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, Nothing,
+    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, NullAllocator,
 };
 
 use crate::{
@@ -53,7 +53,7 @@ fn an_arena_that_is_full_says_so() {
     assert_eq!(small.try_alloc_str(&"a".repeat(64)), Err(AllocError::Exhausted));
     assert!(small.try_alloc_with::<[u8; 64], _>(|| unreachable!("no room")).is_err());
     let dropped = RefCell::default();
-    let nothing = DropArena::with_memory(Nothing);
+    let nothing = DropArena::with_memory(NullAllocator);
     assert!(nothing.try_alloc(Noisy(1, &dropped, false)).is_err());
     assert_eq!(dropped.take(), [1], "what finds no room is dropped");
     assert!(nothing.try_alloc(1).is_err() && nothing.try_alloc_str("text").is_err());
@@ -133,9 +133,9 @@ fn slices_are_dropped_in_their_order_and_once() {
 
 #[test]
 fn slices_of_values_without_bytes_and_with_a_large_alignment() {
-    struct Nothing;
+    struct NullAllocator;
     thread_local!(static GONE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
-    impl Drop for Nothing {
+    impl Drop for NullAllocator {
         fn drop(&mut self) {
             GONE.set(GONE.get() + 1);
         }
@@ -144,7 +144,7 @@ fn slices_of_values_without_bytes_and_with_a_large_alignment() {
     struct Aligned(Box<u8>);
 
     let mut arena = DropArena::new();
-    assert_eq!(arena.alloc_iter([(); 5].map(|()| Nothing)).len(), 5);
+    assert_eq!(arena.alloc_iter([(); 5].map(|()| NullAllocator)).len(), 5);
     arena.alloc(1_u8);
     let aligned = arena.alloc_iter((0..5).map(|number| Aligned(Box::new(number))));
     for (value, number) in aligned.iter().zip(0..) {

@@ -12,8 +12,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, ArcPool, Classes, Inspect, Local, Nothing, PlainCount, PoolArc, PoolBox, PoolRc, PoolRef,
-    PoolWeak, RcPool, ThinPool, unsize,
+    AllocError, ArcPool, Classes, Inspect, Local, NullAllocator, PlainCount, PoolArc, PoolBox, PoolRc,
+    PoolRef, PoolWeak, RcPool, ThinPool, unsize,
 };
 
 use crate::values::{Tracked, unwinds};
@@ -145,9 +145,9 @@ fn in_place_and_out_again() {
     assert!(unwinds(|| drop(pool.alloc_arc_with(|| panic!("not made")))));
     assert_eq!(pool.stats().live, 0);
 
-    let refused = PoolArc::new_in(String::from("kept"), &Nothing).expect_err("nothing has no room");
+    let refused = PoolArc::new_in(String::from("kept"), &NullAllocator).expect_err("nothing has no room");
     assert_eq!(refused.into_value(), "kept");
-    let refused = PoolArc::new_with_in(|| unreachable!("there is no place for it"), &Nothing);
+    let refused = PoolArc::new_with_in(|| unreachable!("there is no place for it"), &NullAllocator);
     assert_eq!(refused.map(|never: PoolArc<'_, u8, _>| *never).err(), Some(AllocError::Exhausted));
 }
 

@@ -44,7 +44,7 @@ fn frames_ask_for_nothing_once_the_largest_has_been() {
         fill(&frames, count);
     }
     assert_eq!((parent.requests(), frames.stats().held), (asked, held));
-    assert_eq!(frames.map(8).picture().held(), held);
+    assert_eq!(frames.heap_map(8).view().held(), held);
     let value = frames.keep(1);
     assert!(frames.owns(frames.get(value).expect("this frame")));
     frames.reset();

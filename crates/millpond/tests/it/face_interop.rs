@@ -7,7 +7,7 @@ use allocator_api2_04::{alloc::Global as Global04, boxed::Box as Box04, vec::Vec
 use fastrand::Rng;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{
-    AllocError, Allocator, Classes, Inspect, Linear, Local, Locked, Nothing, Pool, Tlsf,
+    AllocError, Allocator, Classes, Inspect, Linear, Local, Locked, NullAllocator, Pool, Tlsf,
     interop::{Global, api2_02, api2_04},
     testing::Conformance,
 };
@@ -57,9 +57,9 @@ fn vectors_and_boxes_of_allocator_api2_grow_and_shrink_on_pools() {
     assert_eq!(nested.iter().map(|bytes| bytes.len()).sum::<usize>(), 10_000);
     drop((nested, numbers));
     assert_eq!(pool.stats().live, 0);
-    assert!(Box04::try_new_in([0u64; 4], api2_04::Exported(Nothing)).is_err());
+    assert!(Box04::try_new_in([0u64; 4], api2_04::Exported(NullAllocator)).is_err());
     // Without bytes, there is nothing to refuse.
-    assert!(Box04::try_new_in((), api2_04::Exported(Nothing)).is_ok());
+    assert!(Box04::try_new_in((), api2_04::Exported(NullAllocator)).is_ok());
 }
 
 /// What others allocate from is as good a parent as ours, and keeps the contract.
@@ -80,7 +80,7 @@ fn there_and_back_is_the_same() {
     let layout = Layout::from_size_align(3000, 64).expect("a layout");
     let round = || api2_04::Imported(api2_04::Exported(Local::new_in(Linear::new(), Watched::default())));
     Conformance::of(round).reaching(layout).run();
-    let nothing = api2_02::Imported(api2_02::Exported(Nothing));
+    let nothing = api2_02::Imported(api2_02::Exported(NullAllocator));
     assert_eq!(nothing.allocate(layout), Err(AllocError::Exhausted));
     let bytes = nothing.allocate(Layout::from_size_align(0, 64).expect("a layout")).expect("no bytes");
     assert_eq!((bytes.cast::<u8>().addr().get(), bytes.len()), (64, 0));
@@ -108,7 +108,7 @@ fn a_global_allocator_resizes_and_refuses() {
         assert!((0..100).all(|index| *zeroed.add(index) == 0));
         GLOBAL.dealloc(zeroed, layout);
     }
-    let nothing = Global(Nothing);
+    let nothing = Global(NullAllocator);
     // SAFETY: the layout has bytes.
     assert!(unsafe { nothing.alloc(layout) }.is_null());
 }

@@ -11,8 +11,8 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, ArcPool, Blocks, Classes, Compact, Heap, Inspect, Linear, Local, Magazine,
-    Nothing, Pages, Pool, PoolArc, PoolBox, PoolRc, PoolRef, RcPool, Reclaim, SharedPool, unsize,
+    AddressOrdered, AllocError, Allocator, ArcPool, Blocks, Classes, Heap, Inspect, Linear, Local, Magazine,
+    NullAllocator, Pages, Pool, PoolArc, PoolBox, PoolRc, PoolRef, RcPool, Reclaim, SharedPool, unsize,
 };
 
 use crate::{
@@ -102,7 +102,7 @@ fn errors_tell_a_limit_from_a_parent_that_has_nothing() {
     drop(first);
     assert!(limited.try_alloc(3).is_ok());
 
-    let poor = Pool::builder().parent(Nothing).limit(2).build();
+    let poor = Pool::builder().parent(NullAllocator).limit(2).build();
     assert_eq!(poor.try_alloc(1).expect_err("nothing").into_parts(), (AllocError::Exhausted, 1));
     assert_eq!(poor.try_alloc_uninit().err(), Some(AllocError::Exhausted));
     let small = Pool::<[u64; 2], _>::with_memory(Local::new(Blocks::of(std::alloc::Layout::new::<u64>())));
@@ -117,14 +117,15 @@ fn what_is_built_is_what_was_chosen() {
     assert_eq!(pool.stats().held, 640);
     drop(pool);
 
-    let pool = Pool::<[u64; 8]>::builder().per_chunk(3).strategy::<Magazine>().build();
+    let pool = Pool::<[u64; 8]>::builder().per_chunk(3).free_list::<Magazine>().build();
     let values: Vec<_> = (0..10).map(|number| pool.alloc([number; 8])).collect();
     assert_eq!(pool.stats().chunks, 4);
     assert!(values.iter().zip(0..).all(|(value, number)| **value == [number; 8]));
     drop(values);
     pool.check().expect("sound");
 
-    let shared = SharedPool::<u64>::builder().strategy::<Compact>().parent(Pages).limit(5).build_shared();
+    let shared =
+        SharedPool::<u64>::builder().free_list::<AddressOrdered>().parent(Pages).limit(5).build_shared();
     let values: Vec<_> = (0..5).map(|number| shared.alloc(number)).collect();
     assert_eq!(shared.report().left, Some(0));
     drop(values);
@@ -167,14 +168,14 @@ fn values_of_every_size_and_alignment() {
 
     let drops = Cell::new(0);
     thread_local!(static ZERO_SIZED_DROPS: Cell<u32> = const { Cell::new(0) });
-    struct Nothing;
-    impl Drop for Nothing {
+    struct NullAllocator;
+    impl Drop for NullAllocator {
         fn drop(&mut self) {
             ZERO_SIZED_DROPS.set(ZERO_SIZED_DROPS.get() + 1);
         }
     }
     let nothings = Pool::new();
-    let held: Vec<_> = (0..3).map(|_| nothings.alloc(Nothing)).collect();
+    let held: Vec<_> = (0..3).map(|_| nothings.alloc(NullAllocator)).collect();
     assert_eq!(nothings.stats().held, 0, "no bytes take no block");
     drop(held);
     assert_eq!(ZERO_SIZED_DROPS.get(), 3);
@@ -268,7 +269,7 @@ fn slices_and_strings_of_every_length() {
     assert_eq!(classes.stats().live, 0);
     let endless = PoolBox::slice_in(usize::MAX, |index| index, &classes);
     assert_eq!(endless.err(), Some(AllocError::Unsupported));
-    assert_eq!(PoolBox::copy_in(&[(); 9], &Nothing).expect("no bytes").len(), 9);
+    assert_eq!(PoolBox::copy_in(&[(); 9], &NullAllocator).expect("no bytes").len(), 9);
 }
 
 #[test]
@@ -407,8 +408,8 @@ fn play<M: Allocator + Inspect + Reclaim>(mut pool: Pool<[u64; 3], M>, seed: u64
 fn random_use_agrees_with_a_map() {
     for seed in 0..4 {
         play(Pool::new(), seed);
-        play(Pool::builder().strategy::<Magazine>().limit(10_000).build(), seed);
-        play(Pool::builder().strategy::<Compact>().parent(Watched::default()).build(), seed);
+        play(Pool::builder().free_list::<Magazine>().limit(10_000).build(), seed);
+        play(Pool::builder().free_list::<AddressOrdered>().parent(Watched::default()).build(), seed);
     }
 }
 

@@ -248,21 +248,21 @@ fn a_collection_is_iterated_in_every_way() {
 fn figures_and_pictures_of_collections() {
     let parent = Local::new(Stats::new(Tlsf::new()));
     let mut slots = Slots::new_in(&parent);
-    assert_eq!(slots.figures(), Slots::<u64>::new().figures());
+    assert_eq!(slots.metrics(), Slots::<u64>::new().metrics());
     let keys: Vec<_> = (0u64..100).map(|number| slots.insert(number)).collect();
     keys[..30].iter().for_each(|&key| assert!(slots.remove(key).is_some()));
-    let figures = slots.figures();
-    assert_eq!((figures.live_blocks, figures.live, figures.free), (Some(70), 70 * 8, (224 - 70) * 8));
-    assert_eq!((Some(figures.chunks), figures.largest_free), (parent.figures().live_blocks, Some(8)));
-    assert_eq!(Some(figures.held), parent.figures().requested);
-    let map = slots.map(1000);
-    let total = map.picture().total();
+    let metrics = slots.metrics();
+    assert_eq!((metrics.live_blocks, metrics.live, metrics.free), (Some(70), 70 * 8, (224 - 70) * 8));
+    assert_eq!((Some(metrics.chunks), metrics.largest_free), (parent.metrics().live_blocks, Some(8)));
+    assert_eq!(Some(metrics.held), parent.metrics().requested);
+    let map = slots.heap_map(1000);
+    let total = map.view().total();
     assert_eq!((total.live, total.free, total.fresh), (70 * 8, 30 * 8, 124 * 8));
-    assert_eq!(map.picture().held(), figures.held);
+    assert_eq!(map.view().held(), metrics.held);
     let value = slots.get(keys[99]).map(std::ptr::from_ref).expect("it is there");
     assert!(slots.owns(value.cast()) && !slots.owns((&raw const slots).cast()));
     slots.clear();
-    assert_eq!(slots.map(8).picture().total().fresh, 224 * 8);
+    assert_eq!(slots.heap_map(8).view().total().fresh, 224 * 8);
     Inspect::check(&slots).expect("sound");
 
     let _turn = alone();
@@ -271,17 +271,17 @@ fn figures_and_pictures_of_collections() {
     let keys: Vec<_> = (0..100).map(|number| slots.insert(number)).collect();
     let read = slots.get(keys[0]);
     keys[..80].iter().for_each(|&key| assert!(slots.remove(key)));
-    let (figures, size) = (slots.figures(), SharedSlots::<u64>::SLOT_SIZE);
-    assert_eq!((figures.live_blocks, figures.live), (Some(20), 21 * size), "one is removed, and read");
-    assert_eq!((figures.free, figures.largest_free), ((224 - 21) * size, Some(size)));
-    assert_eq!((Some(figures.chunks), Some(figures.held)), {
-        let parent = parent.figures();
+    let (metrics, size) = (slots.metrics(), SharedSlots::<u64>::SLOT_SIZE);
+    assert_eq!((metrics.live_blocks, metrics.live), (Some(20), 21 * size), "one is removed, and read");
+    assert_eq!((metrics.free, metrics.largest_free), ((224 - 21) * size, Some(size)));
+    assert_eq!((Some(metrics.chunks), Some(metrics.held)), {
+        let parent = parent.metrics();
         (parent.live_blocks, parent.requested)
     });
-    let map = slots.map(1000);
-    let total = map.picture().total();
+    let map = slots.heap_map(1000);
+    let total = map.view().total();
     assert_eq!((total.live, total.free, total.fresh), (21 * size, 79 * size, 124 * size));
-    assert_eq!(map.picture().held(), figures.held);
+    assert_eq!(map.view().held(), metrics.held);
     assert!(read.as_deref().is_some_and(|value| slots.owns(std::ptr::from_ref(value).cast())));
     Inspect::check(&slots).expect("sound");
 }
@@ -404,7 +404,7 @@ fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
         let mut names = dropped.take();
         names.sort_unstable();
         assert_eq!(names, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(memory.figures().live_blocks, Some(0), "all memory went back");
+        assert_eq!(memory.metrics().live_blocks, Some(0), "all memory went back");
     }
 
     let dropped = RefCell::default();

@@ -3,7 +3,7 @@
 use std::{cell::Cell, fmt::Display};
 
 use fastrand::Rng;
-use millpond::{AllocError, Inspect, Nothing, ThinBox, ThinPool, unsize};
+use millpond::{AllocError, Inspect, NullAllocator, ThinBox, ThinPool, unsize};
 
 use crate::{
     parents::Watched,
@@ -159,7 +159,7 @@ fn values_of_every_size_and_alignment() {
 
     let bytes = ThinPool::<TooAligned>::new();
     assert!(bytes.try_alloc(TooAligned).is_ok(), "no bytes take no block");
-    let poor = ThinPool::<u8, _>::new_in(Nothing);
+    let poor = ThinPool::<u8, _>::new_in(NullAllocator);
     assert_eq!(
         poor.try_alloc(1).expect_err("a buffer without bytes").into_parts(),
         (AllocError::Exhausted, 1)

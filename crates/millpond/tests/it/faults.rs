@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, env, process::ExitStatus};
 
-use millpond::{Allocator, Pages, Region, Reserved, TunedPages};
+use millpond::{Allocator, MappedRegion, Pages, ReservedRegion, TunedPages};
 
 use crate::again;
 
@@ -24,7 +24,7 @@ const CASES: &[(&str, Prepare)] = &[
         edge(TunedPages::new().guarded().transparent_huge_pages(), Pages::huge_size() + 1, 1, 0)
     }),
     ("what a region has not committed", || {
-        let region = Box::leak(Box::new(Region::reserve(1 << 20).expect("addresses are plenty")));
+        let region = Box::leak(Box::new(MappedRegion::reserve(1 << 20).expect("addresses are plenty")));
         region.commit(0..1).expect("a page of memory");
         region.start().as_ptr().wrapping_add(Pages::size())
     }),
@@ -55,8 +55,8 @@ fn edge(pages: TunedPages, size: usize, align: usize, side: isize) -> *mut u8 {
     if side < 0 { start.wrapping_sub(1) } else { start.wrapping_add(block.len()) }
 }
 
-fn reserved() -> (&'static Reserved, *mut u8) {
-    let range = Box::leak(Box::new(Reserved::new(1 << 20).expect("addresses are plenty")));
+fn reserved() -> (&'static ReservedRegion, *mut u8) {
+    let range = Box::leak(Box::new(ReservedRegion::new(1 << 20).expect("addresses are plenty")));
     let block = range.allocate(Layout::new::<[u8; 100]>()).expect("memory for a page").cast::<u8>();
     // SAFETY: the block is live.
     unsafe { block.write(1) };

@@ -4,11 +4,11 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    Allocator, Blocks, Cached, Canary, Cause, Checked, Fixed, Inspect, Lifo, Local, Magazine, Marked, Poison,
-    Quarantine, Tlsf, Zeroed,
+    Allocator, Blocks, Cached, Canary, Checked, Fixed, Inspect, Lifo, Local, Magazine, MisuseKind, Poison,
+    Quarantine, Tlsf, Validated, Zeroed,
 };
 
-use crate::misuse::{HERE, cause, free, heard, layout, take};
+use crate::misuse::{HERE, free, heard, kind, layout, take};
 
 /// Writes a word into a block that was freed, or in front of one.
 fn forge(block: NonNull<u8>, at: isize, word: usize) {
@@ -25,7 +25,7 @@ fn checked_hands_out_nothing_that_is_live() {
     forge(second, 0, live.addr().get());
     assert_eq!(take(&pool, 64), second);
     assert!(pool.allocate(layout(64)).is_err());
-    assert_eq!(cause(), Cause::Overlap { live: live.addr().get() });
+    assert_eq!(kind(), MisuseKind::Overlap { live: live.addr().get() });
     free(&pool, live, 64);
     free(&pool, second, 64);
     assert!(heard().is_empty());
@@ -39,7 +39,7 @@ fn checked_around_an_allocator_does_so_too() {
     forge(first, 0, live.addr().get());
     assert_eq!(take(&pool, 64), first);
     assert!(pool.allocate(layout(40)).is_err());
-    assert_eq!(cause(), Cause::Overlap { live: live.addr().get() });
+    assert_eq!(kind(), MisuseKind::Overlap { live: live.addr().get() });
     free(&pool, live, 64);
     free(&pool, first, 64);
 }
@@ -47,20 +47,20 @@ fn checked_around_an_allocator_does_so_too() {
 #[test]
 fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
     let admin = [0usize; 8];
-    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(HERE));
+    let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Lifo>)>::new().reporting(HERE));
     let [first, live] = [0; 2].map(|_| take(&pool, 64));
     // One that can be read, one that cannot, one within a block, a live one.
     for (word, expected) in [
-        ((&raw const admin).addr(), Cause::Forged),
-        (0xDFDF_DFD0, Cause::Forged),
-        (live.addr().get() + 8, Cause::Forged),
-        (live.addr().get(), Cause::Overlap { live: live.addr().get() }),
+        ((&raw const admin).addr(), MisuseKind::Forged),
+        (0xDFDF_DFD0, MisuseKind::Forged),
+        (live.addr().get() + 8, MisuseKind::Forged),
+        (live.addr().get(), MisuseKind::Overlap { live: live.addr().get() }),
     ] {
         free(&pool, first, 64);
         forge(first, 0, word);
         assert_eq!(take(&pool, 64), first);
         let next = take(&pool, 64);
-        assert_eq!(cause(), expected);
+        assert_eq!(kind(), expected);
         assert!(next != live && next != first && next.addr().get() != word);
         free(&pool, next, 64);
     }
@@ -71,7 +71,7 @@ fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
 /// The addresses that a free block carries are those of others that were freed in any order.
 #[test]
 fn a_checked_magazine_hands_out_no_forged_address() {
-    let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<32>>)>::new().reporting(HERE));
+    let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Magazine<32>>)>::new().reporting(HERE));
     let mut blocks: Vec<NonNull<u8>> = (0..100).map(|_| take(&pool, 64)).collect();
     let live = blocks.pop().expect("there are some");
     fastrand::Rng::with_seed(1).shuffle(&mut blocks);
@@ -82,7 +82,7 @@ fn a_checked_magazine_hands_out_no_forged_address() {
     let found = heard();
     assert!(!found.is_empty());
     assert!(
-        found.iter().all(|misuse| misuse.cause == Cause::Overlap { live: live.addr().get() }),
+        found.iter().all(|misuse| misuse.kind == MisuseKind::Overlap { live: live.addr().get() }),
         "{found:?}"
     );
     pool.reset();
@@ -92,7 +92,7 @@ fn a_checked_magazine_hands_out_no_forged_address() {
 #[test]
 fn a_checked_magazine_hands_out_nothing_along_a_forged_distance() {
     for word in [usize::MAX, 0xDFDF_DFD0, 64 << 16 | 1000, 3 << 16 | 5, 0] {
-        let mut pool = Local::new(Blocks::<(Fixed<64>, Marked<Magazine<4>>)>::new().reporting(HERE));
+        let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Magazine<4>>)>::new().reporting(HERE));
         let mut blocks: Vec<NonNull<u8>> = (0..20).map(|_| take(&pool, 64)).collect();
         let live = blocks.pop().expect("there are some");
         blocks.iter().for_each(|&block| free(&pool, block, 64));
@@ -175,9 +175,9 @@ fn no_address_is_left_in_what_is_erased_or_poisoned() {
 #[test]
 fn what_a_block_grows_by_has_no_address_either() {
     for zeroed in [true, false] {
-        let pool = Tlsf::without_pockets();
+        let pool = Tlsf::without_quick_list();
         let (zeros, rubbish) =
-            (Zeroed::new(Local::new(pool)), Poison::new(Local::new(Tlsf::without_pockets())));
+            (Zeroed::new(Local::new(pool)), Poison::new(Local::new(Tlsf::without_quick_list())));
         let blocks = [0; 3].map(|_| if zeroed { take(&zeros, 100) } else { take(&rubbish, 100) });
         let (lower, upper) = (blocks[0].min(blocks[1]), blocks[0].max(blocks[1]));
         let (old, new) = (layout(100), layout(180));
@@ -209,7 +209,7 @@ fn a_block_that_is_freed_twice_is_told_by_what_holds_it_or_has_inverted_its_end(
             let block = take(pool, size);
             free(pool, block, size);
             free(pool, block, size);
-            assert_eq!(cause(), Cause::DoubleFree);
+            assert_eq!(kind(), MisuseKind::DoubleFree);
         }
         let blocks = [0; 20].map(|_| take(pool, size));
         assert!(blocks.iter().enumerate().all(|(at, block)| !blocks[..at].contains(block)));

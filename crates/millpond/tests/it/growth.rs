@@ -3,8 +3,8 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Classes, Compact, Config, Counted, Fallback, Fixed, Inspect, Lifo, Limit,
-    Linear, Local, Locked, Magazine, Nothing, Owned, RawPool, Reserve, Segregate, Stats,
+    AddressOrdered, AllocError, Allocator, Blocks, Classes, Config, Counted, Fallback, Fixed, Inspect, Lifo,
+    Limit, Linear, Local, Locked, Magazine, NullAllocator, Owned, RawPool, Reserve, Segregator, Stats,
 };
 
 use crate::parents::Watched;
@@ -33,7 +33,8 @@ fn chunks_double_or_hold_what_was_said() {
             (640usize.div_ceil(per_chunk), 640usize.div_ceil(per_chunk) * per_chunk * 64)
         );
     }
-    let (chunks, room) = chunks_after(Blocks::<(Fixed<64>, Compact)>::new().with_blocks_per_chunk(100), 250);
+    let (chunks, room) =
+        chunks_after(Blocks::<(Fixed<64>, AddressOrdered)>::new().with_blocks_per_chunk(100), 250);
     assert_eq!((chunks, room), (3, 300 * 64));
 }
 
@@ -67,11 +68,11 @@ fn what_is_reserved_is_there() {
     reserves(Blocks::<Fixed<64>>::new);
     reserves(|| Blocks::<(Fixed<64>, Lifo)>::new().with_blocks_per_chunk(333));
     reserves(Blocks::<(Fixed<64>, Magazine)>::new);
-    reserves(Blocks::<(Fixed<64>, Compact)>::new);
+    reserves(Blocks::<(Fixed<64>, AddressOrdered)>::new);
     let pool = Local::new(Classes::new());
     pool.reserve(BLOCK, 1000).expect("the heap has room");
     assert!(pool.stats().free >= 64_000);
-    let stuck = Local::new_in(Blocks::<Fixed<64>>::new(), Nothing);
+    let stuck = Local::new_in(Blocks::<Fixed<64>>::new(), NullAllocator);
     assert_eq!(stuck.reserve(BLOCK, 1), Err(AllocError::Exhausted));
     assert_eq!(stuck.reserve(BLOCK, 0), Ok(()));
 }
@@ -159,8 +160,8 @@ fn a_trim_finds_every_chunk_without_a_live_block() {
     trims_exactly(Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20));
     trims_exactly(Blocks::<(Fixed<64>, Magazine)>::new().with_blocks_per_chunk(20));
     trims_exactly(Blocks::<(Fixed<64>, Magazine<5>)>::new().with_blocks_per_chunk(33));
-    trims_exactly(Blocks::<(Fixed<64>, Compact<8, 4096>)>::new());
-    trims_exactly(Blocks::<(Fixed<64>, Compact<8, 4096>)>::new().with_blocks_per_chunk(7));
+    trims_exactly(Blocks::<(Fixed<64>, AddressOrdered<8, 4096>)>::new());
+    trims_exactly(Blocks::<(Fixed<64>, AddressOrdered<8, 4096>)>::new().with_blocks_per_chunk(7));
     trims_exactly(Blocks::<Fixed<64>>::new());
 }
 
@@ -169,8 +170,8 @@ fn a_trim_finds_every_chunk_without_a_live_block() {
 fn a_trim_reaches_through_whatever_is_around_a_pool() {
     let small = || Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20);
     trims_exactly(Limit::blocks(Stats::new(small()), 1 << 20));
-    trims_exactly(Segregate::new(64, small(), Linear::new()));
-    trims_exactly(Segregate::new(8, Linear::new(), small()));
+    trims_exactly(Segregator::new(64, small(), Linear::new()));
+    trims_exactly(Segregator::new(8, Linear::new(), small()));
     trims_exactly(Fallback::new(small(), Linear::new()));
     trims_exactly(Fallback::new(Limit::blocks(small(), 0), small()));
     trims_exactly(Classes::with_sizes(&[8, 64]).expect("two sizes"));
@@ -194,8 +195,8 @@ fn reserves_through<P: Reserve + Inspect>(pool: P) {
 fn room_is_made_through_whatever_is_around_a_pool() {
     reserves_through(Stats::new(Blocks::<Fixed<64>>::new()));
     reserves_through(Limit::blocks(Counted::new(Classes::new()), 500));
-    reserves_through(Segregate::new(8, Blocks::<Fixed<8>>::new(), Stats::new(Classes::new())));
-    reserves_through(Segregate::new(64, Stats::new(Blocks::<Fixed<64>>::new()), Classes::new()));
+    reserves_through(Segregator::new(8, Blocks::<Fixed<8>>::new(), Stats::new(Classes::new())));
+    reserves_through(Segregator::new(64, Stats::new(Blocks::<Fixed<64>>::new()), Classes::new()));
     reserves_through(Fallback::new(Blocks::<Fixed<64>>::new(), Classes::new()));
     reserves_through(Fallback::new(Blocks::<Fixed<32>>::new(), Stats::new(Classes::new())));
     reserves_through(Fallback::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 0), Classes::new()));

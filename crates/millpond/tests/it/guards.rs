@@ -11,9 +11,9 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Amount, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed,
-    Heap, Inspect, Limit, Linear, Local, Locked, Nothing, Observe, Owned, Quarantine, RawPool, Segregate,
-    Stats, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed, Heap,
+    Inspect, Limit, Linear, Local, Locked, NullAllocator, Observe, Owned, Quarantine, RawPool, Requested,
+    Segregator, Stats, Tlsf,
 };
 
 use crate::parents::Watched;
@@ -120,7 +120,7 @@ fn a_limit_holds_when_threads_compete() {
         }
     });
     let counts = heap.inner().counts();
-    assert_eq!((heap.left(), counts.live, counts.failed), (1000, Amount::default(), 0));
+    assert_eq!((heap.left(), counts.live, counts.failed), (1000, Requested::default(), 0));
     assert!(counts.peak.bytes <= 1000, "{counts:?}");
 }
 
@@ -151,11 +151,11 @@ fn a_parent_that_gives_less_than_was_claimed_is_charged_for_what_it_gave() {
 }
 
 /// Allocates, resizes and frees at random, and counts along.
-fn count_along(pool: &impl Allocator, figures: impl Fn() -> Counts, moves_count: bool) {
+fn count_along(pool: &impl Allocator, metrics: impl Fn() -> Counts, moves_count: bool) {
     let mut rng = Rng::with_seed(9);
     let (mut live, mut expected) = (Vec::new(), Counts::default());
     let add = |expected: &mut Counts, blocks: usize, bytes: usize| {
-        let more = Amount { blocks, bytes };
+        let more = Requested { blocks, bytes };
         expected.live = expected.live.plus(more);
         expected.total = expected.total.plus(more);
         expected.peak.blocks = expected.peak.blocks.max(expected.live.blocks);
@@ -192,7 +192,7 @@ fn count_along(pool: &impl Allocator, figures: impl Fn() -> Counts, moves_count:
             _ => {}
         }
         assert!(pool.allocate(layout(0)).is_ok());
-        assert_eq!(figures(), expected);
+        assert_eq!(metrics(), expected);
     }
     // Where addresses have 32 bits, there may well be a block that takes half of them.
     if usize::BITS > 32 {
@@ -200,9 +200,9 @@ fn count_along(pool: &impl Allocator, figures: impl Fn() -> Counts, moves_count:
         assert!(pool.allocate(impossible).is_err());
         expected.failed += 1;
     }
-    assert_eq!(figures(), expected);
+    assert_eq!(metrics(), expected);
     live.into_iter().for_each(|(block, size)| free(pool, block, size));
-    assert_eq!(figures().live, Amount::default());
+    assert_eq!(metrics().live, Requested::default());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn an_owned_pool_counts_on_its_hot_path_too() {
     let after = pool.report();
     assert_eq!(
         (after.live_blocks, after.counts.map(|counts| counts.live)),
-        (Some(0), Some(Amount::default()))
+        (Some(0), Some(Requested::default()))
     );
 }
 
@@ -292,7 +292,7 @@ fn the_order_of_guards_says_who_sees_a_refusal() {
     assert_eq!(failed(inside.report().counts), Some(0));
     assert_eq!(around.counts().failed, 2);
     // A pool that only waits for a chunk has not failed; one whose parent has nothing has.
-    let pool = Local::new_in(Stats::new(Linear::new()), Nothing);
+    let pool = Local::new_in(Stats::new(Linear::new()), NullAllocator);
     assert!(pool.allocate(layout(8)).is_err());
     assert_eq!(failed(pool.report().counts), Some(1));
 }
@@ -319,7 +319,7 @@ fn fallback_frees_to_whoever_it_was() {
     }
     assert!(pool.second().counts().total.blocks > 100);
     live.into_iter().for_each(|(block, size)| free(&pool, block, size));
-    assert_eq!(pool.first().counts().live, Amount::default());
+    assert_eq!(pool.first().counts().live, Requested::default());
 }
 
 #[test]
@@ -382,14 +382,14 @@ fn both_of_two_pools_let_go_of_what_they_hold_back() {
     let small = || Quarantine::<_, 8>::new(Blocks::<Fixed<64>>::new());
     let large = || Quarantine::<_, 8>::new(Tlsf::new());
     check(Fallback::new(small(), large()));
-    check(Segregate::new(64, small(), large()));
+    check(Segregator::new(64, small(), large()));
 }
 
 #[test]
 fn segregate_routes_every_size_that_fits() {
     // Blocks of 64 bytes for requests of up to 40: what is returned must not be freed as large.
-    let pool = Segregate::new(40, Local::new(Blocks::<Fixed<64>>::new()), Watched::default());
-    let shell = Local::new(Segregate::new(40, Blocks::<Fixed<64>>::new(), Tlsf::new()));
+    let pool = Segregator::new(40, Local::new(Blocks::<Fixed<64>>::new()), Watched::default());
+    let shell = Local::new(Segregator::new(40, Blocks::<Fixed<64>>::new(), Tlsf::new()));
     for size in [1, 30, 40] {
         for allocator in [&pool as &dyn Allocator, &shell] {
             let block = allocator.allocate(layout(size)).expect("the heap has room");
@@ -518,7 +518,7 @@ fn an_observer_of_the_parent_may_allocate_from_the_child() {
 
 #[test]
 fn reports_pass_through_everything() {
-    let pool = Rc::new(Local::new(Segregate::new(
+    let pool = Rc::new(Local::new(Segregator::new(
         64,
         Counted::new(Blocks::<Fixed<64>>::new()),
         Limit::bytes(Stats::new(Tlsf::new()), 1000),
@@ -527,7 +527,7 @@ fn reports_pass_through_everything() {
     let (small, large) = (take(&guarded, 10), take(&guarded, 100));
     let report = guarded.report();
     assert_eq!((report.live_blocks, report.left), (Some(2), Some(900)));
-    assert_eq!(report.counts.map(|counts| counts.live), Some(Amount { blocks: 1, bytes: 100 }));
+    assert_eq!(report.counts.map(|counts| counts.live), Some(Requested { blocks: 1, bytes: 100 }));
     assert!(guarded.owns(small.as_ptr()) && guarded.owns(large.as_ptr()));
     assert_eq!(guarded.stats(), pool.stats());
     assert_eq!(Local::new(Linear::new()).report(), millpond::Report::default());
@@ -544,8 +544,11 @@ fn a_chain_of_parents_reports_at_each_level() {
     }
     let middle = chain.parent();
     let (top, bottom) = (chain.stats(), middle.inner().parent());
-    assert_eq!(chain.report().counts.map(|counts| counts.live), Some(Amount { blocks: 1000, bytes: 50_000 }));
-    assert_eq!(middle.counts().live, Amount { blocks: top.chunks, bytes: top.held });
+    assert_eq!(
+        chain.report().counts.map(|counts| counts.live),
+        Some(Requested { blocks: 1000, bytes: 50_000 })
+    );
+    assert_eq!(middle.counts().live, Requested { blocks: top.chunks, bytes: top.held });
     assert!(middle.stats().live >= top.held);
     assert_eq!((1 << 20) - bottom.left(), middle.stats().held);
     assert_eq!(bottom.inner().bytes(), middle.stats().held);

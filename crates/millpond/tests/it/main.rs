@@ -27,15 +27,16 @@ mod face_shared_slots;
 mod face_slots;
 mod face_thin;
 mod faults;
-mod figures;
 mod forged;
+#[cfg(not(only_threads))]
+mod free_lists;
 #[cfg(not(only_threads))]
 mod growth;
 mod guards;
+mod heap_maps;
 #[cfg(not(in_brief))]
-mod keepers;
+mod instrumented;
 mod kit;
-mod marked;
 mod misuse;
 mod misuse_places;
 mod one_chunk;
@@ -43,23 +44,22 @@ mod oracle;
 mod overwritten;
 mod pages;
 mod parents;
-mod pictures;
 mod policy;
+mod pool_metrics;
 #[cfg(all(unix, not(miri)))]
 mod processes;
 mod random;
 #[cfg(not(only_threads))]
 mod regions;
 mod registry;
-mod reserved;
+mod reserved_region;
 mod shared;
 #[cfg(not(only_threads))]
 mod small;
 mod sources;
 mod stack;
-#[cfg(not(only_threads))]
-mod strategies;
-mod unwind;
-mod values;
 #[cfg(not(in_brief))]
-mod visible;
+mod tool_annotated;
+mod unwind;
+mod validated;
+mod values;

@@ -13,9 +13,9 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Buffer, Canary, Cause, Checked, Classes, Fixed, Heap, Inspect,
-    Lifo, Limit, Linear, Local, Locked, Marked, Misuse, Observe, Owned, Poison, Quarantine, RawPool,
-    Reporter, Segregate, Stats, Tlsf, Tracked, Zeroed, testing::Watched,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Canary, Checked, Classes, Fixed, Heap, Inspect, Lifo,
+    Limit, Linear, Local, Locked, Misuse, MisuseKind, Observe, Owned, Poison, Quarantine, RawPool, Reporter,
+    Segregator, Stats, Tlsf, Tracked, Validated, Zeroed, testing::Watched,
 };
 
 use crate::again;
@@ -28,7 +28,7 @@ pub(crate) fn hear(misuse: &Misuse) {
     HEARD.with_borrow_mut(|heard| heard.push(*misuse));
 }
 
-pub(crate) const HERE: Reporter = Reporter::named("tested").calling(hear);
+pub(crate) const HERE: Reporter = Reporter::named("tested").with_hook(hear);
 
 /// What was heard on this thread since the last time.
 pub(crate) fn heard() -> Vec<Misuse> {
@@ -37,10 +37,10 @@ pub(crate) fn heard() -> Vec<Misuse> {
 
 /// The one cause that was heard since the last time.
 #[track_caller]
-pub(crate) fn cause() -> Cause {
+pub(crate) fn kind() -> MisuseKind {
     let heard = heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
-    heard[0].cause
+    heard[0].kind
 }
 
 pub(crate) fn layout(size: usize) -> Layout {
@@ -65,30 +65,30 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     unsafe { block.write_bytes(7, 40) };
 
     free(pool, block, 32);
-    assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+    assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(40) });
     // SAFETY: prevented by the guard.
     unsafe { pool.deallocate(block, Layout::from_size_align(40, 4).expect("a layout")) };
-    assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+    assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(40) });
     // SAFETY: within the block; then prevented by the guard.
     free(pool, unsafe { block.add(8) }, 32);
-    assert_eq!(cause(), Cause::Interior { start: block.addr().get() });
+    assert_eq!(kind(), MisuseKind::Interior { start: block.addr().get() });
     // SAFETY: the end of a block may be computed; then prevented by the guard.
     let behind = unsafe { block.add(40).max(other.add(24)) };
     free(pool, behind, 8);
-    assert_eq!(cause(), Cause::Foreign);
+    assert_eq!(kind(), MisuseKind::Foreign);
     let mut local = [0u64; 8];
     free(pool, NonNull::from(&mut local).cast(), 40);
-    assert_eq!(cause(), Cause::Foreign);
+    assert_eq!(kind(), MisuseKind::Foreign);
     let elsewhere = Watched::default();
     let foreign = take(&elsewhere, 40);
     free(pool, foreign, 40);
-    assert_eq!(cause(), Cause::Foreign);
+    assert_eq!(kind(), MisuseKind::Foreign);
     free(&elsewhere, foreign, 40);
     assert_eq!(pool.stats(), before, "something came of it");
 
     free(pool, other, 24);
     free(pool, other, 24);
-    assert_eq!(cause(), Cause::DoubleFree);
+    assert_eq!(kind(), MisuseKind::DoubleFree);
     // What is live is as it was.
     // SAFETY: the block is live and has 40 bytes.
     assert!(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() }.iter().all(|&byte| byte == 7));
@@ -118,8 +118,8 @@ fn an_owned_pool_reports_too() {
         pool.deallocate(block, layout(64));
         pool.deallocate_many(&[block, block], layout(64));
     }
-    let causes: Vec<Cause> = heard().iter().map(|misuse| misuse.cause).collect();
-    assert_eq!(causes, [Cause::DoubleFree; 3]);
+    let causes: Vec<MisuseKind> = heard().iter().map(|misuse| misuse.kind).collect();
+    assert_eq!(causes, [MisuseKind::DoubleFree; 3]);
 }
 
 #[test]
@@ -129,17 +129,17 @@ fn resizing_what_is_dead_is_prevented() {
     // SAFETY: what is wrong here is prevented by the guard.
     unsafe {
         assert_eq!(heap.grow(block, layout(32), layout(64)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::WrongLayout { expected: layout(40) });
+        assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(40) });
         let grown: NonNull<u8> =
             heap.grow(block, layout(40), layout(4000)).expect("the heap has room").cast();
         free(&heap, grown, 4000);
         assert_eq!(heap.shrink(grown, layout(4000), layout(8)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(kind(), MisuseKind::DoubleFree);
         assert_eq!(heap.grow_in_place(grown, layout(4000), layout(5000)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(kind(), MisuseKind::DoubleFree);
         assert_eq!(heap.grow_zeroed(grown, layout(4000), layout(5000)), Err(AllocError::Unsupported));
     }
-    assert_eq!(cause(), Cause::DoubleFree);
+    assert_eq!(kind(), MisuseKind::DoubleFree);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn a_block_of_another_pool_is_not_taken() {
     let pools = [(); 2].map(|()| Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE)));
     let blocks = [take(&pools[0], 64), take(&pools[1], 64)];
     free(&pools[0], blocks[1], 64);
-    assert_eq!(cause(), Cause::Foreign);
+    assert_eq!(kind(), MisuseKind::Foreign);
     free(&pools[1], blocks[0], 64);
-    assert_eq!(cause(), Cause::Foreign);
+    assert_eq!(kind(), MisuseKind::Foreign);
     free(&pools[0], blocks[0], 64);
     free(&pools[1], blocks[1], 64);
     assert_eq!(heard(), []);
@@ -163,13 +163,13 @@ fn no_bytes_are_nobodys_but_a_block_passed_off_as_none_is() {
     assert_eq!(heard(), []);
     let block = take(&pool, 16);
     free(&pool, block, 0);
-    assert_eq!(cause(), Cause::WrongLayout { expected: layout(16) });
+    assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(16) });
     free(&pool, block, 16);
 }
 
 #[test]
 fn what_was_never_freed_is_told_when_the_pool_goes() {
-    let leak = Cause::Leak { blocks: 2, bytes: 56 };
+    let leak = MisuseKind::Leak { blocks: 2, bytes: 56 };
     let mut pool = Local::new(Checked::new(Classes::new()).reporting(HERE));
     take(&pool, 100);
     pool.reset();
@@ -179,14 +179,14 @@ fn what_was_never_freed_is_told_when_the_pool_goes() {
     free(&pool, freed, 8);
     drop(pool);
     let told = heard();
-    assert_eq!((told.len(), told[0].cause), (1, leak));
+    assert_eq!((told.len(), told[0].kind), (1, leak));
     assert!([first.addr().get()].contains(&told[0].address) || told[0].layout == layout(16));
 
     let pool = Checked::new(Local::new(Linear::new())).reporting(HERE);
     take(&pool, 40);
     take(&pool, 16);
     drop(pool);
-    assert_eq!(cause(), leak);
+    assert_eq!(kind(), leak);
 
     let pool = Local::new(Quarantine::<_, 8>::new(Checked::new(Classes::new()).reporting(HERE)));
     let held = take(&pool, 40);
@@ -204,7 +204,7 @@ fn a_write_past_the_end_is_found_wherever_it_is() {
             // SAFETY: the bytes behind the block are the guard's, and there are sixteen.
             unsafe { block.add(offset).write(block.add(offset).read() ^ 1) };
             free(&pool, block, size);
-            assert_eq!(cause(), Cause::Overflow { offset });
+            assert_eq!(kind(), MisuseKind::Overflow { offset });
             assert_eq!(pool.stats().live, 0, "it is freed all the same");
         }
     }
@@ -214,7 +214,7 @@ fn a_write_past_the_end_is_found_wherever_it_is() {
     unsafe {
         block.add(20).write_bytes(0, 4);
         let grown = heap.grow(block, layout(20), layout(50)).expect("the heap has room").cast();
-        assert!(heard().iter().all(|misuse| misuse.cause == Cause::Overflow { offset: 20 }));
+        assert!(heard().iter().all(|misuse| misuse.kind == MisuseKind::Overflow { offset: 20 }));
         free(&heap, grown, 50);
     }
     assert_eq!(heard(), [], "the new place is intact");
@@ -234,7 +234,7 @@ fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
                     byte.write(byte.read() ^ 1);
                     pool.deallocate(block, layout);
                 }
-                assert_eq!(cause(), Cause::Overflow { offset: 0_usize.wrapping_sub(before) });
+                assert_eq!(kind(), MisuseKind::Overflow { offset: 0_usize.wrapping_sub(before) });
                 // SAFETY: nothing is wrong here.
                 unsafe {
                     let block = pool.allocate(layout).expect("the heap has room").cast::<u8>();
@@ -259,7 +259,10 @@ fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
         block.sub(1).write(block.sub(1).read() ^ 1);
         let grown = heap.grow(block, low, high).expect("the heap has room").cast::<u8>();
         let told = heard();
-        assert!(told.iter().all(|misuse| misuse.cause == Cause::Overflow { offset: usize::MAX }), "{told:?}");
+        assert!(
+            told.iter().all(|misuse| misuse.kind == MisuseKind::Overflow { offset: usize::MAX }),
+            "{told:?}"
+        );
         assert!(!told.is_empty() && grown.addr().get().is_multiple_of(64));
         let back = heap.shrink(grown, high, low).expect("the heap has room").cast::<u8>();
         assert!(NonNull::slice_from_raw_parts(back, 20).as_ref().iter().all(|&byte| byte == 3));
@@ -282,21 +285,21 @@ fn what_is_no_block_is_not_written_to_whatever_the_order() {
         // SAFETY: the block is live, and so long.
         unsafe { block.write_bytes(9, 40) };
         free(pool, middle, 40);
-        assert_eq!(cause(), Cause::Foreign);
+        assert_eq!(kind(), MisuseKind::Foreign);
         // SAFETY: within the block.
         free(pool, unsafe { block.add(8) }, 40);
-        assert!(matches!(cause(), Cause::Interior { .. }));
+        assert!(matches!(kind(), MisuseKind::Interior { .. }));
         live(block);
         if knows_layouts {
             free(pool, block, 32);
-            assert!(matches!(cause(), Cause::WrongLayout { .. }));
+            assert!(matches!(kind(), MisuseKind::WrongLayout { .. }));
             live(block);
         }
         untouched(&foreign);
         free(pool, block, 40);
         assert_eq!(heard(), []);
         free(pool, block, 40);
-        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(kind(), MisuseKind::DoubleFree);
     }
     fn around<P: RawPool + Inspect>(pool: impl Fn() -> P, knows_layouts: bool) {
         play(&Local::new(Quarantine::<_, 4>::new(pool()).reporting(HERE)), knows_layouts);
@@ -317,8 +320,8 @@ fn what_is_no_block_is_not_written_to_whatever_the_order() {
     around(|| Checked::new(Tlsf::new()).reporting(HERE), true);
     around(|| Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE), true);
     around(|| Checked::new(Quarantine::<_, 4>::new(Poison::new(Classes::new()))).reporting(HERE), true);
-    around(|| Blocks::<(Fixed<64>, Marked<Lifo>)>::new().reporting(HERE), false);
-    around(|| Segregate::new(16, Linear::new(), Checked::new(Tlsf::new()).reporting(HERE)), true);
+    around(|| Blocks::<(Fixed<64>, Validated<Lifo>)>::new().reporting(HERE), false);
+    around(|| Segregator::new(16, Linear::new(), Checked::new(Tlsf::new()).reporting(HERE)), true);
     play(&Local::new(Canary::new(Checked::new(Tlsf::new()).reporting(HERE)).reporting(HERE)), true);
     play(&Canary::new(Checked::new(Local::new(Classes::new())).reporting(HERE)).reporting(HERE), true);
     play(&Checked::new(Quarantine::<_, 4>::around(Canary::new(Heap))).reporting(HERE), true);
@@ -333,13 +336,13 @@ fn what_is_held_back_or_no_block_is_not_resized() {
     // SAFETY: what is wrong here is prevented by the guards.
     unsafe {
         assert_eq!(heap.grow(block, layout(40), layout(64)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(kind(), MisuseKind::DoubleFree);
         assert_eq!(heap.shrink_in_place(block, layout(40), layout(8)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::DoubleFree);
+        assert_eq!(kind(), MisuseKind::DoubleFree);
         let mut foreign = [9_u8; 64];
         let foreign = NonNull::from(&mut foreign).cast();
         assert_eq!(heap.grow(foreign, layout(40), layout(64)), Err(AllocError::Unsupported));
-        assert_eq!(cause(), Cause::Foreign);
+        assert_eq!(kind(), MisuseKind::Foreign);
     }
     let pool = Local::new(Quarantine::<_, 4>::new(Tlsf::new()).reporting(HERE));
     let block = take(&pool, 400);
@@ -364,8 +367,8 @@ fn a_write_after_free_is_found_when_the_block_leaves() {
         free(&pool, blocks[4], 64);
         let told = heard();
         assert_eq!(
-            (told[0].cause, told[0].address),
-            (Cause::WrittenAfterFree { offset }, blocks[0].addr().get())
+            (told[0].kind, told[0].address),
+            (MisuseKind::WrittenAfterFree { offset }, blocks[0].addr().get())
         );
     }
     let heap = Quarantine::<_, 4>::around(Heap).reporting(HERE);
@@ -374,7 +377,7 @@ fn a_write_after_free_is_found_when_the_block_leaves() {
     // SAFETY: as above.
     unsafe { block.add(5).write(1) };
     drop(heap);
-    assert_eq!(cause(), Cause::WrittenAfterFree { offset: 5 });
+    assert_eq!(kind(), MisuseKind::WrittenAfterFree { offset: 5 });
 }
 
 #[test]
@@ -472,11 +475,11 @@ fn secrets_are_gone_wherever_they_were() {
 fn a_hook_may_use_the_pool_that_was_misused() {
     type Tested = Local<Checked<Blocks<Fixed<64>>>>;
     thread_local! {
-        static POOL: Tested = Local::new(Checked::new(Blocks::new()).reporting(Reporter::named("own").calling(reenter)));
+        static POOL: Tested = Local::new(Checked::new(Blocks::new()).reporting(Reporter::named("own").with_hook(reenter)));
         static CALLS: RefCell<usize> = const { RefCell::new(0) };
     }
     fn reenter(misuse: &Misuse) {
-        assert_eq!((misuse.pool, misuse.cause), ("own", Cause::DoubleFree));
+        assert_eq!((misuse.pool, misuse.kind), ("own", MisuseKind::DoubleFree));
         CALLS.with_borrow_mut(|calls| *calls += 1);
         POOL.with(|pool| {
             let block = take(pool, 64);
@@ -496,11 +499,11 @@ fn a_hook_may_use_the_pool_that_was_misused() {
 fn one_of_two_threads_that_free_the_same_block_is_told() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     fn count(misuse: &Misuse) {
-        assert!(matches!(misuse.cause, Cause::DoubleFree | Cause::Foreign), "{misuse}");
+        assert!(matches!(misuse.kind, MisuseKind::DoubleFree | MisuseKind::Foreign), "{misuse}");
         TOLD.fetch_add(1, Relaxed);
     }
     let heap = Quarantine::<_, 64>::around(Heap);
-    let heap = Checked::new(heap).reporting(Reporter::named("both").calling(count));
+    let heap = Checked::new(heap).reporting(Reporter::named("both").with_hook(count));
     const ROUNDS: usize = 500;
     let blocks: Vec<usize> = (0..ROUNDS).map(|_| take(&heap, 64).as_ptr().expose_provenance()).collect();
     thread::scope(|scope| {
@@ -597,13 +600,13 @@ fn a_storm_of_misuse_leaves_the_pool_sound() {
                 }
                 3 if !dead.is_empty() => {
                     free(&pool, dead[rng.usize(..dead.len())], rng.usize(1..=largest));
-                    assert!(cause().is_prevented());
+                    assert!(kind().is_prevented());
                 }
                 _ if !live.is_empty() => {
                     let (block, size) = live[rng.usize(..live.len())];
                     let wrong = size + 1;
                     free(&pool, block, wrong);
-                    assert_eq!(cause(), Cause::WrongLayout { expected: layout(size) });
+                    assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(size) });
                 }
                 _ => {}
             }

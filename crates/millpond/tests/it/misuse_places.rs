@@ -46,18 +46,18 @@ fn places_are_told_with_what_they_have_and_had() {
     // SAFETY: the block is live, and grows where it was allocated.
     let large: NonNull<u8> = unsafe { pool.grow(large, layout(1000), layout(1010)) }.expect("room").cast();
     let sites = pool.sites();
-    let figures = |number: usize| {
-        let line = &sites.lines()[number];
+    let metrics = |number: usize| {
+        let line = &sites.sites()[number];
         (line.live.bytes, line.at_peak.bytes, line.total.blocks)
     };
     // While it grew, both places of the large block were live: that was the peak.
     let (live, peak) = (sites.live().bytes, sites.peak().bytes);
     assert_eq!(live, 1020);
     assert!(peak >= 1030, "{sites}");
-    assert_eq!(sites.lines().iter().map(|line| line.at_peak.bytes).sum::<usize>(), peak, "{sites}");
-    assert_eq!(sites.lines().iter().map(|line| line.live.bytes).sum::<usize>(), live, "{sites}");
-    let few = (0..sites.lines().len()).find(|&number| figures(number).2 == 4).expect("four small ones");
-    assert_eq!(figures(few).0, 10);
+    assert_eq!(sites.sites().iter().map(|line| line.at_peak.bytes).sum::<usize>(), peak, "{sites}");
+    assert_eq!(sites.sites().iter().map(|line| line.live.bytes).sum::<usize>(), live, "{sites}");
+    let few = (0..sites.sites().len()).find(|&number| metrics(number).2 == 4).expect("four small ones");
+    assert_eq!(metrics(few).0, 10);
     assert!(sites.to_string().contains(&format!("{}:", file!())), "{sites}");
     free(&pool, large, 1010);
     free(&pool, last, 10);
@@ -72,7 +72,7 @@ fn a_place_has_less_when_its_block_shrinks_where_it_is() {
     let shrunk = unsafe { pool.shrink_in_place(block, layout(1000), layout(10)) };
     assert!(shrunk.is_ok());
     let sites = pool.sites();
-    assert_eq!((sites.live().bytes, sites.lines()[0].live.bytes, sites.peak().bytes), (10, 10, 1000));
+    assert_eq!((sites.live().bytes, sites.sites()[0].live.bytes, sites.peak().bytes), (10, 10, 1000));
     free(&pool, block, 10);
 }
 

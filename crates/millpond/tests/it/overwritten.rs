@@ -9,10 +9,10 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Buddy, Cause, Checked, Inspect, Local, RawPool, Reclaim, SignPost, Tlsf,
+    AllocError, Allocator, Buddy, Checked, Inspect, Local, MisuseKind, RawPool, Reclaim, SignPost, Tlsf,
 };
 
-use crate::misuse::{HERE, cause, free, heard, layout, take};
+use crate::misuse::{HERE, free, heard, kind, layout, take};
 
 /// A parent that knows its chunks, and keeps all of them until it goes: a pool may have lost one.
 #[derive(Default)]
@@ -166,10 +166,11 @@ fn play<A: Allocator + Inspect + Reclaim>(
         (0..rng.u8(1..4)).for_each(|_| chunks.overwrite(&all, rng));
         for _ in 0..60 {
             program.go_on(sizes, rng);
-            causes.extend(heard().into_iter().map(|misuse| misuse.cause));
+            causes.extend(heard().into_iter().map(|misuse| misuse.kind));
         }
     }
-    let is_about_words = |cause: &Cause| matches!(cause, Cause::Damaged { .. } | Cause::Overlap { .. });
+    let is_about_words =
+        |kind: &MisuseKind| matches!(kind, MisuseKind::Damaged { .. } | MisuseKind::Overlap { .. });
     assert!(causes.iter().all(is_about_words), "{causes:?}");
     let _ = (pool.check(), pool.stats(), pool.largest_free(), pool.holes());
     pool.trim();
@@ -197,7 +198,7 @@ fn rounds<P: RawPool + Inspect>(sizes: &[usize], make: impl Fn() -> P) {
 #[test]
 fn boundary_tags() {
     let sizes = [8, 24, 40, 100, 104, 200, 320, 1200];
-    rounds(&sizes, || Tlsf::without_pockets());
+    rounds(&sizes, || Tlsf::without_quick_list());
     rounds(&sizes, Tlsf::new);
     rounds(&sizes, SignPost::first_fit);
     rounds(&sizes, SignPost::best_fit);
@@ -223,7 +224,7 @@ fn the_report_says_where() {
             (word, word.replace(forged))
         };
         free(&pool, blocks[1], 200);
-        assert_eq!(cause(), Cause::Damaged { at: post });
+        assert_eq!(kind(), MisuseKind::Damaged { at: post });
         // SAFETY: as above.
         unsafe { word.0.write(word.1) };
     }

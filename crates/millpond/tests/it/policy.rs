@@ -13,7 +13,7 @@ use std::{
 
 use millpond::{
     Abort, AllocError, Allocator, Blocks, Buffer, Classes, Fail, FailNth, Fixed, Heap, Inspect, Limit,
-    Linear, Local, Locked, Nothing, Observe, Owned, Policy, Retry, Spin, Stats,
+    Linear, Local, Locked, NullAllocator, Observe, Owned, Policy, Retry, SpinLock, Stats,
 };
 
 use crate::again::this_program;
@@ -69,7 +69,7 @@ fn a_handler_may_use_a_locked_shell() {
     static STASH: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     type Ten = Limit<Blocks<Fixed<64>>>;
     type Give = Retry<fn(Layout, AllocError) -> bool>;
-    static POOL: Locked<Ten, Heap, Spin, Give> =
+    static POOL: Locked<Ten, Heap, SpinLock, Give> =
         Locked::with_policy(Limit::blocks(Blocks::new(), 10), Heap, Retry(give));
     fn give(_: Layout, _: AllocError) -> bool {
         let block = STASH.lock().expect("no thread panicked").pop();
@@ -113,14 +113,14 @@ fn a_request_is_tried_again_until_it_works_or_the_handler_gives_up() {
     assert!(pool.allocate(BLOCK).is_ok(), "the second time it works");
     assert_eq!((asked.get(), parent.requests()), (1, 2));
     asked.set(0);
-    let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Nothing, patience(&asked, 3));
+    let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), NullAllocator, patience(&asked, 3));
     assert_eq!(pool.allocate(BLOCK), Err(AllocError::Exhausted));
     assert_eq!(asked.get(), 4);
     asked.set(0);
     assert_eq!(pool.allocate(layout(65)), Err(AllocError::Unsupported));
     assert_eq!(asked.get(), 0, "what never works is not asked about");
     assert!(pool.allocate(layout(0)).is_ok());
-    let mut owned = Owned::with_policy(Linear::new(), Nothing, patience(&asked, 1));
+    let mut owned = Owned::with_policy(Linear::new(), NullAllocator, patience(&asked, 1));
     assert_eq!(owned.allocate(BLOCK), Err(AllocError::Exhausted));
     assert_eq!(asked.get(), 2);
 }
@@ -190,7 +190,7 @@ fn has_aborted(child: &Output) -> bool {
 #[test]
 fn abort_ends_the_program_and_says_how_much_was_asked_for() {
     let child = in_a_child("policy::abort_ends_the_program_and_says_how_much_was_asked_for", || {
-        let pool = Local::with_policy(Linear::new(), Nothing, Abort);
+        let pool = Local::with_policy(Linear::new(), NullAllocator, Abort);
         let _ = pool.allocate(layout(12_344));
     });
     let Some(child) = child else { return };
@@ -201,7 +201,7 @@ fn abort_ends_the_program_and_says_how_much_was_asked_for() {
 #[test]
 fn a_handler_that_panics_ends_the_program() {
     let child = in_a_child("policy::a_handler_that_panics_ends_the_program", || {
-        let pool = Local::with_policy(Linear::new(), Nothing, Retry(|_, _| panic!("no room")));
+        let pool = Local::with_policy(Linear::new(), NullAllocator, Retry(|_, _| panic!("no room")));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.allocate(layout(8))));
     });
     let Some(child) = child else { return };

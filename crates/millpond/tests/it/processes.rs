@@ -14,8 +14,9 @@ use std::{
 
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
-    Allocator, Arenas, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fair, Fixed,
-    Heap, Inbox, Inspect as _, LockFree, Locked, Quarantine, Registry, SharedSlots, Spin, Tlsf, fork,
+    Allocator, Arenas, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fixed, Heap,
+    Inbox, Inspect as _, LockFree, Locked, Quarantine, Registry, SharedSlots, SpinLock, TicketLock, Tlsf,
+    fork,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -153,7 +154,7 @@ fn a_child_uses_a_pool_that_nobody_was_in() {
 /// One lock for all pools that name it, which nobody else holds while this process forks.
 struct HeldForForks;
 
-static FORK_LOCK: Spin = Spin::INIT;
+static FORK_LOCK: SpinLock = SpinLock::INIT;
 
 extern "C" fn lock_for_fork() {
     FORK_LOCK.lock();
@@ -206,12 +207,12 @@ fn with_a_lock_that_is_held_for_forks_a_child_has_a_whole_pool_whenever_it_was_f
 mod registered {
     use super::*;
 
-    pub(super) static PARENT: Locked<Tlsf, Heap, Fair> = Locked::new_in(Tlsf::new(), Heap);
-    pub(super) static PARK: Locked<Blocks<Fixed<64>>, &Locked<Tlsf, Heap, Fair>> =
+    pub(super) static PARENT: Locked<Tlsf, Heap, TicketLock> = Locked::new_in(Tlsf::new(), Heap);
+    pub(super) static PARK: Locked<Blocks<Fixed<64>>, &Locked<Tlsf, Heap, TicketLock>> =
         Locked::new_in(Blocks::new(), &PARENT);
-    pub(super) static SPIN: Locked<Blocks<Fixed<64>>, Heap, Spin> = Locked::new_in(Blocks::new(), Heap);
+    pub(super) static SPIN: Locked<Blocks<Fixed<64>>, Heap, SpinLock> = Locked::new_in(Blocks::new(), Heap);
     pub(super) static NEAR: Cached<Blocks<Fixed<64>>, Heap> = Cached::constant(Blocks::new(), Heap);
-    pub(super) static OWN_PARENT: Cached<Blocks<Fixed<64>>, Locked<Tlsf, Heap>, Fair> =
+    pub(super) static OWN_PARENT: Cached<Blocks<Fixed<64>>, Locked<Tlsf, Heap>, TicketLock> =
         Cached::constant(Blocks::new(), Locked::new_in(Tlsf::new(), Heap));
     pub(super) static BOOKS: Checked<Locked<Tlsf, Heap>> = Checked::new(Locked::new_in(Tlsf::new(), Heap));
     pub(super) static LISTS: LockFree<Fixed<64>> = LockFree::new();
@@ -255,7 +256,7 @@ fn a_child_goes_on_with_all_that_is_registered() {
 fn what_is_borrowed_is_held_for_one_fork() {
     let parent = Locked::<_>::new(Tlsf::new());
     let pool = Cached::new_in(Classes::new(), &parent);
-    let books = Quarantine::<_, 8>::around(Locked::<_, _, Fair>::new_in(Tlsf::new(), Heap));
+    let books = Quarantine::<_, 8>::around(Locked::<_, _, TicketLock>::new_in(Tlsf::new(), Heap));
     let over = AtomicBool::new(false);
     let use_both = || use_it::<50>(&pool) && use_it::<50>(&books);
     thread::scope(|scope| {

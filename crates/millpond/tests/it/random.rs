@@ -4,8 +4,8 @@ use std::{alloc::Layout, rc::Rc};
 
 use fastrand::Rng;
 use millpond::{
-    Allocator, Blocks, Buffer, Classes, Compact, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked, Magazine,
-    Pages, Reclaim, testing::Conformance,
+    AddressOrdered, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked,
+    Magazine, Pages, Reclaim, testing::Conformance,
 };
 
 use crate::{oracle::Oracle, parents::Watched};
@@ -73,9 +73,11 @@ fn blocks_of_fixed_size() {
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), Watched::default()));
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<8>, Magazine<4>)>::new(), Watched::default()));
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<24, 16>, Magazine<9>)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, Compact)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<24, 16>, Compact<4, 4096>)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<512>, Compact<5, 4096>)>::new(), Pages));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Watched::default()));
+    trial(SMALL, || {
+        Local::new_in(Blocks::<(Fixed<24, 16>, AddressOrdered<4, 4096>)>::new(), Watched::default())
+    });
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<512>, AddressOrdered<5, 4096>)>::new(), Pages));
     trial(SMALL, || Locked::<_, _>::new_in(Blocks::<Fixed<24>>::new(), Watched::default()));
 }
 

@@ -5,7 +5,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc};
 use fastrand::Rng;
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, Buffer, Counted, Fallback, Fixed, Holes, Inspect, Limit, Linear,
-    Local, Locked, Owned, Pages, RawPool, SignPost, Snapshot, Stats, Tlsf,
+    Local, Locked, Owned, Pages, PoolStats, RawPool, SignPost, Stats, Tlsf,
 };
 
 use crate::{
@@ -26,7 +26,7 @@ fn layout(size: usize, align: usize) -> Layout {
 macro_rules! for_each_pool {
     ($test:path $(, $argument:expr)*) => {
         $test(Tlsf::new $(, $argument)*);
-        $test(Tlsf::without_pockets $(, $argument)*);
+        $test(Tlsf::without_quick_list $(, $argument)*);
         $test(SignPost::first_fit $(, $argument)*);
         $test(SignPost::best_fit $(, $argument)*);
         $test(|| SignPost::best_fit().wiping() $(, $argument)*);
@@ -45,7 +45,7 @@ fn random_operations_on_every_parent() {
 
 #[test]
 fn random_operations_among_other_pools() {
-    trial(MIXED, || Locked::<_, _>::new_in(Tlsf::without_pockets(), Pages));
+    trial(MIXED, || Locked::<_, _>::new_in(Tlsf::without_quick_list(), Pages));
     trial(MIXED, || Local::new_in(Tlsf::new(), Local::new_in(Linear::new(), Watched::default())));
     trial(MIXED, || Local::new_in(SignPost::first_fit(), Local::new_in(Tlsf::new(), Watched::default())));
     trial(SMALL, || {
@@ -141,7 +141,7 @@ fn a_comb_of_holes_merges_without_gaps() {
         free(&pool, 0);
         assert_eq!(pool.parent().out(), chunks, "no hole is larger than a block");
         free(&pool, 1);
-        let Snapshot { live, held, .. } = pool.stats();
+        let PoolStats { live, held, .. } = pool.stats();
         assert_eq!(
             (live, pool.trim(), pool.parent().out()),
             (0, held, 0),
@@ -173,7 +173,7 @@ fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
         // SAFETY: as above.
         unsafe { pool.deallocate(survivor, block) };
         pool.trim();
-        assert_eq!((pool.stats(), pool.parent().out()), (Snapshot::default(), 0));
+        assert_eq!((pool.stats(), pool.parent().out()), (PoolStats::default(), 0));
         pool.allocate(block).expect("and it grows again");
     }
     for_each_pool!(test);
@@ -225,7 +225,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
             assert_eq!((kept(a, 200), kept(c, 1)), (vec![0x5a; 200], vec![0xc3]));
         }
     }
-    test(Tlsf::without_pockets);
+    test(Tlsf::without_quick_list);
     test(SignPost::first_fit);
     test(SignPost::best_fit);
 }
@@ -234,7 +234,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
 fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
     for seed in 0..50 {
         let mut rng = Rng::with_seed(seed);
-        let mut pool = Owned::new_in(Tlsf::without_pockets(), Watched::failing(1..usize::MAX));
+        let mut pool = Owned::new_in(Tlsf::without_quick_list(), Watched::failing(1..usize::MAX));
         let (all, pin) = (layout(50_000, 8), layout(8, 8));
         let first = pool.allocate(layout(60_000, 8)).expect("the first chunk is had");
         // SAFETY: the block is live, and this pool handed it out for this layout.
@@ -269,7 +269,7 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
 
 #[test]
 fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
-    let mut pool = Owned::new_in(Tlsf::without_pockets(), Pages);
+    let mut pool = Owned::new_in(Tlsf::without_quick_list(), Pages);
     let blocks: Vec<_> = (0..100)
         .map(|_| pool.allocate(layout(5 * WORD, 8)).expect("the system has pages").cast::<u8>())
         .collect();
@@ -349,7 +349,7 @@ fn every_alignment_is_had_from_a_region_of_the_size_that_is_asked_for() {
         for align in (0..=12).map(|log2| 1 << log2) {
             for at in 0..40 {
                 let (wanted, pool) = (layout(100, align), make());
-                let least = pool.wants(wanted).expect("it can be had").least;
+                let least = pool.chunk_request(wanted).expect("it can be had").least;
                 assert!(least.size() <= 100 + align + 64, "{least:?} for {wanted:?}");
                 let start = memory[at..].as_ptr().align_offset(least.align()) + at;
                 let pool = Local::new_in(pool, Buffer::new(&mut memory[start..start + least.size()]));
@@ -427,7 +427,7 @@ fn the_largest_free_block_is_known_through_guards_and_shells() {
         (pool.largest_free(), pool.holes())
     }
     let pool =
-        Rc::new(Locked::<_, _>::new_in(Limit::bytes(Stats::new(Tlsf::without_pockets()), 1 << 20), Pages));
+        Rc::new(Locked::<_, _>::new_in(Limit::bytes(Stats::new(Tlsf::without_quick_list()), 1 << 20), Pages));
     let block = pool.allocate(layout(1000, 8)).expect("the system has pages").cast();
     let (largest, holes) = ask(&pool);
     let largest = largest.expect("Tlsf knows");

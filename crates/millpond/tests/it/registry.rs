@@ -63,7 +63,7 @@ fn shared_pools_are_read_and_local_ones_publish() {
     published.wait();
     take(&*shared, 8);
     let all = registry.read();
-    let live: Vec<_> = all.iter().map(|(name, figures)| (name.as_str(), figures.live)).collect();
+    let live: Vec<_> = all.iter().map(|(name, metrics)| (name.as_str(), metrics.live)).collect();
     assert_eq!(live, [("local", 32), ("shared", 64)], "what was not published is not known");
     seen.wait();
     local.join().expect("it does not panic");
@@ -76,16 +76,16 @@ fn a_pool_may_use_the_registry_while_it_is_read() {
     static ASKED: OnceLock<usize> = OnceLock::new();
     struct Curious;
     impl Inspect for Curious {
-        fn stats(&self) -> millpond::Snapshot {
+        fn stats(&self) -> millpond::PoolStats {
             let _ = ASKED.set(names_of_others());
-            millpond::Snapshot::default()
+            millpond::PoolStats::default()
         }
 
         fn owns(&self, _: *const u8) -> bool {
             false
         }
 
-        fn check(&self) -> Result<(), millpond::Flaw> {
+        fn check(&self) -> Result<(), millpond::InvariantError> {
             Ok(())
         }
     }
@@ -296,9 +296,9 @@ mod subscriber {
     fn the_crate_tracing_hears_of_figures() {
         let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
         take(&pool, 8);
-        let figures = pool.figures();
+        let metrics = pool.metrics();
         let book = Book::default();
-        with_default(book.clone(), || figures.trace("a \"pool\""));
+        with_default(book.clone(), || metrics.trace("a \"pool\""));
         let book = book.0.lock().expect("nobody panicked");
         assert_eq!(book.len(), 1);
         let expected =

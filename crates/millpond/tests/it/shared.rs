@@ -13,8 +13,9 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fair, Fixed, Heap, Inbox, Inspect, Limit,
-    LockFree, Locked, Magazine, Nothing, Pages, Reclaim, Spin, StaticBuffer, Tlsf, testing::Stress,
+    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fixed, Heap, Inbox, Inspect, Limit,
+    LockFree, Locked, Magazine, NullAllocator, Pages, Reclaim, SpinLock, StaticBuffer, TicketLock, Tlsf,
+    testing::Stress,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -115,12 +116,12 @@ fn a_bounded_lock_free_pool_under_stress() {
 #[test]
 fn locked_pools_under_stress() {
     stress(Locked::<_>::new(Blocks::<Fixed<64>>::new()));
-    stress(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<64>>::new(), Heap));
+    stress(Locked::<_, _, SpinLock>::new_in(Blocks::<Fixed<64>>::new(), Heap));
     stress(Locked::<_>::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Locked::<_>::new(Classes::new()));
     stress(Locked::<_>::new(Tlsf::new()));
     // Where threads outnumber cores, a fair lock waits for who is next and not running: little, so that it ends soon.
-    let fair = Locked::<_, _, Fair>::new_in(Tlsf::without_pockets(), Heap);
+    let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
     assert!(Stress { layout: LAYOUT, threads: 3, rounds: 5, seed: 7 }.run(&fair) > 5);
     fair.check().expect("sound");
     assert_eq!(fair.stats().live, 0, "a block is lost");
@@ -259,7 +260,7 @@ fn many_or_none() {
     assert!(pool.allocate_many(LAYOUT, &mut [MaybeUninit::uninit(); 50]).is_err());
     assert_eq!(pool.stats().live, 0);
     assert!(pool.stats().free > 500);
-    assert!(LockFree::<Fixed<64>, _>::new_in(Nothing).reserve(1).is_err());
+    assert!(LockFree::<Fixed<64>, _>::new_in(NullAllocator).reserve(1).is_err());
 }
 
 /// Chunks in which nothing is live go, wherever they are; the first and links stay until the pool is held exclusively.

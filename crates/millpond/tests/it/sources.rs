@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, mem::MaybeUninit};
 
-use millpond::{AllocError, Allocator, Buffer, Pages, Region};
+use millpond::{AllocError, Allocator, Buffer, MappedRegion, Pages};
 
 #[test]
 fn pages_are_whole_zero_and_as_aligned_as_asked() {
@@ -36,7 +36,7 @@ fn the_system_says_why_there_are_no_pages() {
 #[test]
 fn a_region_is_committed_and_decommitted_in_pages() {
     let page = Pages::size();
-    let region = Region::reserve(16 * page).expect("addresses are plenty");
+    let region = MappedRegion::reserve(16 * page).expect("addresses are plenty");
     assert_eq!(region.size(), 16 * page);
     region.commit(3 * page..3 * page + 1).expect("a page of memory");
     // SAFETY: page 3 is committed, and nobody else uses it.
@@ -56,15 +56,15 @@ fn a_region_is_committed_and_decommitted_in_pages() {
 
 #[test]
 fn a_region_refuses_what_lies_outside() {
-    let region = Region::reserve(1).expect("addresses are plenty");
+    let region = MappedRegion::reserve(1).expect("addresses are plenty");
     let size = region.size();
     assert_eq!(size, Pages::size());
     assert_eq!(region.commit(0..size + 1), Err(AllocError::Unsupported));
     #[expect(clippy::reversed_empty_ranges, reason = "this is what is refused")]
     let reversed = region.commit(10..5);
     assert_eq!(reversed, Err(AllocError::Unsupported));
-    assert_eq!(Region::reserve(0).err(), Some(AllocError::Unsupported));
-    assert_eq!(Region::reserve(usize::MAX).err(), Some(AllocError::Unsupported));
+    assert_eq!(MappedRegion::reserve(0).err(), Some(AllocError::Unsupported));
+    assert_eq!(MappedRegion::reserve(usize::MAX).err(), Some(AllocError::Unsupported));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Counted, Fixed, Inspect, Limit, Linear, Local,
-    Locked, Mark, Nothing, Owned, Pages, RawPool, Scope, Stack, StaticBuffer, Stats, Surrender,
+    Locked, Mark, NullAllocator, Owned, Pages, RawPool, Release, Scope, Stack, StaticBuffer, Stats,
 };
 
 use crate::{
@@ -88,9 +88,9 @@ fn exact_buffers_are_enough() {
         let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), size + 3 * WORD);
         let mut stack = Stack::new();
         // SAFETY: the memory outlives the stack, and is aligned to a word.
-        let adopted =
-            unsafe { stack.adopt(Chunk::new(bytes, WORD).expect("an alignment"), layout(size, align)) };
-        assert!(adopted.is_ok() && stack.allocate(layout(size, align)).is_some());
+        let added =
+            unsafe { stack.add_chunk(Chunk::new(bytes, WORD).expect("an alignment"), layout(size, align)) };
+        assert!(added.is_ok() && stack.allocate(layout(size, align)).is_some());
     }
 }
 
@@ -113,7 +113,7 @@ fn chunks_that_touch_stay_apart() {
     let any = layout(16, 16);
     // SAFETY: as above. The upper half comes first, has no header, and is cut after the lower one.
     unsafe {
-        assert!(arena.adopt(upper, any).is_ok() && arena.adopt(lower, any).is_ok());
+        assert!(arena.add_chunk(upper, any).is_ok() && arena.add_chunk(lower, any).is_ok());
     }
     let mut last = arena.allocate(any).expect("two chunks are there");
     while last.addr().get() + 16 != end {
@@ -308,7 +308,7 @@ fn marks_of_an_empty_stack_and_of_one_that_was_emptied() {
     unsafe { stack.release(empty) };
     assert_eq!((stack.stats().live, stack.stats().chunks), (0, 1));
     assert!(stack.trim() >= 10_000);
-    assert_eq!(stack.stats(), millpond::Snapshot::default());
+    assert_eq!(stack.stats(), millpond::PoolStats::default());
 }
 
 /// Whether releasing panics; that is what debug builds promise.
@@ -325,8 +325,8 @@ fn begun(memory: &mut Memory) -> Stack {
     let bytes = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), size_of::<Memory>());
     let mut stack = Stack::new();
     // SAFETY: the tests declare the memory before the stack and use it no more.
-    let adopted = unsafe { stack.adopt(Chunk::new(bytes, 8).expect("an alignment"), layout(8, 8)) };
-    assert!(adopted.is_ok() && stack.allocate(layout(8, 8)).is_some());
+    let added = unsafe { stack.add_chunk(Chunk::new(bytes, 8).expect("an alignment"), layout(8, 8)) };
+    assert!(added.is_ok() && stack.allocate(layout(8, 8)).is_some());
     stack
 }
 
@@ -372,16 +372,16 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
 
 #[test]
 fn surrendering_any_chunk_leaves_the_rest_whole() {
-    let stack = Local::new_in(Stack::new(), Nothing);
+    let stack = Local::new_in(Stack::new(), NullAllocator);
     assert_eq!(stack.allocate(layout(1, 1)), Err(AllocError::Exhausted));
     let mut memory = [0; 128];
     let mut stack = begun(&mut memory);
-    assert!(stack.surrender(Surrender::Spare).is_none());
-    let gone = stack.surrender(Surrender::Any).expect("there is a chunk");
+    assert!(stack.release_chunk(Release::Empty).is_none());
+    let gone = stack.release_chunk(Release::Any).expect("there is a chunk");
     assert_eq!(gone.size(), 1024);
     stack.check().expect("sound without chunks");
     assert_eq!(stack.allocate(layout(8, 8)), None);
-    assert!(stack.surrender(Surrender::Any).is_none());
+    assert!(stack.release_chunk(Release::Any).is_none());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregate, TunedPages,
+    AllocError, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregator, TunedPages,
 };
 
 use super::{Contender, Glibc, Request};
@@ -14,13 +14,13 @@ pub(crate) type OnHeap = Local<Classes, Heap>;
 
 /// The same with its chunks packed onto huge pages. What is larger than any class comes from the heap; what is smaller
 /// and more aligned than any class, which is rare, lies among the chunks and is not used again.
-pub(crate) type OnHugePages = Segregate<Local<Classes, Local<Linear, TunedPages>>, Heap>;
+pub(crate) type OnHugePages = Segregator<Local<Classes, Local<Linear, TunedPages>>, Heap>;
 
 /// The first for a program of several threads,
 pub(crate) type OnHeapShared = Cached<Classes, Heap>;
 
 /// and the second.
-pub(crate) type OnHugePagesShared = Segregate<Cached<Classes, Locked<Linear, TunedPages>>, Heap>;
+pub(crate) type OnHugePagesShared = Segregator<Cached<Classes, Locked<Linear, TunedPages>>, Heap>;
 
 /// A pool of size classes.
 pub(crate) struct Pools<A> {
@@ -54,7 +54,7 @@ impl Pools<OnHugePages> {
         let blocks = blocks(&classes);
         let largest = blocks.last().map_or(0, Layout::size);
         let pages = Local::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
-        let pool = Segregate::new(largest, Local::new_in(classes, pages), Heap);
+        let pool = Segregator::new(largest, Local::new_in(classes, pages), Heap);
         Ok(Self { pool, blocks, misfits_on_heap: false })
     }
 }
@@ -82,7 +82,7 @@ impl Pools<OnHugePagesShared> {
         let blocks = blocks(&classes);
         let largest = blocks.last().map_or(0, Layout::size);
         let pages = Locked::new_in(Linear::new(), TunedPages::new().transparent_huge_pages());
-        let pool = Segregate::new(largest, Cached::new_in(classes, pages), Heap);
+        let pool = Segregator::new(largest, Cached::new_in(classes, pages), Heap);
         Ok(Self { pool, blocks, misfits_on_heap: false })
     }
 }

@@ -5,9 +5,9 @@ mod text;
 
 use core::fmt;
 
-use crate::contract::{ChunkPicture, Picture, Usage};
+use crate::traits::{ChunkMap, HeapMapView, Usage};
 
-impl<'a> Picture<'a> {
+impl<'a> HeapMapView<'a> {
     /// The picture for a terminal of so many columns: a line per chunk, in it a character per cell, or per several if there
     /// are too many. A bar is as high as its share of live bytes; `·` is free, a blank was not handed out yet.
     ///
@@ -21,13 +21,13 @@ impl<'a> Picture<'a> {
     /// // SAFETY: the blocks are live, and this pool handed them out for this layout.
     /// blocks[10..30].iter().for_each(|block| unsafe { pool.deallocate(block.cast(), layout) });
     ///
-    /// let map = pool.map(16);
-    /// let text = map.picture().text(80).to_string();
+    /// let map = pool.heap_map(16);
+    /// let text = map.view().text(80).to_string();
     /// assert!(text.contains("▕██▄····▄████▄···▏"), "{text}");
     /// ```
     #[must_use]
     pub fn text(self, columns: usize) -> impl fmt::Display + use<'a> {
-        text::Text { picture: self, columns, signs: &text::UNICODE }
+        text::Text { view: self, columns, signs: &text::UNICODE }
     }
 
     /// The same with nothing but ASCII: `#` is live, `+` and `-` are so in part, `.` is free.
@@ -35,11 +35,11 @@ impl<'a> Picture<'a> {
     /// ```
     /// use millpond::{Inspect, Local, Tlsf};
     ///
-    /// assert!(Local::new(Tlsf::new()).map(16).picture().ascii(80).to_string().is_ascii());
+    /// assert!(Local::new(Tlsf::new()).heap_map(16).view().ascii(80).to_string().is_ascii());
     /// ```
     #[must_use]
     pub fn ascii(self, columns: usize) -> impl fmt::Display + use<'a> {
-        text::Text { picture: self, columns, signs: &text::ASCII }
+        text::Text { view: self, columns, signs: &text::ASCII }
     }
 
     /// The picture as an SVG file that needs nothing else, 960 pixels wide, with a title, totals and a legend. Each cell is
@@ -48,12 +48,12 @@ impl<'a> Picture<'a> {
     /// ```
     /// use millpond::{Inspect, Linear, Local};
     ///
-    /// let svg = Local::new(Linear::new()).map(512).picture().svg("Meshes & names").to_string();
+    /// let svg = Local::new(Linear::new()).heap_map(512).view().svg("Meshes & names").to_string();
     /// assert!(svg.starts_with("<svg ") && svg.contains("Meshes &amp; names"));
     /// ```
     #[must_use]
     pub fn svg(self, title: &'a str) -> impl fmt::Display + use<'a> {
-        svg::Svg { picture: self, title }
+        svg::Svg { view: self, title }
     }
 }
 
@@ -71,7 +71,7 @@ impl Drawn {
 }
 
 /// The cells of a chunk; all of it as one where there was no room for any.
-fn cells<'a>(chunk: &'a ChunkPicture, cells: &'a [Usage]) -> impl Iterator<Item = Drawn> + 'a {
+fn cells<'a>(chunk: &'a ChunkMap, cells: &'a [Usage]) -> impl Iterator<Item = Drawn> + 'a {
     let length = chunk.end - chunk.first;
     let whole = (cells.is_empty() && length != 0).then_some(Drawn { usage: chunk.total, bytes: length });
     let each = cells.iter().enumerate().map(move |(number, &usage)| {
@@ -102,7 +102,7 @@ impl fmt::Display for Bytes {
 }
 
 /// The totals of a picture, in a sentence.
-struct Totals<'a>(Picture<'a>);
+struct Totals<'a>(HeapMapView<'a>);
 
 impl fmt::Display for Totals<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

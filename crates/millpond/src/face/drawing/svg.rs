@@ -6,10 +6,10 @@
 use core::fmt::{self, Write};
 
 use super::{Bytes, Drawn, Totals, cells, count};
-use crate::contract::{ChunkPicture, Picture, Usage};
+use crate::traits::{ChunkMap, HeapMapView, Usage};
 
 pub(super) struct Svg<'a> {
-    pub(super) picture: Picture<'a>,
+    pub(super) view: HeapMapView<'a>,
     pub(super) title: &'a str,
 }
 
@@ -38,11 +38,11 @@ fn lines(cells: &[Usage]) -> usize {
 
 impl fmt::Display for Svg<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heights = self.picture.chunks().map(|(_, cells)| LABEL + lines(cells) * LINE + GAP);
+        let heights = self.view.chunks().map(|(_, cells)| LABEL + lines(cells) * LINE + GAP);
         let height = HEAD + heights.sum::<usize>() + MARGIN / 2;
         self.head(f, height)?;
         let mut y = HEAD;
-        for (chunk, cells) in self.picture.chunks() {
+        for (chunk, cells) in self.view.chunks() {
             draw(f, chunk, cells, y)?;
             y += LABEL + lines(cells) * LINE + GAP;
         }
@@ -52,7 +52,7 @@ impl fmt::Display for Svg<'_> {
 
 impl Svg<'_> {
     fn head(&self, f: &mut fmt::Formatter<'_>, height: usize) -> fmt::Result {
-        let (title, totals) = (Escaped(self.title), Totals(self.picture));
+        let (title, totals) = (Escaped(self.title), Totals(self.view));
         writeln!(
             f,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -72,7 +72,7 @@ impl Svg<'_> {
 }
 
 /// Draws a chunk below `y`.
-fn draw(f: &mut fmt::Formatter<'_>, chunk: &ChunkPicture, usages: &[Usage], y: usize) -> fmt::Result {
+fn draw(f: &mut fmt::Formatter<'_>, chunk: &ChunkMap, usages: &[Usage], y: usize) -> fmt::Result {
     let available = chunk.total.live + chunk.total.available();
     let percent = 100.0 * chunk.total.live as f64 / available.max(1) as f64;
     write!(f, "<text x=\"{MARGIN}\" y=\"{}\" font-size=\"12\">", y + 12)?;

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use super::{Bytes, Drawn, Totals, cells, count};
-use crate::contract::{ChunkPicture, Picture, Usage};
+use crate::traits::{ChunkMap, HeapMapView, Usage};
 
 /// The characters that stand for cells.
 pub(super) struct Signs {
@@ -36,7 +36,7 @@ pub(super) const ASCII: Signs = Signs {
 };
 
 pub(super) struct Text<'a> {
-    pub(super) picture: Picture<'a>,
+    pub(super) view: HeapMapView<'a>,
     pub(super) columns: usize,
     pub(super) signs: &'static Signs,
 }
@@ -48,8 +48,8 @@ const LEAST: usize = 8;
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", Totals(self.picture))?;
-        for (chunk, cells) in self.picture.chunks() {
+        writeln!(f, "{}", Totals(self.view))?;
+        for (chunk, cells) in self.view.chunks() {
             self.line(f, chunk, cells)?;
         }
         writeln!(f, "{}", self.signs.legend)
@@ -57,7 +57,7 @@ impl fmt::Display for Text<'_> {
 }
 
 impl Text<'_> {
-    fn line(&self, f: &mut fmt::Formatter<'_>, chunk: &ChunkPicture, usages: &[Usage]) -> fmt::Result {
+    fn line(&self, f: &mut fmt::Formatter<'_>, chunk: &ChunkMap, usages: &[Usage]) -> fmt::Result {
         let room = self.columns.saturating_sub(FRONT + BEHIND).max(LEAST);
         let group = count(usages).div_ceil(room);
         // `pad` is of no use here: the sizes are not strings.

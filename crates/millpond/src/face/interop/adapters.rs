@@ -8,8 +8,8 @@ macro_rules! adapters {
         use $($theirs)::+ as theirs;
 
         use crate::{
-            base::{AllocError, address::zero_sized, without_unwinding},
-            contract::{Allocator, relocate},
+            base::{AllocError, address::zero_sized, abort_on_unwind},
+            traits::{Allocator, relocate},
         };
 
         /// An allocator of Millpond for this trait. Mostly around a reference: `Exported(&pool)`.
@@ -101,7 +101,7 @@ macro_rules! adapters {
                 if layout.size() == 0 {
                     return Ok(zero_sized(layout));
                 }
-                without_unwinding(|| import(self.0.allocate(layout)))
+                abort_on_unwind(|| import(self.0.allocate(layout)))
             }
 
             #[inline]
@@ -109,14 +109,14 @@ macro_rules! adapters {
                 if layout.size() == 0 {
                     return Ok(zero_sized(layout));
                 }
-                without_unwinding(|| import(self.0.allocate_zeroed(layout)))
+                abort_on_unwind(|| import(self.0.allocate_zeroed(layout)))
             }
 
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 if layout.size() != 0 {
                     // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
-                    without_unwinding(|| unsafe { self.0.deallocate(block, layout) });
+                    abort_on_unwind(|| unsafe { self.0.deallocate(block, layout) });
                 }
             }
 
@@ -130,7 +130,7 @@ macro_rules! adapters {
                     return self.allocate(new);
                 }
                 // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
-                without_unwinding(|| import(unsafe { self.0.grow(block, old, new) }))
+                abort_on_unwind(|| import(unsafe { self.0.grow(block, old, new) }))
             }
 
             unsafe fn shrink(
@@ -144,7 +144,7 @@ macro_rules! adapters {
                     return unsafe { relocate(self, block, old, new) };
                 }
                 // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
-                without_unwinding(|| import(unsafe { self.0.shrink(block, old, new) }))
+                abort_on_unwind(|| import(unsafe { self.0.shrink(block, old, new) }))
             }
         }
     };

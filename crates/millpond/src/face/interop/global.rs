@@ -7,15 +7,15 @@ use core::{
 
 use crate::{
     base::AllocError,
-    contract::{Allocator, AtFork, at_fork},
+    traits::{Allocator, AtFork, at_fork},
 };
 
 /// The program's global allocator: what `Box`, `Vec` and `String` use.
 ///
 /// The chunks must come from elsewhere than [`Heap`](crate::Heap), which *is* the global allocator: from [`Pages`](crate::Pages),
 /// or from a [`StaticBuffer`](crate::StaticBuffer) where there is no system. Nor may the lock of the pool allocate, on first use or
-/// when it is contended: it would call itself without end. [`Park`](crate::Park), [`Spin`](crate::Spin) and
-/// [`Fair`](crate::Fair) never do; the mutexes of other crates may, on some systems or on all.
+/// when it is contended: it would call itself without end. [`ParkingLock`](crate::ParkingLock), [`SpinLock`](crate::SpinLock) and
+/// [`TicketLock`](crate::TicketLock) never do; the mutexes of other crates may, on some systems or on all.
 ///
 /// ```standalone_crate
 /// use millpond::{Classes, Inspect, Locked, Pages, interop::Global};

@@ -3,7 +3,7 @@
 use core::ops::{Index, IndexMut};
 
 use super::{Key, Slots};
-use crate::contract::Allocator;
+use crate::traits::Allocator;
 
 /// The value of a key whose value is known to be there, as in `Vec`. Where it may be gone, there is [`get`](Slots::get).
 ///

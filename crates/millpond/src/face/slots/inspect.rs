@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::{RETIRED, Slots};
 use crate::{
-    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
     share::Place,
+    traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
 };
 
 /// A slot, as far as a picture shows it.
@@ -22,45 +22,45 @@ pub(super) enum Use {
 
 /// Paints a segment whose slots lie at `slots`, `size` bytes each, in a chunk of `memory`.
 pub(super) fn paint_segment(
-    canvas: &mut Canvas<'_>,
+    builder: &mut HeapMapBuilder<'_>,
     segment: usize,
     (memory, slots, size, count): (Range<usize>, Range<usize>, usize, usize),
     used: impl Fn(Place) -> Use,
 ) {
     let first = slots.start;
-    canvas.chunk(memory, slots, Some(size));
-    if !canvas.has_room() {
+    builder.chunk(memory, slots, Some(size));
+    if !builder.has_room() {
         return;
     }
     for offset in 0..count {
         let start = first + offset * size;
         let bytes = start..start + size;
         match used(Place::start(segment).ahead(offset as u32)) {
-            Use::Filled => canvas.live(bytes),
+            Use::Filled => builder.live(bytes),
             Use::Vacated => {
-                canvas.live(bytes.clone());
-                canvas.free(bytes);
+                builder.live(bytes.clone());
+                builder.free(bytes);
             }
-            Use::Fresh => canvas.fresh(bytes),
+            Use::Fresh => builder.fresh(bytes),
             Use::Retired => {}
         }
     }
 }
 
 /// Paints a chunk in which there are no slots.
-pub(super) fn outline(canvas: &mut Canvas<'_>, memory: Range<usize>) {
-    canvas.outlines(|canvas| canvas.chunk(memory.clone(), memory, None));
+pub(super) fn outline(builder: &mut HeapMapBuilder<'_>, memory: Range<usize>) {
+    builder.chunks_only(|builder| builder.chunk(memory.clone(), memory, None));
 }
 
 /// As of a pool of blocks that are as large as a value. What lies beside the values is nobody's block.
 impl<T, A: Allocator> Inspect for Slots<T, A> {
     /// O(segments), of which there are 23 at most.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let vacated = self.vacated.memory();
         let spans =
             self.table.spans().map(|(memory, _)| memory).chain(self.table.completions()).chain(vacated);
         let live = self.len();
-        Snapshot {
+        PoolStats {
             chunks: spans.clone().count(),
             held: spans.map(|memory| memory.len()).sum(),
             live: live * size_of::<T>(),
@@ -73,7 +73,7 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
         spans.chain(self.vacated.memory()).any(|memory| memory.contains(&address.addr()))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         Slots::check(self)
     }
 
@@ -86,10 +86,10 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
     }
 
     /// O(slots).
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         for (segment, (memory, values)) in self.table.spans().enumerate() {
             let chunk = (memory, values, size_of::<T>(), self.table.length(segment));
-            paint_segment(canvas, segment, chunk, |place| {
+            paint_segment(builder, segment, chunk, |place| {
                 if place >= self.fresh {
                     return Use::Fresh;
                 }
@@ -102,6 +102,6 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
             });
         }
         let beside = self.table.completions().chain(self.vacated.memory());
-        beside.for_each(|memory| outline(canvas, memory));
+        beside.for_each(|memory| outline(builder, memory));
     }
 }

@@ -37,9 +37,9 @@ use self::{
 use super::TryAllocError;
 use crate::{
     base::{AllocError, uninit::assume_init_ref},
-    contract::{Allocator, Flaw, Inspect, Snapshot},
     share::{MOST_SEGMENTS, Place, length, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
+    traits::{Allocator, Inspect, InvariantError, PoolStats},
 };
 
 /// The generation of a slot that was never filled.
@@ -202,7 +202,7 @@ impl<T, A: Allocator> Slots<T, A> {
 
     /// Returns what is held, live and free: as [`Inspect::stats`]. O(1).
     #[must_use]
-    pub fn stats(&self) -> Snapshot {
+    pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
@@ -451,7 +451,7 @@ impl<T, A: Allocator> Slots<T, A> {
     /// # Errors
     ///
     /// The first invariant found broken.
-    pub fn check(&self) -> Result<(), Flaw> {
+    pub fn check(&self) -> Result<(), InvariantError> {
         // SAFETY: the slots below `fresh` have come, and have a generation.
         let generation = |place| unsafe { *self.table.generation(place) };
         let (mut filled, mut retired, mut vacant) = (0, 0, 0u64);
@@ -465,12 +465,14 @@ impl<T, A: Allocator> Slots<T, A> {
         for bits in self.vacated.all() {
             let key = Key::<T>::from_bits(bits.get()).filter(|key| key.place() < self.fresh);
             if key.is_none_or(|key| generation(key.place()) != key.generation() - 1) {
-                return Err(Flaw("a slot among those vacated is not vacant, or not in the generation noted"));
+                return Err(InvariantError(
+                    "a slot among those vacated is not vacant, or not in the generation noted",
+                ));
             }
             vacant = vacant.wrapping_sub(key.map_or(0, |key| u64::from(key.index())));
         }
         if filled != self.len() || retired != self.retired || vacant != 0 {
-            return Err(Flaw("a slot is neither filled nor vacant nor retired, or two of these"));
+            return Err(InvariantError("a slot is neither filled nor vacant nor retired, or two of these"));
         }
         Ok(())
     }

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    contract::{Allocator, AtFork, Canvas, Flaw, Inspect, Report, Snapshot, at_fork},
-    share::{FULL, Link, Linked, Occupancy, Place, Segments, Spin, Vacancies, out_of_memory},
+    share::{FULL, Link, Linked, Occupancy, Place, Segments, SpinLock, Vacancies, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
+    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report, at_fork},
 };
 
 /// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
@@ -84,7 +84,7 @@ use crate::{
 ///
 /// * Slots below the `used` of `vacancies` were given out. One whose occupancy says so holds a value; the others are among
 ///   `vacancies`, unless they are being filled or emptied, or are retired.
-pub struct SharedSlots<T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+pub struct SharedSlots<T, A: Allocator = DefaultParent, L: RawMutex = SpinLock> {
     vacancies: Vacancies<L>,
     segments: Segments<Slot<T>, A>,
     owns: PhantomData<Slot<T>>,
@@ -169,7 +169,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 
     /// Returns what is held, live and free: as [`Inspect::stats`]. O(slots ever used at a time).
     #[must_use]
-    pub fn stats(&self) -> Snapshot {
+    pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
@@ -288,13 +288,13 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 /// As of a pool of blocks that are as large as a slot. While other threads are at work, of a moment that may never have been.
 impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
     /// O(slots ever used at a time).
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let room: usize = self.segments.iter().map(|(_, places)| places).sum();
         let filled =
             Places::to(self.vacancies.used()).filter(|place| matches!(self.used(*place), Use::Filled));
         let live = filled.count() * Self::SLOT_SIZE;
         let memory = self.segments.memory().chain(self.vacancies.memory());
-        Snapshot {
+        PoolStats {
             chunks: memory.clone().count(),
             held: memory.map(|memory| memory.len()).sum(),
             live,
@@ -308,7 +308,7 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
     }
 
     /// What is on the shelves of threads is not looked at: they may be using it.
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.vacancies.check(&self.segments, |place| !matches!(self.used(place), Use::Filled))
     }
 
@@ -321,14 +321,14 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
     }
 
     /// O(slots). Slots that are retired look like fresh ones.
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let segments = self.segments.memory().zip(self.segments.iter());
         for (segment, (memory, (start, places))) in segments.enumerate() {
             let start = start.addr().get();
             let chunk = (memory, start..start + places * Self::SLOT_SIZE, Self::SLOT_SIZE, places);
-            paint_segment(canvas, segment, chunk, |place| self.used(place));
+            paint_segment(builder, segment, chunk, |place| self.used(place));
         }
-        self.vacancies.memory().for_each(|memory| outline(canvas, memory));
+        self.vacancies.memory().for_each(|memory| outline(builder, memory));
     }
 }
 
@@ -392,7 +392,7 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
 }
 
 /// A value in a [`SharedSlots`], for as long as it is read.
-pub struct Entry<'a, T, A: Allocator = DefaultParent, L: RawMutex = Spin> {
+pub struct Entry<'a, T, A: Allocator = DefaultParent, L: RawMutex = SpinLock> {
     slots: &'a SharedSlots<T, A, L>,
     slot: &'a Slot<T>,
     place: Place,

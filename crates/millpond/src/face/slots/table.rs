@@ -14,8 +14,8 @@ use core::{
 
 use crate::{
     base::AllocError,
-    contract::Allocator,
     share::{MOST_SEGMENTS, Place, length},
+    traits::Allocator,
 };
 
 /// What segments are aligned to, at least: a line of the processor's cache.

@@ -1,7 +1,7 @@
 //! A slot whose key is known before there is a value, and several values at once.
 
 use super::{Key, Slots};
-use crate::{base::AllocError, contract::Allocator, share::out_of_memory};
+use crate::{base::AllocError, share::out_of_memory, traits::Allocator};
 
 /// A vacant slot of a [`Slots`]: see [`Slots::vacant_entry`].
 ///

@@ -6,7 +6,7 @@
 
 use core::{alloc::Layout, num::NonZero, ops::Range, ptr::NonNull};
 
-use crate::{base::AllocError, contract::Allocator};
+use crate::{base::AllocError, traits::Allocator};
 
 /// The bits of a key, or none.
 type Bits = Option<NonZero<u64>>;

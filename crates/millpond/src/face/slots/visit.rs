@@ -6,7 +6,7 @@ use super::{
     Key, Slots,
     table::{Segment, Table},
 };
-use crate::{contract::Allocator, share::Place};
+use crate::{share::Place, traits::Allocator};
 
 /// The places below some place, in order.
 pub(super) struct Places {

@@ -1,6 +1,6 @@
 //! What is told of a pool, and by which names.
 
-use crate::contract::Figures;
+use crate::traits::Metrics;
 
 /// A number that is told of each pool.
 pub(super) struct Metric {
@@ -8,14 +8,14 @@ pub(super) struct Metric {
     pub(super) help: &'static str,
     /// Whether it only grows.
     pub(super) counts: bool,
-    pub(super) of: fn(&Figures) -> Option<usize>,
+    pub(super) of: fn(&Metrics) -> Option<usize>,
 }
 
-const fn gauge(name: &'static str, help: &'static str, of: fn(&Figures) -> Option<usize>) -> Metric {
+const fn gauge(name: &'static str, help: &'static str, of: fn(&Metrics) -> Option<usize>) -> Metric {
     Metric { name, help, counts: false, of }
 }
 
-const fn counter(name: &'static str, help: &'static str, of: fn(&Figures) -> Option<usize>) -> Metric {
+const fn counter(name: &'static str, help: &'static str, of: fn(&Metrics) -> Option<usize>) -> Metric {
     Metric { name, help, counts: true, of }
 }
 

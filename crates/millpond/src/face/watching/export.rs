@@ -3,7 +3,7 @@
 #[cfg(feature = "metrics")]
 use super::{Registry, catalogue::METRICS};
 #[cfg(feature = "tracing")]
-use crate::contract::Figures;
+use crate::traits::Metrics;
 
 #[cfg(feature = "metrics")]
 impl Registry {
@@ -21,9 +21,9 @@ impl Registry {
     /// # Ok::<(), millpond::NameTaken>(())
     /// ```
     pub fn record(&self) {
-        for (name, figures) in self.read() {
+        for (name, metrics) in self.read() {
             for metric in METRICS {
-                match (metric.of)(&figures) {
+                match (metric.of)(&metrics) {
                     Some(value) if metric.counts => {
                         metrics::counter!(metric.name, "pool" => name.clone()).absolute(value as u64);
                     }
@@ -36,14 +36,14 @@ impl Registry {
 }
 
 #[cfg(feature = "tracing")]
-impl Figures {
+impl Metrics {
     /// An event of the crate `tracing`, at the level `INFO`, with the target `millpond`: the pool's name, and all figures that
     /// are known as fields.
     ///
     /// ```
     /// use millpond::{Inspect, Linear, Local};
     ///
-    /// Local::new(Linear::new()).figures().trace("frame");
+    /// Local::new(Linear::new()).metrics().trace("frame");
     /// ```
     pub fn trace(&self, pool: &str) {
         tracing::info!(

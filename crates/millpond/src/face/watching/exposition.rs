@@ -6,7 +6,7 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 
 use super::catalogue::{METRICS, Metric};
-use crate::contract::Figures;
+use crate::traits::Metrics;
 
 /// The figures of pools, displayed in the text format that Prometheus scrapes (`text/plain; version=0.0.4`).
 ///
@@ -16,12 +16,12 @@ use crate::contract::Figures;
 /// ```
 /// use millpond::{Exposition, Inspect, Linear, Local};
 ///
-/// let figures = [("frame \"1\"", Local::new(Linear::new()).figures())];
-/// let text = Exposition(&figures).to_string();
+/// let metrics = [("frame \"1\"", Local::new(Linear::new()).metrics())];
+/// let text = Exposition(&metrics).to_string();
 /// assert!(text.contains("# TYPE millpond_pool_live_bytes gauge\nmillpond_pool_live_bytes{pool=\"frame \\\"1\\\"\"} 0\n"));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Exposition<'a, N = String>(pub &'a [(N, Figures)]);
+pub struct Exposition<'a, N = String>(pub &'a [(N, Metrics)]);
 
 impl<N: AsRef<str>> fmt::Display for Exposition<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +32,7 @@ impl<N: AsRef<str>> fmt::Display for Exposition<'_, N> {
 impl<N: AsRef<str>> Exposition<'_, N> {
     /// A metric of all pools; nothing at all if it is known of none.
     fn family(&self, metric: &Metric, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.0.iter().filter_map(|(name, figures)| Some((name, (metric.of)(figures)?)));
+        let known = self.0.iter().filter_map(|(name, metrics)| Some((name, (metric.of)(metrics)?)));
         for (index, (name, value)) in known.enumerate() {
             if index == 0 {
                 writeln!(f, "# HELP {} {}", metric.name, metric.help)?;

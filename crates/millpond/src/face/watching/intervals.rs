@@ -1,11 +1,11 @@
 //! What has changed since the last look.
 
-use crate::contract::{Difference, Figures, Inspect};
+use crate::traits::{Delta, Inspect, Metrics};
 
 /// Looks at a pool again and again, and says each time what has changed since the last one: an iterator that never ends.
 ///
 /// When it looks is its user's business: once a second, once a frame, before and after a test. Each look is as dear as
-/// [`Inspect::figures`]. What was allocated and freed is known where [`Stats`](crate::Stats) counts it.
+/// [`Inspect::metrics`]. What was allocated and freed is known where [`Stats`](crate::Stats) counts it.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -25,29 +25,29 @@ use crate::contract::{Difference, Figures, Inspect};
 #[derive(Clone, Debug)]
 pub struct Intervals<I> {
     pool: I,
-    last: Figures,
+    last: Metrics,
 }
 
 impl<I: Inspect> Intervals<I> {
     /// Has its first look. A pool that is to be used meanwhile is borrowed, or counted.
     #[must_use]
     pub fn new(pool: I) -> Self {
-        let last = pool.figures();
+        let last = pool.metrics();
         Self { pool, last }
     }
 
     /// What was seen at the last look.
     #[must_use]
-    pub fn figures(&self) -> &Figures {
+    pub fn metrics(&self) -> &Metrics {
         &self.last
     }
 }
 
 impl<I: Inspect> Iterator for Intervals<I> {
-    type Item = Difference;
+    type Item = Delta;
 
-    fn next(&mut self) -> Option<Difference> {
-        let now = self.pool.figures();
+    fn next(&mut self) -> Option<Delta> {
+        let now = self.pool.metrics();
         let then = core::mem::replace(&mut self.last, now);
         Some(now.since(&then))
     }

@@ -12,7 +12,7 @@ use core::fmt;
 use super::Exposition;
 use crate::{
     base::{DefaultLock, Mutex},
-    contract::{AtFork, Figures, Inspect},
+    traits::{AtFork, Inspect, Metrics},
 };
 
 /// The pools of a program by name, for whoever wants to know how they do.
@@ -58,30 +58,30 @@ enum Entry {
 }
 
 /// What was published last.
-type Published = Mutex<DefaultLock, Option<Figures>>;
+type Published = Mutex<DefaultLock, Option<Metrics>>;
 
 impl Entry {
     /// What was published, if that is how the figures are had.
     fn published(&self) -> Option<Arc<Published>> {
-        if let Self::Published(figures) = self { figures.upgrade() } else { None }
+        if let Self::Published(metrics) = self { metrics.upgrade() } else { None }
     }
 
     fn is_there(&self) -> bool {
         match self {
             Self::Watched(pool) => pool.strong_count() != 0,
             Self::Static(_) => true,
-            Self::Published(figures) => figures.strong_count() != 0,
+            Self::Published(metrics) => metrics.strong_count() != 0,
         }
     }
 
     /// Nothing if the pool is gone, or nothing was published yet.
-    fn read(&self) -> Option<Figures> {
+    fn read(&self) -> Option<Metrics> {
         match self {
-            Self::Watched(pool) => Some(pool.upgrade()?.figures()),
-            Self::Static(pool) => Some(pool.figures()),
-            Self::Published(figures) => {
-                let figures = figures.upgrade()?;
-                *figures.lock()
+            Self::Watched(pool) => Some(pool.upgrade()?.metrics()),
+            Self::Static(pool) => Some(pool.metrics()),
+            Self::Published(metrics) => {
+                let metrics = metrics.upgrade()?;
+                *metrics.lock()
             }
         }
     }
@@ -136,9 +136,9 @@ impl Registry {
     ///
     /// There is another one of that name.
     pub fn publish(&self, name: &str) -> Result<Publisher, NameTaken> {
-        let figures = Arc::new(Mutex::new(None));
-        self.enter(name, Entry::Published(Arc::downgrade(&figures)))?;
-        Ok(Publisher { figures })
+        let metrics = Arc::new(Mutex::new(None));
+        self.enter(name, Entry::Published(Arc::downgrade(&metrics)))?;
+        Ok(Publisher { metrics })
     }
 
     fn enter(&self, name: &str, entry: Entry) -> Result<(), NameTaken> {
@@ -151,10 +151,10 @@ impl Registry {
         Ok(())
     }
 
-    /// The figures of all pools that are there, in the order of their names: as dear as [`Inspect::figures`] of all that
+    /// The figures of all pools that are there, in the order of their names: as dear as [`Inspect::metrics`] of all that
     /// threads share.
     #[must_use]
-    pub fn read(&self) -> Vec<(String, Figures)> {
+    pub fn read(&self) -> Vec<(String, Metrics)> {
         let entries: Vec<_> = {
             let mut entries = self.entries.lock();
             entries.retain(|_, entry| entry.is_there());
@@ -182,14 +182,14 @@ impl AtFork for Registry {
         self.entries.prepare();
         // SAFETY: this thread has locked it.
         let entries = unsafe { &*self.entries.data_ptr() };
-        entries.values().filter_map(Entry::published).for_each(|figures| figures.prepare());
+        entries.values().filter_map(Entry::published).for_each(|metrics| metrics.prepare());
     }
 
     unsafe fn parent(&self) {
         // SAFETY: this thread has locked it, and what is in it.
         unsafe {
             let entries = &*self.entries.data_ptr();
-            entries.values().filter_map(Entry::published).for_each(|figures| figures.parent());
+            entries.values().filter_map(Entry::published).for_each(|metrics| metrics.parent());
             self.entries.parent();
         }
     }
@@ -198,7 +198,7 @@ impl AtFork for Registry {
         // SAFETY: as above, and the caller is alone.
         unsafe {
             let entries = &*self.entries.data_ptr();
-            entries.values().filter_map(Entry::published).for_each(|figures| figures.child());
+            entries.values().filter_map(Entry::published).for_each(|metrics| metrics.child());
             self.entries.child();
         }
     }
@@ -207,13 +207,13 @@ impl AtFork for Registry {
 /// Says how a pool of one thread does: see [`Registry::publish`]. When it goes, the pool's name is free again.
 #[derive(Debug)]
 pub struct Publisher {
-    figures: Arc<Published>,
+    metrics: Arc<Published>,
 }
 
 impl Publisher {
-    /// Makes the figures of this moment known: as dear as [`Inspect::figures`].
+    /// Makes the figures of this moment known: as dear as [`Inspect::metrics`].
     pub fn publish(&self, pool: &impl Inspect) {
-        let figures = pool.figures();
-        *self.figures.lock() = Some(figures);
+        let metrics = pool.metrics();
+        *self.metrics.lock() = Some(metrics);
     }
 }

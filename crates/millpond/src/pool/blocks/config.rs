@@ -2,12 +2,12 @@
 
 use core::{alloc::Layout, hint::assert_unchecked, marker::PhantomData, num::NonZero};
 
-use super::{Lifo, Strategy};
+use super::{FreeList, Lifo};
 use crate::base::address::{WORD, align_up};
 
 /// Everything that can be chosen about a [`Blocks`](super::Blocks), in one type.
 ///
-/// [`AnySize`] (the default), [`Fixed`] and [`For`] need no thought; a pair of a [`Shape`] and a [`Strategy`] chooses
+/// [`DynSize`] (the default), [`Fixed`] and [`For`] need no thought; a pair of a [`BlockLayout`] and a [`FreeList`] chooses
 /// the strategy too.
 ///
 /// ```
@@ -17,20 +17,20 @@ use crate::base::address::{WORD, align_up};
 /// ```
 pub trait Config {
     /// How large and how aligned the blocks are.
-    type Shape: Shape;
+    type BlockLayout: BlockLayout;
     /// What becomes of blocks that are freed.
-    type Strategy: Strategy;
+    type FreeList: FreeList;
 }
 
-impl<S: Shape, T: Strategy> Config for (S, T) {
-    type Shape = S;
-    type Strategy = T;
+impl<S: BlockLayout, T: FreeList> Config for (S, T) {
+    type BlockLayout = S;
+    type FreeList = T;
 }
 
-/// How large and how aligned blocks are: known at compile time ([`Fixed`], [`For`]), or at run time ([`AnySize`]).
+/// How large and how aligned blocks are: known at compile time ([`Fixed`], [`For`]), or at run time ([`DynSize`]).
 ///
 /// A free block holds a link, so sizes are rounded up to a multiple of the alignment, and that to at least a word.
-pub trait Shape: Copy + private::Sealed {
+pub trait BlockLayout: Copy + private::Sealed {
     /// Bytes per block: a multiple of the alignment, at least a word.
     fn size(&self) -> usize;
     /// The alignment of every block, at least that of a word.
@@ -52,10 +52,10 @@ pub trait Shape: Copy + private::Sealed {
     }
 }
 
-/// A [`Shape`] that is known at compile time.
-pub trait KnownShape: Shape {
+/// A [`BlockLayout`] that is known at compile time.
+pub trait ConstBlockLayout: BlockLayout {
     /// The shape; that it is possible is checked here, at compile time.
-    const SHAPE: Self;
+    const INSTANCE: Self;
     /// Bytes per block.
     const SIZE: usize;
     /// The alignment of every block.
@@ -73,12 +73,12 @@ mod private {
 /// Both are at least a word's; and the compiler knows, so a layout that is known to need no more than a word, or no more
 /// than a word's alignment, costs no comparison.
 #[derive(Clone, Copy, Debug)]
-pub struct AnySize {
+pub struct DynSize {
     size: NonZero<usize>,
     align: NonZero<usize>,
 }
 
-impl AnySize {
+impl DynSize {
     /// The shape of blocks that can hold `layout`.
     pub(crate) const fn new(layout: Layout) -> Self {
         let align = max(layout.align(), WORD);
@@ -115,9 +115,9 @@ const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
-impl private::Sealed for AnySize {}
+impl private::Sealed for DynSize {}
 
-impl Shape for AnySize {
+impl BlockLayout for DynSize {
     #[inline(always)]
     fn size(&self) -> usize {
         self.bytes()
@@ -129,9 +129,9 @@ impl Shape for AnySize {
     }
 }
 
-impl Config for AnySize {
-    type Shape = Self;
-    type Strategy = Lifo;
+impl Config for DynSize {
+    type BlockLayout = Self;
+    type FreeList = Lifo;
 }
 
 /// Blocks of `SIZE` bytes, aligned to `ALIGN`, known at compile time. Left alone, they are aligned to 8 on every machine.
@@ -139,11 +139,11 @@ impl Config for AnySize {
 pub struct Fixed<const SIZE: usize, const ALIGN: usize = 8>;
 
 impl<const SIZE: usize, const ALIGN: usize> Fixed<SIZE, ALIGN> {
-    const LAYOUT: AnySize = {
+    const LAYOUT: DynSize = {
         assert!(SIZE > 0, "a block has at least one byte: choose a SIZE above 0");
         assert!(ALIGN.is_power_of_two(), "an alignment is a power of two: choose another ALIGN");
         match Layout::from_size_align(SIZE, ALIGN) {
-            Ok(layout) => AnySize::new(layout),
+            Ok(layout) => DynSize::new(layout),
             Err(_) => panic!("SIZE, rounded up to a multiple of ALIGN, is larger than an object can be"),
         }
     };
@@ -151,7 +151,7 @@ impl<const SIZE: usize, const ALIGN: usize> Fixed<SIZE, ALIGN> {
 
 impl<const SIZE: usize, const ALIGN: usize> private::Sealed for Fixed<SIZE, ALIGN> {}
 
-impl<const SIZE: usize, const ALIGN: usize> Shape for Fixed<SIZE, ALIGN> {
+impl<const SIZE: usize, const ALIGN: usize> BlockLayout for Fixed<SIZE, ALIGN> {
     #[inline(always)]
     fn size(&self) -> usize {
         const { Self::LAYOUT.bytes() }
@@ -163,15 +163,15 @@ impl<const SIZE: usize, const ALIGN: usize> Shape for Fixed<SIZE, ALIGN> {
     }
 }
 
-impl<const SIZE: usize, const ALIGN: usize> KnownShape for Fixed<SIZE, ALIGN> {
-    const SHAPE: Self = Self;
+impl<const SIZE: usize, const ALIGN: usize> ConstBlockLayout for Fixed<SIZE, ALIGN> {
+    const INSTANCE: Self = Self;
     const SIZE: usize = Self::LAYOUT.bytes();
     const ALIGN: usize = Self::LAYOUT.alignment();
 }
 
 impl<const SIZE: usize, const ALIGN: usize> Config for Fixed<SIZE, ALIGN> {
-    type Shape = Self;
-    type Strategy = Lifo;
+    type BlockLayout = Self;
+    type FreeList = Lifo;
 }
 
 /// Blocks for one value of type `T` each, known at compile time.
@@ -186,15 +186,15 @@ impl<T> Clone for For<T> {
 impl<T> Copy for For<T> {}
 
 impl<T> For<T> {
-    const LAYOUT: AnySize = {
+    const LAYOUT: DynSize = {
         assert!(size_of::<T>() > 0, "a value without bytes needs no pool");
-        AnySize::new(Layout::new::<T>())
+        DynSize::new(Layout::new::<T>())
     };
 }
 
 impl<T> private::Sealed for For<T> {}
 
-impl<T> Shape for For<T> {
+impl<T> BlockLayout for For<T> {
     #[inline(always)]
     fn size(&self) -> usize {
         const { Self::LAYOUT.bytes() }
@@ -206,13 +206,13 @@ impl<T> Shape for For<T> {
     }
 }
 
-impl<T> KnownShape for For<T> {
-    const SHAPE: Self = Self(PhantomData);
+impl<T> ConstBlockLayout for For<T> {
+    const INSTANCE: Self = Self(PhantomData);
     const SIZE: usize = Self::LAYOUT.bytes();
     const ALIGN: usize = Self::LAYOUT.alignment();
 }
 
 impl<T> Config for For<T> {
-    type Shape = Self;
-    type Strategy = Lifo;
+    type BlockLayout = Self;
+    type FreeList = Lifo;
 }

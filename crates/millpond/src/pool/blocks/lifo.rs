@@ -9,8 +9,8 @@
 
 use core::ptr::NonNull;
 
-use super::{Strategy, fresh::Fresh, strategy::Sealed};
-use crate::{base::address::recover, contract::Flaw};
+use super::{FreeList, free_list::Sealed, uncarved::Uncarved};
+use crate::{base::address::recover, traits::InvariantError};
 
 /// Freed blocks in an intrusive list, last freed first: no overhead per block, a word per pool.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,8 @@ const BATCH: usize = 2048;
 /// first; zero if there is no fresh memory. Written upwards, which is how processors fetch ahead.
 #[cold]
 #[inline(never)]
-fn thread(fresh: &mut Fresh, size: usize) -> usize {
-    let run = fresh.cut_some((BATCH / size).max(1), |_| ());
+fn thread(uncarved: &mut Uncarved, size: usize) -> usize {
+    let run = uncarved.carve_up_to((BATCH / size).max(1), |_| ());
     if run.start == run.end {
         return 0;
     }
@@ -43,7 +43,7 @@ fn thread(fresh: &mut Fresh, size: usize) -> usize {
     run.start
 }
 
-impl Strategy for Lifo {}
+impl FreeList for Lifo {}
 
 impl Sealed for Lifo {
     const REGION: usize = 0;
@@ -63,10 +63,10 @@ impl Sealed for Lifo {
     }
 
     #[inline(always)]
-    fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
+    fn take(&mut self, uncarved: &mut Uncarved, size: usize) -> Option<NonNull<u8>> {
         let mut block = self.head;
         if block == 0 {
-            block = thread(fresh, size);
+            block = thread(uncarved, size);
         }
         let block = NonNull::new(recover::<u8>(block))?;
         // SAFETY: a block on the list is free and begins with the address of the next.
@@ -85,37 +85,39 @@ impl Sealed for Lifo {
         self.head = 0;
     }
 
-    fn free(&self, fresh: &Fresh, _: usize) -> impl Iterator<Item = usize> {
-        fresh.walk(self.head)
+    fn free(&self, uncarved: &Uncarved, _: usize) -> impl Iterator<Item = usize> {
+        uncarved.walk(self.head)
     }
 
-    fn settle(&mut self, fresh: &mut Fresh, _: usize) {
-        let mut all = fresh.walk(self.head);
-        let Some(spare) = fresh.spare(all.by_ref()) else {
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, _: usize) {
+        let mut all = uncarved.walk(self.head);
+        let Some(empty_chunks) = uncarved.empty_chunks(all.by_ref()) else {
             if all.reaches_its_end() {
-                self.head = fresh.put_free_ahead(self.head);
+                self.head = uncarved.make_free_reusable(self.head);
             }
             return;
         };
-        if !all.has_ended() || spare.is_empty() {
+        if !all.has_ended() || empty_chunks.is_empty() {
             return;
         }
-        let all = fresh.walk(self.head);
+        let all = uncarved.walk(self.head);
         let mut last = &mut self.head;
-        for block in all.filter(|&block| !spare.has(block)).take(spare.left()) {
+        for block in all.filter(|&block| !empty_chunks.has(block)).take(empty_chunks.left()) {
             *last = block;
             // SAFETY: the block is free, at least a word long and as aligned, and its link has been read.
             last = unsafe { &mut *recover(block) };
         }
         *last = 0;
-        fresh.put_ahead(|cut| spare.has(cut.start));
+        uncarved.make_reusable(|carved| empty_chunks.has(carved.start));
     }
 
-    fn check(&self, fresh: &Fresh, _: usize) -> Result<(), Flaw> {
-        if fresh.walk(self.head).reaches_its_end() {
+    fn check(&self, uncarved: &Uncarved, _: usize) -> Result<(), InvariantError> {
+        if uncarved.walk(self.head).reaches_its_end() {
             Ok(())
         } else {
-            Err(Flaw("a link in a free block leads to no block, or back: it was overwritten, or freed twice"))
+            Err(InvariantError(
+                "a link in a free block leads to no block, or back: it was overwritten, or freed twice",
+            ))
         }
     }
 }

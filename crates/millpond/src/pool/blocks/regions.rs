@@ -12,13 +12,13 @@
 //! The bits also say which blocks are live: see [`Blocks::live`](super::Blocks::live).
 
 use super::{
-    fresh::Fresh,
-    front::{Fronted, Store},
+    free_cache::{Backing, FreeCache},
+    uncarved::Uncarved,
 };
 use crate::{
     base::address::{WORD, align_up, recover},
-    contract::Flaw,
     pool::chunks::Span,
+    traits::InvariantError,
 };
 
 /// Freed blocks in an array of `PLACES` addresses first, in bitmaps behind: blocks are reused in address order.
@@ -27,14 +27,14 @@ use crate::{
 /// blocks can be listed. Chunks are at most `REGION` bytes, and aligned to that: a power of two.
 ///
 /// ```
-/// use millpond::{Blocks, Compact, Fixed, Local, Pages};
+/// use millpond::{Blocks, AddressOrdered, Fixed, Local, Pages};
 ///
-/// let pool = Local::new_in(Blocks::<(Fixed<64>, Compact)>::new(), Pages);
+/// let pool = Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Pages);
 /// ```
-pub type Compact<const PLACES: usize = 256, const REGION: usize = { 1 << 20 }> =
-    Fronted<Regions<REGION>, PLACES>;
+pub type AddressOrdered<const PLACES: usize = 256, const REGION: usize = { 1 << 20 }> =
+    FreeCache<Regions<REGION>, PLACES>;
 
-/// The store of [`Compact`].
+/// The store of [`AddressOrdered`].
 ///
 /// # Invariants
 ///
@@ -49,7 +49,7 @@ pub struct Regions<const REGION: usize> {
     ready: usize,
 }
 
-/// The header of a region. It begins where the header of the chunk (`chunks::HEADER`) ends; behind it come the summary
+/// The header of a region. It begins where the header of the chunk (`chunks::HEADER_SIZE`) ends; behind it come the summary
 /// and then the bits, both for as many blocks as the largest region could hold.
 #[repr(C)]
 struct Header {
@@ -74,7 +74,7 @@ pub(super) const fn header_size(size: usize, region: usize) -> usize {
 
 /// The header of the region at an address.
 fn header_of(base: usize) -> *mut Header {
-    recover(base + crate::pool::chunks::HEADER)
+    recover(base + crate::pool::chunks::HEADER_SIZE)
 }
 
 /// The bits of one region.
@@ -91,7 +91,7 @@ impl Bits {
     }
 
     fn summary(self, index: usize) -> *mut u64 {
-        recover(self.base + crate::pool::chunks::HEADER + size_of::<Header>() + index * 8)
+        recover(self.base + crate::pool::chunks::HEADER_SIZE + size_of::<Header>() + index * 8)
     }
 
     fn word(self, index: usize) -> *mut u64 {
@@ -176,13 +176,13 @@ impl<const REGION: usize> Regions<REGION> {
 
     /// The regions with bits set, as far as the list is whole: what lies behind a header that was overwritten is out of
     /// reach.
-    fn listed(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = Bits> {
-        let is_region = |&base: &usize| fresh.begun().any(|span| Self::is_whole(base, span));
+    fn listed(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = Bits> {
+        let is_region = |&base: &usize| uncarved.begun().any(|span| Self::is_whole(base, span));
         let others = core::iter::successors(Some(self.ready).filter(is_region), move |&base| {
             // SAFETY: the address is that of a region that has begun.
             Some(unsafe { (*header_of(base)).next }).filter(is_region)
         });
-        let others = others.take(fresh.chunks.count());
+        let others = others.take(uncarved.chunks.count());
         Some(self.current).filter(is_region).into_iter().chain(others).map(move |base| Self::bits(base, size))
     }
 
@@ -193,10 +193,10 @@ impl<const REGION: usize> Regions<REGION> {
     }
 
     /// How many regions with bits set follow one another up to the end of the list; none if it does not end.
-    fn list_length(&self, fresh: &Fresh) -> Option<usize> {
+    fn list_length(&self, uncarved: &Uncarved) -> Option<usize> {
         let (mut base, mut length) = (self.ready, 0);
         while base != 0 {
-            if length == fresh.chunks.count() || !fresh.begun().any(|span| Self::is_whole(base, span)) {
+            if length == uncarved.chunks.count() || !uncarved.begun().any(|span| Self::is_whole(base, span)) {
                 return None;
             }
             // SAFETY: the address is that of a region that has begun.
@@ -253,17 +253,17 @@ impl<const REGION: usize> Regions<REGION> {
     }
 }
 
-impl<const PLACES: usize, const REGION: usize> Compact<PLACES, REGION> {
+impl<const PLACES: usize, const REGION: usize> AddressOrdered<PLACES, REGION> {
     /// The blocks of `size` bytes in the cut part of a region that are not free, ascending. The array in front is
     /// empty.
-    pub(super) fn live(cut: Span, size: usize) -> impl Iterator<Item = usize> {
-        let bits = Regions::<REGION>::bits(cut.start & Regions::<REGION>::MASK, size);
-        let count = (cut.end - cut.start) / size;
-        (0..count).filter(move |&number| !bits.is_set(number)).map(move |number| cut.start + number * size)
+    pub(super) fn live(carved: Span, size: usize) -> impl Iterator<Item = usize> {
+        let bits = Regions::<REGION>::bits(carved.start & Regions::<REGION>::MASK, size);
+        let count = (carved.end - carved.start) / size;
+        (0..count).filter(move |&number| !bits.is_set(number)).map(move |number| carved.start + number * size)
     }
 }
 
-impl<const REGION: usize> Store for Regions<REGION> {
+impl<const REGION: usize> Backing for Regions<REGION> {
     const REGION: usize = REGION;
     const EMPTY: Self = Self { current: 0, ready: 0 };
 
@@ -313,48 +313,50 @@ impl<const REGION: usize> Store for Regions<REGION> {
         }
     }
 
-    fn iter(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
-        self.listed(fresh, size).flat_map(Bits::blocks)
+    fn iter(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize> {
+        self.listed(uncarved, size).flat_map(Bits::blocks)
     }
 
     /// O(blocks / 64).
-    fn count(&self, fresh: &Fresh, size: usize) -> usize {
-        self.listed(fresh, size).map(Bits::count).sum()
+    fn count(&self, uncarved: &Uncarved, size: usize) -> usize {
+        self.listed(uncarved, size).map(Bits::count).sum()
     }
 
-    fn settle(&mut self, fresh: &mut Fresh, size: usize) {
-        if self.list_length(fresh).is_none() {
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize) {
+        if self.list_length(uncarved).is_none() {
             return;
         }
-        fresh.put_ahead(|cut| {
-            let bits = Self::bits(cut.start & Self::MASK, size);
-            let is_spare = bits.count() * size == cut.end - cut.start;
-            if is_spare {
+        uncarved.make_reusable(|carved| {
+            let bits = Self::bits(carved.start & Self::MASK, size);
+            let is_empty = bits.count() * size == carved.end - carved.start;
+            if is_empty {
                 // SAFETY: the region has begun, since it is cut.
                 unsafe { (*bits.header()).listed = 0 };
             }
-            is_spare
+            is_empty
         });
         self.unlist();
     }
 
-    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
+    fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError> {
         let current_is_whole =
-            self.current == 0 || fresh.begun().any(|span| Self::is_whole(self.current, span));
-        if !current_is_whole || self.list_length(fresh).is_none() {
-            return Err(Flaw("the header of a region does not say where its blocks are: it was overwritten"));
+            self.current == 0 || uncarved.begun().any(|span| Self::is_whole(self.current, span));
+        if !current_is_whole || self.list_length(uncarved).is_none() {
+            return Err(InvariantError(
+                "the header of a region does not say where its blocks are: it was overwritten",
+            ));
         }
-        for bits in self.listed(fresh, size) {
+        for bits in self.listed(uncarved, size) {
             // SAFETY: what is on the list is a region that has begun.
             if unsafe { (*bits.header()).listed != 1 } {
-                return Err(Flaw("a region on the list does not know it"));
+                return Err(InvariantError("a region on the list does not know it"));
             }
             // SAFETY: there are that many words, and a summary for them.
             let agrees = |index: usize| unsafe {
                 (*bits.word(index) != 0) == ((*bits.summary(index / 64) >> (index % 64)) & 1 == 1)
             };
             if !(0..bits.words).all(agrees) {
-                return Err(Flaw("a summary bit disagrees with its word"));
+                return Err(InvariantError("a summary bit disagrees with its word"));
             }
         }
         Ok(())

@@ -17,13 +17,13 @@
 use core::{iter, mem};
 
 use super::{
-    fresh::{Cut, Fresh, Spare},
-    front::{Fronted, Store},
+    free_cache::{Backing, FreeCache},
+    uncarved::{CarvedBlocks, EmptyChunks, Uncarved},
 };
 use crate::{
     base::address::{WORD, prefetch_for_writing, recover},
-    contract::Flaw,
     pool::chunks::{Span, chain, link},
+    traits::InvariantError,
 };
 
 /// Freed blocks in an array of `PLACES` addresses first, in bundles behind: of many freed blocks few are touched.
@@ -35,7 +35,7 @@ use crate::{
 ///
 /// let pool = Local::new(Blocks::<(Fixed<64>, Magazine)>::new());
 /// ```
-pub type Magazine<const PLACES: usize = 256> = Fronted<Unrolled<PLACES>, PLACES>;
+pub type Magazine<const PLACES: usize = 256> = FreeCache<Unrolled<PLACES>, PLACES>;
 
 /// The store of [`Magazine`].
 ///
@@ -108,8 +108,8 @@ fn runs(mut blocks: &[usize], size: usize, most: usize) -> impl Iterator<Item = 
         } else {
             0
         };
-        let (run, rest) = blocks.split_at_checked(followers + 1)?;
-        blocks = rest;
+        let (run, remainder) = blocks.split_at_checked(followers + 1)?;
+        blocks = remainder;
         Some((run, Pace { count: run.len(), stride: -stride }))
     })
 }
@@ -162,8 +162,8 @@ impl<const PLACES: usize> Unrolled<PLACES> {
     }
 
     /// A way through all blocks.
-    fn walk(&self, cut: Cut, size: usize) -> Walk<PLACES> {
-        Walk { cut, size, link: self.head, left: self.count, unread: 0, room: [0; PLACES] }
+    fn walk(&self, carved: CarvedBlocks, size: usize) -> Walk<PLACES> {
+        Walk { carved, size, link: self.head, left: self.count, unread: 0, room: [0; PLACES] }
     }
 
     /// Writes the blocks of a bundle to the end of `room`, the one that is handed out first at the very end; gives their
@@ -235,7 +235,7 @@ impl<const PLACES: usize> Unrolled<PLACES> {
     }
 }
 
-impl<const PLACES: usize> Store for Unrolled<PLACES> {
+impl<const PLACES: usize> Backing for Unrolled<PLACES> {
     const REGION: usize = 0;
     const EMPTY: Self = Self { head: 0, count: 0 };
 
@@ -270,54 +270,60 @@ impl<const PLACES: usize> Store for Unrolled<PLACES> {
 
     unsafe fn begin(&mut self, _: Span, _: usize) {}
 
-    fn iter(&self, fresh: &Fresh, size: usize) -> impl Iterator<Item = usize> {
-        self.walk(fresh.blocks(), size)
+    fn iter(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize> {
+        self.walk(uncarved.blocks(), size)
     }
 
     /// O(1).
-    fn count(&self, _: &Fresh, _: usize) -> usize {
+    fn count(&self, _: &Uncarved, _: usize) -> usize {
         self.count
     }
 
-    fn settle(&mut self, fresh: &mut Fresh, size: usize) {
-        let (all, cut) = (mem::replace(self, Self::EMPTY), fresh.blocks());
-        let mut walk = all.walk(cut, size);
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize) {
+        let (all, carved) = (mem::replace(self, Self::EMPTY), uncarved.blocks());
+        let mut walk = all.walk(carved, size);
         // They are tested where they are counted, and again if that is not done.
-        let spare = fresh.spare(walk.untested());
+        let empty_chunks = uncarved.empty_chunks(walk.untested());
         walk.by_ref().for_each(drop);
-        if !walk.is_whole() || spare.as_ref().is_some_and(Spare::is_empty) {
+        if !walk.is_whole() || empty_chunks.as_ref().is_some_and(EmptyChunks::is_empty) {
             *self = all;
             return;
         }
-        let mut kept = Kept { store: self, batch: [0; PLACES], count: 0, size };
+        let mut refilled = Refill { backing: self, batch: [0; PLACES], count: 0, size };
         // A bundle is read to its end before any of its blocks is written to.
-        let mut again = all.walk(cut, size);
-        if let Some(spare) = spare {
-            let left = spare.left();
-            again.untested().filter(|&block| !spare.has(block)).take(left).for_each(|block| kept.add(block));
-            fresh.put_ahead(|cut| spare.has(cut.start));
+        let mut again = all.walk(carved, size);
+        if let Some(empty_chunks) = empty_chunks {
+            let left = empty_chunks.left();
+            again
+                .untested()
+                .filter(|&block| !empty_chunks.has(block))
+                .take(left)
+                .for_each(|block| refilled.add(block));
+            uncarved.make_reusable(|carved| empty_chunks.has(carved.start));
         } else {
             let mut chained = 0;
             again.for_each(|block| link(block, &mut chained));
-            chain(fresh.put_free_ahead(chained)).for_each(|block| kept.add(block));
+            chain(uncarved.make_free_reusable(chained)).for_each(|block| refilled.add(block));
         }
-        kept.spill();
+        refilled.spill();
     }
 
-    fn check(&self, fresh: &Fresh, size: usize) -> Result<(), Flaw> {
-        let mut walk = self.walk(fresh.blocks(), size);
+    fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError> {
+        let mut walk = self.walk(uncarved.blocks(), size);
         walk.by_ref().for_each(drop);
         if walk.is_whole() {
             Ok(())
         } else {
-            Err(Flaw("a free block does not carry the addresses of free blocks any more: it was overwritten"))
+            Err(InvariantError(
+                "a free block does not carry the addresses of free blocks any more: it was overwritten",
+            ))
         }
     }
 }
 
 /// A way through all bundles, which reads at no address that is not a block's, and ends after as many blocks as there are.
 struct Walk<const PLACES: usize> {
-    cut: Cut,
+    carved: CarvedBlocks,
     size: usize,
     link: usize,
     /// How many blocks are left of all.
@@ -340,7 +346,7 @@ impl<const PLACES: usize> Walk<PLACES> {
             return None;
         }
         if self.unread == 0 {
-            let is_known = |block| self.cut.has(block);
+            let is_known = |block| self.carved.has(block);
             let unpacked = Unrolled::<PLACES>::unpack(self.link, self.size, &mut self.room, is_known);
             (self.unread, self.link) = unpacked?;
         }
@@ -367,21 +373,21 @@ impl<const PLACES: usize> Iterator for Walk<PLACES> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let block = self.read().filter(|&block| self.cut.has(block))?;
+        let block = self.read().filter(|&block| self.carved.has(block))?;
         self.step();
         Some(block)
     }
 }
 
 /// What is kept of all free blocks, and goes back to the store by half an array.
-struct Kept<'a, const PLACES: usize> {
-    store: &'a mut Unrolled<PLACES>,
+struct Refill<'a, const PLACES: usize> {
+    backing: &'a mut Unrolled<PLACES>,
     batch: [usize; PLACES],
     count: usize,
     size: usize,
 }
 
-impl<const PLACES: usize> Kept<'_, PLACES> {
+impl<const PLACES: usize> Refill<'_, PLACES> {
     fn add(&mut self, block: usize) {
         self.batch[self.count] = block;
         self.count += 1;
@@ -392,7 +398,7 @@ impl<const PLACES: usize> Kept<'_, PLACES> {
 
     fn spill(&mut self) {
         // SAFETY: the blocks are free, and are here alone.
-        unsafe { self.store.spill(&self.batch[..self.count], self.size) };
+        unsafe { self.backing.spill(&self.batch[..self.count], self.size) };
         self.count = 0;
     }
 }

@@ -11,8 +11,8 @@
 use super::scale::Scale;
 use crate::{
     base::address::{WORD, align_up, expose, recover},
-    contract::Chunk,
     pool::chunks,
+    traits::Chunk,
 };
 
 /// Bits in a word of the bitmap.
@@ -24,7 +24,7 @@ const BITS: usize = usize::BITS as usize;
 ///
 /// * `first` and `end` are multiples of the least block, and everything between them is blocks.
 /// * `free` is the sum of the sizes of the free blocks, in bytes.
-/// * `lower` and `higher` are addresses of footers in the [`Map`](super::map::Map), or zero.
+/// * `lower` and `higher` are addresses of footers in the [`FooterTree`](super::map::FooterTree), or zero.
 /// * `checksum` is that of everything but `free`: a footer lies where a write past the end of the last block goes.
 #[repr(C)]
 pub(super) struct Footer {

@@ -3,14 +3,14 @@
 use core::alloc::Layout;
 
 use super::{Buddy, scale::TOP};
-use crate::contract::{Canvas, Flaw, Holes, Inspect, Snapshot};
+use crate::traits::{HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats};
 
 impl Inspect for Buddy {
     /// O(chunks).
-    fn stats(&self) -> Snapshot {
-        self.chunks.iter().fold(Snapshot::default(), |sum, footer| {
+    fn stats(&self) -> PoolStats {
+        self.chunks.iter().fold(PoolStats::default(), |sum, footer| {
             let live = footer.room().saturating_sub(footer.free);
-            sum.plus(Snapshot { chunks: 1, held: footer.size, live, free: footer.free })
+            sum.plus(PoolStats { chunks: 1, held: footer.size, live, free: footer.free })
         })
     }
 
@@ -26,14 +26,14 @@ impl Inspect for Buddy {
         Some(holes.fold(Holes::default(), Holes::plus))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         for footer in self.chunks.iter() {
-            canvas.chunk(footer.start..footer.start + footer.size, footer.first..footer.end, None);
-            canvas.live(footer.first..footer.end);
+            builder.chunk(footer.start..footer.start + footer.size, footer.first..footer.end, None);
+            builder.live(footer.first..footer.end);
         }
         for order in self.free.orders() {
             let size = self.scale.size(order);
-            self.free_blocks(order).for_each(|(block, _)| canvas.free(block..block + size));
+            self.free_blocks(order).for_each(|(block, _)| builder.free(block..block + size));
         }
     }
 
@@ -42,14 +42,14 @@ impl Inspect for Buddy {
         self.chunks.holds(address.addr())
     }
 
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         if !self.chunks.is_ordered() {
-            return Err(Flaw(
+            return Err(InvariantError(
                 "a chunk's footer was overwritten, or is in the wrong place of the search tree",
             ));
         }
         if !self.free.mask_is_right() {
-            return Err(Flaw("the mask of the free lists does not say which are empty"));
+            return Err(InvariantError("the mask of the free lists does not say which are empty"));
         }
         self.free.orders().try_for_each(|order| self.check_list(order))?;
         self.check_chunks()
@@ -133,7 +133,7 @@ impl Buddy {
     }
 
     /// Every block on the list is where a block of its order may be, and the list leads back as it leads forth.
-    fn check_list(&self, order: usize) -> Result<(), Flaw> {
+    fn check_list(&self, order: usize) -> Result<(), InvariantError> {
         let most = self.most(order);
         let (mut before, mut lost) = (0, false);
         let is_block = |block| {
@@ -142,18 +142,24 @@ impl Buddy {
         };
         for (count, (block, previous)) in self.free.blocks(order, is_block).enumerate() {
             if count == most {
-                return Err(Flaw("a free list has more blocks than there are: one is free twice"));
+                return Err(InvariantError("a free list has more blocks than there are: one is free twice"));
             }
             if before != 0 && previous != before {
-                return Err(Flaw("a link back in a free block does not lead back: it was overwritten"));
+                return Err(InvariantError(
+                    "a link back in a free block does not lead back: it was overwritten",
+                ));
             }
             before = block;
         }
-        if lost { Err(Flaw("a link in a free block leads to no block: it was overwritten")) } else { Ok(()) }
+        if lost {
+            Err(InvariantError("a link in a free block leads to no block: it was overwritten"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The free blocks of each chunk are those that its bits and its sum speak of.
-    fn check_chunks(&self) -> Result<(), Flaw> {
+    fn check_chunks(&self) -> Result<(), InvariantError> {
         for footer in self.chunks.iter() {
             let (mut bytes, mut pairs) = (0, 0);
             for order in self.free.orders() {
@@ -167,18 +173,22 @@ impl Buddy {
                     }
                     pairs += 1;
                     if !footer.one_is_free(right, self.scale) {
-                        return Err(Flaw(
+                        return Err(InvariantError(
                             "a block is free, but its pair's bit says that none is, or both are",
                         ));
                     }
                 }
             }
             if bytes != footer.free {
-                return Err(Flaw("the free blocks of a chunk do not add up to what it says is free"));
+                return Err(InvariantError(
+                    "the free blocks of a chunk do not add up to what it says is free",
+                ));
             }
             // Every free block has a set bit; as many bits as blocks mean that each has its own.
             if pairs != footer.pairs_with_one_free(self.scale) {
-                return Err(Flaw("a pair's bit is set without a free block, or two buddies are not joined"));
+                return Err(InvariantError(
+                    "a pair's bit is set without a free block, or two buddies are not joined",
+                ));
             }
         }
         Ok(())

@@ -21,22 +21,22 @@
 //! Source: Knowlton, "A Fast Storage Allocator" (1965); Knuth, The Art of Computer Programming, volume 1, section 2.5.
 
 mod footer;
+mod footer_tree;
 mod inspect;
 mod lists;
-mod map;
 mod scale;
 
 use core::{alloc::Layout, fmt, ptr::NonNull};
 
 use self::{
     footer::Footer,
+    footer_tree::FooterTree,
     lists::{LINKS, Lists},
-    map::Map,
     scale::{Scale, TOP},
 };
 use crate::{
     base::address,
-    contract::{Chunk, ChunkRequest, RawPool, Surrender},
+    traits::{Chunk, ChunkRequest, RawPool, Release},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -76,7 +76,7 @@ pub struct Buddy {
     /// The largest block that is served, in bytes.
     largest: usize,
     free: Lists,
-    chunks: Map,
+    chunks: FooterTree,
     /// How large the next chunk should be, in bytes.
     next_chunk: usize,
 }
@@ -135,7 +135,7 @@ impl Buddy {
 
     const fn of(least: usize, largest: usize) -> Self {
         let scale = Scale::new(least);
-        Self { scale, largest, free: Lists::EMPTY, chunks: Map::EMPTY, next_chunk: FIRST_CHUNK }
+        Self { scale, largest, free: Lists::EMPTY, chunks: FooterTree::EMPTY, next_chunk: FIRST_CHUNK }
     }
 
     /// The same pool, with a first chunk of about `bytes` instead of a page. Each later one is twice as large as the one
@@ -180,18 +180,18 @@ impl Buddy {
     fn free_all(free: &mut Lists, footer: &mut Footer, scale: Scale) {
         for (block, order) in footer.pieces(scale) {
             // SAFETY: the pieces tile the chunk, in which nothing is live or on a list.
-            unsafe { join(free, footer, scale, order, block) };
+            unsafe { coalesce(free, footer, scale, order, block) };
         }
     }
 
     /// Takes out a chunk in which nothing is live, and in which no link was overwritten. O(chunks).
-    fn remove_spare(&mut self) -> Option<Chunk> {
+    fn remove_empty(&mut self) -> Option<Chunk> {
         let is_linked =
             |(block, order)| self.free.is_linked(order, block, |other| self.is_block(order, other));
         let can_go =
             |footer: &&Footer| footer.free == footer.room() && footer.pieces(self.scale).all(is_linked);
-        let spare = self.chunks.iter().find(can_go)?.start;
-        self.remove_free(spare)
+        let empty = self.chunks.iter().find(can_go)?.start;
+        self.remove_free(empty)
     }
 
     /// Takes out a chunk in which nothing is live.
@@ -226,7 +226,7 @@ impl Buddy {
 ///
 /// The block, of this order, is the pool's, and on no list.
 #[inline(always)]
-unsafe fn join(free: &mut Lists, footer: &mut Footer, scale: Scale, mut order: usize, mut block: usize) {
+unsafe fn coalesce(free: &mut Lists, footer: &mut Footer, scale: Scale, mut order: usize, mut block: usize) {
     footer.free += scale.size(order);
     while order < TOP {
         let size = scale.size(order);
@@ -289,7 +289,7 @@ unsafe impl RawPool for Buddy {
         debug_assert!(block.is_multiple_of(self.scale.size(order)), "freed with too large a size");
         if let Some(footer) = footer {
             // SAFETY: the caller gives the block up, and its layout says its order.
-            unsafe { join(&mut self.free, footer, self.scale, order, block) };
+            unsafe { coalesce(&mut self.free, footer, self.scale, order, block) };
         }
     }
 
@@ -300,7 +300,7 @@ unsafe impl RawPool for Buddy {
         }
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         let (_, aligned) = self.orders(layout)?;
         let blocks = self.scale.size(aligned);
         let bytes = blocks.checked_add(Footer::overhead(blocks, self.scale))?;
@@ -309,9 +309,9 @@ unsafe impl RawPool for Buddy {
         Some(ChunkRequest { least, preferred, enough: preferred })
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         let fits = |least: Layout| chunk.size() >= least.size() && chunk.layout().align() >= least.align();
-        if !self.wants(layout).is_some_and(|request| fits(request.least)) {
+        if !self.chunk_request(layout).is_some_and(|request| fits(request.least)) {
             return Err(chunk);
         }
         // SAFETY: the caller's promises are passed on.
@@ -326,10 +326,10 @@ unsafe impl RawPool for Buddy {
         Ok(())
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
         match which {
-            Surrender::Spare => self.remove_spare(),
-            Surrender::Any => self.remove_any(),
+            Release::Empty => self.remove_empty(),
+            Release::Any => self.remove_any(),
         }
     }
 

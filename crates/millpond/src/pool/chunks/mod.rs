@@ -13,42 +13,42 @@
 //! Adopt, advance and reset are O(1), and so is giving up the newest chunk or one that is ahead; finding and removing
 //! another is O(chunks), and chunks double in size.
 
-mod marks;
-mod paint;
-mod sieve;
+mod live_bitmap;
+mod reclaim_pass;
+mod render;
 mod spans;
 mod walk;
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use self::marks::{with_bits, without_bits};
+use self::live_bitmap::{with_bitmap, without_bitmap};
 pub(super) use self::{
-    marks::Marks,
-    sieve::{chain, link},
-    spans::{Spans, Tally},
+    live_bitmap::LiveBitmap,
+    reclaim_pass::{chain, link},
+    spans::{SpanCounts, Spans},
     walk::Walk,
 };
 
 use crate::{
     base::address::{self, align_up, expose, recover},
-    contract::{Chunk, ChunkRequest},
+    traits::{Chunk, ChunkRequest},
 };
 
 /// Bytes that a chunk's header takes at its start: the record of the next older chunk.
-pub(super) const HEADER: usize = size_of::<Record>();
+pub(super) const HEADER_SIZE: usize = size_of::<ChunkHeader>();
 
 /// Bytes that the first chunk has where the parent is not fine-grained.
 pub(super) const PAGE: usize = 4096;
 
 /// What a pool wants its chunks to be like.
 #[derive(Clone, Copy)]
-pub(super) struct Plan {
+pub(super) struct ChunkPolicy {
     /// The alignment of chunks and of what is behind their headers.
     pub(super) align: usize,
-    /// Bytes of a chunk's header, a multiple of what the pool's blocks are aligned to, at least [`HEADER`].
-    pub(super) header: usize,
+    /// Bytes of a chunk's header, a multiple of what the pool's blocks are aligned to, at least [`HEADER_SIZE`].
+    pub(super) header_size: usize,
     /// Whether the first chunk has a header too.
-    pub(super) always_headed: bool,
+    pub(super) always_with_header: bool,
     /// The least size of a chunk that is worth asking for, in bytes, where the parent is not fine-grained.
     pub(super) page: usize,
     /// The size of the first chunk where it is, in bytes. Each next one is twice as large as the largest so far.
@@ -60,10 +60,10 @@ pub(super) struct Plan {
     /// Bytes behind the header that every chunk is to have, and that are used of it; `None` if chunks grow.
     pub(super) exactly: Option<usize>,
     /// The size of the blocks that have a bit each at the end of their chunk; zero if none have.
-    pub(super) marked: usize,
+    pub(super) bitmap_block: usize,
 }
 
-impl Plan {
+impl ChunkPolicy {
     /// Chunks for blocks of this alignment, from a page up to 64 MiB, the first without a header.
     pub(super) const fn growing(align: usize) -> Self {
         Self::growing_from(PAGE, align)
@@ -71,29 +71,29 @@ impl Plan {
 
     /// The same, from `first` bytes on where the parent serves so few without waste.
     pub(super) const fn growing_from(first: usize, align: usize) -> Self {
-        let align = if align < align_of::<Record>() { align_of::<Record>() } else { align };
+        let align = if align < align_of::<ChunkHeader>() { align_of::<ChunkHeader>() } else { align };
         Self {
             align,
-            header: align_up(HEADER, align),
-            always_headed: false,
+            header_size: align_up(HEADER_SIZE, align),
+            always_with_header: false,
             page: PAGE,
             first,
             largest: 64 << 20,
             reach: usize::MAX,
             exactly: None,
-            marked: 0,
+            bitmap_block: 0,
         }
     }
 }
 
 /// What is known about a chunk. A size of zero means that there is none.
 #[derive(Clone, Copy)]
-pub(super) struct Record {
+pub(super) struct ChunkHeader {
     start: usize,
     size: usize,
     align_log2: u8,
     /// Whether the chunk begins with a header: 1 if so. Not a `bool`, because it may have been overwritten.
-    headed: u8,
+    with_header: u8,
     /// What the other fields say that it is.
     checksum: u32,
 }
@@ -107,12 +107,12 @@ pub(super) fn checksum(words: &[usize]) -> u32 {
     (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
 }
 
-impl Record {
-    const NONE: Self = Self { start: 0, size: 0, align_log2: 0, headed: 0, checksum: 0 };
+impl ChunkHeader {
+    const NONE: Self = Self { start: 0, size: 0, align_log2: 0, with_header: 0, checksum: 0 };
 
-    fn new(start: usize, size: usize, align_log2: u8, headed: bool) -> Self {
-        let record = Self { start, size, align_log2, headed: u8::from(headed), checksum: 0 };
-        Self { checksum: record.sum(), ..record }
+    fn new(start: usize, size: usize, align_log2: u8, with_header: bool) -> Self {
+        let header = Self { start, size, align_log2, with_header: u8::from(with_header), checksum: 0 };
+        Self { checksum: header.sum(), ..header }
     }
 
     /// The record that a chunk begins with; [`NONE`](Self::NONE) if it was overwritten.
@@ -122,18 +122,18 @@ impl Record {
     /// A headed chunk of the pool begins at this address.
     unsafe fn read(start: usize) -> Self {
         // SAFETY: the caller's promise; each field may have any value.
-        let record = unsafe { recover::<Self>(start).read() };
-        if record.checksum == record.sum() { record } else { Self::NONE }
+        let header = unsafe { recover::<Self>(start).read() };
+        if header.checksum == header.sum() { header } else { Self::NONE }
     }
 
     /// The checksum of the other fields, which is zero if they are.
     fn sum(&self) -> u32 {
-        let about = usize::from(self.align_log2) << 8 | usize::from(self.headed);
+        let about = usize::from(self.align_log2) << 8 | usize::from(self.with_header);
         checksum(&[self.start, self.size, about])
     }
 
-    fn is_headed(&self) -> bool {
-        self.headed != 0
+    fn has_header(&self) -> bool {
+        self.with_header != 0
     }
 
     fn exists(&self) -> bool {
@@ -168,46 +168,46 @@ impl Span {
 ///
 /// * Following headers from `newest` visits each of `count` chunks once, and ends at a record that does not exist.
 /// * Every chunk but the last in the list is headed; that one too if the plan says so.
-/// * `ahead` is the first of `ahead_count` chunks that follow one another in the list; without any it is `NONE`.
+/// * `reusable` is the first of `reusable_count` chunks that follow one another in the list; without any it is `NONE`.
 /// * The chunks ahead begin the list, or follow the chunk `current`, the last one that `advance` returned.
 pub(super) struct Chunks {
-    newest: Record,
+    newest: ChunkHeader,
     count: usize,
     current: usize,
-    ahead: Record,
-    ahead_count: usize,
+    reusable: ChunkHeader,
+    reusable_count: usize,
     /// How large the next chunk should be, in bytes.
     next_size: usize,
-    plan: Plan,
+    policy: ChunkPolicy,
 }
 
 impl Chunks {
     /// No chunks.
-    pub(super) const fn new(plan: Plan) -> Self {
+    pub(super) const fn new(policy: ChunkPolicy) -> Self {
         Self {
-            newest: Record::NONE,
+            newest: ChunkHeader::NONE,
             count: 0,
             current: 0,
-            ahead: Record::NONE,
-            ahead_count: 0,
-            next_size: plan.first,
-            plan,
+            reusable: ChunkHeader::NONE,
+            reusable_count: 0,
+            next_size: policy.first,
+            policy,
         }
     }
 
     /// Whether the next chunk to come has a header.
-    fn next_is_headed(&self) -> bool {
-        self.plan.always_headed || self.newest.exists()
+    fn next_has_header(&self) -> bool {
+        self.policy.always_with_header || self.newest.exists()
     }
 
     /// The request for a chunk with room for `bytes`, aligned as stated; `None` where that is beyond all memory.
     pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
-        let header = if self.next_is_headed() { self.plan.header } else { 0 };
-        let gross = |bytes| with_bits(bytes, self.plan.marked)?.checked_add(header);
-        let least = Layout::from_size_align(gross(bytes)?, self.plan.align).ok()?;
-        let (preferred, enough) = match self.plan.exactly {
+        let header_size = if self.next_has_header() { self.policy.header_size } else { 0 };
+        let gross = |bytes| with_bitmap(bytes, self.policy.bitmap_block)?.checked_add(header_size);
+        let least = Layout::from_size_align(gross(bytes)?, self.policy.align).ok()?;
+        let (preferred, enough) = match self.policy.exactly {
             Some(bytes) => (gross(bytes)?, gross(bytes)?),
-            None => (self.next_size.max(self.plan.page), self.next_size),
+            None => (self.next_size.max(self.policy.page), self.next_size),
         };
         let at_least = |size: usize| size.max(least.size());
         Some(ChunkRequest { least, preferred: at_least(preferred), enough: at_least(enough) })
@@ -215,29 +215,29 @@ impl Chunks {
 
     /// Where the newest chunk, if it has a header, has room behind the record in that.
     pub(super) fn room_in_newest(&self) -> Option<usize> {
-        (self.newest.exists() && self.newest.is_headed()).then_some(self.newest.start + HEADER)
+        (self.newest.exists() && self.newest.has_header()).then_some(self.newest.start + HEADER_SIZE)
     }
 
     /// Bytes behind the header that one chunk can have.
     pub(super) fn most(&self) -> usize {
-        self.plan.exactly.unwrap_or(self.plan.reach - self.plan.header)
+        self.policy.exactly.unwrap_or(self.policy.reach - self.policy.header_size)
     }
 
     /// Lets the first chunk have room for `bytes` behind its header, if none has come yet.
     pub(super) const fn begin_with(&mut self, bytes: usize) {
-        let header = if self.plan.always_headed { self.plan.header } else { 0 };
-        let wanted = match with_bits(bytes, self.plan.marked) {
-            Some(gross) => gross.saturating_add(header),
+        let header_size = if self.policy.always_with_header { self.policy.header_size } else { 0 };
+        let wanted = match with_bitmap(bytes, self.policy.bitmap_block) {
+            Some(gross) => gross.saturating_add(header_size),
             None => usize::MAX,
         };
-        self.plan.page = 0;
-        self.next_size = if wanted > self.plan.reach { self.plan.reach } else { wanted };
+        self.policy.page = 0;
+        self.next_size = if wanted > self.policy.reach { self.policy.reach } else { wanted };
     }
 
     /// Lets every chunk to come have `bytes` behind its header, and not a byte more.
     pub(super) const fn grow_by(&mut self, bytes: usize) {
-        let most = self.plan.reach - self.plan.header;
-        self.plan.exactly = Some(if bytes > most { most } else { bytes });
+        let most = self.policy.reach - self.policy.header_size;
+        self.policy.exactly = Some(if bytes > most { most } else { bytes });
     }
 
     /// Takes a chunk; it is ahead. One without room for `bytes` is returned.
@@ -245,121 +245,122 @@ impl Chunks {
     /// # Safety
     ///
     /// The chunk is the pool's alone.
-    pub(super) unsafe fn adopt(&mut self, chunk: Chunk, bytes: usize) -> Result<(), Chunk> {
+    pub(super) unsafe fn add_chunk(&mut self, chunk: Chunk, bytes: usize) -> Result<(), Chunk> {
         match self.request(bytes) {
             Some(ChunkRequest { least, .. })
-                if chunk.size() >= least.size() && chunk.layout().align() >= self.plan.align => {}
+                if chunk.size() >= least.size() && chunk.layout().align() >= self.policy.align => {}
             _ => return Err(chunk),
         }
         let align_log2 = chunk.layout().align().trailing_zeros() as u8;
-        let record = Record::new(expose(chunk.start()), chunk.size(), align_log2, self.next_is_headed());
-        self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(self.plan.largest));
-        let follows_current = self.ahead_count != 0 && self.ahead.start != self.newest.start;
-        if record.is_headed() {
-            let older = if follows_current { self.ahead } else { self.newest };
+        let header =
+            ChunkHeader::new(expose(chunk.start()), chunk.size(), align_log2, self.next_has_header());
+        self.next_size = self.next_size.max(chunk.size().saturating_mul(2).min(self.policy.largest));
+        let follows_current = self.reusable_count != 0 && self.reusable.start != self.newest.start;
+        if header.has_header() {
+            let older = if follows_current { self.reusable } else { self.newest };
             // SAFETY: the chunk is ours, aligned for a record and large enough for one, as the request asks.
-            unsafe { recover::<Record>(record.start).write(older) };
+            unsafe { recover::<ChunkHeader>(header.start).write(older) };
         }
         if follows_current {
             // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
-            unsafe { recover::<Record>(self.current).write(record) };
+            unsafe { recover::<ChunkHeader>(self.current).write(header) };
         } else {
-            self.newest = record;
+            self.newest = header;
         }
         self.count += 1;
-        self.ahead = record;
-        self.ahead_count += 1;
-        self.clear_marks(self.span(&record));
+        self.reusable = header;
+        self.reusable_count += 1;
+        self.clear_live(self.span(&header));
         Ok(())
     }
 
     /// Goes on to the next chunk ahead, which is cut from now on; `None` if there is none.
     pub(super) fn advance(&mut self) -> Option<Span> {
-        if self.ahead_count == 0 {
+        if self.reusable_count == 0 {
             return None;
         }
-        let chunk = self.ahead;
+        let chunk = self.reusable;
         self.current = chunk.start;
-        self.ahead_count -= 1;
+        self.reusable_count -= 1;
         let older = self.older(&chunk);
-        self.follow_ahead(older);
+        self.follow_reusable(older);
         Some(self.span(&chunk))
     }
 
     /// Goes on to what follows the first chunk ahead, which is ahead no more; what is out of reach is not ahead either.
-    fn follow_ahead(&mut self, older: Record) {
-        self.ahead = if self.ahead_count == 0 { Record::NONE } else { older };
-        if !self.ahead.exists() {
-            self.ahead_count = 0;
+    fn follow_reusable(&mut self, older: ChunkHeader) {
+        self.reusable = if self.reusable_count == 0 { ChunkHeader::NONE } else { older };
+        if !self.reusable.exists() {
+            self.reusable_count = 0;
         }
     }
 
     /// What the next [`advance`](Self::advance) would return.
     pub(super) fn next_span(&self) -> Option<Span> {
-        (self.ahead_count != 0).then(|| self.span(&self.ahead))
+        (self.reusable_count != 0).then(|| self.span(&self.reusable))
     }
 
     /// Clears the bits of a chunk, if there are any.
-    fn clear_marks(&self, span: Span) {
-        if self.plan.marked != 0 {
+    fn clear_live(&self, span: Span) {
+        if self.policy.bitmap_block != 0 {
             // SAFETY: the chunk is ours.
-            unsafe { Marks::of(span).clear(self.plan.marked) };
+            unsafe { LiveBitmap::of(span).clear(self.policy.bitmap_block) };
         }
     }
 
     /// Puts every chunk ahead. O(1), but for clearing bits, if there are any.
     pub(super) fn reset(&mut self) {
-        if self.plan.marked != 0 {
-            self.spans().for_each(|(span, _)| self.clear_marks(span));
+        if self.policy.bitmap_block != 0 {
+            self.spans().for_each(|(span, _)| self.clear_live(span));
         }
-        self.ahead = self.newest;
-        self.ahead_count = self.count;
+        self.reusable = self.newest;
+        self.reusable_count = self.count;
     }
 
     /// Takes the next chunk ahead out of the list.
-    pub(super) fn take_ahead(&mut self) -> Option<Chunk> {
-        if self.ahead_count == 0 {
+    pub(super) fn take_reusable(&mut self) -> Option<Chunk> {
+        if self.reusable_count == 0 {
             return None;
         }
-        let (chunk, older) = (self.ahead, self.older(&self.ahead));
+        let (chunk, older) = (self.reusable, self.older(&self.reusable));
         if chunk.start == self.newest.start {
             self.newest = older;
         } else {
             // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
-            unsafe { recover::<Record>(self.current).write(older) };
+            unsafe { recover::<ChunkHeader>(self.current).write(older) };
         }
         self.count -= 1;
-        self.ahead_count -= 1;
-        self.follow_ahead(older);
+        self.reusable_count -= 1;
+        self.follow_reusable(older);
         chunk.into_chunk()
     }
 
     /// The part of a chunk behind its header.
-    fn span(&self, chunk: &Record) -> Span {
-        let start = chunk.start + if chunk.is_headed() { self.plan.header } else { 0 };
-        let room = chunk.start + chunk.size.min(self.plan.reach) - start;
-        let end = start + without_bits(room, self.plan.marked);
-        Span { start, end: self.plan.exactly.map_or(end, |bytes| end.min(start.saturating_add(bytes))) }
+    fn span(&self, chunk: &ChunkHeader) -> Span {
+        let start = chunk.start + if chunk.has_header() { self.policy.header_size } else { 0 };
+        let room = chunk.start + chunk.size.min(self.policy.reach) - start;
+        let end = start + without_bitmap(room, self.policy.bitmap_block);
+        Span { start, end: self.policy.exactly.map_or(end, |bytes| end.min(start.saturating_add(bytes))) }
     }
 
-    fn older(&self, chunk: &Record) -> Record {
-        if chunk.is_headed() {
+    fn older(&self, chunk: &ChunkHeader) -> ChunkHeader {
+        if chunk.has_header() {
             // SAFETY: a headed chunk in the list begins with the record of the next older one.
-            unsafe { Record::read(chunk.start) }
+            unsafe { ChunkHeader::read(chunk.start) }
         } else {
-            Record::NONE
+            ChunkHeader::NONE
         }
     }
 
     /// Every chunk, as far as the list is whole.
-    fn records(&self) -> impl Iterator<Item = Record> {
-        self.records_and_more().take(self.count)
+    fn headers(&self) -> impl Iterator<Item = ChunkHeader> {
+        self.headers_unbounded().take(self.count)
     }
 
     /// Every chunk, and what else the list leads to: it may be endless.
-    fn records_and_more(&self) -> impl Iterator<Item = Record> {
+    fn headers_unbounded(&self) -> impl Iterator<Item = ChunkHeader> {
         let first = self.newest.exists().then_some(self.newest);
-        core::iter::successors(first, |chunk| Some(self.older(chunk)).filter(Record::exists))
+        core::iter::successors(first, |chunk| Some(self.older(chunk)).filter(ChunkHeader::exists))
     }
 
     /// How many there are.
@@ -369,30 +370,30 @@ impl Chunks {
 
     /// Bytes in all of them.
     pub(super) fn held(&self) -> usize {
-        self.records().map(|chunk| chunk.size).sum()
+        self.headers().map(|chunk| chunk.size).sum()
     }
 
     /// Whether `address` lies in one of them, their headers included.
-    pub(super) fn own(&self, address: usize) -> bool {
-        self.records().any(|chunk| address.wrapping_sub(chunk.start) < chunk.size)
+    pub(super) fn owns(&self, address: usize) -> bool {
+        self.headers().any(|chunk| address.wrapping_sub(chunk.start) < chunk.size)
     }
 
     /// The spans of all chunks, each with whether it is ahead.
     pub(super) fn spans(&self) -> impl Iterator<Item = (Span, bool)> {
-        let mut ahead_left = self.ahead_count;
+        let mut reusable_left = self.reusable_count;
         let mut begun = false;
-        self.records().map(move |chunk| {
-            begun |= chunk.start == self.ahead.start && self.ahead_count != 0;
-            let ahead = begun && ahead_left != 0;
-            ahead_left -= usize::from(ahead);
-            (self.span(&chunk), ahead)
+        self.headers().map(move |chunk| {
+            begun |= chunk.start == self.reusable.start && self.reusable_count != 0;
+            let reusable = begun && reusable_left != 0;
+            reusable_left -= usize::from(reusable);
+            (self.span(&chunk), reusable)
         })
     }
 
     /// Takes the chunk with this span out of the list. A chunk that is ahead must be the next one to advance to.
     pub(super) fn remove(&mut self, span: Span) -> Option<Chunk> {
-        let mut newer: Option<Record> = None;
-        let chunk = self.records().find(|chunk| {
+        let mut newer: Option<ChunkHeader> = None;
+        let chunk = self.headers().find(|chunk| {
             let found = self.span(chunk) == span;
             if !found {
                 newer = Some(*chunk);
@@ -401,16 +402,16 @@ impl Chunks {
         })?;
         let older = self.older(&chunk);
         self.count -= 1;
-        if self.ahead_count != 0 && chunk.start == self.ahead.start {
-            self.ahead_count -= 1;
-            self.follow_ahead(older);
+        if self.reusable_count != 0 && chunk.start == self.reusable.start {
+            self.reusable_count -= 1;
+            self.follow_reusable(older);
         } else if chunk.start == self.current {
             // What follows is ahead or nothing; so is what precedes it, from now on.
             self.current = newer.map_or(0, |chunk| chunk.start);
         }
         match newer {
             // SAFETY: a chunk with an older one is not the last and is headed.
-            Some(newer) => unsafe { recover::<Record>(newer.start).write(older) },
+            Some(newer) => unsafe { recover::<ChunkHeader>(newer.start).write(older) },
             None => self.newest = older,
         }
         chunk.into_chunk()
@@ -418,23 +419,23 @@ impl Chunks {
 
     /// The invariants of the list: the first that is broken, as a sentence.
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        if self.records_and_more().take(self.count + 1).count() != self.count {
+        if self.headers_unbounded().take(self.count + 1).count() != self.count {
             return Err("there are more or fewer chunks than counted: a chunk's header was overwritten");
         }
-        let last = self.records().last();
-        if self.records().any(|chunk| !chunk.is_headed() && Some(chunk.start) != last.map(|last| last.start))
+        let last = self.headers().last();
+        if self.headers().any(|chunk| !chunk.has_header() && Some(chunk.start) != last.map(|last| last.start))
         {
             return Err("a chunk without a header is not the last one");
         }
-        if self.records().any(|chunk| !chunk.start.is_multiple_of(1 << chunk.align_log2)) {
+        if self.headers().any(|chunk| !chunk.start.is_multiple_of(1 << chunk.align_log2)) {
             return Err("a chunk is not aligned as recorded");
         }
-        if self.spans().filter(|(_, ahead)| *ahead).count() != self.ahead_count {
+        if self.spans().filter(|(_, reusable)| *reusable).count() != self.reusable_count {
             return Err("the chunks ahead do not follow one another");
         }
-        let mut newer_of_ahead = self.records().take_while(|chunk| chunk.start != self.ahead.start);
-        if self.ahead_count != 0
-            && newer_of_ahead.by_ref().last().is_some_and(|chunk| chunk.start != self.current)
+        let mut newer_than_reusable = self.headers().take_while(|chunk| chunk.start != self.reusable.start);
+        if self.reusable_count != 0
+            && newer_than_reusable.by_ref().last().is_some_and(|chunk| chunk.start != self.current)
         {
             return Err("the chunks ahead follow another chunk than the current one");
         }
@@ -442,7 +443,8 @@ impl Chunks {
     }
 }
 
-const _: () = assert!(size_of::<Record>() <= 4 * address::WORD, "a chunk's header is four words at most");
+const _: () =
+    assert!(size_of::<ChunkHeader>() <= 4 * address::WORD, "a chunk's header is four words at most");
 
 #[cfg(test)]
 mod tests {
@@ -470,15 +472,15 @@ mod tests {
     fn any_order_of_operations_keeps_the_list_whole() {
         for seed in 0..200 {
             let mut rng = fastrand::Rng::with_seed(seed);
-            let mut chunks = Chunks::new(Plan::growing(8));
-            let mut ahead_or_cut: BTreeSet<usize> = BTreeSet::new();
+            let mut chunks = Chunks::new(ChunkPolicy::growing(8));
+            let mut reusable_or_carved: BTreeSet<usize> = BTreeSet::new();
             for _ in 0..200 {
                 match rng.u8(0..8) {
                     0..3 => {
                         let chunk = chunk(8 * rng.usize(8..40));
-                        ahead_or_cut.insert(chunk.start().addr().get() + chunk.size());
+                        reusable_or_carved.insert(chunk.start().addr().get() + chunk.size());
                         // SAFETY: the chunk was just made.
-                        let refused = unsafe { chunks.adopt(chunk, 8) };
+                        let refused = unsafe { chunks.add_chunk(chunk, 8) };
                         assert!(refused.is_ok());
                     }
                     3..6 => {
@@ -490,12 +492,12 @@ mod tests {
                         let next = chunks.next_span();
                         let spans: Vec<Span> = chunks
                             .spans()
-                            .filter(|&(span, ahead)| !ahead || Some(span) == next)
+                            .filter(|&(span, reusable)| !reusable || Some(span) == next)
                             .map(|(s, _)| s)
                             .collect();
                         if let Some(&span) = rng.choice(&spans) {
                             let chunk = chunks.remove(span).expect("the span is a chunk's");
-                            assert!(ahead_or_cut.remove(&span.end));
+                            assert!(reusable_or_carved.remove(&span.end));
                             free(&chunk);
                         }
                     }
@@ -503,7 +505,7 @@ mod tests {
                 }
                 chunks.check().expect("sound after each step");
                 let listed: BTreeSet<usize> = chunks.spans().map(|(span, _)| span.end).collect();
-                assert_eq!(listed, ahead_or_cut);
+                assert_eq!(listed, reusable_or_carved);
             }
             for span in chunks.spans().map(|(span, _)| span).collect::<Vec<_>>() {
                 free(&chunks.remove(span).expect("the span is a chunk's"));

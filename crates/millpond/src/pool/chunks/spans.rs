@@ -15,43 +15,43 @@ pub(in crate::pool) struct Spans {
     sorted: [Span; MOST + 1],
     count: usize,
     /// Whether some were made one.
-    are_joined: bool,
+    merged: bool,
 }
 
 impl Spans {
     /// Those of `spans` that are not empty. O(spans · [`MOST`]).
     pub(in crate::pool) fn of(spans: impl Iterator<Item = Span>) -> Self {
-        let mut these = Self { sorted: [Span::EMPTY; MOST + 1], count: 0, are_joined: false };
+        let mut these = Self { sorted: [Span::EMPTY; MOST + 1], count: 0, merged: false };
         for span in spans.filter(|span| span.start < span.end) {
-            let at = these.told_apart().partition_point(|other| other.start < span.start);
+            let at = these.as_slice().partition_point(|other| other.start < span.start);
             these.sorted.copy_within(at..these.count, at + 1);
             these.sorted[at] = span;
             these.count += 1;
             if these.count > MOST {
-                these.join_nearest();
+                these.merge_nearest();
             }
         }
         these
     }
 
-    fn told_apart(&self) -> &[Span] {
+    fn as_slice(&self) -> &[Span] {
         &self.sorted[..self.count]
     }
 
     /// Makes those two one that have the least room between them, or that overlap, since one of them was two.
-    fn join_nearest(&mut self) {
+    fn merge_nearest(&mut self) {
         let gap = |&second: &usize| self.sorted[second].start.saturating_sub(self.sorted[second - 1].end);
         let Some(second) = (1..self.count).min_by_key(gap) else { return };
         self.sorted[second - 1].end = self.sorted[second - 1].end.max(self.sorted[second].end);
         self.sorted.copy_within(second + 1..self.count, second);
         self.count -= 1;
-        self.are_joined = true;
+        self.merged = true;
     }
 
     /// The number of the span that an address lies in, if it lies in one that is told apart, and where that begins.
     #[inline]
     pub(in crate::pool) fn find(&self, address: usize) -> Option<(usize, usize)> {
-        let sorted = self.told_apart();
+        let sorted = self.as_slice();
         let number = sorted.partition_point(|span| span.start <= address).checked_sub(1)?;
         let span = sorted[number];
         span.contains(address).then_some((number, span.start))
@@ -62,24 +62,20 @@ impl Spans {
     #[inline]
     pub(in crate::pool) fn have_block(&self, address: usize, size: usize) -> bool {
         self.find(address).is_some_and(|(_, start)| {
-            if self.are_joined {
-                address.is_multiple_of(WORD)
-            } else {
-                (address - start).is_multiple_of(size)
-            }
+            if self.merged { address.is_multiple_of(WORD) } else { (address - start).is_multiple_of(size) }
         })
     }
 }
 
 /// How many addresses lie in each of some spans, and their sum, which tells if one was counted twice in another's place.
-pub(in crate::pool) struct Tally {
+pub(in crate::pool) struct SpanCounts {
     spans: Spans,
     counts: [usize; MOST],
     /// A bit for each span of which every block was counted.
     full: u128,
 }
 
-impl Tally {
+impl SpanCounts {
     /// Counts the addresses of blocks of `size` bytes; `None` if some spans were made one. It ends at an address that is no
     /// block's, and no span is full then.
     pub(in crate::pool) fn of(
@@ -87,28 +83,28 @@ impl Tally {
         size: usize,
         addresses: impl Iterator<Item = usize>,
     ) -> Option<Self> {
-        if spans.are_joined {
+        if spans.merged {
             return None;
         }
-        let mut tally = Self { spans, counts: [0; MOST], full: 0 };
+        let mut these = Self { spans, counts: [0; MOST], full: 0 };
         let mut sums = [0usize; MOST];
         for address in addresses {
-            match tally.spans.find(address) {
+            match these.spans.find(address) {
                 Some((number, start)) if (address - start).is_multiple_of(size) => {
-                    tally.counts[number] += 1;
+                    these.counts[number] += 1;
                     sums[number] = sums[number].wrapping_add(address - start);
                 }
-                _ => return Some(tally),
+                _ => return Some(these),
             }
         }
-        for (number, span) in tally.spans.told_apart().iter().enumerate() {
+        for (number, span) in these.spans.as_slice().iter().enumerate() {
             let count = (span.end - span.start) / size;
             let sum = (1..count).fold(0, |sum: usize, number| sum.wrapping_add(number * size));
-            if tally.counts[number] == count && sums[number] == sum {
-                tally.full |= 1 << number;
+            if these.counts[number] == count && sums[number] == sum {
+                these.full |= 1 << number;
             }
         }
-        Some(tally)
+        Some(these)
     }
 
     /// Whether as many addresses were counted in the span that contains this one as it has blocks.
@@ -123,7 +119,7 @@ impl Tally {
     }
 
     /// How many addresses were counted.
-    pub(in crate::pool) fn all(&self) -> usize {
+    pub(in crate::pool) fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 
@@ -150,7 +146,7 @@ mod tests {
     fn an_address_is_found_in_its_span_and_nowhere_else() {
         for count in [0, 1, 2, 7, MOST] {
             let spans = spans(count);
-            assert!(!spans.are_joined);
+            assert!(!spans.merged);
             for address in 4000..4200 + count * 128 {
                 let expected =
                     address.checked_sub(4096).is_some_and(|offset| offset % 128 < 64 && offset / 128 < count);
@@ -168,23 +164,24 @@ mod tests {
             [Span { start: 64, end: 128 }, Span { start: 136, end: 192 }, Span { start: 200, end: 256 }];
         let far = (1..MOST).map(|number| Span { start: number * 4096, end: number * 4096 + 64 });
         let spans = Spans::of(far.chain(near));
-        assert!(spans.are_joined && spans.count == MOST);
+        assert!(spans.merged && spans.count == MOST);
         assert!((64..256).step_by(WORD).all(|address| spans.have_block(address, 16)));
         assert!((1..MOST).all(|number| spans.have_block(number * 4096, 16)), "those that are far are kept");
         assert!(![56, 65, 256, 4088, 4160, 8184].iter().any(|&address| spans.have_block(address, 16)));
-        assert!(Tally::of(spans, 16, core::iter::empty()).is_none());
+        assert!(SpanCounts::of(spans, 16, core::iter::empty()).is_none());
     }
 
     #[test]
     fn a_span_is_full_when_each_of_its_blocks_is_counted() {
         let free = [4096, 4112, 4128, 4144, 4224, 4352, 4352, 4384, 4400];
-        let tally = Tally::of(spans(3), 16, free.into_iter()).expect("there are three");
-        assert_eq!((tally.all(), tally.outside()), (9, 5));
-        assert!(tally.is_full(4096) && !tally.is_full(4224) && !tally.is_full(4352));
+        let these = SpanCounts::of(spans(3), 16, free.into_iter()).expect("there are three");
+        assert_eq!((these.total(), these.outside()), (9, 5));
+        assert!(these.is_full(4096) && !these.is_full(4224) && !these.is_full(4352));
         let strays = [4097, 4160, 64];
         for stray in strays {
-            let tally = Tally::of(spans(3), 16, free.into_iter().chain([stray])).expect("there are three");
-            assert_eq!(tally.outside(), tally.all(), "no span is full where {stray} is said to be a block");
+            let these =
+                SpanCounts::of(spans(3), 16, free.into_iter().chain([stray])).expect("there are three");
+            assert_eq!(these.outside(), these.all(), "no span is full where {stray} is said to be a block");
         }
     }
 }

@@ -15,22 +15,24 @@
 //! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are
 //! what jemalloc uses.
 
-mod sorter;
+mod class_map;
 mod table;
 
 use core::{alloc::Layout, fmt, ptr::NonNull};
 
 use self::{
-    sorter::ClassSorter,
+    class_map::SizeClassMap,
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
 };
 use super::{
-    Blocks, Kinds, Lifo,
-    blocks::{Housed, Sealed as _},
+    Blocks, Lifo, SizeClasses,
+    blocks::{InChunkPool, Sealed as _},
 };
 use crate::{
     base::AllocError,
-    contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Reserve, Snapshot, Surrender},
+    traits::{
+        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release, Reserve,
+    },
 };
 
 /// A pool of blocks of several sizes, which hands larger requests on to the parent.
@@ -55,11 +57,11 @@ use crate::{
 /// * Classes have ascending block sizes, those of the sorter; the sorter sends each size to the first class that holds it.
 /// * Each class keeps the invariants of [`Blocks`]; those beyond the last have no chunk and no freed block.
 pub struct Classes {
-    sorter: ClassSorter,
+    class_map: SizeClassMap,
     /// The freed blocks of each class: all that the hot path touches.
     freed: [Lifo; MOST + 1],
     /// The rest of each class, which lies in one of its chunks.
-    rest: [Housed; MOST + 1],
+    cold: [InChunkPool; MOST + 1],
 }
 
 /// Why [`Classes::with_sizes`] refused its sizes.
@@ -127,38 +129,39 @@ impl Classes {
     /// The pool for sizes that are rounded, different and ascending.
     const fn of(sizes: &[usize]) -> Self {
         Self {
-            sorter: ClassSorter::new(sizes),
+            class_map: SizeClassMap::new(sizes),
             freed: [const { Lifo::EMPTY }; MOST + 1],
-            rest: [const { Housed::NONE }; MOST + 1],
+            cold: [const { InChunkPool::NONE }; MOST + 1],
         }
     }
 
     /// The block sizes, ascending, in bytes.
     pub fn sizes(&self) -> impl Iterator<Item = usize> {
-        (0..self.sorter.count()).map(|class| self.sorter.size_of(class))
+        (0..self.class_map.count()).map(|class| self.class_map.size_of(class))
     }
 
     /// Each class with its block size in bytes and its figures.
-    pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, Snapshot)> {
+    pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, PoolStats)> {
         self.sizes().enumerate().map(|(class, size)| (size, self.copy(class).stats()))
     }
 
-    /// The same as [`sorter`](Kinds::sorter), at compile time too.
-    pub(crate) const fn known_sorter(&self) -> ClassSorter {
-        self.sorter
+    /// The same as [`class_map`](SizeClasses::class_map), at compile time too.
+    pub(crate) const fn class_map(&self) -> SizeClassMap {
+        self.class_map
     }
 
     /// A copy of a class, to be looked at.
     fn copy(&self, class: usize) -> Blocks {
-        self.rest[class].copy(&self.freed[class], self.sorter.layout_of(class))
+        self.cold[class].copy(&self.freed[class], self.class_map.layout_of(class))
     }
 
     /// The first class with a chunk, from a number on.
     fn first_in_use(&self, from: usize) -> Option<usize> {
         // Most have none, so several are looked at together.
         let unused =
-            self.rest[from..].chunks_exact(8).take_while(|several| Housed::are_none(several)).count() * 8;
-        (from + unused..=MOST).find(|&class| !self.rest[class].is_none())
+            self.cold[from..].chunks_exact(8).take_while(|several| InChunkPool::are_none(several)).count()
+                * 8;
+        (from + unused..=MOST).find(|&class| !self.cold[class].is_none())
     }
 
     /// Copies of the classes that have chunks.
@@ -178,13 +181,13 @@ impl Classes {
 
     /// Lets a class be used; `None` if it has no chunk.
     fn with<R>(&mut self, class: usize, use_it: impl FnOnce(&mut Blocks) -> R) -> Option<R> {
-        self.rest[class].with(&mut self.freed[class], use_it)
+        self.cold[class].with(&mut self.freed[class], use_it)
     }
 
     /// Lets a class take or give up a chunk.
     fn change<R>(&mut self, class: usize, change: impl FnOnce(&mut Blocks) -> R) -> R {
-        let layout = self.sorter.layout_of(class);
-        self.rest[class].change(&mut self.freed[class], layout, change)
+        let layout = self.class_map.layout_of(class);
+        self.cold[class].change(&mut self.freed[class], layout, change)
     }
 }
 
@@ -195,22 +198,22 @@ impl Default for Classes {
 }
 
 // SAFETY: every block is one of a class's, and `Blocks` keeps the contract. A layout that fits a block goes to the class
-// that handed it out: see `class` and the invariant of the table. Nothing here unwinds.
+// that handed it out: see `lookup` and the invariant of the table. Nothing here unwinds.
 unsafe impl RawPool for Classes {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let class = self.sorter.class(layout)?;
+        let class = self.class_map.lookup(layout)?;
         self.with(class, |pool| pool.allocate(layout))?
     }
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let class = self.sorter.hot_class(layout)?;
+        let class = self.class_map.lookup_hot(layout)?;
         let block = self.freed[class].take_freed()?;
-        Some(NonNull::slice_from_raw_parts(block, self.sorter.size_of(class)))
+        Some(NonNull::slice_from_raw_parts(block, self.class_map.size_of(class)))
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let class = self.sorter.class(layout);
+        let class = self.class_map.lookup(layout);
         // SAFETY: the caller's promises are passed on, to the class that handed the block out.
         let done = class.and_then(|class| self.with(class, |pool| unsafe { pool.deallocate(block, layout) }));
         debug_assert!(done.is_some(), "freed with a layout that this pool never served");
@@ -218,40 +221,40 @@ unsafe impl RawPool for Classes {
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        match self.sorter.hot_class(layout) {
+        match self.class_map.lookup_hot(layout) {
             Some(class) => {
                 debug_assert!(
-                    self.rest[class].get().is_some_and(|pool| pool.owns(block.as_ptr())),
+                    self.cold[class].get().is_some_and(|pool| pool.owns(block.as_ptr())),
                     "freed a block of another pool"
                 );
                 // SAFETY: the caller gives the block up, which is of this class.
-                unsafe { self.freed[class].put(block, self.sorter.size_of(class)) };
+                unsafe { self.freed[class].put(block, self.class_map.size_of(class)) };
                 true
             }
             None => false,
         }
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.copy(self.sorter.class(layout)?).wants(layout)
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.copy(self.class_map.lookup(layout)?).chunk_request(layout)
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        match self.sorter.class(layout) {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        match self.class_map.lookup(layout) {
             // SAFETY: the caller's promises are passed on.
-            Some(class) => self.change(class, |pool| unsafe { pool.adopt(chunk, layout) }),
+            Some(class) => self.change(class, |pool| unsafe { pool.add_chunk(chunk, layout) }),
             None => Err(chunk),
         }
     }
 
-    fn settle(&mut self) {
-        self.with_each(RawPool::settle);
+    fn collect_empty(&mut self) {
+        self.with_each(RawPool::collect_empty);
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
         let mut next = self.first_in_use(0);
         while let Some(class) = next {
-            let chunk = self.change(class, |pool| pool.surrender(which));
+            let chunk = self.change(class, |pool| pool.release_chunk(which));
             if chunk.is_some() {
                 return chunk;
             }
@@ -264,8 +267,8 @@ unsafe impl RawPool for Classes {
         self.with_each(RawPool::reset);
     }
 
-    fn bypasses(&self, layout: Layout) -> bool {
-        self.sorter.class(layout).is_none()
+    fn passes_through(&self, layout: Layout) -> bool {
+        self.class_map.lookup(layout).is_none()
     }
 
     unsafe fn resize_in_place(
@@ -274,49 +277,49 @@ unsafe impl RawPool for Classes {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        let class = self.sorter.class(old).filter(|&class| self.sorter.class(new) == Some(class))?;
-        Some(NonNull::slice_from_raw_parts(block, self.sorter.size_of(class)))
+        let class = self.class_map.lookup(old).filter(|&class| self.class_map.lookup(new) == Some(class))?;
+        Some(NonNull::slice_from_raw_parts(block, self.class_map.size_of(class)))
     }
 }
 
 impl Reserve for Classes {
-    fn lacks(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
-        let class = self.sorter.class(layout).ok_or(AllocError::Unsupported)?;
-        self.copy(class).lacks(layout, count)
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        let class = self.class_map.lookup(layout).ok_or(AllocError::Unsupported)?;
+        self.copy(class).reserve_request(layout, count)
     }
 
-    fn surrender_ahead(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
-        let class = self.sorter.class(layout).filter(|&class| !self.rest[class].is_none())?;
-        self.change(class, |pool| pool.surrender_ahead(layout, count))
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        let class = self.class_map.lookup(layout).filter(|&class| !self.cold[class].is_none())?;
+        self.change(class, |pool| pool.release_reserved_chunk(layout, count))
     }
 }
 
 impl Inspect for Classes {
-    fn stats(&self) -> Snapshot {
-        self.in_use().map(|class| class.stats()).fold(Snapshot::default(), Snapshot::plus)
+    fn stats(&self) -> PoolStats {
+        self.in_use().map(|class| class.stats()).fold(PoolStats::default(), PoolStats::plus)
     }
 
     fn largest_free(&self) -> Option<usize> {
         Some(self.in_use().filter_map(|class| class.largest_free()).max().unwrap_or(0))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.in_use().for_each(|class| class.paint(canvas));
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.in_use().for_each(|class| class.render(builder));
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.rest.iter().filter_map(Housed::get).any(|class| class.owns(address))
+        self.cold.iter().filter_map(InChunkPool::get).any(|class| class.owns(address))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        self.sorter.check()?;
-        for (class, rest) in self.rest.iter().enumerate() {
-            let Some(pool) = rest.get() else { continue };
-            if class >= self.sorter.count() {
-                return Err(Flaw("a class that serves no size has a chunk"));
+    fn check(&self) -> Result<(), InvariantError> {
+        self.class_map.check()?;
+        for (class, cold) in self.cold.iter().enumerate() {
+            let Some(pool) = cold.get() else { continue };
+            if class >= self.class_map.count() {
+                return Err(InvariantError("a class that serves no size has a chunk"));
             }
-            if pool.block_layout() != self.sorter.layout_of(class) {
-                return Err(Flaw("a class has other blocks than the sorter says"));
+            if pool.block_layout() != self.class_map.layout_of(class) {
+                return Err(InvariantError("a class has other blocks than the sorter says"));
             }
             self.copy(class).check()?;
         }
@@ -325,10 +328,10 @@ impl Inspect for Classes {
 }
 
 // SAFETY: a layout goes to one class, whose blocks are all alike; a block's own layout goes to the class that it is of.
-unsafe impl Kinds for Classes {
-    type Sorter = ClassSorter;
+unsafe impl SizeClasses for Classes {
+    type ClassMap = SizeClassMap;
 
-    fn sorter(&self) -> ClassSorter {
-        self.known_sorter()
+    fn class_map(&self) -> SizeClassMap {
+        self.class_map()
     }
 }

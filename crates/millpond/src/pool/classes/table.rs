@@ -79,7 +79,7 @@ impl Table {
 
     /// The first class whose blocks hold `size` bytes; `None` if there is none.
     #[inline(always)]
-    pub(super) fn class(&self, size: usize) -> Option<usize> {
+    pub(super) fn lookup(&self, size: usize) -> Option<usize> {
         if size <= SMALL.min(self.largest) { Some(self.small(size)) } else { self.large(size) }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
             let table = Table::new(sizes);
             for size in 1..=LARGEST + 300 {
                 let expected = sizes.iter().position(|&class| class >= size);
-                assert_eq!(table.class(size), expected, "{size} among {sizes:?}");
+                assert_eq!(table.lookup(size), expected, "{size} among {sizes:?}");
             }
         }
     }

@@ -13,14 +13,14 @@
 //! Source: stack allocation is as old as Algol's; obstacks (GNU, 1988) are such a stack on chunks, and Hanson, "Fast
 //! Allocation and Deallocation of Memory Based on Object Lifetimes" (1990), the arena.
 
-mod seals;
-mod trail;
+mod chunk_stack;
+mod open_marks;
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use self::{
-    seals::{Seal, Seals},
-    trail::{HEADER, Trail},
+    chunk_stack::{ChunkStack, HEADER_SIZE},
+    open_marks::{MarkId, OpenMarks},
 };
 use super::{
     bump::{Bump, room},
@@ -28,7 +28,9 @@ use super::{
 };
 use crate::{
     base::address::WORD,
-    contract::{Canvas, Chunk, ChunkRequest, Flaw, Inspect, RawPool, Rewind, Snapshot, Surrender},
+    traits::{
+        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release, Rewind,
+    },
 };
 
 /// The size of the first chunk where the parent is fine-grained, in bytes, and the one beyond which chunks grow no more.
@@ -62,8 +64,8 @@ const LARGEST_CHUNK: usize = 64 << 20;
 /// * Spare chunks hold no live block.
 pub struct Stack {
     bump: Bump,
-    trail: Trail,
-    seals: Seals,
+    chunks: ChunkStack,
+    open_marks: OpenMarks,
     /// How large the next chunk should be, in bytes.
     next_chunk: usize,
     /// The least size of a chunk where the parent is not fine-grained, in bytes.
@@ -76,7 +78,7 @@ pub struct Stack {
 pub struct Mark {
     chunk: usize,
     cursor: usize,
-    seal: Seal,
+    id: MarkId,
 }
 
 impl Stack {
@@ -86,8 +88,8 @@ impl Stack {
     pub const fn new() -> Self {
         Self {
             bump: Bump::EMPTY,
-            trail: Trail::EMPTY,
-            seals: Seals::NONE,
+            chunks: ChunkStack::EMPTY,
+            open_marks: OpenMarks::NONE,
             next_chunk: FIRST_CHUNK,
             page: PAGE,
         }
@@ -97,14 +99,14 @@ impl Stack {
     /// large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
-        Self { next_chunk: bytes.saturating_add(HEADER), page: 0, ..Self::new() }
+        Self { next_chunk: bytes.saturating_add(HEADER_SIZE), page: 0, ..Self::new() }
     }
 
     /// Remembers where the stack stands now.
     #[inline]
     pub fn mark(&mut self) -> Mark {
-        let seal = self.seals.open((&raw const *self).addr());
-        Mark { chunk: self.trail.top(), cursor: self.bump.rest.start, seal }
+        let id = self.open_marks.open((&raw const *self).addr());
+        Mark { chunk: self.chunks.top(), cursor: self.bump.remainder.start, id }
     }
 
     /// Goes back to a mark: blocks that were handed out since are dead, the chunks they were in are spare. Marks that were
@@ -121,25 +123,25 @@ impl Stack {
     /// outermost are watched. Otherwise a mark whose chunk the stack does not have is ignored.
     #[inline]
     pub unsafe fn release(&mut self, mark: Mark) {
-        let open = self.seals.close(&mark.seal);
+        let open = self.open_marks.close(&mark.id);
         debug_assert!(open, "released a mark that is void or another stack's: release inner marks first");
-        if mark.chunk == self.trail.top() {
+        if mark.chunk == self.chunks.top() {
             // Blocks before the mark may have been freed, so the cursor may be further back.
-            self.bump.rest.start = self.bump.rest.start.min(mark.cursor);
+            self.bump.remainder.start = self.bump.remainder.start.min(mark.cursor);
         } else {
-            self.retreat(&mark);
+            self.rewind_to(&mark);
         }
     }
 
     /// Goes back to a mark in a chunk that is not on top.
     #[cold]
     #[inline(never)]
-    fn retreat(&mut self, mark: &Mark) {
-        let ours = self.trail.is_cut(mark.chunk);
+    fn rewind_to(&mut self, mark: &Mark) {
+        let ours = self.chunks.is_carved(mark.chunk);
         debug_assert!(ours, "released a mark of another stack");
         if ours {
-            self.bump = Bump::through(self.trail.retreat(mark.chunk));
-            self.bump.rest.start = mark.cursor;
+            self.bump = Bump::through(self.chunks.rewind_to(mark.chunk));
+            self.bump.remainder.start = mark.cursor;
         }
     }
 
@@ -147,9 +149,9 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let span = self.trail.advance(|span| Bump::place(span, layout).is_some())?;
+        let span = self.chunks.advance(|span| Bump::place(span, layout).is_some())?;
         self.bump = Bump::through(span);
-        self.bump.cut(layout)
+        self.bump.carve(layout)
     }
 }
 
@@ -167,7 +169,7 @@ unsafe impl RawPool for Stack {
         if layout.size() == 0 {
             return None;
         }
-        match self.bump.cut(layout) {
+        match self.bump.carve(layout) {
             Some(block) => Some(block),
             None => self.advance(layout),
         }
@@ -175,7 +177,7 @@ unsafe impl RawPool for Stack {
 
     #[inline(always)]
     fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 { None } else { self.bump.cut(layout) }
+        if layout.size() == 0 { None } else { self.bump.carve(layout) }
     }
 
     #[inline]
@@ -183,43 +185,43 @@ unsafe impl RawPool for Stack {
         self.bump.give(block, layout);
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         if layout.size() == 0 {
             return None;
         }
-        let least = Layout::from_size_align(room(layout).checked_add(HEADER)?, WORD).ok()?;
+        let least = Layout::from_size_align(room(layout).checked_add(HEADER_SIZE)?, WORD).ok()?;
         let enough = self.next_chunk.max(least.size());
         Some(ChunkRequest { least, preferred: enough.max(self.page), enough })
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         let fits = |least: Layout| chunk.size() >= least.size() && chunk.layout().align() >= least.align();
-        if !self.wants(layout).is_some_and(|request| fits(request.least)) {
+        if !self.chunk_request(layout).is_some_and(|request| fits(request.least)) {
             return Err(chunk);
         }
         // SAFETY: the chunk is the stack's from now on, and has room for a header, as was just checked.
-        unsafe { self.trail.adopt(&chunk) };
+        unsafe { self.chunks.add_chunk(&chunk) };
         self.next_chunk = self.next_chunk.max(chunk.size().saturating_mul(2).min(LARGEST_CHUNK));
         Ok(())
     }
 
     /// A chunk is spare when a release or a reset has left it; and so is the one on top when nothing in it is live, and no
     /// mark is open that may lead there. What was left of the chunk below that is not known any more: it counts as full.
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        let spare = self.trail.surrender_spare();
-        let keeps_top = || self.seals.any_open() || !self.bump.is_untouched();
-        if spare.is_some() || (which == Surrender::Spare && keeps_top()) {
-            return spare;
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        let empty = self.chunks.release_empty();
+        let keeps_top = || self.open_marks.any_open() || !self.bump.is_untouched();
+        if empty.is_some() || (which == Release::Empty && keeps_top()) {
+            return empty;
         }
-        let top = self.trail.surrender_top()?;
-        self.seals.close_all();
-        self.bump = self.trail.cut().next().map_or(Bump::EMPTY, Bump::at_the_end_of);
+        let top = self.chunks.release_top()?;
+        self.open_marks.close_all();
+        self.bump = self.chunks.carved().next().map_or(Bump::EMPTY, Bump::at_the_end_of);
         Some(top)
     }
 
     fn reset(&mut self) {
-        self.seals.close_all();
-        self.bump = Bump::through(self.trail.retreat(0));
+        self.open_marks.close_all();
+        self.bump = Bump::through(self.chunks.rewind_to(0));
     }
 
     unsafe fn resize_in_place(
@@ -250,51 +252,51 @@ unsafe impl Rewind for Stack {
 
 impl Inspect for Stack {
     /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let length = |span: Span| span.end - span.start;
-        let (cut, spare) = (self.trail.cut().map(length), self.trail.spare().map(length));
-        let chunks = self.trail.cut().count() + self.trail.spare().count();
-        let (cut, spare): (usize, usize) = (cut.sum(), spare.sum());
+        let (carved, empty) = (self.chunks.carved().map(length), self.chunks.empty().map(length));
+        let count = self.chunks.carved().count() + self.chunks.empty().count();
+        let (carved, empty): (usize, usize) = (carved.sum(), empty.sum());
         // Where the header on top was overwritten, its chunk is not among those that are cut.
-        let left = self.bump.left().min(cut);
-        Snapshot {
-            chunks,
-            held: cut + spare + chunks * HEADER,
-            live: cut.saturating_sub(left),
-            free: spare + left,
+        let left = self.bump.left().min(carved);
+        PoolStats {
+            chunks: count,
+            held: carved + empty + count * HEADER_SIZE,
+            live: carved.saturating_sub(left),
+            free: empty + left,
         }
     }
 
     fn largest_free(&self) -> Option<usize> {
-        Some(self.trail.spare().map(|span| span.end - span.start).fold(self.bump.left(), usize::max))
+        Some(self.chunks.empty().map(|span| span.end - span.start).fold(self.bump.left(), usize::max))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let mut left = self.bump.left();
-        let cut = self.trail.cut().map(|span| (span, span.end - core::mem::take(&mut left)));
-        for (span, cut) in cut.chain(self.trail.spare().map(|span| (span, span.start))) {
-            canvas.chunk(span.start - HEADER..span.end, span.start..span.end, None);
-            canvas.live(span.start..cut);
-            canvas.fresh(cut..span.end);
+        let carved = self.chunks.carved().map(|span| (span, span.end - core::mem::take(&mut left)));
+        for (span, carved) in carved.chain(self.chunks.empty().map(|span| (span, span.start))) {
+            builder.chunk(span.start - HEADER_SIZE..span.end, span.start..span.end, None);
+            builder.live(span.start..carved);
+            builder.fresh(carved..span.end);
         }
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        let whole = |span: Span| Span { start: span.start - HEADER, end: span.end };
-        self.trail.cut().chain(self.trail.spare()).any(|span| whole(span).contains(address.addr()))
+        let whole = |span: Span| Span { start: span.start - HEADER_SIZE, end: span.end };
+        self.chunks.carved().chain(self.chunks.empty()).any(|span| whole(span).contains(address.addr()))
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        self.bump.check().map_err(Flaw)?;
-        if !self.trail.is_whole() {
-            return Err(Flaw("a chunk's header was overwritten"));
+    fn check(&self) -> Result<(), InvariantError> {
+        self.bump.check().map_err(InvariantError)?;
+        if !self.chunks.is_whole() {
+            return Err(InvariantError("a chunk's header was overwritten"));
         }
         let current = self.bump.span();
-        if current != Span::EMPTY && self.trail.cut().next() != Some(current) {
-            return Err(Flaw("the cursor goes through another chunk than the one on top"));
+        if current != Span::EMPTY && self.chunks.carved().next() != Some(current) {
+            return Err(InvariantError("the cursor goes through another chunk than the one on top"));
         }
-        if self.trail.cut().any(|cut| self.trail.spare().any(|spare| spare == cut)) {
-            return Err(Flaw("a chunk is both cut and spare"));
+        if self.chunks.carved().any(|carved| self.chunks.empty().any(|empty| empty == carved)) {
+            return Err(InvariantError("a chunk is both cut and spare"));
         }
         Ok(())
     }

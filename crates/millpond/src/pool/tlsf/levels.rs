@@ -5,7 +5,7 @@
 //! own, and above that the sizes in one list differ by less than 1/32. A bit per list says that it is not empty, and
 //! a bit per word of such bits that the word is not zero, so that two look-ups find the next larger list.
 
-use super::super::posts::{GRANULE, Index, List, Post};
+use super::super::boundary_tags::{GRANULE, Index, List, Tag};
 
 /// Steps of one power of two, as an exponent: 32.
 const STEPS_LOG2: u32 = 5;
@@ -77,7 +77,7 @@ impl Levels {
     }
 
     /// The block of the largest size that `take` would find.
-    pub(super) fn largest(&self) -> Option<Post> {
+    pub(super) fn largest(&self) -> Option<Tag> {
         let word = self.summary.checked_ilog2()? as usize;
         let bit = self.words[word].checked_ilog2()?;
         self.lists[word * WIDTH + bit as usize].first()
@@ -103,8 +103,8 @@ impl Levels {
 
     /// Takes the first block off a list.
     #[inline(always)]
-    fn pop(&mut self, list: usize, post: Post) {
-        if self.lists[list % LISTS].pop(post) {
+    fn pop(&mut self, list: usize, tag: Tag) {
+        if self.lists[list % LISTS].pop(tag) {
             self.emptied(list);
         }
     }
@@ -112,11 +112,11 @@ impl Levels {
     /// The last resort when no list above has a block: the first block of the size's own list may be large enough.
     #[cold]
     #[inline(never)]
-    fn take_first(&mut self, size: usize) -> Option<(Post, usize)> {
+    fn take_first(&mut self, size: usize) -> Option<(Tag, usize)> {
         let list = list_of(size);
-        let post = self.lists[list % LISTS].first().filter(|post| post.size() >= size)?;
-        self.pop(list, post);
-        Some((post, post.size()))
+        let tag = self.lists[list % LISTS].first().filter(|tag| tag.size() >= size)?;
+        self.pop(list, tag);
+        Some((tag, tag.size()))
     }
 }
 
@@ -124,47 +124,47 @@ impl Index for Levels {
     const LARGEST: usize = LARGEST;
 
     #[inline(always)]
-    fn insert(&mut self, post: Post, size: usize) {
+    fn insert(&mut self, tag: Tag, size: usize) {
         let list = list_of(size);
-        if self.lists[list % LISTS].push(post) {
+        if self.lists[list % LISTS].push(tag) {
             self.filled(list);
         }
     }
 
     #[inline(always)]
-    fn remove(&mut self, post: Post, size: usize) {
+    fn remove(&mut self, tag: Tag, size: usize) {
         let list = list_of(size);
-        if self.lists[list % LISTS].unlink(post) {
+        if self.lists[list % LISTS].unlink(tag) {
             self.emptied(list);
         }
     }
 
     #[inline(always)]
-    fn take(&mut self, size: usize) -> Option<(Post, usize)> {
+    fn take(&mut self, size: usize) -> Option<(Tag, usize)> {
         let Some(list) = self.find(list_above(size)) else { return self.take_first(size) };
-        let post = self.lists[list % LISTS].first()?;
+        let tag = self.lists[list % LISTS].first()?;
         // In the lists of one size nobody has to wait for the block, which may be far from the processor, to tell it.
-        let found = if list < COARSE / GRANULE { list << GRANULE_LOG2 } else { post.size() };
-        self.pop(list, post);
-        Some((post, found))
+        let found = if list < COARSE / GRANULE { list << GRANULE_LOG2 } else { tag.size() };
+        self.pop(list, tag);
+        Some((tag, found))
     }
 
-    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Post>, usize> {
+    fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Tag>, usize> {
         let above = self.find(list_above(size));
         let list = above.unwrap_or(list_of(size));
-        let Some(post) = self.lists[list % LISTS].first() else { return Ok(None) };
-        if !owned(post.block()) || list_of(post.size().min(LARGEST)) != list {
-            return Err(post.block());
+        let Some(tag) = self.lists[list % LISTS].first() else { return Ok(None) };
+        if !owned(tag.block()) || list_of(tag.size().min(LARGEST)) != list {
+            return Err(tag.block());
         }
-        Ok(Some(post).filter(|post| above.is_some() || post.size() >= size))
+        Ok(Some(tag).filter(|tag| above.is_some() || tag.size() >= size))
     }
 
     fn clear(&mut self) {
         *self = Self::EMPTY;
     }
 
-    fn can_remove(&self, post: Post, size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
-        self.lists[list_of(size) % LISTS].is_linked(post, owned)
+    fn can_remove(&self, tag: Tag, size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
+        self.lists[list_of(size) % LISTS].is_linked(tag, owned)
     }
 
     fn can_insert(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> bool {
@@ -181,7 +181,7 @@ impl Index for Levels {
             if list.is_empty() {
                 continue;
             }
-            found += list.check(count, owned, |post| list_of(post.size()) == number)?;
+            found += list.check(count, owned, |tag| list_of(tag.size()) == number)?;
         }
         if (0..WORDS).any(|word| (self.summary >> word & 1 == 1) != (self.words[word] != 0)) {
             return Err("a bit is wrong about its word");
@@ -221,11 +221,11 @@ mod tests {
     #[test]
     fn the_list_above_holds_no_smaller_size_and_wastes_less_than_a_step() {
         for size in sizes() {
-            let (own, above) = (list_of(size), list_above(size));
-            let is_lowest = list_of(size - GRANULE) < own;
-            assert_eq!(above, own + usize::from(!is_lowest), "{size}");
+            let (owns, above) = (list_of(size), list_above(size));
+            let is_lowest = list_of(size - GRANULE) < owns;
+            assert_eq!(above, owns + usize::from(!is_lowest), "{size}");
             if size <= STEPS * GRANULE * 2 {
-                assert_eq!(own, size / GRANULE, "small sizes have a list each");
+                assert_eq!(owns, size / GRANULE, "small sizes have a list each");
             }
         }
     }

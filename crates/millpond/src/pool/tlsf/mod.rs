@@ -1,6 +1,6 @@
 //! Two-level segregated fit: blocks of any size from one region, in constant time.
 //!
-//! Free blocks stand between posts (`posts`), in lists by size (`levels.rs`); bitmaps find the first list whose blocks
+//! Free blocks stand between posts (`tags`), in lists by size (`levels.rs`); bitmaps find the first list whose blocks
 //! are all large enough, in two look-ups. So neither allocating nor freeing ever searches.
 //!
 //! * Allocate, free, resize in place: O(1), whatever is live. Trim: O(chunks). Reset: O(chunks + lists). Drop: as a reset.
@@ -17,20 +17,22 @@
 //! Source: Masmano, Ripoll, Crespo, Real, "TLSF: A New Dynamic Memory Allocator for Real-Time Systems" (2004).
 
 mod levels;
-mod pockets;
+mod quick_list;
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use self::levels::Levels;
-pub use self::pockets::{Direct, Front, Pockets};
-use super::posts::{Need, Posts};
+pub use self::quick_list::{NoQuickList, QuickList, WithQuickList};
+use super::boundary_tags::{BoundaryTags, SizedRequest};
 use crate::{
     base::address::{self, WORD},
-    contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool, Snapshot, Surrender},
+    traits::{
+        Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats, RawPool, Release,
+    },
 };
 
 /// Pockets hold at most one byte in so many.
-const SHARE: usize = 8;
+const QUICK_SHARE: usize = 8;
 
 /// A pool for blocks of any size and alignment, in constant time.
 ///
@@ -57,134 +59,134 @@ const SHARE: usize = 8;
 /// machines), and at most an eighth of what the pool holds, are not merged for a while. They are when nothing else is left
 /// for a request, and when chunks are to go, and then one operation takes as long as it takes to free all of them.
 ///
-/// Where every single operation has to be short, `Tlsf::without_pockets()` merges each freed block at once.
+/// Where every single operation has to be short, `Tlsf::without_quick_list()` merges each freed block at once.
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Direct, Local, Tlsf};
+/// use millpond::{NoQuickList, Local, Tlsf};
 ///
-/// let pool: Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets());
+/// let pool: Local<Tlsf<NoQuickList>> = Local::new(Tlsf::without_quick_list());
 /// ```
 ///
 /// # Invariants
 ///
-/// Those of the posts, the lists and the pockets: see the sources of `posts`, `levels` and `pockets`.
-pub struct Tlsf<F: Front = Pockets> {
-    posts: Posts<Levels>,
-    front: F,
+/// Those of the posts, the lists and the pockets: see the sources of `tags`, `levels` and `quick_list`.
+pub struct Tlsf<F: QuickList = WithQuickList> {
+    tags: BoundaryTags<Levels>,
+    quick: F,
 }
 
 impl Tlsf {
     /// A pool without chunks that keeps some freed blocks in pockets.
     #[must_use]
     pub const fn new() -> Self {
-        Self::with_front()
+        Self::with_quick()
     }
 }
 
-impl Tlsf<Direct> {
+impl Tlsf<NoQuickList> {
     /// A pool without chunks that merges each freed block at once: no operation ever takes long.
     #[must_use]
-    pub const fn without_pockets() -> Self {
-        Self::with_front()
+    pub const fn without_quick_list() -> Self {
+        Self::with_quick()
     }
 }
 
-impl<F: Front> Tlsf<F> {
-    const fn with_front() -> Self {
-        Self { posts: Posts::new(Levels::EMPTY), front: F::EMPTY }
+impl<F: QuickList> Tlsf<F> {
+    const fn with_quick() -> Self {
+        Self { tags: BoundaryTags::new(Levels::EMPTY), quick: F::EMPTY }
     }
 
     /// The largest size in bytes that would now be served without a new chunk, at an alignment of two words, and
     /// without looking into pockets. O(1), but for finding out that the block lies in a chunk: O(chunks).
     #[must_use]
     pub fn largest_free(&self) -> usize {
-        let largest = self.posts.index().largest();
-        largest.and_then(|post| self.posts.bytes_at(post.block())).unwrap_or(0)
+        let largest = self.tags.index().largest();
+        largest.and_then(|tag| self.tags.bytes_at(tag.block())).unwrap_or(0)
     }
 
     /// What is free, and in how many pieces; blocks in pockets are not looked at. Linear in the number of blocks.
     #[must_use]
     pub fn holes(&self) -> Holes {
-        self.posts.holes()
+        self.tags.holes()
     }
 
     /// The blocks in pockets, each with its bytes, as far as their posts are whole.
-    fn pocketed(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.front.blocks().filter_map(|(block, _)| Some((block, self.posts.bytes_at(block)?)))
+    fn quick_blocks(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.quick.blocks().filter_map(|(block, _)| Some((block, self.tags.bytes_at(block)?)))
     }
 
     /// Frees what is in pockets; says whether there was anything.
-    fn empty_pockets(&mut self) -> bool {
+    fn flush_quick(&mut self) -> bool {
         let mut any = false;
-        while let Some((block, size)) = self.front.drain() {
+        while let Some((block, size)) = self.quick.pop_any() {
             // SAFETY: to the posts, what is in a pocket is live, and no more than a granule larger than was needed.
-            unsafe { self.posts.deallocate(recover_block(block), size) };
+            unsafe { self.tags.deallocate(recover_block(block), size) };
             any = true;
         }
         any
     }
 
     /// Frees what is in pockets. A block that was overwritten, or whose neighbour was, is out of use until a reset.
-    fn empty_sound_pockets(&mut self) {
-        while let Some((block, size)) = self.front.drain() {
-            if self.posts.damage_around(block, size).is_none() {
+    fn flush_quick_checked(&mut self) {
+        while let Some((block, size)) = self.quick.pop_any() {
+            if self.tags.damage_around(block, size).is_none() {
                 // SAFETY: as above.
-                unsafe { self.posts.deallocate(recover_block(block), size) };
+                unsafe { self.tags.deallocate(recover_block(block), size) };
             }
         }
     }
 
     /// Where something was overwritten that is followed when a block is handed out. What is in pockets is freed if nothing else
     /// is left, as it would be then.
-    fn damage_ahead(&mut self, need: Need) -> Option<usize> {
-        if need.is_granular() && self.front.has(need.size) {
+    fn damage_ahead(&mut self, need: SizedRequest) -> Option<usize> {
+        if need.is_granular() && self.quick.has(need.size) {
             return None;
         }
-        match self.posts.damage_ahead(need) {
+        match self.tags.damage_ahead(need) {
             Ok(false) => {
-                self.empty_sound_pockets();
-                self.posts.damage_ahead(need).err()
+                self.flush_quick_checked();
+                self.tags.damage_ahead(need).err()
             }
             found => found.err(),
         }
     }
 
     #[inline(always)]
-    fn allocate_between_posts(&mut self, need: Need) -> Option<NonNull<[u8]>> {
-        match self.posts.allocate(need) {
+    fn allocate_from_tags(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
+        match self.tags.allocate(need) {
             Some(block) => Some(block),
-            None => self.allocate_from_pockets(need),
+            None => self.allocate_after_flush(need),
         }
     }
 
     /// When there is nothing for a request but, perhaps, what is in pockets.
     #[cold]
     #[inline(never)]
-    fn allocate_from_pockets(&mut self, need: Need) -> Option<NonNull<[u8]>> {
-        if self.empty_pockets() { self.posts.allocate(need) } else { None }
+    fn allocate_after_flush(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
+        if self.flush_quick() { self.tags.allocate(need) } else { None }
     }
 
     /// The way past empty pockets, out of line so that the way through them is short.
     #[inline(never)]
-    fn allocate_past_pockets(&mut self, need: Need) -> Option<NonNull<[u8]>> {
-        self.allocate_between_posts(need)
+    fn allocate_slow(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
+        self.allocate_from_tags(need)
     }
 
     /// The way past full pockets.
     ///
     /// # Safety
     ///
-    /// As for [`Posts::deallocate`].
+    /// As for [`BoundaryTags::deallocate`].
     #[inline(never)]
-    unsafe fn deallocate_past_pockets(&mut self, block: NonNull<u8>, size: usize) {
+    unsafe fn deallocate_slow(&mut self, block: NonNull<u8>, size: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.posts.deallocate(block, size) };
+        unsafe { self.tags.deallocate(block, size) };
     }
 
     /// Lets pockets have their share of what the pool holds.
-    fn share_with_pockets(&mut self) {
-        self.front.set_most(self.posts.held() / SHARE);
+    fn update_quick_limit(&mut self) {
+        self.quick.set_limit(self.tags.held() / QUICK_SHARE);
     }
 }
 
@@ -198,72 +200,72 @@ unsafe fn recover_block(block: usize) -> NonNull<u8> {
     unsafe { address::block(block, 0) }.cast()
 }
 
-impl<F: Front> Default for Tlsf<F> {
+impl<F: QuickList> Default for Tlsf<F> {
     fn default() -> Self {
-        Self::with_front()
+        Self::with_quick()
     }
 }
 
-// SAFETY: `Posts` hands out what its index holds, which is free, and cuts it between posts: see its invariants. What is
+// SAFETY: `BoundaryTags` hands out what its index holds, which is free, and cuts it between posts: see its invariants. What is
 // in a pocket was freed, is live to the posts, and is taken out when it is handed out again. Nothing here unwinds.
-unsafe impl<F: Front> RawPool for Tlsf<F> {
+unsafe impl<F: QuickList> RawPool for Tlsf<F> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let need = Need::of(layout, Posts::<Levels>::LARGEST)?;
+        let need = SizedRequest::of(layout, BoundaryTags::<Levels>::LARGEST)?;
         if need.is_granular()
-            && let Some(block) = self.front.take(need.size)
+            && let Some(block) = self.quick.pop(need.size)
         {
             // SAFETY: the block lies in a chunk, and is at least this large, with its post.
             return Some(unsafe { address::block(block, need.size - WORD) });
         }
-        if F::KEEPS { self.allocate_past_pockets(need) } else { self.allocate_between_posts(need) }
+        if F::ENABLED { self.allocate_slow(need) } else { self.allocate_from_tags(need) }
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let size = Need::size(layout);
-        if self.front.keep(block.addr().get(), size) {
+        let size = SizedRequest::size(layout);
+        if self.quick.push(block.addr().get(), size) {
             return;
         }
         // SAFETY: the caller's promises are passed on; no block is smaller than what fits it needs.
         unsafe {
-            if F::KEEPS {
-                self.deallocate_past_pockets(block, size);
+            if F::ENABLED {
+                self.deallocate_slow(block, size);
             } else {
-                self.posts.deallocate(block, size);
+                self.tags.deallocate(block, size);
             }
         }
     }
 
     fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
-            Some(block) => self.posts.damage_around(block.addr().get(), Need::size(layout)),
-            None => self.damage_ahead(Need::of(layout, Posts::<Levels>::LARGEST)?),
+            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
+            None => self.damage_ahead(SizedRequest::of(layout, BoundaryTags::<Levels>::LARGEST)?),
         }
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
-        self.posts.wants(layout)
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.tags.chunk_request(layout)
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         // SAFETY: the caller's promises are passed on.
-        let adopted = unsafe { self.posts.adopt(chunk, layout) };
-        self.share_with_pockets();
-        adopted
+        let added = unsafe { self.tags.add_chunk(chunk, layout) };
+        self.update_quick_limit();
+        added
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.empty_sound_pockets();
-        let chunk = self.posts.surrender(which);
-        self.share_with_pockets();
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.flush_quick_checked();
+        let chunk = self.tags.release_chunk(which);
+        self.update_quick_limit();
         chunk
     }
 
     fn reset(&mut self) {
-        self.front = F::EMPTY;
-        self.share_with_pockets();
-        self.posts.reset();
+        self.quick = F::EMPTY;
+        self.update_quick_limit();
+        self.tags.reset();
     }
 
     unsafe fn resize_in_place(
@@ -273,16 +275,16 @@ unsafe impl<F: Front> RawPool for Tlsf<F> {
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.posts.resize_in_place(block, old, new) }
+        unsafe { self.tags.resize_in_place(block, old, new) }
     }
 }
 
-impl<F: Front> Inspect for Tlsf<F> {
-    fn stats(&self) -> Snapshot {
-        let stats = self.posts.stats();
+impl<F: QuickList> Inspect for Tlsf<F> {
+    fn stats(&self) -> PoolStats {
+        let stats = self.tags.stats();
         // Where posts were overwritten, a block in a pocket may be part of a free one.
-        let pocketed = self.pocketed().map(|(_, bytes)| bytes).sum::<usize>().min(stats.live);
-        Snapshot { live: stats.live - pocketed, free: stats.free + pocketed, ..stats }
+        let quick_blocks = self.quick_blocks().map(|(_, bytes)| bytes).sum::<usize>().min(stats.live);
+        PoolStats { live: stats.live - quick_blocks, free: stats.free + quick_blocks, ..stats }
     }
 
     fn largest_free(&self) -> Option<usize> {
@@ -293,22 +295,22 @@ impl<F: Front> Inspect for Tlsf<F> {
         Some(Self::holes(self))
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        self.posts.paint(canvas);
-        self.pocketed().for_each(|(block, bytes)| canvas.free(block..block + bytes));
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.tags.render(builder);
+        self.quick_blocks().for_each(|(block, bytes)| builder.free(block..block + bytes));
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.posts.owns(address)
+        self.tags.owns(address)
     }
 
-    fn check(&self) -> Result<(), Flaw> {
-        self.posts.check()?;
-        let mut pocketed = self.front.blocks();
-        if pocketed.all(|(block, size)| self.posts.is_live(block, size)) {
+    fn check(&self) -> Result<(), InvariantError> {
+        self.tags.check()?;
+        let mut quick_blocks = self.quick.blocks();
+        if quick_blocks.all(|(block, size)| self.tags.is_live(block, size)) {
             Ok(())
         } else {
-            Err(Flaw("a block in a pocket is free, smaller than the pocket's, or no block"))
+            Err(InvariantError("a block in a pocket is free, smaller than the pocket's, or no block"))
         }
     }
 }

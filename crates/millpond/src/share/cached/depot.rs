@@ -5,59 +5,59 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{by_kinds::ByKinds, magazine::Magazine, table};
+use super::{by_class_count::ByClassCount, magazine::Magazine, table};
 use crate::{
     base::address::{WORD, recover},
-    contract::{Chunk, RawPool, Reserve, Surrender, pass_on},
-    pool::{Blocks, Kinds, MOST_KINDS, Sorter},
+    pool::{Blocks, ClassMap, MAX_CLASSES, SizeClasses},
+    traits::{Chunk, RawPool, Release, Reserve, delegate},
 };
 
 /// What lies under the lock of a [`Cached`](super::Cached).
 ///
 /// # Invariants
 ///
-/// * `full`, of each kind, is the base of a full magazine of blocks of that kind, or zero. The first word of each of these is the
+/// * `full`, of each class, is the base of a full magazine of blocks of that class, or zero. The first word of each of these is the
 ///   base of the next, the second says where its bottom is and who filled it.
 /// * To the pool, every block in a magazine is live.
-pub(super) struct Depot<P: Kinds, const PLACES: usize> {
+pub(super) struct Depot<P: SizeClasses, const PLACES: usize> {
     pub(super) pool: P,
-    full: ByKinds<P::Sorter, [usize; 1], [usize; MOST_KINDS]>,
+    full: ByClassCount<P::ClassMap, [usize; 1], [usize; MAX_CLASSES]>,
     /// Bytes of the blocks in full magazines.
     waiting: usize,
     /// Where magazines are cut from, and where unused ones are.
     pub(super) magazines: Blocks,
-    /// Where the slots of a thread, one for each kind, are cut from.
+    /// Where the slots of a thread, one for each class, are cut from.
     pub(super) slots: Blocks,
 }
 
-impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
+impl<P: SizeClasses, const PLACES: usize> Depot<P, PLACES> {
     pub(super) const MAGAZINE: Layout = layout(Magazine::<PLACES>::BYTES, Magazine::<PLACES>::BYTES);
 
     pub(super) const fn new(pool: P) -> Self {
         Self {
             pool,
-            full: ByKinds::new([0], [0; MOST_KINDS]),
+            full: ByClassCount::new([0], [0; MAX_CLASSES]),
             waiting: 0,
             magazines: Blocks::of(Self::MAGAZINE).with_capacity(2),
             slots: Blocks::of(table::layout_for(0)),
         }
     }
 
-    /// Where the slots of a thread are cut from, which are for as many kinds as there are.
+    /// Where the slots of a thread are cut from, which are for as many classes as there are.
     pub(super) fn slots(&mut self) -> &mut Blocks {
-        let layout = table::layout_for(self.pool.sorter().kinds());
+        let layout = table::layout_for(self.pool.class_map().classes());
         if self.slots.block_layout() != layout {
-            // Nothing was cut so far: the number of kinds stays.
+            // Nothing was cut so far: the number of classes stays.
             self.slots = Blocks::of(layout).with_capacity(1);
         }
         &mut self.slots
     }
 
-    fn full_of(&mut self, kind: usize) -> &mut usize {
-        if P::Sorter::KINDS == 1 {
-            &mut self.full.one_mut()[kind]
+    fn full_of(&mut self, class: usize) -> &mut usize {
+        if P::ClassMap::CLASSES == 1 {
+            &mut self.full.one_mut()[class]
         } else {
-            &mut self.full.several_mut()[kind]
+            &mut self.full.several_mut()[class]
         }
     }
 
@@ -80,10 +80,10 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     ///
     /// # Safety
     ///
-    /// The magazine came from here, nobody uses it, and its blocks are of this kind.
+    /// The magazine came from here, nobody uses it, and its blocks are of this class.
     pub(super) unsafe fn put_full(
         &mut self,
-        (kind, size): (usize, usize),
+        (class, size): (usize, usize),
         magazine: Magazine<PLACES>,
         number: usize,
     ) {
@@ -91,21 +91,21 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
         self.waiting += magazine.count() * size;
         // SAFETY: a full magazine carries no block in its first two words.
         unsafe {
-            base.write(*self.full_of(kind));
+            base.write(*self.full_of(class));
             base.add(1).write(number * PLACES + magazine.bottom.offset_from_unsigned(base.as_ptr()));
         }
-        *self.full_of(kind) = base.addr().get();
+        *self.full_of(class) = base.addr().get();
     }
 
     /// Gives a full magazine of blocks of `size` bytes, and the number of who filled it.
-    pub(super) fn take_full(&mut self, (kind, size): (usize, usize)) -> Option<(Magazine<PLACES>, usize)> {
-        let base = recover::<usize>(*self.full_of(kind));
+    pub(super) fn take_full(&mut self, (class, size): (usize, usize)) -> Option<(Magazine<PLACES>, usize)> {
+        let base = recover::<usize>(*self.full_of(class));
         if base.is_null() {
             return None;
         }
         // SAFETY: a full magazine begins with its link and where its bottom is, whose word is zero but for these two.
         unsafe {
-            *self.full_of(kind) = base.read();
+            *self.full_of(class) = base.read();
             let about = base.add(1).read();
             let bottom = base.add(about % PLACES);
             bottom.write(0);
@@ -121,9 +121,10 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     }
 
     /// The full magazines.
-    pub(super) fn full(&self, kind: usize) -> impl Iterator<Item = Magazine<PLACES>> {
+    pub(super) fn full(&self, class: usize) -> impl Iterator<Item = Magazine<PLACES>> {
         let exists = |&base: &usize| base != 0;
-        let first = if P::Sorter::KINDS == 1 { self.full.one()[kind] } else { self.full.several()[kind] };
+        let first =
+            if P::ClassMap::CLASSES == 1 { self.full.one()[class] } else { self.full.several()[class] };
         // SAFETY: a full magazine begins with its link and its bottom.
         let next = move |&base: &usize| Some(unsafe { recover::<usize>(base).read() }).filter(exists);
         core::iter::successors(Some(first).filter(exists), next).map(|base| {
@@ -139,7 +140,7 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     /// # Safety
     ///
     /// The magazine that begins at `base` came from here and carries nothing; `limit` is at most what it may carry, and
-    /// `layout` that of a kind.
+    /// `layout` that of a class.
     pub(super) unsafe fn fill(
         &mut self,
         base: NonNull<usize>,
@@ -169,13 +170,13 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
     ///
     /// # Safety
     ///
-    /// The magazine came from here, nobody uses it, and its blocks are of the kind that has this layout. It may be none.
+    /// The magazine came from here, nobody uses it, and its blocks are of the class that has this layout. It may be none.
     pub(super) unsafe fn empty(&mut self, magazine: Magazine<PLACES>, layout: Layout) {
         if magazine.is_none() {
             return;
         }
         for block in magazine.blocks() {
-            // SAFETY: the pool handed the block out for this kind, and nobody has it any more.
+            // SAFETY: the pool handed the block out for this class, and nobody has it any more.
             unsafe { self.pool.deallocate(NonNull::new_unchecked(recover(block)), layout) };
         }
         // SAFETY: the caller's promises are passed on.
@@ -184,17 +185,17 @@ impl<P: Kinds, const PLACES: usize> Depot<P, PLACES> {
 
     /// Gives the blocks of all full magazines back to the pool.
     pub(super) fn empty_all(&mut self) {
-        let sorter = self.pool.sorter();
-        for kind in 0..sorter.kinds() {
-            while self.empty_one(kind, sorter.layout(kind)) {}
+        let class_map = self.pool.class_map();
+        for class in 0..class_map.classes() {
+            while self.empty_one(class, class_map.layout(class)) {}
         }
     }
 
-    /// Gives the blocks of one full magazine of a kind back to the pool; false if there is none. O(blocks in a magazine).
-    fn empty_one(&mut self, kind: usize, layout: Layout) -> bool {
-        match self.take_full((kind, layout.size())) {
+    /// Gives the blocks of one full magazine of a class back to the pool; false if there is none. O(blocks in a magazine).
+    fn empty_one(&mut self, class: usize, layout: Layout) -> bool {
+        match self.take_full((class, layout.size())) {
             Some((magazine, _)) => {
-                // SAFETY: the magazine was full of blocks of this kind and is nobody else's.
+                // SAFETY: the magazine was full of blocks of this class and is nobody else's.
                 unsafe { self.empty(magazine, layout) };
                 true
             }
@@ -213,32 +214,32 @@ const fn layout(size: usize, align: usize) -> Layout {
 }
 
 // SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
-unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
-    pass_on!(self: self.pool; deallocate wants adopt bypasses admits note_failure relent retire complaint resize_in_place);
+unsafe impl<P: SizeClasses, const PLACES: usize> RawPool for Depot<P, PLACES> {
+    delegate!(self: self.pool; deallocate chunk_request add_chunk passes_through may_allocate note_failure release_held before_drop pending_report resize_in_place);
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if let Some(block) = self.pool.allocate(layout) {
             return Some(block);
         }
-        let sorter = self.pool.sorter();
-        let kind = sorter.kind(layout)?;
-        if self.empty_one(kind, sorter.layout(kind)) { self.pool.allocate(layout) } else { None }
+        let class_map = self.pool.class_map();
+        let class = class_map.class(layout)?;
+        if self.empty_one(class, class_map.layout(class)) { self.pool.allocate(layout) } else { None }
     }
 
-    fn settle(&mut self) {
+    fn collect_empty(&mut self) {
         self.empty_all();
-        self.pool.settle();
-        self.magazines.settle();
-        self.slots.settle();
+        self.pool.collect_empty();
+        self.magazines.collect_empty();
+        self.slots.collect_empty();
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        let chunk = self.pool.surrender(which).or_else(|| self.magazines.surrender(which));
-        chunk.or_else(|| self.slots.surrender(which))
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        let chunk = self.pool.release_chunk(which).or_else(|| self.magazines.release_chunk(which));
+        chunk.or_else(|| self.slots.release_chunk(which))
     }
 
     fn reset(&mut self) {
-        self.full = ByKinds::new([0], [0; MOST_KINDS]);
+        self.full = ByClassCount::new([0], [0; MAX_CLASSES]);
         self.waiting = 0;
         self.pool.reset();
         self.magazines.reset();
@@ -247,6 +248,6 @@ unsafe impl<P: Kinds, const PLACES: usize> RawPool for Depot<P, PLACES> {
 }
 
 /// What waits in full magazines is not counted on.
-impl<P: Kinds + Reserve, const PLACES: usize> Reserve for Depot<P, PLACES> {
-    pass_on!(self: self.pool; lacks adopt_ahead surrender_ahead);
+impl<P: SizeClasses + Reserve, const PLACES: usize> Reserve for Depot<P, PLACES> {
+    delegate!(self: self.pool; reserve_request add_reserved_chunk release_reserved_chunk);
 }

@@ -6,14 +6,14 @@ use lock_api::RawMutex;
 
 use super::{Cached, many, numbers::Number, slot::Slot};
 use crate::{
-    base::{AllocError, Spin},
-    contract::Allocator,
-    pool::Kinds,
+    base::{AllocError, SpinLock},
+    pool::SizeClasses,
     share::{
         allocator::resize_alike,
         policy::{Fail, Policy},
         shell::Packed,
     },
+    traits::Allocator,
 };
 
 /// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].
@@ -50,15 +50,23 @@ use crate::{
 /// #     // instead: scope.spawn(|| drop(pool.handle()));
 /// });
 /// ```
-pub struct Handle<'a, P: Kinds, A: Allocator, L: RawMutex = Spin, O: Policy = Fail, const PLACES: usize = 128>
-{
+pub struct Handle<
+    'a,
+    P: SizeClasses,
+    A: Allocator,
+    L: RawMutex = SpinLock,
+    O: Policy = Fail,
+    const PLACES: usize = 128,
+> {
     pool: &'a Cached<P, A, L, O, PLACES>,
     number: Option<Number>,
-    /// The slots of that number, one for each kind; vacant ones, as long as it has none. (A cell: one thread at a time.)
+    /// The slots of that number, one for each class; vacant ones, as long as it has none. (A cell: one thread at a time.)
     slots: Cell<&'a [Slot]>,
 }
 
-impl<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Handle<'a, P, A, L, O, PLACES> {
+impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
+    Handle<'a, P, A, L, O, PLACES>
+{
     pub(super) fn new(pool: &'a Cached<P, A, L, O, PLACES>) -> Self {
         let number = Number::lease();
         let slots = pool.slots.of(number.as_ref().map_or(0, Number::get));
@@ -70,11 +78,11 @@ impl<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Ha
         self.number.as_ref().map_or(0, Number::get)
     }
 
-    /// The slot for a kind, which is one of the sorter's.
+    /// The slot for a class, which is one of the class_map's.
     #[inline(always)]
-    fn slot(&self, kind: usize) -> &'a Slot {
-        // SAFETY: there is a slot for each kind.
-        unsafe { self.slots.get().get_unchecked(kind) }
+    fn slot(&self, class: usize) -> &'a Slot {
+        // SAFETY: there is a slot for each class.
+        unsafe { self.slots.get().get_unchecked(class) }
     }
 
     /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
@@ -122,13 +130,13 @@ impl<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Ha
 }
 
 // SAFETY: every call goes to the pool, which keeps the contract. The number is the handle's, which one thread has.
-unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Allocator
+unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Allocator
     for Handle<'_, P, A, L, O, PLACES>
 {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the slot is the handle's.
-        match unsafe { self.pool.allocate_hot(|kind| self.slot(kind), layout) } {
+        match unsafe { self.pool.allocate_hot(|class| self.slot(class), layout) } {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout).unpack(),
         }
@@ -138,7 +146,7 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the slot is the handle's, and the caller's promises are passed on.
         unsafe {
-            if !self.pool.deallocate_hot(|kind| self.slot(kind), block, layout) {
+            if !self.pool.deallocate_hot(|class| self.slot(class), block, layout) {
                 self.deallocate_cold(block, layout);
             }
         }
@@ -157,7 +165,7 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
     });
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     for Handle<'_, P, A, L, O, PLACES>
 {
     fn drop(&mut self) {

@@ -8,23 +8,23 @@ use super::{
     numbers::{self, NUMBERS},
 };
 use crate::{
-    contract::{Allocator, Canvas, Flaw, Inspect, Report, Snapshot},
-    pool::{Kinds, Sorter},
+    pool::{ClassMap, SizeClasses},
     share::policy::Policy,
+    traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
 };
 
 /// Figures are exact as long as nobody allocates or frees; else they are off by what other threads do in the meantime.
-impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Inspect
+impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Inspect
     for Cached<P, A, L, O, PLACES>
 {
     /// What is in magazines is free. O(slots of all threads) on top of what it takes the pool; that alone is done under the
     /// depot's lock.
-    fn stats(&self) -> Snapshot {
+    fn stats(&self) -> PoolStats {
         let held: usize = self.held().map(|(blocks, size)| blocks * size).sum();
         let depot = self.depot.lock();
         let cached = held + depot.waiting();
         let (pool, own) = (depot.pool.stats(), depot.magazines.stats().plus(depot.slots.stats()));
-        Snapshot {
+        PoolStats {
             chunks: pool.chunks + own.chunks,
             held: pool.held + own.held,
             live: pool.live.saturating_sub(cached),
@@ -36,24 +36,25 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
     fn largest_free(&self) -> Option<usize> {
         let held = self.held().filter(|&(blocks, _)| blocks != 0).map(|(_, size)| size).max();
         let depot = self.depot.lock();
-        let is_waiting = |&kind: &usize| depot.full(kind).next().is_some();
-        let waiting = (0..self.sorter.kinds()).filter(is_waiting).map(|kind| self.sorter.layout(kind).size());
+        let is_waiting = |&class: &usize| depot.full(class).next().is_some();
+        let waiting =
+            (0..self.class_map.classes()).filter(is_waiting).map(|class| self.class_map.layout(class).size());
         Some(depot.pool.largest_free()?.max(waiting.max().unwrap_or(0)).max(held.unwrap_or(0)))
     }
 
     /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
-    fn paint(&self, canvas: &mut Canvas<'_>) {
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let depot = self.depot.lock();
-        depot.pool.paint(canvas);
-        canvas.outlines(|canvas| {
-            depot.magazines.paint(canvas);
-            depot.slots.paint(canvas);
+        depot.pool.render(builder);
+        builder.chunks_only(|builder| {
+            depot.magazines.render(builder);
+            depot.slots.render(builder);
         });
-        for kind in 0..self.sorter.kinds() {
-            let slot = &self.slots.of(numbers::current())[kind];
-            let size = self.sorter.layout(kind).size();
-            for magazine in [slot.loaded(), slot.spare()].into_iter().chain(depot.full(kind)) {
-                Magazine::<PLACES>::blocks(magazine).for_each(|block| canvas.free(block..block + size));
+        for class in 0..self.class_map.classes() {
+            let slot = &self.slots.of(numbers::current())[class];
+            let size = self.class_map.layout(class).size();
+            for magazine in [slot.loaded(), slot.spare()].into_iter().chain(depot.full(class)) {
+                Magazine::<PLACES>::blocks(magazine).for_each(|block| builder.free(block..block + size));
             }
         }
     }
@@ -63,23 +64,23 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
     }
 
     /// Checks the pool, the depot, and what the current thread holds. O(blocks held) on top of what it takes the pool.
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         let depot = self.depot.lock();
         depot.pool.check()?;
         depot.magazines.check()?;
         depot.slots.check()?;
-        for kind in 0..self.sorter.kinds() {
-            let slot = &self.slots.of(numbers::current())[kind];
+        for class in 0..self.class_map.classes() {
+            let slot = &self.slots.of(numbers::current())[class];
             let (loaded, spare) = (slot.loaded::<PLACES>(), slot.spare::<PLACES>());
             if !loaded.is_sound() || !spare.is_sound() {
-                return Err(Flaw("a magazine has lost its bottom or its blocks"));
+                return Err(InvariantError("a magazine has lost its bottom or its blocks"));
             }
             if !spare.is_full() && !spare.is_empty() {
-                return Err(Flaw("a spare magazine is neither full nor empty"));
+                return Err(InvariantError("a spare magazine is neither full nor empty"));
             }
-            for magazine in [loaded, spare].into_iter().chain(depot.full(kind)) {
+            for magazine in [loaded, spare].into_iter().chain(depot.full(class)) {
                 if !magazine.blocks().all(|block| depot.pool.owns(core::ptr::without_provenance(block))) {
-                    return Err(Flaw("a magazine carries what is no block of the pool"));
+                    return Err(InvariantError("a magazine carries what is no block of the pool"));
                 }
             }
         }
@@ -91,16 +92,16 @@ impl<P: Kinds + Inspect, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// How many blocks are in each slot of each number, and their size.
     fn held(&self) -> impl Iterator<Item = (usize, usize)> {
         let slots = (1..NUMBERS)
             .filter_map(|number| self.slots.get(number))
             .flat_map(|slots| slots.iter().enumerate());
-        slots.map(|(kind, slot)| {
+        slots.map(|(class, slot)| {
             (
                 slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count(),
-                self.sorter.layout(kind).size(),
+                self.class_map.layout(class).size(),
             )
         })
     }

@@ -7,12 +7,12 @@ use lock_api::RawMutex;
 use super::{Cached, numbers};
 use crate::{
     base::{AllocError, uninit::assume_init_ref},
-    contract::{Allocator, Reserve},
-    pool::{Kinds, Sorter},
+    pool::{ClassMap, SizeClasses},
     share::{many, policy::Policy},
+    traits::{Allocator, Reserve},
 };
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent; and gives the
     /// current thread its magazines, if the parent has memory for them. What threads hold is not counted on.
     ///
@@ -25,13 +25,13 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     where
         P: Reserve,
     {
-        let Some(kind) = self.sorter.kind(layout) else {
+        let Some(class) = self.class_map.class(layout) else {
             return many::reserve(self.pool(), &self.parent, layout, count);
         };
-        many::reserve(self.pool(), &self.parent, self.sorter.layout(kind), count)?;
+        many::reserve(self.pool(), &self.parent, self.class_map.layout(class), count)?;
         // Without magazines, blocks come from the depot, which is as good.
         // SAFETY: the number is the current thread's.
-        let _ = unsafe { self.ready(numbers::current_or_lease(), kind) };
+        let _ = unsafe { self.ready(numbers::current_or_lease(), class) };
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread numbers in the place of processors.
 
-mod by_kinds;
+mod by_class_count;
 mod depot;
 mod handle;
 mod inspect;
@@ -40,10 +40,10 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::{AllocError, Mutex, Spin, atomic::AtomicUsize},
-    contract::{Allocator, AtFork, Inspect, RawPool, Reclaim, Snapshot, at_fork, relocate},
-    pool::{Classes, Kinds, KnownKinds, Sorter},
+    base::{AllocError, Mutex, SpinLock, atomic::AtomicUsize},
+    pool::{ClassMap, Classes, ConstSizeClasses, SizeClasses},
     source::DefaultParent,
+    traits::{Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, at_fork, relocate},
 };
 
 /// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free much.
@@ -74,11 +74,11 @@ use crate::{
 /// # What is held back
 ///
 /// A magazine carries at most `PLACES` − 2 blocks (126), and not more than 64 KiB of them but for the first. A thread
-/// holds back two magazines of each kind of blocks at most, from its first use of the pool on. What a thread held that
+/// holds back two magazines of each class of blocks at most, from its first use of the pool on. What a thread held that
 /// has ended is inherited by the next thread that starts, because that gets its number; so at most as much is held back as
 /// the largest number of threads that lived at a time can hold.
 ///
-/// When the parent has nothing more, the request takes what its own thread holds of other kinds, and what is in the slots of
+/// When the parent has nothing more, the request takes what its own thread holds of other classes, and what is in the slots of
 /// numbers that nobody has; asks the threads that live for theirs; and gives chunks in which nothing is live back to the parent.
 ///  They hear of it when they next visit the depot, give all they hold, and start with small
 /// magazines again. So once all others have ended, one thread gets every block; as long as they live and are idle, up
@@ -87,7 +87,7 @@ use crate::{
 /// Numbers belong to the whole process. So out of reach is also what a thread has left behind whose number now belongs to a
 /// thread (or a [`Handle`]) that does not use this pool: until that one ends, or calls `flush`, or this pool is trimmed. This
 /// is no more than above: with `n` numbers leased in the process, the caller's among them, at most 2·(`n` − 1)
-/// magazines of each kind of blocks are out of a request's reach.
+/// magazines of each class of blocks are out of a request's reach.
 ///
 /// # Threads
 ///
@@ -107,36 +107,36 @@ use crate::{
 ///
 /// # Misuse
 ///
-/// A pool that marks its blocks ([`Marked`](crate::Marked)) tells leaks when it goes, but a double free not before a magazine
+/// A pool that marks its blocks ([`Validated`](crate::Validated)) tells leaks when it goes, but a double free not before a magazine
 /// is emptied into it: too late to prevent. A guard around the whole, such as [`Checked`](crate::Checked), sees each call.
 ///
 /// # Costs
 ///
 /// The pool itself takes about 5 KiB for blocks of one size, 4 KiB for [`Classes`](crate::Classes). From the parent come two
-/// magazines of 1 KiB for each thread and kind of blocks that it uses, and for `Classes` 2 KiB more for each thread. What is
+/// magazines of 1 KiB for each thread and class of blocks that it uses, and for `Classes` 2 KiB more for each thread. What is
 /// freed and waits in the depot takes a word for each block besides its own memory, 1 KiB for 126 blocks, until it is handed
 /// out again or the pool is trimmed.
 ///
 /// The first 31 numbers are *near*: a thread with another one calls a function each time, which finds its slot, without a
 /// lock, in a list of those whose number has the same remainder.
 pub struct Cached<
-    P: Kinds,
+    P: SizeClasses,
     A: Allocator = DefaultParent,
-    L: RawMutex = Spin,
+    L: RawMutex = SpinLock,
     O: Policy = Fail,
     const PLACES: usize = MOST_PLACES,
 > {
-    sorter: P::Sorter,
+    class_map: P::ClassMap,
     /// Grows with each request that found no memory: see [`Slot::hears_of`].
     famine: AtomicUsize,
-    slots: Table<P::Sorter>,
+    slots: Table<P::ClassMap>,
     depot: Mutex<L, Depot<P, PLACES>>,
     growth: Growth,
     parent: A,
     policy: O,
 }
 
-impl<P: Kinds> Cached<P> {
+impl<P: SizeClasses> Cached<P> {
     /// A shell over a pool without chunks, on the default parent.
     #[must_use]
     pub fn new(pool: P) -> Self {
@@ -144,7 +144,7 @@ impl<P: Kinds> Cached<P> {
     }
 }
 
-impl<P: Kinds, A: Allocator> Cached<P, A> {
+impl<P: SizeClasses, A: Allocator> Cached<P, A> {
     /// A shell over a pool without chunks, on a parent.
     #[must_use]
     pub fn new_in(pool: P, parent: A) -> Self {
@@ -152,11 +152,11 @@ impl<P: Kinds, A: Allocator> Cached<P, A> {
     }
 }
 
-impl<P: KnownKinds, A: Allocator, L: RawMutex, const PLACES: usize> Cached<P, A, L, Fail, PLACES> {
+impl<P: ConstSizeClasses, A: Allocator, L: RawMutex, const PLACES: usize> Cached<P, A, L, Fail, PLACES> {
     /// A shell over a pool without chunks, on a parent, made at compile time: for a `static`.
     #[must_use]
     pub const fn constant(pool: P, parent: A) -> Self {
-        Self::sorted(P::SORTER, pool, parent, Fail)
+        Self::with_class_map(P::CLASS_MAP, pool, parent, Fail)
     }
 }
 
@@ -182,21 +182,21 @@ impl<A: Allocator, L: RawMutex, const PLACES: usize> Cached<Classes, A, L, Fail,
     /// ```
     #[must_use]
     pub const fn of_classes(pool: Classes, parent: A) -> Self {
-        Self::sorted(pool.known_sorter(), pool, parent, Fail)
+        Self::with_class_map(pool.class_map(), pool, parent, Fail)
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
     #[must_use]
     pub fn with_policy(pool: P, parent: A, policy: O) -> Self {
-        Self::sorted(pool.sorter(), pool, parent, policy)
+        Self::with_class_map(pool.class_map(), pool, parent, policy)
     }
 
-    /// As [`with_policy`](Self::with_policy), at compile time too; `sorter` is the pool's.
-    pub(crate) const fn sorted(sorter: P::Sorter, pool: P, parent: A, policy: O) -> Self {
+    /// As [`with_policy`](Self::with_policy), at compile time too; `class_map` is the pool's.
+    pub(crate) const fn with_class_map(class_map: P::ClassMap, pool: P, parent: A, policy: O) -> Self {
         Self {
-            sorter,
+            class_map,
             famine: AtomicUsize::new(0),
             slots: Table::new(),
             depot: Mutex::new(Depot::new(pool)),
@@ -232,24 +232,24 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// # Safety
     ///
-    /// `slot` says where the caller's slot for a kind is, or a vacant one.
+    /// `slot` says where the caller's slot for a class is, or a vacant one.
     #[inline(always)]
     unsafe fn allocate_hot<'a>(
         &self,
         slot: impl FnOnce(usize) -> &'a Slot,
         layout: Layout,
     ) -> Option<NonNull<[u8]>> {
-        let kind = self.sorter.kind_hot(layout)?;
+        let class = self.class_map.class_hot(layout)?;
         // SAFETY: the caller's promise.
-        let block = unsafe { slot(kind).pop()? };
-        Some(NonNull::slice_from_raw_parts(block, self.sorter.layout(kind).size()))
+        let block = unsafe { slot(class).pop()? };
+        Some(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
     }
 
     /// The hot path: a place in the magazine in use; false if there is none.
     ///
     /// # Safety
     ///
-    /// `slot` says where the caller's slot for a kind is, or a vacant one, and the rest as for [`Allocator::deallocate`].
+    /// `slot` says where the caller's slot for a class is, or a vacant one, and the rest as for [`Allocator::deallocate`].
     #[inline(always)]
     unsafe fn deallocate_hot<'a>(
         &self,
@@ -257,9 +257,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         block: NonNull<u8>,
         layout: Layout,
     ) -> bool {
-        match self.sorter.kind_hot(layout) {
+        match self.class_map.class_hot(layout) {
             // SAFETY: the caller's promise.
-            Some(kind) => unsafe { slot(kind).push::<PLACES>(block) },
+            Some(class) => unsafe { slot(class).push::<PLACES>(block) },
             None => false,
         }
     }
@@ -275,9 +275,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        match (self.sorter.kind(old), self.sorter.kind(new)) {
-            (Some(kind), Some(same)) if kind == same => {
-                Ok(NonNull::slice_from_raw_parts(block, self.sorter.layout(kind).size()))
+        match (self.class_map.class(old), self.class_map.class(new)) {
+            (Some(class), Some(same)) if class == same => {
+                Ok(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
             }
             // SAFETY: the caller's promises are passed on.
             (None, None) => unsafe { shell::resize_in_place(self.pool(), &self.parent, block, (old, new)) },
@@ -299,7 +299,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are passed on.
         unsafe {
-            if self.sorter.kind(old).is_none() && self.sorter.kind(new).is_none() {
+            if self.class_map.class(old).is_none() && self.class_map.class(new).is_none() {
                 let search = Search { pool: self, number: number(), layout: new };
                 shell::resize((through, self.pool(), &self.parent, &search), block, (old, new))
             } else {
@@ -310,14 +310,14 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
 }
 
 // SAFETY: a block is in the pool, in one magazine, or live: it is handed out by whoever takes it from where it is, under
-// the depot's lock or from a slot that nobody else uses. A layout that fits it has its kind. Nothing here unwinds.
-unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Allocator
+// the depot's lock or from a slot that nobody else uses. A layout that fits it has its class. Nothing here unwinds.
+unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Allocator
     for Cached<P, A, L, O, PLACES>
 {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the slot is this thread's.
-        match unsafe { self.allocate_hot(|kind| self.slots.of_thread(kind), layout) } {
+        match unsafe { self.allocate_hot(|class| self.slots.of_thread(class), layout) } {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout).unpack(),
         }
@@ -327,18 +327,20 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the slot is this thread's, and the caller's promises are passed on.
         unsafe {
-            if !self.deallocate_hot(|kind| self.slots.of_thread(kind), block, layout) {
+            if !self.deallocate_hot(|class| self.slots.of_thread(class), block, layout) {
                 self.deallocate_cold(block, layout);
             }
         }
     }
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        match self.sorter.kind(layout) {
+        match self.class_map.class(layout) {
             _ if layout.size() == 0 => true,
             // A pool that has no marks never objects: then there is no need of its lock.
-            Some(_) if !P::SEEKS_LEAKS => true,
-            Some(kind) => shell::may_deallocate(self.pool(), &self.parent, block, self.sorter.layout(kind)),
+            Some(_) if !P::REPORTS_LEAKS => true,
+            Some(class) => {
+                shell::may_deallocate(self.pool(), &self.parent, block, self.class_map.layout(class))
+            }
             None => shell::may_deallocate(self.pool(), &self.parent, block, layout),
         }
     }
@@ -350,7 +352,7 @@ unsafe impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize>
     resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| this.resize_in_place(block, old, new));
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// Gives back what threads hold, and their slots.
     fn gather(&mut self) {
         for number in 1..NUMBERS {
@@ -361,11 +363,11 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     for Cached<P, A, L, O, PLACES>
 {
     fn drop(&mut self) {
-        if P::SEEKS_LEAKS {
+        if P::REPORTS_LEAKS {
             self.gather();
             self.depot.get_mut().empty_all();
         }
@@ -373,7 +375,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Drop
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// Declares every block dead and keeps every chunk for the next ones.
     pub fn reset(&mut self) {
         for number in 1..NUMBERS {
@@ -398,7 +400,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
 
     /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
     #[must_use]
-    pub fn stats(&self) -> Snapshot
+    pub fn stats(&self) -> PoolStats
     where
         P: Inspect,
     {
@@ -406,7 +408,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclaim
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclaim
     for Cached<P, A, L, O, PLACES>
 {
     fn reset(&mut self) {
@@ -420,7 +422,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Reclai
     }
 }
 
-at_fork!([P: Kinds, A: Allocator + AtFork, L: RawMutex, O: Policy, const PLACES: usize]
+at_fork!([P: SizeClasses, A: Allocator + AtFork, L: RawMutex, O: Policy, const PLACES: usize]
     Cached<P, A, L, O, PLACES>: depot, slots, growth, parent);
 
 /// A part of the depot that is a pool, for the one loop of all shells.

@@ -1,4 +1,4 @@
-//! Slots: what one thread has of one kind of blocks, and the hot path.
+//! Slots: what one thread has of one class of blocks, and the hot path.
 
 use core::ptr::NonNull;
 
@@ -8,10 +8,10 @@ use crate::{
         address::recover,
         atomic::{
             Ordering::Relaxed,
-            unwatched::{AtomicPtr, AtomicUsize},
+            unmodelled::{AtomicPtr, AtomicUsize},
         },
     },
-    pool::MOST_KINDS,
+    pool::MAX_CLASSES,
 };
 
 /// How many blocks a magazine has room for at first.
@@ -36,8 +36,8 @@ pub(super) struct Slot {
     famine: AtomicUsize,
 }
 
-/// The slots, one for each kind, of threads that have none: never written to.
-pub(super) static VACANT: [Slot; MOST_KINDS] = [const { Slot::new() }; MOST_KINDS];
+/// The slots, one for each class, of threads that have none: never written to.
+pub(super) static VACANT: [Slot; MAX_CLASSES] = [const { Slot::new() }; MAX_CLASSES];
 
 impl Slot {
     /// A slot without magazines.
@@ -77,7 +77,7 @@ impl Slot {
     ///
     /// # Safety
     ///
-    /// Nobody else uses the slot, and the block is of its kind, free, and in no magazine.
+    /// Nobody else uses the slot, and the block is of its class, free, and in no magazine.
     #[inline(always)]
     pub(super) unsafe fn push<const PLACES: usize>(&self, block: NonNull<u8>) -> bool {
         let top = self.top.load(Relaxed).wrapping_add(1);

@@ -17,18 +17,18 @@ use super::{
 };
 use crate::{
     base::{AllocError, MutexGuard, address::prefetch_for_writing, atomic::Ordering},
-    contract::{Allocator, RawPool},
-    pool::{Blocks, Kinds, Sorter},
+    pool::{Blocks, ClassMap, SizeClasses},
     share::{
         policy::{Fail, Policy},
         shell::{self, Packed, Reach},
     },
+    traits::{Allocator, RawPool},
 };
 
 /// A magazine carries no more than so many bytes of blocks, but for the first.
 const MOST_BYTES: usize = 64 << 10;
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached<P, A, L, O, PLACES> {
     /// The pool behind the lock, as a shell sees it.
     pub(super) fn pool(&self) -> impl Reach<Pool = Depot<P, PLACES>> {
         self.part(|depot| depot)
@@ -70,19 +70,19 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// The number is the caller's, or zero.
     pub(super) unsafe fn allocate_at(&self, number: usize, layout: Layout) -> Packed {
         let search = Search { pool: self, number, layout };
-        let Some(kind) = self.sorter.kind(layout) else {
+        let Some(class) = self.class_map.class(layout) else {
             return shell::allocate_cold(self.pool(), layout, &self.parent, &search);
         };
-        let (whole, slot) = (self.sorter.layout(kind), self.slots.ready(number, kind));
+        let (whole, slot) = (self.class_map.layout(class), self.slots.ready(number, class));
         // SAFETY: the number is the caller's, hence the slot.
-        if let Some(block) = slot.and_then(|slot| unsafe { self.refill(slot, kind, number) }) {
+        if let Some(block) = slot.and_then(|slot| unsafe { self.refill(slot, class, number) }) {
             return Packed::pack(Ok(NonNull::slice_from_raw_parts(block, whole.size())));
         }
         let block = shell::allocate_cold(self.pool(), whole, &self.parent, &search);
         if slot.is_none() && block.unpack().is_ok() {
             // Without magazines, blocks come from the depot, which is as good.
             // SAFETY: the number is the caller's.
-            let _ = unsafe { self.ready(number, kind) };
+            let _ = unsafe { self.ready(number, class) };
         }
         block
     }
@@ -95,38 +95,38 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     pub(super) unsafe fn deallocate_at(&self, number: usize, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises, for the slot and for the block, which goes back as what it was taken as.
         unsafe {
-            let Some(kind) = self.sorter.kind(layout) else {
+            let Some(class) = self.class_map.class(layout) else {
                 return shell::deallocate(self.pool(), &self.parent, block, layout);
             };
             let in_slot = self
-                .ready(number, kind)
-                .is_some_and(|slot| self.spill(slot, kind, number) && slot.push::<PLACES>(block));
+                .ready(number, class)
+                .is_some_and(|slot| self.spill(slot, class, number) && slot.push::<PLACES>(block));
             if !in_slot {
-                shell::deallocate(self.pool(), &self.parent, block, self.sorter.layout(kind));
+                shell::deallocate(self.pool(), &self.parent, block, self.class_map.layout(class));
             }
         }
     }
 
-    /// The most blocks of a kind that a magazine carries.
-    fn most(&self, kind: usize) -> usize {
-        (MOST_BYTES / self.sorter.layout(kind).size()).clamp(1, Magazine::<PLACES>::MOST)
+    /// The most blocks of a class that a magazine carries.
+    fn most(&self, class: usize) -> usize {
+        (MOST_BYTES / self.class_map.layout(class).size()).clamp(1, Magazine::<PLACES>::MOST)
     }
 
-    /// The slot of a number for a kind of blocks, with magazines; `None` if there is no memory for them, or no number.
+    /// The slot of a number for a class of blocks, with magazines; `None` if there is no memory for them, or no number.
     ///
     /// # Safety
     ///
     /// The number is the caller's, or zero.
-    pub(super) unsafe fn ready(&self, number: usize, kind: usize) -> Option<&Slot> {
+    pub(super) unsafe fn ready(&self, number: usize, class: usize) -> Option<&Slot> {
         if number == 0 {
             return None;
         }
         self.ensure_slots(number)?;
-        let slot = &self.slots.of(number)[kind];
+        let slot = &self.slots.of(number)[class];
         if !slot.is_ready() {
             let magazines = (self.new_magazine()?, self.new_magazine());
             slot.hears_of(self.famine.load(Ordering::Relaxed));
-            let limit = slot.limit(self.most(kind));
+            let limit = slot.limit(self.most(class));
             // The parent may have called back, and then the slot has its magazines.
             let wanted = !slot.is_ready();
             // SAFETY: the magazines are new, and the slot is the caller's.
@@ -152,10 +152,10 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
         if self.slots.get(number).is_some() {
             return Some(());
         }
-        let kinds = self.sorter.kinds();
-        let memory = self.cut(Depot::slots, table::layout_for(kinds))?;
+        let classes = self.class_map.classes();
+        let memory = self.cut(Depot::slots, table::layout_for(classes))?;
         // SAFETY: the memory was just cut for so many slots.
-        let slots = unsafe { table::make(memory, number, kinds) };
+        let slots = unsafe { table::make(memory, number, classes) };
         // SAFETY: they are there until they are given up.
         if !unsafe { self.slots.give(number, slots) } {
             // The parent has called back, and then the number has its slots.
@@ -165,7 +165,7 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 
     fn return_slots(&self, slots: NonNull<Slot>) {
-        let layout = table::layout_for(self.sorter.kinds());
+        let layout = table::layout_for(self.class_map.classes());
         // SAFETY: the slots were cut and made there, and nobody uses them.
         unsafe { self.lock().slots().deallocate(table::memory_of(slots), layout) };
     }
@@ -192,10 +192,10 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// # Safety
     ///
     /// The slot is the caller's, and is ready.
-    unsafe fn refill(&self, slot: &Slot, kind: usize, number: usize) -> Option<NonNull<u8>> {
+    unsafe fn refill(&self, slot: &Slot, class: usize, number: usize) -> Option<NonNull<u8>> {
         // SAFETY: the slot is the caller's; its magazine, once it is known to be empty, too.
         unsafe {
-            let most = self.most(kind);
+            let most = self.most(class);
             if let Some(block) = slot.pop() {
                 return Some(block);
             }
@@ -207,9 +207,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
             }
             slot.hears_of(self.famine.load(Ordering::Relaxed));
             let empty = slot.loaded::<PLACES>();
-            let layout = self.sorter.layout(kind);
+            let layout = self.class_map.layout(class);
             let mut depot = self.lock();
-            match depot.take_full((kind, layout.size())) {
+            match depot.take_full((class, layout.size())) {
                 Some((full, filler)) => {
                     depot.put_away(empty.base());
                     drop(depot);
@@ -234,11 +234,11 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// # Safety
     ///
     /// The slot is the caller's, and is ready.
-    unsafe fn spill(&self, slot: &Slot, kind: usize, number: usize) -> bool {
-        let (most, size) = (self.most(kind), self.sorter.layout(kind).size());
+    unsafe fn spill(&self, slot: &Slot, class: usize, number: usize) -> bool {
+        let (most, size) = (self.most(class), self.class_map.layout(class).size());
         if slot.hears_of(self.famine.load(Ordering::Relaxed)) {
             // SAFETY: the slot is the caller's.
-            unsafe { self.flush_slot(slot, kind) };
+            unsafe { self.flush_slot(slot, class) };
             return false;
         }
         loop {
@@ -262,15 +262,15 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
                         Some(base) => unsafe { self.lock().put_away(base) },
                         None => {
                             // SAFETY: the slot is the caller's.
-                            unsafe { self.flush_slot(slot, kind) };
+                            unsafe { self.flush_slot(slot, class) };
                             return false;
                         }
                     }
                     continue;
                 };
-                // SAFETY: the spare magazine is full of blocks of this kind, and is the caller's; the other one is unused.
+                // SAFETY: the spare magazine is full of blocks of this class, and is the caller's; the other one is unused.
                 unsafe {
-                    depot.put_full((kind, size), full, number);
+                    depot.put_full((class, size), full, number);
                     drop(depot);
                     slot.raise_limit(most);
                     let empty = Magazine::<PLACES>::empty(base, slot.limit(most));
@@ -287,9 +287,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     ///
     /// # Safety
     ///
-    /// Nobody else uses the slot, which is of this kind.
-    unsafe fn flush_slot(&self, slot: &Slot, kind: usize) {
-        let (layout, mut depot) = (self.sorter.layout(kind), self.lock());
+    /// Nobody else uses the slot, which is of this class.
+    unsafe fn flush_slot(&self, slot: &Slot, class: usize) {
+        let (layout, mut depot) = (self.class_map.layout(class), self.lock());
         let magazines = [slot.loaded::<PLACES>(), slot.spare()];
         slot.load(Magazine::<PLACES>::NONE);
         slot.keep(Magazine::<PLACES>::NONE);
@@ -306,12 +306,12 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     /// The number is the caller's, or nobody uses the pool, or it is zero.
     pub(super) unsafe fn flush_number(&self, number: usize) -> usize {
         let mut blocks = 0;
-        for (kind, slot) in self.slots.get(number).into_iter().flatten().enumerate() {
+        for (class, slot) in self.slots.get(number).into_iter().flatten().enumerate() {
             self.slots.uses.note(number);
             if slot.is_ready() {
                 blocks += slot.loaded::<PLACES>().count() + slot.spare::<PLACES>().count();
                 // SAFETY: the slot is the caller's.
-                unsafe { self.flush_slot(slot, kind) };
+                unsafe { self.flush_slot(slot, class) };
             }
         }
         blocks
@@ -333,9 +333,9 @@ impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Cached
     }
 }
 
-/// What is done when the parent has nothing more: a search, in what this thread holds too, since blocks of other kinds may be
+/// What is done when the parent has nothing more: a search, in what this thread holds too, since blocks of other classes may be
 /// all that keeps a chunk from going back; and then what the user's policy says.
-pub(super) struct Search<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> {
+pub(super) struct Search<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> {
     pub(super) pool: &'a Cached<P, A, L, O, PLACES>,
     /// The caller's, or zero.
     pub(super) number: usize,
@@ -343,15 +343,15 @@ pub(super) struct Search<'a, P: Kinds, A: Allocator, L: RawMutex, O: Policy, con
     pub(super) layout: Layout,
 }
 
-impl<P: Kinds, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Policy
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> Policy
     for Search<'_, P, A, L, O, PLACES>
 {
     fn try_again(&self, _: Layout, error: AllocError) -> bool {
         // SAFETY: the number is the caller's.
         let flush = || unsafe { self.pool.flush_number(self.number) };
         if error != AllocError::Unsupported {
-            // Of the kind that is wanted, this thread holds nothing.
-            let own = if P::Sorter::KINDS > 1 { flush() } else { 0 };
+            // Of the class that is wanted, this thread holds nothing.
+            let own = if P::ClassMap::CLASSES > 1 { flush() } else { 0 };
             if own + self.pool.search() != 0 {
                 return true;
             }

@@ -13,7 +13,7 @@ use super::{
     segment::Segment,
     segments::discard,
 };
-use crate::{base::AllocError, contract::Allocator};
+use crate::{base::AllocError, traits::Allocator};
 
 /// What has come from the parent, and nobody has seen yet.
 enum Arrival {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     base::events,
-    contract::{Allocator, Canvas, Flaw, Inspect, Reclaim, Snapshot},
-    pool::Shape,
+    pool::BlockLayout,
+    traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim},
 };
 
 impl<T: Terms> Numbered<T> {
@@ -30,15 +30,15 @@ impl<T: Terms> Numbered<T> {
     }
 
     /// Whether each block in the list was handed out, and is there once. Nobody else is at work.
-    pub(in crate::share) fn check(&self) -> Result<(), Flaw> {
+    pub(in crate::share) fn check(&self) -> Result<(), InvariantError> {
         let mut left = self.had();
         let mut next = self.free.0.first();
         while let Some(number) = next {
             if self.segments.index_of(number).is_none() {
-                return Err(Flaw("a free block was never handed out"));
+                return Err(InvariantError("a free block was never handed out"));
             }
             if left == 0 {
-                return Err(Flaw("a free block is in the list twice"));
+                return Err(InvariantError("a free block is in the list twice"));
             }
             left -= 1;
             next = follow(&self.segments, number);
@@ -53,13 +53,13 @@ impl<T: Terms> Numbered<T> {
     }
 }
 
-impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
+impl<S: BlockLayout, A: Allocator> Inspect for LockFree<S, A> {
     /// O(free blocks). While others are at work it is a guess.
-    fn stats(&self) -> Snapshot {
-        let (had, size) = (self.pool.had(), self.shape.size());
+    fn stats(&self) -> PoolStats {
+        let (had, size) = (self.pool.had(), self.block_layout.size());
         let listed = self.pool.listed(had);
         let chunks = || self.pool.segments.iter().flat_map(|segment| segment.chunks());
-        Snapshot {
+        PoolStats {
             chunks: chunks().count(),
             held: chunks().map(|chunk| chunk.len()).sum(),
             live: (had - listed) * size,
@@ -68,56 +68,60 @@ impl<S: Shape, A: Allocator> Inspect for LockFree<S, A> {
     }
 
     /// O(blocks). While others are at work it is a guess.
-    fn paint(&self, canvas: &mut Canvas<'_>) {
-        let (size, segments) = (self.shape.size(), &self.pool.segments);
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        let (size, segments) = (self.block_layout.size(), &self.pool.segments);
         for (index, segment) in segments.iter().enumerate() {
             let span = |chunk: NonNull<[u8]>| chunk.addr().get()..chunk.addr().get() + chunk.len();
             if let Some(table) = segment.table_apart() {
-                canvas.chunk(span(table), span(table).end..span(table).end, None);
+                builder.chunk(span(table), span(table).end..span(table).end, None);
             }
             let Some(memory) = segment.blocks_here() else { continue };
             let start = memory.addr().get();
             let end = start + segment.count as usize * size;
-            canvas.chunk(span(memory), start..end, Some(size));
+            builder.chunk(span(memory), start..end, Some(size));
             let had = segments.had(index) as usize;
             for (turn, block) in segment.in_turn().enumerate() {
                 let block = start + block as usize * size;
-                if turn < had { canvas.live(block..block + size) } else { canvas.fresh(block..block + size) }
+                if turn < had {
+                    builder.live(block..block + size)
+                } else {
+                    builder.fresh(block..block + size)
+                }
             }
         }
         let free = self.pool.free.0.walk(segments).take(self.pool.had());
         let here = free.filter(|&number| segments.index_of(number).is_some());
         for block in here.filter_map(|number| segments.block(number, size)) {
             let block = block.addr().get();
-            canvas.free(block..block + size);
+            builder.free(block..block + size);
         }
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.pool.segments.number_of(address.addr(), self.shape.size()).is_some()
+        self.pool.segments.number_of(address.addr(), self.block_layout.size()).is_some()
     }
 
     /// To be asked while nobody else is at work.
-    fn check(&self) -> Result<(), Flaw> {
+    fn check(&self) -> Result<(), InvariantError> {
         self.pool.check()
     }
 }
 
-impl<S: Shape, A: Allocator> Reclaim for LockFree<S, A> {
+impl<S: BlockLayout, A: Allocator> Reclaim for LockFree<S, A> {
     fn reset(&mut self) {
         self.reset();
     }
 
     fn trim(&mut self) -> usize {
-        let align = self.shape.align();
+        let align = self.block_layout.align();
         Self::trim(self) + self.pool.release_gone(&self.parent, align)
     }
 }
 
-impl<S: Shape, A: Allocator> LockFree<S, A> {
+impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
     /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
     #[must_use]
-    pub fn stats(&self) -> Snapshot {
+    pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 

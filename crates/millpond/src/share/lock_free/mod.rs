@@ -19,9 +19,9 @@ use self::{list::Sound, numbered::Numbered};
 use super::shell::Packed;
 use crate::{
     base::{AllocError, address, uninit::assume_init_ref},
-    contract::{Allocator, AtFork, Inspect, at_fork},
-    pool::{AnySize, KnownShape, Shape},
+    pool::{BlockLayout, ConstBlockLayout, DynSize},
     source::DefaultParent,
+    traits::{Allocator, AtFork, Inspect, at_fork},
 };
 
 /// Blocks of one size that any number of threads share without a lock: an [`Allocator`], hence a parent.
@@ -77,16 +77,16 @@ use crate::{
 ///
 /// Source: Treiber, "Systems Programming: Coping with Parallelism" (1986).
 #[repr(C)]
-pub struct LockFree<S: Shape, A: Allocator = DefaultParent> {
+pub struct LockFree<S: BlockLayout, A: Allocator = DefaultParent> {
     pool: Numbered<Sound>,
-    shape: S,
+    block_layout: S,
     parent: A,
 }
 
 /// Bytes of the first chunk, about, if nothing else was asked for.
 const FIRST: usize = 4096;
 
-impl<S: KnownShape> LockFree<S> {
+impl<S: ConstBlockLayout> LockFree<S> {
     /// A pool without chunks, on the default parent.
     #[must_use]
     pub const fn new() -> Self {
@@ -94,21 +94,21 @@ impl<S: KnownShape> LockFree<S> {
     }
 }
 
-impl<S: KnownShape> Default for LockFree<S> {
+impl<S: ConstBlockLayout> Default for LockFree<S> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<S: KnownShape, A: Allocator> LockFree<S, A> {
+impl<S: ConstBlockLayout, A: Allocator> LockFree<S, A> {
     /// A pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
-        Self::shaped(S::SHAPE, S::SIZE, parent)
+        Self::with_layout(S::INSTANCE, S::SIZE, parent)
     }
 }
 
-impl LockFree<AnySize> {
+impl LockFree<DynSize> {
     /// A pool without chunks, on the default parent, for blocks that can hold `layout`.
     #[must_use]
     pub const fn of(layout: Layout) -> Self {
@@ -116,18 +116,18 @@ impl LockFree<AnySize> {
     }
 }
 
-impl<A: Allocator> LockFree<AnySize, A> {
+impl<A: Allocator> LockFree<DynSize, A> {
     /// A pool without chunks, on a parent, for blocks that can hold `layout`.
     #[must_use]
     pub const fn of_in(layout: Layout, parent: A) -> Self {
-        let shape = AnySize::new(layout);
-        Self::shaped(shape, shape.bytes(), parent)
+        let block_layout = DynSize::new(layout);
+        Self::with_layout(block_layout, block_layout.bytes(), parent)
     }
 }
 
-impl<S: Shape, A: Allocator> LockFree<S, A> {
-    const fn shaped(shape: S, size: usize, parent: A) -> Self {
-        Self { pool: Numbered::new(FIRST / size), shape, parent }
+impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
+    const fn with_layout(block_layout: S, size: usize, parent: A) -> Self {
+        Self { pool: Numbered::new(FIRST / size), block_layout, parent }
     }
 
     /// Lets the first chunk have room for exactly so many blocks. Each later one has room for twice as many as the one before,
@@ -148,13 +148,13 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// Size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
-        self.shape.layout()
+        self.block_layout.layout()
     }
 
     /// A block as it is handed out.
     #[inline(always)]
     fn whole(&self, start: NonNull<u8>) -> NonNull<[u8]> {
-        NonNull::slice_from_raw_parts(start, self.shape.size())
+        NonNull::slice_from_raw_parts(start, self.block_layout.size())
     }
 
     #[cold]
@@ -167,7 +167,7 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
-        if !self.shape.fits(layout) {
+        if !self.block_layout.fits(layout) {
             return Err(AllocError::Unsupported);
         }
         let block = self.pool.allocate(&self.parent, self.block_layout())?;
@@ -180,7 +180,8 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     ///
     /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks. Nothing is kept then of what came.
     pub fn reserve(&self, count: usize) -> Result<(), AllocError> {
-        if count > self.pool.segments.most_blocks() || count > isize::MAX.cast_unsigned() / self.shape.size()
+        if count > self.pool.segments.most_blocks()
+            || count > isize::MAX.cast_unsigned() / self.block_layout.size()
         {
             return Err(AllocError::Exhausted);
         }
@@ -197,8 +198,8 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
         layout: Layout,
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
-        let fits = self.shape.fits(layout);
-        let mut taken = if fits { self.pool.take_many(self.shape.size(), places) } else { 0 };
+        let fits = self.block_layout.fits(layout);
+        let mut taken = if fits { self.pool.take_many(self.block_layout.size(), places) } else { 0 };
         while taken < places.len() {
             match self.allocate(layout) {
                 Ok(block) => places[taken].write(block.cast()),
@@ -220,14 +221,14 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
     /// As for [`Allocator::deallocate`], for each block; no block is there twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
         if layout.size() != 0 {
-            self.pool.put_many(blocks, self.shape.size());
+            self.pool.put_many(blocks, self.block_layout.size());
         }
     }
 
     /// A block that fits both layouts is resized by doing nothing.
     fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if old.size() != 0 && self.shape.fits(new) {
-            Ok(NonNull::slice_from_raw_parts(block, self.shape.size()))
+        if old.size() != 0 && self.block_layout.fits(new) {
+            Ok(NonNull::slice_from_raw_parts(block, self.block_layout.size()))
         } else {
             Err(AllocError::InPlace)
         }
@@ -237,11 +238,11 @@ impl<S: Shape, A: Allocator> LockFree<S, A> {
 // SAFETY: blocks lie in segments, each at a multiple of the block size from a start that is aligned as blocks are, so none
 // overlap; a block is handed out by the thread that has removed its number from the list, or claimed it as the first.
 // Nothing here unwinds.
-unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
+unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if self.shape.fits(layout)
-            && let Some(block) = self.pool.take_hot(self.shape.size())
+        if self.block_layout.fits(layout)
+            && let Some(block) = self.pool.take_hot(self.block_layout.size())
         {
             return Ok(self.whole(block));
         }
@@ -251,7 +252,7 @@ unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if layout.size() != 0 {
-            self.pool.put(block, self.shape.size());
+            self.pool.put(block, self.block_layout.size());
         }
     }
 
@@ -279,12 +280,12 @@ unsafe impl<S: Shape, A: Allocator> Allocator for LockFree<S, A> {
     }
 }
 
-impl<S: Shape, A: Allocator> Drop for LockFree<S, A> {
+impl<S: BlockLayout, A: Allocator> Drop for LockFree<S, A> {
     fn drop(&mut self) {
-        let align = self.shape.align();
+        let align = self.block_layout.align();
         // SAFETY: every segment came from this parent; whoever held a block promised to have stopped.
         unsafe { self.pool.release(&self.parent, align) };
     }
 }
 
-at_fork!([S: Shape, A: Allocator + AtFork] LockFree<S, A>: pool, parent);
+at_fork!([S: BlockLayout, A: Allocator + AtFork] LockFree<S, A>: pool, parent);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, atomic::Ordering},
-    contract::{Allocator, AtFork},
+    traits::{Allocator, AtFork},
 };
 
 /// (`T` says what it relies on, and models take it away.)

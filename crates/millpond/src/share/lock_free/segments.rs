@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     base::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
-    contract::Allocator,
+    traits::Allocator,
 };
 
 /// # Invariants

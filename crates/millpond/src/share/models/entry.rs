@@ -8,8 +8,9 @@ use super::list::{PutsBlindly, TakesBlindly};
 use super::{Cells, list::InTwoSteps};
 use crate::{
     base::atomic::{
-        UnsafeCell, let_others_run,
+        UnsafeCell,
         model::{Arc, check, thread},
+        yield_now,
     },
     share::{
         entry::Entry,
@@ -84,7 +85,7 @@ fn looking_at_a_place_without_acquire_is_caught() {
 fn two_cut<const ONCE: bool>() {
     check(3, || {
         let cursor = Arc::new(Cursor::<ONCE>::new());
-        assert_eq!(cursor.spent(), 0);
+        assert_eq!(cursor.used(), 0);
         let cut = |cursor: &Cursor<ONCE>| {
             let memory = NonNull::slice_from_raw_parts(NonNull::<u64>::dangling().cast(), 64);
             let block = cursor.take(memory, Layout::new::<u64>(), 8);
@@ -94,7 +95,7 @@ fn two_cut<const ONCE: bool>() {
         let other = thread::spawn(move || cut(&other));
         let mine = cut(&cursor);
         assert_ne!(mine, other.join().expect("no panic"), "both have the same word");
-        assert_eq!(cursor.spent(), 16);
+        assert_eq!(cursor.used(), 16);
     });
 }
 
@@ -117,7 +118,7 @@ fn two_own<T: Terms + 'static>() {
         shared.0.end();
         let own = |(owned, cells): &(Owned<T>, Cells<1>)| {
             while !owned.begin() {
-                let_others_run();
+                yield_now();
             }
             cells.touch(0);
             owned.end();

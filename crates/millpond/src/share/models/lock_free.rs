@@ -27,7 +27,7 @@ impl Watched {
         let pool = LockFree::<Fixed<8>>::new().with_capacity(2);
         let starts = [(), ()].map(|()| pool.allocate(LAYOUT).expect("two blocks").cast());
         let watched = Self { pool, starts, cells: Cells::new() };
-        watched.starts.iter().for_each(|&start| watched.give(start));
+        watched.starts.iter().for_each(|&start| watched.give_back(start));
         assert_eq!(watched.pool.stats().chunks, 1);
         Arc::new(watched)
     }
@@ -43,7 +43,7 @@ impl Watched {
         block
     }
 
-    fn give(&self, block: NonNull<u8>) {
+    fn give_back(&self, block: NonNull<u8>) {
         self.touch(block);
         // SAFETY: the block was taken from this pool.
         unsafe { self.pool.deallocate(block, LAYOUT) };
@@ -56,8 +56,8 @@ fn two_threads_share_two_blocks() {
     check(3, || {
         let watched = Watched::new();
         let other = Arc::clone(&watched);
-        let other = thread::spawn(move || (0..2).for_each(|_| other.give(other.take())));
-        (0..2).for_each(|_| watched.give(watched.take()));
+        let other = thread::spawn(move || (0..2).for_each(|_| other.give_back(other.take())));
+        (0..2).for_each(|_| watched.give_back(watched.take()));
         other.join().expect("no panic");
         assert_eq!(watched.pool.stats().chunks, 1, "the pool has grown");
         watched.pool.check().expect("sound");

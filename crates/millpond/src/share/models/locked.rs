@@ -5,16 +5,18 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fair, Fixed, Heap, Locked, Park, RawPool, Spin, Surrender,
+    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, ParkingLock, RawPool, Release, SpinLock,
+    TicketLock,
     base::atomic::{
-        UnsafeCell, let_others_run,
+        UnsafeCell,
         model::{Arc, check, thread},
+        yield_now,
     },
 };
 
 #[cfg(loom)]
 use crate::base::{
-    Gate, Tickets,
+    RawParkingLock, RawTicketLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -44,18 +46,18 @@ unsafe impl RawPool for Watched {
         unsafe { self.pool().deallocate(block, layout) };
     }
 
-    fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         self.cell.with(|_| ());
-        self.pool.wants(layout)
+        self.pool.chunk_request(layout)
     }
 
-    unsafe fn adopt(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.pool().adopt(chunk, layout) }
+        unsafe { self.pool().add_chunk(chunk, layout) }
     }
 
-    fn surrender(&mut self, which: Surrender) -> Option<Chunk> {
-        self.pool.surrender(which)
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.pool.release_chunk(which)
     }
 
     fn reset(&mut self) {
@@ -84,7 +86,7 @@ fn hold(pool: &impl Allocator, name: u64) {
     let block = pool.allocate(LAYOUT).expect("the heap has eight bytes").cast::<u64>();
     // SAFETY: the block is this thread's, as the model is to show.
     unsafe { block.write(name) };
-    let_others_run();
+    yield_now();
     // SAFETY: as above.
     assert_eq!(unsafe { block.read() }, name, "two threads hold one block");
     // SAFETY: the block was taken above.
@@ -93,31 +95,31 @@ fn hold(pool: &impl Allocator, name: u64) {
 
 #[test]
 fn holders_behind_a_lock_take_turns() {
-    two_holders::<Spin>(3);
+    two_holders::<SpinLock>(3);
 }
 
 #[test]
 fn holders_behind_a_fair_lock_take_turns() {
-    two_holders::<Fair>(3);
+    two_holders::<TicketLock>(3);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
 fn a_fair_lock_that_orders_nothing_is_caught() {
-    two_holders::<Tickets<false>>(2);
+    two_holders::<RawTicketLock<false>>(2);
 }
 
 #[test]
 fn holders_behind_a_lock_that_parks_take_turns() {
-    two_holders::<Park>(2);
+    two_holders::<ParkingLock>(2);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
 fn a_lock_that_parks_and_orders_nothing_is_caught() {
-    two_holders::<Gate<false>>(2);
+    two_holders::<RawParkingLock<false>>(2);
 }
 
 /// A lock that orders nothing, or that everybody gets. (shuttle does not see orderings, and needs no proof of that.)
@@ -133,7 +135,7 @@ unsafe impl<const TAKES: bool> RawMutex for Broken<TAKES> {
 
     fn lock(&self) {
         while !self.try_lock() {
-            let_others_run();
+            yield_now();
         }
     }
 

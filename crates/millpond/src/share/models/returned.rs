@@ -7,8 +7,8 @@ use super::Cells;
 use crate::{
     Allocator, Blocks, Fixed, Heap, Inbox, Inspect,
     base::atomic::{
-        let_others_run,
         model::{Arc, check, thread},
+        yield_now,
     },
     share::{
         lock_free::list::{Sound, Terms},
@@ -127,7 +127,7 @@ fn owners_follow_one_another() {
             let owner = loop {
                 match other.own() {
                     Some(owner) => break owner,
-                    None => let_others_run(),
+                    None => yield_now(),
                 }
             };
             owner.allocate(LAYOUT).expect("the heap has eight bytes").addr()

@@ -4,7 +4,7 @@ use super::{
     FULL, Linked,
     chain::{Chain, NONE},
 };
-use crate::{contract::Flaw, share::places::Place};
+use crate::{share::places::Place, traits::InvariantError};
 
 /// # Invariants
 ///
@@ -26,7 +26,7 @@ pub(super) enum Given {
     /// So many slots that were never used, in one segment.
     Fresh((Place, u32)),
     /// Nothing: there is no more than in so many segments.
-    Nothing { have: usize },
+    NullAllocator { have: usize },
 }
 
 impl Depot {
@@ -65,7 +65,7 @@ impl Depot {
         }
         let (segment, first) = (self.used.segment(), self.used);
         if segment >= self.room {
-            return Given::Nothing { have: self.room };
+            return Given::NullAllocator { have: self.room };
         }
         let left = slots.length(segment) - first.offset();
         let count = wanted.min(left as u32);
@@ -123,15 +123,19 @@ impl Depot {
     }
 
     /// Verifies the invariants: what is here was given out before, is vacant, and is here once.
-    pub(super) fn check(&self, slots: &impl Linked, is_vacant: impl Fn(Place) -> bool) -> Result<(), Flaw> {
+    pub(super) fn check(
+        &self,
+        slots: &impl Linked,
+        is_vacant: impl Fn(Place) -> bool,
+    ) -> Result<(), InvariantError> {
         let mut left = self.used.number();
         let mut see = |mut chain: Chain| {
             // SAFETY: the chain is the depot's, which is borrowed. Taking from a copy writes nothing.
             while let Some(place) = unsafe { chain.take(slots) } {
                 if place >= self.used || !is_vacant(place) {
-                    return Err(Flaw("a slot in the depot is not vacant"));
+                    return Err(InvariantError("a slot in the depot is not vacant"));
                 }
-                left = left.checked_sub(1).ok_or(Flaw("a slot is in the depot twice"))?;
+                left = left.checked_sub(1).ok_or(InvariantError("a slot is in the depot twice"))?;
             }
             Ok(())
         };

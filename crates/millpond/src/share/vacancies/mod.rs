@@ -42,7 +42,7 @@ use crate::{
         AllocError, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    contract::{Allocator, Flaw, at_fork},
+    traits::{Allocator, InvariantError, at_fork},
 };
 
 /// How many slots a full chain has.
@@ -117,7 +117,11 @@ impl<L: RawMutex> Vacancies<L> {
     /// # Errors
     ///
     /// The first invariant found broken.
-    pub(crate) fn check(&self, slots: &impl Linked, is_vacant: impl Fn(Place) -> bool) -> Result<(), Flaw> {
+    pub(crate) fn check(
+        &self,
+        slots: &impl Linked,
+        is_vacant: impl Fn(Place) -> bool,
+    ) -> Result<(), InvariantError> {
         self.depot.0.lock().check(slots, is_vacant)
     }
 
@@ -236,7 +240,7 @@ impl<L: RawMutex> Vacancies<L> {
                 Given::Vacated(place, rest) => return Ok((place, rest)),
                 // SAFETY: the slots have just been given out.
                 Given::Fresh(places) => return Ok(unsafe { Chain::of_fresh(slots, places) }),
-                Given::Nothing { have } => have,
+                Given::NullAllocator { have } => have,
             };
             let turn = self.growth.begin();
             let grown = slots.grow(have);

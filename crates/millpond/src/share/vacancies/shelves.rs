@@ -8,14 +8,14 @@ use core::{
 
 use super::{FULL, Linked, chain::Chain};
 use crate::{
-    base::atomic::{Ordering::Relaxed, UnsafeCell, unwatched::AtomicUsize},
-    contract::Allocator,
+    base::atomic::{Ordering::Relaxed, UnsafeCell, unmodelled::AtomicUsize},
     share::{
         entry::Entry,
         line::Line,
         numbers::{self, NUMBERS},
         places::Place,
     },
+    traits::Allocator,
 };
 
 /// How many slots that were never used a thread takes at first.

@@ -7,7 +7,7 @@
 //! * `map(size, align)` is reserve and commit in one call.
 //! * `map_huge(extent)` maps huge pages that the administrator has set aside.
 //! * `remap(start, old, new, moves)` makes a mapping larger, elsewhere if it may move; what is new is zero.
-//! * `cut(start, old, new)` gives the end of a mapping back.
+//! * `shrink(start, old, new)` gives the end of a mapping back.
 //! * `prefer_huge(start, size)` asks for huge pages where the system has them to spare.
 //! * `bind(start, size, numa)` says which memory shall back pages not touched yet.
 //! * `populate(start, size)` puts memory behind fresh pages now rather than when they are touched.
@@ -35,11 +35,11 @@ pub(super) use posix::{bind, map_huge, populate, prefer_huge, remap};
 #[cfg(unix)]
 pub(crate) use unix::{at_fork, fork};
 #[cfg(unix)]
-pub(super) use unix::{commit, cut, decommit, huge_size, map, page_size, release, reserve};
+pub(super) use unix::{commit, decommit, huge_size, map, page_size, release, reserve, shrink};
 #[cfg(windows)]
 pub(super) use windows::{
-    bind, commit, cut, decommit, huge_size, map, map_huge, page_size, populate, prefer_huge, release, remap,
-    reserve,
+    bind, commit, decommit, huge_size, map, map_huge, page_size, populate, prefer_huge, release, remap,
+    reserve, shrink,
 };
 
 /// How a mapping is laid out: addresses without memory, the block, addresses without memory. All sizes in bytes.

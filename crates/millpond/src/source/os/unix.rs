@@ -6,10 +6,10 @@ use crate::base::AllocError;
 
 /// Has address space reserved without counting it as memory, where a system makes that difference.
 #[cfg(target_os = "linux")]
-const UNCOUNTED: libc::c_int = libc::MAP_NORESERVE;
+const NO_RESERVE: libc::c_int = libc::MAP_NORESERVE;
 /// Has address space reserved without counting it as memory, where a system makes that difference.
 #[cfg(not(target_os = "linux"))]
-const UNCOUNTED: libc::c_int = 0;
+const NO_RESERVE: libc::c_int = 0;
 
 /// Bytes in a page.
 pub(crate) fn page_size() -> usize {
@@ -106,7 +106,7 @@ pub(crate) fn map(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> 
 }
 
 pub(crate) fn reserve(size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-    anonymous(size, align, libc::PROT_NONE, UNCOUNTED)
+    anonymous(size, align, libc::PROT_NONE, NO_RESERVE)
 }
 
 /// # Safety
@@ -121,7 +121,7 @@ pub(crate) unsafe fn commit(start: NonNull<u8>, size: usize) -> Result<(), Alloc
 ///
 /// The range lies in a reservation of the caller's, and nobody uses what is in it.
 pub(crate) unsafe fn decommit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | UNCOUNTED;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NO_RESERVE;
     // SAFETY: the caller owns the range and gives up what is in it; the new mapping replaces exactly that.
     mapping(unsafe { libc::mmap(start.as_ptr().cast(), size, libc::PROT_NONE, flags, -1, 0) }).map(drop)
 }
@@ -137,7 +137,7 @@ pub(crate) unsafe fn release(start: NonNull<u8>, size: usize) -> Result<(), Allo
 /// # Safety
 ///
 /// The caller mapped `old` bytes at `start`, and nobody uses those beyond `new`.
-pub(crate) unsafe fn cut(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
+pub(crate) unsafe fn shrink(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
     // SAFETY: the tail is a part of the caller's mapping, and nobody uses it.
     unsafe { release(start.add(new), old - new) }
 }

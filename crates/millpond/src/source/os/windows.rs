@@ -123,7 +123,7 @@ pub(crate) unsafe fn release(start: NonNull<u8>, _: usize) -> Result<(), AllocEr
 /// # Safety
 ///
 /// The caller mapped `old` bytes at `start`, and nobody uses those beyond `new`.
-pub(crate) unsafe fn cut(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
+pub(crate) unsafe fn shrink(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
     // SAFETY: the tail is a part of the caller's mapping, and nobody uses it.
     unsafe { decommit(start.add(new), old - new) }
 }

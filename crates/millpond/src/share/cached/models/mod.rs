@@ -8,7 +8,7 @@ use super::{
     numbers::{NUMBERS, Number, Numbers, Uses},
 };
 use crate::{
-    Blocks, Fail, Fixed, Heap, Inspect, Limit, Spin,
+    Blocks, Fail, Fixed, Heap, Inspect, Limit, SpinLock,
     base::atomic::{
         Ordering, UnsafeCell,
         model::{Arc, check, thread},
@@ -18,7 +18,7 @@ use crate::{
 const LAYOUT: Layout = Layout::new::<u64>();
 
 /// At most so many blocks, in magazines of two.
-type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, Spin, Fail, 4>;
+type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, SpinLock, Fail, 4>;
 
 const CELLS: usize = 8;
 
@@ -61,7 +61,7 @@ impl Model {
         let take = || {
             // SAFETY: the number is the caller's.
             unsafe {
-                let hot = self.pool.allocate_hot(|kind| &self.pool.slots.of(number)[kind], LAYOUT);
+                let hot = self.pool.allocate_hot(|class| &self.pool.slots.of(number)[class], LAYOUT);
                 hot.or_else(|| self.pool.allocate_at(number, LAYOUT).unpack().ok())
             }
         };
@@ -75,7 +75,7 @@ impl Model {
             self.hold(block);
             // SAFETY: the number is the caller's, and the block was taken and is given back once.
             unsafe {
-                if !self.pool.deallocate_hot(|kind| &self.pool.slots.of(number)[kind], block, LAYOUT) {
+                if !self.pool.deallocate_hot(|class| &self.pool.slots.of(number)[class], block, LAYOUT) {
                     self.pool.deallocate_at(number, block, LAYOUT);
                 }
             }

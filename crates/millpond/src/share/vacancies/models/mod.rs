@@ -8,7 +8,7 @@ use lock_api::{GuardSend, RawMutex};
 use super::*;
 use crate::{
     base::{
-        Spin,
+        SpinLock,
         atomic::{
             UnsafeCell,
             model::{Arc, check, thread},
@@ -160,17 +160,17 @@ fn two<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(
 #[test]
 fn chains_are_exchanged() {
     // Five slots fill both chains and more: some go to the depot and may come out elsewhere.
-    two::<Spin>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+    two::<SpinLock>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
 #[test]
 fn who_searches_for_slots_meets_who_comes_and_goes() {
     // Three slots, of which the first thread leaves some on its shelf, while the second wants all there are.
-    two::<Spin>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
+    two::<SpinLock>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
 }
 
 /// A parent that has one segment, and refuses whom it has not given it to: each of two threads gets a slot, even so.
-fn two_ask(one_of_them: fn(&Model<Spin>)) {
+fn two_ask(one_of_them: fn(&Model<SpinLock>)) {
     check(2, move || {
         let model = Arc::new(Model::bare());
         let other = Arc::clone(&model);
@@ -181,7 +181,7 @@ fn two_ask(one_of_them: fn(&Model<Spin>)) {
 }
 
 /// What a thread does that needs one slot.
-fn asks(model: &Model<Spin>) {
+fn asks(model: &Model<SpinLock>) {
     let number = Number::lease().expect("there are more numbers than threads");
     assert_eq!(model.take(number.get(), 1).len(), 1, "memory has run out, it was told");
 }
@@ -207,8 +207,8 @@ fn asking_for_a_segment_in_secret_is_caught() {
 #[test]
 #[should_panic = "Causality violation"]
 fn a_depot_behind_a_lock_that_orders_nothing_is_caught() {
-    use crate::base::Tickets;
-    two::<Tickets<false>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+    use crate::base::RawTicketLock;
+    two::<RawTicketLock<false>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
 /// Numbers that nobody has are leased for the search: without that, a thread may come and use the shelf that is searched.
@@ -217,7 +217,7 @@ fn a_depot_behind_a_lock_that_orders_nothing_is_caught() {
 #[should_panic = "Causality violation"]
 fn a_search_for_slots_without_a_lease_is_caught() {
     // SAFETY: this is what must not be done.
-    let search = |model: &Model<Spin>| _ = unsafe { model.vacancies.clear(1, &model.slots) };
+    let search = |model: &Model<SpinLock>| _ = unsafe { model.vacancies.clear(1, &model.slots) };
     two(2, 3, [|model| model.visit(2), search]);
 }
 
@@ -225,7 +225,7 @@ fn a_search_for_slots_without_a_lease_is_caught() {
 #[test]
 #[should_panic = "Causality violation"]
 fn two_threads_at_one_shelf_are_caught() {
-    let visit = |model: &Model<Spin>| model.give(1, model.take(1, 1));
+    let visit = |model: &Model<SpinLock>| model.give(1, model.take(1, 1));
     two(2, 3, [visit, visit]);
 }
 

@@ -1,0 +1,150 @@
+//! A spin lock whose waiters are served in the order in which they came: a ticket lock.
+//!
+//! Source: Reed and Kanodia, "Synchronization with Eventcounts and Sequencers" (1979); Mellor-Crummey and Scott,
+//! "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors" (1991).
+
+use lock_api::{GuardSend, RawMutex};
+
+use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
+
+/// A lock that spins and is fair: who waits is served before all who come later.
+///
+/// So a thread waits for at most one use by each other thread, and a pool with a bounded worst case keeps one when it
+/// is shared: `Locked<Tlsf, A, TicketLock>` with `n` threads serves a request within `n` times the worst case of
+/// [`Tlsf`](crate::Tlsf), as long as it need not ask its parent and the system lets no thread wait for its processor
+/// while it holds the lock. Where threads outnumber cores, [`SpinLock`](crate::SpinLock) gives more: a fair lock
+/// waits for the next in line even when that one is not running.
+///
+/// When nobody else has it, locking and unlocking takes no more than 8 instructions together, one of them an atomic
+/// read-modify-write: `Locked<Blocks>` allocates in 14 and frees in 10, where `Local<Blocks>` does in 6 and 4 (counted by
+/// `cargo xtask counts`).
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Buffer, TicketLock, Locked, Tlsf};
+///
+/// let mut memory = [core::mem::MaybeUninit::uninit(); 10_000];
+/// let pool = Locked::<_, _, TicketLock>::new_in(Tlsf::without_pockets(), Buffer::new(&mut memory));
+/// let block = pool.allocate(Layout::new::<[u8; 1000]>())?;
+/// # let _ = block;
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct TicketLock(RawTicketLock);
+
+/// The tickets of a [`TicketLock`] lock. (Not `ORDERED`, what a holder did is not handed to the next: that is for models, which
+/// must notice.)
+///
+/// # Invariants
+///
+/// * Tickets from `served` up to but not including `next` are out; the first of them has the lock.
+#[derive(Debug)]
+pub(crate) struct RawTicketLock<const ORDERED: bool = true> {
+    next: AtomicUsize,
+    served: AtomicUsize,
+}
+
+/// How often a waiter looks before it lets other threads run.
+const SPINS: u32 = 128;
+
+impl<const ORDERED: bool> RawTicketLock<ORDERED> {
+    const ACQUIRE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
+    const RELEASE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
+
+    /// Tickets of which none is out, and the first will have this number.
+    const fn from(first: usize) -> Self {
+        Self { next: AtomicUsize::new(first), served: AtomicUsize::new(first) }
+    }
+
+    #[cold]
+    fn wait(&self, ticket: usize) {
+        let mut looks = 0u32;
+        while self.served.load(Self::ACQUIRE) != ticket {
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(SPINS) { yield_now() } else { spin_loop() }
+        }
+    }
+}
+
+// SAFETY: a ticket is handed out once before the counter has gone all the way round, and `served` goes on to the next
+// only when its holder unlocks; Acquire and Release order what the holders do.
+unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
+    const INIT: Self = Self::from(0);
+
+    type GuardMarker = GuardSend;
+
+    #[inline]
+    fn lock(&self) {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.served.load(Self::ACQUIRE) != ticket {
+            self.wait(ticket);
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        let served = self.served.load(Self::ACQUIRE);
+        let next = served.wrapping_add(1);
+        self.next.compare_exchange(served, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        let served = self.served.load(Ordering::Relaxed);
+        self.served.store(served.wrapping_add(1), Self::RELEASE);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.served.load(Ordering::Relaxed) != self.next.load(Ordering::Relaxed)
+    }
+}
+
+super::delegate_raw_mutex!(TicketLock);
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::{sync::Mutex, thread, vec::Vec};
+
+    use super::*;
+
+    #[test]
+    fn who_comes_first_is_served_first() {
+        let (lock, order) = (TicketLock::INIT, Mutex::new(Vec::new()));
+        lock.lock();
+        thread::scope(|scope| {
+            for waiter in 0..4 {
+                let (lock, order) = (&lock, &order);
+                scope.spawn(move || {
+                    lock.lock();
+                    order.lock().expect("not poisoned").push(waiter);
+                    // SAFETY: this thread has locked it.
+                    unsafe { lock.unlock() };
+                });
+                // The next one comes when this one has its ticket.
+                while lock.0.next.load(Ordering::Relaxed) != waiter + 2 {
+                    thread::yield_now();
+                }
+            }
+            assert!(lock.is_locked() && !lock.try_lock());
+            // SAFETY: this thread has locked it.
+            unsafe { lock.unlock() };
+        });
+        assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3]);
+        assert!(lock.try_lock(), "nobody has it");
+        // SAFETY: this thread has locked it.
+        unsafe { lock.unlock() };
+        assert!(!lock.is_locked());
+    }
+
+    #[test]
+    fn tickets_go_all_the_way_round() {
+        let lock = TicketLock(RawTicketLock::from(usize::MAX));
+        for _ in 0..3 {
+            lock.lock();
+            assert!(lock.is_locked() && !lock.try_lock());
+            // SAFETY: this thread has locked it.
+            unsafe { lock.unlock() };
+            assert!(!lock.is_locked());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! How a guard watches a pool: with plain integers, because the shell lets one in at a time.
+//!
+//! A shell may try a request several times while it looks for a chunk. A try that comes to nothing leaves no trace; the
+//! shell says when the whole request has failed.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{Accounted, accounted::truncate, counter::Exclusive, engine::Accounting};
+use crate::{
+    base::AllocError,
+    pool::{ConstSizeClasses, SizeClasses},
+    traits::{ChunkRequest, RawPool, Requested, Reserve, Rewind, delegate},
+};
+
+impl<J: Accounting, P: RawPool> Accounted<J, P> {
+    /// Claims so much more and asks for it; a failure leaves no trace.
+    #[inline(always)]
+    fn attempt_mut<R>(&mut self, more: Requested, ask: impl FnOnce(&mut P) -> Option<R>) -> Option<R> {
+        self.accounting.try_reserve::<Exclusive>(more).ok()?;
+        let block = ask(&mut self.inner);
+        match block {
+            Some(_) => self.accounting.commit::<Exclusive>(more),
+            None => self.accounting.cancel::<Exclusive>(more),
+        }
+        block
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
+// given back a size from the requested one up, as a size that fits. A job calls nobody.
+unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
+    delegate!(self: self.inner; may_deallocate damage chunk_request add_chunk collect_empty release_chunk passes_through release_held before_drop pending_report);
+
+    #[inline(always)]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let block = self.attempt_mut(Requested::of(layout), |pool| pool.allocate(layout))?;
+        Some(truncate::<J>(block, layout.size()))
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let block = self.attempt_mut(Requested::of(layout), |pool| pool.allocate_hot(layout))?;
+        Some(truncate::<J>(block, layout.size()))
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        self.accounting.free::<Exclusive>(Requested::of(layout));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.deallocate(block, layout) };
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        // SAFETY: the caller's promises are passed on.
+        let done = unsafe { self.inner.deallocate_hot(block, layout) };
+        if done {
+            self.accounting.free::<Exclusive>(Requested::of(layout));
+        }
+        done
+    }
+
+    fn reset(&mut self) {
+        self.inner.reset();
+        self.accounting.reset();
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        self.accounting.may_allocate(Requested::of(layout))?;
+        self.inner.may_allocate(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if self.inner.passes_through(layout) {
+            return;
+        }
+        // A request that this guard refuses never reached what is behind it.
+        let refused = self.accounting.may_allocate(Requested::of(layout)).is_err();
+        self.accounting.fail::<Exclusive>();
+        if !refused {
+            self.inner.note_failure(layout);
+        }
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let (before, after) = (Requested::of(old), Requested::of(new));
+        let gain = after.saturating_sub(before);
+        // SAFETY: the caller's promises are passed on.
+        let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
+        let resized =
+            if gain == Requested::default() { ask(&mut self.inner) } else { self.attempt_mut(gain, ask) }?;
+        self.accounting.free::<Exclusive>(before.saturating_sub(after));
+        Some(truncate::<J>(resized, new.size()))
+    }
+}
+
+/// What the job has counted goes back too. Between the mark and its release, nothing older was freed: within a scope, nobody
+/// else can.
+// SAFETY: the pool inside keeps the contract; marks are its own, and what a job counts is taken back with them.
+unsafe impl<J: Accounting, P: Rewind> Rewind for Accounted<J, P> {
+    type Mark = (P::Mark, Requested);
+
+    fn mark(&mut self) -> Self::Mark {
+        (self.inner.mark(), self.accounting.live())
+    }
+
+    unsafe fn release(&mut self, (mark, live): Self::Mark) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.release(mark) };
+        self.accounting.set_live(live);
+    }
+}
+
+impl<J: Accounting, P: Reserve> Reserve for Accounted<J, P> {
+    delegate!(self: self.inner; add_reserved_chunk release_reserved_chunk);
+
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.accounting.may_allocate_many(Requested::of(layout), count)?;
+        self.inner.reserve_request(layout, count)
+    }
+}
+
+// SAFETY: blocks are the inner pool's, and so are their classes. A guard that goes by size returns as much as was requested,
+// which is the class's own size for whoever goes by classes.
+unsafe impl<J: Accounting, P: SizeClasses> SizeClasses for Accounted<J, P> {
+    type ClassMap = P::ClassMap;
+    const REPORTS_LEAKS: bool = P::REPORTS_LEAKS;
+
+    fn class_map(&self) -> P::ClassMap {
+        self.inner.class_map()
+    }
+}
+
+// SAFETY: classes are those of the pool inside, which keeps the contract.
+unsafe impl<J: Accounting, P: ConstSizeClasses> ConstSizeClasses for Accounted<J, P> {
+    const CLASS_MAP: P::ClassMap = P::CLASS_MAP;
+}

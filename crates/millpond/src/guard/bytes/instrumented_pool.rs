@@ -1,0 +1,219 @@
+//! How a guard that looks after blocks goes around a pool.
+//!
+//! What it finds waits until the shell asks; so nothing is hot here, and every call takes the path on which it asks.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    Instrumented,
+    hooks::{BlockHooks, Rejected, front, start_with_margins, truncate, with_margins, without_margins},
+};
+use crate::{
+    base::AllocError,
+    traits::{Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, RawPool, Reserve, delegate},
+};
+
+impl<D: BlockHooks, P> Instrumented<D, P> {
+    /// Keeps what was found until the shell asks; says whether the call is to be prevented.
+    fn note(&mut self, address: usize, layout: Layout, diagnosis: Diagnosis) -> bool {
+        self.pending.add(self.reporter.pending_report(address, layout, diagnosis));
+        diagnosis.kind.is_prevented()
+    }
+}
+
+impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
+    fn may_deallocate_within(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let start = start_with_margins::<D>(block, layout.align());
+        with_margins::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
+    }
+
+    fn damage_within(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let start = block.map(|block| start_with_margins::<D>(block, layout.align()));
+        self.inner.damage(start, with_margins::<D>(layout)?)
+    }
+
+    /// Keeps it until the shell asks if a call, for this block or for a new one, would follow what was overwritten; says so.
+    fn notes_damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> bool {
+        let found = if D::ASKS_FOR_DAMAGE { self.damage_within(block, layout) } else { None };
+        // A block that is none gets a report of its own.
+        let Some(at) = found.filter(|_| block.is_none_or(|block| self.hooks.may_free(block, layout))) else {
+            return false;
+        };
+        self.note(block.map_or(at, |block| block.addr().get()), layout, MisuseKind::Damaged { at }.into())
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
+// back all. A duty stays within the block and its margin, and calls nobody.
+unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
+    delegate!(self: self.inner; collect_empty release_chunk release_held);
+
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let wide = with_margins::<D>(layout)?;
+        if self.notes_damage(None, layout) {
+            return None;
+        }
+        let whole = self.inner.allocate(wide)?;
+        // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
+        let (block, outcome) = unsafe {
+            let block = without_margins::<D>(whole, layout.align());
+            (block, self.hooks.on_alloc_mut(block.cast(), (layout, block.len())))
+        };
+        match outcome {
+            Ok(()) => Some(truncate(block, layout.size())),
+            Err(Rejected::Misuse(diagnosis)) => {
+                self.note(block.addr().get(), layout, diagnosis);
+                None
+            }
+            Err(Rejected::Memory(_)) => {
+                // SAFETY: as above, and nobody has it.
+                unsafe { self.inner.deallocate(whole.cast(), wide) };
+                None
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, _: Layout) -> Option<NonNull<[u8]>> {
+        None
+    }
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.notes_damage(Some(block), layout) {
+            return;
+        }
+        // What is refused further in is reported there, and not touched here.
+        let is_refused = D::WRITES_FREED && !self.may_deallocate_within(block, layout);
+        if !is_refused
+            // SAFETY: the caller's promises are passed on.
+            && let Err(diagnosis) = unsafe { self.hooks.on_free_mut(block, layout) }
+            && self.note(block.addr().get(), layout, diagnosis)
+        {
+            return;
+        }
+        if let Some(wide) = with_margins::<D>(layout) {
+            // SAFETY: as above; with its margins, the block was handed out as `wide`.
+            unsafe { self.inner.deallocate(start_with_margins::<D>(block, layout.align()), wide) };
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.hooks.may_free(block, layout) && self.may_deallocate_within(block, layout)
+    }
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.damage_within(block, layout)
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, _: NonNull<u8>, _: Layout) -> bool {
+        false
+    }
+
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.chunk_request(with_margins::<D>(layout)?)
+    }
+
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        match with_margins::<D>(layout) {
+            // SAFETY: the caller's promises are passed on.
+            Some(wide) => unsafe { self.inner.add_chunk(chunk, wide) },
+            None => Err(chunk),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.hooks.reset();
+        self.inner.reset();
+    }
+
+    #[inline]
+    fn passes_through(&self, layout: Layout) -> bool {
+        with_margins::<D>(layout).is_some_and(|wide| self.inner.passes_through(wide))
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.pending.is_about_the_pool() {
+            // A pool that hands out what is live, or was overwritten, has to be heard of first: another chunk does not mend it.
+            return Err(AllocError::Exhausted);
+        }
+        self.inner.may_allocate(with_margins::<D>(layout).ok_or(AllocError::Unsupported)?)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if let Some(wide) = with_margins::<D>(layout) {
+            self.inner.note_failure(wide);
+        }
+    }
+
+    fn before_drop(&mut self) {
+        if let Some((address, layout, diagnosis)) = self.hooks.find_leak() {
+            self.note(address, layout, diagnosis);
+            self.hooks.reset();
+        }
+        self.inner.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.pending.take().or_else(|| self.inner.pending_report())
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller's promises are passed on.
+        if let Err(diagnosis) = unsafe { self.hooks.verify(block, old) }
+            && self.note(block.addr().get(), old, diagnosis)
+        {
+            return None;
+        }
+        if self.notes_damage(Some(block), old) {
+            return None;
+        }
+        let moves = front::<D>(old.align()) != front::<D>(new.align());
+        if moves || (new.size() < old.size() && !D::SHRINKS_IN_PLACE) {
+            return None;
+        }
+        let (wide, wider) = (with_margins::<D>(old)?, with_margins::<D>(new)?);
+        let grows = new.size() > old.size();
+        if !grows {
+            self.hooks.set_layout(block, old, new);
+        }
+        let whole = start_with_margins::<D>(block, old.align());
+        // SAFETY: the caller's promises are passed on; with its margins, the block was handed out as `wide`.
+        let resized = unsafe { self.inner.resize_in_place(whole, wide, wider) };
+        if resized.is_none() && !grows {
+            self.hooks.set_layout(block, new, old);
+        }
+        // SAFETY: the block is at least as long as `wider`.
+        let resized = unsafe { without_margins::<D>(resized?, new.align()) };
+        let fit = (new, resized.len());
+        // SAFETY: the block is as long now, and still its holder's, who waits.
+        if let Err(diagnosis) = unsafe { self.hooks.on_resize(block, old, fit) } {
+            self.note(block.addr().get(), new, diagnosis);
+            return None;
+        }
+        Some(truncate(resized, new.size()))
+    }
+}
+
+impl<D: BlockHooks, P: Reserve> Reserve for Instrumented<D, P> {
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.inner.reserve_request(with_margins::<D>(layout).ok_or(AllocError::Unsupported)?, count)
+    }
+
+    unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        match with_margins::<D>(layout) {
+            // SAFETY: the caller's promises are passed on.
+            Some(wide) => unsafe { self.inner.add_reserved_chunk(chunk, wide, count) },
+            None => Err(chunk),
+        }
+    }
+
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.inner.release_reserved_chunk(with_margins::<D>(layout)?, count)
+    }
+}

@@ -1,0 +1,81 @@
+//! What valgrind is told, by client requests: a few instructions that do nothing, which valgrind knows when it sees them.
+//!
+//! The instructions and the numbers of requests are fixed for ever: see "The Client Request mechanism" and "Client
+//! Requests" in valgrind's manual, and its `valgrind.h` and `memcheck.h`. Elsewhere than on x86-64 and aarch64, and for
+//! other tools than memcheck, nothing happens.
+
+/// A block is handed out, as if by malloc.
+const MALLOC_LIKE: usize = 0x1301;
+/// A block is freed, as if by free.
+const FREE_LIKE: usize = 0x1302;
+/// A block has got another size where it is.
+const RESIZED: usize = 0x130b;
+/// The letters M and C: memory may not be touched; may be, and is not written; is written.
+const NO_ACCESS: usize = 0x4D43_0000;
+const UNDEFINED: usize = NO_ACCESS + 1;
+const DEFINED: usize = NO_ACCESS + 2;
+
+/// Asks valgrind for something, if the program runs in it. No request that is used here answers.
+#[cfg(target_arch = "x86_64")]
+fn request(what: usize, with: [usize; 4]) {
+    let message = [what, with[0], with[1], with[2], with[3], 0];
+    // SAFETY: the rotations add up to twice the width of a word, and a register is exchanged with itself. Valgrind reads
+    // the message and writes `rdx`.
+    unsafe {
+        core::arch::asm!(
+            "rol rdi, 3",
+            "rol rdi, 13",
+            "rol rdi, 61",
+            "rol rdi, 51",
+            "xchg rbx, rbx",
+            in("rax") message.as_ptr(),
+            inout("rdx") 0usize => _,
+            options(nostack),
+        );
+    }
+}
+
+/// The same.
+#[cfg(target_arch = "aarch64")]
+fn request(what: usize, with: [usize; 4]) {
+    let message = [what, with[0], with[1], with[2], with[3], 0];
+    // SAFETY: the rotations add up to twice the width of a word, and a register is combined with itself. Valgrind reads
+    // the message and writes `x3`.
+    unsafe {
+        core::arch::asm!(
+            "ror x12, x12, #3",
+            "ror x12, x12, #13",
+            "ror x12, x12, #51",
+            "ror x12, x12, #61",
+            "orr x10, x10, x10",
+            in("x4") message.as_ptr(),
+            inout("x3") 0usize => _,
+            options(nostack),
+        );
+    }
+}
+
+/// There is nobody to ask.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn request(_: usize, _: [usize; 4]) {}
+
+pub(super) fn on_alloc(start: usize, size: usize, written: usize) {
+    request(MALLOC_LIKE, [start, size, 0, 0]);
+    request(DEFINED, [start, written, 0, 0]);
+}
+
+pub(super) fn grow(start: usize, old: usize, new: usize) {
+    request(RESIZED, [start, old, new, 0]);
+}
+
+pub(super) fn on_free(start: usize, _: usize) {
+    request(FREE_LIKE, [start, 0, 0, 0]);
+}
+
+pub(super) fn make_noaccess(start: usize, size: usize) {
+    request(NO_ACCESS, [start, size, 0, 0]);
+}
+
+pub(super) fn make_undefined(start: usize, size: usize) {
+    request(UNDEFINED, [start, size, 0, 0]);
+}

@@ -1,0 +1,234 @@
+//! The guard that knows who allocated what.
+
+use alloc::vec::Vec;
+use core::{alloc::Layout, fmt, panic::Location};
+
+use super::{
+    Instrumented,
+    hooks::Site,
+    table::{BlockTable, SiteTracker},
+};
+use crate::{
+    base::AllocError,
+    traits::{CallSites, Requested},
+};
+
+/// As [`Checked`](crate::Checked), and knows where in the program each block was allocated and freed first.
+///
+/// So a double free is told with three places, a leak with the place where its first block comes from, and
+/// [`sites`](Instrumented::sites) lists what each place in the program has live now and had live at the peak.
+///
+/// The place is that of the call, as with `panic!`: the line that calls a method of this guard. So it goes around an
+/// allocator, outside of the shell; what collections allocate has a place in the collection.
+///
+/// Costs what `Checked` costs, and a search among the places. For debugging.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Classes, Local, Tracked};
+///
+/// let pool = Tracked::new(Local::new(Classes::new()));
+/// let layout = Layout::new::<[u8; 100]>();
+/// let block = pool.allocate(layout)?;
+/// println!("{}", pool.sites());
+/// // SAFETY: the block is live, and was handed out for this layout.
+/// unsafe { pool.deallocate(block.cast(), layout) };
+/// let sites = pool.sites();
+/// assert_eq!((sites.sites().len(), sites.sites()[0].at_peak.bytes), (1, 100));
+/// assert!(sites.sites()[0].site.is_some_and(|site| site.file() == file!()));
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub type Tracked<X> = Instrumented<BlockTable<SiteTable>, X>;
+
+impl<X> Instrumented<BlockTable<SiteTable>, X> {
+    /// Keeps track of what is done to `inner` from now on, while nothing is live.
+    #[must_use]
+    pub const fn new(inner: X) -> Self {
+        Self::with_hooks(BlockTable::new(), inner, "tracked")
+    }
+
+    /// What each place in the program has live, and had live when most was.
+    #[must_use]
+    pub fn sites(&self) -> SiteReport {
+        let state = self.hooks.state.lock();
+        let mut sites = state.track.sites.clone();
+        for stats in &mut sites {
+            stats.update_peak(state.track.peak_id);
+        }
+        sites.sort_by_key(|stats| core::cmp::Reverse(stats.at_peak.bytes));
+        SiteReport { sites, live: state.track.live, peak: state.track.peak }
+    }
+}
+
+/// What each place in the program has allocated: see [`Tracked`]. Its text is a table, most at the peak first.
+#[derive(Clone, Debug)]
+pub struct SiteReport {
+    sites: Vec<SiteStats>,
+    live: Requested,
+    peak: Requested,
+}
+
+impl SiteReport {
+    /// One line per place, most bytes at the peak first.
+    #[must_use]
+    pub fn sites(&self) -> &[SiteStats] {
+        &self.sites
+    }
+
+    /// What is live in all.
+    #[must_use]
+    pub fn live(&self) -> Requested {
+        self.live
+    }
+
+    /// What was live in all when it was most bytes.
+    #[must_use]
+    pub fn peak(&self) -> Requested {
+        self.peak
+    }
+}
+
+/// What one place in the program has allocated.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SiteStats {
+    /// The place, if it is known.
+    pub site: Option<&'static Location<'static>>,
+    /// What is live now.
+    pub live: Requested,
+    /// What was live when most bytes were live in all.
+    pub at_peak: Requested,
+    /// All that was ever handed out.
+    pub total: Requested,
+    /// The number of the peak that `at_peak` is of.
+    seen: usize,
+}
+
+impl SiteStats {
+    /// Remembers what was live at the last peak, if it has not yet: nothing has changed since then.
+    fn update_peak(&mut self, peak_id: usize) {
+        if self.seen != peak_id {
+            self.at_peak = self.live;
+            self.seen = peak_id;
+        }
+    }
+}
+
+impl fmt::Display for SiteReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>12} {:>8} {:>12} {:>8}  allocated at",
+            "bytes live", "blocks", "at the peak", "blocks"
+        )?;
+        let mut row = |live: Requested, peak: Requested, site: &dyn fmt::Display| {
+            writeln!(f, "{:>12} {:>8} {:>12} {:>8}  {site}", live.bytes, live.blocks, peak.bytes, peak.blocks)
+        };
+        for stats in &self.sites {
+            match stats.site {
+                Some(site) => row(stats.live, stats.at_peak, site)?,
+                None => row(stats.live, stats.at_peak, &"a place that is not known")?,
+            }
+        }
+        row(self.live, self.peak, &"in all")
+    }
+}
+
+/// What is kept of places: the part of [`Tracked`] that differs from [`Checked`](crate::Checked).
+///
+/// # Invariants
+///
+/// * `sites` is sorted by place, one line for each.
+/// * A line whose `seen` is not `peak_id` has not changed since the peak.
+#[derive(Debug)]
+pub struct SiteTable {
+    sites: Vec<SiteStats>,
+    live: Requested,
+    peak: Requested,
+    /// How many peaks there were, each higher than the last.
+    peak_id: usize,
+}
+
+/// Where a block was allocated and, when it is dead, freed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockSites {
+    allocated: Site,
+    freed: Site,
+}
+
+impl SiteTable {
+    fn stats(&mut self, site: Site) -> Result<&mut SiteStats, AllocError> {
+        let at = match self.sites.binary_search_by(|stats| stats.site.cmp(&site)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.sites.try_reserve(1).map_err(|_| AllocError::Exhausted)?;
+                let none = Requested::default();
+                let stats = SiteStats { site, live: none, at_peak: none, total: none, seen: self.peak_id };
+                self.sites.insert(at, stats);
+                at
+            }
+        };
+        self.sites[at].update_peak(self.peak_id);
+        Ok(&mut self.sites[at])
+    }
+
+    /// So much more is live, from a place that there is a line for.
+    fn add(&mut self, site: Site, more: Requested) -> Result<(), AllocError> {
+        let stats = self.stats(site)?;
+        stats.live = stats.live.plus(more);
+        stats.total = stats.total.plus(more);
+        self.live = self.live.plus(more);
+        if self.live.bytes > self.peak.bytes {
+            self.peak = self.live;
+            self.peak_id += 1;
+        }
+        Ok(())
+    }
+
+    fn subtract(&mut self, site: Site, less: Requested) {
+        if let Ok(stats) = self.stats(site) {
+            stats.live = stats.live.saturating_sub(less);
+            self.live = self.live.saturating_sub(less);
+        }
+    }
+}
+
+impl SiteTracker for SiteTable {
+    const WANTS_SITES: bool = true;
+    type Note = BlockSites;
+    const EMPTY: Self = Self {
+        sites: Vec::new(),
+        live: Requested { blocks: 0, bytes: 0 },
+        peak: Requested { blocks: 0, bytes: 0 },
+        peak_id: 0,
+    };
+
+    fn allocated(&mut self, layout: Layout, site: Site) -> Result<BlockSites, AllocError> {
+        self.add(site, Requested::of(layout))?;
+        Ok(BlockSites { allocated: site, freed: None })
+    }
+
+    fn freed(&mut self, layout: Layout, note: BlockSites, site: Site) -> BlockSites {
+        self.subtract(note.allocated, Requested::of(layout));
+        BlockSites { freed: site, ..note }
+    }
+
+    fn on_resize(&mut self, old: Layout, new: Layout, note: BlockSites) {
+        let (before, after) = (Requested::of(old), Requested::of(new));
+        self.subtract(note.allocated, before.saturating_sub(after));
+        // The line is there, so no memory is asked for.
+        let _ = self.add(note.allocated, after.saturating_sub(before));
+    }
+
+    fn sites(note: BlockSites) -> CallSites {
+        CallSites { allocated: note.allocated, freed: note.freed, misused: None }
+    }
+
+    fn reset(&mut self) {
+        for stats in &mut self.sites {
+            stats.update_peak(self.peak_id);
+            stats.live = Requested::default();
+        }
+        self.live = Requested::default();
+    }
+}

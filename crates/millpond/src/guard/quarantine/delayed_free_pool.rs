@@ -1,0 +1,143 @@
+//! How the guard that holds freed blocks back goes around a pool.
+//!
+//! What it finds waits until the shell asks; so freeing is not hot here.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::{
+    delayed_free::{DelayedFree, DelayedFreeHooks},
+    ring::HeldBlock,
+};
+use crate::traits::{Chunk, MisuseKind, PendingReport, RawPool, Release, Reserve, delegate};
+
+impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
+    /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
+    fn inspect(&mut self, held: HeldBlock) -> Option<NonNull<u8>> {
+        let block = held.block()?;
+        // SAFETY: the block was in the ring.
+        if let Err(diagnosis) = unsafe { self.hooks.on_release(block, held.layout) } {
+            self.pending.add(self.reporter.pending_report(block.addr().get(), held.layout, diagnosis));
+        }
+        Some(block)
+    }
+
+    /// Frees a block that has left the ring.
+    fn free_held_mut(&mut self, held: HeldBlock) {
+        if let Some(block) = self.inspect(held) {
+            if let Some(at) = self.inner.damage(Some(block), held.layout) {
+                let damaged = MisuseKind::Damaged { at }.into();
+                return self.pending.add(self.reporter.pending_report(
+                    block.addr().get(),
+                    held.layout,
+                    damaged,
+                ));
+            }
+            // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+            unsafe { self.inner.deallocate(block, held.layout) };
+        }
+    }
+
+    /// Frees everything that is held; says whether there was anything.
+    fn free_all_held_mut(&mut self) -> bool {
+        let mut any = false;
+        while let Some(held) = self.ring.get_mut().pop() {
+            self.free_held_mut(held);
+            any = true;
+        }
+        any
+    }
+
+    /// Forgets everything that is held, because it is dead in another way.
+    fn forget(&mut self) {
+        while let Some(held) = self.ring.get_mut().pop() {
+            self.inspect(held);
+        }
+    }
+}
+
+// SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
+// nobody gets it. A hold calls nobody.
+unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for DelayedFree<H, P, N> {
+    delegate!(self: self.inner; allocate allocate_hot damage chunk_request add_chunk passes_through may_allocate note_failure);
+
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.ring.get_mut().holds(block) {
+            let diagnosis = MisuseKind::DoubleFree.into();
+            self.pending.add(self.reporter.pending_report(block.addr().get(), layout, diagnosis));
+            return;
+        }
+        if !self.inner.may_deallocate(block, layout) {
+            // Nothing is written to it, and whoever is further in reports it.
+            // SAFETY: the caller's promises are passed on.
+            return unsafe { self.inner.deallocate(block, layout) };
+        }
+        // SAFETY: the caller gives the block up.
+        unsafe { self.hooks.on_hold(block, layout) };
+        let held = HeldBlock::new(block, layout);
+        loop {
+            match self.ring.get_mut().push(held, self.most) {
+                Ok(()) => return,
+                Err(Some(oldest)) => self.free_held_mut(oldest),
+                Err(None) => return self.free_held_mut(held),
+            }
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        !self.ring.get_mut().holds(block) && self.inner.may_deallocate(block, layout)
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        if self.ring.get_mut().holds(block) {
+            // It is told when the shell frees it because it has to move.
+            return None;
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.resize_in_place(block, old, new) }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate_hot(&mut self, _: NonNull<u8>, _: Layout) -> bool {
+        false
+    }
+
+    fn collect_empty(&mut self) {
+        self.free_all_held_mut();
+        self.inner.collect_empty();
+    }
+
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        if which == Release::Any {
+            self.forget();
+        }
+        self.inner.release_chunk(which)
+    }
+
+    fn reset(&mut self) {
+        self.forget();
+        self.inner.reset();
+    }
+
+    fn release_held(&mut self) -> bool {
+        self.free_all_held_mut() | self.inner.release_held()
+    }
+
+    fn before_drop(&mut self) {
+        // Freed, so that nobody further in takes it for a leak.
+        self.free_all_held_mut();
+        self.inner.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.pending.take().or_else(|| self.inner.pending_report())
+    }
+}
+
+impl<H: DelayedFreeHooks, P: Reserve, const N: usize> Reserve for DelayedFree<H, P, N> {
+    delegate!(self: self.inner; reserve_request add_reserved_chunk release_reserved_chunk);
+}

@@ -1,0 +1,360 @@
+//! Small requests to one, large ones to another.
+//!
+//! The size says whose a block is, so a small block is never returned with more bytes than the largest small one has:
+//! whatever size it is freed with, it is small.
+//!
+//! * Allocate and free: a comparison on top of what the two take.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::AllocError,
+    traits::{
+        Allocator, AtFork, Chunk, ChunkRequest, PendingReport, RawPool, Release, Reserve, at_fork, relocate,
+    },
+};
+
+type Block = Result<NonNull<[u8]>, AllocError>;
+
+/// Requests of at most so many bytes go to one, all others to another. Around two allocators, or around two pools in one
+/// shell, which both grow from its parent.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Linear, Local, Segregator};
+///
+/// let small = Local::new(Blocks::<Fixed<64>>::new());
+/// let pool = Segregator::new(64, small, Heap);
+/// pool.allocate(Layout::new::<[u8; 64]>())?; // from the pool
+/// # let large =
+/// pool.allocate(Layout::new::<[u8; 65]>())?; // from the heap
+/// assert_eq!(pool.small().stats().live, 64);
+/// # unsafe { pool.deallocate(large.cast(), Layout::new::<[u8; 65]>()) };
+///
+/// let in_one_shell = Local::new(Segregator::new(64, Blocks::<Fixed<64>>::new(), Linear::new()));
+/// in_one_shell.allocate(Layout::new::<[u8; 1000]>())?;
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct Segregator<A, B> {
+    largest: usize,
+    small: A,
+    large: B,
+}
+
+impl<A, B> Segregator<A, B> {
+    /// Sends requests of at most `largest` bytes to `small`, and the others to `large`.
+    #[must_use]
+    pub const fn new(largest: usize, small: A, large: B) -> Self {
+        Self { largest, small, large }
+    }
+
+    /// The size in bytes up to which a request is small.
+    #[must_use]
+    pub fn largest_small(&self) -> usize {
+        self.largest
+    }
+
+    /// What serves small requests, to look at.
+    #[must_use]
+    pub fn small(&self) -> &A {
+        &self.small
+    }
+
+    /// What serves large requests, to look at.
+    #[must_use]
+    pub fn large(&self) -> &B {
+        &self.large
+    }
+
+    #[inline(always)]
+    fn is_small(&self, layout: Layout) -> bool {
+        layout.size() <= self.largest
+    }
+
+    /// A small block without what would make it large.
+    #[inline(always)]
+    fn truncate(&self, block: NonNull<[u8]>) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(block.cast(), block.len().min(self.largest))
+    }
+}
+
+impl<A: Allocator, B: Allocator> Segregator<A, B> {
+    /// Resizes a block with the one that has it and will have it; another way if that changes.
+    fn resize(
+        &self,
+        (old, new): (Layout, Layout),
+        small: impl FnOnce(&A) -> Block,
+        large: impl FnOnce(&B) -> Block,
+        moving: impl FnOnce() -> Block,
+    ) -> Block {
+        match (self.is_small(old), self.is_small(new)) {
+            (true, true) => small(&self.small).map(|block| self.truncate(block)),
+            (false, false) => large(&self.large),
+            _ => moving(),
+        }
+    }
+}
+
+// SAFETY: every block is one of the two allocators', which keep the contract, and every size that fits it says whose.
+unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Block {
+        if self.is_small(layout) {
+            Ok(self.truncate(self.small.allocate(layout)?))
+        } else {
+            self.large.allocate(layout)
+        }
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if self.is_small(layout) {
+            // SAFETY: the block came from `small`, and the caller's promises are passed on.
+            unsafe { self.small.deallocate(block, layout) };
+        } else {
+            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            unsafe { self.large.deallocate(block, layout) };
+        }
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.may_deallocate(block, layout)
+        } else {
+            self.large.may_deallocate(block, layout)
+        }
+    }
+
+    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_small(layout) {
+            self.small.damage(block, layout)
+        } else {
+            self.large.damage(block, layout)
+        }
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Block {
+        if self.is_small(layout) {
+            Ok(self.truncate(self.small.allocate_zeroed(layout)?))
+        } else {
+            self.large.allocate_zeroed(layout)
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.resize(
+                (old, new),
+                |small| small.grow(block, old, new),
+                |large| large.grow(block, old, new),
+                || relocate(self, block, old, new),
+            )
+        }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.resize(
+                (old, new),
+                |small| small.shrink(block, old, new),
+                |large| large.shrink(block, old, new),
+                || relocate(self, block, old, new),
+            )
+        }
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.resize(
+                (old, new),
+                |small| small.grow_in_place(block, old, new),
+                |large| large.grow_in_place(block, old, new),
+                || Err(AllocError::InPlace),
+            )
+        }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            self.resize(
+                (old, new),
+                |small| small.shrink_in_place(block, old, new),
+                |large| large.shrink_in_place(block, old, new),
+                || Err(AllocError::InPlace),
+            )
+        }
+    }
+
+    fn is_fine_grained(&self) -> bool {
+        self.small.is_fine_grained() && self.large.is_fine_grained()
+    }
+}
+
+// SAFETY: every block is one of the two pools', which keep the contract, and every size that fits it says whose.
+unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if self.is_small(layout) {
+            self.small.allocate(layout).map(|block| self.truncate(block))
+        } else {
+            self.large.allocate(layout)
+        }
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        if self.is_small(layout) {
+            // SAFETY: the block came from `small`, and the caller's promises are passed on.
+            unsafe { self.small.deallocate(block, layout) };
+        } else {
+            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            unsafe { self.large.deallocate(block, layout) };
+        }
+    }
+
+    /// Not by [`deallocate`](RawPool::deallocate): what that finds would be told only after a later call.
+    #[inline]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            // SAFETY: the block is from `small`, and the caller's promises are passed on.
+            unsafe { self.small.deallocate_hot(block, layout) }
+        } else {
+            // SAFETY: the block is from `large`, and the caller's promises are passed on.
+            unsafe { self.large.deallocate_hot(block, layout) }
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.may_deallocate(block, layout)
+        } else {
+            self.large.may_deallocate(block, layout)
+        }
+    }
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_small(layout) {
+            self.small.damage(block, layout)
+        } else {
+            self.large.damage(block, layout)
+        }
+    }
+
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        if self.is_small(layout) {
+            self.small.chunk_request(layout)
+        } else {
+            self.large.chunk_request(layout)
+        }
+    }
+
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        if self.is_small(layout) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.small.add_chunk(chunk, layout) }
+        } else {
+            // SAFETY: as above.
+            unsafe { self.large.add_chunk(chunk, layout) }
+        }
+    }
+
+    fn collect_empty(&mut self) {
+        self.small.collect_empty();
+        self.large.collect_empty();
+    }
+
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.small.release_chunk(which).or_else(|| self.large.release_chunk(which))
+    }
+
+    fn reset(&mut self) {
+        self.small.reset();
+        self.large.reset();
+    }
+
+    #[inline]
+    fn passes_through(&self, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.passes_through(layout)
+        } else {
+            self.large.passes_through(layout)
+        }
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.is_small(layout) { self.small.may_allocate(layout) } else { self.large.may_allocate(layout) }
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if self.is_small(layout) { self.small.note_failure(layout) } else { self.large.note_failure(layout) }
+    }
+
+    fn release_held(&mut self) -> bool {
+        self.small.release_held() | self.large.release_held()
+    }
+
+    fn before_drop(&mut self) {
+        self.small.before_drop();
+        self.large.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.small.pending_report().or_else(|| self.large.pending_report())
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        match (self.is_small(old), self.is_small(new)) {
+            (true, true) => {
+                // SAFETY: the block came from `small`, and the caller's promises are passed on.
+                let resized = unsafe { self.small.resize_in_place(block, old, new) }?;
+                Some(self.truncate(resized))
+            }
+            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            (false, false) => unsafe { self.large.resize_in_place(block, old, new) },
+            _ => None,
+        }
+    }
+}
+
+impl<P: Reserve, Q: Reserve> Reserve for Segregator<P, Q> {
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        if self.is_small(layout) {
+            self.small.reserve_request(layout, count)
+        } else {
+            self.large.reserve_request(layout, count)
+        }
+    }
+
+    unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            if self.is_small(layout) {
+                self.small.add_reserved_chunk(chunk, layout, count)
+            } else {
+                self.large.add_reserved_chunk(chunk, layout, count)
+            }
+        }
+    }
+
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        if self.is_small(layout) {
+            self.small.release_reserved_chunk(layout, count)
+        } else {
+            self.large.release_reserved_chunk(layout, count)
+        }
+    }
+}
+
+super::pair::inspect_both!(Segregator, small, large);
+
+at_fork!([A: Allocator + AtFork, B: Allocator + AtFork] Segregator<A, B>: small, large);

@@ -1,0 +1,179 @@
+//! The one hot path of the strategies *Magazine* and *Compact*: a small array of free blocks in front of a store.
+//!
+//! Freeing puts the block's address into the array and does not touch the block, which may be cold; allocating takes
+//! the last one put there. A full array spills its older half into the store behind; an empty one is refilled from
+//! there by half, or with fresh blocks, lowest address on top. The two strategies differ in the store alone.
+//!
+//! Allocate and free are O(1) amortised: a spill or a refill moves half an array.
+//!
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001), here for one thread.
+
+use core::ptr::NonNull;
+
+use super::{FreeList, free_list::Sealed, uncarved::Uncarved};
+use crate::{
+    base::address::{prefetch_for_writing, recover},
+    pool::chunks::Span,
+    traits::InvariantError,
+};
+
+/// Where freed blocks go that the array has no place for. All blocks are `size` bytes long.
+pub trait Backing: Sized {
+    /// See [`Sealed::REGION`].
+    const REGION: usize;
+
+    /// The store without a single block.
+    const EMPTY: Self;
+
+    /// Takes free blocks, which nobody uses.
+    ///
+    /// # Safety
+    ///
+    /// Each is a block of this pool, free, and not here already.
+    unsafe fn spill(&mut self, blocks: &[usize], size: usize);
+
+    /// Gives blocks, as many as it has and `places` holds at most; the last one is used first.
+    fn refill(&mut self, places: &mut [usize], size: usize) -> usize;
+
+    /// Readies a chunk that blocks are about to be cut from.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the pool's, and nothing in it is live or free.
+    unsafe fn begin(&mut self, span: Span, size: usize);
+
+    /// All blocks that are here, in no particular order, as far as they are found: see [`Sealed::free`].
+    fn iter(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize>;
+
+    /// How many blocks are here.
+    fn count(&self, uncarved: &Uncarved, size: usize) -> usize;
+
+    /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here. See
+    /// [`Sealed::collect_empty`].
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize);
+
+    /// The store's own invariants.
+    fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError>;
+}
+
+/// A strategy that puts an array of `PLACES` words in front of a store: [`Magazine`](super::Magazine) or
+/// [`AddressOrdered`](super::AddressOrdered).
+///
+/// # Invariants
+///
+/// * `places[1..=len]` are the addresses of different free blocks, none of which is in the store.
+/// * `places[0]` is zero, so that an allocation needs no comparison to find the array empty.
+#[derive(Debug)]
+pub struct FreeCache<S, const PLACES: usize> {
+    len: usize,
+    places: [usize; PLACES],
+    backing: S,
+}
+
+impl<S: Backing, const PLACES: usize> FreeCache<S, PLACES> {
+    const HALF: usize = {
+        assert!(PLACES >= 4, "the array in front has at least 4 places: choose more PLACES");
+        PLACES / 2
+    };
+
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self, size: usize) {
+        // SAFETY: what is in the array is free and not in the store.
+        unsafe { self.backing.spill(&self.places[1..=Self::HALF], size) };
+        self.places.copy_within(1 + Self::HALF..=self.len, 1);
+        self.len -= Self::HALF;
+    }
+
+    /// Puts everything into the store.
+    pub(super) fn flush(&mut self, size: usize) {
+        // SAFETY: what is in the array is free and not in the store.
+        unsafe { self.backing.spill(&self.places[1..=self.len], size) };
+        self.len = 0;
+    }
+
+    /// Fills an empty array by half; false if there is nothing to fill it with.
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self, uncarved: &mut Uncarved, size: usize) -> bool {
+        debug_assert_eq!(self.len, 0, "only an empty array is refilled");
+        self.len = self.backing.refill(&mut self.places[1..=Self::HALF], size);
+        // All are written to soon, and were not touched since they were freed, if not for longer.
+        self.places[1..=self.len].iter().rev().for_each(|&block| prefetch_for_writing(block));
+        if self.len == 0 {
+            // SAFETY: the chunk is about to be cut for the first time since it came or since the reset.
+            let run = uncarved.carve_up_to(Self::HALF, |span| unsafe { self.backing.begin(span, size) });
+            let mut block = run.end;
+            while block > run.start {
+                block -= size;
+                self.len += 1;
+                self.places[self.len] = block;
+            }
+        }
+        self.len != 0
+    }
+}
+
+impl<S: Backing, const PLACES: usize> FreeList for FreeCache<S, PLACES> {}
+
+impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
+    const REGION: usize = S::REGION;
+    const EMPTY: Self = Self { len: 0, places: [0; PLACES], backing: S::EMPTY };
+
+    #[inline(always)]
+    fn first_freed(&self) -> usize {
+        // SAFETY: `len` is below `PLACES`: see `put`.
+        unsafe { *self.places.get_unchecked(self.len) }
+    }
+
+    #[inline(always)]
+    fn take_freed(&mut self) -> Option<NonNull<u8>> {
+        let block = NonNull::new(recover::<u8>(self.first_freed()))?;
+        self.len -= 1;
+        Some(block)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, uncarved: &mut Uncarved, size: usize) -> Option<NonNull<u8>> {
+        match self.take_freed() {
+            Some(block) => Some(block),
+            None if self.refill(uncarved, size) => self.take_freed(),
+            None => None,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put(&mut self, block: NonNull<u8>, size: usize) {
+        if self.len == PLACES - 1 {
+            self.spill(size);
+        }
+        self.len += 1;
+        // SAFETY: `len` was below `PLACES - 1`.
+        unsafe { *self.places.get_unchecked_mut(self.len) = block.addr().get() };
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+        self.backing = S::EMPTY;
+    }
+
+    fn free(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize> {
+        self.places[1..=self.len].iter().copied().chain(self.backing.iter(uncarved, size))
+    }
+
+    fn count_free(&self, uncarved: &Uncarved, size: usize, most: usize) -> usize {
+        (self.len + self.backing.count(uncarved, size)).min(most)
+    }
+
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize) {
+        self.flush(size);
+        self.backing.collect_empty(uncarved, size);
+    }
+
+    fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError> {
+        if self.len >= PLACES || self.places[0] != 0 {
+            return Err(InvariantError("the array in front has lost its bottom or its top"));
+        }
+        self.backing.check(uncarved, size)
+    }
+}

@@ -1,0 +1,105 @@
+//! What becomes of freed blocks: the interface that every strategy implements.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use super::uncarved::Uncarved;
+use crate::traits::{InvariantError, MisuseKind, PendingReport};
+
+/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo),
+/// [`Magazine`](super::Magazine), [`AddressOrdered`](super::AddressOrdered), and [`Validated`](super::Validated) around one of them.
+///
+/// The trait is sealed: how a strategy works is between it and [`Blocks`](super::Blocks).
+pub trait FreeList: Sealed {}
+
+/// The working part of [`FreeList`].
+pub trait Sealed {
+    /// The size, hence the alignment, of the regions that chunks are to lie in, in bytes; zero if any chunk will do.
+    const REGION: usize;
+
+    /// Whether each block has a bit that says whether it is live.
+    const VALIDATES: bool = false;
+
+    /// The state without a single free block.
+    const EMPTY: Self;
+
+    /// The address of the block that [`take_freed`](Self::take_freed) would take; zero if none.
+    fn first_freed(&self) -> usize;
+
+    /// Takes a free block.
+    fn take_freed(&mut self) -> Option<NonNull<u8>>;
+
+    /// The same, and marks it as live.
+    #[inline(always)]
+    fn take_hot(&mut self, uncarved: &Uncarved, size: usize) -> Option<NonNull<u8>> {
+        let _ = (uncarved, size);
+        self.take_freed()
+    }
+
+    /// Takes a free block, or cuts fresh ones of `size` bytes if none is free.
+    fn take(&mut self, uncarved: &mut Uncarved, size: usize) -> Option<NonNull<u8>>;
+
+    /// Puts a block of `size` bytes back.
+    ///
+    /// # Safety
+    ///
+    /// The block was taken from this pool, is at least a word long and as aligned, and nobody uses it any more.
+    unsafe fn put(&mut self, block: NonNull<u8>, size: usize);
+
+    /// Marks a block as live.
+    #[inline(always)]
+    fn set_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) {
+        let _ = (uncarved, block, size);
+    }
+
+    /// Marks a block as free; says whether it was live, as far as that is known.
+    #[inline(always)]
+    fn clear_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
+        let _ = (uncarved, block, size);
+        true
+    }
+
+    /// Whether an address is that of a live block, as far as there are bits that say so.
+    fn is_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
+        let _ = (uncarved, block, size);
+        true
+    }
+
+    /// What is wrong with an address that is no live block's.
+    fn diagnose(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> MisuseKind {
+        let _ = (uncarved, block, size);
+        MisuseKind::Foreign
+    }
+
+    /// Keeps a complaint until it is asked for.
+    fn report_misuse(&mut self, address: usize, layout: Layout, kind: MisuseKind) {
+        let _ = (address, layout, kind);
+    }
+
+    /// The complaint that was kept.
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        None
+    }
+
+    /// Forgets all free blocks.
+    fn clear(&mut self);
+
+    /// The addresses of all free blocks of `size` bytes, in no particular order, as far as they are found: each is tested
+    /// before it is followed, and there are no more than were cut.
+    fn free(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize>;
+
+    /// How many blocks of `size` bytes are free, counted up to `most`. O(free blocks), unless the strategy knows a shorter way.
+    fn count_free(&self, uncarved: &Uncarved, size: usize, most: usize) -> usize {
+        self.free(uncarved, size).take(most).count()
+    }
+
+    /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks. If free blocks
+    /// were overwritten, nothing is known of chunks, and none is.
+    fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize);
+
+    /// The strategy's own invariants, and that all its free blocks are found.
+    ///
+    /// # Errors
+    ///
+    /// The first invariant found broken.
+    fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError>;
+}

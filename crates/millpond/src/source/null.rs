@@ -1,0 +1,32 @@
+//! The source that has nothing to give.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    base::{AllocError, address},
+    traits::{Allocator, AtFork},
+};
+
+/// A source without memory: every request but one of zero bytes fails.
+///
+/// The parent of a pool that must live on what it was given.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{AllocError, Allocator, NullAllocator};
+///
+/// assert_eq!(NullAllocator.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullAllocator;
+
+// SAFETY: the only blocks ever handed out are zero-sized.
+unsafe impl Allocator for NullAllocator {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 { Ok(address::zero_sized(layout)) } else { Err(AllocError::Exhausted) }
+    }
+
+    unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
+}
+
+impl AtFork for NullAllocator {}

@@ -1,0 +1,283 @@
+//! Misuse of a pool: what was found, who hears of it, and how.
+//!
+//! A pool and the guards around it call nobody: what they find waits until the shell asks for it, outside of every borrow
+//! and lock ([`RawPool::pending_report`](crate::RawPool::pending_report)). Guards around allocators report at once.
+
+use core::{alloc::Layout, fmt, panic::Location};
+
+use crate::base::{abort_on_unwind, events};
+
+/// What was done to a pool that must not be done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MisuseKind {
+    /// The block had been freed before, and not been handed out again since.
+    DoubleFree,
+    /// No block of this pool begins there or reaches there: it is another's, or nobody's.
+    Foreign,
+    /// The address lies in a block of this pool, but is not its start.
+    Interior {
+        /// Where the block begins.
+        start: usize,
+    },
+    /// The block was handed out for another layout, or for none of this kind.
+    WrongLayout {
+        /// The one that would have been right.
+        expected: Layout,
+    },
+    /// Something was written behind the block, or in front of it.
+    Overflow {
+        /// The first byte that was overwritten, counted from the start of the block. In front of it, that is a negative
+        /// number in two's complement: see [`usize::cast_signed`].
+        offset: usize,
+    },
+    /// Something was written to the block after it had been freed.
+    WrittenAfterFree {
+        /// The first byte that was overwritten, counted from the start of the block.
+        offset: usize,
+    },
+    /// What the pool was about to hand out overlaps a live block: somebody has overwritten what the pool keeps in its
+    /// memory, by a write after free or past the end of a block.
+    Overlap {
+        /// Where the live block begins.
+        live: usize,
+    },
+    /// What the pool was about to hand out is none of its blocks: somebody has written to a free block.
+    Forged,
+    /// The call would have followed what the pool keeps between its blocks, and that was overwritten, by a write past the end of
+    /// a block, in front of one, or after free. The block that was to be freed stays live.
+    Damaged {
+        /// Where something was overwritten: the address of a word, or of a block that the word belongs to. If a block was
+        /// about to be handed out, this is also the address that is reported.
+        at: usize,
+    },
+    /// Blocks were still live when the pool went, or when it was reset.
+    Leak {
+        /// How many.
+        blocks: usize,
+        /// How many bytes in all.
+        bytes: usize,
+    },
+}
+
+impl MisuseKind {
+    /// Whether the call was not performed, because performing it would have broken the pool. Other causes have done
+    /// their harm already.
+    #[must_use]
+    pub const fn is_prevented(self) -> bool {
+        matches!(
+            self,
+            Self::DoubleFree
+                | Self::Foreign
+                | Self::Interior { .. }
+                | Self::WrongLayout { .. }
+                | Self::Overlap { .. }
+                | Self::Forged
+                | Self::Damaged { .. }
+        )
+    }
+}
+
+/// Where in the program the calls were, as far as somebody kept track: see [`Tracked`](crate::Tracked).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallSites {
+    /// Where the block was allocated.
+    pub allocated: Option<&'static Location<'static>>,
+    /// Where it was freed first.
+    pub freed: Option<&'static Location<'static>>,
+    /// Where it was misused.
+    pub misused: Option<&'static Location<'static>>,
+}
+
+/// A report of misuse: which pool, which block, what was wrong, and where.
+///
+/// Its text is made for people:
+///
+/// ```text
+/// pool "sessions": block 0x7f2d8c0010c0 (64 bytes, aligned to 8) was freed twice
+///   allocated at src/main.rs:10:21
+///   freed     at src/main.rs:14:14
+///   misused   at src/main.rs:20:14
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Misuse {
+    /// What the pool is called: see [`Reporter::named`].
+    pub pool: &'static str,
+    /// Where the block begins, or what was passed off as one; for leaks, the first block.
+    pub address: usize,
+    /// The layout that came with it; for leaks, that of the first block.
+    pub layout: Layout,
+    /// What was wrong.
+    pub kind: MisuseKind,
+    /// Where in the program.
+    pub sites: CallSites,
+    /// How many more were found in the same call, of which only this one, the first, is told.
+    pub more: usize,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {:?}: ", self.pool)?;
+        let (size, align) = (self.layout.size(), self.layout.align());
+        if let MisuseKind::Leak { blocks, bytes } = self.kind {
+            write!(f, "{blocks} blocks of {bytes} bytes in all were never freed, the first of them ")?;
+        }
+        write!(f, "block {:#x} ({size} bytes, aligned to {align})", self.address)?;
+        match self.kind {
+            MisuseKind::DoubleFree => f.write_str(" was freed twice")?,
+            MisuseKind::Foreign => f.write_str(" is none of this pool")?,
+            MisuseKind::Interior { start } => write!(f, " is not the start of a block: that is {start:#x}")?,
+            MisuseKind::WrongLayout { expected } => {
+                let (size, align) = (expected.size(), expected.align());
+                write!(f, " has another layout: {size} bytes, aligned to {align}")?;
+            }
+            MisuseKind::Overflow { offset } if offset.cast_signed() < 0 => {
+                write!(f, " was written in front of its start, at offset {}", offset.cast_signed())?;
+            }
+            MisuseKind::Overflow { offset } => write!(f, " was written past its end, at offset {offset}")?,
+            MisuseKind::WrittenAfterFree { offset } => {
+                write!(f, " was written to after it was freed, at offset {offset}")?;
+            }
+            MisuseKind::Overlap { live } => write!(
+                f,
+                " was about to be handed out, but overlaps the live block {live:#x}: the pool's memory was overwritten"
+            )?,
+            MisuseKind::Forged => {
+                f.write_str(" was about to be handed out, but is no block: a free block was written to")?;
+            }
+            MisuseKind::Damaged { at } => {
+                write!(f, " was left alone, because the pool's memory was overwritten at {at:#x}")?;
+            }
+            MisuseKind::Leak { .. } => {}
+        }
+        let CallSites { allocated, freed, misused } = self.sites;
+        for (what, site) in [("allocated", allocated), ("freed    ", freed), ("misused  ", misused)] {
+            if let Some(site) = site {
+                write!(f, "\n  {what} at {site}")?;
+            }
+        }
+        if self.more != 0 {
+            write!(f, "\n  and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+/// Who hears of misuse, and what the pool is called there.
+///
+/// Left alone, it ends the program with a message: a program that frees twice is no longer one that can be reasoned
+/// about. A hook may do otherwise. It must not panic: that ends the program too, because no allocator may unwind.
+///
+/// ```
+/// use millpond::{Misuse, Reporter};
+///
+/// fn count(misuse: &Misuse) {
+///     eprintln!("{misuse}");
+/// }
+/// let reporter = Reporter::named("sessions").with_hook(count);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Reporter {
+    name: &'static str,
+    hook: fn(&Misuse),
+}
+
+impl Reporter {
+    /// Ends the program with a message about a pool of this name.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self { name, hook: panic_with_report }
+    }
+
+    /// Calls `hook` instead. When it returns, the program goes on: what was misused is as it was before.
+    #[must_use]
+    pub const fn with_hook(self, hook: fn(&Misuse)) -> Self {
+        Self { hook, ..self }
+    }
+
+    /// The complaint that `address` was misused.
+    pub(crate) fn pending_report(
+        self,
+        address: usize,
+        layout: Layout,
+        diagnosis: Diagnosis,
+    ) -> PendingReport {
+        let Diagnosis { kind, sites } = diagnosis;
+        let misuse = Misuse { pool: self.name, address, layout, kind, sites, more: 0 };
+        PendingReport { misuse, hook: self.hook }
+    }
+}
+
+impl Default for Reporter {
+    fn default() -> Self {
+        Self::named("unnamed")
+    }
+}
+
+/// What is wrong with a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Diagnosis {
+    pub kind: MisuseKind,
+    pub sites: CallSites,
+}
+
+impl From<MisuseKind> for Diagnosis {
+    fn from(kind: MisuseKind) -> Self {
+        Self { kind, sites: CallSites::default() }
+    }
+}
+
+/// Misuse that somebody is to hear of.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a complaint is to be raised"]
+pub struct PendingReport {
+    misuse: Misuse,
+    hook: fn(&Misuse),
+}
+
+impl PendingReport {
+    /// What it is about.
+    #[must_use]
+    pub fn misuse(&self) -> &Misuse {
+        &self.misuse
+    }
+
+    /// Calls the hook, or ends the program. To be called outside of every borrow and lock.
+    pub fn raise(self) {
+        events::misused(&self.misuse);
+        abort_on_unwind(|| (self.hook)(&self.misuse));
+    }
+}
+
+/// A complaint that waits to be asked for: the first one, and how many there were besides.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Option<PendingReport>);
+
+impl Pending {
+    pub(crate) const NONE: Self = Self(None);
+
+    pub(crate) fn add(&mut self, pending_report: PendingReport) {
+        match &mut self.0 {
+            Some(first) => first.misuse.more += 1,
+            None => self.0 = Some(pending_report),
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<PendingReport> {
+        self.0.take()
+    }
+
+    /// Whether one waits that says that the pool cannot be trusted: it hands out what is live, or was overwritten.
+    pub(crate) fn is_about_the_pool(&self) -> bool {
+        let is_broken = |kind| matches!(kind, MisuseKind::Overlap { .. } | MisuseKind::Damaged { .. });
+        self.0.as_ref().is_some_and(|first| is_broken(first.misuse.kind))
+    }
+}
+
+/// Says what was wrong, and ends the program. It is called in a way that ends the program when it unwinds.
+#[cold]
+#[expect(clippy::panic, reason = "this is what misuse does unless a hook is set")]
+fn panic_with_report(misuse: &Misuse) {
+    panic!("{misuse}");
+}

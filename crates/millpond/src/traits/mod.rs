@@ -1,0 +1,32 @@
+//! The two traits that hold everything together, and what travels between them.
+//!
+//! A [`RawPool`] cuts chunks; an [`Allocator`] hands out memory to holders. A shell (room `share`) turns the one into the
+//! other by asking a parent [`Allocator`] for the chunks that its pool wants.
+
+mod allocator;
+mod at_fork;
+mod chunk;
+mod delegate;
+mod heap_map;
+mod inspect;
+mod misuse;
+mod pointers;
+mod pool_metrics;
+mod raw_pool;
+mod report;
+
+pub use allocator::Allocator;
+pub(crate) use allocator::relocate;
+pub use at_fork::AtFork;
+pub(crate) use at_fork::at_fork;
+pub use chunk::{Chunk, ChunkRequest};
+pub(crate) use delegate::delegate;
+#[cfg(feature = "alloc")]
+pub use heap_map::HeapMap;
+pub use heap_map::{ChunkMap, HeapMapBuilder, HeapMapView, Usage};
+pub use inspect::{Holes, Inspect, InvariantError, PoolStats, Reclaim};
+pub use misuse::{CallSites, Misuse, MisuseKind, PendingReport, Reporter};
+pub(crate) use misuse::{Diagnosis, Pending};
+pub use pool_metrics::{Delta, Metrics};
+pub use raw_pool::{Live, RawPool, Release, Reserve, Rewind};
+pub use report::{Counts, Report, Requested};
