@@ -43,51 +43,17 @@
 //! failures, `Limit<Stats<…>>` does not let `Stats` see them.
 
 mod accounting;
-mod canary;
-mod counter;
-mod counts;
-mod delayed_free;
-mod detain_pool;
-mod fail;
-mod fallback;
-mod fill;
-mod hooks;
-mod instrumented;
-mod keeper_pool;
-mod limit;
-#[cfg(feature = "alloc")]
-mod map;
+mod bytes;
 mod observe;
-mod pair;
-mod ring;
-mod segregate;
-#[cfg(feature = "alloc")]
-mod table;
-#[cfg(feature = "alloc")]
-mod table;
-#[cfg(feature = "alloc")]
-mod track;
-#[cfg(feature = "alloc")]
-mod trie;
-#[cfg(any(feature = "valgrind", feature = "asan"))]
-mod visible;
-mod watched;
-mod watched_pool;
+mod quarantine;
+mod routing;
 
-pub use canary::Canary;
-pub use counts::{Counted, Stats};
-pub use delayed_free::{DelayedFree, Quarantine};
-pub use fail::FailNth;
-pub use fallback::Fallback;
-pub use fill::{Poison, Zeroed};
-pub use instrumented::Instrumented;
-pub use limit::Limit;
-pub use observe::{Event, Observe, Observer};
-pub use segregate::Segregator;
+pub use accounting::{Accounted, Counted, FailNth, Limit, Stats};
+pub use bytes::{Canary, Instrumented, Poison, Zeroed};
 #[cfg(feature = "alloc")]
-pub use table::Checked;
-#[cfg(feature = "alloc")]
-pub use track::{SiteReport, SiteStats, Tracked};
+pub use bytes::{Checked, SiteReport, SiteStats, Tracked};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
-pub use visible::ToolAnnotated;
-pub use watched::Accounted;
+pub use bytes::ToolAnnotated;
+pub use observe::{Event, Observe, Observer};
+pub use quarantine::{DelayedFree, Quarantine};
+pub use routing::{Fallback, Segregator};

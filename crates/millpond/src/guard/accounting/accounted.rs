@@ -132,9 +132,9 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
         if least.size() == 0 {
             return self.inner.allocate(least);
         }
-        let try_reserve =
+        let reserved =
             self.accounting.try_reserve_between::<Shared>(least.size(), preferred.max(least.size()));
-        let preferred = try_reserve.inspect_err(|_| self.accounting.fail::<Shared>())?;
+        let preferred = reserved.inspect_err(|_| self.accounting.fail::<Shared>())?;
         let reserved = Requested { blocks: 1, bytes: preferred };
         match self.inner.allocate_between(least, preferred) {
             Ok(block) => {

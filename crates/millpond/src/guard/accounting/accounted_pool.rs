@@ -5,7 +5,9 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Accounted, accounted::truncate, counter::Exclusive, engine::Accounting};
+use super::{
+    accounted::{Accounted, truncate},
+    counter::Exclusive, engine::Accounting};
 use crate::{
     base::AllocError,
     pool::{ConstSizeClasses, SizeClasses},

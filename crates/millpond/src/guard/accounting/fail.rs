@@ -3,7 +3,7 @@
 //! Failing the nth request for every n is how SQLite tests what happens when memory runs out.
 
 use super::{
-    Accounted,
+    accounted::Accounted,
     counter::{Access, Counter},
     engine::Accounting,
 };

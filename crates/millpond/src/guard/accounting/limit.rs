@@ -1,7 +1,7 @@
 //! The guard that lets no more than so much through.
 
 use super::{
-    Accounted,
+    accounted::Accounted,
     counter::{Access, Counter},
     engine::Accounting,
 };

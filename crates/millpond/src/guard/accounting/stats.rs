@@ -1,7 +1,7 @@
 //! The guards that count.
 
 use super::{
-    Accounted,
+    accounted::Accounted,
     counter::{Access, Counter},
     engine::Accounting,
 };

@@ -12,7 +12,7 @@
 use core::alloc::Layout;
 
 use super::{
-    table::{Keyed, Table},
+    hash_table::{Keyed, Table},
     trie::{GRANULE, Trie},
 };
 use crate::{

@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    Instrumented,
+    instrumented::Instrumented,
     hooks::{BlockHooks, Rejected, Site},
 };
 use crate::traits::{AtFork, Diagnosis, MisuseKind};

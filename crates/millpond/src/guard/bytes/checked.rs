@@ -6,8 +6,8 @@
 use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
 use super::{
-    Instrumented,
-    blocks::{BlockMap, InsertError},
+    instrumented::Instrumented,
+    block_map::{BlockEntry, BlockMap, InsertError},
     hooks::{BlockHooks, Rejected, Site},
 };
 use crate::{

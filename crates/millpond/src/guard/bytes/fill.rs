@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    Instrumented,
+    instrumented::Instrumented,
     hooks::{BlockHooks, Rejected, Site},
 };
 use crate::{
@@ -66,7 +66,7 @@ pub type Zeroed<X> = Instrumented<ZeroFill, X>;
 /// The byte of which a new block is full.
 const NEW: u8 = 0xA5;
 /// The byte of which a freed block is full.
-pub(super) const FREED: u8 = 0xDF;
+pub(in crate::guard) const FREED: u8 = 0xDF;
 
 /// The duty of [`Poison`].
 #[derive(Clone, Copy, Debug)]

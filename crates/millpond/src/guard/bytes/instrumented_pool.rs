@@ -5,7 +5,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    Instrumented,
+    instrumented::Instrumented,
     hooks::{BlockHooks, Rejected, front, start_with_margins, truncate, with_margins, without_margins},
 };
 use crate::{

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::{alloc::Layout, fmt, panic::Location};
 
 use super::{
-    Instrumented,
+    instrumented::Instrumented,
     hooks::Site,
-    table::{BlockTable, SiteTracker},
+    checked::{BlockTable, SiteTracker},
 };
 use crate::{
     base::AllocError,

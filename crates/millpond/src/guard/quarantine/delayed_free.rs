@@ -2,11 +2,9 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{
-    fill::FREED,
-    ring::{HeldBlock, Ring},
-};
+use super::ring::{HeldBlock, Ring};
 use crate::{
+    guard::bytes::FREED,
     base::{AllocError, Mutex, SpinLock},
     traits::{
         Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, RawPool, Reclaim,
@@ -69,7 +67,7 @@ pub struct DelayedFree<H: DelayedFreeHooks, X, const N: usize> {
     pub(super) hooks: H,
     pub(super) ring: Mutex<SpinLock, Ring<N>>,
     /// How many bytes are held at most.
-    pub(super) most: usize,
+    pub(in crate::guard) most: usize,
     pub(super) reporter: Reporter,
     /// What a pool's shell has not asked for yet.
     pub(super) pending: Pending,
@@ -140,7 +138,7 @@ impl<A: Allocator, const N: usize> DelayedFree<Fill, A, N> {
 }
 
 impl<H: DelayedFreeHooks, X, const N: usize> DelayedFree<H, X, N> {
-    pub(super) const fn with_hooks(
+    pub(in crate::guard) const fn with_hooks(
         hooks: H,
         inner: X,
         free: Option<unsafe fn(&X, NonNull<u8>, Layout)>,

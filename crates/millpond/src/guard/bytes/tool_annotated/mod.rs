@@ -11,12 +11,13 @@ mod valgrind;
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    DelayedFree, Instrumented,
     checked::BlockTable,
-    delayed_free::DelayedFreeHooks,
     hooks::{BlockHooks, Rejected, Site},
+    instrumented::Instrumented,
 };
-use crate::traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork};
+use crate::{
+    guard::quarantine::{DelayedFree, DelayedFreeHooks},
+    traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork}};
 
 /// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
 ///

@@ -8,7 +8,7 @@
 //! Source: van Emde Boas, "Preserving order in a forest in less than logarithmic time" (1975); as hashed words, with one
 //! set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
 
-use super::table::{Keyed, Table};
+use super::hash_table::{Keyed, Table};
 use crate::{base::AllocError, traits::InvariantError};
 
 /// What a granule is, in bytes.

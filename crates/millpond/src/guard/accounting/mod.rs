@@ -1,0 +1,14 @@
+//! Guards that count requests, blocks and bytes, and refuse what is too much.
+
+mod accounted;
+mod accounted_pool;
+mod counter;
+mod engine;
+mod fail;
+mod limit;
+mod stats;
+
+pub use accounted::Accounted;
+pub use fail::FailNth;
+pub use limit::Limit;
+pub use stats::{Counted, Stats};

@@ -1,0 +1,8 @@
+//! Guards that choose between two pools, or two allocators.
+
+mod fallback;
+mod pair;
+mod segregator;
+
+pub use fallback::Fallback;
+pub use segregator::Segregator;
