@@ -5,9 +5,10 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, RawPool, Release};
+//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, PoolHooks, RawPool, Release};
 //!
 //! struct Mine(Blocks<Fixed<64>>);
+//! impl PoolHooks for Mine {}
 //! // SAFETY: every method is the inner pool's, with the same arguments.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
@@ -32,9 +33,10 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Chunk, ChunkRequest, Linear, RawPool, Rewind, Release};
+//! use millpond::{Chunk, ChunkRequest, Linear, PoolHooks, RawPool, Rewind, Release};
 //!
 //! struct Mine(Linear);
+//! impl PoolHooks for Mine {}
 //! // SAFETY: every method is the inner pool's.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }

@@ -21,7 +21,7 @@ use super::{
     chunks::{ChunkPolicy, Chunks, Span},
 };
 use crate::traits::{
-    Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release,
+    Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
 };
 
 /// A bump arena: the fastest way to allocate what dies together.
@@ -171,6 +171,8 @@ unsafe impl RawPool for Linear {
         self.bump.resize(block, old, new)
     }
 }
+
+impl PoolHooks for Linear {}
 
 impl Inspect for Linear {
     /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.

@@ -16,7 +16,8 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::boundary_tags::{BoundaryTags, GRANULE, Index, List, SizedRequest, Tag};
 use crate::traits::{
-    Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats, RawPool, Release,
+    Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolHooks, PoolStats, RawPool,
+    Release,
 };
 
 /// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
@@ -132,13 +133,6 @@ unsafe impl RawPool for SignPost {
         }
     }
 
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        match block {
-            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
-            None => self.tags.damage_ahead(SizedRequest::of(layout, FitList::LARGEST)?).err(),
-        }
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         self.tags.chunk_request(layout)
     }
@@ -172,6 +166,15 @@ unsafe impl RawPool for SignPost {
             let resized = self.tags.resize_in_place(block, old, new)?;
             self.wipe(resized, all.len());
             Some(resized)
+        }
+    }
+}
+
+impl PoolHooks for SignPost {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
+            None => self.tags.damage_ahead(SizedRequest::of(layout, FitList::LARGEST)?).err(),
         }
     }
 }

@@ -11,7 +11,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{growth::Growth, policy::Policy};
 use crate::{
     base::{AllocError, abort_on_unwind, address, events},
-    traits::{Allocator, Chunk, ChunkRequest, RawPool, Release, relocate},
+    traits::{Allocator, Chunk, ChunkRequest, PoolHooks as _, RawPool, Release, relocate},
 };
 
 /// A way to the pool in a shell, for the time of one call.

@@ -2,7 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Chunk, ChunkRequest, PendingReport};
+use super::{Chunk, ChunkRequest, PoolHooks};
 use crate::base::AllocError;
 
 /// A pool as a pure data structure. It asks nobody for memory: it is given chunks.
@@ -20,7 +20,7 @@ use crate::base::AllocError;
 /// Blocks that are handed out lie in adopted chunks that were not surrendered, are aligned as asked, are at least as
 /// large as asked, and no two live ones overlap. No method unwinds or calls anybody else's code, and if the type
 /// implements [`Inspect`](crate::Inspect) too, this holds for its methods, and `owns` tells the truth.
-pub unsafe trait RawPool {
+pub unsafe trait RawPool: PoolHooks {
     /// Hands out a block for `layout`, at least as large; `None` if none is free. Never serves a size of zero: shells
     /// answer that without asking.
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>>;
@@ -38,23 +38,6 @@ pub unsafe trait RawPool {
     ///
     /// `block` is live, was handed out by this pool, and `layout` fits it.
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout);
-
-    /// Whether a call of [`deallocate`](Self::deallocate) would be performed: false if it would be reported as misuse and
-    /// prevented. The block is not touched, whatever its address. Guards that write to freed blocks ask first. The default
-    /// is true, which is right for pools that do not find misuse.
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        let _ = (block, layout);
-        true
-    }
-
-    /// The address of a word of the pool's own, in memory that its users can reach, that was overwritten and that a call would
-    /// follow: a call that frees or resizes `block`, or that allocates if there is none. `None` if all of these words are as
-    /// the pool wrote them. Calls do not look themselves; guards that find misuse ask first. The default is `None`, which is
-    /// right for pools that keep nothing between their blocks.
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        let _ = (block, layout);
-        None
-    }
 
     /// The part of [`deallocate`](Self::deallocate) that is worth inlining everywhere: false, and nothing done, for what
     /// a shell must think about: no bytes at all, or a layout that [`passes_through`](Self::passes_through) the pool.
@@ -97,46 +80,6 @@ pub unsafe trait RawPool {
 
     /// Declares every block dead and keeps every chunk.
     fn reset(&mut self);
-
-    /// Whether requests of this layout are none of the pool's business, and a shell hands them, both ways, straight
-    /// to the parent. The answer is the same for every layout that fits the block it was asked for.
-    #[inline(always)]
-    fn passes_through(&self, layout: Layout) -> bool {
-        let _ = layout;
-        false
-    }
-
-    /// Whether a request of this layout may be served now, were there only a chunk for it. Pools always say yes; a guard
-    /// such as [`Limit`](crate::Limit) may not. Shells ask before they ask the parent for a chunk.
-    ///
-    /// # Errors
-    ///
-    /// Why not.
-    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
-        let _ = layout;
-        Ok(())
-    }
-
-    /// Takes note that a request came to nothing, with a chunk or without: for guards that count. A request that only
-    /// had to wait for a chunk has not failed.
-    fn note_failure(&mut self, layout: Layout) {
-        let _ = layout;
-    }
-
-    /// Lets go of free memory that it has held back, because there is no other; says whether it had any. Shells ask when
-    /// their parent has nothing, and try again.
-    fn release_held(&mut self) -> bool {
-        false
-    }
-
-    /// Looks for what is still live, because the pool is about to go, and complains if nothing should be.
-    fn before_drop(&mut self) {}
-
-    /// Takes the complaint that waits in the pool or in a guard around it, because it was misused. Shells ask at the end
-    /// of every call that was not hot, until there is none, and raise it outside of every borrow and lock.
-    fn pending_report(&mut self) -> Option<PendingReport> {
-        None
-    }
 
     /// Gives a live block another size, or another alignment that it happens to have, where it is; `None` if it must
     /// move. Its contents stay.

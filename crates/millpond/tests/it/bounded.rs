@@ -10,9 +10,9 @@ use std::{
 
 use millpond::{
     AddressOrdered, AllocError, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback, Fixed,
-    Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, Quarantine,
-    RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack, Stats, ThinPool, Tlsf,
-    Validated, testing::Conformance,
+    Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, PoolHooks,
+    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack, Stats,
+    ThinPool, Tlsf, Validated, testing::Conformance,
 };
 
 use crate::{cached::alone, parents::Watched};
@@ -559,7 +559,9 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
         fn reset(&mut self) {
             self.0.reset();
         }
+    }
 
+    impl PoolHooks for Hoards {
         fn passes_through(&self, layout: Layout) -> bool {
             self.0.passes_through(layout)
         }

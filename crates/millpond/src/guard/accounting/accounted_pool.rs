@@ -7,11 +7,13 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     accounted::{Accounted, truncate},
-    counter::Exclusive, engine::Accounting};
+    counter::Exclusive,
+    engine::Accounting,
+};
 use crate::{
     base::AllocError,
     pool::{ConstSizeClasses, SizeClasses},
-    traits::{ChunkRequest, RawPool, Requested, Reserve, Rewind, delegate},
+    traits::{ChunkRequest, PoolHooks, RawPool, Requested, Reserve, Rewind, delegate},
 };
 
 impl<J: Accounting, P: RawPool> Accounted<J, P> {
@@ -31,7 +33,7 @@ impl<J: Accounting, P: RawPool> Accounted<J, P> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
 // given back a size from the requested one up, as a size that fits. A job calls nobody.
 unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
-    delegate!(self: self.inner; may_deallocate damage chunk_request add_chunk collect_empty release_chunk passes_through release_held before_drop pending_report);
+    delegate!(self: self.inner; chunk_request add_chunk collect_empty release_chunk);
 
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -67,6 +69,26 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
         self.accounting.reset();
     }
 
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        let (before, after) = (Requested::of(old), Requested::of(new));
+        let gain = after.saturating_sub(before);
+        // SAFETY: the caller's promises are passed on.
+        let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
+        let resized =
+            if gain == Requested::default() { ask(&mut self.inner) } else { self.attempt_mut(gain, ask) }?;
+        self.accounting.free::<Exclusive>(before.saturating_sub(after));
+        Some(truncate::<J>(resized, new.size()))
+    }
+}
+
+impl<J: Accounting, P: RawPool> PoolHooks for Accounted<J, P> {
+    delegate!(self: self.inner; may_deallocate damage passes_through release_held before_drop pending_report);
+
     fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
         self.accounting.may_allocate(Requested::of(layout))?;
         self.inner.may_allocate(layout)
@@ -82,22 +104,6 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
         if !refused {
             self.inner.note_failure(layout);
         }
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        let (before, after) = (Requested::of(old), Requested::of(new));
-        let gain = after.saturating_sub(before);
-        // SAFETY: the caller's promises are passed on.
-        let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
-        let resized =
-            if gain == Requested::default() { ask(&mut self.inner) } else { self.attempt_mut(gain, ask) }?;
-        self.accounting.free::<Exclusive>(before.saturating_sub(after));
-        Some(truncate::<J>(resized, new.size()))
     }
 }
 

@@ -5,12 +5,12 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    instrumented::Instrumented,
     hooks::{BlockHooks, Rejected, front, start_with_margins, truncate, with_margins, without_margins},
+    instrumented::Instrumented,
 };
 use crate::{
     base::AllocError,
-    traits::{Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, RawPool, Reserve, delegate},
+    traits::{Chunk, ChunkRequest, Diagnosis, PendingReport, PoolHooks, RawPool, Reserve, delegate},
 };
 
 impl<D: BlockHooks, P> Instrumented<D, P> {
@@ -46,7 +46,7 @@ impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
 // SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
 // back all. A duty stays within the block and its margin, and calls nobody.
 unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
-    delegate!(self: self.inner; collect_empty release_chunk release_held);
+    delegate!(self: self.inner; collect_empty release_chunk);
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = with_margins::<D>(layout)?;
@@ -97,14 +97,6 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         }
     }
 
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        self.hooks.may_free(block, layout) && self.may_deallocate_within(block, layout)
-    }
-
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.damage_within(block, layout)
-    }
-
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, _: NonNull<u8>, _: Layout) -> bool {
         false
@@ -125,37 +117,6 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
     fn reset(&mut self) {
         self.hooks.reset();
         self.inner.reset();
-    }
-
-    #[inline]
-    fn passes_through(&self, layout: Layout) -> bool {
-        with_margins::<D>(layout).is_some_and(|wide| self.inner.passes_through(wide))
-    }
-
-    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
-        if self.pending.is_about_the_pool() {
-            // A pool that hands out what is live, or was overwritten, has to be heard of first: another chunk does not mend it.
-            return Err(AllocError::Exhausted);
-        }
-        self.inner.may_allocate(with_margins::<D>(layout).ok_or(AllocError::Unsupported)?)
-    }
-
-    fn note_failure(&mut self, layout: Layout) {
-        if let Some(wide) = with_margins::<D>(layout) {
-            self.inner.note_failure(wide);
-        }
-    }
-
-    fn before_drop(&mut self) {
-        if let Some((address, layout, diagnosis)) = self.hooks.find_leak() {
-            self.note(address, layout, diagnosis);
-            self.hooks.reset();
-        }
-        self.inner.before_drop();
-    }
-
-    fn pending_report(&mut self) -> Option<PendingReport> {
-        self.pending.take().or_else(|| self.inner.pending_report())
     }
 
     unsafe fn resize_in_place(
@@ -197,6 +158,49 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
             return None;
         }
         Some(truncate(resized, new.size()))
+    }
+}
+
+impl<D: BlockHooks, P: RawPool> PoolHooks for Instrumented<D, P> {
+    delegate!(self: self.inner; release_held);
+
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        self.damage_within(block, layout)
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.hooks.may_free(block, layout) && self.may_deallocate_within(block, layout)
+    }
+
+    #[inline]
+    fn passes_through(&self, layout: Layout) -> bool {
+        with_margins::<D>(layout).is_some_and(|wide| self.inner.passes_through(wide))
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.pending.is_about_the_pool() {
+            // A pool that hands out live blocks, or was overwritten, is reported first: another chunk does not mend it.
+            return Err(AllocError::Exhausted);
+        }
+        self.inner.may_allocate(with_margins::<D>(layout).ok_or(AllocError::Unsupported)?)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        if let Some(wide) = with_margins::<D>(layout) {
+            self.inner.note_failure(wide);
+        }
+    }
+
+    fn before_drop(&mut self) {
+        if let Some((address, layout, diagnosis)) = self.hooks.find_leak() {
+            self.note(address, layout, diagnosis);
+            self.hooks.reset();
+        }
+        self.inner.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.pending.take().or_else(|| self.inner.pending_report())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     delayed_free::{DelayedFree, DelayedFreeHooks},
     ring::HeldBlock,
 };
-use crate::traits::{Chunk, MisuseKind, PendingReport, RawPool, Release, Reserve, delegate};
+use crate::traits::{Chunk, MisuseKind, PendingReport, PoolHooks, RawPool, Release, Reserve, delegate};
 
 impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
     /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
@@ -58,7 +58,7 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
 // SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
 // nobody gets it. A hold calls nobody.
 unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for DelayedFree<H, P, N> {
-    delegate!(self: self.inner; allocate allocate_hot damage chunk_request add_chunk passes_through may_allocate note_failure);
+    delegate!(self: self.inner; allocate allocate_hot chunk_request add_chunk);
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.ring.get_mut().holds(block) {
@@ -81,10 +81,6 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
                 Err(None) => return self.free_held_mut(held),
             }
         }
-    }
-
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        !self.ring.get_mut().holds(block) && self.inner.may_deallocate(block, layout)
     }
 
     unsafe fn resize_in_place(
@@ -121,6 +117,14 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
     fn reset(&mut self) {
         self.forget();
         self.inner.reset();
+    }
+}
+
+impl<H: DelayedFreeHooks, P: RawPool, const N: usize> PoolHooks for DelayedFree<H, P, N> {
+    delegate!(self: self.inner; damage passes_through may_allocate note_failure);
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        !self.ring.get_mut().holds(block) && self.inner.may_deallocate(block, layout)
     }
 
     fn release_held(&mut self) -> bool {

@@ -11,7 +11,8 @@ use core::{alloc::Layout, ptr::NonNull};
 use crate::{
     base::{AllocError, address},
     traits::{
-        Allocator, AtFork, Chunk, ChunkRequest, Inspect, PendingReport, RawPool, Release, Reserve, at_fork,
+        Allocator, AtFork, Chunk, ChunkRequest, Inspect, PendingReport, PoolHooks, RawPool, Release, Reserve,
+        at_fork,
     },
 };
 
@@ -214,23 +215,6 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
         }
     }
 
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        if self.owned_by_first(block) {
-            self.first.may_deallocate(block, layout)
-        } else {
-            self.second.may_deallocate(block, layout)
-        }
-    }
-
-    /// A request may come to both.
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        match block {
-            Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
-            Some(_) => self.second.damage(block, layout),
-            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
-        }
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         if self.first_serves(layout) {
             self.first.chunk_request(layout)
@@ -261,6 +245,40 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
     fn reset(&mut self) {
         self.first.reset();
         self.second.reset();
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        if self.owned_by_first(block) {
+            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            unsafe { self.first.resize_in_place(block, old, new) }
+        } else {
+            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            unsafe { self.second.resize_in_place(block, old, new) }
+        }
+    }
+}
+
+impl<P: RawPool + Inspect, Q: RawPool> PoolHooks for Fallback<P, Q> {
+    /// A request may come to both.
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
+            Some(_) => self.second.damage(block, layout),
+            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.owned_by_first(block) {
+            self.first.may_deallocate(block, layout)
+        } else {
+            self.second.may_deallocate(block, layout)
+        }
     }
 
     /// What the first never serves and the second passes by.
@@ -294,21 +312,6 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
 
     fn pending_report(&mut self) -> Option<PendingReport> {
         self.first.pending_report().or_else(|| self.second.pending_report())
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
-            unsafe { self.first.resize_in_place(block, old, new) }
-        } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
-            unsafe { self.second.resize_in_place(block, old, new) }
-        }
     }
 }
 

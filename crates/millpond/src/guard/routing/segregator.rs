@@ -10,7 +10,8 @@ use core::{alloc::Layout, ptr::NonNull};
 use crate::{
     base::AllocError,
     traits::{
-        Allocator, AtFork, Chunk, ChunkRequest, PendingReport, RawPool, Release, Reserve, at_fork, relocate,
+        Allocator, AtFork, Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release, Reserve, at_fork,
+        relocate,
     },
 };
 
@@ -229,22 +230,6 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
         }
     }
 
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        if self.is_small(layout) {
-            self.small.may_deallocate(block, layout)
-        } else {
-            self.large.may_deallocate(block, layout)
-        }
-    }
-
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        if self.is_small(layout) {
-            self.small.damage(block, layout)
-        } else {
-            self.large.damage(block, layout)
-        }
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         if self.is_small(layout) {
             self.small.chunk_request(layout)
@@ -277,6 +262,42 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
         self.large.reset();
     }
 
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        match (self.is_small(old), self.is_small(new)) {
+            (true, true) => {
+                // SAFETY: the block came from `small`, and the caller's promises are passed on.
+                let resized = unsafe { self.small.resize_in_place(block, old, new) }?;
+                Some(self.truncate(resized))
+            }
+            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            (false, false) => unsafe { self.large.resize_in_place(block, old, new) },
+            _ => None,
+        }
+    }
+}
+
+impl<P: RawPool, Q: RawPool> PoolHooks for Segregator<P, Q> {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_small(layout) {
+            self.small.damage(block, layout)
+        } else {
+            self.large.damage(block, layout)
+        }
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        if self.is_small(layout) {
+            self.small.may_deallocate(block, layout)
+        } else {
+            self.large.may_deallocate(block, layout)
+        }
+    }
+
     #[inline]
     fn passes_through(&self, layout: Layout) -> bool {
         if self.is_small(layout) {
@@ -305,24 +326,6 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
 
     fn pending_report(&mut self) -> Option<PendingReport> {
         self.small.pending_report().or_else(|| self.large.pending_report())
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        match (self.is_small(old), self.is_small(new)) {
-            (true, true) => {
-                // SAFETY: the block came from `small`, and the caller's promises are passed on.
-                let resized = unsafe { self.small.resize_in_place(block, old, new) }?;
-                Some(self.truncate(resized))
-            }
-            // SAFETY: the block came from `large`, and the caller's promises are passed on.
-            (false, false) => unsafe { self.large.resize_in_place(block, old, new) },
-            _ => None,
-        }
     }
 }
 

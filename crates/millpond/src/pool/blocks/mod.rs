@@ -42,7 +42,7 @@ use crate::{
     base::{AllocError, address::recover},
     traits::{
         Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, Live, MisuseKind, PendingReport,
-        PoolStats, RawPool, Release, Reporter, Reserve,
+        PoolHooks, PoolStats, RawPool, Release, Reporter, Reserve,
     },
 };
 
@@ -253,12 +253,6 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         unsafe { self.free_list.put(block, self.block_layout.size()) };
     }
 
-    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        let size = self.block_layout.size();
-        !Self::VALIDATES
-            || self.fits(layout) && self.free_list.is_live(&self.uncarved, block.addr().get(), size)
-    }
-
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         if Self::VALIDATES {
@@ -309,20 +303,6 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         self.uncarved.reset();
     }
 
-    fn before_drop(&mut self) {
-        if Self::VALIDATES
-            && let Some(first) = self.uncarved.live().next()
-        {
-            let blocks = self.uncarved.live().count();
-            let kind = MisuseKind::Leak { blocks, bytes: blocks * self.block_layout.size() };
-            self.free_list.report_misuse(first, self.block_layout(), kind);
-        }
-    }
-
-    fn pending_report(&mut self) -> Option<PendingReport> {
-        self.free_list.pending_report()
-    }
-
     #[inline]
     unsafe fn resize_in_place(
         &mut self,
@@ -337,6 +317,28 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
             self.free_list.set_live(&self.uncarved, block.addr().get(), self.block_layout.size());
         }
         self.fits(new).then(|| NonNull::slice_from_raw_parts(block, self.block_layout.size()))
+    }
+}
+
+impl<C: Config> PoolHooks for Blocks<C> {
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let size = self.block_layout.size();
+        !Self::VALIDATES
+            || self.fits(layout) && self.free_list.is_live(&self.uncarved, block.addr().get(), size)
+    }
+
+    fn before_drop(&mut self) {
+        if Self::VALIDATES
+            && let Some(first) = self.uncarved.live().next()
+        {
+            let blocks = self.uncarved.live().count();
+            let kind = MisuseKind::Leak { blocks, bytes: blocks * self.block_layout.size() };
+            self.free_list.report_misuse(first, self.block_layout(), kind);
+        }
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.free_list.pending_report()
     }
 }
 

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     base::address,
-    traits::{Chunk, ChunkRequest, RawPool, Release},
+    traits::{Chunk, ChunkRequest, PoolHooks, RawPool, Release},
 };
 
 /// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
@@ -293,13 +293,6 @@ unsafe impl RawPool for Buddy {
         }
     }
 
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        match block {
-            Some(block) => self.damage_around(block.addr().get(), layout),
-            None => self.damage_ahead(layout),
-        }
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         let (_, aligned) = self.orders(layout)?;
         let blocks = self.scale.size(aligned);
@@ -372,5 +365,14 @@ unsafe impl RawPool for Buddy {
             footer.free = footer.free + scale.size(from) - scale.size(to);
         }
         Some(NonNull::slice_from_raw_parts(block, scale.size(to)))
+    }
+}
+
+impl PoolHooks for Buddy {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.damage_around(block.addr().get(), layout),
+            None => self.damage_ahead(layout),
+        }
     }
 }

@@ -31,7 +31,8 @@ use super::{
 use crate::{
     base::AllocError,
     traits::{
-        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release, Reserve,
+        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
+        Reserve,
     },
 };
 
@@ -267,10 +268,6 @@ unsafe impl RawPool for Classes {
         self.with_each(RawPool::reset);
     }
 
-    fn passes_through(&self, layout: Layout) -> bool {
-        self.class_map.lookup(layout).is_none()
-    }
-
     unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
@@ -279,6 +276,12 @@ unsafe impl RawPool for Classes {
     ) -> Option<NonNull<[u8]>> {
         let class = self.class_map.lookup(old).filter(|&class| self.class_map.lookup(new) == Some(class))?;
         Some(NonNull::slice_from_raw_parts(block, self.class_map.size_of(class)))
+    }
+}
+
+impl PoolHooks for Classes {
+    fn passes_through(&self, layout: Layout) -> bool {
+        self.class_map.lookup(layout).is_none()
     }
 }
 

@@ -29,7 +29,8 @@ use super::{
 use crate::{
     base::address::WORD,
     traits::{
-        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Release, Rewind,
+        Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
+        Rewind,
     },
 };
 
@@ -233,6 +234,8 @@ unsafe impl RawPool for Stack {
         self.bump.resize(block, old, new)
     }
 }
+
+impl PoolHooks for Stack {}
 
 // SAFETY: blocks below a mark stay as they are when the stack goes back to it.
 unsafe impl Rewind for Stack {

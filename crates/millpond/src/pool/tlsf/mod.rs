@@ -27,7 +27,8 @@ use super::boundary_tags::{BoundaryTags, SizedRequest};
 use crate::{
     base::address::{self, WORD},
     traits::{
-        Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats, RawPool, Release,
+        Chunk, ChunkRequest, HeapMapBuilder, Holes, Inspect, InvariantError, PoolHooks, PoolStats, RawPool,
+        Release,
     },
 };
 
@@ -237,13 +238,6 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
         }
     }
 
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        match block {
-            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
-            None => self.damage_ahead(SizedRequest::of(layout, BoundaryTags::<Levels>::LARGEST)?),
-        }
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         self.tags.chunk_request(layout)
     }
@@ -276,6 +270,15 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
     ) -> Option<NonNull<[u8]>> {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.tags.resize_in_place(block, old, new) }
+    }
+}
+
+impl<F: QuickList> PoolHooks for Tlsf<F> {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        match block {
+            Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
+            None => self.damage_ahead(SizedRequest::of(layout, BoundaryTags::<Levels>::LARGEST)?),
+        }
     }
 }
 

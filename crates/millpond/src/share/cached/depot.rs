@@ -9,7 +9,7 @@ use super::{by_class_count::ByClassCount, magazine::Magazine, table};
 use crate::{
     base::address::{WORD, recover},
     pool::{Blocks, ClassMap, MAX_CLASSES, SizeClasses},
-    traits::{Chunk, RawPool, Release, Reserve, delegate},
+    traits::{Chunk, PoolHooks, RawPool, Release, Reserve, delegate},
 };
 
 /// What lies under the lock of a [`Cached`](super::Cached).
@@ -215,7 +215,7 @@ const fn layout(size: usize, align: usize) -> Layout {
 
 // SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
 unsafe impl<P: SizeClasses, const PLACES: usize> RawPool for Depot<P, PLACES> {
-    delegate!(self: self.pool; deallocate chunk_request add_chunk passes_through may_allocate note_failure release_held before_drop pending_report resize_in_place);
+    delegate!(self: self.pool; deallocate chunk_request add_chunk resize_in_place);
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if let Some(block) = self.pool.allocate(layout) {
@@ -245,6 +245,10 @@ unsafe impl<P: SizeClasses, const PLACES: usize> RawPool for Depot<P, PLACES> {
         self.magazines.reset();
         self.slots.reset();
     }
+}
+
+impl<P: SizeClasses, const PLACES: usize> PoolHooks for Depot<P, PLACES> {
+    delegate!(self: self.pool; passes_through may_allocate note_failure release_held before_drop pending_report);
 }
 
 /// What waits in full magazines is not counted on.

@@ -5,8 +5,8 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, ParkingLock, RawPool, Release, SpinLock,
-    TicketLock,
+    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, ParkingLock, PoolHooks, RawPool, Release,
+    SpinLock, TicketLock,
     base::atomic::{
         UnsafeCell,
         model::{Arc, check, thread},
@@ -64,6 +64,8 @@ unsafe impl RawPool for Watched {
         self.pool().reset();
     }
 }
+
+impl PoolHooks for Watched {}
 
 /// Two threads take a block, write to it, look whether it is still theirs, and free it.
 fn two_holders<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(preemptions: usize) {
