@@ -3,10 +3,8 @@
 use std::{alloc::Layout, cell::RefCell, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim, testing::Watched,
+    Allocation, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim, testing::Watched,
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Borrows the shell for every call, and forbids none: no call comes from within another.
 pub struct Alone<P: RawPool>(RefCell<Owned<P, Watched>>);
@@ -20,7 +18,7 @@ impl<P: RawPool> Alone<P> {
 
 // SAFETY: every block is the shell's.
 unsafe impl<P: RawPool> Allocator for Alone<P> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.0.borrow_mut().allocate(layout)
     }
 
@@ -29,12 +27,12 @@ unsafe impl<P: RawPool> Allocator for Alone<P> {
         unsafe { self.0.borrow_mut().deallocate(block, layout) };
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: as above.
         unsafe { self.0.borrow_mut().resize_in_place(block, old, new) }
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: as above.
         unsafe { self.0.borrow_mut().resize_in_place(block, old, new) }
     }

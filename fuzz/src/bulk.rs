@@ -3,11 +3,9 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocator, Cached, Inspect, InvariantError, Local, PoolStats, RawPool, Reclaim, SizeClasses,
-    testing::Watched,
+    AllocError, Allocation, Allocator, Cached, Inspect, InvariantError, Local, PoolStats, RawPool, Reclaim,
+    SizeClasses, testing::Watched,
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// How many blocks are taken for each that is asked for.
 const MANY: usize = 5;
@@ -56,7 +54,7 @@ many!(Cached, SizeClasses);
 
 // SAFETY: every block is the shell's.
 unsafe impl<S: Many> Allocator for InBulk<S> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         let mut places = [MaybeUninit::uninit(); MANY];
         self.0.allocate_many(layout, &mut places)?;
         // SAFETY: all places were filled.

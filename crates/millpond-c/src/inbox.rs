@@ -3,8 +3,8 @@
 use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Blocks, DynSize, HeapMapBuilder, Inbox, Inspect, InvariantError, Owner, PoolStats,
-    Reclaim,
+    AllocError, Allocation, Allocator, Blocks, DynSize, HeapMapBuilder, Inbox, Inspect, InvariantError,
+    Owner, PoolStats, Reclaim,
 };
 
 use crate::{
@@ -63,7 +63,7 @@ impl Drop for Home {
 
 // SAFETY: all blocks are the pool's, through its one owner, which keeps the contract.
 unsafe impl Allocator for Home {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.owner.allocate(layout)
     }
 

@@ -10,15 +10,11 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::Mutex;
 use millpond::{
-    AllocError, Allocator, AtFork, Classes, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats,
-    Reclaim, Report, SpinLock,
+    AllocError, Allocation, Allocator, AtFork, Classes, HeapMapBuilder, Holes, Inspect, InvariantError,
+    PoolStats, Reclaim, Report, SpinLock,
 };
 
-use crate::{
-    array::Places,
-    exported::{Block, Offer},
-    parent::Parent,
-};
+use crate::{array::Places, exported::Offer, parent::Parent};
 
 /// What stands in front of a block that came from the parent.
 struct Record {
@@ -192,7 +188,7 @@ impl<S: Allocator> Whole<S> {
         }
     }
 
-    fn take(&self, layout: Layout, ask: impl FnOnce(&Parent, Layout) -> Block) -> Block {
+    fn take(&self, layout: Layout, ask: impl FnOnce(&Parent, Layout) -> Allocation) -> Allocation {
         let wide = widened(layout)?;
         let block = ask(&self.parent, wide)?;
         // SAFETY: the parent has just handed it out.
@@ -223,8 +219,8 @@ impl<S: Allocator> Whole<S> {
         &self,
         block: NonNull<u8>,
         new: Layout,
-        resize: impl FnOnce(&Parent, NonNull<u8>, Layout, Layout) -> Block,
-    ) -> Block {
+        resize: impl FnOnce(&Parent, NonNull<u8>, Layout, Layout) -> Allocation,
+    ) -> Allocation {
         let wider = widened(new)?;
         // SAFETY: the caller's promise; whatever becomes of it, the block goes back into the list, with what is in front of it.
         unsafe {
@@ -248,7 +244,7 @@ impl<S: Allocator> Whole<S> {
     /// # Safety
     ///
     /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
-    unsafe fn relocate(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn relocate(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let moved = self.allocate(new)?;
         // SAFETY: both blocks are live, and each as long as the smaller size; the old one is the caller's to free.
         unsafe {
@@ -275,7 +271,7 @@ impl<S> Drop for Whole<S> {
 /// A method that resizes: in the shell, in the parent, or, if it may move and belongs elsewhere, by moving.
 macro_rules! resizes {
     ($($method:ident, $moves:literal;)*) => {
-        $(unsafe fn $method(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+        $(unsafe fn $method(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
             // SAFETY: the caller's promises are passed on; whose a block is, is known by its layout.
             unsafe {
                 let resized = match (self.is_outsize(old), self.is_outsize(new)) {
@@ -298,7 +294,7 @@ macro_rules! resizes {
 // multiple of the alignment long. A layout that fits a block says whose it is: what a class serves is returned with no more bytes
 // than that class has, and what the parent serves is larger or more aligned than any.
 unsafe impl<S: Allocator> Allocator for Whole<S> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if self.is_outsize(layout) {
             self.take(layout, |parent, wide| parent.allocate(wide))
         } else {
@@ -306,7 +302,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         if self.is_outsize(layout) {
             self.take(layout, |parent, wide| parent.allocate_zeroed(wide))
         } else {
@@ -335,7 +331,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         if self.is_outsize(layout) { None } else { self.shell.damage(block, layout) }
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if self.is_outsize(least) {
             return self.take(least, |parent, wide| {
                 parent.allocate_between(wide, preferred.saturating_add(wide.size() - least.size()))

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, AtFork, Counts, HeapMapBuilder, Holes, Inspect, InvariantError, NullAllocator,
-    PoolStats, Reclaim, Report, Requested,
+    AllocError, Allocation, Allocator, AtFork, Counts, HeapMapBuilder, Holes, Inspect, InvariantError,
+    NullAllocator, PoolStats, Reclaim, Report, Requested,
 };
 
 use crate::{
@@ -82,7 +82,7 @@ impl Parent {
         member!(self.0, render).is_some()
     }
 
-    fn ask(&self, layout: Layout, flags: mp_flags) -> Result<NonNull<[u8]>, AllocError> {
+    fn ask(&self, layout: Layout, flags: mp_flags) -> Allocation {
         let alloc = member!(self.0, alloc).ok_or(AllocError::Unsupported)?;
         // SAFETY: the function is this allocator's, by the invariant.
         let block = aside(|| unsafe { alloc(self.0.as_ptr(), layout.size(), layout.align(), flags) });
@@ -92,13 +92,7 @@ impl Parent {
     /// # Safety
     ///
     /// As for [`Allocator::grow`] or [`Allocator::shrink`], with one alignment.
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        flags: mp_flags,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout, flags: mp_flags) -> Allocation {
         let realloc = member!(self.0, realloc).ok_or(AllocError::Unsupported)?;
         // SAFETY: the function is this allocator's, by the invariant, and the caller's promises are passed on.
         let moved = aside(|| unsafe {
@@ -124,7 +118,7 @@ impl Parent {
 }
 
 /// A block of exactly the size that was asked for, or the reason why there is none.
-fn whole((block, fault): (*mut c_void, Fault), size: usize) -> Result<NonNull<[u8]>, AllocError> {
+fn whole((block, fault): (*mut c_void, Fault), size: usize) -> Allocation {
     match NonNull::new(block.cast()) {
         Some(start) => Ok(NonNull::slice_from_raw_parts(start, size)),
         None => Err(fault.into()),
@@ -136,12 +130,7 @@ fn whole((block, fault): (*mut c_void, Fault), size: usize) -> Result<NonNull<[u
 /// # Safety
 ///
 /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
-unsafe fn relocate(
-    parent: &Parent,
-    block: NonNull<u8>,
-    old: Layout,
-    new: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+unsafe fn relocate(parent: &Parent, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
     let moved = parent.allocate(new)?;
     // SAFETY: both blocks are live, and each is at least as long as the smaller size; the old one is the caller's to free.
     unsafe {
@@ -154,7 +143,7 @@ unsafe fn relocate(
 // SAFETY: the header asks the functions of a table to keep the contract, with blocks of exactly the size that was asked
 // for, and C functions do not unwind.
 unsafe impl Allocator for Parent {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return NullAllocator.allocate(layout);
         }
@@ -186,33 +175,23 @@ unsafe impl Allocator for Parent {
         (!at.is_null()).then(|| at.addr())
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 { self.allocate(layout) } else { self.ask(layout, MP_ZERO) }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let alike = old.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
         // SAFETY: the caller's promises are passed on.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let alike = new.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
         // SAFETY: the caller's promises are passed on.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() == 0 || old.align() != new.align() {
             return Err(AllocError::InPlace);
         }
@@ -220,12 +199,7 @@ unsafe impl Allocator for Parent {
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if new.size() == 0 || old.align() != new.align() {
             return Err(AllocError::InPlace);
         }
@@ -238,7 +212,7 @@ unsafe impl Allocator for Parent {
         self.0 == sources::heap()
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return self.allocate(least);
         }

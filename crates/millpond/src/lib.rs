@@ -175,9 +175,9 @@ pub use face::{
 #[cfg(feature = "alloc")]
 pub use traits::HeapMap;
 pub use traits::{
-    Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder, HeapMapView,
-    Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolHooks, PoolStats,
-    RawPool, Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
+    Allocation, Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder,
+    HeapMapView, Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolHooks,
+    PoolStats, RawPool, Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
 };
 // What the macro `unsize!` names.
 #[cfg(feature = "alloc")]

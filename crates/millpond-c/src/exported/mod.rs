@@ -10,7 +10,7 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use millpond::{AllocError, Allocator, AtFork, Inspect, Reclaim, fork};
+use millpond::{AllocError, Allocation, Allocator, AtFork, Inspect, Reclaim, fork};
 
 use crate::{
     abi::*,
@@ -20,8 +20,6 @@ use crate::{
     out_of_memory::OutOfMemory,
     request,
 };
-
-pub(crate) type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Who is shown live blocks, one by one; false means that it has seen enough.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(NonNull<u8>, usize) -> bool;
@@ -242,7 +240,7 @@ impl<X: Offer> Exported<X> {
 
     /// Asks once, and then again as long as the caller makes room.
     #[inline(always)]
-    pub(crate) fn ask(&self, layout: Layout, ask: impl Fn(&X) -> Block) -> *mut c_void {
+    pub(crate) fn ask(&self, layout: Layout, ask: impl Fn(&X) -> Allocation) -> *mut c_void {
         match ask(&self.inner) {
             Ok(block) => block.as_ptr().cast(),
             Err(error) => self.ask_again(layout, error, ask),
@@ -251,7 +249,7 @@ impl<X: Offer> Exported<X> {
 
     #[cold]
     #[inline(never)]
-    fn ask_again(&self, layout: Layout, error: AllocError, ask: impl Fn(&X) -> Block) -> *mut c_void {
+    fn ask_again(&self, layout: Layout, error: AllocError, ask: impl Fn(&X) -> Allocation) -> *mut c_void {
         self.insist(layout, error, || ask(&self.inner)).map_or(ptr::null_mut(), |block| block.as_ptr().cast())
     }
 

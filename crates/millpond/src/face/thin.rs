@@ -22,7 +22,7 @@ use crate::{
     pool::Blocks,
     share::{Local, OneSize, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
-    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
+    traits::{Allocation, Allocator, Inspect, PoolStats, Reclaim, delegate},
 };
 
 /// What a chunk for values of so many bytes is aligned to, and the most bytes that it has: a *window*. It has room for some
@@ -66,7 +66,7 @@ impl<A> Headed<A> {
 
 // SAFETY: every block is the better part of one of the parent's, which keeps the contract.
 unsafe impl<A: Allocator> Allocator for Headed<A> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.allocate_between(layout, layout.size())
     }
 
@@ -85,7 +85,7 @@ unsafe impl<A: Allocator> Allocator for Headed<A> {
 
     /// No chunk is used beyond its window. Where memory is not cut fine, the rest of a window would be lost, and so all of it is
     /// asked for.
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.align() > AREA {
             return Err(AllocError::Unsupported);
         }

@@ -4,10 +4,8 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, abort_on_unwind},
-    traits::{Allocator, AtFork, Inspect, Reclaim, at_fork, delegate},
+    traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, at_fork, delegate},
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Something that happened in an allocator. Addresses are to tell blocks apart, not to look at their contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +120,7 @@ impl<A, O> Observe<A, O> {
 }
 
 impl<A: Allocator, O: Observer> Observe<A, O> {
-    fn handed_out(&self, layout: Layout, block: Block) -> Block {
+    fn handed_out(&self, layout: Layout, block: Allocation) -> Allocation {
         match block {
             Ok(block) if layout.size() != 0 => {
                 self.note(Event::Allocated { address: block.addr().get(), layout });
@@ -134,7 +132,7 @@ impl<A: Allocator, O: Observer> Observe<A, O> {
     }
 
     /// Reports what became of a block that was resized: one that appeared, one that is gone, or one that changed.
-    fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Block) -> Block {
+    fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Allocation) -> Allocation {
         let Ok(now) = resized else { return resized };
         let (from, to) = (block.addr().get(), now.addr().get());
         match (old.size(), new.size()) {
@@ -146,7 +144,13 @@ impl<A: Allocator, O: Observer> Observe<A, O> {
         resized
     }
 
-    fn resized_or_failed(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Block) -> Block {
+    fn resized_or_failed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        resized: Allocation,
+    ) -> Allocation {
         if let Err(error) = resized {
             self.note(Event::Failed { layout: new, error });
         }
@@ -156,7 +160,7 @@ impl<A: Allocator, O: Observer> Observe<A, O> {
 
 // SAFETY: every block is the inner allocator's, which keeps the contract, and observers do not unwind.
 unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.handed_out(layout, self.inner.allocate(layout))
     }
 
@@ -176,36 +180,36 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         self.inner.damage(block, layout)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.handed_out(layout, self.inner.allocate_zeroed(layout))
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow(block, old, new) })
     }
 
-    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow_zeroed(block, old, new) })
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resized_or_failed(block, old, new, unsafe { self.inner.shrink(block, old, new) })
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resized(block, old, new, unsafe { self.inner.grow_in_place(block, old, new) })
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resized(block, old, new, unsafe { self.inner.shrink_in_place(block, old, new) })
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         let chunk = self.inner.allocate_between(least, preferred);
         self.note(match chunk {
             Ok(chunk) => Event::Grew { address: chunk.addr().get(), size: chunk.len() },

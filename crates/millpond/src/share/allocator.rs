@@ -8,7 +8,7 @@ macro_rules! resize_alike {
             $block: NonNull<u8>,
             $old: Layout,
             $new: Layout,
-        ) -> Result<NonNull<[u8]>, AllocError> {
+        ) -> $crate::traits::Allocation {
             let $this = self;
             // SAFETY: the caller's promises are passed on.
             unsafe { $resize }
@@ -19,7 +19,7 @@ macro_rules! resize_alike {
             $block: NonNull<u8>,
             $old: Layout,
             $new: Layout,
-        ) -> Result<NonNull<[u8]>, AllocError> {
+        ) -> $crate::traits::Allocation {
             let $this = self;
             // SAFETY: the caller's promises are passed on.
             unsafe { $resize }
@@ -34,11 +34,11 @@ macro_rules! implement_for_shell {
         // whose it is. Neither unwinds.
         unsafe impl<P: RawPool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
             #[inline(always)]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate(&self, layout: Layout) -> $crate::traits::Allocation {
                 shell::allocate(self.reach(), (&self.parent, &self.policy), layout)
             }
 
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate_zeroed(&self, layout: Layout) -> $crate::traits::Allocation {
                 shell::allocate_zeroed(self.reach(), (&self.parent, &self.policy), layout)
             }
 
@@ -56,7 +56,7 @@ macro_rules! implement_for_shell {
                 shell::damage(self.reach(), &self.parent, block, layout)
             }
 
-            fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate_between(&self, least: Layout, preferred: usize) -> $crate::traits::Allocation {
                 shell::allocate_between(self.reach(), (&self.parent, &self.policy), (least, preferred))
             }
 

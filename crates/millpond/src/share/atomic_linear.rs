@@ -26,7 +26,9 @@ use crate::{
         atomic::{AtomicPtr, Ordering},
     },
     source::{Cursor, DefaultParent},
-    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, at_fork},
+    traits::{
+        Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, at_fork,
+    },
 };
 
 /// A bump arena that any number of threads share without a lock: an [`Allocator`], hence a parent.
@@ -98,7 +100,7 @@ impl Piece {
         NonNull::slice_from_raw_parts(start, self.memory.len() - HEADER)
     }
 
-    fn take(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn take(&self, layout: Layout) -> Allocation {
         self.cursor.take(self.space(), layout, layout.size())
     }
 
@@ -173,7 +175,7 @@ impl<A: Allocator> AtomicLinear<A> {
 
     #[cold]
     #[inline(never)]
-    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_cold(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -259,7 +261,7 @@ impl<A: Allocator> AtomicLinear<A> {
 // SAFETY: cursors hand every byte out once, aligned, and take back only what ends at them. Nothing here unwinds.
 unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         match self.current().map(|piece| piece.take(layout)) {
             Some(Ok(block)) => Ok(block),
             _ => self.allocate_cold(layout),
@@ -285,7 +287,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    ) -> Allocation {
         let fits = old.size() != 0 && block.addr().get().is_multiple_of(new.align());
         match self.current_with(block).filter(|_| fits) {
             Some(piece) if piece.cursor.extend(piece.space(), block, old.size(), new.size()) => {
@@ -295,12 +297,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         }
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
             return Err(AllocError::InPlace);
         }

@@ -21,14 +21,12 @@ use super::{
     shell::{self, Reach},
 };
 use crate::{
-    base::{
-        AllocError,
-        atomic::{AtomicBool, Ordering, UnsafeCell},
-    },
+    base::atomic::{AtomicBool, Ordering, UnsafeCell},
     pool::{Blocks, Config, DynSize},
     source::DefaultParent,
     traits::{
-        Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Reclaim, at_fork,
+        Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Reclaim,
+        at_fork,
     },
 };
 
@@ -252,7 +250,7 @@ impl<C: Config, A: Allocator> Owner<'_, C, A> {
 
     #[cold]
     #[inline(never)]
-    fn allocate_cold(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_cold(&self, layout: Layout) -> Allocation {
         self.take_home();
         shell::allocate(self.reach(), (&self.inbox.parent, &Fail), layout)
     }
@@ -261,7 +259,7 @@ impl<C: Config, A: Allocator> Owner<'_, C, A> {
 // SAFETY: blocks are the pool's, which keeps the contract, and a block that was returned is free. Nothing here unwinds.
 unsafe impl<C: Config, A: Allocator> Allocator for Owner<'_, C, A> {
     #[inline(always)]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         match self.reach().with(|pool| pool.allocate_hot(layout)) {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout),
@@ -283,17 +281,12 @@ unsafe impl<C: Config, A: Allocator> Allocator for Owner<'_, C, A> {
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    ) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { shell::resize_in_place(self.reach(), &self.inbox.parent, block, (old, new)) }
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { shell::resize_in_place(self.reach(), &self.inbox.parent, block, (old, new)) }
     }

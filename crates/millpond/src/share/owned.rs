@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::AllocError,
     source::DefaultParent,
-    traits::{Allocator, Inspect, Live, RawPool, Reclaim, delegate},
+    traits::{Allocation, Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
 /// A pool and its parent, held by one owner: allocating takes `&mut self`, and nothing is cheaper.
@@ -70,7 +70,7 @@ impl<P: RawPool, A: Allocator, O: Policy> Owned<P, A, O> {
     ///
     /// As [`Allocator::allocate`].
     #[inline(always)]
-    pub fn allocate(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    pub fn allocate(&mut self, layout: Layout) -> Allocation {
         match self.pool.allocate_hot(layout) {
             Some(block) => Ok(block),
             None => self.allocate_elsewhere(layout),
@@ -80,7 +80,7 @@ impl<P: RawPool, A: Allocator, O: Policy> Owned<P, A, O> {
     /// The cold path. A small shell goes there by value and comes back changed, so that its address never leaves the
     /// caller, and the caller's compiler may keep the pool's state in registers.
     #[inline(always)]
-    fn allocate_elsewhere(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_elsewhere(&mut self, layout: Layout) -> Allocation {
         if const { size_of::<Self>() > LARGEST_MOVED } {
             return self.allocate_cold(layout).unpack();
         }
@@ -120,12 +120,7 @@ impl<P: RawPool, A: Allocator, O: Policy> Owned<P, A, O> {
     /// # Errors
     ///
     /// As for these.
-    pub unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    pub unsafe fn resize_in_place(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { shell::resize_in_place(Borrowed(&mut self.pool), &self.parent, block, (old, new)) }
     }

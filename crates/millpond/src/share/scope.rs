@@ -12,7 +12,7 @@ use super::{Local, Locked, Owned, policy::Policy, shell::Reach};
 use crate::{
     base::AllocError,
     pool::{Linear, Stack},
-    traits::{Allocator, Inspect, Rewind, delegate},
+    traits::{Allocation, Allocator, Inspect, Rewind, delegate},
 };
 
 /// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
@@ -307,7 +307,7 @@ impl<'s, S: Shell> Scope<'s, '_, S> {
 // inner scope is open, so a block is dead only when this scope ends.
 unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.stack.allocate(layout)
     }
 
@@ -326,23 +326,13 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
     }
 
     #[inline]
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.stack.grow_in_place(block, old, new) }
     }
 
     #[inline]
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { self.stack.shrink_in_place(block, old, new) }
     }

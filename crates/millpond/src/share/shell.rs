@@ -11,7 +11,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::{growth::Growth, policy::Policy};
 use crate::{
     base::{AllocError, abort_on_unwind, address, events},
-    traits::{Allocator, Chunk, ChunkRequest, PoolHooks as _, RawPool, Release, relocate},
+    traits::{Allocation, Allocator, Chunk, ChunkRequest, PoolHooks as _, RawPool, Release, relocate},
 };
 
 /// A way to the pool in a shell, for the time of one call.
@@ -58,7 +58,7 @@ pub(super) fn allocate<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
     (parent, policy): (&A, &O),
     layout: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     match pool.with(|pool| pool.allocate_hot(layout)) {
         Some(block) => Ok(block),
         None => allocate_cold(pool, layout, parent, policy).unpack(),
@@ -76,7 +76,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn pack(result: Result<NonNull<[u8]>, AllocError>) -> Self {
+    pub(super) fn pack(result: Allocation) -> Self {
         match result {
             Ok(block) => Self { start: block.as_ptr().cast(), rest: block.len() },
             Err(error) => Self { start: core::ptr::null_mut(), rest: error.to_word() },
@@ -84,7 +84,7 @@ impl Packed {
     }
 
     #[inline(always)]
-    pub(super) fn unpack(self) -> Result<NonNull<[u8]>, AllocError> {
+    pub(super) fn unpack(self) -> Allocation {
         match NonNull::new(self.start) {
             Some(start) => Ok(NonNull::slice_from_raw_parts(start, self.rest)),
             None => Err(AllocError::from_word(self.rest)),
@@ -109,7 +109,7 @@ fn allocate_or_ask<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
     (parent, policy): (&A, &O),
     layout: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     if layout.size() == 0 {
         return Ok(address::zero_sized(layout));
     }
@@ -140,7 +140,7 @@ pub(super) fn allocate_zeroed<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
     (parent, policy): (&A, &O),
     layout: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     if layout.size() != 0 && pool.with(|pool| pool.passes_through(layout)) {
         return allocate_or_ask(pool, (&Zeroing(parent), policy), layout);
     }
@@ -155,7 +155,7 @@ struct Zeroing<'a, A>(&'a A);
 
 // SAFETY: every block is the parent's, which keeps the contract.
 unsafe impl<A: Allocator> Allocator for Zeroing<'_, A> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.0.allocate_zeroed(layout)
     }
 
@@ -203,11 +203,7 @@ impl Remedies {
 }
 
 /// The loop: asks the pool, and lets it grow until it can serve the request. Or that is the parent's business anyway.
-fn attempt<R: Reach, A: Allocator>(
-    pool: &mut R,
-    parent: &A,
-    layout: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+fn attempt<R: Reach, A: Allocator>(pool: &mut R, parent: &A, layout: Layout) -> Allocation {
     if pool.with(|pool| pool.passes_through(layout)) {
         return parent.allocate(layout);
     }
@@ -276,7 +272,7 @@ pub(super) fn allocate_between<R: Reach, A: Allocator, O: Policy>(
     mut pool: R,
     (parent, policy): (&A, &O),
     (least, preferred): (Layout, usize),
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     let mut size = preferred;
     while size > least.size() {
         if let Ok(layout) = Layout::from_size_align(size, least.align())
@@ -371,7 +367,7 @@ pub(super) unsafe fn resize_in_place<R: Reach, A: Allocator>(
     parent: &A,
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     if old.size() == 0 || new.size() == 0 {
         return Err(AllocError::InPlace);
     }
@@ -400,7 +396,7 @@ pub(super) unsafe fn resize<S: Allocator, R: Reach, A: Allocator, O: Policy>(
     (shell, mut pool, parent, policy): (&S, R, &A, &O),
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     let mut passed_through =
         |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.passes_through(layout));
     if !(passed_through(old) && passed_through(new)) {

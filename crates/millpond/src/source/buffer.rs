@@ -9,13 +9,13 @@ use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use super::cursor::Cursor;
 use crate::{
     base::AllocError,
-    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
+    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
 };
 
 /// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
 macro_rules! allocate_at_cursor {
     () => {
-        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        fn allocate(&self, layout: Layout) -> Allocation {
             self.cursor.take(self.memory(), layout, layout.size())
         }
 
@@ -23,12 +23,7 @@ macro_rules! allocate_at_cursor {
             self.cursor.give_back(self.memory(), block, layout.size());
         }
 
-        unsafe fn grow_in_place(
-            &self,
-            block: NonNull<u8>,
-            old: Layout,
-            new: Layout,
-        ) -> Result<NonNull<[u8]>, AllocError> {
+        unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
             let fits = old.size() != 0 && block.addr().get().is_multiple_of(new.align());
             if fits && self.cursor.extend(self.memory(), block, old.size(), new.size()) {
                 Ok(NonNull::slice_from_raw_parts(block, new.size()))
@@ -37,12 +32,7 @@ macro_rules! allocate_at_cursor {
             }
         }
 
-        unsafe fn shrink_in_place(
-            &self,
-            block: NonNull<u8>,
-            old: Layout,
-            new: Layout,
-        ) -> Result<NonNull<[u8]>, AllocError> {
+        unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
             if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
                 return Err(AllocError::InPlace);
             }
@@ -52,7 +42,7 @@ macro_rules! allocate_at_cursor {
             Ok(NonNull::slice_from_raw_parts(block, new.size()))
         }
 
-        fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+        fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
             self.cursor.take(self.memory(), least, preferred)
         }
     };

@@ -6,9 +6,12 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use crate::base::{
-    AllocError, address,
-    atomic::{AtomicUsize, Ordering},
+use crate::{
+    base::{
+        AllocError, address,
+        atomic::{AtomicUsize, Ordering},
+    },
+    traits::Allocation,
 };
 
 /// How many bytes of a piece of memory are spent. Every method takes that memory, always the same.
@@ -38,12 +41,7 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
     }
 
     /// Cuts a block of at least `least` and up to `preferred` bytes: `preferred` if there is room, else all that is left.
-    pub(crate) fn take(
-        &self,
-        memory: NonNull<[u8]>,
-        least: Layout,
-        preferred: usize,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    pub(crate) fn take(&self, memory: NonNull<[u8]>, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return Ok(address::zero_sized(least));
         }

@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork},
+    traits::{Allocation, Allocator, AtFork},
 };
 
 /// Rust's global allocator: what `Box` and `Vec` use, hence `malloc` unless the program chose otherwise.
@@ -26,7 +26,7 @@ use crate::{
 pub struct Heap;
 
 /// What the global allocator returned for a request of `size` bytes.
-fn handed_out(pointer: *mut u8, size: usize) -> Result<NonNull<[u8]>, AllocError> {
+fn handed_out(pointer: *mut u8, size: usize) -> Allocation {
     let start = NonNull::new(pointer).ok_or(AllocError::Exhausted)?;
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
@@ -36,7 +36,7 @@ fn handed_out(pointer: *mut u8, size: usize) -> Result<NonNull<[u8]>, AllocError
 // hand, because `realloc` keeps it.
 unsafe impl Allocator for Heap {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -52,7 +52,7 @@ unsafe impl Allocator for Heap {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -60,17 +60,12 @@ unsafe impl Allocator for Heap {
         handed_out(unsafe { alloc::alloc::alloc_zeroed(layout) }, layout.size())
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { resize(self, block, old, new) }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe { resize(self, block, old, new) }
     }
@@ -85,12 +80,7 @@ unsafe impl Allocator for Heap {
 /// # Safety
 ///
 /// `block` is live, was handed out by [`Heap`], and `old` fits it.
-unsafe fn resize(
-    heap: &Heap,
-    block: NonNull<u8>,
-    old: Layout,
-    new: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+unsafe fn resize(heap: &Heap, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
     if old.align() != new.align() || old.size() == 0 || new.size() == 0 {
         // SAFETY: the caller's promises are passed on.
         return unsafe { crate::traits::relocate(heap, block, old, new) };

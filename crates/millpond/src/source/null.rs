@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork},
+    traits::{Allocation, Allocator, AtFork},
 };
 
 /// A source without memory: every request but one of zero bytes fails.
@@ -22,7 +22,7 @@ pub struct NullAllocator;
 
 // SAFETY: the only blocks ever handed out are zero-sized.
 unsafe impl Allocator for NullAllocator {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 { Ok(address::zero_sized(layout)) } else { Err(AllocError::Exhausted) }
     }
 

@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::os;
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork, relocate},
+    traits::{Allocation, Allocator, AtFork, relocate},
 };
 
 /// Pages straight from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
@@ -61,7 +61,7 @@ pub(super) unsafe fn grow_zeroed(
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
     pages: usize,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     // SAFETY: the caller's promises are passed on.
     let grown = unsafe { source.grow(block, old, new)? };
     let end = pages.clamp(old.size(), grown.len());
@@ -82,7 +82,7 @@ pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(
 
 // SAFETY: every mapping is fresh, hence overlaps nothing that is live, and is as large and as aligned as asked.
 unsafe impl Allocator for Pages {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -100,11 +100,11 @@ unsafe impl Allocator for Pages {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.allocate(layout)
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if let Ok((from, to)) = in_place(block, old, new)
             && new.align() <= os::page_size()
             && from != to
@@ -117,23 +117,13 @@ unsafe impl Allocator for Pages {
         unsafe { self.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
 
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = whole_pages(old.size(), os::page_size())?;
         // SAFETY: the caller's promises are passed on.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
@@ -142,12 +132,7 @@ unsafe impl Allocator for Pages {
         Ok(NonNull::slice_from_raw_parts(block, to))
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: as above, and the caller gives up what lies beyond the new size.

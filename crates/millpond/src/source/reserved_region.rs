@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
+    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
 };
 
 /// A large range of addresses as a source: it grows, yet never moves, and has no gaps.
@@ -90,7 +90,7 @@ impl ReservedRegion {
     }
 
     /// Cuts a block and puts memory behind it.
-    fn take(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn take(&self, least: Layout, preferred: usize) -> Allocation {
         let block = self.cursor.take(self.memory(), least, preferred)?;
         self.commit(block.cast(), block.len())?;
         Ok(block)
@@ -132,7 +132,7 @@ impl Inspect for ReservedRegion {
 // SAFETY: the cursor hands every page out once, aligned, and takes back only what ends at it; there is memory behind a
 // page from before it is handed out until it comes back.
 unsafe impl Allocator for ReservedRegion {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.allocate_between(layout, layout.size())
     }
 
@@ -146,11 +146,11 @@ unsafe impl Allocator for ReservedRegion {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.allocate(layout)
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return Ok(address::zero_sized(least));
         }
@@ -163,23 +163,13 @@ unsafe impl Allocator for ReservedRegion {
         }
     }
 
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = Self::pages(old)?.size();
         // SAFETY: the caller's promises are passed on.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             if !self.cursor.extend(self.memory(), block, from, to) {
@@ -191,12 +181,7 @@ unsafe impl Allocator for ReservedRegion {
         Ok(NonNull::slice_from_raw_parts(block, to))
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
             // SAFETY: the tail is whole pages of the block, which the caller gives up.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork},
+    traits::{Allocation, Allocator, AtFork},
 };
 
 /// Whether pages are to be huge.
@@ -168,12 +168,7 @@ impl TunedPages {
     }
 
     /// Resizes a block that keeps its pages, and its guards.
-    fn resize_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let extent = self.extent(new)?;
         let same = old.size() != 0 && new.size() != 0 && extent == self.extent(old)?;
         if same { Ok(NonNull::slice_from_raw_parts(block, extent.size)) } else { Err(AllocError::InPlace) }
@@ -189,7 +184,7 @@ impl Default for TunedPages {
 // SAFETY: every mapping is fresh, hence overlaps nothing that is live, and is as large and as aligned as asked: it starts
 // at a multiple of the alignment, and so does what lies a multiple of the alignment behind that.
 unsafe impl Allocator for TunedPages {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -207,36 +202,21 @@ unsafe impl Allocator for TunedPages {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.allocate(layout)
     }
 
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = self.extent(old)?.size;
         // SAFETY: the caller's promises are passed on.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         self.resize_in_place(block, old, new)
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         self.resize_in_place(block, old, new)
     }
 }

@@ -11,7 +11,7 @@ use core::{
 
 use crate::{
     base::{AllocError, address},
-    traits::{Allocator, AtFork},
+    traits::{Allocation, Allocator, AtFork},
 };
 
 /// Pages from the end of a WebAssembly module's memory. On `wasm32` only.
@@ -43,7 +43,7 @@ impl WasmPages {
 
 // SAFETY: pages that were not there before are nobody's, start at a multiple of their size, and are never handed out again.
 unsafe impl Allocator for WasmPages {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -63,7 +63,7 @@ unsafe impl Allocator for WasmPages {
     /// Does nothing: see [`WasmPages`].
     unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.allocate(layout)
     }
 }

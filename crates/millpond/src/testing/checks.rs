@@ -7,7 +7,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use std::{boxed::Box, eprintln, vec::Vec};
 
 use super::oracle::Oracle;
-use crate::{base::AllocError, traits::Allocator};
+use crate::{Allocation, traits::Allocator};
 
 /// A check: of an allocator that serves blocks of up to this layout.
 type Check = fn(&dyn Allocator, Layout);
@@ -252,7 +252,7 @@ fn possible_at_best(served: Layout) {
 }
 
 /// A block that was served is as long as it says.
-fn refused_or_possible(allocator: &dyn Allocator, block: Result<NonNull<[u8]>, AllocError>, layout: Layout) {
+fn refused_or_possible(allocator: &dyn Allocator, block: Allocation, layout: Layout) {
     let Ok(block) = block else { return };
     possible_at_best(layout);
     let (size, start) = (layout.size(), block.cast::<u8>());

@@ -6,7 +6,7 @@
 use core::{alloc::Layout, fmt, ptr::NonNull};
 use std::{collections::BTreeMap, format, string::String};
 
-use crate::{base::AllocError, traits::Allocator};
+use crate::{Allocation, base::AllocError, traits::Allocator};
 
 /// A promise that an allocator has broken, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl<A: Allocator> Oracle<A> {
         &mut self,
         (block, live): (NonNull<u8>, Live),
         new: Layout,
-        resized: Result<NonNull<[u8]>, AllocError>,
+        resized: Allocation,
         zeroed: bool,
     ) -> Judged {
         let old = live.layout;

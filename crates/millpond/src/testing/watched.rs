@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ops::Range, ptr::NonNull};
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::{base::AllocError, source::Heap, traits::Allocator};
+use crate::{Allocation, base::AllocError, source::Heap, traits::Allocator};
 
 /// The heap, with a list of what is out: panics when something comes back that never went out, or as what it was not,
 /// and when it is dropped while something is still out.
@@ -62,7 +62,7 @@ impl Watched {
 
 // SAFETY: it is the heap's contract. (It panics only when its holder has broken the contract; then there is no telling.)
 unsafe impl Allocator for Watched {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         let request = self.with(|state| {
             state.requests += 1;
             state.requests - 1

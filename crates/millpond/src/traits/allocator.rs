@@ -4,6 +4,9 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::base::AllocError;
 
+/// The result of a request for memory: the block, whose length is all that may be used, or why there is none.
+pub type Allocation = Result<NonNull<[u8]>, AllocError>;
+
 /// What hands out memory to holders through a shared reference: the contract of `core::alloc::Allocator`, spelled out.
 ///
 /// # Contract
@@ -32,7 +35,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// [`AllocError`] says why there is none.
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError>;
+    fn allocate(&self, layout: Layout) -> Allocation;
 
     /// Takes a block back.
     ///
@@ -62,7 +65,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate).
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         let block = self.allocate(layout)?;
         // SAFETY: the block was just handed out and is `block.len()` bytes long.
         unsafe { block.cast::<u8>().write_bytes(0, block.len()) };
@@ -79,7 +82,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate); the block is as it was.
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are those that the two callees ask for.
         unsafe { self.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
@@ -93,12 +96,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`grow`](Self::grow).
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         let grown = unsafe { self.grow(block, old, new)? };
         // SAFETY: the new block is live and at least `old.size()` bytes long; the bytes past that are zeroed.
@@ -116,12 +114,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate); the block is as it was.
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are those that the two callees ask for.
         unsafe { self.shrink_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
@@ -136,12 +129,7 @@ pub unsafe trait Allocator {
     ///
     /// [`AllocError::InPlace`] if it cannot be done without moving the block, or what else is in the way, such as a limit; the
     /// block is as it was.
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let _ = (block, old, new);
         Err(AllocError::InPlace)
     }
@@ -155,12 +143,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`grow_in_place`](Self::grow_in_place).
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let _ = (block, old, new);
         Err(AllocError::InPlace)
     }
@@ -172,7 +155,7 @@ pub unsafe trait Allocator {
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate) for `least`.
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         let mut size = preferred;
         while size > least.size() {
             if let Ok(layout) = Layout::from_size_align(size, least.align())
@@ -204,7 +187,7 @@ pub(crate) unsafe fn relocate<A: Allocator + ?Sized>(
     block: NonNull<u8>,
     old: Layout,
     new: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> Allocation {
     let moved = allocator.allocate(new)?;
     // SAFETY: both blocks are live, hence distinct, and each is at least as long as the smaller size.
     unsafe { block.copy_to_nonoverlapping(moved.cast(), old.size().min(new.size())) };

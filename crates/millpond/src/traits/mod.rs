@@ -16,8 +16,8 @@ mod pool_metrics;
 mod raw_pool;
 mod report;
 
-pub use allocator::Allocator;
 pub(crate) use allocator::relocate;
+pub use allocator::{Allocation, Allocator};
 pub use at_fork::AtFork;
 pub(crate) use at_fork::at_fork;
 pub use chunk::{Chunk, ChunkRequest};

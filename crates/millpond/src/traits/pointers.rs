@@ -2,10 +2,7 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{Allocator, Inspect, delegate};
-use crate::base::AllocError;
-
-type Block = Result<NonNull<[u8]>, AllocError>;
+use super::{Allocation, Allocator, Inspect, delegate};
 
 /// Implements [`Allocator`] for a pointer type by calling what it points to, every method, so that nothing that the
 /// target overrides is lost.
@@ -14,7 +11,7 @@ macro_rules! delegate_allocator {
         // SAFETY: every call goes to one and the same allocator, which keeps the contract.
         unsafe impl<A: Allocator + ?Sized> Allocator for $pointer {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Block {
+            fn allocate(&self, layout: Layout) -> Allocation {
                 (**self).allocate(layout)
             }
 
@@ -33,42 +30,42 @@ macro_rules! delegate_allocator {
             }
 
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Block {
+            fn allocate_zeroed(&self, layout: Layout) -> Allocation {
                 (**self).allocate_zeroed(layout)
             }
 
             #[inline]
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { (**self).grow(block, old, new) }
             }
 
             #[inline]
-            unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+            unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { (**self).grow_zeroed(block, old, new) }
             }
 
             #[inline]
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { (**self).shrink(block, old, new) }
             }
 
             #[inline]
-            unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+            unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { (**self).grow_in_place(block, old, new) }
             }
 
             #[inline]
-            unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+            unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { (**self).shrink_in_place(block, old, new) }
             }
 
             #[inline]
-            fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+            fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
                 (**self).allocate_between(least, preferred)
             }
 

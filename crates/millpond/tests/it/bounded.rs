@@ -9,10 +9,10 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, AllocError, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback, Fixed,
-    Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, PoolHooks,
-    Quarantine, RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack, Stats,
-    ThinPool, Tlsf, Validated, testing::Conformance,
+    AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback,
+    Fixed, Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison,
+    PoolHooks, Quarantine, RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack,
+    Stats, ThinPool, Tlsf, Validated, testing::Conformance,
 };
 
 use crate::{cached::alone, parents::Watched};
@@ -289,7 +289,7 @@ impl CallsBack {
 
 // SAFETY: every block is one of the heap's.
 unsafe impl Allocator for CallsBack {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.call();
         self.memory.allocate(layout)
     }
@@ -631,7 +631,7 @@ struct Valve(Cell<usize>);
 
 // SAFETY: every block is one of the heap's.
 unsafe impl Allocator for Valve {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         let left = self.0.get().checked_sub(layout.size()).ok_or(AllocError::Limit)?;
         let block = Heap.allocate(layout)?;
         self.0.set(left);
@@ -644,7 +644,7 @@ unsafe impl Allocator for Valve {
         unsafe { Heap.deallocate(block, layout) };
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         let size = preferred.min(self.0.get()).max(least.size());
         self.allocate(Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?)
     }

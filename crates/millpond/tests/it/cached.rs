@@ -14,8 +14,8 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, AllocError, Allocator, Blocks, Buffer, Cached, Classes, Counted, Fail, Fixed, Heap,
-    Inspect, Limit, Locked, Magazine, Reclaim, Retry, SpinLock, StaticBuffer, TicketLock, Tlsf,
+    AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buffer, Cached, Classes, Counted, Fail, Fixed,
+    Heap, Inspect, Limit, Locked, Magazine, Reclaim, Retry, SpinLock, StaticBuffer, TicketLock, Tlsf,
     testing::{Conformance, out_of_memory},
 };
 
@@ -371,7 +371,7 @@ fn a_parent_may_call_back() {
     thread_local!(static INSIDE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
     // SAFETY: it is the heap's contract.
     unsafe impl Allocator for CallsBack {
-        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        fn allocate(&self, layout: Layout) -> Allocation {
             if INSIDE.replace(INSIDE.get() + 1) < 2 {
                 let pool = POOL.get().expect("set before it is used");
                 let blocks: Vec<_> = (0..300).map_while(|_| take(pool)).collect();
@@ -515,7 +515,7 @@ struct Stoppable {
 
 // SAFETY: what it hands out is the heap's, which keeps the contract.
 unsafe impl Allocator for Stoppable {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(AllocError::Exhausted);
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Classes, ClassesError, Fixed, Heap, Inspect, Linear, Local,
+    Allocation, Allocator, Blocks, Buffer, Classes, ClassesError, Fixed, Heap, Inspect, Linear, Local,
     Locked, Owned, Pages, StaticBuffer, testing,
 };
 
@@ -160,7 +160,7 @@ struct Reentrant {
 
 // SAFETY: it is the heap's contract.
 unsafe impl Allocator for Reentrant {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.calls.set(self.calls.get() + 1);
         if self.depth.replace(self.depth.get() + 1) < 2 {
             let child = self.child.get().expect("set before the first request");

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Cached, Checked, Classes, Fallback, Fixed, Heap, Inspect,
-    Linear, Local, LockFree, Locked, NullAllocator, Segregator, Stack, Tlsf,
+    AllocError, Allocation, Allocator, AtomicLinear, Blocks, Cached, Checked, Classes, Fallback, Fixed, Heap,
+    Inspect, Linear, Local, LockFree, Locked, NullAllocator, Segregator, Stack, Tlsf,
 };
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -101,14 +101,14 @@ struct Zeros(Cell<usize>);
 
 // SAFETY: it is the heap's contract.
 unsafe impl Allocator for Zeros {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         let block = Heap.allocate(layout)?;
         // SAFETY: the block was just handed out.
         unsafe { block.cast::<u8>().write_bytes(0xee, block.len()) };
         Ok(block)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.0.set(self.0.get() + 1);
         Heap.allocate_zeroed(layout)
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{AllocError, Allocator, Heap, Key, Limit, SharedSlots};
+use millpond::{Allocation, Allocator, Heap, Key, Limit, SharedSlots};
 
 use crate::{cached::alone, face_slots::unwinds};
 
@@ -230,7 +230,7 @@ static SEEN: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the heap keeps the contract.
 unsafe impl Allocator for Nosy {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         SEEN.fetch_add(1 + NOSY.len(), Ordering::Relaxed);
         Heap.allocate(layout)
     }

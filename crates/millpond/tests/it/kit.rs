@@ -8,7 +8,7 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator,
+    AllocError, Allocation, Allocator,
     testing::{Conformance, Oracle, conformance},
 };
 
@@ -63,7 +63,7 @@ impl Broken {
         self.bug == bug
     }
 
-    fn cut(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn cut(&self, layout: Layout) -> Allocation {
         let base = self.memory.0.get().expose_provenance();
         let align = if self.has(Bug::IgnoresAlignment) { 1 } else { layout.align() };
         let start =
@@ -89,7 +89,7 @@ impl Broken {
 
 // SAFETY: it is none. But what is wrong stays within its memory, and the kit stops at what it finds.
 unsafe impl Allocator for Broken {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 && !self.has(Bug::ZeroSizedInside) {
             return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
         }
@@ -114,7 +114,7 @@ unsafe impl Allocator for Broken {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         let block = self.allocate(layout)?;
         if !self.has(Bug::ZeroedIsDirty) && layout.size() <= SIZE {
             // SAFETY: the block was just cut, and has as many bytes as were asked for.
@@ -123,7 +123,7 @@ unsafe impl Allocator for Broken {
         Ok(block)
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let Ok(moved) = self.allocate(new) else {
             if self.has(Bug::FailedGrowthWrites) {
                 // SAFETY: the block is live, and not one of no bytes.
@@ -137,12 +137,7 @@ unsafe impl Allocator for Broken {
         Ok(moved)
     }
 
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         let grown = unsafe { self.grow(block, old, new)? };
         let left = usize::from(self.has(Bug::GrowZeroedLeavesAByte) && new.size() > old.size());
@@ -151,12 +146,7 @@ unsafe impl Allocator for Broken {
         Ok(grown)
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if self.has(Bug::ShrinkIgnoresAlignment) && new.size() != 0 {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
@@ -169,12 +159,7 @@ unsafe impl Allocator for Broken {
         Ok(moved)
     }
 
-    unsafe fn grow_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if self.has(Bug::InPlaceMoves) {
             // SAFETY: the caller's promises are passed on.
             return unsafe { self.grow(block, old, new) };
@@ -182,7 +167,7 @@ unsafe impl Allocator for Broken {
         Err(AllocError::InPlace)
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         let size = if self.has(Bug::BetweenGivesTooLittle) { 1 } else { preferred.max(least.size()) };
         self.allocate(Layout::from_size_align(size, least.align()).map_err(|_| AllocError::Unsupported)?)
     }
@@ -267,7 +252,7 @@ fn a_panic_of_the_allocator_is_found_as_a_failure() {
     struct Panics;
     // SAFETY: it hands out nothing but blocks of no bytes.
     unsafe impl Allocator for Panics {
-        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        fn allocate(&self, layout: Layout) -> Allocation {
             assert!(layout.align() < 8, "eight is too much");
             Err(AllocError::Exhausted)
         }

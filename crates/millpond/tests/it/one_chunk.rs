@@ -12,8 +12,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree, Locked,
-    Magazine, Tlsf,
+    AllocError, Allocation, Allocator, AtomicLinear, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree,
+    Locked, Magazine, Tlsf,
 };
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
@@ -33,7 +33,7 @@ impl OneChunk {
 
 // SAFETY: the chunk is the heap's, which keeps the contract.
 unsafe impl Allocator for OneChunk {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if self.given.swap(true, Ordering::Relaxed) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(AllocError::Exhausted);

@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use millpond::{AllocError, Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack};
+use millpond::{Allocation, Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack};
 
 /// The heap, and how many bytes are taken from it.
 #[derive(Default)]
@@ -10,7 +10,7 @@ struct Scales(Cell<usize>);
 
 // SAFETY: every block is the heap's, which keeps the contract.
 unsafe impl Allocator for Scales {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.0.set(self.0.get() + layout.size());
         Heap.allocate(layout)
     }

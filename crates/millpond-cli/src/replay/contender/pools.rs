@@ -3,7 +3,7 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregator, TunedPages,
+    Allocation, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregator, TunedPages,
 };
 
 use super::{Contender, Glibc, Request};
@@ -93,7 +93,7 @@ fn blocks(classes: &Classes) -> Vec<Layout> {
 }
 
 #[inline(always)]
-fn start(block: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
+fn start(block: Allocation) -> *mut u8 {
     block.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
 }
 

@@ -9,7 +9,7 @@ macro_rules! adapters {
 
         use crate::{
             base::{AllocError, address::zero_sized, abort_on_unwind},
-            traits::{Allocator, relocate},
+            traits::{Allocation, Allocator, relocate},
         };
 
         /// An allocator of Millpond for this trait. Mostly around a reference: `Exported(&pool)`.
@@ -43,7 +43,7 @@ macro_rules! adapters {
         /// What we say, as they say it.
         type Theirs = Result<NonNull<[u8]>, theirs::AllocError>;
 
-        fn export(block: Result<NonNull<[u8]>, AllocError>) -> Theirs {
+        fn export(block: Allocation) -> Theirs {
             block.map_err(|_| theirs::AllocError)
         }
 
@@ -90,14 +90,14 @@ macro_rules! adapters {
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Imported<A>(pub A);
 
-        fn import(block: Theirs) -> Result<NonNull<[u8]>, AllocError> {
+        fn import(block: Theirs) -> Allocation {
             block.map_err(|theirs::AllocError| AllocError::Exhausted)
         }
 
         // SAFETY: the contracts are one; what ours asks beyond theirs, of requests without bytes and of panics, is seen to.
         unsafe impl<A: theirs::Allocator> Allocator for Imported<A> {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate(&self, layout: Layout) -> Allocation {
                 if layout.size() == 0 {
                     return Ok(zero_sized(layout));
                 }
@@ -105,7 +105,7 @@ macro_rules! adapters {
             }
 
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate_zeroed(&self, layout: Layout) -> Allocation {
                 if layout.size() == 0 {
                     return Ok(zero_sized(layout));
                 }
@@ -125,7 +125,7 @@ macro_rules! adapters {
                 block: NonNull<u8>,
                 old: Layout,
                 new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
+            ) -> Allocation {
                 if old.size() == 0 {
                     return self.allocate(new);
                 }
@@ -138,7 +138,7 @@ macro_rules! adapters {
                 block: NonNull<u8>,
                 old: Layout,
                 new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
+            ) -> Allocation {
                 if old.size() == 0 || new.size() == 0 {
                     // SAFETY: the caller's promises are passed on.
                     return unsafe { relocate(self, block, old, new) };

@@ -5,10 +5,7 @@ use core::{
     ptr::{NonNull, null_mut},
 };
 
-use crate::{
-    base::AllocError,
-    traits::{Allocator, AtFork, at_fork},
-};
+use crate::traits::{Allocation, Allocator, AtFork, at_fork};
 
 /// The program's global allocator: what `Box`, `Vec` and `String` use.
 ///
@@ -61,7 +58,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Global<A>(pub A);
 
-fn start(block: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
+fn start(block: Allocation) -> *mut u8 {
     block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
 

@@ -3,14 +3,10 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{counter::Shared, engine::Accounting};
-use crate::{
-    base::AllocError,
-    traits::{
-        Allocator, AtFork, Inspect, InvariantError, PoolStats, Reclaim, Report, Requested, at_fork, delegate,
-    },
+use crate::traits::{
+    Allocation, Allocator, AtFork, Inspect, InvariantError, PoolStats, Reclaim, Report, Requested, at_fork,
+    delegate,
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// A pool or an allocator behind a guard that does the job `J`: see [`Limit`](crate::Limit), [`Stats`](crate::Stats),
 /// [`Counted`](crate::Counted), [`FailNth`](crate::FailNth).
@@ -40,7 +36,7 @@ pub(super) fn truncate<J: Accounting>(block: NonNull<[u8]>, size: usize) -> NonN
 impl<J: Accounting, A: Allocator> Accounted<J, A> {
     /// Claims a block of this layout and asks for one.
     #[inline]
-    fn hand_out(&self, layout: Layout, ask: impl FnOnce(&A) -> Block) -> Block {
+    fn hand_out(&self, layout: Layout, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         let block =
             self.attempt(Requested::of(layout), ask).inspect_err(|_| self.accounting.fail::<Shared>())?;
         Ok(truncate::<J>(block, layout.size()))
@@ -48,7 +44,7 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
 
     /// Claims so much more and asks; a failure leaves no trace.
     #[inline]
-    fn attempt(&self, more: Requested, ask: impl FnOnce(&A) -> Block) -> Block {
+    fn attempt(&self, more: Requested, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         self.accounting.try_reserve::<Shared>(more)?;
         let block = ask(&self.inner).inspect_err(|_| self.accounting.cancel::<Shared>(more))?;
         self.accounting.commit::<Shared>(more);
@@ -56,7 +52,7 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
     }
 
     /// Claims what a block gains by getting another size, and asks; a failure leaves no trace.
-    fn resize(&self, old: Layout, new: Layout, ask: impl FnOnce(&A) -> Block) -> Block {
+    fn resize(&self, old: Layout, new: Layout, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         let (before, after) = (Requested::of(old), Requested::of(new));
         let gain = after.saturating_sub(before);
         let block = if gain == Requested::default() { ask(&self.inner) } else { self.attempt(gain, ask) }?;
@@ -69,7 +65,7 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
 // is given back a size from the requested one up, as a size that fits.
 unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return self.inner.allocate(layout);
         }
@@ -92,43 +88,43 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
         self.inner.damage(block, layout)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return self.inner.allocate_zeroed(layout);
         }
         self.hand_out(layout, |inner| inner.allocate_zeroed(layout))
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resize(old, new, |inner| unsafe { inner.grow(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
-    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resize(old, new, |inner| unsafe { inner.grow_zeroed(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resize(old, new, |inner| unsafe { inner.shrink(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resize(old, new, |inner| unsafe { inner.grow_in_place(block, old, new) })
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         self.resize(old, new, |inner| unsafe { inner.shrink_in_place(block, old, new) })
     }
 
     /// Prefers no more than the guard would let through, so that a limit is used to the last byte.
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return self.inner.allocate(least);
         }

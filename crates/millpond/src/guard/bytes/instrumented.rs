@@ -8,12 +8,10 @@ use super::hooks::{
 use crate::{
     base::{AllocError, address},
     traits::{
-        Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim, Reporter,
+        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim, Reporter,
         at_fork, delegate, relocate,
     },
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// A pool or an allocator behind a guard that does the duty `D`: see [`Poison`](crate::Poison),
 /// [`Canary`](crate::Canary), [`Zeroed`](crate::Zeroed), and with the feature `alloc` `Checked` and `Tracked`.
@@ -77,8 +75,8 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         layout: Layout,
         kept: usize,
         site: Site,
-        ask: impl FnOnce(&A, Layout) -> Block,
-    ) -> Block {
+        ask: impl FnOnce(&A, Layout) -> Allocation,
+    ) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -91,7 +89,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
     }
 
     /// Readies a block that was just handed out, or gives it back.
-    fn ready(&self, whole: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Block {
+    fn ready(&self, whole: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Allocation {
         // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
         let (block, outcome) = unsafe {
             let block = without_margins::<D>(whole, layout.align());
@@ -135,7 +133,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
     /// # Safety
     ///
     /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
-    unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let shrinks = new.size() < old.size();
         let moves = front::<D>(old.align()) != front::<D>(new.align());
         if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) || moves {
@@ -247,7 +245,7 @@ fn here<D: BlockHooks>() -> Site {
 // gives back all. A duty stays within the block and its margin, and does not unwind; nor does a reporter.
 unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     #[track_caller]
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.on_alloc(layout, 0, here::<D>(), |inner, wide| inner.allocate(wide))
     }
 
@@ -266,12 +264,12 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     }
 
     #[track_caller]
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.on_alloc(layout, layout.size(), here::<D>(), |inner, wide| inner.allocate_zeroed(wide))
     }
 
     #[track_caller]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old, here::<D>())?;
@@ -280,7 +278,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     }
 
     #[track_caller]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old, here::<D>())?;
@@ -289,7 +287,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     }
 
     #[track_caller]
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old, here::<D>())?;
@@ -298,7 +296,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     }
 
     #[track_caller]
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old, here::<D>())?;
@@ -307,7 +305,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     }
 
     #[track_caller]
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return Ok(address::zero_sized(least));
         }

@@ -4,15 +4,13 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::ring::{HeldBlock, Ring};
 use crate::{
-    guard::bytes::FREED,
     base::{AllocError, Mutex, SpinLock},
+    guard::bytes::FREED,
     traits::{
-        Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, RawPool, Reclaim,
-        Reporter, at_fork, delegate, relocate,
+        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, RawPool,
+        Reclaim, Reporter, at_fork, delegate, relocate,
     },
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Holds freed blocks back, up to `N` of them, and finds what is written to them meanwhile.
 ///
@@ -238,7 +236,7 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
     }
 
     /// Asks, and asks again when everything has left.
-    fn ask(&self, ask: impl Fn(&A) -> Block) -> Block {
+    fn ask(&self, ask: impl Fn(&A) -> Allocation) -> Allocation {
         match ask(&self.inner) {
             Err(AllocError::Unsupported) => Err(AllocError::Unsupported),
             Err(_) if self.free_all_held() => ask(&self.inner),
@@ -264,7 +262,7 @@ impl<H: DelayedFreeHooks, X, const N: usize> Drop for DelayedFree<H, X, N> {
 // SAFETY: every block is the inner allocator's, which keeps the contract. A block in the ring is no holder's and not free,
 // so nobody gets it. Neither a hold nor a reporter unwinds.
 unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for DelayedFree<H, A, N> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.ask(|inner| inner.allocate(layout))
     }
 
@@ -294,11 +292,11 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         self.inner.damage(block, layout)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.ask(|inner| inner.allocate_zeroed(layout))
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old)?;
@@ -306,7 +304,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         }
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old)?;
@@ -314,7 +312,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old)?;
@@ -322,7 +320,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         }
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.verify(block, old)?;
@@ -330,7 +328,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         }
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         self.ask(|inner| inner.allocate_between(least, preferred))
     }
 

@@ -11,12 +11,10 @@ use core::{alloc::Layout, ptr::NonNull};
 use crate::{
     base::{AllocError, address},
     traits::{
-        Allocator, AtFork, Chunk, ChunkRequest, Inspect, PendingReport, PoolHooks, RawPool, Release, Reserve,
-        at_fork,
+        Allocation, Allocator, AtFork, Chunk, ChunkRequest, Inspect, PendingReport, PoolHooks, RawPool,
+        Release, Reserve, at_fork,
     },
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// What the first cannot serve, the second does.
 ///
@@ -77,9 +75,9 @@ impl<A: Allocator + Inspect, B: Allocator> Fallback<A, B> {
     fn ask(
         &self,
         layout: Layout,
-        first: impl FnOnce(&A) -> Block,
-        second: impl FnOnce(&B) -> Block,
-    ) -> Block {
+        first: impl FnOnce(&A) -> Allocation,
+        second: impl FnOnce(&B) -> Allocation,
+    ) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -109,7 +107,7 @@ fn as_returned(block: NonNull<[u8]>, layout: Layout) -> Layout {
 // SAFETY: every block is the first's or the second's, which keep the contract. The first owns it or not, as it did when
 // it was handed out (see the contract for `owns`), so it goes back to where it came from.
 unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         self.ask(layout, |first| first.allocate(layout), |second| second.allocate(layout))
     }
 
@@ -143,11 +141,11 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         self.ask(layout, |first| first.allocate_zeroed(layout), |second| second.allocate_zeroed(layout))
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() == 0 {
             return Err(AllocError::InPlace);
         }
@@ -160,7 +158,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() == 0 || new.size() == 0 {
             return Err(AllocError::InPlace);
         }
@@ -173,7 +171,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Block {
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         self.ask(
             least,
             |first| first.allocate_between(least, preferred),

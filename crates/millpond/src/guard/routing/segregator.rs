@@ -10,12 +10,10 @@ use core::{alloc::Layout, ptr::NonNull};
 use crate::{
     base::AllocError,
     traits::{
-        Allocator, AtFork, Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release, Reserve, at_fork,
-        relocate,
+        Allocation, Allocator, AtFork, Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release,
+        Reserve, at_fork, relocate,
     },
 };
-
-type Block = Result<NonNull<[u8]>, AllocError>;
 
 /// Requests of at most so many bytes go to one, all others to another. Around two allocators, or around two pools in one
 /// shell, which both grow from its parent.
@@ -85,10 +83,10 @@ impl<A: Allocator, B: Allocator> Segregator<A, B> {
     fn resize(
         &self,
         (old, new): (Layout, Layout),
-        small: impl FnOnce(&A) -> Block,
-        large: impl FnOnce(&B) -> Block,
-        moving: impl FnOnce() -> Block,
-    ) -> Block {
+        small: impl FnOnce(&A) -> Allocation,
+        large: impl FnOnce(&B) -> Allocation,
+        moving: impl FnOnce() -> Allocation,
+    ) -> Allocation {
         match (self.is_small(old), self.is_small(new)) {
             (true, true) => small(&self.small).map(|block| self.truncate(block)),
             (false, false) => large(&self.large),
@@ -100,7 +98,7 @@ impl<A: Allocator, B: Allocator> Segregator<A, B> {
 // SAFETY: every block is one of the two allocators', which keep the contract, and every size that fits it says whose.
 unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Block {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if self.is_small(layout) {
             Ok(self.truncate(self.small.allocate(layout)?))
         } else {
@@ -135,7 +133,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Block {
+    fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         if self.is_small(layout) {
             Ok(self.truncate(self.small.allocate_zeroed(layout)?))
         } else {
@@ -143,7 +141,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.resize(
@@ -155,7 +153,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.resize(
@@ -167,7 +165,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.resize(
@@ -179,7 +177,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             self.resize(

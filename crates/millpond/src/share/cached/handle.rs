@@ -13,7 +13,7 @@ use crate::{
         policy::{Fail, Policy},
         shell::Packed,
     },
-    traits::Allocator,
+    traits::{Allocation, Allocator},
 };
 
 /// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].
@@ -134,7 +134,7 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: 
     for Handle<'_, P, A, L, O, PLACES>
 {
     #[inline(always)]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         // SAFETY: the slot is the handle's.
         match unsafe { self.pool.allocate_hot(|class| self.slot(class), layout) } {
             Some(block) => Ok(block),

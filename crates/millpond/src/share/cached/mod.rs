@@ -43,7 +43,7 @@ use crate::{
     base::{AllocError, Mutex, SpinLock, atomic::AtomicUsize},
     pool::{ClassMap, Classes, ConstSizeClasses, SizeClasses},
     source::DefaultParent,
-    traits::{Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, at_fork, relocate},
+    traits::{Allocation, Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, at_fork, relocate},
 };
 
 /// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free much.
@@ -269,12 +269,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> 
     /// # Safety
     ///
     /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
-    unsafe fn resize_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         match (self.class_map.class(old), self.class_map.class(new)) {
             (Some(class), Some(same)) if class == same => {
                 Ok(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
@@ -296,7 +291,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usize> 
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    ) -> Allocation {
         // SAFETY: the caller's promises are passed on.
         unsafe {
             if self.class_map.class(old).is_none() && self.class_map.class(new).is_none() {
@@ -315,7 +310,7 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: 
     for Cached<P, A, L, O, PLACES>
 {
     #[inline(always)]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         // SAFETY: the slot is this thread's.
         match unsafe { self.allocate_hot(|class| self.slots.of_thread(class), layout) } {
             Some(block) => Ok(block),

@@ -21,7 +21,7 @@ use crate::{
     base::{AllocError, address, uninit::assume_init_ref},
     pool::{BlockLayout, ConstBlockLayout, DynSize},
     source::DefaultParent,
-    traits::{Allocator, AtFork, Inspect, at_fork},
+    traits::{Allocation, Allocator, AtFork, Inspect, at_fork},
 };
 
 /// Blocks of one size that any number of threads share without a lock: an [`Allocator`], hence a parent.
@@ -163,7 +163,7 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         Packed::pack(self.allocate_anywhere(layout))
     }
 
-    fn allocate_anywhere(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_anywhere(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
             return Ok(address::zero_sized(layout));
         }
@@ -226,7 +226,7 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
     }
 
     /// A block that fits both layouts is resized by doing nothing.
-    fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() != 0 && self.block_layout.fits(new) {
             Ok(NonNull::slice_from_raw_parts(block, self.block_layout.size()))
         } else {
@@ -240,7 +240,7 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
 // Nothing here unwinds.
 unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
     #[inline(always)]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         if self.block_layout.fits(layout)
             && let Some(block) = self.pool.take_hot(self.block_layout.size())
         {
@@ -266,16 +266,11 @@ unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    ) -> Allocation {
         self.resize(block, old, new)
     }
 
-    unsafe fn shrink_in_place(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         self.resize(block, old, new)
     }
 }

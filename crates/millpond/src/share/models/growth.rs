@@ -9,6 +9,7 @@ use crate::{
         model::{Arc, check, thread},
     },
     share::shell::{self, Reach},
+    traits::Allocation,
 };
 
 const LAYOUT: Layout = Layout::new::<u64>();
@@ -18,7 +19,7 @@ struct Few(AtomicUsize);
 
 // SAFETY: the chunks are the heap's, which keeps the contract.
 unsafe impl Allocator for Few {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> Allocation {
         let left = self.0.load(Ordering::Relaxed);
         if left == 0 || self.0.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
@@ -40,7 +41,7 @@ fn one_chunk<A: Allocator + Send + Sync + 'static>(
     preemptions: usize,
     make: fn(Few) -> A,
     parent: fn(&A) -> &Few,
-    allocate: fn(&A) -> Result<NonNull<[u8]>, AllocError>,
+    allocate: fn(&A) -> Allocation,
 ) {
     check(preemptions, move || {
         let pool = Arc::new(make(Few(AtomicUsize::new(0))));
