@@ -20,6 +20,8 @@ use crate::base::AllocError;
 /// Blocks that are handed out lie in adopted chunks that were not surrendered, are aligned as asked, are at least as
 /// large as asked, and no two live ones overlap. No method unwinds or calls anybody else's code, and if the type
 /// implements [`Inspect`](crate::Inspect) too, this holds for its methods, and `owns` tells the truth.
+/// The same holds for the methods of [`PoolHooks`], and [`passes_through`](PoolHooks::passes_through) gives the same answer for
+/// every layout that fits a live block as it gave for the requested one.
 pub unsafe trait RawPool: PoolHooks {
     /// Hands out a block for `layout`, at least as large; `None` if none is free. Never serves a size of zero: shells
     /// answer that without asking.
