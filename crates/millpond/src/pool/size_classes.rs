@@ -50,7 +50,7 @@ pub unsafe trait ClassMap {
     /// `One` if [`CLASSES`](Self::CLASSES) is 1, else `Several`.
     type ByClassCount<One, Several>;
 
-    /// How many classes there are; as long as the class_map lives, and for its copies.
+    /// How many classes there are; as long as the class map lives, and for its copies.
     fn classes(&self) -> usize {
         Self::CLASSES
     }
@@ -65,7 +65,7 @@ pub unsafe trait ClassMap {
     fn layout(&self, class: usize) -> Layout;
 }
 
-/// The class_map of blocks that are all of one class.
+/// The class map of blocks that are all of one class.
 #[derive(Clone, Copy, Debug)]
 pub struct SingleClass<S>(pub(super) S);
 

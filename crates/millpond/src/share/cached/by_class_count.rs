@@ -9,7 +9,7 @@ pub(super) struct ByClassCount<S: ClassMap, One, Several>(S::ByClassCount<One, S
 
 impl<S: ClassMap, One, Several> ByClassCount<S, One, Several> {
     pub(super) const fn new(one: One, several: Several) -> Self {
-        // SAFETY: the class_map promises that it is this type which is stored; the original is forgotten.
+        // SAFETY: the class map promises that it is this type which is stored; the original is forgotten.
         let stored = unsafe {
             if S::CLASSES == 1 { mem::transmute_copy(&one) } else { mem::transmute_copy(&several) }
         };
@@ -21,7 +21,7 @@ impl<S: ClassMap, One, Several> ByClassCount<S, One, Several> {
     #[inline(always)]
     pub(super) const fn one(&self) -> &One {
         assert!(S::CLASSES == 1);
-        // SAFETY: the class_map promises that it is this type which is stored.
+        // SAFETY: the class map promises that it is this type which is stored.
         unsafe { &*(&raw const self.0).cast() }
     }
 

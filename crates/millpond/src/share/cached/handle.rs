@@ -78,7 +78,7 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: Policy, const PLACES: usi
         self.number.as_ref().map_or(0, Number::get)
     }
 
-    /// The slot for a class, which is one of the class_map's.
+    /// The slot for a class, which is one of the class map's.
     #[inline(always)]
     fn slot(&self, class: usize) -> &'a Slot {
         // SAFETY: there is a slot for each class.

@@ -119,7 +119,7 @@ impl<S: ClassMap> Table<S> {
     ///
     /// # Safety
     ///
-    /// The class is one of the class_map's.
+    /// The class is one of the class map's.
     #[inline(always)]
     pub(super) unsafe fn of_thread(&self, class: usize) -> &Slot {
         // SAFETY: the place of a near number is below what there is, and so is the class, as the caller says. (Relaxed: it
