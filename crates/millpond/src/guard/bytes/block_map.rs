@@ -174,14 +174,14 @@ impl<N: Copy + Default> BlockMap<N> {
                 let end = old.reach();
                 self.replace(end, new)?;
             }
-            None => self.insert(new)?,
+            None => self.insert_new(new)?,
         }
         self.live = self.live.plus(Requested::of(layout));
         Ok(())
     }
 
     #[inline(never)]
-    fn insert(&mut self, new: BlockEntry<N>) -> Result<(), InsertError> {
+    fn insert_new(&mut self, new: BlockEntry<N>) -> Result<(), InsertError> {
         let start = new.start();
         self.make_room(start, new.end())?;
         self.entries.reserve(1).and_then(|()| self.granules.reserve()).map_err(InsertError::Memory)?;

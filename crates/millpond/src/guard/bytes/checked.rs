@@ -7,7 +7,7 @@ use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
 use super::{
     instrumented::Instrumented,
-    block_map::{BlockEntry, BlockMap, InsertError},
+    block_map::{BlockMap, InsertError},
     hooks::{BlockHooks, Rejected, Site},
 };
 use crate::{
@@ -130,7 +130,7 @@ impl<K: SiteTracker> BlockTable<K> {
             .blocks
             .iter()
             .filter(|entry| entry.is_live())
-            .for_each(|entry| report_into(entry.start(), entry.layout()));
+            .for_each(|entry| visit(entry.start(), entry.layout()));
     }
 }
 

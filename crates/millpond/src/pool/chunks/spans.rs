@@ -181,7 +181,7 @@ mod tests {
         for stray in strays {
             let these =
                 SpanCounts::of(spans(3), 16, free.into_iter().chain([stray])).expect("there are three");
-            assert_eq!(these.outside(), these.all(), "no span is full where {stray} is said to be a block");
+            assert_eq!(these.outside(), these.total(), "no span is full where {stray} is said to be a block");
         }
     }
 }
