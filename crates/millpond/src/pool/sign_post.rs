@@ -44,6 +44,10 @@ use crate::traits::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
+/// # Overwritten memory
+///
+/// As for [`Tlsf`](crate::Tlsf#overwritten-memory).
+///
 /// # Invariants
 ///
 /// Those of the posts: see the sources of `tags`.

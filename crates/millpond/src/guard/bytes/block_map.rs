@@ -164,7 +164,7 @@ impl<N: Copy + Default> BlockMap<N> {
     }
 
     /// Enters a live block. What it overlaps was freed before, and is struck out.
-    pub(super) fn insert(&mut self, start: usize, layout: Layout, note: N) -> Result<(), InsertError> {
+    pub(super) fn add(&mut self, start: usize, layout: Layout, note: N) -> Result<(), InsertError> {
         let new =
             BlockEntry::live(start, layout, note).ok_or(InsertError::Memory(AllocError::Unsupported))?;
         match self.at_mut(start) {
@@ -207,7 +207,7 @@ impl<N: Copy + Default> BlockMap<N> {
             } else if old.is_live() {
                 return Err(InsertError::Overlap(old.start()));
             } else {
-                self.remove(old.start());
+                self.forget(old.start());
             }
         }
         Ok(())
@@ -221,7 +221,7 @@ impl<N: Copy + Default> BlockMap<N> {
     }
 
     /// Takes the entry that begins here off the list.
-    fn remove(&mut self, start: usize) {
+    fn forget(&mut self, start: usize) {
         self.entries.remove(!start as u64);
         let granule = start & !(GRANULE - 1);
         if self.last_in(granule, granule + (GRANULE - 1)).is_none() {
@@ -357,7 +357,7 @@ mod tests {
                 }
                 _ => {
                     let struck = model.overlapped(start, start + layout.size());
-                    match map.insert(start, layout, step) {
+                    match map.add(start, layout, step) {
                         Ok(()) => {
                             assert!(!struck.iter().any(|other| model.0[other].1), "it overlaps what is live");
                             model.0.retain(|other, _| !struck.contains(other));
@@ -384,7 +384,7 @@ mod tests {
 
     /// What is refused overlaps a live block. What was freed and lay in its way is forgotten, or not.
     fn refused(map: &BlockMap<u32>, model: &mut Model, error: InsertError, overlapped: &[usize]) {
-        let InsertError::Overlap(other) = error else { panic!("{error:?}") };
+        let InsertError::Overlap(other) = error else { panic!("{refusal:?}") };
         assert!(overlapped.contains(&other) && model.0[&other].1);
         model.0.retain(|at, (_, live)| *live || !overlapped.contains(at) || map.at(*at).is_some());
     }
@@ -406,8 +406,8 @@ mod tests {
     fn a_block_larger_than_any_address_space_is_not_entered() {
         let layout = Layout::from_size_align(1 << 60, 1).expect("a layout");
         let mut map = BlockMap::new();
-        assert_eq!(map.insert(16, layout, ()), Err(InsertError::Memory(AllocError::Unsupported)));
-        assert_eq!(map.insert(16, Layout::new::<u128>(), ()), Ok(()));
+        assert_eq!(map.add(16, layout, ()), Err(InsertError::Memory(AllocError::Unsupported)));
+        assert_eq!(map.add(16, Layout::new::<u128>(), ()), Ok(()));
         assert!(!map.mark_freed(16, layout, |()| ()));
         assert_eq!(map.resize(16, layout), Err(InsertError::Memory(AllocError::Unsupported)));
         assert_eq!(map.at(16).map(BlockEntry::layout), Some(Layout::new::<u128>()));

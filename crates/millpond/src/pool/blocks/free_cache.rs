@@ -35,6 +35,13 @@ pub trait Backing: Sized {
     /// Gives blocks, as many as it has and `places` holds at most; the last one is used first.
     fn refill(&mut self, places: &mut [usize], size: usize) -> usize;
 
+    /// Where something was overwritten that a refill with `most` blocks would follow, as far as the store follows what lies in
+    /// free blocks.
+    fn damage(&self, uncarved: &Uncarved, size: usize, most: usize) -> Option<usize> {
+        let _ = (uncarved, size, most);
+        None
+    }
+
     /// Readies a chunk that blocks are about to be cut from.
     ///
     /// # Safety
@@ -150,6 +157,13 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
         self.len += 1;
         // SAFETY: `len` was below `PLACES - 1`.
         unsafe { *self.places.get_unchecked_mut(self.len) = block.addr().get() };
+    }
+
+    fn damage(&self, uncarved: &Uncarved, size: usize) -> Option<usize> {
+        match self.first_freed() {
+            0 => self.backing.damage(uncarved, size, Self::HALF),
+            first => (!uncarved.is_block(first)).then_some(first),
+        }
     }
 
     fn clear(&mut self) {

@@ -81,6 +81,10 @@ impl Sealed for Lifo {
         self.head = block.addr().get();
     }
 
+    fn damage(&self, uncarved: &Uncarved, _: usize) -> Option<usize> {
+        Some(self.head).filter(|&head| head != 0 && !uncarved.is_block(head))
+    }
+
     fn clear(&mut self) {
         self.head = 0;
     }

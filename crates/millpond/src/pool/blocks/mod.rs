@@ -321,6 +321,13 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
 }
 
 impl<C: Config> PoolHooks for Blocks<C> {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if block.is_some() || !self.fits(layout) {
+            return None;
+        }
+        self.free_list.damage(&self.uncarved, self.block_layout.size())
+    }
+
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let size = self.block_layout.size();
         !Self::VALIDATES

@@ -183,6 +183,13 @@ impl Uncarved {
         CarvedBlocks { spans: Spans::of(self.carved()), count, size: self.size }
     }
 
+    /// Whether a block that has been cut begins at this address.
+    pub(super) fn is_block(&self, address: usize) -> bool {
+        let begins =
+            |carved: Span| carved.contains(address) && (address - carved.start).is_multiple_of(self.size);
+        self.carved().any(begins)
+    }
+
     /// The blocks of a chain that lies in blocks that have been cut, as far as it is whole.
     pub(super) fn walk(&self, first: usize) -> Walk<impl FnMut(usize) -> bool + use<>> {
         let carved = self.blocks();

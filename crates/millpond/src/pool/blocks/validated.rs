@@ -25,7 +25,7 @@ use crate::{
 ///
 /// What is handed out was free: if a write after free has put another address into a free block, be it a live block's or none
 /// of this pool's, that is reported instead ([`MisuseKind::Overlap`], [`MisuseKind::Forged`]), and what had been freed so far is not
-/// handed out before a reset. With [`Magazine`](super::Magazine) inside, a link from one node to the next is followed before.
+/// handed out before a reset. So it is if what leads from one free block to others was overwritten.
 ///
 /// For debugging, and cheap enough to stay: see BENCHMARKS.md. [`Checked`](crate::Checked) finds more, around any pool.
 ///
@@ -154,7 +154,17 @@ impl<S: FreeList> Validated<S> {
     #[inline(never)]
     fn refuse(&mut self, uncarved: &Uncarved, block: usize, size: usize) {
         let is_live = self.find(uncarved, block, size).is_some();
-        let kind = if is_live { MisuseKind::Overlap { live: block } } else { MisuseKind::Forged };
+        self.forget(
+            block,
+            size,
+            if is_live { MisuseKind::Overlap { live: block } } else { MisuseKind::Forged },
+        );
+    }
+
+    /// Reports what was about to be handed out or read, and forgets what had been freed.
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self, block: usize, size: usize, kind: MisuseKind) {
         let layout = Layout::from_size_align(size, 1).unwrap_or(Layout::new::<()>());
         self.pending.add(self.reporter.pending_report(block, layout, kind.into()));
         self.inner.clear();
@@ -199,6 +209,10 @@ impl<S: FreeList> Sealed for Validated<S> {
     fn take(&mut self, uncarved: &mut Uncarved, size: usize) -> Option<NonNull<u8>> {
         if let Some(block) = self.take_hot(uncarved, size) {
             return Some(block);
+        }
+        // What is in the blocks behind an empty array is followed when that is filled.
+        if let Some(at) = self.inner.damage(uncarved, size) {
+            self.forget(at, size, MisuseKind::Forged);
         }
         let block = self.inner.take(uncarved, size)?;
         self.claim(uncarved, block.addr().get(), size).then_some(block)
@@ -248,6 +262,10 @@ impl<S: FreeList> Sealed for Validated<S> {
 
     fn pending_report(&mut self) -> Option<PendingReport> {
         self.pending.take()
+    }
+
+    fn damage(&self, uncarved: &Uncarved, size: usize) -> Option<usize> {
+        self.inner.damage(uncarved, size)
     }
 
     fn clear(&mut self) {

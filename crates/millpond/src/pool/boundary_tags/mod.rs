@@ -180,13 +180,13 @@ impl<I: Index> BoundaryTags<I> {
         let mut tag = unsafe { Tag::at(block.addr().get()) };
         // Both posts may be far from the processor. If the caller guesses right where the next one is, they are fetched at
         // the same time.
-        let speculated = tag.speculate(likely);
+        let guess = tag.speculate(likely);
         let header = tag.header();
         let mut size = header.size();
         let behind = tag.after(size);
         let header_behind = if size == likely {
             // SAFETY: the guess was right, so this is the post behind.
-            unsafe { speculated.assume_init() }
+            unsafe { guess.assume_init() }
         } else if size == likely + GRANULE {
             behind.header()
         } else {

@@ -92,7 +92,7 @@ mod tools {
 /// * The margins of exactly the blocks that are live in the books are hidden.
 #[derive(Debug)]
 pub struct LiveAnnotations {
-    table: BlockTable<()>,
+    block_table: BlockTable<()>,
 }
 
 /// What [`ToolAnnotated`] does to blocks that are held back: it hides them.
@@ -104,7 +104,7 @@ impl<P: RawPool, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldA
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::with_hooks(
-            LiveAnnotations { table: BlockTable::new() },
+            LiveAnnotations { block_table: BlockTable::new() },
             DelayedFree::with_hooks(HeldAnnotations, pool, None),
             "visible",
         )
@@ -116,7 +116,7 @@ impl<A: Allocator, const N: usize> Instrumented<LiveAnnotations, DelayedFree<Hel
     #[must_use]
     pub const fn around(allocator: A) -> Self {
         let held = DelayedFree::with_hooks(HeldAnnotations, allocator, Some(A::deallocate));
-        Self::with_hooks(LiveAnnotations { table: BlockTable::new() }, held, "visible")
+        Self::with_hooks(LiveAnnotations { block_table: BlockTable::new() }, held, "visible")
     }
 }
 
@@ -133,7 +133,7 @@ impl<X, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldAnnotation
 impl LiveAnnotations {
     /// Whatever is live goes in another way than by being freed, and its memory becomes the pool's.
     fn end_all(&self) {
-        self.table.each_live(|start, layout| {
+        self.block_table.each_live(|start, layout| {
             tools::on_free(start, layout.size());
             tools::make_undefined(start, layout.size() + Self::BACK_MARGIN);
         });
@@ -161,7 +161,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         site: Site,
     ) -> Result<(), Rejected> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.table.on_alloc(block, (layout, room), kept, site) }?;
+        unsafe { self.block_table.on_alloc(block, (layout, room), kept, site) }?;
         let start = block.addr().get();
         tools::on_alloc(start, layout.size(), kept);
         tools::make_noaccess(start + layout.size(), Self::BACK_MARGIN);
@@ -170,15 +170,15 @@ unsafe impl BlockHooks for LiveAnnotations {
 
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.table.verify(block, layout) }
+        unsafe { self.block_table.verify(block, layout) }
     }
 
     fn may_free(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        self.table.may_free(block, layout)
+        self.block_table.may_free(block, layout)
     }
 
     fn set_layout(&self, block: NonNull<u8>, old: Layout, new: Layout) {
-        self.table.set_layout(block, old, new);
+        self.block_table.set_layout(block, old, new);
     }
 
     unsafe fn on_resize(
@@ -188,7 +188,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         (new, room): (Layout, usize),
     ) -> Result<(), Diagnosis> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.table.on_resize(block, old, (new, room)) }?;
+        unsafe { self.block_table.on_resize(block, old, (new, room)) }?;
         if new.size() > old.size() {
             let start = block.addr().get();
             tools::grow(start, old.size(), new.size());
@@ -199,22 +199,22 @@ unsafe impl BlockHooks for LiveAnnotations {
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.table.on_free(block, layout, site) }?;
+        unsafe { self.block_table.on_free(block, layout, site) }?;
         tools::on_free(block.addr().get(), layout.size());
         Ok(())
     }
 
     fn reset(&mut self) {
         self.end_all();
-        self.table.reset();
+        self.block_table.reset();
     }
 
     fn find_leak(&self) -> Option<(usize, Layout, Diagnosis)> {
-        self.table.find_leak()
+        self.block_table.find_leak()
     }
 
     fn check(&self) -> Result<(), InvariantError> {
-        self.table.check()
+        self.block_table.check()
     }
 }
 
@@ -230,4 +230,4 @@ unsafe impl DelayedFreeHooks for HeldAnnotations {
     }
 }
 
-at_fork!([] LiveAnnotations: table);
+at_fork!([] LiveAnnotations: block_table);
