@@ -384,7 +384,7 @@ mod tests {
 
     /// What is refused overlaps a live block. What was freed and lay in its way is forgotten, or not.
     fn refused(map: &BlockMap<u32>, model: &mut Model, error: InsertError, overlapped: &[usize]) {
-        let InsertError::Overlap(other) = error else { panic!("{refusal:?}") };
+        let InsertError::Overlap(other) = error else { panic!("{error:?}") };
         assert!(overlapped.contains(&other) && model.0[&other].1);
         model.0.retain(|at, (_, live)| *live || !overlapped.contains(at) || map.at(*at).is_some());
     }

@@ -236,12 +236,6 @@ unsafe impl RawPool for Classes {
         }
     }
 
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        let class = self.class_map.lookup(layout).filter(|_| block.is_none())?;
-        let first = self.freed[class].first_freed();
-        (first != 0 && !self.cold[class].has_block(first)).then_some(first)
-    }
-
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         self.copy(self.class_map.lookup(layout)?).chunk_request(layout)
     }
@@ -286,6 +280,12 @@ unsafe impl RawPool for Classes {
 }
 
 impl PoolHooks for Classes {
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let class = self.class_map.lookup(layout).filter(|_| block.is_none())?;
+        let first = self.freed[class].first_freed();
+        (first != 0 && !self.cold[class].has_block(first)).then_some(first)
+    }
+
     fn passes_through(&self, layout: Layout) -> bool {
         self.class_map.lookup(layout).is_none()
     }
