@@ -4,7 +4,7 @@ use std::{alloc::Layout, hint::black_box, sync::Mutex};
 
 use bump_scope::alloc::Allocator as _;
 use bumpalo::Bump;
-use millpond::{Allocator, Arenas, Frames, Linear, Local, Owned, Stack};
+use millpond::{Allocator, ArenaPool, Frames, Linear, Local, Owned, Stack};
 
 use crate::{
     cpp,
@@ -169,7 +169,7 @@ fn frames() -> Vec<Runner> {
 
 fn requests(each: usize) -> Vec<Runner> {
     let bumps = Mutex::new(Vec::new());
-    let arenas = Arenas::new();
+    let arenas = ArenaPool::new();
     vec![
         values("bumpalos in a Mutex<Vec<_>>", each, move |each| {
             let mut bump: Bump = bumps.lock().expect("nobody panics").pop().unwrap_or_default();
@@ -182,7 +182,7 @@ fn requests(each: usize) -> Vec<Runner> {
             (0..each).for_each(|number| _ = black_box(bump.alloc([number; 4])));
         }),
         values("Arenas", each, move |each| {
-            let arena = arenas.take();
+            let arena = arenas.get();
             (0..each).for_each(|number| _ = black_box(arena.alloc([number; 4])));
         }),
     ]

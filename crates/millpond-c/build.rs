@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rerun-if-changed=include/millpond.h");
     println!("cargo::rerun-if-changed=build.rs");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmillpond.so.0");
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmillpond.so.1");
     }
     let header = fs::read_to_string("include/millpond.h").expect("the header can be read");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");

@@ -25,9 +25,9 @@ int main() {
   // A buffer on the stack, and not a byte more: std::bad_alloc says so.
   alignas(16) char bytes[4096];
   millpond::buffer stack{bytes, sizeof bytes};
-  millpond::tlsf::options wish;
-  wish.parent = stack;
-  millpond::tlsf pool{wish};
+  millpond::tlsf::options options;
+  options.parent = stack;
+  millpond::tlsf pool{options};
   millpond::borrowed_resource small{pool};
   std::pmr::vector<std::pmr::vector<int>> rows{&small};
   try {

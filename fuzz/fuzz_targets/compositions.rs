@@ -7,19 +7,19 @@ use libfuzzer_sys::fuzz_target;
 use millpond::{
     AddressOrdered, Blocks, Buddy, Cached, Canary, Checked, Classes, Counted, FailNth, Fallback, Fixed,
     Limit, Linear, Local, Locked, Magazine, MisuseKind, Observe, Poison, Quarantine, Reporter, Retry,
-    Segregator, SignPost, SpinLock, Stack, Stats, Tlsf, Tracked, Validated, Zeroed, testing::Watched,
+    Segregator, SignPost, SpinLock, Stack, Stats, Tlsf, Tracked, Validated, Zeroed, testing::TrackingParent,
 };
 use millpond_fuzz::{Trial, choose};
 
 type Small = Blocks<Fixed<64, 64>>;
 
 /// A pool of blocks of one size.
-fn blocks(parent: Watched) -> Local<Small, Watched> {
+fn blocks(parent: TrackingParent) -> Local<Small, TrackingParent> {
     Local::new_in(Blocks::new(), parent)
 }
 
 /// A pool of classes.
-fn classes(parent: Watched) -> Local<Classes, Watched> {
+fn classes(parent: TrackingParent) -> Local<Classes, TrackingParent> {
     Local::new_in(Classes::new(), parent)
 }
 
@@ -48,15 +48,23 @@ const AROUND_POOLS: &[Trial] = &[
 const AROUND_ALLOCATORS: &[Trial] = &[
     |input| input.play(|parent| Limit::bytes(Stats::new(classes(parent)), 5000)),
     |input| input.play(|parent| FailNth::every(Counted::new(Observe::new(blocks(parent), |_| {})), 4)),
-    |input| input.play(|parent| Segregator::new(64, blocks(Watched::default()), classes(parent))),
-    |input| input.play(|parent| Fallback::new(blocks(parent), classes(Watched::default()))),
-    |input| input.play(|parent| Fallback::new(Limit::blocks(blocks(parent), 5), classes(Watched::default()))),
+    |input| input.play(|parent| Segregator::new(64, blocks(TrackingParent::default()), classes(parent))),
+    |input| input.play(|parent| Fallback::new(blocks(parent), classes(TrackingParent::default()))),
+    |input| {
+        input.play(|parent| {
+            Fallback::new(Limit::blocks(blocks(parent), 5), classes(TrackingParent::default()))
+        })
+    },
     |input| input.play(|parent| Local::new_in(Linear::new(), Limit::bytes(Stats::new(parent), 30_000))),
     |input| {
-        input.play(|parent| Local::new_in(Tlsf::new(), Fallback::new(classes(parent), Watched::default())));
+        input.play(|parent| {
+            Local::new_in(Tlsf::new(), Fallback::new(classes(parent), TrackingParent::default()))
+        });
     },
     |input| {
-        input.play(|parent| Local::new_in(Buddy::new(), Segregator::new(5000, Watched::default(), parent)))
+        input.play(|parent| {
+            Local::new_in(Buddy::new(), Segregator::new(5000, TrackingParent::default(), parent))
+        })
     },
 ];
 

@@ -3,15 +3,16 @@
 use std::{alloc::Layout, cell::RefCell, ptr::NonNull};
 
 use millpond::{
-    Allocation, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim, testing::Watched,
+    Allocation, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim,
+    testing::TrackingParent,
 };
 
 /// Borrows the shell for every call, and forbids none: no call comes from within another.
-pub struct Alone<P: RawPool>(RefCell<Owned<P, Watched>>);
+pub struct Alone<P: RawPool>(RefCell<Owned<P, TrackingParent>>);
 
 impl<P: RawPool> Alone<P> {
     /// A pool on this parent.
-    pub fn new_in(pool: P, parent: Watched) -> Self {
+    pub fn new_in(pool: P, parent: TrackingParent) -> Self {
         Self(RefCell::new(Owned::new_in(pool, parent)))
     }
 }

@@ -4,7 +4,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
     AllocError, Allocation, Allocator, Cached, Inspect, InvariantError, Local, PoolStats, RawPool, Reclaim,
-    SizeClasses, testing::Watched,
+    SizeClasses, testing::TrackingParent,
 };
 
 /// How many blocks are taken for each that is asked for.
@@ -32,7 +32,7 @@ pub trait Many: Allocator + Inspect + Reclaim {
 
 macro_rules! many {
     ($shell:ident, $pool:path) => {
-        impl<P: $pool + Inspect> Many for $shell<P, Watched> {
+        impl<P: $pool + Inspect> Many for $shell<P, TrackingParent> {
             fn allocate_many(
                 &self,
                 layout: Layout,

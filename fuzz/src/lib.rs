@@ -14,7 +14,7 @@ use std::{alloc::Layout, mem::MaybeUninit, ops::Range};
 
 use millpond::{
     Allocator, Buffer, Inspect, Reclaim,
-    testing::{Conformance, Watched},
+    testing::{Conformance, TrackingParent},
 };
 
 pub use alone::Alone;
@@ -40,8 +40,8 @@ pub fn choose(data: &[u8], trials: &[Trial]) {
 
 impl Input<'_> {
     /// Plays it on an allocator over a parent that fails as the input says and notices what is lost.
-    pub fn play<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(Watched) -> A) {
-        self.play_any(|| make(Watched::failing(self.fails.clone())));
+    pub fn play<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(TrackingParent) -> A) {
+        self.play_any(|| make(TrackingParent::failing(self.fails.clone())));
     }
 
     /// Plays it on an allocator over a buffer, whose place and length are odd and the input's choice.

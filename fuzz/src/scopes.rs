@@ -7,7 +7,7 @@ use std::alloc::Layout;
 
 use millpond::{
     Inspect, Local, Rewind,
-    testing::{Oracle, Watched},
+    testing::{Oracle, TrackingParent},
 };
 
 use crate::Input;
@@ -18,7 +18,7 @@ const DEEPEST: usize = 12;
 impl Input<'_> {
     /// Plays it on a stack. Two bytes are an operation: which, and of what size.
     pub fn play_scopes<P: Rewind + Inspect>(&self, pool: impl FnOnce() -> P) {
-        let stack = Local::new_in(pool(), Watched::failing(self.fails.clone()));
+        let stack = Local::new_in(pool(), TrackingParent::failing(self.fails.clone()));
         let mut around = Vec::new();
         let mut inner = Oracle::new(&stack);
         for &operation in self.operations.as_chunks::<2>().0 {

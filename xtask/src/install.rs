@@ -11,11 +11,11 @@ use std::{
 };
 
 /// The number in the name by which a program finds the shared library: it changes when old programs would break.
-const ABI: &str = "0";
+const ABI: &str = "1";
 const CRATE: &str = "crates/millpond-c";
 
 /// What `install` was told.
-struct Wish<'a> {
+struct Options<'a> {
     prefix: &'a str,
     destdir: &'a str,
     profile: &'a str,
@@ -23,10 +23,10 @@ struct Wish<'a> {
 
 /// Installs for `--prefix DIR [--destdir DIR] [--profile NAME]`.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
-    let wish = Wish::read(arguments)?;
-    let prefix = wish.place();
+    let options = Options::read(arguments)?;
+    let prefix = options.place();
     let before = manifest(&prefix);
-    let files = install(root, &prefix, wish.profile)?;
+    let files = install(root, &prefix, options.profile)?;
     // What an earlier version had and this one has not would be found by programs.
     remove(&prefix, before.into_iter().filter(|file| !files.contains(file)))?;
     println!("installed in {}", prefix.display());
@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
 /// Removes what `install` has put there, for `--prefix DIR [--destdir DIR]`: what the manifest lists, and folders that are
 /// empty then.
 pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
-    let prefix = Wish::read(arguments)?.place();
+    let prefix = Options::read(arguments)?.place();
     let files = manifest(&prefix);
     if files.is_empty() {
         return Err(format!(
@@ -78,7 +78,7 @@ fn remove(prefix: &Path, files: impl Iterator<Item = PathBuf>) -> Result<(), Str
     Ok(())
 }
 
-impl<'a> Wish<'a> {
+impl<'a> Options<'a> {
     /// Where the files go.
     fn place(&self) -> PathBuf {
         // An absolute path would replace what it is joined to.
@@ -89,17 +89,21 @@ impl<'a> Wish<'a> {
     }
 
     fn read(arguments: &[&'a str]) -> Result<Self, String> {
-        let mut wish = Self { prefix: "", destdir: "", profile: "c" };
+        let mut options = Self { prefix: "", destdir: "", profile: "c" };
         for pair in arguments.chunks(2) {
             match *pair {
-                ["--prefix", value] => wish.prefix = value,
-                ["--destdir", value] => wish.destdir = value,
-                ["--profile", value] => wish.profile = value,
+                ["--prefix", value] => options.prefix = value,
+                ["--destdir", value] => options.destdir = value,
+                ["--profile", value] => options.profile = value,
                 [other, ..] => return Err(format!("install: {other} is unknown, or lacks its value")),
                 [] => {}
             }
         }
-        if wish.prefix.is_empty() { Err("install: say where, with --prefix DIR".into()) } else { Ok(wish) }
+        if options.prefix.is_empty() {
+            Err("install: say where, with --prefix DIR".into())
+        } else {
+            Ok(options)
+        }
     }
 }
 

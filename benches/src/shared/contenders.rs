@@ -2,7 +2,7 @@
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
-use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Inbox, Locked, Owner, SpinLock};
+use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Locked, OwnerHandle, RemoteFree, SpinLock};
 
 use super::{
     Entrant, job,
@@ -41,7 +41,7 @@ pub fn everyone<W: Workload>() -> Vec<Entrant> {
 /// Everyone; an inbox, which is made for this; and no allocator: what does the workload itself cost?
 pub fn handing_over<const READ: bool>() -> Vec<Entrant> {
     let mut jobs = everyone::<Handoff<READ>>();
-    jobs.push(job::<Handoff<READ>, _>("Inbox, one owner", Mail::new()));
+    jobs.push(job::<Handoff<READ>, _>("RemoteFree, one owner", Mail::new()));
     jobs.push(job::<Handoff<READ>, _>("the ring alone", Nobody::new()));
     jobs
 }
@@ -56,8 +56,8 @@ pub fn in_bursts<W: Workload>() -> Vec<Entrant> {
 /// The pool of one thread, to which the other sends blocks back.
 #[derive(Clone, Copy)]
 struct Mail {
-    inbox: &'static Inbox<Fixed<SIZE>>,
-    owner: &'static Owner<'static, Fixed<SIZE>, millpond::DefaultParent>,
+    remote_free: &'static RemoteFree<Fixed<SIZE>>,
+    owner: &'static OwnerHandle<'static, Fixed<SIZE>, millpond::DefaultParent>,
 }
 
 // SAFETY: of the two threads, the first alone takes blocks, and takes home what came back.
@@ -67,8 +67,8 @@ unsafe impl Sync for Mail {}
 
 impl Mail {
     fn new() -> Self {
-        let inbox: &'static Inbox<_> = Box::leak(Box::new(Inbox::new(Blocks::new())));
-        Self { inbox, owner: Box::leak(Box::new(inbox.own().expect("nobody owns it"))) }
+        let remote_free: &'static RemoteFree<_> = Box::leak(Box::new(RemoteFree::new(Blocks::new())));
+        Self { remote_free, owner: Box::leak(Box::new(remote_free.try_own().expect("nobody owns it"))) }
     }
 }
 
@@ -83,7 +83,7 @@ impl Contender for Mail {
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
         // SAFETY: the caller's promise, and the block is not null.
-        unsafe { self.inbox.deallocate(NonNull::new_unchecked(block), LAYOUT) };
+        unsafe { self.remote_free.deallocate(NonNull::new_unchecked(block), LAYOUT) };
     }
 }
 

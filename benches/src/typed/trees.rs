@@ -87,7 +87,7 @@ macro_rules! runners {
                 Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves)))),
             ),
             $workload("Arena", Ours(millpond::Arena::new())),
-            $workload("typed-arena", Arenas(Arena::new())),
+            $workload("typed-arena", ArenaPool(Arena::new())),
         ]
     };
 }
@@ -251,7 +251,7 @@ macro_rules! in_arena {
 }
 
 in_arena!(Ours(millpond::Arena), InOurs, |arena| arena.reset());
-in_arena!(Arenas(Arena<Node<InArena>>), InArena, |arena| *arena = Arena::new());
+in_arena!(ArenaPool(Arena<Node<InArena>>), InArena, |arena| *arena = Arena::new());
 
 /// What names nodes by keys.
 macro_rules! keyed {

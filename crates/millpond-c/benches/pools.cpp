@@ -238,9 +238,9 @@ struct resources {
 template <class Mix>
 void compare_resources(const char* mix, Mix run) {
   resources all;
-  millpond::blocks::options wish;
-  wish.block_size = sizeof(object);
-  millpond::resource<millpond::blocks> blocks{wish};
+  millpond::blocks::options options;
+  options.block_size = sizeof(object);
+  millpond::resource<millpond::blocks> blocks{options};
   std::vector<contender> contenders = all.with([run](std::pmr::memory_resource* resource) {
     resource_objects objects{resource};
     use(objects.resource);

@@ -227,11 +227,11 @@ class Arena : public Allocator {
     deinit();
     if (base == nullptr || chunk_size == 0) return false;
     base_ = Base(base);
-    millpond::linear::options wish;
-    wish.parent = &base_;
-    wish.sharing = Sharing;
-    wish.capacity = chunk_size;
-    arena_ = millpond::linear(std::nothrow, wish);
+    millpond::linear::options options;
+    options.parent = &base_;
+    options.sharing = Sharing;
+    options.capacity = chunk_size;
+    arena_ = millpond::linear(std::nothrow, options);
     return static_cast<bool>(arena_);
   }
 

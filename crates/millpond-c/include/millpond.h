@@ -47,7 +47,7 @@ extern "C" {
 
 /* ---- Version ---------------------------------------------------------------------------------------------------- */
 
-#define MP_VERSION 100 /* major * 10000 + minor * 100 + patch */
+#define MP_VERSION 200 /* major * 10000 + minor * 100 + patch */
 
 /* The version of the library that the program runs with. Any thread. */
 uint32_t mp_version(void);
@@ -205,7 +205,7 @@ mp_error mp_reset(mp_allocator *allocator);
 
 /* Gives chunks without live blocks back to the parent; says how many bytes that were. What other threads keep ready of a
  * pool that is MP_CACHED stays with them (mp_flush), and so do the first chunk and four bytes per block of an mp_blocks that is
- * MP_LOCK_FREE. As shared; alone for an mp_linear that is MP_LOCK_FREE, an mp_inbox, and the guards quarantine and visible,
+ * MP_LOCK_FREE. As shared; alone for an mp_linear that is MP_LOCK_FREE, an mp_remote_free, and the guards quarantine and visible,
  * which let go of what they hold back first. */
 size_t mp_trim(mp_allocator *allocator);
 
@@ -333,7 +333,7 @@ mp_allocator *mp_buffer_create(void *memory, size_t size);
  *     MP_CACHED          if none was, and does not trim it                 has the pool; lost until a reset is what other
  *                                                                          threads kept ready
  *     MP_LOCK_FREE       in any case; growing may wait for 0.1 s           has the whole pool
- *     mp_inbox           if its owner has forked                           the same
+ *     mp_remote_free           if its owner has forked                           the same
  *     guards, sources    as what they stand on; checked, quarantine and    as what they stand on
  *                        visible: if no other thread was in a function
  *     mp_heap            as malloc, which C libraries hold for forks       the same
@@ -385,7 +385,7 @@ typedef void mp_misuse_fn(void *context, const mp_misuse *misuse);
 #define MP_LOCKED 1      /* any number, in turn, behind a lock that is not held while the parent is asked */
 #define MP_CACHED 2      /* any number, each with a cache of free blocks: mp_blocks, mp_classes */
 #define MP_LOCK_FREE 3   /* any number, without a lock: mp_blocks, mp_linear */
-#define MP_LOCKED_FAIR 4 /* as MP_LOCKED, with a lock that serves waiters in turn: where the worst case counts */
+#define MP_LOCKED_TICKET 4 /* as MP_LOCKED, with a lock that serves waiters in turn: where the worst case counts */
 
 /* What is done when memory has run out. */
 #define MP_RETURN_NULL 0
@@ -457,23 +457,23 @@ void *mp_blocks_alloc(mp_blocks *pool);
 void mp_blocks_free(mp_blocks *pool, void *block);
 
 /* Blocks that one thread allocates and any thread gives back. */
-typedef struct mp_inbox {
+typedef struct mp_remote_free {
     mp_allocator allocator; /* for the owner: one thread at a time */
-} mp_inbox;
+} mp_remote_free;
 
 /* Makes a pool of blocks of which one thread at a time is the owner. It alone uses the allocator; no atomic operation is on
  * its way as long as it has blocks. Options as for mp_blocks_create, without sharing, strategy and checked.
  * NULL: as mp_blocks_create. Any thread. */
-mp_inbox *mp_inbox_create(const mp_blocks_options *options);
+mp_remote_free *mp_remote_free_create(const mp_blocks_options *options);
 
 /* Gives a block back. The owner finds it when it has no other. Any thread, at any time, also while the owner is at work.
  * Undefined if the block is not live or not of this pool. */
-void mp_inbox_return(mp_inbox *pool, void *block);
+void mp_remote_free_return(mp_remote_free *pool, void *block);
 
 /* ---- Blocks of several sizes ------------------------------------------------------------------------------------ */
 
 /* Larger ones, and what is aligned beyond 64, come from the parent, with a record of 32 bytes in front; a reset gives them back
- * to it, and so does mp_destroy. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED. */
+ * to it, and so does mp_destroy. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET, MP_CACHED. */
 typedef struct mp_classes_options {
     size_t struct_size;
     mp_allocator *parent;
@@ -499,7 +499,7 @@ typedef struct mp_linear {
 } mp_linear;
 
 /* A bump arena: freeing the last block makes room again, freeing any other does nothing; mp_reset frees all.
- * sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_LOCK_FREE. */
+ * sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET, MP_LOCK_FREE. */
 mp_linear *mp_linear_create(const mp_pool_options *options);
 void *mp_linear_alloc(mp_linear *pool, size_t size, size_t align);
 void mp_linear_free(mp_linear *pool, void *block, size_t size, size_t align);
@@ -508,7 +508,7 @@ typedef struct mp_stack {
     mp_allocator allocator;
 } mp_stack;
 
-/* A bump arena that can go back to where it stood. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
+/* A bump arena that can go back to where it stood. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET. */
 mp_stack *mp_stack_create(const mp_pool_options *options);
 void *mp_stack_alloc(mp_stack *pool, size_t size, size_t align);
 void mp_stack_free(mp_stack *pool, void *block, size_t size, size_t align);
@@ -541,7 +541,7 @@ typedef struct mp_sign_post {
     mp_allocator allocator;
 } mp_sign_post;
 
-/* Boundary tags and one list: little overhead, a search on allocation. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
+/* Boundary tags and one list: little overhead, a search on allocation. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET. */
 mp_sign_post *mp_sign_post_create(const mp_sign_post_options *options);
 void *mp_sign_post_alloc(mp_sign_post *pool, size_t size, size_t align);
 void mp_sign_post_free(mp_sign_post *pool, void *block, size_t size, size_t align);
@@ -558,7 +558,7 @@ typedef struct mp_tlsf {
     mp_allocator allocator;
 } mp_tlsf;
 
-/* Two-level segregated fit: bounded time for any size. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
+/* Two-level segregated fit: bounded time for any size. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET. */
 mp_tlsf *mp_tlsf_create(const mp_tlsf_options *options);
 void *mp_tlsf_alloc(mp_tlsf *pool, size_t size, size_t align);
 void mp_tlsf_free(mp_tlsf *pool, void *block, size_t size, size_t align);
@@ -577,7 +577,7 @@ typedef struct mp_buddy {
     mp_allocator allocator;
 } mp_buddy;
 
-/* Blocks of powers of two, split and merged in logarithmic time. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR. */
+/* Blocks of powers of two, split and merged in logarithmic time. sharing: MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET. */
 mp_buddy *mp_buddy_create(const mp_buddy_options *options);
 void *mp_buddy_alloc(mp_buddy *pool, size_t size, size_t align);
 void mp_buddy_free(mp_buddy *pool, void *block, size_t size, size_t align);

@@ -206,11 +206,11 @@ class owner<Create> : public ref {
     if (allocator_ == nullptr) raise();
   }
   /// The same with options, which are read and not kept.
-  explicit owner(const options& wish) : owner(&wish) {}
+  explicit owner(const options& options) : owner(&options) {}
 
   /// Holds nothing then; `mp_last_error()` says why.
   owner(const std::nothrow_t&, Arguments... arguments) noexcept : ref(head(Create(arguments...))) {}
-  owner(const std::nothrow_t&, const options& wish) noexcept : owner(std::nothrow, &wish) {}
+  owner(const std::nothrow_t&, const options& options) noexcept : owner(std::nothrow, &options) {}
 
   /// Holds nothing, until something is assigned.
   owner() noexcept : ref(nullptr) {}
@@ -245,7 +245,7 @@ using sign_post = owner<mp_sign_post_create>;
 using tlsf = owner<mp_tlsf_create>;
 using buddy = owner<mp_buddy_create>;
 
-using inbox = owner<mp_inbox_create>;
+using remote_free = owner<mp_remote_free_create>;
 
 using counted = owner<mp_counted_create>;
 using counting = owner<mp_counting_create>;
@@ -270,11 +270,11 @@ using buffer = owner<mp_buffer_create>;
 /// Free blocks of one size in a list through the blocks, the last one freed first. What makes the pools here fast: to them
 /// go all blocks that are freed, and from them come all that are used again, without a call. To the pool behind, they are
 /// live. O(1).
-class shelf {
+class free_cache {
  public:
-  shelf() = default;
-  shelf(shelf&& other) noexcept : first_(std::exchange(other.first_, nullptr)) {}
-  shelf& operator=(shelf&& other) noexcept {
+  free_cache() = default;
+  free_cache(free_cache&& other) noexcept : first_(std::exchange(other.first_, nullptr)) {}
+  free_cache& operator=(free_cache&& other) noexcept {
     first_ = std::exchange(other.first_, nullptr);
     return *this;
   }
@@ -351,7 +351,7 @@ class object_pool {
   explicit object_pool(mp_allocator* parent = nullptr) : object_pool(on(parent)) {}
 
   /// The same as wished; size, alignment, sharing and checks are what they are.
-  explicit object_pool(options wish) : blocks_(shaped(wish)) {}
+  explicit object_pool(options options) : blocks_(shaped(options)) {}
 
   object_pool(object_pool&&) noexcept = default;
   object_pool& operator=(object_pool&&) noexcept = default;
@@ -425,17 +425,17 @@ class object_pool {
   static constexpr std::size_t size = (sizeof(T) + align - 1) / align * align;
 
   static options on(mp_allocator* parent) noexcept {
-    options wish;
-    wish.parent = parent;
-    return wish;
+    options options;
+    options.parent = parent;
+    return options;
   }
 
-  static options shaped(options wish) noexcept {
-    wish.block_size = size;
-    wish.block_align = align;
-    wish.sharing = Sharing;
-    wish.checked = Checked;
-    return wish;
+  static options shaped(options options) noexcept {
+    options.block_size = size;
+    options.block_align = align;
+    options.sharing = Sharing;
+    options.checked = Checked;
+    return options;
   }
 
   /// A block without a call, if there is one.
@@ -473,7 +473,7 @@ class object_pool {
     while (void* const block = shelf_.take(size)) mp_blocks_free(blocks_.handle(), block);
   }
 
-  shelf shelf_;
+  free_cache shelf_;
   blocks blocks_;
 };
 
@@ -525,11 +525,11 @@ class pooled {
 
  private:
   static blocks make() {
-    blocks::options wish;
-    wish.block_size = sizeof(T);
-    wish.block_align = alignof(T);
-    wish.sharing = MP_CACHED;
-    return blocks(wish);
+    blocks::options options;
+    options.block_size = sizeof(T);
+    options.block_align = alignof(T);
+    options.sharing = MP_CACHED;
+    return blocks(options);
   }
 
   static constexpr bool is_over(std::size_t align) noexcept { return align > __STDCPP_DEFAULT_NEW_ALIGNMENT__; }
@@ -820,10 +820,10 @@ class counter {
 template <>
 class counter<blocks> {
  public:
-  counter(const blocks& pool, const blocks::options& wish) noexcept
-      : most_(wish.sharing == MP_LOCAL && !wish.checked ? wish.block_size : 0),
+  counter(const blocks& pool, const blocks::options& options) noexcept
+      : most_(options.sharing == MP_LOCAL && !options.checked ? options.block_size : 0),
         align_(pool.get()->default_align),
-        size_(wish.block_size) {}
+        size_(options.block_size) {}
 
   [[nodiscard]] bool fits(std::size_t size, std::size_t align) const noexcept {
     return size <= size_ && align <= align_;
@@ -863,7 +863,7 @@ class counter<blocks> {
 
   std::size_t most_;
   std::size_t align_;
-  shelf shelf_;
+  free_cache shelf_;
   std::size_t size_;
 };
 
@@ -872,12 +872,12 @@ class counter<blocks> {
 template <>
 class counter<classes> {
  public:
-  counter(const classes&, const classes::options& wish) noexcept {
-    if (wish.sharing != MP_LOCAL) return;
-    if (wish.size_count == 0) {
+  counter(const classes&, const classes::options& options) noexcept {
+    if (options.sharing != MP_LOCAL) return;
+    if (options.size_count == 0) {
       for (std::size_t size = 16; size <= largest; size += usual_spacing(size)) add(size);
     } else {
-      for (std::size_t at = 0; at < wish.size_count; ++at) add(round(wish.sizes[at]));
+      for (std::size_t at = 0; at < options.size_count; ++at) add(round(options.sizes[at]));
     }
     // Each size belongs to the next class that holds it.
     for (std::size_t at = most_ / step; at-- > 1;) {
@@ -944,7 +944,7 @@ class counter<classes> {
   static constexpr unsigned char none = 0xFF;
 
   struct stack_of {
-    shelf blocks;
+    free_cache blocks;
     std::size_t room = 0;  // for how many more blocks
     std::size_t size = 0;  // bytes per block
   };
@@ -992,8 +992,8 @@ namespace detail {
 /// The usual sizes of classes, up to the largest block that the options of a pool of `std::pmr` ask for.
 class standard_sizes {
  public:
-  explicit standard_sizes(const std::pmr::pool_options& wish) noexcept {
-    const std::size_t asked = wish.largest_required_pool_block;
+  explicit standard_sizes(const std::pmr::pool_options& options) noexcept {
+    const std::size_t asked = options.largest_required_pool_block;
     const std::size_t largest = asked == 0 || asked > 32768 ? 32768 : asked;
     std::size_t size = 0;
     do {
@@ -1004,10 +1004,10 @@ class standard_sizes {
 
   /// Options that point here.
   [[nodiscard]] classes::options as_options() const noexcept {
-    classes::options wish;
-    wish.sizes = sizes_;
-    wish.size_count = count_;
-    return wish;
+    classes::options options;
+    options.sizes = sizes_;
+    options.size_count = count_;
+    return options;
   }
 
  private:
@@ -1034,19 +1034,19 @@ class resource final : public std::pmr::memory_resource {
       : resource(options(), upstream) {}
 
   /// A pool as wished.
-  explicit resource(const options& wish, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
+  explicit resource(const options& options, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : above_(upstream),
-        named_(wish.parent),
-        upstream_(wish.parent == nullptr ? upstream : &named_),
-        pool_(on(wish, upstream_)),
-        counter_(pool_, wish) {}
+        named_(options.parent),
+        upstream_(options.parent == nullptr ? upstream : &named_),
+        pool_(on(options, upstream_)),
+        counter_(pool_, options) {}
 
   /// A pool of classes with the options of the pools of `std::pmr`: blocks of up to `largest_required_pool_block` bytes (0: 32
   /// KiB; more than that counts as so much) come from the pool, larger ones from `upstream`. Chunks double up to a limit of the
   /// pool's own; `max_blocks_per_chunk` does not change it.
-  explicit resource(const std::pmr::pool_options& wish,
+  explicit resource(const std::pmr::pool_options& options,
                     std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
-      : resource(detail::standard_sizes(wish).as_options(), upstream) {}
+      : resource(detail::standard_sizes(options).as_options(), upstream) {}
 
   resource(const resource&) = delete;
   resource& operator=(const resource&) = delete;
@@ -1083,9 +1083,9 @@ class resource final : public std::pmr::memory_resource {
   [[nodiscard]] const Pool& pool() const noexcept { return pool_; }
 
  private:
-  static options on(options wish, upstream& parent) noexcept {
-    if (wish.parent == nullptr) wish.parent = &parent;
-    return wish;
+  static options on(options options, upstream& parent) noexcept {
+    if (options.parent == nullptr) options.parent = &parent;
+    return options;
   }
 
   /// A block that is not at hand.
@@ -1161,17 +1161,17 @@ class monotonic_resource final : public std::pmr::memory_resource {
 
  private:
   static fallback::options pair_of(mp_allocator* first, mp_allocator* second) noexcept {
-    fallback::options wish;
-    wish.inner = first;
-    wish.other = second;
-    return wish;
+    fallback::options options;
+    options.inner = first;
+    options.other = second;
+    return options;
   }
 
   static linear::options sized(mp_allocator* parent, std::size_t size) noexcept {
-    linear::options wish;
-    wish.parent = parent;
-    wish.capacity = size;
-    return wish;
+    linear::options options;
+    options.parent = parent;
+    options.capacity = size;
+    return options;
   }
 
   void* do_allocate(std::size_t size, std::size_t align) override {

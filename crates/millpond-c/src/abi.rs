@@ -123,7 +123,7 @@ pub const MP_LOCAL: u32 = 0;
 pub const MP_LOCKED: u32 = 1;
 pub const MP_CACHED: u32 = 2;
 pub const MP_LOCK_FREE: u32 = 3;
-pub const MP_LOCKED_FAIR: u32 = 4;
+pub const MP_LOCKED_TICKET: u32 = 4;
 
 pub const MP_LIFO: u32 = 0;
 pub const MP_MAGAZINE: u32 = 1;
@@ -137,7 +137,7 @@ pub const MP_NUMA_ANY: u32 = 0;
 pub const MP_NUMA_BIND: u32 = 1;
 pub const MP_NUMA_INTERLEAVE: u32 = 2;
 
-pub const MP_VERSION: u32 = 100;
+pub const MP_VERSION: u32 = 200;
 
 pub type mp_misuse_fn = unsafe extern "C" fn(*mut c_void, *const mp_misuse);
 

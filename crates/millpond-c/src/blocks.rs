@@ -8,16 +8,16 @@ use millpond::{
 
 use crate::{
     abi::*,
+    error::MpError,
     exported::Exported,
-    extensible::read,
-    fault::Fault,
-    misuse::{Voice, nobody_looks},
+    misuse::{MisuseCallback, no_detection},
     options::{Common, mp_blocks_options},
     parent::Parent,
     pools::{mp_alloc_through_table, mp_free_through_table},
     request::natural_align,
     shells::{cannot_share, local_or_locked},
     sources::pointer,
+    versioned_struct::read,
 };
 
 /// The pool that the fast entry points know.
@@ -32,17 +32,17 @@ pub struct mp_blocks {
 }
 
 /// The shape of the blocks that are asked for.
-pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, Fault> {
+pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     let size = options.block_size;
     if size == 0 {
-        return Err(Fault::invalid("block_size is not set"));
+        return Err(MpError::invalid("block_size is not set"));
     }
     let align = if options.block_align == 0 { natural_align(size) } else { options.block_align };
     if !align.is_power_of_two() {
-        return Err(Fault::invalid("block_align is a power of two"));
+        return Err(MpError::invalid("block_align is a power of two"));
     }
     let layout = Layout::from_size_align(size, align).map(|layout| layout.pad_to_align());
-    layout.map_err(|_| Fault::unsupported("block_size: no object can be so large"))
+    layout.map_err(|_| MpError::unsupported("block_size: no object can be so large"))
 }
 
 /// A pool with the options that are asked for, chosen among those without a strategy of their own.
@@ -57,14 +57,14 @@ macro_rules! grown {
 
 pub(crate) use grown;
 
-fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_allocator, Fault> {
+fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_allocator, MpError> {
     let shape = shape(options)?;
     common.make.default_align = shape.align();
     if options.checked {
         return checked(options, common, shape);
     }
     if options.on_misuse.is_some() {
-        return Err(nobody_looks());
+        return Err(no_detection());
     }
     match (common.sharing, options.free_list) {
         (MP_CACHED, MP_LIFO) => {
@@ -73,20 +73,20 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
         }
         (MP_LOCK_FREE, MP_LIFO) => {
             if options.blocks_per_chunk != 0 {
-                return Err(Fault::unsupported("blocks_per_chunk: lock-free blocks double their chunks"));
+                return Err(MpError::unsupported("blocks_per_chunk: lock-free blocks double their chunks"));
             }
             let pool = LockFree::of_in(shape, common.parent);
             let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
             Ok(Exported::make(pool, common.make))
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_LIFO) => {
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_LIFO) => {
             local_or_locked(common, grown!(Blocks::of(shape), options), true)
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_MAGAZINE) => {
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_MAGAZINE) => {
             let pool = grown!(Blocks::<(DynSize, Magazine)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_FAIR, MP_ADDRESS_ORDERED) => {
+        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_ADDRESS_ORDERED) => {
             let pool = grown!(Blocks::<(DynSize, AddressOrdered)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
@@ -99,13 +99,14 @@ fn checked(
     options: &mp_blocks_options,
     mut common: Common,
     shape: Layout,
-) -> Result<*mut mp_allocator, Fault> {
+) -> Result<*mut mp_allocator, MpError> {
     // SAFETY: the header asks for a text, and for a function that may be called as long as the pool lives.
-    let voice = unsafe { Voice::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
-    let voice = voice.vetting(true);
+    let callback =
+        unsafe { MisuseCallback::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
+    let callback = callback.vetting(true);
     // SAFETY: an exported allocator drops its voice after itself.
-    let reporter = unsafe { voice.reporter() };
-    common.make.voice = Some(voice);
+    let reporter = unsafe { callback.reporter() };
+    common.make.callback = Some(callback);
     match options.free_list {
         MP_LIFO => {
             let pool = grown!(Blocks::<(DynSize, Validated<Lifo>)>::with_layout(shape), options);
@@ -123,10 +124,10 @@ fn checked(
     }
 }
 
-fn no_such(options: &mp_blocks_options) -> Fault {
+fn no_such(options: &mp_blocks_options) -> MpError {
     match options.free_list {
         MP_LIFO | MP_MAGAZINE | MP_ADDRESS_ORDERED => cannot_share(),
-        _ => Fault::invalid("strategy is none that there is"),
+        _ => MpError::invalid("strategy is none that there is"),
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::sync::Once;
 
-use millpond::fork::{self, Entry};
+use millpond::fork::{self, Registration};
 
 use crate::{
     abi::mp_error,
-    fault::{Fault, MP_OK},
+    error::{MP_OK, MpError},
     misuse::LISTENERS,
 };
 
 /// Has every allocator that threads share held still while the process forks.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_atfork() -> mp_error {
-    static ENTERED: Once = Once::new();
-    static PLACE: Entry = Entry::new();
+    static REGISTERED: Once = Once::new();
+    static REGISTRATION: Registration = Registration::new();
     // SAFETY: both are there for ever, and it is entered once.
-    ENTERED.call_once(|| unsafe { PLACE.enter(&LISTENERS) });
-    fork::install().map_or_else(|error| Fault::from(error).note(), |()| MP_OK)
+    REGISTERED.call_once(|| unsafe { REGISTRATION.register(&LISTENERS) });
+    fork::install().map_or_else(|error| MpError::from(error).note(), |()| MP_OK)
 }

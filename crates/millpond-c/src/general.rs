@@ -10,17 +10,17 @@ use millpond::{AllocError, Allocator as _};
 
 use crate::{
     abi::*,
-    extensible::write_as_long,
-    fault::{self, Fault, MP_OK},
+    error::{self, MP_OK, MpError},
     parent::{Parent, member, table},
     request,
+    versioned_struct::write_as_long,
 };
 
 /// The allocator that was passed; none, and the reason noted, for NULL.
 pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
     let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
     if valid.is_none() {
-        Fault::invalid("there is no allocator, or it has no table of functions").note();
+        MpError::invalid("there is no allocator, or it has no table of functions").note();
     }
     valid
 }
@@ -29,7 +29,7 @@ pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocat
 pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usize) -> Option<Layout> {
     // SAFETY: the allocator is valid.
     let default = unsafe { allocator.as_ref() }.default_align;
-    request::layout(size, align, default).map_err(Fault::note).ok()
+    request::layout(size, align, default).map_err(MpError::note).ok()
 }
 
 /// Lets an allocator report that a block, which may be null, came with a size or alignment that no block can have.
@@ -47,7 +47,7 @@ fn depends_on_size(allocator: NonNull<mp_allocator>, align: usize) -> bool {
 }
 
 pub(crate) fn never() -> mp_error {
-    Fault::unsupported("the allocator cannot do that: its table lacks the function").note()
+    MpError::unsupported("the allocator cannot do that: its table lacks the function").note()
 }
 
 /// Allocates a block.
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn mp_alloc_array(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else {
-        Fault::unsupported("no object can be so large").note();
+        MpError::unsupported("no object can be so large").note();
         return ptr::null_mut();
     };
     // SAFETY: the caller's promises are passed on.
@@ -147,7 +147,7 @@ unsafe fn realign(
     flags: mp_flags,
 ) -> *mut u8 {
     if flags & MP_IN_PLACE != 0 {
-        Fault::from(AllocError::InPlace).note();
+        MpError::from(AllocError::InPlace).note();
         return ptr::null_mut();
     }
     // SAFETY: the caller's promises are passed on; both blocks are live, and as long as their sizes say.
@@ -259,8 +259,8 @@ pub unsafe extern "C" fn mp_alloc_between(
                 got.write(block.len());
                 block.as_ptr().cast()
             }
-            Err(fault) => {
-                fault.note();
+            Err(error) => {
+                error.note();
                 ptr::null_mut()
             }
         }
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn mp_name(allocator: *const mp_allocator) -> *const c_cha
 /// As the header says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_reset(allocator: *mut mp_allocator) -> mp_error {
-    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
     // SAFETY: the function is this allocator's, and the caller's promises are passed on.
     member!(valid, reset).map_or_else(never, |reset| unsafe { reset(allocator) })
 }
@@ -331,8 +331,8 @@ pub unsafe extern "C" fn mp_reserve(
     align: usize,
     count: usize,
 ) -> mp_error {
-    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
-    let Some(layout) = sensible(valid, size, align) else { return fault::last().code };
+    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(layout) = sensible(valid, size, align) else { return error::last().code };
     // SAFETY: the function is this allocator's.
     member!(valid, reserve)
         .map_or_else(never, |reserve| unsafe { reserve(allocator, layout.size(), layout.align(), count) })
@@ -369,10 +369,10 @@ pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usiz
 /// As the header says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut mp_stats) -> mp_error {
-    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
     // SAFETY: the header asks for a structure that says how long it is.
-    if let Err(fault) = unsafe { write_as_long(&mp_stats::UNKNOWN, out) } {
-        return fault.note();
+    if let Err(error) = unsafe { write_as_long(&mp_stats::UNKNOWN, out) } {
+        return error.note();
     }
     // SAFETY: the function is this allocator's, and the structure is as asked for.
     member!(valid, stats).map_or_else(never, |stats| unsafe { stats(allocator, out) })
@@ -385,7 +385,7 @@ pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut 
 /// As the header says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_check(allocator: *const mp_allocator) -> mp_error {
-    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
     // SAFETY: the function is this allocator's.
     member!(valid, check).map_or(MP_OK, |check| unsafe { check(allocator) })
 }
@@ -401,7 +401,7 @@ pub unsafe extern "C" fn mp_each(
     visit: Option<mp_visit_fn>,
     context: *mut c_void,
 ) -> mp_error {
-    let Some(valid) = valid(allocator) else { return fault::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
     // SAFETY: the function is this allocator's, and the caller's promises are passed on.
     member!(valid, each).map_or_else(never, |each| unsafe { each(allocator, visit, context) })
 }

@@ -9,14 +9,14 @@ use millpond::{
 
 use crate::{
     abi::*,
+    error::{MP_OK, MpError},
     exported::{Exported, Make},
-    extensible::{Extensible, read},
-    fault::{Fault, MP_OK},
-    misuse::Voice,
+    misuse::MisuseCallback,
     out_of_memory::OutOfMemory,
     parent::Parent,
     shells::{held, offer},
     sources::pointer,
+    versioned_struct::{VersionedStruct, read},
 };
 
 /// How many freed blocks are held back at most.
@@ -50,7 +50,7 @@ offer! {
     () Segregator<Parent, Parent> = c"segregate"; {
         trims!(small, large);
     }
-    () Observe<Parent, Watcher> = c"observe"; {
+    () Observe<Parent, EventObserver> = c"observe"; {
         trims!(inner);
     }
     () Checked<Parent> = c"checked"; {
@@ -93,7 +93,7 @@ macro_rules! guard_options {
         }
 
         // SAFETY: `repr(C)`, begins with its size, and has integers and pointers that may be null.
-        unsafe impl Extensible for $name {}
+        unsafe impl VersionedStruct for $name {}
 
         impl $name {
             /// What the guard stands on, and what it is besides.
@@ -101,7 +101,7 @@ macro_rules! guard_options {
             /// # Safety
             ///
             /// The inner allocator is null, or valid and outlives the guard.
-            unsafe fn common(&self) -> Result<(Parent, Make), Fault> {
+            unsafe fn common(&self) -> Result<(Parent, Make), MpError> {
                 // SAFETY: the caller's promise.
                 let inner = unsafe { Parent::new(self.inner)? };
                 let make = Make {
@@ -161,7 +161,7 @@ guard_options! {
 
 /// A function that makes a guard from options of a type.
 macro_rules! create {
-    ($(#[$doc:meta])* $create:ident($options:ident) = |$wish:ident, $inner:ident, $make:ident| $guard:expr) => {
+    ($(#[$doc:meta])* $create:ident($options:ident) = |$read:ident, $inner:ident, $make:ident| $guard:expr) => {
         $(#[$doc])*
         ///
         /// # Safety
@@ -170,9 +170,9 @@ macro_rules! create {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $create(options: *const $options) -> *mut mp_allocator {
             // SAFETY: the caller's promises are passed on.
-            pointer(unsafe { read(options) }.and_then(|$wish| {
+            pointer(unsafe { read(options) }.and_then(|$read| {
                 // SAFETY: as above.
-                let ($inner, $make) = unsafe { $wish.common()? };
+                let ($inner, $make) = unsafe { $read.common()? };
                 $guard
             }))
         }
@@ -181,68 +181,68 @@ macro_rules! create {
 
 /// A guard that finds misuse, with a name and somebody to tell.
 macro_rules! watching {
-    ($wish:ident, $make:ident, $usual:literal, vets: $vets:literal, |$reporter:ident| $guard:expr) => {{
+    ($read:ident, $make:ident, $usual:literal, vets: $vets:literal, |$reporter:ident| $guard:expr) => {{
         // SAFETY: the header asks for a text, and for a function that may be called as long as the guard lives.
-        let voice = unsafe { Voice::new($wish.name, $usual, $wish.on_misuse, $wish.misuse_context) };
-        let voice = voice.vetting($vets);
+        let callback = unsafe { MisuseCallback::new($read.name, $usual, $read.on_misuse, $read.misuse_context) };
+        let callback = callback.vetting($vets);
         // SAFETY: an exported allocator drops its voice after itself.
-        let $reporter = unsafe { voice.reporter() };
-        Ok(Exported::make($guard, Make { voice: Some(voice), ..$make }))
+        let $reporter = unsafe { callback.reporter() };
+        Ok(Exported::make($guard, Make { callback: Some(callback), ..$make }))
     }};
 }
 
 create! {
     /// Counts live blocks.
-    mp_counted_create(mp_guard_options) = |wish, inner, make| {
-        plain(&wish)?;
+    mp_counted_create(mp_guard_options) = |options, inner, make| {
+        plain(&options)?;
         Ok(Exported::make(Counted::new(inner), make))
     }
 }
 
 create! {
     /// Counts everything.
-    mp_counting_create(mp_guard_options) = |wish, inner, make| {
-        plain(&wish)?;
+    mp_counting_create(mp_guard_options) = |options, inner, make| {
+        plain(&options)?;
         Ok(Exported::make(Stats::new(inner), make))
     }
 }
 
 create! {
     /// Zeroes blocks that are freed.
-    mp_zeroed_create(mp_guard_options) = |wish, inner, make| {
-        plain(&wish)?;
+    mp_zeroed_create(mp_guard_options) = |options, inner, make| {
+        plain(&options)?;
         Ok(Exported::make(Zeroed::new(inner), make))
     }
 }
 
 create! {
     /// Fills blocks that are handed out or freed.
-    mp_poison_create(mp_guard_options) = |wish, inner, make| {
-        plain(&wish)?;
+    mp_poison_create(mp_guard_options) = |options, inner, make| {
+        plain(&options)?;
         Ok(Exported::make(Poison::new(inner), make))
     }
 }
 
 create! {
     /// Finds what is freed or resized wrongly, and leaks.
-    mp_checked_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "checked", vets: true, |reporter| Checked::new(inner).reporting(reporter))
+    mp_checked_create(mp_guard_options) = |options, inner, make| {
+        watching!(options, make, "checked", vets: true, |reporter| Checked::new(inner).reporting(reporter))
     }
 }
 
 create! {
     /// Finds what is written behind a block.
-    mp_canary_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "canary", vets: false, |reporter| Canary::new(inner).reporting(reporter))
+    mp_canary_create(mp_guard_options) = |options, inner, make| {
+        watching!(options, make, "canary", vets: false, |reporter| Canary::new(inner).reporting(reporter))
     }
 }
 
 create! {
     /// Holds freed blocks back, and finds what is written to them.
-    mp_quarantine_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "quarantine", vets: false, |reporter| {
+    mp_quarantine_create(mp_guard_options) = |options, inner, make| {
+        watching!(options, make, "quarantine", vets: false, |reporter| {
             let guard = Quarantine::<Parent, HELD>::around(inner).reporting(reporter);
-            if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
+            if options.hold == 0 { guard } else { guard.holding(options.hold) }
         })
     }
 }
@@ -250,10 +250,10 @@ create! {
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 create! {
     /// Lets valgrind and AddressSanitizer see blocks.
-    mp_tool_annotated_create(mp_guard_options) = |wish, inner, make| {
-        watching!(wish, make, "visible", vets: true, |reporter| {
+    mp_tool_annotated_create(mp_guard_options) = |options, inner, make| {
+        watching!(options, make, "visible", vets: true, |reporter| {
             let guard = millpond::ToolAnnotated::<Parent, HELD>::around(inner).reporting(reporter);
-            if wish.hold == 0 { guard } else { guard.holding(wish.hold) }
+            if options.hold == 0 { guard } else { guard.holding(options.hold) }
         })
     }
 }
@@ -266,47 +266,49 @@ create! {
 #[cfg(not(any(feature = "valgrind", feature = "asan")))]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_tool_annotated_create(_: *const mp_guard_options) -> *mut mp_allocator {
-    pointer(Err(Fault::unsupported("the library was built without support for valgrind or AddressSanitizer")))
+    pointer(Err(MpError::unsupported(
+        "the library was built without support for valgrind or AddressSanitizer",
+    )))
 }
 
 create! {
     /// Lets so many bytes, or blocks, through.
-    mp_limit_create(mp_limit_options) = |wish, inner, make| match (wish.bytes, wish.blocks) {
+    mp_limit_create(mp_limit_options) = |options, inner, make| match (options.bytes, options.blocks) {
         (bytes, 0) if bytes != 0 => Ok(Exported::make(Limit::bytes(inner, bytes), make)),
         (0, blocks) if blocks != 0 => Ok(Exported::make(Limit::blocks(inner, blocks), make)),
-        _ => Err(Fault::invalid("a limit is one of bytes or of blocks")),
+        _ => Err(MpError::invalid("a limit is one of bytes or of blocks")),
     }
 }
 
 create! {
     /// Lets some requests fail.
-    mp_fail_nth_create(mp_fail_nth_options) = |wish, inner, make| match (wish.only, wish.every, wish.after) {
+    mp_fail_nth_create(mp_fail_nth_options) = |options, inner, make| match (options.only, options.every, options.after) {
         (only, 0, 0) if only != 0 => Ok(Exported::make(FailNth::only(inner, only), make)),
         (0, every, 0) if every != 0 => Ok(Exported::make(FailNth::every(inner, every), make)),
         (0, 0, after) => Ok(Exported::make(FailNth::after(inner, after), make)),
-        _ => Err(Fault::invalid("at most one of only, every and after is set")),
+        _ => Err(MpError::invalid("at most one of only, every and after is set")),
     }
 }
 
 create! {
     /// Calls back on every event.
-    mp_observe_create(mp_observe_options) = |wish, inner, make| match wish.on_event {
+    mp_observe_create(mp_observe_options) = |options, inner, make| match options.on_event {
         Some(call) => {
-            let watcher = Watcher { call, context: wish.event_context };
+            let watcher = EventObserver { call, context: options.event_context };
             Ok(Exported::make(Observe::new(inner, watcher), make))
         }
-        None => Err(Fault::invalid("on_event is not set")),
+        None => Err(MpError::invalid("on_event is not set")),
     }
 }
 
 create! {
     /// Asks one allocator, and another when that fails.
-    mp_fallback_create(mp_pair_options) = |wish, inner, make| {
+    mp_fallback_create(mp_pair_options) = |options, inner, make| {
         if !inner.can_tell_owner() {
-            return Err(Fault::unsupported("inner cannot tell its own blocks: its table lacks owns"));
+            return Err(MpError::unsupported("inner cannot tell its own blocks: its table lacks owns"));
         }
         // SAFETY: the header asks for a valid allocator that outlives the guard.
-        let other = unsafe { Parent::new(wish.other)? };
+        let other = unsafe { Parent::new(options.other)? };
         let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
         Ok(Exported::make(Fallback::new(inner, other), Make { cannot_reclaim, ..make }))
     }
@@ -314,29 +316,29 @@ create! {
 
 create! {
     /// Asks one allocator for small blocks and another for large ones.
-    mp_segregator_create(mp_pair_options) = |wish, inner, make| {
-        if wish.largest == 0 {
-            return Err(Fault::invalid("largest, the largest size that is small, is not set"));
+    mp_segregator_create(mp_pair_options) = |options, inner, make| {
+        if options.largest == 0 {
+            return Err(MpError::invalid("largest, the largest size that is small, is not set"));
         }
         // SAFETY: as above.
-        let other = unsafe { Parent::new(wish.other)? };
+        let other = unsafe { Parent::new(options.other)? };
         let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
-        Ok(Exported::make(Segregator::new(wish.largest, inner, other), Make { cannot_reclaim, ..make }))
+        Ok(Exported::make(Segregator::new(options.largest, inner, other), Make { cannot_reclaim, ..make }))
     }
 }
 
 /// Refuses options that such a guard has no use for.
-fn plain(wish: &mp_guard_options) -> Result<(), Fault> {
-    if wish.on_misuse.is_some() { Err(crate::misuse::nobody_looks()) } else { Ok(()) }
+fn plain(options: &mp_guard_options) -> Result<(), MpError> {
+    if options.on_misuse.is_some() { Err(crate::misuse::no_detection()) } else { Ok(()) }
 }
 
 /// A function of the caller's that hears of events.
-pub(crate) struct Watcher {
+pub(crate) struct EventObserver {
     call: mp_event_fn,
     context: *mut c_void,
 }
 
-impl Observer for Watcher {
+impl Observer for EventObserver {
     fn note(&self, event: Event) {
         let mut told = mp_event {
             struct_size: size_of::<mp_event>(),
@@ -366,7 +368,7 @@ impl Observer for Watcher {
                 (told.size, told.align) = (layout.size(), layout.align());
             }
             Event::Failed { layout, error } => {
-                (told.kind, told.error) = (MP_FAILED, Fault::from(error).code);
+                (told.kind, told.error) = (MP_FAILED, MpError::from(error).code);
                 (told.size, told.align) = (layout.size(), layout.align());
             }
             _ => return,

@@ -15,13 +15,11 @@
 mod abi;
 mod array;
 mod blocks;
+mod error;
 mod exported;
-mod extensible;
-mod fault;
 mod fork;
 mod general;
 mod guards;
-mod inbox;
 mod many;
 mod map;
 mod misuse;
@@ -30,23 +28,25 @@ mod out_of_memory;
 mod outsize;
 mod parent;
 mod pools;
+mod remote_free;
 mod render;
 mod request;
 mod shells;
 mod sources;
 mod stats;
+mod versioned_struct;
 
 pub use abi::*;
 pub use blocks::*;
-pub use fault::*;
+pub use error::*;
 pub use fork::*;
 pub use general::*;
 pub use guards::*;
-pub use inbox::*;
 pub use many::*;
 pub use map::*;
 pub use options::*;
 pub use pools::*;
+pub use remote_free::*;
 pub use sources::*;
 
 #[cfg(test)]

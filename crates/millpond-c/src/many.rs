@@ -7,7 +7,7 @@ use millpond::Allocator as _;
 use crate::{
     abi::*,
     array::{self, one_by_one},
-    fault::{self, Fault, MP_ERR_INVALID, MP_OK},
+    error::{self, MP_ERR_INVALID, MP_OK, MpError},
     general::{never, sensible, valid},
     parent::{Parent, member},
 };
@@ -26,9 +26,9 @@ pub unsafe extern "C" fn mp_alloc_many(
     align: usize,
 ) -> mp_error {
     let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
-    let Some(layout) = sensible(valid, size, align) else { return fault::last().code };
+    let Some(layout) = sensible(valid, size, align) else { return error::last().code };
     if blocks.is_null() && count != 0 {
-        return Fault::invalid("there is no room for the blocks").note();
+        return MpError::invalid("there is no room for the blocks").note();
     }
     if let Some(alloc_many) = member!(valid, alloc_many) {
         // SAFETY: the function is this allocator's.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn mp_alloc_many(
         };
         Ok(one_by_one(places, || parent.allocate(layout).map(NonNull::cast), free)?)
     });
-    filled.map_or_else(Fault::note, |()| MP_OK)
+    filled.map_or_else(MpError::note, |()| MP_OK)
 }
 
 /// Frees blocks.

@@ -9,7 +9,7 @@ use millpond::Inspect;
 
 use crate::{
     abi::*,
-    fault::{Fault, MP_OK},
+    error::{MP_OK, MpError},
     parent::Parent,
 };
 
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn mp_heap_map(
     write: Option<mp_write_fn>,
     context: *mut c_void,
 ) -> mp_error {
-    let Some(write) = write else { return Fault::invalid("there is no function to write with").note() };
+    let Some(write) = write else { return MpError::invalid("there is no function to write with").note() };
     if allocator.is_null() {
-        return Fault::invalid("there is no allocator").note();
+        return MpError::invalid("there is no allocator").note();
     }
     // SAFETY: the header asks for a valid allocator, and for a text or NULL.
     let (parent, title) = unsafe {
@@ -55,8 +55,8 @@ pub unsafe extern "C" fn mp_heap_map(
     };
     let parent = match parent {
         Ok(parent) if parent.can_paint() => parent,
-        Ok(_) => return Fault::unsupported("the allocator cannot say what its memory is used for").note(),
-        Err(fault) => return fault.note(),
+        Ok(_) => return MpError::unsupported("the allocator cannot say what its memory is used for").note(),
+        Err(error) => return error.note(),
     };
     let map = parent.heap_map(if format == MP_SVG { CELLS } else { COLUMNS });
     let (view, mut sink) = (map.view(), Sink { write, context });
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn mp_heap_map(
         MP_SVG => write!(sink, "{}", view.svg(&title)),
         MP_TEXT => write!(sink, "{}", view.text(COLUMNS)),
         MP_ASCII => write!(sink, "{}", view.ascii(COLUMNS)),
-        _ => return Fault::invalid("format is none that there is").note(),
+        _ => return MpError::invalid("format is none that there is").note(),
     };
-    if written.is_ok() { MP_OK } else { Fault::STOPPED.note() }
+    if written.is_ok() { MP_OK } else { MpError::STOPPED.note() }
 }

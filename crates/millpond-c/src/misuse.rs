@@ -11,7 +11,7 @@ use std::{
 use lock_api::{Mutex, MutexGuard};
 use millpond::{AtFork, Misuse, MisuseKind, Reporter, SpinLock};
 
-use crate::{abi::*, fault::Fault};
+use crate::{abi::*, error::MpError};
 
 /// Whom to call.
 #[derive(Clone, Copy)]
@@ -55,13 +55,13 @@ impl AtFork for Listeners {
 }
 
 /// A pool's name, and that somebody hears of its misuse, for as long as this lives.
-pub(crate) struct Voice {
+pub(crate) struct MisuseCallback {
     name: *mut str,
     /// Whether it speaks for one that finds out of any address and layout whether they are those of a live block.
     vets: bool,
 }
 
-impl Voice {
+impl MisuseCallback {
     /// # Safety
     ///
     /// The name is null or a text of C; the function may be called with the context for as long as the voice lives.
@@ -79,17 +79,17 @@ impl Voice {
         };
         // Not empty, so that it has an address of its own.
         let name = if name.is_empty() { " ".into() } else { name };
-        let voice = Self { name: Box::into_raw(name.into_boxed_str()), vets: false };
+        let callback = Self { name: Box::into_raw(name.into_boxed_str()), vets: false };
         if let Some(call) = on_misuse {
-            listeners().push(Listener { name: voice.name.cast(), hook: Hook { call, context } });
+            listeners().push(Listener { name: callback.name.cast(), hook: Hook { call, context } });
         }
-        voice
+        callback
     }
 
     /// The voice of one that finds out of any address and layout whether they are those of a live block.
     pub(crate) fn vetting(self, vets: bool) -> Self {
-        let voice = std::mem::ManuallyDrop::new(self);
-        Self { name: voice.name, vets }
+        let callback = std::mem::ManuallyDrop::new(self);
+        Self { name: callback.name, vets }
     }
 
     /// See [`vetting`](Self::vetting).
@@ -104,11 +104,11 @@ impl Voice {
     /// Whoever has the reporter goes before the voice does.
     pub(crate) unsafe fn reporter(&self) -> Reporter {
         // SAFETY: the name is there as long as the voice is, and the caller's promise.
-        Reporter::named(unsafe { &*self.name }).with_hook(hear)
+        Reporter::named(unsafe { &*self.name }).with_hook(notify)
     }
 }
 
-impl Drop for Voice {
+impl Drop for MisuseCallback {
     fn drop(&mut self) {
         listeners().retain(|listener| listener.name != self.name.cast());
         // SAFETY: the name was made by `Box::into_raw`, and nobody has it any more.
@@ -117,7 +117,7 @@ impl Drop for Voice {
 }
 
 /// What the library calls: tells whoever listens, or ends the program.
-fn hear(misuse: &Misuse) {
+fn notify(misuse: &Misuse) {
     let name = misuse.pool.as_ptr();
     let hook = listeners().iter().find(|listener| listener.name == name).map(|listener| listener.hook);
     let Some(hook) = hook else {
@@ -160,6 +160,6 @@ fn describe(kind: MisuseKind) -> (u32, usize) {
 }
 
 /// That an option about misuse is set where nobody looks for it.
-pub(crate) fn nobody_looks() -> Fault {
-    Fault::invalid("on_misuse is set, but nothing is checked")
+pub(crate) fn no_detection() -> MpError {
+    MpError::invalid("on_misuse is set, but nothing is checked")
 }

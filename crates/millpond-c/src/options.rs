@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::{abi::*, exported::Make, fault::Fault, out_of_memory::OutOfMemory, parent::Parent};
+use crate::{abi::*, error::MpError, exported::Make, out_of_memory::OutOfMemory, parent::Parent};
 
 /// The options that all pools have.
 pub(crate) struct Common {
@@ -19,7 +19,7 @@ impl Common {
         parent: *mut mp_allocator,
         sharing: u32,
         out_of_memory: mp_out_of_memory,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, MpError> {
         let make = Make { out_of_memory: OutOfMemory::new(out_of_memory)?, ..Make::default() };
         // SAFETY: the caller's promise.
         Ok(Self { parent: unsafe { Parent::new(parent)? }, sharing, make })
@@ -42,7 +42,7 @@ macro_rules! options {
         }
 
         // SAFETY: `repr(C)`, begins with its size, and has integers, flags, and pointers that may be null.
-        unsafe impl $crate::extensible::Extensible for $name {}
+        unsafe impl $crate::versioned_struct::VersionedStruct for $name {}
 
         impl $name {
             /// What all pools have.
@@ -50,7 +50,7 @@ macro_rules! options {
             /// # Safety
             ///
             /// The parent is null, or valid and outlives the pool.
-            pub(crate) unsafe fn common(&self) -> Result<$crate::options::Common, $crate::fault::Fault> {
+            pub(crate) unsafe fn common(&self) -> Result<$crate::options::Common, $crate::error::MpError> {
                 // SAFETY: the caller's promise.
                 unsafe { $crate::options::Common::new(self.parent, self.sharing, self.out_of_memory) }
             }

@@ -4,7 +4,7 @@ use std::{alloc::Layout, ffi::c_void, process};
 
 use millpond::AllocError;
 
-use crate::{abi::*, fault::Fault};
+use crate::{abi::*, error::MpError};
 
 /// What is done when memory has run out.
 #[derive(Clone, Copy, Default)]
@@ -18,15 +18,15 @@ pub(crate) enum OutOfMemory {
 impl OutOfMemory {
     pub(crate) const RETURN_NULL: Self = Self::ReturnNull;
 
-    pub(crate) fn new(wish: mp_out_of_memory) -> Result<Self, Fault> {
-        match (wish.action, wish.make_room) {
+    pub(crate) fn new(options: mp_out_of_memory) -> Result<Self, MpError> {
+        match (options.action, options.make_room) {
             (MP_RETURN_NULL, _) => Ok(Self::ReturnNull),
             (MP_ABORT, _) => Ok(Self::Abort),
-            (MP_RETRY, Some(make_room)) => Ok(Self::Retry(make_room, wish.context)),
+            (MP_RETRY, Some(make_room)) => Ok(Self::Retry(make_room, options.context)),
             (MP_RETRY, None) => {
-                Err(Fault::invalid("out_of_memory.make_room is not set, but is to be called"))
+                Err(MpError::invalid("out_of_memory.make_room is not set, but is to be called"))
             }
-            _ => Err(Fault::invalid("out_of_memory.action is none that there is")),
+            _ => Err(MpError::invalid("out_of_memory.action is none that there is")),
         }
     }
 

@@ -14,7 +14,7 @@ use millpond::{
     PoolStats, Reclaim, Report, SpinLock,
 };
 
-use crate::{array::Places, exported::Offer, parent::Parent};
+use crate::{array::Places, exported::Export, parent::Parent};
 
 /// What stands in front of a block that came from the parent.
 struct Record {
@@ -350,7 +350,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
     }
 }
 
-impl<S: Offer> AtFork for Whole<S> {
+impl<S: Export> AtFork for Whole<S> {
     fn prepare(&self) {
         if let Some(shell) = self.shell.at_fork() {
             shell.prepare();
@@ -428,7 +428,7 @@ impl<S: Reclaim + Allocator> Reclaim for Whole<S> {
     }
 }
 
-impl<S: Offer + Inspect + Reclaim> Offer for Whole<S> {
+impl<S: Export + Inspect + Reclaim> Export for Whole<S> {
     const NAME: &'static CStr = S::NAME;
     const INSPECTS: bool = true;
     const RECLAIMS: bool = true;

@@ -9,7 +9,7 @@ use millpond::{
 
 use crate::{
     abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_may_free_fn, mp_stats, mp_table},
-    fault::{self, Fault, aside},
+    error::{self, MpError, aside},
     render, sources,
 };
 
@@ -51,13 +51,13 @@ impl Parent {
     /// # Safety
     ///
     /// If it is not null, it is a valid allocator that outlives the value.
-    pub(crate) unsafe fn new(allocator: *mut mp_allocator) -> Result<Self, Fault> {
+    pub(crate) unsafe fn new(allocator: *mut mp_allocator) -> Result<Self, MpError> {
         let allocator = NonNull::new(allocator).unwrap_or_else(sources::heap);
         if table(allocator).is_null() {
-            return Err(Fault::invalid("the parent has no table of functions"));
+            return Err(MpError::invalid("the parent has no table of functions"));
         }
         if member!(allocator, alloc).is_none() || member!(allocator, free).is_none() {
-            return Err(Fault::invalid(
+            return Err(MpError::invalid(
                 "the parent's table lacks alloc or free, or its struct_size is not set",
             ));
         }
@@ -118,10 +118,10 @@ impl Parent {
 }
 
 /// A block of exactly the size that was asked for, or the reason why there is none.
-fn whole((block, fault): (*mut c_void, Fault), size: usize) -> Allocation {
+fn whole((block, error): (*mut c_void, MpError), size: usize) -> Allocation {
     match NonNull::new(block.cast()) {
         Some(start) => Ok(NonNull::slice_from_raw_parts(start, size)),
-        None => Err(fault.into()),
+        None => Err(error.into()),
     }
 }
 
@@ -261,7 +261,7 @@ impl Inspect for Parent {
     fn check(&self) -> Result<(), InvariantError> {
         // SAFETY: the function is this allocator's, by the invariant.
         match member!(self.0, check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0) {
-            None | Some(fault::MP_OK) => Ok(()),
+            None | Some(error::MP_OK) => Ok(()),
             Some(_) => Err(InvariantError("the allocator behind a guard is broken")),
         }
     }

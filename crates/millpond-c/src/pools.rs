@@ -9,9 +9,8 @@ use millpond::{
 
 use crate::{
     abi::*,
+    error::{MP_OK, MpError},
     exported::{Exported, Make},
-    extensible::read,
-    fault::{Fault, MP_OK},
     options::{
         Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
     },
@@ -20,16 +19,17 @@ use crate::{
     request,
     shells::{cannot_share, local_or_locked},
     sources::pointer,
+    versioned_struct::read,
 };
 
 /// What the fast entry points of a pool go straight to.
-trait Straight {
+trait HasLocalShell {
     type Pool: RawPool;
 
     fn shell(&self) -> &Local<Self::Pool, Parent>;
 }
 
-impl<P: RawPool> Straight for Local<P, Parent> {
+impl<P: RawPool> HasLocalShell for Local<P, Parent> {
     type Pool = P;
 
     #[inline(always)]
@@ -38,7 +38,7 @@ impl<P: RawPool> Straight for Local<P, Parent> {
     }
 }
 
-impl<P: RawPool> Straight for Whole<Local<P, Parent>> {
+impl<P: RawPool> HasLocalShell for Whole<Local<P, Parent>> {
     type Pool = P;
 
     #[inline(always)]
@@ -53,7 +53,7 @@ macro_rules! pool_of_any_size {
     (
         $(#[$doc:meta])*
         $handle:ident, $plain:ty, $options:ident, $default_align:expr;
-        $create:ident = |$wish:ident, $common:ident| $make:expr;
+        $create:ident = |$read:ident, $common:ident| $make:expr;
         $alloc:ident, $free:ident
     ) => {
         $(#[$doc])*
@@ -72,9 +72,9 @@ macro_rules! pool_of_any_size {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $create(options: *const $options) -> *mut $handle {
             // SAFETY: the caller's promises are passed on.
-            let made = unsafe { read(options) }.and_then(|$wish| {
+            let made = unsafe { read(options) }.and_then(|$read| {
                 // SAFETY: as above.
-                let $common = unsafe { $wish.common()? };
+                let $common = unsafe { $read.common()? };
                 $make
             });
             pointer(made).cast()
@@ -151,16 +151,17 @@ pub(crate) unsafe fn mp_free_through_table(
 }
 
 /// The sizes of classes that the caller names.
-unsafe fn classes(options: &mp_classes_options) -> Result<Classes, Fault> {
+unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
     if options.size_count == 0 {
         return Ok(Classes::new());
     }
     if options.sizes.is_null() {
-        return Err(Fault::invalid("sizes is NULL, but size_count is not 0"));
+        return Err(MpError::invalid("sizes is NULL, but size_count is not 0"));
     }
     // SAFETY: the caller's promise.
     let sizes = unsafe { std::slice::from_raw_parts(options.sizes, options.size_count) };
-    Classes::with_sizes(sizes).map_err(|_| Fault::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
+    Classes::with_sizes(sizes)
+        .map_err(|_| MpError::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
 }
 
 pool_of_any_size! {
@@ -181,7 +182,7 @@ pool_of_any_size! {
                 let shell = Locked::<Classes, Parent>::new_in(pool, parent);
                 Ok(Exported::make(Whole::new(shell, beside, most), make))
             }
-            MP_LOCKED_FAIR => {
+            MP_LOCKED_TICKET => {
                 let shell = Locked::<Classes, Parent, TicketLock>::new_in(pool, parent);
                 Ok(Exported::make(Whole::new(shell, beside, most), make))
             }
@@ -234,17 +235,17 @@ const _: () =
 /// # Safety
 ///
 /// The pointer is NULL or to a stack of ours.
-unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, Fault> {
+unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, MpError> {
     let plain = pool.cast::<Exported<Local<Stack, Parent>>>();
     if plain.is_null() {
-        return Err(Fault::invalid("there is no stack"));
+        return Err(MpError::invalid("there is no stack"));
     }
     // SAFETY: the caller's promise; a stack that is plain is of this type.
     unsafe {
         if (*plain).is_plain {
             Ok(&(*plain).inner)
         } else {
-            Err(Fault::unsupported("only a stack that is MP_LOCAL has marks"))
+            Err(MpError::unsupported("only a stack that is MP_LOCAL has marks"))
         }
     }
 }
@@ -259,12 +260,12 @@ pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) 
     // SAFETY: the caller's promises are passed on; a mark has room for one of ours.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => Fault::invalid("there is no place for the mark").note(),
+            Ok(_) if mark.is_null() => MpError::invalid("there is no place for the mark").note(),
             Ok(stack) => {
                 mark.cast::<Mark>().write(stack.mark());
                 MP_OK
             }
-            Err(fault) => fault.note(),
+            Err(error) => error.note(),
         }
     }
 }
@@ -279,12 +280,12 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
     // SAFETY: the caller's promises are passed on, and the mark was written by `mp_stack_mark`.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => Fault::invalid("there is no mark").note(),
+            Ok(_) if mark.is_null() => MpError::invalid("there is no mark").note(),
             Ok(stack) => {
                 stack.release(mark.cast::<Mark>().read());
                 MP_OK
             }
-            Err(fault) => fault.note(),
+            Err(error) => error.note(),
         }
     }
 }
@@ -320,7 +321,7 @@ pool_of_any_size! {
         let pool = match (least, largest) {
             (0, 0) => Buddy::new(),
             _ => Buddy::with_blocks(least, largest)
-                .map_err(|_| Fault::invalid("least and largest: powers of two, see the header"))?,
+                .map_err(|_| MpError::invalid("least and largest: powers of two, see the header"))?,
         };
         let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
         local_or_locked(common, pool, true)

@@ -4,17 +4,17 @@ use std::alloc::Layout;
 
 use crate::{
     abi::{MP_DEFAULT_ALIGN, MP_NATURAL_ALIGN},
-    fault::Fault,
+    error::MpError,
 };
 
 /// The layout of a block that C asks for: no bytes count as one, and an alignment of 0 is the default.
 #[inline(always)]
-pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout, Fault> {
+pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout, MpError> {
     let align = if align != 0 { align } else { usual_align(size, default) };
     match Layout::from_size_align(size.max(1), align) {
         Ok(layout) => Ok(layout),
-        Err(_) if !align.is_power_of_two() => Err(Fault::invalid("an alignment is a power of two")),
-        Err(_) => Err(Fault::unsupported("no object can be so large")),
+        Err(_) if !align.is_power_of_two() => Err(MpError::invalid("an alignment is a power of two")),
+        Err(_) => Err(MpError::unsupported("no object can be so large")),
     }
 }
 

@@ -12,14 +12,14 @@ use millpond::{
 use crate::{
     abi::*,
     array::Places,
+    error::MpError,
     exported::{Exported, Make, Visit},
-    fault::Fault,
     options::Common,
     parent::Parent,
 };
 
 /// A pool, what C calls it, and what it can do in a shell. What it cannot do is as here.
-pub(crate) trait Named: RawPool + Inspect + Sized {
+pub(crate) trait ExportedPool: RawPool + Inspect + Sized {
     const NAME: &'static CStr;
     /// Whether it knows its live blocks.
     const WALKS: bool = false;
@@ -87,7 +87,7 @@ macro_rules! ability {
 
 macro_rules! named {
     ($($pool:ty = $name:literal $($ability:ident)*;)*) => {
-        $(impl Named for $pool {
+        $(impl ExportedPool for $pool {
             const NAME: &'static CStr = $name;
             $(ability!($ability);)*
         })*
@@ -136,10 +136,10 @@ macro_rules! held {
 }
 pub(crate) use held;
 
-/// Implements [`Offer`] for an allocator that answers questions and can be reset, and what else it can do.
+/// Implements [`Export`] for an allocator that answers questions and can be reset, and what else it can do.
 macro_rules! offer {
     ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
-        $(impl<$($generics)*> $crate::exported::Offer for $shell {
+        $(impl<$($generics)*> $crate::exported::Export for $shell {
             const NAME: &'static std::ffi::CStr = $name;
             const INSPECTS: bool = true;
             const RECLAIMS: bool = true;
@@ -159,7 +159,7 @@ macro_rules! offer {
 pub(crate) use offer;
 
 offer! {
-    (P: Named) Local<P, Parent> = P::NAME; {
+    (P: ExportedPool) Local<P, Parent> = P::NAME; {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
@@ -177,7 +177,7 @@ offer! {
             P::reserve_local(self, layout, count)
         }
     }
-    (P: Named, L: RawMutex) Locked<P, Parent, L> = P::NAME; {
+    (P: ExportedPool, L: RawMutex) Locked<P, Parent, L> = P::NAME; {
         const WALKS: bool = P::WALKS;
         const RESERVES: bool = P::RESERVES;
 
@@ -196,7 +196,7 @@ offer! {
             P::reserve_locked(self, layout, count)
         }
     }
-    (P: Named + SizeClasses + Reserve) Cached<P, Parent> = P::NAME; {
+    (P: ExportedPool + SizeClasses + Reserve) Cached<P, Parent> = P::NAME; {
         const RESERVES: bool = true;
         const FLUSHES: bool = true;
 
@@ -236,20 +236,20 @@ offer! {
 }
 
 /// Says that a pool is not to be had for so many threads in this way.
-pub(crate) fn cannot_share() -> Fault {
-    Fault::unsupported("sharing: this pool is not shared in that way")
+pub(crate) fn cannot_share() -> MpError {
+    MpError::unsupported("sharing: this pool is not shared in that way")
 }
 
 /// A pool for one thread, or behind a lock.
-pub(crate) fn local_or_locked<P: Named>(
+pub(crate) fn local_or_locked<P: ExportedPool>(
     Common { parent, sharing, make }: Common,
     pool: P,
     is_plain: bool,
-) -> Result<*mut mp_allocator, Fault> {
+) -> Result<*mut mp_allocator, MpError> {
     match sharing {
         MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
         MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
-        MP_LOCKED_FAIR => Ok(Exported::make(Locked::<P, Parent, TicketLock>::new_in(pool, parent), make)),
+        MP_LOCKED_TICKET => Ok(Exported::make(Locked::<P, Parent, TicketLock>::new_in(pool, parent), make)),
         _ => Err(cannot_share()),
     }
 }

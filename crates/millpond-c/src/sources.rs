@@ -6,35 +6,35 @@ use millpond::{Buffer, Heap, Inspect, NullAllocator, Numa, Pages, ReservedRegion
 
 use crate::{
     abi::*,
-    exported::{Exported, Make, Offer},
-    extensible::{Extensible, read},
-    fault::Fault,
+    error::MpError,
+    exported::{Export, Exported, Make},
+    versioned_struct::{VersionedStruct, read},
 };
 
-impl Offer for Heap {
+impl Export for Heap {
     const NAME: &'static CStr = c"heap";
     const CONSTANT: bool = true;
 }
 
-impl Offer for Pages {
+impl Export for Pages {
     const NAME: &'static CStr = c"pages";
     const CONSTANT: bool = true;
 }
 
-impl Offer for NullAllocator {
+impl Export for NullAllocator {
     const NAME: &'static CStr = c"nothing";
     const CONSTANT: bool = true;
 }
 
-impl Offer for TunedPages {
+impl Export for TunedPages {
     const NAME: &'static CStr = c"tuned pages";
 }
 
-impl Offer for ReservedRegion {
+impl Export for ReservedRegion {
     const NAME: &'static CStr = c"reserved";
 }
 
-impl Offer for Buffer<'static> {
+impl Export for Buffer<'static> {
     const NAME: &'static CStr = c"buffer";
     const INSPECTS: bool = true;
 
@@ -84,12 +84,12 @@ pub struct mp_pages_options {
 }
 
 // SAFETY: `repr(C)`, begins with its size, and has integers and flags.
-unsafe impl Extensible for mp_pages_options {}
+unsafe impl VersionedStruct for mp_pages_options {}
 
 /// Turns what was made, or why it was not, into a pointer.
-pub(crate) fn pointer(made: Result<*mut mp_allocator, Fault>) -> *mut mp_allocator {
-    made.unwrap_or_else(|fault| {
-        fault.note();
+pub(crate) fn pointer(made: Result<*mut mp_allocator, MpError>) -> *mut mp_allocator {
+    made.unwrap_or_else(|error| {
+        error.note();
         ptr::null_mut()
     })
 }
@@ -114,13 +114,13 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
             0 => pages,
             MP_HUGE_PREFERRED => pages.transparent_huge_pages(),
             MP_HUGE_REQUIRED => pages.explicit_huge_pages(),
-            _ => return Err(Fault::invalid("huge is none of the values that there are")),
+            _ => return Err(MpError::invalid("huge is none of the values that there are")),
         };
         pages = match options.numa {
             0 => pages,
             MP_NUMA_BIND => pages.numa(Numa::Bind(options.numa_nodes)),
             MP_NUMA_INTERLEAVE => pages.numa(Numa::Interleave(options.numa_nodes)),
-            _ => return Err(Fault::invalid("numa is none of the values that there are")),
+            _ => return Err(MpError::invalid("numa is none of the values that there are")),
         };
         Ok(Exported::make(pages, Make::default()))
     }))
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
     pointer(
-        ReservedRegion::new(size).map(|range| Exported::make(range, Make::default())).map_err(Fault::from),
+        ReservedRegion::new(size).map(|range| Exported::make(range, Make::default())).map_err(MpError::from),
     )
 }
 
@@ -142,7 +142,7 @@ pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: usize) -> *mut mp_allocator {
     if memory.is_null() || size > isize::MAX.cast_unsigned() {
-        return pointer(Err(Fault::invalid("a buffer has an address and a size")));
+        return pointer(Err(MpError::invalid("a buffer has an address and a size")));
     }
     // SAFETY: the caller's promise; the bytes need not be initialised.
     let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };

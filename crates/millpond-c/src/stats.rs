@@ -4,11 +4,11 @@ use millpond::{Inspect, PoolStats};
 
 use crate::{
     abi::{MP_UNKNOWN, mp_stats},
-    extensible::Extensible,
+    versioned_struct::VersionedStruct,
 };
 
 // SAFETY: `repr(C)`, begins with its size, and has integers.
-unsafe impl Extensible for mp_stats {}
+unsafe impl VersionedStruct for mp_stats {}
 
 impl mp_stats {
     /// Of which nothing is known.

@@ -6,14 +6,14 @@ use anyhow::Result;
 use clap::Parser;
 
 mod advise;
+mod analysis;
 mod cli;
 mod command;
 mod errors;
-mod findings;
+mod estimate;
 mod record;
 mod replay;
 mod report;
-mod spread;
 mod terminal;
 mod trace;
 mod trial;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            terminal::tell(&format!("{error:#}"));
+            terminal::eprint(&format!("{error:#}"));
             errors::exit_code(&error)
         }
     }

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::spread::Spread;
+use crate::estimate::Estimate;
 
 /// A share from 0 to 1, with two or three digits that mean something. Not all is never 100 %, not nothing never 0 %.
 pub(crate) fn percent(share: f64) -> String {
@@ -30,8 +30,8 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// From the least to the most, in words of `format`: `3.1 to 4.5 %`. One figure, if both read the same.
-pub(crate) fn range(spread: Spread, format: impl Fn(f64) -> String) -> String {
-    let (least, most) = (format(spread.least), format(spread.most));
+pub(crate) fn range(estimate: Estimate, format: impl Fn(f64) -> String) -> String {
+    let (least, most) = (format(estimate.least), format(estimate.most));
     if least == most {
         return format!("about {most}");
     }
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn ranges_have_one_unit_if_they_can() {
-        let range = |least, most| super::range(Spread { median: least, least, most }, percent);
+        let range = |least, most| super::range(Estimate { median: least, least, most }, percent);
         assert_eq!(range(0.031, 0.045), "3.1 to 4.5 %");
         assert_eq!(range(0.0311, 0.0312), "about 3.1 %");
-        let time = super::range(Spread { median: 1.0, least: 900.0, most: 2000.0 }, time);
+        let time = super::range(Estimate { median: 1.0, least: 900.0, most: 2000.0 }, time);
         assert_eq!(time, "900 ns to 2.00 us");
     }
 

@@ -38,7 +38,7 @@ fn confines(option: c_int, a: c_ulong) -> bool {
 fn give_up_the_clock() {
     recording::bar();
     // SAFETY: this is the calling thread; without a lane, it logs nothing.
-    unsafe { (*thread::current()).lane = core::ptr::null_mut() };
+    unsafe { (*thread::current()).stream = core::ptr::null_mut() };
 }
 
 /// Most programs and libraries that use a filter call `seccomp` this way: the C library has no function for it.
@@ -67,4 +67,3 @@ pub(crate) unsafe fn syscall(
         _ => call(),
     }
 }
-

@@ -15,7 +15,7 @@
 //! * `log` – the way of an event: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether there is one, and its beginning and end in this process; `watch` – the end of threads.
 //! * `process` – what a process owns: its files, its lanes, and that a `fork` begins anew.
-//! * `lane` – a sequence of records in a window of memory that outlives the process.
+//! * `stream` – a sequence of records in a window of memory that outlives the process.
 //! * `sandbox` – whether system calls can be made; `thread` – one thread's state; `real` – the functions behind the hooks; `files`, `sys`, `path`,
 //!   `clock` – the operating system.
 //!
@@ -45,7 +45,7 @@ where_it_works! {
     mod exec;
     mod files;
     mod hooks;
-    mod lane;
+    mod stream;
     mod log;
     mod path;
     mod process;

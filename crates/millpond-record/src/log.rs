@@ -2,21 +2,15 @@
 
 use millpond_trace::raw::Kind;
 
-use crate::{
-    lane::Event,
-    process::Process,
-    recording,
-    sys::Quiet,
-    thread, watch,
-};
+use crate::{process::Process, recording, stream::Event, sys::Quiet, thread, watch};
 
 /// Logs an event with no particular alignment.
 #[inline(always)]
 pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
     // SAFETY: a thread's state is there as long as the thread; its lane, once set, is never unmapped, and is its own.
     unsafe {
-        let lane = (*thread::current()).lane;
-        if lane.is_null() || !(*lane).log(kind, address, size, caller) {
+        let stream = (*thread::current()).stream;
+        if stream.is_null() || !(*stream).log(kind, address, size, caller) {
             slow(kind, address, size, 0, caller);
         }
     }
@@ -31,9 +25,9 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
     let thread = thread::current();
     // SAFETY: as in `event`.
     unsafe {
-        let lane = (*thread).lane;
-        if !lane.is_null() && (*lane).has_room() {
-            return (*lane).log_any(&event);
+        let stream = (*thread).stream;
+        if !stream.is_null() && (*stream).has_room() {
+            return (*stream).log_any(&event);
         }
         if recording::is_off() {
             return;
@@ -51,12 +45,12 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
 ///
 /// The thread must be the calling one, with its signals held back.
 unsafe fn log_in(process: &Process, thread: *mut thread::Thread, event: &Event) {
-    // SAFETY: a lane given by `lane_for` is this thread's and has room.
+    // SAFETY: a lane given by `stream_for` is this thread's and has room.
     unsafe {
-        let Some(lane) = process.lane_for(thread) else { return };
-        (*lane).log_any(event);
+        let Some(stream) = process.stream_for(thread) else { return };
+        (*stream).log_any(event);
         if (*thread).ending {
-            watch::give_up_lane(thread);
+            watch::give_up_stream(thread);
         }
     }
 }

@@ -13,9 +13,9 @@ use millpond_trace::raw::{Control, Header, Kind, LIMIT, MAGIC, OVER, SANDBOX, UN
 use crate::{
     clock::ticks,
     files,
-    lane::{FIRST, Lane},
     path::Path,
     real,
+    stream::{FIRST, Stream},
     sys::{self, File},
     thread::Thread,
 };
@@ -28,7 +28,7 @@ pub(crate) struct Process {
     number: AtomicU32,
     header: AtomicPtr<Header>,
     /// The lane made last.
-    lanes: AtomicPtr<Lane>,
+    streams: AtomicPtr<Stream>,
     lane_count: AtomicU32,
     thread_count: AtomicU32,
     /// Units written out.
@@ -168,30 +168,30 @@ impl Process {
     /// # Safety
     ///
     /// The thread must be the calling one, with its signals held back.
-    pub(crate) unsafe fn lane_for(&self, thread: *mut Thread) -> Option<*mut Lane> {
+    pub(crate) unsafe fn stream_for(&self, thread: *mut Thread) -> Option<*mut Stream> {
         let begin = sys::thread_time();
         // SAFETY: the caller's promise.
-        let lane = unsafe { self.find_lane(thread) };
+        let stream = unsafe { self.find_stream(thread) };
         self.header().spent.fetch_add(sys::thread_time().wrapping_sub(begin), Relaxed);
-        lane.map_err(|reason| self.stop(reason)).ok()
+        stream.map_err(|reason| self.stop(reason)).ok()
     }
 
     /// # Safety
     ///
-    /// That of [`Self::lane_for`].
-    unsafe fn find_lane(&self, thread: *mut Thread) -> Result<*mut Lane, u32> {
+    /// That of [`Self::stream_for`].
+    unsafe fn find_stream(&self, thread: *mut Thread) -> Result<*mut Stream, u32> {
         // SAFETY: a lane is its thread's alone, and is never unmapped.
         unsafe {
-            let mut lane = (*thread).lane;
-            if !lane.is_null() && !(*lane).is_lost() {
-                self.make_room(lane)?;
-                return Ok(lane);
+            let mut stream = (*thread).stream;
+            if !stream.is_null() && !(*stream).is_lost() {
+                self.make_room(stream)?;
+                return Ok(stream);
             }
-            lane = self.take_lane()?;
-            self.make_room(lane)?;
-            (*lane).hand_to(self.number_of(thread));
-            (*thread).lane = lane;
-            Ok(lane)
+            stream = self.take_stream()?;
+            self.make_room(stream)?;
+            (*stream).hand_to(self.number_of(thread));
+            (*thread).stream = stream;
+            Ok(stream)
         }
     }
 
@@ -213,36 +213,36 @@ impl Process {
     }
 
     /// A lane that no thread has, or a new one.
-    fn take_lane(&self) -> Result<*mut Lane, u32> {
-        let mut lane = self.lanes.load(Acquire);
+    fn take_stream(&self) -> Result<*mut Stream, u32> {
+        let mut stream = self.streams.load(Acquire);
         // SAFETY: lanes are never unmapped; the fields used here are atomic.
-        while let Some(free) = unsafe { lane.as_ref() } {
+        while let Some(free) = unsafe { stream.as_ref() } {
             if free.taken.load(Relaxed) == 0 && free.taken.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
-                return Ok(lane);
+                return Ok(stream);
             }
-            lane = free.next.load(Relaxed);
+            stream = free.next.load(Relaxed);
         }
-        self.new_lane()
+        self.new_stream()
     }
 
-    fn new_lane(&self) -> Result<*mut Lane, u32> {
+    fn new_stream(&self) -> Result<*mut Stream, u32> {
         let number = self.lane_count.fetch_add(1, Relaxed);
         let offset = (UNIT * (number as usize + 1)) as u64;
         let file = File::open(&self.live(), libc::O_RDWR)?;
         // SAFETY: there are more zeros than that.
         unsafe { file.write(ZEROS.0.get().cast(), FIRST, offset)? };
         let window = file.map(UNIT, offset, false)?;
-        let lane = sys::forgetful::<Lane>()?;
+        let stream = sys::forgetful::<Stream>()?;
         // SAFETY: all zero is what a lane starts with; until it is in the list, it is this thread's alone.
         unsafe {
-            (*lane).number = number;
-            (*lane).taken.store(1, Relaxed);
-            (*lane).set_window(window.cast());
-            let mut next = self.lanes.load(Relaxed);
+            (*stream).number = number;
+            (*stream).taken.store(1, Relaxed);
+            (*stream).set_window(window.cast());
+            let mut next = self.streams.load(Relaxed);
             loop {
-                (*lane).next.store(next, Relaxed);
-                match self.lanes.compare_exchange_weak(next, lane, Release, Relaxed) {
-                    Ok(_) => return Ok(lane),
+                (*stream).next.store(next, Relaxed);
+                match self.streams.compare_exchange_weak(next, stream, Release, Relaxed) {
+                    Ok(_) => return Ok(stream),
                     Err(now) => next = now,
                 }
             }
@@ -254,29 +254,29 @@ impl Process {
     /// # Safety
     ///
     /// The lane must be the calling thread's.
-    unsafe fn make_room(&self, lane: *mut Lane) -> Result<(), u32> {
+    unsafe fn make_room(&self, stream: *mut Stream) -> Result<(), u32> {
         // SAFETY: the caller's promise.
-        let lane = unsafe { &mut *lane };
-        if lane.has_room() {
+        let stream = unsafe { &mut *stream };
+        if stream.has_room() {
             return Ok(());
         }
         sample(self.header());
-        if lane.is_grown() { self.write_out(lane) } else { self.grow(lane) }
+        if stream.is_grown() { self.write_out(stream) } else { self.grow(stream) }
     }
 
     /// Gives the lane's window four times the memory.
-    fn grow(&self, lane: &mut Lane) -> Result<(), u32> {
-        let (before, offset) = (lane.memory(), UNIT * (lane.number as usize + 1));
+    fn grow(&self, stream: &mut Stream) -> Result<(), u32> {
+        let (before, offset) = (stream.memory(), UNIT * (stream.number as usize + 1));
         let after = (before * 4).min(UNIT);
         let file = File::open(&self.live(), libc::O_RDWR)?;
         // SAFETY: there are a unit's zeros.
         unsafe { file.write(ZEROS.0.get().cast(), after - before, (offset + before) as u64)? };
-        lane.set_memory(after);
+        stream.set_memory(after);
         Ok(())
     }
 
     /// Writes the lane's window out, and starts it anew.
-    fn write_out(&self, lane: &mut Lane) -> Result<(), u32> {
+    fn write_out(&self, stream: &mut Stream) -> Result<(), u32> {
         let (control, unit) = (control(), UNIT as u64);
         if control.stop.load(Relaxed) != 0 {
             return Err(OVER);
@@ -287,10 +287,10 @@ impl Process {
         let offset = self.unit_count.fetch_add(1, Relaxed) * unit;
         let path = Path::units(self.number.load(Relaxed));
         let file = File::open(&path, libc::O_WRONLY | libc::O_CREAT)?;
-        let (from, length) = lane.contents();
+        let (from, length) = stream.contents();
         // SAFETY: that much of the window is in use.
         unsafe { file.write(from, length, offset)? };
-        lane.start_anew();
+        stream.start_anew();
         Ok(())
     }
 
@@ -311,15 +311,15 @@ fn sample(header: &Header) {
 
 /// Ticks that logging 1,024 events in a row takes, in memory of its own; 0 if there is none.
 fn try_out() -> u32 {
-    let (Ok(lane), Ok(window)) = (sys::forgetful::<Lane>(), sys::forgetful::<[u8; FIRST]>()) else {
+    let (Ok(stream), Ok(window)) = (sys::forgetful::<Stream>(), sys::forgetful::<[u8; FIRST]>()) else {
         return 0;
     };
     let mut best = u64::MAX;
     // SAFETY: both are new, all zero, and not used afterwards.
     unsafe {
-        (*lane).set_window(window.cast());
+        (*stream).set_window(window.cast());
         for _ in 0..8 {
-            (*lane).log_any(&crate::lane::Event {
+            (*stream).log_any(&crate::stream::Event {
                 kind: Kind::Free,
                 address: 0,
                 size: 0,
@@ -328,14 +328,13 @@ fn try_out() -> u32 {
             });
             let begin = ticks();
             for address in 0..128 {
-                core::hint::black_box((*lane).log(Kind::Free, address, 0, 1));
+                core::hint::black_box((*stream).log(Kind::Free, address, 0, 1));
             }
             best = best.min(ticks().wrapping_sub(begin));
-            (*lane).start_anew();
+            (*stream).start_anew();
         }
         sys::give_back(window);
-        sys::give_back(lane);
+        sys::give_back(stream);
     }
     (best * 8).min(u32::MAX as u64) as u32
 }
-

@@ -5,13 +5,13 @@
 //! after a `dlopen`. So the variable is declared in assembly, with the access model for libraries that are loaded at
 //! the start ("initial exec": two instructions).
 
-use crate::lane::Lane;
+use crate::stream::Stream;
 
 /// One thread's state. All zero at the start of a thread; kept as it is by `fork`.
 #[repr(C)]
 pub(crate) struct Thread {
     /// Where it logs; null: nowhere yet, or no longer.
-    pub(crate) lane: *mut Lane,
+    pub(crate) stream: *mut Stream,
     /// The process that `number` was given in, plus one.
     pub(crate) process: u32,
     /// Its number in the recording.

@@ -32,7 +32,7 @@ pub(crate) fn prepare() -> bool {
 pub(crate) unsafe fn watch(thread: *mut Thread) {
     // SAFETY: the caller's promise; the key was made before there were lanes.
     unsafe {
-        if !(*thread).watched && !(*thread).lane.is_null() {
+        if !(*thread).watched && !(*thread).stream.is_null() {
             (*thread).watched = true;
             libc::pthread_setspecific(KEY.load(Relaxed), thread.cast());
         }
@@ -47,7 +47,7 @@ unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     // SAFETY: this is the calling thread.
     unsafe {
         (*thread).ending = true;
-        give_up_lane(thread);
+        give_up_stream(thread);
     }
     drop(quiet);
 }
@@ -57,12 +57,12 @@ unsafe extern "C" fn end_of_thread(_: *mut c_void) {
 /// # Safety
 ///
 /// The thread must be the calling one, with its signals held back.
-pub(crate) unsafe fn give_up_lane(thread: *mut Thread) {
+pub(crate) unsafe fn give_up_stream(thread: *mut Thread) {
     // SAFETY: the lane is this thread's until its last line here.
     unsafe {
-        let lane = replace(&mut (*thread).lane, null_mut());
-        if let Some(lane) = lane.as_ref() {
-            lane.taken.store(0, Release);
+        let stream = replace(&mut (*thread).stream, null_mut());
+        if let Some(stream) = stream.as_ref() {
+            stream.taken.store(0, Release);
         }
     }
 }

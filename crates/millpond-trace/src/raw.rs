@@ -13,7 +13,7 @@
 //! | `live/execs` | [`Exec`]: programs that a process was to become or to start |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies out of `/proc/self` |
 //!
-//! A *lane* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
+//! A *stream* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
 //! Its window is mapped from a file, so that a killed program loses nothing. A full window is written out as one unit
 //! and starts anew, with the next sequence number. A reader that finds the same sequence number twice in a lane takes
 //! the one with more records: the writing was interrupted.
@@ -158,7 +158,7 @@ impl Exec {
 #[derive(Debug, Default)]
 pub struct Window {
     /// Which lane this is.
-    pub lane: AtomicU32,
+    pub stream: AtomicU32,
     /// How many units of this lane came before.
     pub sequence: AtomicU32,
     /// Records that are complete.

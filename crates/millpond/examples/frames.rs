@@ -4,7 +4,7 @@
 //! more, so that only the characters that have changed need be sent to the screen. The heap is asked for memory in the first
 //! frames and never again: the next frame begins in a moment, however much the oldest one had, and keeps its chunks.
 
-use millpond::{Allocator, Arena, Frames, Heap, Kept, Linear, Local, Stats};
+use millpond::{Allocator, Arena, FrameHandle, Frames, Heap, Linear, Local, Stats};
 
 /// A drop flies for many frames, so it does not lie in the arena. All in tenths of a character.
 struct Drop {
@@ -21,7 +21,7 @@ fn main() {
     let heap = Stats::new(Heap);
     let mut frames: Frames<2, _> = Frames::with_memory(|| Local::new_in(Linear::new(), &heap));
     let mut drops: Vec<_> = (0..300).map(launch).collect();
-    let mut last: Option<Kept<HeapMapView>> = None;
+    let mut last: Option<FrameHandle<HeapMapView>> = None;
     for number in 1..=60 {
         (0..).zip(&mut drops).for_each(|(number, drop)| fly(drop, number));
         let (picture, visible) = draw(&drops, &frames);
@@ -35,7 +35,7 @@ fn main() {
             println!("frame {number}: {visible} drops visible, {changes} characters to send");
             println!("    {held} bytes held; the heap was asked {asked} time(s) so far");
         }
-        last = Some(frames.keep(*picture));
+        last = Some(frames.persist(*picture));
         // While anybody still had something that this frame has lent, this would not compile.
         frames.next_frame();
     }

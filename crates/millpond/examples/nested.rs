@@ -21,7 +21,7 @@ fn main() -> Result<(), AllocError> {
     // A linear arena: sizes and alignments of all kinds, and nothing is freed by itself.
     for (size, align) in [(1, 1), (100, 8), (24, 64)] {
         let layout = Layout::from_size_align(size, align).map_err(|_| AllocError::Unsupported)?;
-        let block = arena.lend(layout)?;
+        let block = arena.alloc_uninit(layout)?;
         println!("{size} bytes at a multiple of {align}: {}", block.as_ptr().addr().is_multiple_of(align));
     }
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), AllocError> {
 
     // A stack: what a scope has allocated is gone when it ends, in one step; and so are the pools on it.
     stack.scope(|scope| {
-        scope.lend(Layout::new::<[u8; 1000]>())?;
+        scope.alloc_uninit(Layout::new::<[u8; 1000]>())?;
         scope.scope(|inner| {
             let scratch = Local::new_in(Blocks::<Fixed<32>>::new().with_capacity(20), &*inner);
             for _ in 0..20 {

@@ -40,7 +40,7 @@
 //! | to name a handle in a struct | [`PoolBox`], [`SharedBox`], [`CachedBox`], [`PoolRc`], [`PoolArc`]: see [the types](guide::cookbook#what-is-the-type-called) |
 //! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
 //! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
-//! | values that go with a frame, or with a request | [`Frames`], [`Arenas`] |
+//! | values that go with a frame, or with a request | [`Frames`], [`ArenaPool`] |
 //! | values of many types, strings, slices | [`PoolBox::new_in`], [`str_in`](PoolBox::str_in), [`slice_in`](PoolBox::slice_in) on a `Local<Classes>` |
 //! | a `HashMap` or a `Vec` | any allocator, through [`interop`] |
 //! | a whole program | [`interop::Global`] |
@@ -76,7 +76,7 @@
 //! | threads that seldom meet, any pool | [`Locked`] |
 //! | threads that allocate much | [`Cached`], for `Blocks` and `Classes` |
 //! | threads that must not wait, signal handlers | [`LockFree`], [`AtomicLinear`] |
-//! | one thread that allocates, others that free | [`Inbox`] |
+//! | one thread that allocates, others that free | [`RemoteFree`] |
 //!
 //! | memory from | parent |
 //! |---|---|
@@ -111,7 +111,7 @@
 //! # Where to read on
 //!
 //! What every word means is said where its trait is: [`Allocator`] for what hands out memory, [`RawPool`] for what cuts it,
-//! [`Inspect`] and [`Reclaim`] for looking into it and getting it back, [`Policy`] for what happens when there is none.
+//! [`Inspect`] and [`Reclaim`] for looking into it and getting it back, [`OomPolicy`] for what happens when there is none.
 //!
 //! # Features
 //!
@@ -167,10 +167,9 @@ mod traits;
 pub use base::AllocError;
 pub use face::interop;
 pub use face::{
-    ArcPool, Arena, Builder, CachedBox, CachedPool, CoerceUnsize, Countable, Drain, DropArena, Frames,
-    Intervals, Key, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcPool, SharedBox,
-    SharedPool, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, TryAllocError, Unlimited,
-    VacantEntry,
+    ArcPool, Arena, Builder, CachedBox, CachedPool, CoerceUnsize, Drain, DropArena, Frames, Intervals, Key,
+    Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcInner, RcPool, SharedBox, SharedPool,
+    Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, TryAllocError, Unlimited, VacantEntry,
 };
 #[cfg(feature = "alloc")]
 pub use traits::HeapMap;
@@ -181,11 +180,11 @@ pub use traits::{
 };
 // What the macro `unsize!` names.
 #[cfg(feature = "alloc")]
-pub use face::{Arenas, Lease};
-#[cfg(target_has_atomic = "64")]
-pub use face::{Entry, Kept, SharedSlots};
+pub use face::{ArenaPool, PooledArena};
 #[cfg(feature = "std")]
-pub use face::{Exposition, NameTaken, Publisher, Registry};
+pub use face::{DuplicateName, PrometheusText, Publisher, Registry};
+#[cfg(target_has_atomic = "64")]
+pub use face::{FrameHandle, SharedSlots, SlotRef};
 #[doc(hidden)]
 pub use face::{Unsized as __Unsized, coerce as __coerce};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
@@ -202,8 +201,8 @@ pub use pool::{
     NoQuickList, QuickList, SignPost, SizeClasses, Stack, Tlsf, Validated, WithQuickList,
 };
 pub use share::{
-    Abort, AtomicCount, AtomicLinear, Cached, Count, DefaultLock, Fail, Handle, Inbox, Local, LockFree,
-    Locked, Owned, Owner, PlainCount, Policy, Retry, Scope, SpinLock, TicketLock,
+    Abort, AtomicLinear, AtomicRefCount, Cached, DefaultLock, Fail, Handle, Local, LocalRefCount, LockFree,
+    Locked, OomPolicy, Owned, OwnerHandle, RefCount, RemoteFree, Retry, Scope, SpinLock, TicketLock,
 };
 #[cfg(feature = "std")]
 pub use share::{ParkingLock, fork};

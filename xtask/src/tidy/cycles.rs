@@ -23,16 +23,16 @@ fn circles_in(imports: &[Import<'_>]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut told: BTreeSet<&str> = BTreeSet::new();
     for import in imports.iter().filter(|import| !exempt(import)) {
-        let Some(way) = way(imports, &import.to, &import.from) else { continue };
-        let is_new = way.iter().all(|module| !told.contains(module));
+        let Some(path_between) = path_between(imports, &import.to, &import.from) else { continue };
+        let is_new = path_between.iter().all(|module| !told.contains(module));
         if is_new {
-            let circle = way.join(" -> ");
+            let circle = path_between.join(" -> ");
             let message = format!(
                 "{} -> {circle} is a circle of imports: move what both need into a module of its own",
                 import.from
             );
             findings.push(Finding::new(import.path, import.line, message));
-            told.extend(way);
+            told.extend(path_between);
         }
     }
     findings
@@ -43,19 +43,19 @@ fn exempt(import: &Import<'_>) -> bool {
 }
 
 /// The modules on a shortest way of imports, both ends included.
-fn way<'a>(imports: &'a [Import<'_>], from: &'a str, to: &str) -> Option<Vec<&'a str>> {
-    let mut ways = vec![vec![from]];
+fn path_between<'a>(imports: &'a [Import<'_>], from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+    let mut paths_so_far = vec![vec![from]];
     let mut seen = BTreeSet::from([from]);
     let mut next = 0;
-    while next < ways.len() {
-        let way = ways[next].clone();
-        let end = way[way.len() - 1];
+    while next < paths_so_far.len() {
+        let path_between = paths_so_far[next].clone();
+        let end = path_between[path_between.len() - 1];
         if end == to {
-            return Some(way);
+            return Some(path_between);
         }
         for import in imports.iter().filter(|import| import.from == end && !exempt(import)) {
             if seen.insert(&import.to) {
-                ways.push([way.as_slice(), &[import.to.as_str()]].concat());
+                paths_so_far.push([path_between.as_slice(), &[import.to.as_str()]].concat());
             }
         }
         next += 1;
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_told_once() {
+    fn a_circle_is_reported_once() {
         let files = [
             ("c/src/main.rs", "mod a; mod b; mod d;"),
             ("c/src/a/mod.rs", "\nuse crate::b::X;"),

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_way_of_writing_a_path_is_understood() {
-        let ways = [
+        let paths_so_far = [
             ("c/src/b/mod.rs", "use crate::a::X;"),
             ("c/src/b/mod.rs", "use crate::{std::u8, a};"),
             ("c/src/b/mod.rs", "use super::a::X as Y;"),
@@ -113,7 +113,7 @@ mod tests {
             ("c/src/b.rs", "macro_rules! m { () => { $crate::a::X } }"),
             ("c/src/b.rs", "pub(in crate::a::b) struct X;"),
         ];
-        for (path, text) in ways {
+        for (path, text) in paths_so_far {
             let root = ("c/src/lib.rs", "mod a; mod b;");
             assert_eq!(found(&[root, ("c/src/a.rs", ""), (path, text)]), [pair("b", "a", 1)], "{text}");
         }

@@ -66,7 +66,7 @@ fn table(tree: &Tree<'_>) -> String {
 fn place(path: &str) -> String {
     let parts: Vec<_> = path.split('/').collect();
     match parts[..] {
-        ["crates", "millpond", "src", room, _, ..] => format!("millpond: {room}"),
+        ["crates", "millpond", "src", layer, _, ..] => format!("millpond: {layer}"),
         ["crates", name, ..] => name.to_owned(),
         _ => parts[0].to_owned(),
     }

@@ -5,12 +5,12 @@
 mod cycles;
 mod imports;
 pub(crate) mod inventory;
+mod layers;
 mod lexer;
 mod manifests;
 mod papers;
 mod paths;
 mod pictures;
-mod rooms;
 mod safety;
 mod sizes;
 mod source;
@@ -24,8 +24,8 @@ use self::tree::{Files, Finding, Tree};
 
 /// Every rule there is.
 const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
-    rooms::order,
-    rooms::atomics,
+    layers::order,
+    layers::atomics,
     cycles::circles,
     sizes::limits,
     words::refused,

@@ -27,7 +27,7 @@ class FixedBlockMemoryPool {
         capacity_(positive(capacity, "capacity must be > 0")),
         memory_(new std::byte[bytes(block_size_, capacity)]),
         buffer_(memory_.get(), bytes(block_size_, capacity)),
-        blocks_(wish()) {}
+        blocks_(options()) {}
 
   FixedBlockMemoryPool(const FixedBlockMemoryPool&) = delete;
   FixedBlockMemoryPool& operator=(const FixedBlockMemoryPool&) = delete;
@@ -81,13 +81,13 @@ class FixedBlockMemoryPool {
     return each * capacity;
   }
 
-  millpond::blocks::options wish() noexcept {
-    millpond::blocks::options wish;
-    wish.parent = buffer_.get();
-    wish.block_size = block_size_;
-    wish.block_align = align_;
-    wish.capacity = capacity_;
-    return wish;
+  millpond::blocks::options options() noexcept {
+    millpond::blocks::options options;
+    options.parent = buffer_.get();
+    options.block_size = block_size_;
+    options.block_align = align_;
+    options.capacity = capacity_;
+    return options;
   }
 
   std::size_t align_;

@@ -8,17 +8,17 @@ use std::{
 
 use millpond::{Inspect, Reclaim};
 
-use super::{Exported, Offer};
+use super::{Export, Exported};
 use crate::{
     abi::*,
     array,
-    extensible::write_as_long,
-    fault::{Fault, MP_ERR_BROKEN, MP_OK},
+    error::{MP_ERR_BROKEN, MP_OK, MpError},
     render,
+    versioned_struct::write_as_long,
 };
 
 /// As `alloc` of the table.
-pub(super) unsafe extern "C" fn allocate<X: Offer>(
+pub(super) unsafe extern "C" fn allocate<X: Export>(
     this: *mut mp_allocator,
     size: usize,
     align: usize,
@@ -29,15 +29,15 @@ pub(super) unsafe extern "C" fn allocate<X: Offer>(
     match this.layout(size, align) {
         Ok(layout) if flags & MP_ZERO != 0 => this.ask(layout, |inner| inner.allocate_zeroed(layout)),
         Ok(layout) => this.ask(layout, |inner| inner.allocate(layout)),
-        Err(fault) => {
-            fault.note();
+        Err(error) => {
+            error.note();
             ptr::null_mut()
         }
     }
 }
 
 /// As `realloc` of the table.
-pub(super) unsafe extern "C" fn reallocate<X: Offer>(
+pub(super) unsafe extern "C" fn reallocate<X: Export>(
     this: *mut mp_allocator,
     block: *mut c_void,
     old_size: usize,
@@ -54,8 +54,8 @@ pub(super) unsafe extern "C" fn reallocate<X: Offer>(
     let layouts = this.layout(old_size, align).and_then(|old| Ok((old, this.layout(new_size, align)?)));
     let (old, new) = match layouts {
         Ok(layouts) => layouts,
-        Err(fault) => {
-            fault.note();
+        Err(error) => {
+            error.note();
             if this.layout(old_size, align).is_err() {
                 this.refuse(block);
             }
@@ -84,7 +84,7 @@ const IMPOSSIBLE: Layout = match Layout::from_size_align(isize::MAX.cast_unsigne
 };
 
 /// As `free` of the table.
-pub(super) unsafe extern "C" fn free<X: Offer>(
+pub(super) unsafe extern "C" fn free<X: Export>(
     this: *mut mp_allocator,
     block: *mut c_void,
     size: usize,
@@ -96,15 +96,15 @@ pub(super) unsafe extern "C" fn free<X: Offer>(
     match this.layout(size, align) {
         // SAFETY: the header asks for a live block of this allocator, and for what it was requested for.
         Ok(layout) => unsafe { this.inner.deallocate(block, layout) },
-        Err(fault) => {
-            fault.note();
+        Err(error) => {
+            error.note();
             this.refuse(block);
         }
     }
 }
 
 /// As `impossible` of the table.
-pub(super) unsafe extern "C" fn impossible<X: Offer>(this: *mut mp_allocator, block: *mut c_void) {
+pub(super) unsafe extern "C" fn impossible<X: Export>(this: *mut mp_allocator, block: *mut c_void) {
     if let Some(block) = NonNull::new(block.cast::<u8>()) {
         // SAFETY: this function is in the table of allocators of this type alone.
         unsafe { Exported::<X>::of(this) }.refuse(block);
@@ -112,7 +112,7 @@ pub(super) unsafe extern "C" fn impossible<X: Offer>(this: *mut mp_allocator, bl
 }
 
 /// As `may_free` of the table.
-pub(super) unsafe extern "C" fn may_free<X: Offer>(
+pub(super) unsafe extern "C" fn may_free<X: Export>(
     this: *mut mp_allocator,
     block: *mut c_void,
     size: usize,
@@ -126,7 +126,7 @@ pub(super) unsafe extern "C" fn may_free<X: Offer>(
 }
 
 /// As `damage` of the table.
-pub(super) unsafe extern "C" fn damage<X: Offer>(
+pub(super) unsafe extern "C" fn damage<X: Export>(
     this: *mut mp_allocator,
     block: *mut c_void,
     size: usize,
@@ -138,7 +138,7 @@ pub(super) unsafe extern "C" fn damage<X: Offer>(
     this.layout(size, align).ok().and_then(damage).map_or(ptr::null_mut(), |at| at as *mut c_void)
 }
 
-impl<X: Offer> Exported<X> {
+impl<X: Export> Exported<X> {
     /// Reports that a block came with a layout that no block can have, if misuse is found here.
     fn refuse(&self, block: NonNull<u8>) {
         if self.vets() {
@@ -149,21 +149,21 @@ impl<X: Offer> Exported<X> {
 }
 
 /// As `destroy` of the table.
-pub(super) unsafe extern "C" fn destroy<X: Offer>(this: *mut mp_allocator) {
+pub(super) unsafe extern "C" fn destroy<X: Export>(this: *mut mp_allocator) {
     if X::CONSTANT {
         return;
     }
     let this = this.cast::<Exported<X>>();
     // SAFETY: it was made by `make`, in a place of its own, and the header asks that nobody uses it any more.
     unsafe {
-        (*this).fork.leave();
+        (*this).fork.unregister();
         this.drop_in_place();
         dealloc(this.cast(), Layout::new::<Exported<X>>());
     }
 }
 
 /// As `alloc_between` of the table.
-pub(super) unsafe extern "C" fn allocate_between<X: Offer>(
+pub(super) unsafe extern "C" fn allocate_between<X: Export>(
     this: *mut mp_allocator,
     least: usize,
     preferred: usize,
@@ -174,8 +174,8 @@ pub(super) unsafe extern "C" fn allocate_between<X: Offer>(
     let this = unsafe { Exported::<X>::of(this) };
     let layout = match this.layout(least, align) {
         Ok(layout) => layout,
-        Err(fault) => {
-            fault.note();
+        Err(error) => {
+            error.note();
             return ptr::null_mut();
         }
     };
@@ -193,7 +193,7 @@ pub(super) unsafe extern "C" fn allocate_between<X: Offer>(
 }
 
 /// As `reset` of the table.
-pub(super) unsafe extern "C" fn reset<X: Offer>(this: *mut mp_allocator) -> mp_error {
+pub(super) unsafe extern "C" fn reset<X: Export>(this: *mut mp_allocator) -> mp_error {
     // SAFETY: this function is in the table of allocators of this type alone, and the header asks that nobody else uses
     // this one now.
     if let Some(reclaim) = unsafe { Exported::<X>::alone(this) }.inner.reclaim() {
@@ -203,7 +203,7 @@ pub(super) unsafe extern "C" fn reset<X: Offer>(this: *mut mp_allocator) -> mp_e
 }
 
 /// As `trim` of the table.
-pub(super) unsafe extern "C" fn trim<X: Offer>(this: *mut mp_allocator) -> usize {
+pub(super) unsafe extern "C" fn trim<X: Export>(this: *mut mp_allocator) -> usize {
     // SAFETY: this function is in the table of allocators of this type alone.
     if let Some(bytes) = unsafe { Exported::<X>::of(this) }.inner.trim_shared() {
         return bytes;
@@ -213,57 +213,57 @@ pub(super) unsafe extern "C" fn trim<X: Offer>(this: *mut mp_allocator) -> usize
 }
 
 /// As `owns` of the table.
-pub(super) unsafe extern "C" fn owns<X: Offer>(this: *const mp_allocator, address: *const c_void) -> bool {
+pub(super) unsafe extern "C" fn owns<X: Export>(this: *const mp_allocator, address: *const c_void) -> bool {
     // SAFETY: this function is in the table of allocators of this type alone.
     unsafe { Exported::<X>::of(this) }.inner.inspect().is_some_and(|inspect| inspect.owns(address.cast()))
 }
 
 /// As `largest_free` of the table.
-pub(super) unsafe extern "C" fn largest_free<X: Offer>(this: *const mp_allocator) -> usize {
+pub(super) unsafe extern "C" fn largest_free<X: Export>(this: *const mp_allocator) -> usize {
     // SAFETY: as for `owns`.
     let inspect = unsafe { Exported::<X>::of(this) }.inner.inspect();
     inspect.and_then(Inspect::largest_free).unwrap_or(MP_UNKNOWN)
 }
 
 /// As `stats` of the table.
-pub(super) unsafe extern "C" fn stats<X: Offer>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
+pub(super) unsafe extern "C" fn stats<X: Export>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
     // SAFETY: as for `owns`.
     let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inner.inspect() else {
-        return Fault::unsupported("the allocator does not say what it holds").note();
+        return MpError::unsupported("the allocator does not say what it holds").note();
     };
     let stats = mp_stats::take(inspect);
     // SAFETY: the header asks for a structure that says how long it is.
-    unsafe { write_as_long(&stats, out) }.map_or_else(Fault::note, |()| MP_OK)
+    unsafe { write_as_long(&stats, out) }.map_or_else(MpError::note, |()| MP_OK)
 }
 
 /// As `check` of the table.
-pub(super) unsafe extern "C" fn check<X: Offer>(this: *const mp_allocator) -> mp_error {
+pub(super) unsafe extern "C" fn check<X: Export>(this: *const mp_allocator) -> mp_error {
     // SAFETY: as for `owns`.
     match unsafe { Exported::<X>::of(this) }.inner.inspect().map(Inspect::check) {
-        Some(Err(flaw)) => Fault::new(MP_ERR_BROKEN, flaw.0).note(),
+        Some(Err(flaw)) => MpError::new(MP_ERR_BROKEN, flaw.0).note(),
         _ => MP_OK,
     }
 }
 
 /// As `each` of the table.
-pub(super) unsafe extern "C" fn each<X: Offer>(
+pub(super) unsafe extern "C" fn each<X: Export>(
     this: *mut mp_allocator,
     visit: Option<mp_visit_fn>,
     context: *mut c_void,
 ) -> mp_error {
     let Some(visit) = visit else {
-        return Fault::invalid("there is no function to visit blocks with").note();
+        return MpError::invalid("there is no function to visit blocks with").note();
     };
     // SAFETY: as for `reset`; the visitor is the caller's, and takes what the header says.
     let walked = unsafe {
         let this = Exported::<X>::alone(this);
         this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
     };
-    if walked { MP_OK } else { Fault::STOPPED.note() }
+    if walked { MP_OK } else { MpError::STOPPED.note() }
 }
 
 /// As `reserve` of the table.
-pub(super) unsafe extern "C" fn reserve<X: Offer>(
+pub(super) unsafe extern "C" fn reserve<X: Export>(
     this: *mut mp_allocator,
     size: usize,
     align: usize,
@@ -272,11 +272,11 @@ pub(super) unsafe extern "C" fn reserve<X: Offer>(
     // SAFETY: this function is in the table of allocators of this type alone.
     let this = unsafe { Exported::<X>::of(this) };
     let reserved = this.layout(size, align).and_then(|layout| Ok(this.inner.reserve(layout, count)?));
-    reserved.map_or_else(Fault::note, |()| MP_OK)
+    reserved.map_or_else(MpError::note, |()| MP_OK)
 }
 
 /// As `alloc_many` of the table.
-pub(super) unsafe extern "C" fn allocate_many<X: Offer>(
+pub(super) unsafe extern "C" fn allocate_many<X: Export>(
     this: *mut mp_allocator,
     blocks: *mut *mut c_void,
     count: usize,
@@ -287,7 +287,7 @@ pub(super) unsafe extern "C" fn allocate_many<X: Offer>(
     let this = unsafe { Exported::<X>::of(this) };
     // SAFETY: the header asks for room for so many pointers.
     let places = unsafe { array::places(blocks, count) };
-    let filled = this.layout(size, align).map_err(Fault::note).and_then(|layout| {
+    let filled = this.layout(size, align).map_err(MpError::note).and_then(|layout| {
         let first = this.inner.allocate_many(layout, places);
         first.or_else(|error| this.insist(layout, error, || this.inner.allocate_many(layout, places)))
     });
@@ -295,7 +295,7 @@ pub(super) unsafe extern "C" fn allocate_many<X: Offer>(
 }
 
 /// As `free_many` of the table.
-pub(super) unsafe extern "C" fn free_many<X: Offer>(
+pub(super) unsafe extern "C" fn free_many<X: Export>(
     this: *mut mp_allocator,
     blocks: *const *mut c_void,
     count: usize,
@@ -313,13 +313,13 @@ pub(super) unsafe extern "C" fn free_many<X: Offer>(
 }
 
 /// As `flush` of the table.
-pub(super) unsafe extern "C" fn flush<X: Offer>(this: *mut mp_allocator) {
+pub(super) unsafe extern "C" fn flush<X: Export>(this: *mut mp_allocator) {
     // SAFETY: this function is in the table of allocators of this type alone.
     unsafe { Exported::<X>::of(this) }.inner.flush();
 }
 
 /// As `render` of the table.
-pub(super) unsafe extern "C" fn render<X: Offer>(this: *const mp_allocator, builder: *mut c_void) {
+pub(super) unsafe extern "C" fn render<X: Export>(this: *const mp_allocator, builder: *mut c_void) {
     // SAFETY: this function is in the table of allocators of this type alone, and called with what was passed.
     unsafe {
         if let (Some(inspect), Some(builder)) =

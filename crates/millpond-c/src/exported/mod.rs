@@ -15,8 +15,8 @@ use millpond::{AllocError, Allocation, Allocator, AtFork, Inspect, Reclaim, fork
 use crate::{
     abi::*,
     array::{self, Places},
-    fault::Fault,
-    misuse::Voice,
+    error::MpError,
+    misuse::MisuseCallback,
     out_of_memory::OutOfMemory,
     request,
 };
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(NonNull<u8>, usize) -> bool;
 
 /// An allocator of the library, and what it can do besides.
-pub(crate) trait Offer: Allocator {
+pub(crate) trait Export: Allocator {
     /// What it is called.
     const NAME: &'static CStr;
     /// Whether it answers questions.
@@ -110,15 +110,15 @@ pub(crate) struct Exported<X> {
     pub(crate) inner: X,
     out_of_memory: OutOfMemory,
     /// Its place among those that are held while the process forks.
-    fork: fork::Entry,
+    fork: fork::Registration,
     /// Who hears of misuse; it goes after the allocator, which may have something to say when it goes.
-    voice: Option<Voice>,
+    callback: Option<MisuseCallback>,
 }
 
 // SAFETY: which threads may use an allocator at a time is what the header asks of the caller.
 unsafe impl<X> Sync for Exported<X> {}
 
-impl<X: Offer> AtFork for Exported<X> {
+impl<X: Export> AtFork for Exported<X> {
     fn prepare(&self) {
         if let Some(inner) = self.inner.at_fork() {
             inner.prepare();
@@ -144,10 +144,10 @@ pub(crate) struct Make {
     pub(crate) out_of_memory: OutOfMemory,
     /// Whether it resets and trims what it stands on, which cannot do that.
     pub(crate) cannot_reclaim: bool,
-    pub(crate) voice: Option<Voice>,
+    pub(crate) callback: Option<MisuseCallback>,
 }
 
-impl<X: Offer> Exported<X> {
+impl<X: Export> Exported<X> {
     const TABLE: &'static mp_table = &Self::table(X::RECLAIMS);
     const TABLE_WITHOUT_RECLAIM: &'static mp_table = &Self::table(false);
 
@@ -156,19 +156,26 @@ impl<X: Offer> Exported<X> {
         // SAFETY: the type is not zero-sized.
         let place = unsafe { alloc(Layout::new::<Self>()) }.cast::<Self>();
         if place.is_null() {
-            Fault::from(AllocError::Exhausted).note();
+            MpError::from(AllocError::Exhausted).note();
             return ptr::null_mut();
         }
         let table = if make.cannot_reclaim { Self::TABLE_WITHOUT_RECLAIM } else { Self::TABLE };
         let head = mp_allocator { table, default_align: make.default_align };
-        let Make { is_plain, out_of_memory, voice, .. } = make;
+        let Make { is_plain, out_of_memory, callback, .. } = make;
         // SAFETY: the place was just handed out, for this type.
         unsafe {
-            place.write(Self { head, is_plain, inner, out_of_memory, fork: fork::Entry::new(), voice })
+            place.write(Self {
+                head,
+                is_plain,
+                inner,
+                out_of_memory,
+                fork: fork::Registration::new(),
+                callback,
+            })
         };
         if X::FORKS {
             // SAFETY: it was just written, and leaves before it is destroyed.
-            unsafe { (*place).fork.enter(&*place) };
+            unsafe { (*place).fork.register(&*place) };
         }
         place.cast()
     }
@@ -177,7 +184,7 @@ impl<X: Offer> Exported<X> {
     pub(crate) const fn constant(inner: X) -> Self {
         let head = mp_allocator { table: Self::TABLE, default_align: 0 };
         let out_of_memory = OutOfMemory::RETURN_NULL;
-        Self { head, is_plain: false, inner, out_of_memory, fork: fork::Entry::new(), voice: None }
+        Self { head, is_plain: false, inner, out_of_memory, fork: fork::Registration::new(), callback: None }
     }
 
     const fn table(reclaims: bool) -> mp_table {
@@ -230,11 +237,11 @@ impl<X: Offer> Exported<X> {
 
     /// Whether it finds out of any address and layout whether they are those of a live block.
     fn vets(&self) -> bool {
-        self.voice.as_ref().is_some_and(Voice::vets)
+        self.callback.as_ref().is_some_and(MisuseCallback::vets)
     }
 
     #[inline(always)]
-    fn layout(&self, size: usize, align: usize) -> Result<Layout, Fault> {
+    fn layout(&self, size: usize, align: usize) -> Result<Layout, MpError> {
         request::layout(size, align, self.head.default_align)
     }
 
@@ -266,7 +273,7 @@ impl<X: Offer> Exported<X> {
                 Err(new) => error = new,
             }
         }
-        Err(Fault::from(error).note())
+        Err(MpError::from(error).note())
     }
 
     /// Resizes a live block where it is, without asking anybody to make room.
@@ -299,7 +306,7 @@ impl<X: Offer> Exported<X> {
                 bytes.as_ptr().cast()
             }
             Err(error) => {
-                Fault::from(error).note();
+                MpError::from(error).note();
                 ptr::null_mut()
             }
         }

@@ -17,9 +17,9 @@ int main() { std::puts("calls: this standard library has no resources"); }
 /// A resource whose options are gone, and overwritten, when it is used.
 template <class Pool>
 static std::unique_ptr<millpond::resource<Pool>> of_options_that_are_gone(typename Pool::options filled) {
-  const auto wish = std::make_unique<typename Pool::options>(filled);
-  auto made = std::make_unique<millpond::resource<Pool>>(*wish);
-  std::memset(static_cast<void*>(wish.get()), 0x5A, sizeof *wish);
+  const auto options = std::make_unique<typename Pool::options>(filled);
+  auto made = std::make_unique<millpond::resource<Pool>>(*options);
+  std::memset(static_cast<void*>(options.get()), 0x5A, sizeof *options);
   return made;
 }
 
@@ -72,10 +72,10 @@ static void options_are_read_once() {
 static void all_goes_back() {
   counting parent;
   {
-    millpond::blocks::options wish;
-    wish.block_size = 64;
-    wish.parent = &parent;
-    millpond::resource<millpond::blocks> resource(wish);
+    millpond::blocks::options options;
+    options.block_size = 64;
+    options.parent = &parent;
+    millpond::resource<millpond::blocks> resource(options);
     (void)resource.allocate(64);
     (void)resource.allocate(5000);
     EXPECT(parent.pieces == 2);
@@ -85,9 +85,9 @@ static void all_goes_back() {
   }
   EXPECT(parent.pieces == 0);
   {
-    millpond::classes::options wish;
-    wish.parent = &parent;
-    millpond::resource<millpond::classes> resource(wish);
+    millpond::classes::options options;
+    options.parent = &parent;
+    millpond::resource<millpond::classes> resource(options);
     (void)resource.allocate(64);
     (void)resource.allocate(100000);
     EXPECT(parent.pieces == 2);
@@ -161,9 +161,9 @@ static void exceptions_belong_to_their_call() {
     millpond::fallback::options of_both;
     of_both.inner = first;
     millpond::fallback both(of_both);
-    millpond::classes::options wish;
-    wish.parent = both;
-    millpond::resource<millpond::classes> served(wish);
+    millpond::classes::options options;
+    options.parent = both;
+    millpond::resource<millpond::classes> served(options);
     EXPECT(outcome([&] { (void)served.allocate(64, 8); }) == -1 && alive == 0);
     EXPECT(outcome([&] { (void)empty.allocate(8); }) == 0);
   }
@@ -198,12 +198,12 @@ static void exceptions_belong_to_their_call() {
 
 /// The options of the standard's pools, and its arena that begins with a buffer.
 static void as_the_standard_has_it() {
-  std::pmr::pool_options wish;
-  wish.largest_required_pool_block = 1000;
+  std::pmr::pool_options options;
+  options.largest_required_pool_block = 1000;
   counting below;
   millpond::borrowed_resource source(&below);
   {
-    millpond::resource<millpond::classes> resource(wish, &source);
+    millpond::resource<millpond::classes> resource(options, &source);
     void* const small = resource.allocate(1000, 8);
     EXPECT(resource.pool().stats().live >= 1024);
     const std::size_t pieces = below.pieces;
@@ -213,8 +213,8 @@ static void as_the_standard_has_it() {
     EXPECT(below.pieces == pieces);
     resource.deallocate(small, 1000, 8);
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{16}, std::size_t{17}, std::size_t{1000000}}) {
-      wish.largest_required_pool_block = size;
-      millpond::resource<millpond::classes> other(wish, &source);
+      options.largest_required_pool_block = size;
+      millpond::resource<millpond::classes> other(options, &source);
       other.deallocate(other.allocate(40, 8), 40, 8);
     }
   }

@@ -87,10 +87,10 @@ static void pools() {
 static void exhaustion() {
   alignas(16) static char memory[10 * sizeof(tracked) * 2];
   millpond::buffer buffer(memory, sizeof memory);
-  millpond::object_pool<tracked>::options wish;
-  wish.parent = buffer;
-  wish.capacity = sizeof memory / 8;
-  millpond::object_pool<tracked> pool(wish);
+  millpond::object_pool<tracked>::options options;
+  options.parent = buffer;
+  options.capacity = sizeof memory / 8;
+  millpond::object_pool<tracked> pool(options);
   std::vector<tracked*> all;
   while (tracked* const it = pool.create(std::nothrow, 1)) all.push_back(it);
   EXPECT(all.size() == sizeof memory / 8 && mp_last_error() == MP_ERR_EXHAUSTED);
@@ -203,9 +203,9 @@ using on_heap = millpond::allocator<T>;
 static void containers() {
   counting parent;
   {
-    millpond::tlsf::options wish;
-    wish.parent = &parent;
-    millpond::tlsf pool(wish), other(wish);
+    millpond::tlsf::options options;
+    options.parent = &parent;
+    millpond::tlsf pool(options), other(options);
     std::vector<int, on_heap<int>> numbers(on_heap<int>{pool});
     for (int i = 0; i < 1000; i++) numbers.push_back(i);
     std::list<wide, on_heap<wide>> wides(on_heap<wide>{pool});
@@ -272,10 +272,10 @@ static void shared() {
 static void checked() {
   static std::uint32_t heard = 0;
   using checked_pool = millpond::object_pool<pair, MP_LOCAL, true>;
-  checked_pool::options wish;
-  wish.on_misuse = [](void*, const mp_misuse* misuse) { heard = misuse->kind; };
+  checked_pool::options options;
+  options.on_misuse = [](void*, const mp_misuse* misuse) { heard = misuse->kind; };
   {
-    checked_pool pool(wish);
+    checked_pool pool(options);
     pair* const one = pool.create(1, nullptr);
     pool.destroy(one);
     EXPECT(heard == 0);

@@ -11,11 +11,11 @@ static_assert(std::is_convertible_v<millpond::tlsf, mp_allocator*> && sizeof(mil
 
 /// Allocates and frees through the general interface, and asks what an owner can be asked.
 template <class Pool>
-static void use(const char* name, typename Pool::options wish = {}) {
+static void use(const char* name, typename Pool::options options = {}) {
   counting parent;
   {
-    wish.parent = &parent;
-    Pool pool(wish);
+    options.parent = &parent;
+    Pool pool(options);
     EXPECT(pool && std::strcmp(pool.name(), name) == 0);
     void* const block = pool.alloc(40);
     EXPECT(block != nullptr && pool.owns(block) && !pool.owns(&pool) && parent.pieces >= 1);
@@ -28,7 +28,7 @@ static void use(const char* name, typename Pool::options wish = {}) {
 
     Pool moved = std::move(pool);
     EXPECT(!pool && moved && parent.pieces >= 1);
-    Pool other(wish);
+    Pool other(options);
     (void)other.alloc(40);
     other = std::move(moved);
     EXPECT(other && !moved);
@@ -47,9 +47,9 @@ static void sources() {
   millpond::buffer buffer(memory, sizeof memory);
   EXPECT(buffer.alloc(100) != nullptr && buffer.alloc(200) == nullptr && mp_last_error() == MP_ERR_EXHAUSTED);
 
-  millpond::tuned_pages::options wish;
-  wish.guarded = true;
-  millpond::tuned_pages pages(wish);
+  millpond::tuned_pages::options options;
+  options.guarded = true;
+  millpond::tuned_pages pages(options);
   void* const page = pages.alloc(4096, 4096);
   EXPECT(page != nullptr);
   pages.free(page, 4096, 4096);
@@ -71,20 +71,20 @@ static void sources() {
 static void failures() {
   millpond::blocks none(nullptr);
   EXPECT(!none && none.get() == nullptr);
-  millpond::blocks::options wish;  // without a size
-  millpond::blocks refused(std::nothrow, wish);
+  millpond::blocks::options options;  // without a size
+  millpond::blocks refused(std::nothrow, options);
   EXPECT(!refused && mp_last_error() == MP_ERR_INVALID);
 #if MILLPOND_HAS_EXCEPTIONS
   try {
-    millpond::blocks thrown(wish);
+    millpond::blocks thrown(options);
     EXPECT(false);
   } catch (const std::bad_alloc& error) {
     EXPECT(std::strcmp(error.what(), mp_strerror(MP_ERR_INVALID)) == 0);
     EXPECT(dynamic_cast<const millpond::error&>(error).code() == MP_ERR_INVALID);
   }
 #endif
-  wish.block_size = 64;
-  none = millpond::blocks(wish);
+  options.block_size = 64;
+  none = millpond::blocks(options);
   mp_allocator* const given_up = none.release();
   EXPECT(given_up != nullptr && !none);
   mp_destroy(given_up);
@@ -99,10 +99,10 @@ static void borrowed() {
   EXPECT(parent.pieces == 0 && it.reset() == MP_ERR_UNSUPPORTED);
 
   // Live blocks, one by one.
-  millpond::blocks::options wish;
-  wish.block_size = 64;
-  wish.free_list = MP_ADDRESS_ORDERED;
-  millpond::blocks pool(wish);
+  millpond::blocks::options options;
+  options.block_size = 64;
+  options.free_list = MP_ADDRESS_ORDERED;
+  millpond::blocks pool(options);
   void* const one = pool.alloc(64);
   void* const two = pool.alloc(64);
   pool.free(one, 64);
@@ -118,11 +118,11 @@ static void borrowed() {
 
 /// A guard of each kind stands on what it is told, and goes without it.
 template <class Guard>
-static void guard(typename Guard::options wish = {}) {
+static void guard(typename Guard::options options = {}) {
   counting inner;
   {
-    wish.inner = &inner;
-    Guard it(wish);
+    options.inner = &inner;
+    Guard it(options);
     void* const block = it.alloc(100);
     EXPECT(block != nullptr && inner.pieces >= 1);
     it.free(block, 100);
@@ -166,12 +166,12 @@ static void guards() {
   EXPECT(most != nullptr && small.alloc(1) == nullptr && mp_last_error() == MP_ERR_LIMIT);
   small.free(most, 150);
 
-  millpond::blocks::options of_inbox;
-  of_inbox.block_size = 64;
-  millpond::inbox inbox(of_inbox);
-  void* const post = inbox.alloc(64);
+  millpond::blocks::options of_remote_free;
+  of_remote_free.block_size = 64;
+  millpond::remote_free remote_free(of_remote_free);
+  void* const post = remote_free.alloc(64);
   EXPECT(post != nullptr);
-  inbox.free(post, 64);
+  remote_free.free(post, 64);
 }
 
 int main() {

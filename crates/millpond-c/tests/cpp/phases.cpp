@@ -46,9 +46,9 @@ static void phases(std::pmr::memory_resource& resource, std::size_t from, std::s
   }
 }
 
-static std::size_t peak(millpond::classes::options wish, std::size_t from, std::size_t to) {
+static std::size_t peak(millpond::classes::options options, std::size_t from, std::size_t to) {
   capped source;
-  millpond::resource<millpond::classes> resource(wish, &source);
+  millpond::resource<millpond::classes> resource(options, &source);
   phases(resource, from, to);
   EXPECT(resource.trim() > 0);
   EXPECT(source.now == 0);
@@ -78,9 +78,9 @@ int main() {
 #endif
   // Blocks of one size go back too.
   capped source;
-  millpond::blocks::options wish;
-  wish.block_size = 64;
-  millpond::resource<millpond::blocks> resource(wish, &source);
+  millpond::blocks::options options;
+  options.block_size = 64;
+  millpond::resource<millpond::blocks> resource(options, &source);
   phases(resource, 8, 64);
   EXPECT(source.now >= live);
   EXPECT(resource.trim() >= live && source.now == 0);

@@ -99,14 +99,14 @@ static void at_random(memory_resource& resource, std::size_t largest, std::size_
 
 /// What holds for a resource on any pool.
 template <class Pool>
-static void conforms(typename Pool::options wish = {}, std::size_t largest = 20000, std::size_t widest = 8) {
+static void conforms(typename Pool::options options = {}, std::size_t largest = 20000, std::size_t widest = 8) {
   upstream source;
   {
-    millpond::resource<Pool> resource(wish, &source);
+    millpond::resource<Pool> resource(options, &source);
     EXPECT(resource.upstream_resource() == &source && source.requests == 0);
 
     // Equal to itself alone.
-    millpond::resource<Pool> other(wish, &source);
+    millpond::resource<Pool> other(options, &source);
     EXPECT(resource == resource && resource != other && resource.is_equal(resource) && !resource.is_equal(source));
 
     // Everything that is not aligned beyond the usual, no bytes included.
@@ -191,10 +191,10 @@ static void containers() {
 static void blocks() {
   upstream source;
   {
-    millpond::blocks::options wish;
-    wish.block_size = 64;
-    wish.blocks_per_chunk = 100;
-    millpond::resource<millpond::blocks> resource(wish, &source);
+    millpond::blocks::options options;
+    options.block_size = 64;
+    options.blocks_per_chunk = 100;
+    millpond::resource<millpond::blocks> resource(options, &source);
     std::vector<void*> all;
     for (int i = 0; i < 100; i++) all.push_back(resource.allocate(static_cast<std::size_t>(i) % 64 + 1, 8));
     EXPECT(source.live.size() == 1 && source.requests == 1);
@@ -214,8 +214,8 @@ static void blocks() {
 
     // A parent that the options name.
     counting parent;
-    wish.parent = &parent;
-    millpond::resource<millpond::blocks> on_parent(wish);
+    options.parent = &parent;
+    millpond::resource<millpond::blocks> on_parent(options);
     (void)on_parent.allocate(64);
     EXPECT(parent.pieces == 1);
     on_parent.release();
@@ -238,9 +238,9 @@ static void recycles() {
 #if MILLPOND_HAS_EXCEPTIONS
 /// What upstream throws arrives, whatever it is, and the resource goes on.
 template <class Pool>
-static void throws(typename Pool::options wish = {}) {
+static void throws(typename Pool::options options = {}) {
   upstream source;
-  millpond::resource<Pool> resource(wish, &source);
+  millpond::resource<Pool> resource(options, &source);
   for (const std::size_t size : {std::size_t{40}, std::size_t{30000}}) {
     std::vector<void*> all;
     source.left = 3;
@@ -260,15 +260,15 @@ static void throws(typename Pool::options wish = {}) {
   }
 
   // A bad_alloc of upstream's, and one of Millpond's own.
-  millpond::resource<Pool> on_nothing(wish, std::pmr::null_memory_resource());
+  millpond::resource<Pool> on_nothing(options, std::pmr::null_memory_resource());
   try {
     (void)on_nothing.allocate(8);
     EXPECT(false);
   } catch (const std::bad_alloc& error) {
     EXPECT(dynamic_cast<const millpond::error*>(&error) == nullptr);
   }
-  wish.parent = mp_null_allocator();
-  millpond::resource<Pool> on_less(wish);
+  options.parent = mp_null_allocator();
+  millpond::resource<Pool> on_less(options);
   try {
     (void)on_less.allocate(8);
     EXPECT(false);
@@ -312,9 +312,9 @@ static void borrowed() {
 /// A resource for many threads.
 static void shared() {
   std::pmr::synchronized_pool_resource source;
-  millpond::classes::options wish;
-  wish.sharing = MP_CACHED;
-  millpond::resource<millpond::classes> resource(wish, &source);
+  millpond::classes::options options;
+  options.sharing = MP_CACHED;
+  millpond::resource<millpond::classes> resource(options, &source);
   std::vector<std::thread> all;
   for (unsigned id = 0; id < 4; id++) all.emplace_back([&resource, id] { at_random(resource, 40000, 6, id, false); });
   for (std::thread& each : all) each.join();

@@ -12,7 +12,7 @@ static mp_allocator *make(int kind) {
     switch (kind) {
     case 0: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64))->allocator;
     case 1: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .sharing = MP_CACHED))->allocator;
-    case 2: return &mp_inbox_create(MP_OPTIONS(mp_blocks_options, .block_size = 64))->allocator;
+    case 2: return &mp_remote_free_create(MP_OPTIONS(mp_blocks_options, .block_size = 64))->allocator;
     case 3: return &mp_classes_create(NULL)->allocator;
     case 4: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = MP_MAGAZINE))->allocator;
     case 5: return &mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = MP_ADDRESS_ORDERED))->allocator;

@@ -155,7 +155,7 @@ static void failures(void) {
     /* What makes allocators. */
     FAILS(mp_blocks_create(NULL) == NULL, MP_ERR_INVALID);
     FAILS(mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 8, .sharing = 77)) == NULL, MP_ERR_UNSUPPORTED);
-    FAILS(mp_inbox_create(NULL) == NULL, MP_ERR_INVALID);
+    FAILS(mp_remote_free_create(NULL) == NULL, MP_ERR_INVALID);
     FAILS(mp_classes_create(MP_OPTIONS(mp_classes_options, .size_count = 1)) == NULL, MP_ERR_INVALID);
     FAILS(mp_linear_create(MP_OPTIONS(mp_pool_options, .sharing = MP_CACHED)) == NULL, MP_ERR_UNSUPPORTED);
     FAILS(mp_tlsf_create(&(mp_tlsf_options){.struct_size = 1}) == NULL, MP_ERR_INVALID);

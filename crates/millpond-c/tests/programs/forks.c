@@ -116,7 +116,7 @@ static mp_allocator *guarded(mp_allocator *(*create)(const mp_guard_options *), 
 
 int main(void) {
     EXPECT(mp_atfork() == MP_OK && mp_atfork() == MP_OK);
-    const uint32_t ways[] = {MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED};
+    const uint32_t ways[] = {MP_LOCKED, MP_LOCKED_TICKET, MP_CACHED};
     mp_allocator *inner[3];
     for (int i = 0; i < 3; i++) {
         mp_classes *const classes = mp_classes_create(MP_OPTIONS(mp_classes_options, .sharing = ways[i]));
@@ -133,7 +133,7 @@ int main(void) {
     /* A pool on a pool on a guard. */
     mp_allocator *const counting = mp_counting_create(MP_OPTIONS(mp_guard_options, .inner = &tlsf->allocator));
     mp_sign_post *const child_of_tlsf =
-        mp_sign_post_create(MP_OPTIONS(mp_sign_post_options, .sharing = MP_LOCKED_FAIR, .parent = counting));
+        mp_sign_post_create(MP_OPTIONS(mp_sign_post_options, .sharing = MP_LOCKED_TICKET, .parent = counting));
     mp_blocks *const lock_free =
         mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 96, .block_align = 8, .sharing = MP_LOCK_FREE));
     mp_blocks *const marked = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 96, .block_align = 8,

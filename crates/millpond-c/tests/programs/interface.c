@@ -69,7 +69,7 @@ static void try_out(mp_allocator *pool, size_t most) {
 }
 
 static void every_pool(mp_allocator *parent, uint32_t sharing) {
-    bool locked = sharing == MP_LOCKED || sharing == MP_LOCKED_FAIR, local = sharing == MP_LOCAL;
+    bool locked = sharing == MP_LOCKED || sharing == MP_LOCKED_TICKET, local = sharing == MP_LOCAL;
 #define OPTIONS(type, ...) MP_OPTIONS(type, .parent = parent, .sharing = sharing, __VA_ARGS__)
     for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++)
         for (int checked = 0; checked <= (locked || local); checked++) {
@@ -203,13 +203,13 @@ int main(void) {
     EXPECT(reserved && tuned && mp_page_size() >= 4096);
     mp_allocator *parents[] = {NULL, mp_pages(), reserved, tuned};
     for (size_t parent = 0; parent < sizeof parents / sizeof *parents; parent++)
-        for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++)
+        for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_TICKET; sharing++)
             every_pool(parents[parent], sharing);
     mp_destroy(reserved);
     mp_destroy(tuned);
     fast_entry_points(MP_LOCAL);
     fast_entry_points(MP_LOCKED);
-    fast_entry_points(MP_LOCKED_FAIR);
+    fast_entry_points(MP_LOCKED_TICKET);
     live_blocks_are_shown();
     stacks_go_back();
     pools_are_drawn();

@@ -67,7 +67,7 @@ static bool take(void *context, const char *piece, size_t length) {
 #define ROOM .out_of_memory = {.action = MP_RETRY, .make_room = no_room, .context = &heard}
 
 int main(void) {
-    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++) {
+    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_TICKET; sharing++) {
         MADE(mp_blocks_create, mp_blocks_options, .block_size = 24, .sharing = sharing, ROOM);
         if (sharing == MP_LOCK_FREE) continue;
         size_t *const sizes = malloc(4 * sizeof *sizes);
@@ -87,7 +87,7 @@ int main(void) {
         MADE(mp_tlsf_create, mp_tlsf_options, .sharing = sharing, ROOM);
         MADE(mp_buddy_create, mp_buddy_options, .sharing = sharing, ROOM);
     }
-    MADE(mp_inbox_create, mp_blocks_options, .block_size = 24);
+    MADE(mp_remote_free_create, mp_blocks_options, .block_size = 24);
     MADE(mp_counted_create, mp_guard_options, .inner = NULL);
     MADE(mp_counting_create, mp_guard_options, .inner = NULL);
     MADE(mp_poison_create, mp_guard_options, .inner = NULL);

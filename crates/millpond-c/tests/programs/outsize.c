@@ -149,7 +149,7 @@ static void arrays(void) {
 }
 
 int main(void) {
-    const uint32_t ways[] = {MP_LOCAL, MP_LOCKED, MP_LOCKED_FAIR, MP_CACHED};
+    const uint32_t ways[] = {MP_LOCAL, MP_LOCKED, MP_LOCKED_TICKET, MP_CACHED};
     const size_t aligns[] = {0, 1, 8, 16, 32, 64, 128, 4096};
     for (int way = 0; way < 4; way++) {
         all_goes_back(ways[way]);

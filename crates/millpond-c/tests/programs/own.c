@@ -203,7 +203,7 @@ static void many_at_once(mp_allocator *pool, counting *parent) {
 static void many_at_once_everywhere(void) {
     counting own = {.allocator = {&counting_table, 0}, .most = 1 << 20};
     many_at_once(&own.allocator, &own);
-    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++) {
+    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_TICKET; sharing++) {
         mp_blocks *pool = mp_blocks_create(
             MP_OPTIONS(mp_blocks_options, .block_size = 64, .parent = &own.allocator, .sharing = sharing));
         many_at_once(&pool->allocator, &own);
@@ -232,7 +232,7 @@ static void what_a_thread_keeps_is_flushed(void) {
 int main(void) {
     many_at_once_everywhere();
     what_a_thread_keeps_is_flushed();
-    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_FAIR; sharing++)
+    for (uint32_t sharing = MP_LOCAL; sharing <= MP_LOCKED_TICKET; sharing++)
         room_in_advance(sharing);
     a_table_of_ones_own();
     tables_that_lack_something();

@@ -38,13 +38,13 @@ static void share(mp_allocator *pool, size_t bytes) {
 static void *give_back(void *context) {
     void **blocks = context;
     for (int i = 1; i <= LIVE; i++)
-        mp_inbox_return(blocks[0], blocks[i]);
+        mp_remote_free_return(blocks[0], blocks[i]);
     return NULL;
 }
 
-static void inbox(void) {
-    mp_inbox *pool = mp_inbox_create(MP_OPTIONS(mp_blocks_options, .block_size = 48));
-    EXPECT(pool && !mp_inbox_create(NULL) && mp_last_error() == MP_ERR_INVALID);
+static void remote_free(void) {
+    mp_remote_free *pool = mp_remote_free_create(MP_OPTIONS(mp_blocks_options, .block_size = 48));
+    EXPECT(pool && !mp_remote_free_create(NULL) && mp_last_error() == MP_ERR_INVALID);
     void *blocks[THREADS][LIVE + 1];
     pthread_t threads[THREADS];
     for (int round = 0; round < 20; round++) {
@@ -65,8 +65,8 @@ static void inbox(void) {
 }
 
 int main(void) {
-    inbox();
-    for (uint32_t sharing = MP_LOCKED; sharing <= MP_LOCKED_FAIR; sharing++) {
+    remote_free();
+    for (uint32_t sharing = MP_LOCKED; sharing <= MP_LOCKED_TICKET; sharing++) {
         mp_blocks *blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 48, .sharing = sharing));
         share(&blocks->allocator, 48 * LIVE);
     }

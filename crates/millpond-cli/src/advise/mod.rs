@@ -1,7 +1,7 @@
 //! Which block sizes a program's pools should have.
 
-mod division;
 mod language;
+mod size_classes;
 mod snippet;
 
 use std::path::Path;
@@ -14,8 +14,8 @@ use crate::{
     trace::{Count, Histogram, Request, Step},
 };
 
-pub(crate) use division::{Limits, align_of_block};
 pub(crate) use language::Language;
+pub(crate) use size_classes::{Limits, align_of_block};
 use snippet::Snippet;
 
 /// The block sizes advised for a trace.
@@ -62,7 +62,7 @@ impl Advice {
     ) -> Result<Self> {
         let path = Path::new(&reader.start().program);
         let languages = Language::of(path, &reader.summary().modules);
-        let sizes = division::choose(&histogram.counts, limits);
+        let sizes = size_classes::choose(&histogram.counts, limits);
         if sizes.is_empty() {
             return Ok(Self::default());
         }
@@ -78,7 +78,7 @@ impl Advice {
         }
         blocks.retain(|block| block.allocations > 0);
         let covered = blocks.iter().map(|block| block.allocations).sum::<u64>() as f64 / all;
-        let has_threads = histogram.threads.lanes.len() > 1;
+        let has_threads = histogram.threads.workers.len() > 1;
         Ok(Self { blocks, covered, languages, program: program.to_owned(), has_threads })
     }
 

@@ -1,6 +1,6 @@
 //! `millpond record`: runs a program with the recorder in it, and turns what that leaves behind into traces.
 //!
-//! Recording needs Linux; what there is to say about it (`recording`, `obstacle`, `tell`) does not.
+//! Recording needs Linux; what there is to say about it (`recording`, `error`, `tell`) does not.
 
 use std::process::ExitCode;
 
@@ -8,22 +8,22 @@ use anyhow::Result;
 
 use crate::cli;
 
+mod error;
 #[cfg(recorder)]
 mod linux;
-mod obstacle;
 mod recording;
+mod report;
 mod size;
-mod tell;
 
 pub(crate) use recording::{Options, Recording, Trace};
+pub(crate) use report::about;
 pub(crate) use size::parse_size;
-pub(crate) use tell::about;
 
 /// The whole of `millpond record`.
 pub(crate) fn main(options: cli::Record) -> Result<ExitCode> {
     let cli::Record { output, force, max_size, process, all, command } = options;
     let recording = run(&Options { command, output, force, max_size, process, all })?;
-    tell::all(&recording);
+    report::all(&recording);
     Ok(recording.exit_code())
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use millpond_trace::{Start, Summary};
 
-use super::obstacle::Obstacle;
+use super::error::RecordError;
 use crate::errors;
 
 /// What is to be recorded.
@@ -35,7 +35,7 @@ pub(crate) struct Recording {
     /// Processes whose traces are not kept.
     pub(crate) others: Vec<Other>,
     /// Why the chosen process has no trace.
-    pub(crate) obstacle: Option<(PathBuf, Obstacle)>,
+    pub(crate) error: Option<(PathBuf, RecordError)>,
     /// The program that was run, and how it ended.
     pub(crate) program: String,
     pub(crate) status: ExitStatus,
@@ -84,7 +84,7 @@ pub(crate) struct Escape {
     /// The process, if its number is known.
     pub(crate) process: Option<u32>,
     /// Why.
-    pub(crate) obstacle: Obstacle,
+    pub(crate) error: RecordError,
 }
 
 impl Recording {

@@ -15,21 +15,21 @@ use self::{
 };
 use crate::{cli::Settings, terminal::Progress, trace::Histogram, units};
 
-pub(crate) use crate::spread::{LEAST_ROUNDS, Spread, outliers};
+pub(crate) use crate::estimate::{Estimate, LEAST_ROUNDS, outliers};
 
 pub(crate) use self::{
     contender::{Name, mimalloc_version},
     touched::{Touch, Touched},
-    worker::{Stock, Verification, Written},
+    worker::{MemoryUse, Verification, Written},
 };
 
 /// What the rounds have shown.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct Comparison {
     /// glibc first, then the others in a fixed order.
-    pub(crate) standings: Vec<Standing>,
+    pub(crate) outcomes: Vec<Outcome>,
     /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the standings.
-    pub(crate) bare: Spread,
+    pub(crate) bare: Estimate,
     /// Why [`Name::Huge`] was left out; `None` if it was not, or not asked for.
     pub(crate) without_huge: Option<String>,
     /// What was written of the blocks.
@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
 
 /// How one contender did.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Outcome {
     /// Who.
     pub(crate) name: Name,
     /// CPU time of each round in nanoseconds, less that of the bare loop in the same round.
@@ -48,7 +48,7 @@ pub(crate) struct Standing {
     /// Most resident bytes of each round; empty where the system does not say.
     pub(crate) peaks: Vec<f64>,
     /// The blocks live when most bytes are.
-    pub(crate) stock: Stock,
+    pub(crate) memory_use: MemoryUse,
     /// Page faults of a round, its median.
     pub(crate) page_faults: u64,
     /// CPU time of a round within the system, in nanoseconds, its median.
@@ -57,10 +57,10 @@ pub(crate) struct Standing {
     pub(crate) walk: Vec<f64>,
 }
 
-impl Outcome {
+impl Comparison {
     /// How one contender did, if it took part.
-    pub(crate) fn of(&self, name: Name) -> Option<&Standing> {
-        self.standings.iter().find(|standing| standing.name == name)
+    pub(crate) fn of(&self, name: Name) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.name == name)
     }
 }
 
@@ -79,7 +79,7 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
         verify: false,
         walk: false,
         written,
-        lanes: histogram.threads.at_once,
+        workers: histogram.threads.at_once,
         stretch: worker::stretch(reader.summary().events, histogram.threads.foreign),
         slots: reader.summary().slots,
         batch: race::batch(reader),
@@ -94,7 +94,7 @@ pub(crate) fn measure(
     histogram: &Histogram,
     sizes: &[usize],
     settings: &Settings,
-) -> Result<Outcome> {
+) -> Result<Comparison> {
     let touched = Touched::new(settings.touch, histogram, &reader.summary().resources);
     check_memory(histogram, |size| touched.written.is_written(size))?;
     let mut task = task(reader, histogram, sizes, touched.written);
@@ -109,7 +109,7 @@ pub(crate) fn measure(
     let (progress, events, peak) =
         (Progress::new("replaying"), reader.summary().events, reader.summary().peak_bytes);
     let turns = (u64::from(settings.rounds) + 1) * names.len() as u64;
-    let mut source = Source::new(reader, &histogram.threads.lanes);
+    let mut source = Source::new(reader, &histogram.threads.workers);
     for (turn, who) in first.chain(rounds).enumerate() {
         task.contender = names[who];
         task.walk = measured[who].is_empty();
@@ -120,30 +120,31 @@ pub(crate) fn measure(
         }
     }
     let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();
-    let standings = names.into_iter().zip(&measured).skip(1);
-    let standings =
-        standings.map(|(name, rounds)| standing(name, rounds, &bare, peak)).collect::<Result<_>>()?;
-    Ok(Outcome { standings, bare: Spread::of(&bare[1..]), without_huge, touched: Some(touched) })
+    let outcomes = names.into_iter().zip(&measured).skip(1);
+    let outcomes =
+        outcomes.map(|(name, rounds)| outcome(name, rounds, &bare, peak)).collect::<Result<_>>()?;
+    Ok(Comparison { outcomes, bare: Estimate::of(&bare[1..]), without_huge, touched: Some(touched) })
 }
 
 /// Sums up the rounds of one contender, the first of which does not count.
-fn standing(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Standing> {
-    let stock = rounds.last().map(|round| round.stock).unwrap_or_default();
-    ensure!(stock.requested == peak, "replaying against {} lost track of the live blocks", name.text());
+fn outcome(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Outcome> {
+    let memory_use = rounds.last().map(|round| round.memory_use).unwrap_or_default();
+    ensure!(memory_use.requested == peak, "replaying against {} lost track of the live blocks", name.text());
     let mut times = rounds.iter().zip(bare).map(|(round, bare)| (round.nanoseconds as f64 - bare).max(0.0));
     let first = times.next().unwrap_or_default();
     let times = times.collect();
     let peaks: Option<Vec<_>> =
         rounds.iter().skip(1).map(|round| Some(round.peak_resident? as f64)).collect();
     let middle = |figure: fn(&Measurement) -> u64| {
-        Spread::of(&rounds.iter().skip(1).map(|round| figure(round) as f64).collect::<Vec<_>>()).median as u64
+        Estimate::of(&rounds.iter().skip(1).map(|round| figure(round) as f64).collect::<Vec<_>>()).median
+            as u64
     };
-    Ok(Standing {
+    Ok(Outcome {
         name,
         times,
         first,
         peaks: peaks.unwrap_or_default(),
-        stock,
+        memory_use,
         page_faults: middle(|round| round.page_faults),
         system_ns: middle(|round| round.system_ns),
         walk: rounds.first().map(|first| first.walk.clone()).unwrap_or_default(),
@@ -162,7 +163,7 @@ pub(crate) fn verify(
     let mut verified = Vec::new();
     let (names, events) = (lineup(settings, sizes), reader.summary().events);
     let (progress, all) = (Progress::new("checking every block"), names.len() as u64 * events);
-    let mut source = Source::new(reader, &histogram.threads.lanes);
+    let mut source = Source::new(reader, &histogram.threads.workers);
     for (turn, name) in names.into_iter().enumerate() {
         task.contender = name;
         match race::run(&mut source, &task, |done| progress.at(turn as u64 * events + done, all))? {

@@ -44,7 +44,7 @@ pub(super) fn batch(reader: &Reader) -> usize {
 pub(super) struct Source<'a> {
     reader: &'a mut Reader,
     /// The lane of each thread.
-    lanes: &'a [u16],
+    workers: &'a [u16],
     events: Vec<Event>,
     bytes: Vec<u8>,
     /// All that was sent in this turn,
@@ -56,12 +56,12 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(reader: &'a mut Reader, lanes: &'a [u16]) -> Self {
+    pub(super) fn new(reader: &'a mut Reader, workers: &'a [u16]) -> Self {
         let fits = reader.summary().events.saturating_mul(Step::BYTES as u64) <= MOST_KEPT;
         // Where no such file can be made, decoding takes longer.
         let kept = fits.then(tempfile::tempfile).and_then(Result::ok);
         let (events, bytes) = (Vec::new(), Vec::new());
-        Self { reader, lanes, events, bytes, kept, is_whole: false, given: 0 }
+        Self { reader, workers, events, bytes, kept, is_whole: false, given: 0 }
     }
 
     /// Goes back to the first step.
@@ -107,8 +107,8 @@ impl<'a> Source<'a> {
             }
             count += self.events.len();
             for event in &self.events {
-                let lane = self.lanes.get(event.thread as usize).copied().unwrap_or(0);
-                self.bytes.extend_from_slice(&Step { lane, ..Step::new(event.op)? }.to_bytes());
+                let worker = self.workers.get(event.thread as usize).copied().unwrap_or(0);
+                self.bytes.extend_from_slice(&Step { worker, ..Step::new(event.op)? }.to_bytes());
             }
         }
         self.bytes[..COUNT].copy_from_slice(&(count as u64).to_le_bytes());

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::{
     advise::{Advice, Block, Language},
-    findings::{Bound, Change, Findings, Study},
-    replay::{Name, Spread, Standing, Touch, Verification, Written, mimalloc_version, outliers},
+    analysis::{Analysis, Bound, Change, Study},
+    estimate::Estimate,
+    replay::{Name, Outcome, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
 /// Raised when a field changes its meaning or goes away; new fields leave it as it is.
@@ -19,7 +20,7 @@ struct Report<'a> {
     settings: Settings,
     allocators: Vec<Allocator>,
     without_huge: Option<&'a str>,
-    loop_ns: Spread,
+    loop_ns: Estimate,
     bound: Limit,
     advice: Advised<'a>,
     verdict: Judgement<'a>,
@@ -68,13 +69,13 @@ struct Settings {
 struct Allocator {
     name: Name,
     block_sizes: Option<Vec<usize>>,
-    ns_per_event: Spread,
-    total_ns: Spread,
+    ns_per_event: Estimate,
+    total_ns: Estimate,
     rounds_ns: Vec<f64>,
     first_ns: f64,
     time_vs_glibc: Option<f64>,
     time_differs: bool,
-    peak_resident_bytes: Option<Spread>,
+    peak_resident_bytes: Option<Estimate>,
     memory_vs_glibc: Option<f64>,
     memory_differs: bool,
     written_bytes: u64,
@@ -82,10 +83,10 @@ struct Allocator {
     internal_waste_bytes: i64,
     external_waste_bytes: Option<i64>,
     gain_share: Option<f64>,
-    gain_share_range: Option<Spread>,
+    gain_share_range: Option<Estimate>,
     outlying_rounds: Vec<usize>,
     page_faults: u64,
-    walk_ns_per_block: Option<Spread>,
+    walk_ns_per_block: Option<Estimate>,
 }
 
 #[derive(Serialize)]
@@ -94,11 +95,11 @@ struct Limit {
     recording_ns: f64,
     program_cpu_ns: Option<f64>,
     allocation_share: Option<f64>,
-    allocation_range_ns: Spread,
-    recording_range_ns: Spread,
+    allocation_range_ns: Estimate,
+    recording_range_ns: Estimate,
     recording_measured: bool,
-    program_cpu_range_ns: Option<Spread>,
-    allocation_share_range: Option<Spread>,
+    program_cpu_range_ns: Option<Estimate>,
+    allocation_share_range: Option<Estimate>,
     doubt: Option<String>,
 }
 
@@ -145,8 +146,8 @@ struct Checked {
 }
 
 /// The report as JSON.
-pub(crate) fn findings(findings: &Findings) -> serde_json::Result<String> {
-    let Findings { study, settings, outcome, bound, verdict } = findings;
+pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
+    let Analysis { study, settings, comparison, bound, verdict } = analysis;
     let report = Report {
         version: VERSION,
         trace: trace(study),
@@ -155,16 +156,16 @@ pub(crate) fn findings(findings: &Findings) -> serde_json::Result<String> {
             touch: settings.touch,
             threads_merged: false,
             threads: study.histogram.threads.at_once,
-            written_below_bytes: match outcome.touched.map(|touched| touched.written) {
+            written_below_bytes: match comparison.touched.map(|touched| touched.written) {
                 Some(Written::Below(large)) if large < usize::MAX => Some(large as u64),
                 _ => None,
             },
-            written_from_memory: outcome.touched.is_some_and(|touched| touched.is_known),
+            written_from_memory: comparison.touched.is_some_and(|touched| touched.is_known),
             mimalloc_version: mimalloc_version(),
         },
-        allocators: outcome.standings.iter().map(|standing| allocator(findings, standing)).collect(),
-        without_huge: outcome.without_huge.as_deref(),
-        loop_ns: outcome.bare,
+        allocators: comparison.outcomes.iter().map(|outcome| allocator(analysis, outcome)).collect(),
+        without_huge: comparison.without_huge.as_deref(),
+        loop_ns: comparison.bare,
         bound: limit(bound),
         advice: advised(&study.advice),
         verdict: Judgement {
@@ -218,38 +219,38 @@ fn trace(study: &Study) -> Trace<'_> {
     }
 }
 
-fn allocator(findings: &Findings, standing: &Standing) -> Allocator {
-    let Findings { study, outcome, bound, .. } = findings;
-    let total = Spread::of(&standing.times);
-    let peak = (!standing.peaks.is_empty()).then(|| Spread::of(&standing.peaks));
-    let glibc = outcome.of(Name::Glibc).unwrap_or(standing);
+fn allocator(analysis: &Analysis, outcome: &Outcome) -> Allocator {
+    let Analysis { study, comparison, bound, .. } = analysis;
+    let total = Estimate::of(&outcome.times);
+    let peak = (!outcome.peaks.is_empty()).then(|| Estimate::of(&outcome.peaks));
+    let glibc = comparison.of(Name::Glibc).unwrap_or(outcome);
     let ratio = |ours: &[f64], theirs: &[f64]| {
-        let theirs = Spread::of(theirs).median;
-        (theirs > 0.0).then(|| Spread::of(ours).median / theirs)
+        let theirs = Estimate::of(theirs).median;
+        (theirs > 0.0).then(|| Estimate::of(ours).median / theirs)
     };
-    let faster = Spread::difference(&glibc.times, &standing.times);
-    let stock = standing.stock;
+    let faster = Estimate::difference(&glibc.times, &outcome.times);
+    let memory_use = outcome.memory_use;
     Allocator {
-        name: standing.name,
-        block_sizes: standing.name.is_advised().then(|| study.advice.sizes()),
+        name: outcome.name,
+        block_sizes: outcome.name.is_advised().then(|| study.advice.sizes()),
         ns_per_event: total.over(study.summary.events as f64),
         total_ns: total,
-        rounds_ns: standing.times.clone(),
-        first_ns: standing.first,
-        time_vs_glibc: ratio(&standing.times, &glibc.times),
+        rounds_ns: outcome.times.clone(),
+        first_ns: outcome.first,
+        time_vs_glibc: ratio(&outcome.times, &glibc.times),
         time_differs: faster.is_clear(),
         peak_resident_bytes: peak,
-        memory_vs_glibc: ratio(&standing.peaks, &glibc.peaks),
-        memory_differs: Spread::difference(&glibc.peaks, &standing.peaks).is_clear(),
-        written_bytes: stock.written,
-        handed_out_bytes: stock.handed_out,
-        internal_waste_bytes: stock.handed_out as i64 - stock.written as i64,
-        external_waste_bytes: peak.map(|peak| peak.median as i64 - stock.handed_out as i64),
+        memory_vs_glibc: ratio(&outcome.peaks, &glibc.peaks),
+        memory_differs: Estimate::difference(&glibc.peaks, &outcome.peaks).is_clear(),
+        written_bytes: memory_use.written,
+        handed_out_bytes: memory_use.handed_out,
+        internal_waste_bytes: memory_use.handed_out as i64 - memory_use.written as i64,
+        external_waste_bytes: peak.map(|peak| peak.median as i64 - memory_use.handed_out as i64),
         gain_share: bound.share(faster).map(|share| share.median),
         gain_share_range: bound.share(faster),
-        outlying_rounds: outliers(&standing.times).into_iter().map(|round| round + 1).collect(),
-        page_faults: standing.page_faults,
-        walk_ns_per_block: (!standing.walk.is_empty()).then(|| Spread::of(&standing.walk)),
+        outlying_rounds: outliers(&outcome.times).into_iter().map(|round| round + 1).collect(),
+        page_faults: outcome.page_faults,
+        walk_ns_per_block: (!outcome.walk.is_empty()).then(|| Estimate::of(&outcome.walk)),
     }
 }
 

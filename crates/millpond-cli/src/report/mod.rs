@@ -7,6 +7,6 @@ mod text;
 
 pub(crate) use self::{
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
-    json::{findings as json, verified as verified_json},
-    text::{findings as text, verified as verified_text},
+    json::{analysis as json, verified as verified_json},
+    text::{analysis as text, verified as verified_text},
 };

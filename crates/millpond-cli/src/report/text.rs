@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use super::table;
 use crate::{
     advise::{Advice, Block},
+    analysis::{Analysis, Bound, Change, Study, Verdict},
     cli::Settings,
-    findings::{Bound, Change, Findings, Study, Verdict},
-    replay::{
-        LEAST_ROUNDS, Name, Outcome, Spread, Standing, Verification, Written, mimalloc_version, outliers,
-    },
+    estimate::Estimate,
+    replay::{Comparison, LEAST_ROUNDS, Name, Outcome, Verification, Written, mimalloc_version, outliers},
     units::{self, bytes, count, counted, percent},
 };
 use millpond_trace::Ending;
@@ -23,11 +22,11 @@ const NOTICED: f64 = 0.005;
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 
 /// The whole report.
-pub(crate) fn findings(findings: &Findings) -> String {
-    let Findings { study, settings, outcome, bound, verdict } = findings;
-    let mut sections = vec![about(study), standings(study, settings, outcome)];
-    if study.hindrance.is_none() {
-        sections.push(gain(study, outcome, bound));
+pub(crate) fn analysis(analysis: &Analysis) -> String {
+    let Analysis { study, settings, comparison, bound, verdict } = analysis;
+    let mut sections = vec![about(study), outcomes(study, settings, comparison)];
+    if study.exclusion.is_none() {
+        sections.push(gain(study, comparison, bound));
         sections.push(advice(&study.advice, verdict));
     }
     sections.push(format!("{BOLD}{}{BOLD:#}\n", verdict.text));
@@ -125,10 +124,10 @@ fn shortened(line: &str) -> String {
 }
 
 /// Who took how long and how much.
-fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
-    let glibc = outcome.of(Name::Glibc);
-    let time = outcome.standings.iter().map(|standing| time_row(study, standing, glibc)).collect();
-    let memory = outcome.standings.iter().map(|standing| memory_row(standing, glibc)).collect();
+fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> String {
+    let glibc = comparison.of(Name::Glibc);
+    let time = comparison.outcomes.iter().map(|outcome| time_row(study, outcome, glibc)).collect();
+    let memory = comparison.outcomes.iter().map(|outcome| memory_row(outcome, glibc)).collect();
     let mut text = table::render(&["allocator", "ns/event", "least-most", "total", "vs glibc"], time);
     text.push('\n');
     let headings = ["allocator", "peak memory", "vs glibc", "unused in blocks", "around blocks"];
@@ -140,14 +139,14 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
          {}{}\
          Written: {}. Subtracted: the loop and these writes alone, {} per event.",
         counted(settings.rounds.into(), "round"),
-        outlying(outcome),
-        slow_starts(study, outcome),
-        written(outcome),
-        units::time(outcome.bare.median / study.summary.events as f64),
+        outlying(comparison),
+        slow_starts(study, comparison),
+        written(comparison),
+        units::time(comparison.bare.median / study.summary.events as f64),
     );
-    let large = glibc.map_or(0, |glibc| glibc.stock.requested - glibc.stock.written);
+    let large = glibc.map_or(0, |glibc| glibc.memory_use.requested - glibc.memory_use.written);
     if large > 0 {
-        let why = if outcome.touched.is_some_and(|touched| touched.is_known) {
+        let why = if comparison.touched.is_some_and(|touched| touched.is_known) {
             "the program had less memory than all of them would take"
         } else {
             "programs often fill but a part, and the trace does not say"
@@ -158,17 +157,17 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
             bytes(large as f64)
         );
     }
-    if let Some(reason) = &outcome.without_huge {
+    if let Some(reason) = &comparison.without_huge {
         let _ = writeln!(text, "Left out: the advised pools on huge pages, since {reason}.");
     }
-    if outcome.of(Name::Mimalloc).is_some() {
+    if comparison.of(Name::Mimalloc).is_some() {
         let _ = writeln!(
             text,
             "mimalloc is version {}, which takes huge pages where it can; others take other amounts of memory.",
             mimalloc_version()
         );
     }
-    if outcome.standings.iter().any(|standing| standing.peaks.is_empty()) {
+    if comparison.outcomes.iter().any(|outcome| outcome.peaks.is_empty()) {
         text.push_str(
             "Peak memory is unknown: this system does not let a process reset it (/proc/self/clear_refs).\n",
         );
@@ -177,8 +176,8 @@ fn standings(study: &Study, settings: &Settings, outcome: &Outcome) -> String {
 }
 
 /// What is written of each block.
-fn written(outcome: &Outcome) -> String {
-    match outcome.touched.map(|touched| touched.written) {
+fn written(comparison: &Comparison) -> String {
+    match comparison.touched.map(|touched| touched.written) {
         Some(Written::All) => "every byte of each block".into(),
         Some(Written::Below(large)) if large < usize::MAX => {
             format!("both ends of each block, and a byte per 4 KiB of those below {}", bytes(large as f64))
@@ -188,18 +187,18 @@ fn written(outcome: &Outcome) -> String {
 }
 
 /// The rounds that took far longer than the others.
-fn outlying(outcome: &Outcome) -> String {
-    let told = |standing: &Standing| {
-        let median = Spread::of(&standing.times).median;
-        outliers(&standing.times)
+fn outlying(comparison: &Comparison) -> String {
+    let told = |outcome: &Outcome| {
+        let median = Estimate::of(&outcome.times).median;
+        outliers(&outcome.times)
             .into_iter()
             .map(|round| {
-                let times = standing.times[round] / median;
-                format!("round {} of {} ({times:.1} times its median)", round + 1, standing.name.title())
+                let times = outcome.times[round] / median;
+                format!("round {} of {} ({times:.1} times its median)", round + 1, outcome.name.title())
             })
             .collect::<Vec<_>>()
     };
-    let all: Vec<_> = outcome.standings.iter().flat_map(told).collect();
+    let all: Vec<_> = comparison.outcomes.iter().flat_map(told).collect();
     match all.len() {
         0 => String::new(),
         1 => format!("An outlier, as if something else had kept the machine busy: {}.\n", all[0]),
@@ -208,61 +207,61 @@ fn outlying(outcome: &Outcome) -> String {
 }
 
 /// What the first turns have shown that the rounds have not.
-fn slow_starts(study: &Study, outcome: &Outcome) -> String {
-    let slow = |standing: &&Standing| standing.first > 2.0 * Spread::of(&standing.times).most;
+fn slow_starts(study: &Study, comparison: &Comparison) -> String {
+    let slow = |outcome: &&Outcome| outcome.first > 2.0 * Estimate::of(&outcome.times).most;
     let each = |nanoseconds: f64| nanoseconds / study.summary.events as f64;
-    let told = |standing: &Standing| format!("{} {:.1}", standing.name.title(), each(standing.first));
-    let told: Vec<_> = outcome.standings.iter().filter(slow).map(told).collect();
+    let told = |outcome: &Outcome| format!("{} {:.1}", outcome.name.title(), each(outcome.first));
+    let told: Vec<_> = comparison.outcomes.iter().filter(slow).map(told).collect();
     if told.is_empty() {
         return String::new();
     }
     format!("A first turn, which does not count, took far longer (ns/event): {}.\n", told.join("; "))
 }
 
-fn time_row(study: &Study, standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
-    let total = Spread::of(&standing.times);
+fn time_row(study: &Study, outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
+    let total = Estimate::of(&outcome.times);
     let each = total.over(study.summary.events as f64);
     vec![
-        standing.name.title().into(),
+        outcome.name.title().into(),
         format!("{:.1}", each.median),
         format!("{:.1}-{:.1}", each.least, each.most),
         units::time(total.median),
-        against(standing, glibc, |standing| &standing.times),
+        against(outcome, glibc, |outcome| &outcome.times),
     ]
 }
 
-fn memory_row(standing: &Standing, glibc: Option<&Standing>) -> Vec<String> {
-    let peak = Spread::of(&standing.peaks).median;
-    let stock = standing.stock;
-    let known = !standing.peaks.is_empty();
+fn memory_row(outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
+    let peak = Estimate::of(&outcome.peaks).median;
+    let memory_use = outcome.memory_use;
+    let known = !outcome.peaks.is_empty();
     let size = |value: f64| if known { bytes(value) } else { "?".into() };
     vec![
-        standing.name.title().into(),
+        outcome.name.title().into(),
         size(peak),
-        against(standing, glibc, |standing| &standing.peaks),
-        bytes(stock.handed_out as f64 - stock.written as f64),
-        size(peak - stock.handed_out as f64),
+        against(outcome, glibc, |outcome| &outcome.peaks),
+        bytes(memory_use.handed_out as f64 - memory_use.written as f64),
+        size(peak - memory_use.handed_out as f64),
     ]
 }
 
 /// How many times as much as glibc.
-fn against(standing: &Standing, glibc: Option<&Standing>, figure: fn(&Standing) -> &[f64]) -> String {
-    let Some(glibc) = glibc.filter(|_| standing.name != Name::Glibc) else { return String::new() };
-    let (ours, theirs) = (figure(standing), figure(glibc));
-    let theirs_median = Spread::of(theirs).median;
+fn against(outcome: &Outcome, glibc: Option<&Outcome>, figure: fn(&Outcome) -> &[f64]) -> String {
+    let Some(glibc) = glibc.filter(|_| outcome.name != Name::Glibc) else { return String::new() };
+    let (ours, theirs) = (figure(outcome), figure(glibc));
+    let theirs_median = Estimate::of(theirs).median;
     if theirs_median <= 0.0 {
         return String::new();
     }
-    match Change::new(Spread::difference(ours, theirs), theirs_median * NOTHING) {
+    match Change::new(Estimate::difference(ours, theirs), theirs_median * NOTHING) {
         Change::Same => "same".into(),
         _ if ours.len() < LEAST_ROUNDS => "?".into(),
         Change::Unclear(_) => "?".into(),
-        Change::Less(_) | Change::More(_) => format!("{:.2}x", Spread::of(ours).median / theirs_median),
+        Change::Less(_) | Change::More(_) => format!("{:.2}x", Estimate::of(ours).median / theirs_median),
     }
 }
 
 /// What there is to gain.
-fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
+fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     let program = &study.program;
     let allocation = units::range(bound.allocation, units::time);
     let Some(cpu) = bound.program else {
@@ -292,20 +291,20 @@ fn gain(study: &Study, outcome: &Outcome, bound: &Bound) -> String {
         units::range(cpu, units::time),
     );
     let _ = writeln!(text, "CPU time of {program} with another allocator:");
-    let Some(glibc) = outcome.of(Name::Glibc) else { return text };
-    for standing in &outcome.standings[1..] {
-        let difference = Spread::difference(&standing.times, &glibc.times);
+    let Some(glibc) = comparison.of(Name::Glibc) else { return text };
+    for outcome in &comparison.outcomes[1..] {
+        let difference = Estimate::difference(&outcome.times, &glibc.times);
         let change = Change::new(difference, cpu.median * NOTICED);
-        let _ = writeln!(text, "  {:<14} {}", standing.name.title(), changed(change, bound));
+        let _ = writeln!(text, "  {:<14} {}", outcome.name.title(), changed(change, bound));
     }
     text
 }
 
 /// A change in CPU time as a share of the program's.
 fn changed(change: Change, bound: &Bound) -> String {
-    let share = |amount: Spread| bound.share(amount).unwrap_or_default();
+    let share = |amount: Estimate| bound.share(amount).unwrap_or_default();
     match change {
-        _ if bound.allocation == Spread::default() => "cannot tell".into(),
+        _ if bound.allocation == Estimate::default() => "cannot tell".into(),
         Change::Same => "no difference".into(),
         Change::Less(amount) => {
             format!("{} less", units::range(share(amount).map(|share| share.min(1.0)), percent))

@@ -32,7 +32,7 @@ pub(crate) fn print_aside(text: &str) -> Result<()> {
 }
 
 /// Says something about what this program does, in a line of its own on standard error.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn eprint(text: &str) {
     // Names of programs and files are in it, and a terminal would obey what is in those.
     let text: String = text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
     // Nothing more can be done if that fails.

@@ -46,7 +46,7 @@ impl Progress {
             self.next.set(Some(Instant::now() + Duration::from_millis(100)));
         } else {
             let percent = done.min(all) * 100 / all.max(1);
-            super::tell(&format!("{}: {percent} %, {}", self.what, left(self.begin.elapsed(), done, all)));
+            super::eprint(&format!("{}: {percent} %, {}", self.what, left(self.begin.elapsed(), done, all)));
             self.next.set(Some(Instant::now() + INTERVAL));
         }
     }

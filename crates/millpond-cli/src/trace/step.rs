@@ -89,7 +89,7 @@ pub(crate) struct Step {
     /// What to do.
     pub(crate) kind: Kind,
     /// Which thread of the replay does it.
-    pub(crate) lane: u16,
+    pub(crate) worker: u16,
 }
 
 impl Step {
@@ -98,7 +98,7 @@ impl Step {
 
     /// The step for an event. No known call asks for zeroed *and* specially aligned memory; alignment would win.
     pub(crate) fn new(op: Op) -> Result<Self, TooLarge> {
-        let lane = 0;
+        let worker = 0;
         Ok(match op {
             Op::Allocate { slot, size, align, zeroed } => {
                 let kind = match (align, zeroed) {
@@ -106,18 +106,18 @@ impl Step {
                     (0, true) => Kind::Zeroed,
                     _ => Kind::Aligned,
                 };
-                Self { request: Request::recorded(size, align)?, slot, kind, lane }
+                Self { request: Request::recorded(size, align)?, slot, kind, worker }
             }
             Op::Resize { slot, size } => {
-                Self { request: Request::recorded(size, 0)?, slot, kind: Kind::Resize, lane }
+                Self { request: Request::recorded(size, 0)?, slot, kind: Kind::Resize, worker }
             }
-            Op::Free { slot } => Self { request: Request::of_size(0), slot, kind: Kind::Free, lane },
+            Op::Free { slot } => Self { request: Request::of_size(0), slot, kind: Kind::Free, worker },
         })
     }
 
     /// For the pipe.
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let word = u64::from(self.slot) | u64::from(self.kind as u8) << 32 | u64::from(self.lane) << 48;
+        let word = u64::from(self.slot) | u64::from(self.kind as u8) << 32 | u64::from(self.worker) << 48;
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.request.0.to_le_bytes());
         bytes[8..].copy_from_slice(&word.to_le_bytes());
@@ -128,7 +128,7 @@ impl Step {
     pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let [request, word] =
             [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index])));
-        let lane = (word >> 48) as u16;
+        let worker = (word >> 48) as u16;
         let kind = match word >> 32 & 0xffff {
             0 => Kind::Allocate,
             1 => Kind::Zeroed,
@@ -139,7 +139,7 @@ impl Step {
         };
         let request = Request(request);
         let sound = request.size() as u64 <= LARGEST && request.0 >> Request::SHIFT < 32;
-        sound.then_some(Self { request, slot: word as u32, kind, lane })
+        sound.then_some(Self { request, slot: word as u32, kind, worker })
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
             Op::Free { slot: 9 },
         ];
         for op in ops {
-            let step = Step { lane: 63, ..Step::new(op).unwrap() };
+            let step = Step { worker: 63, ..Step::new(op).unwrap() };
             assert_eq!(Step::from_bytes(&step.to_bytes()), Some(step));
         }
     }

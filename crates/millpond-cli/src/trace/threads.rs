@@ -12,7 +12,7 @@ const MOST: usize = 64;
 pub(crate) struct Threads {
     /// The thread of the replay that stands for each thread of the trace. Two share one if the first had ended, or rather
     /// had allocated and freed for the last time, before the second began.
-    pub(crate) lanes: Vec<u16>,
+    pub(crate) workers: Vec<u16>,
     /// How many threads the replay has.
     pub(crate) at_once: u16,
     /// Frees and resizes of blocks by another thread than the one that allocated or last resized them.
@@ -54,9 +54,9 @@ impl Watch {
 
     /// All that was seen.
     pub(super) fn finish(self) -> Threads {
-        let lanes = share_out(&self.spans);
-        let at_once = lanes.iter().max().map_or(0, |&most| most + 1);
-        Threads { lanes, at_once, foreign: self.foreign }
+        let workers = share_out(&self.spans);
+        let at_once = workers.iter().max().map_or(0, |&most| most + 1);
+        Threads { workers, at_once, foreign: self.foreign }
     }
 }
 
@@ -67,13 +67,13 @@ fn share_out(spans: &[(u64, u64)]) -> Vec<u16> {
     spans
         .iter()
         .map(|&(first, last)| {
-            let free = ends.iter().find(|&(_, &end)| end < first).map(|(&lane, _)| lane);
+            let free = ends.iter().find(|&(_, &end)| end < first).map(|(&worker, _)| worker);
             let fresh = (ends.len() < MOST).then_some(ends.len() as u16);
-            let soonest = ends.iter().min_by_key(|&(_, &end)| end).map(|(&lane, _)| lane);
-            let lane = free.or(fresh).or(soonest).unwrap_or(0);
-            let end = ends.entry(lane).or_insert(last);
+            let soonest = ends.iter().min_by_key(|&(_, &end)| end).map(|(&worker, _)| worker);
+            let worker = free.or(fresh).or(soonest).unwrap_or(0);
+            let end = ends.entry(worker).or_insert(last);
             *end = last.max(*end);
-            lane
+            worker
         })
         .collect()
 }
@@ -83,12 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_never_meet_share_a_lane() {
+    fn threads_that_never_meet_share_a_worker() {
         assert_eq!(share_out(&[(0, 100), (1, 10), (2, 20), (11, 30), (21, 40)]), [0, 1, 2, 1, 2]);
         let crowd: Vec<_> = (0..200).map(|thread| (thread, 1000 + thread)).collect();
-        let lanes = share_out(&crowd);
-        assert_eq!(lanes.iter().max(), Some(&63));
-        assert_eq!(lanes[64], 0, "the one that is free first");
+        let workers = share_out(&crowd);
+        assert_eq!(workers.iter().max(), Some(&63));
+        assert_eq!(workers[64], 0, "the one that is free first");
     }
 
     #[test]

@@ -6,5 +6,5 @@ mod record;
 mod refusals;
 mod replay;
 mod support;
-mod trial;
+mod r#try;
 mod verdict;

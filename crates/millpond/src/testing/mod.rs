@@ -10,7 +10,7 @@
 //! * [`conformance`] runs everything against any allocator; a [`Conformance`] says more about it, so that more is tested.
 //! * [`out_of_memory`] fails each request of a pool to its parent in turn.
 //! * [`Stress`] lets threads use an allocator at once, in four ways and all of them mixed.
-//! * [`Oracle`] judges what an allocator does in a test of your own, and [`Watched`] is a parent that notices what is lost.
+//! * [`Oracle`] judges what an allocator does in a test of your own, and [`TrackingParent`] is a parent that notices what is lost.
 //!
 //! All of them panic when something is wrong, with a sentence that says what; a random sequence that fails is made as
 //! short as it can be, and printed with the seed that it came from.
@@ -25,7 +25,7 @@
 //! | shrinking to a larger alignment | `resizing_may_raise_the_alignment` |
 //! | provenance narrowed by the holder | `a_block_comes_back_whole_from_its_first_byte` |
 //! | sizes that overflow | `impossible_sizes_are_refused` |
-//! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`Policy`](crate::Policy), [`Reclaim`](crate::Reclaim) |
+//! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`OomPolicy`](crate::OomPolicy), [`Reclaim`](crate::Reclaim) |
 //!
 //! A pool does not outlive its parent:
 //!
@@ -64,17 +64,17 @@
 //! ```
 
 mod checks;
-mod faults;
-mod kit;
+mod conformance;
+mod exhaustion;
 mod oracle;
 mod pool_checks;
 mod random;
 mod sequence;
 mod stress;
-mod watched;
+mod tracking_parent;
 
-pub use faults::out_of_memory;
-pub use kit::{Conformance, conformance};
+pub use conformance::{Conformance, conformance};
+pub use exhaustion::out_of_memory;
 pub use oracle::{Oracle, Violation};
 pub use stress::Stress;
-pub use watched::Watched;
+pub use tracking_parent::TrackingParent;

@@ -3,25 +3,25 @@
 use core::alloc::Layout;
 use std::{println, vec::Vec};
 
-use super::kit::Conformance;
+use super::conformance::Conformance;
 use crate::traits::Allocator;
 
 /// How many blocks are taken, if there are as many.
 const BLOCKS: usize = 100;
 
 /// Runs those that apply.
-pub(super) fn run<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, largest: Layout) {
-    if kit.is_inspected() {
+pub(super) fn run<A: Allocator, F: Fn() -> A>(conformance: &Conformance<A, F>, largest: Layout) {
+    if conformance.is_inspected() {
         println!("what_was_never_handed_out_is_not_owned");
-        what_was_never_handed_out_is_not_owned(kit, largest);
+        what_was_never_handed_out_is_not_owned(conformance, largest);
     }
-    if kit.resets() {
+    if conformance.resets() {
         println!("a_reset_makes_room_for_as_many_again");
-        a_reset_makes_room_for_as_many_again(kit, largest);
+        a_reset_makes_room_for_as_many_again(conformance, largest);
         println!("an_empty_allocator_is_trimmed_and_works_on");
-        an_empty_allocator_is_trimmed_and_works_on(kit, largest);
+        an_empty_allocator_is_trimmed_and_works_on(conformance, largest);
         println!("what_is_live_is_gone_with_the_allocator");
-        what_is_live_is_gone_with_the_allocator(kit, largest);
+        what_is_live_is_gone_with_the_allocator(conformance, largest);
     }
 }
 
@@ -35,53 +35,53 @@ fn take<A: Allocator>(allocator: &A, layout: Layout) -> Vec<usize> {
 }
 
 fn what_was_never_handed_out_is_not_owned<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     largest: Layout,
 ) {
-    let allocator = kit.make();
+    let allocator = conformance.make();
     let layout = small(largest);
     let block = allocator.allocate(layout).expect("a small block");
     let local = 0u8;
     for foreign in [0, 1, layout.align(), (&raw const local).addr(), usize::MAX, isize::MAX.cast_unsigned()] {
-        assert!(!kit.owns(&allocator, foreign), "it says that it owns {foreign:#x}");
+        assert!(!conformance.owns(&allocator, foreign), "it says that it owns {foreign:#x}");
     }
     // SAFETY: the block is live, and the layout is its own.
     unsafe { allocator.deallocate(block.cast(), layout) };
-    kit.check(&allocator).expect("sound");
+    conformance.check(&allocator).expect("sound");
 }
 
 fn a_reset_makes_room_for_as_many_again<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     largest: Layout,
 ) {
-    let mut allocator = kit.make();
+    let mut allocator = conformance.make();
     let layout = small(largest);
     let taken = take(&allocator, layout).len();
     assert!(taken != 0, "there is not one block of {layout:?}");
     for _ in 0..3 {
-        kit.reset(&mut allocator);
-        kit.check(&allocator).expect("sound after a reset");
-        assert!(kit.live(&allocator).is_none_or(|live| live == 0), "something is live after a reset");
+        conformance.reset(&mut allocator);
+        conformance.check(&allocator).expect("sound after a reset");
+        assert!(conformance.live(&allocator).is_none_or(|live| live == 0), "something is live after a reset");
         assert!(take(&allocator, layout).len() >= taken, "there is less room after a reset");
-        kit.check(&allocator).expect("sound when used after a reset");
+        conformance.check(&allocator).expect("sound when used after a reset");
     }
 }
 
 fn an_empty_allocator_is_trimmed_and_works_on<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     largest: Layout,
 ) {
-    let mut allocator = kit.make();
-    kit.trim(&mut allocator);
-    kit.reset(&mut allocator);
-    kit.check(&allocator).expect("sound when reset before it was used");
+    let mut allocator = conformance.make();
+    conformance.trim(&mut allocator);
+    conformance.reset(&mut allocator);
+    conformance.check(&allocator).expect("sound when reset before it was used");
     let layout = small(largest);
     let taken = take(&allocator, layout).len();
-    kit.reset(&mut allocator);
-    kit.trim(&mut allocator);
-    kit.check(&allocator).expect("sound after a trim");
+    conformance.reset(&mut allocator);
+    conformance.trim(&mut allocator);
+    conformance.check(&allocator).expect("sound after a trim");
     assert!(take(&allocator, layout).len() >= taken.min(1), "there is nothing left after a trim");
-    kit.check(&allocator).expect("sound when used after a trim");
+    conformance.check(&allocator).expect("sound when used after a trim");
 }
 
 /// How many blocks are taken at most of memory that is bounded.
@@ -90,7 +90,7 @@ const ALL: usize = 100_000;
 /// Fills the memory with blocks of one size, frees them all, and fills it with blocks of another: a half of what a new allocator
 /// has room for, at least, since what it keeps for itself may lie in the way.
 pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     largest: Layout,
 ) {
     let sizes = [1, largest.size() / 8, largest.size() / 2, largest.size()];
@@ -108,12 +108,12 @@ pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
         }
     };
     for after in layouts {
-        let fresh = kit.make();
+        let fresh = conformance.make();
         let blocks = fill(&fresh, after);
         let enough = blocks.len().div_ceil(2);
         free(&fresh, blocks, after);
         for before in layouts {
-            let allocator = kit.make();
+            let allocator = conformance.make();
             for _ in 0..2 {
                 let blocks = fill(&allocator, before);
                 free(&allocator, blocks, before);
@@ -121,17 +121,17 @@ pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
                 assert!(blocks.len() >= enough, "{} blocks of {after:?} after {before:?}", blocks.len());
                 free(&allocator, blocks, after);
             }
-            kit.check(&allocator).expect("sound");
+            conformance.check(&allocator).expect("sound");
         }
     }
 }
 
 /// Its parent says so, if that watches.
 fn what_is_live_is_gone_with_the_allocator<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     largest: Layout,
 ) {
-    let allocator = kit.make();
+    let allocator = conformance.make();
     take(&allocator, small(largest));
     drop(allocator);
 }

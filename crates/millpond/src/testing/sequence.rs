@@ -14,16 +14,16 @@ use std::{
 };
 
 use super::{
-    kit::Conformance,
+    conformance::Conformance,
     oracle::{Oracle, Violation},
     random::Random,
 };
 use crate::traits::Allocator;
 
 /// How many blocks are live at most.
-const MOST_LIVE: usize = 60;
+const MAX_LIVE: usize = 60;
 /// How often a failing sequence is run to make it shorter.
-const MOST_RUNS: usize = 1000;
+const MAX_RUNS: usize = 1000;
 
 /// Something to do to an allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +72,17 @@ fn layout(random: &mut Random<'_>, largest: Layout) -> Layout {
 
 /// Runs the sequence; says at which step it failed and how.
 pub(super) fn run<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     steps: &[Step],
 ) -> Result<(), (usize, String)> {
     let mut at = 0;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut oracle = Oracle::new(kit.make());
+        let mut oracle = Oracle::new(conformance.make());
         for (index, &step) in steps.iter().enumerate() {
             at = index;
-            if let Err(violation) = perform(kit, &mut oracle, step).and_then(|()| check(kit, &oracle)) {
+            if let Err(violation) =
+                perform(conformance, &mut oracle, step).and_then(|()| check(conformance, &oracle))
+            {
                 // It cannot be trusted to take anything back; what it says when it goes is no news.
                 oracle.forget();
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(oracle)));
@@ -101,17 +103,17 @@ pub(super) fn run<A: Allocator, F: Fn() -> A>(
 }
 
 fn perform<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     oracle: &mut Oracle<A>,
     step: Step,
 ) -> Result<(), Violation> {
     let count = oracle.count();
     // Whether a request is served is the allocator's business here; the oracle judges what it hands out.
     match step {
-        Step::Allocate { layout, zeroed } if count < MOST_LIVE => {
+        Step::Allocate { layout, zeroed } if count < MAX_LIVE => {
             let _ = oracle.try_allocate(layout, zeroed)?;
         }
-        Step::AllocateBetween { least, preferred } if count < MOST_LIVE => {
+        Step::AllocateBetween { least, preferred } if count < MAX_LIVE => {
             let _ = oracle.try_allocate_between(least, preferred)?;
         }
         Step::Resize { block, layout, zeroed } if count != 0 => {
@@ -121,8 +123,8 @@ fn perform<A: Allocator, F: Fn() -> A>(
             let _ = oracle.try_resize_in_place(block % count, layout)?;
         }
         Step::Free { block, slack } if count != 0 => oracle.try_deallocate(block % count, slack)?,
-        Step::Trim => kit.trim(&mut oracle.allocator),
-        Step::Reset if kit.resets() => reset(kit, oracle)?,
+        Step::Trim => conformance.trim(&mut oracle.allocator),
+        Step::Reset if conformance.resets() => reset(conformance, oracle)?,
         _ => {}
     }
     Ok(())
@@ -130,30 +132,33 @@ fn perform<A: Allocator, F: Fn() -> A>(
 
 /// Resets. Blocks that the allocator does not own went past it to its parent, and must be freed before.
 fn reset<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     oracle: &mut Oracle<A>,
 ) -> Result<(), Violation> {
     let foreign: Vec<usize> = oracle
         .addresses()
         .enumerate()
-        .filter(|&(_, address)| !kit.owns(&oracle.allocator, address))
+        .filter(|&(_, address)| !conformance.owns(&oracle.allocator, address))
         .map(|(index, _)| index)
         .collect();
     for index in foreign.into_iter().rev() {
         oracle.try_deallocate(index, 0)?;
     }
     oracle.forget();
-    kit.reset(&mut oracle.allocator);
+    conformance.reset(&mut oracle.allocator);
     Ok(())
 }
 
-fn check<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, oracle: &Oracle<A>) -> Result<(), Violation> {
-    kit.check(&oracle.allocator).map_err(|flaw| Violation(flaw.to_string()))
+fn check<A: Allocator, F: Fn() -> A>(
+    conformance: &Conformance<A, F>,
+    oracle: &Oracle<A>,
+) -> Result<(), Violation> {
+    conformance.check(&oracle.allocator).map_err(|flaw| Violation(flaw.to_string()))
 }
 
 /// The shortest sequence that can be had of one that fails.
 pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
-    kit: &Conformance<A, F>,
+    conformance: &Conformance<A, F>,
     mut steps: Vec<Step>,
 ) -> Vec<Step> {
     let mut runs = 0;
@@ -161,11 +166,11 @@ pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
     while part != 0 {
         let mut at = 0;
         let mut shorter = false;
-        while at < steps.len() && runs < MOST_RUNS {
+        while at < steps.len() && runs < MAX_RUNS {
             let mut without = steps.clone();
             without.drain(at..(at + part).min(steps.len()));
             runs += 1;
-            if run(kit, &without).is_err() {
+            if run(conformance, &without).is_err() {
                 steps = without;
                 shorter = true;
             } else {
@@ -184,10 +189,14 @@ pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
 /// # Panics
 ///
 /// If it fails, with the shortest sequence that does.
-pub(super) fn play<A: Allocator, F: Fn() -> A>(kit: &Conformance<A, F>, origin: &str, steps: &[Step]) {
-    let Err((at, what)) = run(kit, steps) else { return };
-    let shortest = shorten(kit, steps[..(at + 1).min(steps.len())].to_vec());
-    let why = run(kit, &shortest).err().map_or(what, |(_, what)| what);
+pub(super) fn play<A: Allocator, F: Fn() -> A>(
+    conformance: &Conformance<A, F>,
+    origin: &str,
+    steps: &[Step],
+) {
+    let Err((at, what)) = run(conformance, steps) else { return };
+    let shortest = shorten(conformance, steps[..(at + 1).min(steps.len())].to_vec());
+    let why = run(conformance, &shortest).err().map_or(what, |(_, what)| what);
     let listed: Vec<String> = shortest.iter().map(|step| format!("    {step:?}")).collect();
     panic!("{origin}: {why}\nafter these {} steps:\n{}", shortest.len(), listed.join("\n"));
 }

@@ -19,7 +19,7 @@ use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 /// |---|---|---|
 /// | [`Locked`](crate::Locked) | the whole pool | blocks that other threads had live |
 /// | [`Cached`](crate::Cached) | the pool, and the caches of the thread that forked | the same, and what other threads and [`Handle`](crate::Handle)s kept ready |
-/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::AtomicLinear), [`Inbox`](crate::Inbox) | the whole pool, held or not | blocks that other threads had live |
+/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::AtomicLinear), [`RemoteFree`](crate::RemoteFree) | the whole pool, held or not | blocks that other threads had live |
 /// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads kept ready; a value that another thread was reading is not dropped |
 /// | guards around an allocator | their books | as behind the guard; counts may be off by what was on its way |
 pub trait AtFork {

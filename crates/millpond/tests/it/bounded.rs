@@ -10,12 +10,12 @@ use std::{
 
 use millpond::{
     AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback,
-    Fixed, Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison,
-    PoolHooks, Quarantine, RawPool, Reclaim, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots, Stack,
-    Stats, ThinPool, Tlsf, Validated, testing::Conformance,
+    Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, PoolHooks,
+    Quarantine, RawPool, Reclaim, RemoteFree, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots,
+    Stack, Stats, ThinPool, Tlsf, Validated, testing::Conformance,
 };
 
-use crate::{cached::alone, parents::Watched};
+use crate::{cached::alone, tracking_parent::TrackingParent};
 
 const CAP: usize = 1 << 18;
 
@@ -23,10 +23,10 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a layout")
 }
 
-type Capped = Limit<Watched>;
+type Capped = Limit<TrackingParent>;
 
 fn capped() -> Capped {
-    Limit::bytes(Watched::default(), CAP)
+    Limit::bytes(TrackingParent::default(), CAP)
 }
 
 /// Takes blocks of a size until there are none, or they add up to the cap.
@@ -159,11 +159,11 @@ fn an_owner_is_served_any_size() {
     assert!(pool.trim() > 0 && pool.stats().held == 0 && pool.parent().left() == CAP);
     pool.reset();
     // What other threads returned is free, too, when its owner trims.
-    let inbox = Inbox::new_in(Blocks::<Fixed<64>>::new(), capped());
-    let owner = inbox.own().expect("nobody has it");
+    let remote_free = RemoteFree::new_in(Blocks::<Fixed<64>>::new(), capped());
+    let owner = remote_free.try_own().expect("nobody has it");
     for block in fill(&owner, 64) {
         // SAFETY: the block is live, and was handed out for this layout.
-        unsafe { inbox.deallocate(block, layout(64)) };
+        unsafe { remote_free.deallocate(block, layout(64)) };
     }
     assert!(owner.trim() > CAP / 2 && owner.stats().held == 0);
 }
@@ -324,7 +324,7 @@ fn a_parent_may_call_back_while_chunks_are_given_up() {
 
 #[test]
 fn a_scope_goes_on_when_its_stack_gives_chunks_up() {
-    let mut stack = Local::new_in(Stack::new(), Limit::bytes(Watched::default(), 100_000));
+    let mut stack = Local::new_in(Stack::new(), Limit::bytes(TrackingParent::default(), 100_000));
     stack.scope(|outer| {
         outer.scope(|inner| while inner.allocate(layout(1000)).is_ok() {});
         // Refused as long as the chunks of the inner scope are held; and then the scope goes back to its own mark.
@@ -444,7 +444,7 @@ fn a_policy_trims_another_pool() {
 fn reserving_what_never_comes_fails_and_keeps_nothing() {
     fn refuses<P: Reserve + Inspect>(make: impl Fn() -> P) {
         for count in [1 << 20, 1 << 30, 1 << 57, 1 << 58, 1 << 60, usize::MAX / 64, usize::MAX] {
-            let local = Local::new_in(make(), Limit::bytes(Watched::default(), CAP));
+            let local = Local::new_in(make(), Limit::bytes(TrackingParent::default(), CAP));
             assert!(local.reserve(layout(64), count).is_err(), "{count:#x}");
             assert_eq!((local.stats().held, local.parent().left()), (0, CAP), "{count:#x}");
             // What was there is there still.
@@ -487,7 +487,7 @@ fn reserving_what_never_comes_fails_and_keeps_nothing() {
 #[test]
 fn reserving_asks_the_guards() {
     fn refused<P: Reserve>(pool: P, count: usize, error: AllocError) {
-        let pool = Local::new_in(pool, Watched::default());
+        let pool = Local::new_in(pool, TrackingParent::default());
         let most = count - 1;
         assert_eq!(pool.reserve(layout(64), count), Err(error));
         pool.reserve(layout(64), most).expect("the guard lets so many through");
@@ -583,7 +583,7 @@ const CAPS: [usize; 8] = [4000, 10_000, 33_000, 66_000, 100_000, 520_000, 1_000_
 fn collections_use_nearly_all_of_their_parent() {
     let _turn = alone();
     for cap in CAPS {
-        let mut slots = Slots::<[u64; 8], _>::new_in(Limit::bytes(Watched::default(), cap));
+        let mut slots = Slots::<[u64; 8], _>::new_in(Limit::bytes(TrackingParent::default(), cap));
         let mut keys: Vec<_> = std::iter::from_fn(|| slots.try_insert([7; 8]).ok()).collect();
         let percent = keys.len() * (64 + 12) * 100 / cap;
         assert!(percent >= 85, "Slots: {percent} % of {cap}");
@@ -605,7 +605,7 @@ fn collections_use_nearly_all_of_their_parent() {
         assert_eq!(again, slots.capacity());
         slots.check().expect("sound");
 
-        let shared = SharedSlots::<[u64; 8], _>::new_in(Limit::bytes(Watched::default(), cap));
+        let shared = SharedSlots::<[u64; 8], _>::new_in(Limit::bytes(TrackingParent::default(), cap));
         let keys: Vec<_> = std::iter::from_fn(|| shared.try_insert([7; 8]).ok()).collect();
         let percent = keys.len() * SharedSlots::<[u64; 8]>::SLOT_SIZE * 100 / cap;
         assert!(percent >= 85, "SharedSlots: {percent} % of {cap}");
@@ -693,7 +693,7 @@ fn a_collection_grows_on_after_a_short_segment() {
 #[test]
 fn thin_pools_use_nearly_all_of_their_parent() {
     fn share<T: Copy>(value: T, cap: usize) -> usize {
-        let pool = ThinPool::<T, _>::new_in(Limit::bytes(Watched::default(), cap));
+        let pool = ThinPool::<T, _>::new_in(Limit::bytes(TrackingParent::default(), cap));
         let values: Vec<_> = std::iter::from_fn(|| pool.try_alloc(value).ok()).collect();
         pool.check().expect("sound");
         values.len() * size_of::<T>() * 100 / cap

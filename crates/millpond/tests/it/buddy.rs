@@ -10,8 +10,8 @@ use millpond::{
 use crate::{
     composition::fail_each,
     oracle::Oracle,
-    parents::Watched,
     random::{LARGE, MIXED, SMALL, trial},
+    tracking_parent::TrackingParent,
 };
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -27,11 +27,11 @@ fn buddy(least: usize, largest: usize) -> Buddy {
 
 #[test]
 fn random_operations() {
-    trial(SMALL, || Local::new_in(Buddy::new(), Watched::default()));
-    trial(MIXED, || Local::new_in(Buddy::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Buddy::new(), TrackingParent::default()));
+    trial(MIXED, || Local::new_in(Buddy::new(), TrackingParent::default()));
     trial(LARGE, || Local::new_in(Buddy::new(), Pages));
-    trial(MIXED, || Local::new_in(buddy(64, 4096), Watched::default()));
-    trial(MIXED, || Local::new_in(buddy(1024, 1 << 20), Watched::default()));
+    trial(MIXED, || Local::new_in(buddy(64, 4096), TrackingParent::default()));
+    trial(MIXED, || Local::new_in(buddy(1024, 1 << 20), TrackingParent::default()));
     trial(MIXED, || Locked::<_, _>::new_in(Buddy::new().first_chunk(1 << 20), Pages));
 }
 
@@ -40,7 +40,7 @@ fn random_operations_on_other_pools() {
     trial(MIXED, || Local::new_in(Buddy::new(), Local::new(Buddy::new())));
     trial(MIXED, || Local::new_in(Buddy::new(), Local::new_in(Linear::new(), Pages)));
     trial(SMALL, || {
-        Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Buddy::new(), Watched::default()))
+        Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Buddy::new(), TrackingParent::default()))
     });
     // A parent of small blocks: hundreds of chunks.
     trial(SMALL, || Local::new_in(Buddy::new(), Local::new(buddy(64, 256))));
@@ -214,7 +214,7 @@ fn blocks_grow_into_free_buddies_and_shrink_by_halves() {
 
 #[test]
 fn empty_chunks_go_back_and_others_stay() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let mut pool = Local::new_in(Buddy::new(), &parent);
     let mut blocks: Vec<NonNull<[u8]>> =
         (0..5000).map(|size| pool.allocate(layout(1 + size % 300, 8)).expect("the heap has room")).collect();

@@ -19,7 +19,7 @@ use millpond::{
     testing::{Conformance, out_of_memory},
 };
 
-use crate::{parents::Watched, shared::stress};
+use crate::{shared::stress, tracking_parent::TrackingParent};
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -60,24 +60,31 @@ fn kit<A: Allocator + Inspect + Reclaim>(make: impl Fn() -> A) {
 
 #[test]
 fn keeps_the_contract() {
-    kit(|| Cached::new_in(Sixty4::new(), Watched::default()));
-    kit(|| Cached::new_in(Blocks::of(BLOCK), Watched::default()));
-    kit(|| Cached::new_in(Blocks::<(Fixed<64>, Magazine<4>)>::new(), Watched::default()));
-    kit(|| Cached::new_in(Blocks::<(Fixed<64>, AddressOrdered<5, 4096>)>::new(), Watched::default()));
+    kit(|| Cached::new_in(Sixty4::new(), TrackingParent::default()));
+    kit(|| Cached::new_in(Blocks::of(BLOCK), TrackingParent::default()));
+    kit(|| Cached::new_in(Blocks::<(Fixed<64>, Magazine<4>)>::new(), TrackingParent::default()));
+    kit(|| Cached::new_in(Blocks::<(Fixed<64>, AddressOrdered<5, 4096>)>::new(), TrackingParent::default()));
     kit(|| {
-        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Watched::default(), Retry(|_, _| false))
+        Cached::<_, _, SpinLock, _, 4>::with_policy(
+            Sixty4::new(),
+            TrackingParent::default(),
+            Retry(|_, _| false),
+        )
     });
-    kit(|| Cached::new_in(Limit::blocks(Counted::new(Sixty4::new()), 1000), Watched::default()));
+    kit(|| Cached::new_in(Limit::blocks(Counted::new(Sixty4::new()), 1000), TrackingParent::default()));
     kit(|| Cached::new_in(Sixty4::new(), Arc::new(Cached::new_in(Blocks::<Fixed<8192, 1024>>::new(), Heap))));
-    let mixed = |make: fn() -> Cached<Classes, Watched>| {
+    let mixed = |make: fn() -> Cached<Classes, TrackingParent>| {
         let (serves, reaches) = (Layout::from_size_align(1000, 64), Layout::from_size_align(40_000, 256));
         let kit =
             Conformance::of(make).serves(serves.expect("a layout")).reaching(reaches.expect("a layout"));
         kit.inspected().reclaimed().sequences(3, 500).run();
     };
-    mixed(|| Cached::new_in(Classes::new(), Watched::default()));
+    mixed(|| Cached::new_in(Classes::new(), TrackingParent::default()));
     mixed(|| {
-        Cached::new_in(Classes::with_sizes(&[24, 104, 1024, 30_000]).expect("sizes"), Watched::default())
+        Cached::new_in(
+            Classes::with_sizes(&[24, 104, 1024, 30_000]).expect("sizes"),
+            TrackingParent::default(),
+        )
     });
     out_of_memory(|parent| Cached::new_in(Sixty4::new(), parent));
     out_of_memory(|parent| Cached::new_in(Classes::new(), parent));
@@ -112,7 +119,7 @@ fn bounded() -> Cached<Limit<Sixty4>> {
 #[test]
 fn a_block_is_freed_by_another_thread_than_took_it() {
     let _turn = alone();
-    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     for _ in 0..20 {
         let blocks: Vec<_> = (0..1000).map_while(|_| take(&pool)).collect();
         elsewhere(|| give(&pool, blocks));
@@ -199,7 +206,7 @@ fn a_flush_gives_everything_back_to_the_pool() {
 #[test]
 fn thousands_of_short_threads_hold_no_more_than_a_few() {
     let _turn = alone();
-    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     for round in 0..300 {
         thread::scope(|scope| {
             for _ in 0..10 {
@@ -223,8 +230,8 @@ fn thousands_of_short_threads_hold_no_more_than_a_few() {
 #[test]
 fn pools_come_and_go_while_threads_live() {
     let _turn = alone();
-    let parent = Watched::default();
-    let (send, receive) = mpsc::channel::<Arc<Cached<Sixty4, &Watched>>>();
+    let parent = TrackingParent::default();
+    let (send, receive) = mpsc::channel::<Arc<Cached<Sixty4, &TrackingParent>>>();
     thread::scope(|scope| {
         scope.spawn(move || {
             for pool in receive {
@@ -306,7 +313,7 @@ fn handles_are_caches_of_their_own() {
 #[test]
 fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
     let _turn = alone();
-    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     let handles: Vec<_> = (0..1100).map(|_| pool.handle()).collect();
     for handle in &handles {
         let blocks: Vec<_> = (0..40).map_while(|_| take(handle)).collect();
@@ -323,7 +330,7 @@ fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
 #[test]
 fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
     let _turn = alone();
-    let mut pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let mut pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     let blocks: Vec<_> = (0..2000).map_while(|_| take(&pool)).collect();
     elsewhere(|| give(&pool, blocks));
     assert!(pool.trim() > 2000 * 64);
@@ -479,11 +486,11 @@ fn churn<A: Allocator + Sync>(pool: &A, steps: u64) {
 #[test]
 fn what_is_written_stays_written() {
     let _turn = alone();
-    let pool = Cached::new_in(Sixty4::new(), Watched::default());
+    let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     churn(&pool, 20_000);
     assert_eq!(pool.stats().live, 0);
     let small =
-        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Watched::default(), millpond::Fail);
+        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), TrackingParent::default(), millpond::Fail);
     churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");
@@ -509,7 +516,7 @@ fn a_bounded_cached_pool_under_stress() {
 /// A parent that can be told to have nothing more.
 #[derive(Default)]
 struct Stoppable {
-    heap: Watched,
+    heap: TrackingParent,
     stopped: AtomicBool,
 }
 
@@ -630,7 +637,7 @@ fn a_search_for_blocks_takes_no_number_from_who_has_it() {
 #[test]
 fn a_shared_tlsf_with_a_fair_lock_keeps_the_contract() {
     let serves = Layout::from_size_align(1000, 64).expect("a layout");
-    let make = || Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Watched::default());
+    let make = || Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), TrackingParent::default());
     Conformance::of(make).serves(serves).inspected().reclaimed().sequences(3, 400).run();
     let pool = make();
     churn(&pool, 4000);

@@ -14,7 +14,7 @@ use millpond::{
     Locked, Owned, Pages, StaticBuffer, testing,
 };
 
-use crate::{oracle::Oracle, parents::Watched};
+use crate::{oracle::Oracle, tracking_parent::TrackingParent};
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -24,7 +24,7 @@ fn take_all(pool: &impl Allocator, layout: Layout) -> Vec<NonNull<[u8]>> {
 
 #[test]
 fn a_page_is_sixty_four_blocks_of_sixty_four() {
-    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Watched::failing(1..usize::MAX));
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::failing(1..usize::MAX));
     let blocks = take_all(&pool, BLOCK);
     assert_eq!(blocks.len(), 64);
     assert_eq!(pool.stats().held, 4096);
@@ -73,7 +73,7 @@ impl AllThreads {
 
 #[test]
 fn dropping_a_shell_returns_every_chunk() {
-    let parent = Rc::new(Watched::default());
+    let parent = Rc::new(TrackingParent::default());
     let fill = |pool: &dyn Allocator| {
         for size in [1, 64, 24, 8].repeat(1000) {
             pool.allocate(Layout::from_size_align(size, 8).expect("a layout")).expect("the heap has room");
@@ -94,7 +94,7 @@ fn dropping_a_shell_returns_every_chunk() {
 
 #[test]
 fn a_reset_keeps_the_chunks_and_a_trim_returns_the_empty_ones() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let mut pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
     let blocks: Vec<_> = (0..10_000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
     let (chunks, held, asked) = (parent.out(), parent.bytes(), parent.requests());
@@ -117,7 +117,7 @@ fn a_reset_keeps_the_chunks_and_a_trim_returns_the_empty_ones() {
 
 #[test]
 fn trim_finds_chunks_whose_blocks_were_freed_one_by_one() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
     let mut blocks: Vec<_> = (0..5000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut blocks);
@@ -247,7 +247,7 @@ fn size_classes_say_what_they_refuse() {
 
 #[test]
 fn large_requests_pass_a_pool_of_classes_by() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let pool = Local::new_in(Classes::with_sizes(&[64]).expect("one size"), &parent);
     let large = Layout::from_size_align(65, 8).expect("a layout");
     let block = pool.allocate(large).expect("the heap has room");

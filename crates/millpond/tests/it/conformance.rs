@@ -10,10 +10,10 @@ use std::{
 
 use millpond::{
     Abort, AddressOrdered, Allocator, AtomicLinear, Blocks, Buddy, Buffer, Classes, Config, Counted, DynSize,
-    FailNth, Fallback, Fixed, Heap, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine,
-    Misuse, MisuseKind, Observe, Owner, Pages, RawPool, Reclaim, Reporter, ReservedRegion, Retry, Segregator,
-    SignPost, Stack, Stats, Tlsf, Validated,
-    testing::{Conformance, Watched, conformance, out_of_memory},
+    FailNth, Fallback, Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Misuse,
+    MisuseKind, Observe, OwnerHandle, Pages, RawPool, Reclaim, RemoteFree, Reporter, ReservedRegion, Retry,
+    Segregator, SignPost, Stack, Stats, Tlsf, Validated,
+    testing::{Conformance, TrackingParent, conformance, out_of_memory},
 };
 
 pub(crate) fn layout(size: usize, align: usize) -> Layout {
@@ -37,7 +37,7 @@ pub(crate) fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usi
 
 /// A pool on parents of every kind, of bounded size too, and with each of its parent's requests failing.
 pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
-    Conformance::of(|| Local::new_in(pool(), Limit::bytes(Watched::default(), 1 << 18)))
+    Conformance::of(|| Local::new_in(pool(), Limit::bytes(TrackingParent::default(), 1 << 18)))
         .serves(layout(serves.0, serves.1))
         .inspected()
         .bounded()
@@ -48,14 +48,14 @@ pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool
 
 /// The same for pools that do not use again what is freed.
 pub(crate) fn an_arena_on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
-    shell(serves, || Local::new_in(pool(), Watched::default()));
+    shell(serves, || Local::new_in(pool(), TrackingParent::default()));
     shell(serves, || Local::new_in(pool(), Heap));
     shell(serves, || Local::new_in(pool(), Pages));
-    shell(serves, || Locked::<_, _>::new_in(pool(), Arc::new(Watched::default())));
-    shell(serves, || Local::new_in(pool(), Rc::new(Local::new_in(Linear::new(), Watched::default()))));
-    shell(serves, || Local::new_in(pool(), Local::new_in(Classes::new(), Watched::default())));
-    shell(serves, || Local::new_in(pool(), Local::new_in(Tlsf::new(), Watched::default())));
-    shell(serves, || Local::new_in(pool(), Locked::<_, _>::new_in(Buddy::new(), Watched::default())));
+    shell(serves, || Locked::<_, _>::new_in(pool(), Arc::new(TrackingParent::default())));
+    shell(serves, || Local::new_in(pool(), Rc::new(Local::new_in(Linear::new(), TrackingParent::default()))));
+    shell(serves, || Local::new_in(pool(), Local::new_in(Classes::new(), TrackingParent::default())));
+    shell(serves, || Local::new_in(pool(), Local::new_in(Tlsf::new(), TrackingParent::default())));
+    shell(serves, || Local::new_in(pool(), Locked::<_, _>::new_in(Buddy::new(), TrackingParent::default())));
     shell(serves, || Local::new_in(pool(), Box::new(Heap) as Box<dyn Allocator>));
     let mut memory = vec![MaybeUninit::uninit(); 1 << 22];
     let memory = memory.as_mut_ptr();
@@ -143,7 +143,7 @@ fn buddy() {
 fn sources() {
     conformance(|| Heap);
     conformance(|| Pages);
-    conformance(Watched::default);
+    conformance(TrackingParent::default);
     conformance(|| ReservedRegion::new(1 << 24).expect("addresses are plenty"));
     let mut memory = vec![MaybeUninit::uninit(); 1 << 20];
     let memory = memory.as_mut_ptr();
@@ -178,8 +178,8 @@ fn pairs_of_pools() {
 
 #[test]
 fn guards_around_allocators() {
-    let blocks = || Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default());
-    let classes = || Local::new_in(Classes::new(), Watched::default());
+    let blocks = || Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::default());
+    let classes = || Local::new_in(Classes::new(), TrackingParent::default());
     shell(SMALL, || Stats::new(blocks()));
     shell(MIXED, || Counted::new(Limit::bytes(classes(), 1 << 30)));
     shell(MIXED, || Limit::blocks(Stats::new(classes()), 1 << 30));
@@ -194,21 +194,28 @@ fn guards_around_allocators() {
 
 #[test]
 fn guards_between_a_pool_and_its_parent() {
-    shell(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Watched::default(), 1 << 20)));
-    shell(MIXED, || Local::new_in(Classes::new(), Stats::new(Watched::default())));
-    shell(MIXED, || Local::new_in(Linear::new(), Observe::new(Counted::new(Watched::default()), |_| {})));
+    shell(SMALL, || {
+        Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(TrackingParent::default(), 1 << 20))
+    });
+    shell(MIXED, || Local::new_in(Classes::new(), Stats::new(TrackingParent::default())));
     shell(MIXED, || {
-        Local::new_in(Tlsf::new(), Segregator::new(5000, Watched::default(), Stats::new(Watched::default())))
+        Local::new_in(Linear::new(), Observe::new(Counted::new(TrackingParent::default()), |_| {}))
+    });
+    shell(MIXED, || {
+        Local::new_in(
+            Tlsf::new(),
+            Segregator::new(5000, TrackingParent::default(), Stats::new(TrackingParent::default())),
+        )
     });
     shell(SMALL, || {
-        let few = Limit::bytes(Local::new_in(Linear::new(), Watched::default()), 10_000);
-        Local::new_in(Blocks::<Fixed<64>>::new(), Fallback::new(few, Watched::default()))
+        let few = Limit::bytes(Local::new_in(Linear::new(), TrackingParent::default()), 10_000);
+        Local::new_in(Blocks::<Fixed<64>>::new(), Fallback::new(few, TrackingParent::default()))
     });
 }
 
 #[test]
 fn shells_with_a_policy() {
-    shell(MIXED, || Local::with_policy(Classes::new(), Watched::default(), Retry(|_, _| false)));
+    shell(MIXED, || Local::with_policy(Classes::new(), TrackingParent::default(), Retry(|_, _| false)));
     let locked =
         || Locked::<_, _, millpond::SpinLock, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
     shell(MIXED, locked);
@@ -219,11 +226,11 @@ fn shells_with_a_policy() {
 
 #[test]
 fn lock_free_blocks() {
-    shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(Watched::default()));
-    shell(SMALL, || LockFree::of_in(layout(72, 8), Watched::default()).with_capacity(3));
+    shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(TrackingParent::default()));
+    shell(SMALL, || LockFree::of_in(layout(72, 8), TrackingParent::default()).with_capacity(3));
     shell((256, 64), || LockFree::<Fixed<256, 64>, _>::new_in(Pages).with_capacity(1));
     shell(SMALL, || LockFree::<Fixed<64>, _>::new_in(Local::new_in(Linear::new(), Heap)));
-    let bounded = || LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Watched::default(), 100_000));
+    let bounded = || LockFree::<Fixed<64>, _>::new_in(Limit::bytes(TrackingParent::default(), 100_000));
     Conformance::of(bounded).serves(layout(64, 8)).bounded().run();
     out_of_memory(LockFree::<Fixed<64>, _>::new_in);
     out_of_memory(|parent| LockFree::<Fixed<64>, _>::new_in(parent).with_capacity(1));
@@ -231,9 +238,9 @@ fn lock_free_blocks() {
 
 #[test]
 fn a_shared_arena() {
-    shell(MIXED, || AtomicLinear::new_in(Watched::default()));
+    shell(MIXED, || AtomicLinear::new_in(TrackingParent::default()));
     shell(MIXED, || AtomicLinear::new_in(Pages).with_capacity(10));
-    shell(MIXED, || AtomicLinear::new_in(Local::new_in(Classes::new(), Watched::default())));
+    shell(MIXED, || AtomicLinear::new_in(Local::new_in(Classes::new(), TrackingParent::default())));
     out_of_memory(AtomicLinear::new_in);
 }
 
@@ -244,10 +251,10 @@ fn an_owner_of_an_inbox() {
 
     fn owner<C: Config<BlockLayout: Send + Sync, FreeList: Send> + 'static>(
         pool: Blocks<C>,
-    ) -> Owner<'static, C, Heap> {
-        let inbox: &'static Inbox<C, Heap> = Box::leak(Box::new(Inbox::new_in(pool, Heap)));
-        KEPT.lock().expect("nobody panicked").push(inbox);
-        inbox.own().expect("nobody else owns it")
+    ) -> OwnerHandle<'static, C, Heap> {
+        let remote_free: &'static RemoteFree<C, Heap> = Box::leak(Box::new(RemoteFree::new_in(pool, Heap)));
+        KEPT.lock().expect("nobody panicked").push(remote_free);
+        remote_free.try_own().expect("nobody else owns it")
     }
     conformance_of_blocks(|| owner(Blocks::<Fixed<64>>::new()));
     conformance_of_blocks(|| owner(Blocks::<(Fixed<64>, Magazine)>::new()));

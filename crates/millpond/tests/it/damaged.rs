@@ -5,8 +5,8 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inbox, Inspect, Lifo, Linear, Local,
-    LockFree, Locked, Magazine, Reclaim, SignPost, Stack, Tlsf, Validated,
+    AddressOrdered, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Lifo, Linear, Local, LockFree,
+    Locked, Magazine, Reclaim, RemoteFree, SignPost, Stack, Tlsf, Validated,
 };
 
 /// The blocks of a pool, as addresses, of which every second one is free.
@@ -202,19 +202,19 @@ fn arenas() {
 fn blocks_that_were_returned() {
     for seed in 0..ROUNDS {
         let mut rng = Rng::with_seed(seed);
-        let mut inbox = Inbox::new(Of::<Lifo>::new());
-        let owner = inbox.own().expect("nobody owns it");
+        let mut remote_free = RemoteFree::new(Of::<Lifo>::new());
+        let owner = remote_free.try_own().expect("nobody owns it");
         let mut blocked = blocks(&owner, 64, &mut rng);
         let returned = blocked.live.split_off(blocked.live.len() / 2);
         // SAFETY: the blocks are live, and were handed out for this layout.
-        returned.iter().for_each(|&block| unsafe { inbox.deallocate(block, blocked.layout) });
+        returned.iter().for_each(|&block| unsafe { remote_free.deallocate(block, blocked.layout) });
         blocked.free.extend(returned);
         damage(&blocked, 0, &mut rng);
         ask(&owner);
         drop(owner);
-        inbox.trim();
-        ask(&inbox.own().expect("nobody owns it"));
-        inbox.reset();
+        remote_free.trim();
+        ask(&remote_free.try_own().expect("nobody owns it"));
+        remote_free.reset();
     }
 }
 

@@ -7,7 +7,7 @@ use millpond::{
     Pages,
 };
 
-use crate::parents::Watched;
+use crate::tracking_parent::TrackingParent;
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -20,7 +20,7 @@ fn compact_lists_exactly_the_live_blocks() {
     for seed in 0..10 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut pool =
-            Local::new_in(Blocks::<(Fixed<64>, AddressOrdered<16, 8192>)>::new(), Watched::default());
+            Local::new_in(Blocks::<(Fixed<64>, AddressOrdered<16, 8192>)>::new(), TrackingParent::default());
         let mut live: Vec<NonNull<u8>> = Vec::new();
         for _ in 0..20 {
             for _ in 0..rng.usize(0..400) {
@@ -137,7 +137,7 @@ fn a_magazine_keeps_what_is_free_through_trims() {
     for (seed, per_chunk) in [(1, 7), (2, 100), (3, 1000)] {
         let mut rng = fastrand::Rng::with_seed(seed);
         let pool = Blocks::<(Fixed<16>, Magazine<16>)>::new().with_blocks_per_chunk(per_chunk);
-        let pool = Local::new_in(pool, Watched::default());
+        let pool = Local::new_in(pool, TrackingParent::default());
         let block = Layout::new::<[u64; 2]>();
         let mut live: Vec<NonNull<u8>> = Vec::new();
         for _ in 0..30 {

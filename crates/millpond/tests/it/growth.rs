@@ -7,12 +7,12 @@ use millpond::{
     Limit, Linear, Local, Locked, Magazine, NullAllocator, Owned, RawPool, Reserve, Segregator, Stats,
 };
 
-use crate::parents::Watched;
+use crate::tracking_parent::TrackingParent;
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
 fn chunks_after<C: Config>(pool: Blocks<C>, blocks: usize) -> (usize, usize) {
-    let pool = Local::new_in(pool, Watched::default());
+    let pool = Local::new_in(pool, TrackingParent::default());
     for _ in 0..blocks {
         pool.allocate(BLOCK).expect("the heap has room");
     }
@@ -40,7 +40,7 @@ fn chunks_double_or_hold_what_was_said() {
 
 #[test]
 fn small_blocks_per_chunk_are_exact_where_a_header_would_hold_some() {
-    let pool = Local::new_in(Blocks::<Fixed<8>>::new().with_blocks_per_chunk(5), Watched::default());
+    let pool = Local::new_in(Blocks::<Fixed<8>>::new().with_blocks_per_chunk(5), TrackingParent::default());
     for _ in 0..50 {
         pool.allocate(Layout::new::<u64>()).expect("the heap has room");
     }
@@ -48,7 +48,7 @@ fn small_blocks_per_chunk_are_exact_where_a_header_would_hold_some() {
 }
 
 fn reserves<C: Config>(make: impl Fn() -> Blocks<C>) {
-    let pool = Local::new_in(make(), Watched::default());
+    let pool = Local::new_in(make(), TrackingParent::default());
     let first = pool.allocate(BLOCK).expect("the heap has room").cast();
     pool.reserve(BLOCK, 50_000).expect("the heap has room");
     let asked = pool.parent().requests();
@@ -102,7 +102,7 @@ fn many_blocks_come_and_go_at_once() {
     assert_eq!(locked.stats().live, 0);
 
     // Past the pool, to the parent, which sees each block go and come.
-    let classes = Local::new_in(Classes::with_sizes(&[64]).expect("one size"), Watched::default());
+    let classes = Local::new_in(Classes::with_sizes(&[64]).expect("one size"), TrackingParent::default());
     let large = Layout::new::<[u8; 100]>();
     let blocks = many(|places| classes.allocate_many(large, places));
     assert_eq!(classes.parent().out(), 1000);
@@ -113,7 +113,7 @@ fn many_blocks_come_and_go_at_once() {
 
 #[test]
 fn too_many_are_none_at_all() {
-    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Watched::failing(1..usize::MAX));
+    let pool = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::failing(1..usize::MAX));
     let mut places = [MaybeUninit::uninit(); 65];
     assert_eq!(pool.allocate_many(BLOCK, &mut places), Err(AllocError::Exhausted));
     assert_eq!(pool.stats().live, 0);
@@ -124,7 +124,7 @@ fn too_many_are_none_at_all() {
 /// Fills many chunks, frees all but a few blocks in any order, and expects the chunks without a live block to go back, and
 /// the rest to be as good as before.
 fn trims_exactly<P: RawPool + Inspect>(pool: P) {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let pool = Local::new_in(pool, &parent);
     for round in 0..3 {
         let mut blocks: Vec<_> =
@@ -179,7 +179,7 @@ fn a_trim_reaches_through_whatever_is_around_a_pool() {
 
 /// What is around a pool lets room be made in it; and then no request asks the parent.
 fn reserves_through<P: Reserve + Inspect>(pool: P) {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let pool = Local::new_in(pool, &parent);
     pool.reserve(BLOCK, 500).expect("the heap has room");
     let requests = parent.requests();
@@ -206,7 +206,7 @@ fn room_is_made_through_whatever_is_around_a_pool() {
 fn an_arena_knows_the_largest_block_that_lies_ahead() {
     let bytes = |size: usize| Layout::from_size_align(size, 1).expect("a layout");
     let arena_with_a_chunk_ahead = || {
-        let mut arena = Local::new_in(Linear::new(), Watched::default());
+        let mut arena = Local::new_in(Linear::new(), TrackingParent::default());
         for _ in 0..2 {
             arena.allocate(bytes(3000)).expect("the heap has room");
         }

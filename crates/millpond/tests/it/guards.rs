@@ -16,7 +16,7 @@ use millpond::{
     Segregator, Stats, Tlsf,
 };
 
-use crate::parents::Watched;
+use crate::tracking_parent::TrackingParent;
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("the tests' layouts exist")
@@ -127,7 +127,7 @@ fn a_limit_holds_when_threads_compete() {
 #[test]
 fn a_limited_parent_is_used_to_the_last_byte() {
     for most in [1000, 4096, 10_000, 100_000] {
-        let parent = Limit::bytes(Stats::new(Watched::default()), most);
+        let parent = Limit::bytes(Stats::new(TrackingParent::default()), most);
         let pool = Local::new_in(Blocks::<Fixed<8>>::new(), &parent);
         while pool.allocate(layout(8)).is_ok() {}
         assert_eq!((pool.stats().held, parent.left()), (most, 0));
@@ -302,7 +302,7 @@ fn fallback_frees_to_whoever_it_was() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let pool = Fallback::new(
         Stats::new(Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory))),
-        Stats::new(Watched::default()),
+        Stats::new(TrackingParent::default()),
     );
     let (mut rng, mut live) = (Rng::with_seed(3), Vec::new());
     for _ in 0..2000 {
@@ -325,7 +325,7 @@ fn fallback_frees_to_whoever_it_was() {
 #[test]
 fn fallback_is_not_fooled_by_what_the_first_passes_on() {
     // A large block comes from the first's parent: the first would not know it again.
-    let pool = Fallback::new(Local::new_in(Classes::new(), Watched::default()), Stats::new(Heap));
+    let pool = Fallback::new(Local::new_in(Classes::new(), TrackingParent::default()), Stats::new(Heap));
     let large = take(&pool, 100_000);
     assert_eq!((pool.first().parent().out(), pool.second().counts().live.blocks), (0, 1));
     free(&pool, large, 100_000);
@@ -349,8 +349,8 @@ fn fallback_is_not_fooled_by_a_second_that_draws_on_the_first() {
 
 #[test]
 fn a_block_that_outgrows_the_first_moves_to_the_second() {
-    let first = Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default());
-    let pool = Fallback::new(first, Stats::new(Watched::default()));
+    let first = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::default());
+    let pool = Fallback::new(first, Stats::new(TrackingParent::default()));
     let block = take(&pool, 60);
     // SAFETY: the block is live, and the layouts are those it has in turn.
     unsafe {
@@ -388,7 +388,7 @@ fn both_of_two_pools_let_go_of_what_they_hold_back() {
 #[test]
 fn segregate_routes_every_size_that_fits() {
     // Blocks of 64 bytes for requests of up to 40: what is returned must not be freed as large.
-    let pool = Segregator::new(40, Local::new(Blocks::<Fixed<64>>::new()), Watched::default());
+    let pool = Segregator::new(40, Local::new(Blocks::<Fixed<64>>::new()), TrackingParent::default());
     let shell = Local::new(Segregator::new(40, Blocks::<Fixed<64>>::new(), Tlsf::new()));
     for size in [1, 30, 40] {
         for allocator in [&pool as &dyn Allocator, &shell] {
@@ -537,7 +537,7 @@ fn reports_pass_through_everything() {
 fn a_chain_of_parents_reports_at_each_level() {
     let chain = Local::new_in(
         Stats::new(Blocks::<Fixed<64>>::new()),
-        Stats::new(Local::new_in(Tlsf::new(), Limit::bytes(Watched::default(), 1 << 20))),
+        Stats::new(Local::new_in(Tlsf::new(), Limit::bytes(TrackingParent::default(), 1 << 20))),
     );
     for _ in 0..1000 {
         take(&chain, 50);

@@ -5,9 +5,9 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, sync::Mutex};
 use fastrand::Rng;
 use millpond::{
     AddressOrdered, Allocator, AtomicLinear, Blocks, Buddy, Buffer, Cached, Canary, ChunkMap, Classes,
-    Fallback, Fixed, For, HeapMapBuilder, HeapMapView, Inbox, Inspect, Lifo, Limit, Linear, Local, LockFree,
-    Locked, Magazine, Observe, Owned, Pool, Quarantine, Reclaim, Segregator, SignPost, Stack, Stats, Tlsf,
-    Usage, Validated,
+    Fallback, Fixed, For, HeapMapBuilder, HeapMapView, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked,
+    Magazine, Observe, Owned, Pool, Quarantine, Reclaim, RemoteFree, Segregator, SignPost, Stack, Stats,
+    Tlsf, Usage, Validated,
 };
 
 /// Allocates and frees at random.
@@ -156,13 +156,13 @@ fn scopes_faces_and_pointers_are_pictured() {
     churn(&buffer, 100, &mut Rng::with_seed(3));
     agrees(&buffer, "Buffer");
 
-    let inbox = Inbox::new(Blocks::<Fixed<64>>::new());
-    let owner = inbox.own().expect("nobody else does");
+    let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
+    let owner = remote_free.try_own().expect("nobody else does");
     for (block, layout) in churn(&owner, 64, &mut Rng::with_seed(4)).into_iter().take(20) {
         // SAFETY: the block is live, and this inbox handed it out for this layout.
-        unsafe { inbox.deallocate(block, layout) };
+        unsafe { remote_free.deallocate(block, layout) };
     }
-    agrees(&owner, "Inbox");
+    agrees(&owner, "RemoteFree");
 
     let mut owned = Owned::new(Tlsf::new());
     let _ = owned.allocate(Layout::new::<[u8; 100]>()).expect("the heap has room");

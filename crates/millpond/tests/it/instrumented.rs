@@ -4,7 +4,7 @@ use millpond::{
     AddressOrdered, Blocks, Buddy, Canary, Checked, Classes, DelayedFree, Fixed, Heap, Limit, Linear, Local,
     Locked, Magazine, Pages, Poison, Quarantine, RawPool, Reporter, SignPost, Stack, Stats, Tlsf, Tracked,
     Zeroed,
-    testing::{Watched, conformance},
+    testing::{TrackingParent, conformance},
 };
 
 use crate::conformance::{MIXED, SMALL, an_arena_on_every_parent, on_every_parent, only_leaks, shell};
@@ -26,16 +26,16 @@ fn stacked<P: RawPool + millpond::Inspect>(serves: (usize, usize), pool: impl Fn
     let local = |make: &dyn Fn() -> P| make();
     shell(serves, || {
         let inside = Quarantine::<_, 5>::new(Zeroed::new(Canary::new(local(&pool))));
-        Local::new_in(Checked::new(Poison::new(inside)).reporting(KIT), Watched::default())
+        Local::new_in(Checked::new(Poison::new(inside)).reporting(KIT), TrackingParent::default())
     });
     shell(serves, || {
         let inside = Checked::new(Poison::new(local(&pool))).reporting(KIT);
-        Local::new_in(Canary::new(Zeroed::new(Quarantine::<_, 5>::new(inside))), Watched::default())
+        Local::new_in(Canary::new(Zeroed::new(Quarantine::<_, 5>::new(inside))), TrackingParent::default())
     });
     shell(serves, || {
         let inside = Stats::new(Canary::new(Checked::new(Canary::new(local(&pool))).reporting(KIT)));
         let outside = Limit::bytes(Quarantine::<_, 2>::new(inside), 1 << 30);
-        Locked::<_, _>::new_in(Zeroed::new(outside), Watched::default())
+        Locked::<_, _>::new_in(Zeroed::new(outside), TrackingParent::default())
     });
 }
 
@@ -55,7 +55,7 @@ fn stacked_in_any_order_around_any_pool() {
 
 #[test]
 fn around_allocators() {
-    let classes = || Local::new_in(Classes::new(), Watched::default());
+    let classes = || Local::new_in(Classes::new(), TrackingParent::default());
     shell(MIXED, || Poison::new(classes()));
     shell(MIXED, || Canary::new(classes()));
     shell(MIXED, || Zeroed::new(classes()));
@@ -68,7 +68,7 @@ fn around_allocators() {
     });
     conformance(|| Checked::new(Poison::new(Canary::new(Heap))));
     conformance(|| Tracked::new(Quarantine::<_, 3>::around(Zeroed::new(Pages))));
-    conformance(|| Quarantine::<_, 64>::around(Watched::default()));
+    conformance(|| Quarantine::<_, 64>::around(TrackingParent::default()));
 }
 
 type Ring<A> = Quarantine<A, 4>;
@@ -76,9 +76,9 @@ type Ring<A> = Quarantine<A, 4>;
 #[test]
 fn between_a_pool_and_its_parent() {
     shell(SMALL, || {
-        let parent = Quarantine::<_, 2>::around(Canary::new(Watched::default()));
+        let parent = Quarantine::<_, 2>::around(Canary::new(TrackingParent::default()));
         Local::new_in(Blocks::<Fixed<64>>::new(), Checked::new(parent))
     });
-    shell(MIXED, || Local::new_in(Tlsf::new(), Zeroed::new(Poison::new(Watched::default()))));
+    shell(MIXED, || Local::new_in(Tlsf::new(), Zeroed::new(Poison::new(TrackingParent::default()))));
     shell(MIXED, || Locked::<_, _>::new_in(Linear::new(), Tracked::new(Canary::new(Pages))));
 }

@@ -6,6 +6,7 @@
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod again;
+mod arena;
 mod bounded;
 #[cfg(not(only_threads))]
 mod buddy;
@@ -13,21 +14,15 @@ mod cached;
 mod composition;
 #[cfg(not(in_brief))]
 mod conformance;
+mod conformance_kit;
 mod contract;
 #[cfg(not(any(in_brief, only_threads)))]
 mod damaged;
 #[cfg(feature = "log")]
 mod events;
-mod face_arena;
-mod face_counted;
-mod face_frames;
-mod face_interop;
-mod face_pool;
-mod face_shared_slots;
-mod face_slots;
-mod face_thin;
-mod faults;
+mod exhaustion;
 mod forged;
+mod frames;
 #[cfg(not(only_threads))]
 mod free_lists;
 #[cfg(not(only_threads))]
@@ -36,30 +31,35 @@ mod guards;
 mod heap_maps;
 #[cfg(not(in_brief))]
 mod instrumented;
-mod kit;
+mod interop;
 mod misuse;
 mod misuse_places;
 mod one_chunk;
+mod oom_policy;
 mod oracle;
 mod overwritten;
 mod pages;
-mod parents;
-mod policy;
 mod pool_metrics;
 #[cfg(all(unix, not(miri)))]
 mod processes;
 mod random;
+mod rc;
 #[cfg(not(only_threads))]
 mod regions;
 mod registry;
 mod reserved_region;
 mod shared;
+mod shared_slots;
+mod slots;
 #[cfg(not(only_threads))]
 mod small;
 mod sources;
 mod stack;
+mod thin;
 #[cfg(not(in_brief))]
 mod tool_annotated;
+mod tracking_parent;
+mod typed_pool;
 mod unwind;
 mod validated;
 mod values;

@@ -15,7 +15,7 @@ use std::{
 use millpond::{
     AllocError, Allocator, Blocks, Buddy, Buffer, Canary, Checked, Classes, Fixed, Heap, Inspect, Lifo,
     Limit, Linear, Local, Locked, Misuse, MisuseKind, Observe, Owned, Poison, Quarantine, RawPool, Reporter,
-    Segregator, Stats, Tlsf, Tracked, Validated, Zeroed, testing::Watched,
+    Segregator, Stats, Tlsf, Tracked, Validated, Zeroed, testing::TrackingParent,
 };
 
 use crate::again;
@@ -79,7 +79,7 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     let mut local = [0u64; 8];
     free(pool, NonNull::from(&mut local).cast(), 40);
     assert_eq!(kind(), MisuseKind::Foreign);
-    let elsewhere = Watched::default();
+    let elsewhere = TrackingParent::default();
     let foreign = take(&elsewhere, 40);
     free(pool, foreign, 40);
     assert_eq!(kind(), MisuseKind::Foreign);

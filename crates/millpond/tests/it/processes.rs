@@ -14,9 +14,9 @@ use std::{
 
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
-    Allocator, Arenas, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fixed, Heap,
-    Inbox, Inspect as _, LockFree, Locked, Quarantine, Registry, SharedSlots, SpinLock, TicketLock, Tlsf,
-    fork,
+    Allocator, ArenaPool, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fixed, Heap,
+    Inspect as _, LockFree, Locked, Quarantine, Registry, RemoteFree, SharedSlots, SpinLock, TicketLock,
+    Tlsf, fork,
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -97,13 +97,13 @@ fn without_a_lock_a_child_has_a_whole_pool_whenever_it_was_forked() {
 
 #[test]
 fn a_child_of_its_owner_has_a_whole_inbox() {
-    let inbox = Inbox::new(Blocks::<Fixed<64>>::new());
-    let owner = inbox.own().expect("nobody owns it yet");
+    let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
+    let owner = remote_free.try_own().expect("nobody owns it yet");
     let way: AtomicPtr<u8> = AtomicPtr::new(null_mut());
     let give_back = || {
         if let Some(block) = NonNull::new(way.swap(null_mut(), Ordering::AcqRel)) {
             // SAFETY: the block is live, and whoever finds it here is the only one.
-            unsafe { inbox.deallocate(block, LAYOUT) };
+            unsafe { remote_free.deallocate(block, LAYOUT) };
         }
         true
     };
@@ -111,7 +111,8 @@ fn a_child_of_its_owner_has_a_whole_inbox() {
         (0..100).all(|_| {
             let sent = owner.allocate(LAYOUT).map(|block| way.swap(block.cast().as_ptr(), Ordering::AcqRel));
             // SAFETY: as above.
-            sent.map(|old| NonNull::new(old).map(|old| unsafe { inbox.deallocate(old, LAYOUT) })).is_ok()
+            sent.map(|old| NonNull::new(old).map(|old| unsafe { remote_free.deallocate(old, LAYOUT) }))
+                .is_ok()
         }) && use_it::<20>(&owner)
     };
     let over = AtomicBool::new(false);
@@ -217,7 +218,7 @@ mod registered {
     pub(super) static BOOKS: Checked<Locked<Tlsf, Heap>> = Checked::new(Locked::new_in(Tlsf::new(), Heap));
     pub(super) static LISTS: LockFree<Fixed<64>> = LockFree::new();
     pub(super) static SLOTS: SharedSlots<usize> = SharedSlots::new();
-    pub(super) static ARENAS: Arenas = Arenas::new();
+    pub(super) static ARENAS: ArenaPool = ArenaPool::new();
     pub(super) static NAMES: Registry = Registry::new();
 
     pub(super) fn use_all() -> bool {
@@ -227,7 +228,7 @@ mod registered {
             let is_there = SLOTS.get(key).is_some_and(|entry| *entry == number);
             is_there && SLOTS.remove(key) && SLOTS.get(key).is_none()
         });
-        let arena = ARENAS.take();
+        let arena = ARENAS.get();
         pools.into_iter().all(use_it::<50>) && slots_work && *arena.alloc(7) == 7 && NAMES.read().len() < 100
     }
 }
@@ -295,7 +296,7 @@ fn what_is_borrowed_is_held_for_one_fork() {
 struct Kit {
     pool: LockFree<Fixed<64>, Buffer<'static>>,
     arena: AtomicLinear<Buffer<'static>>,
-    inbox: Inbox<Fixed<64>>,
+    remote_free: RemoteFree<Fixed<64>>,
     /// A block of the inbox for the handler to give back.
     way: AtomicPtr<u8>,
     calls: AtomicUsize,
@@ -310,7 +311,7 @@ extern "C" fn handle(_: i32) {
     let worked = use_it::<5>(&kit.pool) && use_it::<1>(&kit.arena);
     if let Some(block) = NonNull::new(kit.way.swap(null_mut(), Ordering::AcqRel)) {
         // SAFETY: the block is live, and whoever finds it here is the only one.
-        unsafe { kit.inbox.deallocate(block, LAYOUT) };
+        unsafe { kit.remote_free.deallocate(block, LAYOUT) };
     }
     kit.failures.fetch_add(usize::from(!worked), Ordering::Relaxed);
     kit.calls.fetch_add(1, Ordering::Release);
@@ -341,7 +342,7 @@ fn lock_free_pools_are_used_in_a_signal_handler() {
     let kit = KIT.get_or_init(|| Kit {
         pool: LockFree::new_in(memory(10_000)),
         arena: AtomicLinear::new_in(memory(2 * SIGNALS * LAYOUT.size() + 4096)),
-        inbox: Inbox::new(Blocks::new()),
+        remote_free: RemoteFree::new(Blocks::new()),
         way: AtomicPtr::new(null_mut()),
         calls: AtomicUsize::new(0),
         failures: AtomicUsize::new(0),
@@ -353,7 +354,7 @@ fn lock_free_pools_are_used_in_a_signal_handler() {
         action.sa_flags = libc::SA_RESTART;
         assert_eq!(libc::sigaction(libc::SIGUSR2, &action, null_mut()), 0);
     }
-    let owner = kit.inbox.own().expect("nobody owns it yet");
+    let owner = kit.remote_free.try_own().expect("nobody owns it yet");
     // SAFETY: asks for the name of the current thread.
     let this_thread = unsafe { libc::pthread_self() } as usize;
     thread::scope(|scope| {

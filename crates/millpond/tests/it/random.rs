@@ -8,7 +8,7 @@ use millpond::{
     Magazine, Pages, Reclaim, testing::Conformance,
 };
 
-use crate::{oracle::Oracle, parents::Watched};
+use crate::{oracle::Oracle, tracking_parent::TrackingParent};
 
 const STEPS: usize = 3000;
 const SEEDS: u64 = 8;
@@ -68,38 +68,40 @@ pub(crate) const LARGE: Range = Range { size: 100_000, align: 12 };
 
 #[test]
 fn blocks_of_fixed_size() {
-    trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::default()));
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<64, 256>, Lifo)>::new(), Pages));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<8>, Magazine<4>)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<24, 16>, Magazine<9>)>::new(), Watched::default()));
-    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Watched::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), TrackingParent::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<8>, Magazine<4>)>::new(), TrackingParent::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<24, 16>, Magazine<9>)>::new(), TrackingParent::default()));
+    trial(SMALL, || Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), TrackingParent::default()));
     trial(SMALL, || {
-        Local::new_in(Blocks::<(Fixed<24, 16>, AddressOrdered<4, 4096>)>::new(), Watched::default())
+        Local::new_in(Blocks::<(Fixed<24, 16>, AddressOrdered<4, 4096>)>::new(), TrackingParent::default())
     });
     trial(SMALL, || Local::new_in(Blocks::<(Fixed<512>, AddressOrdered<5, 4096>)>::new(), Pages));
-    trial(SMALL, || Locked::<_, _>::new_in(Blocks::<Fixed<24>>::new(), Watched::default()));
+    trial(SMALL, || Locked::<_, _>::new_in(Blocks::<Fixed<24>>::new(), TrackingParent::default()));
 }
 
 #[test]
 fn blocks_of_a_size_known_at_run_time() {
     let layout = Layout::from_size_align(40, 32).expect("a layout");
-    trial(SMALL, || Local::new_in(Blocks::of(layout), Watched::default()));
-    trial(MIXED, || Local::new_in(Blocks::of(layout), Rc::new(Watched::default())));
+    trial(SMALL, || Local::new_in(Blocks::of(layout), TrackingParent::default()));
+    trial(MIXED, || Local::new_in(Blocks::of(layout), Rc::new(TrackingParent::default())));
 }
 
 #[test]
 fn linear() {
-    trial(MIXED, || Local::new_in(Linear::new(), Watched::default()));
+    trial(MIXED, || Local::new_in(Linear::new(), TrackingParent::default()));
     trial(LARGE, || Local::new_in(Linear::new(), Pages));
 }
 
 #[test]
 fn classes() {
-    trial(MIXED, || Local::new_in(Classes::new(), Watched::default()));
-    trial(LARGE, || Local::new_in(Classes::new(), Watched::default()));
+    trial(MIXED, || Local::new_in(Classes::new(), TrackingParent::default()));
+    trial(LARGE, || Local::new_in(Classes::new(), TrackingParent::default()));
     let sizes = [24, 40, 1000, 5000];
-    trial(MIXED, || Local::new_in(Classes::with_sizes(&sizes).expect("four sizes"), Watched::default()));
+    trial(MIXED, || {
+        Local::new_in(Classes::with_sizes(&sizes).expect("four sizes"), TrackingParent::default())
+    });
 }
 
 #[test]

@@ -11,8 +11,8 @@ use millpond::{
 use crate::{
     composition::fail_each,
     oracle::Oracle,
-    parents::Watched,
     random::{LARGE, MIXED, Range, SMALL, play, trial},
+    tracking_parent::TrackingParent,
 };
 
 /// Bytes in a word, which a post takes.
@@ -36,8 +36,8 @@ macro_rules! for_each_pool {
 #[test]
 fn random_operations_on_every_parent() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
-        trial(SMALL, || Local::new_in(make(), Watched::default()));
-        trial(MIXED, || Local::new_in(make(), Watched::default()));
+        trial(SMALL, || Local::new_in(make(), TrackingParent::default()));
+        trial(MIXED, || Local::new_in(make(), TrackingParent::default()));
         trial(LARGE, || Local::new_in(make(), Pages));
     }
     for_each_pool!(test);
@@ -46,10 +46,12 @@ fn random_operations_on_every_parent() {
 #[test]
 fn random_operations_among_other_pools() {
     trial(MIXED, || Locked::<_, _>::new_in(Tlsf::without_quick_list(), Pages));
-    trial(MIXED, || Local::new_in(Tlsf::new(), Local::new_in(Linear::new(), Watched::default())));
-    trial(MIXED, || Local::new_in(SignPost::first_fit(), Local::new_in(Tlsf::new(), Watched::default())));
+    trial(MIXED, || Local::new_in(Tlsf::new(), Local::new_in(Linear::new(), TrackingParent::default())));
+    trial(MIXED, || {
+        Local::new_in(SignPost::first_fit(), Local::new_in(Tlsf::new(), TrackingParent::default()))
+    });
     trial(SMALL, || {
-        Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Tlsf::new(), Watched::default()))
+        Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Tlsf::new(), TrackingParent::default()))
     });
 }
 
@@ -125,13 +127,13 @@ fn largest(pool: &impl Allocator, most: usize) -> usize {
 #[test]
 fn a_comb_of_holes_merges_without_gaps() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
-        let pool = Local::new_in(make(), Watched::default());
+        let pool = Local::new_in(make(), TrackingParent::default());
         let block = layout(100, 8);
         let mut blocks: Vec<_> =
             (0..2000).map(|_| pool.allocate(block).expect("the heap has room").cast::<u8>()).collect();
         blocks.sort_unstable();
         let chunks = pool.stats().chunks;
-        let free = |pool: &Local<P, Watched>, from: usize| {
+        let free = |pool: &Local<P, TrackingParent>, from: usize| {
             for block_at in blocks.iter().skip(from).step_by(2) {
                 // SAFETY: each block is live until here, and this pool handed it out for this layout.
                 unsafe { pool.deallocate(*block_at, block) };
@@ -154,7 +156,7 @@ fn a_comb_of_holes_merges_without_gaps() {
 #[test]
 fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
-        let pool = Local::new_in(make(), Watched::default());
+        let pool = Local::new_in(make(), TrackingParent::default());
         let mut rng = Rng::with_seed(5);
         let block = layout(1000, 8);
         let mut blocks: Vec<NonNull<u8>> =
@@ -234,7 +236,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
 fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
     for seed in 0..50 {
         let mut rng = Rng::with_seed(seed);
-        let mut pool = Owned::new_in(Tlsf::without_quick_list(), Watched::failing(1..usize::MAX));
+        let mut pool = Owned::new_in(Tlsf::without_quick_list(), TrackingParent::failing(1..usize::MAX));
         let (all, pin) = (layout(50_000, 8), layout(8, 8));
         let first = pool.allocate(layout(60_000, 8)).expect("the first chunk is had");
         // SAFETY: the block is live, and this pool handed it out for this layout.
@@ -288,7 +290,7 @@ fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
 /// What waits in a pocket comes back first, is free in the figures, and is merged when nothing else is left.
 #[test]
 fn pockets_give_back_what_they_got_and_hide_nothing() {
-    let pool = Local::new_in(Tlsf::new(), Watched::failing(1..usize::MAX));
+    let pool = Local::new_in(Tlsf::new(), TrackingParent::failing(1..usize::MAX));
     let large = layout(20_000, 8);
     let first = pool.allocate(large).expect("the first chunk is had").cast::<u8>();
     // SAFETY: the block is live, and this pool handed it out for this layout.

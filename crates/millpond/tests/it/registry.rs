@@ -7,8 +7,8 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Blocks, Exposition, Fixed, Heap, Inspect, Linear, Local, Locked, NameTaken, Observe, Registry,
-    Stats, Tlsf,
+    Allocator, Blocks, DuplicateName, Fixed, Heap, Inspect, Linear, Local, Locked, Observe, PrometheusText,
+    Registry, Stats, Tlsf,
 };
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -32,7 +32,7 @@ fn pools_come_in_order_and_go_by_themselves() {
     assert_eq!(names(&registry), ["a", "b", "c"], "nothing was published yet");
     publisher.publish(&Local::new(Linear::new()));
     assert_eq!(names(&registry), ["a", "b", "c", "d"]);
-    assert_eq!(registry.watch("d", &b), Err(NameTaken("d".into())));
+    assert_eq!(registry.watch("d", &b), Err(DuplicateName("d".into())));
     assert_eq!(format!("{registry:?}"), r#"{"a", "b", "c", "d"}"#);
     drop((c, publisher));
     assert_eq!(names(&registry), ["a", "b"]);
@@ -176,7 +176,7 @@ fn prometheus_can_read_it() {
     ] {
         assert!(text.contains(sample), "{sample}");
     }
-    assert_eq!(is_well_formed(&Exposition(&[] as &[(&str, _)]).to_string()).len(), 0);
+    assert_eq!(is_well_formed(&PrometheusText(&[] as &[(&str, _)]).to_string()).len(), 0);
     drop(pools);
 }
 

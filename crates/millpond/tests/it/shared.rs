@@ -13,8 +13,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fixed, Heap, Inbox, Inspect, Limit,
-    LockFree, Locked, Magazine, NullAllocator, Pages, Reclaim, SpinLock, StaticBuffer, TicketLock, Tlsf,
+    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Limit, LockFree,
+    Locked, Magazine, NullAllocator, Pages, Reclaim, RemoteFree, SpinLock, StaticBuffer, TicketLock, Tlsf,
     testing::Stress,
 };
 
@@ -145,14 +145,14 @@ fn a_shared_arena_under_stress() {
 /// One owner, who hands every block to one of three threads that free it.
 #[test]
 fn an_inbox_under_stress() {
-    let inbox = Inbox::new(Blocks::<Fixed<64>>::new());
+    let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
     thread::scope(|scope| {
-        let owner = inbox.own().expect("nobody owns it yet");
-        assert!(inbox.own().is_none(), "there are two owners");
+        let owner = remote_free.try_own().expect("nobody owns it yet");
+        assert!(remote_free.try_own().is_none(), "there are two owners");
         let others: Vec<_> = (0..3)
             .map(|_| {
                 let (send, receive) = mpsc::sync_channel::<(usize, u64)>(100);
-                let inbox = &inbox;
+                let remote_free = &remote_free;
                 scope.spawn(move || {
                     for (address, stamp) in receive {
                         let block = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(address));
@@ -160,7 +160,7 @@ fn an_inbox_under_stress() {
                         // SAFETY: the block is live, was handed to this thread, and is freed once.
                         unsafe {
                             assert_eq!(block.cast::<[u64; 8]>().read(), [stamp; 8]);
-                            inbox.deallocate(block, LAYOUT);
+                            remote_free.deallocate(block, LAYOUT);
                         }
                     }
                 });
@@ -175,31 +175,31 @@ fn an_inbox_under_stress() {
             others[stamp as usize % 3].send((address, stamp)).expect("the thread listens");
         }
     });
-    let owner = inbox.own().expect("the owner has gone");
+    let owner = remote_free.try_own().expect("the owner has gone");
     assert_eq!(owner.stats().live, 0);
     assert!(owner.stats().held < 1000 * 64, "what was returned was not used again");
-    assert!(owner.take_home() > 0);
+    assert!(owner.collect_remote() > 0);
     owner.check().expect("sound");
 }
 
 /// What an owner leaves behind is its successor's.
 #[test]
 fn an_inbox_strands_nothing() {
-    let mut inbox = Inbox::new(Blocks::<Fixed<64>>::new().with_capacity(10));
+    let mut remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new().with_capacity(10));
     let blocks: Vec<_> = {
-        let owner = inbox.own().expect("nobody owns it yet");
+        let owner = remote_free.try_own().expect("nobody owns it yet");
         (0..10).map(|_| owner.allocate(LAYOUT).expect("ten blocks").cast::<u8>()).collect()
     };
     // SAFETY: each block is live and freed once.
-    blocks.iter().for_each(|&block| unsafe { inbox.deallocate(block, LAYOUT) });
-    let owner = inbox.own().expect("the owner has gone");
+    blocks.iter().for_each(|&block| unsafe { remote_free.deallocate(block, LAYOUT) });
+    let owner = remote_free.try_own().expect("the owner has gone");
     let again: Vec<_> = (0..10).map(|_| owner.allocate(LAYOUT).expect("ten blocks").cast::<u8>()).collect();
     assert!(again.iter().all(|block| blocks.contains(block)), "blocks were stranded");
     assert_eq!(owner.stats().chunks, 1);
     // SAFETY: as above.
     again.iter().for_each(|&block| unsafe { owner.deallocate(block, LAYOUT) });
     drop(owner);
-    assert!(inbox.trim() > 0);
+    assert!(remote_free.trim() > 0);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use millpond::{
 use crate::{
     composition::fail_each,
     oracle::Oracle,
-    parents::Watched,
     random::{LARGE, MIXED, SMALL, play, trial},
+    tracking_parent::TrackingParent,
 };
 
 /// Bytes in a word, and what chunks are aligned to.
@@ -28,11 +28,11 @@ fn layout(size: usize, align: usize) -> Layout {
 
 #[test]
 fn random_operations() {
-    trial(MIXED, || Local::new_in(Stack::new(), Watched::default()));
+    trial(MIXED, || Local::new_in(Stack::new(), TrackingParent::default()));
     trial(LARGE, || Local::new_in(Stack::new(), Pages));
-    trial(SMALL, || Locked::<_, _>::new_in(Stack::with_capacity(100), Watched::default()));
-    trial(MIXED, || Local::new_in(Stack::new(), Local::new_in(Stack::new(), Watched::default())));
-    trial(MIXED, || Local::new_in(Linear::with_capacity(100), Watched::default()));
+    trial(SMALL, || Locked::<_, _>::new_in(Stack::with_capacity(100), TrackingParent::default()));
+    trial(MIXED, || Local::new_in(Stack::new(), Local::new_in(Stack::new(), TrackingParent::default())));
+    trial(MIXED, || Local::new_in(Linear::with_capacity(100), TrackingParent::default()));
     trial(SMALL, || Local::new_in(Blocks::<Fixed<64>>::new(), Local::new(Stack::new())));
 }
 
@@ -45,8 +45,8 @@ fn when_the_parent_fails_nothing_is_lost() {
 
 #[test]
 fn the_first_chunk_has_the_room_that_was_asked_for() {
-    let arena = Local::new_in(Linear::with_capacity(1 << 20), Watched::failing(1..usize::MAX));
-    let stack = Local::new_in(Stack::with_capacity(1 << 20), Watched::failing(1..usize::MAX));
+    let arena = Local::new_in(Linear::with_capacity(1 << 20), TrackingParent::failing(1..usize::MAX));
+    let stack = Local::new_in(Stack::with_capacity(1 << 20), TrackingParent::failing(1..usize::MAX));
     for allocator in [&arena as &dyn Allocator, &stack] {
         for _ in 0..1 << 10 {
             allocator.allocate(layout(1 << 10, WORD)).expect("there is room for all in the first chunk");
@@ -132,7 +132,7 @@ fn chunks_that_touch_stay_apart() {
 
 #[test]
 fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let arena = Local::new_in(Linear::new(), &parent);
     let block = arena.allocate(layout(100, 8)).expect("the heap has room");
     assert_eq!(arena.trim(), 0);
@@ -167,7 +167,8 @@ fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, dep
     let mut kept: Vec<(&mut [MaybeUninit<u8>], u8)> = Vec::new();
     for _ in 0..rng.usize(1..8) {
         let stamp = rng.u8(..);
-        let block = scope.lend(layout(rng.usize(0..600), 1 << rng.u32(0..7))).expect("the heap has room");
+        let block =
+            scope.alloc_uninit(layout(rng.usize(0..600), 1 << rng.u32(0..7))).expect("the heap has room");
         block.fill(MaybeUninit::new(stamp));
         kept.push((block, stamp));
         if depth != 0 && rng.bool() {
@@ -191,7 +192,7 @@ fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, dep
 fn scopes_nest() {
     for seed in 0..40 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let parent = Watched::default();
+        let parent = TrackingParent::default();
         let mut stack = Local::new_in(Stack::with_capacity(rng.usize(0..2000)), &parent);
         let outside = stack.allocate(layout(100, 4)).expect("the heap has room");
         for _ in 0..3 {
@@ -206,17 +207,17 @@ fn scopes_nest() {
 
 #[test]
 fn a_scope_that_runs_again_asks_for_nothing() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
     let mut rng = fastrand::Rng::with_seed(5);
-    let mut work = |stack: &mut Local<Stack, &Watched>| {
+    let mut work = |stack: &mut Local<Stack, &TrackingParent>| {
         stack.scope(|scope| {
             // Sizes in another order each time: large ones must find the large chunks.
             let mut sizes: Vec<usize> =
                 (0..200).map(|step| if step % 20 == 0 { 9000 } else { 100 }).collect();
             rng.shuffle(&mut sizes);
             for size in sizes {
-                scope.lend(layout(size, 8)).expect("the heap has room");
+                scope.alloc_uninit(layout(size, 8)).expect("the heap has room");
             }
         });
     };
@@ -228,7 +229,7 @@ fn a_scope_that_runs_again_asks_for_nothing() {
 
 #[test]
 fn pools_live_in_scopes() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
     stack.scope(|scope| {
         let arena = Local::new_in(Linear::new(), &*scope);
@@ -249,9 +250,9 @@ fn a_scope_that_unwinds_frees_as_well() {
     let mut stack = Local::new(Stack::new());
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         stack.scope(|outer| {
-            outer.lend(layout(100, 8)).expect("the heap has room");
+            outer.alloc_uninit(layout(100, 8)).expect("the heap has room");
             outer.scope(|inner| {
-                inner.lend(layout(100_000, 8)).expect("the heap has room");
+                inner.alloc_uninit(layout(100_000, 8)).expect("the heap has room");
                 std::panic::resume_unwind(Box::new(7));
             })
         })
@@ -259,7 +260,7 @@ fn a_scope_that_unwinds_frees_as_well() {
     assert!(unwound.is_err());
     assert_eq!(stack.stats().live, 0);
     stack.check().expect("sound after unwinding");
-    stack.scope(|scope| scope.lend(layout(100, 8)).expect("the heap has room").len());
+    stack.scope(|scope| scope.alloc_uninit(layout(100, 8)).expect("the heap has room").len());
 }
 
 #[test]
@@ -386,7 +387,7 @@ fn surrendering_any_chunk_leaves_the_rest_whole() {
 
 #[test]
 fn a_trim_takes_an_unused_chunk_from_the_top() {
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
     let kept = stack.allocate(layout(100, WORD)).expect("the heap has room");
     let large = stack.allocate(layout(10_000, WORD)).expect("the heap has room");
@@ -410,7 +411,7 @@ fn scopes_are_had_through_guards_and_shells() {
     fn fill<S: Allocator>(scope: &S) {
         while scope.allocate(layout(10, 1)).is_ok() {}
     }
-    let parent = Watched::default();
+    let parent = TrackingParent::default();
     let guarded = || Limit::blocks(Stats::new(Counted::new(Stack::new())), 50);
     let mut local = Local::new_in(guarded(), &parent);
     let mut locked = Locked::<_, _>::new_in(guarded(), &parent);

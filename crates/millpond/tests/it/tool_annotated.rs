@@ -15,7 +15,7 @@ use std::{
 use millpond::{
     AddressOrdered, Allocator, Blocks, Buddy, Canary, Classes, Fixed, Heap, Linear, Local, Locked, Magazine,
     Pages, Poison, Quarantine, Reporter, SignPost, Stats, Tlsf, ToolAnnotated,
-    testing::{Watched, conformance},
+    testing::{TrackingParent, conformance},
 };
 
 use crate::{
@@ -45,19 +45,19 @@ fn around_pools() {
 
 #[test]
 fn around_allocators_and_other_guards() {
-    let tlsf = || Local::new_in(Tlsf::without_quick_list(), Watched::default());
+    let tlsf = || Local::new_in(Tlsf::without_quick_list(), TrackingParent::default());
     shell(MIXED, || ToolAnnotated::<_, 4>::around(tlsf()).reporting(KIT));
     conformance(|| ToolAnnotated::<_, 4>::around(Poison::new(Heap)).reporting(KIT));
     shell(MIXED, || {
         let inside = Canary::new(Quarantine::<_, 3>::new(Poison::new(Classes::new())));
         Locked::<_, _>::new_in(
             ToolAnnotated::<_, 4>::new(Stats::new(inside)).reporting(KIT),
-            Watched::default(),
+            TrackingParent::default(),
         )
     });
     shell(MIXED, || {
         let twice = ToolAnnotated::<_, 4>::new(ToolAnnotated::<_, 4>::new(Tlsf::new()).reporting(KIT));
-        Local::new_in(Canary::new(twice.reporting(KIT)), Watched::default())
+        Local::new_in(Canary::new(twice.reporting(KIT)), TrackingParent::default())
     });
 }
 

@@ -37,8 +37,12 @@ fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
     type Values = Cell<u32>;
     both::<(Owned<Linear>, Local<Classes>, Locked<Tlsf>, Cached<Classes>, LockFree<Fixed<64>>, AtomicLinear)>(
     );
-    both::<(Inbox<Fixed2>, Local<Stats<Stack>>, Local<Buddy, Local<SignPost>>, Handle<'static, Classes, Heap>)>(
-    );
+    both::<(
+        RemoteFree<Fixed2>,
+        Local<Stats<Stack>>,
+        Local<Buddy, Local<SignPost>>,
+        Handle<'static, Classes, Heap>,
+    )>();
     both::<(
         Pool<Values>,
         SharedPool<Values>,
@@ -47,8 +51,14 @@ fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
         RcPool<Values>,
         ArcPool<Values>,
     )>();
-    both::<(Arena, DropArena<'static>, Frames, Arenas, Lease<'static>, Scope<'static, 'static, Local<Stack>>)>(
-    );
+    both::<(
+        Arena,
+        DropArena<'static>,
+        Frames,
+        ArenaPool,
+        PooledArena<'static>,
+        Scope<'static, 'static, Local<Stack>>,
+    )>();
     both::<(Key<Values>, AllocError, Heap, Pages, Buffer<'static>, StaticBuffer<64>, Builder<Values>)>();
 }
 
@@ -57,8 +67,11 @@ type Fixed2 = (Fixed<64>, Lifo);
 #[test]
 fn handles_and_collections_are_as_their_values() {
     both::<(PoolBox<'static, u32>, SharedBox<'static, u32>, ThinBox<'static, u32>)>();
-    both::<(PoolRc<'static, u32>, PoolArc<'static, u32>, PoolWeak<'static, u32, AtomicCount, Locked<Blocks>>)>(
-    );
+    both::<(
+        PoolRc<'static, u32>,
+        PoolArc<'static, u32>,
+        PoolWeak<'static, u32, AtomicRefCount, Locked<Blocks>>,
+    )>();
     both::<(Slots<u32>, SharedSlots<u32>, SlotsIntoIter<u32, Heap>, TryAllocError<u32>)>();
     let none = [
         is_unwind_safe!(PoolBox<'static, Cell<u32>>),

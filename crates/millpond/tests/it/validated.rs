@@ -4,7 +4,7 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
     AddressOrdered, Blocks, Cached, DynSize, Fixed, FreeList, Inspect, Lifo, Local, Locked, Magazine,
-    MisuseKind, Owned, Stats, Validated, testing::Watched,
+    MisuseKind, Owned, Stats, Validated, testing::TrackingParent,
 };
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};
@@ -16,7 +16,7 @@ fn blocks<S: FreeList>() -> Blocks<(Fixed<64>, Validated<S>)> {
 
 /// Misuse in every chunk of a pool with several.
 fn storm<S: FreeList>() {
-    let pool = Local::new_in(blocks::<S>(), Watched::default());
+    let pool = Local::new_in(blocks::<S>(), TrackingParent::default());
     let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
     for (number, &block) in all.iter().enumerate() {
         // SAFETY: within the block; then prevented by the strategy.
@@ -51,7 +51,7 @@ fn storm<S: FreeList>() {
 
 #[test]
 fn what_threads_hold_back_is_no_leak() {
-    let pool = Cached::new_in(blocks::<Lifo>(), Watched::default());
+    let pool = Cached::new_in(blocks::<Lifo>(), TrackingParent::default());
     let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
     all[1..].iter().for_each(|&block| free(&pool, block, 64));
     assert_eq!(heard(), []);
@@ -79,7 +79,7 @@ fn what_has_not_been_handed_out_yet_is_nobodys() {
 
 #[test]
 fn a_reset_kills_and_a_trim_gives_back() {
-    let mut pool = Local::new_in(blocks::<Lifo>(), Watched::default());
+    let mut pool = Local::new_in(blocks::<Lifo>(), TrackingParent::default());
     let before: Vec<NonNull<u8>> = (0..500).map(|_| take(&pool, 64)).collect();
     pool.reset();
     for block in before {

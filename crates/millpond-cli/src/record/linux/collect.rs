@@ -8,8 +8,8 @@ use super::{
     convert::{Clock, Facts, convert, start},
     escapes,
     image::Image,
-    inspect, launch,
-    launch::Run,
+    inspect,
+    launch::{self, Run},
     merge::Merge,
     output::{Output, beside},
     program::Program,
@@ -17,9 +17,9 @@ use super::{
     stopped,
 };
 use crate::record::{
-    obstacle::Obstacle,
+    error::RecordError,
     recording::{Escape, Options, Other, Recording, Trace},
-    tell,
+    report,
 };
 
 /// All process images of a recording that is over.
@@ -63,9 +63,9 @@ impl Collection {
         options: &Options,
     ) -> Result<Recording> {
         let chosen = self.choose(options.process.as_deref());
-        let obstacle = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
+        let error = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
         // What was asked for by a wrong name is not lost.
-        let all = options.all || matches!(obstacle, Some((_, Obstacle::NoSuchProcess(_))));
+        let all = options.all || matches!(error, Some((_, RecordError::NoSuchProcess(_))));
         let main = output.path().to_owned();
         let (mut traces, mut others) = (Vec::new(), Vec::new());
         match chosen {
@@ -74,7 +74,7 @@ impl Collection {
         }
         for (at, image) in self.images.iter().enumerate().filter(|&(at, _)| Some(at) != chosen) {
             let interrupted = launch::interrupted().is_some();
-            let Some(events) = Merge::new(image.lanes()?)?.some() else { continue };
+            let Some(events) = Merge::new(image.streams()?)?.some() else { continue };
             if all && !interrupted && !super::output::is_standard_output(&main) {
                 let path = beside(&main, image.process(), &image.name(), |path| {
                     traces.iter().any(|trace: &Trace| trace.path == path) || !options.force && path.exists()
@@ -88,7 +88,7 @@ impl Collection {
         let recording = Recording {
             traces,
             others,
-            obstacle,
+            error,
             program: program.name.to_string_lossy().into_owned(),
             status: self.status,
             interrupted: launch::interrupted(),
@@ -96,12 +96,12 @@ impl Collection {
             sandboxed: self.sandboxed,
             escaped: std::mem::take(&mut self.escaped),
         };
-        match (&recording.traces[..], &recording.obstacle) {
-            ([], Some((path, obstacle))) => {
+        match (&recording.traces[..], &recording.error) {
+            ([], Some((path, error))) => {
                 let hint = self.hint(&recording.others);
-                let ended = recording.signal().map(|signal| tell::ended_by(&recording.program, signal));
+                let ended = recording.signal().map(|signal| report::ended_by(&recording.program, signal));
                 let ended = ended.map_or_else(String::new, |ended| format!("; {ended}"));
-                bail!("nothing was recorded: {} {obstacle}{hint}{ended}", path.display())
+                bail!("nothing was recorded: {} {error}{hint}{ended}", path.display())
             }
             _ => Ok(recording),
         }
@@ -114,7 +114,9 @@ impl Collection {
         let images = self.images.iter().enumerate();
         if let Some(name) = wanted {
             let records = |image: &Image| {
-                image.lanes().map_or(0, |lanes| lanes.iter().map(super::lane::Lane::records).sum::<u64>())
+                image
+                    .streams()
+                    .map_or(0, |streams| streams.iter().map(super::stream::Stream::records).sum::<u64>())
             };
             let named = images.filter(|(_, image)| image.is_called(name));
             return named.max_by_key(|(at, image)| (records(image), *at)).map(|(at, _)| at);
@@ -123,8 +125,11 @@ impl Collection {
             return None;
         }
         let (at, image) = images.rev().find(|(_, image)| image.process() == self.process)?;
-        let empty =
-            image.lanes().ok().and_then(|lanes| Merge::new(lanes).ok()).is_some_and(|all| all.is_empty());
+        let empty = image
+            .streams()
+            .ok()
+            .and_then(|streams| Merge::new(streams).ok())
+            .is_some_and(|all| all.is_empty());
         // Nothing may be all that there is to record, but not in these cases.
         let hidden = image.header.stopped.load(Relaxed) != 0 || inspect::allocator(image, 0).is_some();
         (!empty || !hidden).then_some(at)
@@ -132,7 +137,7 @@ impl Collection {
 
     /// Writes the trace of an image.
     fn trace(&self, image: &Image, mut output: Output, is_chosen: bool) -> Result<Trace> {
-        let events = Merge::new(image.lanes()?)?;
+        let events = Merge::new(image.streams()?)?;
         let what = format!("cannot write {}", output.path().display());
         let stopped = stopped::reason(&image.header, self.limit);
         let facts = Facts { image, clock: &self.clock, stopped };
@@ -145,16 +150,16 @@ impl Collection {
     }
 
     /// Why the chosen process has no trace.
-    fn why_nothing(&self, program: &Program, wanted: Option<&str>) -> (PathBuf, Obstacle) {
+    fn why_nothing(&self, program: &Program, wanted: Option<&str>) -> (PathBuf, RecordError) {
         if let Some(name) = wanted {
             let mut names: Vec<_> = self.images.iter().map(Image::name).collect();
             names.sort();
             names.dedup();
-            return (PathBuf::from(name), Obstacle::NoSuchProcess(names.join(", ")));
+            return (PathBuf::from(name), RecordError::NoSuchProcess(names.join(", ")));
         }
         let path = &program.binary;
         if let Some(escape) = self.escaped.iter().find(|escape| escape.process == Some(self.process)) {
-            let became = Obstacle::Became(escape.program.clone(), Box::new(escape.obstacle.clone()));
+            let became = RecordError::Became(escape.program.clone(), Box::new(escape.error.clone()));
             return (path.clone(), became);
         }
         (path.clone(), self.why_no_events())
@@ -170,27 +175,29 @@ impl Collection {
     }
 
     /// Why the process that was started, and became no other program, has no events.
-    fn why_no_events(&self) -> Obstacle {
+    fn why_no_events(&self) -> RecordError {
         let own = self.images.iter().rev().find(|image| image.process() == self.process);
         match own {
             None => why_no_files(self.failed, self.sandboxed),
             Some(image) => match stopped::reason(&image.header, self.limit) {
-                Some((_, reason)) => Obstacle::Failed(reason),
-                None => inspect::allocator(image, 0).map_or(Obstacle::NotLoaded, Obstacle::OwnAllocator),
+                Some((_, reason)) => RecordError::Failed(reason),
+                None => {
+                    inspect::allocator(image, 0).map_or(RecordError::NotLoaded, RecordError::OwnAllocator)
+                }
             },
         }
     }
 }
 
 /// Why a process has left no files, if so many could not make any, and so many were in a sandbox.
-fn why_no_files(failed: usize, sandboxed: usize) -> Obstacle {
+fn why_no_files(failed: usize, sandboxed: usize) -> RecordError {
     if sandboxed > 0 {
-        return Obstacle::Failed("it is in a sandbox (seccomp) that might kill it for that".into());
+        return RecordError::Failed("it is in a sandbox (seccomp) that might kill it for that".into());
     }
     if failed > 0 {
         let what = "no files could be made for it in the directory for temporary files or in /dev/shm, for want of \
                     room, of rights, or because of a limit (ulimit)";
-        return Obstacle::Failed(what.into());
+        return RecordError::Failed(what.into());
     }
-    Obstacle::NotLoaded
+    RecordError::NotLoaded
 }

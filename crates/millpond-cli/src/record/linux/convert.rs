@@ -13,9 +13,9 @@ use millpond_trace::{Ending, Outcome, Resources, Start, Summary, TraceError, Wri
 use super::{
     image::Image,
     inspect,
-    lane::Event,
     launch::{self, Moment},
     merge::Merge,
+    stream::Event,
 };
 use crate::terminal::Progress;
 
@@ -176,7 +176,7 @@ impl<W: Write> Converter<W> {
                 self.outcome.failed += 1;
                 Ok(())
             }
-            // These are no events: `Lane` keeps them to itself.
+            // These are no events: `Stream` keeps them to itself.
             Kind::Mark | Kind::Caller | Kind::Extra => Ok(()),
         }
     }

@@ -11,11 +11,11 @@ use std::{
 use millpond_trace::raw::{Exec, LOST_CHILD, SOME_CHILD};
 
 use super::{image::Image, inspect, program::Program};
-use crate::record::{obstacle::Obstacle, recording::Escape};
+use crate::record::{error::RecordError, recording::Escape};
 
 /// The programs that processes were to become or to start, without those that failed and those that were recorded.
 /// `otherwise` is why, where the files of the programs do not say it.
-pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &Obstacle) -> Vec<Escape> {
+pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &RecordError) -> Vec<Escape> {
     let mut last_image: HashMap<u32, u64> = HashMap::new();
     for image in images {
         let started = image.header.started.load(Relaxed);
@@ -28,20 +28,20 @@ pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &Obstacle) -> Ve
 }
 
 /// What escaped, unless it is a child of unknown number that nothing keeps from being recorded.
-fn escape(exec: &Exec, otherwise: &Obstacle) -> Option<Escape> {
+fn escape(exec: &Exec, otherwise: &RecordError) -> Option<Escape> {
     let length = exec.path.iter().position(|&byte| byte == 0).unwrap_or(exec.path.len());
     let program = match length {
         0 => PathBuf::from("another program"),
         _ => Path::new(OsStr::from_bytes(&exec.path[..length])).to_owned(),
     };
     let found = Program::find(program.as_os_str()).ok();
-    let obstacle = found.and_then(|found| inspect::before(&found.binary));
-    let obstacle = match exec.process {
-        SOME_CHILD => obstacle?,
-        _ => obstacle.unwrap_or_else(|| otherwise.clone()),
+    let error = found.and_then(|found| inspect::before(&found.binary));
+    let error = match exec.process {
+        SOME_CHILD => error?,
+        _ => error.unwrap_or_else(|| otherwise.clone()),
     };
     let process = (exec.process < LOST_CHILD).then_some(exec.process);
-    Some(Escape { program, process, obstacle })
+    Some(Escape { program, process, error })
 }
 
 #[cfg(test)]
@@ -56,15 +56,15 @@ mod tests {
 
     #[test]
     fn what_failed_is_no_escape_and_what_left_nothing_is_one() {
-        let found = find(&[exec(1, 10, 1), exec(0, 0, 0), exec(2, 10, 0)], &[], &Obstacle::NotLoaded);
+        let found = find(&[exec(1, 10, 1), exec(0, 0, 0), exec(2, 10, 0)], &[], &RecordError::NotLoaded);
         let [escape] = &found[..] else { panic!("{} found", found.len()) };
         assert_eq!((escape.process, escape.program.as_path()), (Some(2), Path::new("/bin/sh")));
-        assert_eq!(escape.obstacle, Obstacle::NotLoaded);
+        assert_eq!(escape.error, RecordError::NotLoaded);
     }
 
     #[test]
     fn of_children_without_a_number_those_that_cannot_be_recorded_have_escaped() {
-        let found = find(&[exec(SOME_CHILD, 10, 0), exec(LOST_CHILD, 10, 0)], &[], &Obstacle::NotLoaded);
+        let found = find(&[exec(SOME_CHILD, 10, 0), exec(LOST_CHILD, 10, 0)], &[], &RecordError::NotLoaded);
         let [escape] = &found[..] else { panic!("{} found", found.len()) };
         assert_eq!(escape.process, None);
     }

@@ -15,7 +15,7 @@ use millpond_trace::{
     raw::{Header, MAGIC, RECORDS, UNIT, Window},
 };
 
-use super::lane::{Lane, Unit};
+use super::stream::{Stream, Unit};
 use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
@@ -82,14 +82,14 @@ impl Image {
     }
 
     /// The lanes with all their units in order.
-    pub(super) fn lanes(&self) -> Result<Vec<Lane>> {
+    pub(super) fn streams(&self) -> Result<Vec<Stream>> {
         // First the windows, then what was written out of them: should a process still run, nothing falls in between.
         let mut found: BTreeMap<u32, BTreeMap<u32, Unit>> = BTreeMap::new();
         self.index(&self.live, UNIT as u64, &mut found)?;
         if self.units.exists() {
             self.index(&self.units, 0, &mut found)?;
         }
-        Ok(found.into_values().map(|units| Lane::new(units.into_values().collect())).collect())
+        Ok(found.into_values().map(|units| Stream::new(units.into_values().collect())).collect())
     }
 
     /// Notes the units of a file. Of two with the same number the one with more records is whole: the other was being
@@ -106,9 +106,9 @@ impl Image {
             {
                 let used = (window.used.load(Relaxed) as usize).min(RECORDS);
                 let used = used.min((length - offset) as usize / 16 - size_of::<Window>() / 16);
-                let (lane, sequence) = (window.lane.load(Relaxed), window.sequence.load(Relaxed));
+                let (stream, sequence) = (window.stream.load(Relaxed), window.sequence.load(Relaxed));
                 let unit = Unit { file: file.clone(), offset, used };
-                let known = found.entry(lane).or_default();
+                let known = found.entry(stream).or_default();
                 if known.get(&sequence).is_none_or(|other| other.used < used) {
                     known.insert(sequence, unit);
                 }

@@ -14,27 +14,29 @@ use object::{
 };
 
 use super::image::Image;
-use crate::{record::obstacle::Obstacle, trace};
+use crate::{record::error::RecordError, trace};
 
 /// What stands in the way of recording this program for sure. A file that cannot be read has the benefit of the doubt.
-pub(super) fn before(binary: &Path) -> Option<Obstacle> {
+pub(super) fn before(binary: &Path) -> Option<RecordError> {
     if is_privileged(binary) {
-        return Some(Obstacle::Privileged);
+        return Some(RecordError::Privileged);
     }
     let bytes = fs::read(binary).ok()?;
-    let Ok(header) = FileHeader64::<Endianness>::parse(&*bytes) else { return Some(Obstacle::OtherMachine) };
+    let Ok(header) = FileHeader64::<Endianness>::parse(&*bytes) else {
+        return Some(RecordError::OtherMachine);
+    };
     let endian = header.endian().ok()?;
     if header.e_machine(endian) != machine() {
-        return Some(Obstacle::OtherMachine);
+        return Some(RecordError::OtherMachine);
     }
     let segments = header.program_headers(endian, &*bytes).ok()?;
     let linker = segments.iter().find_map(|segment| segment.interpreter(endian, &*bytes).ok().flatten());
     let Some(linker) = linker else {
-        return Some(if is_go(&bytes) { Obstacle::Go } else { Obstacle::Static });
+        return Some(if is_go(&bytes) { RecordError::Go } else { RecordError::Static });
     };
     let linker = PathBuf::from(String::from_utf8_lossy(linker).into_owned());
     let name = linker.file_name().unwrap_or_default().to_string_lossy();
-    (!name.starts_with("ld-linux")).then(|| Obstacle::OtherLibrary(linker.clone()))
+    (!name.starts_with("ld-linux")).then(|| RecordError::OtherLibrary(linker.clone()))
 }
 
 /// With fewer events than this, a program may have an allocator of its own.
@@ -114,9 +116,9 @@ mod tests {
     #[test]
     fn what_is_no_program_cannot() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(before(file.path()), Some(Obstacle::OtherMachine));
+        assert_eq!(before(file.path()), Some(RecordError::OtherMachine));
         fs::write(file.path(), b"\x7fELF\x02\x01\x01").unwrap();
-        assert_eq!(before(file.path()), Some(Obstacle::OtherMachine));
+        assert_eq!(before(file.path()), Some(RecordError::OtherMachine));
     }
 
     #[test]

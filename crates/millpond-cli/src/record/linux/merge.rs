@@ -8,20 +8,20 @@ use std::{
 use anyhow::Result;
 use millpond_trace::raw::Kind;
 
-use super::lane::{Event, Lane};
+use super::stream::{Event, Stream};
 use crate::terminal::Progress;
 
 /// The next event of a lane. The largest is the one that comes first.
 struct Head {
     event: Event,
-    lane: usize,
+    stream: usize,
 }
 
 impl Head {
     /// At the same tick, a block is given up before it is handed out.
     fn key(&self) -> (u64, bool, usize) {
         let gives_up = matches!(self.event.kind, Kind::Free | Kind::ResizeStart);
-        (self.event.ticks, !gives_up, self.lane)
+        (self.event.ticks, !gives_up, self.stream)
     }
 }
 
@@ -47,19 +47,19 @@ impl Eq for Head {}
 
 /// All lanes of a process.
 pub(super) struct Merge {
-    lanes: Vec<Lane>,
+    streams: Vec<Stream>,
     heads: BinaryHeap<Head>,
 }
 
 impl Merge {
-    pub(super) fn new(mut lanes: Vec<Lane>) -> Result<Self> {
-        let mut heads = BinaryHeap::with_capacity(lanes.len());
-        for (lane, reader) in lanes.iter_mut().enumerate() {
+    pub(super) fn new(mut streams: Vec<Stream>) -> Result<Self> {
+        let mut heads = BinaryHeap::with_capacity(streams.len());
+        for (stream, reader) in streams.iter_mut().enumerate() {
             if let Some(event) = reader.event()? {
-                heads.push(Head { event, lane });
+                heads.push(Head { event, stream });
             }
         }
-        Ok(Self { lanes, heads })
+        Ok(Self { streams, heads })
     }
 
     /// This, unless there is no event.
@@ -74,15 +74,15 @@ impl Merge {
 
     /// How many records there are to read: about as many as events, and not fewer.
     pub(super) fn records(&self) -> u64 {
-        self.lanes.iter().map(Lane::records).sum::<u64>() + self.heads.len() as u64
+        self.streams.iter().map(Stream::records).sum::<u64>() + self.heads.len() as u64
     }
 
     /// How many events there are, in any order.
     pub(super) fn count(self) -> Result<u64> {
         let (progress, all) = (Progress::new("counting the events of other processes"), self.records());
         let mut count = self.heads.len() as u64;
-        for mut lane in self.lanes {
-            while lane.event()?.is_some() {
+        for mut stream in self.streams {
+            while stream.event()?.is_some() {
                 count += 1;
                 if count.is_multiple_of(1 << 16) {
                     progress.at(count, all);
@@ -96,7 +96,7 @@ impl Merge {
     pub(super) fn event(&mut self) -> Result<Option<Event>> {
         let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
         let event = head.event;
-        match self.lanes[head.lane].event()? {
+        match self.streams[head.stream].event()? {
             Some(next) => head.event = next,
             None => drop(PeekMut::pop(head)),
         }
@@ -106,11 +106,11 @@ impl Merge {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::lane::tests::lane, *};
+    use super::{super::stream::tests::stream, *};
     use millpond_trace::raw::Record;
 
     #[test]
-    fn lanes_are_merged_by_time_and_frees_go_first() {
+    fn streams_are_merged_by_time() {
         let event = |kind, address, offset| Record::event(kind, address, 0, offset, 8);
         let first = [
             Record::mark(0, 100),
@@ -119,8 +119,9 @@ mod tests {
             event(Kind::Allocate, 0x30, 9),
         ];
         let second = [Record::mark(1, 100), event(Kind::Allocate, 0x20, 2), event(Kind::Allocate, 0x10, 5)];
-        for lanes in [[&first[..], &second], [&second, &first]] {
-            let mut merge = Merge::new(vec![lane(&[lanes[0]]), lane(&[]), lane(&[lanes[1]])]).unwrap();
+        for streams in [[&first[..], &second], [&second, &first]] {
+            let mut merge =
+                Merge::new(vec![stream(&[streams[0]]), stream(&[]), stream(&[streams[1]])]).unwrap();
             let mut seen = Vec::new();
             while let Some(event) = merge.event().unwrap() {
                 seen.push((event.ticks, event.thread, event.kind, event.address));

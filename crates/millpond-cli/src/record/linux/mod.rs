@@ -5,7 +5,7 @@
 //!   linker finds it;
 //! * `launch` – runs the program, its input and output untouched;
 //! * `escapes`, `stopped` – what is missing, and why;
-//! * `image`, `lane`, `merge` – read what each process left, and put the events of its threads in order of time;
+//! * `image`, `stream`, `merge` – read what each process left, and put the events of its threads in order of time;
 //! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
 //!   process.
 
@@ -28,7 +28,6 @@ mod convert;
 mod escapes;
 mod image;
 mod inspect;
-mod lane;
 mod launch;
 mod library;
 mod merge;
@@ -36,13 +35,14 @@ mod output;
 mod program;
 mod scratch;
 mod stopped;
+mod stream;
 
 /// See [`super::run`].
 pub(super) fn run(options: &Options) -> Result<Recording> {
     let [name, arguments @ ..] = &options.command[..] else { bail!("no program was named") };
     let program = Program::find(name)?;
-    if let Some(obstacle) = inspect::before(&program.binary) {
-        bail!("{} {obstacle}", program.binary.display());
+    if let Some(error) = inspect::before(&program.binary) {
+        bail!("{} {error}", program.binary.display());
     }
     if options.all && output::is_standard_output(&options.output) {
         bail!("the traces of all processes cannot go to standard output: use -o FILE with --all");

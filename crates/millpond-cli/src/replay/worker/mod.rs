@@ -5,11 +5,11 @@
 //! decodes the next batch only when it is asked to, or has put all of them into a file, so nothing else runs while the clock does, and the heap of
 //! the worker holds nothing but what is replayed: no trace reader, no decompressor.
 
-mod crew;
-mod hand;
 mod plan;
 mod process;
+mod team;
 mod timed;
+mod touch;
 mod verified;
 mod walk;
 
@@ -43,7 +43,7 @@ pub(crate) struct Task {
     /// What of each block is written.
     pub(crate) written: Written,
     /// How many threads do it.
-    pub(crate) lanes: u16,
+    pub(crate) workers: u16,
     /// After how many steps they wait for each other.
     pub(crate) stretch: usize,
     /// Most blocks live at once.
@@ -102,7 +102,7 @@ pub(crate) struct Measurement {
     /// Most resident memory beyond what the worker itself has; unknown where the system does not say.
     pub(crate) peak_resident: Option<u64>,
     /// The blocks live when most bytes are.
-    pub(crate) stock: Stock,
+    pub(crate) memory_use: MemoryUse,
     /// Page faults served without a disk.
     pub(crate) page_faults: u64,
     /// CPU time within the system, in nanoseconds.
@@ -113,7 +113,7 @@ pub(crate) struct Measurement {
 
 /// Blocks added up, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stock {
+pub(crate) struct MemoryUse {
     /// Asked for.
     pub(crate) requested: u64,
     /// Asked for with the blocks of which all pages are written; see [`Written`].
@@ -163,7 +163,7 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
     let task = std::env::args().nth(2).unwrap_or_default();
     let task: Task = serde_json::from_str(&task)
         .with_context(|| format!("{ARGUMENT} is for millpond itself: use `millpond replay FILE`"))?;
-    let has_threads = task.lanes > 1;
+    let has_threads = task.workers > 1;
     match task.contender {
         Name::Bare => run_shared(&Bare, &task, input),
         Name::Glibc => run_shared(&Glibc, &task, input),
@@ -181,10 +181,10 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
 
 /// With a contender that threads can share: with several of them, if the program had several.
 fn run_shared<C: Contender + Sync>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
-    if task.verify || task.lanes < 2 {
+    if task.verify || task.workers < 2 {
         return run(contender, task, input);
     }
-    crew::run(contender, task, Batches::new(input, task.batch, task.slots)).map(Reply::Done)
+    team::run(contender, task, Batches::new(input, task.batch, task.slots)).map(Reply::Done)
 }
 
 fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
@@ -223,23 +223,23 @@ impl Meter {
 }
 
 /// Adds up all live blocks.
-fn take_stock<'a, C: Contender>(
+fn measure_memory<'a, C: Contender>(
     contender: &C,
     slots: impl Iterator<Item = &'a Slot>,
     written: Written,
-) -> Stock {
-    let mut stock = Stock::default();
+) -> MemoryUse {
+    let mut memory_use = MemoryUse::default();
     for slot in slots.filter(|slot| !slot.block.is_null()) {
         let size = slot.request.size();
-        stock.requested += size as u64;
+        memory_use.requested += size as u64;
         if written.is_written(size) {
             // SAFETY: the block is live, and the slot holds what it was asked for with.
             let usable = unsafe { contender.usable(slot.block, slot.request) };
-            stock.written += size as u64;
-            stock.handed_out += usable as u64;
+            memory_use.written += size as u64;
+            memory_use.handed_out += usable as u64;
         }
     }
-    stock
+    memory_use
 }
 
 /// The batches as they come in.
@@ -253,7 +253,7 @@ struct Batches<'a, 'b> {
 impl<'a, 'b> Batches<'a, 'b> {
     /// Room for batches of at most `capacity` steps, all of it touched.
     fn new(input: &'a mut StdinLock<'b>, capacity: usize, slots: u32) -> Self {
-        let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free, lane: 0 };
+        let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free, worker: 0 };
         Self { input, steps: vec![filler; capacity], capacity, slots }
     }
 

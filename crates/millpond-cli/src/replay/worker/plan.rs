@@ -30,7 +30,7 @@ pub(super) struct Planned {
     /// What to do; its slot is a place.
     pub(super) step: Step,
     /// Whose step has to come first,
-    pub(super) lane: u16,
+    pub(super) worker: u16,
     /// Whether a step of another thread waits for this one.
     pub(super) is_awaited: bool,
     /// and the steps that that thread has done in this stretch when it has; 0 if this step waits for none.
@@ -57,34 +57,34 @@ struct Last {
     /// Where in the plan that step is,
     at: u32,
     /// and whose it is.
-    lane: u16,
+    worker: u16,
 }
 
 impl Planner {
     /// For a trace with so many slots, so many threads and stretches of at most `length` events.
-    pub(super) fn new(slots: u32, lanes: u16, length: usize) -> Self {
+    pub(super) fn new(slots: u32, workers: u16, length: usize) -> Self {
         let (last, planned) = std::hint::black_box((
-            Last { place: 0, stretch: 0, at: 0, lane: 0 },
+            Last { place: 0, stretch: 0, at: 0, worker: 0 },
             Planned {
-                step: Step { request: Request::of_size(1), slot: 0, kind: Kind::Free, lane: 0 },
-                lane: 0,
+                step: Step { request: Request::of_size(1), slot: 0, kind: Kind::Free, worker: 0 },
+                worker: 0,
                 is_awaited: false,
                 count: 0,
             },
         ));
         Self {
             slots: (0..slots).map(|_| last).collect(),
-            places: Places::new(Self::places(slots, lanes, length), lanes),
+            places: Places::new(Self::places(slots, workers, length), workers),
             stretch: 0,
             plan: (0..length).map(|_| planned).collect(),
-            ranges: vec![(0, 0); lanes as usize],
+            ranges: vec![(0, 0); workers as usize],
         }
     }
 
     /// The most places that are needed: one for each live block, for those vacated in a stretch, and for those that lanes
     /// keep or have just got.
-    pub(super) fn places(slots: u32, lanes: u16, length: usize) -> u32 {
-        slots + (length + lanes as usize * 2 * GROUP) as u32
+    pub(super) fn places(slots: u32, workers: u16, length: usize) -> u32 {
+        slots + (length + workers as usize * 2 * GROUP) as u32
     }
 
     /// Plans the next stretch, of these steps; there are not more of them than agreed.
@@ -94,7 +94,7 @@ impl Planner {
         self.ranges.fill((0, 0));
         let last = self.ranges.len() - 1;
         for step in steps {
-            self.ranges[(step.lane as usize).min(last)].1 += 1;
+            self.ranges[(step.worker as usize).min(last)].1 += 1;
         }
         let mut begin = 0;
         for range in &mut self.ranges {
@@ -108,31 +108,31 @@ impl Planner {
     }
 
     fn add(&mut self, step: Step) {
-        let lane = (step.lane as usize).min(self.ranges.len() - 1);
+        let worker = (step.worker as usize).min(self.ranges.len() - 1);
         let last = &mut self.slots[step.slot as usize];
         let (mut other, mut count) = (0, 0);
         match step.kind {
-            Kind::Allocate | Kind::Zeroed | Kind::Aligned => last.place = self.places.take(lane),
+            Kind::Allocate | Kind::Zeroed | Kind::Aligned => last.place = self.places.take(worker),
             Kind::Resize | Kind::Free => {
-                if last.stretch == self.stretch && last.lane as usize != lane {
-                    (other, count) = (last.lane, last.at - self.ranges[last.lane as usize].0 + 1);
+                if last.stretch == self.stretch && last.worker as usize != worker {
+                    (other, count) = (last.worker, last.at - self.ranges[last.worker as usize].0 + 1);
                     self.plan[last.at as usize].is_awaited = true;
                 }
                 if step.kind == Kind::Free {
-                    self.places.give(lane, last.place);
+                    self.places.give(worker, last.place);
                 }
             }
         }
-        let at = self.ranges[lane].1;
-        self.ranges[lane].1 += 1;
+        let at = self.ranges[worker].1;
+        self.ranges[worker].1 += 1;
         let step = Step { slot: last.place, ..step };
-        self.plan[at as usize] = Planned { step, lane: other, is_awaited: false, count };
-        *last = Last { stretch: self.stretch, at, lane: lane as u16, ..*last };
+        self.plan[at as usize] = Planned { step, worker: other, is_awaited: false, count };
+        *last = Last { stretch: self.stretch, at, worker: worker as u16, ..*last };
     }
 
     /// What a lane does in this stretch.
-    pub(super) fn of(&self, lane: usize) -> &[Planned] {
-        let (begin, end) = self.ranges[lane];
+    pub(super) fn of(&self, worker: usize) -> &[Planned] {
+        let (begin, end) = self.ranges[worker];
         &self.plan[begin as usize..end as usize]
     }
 }
@@ -147,10 +147,10 @@ struct Places {
 
 impl Places {
     /// All of them belong to no lane.
-    fn new(count: u32, lanes: u16) -> Self {
+    fn new(count: u32, workers: u16) -> Self {
         let next = (1..count).chain([NONE]).collect();
-        let mut lists = vec![(NONE, 0); lanes as usize + 1];
-        lists[lanes as usize] = (0, count as usize);
+        let mut lists = vec![(NONE, 0); workers as usize + 1];
+        lists[workers as usize] = (0, count as usize);
         Self { next, lists }
     }
 
@@ -179,18 +179,18 @@ impl Places {
     }
 
     /// A place for a lane: one that it vacated itself, or one that was vacant when the stretch began.
-    fn take(&mut self, lane: usize) -> u32 {
+    fn take(&mut self, worker: usize) -> u32 {
         let common = self.lists.len() - 1;
-        if self.lists[lane].1 == 0 {
-            self.pass(common, lane, self.lists[common].1.saturating_sub(GROUP));
+        if self.lists[worker].1 == 0 {
+            self.pass(common, worker, self.lists[common].1.saturating_sub(GROUP));
         }
-        self.pop(lane).expect("there are places for all blocks and for all that lanes keep")
+        self.pop(worker).expect("there are places for all blocks and for all that lanes keep")
     }
 
     /// Between stretches: what lanes have in plenty is for all.
     fn settle(&mut self) {
         let common = self.lists.len() - 1;
-        (0..common).for_each(|lane| self.pass(lane, common, GROUP));
+        (0..common).for_each(|worker| self.pass(worker, common, GROUP));
     }
 }
 
@@ -213,51 +213,51 @@ pub(super) mod tests {
 
     /// Steps of several threads, every third on a block that another one has; in the end all blocks are freed. Sizes tell
     /// blocks apart: each size is asked for once.
-    pub(in super::super) fn steps(random: &mut Random, slots: u32, lanes: u16, count: usize) -> Vec<Step> {
+    pub(in super::super) fn steps(random: &mut Random, slots: u32, workers: u16, count: usize) -> Vec<Step> {
         let mut live: Vec<(u32, u16)> = Vec::new();
         let mut vacant: Vec<u32> = (0..slots).collect();
         let mut steps = Vec::new();
         while steps.len() < count || !live.is_empty() {
-            let lane = random.below(lanes as usize) as u16;
+            let worker = random.below(workers as usize) as u16;
             let request = Request::of_size(steps.len() as u64 + 1);
             let grows = steps.len() < count && (live.is_empty() || random.below(2) == 0);
-            let (slot, kind, lane) = match vacant.last().copied().filter(|_| grows) {
+            let (slot, kind, worker) = match vacant.last().copied().filter(|_| grows) {
                 Some(slot) => {
                     vacant.pop();
-                    live.push((slot, lane));
-                    (slot, Kind::Allocate, lane)
+                    live.push((slot, worker));
+                    (slot, Kind::Allocate, worker)
                 }
                 None => {
                     let at = random.below(live.len());
-                    let lane = if random.below(3) == 0 { lane } else { live[at].1 };
-                    live[at].1 = lane;
+                    let worker = if random.below(3) == 0 { worker } else { live[at].1 };
+                    live[at].1 = worker;
                     if random.below(4) == 0 {
-                        (live[at].0, Kind::Resize, lane)
+                        (live[at].0, Kind::Resize, worker)
                     } else {
                         vacant.push(live[at].0);
-                        (live.swap_remove(at).0, Kind::Free, lane)
+                        (live.swap_remove(at).0, Kind::Free, worker)
                     }
                 }
             };
-            steps.push(Step { request, slot, kind, lane });
+            steps.push(Step { request, slot, kind, worker });
         }
         steps
     }
 
     /// Takes the steps of a plan in any order that it allows. Every step must find in its place what the trace says.
-    fn play(planner: &Planner, lanes: usize, random: &mut Random, places: &mut HashMap<u32, u64>) {
-        let mut done = vec![0; lanes];
+    fn play(planner: &Planner, workers: usize, random: &mut Random, places: &mut HashMap<u32, u64>) {
+        let mut done = vec![0; workers];
         loop {
-            let may = |&lane: &usize| {
-                let next = planner.of(lane).get(done[lane]);
-                next.is_some_and(|next| done[next.lane as usize] >= next.count as usize)
+            let may = |&worker: &usize| {
+                let next = planner.of(worker).get(done[worker]);
+                next.is_some_and(|next| done[next.worker as usize] >= next.count as usize)
             };
-            let able: Vec<_> = (0..lanes).filter(may).collect();
+            let able: Vec<_> = (0..workers).filter(may).collect();
             if able.is_empty() {
                 break;
             }
-            let lane = able[random.below(able.len())];
-            let Planned { step, .. } = planner.of(lane)[done[lane]];
+            let worker = able[random.below(able.len())];
+            let Planned { step, .. } = planner.of(worker)[done[worker]];
             let found = places.remove(&step.slot);
             match step.kind {
                 Kind::Free | Kind::Resize => assert!(found.is_some(), "nothing is there yet"),
@@ -266,10 +266,10 @@ pub(super) mod tests {
             if step.kind != Kind::Free {
                 places.insert(step.slot, step.request.size() as u64);
             }
-            done[lane] += 1;
+            done[worker] += 1;
         }
-        for (lane, done) in done.into_iter().enumerate() {
-            assert_eq!(done, planner.of(lane).len(), "lane {lane} waits for what never comes");
+        for (worker, done) in done.into_iter().enumerate() {
+            assert_eq!(done, planner.of(worker).len(), "lane {lane} waits for what never comes");
         }
     }
 
@@ -277,13 +277,13 @@ pub(super) mod tests {
     fn in_every_order_that_a_plan_allows_blocks_are_allocated_before_they_are_freed() {
         for seed in 1..=60 {
             let mut random = Random(seed * 0x9E37_79B9);
-            let (slots, lanes) = (1 + random.below(40) as u32, 1 + random.below(7) as u16);
+            let (slots, workers) = (1 + random.below(40) as u32, 1 + random.below(7) as u16);
             let length = 1 + random.below(300);
-            let mut planner = Planner::new(slots, lanes, length);
+            let mut planner = Planner::new(slots, workers, length);
             let mut places = HashMap::new();
-            for steps in steps(&mut random, slots, lanes, 3000).chunks(length) {
+            for steps in steps(&mut random, slots, workers, 3000).chunks(length) {
                 planner.plan(steps);
-                play(&planner, lanes as usize, &mut random, &mut places);
+                play(&planner, workers as usize, &mut random, &mut places);
             }
             assert_eq!(places.len(), 0);
         }
@@ -291,7 +291,7 @@ pub(super) mod tests {
 
     #[test]
     fn threads_that_share_nothing_wait_for_nothing_though_they_use_the_same_slot() {
-        let step = |kind, lane| Step { request: Request::of_size(8), slot: 0, kind, lane };
+        let step = |kind, worker| Step { request: Request::of_size(8), slot: 0, kind, worker };
         let mut planner = Planner::new(1, 2, 4);
         planner.plan(&[
             step(Kind::Allocate, 0),
@@ -299,12 +299,12 @@ pub(super) mod tests {
             step(Kind::Allocate, 1),
             step(Kind::Free, 1),
         ]);
-        for lane in 0..2 {
-            assert!(planner.of(lane).iter().all(|planned| planned.count == 0 && !planned.is_awaited));
+        for worker in 0..2 {
+            assert!(planner.of(worker).iter().all(|planned| planned.count == 0 && !planned.is_awaited));
         }
         planner.plan(&[step(Kind::Allocate, 0), step(Kind::Free, 1)]);
         assert!(planner.of(0)[0].is_awaited);
-        assert_eq!((planner.of(1)[0].lane, planner.of(1)[0].count), (0, 1));
+        assert_eq!((planner.of(1)[0].worker, planner.of(1)[0].count), (0, 1));
     }
 
     #[test]

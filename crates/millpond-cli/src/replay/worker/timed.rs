@@ -2,7 +2,7 @@
 
 use anyhow::{Error, Result, anyhow};
 
-use super::{Batches, Measurement, Meter, Slot, Task, Written, dead, hand, process, take_stock, walk};
+use super::{Batches, Measurement, Meter, Slot, Task, Written, dead, measure_memory, process, touch, walk};
 use crate::{
     replay::contender::Contender,
     trace::{Request, Step},
@@ -40,7 +40,7 @@ pub(super) fn measure<C: Contender>(
         player.play(first)?;
         done += steps.len() as u64;
         if until_peak > 0 && task.peak <= done {
-            measurement.stock = take_stock(contender, player.slots(), task.written);
+            measurement.memory_use = measure_memory(contender, player.slots(), task.written);
             if task.walk {
                 measurement.walk = walk(player.slots(), |size| task.written.is_written(size));
             }
@@ -99,7 +99,7 @@ impl<C: Contender> Alone<'_, C> {
         for step in steps {
             let slot = &mut self.slots[step.slot as usize];
             // SAFETY: a trace frees and resizes live blocks only, and all blocks are of this contender.
-            unsafe { hand::take::<C, ALL>(self.contender, slot, step, self.written)? };
+            unsafe { touch::take::<C, ALL>(self.contender, slot, step, self.written)? };
         }
         Ok(())
     }

@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn step(kind: Kind, slot: u32, size: u64) -> Step {
-        Step { kind, slot, request: Request::of_size(size), lane: 0 }
+        Step { kind, slot, request: Request::of_size(size), worker: 0 }
     }
 
     fn verify<C: Contender>(contender: &C, steps: &[Step]) -> Result<Verification> {
@@ -244,7 +244,7 @@ mod tests {
             step(Kind::Resize, 0, 600),
             step(Kind::Free, 2, 0),
             step(Kind::Allocate, 2, 0),
-            Step { kind: Kind::Aligned, slot: 3, request: Request::recorded(100, 256).unwrap(), lane: 0 },
+            Step { kind: Kind::Aligned, slot: 3, request: Request::recorded(100, 256).unwrap(), worker: 0 },
             step(Kind::Resize, 1, 7),
             step(Kind::Free, 0, 0),
         ]

@@ -1,0 +1,158 @@
+//! Blocks that one thread allocates and any thread gives back.
+
+use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
+
+use millpond::{
+    AllocError, Allocation, Allocator, Blocks, DynSize, HeapMapBuilder, Inspect, InvariantError, OwnerHandle,
+    PoolStats, Reclaim, RemoteFree,
+};
+
+use crate::{
+    abi::*,
+    blocks::{ANY, grown, shape},
+    error::MpError,
+    exported::Exported,
+    options::mp_blocks_options,
+    parent::Parent,
+    shells::offer,
+    sources::pointer,
+    versioned_struct::read,
+};
+
+/// A pool and its one owner.
+///
+/// # Invariants
+///
+/// * `owner` borrows the pool behind `remote_free`, which is this one's alone; so the owner goes first.
+pub(crate) struct OwnedPool {
+    owner: ManuallyDrop<OwnerHandle<'static, DynSize, Parent>>,
+    remote_free: NonNull<RemoteFree<DynSize, Parent>>,
+}
+
+impl OwnedPool {
+    fn new(pool: Blocks, parent: Parent) -> Option<Self> {
+        let remote_free = NonNull::from(Box::leak(Box::new(RemoteFree::new_in(pool, parent))));
+        // SAFETY: it lives until `drop`, and is shared from now on.
+        let owner = unsafe { remote_free.as_ref() }.try_own()?;
+        Some(Self { owner: ManuallyDrop::new(owner), remote_free })
+    }
+
+    /// Does something to the pool while it has no owner.
+    fn alone<R>(&mut self, task: impl FnOnce(&mut RemoteFree<DynSize, Parent>) -> R) -> R {
+        // SAFETY: the owner is dropped once, and there is a new one before anybody can use it: the pool is not owned now.
+        unsafe {
+            ManuallyDrop::drop(&mut self.owner);
+            let done = task(self.remote_free.as_mut());
+            if let Some(owner) = self.remote_free.as_ref().try_own() {
+                std::ptr::write(&raw mut self.owner, ManuallyDrop::new(owner));
+            }
+            done
+        }
+    }
+}
+
+impl Drop for OwnedPool {
+    fn drop(&mut self) {
+        // SAFETY: the owner is dropped once, and used no more; then nobody borrows the pool, which was leaked by `new`.
+        unsafe {
+            ManuallyDrop::drop(&mut self.owner);
+            drop(Box::from_raw(self.remote_free.as_ptr()));
+        }
+    }
+}
+
+// SAFETY: all blocks are the pool's, through its one owner, which keeps the contract.
+unsafe impl Allocator for OwnedPool {
+    fn allocate(&self, layout: Layout) -> Allocation {
+        self.owner.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.owner.deallocate(block, layout) };
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.owner.may_deallocate(block, layout)
+    }
+}
+
+impl Inspect for OwnedPool {
+    fn stats(&self) -> PoolStats {
+        self.owner.stats()
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.owner.owns(address)
+    }
+
+    fn check(&self) -> Result<(), InvariantError> {
+        self.owner.check()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.owner.render(builder);
+    }
+}
+
+impl Reclaim for OwnedPool {
+    fn reset(&mut self) {
+        self.alone(Reclaim::reset);
+    }
+
+    fn trim(&mut self) -> usize {
+        self.alone(Reclaim::trim)
+    }
+}
+
+offer! {
+    () OwnedPool = c"remote free"; {}
+}
+
+/// Blocks of one size with one owner.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "documented in include/millpond.h")]
+pub struct mp_remote_free {
+    pub allocator: mp_allocator,
+}
+
+/// Makes a pool whose owner is one thread at a time.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options) -> *mut mp_remote_free {
+    // SAFETY: the caller's promises are passed on.
+    let made = unsafe { read(options) }.and_then(|options| {
+        // SAFETY: as above.
+        let mut common = unsafe { options.common()? };
+        if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
+            return Err(MpError::unsupported("sharing, strategy and checked: an inbox has none of these"));
+        }
+        let shape = shape(&options)?;
+        common.make.default_align = shape.align();
+        let home = OwnedPool::new(grown!(Blocks::of(shape), options), common.parent);
+        let home = home.ok_or(MpError::from(AllocError::Exhausted))?;
+        Ok(Exported::make(home, common.make))
+    });
+    pointer(made).cast()
+}
+
+/// Gives a block back, from any thread.
+///
+/// # Safety
+///
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_remote_free_return(pool: *mut mp_remote_free, block: *mut c_void) {
+    if let Some(block) = NonNull::new(block.cast::<u8>()) {
+        // SAFETY: the caller passes such a pool, and a block that is live and of this pool. What threads share is reached
+        // without touching the owner, who may be at work.
+        unsafe {
+            let remote_free = (*pool.cast::<Exported<OwnedPool>>()).inner.remote_free;
+            remote_free.as_ref().deallocate(block, ANY);
+        }
+    }
+}

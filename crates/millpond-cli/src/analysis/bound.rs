@@ -1,0 +1,226 @@
+//! How much of the program's CPU time allocation takes, and whether that can be told.
+
+use millpond_trace::Summary;
+
+use crate::{
+    estimate::Estimate,
+    replay::{Comparison, Name, Outcome},
+    units,
+};
+
+/// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
+/// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
+const RECORDING_PER_EVENT: f64 = 20.0;
+/// The recorder's own time lies between these multiples of its estimate: a processor does some of it while it waits for
+/// something else, and less where nothing else is to be done.
+const OWN: (f64, f64) = (0.25, 2.0);
+/// What is logged also goes through the caches and drives other data out. A program whose memory is mostly outside of them
+/// waits longer for it, by up to so many nanoseconds per event,
+const WAITING: f64 = 100.0;
+/// all of that with this many bytes of memory, and nothing of it with as many fewer as follow.
+const MUCH_MEMORY: f64 = 48.0 * 1024.0 * 1024.0;
+/// See [`MUCH_MEMORY`].
+const MORE_MEMORY: f64 = 32.0 * 1024.0 * 1024.0;
+/// If recording may be more than this share of what was measured, the rest of it says too little of the program.
+const MOST_RECORDING: f64 = 0.5;
+/// If the replay spends more than this share of its time on pages that the program never had, it says too little too.
+const MOST_FOREIGN: f64 = 0.1;
+
+/// How much of the program's CPU time goes into allocation. Times are in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Bound {
+    /// CPU time that recording cost.
+    pub(crate) recording: Estimate,
+    /// Whether that was measured, by running the program plain as well.
+    pub(crate) measured: bool,
+    /// The program's CPU time without recording; unknown where the trace does not say.
+    pub(crate) program: Option<Estimate>,
+    /// What glibc took to replay all events.
+    pub(crate) allocation: Estimate,
+    /// Why no time can be given as a share of the program's.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// Why no time can be given as a share of the program's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Doubt {
+    /// A clause, or a sentence and one more.
+    pub(crate) text: String,
+    /// Whether allocators can be compared all the same: only the program's CPU time is not known well enough.
+    pub(crate) replay_is_sound: bool,
+}
+
+impl Bound {
+    /// `cost` is what recording cost, if it was measured.
+    pub(super) fn new(
+        summary: &Summary,
+        comparison: &Comparison,
+        cost: Option<Estimate>,
+        program: &str,
+    ) -> Self {
+        let glibc = comparison.of(Name::Glibc);
+        let allocation =
+            glibc.map_or_else(Estimate::default, |glibc| Estimate::confidence_interval(&glibc.times));
+        let recorded = summary.cpu_ns as f64;
+        let recording = cost.unwrap_or_else(|| recording_cost(summary));
+        let mut bound = Self {
+            recording: recording.map(|cost| cost.max(0.0)),
+            measured: cost.is_some(),
+            program: (summary.cpu_ns > 0).then(|| recording.map(|cost| (recorded - cost).max(0.0))),
+            allocation,
+            doubt: None,
+        };
+        bound.doubt = bound.doubt(summary, glibc, program);
+        bound
+    }
+
+    fn doubt(&self, summary: &Summary, glibc: Option<&Outcome>, program: &str) -> Option<Doubt> {
+        let (cpu, recorded) = (self.program?, summary.cpu_ns as f64);
+        let took = units::time(self.allocation.median);
+        if self.recording.most > recorded * MOST_RECORDING {
+            let text = format!(
+                "of the {} that {program} took while it was recorded, recording took {}. `millpond try --runs 5` runs \
+                 it without recording as well, and measures that",
+                units::time(recorded),
+                units::range(self.recording, units::time),
+            );
+            return Some(Doubt { text, replay_is_sound: true });
+        }
+        if self.allocation.least > cpu.most {
+            let text = format!(
+                "the replay with glibc takes {took}, and {program} took {} in all. So the replay does what {program} \
+                 did not do, such as touch memory that it left alone",
+                units::range(cpu, units::time),
+            );
+            return Some(Doubt { text, replay_is_sound: false });
+        }
+        let glibc = glibc?;
+        let (ours, theirs) = (glibc.page_faults as f64, summary.resources.page_faults? as f64);
+        let foreign = glibc.system_ns as f64 * (1.0 - theirs / ours);
+        (ours > theirs && foreign > self.allocation.median * MOST_FOREIGN).then(|| {
+            let text = format!(
+                "the replay with glibc has {}, and {program} had {}. So the replay touches memory that {program} left \
+                 alone, and about {} of its {took} go into that",
+                units::counted(glibc.page_faults, "page fault"),
+                units::count(theirs as u64),
+                units::time(foreign),
+            );
+            Doubt { text, replay_is_sound: false }
+        })
+    }
+
+    /// A time as a share of the program's CPU time, if that can be told.
+    pub(crate) fn share(&self, nanoseconds: Estimate) -> Option<Estimate> {
+        let program = self.program.filter(|program| program.least > 0.0 && self.doubt.is_none())?;
+        Some(nanoseconds.divided_by(program))
+    }
+}
+
+/// What recording cost, where that was not measured.
+pub(crate) fn recording_cost(summary: &Summary) -> Estimate {
+    let (events, known) = (summary.events as f64, summary.resources.recording_ns.map(|cost| cost as f64));
+    let own = known.unwrap_or(events * RECORDING_PER_EVENT);
+    let memory = summary.resources.anonymous_most.map_or(MUCH_MEMORY, |bytes| bytes as f64);
+    let outside = (1.0 - (MUCH_MEMORY - memory) / MORE_MEMORY).clamp(0.0, 1.0);
+    Estimate { median: own, least: own * OWN.0, most: own * OWN.1 + events * WAITING * outside }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_trace::Resources;
+
+    use super::*;
+
+    fn comparison(glibc: f64, page_faults: u64, system_ns: u64) -> Comparison {
+        let glibc =
+            Outcome { name: Name::Glibc, times: vec![glibc], page_faults, system_ns, ..Outcome::default() };
+        Comparison { outcomes: vec![glibc], ..Comparison::default() }
+    }
+
+    fn bound(summary: &Summary, comparison: &Comparison) -> Bound {
+        Bound::new(summary, comparison, None, "jq")
+    }
+
+    #[test]
+    fn the_share_is_of_the_cpu_time_without_recording_and_has_its_range() {
+        let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
+        let found = bound(&summary, &comparison(50_000.0, 0, 0));
+        assert_eq!(
+            found.program,
+            Some(Estimate { median: 1_000_000.0, least: 880_000.0, most: 1_015_000.0 })
+        );
+        let share = found.share(found.allocation).unwrap();
+        assert_eq!(share.median, 0.05);
+        assert!(share.least < 0.0493 && share.most > 0.0531, "{share:?}");
+        let resources = Resources { recording_ns: Some(120_000), ..Resources::default() };
+        let known = bound(&Summary { resources, ..summary.clone() }, &comparison(50_000.0, 0, 0));
+        assert_eq!((known.program.unwrap().median, known.recording.median), (900_000.0, 120_000.0));
+        let measured = Estimate { median: 20_000.0, least: 10_000.0, most: 30_000.0 };
+        let known = Bound::new(&summary, &comparison(50_000.0, 0, 0), Some(measured), "jq");
+        assert_eq!((known.recording, known.measured), (measured, true));
+        let unknown = bound(&Summary { cpu_ns: 0, ..summary }, &comparison(50_000.0, 0, 0));
+        assert_eq!((unknown.share(unknown.allocation), unknown.doubt), (None, None));
+    }
+
+    /// What was measured on one machine, of programs that were run plain and recorded in turn: events, the recorder's own
+    /// time and the difference in milliseconds, and MiB of memory.
+    #[test]
+    fn the_cost_that_was_measured_lies_in_its_range() {
+        for (name, events, own, memory, measured) in [
+            ("lua5.4", 2_704_173, 60.4, 61, 204.0),
+            ("jq", 763_213, 14.8, 39, 10.6),
+            ("perl", 2_407_641, 51.7, 48, 190.0),
+            ("sqlite3", 2_585_857, 46.0, 13, 20.8),
+            ("big.c", 1_798_977, 31.2, 1, 38.7),
+            ("thr.c", 7_199_993, 132.0, 1, 166.0),
+        ] {
+            let resources = Resources {
+                recording_ns: Some((own * 1e6) as u64),
+                anonymous_most: Some(memory << 20),
+                ..Resources::default()
+            };
+            let cost = recording_cost(&Summary { events, resources, ..Summary::default() });
+            let measured = measured * 1e6;
+            assert!((cost.least..cost.most).contains(&measured), "{name}: {cost:?}");
+        }
+    }
+
+    #[test]
+    fn little_memory_makes_the_range_narrow() {
+        let cost = |anonymous_most| {
+            let resources = Resources { anonymous_most, ..Resources::default() };
+            recording_cost(&Summary { events: 1000, resources, ..Summary::default() }).most
+        };
+        assert_eq!([Some(16 << 20), Some(32 << 20), Some(1 << 30), None].map(cost), [4e4, 9e4, 14e4, 14e4]);
+    }
+
+    #[test]
+    fn a_replay_that_takes_more_than_all_is_no_share() {
+        let summary = Summary { events: 10, cpu_ns: 9_900_000, ..Summary::default() };
+        let found = bound(&summary, &comparison(168e6, 0, 0));
+        assert_eq!(found.share(found.allocation), None);
+        let doubt = found.doubt.unwrap().text;
+        assert!(
+            doubt.starts_with("the replay with glibc takes 168 ms, and jq took about 9.90 ms in all."),
+            "{doubt}"
+        );
+    }
+
+    #[test]
+    fn recording_that_may_be_most_of_it_allows_no_share() {
+        let summary = Summary { events: 1000, cpu_ns: 100_000, ..Summary::default() };
+        let found = bound(&summary, &comparison(5_000.0, 0, 0));
+        assert_eq!(found.share(found.allocation), None);
+        assert!(found.doubt.unwrap().text.contains("recording took 5.00 to 140 us."));
+    }
+
+    #[test]
+    fn pages_that_the_program_never_had_allow_no_share() {
+        let resources = Resources { page_faults: Some(1_000), ..Resources::default() };
+        let summary = Summary { events: 10, cpu_ns: 100_000_000, resources, ..Summary::default() };
+        let few = bound(&summary, &comparison(10e6, 1_100, 5_000_000));
+        assert_eq!(few.doubt, None);
+        let many = bound(&summary, &comparison(10e6, 10_000, 5_000_000));
+        assert!(many.doubt.unwrap().text.contains("has 10,000 page faults, and jq had 1,000."));
+    }
+}

@@ -1,0 +1,136 @@
+//! What has changed against glibc, as far as the rounds can tell, and which pools are the best.
+
+use super::{Bound, Study};
+use crate::{
+    estimate::Estimate,
+    replay::{Comparison, Name, Outcome},
+};
+
+/// A difference in time counts from this share of the program's CPU time on.
+const LEAST_TIME: f64 = 0.005;
+/// The same of the time that allocation takes, where its share of the program's CPU time is unknown.
+const LEAST_ALLOCATION_TIME: f64 = 0.1;
+/// A difference in memory counts from this share of glibc's peak on,
+const LEAST_MEMORY_SHARE: f64 = 0.02;
+/// and from this many bytes on.
+const LEAST_MEMORY: f64 = 256.0 * 1024.0;
+/// Huge pages are worth a recommendation if blocks of the advised sizes come to this many bytes at the peak.
+const LEAST_ON_HUGE_PAGES: u64 = 4 << 20;
+/// Blocks lie denser if reading them takes at least so much less time,
+const LEAST_DENSITY: f64 = 0.05;
+/// and it matters if they have as many bytes: less than that stays in a cache near the processor.
+const LEAST_SPREAD_OUT: u64 = 1 << 20;
+
+/// What changes against glibc.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// Less by that much, which is a good thing.
+    Less(Estimate),
+    /// More by that much.
+    More(Estimate),
+    /// Nothing that counts.
+    Same,
+    /// The rounds cannot tell: it may be anything from here (less is negative) to there.
+    Unclear(Estimate),
+}
+
+impl Change {
+    /// What a difference comes to, if nothing below `least` counts.
+    pub(crate) fn new(difference: Estimate, least: f64) -> Self {
+        let Estimate { median, least: from, most: to } = difference;
+        if to < 0.0 && -median >= least {
+            return Self::Less(difference.map(|amount| -amount));
+        }
+        if from > 0.0 && median >= least {
+            return Self::More(difference);
+        }
+        if from > -least && to < least { Self::Same } else { Self::Unclear(difference) }
+    }
+}
+
+/// What there is to judge by.
+pub(super) struct Judge<'a> {
+    pub(super) study: &'a Study,
+    pub(super) comparison: &'a Comparison,
+    pub(super) bound: &'a Bound,
+}
+
+impl Judge<'_> {
+    /// The pools on ordinary pages that are faster, or take less memory where time does not tell.
+    pub(super) fn best_ordinary(&self) -> Option<&Outcome> {
+        let ordinary = |name: Name| name.is_pool() && name != Name::Huge;
+        let pools = self.comparison.outcomes.iter().filter(|outcome| ordinary(outcome.name));
+        pools.reduce(|best, other| {
+            let time = Estimate::difference(&other.times, &best.times);
+            let memory = Estimate::difference(&other.peaks, &best.peaks);
+            let better = if time.is_clear() { time.median < 0.0 } else { memory.median < 0.0 };
+            if better { other } else { best }
+        })
+    }
+
+    /// The pools on huge pages, if they have several to fill and gain time that counts over glibc and over other pools.
+    pub(super) fn huge(&self, ordinary: Option<&Outcome>) -> Option<&Outcome> {
+        let huge = self.comparison.of(Name::Huge)?;
+        let mut rivals = self.comparison.of(Name::Glibc).into_iter().chain(ordinary);
+        let enough = self.study.advice.bytes_at_peak() >= LEAST_ON_HUGE_PAGES;
+        (enough && rivals.all(|rival| matches!(self.time_against(huge, rival), Change::Less(_))))
+            .then_some(huge)
+    }
+
+    /// The change in CPU time.
+    pub(super) fn time(&self, outcome: &Outcome) -> Change {
+        self.comparison.of(Name::Glibc).map_or(Change::Same, |glibc| self.time_against(outcome, glibc))
+    }
+
+    fn time_against(&self, outcome: &Outcome, rival: &Outcome) -> Change {
+        let difference = Estimate::difference(&outcome.times, &rival.times);
+        match &self.bound.doubt {
+            Some(doubt) if !doubt.replay_is_sound => Change::Unclear(difference),
+            _ => Change::new(difference, self.least_time()),
+        }
+    }
+
+    /// From how many nanoseconds on a difference counts.
+    pub(super) fn least_time(&self) -> f64 {
+        match self.bound.program.filter(|_| self.bound.doubt.is_none()) {
+            Some(program) => program.median * LEAST_TIME,
+            None => self.bound.allocation.median * LEAST_ALLOCATION_TIME,
+        }
+    }
+
+    /// The change in peak memory.
+    pub(super) fn memory(&self, outcome: &Outcome) -> Change {
+        let Some(glibc) = self.comparison.of(Name::Glibc) else { return Change::Same };
+        let difference = Estimate::difference(&outcome.peaks, &glibc.peaks);
+        Change::new(difference, LEAST_MEMORY.max(Estimate::of(&glibc.peaks).median * LEAST_MEMORY_SHARE))
+    }
+
+    /// The time of reading all live blocks as a multiple of what it is with glibc, if that differs and matters.
+    pub(super) fn locality(&self, outcome: &Outcome) -> Option<Estimate> {
+        let glibc = self.comparison.of(Name::Glibc)?;
+        let ratio = Estimate::ratio(&outcome.walk, &glibc.walk);
+        let differs = ratio.most < 1.0 - LEAST_DENSITY || ratio.least > 1.0 + LEAST_DENSITY;
+        let is_known = !outcome.walk.is_empty() && !glibc.walk.is_empty();
+        (is_known && differs && self.study.summary.peak_bytes >= LEAST_SPREAD_OUT).then_some(ratio)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(least: f64, median: f64, most: f64) -> Change {
+        Change::new(Estimate { median, least, most }, 5.0)
+    }
+
+    #[test]
+    fn no_difference_is_one_that_is_small_whatever_the_rounds_say() {
+        assert_eq!(change(-4.0, 1.0, 4.0), Change::Same);
+        assert_eq!(change(1.0, 2.0, 3.0), Change::Same, "clear, and nothing that counts");
+        assert!(matches!(change(-90.0, 1.0, 4.0), Change::Unclear(_)));
+        assert!(matches!(change(-90.0, -40.0, 4.0), Change::Unclear(_)));
+        assert_eq!(change(6.0, 7.0, 8.0), Change::More(Estimate { median: 7.0, least: 6.0, most: 8.0 }));
+        assert_eq!(change(-8.0, -7.0, -1.0), Change::Less(Estimate { median: 7.0, least: 1.0, most: 8.0 }));
+        assert_eq!(Change::new(Estimate::default(), 0.1), Change::Same);
+    }
+}

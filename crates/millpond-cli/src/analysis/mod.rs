@@ -1,0 +1,89 @@
+//! Everything that is found out about a trace, in the order in which it is found out.
+
+mod bound;
+mod exclusion;
+mod judge;
+mod verdict;
+
+use anyhow::{Result, ensure};
+use millpond_trace::{Reader, Start, Summary};
+
+pub(crate) use self::{
+    bound::{Bound, recording_cost},
+    exclusion::exclusion,
+    judge::Change,
+    verdict::Verdict,
+};
+use crate::{
+    advise::{Advice, Limits},
+    cli::Settings,
+    estimate::Estimate,
+    replay::{self, Comparison, Name, Verification},
+    trace::{self, Histogram},
+};
+
+/// What is known before anything is replayed.
+pub(crate) struct Study {
+    /// What to call the program.
+    pub(crate) program: String,
+    /// Program and arguments.
+    pub(crate) command_line: String,
+    /// Where the trace says it comes from.
+    pub(crate) start: Start,
+    /// What the trace says about itself.
+    pub(crate) summary: Summary,
+    /// Which block sizes its pools should have.
+    pub(crate) advice: Advice,
+    /// Why there can be no verdict on it, and what to do.
+    pub(crate) exclusion: Option<String>,
+    /// What recording cost, in nanoseconds of CPU time, if that was measured.
+    pub(crate) cost: Option<Estimate>,
+    /// Every kind of request, and the threads.
+    pub(crate) histogram: Histogram,
+}
+
+/// What the replay has shown.
+pub(crate) struct Analysis {
+    /// What was known before.
+    pub(crate) study: Study,
+    /// How it was replayed.
+    pub(crate) settings: Settings,
+    /// Times and memory.
+    pub(crate) comparison: Comparison,
+    /// What there is to gain at all.
+    pub(crate) bound: Bound,
+    /// What it comes to.
+    pub(crate) verdict: Verdict,
+}
+
+impl Study {
+    /// Reads a whole trace and chooses block sizes for it.
+    pub(crate) fn new(reader: &mut Reader, settings: &Settings) -> Result<Self> {
+        ensure!(reader.summary().events > 0, "the trace has no events: there is nothing to replay");
+        let program = trace::program(reader);
+        let histogram = Histogram::read(reader)?;
+        let advice = Advice::new(reader, &histogram, Limits::sensible(settings.sizes as usize), &program)?;
+        let command_line = trace::command_line(reader);
+        let (start, summary) = (reader.start().clone(), reader.summary().clone());
+        let exclusion = exclusion(&summary, &program);
+        Ok(Self { program, command_line, start, summary, advice, exclusion, cost: None, histogram })
+    }
+
+    /// Replays the trace and draws the conclusions.
+    pub(crate) fn replay(self, reader: &mut Reader, settings: Settings) -> Result<Analysis> {
+        let sizes = self.advice.sizes();
+        let comparison = replay::measure(reader, &self.histogram, &sizes, &settings)?;
+        let bound = Bound::new(&self.summary, &comparison, self.cost, &self.program);
+        let verdict = Verdict::new(&self, &comparison, &bound);
+        Ok(Analysis { study: self, settings, comparison, bound, verdict })
+    }
+
+    /// Replays the trace and checks every block of every contender.
+    pub(crate) fn verify(
+        &self,
+        reader: &mut Reader,
+        settings: &Settings,
+    ) -> Result<Vec<(Name, Verification)>> {
+        replay::verify(reader, &self.histogram, &self.advice.sizes(), settings)
+    }
+}

@@ -1,0 +1,91 @@
+//! `millpond try`: record, replay and advise in one go.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    analysis, cli,
+    commands::replay,
+    estimate::Estimate,
+    record::{self, Recording, Trace},
+    report, terminal, trace,
+};
+
+#[cfg(unix)]
+mod runs;
+
+/// Runs the program, then reports on standard error: standard output is the program's.
+pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
+    let cli::Try { output, force, process, runs, settings, command } = options;
+    if output.as_deref() == Some("-".as_ref()) {
+        bail!(
+            "the trace of `millpond try` cannot go to standard output: give it a file, or use `millpond record -o -`"
+        );
+    }
+    let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
+    let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
+    let options = record::Options { command, output: path, force, max_size: None, process, all: false };
+    let (recording, cost) = match runs {
+        Some(runs) => record_and_compare(&options, runs)?,
+        None => (record::run(&options)?, None),
+    };
+    for line in notes(&recording, output.is_some()) {
+        terminal::eprint(&line);
+    }
+    let Some(judged) = recording.chosen() else { return Ok(recording.exit_code()) };
+    let summary = &judged.summary;
+    if summary.events == 0 {
+        terminal::eprint(&format!(
+            "{} did not allocate anything through malloc: there is nothing to gain",
+            judged.name
+        ));
+    } else if let Some(exclusion) = analysis::exclusion(summary, &judged.name) {
+        terminal::eprint(&format!("no verdict: {exclusion}"));
+    } else {
+        judge(judged, settings, cost, scratch)?;
+    }
+    Ok(recording.exit_code())
+}
+
+/// Runs the program plain as well.
+#[cfg(unix)]
+fn record_and_compare(options: &record::Options, runs: u32) -> Result<(Recording, Option<Estimate>)> {
+    runs::record(options, runs)
+}
+
+/// Recording needs Linux.
+#[cfg(not(unix))]
+fn record_and_compare(options: &record::Options, _: u32) -> Result<(Recording, Option<Estimate>)> {
+    Ok((record::run(options)?, None))
+}
+
+/// Replays a trace and reports what that shows, set off from the program's output by a line.
+fn judge(
+    judged: &Trace,
+    settings: cli::Settings,
+    cost: Option<Estimate>,
+    scratch: tempfile::TempDir,
+) -> Result<()> {
+    let mut reader = trace::open(&judged.path)?;
+    // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
+    drop(scratch);
+    terminal::print_aside("\n")?;
+    let analysis = command::analyze(&mut reader, settings, cost)?;
+    terminal::print_aside(&report::text(&analysis))
+}
+
+/// What is judged, what was not recorded, and where the trace is.
+fn notes(recording: &Recording, kept: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(judged) = recording.chosen().filter(|_| !recording.others.is_empty()) {
+        lines.push(format!("judged is {} (process {})", judged.name, judged.start.process));
+    }
+    lines.extend(record::about(recording));
+    if kept {
+        lines.extend(
+            recording.traces.iter().map(|trace| format!("the trace is kept in {}", trace.path.display())),
+        );
+    }
+    lines
+}

@@ -1,0 +1,162 @@
+//! Runs a program without recording as well, to measure what recording costs.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{Seek, SeekFrom},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    estimate::Estimate,
+    record::{self, Recording},
+};
+
+/// CPU time in nanoseconds of a recorded run and of a plain one after it.
+struct Pair {
+    recorded: f64,
+    plain: f64,
+}
+
+/// Records a program, which is shown; then runs it plain and recorded in turn, unseen, until it has run `runs` times each
+/// way. Gives the first recording, and what recording cost the judged process.
+pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording, Option<Estimate>)> {
+    let mut input = Input::new()?;
+    let before = children_time();
+    let first = record::run(options)?;
+    let mut recorded = children_time() - before;
+    if first.interrupted.is_some() {
+        return Ok((first, None));
+    }
+    let scratch = tempfile::tempdir().context("cannot make a directory for the traces")?;
+    let mut pairs = Vec::new();
+    for run in 1..=runs {
+        let muted = Muted::new()?;
+        input.rewind()?;
+        pairs.push(Pair { recorded, plain: plain(&options.command)? });
+        if run < runs {
+            input.rewind()?;
+            let again = record::Options {
+                command: options.command.clone(),
+                output: scratch.path().join("again.mpt"),
+                force: true,
+                max_size: options.max_size,
+                process: options.process.clone(),
+                all: false,
+            };
+            let before = children_time();
+            record::run(&again)?;
+            recorded = children_time() - before;
+        }
+        drop(muted);
+    }
+    let cost =
+        first.chosen().map(|judged| cost(judged.summary.cpu_ns as f64, !first.others.is_empty(), &pairs));
+    Ok((first, cost))
+}
+
+/// What recording cost a process that took `cpu` in all. Of one that was alone, the plain runs say what it takes without;
+/// of one among several, no more is known than what recording cost all of them.
+fn cost(cpu: f64, has_others: bool, pairs: &[Pair]) -> Estimate {
+    let each = |pair: &Pair| if has_others { pair.recorded - pair.plain } else { cpu - pair.plain };
+    let all = Estimate::confidence_interval(&pairs.iter().map(each).collect::<Vec<_>>());
+    if has_others { Estimate { least: all.least.min(0.0), ..all } } else { all }
+}
+
+/// CPU time of a run without recording.
+fn plain(command: &[OsString]) -> Result<f64> {
+    let (program, arguments) = command.split_first().context("there is no program to run")?;
+    let before = children_time();
+    Command::new(program).args(arguments).status().context("cannot run the program without recording")?;
+    Ok(children_time() - before)
+}
+
+/// CPU time in nanoseconds, user and system, of all processes that this one has waited for, and of theirs.
+fn children_time() -> f64 {
+    // SAFETY: `usage` can be written, and all zero is a valid value.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let nanoseconds = |time: libc::timeval| time.tv_sec as f64 * 1e9 + time.tv_usec as f64 * 1e3;
+    nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
+}
+
+/// Standard input, which every run reads from the same place; `None` if it is a terminal.
+struct Input(Option<(File, u64)>);
+
+impl Input {
+    fn new() -> Result<Self> {
+        let input = std::io::stdin();
+        if std::io::IsTerminal::is_terminal(&input) {
+            return Ok(Self(None));
+        }
+        let mut file = File::from(input.as_fd().try_clone_to_owned().context("cannot read standard input")?);
+        let place = file.stream_position();
+        ensure!(
+            place.is_ok(),
+            "with --runs, the program reads its standard input again each time, so that cannot be a pipe: save it to a \
+             file first"
+        );
+        Ok(Self(Some((file, place?))))
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        if let Self(Some((file, place))) = self {
+            file.seek(SeekFrom::Start(*place)).context("cannot read standard input again")?;
+        }
+        Ok(())
+    }
+}
+
+/// While this lives, standard output and standard error of this process, and of those that it starts, go nowhere.
+struct Muted {
+    before: [(i32, OwnedFd); 2],
+}
+
+impl Muted {
+    fn new() -> Result<Self> {
+        let what = "cannot turn off the program's output";
+        let nowhere = File::options().write(true).open("/dev/null").context(what)?;
+        let output = std::io::stdout().as_fd().try_clone_to_owned().context(what)?;
+        let errors = std::io::stderr().as_fd().try_clone_to_owned().context(what)?;
+        let before = [(libc::STDOUT_FILENO, output), (libc::STDERR_FILENO, errors)];
+        for (number, _) in &before {
+            replace(*number, nowhere.as_raw_fd());
+        }
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        for (number, file) in &self.before {
+            replace(*number, file.as_raw_fd());
+        }
+    }
+}
+
+/// Makes standard output or standard error, by its number, what `file` is.
+fn replace(number: i32, file: i32) {
+    // SAFETY: both are open, and nothing in this process owns the number that is replaced: std's handles only use it.
+    unsafe { libc::dup2(file, number) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_is_what_plain_runs_do_not_take() {
+        let pairs =
+            [(130.0, 101.0), (125.0, 99.0), (140.0, 100.0)].map(|(recorded, plain)| Pair { recorded, plain });
+        let alone = cost(128.0, false, &pairs);
+        assert_eq!(alone, Estimate { median: 28.0, least: 27.0, most: 29.0 });
+        let among_others = cost(60.0, true, &pairs);
+        assert_eq!(among_others, Estimate { median: 29.0, least: 0.0, most: 40.0 });
+    }
+}

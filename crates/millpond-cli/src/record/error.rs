@@ -1,0 +1,73 @@
+//! Why a program yields no events.
+
+use std::{fmt, path::PathBuf};
+
+/// Why a program yields no events, or not all. Shown as a sentence without its subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RecordError {
+    /// There is no dynamic linker that could load the recorder.
+    Static,
+    /// The same, made by Go's own linker.
+    Go,
+    /// It has another C library than the one that the recorder is made for.
+    OtherLibrary(PathBuf),
+    /// It is made for other machines, or is no program at all.
+    OtherMachine,
+    /// It runs with more rights than its user has, so the dynamic linker ignores `LD_PRELOAD`.
+    Privileged,
+    /// It has an allocator in it.
+    OwnAllocator(String),
+    /// The recorder was not loaded.
+    NotLoaded,
+    /// It became another program, which did not load the recorder.
+    Became(PathBuf, Box<RecordError>),
+    /// The recorder was loaded, and could not do its work.
+    Failed(String),
+    /// There is no such process; these are there.
+    NoSuchProcess(String),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static => f.write_str(
+                "is statically linked: there is no dynamic linker that could load the recorder into it. Link it \
+                 dynamically (leave out -static; in Rust, build for a target of glibc without -C target-feature=+crt-static)",
+            ),
+            Self::Go => f.write_str(
+                "is a Go program: Go allocates from its own garbage-collected heap and not through malloc, so there is \
+                 nothing that pools could replace. Only its C code (cgo) could be recorded, in a program linked dynamically",
+            ),
+            Self::OtherLibrary(linker) if linker.to_string_lossy().contains("musl") => write!(
+                f,
+                "is linked with musl (its dynamic linker is {}), and the recorder needs glibc: build it for glibc (in \
+                 Rust, --target x86_64-unknown-linux-gnu; on Alpine, in a container of Debian)",
+                linker.display()
+            ),
+            Self::OtherLibrary(linker) => write!(
+                f,
+                "is not made for glibc (its dynamic linker is {}), as the recorder is: build it for glibc",
+                linker.display()
+            ),
+            Self::OtherMachine => f.write_str("is not a program for this machine's processor and word size"),
+            Self::Privileged => f.write_str(
+                "has more rights than its user (a setuid or setgid bit), and such programs ignore LD_PRELOAD: record a \
+                 copy without that bit, or as the user who owns it",
+            ),
+            Self::OwnAllocator(name) => write!(
+                f,
+                "brings its own allocator ({name}), whose blocks the recorder does not see: build it without that \
+                 allocator"
+            ),
+            Self::NotLoaded => f.write_str(
+                "did not load the recorder: something has changed LD_PRELOAD in its environment (sudo does), it runs as a \
+                 user who may not read the recorder, or it has more rights than its user (see getcap)",
+            ),
+            Self::Became(program, error) => {
+                write!(f, "became {}, which {error}", program.display())
+            }
+            Self::Failed(reason) => write!(f, "could not be recorded, because {reason}"),
+            Self::NoSuchProcess(there) => write!(f, "is no process of this recording; there are {there}"),
+        }
+    }
+}

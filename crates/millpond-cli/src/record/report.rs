@@ -1,0 +1,225 @@
+//! Says on standard error what was recorded, and what was not and why.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::recording::{Escape, Other, Recording, Trace};
+use crate::{
+    analysis, terminal,
+    units::{bytes, counted, range, time},
+};
+
+/// Other processes, and programs that escaped, that are told one by one.
+const TOLD: usize = 4;
+/// Nanoseconds of CPU time from which on it is said which other program used it.
+const WORTH_MENTION: u64 = 20_000_000;
+
+/// All that there is to say about a recording.
+pub(crate) fn all(recording: &Recording) {
+    for line in lines(recording) {
+        terminal::eprint(&line);
+    }
+}
+
+fn lines(recording: &Recording) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(trace) = recording.chosen() {
+        lines.push(format!("recorded {}", trace_line(trace)));
+        lines.extend(cost(trace));
+    }
+    let others = &recording.traces[usize::from(recording.chosen().is_some())..];
+    for trace in others.iter().take(TOLD) {
+        lines.push(format!("also {}", trace_line(trace)));
+    }
+    if others.len() > TOLD {
+        let more = counted((others.len() - TOLD) as u64, "more trace");
+        lines.push(format!("and {more} of other processes beside it"));
+    }
+    lines.extend(recording.traces.iter().filter_map(incomplete));
+    lines.extend(about(recording));
+    lines
+}
+
+/// What there is to say about a recording besides its traces: what ended the program, what is missing, and which other
+/// processes there were.
+pub(crate) fn about(recording: &Recording) -> Vec<String> {
+    let mut lines = Vec::new();
+    let until = "what it did until then is recorded";
+    let ended = |signal| format!("{}; {until}", ended_by(&recording.program, signal));
+    lines.extend(recording.signal().map(ended));
+    if let Some((path, error)) = &recording.error {
+        lines.push(format!("{} {error}", path.display()));
+    }
+    lines.extend(recording.chosen().and_then(own_arenas));
+    lines.extend(others(recording));
+    if recording.failed > 0 {
+        lines.push(format!(
+            "{} could not be recorded: no files could be made in the directory for temporary files or in /dev/shm, for \
+             want of room, of rights, or of file descriptors",
+            counted(recording.failed as u64, "process")
+        ));
+    }
+    if recording.sandboxed > 0 {
+        lines.push(format!(
+            "{} could not be recorded: a sandbox (seccomp) might have killed them for it",
+            counted(recording.sandboxed as u64, "process")
+        ));
+    }
+    lines.extend(escaped(&recording.escaped));
+    lines
+}
+
+/// What is wrong with a trace.
+fn incomplete(trace: &Trace) -> Option<String> {
+    let reason = &trace.summary.stopped;
+    let path = trace.path.display();
+    (!reason.is_empty()).then(|| format!("{path} is not complete: recording stopped because {reason}"))
+}
+
+fn trace_line(trace: &Trace) -> String {
+    let summary = &trace.summary;
+    let mut text = format!(
+        "{} ({}) of {}, process {}, {}, {}: {}",
+        counted(summary.events, "event"),
+        counted(summary.allocations, "allocation"),
+        trace.name,
+        trace.start.process,
+        counted(summary.threads.into(), "thread"),
+        time(summary.wall_ns as f64),
+        trace.path.display(),
+    );
+    if trace.bytes > 0 {
+        let each = trace.bytes as f64 / summary.events.max(1) as f64;
+        text += &format!(", {}, {each:.1} bytes per event", bytes(trace.bytes as f64));
+    }
+    text
+}
+
+/// What recording cost, where that can be told.
+fn cost(trace: &Trace) -> Option<String> {
+    let summary = &trace.summary;
+    (summary.cpu_ns > 0 && summary.resources.recording_ns.is_some()).then(|| {
+        let took = range(analysis::recording_cost(summary), time);
+        format!("of its {} of CPU time, recording took {took} (estimated)", time(summary.cpu_ns as f64))
+    })
+}
+
+/// How a signal ended the program.
+pub(super) fn ended_by(program: &str, signal: i32) -> String {
+    let (name, why) = match signal {
+        2 => ("SIGINT", ""),
+        4 => ("SIGILL", ""),
+        6 => ("SIGABRT", ""),
+        8 => ("SIGFPE", ""),
+        7 => ("SIGBUS", ""),
+        9 => ("SIGKILL", ": somebody killed it, or the system did because memory ran out"),
+        11 => ("SIGSEGV", ""),
+        13 => ("SIGPIPE", ""),
+        15 => ("SIGTERM", ""),
+        24 => ("SIGXCPU", ": it reached its limit of CPU time (ulimit -t)"),
+        25 => ("SIGXFSZ", ": it reached its limit for the size of a file (ulimit -f)"),
+        31 => ("SIGSYS", ": its sandbox (seccomp) does not allow a system call that it made"),
+        _ => ("", ""),
+    };
+    let named = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    format!("signal {signal}{named} ended {program}{why}")
+}
+
+/// Programs that serve most of their objects from memory of their own, if they are not told otherwise.
+fn own_arenas(trace: &Trace) -> Option<String> {
+    let python = trace.start.program.rsplit('/').next()?.starts_with("python3");
+    let told =
+        std::env::var_os("PYTHONMALLOC").is_some_and(|value| value.to_string_lossy().starts_with("malloc"));
+    (python && !told).then(|| {
+        "python3 cuts objects of up to 512 bytes from memory of its own, which is not recorded: with PYTHONMALLOC=malloc \
+         in its environment they are"
+            .to_owned()
+    })
+}
+
+/// Processes of the same name that were not kept.
+struct Group<'a> {
+    name: &'a str,
+    processes: u64,
+    events: u64,
+    cpu_ns: u64,
+    /// The number of one of them.
+    process: u32,
+}
+
+/// The processes that were not kept by their names, those with the most events first.
+fn groups(others: &[Other]) -> Vec<Group<'_>> {
+    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+    for Other { name, process, events, cpu_ns } in others {
+        let group = Group { name, processes: 0, events: 0, cpu_ns: 0, process: *process };
+        let group = groups.entry(name).or_insert(group);
+        group.processes += 1;
+        group.events += events;
+        group.cpu_ns += cpu_ns;
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| Reverse(group.events));
+    groups
+}
+
+/// The processes that were not kept, in one line.
+fn others(recording: &Recording) -> Option<String> {
+    if recording.others.is_empty() {
+        return None;
+    }
+    let groups = groups(&recording.others);
+    let named: Vec<_> = groups.iter().take(TOLD).map(group_line).collect();
+    let more = if groups.len() > TOLD { ", ..." } else { "" };
+    let mut text = format!(
+        "{} with {} not kept: {}{more}; --process picks one by its name or number",
+        counted(recording.others.len() as u64, "other process"),
+        counted(recording.others.iter().map(|other| other.events).sum(), "event"),
+        named.join(", ")
+    );
+    if let Some(busiest) = recording.chosen().and_then(|chosen| busiest(chosen, &groups)) {
+        let name = busiest.name;
+        text += &format!(". Most of the CPU time went into {name}: to see that, use --process {name}");
+    }
+    Some(text)
+}
+
+fn group_line(group: &Group<'_>) -> String {
+    let events = counted(group.events, "event");
+    match group.processes {
+        1 => format!("{} (process {}, {events})", group.name, group.process),
+        many => format!("{} ({}, {events})", group.name, counted(many, "process")),
+    }
+}
+
+/// Processes that used most of the CPU time, where the chosen one hardly used any.
+fn busiest<'a>(chosen: &Trace, groups: &'a [Group<'a>]) -> Option<&'a Group<'a>> {
+    let busiest = groups.iter().max_by_key(|group| group.cpu_ns)?;
+    let much = busiest.cpu_ns > WORTH_MENTION && busiest.cpu_ns > 4 * chosen.summary.cpu_ns;
+    (much && busiest.name != chosen.name).then_some(busiest)
+}
+
+/// The programs that escaped, in one line for each of the first.
+fn escaped(escapes: &[Escape]) -> Vec<String> {
+    let line = |escape: &Escape| {
+        let program = escape.program.display();
+        let process = escape.process.map_or("a child".into(), |process| format!("process {process}"));
+        format!("not recorded: {program} ({process}), which {}", escape.error)
+    };
+    let mut lines: Vec<_> = escapes.iter().take(TOLD).map(line).collect();
+    if escapes.len() > TOLD {
+        let more = counted((escapes.len() - TOLD) as u64, "more program");
+        lines.push(format!("and {more} that did not load the recorder"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_named_with_what_they_mean() {
+        let text = ended_by("sort", 9);
+        assert!(text.starts_with("signal 9 (SIGKILL) ended sort: somebody killed it, or"), "{text}");
+        assert!(ended_by("sort", 35).starts_with("signal 35 ended sort"));
+    }
+}

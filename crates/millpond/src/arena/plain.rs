@@ -1,0 +1,128 @@
+//! Arenas: values that are lent until all of them go at once.
+
+use core::ptr::NonNull;
+
+use super::{
+    collect::{collect, format},
+    methods::{self, WithoutDestructor, arena_methods},
+};
+use crate::{
+    base::AllocError,
+    pool::Linear,
+    shell::Local,
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
+    typed::{PoolBox, TryAllocError, inherent::inherent},
+};
+
+/// An arena for values without destructors: it lends `&mut T`s, which are gone when it is reset or dropped.
+///
+/// A type that has a destructor is refused at compile time, because it would never run: see [`DropArena`](crate::DropArena), or wrap the
+/// value in `ManuallyDrop` to say that this is meant. Values may refer to one another, in circles too.
+///
+/// Allocating is O(1), and a reset is O(1). On a [`Stack`](crate::Stack) an arena has [scopes](Self::scope); [`Frames`](crate::Frames)
+/// has an arena for each of the last frames, and `ArenaPool` (feature `alloc`) one for each request or thread.
+///
+/// ```
+/// use std::cell::Cell;
+/// use millpond::{Arena, Reclaim};
+///
+/// struct Node<'a> {
+///     name: &'a str,
+///     next: Cell<Option<&'a Node<'a>>>,
+/// }
+///
+/// let mut arena = Arena::new();
+/// let name = arena.alloc_str("ring");
+/// let (one, other) = (arena.alloc(Node { name, next: Cell::default() }), arena.alloc(Node { name, next: Cell::default() }));
+/// one.next.set(Some(other));
+/// other.next.set(Some(one));
+/// assert_eq!(one.next.get().and_then(|node| node.next.get()).map(|node| node.name), Some("ring"));
+/// arena.reset();
+/// ```
+///
+/// ```compile_fail,E0283
+/// let arena = millpond::Arena::new();
+/// arena.alloc(String::from("lost")); // error: its destructor would never run
+/// # // instead: arena.alloc_str("lost");
+/// ```
+///
+/// What only contains a type with a destructor is refused when the program is built; `cargo check` does not see it:
+///
+/// ```compile_fail,E0080
+/// struct Name(String);
+///
+/// let arena = millpond::Arena::new();
+/// arena.alloc(Name(String::from("lost"))); // error: as above
+/// # // instead: arena.alloc(std::mem::ManuallyDrop::new(Name(String::from("lost"))));
+/// ```
+///
+/// ```compile_fail,E0502
+/// use millpond::{Arena, Reclaim};
+///
+/// let mut arena = Arena::new();
+/// let number = arena.alloc(1);
+/// arena.reset(); // error: `arena` is borrowed
+/// # // instead: *arena.alloc(2) = 3;
+/// *number = 2;
+/// ```
+///
+/// ```compile_fail,E0515
+/// fn number<'a>() -> &'a mut u32 {
+///     let arena = millpond::Arena::new();
+///     arena.alloc(1) // error: it goes with the arena
+/// #     // instead: Box::leak(Box::new(*arena.alloc(1)))
+/// }
+/// ```
+pub struct Arena<M: Allocator = Local<Linear>> {
+    memory: M,
+}
+
+impl Arena {
+    /// An arena without chunks, on the default parent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_memory(Local::new(Linear::new()))
+    }
+}
+
+impl<M: Allocator> Arena<M> {
+    pub(crate) fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
+    /// An arena on any allocator, mostly a [`Linear`] one.
+    #[must_use]
+    pub const fn with_memory(memory: M) -> Self {
+        Self { memory }
+    }
+
+    arena_methods!('_, |self| &self.memory);
+
+    inherent!(stats reset trim allocated_bytes: self.memory);
+
+    /// The allocator that the memory comes from.
+    #[must_use]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Allocator + Reclaim> Reclaim for Arena<M> {
+    fn reset(&mut self) {
+        self.memory.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.memory.trim()
+    }
+}
+
+impl<M: Allocator + Inspect> Inspect for Arena<M> {
+    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
+}

@@ -1,0 +1,107 @@
+//! Values in scopes of a stack.
+
+use core::ptr::NonNull;
+
+use super::{
+    Arena,
+    collect::{collect, format},
+    methods::{self, WithoutDestructor, arena_methods},
+};
+use crate::{
+    base::AllocError,
+    shell::{Local, OomPolicy, Scope, ScopeShell},
+    traits::{Allocator, Rewind},
+    typed::{PoolBox, TryAllocError},
+};
+
+impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
+    /// Runs a closure in a scope of its own, for an arena on a [`Stack`](crate::Stack): what it puts into the scope is gone
+    /// when it ends, by returning or by unwinding; what was in the arena before stays. Scopes nest. O(chunks begun in it).
+    ///
+    /// ```
+    /// use millpond::{Arena, Inspect, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// arena.alloc([1_u64; 10]);
+    /// let longest = arena.scope(|outer| {
+    ///     let lengths = outer.alloc_slice(&[3, 0]);
+    ///     outer.scope(|inner| {
+    ///         let name = inner.alloc_str("scratch");
+    ///         lengths[1] = name.len(); // what the outer scope has block is still good
+    ///     });
+    ///     lengths.iter().max().copied()
+    /// });
+    /// assert_eq!((longest, arena.stats().live), (Some(7), 80));
+    /// ```
+    ///
+    /// What is in a scope may refer to what is around it:
+    ///
+    /// ```
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// struct Node<'a> {
+    ///     word: &'a str,
+    ///     next: Option<&'a Node<'a>>,
+    /// }
+    ///
+    /// fn letters(text: &str) -> usize {
+    ///     let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    ///     arena.scope(|scope| {
+    ///         let mut list: Option<&Node> = None;
+    ///         for word in text.split(' ') {
+    ///             list = Some(scope.alloc(Node { word, next: list }));
+    ///         }
+    ///         std::iter::successors(list, |node| node.next).map(|node| node.word.len()).sum()
+    ///     })
+    /// }
+    /// assert_eq!(letters("a bc def"), 6);
+    /// ```
+    ///
+    /// Nothing leaves its scope:
+    ///
+    /// ```compile_fail
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// let number = arena.scope(|scope| scope.alloc(1)); // error: it does not live long enough
+    /// # // instead: let number = arena.scope(|scope| *scope.alloc(1));
+    /// ```
+    ///
+    /// Nor does an outer scope hold what is an inner one's:
+    ///
+    /// ```compile_fail
+    /// use millpond::{Arena, Local, Stack};
+    ///
+    /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
+    /// arena.scope(|outer| {
+    ///     let numbers = outer.alloc_slice(&[&0]);
+    ///     outer.scope(|inner| numbers[0] = inner.alloc(1)); // error: as above
+    /// #     // instead: outer.scope(|inner| numbers[0] = if *inner.alloc(1) == 1 { &1 } else { &2 });
+    /// });
+    /// ```
+    #[inline]
+    pub fn scope<'env, R>(
+        &mut self,
+        work: impl for<'s> FnOnce(&mut Scope<'s, 'env, Local<P, A, O>>) -> R,
+    ) -> R {
+        self.memory_mut().scope(work)
+    }
+}
+
+/// Values without destructors, as in an [`Arena`], until the scope ends.
+///
+/// ```
+/// use millpond::{Local, Stack};
+///
+/// let mut stack = Local::new(Stack::new());
+/// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
+/// ```
+///
+/// ```compile_fail,E0283
+/// let mut stack = millpond::Local::new(millpond::Stack::new());
+/// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
+/// # // instead: stack.scope(|scope| drop(scope.alloc(1)));
+/// ```
+impl<'s, S: ScopeShell> Scope<'s, '_, S> {
+    arena_methods!('s, |self| self.allocator());
+}

@@ -1,8 +1,0 @@
-//! A line of cache for what threads fight about.
-
-/// Bytes of a line, of whatever fits one.
-pub(super) const BYTES: usize = size_of::<Line<u8>>();
-
-/// What has a line of cache to itself, and the line that the processor fetches along with it.
-#[repr(align(128))]
-pub(super) struct Line<T>(pub(super) T);

@@ -1,0 +1,74 @@
+//! The shells that are allocators, as such: one implementation for all of them.
+
+/// Implements a method of [`Allocator`](crate::Allocator) that grows a block and the one that shrinks it, alike.
+macro_rules! resize_alike {
+    ($grow:ident, $shrink:ident: |$this:ident, $block:ident, $old:ident, $new:ident| $resize:expr) => {
+        unsafe fn $grow(
+            &self,
+            $block: NonNull<u8>,
+            $old: Layout,
+            $new: Layout,
+        ) -> $crate::traits::Allocation {
+            let $this = self;
+            // SAFETY: the caller's promises are passed on.
+            unsafe { $resize }
+        }
+
+        unsafe fn $shrink(
+            &self,
+            $block: NonNull<u8>,
+            $old: Layout,
+            $new: Layout,
+        ) -> $crate::traits::Allocation {
+            let $this = self;
+            // SAFETY: the caller's promises are passed on.
+            unsafe { $resize }
+        }
+    };
+}
+
+/// Implements [`Allocator`](crate::Allocator) for a shell that has `access()`, `parent` and `policy`.
+macro_rules! implement_for_shell {
+    ($shell:ident<P, A, $($more:ident: $bound:path),+>) => {
+        // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block says
+        // whose it is. Neither unwinds.
+        unsafe impl<P: RawPool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
+            #[inline(always)]
+            fn allocate(&self, layout: Layout) -> $crate::traits::Allocation {
+                ops::allocate(self.access(), (&self.parent, &self.policy), layout)
+            }
+
+            fn allocate_zeroed(&self, layout: Layout) -> $crate::traits::Allocation {
+                ops::allocate_zeroed(self.access(), (&self.parent, &self.policy), layout)
+            }
+
+            #[inline(always)]
+            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { ops::deallocate(self.access(), &self.parent, block, layout) };
+            }
+
+            fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+                ops::may_deallocate(self.access(), &self.parent, block, layout)
+            }
+
+            fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+                shell::damage(self.access(), &self.parent, block, layout)
+            }
+
+            fn allocate_between(&self, least: Layout, preferred: usize) -> $crate::traits::Allocation {
+                ops::allocate_between(self.access(), (&self.parent, &self.policy), (least, preferred))
+            }
+
+            $crate::shell::allocator::resize_alike!(grow, shrink: |this, block, old, new| {
+                ops::resize((this, this.access(), &this.parent, &this.policy), block, (old, new))
+            });
+
+            $crate::shell::allocator::resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
+                ops::resize_in_place(this.access(), &this.parent, block, (old, new))
+            });
+        }
+    };
+}
+
+pub(super) use {implement_for_shell, resize_alike};

@@ -1,0 +1,147 @@
+//! Many blocks at once: room for them in advance, taking them, giving them back, with one borrow or one lock.
+
+use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+
+use super::{
+    oom::OomPolicy,
+    ops::{self, WithPool},
+};
+use crate::{
+    base::{AllocError, uninit::assume_init_ref},
+    traits::{Allocator, RawPool, Reserve},
+};
+
+/// Lets the pool grow until it can serve `count` requests in a row. If it cannot, the chunks that have come go back.
+pub(super) fn reserve<R: WithPool<Pool: Reserve>, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    layout: Layout,
+    count: usize,
+) -> Result<(), AllocError> {
+    if pool.with(|pool| pool.chunk_request(layout).is_none()) {
+        return Err(AllocError::Unsupported);
+    }
+    let mut added = 0;
+    let reserved = loop {
+        let request = match pool.with(|pool| pool.reserve_request(layout, count)) {
+            Ok(Some(request)) => request,
+            Ok(None) => break Ok(()),
+            Err(never) => break Err(never),
+        };
+        let add_chunk = |pool: &mut R::Pool, chunk| {
+            // SAFETY: the chunk is nobody else's: see `grow`.
+            unsafe { pool.add_reserved_chunk(chunk, layout, count) }.inspect(|()| added += 1)
+        };
+        let is_there =
+            |pool: &mut R::Pool| matches!(pool.reserve_request(layout, count), Ok(None)).then_some(());
+        if let Err(error) = ops::grow((&mut pool, parent), request, add_chunk, is_there) {
+            break Err(error);
+        }
+    };
+    if reserved.is_err() {
+        for _ in 0..added {
+            if let Some(chunk) = pool.with(|pool| pool.release_reserved_chunk(layout, count)) {
+                ops::return_chunk(parent, chunk);
+            }
+        }
+    }
+    reserved
+}
+
+/// Fills every place with a block, or none: on failure, those that were taken are given back.
+pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
+    mut pool: R,
+    (parent, policy): (&A, &O),
+    layout: Layout,
+    places: &mut [MaybeUninit<NonNull<u8>>],
+) -> Result<(), AllocError> {
+    let mut taken = 0;
+    while taken < places.len() {
+        let rest = &mut places[taken..];
+        taken += pool.with(|pool| {
+            let blocks = core::iter::from_fn(|| pool.allocate_hot(layout));
+            rest.iter_mut().zip(blocks).map(|(place, block)| place.write(block.cast())).count()
+        });
+        if taken == places.len() {
+            break;
+        }
+        match ops::allocate(&mut pool, (parent, policy), layout) {
+            Ok(block) => places[taken].write(block.cast()),
+            Err(error) => {
+                // SAFETY: so many places were written, with blocks that are live and of this layout.
+                unsafe { deallocate_many(pool, parent, assume_init_ref(&places[..taken]), layout) };
+                return Err(error);
+            }
+        };
+        taken += 1;
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// As for [`Allocator::deallocate`], for each block.
+pub(super) unsafe fn deallocate_many<R: WithPool, A: Allocator>(
+    mut pool: R,
+    parent: &A,
+    blocks: &[NonNull<u8>],
+    layout: Layout,
+) {
+    let done = pool.with(|pool| {
+        // SAFETY: the caller's promises are passed on.
+        let is_done = |&&block: &&NonNull<u8>| unsafe { pool.deallocate_hot(block, layout) };
+        blocks.iter().take_while(is_done).count()
+    });
+    for &block in &blocks[done..] {
+        // SAFETY: the caller's promises are passed on; what the hot path refused is still live.
+        unsafe { ops::deallocate(&mut pool, parent, block, layout) };
+    }
+}
+
+/// The methods of a shell for many blocks at once. `$pool` is how the shell reaches its pool.
+macro_rules! bulk_for_shell {
+    ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$self:ident: $receiver:ty| $pool:expr) => {
+        impl<P: RawPool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
+            /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent. What is
+            /// reserved is free memory: other requests may take it, and before one is refused because the parent has
+            /// nothing more, chunks that are still whole go back to the parent.
+            ///
+            /// # Errors
+            ///
+            /// What the parent says; [`AllocError::Unsupported`] for a layout that the pool never serves; what a guard around the
+            /// pool says, such as [`AllocError::Limit`]; or [`AllocError::Exhausted`] for more than there can ever be. Nothing
+            /// is kept then of what came for it.
+            pub fn reserve($self: $receiver, layout: Layout, count: usize) -> Result<(), AllocError>
+            where
+                P: crate::traits::Reserve,
+            {
+                super::bulk::reserve($pool, &$self.parent, layout, count)
+            }
+
+            /// Fills every place with a block for `layout`, in one go; or none.
+            ///
+            /// # Errors
+            ///
+            /// As [`Allocator::allocate`]; no block is taken then.
+            pub fn allocate_many(
+                $self: $receiver,
+                layout: Layout,
+                places: &mut [core::mem::MaybeUninit<NonNull<u8>>],
+            ) -> Result<(), AllocError> {
+                super::bulk::allocate_many($pool, (&$self.parent, &$self.policy), layout, places)
+            }
+
+            /// Takes many blocks of one layout back, in one go.
+            ///
+            /// # Safety
+            ///
+            /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+            pub unsafe fn deallocate_many($self: $receiver, blocks: &[NonNull<u8>], layout: Layout) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { super::bulk::deallocate_many($pool, &$self.parent, blocks, layout) };
+            }
+        }
+    };
+}
+
+pub(super) use bulk_for_shell;

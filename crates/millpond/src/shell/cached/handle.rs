@@ -1,0 +1,176 @@
+//! A cache that is held in the hand, instead of found by thread.
+
+use core::{alloc::Layout, cell::Cell, mem::MaybeUninit, ptr::NonNull};
+
+use lock_api::RawMutex;
+
+use super::{Cached, bulk, thread_magazines::ThreadMagazines};
+use crate::{
+    base::{AllocError, SpinLock},
+    pool::SizeClasses,
+    shell::{
+        allocator::resize_alike,
+        oom::{Fail, OomPolicy},
+        ops::RawResult,
+    },
+    sync::thread_index::ThreadIndex,
+    traits::{Allocation, Allocator},
+};
+
+/// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].
+///
+/// An [`Allocator`] for the blocks of that pool: they may be freed through it, through another handle, or by the pool.
+/// Dropping it gives back what it holds.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Cached, Fixed};
+///
+/// let pool = Cached::new(Blocks::<Fixed<64>>::new());
+/// let layout = Layout::new::<[u64; 8]>();
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         let handle = pool.handle();
+///         scope.spawn(move || {
+///             let block = handle.allocate(layout).expect("the heap has 64 bytes");
+///             // SAFETY: the block is live, and the pool handed it out for this layout.
+///             unsafe { handle.deallocate(block.cast(), layout) };
+///         });
+///     }
+/// });
+/// ```
+///
+/// Two threads do not share one:
+///
+/// ```compile_fail
+/// # use millpond::{Blocks, Cached, Fixed};
+/// let pool = Cached::new(Blocks::<Fixed<64>>::new());
+/// let handle = pool.handle();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| &handle); // error: a `Handle` cannot be shared between threads
+/// #     // instead: scope.spawn(|| drop(pool.handle()));
+/// });
+/// ```
+pub struct Handle<
+    'a,
+    P: SizeClasses,
+    A: Allocator,
+    L: RawMutex = SpinLock,
+    O: OomPolicy = Fail,
+    const WORDS: usize = 128,
+> {
+    pool: &'a Cached<P, A, L, O, WORDS>,
+    thread: Option<ThreadIndex>,
+    /// The slots of that number, one for each class; vacant ones, as long as it has none. (A cell: one thread at a time.)
+    caches: Cell<&'a [ThreadMagazines]>,
+}
+
+impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize>
+    Handle<'a, P, A, L, O, WORDS>
+{
+    pub(super) fn new(pool: &'a Cached<P, A, L, O, WORDS>) -> Self {
+        let thread = ThreadIndex::acquire();
+        let caches = pool.caches.of(thread.as_ref().map_or(0, ThreadIndex::get));
+        Self { pool, thread, caches: Cell::new(caches) }
+    }
+
+    /// The handle's number; zero if there was none.
+    fn thread(&self) -> usize {
+        self.thread.as_ref().map_or(0, ThreadIndex::get)
+    }
+
+    /// The slot for a class, which is one of the class map's.
+    #[inline(always)]
+    fn cache(&self, class: usize) -> &'a ThreadMagazines {
+        // SAFETY: there is a slot for each class.
+        unsafe { self.caches.get().get_unchecked(class) }
+    }
+
+    /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`]; no block is taken then.
+    pub fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        bulk::allocate(self, layout, places)
+    }
+
+    /// Takes many blocks of one layout back. Visits the depot once for each magazine.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { bulk::deallocate(self, blocks, layout) };
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> RawResult {
+        // SAFETY: the number is the handle's.
+        let block = unsafe { self.pool.allocate_at(self.thread(), layout) };
+        self.caches.set(self.pool.caches.of(self.thread()));
+        block
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn deallocate_cold(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the number is the handle's, and the caller's promises are passed on.
+        unsafe { self.pool.deallocate_at(self.thread(), block, layout) };
+        self.caches.set(self.pool.caches.of(self.thread()));
+    }
+}
+
+// SAFETY: every call goes to the pool, which keeps the contract. The number is the handle's, which one thread has.
+unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Allocator
+    for Handle<'_, P, A, L, O, WORDS>
+{
+    #[inline(always)]
+    fn allocate(&self, layout: Layout) -> Allocation {
+        // SAFETY: the slot is the handle's.
+        match unsafe { self.pool.allocate_hot(|class| self.cache(class), layout) } {
+            Some(block) => Ok(block),
+            None => self.allocate_cold(layout).unpack(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the slot is the handle's, and the caller's promises are passed on.
+        unsafe {
+            if !self.pool.deallocate_hot(|class| self.cache(class), block, layout) {
+                self.deallocate_cold(block, layout);
+            }
+        }
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.pool.may_deallocate(block, layout)
+    }
+
+    resize_alike!(grow, shrink: |this, block, old, new| {
+        this.pool.resize((this, || this.thread()), block, old, new)
+    });
+
+    resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
+        this.pool.resize_in_place(block, old, new)
+    });
+}
+
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Drop
+    for Handle<'_, P, A, L, O, WORDS>
+{
+    fn drop(&mut self) {
+        // SAFETY: the number is the handle's, until it is dropped after this.
+        unsafe { self.pool.flush_thread(self.thread()) };
+    }
+}

@@ -1,0 +1,105 @@
+//! Looking into a cached pool.
+
+use lock_api::RawMutex;
+
+use super::{Cached, magazine::Magazine};
+use crate::{
+    pool::{ClassMap, SizeClasses},
+    shell::oom::OomPolicy,
+    sync::thread_index::{self, MAX_THREADS},
+    traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
+};
+
+/// Figures are exact as long as nobody allocates or frees; else they are off by what other threads do in the meantime.
+impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Inspect
+    for Cached<P, A, L, O, WORDS>
+{
+    /// What is in magazines is free. O(slots of all threads) on top of what it takes the pool; that alone is done under the
+    /// depot's lock.
+    fn stats(&self) -> PoolStats {
+        let held: usize = self.held().map(|(blocks, size)| blocks * size).sum();
+        let depot = self.depot.lock();
+        let cached = held + depot.waiting_bytes();
+        let (pool, own) = (depot.pool.stats(), depot.magazines.stats().plus(depot.caches.stats()));
+        PoolStats {
+            chunks: pool.chunks + own.chunks,
+            held: pool.held + own.held,
+            live: pool.live.saturating_sub(cached),
+            free: pool.free + cached,
+        }
+    }
+
+    /// The largest that the pool has, or that is in a magazine, any thread's.
+    fn largest_free(&self) -> Option<usize> {
+        let held = self.held().filter(|&(blocks, _)| blocks != 0).map(|(_, size)| size).max();
+        let depot = self.depot.lock();
+        let is_waiting = |&class: &usize| depot.full(class).next().is_some();
+        let waiting_bytes =
+            (0..self.class_map.classes()).filter(is_waiting).map(|class| self.class_map.layout(class).size());
+        Some(depot.pool.largest_free()?.max(waiting_bytes.max().unwrap_or(0)).max(held.unwrap_or(0)))
+    }
+
+    /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        let depot = self.depot.lock();
+        depot.pool.render(builder);
+        builder.chunks_only(|builder| {
+            depot.magazines.render(builder);
+            depot.caches.render(builder);
+        });
+        for class in 0..self.class_map.classes() {
+            let cache = &self.caches.of(thread_index::current())[class];
+            let size = self.class_map.layout(class).size();
+            for magazine in [cache.loaded(), cache.spare()].into_iter().chain(depot.full(class)) {
+                Magazine::<WORDS>::blocks(magazine).for_each(|block| builder.free(block..block + size));
+            }
+        }
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.depot.lock().pool.owns(address)
+    }
+
+    /// Checks the pool, the depot, and what the current thread holds. O(blocks held) on top of what it takes the pool.
+    fn check(&self) -> Result<(), InvariantError> {
+        let depot = self.depot.lock();
+        depot.pool.check()?;
+        depot.magazines.check()?;
+        depot.caches.check()?;
+        for class in 0..self.class_map.classes() {
+            let cache = &self.caches.of(thread_index::current())[class];
+            let (loaded, spare) = (cache.loaded::<WORDS>(), cache.spare::<WORDS>());
+            if !loaded.is_valid() || !spare.is_valid() {
+                return Err(InvariantError("a magazine has lost its bottom or its blocks"));
+            }
+            if !spare.is_full() && !spare.is_empty() {
+                return Err(InvariantError("a spare magazine is neither full nor empty"));
+            }
+            for magazine in [loaded, spare].into_iter().chain(depot.full(class)) {
+                if !magazine.blocks().all(|block| depot.pool.owns(core::ptr::without_provenance(block))) {
+                    return Err(InvariantError("a magazine carries what is no block of the pool"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Report {
+        self.depot.lock().pool.report()
+    }
+}
+
+impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
+    /// How many blocks are in each slot of each number, and their size.
+    fn held(&self) -> impl Iterator<Item = (usize, usize)> {
+        let caches = (1..MAX_THREADS)
+            .filter_map(|thread| self.caches.get(thread))
+            .flat_map(|caches| caches.iter().enumerate());
+        caches.map(|(class, cache)| {
+            (
+                cache.loaded::<WORDS>().count() + cache.spare::<WORDS>().count(),
+                self.class_map.layout(class).size(),
+            )
+        })
+    }
+}

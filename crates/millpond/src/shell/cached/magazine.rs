@@ -1,0 +1,178 @@
+//! Magazines: the free blocks that a thread has at hand.
+//!
+//! A magazine is a number of words, a power of two, that lie at an address aligned to their size. The last words are the
+//! addresses of free blocks; the word below them is zero, the *bottom*. `top` points at the last block, or at the bottom
+//! when there is none. So one test tells an empty magazine (the word at `top` is zero) and one a full one (the word behind
+//! `top` begins the next magazine), and neither needs to know where the magazine lies.
+//!
+//! A full magazine that waits in the depot keeps a link in its first word and its bottom in the second: that is why it
+//! carries two blocks less than it has words.
+//!
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001); the sentinels are ours.
+
+use core::ptr::NonNull;
+
+use crate::base::address::{WORD, prefetch_for_writing};
+
+/// The most words that a magazine has.
+pub(super) const MAX_WORDS: usize = 128;
+
+/// Bytes in a line of cache, on most processors.
+const LINE: usize = 64;
+
+/// A magazine without a place for a block: empty and full at once, so that whoever has it goes the cold way. Its last
+/// words are a magazine of any smaller size, too.
+#[repr(align(1024))]
+struct Sentinel([usize; MAX_WORDS]);
+
+static SENTINEL: Sentinel = Sentinel([0; MAX_WORDS]);
+
+/// The top of the magazine that has no place for a block. It is never written to.
+pub(super) const SENTINEL_TOP: *mut usize =
+    (&raw const SENTINEL.0).cast::<usize>().wrapping_add(MAX_WORDS - 1).cast_mut();
+
+/// A magazine of `WORDS` words.
+///
+/// # Invariants
+///
+/// * `bottom` and `top` lie in one magazine, `bottom` not above `top`; or both are [`SENTINEL_TOP`].
+/// * The word at `bottom` is zero, and those above it, up to `top`, are the addresses of different free blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Magazine<const WORDS: usize> {
+    pub(super) top: *mut usize,
+    pub(super) bottom: *mut usize,
+}
+
+impl<const WORDS: usize> Magazine<WORDS> {
+    /// Bytes in a magazine, and what it is aligned to.
+    pub(super) const BYTES: usize = {
+        assert!(
+            WORDS.is_power_of_two() && WORDS >= 4 && WORDS <= MAX_WORDS,
+            "a magazine has 4, 8, 16, 32, 64 or 128 places: choose other PLACES"
+        );
+        WORDS * WORD
+    };
+
+    /// The most blocks that a magazine carries.
+    pub(super) const MAX_BLOCKS: usize = WORDS - 2;
+
+    pub(super) const NONE: Self = Self { top: SENTINEL_TOP, bottom: SENTINEL_TOP };
+
+    /// An empty magazine at `base` that has room for `limit` blocks.
+    ///
+    /// # Safety
+    ///
+    /// `base` is the start of an unused magazine, and `limit` is at most [`MAX_BLOCKS`](Self::MAX_BLOCKS).
+    pub(super) unsafe fn empty(base: NonNull<usize>, limit: usize) -> Self {
+        // SAFETY: the bottom lies above the first word of the magazine, which is ours.
+        unsafe {
+            let bottom = base.add(WORDS - 1 - limit);
+            bottom.write(0);
+            Self { top: bottom.as_ptr(), bottom: bottom.as_ptr() }
+        }
+    }
+
+    /// The same blocks, moved down so that there is room for `limit` in all. O(blocks).
+    ///
+    /// # Safety
+    ///
+    /// The magazine is the caller's, has no more blocks than that, and `limit` is at most [`MAX_BLOCKS`](Self::MAX_BLOCKS).
+    pub(super) unsafe fn expanded(self, limit: usize) -> Self {
+        // SAFETY: the bottom and the blocks above it lie in the magazine before and after.
+        unsafe {
+            let bottom = self.base().add(WORDS - 1 - limit).as_ptr();
+            bottom.copy_from(self.bottom, self.count() + 1);
+            Self { top: bottom.add(self.count()), bottom }
+        }
+    }
+
+    /// Asks for the words that will be written to, all at once: one by one, each line of cache would be waited for.
+    pub(super) fn fetch(self) {
+        let base = self.base().addr().get();
+        (self.bottom.addr()..base + Self::BYTES).step_by(LINE).for_each(prefetch_for_writing);
+    }
+
+    /// How many blocks it has room for in all.
+    pub(super) fn room(self) -> usize {
+        WORDS - 1 - self.bottom.addr() % Self::BYTES / WORD
+    }
+
+    /// Where the magazine begins.
+    pub(super) fn base(self) -> NonNull<usize> {
+        // SAFETY: magazines lie in chunks, and no chunk begins at zero.
+        unsafe { NonNull::new_unchecked(self.top.map_addr(|top| top & !(Self::BYTES - 1))) }
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.top == SENTINEL_TOP
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.top == self.bottom
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(self) -> bool {
+        is_end::<WORDS>(self.top.wrapping_add(1))
+    }
+
+    /// How many blocks are in it.
+    pub(super) fn count(self) -> usize {
+        self.top.addr().saturating_sub(self.bottom.addr()) / WORD
+    }
+
+    /// Whether there is a zero below the blocks and none among them.
+    pub(super) fn is_valid(self) -> bool {
+        // SAFETY: the bottom is a word of the magazine.
+        let bottom = unsafe { self.bottom.read() };
+        bottom == 0 && self.bottom <= self.top && self.blocks().all(|block| block != 0)
+    }
+
+    /// The addresses of the blocks, the next to be handed out first.
+    pub(super) fn blocks(self) -> impl Iterator<Item = usize> {
+        // SAFETY: the words above the bottom, up to the top, are addresses of blocks.
+        (0..self.count()).map(move |index| unsafe { self.top.sub(index).read() })
+    }
+}
+
+/// Whether a magazine ends before this word.
+#[inline(always)]
+pub(super) fn is_end<const WORDS: usize>(word: *mut usize) -> bool {
+    word.addr() & (Magazine::<WORDS>::BYTES - 1) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    type Small = Magazine<16>;
+
+    #[repr(align(128))]
+    struct Words([usize; 16]);
+
+    #[test]
+    fn expanding_a_full_magazine_keeps_its_blocks() {
+        for (few, many) in [(1, 1), (1, 14), (3, 7), (7, 14), (13, 14)] {
+            let mut words = Words([77; 16]);
+            // SAFETY: the words are a magazine's, which nobody else uses, and stay for the time of the test.
+            unsafe {
+                let mut magazine = Small::empty(NonNull::from(&mut words.0[0]), few);
+                assert_eq!((magazine.room(), magazine.count()), (few, 0));
+                for block in 1..=few {
+                    assert!(!magazine.is_full());
+                    magazine.top = magazine.top.add(1);
+                    magazine.top.write(block);
+                }
+                assert!(magazine.is_full() && magazine.is_valid());
+                let wider = magazine.expanded(many);
+                assert_eq!((wider.room(), wider.is_full()), (many, few == many));
+                assert!(wider.is_valid() && wider.blocks().eq((1..=few).rev()), "{few} to {many}");
+                assert_eq!(wider.base(), magazine.base());
+                let beyond: Vec<usize> = words.0[..15 - many].to_vec();
+                assert!(beyond.iter().all(|&word| word == 77), "nothing is written below the bottom");
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Models of the thread cache: the hand-over of numbers, exchanges at the depot, and searches, with magazines of two blocks.
+
+use core::{alloc::Layout, ptr::NonNull};
+use std::vec::Vec;
+
+use super::Cached;
+use crate::{
+    Blocks, Fail, Fixed, Heap, Inspect, Limit, SpinLock,
+    base::atomic::{
+        Ordering, UnsafeCell,
+        model::{Arc, check, thread},
+    },
+    sync::thread_index::{MAX_THREADS, ThreadIndex, ThreadIndices, UseProbe},
+};
+
+const LAYOUT: Layout = Layout::new::<u64>();
+
+/// At most so many blocks, in magazines of two.
+type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, SpinLock, Fail, 4>;
+
+const CELLS: usize = 8;
+
+/// A pool, and a cell for each of its blocks, which are no more than there are cells.
+struct Model {
+    pool: Small,
+    cells: [UnsafeCell<()>; CELLS],
+}
+
+// SAFETY: there is nothing in the cells.
+unsafe impl Sync for Model {}
+
+impl Model {
+    /// A model with so many blocks. Everything is touched before other threads do.
+    fn new(blocks: usize) -> Arc<Self> {
+        assert!(blocks <= CELLS, "neighbours have cells of their own");
+        let pool = Small::with_policy(Limit::blocks(Blocks::new(), blocks), Heap, Fail);
+        pool.reclaim_epoch.load(Ordering::Relaxed);
+        pool.caches.touch();
+        (0..MAX_THREADS).for_each(|thread| pool.caches.use_probe.touch(thread));
+        let model = Self { pool, cells: [const { UnsafeCell::new(()) }; CELLS] };
+        model.cells.iter().for_each(|cell| cell.with_mut(|_| ()));
+        let thread = ThreadIndex::acquire().expect("nobody has one");
+        // The lock, and the pool's own counter.
+        let block = model.take(thread.get(), 1);
+        model.give(thread.get(), block);
+        // SAFETY: the number is held.
+        unsafe { model.pool.flush_thread(thread.get()) };
+        drop(thread);
+        Arc::new(model)
+    }
+
+    /// Notes that the caller has a block.
+    fn hold(&self, block: NonNull<u8>) {
+        self.cells[block.addr().get() / LAYOUT.size() % CELLS].with_mut(|_| ());
+    }
+
+    /// Takes up to `count` blocks with this number, and looks whether they are nobody else's.
+    fn take(&self, thread: usize, count: usize) -> Vec<NonNull<u8>> {
+        let take = || {
+            // SAFETY: the number is the caller's.
+            unsafe {
+                let hot = self.pool.allocate_hot(|class| &self.pool.caches.of(thread)[class], LAYOUT);
+                hot.or_else(|| self.pool.allocate_at(thread, LAYOUT).unpack().ok())
+            }
+        };
+        let blocks: Vec<NonNull<u8>> = core::iter::from_fn(take).take(count).map(NonNull::cast).collect();
+        blocks.iter().for_each(|block| self.hold(*block));
+        blocks
+    }
+
+    fn give(&self, thread: usize, blocks: Vec<NonNull<u8>>) {
+        for block in blocks {
+            self.hold(block);
+            // SAFETY: the number is the caller's, and the block was taken and is given back once.
+            unsafe {
+                if !self.pool.deallocate_hot(|class| &self.pool.caches.of(thread)[class], block, LAYOUT) {
+                    self.pool.deallocate_at(thread, block, LAYOUT);
+                }
+            }
+        }
+    }
+
+    /// What a thread does that takes so many blocks and frees them: its number is given back, and what is in the slot stays.
+    fn visit(&self, blocks: usize) {
+        let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
+        let blocks = self.take(thread.get(), blocks);
+        self.give(thread.get(), blocks);
+    }
+
+    /// When all others have gone, one thread gets every block.
+    fn has(&self, blocks: usize) {
+        let thread = ThreadIndex::acquire().expect("the others have given theirs back");
+        let all = self.take(thread.get(), usize::MAX);
+        assert_eq!(all.len(), blocks, "a block is lost");
+        self.give(thread.get(), all);
+        assert_eq!(self.pool.stats().live, 0);
+    }
+}
+
+/// Runs two threads, and then looks for every block.
+fn two(preemptions: usize, blocks: usize, work: [fn(&Model); 2]) {
+    check(preemptions, move || {
+        let model = Model::new(blocks);
+        let threads = work.map(|work| {
+            let model = Arc::clone(&model);
+            thread::spawn(move || work(&model))
+        });
+        for thread in threads {
+            thread.join().expect("no thread panics");
+        }
+        model.has(blocks);
+    });
+}
+
+/// Threads that lease a number, use what belongs to it, and give it back.
+fn hand_over<const ORDERED: bool>() {
+    check(3, || {
+        let numbers = Arc::new((ThreadIndices::<ORDERED>::new(), UseProbe::new()));
+        (0..MAX_THREADS).for_each(|thread| numbers.1.touch(thread));
+        if let Some(thread) = numbers.0.acquire() {
+            numbers.0.release(thread);
+        }
+        let threads = [(); 2].map(|()| {
+            let numbers = Arc::clone(&numbers);
+            thread::spawn(move || {
+                let thread = numbers.0.acquire().expect("there are more numbers than threads");
+                numbers.1.touch(thread);
+                numbers.0.release(thread);
+            })
+        });
+        for thread in threads {
+            thread.join().expect("no thread panics");
+        }
+    });
+}
+
+#[test]
+fn an_index_is_handed_over_with_what_was_done_with_it() {
+    hand_over::<true>();
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_hand_over_without_order_is_caught() {
+    hand_over::<false>();
+}
+
+#[test]
+fn magazines_are_exchanged() {
+    // Five blocks fill both magazines and more: some go to the depot and may come out elsewhere.
+    two(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+}
+
+#[test]
+fn a_block_is_freed_by_who_did_not_take_it() {
+    check(2, || {
+        let model = Model::new(8);
+        let thread = ThreadIndex::acquire().expect("nobody has one");
+        let blocks: Vec<usize> =
+            model.take(thread.get(), 5).iter().map(|block| block.as_ptr().expose_provenance()).collect();
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let thread = ThreadIndex::acquire().expect("one is taken");
+                let blocks = blocks
+                    .into_iter()
+                    .filter_map(|block| NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(block)));
+                model.give(thread.get(), blocks.collect());
+            })
+        };
+        let mine = model.take(thread.get(), 2);
+        model.give(thread.get(), mine);
+        drop(thread);
+        other.join().expect("no thread panics");
+        model.has(8);
+    });
+}
+
+#[test]
+fn stealing_beside_threads_that_come_and_go() {
+    // Three blocks, of which the first thread leaves some in its slot, while the second wants all there are.
+    two(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
+}
+
+/// Numbers that nobody has are leased for the search: without that, a thread may come and use the slot that is searched.
+#[cfg(loom)]
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn stealing_without_an_index_is_caught() {
+    // SAFETY: this is what must not be done.
+    two(2, 3, [|model| model.visit(2), |model| unsafe { assert!(model.pool.flush_thread(1) <= 3) }]);
+}

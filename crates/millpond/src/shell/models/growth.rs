@@ -1,0 +1,99 @@
+//! Models of growing on a parent that has one chunk: who is refused waits for what others are bringing.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use crate::{
+    AllocError, Allocator, Blocks, Fail, Fixed, Heap, Inspect, LockFree, Locked,
+    base::atomic::{
+        AtomicUsize, Ordering,
+        model::{Arc, check, thread},
+    },
+    shell::ops::{self, WithPool},
+    traits::Allocation,
+};
+
+const LAYOUT: Layout = Layout::new::<u64>();
+
+/// A parent with so many chunks.
+struct Few(AtomicUsize);
+
+// SAFETY: the chunks are the heap's, which keeps the contract.
+unsafe impl Allocator for Few {
+    fn allocate(&self, layout: Layout) -> Allocation {
+        let left = self.0.load(Ordering::Relaxed);
+        if left == 0 || self.0.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return Err(AllocError::Exhausted);
+        }
+        Heap.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { Heap.deallocate(block, layout) };
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Two threads find a pool empty whose parent has one chunk, with blocks for both. (Of three, two that wait could let each
+/// other run for ever, as far as the model checker is concerned.)
+fn one_chunk<A: Allocator + Send + Sync + 'static>(
+    preemptions: usize,
+    make: fn(Few) -> A,
+    parent: fn(&A) -> &Few,
+    allocate: fn(&A) -> Allocation,
+) {
+    check(preemptions, move || {
+        let pool = Arc::new(make(Few(AtomicUsize::new(0))));
+        // Everything is touched before other threads do.
+        assert_eq!(allocate(&pool), Err(AllocError::Exhausted));
+        parent(&pool).0.store(1, Ordering::Relaxed);
+        let take = move |pool: &A| allocate(pool).expect("refused").addr();
+        let other = Arc::clone(&pool);
+        let other = thread::spawn(move || take(&other));
+        let mine = take(&pool);
+        assert_ne!(other.join().expect("no thread panics"), mine, "two threads hold one block");
+    });
+}
+
+type Behind = Locked<Blocks<Fixed<8>>, Few>;
+
+fn locked(few: Few) -> Behind {
+    Locked::new_in(Blocks::new(), few)
+}
+
+#[test]
+fn behind_a_lock_nobody_is_refused_while_a_chunk_is_on_its_way() {
+    one_chunk(3, locked, Locked::parent, |pool| pool.allocate(LAYOUT));
+}
+
+#[test]
+fn without_a_lock_nobody_is_refused_while_a_chunk_is_on_its_way() {
+    // Two blocks, which are taken, and then four more.
+    let make = |few: Few| {
+        few.0.store(1, Ordering::Relaxed);
+        let pool = LockFree::<Fixed<8>, _>::new_in(few).with_capacity(2);
+        assert!((0..2).all(|_| pool.allocate(LAYOUT).is_ok()));
+        assert!(!pool.owns(core::ptr::null()), "this looks for every segment that there may be");
+        pool
+    };
+    one_chunk(3, make, LockFree::parent, |pool| pool.allocate(LAYOUT));
+}
+
+/// A way to a pool that does not say who is asking.
+struct Silent<R>(R);
+
+impl<R: WithPool> WithPool for Silent<R> {
+    type Pool = R::Pool;
+
+    fn with<T>(&mut self, use_it: impl FnOnce(&mut R::Pool) -> T) -> T {
+        self.0.with(use_it)
+    }
+}
+
+#[test]
+#[should_panic = "refused"]
+fn growing_without_a_word_to_others_is_caught() {
+    let allocate = |pool: &Behind| ops::allocate(Silent(pool.access()), (pool.parent(), &Fail), LAYOUT);
+    one_chunk(2, locked, Locked::parent, allocate);
+}

@@ -1,0 +1,198 @@
+//! The shell of one owner.
+
+use core::{
+    alloc::Layout,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+};
+
+use super::{
+    Local,
+    oom::{Fail, OomPolicy},
+    ops::{self, MutAccess, RawResult},
+};
+use crate::{
+    base::AllocError,
+    source::DefaultParent,
+    traits::{Allocation, Allocator, Inspect, Live, RawPool, Reclaim, delegate},
+};
+
+/// A pool and its parent, held by one owner: allocating takes `&mut self`, and nothing is cheaper.
+///
+/// Not an [`Allocator`], because that is shared; see [`Local`](crate::Local). Dropping the shell returns every chunk.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Blocks, Fixed, Owned};
+///
+/// let mut pool = Owned::new(Blocks::<Fixed<32>>::new());
+/// let layout = Layout::new::<[u64; 4]>();
+/// let block = pool.allocate(layout)?;
+/// // SAFETY: the block is live, and this pool handed it out for this layout.
+/// unsafe { pool.deallocate(block.cast(), layout) };
+/// # Ok::<(), millpond::AllocError>(())
+/// ```
+pub struct Owned<P: RawPool, A: Allocator = DefaultParent, O: OomPolicy = Fail> {
+    pool: P,
+    parent: A,
+    policy: O,
+}
+
+/// The size in bytes up to which a shell is moved to its cold path and back.
+const LARGEST_MOVED: usize = 256;
+
+impl<P: RawPool> Owned<P> {
+    /// A shell over a pool without chunks, on the default parent.
+    #[must_use]
+    pub const fn new(pool: P) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<P: RawPool, A: Allocator> Owned<P, A> {
+    /// A shell over a pool without chunks, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: P, parent: A) -> Self {
+        Self::with_policy(pool, parent, Fail)
+    }
+}
+
+impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
+    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    #[must_use]
+    pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self { pool, parent, policy }
+    }
+
+    /// Hands out a block: see [`Allocator::allocate`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`].
+    #[inline(always)]
+    pub fn allocate(&mut self, layout: Layout) -> Allocation {
+        match self.pool.allocate_hot(layout) {
+            Some(block) => Ok(block),
+            None => self.allocate_elsewhere(layout),
+        }
+    }
+
+    /// The cold path. A small shell goes there by value and comes back changed, so that its address never leaves the
+    /// caller, and the caller's compiler may keep the pool's state in registers.
+    #[inline(always)]
+    fn allocate_elsewhere(&mut self, layout: Layout) -> Allocation {
+        if const { size_of::<Self>() > LARGEST_MOVED } {
+            return self.allocate_cold(layout).unpack();
+        }
+        // SAFETY: the shell is moved out and back in, and nobody looks at it in between: pools and parents do not
+        // unwind.
+        unsafe {
+            let mut moved = ManuallyDrop::new(ptr::read(self));
+            let block = moved.allocate_cold(layout);
+            ptr::write(self, ManuallyDrop::into_inner(moved));
+            block.unpack()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&mut self, layout: Layout) -> RawResult {
+        ops::allocate_cold(MutAccess(&mut self.pool), layout, &self.parent, &self.policy)
+    }
+
+    /// Takes a block back: see [`Allocator::deallocate`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[inline(always)]
+    pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { ops::deallocate(MutAccess(&mut self.pool), &self.parent, block, layout) };
+    }
+
+    /// Gives a block another size where it is: see [`Allocator::grow_in_place`] and [`Allocator::shrink_in_place`].
+    ///
+    /// # Safety
+    ///
+    /// As for whichever of the two the sizes say.
+    ///
+    /// # Errors
+    ///
+    /// As for these.
+    pub unsafe fn resize_in_place(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { ops::resize_in_place(MutAccess(&mut self.pool), &self.parent, block, (old, new)) }
+    }
+
+    /// Does something with the shell as one that is shared.
+    pub(super) fn as_local<R>(&mut self, work: impl FnOnce(&Local<P, A, O>) -> R) -> R {
+        let lent = AsLocal::new(self);
+        work(&lent.local)
+    }
+
+    /// The pool, to look at.
+    #[must_use]
+    pub fn pool(&self) -> &P {
+        &self.pool
+    }
+
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.parent
+    }
+}
+
+/// A shell that is moved into a [`Local`] one, and comes back at the end, also when what is done with it unwinds.
+struct AsLocal<'a, P: RawPool, A: Allocator, O: OomPolicy> {
+    owner: &'a mut Owned<P, A, O>,
+    local: ManuallyDrop<Local<P, A, O>>,
+}
+
+impl<'a, P: RawPool, A: Allocator, O: OomPolicy> AsLocal<'a, P, A, O> {
+    fn new(owner: &'a mut Owned<P, A, O>) -> Self {
+        // SAFETY: nobody looks at what is left behind before it comes back: the owner is borrowed.
+        let local = unsafe {
+            Local::with_policy(
+                ptr::read(&raw const owner.pool),
+                ptr::read(&raw const owner.parent),
+                ptr::read(&raw const owner.policy),
+            )
+        };
+        Self { owner, local: ManuallyDrop::new(local) }
+    }
+}
+
+impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for AsLocal<'_, P, A, O> {
+    fn drop(&mut self) {
+        // SAFETY: the shell is taken out once, here, and goes back to where it came from, where nothing is left.
+        unsafe {
+            let (pool, parent, policy) = ManuallyDrop::take(&mut self.local).into_parts();
+            ptr::write(self.owner, Owned { pool, parent, policy });
+        }
+    }
+}
+
+impl<P: Live, A: Allocator, O: OomPolicy> Owned<P, A, O> {
+    /// The live blocks, if the pool knows them: see [`Live`].
+    pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
+        self.pool.live()
+    }
+}
+
+super::bulk::bulk_for_shell!(Owned<P, A, O: OomPolicy>, |self: &mut Self| MutAccess(&mut self.pool));
+
+impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for Owned<P, A, O> {
+    fn drop(&mut self) {
+        ops::release_all(&mut self.pool, &self.parent);
+    }
+}
+
+super::reclaim::reclaim_for_shell!(
+    Owned<P, A, O: OomPolicy>, |this| &mut this.pool, |self: &mut Self| MutAccess(&mut self.pool)
+);
+
+impl<P: RawPool + Inspect, A: Allocator, O: OomPolicy> Inspect for Owned<P, A, O> {
+    delegate!(self: self.pool; stats largest_free holes render metrics owns check report);
+}

@@ -1,0 +1,342 @@
+//! One thread allocates, any thread frees.
+//!
+//! The owner has a pool to itself, without an atomic. Others push what they free onto a list of returned blocks; when the
+//! pool has nothing at hand, the owner takes *all* of that list with one exchange and frees it at home. Nobody ever takes a
+//! single block off the shared list, so the question that ABA is about, "is the head still what it was?", is never asked:
+//! no tag, and links may lie in the blocks, since only the owner follows them.
+//!
+//! (What is *not* sound is to splice blocks that were put aside back under a list from which single blocks are taken: a
+//! thread that was stopped with a head and its link in hand succeeds when that head returns.)
+//!
+//! Allocating: O(1), and O(returned blocks) when they are taken home. Freeing at home O(1), elsewhere one exchange.
+//!
+//! Source: the thread-free lists of Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019).
+
+use core::{alloc::Layout, cell::Cell, marker::PhantomData, ptr::NonNull};
+
+use super::{
+    oom::Fail,
+    ops::{self, WithPool},
+};
+use crate::{
+    base::atomic::{AtomicBool, Ordering, UnsafeCell},
+    pool::{Blocks, Config, DynSize},
+    source::DefaultParent,
+    sync::{
+        mpsc_free_list::MpscFreeList,
+        ordering::{Correct, Orderings},
+    },
+    traits::{
+        Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Reclaim,
+        at_fork,
+    },
+};
+
+/// Blocks of one size that one thread allocates and any thread frees.
+///
+/// The thread that allocates holds the [`OwnerHandle`]; there is one at a time. Everybody else frees through a shared reference
+/// (or an `Arc`).
+///
+/// ```
+/// use core::alloc::Layout;
+/// use millpond::{Allocator, Blocks, Fixed, RemoteFree};
+///
+/// let messages = RemoteFree::new(Blocks::<Fixed<64>>::new());
+/// let layout = Layout::new::<[u64; 8]>();
+/// std::thread::scope(|scope| {
+///     let (send, receive) = std::sync::mpsc::channel();
+///     scope.spawn(|| {
+///         let owner = messages.try_own().expect("nobody else owns it");
+///         for _ in 0..100 {
+///             let block = owner.allocate(layout).expect("the heap has 64 bytes");
+///             send.send(block.as_ptr() as *mut u8 as usize).expect("somebody listens");
+///         }
+///         drop(send);
+///     });
+///     for address in receive {
+///         let block = core::ptr::NonNull::new(core::ptr::with_exposed_provenance_mut(address)).expect("not null");
+///         // SAFETY: the block is live, and this pool handed it out for this layout.
+///         unsafe { messages.deallocate(block, layout) };
+///     }
+/// });
+/// ```
+///
+/// # What is promised
+///
+/// * The owner's operations are wait-free but for its parent's, and for the length of the list that is taken home.
+/// * Freeing elsewhere is lock-free: one exchange, tried again only when another thread's has succeeded.
+/// * Nothing is stranded: what is returned while there is no owner, and all that an owner leaves behind when it goes, is
+///   there for the next one.
+/// * *In a signal handler*: freeing is allowed. Allocating is not, if the handler may have interrupted the owner.
+///   *After `fork`*: the child has a pool that is whole if the owner has forked; else its pool may be in the midst of a
+///   change, and must not be used.
+///
+/// There is no [`OomPolicy`](super::OomPolicy) here: one thread allocates, and where its parent has no more it may make room and try
+/// again by itself. Freeing needs no memory, so those who free never have that question.
+///
+/// # Invariants
+///
+/// * Each block is live, free in the pool, or returned, and then begins with the address of the next one that is.
+/// * While `owner_flag`, the pool is reached through the one owner alone.
+pub struct RemoteFree<C: Config = DynSize, A: Allocator = DefaultParent> {
+    remote: MpscFreeList,
+    owner_flag: OwnerFlag,
+    pool: UnsafeCell<Blocks<C>>,
+    parent: A,
+}
+
+/// Whether there is an owner of something. One sees all that the owner before it did. (`T` says so, and models take it away.)
+pub(super) struct OwnerFlag<T = Correct>(AtomicBool, PhantomData<fn() -> T>);
+
+impl<T: Orderings> OwnerFlag<T> {
+    pub(super) const fn new() -> Self {
+        Self(AtomicBool::new(false), PhantomData)
+    }
+
+    /// Becomes the owner, unless there is one.
+    pub(super) fn begin(&self) -> bool {
+        if T::ONE_STEP {
+            return self.0.compare_exchange(false, true, T::ACQUIRE, Ordering::Relaxed).is_ok();
+        }
+        let is_free = !self.0.load(T::ACQUIRE);
+        self.0.store(true, Ordering::Relaxed);
+        is_free
+    }
+
+    /// Is the owner no more.
+    pub(super) fn end(&self) {
+        self.0.store(false, T::RELEASE);
+    }
+}
+
+// SAFETY: the pool and the parent are used by one thread at a time, the owner's, and `owner_flag` orders one owner's use
+// before the next one's; so both need to be `Send` alone.
+unsafe impl<C: Config, A: Allocator + Send> Sync for RemoteFree<C, A> where Blocks<C>: Send {}
+
+impl<C: Config> RemoteFree<C> {
+    /// A pool without chunks and its inbox, on the default parent.
+    #[must_use]
+    pub const fn new(pool: Blocks<C>) -> Self {
+        Self::new_in(pool, crate::source::DEFAULT_PARENT)
+    }
+}
+
+impl<C: Config, A: Allocator> RemoteFree<C, A> {
+    /// A pool without chunks and its inbox, on a parent.
+    #[must_use]
+    pub const fn new_in(pool: Blocks<C>, parent: A) -> Self {
+        Self {
+            remote: MpscFreeList::new(),
+            owner_flag: OwnerFlag::new(),
+            pool: UnsafeCell::new(pool),
+            parent,
+        }
+    }
+
+    /// The right to allocate; `None` while somebody else has it. It is given back when the owner is dropped.
+    #[must_use]
+    pub fn try_own(&self) -> Option<OwnerHandle<'_, C, A>> {
+        self.owner_flag.begin().then(|| OwnerHandle { remote_free: self, one_thread: PhantomData })
+    }
+
+    /// Takes a block back, from any thread: it is in the inbox until the owner needs it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate`].
+    #[inline]
+    pub unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
+        // SAFETY: the caller gives the block up; it lies in a chunk that was adopted, and a block has room for a word.
+        unsafe { self.remote.push(block) };
+    }
+
+    /// Frees what was returned; says how many blocks that were.
+    fn collect_remote(remote: &MpscFreeList, pool: &mut Blocks<C>) -> usize {
+        let layout = pool.block_layout();
+        // SAFETY: the block was returned, so it is nobody's.
+        remote.take_all(|block| unsafe { pool.deallocate(block, layout) })
+    }
+}
+
+impl<C: Config, A: Allocator> Drop for RemoteFree<C, A> {
+    fn drop(&mut self) {
+        ops::release_all(self.pool.get_mut(), &self.parent);
+    }
+}
+
+/// While nobody owns the pool.
+impl<C: Config, A: Allocator> Reclaim for RemoteFree<C, A> {
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        self.trim()
+    }
+}
+
+impl<C: Config, A: Allocator> RemoteFree<C, A> {
+    /// Declares every block dead and keeps every chunk for the next ones. While nobody owns the pool.
+    pub fn reset(&mut self) {
+        self.remote.clear();
+        self.pool.get_mut().reset();
+    }
+
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. While nobody owns the pool;
+    /// an [`OwnerHandle`] has a [`trim`](OwnerHandle::trim) too.
+    pub fn trim(&mut self) -> usize {
+        // What was overwritten leads nowhere: it stays where it is.
+        if self.pool.get_mut().can_follow(self.remote.head()) {
+            Self::collect_remote(&self.remote, self.pool.get_mut());
+        }
+        ops::trim(ops::MutAccess(self.pool.get_mut()), &self.parent)
+    }
+}
+
+/// The right to allocate from an [`RemoteFree`]: an [`Allocator`] of one thread, which can be sent to another.
+///
+/// ```compile_fail
+/// # use millpond::{Blocks, Fixed, RemoteFree};
+/// let pool = RemoteFree::new(Blocks::<Fixed<64>>::new());
+/// let owner = pool.try_own();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| &owner); // error: an owner cannot be shared between threads
+/// #     // instead: drop(&owner);
+/// });
+/// ```
+pub struct OwnerHandle<'a, C: Config, A: Allocator> {
+    remote_free: &'a RemoteFree<C, A>,
+    one_thread: PhantomData<Cell<()>>,
+}
+
+/// The pool of an owner.
+struct OwnerAccess<'a, C: Config>(&'a UnsafeCell<Blocks<C>>);
+
+impl<C: Config> WithPool for OwnerAccess<'_, C> {
+    type Pool = Blocks<C>;
+
+    #[inline(always)]
+    fn with<R>(&mut self, use_it: impl FnOnce(&mut Blocks<C>) -> R) -> R {
+        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which calls
+        // nothing but the pool (see `WithPool`): there is no second one.
+        self.0.with_mut(|pool| use_it(unsafe { &mut *pool }))
+    }
+}
+
+impl<C: Config, A: Allocator> OwnerHandle<'_, C, A> {
+    /// The parent, to look at.
+    #[must_use]
+    pub fn parent(&self) -> &A {
+        &self.remote_free.parent
+    }
+
+    /// Frees what other threads have returned; says how many blocks that were. This happens by itself when the pool has
+    /// nothing at hand.
+    pub fn collect_remote(&self) -> usize {
+        let remote = &self.remote_free.remote;
+        self.access().with(|pool| RemoteFree::<C, A>::collect_remote(remote, pool))
+    }
+
+    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. What was returned is free.
+    /// O(free blocks · log chunks).
+    pub fn trim(&self) -> usize {
+        // What was overwritten leads nowhere: it stays where it is.
+        if self.access().with(|pool| pool.can_follow(self.remote_free.remote.head())) {
+            self.collect_remote();
+        }
+        ops::trim(self.access(), &self.remote_free.parent)
+    }
+
+    #[inline(always)]
+    fn access(&self) -> OwnerAccess<'_, C> {
+        OwnerAccess(&self.remote_free.pool)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_cold(&self, layout: Layout) -> Allocation {
+        self.collect_remote();
+        ops::allocate(self.access(), (&self.remote_free.parent, &Fail), layout)
+    }
+}
+
+// SAFETY: blocks are the pool's, which keeps the contract, and a block that was returned is free. Nothing here unwinds.
+unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
+    #[inline(always)]
+    fn allocate(&self, layout: Layout) -> Allocation {
+        match self.access().with(|pool| pool.allocate_hot(layout)) {
+            Some(block) => Ok(block),
+            None => self.allocate_cold(layout),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { ops::deallocate(self.access(), &self.remote_free.parent, block, layout) };
+    }
+
+    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        ops::may_deallocate(self.access(), &self.remote_free.parent, block, layout)
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
+    }
+}
+
+impl<C: Config, A: Allocator> Drop for OwnerHandle<'_, C, A> {
+    fn drop(&mut self) {
+        self.remote_free.owner_flag.end();
+    }
+}
+
+impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
+    /// O(free blocks). What was returned is free.
+    fn stats(&self) -> PoolStats {
+        // The owner alone takes blocks off the list, and is here.
+        let first = self.remote_free.remote.head();
+        self.access().with(|pool| {
+            let stats = pool.stats();
+            // Where links were overwritten, a free block may be on both lists.
+            let remote = (pool.follow(first).count() * pool.block_layout().size()).min(stats.live);
+            PoolStats { live: stats.live - remote, free: stats.free + remote, ..stats }
+        })
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        let first = self.remote_free.remote.head();
+        self.access().with(|pool| {
+            pool.render(builder);
+            let size = pool.block_layout().size();
+            pool.follow(first).for_each(|block| builder.free(block..block + size));
+        });
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.access().with(|pool| pool.owns(address))
+    }
+
+    fn check(&self) -> Result<(), InvariantError> {
+        let first = self.remote_free.remote.head();
+        self.access().with(|pool| {
+            pool.check()?;
+            if pool.can_follow(first) {
+                Ok(())
+            } else {
+                Err(InvariantError("a link in a returned block leads to no block, or back: it was overwritten, or freed twice"))
+            }
+        })
+    }
+}
+
+at_fork!([C: Config, A: Allocator + AtFork] RemoteFree<C, A>: parent);

@@ -1,0 +1,41 @@
+//! How many blocks are live, where all are of one size.
+
+use lock_api::RawMutex;
+
+use super::{Local, Locked, OomPolicy, ops::WithPool};
+use crate::{
+    pool::{BlockLayout, ClassMap, SingleClass, SizeClasses},
+    traits::{Allocator, Inspect},
+};
+
+/// A shell whose blocks are all of one size.
+pub trait SingleSize: Inspect {
+    /// The layout's size.
+    fn block_size(&self) -> usize;
+
+    /// How many blocks are live. As dear as [`Inspect::stats`], unless a guard counts them.
+    fn live_blocks(&self) -> usize {
+        self.report().live_blocks.unwrap_or_else(|| self.stats().live / self.block_size())
+    }
+}
+
+impl<P: SizeClasses<ClassMap = SingleClass<S>> + Inspect, A: Allocator, O: OomPolicy, S: BlockLayout>
+    SingleSize for Local<P, A, O>
+{
+    fn block_size(&self) -> usize {
+        self.access().with(|pool| pool.class_map().layout(0).size())
+    }
+}
+
+impl<
+    P: SizeClasses<ClassMap = SingleClass<S>> + Inspect,
+    A: Allocator,
+    L: RawMutex,
+    O: OomPolicy,
+    S: BlockLayout,
+> SingleSize for Locked<P, A, L, O>
+{
+    fn block_size(&self) -> usize {
+        self.access().with(|pool| pool.class_map().layout(0).size())
+    }
+}

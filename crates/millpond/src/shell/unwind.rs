@@ -1,0 +1,25 @@
+//! Which types of this room are safe to be seen after a panic: all, if their parents are. Pools, parents and policies do not
+//! unwind, and no other code of a caller runs while a pool is changed.
+
+use core::panic::RefUnwindSafe;
+
+use lock_api::RawMutex;
+
+use super::*;
+use crate::{
+    base::unwind_safe,
+    pool::{BlockLayout, Config, SizeClasses},
+    traits::{Allocator, RawPool},
+};
+
+unwind_safe! {
+    [A: Allocator + RefUnwindSafe] AtomicLinear<A>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: OomPolicy, const WORDS: usize] Cached<P, A, L, O, WORDS>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: OomPolicy, const WORDS: usize] Handle<'_, P, A, L, O, WORDS>;
+    [C: Config, A: Allocator + RefUnwindSafe] RemoteFree<C, A>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, O: OomPolicy] Local<P, A, O>;
+    [S: BlockLayout, A: Allocator + RefUnwindSafe] LockFree<S, A>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, L: RawMutex, O: OomPolicy] Locked<P, A, L, O>;
+    [P: RawPool, A: Allocator + RefUnwindSafe, O: OomPolicy] Owned<P, A, O>;
+    [C: Config, A: Allocator + RefUnwindSafe] OwnerHandle<'_, C, A>;
+}

@@ -1,0 +1,216 @@
+//! Models of the tagged list, sound and broken.
+
+use std::vec::Vec;
+
+use super::Cells;
+use crate::{
+    base::atomic::{
+        AtomicU32, Ordering,
+        model::{Arc, check, thread},
+    },
+    sync::{
+        ordering::{Correct, Orderings},
+        treiber_stack::{LinkTable, NIL, TreiberStack},
+    },
+};
+
+const BLOCKS: usize = 3;
+
+/// A list of all of a few blocks, whose contents the model checker watches.
+struct Shared<T> {
+    list: TreiberStack<T>,
+    links: [AtomicU32; BLOCKS],
+    blocks: Cells<BLOCKS>,
+}
+
+impl LinkTable for [AtomicU32; BLOCKS] {
+    fn link(&self, index: u32) -> &AtomicU32 {
+        &self[index as usize]
+    }
+}
+
+impl<T: Orderings + 'static> Shared<T> {
+    /// All blocks are free, and the first is the head.
+    fn new() -> Arc<Self> {
+        let shared = Self {
+            list: TreiberStack::new(),
+            links: [const { AtomicU32::new(NIL) }; BLOCKS],
+            blocks: Cells::new(),
+        };
+        for index in (0..BLOCKS as u32).rev() {
+            shared.write(index);
+            shared.push(index);
+        }
+        Arc::new(shared)
+    }
+
+    /// Takes a block and writes to it.
+    fn pop(&self) -> Option<u32> {
+        let index = self.list.pop(&self.links, Some)?;
+        self.write(index);
+        Some(index)
+    }
+
+    fn push(&self, index: u32) {
+        self.write(index);
+        self.list.push(&self.links, index);
+    }
+
+    fn write(&self, index: u32) {
+        self.blocks.touch(index as usize);
+    }
+
+    /// Every block but those that are `held` is in the list once.
+    fn expect_whole(&self, held: &[u32]) {
+        let mut seen: Vec<u32> =
+            self.list.walk(&self.links).pop(BLOCKS + 1).chain(held.iter().copied()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..BLOCKS as u32).collect::<Vec<_>>(), "a block is lost, or there twice");
+    }
+}
+
+/// The sequence that deceives a list without tags: one thread takes two blocks and puts the first back, while the other is
+/// about to take the first. Each removal moves the tag, so here it moves by two.
+fn two_out_one_back<T: Orderings + 'static>(preemptions: usize) {
+    check(preemptions, || {
+        let shared = Shared::<T>::new();
+        let other = Arc::clone(&shared);
+        let other = thread::spawn(move || other.pop());
+        let (first, second) = (shared.pop(), shared.pop());
+        let first = first.expect("there are three blocks, and one is taken elsewhere");
+        shared.push(first);
+        let held = [second, other.join().expect("no panic")];
+        shared.expect_whole(&held.into_iter().flatten().collect::<Vec<_>>());
+    });
+}
+
+/// Three threads, of which each takes a block and puts it back; one does so twice.
+fn in_and_out<T: Orderings + 'static>(preemptions: usize) {
+    check(preemptions, || {
+        let shared = Shared::<T>::new();
+        let in_and_out = |times: usize| {
+            let shared = Arc::clone(&shared);
+            move || {
+                for _ in 0..times {
+                    let index = shared.pop().expect("there are as many blocks as threads");
+                    shared.push(index);
+                }
+            }
+        };
+        let others = [1, 1].map(|times| thread::spawn(in_and_out(times)));
+        in_and_out(2)();
+        for other in others {
+            other.join().expect("no panic");
+        }
+        shared.expect_whole(&[]);
+    });
+}
+
+/// One thread takes many and puts them back as one chain, the other takes one by one.
+fn many_and_one<T: Orderings + 'static>(preemptions: usize) {
+    check(preemptions, || {
+        let shared = Shared::<T>::new();
+        let other = Arc::clone(&shared);
+        let other = thread::spawn(move || {
+            let taken = [other.pop(), other.pop()];
+            taken.into_iter().flatten().for_each(|index| other.push(index));
+        });
+        let mut taken = [NIL; 2];
+        let count = shared.list.pop_many(&shared.links, 2, |i, index| taken[i] = index);
+        taken[..count].iter().for_each(|&index| shared.write(index));
+        if let [front, back] = taken[..count] {
+            shared.links.link(front).store(back, Ordering::Relaxed);
+            shared.list.push_chain(&shared.links, front, back);
+        } else {
+            taken[..count].iter().for_each(|&index| shared.push(index));
+        }
+        other.join().expect("no panic");
+        shared.expect_whole(&[]);
+    });
+}
+
+/// Terms that differ from the sound ones.
+macro_rules! orderings {
+    ($name:ident, $bits:expr, $pop:ident, $push:ident) => {
+        pub(crate) struct $name;
+
+        impl Orderings for $name {
+            const TAG_BITS: u32 = $bits;
+            const ACQUIRE: Ordering = Ordering::$pop;
+            const RELEASE: Ordering = Ordering::$push;
+        }
+    };
+}
+
+orderings!(TwoBitTag, 2, Acquire, Release);
+orderings!(OneBitTag, 1, Acquire, Release);
+orderings!(NoTag, 0, Acquire, Release);
+#[cfg(loom)]
+orderings!(BrokenAcquire, Correct::TAG_BITS, Relaxed, Release);
+#[cfg(loom)]
+orderings!(BrokenRelease, Correct::TAG_BITS, Acquire, Relaxed);
+
+/// Looks and then writes, where one step is called for.
+pub(crate) struct BrokenTwoSteps;
+
+impl Orderings for BrokenTwoSteps {
+    const TAG_BITS: u32 = Correct::TAG_BITS;
+    const ACQUIRE: Ordering = Correct::ACQUIRE;
+    const RELEASE: Ordering = Correct::RELEASE;
+    const ONE_STEP: bool = false;
+}
+
+#[test]
+fn two_out_one_back_with_a_tag() {
+    two_out_one_back::<Correct>(3);
+}
+
+#[test]
+fn in_and_out_with_a_tag() {
+    in_and_out::<Correct>(2);
+}
+
+#[test]
+fn many_and_one_with_a_tag() {
+    many_and_one::<Correct>(3);
+}
+
+/// Four and more removals: the tag wraps around, and is long enough for what a thread can miss here.
+#[test]
+fn a_tag_that_wraps_around_is_sound_while_it_is_long_enough() {
+    two_out_one_back::<TwoBitTag>(3);
+    in_and_out::<TwoBitTag>(2);
+}
+
+/// Two removals bring a tag of one bit back to where it was, as 2³² do with the real one.
+#[test]
+#[should_panic]
+fn a_tag_that_comes_back_is_caught() {
+    two_out_one_back::<OneBitTag>(3);
+}
+
+#[test]
+#[should_panic]
+fn a_list_without_tags_is_caught() {
+    two_out_one_back::<NoTag>(3);
+}
+
+#[test]
+#[should_panic]
+fn taking_many_without_tags_is_caught() {
+    many_and_one::<NoTag>(3);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn taking_without_acquire_is_caught() {
+    in_and_out::<BrokenAcquire>(2);
+}
+
+#[cfg(loom)]
+#[test]
+#[should_panic = "Causality violation"]
+fn putting_without_release_is_caught() {
+    in_and_out::<BrokenRelease>(2);
+}

@@ -1,0 +1,151 @@
+//! The vacant slots that are on no thread's shelf.
+
+use super::{
+    BATCH_SIZE, SlotStorage,
+    batch::{Batch, NONE},
+};
+use crate::{sync::slot_index::SlotIndex, traits::InvariantError};
+
+/// # Invariants
+///
+/// * From `full` on there are full chains, the first slot of each linked to that of the next.
+/// * Places from `used` on were never given out.
+/// * `room` segments have come.
+pub(crate) struct Depot {
+    full: u32,
+    /// Those that came one by one: fewer than a full chain has.
+    loose: Batch,
+    used: SlotIndex,
+    room: usize,
+}
+
+/// What the depot has given out.
+pub(crate) enum Grant {
+    /// A slot that was vacated, and others.
+    Vacated(SlotIndex, Batch),
+    /// So many slots that were never used, in one segment.
+    Fresh((SlotIndex, u32)),
+    /// Nothing: there is no more than in so many segments.
+    NullAllocator { have: usize },
+}
+
+impl Depot {
+    pub(crate) const fn new() -> Self {
+        Self { full: NONE, loose: Batch::EMPTY, used: SlotIndex::ZERO, room: 0 }
+    }
+
+    pub(crate) fn used(&self) -> SlotIndex {
+        self.used
+    }
+
+    /// How many segments have come.
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
+    pub(crate) fn has_grown(&mut self, room: usize) {
+        self.room = self.room.max(room);
+    }
+
+    /// A slot, and others with it if more than one is wanted: what is at hand, or so many that were never used.
+    pub(crate) fn give(&mut self, slots: &impl SlotStorage, wanted: u32) -> Grant {
+        // SAFETY: the depot's chains are of these slots.
+        unsafe {
+            let mut batch = core::mem::replace(&mut self.loose, Batch::EMPTY);
+            if batch.is_empty() && self.full != NONE {
+                batch = Batch::full(self.full);
+                self.full = (*slots.link(SlotIndex::from_valid_bits(self.full))).batch;
+            }
+            if let Some(slot) = batch.pop(slots) {
+                if wanted == 1 {
+                    core::mem::swap(&mut self.loose, &mut batch);
+                }
+                return Grant::Vacated(slot, batch);
+            }
+        }
+        let (segment, first) = (self.used.segment(), self.used);
+        if segment >= self.room {
+            return Grant::NullAllocator { have: self.room };
+        }
+        let left = slots.segment_len(segment) - first.offset();
+        let count = wanted.min(left as u32);
+        self.used = if count as usize == left { SlotIndex::start(segment + 1) } else { first.skip(count) };
+        Grant::Fresh((first, count))
+    }
+
+    /// Puts a slot back.
+    ///
+    /// # Safety
+    ///
+    /// It is there, vacant, and the caller's.
+    pub(crate) unsafe fn push(&mut self, slots: &impl SlotStorage, slot: SlotIndex) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.loose.push(slots, slot);
+            if self.loose.is_full() {
+                self.push_full(slots, self.loose);
+                self.loose = Batch::EMPTY;
+            }
+        }
+    }
+
+    /// Puts a full chain back.
+    ///
+    /// # Safety
+    ///
+    /// It is full, and the caller's.
+    pub(crate) unsafe fn push_full(&mut self, slots: &impl SlotStorage, batch: Batch) {
+        debug_assert!(batch.is_full(), "it has {BATCH_SIZE} slots");
+        // SAFETY: the first slot is the chain's, hence the caller's.
+        unsafe { (*slots.link(SlotIndex::from_valid_bits(batch.first))).batch = self.full };
+        self.full = batch.first;
+    }
+
+    /// Puts the slots of a chain back, as long as it is; says whether there were any.
+    ///
+    /// # Safety
+    ///
+    /// It is the caller's.
+    pub(crate) unsafe fn push_all(&mut self, slots: &impl SlotStorage, mut batch: Batch) -> bool {
+        let any = !batch.is_empty();
+        if batch.is_full() {
+            // SAFETY: the caller's promise.
+            unsafe { self.push_full(slots, batch) };
+            return any;
+        }
+        // SAFETY: the slots are the chain's, hence the caller's.
+        unsafe {
+            while let Some(slot) = batch.pop(slots) {
+                self.push(slots, slot);
+            }
+        }
+        any
+    }
+
+    /// Verifies the invariants: what is here was given out before, is vacant, and is here once.
+    pub(crate) fn check(
+        &self,
+        slots: &impl SlotStorage,
+        is_vacant: impl Fn(SlotIndex) -> bool,
+    ) -> Result<(), InvariantError> {
+        let mut left = self.used.position();
+        let mut see = |mut batch: Batch| {
+            // SAFETY: the chain is the depot's, which is borrowed. Taking from a copy writes nothing.
+            while let Some(slot) = unsafe { batch.pop(slots) } {
+                if slot >= self.used || !is_vacant(slot) {
+                    return Err(InvariantError("a slot in the depot is not vacant"));
+                }
+                left = left.checked_sub(1).ok_or(InvariantError("a slot is in the depot twice"))?;
+            }
+            Ok(())
+        };
+        see(self.loose)?;
+        let mut full = self.full;
+        while full != NONE {
+            see(Batch::full(full))?;
+            // SAFETY: the slot is the first of a full chain here.
+            full = unsafe { (*slots.link(SlotIndex::from_valid_bits(full))).batch };
+        }
+        Ok(())
+    }
+}

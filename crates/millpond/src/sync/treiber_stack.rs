@@ -1,0 +1,202 @@
+//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](super::LockFree).
+//!
+//! Treiber's stack (1986) with a counted head, IBM's remedy for ABA. The head is one atomic word, the number of the first
+//! block and a *tag*; the links lie in an array beside the blocks.
+//!
+//! * **Why a tag.** A thread reads head A and A's link B, and is stopped. Others take A and B and put A back. The head is
+//!   A again, but B is somebody's: without a tag the first thread now makes B the head. The tag moves with every removal,
+//!   so its exchange fails. It wraps around: a thread that sleeps for exactly 2³² removals (2¹⁶ on targets without 64-bit
+//!   atomics) and wakes to the same head is deceived. The guarantee is probabilistic.
+//! * **Why links beside the blocks.** The link that the stopped thread reads may be a block's that has an owner by now,
+//!   who writes to it: in the block, that would be a data race. And it may be a block's that was returned to the parent: so links
+//!   stay where they are when blocks go.
+//!
+//! Taking and putting are lock-free, not wait-free: a step fails only because another thread's has succeeded. O(1) but for
+//! such retries; several at once cost one exchange, and a step along the links each.
+
+use self::word::{AtomicWord, Word};
+use crate::base::atomic::{AtomicU32, Ordering};
+
+/// No block.
+pub(crate) const NIL: u32 = u32::MAX >> (32 - INDEX_BITS);
+
+/// Bits of a number, and of a tag at most.
+pub(crate) const INDEX_BITS: u32 = Word::BITS / 2;
+
+// With `--cfg millpond_narrow`, every target does what one without 64-bit atomics does: so that can be tested anywhere.
+#[cfg(all(target_has_atomic = "64", not(millpond_narrow)))]
+mod word {
+    pub(crate) use crate::base::atomic::AtomicU64 as AtomicWord;
+    pub(crate) type Word = u64;
+}
+#[cfg(not(all(target_has_atomic = "64", not(millpond_narrow))))]
+mod word {
+    pub(crate) use crate::base::atomic::AtomicU32 as AtomicWord;
+    pub(crate) type Word = u32;
+}
+
+/// What the list relies on, as a type, so that models can take it away.
+pub(crate) trait Orderings {
+    /// How many bits of the tag move.
+    const TAG_BITS: u32;
+    /// What a removal must see.
+    const ACQUIRE: Ordering;
+    /// What an insertion must show.
+    const RELEASE: Ordering;
+    /// Whether what is to happen once is one step. (See [`OnceLink`](crate::sync::once_link::OnceLink).)
+    const ONE_STEP: bool = true;
+}
+
+/// The terms on which the list is sound.
+pub(crate) struct Correct;
+
+impl Orderings for Correct {
+    const TAG_BITS: u32 = INDEX_BITS;
+    const ACQUIRE: Ordering = Ordering::Acquire;
+    const RELEASE: Ordering = Ordering::Release;
+}
+
+/// Where the links are.
+pub(crate) trait LinkTable {
+    /// The link of a block that has been [put](TreiberStack::push) before, or is about to be.
+    fn link(&self, index: u32) -> &AtomicU32;
+
+    /// What the link of this block says, if this thread can see it. If it cannot, the list has changed since its head was read.
+    fn look(&self, index: u32) -> u32 {
+        self.link(index).load(Ordering::Relaxed)
+    }
+}
+
+/// # Invariants
+///
+/// * Following links from the head visits every free block once, and ends at [`NIL`].
+/// * The tag differs from what it was before the last `2^TAG_BITS - 1` removals.
+#[derive(Debug)]
+pub(crate) struct TreiberStack<T> {
+    head: AtomicWord,
+    orderings: core::marker::PhantomData<fn() -> T>,
+}
+
+const fn pack(first: u32, tag: Word) -> Word {
+    first as Word | tag << INDEX_BITS
+}
+
+const fn first(head: Word) -> u32 {
+    head as u32 & NIL
+}
+
+/// The block behind this one.
+pub(crate) fn follow(links: &impl LinkTable, index: u32) -> Option<u32> {
+    non_nil(links.look(index))
+}
+
+fn non_nil(index: u32) -> Option<u32> {
+    (index != NIL).then_some(index)
+}
+
+impl<T: Orderings> TreiberStack<T> {
+    pub(crate) const fn new() -> Self {
+        Self { head: AtomicWord::new(pack(NIL, 0)), orderings: core::marker::PhantomData }
+    }
+
+    /// The tag after a removal.
+    const fn moved(head: Word) -> Word {
+        let mask = (1 << T::TAG_BITS) - 1;
+        ((head >> INDEX_BITS) + 1) & mask
+    }
+
+    /// Takes a block and says what `of` says of it; none, if `of` has nothing to say. That is asked before the exchange, perhaps
+    /// more than once: what comes behind an exchange has to wait for it.
+    #[inline(always)]
+    pub(crate) fn pop<R>(&self, links: &impl LinkTable, of: impl Fn(u32) -> Option<R>) -> Option<R> {
+        let mut head = self.head.load(T::ACQUIRE);
+        while first(head) != NIL {
+            let taken = of(first(head))?;
+            // Whatever this reads is the link of the head as long as the exchange succeeds.
+            let next = links.link(first(head)).load(Ordering::Relaxed);
+            let new = pack(next, Self::moved(head));
+            match self.head.compare_exchange_weak(head, new, T::ACQUIRE, T::ACQUIRE) {
+                Ok(_) => return Some(taken),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+
+    /// Takes up to `most` blocks at once and says how many it has: `place(i, index)` is told of the i-th, perhaps more
+    /// than once, and what it was told last holds.
+    pub(crate) fn pop_many(
+        &self,
+        links: &impl LinkTable,
+        most: usize,
+        mut place: impl FnMut(usize, u32),
+    ) -> usize {
+        let mut head = self.head.load(T::ACQUIRE);
+        loop {
+            let (mut next, mut count) = (first(head), 0);
+            while next != NIL && count < most {
+                place(count, next);
+                next = links.look(next);
+                count += 1;
+            }
+            if count == 0 {
+                return 0;
+            }
+            match self.head.compare_exchange_weak(head, pack(next, Self::moved(head)), T::ACQUIRE, T::ACQUIRE)
+            {
+                Ok(_) => return count,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes all blocks, and says which is the first.
+    pub(crate) fn take_all(&self) -> Option<u32> {
+        let mut head = self.head.load(T::ACQUIRE);
+        loop {
+            let taken = non_nil(first(head))?;
+            match self.head.compare_exchange_weak(head, pack(NIL, Self::moved(head)), T::ACQUIRE, T::ACQUIRE)
+            {
+                Ok(_) => return Some(taken),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Puts a block, which is the caller's.
+    #[inline(always)]
+    pub(crate) fn push(&self, links: &impl LinkTable, index: u32) {
+        self.push_chain(links, index, index);
+    }
+
+    /// Puts a chain of blocks, which are the caller's and linked from `front` to `back`.
+    #[inline(always)]
+    pub(crate) fn push_chain(&self, links: &impl LinkTable, front: u32, back: u32) {
+        let back = links.link(back);
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            back.store(first(head), Ordering::Relaxed);
+            let new = pack(front, head >> INDEX_BITS);
+            match self.head.compare_exchange_weak(head, new, T::RELEASE, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// The first free block.
+    pub(crate) fn first(&self) -> Option<u32> {
+        non_nil(first(self.head.load(T::ACQUIRE)))
+    }
+
+    /// The free blocks, first one first. While others are at work it is a walk through what was free once.
+    pub(crate) fn walk<L: LinkTable>(&self, links: &L) -> impl Iterator<Item = u32> {
+        core::iter::successors(self.first(), |&index| follow(links, index))
+    }
+
+    /// Forgets every block.
+    pub(crate) fn clear(&mut self) {
+        let head = self.head.load(Ordering::Relaxed);
+        self.head.store(pack(NIL, Self::moved(head)), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,172 @@
+//! What can be chosen about a pool of values, by name.
+
+use core::{alloc::Layout, marker::PhantomData, mem::ManuallyDrop};
+
+use super::{Pool, SharedPool};
+use crate::{
+    guard::Limit,
+    pool::{Blocks, Config, DynSize, FreeList},
+    shell::{Cached, Fail, Local, Locked},
+    source::{DEFAULT_PARENT, DefaultParent},
+    traits::Allocator,
+};
+
+/// What can be chosen about a [`Pool`] or a [`SharedPool`]: everything is optional, in any order.
+///
+/// ```
+/// use millpond::{AllocError, Linear, Local, Magazine, Pages, Pool, SharedPool};
+///
+/// let arena = Local::new_in(Linear::new(), Pages);
+/// let pool = Pool::builder()
+///     .parent(&arena) //            where chunks come from
+///     .capacity(100) //             the first chunk has room for so many values; the next ones double
+///     .free_list::<Magazine>() //    what becomes of freed blocks
+///     .limit(1000) //               no more than so many values at a time
+///     .build();
+/// let numbers: Vec<_> = (0..1000).map(|number| pool.alloc(number)).collect();
+/// assert_eq!(pool.try_alloc(1000).expect_err("the limit").error(), AllocError::Limit);
+/// # drop(numbers);
+///
+/// let shared = SharedPool::<[u8; 64]>::builder().per_chunk(512).build_shared();
+/// let message = shared.alloc([0; 64]);
+/// # drop(message);
+///
+/// let busy = SharedPool::<[u8; 64]>::builder().build_cached(); // a cache for each thread
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| drop(busy.alloc([0; 64])));
+///     }
+/// });
+/// ```
+///
+/// All of it can be done at compile time, so whatever a builder makes for threads can be a `static`:
+///
+/// ```
+/// use millpond::{Blocks, CachedPool, Limit, Locked, SharedPool, StaticBuffer};
+///
+/// static EVENTS: CachedPool<[u64; 4]> = SharedPool::builder().capacity(1000).build_cached();
+/// static JOBS: SharedPool<u64, Locked<Limit<Blocks>>> = SharedPool::builder().limit(8).build_shared();
+///
+/// // Without a heap: a thousand bytes, in the program itself.
+/// static MEMORY: StaticBuffer<1000> = StaticBuffer::new();
+/// static NAMES: SharedPool<[u8; 20], Locked<Blocks, &StaticBuffer<1000>>> =
+///     SharedPool::builder().parent(&MEMORY).build_shared();
+///
+/// assert_eq!((EVENTS.alloc([7; 4])[3], *JOBS.alloc(8), NAMES.alloc([9; 20])[19]), (7, 8, 9));
+/// ```
+#[must_use = "a builder makes a pool when it is told to"]
+pub struct Builder<T, A = DefaultParent, C = DynSize, L = Unlimited> {
+    parent: A,
+    capacity: Option<usize>,
+    per_chunk: Option<usize>,
+    limit: L,
+    makes: PhantomData<fn() -> (T, C)>,
+}
+
+/// A pool that takes what its parent has.
+#[derive(Clone, Copy, Debug)]
+pub struct Unlimited;
+
+/// A pool that holds no more than so many values at a time: see [`Builder::limit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limited(usize);
+
+impl<T> Builder<T> {
+    pub(crate) const fn new() -> Self {
+        Self { parent: DEFAULT_PARENT, capacity: None, per_chunk: None, limit: Unlimited, makes: PhantomData }
+    }
+}
+
+impl<T, A, C, L: Copy> Builder<T, A, C, L> {
+    /// The first chunk has room for exactly so many values; the next ones double. Without this, it is a page.
+    pub const fn capacity(mut self, values: usize) -> Self {
+        self.capacity = Some(values);
+        self
+    }
+
+    /// Every chunk has room for exactly so many values. Without this, chunks double in size, up to 64 MiB.
+    pub const fn per_chunk(mut self, values: usize) -> Self {
+        self.per_chunk = Some(values);
+        self
+    }
+
+    /// The pool holds no more than so many values at a time; beyond, it says [`AllocError::Limit`](crate::AllocError).
+    /// Costs a counter per operation.
+    pub const fn limit(self, values: usize) -> Builder<T, A, C, Limited> {
+        let Self { capacity, per_chunk, .. } = self;
+        let parent = self.into_parent();
+        Builder { parent, capacity, per_chunk, limit: Limited(values), makes: PhantomData }
+    }
+
+    /// What becomes of freed blocks: [`Lifo`](crate::Lifo), which is the default, [`Magazine`](crate::Magazine) or
+    /// [`AddressOrdered`](crate::AddressOrdered).
+    pub const fn free_list<S: FreeList>(self) -> Builder<T, A, (DynSize, S), L> {
+        let Self { capacity, per_chunk, limit, .. } = self;
+        Builder { parent: self.into_parent(), capacity, per_chunk, limit, makes: PhantomData }
+    }
+
+    const fn into_parent(self) -> A {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: a `ManuallyDrop` is laid out as what is in it, whose parent is read once, and which is not dropped.
+        unsafe { (&raw const (*(&raw const this).cast::<Self>()).parent).read() }
+    }
+}
+
+impl<T, C, L: Copy> Builder<T, DefaultParent, C, L> {
+    /// Where chunks come from. Without this, from the default parent.
+    pub const fn parent<A: Allocator>(self, parent: A) -> Builder<T, A, C, L> {
+        let Self { capacity, per_chunk, limit, .. } = self;
+        Builder { parent, capacity, per_chunk, limit, makes: PhantomData }
+    }
+}
+
+impl<T, A, C: Config<BlockLayout = DynSize>, L> Builder<T, A, C, L> {
+    const fn blocks(&self) -> Blocks<C> {
+        let blocks = Blocks::with_layout(Layout::new::<T>());
+        let blocks = match self.capacity {
+            Some(values) => blocks.with_capacity(values),
+            None => blocks,
+        };
+        match self.per_chunk {
+            Some(values) => blocks.with_blocks_per_chunk(values),
+            None => blocks,
+        }
+    }
+}
+
+/// Implements what makes a pool, of the blocks that are said, by a builder with or without a limit. A trait would do it
+/// once for both, but its methods cannot be called at compile time.
+macro_rules! builds {
+    ($limit:ty, $chosen:ty, |$blocks:ident, $self:ident| $pool:expr) => {
+        impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C, $limit> {
+            /// A pool for one thread.
+            pub const fn build($self) -> Pool<T, Local<$chosen, A>> {
+                let $blocks = $self.blocks();
+                Pool::with_memory(Local::new_in($pool, $self.into_parent()))
+            }
+
+            /// A pool for many threads.
+            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A>>
+            where
+                Locked<$chosen, A>: Sync,
+            {
+                let $blocks = $self.blocks();
+                SharedPool::with_memory(Locked::new_in($pool, $self.into_parent()))
+            }
+
+            /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
+            /// [`limit`](Self::limit), what waits in caches counts as held.
+            pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A>>
+            where
+                Cached<$chosen, A>: Sync,
+            {
+                let $blocks = $self.blocks();
+                let class = $blocks.single_class();
+                SharedPool::with_memory(Cached::with_class_map(class, $pool, $self.into_parent(), Fail))
+            }
+        }
+    };
+}
+
+builds!(Unlimited, Blocks<C>, |blocks, self| blocks);
+builds!(Limited, Limit<Blocks<C>>, |blocks, self| Limit::blocks(blocks, self.limit.0));

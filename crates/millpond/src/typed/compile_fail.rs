@@ -1,0 +1,404 @@
+//! What the compiler refuses, of all that a program might do wrong with these types: who sends and shares what, and what
+//! outlives what. Each is one that went wrong in some library, or is next to one; where a type's page says so, it is not here.
+//!
+//! Traits that unsafe code trusts are `unsafe` to implement. A class_map that is known beforehand is the pool's, or blocks overflow:
+//!
+//! ```compile_fail,E0200
+//! use core::{alloc::Layout, ptr::NonNull};
+//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, PoolHooks, RawPool, DeallocOnDrop};
+//!
+//! struct Mine(Blocks<Fixed<64>>);
+//! impl PoolHooks for Mine {}
+//! // SAFETY: every method is the inner pool's, with the same arguments.
+//! unsafe impl RawPool for Mine {
+//!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
+//!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
+//!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
+//!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
+//!     fn release_chunk(&mut self, w: DeallocOnDrop) -> Option<Chunk> { self.0.release_chunk(w) }
+//!     fn reset(&mut self) { self.0.reset() }
+//! }
+//! // SAFETY: the classes are the inner pool's.
+//! unsafe impl SizeClasses for Mine {
+//!     type ClassMap = <Blocks<Fixed<64>> as SizeClasses>::ClassMap;
+//!     fn class_map(&self) -> Self::ClassMap { self.0.class_map() }
+//! }
+//! impl ConstSizeClasses for Mine { // error: it is an unsafe trait
+//! # // instead: unsafe impl ConstSizeClasses for Mine {
+//!     const CLASS_MAP: Self::ClassMap = <Blocks<Fixed<64>> as ConstSizeClasses>::CLASS_MAP;
+//! }
+//! ```
+//!
+//! A pool that goes back goes back to the mark and no further, or what an outer scope has lent is handed out twice:
+//!
+//! ```compile_fail,E0200
+//! use core::{alloc::Layout, ptr::NonNull};
+//! use millpond::{Chunk, ChunkRequest, Linear, PoolHooks, RawPool, Rewind, DeallocOnDrop};
+//!
+//! struct Mine(Linear);
+//! impl PoolHooks for Mine {}
+//! // SAFETY: every method is the inner pool's.
+//! unsafe impl RawPool for Mine {
+//!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
+//!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
+//!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
+//!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
+//!     fn release_chunk(&mut self, w: DeallocOnDrop) -> Option<Chunk> { self.0.release_chunk(w) }
+//!     fn reset(&mut self) { self.0.reset() }
+//! }
+//! impl Rewind for Mine { // error: it is an unsafe trait
+//! # // instead: unsafe impl Rewind for Mine {
+//!     type Mark = ();
+//!     fn mark(&mut self) {}
+//!     unsafe fn release(&mut self, (): ()) { self.0.reset() }
+//! }
+//! ```
+//!
+//! What a closure returns is no coercion, whatever it is:
+//!
+//! ```compile_fail,E0133
+//! use core::fmt::Display;
+//! use millpond::{CoerceUnsize, Pool};
+//!
+//! let pool = Pool::new();
+//! static mut OTHER: u32 = 1;
+//! let shown = pool.alloc(1_u32).coerce(|_| &raw mut OTHER as *mut dyn Display); // error: it is unsafe
+//! # // instead: let shown = unsafe { pool.alloc(1_u32).coerce(|value| value as *mut dyn Display) };
+//! ```
+//!
+//! A scope refers to what is around it, and what is around it not to the scope:
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! let mut kept: Vec<&u32> = Vec::new();
+//! stack.scope(|scope| kept.push(scope.alloc(1))); // error: it would outlive the scope
+//! # // instead: stack.scope(|scope| kept.push(if *scope.alloc(1) == 1 { &1 } else { &2 }));
+//! ```
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! stack.scope(|outer| {
+//!     let kept: &mut Option<&u32> = outer.alloc(None);
+//!     outer.scope(|inner| *kept = Some(inner.alloc(1))); // error: as above
+//! #     // instead: outer.scope(|inner| *kept = Some(if *inner.alloc(1) == 1 { &1 } else { &2 }));
+//! });
+//! ```
+//!
+//! ```compile_fail
+//! let mut stack = millpond::Local::new(millpond::Stack::new());
+//! let text = String::from("gone");
+//! stack.scope(|scope| {
+//!     let kept = scope.alloc(&text);
+//!     drop(text); // error: `text` is borrowed
+//! #     // instead: drop(&text);
+//!     kept.len()
+//! });
+//! ```
+//!
+//! ```compile_fail
+//! let (mut one, mut other) = (millpond::Local::new(millpond::Stack::new()), millpond::Local::new(millpond::Stack::new()));
+//! one.scope(|first| other.scope(|second| std::mem::swap(first, second))); // error: two scopes are two types
+//! # // instead: one.scope(|first| other.scope(|second| std::mem::swap(first.alloc(1), second.alloc(2))));
+//! ```
+//!
+//! A pool that threads share has a parent that may be shared:
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, SharedPool};
+//!
+//! let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Rc::new(Heap)).build_shared(); // error
+//! # // instead: let pool: SharedPool<u32, _> = millpond::Pool::<u32>::builder().parent(Heap).build_shared();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(pool.alloc(1)));
+//! });
+//! ```
+//!
+//! A handle does not cross with a value that may be shared but not sent, and neither does one of several:
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let pool = millpond::SharedPool::new();
+//! let locked = pool.alloc(LOCK.lock());
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(locked)); // error: it would be unlocked by another thread
+//! #     // instead: drop(locked);
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let pool = millpond::ArcPool::new();
+//! let locked = pool.alloc_arc(LOCK.lock());
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(locked)); // error: as above, if it is the last
+//! #     // instead: drop(locked);
+//! });
+//! ```
+//!
+//! A weak handle is one that may become strong, on the other thread:
+//!
+//! ```compile_fail,E0277
+//! use millpond::{ArcPool, PoolArc};
+//!
+//! let pool = ArcPool::new();
+//! let one = pool.alloc_arc(std::cell::Cell::new(1));
+//! let weak = PoolArc::downgrade(&one);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || weak.upgrade().map(|other| other.set(2))); // error
+//! #     // instead: weak.upgrade().map(|other| other.set(2));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use millpond::{PoolRc, RcPool};
+//!
+//! let pool = RcPool::new();
+//! let one = pool.alloc_rc(1);
+//! let weak = PoolRc::downgrade(&one);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(weak)); // error: its count is for one thread
+//! #     // instead: drop(weak);
+//! });
+//! ```
+//!
+//! A counted handle does not outlive its pool:
+//!
+//! ```compile_fail,E0597
+//! let one;
+//! {
+//!     let pool = millpond::RcPool::new();
+//!     one = pool.alloc_rc(1); // error
+//! #     // instead: one = *pool.alloc_rc(1);
+//! }
+//! drop(one);
+//! ```
+//!
+//! A handle whose value is dropped does not outlive what that looks at:
+//!
+//! ```compile_fail,E0597
+//! struct Loud<'a>(&'a str);
+//! impl Drop for Loud<'_> {
+//!     fn drop(&mut self) {
+//!         println!("{}", self.0);
+//!     }
+//! }
+//!
+//! let pool = millpond::Pool::new();
+//! let loud;
+//! let text = String::from("gone");
+//! loud = pool.alloc(Loud(&text)); // error
+//! # // instead: loud = pool.alloc(Loud("stays"));
+//! ```
+//!
+//! A thin pool is one thread's, stays while it has handles, and goes only where its parent may:
+//!
+//! ```compile_fail,E0277
+//! let pool = millpond::ThinPool::<u32>::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(pool.alloc(1))); // error
+//! #     // instead: drop(pool.alloc(1));
+//! });
+//! ```
+//!
+//! ```compile_fail,E0502
+//! use millpond::{Reclaim, ThinPool};
+//!
+//! let mut pool = ThinPool::new();
+//! let number = pool.alloc(1);
+//! pool.reset(); // error
+//! # // instead: pool.alloc(2);
+//! drop(number);
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, ThinPool};
+//!
+//! let pool = ThinPool::<u32, _>::new_in(Rc::new(Heap));
+//! std::thread::spawn(move || drop(pool)); // error
+//! # // instead: drop(pool);
+//! ```
+//!
+//! Two threads do not allocate from one arena, nor from one set of frames:
+//!
+//! ```compile_fail,E0277
+//! let arena = millpond::Arena::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| *arena.alloc(1)); // error
+//! #     // instead: *arena.alloc(1) = 2;
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let arena = millpond::DropArena::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(arena.alloc(String::new()))); // error
+//! #     // instead: arena.alloc(String::new());
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let frames = millpond::Frames::<2>::new();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| *frames.alloc(1)); // error
+//! #     // instead: *frames.alloc(1) = 2;
+//! });
+//! ```
+//!
+//! What an arena lends that drops its values does not outlive a reset:
+//!
+//! ```compile_fail,E0502
+//! let mut arena = millpond::DropArena::new();
+//! let name = arena.alloc(String::from("gone"));
+//! arena.reset(); // error
+//! # // instead: arena.alloc(String::new());
+//! name.push('!');
+//! ```
+//!
+//! Nor does a slice of what it drops, and what that holds is there until then:
+//!
+//! ```compile_fail,E0502
+//! let mut arena = millpond::DropArena::new();
+//! let names = arena.alloc_iter(["one", "two"].map(String::from));
+//! arena.reset(); // error
+//! # // instead: arena.alloc(String::new());
+//! names[0].push('!');
+//! ```
+//!
+//! ```compile_fail,E0597
+//! struct Loud<'a>(&'a str);
+//! impl Drop for Loud<'_> {
+//!     fn drop(&mut self) {
+//!         println!("{}", self.0);
+//!     }
+//! }
+//!
+//! let arena = millpond::DropArena::new();
+//! let text = String::from("gone");
+//! arena.alloc_iter([Loud(&text)]); // error
+//! # // instead: arena.alloc_iter([Loud("stays")]);
+//! ```
+//!
+//! Slices of what has a destructor are refused where it would not run:
+//!
+//! ```compile_fail,E0080
+//! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from)); // error
+//! # // instead: millpond::Arena::new().alloc_iter(["one", "two"]);
+//! ```
+//!
+//! A pool with caches is for threads, so its parent may be shared; what its handles hold must be fit to cross:
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, Pool};
+//!
+//! let pool = Pool::<u32>::builder().parent(Rc::new(Heap)).build_cached(); // error
+//! # // instead: let pool = Pool::<u32>::builder().parent(std::sync::Arc::new(Heap)).build_cached();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use millpond::{CachedPool, SharedPool};
+//!
+//! static POOL: CachedPool<std::rc::Rc<u32>> = SharedPool::builder().build_cached();
+//!
+//! let counted = POOL.alloc(std::rc::Rc::new(1));
+//! std::thread::spawn(move || drop(counted)); // error
+//! # // instead: drop(counted);
+//! ```
+//!
+//! A pool for one thread is no `static`:
+//!
+//! ```compile_fail,E0277
+//! static POOL: millpond::Pool<u32> = millpond::Pool::builder().build(); // error
+//! # // instead: static POOL: millpond::SharedPool<u32> = millpond::Pool::builder().build_shared();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new(); // error
+//! # // instead: thread_local!(static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new());
+//! ```
+//!
+//! A collection with keys is shared only if its values may be, and goes only where its parent may:
+//!
+//! ```compile_fail,E0277
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(std::cell::Cell::new(1));
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| slots[key].set(2)); // error
+//! #     // instead: slots[key].set(2);
+//! });
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use std::rc::Rc;
+//!
+//! use millpond::{Heap, Slots};
+//!
+//! let slots = Slots::<u32, _>::new_in(Rc::new(Heap));
+//! std::thread::spawn(move || drop(slots)); // error
+//! # // instead: drop(slots);
+//! ```
+//!
+//! What a collection lends, in whatever way, is gone before it changes:
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(1);
+//! let number = slots.values_mut().next();
+//! slots.remove(key); // error
+//! # // instead: number.as_deref();
+//! drop(number);
+//! ```
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! let key = slots.insert(1);
+//! let number = &mut slots[key];
+//! slots.remove(key); // error
+//! # // instead: *number = 3;
+//! *number = 2;
+//! ```
+//!
+//! ```compile_fail,E0499
+//! let mut slots = millpond::Slots::new();
+//! slots.insert(1);
+//! let drain = slots.drain();
+//! slots.clear(); // error
+//! # // instead: drain.len();
+//! drop(drain);
+//! ```
+//!
+//! A shared collection goes to another thread, for good too, only with its values:
+//!
+//! ```compile_fail,E0277
+//! let slots = millpond::SharedSlots::new();
+//! slots.insert(std::rc::Rc::new(1));
+//! std::thread::spawn(move || drop(slots)); // error
+//! # // instead: drop(slots);
+//! ```
+//!
+//! An entry may be the last that reads a value, and then drops it:
+//!
+//! ```compile_fail,E0277
+//! use std::sync::Mutex;
+//!
+//! static LOCK: Mutex<u32> = Mutex::new(0);
+//!
+//! let slots = millpond::SharedSlots::new();
+//! let key = slots.insert(LOCK.lock());
+//! let entry = slots.get(key);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(entry)); // error: it might be unlocked by another thread
+//! #     // instead: drop(entry);
+//! });
+//! ```

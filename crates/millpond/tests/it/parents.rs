@@ -1,3 +1,0 @@
-//! The parent that notices what is lost, which is part of the library.
-
-pub(crate) use millpond::testing::Watched;

@@ -1,0 +1,3 @@
+//! The parent that notices what is lost, which is part of the library.
+
+pub(crate) use millpond::testing::TrackingParent;
