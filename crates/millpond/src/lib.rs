@@ -146,12 +146,16 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod arena;
 mod base;
-mod face;
 mod guard;
+pub mod interop;
+mod observe;
 mod pool;
-mod share;
+mod shell;
+mod slots;
 mod source;
+mod sync;
 #[cfg(feature = "testing")]
 #[allow(
     clippy::unwrap_used,
@@ -163,30 +167,14 @@ mod source;
 )]
 pub mod testing;
 mod traits;
+mod typed;
 
-pub use base::AllocError;
-pub use face::interop;
-pub use face::{
-    ArcPool, Arena, Builder, CachedBox, CachedPool, CoerceUnsize, Drain, DropArena, Frames, Intervals, Key,
-    Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef, PoolWeak, RcInner, RcPool, SharedBox, SharedPool,
-    Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, ThinBox, ThinPool, TryAllocError, Unlimited, VacantEntry,
-};
-#[cfg(feature = "alloc")]
-pub use traits::HeapMap;
-pub use traits::{
-    Allocation, Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder,
-    HeapMapView, Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolHooks,
-    PoolStats, RawPool, Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
-};
-// What the macro `unsize!` names.
-#[cfg(feature = "alloc")]
-pub use face::{ArenaPool, PooledArena};
-#[cfg(feature = "std")]
-pub use face::{DuplicateName, PrometheusText, Publisher, Registry};
 #[cfg(target_has_atomic = "64")]
-pub use face::{FrameHandle, SharedSlots, SlotRef};
-#[doc(hidden)]
-pub use face::{Unsized as __Unsized, coerce as __coerce};
+pub use arena::FrameHandle;
+pub use arena::{Arena, DropArena, Frames};
+#[cfg(feature = "alloc")]
+pub use arena::{ArenaPool, PooledArena};
+pub use base::AllocError;
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 pub use guard::ToolAnnotated;
 pub use guard::{
@@ -195,17 +183,23 @@ pub use guard::{
 };
 #[cfg(feature = "alloc")]
 pub use guard::{Checked, SiteReport, SiteStats, Tracked};
+pub use observe::Intervals;
+#[cfg(feature = "std")]
+pub use observe::{DuplicateName, PrometheusText, Publisher, Registry};
 pub use pool::{
     AddressOrdered, BlockLayout, Blocks, Buddy, BuddyError, ClassMap, Classes, ClassesError, Config,
     ConstBlockLayout, ConstSizeClasses, DynSize, Fixed, For, FreeList, Lifo, Linear, Magazine, Mark,
     NoQuickList, QuickList, SignPost, SizeClasses, Stack, Tlsf, Validated, WithQuickList,
 };
-pub use share::{
-    Abort, AtomicLinear, AtomicRefCount, Cached, DefaultLock, Fail, Handle, Local, LocalRefCount, LockFree,
-    Locked, OomPolicy, Owned, OwnerHandle, RefCount, RemoteFree, Retry, Scope, SpinLock, TicketLock,
+pub use shell::{
+    Abort, AtomicLinear, Cached, DefaultLock, Fail, Handle, Local, LockFree, Locked, OomPolicy, Owned, OwnerHandle,
+    RemoteFree, Retry, Scope, SpinLock, TicketLock,
 };
 #[cfg(feature = "std")]
-pub use share::{ParkingLock, fork};
+pub use shell::{ParkingLock, fork};
+pub use slots::{Drain, Key, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, VacantEntry};
+#[cfg(target_has_atomic = "64")]
+pub use slots::{SharedSlots, SlotRef};
 #[cfg(feature = "alloc")]
 pub use source::Heap;
 #[cfg(target_arch = "wasm32")]
@@ -213,6 +207,21 @@ pub use source::WasmPages;
 pub use source::{Buffer, DefaultParent, NullAllocator, StaticBuffer};
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub use source::{MappedRegion, Numa, Pages, ReservedRegion, TunedPages};
+pub use sync::{AtomicRefCount, LocalRefCount, RefCount};
+#[cfg(feature = "alloc")]
+pub use traits::HeapMap;
+pub use traits::{
+    Allocation, Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder,
+    HeapMapView, Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolHooks,
+    PoolStats, RawPool, Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
+};
+pub use typed::{
+    ArcPool, Builder, CachedBox, CachedPool, CoerceUnsize, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
+    PoolWeak, RcInner, RcPool, SharedBox, SharedPool, ThinBox, ThinPool, TryAllocError, Unlimited,
+};
+// What the macro `unsize!` names.
+#[doc(hidden)]
+pub use typed::{Unsized as __Unsized, coerce as __coerce};
 
 #[cfg(doc)]
 pub mod guide {

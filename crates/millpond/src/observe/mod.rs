@@ -1,17 +1,18 @@
-//! Watching pools while a program runs.
+//! Observing pools while a program runs: a registry of them, figures for monitoring, heap maps drawn.
 
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-mod export;
-#[cfg(feature = "std")]
-mod exposition;
+mod heap_map;
 mod intervals;
 #[cfg(feature = "std")]
 mod metrics;
 #[cfg(feature = "std")]
+mod prometheus;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod recorders;
+#[cfg(feature = "std")]
 mod registry;
 
-#[cfg(feature = "std")]
-pub use exposition::PrometheusText;
 pub use intervals::Intervals;
+#[cfg(feature = "std")]
+pub use prometheus::PrometheusText;
 #[cfg(feature = "std")]
 pub use registry::{DuplicateName, Publisher, Registry};

@@ -11,23 +11,25 @@
 //! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
 //! them known here.
 
+mod debug;
 mod index;
 mod inspect;
+mod iter;
 mod key;
 #[cfg(target_has_atomic = "64")]
 mod shared;
 mod table;
-mod vacant;
+mod unwind;
+mod vacant_entry;
 mod vacated_keys;
-mod visit;
 
 use core::{marker::PhantomData, mem::MaybeUninit};
 
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{SharedSlots, SlotRef};
-pub use vacant::VacantEntry;
-pub use visit::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
+pub use vacant_entry::VacantEntry;
+pub use iter::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
 
 use self::{
     iter::SlotIndices,

@@ -15,6 +15,7 @@
 //! such retries; several at once cost one exchange, and a step along the links each.
 
 use self::word::{AtomicWord, Word};
+use super::ordering::Orderings;
 use crate::base::atomic::{AtomicU32, Ordering};
 
 /// No block.
@@ -33,27 +34,6 @@ mod word {
 mod word {
     pub(crate) use crate::base::atomic::AtomicU32 as AtomicWord;
     pub(crate) type Word = u32;
-}
-
-/// What the list relies on, as a type, so that models can take it away.
-pub(crate) trait Orderings {
-    /// How many bits of the tag move.
-    const TAG_BITS: u32;
-    /// What a removal must see.
-    const ACQUIRE: Ordering;
-    /// What an insertion must show.
-    const RELEASE: Ordering;
-    /// Whether what is to happen once is one step. (See [`OnceLink`](crate::sync::once_link::OnceLink).)
-    const ONE_STEP: bool = true;
-}
-
-/// The terms on which the list is sound.
-pub(crate) struct Correct;
-
-impl Orderings for Correct {
-    const TAG_BITS: u32 = INDEX_BITS;
-    const ACQUIRE: Ordering = Ordering::Acquire;
-    const RELEASE: Ordering = Ordering::Release;
 }
 
 /// Where the links are.

@@ -1,9 +1,7 @@
-//! Which types of this room are safe to be seen after a panic: those that own values, if the values are; as `Box`, `Rc` and `Vec`
-//! of the standard library. What is not named here is as its parts are.
+//! Which types of this layer are safe to be seen after a panic: those that own values, if the values are; as `Box`, `Rc` and
+//! `Vec` of the standard library. What is not named here is as its parts are.
 
 use core::panic::{RefUnwindSafe, UnwindSafe};
-
-use lock_api::RawMutex;
 
 use super::*;
 use crate::{base::unwind_safe, sync::RefCount, traits::Allocator};
@@ -12,21 +10,8 @@ impl<T: UnwindSafe + ?Sized, M: Allocator + RefUnwindSafe + ?Sized> UnwindSafe f
 impl<T: RefUnwindSafe + ?Sized, M: Allocator + RefUnwindSafe + ?Sized> RefUnwindSafe for PoolBox<'_, T, M> {}
 impl<T: UnwindSafe + ?Sized, A: Allocator + RefUnwindSafe> UnwindSafe for ThinBox<'_, T, A> {}
 impl<T: RefUnwindSafe + ?Sized, A: Allocator + RefUnwindSafe> RefUnwindSafe for ThinBox<'_, T, A> {}
-impl<T: UnwindSafe, A: Allocator + UnwindSafe> UnwindSafe for Slots<T, A> {}
-impl<T: RefUnwindSafe, A: Allocator + RefUnwindSafe> RefUnwindSafe for Slots<T, A> {}
 
 unwind_safe! {
     [T: RefUnwindSafe + ?Sized, C: RefCount, M: Allocator + RefUnwindSafe + ?Sized] PoolRef<'_, T, C, M>;
     [T: RefUnwindSafe + ?Sized, C: RefCount, M: Allocator + RefUnwindSafe + ?Sized] PoolWeak<'_, T, C, M>;
-    [M: Allocator + RefUnwindSafe] DropArena<'_, M>;
-}
-
-#[cfg(target_has_atomic = "64")]
-unwind_safe! {
-    [T: RefUnwindSafe, A: Allocator + RefUnwindSafe, L: RawMutex] SharedSlots<T, A, L>;
-}
-
-#[cfg(feature = "alloc")]
-unwind_safe! {
-    [M: Allocator + RefUnwindSafe, F: RefUnwindSafe] ArenaPool<M, F>;
 }

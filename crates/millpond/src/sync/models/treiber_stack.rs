@@ -129,37 +129,6 @@ fn many_and_one<T: Orderings + 'static>(preemptions: usize) {
     });
 }
 
-/// Terms that differ from the sound ones.
-macro_rules! orderings {
-    ($name:ident, $bits:expr, $pop:ident, $push:ident) => {
-        pub(crate) struct $name;
-
-        impl Orderings for $name {
-            const TAG_BITS: u32 = $bits;
-            const ACQUIRE: Ordering = Ordering::$pop;
-            const RELEASE: Ordering = Ordering::$push;
-        }
-    };
-}
-
-orderings!(TwoBitTag, 2, Acquire, Release);
-orderings!(OneBitTag, 1, Acquire, Release);
-orderings!(NoTag, 0, Acquire, Release);
-#[cfg(loom)]
-orderings!(BrokenAcquire, Correct::TAG_BITS, Relaxed, Release);
-#[cfg(loom)]
-orderings!(BrokenRelease, Correct::TAG_BITS, Acquire, Relaxed);
-
-/// Looks and then writes, where one step is called for.
-pub(crate) struct BrokenTwoSteps;
-
-impl Orderings for BrokenTwoSteps {
-    const TAG_BITS: u32 = Correct::TAG_BITS;
-    const ACQUIRE: Ordering = Correct::ACQUIRE;
-    const RELEASE: Ordering = Correct::RELEASE;
-    const ONE_STEP: bool = false;
-}
-
 #[test]
 fn two_out_one_back_with_a_tag() {
     two_out_one_back::<Correct>(3);

@@ -1,0 +1,20 @@
+//! Arenas: values that are given up all at once.
+
+mod collect;
+mod debug;
+mod drop_arena;
+mod frames;
+mod methods;
+mod plain;
+#[cfg(feature = "alloc")]
+mod pool;
+mod scoped;
+mod unwind;
+
+pub use drop_arena::DropArena;
+#[cfg(target_has_atomic = "64")]
+pub use frames::FrameHandle;
+pub use frames::Frames;
+pub use plain::Arena;
+#[cfg(feature = "alloc")]
+pub use pool::{ArenaPool, PooledArena};

@@ -1,0 +1,7 @@
+//! Models of the shells that threads share: see those of `sync`.
+
+mod atomic_linear;
+mod growth;
+mod lock_free;
+mod locked;
+mod remote_free;
