@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Parser;
 
 mod advise;
 mod analysis;
 mod cli;
-mod command;
+mod commands;
 mod errors;
 mod estimate;
 mod record;
@@ -16,7 +15,6 @@ mod replay;
 mod report;
 mod terminal;
 mod trace;
-mod trial;
 mod units;
 
 fn main() -> ExitCode {
@@ -27,20 +25,11 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return errors::usage(&error),
     };
-    match run(arguments) {
+    match commands::run(arguments) {
         Ok(code) => code,
         Err(error) => {
             terminal::eprint(&format!("{error:#}"));
             errors::exit_code(&error)
         }
-    }
-}
-
-fn run(arguments: cli::Arguments) -> Result<ExitCode> {
-    match arguments.command {
-        Some(cli::Command::Record(options)) => record::main(options),
-        Some(cli::Command::Replay(options)) => command::replay(options),
-        Some(cli::Command::Try(options)) => trial::main(options),
-        None => command::bundled(),
     }
 }

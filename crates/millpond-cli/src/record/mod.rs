@@ -2,11 +2,7 @@
 //!
 //! Recording needs Linux; what there is to say about it (`recording`, `error`, `tell`) does not.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
-
-use crate::cli;
 
 mod error;
 #[cfg(recorder)]
@@ -16,16 +12,8 @@ mod report;
 mod size;
 
 pub(crate) use recording::{Options, Recording, Trace};
-pub(crate) use report::about;
+pub(crate) use report::{about, all as report};
 pub(crate) use size::parse_size;
-
-/// The whole of `millpond record`.
-pub(crate) fn main(options: cli::Record) -> Result<ExitCode> {
-    let cli::Record { output, force, max_size, process, all, command } = options;
-    let recording = run(&Options { command, output, force, max_size, process, all })?;
-    report::all(&recording);
-    Ok(recording.exit_code())
-}
 
 /// Runs a program and records it. Fails if nothing could be recorded; the program's own failure is not one.
 pub(crate) fn run(options: &Options) -> Result<Recording> {

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use super::analyze;
 use crate::{
     analysis, cli,
-    commands::replay,
     estimate::Estimate,
     record::{self, Recording, Trace},
     report, terminal, trace,
@@ -16,8 +16,8 @@ use crate::{
 mod runs;
 
 /// Runs the program, then reports on standard error: standard output is the program's.
-pub(crate) fn main(options: cli::Try) -> Result<ExitCode> {
-    let cli::Try { output, force, process, runs, settings, command } = options;
+pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
+    let cli::Try { output, force, process, runs, settings, command } = arguments;
     if output.as_deref() == Some("-".as_ref()) {
         bail!(
             "the trace of `millpond try` cannot go to standard output: give it a file, or use `millpond record -o -`"
@@ -71,7 +71,7 @@ fn judge(
     // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
     drop(scratch);
     terminal::print_aside("\n")?;
-    let analysis = command::analyze(&mut reader, settings, cost)?;
+    let analysis = analyze(&mut reader, settings, cost)?;
     terminal::print_aside(&report::text(&analysis))
 }
 

@@ -1,0 +1,34 @@
+//! The commands of the program, a module each, whose `run` takes the command's arguments and returns the exit code.
+
+mod example;
+mod record;
+mod replay;
+mod r#try;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use millpond_trace::Reader;
+
+use crate::{
+    analysis::{Analysis, Study},
+    cli::{Arguments, Command, Settings},
+    estimate::Estimate,
+    terminal::Progress,
+};
+
+/// Runs the command that the arguments name.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Some(Command::Record(arguments)) => record::run(arguments),
+        Some(Command::Replay(arguments)) => replay::run(arguments),
+        Some(Command::Try(arguments)) => r#try::run(arguments),
+        None => example::run(),
+    }
+}
+
+/// Studies and replays a trace. `cost` is what recording cost, if that was measured.
+fn analyze(reader: &mut Reader, settings: Settings, cost: Option<Estimate>) -> Result<Analysis> {
+    let study = Study { cost, ..Study::new(reader, &settings)? };
+    study.replay(reader, settings)
+}

@@ -1,0 +1,18 @@
+//! `millpond record`: runs a program, records it and says where the traces are.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    cli,
+    record::{self, Options},
+};
+
+/// Runs the command.
+pub(crate) fn run(arguments: cli::Record) -> Result<ExitCode> {
+    let cli::Record { output, force, max_size, process, all, command } = arguments;
+    let recording = record::run(&Options { command, output, force, max_size, process, all })?;
+    record::report(&recording);
+    Ok(recording.exit_code())
+}
