@@ -15,7 +15,7 @@
 //!
 //! ```text
 //!   where it comes from        how it is cut            what is watched         who may hold it
-//!   source                     pool                     guard                   share
+//!   source                     pool                     guard                   shell
 //!
 //!   Heap   Pages   Buffer      Blocks   Linear          Limit   Stats           Owned    &mut self
 //!   ReservedRegion  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread

@@ -13,12 +13,22 @@ const LIBRARY: &str = "crates/millpond/src/";
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("traits", &["base"]),
-    ("source", &["base", "traits"]),
-    ("pool", &["base", "traits"]),
-    ("guard", &["base", "traits", "source", "pool"]),
-    ("share", &["base", "traits", "source", "pool", "guard"]),
-    ("face", &["base", "traits", "source", "pool", "guard", "share"]),
-    ("testing", &["base", "traits", "source", "pool", "guard", "share", "face"]),
+    ("sync", &["base", "traits"]),
+    ("source", &["base", "traits", "sync"]),
+    ("pool", &["base", "traits", "sync"]),
+    ("guard", &["base", "traits", "sync", "source", "pool"]),
+    ("shell", &["base", "traits", "sync", "source", "pool", "guard"]),
+    ("typed", &["base", "traits", "sync", "source", "pool", "guard", "shell"]),
+    ("arena", &["base", "traits", "sync", "source", "pool", "guard", "shell", "typed"]),
+    ("slots", &["base", "traits", "sync", "source", "pool", "guard", "shell", "typed"]),
+    ("interop", &["base", "traits", "sync", "source", "pool", "guard", "shell"]),
+    ("observe", &["base", "traits"]),
+    (
+        "testing",
+        &[
+            "base", "traits", "sync", "source", "pool", "guard", "shell", "typed", "arena", "slots", "interop", "observe",
+        ],
+    ),
 ];
 
 /// The one file of the library that names atomics.
@@ -97,12 +107,12 @@ mod tests {
     fn imports_against_the_order_are_found() {
         let pool = "crates/millpond/src/pool/blocks/mod.rs";
         assert_eq!(lines(order, pool, "use crate::base::X;\nuse crate::source::Pages;"), [2]);
-        assert_eq!(lines(order, pool, "use super::super::share::Local;"), [1]);
+        assert_eq!(lines(order, pool, "use super::super::shell::Local;"), [1]);
         assert_eq!(lines(order, "crates/millpond/src/base/a.rs", "use crate::{traits::Pool};"), [1]);
         assert_eq!(lines(order, "crates/millpond/src/source/a.rs", "use crate::pool::Linear;"), [1]);
         assert_eq!(lines(order, "crates/millpond/src/shell/a.rs", "use crate::{source::X, pool::Y};"), []);
-        assert_eq!(lines(order, "crates/millpond/src/lib.rs", "use crate::share::X;"), []);
-        assert_eq!(lines(order, pool, "#[cfg(test)] mod tests { use crate::share::Owned; }"), []);
+        assert_eq!(lines(order, "crates/millpond/src/lib.rs", "use crate::shell::X;"), []);
+        assert_eq!(lines(order, pool, "#[cfg(test)] mod tests { use crate::shell::Owned; }"), []);
     }
 
     #[test]
@@ -114,16 +124,16 @@ mod tests {
 
     #[test]
     fn atomics_beside_the_door_are_found() {
-        let share = "crates/millpond/src/shell/a.rs";
+        let shell = "crates/millpond/src/shell/a.rs";
         assert_eq!(
-            lines(atomics, share, "use core::{cell::Cell,\nsync::atomic::{AtomicBool, Ordering}};"),
+            lines(atomics, shell, "use core::{cell::Cell,\nsync::atomic::{AtomicBool, Ordering}};"),
             [2, 2]
         );
-        assert_eq!(lines(atomics, share, "static X: std::sync::atomic::AtomicU8 = x;"), [1]);
-        assert_eq!(lines(atomics, share, "use std::sync::{self, atomic};"), [1]);
-        assert_eq!(lines(atomics, share, "use loom::thread;"), [1]);
+        assert_eq!(lines(atomics, shell, "static X: std::sync::atomic::AtomicU8 = x;"), [1]);
+        assert_eq!(lines(atomics, shell, "use std::sync::{self, atomic};"), [1]);
+        assert_eq!(lines(atomics, shell, "use loom::thread;"), [1]);
         assert_eq!(lines(atomics, ATOMICS_FILE, "use core::sync::atomic::AtomicBool;"), []);
-        assert_eq!(lines(atomics, share, "use crate::base::atomic::AtomicBool; // core::sync::atomic"), []);
+        assert_eq!(lines(atomics, shell, "use crate::base::atomic::AtomicBool; // core::sync::atomic"), []);
         assert_eq!(lines(atomics, "crates/millpond-record/src/lib.rs", "use std::sync::atomic::X;"), []);
     }
 }

@@ -14,7 +14,6 @@ use crate::{
     analysis::{Analysis, Study},
     cli::{Arguments, Command, Settings},
     estimate::Estimate,
-    terminal::Progress,
 };
 
 /// Runs the command that the arguments name.

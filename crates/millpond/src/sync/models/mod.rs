@@ -8,34 +8,29 @@
 //!
 //! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can.
 
-mod entry;
-mod growth;
-mod handles;
-mod linear;
-mod list;
-mod lock_free;
-mod locked;
-mod returned;
-mod trim;
+pub(crate) mod mpsc_free_list;
+mod once_link;
+mod ref_count;
+mod treiber_stack;
 
 use crate::base::atomic::UnsafeCell;
 
 /// What stands for the contents of blocks: a cell for each, which the model checker watches.
-struct Cells<const N: usize>([UnsafeCell<()>; N]);
+pub(crate) struct Cells<const N: usize>([UnsafeCell<()>; N]);
 
 // SAFETY: there is nothing in the cells; who touches them when is what the models are about.
 unsafe impl<const N: usize> Sync for Cells<N> {}
 
 impl<const N: usize> Cells<N> {
     /// Cells that the thread which makes them has touched.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cells = Self([const { UnsafeCell::new(()) }; N]);
         (0..N).for_each(|place| cells.touch(place));
         cells
     }
 
     /// Writes, as far as the model checker can see.
-    fn touch(&self, place: usize) {
+    pub(crate) fn touch(&self, place: usize) {
         self.0[place].with_mut(|_| ());
     }
 }
