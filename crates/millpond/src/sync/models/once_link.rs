@@ -12,7 +12,6 @@ use crate::{
         model::{Arc, check, thread},
         yield_now,
     },
-    shell::remote_free::OwnerFlag,
     source::Cursor,
     sync::{
         once_link::OnceLink,
@@ -108,50 +107,4 @@ fn a_cursor_moves_over_each_byte_once() {
 #[should_panic]
 fn moving_a_cursor_in_two_steps_is_caught() {
     two_carve::<false>();
-}
-
-/// Two threads own an inbox one after the other, and use what it owns.
-fn two_own<T: Orderings + 'static>() {
-    check(3, || {
-        let shared = Arc::new((OwnerFlag::<T>::new(), Cells::<1>::new()));
-        assert!(shared.0.begin());
-        shared.0.end();
-        let own = |(owner_flag, cells): &(OwnerFlag<T>, Cells<1>)| {
-            while !owner_flag.begin() {
-                yield_now();
-            }
-            cells.touch(0);
-            owner_flag.end();
-        };
-        let other = Arc::clone(&shared);
-        let other = thread::spawn(move || own(&other));
-        own(&shared);
-        other.join().expect("no panic");
-    });
-}
-
-#[test]
-fn an_inbox_has_one_owner_after_the_other() {
-    two_own::<Correct>();
-}
-
-#[cfg(loom)]
-#[test]
-#[should_panic = "Causality violation"]
-fn owning_without_release_is_caught() {
-    two_own::<BrokenRelease>();
-}
-
-#[cfg(loom)]
-#[test]
-#[should_panic = "Causality violation"]
-fn owning_without_acquire_is_caught() {
-    two_own::<BrokenAcquire>();
-}
-
-#[cfg(loom)]
-#[test]
-#[should_panic]
-fn owning_in_two_steps_is_caught() {
-    two_own::<BrokenTwoSteps>();
 }
