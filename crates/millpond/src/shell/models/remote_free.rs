@@ -4,6 +4,8 @@ use core::{alloc::Layout, ptr::NonNull};
 use std::vec::Vec;
 
 use super::super::remote_free::OwnerFlag;
+#[cfg(loom)]
+use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 use crate::{
     Allocator, Blocks, Fixed, Heap, Inspect, RemoteFree,
     base::atomic::{
@@ -15,8 +17,6 @@ use crate::{
         ordering::{BrokenTwoSteps, Correct, Orderings},
     },
 };
-#[cfg(loom)]
-use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 
 /// Two threads own an inbox one after the other, and use what it owns.
 fn two_own<T: Orderings + 'static>() {

@@ -4,6 +4,8 @@ use core::ptr::NonNull;
 use std::boxed::Box;
 
 use super::Cells;
+#[cfg(loom)]
+use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 use crate::{
     base::atomic::model::{Arc, check, thread},
     sync::{
@@ -11,8 +13,6 @@ use crate::{
         ordering::{Correct, Orderings},
     },
 };
-#[cfg(loom)]
-use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 
 /// Three blocks, each with a cell that the model checker watches.
 pub(crate) struct Three {

@@ -1,16 +1,13 @@
-//! Models of what happens once: a pointer that is set by one of several threads, a cursor that moves over each byte once, and
-//! an inbox that has one owner at a time.
+//! Models of what happens once: a pointer that is set by one of several threads, and a cursor that moves over each byte once.
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::Cells;
 #[cfg(loom)]
 use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 use crate::{
     base::atomic::{
         UnsafeCell,
         model::{Arc, check, thread},
-        yield_now,
     },
     source::Cursor,
     sync::{

@@ -3,13 +3,15 @@
 use std::vec::Vec;
 
 use super::Cells;
+#[cfg(loom)]
+use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 use crate::{
     base::atomic::{
         AtomicU32, Ordering,
         model::{Arc, check, thread},
     },
     sync::{
-        ordering::{Correct, Orderings},
+        ordering::{BrokenNoTag, BrokenOneBitTag, Correct, Orderings, TwoBitTag},
         treiber_stack::{LinkTable, NIL, TreiberStack},
     },
 };
@@ -63,7 +65,7 @@ impl<T: Orderings + 'static> Shared<T> {
     /// Every block but those that are `held` is in the list once.
     fn expect_whole(&self, held: &[u32]) {
         let mut seen: Vec<u32> =
-            self.list.walk(&self.links).pop(BLOCKS + 1).chain(held.iter().copied()).collect();
+            self.list.walk(&self.links).take(BLOCKS + 1).chain(held.iter().copied()).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..BLOCKS as u32).collect::<Vec<_>>(), "a block is lost, or there twice");
     }
@@ -155,19 +157,19 @@ fn a_tag_that_wraps_around_is_sound_while_it_is_long_enough() {
 #[test]
 #[should_panic]
 fn a_tag_that_comes_back_is_caught() {
-    two_out_one_back::<OneBitTag>(3);
+    two_out_one_back::<BrokenOneBitTag>(3);
 }
 
 #[test]
 #[should_panic]
 fn a_list_without_tags_is_caught() {
-    two_out_one_back::<NoTag>(3);
+    two_out_one_back::<BrokenNoTag>(3);
 }
 
 #[test]
 #[should_panic]
 fn taking_many_without_tags_is_caught() {
-    many_and_one::<NoTag>(3);
+    many_and_one::<BrokenNoTag>(3);
 }
 
 #[cfg(loom)]

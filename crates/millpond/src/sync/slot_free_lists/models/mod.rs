@@ -80,8 +80,8 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
         let model = Self { free_lists: SlotFreeLists::new(), slots: Segment::new() };
         (0..SLOTS).for_each(|thread| model.slots.touch(SlotIndex::ZERO.skip(thread)));
         model.slots.grant.load(Ordering::Relaxed);
-        let ticket = model.free_lists.growth.begin();
-        model.free_lists.growth.end(ticket, false);
+        let ticket = model.free_lists.growth_barrier.begin();
+        model.free_lists.growth_barrier.end(ticket, false);
         assert_eq!((model.free_lists.used(), model.free_lists.live()), (SlotIndex::ZERO, 0));
         for thread in (1..MAX_THREADS).filter_map(ThreadIndex::try_acquire) {
             let _ = model.free_lists.per_thread.get_or_create(thread.get(), &Heap);
@@ -96,7 +96,7 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
         let (model, thread) = (Self::bare(), ThreadIndex::try_acquire(1).expect("nobody has it"));
         let taken = model.pop(thread.get(), SLOTS as usize);
         assert_eq!(taken.len(), SLOTS as usize);
-        model.give(thread.get(), taken.into_iter().pop(vacant as usize).collect());
+        model.give(thread.get(), taken.into_iter().take(vacant as usize).collect());
         // SAFETY: the number is held.
         unsafe { model.free_lists.clear(thread.get(), &model.slots) };
         drop(thread);
@@ -110,7 +110,7 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
             let slot = unsafe { self.free_lists.pop_at(thread, &self.slots).ok() };
             slot.inspect(|&slot| self.slots.touch(slot))
         };
-        core::iter::from_fn(pop).pop(count).collect()
+        core::iter::from_fn(pop).take(count).collect()
     }
 
     fn give(&self, thread: usize, fresh: Vec<SlotIndex>) {
