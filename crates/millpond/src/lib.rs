@@ -192,8 +192,8 @@ pub use pool::{
     NoQuickList, QuickList, SignPost, SizeClasses, Stack, Tlsf, Validated, WithQuickList,
 };
 pub use shell::{
-    Abort, AtomicLinear, Cached, DefaultLock, Fail, Handle, Local, LockFree, Locked, OomPolicy, Owned, OwnerHandle,
-    RemoteFree, Retry, Scope, SpinLock, TicketLock,
+    Abort, AtomicLinear, Cached, DefaultLock, Fail, Handle, Local, LockFree, Locked, OomPolicy, Owned,
+    OwnerHandle, RemoteFree, Retry, Scope, SpinLock, TicketLock,
 };
 #[cfg(feature = "std")]
 pub use shell::{ParkingLock, fork};

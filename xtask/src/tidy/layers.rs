@@ -26,7 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "testing",
         &[
-            "base", "traits", "sync", "source", "pool", "guard", "shell", "typed", "arena", "slots", "interop", "observe",
+            "base", "traits", "sync", "source", "pool", "guard", "shell", "typed", "arena", "slots",
+            "interop", "observe",
         ],
     ),
 ];

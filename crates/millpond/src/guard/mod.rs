@@ -49,11 +49,11 @@ mod quarantine;
 mod routing;
 
 pub use accounting::{Accounted, Counted, FailNth, Limit, Stats};
+#[cfg(any(feature = "valgrind", feature = "asan"))]
+pub use bytes::ToolAnnotated;
 pub use bytes::{Canary, Instrumented, Poison, Zeroed};
 #[cfg(feature = "alloc")]
 pub use bytes::{Checked, SiteReport, SiteStats, Tracked};
-#[cfg(any(feature = "valgrind", feature = "asan"))]
-pub use bytes::ToolAnnotated;
 pub use observe::{Event, Observe, Observer};
 pub use quarantine::{DelayedFree, Quarantine};
 pub use routing::{Fallback, Segregator};

@@ -53,7 +53,7 @@ macro_rules! implement_for_shell {
             }
 
             fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-                shell::damage(self.access(), &self.parent, block, layout)
+                ops::damage(self.access(), &self.parent, block, layout)
             }
 
             fn allocate_between(&self, least: Layout, preferred: usize) -> $crate::traits::Allocation {

@@ -25,11 +25,11 @@ mod vacated_keys;
 
 use core::{marker::PhantomData, mem::MaybeUninit};
 
+pub use iter::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
 pub use key::Key;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{SharedSlots, SlotRef};
 pub use vacant_entry::VacantEntry;
-pub use iter::{Drain, SlotsIntoIter, SlotsIter, SlotsIterMut};
 
 use self::{
     iter::SlotIndices,

@@ -1,8 +1,8 @@
 //! Memory orderings as a type, so that models can take them away: the one place where broken twins of the lock-free structures
 //! are made.
 
-use crate::base::atomic::Ordering;
 use super::treiber_stack::INDEX_BITS;
+use crate::base::atomic::Ordering;
 
 /// What a lock-free structure relies on.
 pub(crate) trait Orderings {

@@ -269,7 +269,7 @@ pub(super) mod tests {
             done[worker] += 1;
         }
         for (worker, done) in done.into_iter().enumerate() {
-            assert_eq!(done, planner.of(worker).len(), "lane {lane} waits for what never comes");
+            assert_eq!(done, planner.of(worker).len(), "worker {worker} waits for what never comes");
         }
     }
 

@@ -6,9 +6,9 @@
 use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
 use super::{
-    instrumented::Instrumented,
     block_map::{BlockMap, InsertError},
     hooks::{BlockHooks, Rejected, Site},
+    instrumented::Instrumented,
 };
 use crate::{
     base::{AllocError, Mutex, SpinLock},

@@ -3,8 +3,8 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    instrumented::Instrumented,
     hooks::{BlockHooks, Rejected, Site},
+    instrumented::Instrumented,
 };
 use crate::{
     base::atomic::{Ordering, fence},

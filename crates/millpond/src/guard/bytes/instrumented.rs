@@ -8,8 +8,8 @@ use super::hooks::{
 use crate::{
     base::{AllocError, address},
     traits::{
-        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim, Reporter,
-        at_fork, delegate, relocate,
+        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim,
+        Reporter, at_fork, delegate, relocate,
     },
 };
 

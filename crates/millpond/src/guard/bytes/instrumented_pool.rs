@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    traits::{Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, PoolHooks, RawPool, Reserve, delegate},
+    traits::{
+        Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, PoolHooks, RawPool, Reserve, delegate,
+    },
 };
 
 impl<D: BlockHooks, P> Instrumented<D, P> {

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::{alloc::Layout, fmt, panic::Location};
 
 use super::{
-    instrumented::Instrumented,
-    hooks::Site,
     checked::{BlockTable, SiteTracker},
+    hooks::Site,
+    instrumented::Instrumented,
 };
 use crate::{
     base::AllocError,

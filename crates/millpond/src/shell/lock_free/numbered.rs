@@ -3,7 +3,7 @@
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
-use super::{super::remote_free::Owned, segment::Segment, segments::Segments, trim};
+use super::{super::remote_free::OwnerFlag, segment::Segment, segments::Segments, trim};
 use crate::{
     base::{AllocError, atomic::Ordering},
     sync::{
@@ -26,7 +26,7 @@ pub(in crate::shell) struct Numbered<T> {
     pub(super) segments: Segments<T>,
     pub(super) growth_barrier: GrowthBarrier,
     /// Whether somebody is returning blocks to the parent.
-    trimming: Owned<T>,
+    trimming: OwnerFlag<T>,
 }
 
 impl<T: Orderings> Numbered<T> {
@@ -36,7 +36,7 @@ impl<T: Orderings> Numbered<T> {
             free: CachePadded(TreiberStack::new()),
             segments: Segments::new(first),
             growth_barrier: GrowthBarrier::new(),
-            trimming: Owned::new(),
+            trimming: OwnerFlag::new(),
         }
     }
 

@@ -4,5 +4,5 @@ mod atomic_linear;
 mod growth;
 mod lock_free;
 mod locked;
-mod trim;
 mod remote_free;
+mod trim;

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     guard::quarantine::{DelayedFree, DelayedFreeHooks},
-    traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork}};
+    traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork},
+};
 
 /// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
 ///
