@@ -27,7 +27,7 @@ fn runners() -> Vec<Runner> {
         walk("hand-written, in order", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
         walk("Blocks<(Fixed<64>, Lifo)>", Owned::new(Blocks::<(Fixed<64>, Lifo)>::new())),
         walk("Blocks<(Fixed<64>, Magazine)>", Owned::new(Blocks::<(Fixed<64>, Magazine)>::new())),
-        walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new())),
+        walk("Blocks<(Fixed<64>, AddressOrdered)>", Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new())),
         walk("slab", Slab::with_capacity(2 * NODES)),
         walk("slotmap", SlotMap::with_capacity(2 * NODES)),
         walk("glibc", GLIBC),

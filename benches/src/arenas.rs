@@ -181,7 +181,7 @@ fn requests(each: usize) -> Vec<Runner> {
             let bump = Bump::new();
             (0..each).for_each(|number| _ = black_box(bump.alloc([number; 4])));
         }),
-        values("Arenas", each, move |each| {
+        values("ArenaPool", each, move |each| {
             let arena = arenas.get();
             (0..each).for_each(|number| _ = black_box(arena.alloc([number; 4])));
         }),

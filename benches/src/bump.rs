@@ -1,4 +1,4 @@
-//! Arenas that threads share: `AtomicLinear` beside a hand-written addition, and beside arenas behind a lock.
+//! ArenaPool that threads share: `AtomicLinear` beside a hand-written addition, and beside arenas behind a lock.
 //!
 //! Blocks of 64 bytes, which nobody writes to: so what is measured is how the threads share the cursor, and not memory. The
 //! last thread to be done resets the arena, outside of the clock of single operations.

@@ -72,14 +72,14 @@ fn all<const LIVE: usize, const BATCH: usize>() -> Vec<Runner> {
     vec![
         runner::<LIVE, BATCH>("Lifo", Local::new(Blocks::<Fixed<64>>::new())),
         runner::<LIVE, BATCH>("Magazine", Local::new(Blocks::<(Fixed<64>, Magazine)>::new())),
-        runner::<LIVE, BATCH>("Marked<Lifo>", Local::new(Blocks::<(Fixed<64>, Validated<Lifo>)>::new())),
+        runner::<LIVE, BATCH>("Validated<Lifo>", Local::new(Blocks::<(Fixed<64>, Validated<Lifo>)>::new())),
         runner::<LIVE, BATCH>(
-            "Marked<Magazine>",
+            "Validated<Magazine>",
             Local::new(Blocks::<(Fixed<64>, Validated<Magazine>)>::new()),
         ),
         runner::<LIVE, BATCH>("Lifo, run-time layout", Local::new(Blocks::of(shape()))),
         runner::<LIVE, BATCH>(
-            "Marked<Lifo>, run-time layout",
+            "Validated<Lifo>, run-time layout",
             Local::new(Blocks::<(DynSize, Validated<Lifo>)>::with_layout(shape())),
         ),
         runner::<LIVE, BATCH>("Poison", Local::new(Poison::new(Blocks::<Fixed<64>>::new()))),

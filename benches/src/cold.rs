@@ -40,7 +40,7 @@ const PARENTS: &[Parent] = &[
     Parent { name: "populated", fill: || fill::<Blocks<Small>>(TunedPages::new().populated()) },
     Parent { name: "guarded", fill: || fill::<Blocks<Small>>(TunedPages::new().guarded()) },
     Parent {
-        name: "Reserved",
+        name: "ReservedRegion",
         fill: || fill::<Blocks<Small>>(ReservedRegion::new(1 << 30).expect("addresses are plenty")),
     },
     Parent { name: "Heap", fill: || fill::<Blocks<Small>>(Heap) },

@@ -159,7 +159,7 @@ impl<A: Allocator, const FIXED: bool> Contender for Ours<A, FIXED> {
 
 pub type LocalFixed = Ours<Local<Blocks<Fixed<SIZE>>>, true>;
 pub type LocalMagazine = Ours<Local<Blocks<(Fixed<SIZE>, Magazine)>>, true>;
-pub type LocalCompact = Ours<Local<Blocks<(Fixed<SIZE>, AddressOrdered)>>, true>;
+pub type LocalAddressOrdered = Ours<Local<Blocks<(Fixed<SIZE>, AddressOrdered)>>, true>;
 pub type LocalAny = Ours<Local<Blocks>, false>;
 pub type LocalClasses = Ours<Local<Classes>, false>;
 

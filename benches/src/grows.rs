@@ -87,14 +87,14 @@ const ROWS: &[Row] = &[
         make: |n| replacing(Blocks::<(Fixed<64>, Magazine)>::new(), n, ONE),
     },
     Row {
-        name: "Blocks, Compact",
+        name: "Blocks, AddressOrdered",
         most: ALL,
         make: |n| replacing(Blocks::<(Fixed<64>, AddressOrdered)>::new(), n, ONE),
     },
     Row { name: "Classes", most: ALL, make: |n| replacing(Classes::new(), n, SMALL) },
     Row { name: "Tlsf", most: ALL, make: |n| replacing(Tlsf::new(), n, SMALL) },
     Row {
-        name: "Tlsf<Direct>",
+        name: "Tlsf<NoQuickList>",
         most: ALL,
         make: |n| replacing(Tlsf::<NoQuickList>::without_quick_list(), n, SMALL),
     },

@@ -100,10 +100,10 @@ fn cpp_peer(which: usize) -> [f64; 3] {
 const ROWS: &[Row] = &[
     Row { name: "Blocks, Lifo", run: || ours(Blocks::<(Fixed<64>, Lifo)>::new()) },
     Row { name: "Blocks, Magazine", run: || ours(Blocks::<(Fixed<64>, Magazine)>::new()) },
-    Row { name: "Blocks, Compact", run: || ours(Blocks::<(Fixed<64>, AddressOrdered)>::new()) },
+    Row { name: "Blocks, AddressOrdered", run: || ours(Blocks::<(Fixed<64>, AddressOrdered)>::new()) },
     Row { name: "Classes", run: || ours(Classes::new()) },
     Row { name: "Tlsf", run: || ours(Tlsf::new()) },
-    Row { name: "Tlsf<Direct>", run: || ours(Tlsf::<NoQuickList>::without_quick_list()) },
+    Row { name: "Tlsf<NoQuickList>", run: || ours(Tlsf::<NoQuickList>::without_quick_list()) },
     Row { name: "SignPost", run: || ours(SignPost::first_fit()) },
     Row { name: "Buddy", run: || ours(Buddy::new()) },
     Row { name: "Linear, reset at the end", run: || emptied(Linear::new()) },

@@ -6,7 +6,7 @@ use millpond::{AddressOrdered, Blocks, Classes, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine, SIZE,
+        Behind, Contender, List, LocalAny, LocalClasses, LocalAddressOrdered, LocalFixed, LocalMagazine, SIZE,
         Slabs, Slots,
     },
     cpp,
@@ -52,10 +52,10 @@ fn all<W: Workload>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
         runner::<W, _>("Owned<Blocks<…, Magazine>>", Owned::new(Blocks::<(Fixed<SIZE>, Magazine)>::new())),
         runner::<W, _>("Local<Blocks<…, Magazine>>", LocalMagazine::new(Local::new(Blocks::new()))),
         runner::<W, _>(
-            "Owned<Blocks<…, Compact>>",
+            "Owned<Blocks<…, AddressOrdered>>",
             Owned::new(Blocks::<(Fixed<SIZE>, AddressOrdered)>::new()),
         ),
-        runner::<W, _>("Local<Blocks<…, Compact>>", LocalCompact::new(Local::new(Blocks::new()))),
+        runner::<W, _>("Local<Blocks<…, AddressOrdered>>", LocalAddressOrdered::new(Local::new(Blocks::new()))),
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),

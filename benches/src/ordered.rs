@@ -174,7 +174,7 @@ fn of_nodes() -> Vec<Contender> {
             tree,
         ),
         contender(
-            "Local<Blocks<…, Compact>>",
+            "Local<Blocks<…, AddressOrdered>>",
             Shared::new(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Heap),
             LAYOUT,
             tree,
@@ -201,7 +201,7 @@ fn of_words() -> Vec<Contender> {
             words,
         ),
         contender(
-            "Local<Blocks<…, Compact>>",
+            "Local<Blocks<…, AddressOrdered>>",
             Shared::new(Blocks::<(Fixed<8>, AddressOrdered)>::new(), Heap),
             WORD,
             words,

@@ -106,9 +106,9 @@ fn replaced<const WRITES: bool>() -> Vec<Runner> {
     vec![
         replace::<WRITES>("rlsf", rlsf(), LIVE, SIZES),
         replace::<WRITES>("talc", talc(), LIVE, SIZES),
-        replace::<WRITES>("Owned<Tlsf<Direct>>", owned(Tlsf::without_quick_list()), LIVE, SIZES),
+        replace::<WRITES>("Owned<Tlsf<NoQuickList>>", owned(Tlsf::without_quick_list()), LIVE, SIZES),
         replace::<WRITES>(
-            "Local<Tlsf<Direct>>",
+            "Local<Tlsf<NoQuickList>>",
             Shared::new(Tlsf::without_quick_list(), below()),
             LIVE,
             SIZES,
@@ -122,7 +122,7 @@ fn paired() -> Vec<Runner> {
     vec![
         pairs("rlsf", rlsf(), SIZES),
         pairs("talc", talc(), SIZES),
-        pairs("Owned<Tlsf<Direct>>", owned(Tlsf::without_quick_list()), SIZES),
+        pairs("Owned<Tlsf<NoQuickList>>", owned(Tlsf::without_quick_list()), SIZES),
         pairs("Owned<Tlsf>", owned(Tlsf::new()), SIZES),
     ]
 }

@@ -196,7 +196,7 @@ const ROWS: &[Row] = &[
     ("pools, Lifo", runner::<Pools<Lifo>>, peak::<Pools<Lifo>>),
     ("pools, Magazine", runner::<Pools<Magazine>>, peak::<Pools<Magazine>>),
     ("pools, Magazine<32>", runner::<Pools<Magazine<32>>>, peak::<Pools<Magazine<32>>>),
-    ("pools, Compact", runner::<Pools<AddressOrdered>>, peak::<Pools<AddressOrdered>>),
+    ("pools, AddressOrdered", runner::<Pools<AddressOrdered>>, peak::<Pools<AddressOrdered>>),
     ("glibc", runner::<Mallocs<0>>, peak::<Mallocs<0>>),
     ("mimalloc", runner::<Mallocs<1>>, peak::<Mallocs<1>>),
 ];

@@ -171,7 +171,7 @@ pub(super) const PLOTS: &[Plot] = &[
     },
     Plot {
         name: "arenas",
-        title: "Arenas: time beside bumpalo and bump-scope",
+        title: "ArenaPool: time beside bumpalo and bump-scope",
         panels: &[
             panel(&[time("arena", "1,000 blocks, reset")]),
             panel(&[time("scope", "10 blocks in a scope")]),
