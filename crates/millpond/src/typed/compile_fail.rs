@@ -5,7 +5,7 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, PoolHooks, RawPool, DeallocOnDrop};
+//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, PoolHooks, RawPool, Release};
 //!
 //! struct Mine(Blocks<Fixed<64>>);
 //! impl PoolHooks for Mine {}
@@ -15,7 +15,7 @@
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
 //!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
 //!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
-//!     fn release_chunk(&mut self, w: DeallocOnDrop) -> Option<Chunk> { self.0.release_chunk(w) }
+//!     fn release_chunk(&mut self, w: Release) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
 //! // SAFETY: the classes are the inner pool's.
@@ -33,7 +33,7 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Chunk, ChunkRequest, Linear, PoolHooks, RawPool, Rewind, DeallocOnDrop};
+//! use millpond::{Chunk, ChunkRequest, Linear, PoolHooks, RawPool, Rewind, Release};
 //!
 //! struct Mine(Linear);
 //! impl PoolHooks for Mine {}
@@ -43,7 +43,7 @@
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
 //!     fn chunk_request(&self, l: Layout) -> Option<ChunkRequest> { self.0.chunk_request(l) }
 //!     unsafe fn add_chunk(&mut self, c: Chunk, l: Layout) -> Result<(), Chunk> { unsafe { self.0.add_chunk(c, l) } }
-//!     fn release_chunk(&mut self, w: DeallocOnDrop) -> Option<Chunk> { self.0.release_chunk(w) }
+//!     fn release_chunk(&mut self, w: Release) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
 //! impl Rewind for Mine { // error: it is an unsafe trait
