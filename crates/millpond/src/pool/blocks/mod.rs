@@ -374,7 +374,8 @@ impl<C: Config> Blocks<C> {
         self.uncarved.walk(first).reaches_its_end()
     }
 
-    /// Marks a block as free, or reports that it was not live; returns whether it was live.
+    /// Marks a block as free, or reports a misuse if it is not live or `layout` does not fit it; returns whether it was
+    /// marked.
     fn end_life(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let (address, size) = (block.addr().get(), self.block_layout.size());
         let was_live = self.free_list.clear_live(&self.uncarved, address, size);
