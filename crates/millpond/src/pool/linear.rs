@@ -34,9 +34,9 @@ use crate::traits::{
 /// for frame in 0..3 {
 ///     let mesh = arena.allocate(Layout::new::<[f32; 100]>())?;
 ///     let name = arena.allocate(Layout::new::<[u8; 7]>())?;
-///     // Blocks lie one behind the other.
+///     // Blocks are adjacent.
 ///     assert_eq!(name.addr().get(), mesh.addr().get() + 400);
-///     arena.reset(); // and all is free again; no chunk was returned
+///     arena.reset(); // frees all blocks and keeps the chunks
 /// }
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
@@ -52,7 +52,7 @@ use crate::traits::{
 ///
 /// let table = ARENA.allocate(Layout::new::<[u32; 100]>())?;
 /// let remainder = ARENA.allocate(Layout::new::<[u8; 624]>())?;
-/// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // to the last byte
+/// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // every byte is used
 /// # let _ = (table, remainder);
 /// # Ok::<(), AllocError>(())
 /// ```

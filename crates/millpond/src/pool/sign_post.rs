@@ -41,9 +41,9 @@ use crate::traits::{
 /// unsafe { pool.deallocate(numbers.cast(), Layout::new::<[i32; 5]>()) };
 ///
 /// let text = pool.allocate(Layout::new::<[u8; 5]>())?.cast::<[u8; 5]>();
-/// assert_eq!(text.addr(), numbers.addr()); // the same bytes again,
+/// assert_eq!(text.addr(), numbers.addr()); // the same memory again,
 /// // SAFETY: the block is live, five bytes long, and a wiping pool hands out zeros.
-/// assert_eq!(unsafe { text.read() }, [0; 5]); // and nothing is left in them
+/// assert_eq!(unsafe { text.read() }, [0; 5]); // with its old contents wiped
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///

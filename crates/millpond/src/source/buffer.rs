@@ -99,7 +99,7 @@ pub(super) use inspect_cursor;
 /// struct Aligned([MaybeUninit<u8>; 1000]);
 /// let mut bytes = Aligned([MaybeUninit::uninit(); 1000]);
 ///
-/// // 1,000 bytes are 15 blocks of 64, and not one more.
+/// // 1,000 bytes hold exactly 15 blocks of 64 bytes.
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes.0));
 /// let layout = Layout::new::<[u64; 8]>();
 /// let blocks = core::iter::from_fn(|| pool.allocate(layout).ok()).count();

@@ -15,7 +15,7 @@ use crate::base::AllocError;
 ///
 /// let mapped_region = MappedRegion::reserve(1 << 30)?; // a gibibyte of addresses
 /// mapped_region.commit(0..100)?; // one page of memory
-/// // SAFETY: the first page is committed, and nobody else uses it.
+/// // SAFETY: the first page is committed, and nothing else uses it.
 /// unsafe { mapped_region.start().write(7) };
 /// # Ok::<(), millpond::AllocError>(())
 /// ```

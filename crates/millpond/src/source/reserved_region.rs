@@ -40,7 +40,7 @@ use crate::{
 /// for number in 0..100_000 {
 ///     let block = pool.allocate(Layout::new::<[u64; 8]>())?;
 ///     let offset = range.offset_of(block.as_ptr().cast()).expect("every block lies in the range");
-///     assert!(offset / 64 >= number); // no two blocks have the same
+///     assert!(offset / 64 >= number); // distinct per block
 /// }
 /// # Ok::<(), millpond::AllocError>(())
 /// ```

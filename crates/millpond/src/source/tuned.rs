@@ -30,7 +30,7 @@ enum Huge {
 /// ```
 /// use millpond::{Blocks, Fixed, Local, TunedPages};
 ///
-/// // Each chunk lies between two pages that fault when touched; large chunks are on huge pages where the system has them.
+/// // Each chunk lies between two guard pages; large chunks use huge pages if the system has them.
 /// let parent = TunedPages::new().guarded().transparent_huge_pages();
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), parent);
 /// # let _ = pool;

@@ -132,7 +132,7 @@ impl<C: Config> Blocks<C> {
     /// ```
     /// use millpond::{Blocks, Fixed, Inspect, Local, Pages, StaticBuffer};
     ///
-    /// // Exactly a hundred blocks, in exactly their bytes.
+    /// // Room for exactly 100 blocks.
     /// static MEMORY: StaticBuffer<6400> = StaticBuffer::new();
     /// let pool = Local::new_in(Blocks::<Fixed<64>>::new().with_capacity(100), &MEMORY);
     /// pool.reserve(core::alloc::Layout::new::<[u8; 64]>(), 100)?;

@@ -47,7 +47,7 @@ use crate::{
 /// let pool = Local::new(blocks.reporting(Reporter::named("particles").with_hook(hear)));
 /// let layout = Layout::new::<[u64; 8]>();
 /// let block = pool.allocate(layout)?.cast();
-/// // SAFETY: the second call is wrong, and it is the free_list that sees to it that nothing happens.
+/// // SAFETY: the second call is a double free, which the free list detects and ignores.
 /// unsafe {
 ///     pool.deallocate(block, layout);
 ///     pool.deallocate(block, layout);

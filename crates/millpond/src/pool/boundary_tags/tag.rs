@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          ┌ tag ┐┌──────────── block ────────────┐┌ tag ┐┌─ …
-//! live:    │ size ││ the holder's, to the last byte ││ size ││
+//! live:    │ size ││ the caller's, to the last byte ││ size ││
 //! free:    │ size ││ next │ prev │   …   │  size   ││ size ││
 //!          └──────┘└───────────────────────────────┘└──────┘└─ …
 //! ```

@@ -24,7 +24,7 @@ const BITS: usize = usize::BITS as usize;
 ///
 /// * `first` and `end` are multiples of the least block, and everything between them consists of blocks.
 /// * `free` is the sum of the sizes of the free blocks, in bytes.
-/// * `lower` and `higher` are addresses of footers in the [`FooterTree`](super::map::FooterTree), or zero.
+/// * `lower` and `higher` are addresses of footers in the [`FooterTree`](super::footer_tree::FooterTree), or zero.
 /// * `checksum` is that of everything except `free`: a write past the end of the last block overwrites the footer.
 #[repr(C)]
 pub(super) struct Footer {

@@ -46,7 +46,7 @@ use crate::{
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 20]>())?.len(), 24);
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 25]>())?.len(), 104); // sizes are multiples of 8
 /// let large = Layout::new::<[u8; 5000]>();
-/// let block = pool.allocate(large)?; // from the parent, hence not the pool's to reclaim
+/// let block = pool.allocate(large)?; // passed through to the parent
 /// assert_eq!(block.len(), 5000);
 /// // SAFETY: the block is live, and this pool handed it out for this layout.
 /// unsafe { pool.deallocate(block.cast(), large) };

@@ -55,7 +55,7 @@ const LARGEST_CHUNK: usize = 64 << 20;
 ///     Ok::<u8, millpond::AllocError>(numbers.map(|number| *number).sum())
 /// })?;
 /// assert_eq!(sum, 6);
-/// assert_eq!(stack.stats().live, 100); // the thousand bytes are gone
+/// assert_eq!(stack.stats().live, 100); // the 1,000 bytes were freed
 /// # let _ = kept;
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
