@@ -20,8 +20,8 @@ pub unsafe trait SizeClasses: RawPool {
     type ClassMap: ClassMap;
 
     /// Whether the pool knows which blocks are live, so that it reports leaks when it is dropped and may refuse a block
-    /// that is freed. A cache then asks the pool before it keeps a block, and returns the blocks that it holds before
-    /// the pool is dropped.
+    /// that is freed. If so, a cache asks the pool about a block that is freed, and returns all blocks that it holds
+    /// before the pool is dropped.
     const REPORTS_LEAKS: bool = false;
 
     /// Returns a copy of the class map, which is read while other threads use the pool.

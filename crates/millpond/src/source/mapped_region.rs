@@ -104,7 +104,8 @@ enum Rounding {
 
 impl Drop for MappedRegion {
     fn drop(&mut self) {
-        // SAFETY: this region owns the reservation, and dropping it ends every use of its memory.
+        // SAFETY: the reservation belongs to this region, and code that accesses its memory through raw pointers must
+        // have stopped before the region is dropped.
         let _ = unsafe { os::release(self.start, self.size) };
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The bits of a chunk lie at its end, away from the blocks, in the chunk's own memory. The chunk in which a block lies
 //! is guessed: it is the chunk of the last call, otherwise one from a small table, indexed by the upper bits of the
-//! address. The guess is compared with the address, so a wrong guess only costs a search through the chunks. A foreign
-//! address is compared and never read.
+//! address. The guess is compared with the address, so a wrong guess only costs a search through the chunks, O(log
+//! blocks). A foreign address is compared and never read.
 //!
 //! * Cost: a bit per block, 2 KiB per pool, and a few instructions per call in addition to the other free list.
 //! * Growth and reset write all bits: O(blocks / bits of a word).

@@ -121,7 +121,7 @@ impl<I: Index> BoundaryTags<I> {
     }
 
     /// Allocates a block that is aligned beyond the granule: from a free block that is large enough wherever it starts,
-    /// otherwise from one of the block's own size that happens to be aligned.
+    /// otherwise from one that is just large enough, if it happens to be aligned.
     #[cold]
     #[inline(never)]
     fn allocate_aligned(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {

@@ -22,7 +22,8 @@ pub(super) struct FooterTree {
 
 /// Returns the rank of a footer: the higher one is nearer to the root.
 fn rank(footer: &Footer) -> (u32, usize) {
-    // Fibonacci hashing: the low bits of all starts are alike, and the high bits of the product depend on all others.
+    // Fibonacci hashing: the low bits of all starts are alike, and the high bits of the product depend on all the other
+    // bits.
     (footer.size.ilog2(), footer.start.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize))
 }
 

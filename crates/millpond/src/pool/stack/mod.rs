@@ -117,14 +117,15 @@ impl Stack {
     ///
     /// # Safety
     ///
-    /// * The mark belongs to this stack. Since it was made, neither it nor a mark made before it was released, nor was
-    ///   the stack reset.
+    /// * The mark belongs to this stack. Since it was made, neither it nor an older mark has been released, and the
+    ///   stack has not been reset.
     /// * Blocks that were allocated or resized since the mark was made are no longer used.
     ///
     /// # Panics
     ///
-    /// In debug builds, if the mark belongs to another stack or is invalid; of the marks that are open at the same
-    /// time, the 16 outermost are checked. Otherwise a mark in a chunk that the stack does not have is ignored.
+    /// In debug builds, panics if the mark belongs to another stack or is invalid; of the marks that are open at the
+    /// same time, the 16 outermost are checked. In release builds, a mark in a chunk that the stack does not have is
+    /// ignored.
     #[inline]
     pub unsafe fn release(&mut self, mark: Mark) {
         let open = self.open_marks.close(&mark.id);

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// The quick list holds at most one in this many bytes of the pool.
+/// The share of the pool's bytes that the quick list may hold, as a divisor: one in this many.
 const QUICK_SHARE: usize = 8;
 
 /// A pool for blocks of any size and alignment, in constant time.

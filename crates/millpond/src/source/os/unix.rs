@@ -30,8 +30,8 @@ pub(crate) fn at_fork(
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> Result<(), AllocError> {
-    // SAFETY: the handlers exist as long as the program, or as long as the library that contains them, which
-    // unregisters them when it is unloaded.
+    // SAFETY: the handlers exist as long as the program, or as long as the library that contains them; unloading the
+    // library unregisters them.
     match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
         0 => Ok(()),
         number => Err(AllocError::Os(number)),
