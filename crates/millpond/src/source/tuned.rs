@@ -43,7 +43,7 @@ enum Huge {
 /// | [`guarded`](Self::guarded) | yes | yes | yes |
 /// | [`transparent_huge_pages`](Self::transparent_huge_pages) | `madvise` | nothing | alignment only |
 /// | [`explicit_huge_pages`](Self::explicit_huge_pages) | `MAP_HUGETLB` | large pages, without guards | refused |
-/// | [`populated`](Self::populated) | `madvise`, or each page is touched | each page is touched | each page is touched |
+/// | [`populated`](Self::populated) | `madvise`, or touching each page | touching each page | touching each page |
 /// | [`numa`](Self::numa) | `mbind` | nothing | nothing |
 #[derive(Clone, Copy, Debug)]
 pub struct TunedPages {
