@@ -1,56 +1,60 @@
-//! A cursor through a span of memory: what [`Linear`](super::Linear) and [`Stack`](super::Stack) have in common.
+//! A cursor through a span of memory, which [`Linear`](super::Linear) and [`Stack`](super::Stack) share.
 //!
-//! A block is cut at the cursor, behind the padding that its alignment asks for. The last block is freed by moving the
-//! cursor back, and grows and shrinks in place. O(1).
+//! A block is carved at the cursor, after padding for its alignment. Freeing the last block moves the cursor back, and
+//! the last block grows and shrinks in place. Every operation is O(1).
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::chunks::Span;
 use crate::base::address::{self, WORD};
 
+/// A cursor through a span.
+///
 /// # Invariants
 ///
-/// * `begin <= remainder.start <= remainder.end`; everything between `begin` and the cursor, `remainder.start`, was cut or is padding.
+/// * `begin <= remainder.start <= remainder.end`; everything between `begin` and the cursor, `remainder.start`, was
+///   carved or is padding.
 pub(super) struct Bump {
     pub(super) remainder: Span,
     begin: usize,
 }
 
 impl Bump {
-    /// A cursor through nothing.
+    /// A cursor through an empty span.
     pub(super) const EMPTY: Self = Self { remainder: Span::EMPTY, begin: 0 };
 
-    /// A cursor at the start of a span.
+    /// Creates a cursor at the start of a span.
     pub(super) fn through(span: Span) -> Self {
         Self { remainder: span, begin: span.start }
     }
 
-    /// A cursor at the end of a span.
+    /// Creates a cursor at the end of a span.
     pub(super) fn at_the_end_of(span: Span) -> Self {
         Self { remainder: Span { start: span.end, ..span }, begin: span.start }
     }
 
-    /// Where a block of this layout would end in `span`, if it fits.
+    /// Returns where a block of this layout would end in `span`, if it fits.
     #[inline(always)]
     pub(super) fn place(span: Span, layout: Layout) -> Option<usize> {
         let below = layout.align() - 1;
-        // From one end to the next it is three steps: that is what bounds a loop that allocates. A start beyond all memory
-        // wraps, and a layout's size and padding together never overflow.
+        // The dependency chain from one end to the next has three steps, which bound a loop that allocates. A start
+        // beyond the address space wraps, and the size and padding of a layout together never overflow.
         let start = span.start.wrapping_add(below) & !below;
         let taken = start.wrapping_sub(span.start) + layout.size();
         (taken <= span.end - span.start).then(|| span.start + taken)
     }
 
-    /// Cuts a block of a size that is not zero.
+    /// Carves a block; its size is not zero.
     #[inline(always)]
     pub(super) fn carve(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let end = Self::place(self.remainder, layout)?;
         self.remainder.start = end;
-        // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
+        // SAFETY: the block lies in a chunk that was added, and thus exposed, and is not at address zero.
         Some(unsafe { address::block(end - layout.size(), layout.size()) })
     }
 
-    /// Whether a block ends at the cursor. One in a chunk that happens to end where this one begins does not.
+    /// Returns whether a block ends at the cursor. A block in an adjacent chunk that ends where this span begins does
+    /// not count.
     #[inline(always)]
     fn is_last(&self, block: usize, layout: Layout) -> bool {
         block + layout.size() == self.remainder.start && block >= self.begin
@@ -64,7 +68,7 @@ impl Bump {
         }
     }
 
-    /// Gives a block another size where it is, if it has the alignment and there is room.
+    /// Resizes a block in place, if its address has the new alignment and there is room.
     #[inline]
     pub(super) fn resize(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<[u8]>> {
         let start = block.addr().get();
@@ -79,17 +83,17 @@ impl Bump {
         Some(NonNull::slice_from_raw_parts(block, new.size()))
     }
 
-    /// Whether nothing is cut.
+    /// Returns whether nothing has been carved.
     pub(super) fn is_untouched(&self) -> bool {
         self.remainder.start == self.begin
     }
 
-    /// Bytes that can still be cut.
+    /// Returns the number of bytes that can still be carved.
     pub(super) fn left(&self) -> usize {
         self.remainder.end - self.remainder.start
     }
 
-    /// The span that the cursor goes through.
+    /// Returns the span that the cursor goes through.
     pub(super) fn span(&self) -> Span {
         Span { start: self.begin, end: self.remainder.end }
     }
@@ -105,8 +109,8 @@ impl Bump {
     }
 }
 
-/// Bytes that hold a block of this layout wherever they start, on a word's boundary.
+/// Returns how many bytes hold a block of this layout, wherever they start on a word boundary.
 pub(super) fn room(layout: Layout) -> usize {
-    // A layout's size and padding together never overflow.
+    // The size and padding of a layout together never overflow.
     layout.size() + (layout.align().max(WORD) - WORD)
 }

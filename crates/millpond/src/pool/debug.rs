@@ -1,4 +1,4 @@
-//! `Debug` for the types of this room: see [`opaque_debug`].
+//! `Debug` for the types of this layer: see [`opaque_debug`].
 
 use super::*;
 use crate::base::opaque_debug;

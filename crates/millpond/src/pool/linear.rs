@@ -1,16 +1,16 @@
-//! A bump arena: blocks one after the other, freed all at once.
+//! A bump arena: blocks lie one behind the other and are freed all at once.
 //!
-//! A cursor moves through the current chunk; a block is cut at the cursor, padded to its alignment. Freeing the last
-//! block moves the cursor back, and the last block grows and shrinks where it is; anything else stays until the reset,
-//! which keeps every chunk.
+//! A cursor moves through the current chunk; each block is carved at the cursor, after padding for its alignment.
+//! Freeing the last block moves the cursor back, and the last block grows and shrinks in place. All other memory stays
+//! allocated until the reset, which keeps every chunk.
 //!
-//! * Allocate and free: O(1). Reset: O(chunks), and chunks double in size.
-//! * Worst case of one call: two cuts, one in the chunk that is full and one in the next. A call that grows has the parent's
-//!   time besides.
-//! * Waste: padding, and what is left at the end of a chunk when a block does not fit any more.
+//! * Allocate and free: O(1). Reset: O(chunks); chunks double in size.
+//! * Worst case of one call: two attempts to carve, one in the full chunk and one in the next. A call that grows also
+//!   takes the parent's time.
+//! * Waste: padding, and the end of a chunk where a block no longer fits.
 //!
-//! With a buffer as its parent this is what others call a static allocator. It uses every byte of that: the first chunk
-//! has no header, later ones have one of four words at most.
+//! With a buffer as its parent this is what other libraries call a static allocator. It uses every byte of the buffer:
+//! the first chunk has no header, and later chunks have one of at most four words.
 //!
 //! Source: Hanson, "Fast Allocation and Deallocation of Memory Based on Object Lifetimes" (1990).
 
@@ -24,7 +24,7 @@ use crate::traits::{
     Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
 };
 
-/// A bump arena: the fastest way to allocate what dies together.
+/// A bump arena: the fastest way to allocate blocks that are freed together.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -34,14 +34,14 @@ use crate::traits::{
 /// for frame in 0..3 {
 ///     let mesh = arena.allocate(Layout::new::<[f32; 100]>())?;
 ///     let name = arena.allocate(Layout::new::<[u8; 7]>())?;
-///     // Blocks lie one behind the other.
+///     // Blocks are adjacent.
 ///     assert_eq!(name.addr().get(), mesh.addr().get() + 400);
-///     arena.reset(); // and all is free again; no chunk was returned
+///     arena.reset(); // frees all blocks and keeps the chunks
 /// }
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
-/// In a static, on memory that is part of the program, for all threads; nothing is asked of any system:
+/// In a static, on memory that is part of the program, shared by all threads and without system calls:
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -52,7 +52,7 @@ use crate::traits::{
 ///
 /// let table = ARENA.allocate(Layout::new::<[u32; 100]>())?;
 /// let remainder = ARENA.allocate(Layout::new::<[u8; 624]>())?;
-/// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // to the last byte
+/// assert_eq!(ARENA.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted)); // every byte is used
 /// # let _ = (table, remainder);
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -61,26 +61,26 @@ use crate::traits::{
 ///
 /// # Invariants
 ///
-/// * The cursor goes through the current chunk, or through nothing; live blocks of the current chunk end at or before
-///   it.
+/// * The cursor goes through the current chunk, if there is one; live blocks of the current chunk end at or before it.
 pub struct Linear {
     bump: Bump,
     chunks: Chunks,
 }
 
-/// Bytes of the first chunk where the parent is fine-grained.
+/// Bytes of the first chunk if the parent is fine-grained.
 const FIRST: usize = 256;
 
 impl Linear {
-    /// An arena without chunks; the first will be a page, or a few lines of cache where the parent is
-    /// [fine-grained](crate::Allocator::is_fine_grained). Each later one is twice as large as the one before, up to 64 MiB.
+    /// Creates an arena without chunks. The first chunk will be a page, or a few cache lines if the parent is
+    /// [fine-grained](crate::Allocator::is_fine_grained). Each later chunk is twice as large as the one before, up to
+    /// 64 MiB.
     #[must_use]
     pub const fn new() -> Self {
         Self { bump: Bump::EMPTY, chunks: Chunks::new(ChunkPolicy::growing_from(FIRST, 1)) }
     }
 
-    /// An arena without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
-    /// large as the one before, up to 64 MiB.
+    /// Creates an arena without chunks, whose first chunk will have room for `bytes` bytes of blocks and padding. Each
+    /// later chunk is twice as large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
         let first = if bytes == 0 { 1 } else { bytes };
@@ -90,7 +90,7 @@ impl Linear {
         }
     }
 
-    /// Goes on to the next chunk ahead if the block fits there.
+    /// Advances to the next reusable chunk if the block fits there.
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -106,8 +106,8 @@ impl Default for Linear {
     }
 }
 
-// SAFETY: blocks are cut at the cursor, behind which nothing is live, and it moves back only over the last block, when
-// that is freed or shrinks. Nothing here unwinds.
+// SAFETY: blocks are carved at the cursor, behind which nothing is live. The cursor moves back only over the last
+// block, when that is freed or shrinks. Nothing here unwinds.
 unsafe impl RawPool for Linear {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -138,7 +138,7 @@ unsafe impl RawPool for Linear {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
         unsafe { self.chunks.add_chunk(chunk, room(layout)) }
     }
 
@@ -175,7 +175,8 @@ unsafe impl RawPool for Linear {
 impl PoolHooks for Linear {}
 
 impl Inspect for Linear {
-    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
+    /// Returns the statistics. O(chunks). Everything that was carved counts as live, freed or not, including padding
+    /// and the unused ends of full chunks.
     fn stats(&self) -> PoolStats {
         let length = |span: Span| span.end - span.start;
         let reusable: usize =

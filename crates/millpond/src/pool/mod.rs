@@ -1,4 +1,4 @@
-//! How memory is cut: the pools, pure data structures over chunks that they are given.
+//! Memory pools: data structures that allocate blocks from the chunks that are added to them.
 
 mod blocks;
 mod boundary_tags;

@@ -1,14 +1,17 @@
-//! A region cut between sign posts: each post says how far it is to the next, and whether the block between is free.
+//! Boundary tags: a region is divided into blocks by headers, each of which holds the distance to the next and whether
+//! its block is free.
 //!
-//! Free blocks are on one list, last freed first. *First fit* takes the first that is large enough, *best fit* the
-//! smallest that is. The rest is split off and stays free; a block that is freed is merged with its free neighbours at
+//! Free blocks are on one list, last freed first. *First fit* takes the first block that is large enough, *best fit*
+//! the smallest one. The remainder is split off and stays free; a freed block is merged with its free neighbours at
 //! once.
 //!
 //! * Allocate: O(free blocks). Free, resize in place: O(1). Trim: O(chunks). Reset: O(chunks).
-//! * Worst case of one call: allocating looks at every free block, twice if aligned beyond the granule; freeing merges with
-//!   two neighbours, whatever is live. A call that grows looks twice, and has the parent's time besides.
-//! * Overhead: a post of one word per block (8 bytes on 64-bit), and none of the pool's own to speak of. Rounding, apart
-//!   from that: post and block together are a multiple of 16, and at least 32, bytes; 64-bit.
+//! * Worst case of one call: allocating examines every free block, twice if the alignment exceeds the granule; freeing
+//!   merges with two neighbours, independently of what is live. A call that grows searches twice and also takes the
+//!   parent's time.
+//! * Overhead: a header of one word per block (8 bytes on 64-bit machines); the pool itself is a few words. In
+//!   addition, sizes are rounded: header and block together take a multiple of 16 and at least 32 bytes on 64-bit
+//!   machines.
 //!
 //! Source: Knuth, "The Art of Computer Programming", volume 1, section 2.5 (1968).
 
@@ -20,10 +23,10 @@ use crate::traits::{
     Release,
 };
 
-/// A pool for blocks of any size in a small region, a few words large itself. For more than some hundred free blocks,
-/// or when time must not depend on them, take [`Tlsf`](crate::Tlsf).
+/// A pool for blocks of any size in a small region; the pool itself takes a few words. With more than a few hundred
+/// free blocks, or if the time of a call must not depend on their number, use [`Tlsf`](crate::Tlsf).
 ///
-/// A kilobyte for values of all types, wiped when they are freed:
+/// One kilobyte for values of all types, wiped when they are freed:
 ///
 /// ```
 /// use core::{alloc::Layout, mem::MaybeUninit};
@@ -38,19 +41,19 @@ use crate::traits::{
 /// unsafe { pool.deallocate(numbers.cast(), Layout::new::<[i32; 5]>()) };
 ///
 /// let text = pool.allocate(Layout::new::<[u8; 5]>())?.cast::<[u8; 5]>();
-/// assert_eq!(text.addr(), numbers.addr()); // the same bytes again,
+/// assert_eq!(text.addr(), numbers.addr()); // the same memory again,
 /// // SAFETY: the block is live, five bytes long, and a wiping pool hands out zeros.
-/// assert_eq!(unsafe { text.read() }, [0; 5]); // and nothing is left in them
+/// assert_eq!(unsafe { text.read() }, [0; 5]); // with its old contents wiped
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
 /// # Overwritten memory
 ///
-/// As for [`Tlsf`](crate::Tlsf#overwritten-memory).
+/// The same as for [`Tlsf`](crate::Tlsf#overwritten-memory).
 ///
 /// # Invariants
 ///
-/// Those of the posts: see the sources of `tags`.
+/// Those of the boundary tags: see the module `boundary_tags`.
 pub struct SignPost {
     tags: BoundaryTags<FitList>,
     wiping: bool,
@@ -64,14 +67,14 @@ enum Fit {
 }
 
 impl SignPost {
-    /// A pool without chunks that takes the first free block that is large enough: the quicker way.
+    /// Creates a pool without chunks that takes the first free block that is large enough: the faster method.
     #[must_use]
     pub const fn first_fit() -> Self {
         Self::new(Fit::First)
     }
 
-    /// A pool without chunks that takes the smallest free block that is large enough: looks at all of them, unless one
-    /// fits exactly.
+    /// Creates a pool without chunks that takes the smallest free block that is large enough. It examines all free
+    /// blocks, unless one fits exactly.
     #[must_use]
     pub const fn best_fit() -> Self {
         Self::new(Fit::Best)
@@ -81,22 +84,22 @@ impl SignPost {
         Self { tags: BoundaryTags::new(FitList { fit, list: List::EMPTY }), wiping: false }
     }
 
-    /// The same pool, which sets every byte to zero: of a block when it is freed, so that nothing stays readable, and
-    /// again when it is handed out, so that the pool's own posts and links are not seen either. Costs O(size).
+    /// Sets every byte of a block to zero when the block is freed, so that nothing stays readable, and again when it is
+    /// allocated, so that the pool's own headers and links are not visible either. Costs O(size).
     #[must_use]
     pub const fn wiping(mut self) -> Self {
         self.wiping = true;
         self
     }
 
-    /// The largest size in bytes that would now be served without a new chunk, at an alignment of two words. O(free
-    /// blocks).
+    /// Returns the largest size, in bytes, that can be allocated without a new chunk, at an alignment of two words.
+    /// O(free blocks).
     #[must_use]
     pub fn largest_free(&self) -> usize {
         self.holes().largest
     }
 
-    /// What is free, and in how many pieces. Linear in the number of blocks.
+    /// Returns how much memory is free, and in how many pieces. O(blocks).
     #[must_use]
     pub fn holes(&self) -> Holes {
         self.tags.holes()
@@ -106,28 +109,28 @@ impl SignPost {
     ///
     /// # Safety
     ///
-    /// All of the block is the pool's, or just handed out.
+    /// The whole block belongs to the pool, or was just allocated.
     unsafe fn wipe(&self, block: NonNull<[u8]>, from: usize) {
         if self.wiping && from < block.len() {
-            // SAFETY: the bytes lie within the block, which the caller promises is nobody else's.
+            // SAFETY: the bytes lie within the block, and the caller guarantees that nothing else uses it.
             unsafe { block.cast::<u8>().add(from).write_bytes(0, block.len() - from) };
         }
     }
 }
 
-// SAFETY: `BoundaryTags` hands out what its index holds, which is free, and cuts it between posts: see its invariants. Nothing
-// here unwinds.
+// SAFETY: `BoundaryTags` hands out blocks of its index, which are free, and splits them at headers: see its invariants.
+// Nothing here unwinds.
 unsafe impl RawPool for SignPost {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let block = self.tags.allocate(SizedRequest::of(layout, FitList::LARGEST)?)?;
-        // SAFETY: the block was just handed out.
+        // SAFETY: the block was just allocated.
         unsafe { self.wipe(block, 0) };
         Some(block)
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let need = SizedRequest::size(layout);
-        // SAFETY: the block is live, as the caller promises, until the last call.
+        // SAFETY: the caller guarantees that the block is live, which it is until the last call.
         unsafe {
             if self.wiping {
                 let Some(all) = BoundaryTags::<FitList>::all_of(block, need) else { return };
@@ -142,7 +145,7 @@ unsafe impl RawPool for SignPost {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
         unsafe { self.tags.add_chunk(chunk, layout) }
     }
 
@@ -160,8 +163,9 @@ unsafe impl RawPool for SignPost {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        // SAFETY: the block is live, as the caller promises, and what it grows by was free; what it shrinks by is wiped
-        // first, which is right only if it does shrink: a smaller size is never refused but for its alignment.
+        // SAFETY: the caller guarantees that the block is live, and the bytes that it grows by were free. The bytes
+        // that it shrinks by are wiped first, which is correct because shrinking succeeds: a smaller size is refused
+        // only because of its alignment.
         unsafe {
             let all = BoundaryTags::<FitList>::all_of(block, SizedRequest::size(old))?;
             if new.size() < all.len() && block.addr().get().is_multiple_of(new.align()) {
@@ -216,7 +220,7 @@ struct FitList {
 }
 
 impl FitList {
-    /// The block for a request of this size, of those on the list, and its size.
+    /// Returns the block on the list that serves a request of this size, and the block's size.
     #[inline(always)]
     fn choose(&self, size: usize, tags: impl Iterator<Item = Tag>) -> Option<(Tag, usize)> {
         let mut found = None;
@@ -256,8 +260,7 @@ impl Index for FitList {
     fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Tag>, usize> {
         let mut damage = None;
         let mut steps = 0usize;
-        // Brent's way to notice that a list leads in a circle: every block is compared with the last one whose number is a
-        // power of two.
+        // Brent's cycle detection: every block is compared with the last one whose number is a power of two.
         let mut last = 0;
         let sound = self.list.posts_while(|at| {
             steps += 1;

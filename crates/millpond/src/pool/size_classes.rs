@@ -1,71 +1,75 @@
-//! Pools whose blocks come in classes: what a cache per thread can stand in front of.
+//! Pools whose blocks come in size classes, which a cache per thread can serve.
 
 use core::alloc::Layout;
 
 use super::{BlockLayout, Blocks, Config, ConstBlockLayout};
 use crate::traits::RawPool;
 
-/// The most classes of blocks that a pool has.
+/// The maximum number of size classes of a pool.
 pub(crate) const MAX_CLASSES: usize = 65;
 
-/// A pool whose blocks come in classes, each block of a class as good as the next: what [`Cached`](crate::Cached) can keep
-/// ready for every thread.
+/// A pool whose blocks come in size classes; all blocks of a class are interchangeable. [`Cached`](crate::Cached) keeps
+/// such blocks ready for every thread.
 ///
 /// # Safety
 ///
-/// The [`ClassMap`] says the same class for every layout that fits a block. A block that was allocated for the class's own
-/// layout may be handed out for any other of that class, and is freed with the class's own.
+/// The [`ClassMap`] returns the same class for every layout that fits a block. A block that was allocated for the
+/// layout of its class may be handed out for any other layout of that class, and is freed with the layout of the class.
 pub unsafe trait SizeClasses: RawPool {
-    /// What tells the class of a layout.
+    /// Maps a layout to its class.
     type ClassMap: ClassMap;
 
-    /// Whether the pool knows which blocks are live, so that it looks for leaks when it goes, and may object to a block that is
-    /// freed: then a cache gives back what it holds before, and asks.
+    /// Whether the pool knows which blocks are live, so that it reports leaks when it is dropped and may refuse a block
+    /// that is freed. If so, a cache asks the pool about a block that is freed, and returns all blocks that it holds
+    /// before the pool is dropped.
     const REPORTS_LEAKS: bool = false;
 
-    /// A copy of it: it is looked at while others use the pool.
+    /// Returns a copy of the class map, which is read while other threads use the pool.
     fn class_map(&self) -> Self::ClassMap;
 }
 
-/// A pool of [`SizeClasses`] whose class_map is known at compile time, so that a [`Cached`](crate::Cached) of it can be a `static`.
+/// A pool of [`SizeClasses`] whose class map is known at compile time, so that a [`Cached`](crate::Cached) of it can be
+/// a `static`.
 ///
 /// # Safety
 ///
-/// [`CLASS_MAP`](Self::CLASS_MAP) tells the classes, their number and their layouts as [`class_map`](SizeClasses::class_map) of every value of
-/// the type does.
+/// [`CLASS_MAP`](Self::CLASS_MAP) returns the same classes, number of classes and layouts as
+/// [`class_map`](SizeClasses::class_map) of every value of the type.
 pub unsafe trait ConstSizeClasses: SizeClasses {
     /// The same as [`class_map`](SizeClasses::class_map).
     const CLASS_MAP: Self::ClassMap;
 }
 
-/// What tells the class of a layout.
+/// Maps a layout to its class.
 ///
 /// # Safety
 ///
-/// [`ByClassCount`](Self::ByClassCount) is what it says. Kinds are less than [`classes`](Self::classes), which is at most [`CLASSES`](Self::CLASSES), and that at most 65.
+/// [`ByClassCount`](Self::ByClassCount) is as documented. Classes are less than [`classes`](Self::classes), which is at
+/// most [`CLASSES`](Self::CLASSES), which is at most 65.
 pub unsafe trait ClassMap {
-    /// How many classes there are at most.
+    /// The maximum number of classes.
     const CLASSES: usize;
 
-    /// `One` if [`CLASSES`](Self::CLASSES) is 1, else `Several`.
+    /// `One` if [`CLASSES`](Self::CLASSES) is 1, otherwise `Several`.
     type ByClassCount<One, Several>;
 
-    /// How many classes there are; as long as the class map lives, and for its copies.
+    /// Returns the number of classes. It is constant for the lifetime of the class map, and the same for its copies.
     fn classes(&self) -> usize {
         Self::CLASSES
     }
 
-    /// The class of a layout, if that is told quickly; `None` means that [`class`](Self::class) must be asked.
+    /// Returns the class of a layout if it can be found quickly; `None` means that [`class`](Self::class) must be
+    /// called.
     fn class_hot(&self, layout: Layout) -> Option<usize>;
 
-    /// The class of a layout; `None` for a size of zero, and for what the pool does not serve.
+    /// Returns the class of a layout; `None` for a size of zero, and for a layout that the pool does not serve.
     fn class(&self, layout: Layout) -> Option<usize>;
 
-    /// The size and alignment of the blocks of a class, which is below [`CLASSES`](Self::CLASSES).
+    /// Returns the size and alignment of the blocks of a class, which is less than [`CLASSES`](Self::CLASSES).
     fn layout(&self, class: usize) -> Layout;
 }
 
-/// The class map of blocks that are all of one class.
+/// The class map of a pool whose blocks are all of one class.
 #[derive(Clone, Copy, Debug)]
 pub struct SingleClass<S>(pub(super) S);
 
@@ -91,7 +95,7 @@ unsafe impl<S: BlockLayout> ClassMap for SingleClass<S> {
     }
 }
 
-// SAFETY: all blocks are of one shape, which every layout that the pool serves fits into.
+// SAFETY: all blocks have the same layout, which every layout that the pool serves fits.
 unsafe impl<C: Config> SizeClasses for Blocks<C> {
     type ClassMap = SingleClass<C::BlockLayout>;
     const REPORTS_LEAKS: bool = Self::VALIDATES;
@@ -102,13 +106,13 @@ unsafe impl<C: Config> SizeClasses for Blocks<C> {
 }
 
 impl<C: Config> Blocks<C> {
-    /// The same as [`class_map`](SizeClasses::class_map), at compile time too.
+    /// Returns the same as [`class_map`](SizeClasses::class_map), at compile time too.
     pub(crate) const fn single_class(&self) -> SingleClass<C::BlockLayout> {
         SingleClass(self.typed_layout())
     }
 }
 
-// SAFETY: the shape is known, so all pools of the type have it: `ConstBlockLayout` is sealed.
+// SAFETY: the block layout is a constant of the type, so all pools of the type have it: `ConstBlockLayout` is sealed.
 unsafe impl<C: Config<BlockLayout: ConstBlockLayout>> ConstSizeClasses for Blocks<C> {
     const CLASS_MAP: Self::ClassMap = SingleClass(C::BlockLayout::INSTANCE);
 }

@@ -1,8 +1,9 @@
 //! Memory that the program already has: a borrowed slice, or a static.
 //!
-//! Both hand their bytes out from the front, as a cursor moves to the back; what is freed at the cursor moves it back
-//! again, anything else stays spent. O(1), no header, no waste but for alignment, and for a rest that is smaller than
-//! every request. The cursor is atomic, so both can be shared by threads.
+//! Both allocate from the front and move a cursor towards the back. Freeing the block that ends at the cursor moves the
+//! cursor back; any other freed block stays unavailable. Every operation is O(1). There is no header; only alignment
+//! padding and a remainder that is smaller than every request are wasted. The cursor is atomic, so threads can share
+//! both.
 
 use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
@@ -12,7 +13,7 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
 };
 
-/// Implements [`Allocator`] by the methods `memory` and `cursor`: everything is cut at the cursor.
+/// Implements [`Allocator`] with the methods `memory` and `cursor`: all blocks are carved at the cursor.
 macro_rules! allocate_at_cursor {
     () => {
         fn allocate(&self, layout: Layout) -> Allocation {
@@ -48,10 +49,10 @@ macro_rules! allocate_at_cursor {
     };
 }
 
-/// Implements [`Inspect`] by the same two methods.
+/// Implements [`Inspect`] with the same two methods.
 macro_rules! inspect_cursor {
     () => {
-        /// Live is what is spent: all up to the end of the last live block.
+        /// Returns the statistics. Everything up to the end of the last live block counts as live.
         fn stats(&self) -> PoolStats {
             let (held, live) = (self.memory().len(), self.cursor.used());
             PoolStats { chunks: 1, held, live, free: held - live }
@@ -82,12 +83,13 @@ macro_rules! inspect_cursor {
 #[cfg(all(feature = "std", any(unix, windows)))]
 pub(super) use inspect_cursor;
 
-/// A borrowed slice as a source: exactly these bytes, never more.
+/// A borrowed slice as a source of exactly these bytes.
 ///
-/// Blocks come from the front; freeing the last one makes room again, and it grows and shrinks where it is; freeing any
-/// other makes no room. A pool on top hands blocks out and takes them back as it likes, and gets all that is left in one
-/// chunk when less is left than it would like. Wasted are the alignment within the slice, and a rest that is smaller
-/// than the least request: 1,000 bytes of 64-byte blocks leave 40 that nobody can use.
+/// Blocks are allocated from the front. Freeing the last block makes its memory available again, and the last block
+/// grows and shrinks in place; freeing any other block makes no memory available. A pool on top allocates and frees in
+/// any order, and receives all remaining bytes in one chunk if fewer remain than it prefers. Alignment padding within
+/// the slice is wasted, as is a remainder that is smaller than the smallest request: with 64-byte blocks, 40 of 1,000
+/// bytes remain unused.
 ///
 /// ```
 /// use core::{alloc::Layout, mem::MaybeUninit};
@@ -97,7 +99,7 @@ pub(super) use inspect_cursor;
 /// struct Aligned([MaybeUninit<u8>; 1000]);
 /// let mut bytes = Aligned([MaybeUninit::uninit(); 1000]);
 ///
-/// // 1,000 bytes are 15 blocks of 64, and not one more.
+/// // 1,000 bytes hold exactly 15 blocks of 64 bytes.
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes.0));
 /// let layout = Layout::new::<[u64; 8]>();
 /// let blocks = core::iter::from_fn(|| pool.allocate(layout).ok()).count();
@@ -110,7 +112,7 @@ pub struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    /// A source over `bytes`, which need not be initialised.
+    /// Creates a source over `bytes`, which need not be initialised.
     #[must_use]
     pub fn new(bytes: &'a mut [core::mem::MaybeUninit<u8>]) -> Self {
         let size = bytes.len();
@@ -125,10 +127,10 @@ impl<'a> Buffer<'a> {
 
 // SAFETY: the buffer owns its bytes as a `&mut [u8]` would, and the cursor is atomic.
 unsafe impl Send for Buffer<'_> {}
-// SAFETY: as above; shared access hands every byte out once.
+// SAFETY: the cursor is atomic, so shared access hands out every byte at most once.
 unsafe impl Sync for Buffer<'_> {}
 
-// SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it.
+// SAFETY: the cursor hands out every byte at most once, aligned, and takes back only what ends at it.
 unsafe impl Allocator for Buffer<'_> {
     allocate_at_cursor!();
 }
@@ -137,7 +139,7 @@ impl Inspect for Buffer<'_> {
     inspect_cursor!();
 }
 
-/// `SIZE` bytes as a source that can be a `static`, without `unsafe`. Aligned to 16.
+/// A source of `SIZE` bytes that can be a `static`, without `unsafe`. It is aligned to 16 bytes.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -156,7 +158,7 @@ pub struct StaticBuffer<const SIZE: usize> {
 }
 
 impl<const SIZE: usize> StaticBuffer<SIZE> {
-    /// A buffer of zeros.
+    /// Creates a buffer filled with zeros.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: UnsafeCell::new([0; SIZE]), cursor: Cursor::new() }
@@ -173,11 +175,11 @@ impl<const SIZE: usize> Default for StaticBuffer<SIZE> {
     }
 }
 
-// SAFETY: the bytes are reached only through blocks that the atomic cursor hands out once.
+// SAFETY: the bytes are reached only through blocks, and the atomic cursor hands out every byte at most once.
 unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 
-// SAFETY: the cursor hands every byte out once, aligned, and takes back only what ends at it. Only a *borrowed* buffer
-// is an allocator: one that moved would take its bytes along, and leave its blocks behind.
+// SAFETY: the cursor hands out every byte at most once, aligned, and takes back only what ends at it. Only a *borrowed*
+// buffer is an allocator: moving a buffer would move its bytes away from its blocks.
 unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
     allocate_at_cursor!();
 }

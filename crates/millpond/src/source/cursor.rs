@@ -1,8 +1,9 @@
-//! How far a piece of memory is spent: the one thing that sources of bounded size keep.
+//! How much of a piece of memory is used: the only state of sources of bounded size.
 //!
-//! Blocks are cut at the cursor, which moves to the back; what is freed at the cursor moves it back again, anything
-//! else stays spent. O(1) but for retries when threads meet. The cursor is atomic and nothing else is synchronised by
-//! it: nothing needs to be, because a block is passed on by whoever holds it.
+//! Blocks are carved at the cursor, which moves towards the back. Freeing the block that ends at the cursor moves the
+//! cursor back; any other freed block stays unavailable. Every operation is O(1), except for retries under contention.
+//! The cursor is atomic. It synchronises nothing else, and need not: a thread that passes a block on to another thread
+//! provides the synchronisation.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -14,14 +15,15 @@ use crate::{
     traits::Allocation,
 };
 
-/// How many bytes of a piece of memory are spent. Every method takes that memory, always the same.
+/// The number of used bytes of a piece of memory. Every method takes that memory, which must be the same each time.
 ///
 /// # Invariants
 ///
-/// * It is at most the size of the memory.
+/// * The number is at most the size of the memory.
 /// * No live block has a byte at or past the cursor.
 ///
-/// (Not `IN_ONE_STEP`, it looks and then moves: that is for models, which must notice.)
+/// Unless `IN_ONE_STEP` is set, the cursor is read and then written in two steps. This variant is for models, which
+/// must detect the error.
 #[derive(Debug)]
 pub(crate) struct Cursor<const IN_ONE_STEP: bool = true>(AtomicUsize);
 
@@ -30,17 +32,18 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
         Self(AtomicUsize::new(0))
     }
 
-    /// Bytes spent.
+    /// Returns the number of bytes used.
     pub(crate) fn used(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Declares everything free. Nobody else is at work.
+    /// Marks all memory as free. No other thread may use the cursor at the same time.
     pub(crate) fn rewind(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Cuts a block of at least `least` and up to `preferred` bytes: `preferred` if there is room, else all that is left.
+    /// Carves a block of at least `least` and at most `preferred` bytes: `preferred` if there is room, otherwise all
+    /// that is left.
     pub(crate) fn take(&self, memory: NonNull<[u8]>, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return Ok(address::zero_sized(least));
@@ -55,8 +58,8 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
             }
             let size = room.min(preferred.max(least.size()));
             let (start, end) = (used + padding, used + padding + size);
-            // Acquire: the bytes past the cursor were never handed out, or came back from a holder who is done with
-            // them, which the release in `give_back` says.
+            // Acquire: the bytes past the cursor were never handed out, or were freed by a thread that no longer uses
+            // them; the latter synchronises with the release in `give_back`.
             match self.advance(used, end) {
                 // SAFETY: `start + size` is `end`, which lies within the memory.
                 Ok(_) => return Ok(NonNull::slice_from_raw_parts(unsafe { base.add(start) }, size)),
@@ -78,16 +81,17 @@ impl<const IN_ONE_STEP: bool> Cursor<IN_ONE_STEP> {
         Ok(now)
     }
 
-    /// Moves back over `size` bytes at `start` if they end at the cursor; else they stay spent.
+    /// Moves the cursor back over `size` bytes at `start` if they end at the cursor; otherwise they stay unavailable.
     pub(crate) fn give_back(&self, memory: NonNull<[u8]>, start: NonNull<u8>, size: usize) {
         if size != 0 {
             let start = start.addr().get() - memory.addr().get();
-            // A failure means that these bytes are not the last ones.
+            // On failure these bytes are not the last ones.
             let _ = self.0.compare_exchange(start + size, start, Ordering::Release, Ordering::Relaxed);
         }
     }
 
-    /// Makes a block of `old` bytes one of `new`, which is no less, if it ends at the cursor and there is room.
+    /// Grows a block from `old` to `new` bytes, where `new` is at least `old`, if the block ends at the cursor and
+    /// there is room.
     pub(crate) fn extend(&self, memory: NonNull<[u8]>, block: NonNull<u8>, old: usize, new: usize) -> bool {
         let start = block.addr().get() - memory.addr().get();
         // Acquire, as in `take`.

@@ -7,7 +7,7 @@ use crate::{
     traits::{Allocation, Allocator, AtFork},
 };
 
-/// Rust's global allocator: what `Box` and `Vec` use, hence `malloc` unless the program chose otherwise.
+/// Rust's global allocator, which `Box` and `Vec` use: `malloc` unless the program chose another.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -25,15 +25,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap;
 
-/// What the global allocator returned for a request of `size` bytes.
+/// Converts what the global allocator returned for a request of `size` bytes.
 fn handed_out(pointer: *mut u8, size: usize) -> Allocation {
     let start = NonNull::new(pointer).ok_or(AllocError::Exhausted)?;
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
 
-// SAFETY: the global allocator keeps the contract for every size but zero, which never reaches it; blocks are returned
-// without excess, so the size at `deallocate` is the one it knows. Where the alignment changes, blocks are moved by
-// hand, because `realloc` keeps it.
+// SAFETY: the global allocator upholds the contract for every size except zero, which never reaches it. Blocks are
+// returned without excess, so the size passed to `deallocate` is the one that it knows. If the alignment changes, the
+// block is moved explicitly, because `realloc` keeps the alignment.
 unsafe impl Allocator for Heap {
     #[inline]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -47,7 +47,8 @@ unsafe impl Allocator for Heap {
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if layout.size() != 0 {
-            // SAFETY: the caller promises that the block is live and the layout its own.
+            // SAFETY: the caller guarantees that the block is live and that `layout` is the layout it was allocated
+            // with.
             unsafe { alloc::alloc::dealloc(block.as_ptr(), layout) };
         }
     }
@@ -61,12 +62,14 @@ unsafe impl Allocator for Heap {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`: `block` is live, was handed out by `Heap`, and `old` fits
+        // it.
         unsafe { resize(self, block, old, new) }
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`: `block` is live, was handed out by `Heap`, and `old`
+        // fits it.
         unsafe { resize(self, block, old, new) }
     }
 
@@ -75,14 +78,14 @@ unsafe impl Allocator for Heap {
     }
 }
 
-/// Growing and shrinking are one thing for the global allocator.
+/// Resizes a block. For the global allocator, growing and shrinking are the same operation.
 ///
 /// # Safety
 ///
 /// `block` is live, was handed out by [`Heap`], and `old` fits it.
 unsafe fn resize(heap: &Heap, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
     if old.align() != new.align() || old.size() == 0 || new.size() == 0 {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees that `block` is live, was handed out by `heap`, and that `old` fits it.
         return unsafe { crate::traits::relocate(heap, block, old, new) };
     }
     // SAFETY: the block is live with the layout `old`, and the new size is not zero and, with this alignment, valid.

@@ -5,17 +5,17 @@ use core::{ops::Range, ptr::NonNull};
 use super::{os, pages::whole_pages};
 use crate::base::AllocError;
 
-/// A reserved range of addresses, of which parts can be committed. Dropping it releases everything.
+/// A reserved range of addresses, parts of which can be committed. Dropping it releases the whole range.
 ///
-/// Reserving costs no memory; touching what is not committed faults. Offsets are in bytes from the start; ranges are
-/// widened to whole pages.
+/// Reserving uses no memory. Accessing memory that is not committed faults. Offsets are in bytes from the start; ranges
+/// are rounded to whole pages.
 ///
 /// ```
 /// use millpond::MappedRegion;
 ///
 /// let mapped_region = MappedRegion::reserve(1 << 30)?; // a gibibyte of addresses
 /// mapped_region.commit(0..100)?; // one page of memory
-/// // SAFETY: the first page is committed, and nobody else uses it.
+/// // SAFETY: the first page is committed, and nothing else uses it.
 /// unsafe { mapped_region.start().write(7) };
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
@@ -26,12 +26,12 @@ pub struct MappedRegion {
 }
 
 impl MappedRegion {
-    /// Reserves `size` bytes, rounded up to whole pages. The region starts at a multiple of a
-    /// [huge page](crate::Pages::huge_size) if it has room for one.
+    /// Reserves `size` bytes, rounded up to whole pages. The region starts at a multiple of a [huge
+    /// page](crate::Pages::huge_size) if it has room for one.
     ///
     /// # Errors
     ///
-    /// [`AllocError::Unsupported`] for a size of zero or beyond the address space, else what the system says.
+    /// [`AllocError::Unsupported`] if the size is zero or exceeds the address space, otherwise the error of the system.
     pub fn reserve(size: usize) -> Result<Self, AllocError> {
         let size = whole_pages(size, os::page_size())?;
         if size == 0 {
@@ -41,45 +41,45 @@ impl MappedRegion {
         Ok(Self { start: os::reserve(size, align)?, size })
     }
 
-    /// The first byte; it may be touched once it is committed.
+    /// Returns a pointer to the first byte, which may be accessed once it is committed.
     #[must_use]
     pub fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// Bytes reserved.
+    /// Returns the number of bytes reserved.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Puts memory behind `range`: zeroed where there was none, unchanged where there was.
+    /// Commits memory for `range`: new memory is zeroed, memory that was committed before keeps its contents.
     ///
     /// # Errors
     ///
-    /// [`AllocError::Unsupported`] if the range does not lie in the region, else what the system says.
+    /// [`AllocError::Unsupported`] if the range does not lie in the region, otherwise the error of the system.
     pub fn commit(&self, range: Range<usize>) -> Result<(), AllocError> {
         let (start, size) = self.pages(range, Rounding::Out)?;
         // SAFETY: the range lies in this reservation.
         if size == 0 { Ok(()) } else { unsafe { os::commit(start, size) } }
     }
 
-    /// Takes the memory away from the whole pages within `range`, and their contents with it.
+    /// Decommits the whole pages within `range`; their contents are lost.
     ///
     /// # Safety
     ///
-    /// Nobody uses these pages any more.
+    /// These pages are no longer used.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// The same as for [`commit`](Self::commit).
     pub unsafe fn decommit(&self, range: Range<usize>) -> Result<(), AllocError> {
         let (start, size) = self.pages(range, Rounding::In)?;
-        // SAFETY: the range lies in this reservation, and the caller promises that nobody uses it.
+        // SAFETY: the range lies in this reservation, and the caller guarantees that its pages are no longer used.
         if size == 0 { Ok(()) } else { unsafe { os::decommit(start, size) } }
     }
 
-    /// The whole pages that touch `range` (out), or that lie within it (in).
+    /// Returns the whole pages that touch `range` (out), or those that lie within it (in).
     fn pages(&self, range: Range<usize>, rounding: Rounding) -> Result<(NonNull<u8>, usize), AllocError> {
         if range.start > range.end || range.end > self.size {
             return Err(AllocError::Unsupported);
@@ -96,7 +96,7 @@ impl MappedRegion {
     }
 }
 
-/// Which way a range is made whole pages.
+/// The direction in which a range is rounded to whole pages.
 enum Rounding {
     Out,
     In,
@@ -104,13 +104,14 @@ enum Rounding {
 
 impl Drop for MappedRegion {
     fn drop(&mut self) {
-        // SAFETY: the reservation is this region's; whoever used its memory promised to have stopped.
+        // SAFETY: the reservation belongs to this region, and code that accesses its memory through raw pointers must
+        // have stopped before the region is dropped.
         let _ = unsafe { os::release(self.start, self.size) };
     }
 }
 
-// SAFETY: a region is addresses; the system calls on them are safe from any thread, and its memory is reached only
-// through raw pointers.
+// SAFETY: a region holds only addresses. The system calls on them are safe from any thread, and the memory is reached
+// only through raw pointers.
 unsafe impl Send for MappedRegion {}
-// SAFETY: as above.
+// SAFETY: as above: the methods make system calls that are safe from any thread.
 unsafe impl Sync for MappedRegion {}

@@ -1,6 +1,6 @@
-//! Where memory comes from: allocators that make it out of nothing of ours.
+//! Sources: allocators that have no parent in this crate.
 //!
-//! A source never prints, never panics and never calls back.
+//! A source never prints, never panics and never calls user code.
 
 mod buffer;
 mod cursor;
@@ -42,10 +42,10 @@ pub use tuned::TunedPages;
 #[cfg(target_arch = "wasm32")]
 pub use wasm::WasmPages;
 
-/// The parent of a shell that names none: [`Heap`] with the feature `alloc`, else [`NullAllocator`].
+/// The parent of a shell that does not name one: [`Heap`] with the feature `alloc`, otherwise [`NullAllocator`].
 #[cfg(feature = "alloc")]
 pub type DefaultParent = Heap;
-/// The parent of a shell that names none: `Heap` with the feature `alloc`, else [`NullAllocator`].
+/// The parent of a shell that does not name one: `Heap` with the feature `alloc`, otherwise [`NullAllocator`].
 #[cfg(not(feature = "alloc"))]
 pub type DefaultParent = NullAllocator;
 

@@ -1,4 +1,4 @@
-//! The source that has nothing to give.
+//! A source without memory.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -7,9 +7,9 @@ use crate::{
     traits::{Allocation, Allocator, AtFork},
 };
 
-/// A source without memory: every request but one of zero bytes fails.
+/// A source without memory: every request fails, except those for zero bytes.
 ///
-/// The parent of a pool that must live on what it was given.
+/// Use it as the parent of a pool that must not grow beyond the memory it was given.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullAllocator;
 
-// SAFETY: the only blocks ever handed out are zero-sized.
+// SAFETY: all blocks it hands out are zero-sized.
 unsafe impl Allocator for NullAllocator {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 { Ok(address::zero_sized(layout)) } else { Err(AllocError::Exhausted) }

@@ -1,15 +1,16 @@
-//! Which node's memory a page is to come from.
+//! The NUMA policy of pages.
 
-/// Where memory comes from on a machine whose processors have memory of their own (*nodes*).
+/// Where memory is allocated on a machine whose processors have memory of their own (*nodes*).
 ///
-/// In the sets, bit *n* stands for node *n*; nodes beyond 63 cannot be named. See [`TunedPages::numa`](crate::TunedPages::numa).
+/// In the sets, bit *n* stands for node *n*; nodes above 63 cannot be named. See
+/// [`TunedPages::numa`](crate::TunedPages::numa).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numa {
-    /// The node of the processor that first touches a page, whatever the process was told.
+    /// The node of the processor that first touches a page, regardless of the policy of the process.
     Local,
-    /// This node as long as it has memory, then others.
+    /// This node while it has memory, then others.
     Prefer(u32),
-    /// These nodes and no other.
+    /// Only these nodes.
     Bind(u64),
     /// These nodes in turn, page by page.
     Interleave(u64),

@@ -8,12 +8,12 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, relocate},
 };
 
-/// Pages straight from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
+/// Pages from the operating system: `mmap` on Unix, `VirtualAlloc` on Windows.
 ///
-/// Sizes are rounded up to whole pages, and the slice returned is as long as they are. Any alignment is served. Fresh
-/// pages are zero, so [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing more. Every call is a system call:
-/// this is a parent for pools, not a pool. On Linux, blocks grow without copying: their pages move. Guard pages, huge
-/// pages and the like: [`TunedPages`](crate::TunedPages).
+/// Sizes are rounded up to whole pages, and the returned slice has the rounded length. Every alignment is supported.
+/// Fresh pages are zero, so [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing extra. Every call is a system
+/// call: use this type as a parent of pools, not as a pool. On Linux, blocks grow without copying: the system remaps
+/// their pages. For guard pages, huge pages and more, see [`TunedPages`](crate::TunedPages).
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -30,39 +30,39 @@ use crate::{
 pub struct Pages;
 
 impl Pages {
-    /// Bytes in a page of this system.
+    /// Returns the page size of this system, in bytes.
     #[must_use]
     pub fn size() -> usize {
         os::page_size()
     }
 
-    /// Bytes in a huge page of this system, if it has any: 2 MiB where pages are 4 KiB.
+    /// Returns the huge page size of this system, if it has huge pages, in bytes: 2 MiB where pages are 4 KiB.
     #[must_use]
     pub fn huge_size() -> usize {
         os::huge_size()
     }
 }
 
-/// `size` in whole pages of `page` bytes.
+/// Rounds `size` up to whole pages of `page` bytes.
 pub(super) fn whole_pages(size: usize, page: usize) -> Result<usize, AllocError> {
     size.checked_next_multiple_of(page)
         .filter(|&size| size <= isize::MAX.cast_unsigned())
         .ok_or(AllocError::Unsupported)
 }
 
-/// Grows a block that has `pages` bytes of pages, and zeroes what is behind its bytes in these: all that lies beyond comes
-/// fresh, hence zero.
+/// Grows a block that occupies `pages` bytes of pages, and zeroes the rest of these pages behind the block's old size.
+/// The pages beyond are fresh and thus zero.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow_zeroed`] of `source`.
+/// The same as for [`Allocator::grow_zeroed`] of `source`.
 pub(super) unsafe fn grow_zeroed(
     source: &impl Allocator,
     block: NonNull<u8>,
     (old, new): (Layout, Layout),
     pages: usize,
 ) -> Allocation {
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the caller upholds the contract of `grow_zeroed`, which includes that of `grow`.
     let grown = unsafe { source.grow(block, old, new)? };
     let end = pages.clamp(old.size(), grown.len());
     // SAFETY: the new block is live and at least as long as the old one was, so both ends lie in it.
@@ -70,8 +70,8 @@ pub(super) unsafe fn grow_zeroed(
     Ok(grown)
 }
 
-/// The sizes in pages of a block before and after it is resized where it is: bytes to bytes, at an alignment that it
-/// happens to have.
+/// Returns the sizes, in bytes of whole pages, of a block before and after it is resized in place, provided that its
+/// address has the new alignment.
 pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
     if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
         return Err(AllocError::InPlace);
@@ -80,7 +80,7 @@ pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(
     Ok((whole_pages(old.size(), page)?, whole_pages(new.size(), page)?))
 }
 
-// SAFETY: every mapping is fresh, hence overlaps nothing that is live, and is as large and as aligned as asked.
+// SAFETY: every mapping is fresh, so it overlaps nothing live, and is as large and as aligned as requested.
 unsafe impl Allocator for Pages {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
@@ -94,8 +94,8 @@ unsafe impl Allocator for Pages {
         if let Ok(size) = whole_pages(layout.size(), os::page_size())
             && size != 0
         {
-            // SAFETY: the caller promises that the block is live; its size in pages is what was mapped. A failure would
-            // leave the pages mapped, and nobody can do better than that.
+            // SAFETY: the caller guarantees that the block is live, and its size in pages is the size that was mapped.
+            // On failure the pages stay mapped; there is no better way to handle it.
             let _ = unsafe { os::release(block, size) };
         }
     }
@@ -108,25 +108,26 @@ unsafe impl Allocator for Pages {
         if let Ok((from, to)) = in_place(block, old, new)
             && new.align() <= os::page_size()
             && from != to
-            // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
+            // SAFETY: the caller guarantees that the block is live, and its size in pages is the size that was mapped.
             && let Ok(start) = unsafe { os::remap(block, from, to, true) }
         {
             return Ok(NonNull::slice_from_raw_parts(start, to));
         }
-        // SAFETY: the block is as it was, and the caller's promises are passed on.
+        // SAFETY: the block is unchanged, and the caller upholds the contract of `grow`, which `grow_in_place` and
+        // `relocate` share.
         unsafe { self.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = whole_pages(old.size(), os::page_size())?;
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, and the block occupies `pages` bytes of pages.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
-            // SAFETY: the caller promises that the block is live; its size in pages is what was mapped.
+            // SAFETY: the caller guarantees that the block is live, and its size in pages is the size that was mapped.
             unsafe { os::remap(block, from, to, false) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))
@@ -135,7 +136,7 @@ unsafe impl Allocator for Pages {
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
-            // SAFETY: as above, and the caller gives up what lies beyond the new size.
+            // SAFETY: the caller guarantees that the block is live and no longer uses the bytes beyond the new size.
             unsafe { os::shrink(block, from, to) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))

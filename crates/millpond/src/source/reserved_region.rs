@@ -1,8 +1,8 @@
-//! One range of addresses, reserved at once and backed by memory as it is used.
+//! One range of addresses, reserved at once and committed as it is used.
 //!
-//! A cursor moves through the range; blocks are whole pages, cut at the cursor, one right behind the other. A page gets
-//! its memory when it is cut and loses it when it is freed. What is freed at the cursor moves it back; other addresses
-//! stay spent, without memory. Each call is one or two system calls.
+//! A cursor moves through the range; blocks consist of whole pages and are carved at the cursor, back to back. A page
+//! is committed when it is carved and decommitted when it is freed. Freeing the block that ends at the cursor moves the
+//! cursor back; other addresses stay unavailable, without memory. Each call makes one or two system calls.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -17,18 +17,19 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
 };
 
-/// A large range of addresses as a source: it grows, yet never moves, and has no gaps.
+/// A large range of addresses as a source: it grows without ever moving, and has no gaps.
 ///
-/// Reserving costs no memory, so reserve as much as there may ever be. A pool on top gets chunks that lie back to back,
-/// as long as nobody else takes from the same range; the last one is all that is left. So every block of the pool has an
-/// [offset](Self::offset_of) in one range: from a pointer to a number is a subtraction, and a shift where blocks have a
-/// power of two as their size. Blocks are cut from the front, in order; freeing the last one makes room again, and it
-/// grows and shrinks where it is; freeing any other gives its memory back to the system but not its addresses. A pool
-/// that is dropped frees its chunks from the newest to the oldest, so all of the range is there again. Shared by threads
-/// without a lock. Blocks are whole pages, hence zero when fresh, and
-/// [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing more.
+/// Reserving uses no memory, so reserve the maximum that may ever be needed. A pool on top receives chunks that lie
+/// back to back if nothing else allocates from the same range; the last chunk is all that is left. Every block of the
+/// pool therefore has an [offset](Self::offset_of) in one range: a pointer is converted to a number by a subtraction,
+/// and a shift if the block size is a power of two. Blocks are allocated from the front, in order. Freeing the last
+/// block makes its memory available again, and the last block grows and shrinks in place; freeing any other block
+/// returns its memory to the system but does not make its addresses available again. A dropped pool frees its chunks
+/// from the newest to the oldest, so that the whole range is available again. Threads share the range without a lock.
+/// Blocks consist of whole pages, which are zero when fresh, so [`allocate_zeroed`](Allocator::allocate_zeroed) costs
+/// nothing extra.
 ///
-/// Dropping it releases the range, blocks included.
+/// Dropping the region releases the range, including all blocks.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -39,7 +40,7 @@ use crate::{
 /// for number in 0..100_000 {
 ///     let block = pool.allocate(Layout::new::<[u64; 8]>())?;
 ///     let offset = range.offset_of(block.as_ptr().cast()).expect("every block lies in the range");
-///     assert!(offset / 64 >= number); // no two blocks have the same
+///     assert!(offset / 64 >= number); // distinct per block
 /// }
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
@@ -50,35 +51,35 @@ pub struct ReservedRegion {
 }
 
 impl ReservedRegion {
-    /// Reserves `size` bytes, rounded up to whole pages. The range starts at a multiple of a
-    /// [huge page](Pages::huge_size) if it has room for one.
+    /// Reserves `size` bytes, rounded up to whole pages. The range starts at a multiple of a [huge
+    /// page](Pages::huge_size) if it has room for one.
     ///
     /// # Errors
     ///
-    /// [`AllocError::Unsupported`] for a size of zero or beyond the address space, else what the system says.
+    /// [`AllocError::Unsupported`] if the size is zero or exceeds the address space, otherwise the error of the system.
     pub fn new(size: usize) -> Result<Self, AllocError> {
         Ok(Self { region: MappedRegion::reserve(size)?, cursor: Cursor::new() })
     }
 
-    /// The first byte of the range.
+    /// Returns a pointer to the first byte of the range.
     #[must_use]
     pub fn start(&self) -> NonNull<u8> {
         self.region.start()
     }
 
-    /// Bytes in the range.
+    /// Returns the number of bytes in the range.
     #[must_use]
     pub fn size(&self) -> usize {
         self.region.size()
     }
 
-    /// Bytes up to the end of the last block.
+    /// Returns the number of bytes up to the end of the last block.
     #[must_use]
     pub fn used(&self) -> usize {
         self.cursor.used()
     }
 
-    /// How many bytes `pointer` lies behind the start; `None` if it does not lie in the range.
+    /// Returns the offset of `pointer` from the start of the range, in bytes; `None` if it does not lie in the range.
     #[must_use]
     pub fn offset_of(&self, pointer: *const u8) -> Option<usize> {
         let offset = pointer.addr().wrapping_sub(self.start().addr().get());
@@ -89,14 +90,14 @@ impl ReservedRegion {
         NonNull::slice_from_raw_parts(self.start(), self.size())
     }
 
-    /// Cuts a block and puts memory behind it.
+    /// Carves a block and commits its memory.
     fn take(&self, least: Layout, preferred: usize) -> Allocation {
         let block = self.cursor.take(self.memory(), least, preferred)?;
         self.commit(block.cast(), block.len())?;
         Ok(block)
     }
 
-    /// Puts memory behind addresses that were just cut; without success they are not cut any more.
+    /// Commits memory that was just carved; on failure the addresses are given back.
     fn commit(&self, start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
         let offset = start.addr().get() - self.start().addr().get();
         self.region.commit(offset..offset + size).inspect_err(|_| {
@@ -104,20 +105,21 @@ impl ReservedRegion {
         })
     }
 
-    /// Takes the memory away, then the addresses back: in this order, as others may cut them at once.
+    /// Decommits the memory, then gives the addresses back. The order matters because other threads may carve the
+    /// addresses at once.
     ///
     /// # Safety
     ///
-    /// These are whole pages of a block, up to its end, and nobody uses them any more.
+    /// The range consists of whole pages of a block, up to its end, and is no longer used.
     unsafe fn give_back(&self, start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
         let offset = start.addr().get() - self.start().addr().get();
-        // SAFETY: the caller promises that nobody uses these pages.
+        // SAFETY: the caller guarantees that these pages are no longer used.
         unsafe { self.region.decommit(offset..offset + size)? };
         self.cursor.give_back(self.memory(), start, size);
         Ok(())
     }
 
-    /// A layout in whole pages.
+    /// Rounds a layout up to whole pages.
     fn pages(layout: Layout) -> Result<Layout, AllocError> {
         let page = Pages::size();
         let size = whole_pages(layout.size(), page)?;
@@ -129,8 +131,8 @@ impl Inspect for ReservedRegion {
     inspect_cursor!();
 }
 
-// SAFETY: the cursor hands every page out once, aligned, and takes back only what ends at it; there is memory behind a
-// page from before it is handed out until it comes back.
+// SAFETY: the cursor hands out every page at most once, aligned, and takes back only what ends at it. A page is
+// committed before it is handed out and stays so until it is freed.
 unsafe impl Allocator for ReservedRegion {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.allocate_between(layout, layout.size())
@@ -140,8 +142,8 @@ unsafe impl Allocator for ReservedRegion {
         if layout.size() != 0
             && let Ok(pages) = Self::pages(layout)
         {
-            // SAFETY: the caller promises that the block is live and the layout its own. If the system refuses, the
-            // pages stay as they are and are not handed out again.
+            // SAFETY: the caller guarantees that the block is live and that `layout` is the layout it was allocated
+            // with. If the system refuses, the pages stay as they are and are not handed out again.
             let _ = unsafe { self.give_back(block, pages.size()) };
         }
     }
@@ -157,7 +159,7 @@ unsafe impl Allocator for ReservedRegion {
         let least = Self::pages(least)?;
         let preferred = preferred.min(self.size()).next_multiple_of(Pages::size());
         match self.take(least, preferred) {
-            // The system has not that much memory: perhaps it has what is needed.
+            // The system does not have `preferred` bytes; it may have `least`.
             Err(AllocError::Os(_)) if preferred > least.size() => self.take(least, least.size()),
             result => result,
         }
@@ -165,7 +167,7 @@ unsafe impl Allocator for ReservedRegion {
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = Self::pages(old)?.size();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, and the block occupies `pages` bytes of pages.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 
@@ -184,7 +186,7 @@ unsafe impl Allocator for ReservedRegion {
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let (from, to) = in_place(block, old, new)?;
         if from != to {
-            // SAFETY: the tail is whole pages of the block, which the caller gives up.
+            // SAFETY: the tail consists of whole pages of the block, and the caller no longer uses it.
             unsafe { self.give_back(block.add(to), from - to) }.map_err(|_| AllocError::InPlace)?;
         }
         Ok(NonNull::slice_from_raw_parts(block, to))

@@ -1,4 +1,4 @@
-//! Pages as somebody wants them: guarded, huge, filled in advance, from a certain node.
+//! Pages with options: guarded, huge, populated, on certain NUMA nodes.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -12,25 +12,25 @@ use crate::{
     traits::{Allocation, Allocator, AtFork},
 };
 
-/// Whether pages are to be huge.
+/// Whether huge pages are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Huge {
     No,
-    /// Where the system has them to spare.
+    /// If the system has some available.
     Preferred,
-    /// Those that the administrator has set aside, or none.
+    /// Only those that the administrator has reserved.
     Required,
 }
 
-/// Pages straight from the operating system, with wishes: a [`Pages`](crate::Pages) to be tuned.
+/// Pages from the operating system, with options: a configurable variant of [`Pages`](crate::Pages).
 ///
-/// As with `Pages`, sizes are rounded up to whole pages, any alignment is served, fresh pages are zero and are not zeroed
-/// again, and every call is several system calls: this is a parent for pools, not a pool.
+/// As with `Pages`, sizes are rounded up to whole pages, every alignment is supported, and fresh pages are zero and are
+/// not zeroed again. Every call makes several system calls: use this type as a parent of pools, not as a pool.
 ///
 /// ```
 /// use millpond::{Blocks, Fixed, Local, TunedPages};
 ///
-/// // Each chunk lies between two pages that fault when touched; large chunks are on huge pages where the system has them.
+/// // Each chunk lies between two guard pages; large chunks use huge pages if the system has them.
 /// let parent = TunedPages::new().guarded().transparent_huge_pages();
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), parent);
 /// # let _ = pool;
@@ -43,7 +43,7 @@ enum Huge {
 /// | [`guarded`](Self::guarded) | yes | yes | yes |
 /// | [`transparent_huge_pages`](Self::transparent_huge_pages) | `madvise` | nothing | alignment only |
 /// | [`explicit_huge_pages`](Self::explicit_huge_pages) | `MAP_HUGETLB` | large pages, without guards | refused |
-/// | [`populated`](Self::populated) | `madvise`, or each page is touched | each page is touched | each page is touched |
+/// | [`populated`](Self::populated) | `madvise`, or touching each page | touching each page | touching each page |
 /// | [`numa`](Self::numa) | `mbind` | nothing | nothing |
 #[derive(Clone, Copy, Debug)]
 pub struct TunedPages {
@@ -54,71 +54,76 @@ pub struct TunedPages {
 }
 
 impl TunedPages {
-    /// Pages like those of [`Pages`](crate::Pages).
+    /// Creates a source of pages without options, like [`Pages`](crate::Pages).
     #[must_use]
     pub const fn new() -> Self {
         Self { guarded: false, huge: Huge::No, populated: false, numa: None }
     }
 
-    /// Every block lies between two guards: the byte before its first and the byte after its last (that of the slice
-    /// returned) fault when touched.
+    /// Places every block between two guards: accessing the byte before its first or the byte after its last byte (of
+    /// the returned slice) faults.
     ///
-    /// The guards are addresses without memory: a page behind the block, and in front as much as the block's alignment,
-    /// but at least a page. On Linux a guarded block takes up to three of the mappings of which a process may have
-    /// 65,530 unless `vm.max_map_count` says otherwise.
+    /// The guards are addresses without memory: one page behind the block, and in front of it as many bytes as the
+    /// block's alignment, but at least a page. On Linux a guarded block uses up to three mappings; a process may have
+    /// 65,530 of them, unless `vm.max_map_count` sets another limit.
     #[must_use]
     pub const fn guarded(self) -> Self {
         Self { guarded: true, ..self }
     }
 
-    /// Blocks of more than half a [huge page](crate::Pages::huge_size) are whole huge pages, aligned to them, and the
-    /// system is asked to back them with such; smaller ones are ordinary pages.
+    /// Requests transparent huge pages: blocks of more than half a [huge page](crate::Pages::huge_size) consist of
+    /// whole huge pages, aligned to them, and the system is asked to back them with huge pages; smaller blocks consist
+    /// of ordinary pages.
     ///
-    /// A wish: where there are no huge pages, or none to spare, the pages are ordinary. A cold pool is filled several
-    /// times faster, and large pools need fewer entries of the processor's address cache. It is to be asked for because
-    /// it has a price: memory is taken 2 MiB at a time, and the first fill of a process can be *slower* than with
-    /// ordinary pages, as the system has to clear, or even to make, huge pages first. On Linux,
-    /// `/sys/kernel/mm/transparent_hugepage/enabled` says whether there are any: `always` and `madvise` mean yes.
+    /// This is a hint: if the system has no huge pages, or none available, the pages are ordinary. A cold pool is
+    /// filled several times faster, and large pools need fewer entries of the processor's address cache. It is not the
+    /// default because it has costs: memory is allocated 2 MiB at a time, and the first fill of a process can be
+    /// *slower* than with ordinary pages, because the system has to clear, or even to assemble, huge pages first. On
+    /// Linux, `/sys/kernel/mm/transparent_hugepage/enabled` says whether they are available: `always` and `madvise`
+    /// mean yes.
     #[must_use]
     pub const fn transparent_huge_pages(self) -> Self {
         Self { huge: Huge::Preferred, ..self }
     }
 
-    /// Every block is whole [huge pages](crate::Pages::huge_size), from those that the administrator has set aside.
+    /// Allocates every block as whole [huge pages](crate::Pages::huge_size), from those that the administrator has
+    /// reserved.
     ///
-    /// A demand: where there are none left, allocation fails with the system's error. Linux has as many as
-    /// `/proc/sys/vm/nr_hugepages` says. On Windows the process needs the privilege `SeLockMemoryPrivilege`, enabled in
-    /// its token, and there are no guards beside such pages: [`AllocError::Unsupported`].
+    /// This is a requirement: if none are left, allocation fails with the error of the system. On Linux,
+    /// `/proc/sys/vm/nr_hugepages` sets their number. On Windows the process needs the privilege
+    /// `SeLockMemoryPrivilege`, enabled in its token, and such pages cannot have guards: [`AllocError::Unsupported`].
     #[must_use]
     pub const fn explicit_huge_pages(self) -> Self {
         Self { huge: Huge::Required, ..self }
     }
 
-    /// There is memory behind a block before it is handed out, so that its holder's first touches fault no more.
+    /// Commits the memory of a block before it is handed out, so that first accesses do not fault.
     ///
-    /// This moves the cost to the allocation and saves only a part of it. A pool touches little of a chunk at once: ask
-    /// for it where latency matters and memory does not.
+    /// This moves the cost to the allocation and saves only a part of it. A pool touches only a little of a chunk at
+    /// once: use this option if latency matters more than memory.
     #[must_use]
     pub const fn populated(self) -> Self {
         Self { populated: true, ..self }
     }
 
-    /// Blocks come from these nodes' memory. Allocation fails with the system's error if it knows no such nodes.
+    /// Allocates blocks on these NUMA nodes. Allocation fails with the error of the system if it does not know the
+    /// nodes.
     ///
-    /// On systems other than Linux, and on a Linux built without NUMA, this does nothing. It was tried on a machine with
-    /// a single node: that the kernel takes the policy and reports it back has been shown, its effect on several nodes
-    /// has not.
+    /// On systems other than Linux, and on a Linux built without NUMA, this does nothing. It has been tested on a
+    /// machine with a single node: the kernel accepts the policy and reports it back; the effect on several nodes has
+    /// not been tested.
     #[must_use]
     pub const fn numa(self, numa: Numa) -> Self {
         Self { numa: Some(numa), ..self }
     }
 
-    /// How a block of this layout is laid out; the same for every layout that fits the block.
+    /// Returns the extent of a block of this layout; it is the same for every layout that fits the block.
     fn extent(&self, layout: Layout) -> Result<Extent, AllocError> {
         let (page, huge) = (os::page_size(), os::huge_size());
         let mut size = whole_pages(layout.size(), page)?;
         let mut align = layout.align().max(page);
-        // Beyond half a huge page, so that a size asked for and the size returned are on the same side.
+        // The threshold is half a huge page, so that the requested size and the returned size are on the same side of
+        // it.
         if self.huge == Huge::Required || (self.huge == Huge::Preferred && size > huge / 2) {
             size = whole_pages(size, huge)?;
             align = align.max(huge);
@@ -128,19 +133,19 @@ impl TunedPages {
         whole.map(|_| Extent { front, size, back, align }).ok_or(AllocError::Unsupported)
     }
 
-    /// Maps the extent and does with its block what was wished for.
+    /// Maps the extent and applies the options to its block.
     fn map(&self, extent: &Extent) -> Result<NonNull<u8>, AllocError> {
         let start = match self.huge {
             Huge::Required => os::map_huge(extent)?,
             _ => os::reserve(extent.whole(), extent.align)?,
         };
-        // SAFETY: the extent is mapped from `start` on, the block lies in it, and nobody has seen it.
+        // SAFETY: the extent is mapped at `start`, the block lies in it, and nothing else uses it yet.
         unsafe {
             let block = start.add(extent.front);
             match self.prepare(block, extent.size) {
                 Ok(()) => Ok(block),
                 Err(error) => {
-                    // A failure would leave the pages mapped, and nobody can do better than that.
+                    // On failure the pages stay mapped; there is no better way to handle it.
                     let _ = os::release(start, extent.whole());
                     Err(error)
                 }
@@ -148,11 +153,14 @@ impl TunedPages {
         }
     }
 
+    /// Applies the options to the pages of a new block.
+    ///
     /// # Safety
     ///
-    /// The range is reserved, or mapped where huge pages are demanded; it is fresh, and the caller's alone.
+    /// The range is reserved, or mapped if huge pages are required; it is fresh, and only the caller uses it.
     unsafe fn prepare(&self, block: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-        // SAFETY: the caller's promises are those that the callees ask for; policies come before memory does.
+        // SAFETY: the range is fresh and only the caller uses it, as the callees require. The policy is set before
+        // memory is committed.
         unsafe {
             if self.huge != Huge::Required {
                 os::commit(block, size)?;
@@ -167,7 +175,7 @@ impl TunedPages {
         }
     }
 
-    /// Resizes a block that keeps its pages, and its guards.
+    /// Resizes a block that keeps its pages and guards.
     fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let extent = self.extent(new)?;
         let same = old.size() != 0 && new.size() != 0 && extent == self.extent(old)?;
@@ -181,8 +189,8 @@ impl Default for TunedPages {
     }
 }
 
-// SAFETY: every mapping is fresh, hence overlaps nothing that is live, and is as large and as aligned as asked: it starts
-// at a multiple of the alignment, and so does what lies a multiple of the alignment behind that.
+// SAFETY: every mapping is fresh, so it overlaps nothing live, and is as large as requested. It starts at a multiple of
+// the alignment, and so does the block, which lies a multiple of the alignment behind that start.
 unsafe impl Allocator for TunedPages {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
@@ -196,8 +204,8 @@ unsafe impl Allocator for TunedPages {
         if layout.size() != 0
             && let Ok(extent) = self.extent(layout)
         {
-            // SAFETY: the caller promises that the block is live, so it was mapped with this extent. A failure would leave
-            // the pages mapped, and nobody can do better than that.
+            // SAFETY: the caller guarantees that the block is live, so it was mapped with this extent. On failure the
+            // pages stay mapped; there is no better way to handle it.
             let _ = unsafe { os::release(block.sub(extent.front), extent.whole()) };
         }
     }
@@ -208,7 +216,7 @@ unsafe impl Allocator for TunedPages {
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let pages = self.extent(old)?.size;
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, and the block occupies `pages` bytes of pages.
         unsafe { grow_zeroed(self, block, (old, new), pages) }
     }
 

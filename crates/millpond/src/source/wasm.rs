@@ -1,7 +1,7 @@
 //! The memory of a WebAssembly module as a source.
 //!
-//! A module's memory grows by pages of 64 KiB, at its end, and never shrinks. One instruction says where it ended and
-//! makes it longer; what it adds is zero, and belongs to whoever asked.
+//! The memory of a module grows at its end, by pages of 64 KiB, and never shrinks. One instruction returns where the
+//! memory ended and extends it; the new memory is zero and belongs to the caller.
 
 use core::{
     alloc::Layout,
@@ -14,14 +14,15 @@ use crate::{
     traits::{Allocation, Allocator, AtFork},
 };
 
-/// Pages from the end of a WebAssembly module's memory. On `wasm32` only.
+/// Pages from the end of a WebAssembly module's memory. Available on `wasm32` only.
 ///
-/// Sizes are rounded up to whole pages, and the slice returned is as long as they are; they are zero, so
-/// [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing more. Alignments up to a page are served. Others may make the
-/// memory grow too, the standard library's allocator among them, on this thread or another.
+/// Sizes are rounded up to whole pages, and the returned slice has the rounded length. Pages are zero, so
+/// [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing extra. Alignments up to a page are supported. Other
+/// code may grow the memory too, including the standard library's allocator, on this thread or another.
 ///
-/// There is no way to give memory back, so *what is freed stays spent*. That is right below a pool that lives as long as the
-/// program. Where pools come and go, put one between that keeps what they return: `Local<Tlsf, WasmPages>`.
+/// Memory cannot be given back to the system, so *freed blocks stay unavailable*. This suits a pool that lives as long
+/// as the program. For pools that are created and dropped, put a pool in between that keeps what they return:
+/// `Local<Tlsf, WasmPages>`.
 ///
 /// ```text
 /// #[global_allocator]
@@ -31,17 +32,17 @@ use crate::{
 pub struct WasmPages;
 
 impl WasmPages {
-    /// Bytes in a page.
+    /// The page size, in bytes.
     pub const SIZE: usize = 64 << 10;
 
-    /// How many pages the module's memory has now, whoever asked for them.
+    /// Returns the number of pages that the module's memory has now, including those requested by other code.
     #[must_use]
     pub fn count() -> usize {
         memory_size::<0>()
     }
 }
 
-// SAFETY: pages that were not there before are nobody's, start at a multiple of their size, and are never handed out again.
+// SAFETY: new pages belong to no one else, start at a multiple of their size, and are never handed out again.
 unsafe impl Allocator for WasmPages {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
@@ -52,8 +53,8 @@ unsafe impl Allocator for WasmPages {
             return Err(AllocError::Unsupported);
         }
         let first = memory_grow::<0>(size / Self::SIZE);
-        // Where it cannot grow, that is the largest number there is. Memory of no pages at all would start at a null pointer, and
-        // a block up to the last byte there can be would end at one.
+        // If the memory cannot grow, the result is the largest integer. A memory without pages would start at a null
+        // pointer, and a block up to the very last address would end at one.
         let start = first.checked_mul(Self::SIZE).filter(|start| start.checked_add(size).is_some());
         let start =
             start.and_then(|start| NonNull::new(address::recover(start))).ok_or(AllocError::Exhausted)?;

@@ -1,14 +1,14 @@
-//! What can be chosen about [`Blocks`](super::Blocks), by type.
+//! The type-level configuration of [`Blocks`](super::Blocks).
 
 use core::{alloc::Layout, hint::assert_unchecked, marker::PhantomData, num::NonZero};
 
 use super::{FreeList, Lifo};
 use crate::base::address::{WORD, align_up};
 
-/// Everything that can be chosen about a [`Blocks`](super::Blocks), in one type.
+/// The configuration of a [`Blocks`](super::Blocks), in one type.
 ///
-/// [`DynSize`] (the default), [`Fixed`] and [`For`] need no thought; a pair of a [`BlockLayout`] and a [`FreeList`] chooses
-/// the strategy too.
+/// [`DynSize`] (the default), [`Fixed`] and [`For`] are sufficient for most uses; a pair of a [`BlockLayout`] and a
+/// [`FreeList`] chooses the free list too.
 ///
 /// ```
 /// use millpond::{Blocks, Fixed, Lifo};
@@ -16,9 +16,9 @@ use crate::base::address::{WORD, align_up};
 /// let pool = Blocks::<(Fixed<64, 16>, Lifo)>::new();
 /// ```
 pub trait Config {
-    /// How large and how aligned the blocks are.
+    /// The size and alignment of the blocks.
     type BlockLayout: BlockLayout;
-    /// What becomes of blocks that are freed.
+    /// How freed blocks are kept.
     type FreeList: FreeList;
 }
 
@@ -27,34 +27,34 @@ impl<S: BlockLayout, T: FreeList> Config for (S, T) {
     type FreeList = T;
 }
 
-/// How large and how aligned blocks are: known at compile time ([`Fixed`], [`For`]), or at run time ([`DynSize`]).
+/// The size and alignment of blocks, known at compile time ([`Fixed`], [`For`]) or at run time ([`DynSize`]).
 ///
-/// A free block holds a link, so sizes are rounded up to a multiple of the alignment, and that to at least a word.
+/// A free block holds a link, so sizes are rounded up to a multiple of the alignment, which is at least that of a word.
 pub trait BlockLayout: Copy + private::Sealed {
-    /// Bytes per block: a multiple of the alignment, at least a word.
+    /// Returns the number of bytes per block: a multiple of the alignment, at least a word.
     fn size(&self) -> usize;
-    /// The alignment of every block, at least that of a word.
+    /// Returns the alignment of every block, at least that of a word.
     fn align(&self) -> usize;
 
-    /// Whether a block can hold so much, and that is something.
+    /// Returns whether a block can hold `layout`, and whether its size is not zero.
     #[inline(always)]
     fn fits(&self, layout: Layout) -> bool {
-        // One comparison refuses both zero and what is too large.
+        // One comparison rejects both zero and sizes that are too large.
         layout.size().wrapping_sub(1) < self.size() && layout.align() <= self.align()
     }
 
-    /// Size and alignment.
+    /// Returns the size and alignment as a [`Layout`].
     #[inline(always)]
     fn layout(&self) -> Layout {
-        // SAFETY: a shape is made from a layout, and rounding it up to a word stays within what a layout may be: sizes
-        // that would overflow are refused where the shape is made.
+        // SAFETY: a block layout is made from a `Layout`, and rounding it up to a word yields a valid one: sizes that
+        // would overflow are rejected when the block layout is made.
         unsafe { Layout::from_size_align_unchecked(self.size(), self.align()) }
     }
 }
 
 /// A [`BlockLayout`] that is known at compile time.
 pub trait ConstBlockLayout: BlockLayout {
-    /// The shape; that it is possible is checked here, at compile time.
+    /// The block layout. Its validity is checked here, at compile time.
     const INSTANCE: Self;
     /// Bytes per block.
     const SIZE: usize;
@@ -66,12 +66,12 @@ mod private {
     pub trait Sealed {}
 }
 
-/// Blocks whose size and alignment are said at run time: the default [`Config`].
+/// Blocks whose size and alignment are set at run time: the default [`Config`].
 ///
 /// # Invariants
 ///
-/// Both are at least a word's; and the compiler knows, so a layout that is known to need no more than a word, or no more
-/// than a word's alignment, costs no comparison.
+/// Size and alignment are at least those of a word. The compiler knows this, so no comparison is needed for a layout
+/// that is known at compile time to need at most a word, or at most the alignment of a word.
 #[derive(Clone, Copy, Debug)]
 pub struct DynSize {
     size: NonZero<usize>,
@@ -79,11 +79,11 @@ pub struct DynSize {
 }
 
 impl DynSize {
-    /// The shape of blocks that can hold `layout`.
+    /// Creates the layout of blocks that can hold `layout`.
     pub(crate) const fn new(layout: Layout) -> Self {
         let align = max(layout.align(), WORD);
         let size = max(layout.size(), WORD);
-        // No object is so large that rounding up would overflow, but a layout may be: it is served by nobody.
+        // No object is so large that rounding up would overflow, but a layout may be: no pool serves it.
         let largest = isize::MAX.cast_unsigned() & !(align - 1);
         let size = if size > largest { largest } else { align_up(size, align) };
         Self { size: at_least_one(size), align: at_least_one(align) }
@@ -91,14 +91,14 @@ impl DynSize {
 
     #[inline(always)]
     pub(crate) const fn bytes(self) -> usize {
-        // SAFETY: this is the type's invariant.
+        // SAFETY: this is the invariant of the type.
         unsafe { assert_unchecked(self.size.get() >= WORD) };
         self.size.get()
     }
 
     #[inline(always)]
     pub(super) const fn alignment(self) -> usize {
-        // SAFETY: this is the type's invariant.
+        // SAFETY: this is the invariant of the type.
         unsafe { assert_unchecked(self.align.get() >= WORD) };
         self.align.get()
     }
@@ -134,7 +134,7 @@ impl Config for DynSize {
     type FreeList = Lifo;
 }
 
-/// Blocks of `SIZE` bytes, aligned to `ALIGN`, known at compile time. Left alone, they are aligned to 8 on every machine.
+/// Blocks of `SIZE` bytes, aligned to `ALIGN`, known at compile time. The default alignment is 8 on every machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed<const SIZE: usize, const ALIGN: usize = 8>;
 

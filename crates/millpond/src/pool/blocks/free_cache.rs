@@ -1,10 +1,12 @@
-//! The one hot path of the strategies *Magazine* and *Compact*: a small array of free blocks in front of a store.
+//! The hot path that [`Magazine`](super::Magazine) and [`AddressOrdered`](super::AddressOrdered) share: a small array
+//! of free blocks, the *free cache*, in front of a *backing*.
 //!
-//! Freeing puts the block's address into the array and does not touch the block, which may be cold; allocating takes
-//! the last one put there. A full array spills its older half into the store behind; an empty one is refilled from
-//! there by half, or with fresh blocks, lowest address on top. The two strategies differ in the store alone.
+//! Freeing stores the address of the block in the array and does not access the block, which may not be in the
+//! processor's cache. Allocating takes the address that was stored last. A full array spills its older half into the
+//! backing; an empty array is refilled from there by half, or with uncarved blocks, lowest address on top. Only the
+//! backing differs between the two.
 //!
-//! Allocate and free are O(1) amortised: a spill or a refill moves half an array.
+//! Allocate and free are amortised O(1): a spill or a refill moves half an array.
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001), here for one thread.
 
@@ -17,59 +19,59 @@ use crate::{
     traits::InvariantError,
 };
 
-/// Where freed blocks go that the array has no place for. All blocks are `size` bytes long.
+/// Where freed blocks are kept when the array has no room for them. All blocks are `size` bytes long.
 pub trait Backing: Sized {
     /// See [`Sealed::REGION`].
     const REGION: usize;
 
-    /// The store without a single block.
+    /// The backing without blocks.
     const EMPTY: Self;
 
-    /// Takes free blocks, which nobody uses.
+    /// Takes free blocks.
     ///
     /// # Safety
     ///
-    /// Each is a block of this pool, free, and not here already.
+    /// Each is a free block of this pool that is not used and not in the backing already.
     unsafe fn spill(&mut self, blocks: &[usize], size: usize);
 
-    /// Gives blocks, as many as it has and `places` holds at most; the last one is used first.
+    /// Fills `places` with as many blocks as it has and as fit; returns their number. The last one is used first.
     fn refill(&mut self, places: &mut [usize], size: usize) -> usize;
 
-    /// Where something was overwritten that a refill with `most` blocks would follow, as far as the store follows what lies in
-    /// free blocks.
+    /// Returns an overwritten address that a refill with `most` blocks would follow, as far as the backing follows
+    /// contents of free blocks.
     fn damage(&self, uncarved: &Uncarved, size: usize, most: usize) -> Option<usize> {
         let _ = (uncarved, size, most);
         None
     }
 
-    /// Readies a chunk that blocks are about to be cut from.
+    /// Prepares a chunk from which blocks are about to be carved.
     ///
     /// # Safety
     ///
-    /// The chunk is the pool's, and nothing in it is live or free.
+    /// The chunk belongs to the pool, and nothing in it is live or free.
     unsafe fn begin(&mut self, span: Span, size: usize);
 
-    /// All blocks that are here, in no particular order, as far as they are found: see [`Sealed::free`].
+    /// Returns all blocks of the backing, in no particular order, as far as they can be found: see [`Sealed::free`].
     fn iter(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize>;
 
-    /// How many blocks are here.
+    /// Returns the number of blocks in the backing.
     fn count(&self, uncarved: &Uncarved, size: usize) -> usize;
 
-    /// Makes the chunks fresh again all of whose blocks are here, and forgets these. All free blocks are here. See
-    /// [`Sealed::collect_empty`].
+    /// Makes those chunks reusable whose blocks are all here, and forgets these blocks. All free blocks of the pool are
+    /// here. See [`Sealed::collect_empty`].
     fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize);
 
-    /// The store's own invariants.
+    /// Checks the invariants of the backing.
     fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError>;
 }
 
-/// A strategy that puts an array of `PLACES` words in front of a store: [`Magazine`](super::Magazine) or
+/// A free list that puts an array of `PLACES` words in front of a backing: [`Magazine`](super::Magazine) or
 /// [`AddressOrdered`](super::AddressOrdered).
 ///
 /// # Invariants
 ///
-/// * `places[1..=len]` are the addresses of different free blocks, none of which is in the store.
-/// * `places[0]` is zero, so that an allocation needs no comparison to find the array empty.
+/// * `places[1..=len]` are the addresses of distinct free blocks, none of which is in the backing.
+/// * `places[0]` is zero, so that an allocation detects an empty array without a comparison of `len`.
 #[derive(Debug)]
 pub struct FreeCache<S, const PLACES: usize> {
     len: usize,
@@ -86,29 +88,30 @@ impl<S: Backing, const PLACES: usize> FreeCache<S, PLACES> {
     #[cold]
     #[inline(never)]
     fn spill(&mut self, size: usize) {
-        // SAFETY: what is in the array is free and not in the store.
+        // SAFETY: the blocks in the array are free and not in the backing.
         unsafe { self.backing.spill(&self.places[1..=Self::HALF], size) };
         self.places.copy_within(1 + Self::HALF..=self.len, 1);
         self.len -= Self::HALF;
     }
 
-    /// Puts everything into the store.
+    /// Moves all blocks to the backing.
     pub(super) fn flush(&mut self, size: usize) {
-        // SAFETY: what is in the array is free and not in the store.
+        // SAFETY: the blocks in the array are free and not in the backing.
         unsafe { self.backing.spill(&self.places[1..=self.len], size) };
         self.len = 0;
     }
 
-    /// Fills an empty array by half; false if there is nothing to fill it with.
+    /// Fills an empty array by half; returns false if there are no blocks to fill it with.
     #[cold]
     #[inline(never)]
     fn refill(&mut self, uncarved: &mut Uncarved, size: usize) -> bool {
         debug_assert_eq!(self.len, 0, "only an empty array is refilled");
         self.len = self.backing.refill(&mut self.places[1..=Self::HALF], size);
-        // All are written to soon, and were not touched since they were freed, if not for longer.
+        // All of them will be written to soon, and were not accessed since they were freed, or longer.
         self.places[1..=self.len].iter().rev().for_each(|&block| prefetch_for_writing(block));
         if self.len == 0 {
-            // SAFETY: the chunk is about to be cut for the first time since it came or since the reset.
+            // SAFETY: blocks are carved from the chunk for the first time since it was added or since the last reset,
+            // so nothing in it is live or free.
             let run = uncarved.carve_up_to(Self::HALF, |span| unsafe { self.backing.begin(span, size) });
             let mut block = run.end;
             while block > run.start {
@@ -129,7 +132,7 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
 
     #[inline(always)]
     fn first_freed(&self) -> usize {
-        // SAFETY: `len` is below `PLACES`: see `put`.
+        // SAFETY: `len` is less than `PLACES`: see `put`.
         unsafe { *self.places.get_unchecked(self.len) }
     }
 
@@ -155,7 +158,7 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
             self.spill(size);
         }
         self.len += 1;
-        // SAFETY: `len` was below `PLACES - 1`.
+        // SAFETY: `len` was less than `PLACES - 1`.
         unsafe { *self.places.get_unchecked_mut(self.len) = block.addr().get() };
     }
 

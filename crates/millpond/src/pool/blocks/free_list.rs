@@ -1,48 +1,49 @@
-//! What becomes of freed blocks: the interface that every strategy implements.
+//! How freed blocks are kept: the interface of all free lists.
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::uncarved::Uncarved;
 use crate::traits::{InvariantError, MisuseKind, PendingReport};
 
-/// What becomes of blocks that are freed, and which one is handed out next. Chosen by type: [`Lifo`](super::Lifo),
-/// [`Magazine`](super::Magazine), [`AddressOrdered`](super::AddressOrdered), and [`Validated`](super::Validated) around one of them.
+/// How freed blocks are kept, and which one is handed out next. It is chosen by type: [`Lifo`](super::Lifo),
+/// [`Magazine`](super::Magazine), [`AddressOrdered`](super::AddressOrdered), or [`Validated`](super::Validated) around
+/// one of them.
 ///
-/// The trait is sealed: how a strategy works is between it and [`Blocks`](super::Blocks).
+/// The trait is sealed: its methods are an interface between a free list and [`Blocks`](super::Blocks).
 pub trait FreeList: Sealed {}
 
-/// The working part of [`FreeList`].
+/// The methods of [`FreeList`].
 pub trait Sealed {
-    /// The size, hence the alignment, of the regions that chunks are to lie in, in bytes; zero if any chunk will do.
+    /// The size and alignment of the regions in which chunks must lie, in bytes; zero if there is no such restriction.
     const REGION: usize;
 
-    /// Whether each block has a bit that says whether it is live.
+    /// Whether each block has a bit that records whether it is live.
     const VALIDATES: bool = false;
 
-    /// The state without a single free block.
+    /// The state without free blocks.
     const EMPTY: Self;
 
-    /// The address of the block that [`take_freed`](Self::take_freed) would take; zero if none.
+    /// Returns the address of the block that [`take_freed`](Self::take_freed) would take; zero if there is none.
     fn first_freed(&self) -> usize;
 
     /// Takes a free block.
     fn take_freed(&mut self) -> Option<NonNull<u8>>;
 
-    /// The same, and marks it as live.
+    /// The same, and marks the block as live.
     #[inline(always)]
     fn take_hot(&mut self, uncarved: &Uncarved, size: usize) -> Option<NonNull<u8>> {
         let _ = (uncarved, size);
         self.take_freed()
     }
 
-    /// Takes a free block, or cuts fresh ones of `size` bytes if none is free.
+    /// Takes a free block, or carves blocks of `size` bytes if none is free.
     fn take(&mut self, uncarved: &mut Uncarved, size: usize) -> Option<NonNull<u8>>;
 
-    /// Puts a block of `size` bytes back.
+    /// Adds a block of `size` bytes.
     ///
     /// # Safety
     ///
-    /// The block was taken from this pool, is at least a word long and as aligned, and nobody uses it any more.
+    /// The block was taken from this pool, has at least the size and alignment of a word, and is no longer used.
     unsafe fn put(&mut self, block: NonNull<u8>, size: usize);
 
     /// Marks a block as live.
@@ -51,59 +52,60 @@ pub trait Sealed {
         let _ = (uncarved, block, size);
     }
 
-    /// Marks a block as free; says whether it was live, as far as that is known.
+    /// Marks a block as free; returns whether it was live, as far as that is known.
     #[inline(always)]
     fn clear_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
         let _ = (uncarved, block, size);
         true
     }
 
-    /// Whether an address is that of a live block, as far as there are bits that say so.
+    /// Returns whether an address is that of a live block, as far as there are bits that record it.
     fn is_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
         let _ = (uncarved, block, size);
         true
     }
 
-    /// What is wrong with an address that is no live block's.
+    /// Returns what is wrong with an address at which no live block begins.
     fn diagnose(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> MisuseKind {
         let _ = (uncarved, block, size);
         MisuseKind::Foreign
     }
 
-    /// Keeps a complaint until it is asked for.
+    /// Keeps a report until it is taken.
     fn report_misuse(&mut self, address: usize, layout: Layout, kind: MisuseKind) {
         let _ = (address, layout, kind);
     }
 
-    /// The complaint that was kept.
+    /// Takes the report that was kept.
     fn pending_report(&mut self) -> Option<PendingReport> {
         None
     }
 
-    /// An address that the next [`take`](Self::take) would read at, although no block is there, or where what tells of free
-    /// blocks was overwritten.
+    /// Returns an address that the next [`take`](Self::take) would read although no block is there, or at which the
+    /// state of free blocks was overwritten.
     fn damage(&self, uncarved: &Uncarved, size: usize) -> Option<usize>;
 
     /// Forgets all free blocks.
     fn clear(&mut self);
 
-    /// The addresses of all free blocks of `size` bytes, in no particular order, as far as they are found: each is tested
-    /// before it is followed, and there are no more than were cut.
+    /// Returns the addresses of all free blocks of `size` bytes, in no particular order, as far as they can be found:
+    /// each is checked before it is followed, and there are at most as many as were carved.
     fn free(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize>;
 
-    /// How many blocks of `size` bytes are free, counted up to `most`. O(free blocks), unless the strategy knows a shorter way.
+    /// Returns how many blocks of `size` bytes are free, counting at most `most`. O(free blocks), unless the free list
+    /// keeps a count.
     fn count_free(&self, uncarved: &Uncarved, size: usize, most: usize) -> usize {
         self.free(uncarved, size).take(most).count()
     }
 
-    /// Makes the chunks fresh again in which no block of `size` bytes is live, and forgets their free blocks. If free blocks
-    /// were overwritten, nothing is known of chunks, and none is.
+    /// Makes those chunks reusable in which no block of `size` bytes is live, and forgets their free blocks. If free
+    /// blocks were overwritten, it is not known which chunks are empty, and no chunk becomes reusable.
     fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize);
 
-    /// The strategy's own invariants, and that all its free blocks are found.
+    /// Checks the invariants of the free list, and that all its free blocks can be found.
     ///
     /// # Errors
     ///
-    /// The first invariant found broken.
+    /// The first invariant that is violated.
     fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError>;
 }

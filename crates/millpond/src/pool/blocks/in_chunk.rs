@@ -1,25 +1,27 @@
-//! A pool that lies in one of its own chunks, but for its freed blocks.
+//! A pool that lies in one of its own chunks, except for its freed blocks.
 //!
-//! Who has many pools of which few are used, as size classes are, keeps a list of freed blocks and a word for each. All else
-//! is in the first chunk that comes, behind the record of the next older one, and moves on when that chunk goes.
+//! An owner of many pools of which few are used, such as size classes, keeps a list of freed blocks and a word for
+//! each. All other state is in the first chunk that is added, behind the header of the next older one, and moves when
+//! that chunk is released.
 
 use core::{alloc::Layout, mem, ptr::NonNull};
 
 use super::{Blocks, Lifo, free_list::Sealed, uncarved::Uncarved};
 use crate::base::address::recover;
 
-/// Where the cold part of a pool of blocks is.
+/// The location of the cold part of a pool of blocks.
 ///
 /// # Invariants
 ///
-/// * `address` is zero as long as the pool has no chunk; else a [`Blocks`] lies there, in the header of one of its chunks,
-///   that nothing else points to. No block is freed to it: who has this has the freed blocks, too.
+/// * `address` is zero while the pool has no chunk. Otherwise it is the address of a [`Blocks`] in the header of one of
+///   its chunks, to which nothing else points. No block is freed to that pool: the owner of this value keeps the freed
+///   blocks.
 pub(in crate::pool) struct InChunkPool {
     address: usize,
 }
 
 impl Blocks {
-    /// A pool without chunks. Each of its chunks has room for the pool itself.
+    /// Creates a pool without chunks. Each of its chunks has room for the pool itself.
     const fn for_chunk(layout: Layout) -> Self {
         let mut pool = Self::of(layout);
         let (size, align) = (pool.block_layout.bytes(), pool.block_layout.alignment());
@@ -32,12 +34,12 @@ impl InChunkPool {
     /// A pool without chunks.
     pub(in crate::pool) const NONE: Self = Self { address: 0 };
 
-    /// Whether it has no chunk.
+    /// Returns whether the pool has no chunk.
     pub(in crate::pool) fn is_none(&self) -> bool {
         self.address == 0
     }
 
-    /// Whether none of several has one. (Without a branch for each.)
+    /// Returns whether no pool of a slice has a chunk, without a branch per pool.
     pub(in crate::pool) fn are_none(several: &[Self]) -> bool {
         several.iter().fold(0, |any, pool| any | pool.address) == 0
     }
@@ -46,22 +48,22 @@ impl InChunkPool {
         NonNull::new(recover(self.address))
     }
 
-    /// The pool, without its freed blocks, to be asked what these do not matter for.
+    /// Returns the pool, without its freed blocks, for functions that do not depend on them.
     pub(in crate::pool) fn get(&self) -> Option<&Blocks> {
-        // SAFETY: the pool lies there, and is changed through `&mut self` alone.
+        // SAFETY: `address` is that of a pool, which is only modified through `&mut self`.
         self.place().map(|place| unsafe { place.as_ref() })
     }
 
-    /// Whether a block that has been cut begins at this address.
+    /// Returns whether a block that has been carved begins at this address.
     pub(in crate::pool) fn has_block(&self, address: usize) -> bool {
         self.get().is_some_and(|pool| pool.uncarved.is_block(address))
     }
 
-    /// A copy of the pool to be looked at, or of one without chunks, for blocks of this layout.
+    /// Returns a copy of the pool for inspection; if it has no chunk, a pool without chunks for blocks of this layout.
     pub(in crate::pool) fn copy(&self, freed: &Lifo, layout: Layout) -> Blocks {
         match self.place() {
             Some(place) => {
-                // SAFETY: the pool lies there; it is plain data, and the copy is not changed.
+                // SAFETY: `address` is that of a pool; it is plain data, and the copy is not modified.
                 let pool = unsafe { place.read() };
                 Blocks { free_list: *freed, ..pool }
             }
@@ -69,13 +71,14 @@ impl InChunkPool {
         }
     }
 
-    /// Lets the pool be used with its freed blocks, to anything but taking or giving up chunks; `None` if it has no chunk.
+    /// Calls a function with the pool and its freed blocks. The function must not add or release chunks. Returns `None`
+    /// if the pool has no chunk.
     pub(in crate::pool) fn with<R>(
         &mut self,
         freed: &mut Lifo,
         use_it: impl FnOnce(&mut Blocks) -> R,
     ) -> Option<R> {
-        // SAFETY: the pool lies there, and is borrowed as this is.
+        // SAFETY: `address` is that of a pool, which is borrowed for as long as `self`.
         let pool = unsafe { self.place()?.as_mut() };
         mem::swap(&mut pool.free_list, freed);
         let result = use_it(pool);
@@ -83,7 +86,8 @@ impl InChunkPool {
         Some(result)
     }
 
-    /// Lets the pool, of blocks of this layout, take or give up a chunk: meanwhile it lies elsewhere.
+    /// Calls a function that adds a chunk to the pool, of blocks of this layout, or releases one. The pool is moved out
+    /// of its chunk meanwhile.
     pub(in crate::pool) fn change<R>(
         &mut self,
         freed: &mut Lifo,
@@ -95,7 +99,7 @@ impl InChunkPool {
         *freed = mem::replace(&mut pool.free_list, Lifo::EMPTY);
         self.address = pool.uncarved.chunks.room_in_newest().unwrap_or(0);
         if let Some(place) = self.place() {
-            // SAFETY: every chunk of this pool has room for it there, that nobody else uses, aligned to a word.
+            // SAFETY: every chunk of this pool has room for it there, aligned to a word, that nothing else uses.
             unsafe { place.write(pool) };
         }
         result

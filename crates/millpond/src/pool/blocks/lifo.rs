@@ -1,10 +1,11 @@
-//! The strategy *Lifo*: an intrusive list of free blocks, last freed first.
+//! The free list *Lifo*: an intrusive list of free blocks, last freed first.
 //!
-//! Each free block begins with the address of the next one; the last holds zero. Nothing else is stored anywhere, so
-//! there is no overhead per block and a word per pool. Taking a block is one dependent load; an aged list hands blocks
-//! out in the order in which they were freed, so neighbours in time need not be neighbours in memory.
+//! Each free block begins with the address of the next one; the last one holds zero. There is no other state, so the
+//! overhead is a word per pool and nothing per block. Taking a block is one dependent load. An aged list hands blocks
+//! out in the reverse order in which they were freed, so blocks that are allocated consecutively need not be adjacent
+//! in memory.
 //!
-//! Source: Kenwright, "Fast Efficient Fixed-Size Memory Pool" (2012), for the list in the blocks and for cutting them
+//! Source: Kenwright, "Fast Efficient Fixed-Size Memory Pool" (2012), for the list in the blocks and for carving them
 //! lazily.
 
 use core::ptr::NonNull;
@@ -20,12 +21,13 @@ pub struct Lifo {
     head: usize,
 }
 
-/// How many bytes of fresh blocks are threaded onto the list at a time: enough to make the cold call rare, and less than
-/// a page, so that memory is not touched long before it is used.
+/// How many bytes of uncarved blocks are added to the list at a time: enough to make the cold call rare, and less than
+/// a page, so that memory is not accessed long before it is used.
 const BATCH: usize = 2048;
 
-/// Cuts a few blocks, threads them onto a list that ends in zero, lowest address first, and returns the address of the
-/// first; zero if there is no fresh memory. Written upwards, which is how processors fetch ahead.
+/// Carves a few blocks, links them into a list that ends in zero, lowest address first, and returns the address of the
+/// first; zero if there is no uncarved memory. The links are written in ascending order, which suits hardware
+/// prefetching.
 #[cold]
 #[inline(never)]
 fn thread(uncarved: &mut Uncarved, size: usize) -> usize {
@@ -36,7 +38,8 @@ fn thread(uncarved: &mut Uncarved, size: usize) -> usize {
     let mut block = run.start;
     while block < run.end {
         let next = block + size;
-        // SAFETY: the block lies in the current chunk, which is ours, and is at least a word long and as aligned.
+        // SAFETY: the block lies in the current chunk, which belongs to the pool, and has at least the size and
+        // alignment of a word.
         unsafe { recover::<usize>(block).write(if next == run.end { 0 } else { next }) };
         block = next;
     }
@@ -57,7 +60,7 @@ impl Sealed for Lifo {
     #[inline(always)]
     fn take_freed(&mut self) -> Option<NonNull<u8>> {
         let block = NonNull::new(recover::<u8>(self.head))?;
-        // SAFETY: a block on the list is free and begins with the address of the next.
+        // SAFETY: a block on the list is free and begins with the address of the next one.
         self.head = unsafe { block.cast::<usize>().read() };
         Some(block)
     }
@@ -69,14 +72,14 @@ impl Sealed for Lifo {
             block = thread(uncarved, size);
         }
         let block = NonNull::new(recover::<u8>(block))?;
-        // SAFETY: a block on the list is free and begins with the address of the next.
+        // SAFETY: a block on the list is free and begins with the address of the next one.
         self.head = unsafe { block.cast::<usize>().read() };
         Some(block)
     }
 
     #[inline(always)]
     unsafe fn put(&mut self, block: NonNull<u8>, _: usize) {
-        // SAFETY: the caller gives the block up; it is at least a word long and as aligned.
+        // SAFETY: the caller no longer uses the block, which has at least the size and alignment of a word.
         unsafe { recover::<usize>(block.addr().get()).write(self.head) };
         self.head = block.addr().get();
     }
@@ -108,7 +111,7 @@ impl Sealed for Lifo {
         let mut last = &mut self.head;
         for block in all.filter(|&block| !empty_chunks.has(block)).take(empty_chunks.left()) {
             *last = block;
-            // SAFETY: the block is free, at least a word long and as aligned, and its link has been read.
+            // SAFETY: the block is free, has at least the size and alignment of a word, and its link has been read.
             last = unsafe { &mut *recover(block) };
         }
         *last = 0;

@@ -1,21 +1,22 @@
-//! Blocks of one size: the heart of the crate.
+//! Blocks of one size: the central pool of the crate.
 //!
-//! Chunks are cut into blocks from the front as they are needed; freed blocks go to a [`FreeList`], which hands them out
-//! again first. A block carries no header, and a free one lends its first word to the strategy.
+//! Chunks are carved into blocks from the front as needed; freed blocks go to a [`FreeList`], which is used before new
+//! blocks are carved. A block has no header, and the first word of a free block is used by the free list.
 //!
-//! * Allocate and free: O(1). With [`Lifo`] one dependent load and a few stores.
-//! * Worst case of one call, without the parent: [`Lifo`] threads 2 KiB of fresh blocks (one block, if they are larger) onto
-//!   its list; [`Magazine`] moves half its places to or from the store; [`AddressOrdered`] does so too, each spilled block setting a
-//!   bit and each refill looking through the summary of a region (a bit per 64 blocks), once more per drained region.
-//!   Freeing with [`Lifo`] is always the same two stores. A call that grows has the parent's time besides.
-//! * Growth: O(1) plus what the parent takes; a fresh chunk is not threaded onto a list, so pages that nobody used
-//!   stay untouched.
-//! * Reset: O(1). Trim: O(free blocks · log chunks), once to count by chunk and once more to filter if some but not all are
-//!   in chunks that go; with [`AddressOrdered`] O(chunks + blocks / 64).
-//! * Waste: what remains at the end of a chunk, less than a block; and a header of [`size_of`] four words at most, rounded
-//!   up to the alignment, in every chunk but the first.
+//! * Allocate and free: O(1). With [`Lifo`], one dependent load and a few stores.
+//! * Worst case of one call, without the parent: [`Lifo`] adds 2 KiB of uncarved blocks (one block, if blocks are
+//!   larger) to its list; [`Magazine`] moves half its places to or from the backing. [`AddressOrdered`] does the same;
+//!   each spilled block sets a bit, and each refill scans the summary of a region (a bit per 64 blocks), once more per
+//!   drained region. Freeing with [`Lifo`] always takes the same two stores. A call that grows also takes the parent's
+//!   time.
+//! * Growth: O(1), in addition to the time of the parent. The blocks of a new chunk are not added to a list, so unused
+//!   pages are never accessed.
+//! * Reset: O(1). Trim: O(free blocks · log chunks), once to count by chunk and once more to filter if some but not all
+//!   are in chunks that are released; with [`AddressOrdered`] O(chunks + blocks / 64).
+//! * Waste: the end of each chunk, less than a block; and in every chunk except the first a header of at most four
+//!   words, rounded up to the alignment.
 //!
-//! Nothing is counted on the hot path: live blocks are what was cut less what is free.
+//! Nothing is counted on the hot path: the number of live blocks is that of carved blocks minus that of free blocks.
 
 mod config;
 mod free_cache;
@@ -48,7 +49,7 @@ use crate::{
 
 /// A pool of blocks of one size.
 ///
-/// Serves every layout whose size and alignment do not exceed its blocks'. What can be chosen is chosen by the type `C`:
+/// It serves every layout whose size and alignment do not exceed those of its blocks. The type `C` configures the pool:
 /// see [`Config`].
 ///
 /// ```
@@ -68,18 +69,18 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * Every free block lies in the cut part of a chunk, a whole number of blocks from its start.
+/// * Every free block lies in the carved part of a chunk, a whole number of blocks from its start.
 /// * No block is free twice, and none is both free and live.
 pub struct Blocks<C: Config = DynSize> {
-    /// The hot half: all that allocating and freeing touch.
+    /// The hot half: all that allocating and freeing access.
     free_list: C::FreeList,
     block_layout: C::BlockLayout,
-    /// The cold half, touched when no block is free.
+    /// The cold half, accessed when no block is free.
     uncarved: Uncarved,
 }
 
 impl<C: Config<BlockLayout: ConstBlockLayout>> Blocks<C> {
-    /// A pool without chunks, for blocks whose shape is in the type.
+    /// Creates a pool without chunks, for blocks whose layout is part of the type.
     #[must_use]
     pub const fn new() -> Self {
         let uncarved = Uncarved::new(
@@ -99,7 +100,7 @@ impl<C: Config<BlockLayout: ConstBlockLayout>> Default for Blocks<C> {
 }
 
 impl Blocks {
-    /// A pool without chunks, for blocks that can hold `layout`.
+    /// Creates a pool without chunks, for blocks that can hold `layout`.
     #[must_use]
     pub const fn of(layout: Layout) -> Self {
         Self::with_layout(layout)
@@ -107,7 +108,8 @@ impl Blocks {
 }
 
 impl<C: Config<BlockLayout = DynSize>> Blocks<C> {
-    /// A pool without chunks, for blocks that can hold `layout`, of any configuration that leaves it to run time.
+    /// Creates a pool without chunks, for blocks that can hold `layout`, with any configuration that sets the layout at
+    /// run time.
     #[must_use]
     pub const fn with_layout(layout: Layout) -> Self {
         let block_layout = DynSize::new(layout);
@@ -121,16 +123,16 @@ impl<C: Config<BlockLayout = DynSize>> Blocks<C> {
     }
 }
 
-/// How a pool grows. Left alone, its first chunk is a page, or room for a few blocks where the parent is
-/// [fine-grained](crate::Allocator::is_fine_grained), as the heap is; and each next one is twice as large, up to 64 MiB.
+/// Growth. By default the first chunk is a page, or room for a few blocks if the parent is
+/// [fine-grained](crate::Allocator::is_fine_grained), as the heap is. Each later chunk is twice as large, up to 64 MiB.
 impl<C: Config> Blocks<C> {
-    /// Lets the first chunk have room for exactly `blocks` blocks (as many as fit a region, with
-    /// [`AddressOrdered`]); the next ones double. For a pool without chunks.
+    /// Sets the capacity of the first chunk to `blocks` blocks (with [`AddressOrdered`], at most as many as fit a
+    /// region); later chunks double. For a pool without chunks.
     ///
     /// ```
     /// use millpond::{Blocks, Fixed, Inspect, Local, Pages, StaticBuffer};
     ///
-    /// // Exactly a hundred blocks, in exactly their bytes.
+    /// // Room for exactly 100 blocks.
     /// static MEMORY: StaticBuffer<6400> = StaticBuffer::new();
     /// let pool = Local::new_in(Blocks::<Fixed<64>>::new().with_capacity(100), &MEMORY);
     /// pool.reserve(core::alloc::Layout::new::<[u8; 64]>(), 100)?;
@@ -143,15 +145,15 @@ impl<C: Config> Blocks<C> {
         self
     }
 
-    /// Lets every chunk have room for exactly `blocks` blocks, however much the parent gives (at least one; as many as
-    /// fit a region, with [`AddressOrdered`]).
+    /// Sets the capacity of every chunk to exactly `blocks` blocks, even if the parent returns more memory (at least
+    /// one block; with [`AddressOrdered`], at most as many as fit a region).
     #[must_use]
     pub const fn with_blocks_per_chunk(mut self, blocks: usize) -> Self {
         self.uncarved.grow_by(blocks);
         self
     }
 
-    /// The size and alignment of every block.
+    /// Returns the size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
         self.block_layout.layout()
@@ -161,14 +163,14 @@ impl<C: Config> Blocks<C> {
         self.block_layout
     }
 
-    /// Takes a block that was freed, or that waits to be handed out, if that takes no call.
+    /// Takes a free block if that needs no function call.
     #[inline(always)]
     pub(super) fn take_freed(&mut self) -> Option<NonNull<[u8]>> {
         let block = self.free_list.take_hot(&self.uncarved, self.block_layout.size())?;
         Some(NonNull::slice_from_raw_parts(block, self.block_layout.size()))
     }
 
-    /// Whether each block has a bit that says whether it is live.
+    /// Whether each block has a bit that records whether it is live.
     pub(super) const VALIDATES: bool = C::FreeList::VALIDATES;
 
     #[inline(always)]
@@ -180,9 +182,10 @@ impl<C: Config> Blocks<C> {
 impl<S: BlockLayout, const PLACES: usize, const REGION: usize> Live
     for Blocks<(S, AddressOrdered<PLACES, REGION>)>
 {
-    /// The live blocks, region by region, with ascending addresses in each. O(blocks) in all.
+    /// Returns the live blocks, region by region, with ascending addresses in each. O(blocks) in total.
     ///
-    /// The strategy's bits say which are live, once the array in front has been put back: hence `&mut self`.
+    /// The bits of the free list record which blocks are live once the array in front has been written back, which
+    /// requires `&mut self`.
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -208,21 +211,22 @@ impl<S: BlockLayout, const PLACES: usize, const REGION: usize> Live
 }
 
 impl<S: BlockLayout, T: FreeList> Live for Blocks<(S, Validated<T>)> {
-    /// The live blocks, chunk by chunk, with ascending addresses in each. O(blocks / bits of a word) and a step for each.
+    /// Returns the live blocks, chunk by chunk, with ascending addresses in each. O(blocks / bits of a word + live
+    /// blocks).
     fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         let size = self.block_layout.size();
         self.uncarved.live().filter_map(move |block| whole_block(block, size))
     }
 }
 
-/// The block at an address that is not null.
+/// Returns the block at an address that is not null.
 fn whole_block(block: usize, size: usize) -> Option<NonNull<[u8]>> {
     Some(NonNull::slice_from_raw_parts(NonNull::new(recover(block))?, size))
 }
 
-// SAFETY: blocks are cut from adopted chunks, each at a multiple of the block size from a start that is aligned as
-// blocks are, so none overlap; a block is handed out only when it was never cut before or is on the free list. Nothing
-// here unwinds.
+// SAFETY: blocks are carved from chunks that were added, each at a multiple of the block size from a start that has the
+// alignment of blocks, so none overlap. A block is handed out only if it was never carved before or is on the free
+// list. Nothing here unwinds.
 unsafe impl<C: Config> RawPool for Blocks<C> {
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -242,14 +246,14 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if Self::VALIDATES {
             if self.end_life(block, layout) {
-                // SAFETY: the block was live, and the caller gives it up.
+                // SAFETY: the block was live, and the caller no longer uses it.
                 unsafe { self.free_list.put(block, self.block_layout.size()) };
             }
             return;
         }
         debug_assert!(self.fits(layout), "freed with a layout that this pool never served");
         debug_assert!(self.owns(block.as_ptr()), "freed a block of another pool");
-        // SAFETY: the caller gives the block up.
+        // SAFETY: the caller guarantees that the block is a live block of this pool that is no longer used.
         unsafe { self.free_list.put(block, self.block_layout.size()) };
     }
 
@@ -260,14 +264,14 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
             let was_live =
                 self.fits(layout) && self.free_list.clear_live(&self.uncarved, block.addr().get(), size);
             if was_live {
-                // SAFETY: the block was live, and the caller gives it up.
+                // SAFETY: the block was live, and the caller no longer uses it.
                 unsafe { self.free_list.put(block, size) };
             }
             return was_live;
         }
         let ours = layout.size() != 0;
         if ours {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate_hot`, which includes that of `deallocate`.
             unsafe { self.deallocate(block, layout) };
         }
         ours
@@ -278,12 +282,13 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, _: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
         unsafe { self.uncarved.chunks.add_chunk(chunk, self.block_layout.size()) }
     }
 
-    /// O(free blocks · log chunks); with [`AddressOrdered`] a look at each bit. In a pool of more than 128 chunks the free blocks are
-    /// divided by chunk, which writes to each of them log chunks times.
+    /// Makes empty chunks reusable. O(free blocks · log chunks); with [`AddressOrdered`], one look at each bit. In a
+    /// pool of more than 128 chunks the free blocks are partitioned by chunk, which writes to each of them log chunks
+    /// times.
     fn collect_empty(&mut self) {
         self.free_list.collect_empty(&mut self.uncarved, self.block_layout.size());
     }
@@ -350,7 +355,7 @@ impl<C: Config> PoolHooks for Blocks<C> {
 }
 
 impl<C: Config> Blocks<C> {
-    /// All figures, given how many bytes of those that were cut are live.
+    /// Returns the statistics; `live` converts the number of carved bytes to that of live bytes.
     fn stats_with(&self, live: impl FnOnce(usize) -> usize) -> PoolStats {
         let carved: usize = self.uncarved.carved().map(|span| span.end - span.start).sum();
         let (live, chunks) = (live(carved), &self.uncarved.chunks);
@@ -358,18 +363,19 @@ impl<C: Config> Blocks<C> {
         PoolStats { chunks: chunks.count(), held: chunks.held(), live, free }
     }
 
-    /// The blocks of a chain that lies in blocks of this pool, as far as it is whole: each begins with the address of the next
-    /// one, which is tested before it is followed.
+    /// Returns the blocks of a chain through blocks of this pool, as far as it is intact: each begins with the address
+    /// of the next one, which is checked before it is followed.
     pub(crate) fn follow(&self, first: usize) -> impl Iterator<Item = usize> {
         self.uncarved.walk(first)
     }
 
-    /// Whether such a chain is whole to its end, and leads to no block twice.
+    /// Returns whether such a chain is intact up to its end and visits no block twice.
     pub(crate) fn can_follow(&self, first: usize) -> bool {
         self.uncarved.walk(first).reaches_its_end()
     }
 
-    /// Marks a block as free, or complains that it was not live; says which.
+    /// Marks a block as free, or reports a misuse if it is not live or `layout` does not fit it; returns whether it was
+    /// marked.
     fn end_life(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let (address, size) = (block.addr().get(), self.block_layout.size());
         let was_live = self.free_list.clear_live(&self.uncarved, address, size);
@@ -388,7 +394,7 @@ impl<C: Config> Blocks<C> {
 }
 
 impl<S: BlockLayout, T: FreeList> Blocks<(S, Validated<T>)> {
-    /// Says what the pool is called, and who hears of misuse.
+    /// Sets the reporter, which has the name of the pool and receives misuse reports.
     #[must_use]
     pub const fn reporting(mut self, reporter: Reporter) -> Self {
         self.free_list.reporter = reporter;
@@ -418,7 +424,8 @@ impl<C: Config> Reserve for Blocks<C> {
 }
 
 impl<C: Config> Inspect for Blocks<C> {
-    /// O(chunks) with [`Magazine`]; with [`AddressOrdered`], and a look at each 64 blocks; with [`Lifo`], O(chunks + free blocks).
+    /// Returns the statistics. O(chunks) with [`Magazine`]; with [`AddressOrdered`], additionally one look per 64
+    /// blocks; with [`Lifo`], O(chunks + free blocks).
     fn stats(&self) -> PoolStats {
         let size = self.block_layout.size();
         self.stats_with(|carved| {
@@ -426,7 +433,8 @@ impl<C: Config> Inspect for Blocks<C> {
         })
     }
 
-    /// O(chunks), unless blocks are marked: then the pool prevents what a guard around it has counted.
+    /// Returns the statistics of a pool with `live_blocks` live blocks. O(chunks), unless the pool validates blocks: it
+    /// prevents frees that a guard around it has counted, so its own count is used.
     fn stats_with_live(&self, live_blocks: usize) -> PoolStats {
         if Self::VALIDATES {
             self.stats()
@@ -453,8 +461,8 @@ impl<C: Config> Inspect for Blocks<C> {
         self.uncarved.chunks.owns(address.addr())
     }
 
-    /// O(free blocks · log chunks). Among other things checks that no block is free twice: a list with a cycle is longer than
-    /// there are blocks.
+    /// Checks the invariants. O(free blocks · log chunks). Among other things it checks that no block is free twice: a
+    /// list with a cycle is longer than the number of blocks.
     fn check(&self) -> Result<(), InvariantError> {
         let size = self.block_layout.size();
         self.uncarved.check()?;

@@ -1,15 +1,16 @@
-//! The store of the strategy *Compact*: a bit per block, in regions that are aligned to their size.
+//! The backing of [`AddressOrdered`]: a bit per block, in regions that are aligned to their size.
 //!
-//! A free block's address, rounded down to the region's size, is the region; its bit is set there. Refilling takes whole
-//! words of bits, lowest address first, so an aged pool hands blocks out in address order: neighbours in time are
-//! neighbours in memory, and what is live gathers in few pages. A summary has a bit per word of bits that is not zero;
-//! regions with bits set form a list, so nothing is ever searched for but the lowest bit of a few words.
+//! The address of a free block, rounded down to the region size, is the address of its region, where its bit is set.
+//! Refilling takes whole words of bits, lowest address first, so an aged pool hands blocks out in address order: blocks
+//! that are allocated consecutively are adjacent in memory, and live blocks gather in few pages. A summary has a bit
+//! per word of bits that is not zero. Regions with set bits form a list, so the only search is for the lowest bit of a
+//! few words.
 //!
 //! * Spill: O(1) per block. Refill: O(1) per word taken, plus a scan of the summary (a bit per 64 blocks of a region).
-//! * Overhead: a bit and a 64th per block, and the region's header; the parent must serve alignments as large as a
-//!   region.
+//! * Overhead: a bit and a 64th per block, and the header of each region; the parent must support alignments as large
+//!   as a region.
 //!
-//! The bits also say which blocks are live: see [`Blocks::live`](super::Blocks::live).
+//! The bits also record which blocks are live: see [`Blocks::live`](super::Blocks::live).
 
 use super::{
     free_cache::{Backing, FreeCache},
@@ -21,10 +22,11 @@ use crate::{
     traits::InvariantError,
 };
 
-/// Freed blocks in an array of `PLACES` addresses first, in bitmaps behind: blocks are reused in address order.
+/// Keeps freed blocks in an array of `PLACES` addresses and, beyond that, in bitmaps: blocks are reused in address
+/// order.
 ///
-/// Better than [`Magazine`](super::Magazine) where what was allocated together is walked together, long after; and live
-/// blocks can be listed. Chunks are at most `REGION` bytes, and aligned to that: a power of two.
+/// Better than [`Magazine`](super::Magazine) if blocks that were allocated together are traversed together long
+/// afterwards; and live blocks can be listed. Chunks are at most `REGION` bytes, a power of two, and aligned to that.
 ///
 /// ```
 /// use millpond::{Blocks, AddressOrdered, Fixed, Local, Pages};
@@ -34,45 +36,45 @@ use crate::{
 pub type AddressOrdered<const PLACES: usize = 256, const REGION: usize = { 1 << 20 }> =
     FreeCache<Regions<REGION>, PLACES>;
 
-/// The store of [`AddressOrdered`].
+/// The backing of [`AddressOrdered`].
 ///
 /// # Invariants
 ///
-/// * A bit is set in a region if and only if the block is in this store.
+/// * A bit is set in a region if and only if the block is in this backing.
 /// * A summary bit is set if and only if its word of bits is not zero.
-/// * A region with a bit set is `current` or on the list `ready`, and is `listed` if and only if it is one of the two.
+/// * A region with a set bit is `current` or on the list `ready`, and is `listed` if and only if it is one of the two.
 #[derive(Debug)]
 pub struct Regions<const REGION: usize> {
-    /// The region that is refilled from, or zero.
+    /// The region from which the array is refilled, or zero.
     current: usize,
-    /// The first of the other regions with bits set, or zero.
+    /// The first of the other regions with set bits, or zero.
     ready: usize,
 }
 
-/// The header of a region. It begins where the header of the chunk (`chunks::HEADER_SIZE`) ends; behind it come the summary
-/// and then the bits, both for as many blocks as the largest region could hold.
+/// The header of a region. It begins where the header of the chunk (`chunks::HEADER_SIZE`) ends; it is followed by the
+/// summary and the bits, both for as many blocks as the largest region could hold.
 #[repr(C)]
 struct Header {
-    /// Where the first block is.
+    /// The address of the first block.
     first: usize,
     /// The next region on the list, or zero.
     next: usize,
-    /// Whether it is current or on the list: 1 if so. Not a `bool`, because it may have been overwritten.
+    /// Whether the region is current or on the list: 1 if so. Not a `bool`, because it may have been overwritten.
     listed: usize,
 }
 
-/// Words of bits in a region.
+/// Returns the number of words of bits in a region.
 const fn words(size: usize, region: usize) -> usize {
     (region / size).div_ceil(64)
 }
 
-/// Bytes that the header of a region takes, with its summary and its bits.
+/// Returns the number of bytes of a region's header, including its summary and its bits.
 pub(super) const fn header_size(size: usize, region: usize) -> usize {
     let words = words(size, region);
     size_of::<Header>() + (words.div_ceil(64) + words) * 8
 }
 
-/// The header of the region at an address.
+/// Returns the header of the region at an address.
 fn header_of(base: usize) -> *mut Header {
     recover(base + crate::pool::chunks::HEADER_SIZE)
 }
@@ -99,7 +101,7 @@ impl Bits {
     }
 
     fn first(self) -> usize {
-        // SAFETY: the region has begun, so its header is there.
+        // SAFETY: the region has begun, so it has a header.
         unsafe { (*self.header()).first }
     }
 
@@ -107,7 +109,7 @@ impl Bits {
     fn set(self, block: usize, reciprocal: u64) {
         let number = (((block - self.first()) as u64 * reciprocal) >> RECIPROCAL_SHIFT) as usize;
         debug_assert_eq!(self.first() + number * self.size, block, "freed an address that is no block's");
-        // SAFETY: the block lies in the region, so its bit and its summary bit are there.
+        // SAFETY: the block lies in the region, so the region has its bit and its summary bit.
         unsafe {
             let word = self.word(number / 64);
             debug_assert_eq!((*word >> (number % 64)) & 1, 0, "freed a block that is free");
@@ -118,31 +120,31 @@ impl Bits {
         }
     }
 
-    /// The lowest word of bits that is not zero: its number.
+    /// Returns the number of the lowest word of bits that is not zero.
     fn lowest(self) -> Option<usize> {
         (0..self.words.div_ceil(64)).find_map(|index| {
-            // SAFETY: the summary has that many words.
+            // SAFETY: the summary has more than `index` words.
             let summary = unsafe { *self.summary(index) };
             (summary != 0).then(|| index * 64 + summary.trailing_zeros() as usize)
         })
     }
 
-    /// Whether the bit of the block with this number is set.
+    /// Returns whether the bit of the block with this number is set.
     fn is_set(self, number: usize) -> bool {
-        // SAFETY: the caller asks for a block of the region.
+        // SAFETY: the caller passes the number of a block of the region.
         unsafe { (*self.word(number / 64) >> (number % 64)) & 1 == 1 }
     }
 
-    /// How many bits are set.
+    /// Returns how many bits are set.
     fn count(self) -> usize {
-        // SAFETY: there are that many words of bits.
+        // SAFETY: there are `words` words of bits.
         (0..self.words).map(|index| unsafe { *self.word(index) }.count_ones() as usize).sum()
     }
 
-    /// All blocks whose bit is set.
+    /// Returns all blocks whose bit is set.
     fn blocks(self) -> impl Iterator<Item = usize> {
         (0..self.words).flat_map(move |index| {
-            // SAFETY: there are that many words of bits.
+            // SAFETY: there are `words` words of bits.
             let mut bits = unsafe { *self.word(index) };
             core::iter::from_fn(move || {
                 let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
@@ -153,8 +155,9 @@ impl Bits {
     }
 }
 
-/// An offset within a region, times the reciprocal of the block size, shifted by this, is the block's number: exact for
-/// offsets and sizes below 2²², because the error stays below an offset's 2⁻⁴²th.
+/// An offset within a region, multiplied by the reciprocal of the block size and shifted right by this number of bits,
+/// is the number of the block. This is exact for offsets and sizes below 2²², because the error is less than 2⁻⁴² of
+/// the offset.
 const RECIPROCAL_SHIFT: u32 = 42;
 
 fn reciprocal(size: usize) -> u64 {
@@ -174,8 +177,8 @@ impl<const REGION: usize> Regions<REGION> {
         Bits { base, words: words(size, REGION), size }
     }
 
-    /// The regions with bits set, as far as the list is whole: what lies behind a header that was overwritten is out of
-    /// reach.
+    /// Returns the regions with set bits, as far as the list is intact: regions behind a header that was overwritten
+    /// cannot be found.
     fn listed(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = Bits> {
         let is_region = |&base: &usize| uncarved.begun().any(|span| Self::is_whole(base, span));
         let others = core::iter::successors(Some(self.ready).filter(is_region), move |&base| {
@@ -186,13 +189,13 @@ impl<const REGION: usize> Regions<REGION> {
         Some(self.current).filter(is_region).into_iter().chain(others).map(move |base| Self::bits(base, size))
     }
 
-    /// Whether the region at `base` is the one whose blocks lie in `span`, and its header says so.
+    /// Returns whether the region at `base` is the one whose blocks lie in `span`, and its header agrees.
     fn is_whole(base: usize, span: Span) -> bool {
-        // SAFETY: the address is compared first: that of a region that has begun.
+        // SAFETY: the address is compared first: it is that of a region that has begun.
         base == span.start & Self::MASK && unsafe { (*header_of(base)).first == span.start }
     }
 
-    /// How many regions with bits set follow one another up to the end of the list; none if it does not end.
+    /// Returns how many regions with set bits there are up to the end of the list; `None` if the list does not end.
     fn list_length(&self, uncarved: &Uncarved) -> Option<usize> {
         let (mut base, mut length) = (self.ready, 0);
         while base != 0 {
@@ -206,9 +209,9 @@ impl<const REGION: usize> Regions<REGION> {
         Some(length)
     }
 
-    /// Takes the regions off the list that are listed no more. The list is whole.
+    /// Removes from the list the regions that are no longer marked as listed. The list is intact.
     fn unlist(&mut self) {
-        // SAFETY: what is current or on the list is a region that has begun.
+        // SAFETY: `current` and the regions on the list have begun.
         let header = |base: usize| unsafe { &mut *header_of(base) };
         if self.current != 0 && header(self.current).listed == 0 {
             self.current = 0;
@@ -224,12 +227,12 @@ impl<const REGION: usize> Regions<REGION> {
         }
     }
 
-    /// Takes the lowest words of `bits` until `places` has no room for another; ascending addresses. If there is not even
-    /// room for one, takes a part of it.
+    /// Takes the lowest words of `bits`, in ascending order of addresses, until `places` has no room for another one.
+    /// If there is not even room for one word, takes a part of it.
     fn take_words(bits: Bits, places: &mut [usize]) -> usize {
         let mut taken = 0;
         while let Some(index) = bits.lowest() {
-            // SAFETY: there is such a word, and the region is this pool's.
+            // SAFETY: the word exists, and the region belongs to this pool.
             let mut word = unsafe { *bits.word(index) };
             if taken != 0 && word.count_ones() as usize > places.len() - taken {
                 break;
@@ -254,8 +257,8 @@ impl<const REGION: usize> Regions<REGION> {
 }
 
 impl<const PLACES: usize, const REGION: usize> AddressOrdered<PLACES, REGION> {
-    /// The blocks of `size` bytes in the cut part of a region that are not free, ascending. The array in front is
-    /// empty.
+    /// Returns the blocks of `size` bytes in the carved part of a region that are not free, ascending. The array in
+    /// front must be empty.
     pub(super) fn live(carved: Span, size: usize) -> impl Iterator<Item = usize> {
         let bits = Regions::<REGION>::bits(carved.start & Regions::<REGION>::MASK, size);
         let count = (carved.end - carved.start) / size;
@@ -273,7 +276,7 @@ impl<const REGION: usize> Backing for Regions<REGION> {
         for &block in blocks {
             let bits = Bits { base: block & Self::MASK, ..any };
             bits.set(block, reciprocal);
-            // SAFETY: the block's region has begun.
+            // SAFETY: the region of the block has begun.
             let header = unsafe { &mut *bits.header() };
             if header.listed == 0 {
                 header.listed = 1;
@@ -298,7 +301,7 @@ impl<const REGION: usize> Backing for Regions<REGION> {
             if self.current == 0 {
                 return 0;
             }
-            // SAFETY: what is on the list is a region that has begun.
+            // SAFETY: a region on the list has begun.
             self.ready = unsafe { (*Self::bits(self.current, size).header()).next };
         }
     }
@@ -306,7 +309,7 @@ impl<const REGION: usize> Backing for Regions<REGION> {
     unsafe fn begin(&mut self, span: Span, size: usize) {
         let bits = Self::bits(span.start & Self::MASK, size);
         let words = bits.words.div_ceil(64) + bits.words;
-        // SAFETY: the chunk begins at the region's start and has the header's bytes before the span.
+        // SAFETY: the chunk begins at the start of the region, and the header lies in front of the span.
         unsafe {
             bits.header().write(Header { first: span.start, next: 0, listed: 0 });
             bits.summary(0).write_bytes(0, words);
@@ -330,7 +333,7 @@ impl<const REGION: usize> Backing for Regions<REGION> {
             let bits = Self::bits(carved.start & Self::MASK, size);
             let is_empty = bits.count() * size == carved.end - carved.start;
             if is_empty {
-                // SAFETY: the region has begun, since it is cut.
+                // SAFETY: blocks of the region have been carved, so it has begun.
                 unsafe { (*bits.header()).listed = 0 };
             }
             is_empty
@@ -347,11 +350,11 @@ impl<const REGION: usize> Backing for Regions<REGION> {
             ));
         }
         for bits in self.listed(uncarved, size) {
-            // SAFETY: what is on the list is a region that has begun.
+            // SAFETY: a region on the list has begun.
             if unsafe { (*bits.header()).listed != 1 } {
                 return Err(InvariantError("a region on the list does not know it"));
             }
-            // SAFETY: there are that many words, and a summary for them.
+            // SAFETY: `index` is less than the number of words, and there is a summary for them.
             let agrees = |index: usize| unsafe {
                 (*bits.word(index) != 0) == ((*bits.summary(index / 64) >> (index % 64)) & 1 == 1)
             };

@@ -1,4 +1,4 @@
-//! The blocks that have not been cut yet: the cold half of [`Blocks`](super::Blocks).
+//! The blocks that have not been carved yet: the cold half of [`Blocks`](super::Blocks).
 
 use super::regions;
 use crate::{
@@ -7,11 +7,11 @@ use crate::{
     traits::{Chunk, ChunkRequest, HeapMapBuilder, InvariantError},
 };
 
-/// The size of the first chunk where there are regions, in bytes: its header is made for a whole region.
+/// The size of the first chunk if there are regions, in bytes: its header has room for the bits of a whole region.
 const FIRST_REGION: usize = 64 << 10;
 
-/// The size of the first chunk where there are no regions and the parent is fine-grained: room for four blocks, but at
-/// least a few lines of cache, and no more than a page.
+/// Returns the size of the first chunk if there are no regions and the parent is fine-grained: room for four blocks,
+/// but at least a few cache lines and at most a page.
 const fn room_for_a_few(size: usize) -> usize {
     match size.saturating_mul(4) {
         room @ 256..=PAGE => room,
@@ -20,12 +20,12 @@ const fn room_for_a_few(size: usize) -> usize {
     }
 }
 
-/// The chunks of a pool and the rest of the one that is being cut.
+/// The chunks of a pool and the remainder of the current one.
 ///
 /// # Invariants
 ///
-/// * `remainder` lies in the current chunk and ends where it does.
-/// * Everything in cut chunks but `remainder` has been handed to the strategy or to holders.
+/// * `remainder` lies in the current chunk and ends where the chunk ends.
+/// * Everything in carved chunks except `remainder` has been handed to the free list or to callers.
 pub struct Uncarved {
     /// Bytes per block.
     size: usize,
@@ -34,8 +34,8 @@ pub struct Uncarved {
 }
 
 impl Uncarved {
-    /// Without chunks, for blocks of this shape, in regions of `region` bytes, or without regions if that is zero.
-    /// Each block has a bit if it is to be `validated`.
+    /// Creates a value without chunks, for blocks of this layout, in regions of `region` bytes, or without regions if
+    /// that is zero. Each block has a bit if it is to be `validated`.
     pub(super) const fn new(size: usize, align: usize, region: usize, validated: bool) -> Self {
         let policy = ChunkPolicy {
             bitmap_block: if validated { size } else { 0 },
@@ -60,7 +60,7 @@ impl Uncarved {
         Self { size, remainder: Span::EMPTY, chunks: Chunks::new(policy) }
     }
 
-    /// The same without regions and marks; each chunk has room for `room` bytes behind its record, aligned to a word.
+    /// The same without regions and bits; each chunk has room for `room` bytes behind its header, aligned to a word.
     pub(super) const fn with_room_for(room: usize, size: usize, align: usize) -> Self {
         let policy = ChunkPolicy::growing_from(room_for_a_few(size), align);
         let header_size = align_up(HEADER_SIZE + room, policy.align);
@@ -73,8 +73,8 @@ impl Uncarved {
         Self { size, remainder: Span::EMPTY, chunks: Chunks::new(policy) }
     }
 
-    /// Cuts up to `most` blocks that lie one behind the other; none if there is no fresh memory. They are
-    /// not touched. `begin` is told of each chunk that is cut from for the first time.
+    /// Carves up to `most` adjacent blocks; none if there is no uncarved memory. The blocks are not accessed. `begin`
+    /// is called with each chunk from which blocks are carved for the first time.
     pub(super) fn carve_up_to(&mut self, most: usize, begin: impl FnMut(Span)) -> Span {
         if !self.advance(begin) {
             return Span::EMPTY;
@@ -85,7 +85,7 @@ impl Uncarved {
         run
     }
 
-    /// Makes sure that `remainder` has room for a block, going on to the next chunk if need be.
+    /// Ensures that `remainder` has room for a block, advancing to the next chunk if necessary; returns whether it has.
     fn advance(&mut self, mut begin: impl FnMut(Span)) -> bool {
         while self.remainder.end - self.remainder.start < self.size {
             match self.chunks.advance() {
@@ -99,18 +99,18 @@ impl Uncarved {
         true
     }
 
-    /// The chunk that would make room for `count` blocks, or for as many of them as one chunk can hold.
+    /// Returns the request for a chunk with room for `count` blocks, or for as many of them as one chunk can hold.
     pub(super) fn request_for(&self, count: usize) -> Option<ChunkRequest> {
         let most = (self.chunks.most() / self.size).max(1);
         self.chunks.request(count.min(most).checked_mul(self.size)?)
     }
 
-    /// Lets the first chunk have room for exactly so many blocks.
+    /// Sets the capacity of the first chunk to `blocks` blocks.
     pub(super) const fn begin_with(&mut self, blocks: usize) {
         self.chunks.begin_with(blocks.saturating_mul(self.size));
     }
 
-    /// Lets every chunk have room for exactly so many blocks.
+    /// Sets the capacity of every chunk to `blocks` blocks.
     pub(super) const fn grow_by(&mut self, blocks: usize) {
         let blocks = if blocks == 0 { 1 } else { blocks };
         self.chunks.grow_by(blocks.saturating_mul(self.size));
@@ -120,13 +120,13 @@ impl Uncarved {
         self.chunks.request(self.size)
     }
 
-    /// Puts every chunk ahead: all memory is fresh again.
+    /// Makes every chunk reusable: all memory is uncarved again.
     pub(super) fn reset(&mut self) {
         self.remainder = Span::EMPTY;
         self.chunks.reset();
     }
 
-    /// Takes out a chunk, whatever is in it.
+    /// Takes out a chunk, regardless of its contents.
     pub(super) fn remove_any(&mut self) -> Option<Chunk> {
         let (span, _) = self.chunks.spans().next()?;
         if span.end == self.remainder.end {
@@ -135,14 +135,15 @@ impl Uncarved {
         self.chunks.remove(span)
     }
 
-    /// Makes the chunks fresh again that are spare, as is said of the part that was cut.
+    /// Makes those chunks reusable that are empty according to `is_empty`, which is called with the carved part of each
+    /// chunk.
     pub(super) fn make_reusable(&mut self, mut is_empty: impl FnMut(Span) -> bool) {
         let (remainder, size) = (self.remainder, self.size);
         self.chunks.make_reusable(|span| is_empty(carved_part(span, remainder, size)));
         self.drop_stale_remainder();
     }
 
-    /// Makes the chunks fresh again all of whose blocks are free: see [`Chunks::make_free_reusable`].
+    /// Makes those chunks reusable whose blocks are all free: see [`Chunks::make_free_reusable`].
     pub(super) fn make_free_reusable(&mut self, blocks: usize) -> usize {
         let (remainder, size) = (self.remainder, self.size);
         let count = |span| {
@@ -154,14 +155,14 @@ impl Uncarved {
         left
     }
 
-    /// The current chunk may be ahead now: then it is cut afresh.
+    /// Drops the remainder if the current chunk has become reusable and will be carved from its start.
     fn drop_stale_remainder(&mut self) {
         if self.chunks.spans().any(|(span, reusable)| reusable && span.end == self.remainder.end) {
             self.remainder = Span::EMPTY;
         }
     }
 
-    /// The part of each chunk that has been cut into blocks.
+    /// Returns the carved part of each chunk.
     pub(super) fn carved(&self) -> impl Iterator<Item = Span> {
         self.chunks.spans().map(move |(span, reusable)| {
             if reusable {
@@ -172,43 +173,44 @@ impl Uncarved {
         })
     }
 
-    /// The chunks that blocks have been cut from since they came or since the last reset.
+    /// Returns the chunks from which blocks have been carved since they were added or since the last reset.
     pub(super) fn begun(&self) -> impl Iterator<Item = Span> {
         self.chunks.spans().filter(|(_, reusable)| !reusable).map(|(span, _)| span)
     }
 
-    /// The blocks that have been cut, to ask whether an address is one of theirs.
+    /// Returns the carved blocks, for checking whether an address is one of theirs.
     pub(super) fn blocks(&self) -> CarvedBlocks {
         let count = self.carved().map(|span| (span.end - span.start) / self.size).sum();
         CarvedBlocks { spans: Spans::of(self.carved()), count, size: self.size }
     }
 
-    /// Whether a block that has been cut begins at this address.
+    /// Returns whether a block that has been carved begins at this address.
     pub(super) fn is_block(&self, address: usize) -> bool {
         let begins =
             |carved: Span| carved.contains(address) && (address - carved.start).is_multiple_of(self.size);
         self.carved().any(begins)
     }
 
-    /// The blocks of a chain that lies in blocks that have been cut, as far as it is whole.
+    /// Returns the blocks of a chain through carved blocks, as far as it is intact.
     pub(super) fn walk(&self, first: usize) -> Walk<impl FnMut(usize) -> bool + use<>> {
         let carved = self.blocks();
         Walk::new(first, carved.count, move |address| carved.has(address))
     }
 
-    /// Which chunks have nothing but these free blocks; `None` if there are too many chunks to count by.
+    /// Finds the chunks in which all blocks are among these free blocks; returns `None` if there are too many chunks to
+    /// count per chunk.
     pub(super) fn empty_chunks(&self, free: impl Iterator<Item = usize>) -> Option<EmptyChunks> {
         Some(EmptyChunks { counts: SpanCounts::of(self.blocks().spans, self.size, free)? })
     }
 
-    /// Paints what was cut as live, and what was not as fresh.
+    /// Draws carved memory as live, and uncarved memory as fresh.
     pub(super) fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         self.chunks.render(builder, Some(self.size), |span, reusable| {
             if reusable { span.start } else { carved_part(span, self.remainder, self.size).end }
         });
     }
 
-    /// Bytes that blocks can still be cut from.
+    /// Returns the number of bytes from which blocks can still be carved.
     pub(super) fn left(&self) -> usize {
         let whole = |span: Span| (span.end - span.start) / self.size * self.size;
         let reusable: usize =
@@ -216,7 +218,7 @@ impl Uncarved {
         reusable + whole(self.remainder)
     }
 
-    /// The blocks whose bits are set, where there are bits.
+    /// Returns the blocks whose bits are set, if there are bits.
     pub(super) fn live(&self) -> impl Iterator<Item = usize> {
         self.chunks.spans().flat_map(|(span, _)| LiveBitmap::of(span).set(self.size))
     }
@@ -235,7 +237,7 @@ impl Uncarved {
     }
 }
 
-/// The blocks that have been cut, to tell whether an address is one of theirs before anything is read there.
+/// The carved blocks, for checking whether an address is one of theirs before it is read.
 #[derive(Clone, Copy)]
 pub(super) struct CarvedBlocks {
     spans: Spans,
@@ -244,41 +246,41 @@ pub(super) struct CarvedBlocks {
 }
 
 impl CarvedBlocks {
-    /// How many there are.
+    /// Returns the number of blocks.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether a block begins at an address: see [`Spans::have_block`].
+    /// Returns whether a block begins at an address: see [`Spans::have_block`].
     pub(super) fn has(&self, address: usize) -> bool {
         self.spans.have_block(address, self.size)
     }
 }
 
-/// Which chunks have nothing but free blocks.
+/// The chunks in which all blocks are free.
 pub(super) struct EmptyChunks {
     counts: SpanCounts,
 }
 
 impl EmptyChunks {
-    /// Whether a block lies in such a chunk.
+    /// Returns whether a block lies in such a chunk.
     pub(super) fn has(&self, block: usize) -> bool {
         self.counts.is_full(block)
     }
 
-    /// Whether there is no such chunk.
+    /// Returns whether there is no such chunk.
     pub(super) fn is_empty(&self) -> bool {
         self.left() == self.counts.total()
     }
 
-    /// How many free blocks lie in other chunks.
+    /// Returns how many free blocks lie in other chunks.
     pub(super) fn left(&self) -> usize {
         self.counts.outside()
     }
 }
 
-/// The part of a chunk that is not ahead that has been cut into blocks of `size` bytes, if `remainder` is left of the current
-/// one.
+/// Returns the carved part of a chunk that is not reusable, for blocks of `size` bytes, if `remainder` is the remainder
+/// of the current chunk.
 fn carved_part(span: Span, remainder: Span, size: usize) -> Span {
     let whole = (span.end - span.start) / size * size;
     Span { end: if remainder.end == span.end { remainder.start } else { span.start + whole }, ..span }

@@ -1,18 +1,19 @@
-//! The store of the strategy *Magazine*: a list of bundles in the free blocks themselves.
+//! The backing of [`Magazine`]: a list of bundles in the free blocks themselves.
 //!
-//! What is spilled at once becomes a few bundles, each led by one of its blocks, and comes back in the same order, last
-//! freed first. There are two kinds:
+//! The blocks of one spill become a few bundles, each of which has one of its blocks as its leader, and come back in
+//! the same order, last freed first. There are two kinds of bundles with more than one block:
 //!
-//! * A *run* is a number of blocks at equal distances, as after frees in address order. It is a start, a count and a
-//!   distance, so of all its blocks one is touched.
-//! * A *packet* is half an array of blocks in any order. Its leader carries the addresses of the next blocks, these carry
-//!   those of the next ones, as many as fit, and so on: for blocks of 64 bytes, 17 of 128 are touched, and all are found
-//!   after three cache misses in a row, because those that are side by side in this tree are fetched side by side.
+//! * A *run* consists of blocks at equal distances, as after frees in address order. It is described by a start, a
+//!   count and a distance, so only one of its blocks is accessed.
+//! * A *packet* consists of half an array of blocks in any order. Its leader holds the addresses of the next blocks,
+//!   these hold those of the blocks after them, as many as fit, and so on. With blocks of 64 bytes, 17 of 128 are
+//!   accessed, and all are found after three consecutive cache misses, because siblings in this tree are fetched in
+//!   parallel.
 //!
-//! No overhead per block. Spill and refill: O(1) for each block.
+//! There is no overhead per block. Spill and refill: O(1) per block.
 //!
-//! Sources: Shao, Reppy and Appel, "Unrolling Lists" (1994), for addresses in free blocks; the tree is the implicit one of
-//! Williams' heaps (1964), with as many children as a block has words.
+//! Sources: Shao, Reppy and Appel, "Unrolling Lists" (1994), for addresses in free blocks; the tree is the implicit one
+//! of Williams' heaps (1964), with as many children as a block has words.
 
 use core::{iter, mem};
 
@@ -26,9 +27,10 @@ use crate::{
     traits::InvariantError,
 };
 
-/// Freed blocks in an array of `PLACES` addresses first, in bundles behind: of many freed blocks few are touched.
+/// Keeps freed blocks in an array of `PLACES` addresses and, beyond that, in bundles: only a few of many freed blocks
+/// are accessed.
 ///
-/// Better than [`Lifo`](super::Lifo) where many blocks are live and freed in any order; `PLACES` words larger.
+/// Faster than [`Lifo`](super::Lifo) if many blocks are live and freed in any order; the pool is `PLACES` words larger.
 ///
 /// ```
 /// use millpond::{Blocks, Fixed, Local, Magazine};
@@ -37,31 +39,32 @@ use crate::{
 /// ```
 pub type Magazine<const PLACES: usize = 256> = FreeCache<Unrolled<PLACES>, PLACES>;
 
-/// The store of [`Magazine`].
+/// The backing of [`Magazine`].
 ///
 /// # Invariants
 ///
 /// * `head` is the link to the first bundle. Following links visits each bundle once and ends at zero.
-/// * The bundles have `count` blocks.
+/// * The bundles have `count` blocks in total.
 #[derive(Clone, Copy, Debug)]
 pub struct Unrolled<const PLACES: usize> {
     head: usize,
     count: usize,
 }
 
-/// A link is the address of a bundle's leader, and in its lowest bits what kind of bundle it is.
+/// The bits of a link that hold the kind of the bundle. The other bits are the address of the bundle's leader.
 const KIND: usize = 3;
-/// One block.
+/// A single block.
 const ONE: usize = 0;
-/// A run. Its leader is the block with the lowest address, and the next word is its [`Pace`].
+/// A run. Its leader is the block with the lowest address, and the second word of the leader is the [`Pace`].
 const RUN: usize = 1;
 /// A packet of half an array.
 const PACKET: usize = 2;
 
-/// The most runs that what is spilled is divided into before it becomes a packet: runs are found one after the other.
+/// The maximum number of runs into which a spill is divided; beyond that it becomes a packet, because runs are found
+/// one after the other.
 const MOST_RUNS: usize = 4;
 
-/// How many lower bits of a pace are the count.
+/// The number of low bits of a pace that hold the count.
 const COUNT_BITS: u32 = usize::BITS / 4;
 
 /// The length of a run and the distance of its blocks, in the order in which they are handed out, in one word.
@@ -81,7 +84,7 @@ impl Pace {
         Self { count, stride: word.cast_signed() >> COUNT_BITS }
     }
 
-    /// The blocks of the run whose lowest address this is.
+    /// Returns the blocks of the run whose lowest address is `lowest`.
     fn blocks(self, lowest: usize) -> impl Iterator<Item = usize> {
         let back = if self.stride < 0 { self.stride.wrapping_mul(self.count.cast_signed() - 1) } else { 0 };
         let first = lowest.wrapping_sub(back.cast_unsigned());
@@ -90,17 +93,17 @@ impl Pace {
     }
 }
 
-/// The word with this number in a free block.
+/// Returns a pointer to word `number` of a free block.
 fn word(block: usize, number: usize) -> *mut usize {
     recover(block + number * WORD)
 }
 
-/// Divides blocks of `size` bytes into runs of `most` at most, each with its pace.
+/// Divides blocks of `size` bytes into runs of at most `most` blocks, each with its pace.
 fn runs(mut blocks: &[usize], size: usize, most: usize) -> impl Iterator<Item = (&[usize], Pace)> {
     iter::from_fn(move || {
         let distance = |pair: &[usize]| pair[1].wrapping_sub(pair[0]).cast_signed();
         let stride = blocks.first_chunk::<2>().map_or(0, |pair| distance(pair));
-        // A block of one word has room for a link alone; the pace must lie in its neighbour.
+        // A block of one word has room only for a link; the pace must lie in the adjacent block.
         let has_room = size > WORD || stride.unsigned_abs() == size;
         let fits = (stride << COUNT_BITS) >> COUNT_BITS == stride;
         let followers = if has_room && fits {
@@ -116,18 +119,18 @@ fn runs(mut blocks: &[usize], size: usize, most: usize) -> impl Iterator<Item = 
 
 impl<const PLACES: usize> Unrolled<PLACES> {
     const HALF: usize = PLACES / 2;
-    /// The most blocks in a run: they must fit half an array, and their number must fit a pace.
+    /// The maximum number of blocks in a run: they must fit half an array, and their number must fit a pace.
     const LONGEST: usize = if Self::HALF >> COUNT_BITS == 0 { Self::HALF } else { (1 << COUNT_BITS) - 1 };
 
-    /// Puts a run on the list.
+    /// Adds a run to the list.
     ///
     /// # Safety
     ///
     /// Its blocks are free.
     unsafe fn put_run(&mut self, run: &[usize], pace: Pace) {
         let leader = run[0].min(run[run.len() - 1]);
-        // SAFETY: the leader is free and at least a word long. A run of two and more has blocks of two words, or its next
-        // word is the next block.
+        // SAFETY: the leader is free and at least a word long. In a run of two or more blocks, either the blocks have
+        // at least two words, or the next word is the next block.
         unsafe {
             word(leader, 0).write(self.head);
             if run.len() > 1 {
@@ -137,38 +140,38 @@ impl<const PLACES: usize> Unrolled<PLACES> {
         self.head = leader | if run.len() > 1 { RUN } else { ONE };
     }
 
-    /// Puts half an array of blocks, of two words at least, on the list.
+    /// Adds half an array of blocks, of at least two words each, to the list.
     ///
     /// # Safety
     ///
-    /// They are free.
+    /// The blocks are free.
     unsafe fn put_packet(&mut self, blocks: &[usize], size: usize) {
         let mut order = blocks.iter().rev().copied();
         let carriers = order.clone();
         let Some(leader) = order.next() else { return };
-        // SAFETY: the block is free.
+        // SAFETY: the caller guarantees that the block is free.
         unsafe { word(leader, 0).write(self.head) };
         self.head = leader | PACKET;
-        // The leader's first word is the link.
+        // The first word of the leader is the link.
         let mut first = 1;
         for carrier in carriers {
             for number in first..size / WORD {
                 let Some(block) = order.next() else { return };
-                // SAFETY: the carrier is free and has so many words.
+                // SAFETY: the carrier is free and has at least `number + 1` words.
                 unsafe { word(carrier, number).write(block) };
             }
             first = 0;
         }
     }
 
-    /// A way through all blocks.
+    /// Returns an iterator over all blocks.
     fn walk(&self, carved: CarvedBlocks, size: usize) -> Walk<PLACES> {
         Walk { carved, size, link: self.head, left: self.count, unread: 0, room: [0; PLACES] }
     }
 
-    /// Writes the blocks of a bundle to the end of `room`, the one that is handed out first at the very end; gives their
-    /// number and the link to the next bundle. `None` if there is not so much room, if an address that would have to be read
-    /// is not known, or if there are none.
+    /// Writes the blocks of a bundle to the end of `room`, the one that is handed out first at the very end. Returns
+    /// their number and the link to the next bundle; `None` if there is not enough room, if an address that would have
+    /// to be read is not known, or if the bundle has no blocks.
     fn unpack(
         link: usize,
         size: usize,
@@ -179,7 +182,7 @@ impl<const PLACES: usize> Unrolled<PLACES> {
         if !is_known(leader) {
             return None;
         }
-        // SAFETY: the leader is free, so it begins with the next link.
+        // SAFETY: the leader is free, so it begins with the link to the next bundle.
         let next = unsafe { word(leader, 0).read() };
         let count = match link & KIND {
             ONE => {
@@ -190,7 +193,7 @@ impl<const PLACES: usize> Unrolled<PLACES> {
                 if size == WORD && !is_known(leader + WORD) {
                     return None;
                 }
-                // SAFETY: the pace lies there.
+                // SAFETY: the second word of a run's leader is its pace, and lies in a known block.
                 let pace =
                     Some(Pace::of(unsafe { word(leader, 1).read() })).filter(|pace| pace.count != 0)?;
                 let end = room.len();
@@ -214,18 +217,18 @@ impl<const PLACES: usize> Unrolled<PLACES> {
         room: &mut [usize],
         is_known: impl Fn(usize) -> bool,
     ) -> Option<()> {
-        // From here on in the order in which blocks are handed out.
+        // From here on, positions are in the order in which blocks are handed out.
         let last = room.len() - 1;
         room[last] = leader;
         let (mut carrier, mut first, mut filled) = (0, 1, 1);
         while filled < room.len() {
-            // A carrier is known before it is needed, because each carries one at least.
+            // A carrier is found before it is needed, because each one holds at least one address.
             let block = room[last - carrier];
             if !is_known(block) {
                 return None;
             }
             for number in first..(size / WORD).min(first + room.len() - filled) {
-                // SAFETY: the block is free and has so many words.
+                // SAFETY: the block is free and has at least `number + 1` words.
                 room[last - filled] = unsafe { word(block, number).read() };
                 filled += 1;
             }
@@ -243,7 +246,7 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
         self.count += blocks.len();
         let divided = || runs(blocks, size, Self::LONGEST);
         let is_scattered = || divided().take(MOST_RUNS + 1).count() > MOST_RUNS;
-        // SAFETY: the blocks are free.
+        // SAFETY: the caller guarantees that the blocks are free and not in the backing already.
         unsafe {
             if blocks.len() == Self::HALF && size > WORD && is_scattered() {
                 self.put_packet(blocks, size);
@@ -260,10 +263,10 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
         {
             (self.head, left) = (next, left - count);
         }
-        // The next one that is needed, when all these are used up.
+        // The next leader, needed when all of these are used up.
         prefetch_for_writing(self.head & !KIND);
         let refilled = places.len() - left;
-        // A run that was overwritten may say that it is longer than it is.
+        // A run that was overwritten may contain a count that is too large.
         self.count = self.count.saturating_sub(refilled);
         places.copy_within(left.., 0);
         refilled
@@ -276,7 +279,7 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
         let carved = uncarved.blocks();
         let mut walk = self.walk(carved, size);
         let found = walk.by_ref().take(most).count();
-        // A refill looks at the bundle behind the last one that it takes, too.
+        // A refill also reads the bundle behind the last one that it takes.
         let next = walk.link & !KIND;
         let leads_on = walk.unread != 0
             || carved.has(next) && (size > WORD || walk.link & KIND != RUN || carved.has(next + WORD));
@@ -298,7 +301,7 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
     fn collect_empty(&mut self, uncarved: &mut Uncarved, size: usize) {
         let (all, carved) = (mem::replace(self, Self::EMPTY), uncarved.blocks());
         let mut walk = all.walk(carved, size);
-        // They are tested where they are counted, and again if that is not done.
+        // The blocks are checked when they are counted, or below if they are not counted.
         let empty_chunks = uncarved.empty_chunks(walk.untested());
         walk.by_ref().for_each(drop);
         if !walk.is_whole() || empty_chunks.as_ref().is_some_and(EmptyChunks::is_empty) {
@@ -306,7 +309,7 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
             return;
         }
         let mut refilled = Refill { backing: self, batch: [0; PLACES], count: 0, size };
-        // A bundle is read to its end before any of its blocks is written to.
+        // A bundle is read completely before any of its blocks is written to.
         let mut again = all.walk(carved, size);
         if let Some(empty_chunks) = empty_chunks {
             let left = empty_chunks.left();
@@ -337,25 +340,25 @@ impl<const PLACES: usize> Backing for Unrolled<PLACES> {
     }
 }
 
-/// A way through all bundles, which reads at no address that is not a block's, and ends after as many blocks as there are.
+/// An iterator over all bundles, which reads only addresses of carved blocks, and ends after `count` blocks.
 struct Walk<const PLACES: usize> {
     carved: CarvedBlocks,
     size: usize,
     link: usize,
-    /// How many blocks are left of all.
+    /// How many blocks are left in total.
     left: usize,
-    /// The blocks of one bundle, of which these are left, up to the end of the room.
+    /// How many blocks of the current bundle are left, at the end of `room`.
     unread: usize,
     room: [usize; PLACES],
 }
 
 impl<const PLACES: usize> Walk<PLACES> {
-    /// Whether it has come to the end, after as many blocks as there are.
+    /// Returns whether the end of the list was reached after exactly `count` blocks.
     fn is_whole(&self) -> bool {
         self.left == 0 && self.unread == 0 && self.link == 0
     }
 
-    /// What is said to be the next block.
+    /// Returns the next block, which has not been checked.
     #[inline]
     fn read(&mut self) -> Option<usize> {
         if self.left == 0 {
@@ -375,7 +378,7 @@ impl<const PLACES: usize> Walk<PLACES> {
         self.left -= 1;
     }
 
-    /// The blocks, of which only those are tested that something is read in: to be tested by whoever gets them.
+    /// Returns an iterator over the blocks that checks only those that it reads; the caller must check the others.
     fn untested(&mut self) -> impl Iterator<Item = usize> {
         iter::from_fn(|| {
             let block = self.read()?;
@@ -395,7 +398,7 @@ impl<const PLACES: usize> Iterator for Walk<PLACES> {
     }
 }
 
-/// What is kept of all free blocks, and goes back to the store by half an array.
+/// The free blocks that are kept; they return to the backing by half an array.
 struct Refill<'a, const PLACES: usize> {
     backing: &'a mut Unrolled<PLACES>,
     batch: [usize; PLACES],
@@ -413,7 +416,7 @@ impl<const PLACES: usize> Refill<'_, PLACES> {
     }
 
     fn spill(&mut self) {
-        // SAFETY: the blocks are free, and are here alone.
+        // SAFETY: the blocks are free, and are not in the backing.
         unsafe { self.backing.spill(&self.batch[..self.count], self.size) };
         self.count = 0;
     }

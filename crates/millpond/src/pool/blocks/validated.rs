@@ -1,12 +1,12 @@
-//! The strategy *Marked*: another strategy, and a bit per block that says whether it is live.
+//! The free list *Validated*: another free list, and a bit per block that records whether it is live.
 //!
-//! The bits of a chunk lie at its end, off the blocks, and come from the chunk's own memory. Which chunk a block lies in
-//! is guessed: the one of the last call, or else one from a small table, by the upper bits of the address. The guess is
-//! compared with the address, so a wrong one costs a look through the chunks, O(log blocks), and nothing else. A foreign
-//! address is compared and never read.
+//! The bits of a chunk lie at its end, away from the blocks, in the chunk's own memory. The chunk in which a block lies
+//! is guessed: it is the chunk of the last call, otherwise one from a small table, indexed by the upper bits of the
+//! address. The guess is compared with the address, so a wrong guess only costs a search through the chunks, O(log
+//! blocks). A foreign address is compared and never read.
 //!
-//! * Costs: a bit per block, 2 KiB per pool, and on top of the other strategy's time a few instructions per call.
-//! * Growth and reset write all bits: O(blocks / word).
+//! * Cost: a bit per block, 2 KiB per pool, and a few instructions per call in addition to the other free list.
+//! * Growth and reset write all bits: O(blocks / bits of a word).
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -16,18 +16,22 @@ use crate::{
     traits::{InvariantError, MisuseKind, Pending, PendingReport, Reporter},
 };
 
-/// Another strategy, checked: finds every block that is freed although it is not live, before anything happens.
+/// A free list that validates another one: it detects every free of a block that is not live, before the free has any
+/// effect.
 ///
-/// Exactly found, and prevented: a block that is freed twice (unless it has been handed out again since), an address that
-/// is no block's, be it foreign, another pool's or inside a block, and a layout that this pool does not serve. Found when
-/// the pool goes: blocks that were never freed. Not found is a layout that the pool serves but for which the block was not
-/// requested, and one of no bytes, which is ignored; and resizing a dead block is reported, but the shell may read it.
+/// Always detected, and prevented: a block that is freed twice (unless it has been handed out again in between); an
+/// address at which no block begins, whether it is foreign, another pool's or inside a block; and a layout that this
+/// pool does not serve. Detected when the pool is dropped: blocks that were never freed. Not detected: a layout that
+/// the pool serves but for which the block was not requested, and a layout of zero bytes, which is ignored. Resizing a
+/// dead block is reported, but the shell may read the block.
 ///
-/// What is handed out was free: if a write after free has put another address into a free block, be it a live block's or none
-/// of this pool's, that is reported instead ([`MisuseKind::Overlap`], [`MisuseKind::Forged`]), and what had been freed so far is not
-/// handed out before a reset. So it is if what leads from one free block to others was overwritten.
+/// A block that is handed out was free before: if a write after free has stored another address in a free block, be it
+/// that of a live block or of no block of this pool, this is reported instead ([`MisuseKind::Overlap`],
+/// [`MisuseKind::Forged`]), and the blocks freed so far are not handed out before a reset. The same happens if the
+/// links between free blocks were overwritten.
 ///
-/// For debugging, and cheap enough to stay: see BENCHMARKS.md. [`Checked`](crate::Checked) finds more, around any pool.
+/// It is intended for debugging, and cheap enough to stay enabled: see BENCHMARKS.md. [`Checked`](crate::Checked)
+/// detects more, around any pool.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
@@ -43,7 +47,7 @@ use crate::{
 /// let pool = Local::new(blocks.reporting(Reporter::named("particles").with_hook(hear)));
 /// let layout = Layout::new::<[u64; 8]>();
 /// let block = pool.allocate(layout)?.cast();
-/// // SAFETY: the second call is wrong, and it is the free_list that sees to it that nothing happens.
+/// // SAFETY: the second call is a double free, which the free list detects and ignores.
 /// unsafe {
 ///     pool.deallocate(block, layout);
 ///     pool.deallocate(block, layout);
@@ -54,27 +58,27 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * A block's bit is set if and only if it is live.
-/// * `last` and what is in `guesses` are spans of chunks of the pool, or empty.
+/// * The bit of a block is set if and only if the block is live.
+/// * `last` and the entries of `guesses` are spans of chunks of the pool, or empty.
 #[derive(Debug)]
 pub struct Validated<S> {
     inner: S,
     last: Span,
     guesses: [[Span; 2]; GUESSES],
-    /// How many lower bits of an address make no difference to where in `guesses` it belongs.
+    /// How many low bits of an address are ignored when it is looked up in `guesses`.
     shift: u32,
-    /// 2⁶⁴ divided by the size of a block, rounded up, once it is known.
+    /// 2⁶⁴ divided by the block size, rounded up, once the size is known.
     reciprocal: u64,
     pub(super) reporter: Reporter,
     pending: Pending,
 }
 
-/// How many places for guesses there are. The largest chunk takes a quarter of them at most, so all chunks together take
-/// half, as long as chunks double in size. Two chunks may meet in one place, so it has two guesses, the last one first.
+/// The number of places for guesses. The largest chunk takes at most a quarter of them, so all chunks together take
+/// half, as long as chunks double in size. Two chunks may share one place, so it has two guesses, the last one first.
 const GUESSES: usize = 64;
 const NO_GUESSES: [[Span; 2]; GUESSES] = [[Span::EMPTY; 2]; GUESSES];
 
-/// A bit and the word that it is in.
+/// A bit and the word that contains it.
 type Bit = (*mut usize, usize);
 
 impl<S> Validated<S> {
@@ -82,11 +86,11 @@ impl<S> Validated<S> {
         (block >> self.shift) % GUESSES
     }
 
-    /// The bit of a block, if the block lies in the chunk of the last call and on a boundary.
+    /// Returns the bit of a block, if the block lies in the chunk of the last call and on a block boundary.
     #[inline(always)]
     fn guess(&self, block: usize, size: usize) -> Option<Bit> {
         let offset = block.wrapping_sub(self.last.start);
-        // What is known at compile time is a shift; and a product is faster than a quotient.
+        // If the size is a constant, this is a shift; and a multiplication is faster than a division.
         let number = if size.is_power_of_two() {
             offset >> size.trailing_zeros()
         } else {
@@ -96,7 +100,7 @@ impl<S> Validated<S> {
         is_there.then(|| LiveBitmap::of(self.last).bit(number))
     }
 
-    /// The span of the chunk that an address lies in, if there is one; it is what is guessed from now on.
+    /// Returns the span of the chunk in which an address lies, if there is one, and adds it to the guesses.
     #[cold]
     #[inline(never)]
     fn look_up(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> Option<Span> {
@@ -122,7 +126,7 @@ impl<S> Validated<S> {
         offset.is_multiple_of(size).then(|| LiveBitmap::of(self.last).bit(offset / size))
     }
 
-    /// The bit of a block, if there is such a block.
+    /// Returns the bit of a block, if there is such a block.
     #[inline(always)]
     fn find(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> Option<Bit> {
         match self.guess(block, size) {
@@ -133,12 +137,12 @@ impl<S> Validated<S> {
 }
 
 impl<S: FreeList> Validated<S> {
-    /// Marks a block that is about to be handed out; false, and nothing else is handed out that was freed, if it is live or
-    /// no block.
+    /// Marks a block that is about to be handed out as live. If it is live already, or is not a block, returns false,
+    /// and no block that was freed so far is handed out any more.
     #[inline(always)]
     fn claim(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
         if let Some((word, bit)) = self.find(uncarved, block, size) {
-            // SAFETY: the word is one of the chunk's bits.
+            // SAFETY: the word is part of the live bitmap of the chunk.
             let bits = unsafe { *word };
             if bits & bit == 0 {
                 // SAFETY: as above.
@@ -161,7 +165,7 @@ impl<S: FreeList> Validated<S> {
         );
     }
 
-    /// Reports what was about to be handed out or read, and forgets what had been freed.
+    /// Reports an address that was about to be handed out or read, and forgets all free blocks.
     #[cold]
     #[inline(never)]
     fn forget(&mut self, block: usize, size: usize, kind: MisuseKind) {
@@ -186,7 +190,7 @@ impl<S: FreeList> Sealed for Validated<S> {
         pending: Pending::NONE,
     };
 
-    /// Cannot be marked without the chunks: see [`take_hot`](Sealed::take_hot).
+    /// Returns `None`: the block cannot be marked without the chunks. See [`take_hot`](Sealed::take_hot).
     fn take_freed(&mut self) -> Option<NonNull<u8>> {
         None
     }
@@ -197,7 +201,7 @@ impl<S: FreeList> Sealed for Validated<S> {
 
     #[inline(always)]
     fn take_hot(&mut self, uncarved: &Uncarved, size: usize) -> Option<NonNull<u8>> {
-        // Before it is read: it may be an address that somebody has written into a free block.
+        // Checks the address before it is read: a write after free may have stored it in a free block.
         let block = self.inner.first_freed();
         if block == 0 || !self.claim(uncarved, block, size) {
             return None;
@@ -210,7 +214,7 @@ impl<S: FreeList> Sealed for Validated<S> {
         if let Some(block) = self.take_hot(uncarved, size) {
             return Some(block);
         }
-        // What is in the blocks behind an empty array is followed when that is filled.
+        // If the array is empty, refilling it follows addresses in the blocks behind it.
         if let Some(at) = self.inner.damage(uncarved, size) {
             self.forget(at, size, MisuseKind::Forged);
         }
@@ -220,14 +224,14 @@ impl<S: FreeList> Sealed for Validated<S> {
 
     #[inline(always)]
     unsafe fn put(&mut self, block: NonNull<u8>, size: usize) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `put`, which is the same.
         unsafe { self.inner.put(block, size) };
     }
 
     #[inline(always)]
     fn set_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) {
         if let Some((word, bit)) = self.find(uncarved, block, size) {
-            // SAFETY: the word is one of the chunk's bits.
+            // SAFETY: the word is part of the live bitmap of the chunk.
             unsafe { *word |= bit };
         }
     }
@@ -235,7 +239,7 @@ impl<S: FreeList> Sealed for Validated<S> {
     #[inline(always)]
     fn clear_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
         let Some((word, bit)) = self.find(uncarved, block, size) else { return false };
-        // SAFETY: the word is one of the chunk's bits.
+        // SAFETY: the word is part of the live bitmap of the chunk.
         unsafe {
             let bits = *word;
             *word = bits & !bit;
@@ -244,7 +248,7 @@ impl<S: FreeList> Sealed for Validated<S> {
     }
 
     fn is_live(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> bool {
-        // SAFETY: the word is one of the chunk's bits.
+        // SAFETY: the word is part of the live bitmap of the chunk.
         self.find(uncarved, block, size).is_some_and(|(word, bit)| unsafe { *word & bit != 0 })
     }
 

@@ -1,36 +1,38 @@
-//! How free blocks are found again: what `SignPost` and `Tlsf` differ in.
+//! The index of free blocks, in which `SignPost` and `Tlsf` differ.
 
 use super::Tag;
 
-/// The free blocks between the posts. All sizes are from block to block: with one post, multiples of the granule.
+/// The free blocks of a set of chunks. All sizes include the header and are multiples of the granule.
 pub(in crate::pool) trait Index {
-    /// The largest size that is ever asked for or put in.
+    /// The largest size that is ever requested or inserted.
     const LARGEST: usize;
 
-    /// Puts a free block in. If nothing is put in between, `take(size)` and every smaller size will find something.
+    /// Inserts a free block. Unless something else is inserted in between, `take(size)` and `take` of every smaller
+    /// size will find a block.
     fn insert(&mut self, tag: Tag, size: usize);
 
-    /// Takes this free block out.
+    /// Removes this free block.
     fn remove(&mut self, tag: Tag, size: usize);
 
-    /// Takes a free block out that is at least as large; says how large it is.
+    /// Takes a free block of at least this size; returns it and its size.
     fn take(&mut self, size: usize) -> Option<(Tag, usize)>;
 
-    /// The free block that [`take`](Self::take) would find for this size; or what was overwritten on the way to it. `owned` says
-    /// whether an address may be looked at.
+    /// Returns the free block that [`take`](Self::take) would find for this size, or an overwritten address on the way
+    /// to it. `owned` returns whether an address may be read.
     fn next(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> Result<Option<Tag>, usize>;
 
-    /// Forgets all.
+    /// Forgets all blocks.
     fn clear(&mut self);
 
-    /// Whether this free block is here, between blocks that know it, so that [`remove`](Self::remove) writes to nothing
-    /// else. `owned` says whether an address may be looked at.
+    /// Returns whether this free block is in the index, between blocks that link to it, so that
+    /// [`remove`](Self::remove) writes to nothing else. `owned` returns whether an address may be read.
     fn can_remove(&self, tag: Tag, size: usize, owned: &dyn Fn(usize) -> bool) -> bool;
 
-    /// Whether a free block of this size would come before a block that may be written to, or before none.
+    /// Returns whether a free block of this size would be linked in front of a block that may be written to, or in
+    /// front of none. `owned` returns whether an address may be read.
     fn can_insert(&self, size: usize, owned: &dyn Fn(usize) -> bool) -> bool;
 
-    /// Verifies that it holds `count` blocks, all of them free, in their places. `owned` says whether an address may be
-    /// looked at.
+    /// Checks that the index holds `count` blocks, all of them free and in the right lists. `owned` returns whether an
+    /// address may be read.
     fn check(&self, count: usize, owned: &dyn Fn(usize) -> bool) -> Result<(), &'static str>;
 }

@@ -1,4 +1,4 @@
-//! A list of free blocks, linked both ways through the blocks: push, pop and unlink are O(1).
+//! A doubly linked list of free blocks, with the links in the blocks: push, pop and unlink are O(1).
 
 use super::Tag;
 
@@ -7,7 +7,7 @@ use super::Tag;
 /// # Invariants
 ///
 /// * Following next links from `first` visits each block once and ends at zero; `prev` leads back.
-/// * The first block's older link means nothing: it is neither kept nor read.
+/// * The `prev` link of the first block is meaningless: it is neither updated nor read.
 pub(in crate::pool) struct List {
     first: usize,
 }
@@ -22,18 +22,18 @@ impl List {
 
     #[inline(always)]
     pub(in crate::pool) fn first(&self) -> Option<Tag> {
-        // SAFETY: what is on a list is a free block.
+        // SAFETY: a block on a list is free.
         (self.first != 0).then(|| unsafe { Tag::at(self.first) })
     }
 
-    /// Takes the first block off; `tag` must be that. Whether the list is empty now.
+    /// Removes the first block, which must be `tag`. Returns whether the list is empty now.
     #[inline(always)]
     pub(in crate::pool) fn pop(&mut self, tag: Tag) -> bool {
         self.first = tag.next();
         self.first == 0
     }
 
-    /// Puts a block on. Whether the list was empty.
+    /// Adds a block. Returns whether the list was empty.
     #[inline(always)]
     pub(in crate::pool) fn push(&mut self, tag: Tag) -> bool {
         let second = self.first();
@@ -45,14 +45,14 @@ impl List {
         second.is_none()
     }
 
-    /// Takes a block off that is on this list. Whether the list is empty now.
+    /// Removes a block that is on this list. Returns whether the list is empty now.
     #[inline(always)]
     pub(in crate::pool) fn unlink(&mut self, tag: Tag) -> bool {
         if self.first == tag.block() {
             return self.pop(tag);
         }
         let (next, prev) = (tag.next(), tag.prev());
-        // SAFETY: both links of a block on a list lead to blocks on it, and this one has an older one.
+        // SAFETY: both links of a block on a list lead to blocks on it, and this one is not the first.
         unsafe {
             Tag::at(prev).set_next(next);
             if next != 0 {
@@ -65,12 +65,12 @@ impl List {
     pub(in crate::pool) fn tags(&self) -> impl Iterator<Item = Tag> {
         core::iter::successors(self.first(), |tag| {
             let next = tag.next();
-            // SAFETY: what is on a list is a free block.
+            // SAFETY: a block on a list is free.
             (next != 0).then(|| unsafe { Tag::at(next) })
         })
     }
 
-    /// The same, as far as it is said of each address that it may be looked at.
+    /// The same, while each address may be read.
     pub(in crate::pool) fn posts_while(
         &self,
         mut may: impl FnMut(usize) -> bool,
@@ -80,17 +80,17 @@ impl List {
             if at == 0 || !may(at) {
                 return None;
             }
-            // SAFETY: the address may be looked at.
+            // SAFETY: the address may be read.
             let tag = unsafe { Tag::at(at) };
             at = tag.next();
             Some(tag)
         })
     }
 
-    /// Whether the links of a block, which is free and on this list, lead to blocks that lead back, so that it can be
-    /// unlinked. `owned` says whether an address may be looked at.
+    /// Returns whether the links of a block, which is free and on this list, lead to blocks that link back, so that it
+    /// can be unlinked. `owned` returns whether an address may be read.
     pub(in crate::pool) fn is_linked(&self, tag: Tag, owned: &dyn Fn(usize) -> bool) -> bool {
-        // SAFETY: only where the address may be looked at.
+        // SAFETY: `owned` is checked first, so the address may be read.
         let leads =
             |to: usize, back: fn(Tag) -> usize| owned(to) && back(unsafe { Tag::at(to) }) == tag.block();
         let next = tag.next();
@@ -98,13 +98,13 @@ impl List {
         (next == 0 || leads(next, Tag::prev)) && (is_first || leads(tag.prev(), Tag::next))
     }
 
-    /// Whether a block can be put on: the first one is none or may be written to.
+    /// Returns whether a block can be pushed: there is no first block, or it may be written to.
     pub(in crate::pool) fn can_push(&self, owned: &dyn Fn(usize) -> bool) -> bool {
         self.first == 0 || owned(self.first)
     }
 
-    /// Counts the blocks, and verifies links, posts and what else is asked of each block; stops beyond `most`. `owned`
-    /// says whether an address may be looked at.
+    /// Counts the blocks, and checks the links, the headers and the given condition of each block; stops after `most`
+    /// blocks. `owned` returns whether an address may be read.
     pub(in crate::pool) fn check(
         &self,
         most: usize,
@@ -118,7 +118,7 @@ impl List {
             if !owned(at) {
                 return Err("a link in a free block leads to no block: it was overwritten");
             }
-            // SAFETY: the address lies in a chunk, and the caller has verified the chunk's posts.
+            // SAFETY: the address lies in a chunk, and the caller has checked the headers of the chunk.
             let tag = unsafe { Tag::at(at) };
             if !tag.header().is_free() {
                 return Err("a block on a list is not free");

@@ -1,15 +1,16 @@
-//! Boundary tags: blocks of any size between posts, split and merged where they stand.
+//! Boundary tags: blocks of any size between headers, split and merged in place.
 //!
-//! Each chunk is a row of blocks with a one-word post in front of each (see `tag.rs`) and one behind the last. To
-//! allocate is to take a free block from the index and to split off what is not needed; to free is to merge the block
-//! with the free blocks in front and behind, at once, so that no two free blocks ever touch.
+//! Each chunk is a row of blocks with a one-word header in front of each (see `tag.rs`) and one behind the last.
+//! Allocating takes a free block from the index and splits off the remainder. Freeing merges the block at once with the
+//! free blocks in front and behind, so that two free blocks are never adjacent.
 //!
-//! * Free, resize in place: O(1) on top of the index. Reset: O(chunks).
-//! * Overhead: one post (8 bytes on 64-bit) per block. Rounding, apart from that: post and block together are a multiple
-//!   of the granule (16) and at least 32. Per chunk: a post, and up to 15 bytes at either end.
+//! * Free, resize in place: O(1) in addition to the index. Reset: O(chunks).
+//! * Overhead: one header (8 bytes on 64-bit machines) per block. In addition, sizes are rounded: header and block
+//!   together take a multiple of the granule (16) and at least 32 bytes. Per chunk: a header, and up to 15 bytes at
+//!   either end.
 //!
-//! Source: Knuth, "The Art of Computer Programming", volume 1, section 2.5, algorithm C (1968). That only free blocks
-//! repeat their size at the end is Lea's improvement, "A Memory Allocator" (1996).
+//! Source: Knuth, "The Art of Computer Programming", volume 1, section 2.5, algorithm C (1968). Repeating the size only
+//! at the end of free blocks is Lea's improvement, "A Memory Allocator" (1996).
 
 mod index;
 mod list;
@@ -28,20 +29,21 @@ use crate::{
     traits::{Chunk, ChunkRequest, HeapMapBuilder, Holes, InvariantError, PoolStats, Release},
 };
 
-/// Chunks cut between posts, with an index of the free blocks.
+/// Chunks that are divided into blocks by headers, with an index of the free blocks.
 ///
 /// # Invariants
 ///
-/// * In each chunk the posts, from the first on, each lead to the next and end at the last, whose size is zero.
-/// * A post says that the block in front is free exactly if it is; then no free block follows.
+/// * In each chunk the headers, starting at the first, each lead to the next and end at the last, whose size is zero.
+/// * A header says that the block in front of it is free if and only if it is; the block of that header is then not
+///   free.
 /// * A free block ends with its size.
-/// * The index holds every free block and nothing else.
+/// * The index holds exactly the free blocks.
 pub(super) struct BoundaryTags<I> {
     index: I,
     chunks: Chunks,
 }
 
-/// The size with its post of a block that holds `bytes`, and how that is asked for with an alignment.
+/// The size, including the header, of a block that serves a request, and the requested alignment.
 #[derive(Clone, Copy)]
 pub(super) struct SizedRequest {
     pub(super) size: usize,
@@ -49,7 +51,7 @@ pub(super) struct SizedRequest {
 }
 
 impl SizedRequest {
-    /// What a layout needs; `None` if it is of no bytes, or more than `largest` says.
+    /// Returns what a layout needs; `None` if its size is zero or exceeds `largest`.
     #[inline(always)]
     pub(super) fn of(layout: Layout, largest: usize) -> Option<Self> {
         if layout.size().wrapping_sub(1) >= largest - GRANULE {
@@ -58,25 +60,26 @@ impl SizedRequest {
         Some(Self { size: Self::size(layout), align: layout.align() })
     }
 
-    /// The size with its post of a block for this layout. Layouts are small enough for the sum not to overflow.
+    /// Returns the size, including the header, of a block for this layout. Layouts are small enough for the sum not to
+    /// overflow.
     #[inline(always)]
     pub(super) fn size(layout: Layout) -> usize {
         align_up(layout.size() + WORD, GRANULE).max(MIN_BLOCK)
     }
 
-    /// Whether every block is aligned enough.
+    /// Returns whether the alignment of every block is sufficient.
     #[inline(always)]
     pub(super) fn is_granular(self) -> bool {
         self.align <= GRANULE
     }
 
-    /// The size of a free block that holds it wherever that starts.
+    /// Returns the size of a free block that holds the request wherever the block starts.
     fn anywhere(self) -> usize {
-        // In front of the aligned block, either nothing is left over or enough to be a block.
+        // In front of the aligned block, there is either no gap or one that is large enough for a block.
         if self.is_granular() { self.size } else { self.size + self.align + (MIN_BLOCK - GRANULE) }
     }
 
-    /// How many bytes of a free block are left over in front of the aligned one; `None` if it does not fit.
+    /// Returns how many bytes of a free block are left in front of the aligned one; `None` if that does not fit.
     fn gap(self, tag: Tag, size: usize) -> Option<usize> {
         let padding = |address: usize| address.wrapping_neg() & (self.align - 1);
         let block = tag.block();
@@ -89,15 +92,15 @@ impl SizedRequest {
     }
 }
 
-/// Whether a live block with this size may have been handed out for such a need: what is too small for a block is not split
-/// off.
+/// Returns whether a live block of this size may have been handed out for such a need: a remainder that is too small
+/// for a block is not split off.
 #[inline(always)]
 fn is_near(size: usize, need: usize) -> bool {
     size.wrapping_sub(need) <= GRANULE
 }
 
 impl<I: Index> BoundaryTags<I> {
-    /// The largest block with its post.
+    /// The size of the largest block, including its header.
     pub(super) const LARGEST: usize = I::LARGEST;
 
     pub(super) const fn new(index: I) -> Self {
@@ -117,8 +120,8 @@ impl<I: Index> BoundaryTags<I> {
         Some(self.hand_out(tag, found, need.size, false))
     }
 
-    /// Blocks aligned beyond the granule: in a free block that is large enough wherever it starts, else, with luck, in
-    /// one that is just large enough.
+    /// Allocates a block that is aligned beyond the granule: from a free block that is large enough wherever it starts,
+    /// otherwise from one that is just large enough, if it happens to be aligned.
     #[cold]
     #[inline(never)]
     fn allocate_aligned(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
@@ -135,7 +138,7 @@ impl<I: Index> BoundaryTags<I> {
         Some(self.hand_out(tag.after(gap), size - gap, need.size, gap != 0))
     }
 
-    /// Makes the first `size` of `found` free bytes, which are in no index, a live block.
+    /// Makes the first `size` of `found` free bytes, which are not in the index, a live block.
     #[inline(always)]
     fn hand_out(&mut self, tag: Tag, found: usize, size: usize, prev_free: bool) -> NonNull<[u8]> {
         let remainder = found - size;
@@ -152,45 +155,50 @@ impl<I: Index> BoundaryTags<I> {
         Self::live(tag, size)
     }
 
-    /// What the holder of a live block gets.
+    /// Returns the bytes of a live block.
     #[inline(always)]
     fn live(tag: Tag, size: usize) -> NonNull<[u8]> {
         // SAFETY: blocks lie in chunks, which were exposed, and not at address zero.
         unsafe { address::block(tag.block(), size - WORD) }
     }
 
-    /// All of a live block, of `need` bytes with its post; `None` if its post was overwritten.
+    /// Returns all bytes of a live block, where `need` is the size including its header; `None` if its header was
+    /// overwritten.
     ///
     /// # Safety
     ///
     /// The block is live, and this pool handed it out.
     #[inline(always)]
     pub(super) unsafe fn all_of(block: NonNull<u8>, need: usize) -> Option<NonNull<[u8]>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block is live and that this pool handed it out, so a header lies in
+        // front of it.
         let size = unsafe { Tag::at(block.addr().get()) }.size();
         is_near(size, need).then(|| NonNull::slice_from_raw_parts(block, size - WORD))
     }
 
+    /// Frees a block.
+    ///
     /// # Safety
     ///
-    /// The block is live, this pool handed it out, and it is, with its post, `likely` bytes large or a granule larger.
+    /// The block is live, this pool handed it out, and its size including the header is `likely`, or a granule more.
     #[inline(always)]
     pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>, likely: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block is live and that this pool handed it out, so a header lies in
+        // front of it.
         let mut tag = unsafe { Tag::at(block.addr().get()) };
-        // Both posts may be far from the processor. If the caller guesses right where the next one is, they are fetched at
-        // the same time.
+        // Both headers may be uncached. If the expected position of the next one is right, they are fetched at the same
+        // time.
         let guess = tag.speculate(likely);
         let header = tag.header();
         let mut size = header.size();
         let behind = tag.after(size);
         let header_behind = if size == likely {
-            // SAFETY: the guess was right, so this is the post behind.
+            // SAFETY: the size is `likely`, so this is the header behind the block.
             unsafe { guess.assume_init() }
         } else if size == likely + GRANULE {
             behind.header()
         } else {
-            // The post was overwritten: the block is out of use until a reset.
+            // The header was overwritten: the block is unusable until a reset.
             return;
         };
         if header_behind.is_free() {
@@ -209,6 +217,8 @@ impl<I: Index> BoundaryTags<I> {
         self.index.insert(tag, size);
     }
 
+    /// Resizes a block in place; returns `None` if that is not possible.
+    ///
     /// # Safety
     ///
     /// The block is live, and this pool handed it out for `old`.
@@ -219,7 +229,8 @@ impl<I: Index> BoundaryTags<I> {
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         let need = SizedRequest::of(new, I::LARGEST)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block is live and that this pool handed it out, so a header lies in
+        // front of it.
         let tag = unsafe { Tag::at(block.addr().get()) };
         let (header, size) = (tag.header(), tag.size());
         if !is_near(size, SizedRequest::size(old)) {
@@ -242,7 +253,7 @@ impl<I: Index> BoundaryTags<I> {
         Some(block)
     }
 
-    /// The room in a chunk that lets a request succeed.
+    /// Returns how much room a chunk needs so that a request succeeds.
     fn room(layout: Layout) -> Option<usize> {
         let wide = SizedRequest::of(layout, I::LARGEST)?.anywhere();
         (wide <= I::LARGEST).then_some(wide + GRANULE)
@@ -252,12 +263,14 @@ impl<I: Index> BoundaryTags<I> {
         self.chunks.request(Self::room(layout)?)
     }
 
+    /// Adds a chunk; returns it if it is too small for `layout`.
+    ///
     /// # Safety
     ///
-    /// The chunk is the pool's alone.
+    /// The chunk belongs to this pool alone.
     pub(super) unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         let Some(room) = Self::room(layout) else { return Err(chunk) };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the chunk belongs to this pool alone.
         unsafe { self.chunks.add_chunk(chunk, room)? };
         if let Some(span) = self.chunks.advance() {
             TagRange::of::<I>(span).make_one(&mut self.index);
@@ -278,25 +291,25 @@ impl<I: Index> BoundaryTags<I> {
         if range.check().is_ok() && self.can_empty(range) {
             range.holes().for_each(|tag| self.index.remove(tag, tag.size()));
         } else {
-            // What is left is forgotten until the next reset, so that no list leads into the chunk.
+            // All other free blocks are forgotten until the next reset, so that no list leads into the chunk.
             self.index.clear();
         }
         self.chunks.remove(span)
     }
 
-    /// Whether no free block of a row was overwritten, so that all can be taken out of the index.
+    /// Returns whether no free block of a range was overwritten, so that all can be removed from the index.
     fn can_empty(&self, range: TagRange) -> bool {
         range.holes().all(|tag| self.index.can_remove(tag, tag.size(), &|at| self.is_tag(at)))
     }
 
-    /// Where something was overwritten that is followed when a live block, of `need` bytes with its post, is freed or resized:
-    /// its post, the one behind, or what a free block is merged with.
+    /// Returns an overwritten address that is followed when a live block, whose size including the header is `need`, is
+    /// freed or resized: its header, the one behind it, or the state of a free block with which it is merged.
     pub(super) fn damage_around(&self, block: usize, need: usize) -> Option<usize> {
         let Some(range) = self.ranges().find(|range| range.has(block)) else { return Some(block) };
         let Some(size) = range.size_at(block).filter(|&size| is_near(size, need)) else {
             return Some(block - WORD);
         };
-        // SAFETY: the post is in the row, and its size leads to another one in the row, or to its last.
+        // SAFETY: the header is in the range, and its size leads to another header in the range or to its last one.
         let tag = unsafe { Tag::at(block) };
         let (header, behind, mut all) = (tag.header(), tag.after(size), size);
         if header.is_free() || behind.header().is_prev_free() {
@@ -322,11 +335,11 @@ impl<I: Index> BoundaryTags<I> {
         (!can_insert).then_some(block)
     }
 
-    /// The size of a free block that starts here, in this row, and can be taken out of the index; else where something was
-    /// overwritten.
+    /// Returns the size of a free block that starts here, in this range, and can be removed from the index; otherwise
+    /// an overwritten address.
     fn size_of_hole(&self, range: TagRange, block: usize) -> Result<usize, usize> {
         let size = range.size_at(block).ok_or(block.wrapping_sub(WORD))?;
-        // SAFETY: the post is in the row, and its size leads to another one in the row, or to its last.
+        // SAFETY: the header is in the range, and its size leads to another header in the range or to its last one.
         let tag = unsafe { Tag::at(block) };
         let ends_with_size = tag.after(size).before() == (tag, size);
         if !tag.header().is_free() || !ends_with_size {
@@ -336,7 +349,7 @@ impl<I: Index> BoundaryTags<I> {
         if can_remove { Ok(size) } else { Err(block) }
     }
 
-    /// Where something was overwritten that is followed when a block is handed out from what is free; else whether there is
+    /// Returns an overwritten address that is followed when a free block is handed out; otherwise, whether there is
     /// one.
     pub(super) fn damage_ahead(&self, need: SizedRequest) -> Result<bool, usize> {
         let is_tag = |at| self.is_tag(at);
@@ -353,12 +366,12 @@ impl<I: Index> BoundaryTags<I> {
         Ok(false)
     }
 
-    /// Whether a post stands, or stood, in front of this address, so that its words may be looked at.
+    /// Returns whether a header lies, or lay, in front of this address, so that its words may be read.
     fn is_tag(&self, block: usize) -> bool {
         self.ranges().any(|range| range.has(block))
     }
 
-    /// Bytes of the block that starts here, if its post says a size that is possible.
+    /// Returns the size of the block that starts here, if the size in its header is possible.
     pub(super) fn bytes_at(&self, block: usize) -> Option<usize> {
         let range = self.ranges().find(|range| range.has(block))?;
         Some(range.size_at(block)? - WORD)
@@ -390,7 +403,7 @@ impl<I: Index> BoundaryTags<I> {
         PoolStats { chunks: self.chunks.count(), held: self.chunks.held(), live, free }
     }
 
-    /// Paints the blocks between the posts; those in pockets as live.
+    /// Draws the blocks between the headers; blocks on the quick list are drawn as live.
     pub(super) fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         self.chunks.render_chunks(builder, None, |builder, span, _| {
             for tag in TagRange::of::<I>(span).tags() {
@@ -404,14 +417,14 @@ impl<I: Index> BoundaryTags<I> {
         });
     }
 
-    /// Whether a live block of at least this size starts here. Linear in the blocks of the chunk.
+    /// Returns whether a live block of at least this size starts here. O(blocks of the chunk).
     pub(super) fn is_live(&self, block: usize, size: usize) -> bool {
         let range = self.ranges().find(|range| range.has(block));
         let tag = range.and_then(|range| range.tags().find(|tag| tag.block() == block));
         tag.is_some_and(|tag| !tag.header().is_free() && tag.size() >= size)
     }
 
-    /// Bytes in all chunks.
+    /// Returns the number of bytes in all chunks.
     pub(super) fn held(&self) -> usize {
         self.chunks.held()
     }
@@ -430,7 +443,7 @@ impl<I: Index> BoundaryTags<I> {
     }
 }
 
-/// The row of blocks in a chunk: blocks from `first` up to `last`, in front of which the last post stands.
+/// The blocks of a chunk: those from `first` up to `last`, in front of which the last header lies.
 #[derive(Clone, Copy)]
 struct TagRange {
     first: usize,
@@ -438,56 +451,58 @@ struct TagRange {
 }
 
 impl TagRange {
-    /// The row that a chunk has room for. There is room for one block: the chunk would not have been adopted else.
+    /// Returns the range for which a chunk has room. There is room for one block, otherwise the chunk would not have
+    /// been added.
     fn of<I: Index>(span: Span) -> Self {
         let first = align_up(span.start + WORD, GRANULE);
         let last = span.end & !(GRANULE - 1);
         Self { first, last: last.min(first.saturating_add(I::LARGEST)) }
     }
 
-    /// Whether a block may start here: the word in front lies in the row, and so do two behind.
+    /// Returns whether a block may start here: the word in front of it and the two words behind it lie in the range.
     fn has(self, block: usize) -> bool {
         block.is_multiple_of(GRANULE) && (self.first..self.last).contains(&block)
     }
 
-    /// Makes all of it one free block.
+    /// Makes the whole range one free block.
     fn make_one<I: Index>(self, index: &mut I) {
-        // SAFETY: the row lies in an adopted chunk, and the first thing done to both is to put a post there.
+        // SAFETY: the range lies in a chunk that was added, and the first access to both writes a header there.
         let (first, last) = unsafe { (Tag::at(self.first), Tag::at(self.last)) };
         first.set_free(self.last - self.first);
         last.set_live(0, true);
         index.insert(first, self.last - self.first);
     }
 
-    /// The size with its post of the block that starts here, in the row, as far as its post says what is possible.
+    /// Returns the size, including the header, of the block that starts here, in the range, if the size in its header
+    /// is possible.
     fn size_at(self, block: usize) -> Option<usize> {
         if !self.has(block) {
             return None;
         }
-        // SAFETY: the address lies in the row, and so does the word in front, whatever it is.
+        // SAFETY: the address lies in the range, and so does the word in front, which may have any value.
         let size = unsafe { Tag::at(block) }.size();
         let is_possible =
             size >= MIN_BLOCK && size.is_multiple_of(GRANULE) && size <= self.last.saturating_sub(block);
         is_possible.then_some(size)
     }
 
-    /// Every post, as far as each leads to the next: up to one that was overwritten.
+    /// Returns every header, as long as each leads to the next: it ends at one that was overwritten.
     fn tags(self) -> impl Iterator<Item = Tag> {
         let mut at = self.first;
         core::iter::from_fn(move || {
             let block = Some(at).filter(|&at| at < self.last)?;
             at = block + self.size_at(block)?;
-            // SAFETY: each post up to here leads to the next.
+            // SAFETY: each header up to this one leads to the next.
             Some(unsafe { Tag::at(block) })
         })
     }
 
-    /// The free blocks, as far as they are found.
+    /// Returns the free blocks, as far as they can be found.
     fn holes(self) -> impl Iterator<Item = Tag> {
         self.tags().filter(|tag| tag.header().is_free())
     }
 
-    /// Bytes in live blocks. What lies behind a post that was overwritten is out of reach, and counts as live.
+    /// Returns the number of bytes in live blocks. Everything behind a header that was overwritten counts as live.
     fn live(self) -> usize {
         self.tags().fold(self.last - self.first, |left, tag| {
             left - if tag.header().is_free() { tag.size() } else { WORD }
@@ -498,11 +513,11 @@ impl TagRange {
         self.tags().next().is_some_and(|tag| tag.header().is_free() && tag.block() + tag.size() == self.last)
     }
 
-    /// Verifies the posts, and counts the free blocks.
+    /// Checks the headers, and counts the free blocks.
     fn check(self) -> Result<usize, &'static str> {
         let (mut at, mut prev_free, mut holes) = (self.first, false, 0);
         while at < self.last {
-            // SAFETY: every post up to here leads to the next, within the row.
+            // SAFETY: every header up to this one leads to the next, within the range.
             let tag = unsafe { Tag::at(at) };
             let header = tag.header();
             let Some(size) = self.size_at(at) else {
@@ -520,7 +535,7 @@ impl TagRange {
             holes += usize::from(header.is_free());
             (at, prev_free) = (at + size, header.is_free());
         }
-        // SAFETY: the posts led here.
+        // SAFETY: the headers lead to `last`.
         let last = unsafe { Tag::at(self.last) }.header();
         if last.size() != 0 || last.is_free() || last.is_prev_free() != prev_free {
             return Err("the last post of a chunk is wrong");

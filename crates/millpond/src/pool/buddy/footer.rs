@@ -1,12 +1,12 @@
-//! What lies at the end of a [`Buddy`](super::Buddy)'s chunk: the states of its pairs, and the chunk's description.
+//! The end of a chunk of a [`Buddy`](super::Buddy): the states of its pairs, and the description of the chunk.
 //!
 //! ```text
 //! chunk: [ blocks, from `first` to `end` | one bit per least block | Footer ]
 //! ```
 //!
-//! Two buddies share one bit, which is set while exactly one of them is free. Pairs of all orders live in one bitmap
-//! without tables: a pair's bit is that of the least block with which its right half begins, and no two pairs, of
-//! whatever order, have that in common.
+//! Two buddies share one bit, which is set while exactly one of them is free. The pairs of all orders share one bitmap
+//! without tables: the bit of a pair is that of the least block with which its right half begins, and no two pairs, of
+//! any order, have this block in common.
 
 use super::scale::Scale;
 use crate::{
@@ -22,10 +22,10 @@ const BITS: usize = usize::BITS as usize;
 ///
 /// # Invariants
 ///
-/// * `first` and `end` are multiples of the least block, and everything between them is blocks.
+/// * `first` and `end` are multiples of the least block, and everything between them consists of blocks.
 /// * `free` is the sum of the sizes of the free blocks, in bytes.
-/// * `lower` and `higher` are addresses of footers in the [`FooterTree`](super::map::FooterTree), or zero.
-/// * `checksum` is that of everything but `free`: a footer lies where a write past the end of the last block goes.
+/// * `lower` and `higher` are addresses of footers in the [`FooterTree`](super::footer_tree::FooterTree), or zero.
+/// * `checksum` is that of everything except `free`: a write past the end of the last block overwrites the footer.
 #[repr(C)]
 pub(super) struct Footer {
     pub(super) first: usize,
@@ -40,12 +40,12 @@ pub(super) struct Footer {
 }
 
 impl Footer {
-    /// Notes what it says now, links included.
+    /// Updates the checksum, which includes the links.
     pub(super) fn seal(&mut self) {
         self.checksum = self.sum();
     }
 
-    /// Whether it is as it was sealed; what is free is no more than there is.
+    /// Returns whether the checksum is right, and at most the whole chunk is free.
     pub(super) fn is_sound(&self) -> bool {
         self.checksum == self.sum() && self.free <= self.end - self.first
     }
@@ -56,24 +56,25 @@ impl Footer {
         chunks::checksum(&words)
     }
 
-    /// Bytes that a chunk needs besides `blocks` bytes of blocks, if those begin where it does.
+    /// Returns how many bytes a chunk needs in addition to `blocks` bytes of blocks, if the blocks begin where the
+    /// chunk begins.
     pub(super) const fn overhead(blocks: usize, scale: Scale) -> usize {
         size_of::<Self>() + scale.count(blocks).div_ceil(BITS) * WORD
     }
 
-    /// Writes the footer of a chunk, with no block free, and returns its address; `None` if there is no room for one
+    /// Writes the footer of a chunk without free blocks, and returns its address; `None` if there is no room for one
     /// least block.
     ///
     /// # Safety
     ///
-    /// The chunk is the pool's alone.
+    /// The chunk belongs to this pool alone.
     pub(super) unsafe fn write(chunk: &Chunk, scale: Scale) -> Option<usize> {
         let (start, size) = (expose(chunk.start()), chunk.size());
         let least = scale.least();
         let first = align_up(start, least);
         let footer = (start + size).checked_sub(size_of::<Self>())? & !(align_of::<Self>() - 1);
         let room = footer.checked_sub(first)?;
-        // A word of bits and the blocks it speaks of; then what is left, if it has room for one more word.
+        // Groups of a word of bits and the blocks that it describes; then the rest, if it has room for one more word.
         let group = BITS * least + WORD;
         let rest = scale.count((room % group).saturating_sub(WORD));
         let blocks = room / group * BITS + rest;
@@ -85,46 +86,46 @@ impl Footer {
         let mut this =
             Self { first, end, free: 0, start, lower: 0, higher: 0, size, align_log2, checksum: 0 };
         this.seal();
-        // SAFETY: the place lies in the chunk, behind its blocks and their bits, and is aligned.
+        // SAFETY: the address lies in the chunk, behind its blocks and their bits, and is aligned.
         unsafe { recover::<Self>(footer).write(this) };
         // SAFETY: the footer was just written.
         unsafe { (*recover::<Self>(footer)).clear(scale) };
         Some(footer)
     }
 
-    /// The chunk, as it was adopted.
+    /// Returns the chunk as it was added.
     pub(super) fn chunk(&self) -> Option<Chunk> {
         let start = core::ptr::NonNull::new(recover::<u8>(self.start))?;
         let memory = core::ptr::NonNull::slice_from_raw_parts(start, self.size);
-        // SAFETY: this is the chunk that was adopted, and whoever asks takes it out of the pool.
+        // SAFETY: this is the chunk that was added, and the caller removes it from the pool.
         unsafe { Chunk::new(memory, 1 << self.align_log2) }
     }
 
-    /// Bytes of blocks.
+    /// Returns the number of bytes of blocks.
     pub(super) fn room(&self) -> usize {
         self.end - self.first
     }
 
-    /// Declares no block free.
+    /// Marks no block as free.
     pub(super) fn clear(&mut self, scale: Scale) {
         self.free = 0;
         let words = scale.count(self.room()).div_ceil(BITS);
-        // SAFETY: the bits of the chunk's blocks lie behind them and are the pool's.
+        // SAFETY: the bits of the chunk's blocks lie behind the blocks and belong to the pool.
         unsafe { recover::<usize>(self.end).write_bytes(0, words) };
     }
 
-    /// The word with the bit of the pair whose right half is at `right`, and the bit.
+    /// Returns the word with the bit of the pair whose right half is at `right`, and the bit.
     #[inline(always)]
     fn bit(&self, right: usize, scale: Scale) -> (*mut usize, usize) {
         let index = scale.count(right - self.first);
         (recover(self.end + index / BITS * WORD), 1 << (index % BITS))
     }
 
-    /// Changes the state of the pair whose right half is at `right`, which lies in the chunk; returns the new state.
+    /// Flips the state of the pair whose right half is at `right`, which lies in the chunk; returns the new state.
     #[inline(always)]
     pub(super) fn flip(&mut self, right: usize, scale: Scale) -> bool {
         let (word, bit) = self.bit(right, scale);
-        // SAFETY: `right` lies between `first` and `end`, so the word is one of the chunk's bitmap.
+        // SAFETY: `right` lies between `first` and `end`, so the word is part of the chunk's bitmap.
         unsafe {
             let flipped = word.read() ^ bit;
             word.write(flipped);
@@ -132,7 +133,7 @@ impl Footer {
         }
     }
 
-    /// Whether exactly one half is free of the pair whose right half is at `right`, which lies in the chunk.
+    /// Returns whether exactly one half is free of the pair whose right half is at `right`, which lies in the chunk.
     #[inline(always)]
     pub(super) fn one_is_free(&self, right: usize, scale: Scale) -> bool {
         let (word, bit) = self.bit(right, scale);
@@ -140,7 +141,7 @@ impl Footer {
         unsafe { word.read() & bit != 0 }
     }
 
-    /// How many pairs have exactly one free half.
+    /// Returns how many pairs have exactly one free half.
     pub(super) fn pairs_with_one_free(&self, scale: Scale) -> usize {
         let words = scale.count(self.room()).div_ceil(BITS);
         // SAFETY: as in `clear`.
@@ -148,8 +149,8 @@ impl Footer {
         (0..words).map(|index| word(index).count_ones() as usize).sum()
     }
 
-    /// The largest blocks that tile the chunk, each with its order: what is free when nothing is live. At most two of
-    /// each order but the highest.
+    /// Returns the largest blocks that tile the chunk, each with its order: the free blocks if nothing is live. There
+    /// are at most two of each order except the highest.
     pub(super) fn pieces(&self, scale: Scale) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (mut at, end) = (self.first, self.end);
         core::iter::from_fn(move || {
@@ -162,7 +163,7 @@ impl Footer {
 
 #[cfg(test)]
 impl Footer {
-    /// The description of a chunk of so many blocks of 16 bytes that nobody looks into.
+    /// Creates the description of a chunk of `blocks` blocks of 16 bytes, which are never accessed.
     pub(super) fn of(start: usize, blocks: usize) -> Self {
         let (end, size) = (start + 16 * blocks, 16 * blocks + 8);
         let mut footer =

@@ -1,28 +1,33 @@
-//! Which chunk an address lies in: a search tree over the chunks, in their footers.
+//! Finds the chunk in which an address lies: a search tree over the chunks, in their footers.
 //!
-//! A treap: ordered by address from left to right, and by rank from top to bottom. Larger chunks rank higher, since most
-//! blocks lie in them, and among chunks of about the same size chance decides, so that the tree stays shallow: finding,
-//! inserting and removing take an expected O(log chunks), and finding a block of the largest chunk takes one step.
+//! The tree is a treap: ordered by address from left to right, and by rank from top to bottom. Larger chunks rank
+//! higher, because most blocks lie in them. Among chunks of about the same size the rank is pseudo-random, so that the
+//! tree stays shallow: finding, inserting and removing take an expected O(log chunks), and finding a block of the
+//! largest chunk takes one step.
 //!
 //! Source: Seidel and Aragon, "Randomized Search Trees" (1996).
 
 use super::footer::Footer;
 use crate::base::address::recover;
 
+/// A treap of footers.
+///
 /// # Invariants
 ///
-/// * Every footer's `lower` subtree lies at lower addresses, its `higher` subtree at higher ones, and both rank below it.
+/// * Every footer's `lower` subtree lies at lower addresses, its `higher` subtree at higher ones, and both rank below
+///   it.
 pub(super) struct FooterTree {
     root: usize,
 }
 
-/// What decides who is further up.
+/// Returns the rank of a footer: the higher one is nearer to the root.
 fn rank(footer: &Footer) -> (u32, usize) {
-    // Fibonacci hashing; the low bits of a start are all alike, and the product's high bits depend on all others.
+    // Fibonacci hashing: the low bits of all starts are alike, and the high bits of the product depend on all the other
+    // bits.
     (footer.size.ilog2(), footer.start.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize))
 }
 
-/// Where the address of a footer stands.
+/// A link: where the address of a footer is stored.
 #[derive(Clone, Copy)]
 enum Link {
     Root,
@@ -32,7 +37,8 @@ enum Link {
 }
 
 impl Footer {
-    /// From this footer, which is at `address`, the link towards the chunk that begins at `start`, and where it leads.
+    /// Returns the link of this footer, which is at `address`, towards the chunk that begins at `start`, and the link's
+    /// value.
     fn towards(&self, start: usize, address: usize) -> (Link, usize) {
         if start < self.start {
             (Link::Lower(address), self.lower)
@@ -45,20 +51,20 @@ impl Footer {
 impl FooterTree {
     pub(super) const EMPTY: Self = Self { root: 0 };
 
-    /// The footer at an address from a link; `None` for zero.
+    /// Returns the footer at an address from a link; `None` for zero.
     #[inline(always)]
     fn at<'a>(address: usize) -> Option<&'a mut Footer> {
-        // SAFETY: links are zero or addresses of footers in the map, which only the map's holder reaches, and through
-        // one reference at a time.
+        // SAFETY: links are zero or addresses of footers in the tree, which are reached only through the owner of the
+        // tree, by one reference at a time.
         unsafe { recover::<Footer>(address).as_mut() }
     }
 
-    /// The footer at an address from a link that can be trusted; `None` for zero, and for one that was overwritten.
+    /// Returns the footer at an address from a sound footer; `None` for zero, and for a footer that was overwritten.
     fn sound<'a>(address: usize) -> Option<&'a mut Footer> {
         Self::at(address).filter(|footer| footer.is_sound())
     }
 
-    /// The chunk whose blocks lie around `address`.
+    /// Returns the chunk whose blocks lie around `address`.
     #[inline(always)]
     pub(super) fn find(&mut self, address: usize) -> Option<&mut Footer> {
         self.search(address, Self::at)
@@ -83,12 +89,12 @@ impl FooterTree {
         }
     }
 
-    /// The same, to look at, as far as no footer on the way was overwritten.
+    /// Returns the same by shared reference, unless a footer on the way was overwritten.
     pub(super) fn around(&self, address: usize) -> Option<&Footer> {
         self.search(address, Self::sound).map(|footer| &*footer)
     }
 
-    /// Lets a link lead elsewhere. Its footer is one that can be trusted, and is so afterwards.
+    /// Sets a link. Its footer is sound before and afterwards.
     fn set(&mut self, link: Link, to: usize) {
         let (Link::Lower(of) | Link::Higher(of)) = link else {
             self.root = to;
@@ -107,7 +113,7 @@ impl FooterTree {
     ///
     /// # Safety
     ///
-    /// It is a footer, in a chunk that overlaps no other one here.
+    /// A footer lies at `address`, in a chunk that does not overlap any other one in the tree.
     pub(super) unsafe fn insert(&mut self, address: usize) -> Option<&mut Footer> {
         let new = Self::at(address)?;
         let (start, rank_of_new) = (new.start, rank(new));
@@ -116,7 +122,7 @@ impl FooterTree {
             (link, rest) = here.towards(start, rest);
         }
         self.set(link, address);
-        // What was here goes below, to both sides.
+        // The subtree that was here goes below, to both sides.
         let (mut lower, mut higher) = (Link::Lower(address), Link::Higher(address));
         while let Some(&mut Footer { start: other, lower: left, higher: right, .. }) = Self::sound(rest) {
             if other < start {
@@ -132,7 +138,7 @@ impl FooterTree {
         Self::at(address)
     }
 
-    /// Takes out the footer of the chunk that begins at `start`.
+    /// Removes the footer of the chunk that begins at `start`, and returns it.
     pub(super) fn remove(&mut self, start: usize) -> Option<&mut Footer> {
         let (mut link, mut next) = (Link::Root, self.root);
         let gone = loop {
@@ -159,7 +165,7 @@ impl FooterTree {
         Some(gone)
     }
 
-    /// The first chunk that begins at `start` or later.
+    /// Returns the first chunk that begins at `start` or later.
     pub(super) fn first_from(&self, start: usize) -> Option<&Footer> {
         self.next_from(start).map(|footer| &*footer)
     }
@@ -176,7 +182,7 @@ impl FooterTree {
         Self::sound(best)
     }
 
-    /// Every chunk, lowest address first.
+    /// Returns every chunk, lowest address first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Footer> {
         let mut start = 0;
         core::iter::from_fn(move || {
@@ -186,7 +192,7 @@ impl FooterTree {
         })
     }
 
-    /// Does something with every chunk, lowest address first. The links must not change.
+    /// Calls a function with every chunk, lowest address first. The links must not change.
     pub(super) fn for_each(&mut self, mut work: impl FnMut(&mut Footer)) {
         let mut start = 0;
         while let Some(footer) = self.next_from(start) {
@@ -195,12 +201,12 @@ impl FooterTree {
         }
     }
 
-    /// The chunk at the top.
+    /// Returns the chunk at the root.
     pub(super) fn top(&self) -> Option<&Footer> {
         Self::sound(self.root).map(|footer| &*footer)
     }
 
-    /// Whether `address` lies in a chunk, its bits and footer included.
+    /// Returns whether `address` lies in a chunk, including its bits and footer.
     pub(super) fn holds(&self, address: usize) -> bool {
         let mut next = self.root;
         while let Some(footer) = Self::sound(next) {
@@ -212,7 +218,7 @@ impl FooterTree {
         false
     }
 
-    /// Whether every footer is as it was sealed and found where its address says, and no chunk overlaps the next.
+    /// Returns whether every footer is sound and is found by its address, and no chunk overlaps the next.
     pub(super) fn is_ordered(&self) -> bool {
         let mut end = 0;
         let is_whole = self.root == 0 || self.top().is_some();
@@ -232,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    /// Inserting and removing in any order, with chunks of all sizes, finds what a sorted list finds.
+    /// Inserting and removing in any order, with chunks of all sizes, finds the same as a sorted list.
     #[test]
     fn any_order_of_operations_keeps_the_tree_in_order() {
         for seed in 0..100 {
@@ -250,7 +256,7 @@ mod tests {
                     assert_eq!(tree.remove(start).map(|gone| gone.start), Some(start));
                 } else {
                     assert!(tree.remove(start).is_none());
-                    // SAFETY: it is a footer, of a chunk that is not in the map.
+                    // SAFETY: it is a footer, of a chunk that is not in the tree.
                     let new = unsafe { tree.insert(footer.expose_provenance()) };
                     assert_eq!(new.map(|new| new.start), Some(start));
                     inside.insert(start, end);
@@ -265,7 +271,7 @@ mod tests {
                 assert_eq!(tree.holds(address), held);
             }
             for footer in footers {
-                // SAFETY: the footer came from a box, and the map is used no more.
+                // SAFETY: the footer came from a box, and the tree is no longer used.
                 drop(unsafe { Box::from_raw(footer) });
             }
         }

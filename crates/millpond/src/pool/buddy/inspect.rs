@@ -1,4 +1,4 @@
-//! Looking into a [`Buddy`].
+//! Inspection of a [`Buddy`].
 
 use core::alloc::Layout;
 
@@ -6,7 +6,7 @@ use super::{Buddy, scale::TOP};
 use crate::traits::{HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats};
 
 impl Inspect for Buddy {
-    /// O(chunks).
+    /// Returns the statistics. O(chunks).
     fn stats(&self) -> PoolStats {
         self.chunks.iter().fold(PoolStats::default(), |sum, footer| {
             let live = footer.room().saturating_sub(footer.free);
@@ -18,7 +18,7 @@ impl Inspect for Buddy {
         Some(Self::largest_free(self))
     }
 
-    /// Two free blocks may touch: those that are no buddies. O(free blocks).
+    /// Returns the free blocks. Two of them may be adjacent if they are not buddies. O(free blocks).
     fn holes(&self) -> Option<Holes> {
         let orders =
             self.free.orders().map(|order| (self.free_blocks(order).count(), self.scale.size(order)));
@@ -37,7 +37,7 @@ impl Inspect for Buddy {
         }
     }
 
-    /// An expected O(log chunks).
+    /// Returns whether the pool owns an address. Expected O(log chunks).
     fn owns(&self, address: *const u8) -> bool {
         self.chunks.holds(address.addr())
     }
@@ -57,7 +57,7 @@ impl Inspect for Buddy {
 }
 
 impl Buddy {
-    /// Where something was overwritten that is followed when this block, of the layout, is freed or resized.
+    /// Returns an overwritten address that is followed when this block, of the layout, is freed or resized.
     pub(super) fn damage_around(&self, block: usize, layout: Layout) -> Option<usize> {
         let (order, scale) = (self.scale.order(layout.size()), self.scale);
         if !self.is_block(order, block) {
@@ -69,7 +69,7 @@ impl Buddy {
         };
         let footer = self.chunks.around(block)?;
         let mut free = 0;
-        // Growing takes what lies behind; freeing, what lies on both sides, as far as it is free.
+        // Growing uses the free memory behind the block; freeing uses that on both sides.
         for order in order..TOP {
             let right = block | scale.size(order);
             if block == right || right >= footer.end || !footer.one_is_free(right, scale) {
@@ -95,7 +95,7 @@ impl Buddy {
         self.damage_of_heads(order)
     }
 
-    /// Where something was overwritten that is followed when a block is handed out.
+    /// Returns an overwritten address that is followed when a block is handed out.
     pub(super) fn damage_ahead(&self, layout: Layout) -> Option<usize> {
         let (order, aligned) = self.orders(layout)?;
         let found = self.free.lowest_from(aligned)?;
@@ -109,30 +109,32 @@ impl Buddy {
         (order..found).find_map(|order| self.damage_of_heads(order))
     }
 
-    /// The first free block of an order, if it is none: who frees another one writes to it.
+    /// Returns the first free block of an order if its address is not that of a block: freeing another one would write
+    /// to it.
     fn damage_of_heads(&self, order: usize) -> Option<usize> {
         Some(self.free.head(order)).filter(|&head| head != 0 && !self.is_block(order, head))
     }
 
-    /// Whether a block of this order may begin there. The address is never dereferenced.
+    /// Returns whether a block of this order may begin at an address, which is never dereferenced.
     pub(super) fn is_block(&self, order: usize, address: usize) -> bool {
         let size = self.scale.size(order);
         let ends = |end: usize| end - address >= size;
         address.is_multiple_of(size) && self.chunks.around(address).is_some_and(|footer| ends(footer.end))
     }
 
-    /// How many blocks of this order there can be.
+    /// Returns the maximum number of blocks of this order.
     fn most(&self, order: usize) -> usize {
         self.chunks.iter().map(|footer| footer.room() >> self.scale.size(order).trailing_zeros()).sum()
     }
 
-    /// The free blocks of an order, as far as they are found: each address is tested before it is followed, and there are
-    /// no more than there can be.
+    /// Returns the free blocks of an order, as far as they can be found: each address is checked before it is followed,
+    /// and there are at most as many as possible.
     fn free_blocks(&self, order: usize) -> impl Iterator<Item = (usize, usize)> {
         self.free.blocks(order, move |block| self.is_block(order, block)).take(self.most(order))
     }
 
-    /// Every block on the list is where a block of its order may be, and the list leads back as it leads forth.
+    /// Checks that every block on the list is where a block of its order may be, and that the links in both directions
+    /// agree.
     fn check_list(&self, order: usize) -> Result<(), InvariantError> {
         let most = self.most(order);
         let (mut before, mut lost) = (0, false);
@@ -158,7 +160,7 @@ impl Buddy {
         }
     }
 
-    /// The free blocks of each chunk are those that its bits and its sum speak of.
+    /// Checks that the free blocks of each chunk agree with its bits and its sum.
     fn check_chunks(&self) -> Result<(), InvariantError> {
         for footer in self.chunks.iter() {
             let (mut bytes, mut pairs) = (0, 0);
@@ -184,7 +186,7 @@ impl Buddy {
                     "the free blocks of a chunk do not add up to what it says is free",
                 ));
             }
-            // Every free block has a set bit; as many bits as blocks mean that each has its own.
+            // Every free block has a set bit; if there are as many bits as blocks, each block has its own.
             if pairs != footer.pairs_with_one_free(self.scale) {
                 return Err(InvariantError(
                     "a pair's bit is set without a free block, or two buddies are not joined",

@@ -1,22 +1,25 @@
-//! Blocks of any size, cut by halving: the binary buddy system.
+//! Blocks of any size, made by halving: the binary buddy system.
 //!
-//! A block is a power of two long and begins at a multiple of its length. Too large a free block is halved until it is
-//! just large enough; a block that is freed is joined with its *buddy*, the other half of what it was cut from, if that
-//! is free, and the result with its own buddy, and so on. Whether the buddy is free is one bit per pair (see `footer`),
-//! and free blocks are in one doubly linked list per size, so nothing is ever searched for.
+//! The size of a block is a power of two, and a block begins at a multiple of its size. A free block that is too large
+//! is halved until it is just large enough. A freed block is joined with its *buddy*, the other half of the block that
+//! was halved, if the buddy is free; the result is joined with its own buddy, and so on. One bit per pair records
+//! whether the buddy is free (see `footer`), and free blocks are in one doubly linked list per size, so there are no
+//! searches.
 //!
-//! * Allocate, free, grow and shrink in place: O(log n) for a chunk of n least blocks, at most one step per halving, on
-//!   top of finding the chunk: an expected O(log chunks) (see `map`). The largest free block is known at any time.
-//! * Worst case of one call: 31 halvings or joins, each a bit and two links, and finding the chunk in a tree of chance,
-//!   which is as deep as there are chunks at the very worst. A call that grows clears the new chunk's bits, and has the
-//!   parent's time besides.
-//! * Growth: a chunk's bits are cleared when it comes, one byte for 8 least blocks. Reset: the same for all chunks.
-//! * Waste: the rest of a block, up to a half, a quarter on average. State: one bit per least block, 64 bytes per
-//!   chunk, and what is left of a chunk that is no multiple of a least block; any other chunk is used wholly, as several
-//!   trees.
+//! * Allocate, free, grow and shrink in place: O(log n) for a chunk of n least blocks, at most one step per halving, in
+//!   addition to finding the chunk, which is an expected O(log chunks) (see `footer_tree`). The size of the largest
+//!   free block is always known.
+//! * Worst case of one call: 31 halvings or joins, each of which changes a bit and two links, and finding the chunk in
+//!   a randomised tree, whose depth is at most the number of chunks. A call that grows clears the bits of the new chunk
+//!   and also takes the parent's time.
+//! * Growth: the bits of a chunk are cleared when it is added, one byte for 8 least blocks. Reset: the same for all
+//!   chunks.
+//! * Waste: the unused part of a block, up to a half, a quarter on average. State: one bit per least block, 64 bytes
+//!   per chunk, and the end of a chunk whose size is not a multiple of a least block. Any other chunk is used
+//!   completely, as several trees.
 //!
-//! Why not a simple bit per block: pairs need half as many, and one look tells what to do. Why the chunks are not kept
-//! as other pools keep theirs: here every operation must find the chunk of a block, however many there are.
+//! Why not one bit per block: pairs need half as many, and one look decides what to do. Why chunks are not kept as in
+//! the other pools: every operation must find the chunk of a block here, regardless of how many chunks there are.
 //!
 //! Source: Knowlton, "A Fast Storage Allocator" (1965); Knuth, The Art of Computer Programming, volume 1, section 2.5.
 
@@ -39,16 +42,16 @@ use crate::{
     traits::{Chunk, ChunkRequest, PoolHooks, RawPool, Release},
 };
 
-/// The size of the first chunk, in bytes, and the one beyond which chunks grow no more.
+/// The size of the first chunk, in bytes, and the size beyond which chunks no longer grow.
 const FIRST_CHUNK: usize = 4096;
 const LARGEST_CHUNK: usize = 64 << 20;
 /// The largest block that is served by default, in bytes.
 const LARGEST_BLOCK: usize = 1 << 30;
 
-/// A pool of blocks of any power of two, which are split and joined in O(log n).
+/// A pool of blocks whose sizes are powers of two, which are split and joined in O(log n).
 ///
-/// Every block is aligned to its size, and any alignment up to the largest block is served without a larger block. Blocks
-/// grow in place where the next higher buddies are free, and shrink in place.
+/// Every block is aligned to its size, and any alignment up to the largest block is served without a larger block.
+/// Blocks grow in place if the next higher buddies are free, and shrink in place.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -63,37 +66,38 @@ const LARGEST_BLOCK: usize = 1 << 30;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// For few sizes that repeat, [`Blocks`](crate::Blocks) and [`Classes`](crate::Classes) are faster and waste less. What
-/// a buddy system has for it are large blocks, natural alignment, and that free memory joins again at once.
+/// For few, repeated sizes, [`Blocks`](crate::Blocks) and [`Classes`](crate::Classes) are faster and waste less. The
+/// advantages of a buddy system are large blocks, natural alignment, and that free memory is joined at once.
 ///
 /// # Overwritten memory
 ///
-/// Chunks are described at their ends, where a write past the end of the last block goes. Calls follow what is there, and the
-/// links in free blocks. That these are whole is tested by questions such as [`check`](crate::Inspect::check), by a trim, and
-/// behind [`Checked`](crate::Checked) before every call.
+/// Chunks are described at their ends, which a write past the end of the last block overwrites. Calls follow these
+/// descriptions and the links in free blocks. Functions such as [`check`](crate::Inspect::check) check that they are
+/// intact; so do a trim and, before every call, [`Checked`](crate::Checked).
 ///
 /// # Invariants
 ///
 /// * Free blocks do not overlap, lie between `first` and `end` of a chunk, and are on the list of their order.
-/// * A pair's bit is set if and only if exactly one half is free as a block of its own; never are both, unless they are
-///   of the order `TOP`. A pair whose right half would lie outside the chunk has no bit and is never joined.
+/// * The bit of a pair is set if and only if exactly one half is free as a block of its own; both halves are never
+///   free, except those of the order `TOP`. A pair whose right half would lie outside the chunk has no bit and is never
+///   joined.
 pub struct Buddy {
     scale: Scale,
     /// The largest block that is served, in bytes.
     largest: usize,
     free: Lists,
     chunks: FooterTree,
-    /// How large the next chunk should be, in bytes.
+    /// The size of the next chunk, in bytes.
     next_chunk: usize,
 }
 
-/// Why [`Buddy::with_blocks`] refused its sizes.
+/// The reason why [`Buddy::with_blocks`] refused its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuddyError {
-    /// This least block is no power of two, or smaller than two addresses.
+    /// This least block is not a power of two, or is smaller than two addresses.
     Least(usize),
-    /// This largest block is no power of two, smaller than the least one, or more than 2³¹ times as large.
+    /// This largest block is not a power of two, is smaller than the least one, or is more than 2³¹ times as large.
     Largest(usize),
 }
 
@@ -116,18 +120,18 @@ impl fmt::Display for BuddyError {
 impl core::error::Error for BuddyError {}
 
 impl Buddy {
-    /// A pool without chunks, with blocks from two addresses (16 bytes on 64-bit machines) to 1 GiB.
+    /// Creates a pool without chunks, with blocks from two addresses (16 bytes on 64-bit machines) to 1 GiB.
     #[must_use]
     pub const fn new() -> Self {
         Self::of(LINKS, LARGEST_BLOCK)
     }
 
-    /// A pool without chunks, with blocks from `least` to `largest` bytes. Larger requests are refused.
+    /// Creates a pool without chunks, with blocks from `least` to `largest` bytes. Larger requests are refused.
     ///
     /// # Errors
     ///
-    /// [`BuddyError`] unless both are powers of two, `least` is 16 or more (8 on 32-bit machines), and `largest` is 1 to
-    /// 2³¹ times that.
+    /// [`BuddyError`] unless both are powers of two, `least` is at least 16 (8 on 32-bit machines), and `largest` is 1
+    /// to 2³¹ times that.
     pub const fn with_blocks(least: usize, largest: usize) -> Result<Self, BuddyError> {
         if !least.is_power_of_two() || least < LINKS || least > isize::MAX.cast_unsigned() {
             return Err(BuddyError::Least(least));
@@ -144,36 +148,38 @@ impl Buddy {
         Self { scale, largest, free: Lists::EMPTY, chunks: FooterTree::EMPTY, next_chunk: FIRST_CHUNK }
     }
 
-    /// The same pool, with a first chunk of about `bytes` instead of a page. Each later one is twice as large as the one
-    /// before, up to 64 MiB.
+    /// Sets the size of the first chunk to about `bytes` instead of a page. Each later chunk is twice as large as the
+    /// one before, up to 64 MiB.
     #[must_use]
     pub const fn first_chunk(mut self, bytes: usize) -> Self {
         self.next_chunk = bytes;
         self
     }
 
-    /// The least block, in bytes.
+    /// Returns the size of the least block, in bytes.
     #[must_use]
     pub const fn least(&self) -> usize {
         self.scale.least()
     }
 
-    /// The largest block that is served, in bytes.
+    /// Returns the size of the largest block that is served, in bytes.
     #[must_use]
     pub const fn largest(&self) -> usize {
         self.largest
     }
 
-    /// The largest block that can be had without another chunk, in bytes; zero if there is none. O(1).
+    /// Returns the size of the largest block that can be allocated without another chunk, in bytes; zero if there is
+    /// none. O(1).
     #[must_use]
     pub fn largest_free(&self) -> usize {
         self.free.highest().map_or(0, |order| self.scale.size(order).min(self.largest))
     }
 
-    /// The order to serve a layout with, and the order of free block that it must be cut from for its alignment.
+    /// Returns the order that serves a layout, and the order of the free block from which it must be split because of
+    /// its alignment.
     #[inline(always)]
     fn orders(&self, layout: Layout) -> Option<(usize, usize)> {
-        // One comparison refuses both a size of zero and one that is too large.
+        // One comparison rejects both a size of zero and one that is too large.
         if layout.size().wrapping_sub(1) >= self.largest || layout.align() > self.largest {
             return None;
         }
@@ -182,7 +188,7 @@ impl Buddy {
         Some((order, if aligned { order } else { self.scale.order(layout.align()) }))
     }
 
-    /// Makes every piece of a chunk, in which nothing is free, a free block.
+    /// Makes every piece of a chunk without free blocks a free block.
     fn free_all(free: &mut Lists, footer: &mut Footer, scale: Scale) {
         for (block, order) in footer.pieces(scale) {
             // SAFETY: the pieces tile the chunk, in which nothing is live or on a list.
@@ -190,7 +196,7 @@ impl Buddy {
         }
     }
 
-    /// Takes out a chunk in which nothing is live, and in which no link was overwritten. O(chunks).
+    /// Removes a chunk in which nothing is live and no link was overwritten. O(chunks).
     fn remove_empty(&mut self) -> Option<Chunk> {
         let is_linked =
             |(block, order)| self.free.is_linked(order, block, |other| self.is_block(order, other));
@@ -200,18 +206,18 @@ impl Buddy {
         self.remove_free(empty)
     }
 
-    /// Takes out a chunk in which nothing is live.
+    /// Removes a chunk in which nothing is live.
     fn remove_free(&mut self, start: usize) -> Option<Chunk> {
         let footer = self.chunks.remove(start)?;
         for (block, order) in footer.pieces(self.scale) {
-            // SAFETY: everything is free and joined, so these are the chunk's free blocks.
+            // SAFETY: everything is free and joined, so these are the free blocks of the chunk.
             unsafe { self.free.remove(order, block) };
         }
         footer.chunk()
     }
 
-    /// Takes out any chunk. If something in it is live, everything free is forgotten until the next reset, so that no list
-    /// leads into it.
+    /// Removes any chunk. If something in it is live, all free blocks are forgotten until the next reset, so that no
+    /// list leads into it.
     fn remove_any(&mut self) -> Option<Chunk> {
         let (scale, top) = (self.scale, self.chunks.top()?);
         let start = top.start;
@@ -230,7 +236,7 @@ impl Buddy {
 ///
 /// # Safety
 ///
-/// The block, of this order, is the pool's, and on no list.
+/// The block is of this order, belongs to the pool, and is on no list.
 #[inline(always)]
 unsafe fn coalesce(free: &mut Lists, footer: &mut Footer, scale: Scale, mut order: usize, mut block: usize) {
     footer.free += scale.size(order);
@@ -241,23 +247,23 @@ unsafe fn coalesce(free: &mut Lists, footer: &mut Footer, scale: Scale, mut orde
         if right >= footer.end || footer.flip(right, scale) {
             break;
         }
-        // SAFETY: one half was free before, the buddy, which is thus on the list of this order.
+        // SAFETY: one half, the buddy, was free before, so it is on the list of this order.
         unsafe { free.remove(order, block ^ size) };
         block &= !size;
         order += 1;
     }
-    // SAFETY: the caller gives the block up, and its buddies were just taken off their lists.
+    // SAFETY: the caller no longer uses the block, and its buddies were just removed from their lists.
     unsafe { free.push(order, block) };
 }
 
-/// Halves a block, which is neither on a list nor free in its pair's bit, until it is of the order `to`; the right halves
-/// are free then.
+/// Halves a block, which is neither on a list nor free according to its pair's bit, until it is of the order `to`. The
+/// right halves become free.
 #[inline(always)]
 fn split(free: &mut Lists, footer: &mut Footer, scale: Scale, block: usize, from: usize, to: usize) {
     for order in (to..from).rev() {
         let right = block | scale.size(order);
         footer.flip(right, scale);
-        // SAFETY: the right half is part of the block and is handed to nobody.
+        // SAFETY: the right half is part of the block and is not handed out.
         unsafe { free.push(order, right) };
     }
 }
@@ -268,8 +274,8 @@ impl Default for Buddy {
     }
 }
 
-// SAFETY: blocks are pieces of a chunk or halves of free blocks, so they are aligned to their size, and a block comes off
-// its list before it is handed out or split. Nothing here unwinds or calls anybody.
+// SAFETY: blocks are pieces of a chunk or halves of free blocks, so they are aligned to their size, and a block is
+// removed from its list before it is handed out or split. Nothing here unwinds or calls user code.
 unsafe impl RawPool for Buddy {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -283,7 +289,7 @@ unsafe impl RawPool for Buddy {
         }
         footer.free -= size;
         split(&mut self.free, footer, self.scale, block, found, order);
-        // SAFETY: the block lies in a chunk that was adopted, hence exposed, and is not at address zero.
+        // SAFETY: the block lies in a chunk that was added, and thus exposed, and is not at address zero.
         Some(unsafe { address::block(block, size) })
     }
 
@@ -294,7 +300,7 @@ unsafe impl RawPool for Buddy {
         debug_assert!(footer.is_some(), "freed a block of another pool");
         debug_assert!(block.is_multiple_of(self.scale.size(order)), "freed with too large a size");
         if let Some(footer) = footer {
-            // SAFETY: the caller gives the block up, and its layout says its order.
+            // SAFETY: the caller no longer uses the block, and its layout determines its order.
             unsafe { coalesce(&mut self.free, footer, self.scale, order, block) };
         }
     }
@@ -313,11 +319,11 @@ unsafe impl RawPool for Buddy {
         if !self.chunk_request(layout).is_some_and(|request| fits(request.least)) {
             return Err(chunk);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees that the chunk belongs to this pool alone.
         let Some(footer) = (unsafe { Footer::write(&chunk, self.scale) }) else {
             return Err(chunk);
         };
-        // SAFETY: the footer was just written, and the chunk is the pool's alone.
+        // SAFETY: the footer was just written, and the chunk belongs to this pool alone.
         if let Some(footer) = unsafe { self.chunks.insert(footer) } {
             Self::free_all(&mut self.free, footer, self.scale);
         }
@@ -364,7 +370,7 @@ unsafe impl RawPool for Buddy {
             for order in from..to {
                 let right = start | scale.size(order);
                 footer.flip(right, scale);
-                // SAFETY: the left half is live, or part of what is, so the free half is the right one.
+                // SAFETY: the left half is live, or part of a live block, so the free half is the right one.
                 unsafe { self.free.remove(order, right) };
             }
             split(&mut self.free, footer, scale, start, from, to);

@@ -1,16 +1,16 @@
-//! Orders and sizes: a block of order k is 2ᵏ least blocks long.
+//! Orders and sizes: the size of a block of order k is 2ᵏ least blocks.
 
 use super::lists::ORDERS;
 
 /// The highest order. Blocks of this order are never joined.
 pub(super) const TOP: usize = ORDERS - 1;
 
-/// The size of the least block, as its binary logarithm.
+/// The binary logarithm of the size of the least block.
 #[derive(Clone, Copy)]
 pub(super) struct Scale(u32);
 
 impl Scale {
-    /// The scale whose least block has this size, a power of two.
+    /// Creates the scale whose least block has this size, a power of two.
     pub(super) const fn new(least: usize) -> Self {
         Self(least.trailing_zeros())
     }
@@ -19,27 +19,27 @@ impl Scale {
         1 << self.0
     }
 
-    /// The size of a block, in bytes.
+    /// Returns the size of a block, in bytes.
     #[inline(always)]
     pub(super) const fn size(self, order: usize) -> usize {
         1 << (self.0 + order as u32)
     }
 
-    /// The order of the blocks that serve `size` bytes, which is not zero.
+    /// Returns the order of the blocks that serve `size` bytes, which is not zero.
     #[inline(always)]
     pub(super) const fn order(self, size: usize) -> usize {
-        // The bits that `size - 1` takes are the logarithm of the power of two that is not below `size`.
+        // The number of bits of `size - 1` is the logarithm of the smallest power of two that is at least `size`.
         (usize::BITS - (size - 1).leading_zeros()).saturating_sub(self.0) as usize
     }
 
-    /// How many whole least blocks there are in `bytes`.
+    /// Returns the number of whole least blocks in `bytes`.
     #[inline(always)]
     pub(super) const fn count(self, bytes: usize) -> usize {
         bytes >> self.0
     }
 
-    /// The order of the largest block that begins at `start` and ends at or before `end`, both multiples of the least
-    /// block; `None` if there is none.
+    /// Returns the order of the largest block that begins at `start` and ends at or before `end`, both multiples of the
+    /// least block; `None` if there is none.
     pub(super) fn largest_between(self, start: usize, end: usize) -> Option<usize> {
         let fits = self.count(end - start).checked_ilog2()?;
         Some(fits.min(self.count(start).trailing_zeros()).min(TOP as u32) as usize)

@@ -1,19 +1,19 @@
-//! A bit per block at the end of a chunk, where a pool wants them.
+//! A bit per block at the end of a chunk, for pools that need them.
 
 use super::Span;
 use crate::base::address::{WORD, recover};
 
-/// How many bits a word has.
+/// The number of bits in a word.
 const BITS: usize = usize::BITS as usize;
 
-/// The bytes that blocks of `size` bytes each and their bits take together, `blocks` being the bytes of the blocks alone;
-/// none beyond all memory. Without bits, `size` is zero.
+/// Returns how many bytes blocks of `size` bytes each and their bits take together, where `blocks` is the total size of
+/// the blocks alone; `None` if that exceeds the address space. If there are no bits, `size` is zero.
 pub(super) const fn with_bitmap(blocks: usize, size: usize) -> Option<usize> {
     let Some(count) = blocks.checked_div(size) else { return Some(blocks) };
     blocks.checked_add(count.div_ceil(BITS) * WORD)
 }
 
-/// The bytes that blocks can have of so many that they share with their bits.
+/// Returns how many of `bytes` bytes blocks can have if they share them with their bits.
 pub(super) const fn without_bitmap(bytes: usize, size: usize) -> usize {
     if size == 0 {
         return bytes;
@@ -23,18 +23,18 @@ pub(super) const fn without_bitmap(bytes: usize, size: usize) -> usize {
     (bytes / word_and_blocks * BITS + remainder) * size
 }
 
-/// The bits of a chunk: they begin where its blocks end.
+/// The bits of a chunk, which begin where its blocks end.
 #[derive(Clone, Copy)]
 pub(in crate::pool) struct LiveBitmap(Span);
 
 impl LiveBitmap {
-    /// Those behind the blocks of `span`, in a pool that keeps them.
+    /// Returns the bits behind the blocks of `span`, in a pool that has bits.
     #[inline(always)]
     pub(in crate::pool) fn of(span: Span) -> Self {
         Self(span)
     }
 
-    /// The word and the bit of the block with this number.
+    /// Returns the word and the bit of the block with this number.
     #[inline(always)]
     pub(in crate::pool) fn bit(self, number: usize) -> (*mut usize, usize) {
         (recover(self.0.end + number / BITS * WORD), 1 << (number % BITS))
@@ -48,17 +48,17 @@ impl LiveBitmap {
     ///
     /// # Safety
     ///
-    /// The chunk is the pool's.
+    /// The chunk belongs to the pool.
     pub(super) unsafe fn clear(self, size: usize) {
-        // SAFETY: there are so many words behind the blocks.
+        // SAFETY: `words(size)` words lie behind the blocks.
         unsafe { recover::<usize>(self.0.end).write_bytes(0, self.words(size)) };
     }
 
-    /// The blocks of `size` bytes whose bit is set, ascending. A bit that is no block's, which only an overwritten word has
-    /// set, is left out.
+    /// Returns the blocks of `size` bytes whose bit is set, ascending. A bit without a block, which can only be set in
+    /// an overwritten word, is skipped.
     pub(in crate::pool) fn set(self, size: usize) -> impl Iterator<Item = usize> {
         let blocks = (0..self.words(size)).flat_map(move |index| {
-            // SAFETY: there are so many words behind the blocks, and they were cleared when the chunk came.
+            // SAFETY: `words(size)` words lie behind the blocks, and they were cleared when the chunk was added.
             let mut bits: usize = unsafe { recover::<usize>(self.0.end + index * WORD).read() };
             core::iter::from_fn(move || {
                 let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;

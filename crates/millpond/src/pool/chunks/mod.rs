@@ -1,17 +1,17 @@
 //! The chunks of a growing pool.
 //!
-//! A list in the chunks themselves, newest first: each chunk begins with a header that describes the next older one,
-//! and the pool describes the newest. So the first chunk needs no header at all, and a pool on one page, or on a
-//! buffer of exactly its blocks' size, wastes nothing.
+//! They form a list in the chunks themselves, newest first: each chunk begins with a header that describes the next
+//! older one, and the pool describes the newest. The first chunk therefore needs no header, and a pool on one page, or
+//! on a buffer of exactly the size of its blocks, wastes nothing.
 //!
-//! Some chunks are *ahead*: nothing has been cut from them since they came or since the last reset. They follow one
-//! another in the list, and [`Chunks::advance`] goes through them. The others are *cut*.
+//! Some chunks are *reusable*: nothing has been carved from them since they were added or since the last reset. They
+//! are adjacent in the list, and [`Chunks::advance`] goes through them. The others are *carved*.
 //!
-//! A header lies where a write past the end of somebody else's memory goes first, so each carries a checksum. One that
-//! was overwritten ends the list: what lies behind it is out of reach, and kept.
+//! A write past the end of adjacent memory overwrites the header first, so each header has a checksum. An overwritten
+//! header ends the list: the chunks behind it cannot be found, and are kept.
 //!
-//! Adopt, advance and reset are O(1), and so is giving up the newest chunk or one that is ahead; finding and removing
-//! another is O(chunks), and chunks double in size.
+//! Add, advance and reset are O(1), and so is releasing the newest chunk or a reusable one. Finding and removing
+//! another one is O(chunks), and chunks double in size.
 
 mod live_bitmap;
 mod reclaim_pass;
@@ -34,42 +34,43 @@ use crate::{
     traits::{Chunk, ChunkRequest},
 };
 
-/// Bytes that a chunk's header takes at its start: the record of the next older chunk.
+/// Bytes of a chunk's header, which describes the next older chunk.
 pub(super) const HEADER_SIZE: usize = size_of::<ChunkHeader>();
 
-/// Bytes that the first chunk has where the parent is not fine-grained.
+/// Bytes of the first chunk if the parent is not fine-grained.
 pub(super) const PAGE: usize = 4096;
 
-/// What a pool wants its chunks to be like.
+/// The requirements of a pool for its chunks.
 #[derive(Clone, Copy)]
 pub(super) struct ChunkPolicy {
-    /// The alignment of chunks and of what is behind their headers.
+    /// The alignment of chunks and of the memory behind their headers.
     pub(super) align: usize,
-    /// Bytes of a chunk's header, a multiple of what the pool's blocks are aligned to, at least [`HEADER_SIZE`].
+    /// Bytes of a chunk's header, a multiple of the alignment of the pool's blocks, at least [`HEADER_SIZE`].
     pub(super) header_size: usize,
     /// Whether the first chunk has a header too.
     pub(super) always_with_header: bool,
-    /// The least size of a chunk that is worth asking for, in bytes, where the parent is not fine-grained.
+    /// The minimum size of a chunk if the parent is not fine-grained, in bytes.
     pub(super) page: usize,
-    /// The size of the first chunk where it is, in bytes. Each next one is twice as large as the largest so far.
+    /// The size of the first chunk if the parent is fine-grained, in bytes. Each later chunk is twice as large as the
+    /// largest so far.
     pub(super) first: usize,
-    /// The size beyond which chunks grow no more, in bytes.
+    /// The size beyond which chunks no longer grow, in bytes.
     pub(super) largest: usize,
-    /// How far into a chunk is used at most, in bytes from its start.
+    /// How much of a chunk is used at most, in bytes from its start.
     pub(super) reach: usize,
-    /// Bytes behind the header that every chunk is to have, and that are used of it; `None` if chunks grow.
+    /// The exact number of bytes behind the header that every chunk has and uses; `None` if chunks grow.
     pub(super) exactly: Option<usize>,
-    /// The size of the blocks that have a bit each at the end of their chunk; zero if none have.
+    /// The size of the blocks that have a bit each at the end of their chunk; zero if they have none.
     pub(super) bitmap_block: usize,
 }
 
 impl ChunkPolicy {
-    /// Chunks for blocks of this alignment, from a page up to 64 MiB, the first without a header.
+    /// Creates the policy for blocks of this alignment: chunks from a page up to 64 MiB, the first without a header.
     pub(super) const fn growing(align: usize) -> Self {
         Self::growing_from(PAGE, align)
     }
 
-    /// The same, from `first` bytes on where the parent serves so few without waste.
+    /// The same, with a first chunk of `first` bytes if the parent serves so few without waste.
     pub(super) const fn growing_from(first: usize, align: usize) -> Self {
         let align = if align < align_of::<ChunkHeader>() { align_of::<ChunkHeader>() } else { align };
         Self {
@@ -86,7 +87,7 @@ impl ChunkPolicy {
     }
 }
 
-/// What is known about a chunk. A size of zero means that there is none.
+/// The description of a chunk. A size of zero means that there is none.
 #[derive(Clone, Copy)]
 pub(super) struct ChunkHeader {
     start: usize,
@@ -94,11 +95,11 @@ pub(super) struct ChunkHeader {
     align_log2: u8,
     /// Whether the chunk begins with a header: 1 if so. Not a `bool`, because it may have been overwritten.
     with_header: u8,
-    /// What the other fields say that it is.
+    /// The checksum of the other fields.
     checksum: u32,
 }
 
-/// A checksum of what a pool keeps where others may write; zero for zeros.
+/// Returns a checksum of pool state that other code may overwrite; zero for zeros.
 #[inline]
 pub(super) fn checksum(words: &[usize]) -> u32 {
     let mixed = words.iter().fold(0u64, |sum, &word| {
@@ -115,18 +116,18 @@ impl ChunkHeader {
         Self { checksum: header.sum(), ..header }
     }
 
-    /// The record that a chunk begins with; [`NONE`](Self::NONE) if it was overwritten.
+    /// Returns the header with which a chunk begins; [`NONE`](Self::NONE) if it was overwritten.
     ///
     /// # Safety
     ///
-    /// A headed chunk of the pool begins at this address.
+    /// A chunk of the pool that has a header begins at this address.
     unsafe fn read(start: usize) -> Self {
-        // SAFETY: the caller's promise; each field may have any value.
+        // SAFETY: the caller guarantees that a header lies at this address; each field may have any value.
         let header = unsafe { recover::<Self>(start).read() };
         if header.checksum == header.sum() { header } else { Self::NONE }
     }
 
-    /// The checksum of the other fields, which is zero if they are.
+    /// Returns the checksum of the other fields, which is zero if they are.
     fn sum(&self) -> u32 {
         let about = usize::from(self.align_log2) << 8 | usize::from(self.with_header);
         checksum(&[self.start, self.size, about])
@@ -142,12 +143,12 @@ impl ChunkHeader {
 
     fn into_chunk(self) -> Option<Chunk> {
         let start = NonNull::new(recover::<u8>(self.start))?;
-        // SAFETY: this is the chunk that was adopted, and its record was just taken out of the list.
+        // SAFETY: this is the chunk that was added, and its header was just removed from the list.
         unsafe { Chunk::new(NonNull::slice_from_raw_parts(start, self.size), 1 << self.align_log2) }
     }
 }
 
-/// The part of a chunk that blocks may be cut from: addresses `start..end`.
+/// The part of a chunk from which blocks may be carved: addresses `start..end`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
     pub(super) start: usize,
@@ -166,23 +167,23 @@ impl Span {
 ///
 /// # Invariants
 ///
-/// * Following headers from `newest` visits each of `count` chunks once, and ends at a record that does not exist.
-/// * Every chunk but the last in the list is headed; that one too if the plan says so.
-/// * `reusable` is the first of `reusable_count` chunks that follow one another in the list; without any it is `NONE`.
-/// * The chunks ahead begin the list, or follow the chunk `current`, the last one that `advance` returned.
+/// * Following headers from `newest` visits each of `count` chunks once, and ends at a header that does not exist.
+/// * Every chunk except the last in the list has a header; the last one too if the policy says so.
+/// * `reusable` is the first of `reusable_count` adjacent chunks in the list; if there are none it is `NONE`.
+/// * The reusable chunks begin the list, or follow the chunk `current`, the last one that `advance` returned.
 pub(super) struct Chunks {
     newest: ChunkHeader,
     count: usize,
     current: usize,
     reusable: ChunkHeader,
     reusable_count: usize,
-    /// How large the next chunk should be, in bytes.
+    /// The size of the next chunk, in bytes.
     next_size: usize,
     policy: ChunkPolicy,
 }
 
 impl Chunks {
-    /// No chunks.
+    /// Creates a value without chunks.
     pub(super) const fn new(policy: ChunkPolicy) -> Self {
         Self {
             newest: ChunkHeader::NONE,
@@ -195,12 +196,13 @@ impl Chunks {
         }
     }
 
-    /// Whether the next chunk to come has a header.
+    /// Returns whether the next chunk that is added has a header.
     fn next_has_header(&self) -> bool {
         self.policy.always_with_header || self.newest.exists()
     }
 
-    /// The request for a chunk with room for `bytes`, aligned as stated; `None` where that is beyond all memory.
+    /// Returns the request for a chunk with room for `bytes`, aligned as the policy says; `None` if that exceeds the
+    /// address space.
     pub(super) fn request(&self, bytes: usize) -> Option<ChunkRequest> {
         let header_size = if self.next_has_header() { self.policy.header_size } else { 0 };
         let gross = |bytes| with_bitmap(bytes, self.policy.bitmap_block)?.checked_add(header_size);
@@ -213,17 +215,17 @@ impl Chunks {
         Some(ChunkRequest { least, preferred: at_least(preferred), enough: at_least(enough) })
     }
 
-    /// Where the newest chunk, if it has a header, has room behind the record in that.
+    /// Returns the address behind the header of the newest chunk, if it has one.
     pub(super) fn room_in_newest(&self) -> Option<usize> {
         (self.newest.exists() && self.newest.has_header()).then_some(self.newest.start + HEADER_SIZE)
     }
 
-    /// Bytes behind the header that one chunk can have.
+    /// Returns the maximum number of bytes behind the header of one chunk.
     pub(super) fn most(&self) -> usize {
         self.policy.exactly.unwrap_or(self.policy.reach - self.policy.header_size)
     }
 
-    /// Lets the first chunk have room for `bytes` behind its header, if none has come yet.
+    /// Sets the room behind the header of the first chunk to `bytes`, if no chunk has been added yet.
     pub(super) const fn begin_with(&mut self, bytes: usize) {
         let header_size = if self.policy.always_with_header { self.policy.header_size } else { 0 };
         let wanted = match with_bitmap(bytes, self.policy.bitmap_block) {
@@ -234,17 +236,17 @@ impl Chunks {
         self.next_size = if wanted > self.policy.reach { self.policy.reach } else { wanted };
     }
 
-    /// Lets every chunk to come have `bytes` behind its header, and not a byte more.
+    /// Sets the room behind the header of every later chunk to exactly `bytes`.
     pub(super) const fn grow_by(&mut self, bytes: usize) {
         let most = self.policy.reach - self.policy.header_size;
         self.policy.exactly = Some(if bytes > most { most } else { bytes });
     }
 
-    /// Takes a chunk; it is ahead. One without room for `bytes` is returned.
+    /// Adds a chunk, which is reusable; returns it if it has no room for `bytes`.
     ///
     /// # Safety
     ///
-    /// The chunk is the pool's alone.
+    /// The chunk belongs to this pool alone.
     pub(super) unsafe fn add_chunk(&mut self, chunk: Chunk, bytes: usize) -> Result<(), Chunk> {
         match self.request(bytes) {
             Some(ChunkRequest { least, .. })
@@ -258,11 +260,11 @@ impl Chunks {
         let follows_current = self.reusable_count != 0 && self.reusable.start != self.newest.start;
         if header.has_header() {
             let older = if follows_current { self.reusable } else { self.newest };
-            // SAFETY: the chunk is ours, aligned for a record and large enough for one, as the request asks.
+            // SAFETY: the chunk is ours, and aligned and large enough for a header, as the request requires.
             unsafe { recover::<ChunkHeader>(header.start).write(older) };
         }
         if follows_current {
-            // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
+            // SAFETY: the chunk `current` is followed by the reusable ones, so it is not the last and has a header.
             unsafe { recover::<ChunkHeader>(self.current).write(header) };
         } else {
             self.newest = header;
@@ -274,7 +276,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// Goes on to the next chunk ahead, which is cut from now on; `None` if there is none.
+    /// Advances to the next reusable chunk, which counts as carved from then on; `None` if there is none.
     pub(super) fn advance(&mut self) -> Option<Span> {
         if self.reusable_count == 0 {
             return None;
@@ -287,7 +289,7 @@ impl Chunks {
         Some(self.span(&chunk))
     }
 
-    /// Goes on to what follows the first chunk ahead, which is ahead no more; what is out of reach is not ahead either.
+    /// Removes the first reusable chunk from the reusable ones; those that cannot be found are not reusable either.
     fn follow_reusable(&mut self, older: ChunkHeader) {
         self.reusable = if self.reusable_count == 0 { ChunkHeader::NONE } else { older };
         if !self.reusable.exists() {
@@ -295,12 +297,12 @@ impl Chunks {
         }
     }
 
-    /// What the next [`advance`](Self::advance) would return.
+    /// Returns what the next [`advance`](Self::advance) would return.
     pub(super) fn next_span(&self) -> Option<Span> {
         (self.reusable_count != 0).then(|| self.span(&self.reusable))
     }
 
-    /// Clears the bits of a chunk, if there are any.
+    /// Clears the bits of a chunk, if it has any.
     fn clear_live(&self, span: Span) {
         if self.policy.bitmap_block != 0 {
             // SAFETY: the chunk is ours.
@@ -308,7 +310,7 @@ impl Chunks {
         }
     }
 
-    /// Puts every chunk ahead. O(1), but for clearing bits, if there are any.
+    /// Makes every chunk reusable. O(1), except for clearing bits, if there are any.
     pub(super) fn reset(&mut self) {
         if self.policy.bitmap_block != 0 {
             self.spans().for_each(|(span, _)| self.clear_live(span));
@@ -317,7 +319,7 @@ impl Chunks {
         self.reusable_count = self.count;
     }
 
-    /// Takes the next chunk ahead out of the list.
+    /// Removes the next reusable chunk from the list.
     pub(super) fn take_reusable(&mut self) -> Option<Chunk> {
         if self.reusable_count == 0 {
             return None;
@@ -326,7 +328,7 @@ impl Chunks {
         if chunk.start == self.newest.start {
             self.newest = older;
         } else {
-            // SAFETY: the chunk `current` is followed by those ahead, so it is not the last and is headed.
+            // SAFETY: the chunk `current` is followed by the reusable ones, so it is not the last and has a header.
             unsafe { recover::<ChunkHeader>(self.current).write(older) };
         }
         self.count -= 1;
@@ -335,7 +337,7 @@ impl Chunks {
         chunk.into_chunk()
     }
 
-    /// The part of a chunk behind its header.
+    /// Returns the part of a chunk behind its header.
     fn span(&self, chunk: &ChunkHeader) -> Span {
         let start = chunk.start + if chunk.has_header() { self.policy.header_size } else { 0 };
         let room = chunk.start + chunk.size.min(self.policy.reach) - start;
@@ -345,40 +347,40 @@ impl Chunks {
 
     fn older(&self, chunk: &ChunkHeader) -> ChunkHeader {
         if chunk.has_header() {
-            // SAFETY: a headed chunk in the list begins with the record of the next older one.
+            // SAFETY: a chunk in the list that has a header begins with the description of the next older one.
             unsafe { ChunkHeader::read(chunk.start) }
         } else {
             ChunkHeader::NONE
         }
     }
 
-    /// Every chunk, as far as the list is whole.
+    /// Returns every chunk, as far as the list is intact.
     fn headers(&self) -> impl Iterator<Item = ChunkHeader> {
         self.headers_unbounded().take(self.count)
     }
 
-    /// Every chunk, and what else the list leads to: it may be endless.
+    /// Returns every chunk, and anything else to which the list leads: it may be endless.
     fn headers_unbounded(&self) -> impl Iterator<Item = ChunkHeader> {
         let first = self.newest.exists().then_some(self.newest);
         core::iter::successors(first, |chunk| Some(self.older(chunk)).filter(ChunkHeader::exists))
     }
 
-    /// How many there are.
+    /// Returns the number of chunks.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Bytes in all of them.
+    /// Returns the number of bytes in all chunks.
     pub(super) fn held(&self) -> usize {
         self.headers().map(|chunk| chunk.size).sum()
     }
 
-    /// Whether `address` lies in one of them, their headers included.
+    /// Returns whether `address` lies in a chunk, headers included.
     pub(super) fn owns(&self, address: usize) -> bool {
         self.headers().any(|chunk| address.wrapping_sub(chunk.start) < chunk.size)
     }
 
-    /// The spans of all chunks, each with whether it is ahead.
+    /// Returns the spans of all chunks, each with whether it is reusable.
     pub(super) fn spans(&self) -> impl Iterator<Item = (Span, bool)> {
         let mut reusable_left = self.reusable_count;
         let mut begun = false;
@@ -390,7 +392,7 @@ impl Chunks {
         })
     }
 
-    /// Takes the chunk with this span out of the list. A chunk that is ahead must be the next one to advance to.
+    /// Removes the chunk with this span from the list. A chunk that is reusable must be the next one to advance to.
     pub(super) fn remove(&mut self, span: Span) -> Option<Chunk> {
         let mut newer: Option<ChunkHeader> = None;
         let chunk = self.headers().find(|chunk| {
@@ -406,18 +408,18 @@ impl Chunks {
             self.reusable_count -= 1;
             self.follow_reusable(older);
         } else if chunk.start == self.current {
-            // What follows is ahead or nothing; so is what precedes it, from now on.
+            // The chunks behind it are reusable or there are none; the chunk in front becomes the current one.
             self.current = newer.map_or(0, |chunk| chunk.start);
         }
         match newer {
-            // SAFETY: a chunk with an older one is not the last and is headed.
+            // SAFETY: a chunk with an older one is not the last and has a header.
             Some(newer) => unsafe { recover::<ChunkHeader>(newer.start).write(older) },
             None => self.newest = older,
         }
         chunk.into_chunk()
     }
 
-    /// The invariants of the list: the first that is broken, as a sentence.
+    /// Checks the invariants of the list; returns a description of the first one that is violated.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.headers_unbounded().take(self.count + 1).count() != self.count {
             return Err("there are more or fewer chunks than counted: a chunk's header was overwritten");
@@ -452,11 +454,11 @@ mod tests {
 
     use super::*;
 
-    /// A chunk of leaked memory; the tests free what they get back.
+    /// Returns a chunk of leaked memory; the tests free what they get back.
     fn chunk(size: usize) -> Chunk {
         let words: &mut [u64] = Box::leak(std::vec![0u64; size / 8].into_boxed_slice());
         let memory = NonNull::slice_from_raw_parts(NonNull::from(words).cast(), size);
-        // SAFETY: the memory was just leaked and is nobody else's.
+        // SAFETY: the memory was just leaked, and nothing else uses it.
         unsafe { Chunk::new(memory, 8) }.expect("8 is an alignment")
     }
 
@@ -467,7 +469,7 @@ mod tests {
         drop(unsafe { Box::from_raw(words) });
     }
 
-    /// Every order of adopting, advancing, resetting and removing keeps the invariants, and loses no chunk.
+    /// Every order of adding, advancing, resetting and removing keeps the invariants, and loses no chunk.
     #[test]
     fn any_order_of_operations_keeps_the_list_whole() {
         for seed in 0..200 {
@@ -488,7 +490,7 @@ mod tests {
                         assert!(chunks.advance() == next);
                     }
                     6 => {
-                        // What a pool removes: a chunk that is cut, or the next one ahead.
+                        // What a pool removes: a carved chunk, or the next reusable one.
                         let next = chunks.next_span();
                         let spans: Vec<Span> = chunks
                             .spans()

@@ -1,17 +1,18 @@
-//! Which chunks hold no live block? They are put ahead, where they are cut afresh or given up.
+//! Finds the chunks without live blocks and makes them reusable, so that they are carved again or released.
 //!
-//! Free blocks are told apart by chunk without a table. The chunks are sorted by address; then a chain of all free blocks
-//! is divided at the address of the chunk in the middle, and both halves in the same way, until each chunk has a chain of
-//! its own, which is counted. Everything is linked through the chunks' headers and the free blocks themselves.
+//! Free blocks are assigned to chunks without a table. The chunks are sorted by address. Then a chain of all free
+//! blocks is partitioned at the address of the chunk in the middle, and both halves in the same way, until each chunk
+//! has a chain of its own, which is counted. All links are in the headers of the chunks and in the free blocks
+//! themselves.
 //!
-//! * O((chunks + free blocks) · log chunks), and as deep as the logarithm.
+//! * O((chunks + free blocks) · log chunks); the recursion depth is the logarithm.
 
 use core::mem;
 
 use super::{ChunkHeader, Chunks, Span};
 use crate::base::address::recover;
 
-/// A list of chunks, through their headers: all but the one pushed first are headed.
+/// A list of chunks, linked through their headers: all except the one pushed first have a header.
 struct ChunkList(ChunkHeader);
 
 impl ChunkList {
@@ -19,7 +20,7 @@ impl ChunkList {
 
     fn push(&mut self, chunk: ChunkHeader) {
         if chunk.has_header() {
-            // SAFETY: the chunk is the pool's and begins with room for a record.
+            // SAFETY: the chunk belongs to the pool and begins with room for a header.
             unsafe { recover::<ChunkHeader>(chunk.start).write(self.0) };
         }
         self.0 = chunk;
@@ -28,7 +29,7 @@ impl ChunkList {
     fn pop(&mut self) -> Option<ChunkHeader> {
         let chunk = Some(mem::replace(&mut self.0, ChunkHeader::NONE)).filter(ChunkHeader::exists)?;
         if chunk.has_header() {
-            // SAFETY: a headed chunk in a list begins with the record of the next one.
+            // SAFETY: a chunk in a list that has a header begins with the description of the next one.
             self.0 = unsafe { ChunkHeader::read(chunk.start) };
         }
         Some(chunk)
@@ -42,7 +43,7 @@ impl ChunkList {
         reversed
     }
 
-    /// Takes the first `count` chunks off, in their order.
+    /// Takes off the first `count` chunks, in their order.
     fn split_off(&mut self, count: usize) -> Self {
         let mut first = Self::EMPTY;
         for chunk in (0..count).map_while(|_| self.pop()) {
@@ -51,7 +52,7 @@ impl ChunkList {
         first.reversed()
     }
 
-    /// The `count` headed chunks of this list by ascending address: merge sort.
+    /// Sorts the `count` chunks of this list, which have headers, by ascending address: merge sort.
     fn sorted(mut self, count: usize) -> Self {
         if count < 2 {
             return self;
@@ -69,17 +70,17 @@ impl ChunkList {
     }
 }
 
-/// The chunks of a pool, taken apart.
+/// The chunks of a pool, while they are classified.
 struct ReclaimPass {
-    /// Those that are cut and not judged yet, and how many that are; all headed.
+    /// The carved chunks that have not been classified yet, and their number; all have headers.
     carved: ChunkList,
     carved_count: usize,
-    /// The last one of the list, if it has no header and is cut.
+    /// The last chunk of the list, if it has no header and is carved.
     last: Option<ChunkHeader>,
     kept: ChunkList,
     empty: ChunkList,
     empty_count: usize,
-    /// A chunk without a header that was judged: whether it is spare.
+    /// A chunk without a header that has been classified, and whether it is empty.
     bottom: Option<(ChunkHeader, bool)>,
 }
 
@@ -124,9 +125,9 @@ impl ReclaimPass {
         }
     }
 
-    /// Puts the list together again, the spare chunks ahead: those that were judged last come first, so that what a parent
-    /// handed out last, or has at the highest address, is the first to go. The chunk without a header comes last, hence
-    /// its kind does.
+    /// Rebuilds the list, with the empty chunks as the reusable ones. Those classified last come first, so that the
+    /// chunk that the parent handed out last, or that has the highest address, is the first to be released. The chunk
+    /// without a header comes last, and therefore so do the others of its class.
     fn restore(self, chunks: &mut Chunks) {
         let empty_last = self.bottom.is_some_and(|(_, is_empty)| is_empty);
         let (lower, upper) = if empty_last { (self.empty, self.kept) } else { (self.kept, self.empty) };
@@ -136,7 +137,7 @@ impl ReclaimPass {
             all.push(chunk);
         }
         let top_of_lower = all.0;
-        // What is ahead begins the list, or follows the last of the others.
+        // The reusable chunks begin the list, or follow the last of the others.
         chunks.current = upper.0.start;
         while let Some(chunk) = upper.pop() {
             all.push(chunk);
@@ -151,18 +152,18 @@ impl ReclaimPass {
     }
 }
 
-/// What is needed to judge chunks by their free blocks.
+/// The state for classifying chunks by their free blocks.
 struct FreeCounter<'a, F> {
     chunks: &'a Chunks,
     pass: &'a mut ReclaimPass,
-    /// How many blocks were cut from a chunk.
+    /// Returns how many blocks were carved from a chunk.
     carved: F,
     /// The chain of free blocks in chunks that are kept.
     kept: usize,
 }
 
 impl<F: Fn(Span) -> usize> FreeCounter<'_, F> {
-    /// Judges `count` chunks, ascending; `blocks` chains the free blocks that lie in them.
+    /// Classifies `count` chunks, ascending; `blocks` is the chain of the free blocks that lie in them.
     fn classify_all(&mut self, mut chunks: ChunkList, count: usize, blocks: usize) {
         if count < 2 || blocks == 0 {
             while let Some(chunk) = chunks.pop() {
@@ -177,7 +178,7 @@ impl<F: Fn(Span) -> usize> FreeCounter<'_, F> {
         self.classify_all(chunks, count - count / 2, above);
     }
 
-    /// Judges a chunk; `blocks` chains its free blocks.
+    /// Classifies a chunk; `blocks` is the chain of its free blocks.
     fn classify(&mut self, chunk: ChunkHeader, blocks: usize) {
         let is_empty = chain(blocks).count() == (self.carved)(self.chunks.span(&chunk));
         if !is_empty {
@@ -189,25 +190,25 @@ impl<F: Fn(Span) -> usize> FreeCounter<'_, F> {
     }
 }
 
-/// The free blocks of a chain: each begins with the address of the next one, the last with zero.
+/// Returns the free blocks of a chain: each begins with the address of the next one, the last with zero.
 pub(in crate::pool) fn chain(first: usize) -> impl Iterator<Item = usize> {
     let mut next = first;
     core::iter::from_fn(move || {
         let block = Some(next).filter(|&block| block != 0)?;
-        // SAFETY: a block of the chain is free and begins with the address of the next.
+        // SAFETY: a block of the chain is free and begins with the address of the next one.
         next = unsafe { recover::<usize>(block).read() };
         Some(block)
     })
 }
 
-/// Makes a free block, which is in no chain, the first of one.
+/// Puts a free block, which is in no chain, at the front of a chain.
 pub(in crate::pool) fn link(block: usize, first: &mut usize) {
-    // SAFETY: the block is free, at least a word long and as aligned.
+    // SAFETY: the block is free and has at least the size and alignment of a word.
     unsafe { recover::<usize>(block).write(*first) };
     *first = block;
 }
 
-/// Divides a chain in two.
+/// Partitions a chain into two.
 fn partition(blocks: usize, is_first: impl Fn(usize) -> bool) -> (usize, usize) {
     let (mut first, mut second) = (0, 0);
     for block in chain(blocks) {
@@ -217,7 +218,7 @@ fn partition(blocks: usize, is_first: impl Fn(usize) -> bool) -> (usize, usize) 
 }
 
 impl Chunks {
-    /// Puts the chunks ahead that are cut and spare.
+    /// Makes those carved chunks reusable that are empty according to `is_empty`.
     pub(in crate::pool) fn make_reusable(&mut self, mut is_empty: impl FnMut(Span) -> bool) {
         let mut pass = ReclaimPass::take(self);
         while let Some(chunk) = pass.carved.pop().or_else(|| pass.last.take()) {
@@ -226,8 +227,8 @@ impl Chunks {
         pass.restore(self);
     }
 
-    /// Puts the chunks ahead all of whose blocks are free, as many as `carved` says. `blocks` chains the free blocks; those
-    /// that are left are chained in what is returned.
+    /// Makes those chunks reusable whose blocks are all free, which is the case if there are as many as `carved`
+    /// returns. `blocks` is the chain of the free blocks; returns the chain of those that are in other chunks.
     pub(in crate::pool) fn make_free_reusable(
         &mut self,
         blocks: usize,

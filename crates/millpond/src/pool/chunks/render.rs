@@ -1,11 +1,11 @@
-//! What a pool has done with its chunks, painted.
+//! Draws the chunks of a pool.
 
 use super::{Chunks, Span};
 use crate::traits::HeapMapBuilder;
 
 impl Chunks {
-    /// Announces each chunk, with the size of blocks if it is one for all, and lets `inside` paint what is in it: it is
-    /// told the chunk's span, and whether it is ahead.
+    /// Announces each chunk, with the block size if all blocks have the same size, and calls `inside` to draw its
+    /// contents, with the span of the chunk and whether it is reusable.
     pub(in crate::pool) fn render_chunks(
         &self,
         builder: &mut HeapMapBuilder<'_>,
@@ -18,8 +18,8 @@ impl Chunks {
         }
     }
 
-    /// Paints what is before `carved(span, reusable)` in each chunk as live, and what is behind it as fresh, up to where the
-    /// last whole block ends, where blocks are of one size.
+    /// Draws the memory before `carved(span, reusable)` in each chunk as live, and the memory behind it as fresh, up to
+    /// the end of the last whole block if all blocks have the same size.
     pub(in crate::pool) fn render(
         &self,
         builder: &mut HeapMapBuilder<'_>,

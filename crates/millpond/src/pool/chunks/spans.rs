@@ -1,25 +1,25 @@
-//! In which chunk does an address lie? Answered without reading anything at that address, nor in the chunks.
+//! Finds the chunk in which an address lies, without reading that address or the chunks.
 
 use super::Span;
 use crate::base::address::WORD;
 
-/// How many spans are told apart. Chunks double in size up to 64 MiB, so these are gigabytes.
+/// The maximum number of spans that are distinguished. Chunks double in size up to 64 MiB, so these are gigabytes.
 const MOST: usize = 128;
 
-/// Spans, sorted by address. Which one an address lies in: O(log spans).
+/// Spans, sorted by address. Finding the span in which an address lies: O(log spans).
 ///
-/// If there are more than [`MOST`], those that lie nearest to one another are made one.
+/// If there are more than [`MOST`], the spans that are nearest to each other are merged.
 #[derive(Clone, Copy)]
 pub(in crate::pool) struct Spans {
-    /// Room for one more than are told apart.
+    /// Has room for one more than are distinguished.
     sorted: [Span; MOST + 1],
     count: usize,
-    /// Whether some were made one.
+    /// Whether spans were merged.
     merged: bool,
 }
 
 impl Spans {
-    /// Those of `spans` that are not empty. O(spans · [`MOST`]).
+    /// Creates a value of the non-empty spans among `spans`. O(spans · [`MOST`]).
     pub(in crate::pool) fn of(spans: impl Iterator<Item = Span>) -> Self {
         let mut these = Self { sorted: [Span::EMPTY; MOST + 1], count: 0, merged: false };
         for span in spans.filter(|span| span.start < span.end) {
@@ -38,7 +38,7 @@ impl Spans {
         &self.sorted[..self.count]
     }
 
-    /// Makes those two one that have the least room between them, or that overlap, since one of them was two.
+    /// Merges the two spans with the smallest gap between them, or that overlap because one of them has been merged.
     fn merge_nearest(&mut self) {
         let gap = |&second: &usize| self.sorted[second].start.saturating_sub(self.sorted[second - 1].end);
         let Some(second) = (1..self.count).min_by_key(gap) else { return };
@@ -48,7 +48,7 @@ impl Spans {
         self.merged = true;
     }
 
-    /// The number of the span that an address lies in, if it lies in one that is told apart, and where that begins.
+    /// Returns the number and the start of the span in which an address lies, if there is one.
     #[inline]
     pub(in crate::pool) fn find(&self, address: usize) -> Option<(usize, usize)> {
         let sorted = self.as_slice();
@@ -57,8 +57,8 @@ impl Spans {
         span.contains(address).then_some((number, span.start))
     }
 
-    /// Whether blocks of `size` bytes that tile each span from its start include one at an address. If spans were made one,
-    /// whether the address lies in one of those that are left, on the boundary of a word.
+    /// Returns whether blocks of `size` bytes that tile each span from its start include one at an address. If spans
+    /// were merged, returns whether the address lies in a remaining span, on a word boundary.
     #[inline]
     pub(in crate::pool) fn have_block(&self, address: usize, size: usize) -> bool {
         self.find(address).is_some_and(|(_, start)| {
@@ -67,7 +67,8 @@ impl Spans {
     }
 }
 
-/// How many addresses lie in each of some spans, and their sum, which tells if one was counted twice in another's place.
+/// How many addresses lie in each span, and their sum, which reveals whether one address was counted twice in place of
+/// another.
 pub(in crate::pool) struct SpanCounts {
     spans: Spans,
     counts: [usize; MOST],
@@ -76,8 +77,8 @@ pub(in crate::pool) struct SpanCounts {
 }
 
 impl SpanCounts {
-    /// Counts the addresses of blocks of `size` bytes; `None` if some spans were made one. It ends at an address that is no
-    /// block's, and no span is full then.
+    /// Counts the addresses of blocks of `size` bytes; `None` if spans were merged. Counting stops at an address that
+    /// is not a block, and no span is full then.
     pub(in crate::pool) fn of(
         spans: Spans,
         size: usize,
@@ -107,7 +108,7 @@ impl SpanCounts {
         Some(these)
     }
 
-    /// Whether as many addresses were counted in the span that contains this one as it has blocks.
+    /// Returns whether as many addresses were counted in the span that contains this one as it has blocks.
     #[inline]
     pub(in crate::pool) fn is_full(&self, address: usize) -> bool {
         self.spans.find(address).is_some_and(|(number, _)| self.is_full_span(number))
@@ -118,12 +119,12 @@ impl SpanCounts {
         self.full >> number & 1 == 1
     }
 
-    /// How many addresses were counted.
+    /// Returns how many addresses were counted.
     pub(in crate::pool) fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 
-    /// How many of them lie in spans that are not full.
+    /// Returns how many addresses lie in spans that are not full.
     pub(in crate::pool) fn outside(&self) -> usize {
         let others = (0..self.spans.count).filter(|&number| !self.is_full_span(number));
         others.map(|number| self.counts[number]).sum()
@@ -134,7 +135,7 @@ impl SpanCounts {
 mod tests {
     use super::*;
 
-    /// A span of 64 bytes for each number, in the order of a shuffle.
+    /// Creates a span of 64 bytes for each number, in shuffled order.
     fn spans(count: usize) -> Spans {
         Spans::of((0..count).map(|number| {
             let start = 4096 + (number * 37 % count) * 128;

@@ -1,13 +1,13 @@
-//! Following links through free blocks that somebody may have overwritten.
+//! Following links through free blocks that may have been overwritten.
 //!
-//! A free block is its holder's no more, but a holder that is in the wrong may still write to it; and so may a neighbour
-//! that writes past its end. So what is asked of a pool off the hot path tests each address before it is followed, and
-//! counts its steps: a chain that was overwritten ends early.
+//! A free block may still be written to by a program with a use-after-free error, or by a write past the end of an
+//! adjacent block. Functions of a pool off the hot path therefore check each address before they follow it, and count
+//! their steps: a chain that was overwritten ends early.
 
 use crate::base::address::recover;
 
-/// The blocks of a chain, as far as it is whole: each begins with the address of the next one, the last with zero. It ends
-/// at an address of which `is_block` is false, and after `most` blocks.
+/// The blocks of a chain, as far as it is intact: each begins with the address of the next one, the last with zero. It
+/// ends at an address for which `is_block` returns false, and after `most` blocks.
 pub(in crate::pool) struct Walk<F> {
     next: usize,
     left: usize,
@@ -19,12 +19,13 @@ impl<F: FnMut(usize) -> bool> Walk<F> {
         Self { next: first, left: most, is_block }
     }
 
-    /// Whether the chain has come to its end. If not, it leads to what is no block, or to some block twice.
+    /// Returns whether the end of the chain was reached. If not, the chain leads to an address that is not a block, or
+    /// visits a block twice.
     pub(in crate::pool) fn has_ended(&self) -> bool {
         self.next == 0
     }
 
-    /// Whether all that is left of the chain is whole.
+    /// Returns whether the rest of the chain is intact.
     pub(in crate::pool) fn reaches_its_end(mut self) -> bool {
         self.by_ref().for_each(drop);
         self.has_ended()
@@ -40,7 +41,7 @@ impl<F: FnMut(usize) -> bool> Iterator for Walk<F> {
             return None;
         }
         self.left -= 1;
-        // SAFETY: a block lies there, so a word may be read, whatever it is.
+        // SAFETY: a block lies there, so a word may be read, which may have any value.
         self.next = unsafe { recover::<usize>(block).read() };
         Some(block)
     }

@@ -1,4 +1,4 @@
-//! From a layout to its class.
+//! Maps a layout to its class.
 
 use core::{alloc::Layout, hint::assert_unchecked};
 
@@ -14,13 +14,13 @@ const LARGEST_ALIGN: usize = 64;
 /// Every size is a multiple of this.
 const GRANULE: usize = 8;
 
-/// What tells the class of a layout: the [`ClassMap`] of [`Classes`](super::Classes).
+/// The [`ClassMap`] of [`Classes`](super::Classes): maps a layout to its class.
 ///
 /// # Invariants
 ///
-/// * The first `count` sizes, in granules, are those of the classes, ascending; the table maps each size to the first class
-///   that holds it. No size is zero or above [`LARGEST`].
-/// * Every class aligns its blocks to `align` at least.
+/// * The first `count` sizes, in granules, are those of the classes, ascending; the table maps each size to the first
+///   class that holds it. No size is zero or above [`LARGEST`].
+/// * Every class aligns its blocks to at least `align`.
 /// * `small` is the size of the largest class, or [`SMALL`] if that is less.
 #[derive(Clone, Copy)]
 pub struct SizeClassMap {
@@ -33,14 +33,14 @@ pub struct SizeClassMap {
 
 const _: () = assert!(LARGEST / GRANULE <= u16::MAX as usize && LARGEST.is_multiple_of(GRANULE));
 
-/// The alignment of a class's blocks.
+/// Returns the alignment of the blocks of a class.
 const fn align_for(size: usize) -> usize {
     let divisor = 1 << size.trailing_zeros();
     if divisor < LARGEST_ALIGN { divisor } else { LARGEST_ALIGN }
 }
 
 impl SizeClassMap {
-    /// The sorter for classes of these sizes, which are rounded, different and ascending.
+    /// Creates the class map for classes of these sizes, which are rounded, distinct and ascending.
     pub(super) const fn new(sizes: &[usize]) -> Self {
         let mut granules = [(LARGEST / GRANULE) as u16; MOST + 1];
         let (mut class, mut largest, mut align) = (0, 0, LARGEST_ALIGN);
@@ -56,32 +56,32 @@ impl SizeClassMap {
         Self { small, align, table: Table::new(sizes), count: sizes.len(), sizes: granules }
     }
 
-    /// How many classes there are.
+    /// Returns the number of classes.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// The size of the blocks of a class.
+    /// Returns the size of the blocks of a class.
     #[inline(always)]
     pub(super) fn size_of(&self, class: usize) -> usize {
         usize::from(self.sizes[class]) * GRANULE
     }
 
-    /// Size and alignment of the blocks of a class.
+    /// Returns the size and alignment of the blocks of a class.
     #[inline(always)]
     pub(super) fn layout_of(&self, class: usize) -> Layout {
         let size = self.size_of(class);
-        // SAFETY: the alignment is a power of two that divides the size, which is far below the largest object's.
+        // SAFETY: the alignment is a power of two that divides the size, which is far below the maximum object size.
         unsafe { Layout::from_size_align_unchecked(size, align_for(size)) }
     }
 
-    /// The class of a layout of the hot path, which is not empty; at most [`MOST`]. `None` for other layouts.
+    /// Returns the class of a non-empty layout of the hot path; at most [`MOST`]. `None` for other layouts.
     #[inline(always)]
     pub(super) fn lookup_hot(&self, layout: Layout) -> Option<usize> {
         if layout.align() > self.align {
             return None;
         }
-        // One comparison refuses both zero and what is not small.
+        // One comparison rejects both zero and sizes that are not small.
         let class = if layout.size().wrapping_sub(1) < self.small {
             self.table.small(layout.size())
         } else if layout.size() != 0 {
@@ -89,12 +89,12 @@ impl SizeClassMap {
         } else {
             return None;
         };
-        // SAFETY: this is the table's invariant.
+        // SAFETY: this is the invariant of the table.
         unsafe { assert_unchecked(class <= MOST) };
         Some(class)
     }
 
-    /// The class that serves a layout; `None` if that is the parent's business.
+    /// Returns the class that serves a layout; `None` if the parent must serve it.
     #[inline]
     pub(super) fn lookup(&self, layout: Layout) -> Option<usize> {
         let class = self.table.lookup(layout.size())?;
@@ -116,7 +116,7 @@ impl SizeClassMap {
     }
 }
 
-// SAFETY: no class is above `MOST`, nor is what lies behind the last.
+// SAFETY: no class is above `MOST`, nor is the index behind the last class.
 unsafe impl ClassMap for SizeClassMap {
     const CLASSES: usize = {
         assert!(MOST < MAX_CLASSES, "there are more classes than kinds");

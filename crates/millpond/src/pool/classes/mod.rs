@@ -1,19 +1,19 @@
 //! Blocks of several sizes: a pool of [`Blocks`] per size class.
 //!
-//! A request goes to the first class whose blocks are large and aligned enough; what is larger than the largest class,
-//! or aligned beyond a cache line, goes past the pool to the parent. By default there are four classes per doubling,
-//! so that at most a fifth of a block is wasted above 64 bytes; or the sizes are chosen.
+//! A request is served by the first class whose blocks are large and aligned enough. A request that is larger than the
+//! largest class, or aligned beyond a cache line, is passed through to the parent. By default there are four classes
+//! per doubling, so that at most a fifth of a block is wasted above 64 bytes; alternatively the sizes can be chosen.
 //!
-//! * Allocate and free: O(1), a table look-up on top of [`Blocks`].
-//! * Worst case of one call: that of [`Blocks`], plus a look at each class that is large enough but not aligned enough, at
-//!   most 63. A call that grows, or goes past the pool, has the parent's time besides.
-//! * Waste: the rest of each block, what [`Blocks`] wastes per class, and 256 bytes at most in each chunk.
+//! * Allocate and free: O(1), a table look-up in addition to [`Blocks`].
+//! * Worst case of one call: that of [`Blocks`], plus a look at each class that is large enough but not aligned enough,
+//!   at most 63. A call that grows, or is passed through, also takes the parent's time.
+//! * Waste: the unused part of each block, what [`Blocks`] wastes per class, and at most 256 bytes in each chunk.
 //!
-//! A class takes two words of the pool until it has a chunk. All else that is known about it lies in a chunk of its own: so a
-//! pool of which few classes are used is small, and made by copying a constant.
+//! A class takes two words of the pool until it has a chunk. Its other state lies in one of its chunks, so a pool that
+//! uses few of its classes is small, and is created by copying a constant.
 //!
-//! Source: segregated storage is as old as Comfort, "Multiword List Items" (1964); four classes per doubling are
-//! what jemalloc uses.
+//! Source: segregated storage dates back to Comfort, "Multiword List Items" (1964); jemalloc uses four classes per
+//! doubling.
 
 mod class_map;
 mod table;
@@ -36,7 +36,7 @@ use crate::{
     },
 };
 
-/// A pool of blocks of several sizes, which hands larger requests on to the parent.
+/// A pool of blocks of several sizes, which passes larger requests through to the parent.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -46,7 +46,7 @@ use crate::{
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 20]>())?.len(), 24);
 /// assert_eq!(pool.allocate(Layout::new::<[u8; 25]>())?.len(), 104); // sizes are multiples of 8
 /// let large = Layout::new::<[u8; 5000]>();
-/// let block = pool.allocate(large)?; // from the parent, hence not the pool's to reclaim
+/// let block = pool.allocate(large)?; // passed through to the parent
 /// assert_eq!(block.len(), 5000);
 /// // SAFETY: the block is live, and this pool handed it out for this layout.
 /// unsafe { pool.deallocate(block.cast(), large) };
@@ -55,25 +55,26 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * Classes have ascending block sizes, those of the sorter; the sorter sends each size to the first class that holds it.
-/// * Each class keeps the invariants of [`Blocks`]; those beyond the last have no chunk and no freed block.
+/// * Classes have ascending block sizes, those of the class map; the class map maps each size to the first class that
+///   holds it.
+/// * Each class keeps the invariants of [`Blocks`]; classes beyond the last have no chunk and no freed block.
 pub struct Classes {
     class_map: SizeClassMap,
-    /// The freed blocks of each class: all that the hot path touches.
+    /// The freed blocks of each class: all that the hot path accesses.
     freed: [Lifo; MOST + 1],
-    /// The rest of each class, which lies in one of its chunks.
+    /// The other state of each class, which lies in one of its chunks.
     cold: [InChunkPool; MOST + 1],
 }
 
-/// Why [`Classes::with_sizes`] refused its sizes.
+/// The reason why [`Classes::with_sizes`] refused its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClassesError {
-    /// There is no size at all.
+    /// There are no sizes.
     None,
     /// There are more than 64 different sizes.
     TooMany,
-    /// A size is zero, or above 32 KiB.
+    /// A size is zero or above 32 KiB.
     OutOfRange(usize),
 }
 
@@ -90,21 +91,21 @@ impl fmt::Display for ClassesError {
 impl core::error::Error for ClassesError {}
 
 impl Classes {
-    /// A pool without chunks, with four classes per doubling up to 32 KiB.
+    /// Creates a pool without chunks, with four classes per doubling up to 32 KiB.
     #[must_use]
     pub const fn new() -> Self {
         Self::FOUR_PER_DOUBLING
     }
 
-    /// Computed at compile time: to make one is to copy it.
+    /// The default pool, computed at compile time: a new pool is a copy of it.
     const FOUR_PER_DOUBLING: Self = Self::of(&FOUR_PER_DOUBLING);
 
-    /// A pool without chunks, with these block sizes in bytes, in any order. Sizes up to 1 KiB are rounded up to a
-    /// multiple of 8, larger ones to a multiple of 256.
+    /// Creates a pool without chunks, with these block sizes in bytes, in any order. Sizes up to 1 KiB are rounded up
+    /// to a multiple of 8, larger ones to a multiple of 256.
     ///
     /// # Errors
     ///
-    /// [`ClassesError`] if there is none, or more than 64, or one that is zero or above 32 KiB.
+    /// [`ClassesError`] if there are no sizes, if there are more than 64, or if one is zero or above 32 KiB.
     pub fn with_sizes(sizes: &[usize]) -> Result<Self, ClassesError> {
         let mut sorted = [0; MOST];
         let mut count = 0;
@@ -127,7 +128,7 @@ impl Classes {
         if count == 0 { Err(ClassesError::None) } else { Ok(Self::of(&sorted[..count])) }
     }
 
-    /// The pool for sizes that are rounded, different and ascending.
+    /// Creates a pool for sizes that are rounded, distinct and ascending.
     const fn of(sizes: &[usize]) -> Self {
         Self {
             class_map: SizeClassMap::new(sizes),
@@ -136,42 +137,42 @@ impl Classes {
         }
     }
 
-    /// The block sizes, ascending, in bytes.
+    /// Returns the block sizes in bytes, ascending.
     pub fn sizes(&self) -> impl Iterator<Item = usize> {
         (0..self.class_map.count()).map(|class| self.class_map.size_of(class))
     }
 
-    /// Each class with its block size in bytes and its figures.
+    /// Returns the block size, in bytes, and the statistics of each class.
     pub fn stats_per_class(&self) -> impl Iterator<Item = (usize, PoolStats)> {
         self.sizes().enumerate().map(|(class, size)| (size, self.copy(class).stats()))
     }
 
-    /// The same as [`class_map`](SizeClasses::class_map), at compile time too.
+    /// Returns the same as [`class_map`](SizeClasses::class_map), at compile time too.
     pub(crate) const fn class_map(&self) -> SizeClassMap {
         self.class_map
     }
 
-    /// A copy of a class, to be looked at.
+    /// Returns a copy of a class, for inspection.
     fn copy(&self, class: usize) -> Blocks {
         self.cold[class].copy(&self.freed[class], self.class_map.layout_of(class))
     }
 
-    /// The first class with a chunk, from a number on.
+    /// Returns the first class that has a chunk, starting at a given class.
     fn first_in_use(&self, from: usize) -> Option<usize> {
-        // Most have none, so several are looked at together.
+        // Most classes have no chunk, so several are examined together.
         let unused =
             self.cold[from..].chunks_exact(8).take_while(|several| InChunkPool::are_none(several)).count()
                 * 8;
         (from + unused..=MOST).find(|&class| !self.cold[class].is_none())
     }
 
-    /// Copies of the classes that have chunks.
+    /// Returns copies of the classes that have chunks.
     fn in_use(&self) -> impl Iterator<Item = Blocks> {
         let first = self.first_in_use(0);
         core::iter::successors(first, |class| self.first_in_use(class + 1)).map(|class| self.copy(class))
     }
 
-    /// Lets each class that has chunks be used.
+    /// Calls a function with each class that has chunks.
     fn with_each(&mut self, use_it: impl Fn(&mut Blocks)) {
         let mut next = self.first_in_use(0);
         while let Some(class) = next {
@@ -180,12 +181,12 @@ impl Classes {
         }
     }
 
-    /// Lets a class be used; `None` if it has no chunk.
+    /// Calls a function with a class; returns `None` if it has no chunk.
     fn with<R>(&mut self, class: usize, use_it: impl FnOnce(&mut Blocks) -> R) -> Option<R> {
         self.cold[class].with(&mut self.freed[class], use_it)
     }
 
-    /// Lets a class take or give up a chunk.
+    /// Calls a function that adds a chunk to a class or releases one.
     fn change<R>(&mut self, class: usize, change: impl FnOnce(&mut Blocks) -> R) -> R {
         let layout = self.class_map.layout_of(class);
         self.cold[class].change(&mut self.freed[class], layout, change)
@@ -198,8 +199,8 @@ impl Default for Classes {
     }
 }
 
-// SAFETY: every block is one of a class's, and `Blocks` keeps the contract. A layout that fits a block goes to the class
-// that handed it out: see `lookup` and the invariant of the table. Nothing here unwinds.
+// SAFETY: every block belongs to a class, and `Blocks` upholds the contract. A layout that fits a block is mapped to
+// the class that handed it out: see `lookup` and the invariant of the table. Nothing here unwinds.
 unsafe impl RawPool for Classes {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let class = self.class_map.lookup(layout)?;
@@ -215,7 +216,7 @@ unsafe impl RawPool for Classes {
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let class = self.class_map.lookup(layout);
-        // SAFETY: the caller's promises are passed on, to the class that handed the block out.
+        // SAFETY: the caller guarantees that the block is live and that `layout` fits it, so this class handed it out.
         let done = class.and_then(|class| self.with(class, |pool| unsafe { pool.deallocate(block, layout) }));
         debug_assert!(done.is_some(), "freed with a layout that this pool never served");
     }
@@ -228,7 +229,7 @@ unsafe impl RawPool for Classes {
                     self.cold[class].get().is_some_and(|pool| pool.owns(block.as_ptr())),
                     "freed a block of another pool"
                 );
-                // SAFETY: the caller gives the block up, which is of this class.
+                // SAFETY: the block is of this class, and the caller no longer uses it.
                 unsafe { self.freed[class].put(block, self.class_map.size_of(class)) };
                 true
             }
@@ -242,7 +243,7 @@ unsafe impl RawPool for Classes {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         match self.class_map.lookup(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
             Some(class) => self.change(class, |pool| unsafe { pool.add_chunk(chunk, layout) }),
             None => Err(chunk),
         }
@@ -336,7 +337,8 @@ impl Inspect for Classes {
     }
 }
 
-// SAFETY: a layout goes to one class, whose blocks are all alike; a block's own layout goes to the class that it is of.
+// SAFETY: a layout is mapped to one class, whose blocks all have the same layout; the layout of a block is mapped to
+// the class of the block.
 unsafe impl SizeClasses for Classes {
     type ClassMap = SizeClassMap;
 

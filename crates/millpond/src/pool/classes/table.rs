@@ -1,16 +1,16 @@
-//! From a size to its class: two small tables, no arithmetic that branches on the number of classes.
+//! Maps a size to its class with two small tables, without arithmetic that branches on the number of classes.
 
 /// Sizes up to this one are looked up in steps of [`FINE`].
 pub(super) const SMALL: usize = 1024;
 const FINE: usize = 8;
 const COARSE: usize = 256;
 
-/// The largest size that any class may have.
+/// The maximum size of a class.
 pub(super) const LARGEST: usize = 32 << 10;
-/// The most classes there may be.
+/// The maximum number of classes.
 pub(super) const MOST: usize = 64;
 
-/// Rounds a block size up to one that the table can tell from its neighbours.
+/// Rounds a block size up to one that the table can distinguish from its neighbours.
 pub(super) const fn round(size: usize) -> usize {
     size.next_multiple_of(if size <= SMALL { FINE } else { COARSE })
 }
@@ -19,19 +19,20 @@ pub(super) const fn round(size: usize) -> usize {
 ///
 /// # Invariants
 ///
-/// * For every size up to `largest`, the entry is the first class whose blocks are at least as large; but size zero goes
-///   behind the last class, where there are no blocks.
+/// * For every size up to `largest`, the entry is the first class whose blocks are at least as large. The exception is
+///   size zero, which is mapped behind the last class, where there are no blocks.
 /// * No entry is above the number of classes, which is at most [`MOST`]; `largest` is at most [`LARGEST`].
 #[derive(Clone, Copy)]
 pub(super) struct Table {
     small: [u8; SMALL / FINE + 1],
-    /// (Of another type, or the compiler makes one look-up of the two, which is longer for small sizes.)
+    /// Has another element type than `small`: otherwise the compiler merges the two look-ups into one, which is longer
+    /// for small sizes.
     large: [i8; LARGEST / COARSE + 1],
     largest: usize,
 }
 
 impl Table {
-    /// The table for classes of these sizes, which are rounded, ascending and at most [`MOST`].
+    /// Creates the table for classes of these sizes, which are rounded, ascending and at most [`MOST`].
     pub(super) const fn new(sizes: &[usize]) -> Self {
         let largest = if sizes.is_empty() { 0 } else { sizes[sizes.len() - 1] };
         let (mut small, mut large) = ([0; SMALL / FINE + 1], [0; LARGEST / COARSE + 1]);
@@ -49,7 +50,8 @@ impl Table {
         Self { small, large, largest }
     }
 
-    /// The class for a size that is at most [`SMALL`] and at most the largest class: at most [`MOST`].
+    /// Returns the class for a size that is at most [`SMALL`] and at most the largest class. The result is at most
+    /// [`MOST`].
     #[inline(always)]
     pub(super) fn small(&self, size: usize) -> usize {
         debug_assert!(size <= SMALL && size <= self.largest);
@@ -62,7 +64,7 @@ impl Table {
         usize::from(unsafe { *self.small.get_unchecked(index) })
     }
 
-    /// The class for a size that is above [`SMALL`], if any is so large: at most [`MOST`].
+    /// Returns the class for a size above [`SMALL`], if a class is large enough. The result is at most [`MOST`].
     #[inline(always)]
     pub(super) fn large(&self, size: usize) -> Option<usize> {
         if size > self.largest {
@@ -77,14 +79,14 @@ impl Table {
         Some(isize::from(unsafe { *self.large.get_unchecked(index) }).cast_unsigned())
     }
 
-    /// The first class whose blocks hold `size` bytes; `None` if there is none.
+    /// Returns the first class whose blocks hold `size` bytes; `None` if there is none.
     #[inline(always)]
     pub(super) fn lookup(&self, size: usize) -> Option<usize> {
         if size <= SMALL.min(self.largest) { Some(self.small(size)) } else { self.large(size) }
     }
 }
 
-/// How many classes are too small for a size: those in front, as they ascend. O(log classes).
+/// Returns how many classes are too small for a size. These are the first ones, because sizes ascend. O(log classes).
 const fn too_small(sizes: &[usize], size: usize) -> usize {
     let (mut from, mut to) = (0, sizes.len());
     while from < to {

@@ -1,17 +1,17 @@
-//! A bump arena with marks: blocks one behind the other, freed from a mark on.
+//! A bump arena with marks: blocks lie one behind the other and are freed from a mark on.
 //!
-//! A mark is where the cursor stood. Releasing it moves the cursor back there; the chunks that were begun since become
-//! spare and are cut again next. So scopes nest: what a scope allocates is gone when it ends, and nothing else. Freeing
-//! the last block moves the cursor back too, and the last block grows and shrinks where it is.
+//! A mark records the position of the cursor. Releasing it moves the cursor back there; the chunks that were begun
+//! since become empty and are used again first. Scopes therefore nest: the end of a scope frees exactly what the scope
+//! allocated. Freeing the last block also moves the cursor back, and the last block grows and shrinks in place.
 //!
-//! * Allocate, free and mark: O(1). Release: O(chunks begun since), and chunks double in size. A block that does not fit
-//!   its chunk: O(spare chunks).
-//! * Worst case of one call: allocating looks at every spare chunk, releasing moves every chunk begun since; all else is a
-//!   handful of instructions. A call that grows has the parent's time besides.
-//! * Waste: padding, what is left at the end of a chunk, and three words per chunk.
+//! * Allocate, free and mark: O(1). Release: O(chunks begun since); chunks double in size. A block that does not fit
+//!   its chunk: O(empty chunks).
+//! * Worst case of one call: allocating examines every empty chunk, releasing moves every chunk begun since the mark;
+//!   everything else takes a few instructions. A call that grows also takes the parent's time.
+//! * Waste: padding, the unused end of a chunk, and three words per chunk.
 //!
-//! Source: stack allocation is as old as Algol's; obstacks (GNU, 1988) are such a stack on chunks, and Hanson, "Fast
-//! Allocation and Deallocation of Memory Based on Object Lifetimes" (1990), the arena.
+//! Source: stack allocation dates back to Algol; obstacks (GNU, 1988) are such a stack on chunks, and Hanson, "Fast
+//! Allocation and Deallocation of Memory Based on Object Lifetimes" (1990), describes the arena.
 
 mod chunk_stack;
 mod open_marks;
@@ -34,13 +34,14 @@ use crate::{
     },
 };
 
-/// The size of the first chunk where the parent is fine-grained, in bytes, and the one beyond which chunks grow no more.
+/// The size of the first chunk if the parent is fine-grained, in bytes, and the size beyond which chunks no longer
+/// grow.
 const FIRST_CHUNK: usize = 256;
 const LARGEST_CHUNK: usize = 64 << 20;
 
-/// A bump arena in which scopes nest: a scope that ends frees all that it allocated.
+/// A bump arena in which scopes nest: the end of a scope frees everything that the scope allocated.
 ///
-/// [`Local`](crate::Local) has [`scope`](crate::Local::scope), the safe form:
+/// The safe form is [`scope`](crate::Local::scope) of [`Local`](crate::Local):
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -54,26 +55,26 @@ const LARGEST_CHUNK: usize = 64 << 20;
 ///     Ok::<u8, millpond::AllocError>(numbers.map(|number| *number).sum())
 /// })?;
 /// assert_eq!(sum, 6);
-/// assert_eq!(stack.stats().live, 100); // the thousand bytes are gone
+/// assert_eq!(stack.stats().live, 100); // the 1,000 bytes were freed
 /// # let _ = kept;
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
 /// # Invariants
 ///
-/// * The cursor goes through the chunk on top, or through nothing; live blocks of that chunk end at or before it.
-/// * Spare chunks hold no live block.
+/// * The cursor goes through the chunk on top, if there is one; live blocks of that chunk end at or before it.
+/// * Empty chunks contain no live block.
 pub struct Stack {
     bump: Bump,
     chunks: ChunkStack,
     open_marks: OpenMarks,
-    /// How large the next chunk should be, in bytes.
+    /// The size of the next chunk, in bytes.
     next_chunk: usize,
-    /// The least size of a chunk where the parent is not fine-grained, in bytes.
+    /// The minimum size of a chunk if the parent is not fine-grained, in bytes.
     page: usize,
 }
 
-/// Where a [`Stack`] stood: see [`Stack::mark`].
+/// A position of a [`Stack`]: see [`Stack::mark`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a mark is there to be released"]
 pub struct Mark {
@@ -83,8 +84,9 @@ pub struct Mark {
 }
 
 impl Stack {
-    /// A stack without chunks; the first will be a page, or a few lines of cache where the parent is
-    /// [fine-grained](crate::Allocator::is_fine_grained). Each later one is twice as large as the one before, up to 64 MiB.
+    /// Creates a stack without chunks. The first chunk will be a page, or a few cache lines if the parent is
+    /// [fine-grained](crate::Allocator::is_fine_grained). Each later chunk is twice as large as the one before, up to
+    /// 64 MiB.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -96,38 +98,40 @@ impl Stack {
         }
     }
 
-    /// A stack without chunks, whose first has room for `bytes` bytes of blocks and padding. Each later one is twice as
-    /// large as the one before, up to 64 MiB.
+    /// Creates a stack without chunks, whose first chunk will have room for `bytes` bytes of blocks and padding. Each
+    /// later chunk is twice as large as the one before, up to 64 MiB.
     #[must_use]
     pub const fn with_capacity(bytes: usize) -> Self {
         Self { next_chunk: bytes.saturating_add(HEADER_SIZE), page: 0, ..Self::new() }
     }
 
-    /// Remembers where the stack stands now.
+    /// Returns a mark for the current position of the stack.
     #[inline]
     pub fn mark(&mut self) -> Mark {
         let id = self.open_marks.open((&raw const *self).addr());
         Mark { chunk: self.chunks.top(), cursor: self.bump.remainder.start, id }
     }
 
-    /// Goes back to a mark: blocks that were handed out since are dead, the chunks they were in are spare. Marks that were
-    /// made since are void.
+    /// Goes back to a mark: frees all blocks allocated since, and keeps their chunks as empty chunks. Marks made since
+    /// become invalid.
     ///
     /// # Safety
     ///
-    /// * The mark is this stack's, and neither it nor one made before it was released, nor the stack reset, since it was made.
-    /// * Nobody uses what was handed out since, or was resized since.
+    /// * The mark belongs to this stack. Since it was made, neither it nor an older mark has been released, and the
+    ///   stack has not been reset.
+    /// * Blocks that were allocated or resized since the mark was made are no longer used.
     ///
     /// # Panics
     ///
-    /// In debug builds, if the mark is not this stack's or is void; among marks that are open at the same time the 16
-    /// outermost are watched. Otherwise a mark whose chunk the stack does not have is ignored.
+    /// In debug builds, panics if the mark belongs to another stack or is invalid; of the marks that are open at the
+    /// same time, the 16 outermost are checked. In release builds, a mark in a chunk that the stack does not have is
+    /// ignored.
     #[inline]
     pub unsafe fn release(&mut self, mark: Mark) {
         let open = self.open_marks.close(&mark.id);
         debug_assert!(open, "released a mark that is void or another stack's: release inner marks first");
         if mark.chunk == self.chunks.top() {
-            // Blocks before the mark may have been freed, so the cursor may be further back.
+            // Blocks before the mark may have been freed, so the cursor may be further back than the mark.
             self.bump.remainder.start = self.bump.remainder.start.min(mark.cursor);
         } else {
             self.rewind_to(&mark);
@@ -146,7 +150,7 @@ impl Stack {
         }
     }
 
-    /// Goes on to a spare chunk in which the block fits.
+    /// Advances to an empty chunk in which the block fits.
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -162,8 +166,9 @@ impl Default for Stack {
     }
 }
 
-// SAFETY: blocks are cut at the cursor, behind which nothing is live. It moves back only over the last block, or, when a
-// mark is released or the stack reset, over what the caller promises to be dead. Nothing here unwinds or calls anybody.
+// SAFETY: blocks are carved at the cursor, behind which nothing is live. The cursor moves back only over the last block
+// or, when a mark is released or the stack is reset, over blocks that the caller guarantees are no longer used. Nothing
+// here unwinds or calls user code.
 unsafe impl RawPool for Stack {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -200,14 +205,16 @@ unsafe impl RawPool for Stack {
         if !self.chunk_request(layout).is_some_and(|request| fits(request.least)) {
             return Err(chunk);
         }
-        // SAFETY: the chunk is the stack's from now on, and has room for a header, as was just checked.
+        // SAFETY: the caller guarantees that the chunk belongs to this stack alone, and it has room for a header, as
+        // just checked.
         unsafe { self.chunks.add_chunk(&chunk) };
         self.next_chunk = self.next_chunk.max(chunk.size().saturating_mul(2).min(LARGEST_CHUNK));
         Ok(())
     }
 
-    /// A chunk is spare when a release or a reset has left it; and so is the one on top when nothing in it is live, and no
-    /// mark is open that may lead there. What was left of the chunk below that is not known any more: it counts as full.
+    /// Releases a chunk. A chunk is empty if a release or a reset has left it, and so is the chunk on top if nothing in
+    /// it is live and no open mark may refer to it. How much of the chunk below was free is not known any more: it
+    /// counts as full.
     fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
         let empty = self.chunks.release_empty();
         let keeps_top = || self.open_marks.any_open() || !self.bump.is_untouched();
@@ -237,7 +244,7 @@ unsafe impl RawPool for Stack {
 
 impl PoolHooks for Stack {}
 
-// SAFETY: blocks below a mark stay as they are when the stack goes back to it.
+// SAFETY: going back to a mark does not touch the blocks below it.
 unsafe impl Rewind for Stack {
     type Mark = Mark;
 
@@ -248,19 +255,20 @@ unsafe impl Rewind for Stack {
 
     #[inline]
     unsafe fn release(&mut self, mark: Mark) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `Rewind::release`, which is the same.
         unsafe { Self::release(self, mark) };
     }
 }
 
 impl Inspect for Stack {
-    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
+    /// Returns the statistics. O(chunks). Everything that was carved counts as live, freed or not, including padding
+    /// and the unused ends of full chunks.
     fn stats(&self) -> PoolStats {
         let length = |span: Span| span.end - span.start;
         let (carved, empty) = (self.chunks.carved().map(length), self.chunks.empty().map(length));
         let count = self.chunks.carved().count() + self.chunks.empty().count();
         let (carved, empty): (usize, usize) = (carved.sum(), empty.sum());
-        // Where the header on top was overwritten, its chunk is not among those that are cut.
+        // If the header of the top chunk was overwritten, that chunk is not among the carved ones.
         let left = self.bump.left().min(carved);
         PoolStats {
             chunks: count,

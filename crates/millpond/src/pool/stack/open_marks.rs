@@ -1,20 +1,22 @@
-//! Which marks of a [`Stack`](super::Stack) are good: in debug builds each has a seal, and the stack keeps those of the
-//! outermost ones that are open. In others none is watched, and every mark is as good as another; how many are open is
+//! Which marks of a [`Stack`](super::Stack) are valid. In debug builds each mark has an identity, and the stack keeps
+//! the identities of the outermost open marks. In release builds marks are not checked; the number of open marks is
 //! known in every build.
 
-/// How many open marks are watched.
+/// How many open marks are checked.
 const CHECKED: usize = if cfg!(debug_assertions) { 16 } else { 0 };
 
-/// What tells one mark from another: how many are open with it, and a number that no other mark of that depth has.
+/// The identity of a mark: how many marks are open, including it, and a number that no other mark of that depth has.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MarkId {
     depth: usize,
     number: usize,
 }
 
+/// The open marks of a stack.
+///
 /// # Invariants
 ///
-/// * `open[..depth]` are the numbers of the open marks, as far as they are watched.
+/// * `open[..depth]` are the numbers of the open marks, up to `CHECKED` of them.
 pub(super) struct OpenMarks {
     open: [usize; CHECKED],
     depth: usize,
@@ -24,7 +26,7 @@ pub(super) struct OpenMarks {
 impl OpenMarks {
     pub(super) const NONE: Self = Self { open: [0; CHECKED], depth: 0, made: 0 };
 
-    /// Opens a mark. `stack` is the stack's address, so that marks of others have other numbers.
+    /// Opens a mark. `stack` is the address of the stack, so that marks of other stacks have other numbers.
     #[inline]
     pub(super) fn open(&mut self, stack: usize) -> MarkId {
         if CHECKED == 0 {
@@ -41,7 +43,7 @@ impl OpenMarks {
         MarkId { depth: self.depth, number }
     }
 
-    /// Closes a mark and all that were opened since; whether it was open, as far as that is watched.
+    /// Closes a mark and all marks opened since. Returns whether it was open, as far as that is checked.
     #[inline]
     pub(super) fn close(&mut self, id: &MarkId) -> bool {
         if CHECKED == 0 {
@@ -54,12 +56,12 @@ impl OpenMarks {
         open
     }
 
-    /// Whether any mark is open.
+    /// Returns whether any mark is open.
     pub(super) fn any_open(&self) -> bool {
         self.depth != 0
     }
 
-    /// Closes all.
+    /// Closes all marks.
     pub(super) fn close_all(&mut self) {
         self.depth = 0;
     }

@@ -1,9 +1,10 @@
 //! The two levels of lists: which list a size belongs to, and which lists are not empty.
 //!
-//! The first level is the power of two, the second divides it into 32 equal steps. Numbered through, the lists are a
-//! floating-point number of six bits' precision: sizes up to 64 granules (1 KiB on 64-bit) each have a list of their
-//! own, and above that the sizes in one list differ by less than 1/32. A bit per list says that it is not empty, and
-//! a bit per word of such bits that the word is not zero, so that two look-ups find the next larger list.
+//! The first level is the power of two, the second divides it into 32 equal steps. Numbered consecutively, the lists
+//! form a floating-point number of six bits' precision: sizes up to 64 granules (1 KiB on 64-bit machines) each have a
+//! list of their own; above that the sizes in one list differ by less than 1/32. One bit per list is set if the list is
+//! not empty, and one bit per word of these bits is set if the word is not zero, so that two look-ups find the next
+//! larger list.
 
 use super::super::boundary_tags::{GRANULE, Index, List, Tag};
 
@@ -12,32 +13,33 @@ const STEPS_LOG2: u32 = 5;
 const STEPS: usize = 1 << STEPS_LOG2;
 const GRANULE_LOG2: u32 = GRANULE.trailing_zeros();
 
-/// Lists that one word of bits describes.
+/// The number of lists that one word of bits describes.
 const WIDTH: usize = u64::BITS as usize;
-/// Words of bits.
+/// The number of words of bits.
 const WORDS: usize = 16;
 const LISTS: usize = WORDS * WIDTH;
 
 /// The largest size: 512 GiB, or 1 GiB on 32-bit machines.
 const LARGEST: usize = if usize::BITS > 32 { 1 << (GRANULE_LOG2 + 35) } else { 1 << (usize::BITS - 2) };
 
-/// The first size that shares its list with others.
+/// The first size that shares its list with other sizes.
 const COARSE: usize = 2 * STEPS * GRANULE;
 
-/// The list that a size belongs to.
+/// Returns the list that a size belongs to.
 #[inline(always)]
 const fn list_of(size: usize) -> usize {
     if size < COARSE { size >> GRANULE_LOG2 } else { coarse_list_of(size) }
 }
 
-/// The same from [`COARSE`] on, where the shift to the size's six leading bits and these bits make the number.
+/// The same for sizes from [`COARSE`] on: the number is formed from the shift to the six leading bits of the size and
+/// these bits.
 #[inline(always)]
 const fn coarse_list_of(size: usize) -> usize {
     let shift = size.ilog2() - STEPS_LOG2;
     (size >> shift) + ((shift - GRANULE_LOG2) as usize) * STEPS
 }
 
-/// The first list whose sizes are all at least this one.
+/// Returns the first list whose sizes are all at least this one.
 #[inline(always)]
 const fn list_above(size: usize) -> usize {
     if size < COARSE { size >> GRANULE_LOG2 } else { coarse_list_of(size - 1) + 1 }
@@ -48,8 +50,8 @@ const fn list_above(size: usize) -> usize {
 /// # Invariants
 ///
 /// * A block is in the list `list_of(size)`.
-/// * Bit `n % 64` of `words[n / 64]` is set exactly if list `n` is not empty.
-/// * Bit `n` of `summary` is set exactly if `words[n]` is not zero.
+/// * Bit `n % 64` of `words[n / 64]` is set if and only if list `n` is not empty.
+/// * Bit `n` of `summary` is set if and only if `words[n]` is not zero.
 pub(super) struct Levels {
     summary: u32,
     words: [u64; WORDS],
@@ -60,7 +62,7 @@ impl Levels {
     pub(super) const EMPTY: Self =
         Self { summary: 0, words: [0; WORDS], lists: [const { List::EMPTY }; LISTS] };
 
-    /// The first list from `list` on that is not empty.
+    /// Returns the first non-empty list, starting at `list`.
     #[inline(always)]
     fn find(&self, list: usize) -> Option<usize> {
         let word = list / WIDTH % WORDS;
@@ -76,14 +78,14 @@ impl Levels {
         Some(word * WIDTH + self.words[word].trailing_zeros() as usize)
     }
 
-    /// The block of the largest size that `take` would find.
+    /// Returns the block of the largest size that `take` would find.
     pub(super) fn largest(&self) -> Option<Tag> {
         let word = self.summary.checked_ilog2()? as usize;
         let bit = self.words[word].checked_ilog2()?;
         self.lists[word * WIDTH + bit as usize].first()
     }
 
-    /// Notes that a list, which was empty, is not.
+    /// Marks a list that was empty as not empty.
     #[inline(always)]
     fn filled(&mut self, list: usize) {
         let word = list / WIDTH % WORDS;
@@ -91,7 +93,7 @@ impl Levels {
         self.summary |= 1 << word;
     }
 
-    /// Notes that a list is empty.
+    /// Marks a list as empty.
     #[inline(always)]
     fn emptied(&mut self, list: usize) {
         let word = list / WIDTH % WORDS;
@@ -109,7 +111,7 @@ impl Levels {
         }
     }
 
-    /// The last resort when no list above has a block: the first block of the size's own list may be large enough.
+    /// Tries the first block of the size's own list, which may be large enough, when no list above has a block.
     #[cold]
     #[inline(never)]
     fn take_first(&mut self, size: usize) -> Option<(Tag, usize)> {
@@ -143,7 +145,7 @@ impl Index for Levels {
     fn take(&mut self, size: usize) -> Option<(Tag, usize)> {
         let Some(list) = self.find(list_above(size)) else { return self.take_first(size) };
         let tag = self.lists[list % LISTS].first()?;
-        // In the lists of one size nobody has to wait for the block, which may be far from the processor, to tell it.
+        // In lists of a single size the size is known without reading the block, which may not be in the cache.
         let found = if list < COARSE / GRANULE { list << GRANULE_LOG2 } else { tag.size() };
         self.pop(list, tag);
         Some((tag, found))
@@ -197,7 +199,7 @@ const _: () = assert!(WORDS <= u32::BITS as usize, "the summary has a bit for ea
 mod tests {
     use super::*;
 
-    /// Sizes around every power of two and every step that the lists know.
+    /// Returns sizes around every power of two and every step of the lists.
     fn sizes() -> impl Iterator<Item = usize> {
         let powers = (GRANULE_LOG2..LARGEST.ilog2()).flat_map(|log2| {
             let step = (1 << log2 >> STEPS_LOG2).max(GRANULE);

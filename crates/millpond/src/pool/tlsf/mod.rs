@@ -1,17 +1,18 @@
 //! Two-level segregated fit: blocks of any size from one region, in constant time.
 //!
-//! Free blocks stand between posts (`tags`), in lists by size (`levels.rs`); bitmaps find the first list whose blocks
-//! are all large enough, in two look-ups. So neither allocating nor freeing ever searches.
+//! Free blocks lie between headers (`boundary_tags`), in lists by size (`levels.rs`); bitmaps find the first list whose
+//! blocks are all large enough with two look-ups. Neither allocating nor freeing ever searches.
 //!
-//! * Allocate, free, resize in place: O(1), whatever is live. Trim: O(chunks). Reset: O(chunks + lists). Drop: as a reset.
-//! * Worst case without pockets, in instructions on x86-64 with rustc 1.95: 152 to allocate, 211 if aligned beyond two
-//!   words, 125 to free, 128 to resize in place. With pockets, which are the default, 132 to free, and to allocate as much
-//!   as without, until nothing but what is in pockets is left for a request: then up to 528 pocketed blocks are freed in
-//!   the same call, which took 79,391. `cargo run --release --example worst` finds these numbers.
-//! * Overhead: a post of one word per block (8 bytes on 64-bit). Rounding, apart from that: post and block together are a
-//!   multiple of 16, and at least 32, bytes; 64-bit.
-//! * Fit: up to 1 KiB the smallest free block that is large enough. Above that a free block that is less than 1/32
-//!   larger than the request may be passed over for a larger one; when there is no larger one, it is taken if it is the
+//! * Allocate, free, resize in place: O(1), independently of what is live. Trim: O(chunks). Reset: O(chunks + lists).
+//!   Drop: the same as a reset.
+//! * Worst case without the quick list, in instructions on x86-64 with rustc 1.95: 152 to allocate, 211 if aligned
+//!   beyond two words, 125 to free, 128 to resize in place. With the quick list, which is the default: 132 to free, and
+//!   the same as without it to allocate, until only blocks on the quick list are left for a request. Then up to 528 of
+//!   these are freed in the same call, which took 79,391. `cargo run --release --example worst` measures these numbers.
+//! * Overhead: a header of one word per block (8 bytes on 64-bit machines). In addition, sizes are rounded: header and
+//!   block together take a multiple of 16 and at least 32 bytes on 64-bit machines.
+//! * Fit: up to 1 KiB, the smallest free block that is large enough. Above that, a free block that is less than 1/32
+//!   larger than the request may be passed over for a larger one; if there is no larger one, it is taken if it is the
 //!   first on its list.
 //!
 //! Source: Masmano, Ripoll, Crespo, Real, "TLSF: A New Dynamic Memory Allocator for Real-Time Systems" (2004).
@@ -32,12 +33,13 @@ use crate::{
     },
 };
 
-/// Pockets hold at most one byte in so many.
+/// The share of the pool's bytes that the quick list may hold, as a divisor: one in this many.
 const QUICK_SHARE: usize = 8;
 
 /// A pool for blocks of any size and alignment, in constant time.
 ///
-/// It has 8 KiB of list heads, whatever it holds; for a few kilobytes of memory take [`SignPost`](crate::SignPost).
+/// It has 8 KiB of list heads, regardless of how much it holds; for a few kilobytes of memory use
+/// [`SignPost`](crate::SignPost).
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -53,14 +55,15 @@ const QUICK_SHARE: usize = 8;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # Pockets
+/// # Quick list
 ///
-/// `Tlsf::new()` lets up to eight freed blocks of each size up to a kilobyte wait in pockets, to be handed out again as
-/// they are: twice as fast where blocks come and go, and O(1). In return, freed blocks of up to 270 KB in all (on 64-bit
-/// machines), and at most an eighth of what the pool holds, are not merged for a while. They are when nothing else is left
-/// for a request, and when chunks are to go, and then one operation takes as long as it takes to free all of them.
+/// `Tlsf::new()` keeps up to eight freed blocks of each size up to a kilobyte on a quick list and hands them out again
+/// as they are, in O(1): twice as fast if blocks are freed and allocated repeatedly. In return, freed blocks of up to
+/// 270 KB in total (on 64-bit machines), and at most an eighth of what the pool holds, are not merged for a while. They
+/// are merged when nothing else is left for a request, and when chunks are released; that one operation then takes as
+/// long as freeing all of them.
 ///
-/// Where every single operation has to be short, `Tlsf::without_quick_list()` merges each freed block at once.
+/// If every single operation has to be short, use `Tlsf::without_quick_list()`, which merges each freed block at once.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -71,22 +74,23 @@ const QUICK_SHARE: usize = 8;
 ///
 /// # Overwritten memory
 ///
-/// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if that word
-/// says another size than its layout allows: it is out of use until a reset. That costs nothing. Whether the words of its
-/// neighbours, and the links between free blocks, are whole is tested by questions such as
-/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::Checked) before every call: a call alone follows
-/// them, because testing them would make every call slower.
+/// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if
+/// that word holds another size than its layout allows: the block is unusable until a reset. This check costs nothing.
+/// The words of its neighbours and the links between free blocks are checked by functions such as
+/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::Checked) before every call. Other calls
+/// follow them without a check, because checking would make every call slower.
 ///
 /// # Invariants
 ///
-/// Those of the posts, the lists and the pockets: see the sources of `tags`, `levels` and `quick_list`.
+/// Those of the boundary tags, the levels and the quick list: see the modules `boundary_tags`, `levels` and
+/// `quick_list`.
 pub struct Tlsf<F: QuickList = WithQuickList> {
     tags: BoundaryTags<Levels>,
     quick: F,
 }
 
 impl Tlsf {
-    /// A pool without chunks that keeps some freed blocks in pockets.
+    /// Creates a pool without chunks that keeps some freed blocks on a quick list.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_quick()
@@ -94,7 +98,7 @@ impl Tlsf {
 }
 
 impl Tlsf<NoQuickList> {
-    /// A pool without chunks that merges each freed block at once: no operation ever takes long.
+    /// Creates a pool without chunks that merges each freed block at once: no operation ever takes long.
     #[must_use]
     pub const fn without_quick_list() -> Self {
         Self::with_quick()
@@ -106,37 +110,39 @@ impl<F: QuickList> Tlsf<F> {
         Self { tags: BoundaryTags::new(Levels::EMPTY), quick: F::EMPTY }
     }
 
-    /// The largest size in bytes that would now be served without a new chunk, at an alignment of two words, and
-    /// without looking into pockets. O(1), but for finding out that the block lies in a chunk: O(chunks).
+    /// Returns the largest size, in bytes, that can be allocated without a new chunk, at an alignment of two words; the
+    /// quick list is not considered. O(1), except for checking that the block lies in a chunk: O(chunks).
     #[must_use]
     pub fn largest_free(&self) -> usize {
         let largest = self.tags.index().largest();
         largest.and_then(|tag| self.tags.bytes_at(tag.block())).unwrap_or(0)
     }
 
-    /// What is free, and in how many pieces; blocks in pockets are not looked at. Linear in the number of blocks.
+    /// Returns how much memory is free, and in how many pieces; blocks on the quick list are not considered. O(blocks).
     #[must_use]
     pub fn holes(&self) -> Holes {
         self.tags.holes()
     }
 
-    /// The blocks in pockets, each with its bytes, as far as their posts are whole.
+    /// Returns the blocks on the quick list, each with its size in bytes, as far as their headers are intact.
     fn quick_blocks(&self) -> impl Iterator<Item = (usize, usize)> {
         self.quick.blocks().filter_map(|(block, _)| Some((block, self.tags.bytes_at(block)?)))
     }
 
-    /// Frees what is in pockets; says whether there was anything.
+    /// Frees the blocks on the quick list; returns whether there were any.
     fn flush_quick(&mut self) -> bool {
         let mut any = false;
         while let Some((block, size)) = self.quick.pop_any() {
-            // SAFETY: to the posts, what is in a pocket is live, and no more than a granule larger than was needed.
+            // SAFETY: to the boundary tags, a block on the quick list is live, and at most a granule larger than its
+            // size.
             unsafe { self.tags.deallocate(recover_block(block), size) };
             any = true;
         }
         any
     }
 
-    /// Frees what is in pockets. A block that was overwritten, or whose neighbour was, is out of use until a reset.
+    /// Frees the blocks on the quick list. A block that was overwritten, or whose neighbour was, is unusable until a
+    /// reset.
     fn flush_quick_checked(&mut self) {
         while let Some((block, size)) = self.quick.pop_any() {
             if self.tags.damage_around(block, size).is_none() {
@@ -146,14 +152,14 @@ impl<F: QuickList> Tlsf<F> {
         }
     }
 
-    /// Where something was overwritten that is followed when a block is handed out. What is in pockets is freed if nothing else
-    /// is left, as it would be then.
+    /// Returns an overwritten address that the next allocation would follow. If nothing else is left, the blocks on the
+    /// quick list are freed, as the allocation would do.
     fn damage_ahead(&mut self, need: SizedRequest) -> Option<usize> {
         if need.is_granular() && self.quick.has(need.size) {
             return None;
         }
         if !need.is_granular() {
-            // A free block that is found may still be too small when it is aligned.
+            // A free block that is found may still be too small once it is aligned.
             self.flush_quick_checked();
         }
         match self.tags.damage_ahead(need) {
@@ -173,43 +179,43 @@ impl<F: QuickList> Tlsf<F> {
         }
     }
 
-    /// When there is nothing for a request but, perhaps, what is in pockets.
+    /// Allocates when only blocks on the quick list may be left for a request.
     #[cold]
     #[inline(never)]
     fn allocate_after_flush(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
         if self.flush_quick() { self.tags.allocate(need) } else { None }
     }
 
-    /// The way past empty pockets, out of line so that the way through them is short.
+    /// Allocates when the quick list has no block; out of line to keep the other path short.
     #[inline(never)]
     fn allocate_slow(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
         self.allocate_from_tags(need)
     }
 
-    /// The way past full pockets.
+    /// Frees a block when the quick list is full.
     ///
     /// # Safety
     ///
-    /// As for [`BoundaryTags::deallocate`].
+    /// The same as for [`BoundaryTags::deallocate`].
     #[inline(never)]
     unsafe fn deallocate_slow(&mut self, block: NonNull<u8>, size: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `BoundaryTags::deallocate`.
         unsafe { self.tags.deallocate(block, size) };
     }
 
-    /// Lets pockets have their share of what the pool holds.
+    /// Updates the limit of the quick list to its share of what the pool holds.
     fn update_quick_limit(&mut self) {
         self.quick.set_limit(self.tags.held() / QUICK_SHARE);
     }
 }
 
-/// A block in a pocket as a pointer.
+/// Returns a block on the quick list as a pointer.
 ///
 /// # Safety
 ///
 /// The block lies in a chunk that was exposed.
 unsafe fn recover_block(block: usize) -> NonNull<u8> {
-    // SAFETY: the caller's promise; blocks are not at address zero.
+    // SAFETY: the caller guarantees that the block lies in an exposed chunk; blocks are not at address zero.
     unsafe { address::block(block, 0) }.cast()
 }
 
@@ -219,8 +225,9 @@ impl<F: QuickList> Default for Tlsf<F> {
     }
 }
 
-// SAFETY: `BoundaryTags` hands out what its index holds, which is free, and cuts it between posts: see its invariants. What is
-// in a pocket was freed, is live to the posts, and is taken out when it is handed out again. Nothing here unwinds.
+// SAFETY: `BoundaryTags` hands out blocks of its index, which are free, and splits them at headers: see its invariants.
+// A block on the quick list was freed, counts as live for the boundary tags, and leaves the list when it is handed out
+// again. Nothing here unwinds.
 unsafe impl<F: QuickList> RawPool for Tlsf<F> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -228,7 +235,7 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
         if need.is_granular()
             && let Some(block) = self.quick.pop(need.size)
         {
-            // SAFETY: the block lies in a chunk, and is at least this large, with its post.
+            // SAFETY: the block lies in a chunk, and has at least this size, including its header.
             return Some(unsafe { address::block(block, need.size - WORD) });
         }
         if F::ENABLED { self.allocate_slow(need) } else { self.allocate_from_tags(need) }
@@ -240,7 +247,8 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
         if self.quick.push(block.addr().get(), size) {
             return;
         }
-        // SAFETY: the caller's promises are passed on; no block is smaller than what fits it needs.
+        // SAFETY: the caller guarantees that the block is live and that `layout` fits it; no block is smaller than the
+        // layouts that fit it need.
         unsafe {
             if F::ENABLED {
                 self.deallocate_slow(block, size);
@@ -255,7 +263,7 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
         let added = unsafe { self.tags.add_chunk(chunk, layout) };
         self.update_quick_limit();
         added
@@ -280,7 +288,8 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`: the block is live, and this pool handed it out
+        // for `old`.
         unsafe { self.tags.resize_in_place(block, old, new) }
     }
 }
@@ -297,7 +306,7 @@ impl<F: QuickList> PoolHooks for Tlsf<F> {
 impl<F: QuickList> Inspect for Tlsf<F> {
     fn stats(&self) -> PoolStats {
         let stats = self.tags.stats();
-        // Where posts were overwritten, a block in a pocket may be part of a free one.
+        // If headers were overwritten, a block on the quick list may be part of a free one.
         let quick_blocks = self.quick_blocks().map(|(_, bytes)| bytes).sum::<usize>().min(stats.live);
         PoolStats { live: stats.live - quick_blocks, free: stats.free + quick_blocks, ..stats }
     }

@@ -1,51 +1,52 @@
-//! Pockets: a few blocks of each small size that were freed and wait to be asked for again, unmerged.
+//! The quick list: a few freed blocks of each small size that are kept unmerged for the next request.
 //!
-//! A program that frees a block of some size soon asks for that size again. A block in a pocket is neither merged nor
-//! looked at: its address lies in a small array, and nothing of the block itself is read or written, so nothing waits
-//! for memory that the processor has long forgotten. To the posts it is a live block.
+//! A program that frees a block of some size often requests that size again soon. A block on the quick list is neither
+//! merged nor accessed: its address lies in a small array, and no part of the block itself is read or written, so
+//! nothing waits for memory that has left the cache. To the boundary tags it is a live block.
 //!
-//! Weinstock and Wulf, "Quick Fit: An Efficient Algorithm for Heap Storage Allocation" (1988), with a bound.
+//! Source: Weinstock and Wulf, "Quick Fit: An Efficient Algorithm for Heap Storage Allocation" (1988), with a bound.
 
 use super::super::boundary_tags::GRANULE;
 
-/// How many blocks one pocket holds.
+/// The number of blocks kept per size.
 const DEPTH: usize = 8;
-/// Sizes, from block to block, that have a pocket: up to the granule that holds a kilobyte and its post on 64-bit.
+/// The number of sizes, header included, that are kept: up to the granule that holds a kilobyte and its header on
+/// 64-bit machines.
 const LISTS: usize = 66;
 
-/// Where freed blocks wait, if they do.
+/// Whether and where freed blocks are kept unmerged.
 pub trait QuickList: sealed::QuickList {}
 
 pub(super) mod sealed {
-    /// What `Tlsf` asks of its front. Sizes are from block to block; blocks are addresses.
+    /// The interface of the quick list to `Tlsf`. Sizes include the header; blocks are addresses.
     pub trait QuickList {
-        /// A front that holds nothing.
+        /// A quick list without blocks.
         const EMPTY: Self;
 
-        /// Whether it ever holds anything.
+        /// Whether it ever holds a block.
         const ENABLED: bool;
 
-        /// A block of at least this size.
+        /// Takes a block of at least this size.
         fn pop(&mut self, size: usize) -> Option<usize>;
 
-        /// How many bytes it may hold, from now on.
+        /// Sets the maximum number of bytes that it holds.
         fn set_limit(&mut self, bytes: usize);
 
-        /// Keeps a block of at least this size; says whether it does.
+        /// Keeps a block of at least this size; returns whether there was room.
         fn push(&mut self, block: usize, size: usize) -> bool;
 
-        /// Whether there is a block that [`pop`](Self::pop) would find.
+        /// Returns whether [`pop`](Self::pop) would find a block.
         fn has(&self, size: usize) -> bool;
 
-        /// Any block, with the size that it was kept with, until there is none.
+        /// Takes any block, with the size that it was kept with; `None` if there is none.
         fn pop_any(&mut self) -> Option<(usize, usize)>;
 
-        /// The blocks, each with a size that it has at least.
+        /// Returns the blocks, each with a lower bound of its size.
         fn blocks(&self) -> impl Iterator<Item = (usize, usize)>;
     }
 }
 
-/// No pockets: freed blocks are merged at once. See [`Tlsf`](crate::Tlsf).
+/// No quick list: freed blocks are merged at once. See [`Tlsf`](crate::Tlsf).
 #[derive(Debug)]
 pub struct NoQuickList;
 
@@ -81,16 +82,16 @@ impl sealed::QuickList for NoQuickList {
     }
 }
 
-/// Up to eight freed blocks of each size up to a kilobyte wait in pockets. See [`Tlsf`](crate::Tlsf).
+/// Keeps up to eight freed blocks of each size up to a kilobyte. See [`Tlsf`](crate::Tlsf).
 ///
 /// # Invariants
 ///
-/// * Pocket `n` holds `counts[n]` blocks, at most `DEPTH`, in the first places of `blocks[n]`: live blocks to the posts,
-///   of at least `n` granules each.
+/// * List `n` holds `counts[n]` blocks, at most `DEPTH`, in the first places of `blocks[n]`: live blocks to the
+///   boundary tags, of at least `n` granules each.
 /// * `held` is the sum of these granules, in bytes.
 pub struct WithQuickList {
     held: usize,
-    /// What `held` does not grow beyond.
+    /// The maximum of `held`.
     most: usize,
     counts: [u8; LISTS],
     blocks: [[usize; DEPTH]; LISTS],

@@ -1,20 +1,20 @@
-//! The operating system's page calls behind one contract.
+//! The operating system's page calls behind one interface.
 //!
-//! * `reserve(size, align)` takes address space without memory behind it; touching it faults.
-//! * `commit(start, size)` puts zeroed memory behind a part of it.
+//! * `reserve(size, align)` reserves addresses without memory; accessing them faults.
+//! * `commit(start, size)` commits zeroed memory for a part of a reservation.
 //! * `decommit(start, size)` takes the memory away again and keeps the addresses.
-//! * `release(start, size)` gives a whole reservation or mapping back.
-//! * `map(size, align)` is reserve and commit in one call.
-//! * `map_huge(extent)` maps huge pages that the administrator has set aside.
-//! * `remap(start, old, new, moves)` makes a mapping larger, elsewhere if it may move; what is new is zero.
-//! * `shrink(start, old, new)` gives the end of a mapping back.
-//! * `prefer_huge(start, size)` asks for huge pages where the system has them to spare.
-//! * `bind(start, size, numa)` says which memory shall back pages not touched yet.
-//! * `populate(start, size)` puts memory behind fresh pages now rather than when they are touched.
+//! * `release(start, size)` releases a whole reservation or mapping.
+//! * `map(size, align)` reserves and commits in one call.
+//! * `map_huge(extent)` maps huge pages that the administrator has reserved.
+//! * `remap(start, old, new, moves)` grows a mapping, moving it if allowed and necessary; new memory is zero.
+//! * `shrink(start, old, new)` releases the end of a mapping.
+//! * `prefer_huge(start, size)` asks for huge pages if the system has some available.
+//! * `bind(start, size, numa)` sets the NUMA policy of pages that have not been touched yet.
+//! * `populate(start, size)` allocates the memory of fresh pages now rather than on first access.
 //!
-//! Starts and sizes are multiples of `page_size()`; alignments are powers of two, and a mapping starts at a multiple of
-//! its alignment. Every call returns the system's error code on failure; what a system lacks is
-//! [`AllocError::Unsupported`](crate::AllocError::Unsupported), or does nothing where the table at
+//! Starts and sizes are multiples of `page_size()`. Alignments are powers of two, and a mapping starts at a multiple of
+//! its alignment. Every call returns the system's error code on failure. A feature that a system lacks returns
+//! [`AllocError::Unsupported`](crate::AllocError::Unsupported), or does nothing if the table at
 //! [`TunedPages`](super::TunedPages) says so.
 
 #[cfg(target_os = "linux")]
@@ -42,31 +42,31 @@ pub(super) use windows::{
     reserve, shrink,
 };
 
-/// How a mapping is laid out: addresses without memory, the block, addresses without memory. All sizes in bytes.
+/// The layout of a mapping: addresses without memory, the block, addresses without memory. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// What lies in front of the block; a multiple of `align`.
+    /// Bytes in front of the block, a multiple of `align`.
     pub(super) front: usize,
-    /// The block itself.
+    /// Bytes of the block.
     pub(super) size: usize,
-    /// What lies behind the block.
+    /// Bytes behind the block.
     pub(super) back: usize,
-    /// What the mapping's start is a multiple of.
+    /// The alignment of the mapping's start.
     pub(super) align: usize,
 }
 
 impl Extent {
-    /// Bytes in all.
+    /// Returns the total number of bytes.
     pub(super) fn whole(&self) -> usize {
         self.front + self.size + self.back
     }
 }
 
-/// Writes to every page of a mapping, so that there is memory behind it.
+/// Writes to every page of a mapping, so that it has memory.
 ///
 /// # Safety
 ///
-/// The range is committed, fresh, and the caller's alone.
+/// The range is committed and fresh, and only the caller uses it.
 #[cfg_attr(not(target_os = "linux"), expect(clippy::unnecessary_wraps, reason = "it can fail on Linux"))]
 pub(super) unsafe fn touch(start: NonNull<u8>, size: usize) -> Result<(), crate::base::AllocError> {
     for offset in (0..size).step_by(page_size()) {

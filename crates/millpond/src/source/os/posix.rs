@@ -1,4 +1,4 @@
-//! What POSIX has no words for, on a Unix that is not Linux: wishes do nothing, demands are refused.
+//! Fallbacks for features that POSIX lacks, on a Unix other than Linux: hints do nothing, requirements are refused.
 
 use core::ptr::NonNull;
 
@@ -10,21 +10,27 @@ pub(crate) fn map_huge(_: &Extent) -> Result<NonNull<u8>, AllocError> {
     Err(AllocError::Unsupported)
 }
 
+/// Returns an error: POSIX cannot grow a mapping.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn remap(_: NonNull<u8>, _: usize, _: usize, _: bool) -> Result<NonNull<u8>, AllocError> {
     Err(AllocError::Unsupported)
 }
 
+/// Does nothing.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn prefer_huge(_: NonNull<u8>, _: usize) {}
 
+/// Does nothing.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn bind(_: NonNull<u8>, _: usize, _: Numa) -> Result<(), AllocError> {
     Ok(())
 }

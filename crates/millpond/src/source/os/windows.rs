@@ -17,22 +17,22 @@ use super::Extent;
 pub(in crate::source) use super::touch as populate;
 use crate::{base::AllocError, source::Numa};
 
-/// How often a place for an aligned reservation is looked for when other threads take the one that was found.
+/// How many times an address for an aligned reservation is searched for if other threads take the one that was found.
 const ATTEMPTS: usize = 100;
 
 fn system() -> SYSTEM_INFO {
     let mut info = SYSTEM_INFO::default();
-    // SAFETY: the call fills the structure that it is given.
+    // SAFETY: the call fills the structure that it is passed.
     unsafe { GetSystemInfo(&mut info) };
     info
 }
 
-/// Bytes in a page.
+/// Returns the page size, in bytes.
 pub(crate) fn page_size() -> usize {
     system().dwPageSize as usize
 }
 
-/// Bytes in a large page, as Windows calls it; 2 MiB where there are none.
+/// Returns the size of a large page, as Windows calls it, in bytes; 2 MiB if there are none.
 pub(crate) fn huge_size() -> usize {
     // SAFETY: the call reads a constant of the system.
     match unsafe { GetLargePageMinimum() } {
@@ -52,9 +52,9 @@ fn allocate(at: usize, size: usize, what: u32, protection: u32) -> Result<NonNul
     NonNull::new(start.cast()).ok_or_else(last_error)
 }
 
-/// Reserves, and does what else `what` says, at a multiple of `align`. A reservation cannot be given back in parts
-/// here, so where the system's own alignment is not enough, a larger one says where there is room, and is released to
-/// make it.
+/// Reserves memory at a multiple of `align`, with the allocation type `what`. On Windows a reservation cannot be
+/// released in parts. If the system's own alignment is not sufficient, a larger reservation finds a suitable address
+/// and is released to make room.
 fn aligned(size: usize, align: usize, what: u32, protection: u32) -> Result<NonNull<u8>, AllocError> {
     if align <= system().dwAllocationGranularity as usize {
         return allocate(0, size, what, protection);
@@ -64,10 +64,10 @@ fn aligned(size: usize, align: usize, what: u32, protection: u32) -> Result<NonN
     for _ in 0..ATTEMPTS {
         let probe = allocate(0, whole, MEM_RESERVE, PAGE_NOACCESS)?;
         let at = probe.addr().get().next_multiple_of(align);
-        // SAFETY: the probe is ours, and nobody has seen it.
+        // SAFETY: the probe is ours, and nothing else uses it.
         unsafe { release(probe, whole)? };
         match allocate(at, size, what, protection) {
-            // Another thread took the place in between.
+            // Another thread has taken the address in the meantime.
             Err(error) if error == AllocError::Os(ERROR_INVALID_ADDRESS.cast_signed()) => taken = error,
             result => return result,
         }
@@ -83,7 +83,7 @@ pub(crate) fn reserve(size: usize, align: usize) -> Result<NonNull<u8>, AllocErr
     aligned(size, align, MEM_RESERVE, PAGE_NOACCESS)
 }
 
-/// Large pages are reserved and committed in one call, so there can be no guard beside them.
+/// Maps huge pages. They are reserved and committed in one call, so there can be no guard beside them.
 pub(crate) fn map_huge(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
     // SAFETY: the call reads a constant of the system.
     let none = unsafe { GetLargePageMinimum() } == 0;
@@ -93,56 +93,68 @@ pub(crate) fn map_huge(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
     aligned(extent.size, extent.align, MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES, PAGE_READWRITE)
 }
 
+/// Commits memory for a part of a reservation.
+///
 /// # Safety
 ///
-/// The range lies in a reservation of the caller's.
+/// The range lies in a reservation of the caller.
 pub(crate) unsafe fn commit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
     allocate(start.addr().get(), size, MEM_COMMIT, PAGE_READWRITE).map(drop)
 }
 
+/// Decommits the memory of a part of a reservation.
+///
 /// # Safety
 ///
-/// The range lies in a reservation of the caller's, and nobody uses what is in it.
+/// The range lies in a reservation of the caller, and its contents are no longer used.
 pub(crate) unsafe fn decommit(start: NonNull<u8>, size: usize) -> Result<(), AllocError> {
-    // SAFETY: the caller owns the range and gives up what is in it.
+    // SAFETY: the caller owns the range and no longer uses its contents.
     let done = unsafe { VirtualFree(start.as_ptr().cast(), size, MEM_DECOMMIT) };
     if done != 0 { Ok(()) } else { Err(last_error()) }
 }
 
+/// Releases a mapping or reservation.
+///
 /// # Safety
 ///
-/// `start` is the start of a mapping or reservation of the caller's, and nobody uses what is in it.
+/// `start` is the start of a mapping or reservation of the caller, and its contents are no longer used.
 pub(crate) unsafe fn release(start: NonNull<u8>, _: usize) -> Result<(), AllocError> {
-    // SAFETY: the whole reservation is the caller's, and nobody uses it. (Windows wants to hear no size here.)
+    // SAFETY: the whole reservation is the caller's and is no longer used. `MEM_RELEASE` requires a size of zero.
     let done = unsafe { VirtualFree(start.as_ptr().cast(), 0, MEM_RELEASE) };
     if done != 0 { Ok(()) } else { Err(last_error()) }
 }
 
-/// The addresses of the tail stay reserved until the rest is released.
+/// Decommits the end of a mapping. Its addresses stay reserved until the rest is released.
 ///
 /// # Safety
 ///
-/// The caller mapped `old` bytes at `start`, and nobody uses those beyond `new`.
+/// The caller mapped `old` bytes at `start`, and those beyond `new` are no longer used.
 pub(crate) unsafe fn shrink(start: NonNull<u8>, old: usize, new: usize) -> Result<(), AllocError> {
-    // SAFETY: the tail is a part of the caller's mapping, and nobody uses it.
+    // SAFETY: the tail is part of the caller's mapping and is no longer used.
     unsafe { decommit(start.add(new), old - new) }
 }
 
+/// Returns an error: a mapping cannot grow on Windows.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn remap(_: NonNull<u8>, _: usize, _: usize, _: bool) -> Result<NonNull<u8>, AllocError> {
     Err(AllocError::Unsupported)
 }
 
+/// Does nothing.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn prefer_huge(_: NonNull<u8>, _: usize) {}
 
+/// Does nothing.
+///
 /// # Safety
 ///
-/// None here: nothing is done.
+/// No requirements: the function does nothing.
 pub(crate) unsafe fn bind(_: NonNull<u8>, _: usize, _: Numa) -> Result<(), AllocError> {
     Ok(())
 }
