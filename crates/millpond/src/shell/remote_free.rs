@@ -74,7 +74,7 @@ use crate::{
 ///   a change and must not be used.
 ///
 /// There is no [`OomPolicy`](super::OomPolicy): one thread allocates, and if its parent has no more memory, it may free
-/// memory and retry by itself. Freeing needs no memory, so it cannot fail.
+/// memory and retry by itself. Freeing never needs memory.
 ///
 /// # Invariants
 ///

@@ -53,8 +53,8 @@ use crate::{
 ///
 /// # Guarantees
 ///
-/// * `allocate`, and `deallocate` of a live block, are *lock-free*: a thread retries only because another thread has
-///   succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from making
+/// * `allocate`, if there is a free block, and `deallocate` are *lock-free*: a thread retries only because another thread
+///   has succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from making
 ///   progress. (They are not wait-free: there is no bound on the number of retries of one thread.)
 /// * Growing gives the guarantees of the parent. Threads that find the pool empty at the same moment each request
 ///   memory from the parent, and all but one return what they got. A thread whose request the parent refuses waits
