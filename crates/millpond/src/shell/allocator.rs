@@ -10,7 +10,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `grow` or `grow_in_place`, which `$resize` requires too.
             unsafe { $resize }
         }
 
@@ -21,7 +21,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `shrink` or `shrink_in_place`, which `$resize` requires too.
             unsafe { $resize }
         }
     };
@@ -44,7 +44,7 @@ macro_rules! implement_for_shell {
 
             #[inline(always)]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
                 unsafe { ops::deallocate(self.access(), &self.parent, block, layout) };
             }
 

@@ -88,7 +88,7 @@ pub(super) unsafe fn deallocate_many<R: WithPool, A: Allocator>(
     layout: Layout,
 ) {
     let done = pool.with(|pool| {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         let is_done = |&&block: &&NonNull<u8>| unsafe { pool.deallocate_hot(block, layout) };
         blocks.iter().take_while(is_done).count()
     });
@@ -138,7 +138,7 @@ macro_rules! bulk_for_shell {
             ///
             /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
             pub unsafe fn deallocate_many($self: $receiver, blocks: &[NonNull<u8>], layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate` for each block.
                 unsafe { super::bulk::deallocate_many($pool, &$self.parent, blocks, layout) };
             }
         }

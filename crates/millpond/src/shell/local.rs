@@ -113,7 +113,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// As for [`Allocator::deallocate`].
     #[inline(always)]
     pub unsafe fn deallocate_hot(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         self.access().with(|pool| unsafe { pool.deallocate_hot(block, layout) })
     }
 

@@ -162,7 +162,7 @@ unsafe impl<A: Allocator> Allocator for ZeroedParent<'_, A> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.0.deallocate(block, layout) };
     }
 }
@@ -303,7 +303,7 @@ pub(super) unsafe fn deallocate<R: WithPool, A: Allocator>(
     block: NonNull<u8>,
     layout: Layout,
 ) {
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the caller upholds the contract of `deallocate`, which is that of `deallocate_hot` too.
     let done = pool.with(|pool| unsafe { pool.deallocate_hot(block, layout) });
     if !done {
         // SAFETY: the caller upholds the contract of `deallocate`; the block is still live.

@@ -107,7 +107,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
     /// As for [`Allocator::deallocate`].
     #[inline(always)]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { ops::deallocate(MutAccess(&mut self.pool), &self.parent, block, layout) };
     }
 
@@ -121,7 +121,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
     ///
     /// As for these two.
     pub unsafe fn resize_in_place(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place` or `shrink_in_place`, depending on the sizes.
         unsafe { ops::resize_in_place(MutAccess(&mut self.pool), &self.parent, block, (old, new)) }
     }
 

@@ -281,7 +281,7 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { ops::deallocate(self.access(), &self.remote_free.parent, block, layout) };
     }
 
@@ -290,12 +290,12 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
     }
 }

@@ -237,7 +237,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// As for [`Stack::release`].
     #[inline]
     pub unsafe fn release(&self, mark: P::Mark) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `Stack::release`, which is the same.
         self.access().with(|stack| unsafe { stack.release(mark) });
     }
 }
@@ -318,7 +318,7 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.stack.deallocate(block, layout) }
     }
 
@@ -332,13 +332,13 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
 
     #[inline]
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         unsafe { self.stack.grow_in_place(block, old, new) }
     }
 
     #[inline]
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         unsafe { self.stack.shrink_in_place(block, old, new) }
     }
 }

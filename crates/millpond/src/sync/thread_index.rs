@@ -17,7 +17,7 @@ pub(crate) const MAX_THREADS: usize = if cfg!(all(test, any(loom, shuttle))) {
     64
 };
 
-/// Number of inline indices, including zero: see [`Table`](super::cached::table::Table).
+/// Number of inline indices, including zero: see `ThreadTable`.
 pub(crate) const INLINE: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 32 };
 
 const BITS: usize = usize::BITS as usize;

@@ -1,4 +1,4 @@
-//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](super::LockFree).
+//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](crate::LockFree).
 //!
 //! This is Treiber's stack (1986) with a counted head, IBM's remedy for ABA. The head is one atomic word: the number of
 //! the first block and a *tag*. The links lie in an array beside the blocks.

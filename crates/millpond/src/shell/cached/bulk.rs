@@ -56,7 +56,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     ///
     /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { deallocate(self, blocks, layout) };
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn allocate(
 #[inline]
 pub(super) unsafe fn deallocate(to: &impl Allocator, blocks: &[NonNull<u8>], layout: Layout) {
     for &block in blocks {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { to.deallocate(block, layout) };
     }
 }

@@ -105,7 +105,7 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
     ///
     /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { bulk::deallocate(self, blocks, layout) };
     }
 

@@ -114,8 +114,8 @@ use crate::{
 ///   lost to the child, and the slots must not be read: the child must not [`trim`](Reclaim::trim) the pool. If another
 ///   thread was in the depot at the time of the fork, its lock is never released, and the child's first visit never
 ///   returns. If other threads may use the pool during a fork, register it with the module `fork`: the child then has
-///   the whole pool, no matter when the process forked, and may trim it too. Blocks that other threads had in their magazines are
-///   lost to it until a reset.
+///   the whole pool, no matter when the process forked, and may trim it too. Blocks that other threads had in their
+///   magazines are lost to it until a reset.
 ///
 /// # Misuse
 ///
@@ -291,7 +291,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             (Some(class), Some(same)) if class == same => {
                 Ok(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
             }
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `grow_in_place` or `shrink_in_place`, depending on the sizes.
             (None, None) => unsafe { ops::resize_in_place(self.pool(), &self.parent, block, (old, new)) },
             _ => Err(AllocError::InPlace),
         }
@@ -310,7 +310,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         old: Layout,
         new: Layout,
     ) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow` or `shrink`, depending on the sizes.
         unsafe {
             if self.class_map.class(old).is_none() && self.class_map.class(new).is_none() {
                 let steal_from_idle = StealThenAsk { pool: self, thread: thread(), layout: new };

@@ -29,7 +29,7 @@ unsafe impl Allocator for Few {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { Heap.deallocate(block, layout) };
         self.0.fetch_add(1, Ordering::Relaxed);
     }

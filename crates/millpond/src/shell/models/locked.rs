@@ -42,7 +42,7 @@ unsafe impl RawPool for Watched {
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.pool().deallocate(block, layout) };
     }
 
@@ -52,7 +52,7 @@ unsafe impl RawPool for Watched {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
         unsafe { self.pool().add_chunk(chunk, layout) }
     }
 

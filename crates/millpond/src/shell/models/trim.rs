@@ -68,7 +68,7 @@ unsafe impl Allocator for Parent {
             self.touch_all();
             self.is_out.store(false, Ordering::Release);
         } else {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
             unsafe { Heap.deallocate(block, layout) };
         }
     }
