@@ -78,6 +78,8 @@ pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
     Ok(())
 }
 
+/// Frees many blocks of one layout, with one borrow or lock for all that the hot path accepts.
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`], for each block.

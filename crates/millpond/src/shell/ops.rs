@@ -293,6 +293,8 @@ pub(super) fn allocate_between<R: WithPool, A: Allocator, O: OomPolicy>(
     allocate(pool, (parent, policy), least)
 }
 
+/// Frees a block, which is the pool's or the parent's.
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`].
@@ -311,6 +313,8 @@ pub(super) unsafe fn deallocate<R: WithPool, A: Allocator>(
     }
 }
 
+/// The cold path of [`deallocate`].
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`].

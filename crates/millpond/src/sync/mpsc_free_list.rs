@@ -13,6 +13,8 @@ use crate::base::{
     atomic::{AtomicUsize, Ordering},
 };
 
+/// A list of freed blocks with many producers and one consumer.
+///
 /// # Invariants
 ///
 /// * From `head` on, each block begins with the address of the next one; zero ends the list.
@@ -63,6 +65,8 @@ impl<T: Orderings> MpscFreeList<T> {
         self.head.0.load(T::ACQUIRE)
     }
 
+    /// Returns the block after this one.
+    ///
     /// # Safety
     ///
     /// The block is in the list, or was taken from it and is unchanged.

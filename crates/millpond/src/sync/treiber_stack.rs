@@ -49,6 +49,8 @@ pub(crate) trait LinkTable {
     }
 }
 
+/// A stack of block numbers, with a tag against ABA.
+///
 /// # Invariants
 ///
 /// * Following links from the head visits every free block once, and ends at [`NIL`].

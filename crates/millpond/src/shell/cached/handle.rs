@@ -118,6 +118,8 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
         block
     }
 
+    /// Frees when the loaded magazine is full.
+    ///
     /// # Safety
     ///
     /// As for [`Allocator::deallocate`].

@@ -231,7 +231,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     /// For a thread that will not use the pool for a long time. The blocks that a [`Handle`] caches are given back when
     /// the handle is dropped.
     pub fn flush(&self) {
-        // SAFETY: the number is the current thread's, which is here.
+        // SAFETY: the index is the current thread's, which makes this call.
         unsafe { self.flush_thread(thread_index::current()) };
     }
 

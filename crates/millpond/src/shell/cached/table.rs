@@ -20,6 +20,8 @@ use crate::{
     traits::AtFork,
 };
 
+/// The slots of all thread indices.
+///
 /// # Invariants
 ///
 /// * The slots of index zero are vacant: they are never written to.
@@ -72,6 +74,8 @@ pub(super) const fn layout_for(classes: usize) -> Layout {
     }
 }
 
+/// Returns the header in front of slots.
+///
 /// # Safety
 ///
 /// The slots were created by [`make`].

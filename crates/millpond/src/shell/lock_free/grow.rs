@@ -151,6 +151,8 @@ fn new_segment<A: Allocator>(
     }
 }
 
+/// Returns an arrival to the parent.
+///
 /// # Safety
 ///
 /// The arrival came from this parent, for such blocks, and was not published.

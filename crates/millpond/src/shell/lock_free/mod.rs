@@ -1,9 +1,9 @@
 //! Blocks of one size that threads share without a lock.
 //!
-//! A [list](crate::sync::treiber_stack) of the numbers of free blocks, with a tag against ABA, over [segments](segments) that hold the blocks
-//! and, beside them, the links. Blocks that were never handed out are claimed by a counter, so growing costs O(1) and
-//! does not touch the memory. Blocks can be returned to the parent while other threads use the pool: see [trim](trim).
-//! nothing. Blocks go back to the parent while others are at work: see [trim](trim).
+//! A [list](crate::sync::treiber_stack) of the numbers of free blocks, with a tag against ABA, over [segments](segments)
+//! that hold the blocks and, beside them, the links. Blocks that were never handed out are claimed by a counter, so
+//! growing costs O(1) and does not touch the memory. Blocks can be returned to the parent while other threads use the
+//! pool: see [trim](trim).
 
 mod grow;
 mod inspect;

@@ -27,6 +27,8 @@ use crate::{
     traits::Allocator,
 };
 
+/// The segments of a pool, and the data of the first one.
+///
 /// # Invariants
 ///
 /// * Segments are published in order, without gaps; the numbers of segment `s` begin at `2^log2·(2^s - 1)`.

@@ -6,6 +6,8 @@ use super::{
 };
 use crate::{sync::slot_index::SlotIndex, traits::InvariantError};
 
+/// The vacant slots of a collection that are in no thread's free lists.
+///
 /// # Invariants
 ///
 /// * From `full` on there are full batches, the first slot of each linked to that of the next.

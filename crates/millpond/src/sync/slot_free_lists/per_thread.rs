@@ -29,6 +29,8 @@ pub(crate) struct ThreadLists {
     live: AtomicUsize,
 }
 
+/// The batches of one thread.
+///
 /// # Invariants
 ///
 /// The spare batch is empty or full; the other one is at most full.
@@ -55,6 +57,8 @@ impl ThreadLists {
         self.live.store(self.live().wrapping_add(change), Relaxed);
     }
 
+    /// Calls `use_it` with the batches.
+    ///
     /// # Safety
     ///
     /// The free lists are the caller's.
