@@ -10,7 +10,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller upholds the contract of `grow` or `grow_in_place`, which `$resize` requires too.
+            // SAFETY: the caller upholds the contract of `$grow`, which is all that `$resize` requires.
             unsafe { $resize }
         }
 
@@ -21,7 +21,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller upholds the contract of `shrink` or `shrink_in_place`, which `$resize` requires too.
+            // SAFETY: the caller upholds the contract of `$shrink`, which is all that `$resize` requires.
             unsafe { $resize }
         }
     };

@@ -151,7 +151,7 @@ struct InFlight {
 /// Bits for a number of requests.
 const BITS: u32 = usize::BITS / 3;
 
-/// Max number of requests counted in a round: if there are more, a new round begins, and those left of the previous one
+/// Maximum number of requests counted in a round: if there are more, a new round begins, and those left of the previous one
 /// are forgotten.
 const MAX_PER_ROUND: usize = (1 << BITS) - 1;
 

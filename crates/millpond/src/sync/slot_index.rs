@@ -10,7 +10,7 @@ const FIRST_SEGMENT: u32 = 4;
 /// Number of bits that hold the offset in a segment; the bits above hold the segment.
 const OFFSET_BITS: u32 = 27;
 
-/// Max number of segments: the last one is as long as an offset can express. There are therefore at most 2²⁸ − 4
+/// Maximum number of segments: the last one is as long as an offset can express. There are therefore at most 2²⁸ − 4
 /// places.
 pub(crate) const MAX_SEGMENTS: usize = (OFFSET_BITS - FIRST_SEGMENT.ilog2() + 1) as usize;
 

@@ -21,7 +21,7 @@ use crate::base::atomic::{AtomicU32, Ordering};
 /// No block.
 pub(crate) const NIL: u32 = u32::MAX >> (32 - INDEX_BITS);
 
-/// Number of bits of a block number, and max number of bits of a tag.
+/// Number of bits of a block number, and maximum number of bits of a tag.
 pub(crate) const INDEX_BITS: u32 = Word::BITS / 2;
 
 // With `--cfg millpond_narrow`, every target behaves like one without 64-bit atomics, so that this can be tested

@@ -91,8 +91,8 @@ use crate::{
 /// those in the slots of unused thread indices, asks the other threads for theirs, and returns chunks without live
 /// blocks to the parent. The other threads observe this when they next visit the depot: they give back all the blocks
 /// they cache and start with small magazines again. Once all other threads have ended, one thread can therefore
-/// allocate every block; as long as they are alive and idle, up to two magazines of each may be out of reach.
-/// [`flush`](Self::flush) gives everything back at once.
+/// allocate every block; as long as they are alive and idle, up to two magazines per size class of each of them may be
+/// out of reach. [`flush`](Self::flush) gives everything that the current thread caches back at once.
 ///
 /// Thread indices belong to the whole process. If the index of a thread that has ended is reused by a thread (or a
 /// [`Handle`]) that does not use this pool, the blocks that the former left behind are out of reach until the latter
