@@ -17,7 +17,7 @@ use crate::{
     traits::{Allocation, Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
-/// A pool and its parent, held by one owner: allocating takes `&mut self`. This is the cheapest shell.
+/// A pool and its parent, held by one owner: allocating takes `&mut self`. No shell is cheaper.
 ///
 /// `Owned` is not an [`Allocator`], because allocators are shared; see [`Local`](crate::Local). Dropping the shell
 /// returns every chunk to the parent.

@@ -1,9 +1,9 @@
 //! Blocks of one size that threads share without a lock.
 //!
-//! A [list](crate::sync::treiber_stack) of the numbers of free blocks, with a tag against ABA, over [segments](segments)
-//! that hold the blocks and, beside them, the links. Blocks that were never handed out are claimed by a counter, so
-//! growing costs O(1) and does not touch the memory. Blocks can be returned to the parent while other threads use the
-//! pool: see [trim](trim).
+//! A [list](crate::sync::treiber_stack) of the numbers of free blocks, with a tag against ABA, over
+//! [segments](segments) that hold the blocks and, beside them, the links. Blocks that were never handed out are claimed
+//! by a counter, so growing costs O(1) and does not touch the memory. Blocks can be returned to the parent while other
+//! threads use the pool: see [trim](trim).
 
 mod grow;
 mod inspect;
@@ -53,9 +53,9 @@ use crate::{
 ///
 /// # Guarantees
 ///
-/// * `allocate`, if there is a free block, and `deallocate` are *lock-free*: a thread retries only because another thread
-///   has succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from making
-///   progress. (They are not wait-free: there is no bound on the number of retries of one thread.)
+/// * `allocate`, if there is a free block, and `deallocate` are *lock-free*: a thread retries only because another
+///   thread has succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from
+///   making progress. (They are not wait-free: there is no bound on the number of retries of one thread.)
 /// * Growing gives the guarantees of the parent. Threads that find the pool empty at the same moment each request
 ///   memory from the parent, and all but one return what they got. A thread whose request the parent refuses waits
 ///   until the requests of the others have ended, for at most a tenth of a second. For a pool that must never call its
