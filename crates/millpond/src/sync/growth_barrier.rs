@@ -151,8 +151,8 @@ struct InFlight {
 /// Bits for a number of requests.
 const BITS: u32 = usize::BITS / 3;
 
-/// Maximum number of requests counted in a round: if there are more, a new round begins, and those left of the previous one
-/// are forgotten.
+/// Maximum number of requests counted in a round: if there are more, a new round begins, and those left of the previous
+/// one are forgotten.
 const MAX_PER_ROUND: usize = (1 << BITS) - 1;
 
 /// Returns the round after `round`. The last number is followed by zero.
