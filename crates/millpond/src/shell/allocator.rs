@@ -1,6 +1,6 @@
-//! The shells that are allocators, as such: one implementation for all of them.
+//! `Allocator` for the shells that are allocators: one implementation for all of them.
 
-/// Implements a method of [`Allocator`](crate::Allocator) that grows a block and the one that shrinks it, alike.
+/// Implements a method of [`Allocator`](crate::Allocator) that grows a block and the corresponding one that shrinks it.
 macro_rules! resize_alike {
     ($grow:ident, $shrink:ident: |$this:ident, $block:ident, $old:ident, $new:ident| $resize:expr) => {
         unsafe fn $grow(
@@ -10,7 +10,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `$grow`, which is all that `$resize` requires.
             unsafe { $resize }
         }
 
@@ -21,7 +21,7 @@ macro_rules! resize_alike {
             $new: Layout,
         ) -> $crate::traits::Allocation {
             let $this = self;
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `$shrink`, which is all that `$resize` requires.
             unsafe { $resize }
         }
     };
@@ -30,8 +30,8 @@ macro_rules! resize_alike {
 /// Implements [`Allocator`](crate::Allocator) for a shell that has `access()`, `parent` and `policy`.
 macro_rules! implement_for_shell {
     ($shell:ident<P, A, $($more:ident: $bound:path),+>) => {
-        // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block says
-        // whose it is. Neither unwinds.
+        // SAFETY: blocks are the pool's or the parent's, which both keep the contract; a layout that fits a block
+        // determines which of the two it belongs to. Neither unwinds.
         unsafe impl<P: RawPool, A: Allocator, $($more: $bound),+> Allocator for $shell<P, A, $($more),+> {
             #[inline(always)]
             fn allocate(&self, layout: Layout) -> $crate::traits::Allocation {
@@ -44,7 +44,7 @@ macro_rules! implement_for_shell {
 
             #[inline(always)]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
                 unsafe { ops::deallocate(self.access(), &self.parent, block, layout) };
             }
 

@@ -1,13 +1,13 @@
 //! A bump arena that threads share without a lock.
 //!
-//! Chunks in a list, oldest first; each begins with a header of four words, in it a cursor that one exchange moves. When a
-//! block does not fit, a thread goes on to the next chunk, or appends one. The exchange is of the whole cursor, from what
-//! was seen to what is wanted, and never adds blindly: so there is no overflow to be undone.
+//! The chunks form a list, oldest first. Each begins with a header of four words, which contains a cursor that is moved
+//! by one exchange. If a block does not fit, the thread moves on to the next chunk or appends one. The exchange
+//! replaces the whole cursor by the wanted value and never adds blindly, so there is no overflow to undo.
 //!
-//! * Allocate: O(1), but for retries when threads meet, and for chunks in which the block does not fit.
-//! * Waste: padding, and the rest of a chunk when a block does not fit any more.
+//! * Allocate: O(1), except for retries when threads collide, and for chunks in which the block does not fit.
+//! * Waste: padding, and the remainder of a chunk in which a block does not fit.
 //!
-//! See [`Linear`](crate::Linear) for one thread, and for the source.
+//! See [`Linear`](crate::Linear) for the arena for one thread, and for the source.
 
 use core::{
     alloc::Layout,
@@ -31,10 +31,10 @@ use crate::{
     },
 };
 
-/// A bump arena that any number of threads share without a lock: an [`Allocator`], hence a parent.
+/// A bump arena that any number of threads share without a lock: an [`Allocator`] and therefore usable as a parent.
 ///
-/// Blocks come one behind the other. Freeing the last one makes room again, and it grows and shrinks where it is; all else
-/// stays until the [`reset`](Reclaim::reset), which keeps every chunk.
+/// Blocks are placed one after another. The last block can be freed, and grows and shrinks in place; all other blocks
+/// stay until [`reset`](Reclaim::reset), which keeps every chunk.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -50,19 +50,20 @@ use crate::{
 /// });
 /// ```
 ///
-/// On memory that never grows, a borrowed [`StaticBuffer`](crate::StaticBuffer) or a [`Buffer`](crate::Buffer) is the same
-/// without a header; this one grows, and is reset.
+/// On memory that never grows, a borrowed [`StaticBuffer`](crate::StaticBuffer) or a [`Buffer`](crate::Buffer) does the
+/// same without a header; this arena grows and can be reset.
 ///
-/// # What is promised
+/// # Guarantees
 ///
-/// * *Lock-free*: `allocate` where there is room, and `deallocate`, which is wait-free: it tries once. (Allocating is not
-///   wait-free: no bound on how often one thread tries again.)
-/// * Growing is as good as the parent. Threads that find no room at the same moment each ask the parent, and all but one
-///   return what they got; whom it refuses waits for what the others bring, a tenth of a second at most.
-/// * *In a signal handler*: allowed wherever growing is. *After `fork`*: the child has an arena that is whole.
+/// * `allocate` is *lock-free* if there is room. `deallocate` is wait-free: it tries once. (Allocating is not
+///   wait-free: there is no bound on the number of retries of one thread.)
+/// * Growing gives the guarantees of the parent. Threads that find no room at the same moment each request memory from
+///   the parent, and all but one return what they got. A thread whose request the parent refuses waits until the
+///   requests of the others have ended, for at most a tenth of a second.
+/// * *In a signal handler*: allowed if growing is allowed there. *After `fork`*: the child has an intact arena.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy) here: a handler might run in a signal handler, or keep others waiting. Who wants to make
-/// room and try again does so around `allocate`.
+/// There is no [`OomPolicy`](super::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
+/// caller that wants to free memory and retry can do so around `allocate`.
 ///
 /// # Invariants
 ///
@@ -72,28 +73,28 @@ pub struct AtomicLinear<A: Allocator = DefaultParent> {
     current: AtomicPtr<Segment>,
     first: OnceLink<Segment>,
     growth_barrier: GrowthBarrier,
-    /// What the first chunk shall be like, in bytes.
+    /// Wanted size of the first chunk, in bytes.
     wanted: usize,
     parent: A,
 }
 
 /// The header of a chunk.
 struct Segment {
-    /// All of the chunk.
+    /// The whole chunk.
     memory: NonNull<[u8]>,
-    /// How much is spent of what is behind this header.
+    /// How much of the memory after this header has been carved.
     cursor: Cursor,
     next: OnceLink<Segment>,
 }
 
-/// Bytes of a header.
+/// Size of a header in bytes.
 const HEADER: usize = size_of::<Segment>();
 
-/// The size beyond which chunks grow no more, in bytes.
+/// Size in bytes beyond which chunks do not grow.
 const LARGEST: usize = 64 << 20;
 
 impl Segment {
-    /// What blocks are cut from.
+    /// Returns the memory from which blocks are carved.
     fn space(&self) -> NonNull<[u8]> {
         // SAFETY: the chunk is longer than its header.
         let start = unsafe { self.memory.cast::<u8>().add(HEADER) };
@@ -110,7 +111,7 @@ impl Segment {
 }
 
 impl AtomicLinear {
-    /// An arena without chunks, on the default parent; the first chunk will be a page.
+    /// Creates an arena without chunks, on the default parent. The first chunk is a page.
     #[must_use]
     pub const fn new() -> Self {
         Self::new_in(crate::source::DEFAULT_PARENT)
@@ -124,8 +125,8 @@ impl Default for AtomicLinear {
 }
 
 impl<A: Allocator> AtomicLinear<A> {
-    /// An arena without chunks, on a parent; the first chunk will be a page, each later one twice as large as the one before,
-    /// up to 64 MiB.
+    /// Creates an arena without chunks, on a parent. The first chunk is a page; each later one is twice as large as the
+    /// one before, up to 64 MiB.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
         Self {
@@ -137,27 +138,27 @@ impl<A: Allocator> AtomicLinear<A> {
         }
     }
 
-    /// Lets the first chunk have room for `bytes` bytes of blocks and padding.
+    /// Sets the capacity of the first chunk to `bytes` bytes of blocks and padding.
     #[must_use]
     pub const fn with_capacity(mut self, bytes: usize) -> Self {
         self.wanted = bytes.saturating_add(HEADER);
         self
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
     }
 
-    /// A chunk that an entry of the list leads to.
+    /// Returns the chunk that an entry of the list points to.
     #[inline(always)]
     fn segment(link: &OnceLink<Segment>) -> Option<&Segment> {
-        // SAFETY: a chunk that is in the list stays there until the arena is borrowed mutably.
+        // SAFETY: a chunk in the list stays there until the arena is borrowed mutably.
         unsafe { link.get().as_ref() }
     }
 
-    /// The chunk from which blocks are cut.
+    /// Returns the chunk from which blocks are carved.
     #[inline(always)]
     fn current(&self) -> Option<&Segment> {
         // SAFETY: as above.
@@ -168,7 +169,7 @@ impl<A: Allocator> AtomicLinear<A> {
         successors(Self::segment(&self.first), |segment| Self::segment(&segment.next))
     }
 
-    /// The current chunk, if the block lies in it.
+    /// Returns the current chunk, if the block lies in it.
     fn current_with(&self, block: NonNull<u8>) -> Option<&Segment> {
         self.current().filter(|segment| segment.has(block.addr().get()))
     }
@@ -189,7 +190,7 @@ impl<A: Allocator> AtomicLinear<A> {
                 Some(next) => self.advance(current, next),
                 None => match self.grow(link, current, layout) {
                     Ok(Some(block)) => return Ok(block),
-                    // Meanwhile somebody may have appended a chunk.
+                    // Another thread may have appended a chunk in the meantime.
                     Err(error) if Self::segment(link).is_none() => return Err(error),
                     _ => {}
                 },
@@ -197,15 +198,15 @@ impl<A: Allocator> AtomicLinear<A> {
         }
     }
 
-    /// Goes on to the next chunk, if no other thread has.
+    /// Moves on to the next chunk, unless another thread already has.
     fn advance(&self, current: Option<&Segment>, next: &Segment) {
         let current = current.map_or(null_mut(), |segment| core::ptr::from_ref(segment).cast_mut());
         let next = core::ptr::from_ref(next).cast_mut();
-        // Failure: somebody else has.
+        // Failure: another thread already has.
         let _ = self.current.compare_exchange(current, next, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// Appends a chunk with the block cut from it; `None` if another thread was faster.
+    /// Appends a chunk with the block carved from it; returns `None` if another thread was faster.
     fn grow(
         &self,
         link: &OnceLink<Segment>,
@@ -220,14 +221,14 @@ impl<A: Allocator> AtomicLinear<A> {
             last.map_or(self.wanted, |segment| segment.memory.len().saturating_mul(2).min(LARGEST));
         let publish = |memory: NonNull<[u8]>| {
             let segment = memory.cast::<Segment>();
-            // SAFETY: the parent has just handed the chunk out; it is aligned to a word and has room for the header, and
-            // nobody else knows of it.
+            // SAFETY: the parent has just handed out the chunk; it is aligned to a word and has room for the header,
+            // and no other thread knows it.
             let block = unsafe {
                 segment.write(Segment { memory, cursor: Cursor::new(), next: OnceLink::new() });
                 segment.as_ref().take(layout).ok()
             };
             if link.try_set(segment) {
-                // SAFETY: the chunk is in the list now, hence stays.
+                // SAFETY: the chunk is in the list now and therefore stays.
                 self.advance(last, unsafe { segment.as_ref() });
                 block
             } else {
@@ -240,7 +241,8 @@ impl<A: Allocator> AtomicLinear<A> {
         Ok(self.growth_barrier.request(fetch_chunk)?.flatten())
     }
 
-    /// Takes every chunk for which `goes` out of the list and returns it to the parent; says how many bytes that were.
+    /// Removes every chunk for which `goes` holds from the list and returns it to the parent; returns the total size in
+    /// bytes.
     fn release(&mut self, goes: impl Fn(&Segment) -> bool) -> usize {
         let mut link: &OnceLink<Segment> = &self.first;
         let mut returned = 0;
@@ -249,7 +251,7 @@ impl<A: Allocator> AtomicLinear<A> {
                 let memory = segment.memory;
                 link.overwrite(segment.next.get());
                 returned += memory.len();
-                // SAFETY: no block in it is live, and no entry leads to it any more.
+                // SAFETY: no block in the chunk is live, and no entry points to it any more.
                 unsafe { return_chunk(&self.parent, memory, WORD) };
             } else {
                 link = &segment.next;
@@ -259,7 +261,8 @@ impl<A: Allocator> AtomicLinear<A> {
     }
 }
 
-// SAFETY: cursors hand every byte out once, aligned, and take back only what ends at them. Nothing here unwinds.
+// SAFETY: cursors hand every byte out once, aligned, and take back only a block that ends at them. Nothing here
+// unwinds.
 unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -278,7 +281,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
         }
     }
 
-    /// Whether there is a chunk with this address. O(chunks). Whether the block is live is not known here.
+    /// Returns whether there is a chunk with this address. O(chunks). Does not detect whether the block is live.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         layout.size() == 0 || self.owns(block.as_ptr())
     }
@@ -298,7 +301,7 @@ unsafe impl<A: Allocator> Allocator for AtomicLinear<A> {
             return Err(AllocError::InPlace);
         }
         if let Some(segment) = self.current_with(block) {
-            // SAFETY: the new size is at most the old one, so the tail is a part of the block.
+            // SAFETY: the new size is at most the old one, so the tail is part of the block.
             let tail = unsafe { block.add(new.size()) };
             segment.cursor.give_back(segment.space(), tail, old.size() - new.size());
         }
@@ -313,19 +316,19 @@ impl<A: Allocator> Drop for AtomicLinear<A> {
 }
 
 impl<A: Allocator> AtomicLinear<A> {
-    /// What the arena holds, and how much of it is live: see [`Inspect::stats`].
+    /// Returns how much memory the arena has and how much of it is live: see [`Inspect::stats`].
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
-    /// Declares every block dead and keeps every chunk for the next ones. O(chunks).
+    /// Declares every block dead and keeps every chunk for reuse. O(chunks).
     pub fn reset(&mut self) {
         self.segments().for_each(|segment| segment.cursor.rewind());
         self.current.store(null_mut(), Ordering::Relaxed);
     }
 
-    /// Returns the chunks of which nothing is cut to the parent; says how many bytes that were. O(chunks).
+    /// Returns the reusable chunks to the parent and returns their total size in bytes. O(chunks).
     pub fn trim(&mut self) -> usize {
         self.current.store(null_mut(), Ordering::Relaxed);
         self.release(|segment| segment.cursor.used() == 0)
@@ -343,7 +346,8 @@ impl<A: Allocator> Reclaim for AtomicLinear<A> {
 }
 
 impl<A: Allocator> Inspect for AtomicLinear<A> {
-    /// O(chunks). Live is what was cut, freed or not, with padding and with what was left of chunks that are full.
+    /// O(chunks). Everything carved counts as live, whether freed or not, including padding and the remainders of full
+    /// chunks.
     fn stats(&self) -> PoolStats {
         let current = self.current.load(Ordering::Acquire).cast_const();
         let mut is_behind = current.is_null();
@@ -390,7 +394,8 @@ impl<A: Allocator> Inspect for AtomicLinear<A> {
     }
 }
 
-// SAFETY: chunks are shared as the atomics in their headers are; their addresses stay when the arena moves.
+// SAFETY: chunks are shared in the same way as the atomics in their headers; their addresses do not change when the
+// arena moves.
 unsafe impl<A: Allocator + Send> Send for AtomicLinear<A> {}
 // SAFETY: as above.
 unsafe impl<A: Allocator + Sync> Sync for AtomicLinear<A> {}

@@ -1,4 +1,4 @@
-//! Many blocks at once: room for them in advance, taking them, giving them back, with one borrow or one lock.
+//! Many blocks at once: reserving, allocating and freeing them with one borrow or one lock.
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
@@ -11,7 +11,7 @@ use crate::{
     traits::{Allocator, RawPool, Reserve},
 };
 
-/// Lets the pool grow until it can serve `count` requests in a row. If it cannot, the chunks that have come go back.
+/// Grows the pool until it can serve `count` requests in a row. If it cannot, the added chunks are returned.
 pub(super) fn reserve<R: WithPool<Pool: Reserve>, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -29,7 +29,7 @@ pub(super) fn reserve<R: WithPool<Pool: Reserve>, A: Allocator>(
             Err(never) => break Err(never),
         };
         let add_chunk = |pool: &mut R::Pool, chunk| {
-            // SAFETY: the chunk is nobody else's: see `grow`.
+            // SAFETY: the chunk belongs to nothing else: see `grow`.
             unsafe { pool.add_reserved_chunk(chunk, layout, count) }.inspect(|()| added += 1)
         };
         let is_there =
@@ -48,7 +48,7 @@ pub(super) fn reserve<R: WithPool<Pool: Reserve>, A: Allocator>(
     reserved
 }
 
-/// Fills every place with a block, or none: on failure, those that were taken are given back.
+/// Fills every place with a block, or none of them: on failure, the blocks taken so far are freed.
 pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
     mut pool: R,
     (parent, policy): (&A, &O),
@@ -68,7 +68,7 @@ pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
         match ops::allocate(&mut pool, (parent, policy), layout) {
             Ok(block) => places[taken].write(block.cast()),
             Err(error) => {
-                // SAFETY: so many places were written, with blocks that are live and of this layout.
+                // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
                 unsafe { deallocate_many(pool, parent, assume_init_ref(&places[..taken]), layout) };
                 return Err(error);
             }
@@ -78,6 +78,8 @@ pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
     Ok(())
 }
 
+/// Frees many blocks of one layout, with one borrow or lock for all that the hot path accepts.
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`], for each block.
@@ -88,29 +90,30 @@ pub(super) unsafe fn deallocate_many<R: WithPool, A: Allocator>(
     layout: Layout,
 ) {
     let done = pool.with(|pool| {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         let is_done = |&&block: &&NonNull<u8>| unsafe { pool.deallocate_hot(block, layout) };
         blocks.iter().take_while(is_done).count()
     });
     for &block in &blocks[done..] {
-        // SAFETY: the caller's promises are passed on; what the hot path refused is still live.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block; a block that the hot path refused is
+        // still live.
         unsafe { ops::deallocate(&mut pool, parent, block, layout) };
     }
 }
 
-/// The methods of a shell for many blocks at once. `$pool` is how the shell reaches its pool.
+/// Implements the methods of a shell for many blocks at once. `$pool` is the shell's access to its pool.
 macro_rules! bulk_for_shell {
     ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$self:ident: $receiver:ty| $pool:expr) => {
         impl<P: RawPool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
-            /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent. What is
-            /// reserved is free memory: other requests may take it, and before one is refused because the parent has
-            /// nothing more, chunks that are still whole go back to the parent.
+            /// Grows the pool, if necessary, until it can serve `count` requests for `layout` without its parent.
+            /// Reserved memory is free memory: other requests may take it, and before a request is refused because the
+            /// parent has no more memory, empty chunks are returned to the parent.
             ///
             /// # Errors
             ///
-            /// What the parent says; [`AllocError::Unsupported`] for a layout that the pool never serves; what a guard around the
-            /// pool says, such as [`AllocError::Limit`]; or [`AllocError::Exhausted`] for more than there can ever be. Nothing
-            /// is kept then of what came for it.
+            /// Returns the parent's error; [`AllocError::Unsupported`] for a layout that the pool never serves; the
+            /// error of a guard around the pool, such as [`AllocError::Limit`]; or [`AllocError::Exhausted`] for more
+            /// blocks than are possible. Memory obtained for the call is returned in that case.
             pub fn reserve($self: $receiver, layout: Layout, count: usize) -> Result<(), AllocError>
             where
                 P: crate::traits::Reserve,
@@ -118,11 +121,11 @@ macro_rules! bulk_for_shell {
                 super::bulk::reserve($pool, &$self.parent, layout, count)
             }
 
-            /// Fills every place with a block for `layout`, in one go; or none.
+            /// Fills every place with a block for `layout`, or none of them, with one borrow or lock.
             ///
             /// # Errors
             ///
-            /// As [`Allocator::allocate`]; no block is taken then.
+            /// As [`Allocator::allocate`]; no block is taken in that case.
             pub fn allocate_many(
                 $self: $receiver,
                 layout: Layout,
@@ -131,13 +134,13 @@ macro_rules! bulk_for_shell {
                 super::bulk::allocate_many($pool, (&$self.parent, &$self.policy), layout, places)
             }
 
-            /// Takes many blocks of one layout back, in one go.
+            /// Frees many blocks of one layout, with one borrow or lock.
             ///
             /// # Safety
             ///
-            /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+            /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
             pub unsafe fn deallocate_many($self: $receiver, blocks: &[NonNull<u8>], layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate` for each block.
                 unsafe { super::bulk::deallocate_many($pool, &$self.parent, blocks, layout) };
             }
         }

@@ -1,4 +1,4 @@
-//! `Debug` for the types of this room: see [`opaque_debug`].
+//! `Debug` for the shells: see [`opaque_debug`].
 
 use lock_api::RawMutex;
 

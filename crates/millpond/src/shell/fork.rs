@@ -1,4 +1,4 @@
-//! Forking in a program with threads: everything that threads share is held still meanwhile.
+//! Forking in a program with threads: everything that threads share is held still during the fork.
 //!
 //! ```
 //! # #[cfg(unix)] {
@@ -15,12 +15,13 @@
 //! # Ok::<(), millpond::AllocError>(())
 //! ```
 //!
-//! What was entered last is held first. So a parent is registered before its children, and an allocator that others use
-//! for their books, such as the global one, before all of them.
+//! Values are held in reverse order of registration. Therefore register a parent before its children, and an allocator
+//! that others use for their internal data, such as the global one, before all of them.
 //!
-//! Other handlers of `pthread_atfork` may wait for locks whose holders use these pools. So [`install`] is called before they are
-//! installed: the system calls those that are to prepare in the reverse order. Not held: what `vfork`, `posix_spawn` and `clone`
-//! leave to the parent, and what a signal handler does that forks while it has interrupted the holder of a lock.
+//! Other handlers of `pthread_atfork` may wait for locks whose holders use these pools. Therefore call [`install`]
+//! before such handlers are installed: the system calls the prepare handlers in reverse order. Not covered: what
+//! `vfork`, `posix_spawn` and `clone` leave to the parent, and a signal handler that forks after interrupting the
+//! holder of a lock.
 
 use core::{cell::Cell, ptr::NonNull};
 
@@ -31,19 +32,20 @@ use crate::{
 
 type Target = NonNull<dyn AtFork + Sync>;
 
-/// A place in the list of what is held, for what is no `static`.
+/// An entry in the list of held values, for values that are not `static`.
 ///
 /// # Invariants
 ///
-/// * While it has a target, it is in the list once, and neither it nor the target goes; `newer` and `older` are its neighbours.
-///   All of that changes only while the list is locked.
+/// * While the entry has a target, it is in the list once, and neither it nor the target is moved or dropped; `newer`
+///   and `older` are its neighbours. All of that changes only while the list is locked.
 pub struct Registration {
     target: Cell<Option<Target>>,
     newer: Cell<Option<NonNull<Self>>>,
     older: Cell<Option<NonNull<Self>>>,
 }
 
-// SAFETY: what is in it is used by whoever has locked the list; a target may be shared, and is to be held by any thread.
+// SAFETY: the contents are used only by the thread that has locked the list; a target may be shared, and may be held by
+// any thread.
 unsafe impl Send for Registration {}
 // SAFETY: as above.
 unsafe impl Sync for Registration {}
@@ -54,29 +56,30 @@ impl core::fmt::Debug for Registration {
     }
 }
 
-/// The entries, last entered first.
+/// The entries, last registered first.
 struct Registrations(Option<NonNull<Registration>>);
 
-// SAFETY: entries may be used by any thread that has locked the list.
+// SAFETY: any thread that has locked the list may use the entries.
 unsafe impl Send for Registrations {}
 
 static REGISTRATIONS: Mutex<DefaultLock, Registrations> = Mutex::new(Registrations(None));
 
 impl Registration {
-    /// A place that is not in the list.
+    /// Creates an entry that is not in the list.
     #[must_use]
     pub const fn new() -> Self {
         Self { target: Cell::new(None), newer: Cell::new(None), older: Cell::new(None) }
     }
 
-    /// Puts it into the list: the target is held at each fork. O(1).
+    /// Registers `target`, which is then held at each fork. O(1).
     ///
     /// # Safety
     ///
-    /// Until [`unregister`](Self::unregister), neither this entry nor the target moves or goes. It is not in the list yet.
+    /// Until [`unregister`](Self::unregister), neither this entry nor the target is moved or dropped. The entry is not
+    /// in the list yet.
     pub unsafe fn register<'a>(&self, target: &'a (dyn AtFork + Sync + 'a)) {
         let target = NonNull::from(target);
-        // SAFETY: only the lifetime differs, and the caller says that the target stays for as long as it is needed.
+        // SAFETY: only the lifetime differs, and the caller guarantees that the target lives until it is unregistered.
         let target: Target =
             unsafe { core::mem::transmute::<NonNull<dyn AtFork + Sync + 'a>, Target>(target) };
         let mut entries = REGISTRATIONS.lock();
@@ -85,19 +88,19 @@ impl Registration {
         self.older.set(entries.0);
         let this = NonNull::from(self);
         if let Some(older) = entries.0.replace(this) {
-            // SAFETY: what is in the list is there.
+            // SAFETY: entries in the list are alive.
             unsafe { older.as_ref() }.newer.set(Some(this));
         }
     }
 
-    /// Takes it out of the list, if it is there. O(1).
+    /// Removes the entry from the list, if it is registered. O(1).
     pub fn unregister(&self) {
         let mut entries = REGISTRATIONS.lock();
         if self.target.take().is_none() {
             return;
         }
         let (newer, older) = (self.newer.take(), self.older.take());
-        // SAFETY: what is in the list is there.
+        // SAFETY: entries in the list are alive.
         unsafe {
             match newer {
                 Some(newer) => newer.as_ref().older.set(older),
@@ -116,16 +119,16 @@ impl Default for Registration {
     }
 }
 
-/// Has a value held at each fork from now on, for ever: a `static`, or one that was leaked.
+/// Registers a value that is then held at each fork for the rest of the program: a `static`, or one that was leaked.
 ///
 /// # Errors
 ///
-/// [`AllocError::Exhausted`]: there is no memory for its entry.
+/// Returns [`AllocError::Exhausted`] if there is no memory for the entry.
 pub fn register(target: &'static (dyn AtFork + Sync)) -> Result<(), AllocError> {
     let place =
         crate::traits::Allocator::allocate(&crate::source::Heap, core::alloc::Layout::new::<Registration>())?;
     let place = place.cast::<Registration>();
-    // SAFETY: the place was just handed out for an entry, and is never given back; the target is there for ever.
+    // SAFETY: the memory was just handed out for an entry, and is never returned; the target is `'static`.
     unsafe {
         place.write(Registration::new());
         place.as_ref().register(target);
@@ -133,11 +136,13 @@ pub fn register(target: &'static (dyn AtFork + Sync)) -> Result<(), AllocError> 
     Ok(())
 }
 
-/// Has everything that is registered, now or later, held at each fork. To be called early, once or more often.
+/// Installs handlers that hold everything registered, now or later, at each fork. Call this early; it may be called
+/// more than once.
 ///
 /// # Errors
 ///
-/// The system's, if it has no memory for the handlers. [`AllocError::Unsupported`] where processes do not fork.
+/// Returns the system's error if it has no memory for the handlers, or [`AllocError::Unsupported`] if processes cannot
+/// fork on this platform.
 pub fn install() -> Result<(), AllocError> {
     #[cfg(unix)]
     {
@@ -153,42 +158,45 @@ pub fn install() -> Result<(), AllocError> {
     Err(AllocError::Unsupported)
 }
 
-/// Forks, and holds these meanwhile, in this order: children before their parents. Returns what `fork` does: zero in the child.
+/// Forks and holds these values meanwhile, in this order: children before their parents. Returns the result of `fork`,
+/// which is zero in the child.
 ///
-/// What is [registered](register) is not to be among them, once handlers are [installed](install): it would be waited for twice.
+/// Once handlers are [installed](install), no [registered](register) value may be among them: it would be waited for
+/// twice.
 ///
 /// # Errors
 ///
-/// The system's.
+/// Returns the system's error.
 ///
 /// # Safety
 ///
-/// As for `fork` in a program with threads: the child uses nothing that another thread may have been changing, but for these.
+/// As for `fork` in a program with threads: the child uses nothing that another thread may have been changing, except
+/// these values.
 #[cfg(unix)]
 pub unsafe fn fork(held: &[&dyn AtFork]) -> Result<i32, AllocError> {
     for &each in held {
         each.prepare();
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the contract of `fork`, which is the same.
     let outcome = unsafe { crate::source::fork() };
     for &each in held {
-        // SAFETY: each was prepared; in the child, this is the only thread.
+        // SAFETY: each value was prepared; in the child, this is the only thread.
         unsafe { if outcome == Ok(0) { each.child() } else { each.parent() } }
     }
     outcome
 }
 
-/// Goes through the list, which is locked, from what was entered last on.
+/// Visits the entries of the list, which is locked, last registered first.
 ///
 /// # Safety
 ///
-/// This thread has locked it.
+/// The current thread has locked the list.
 #[cfg(unix)]
 unsafe fn each(work: impl Fn(&dyn AtFork)) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the current thread has locked the list, as the caller guarantees.
     let mut next = unsafe { (*REGISTRATIONS.data_ptr()).0 };
     while let Some(entry) = next {
-        // SAFETY: what is in the list is there, and so are the targets.
+        // SAFETY: entries in the list are alive, and so are their targets.
         unsafe {
             if let Some(target) = entry.as_ref().target.get() {
                 work(target.as_ref());
@@ -201,13 +209,13 @@ unsafe fn each(work: impl Fn(&dyn AtFork)) {
 #[cfg(unix)]
 extern "C" fn prepare() {
     REGISTRATIONS.prepare();
-    // SAFETY: it was locked.
+    // SAFETY: the list was locked just above.
     unsafe { each(|target| target.prepare()) };
 }
 
 #[cfg(unix)]
 extern "C" fn parent() {
-    // SAFETY: this thread has locked the list, and prepared what is in it.
+    // SAFETY: the current thread has locked the list, and has prepared its entries.
     unsafe {
         each(|target| target.parent());
         REGISTRATIONS.parent();

@@ -1,4 +1,4 @@
-//! The shell of one thread.
+//! The shell for one thread.
 
 use core::{
     alloc::Layout,
@@ -17,10 +17,10 @@ use crate::{
     traits::{Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
-/// A pool and its parent, shared by everything on one thread: an [`Allocator`], hence a parent for other pools.
+/// A pool and its parent, shared within one thread: an [`Allocator`] and therefore usable as a parent of other pools.
 ///
-/// It can be sent to another thread, but not be used by two at once; see [`Locked`](crate::Locked) for that. Dropping it
-/// returns every chunk to the parent.
+/// A `Local` can be sent to another thread but not used by two threads at once; see [`Locked`](crate::Locked) for that.
+/// Dropping it returns every chunk to the parent.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -37,7 +37,7 @@ use crate::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
-/// Threads do not share it:
+/// Threads cannot share it:
 ///
 /// ```compile_fail
 /// # use millpond::{Blocks, Fixed, Local};
@@ -53,7 +53,7 @@ pub struct Local<P: RawPool, A: Allocator = DefaultParent, O: OomPolicy = Fail> 
     policy: O,
 }
 
-/// The pool in a [`Local`].
+/// Access to the pool in a [`Local`].
 pub(super) struct CellAccess<'a, P>(&'a UnsafeCell<P>);
 
 impl<P: RawPool> WithPool for CellAccess<'_, P> {
@@ -62,13 +62,13 @@ impl<P: RawPool> WithPool for CellAccess<'_, P> {
     #[inline(always)]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
         // SAFETY: a `Local` is used by one thread at a time, and this reference ends with the closure, which calls
-        // nothing but the pool (see `WithPool`): there is no second one.
+        // nothing but the pool (see `WithPool`): there is no second reference.
         use_it(unsafe { &mut *self.0.get() })
     }
 }
 
 impl<P: RawPool> Local<P> {
-    /// A shell over a pool without chunks, on the default parent.
+    /// Creates a shell over a pool without chunks, on the default parent.
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::new_in(pool, crate::source::DEFAULT_PARENT)
@@ -76,7 +76,7 @@ impl<P: RawPool> Local<P> {
 }
 
 impl<P: RawPool, A: Allocator> Local<P, A> {
-    /// A shell over a pool without chunks, on a parent.
+    /// Creates a shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
         Self::with_policy(pool, parent, Fail)
@@ -84,41 +84,43 @@ impl<P: RawPool, A: Allocator> Local<P, A> {
 }
 
 impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
-    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
         Self { pool: UnsafeCell::new(pool), parent, policy }
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
     }
 
-    /// Hands out a block if that takes no call; where it does not, [`allocate`](Allocator::allocate) may: see
-    /// [`RawPool::allocate_hot`]. For callers that have a cold path of their own, such as a function for another language.
+    /// Allocates a block if that takes no function call; see [`RawPool::allocate_hot`]. If it returns `None`,
+    /// [`allocate`](Allocator::allocate) may still succeed.
+    ///
+    /// For callers that have a cold path of their own, such as a function called from another language.
     #[inline(always)]
     pub fn allocate_hot(&self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.access().with(|pool| pool.allocate_hot(layout))
     }
 
-    /// Takes a block back if that takes no call; false, and nothing done, where [`deallocate`](Allocator::deallocate) is to be
-    /// called: see [`RawPool::deallocate_hot`].
+    /// Frees a block if that takes no function call and returns whether it did; see [`RawPool::deallocate_hot`]. If it
+    /// returns `false`, nothing was done and the caller must call [`deallocate`](Allocator::deallocate).
     ///
     /// # Safety
     ///
     /// As for [`Allocator::deallocate`].
     #[inline(always)]
     pub unsafe fn deallocate_hot(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         self.access().with(|pool| unsafe { pool.deallocate_hot(block, layout) })
     }
 
-    /// The shell taken apart, its chunks still in the pool.
+    /// Takes the shell apart; its chunks stay in the pool.
     pub(super) fn into_parts(self) -> (P, A, O) {
         let this = ManuallyDrop::new(self);
-        // SAFETY: each is read once, and the shell is used and dropped no more.
+        // SAFETY: each part is read once, and the shell is neither used nor dropped afterwards.
         unsafe {
             (
                 ptr::read(&raw const this.pool).into_inner(),
@@ -135,7 +137,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
 }
 
 impl<P: Live, A: Allocator, O: OomPolicy> Local<P, A, O> {
-    /// The live blocks, if the pool knows them: see [`Live`].
+    /// Returns the live blocks, if the pool knows them: see [`Live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.pool.get_mut().live()
     }

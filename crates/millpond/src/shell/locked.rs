@@ -1,4 +1,4 @@
-//! The shell of many threads that take turns.
+//! The shell for threads that take turns.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -17,11 +17,13 @@ use crate::{
 
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
 ///
-/// The lock is held while the pool works, never while the parent is asked. `L` is any [`lock_api::RawMutex`]: left alone,
-/// `ParkingLock` with the feature `std`, whose waiters sleep, and [`SpinLock`](crate::SpinLock) without. Dropping the shell returns every chunk.
+/// The lock is held while the pool works, never while the parent is called. `L` is any [`lock_api::RawMutex`]; the
+/// default is `ParkingLock` with the feature `std`, whose waiting threads sleep, and [`SpinLock`](crate::SpinLock)
+/// without it. Dropping the shell returns every chunk to the parent.
 ///
-/// Threads that find the pool empty at the same time ask the parent each. Whom it refuses, as it gave its last to another,
-/// waits for what that brings, a tenth of a second at most.
+/// Threads that find the pool empty at the same time each request memory from the parent. A thread that is refused
+/// because the parent gave its last memory to another thread waits for the outcome of that request, for at most a tenth
+/// of a second.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -41,9 +43,9 @@ use crate::{
 /// });
 /// ```
 ///
-/// *Not for signal handlers*: one that interrupts the holder of the lock waits for it for ever. *After `fork`* the child
-/// may use the pool if no other thread held the lock at that moment; where others may, `L` must be a lock that is taken
-/// before a fork and released after it, in both processes (`pthread_atfork`).
+/// *Signal handlers* must not use the pool: a handler that interrupts the holder of the lock waits for it forever.
+/// *After `fork`*, the child may use the pool if no other thread held the lock at that moment. If other threads may
+/// hold it, `L` must be a lock that is taken before a fork and released after it, in both processes (`pthread_atfork`).
 pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = DefaultLock, O: OomPolicy = Fail> {
     pool: Mutex<L, P>,
     growth_barrier: GrowthBarrier,
@@ -51,7 +53,7 @@ pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = Defaul
     policy: O,
 }
 
-/// The pool in a [`Locked`].
+/// Access to the pool in a [`Locked`].
 pub(super) struct LockAccess<'a, P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy>(&'a Locked<P, A, L, O>);
 
 impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> WithPool for LockAccess<'_, P, A, L, O> {
@@ -68,7 +70,7 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> WithPool for LockAcces
 }
 
 impl<P: RawPool> Locked<P> {
-    /// A shell over a pool without chunks, on the default parent, with the default lock.
+    /// Creates a shell over a pool without chunks, on the default parent, with the default lock.
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::new_in(pool, crate::source::DEFAULT_PARENT)
@@ -76,7 +78,7 @@ impl<P: RawPool> Locked<P> {
 }
 
 impl<P: RawPool, A: Allocator, L: RawMutex> Locked<P, A, L> {
-    /// A shell over a pool without chunks, on a parent.
+    /// Creates a shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
         Self::with_policy(pool, parent, Fail)
@@ -84,13 +86,13 @@ impl<P: RawPool, A: Allocator, L: RawMutex> Locked<P, A, L> {
 }
 
 impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
-    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
         Self { pool: Mutex::new(pool), growth_barrier: GrowthBarrier::new(), parent, policy }
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
@@ -103,7 +105,7 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
 }
 
 impl<P: Live, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
-    /// The live blocks, if the pool knows them: see [`Live`].
+    /// Returns the live blocks, if the pool knows them: see [`Live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.pool.get_mut().live()
     }

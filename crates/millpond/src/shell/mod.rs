@@ -1,4 +1,4 @@
-//! Shells: each owns a pool and its parent, and decides who may reach them.
+//! Shells: each owns a pool and its parent, and decides who may access them.
 
 mod allocator;
 mod atomic_linear;

@@ -1,13 +1,13 @@
-//! What a shell does when memory has run out: return the error, call a handler and try again, or end the program.
+//! The policy of a shell when memory runs out: return the error, call a handler and retry, or end the program.
 //!
-//! The choice is a type parameter of each shell, so that it costs nothing where it is not made. The one loop in
-//! `shell` asks the policy on its cold path, outside of every borrow and lock.
+//! The policy is a type parameter of each shell, so it costs nothing if it is not used. The allocation loop in `shell`
+//! calls the policy on its cold path, outside of every borrow and lock.
 
 use core::alloc::Layout;
 
 use crate::base::AllocError;
 
-/// What a shell does with a request that cannot be met: [`Fail`], [`Retry`] or [`Abort`].
+/// The policy of a shell for a request that cannot be met: [`Fail`], [`Retry`] or [`Abort`].
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
@@ -21,7 +21,7 @@ use crate::base::AllocError;
 /// assert_eq!(asked.get(), 3);
 /// ```
 ///
-/// A handler that threads share can be shared by threads:
+/// A shell whose handler can be shared by threads can itself be shared by threads:
 ///
 /// ```compile_fail
 /// # use std::rc::Rc;
@@ -33,15 +33,15 @@ use crate::base::AllocError;
 /// # // instead: drop(pool);
 /// ```
 pub trait OomPolicy {
-    /// A request failed, and this is why. Returns whether to try it again: first the pool, then the parent.
+    /// Called after a request failed with `error`. Returns whether to retry it: first the pool, then the parent.
     ///
     /// Called outside of every borrow and lock, so it may allocate from this shell and free blocks into it. It must not
-    /// panic: that ends the program. Attempts that have an alternative (growing in place, a chunk that is larger than
-    /// need be) do not count as failed.
+    /// panic: a panic ends the program. Attempts that have an alternative (growing in place, a chunk that is larger
+    /// than necessary) do not count as failed.
     fn try_again(&self, layout: Layout, error: AllocError) -> bool;
 }
 
-/// The default [`OomPolicy`]: the caller gets the error.
+/// The default [`OomPolicy`]: returns the error to the caller.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fail;
 
@@ -52,10 +52,10 @@ impl OomPolicy for Fail {
     }
 }
 
-/// The [`OomPolicy`] of a handler, which makes room and says whether it did.
+/// The [`OomPolicy`] with a handler that frees memory and returns whether it did.
 ///
-/// It is called again and again until the request succeeds or it returns false, and then the caller gets the error. A
-/// request that this allocator never serves ([`AllocError::Unsupported`]) fails without asking it.
+/// The handler is called repeatedly until the request succeeds or the handler returns `false`, in which case the caller
+/// gets the error. It is not called for a request that the allocator never serves ([`AllocError::Unsupported`]).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retry<F>(pub F);
 
@@ -65,8 +65,8 @@ impl<F: Fn(Layout, AllocError) -> bool> OomPolicy for Retry<F> {
     }
 }
 
-/// The [`OomPolicy`] of programs that cannot go on without memory: ends the program, with a message on the standard error
-/// where there is one.
+/// The [`OomPolicy`] for programs that cannot continue without memory: ends the program, with a message on the standard
+/// error if there is one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Abort;
 
@@ -76,19 +76,19 @@ impl OomPolicy for Abort {
     }
 }
 
-/// Ends the program (or, without `alloc`, panics) because it cannot go on without memory.
+/// Ends the program (or, without `alloc`, panics) because it cannot continue without memory.
 #[cfg(feature = "alloc")]
 #[cold]
 pub(crate) fn out_of_memory(layout: Layout, _: AllocError) -> ! {
-    // The loop calls policies in a way that ends the program should this unwind.
+    // The loop calls policies in such a way that a panic here ends the program.
     alloc::alloc::handle_alloc_error(layout)
 }
 
-/// Ends the program (or, without `alloc`, panics) because it cannot go on without memory.
+/// Ends the program (or, without `alloc`, panics) because it cannot continue without memory.
 #[cfg(not(feature = "alloc"))]
 #[cold]
 #[expect(clippy::panic, reason = "`Abort` ends the program, as the caller has chosen")]
 pub(crate) fn out_of_memory(layout: Layout, error: AllocError) -> ! {
-    // The loop calls policies in a way that ends the program when they unwind.
+    // The loop calls policies in such a way that a panic here ends the program.
     panic!("{error}: {} bytes were asked for", layout.size())
 }

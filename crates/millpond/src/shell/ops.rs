@@ -1,10 +1,10 @@
-//! What all shells do, in one place: the one loop, and everything that needs both the pool and its parent.
+//! Operations that all shells share: the allocation loop, and everything that needs both the pool and its parent.
 //!
-//! The loop tries the pool; if that has nothing, it **ends the borrow or the lock**, asks the parent, comes back, lets
-//! the pool adopt the chunk and tries again. So a parent may call back into the shell without a second `&mut` and
-//! without a deadlock, and no lock is held across a system call. When the parent fails too, the pool gives up the chunks
-//! in which nothing is live, and the request is tried again, once. Then the policy is asked, in the same state: it may free
-//! blocks into this very shell.
+//! The loop tries the pool. If the pool has no memory, it **ends the borrow or the lock**, calls the parent, adds the
+//! chunk to the pool and tries again. A parent may therefore call back into the shell without a second `&mut` and
+//! without a deadlock, and no lock is held across a system call. If the parent fails too, the pool returns the chunks
+//! without live blocks, and the request is retried, once. Then the policy is called, in the same state: it may free
+//! blocks into this shell.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -15,21 +15,21 @@ use crate::{
     traits::{Allocation, Allocator, Chunk, ChunkRequest, PoolHooks as _, RawPool, Release, relocate},
 };
 
-/// A way to the pool in a shell, for the time of one call.
+/// Access to the pool of a shell, for the duration of one call.
 ///
-/// The closure must not reach the same pool again, and never calls a parent: that is what the loop is for.
+/// The closure must not access the same pool again, and never calls a parent: that is what the loop is for.
 pub(super) trait WithPool {
     type Pool: RawPool;
 
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
 
-    /// Who is asking the parent, where that may be more than one.
+    /// Returns the growth barrier, if more than one request to the parent may be in flight.
     fn growth_barrier(&self) -> Option<&GrowthBarrier> {
         None
     }
 }
 
-/// The pool of a shell that is borrowed mutably.
+/// Access to the pool of a shell that is borrowed mutably.
 pub(super) struct MutAccess<'a, P>(pub(super) &'a mut P);
 
 impl<P: RawPool> WithPool for MutAccess<'_, P> {
@@ -66,13 +66,13 @@ pub(super) fn allocate<R: WithPool, A: Allocator, O: OomPolicy>(
     }
 }
 
-/// A block or an error in two registers, which is what a call on the cold path returns: `Result` would go through memory,
-/// and the hot path would have to make room for it.
+/// A block or an error in two registers, as returned by calls on the cold path: a `Result` would be returned through
+/// memory, and the hot path would have to reserve space for it.
 #[derive(Clone, Copy)]
 pub(super) struct RawResult {
-    /// The block's start; null for an error.
+    /// The start of the block; null for an error.
     start: *mut u8,
-    /// The block's length, or the error's number.
+    /// The length of the block, or the number of the error.
     rest: usize,
 }
 
@@ -93,7 +93,7 @@ impl RawResult {
     }
 }
 
-/// The cold path. (A call in tail position, its arguments in the order of the hot path's own: that needs no frame.)
+/// The cold path. (A call in tail position with the arguments in the order of the hot path's own needs no stack frame.)
 #[cold]
 #[inline(never)]
 pub(super) fn allocate_cold<R: WithPool, A: Allocator, O: OomPolicy>(
@@ -105,7 +105,7 @@ pub(super) fn allocate_cold<R: WithPool, A: Allocator, O: OomPolicy>(
     RawResult::pack(allocate_with_policy(pool, (parent, policy), layout))
 }
 
-/// From the moment when there was nothing to be had without a call: tries, and asks the policy when that fails.
+/// Runs the request after the hot path has found nothing: tries, and calls the policy if that fails.
 fn allocate_with_policy<R: WithPool, A: Allocator, O: OomPolicy>(
     mut pool: R,
     (parent, policy): (&A, &O),
@@ -129,14 +129,15 @@ fn allocate_with_policy<R: WithPool, A: Allocator, O: OomPolicy>(
     outcome
 }
 
-/// Reports misuse that the pool has found, outside of every borrow and lock: who hears of it is a user's code.
+/// Reports misuse that the pool has detected, outside of every borrow and lock, because the hook is user code.
 fn deliver_reports<R: WithPool>(pool: &mut R) {
     while let Some(pending_report) = pool.with(|pool| pool.pending_report()) {
         pending_report.raise();
     }
 }
 
-/// As [`allocate`], and every byte is zero. What goes past the pool, the parent zeroes if it is not zero anyway.
+/// Like [`allocate`], but every byte is zero. Requests that pass through are zeroed by the parent, unless its memory is
+/// zero anyway.
 pub(super) fn allocate_zeroed<R: WithPool, A: Allocator, O: OomPolicy>(
     mut pool: R,
     (parent, policy): (&A, &O),
@@ -151,7 +152,7 @@ pub(super) fn allocate_zeroed<R: WithPool, A: Allocator, O: OomPolicy>(
     Ok(block)
 }
 
-/// A parent that hands out nothing but zeros.
+/// A parent that hands out only zeroed memory.
 struct ZeroedParent<'a, A>(&'a A);
 
 // SAFETY: every block is the parent's, which keeps the contract.
@@ -161,23 +162,25 @@ unsafe impl<A: Allocator> Allocator for ZeroedParent<'_, A> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.0.deallocate(block, layout) };
     }
 }
 
-/// What can still be done about one request that has failed.
+/// What can still be tried for a request that has failed.
 struct Recovery {
-    /// Whether a trim may find anything: it is tried once, and once more each time that something else has made room.
+    /// Whether a trim may find anything: it is tried once, and again each time that memory has been freed in another
+    /// way.
     trim: bool,
 }
 
 impl Recovery {
     const ALL: Self = Self { trim: true };
 
-    /// Makes room after a failure, and says whether it is worth to try the request again. The pool lets go of what it holds
-    /// back, and chunks without live blocks go back to the parent, so that it has them for a request of another size; then the
-    /// policy is asked, which is a user's code. All of this happens outside of every borrow and lock.
+    /// Frees memory after a failure, and returns whether the request should be retried. The pool releases the memory it
+    /// holds back, and chunks without live blocks are returned to the parent, which can use them for a request of
+    /// another size; then the policy is called, which is user code. All of this happens outside of every borrow and
+    /// lock.
     fn try_again<R: WithPool, A: Allocator>(
         &mut self,
         pool: &mut R,
@@ -188,7 +191,7 @@ impl Recovery {
         if error != AllocError::Unsupported {
             let is_parents =
                 |pool: &mut R::Pool| pool.passes_through(layout) || pool.may_allocate(layout).is_ok();
-            // First, as a trim lets go of it too, but tells of whole chunks alone.
+            // First, since a trim releases it too, but reports only whole chunks.
             let let_go = pool.with(|pool| pool.release_held());
             if core::mem::take(&mut self.trim) && pool.with(is_parents) && trim(&mut *pool, parent) != 0 {
                 return true;
@@ -203,7 +206,7 @@ impl Recovery {
     }
 }
 
-/// The loop: asks the pool, and lets it grow until it can serve the request. Or that is the parent's business anyway.
+/// The loop: tries the pool, and grows it until it can serve the request. Requests that pass through go to the parent.
 fn try_allocate<R: WithPool, A: Allocator>(pool: &mut R, parent: &A, layout: Layout) -> Allocation {
     if pool.with(|pool| pool.passes_through(layout)) {
         return parent.allocate(layout);
@@ -216,7 +219,7 @@ fn try_allocate<R: WithPool, A: Allocator>(pool: &mut R, parent: &A, layout: Lay
             pool.may_allocate(layout)?;
             pool.chunk_request(layout).ok_or(AllocError::Unsupported)
         })?;
-        // SAFETY: the chunk is nobody else's: see `grow`.
+        // SAFETY: the chunk belongs to nothing else: see `grow`.
         let add_chunk = |pool: &mut R::Pool, chunk| unsafe { pool.add_chunk(chunk, layout) };
         if let Some(block) = grow((&mut *pool, parent), request, add_chunk, |pool| pool.allocate(layout))? {
             return Ok(block);
@@ -224,10 +227,11 @@ fn try_allocate<R: WithPool, A: Allocator>(pool: &mut R, parent: &A, layout: Lay
     }
 }
 
-/// Asks the parent for a chunk, has the pool adopt it, and looks whether that has now what is wanted. `None`: not yet, but it is
-/// worth to try again. An error: the parent has refused, and the pool has not got it from elsewhere.
+/// Requests a chunk from the parent, adds it to the pool, and calls `look` on the pool. Returns `None` if `look` found
+/// nothing yet but the request should be retried, and an error if the parent has refused and the pool has not received
+/// memory from elsewhere.
 ///
-/// What `add_chunk` is given is nobody else's, as [`RawPool::add_chunk`] wants it.
+/// The chunk passed to `add_chunk` belongs to nothing else, as [`RawPool::add_chunk`] requires.
 pub(super) fn grow<R: WithPool, A: Allocator, T>(
     (pool, parent): (&mut R, &A),
     request: ChunkRequest,
@@ -242,13 +246,13 @@ pub(super) fn grow<R: WithPool, A: Allocator, T>(
         .is_some_and(|(growth_barrier, ticket)| growth_barrier.end(ticket, found.is_ok()));
     match found {
         Err(_) if others_succeeded => Ok(None),
-        // Meanwhile somebody may have freed a block.
+        // Another thread may have freed a block in the meantime.
         Err(error) => pool.with(look).ok_or(error).map(Some),
         found => found,
     }
 }
 
-/// Brings a chunk from the parent to the pool, and looks what the pool has then.
+/// Adds a chunk from the parent to the pool, and calls `look` on the pool.
 fn fetch_chunk<R: WithPool, A: Allocator, T>(
     (pool, parent): (&mut R, &A),
     request: ChunkRequest,
@@ -256,10 +260,10 @@ fn fetch_chunk<R: WithPool, A: Allocator, T>(
     look: impl FnOnce(&mut R::Pool) -> T,
 ) -> Result<T, AllocError> {
     let memory = parent.allocate_between(request.least, request.size_from(parent))?;
-    // SAFETY: the parent has just handed the memory out, for this alignment.
+    // SAFETY: the parent has just handed out the memory, for this alignment.
     let chunk = unsafe { Chunk::new(memory, request.least.align()) }.ok_or(AllocError::Unsupported)?;
     let (refused, found) = pool.with(|pool| {
-        // The chunk is nobody else's; it goes back to the parent only when the pool surrenders it.
+        // The chunk belongs to nothing else; it goes back to the parent only when the pool releases it.
         let refused = add_chunk(pool, chunk).err();
         (refused, look(pool))
     });
@@ -270,7 +274,8 @@ fn fetch_chunk<R: WithPool, A: Allocator, T>(
     Ok(found)
 }
 
-/// What a child asks for when it grows: see [`Allocator::allocate_between`]. Only the least counts as out of memory.
+/// Serves the requests of a child that grows: see [`Allocator::allocate_between`]. Only the failure of the least size
+/// counts as out of memory.
 pub(super) fn allocate_between<R: WithPool, A: Allocator, O: OomPolicy>(
     mut pool: R,
     (parent, policy): (&A, &O),
@@ -288,6 +293,8 @@ pub(super) fn allocate_between<R: WithPool, A: Allocator, O: OomPolicy>(
     allocate(pool, (parent, policy), least)
 }
 
+/// Frees a block, which is the pool's or the parent's.
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`].
@@ -298,14 +305,16 @@ pub(super) unsafe fn deallocate<R: WithPool, A: Allocator>(
     block: NonNull<u8>,
     layout: Layout,
 ) {
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the caller upholds the contract of `deallocate`, which is that of `deallocate_hot` too.
     let done = pool.with(|pool| unsafe { pool.deallocate_hot(block, layout) });
     if !done {
-        // SAFETY: as above; the block is still live.
+        // SAFETY: the caller upholds the contract of `deallocate`; the block is still live.
         unsafe { deallocate_cold(pool, block, layout, parent) };
     }
 }
 
+/// The cold path of [`deallocate`].
+///
 /// # Safety
 ///
 /// As for [`Allocator::deallocate`].
@@ -321,16 +330,17 @@ unsafe fn deallocate_cold<R: WithPool, A: Allocator>(
         return;
     }
     if pool.with(|pool| pool.passes_through(layout)) {
-        // SAFETY: the caller's promises are passed on; a layout that fits the block says who handed it out.
+        // SAFETY: the caller upholds the contract of `deallocate`; a layout that fits the block shows that the parent
+        // handed it out.
         unsafe { parent.deallocate(block, layout) };
     } else {
-        // SAFETY: as above.
+        // SAFETY: the caller upholds the contract of `deallocate`, and the block is the pool's.
         pool.with(|pool| unsafe { pool.deallocate(block, layout) });
         deliver_reports(&mut pool);
     }
 }
 
-/// Whether freeing a block would not be prevented, by the pool or by the parent.
+/// Returns whether neither the pool nor the parent would prevent the block from being freed.
 pub(super) fn may_deallocate<R: WithPool, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -344,7 +354,7 @@ pub(super) fn may_deallocate<R: WithPool, A: Allocator>(
     }
 }
 
-/// Where something was overwritten that a call would follow: of the pool's, or of the parent's.
+/// Returns the place that was overwritten and that a call would follow, in the pool's memory or the parent's.
 pub(super) fn damage<R: WithPool, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -360,11 +370,11 @@ pub(super) fn damage<R: WithPool, A: Allocator>(
     }
 }
 
-/// Resizes a block where it is: in the pool, or, if neither layout is the pool's business, in the parent.
+/// Resizes a block in place: in the pool, or in the parent if both layouts pass through.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
+/// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
 pub(super) unsafe fn resize_in_place<R: WithPool, A: Allocator>(
     mut pool: R,
     parent: &A,
@@ -376,25 +386,27 @@ pub(super) unsafe fn resize_in_place<R: WithPool, A: Allocator>(
     }
     match pool.with(|pool| (pool.passes_through(old), pool.passes_through(new))) {
         (false, false) => {
-            // SAFETY: the block is the pool's, and the caller's promises are passed on.
+            // SAFETY: the block is the pool's, and the caller upholds the contract of `grow_in_place` or
+            // `shrink_in_place`.
             let resized = pool.with(|pool| unsafe { pool.resize_in_place(block, old, new) });
             deliver_reports(&mut pool);
             resized.ok_or(AllocError::InPlace)
         }
-        // SAFETY: the block is the parent's, and the caller's promises are passed on.
+        // SAFETY: the block is the parent's, and the caller upholds the contract of `grow_in_place`.
         (true, true) if new.size() >= old.size() => unsafe { parent.grow_in_place(block, old, new) },
-        // SAFETY: as above.
+        // SAFETY: the block is the parent's, and the caller upholds the contract of `shrink_in_place`.
         (true, true) => unsafe { parent.shrink_in_place(block, old, new) },
         _ => Err(AllocError::InPlace),
     }
 }
 
-/// Resizes a block: where it is; else the parent's way (a page remap, say) if it stays the parent's; else by moving it.
+/// Resizes a block: in place; otherwise as the parent does (by a page remap, for example) if it stays the parent's;
+/// otherwise by moving it.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say, of `shell`, whose pool and parent
-/// these are.
+/// As for [`Allocator::grow`] or [`Allocator::shrink`] of `shell`, depending on the sizes. Pool and parent are those of
+/// `shell`.
 pub(super) unsafe fn resize<S: Allocator, R: WithPool, A: Allocator, O: OomPolicy>(
     (shell, mut pool, parent, policy): (&S, R, &A, &O),
     block: NonNull<u8>,
@@ -403,14 +415,16 @@ pub(super) unsafe fn resize<S: Allocator, R: WithPool, A: Allocator, O: OomPolic
     let mut passed_through =
         |layout: Layout| layout.size() != 0 && pool.with(|pool| pool.passes_through(layout));
     if !(passed_through(old) && passed_through(new)) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow` or `shrink`, depending on the sizes, which includes that of
+        // resizing in place.
         return unsafe {
             resize_in_place(pool, parent, block, (old, new)).or_else(|_| relocate(shell, block, old, new))
         };
     }
     let mut recovery = Recovery::ALL;
     loop {
-        // SAFETY: the block is the parent's and still live, and the caller's promises are passed on.
+        // SAFETY: the block is the parent's and still live, and the caller upholds the contract of `grow` or `shrink`,
+        // depending on the sizes.
         let resized = unsafe {
             if new.size() >= old.size() {
                 parent.grow(block, old, new)
@@ -425,7 +439,7 @@ pub(super) unsafe fn resize<S: Allocator, R: WithPool, A: Allocator, O: OomPolic
     }
 }
 
-/// Returns the chunks without live blocks to the parent; says how many bytes that were.
+/// Returns the chunks without live blocks to the parent; returns their total size in bytes.
 pub(super) fn trim<R: WithPool, A: Allocator>(mut pool: R, parent: &A) -> usize {
     pool.with(|pool| pool.collect_empty());
     let bytes = release_chunk(&mut pool, parent, Release::Empty);
@@ -433,18 +447,18 @@ pub(super) fn trim<R: WithPool, A: Allocator>(mut pool: R, parent: &A) -> usize 
     bytes
 }
 
-/// Returns every chunk to the parent. A pool in which nothing is live has nothing to look for.
+/// Returns every chunk to the parent. A pool without live blocks has nothing to search for.
 pub(super) fn release_all<P: RawPool, A: Allocator>(pool: &mut P, parent: &A) {
     pool.before_drop();
     pool.reset();
     release_chunk(&mut MutAccess(pool), parent, Release::Any);
 }
 
-/// So many chunks are taken from a pool at a time.
+/// Number of chunks that are taken from a pool at a time.
 const CHUNKS_AT_ONCE: usize = 16;
 
-/// Returns chunks to the parent as long as the pool surrenders any; says how many bytes that were. The parent is called
-/// when the pool is not borrowed.
+/// Returns chunks to the parent as long as the pool releases any; returns their total size in bytes. The parent is
+/// called while the pool is not borrowed.
 fn release_chunk<R: WithPool, A: Allocator>(pool: &mut R, parent: &A, which: Release) -> usize {
     let mut returned = 0;
     loop {
@@ -471,7 +485,7 @@ fn release_chunk<R: WithPool, A: Allocator>(pool: &mut R, parent: &A, which: Rel
 }
 
 pub(super) fn return_chunk<A: Allocator>(parent: &A, chunk: Chunk) {
-    // SAFETY: the parent handed this memory out, with a layout between what was requested and what it returned; no pool
-    // has it any more.
+    // SAFETY: the parent handed out this memory, with a layout between the requested and the returned one; no pool has
+    // it any more.
     unsafe { parent.deallocate(chunk.start(), chunk.layout()) };
 }

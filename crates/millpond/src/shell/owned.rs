@@ -1,4 +1,4 @@
-//! The shell of one owner.
+//! The shell for a single owner.
 
 use core::{
     alloc::Layout,
@@ -17,9 +17,10 @@ use crate::{
     traits::{Allocation, Allocator, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
-/// A pool and its parent, held by one owner: allocating takes `&mut self`, and nothing is cheaper.
+/// A pool and its parent, held by one owner: allocating takes `&mut self`. No shell is cheaper.
 ///
-/// Not an [`Allocator`], because that is shared; see [`Local`](crate::Local). Dropping the shell returns every chunk.
+/// `Owned` is not an [`Allocator`], because allocators are shared; see [`Local`](crate::Local). Dropping the shell
+/// returns every chunk to the parent.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -38,11 +39,11 @@ pub struct Owned<P: RawPool, A: Allocator = DefaultParent, O: OomPolicy = Fail> 
     policy: O,
 }
 
-/// The size in bytes up to which a shell is moved to its cold path and back.
+/// Size in bytes up to which a shell is moved to its cold path and back.
 const LARGEST_MOVED: usize = 256;
 
 impl<P: RawPool> Owned<P> {
-    /// A shell over a pool without chunks, on the default parent.
+    /// Creates a shell over a pool without chunks, on the default parent.
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::new_in(pool, crate::source::DEFAULT_PARENT)
@@ -50,7 +51,7 @@ impl<P: RawPool> Owned<P> {
 }
 
 impl<P: RawPool, A: Allocator> Owned<P, A> {
-    /// A shell over a pool without chunks, on a parent.
+    /// Creates a shell over a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(pool: P, parent: A) -> Self {
         Self::with_policy(pool, parent, Fail)
@@ -58,13 +59,13 @@ impl<P: RawPool, A: Allocator> Owned<P, A> {
 }
 
 impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
-    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
         Self { pool, parent, policy }
     }
 
-    /// Hands out a block: see [`Allocator::allocate`].
+    /// Allocates a block: see [`Allocator::allocate`].
     ///
     /// # Errors
     ///
@@ -77,15 +78,14 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
         }
     }
 
-    /// The cold path. A small shell goes there by value and comes back changed, so that its address never leaves the
-    /// caller, and the caller's compiler may keep the pool's state in registers.
+    /// The cold path. A small shell is moved there by value and back, so that its address never escapes the caller and
+    /// the compiler may keep the pool's state in registers.
     #[inline(always)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Allocation {
         if const { size_of::<Self>() > LARGEST_MOVED } {
             return self.allocate_cold(layout).unpack();
         }
-        // SAFETY: the shell is moved out and back in, and nobody looks at it in between: pools and parents do not
-        // unwind.
+        // SAFETY: the shell is moved out and back in, and is not used in between: pools and parents do not unwind.
         unsafe {
             let mut moved = ManuallyDrop::new(ptr::read(self));
             let block = moved.allocate_cold(layout);
@@ -100,51 +100,51 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
         ops::allocate_cold(MutAccess(&mut self.pool), layout, &self.parent, &self.policy)
     }
 
-    /// Takes a block back: see [`Allocator::deallocate`].
+    /// Frees a block: see [`Allocator::deallocate`].
     ///
     /// # Safety
     ///
     /// As for [`Allocator::deallocate`].
     #[inline(always)]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { ops::deallocate(MutAccess(&mut self.pool), &self.parent, block, layout) };
     }
 
-    /// Gives a block another size where it is: see [`Allocator::grow_in_place`] and [`Allocator::shrink_in_place`].
+    /// Resizes a block in place: see [`Allocator::grow_in_place`] and [`Allocator::shrink_in_place`].
     ///
     /// # Safety
     ///
-    /// As for whichever of the two the sizes say.
+    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
     ///
     /// # Errors
     ///
-    /// As for these.
+    /// As for these two.
     pub unsafe fn resize_in_place(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place` or `shrink_in_place`, depending on the sizes.
         unsafe { ops::resize_in_place(MutAccess(&mut self.pool), &self.parent, block, (old, new)) }
     }
 
-    /// Does something with the shell as one that is shared.
+    /// Calls `work` with the shell as a shared one.
     pub(super) fn as_local<R>(&mut self, work: impl FnOnce(&Local<P, A, O>) -> R) -> R {
         let lent = AsLocal::new(self);
         work(&lent.local)
     }
 
-    /// The pool, to look at.
+    /// Returns a reference to the pool.
     #[must_use]
     pub fn pool(&self) -> &P {
         &self.pool
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
     }
 }
 
-/// A shell that is moved into a [`Local`] one, and comes back at the end, also when what is done with it unwinds.
+/// A shell that has been moved into a [`Local`] and is moved back on drop, even if the work done with it unwinds.
 struct AsLocal<'a, P: RawPool, A: Allocator, O: OomPolicy> {
     owner: &'a mut Owned<P, A, O>,
     local: ManuallyDrop<Local<P, A, O>>,
@@ -152,7 +152,7 @@ struct AsLocal<'a, P: RawPool, A: Allocator, O: OomPolicy> {
 
 impl<'a, P: RawPool, A: Allocator, O: OomPolicy> AsLocal<'a, P, A, O> {
     fn new(owner: &'a mut Owned<P, A, O>) -> Self {
-        // SAFETY: nobody looks at what is left behind before it comes back: the owner is borrowed.
+        // SAFETY: the value left behind is not used before the shell is moved back, because the owner is borrowed.
         let local = unsafe {
             Local::with_policy(
                 ptr::read(&raw const owner.pool),
@@ -166,7 +166,7 @@ impl<'a, P: RawPool, A: Allocator, O: OomPolicy> AsLocal<'a, P, A, O> {
 
 impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for AsLocal<'_, P, A, O> {
     fn drop(&mut self) {
-        // SAFETY: the shell is taken out once, here, and goes back to where it came from, where nothing is left.
+        // SAFETY: the shell is taken out once, here, and moved back to where it came from, which holds no value now.
         unsafe {
             let (pool, parent, policy) = ManuallyDrop::take(&mut self.local).into_parts();
             ptr::write(self.owner, Owned { pool, parent, policy });
@@ -175,7 +175,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for AsLocal<'_, P, A, O> {
 }
 
 impl<P: Live, A: Allocator, O: OomPolicy> Owned<P, A, O> {
-    /// The live blocks, if the pool knows them: see [`Live`].
+    /// Returns the live blocks, if the pool knows them: see [`Live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.pool.live()
     }

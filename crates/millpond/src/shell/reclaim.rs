@@ -1,27 +1,28 @@
-//! Getting memory back from the shells that own a pool: one implementation for all of them.
+//! Reclaiming memory from the shells that own a pool: one implementation for all of them.
 
-/// Implements `reset`, `trim` and `stats` for a shell, and [`Reclaim`](crate::Reclaim). `$own` is the pool of a shell that is
-/// borrowed mutably, `$pool` how the shell reaches it to trim it.
+/// Implements `reset`, `trim` and `stats` for a shell, and [`Reclaim`](crate::Reclaim). `$own` is the pool of a shell
+/// that is borrowed mutably; `$pool` is the shell's access to it for `trim`.
 macro_rules! reclaim_for_shell {
     ($shell:ident<P, A $(, $more:ident: $bound:path)+>, |$this:ident| $own:expr, |$self:ident: $receiver:ty| $pool:expr) => {
         impl<P: RawPool, A: Allocator $(, $more: $bound)+> $shell<P, A $(, $more)+> {
-            /// Declares every block dead and keeps every chunk for the next ones.
+            /// Declares every block dead and keeps every chunk for reuse.
             pub fn reset(&mut self) {
                 let $this = self;
                 $own.reset();
             }
 
-            /// Returns the chunks in which no block is live to the parent; says how many bytes that were. O(free blocks), as far
-            /// as the pool has to look for such chunks: see there.
+            /// Returns the chunks without live blocks to the parent and returns their total size in bytes. O(free
+            /// blocks), if the pool has to search for such chunks: see the pool's documentation.
             ///
-            /// What is live stays where it is, so this may be called at any time. It happens by itself, once for each
-            /// request, before one is refused because the parent has nothing more: so memory that is free for blocks of one
-            /// size is there for those of another.
+            /// Live blocks stay where they are, so this may be called at any time. It happens automatically, once per
+            /// request, before a request is refused because the parent has no more memory: memory that is free for
+            /// blocks of one size is thereby available for those of another.
             pub fn trim($self: $receiver) -> usize {
                 ops::trim($pool, &$self.parent)
             }
 
-            /// What the pool holds, and how much of it is live: see [`Inspect::stats`](crate::Inspect::stats).
+            /// Returns how much memory the pool has and how much of it is live: see
+            /// [`Inspect::stats`](crate::Inspect::stats).
             #[must_use]
             pub fn stats(&self) -> crate::traits::PoolStats
             where

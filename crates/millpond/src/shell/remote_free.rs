@@ -1,14 +1,15 @@
 //! One thread allocates, any thread frees.
 //!
-//! The owner has a pool to itself, without an atomic. Others push what they free onto a list of returned blocks; when the
-//! pool has nothing at hand, the owner takes *all* of that list with one exchange and frees it at home. Nobody ever takes a
-//! single block off the shared list, so the question that ABA is about, "is the head still what it was?", is never asked:
-//! no tag, and links may lie in the blocks, since only the owner follows them.
+//! The owner has exclusive access to a pool without atomics. Other threads push the blocks they free onto a list of
+//! remote frees. If the pool has no block at hand, the owner takes *all* of that list with one exchange and frees the
+//! blocks into the pool. No thread ever pops a single block off the shared list, so ABA cannot occur: no tag is needed,
+//! and links may lie in the blocks, since only the owner follows them.
 //!
-//! (What is *not* sound is to splice blocks that were put aside back under a list from which single blocks are taken: a
-//! thread that was stopped with a head and its link in hand succeeds when that head returns.)
+//! (It would *not* be sound to splice collected blocks back under a list from which single blocks are popped: a thread
+//! that was stopped after reading a head and its link succeeds when that head returns.)
 //!
-//! Allocating: O(1), and O(returned blocks) when they are taken home. Freeing at home O(1), elsewhere one exchange.
+//! Allocating: O(1), and O(returned blocks) when they are collected. Freeing: O(1) by the owner, one exchange by other
+//! threads.
 //!
 //! Source: the thread-free lists of Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019).
 
@@ -34,8 +35,8 @@ use crate::{
 
 /// Blocks of one size that one thread allocates and any thread frees.
 ///
-/// The thread that allocates holds the [`OwnerHandle`]; there is one at a time. Everybody else frees through a shared reference
-/// (or an `Arc`).
+/// The thread that allocates holds the [`OwnerHandle`]; there is one at a time. All other threads free through a shared
+/// reference (or an `Arc`).
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -61,23 +62,25 @@ use crate::{
 /// });
 /// ```
 ///
-/// # What is promised
+/// # Guarantees
 ///
-/// * The owner's operations are wait-free but for its parent's, and for the length of the list that is taken home.
-/// * Freeing elsewhere is lock-free: one exchange, tried again only when another thread's has succeeded.
-/// * Nothing is stranded: what is returned while there is no owner, and all that an owner leaves behind when it goes, is
-///   there for the next one.
+/// * The owner's operations are wait-free, except for calls to its parent and for the length of the list that is
+///   collected.
+/// * Freeing by other threads is lock-free: one exchange, retried only if another thread's has succeeded.
+/// * No block is stranded: blocks that are returned while there is no owner, and all that an owner leaves behind, are
+///   available to the next owner.
 /// * *In a signal handler*: freeing is allowed. Allocating is not, if the handler may have interrupted the owner.
-///   *After `fork`*: the child has a pool that is whole if the owner has forked; else its pool may be in the midst of a
-///   change, and must not be used.
+///   *After `fork`*: if the owner has forked, the child has an intact pool; otherwise its pool may be in the middle of
+///   a change and must not be used.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy) here: one thread allocates, and where its parent has no more it may make room and try
-/// again by itself. Freeing needs no memory, so those who free never have that question.
+/// There is no [`OomPolicy`](super::OomPolicy): one thread allocates, and if its parent has no more memory, it may free
+/// memory and retry by itself. Freeing never needs memory.
 ///
 /// # Invariants
 ///
-/// * Each block is live, free in the pool, or returned, and then begins with the address of the next one that is.
-/// * While `owner_flag`, the pool is reached through the one owner alone.
+/// * Each block is live, free in the pool, or returned; a returned block begins with the address of the next returned
+///   one.
+/// * While `owner_flag` is set, the pool is accessed through the one owner alone.
 pub struct RemoteFree<C: Config = DynSize, A: Allocator = DefaultParent> {
     remote: MpscFreeList,
     owner_flag: OwnerFlag,
@@ -85,7 +88,8 @@ pub struct RemoteFree<C: Config = DynSize, A: Allocator = DefaultParent> {
     parent: A,
 }
 
-/// Whether there is an owner of something. One sees all that the owner before it did. (`T` says so, and models take it away.)
+/// Whether there is an owner of something. Each owner sees everything that the owner before it did. (`T` provides the
+/// orderings, which models weaken.)
 pub(super) struct OwnerFlag<T = Correct>(AtomicBool, PhantomData<fn() -> T>);
 
 impl<T: Orderings> OwnerFlag<T> {
@@ -93,7 +97,7 @@ impl<T: Orderings> OwnerFlag<T> {
         Self(AtomicBool::new(false), PhantomData)
     }
 
-    /// Becomes the owner, unless there is one.
+    /// Becomes the owner, unless there is one; returns whether it did.
     pub(super) fn begin(&self) -> bool {
         if T::ONE_STEP {
             return self.0.compare_exchange(false, true, T::ACQUIRE, Ordering::Relaxed).is_ok();
@@ -103,18 +107,18 @@ impl<T: Orderings> OwnerFlag<T> {
         is_free
     }
 
-    /// Is the owner no more.
+    /// Ends the ownership.
     pub(super) fn end(&self) {
         self.0.store(false, T::RELEASE);
     }
 }
 
-// SAFETY: the pool and the parent are used by one thread at a time, the owner's, and `owner_flag` orders one owner's use
-// before the next one's; so both need to be `Send` alone.
+// SAFETY: the pool and the parent are used by one thread at a time, the owner's, and `owner_flag` orders one owner's
+// use before the next one's; so both need to be `Send` only.
 unsafe impl<C: Config, A: Allocator + Send> Sync for RemoteFree<C, A> where Blocks<C>: Send {}
 
 impl<C: Config> RemoteFree<C> {
-    /// A pool without chunks and its inbox, on the default parent.
+    /// Creates a pool without chunks and its list of remote frees, on the default parent.
     #[must_use]
     pub const fn new(pool: Blocks<C>) -> Self {
         Self::new_in(pool, crate::source::DEFAULT_PARENT)
@@ -122,7 +126,7 @@ impl<C: Config> RemoteFree<C> {
 }
 
 impl<C: Config, A: Allocator> RemoteFree<C, A> {
-    /// A pool without chunks and its inbox, on a parent.
+    /// Creates a pool without chunks and its list of remote frees, on a parent.
     #[must_use]
     pub const fn new_in(pool: Blocks<C>, parent: A) -> Self {
         Self {
@@ -133,13 +137,14 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
         }
     }
 
-    /// The right to allocate; `None` while somebody else has it. It is given back when the owner is dropped.
+    /// Returns the right to allocate, or `None` while there is another owner. The right is given back when the handle
+    /// is dropped.
     #[must_use]
     pub fn try_own(&self) -> Option<OwnerHandle<'_, C, A>> {
         self.owner_flag.begin().then(|| OwnerHandle { remote_free: self, one_thread: PhantomData })
     }
 
-    /// Takes a block back, from any thread: it is in the inbox until the owner needs it.
+    /// Frees a block, from any thread: it waits in the list of remote frees until the owner needs it.
     ///
     /// # Safety
     ///
@@ -149,14 +154,15 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
         if layout.size() == 0 {
             return;
         }
-        // SAFETY: the caller gives the block up; it lies in a chunk that was adopted, and a block has room for a word.
+        // SAFETY: the caller gives up the block; it lies in a chunk that was added to the pool, and a block has room
+        // for a word.
         unsafe { self.remote.push(block) };
     }
 
-    /// Frees what was returned; says how many blocks that were.
+    /// Frees the blocks that were returned; returns their number.
     fn collect_remote(remote: &MpscFreeList, pool: &mut Blocks<C>) -> usize {
         let layout = pool.block_layout();
-        // SAFETY: the block was returned, so it is nobody's.
+        // SAFETY: the block was returned, so it is no longer in use.
         remote.take_all(|block| unsafe { pool.deallocate(block, layout) })
     }
 }
@@ -167,7 +173,7 @@ impl<C: Config, A: Allocator> Drop for RemoteFree<C, A> {
     }
 }
 
-/// While nobody owns the pool.
+/// Only while there is no owner.
 impl<C: Config, A: Allocator> Reclaim for RemoteFree<C, A> {
     fn reset(&mut self) {
         self.reset();
@@ -179,16 +185,16 @@ impl<C: Config, A: Allocator> Reclaim for RemoteFree<C, A> {
 }
 
 impl<C: Config, A: Allocator> RemoteFree<C, A> {
-    /// Declares every block dead and keeps every chunk for the next ones. While nobody owns the pool.
+    /// Declares every block dead and keeps every chunk for reuse. Only while there is no owner.
     pub fn reset(&mut self) {
         self.remote.clear();
         self.pool.get_mut().reset();
     }
 
-    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. While nobody owns the pool;
-    /// an [`OwnerHandle`] has a [`trim`](OwnerHandle::trim) too.
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes. Only while there is
+    /// no owner; an [`OwnerHandle`] has a [`trim`](OwnerHandle::trim) too.
     pub fn trim(&mut self) -> usize {
-        // What was overwritten leads nowhere: it stays where it is.
+        // An overwritten link cannot be followed: the list stays as it is.
         if self.pool.get_mut().can_follow(self.remote.head()) {
             Self::collect_remote(&self.remote, self.pool.get_mut());
         }
@@ -196,7 +202,7 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
     }
 }
 
-/// The right to allocate from an [`RemoteFree`]: an [`Allocator`] of one thread, which can be sent to another.
+/// The right to allocate from a [`RemoteFree`]: an [`Allocator`] for one thread, which can be sent to another.
 ///
 /// ```compile_fail
 /// # use millpond::{Blocks, Fixed, RemoteFree};
@@ -212,7 +218,7 @@ pub struct OwnerHandle<'a, C: Config, A: Allocator> {
     one_thread: PhantomData<Cell<()>>,
 }
 
-/// The pool of an owner.
+/// Access to the pool of an owner.
 struct OwnerAccess<'a, C: Config>(&'a UnsafeCell<Blocks<C>>);
 
 impl<C: Config> WithPool for OwnerAccess<'_, C> {
@@ -220,30 +226,30 @@ impl<C: Config> WithPool for OwnerAccess<'_, C> {
 
     #[inline(always)]
     fn with<R>(&mut self, use_it: impl FnOnce(&mut Blocks<C>) -> R) -> R {
-        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which calls
-        // nothing but the pool (see `WithPool`): there is no second one.
+        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which
+        // calls nothing but the pool (see `WithPool`): there is no second reference.
         self.0.with_mut(|pool| use_it(unsafe { &mut *pool }))
     }
 }
 
 impl<C: Config, A: Allocator> OwnerHandle<'_, C, A> {
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.remote_free.parent
     }
 
-    /// Frees what other threads have returned; says how many blocks that were. This happens by itself when the pool has
-    /// nothing at hand.
+    /// Frees the blocks that other threads have returned; returns their number. This happens automatically when the
+    /// pool has no block at hand.
     pub fn collect_remote(&self) -> usize {
         let remote = &self.remote_free.remote;
         self.access().with(|pool| RemoteFree::<C, A>::collect_remote(remote, pool))
     }
 
-    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. What was returned is free.
-    /// O(free blocks · log chunks).
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes. Blocks that were
+    /// returned by other threads count as free. O(free blocks · log chunks).
     pub fn trim(&self) -> usize {
-        // What was overwritten leads nowhere: it stays where it is.
+        // An overwritten link cannot be followed: the list stays as it is.
         if self.access().with(|pool| pool.can_follow(self.remote_free.remote.head())) {
             self.collect_remote();
         }
@@ -275,7 +281,7 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { ops::deallocate(self.access(), &self.remote_free.parent, block, layout) };
     }
 
@@ -284,12 +290,12 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
     }
 }
@@ -301,13 +307,13 @@ impl<C: Config, A: Allocator> Drop for OwnerHandle<'_, C, A> {
 }
 
 impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
-    /// O(free blocks). What was returned is free.
+    /// O(free blocks). Blocks that were returned by other threads count as free.
     fn stats(&self) -> PoolStats {
-        // The owner alone takes blocks off the list, and is here.
+        // Only the owner takes blocks off the list, and this is the owner.
         let first = self.remote_free.remote.head();
         self.access().with(|pool| {
             let stats = pool.stats();
-            // Where links were overwritten, a free block may be on both lists.
+            // If links were overwritten, a free block may be on both lists.
             let remote = (pool.follow(first).count() * pool.block_layout().size()).min(stats.live);
             PoolStats { live: stats.live - remote, free: stats.free + remote, ..stats }
         })

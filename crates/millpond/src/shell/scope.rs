@@ -1,8 +1,9 @@
-//! Scopes of a [`Stack`] in a shell, with or without guards, and blocks that are lent for as long as a scope or an arena.
+//! Scopes of a [`Stack`] in a shell, with or without guards, and blocks that are lent for the lifetime of a scope or an
+//! arena.
 //!
-//! A scope borrows its shell, or the scope around it, mutably: while it is open, nothing else can allocate from the stack,
-//! so all that is allocated in between is its own. Its lifetime is one that only the closure knows, so nothing that was
-//! lent by it, and no pool that stands on it, leaves the closure.
+//! A scope borrows its shell, or the enclosing scope, mutably: while it is open, nothing else can allocate from the
+//! stack, so everything allocated in between belongs to the scope. Its lifetime is known only to the closure, so
+//! neither a block lent by the scope nor a pool on top of it can leave the closure.
 
 use core::{alloc::Layout, marker::PhantomData, mem::MaybeUninit, ptr::NonNull};
 
@@ -15,22 +16,22 @@ use crate::{
     traits::{Allocation, Allocator, Inspect, Rewind, delegate},
 };
 
-/// A part of a stack's life: an [`Allocator`] whose blocks are gone when it ends. See [`Local::scope`].
+/// A scope of a stack: an [`Allocator`] whose blocks are freed when the scope ends. See [`Local::scope`].
 ///
-/// `'s` is the scope; `'env` is what is around it, which outlives it: values in the scope may refer to that. `S` is the
-/// shell.
+/// `'s` is the lifetime of the scope; `'env` is that of its environment, which outlives it: values in the scope may
+/// refer to the environment. `S` is the shell.
 pub struct Scope<'s, 'env: 's, S> {
     stack: &'s S,
-    /// Makes the lifetimes exact: two scopes never have the same type, and cannot be swapped.
+    /// Makes the lifetimes invariant: two scopes never have the same type and cannot be swapped.
     exact: PhantomData<fn(&'s &'env ()) -> &'s &'env ()>,
 }
 
-/// A shell with scopes: an allocator, and a way to its pool.
+/// A shell with scopes: an allocator that gives access to its pool.
 pub trait ScopeShell: Allocator {
-    /// What goes back when a scope ends.
+    /// The pool that is rewound when a scope ends.
     type Pool: Rewind;
 
-    /// Reaches the pool, which must not be reached from within.
+    /// Calls `use_it` with the pool, which the closure must not access by other means.
     fn with_pool<R>(&self, use_it: impl FnOnce(&mut Self::Pool) -> R) -> R;
 }
 
@@ -51,7 +52,7 @@ impl<P: Rewind, A: Allocator, L: RawMutex, O: OomPolicy> ScopeShell for Locked<P
     }
 }
 
-/// Releases a mark, also when the closure unwinds.
+/// Releases a mark on drop, even if the closure unwinds.
 struct ReleaseOnDrop<'a, S: ScopeShell> {
     stack: &'a S,
     mark: Option<<S::Pool as Rewind>::Mark>,
@@ -60,14 +61,14 @@ struct ReleaseOnDrop<'a, S: ScopeShell> {
 impl<S: ScopeShell> Drop for ReleaseOnDrop<'_, S> {
     fn drop(&mut self) {
         if let Some(mark) = self.mark.take() {
-            // SAFETY: the mark is of this stack, and inner scopes have ended. What was handed out since was handed out
-            // by the scope, because it borrows the shell mutably; and what it lent is used no more.
+            // SAFETY: the mark is of this stack, and inner scopes have ended. The scope borrows the shell mutably, so
+            // every block handed out since was handed out by the scope; and blocks that it lent are no longer used.
             self.stack.with_pool(|stack| unsafe { stack.release(mark) });
         }
     }
 }
 
-/// Runs a closure in a scope of its own. Nobody else allocates from the shell meanwhile.
+/// Runs a closure in a scope of its own. Nothing else allocates from the shell meanwhile.
 #[inline]
 fn run<'env, S: ScopeShell, R>(stack: &S, work: impl for<'s> FnOnce(&mut Scope<'s, 'env, S>) -> R) -> R {
     let end = ReleaseOnDrop { stack, mark: Some(stack.with_pool(Rewind::mark)) };
@@ -75,7 +76,7 @@ fn run<'env, S: ScopeShell, R>(stack: &S, work: impl for<'s> FnOnce(&mut Scope<'
 }
 
 impl<P: Rewind, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
-    /// Runs a closure in a scope: see [`Local::scope`]. Threads may share the scope, as long as it lasts.
+    /// Runs a closure in a scope: see [`Local::scope`]. Threads may share the scope while it is open.
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -98,7 +99,8 @@ impl<P: Rewind, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
 }
 
 impl<P: Rewind, A: Allocator, O: OomPolicy> Owned<P, A, O> {
-    /// Runs a closure in a scope: see [`Local::scope`]. For its time the shell is a [`Local`] one.
+    /// Runs a closure in a scope: see [`Local::scope`]. For the duration of the call the shell is moved into a
+    /// [`Local`].
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -118,9 +120,10 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Owned<P, A, O> {
 }
 
 impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
-    /// Runs a closure in a scope: all that it allocates is free again when it ends, by returning or by unwinding.
+    /// Runs a closure in a scope: everything allocated in it is free again when the scope ends, whether by returning or
+    /// by unwinding.
     ///
-    /// The scope is an [`Allocator`], hence a parent for pools, and scopes nest:
+    /// The scope is an [`Allocator`] and therefore usable as a parent for pools, and scopes nest:
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -141,7 +144,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// # Ok::<(), millpond::AllocError>(())
     /// ```
     ///
-    /// No block leaves its scope:
+    /// No block can leave its scope:
     ///
     /// ```compile_fail
     /// use core::alloc::Layout;
@@ -165,7 +168,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// });
     /// ```
     ///
-    /// Nor does a pool that stands on it:
+    /// Neither can a pool that uses the scope as its parent:
     ///
     /// ```compile_fail
     /// use millpond::{Blocks, Fixed, Local, Stack};
@@ -175,7 +178,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// # // instead: stack.scope(|scope| drop(Local::new_in(Blocks::<Fixed<64>>::new(), &*scope)));
     /// ```
     ///
-    /// What is in a scope may refer to what is around it, as with `std::thread::scope`:
+    /// Values in a scope may refer to the environment, as with `std::thread::scope`:
     ///
     /// ```
     /// use millpond::{Local, Stack};
@@ -188,7 +191,8 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// assert_eq!(length, 4);
     /// ```
     ///
-    /// And while a scope is open, what is around it cannot allocate, because the block would go with the scope:
+    /// While a scope is open, the enclosing scope cannot allocate, because the block would be freed with the inner
+    /// scope:
     ///
     /// ```compile_fail
     /// use core::alloc::Layout;
@@ -203,13 +207,13 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
         run(self, work)
     }
 
-    /// Remembers where the stack stands: see [`Stack::mark`].
+    /// Returns a mark at the current position of the stack: see [`Stack::mark`].
     #[inline]
     pub fn mark(&self) -> P::Mark {
         self.access().with(Rewind::mark)
     }
 
-    /// Goes back to a mark: see [`Stack::release`].
+    /// Rewinds the stack to a mark: see [`Stack::release`].
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -218,7 +222,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// let stack = Local::new(Stack::new());
     /// let mark = stack.mark();
     /// stack.allocate(Layout::new::<[u8; 100]>())?;
-    /// // SAFETY: the mark is this stack's newest, and nobody use_probe the block any more.
+    /// // SAFETY: the mark is this stack's newest, and the block is no longer used.
     /// unsafe { stack.release(mark) };
     /// assert_eq!(stack.stats().live, 0);
     /// # Ok::<(), millpond::AllocError>(())
@@ -233,16 +237,16 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// As for [`Stack::release`].
     #[inline]
     pub unsafe fn release(&self, mark: P::Mark) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `Stack::release`, which is the same.
         self.access().with(|stack| unsafe { stack.release(mark) });
     }
 }
 
-/// Implements `alloc_uninit` for the arenas, whose blocks are seldom freed one by one.
+/// Implements `alloc_uninit` for the arenas, whose blocks are rarely freed one by one.
 macro_rules! implement_lend {
     ($arena:ty) => {
         impl<A: Allocator, O: OomPolicy> Local<$arena, A, O> {
-            /// Lends a block, uninitialised, for as long as the arena is neither reset nor dropped.
+            /// Lends an uninitialized block for as long as the arena is neither reset nor dropped.
             ///
             /// # Errors
             ///
@@ -260,11 +264,11 @@ macro_rules! implement_lend {
 implement_lend!(Linear);
 implement_lend!(Stack);
 
-/// A block as a slice.
+/// Allocates a block and returns it as a slice.
 ///
 /// # Safety
 ///
-/// The lifetime ends before the allocator goes, and before blocks that nobody freed become invalid.
+/// The lifetime ends before the allocator is dropped, and before blocks that were not freed become invalid.
 #[inline]
 unsafe fn alloc_uninit<'a>(
     allocator: &impl Allocator,
@@ -272,17 +276,18 @@ unsafe fn alloc_uninit<'a>(
 ) -> Result<&'a mut [MaybeUninit<u8>], AllocError> {
     let block = allocator.allocate(layout)?;
     let bytes = NonNull::slice_from_raw_parts(block.cast(), block.len());
-    // SAFETY: the block was just handed out, to nobody else, and lives as long as the caller promises.
+    // SAFETY: the block was just handed out, to no other caller, and the caller guarantees that it outlives the
+    // lifetime.
     Ok(unsafe { &mut *bytes.as_ptr() })
 }
 
 impl<'s, S: ScopeShell> Scope<'s, '_, S> {
-    /// What the scope's blocks come from: those that nobody frees stay until the scope ends.
+    /// Returns the allocator of the scope's blocks. Blocks that are not freed stay valid until the scope ends.
     pub(crate) fn allocator(&self) -> &'s S {
         self.stack
     }
 
-    /// Runs a closure in a scope within this one: see [`Local::scope`]. What this one has lent stays good.
+    /// Runs a closure in a scope within this one: see [`Local::scope`]. Blocks lent by this scope stay valid.
     #[inline]
     pub fn scope<'around, R>(
         &mut self,
@@ -291,19 +296,19 @@ impl<'s, S: ScopeShell> Scope<'s, '_, S> {
         run(self.stack, work)
     }
 
-    /// Lends a block, uninitialised, until the scope ends.
+    /// Lends an uninitialized block until the scope ends.
     ///
     /// # Errors
     ///
     /// As [`Allocator::allocate`].
     #[inline]
     pub fn alloc_uninit(&self, layout: Layout) -> Result<&'s mut [MaybeUninit<u8>], AllocError> {
-        // SAFETY: blocks that nobody frees stay until the scope ends, and its lifetime ends before that.
+        // SAFETY: blocks that are not freed stay until the scope ends, and the lifetime ends before that.
         unsafe { alloc_uninit(self.stack, layout) }
     }
 }
 
-// SAFETY: every call goes to one and the same allocator, which keeps the contract: while the scope can be reached, no
+// SAFETY: every call goes to one and the same allocator, which keeps the contract: while the scope can be used, no
 // inner scope is open, so a block is dead only when this scope ends.
 unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
     #[inline]
@@ -313,7 +318,7 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.stack.deallocate(block, layout) }
     }
 
@@ -327,18 +332,18 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
 
     #[inline]
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         unsafe { self.stack.grow_in_place(block, old, new) }
     }
 
     #[inline]
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         unsafe { self.stack.shrink_in_place(block, old, new) }
     }
 }
 
-/// About the whole stack, not this scope alone.
+/// Concerns the whole stack, not this scope alone.
 impl<S: Inspect> Inspect for Scope<'_, '_, S> {
     delegate!(self: self.stack; stats largest_free holes render metrics owns check report);
 }

@@ -1,4 +1,4 @@
-//! How many blocks are live, where all are of one size.
+//! The number of live blocks in shells whose blocks are all of one size.
 
 use lock_api::RawMutex;
 
@@ -10,10 +10,10 @@ use crate::{
 
 /// A shell whose blocks are all of one size.
 pub trait SingleSize: Inspect {
-    /// The layout's size.
+    /// Returns the size of the layout.
     fn block_size(&self) -> usize;
 
-    /// How many blocks are live. As dear as [`Inspect::stats`], unless a guard counts them.
+    /// Returns the number of live blocks. Costs as much as [`Inspect::stats`], unless a guard counts them.
     fn live_blocks(&self) -> usize {
         self.report().live_blocks.unwrap_or_else(|| self.stats().live / self.block_size())
     }

@@ -1,5 +1,5 @@
-//! Which types of this room are safe to be seen after a panic: all, if their parents are. Pools, parents and policies do not
-//! unwind, and no other code of a caller runs while a pool is changed.
+//! Which shells are unwind-safe: all, if their parents are. Pools, parents and policies do not unwind, and no other
+//! user code runs while a pool is being changed.
 
 use core::panic::RefUnwindSafe;
 

@@ -1,8 +1,8 @@
-//! A line of cache for what threads fight about.
+//! Padding to a cache line for data that threads contend for.
 
-/// Bytes of a line, of whatever fits one.
+/// Size in bytes of a padded value that fits in one line.
 pub(crate) const BYTES: usize = size_of::<CachePadded<u8>>();
 
-/// What has a line of cache to itself, and the line that the processor fetches along with it.
+/// A value on a cache line of its own, and on the adjacent line that the processor prefetches along with it.
 #[repr(align(128))]
 pub(crate) struct CachePadded<T>(pub(crate) T);

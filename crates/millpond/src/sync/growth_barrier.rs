@@ -1,19 +1,21 @@
-//! Growing without a lock: asking the parent while others may be asking too.
+//! Growing without a lock: requesting memory from the parent while other threads may be doing the same.
 //!
-//! Threads that find a pool empty all ask its parent, since waiting for one of them would be a lock, held across a system
-//! call. A parent of bounded size may give its last to one thread and refuse another before the one has published it: the
-//! refused thread would report that memory has run out while a whole chunk of it is on its way. So whoever is refused waits
-//! for those who were asking at that moment; and if anybody has been given something since, it tries again.
+//! Threads that find a pool empty all ask its parent, since waiting for one of them would amount to a lock held across
+//! a system call. A parent of bounded size may give its last memory to one thread and refuse another before the first
+//! has published it: the refused thread would report that memory has run out while a whole chunk is on its way.
+//! Therefore, a refused thread waits for all requests in flight at that moment and retries if any of them succeeded.
 //!
-//! Others may come without end meanwhile. Not to wait for these, askers belong to *rounds*: a new one begins when somebody
-//! asks and nobody of the previous round is left. So those who were asking at some moment have ended when the second round
-//! after that has begun; or the first, and nobody of the one before it is left; or when nobody asks at all. Nobody is
-//! waited for who begins after they have ended.
+//! Other requests may keep arriving meanwhile. To avoid waiting for these, requests belong to *rounds*: a new round
+//! begins when a request begins and no request of the previous round is left. The requests in flight at some moment
+//! have therefore ended when the second round after that has begun; or when the first has begun and no request of the
+//! one before it is left; or when no request is in flight at all. A request that begins after they have ended is never
+//! waited for.
 //!
-//! Nobody waits for ever, as the one who is asking may be the waiting thread itself, called back by its parent or
-//! interrupted by a signal; or a thread that the child of a `fork` has not got; or, without a system, a task that runs only
-//! when the waiting one does not. After a tenth of a second (without a system: after 100,000 looks) the refused thread is
-//! told that there is no memory, and those it has waited for are forgotten: nobody waits for them again.
+//! A wait is bounded, because the request in flight may belong to the waiting thread itself, called back by its parent
+//! or interrupted by a signal; or to a thread that does not exist in the child of a `fork`; or, without an operating
+//! system, to a task that runs only when the waiting one does not. After a tenth of a second (without an operating
+//! system: after 100,000 polls) the refused thread reports that there is no memory, and the requests it has waited for
+//! are forgotten: no thread waits for them again.
 //!
 //! Begin and end: O(1), lock-free.
 
@@ -27,30 +29,30 @@ use crate::{
     traits::{Allocator, AtFork},
 };
 
-/// Who is asking the parent right now.
+/// Counts the requests to the parent that are in flight.
 #[derive(Debug)]
 pub(crate) struct GrowthBarrier {
-    /// An [`InFlight`].
+    /// The packed [`InFlight`].
     in_flight: AtomicUsize,
-    /// How often the parent has given something.
+    /// Number of requests that have succeeded.
     epoch: AtomicUsize,
 }
 
-/// What a thread has from when it begins to ask until it ends.
+/// The ticket of a request, held from its beginning to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     round: usize,
-    /// How often the parent had given something by then.
+    /// Number of requests that had succeeded when this one began.
     epoch: usize,
 }
 
-/// How often a refused thread lets others run before it goes to sleep.
+/// How often a refused thread yields before it starts to sleep.
 const YIELDS: usize = if cfg!(all(test, loom)) { 6 } else { 100 };
 
-/// How often it sleeps.
+/// How often a refused thread sleeps.
 const SLEEPS: usize = if cfg!(all(test, loom)) { 0 } else { 100 };
 
-/// In the child of a fork, nobody waits for threads that it has not got.
+/// In the child of a fork, the other threads do not exist, so their requests are forgotten.
 impl AtFork for GrowthBarrier {
     unsafe fn child(&self) {
         self.change(InFlight::cleared);
@@ -62,18 +64,19 @@ impl GrowthBarrier {
         Self { in_flight: AtomicUsize::new(0), epoch: AtomicUsize::new(0) }
     }
 
-    /// This thread is going to ask the parent.
+    /// Begins a request of the current thread to the parent.
     pub(crate) fn begin(&self) -> Ticket {
-        // Acquire: what was published before is seen.
+        // Acquire: makes memory published before visible.
         let epoch = self.epoch.load(Ordering::Acquire);
         let round = self.change(InFlight::with_request).round;
-        // With the other fence: whom the parent refuses because of what it gave to this thread sees that this one asks.
+        // Pairs with the fence in `end`: a thread that the parent refuses because of what it gave to this thread sees
+        // this request.
         fence(Ordering::Release);
         Ticket { round, epoch }
     }
 
-    /// This thread has asked, and has published what it got, or returned it to the parent. Whether it is worth to try again
-    /// after a refusal: somebody has got something since.
+    /// Ends a request of the current thread, which has published what it got or returned it to the parent. Returns
+    /// whether a refused request should be retried because another one has succeeded since it began.
     pub(crate) fn end(&self, ticket: Ticket, succeeded: bool) -> bool {
         if succeeded {
             self.epoch.fetch_add(1, Ordering::Release);
@@ -86,12 +89,12 @@ impl GrowthBarrier {
         self.epoch.load(Ordering::Acquire) != ticket.epoch
     }
 
-    /// Calls `fetch_chunk`, which asks the parent for something and publishes it, or returns it to the parent. `None`: the parent has
-    /// refused, but it is worth to try again.
+    /// Calls `fetch_chunk`, which requests something from the parent and either publishes it or returns it to the
+    /// parent. Returns `None` if the parent has refused but the request should be retried.
     ///
     /// # Errors
     ///
-    /// What the parent says.
+    /// Returns the parent's error.
     pub(crate) fn request<R>(
         &self,
         fetch_chunk: impl FnOnce() -> Result<R, AllocError>,
@@ -104,9 +107,9 @@ impl GrowthBarrier {
         }
     }
 
-    /// Waits until those have ended who ask now, but not for ever.
+    /// Waits, for a bounded time, until the requests in `others` have ended.
     fn wait_for(&self, others: InFlight) {
-        // Acquire: what was published is seen by whoever sees that its thread has ended.
+        // Acquire: what a request published is visible to the thread that sees that the request has ended.
         let have_ended = || InFlight::of(self.in_flight.load(Ordering::Acquire)).is_past(others);
         let waits = [(YIELDS, yield_now as fn()), (SLEEPS, pause as fn())];
         let ended_at_last = |(times, wait): (usize, fn())| {
@@ -120,12 +123,13 @@ impl GrowthBarrier {
         }
     }
 
-    /// Changes who is asking, and says who is then.
+    /// Replaces the state by `change` of it and returns the new state.
     fn change(&self, change: impl Fn(InFlight) -> InFlight) -> InFlight {
         let mut word = self.in_flight.load(Ordering::Relaxed);
         loop {
             let next = change(InFlight::of(word));
-            // Release and Acquire: what a thread has published is seen by whoever sees that it has ended.
+            // Release and Acquire: what a request published is visible to the thread that sees that the request has
+            // ended.
             match self.in_flight.compare_exchange_weak(word, next.word(), Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => return next,
@@ -135,8 +139,8 @@ impl GrowthBarrier {
     }
 }
 
-/// Who is asking: how many of this round, how many that are left of the previous one, and which round it is. A third of a
-/// word each.
+/// The requests in flight: the number of the current round, how many requests belong to it, and how many are left of
+/// the previous round. Each takes a third of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct InFlight {
     round: usize,
@@ -144,14 +148,14 @@ struct InFlight {
     previous: usize,
 }
 
-/// Bits of a number of threads.
+/// Bits for a number of requests.
 const BITS: u32 = usize::BITS / 3;
 
-/// The most threads that are counted in a round: with more, a new one begins, and those that are left of the previous one
-/// are forgotten.
+/// Maximum number of requests counted in a round: if there are more, a new round begins, and those left of the previous
+/// one are forgotten.
 const MAX_PER_ROUND: usize = (1 << BITS) - 1;
 
-/// The round after this one. (After the last number comes zero.)
+/// Returns the round after `round`. The last number is followed by zero.
 const fn next_round(round: usize) -> usize {
     (round + 1) & (usize::MAX >> (2 * BITS))
 }
@@ -169,7 +173,7 @@ impl InFlight {
         self.round << (2 * BITS) | self.current << BITS | self.previous
     }
 
-    /// The next round.
+    /// Begins the next round.
     const fn next(self) -> Self {
         Self { round: next_round(self.round), current: 0, previous: self.current }
     }
@@ -191,7 +195,7 @@ impl InFlight {
         }
     }
 
-    /// Whether everybody who was asking then has ended.
+    /// Returns whether all requests that were in flight in `then` have ended.
     fn is_past(self, then: Self) -> bool {
         if self.round == then.round {
             self.current == 0 && self.previous == 0
@@ -200,7 +204,7 @@ impl InFlight {
         }
     }
 
-    /// Nobody is asking, as far as anybody knows.
+    /// Forgets all requests in flight.
     fn cleared(self) -> Self {
         Self { current: 0, ..self }.next().next()
     }
@@ -210,10 +214,11 @@ impl InFlight {
 ///
 /// # Safety
 ///
-/// It came from there, for this alignment, and nobody uses it.
+/// The chunk came from this parent, for this alignment, and is not in use.
 pub(crate) unsafe fn return_chunk<A: Allocator>(parent: &A, memory: NonNull<[u8]>, align: usize) {
     if let Ok(layout) = Layout::from_size_align(memory.len(), align) {
-        // SAFETY: the layout is what the parent returned, and the caller's promises are passed on.
+        // SAFETY: the layout is what the parent returned; the caller guarantees that the chunk came from it and is not
+        // in use.
         unsafe { parent.deallocate(memory.cast(), layout) };
     }
 }
@@ -235,12 +240,13 @@ mod tests {
         }
     }
 
-    /// Against a list of who is asking, in orders that chance makes.
+    /// Tests against a list of requests, in random order.
     #[test]
     fn waits_for_earlier_requests_only() {
         let mut rng = fastrand::Rng::with_seed(3);
         let mut in_flight = InFlight::of(0);
-        // Who asks, and since when. Who waits: since when, what it saw then, and when all had ended who were asking then.
+        // The requests: since when each is in flight. The waiting threads: since when, what they saw then, and when all
+        // requests in flight at that time had ended.
         let (mut tickets, mut waiting) = (Vec::new(), Vec::new());
         let mut outlasted = 0;
         for now in 0..20_000 {
@@ -287,7 +293,7 @@ mod tests {
         assert!(!barrier.end(mine, false), "nobody has got anything");
         let now = InFlight::of(barrier.in_flight.load(Ordering::Relaxed));
         assert_eq!((now.current, now.previous), (0, 0), "forgotten");
-        // And if it comes after all, it ends in nobody's place.
+        // And if the request ends after all, it does not end another one.
         let another = barrier.begin();
         barrier.end(lost, true);
         assert_eq!(InFlight::of(barrier.in_flight.load(Ordering::Relaxed)).current, 1);

@@ -1,5 +1,5 @@
-//! What threads share: links that are set once, counts of references, thread indices, states of slots, free lists, the barrier
-//! for growth. None of these knows a pool or a shell.
+//! Primitives for data that threads share: links that are set once, reference counts, thread indices, slot states, free
+//! lists, the growth barrier. They do not depend on pools or shells.
 
 pub(crate) mod cache_padded;
 pub(crate) mod growth_barrier;

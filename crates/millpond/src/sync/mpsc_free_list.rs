@@ -1,6 +1,6 @@
-//! The blocks that were returned from other threads: a list to which anyone adds, and which one takes whole.
+//! The blocks that other threads have freed: a list that any thread pushes to and one thread takes as a whole.
 //!
-//! The links lie in the blocks: nobody follows them but who has taken all of them.
+//! The links lie in the blocks: only the thread that has taken all of them follows them.
 
 use core::{marker::PhantomData, ptr::NonNull};
 
@@ -13,9 +13,11 @@ use crate::base::{
     atomic::{AtomicUsize, Ordering},
 };
 
+/// A list of freed blocks with many producers and one consumer.
+///
 /// # Invariants
 ///
-/// * From `head` on, each block begins with the address of the next one; zero is none.
+/// * From `head` on, each block begins with the address of the next one; zero ends the list.
 pub(crate) struct MpscFreeList<T = Correct> {
     head: CachePadded<AtomicUsize>,
     orderings: PhantomData<fn() -> T>,
@@ -26,17 +28,17 @@ impl<T: Orderings> MpscFreeList<T> {
         Self { head: CachePadded(AtomicUsize::new(0)), orderings: PhantomData }
     }
 
-    /// Adds a block. Lock-free.
+    /// Pushes a block. Lock-free.
     ///
     /// # Safety
     ///
-    /// The block is the caller's, in exposed memory, aligned to a word and as long as one.
+    /// The caller owns the block, which lies in exposed memory, is aligned to a word and has room for one.
     #[inline]
     pub(crate) unsafe fn push(&self, block: NonNull<u8>) {
         let block = block.addr().get();
         let mut head = self.head.0.load(Ordering::Relaxed);
         loop {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller owns the block, which is aligned to a word and has room for one.
             unsafe { recover::<usize>(block).write(head) };
             match self.head.0.compare_exchange_weak(head, block, T::RELEASE, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -45,12 +47,12 @@ impl<T: Orderings> MpscFreeList<T> {
         }
     }
 
-    /// Takes every block and says how many those were. Wait-free, but for what `each` does with them.
+    /// Takes all blocks, calls `each` with every one, and returns their number. Wait-free, except for what `each` does.
     pub(crate) fn take_all(&self, mut each: impl FnMut(NonNull<u8>)) -> usize {
         let mut next = NonNull::new(recover::<u8>(self.head.0.swap(0, T::ACQUIRE)));
         let mut count = 0;
         while let Some(block) = next {
-            // SAFETY: the block is this thread's now, and begins with the address of the next one.
+            // SAFETY: the block belongs to this thread now, and begins with the address of the next one.
             next = unsafe { Self::next(block) };
             each(block);
             count += 1;
@@ -58,20 +60,22 @@ impl<T: Orderings> MpscFreeList<T> {
         count
     }
 
-    /// The address of the first block that is there now, which begins with that of the next one; zero is none.
+    /// Returns the address of the first block, which begins with the address of the next one; zero if there is none.
     pub(crate) fn head(&self) -> usize {
         self.head.0.load(T::ACQUIRE)
     }
 
+    /// Returns the block after this one.
+    ///
     /// # Safety
     ///
-    /// The block is in the list, or was taken from it and is as it was.
+    /// The block is in the list, or was taken from it and is unchanged.
     unsafe fn next(block: NonNull<u8>) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the block is in the list or unchanged since it was taken from it, as the caller guarantees.
         NonNull::new(recover(unsafe { recover::<usize>(block.addr().get()).read() }))
     }
 
-    /// Forgets every block.
+    /// Forgets all blocks.
     pub(crate) fn clear(&mut self) {
         self.head.0.store(0, Ordering::Relaxed);
     }

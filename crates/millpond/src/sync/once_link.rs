@@ -1,4 +1,4 @@
-//! A pointer that is set once, by whichever thread comes first: how lists and tables grow while others look at them.
+//! A pointer that is set once, by one of several threads: how lists and tables grow while other threads read them.
 
 use core::{
     marker::PhantomData,
@@ -8,8 +8,9 @@ use core::{
 use super::ordering::{Correct, Orderings};
 use crate::base::atomic::{AtomicPtr, Ordering};
 
-/// Where a list or a table goes on, once it does. What is shown with it is seen by all who find it there: it is put with
-/// Release, and looked at with Acquire. (`T` says so, and models take it away.)
+/// A pointer that one of several threads sets, once: the continuation of a list or table. It is set with Release and
+/// read with Acquire, so a thread that reads it sees what it points to. (`T` provides the orderings, which models
+/// weaken.)
 pub(crate) struct OnceLink<S, T = Correct> {
     pointer: AtomicPtr<S>,
     orderings: PhantomData<fn() -> T>,
@@ -20,13 +21,13 @@ impl<S, T: Orderings> OnceLink<S, T> {
         Self { pointer: AtomicPtr::new(null_mut()), orderings: PhantomData }
     }
 
-    /// What is there; null, if nothing is.
+    /// Returns the pointer; null if it has not been set.
     #[inline(always)]
     pub(crate) fn get(&self) -> *mut S {
         self.pointer.load(T::ACQUIRE)
     }
 
-    /// Puts something there, and stays as it is if something is; says whether it has.
+    /// Sets the pointer if it is null; returns whether it did.
     pub(crate) fn try_set(&self, with: NonNull<S>) -> bool {
         if T::ONE_STEP {
             return self
@@ -41,7 +42,7 @@ impl<S, T: Orderings> OnceLink<S, T> {
         is_empty
     }
 
-    /// Has something else there, or nothing. Nobody else is at work.
+    /// Overwrites the pointer, possibly with null. No other thread accesses it at the same time.
     pub(crate) fn overwrite(&self, to: *mut S) {
         self.pointer.store(to, Ordering::Relaxed);
     }

@@ -1,18 +1,18 @@
-//! Memory orderings as a type, so that models can take them away: the one place where broken twins of the lock-free structures
-//! are made.
+//! Memory orderings as a type, so that models can weaken them: the one place where broken twins of the lock-free
+//! structures are defined.
 
 use super::treiber_stack::INDEX_BITS;
 use crate::base::atomic::Ordering;
 
-/// What a lock-free structure relies on.
+/// The memory orderings that a lock-free structure relies on.
 pub(crate) trait Orderings {
-    /// How many bits of a tag change. (See [`TreiberStack`](super::treiber_stack::TreiberStack).)
+    /// Number of bits of a tag that change. (See [`TreiberStack`](super::treiber_stack::TreiberStack).)
     const TAG_BITS: u32;
-    /// The ordering of loads that must see what was published.
+    /// The ordering of loads that must see published data.
     const ACQUIRE: Ordering;
-    /// The ordering of stores that publish.
+    /// The ordering of stores that publish data.
     const RELEASE: Ordering;
-    /// Whether what must happen once is one atomic step. (See [`OnceLink`](super::once_link::OnceLink).)
+    /// Whether updates that must happen once are one atomic step. (See [`OnceLink`](super::once_link::OnceLink).)
     const ONE_STEP: bool = true;
 }
 
@@ -50,7 +50,7 @@ orderings!(BrokenAcquire, Correct::TAG_BITS, Relaxed, Release);
 #[cfg(all(test, loom))]
 orderings!(BrokenRelease, Correct::TAG_BITS, Acquire, Relaxed);
 
-/// Loads and then stores, where one step is needed.
+/// Loads and then stores, where a single step is needed.
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) struct BrokenTwoSteps;
 

@@ -1,65 +1,66 @@
-//! Counts of references, for one thread and for many.
+//! Reference counts, for one thread and for many.
 //!
-//! A count that is about to overflow stays where it is for good: the value is leaked rather than freed too early. (Linux
-//! counts so.) For the atomic one, "about to" leaves room for a thousand million threads between looking and counting.
+//! A count that is about to overflow is saturated permanently: the value is leaked rather than freed too early. (Linux
+//! does the same.) For the atomic count, the margin leaves room for 10⁹ threads between check and increment.
 
 use core::cell::Cell;
 
 use crate::base::atomic::{AtomicU32, Ordering, spin_loop, yield_now};
 
-/// From here on a count stays where it is. (Models cannot count as far.)
+/// From this value on, a count is saturated. (Models use a smaller value, since they cannot count as far.)
 const SATURATION: u32 = if cfg!(all(test, any(loom, shuttle))) { 3 } else { 1 << 31 };
 
-/// Where a count stays: far from both zero and overflow.
+/// The value of a saturated count: far from both zero and overflow.
 const SATURATED: u32 = 3 << 30;
 
-/// What a count of one is while it is held: no other count is so large.
+/// The value of a count of one while it is locked: no other count is as large.
 const LOCKED: u32 = u32::MAX;
 
-/// A count of references: [`LocalRefCount`] for one thread, [`AtomicRefCount`] for many.
+/// A reference count: [`LocalRefCount`] for one thread, [`AtomicRefCount`] for many.
 ///
 /// # Safety
 ///
-/// * [`decrement`](Self::decrement) is true once at most for as many calls as there were of [`increment`](Self::increment), and one, and what
-///   was done before the others happened before it returns true; so it does with [`clear_if_one`](Self::clear_if_one) and [`is_one`](Self::is_one).
-/// * No call touches the count after it has made it possible that another one is the last.
-/// * While a count is held, it is one, and nobody makes it more.
+/// * [`decrement`](Self::decrement) returns true at most once in as many calls as there were of
+///   [`increment`](Self::increment) plus one, and what was done before the other calls happens before it returns true;
+///   the same holds for [`clear_if_one`](Self::clear_if_one) and [`is_one`](Self::is_one).
+/// * No call accesses the count after it has made it possible that another call is the last one.
+/// * While a count is locked, it is one, and no other thread increments it.
 /// * The alignment is at least 2.
 pub unsafe trait RefCount {
     /// A count of one.
     const ONE: Self;
 
-    /// A count of none, which [begins](Self::init) later.
+    /// A count of zero, to be [initialized](Self::init) later.
     const ZERO: Self;
 
-    /// The first one; there was none.
+    /// Initializes the count, which was zero, to one.
     fn init(&self);
 
-    /// One more; there is one already.
+    /// Increments the count, which is at least one.
     fn increment(&self);
 
-    /// One more, unless there is none; whether there was.
+    /// Increments the count unless it is zero; returns whether it did.
     fn increment_if_nonzero(&self) -> bool;
 
-    /// One more; there is one already. Waits while the count is held.
+    /// Increments the count, which is at least one. Waits while the count is locked.
     fn increment_unless_locked(&self);
 
-    /// One less; whether that was the last.
+    /// Decrements the count; returns whether it reached zero.
     fn decrement(&self) -> bool;
 
-    /// None instead of one; whether there was exactly one.
+    /// Sets the count from one to zero; returns whether it was exactly one.
     fn clear_if_one(&self) -> bool;
 
-    /// Whether there is exactly one.
+    /// Returns whether the count is exactly one.
     fn is_one(&self) -> bool;
 
-    /// Holds the count if it is one; whether it does.
+    /// Locks the count if it is one; returns whether it did.
     fn lock_if_one(&self) -> bool;
 
-    /// Holds it no more: it is one.
+    /// Unlocks the count, which stays one.
     fn unlock(&self);
 
-    /// How many there are now.
+    /// Returns the current count.
     fn get(&self) -> u32;
 }
 
@@ -71,7 +72,8 @@ pub struct LocalRefCount(Cell<u32>);
 #[derive(Debug)]
 pub struct AtomicRefCount(AtomicU32);
 
-// SAFETY: it counts, on one thread because `Cell` is not `Sync`. Nobody else comes between `lock_if_one` and `unlock`.
+// SAFETY: the count is used on one thread because `Cell` is not `Sync`, so nothing runs between `lock_if_one` and
+// `unlock` that changes it.
 unsafe impl RefCount for LocalRefCount {
     const ONE: Self = Self(Cell::new(1));
     const ZERO: Self = Self(Cell::new(0));
@@ -129,21 +131,22 @@ unsafe impl RefCount for LocalRefCount {
     }
 }
 
-// SAFETY: read-modify-writes count; each `decrement` releases what was done before it, and the last acquires it. A count that is
-// full is not counted down, but by those who saw it just before, which are no more than there are threads; so none of them
-// is the last, and nothing has to be put right afterwards.
+// SAFETY: read-modify-writes maintain the count; each `decrement` releases what was done before it, and the last one
+// acquires it. A saturated count is not decremented, except by threads that read it just before saturation, of which
+// there are no more than there are threads; so none of these calls is the last, and nothing has to be corrected
+// afterwards.
 unsafe impl RefCount for AtomicRefCount {
     const ONE: Self = Self(AtomicU32::new(1));
     const ZERO: Self = Self(AtomicU32::new(0));
 
     fn init(&self) {
-        // Whoever upgrades a weak handle sees the value.
+        // A thread that upgrades a weak handle sees the value.
         self.0.store(1, Ordering::Release);
     }
 
     #[inline]
     fn increment(&self) {
-        // Whoever makes one more has one, so nothing needs to be ordered, and the count is there after the addition.
+        // The caller already holds a reference, so no ordering is needed, and the count is alive after the addition.
         if self.0.fetch_add(1, Ordering::Relaxed) >= SATURATION {
             self.0.store(SATURATED, Ordering::Relaxed);
         }
@@ -165,7 +168,8 @@ unsafe impl RefCount for AtomicRefCount {
             SATURATION.. => Some(SATURATED),
             _ => Some(count + 1),
         };
-        // Acquires what the holder did: it has seen that it was the only one before this one was made.
+        // Acquires what the holder of the lock did: it saw that its reference was the only one before this one was
+        // made.
         let mut looks = 0_u32;
         while self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, incremented).is_err() {
             looks += 1;
@@ -175,13 +179,13 @@ unsafe impl RefCount for AtomicRefCount {
 
     #[inline]
     fn decrement(&self) -> bool {
-        // Looked at before: afterwards another thread may have been the last, and the count be gone.
+        // Checked before the decrement: afterwards another thread may be the last one and free the count.
         if self.0.load(Ordering::Relaxed) >= SATURATION {
             return false;
         }
         let count = self.0.fetch_sub(1, Ordering::Release);
         if count == 1 {
-            // Not a fence: ThreadSanitizer does not know fences.
+            // Not a fence: ThreadSanitizer does not support fences.
             self.0.load(Ordering::Acquire);
         }
         count == 1
@@ -213,12 +217,13 @@ unsafe impl RefCount for AtomicRefCount {
 
 #[cfg(all(test, loom))]
 impl AtomicRefCount {
-    /// One that is as large as a count becomes.
+    /// Returns a count with the largest possible value.
     pub(crate) fn saturating() -> Self {
         Self(AtomicU32::new(SATURATION))
     }
 
-    /// A [`decrement`](RefCount::decrement) that puts a full count right afterwards, when it may be gone: for a model, which must notice.
+    /// A [`decrement`](RefCount::decrement) that corrects a saturated count afterwards, when it may have been freed:
+    /// for a model that must detect this.
     pub(crate) fn decrement_and_correct(&self) -> bool {
         let count = self.0.fetch_sub(1, Ordering::AcqRel);
         if count >= SATURATION {
@@ -228,7 +233,7 @@ impl AtomicRefCount {
     }
 }
 
-/// How often a count that is held is looked at before other threads are let run.
+/// How often a locked count is polled before the thread yields.
 const SPINS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -1,6 +1,7 @@
-//! A table of places that threads look up while others let it grow: a pointer per segment. At most half of the places are unused,
-//! and their memory is untouched if the parent has memory that is zero already. Where the parent has not enough for a segment,
-//! a shorter one comes.
+//! A table of places that threads look up while others let it grow, with one pointer per segment.
+//!
+//! At most half of the places are unused, and their memory is untouched if the parent provides zeroed memory. If the
+//! parent does not have enough memory for a planned segment, a shorter one is used.
 
 use core::{
     alloc::Layout,
@@ -17,41 +18,42 @@ use crate::{
     traits::{Allocator, AtFork, at_fork},
 };
 
-/// Places that threads look up, as many as have come. All bytes of a place are zero at first.
+/// A growing array of places that threads can look up. All bytes of a place are zero at first.
 ///
 /// # Invariants
 ///
-/// * `table[k]` is null, or points to places in a block of `parent`, behind a [`SegmentHeader`] that says how many they are: at most
-///   `segment_len(k)`. Those that are not null come first.
-/// * `lengths[k]` is zero, or says the same; it is not zero once [`grow`](Self::grow) has said that the segment is there.
+/// * `table[k]` is null, or points to places in a block of `parent`, behind a [`SegmentHeader`] with their number,
+///   which is at most `segment_len(k)`. The entries that are not null come first.
+/// * `lengths[k]` is zero or equal to that number; it is not zero once [`grow`](Self::grow) has reported the segment as
+///   present.
 pub(crate) struct SegmentedArray<S, A: Allocator> {
     table: [AtomicPtr<S>; SlotIndex::ADDRESSABLE_SEGMENTS],
     lengths: [AtomicU32; SlotIndex::ADDRESSABLE_SEGMENTS],
     parent: A,
 }
 
-/// What lies in front of the places of a segment.
+/// The header that precedes the places of a segment.
 #[derive(Clone, Copy)]
 struct SegmentHeader {
     slots: u32,
-    /// Bytes of the block.
+    /// Size of the block in bytes.
     bytes: usize,
 }
 
-/// The head of a segment whose places begin there.
+/// Returns the header of a segment, given the start of its places.
 fn header<S>(start: NonNull<S>) -> *mut SegmentHeader {
     start.as_ptr().cast::<SegmentHeader>().wrapping_sub(1)
 }
 
 impl<S, A: Allocator> SegmentedArray<S, A> {
-    /// What segments are aligned to.
+    /// The alignment of a segment.
     const ALIGN: usize = if align_of::<S>() > align_of::<SegmentHeader>() {
         align_of::<S>()
     } else {
         align_of::<SegmentHeader>()
     };
 
-    /// How far into a segment its places begin.
+    /// Offset of the places in a segment.
     const HEADER_SIZE: usize = size_of::<SegmentHeader>().next_multiple_of(Self::ALIGN);
 
     pub(crate) const fn new(parent: A) -> Self {
@@ -63,73 +65,73 @@ impl<S, A: Allocator> SegmentedArray<S, A> {
         &self.parent
     }
 
-    /// What is at a place, if its segment has come.
+    /// Returns the place at `index`, if its segment exists.
     #[inline(always)]
     pub(crate) fn get(&self, index: SlotIndex) -> Option<NonNull<S>> {
-        // Acquire: with its length, the segment is there.
+        // Acquire: if the length is visible, so is the segment.
         if index.offset() >= self.lengths[index.segment()].load(Ordering::Acquire) as usize {
             return None;
         }
-        // SAFETY: the segment has come, and is that long.
+        // SAFETY: the segment exists and is that long.
         Some(unsafe { self.get_unchecked(index) })
     }
 
-    /// Size and alignment of a segment of so many places.
+    /// Returns size and alignment of a segment with this number of places.
     fn layout_of(slots: usize) -> Result<Layout, AllocError> {
         let bytes = size_of::<S>().checked_mul(slots).and_then(|bytes| bytes.checked_add(Self::HEADER_SIZE));
         let layout = bytes.and_then(|bytes| Layout::from_size_align(bytes, Self::ALIGN).ok());
         layout.ok_or(AllocError::Unsupported)
     }
 
-    /// How many places a segment has that has come.
+    /// Returns the number of places of an existing segment.
     pub(crate) fn segment_len(&self, segment: usize) -> usize {
         self.lengths[segment].load(Ordering::Acquire) as usize
     }
 
-    /// What is at a place whose segment has come, as this thread knows.
+    /// Returns the place at an index whose segment is known by this thread to exist.
     ///
     /// # Safety
     ///
-    /// It has: some [`grow`](Self::grow) made room for it, and that happened before.
+    /// The segment exists: a call of [`grow`](Self::grow) that made room for it happened before.
     #[inline(always)]
     pub(crate) unsafe fn get_unchecked(&self, index: SlotIndex) -> NonNull<S> {
-        // SAFETY: the caller says that the segment is there, and it is that long.
+        // SAFETY: the caller guarantees that the segment exists, and the index is within its length.
         unsafe {
             NonNull::new_unchecked(self.table[index.segment()].load(Ordering::Relaxed)).add(index.offset())
         }
     }
 
-    /// The segments that have come, from the first on: where the places of each begin, and how many they are.
+    /// Returns the existing segments in order: the start of the places of each, and their number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NonNull<S>, usize)> + Clone {
         self.table.iter().map_while(|entry| {
             let start = NonNull::new(entry.load(Ordering::Acquire))?;
-            // SAFETY: it is the start of a segment.
+            // SAFETY: the pointer is the start of a segment's places.
             Some((start, unsafe { header(start).read() }.slots as usize))
         })
     }
 
-    /// Where the blocks of the segments are: addresses.
+    /// Returns the address ranges of the segments' blocks.
     pub(crate) fn memory(&self) -> impl Iterator<Item = Range<usize>> + Clone {
         self.iter().map(|(start, _)| {
             let header = header(start);
-            // SAFETY: it is the start of a segment.
+            // SAFETY: the pointer is the start of a segment's places.
             header.addr()..header.addr() + unsafe { header.read() }.bytes
         })
     }
 
-    /// Takes a segment from the parent, all of its places zero: as many as are planned, or as the parent has room for, but no
-    /// fewer than a sixteenth. Segments are few, and so none is spent on less.
+    /// Allocates a segment from the parent with all places zeroed: as many as planned, or as many as the parent has
+    /// room for, but at least a sixteenth of the plan. Segments are few, so none is spent on fewer.
     fn allocate_segment(&self, planned: usize) -> Result<NonNull<S>, AllocError> {
         let (layout, fewest) = (Self::layout_of(planned)?, Self::layout_of((planned / 16).max(1))?);
         let block = self.parent.allocate_zeroed(layout).or_else(|_| {
             let block = self.parent.allocate_between(fewest, layout.size())?;
-            // SAFETY: the block was just handed out, and is as long.
+            // SAFETY: the block was just handed out and has this length.
             unsafe { block.cast::<u8>().write_bytes(0, block.len()) };
             Ok::<_, AllocError>(block)
         })?;
         let bytes = block.len();
         let room = (bytes - Self::HEADER_SIZE).checked_div(size_of::<S>()).unwrap_or(planned);
-        // SAFETY: there is room for the head in front of the places, and for so many of these.
+        // SAFETY: there is room for the header in front of the places, and for this number of places.
         unsafe {
             let start = block.cast::<u8>().add(Self::HEADER_SIZE).cast::<S>();
             header(start).write(SegmentHeader { slots: room.min(planned) as u32, bytes });
@@ -141,9 +143,10 @@ impl<S, A: Allocator> SegmentedArray<S, A> {
     ///
     /// # Safety
     ///
-    /// It came from there, and nobody uses it.
+    /// The segment came from this parent and is not in use.
     unsafe fn deallocate_segment(&self, start: NonNull<S>) {
-        // SAFETY: the caller's promise; the block was returned as that long, for this alignment.
+        // SAFETY: the caller guarantees that the segment came from this parent and is not in use; the parent returned
+        // the block with this length, for this alignment.
         unsafe {
             let block = start.cast::<u8>().sub(Self::HEADER_SIZE);
             let layout = Layout::from_size_align_unchecked(header(start).read().bytes, Self::ALIGN);
@@ -151,7 +154,7 @@ impl<S, A: Allocator> SegmentedArray<S, A> {
         }
     }
 
-    /// Makes room for one more segment than `have`, all of which have come, unless another thread has done so already.
+    /// Adds a segment to the `have` existing ones, unless another thread has already done so.
     #[cold]
     #[inline(never)]
     pub(crate) fn grow(&self, have: usize) -> Result<(), AllocError> {
@@ -165,13 +168,13 @@ impl<S, A: Allocator> SegmentedArray<S, A> {
         let first = match published {
             Ok(_) => start,
             Err(other) => {
-                // SAFETY: it was just taken, and nobody has seen it.
+                // SAFETY: the segment was just allocated and is not visible to other threads.
                 unsafe { self.deallocate_segment(start) };
                 NonNull::new(other).ok_or(AllocError::Exhausted)?
             }
         };
-        // Whoever was first: its length is known before anybody says that it is there.
-        // SAFETY: it is the start of a segment.
+        // Whichever thread was first: the length is stored before any thread reports that the segment exists.
+        // SAFETY: the pointer is the start of a segment's places.
         self.lengths[have].store(unsafe { header(first).read() }.slots, Ordering::Release);
         Ok(())
     }
@@ -181,7 +184,7 @@ impl<S, A: Allocator> Drop for SegmentedArray<S, A> {
     fn drop(&mut self) {
         for entry in &self.table {
             if let Some(start) = NonNull::new(entry.load(Ordering::Acquire)) {
-                // SAFETY: the segment came from the parent, and nobody looks at its places any more.
+                // SAFETY: the segment came from the parent, and its places are no longer accessed.
                 unsafe { self.deallocate_segment(start) };
             }
         }
@@ -204,7 +207,7 @@ mod tests {
         for position in 0..end.position() {
             assert_eq!((index.position(), SlotIndex::from_bits(index.bits())), (position, Some(index)));
             let word = segments.get(index).expect("its segment has come");
-            // SAFETY: the place is this table's, and zero at first.
+            // SAFETY: the place belongs to this table, and is zero at first.
             unsafe { word.write(word.read() + u64::from(position) + 1) };
             assert!(index < index.next() && index.next().previous() == index);
             index = index.next();
@@ -217,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Two threads that grow at once: one segment is kept, the other goes back.
+    /// Two threads grow the table at once: one segment is kept, the other is returned.
     #[test]
     fn growing_twice_keeps_the_first_segment() {
         let segments = SegmentedArray::<u64, _>::new(Heap);

@@ -1,48 +1,48 @@
-//! Numbers of places in segments, each segment twice as long as the one before: a table that grows, and in which nothing ever
-//! moves.
+//! Indices of places in segments, each twice as long as the one before: the table grows, and its contents never move.
 //!
-//! A place says which segment, and where in it, so that what is there is found in O(1).
+//! An index contains the segment and the offset in it, so a place is found in O(1).
 //!
 //! Source: Dechev, Pirkelbauer and Stroustrup, "Lock-Free Dynamically Resizable Arrays" (2006), for the segments.
 
-/// Places in the first segment.
+/// Number of places in the first segment.
 const FIRST_SEGMENT: u32 = 4;
 
-/// How many bits of a place say where in its segment it is; those above say which segment.
+/// Number of bits that hold the offset in a segment; the bits above hold the segment.
 const OFFSET_BITS: u32 = 27;
 
-/// The most segments that there can be: the last is as long as an offset can say. So there are 2²⁸ − 4 places at most.
+/// Maximum number of segments: the last one is as long as an offset can express. There are therefore at most 2²⁸ − 4
+/// places.
 pub(crate) const MAX_SEGMENTS: usize = (OFFSET_BITS - FIRST_SEGMENT.ilog2() + 1) as usize;
 
-/// Where something is in a table of segments: which segment, and where in it. A word that is taken apart without a
-/// logarithm.
+/// The index of a place in a table of segments: the segment and the offset in it, which are extracted from a word
+/// without a logarithm.
 ///
 /// # Invariants
 ///
-/// The offset is below the segment's length; for the segment's end, which is no place of anything, it is that. So they are in
-/// the order of their numbers.
+/// The offset is less than the segment's length, or equal to it for the end of the segment, which is not a place.
+/// Indices are therefore ordered as their words are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct SlotIndex(u32);
 
 impl SlotIndex {
-    /// So many segments can be told apart; there are never more than [`MAX_SEGMENTS`].
+    /// Number of segments that can be distinguished; there are never more than [`MAX_SEGMENTS`].
     #[cfg(target_has_atomic = "64")]
     pub(crate) const ADDRESSABLE_SEGMENTS: usize = 1 << (u32::BITS - OFFSET_BITS);
 
-    /// The first of all.
+    /// The first index.
     pub(crate) const ZERO: Self = Self(0);
 
-    /// The place that is this word; `None` if none is.
+    /// Returns the index with these bits, or `None` if there is none.
     pub(crate) fn from_bits(bits: u32) -> Option<Self> {
         let index = Self(bits);
         (index.segment() < MAX_SEGMENTS && index.offset() < segment_len(index.segment())).then_some(index)
     }
 
-    /// The place that is this word.
+    /// Returns the index with these bits.
     ///
     /// # Panics
     ///
-    /// Never, but checks in debug builds that one is.
+    /// Debug builds panic if the bits are not those of an index.
     #[inline(always)]
     pub(crate) fn from_valid_bits(bits: u32) -> Self {
         debug_assert!(Self::from_bits(bits).is_some(), "no place has these bits");
@@ -64,25 +64,25 @@ impl SlotIndex {
         (self.0 & ((1 << OFFSET_BITS) - 1)) as usize
     }
 
-    /// How many places come before.
+    /// Returns the number of places that come before this one.
     #[inline(always)]
     pub(crate) fn position(self) -> u32 {
         (FIRST_SEGMENT << self.segment()) - FIRST_SEGMENT + self.offset() as u32
     }
 
-    /// The place after this one, or the end of its segment.
+    /// Returns the next place of the segment, or its end.
     #[inline(always)]
     pub(crate) fn next_in_segment(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// So many places further on in the same segment.
+    /// Returns the place that is `count` places further on in the same segment.
     #[inline(always)]
     pub(crate) fn skip(self, count: u32) -> Self {
         Self(self.0 + count)
     }
 
-    /// The place after this one; after the last of a segment, the first of the next.
+    /// Returns the place after this one: after the last place of a segment, the first one of the next.
     #[inline(always)]
     pub(crate) fn next(self) -> Self {
         if self.offset() + 1 == segment_len(self.segment()) {
@@ -92,7 +92,7 @@ impl SlotIndex {
         }
     }
 
-    /// The place before this one, which is not the first.
+    /// Returns the place before this one, which must not be the first.
     pub(crate) fn previous(self) -> Self {
         match self.offset() {
             0 => Self(
@@ -102,14 +102,14 @@ impl SlotIndex {
         }
     }
 
-    /// The first of a segment, or where it would be.
+    /// Returns the first place of a segment, whether or not it exists yet.
     #[inline(always)]
     pub(crate) fn start(segment: usize) -> Self {
         Self((segment as u32) << OFFSET_BITS)
     }
 }
 
-/// How many places a segment has.
+/// Returns the number of places in a segment.
 #[inline(always)]
 pub(crate) fn segment_len(segment: usize) -> usize {
     (FIRST_SEGMENT as usize) << segment

@@ -1,7 +1,9 @@
-//! Who is at a slot that threads share: whether there is a value, how often it was used, who reads it, and who is the last.
+//! The state of a slot that threads share: whether it has a value, how often it was used, how many readers it has, and
+//! which of them is the last.
 //!
-//! One word: the generation, which is odd while there is a value; whether that is to go; and how many readers it has.
-//! Whoever is last, the one that lets it go or the last reader, empties the slot: nobody else can enter any more.
+//! The state is one word: the generation, which is odd while there is a value; whether the value is being removed; and
+//! the number of readers. The last thread, either the one that removes the value or the last reader, empties the slot:
+//! no other thread can enter it any more.
 
 use crate::base::atomic::{AtomicU64, Ordering};
 
@@ -9,17 +11,18 @@ const GENERATION_SHIFT: u32 = 32;
 const REMOVING: u64 = 1 << 31;
 const READERS: u64 = REMOVING - 1;
 
-/// The state of a slot. All zero is a slot that was never used.
+/// The state of a slot. All bits are zero if the slot was never used.
 pub(crate) struct SlotState(AtomicU64);
 
 impl SlotState {
-    /// The generation that the next value here will have; nobody else fills or empties the slot at this moment.
+    /// Returns the generation of the next value in this slot. No other thread fills or empties the slot at the same
+    /// time.
     #[inline(always)]
     pub(crate) fn next_generation(&self) -> u32 {
         (self.0.load(Ordering::Relaxed) >> GENERATION_SHIFT) as u32 + 1
     }
 
-    /// The generation of the value that is here and not about to go, if there is one.
+    /// Returns the generation of the value in the slot, if there is one that is not being removed.
     #[inline(always)]
     pub(crate) fn generation(&self) -> Option<u32> {
         let state = self.0.load(Ordering::Relaxed);
@@ -27,24 +30,25 @@ impl SlotState {
         (generation % 2 == 1 && state & REMOVING == 0).then_some(generation)
     }
 
-    /// The generation of what is here or was here last, whoever reads it or lets it go: zero if nothing ever was.
+    /// Returns the generation of the current or last value, regardless of readers and removal; zero if there never was
+    /// one.
     pub(crate) fn latest_generation(&self) -> u32 {
         (self.0.load(Ordering::Relaxed) >> GENERATION_SHIFT) as u32
     }
 
-    /// Whether there is a value, for an owner that no thread shares the slot with any more.
+    /// Returns whether there is a value, for an owner that does not share the slot with other threads any more.
     pub(crate) fn is_occupied(&self) -> bool {
         (self.0.load(Ordering::Acquire) >> GENERATION_SHIFT) % 2 == 1
     }
 
-    /// Lets readers in to a value that was just put here.
+    /// Admits readers to a value that was just written.
     #[inline(always)]
     pub(crate) fn publish(&self, generation: u32) {
         self.0.store(u64::from(generation) << GENERATION_SHIFT, Ordering::Release);
     }
 
-    /// Enters as a reader; false if the value of this generation, an odd one, is gone, or about to go. (Nor can anybody enter who would
-    /// be the 2³¹st reader.)
+    /// Enters the slot as a reader. Returns `false` if the value of this generation, which is odd, is removed or being
+    /// removed, or if there are already 2³¹ − 1 readers.
     #[inline(always)]
     pub(crate) fn begin_read(&self, generation: u32) -> bool {
         let with_reader = |state: u64| {
@@ -54,20 +58,21 @@ impl SlotState {
         self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, with_reader).is_ok()
     }
 
-    /// Leaves as a reader; true for the last one of a value that is to go, who must empty the slot.
+    /// Leaves the slot as a reader. Returns `true` for the last reader of a value that is being removed, which must
+    /// empty the slot.
     #[inline(always)]
     pub(crate) fn end_read(&self) -> bool {
         let state = self.0.fetch_sub(1, Ordering::Release);
         let last = state & (REMOVING | READERS) == REMOVING | 1;
         if last {
-            // Not a fence: ThreadSanitizer does not know fences.
+            // Not a fence: ThreadSanitizer does not support fences.
             self.0.load(Ordering::Acquire);
         }
         last
     }
 
-    /// Lets the value of this generation go. `None` if it is gone or going already, else whether nobody reads it: then the
-    /// caller must empty the slot.
+    /// Removes the value of this generation. Returns `None` if it is removed or being removed already, otherwise
+    /// whether there are no readers: if so, the caller must empty the slot.
     #[inline(always)]
     pub(crate) fn begin_removal(&self, generation: u32) -> Option<bool> {
         let removing = |state: u64| {
@@ -78,7 +83,8 @@ impl SlotState {
         Some(state & READERS == 0)
     }
 
-    /// Declares the slot empty, which it is. False if it has had its last generation, and must never be used again.
+    /// Marks the slot, which is empty, as such. Returns `false` if this was its last generation, in which case it must
+    /// never be used again.
     #[inline(always)]
     pub(crate) fn vacate(&self) -> bool {
         let generation = ((self.0.load(Ordering::Relaxed) >> GENERATION_SHIFT) as u32).wrapping_add(1);
@@ -86,7 +92,7 @@ impl SlotState {
         generation != 0
     }
 
-    /// A slot in this generation, for tests.
+    /// Returns a slot in this generation, for tests.
     #[cfg(test)]
     pub(crate) fn at(generation: u32) -> Self {
         Self(AtomicU64::new(u64::from(generation) << GENERATION_SHIFT))

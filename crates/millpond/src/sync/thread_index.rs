@@ -1,13 +1,14 @@
-//! Thread numbers: small, leased for as long as a thread (or a handle) lives, used again by the next.
+//! Thread indices: small numbers that are held for as long as a thread (or a handle) lives and reused by later threads.
 //!
-//! Whoever has a number owns the slot of that number in every pool, and its shelf in every collection. Giving it back is a
-//! Release, leasing it an Acquire: the next holder sees all that the last one did, and inherits what is there.
+//! The holder of an index owns the slot of that index in every pool and its free lists in every collection. Returning
+//! an index is a Release and acquiring one an Acquire: the next holder sees everything that the last one did, and
+//! inherits what it left.
 //!
-//! Leasing costs O(words), giving back O(1); both are lock-free.
+//! Acquiring an index costs O(words), returning one O(1); both are lock-free.
 
 use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell, static_const};
 
-/// How many numbers there are, the number zero included, which nobody gets: it means that one has none.
+/// Number of indices, including zero, which is never handed out: it means that a thread has none.
 pub(crate) const MAX_THREADS: usize = if cfg!(all(test, any(loom, shuttle))) {
     4
 } else if cfg!(feature = "std") {
@@ -16,13 +17,13 @@ pub(crate) const MAX_THREADS: usize = if cfg!(all(test, any(loom, shuttle))) {
     64
 };
 
-/// So many numbers, the zero included, are near: see [`Table`](super::cached::table::Table).
+/// Number of inline indices, including zero: see `ThreadTable`.
 pub(crate) const INLINE: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 32 };
 
 const BITS: usize = usize::BITS as usize;
 
-/// Which numbers are leased: one bit each. (Not `ORDERED`, numbers are handed over without what was done with them: that is
-/// for models, which must notice.)
+/// The set of indices in use, one bit each. (If not `ORDERED`, an index is handed over without what was done with it,
+/// which a model must detect.)
 pub(crate) struct ThreadIndices<const ORDERED: bool = true>([AtomicUsize; MAX_THREADS.div_ceil(BITS)]);
 
 static_const! {
@@ -37,17 +38,17 @@ impl<const ORDERED: bool> ThreadIndices<ORDERED> {
         Self([const { AtomicUsize::new(0) }; MAX_THREADS.div_ceil(BITS)])
     }
 
-    /// Takes a number if nobody has it.
+    /// Takes an index if it is not in use.
     fn try_acquire(&self, index: usize) -> bool {
         let bit = 1 << (index % BITS);
         self.0[index / BITS].fetch_or(bit, Self::ACQUIRE) & bit == 0
     }
 
-    /// Takes the lowest number that nobody has.
+    /// Takes the lowest index that is not in use.
     pub(crate) fn acquire(&self) -> Option<usize> {
         self.0.iter().enumerate().find_map(|(index, word)| {
             loop {
-                // The number zero is never leased.
+                // Index zero is never handed out.
                 let in_use = word.load(Ordering::Relaxed) | usize::from(index == 0);
                 let index = index * BITS + in_use.trailing_ones() as usize;
                 if index >= MAX_THREADS.min((index + 1) * BITS) {
@@ -65,16 +66,16 @@ impl<const ORDERED: bool> ThreadIndices<ORDERED> {
     }
 }
 
-/// A number that is leased. Dropping it gives it back.
+/// An index in use. Dropping it returns the index.
 pub(crate) struct ThreadIndex(usize);
 
 impl ThreadIndex {
-    /// The lowest number that nobody has; `None` if all are leased.
+    /// Acquires the lowest index not in use; returns `None` if all are.
     pub(crate) fn acquire() -> Option<Self> {
         IN_USE.acquire().map(Self)
     }
 
-    /// This number, unless somebody has it.
+    /// Acquires this index, unless it is in use.
     pub(crate) fn try_acquire(index: usize) -> Option<Self> {
         IN_USE.try_acquire(index).then(|| Self(index))
     }
@@ -90,10 +91,11 @@ impl Drop for ThreadIndex {
     }
 }
 
-/// By number: nothing, which loom sees used whenever the slot of that number is. So it finds out when two threads use one.
+/// Empty cells by index, which loom sees accessed whenever the slot of that index is. Loom therefore detects when two
+/// threads use one slot.
 pub(crate) struct UseProbe([UnsafeCell<()>; MAX_THREADS]);
 
-// SAFETY: there is nothing in it.
+// SAFETY: the cells are empty.
 unsafe impl Sync for UseProbe {}
 
 impl UseProbe {
@@ -101,7 +103,7 @@ impl UseProbe {
         Self([const { UnsafeCell::new(()) }; MAX_THREADS])
     }
 
-    /// The slot of this number is used. (Everybody may use that of number zero, which is vacant.)
+    /// Records that the slot of this index is used. (Every thread may use that of index zero, which is vacant.)
     #[inline(always)]
     pub(crate) fn touch(&self, index: usize) {
         if cfg!(all(test, loom)) && index != 0 {
@@ -121,25 +123,25 @@ mod per_thread {
     use crate::{base::atomic::thread_local_const, sync::cache_padded};
 
     thread_local_const! {
-        /// The number of this thread, or zero. There is nothing to drop, so it can be read as long as the thread lives.
+        /// The index of this thread, or zero. It needs no drop, so it can be read as long as the thread lives.
         static INDEX: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
-        /// The number again, if it is near, else zero.
+        /// The index if it is inline, else zero.
         static INLINE_INDEX: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
-        /// The same, times the bytes from one near slot to the next.
+        /// The same, multiplied by the distance in bytes between inline slots.
         static INLINE_OFFSET: Cell<usize> = Cell::new(0);
     }
     thread_local_const! {
-        /// The lease. Touched only when a number is leased: what has something to drop is slower to reach.
+        /// The lease. Accessed only when an index is acquired: a variable that needs drop is slower to access.
         static ACQUIRE: Registration = Registration(Cell::new(None));
     }
 
     thread_local_const! {
-        /// Whether this thread is about to get a number. To note that something is to be dropped at the thread's end, the standard
-        /// library may allocate; if the pool is the program's own allocator, that comes back here.
+        /// Whether this thread is acquiring an index. To register a destructor for the thread's end, the standard
+        /// library may allocate; if the pool is the program's own allocator, the call arrives here again.
         static ACQUIRING: Cell<bool> = Cell::new(false);
     }
 
@@ -147,12 +149,12 @@ mod per_thread {
 
     impl Drop for Registration {
         fn drop(&mut self) {
-            // Before the number is given back: from now on this thread has no slots.
+            // Before the index is returned: from now on this thread has no slots.
             set_current(0);
         }
     }
 
-    /// This thread has this number from now on.
+    /// Sets the current thread's index.
     fn set_current(index: usize) {
         let inline = if index < INLINE { index } else { 0 };
         let _ = INDEX.try_with(|place| place.set(index));
@@ -160,26 +162,27 @@ mod per_thread {
         let _ = INLINE_OFFSET.try_with(|place| place.set(inline * cache_padded::BYTES));
     }
 
-    /// The number of this thread if it is near, else zero.
+    /// Returns the index of the current thread if it is inline, else zero.
     #[inline(always)]
     pub(crate) fn inline() -> usize {
         INLINE_INDEX.with(Cell::get)
     }
 
-    /// How many bytes behind the first near slot this thread's lies: that of number zero, if its number is not near.
+    /// Returns the offset in bytes of the current thread's slot from the first inline slot: that of index zero if its
+    /// index is not inline.
     #[inline(always)]
     pub(crate) fn inline_offset() -> usize {
         INLINE_OFFSET.with(Cell::get)
     }
 
-    /// The number of this thread; zero if it has none.
+    /// Returns the index of the current thread; zero if it has none.
     #[inline(always)]
     pub(crate) fn current() -> usize {
         INDEX.with(Cell::get)
     }
 
-    /// The number of this thread, which gets one now if it has none. Zero if all are leased, while it gets one, and after the
-    /// thread's lease has been dropped at its end.
+    /// Returns the index of the current thread, which acquires one if it has none. Returns zero if all are in use,
+    /// while the thread is acquiring one, and after the thread's lease has been dropped at its end.
     pub(crate) fn current_or_acquire() -> usize {
         if current() == 0 && !ACQUIRING.with(|leasing| leasing.replace(true)) {
             let _ = ACQUIRE.try_with(|acquire| {
@@ -194,7 +197,7 @@ mod per_thread {
     }
 }
 
-/// Without an operating system there are no threads that could be told apart.
+/// Without an operating system, threads cannot be told apart.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 pub(crate) fn current() -> usize {

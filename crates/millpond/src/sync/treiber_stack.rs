@@ -1,18 +1,18 @@
-//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](super::LockFree).
+//! A list of numbers that threads share without a lock: the free blocks of [`LockFree`](crate::LockFree).
 //!
-//! Treiber's stack (1986) with a counted head, IBM's remedy for ABA. The head is one atomic word, the number of the first
-//! block and a *tag*; the links lie in an array beside the blocks.
+//! This is Treiber's stack (1986) with a counted head, IBM's remedy for ABA. The head is one atomic word: the number of
+//! the first block and a *tag*. The links lie in an array beside the blocks.
 //!
-//! * **Why a tag.** A thread reads head A and A's link B, and is stopped. Others take A and B and put A back. The head is
-//!   A again, but B is somebody's: without a tag the first thread now makes B the head. The tag moves with every removal,
-//!   so its exchange fails. It wraps around: a thread that sleeps for exactly 2³² removals (2¹⁶ on targets without 64-bit
-//!   atomics) and wakes to the same head is deceived. The guarantee is probabilistic.
-//! * **Why links beside the blocks.** The link that the stopped thread reads may be a block's that has an owner by now,
-//!   who writes to it: in the block, that would be a data race. And it may be a block's that was returned to the parent: so links
-//!   stay where they are when blocks go.
+//! * **Why a tag.** A thread reads head A and A's link B, and is stopped. Other threads pop A and B and push A back.
+//!   The head is A again, but B is in use: without a tag, the first thread now makes B the head. The tag changes with
+//!   every removal, so the thread's exchange fails. It wraps around: a thread that sleeps for exactly 2³² removals (2¹⁶
+//!   on targets without 64-bit atomics) and wakes to the same head is deceived. The guarantee is probabilistic.
+//! * **Why links beside the blocks.** The link that the stopped thread reads may belong to a block that is live by now
+//!   and written to by its owner: if the link lay in the block, that would be a data race. It may also belong to a
+//!   block that was returned to the parent: links therefore stay where they are when blocks are returned.
 //!
-//! Taking and putting are lock-free, not wait-free: a step fails only because another thread's has succeeded. O(1) but for
-//! such retries; several at once cost one exchange, and a step along the links each.
+//! Pop and push are lock-free, not wait-free: a step fails only because another thread's has succeeded. They take O(1)
+//! except for such retries. Several blocks at once take one exchange, and one step along the links for each.
 
 use self::word::{AtomicWord, Word};
 use super::ordering::Orderings;
@@ -21,10 +21,11 @@ use crate::base::atomic::{AtomicU32, Ordering};
 /// No block.
 pub(crate) const NIL: u32 = u32::MAX >> (32 - INDEX_BITS);
 
-/// Bits of a number, and of a tag at most.
+/// Number of bits of a block number, and maximum number of bits of a tag.
 pub(crate) const INDEX_BITS: u32 = Word::BITS / 2;
 
-// With `--cfg millpond_narrow`, every target does what one without 64-bit atomics does: so that can be tested anywhere.
+// With `--cfg millpond_narrow`, every target behaves like one without 64-bit atomics, so that this can be tested
+// anywhere.
 #[cfg(all(target_has_atomic = "64", not(millpond_narrow)))]
 mod word {
     pub(crate) use crate::base::atomic::AtomicU64 as AtomicWord;
@@ -36,21 +37,24 @@ mod word {
     pub(crate) type Word = u32;
 }
 
-/// Where the links are.
+/// The links of the blocks.
 pub(crate) trait LinkTable {
-    /// The link of a block that has been [put](TreiberStack::push) before, or is about to be.
+    /// Returns the link of a block that has been [pushed](TreiberStack::push) before, or is about to be.
     fn link(&self, index: u32) -> &AtomicU32;
 
-    /// What the link of this block says, if this thread can see it. If it cannot, the list has changed since its head was read.
+    /// Returns the link of this block, if this thread can see it. If it cannot, the list has changed since its head was
+    /// read.
     fn look(&self, index: u32) -> u32 {
         self.link(index).load(Ordering::Relaxed)
     }
 }
 
+/// A stack of block numbers, with a tag against ABA.
+///
 /// # Invariants
 ///
 /// * Following links from the head visits every free block once, and ends at [`NIL`].
-/// * The tag differs from what it was before the last `2^TAG_BITS - 1` removals.
+/// * The tag differs from its values before the last `2^TAG_BITS - 1` removals.
 #[derive(Debug)]
 pub(crate) struct TreiberStack<T> {
     head: AtomicWord,
@@ -65,7 +69,7 @@ const fn first(head: Word) -> u32 {
     head as u32 & NIL
 }
 
-/// The block behind this one.
+/// Returns the block after this one.
 pub(crate) fn follow(links: &impl LinkTable, index: u32) -> Option<u32> {
     non_nil(links.look(index))
 }
@@ -79,20 +83,20 @@ impl<T: Orderings> TreiberStack<T> {
         Self { head: AtomicWord::new(pack(NIL, 0)), orderings: core::marker::PhantomData }
     }
 
-    /// The tag after a removal.
+    /// Returns the tag after a removal.
     const fn moved(head: Word) -> Word {
         let mask = (1 << T::TAG_BITS) - 1;
         ((head >> INDEX_BITS) + 1) & mask
     }
 
-    /// Takes a block and says what `of` says of it; none, if `of` has nothing to say. That is asked before the exchange, perhaps
-    /// more than once: what comes behind an exchange has to wait for it.
+    /// Pops a block and returns the result of `of` for it, or `None` if the list is empty or `of` returns `None`. `of`
+    /// is called before the exchange, possibly more than once, because code after an exchange has to wait for it.
     #[inline(always)]
     pub(crate) fn pop<R>(&self, links: &impl LinkTable, of: impl Fn(u32) -> Option<R>) -> Option<R> {
         let mut head = self.head.load(T::ACQUIRE);
         while first(head) != NIL {
             let taken = of(first(head))?;
-            // Whatever this reads is the link of the head as long as the exchange succeeds.
+            // The value read here is the link of the head if the exchange succeeds.
             let next = links.link(first(head)).load(Ordering::Relaxed);
             let new = pack(next, Self::moved(head));
             match self.head.compare_exchange_weak(head, new, T::ACQUIRE, T::ACQUIRE) {
@@ -103,8 +107,8 @@ impl<T: Orderings> TreiberStack<T> {
         None
     }
 
-    /// Takes up to `most` blocks at once and says how many it has: `place(i, index)` is told of the i-th, perhaps more
-    /// than once, and what it was told last holds.
+    /// Pops up to `most` blocks at once and returns their number. `place(i, index)` is called for the i-th block,
+    /// possibly more than once; the last call is the valid one.
     pub(crate) fn pop_many(
         &self,
         links: &impl LinkTable,
@@ -130,7 +134,7 @@ impl<T: Orderings> TreiberStack<T> {
         }
     }
 
-    /// Takes all blocks, and says which is the first.
+    /// Takes all blocks and returns the first one.
     pub(crate) fn take_all(&self) -> Option<u32> {
         let mut head = self.head.load(T::ACQUIRE);
         loop {
@@ -143,13 +147,13 @@ impl<T: Orderings> TreiberStack<T> {
         }
     }
 
-    /// Puts a block, which is the caller's.
+    /// Pushes a block, which is the caller's.
     #[inline(always)]
     pub(crate) fn push(&self, links: &impl LinkTable, index: u32) {
         self.push_chain(links, index, index);
     }
 
-    /// Puts a chain of blocks, which are the caller's and linked from `front` to `back`.
+    /// Pushes a chain of blocks, which are the caller's and linked from `front` to `back`.
     #[inline(always)]
     pub(crate) fn push_chain(&self, links: &impl LinkTable, front: u32, back: u32) {
         let back = links.link(back);
@@ -164,17 +168,17 @@ impl<T: Orderings> TreiberStack<T> {
         }
     }
 
-    /// The first free block.
+    /// Returns the first free block.
     pub(crate) fn first(&self) -> Option<u32> {
         non_nil(first(self.head.load(T::ACQUIRE)))
     }
 
-    /// The free blocks, first one first. While others are at work it is a walk through what was free once.
+    /// Returns the free blocks, in order. While other threads change the list, the result is a mix of past states.
     pub(crate) fn walk<L: LinkTable>(&self, links: &L) -> impl Iterator<Item = u32> {
         core::iter::successors(self.first(), |&index| follow(links, index))
     }
 
-    /// Forgets every block.
+    /// Forgets all blocks.
     pub(crate) fn clear(&mut self) {
         let head = self.head.load(Ordering::Relaxed);
         self.head.store(pack(NIL, Self::moved(head)), Ordering::Relaxed);

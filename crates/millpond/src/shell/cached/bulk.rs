@@ -1,4 +1,5 @@
-//! Many blocks at once, through the magazines: a visit to the depot for each magazine, and none while those at hand last.
+//! Many blocks at once, through the magazines: one visit to the depot per magazine, and none while the blocks at hand
+//! last.
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
@@ -14,14 +15,14 @@ use crate::{
 };
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// Lets the pool grow, if need be, until it can serve `count` requests for `layout` without its parent; and gives the
-    /// current thread its magazines, if the parent has memory for them. What threads hold is not counted on.
+    /// Grows the pool, if necessary, until it can serve `count` requests for `layout` without its parent, and gives the
+    /// current thread its magazines if the parent has memory for them. Blocks cached by threads are not counted.
     ///
-    /// Other threads may take what was meant for this one, and each needs memory for magazines of its own.
+    /// Other threads may take what was reserved for this one, and each needs memory for magazines of its own.
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] for a layout that the pool never serves.
+    /// Returns the parent's error, or [`AllocError::Unsupported`] for a layout that the pool never serves.
     pub fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
     where
         P: Reserve,
@@ -30,17 +31,17 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             return bulk::reserve(self.pool(), &self.parent, layout, count);
         };
         bulk::reserve(self.pool(), &self.parent, self.class_map.layout(class), count)?;
-        // Without magazines, blocks come from the depot, which is as good.
-        // SAFETY: the number is the current thread's.
+        // Without magazines, blocks come from the depot, which is equally correct.
+        // SAFETY: the index is the current thread's.
         let _ = unsafe { self.ready(thread_index::current_or_acquire(), class) };
         Ok(())
     }
 
-    /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
+    /// Fills every place with a block for `layout`, or none of them. Visits the depot once per magazine.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; no block is taken then.
+    /// As [`Allocator::allocate`]; no block is taken in that case.
     pub fn allocate_many(
         &self,
         layout: Layout,
@@ -49,18 +50,18 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         allocate(self, layout, places)
     }
 
-    /// Takes many blocks of one layout back. Visits the depot once for each magazine.
+    /// Frees many blocks of one layout. Visits the depot once per magazine.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { deallocate(self, blocks, layout) };
     }
 }
 
-/// Fills every place, one after the other; or none.
+/// Fills every place, one after the other, or none of them.
 #[inline]
 pub(super) fn allocate(
     from: &impl Allocator,
@@ -80,7 +81,7 @@ pub(super) fn allocate(
     Ok(())
 }
 
-/// Takes blocks back, one after the other.
+/// Frees blocks, one after the other.
 ///
 /// # Safety
 ///
@@ -88,7 +89,7 @@ pub(super) fn allocate(
 #[inline]
 pub(super) unsafe fn deallocate(to: &impl Allocator, blocks: &[NonNull<u8>], layout: Layout) {
     for &block in blocks {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { to.deallocate(block, layout) };
     }
 }

@@ -1,7 +1,9 @@
-//! The depot: the pool itself, full magazines that wait for a thread, and where magazines and slots are cut from.
+//! The depot: the pool itself, full magazines that wait for a thread, and the memory from which magazines and slots are
+//! carved.
 //!
-//! It is a pool, so the one loop of all shells lets it grow. Everything here happens under the depot's lock: an exchange of
-//! magazines is O(1); filling one from the pool, or emptying one into it, is O(blocks in a magazine).
+//! The depot is a pool, so the allocation loop shared by all shells can grow it. Everything here happens under the
+//! depot's lock. An exchange of magazines is O(1); filling a magazine from the pool or emptying it into the pool is
+//! O(blocks in a magazine).
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -12,21 +14,21 @@ use crate::{
     traits::{Chunk, PoolHooks, RawPool, Release, Reserve, delegate},
 };
 
-/// What lies under the lock of a [`Cached`](super::Cached).
+/// The data behind the lock of a [`Cached`](super::Cached).
 ///
 /// # Invariants
 ///
-/// * `full`, of each class, is the base of a full magazine of blocks of that class, or zero. The first word of each of these is the
-///   base of the next, the second says where its bottom is and who filled it.
+/// * For each class, `full` is the base of a full magazine of blocks of that class, or zero. The first word of such a
+///   magazine is the base of the next one; the second says where its bottom is and which thread index filled it.
 /// * To the pool, every block in a magazine is live.
 pub(super) struct Depot<P: SizeClasses, const WORDS: usize> {
     pub(super) pool: P,
     full: ByClassCount<P::ClassMap, [usize; 1], [usize; MAX_CLASSES]>,
-    /// Bytes of the blocks in full magazines.
+    /// Total size in bytes of the blocks in full magazines.
     waiting_bytes: usize,
-    /// Where magazines are cut from, and where unused ones are.
+    /// Magazines are carved from here, and unused ones are kept here.
     pub(super) magazines: Blocks,
-    /// Where the slots of a thread, one for each class, are cut from.
+    /// The slots of a thread, one per class, are carved from here.
     pub(super) caches: Blocks,
 }
 
@@ -43,11 +45,11 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
     }
 
-    /// Where the slots of a thread are cut from, which are for as many classes as there are.
+    /// Returns the pool from which the slots of a thread are carved, for as many classes as there are.
     pub(super) fn caches(&mut self) -> &mut Blocks {
         let layout = table::layout_for(self.pool.class_map().classes());
         if self.caches.block_layout() != layout {
-            // Nothing was cut so far: the number of classes stays.
+            // Nothing has been carved so far, and the number of classes does not change.
             self.caches = Blocks::of(layout).with_capacity(1);
         }
         &mut self.caches
@@ -61,26 +63,26 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
     }
 
-    /// An unused magazine, if there is one.
+    /// Returns an unused magazine, if there is one.
     pub(super) fn magazine(&mut self) -> Option<NonNull<usize>> {
         self.magazines.allocate(Self::MAGAZINE).map(NonNull::cast)
     }
 
-    /// Takes back the magazine that begins at `base`, in which there is no block any more.
+    /// Takes back the magazine that begins at `base`, which no longer contains blocks.
     ///
     /// # Safety
     ///
-    /// The magazine came from here and nobody uses it.
+    /// The magazine came from here and is not in use.
     pub(super) unsafe fn release_magazine(&mut self, base: NonNull<usize>) {
-        // SAFETY: the magazine was cut here.
+        // SAFETY: the magazine was carved from `magazines`, and the caller guarantees that it is not in use.
         unsafe { self.magazines.deallocate(base.cast(), Self::MAGAZINE) };
     }
 
-    /// Takes a full magazine of blocks of `size` bytes, which the holder of a number has filled.
+    /// Takes a full magazine of blocks of `size` bytes, filled by the holder of a thread index.
     ///
     /// # Safety
     ///
-    /// The magazine came from here, nobody uses it, and its blocks are of this class.
+    /// The magazine came from here and is not in use, and its blocks are of this class.
     pub(super) unsafe fn put_full(
         &mut self,
         (class, size): (usize, usize),
@@ -89,7 +91,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     ) {
         let base = magazine.base();
         self.waiting_bytes += magazine.count() * size;
-        // SAFETY: a full magazine carries no block in its first two words.
+        // SAFETY: a full magazine has no block in its first two words.
         unsafe {
             base.write(*self.full_of(class));
             base.add(1).write(thread * WORDS + magazine.bottom.offset_from_unsigned(base.as_ptr()));
@@ -97,13 +99,14 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         *self.full_of(class) = base.addr().get();
     }
 
-    /// Gives a full magazine of blocks of `size` bytes, and the number of who filled it.
+    /// Returns a full magazine of blocks of `size` bytes, and the thread index that filled it.
     pub(super) fn take_full(&mut self, (class, size): (usize, usize)) -> Option<(Magazine<WORDS>, usize)> {
         let base = recover::<usize>(*self.full_of(class));
         if base.is_null() {
             return None;
         }
-        // SAFETY: a full magazine begins with its link and where its bottom is, whose word is zero but for these two.
+        // SAFETY: a full magazine begins with its link and the word that holds its bottom and the thread index that
+        // filled it.
         unsafe {
             *self.full_of(class) = base.read();
             let about = base.add(1).read();
@@ -115,12 +118,12 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
     }
 
-    /// Bytes of the blocks in full magazines. O(1), however many there are.
+    /// Returns the total size in bytes of the blocks in full magazines. O(1).
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
-    /// The full magazines.
+    /// Returns the full magazines of a class.
     pub(super) fn full(&self, class: usize) -> impl Iterator<Item = Magazine<WORDS>> {
         let exists = |&base: &usize| base != 0;
         let first =
@@ -139,8 +142,8 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     ///
     /// # Safety
     ///
-    /// The magazine that begins at `base` came from here and carries nothing; `limit` is at most what it may carry, and
-    /// `layout` that of a class.
+    /// The magazine that begins at `base` came from here and is empty; `limit` is at most its maximum, and `layout` is
+    /// that of a class.
     pub(super) unsafe fn fill(
         &mut self,
         base: NonNull<usize>,
@@ -155,7 +158,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
             filled += 1;
         }
         if filled == 0 {
-            // SAFETY: as the caller promises.
+            // SAFETY: the magazine is unused and `limit` is at most its maximum, as the caller guarantees.
             return unsafe { Magazine::empty(base, limit) };
         }
         // SAFETY: as above, for the word below the last block.
@@ -166,24 +169,25 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
     }
 
-    /// Gives the blocks of a magazine back to the pool, and puts the magazine away.
+    /// Returns the blocks of a magazine to the pool, and puts the magazine away.
     ///
     /// # Safety
     ///
-    /// The magazine came from here, nobody uses it, and its blocks are of the class that has this layout. It may be none.
+    /// The magazine came from here and is not in use, and its blocks are of the class that has this layout. It may have
+    /// no blocks.
     pub(super) unsafe fn empty(&mut self, magazine: Magazine<WORDS>, layout: Layout) {
         if magazine.is_none() {
             return;
         }
         for block in magazine.blocks() {
-            // SAFETY: the pool handed the block out for this class, and nobody has it any more.
+            // SAFETY: the pool handed the block out for this class, and it is in no magazine or slot any more.
             unsafe { self.pool.deallocate(NonNull::new_unchecked(recover(block)), layout) };
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the magazine came from here and is not in use, as the caller guarantees.
         unsafe { self.release_magazine(magazine.base()) };
     }
 
-    /// Gives the blocks of all full magazines back to the pool.
+    /// Returns the blocks of all full magazines to the pool.
     pub(super) fn drain_all(&mut self) {
         let class_map = self.pool.class_map();
         for class in 0..class_map.classes() {
@@ -191,11 +195,12 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
     }
 
-    /// Gives the blocks of one full magazine of a class back to the pool; false if there is none. O(blocks in a magazine).
+    /// Returns the blocks of one full magazine of a class to the pool; returns `false` if there is none. O(blocks in a
+    /// magazine).
     fn drain_one(&mut self, class: usize, layout: Layout) -> bool {
         match self.take_full((class, layout.size())) {
             Some((magazine, _)) => {
-                // SAFETY: the magazine was full of blocks of this class and is nobody else's.
+                // SAFETY: the magazine was full of blocks of this class and has been taken off the list.
                 unsafe { self.empty(magazine, layout) };
                 true
             }
@@ -204,16 +209,17 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     }
 }
 
-/// The layout of what the depot cuts for itself.
+/// Returns the layout of what the depot carves for itself.
 const fn layout(size: usize, align: usize) -> Layout {
     match Layout::from_size_align(size, align) {
         Ok(layout) => layout,
-        // Never: both are small, and every alignment is a power of two.
+        // Unreachable: size and alignment are small, and every alignment is a power of two.
         Err(_) => Layout::new::<usize>(),
     }
 }
 
-// SAFETY: blocks are the pool's, which keeps the contract; those in magazines are live to it and handed out by nobody else.
+// SAFETY: blocks are the pool's, which keeps the contract. Those in magazines are live to the pool and handed out only
+// from their magazine.
 unsafe impl<P: SizeClasses, const WORDS: usize> RawPool for Depot<P, WORDS> {
     delegate!(self: self.pool; deallocate chunk_request add_chunk resize_in_place);
 
@@ -251,7 +257,7 @@ impl<P: SizeClasses, const WORDS: usize> PoolHooks for Depot<P, WORDS> {
     delegate!(self: self.pool; passes_through may_allocate note_failure release_held before_drop pending_report);
 }
 
-/// What waits in full magazines is not counted on.
+/// Blocks in full magazines are not counted.
 impl<P: SizeClasses + Reserve, const WORDS: usize> Reserve for Depot<P, WORDS> {
     delegate!(self: self.pool; reserve_request add_reserved_chunk release_reserved_chunk);
 }

@@ -1,4 +1,4 @@
-//! A cache that is held in the hand, instead of found by thread.
+//! A cache that is held as a value instead of being found by thread.
 
 use core::{alloc::Layout, cell::Cell, mem::MaybeUninit, ptr::NonNull};
 
@@ -19,8 +19,8 @@ use crate::{
 
 /// A cache in front of a [`Cached`] pool, for one thread at a time: see [`Cached::handle`].
 ///
-/// An [`Allocator`] for the blocks of that pool: they may be freed through it, through another handle, or by the pool.
-/// Dropping it gives back what it holds.
+/// A handle is an [`Allocator`] for the blocks of that pool: they may be freed through it, through another handle, or
+/// through the pool. Dropping the handle gives back what it caches.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -40,7 +40,7 @@ use crate::{
 /// });
 /// ```
 ///
-/// Two threads do not share one:
+/// Two threads cannot share a handle:
 ///
 /// ```compile_fail
 /// # use millpond::{Blocks, Cached, Fixed};
@@ -61,7 +61,7 @@ pub struct Handle<
 > {
     pool: &'a Cached<P, A, L, O, WORDS>,
     thread: Option<ThreadIndex>,
-    /// The slots of that number, one for each class; vacant ones, as long as it has none. (A cell: one thread at a time.)
+    /// The slots of the handle's index, one per class; vacant ones if it has none. (A `Cell`: one thread at a time.)
     caches: Cell<&'a [ThreadMagazines]>,
 }
 
@@ -74,23 +74,23 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
         Self { pool, thread, caches: Cell::new(caches) }
     }
 
-    /// The handle's number; zero if there was none.
+    /// Returns the handle's thread index; zero if there was none left.
     fn thread(&self) -> usize {
         self.thread.as_ref().map_or(0, ThreadIndex::get)
     }
 
-    /// The slot for a class, which is one of the class map's.
+    /// Returns the slot for a class, which must be one of the class map's.
     #[inline(always)]
     fn cache(&self, class: usize) -> &'a ThreadMagazines {
         // SAFETY: there is a slot for each class.
         unsafe { self.caches.get().get_unchecked(class) }
     }
 
-    /// Fills every place with a block for `layout`; or none. Visits the depot once for each magazine.
+    /// Fills every place with a block for `layout`, or none of them. Visits the depot once per magazine.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; no block is taken then.
+    /// As [`Allocator::allocate`]; no block is taken in that case.
     pub fn allocate_many(
         &self,
         layout: Layout,
@@ -99,38 +99,41 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
         bulk::allocate(self, layout, places)
     }
 
-    /// Takes many blocks of one layout back. Visits the depot once for each magazine.
+    /// Frees many blocks of one layout. Visits the depot once per magazine.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate` for each block.
         unsafe { bulk::deallocate(self, blocks, layout) };
     }
 
     #[cold]
     #[inline(never)]
     fn allocate_cold(&self, layout: Layout) -> RawResult {
-        // SAFETY: the number is the handle's.
+        // SAFETY: the index is the handle's.
         let block = unsafe { self.pool.allocate_at(self.thread(), layout) };
         self.caches.set(self.pool.caches.of(self.thread()));
         block
     }
 
+    /// Frees when the loaded magazine is full.
+    ///
     /// # Safety
     ///
     /// As for [`Allocator::deallocate`].
     #[cold]
     #[inline(never)]
     unsafe fn deallocate_cold(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the number is the handle's, and the caller's promises are passed on.
+        // SAFETY: the index is the handle's; the caller upholds the contract of `deallocate`.
         unsafe { self.pool.deallocate_at(self.thread(), block, layout) };
         self.caches.set(self.pool.caches.of(self.thread()));
     }
 }
 
-// SAFETY: every call goes to the pool, which keeps the contract. The number is the handle's, which one thread has.
+// SAFETY: every call goes to the pool, which keeps the contract. The index is the handle's, which one thread uses at a
+// time.
 unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Allocator
     for Handle<'_, P, A, L, O, WORDS>
 {
@@ -145,7 +148,7 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the slot is the handle's, and the caller's promises are passed on.
+        // SAFETY: the slot is the handle's; the caller upholds the contract of `deallocate`, which is the same.
         unsafe {
             if !self.pool.deallocate_hot(|class| self.cache(class), block, layout) {
                 self.deallocate_cold(block, layout);
@@ -170,7 +173,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     for Handle<'_, P, A, L, O, WORDS>
 {
     fn drop(&mut self) {
-        // SAFETY: the number is the handle's, until it is dropped after this.
+        // SAFETY: the index is the handle's, which is dropped only after this.
         unsafe { self.pool.flush_thread(self.thread()) };
     }
 }

@@ -1,4 +1,4 @@
-//! Looking into a cached pool.
+//! Inspection of a cached pool.
 
 use lock_api::RawMutex;
 
@@ -10,12 +10,13 @@ use crate::{
     traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
 };
 
-/// Figures are exact as long as nobody allocates or frees; else they are off by what other threads do in the meantime.
+/// The numbers are exact while no other thread allocates or frees; otherwise they are off by what other threads do
+/// meanwhile.
 impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Inspect
     for Cached<P, A, L, O, WORDS>
 {
-    /// What is in magazines is free. O(slots of all threads) on top of what it takes the pool; that alone is done under the
-    /// depot's lock.
+    /// Blocks in magazines count as free. O(slots of all threads) in addition to the cost of the pool, which alone runs
+    /// under the depot's lock.
     fn stats(&self) -> PoolStats {
         let held: usize = self.held().map(|(blocks, size)| blocks * size).sum();
         let depot = self.depot.lock();
@@ -29,7 +30,7 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
         }
     }
 
-    /// The largest that the pool has, or that is in a magazine, any thread's.
+    /// Returns the largest free block that the pool has or that is in any thread's magazine.
     fn largest_free(&self) -> Option<usize> {
         let held = self.held().filter(|&(blocks, _)| blocks != 0).map(|(_, size)| size).max();
         let depot = self.depot.lock();
@@ -39,7 +40,8 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
         Some(depot.pool.largest_free()?.max(waiting_bytes.max().unwrap_or(0)).max(held.unwrap_or(0)))
     }
 
-    /// What the current thread has in magazines is free; what others have cannot be seen, and counts as live.
+    /// Blocks that the current thread caches are drawn as free; those cached by other threads cannot be seen and are
+    /// drawn as live.
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let depot = self.depot.lock();
         depot.pool.render(builder);
@@ -60,7 +62,8 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
         self.depot.lock().pool.owns(address)
     }
 
-    /// Checks the pool, the depot, and what the current thread holds. O(blocks held) on top of what it takes the pool.
+    /// Checks the pool, the depot, and what the current thread caches. O(cached blocks) in addition to the cost of the
+    /// pool.
     fn check(&self) -> Result<(), InvariantError> {
         let depot = self.depot.lock();
         depot.pool.check()?;
@@ -90,7 +93,7 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
 }
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// How many blocks are in each slot of each number, and their size.
+    /// Returns, for each slot of each thread index, the number of its blocks and their size.
     fn held(&self) -> impl Iterator<Item = (usize, usize)> {
         let caches = (1..MAX_THREADS)
             .filter_map(|thread| self.caches.get(thread))

@@ -1,12 +1,12 @@
 //! Magazines: the free blocks that a thread has at hand.
 //!
-//! A magazine is a number of words, a power of two, that lie at an address aligned to their size. The last words are the
-//! addresses of free blocks; the word below them is zero, the *bottom*. `top` points at the last block, or at the bottom
-//! when there is none. So one test tells an empty magazine (the word at `top` is zero) and one a full one (the word behind
-//! `top` begins the next magazine), and neither needs to know where the magazine lies.
+//! A magazine is an array of words whose length is a power of two, at an address aligned to its size in bytes. The last
+//! words are the addresses of free blocks; the word below them is zero, the *bottom*. `top` points at the last block,
+//! or at the bottom if there is none. One test therefore detects an empty magazine (the word at `top` is zero) and one
+//! a full magazine (the word after `top` begins the next magazine), and neither needs to know where the magazine lies.
 //!
-//! A full magazine that waits in the depot keeps a link in its first word and its bottom in the second: that is why it
-//! carries two blocks less than it has words.
+//! A full magazine that waits in the depot keeps a link in its first word and its bottom in the second, so it holds two
+//! blocks fewer than it has words.
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001); the sentinels are ours.
 
@@ -14,20 +14,20 @@ use core::ptr::NonNull;
 
 use crate::base::address::{WORD, prefetch_for_writing};
 
-/// The most words that a magazine has.
+/// Maximum number of words in a magazine.
 pub(super) const MAX_WORDS: usize = 128;
 
-/// Bytes in a line of cache, on most processors.
+/// Size of a cache line in bytes, on most processors.
 const LINE: usize = 64;
 
-/// A magazine without a place for a block: empty and full at once, so that whoever has it goes the cold way. Its last
-/// words are a magazine of any smaller size, too.
+/// A magazine without room for a block: empty and full at once, so its user takes the cold path. Its last words also
+/// form a magazine of any smaller size.
 #[repr(align(1024))]
 struct Sentinel([usize; MAX_WORDS]);
 
 static SENTINEL: Sentinel = Sentinel([0; MAX_WORDS]);
 
-/// The top of the magazine that has no place for a block. It is never written to.
+/// The top of the magazine that has no room for a block. It is never written to.
 pub(super) const SENTINEL_TOP: *mut usize =
     (&raw const SENTINEL.0).cast::<usize>().wrapping_add(MAX_WORDS - 1).cast_mut();
 
@@ -35,8 +35,8 @@ pub(super) const SENTINEL_TOP: *mut usize =
 ///
 /// # Invariants
 ///
-/// * `bottom` and `top` lie in one magazine, `bottom` not above `top`; or both are [`SENTINEL_TOP`].
-/// * The word at `bottom` is zero, and those above it, up to `top`, are the addresses of different free blocks.
+/// * `bottom` and `top` lie in one magazine, with `bottom` not above `top`; or both are [`SENTINEL_TOP`].
+/// * The word at `bottom` is zero, and those above it, up to `top`, are the addresses of distinct free blocks.
 #[derive(Clone, Copy)]
 pub(super) struct Magazine<const WORDS: usize> {
     pub(super) top: *mut usize,
@@ -44,7 +44,7 @@ pub(super) struct Magazine<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Magazine<WORDS> {
-    /// Bytes in a magazine, and what it is aligned to.
+    /// Size of a magazine in bytes, and its alignment.
     pub(super) const BYTES: usize = {
         assert!(
             WORDS.is_power_of_two() && WORDS >= 4 && WORDS <= MAX_WORDS,
@@ -53,18 +53,18 @@ impl<const WORDS: usize> Magazine<WORDS> {
         WORDS * WORD
     };
 
-    /// The most blocks that a magazine carries.
+    /// Maximum number of blocks in a magazine.
     pub(super) const MAX_BLOCKS: usize = WORDS - 2;
 
     pub(super) const NONE: Self = Self { top: SENTINEL_TOP, bottom: SENTINEL_TOP };
 
-    /// An empty magazine at `base` that has room for `limit` blocks.
+    /// Returns an empty magazine at `base` with room for `limit` blocks.
     ///
     /// # Safety
     ///
     /// `base` is the start of an unused magazine, and `limit` is at most [`MAX_BLOCKS`](Self::MAX_BLOCKS).
     pub(super) unsafe fn empty(base: NonNull<usize>, limit: usize) -> Self {
-        // SAFETY: the bottom lies above the first word of the magazine, which is ours.
+        // SAFETY: the bottom lies above the first word of the magazine, which is the caller's.
         unsafe {
             let bottom = base.add(WORDS - 1 - limit);
             bottom.write(0);
@@ -72,13 +72,14 @@ impl<const WORDS: usize> Magazine<WORDS> {
         }
     }
 
-    /// The same blocks, moved down so that there is room for `limit` in all. O(blocks).
+    /// Returns the same blocks, moved down so that there is room for `limit` in total. O(blocks).
     ///
     /// # Safety
     ///
-    /// The magazine is the caller's, has no more blocks than that, and `limit` is at most [`MAX_BLOCKS`](Self::MAX_BLOCKS).
+    /// The magazine is the caller's and has at most `limit` blocks; `limit` is at most
+    /// [`MAX_BLOCKS`](Self::MAX_BLOCKS).
     pub(super) unsafe fn expanded(self, limit: usize) -> Self {
-        // SAFETY: the bottom and the blocks above it lie in the magazine before and after.
+        // SAFETY: the bottom and the blocks above it lie in the magazine before and after the move.
         unsafe {
             let bottom = self.base().add(WORDS - 1 - limit).as_ptr();
             bottom.copy_from(self.bottom, self.count() + 1);
@@ -86,20 +87,21 @@ impl<const WORDS: usize> Magazine<WORDS> {
         }
     }
 
-    /// Asks for the words that will be written to, all at once: one by one, each line of cache would be waited for.
+    /// Prefetches the words that will be written to, all at once: otherwise the thread would wait for each cache line
+    /// in turn.
     pub(super) fn fetch(self) {
         let base = self.base().addr().get();
         (self.bottom.addr()..base + Self::BYTES).step_by(LINE).for_each(prefetch_for_writing);
     }
 
-    /// How many blocks it has room for in all.
+    /// Returns the number of blocks for which there is room in total.
     pub(super) fn room(self) -> usize {
         WORDS - 1 - self.bottom.addr() % Self::BYTES / WORD
     }
 
-    /// Where the magazine begins.
+    /// Returns the address at which the magazine begins.
     pub(super) fn base(self) -> NonNull<usize> {
-        // SAFETY: magazines lie in chunks, and no chunk begins at zero.
+        // SAFETY: magazines lie in chunks, and no chunk begins at address zero.
         unsafe { NonNull::new_unchecked(self.top.map_addr(|top| top & !(Self::BYTES - 1))) }
     }
 
@@ -116,26 +118,26 @@ impl<const WORDS: usize> Magazine<WORDS> {
         is_end::<WORDS>(self.top.wrapping_add(1))
     }
 
-    /// How many blocks are in it.
+    /// Returns the number of blocks in the magazine.
     pub(super) fn count(self) -> usize {
         self.top.addr().saturating_sub(self.bottom.addr()) / WORD
     }
 
-    /// Whether there is a zero below the blocks and none among them.
+    /// Returns whether the word below the blocks is zero and none of the blocks is.
     pub(super) fn is_valid(self) -> bool {
         // SAFETY: the bottom is a word of the magazine.
         let bottom = unsafe { self.bottom.read() };
         bottom == 0 && self.bottom <= self.top && self.blocks().all(|block| block != 0)
     }
 
-    /// The addresses of the blocks, the next to be handed out first.
+    /// Returns the addresses of the blocks, the next to be handed out first.
     pub(super) fn blocks(self) -> impl Iterator<Item = usize> {
         // SAFETY: the words above the bottom, up to the top, are addresses of blocks.
         (0..self.count()).map(move |index| unsafe { self.top.sub(index).read() })
     }
 }
 
-/// Whether a magazine ends before this word.
+/// Returns whether a magazine ends before this word.
 #[inline(always)]
 pub(super) fn is_end<const WORDS: usize>(word: *mut usize) -> bool {
     word.addr() & (Magazine::<WORDS>::BYTES - 1) == 0
@@ -156,7 +158,7 @@ mod tests {
     fn expanding_a_full_magazine_keeps_its_blocks() {
         for (few, many) in [(1, 1), (1, 14), (3, 7), (7, 14), (13, 14)] {
             let mut words = Words([77; 16]);
-            // SAFETY: the words are a magazine's, which nobody else uses, and stay for the time of the test.
+            // SAFETY: the words belong to a magazine that nothing else uses, and live as long as the test.
             unsafe {
                 let mut magazine = Small::empty(NonNull::from(&mut words.0[0]), few);
                 assert_eq!((magazine.room(), magazine.count()), (few, 0));

@@ -1,18 +1,20 @@
-//! The shell of many threads that rarely meet: magazines of free blocks for each thread, over a depot under a lock.
+//! The shell for many threads that allocate and free at a high rate: magazines of free blocks per thread, over a depot
+//! behind a lock.
 //!
-//! Each thread has a number, and every pool a slot for each number: two magazines. Allocating takes the last block of the
-//! magazine in use, freeing puts one there, and nothing is shared. When the magazine in use is empty (or full), the spare
-//! one takes its place; when that is empty (or full) too, the thread visits the depot and exchanges a whole magazine. So
-//! between two visits lie as many operations as fit a magazine, and a thread that moves back and forth across the edge of
-//! one does not visit at all. Magazines start small, and double at each visit and whenever the spare one has to help out: so
-//! a thread that goes back and forth by less than a magazine soon has room for that in one.
+//! Each thread has a thread index, and each pool a slot per index, which holds two magazines. Allocating pops a block
+//! from the loaded magazine and freeing pushes one onto it; nothing is shared. If the loaded magazine is empty (or
+//! full), it is swapped with the spare one; if that is empty (or full) too, the thread visits the depot and exchanges a
+//! whole magazine. Two visits are therefore at least a magazine of operations apart, and a thread that moves back and
+//! forth across the boundary of one magazine does not visit the depot at all. Magazines start small. They double at
+//! each visit and whenever the spare one is needed, so a thread whose demand varies by less than a magazine soon has
+//! one magazine that is large enough.
 //!
-//! * Allocate and free: O(1), no atomic read-modify-write, no lock. One in a magazine visits the depot: O(1) for an
-//!   exchange, O(blocks in a magazine) where blocks come from the pool or go back to it.
-//! * Blocks held back from other threads: at most 2 magazines for each number that is leased or was; see
-//!   [`Cached`] for what becomes of them when memory runs out.
+//! * Allocate and free: O(1), no atomic read-modify-write, no lock. One operation per magazine visits the depot: O(1)
+//!   for an exchange, O(blocks in a magazine) if blocks come from the pool or go back to it.
+//! * Blocks that other threads cannot reach: at most 2 magazines for each thread index that is or was in use. See
+//!   [`Cached`] for what happens to them when memory runs out.
 //!
-//! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread numbers in the place of processors.
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread indices in place of processors.
 
 mod bulk;
 mod by_class_count;
@@ -51,10 +53,12 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, at_fork, relocate},
 };
 
-/// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free much.
+/// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free at a
+/// high rate.
 ///
-/// `P` is [`Blocks`](crate::Blocks), [`Classes`](crate::Classes), or a guard around one of them. Any number of such pools can be made and
-/// dropped at any time, or be a `static`; any number of threads may use them, and a block may be freed by any thread.
+/// `P` is [`Blocks`](crate::Blocks), [`Classes`](crate::Classes), or a guard around one of them. Any number of such
+/// pools can be created and dropped at any time, or be a `static`. Any number of threads may use a pool, and any thread
+/// may free a block.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -76,54 +80,58 @@ use crate::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
-/// # What is held back
+/// # Cached blocks
 ///
-/// A magazine carries at most `WORDS` − 2 blocks (126), and not more than 64 KiB of them but for the first. A thread
-/// holds back two magazines of each class of blocks at most, from its first use of the pool on. What a thread held that
-/// has ended is inherited by the next thread that starts, because that gets its number; so at most as much is held back as
-/// the largest number of threads that lived at a time can hold.
+/// A magazine holds at most `WORDS` − 2 blocks (126), and at most 64 KiB of them unless it holds a single block. From
+/// its first use of the pool on, a thread caches at most two magazines per size class. The blocks cached by a thread
+/// that has ended are inherited by the next thread that starts, because that thread gets its index. The total is
+/// therefore bounded by what the largest number of threads alive at one time can cache.
 ///
-/// When the parent has nothing more, the request takes what its own thread holds of other classes, and what is in the slots of
-/// numbers that nobody has; asks the threads that live for theirs; and gives chunks in which nothing is live back to the parent.
-///  They hear of it when they next visit the depot, give all they hold, and start with small
-/// magazines again. So once all others have ended, one thread gets every block; as long as they live and are idle, up
-/// to two magazines of each may be out of reach. [`flush`](Self::flush) gives everything back at once.
+/// If the parent has no more memory, the request takes the blocks that its own thread caches in other size classes and
+/// those in the slots of unused thread indices, asks the other threads for theirs, and returns chunks without live
+/// blocks to the parent. The other threads observe this when they next visit the depot: they give back all the blocks
+/// they cache and start with small magazines again. Once all other threads have ended, one thread can therefore
+/// allocate every block; as long as they are alive and idle, up to two magazines per size class of each of them may be
+/// out of reach. [`flush`](Self::flush) gives everything that the current thread caches back at once.
 ///
-/// Numbers belong to the whole process. So out of reach is also what a thread has left behind whose number now belongs to a
-/// thread (or a [`Handle`]) that does not use this pool: until that one ends, or calls `flush`, or this pool is trimmed. This
-/// is no more than above: with `n` numbers leased in the process, the caller's among them, at most 2·(`n` − 1)
-/// magazines of each class of blocks are out of a request's reach.
+/// Thread indices belong to the whole process. If the index of a thread that has ended is reused by a thread (or a
+/// [`Handle`]) that does not use this pool, the blocks that the former left behind are out of reach until the latter
+/// ends or calls `flush`, or until this pool is trimmed. The bound above includes these: with `n` indices in use in the
+/// process, including the caller's, at most 2·(`n` − 1) magazines per size class are out of a request's reach.
 ///
 /// # Threads
 ///
-/// * Numbers are leased at a thread's first call and given back at its end. There are 1023, and the threads that find
-///   none, as well as calls from destructors that run after a thread's number is gone, go to the depot every time: that
-///   is [`Locked`](crate::Locked), slower and as right. So does a thread for which the parent has no magazine. Each thread asks
-///   for a block before it asks for magazines, so a parent with no more than a chunk or two spends them on blocks.
-/// * Without the feature `std` there are no threads that could be told apart: every call goes to the depot, but for those
-///   through a [`Handle`].
-/// * *Not for signal handlers*: one that interrupts an allocation would find a half-changed slot, or wait for a lock that
-///   only the interrupted thread can release.
-/// * *Fork*: in the child, the thread that forked goes on with its own slot. What other threads held is held back for good,
-///   and must not be looked at: the child does not [`trim`](Reclaim::trim) the pool. If another thread was in the depot at
-///   that moment, its lock is never released, and the child's first visit never ends. So where others may use the pool
-///   meanwhile, it is held for forks (module `fork`): then the child has the whole pool whenever it was forked, and may trim it
-///   too. What other threads kept ready is lost to it until a reset.
+/// * A thread gets its index at its first call and returns it when it ends. There are 1023. Threads that find none
+///   left, and calls from destructors that run after the thread's index has been returned, go to the depot every time:
+///   they behave as with [`Locked`](crate::Locked), which is slower and equally correct. The same holds for a thread
+///   for which the parent has no memory for a magazine. Each thread requests a block before it requests magazines, so a
+///   parent with only a chunk or two spends them on blocks.
+/// * Without the feature `std`, threads cannot be told apart: every call goes to the depot, except those through a
+///   [`Handle`].
+/// * *Signal handlers* must not use the pool: a handler that interrupts an allocation would find a half-changed slot,
+///   or wait for a lock that only the interrupted thread can release.
+/// * *Fork*: in the child, the thread that forked continues with its own slot. The blocks that other threads cached are
+///   lost to the child, and the slots must not be read: the child must not [`trim`](Reclaim::trim) the pool. If another
+///   thread was in the depot at the time of the fork, its lock is never released, and the child's first visit never
+///   returns. If other threads may use the pool during a fork, register it with the module `fork`: the child then has
+///   the whole pool, no matter when the process forked, and may trim it too. Blocks that other threads had in their
+///   magazines are lost to it until a reset.
 ///
 /// # Misuse
 ///
-/// A pool that marks its blocks ([`Validated`](crate::Validated)) tells leaks when it goes, but a double free not before a magazine
-/// is emptied into it: too late to prevent. A guard around the whole, such as [`Checked`](crate::Checked), sees each call.
+/// A pool that marks its blocks ([`Validated`](crate::Validated)) reports leaks when it is dropped, but reports a
+/// double free only when a magazine is emptied into it, which is too late to prevent it. A guard around the whole
+/// shell, such as [`Checked`](crate::Checked), sees each call.
 ///
 /// # Costs
 ///
-/// The pool itself takes about 5 KiB for blocks of one size, 4 KiB for [`Classes`](crate::Classes). From the parent come two
-/// magazines of 1 KiB for each thread and class of blocks that it uses, and for `Classes` 2 KiB more for each thread. What is
-/// freed and waits in the depot takes a word for each block besides its own memory, 1 KiB for 126 blocks, until it is handed
-/// out again or the pool is trimmed.
+/// The pool itself takes about 5 KiB for blocks of one size and 4 KiB for [`Classes`](crate::Classes). The parent
+/// provides two magazines of 1 KiB for each thread and size class in use, and for `Classes` 2 KiB more per thread.
+/// Freed blocks that wait in the depot take one word each in addition to their own memory, 1 KiB for 126 blocks, until
+/// they are handed out again or the pool is trimmed.
 ///
-/// The first 31 numbers are *near*: a thread with another one calls a function each time, which finds its slot, without a
-/// lock, in a list of those whose number has the same remainder.
+/// The first 31 thread indices are *inline*. A thread with a larger index calls a function on each operation, which
+/// finds its slot, without a lock, in a list of the slots whose index has the same remainder.
 pub struct Cached<
     P: SizeClasses,
     A: Allocator = DefaultParent,
@@ -132,7 +140,7 @@ pub struct Cached<
     const WORDS: usize = MAX_WORDS,
 > {
     class_map: P::ClassMap,
-    /// Grows with each request that found no memory: see [`ThreadMagazines::observe_epoch`].
+    /// Incremented by each request that found no memory: see [`ThreadMagazines::observe_epoch`].
     reclaim_epoch: AtomicUsize,
     caches: ThreadTable<P::ClassMap>,
     depot: Mutex<L, Depot<P, WORDS>>,
@@ -142,7 +150,7 @@ pub struct Cached<
 }
 
 impl<P: SizeClasses> Cached<P> {
-    /// A shell over a pool without chunks, on the default parent.
+    /// Creates a shell over a pool without chunks, on the default parent.
     #[must_use]
     pub fn new(pool: P) -> Self {
         Self::new_in(pool, crate::source::DEFAULT_PARENT)
@@ -150,7 +158,7 @@ impl<P: SizeClasses> Cached<P> {
 }
 
 impl<P: SizeClasses, A: Allocator> Cached<P, A> {
-    /// A shell over a pool without chunks, on a parent.
+    /// Creates a shell over a pool without chunks, on a parent.
     #[must_use]
     pub fn new_in(pool: P, parent: A) -> Self {
         Self::with_policy(pool, parent, Fail)
@@ -158,7 +166,7 @@ impl<P: SizeClasses, A: Allocator> Cached<P, A> {
 }
 
 impl<P: ConstSizeClasses, A: Allocator, L: RawMutex, const WORDS: usize> Cached<P, A, L, Fail, WORDS> {
-    /// A shell over a pool without chunks, on a parent, made at compile time: for a `static`.
+    /// Creates a shell over a pool without chunks, on a parent, at compile time: for a `static`.
     #[must_use]
     pub const fn constant(pool: P, parent: A) -> Self {
         Self::with_class_map(P::CLASS_MAP, pool, parent, Fail)
@@ -166,7 +174,7 @@ impl<P: ConstSizeClasses, A: Allocator, L: RawMutex, const WORDS: usize> Cached<
 }
 
 impl<A: Allocator, L: RawMutex, const WORDS: usize> Cached<Classes, A, L, Fail, WORDS> {
-    /// A shell over size classes without chunks, on a parent, made at compile time: for a `static`.
+    /// Creates a shell over size classes without chunks, on a parent, at compile time: for a `static`.
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -192,13 +200,13 @@ impl<A: Allocator, L: RawMutex, const WORDS: usize> Cached<Classes, A, L, Fail, 
 }
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// A shell over a pool without chunks, on a parent, and what it does when memory has run out.
+    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub fn with_policy(pool: P, parent: A, policy: O) -> Self {
         Self::with_class_map(pool.class_map(), pool, parent, policy)
     }
 
-    /// As [`with_policy`](Self::with_policy), at compile time too; `class_map` is the pool's.
+    /// Like [`with_policy`](Self::with_policy), but also at compile time; `class_map` is the pool's.
     pub(crate) const fn with_class_map(class_map: P::ClassMap, pool: P, parent: A, policy: O) -> Self {
         Self {
             class_map,
@@ -211,33 +219,36 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
     }
 
-    /// Gives back what the current thread holds: its free blocks to the pool, its magazines to the depot. O(blocks held).
+    /// Gives back what the current thread caches: its free blocks to the pool, its magazines to the depot. O(cached
+    /// blocks).
     ///
-    /// For a thread that will not use the pool for a long time. What a [`Handle`] holds goes back when that is dropped.
+    /// For a thread that will not use the pool for a long time. The blocks that a [`Handle`] caches are given back when
+    /// the handle is dropped.
     pub fn flush(&self) {
-        // SAFETY: the number is the current thread's, which is here.
+        // SAFETY: the index is the current thread's, which makes this call.
         unsafe { self.flush_thread(thread_index::current()) };
     }
 
-    /// A cache of its own, for one thread at a time: to be used without a thread-local, or without `std`.
+    /// Returns a cache for use by one thread at a time, without a thread-local variable or without `std`.
     ///
-    /// If all numbers are leased, or the parent has no memory for a magazine, its calls go to the depot.
+    /// If no thread index is left, or the parent has no memory for a magazine, calls through the handle go to the
+    /// depot.
     #[must_use]
     pub fn handle(&self) -> Handle<'_, P, A, L, O, WORDS> {
         Handle::new(self)
     }
 
-    /// The hot path: a block from the magazine in use, and its length.
+    /// The hot path: pops a block from the loaded magazine and returns it with its length.
     ///
     /// # Safety
     ///
-    /// `cache` says where the caller's slot for a class is, or a vacant one.
+    /// `cache` returns the caller's slot for a class, or a vacant one.
     #[inline(always)]
     unsafe fn allocate_hot<'a>(
         &self,
@@ -245,16 +256,16 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         layout: Layout,
     ) -> Option<NonNull<[u8]>> {
         let class = self.class_map.class_hot(layout)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `cache` returns the caller's slot or a vacant one, so nothing else uses the slot.
         let block = unsafe { cache(class).pop()? };
         Some(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
     }
 
-    /// The hot path: a place in the magazine in use; false if there is none.
+    /// The hot path: pushes a block onto the loaded magazine. Returns `false` if the magazine is full.
     ///
     /// # Safety
     ///
-    /// `cache` says where the caller's slot for a class is, or a vacant one, and the rest as for [`Allocator::deallocate`].
+    /// `cache` returns the caller's slot for a class, or a vacant one; otherwise as for [`Allocator::deallocate`].
     #[inline(always)]
     unsafe fn deallocate_hot<'a>(
         &self,
@@ -263,33 +274,35 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         layout: Layout,
     ) -> bool {
         match self.class_map.class_hot(layout) {
-            // SAFETY: the caller's promise.
+            // SAFETY: `cache` returns the caller's slot or a vacant one; the block is freed by the caller and of this
+            // class.
             Some(class) => unsafe { cache(class).push::<WORDS>(block) },
             None => false,
         }
     }
 
-    /// Gives a live block another size where it is.
+    /// Resizes a live block in place.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
+    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         match (self.class_map.class(old), self.class_map.class(new)) {
             (Some(class), Some(same)) if class == same => {
                 Ok(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
             }
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `grow_in_place` or `shrink_in_place`, depending on the sizes.
             (None, None) => unsafe { ops::resize_in_place(self.pool(), &self.parent, block, (old, new)) },
             _ => Err(AllocError::InPlace),
         }
     }
 
-    /// Gives a live block another size. If it moves, `through` is what its next place is had from; `thread` is the caller's.
+    /// Resizes a live block. If the block moves, its new place is allocated from `through`; `thread` is the caller's
+    /// index.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`], depending on the sizes.
     unsafe fn resize(
         &self,
         (through, thread): (&impl Allocator, impl FnOnce() -> usize),
@@ -297,7 +310,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         old: Layout,
         new: Layout,
     ) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow` or `shrink`, depending on the sizes.
         unsafe {
             if self.class_map.class(old).is_none() && self.class_map.class(new).is_none() {
                 let steal_from_idle = StealThenAsk { pool: self, thread: thread(), layout: new };
@@ -309,14 +322,15 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-// SAFETY: a block is in the pool, in one magazine, or live: it is handed out by whoever takes it from where it is, under
-// the depot's lock or from a slot that nobody else uses. A layout that fits it has its class. Nothing here unwinds.
+// SAFETY: a block is in the pool, in one magazine, or live. It is handed out by the thread that takes it from where it
+// is, under the depot's lock or from a slot that no other thread uses. A layout that fits the block has its class.
+// Nothing here unwinds.
 unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Allocator
     for Cached<P, A, L, O, WORDS>
 {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Allocation {
-        // SAFETY: the slot is this thread's.
+        // SAFETY: the slot is the current thread's.
         match unsafe { self.allocate_hot(|class| self.caches.of_thread(class), layout) } {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout).unpack(),
@@ -325,7 +339,7 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the slot is this thread's, and the caller's promises are passed on.
+        // SAFETY: the slot is the current thread's; the caller upholds the contract of `deallocate`, which is the same.
         unsafe {
             if !self.deallocate_hot(|class| self.caches.of_thread(class), block, layout) {
                 self.deallocate_cold(block, layout);
@@ -336,7 +350,7 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         match self.class_map.class(layout) {
             _ if layout.size() == 0 => true,
-            // A pool that has no marks never objects: then there is no need of its lock.
+            // A pool without marks never reports misuse, so its lock is not needed.
             Some(_) if !P::REPORTS_LEAKS => true,
             Some(class) => {
                 ops::may_deallocate(self.pool(), &self.parent, block, self.class_map.layout(class))
@@ -353,10 +367,10 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
 }
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// Gives back what threads hold, and their slots.
+    /// Gives back what threads cache, and releases their slots.
     fn drain_magazines(&mut self) {
         for thread in 1..MAX_THREADS {
-            // SAFETY: nobody uses the pool while it is borrowed mutably.
+            // SAFETY: no thread uses the pool while it is borrowed mutably.
             unsafe { self.flush_thread(thread) };
             self.release_caches(thread);
         }
@@ -376,7 +390,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 }
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// Declares every block dead and keeps every chunk for the next ones.
+    /// Declares every block dead and keeps every chunk for reuse.
     pub fn reset(&mut self) {
         for thread in 1..MAX_THREADS {
             self.caches.take(thread);
@@ -384,21 +398,22 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         self.depot.get_mut().reset();
     }
 
-    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. O(free blocks · log chunks).
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes. O(free blocks · log
+    /// chunks).
     ///
-    /// What the current thread holds counts as free, and so does what ended threads have left whose numbers nobody has. What
-    /// others hold is live for now; they are asked to give it back, and do when they next visit the depot. What is live
-    /// stays where it is, so this may be called at any time. It happens by itself, once for each request, before one is
-    /// refused because the parent has nothing more.
+    /// Blocks cached by the current thread count as free, and so do those left behind by ended threads whose index is
+    /// unused. Blocks cached by other threads count as live for now; these threads are asked to give them back, and do
+    /// so when they next visit the depot. Live blocks stay where they are, so this may be called at any time. It
+    /// happens automatically, once per request, before a request is refused because the parent has no more memory.
     ///
-    /// Through [`Reclaim::trim`], which has the pool for itself, what any thread holds counts as free.
+    /// Through [`Reclaim::trim`], which has exclusive access to the pool, blocks cached by any thread count as free.
     pub fn trim(&self) -> usize {
         self.flush();
         self.steal_from_idle();
         ops::trim(self.pool(), &self.parent)
     }
 
-    /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
+    /// Returns how much memory the pool has and how much of it is live: see [`Inspect::stats`].
     #[must_use]
     pub fn stats(&self) -> PoolStats
     where
@@ -415,7 +430,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         self.reset();
     }
 
-    /// What threads hold counts as free: it goes back to the pool first.
+    /// Blocks cached by threads count as free: they are given back to the pool first.
     fn trim(&mut self) -> usize {
         self.drain_magazines();
         ops::trim(ops::MutAccess(self.depot.get_mut()), &self.parent)
@@ -425,7 +440,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 at_fork!([P: SizeClasses, A: Allocator + AtFork, L: RawMutex, O: OomPolicy, const WORDS: usize]
     Cached<P, A, L, O, WORDS>: depot, caches, growth_barrier, parent);
 
-/// A part of the depot that is a pool, for the one loop of all shells.
+/// A part of the depot that is a pool, for the allocation loop shared by all shells.
 struct DepotPart<'a, L, D, Q> {
     depot: &'a Mutex<L, D>,
     growth_barrier: &'a GrowthBarrier,

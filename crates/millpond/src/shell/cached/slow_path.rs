@@ -1,7 +1,7 @@
-//! The cold path: visits to the depot, and what happens when memory has run out.
+//! The cold path: visits to the depot, and the search when memory has run out.
 //!
-//! A visit asks the parent only outside of the lock and while the slot is whole, because the parent, or a user's policy, may
-//! call back into this very pool: what is in the slot is looked at anew afterwards.
+//! A visit calls the parent only outside of the lock and while the slot is consistent, because the parent, or a user's
+//! policy, may call back into this pool: the contents of the slot are examined again afterwards.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -19,11 +19,11 @@ use crate::{
     traits::{Allocator, RawPool},
 };
 
-/// A magazine carries no more than so many bytes of blocks, but for the first.
+/// Maximum total size in bytes of the blocks in a magazine, unless it holds a single block.
 const MAX_BYTES: usize = 64 << 10;
 
 impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// The pool behind the lock, as a shell sees it.
+    /// Returns the access to the pool behind the lock, as for any shell.
     pub(super) fn pool(&self) -> impl WithPool<Pool = Depot<P, WORDS>> {
         self.part(|depot| depot)
     }
@@ -36,15 +36,15 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         self.depot.lock()
     }
 
-    /// What a thread allocates when its magazine has nothing.
+    /// Allocates when the loaded magazine is empty.
     #[cold]
     #[inline(never)]
     pub(super) fn allocate_cold(&self, layout: Layout) -> RawResult {
-        // SAFETY: the number is the current thread's.
+        // SAFETY: the index is the current thread's.
         unsafe { self.allocate_at(thread_index::current_or_acquire(), layout) }
     }
 
-    /// What a thread frees when its magazine has no place.
+    /// Frees when the loaded magazine is full.
     ///
     /// # Safety
     ///
@@ -52,42 +52,43 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn deallocate_cold(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the number is the current thread's, and the caller's promises are passed on.
+        // SAFETY: the index is the current thread's; the caller upholds the contract of `deallocate`.
         unsafe { self.deallocate_at(thread_index::current_or_acquire(), block, layout) };
     }
 
-    /// Allocates with this number: from the slot, the depot, the parent. The first block comes before the magazines, which
-    /// might otherwise take all that a small parent has.
+    /// Allocates with this thread index: from the slot, the depot, or the parent. The first block is requested before
+    /// the magazines, which might otherwise use up a small parent.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero.
+    /// The index is the caller's, or zero.
     pub(super) unsafe fn allocate_at(&self, thread: usize, layout: Layout) -> RawResult {
         let steal_from_idle = StealThenAsk { pool: self, thread, layout };
         let Some(class) = self.class_map.class(layout) else {
             return ops::allocate_cold(self.pool(), layout, &self.parent, &steal_from_idle);
         };
         let (whole, cache) = (self.class_map.layout(class), self.caches.ready(thread, class));
-        // SAFETY: the number is the caller's, hence the slot.
+        // SAFETY: the index is the caller's, and therefore the slot is.
         if let Some(block) = cache.and_then(|cache| unsafe { self.refill(cache, class, thread) }) {
             return RawResult::pack(Ok(NonNull::slice_from_raw_parts(block, whole.size())));
         }
         let block = ops::allocate_cold(self.pool(), whole, &self.parent, &steal_from_idle);
         if cache.is_none() && block.unpack().is_ok() {
-            // Without magazines, blocks come from the depot, which is as good.
-            // SAFETY: the number is the caller's.
+            // Without magazines, blocks come from the depot, which is equally correct.
+            // SAFETY: the index is the caller's.
             let _ = unsafe { self.ready(thread, class) };
         }
         block
     }
 
-    /// Frees with this number: into the slot, or into the pool.
+    /// Frees with this thread index: into the slot, or into the pool.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero, and the rest as for [`Allocator::deallocate`].
+    /// The index is the caller's, or zero; otherwise as for [`Allocator::deallocate`].
     pub(super) unsafe fn deallocate_at(&self, thread: usize, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises, for the slot and for the block, which goes back as what it was taken as.
+        // SAFETY: the index is the caller's, and therefore the slot is; the block is live and of this layout, so it
+        // goes back to where it came from.
         unsafe {
             let Some(class) = self.class_map.class(layout) else {
                 return ops::deallocate(self.pool(), &self.parent, block, layout);
@@ -101,16 +102,17 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
     }
 
-    /// The most blocks of a class that a magazine carries.
+    /// Returns the maximum number of blocks of a class in a magazine.
     fn most(&self, class: usize) -> usize {
         (MAX_BYTES / self.class_map.layout(class).size()).clamp(1, Magazine::<WORDS>::MAX_BLOCKS)
     }
 
-    /// The slot of a number for a class of blocks, with magazines; `None` if there is no memory for them, or no number.
+    /// Returns the slot of a thread index for a size class, with magazines; `None` if there is no memory for them, or
+    /// if the index is zero.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero.
+    /// The index is the caller's, or zero.
     pub(super) unsafe fn ready(&self, thread: usize, class: usize) -> Option<&ThreadMagazines> {
         if thread == 0 {
             return None;
@@ -121,7 +123,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             let magazines = (self.allocate_magazine()?, self.allocate_magazine());
             cache.observe_epoch(self.reclaim_epoch.load(Ordering::Relaxed));
             let limit = cache.limit(self.most(class));
-            // The parent may have called back, and then the slot has its magazines.
+            // The parent may have called back, so the slot may have its magazines by now.
             let wanted = !cache.is_ready();
             // SAFETY: the magazines are new, and the slot is the caller's.
             unsafe {
@@ -144,18 +146,18 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         Some(cache)
     }
 
-    /// Makes sure that a number has slots; `None` if there is no memory for them.
+    /// Makes sure that a thread index has slots; returns `None` if there is no memory for them.
     fn ensure_caches(&self, thread: usize) -> Option<()> {
         if self.caches.get(thread).is_some() {
             return Some(());
         }
         let classes = self.class_map.classes();
         let memory = self.carve(Depot::caches, table::layout_for(classes))?;
-        // SAFETY: the memory was just cut for so many slots.
+        // SAFETY: the memory was just carved for this number of slots.
         let caches = unsafe { table::make(memory, thread, classes) };
-        // SAFETY: they are there until they are given up.
+        // SAFETY: the slots stay valid until they are released.
         if !unsafe { self.caches.give(thread, caches) } {
-            // The parent has called back, and then the number has its slots.
+            // The parent has called back, so the index already has its slots.
             self.return_caches(caches);
         }
         Some(())
@@ -163,41 +165,41 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 
     fn return_caches(&self, caches: NonNull<ThreadMagazines>) {
         let layout = table::layout_for(self.class_map.classes());
-        // SAFETY: the slots were cut and made there, and nobody uses them.
+        // SAFETY: the slots were carved and created there, and are not in use.
         unsafe { self.lock().caches().deallocate(table::memory_of(caches), layout) };
     }
 
-    /// Takes the slots of a number away, which have no magazines.
+    /// Releases the slots of a thread index, which have no magazines.
     pub(super) fn release_caches(&mut self, thread: usize) {
         if let Some(caches) = self.caches.take(thread) {
             self.return_caches(caches);
         }
     }
 
-    /// An unused magazine; `None` if there is no memory for one.
+    /// Returns an unused magazine; `None` if there is no memory for one.
     fn allocate_magazine(&self) -> Option<NonNull<usize>> {
         self.carve(|depot| &mut depot.magazines, Depot::<P, WORDS>::MAGAZINE).map(NonNull::cast)
     }
 
-    /// A piece of memory for what the depot cuts for itself.
+    /// Carves a piece of memory for the depot's own use.
     fn carve(&self, from: fn(&mut Depot<P, WORDS>) -> &mut Blocks, layout: Layout) -> Option<NonNull<u8>> {
         ops::allocate(self.part(from), (&self.parent, &Fail), layout).ok().map(NonNull::cast)
     }
 
-    /// Takes a block when the magazine in use is empty, if that takes no parent.
+    /// Takes a block when the loaded magazine is empty, if that does not involve the parent.
     ///
     /// # Safety
     ///
-    /// The slot is the caller's, and is ready.
+    /// The slot is the caller's, and has magazines.
     unsafe fn refill(&self, cache: &ThreadMagazines, class: usize, thread: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the slot is the caller's; its magazine, once it is known to be empty, too.
+        // SAFETY: the slot is the caller's, and so is its magazine once it is known to be empty.
         unsafe {
             let most = self.most(class);
             if let Some(block) = cache.pop() {
                 return Some(block);
             }
             if cache.spare::<WORDS>().is_full() {
-                // So the thread goes back and forth by more than a magazine.
+                // The spare magazine was needed: the thread's demand varies by more than a magazine.
                 cache.raise_limit(most);
                 cache.swap::<WORDS>();
                 return cache.pop();
@@ -226,11 +228,11 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
     }
 
-    /// Makes a place in the magazine in use; false if the slot has been emptied instead, because memory has run out.
+    /// Makes room in the loaded magazine; returns `false` if the slot was emptied instead, because memory has run out.
     ///
     /// # Safety
     ///
-    /// The slot is the caller's, and is ready.
+    /// The slot is the caller's, and has magazines.
     unsafe fn spill(&self, cache: &ThreadMagazines, class: usize, thread: usize) -> bool {
         let (most, size) = (self.most(class), self.class_map.layout(class).size());
         if cache.observe_epoch(self.reclaim_epoch.load(Ordering::Relaxed)) {
@@ -244,7 +246,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                 return true;
             }
             if loaded.room() < cache.limit(most) {
-                // SAFETY: the magazine is the caller's, and the limit is what it may carry at most.
+                // SAFETY: the magazine is the caller's, and the limit is at most its maximum.
                 cache.set_loaded(unsafe { loaded.expanded(cache.limit(most)) });
                 return true;
             }
@@ -254,7 +256,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                 let Some(base) = depot.magazine() else {
                     drop(depot);
                     match self.allocate_magazine() {
-                        // For the next round: the parent may have called back.
+                        // For the next iteration: the parent may have called back.
                         // SAFETY: the magazine is new.
                         Some(base) => unsafe { self.lock().release_magazine(base) },
                         None => {
@@ -265,13 +267,14 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                     }
                     continue;
                 };
-                // SAFETY: the spare magazine is full of blocks of this class, and is the caller's; the other one is unused.
+                // SAFETY: the spare magazine is full of blocks of this class, and is the caller's; the other one is
+                // unused.
                 unsafe {
                     depot.put_full((class, size), full, thread);
                     drop(depot);
                     cache.raise_limit(most);
                     let empty = Magazine::<WORDS>::empty(base, cache.limit(most));
-                    // Whoever used it last may have been another processor, and its words are about to be written.
+                    // The last user may have been another processor, and the words are about to be written.
                     empty.fetch();
                     cache.set_spare(empty);
                 }
@@ -280,11 +283,11 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
     }
 
-    /// Gives back what is in a slot.
+    /// Gives back the blocks and magazines in a slot.
     ///
     /// # Safety
     ///
-    /// Nobody else uses the slot, which is of this class.
+    /// The slot is not in use by another thread, and is of this class.
     unsafe fn flush_cache(&self, cache: &ThreadMagazines, class: usize) {
         let (layout, mut depot) = (self.class_map.layout(class), self.lock());
         let magazines = [cache.loaded::<WORDS>(), cache.spare()];
@@ -296,11 +299,11 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
     }
 
-    /// Gives back what the slots of a number hold; says how many blocks that were.
+    /// Gives back what the slots of a thread index hold; returns the number of blocks.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or nobody uses the pool, or it is zero.
+    /// The index is the caller's, or the pool is not in use, or the index is zero.
     pub(super) unsafe fn flush_thread(&self, thread: usize) -> usize {
         let mut blocks = 0;
         for (class, cache) in self.caches.get(thread).into_iter().flatten().enumerate() {
@@ -314,7 +317,8 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         blocks
     }
 
-    /// Takes what is in the slots of numbers that nobody has, and asks the others for theirs; says how many blocks came.
+    /// Takes the blocks in the slots of unused thread indices, and asks the other threads for theirs; returns the
+    /// number of blocks.
     pub(super) fn steal_from_idle(&self) -> usize {
         self.reclaim_epoch.fetch_add(1, Ordering::Relaxed);
         let mut found = 0;
@@ -322,7 +326,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             if self.caches.is_used(thread)
                 && let Some(thread) = ThreadIndex::try_acquire(thread)
             {
-                // SAFETY: the number was nobody's, and is now this call's.
+                // SAFETY: the index was unused, and now belongs to this call.
                 found += unsafe { self.flush_thread(thread.get()) };
             }
         }
@@ -330,8 +334,8 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-/// What is done when the parent has nothing more: a search, in what this thread holds too, since blocks of other classes may be
-/// all that keeps a chunk from going back; and then what the user's policy says.
+/// The policy used when the parent has no more memory: a search, which includes the blocks that this thread caches,
+/// since blocks of other classes may be all that keeps a chunk from being returned; and then the user's policy.
 pub(super) struct StealThenAsk<
     'a,
     P: SizeClasses,
@@ -341,9 +345,9 @@ pub(super) struct StealThenAsk<
     const WORDS: usize,
 > {
     pub(super) pool: &'a Cached<P, A, L, O, WORDS>,
-    /// The caller's, or zero.
+    /// The caller's thread index, or zero.
     pub(super) thread: usize,
-    /// What was requested: the pool is asked for whole blocks.
+    /// The requested layout: the pool is asked for whole blocks.
     pub(super) layout: Layout,
 }
 
@@ -351,10 +355,10 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     for StealThenAsk<'_, P, A, L, O, WORDS>
 {
     fn try_again(&self, _: Layout, error: AllocError) -> bool {
-        // SAFETY: the number is the caller's.
+        // SAFETY: the index is the caller's.
         let flush = || unsafe { self.pool.flush_thread(self.thread) };
         if error != AllocError::Unsupported {
-            // Of the class that is wanted, this thread holds nothing.
+            // This thread caches no blocks of the requested class.
             let own = if P::ClassMap::CLASSES > 1 { flush() } else { 0 };
             if own + self.pool.steal_from_idle() != 0 {
                 return true;
@@ -362,7 +366,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         }
         let again = self.pool.policy.try_again(self.layout, error);
         if again {
-            // What the policy has freed is in this thread's slot, where the loop does not look.
+            // Blocks freed by the policy are in this thread's slot, where the loop does not search.
             flush();
         }
         again

@@ -1,8 +1,8 @@
-//! Where the slots of each thread number are.
+//! The slots of each thread index.
 //!
-//! The hot path knows the *near* numbers alone: a pool of one class of blocks has their slots in itself, one to a line of
-//! cache; a pool of several has a pointer to those of each. The slots of the others, which are *far*, are found on the cold
-//! path, in lists by the remainder of the number: so a pool has room for as many as there are, and is small.
+//! The hot path knows only the *inline* indices: a pool with one size class has their slots in itself, one per cache
+//! line; a pool with several has a pointer to the slots of each. The slots of the other, *indirect* indices are found
+//! on the cold path, in lists by the remainder of the index. A pool therefore supports all indices and stays small.
 
 use core::{alloc::Layout, ptr::NonNull, slice};
 
@@ -20,71 +20,76 @@ use crate::{
     traits::AtFork,
 };
 
+/// The slots of all thread indices.
+///
 /// # Invariants
 ///
-/// * The slots of number zero are vacant: they are never written to.
-/// * Every pointer of a near number points to [`VACANT`], or to slots of that number, one for each class, which stay as long
-///   as the table is borrowed. So do those in the lists, which are linked through the [`Header`]s before them, and of
-///   which none is of a near number, of another remainder, or of the same number as another one.
+/// * The slots of index zero are vacant: they are never written to.
+/// * Every pointer of an inline index points to [`VACANT`], or to slots of that index, one per class, which stay valid
+///   as long as the table is borrowed. The same holds for the slots in the lists, which are linked through the
+///   [`Header`]s in front of them. None of those is of an inline index, of another remainder, or of the same index as
+///   another one.
 pub(super) struct ThreadTable<S: ClassMap> {
     inline: ByClassCount<S, [CachePadded<ThreadMagazines>; INLINE], [AtomicPtr<ThreadMagazines>; INLINE]>,
     indirect: [AtomicPtr<ThreadMagazines>; LISTS],
-    /// Nothing, but for model checkers.
+    /// Empty, except for model checkers.
     pub(super) use_probe: UseProbe,
 }
 
-/// How many lists there are.
+/// Number of lists.
 const LISTS: usize = INLINE;
 
-/// What lies before slots that are not in the table.
+/// The header in front of slots that are not in the table.
 struct Header {
     thread: usize,
-    /// How many slots there are.
+    /// Number of slots.
     classes: usize,
-    /// The next ones in the list; [`NONE`] at its end.
+    /// The next slots in the list; [`NONE`] at its end.
     next: *mut ThreadMagazines,
 }
 
-/// In the child of a fork, threads have left their slots as they were, in the midst of a change perhaps.
+/// In the child of a fork, other threads have left their slots as they were, possibly in the middle of a change.
 impl<S: ClassMap> AtFork for ThreadTable<S> {
     unsafe fn child(&self) {
-        // SAFETY: the caller is alone.
+        // SAFETY: the caller is the only thread.
         unsafe { self.reset_all_but(thread_index::current()) };
     }
 }
 
-/// The slots, one for each class, of numbers that have none.
+/// The slots, one per class, of thread indices that have none.
 const NONE: *mut ThreadMagazines = (&raw const VACANT).cast::<ThreadMagazines>().cast_mut();
 
-/// Slots of different threads do not share a cache line, nor the one that is fetched along with it.
+/// Slots of different threads do not share a cache line, nor the adjacent line that is prefetched along with it.
 const ALIGN: usize = cache_padded::BYTES;
 
-/// A place is told in lines, by whoever does not know slots.
+/// Offsets are computed in units of cache lines by code that does not know slots.
 const _: () = assert!(size_of::<CachePadded<ThreadMagazines>>() == cache_padded::BYTES);
 
-/// The layout of the slots of a number, for so many classes, and of what lies before them.
+/// Returns the layout of the slots of a thread index for this number of classes, including the header in front of them.
 pub(super) const fn layout_for(classes: usize) -> Layout {
     match Layout::from_size_align(size_of::<Header>() + classes * size_of::<ThreadMagazines>(), ALIGN) {
         Ok(layout) => layout.pad_to_align(),
-        // Never: there are few classes.
+        // Unreachable: there are few classes.
         Err(_) => Layout::new::<CachePadded<ThreadMagazines>>(),
     }
 }
 
+/// Returns the header in front of slots.
+///
 /// # Safety
 ///
-/// The slots were made by [`make`].
+/// The slots were created by [`make`].
 unsafe fn header(caches: *mut ThreadMagazines) -> *mut Header {
     caches.cast::<Header>().wrapping_sub(1)
 }
 
-/// Makes slots of a number, for so many classes, in memory for them.
+/// Creates the slots of a thread index for this number of classes.
 ///
 /// # Safety
 ///
-/// The memory is the caller's, of the layout that [`layout_for`] says.
+/// The memory is the caller's, and has the layout returned by [`layout_for`].
 pub(super) unsafe fn make(memory: NonNull<u8>, thread: usize, classes: usize) -> NonNull<ThreadMagazines> {
-    // SAFETY: the memory has room for a header and for so many slots, and is as aligned.
+    // SAFETY: the memory has room for a header and this number of slots, and is aligned for them.
     unsafe {
         let header = memory.cast::<Header>();
         header.write(Header { thread, classes, next: NONE });
@@ -94,13 +99,13 @@ pub(super) unsafe fn make(memory: NonNull<u8>, thread: usize, classes: usize) ->
     }
 }
 
-/// Where the memory of slots begins.
+/// Returns the start of the memory of slots.
 ///
 /// # Safety
 ///
-/// They were made by [`make`].
+/// The slots were created by [`make`].
 pub(super) unsafe fn memory_of(caches: NonNull<ThreadMagazines>) -> NonNull<u8> {
-    // SAFETY: a header lies before them, at the start.
+    // SAFETY: a header precedes them, at the start of the memory.
     unsafe { caches.cast::<Header>().sub(1).cast() }
 }
 
@@ -117,15 +122,15 @@ impl<S: ClassMap> ThreadTable<S> {
         }
     }
 
-    /// The slot of this thread for a class of blocks. A vacant one, if it has none, or if it takes longer to find.
+    /// Returns the current thread's slot for a size class, or a vacant one if it has none or if its index is indirect.
     ///
     /// # Safety
     ///
     /// The class is one of the class map's.
     #[inline(always)]
     pub(super) unsafe fn of_thread(&self, class: usize) -> &ThreadMagazines {
-        // SAFETY: the place of a near number is below what there is, and so is the class, as the caller says. (Relaxed: it
-        // was this thread that put the slots there, or a former holder of the number, which is handed over with Acquire.)
+        // SAFETY: an inline index is within bounds, and so is the class, as the caller guarantees. (Relaxed: the slots
+        // were stored by this thread, or by a former holder of the index, which is handed over with Acquire.)
         unsafe {
             if S::CLASSES == 1 {
                 let place = thread_index::inline_offset();
@@ -139,13 +144,13 @@ impl<S: ClassMap> ThreadTable<S> {
         }
     }
 
-    /// The slots of a number, one for each class: vacant ones, if it has none.
+    /// Returns the slots of a thread index, one per class: vacant ones if it has none.
     pub(super) fn of(&self, thread: usize) -> &[ThreadMagazines] {
         self.use_probe.touch(thread);
         self.get(thread).unwrap_or(&VACANT)
     }
 
-    /// The slots of a number, one for each class, if it has any.
+    /// Returns the slots of a thread index, one per class, if it has any.
     pub(super) fn get(&self, thread: usize) -> Option<&[ThreadMagazines]> {
         if thread == 0 {
             return None;
@@ -158,14 +163,15 @@ impl<S: ClassMap> ThreadTable<S> {
         } else {
             self.inline.several()[thread].load(Ordering::Acquire)
         };
-        // SAFETY: these are the number's slots, which stay while the table is borrowed, and a header lies before them.
+        // SAFETY: these are the slots of the index, which stay valid while the table is borrowed, and a header precedes
+        // them.
         (caches != NONE).then(|| unsafe { slice::from_raw_parts(caches, (*header(caches)).classes) })
     }
 
-    /// The slots of a number in a list.
+    /// Finds the slots of a thread index in a list.
     fn find(mut caches: *mut ThreadMagazines, thread: usize) -> *mut ThreadMagazines {
         while caches != NONE {
-            // SAFETY: slots in a list stay as long as the table is borrowed, and are not linked anew meanwhile.
+            // SAFETY: slots in a list stay valid as long as the table is borrowed, and are not relinked meanwhile.
             let header = unsafe { &*header(caches) };
             if header.thread == thread {
                 break;
@@ -175,21 +181,21 @@ impl<S: ClassMap> ThreadTable<S> {
         caches
     }
 
-    /// The slot of a number for a class of blocks, if it has magazines.
+    /// Returns the slot of a thread index for a size class, if it has magazines.
     pub(super) fn ready(&self, thread: usize, class: usize) -> Option<&ThreadMagazines> {
         self.get(thread)?.get(class).filter(|cache| cache.is_ready())
     }
 
-    /// Whether anything may be in the slots of a number, which may be somebody's.
+    /// Returns whether the slots of a thread index, which may be in use, may hold anything.
     pub(super) fn is_used(&self, thread: usize) -> bool {
         self.get(thread).is_some_and(|caches| S::CLASSES > 1 || caches.iter().any(ThreadMagazines::is_ready))
     }
 
-    /// Gives a number, which has none in the table itself, its slots; false if it has some.
+    /// Stores the slots of a thread index; returns `false` if it already has some.
     ///
     /// # Safety
     ///
-    /// They were [made](make) for this number, and stay until they are taken away.
+    /// The slots were [created](make) for this index, and stay valid until they are taken.
     pub(super) unsafe fn give(&self, thread: usize, caches: NonNull<ThreadMagazines>) -> bool {
         let place =
             if thread < INLINE { &self.inline.several()[thread] } else { &self.indirect[thread % LISTS] };
@@ -198,16 +204,16 @@ impl<S: ClassMap> ThreadTable<S> {
             if Self::find(first, thread) != NONE {
                 return false;
             }
-            // SAFETY: nobody else knows these slots so far, and a header lies before them.
+            // SAFETY: no other thread knows these slots yet, and a header precedes them.
             unsafe { (*header(caches.as_ptr())).next = first };
-            // Release: others look into slots that are not theirs, for statistics, and go through lists.
+            // Release: other threads read slots that are not theirs, for statistics, and traverse the lists.
             if place.compare_exchange(first, caches.as_ptr(), Ordering::Release, Ordering::Relaxed).is_ok() {
                 return true;
             }
         }
     }
 
-    /// Takes the slots of a number away: the number has none from now on. Those that are not in the table are returned.
+    /// Removes the slots of a thread index. Returns those that are not in the table.
     pub(super) fn take(&mut self, thread: usize) -> Option<NonNull<ThreadMagazines>> {
         if thread < INLINE && S::CLASSES == 1 {
             self.inline.one_mut()[thread].0 = ThreadMagazines::new();
@@ -223,7 +229,7 @@ impl<S: ClassMap> ThreadTable<S> {
         if caches == NONE {
             return None;
         }
-        // SAFETY: the slots are in this list, which nobody else uses; a header lies before each.
+        // SAFETY: the slots are in this list, which no other thread uses; a header precedes each.
         unsafe {
             let next = (*header(caches)).next;
             if first == caches {
@@ -239,11 +245,12 @@ impl<S: ClassMap> ThreadTable<S> {
         NonNull::new(caches)
     }
 
-    /// Forgets the slots of all numbers but this one, without a look at what is in them: who was using them is gone.
+    /// Removes the slots of all thread indices except this one, without reading them: the threads that used them do not
+    /// exist.
     ///
     /// # Safety
     ///
-    /// Nobody else uses the table.
+    /// No other thread uses the table.
     unsafe fn reset_all_but(&self, thread: usize) {
         for gone in (1..INLINE).filter(|&gone| gone != thread) {
             if S::CLASSES == 1 {
@@ -255,14 +262,14 @@ impl<S: ClassMap> ThreadTable<S> {
         for list in &self.indirect {
             let kept = Self::find(list.load(Ordering::Relaxed), thread);
             if kept != NONE {
-                // SAFETY: a header lies before the slots, and nobody else uses the list.
+                // SAFETY: a header precedes the slots, and no other thread uses the list.
                 unsafe { (*header(kept)).next = NONE };
             }
             list.store(kept, Ordering::Relaxed);
         }
     }
 
-    /// Looks at every pointer, as model checkers ask for.
+    /// Touches every pointer, as model checkers require.
     #[cfg(all(test, any(loom, shuttle)))]
     pub(super) fn touch(&self) {
         let inline: &[_] = if S::CLASSES == 1 { &[] } else { self.inline.several() };

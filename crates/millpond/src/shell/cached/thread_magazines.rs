@@ -1,4 +1,4 @@
-//! Slots: what one thread has of one class of blocks, and the hot path.
+//! Slots: what one thread caches of one size class, and the hot path.
 
 use core::ptr::NonNull;
 
@@ -14,11 +14,11 @@ use crate::{
     pool::MAX_CLASSES,
 };
 
-/// How many blocks a magazine has room for at first.
+/// Capacity of a magazine in blocks at first.
 const INITIAL_CAPACITY: usize = 15;
 
-/// Two magazines: one in use, and a spare one. The fields are atomics so that statistics can be taken while the slot is
-/// in use; who uses it is settled elsewhere, and no ordering is needed.
+/// Two magazines: loaded and spare. The fields are atomics so that statistics can be read while the slot is in use;
+/// exclusive use is ensured elsewhere, so no ordering is needed.
 ///
 /// # Invariants
 ///
@@ -30,17 +30,17 @@ pub(super) struct ThreadMagazines {
     bottom: AtomicPtr<usize>,
     spare_top: AtomicPtr<usize>,
     spare_bottom: AtomicPtr<usize>,
-    /// How many blocks a magazine has room for when it is next emptied or exchanged.
+    /// Capacity of a magazine in blocks when it is next emptied or exchanged.
     limit: AtomicUsize,
-    /// The last famine that the owner has given for.
+    /// The last reclaim epoch that the owner has observed.
     reclaim_epoch: AtomicUsize,
 }
 
-/// The slots, one for each class, of threads that have none: never written to.
+/// The slots, one per class, of threads that have none: never written to.
 pub(super) static VACANT: [ThreadMagazines; MAX_CLASSES] = [const { ThreadMagazines::new() }; MAX_CLASSES];
 
 impl ThreadMagazines {
-    /// A slot without magazines.
+    /// Creates a slot without magazines.
     pub(super) const fn new() -> Self {
         Self {
             top: AtomicPtr::new(SENTINEL_TOP),
@@ -59,11 +59,11 @@ impl ThreadMagazines {
         self.limit.store(INITIAL_CAPACITY, Relaxed);
     }
 
-    /// Takes a block; `None` if the magazine in use is empty.
+    /// Pops a block; returns `None` if the loaded magazine is empty.
     ///
     /// # Safety
     ///
-    /// Nobody else uses the slot.
+    /// The slot is not in use by another thread.
     #[inline(always)]
     pub(super) unsafe fn pop(&self) -> Option<NonNull<u8>> {
         let top = self.top.load(Relaxed);
@@ -73,11 +73,11 @@ impl ThreadMagazines {
         Some(block)
     }
 
-    /// Puts a block back; false if the magazine in use is full.
+    /// Pushes a block; returns `false` if the loaded magazine is full.
     ///
     /// # Safety
     ///
-    /// Nobody else uses the slot, and the block is of its class, free, and in no magazine.
+    /// The slot is not in use by another thread, and the block is of its class, free, and in no magazine.
     #[inline(always)]
     pub(super) unsafe fn push<const WORDS: usize>(&self, block: NonNull<u8>) -> bool {
         let top = self.top.load(Relaxed).wrapping_add(1);
@@ -90,7 +90,7 @@ impl ThreadMagazines {
         true
     }
 
-    /// Whether it has magazines.
+    /// Returns whether the slot has magazines.
     pub(super) fn is_ready(&self) -> bool {
         self.top.load(Relaxed) != SENTINEL_TOP
     }
@@ -119,17 +119,18 @@ impl ThreadMagazines {
         self.set_spare(loaded);
     }
 
-    /// How many blocks a magazine has room for.
+    /// Returns the current capacity of a magazine, at most `most` blocks.
     pub(super) fn limit(&self, most: usize) -> usize {
         self.limit.load(Relaxed).min(most)
     }
 
-    /// Makes the next magazine twice as large, up to `most` blocks.
+    /// Doubles the capacity of the next magazine, up to `most` blocks.
     pub(super) fn raise_limit(&self, most: usize) {
         self.limit.store((2 * self.limit(most) + 1).min(most), Relaxed);
     }
 
-    /// Whether a famine has begun that the owner has not given for; from now on it has, and starts small again.
+    /// Returns whether there is a reclaim epoch that the owner has not observed. If so, it counts as observed, and the
+    /// capacity is reset.
     pub(super) fn observe_epoch(&self, reclaim_epoch: usize) -> bool {
         let news = self.reclaim_epoch.load(Relaxed) != reclaim_epoch;
         if news {

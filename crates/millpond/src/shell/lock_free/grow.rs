@@ -1,8 +1,10 @@
-//! How a [`LockFree`](super::LockFree) grows: chunks that the parent is asked for, one after the other or many ahead.
+//! How a [`LockFree`](super::LockFree) grows: chunks that are requested from the parent, one after another or many in
+//! advance.
 //!
-//! Segments whose blocks have gone come first, then new ones. The first is one chunk; each other needs two, its blocks and their table.
-//! Where the parent has nothing more for the table, the blocks go back, and as many are asked for as leave room for it. Segments are
-//! few: so none but the first is spent on less than a sixteenth of its blocks.
+//! Segments whose blocks were returned are filled first, then new ones are added. The first segment is one chunk; each
+//! other needs two, its blocks and their table. If the parent has no memory for the table, the blocks are returned, and
+//! as many are requested as leave room for the table. Segments are few, so none except the first is created with less
+//! than a sixteenth of its planned blocks.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -13,25 +15,25 @@ use crate::{
     traits::Allocator,
 };
 
-/// What has come from the parent, and nobody has seen yet.
+/// Memory that has come from the parent and is not published yet.
 enum Arrival {
-    /// A segment.
+    /// A new segment.
     New(NonNull<Segment>),
-    /// Blocks for a segment that was there before.
+    /// Blocks for an existing segment.
     Again(usize, NonNull<[u8]>),
 }
 
-/// What the parent is asked for next.
+/// The next request to the parent.
 #[derive(Default)]
 struct Next {
-    /// For a segment that was there before: this one, or one behind it.
+    /// For an existing segment: at this index or a later one.
     again: usize,
-    /// Or for a new segment, so many behind the first new one.
+    /// Or for a new segment: this many after the first new one.
     new: usize,
 }
 
 impl<T: Orderings> Numbered<T> {
-    /// Asks the parent for blocks.
+    /// Requests blocks from the parent.
     pub(super) fn grow<A: Allocator>(&self, parent: &A, block: Layout) -> Result<(), AllocError> {
         self.growth_barrier
             .request(|| {
@@ -42,7 +44,7 @@ impl<T: Orderings> Numbered<T> {
             .map(drop)
     }
 
-    /// Lets `count` blocks be free, or more.
+    /// Grows the pool until at least `count` blocks are free.
     pub(super) fn reserve<A: Allocator>(
         &self,
         parent: &A,
@@ -63,7 +65,8 @@ impl<T: Orderings> Numbered<T> {
         Ok(())
     }
 
-    /// Asks the parent for the blocks of one segment, `wanted` at least unless it is planned for less. Says how many came.
+    /// Requests the blocks of one segment from the parent: at least `wanted`, unless fewer are planned. Returns the
+    /// arrival and the number of blocks.
     fn fetch_chunk<A: Allocator>(
         &self,
         parent: &A,
@@ -87,24 +90,25 @@ impl<T: Orderings> Numbered<T> {
             new_segment(parent, block, wanted.max(planned / 16).min(planned), planned)?
         };
         next.new += 1;
-        // SAFETY: nobody else has seen the segment.
+        // SAFETY: the segment is not published yet.
         Ok((Arrival::New(segment), unsafe { segment.as_ref() }.count as usize))
     }
 
-    /// Lets everybody find what has come; returns it, if others were faster and there is no use for it.
+    /// Publishes the arrival; returns it to the parent if other threads were faster and it is not needed.
     fn publish<A: Allocator>(&self, parent: &A, block: Layout, arrival: Arrival) {
         let is_used = match arrival {
             Arrival::New(segment) => self.segments.publish(segment),
             Arrival::Again(index, blocks) => self.segments.recall(index, blocks),
         };
         if !is_used {
-            // SAFETY: it came from this parent for such blocks, and was not published.
+            // SAFETY: the arrival came from this parent for such blocks, and was not published.
             unsafe { put_away(arrival, parent, block) };
         }
     }
 }
 
-/// A segment in one chunk, of `max_segments` blocks, or of as many as the parent has, `least` at least.
+/// Allocates a segment in one chunk, with `max_segments` blocks or as many as the parent has room for, but at least
+/// `least`.
 fn whole_segment<A: Allocator>(
     parent: &A,
     block: Layout,
@@ -114,11 +118,11 @@ fn whole_segment<A: Allocator>(
     let layout = Segment::whole(least, block).ok_or(AllocError::Exhausted)?;
     let preferred = Segment::whole(max_segments, block).map_or(layout.size(), |layout| layout.size());
     let memory = parent.allocate_between(layout, preferred)?;
-    // SAFETY: the parent has just handed the chunk out, as it was asked for.
+    // SAFETY: the parent has just handed out the chunk, as requested.
     Ok(unsafe { Segment::cut(memory, block.size(), max_segments) })
 }
 
-/// A segment of `max_segments` blocks, or of as many as the parent has, `least` at least.
+/// Allocates a segment of `max_segments` blocks, or as many as the parent has room for, but at least `least`.
 fn new_segment<A: Allocator>(
     parent: &A,
     block: Layout,
@@ -133,10 +137,10 @@ fn new_segment<A: Allocator>(
         let table =
             Segment::table(count).ok_or(AllocError::Exhausted).and_then(|table| parent.allocate(table));
         match table {
-            // SAFETY: the parent has just handed both out, as they were asked for.
+            // SAFETY: the parent has just handed out both chunks, as requested.
             Ok(table) => return Ok(unsafe { Segment::write(table.cast(), blocks, count as u32, false) }),
             Err(error) => {
-                // SAFETY: the parent has just handed them out.
+                // SAFETY: the parent has just handed out the blocks.
                 unsafe { return_chunk(parent, blocks, block.align()) };
                 max_segments = Segment::room(blocks.len(), block.size()).min(count - 1);
                 if max_segments < least {
@@ -147,11 +151,13 @@ fn new_segment<A: Allocator>(
     }
 }
 
+/// Returns an arrival to the parent.
+///
 /// # Safety
 ///
-/// It came from this parent, for such blocks, and nobody has seen it.
+/// The arrival came from this parent, for such blocks, and was not published.
 unsafe fn put_away<A: Allocator>(arrival: Arrival, parent: &A, block: Layout) {
-    // SAFETY: the caller's promises.
+    // SAFETY: the arrival came from this parent, for such blocks, and was not published, as the caller guarantees.
     unsafe {
         match arrival {
             Arrival::New(segment) => {
@@ -162,20 +168,21 @@ unsafe fn put_away<A: Allocator>(arrival: Arrival, parent: &A, block: Layout) {
     }
 }
 
-/// What has come for a reservation and is not published yet: all of it is, or all goes back.
+/// Memory for a reservation that is not published yet: either all of it is published or all is returned.
 struct Reservation<'a, T: Orderings, A: Allocator> {
     pool: &'a Numbered<T>,
     parent: &'a A,
     block: Layout,
-    /// Each segment is brought once.
+    /// Each segment is added once.
     chunks: [Option<Arrival>; INDEX_BITS as usize],
     next: Next,
-    /// How many blocks that will be.
+    /// Number of blocks.
     blocks: usize,
 }
 
 impl<T: Orderings, A: Allocator> Reservation<'_, T, A> {
-    /// Takes one more chunk, unless others have been given something meanwhile. At least one block is missing.
+    /// Adds one more chunk, unless the request of another thread has succeeded meanwhile. At least one block is
+    /// missing.
     fn grow(&mut self, missing: usize) -> Result<(), AllocError> {
         let Self { pool, parent, block, next, .. } = self;
         let place = self.chunks.iter_mut().find(|place| place.is_none()).ok_or(AllocError::Exhausted)?;
@@ -198,7 +205,7 @@ impl<T: Orderings, A: Allocator> Reservation<'_, T, A> {
 impl<T: Orderings, A: Allocator> Drop for Reservation<'_, T, A> {
     fn drop(&mut self) {
         for arrival in core::mem::take(&mut self.chunks).into_iter().flatten() {
-            // SAFETY: it came from the parent, and nobody has seen it.
+            // SAFETY: the arrival came from the parent, and was not published.
             unsafe { put_away(arrival, self.parent, self.block) };
         }
     }

@@ -1,4 +1,4 @@
-//! Looking into a [`LockFree`], and getting memory back from it.
+//! Inspection of a [`LockFree`], and reclaiming memory from it.
 
 use core::ptr::NonNull;
 
@@ -11,22 +11,22 @@ use crate::{
 };
 
 impl<T: Orderings> Numbered<T> {
-    /// How many blocks were handed out since they came.
+    /// Returns the number of blocks that were handed out since their segments came.
     pub(super) fn had(&self) -> usize {
         self.segments.iter().enumerate().map(|(index, _)| self.segments.had(index) as usize).sum()
     }
 
-    /// How many blocks are here.
+    /// Returns the number of blocks whose memory is present.
     fn here(&self) -> usize {
         self.segments.iter().map(|segment| segment.here() as usize).sum()
     }
 
-    /// How many of `had` blocks were freed. O(free blocks).
+    /// Returns how many of `had` blocks were freed. O(free blocks).
     pub(super) fn listed(&self, had: usize) -> usize {
         self.free.0.walk(&self.segments).take(had).count()
     }
 
-    /// Whether each block in the list was handed out, and is there once. Nobody else is at work.
+    /// Checks that each block in the list was handed out, and is there once. No other thread uses the pool.
     pub(in crate::shell) fn check(&self) -> Result<(), InvariantError> {
         let mut left = self.had();
         let mut next = self.free.0.first();
@@ -43,7 +43,7 @@ impl<T: Orderings> Numbered<T> {
         Ok(())
     }
 
-    /// How many blocks are free. O(free blocks).
+    /// Returns the number of free blocks. O(free blocks).
     pub(super) fn free_blocks(&self) -> usize {
         let had = self.had();
         self.here().saturating_sub(had) + self.listed(had)
@@ -51,7 +51,7 @@ impl<T: Orderings> Numbered<T> {
 }
 
 impl<S: BlockLayout, A: Allocator> Inspect for LockFree<S, A> {
-    /// O(free blocks). While others are at work it is a guess.
+    /// O(free blocks). An estimate while other threads use the pool.
     fn stats(&self) -> PoolStats {
         let (had, size) = (self.pool.had(), self.block_layout.size());
         let listed = self.pool.listed(had);
@@ -64,7 +64,7 @@ impl<S: BlockLayout, A: Allocator> Inspect for LockFree<S, A> {
         }
     }
 
-    /// O(blocks). While others are at work it is a guess.
+    /// O(blocks). An estimate while other threads use the pool.
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let (size, segments) = (self.block_layout.size(), &self.pool.segments);
         for (index, segment) in segments.iter().enumerate() {
@@ -98,7 +98,7 @@ impl<S: BlockLayout, A: Allocator> Inspect for LockFree<S, A> {
         self.pool.segments.number_of(address.addr(), self.block_layout.size()).is_some()
     }
 
-    /// To be asked while nobody else is at work.
+    /// To be called only while no other thread uses the pool.
     fn check(&self) -> Result<(), InvariantError> {
         self.pool.check()
     }
@@ -116,28 +116,30 @@ impl<S: BlockLayout, A: Allocator> Reclaim for LockFree<S, A> {
 }
 
 impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
-    /// What the pool holds, and how much of it is live: see [`Inspect::stats`].
+    /// Returns how much memory the pool has and how much of it is live: see [`Inspect::stats`].
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
-    /// Declares every block dead and keeps every chunk for the next ones.
+    /// Declares every block dead and keeps every chunk for reuse.
     pub fn reset(&mut self) {
         self.pool.reset();
     }
 
-    /// Returns the chunks in which no block is live to the parent; says how many bytes that were. O(free blocks).
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes. O(free blocks).
     ///
-    /// What is live stays where it is, and others may allocate and free meanwhile. For a moment the blocks that might go are nobody's;
-    /// a thread that finds no other asks the parent, and if that refuses, waits for the end of the trim; a signal handler that
-    /// interrupts the trim waits for a tenth of a second. If another thread is trimming the pool already, this does nothing.
+    /// Live blocks stay where they are, and other threads may allocate and free meanwhile. For a moment, the blocks
+    /// that might be returned are unavailable: a thread that finds no other block calls the parent and, if that
+    /// refuses, waits for the end of the trim; a signal handler that interrupts the trim waits for a tenth of a second.
+    /// If another thread is already trimming the pool, this does nothing.
     ///
-    /// The first chunk stays. So do the links of blocks, four bytes each, since a thread that was stopped in the midst of an
-    /// `allocate` may yet read one; they serve again when the blocks come back. [`Reclaim::trim`], which has the pool for itself,
-    /// returns these too, from the newest on up to the first chunk of blocks in which one is live.
+    /// The first chunk stays. So do the links of blocks, four bytes each, since a thread that was stopped in the middle
+    /// of an `allocate` may still read one; they are reused when the blocks come back. [`Reclaim::trim`], which has
+    /// exclusive access to the pool, returns the links too, from the newest chunk to the first one that has live
+    /// blocks.
     ///
-    /// Returns nothing while [`check`](Inspect::check) fails, as after a block was freed twice.
+    /// Returns no chunks while [`check`](Inspect::check) fails, for example after a block was freed twice.
     pub fn trim(&self) -> usize {
         let bytes = self.pool.trim(&self.parent, self.block_layout());
         events::trimmed(bytes);

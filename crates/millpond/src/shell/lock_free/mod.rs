@@ -1,8 +1,9 @@
 //! Blocks of one size that threads share without a lock.
 //!
-//! A [list](list) of the numbers of free blocks, with a tag against ABA, over [segments](segments) that hold the blocks and,
-//! beside them, the links. Blocks that were never handed out are claimed by a counter, so growing costs O(1) and touches
-//! nothing. Blocks go back to the parent while others are at work: see [trim](trim).
+//! A [list](crate::sync::treiber_stack) of the numbers of free blocks, with a tag against ABA, over
+//! [segments](segments) that hold the blocks and, beside them, the links. Blocks that were never handed out are claimed
+//! by a counter, so growing costs O(1) and does not touch the memory. Blocks can be returned to the parent while other
+//! threads use the pool: see [trim](trim).
 
 mod grow;
 mod inspect;
@@ -24,7 +25,8 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, Inspect, at_fork},
 };
 
-/// Blocks of one size that any number of threads share without a lock: an [`Allocator`], hence a parent.
+/// Blocks of one size that any number of threads share without a lock: an [`Allocator`] and therefore usable as a
+/// parent.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -45,35 +47,42 @@ use crate::{
 /// });
 /// ```
 ///
-/// For few threads, for threads that must not wait for one another, and for interrupt and signal handlers. Where many threads
-/// allocate at a high rate, all of them write to one word of memory, and each has to wait for it to arrive.
+/// For few threads, for threads that must not wait for one another, and for interrupt and signal handlers. If many
+/// threads allocate at a high rate, they all write to one word of memory, and each has to wait for its cache line to
+/// arrive.
 ///
-/// # What is promised
+/// # Guarantees
 ///
-/// * *Lock-free*: `allocate` and `deallocate` of a block that is there. A thread tries again only because another thread has
-///   succeeded; one that is stopped in the midst of it, at any instruction, keeps nobody else from going on. (Not wait-free:
-///   no bound on how often one thread tries again.)
-/// * Growing is as good as the parent. Threads that find the pool empty at the same moment each ask the parent, and all but
-///   one return what they got; whom it refuses waits for what the others bring, a tenth of a second at most. A pool that must never ask has a parent without more to give, or is grown ahead by
+/// * `allocate`, if there is a free block, and `deallocate` are *lock-free*: a thread retries only because another
+///   thread has succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from
+///   making progress. (They are not wait-free: there is no bound on the number of retries of one thread.)
+/// * Growing gives the guarantees of the parent. Threads that find the pool empty at the same moment each request
+///   memory from the parent, and all but one return what they got. A thread whose request the parent refuses waits
+///   until the requests of the others have ended, for at most a tenth of a second. For a pool that must never call its
+///   parent while in use, choose a parent that has no more memory to give, or grow the pool in advance with
 ///   [`reserve`](Self::reserve).
-/// * *In a signal handler*: allowed wherever growing is, and always if the pool does not grow. *After `fork`*: the child has
-///   a pool that is whole; what other threads of its parent held is lost to it.
-/// * ABA: a tag of 32 bits that moves with every removal. A thread would have to be stopped in the midst of `allocate` while others
-///   remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ a second, to the block.
-/// * Just under 2³¹ blocks, 2³⁰ of them in the first chunk; then requests fail as exhausted, whatever the parent has.
-/// * *On targets without 64-bit atomics* numbers and tags have 16 bits each: just under 2¹⁵ blocks, 2¹⁴ of them in the first
-///   chunk, and a tag that is back after 65,536 removals, which takes less than a millisecond at 10⁸ a second. It is not rare that
-///   the system stops a thread for so long; it must also be stopped between the two steps of an `allocate`, and wake to that
-///   one tag and the same first block. Where that cannot be ruled out, use [`Locked`](super::Locked), or an
-///   [`RemoteFree`](super::RemoteFree), which needs no tag.
+/// * *In a signal handler*: allowed if growing is allowed there, and always if the pool does not grow. *After `fork`*:
+///   the child has an intact pool; blocks that other threads of its parent held are lost to it.
+/// * ABA: a tag of 32 bits that changes with every removal. To be deceived, a thread must be stopped in the middle of
+///   `allocate` while other threads remove exactly a multiple of 2³² blocks: 43 seconds at 10⁸ removals per second,
+///   exact to the block.
+/// * Capacity: just under 2³¹ blocks, of which at most 2³⁰ in the first chunk. Beyond that, requests fail as exhausted,
+///   whatever the parent has.
+/// * *On targets without 64-bit atomics*, numbers and tags have 16 bits each: just under 2¹⁵ blocks, of which at most
+///   2¹⁴ in the first chunk, and a tag that repeats after 65,536 removals, which takes less than a millisecond at 10⁸
+///   removals per second. It is not rare that the system stops a thread for that long; to be deceived, the thread must
+///   also be stopped between the two steps of an `allocate`, and resume at exactly that tag and the same first block.
+///   If that cannot be ruled out, use [`Locked`](super::Locked), or a [`RemoteFree`](super::RemoteFree), which needs no
+///   tag.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy) here: a handler might run in a signal handler, or keep others waiting. Who wants to make
-/// room and try again does so around `allocate`.
+/// There is no [`OomPolicy`](super::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
+/// caller that wants to free memory and retry can do so around `allocate`.
 ///
-/// # What it costs
+/// # Costs
 ///
-/// Four bytes per block for its link, five words per chunk of blocks, and half a KiB for the pool itself. The first chunk has room
-/// for both; each later one comes with another one for its links, which stay when [`trim`](Self::trim) returns the blocks.
+/// Four bytes per block for its link, five words per chunk of blocks, and half a KiB for the pool itself. The first
+/// chunk has room for blocks and links; each later chunk of blocks comes with a second chunk for its links, which stays
+/// when [`trim`](Self::trim) returns the blocks.
 ///
 /// Source: Treiber, "Systems Programming: Coping with Parallelism" (1986).
 #[repr(C)]
@@ -83,11 +92,11 @@ pub struct LockFree<S: BlockLayout, A: Allocator = DefaultParent> {
     parent: A,
 }
 
-/// Bytes of the first chunk, about, if nothing else was asked for.
+/// Approximate size of the first chunk in bytes, if no capacity was set.
 const FIRST: usize = 4096;
 
 impl<S: ConstBlockLayout> LockFree<S> {
-    /// A pool without chunks, on the default parent.
+    /// Creates a pool without chunks, on the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::new_in(crate::source::DEFAULT_PARENT)
@@ -101,7 +110,7 @@ impl<S: ConstBlockLayout> Default for LockFree<S> {
 }
 
 impl<S: ConstBlockLayout, A: Allocator> LockFree<S, A> {
-    /// A pool without chunks, on a parent.
+    /// Creates a pool without chunks, on a parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
         Self::with_layout(S::INSTANCE, S::SIZE, parent)
@@ -109,7 +118,7 @@ impl<S: ConstBlockLayout, A: Allocator> LockFree<S, A> {
 }
 
 impl LockFree<DynSize> {
-    /// A pool without chunks, on the default parent, for blocks that can hold `layout`.
+    /// Creates a pool without chunks, on the default parent, for blocks that can hold `layout`.
     #[must_use]
     pub const fn of(layout: Layout) -> Self {
         Self::of_in(layout, crate::source::DEFAULT_PARENT)
@@ -117,7 +126,7 @@ impl LockFree<DynSize> {
 }
 
 impl<A: Allocator> LockFree<DynSize, A> {
-    /// A pool without chunks, on a parent, for blocks that can hold `layout`.
+    /// Creates a pool without chunks, on a parent, for blocks that can hold `layout`.
     #[must_use]
     pub const fn of_in(layout: Layout, parent: A) -> Self {
         let block_layout = DynSize::new(layout);
@@ -130,28 +139,30 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         Self { pool: Numbered::new(FIRST / size), block_layout, parent }
     }
 
-    /// Lets the first chunk have room for exactly so many blocks. Each later one has room for twice as many as the one before,
-    /// counted from the next power of two. More than the limit above are as many as that. A pool in one chunk is the fastest: from a block to its number is one subtraction
-    /// and a division.
+    /// Sets the capacity of the first chunk to `blocks` blocks.
+    ///
+    /// Each later chunk has room for twice as many blocks as the one before, counted from the next power of two. Values
+    /// above the limit for the first chunk (see above) are reduced to it. A pool in one chunk is the fastest: the
+    /// number of a block takes one subtraction and one division.
     #[must_use]
     pub const fn with_capacity(mut self, blocks: usize) -> Self {
         self.pool.segments.begin_with(blocks);
         self
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.parent
     }
 
-    /// Size and alignment of every block.
+    /// Returns the size and alignment of every block.
     #[must_use]
     pub fn block_layout(&self) -> Layout {
         self.block_layout.layout()
     }
 
-    /// A block as it is handed out.
+    /// Returns a block with its length, as it is handed out.
     #[inline(always)]
     fn whole(&self, start: NonNull<u8>) -> NonNull<[u8]> {
         NonNull::slice_from_raw_parts(start, self.block_layout.size())
@@ -174,11 +185,12 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         Ok(self.whole(block))
     }
 
-    /// Lets the pool grow, if need be, until it has `count` free blocks or more. O(free blocks) for each chunk that comes.
+    /// Grows the pool, if necessary, until it has at least `count` free blocks. O(free blocks) for each chunk added.
     ///
     /// # Errors
     ///
-    /// What the parent says; [`AllocError::Exhausted`] where there can be no more blocks. Nothing is kept then of what came.
+    /// Returns the parent's error, or [`AllocError::Exhausted`] if `count` exceeds the maximum number of blocks. Memory
+    /// obtained for the call is returned in that case.
     pub fn reserve(&self, count: usize) -> Result<(), AllocError> {
         if count > self.pool.segments.max_blocks()
             || count > isize::MAX.cast_unsigned() / self.block_layout.size()
@@ -188,11 +200,11 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         self.pool.reserve(&self.parent, self.block_layout(), count)
     }
 
-    /// Fills every place with a block for `layout`, or none. Freed blocks are taken with one exchange.
+    /// Fills every place with a block for `layout`, or none of them. Freed blocks are taken with one exchange.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; no block is taken then.
+    /// As [`Allocator::allocate`]; no block is taken in that case.
     pub fn allocate_many(
         &self,
         layout: Layout,
@@ -204,7 +216,7 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
             match self.allocate(layout) {
                 Ok(block) => places[taken].write(block.cast()),
                 Err(error) => {
-                    // SAFETY: so many places were written, with blocks that are live and of this layout.
+                    // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
                     unsafe { self.deallocate_many(assume_init_ref(&places[..taken]), layout) };
                     return Err(error);
                 }
@@ -214,18 +226,18 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         Ok(())
     }
 
-    /// Takes many blocks of one layout back, with one exchange.
+    /// Frees many blocks of one layout, with one exchange.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::deallocate`], for each block; no block is there twice.
+    /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
     pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
         if layout.size() != 0 {
             self.pool.put_many(blocks, self.block_layout.size());
         }
     }
 
-    /// A block that fits both layouts is resized by doing nothing.
+    /// Resizes a block that fits both layouts, which needs no work.
     fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() != 0 && self.block_layout.fits(new) {
             Ok(NonNull::slice_from_raw_parts(block, self.block_layout.size()))
@@ -235,9 +247,9 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
     }
 }
 
-// SAFETY: blocks lie in segments, each at a multiple of the block size from a start that is aligned as blocks are, so none
-// overlap; a block is handed out by the thread that has removed its number from the list, or claimed it as the first.
-// Nothing here unwinds.
+// SAFETY: blocks lie in segments, each at a multiple of the block size from a start that is aligned as blocks are, so
+// they do not overlap. A block is handed out by the thread that has removed its number from the list or that was the
+// first to claim it. Nothing here unwinds.
 unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -256,7 +268,7 @@ unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
         }
     }
 
-    /// Whether there is such a block. O(chunks). Whether it is live is not known here.
+    /// Returns whether there is such a block. O(chunks). Does not detect whether it is live.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         layout.size() == 0 || self.owns(block.as_ptr())
     }
@@ -273,7 +285,7 @@ unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
 impl<S: BlockLayout, A: Allocator> Drop for LockFree<S, A> {
     fn drop(&mut self) {
         let align = self.block_layout.align();
-        // SAFETY: every segment came from this parent; whoever held a block promised to have stopped.
+        // SAFETY: every segment came from this parent, and holders of blocks do not use them after the pool is dropped.
         unsafe { self.pool.release(&self.parent, align) };
     }
 }

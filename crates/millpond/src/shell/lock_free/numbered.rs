@@ -1,5 +1,5 @@
-//! Blocks by their numbers: which are free, and where they lie. All of a [`LockFree`](super::LockFree) but its parent and the
-//! shape of its blocks.
+//! Blocks by their numbers: which are free, and where they lie. This is everything in a [`LockFree`](super::LockFree)
+//! except its parent and the layout of its blocks.
 
 use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
@@ -15,22 +15,23 @@ use crate::{
     traits::{Allocator, AtFork},
 };
 
-/// (`T` says what it relies on, and models take it away.)
+/// (`T` provides the orderings, which models weaken.)
 ///
 /// # Invariants
 ///
-/// * Every block that was ever handed out is in the list, or in somebody's hands, or its segment's blocks have gone.
+/// * Every block that was ever handed out is in the list or held by a thread, or the blocks of its segment were
+///   returned.
 #[repr(C)]
 pub(in crate::shell) struct Numbered<T> {
     pub(super) free: CachePadded<TreiberStack<T>>,
     pub(super) segments: Segments<T>,
     pub(super) growth_barrier: GrowthBarrier,
-    /// Whether somebody is returning blocks to the parent.
+    /// Whether a thread is returning blocks to the parent.
     trimming: OwnerFlag<T>,
 }
 
 impl<T: Orderings> Numbered<T> {
-    /// Without blocks; the first chunk will have room for `first`.
+    /// Creates a pool without blocks; the first chunk will have room for `first`.
     pub(in crate::shell) const fn new(first: usize) -> Self {
         Self {
             free: CachePadded(TreiberStack::new()),
@@ -40,20 +41,21 @@ impl<T: Orderings> Numbered<T> {
         }
     }
 
-    /// A freed block, if the first one is in the first segment.
+    /// Pops a freed block, if the first one is in the first segment.
     #[inline(always)]
     pub(super) fn pop_hot(&self, size: usize) -> Option<NonNull<u8>> {
         let first_segment = self.segments.first_segment();
         self.free.0.pop(&first_segment, |number| first_segment.block(number, size))
     }
 
-    /// A freed block.
+    /// Pops a freed block.
     fn pop(&self, size: usize) -> Option<NonNull<u8>> {
         self.free.0.pop(&self.segments, |number| self.segments.block(number, size))
     }
 
-    /// A block that was never handed out; else, as one may have come back meanwhile, a freed one after all. So `None` means
-    /// that there was an instant at which no block was free, or that somebody is [asking](GrowthBarrier) or returning blocks.
+    /// Claims a block that was never handed out; otherwise pops a freed block after all, since one may have been freed
+    /// meanwhile. `None` therefore means that at some instant no block was free, or that a thread is
+    /// [requesting](GrowthBarrier) or returning blocks.
     fn pop_fresh(&self, size: usize) -> Option<NonNull<u8>> {
         match self.segments.claim() {
             Some(number) => self.segments.block(number, size),
@@ -61,7 +63,7 @@ impl<T: Orderings> Numbered<T> {
         }
     }
 
-    /// A block, whatever that takes.
+    /// Allocates a block, growing the pool if necessary.
     pub(in crate::shell) fn allocate<A: Allocator>(
         &self,
         parent: &A,
@@ -75,13 +77,13 @@ impl<T: Orderings> Numbered<T> {
                 return Ok(block);
             }
             if let Err(error) = self.grow(parent, block) {
-                // Meanwhile somebody may have freed a block.
+                // Another thread may have freed a block in the meantime.
                 return self.pop_fresh(block.size()).ok_or(error);
             }
         }
     }
 
-    /// Fills places with freed blocks, as many as there are, and says how many.
+    /// Fills places with freed blocks, as many as there are, and returns their number.
     pub(super) fn pop_many(&self, size: usize, places: &mut [MaybeUninit<NonNull<u8>>]) -> usize {
         self.free.0.pop_many(&self.segments, places.len(), |place, number| {
             if let Some(block) = self.segments.block(number, size) {
@@ -90,7 +92,7 @@ impl<T: Orderings> Numbered<T> {
         })
     }
 
-    /// Takes back a block of this pool.
+    /// Frees a block of this pool.
     #[inline(always)]
     pub(in crate::shell) fn push(&self, block: NonNull<u8>, size: usize) {
         let first_segment = self.segments.first_segment();
@@ -100,7 +102,7 @@ impl<T: Orderings> Numbered<T> {
         }
     }
 
-    /// Takes back a block that is not in the first segment.
+    /// Frees a block that is not in the first segment.
     #[cold]
     #[inline(never)]
     fn put_far(&self, block: NonNull<u8>, size: usize) {
@@ -111,7 +113,7 @@ impl<T: Orderings> Numbered<T> {
         }
     }
 
-    /// Takes back blocks of this pool, none of them twice.
+    /// Frees blocks of this pool, none of them twice.
     pub(super) fn put_many(&self, blocks: &[NonNull<u8>], size: usize) {
         let number_of = |block: &NonNull<u8>| self.segments.number_of(block.addr().get(), size);
         let mut numbers = blocks.iter().filter_map(number_of);
@@ -123,16 +125,16 @@ impl<T: Orderings> Numbered<T> {
         self.free.0.push_chain(&self.segments, front, back);
     }
 
-    /// Returns the chunks of blocks of which none is live to the parent; says how many bytes that were.
+    /// Returns the chunks of blocks of which none is live to the parent; returns their total size in bytes.
     pub(in crate::shell) fn trim<A: Allocator>(&self, parent: &A, block: Layout) -> usize {
         if !self.trimming.begin() {
             return 0;
         }
         let mut returned = 0;
         if let Some(which) = trim::candidates(&self.free.0, &self.segments) {
-            // Whoever finds nothing meanwhile, neither here nor at the parent, waits for the end, and tries again.
+            // A thread that finds no block meanwhile, neither here nor at the parent, waits for the end and retries.
             let turn = self.growth_barrier.begin();
-            // SAFETY: the chunk came from this parent, for this alignment, and nobody uses it any more.
+            // SAFETY: the chunk came from this parent, for this alignment, and is no longer in use.
             let return_chunk = |blocks| unsafe { return_chunk(parent, blocks, block.align()) };
             returned = trim::dismiss(&self.free.0, &self.segments, &which, return_chunk);
             self.growth_barrier.end(turn, true);
@@ -141,7 +143,7 @@ impl<T: Orderings> Numbered<T> {
         returned
     }
 
-    /// As if no block had been handed out.
+    /// Resets the pool to the state in which no block was handed out.
     pub(super) fn reset(&mut self) {
         self.free.0.clear();
         self.segments.forget();
@@ -151,14 +153,16 @@ impl<T: Orderings> Numbered<T> {
     ///
     /// # Safety
     ///
-    /// Nobody holds a block, and all came from this parent, for blocks of this alignment.
+    /// No thread holds a block, and all segments came from this parent, for blocks of this alignment.
     pub(in crate::shell) unsafe fn release<A: Allocator>(&mut self, parent: &A, align: usize) {
-        // SAFETY: the caller's promises.
+        // SAFETY: no thread holds a block, and all segments came from this parent, for blocks of this alignment, as the
+        // caller guarantees.
         unsafe { self.segments.release(0, parent, align) };
     }
 
-    /// Returns every segment to the parent whose blocks have gone, tables included, from the newest on up to one whose blocks are
-    /// here; and the first, if it is the only one and all of its blocks are free. Says how many bytes that were.
+    /// Returns to the parent every segment whose blocks were returned, with its table, from the newest one to the first
+    /// whose blocks are present; and the first segment, if it is the only one and all of its blocks are free. Returns
+    /// the total size in bytes.
     pub(super) fn release_gone<A: Allocator>(&mut self, parent: &A, align: usize) -> usize {
         let is_here = |(index, segment): (usize, &Segment)| (segment.here() != 0).then_some(index + 1);
         let mut kept = self.segments.iter().enumerate().filter_map(is_here).last().unwrap_or(0);
@@ -166,15 +170,16 @@ impl<T: Orderings> Numbered<T> {
             self.free.0.clear();
             kept = 0;
         }
-        // SAFETY: no block is live behind that, and so nobody holds one; all is of this parent.
+        // SAFETY: no block from there on is live, so no thread holds one; all segments are of this parent.
         unsafe { self.segments.release(kept, parent, align) }
     }
 }
 
-/// In the child of a fork, nobody waits for threads that it has not got. What they had in hand is lost.
+/// In the child of a fork, the other threads do not exist, so their requests are forgotten. The blocks they held are
+/// lost.
 impl<T: Orderings> AtFork for Numbered<T> {
     unsafe fn child(&self) {
-        // SAFETY: the caller's promise.
+        // SAFETY: this is the only thread of the child, as the caller guarantees.
         unsafe { self.growth_barrier.child() };
         self.trimming.end();
     }

@@ -1,13 +1,14 @@
 //! One segment: a chunk of blocks, and a table with a link for each.
 //!
-//! Blocks come and go: a [trim](super::trim) returns them to the parent while nothing in them is live. The table stays as long as the
-//! pool, because a thread that was stopped while it took a block reads the block's link, whatever has become of the block. So it
-//! is a chunk of its own; but for the first segment, which is one chunk and stays: a small pool asks its parent once.
+//! Blocks come and go: a [trim](super::trim) returns them to the parent while none of them is live. The table stays as
+//! long as the pool, because a thread that was stopped while it popped a block reads the block's link, whatever has
+//! become of the block. The table is therefore a chunk of its own, except for the first segment, which is one chunk and
+//! stays: a small pool calls its parent once.
 //!
-//! The link of a block lies where its number says, as the block does. Blocks that are handed out for the first time one after
-//! the other have links on different lines of cache: or two threads that have one block each would fight about the line of
-//! their links, too. So within each window of 256 blocks, 16 lines of links, the blocks are first handed out column by column.
-//! Only as many windows are touched as there were blocks in use at once.
+//! The link of a block lies where its number says, as the block does. Blocks that are handed out for the first time one
+//! after another have links on different cache lines: otherwise two threads with one block each would contend for the
+//! line of their links. Within each window of 256 blocks, which has 16 lines of links, blocks are therefore first
+//! handed out column by column. Only as many windows are touched as there were blocks in use at once.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -16,37 +17,37 @@ use crate::{
     sync::treiber_stack::{LinkTable, NIL},
 };
 
-/// Bytes per link.
+/// Size of a link in bytes.
 const LINK: usize = size_of::<AtomicU32>();
 
 /// The record at the start of a table. The links lie behind it.
 ///
 /// # Invariants
 ///
-/// * Who sees that blocks are `here` sees their `start`, or that of later ones.
+/// * A thread that sees that the blocks are `here` sees their `start`, or that of later ones.
 pub(super) struct Segment {
     pub(super) links: *mut AtomicU32,
-    /// The blocks, or those that were here last.
+    /// The start of the blocks, or of those that were here last.
     start: AtomicPtr<u8>,
-    /// Bytes of their chunk.
+    /// Size of the blocks' chunk in bytes.
     bytes: AtomicUsize,
-    /// Blocks.
+    /// Number of blocks.
     pub(super) count: u32,
     /// Whether the table lies in the chunk of the blocks, behind them.
     is_whole: bool,
-    /// As `count` while the blocks are here, zero while the parent has them.
+    /// Equal to `count` while the blocks are here, zero while the parent has them.
     here: AtomicU32,
-    /// Links that were initialised before the blocks were here, in turn.
+    /// Number of links that were initialized before the blocks came, in order of turns.
     initialised: AtomicU32,
 }
 
-/// The logarithm of how many links are on a line of cache.
+/// Logarithm of the number of links on a cache line.
 const LINE: u32 = 4;
 
-/// Blocks in a window: as many lines of links as there are links on a line.
+/// Number of blocks in a window: as many lines of links as there are links on a line.
 const WINDOW: u32 = 1 << (2 * LINE);
 
-/// The window that a block or a turn is in: its first block, and the logarithm of how many whole lines of links it has. The
+/// Returns the window of a block or turn: its first block, and the logarithm of its number of whole lines of links. The
 /// last window of `count` blocks may have fewer.
 fn window(number: u32, count: u32) -> (u32, u32) {
     let first = number & !(WINDOW - 1);
@@ -54,15 +55,16 @@ fn window(number: u32, count: u32) -> (u32, u32) {
     (first, lines.max(1).ilog2())
 }
 
-/// Which of `count` blocks is handed out as this one, for the first time: in a table of 2^`rows` rows with a line of links
-/// each, blocks lie along the rows and their turns come down the columns. What is behind the table is as it is.
+/// Returns which of `count` blocks is handed out at this turn, for the first time: in a table of 2^`rows` rows with a
+/// line of links each, blocks lie along the rows and turns run down the columns. The order after the table is
+/// unchanged.
 fn in_turn(turn: u32, count: u32) -> u32 {
     let (first, rows) = window(turn, count);
     let turn = turn - first;
     first + if turn >> rows < 1 << LINE { turn >> rows | (turn & ((1 << rows) - 1)) << LINE } else { turn }
 }
 
-/// When it is the turn of this block: undoes [`in_turn`].
+/// Returns the turn of this block: the inverse of [`in_turn`].
 fn turn_of(block: u32, count: u32) -> u32 {
     let (first, rows) = window(block, count);
     let block = block - first;
@@ -71,37 +73,37 @@ fn turn_of(block: u32, count: u32) -> u32 {
 }
 
 impl Segment {
-    /// How many blocks there is room for in so many bytes, along with their table.
+    /// Returns how many blocks fit in `bytes` bytes, along with their table.
     pub(super) fn room(bytes: usize, size: usize) -> usize {
         bytes.saturating_sub(size_of::<Self>()) / (size + LINK)
     }
 
-    /// The layout of so many blocks.
+    /// Returns the layout of `count` blocks.
     pub(super) fn blocks(count: usize, block: Layout) -> Option<Layout> {
         Layout::from_size_align(count.checked_mul(block.size())?, block.align()).ok()
     }
 
-    /// The layout of the table for so many blocks, its record included.
+    /// Returns the layout of the table for `count` blocks, including its record.
     pub(super) fn table(count: usize) -> Option<Layout> {
         let bytes = count.checked_mul(LINK)?.checked_add(size_of::<Self>())?;
         Layout::from_size_align(bytes, align_of::<Self>()).ok()
     }
 
-    /// The layout of so many blocks with their table behind them.
+    /// Returns the layout of `count` blocks with their table behind them.
     pub(super) fn whole(count: usize, block: Layout) -> Option<Layout> {
         let bytes = Self::blocks(count, block)?.size().checked_add(Self::table(count)?.size())?;
         Layout::from_size_align(bytes, block.align()).ok()
     }
 
-    /// Cuts a chunk into at most `max_segments` blocks and their table.
+    /// Carves a chunk into at most `max_segments` blocks and their table.
     ///
     /// # Safety
     ///
-    /// The chunk is the caller's, aligned as the layout says, and has room for one.
+    /// The chunk is the caller's, aligned as the layout requires, and has room for at least one block.
     pub(super) unsafe fn cut(memory: NonNull<[u8]>, size: usize, max_segments: usize) -> NonNull<Self> {
         let count = Self::room(memory.len(), size).min(max_segments);
-        // SAFETY: blocks and table lie in the chunk, one behind the other: that is how `count` was chosen. A block's size is a
-        // multiple of a word, so the table is aligned, too.
+        // SAFETY: blocks and table lie in the chunk, one after the other, because `count` was chosen that way. The
+        // block size is a multiple of a word, so the table is aligned, too.
         unsafe { Self::write(memory.cast().add(count * size), memory, count as u32, true) }
     }
 
@@ -109,7 +111,7 @@ impl Segment {
     ///
     /// # Safety
     ///
-    /// Both are the caller's, have room for `count` blocks and their links, and are aligned as the layouts say.
+    /// Both are the caller's, have room for `count` blocks and their links, and are aligned as the layouts require.
     pub(super) unsafe fn write(
         table: NonNull<u8>,
         blocks: NonNull<[u8]>,
@@ -117,7 +119,7 @@ impl Segment {
         is_whole: bool,
     ) -> NonNull<Self> {
         let record = table.cast::<Self>();
-        // SAFETY: record and links lie in the table, one behind the other.
+        // SAFETY: record and links lie in the table, one after the other.
         unsafe {
             record.write(Self {
                 links: record.add(1).cast().as_ptr(),
@@ -132,15 +134,15 @@ impl Segment {
         record
     }
 
-    /// Says where the blocks are from now on. Their segment is closed, and the caller's.
+    /// Records where the blocks are from now on. The segment is closed by the caller.
     pub(super) fn come(&self, blocks: NonNull<[u8]>) {
         self.start.store(blocks.as_ptr().cast(), Ordering::Relaxed);
         self.bytes.store(blocks.len(), Ordering::Relaxed);
         self.here.store(self.count, Ordering::Release);
     }
 
-    /// Says that the blocks are not here any more, and where they were. `had` of them were handed out. Their segment is closed,
-    /// and the caller's.
+    /// Records that the blocks are no longer here, and returns their chunk. `had` of them were handed out. The segment
+    /// is closed by the caller.
     pub(super) fn go(&self, had: u32) -> Option<NonNull<[u8]>> {
         self.here.store(0, Ordering::Relaxed);
         let initialised = self.initialised.load(Ordering::Relaxed);
@@ -148,24 +150,25 @@ impl Segment {
         self.memory()
     }
 
-    /// The chunk of the blocks, or of those that were here last.
+    /// Returns the chunk of the blocks, or of those that were here last.
     fn memory(&self) -> Option<NonNull<[u8]>> {
         let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
         Some(NonNull::slice_from_raw_parts(start, self.bytes.load(Ordering::Relaxed)))
     }
 
-    /// Where this block begins. If the blocks have gone, that is where it was: it is not touched, and nobody has its number.
+    /// Returns the start of a block. If the blocks were returned, that is the former address, which is not accessed,
+    /// since no thread has the block's number.
     #[inline(always)]
     pub(super) fn block(&self, block: u32, size: usize) -> NonNull<u8> {
         let start = self.start.load(Ordering::Relaxed);
-        // SAFETY: a block that is here lies in the chunk, and the address of one that was there was not null.
+        // SAFETY: a block that is here lies in the chunk, and the address of one that was here was not null.
         unsafe { NonNull::new_unchecked(start.wrapping_add(block as usize * size)) }
     }
 
-    /// Which block is at this address, if that is in the segment.
+    /// Returns the block at this address, if it lies in the segment.
     ///
-    /// A live block that is elsewhere is never found: if blocks of this segment were where it is, they went before it came, and so
-    /// whoever has it sees that they have gone, or where they are since.
+    /// A live block that lies elsewhere is never found: if blocks of this segment were at that address, they were
+    /// returned before that block came, so the thread that holds it sees that they were returned, or their new address.
     pub(super) fn block_at(&self, address: usize, size: usize) -> Option<u32> {
         let here = self.here.load(Ordering::Acquire);
         let bytes = address.wrapping_sub(self.start.load(Ordering::Relaxed).addr());
@@ -174,83 +177,85 @@ impl Segment {
 
     #[inline(always)]
     pub(super) fn link(&self, block: u32) -> &AtomicU32 {
-        // SAFETY: the table has a link for each block, and whoever has a number has it from who initialised its link.
+        // SAFETY: the table has a link for each block, and a number is obtained from the thread that initialized its
+        // link.
         unsafe { &*self.links.add(block as usize) }
     }
 
-    /// Which block is handed out as this one, for the first time since the blocks came. Its link is initialised.
+    /// Returns the block that is handed out at this turn, for the first time since the blocks came. Its link is
+    /// initialized.
     ///
     /// # Safety
     ///
-    /// It is the caller's turn.
+    /// The turn is the caller's.
     pub(super) unsafe fn first_time(&self, turn: u32) -> u32 {
         let block = in_turn(turn, self.count);
         if turn >= self.initialised.load(Ordering::Relaxed) {
-            // SAFETY: nobody else has the block, or ever had it: so nobody reads the link.
+            // SAFETY: no other thread has or ever had the block, so none reads the link.
             unsafe { self.links.add(block as usize).write(AtomicU32::new(NIL)) };
         }
         block
     }
 
-    /// Whether this block was among the first `turns` to be handed out.
+    /// Returns whether this block was among the first `turns` to be handed out.
     pub(super) fn has_had(&self, block: u32, turns: u32) -> bool {
         block < self.count && turn_of(block, self.count) < turns
     }
 
-    /// The blocks, the one that is handed out first before the others.
+    /// Returns the blocks in the order in which they are first handed out.
     pub(super) fn in_turn(&self) -> impl Iterator<Item = u32> {
         (0..self.count).map(|turn| in_turn(turn, self.count))
     }
 
-    /// How many blocks are here: all, or none.
+    /// Returns how many blocks are here: all or none.
     pub(super) fn here(&self) -> u32 {
         self.here.load(Ordering::Acquire)
     }
 
-    /// Whether the blocks may go.
+    /// Returns whether the blocks may be returned to the parent.
     pub(super) fn may_go(&self) -> bool {
         !self.is_whole && self.here() != 0
     }
 
-    /// The chunk of the blocks, if they are here.
+    /// Returns the chunk of the blocks, if they are here.
     pub(super) fn blocks_here(&self) -> Option<NonNull<[u8]>> {
         self.memory().filter(|_| self.here() != 0)
     }
 
-    /// The chunk of the table, if it has one of its own.
+    /// Returns the chunk of the table, if it has one of its own.
     pub(super) fn table_apart(&self) -> Option<NonNull<[u8]>> {
-        // SAFETY: the record is in front of the links.
+        // SAFETY: the record precedes the links.
         let record = unsafe { self.links.cast::<Self>().sub(1) };
         let table = NonNull::new(record.cast()).filter(|_| !self.is_whole)?;
         Some(NonNull::slice_from_raw_parts(table, size_of::<Self>() + self.count as usize * LINK))
     }
 
-    /// Both.
+    /// Returns both chunks.
     pub(super) fn chunks(&self) -> impl Iterator<Item = NonNull<[u8]>> {
         self.blocks_here().into_iter().chain(self.table_apart())
     }
 }
 
-/// What is needed of the first segment: so it need not be looked up, nor its record be read.
+/// The data of the first segment, so that neither the table of segments nor the record has to be read.
 pub(super) struct FirstSegment {
     pub(super) start: *mut u8,
     pub(super) links: *mut AtomicU32,
-    /// Its blocks; zero as long as the rest may not be there.
+    /// Number of blocks; zero as long as the other fields may not be set.
     pub(super) count: u32,
 }
 
 impl FirstSegment {
-    /// The block with this number, if it is in the first segment.
+    /// Returns the block with this number, if it is in the first segment.
     #[inline(always)]
     pub(super) fn block(&self, number: u32, size: usize) -> Option<NonNull<u8>> {
         if number >= self.count {
             return None;
         }
-        // SAFETY: the first segment has more blocks than that.
+        // SAFETY: the first segment has more blocks than `number`.
         Some(unsafe { NonNull::new_unchecked(self.start.add(number as usize * size)) })
     }
 
-    /// The number of the block at this address, if it is in the first segment.
+    /// Returns the number of the block at this address, if it is in the first segment.
     #[inline(always)]
     pub(super) fn number_of(&self, address: usize, size: usize) -> Option<u32> {
         let block = address.wrapping_sub(self.start.addr()) / size;
@@ -262,7 +267,7 @@ impl LinkTable for FirstSegment {
     #[inline(always)]
     fn link(&self, number: u32) -> &AtomicU32 {
         debug_assert!(number < self.count, "the number is in the first segment");
-        // SAFETY: the number is in this segment, and its link was initialised when it was handed out for the first time.
+        // SAFETY: the number is in this segment, and its link was initialized when the block was first handed out.
         unsafe { &*self.links.add(number as usize) }
     }
 }
@@ -273,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    /// Every block has its turn, and neighbours in turn have links on different lines where there are lines enough.
+    /// Every block has its turn, and neighbours in turn have links on different lines if there are enough lines.
     #[test]
     fn each_block_has_its_turn() {
         for count in [1u32, 2, 15, 16, 17, 31, 32, 60, 64, 100, 255, 256, 257, 300, 500, 1000, 1024] {
@@ -285,7 +290,7 @@ mod tests {
         }
     }
 
-    /// However many blocks a segment has, those that are handed out first lie together.
+    /// However many blocks a segment has, those that are handed out first lie close together.
     #[test]
     fn few_windows_are_touched() {
         for used in [1, 255, 256, 257, 5000] {

@@ -1,13 +1,14 @@
-//! Where the blocks of a [`LockFree`](super::LockFree) are, and their links.
+//! The blocks of a [`LockFree`](super::LockFree) and their links.
 //!
-//! A [segment](super::segment) is a chunk of blocks and a table of links. Each is planned twice as large as the one before, so a
-//! block's number says in which segment it is: the logarithm of the number. A segment may turn out shorter than planned,
-//! where the parent has no more; the numbers that it lacks are skipped. A segment's table is published with Release and stays until
-//! the pool is held exclusively; its blocks may go, and come back elsewhere.
+//! A [segment](super::segment) is a chunk of blocks and a table of links. Each is planned twice as large as the one
+//! before, so the logarithm of a block's number identifies the segment. A segment may be shorter than planned if the
+//! parent has no more memory; the numbers that it lacks are skipped. A segment's table is published with Release and
+//! stays until the pool is borrowed exclusively; its blocks may be returned, and come back elsewhere.
 //!
-//! From number to block: O(1). From block to number: a search among the segments, the last and largest one first. What is needed
-//! of the first segment is at hand twice, the second time without a pointer to follow: after an exchange, which holds up
-//! whatever comes behind it, each step counts. So a pool in one segment takes a subtraction and a division by the blocks' size.
+//! From number to block: O(1). From block to number: a search in the segments, the last and largest one first. The data
+//! of the first segment is stored twice, the second time without a pointer to follow: after an exchange, which delays
+//! everything behind it, each step counts. A pool in one segment therefore takes one subtraction and one division by
+//! the block size.
 
 use core::ptr::{NonNull, null_mut};
 
@@ -26,32 +27,34 @@ use crate::{
     traits::Allocator,
 };
 
+/// The segments of a pool, and the data of the first one.
+///
 /// # Invariants
 ///
-/// * Segments are published from the first on, without gaps; segment `s` has numbers from `2^log2·(2^s - 1)` on.
-/// * The blocks whose turns were had were handed out since they came, and their links are initialised.
-/// * `start`, `links` and `count` are as in the first segment, which stays; or `count` is still zero.
-/// * So many segments as `published` says are there; there may be more.
+/// * Segments are published in order, without gaps; the numbers of segment `s` begin at `2^log2·(2^s - 1)`.
+/// * The blocks whose turns were taken have been handed out since they came, and their links are initialized.
+/// * `start`, `links` and `count` are those of the first segment, which stays; or `count` is still zero.
+/// * At least `published` segments exist.
 #[repr(C)]
 pub(in crate::shell) struct Segments<T> {
     start: AtomicPtr<u8>,
     links: AtomicPtr<AtomicU32>,
     count: AtomicU32,
     published: AtomicUsize,
-    /// The logarithm of how many numbers the first segment has.
+    /// Logarithm of the number of block numbers in the first segment.
     log2: u32,
-    /// The blocks that the first segment is planned to have.
+    /// Number of blocks planned for the first segment.
     first: u32,
     table: [OnceLink<Segment, T>; INDEX_BITS as usize],
     /// The turns of each segment.
     turns: [Turns<T>; INDEX_BITS as usize],
 }
 
-/// The place of a number: which segment, and which place in it.
+/// The position of a number: the segment and the place in it.
 type Position = (usize, u32);
 
 impl<T: Orderings> Segments<T> {
-    /// Without segments; the first will have room for `first` blocks.
+    /// Creates an empty table; the first segment will have room for `first` blocks.
     pub(super) const fn new(first: usize) -> Self {
         let mut segments = Self {
             start: AtomicPtr::new(null_mut()),
@@ -67,7 +70,7 @@ impl<T: Orderings> Segments<T> {
         segments
     }
 
-    /// Lets the first segment have room for `first` blocks, if none has come yet.
+    /// Sets the capacity of the first segment to `first` blocks, if no segment exists yet.
     pub(super) const fn begin_with(&mut self, first: usize) {
         let max_segments = 1 << (INDEX_BITS - 2);
         self.first = if first == 0 {
@@ -90,18 +93,18 @@ impl<T: Orderings> Segments<T> {
         ((log2 - self.log2) as usize, number + base - (1 << log2))
     }
 
-    /// The first number of a segment.
+    /// Returns the first number of a segment.
     #[inline(always)]
     pub(super) fn number(&self, segment: usize) -> u32 {
         (1 << (self.log2 + segment as u32)) - (1 << self.log2)
     }
 
-    /// How many segments there can be. All numbers, and the one behind them, are below [`NIL`].
+    /// Returns the maximum number of segments. All numbers, and the one after the last, are below [`NIL`].
     fn max_segments(&self) -> usize {
         (INDEX_BITS - 1 - self.log2) as usize
     }
 
-    /// How many blocks there can be.
+    /// Returns the maximum number of blocks.
     pub(super) fn max_blocks(&self) -> usize {
         self.number(self.max_segments()) as usize
     }
@@ -112,22 +115,22 @@ impl<T: Orderings> Segments<T> {
         unsafe { self.table.get(index)?.get().as_ref() }
     }
 
-    /// The segments, first one first.
+    /// Returns the segments in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
         (0..self.max_segments()).map_while(|index| self.segment(index))
     }
 
-    /// The segments that are known to be there, last one first; and then those that may be there since.
+    /// Returns the segments known to exist, last one first, followed by those that may have been published since.
     fn newest_first(&self) -> impl Iterator<Item = (usize, &Segment)> {
         let published = self.published.load(Ordering::Relaxed);
         let order = (0..published).rev().chain(published..self.max_segments());
         order.filter_map(|index| Some((index, self.segment(index)?)))
     }
 
-    /// What is needed of the first segment.
+    /// Returns the data of the first segment.
     #[inline(always)]
     pub(super) fn first_segment(&self) -> FirstSegment {
-        // The count first: while that is zero, the rest may not be there either.
+        // The count first: while it is zero, the other fields may not be set either.
         let count = self.count.load(Ordering::Acquire);
         FirstSegment {
             start: self.start.load(Ordering::Relaxed),
@@ -136,38 +139,39 @@ impl<T: Orderings> Segments<T> {
         }
     }
 
-    /// The block with this number, which was handed out before, or is now.
+    /// Returns the block with this number, which was handed out before or is being handed out.
     pub(super) fn block(&self, number: u32, size: usize) -> Option<NonNull<u8>> {
         let (segment, block) = self.place(number);
         Some(self.segment(segment)?.block(block, size))
     }
 
-    /// The number of the block at this address.
+    /// Returns the number of the block at this address.
     pub(super) fn number_of(&self, address: usize, size: usize) -> Option<u32> {
         self.newest_first()
             .find_map(|(index, segment)| Some(self.number(index) + segment.block_at(address, size)?))
     }
 
-    /// The number of a block that was never handed out, or not since its segment came back; it is the caller's from now on.
+    /// Claims a block that was never handed out, or not since its segment came back, for the caller; returns its
+    /// number.
     pub(super) fn claim(&self) -> Option<u32> {
         self.newest_first().find_map(|(index, segment)| {
             let turn = self.turns[index].claim(segment.count)?;
-            // SAFETY: nobody else has this turn.
+            // SAFETY: no other thread has this turn.
             Some(self.number(index) + unsafe { segment.first_time(turn) })
         })
     }
 
-    /// How many there are.
+    /// Returns the number of segments.
     pub(super) fn count(&self) -> usize {
         self.iter().count()
     }
 
-    /// The first segment from this one on whose blocks have gone.
+    /// Returns the first segment, from index `from` on, whose blocks were returned.
     pub(super) fn gone(&self, from: usize) -> Option<(usize, &Segment)> {
         self.iter().enumerate().skip(from).find(|&(index, _)| self.turns[index].are_gone())
     }
 
-    /// How many blocks a segment is planned to have.
+    /// Returns the number of blocks planned for a segment.
     pub(super) fn planned(&self, index: usize) -> Option<u32> {
         match index {
             0 => Some(self.first),
@@ -175,7 +179,7 @@ impl<T: Orderings> Segments<T> {
         }
     }
 
-    /// Makes this the next segment; not, if others were faster or there can be no more.
+    /// Publishes the next segment; returns `false` if other threads were faster or there are too many.
     pub(super) fn publish(&self, segment: NonNull<Segment>) -> bool {
         let index = self.count();
         let published = index < self.max_segments() && self.table[index].try_set(segment);
@@ -189,15 +193,15 @@ impl<T: Orderings> Segments<T> {
         published
     }
 
-    /// Has at hand what is needed of the first segment.
+    /// Stores the data of the first segment.
     fn set_first(&self, segment: &Segment) {
         self.start.store(segment.block(0, 0).as_ptr(), Ordering::Relaxed);
         self.links.store(segment.links, Ordering::Relaxed);
         self.count.store(segment.count, Ordering::Release);
     }
 
-    /// Takes the blocks of a segment from it, of which the caller has all that were handed out, so many; not, if one is handed
-    /// out meanwhile.
+    /// Takes the blocks of a segment, of which the caller holds all `had` that were handed out; fails if another one is
+    /// handed out meanwhile.
     pub(super) fn dismiss(&self, index: usize, had: u32) -> Option<NonNull<[u8]>> {
         let (segment, turns) = (self.segment(index)?, &self.turns[index]);
         if !turns.close(had) {
@@ -208,7 +212,7 @@ impl<T: Orderings> Segments<T> {
         blocks
     }
 
-    /// Gives a segment blocks again; not, if others were faster.
+    /// Gives blocks to a segment again; returns `false` if other threads were faster.
     pub(super) fn recall(&self, index: usize, blocks: NonNull<[u8]>) -> bool {
         let Some(segment) = self.segment(index) else { return false };
         let is_mine = self.turns[index].fetch_chunk();
@@ -219,12 +223,12 @@ impl<T: Orderings> Segments<T> {
         is_mine
     }
 
-    /// How many numbers of a segment were handed out.
+    /// Returns how many numbers of a segment were handed out.
     pub(super) fn had(&self, index: usize) -> u32 {
         self.turns[index].had()
     }
 
-    /// In which segment a number is; `None` if it was not handed out.
+    /// Returns the segment of a number; `None` if it was not handed out.
     pub(super) fn index_of(&self, number: u32) -> Option<usize> {
         if number >= NIL / 2 {
             return None;
@@ -233,16 +237,16 @@ impl<T: Orderings> Segments<T> {
         self.segment(index)?.has_had(block, self.had(index)).then_some(index)
     }
 
-    /// As if no number had been handed out.
+    /// Resets the turns to the state in which no number was handed out.
     pub(super) fn forget(&mut self) {
         self.turns.iter_mut().for_each(Turns::forget);
     }
 
-    /// Returns the segments from this one on to the parent, with blocks and tables; says how many bytes that were.
+    /// Returns the segments from this one on to the parent, with blocks and tables; returns their total size in bytes.
     ///
     /// # Safety
     ///
-    /// Nobody holds a block in them, and they came from this parent, for blocks of this alignment.
+    /// No thread holds a block in them, and they came from this parent, for blocks of this alignment.
     pub(super) unsafe fn release<A: Allocator>(&mut self, from: usize, parent: &A, align: usize) -> usize {
         self.published.store(from.min(self.published.load(Ordering::Relaxed)), Ordering::Relaxed);
         let mut returned = 0;
@@ -250,7 +254,8 @@ impl<T: Orderings> Segments<T> {
             let segment = NonNull::new(link.get());
             link.overwrite(null_mut());
             *turns = Turns::new();
-            // SAFETY: nobody reads the record later, and the caller's promises.
+            // SAFETY: the record is not read afterwards; the caller guarantees that no block in the segment is held and
+            // that it came from this parent.
             returned += segment.map_or(0, |segment| unsafe { discard(segment, parent, align) });
         }
         if from == 0 {
@@ -260,17 +265,17 @@ impl<T: Orderings> Segments<T> {
     }
 }
 
-/// Returns a segment to the parent, with its blocks, if they are here, and its table; says how many bytes that were.
+/// Returns a segment to the parent: its blocks, if they are here, and its table. Returns the total size in bytes.
 ///
 /// # Safety
 ///
-/// Nobody uses it, and it came from this parent, for blocks of this alignment.
+/// The segment is not in use, and it came from this parent, for blocks of this alignment.
 pub(super) unsafe fn discard<A: Allocator>(segment: NonNull<Segment>, parent: &A, align: usize) -> usize {
-    // SAFETY: the record is there; it is read before its chunk goes.
+    // SAFETY: the record exists; it is read before its chunk is returned.
     let (blocks, table) = unsafe { (segment.as_ref().blocks_here(), segment.as_ref().table_apart()) };
     let chunks = [blocks.map(|blocks| (blocks, align)), table.map(|table| (table, align_of::<Segment>()))];
     chunks.into_iter().flatten().fold(0, |bytes, (chunk, align)| {
-        // SAFETY: the caller's promises.
+        // SAFETY: the segment is not in use and came from this parent, as the caller guarantees.
         unsafe { return_chunk(parent, chunk, align) };
         bytes + chunk.len()
     })
@@ -279,7 +284,7 @@ pub(super) unsafe fn discard<A: Allocator>(segment: NonNull<Segment>, parent: &A
 impl<T: Orderings> LinkTable for Segments<T> {
     fn link(&self, number: u32) -> &AtomicU32 {
         let (index, block) = self.place(number);
-        // SAFETY: whoever has the number has it from a segment that was published before.
+        // SAFETY: a number is obtained from a segment that was published before.
         unsafe { &*self.table[index].get() }.link(block)
     }
 
@@ -289,7 +294,7 @@ impl<T: Orderings> LinkTable for Segments<T> {
     }
 }
 
-// SAFETY: the records and links that the pointers lead to are shared as the atomics that they are made of.
+// SAFETY: the records and links that the pointers lead to consist of atomics and are shared as such.
 unsafe impl<T> Send for Segments<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Segments<T> {}

@@ -1,12 +1,14 @@
-//! Returning blocks to the parent while others are at work.
+//! Returning blocks to the parent while other threads use the pool.
 //!
-//! The blocks of a segment can go when all that were ever handed out are in one hand, and no other one can be handed out. So a
-//! trim takes all free blocks at once, and sorts them: by segment those that may go, the others back to the list, a few at a time,
-//! for others to find. Then it closes each segment of which it has everything; a block that was claimed meanwhile keeps its segment.
-//! A thread that was stopped while it took a block may wake up to a list that has changed, as it may at any time: the tag has
-//! moved, the link that it reads is where it was, and the block it would have had is not touched.
+//! The blocks of a segment can be returned if all that were ever handed out are held by the trim, and no other one can
+//! be handed out. A trim therefore takes all free blocks at once and sorts them: those that may be returned by segment,
+//! the others back to the list, a few at a time, so that other threads find them. Then it closes each segment of which
+//! it holds all blocks; a block that was claimed meanwhile keeps its segment. A thread that was stopped while it popped
+//! a block may resume with a list that has changed, as it may at any time: the tag has changed, the link that it reads
+//! is where it was, and the block it would have popped is not accessed.
 //!
-//! Which segments may go is estimated first, by a walk that changes nothing. So while nothing is to be had, nobody is disturbed.
+//! Which segments may be returned is first estimated by a walk that changes nothing. As long as there is nothing to
+//! return, other threads are not disturbed.
 
 use core::ptr::NonNull;
 
@@ -19,10 +21,10 @@ use crate::{
     },
 };
 
-/// Which segments may go.
+/// Which segments may be returned.
 type Which = [bool; INDEX_BITS as usize];
 
-/// So many blocks are put back to the list at once.
+/// Number of blocks that are put back to the list at once.
 const CHUNKS_AT_ONCE: u32 = 256;
 
 /// Blocks that were taken off the list, linked from the first to the last.
@@ -54,7 +56,8 @@ impl Hand {
     }
 }
 
-/// The segments of which all blocks seem to be free; `None` if there are none, or the list cannot be followed to its end.
+/// Returns the segments of which all blocks seem to be free; `None` if there are none, or if the list cannot be
+/// followed to its end.
 pub(super) fn candidates<T: Orderings>(list: &TreiberStack<T>, segments: &Segments<T>) -> Option<Which> {
     let mut free = [0; INDEX_BITS as usize];
     let mut left = blocks(segments);
@@ -71,8 +74,8 @@ pub(super) fn candidates<T: Orderings>(list: &TreiberStack<T>, segments: &Segmen
     which.contains(&true).then_some(which)
 }
 
-/// Takes the blocks of these segments away, as far as all of them are free, and gives each chunk to `return_chunk`; says how many
-/// bytes that were. There is one at a time who does this.
+/// Takes away the blocks of these segments if all of them are free, and passes each chunk to `return_chunk`; returns
+/// their total size in bytes. Only one thread at a time does this.
 pub(super) fn dismiss<T: Orderings>(
     list: &TreiberStack<T>,
     segments: &Segments<T>,
@@ -93,7 +96,8 @@ pub(super) fn dismiss<T: Orderings>(
     returned
 }
 
-/// Takes all blocks off the list and puts back what is not in these segments. What is left is in a hand for each of them.
+/// Takes all blocks off the list and puts back those that are not in these segments. The others end up in a hand per
+/// segment.
 fn sort<T: Orderings>(
     list: &TreiberStack<T>,
     segments: &Segments<T>,
@@ -102,7 +106,7 @@ fn sort<T: Orderings>(
     let mut hands = [Hand::EMPTY; INDEX_BITS as usize];
     let mut others = Hand::EMPTY;
     let mut next = list.take_all();
-    // After blocks that were freed twice the list has no end.
+    // If blocks were freed twice, the list has no end.
     let mut left = blocks(segments);
     while let Some(number) = next
         && let Some(index) = segments.index_of(number)
@@ -123,7 +127,7 @@ fn sort<T: Orderings>(
     hands
 }
 
-/// How many blocks were handed out.
+/// Returns the number of blocks that were handed out.
 fn blocks<T: Orderings>(segments: &Segments<T>) -> usize {
     segments.iter().enumerate().map(|(index, segment)| segments.had(index).min(segment.count) as usize).sum()
 }

@@ -1,7 +1,8 @@
-//! How many blocks of a segment were handed out, and whether they are there at all.
+//! How many blocks of a segment were handed out, and whether its blocks are present at all.
 //!
-//! Blocks that were never handed out are claimed in turn. Who [closes](Turns::close) a segment takes all turns that are left, so
-//! that nobody can claim one any more; when its blocks have gone, others may [bring](Turns::fetch_chunk) them back.
+//! Blocks that were never handed out are claimed in turn. A thread that [closes](Turns::close) a segment takes all
+//! remaining turns, so that no thread can claim one any more; after its blocks were returned, other threads may
+//! [bring](Turns::fetch_chunk) them back.
 
 use core::marker::PhantomData;
 
@@ -10,13 +11,13 @@ use crate::{
     sync::ordering::{Correct, Orderings},
 };
 
-/// All turns are somebody's: it is closing the segment, or opening it.
+/// All turns are taken by the thread that is closing or opening the segment.
 const CLOSED: u32 = u32::MAX;
 
 /// The parent has the blocks.
 const GONE: u32 = u32::MAX - 1;
 
-/// How many turns were had, [`CLOSED`] or [`GONE`]. (`T` says what it relies on, and models take it away.)
+/// Number of turns taken, [`CLOSED`] or [`GONE`]. (`T` provides the orderings, which models weaken.)
 pub(super) struct Turns<T = Correct>(AtomicU32, PhantomData<fn() -> T>);
 
 impl<T: Orderings> Turns<T> {
@@ -24,7 +25,8 @@ impl<T: Orderings> Turns<T> {
         Self(AtomicU32::new(0), PhantomData)
     }
 
-    /// The next of `count` turns, which is the caller's from now on. It sees all that came before the segment was opened.
+    /// Claims the next of `count` turns for the caller, which sees everything that happened before the segment was
+    /// opened.
     pub(super) fn claim(&self, count: u32) -> Option<u32> {
         let mut turn = self.0.load(Ordering::Relaxed);
         while turn < count {
@@ -36,13 +38,13 @@ impl<T: Orderings> Turns<T> {
         None
     }
 
-    /// How many were had; none while the blocks are not there.
+    /// Returns the number of turns taken; zero while the blocks are not present.
     pub(super) fn had(&self) -> u32 {
         let had = self.0.load(Ordering::Relaxed);
         if had < GONE { had } else { 0 }
     }
 
-    /// Closes the segment, if exactly so many turns were had.
+    /// Closes the segment, if exactly `had` turns were taken; returns whether it did.
     pub(super) fn close(&self, had: u32) -> bool {
         if T::ONE_STEP {
             return self.0.compare_exchange(had, CLOSED, T::ACQUIRE, Ordering::Relaxed).is_ok();
@@ -54,7 +56,7 @@ impl<T: Orderings> Turns<T> {
         is_so
     }
 
-    /// Says that the blocks of a segment that was closed have gone.
+    /// Records that the blocks of a closed segment were returned.
     pub(super) fn leave(&self) {
         self.0.store(GONE, T::RELEASE);
     }
@@ -63,17 +65,17 @@ impl<T: Orderings> Turns<T> {
         self.0.load(Ordering::Relaxed) == GONE
     }
 
-    /// Closes the segment to bring its blocks back, if they are gone.
+    /// Closes the segment to bring its blocks back, if they were returned; returns whether it did.
     pub(super) fn fetch_chunk(&self) -> bool {
         self.0.compare_exchange(GONE, CLOSED, T::ACQUIRE, Ordering::Relaxed).is_ok()
     }
 
-    /// Opens a segment that was closed: no turn was had.
+    /// Opens a closed segment: no turn is taken.
     pub(super) fn open(&self) {
         self.0.store(0, T::RELEASE);
     }
 
-    /// As if no turn had been had. If the blocks are gone, they stay so.
+    /// Resets to the state in which no turn was taken. If the blocks were returned, that remains so.
     pub(super) fn forget(&mut self) {
         if !self.are_gone() {
             self.open();

@@ -10,7 +10,7 @@ use crate::{
 
 const WORD: Layout = Layout::new::<u64>();
 
-/// Two threads cut a block each; one frees its own, which the other may get.
+/// Two threads carve a block each; one frees its own, which the other may get.
 #[test]
 fn what_is_freed_is_cut_again_in_order() {
     check(3, || {
@@ -28,7 +28,7 @@ fn what_is_freed_is_cut_again_in_order() {
             let (arena, cells) = (Arc::clone(&arena), Arc::clone(&cells));
             thread::spawn(move || {
                 let block = cut(&arena, &cells, address);
-                // SAFETY: the block was just cut.
+                // SAFETY: the block was just carved.
                 unsafe { arena.deallocate(block, WORD) };
             })
         };

@@ -1,4 +1,4 @@
-//! Models of growing on a parent that has one chunk: who is refused waits for what others are bringing.
+//! Models of growing with a parent that has one chunk: a refused thread waits for the requests of the others.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
-/// A parent with so many chunks.
+/// A parent with a limited number of chunks.
 struct Few(AtomicUsize);
 
 // SAFETY: the chunks are the heap's, which keeps the contract.
@@ -29,14 +29,14 @@ unsafe impl Allocator for Few {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { Heap.deallocate(block, layout) };
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Two threads find a pool empty whose parent has one chunk, with blocks for both. (Of three, two that wait could let each
-/// other run for ever, as far as the model checker is concerned.)
+/// Two threads find a pool empty whose parent has one chunk, with blocks for both. (With three threads, two that wait
+/// could schedule each other forever, as far as the model checker is concerned.)
 fn one_chunk<A: Allocator + Send + Sync + 'static>(
     preemptions: usize,
     make: fn(Few) -> A,
@@ -45,7 +45,7 @@ fn one_chunk<A: Allocator + Send + Sync + 'static>(
 ) {
     check(preemptions, move || {
         let pool = Arc::new(make(Few(AtomicUsize::new(0))));
-        // Everything is touched before other threads do.
+        // Everything is touched before other threads start.
         assert_eq!(allocate(&pool), Err(AllocError::Exhausted));
         parent(&pool).0.store(1, Ordering::Relaxed);
         let take = move |pool: &A| allocate(pool).expect("refused").addr();
@@ -80,7 +80,7 @@ fn without_a_lock_nobody_is_refused_while_a_chunk_is_on_its_way() {
     one_chunk(3, make, LockFree::parent, |pool| pool.allocate(LAYOUT));
 }
 
-/// A way to a pool that does not say who is asking.
+/// Access to a pool without its growth barrier.
 struct Silent<R>(R);
 
 impl<R: WithPool> WithPool for Silent<R> {

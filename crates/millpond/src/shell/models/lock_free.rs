@@ -10,7 +10,7 @@ use crate::{
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
-/// A pool without a parent to speak of, and for each of its two blocks a cell that the model checker watches.
+/// A pool that does not need its parent, and a cell for each of its two blocks, which the model checker watches.
 struct Watched {
     pool: LockFree<Fixed<8>>,
     starts: [NonNull<u8>; 2],
@@ -19,7 +19,7 @@ struct Watched {
 
 // SAFETY: the addresses are only compared.
 unsafe impl Send for Watched {}
-// SAFETY: as above, and the cells are what the model is about.
+// SAFETY: as above, and the cells are what the model checks.
 unsafe impl Sync for Watched {}
 
 impl Watched {
@@ -45,12 +45,12 @@ impl Watched {
 
     fn return_chunk(&self, block: NonNull<u8>) {
         self.touch(block);
-        // SAFETY: the block was taken from this pool.
+        // SAFETY: the block was allocated from this pool.
         unsafe { self.pool.deallocate(block, LAYOUT) };
     }
 }
 
-/// As many blocks as threads: nobody is told that there is none, and no block has two holders.
+/// As many blocks as threads: no request fails, and no block has two holders.
 #[test]
 fn two_threads_share_two_blocks() {
     check(3, || {
@@ -64,7 +64,7 @@ fn two_threads_share_two_blocks() {
     });
 }
 
-/// Both blocks out and in with one exchange each, while another thread asks for one and may be told that there is none.
+/// Both blocks are allocated and freed with one exchange each, while another thread requests one, which may fail.
 #[test]
 fn many_at_once_beside_one() {
     check(3, || {
@@ -72,7 +72,7 @@ fn many_at_once_beside_one() {
         let other = Arc::clone(&watched);
         let other = thread::spawn(move || {
             let block = other.pool.allocate(LAYOUT).expect("the heap has a few bytes").cast();
-            // SAFETY: the block was just taken.
+            // SAFETY: the block was just allocated.
             unsafe { other.pool.deallocate(block, LAYOUT) };
         });
         let mut places = [core::mem::MaybeUninit::uninit(); 2];
@@ -80,7 +80,7 @@ fn many_at_once_beside_one() {
         // SAFETY: the places were filled.
         let blocks = unsafe { places.assume_init_ref() };
         assert_ne!(blocks[0], blocks[1]);
-        // SAFETY: the blocks were just taken.
+        // SAFETY: the blocks were just allocated.
         unsafe { watched.pool.deallocate_many(blocks, LAYOUT) };
         other.join().expect("no panic");
         assert_eq!(watched.pool.stats().live, 0);
@@ -88,7 +88,7 @@ fn many_at_once_beside_one() {
     });
 }
 
-/// Threads that find the only segment full at the same moment: both grow the pool, or one does.
+/// Threads find the only segment full at the same moment: both grow the pool, or one does.
 #[test]
 fn two_threads_grow_a_pool() {
     check(2, || {

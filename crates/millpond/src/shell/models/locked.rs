@@ -35,14 +35,14 @@ impl Watched {
     }
 }
 
-// SAFETY: the pool inside keeps the contract.
+// SAFETY: the inner pool keeps the contract.
 unsafe impl RawPool for Watched {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.pool().allocate(layout)
     }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.pool().deallocate(block, layout) };
     }
 
@@ -52,7 +52,7 @@ unsafe impl RawPool for Watched {
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
         unsafe { self.pool().add_chunk(chunk, layout) }
     }
 
@@ -67,7 +67,7 @@ unsafe impl RawPool for Watched {
 
 impl PoolHooks for Watched {}
 
-/// Two threads take a block, write to it, look whether it is still theirs, and free it.
+/// Two threads allocate a block, write to it, check that its contents are unchanged, and free it.
 fn two_holders<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(preemptions: usize) {
     check(preemptions, || {
         let pool = Blocks::<Fixed<8>>::new();
@@ -86,12 +86,12 @@ fn two_holders<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(pre
 
 fn hold(pool: &impl Allocator, name: u64) {
     let block = pool.allocate(LAYOUT).expect("the heap has eight bytes").cast::<u64>();
-    // SAFETY: the block is this thread's, as the model is to show.
+    // SAFETY: the block belongs to this thread, which the model checks.
     unsafe { block.write(name) };
     yield_now();
     // SAFETY: as above.
     assert_eq!(unsafe { block.read() }, name, "two threads hold one block");
-    // SAFETY: the block was taken above.
+    // SAFETY: the block was allocated above.
     unsafe { pool.deallocate(block.cast(), LAYOUT) };
 }
 
@@ -124,11 +124,12 @@ fn a_lock_that_parks_and_orders_nothing_is_caught() {
     two_holders::<RawParkingLock<false>>(2);
 }
 
-/// A lock that orders nothing, or that everybody gets. (shuttle does not see orderings, and needs no proof of that.)
+/// A lock that does not order accesses, or that every thread gets. (Shuttle does not model orderings, so it does not
+/// run this.)
 #[cfg(loom)]
 struct Broken<const TAKES: bool>(AtomicBool);
 
-// SAFETY: none: this is the lock that the models must find out.
+// SAFETY: none: this is the broken lock that the models must detect.
 #[cfg(loom)]
 unsafe impl<const TAKES: bool> RawMutex for Broken<TAKES> {
     const INIT: Self = Self(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! Models of the shells that threads share: see those of `sync`.
+//! Models of the shells that threads share: see also those of `sync`.
 
 mod atomic_linear;
 mod growth;

@@ -1,4 +1,4 @@
-//! Models of the flag that makes one thread the owner, and of a pool whose owner collects what others free.
+//! Models of the flag that makes one thread the owner, and of a pool whose owner collects what other threads free.
 
 use core::{alloc::Layout, ptr::NonNull};
 use std::vec::Vec;
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Two threads own an inbox one after the other, and use what it owns.
+/// Two threads own a pool one after the other, and use what it protects.
 fn two_own<T: Orderings + 'static>() {
     check(3, || {
         let shared = Arc::new((OwnerFlag::<T>::new(), Cells::<1>::new()));
@@ -66,7 +66,7 @@ fn owning_in_two_steps_is_caught() {
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
-/// The owner takes blocks again that another thread frees at that moment.
+/// The owner allocates blocks again that another thread is freeing at that moment.
 #[test]
 fn an_owner_takes_home_what_others_free() {
     check(3, || {
@@ -80,7 +80,7 @@ fn an_owner_takes_home_what_others_free() {
             thread::spawn(move || {
                 for &start in &three.starts[..2] {
                     three.touch(start);
-                    // SAFETY: this thread alone frees these two.
+                    // SAFETY: only this thread frees these two blocks.
                     unsafe { remote_free.deallocate(start, LAYOUT) };
                 }
             })
@@ -96,7 +96,7 @@ fn an_owner_takes_home_what_others_free() {
     });
 }
 
-/// One thread's pool is another's as soon as the first has let go of it.
+/// A pool can be owned by another thread as soon as its owner has released it.
 #[test]
 fn owners_follow_one_another() {
     check(3, || {

@@ -1,4 +1,4 @@
-//! Models of a lock-free pool whose blocks go back to the parent while others are at work, sound and broken.
+//! Models of a lock-free pool whose blocks are returned to the parent while other threads use it, sound and broken.
 
 use core::{alloc::Layout, ptr::NonNull};
 use std::vec::Vec;
@@ -18,16 +18,16 @@ use crate::{
 
 const BLOCK: Layout = Layout::new::<u64>();
 
-/// A parent with one chunk for two blocks, which the model checker watches. All else is the heap's.
+/// A parent with one chunk for two blocks, which the model checker watches. All other memory is the heap's.
 struct Parent {
     is_out: AtomicBool,
     cells: Cells<2>,
 }
 
-/// Where the chunk is. Nothing is read or written there.
+/// The address of the chunk. It is neither read nor written.
 static MEMORY: [u64; 2] = [0; 2];
 
-/// The size of the chunk.
+/// Size of the chunk.
 const CHUNK: usize = 2 * BLOCK.size();
 
 impl Parent {
@@ -50,7 +50,7 @@ impl Parent {
     }
 }
 
-// SAFETY: the chunk is handed out to one at a time, and all else is the heap's.
+// SAFETY: the chunk is handed out to one caller at a time, and all other memory is the heap's.
 unsafe impl Allocator for Parent {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() != CHUNK {
@@ -69,13 +69,13 @@ unsafe impl Allocator for Parent {
             self.touch_all();
             self.is_out.store(false, Ordering::Release);
         } else {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
             unsafe { Heap.deallocate(block, layout) };
         }
     }
 
     fn allocate_between(&self, least: Layout, preferred: usize) -> Result<NonNull<[u8]>, AllocError> {
-        // For the third segment there is nothing.
+        // There is no memory for the third segment.
         if least.size() == BLOCK.size() && preferred > CHUNK && preferred < 5 * BLOCK.size() {
             return Err(AllocError::Exhausted);
         }
@@ -92,10 +92,11 @@ struct Shared<T: Orderings> {
 }
 
 impl<T: Orderings + 'static> Shared<T> {
-    /// The first block is somebody's for good, and of the second segment so many were handed out and are free.
+    /// Creates a pool whose first block is never freed; of the second segment, `free` blocks were handed out and are
+    /// free.
     fn new(free: usize) -> Arc<Self> {
         let shared = Self { pool: Numbered::new(1), parent: Parent::new() };
-        // Everything is touched before other threads do: also what those touch who bring blocks back.
+        // Everything is touched before other threads start, including what threads touch that bring blocks back.
         let [_, second, third] = [(); 3].map(|()| shared.take());
         assert_eq!(shared.pool.allocate(&shared.parent, BLOCK), Err(AllocError::Exhausted));
         [second, third].into_iter().for_each(|block| shared.put(block));
@@ -122,7 +123,7 @@ impl<T: Orderings + 'static> Shared<T> {
         self.pool.trim(&self.parent, BLOCK)
     }
 
-    /// Both blocks of the second segment are to be had, and no third one.
+    /// Checks that both blocks of the second segment can be allocated, and no third one.
     fn expect_whole(&self) {
         self.pool.check().expect("sound");
         assert_ne!(self.take(), self.take(), "one block, twice");
@@ -132,13 +133,13 @@ impl<T: Orderings + 'static> Shared<T> {
 
 impl<T: Orderings> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: nobody uses the pool any more, whose parent this is.
+        // SAFETY: no thread uses the pool any more, and this is its parent.
         unsafe { self.pool.release(&self.parent, BLOCK.align()) };
     }
 }
 
-/// One thread takes a block and puts it back, while the other returns what is free to the parent; of the two blocks, so many
-/// were handed out.
+/// One thread pops a block and pushes it back, while the other returns free blocks to the parent; of the two blocks,
+/// `free` were handed out.
 fn in_and_out_while_trimming<T: Orderings + 'static>(preemptions: usize, free: usize) {
     check(preemptions, move || {
         let shared = Shared::<T>::new(free);
@@ -150,8 +151,8 @@ fn in_and_out_while_trimming<T: Orderings + 'static>(preemptions: usize, free: u
     });
 }
 
-/// One thread is about to take a block, while the other has all blocks return to the parent and come back, and puts one at the
-/// head of the list again.
+/// One thread is about to pop a block, while the other lets all blocks return to the parent and come back, and puts one
+/// at the head of the list again.
 fn away_and_back<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let shared = Shared::<T>::new(2);
@@ -164,7 +165,7 @@ fn away_and_back<T: Orderings + 'static>(preemptions: usize) {
     });
 }
 
-/// Two threads trim at once, and one takes a block afterwards.
+/// Two threads trim at once, and one pops a block afterwards.
 fn both_trim<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let shared = Shared::<T>::new(2);
@@ -184,7 +185,7 @@ fn blocks_that_were_freed_go_and_come_back() {
     in_and_out_while_trimming::<Correct>(3, 2);
 }
 
-/// A block that was never handed out is claimed while its segment is closed: one of both comes first.
+/// A block that was never handed out is claimed while its segment is being closed: one of the two comes first.
 #[test]
 fn blocks_that_are_fresh_go_and_come_back() {
     in_and_out_while_trimming::<Correct>(3, 1);

@@ -1,12 +1,13 @@
-//! Models of everything that threads share: small programs that loom runs in every order of their steps, and shuttle
-//! in many random ones. Each names its bound.
+//! Models of everything that threads share: small programs that loom runs in every order of their steps, and shuttle in
+//! many random ones. Each states its bound.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom"    cargo test -p millpond --release --lib models
 //! RUSTFLAGS="--cfg shuttle" cargo test -p millpond --release --lib models
 //! ```
 //!
-//! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can.
+//! A model that ends in `…_is_caught` runs broken code and must fail: it shows that the model beside it can detect the
+//! error.
 
 pub(crate) mod mpsc_free_list;
 mod once_link;
@@ -15,21 +16,21 @@ mod treiber_stack;
 
 use crate::base::atomic::UnsafeCell;
 
-/// What stands for the contents of blocks: a cell for each, which the model checker watches.
+/// Stands in for the contents of blocks: a cell for each, which the model checker watches.
 pub(crate) struct Cells<const N: usize>([UnsafeCell<()>; N]);
 
-// SAFETY: there is nothing in the cells; who touches them when is what the models are about.
+// SAFETY: the cells are empty; which thread touches them when is what the models check.
 unsafe impl<const N: usize> Sync for Cells<N> {}
 
 impl<const N: usize> Cells<N> {
-    /// Cells that the thread which makes them has touched.
+    /// Creates cells that the current thread has touched.
     pub(crate) fn new() -> Self {
         let cells = Self([const { UnsafeCell::new(()) }; N]);
         (0..N).for_each(|place| cells.touch(place));
         cells
     }
 
-    /// Writes, as far as the model checker can see.
+    /// Writes to a cell, as far as the model checker can see.
     pub(crate) fn touch(&self, place: usize) {
         self.0[place].with_mut(|_| ());
     }

@@ -20,7 +20,7 @@ pub(crate) struct Three {
     cells: Cells<3>,
 }
 
-// SAFETY: the blocks are reached by who holds them, and the cells are there to show it.
+// SAFETY: blocks are accessed by their holders only, which the cells verify.
 unsafe impl Send for Three {}
 // SAFETY: as above.
 unsafe impl Sync for Three {}
@@ -37,7 +37,7 @@ impl Three {
     }
 }
 
-/// Two threads return a block each while the owner takes what is there, twice.
+/// Two threads return a block each while the owner takes the list, twice.
 fn two_return_and_one_takes<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let mut words = Box::new([0usize; 3]);

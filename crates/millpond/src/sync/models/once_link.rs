@@ -1,4 +1,5 @@
-//! Models of what happens once: a pointer that is set by one of several threads, and a cursor that moves over each byte once.
+//! Models of updates that must happen once: a pointer that is set by one of several threads, and a cursor that moves
+//! over each byte once.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -16,17 +17,17 @@ use crate::{
     },
 };
 
-/// A place, and for each of two threads what it would put there, which the model checker watches.
+/// A link, and for each of two threads the value that it would set, which the model checker watches.
 struct Two<T> {
     pointer: OnceLink<usize, T>,
     names: [usize; 2],
     contents: [UnsafeCell<()>; 2],
 }
 
-// SAFETY: there is nothing in the cells; who touches them when is what the model is about.
+// SAFETY: the cells are empty; which thread touches them when is what the model checks.
 unsafe impl<T> Sync for Two<T> {}
 
-/// Two threads make something and put it into one place: one of them has, and both find it there as it was made.
+/// Two threads create a value and try to set one link: one of them does, and both find that value in it, initialized.
 fn two_set_one_link<T: Orderings + 'static>() {
     check(3, || {
         let two = Arc::new(Two::<T> {
@@ -39,7 +40,7 @@ fn two_set_one_link<T: Orderings + 'static>() {
         let try_set = |two: &Two<T>, mine: usize| {
             two.contents[mine].with_mut(|_| ());
             let has = two.pointer.try_set(NonNull::from(&two.names[mine]));
-            // SAFETY: something is there by now, and stays.
+            // SAFETY: the link is set by now, and does not change.
             let found = unsafe { *two.pointer.get() };
             two.contents[found].with(|_| ());
             (usize::from(has), found)
@@ -77,7 +78,7 @@ fn getting_without_acquire_is_caught() {
     two_set_one_link::<BrokenAcquire>();
 }
 
-/// Two threads cut a word each from one piece of memory.
+/// Two threads carve a word each from one piece of memory.
 fn two_carve<const ONCE: bool>() {
     check(3, || {
         let cursor = Arc::new(Cursor::<ONCE>::new());

@@ -1,4 +1,5 @@
-//! Models of what handles have in common: a count, of which the last one frees, and a slot, whose last reader empties it.
+//! Models of what handles have in common: a count, whose last holder frees the value, and a slot, which its last reader
+//! empties.
 
 use crate::{
     base::atomic::{
@@ -8,17 +9,17 @@ use crate::{
     sync::{AtomicRefCount, RefCount, SlotState},
 };
 
-/// A value that is read by those who hold it and written by the last.
+/// A value that is read by its holders and written by the last one.
 struct Held<G> {
     guard: G,
     value: UnsafeCell<u32>,
 }
 
-// SAFETY: this is what the models are to show: the value is written by the last holder alone.
+// SAFETY: the model checks that the value is written by the last holder alone.
 unsafe impl<G: Sync> Sync for Held<G> {}
 
 impl<G> Held<G> {
-    /// A value that this thread has touched before all others, as the models' atomics and cells ask for.
+    /// Creates a value that this thread has touched before all others, as the models' atomics and cells require.
     fn new(guard: G, touch: impl FnOnce(&G)) -> Arc<Self> {
         let held = Self { guard, value: UnsafeCell::new(7) };
         touch(&held.guard);
@@ -27,12 +28,12 @@ impl<G> Held<G> {
     }
 
     fn read(&self) -> u32 {
-        // SAFETY: there is a holder, so nobody writes, as the model is to show.
+        // SAFETY: there is a holder, so no thread writes, which the model checks.
         self.value.with(|value| unsafe { *value })
     }
 
     fn empty(&self) {
-        // SAFETY: the last holder is alone, as the model is to show.
+        // SAFETY: the last holder is the only one, which the model checks.
         self.value.with_mut(|value| unsafe { *value = 0 });
     }
 }
@@ -57,7 +58,7 @@ fn last_clone() {
     });
 }
 
-/// A weak handle that is upgraded finds the value whole, or none.
+/// A weak handle that is upgraded finds the value intact, or none.
 #[test]
 fn an_upgrade_comes_in_time_or_not_at_all() {
     check(3, || {
@@ -80,8 +81,8 @@ fn an_upgrade_comes_in_time_or_not_at_all() {
     });
 }
 
-/// Three handles of a count that is full are dropped by two threads: whoever is told to be the last is, and nobody touches
-/// the count after that.
+/// Three handles of a saturated count are dropped by two threads: a thread that is reported to be the last one is, and
+/// the count is not touched after that.
 #[cfg(loom)]
 fn a_full_count(decrement: fn(&AtomicRefCount) -> bool) {
     check(3, move || {
@@ -108,8 +109,8 @@ fn a_count_that_is_put_right_too_late_is_caught() {
     a_full_count(AtomicRefCount::decrement_and_correct);
 }
 
-/// One of two holders changes the value if it is the only one, while the other makes a weak handle of its own, and a strong
-/// one of that.
+/// One of two holders changes the value if it is the only one, while the other creates a weak handle of its own, and a
+/// strong one from that.
 fn only_one(is_unique: fn(&AtomicRefCount, &AtomicRefCount) -> bool, done: fn(&AtomicRefCount)) {
     check(3, move || {
         let check_counts = (AtomicRefCount::ONE, AtomicRefCount::ONE);
@@ -129,7 +130,7 @@ fn only_one(is_unique: fn(&AtomicRefCount, &AtomicRefCount) -> bool, done: fn(&A
         });
         let (strong, weak) = &held.guard;
         if is_unique(strong, weak) {
-            // Others may run before the value is changed.
+            // Other threads may run before the value is changed.
             assert_ne!(weak.get(), 0);
             held.empty();
             done(weak);
@@ -201,7 +202,7 @@ fn a_slot_is_emptied_once_and_never_under_a_reader() {
     });
 }
 
-/// Two threads remove one value: one of them does.
+/// Two threads remove one value: exactly one of them succeeds.
 #[test]
 fn a_value_is_removed_once() {
     check(3, || {

@@ -32,7 +32,7 @@ impl LinkTable for [AtomicU32; BLOCKS] {
 }
 
 impl<T: Orderings + 'static> Shared<T> {
-    /// All blocks are free, and the first is the head.
+    /// Creates a list in which all blocks are free.
     fn new() -> Arc<Self> {
         let shared = Self {
             list: TreiberStack::new(),
@@ -46,7 +46,7 @@ impl<T: Orderings + 'static> Shared<T> {
         Arc::new(shared)
     }
 
-    /// Takes a block and writes to it.
+    /// Pops a block and writes to it.
     fn pop(&self) -> Option<u32> {
         let index = self.list.pop(&self.links, Some)?;
         self.write(index);
@@ -62,7 +62,7 @@ impl<T: Orderings + 'static> Shared<T> {
         self.blocks.touch(index as usize);
     }
 
-    /// Every block but those that are `held` is in the list once.
+    /// Checks that every block except those in `held` is in the list once.
     fn expect_whole(&self, held: &[u32]) {
         let mut seen: Vec<u32> =
             self.list.walk(&self.links).take(BLOCKS + 1).chain(held.iter().copied()).collect();
@@ -71,8 +71,8 @@ impl<T: Orderings + 'static> Shared<T> {
     }
 }
 
-/// The sequence that deceives a list without tags: one thread takes two blocks and puts the first back, while the other is
-/// about to take the first. Each removal moves the tag, so here it moves by two.
+/// The sequence that deceives a list without tags: one thread pops two blocks and pushes the first back, while the
+/// other is about to pop the first. Each removal changes the tag, so here it changes twice.
 fn two_out_one_back<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let shared = Shared::<T>::new();
@@ -86,7 +86,7 @@ fn two_out_one_back<T: Orderings + 'static>(preemptions: usize) {
     });
 }
 
-/// Three threads, of which each takes a block and puts it back; one does so twice.
+/// Three threads each pop a block and push it back; one does so twice.
 fn in_and_out<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let shared = Shared::<T>::new();
@@ -108,7 +108,7 @@ fn in_and_out<T: Orderings + 'static>(preemptions: usize) {
     });
 }
 
-/// One thread takes many and puts them back as one chain, the other takes one by one.
+/// One thread pops many blocks and pushes them back as one chain, the other pops one at a time.
 fn many_and_one<T: Orderings + 'static>(preemptions: usize) {
     check(preemptions, || {
         let shared = Shared::<T>::new();
@@ -146,14 +146,14 @@ fn many_and_one_with_a_tag() {
     many_and_one::<Correct>(3);
 }
 
-/// Four and more removals: the tag wraps around, and is long enough for what a thread can miss here.
+/// Four or more removals: the tag wraps around, and is long enough for what a thread can miss here.
 #[test]
 fn a_tag_that_wraps_around_is_sound_while_it_is_long_enough() {
     two_out_one_back::<TwoBitTag>(3);
     in_and_out::<TwoBitTag>(2);
 }
 
-/// Two removals bring a tag of one bit back to where it was, as 2³² do with the real one.
+/// Two removals restore a tag of one bit, as 2³² do with the real one.
 #[test]
 #[should_panic]
 fn a_tag_that_comes_back_is_caught() {

@@ -1,26 +1,26 @@
-//! Chains of vacant slots, which are linked through themselves.
+//! Batches of vacant slots, which are linked through themselves.
 
 use super::{BATCH_SIZE, SlotStorage};
 use crate::sync::slot_index::SlotIndex;
 
-/// The end of a chain: the bits of no place.
+/// The end of a batch: bits that are not those of any index.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What a vacant slot has in it.
+/// The contents of a vacant slot.
 pub(crate) struct FreeLink {
-    /// The slot behind this one in its chain, if it is not the last.
+    /// The next slot of the batch, or [`NONE`] for the last.
     next: u32,
-    /// The first slot of the chain that waits behind this one, for the first of a full chain in the depot; or [`NONE`].
+    /// For the first slot of a full batch in the depot: the first slot of the next full batch, or [`NONE`].
     pub(crate) batch: u32,
 }
 
 #[cfg(all(test, any(loom, shuttle)))]
 impl FreeLink {
-    /// That of a slot that was never vacated.
+    /// The link of a slot that was never vacated.
     pub(crate) const NEW: Self = Self { next: NONE, batch: NONE };
 }
 
-/// Vacant slots that are in nobody else's hands.
+/// Vacant slots that belong to one owner.
 ///
 /// # Invariants
 ///
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
 impl Batch {
     pub(crate) const EMPTY: Self = Self { first: NONE, count: 0 };
 
-    /// The full chain that begins there.
+    /// Returns the full batch that begins at `first`.
     pub(crate) fn full(first: u32) -> Self {
         Self { first, count: BATCH_SIZE }
     }
@@ -48,48 +48,48 @@ impl Batch {
         self.count == BATCH_SIZE
     }
 
-    /// Takes the first slot.
+    /// Pops the first slot.
     ///
     /// # Safety
     ///
-    /// The chain is the caller's, and of these slots.
+    /// The batch is the caller's, and of these slots.
     #[inline(always)]
     pub(crate) unsafe fn pop(&mut self, slots: &impl SlotStorage) -> Option<SlotIndex> {
         if self.count == 0 {
             return None;
         }
         let slot = SlotIndex::from_valid_bits(self.first);
-        // SAFETY: the slot is in the chain, hence vacant and the caller's.
+        // SAFETY: the slot is in the batch, and therefore vacant and the caller's.
         self.first = unsafe { (*slots.link(slot)).next };
         self.count -= 1;
         Some(slot)
     }
 
-    /// Puts a slot in front.
+    /// Pushes a slot.
     ///
     /// # Safety
     ///
-    /// The slot is there, vacant, and the caller's, and so is the chain.
+    /// The slot exists, is vacant, and is the caller's, and so is the batch.
     #[inline(always)]
     pub(crate) unsafe fn push(&mut self, slots: &impl SlotStorage, slot: SlotIndex) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the slot exists, is vacant, and is the caller's, as the caller guarantees.
         unsafe { (*slots.link(slot)).next = self.first };
         self.first = slot.bits();
         self.count += 1;
     }
 
-    /// The first of some slots, and a chain of the others.
+    /// Returns the first of a range of fresh slots, and a batch of the others.
     ///
     /// # Safety
     ///
-    /// They are there, vacant, the caller's, and in one segment; there is one.
+    /// The slots exist, are vacant, are the caller's, and lie in one segment; there is at least one.
     pub(crate) unsafe fn from_fresh(
         slots: &impl SlotStorage,
         (first, count): (SlotIndex, u32),
     ) -> (SlotIndex, Self) {
         let mut batch = Self::EMPTY;
         for ahead in (1..count).rev() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the slots exist, are vacant, and are the caller's, as the caller guarantees.
             unsafe { batch.push(slots, first.skip(ahead)) };
         }
         (first, batch)

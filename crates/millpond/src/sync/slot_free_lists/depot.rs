@@ -1,4 +1,4 @@
-//! The vacant slots that are on no thread's shelf.
+//! The vacant slots that are in no thread's free list.
 
 use super::{
     BATCH_SIZE, SlotStorage,
@@ -6,26 +6,28 @@ use super::{
 };
 use crate::{sync::slot_index::SlotIndex, traits::InvariantError};
 
+/// The vacant slots of a collection that are in no thread's free lists.
+///
 /// # Invariants
 ///
-/// * From `full` on there are full chains, the first slot of each linked to that of the next.
-/// * Places from `used` on were never given out.
-/// * `room` segments have come.
+/// * From `full` on there are full batches, the first slot of each linked to that of the next.
+/// * Places from `used` on were never handed out.
+/// * `room` segments exist.
 pub(crate) struct Depot {
     full: u32,
-    /// Those that came one by one: fewer than a full chain has.
+    /// Slots that were returned one by one: fewer than a full batch.
     loose: Batch,
     used: SlotIndex,
     room: usize,
 }
 
-/// What the depot has given out.
+/// The result of a request to the depot.
 pub(crate) enum Grant {
-    /// A slot that was vacated, and others.
+    /// A slot that was vacated before, and others.
     Vacated(SlotIndex, Batch),
-    /// So many slots that were never used, in one segment.
+    /// The first of a range of slots in one segment that were never used, and their number.
     Fresh((SlotIndex, u32)),
-    /// Nothing: there is no more than in so many segments.
+    /// Nothing: `have` segments exist, and all their slots are in use.
     NullAllocator { have: usize },
 }
 
@@ -38,7 +40,7 @@ impl Depot {
         self.used
     }
 
-    /// How many segments have come.
+    /// Returns the number of segments that exist.
     pub(crate) fn room(&self) -> usize {
         self.room
     }
@@ -47,9 +49,10 @@ impl Depot {
         self.room = self.room.max(room);
     }
 
-    /// A slot, and others with it if more than one is wanted: what is at hand, or so many that were never used.
+    /// Hands out a slot, and others with it if `wanted` is more than one: vacated slots if there are any, otherwise up
+    /// to `wanted` that were never used.
     pub(crate) fn give(&mut self, slots: &impl SlotStorage, wanted: u32) -> Grant {
-        // SAFETY: the depot's chains are of these slots.
+        // SAFETY: the depot's batches are of these slots.
         unsafe {
             let mut batch = core::mem::replace(&mut self.loose, Batch::EMPTY);
             if batch.is_empty() && self.full != NONE {
@@ -73,13 +76,13 @@ impl Depot {
         Grant::Fresh((first, count))
     }
 
-    /// Puts a slot back.
+    /// Returns a slot to the depot.
     ///
     /// # Safety
     ///
-    /// It is there, vacant, and the caller's.
+    /// The slot exists, is vacant, and is the caller's.
     pub(crate) unsafe fn push(&mut self, slots: &impl SlotStorage, slot: SlotIndex) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the slot exists, is vacant, and is the caller's, as the caller guarantees.
         unsafe {
             self.loose.push(slots, slot);
             if self.loose.is_full() {
@@ -89,31 +92,31 @@ impl Depot {
         }
     }
 
-    /// Puts a full chain back.
+    /// Returns a full batch to the depot.
     ///
     /// # Safety
     ///
-    /// It is full, and the caller's.
+    /// The batch is full, and is the caller's.
     pub(crate) unsafe fn push_full(&mut self, slots: &impl SlotStorage, batch: Batch) {
         debug_assert!(batch.is_full(), "it has {BATCH_SIZE} slots");
-        // SAFETY: the first slot is the chain's, hence the caller's.
+        // SAFETY: the first slot is in the batch, and therefore the caller's.
         unsafe { (*slots.link(SlotIndex::from_valid_bits(batch.first))).batch = self.full };
         self.full = batch.first;
     }
 
-    /// Puts the slots of a chain back, as long as it is; says whether there were any.
+    /// Returns the slots of a batch of any length to the depot; returns whether there were any.
     ///
     /// # Safety
     ///
-    /// It is the caller's.
+    /// The batch is the caller's.
     pub(crate) unsafe fn push_all(&mut self, slots: &impl SlotStorage, mut batch: Batch) -> bool {
         let any = !batch.is_empty();
         if batch.is_full() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the batch is full, and is the caller's.
             unsafe { self.push_full(slots, batch) };
             return any;
         }
-        // SAFETY: the slots are the chain's, hence the caller's.
+        // SAFETY: the slots are in the batch, and therefore the caller's.
         unsafe {
             while let Some(slot) = batch.pop(slots) {
                 self.push(slots, slot);
@@ -122,7 +125,7 @@ impl Depot {
         any
     }
 
-    /// Verifies the invariants: what is here was given out before, is vacant, and is here once.
+    /// Checks the invariants: each slot here was handed out before, is vacant, and is here once.
     pub(crate) fn check(
         &self,
         slots: &impl SlotStorage,
@@ -130,7 +133,7 @@ impl Depot {
     ) -> Result<(), InvariantError> {
         let mut left = self.used.position();
         let mut see = |mut batch: Batch| {
-            // SAFETY: the chain is the depot's, which is borrowed. Taking from a copy writes nothing.
+            // SAFETY: the batch is the depot's, which is borrowed. Popping from a copy writes nothing.
             while let Some(slot) = unsafe { batch.pop(slots) } {
                 if slot >= self.used || !is_vacant(slot) {
                     return Err(InvariantError("a slot in the depot is not vacant"));
@@ -143,7 +146,7 @@ impl Depot {
         let mut full = self.full;
         while full != NONE {
             see(Batch::full(full))?;
-            // SAFETY: the slot is the first of a full chain here.
+            // SAFETY: the slot is the first of a full batch in the depot.
             full = unsafe { (*slots.link(SlotIndex::from_valid_bits(full))).batch };
         }
         Ok(())

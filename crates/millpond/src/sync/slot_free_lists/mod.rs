@@ -1,19 +1,19 @@
-//! The vacant slots of a collection that threads share: some for each thread, and all others behind a lock.
+//! The vacant slots of a collection that threads share: some per thread, and the others behind a lock.
 //!
-//! Vacant slots are linked through themselves, in chains. A thread has a *shelf* in each collection that it uses, found by
-//! the thread's number: a chain that it takes from and puts to, and a full one to spare. When both are empty (or full), it
-//! visits the depot and exchanges a whole chain. So between two visits lie as many operations as a chain has slots, and
-//! nothing else is shared: no lock, no atomic read-modify-write.
+//! Vacant slots are linked through themselves, in batches. In each collection that it uses, a thread has free lists,
+//! found by its thread index: a batch that it pops from and pushes to, and a full spare batch. If both are empty (or
+//! full), it visits the depot and exchanges a whole batch. Two visits are therefore as many operations apart as a batch
+//! has slots, and nothing else is shared: no lock, no atomic read-modify-write.
 //!
-//! * Take and put: O(1). One in [`BATCH_SIZE`] visits the depot, for a few instructions; slots that were never used are linked
-//!   after that, outside of the lock, and few at first.
-//! * Slots held back from other threads: two chains for each number that is leased or was. When the parent refuses, those of
-//!   numbers that nobody has are taken.
-//! * Memory: none for chains; a line of 128 bytes for each shelf, from the parent. Where there is none, and where threads
-//!   have no numbers, slots come from the depot one by one.
+//! * Pop and push: O(1). One operation in [`BATCH_SIZE`] visits the depot, for a few instructions. Slots that were
+//!   never used are linked after the visit, outside of the lock, and only a few at first.
+//! * Slots that other threads cannot reach: two batches for each thread index that is or was in use. If the parent
+//!   refuses, those of unused indices are taken.
+//! * Memory: none for batches; 128 bytes for the free lists of each thread, from the parent. If there is no memory for
+//!   them, or if threads have no index, slots come from the depot one by one.
 //!
-//! Source: Bonwick and Adams, "Magazines and Vmem" (2001); the chains are their predecessors, "The Slab Allocator" (1994),
-//! put in their place, since whoever vacates a slot has its memory at hand.
+//! Source: Bonwick and Adams, "Magazines and Vmem" (2001). Batches are the free lists of the earlier "The Slab
+//! Allocator" (1994), used here in place of magazines, since a thread that vacates a slot has its memory in cache.
 
 mod batch;
 mod depot;
@@ -45,47 +45,48 @@ use crate::{
     traits::{Allocator, InvariantError, at_fork},
 };
 
-/// How many slots a full chain has.
+/// Number of slots in a full batch.
 pub(crate) const BATCH_SIZE: u32 = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 32 };
 
 /// Minus one.
 const MINUS_ONE: usize = usize::MAX;
 
-/// Slots whose vacant ones are linked.
+/// Slots that can be linked while they are vacant.
 ///
 /// # Safety
 ///
-/// A slot has a [`FreeLink`] of its own, which nobody else touches while it is vacant.
+/// Each slot has a [`FreeLink`] of its own, which nothing else accesses while the slot is vacant.
 pub(crate) unsafe trait SlotStorage {
-    /// What memory comes from.
+    /// The parent that provides memory.
     type Parent: Allocator;
 
     fn parent(&self) -> &Self::Parent;
 
-    /// Where a slot's link is.
+    /// Returns the link of a slot.
     ///
     /// # Safety
     ///
-    /// The slot is there, as this thread knows, and is vacant, and the caller's.
+    /// This thread knows that the slot exists; the slot is vacant and the caller's.
     unsafe fn link(&self, slot: SlotIndex) -> *mut FreeLink;
 
-    /// How many places a segment has that is there.
+    /// Returns the number of places of an existing segment.
     fn segment_len(&self, segment: usize) -> usize;
 
-    /// Makes room for one more segment than `have`, all of which are there, unless another thread has.
+    /// Adds a segment to the `have` existing ones, unless another thread already has.
     fn grow(&self, have: usize) -> Result<(), AllocError>;
 }
 
-/// Which slots of a collection are vacant, and how many are not.
+/// The vacant slots of a collection, and the number of those that are not vacant.
 ///
 /// # Invariants
 ///
-/// Every slot below the depot's `used` that is not in somebody's hands is in one chain, of a shelf or of the depot.
+/// Every slot below the depot's `used` that is not held by a thread is in one batch, of a thread's free lists or of the
+/// depot.
 pub(crate) struct SlotFreeLists<L> {
     depot: CachePadded<Mutex<L, Depot>>,
     per_thread: PerThread,
     growth_barrier: GrowthBarrier,
-    /// What threads without a shelf have counted.
+    /// The count for threads without free lists.
     live: AtomicUsize,
 }
 
@@ -100,28 +101,29 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// The first place that was in nobody's hands yet.
+    /// Returns the first place that was never handed out.
     pub(crate) fn used(&self) -> SlotIndex {
         self.depot.0.lock().used()
     }
 
-    /// How many slots count as filled. While other threads are at work, that of a moment that may never have been.
+    /// Returns the number of slots that count as filled. While other threads work, the result may belong to no single
+    /// moment.
     pub(crate) fn live(&self) -> usize {
         let shelved = self.per_thread.iter().fold(0, |sum: usize, lists| sum.wrapping_add(lists.live()));
-        // A slot that is filled by one thread and vacated by another may count once only, if that happens meanwhile.
+        // A slot that is filled by one thread and vacated by another meanwhile may be counted only on one side.
         shelved.wrapping_add(self.live.load(Ordering::Relaxed)).cast_signed().max(0).cast_unsigned()
     }
 
-    /// Where the shelves lie: addresses.
+    /// Returns the address ranges of the threads' free lists.
     pub(crate) fn memory(&self) -> impl Iterator<Item = Range<usize>> + Clone {
         self.per_thread.memory()
     }
 
-    /// Verifies what the depot has, of which every slot has to be vacant, as `is_vacant` says.
+    /// Checks the depot, whose slots must all be vacant according to `is_vacant`.
     ///
     /// # Errors
     ///
-    /// The first invariant found broken.
+    /// Returns the first broken invariant.
     pub(crate) fn check(
         &self,
         slots: &impl SlotStorage,
@@ -130,7 +132,7 @@ impl<L: RawMutex> SlotFreeLists<L> {
         self.depot.0.lock().check(slots, is_vacant)
     }
 
-    /// Counts a slot less, before it is put back.
+    /// Decrements the count of filled slots, before the slot is pushed.
     pub(crate) fn count_removal(&self) {
         match self.per_thread.current() {
             Some(lists) => lists.count(MINUS_ONE),
@@ -138,32 +140,32 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// Counts for a thread without a shelf.
+    /// Adds to the count for threads without free lists.
     fn count(&self, change: usize) {
         self.live.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Takes a slot that is vacant, and counts it. The collection grows if there is none.
+    /// Pops a vacant slot and counts it. The collection grows if there is none.
     ///
     /// # Errors
     ///
-    /// What the parent says.
+    /// Returns the parent's error.
     #[inline]
     pub(crate) fn pop(&self, slots: &impl SlotStorage) -> Result<SlotIndex, AllocError> {
-        // SAFETY: the shelf is this thread's.
+        // SAFETY: the free lists are this thread's.
         let slot = unsafe { self.per_thread.current().and_then(|lists| lists.pop(slots)) };
         slot.map_or_else(|| self.pop_cold(slots), Ok)
     }
 
-    /// Puts a slot back, and counts it less if that was not done before.
+    /// Pushes a slot, and decrements the count of filled slots unless that was done before.
     ///
     /// # Safety
     ///
-    /// The slot is there, as this thread knows, and is vacant, and the caller's, and of this collection.
+    /// This thread knows that the slot exists; the slot is vacant, of this collection, and the caller's.
     #[inline]
     pub(crate) unsafe fn push(&self, slots: &impl SlotStorage, slot: SlotIndex, is_counted: bool) {
         let change = if is_counted { MINUS_ONE } else { 0 };
-        // SAFETY: the shelf is this thread's, and the caller's promise.
+        // SAFETY: the free lists are this thread's; the slot exists, is vacant, and is the caller's.
         unsafe {
             if !self.per_thread.current().is_some_and(|lists| lists.push(slots, slot, change)) {
                 self.push_cold(slots, slot, change);
@@ -171,15 +173,15 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// Takes a slot when the shelf has none.
+    /// Pops a slot when the thread's free lists have none.
     #[cold]
     #[inline(never)]
     fn pop_cold(&self, slots: &impl SlotStorage) -> Result<SlotIndex, AllocError> {
-        // SAFETY: the number is this thread's.
+        // SAFETY: the thread index is this thread's.
         unsafe { self.pop_at(thread_index::current_or_acquire(), slots) }
     }
 
-    /// Puts a slot back when the shelf has no room.
+    /// Pushes a slot when the thread's free lists are full.
     ///
     /// # Safety
     ///
@@ -187,17 +189,18 @@ impl<L: RawMutex> SlotFreeLists<L> {
     #[cold]
     #[inline(never)]
     unsafe fn push_cold(&self, slots: &impl SlotStorage, slot: SlotIndex, change: usize) {
-        // SAFETY: the number is this thread's, and the caller's promise.
+        // SAFETY: the thread index is this thread's; the caller upholds the contract of `push`, which is the same.
         unsafe { self.push_at(thread_index::current_or_acquire(), slots, slot, change) };
     }
 
-    /// Takes a slot with this number.
+    /// Pops a slot with this thread index.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero.
+    /// The thread index is the caller's, or zero.
     unsafe fn pop_at(&self, thread: usize, slots: &impl SlotStorage) -> Result<SlotIndex, AllocError> {
-        // SAFETY: the number is the caller's, hence its shelf; the slots that come are its own.
+        // SAFETY: the thread index is the caller's, and therefore its free lists; the slots obtained belong to the
+        // caller.
         unsafe {
             let Some(lists) = self.per_thread.get_or_create(thread, slots.parent()) else {
                 let (slot, _) = self.fetch(slots, 1)?;
@@ -209,7 +212,7 @@ impl<L: RawMutex> SlotFreeLists<L> {
             }
             let (slot, rest) = self.fetch(slots, lists.next_fresh())?;
             lists.count(1);
-            // The parent may have called back, and then there is something on the shelf by now.
+            // The parent may have called back, so the free lists may have slots by now.
             if let Some(rest) = lists.refill(rest) {
                 self.depot.0.lock().push_all(slots, rest);
             }
@@ -217,13 +220,14 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// Puts a slot back with this number, and counts.
+    /// Pushes a slot with this thread index, and counts.
     ///
     /// # Safety
     ///
-    /// The number is the caller's, or zero, and the rest as for [`push`](Self::push).
+    /// The thread index is the caller's, or zero; otherwise as for [`push`](Self::push).
     unsafe fn push_at(&self, thread: usize, slots: &impl SlotStorage, slot: SlotIndex, change: usize) {
-        // SAFETY: the number is the caller's, hence its shelf, and the caller's promise.
+        // SAFETY: the thread index is the caller's, and therefore its free lists; the slot exists, is vacant, and is
+        // the caller's.
         unsafe {
             let Some(lists) = self.per_thread.get_or_create(thread, slots.parent()) else {
                 self.count(change);
@@ -236,14 +240,14 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// Takes a slot, and others with it if more than one is wanted, from the depot or from the parent.
+    /// Takes a slot, and others with it if `wanted` is more than one, from the depot or from the parent.
     fn fetch(&self, slots: &impl SlotStorage, wanted: u32) -> Result<(SlotIndex, Batch), AllocError> {
         loop {
-            // The lock is free again when that is known.
+            // Ends the statement so that the lock is released here.
             let grant = self.depot.0.lock().give(slots, wanted);
             let have = match grant {
                 Grant::Vacated(slot, rest) => return Ok((slot, rest)),
-                // SAFETY: the slots have just been given out.
+                // SAFETY: the slots have just been handed out.
                 Grant::Fresh(fresh) => return Ok(unsafe { Batch::from_fresh(slots, fresh) }),
                 Grant::NullAllocator { have } => have,
             };
@@ -253,7 +257,7 @@ impl<L: RawMutex> SlotFreeLists<L> {
                 self.depot.0.lock().has_grown(have + 1);
             }
             let others_have_grown = self.growth_barrier.end(ticket, grown.is_ok());
-            // Others may have grown even before this thread began.
+            // Other threads may have added segments even before this one called the parent.
             let has_grown = grown.is_ok() || others_have_grown || self.depot.0.lock().room() > have;
             if let Err(error) = grown
                 && !has_grown
@@ -264,11 +268,11 @@ impl<L: RawMutex> SlotFreeLists<L> {
         }
     }
 
-    /// Takes what is on the shelves of numbers that nobody has; says whether there was anything.
+    /// Takes the slots in the free lists of unused thread indices; returns whether there were any.
     fn steal_from_idle(&self, slots: &impl SlotStorage) -> bool {
         let mut found = false;
         for thread in 1..MAX_THREADS {
-            // SAFETY: the number was nobody's, and is now this call's.
+            // SAFETY: the thread index was unused, and now belongs to this call.
             unsafe {
                 if self.per_thread.get(thread).is_some()
                     && let Some(thread) = ThreadIndex::try_acquire(thread)
@@ -280,26 +284,27 @@ impl<L: RawMutex> SlotFreeLists<L> {
         found
     }
 
-    /// Puts what is on the shelf of a number into the depot; says whether there was anything.
+    /// Moves the slots in the free lists of a thread index to the depot; returns whether there were any.
     ///
     /// # Safety
     ///
-    /// The number is the caller's.
+    /// The thread index is the caller's.
     unsafe fn clear(&self, thread: usize, slots: &impl SlotStorage) -> bool {
-        // SAFETY: the number is the caller's, and so are the slots on its shelf.
+        // SAFETY: the thread index is the caller's, and so are the slots in its free lists.
         unsafe {
             let batches = self.per_thread.get(thread).into_iter().flat_map(|lists| lists.clear());
             batches.fold(false, |any, batch| self.depot.0.lock().push_all(slots, batch) | any)
         }
     }
 
-    /// Returns the memory of the shelves.
+    /// Returns the memory of the free lists.
     ///
     /// # Safety
     ///
-    /// The parent is the one that it came from, and nobody takes or puts any more.
+    /// The memory came from this parent, and no thread pops or pushes any more.
     pub(crate) unsafe fn free(&mut self, parent: &impl Allocator) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the memory came from this parent, and no thread uses the free lists any more, as the caller
+        // guarantees.
         unsafe { self.per_thread.free(parent) };
     }
 }

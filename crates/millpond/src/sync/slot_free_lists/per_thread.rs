@@ -1,4 +1,4 @@
-//! Shelves: what one thread has of the vacant slots of a collection, and where that is found.
+//! The free lists of each thread in a collection, and how they are found.
 
 use core::{
     alloc::Layout,
@@ -18,23 +18,26 @@ use crate::{
     traits::Allocator,
 };
 
-/// How many slots that were never used a thread takes at first.
+/// Number of slots that were never used which a thread takes at first.
 const INITIAL_FRESH: u32 = 2;
 
-/// What belongs to one thread number.
+/// The data of one thread index.
 pub(crate) struct ThreadLists {
     batches: UnsafeCell<Batches>,
-    /// How many slots were taken with this number, less those whose values were removed. Others read it.
+    /// Number of slots taken with this thread index, minus those whose values were removed with it. Read by other
+    /// threads.
     live: AtomicUsize,
 }
 
+/// The batches of one thread.
+///
 /// # Invariants
 ///
-/// The spare chain is empty or full, the other is never more than full.
+/// The spare batch is empty or full; the other one is at most full.
 struct Batches {
     open: Batch,
     spare: Batch,
-    /// How many slots that were never used come next.
+    /// Number of slots that were never used to take next time.
     fresh: u32,
 }
 
@@ -54,23 +57,25 @@ impl ThreadLists {
         self.live.store(self.live().wrapping_add(change), Relaxed);
     }
 
+    /// Calls `use_it` with the batches.
+    ///
     /// # Safety
     ///
-    /// The shelf is the caller's.
+    /// The free lists are the caller's.
     #[inline(always)]
     unsafe fn with<R>(&self, use_it: impl FnOnce(&mut Batches) -> R) -> R {
-        // SAFETY: nobody else uses it, and what uses it here does not come back.
+        // SAFETY: the caller has exclusive access, and `use_it` does not come back here.
         self.batches.with_mut(|batches| use_it(unsafe { &mut *batches }))
     }
 
-    /// Takes a slot, if the shelf has one, and counts it.
+    /// Pops a slot, if there is one, and counts it.
     ///
     /// # Safety
     ///
-    /// The shelf is the caller's, and of these slots.
+    /// The free lists are the caller's, and of these slots.
     #[inline(always)]
     pub(crate) unsafe fn pop(&self, slots: &impl SlotStorage) -> Option<SlotIndex> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists are the caller's, and of these slots.
         let slot = unsafe {
             self.with(|batches| {
                 if batches.open.is_empty() {
@@ -83,14 +88,14 @@ impl ThreadLists {
         Some(slot)
     }
 
-    /// Puts a slot back, and counts so many slots less or more; false if there is no room.
+    /// Pushes a slot, and adds `change` to the count of slots. Returns `false` if there is no room.
     ///
     /// # Safety
     ///
-    /// The shelf is the caller's, and so is the slot, which is there and vacant.
+    /// The free lists are the caller's, and so is the slot, which exists and is vacant.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, slots: &impl SlotStorage, slot: SlotIndex, change: usize) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists and the slot, which exists and is vacant, are the caller's.
         let has_put = unsafe {
             self.with(|batches| {
                 let has_room = !batches.open.is_full();
@@ -106,13 +111,13 @@ impl ThreadLists {
         has_put
     }
 
-    /// Makes room for a slot; what has to go for that is a full chain.
+    /// Makes room for a slot; returns the full batch that was removed for that, if any.
     ///
     /// # Safety
     ///
-    /// The shelf is the caller's.
+    /// The free lists are the caller's.
     pub(crate) unsafe fn make_room(&self) -> Option<Batch> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists are the caller's.
         unsafe {
             self.with(|batches| {
                 if !batches.open.is_full() {
@@ -125,13 +130,13 @@ impl ThreadLists {
         }
     }
 
-    /// How many slots that were never used the shelf takes now. Twice as many the next time.
+    /// Returns the number of slots that were never used to take this time. It doubles each time.
     ///
     /// # Safety
     ///
-    /// The shelf is the caller's.
+    /// The free lists are the caller's.
     pub(crate) unsafe fn next_fresh(&self) -> u32 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists are the caller's.
         unsafe {
             self.with(|batches| {
                 let fresh = batches.fresh;
@@ -141,13 +146,13 @@ impl ThreadLists {
         }
     }
 
-    /// Puts a chain on the shelf, if it is empty; else hands it back.
+    /// Stores a batch in the free lists if they are empty; otherwise returns it.
     ///
     /// # Safety
     ///
-    /// The shelf and the chain are the caller's.
+    /// The free lists and the batch are the caller's.
     pub(crate) unsafe fn refill(&self, batch: Batch) -> Option<Batch> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists are the caller's.
         unsafe {
             self.with(|batches| {
                 if !batches.open.is_empty() {
@@ -159,13 +164,13 @@ impl ThreadLists {
         }
     }
 
-    /// Takes all that is there.
+    /// Takes all batches.
     ///
     /// # Safety
     ///
-    /// The shelf is the caller's.
+    /// The free lists are the caller's.
     pub(crate) unsafe fn clear(&self) -> [Batch; 2] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the free lists are the caller's.
         unsafe {
             self.with(|batches| {
                 [&mut batches.open, &mut batches.spare].map(|batch| core::mem::replace(batch, Batch::EMPTY))
@@ -174,22 +179,22 @@ impl ThreadLists {
     }
 }
 
-/// In as many groups as it takes, each twice as large as the one before.
+/// Number of groups of thread indices, each twice as large as the one before.
 const GROUPS: usize = MAX_THREADS.ilog2() as usize;
 
-/// The shelves, by thread number.
+/// The free lists of all threads, by thread index.
 ///
 /// # Invariants
 ///
-/// An entry is empty or points to `1 << group` shelves, those of the numbers from `1 << group` on, that stay as long as
-/// they are borrowed.
+/// An entry is empty or points to the free lists of `1 << group` threads, those with the indices from `1 << group` on,
+/// which stay valid as long as `self` is borrowed.
 pub(crate) struct PerThread([OnceLink<CachePadded<ThreadLists>>; GROUPS]);
 
-// SAFETY: a shelf is used by whoever has its number, alone.
+// SAFETY: free lists are used by the holder of their thread index alone.
 unsafe impl Sync for PerThread {}
 
 fn layout(group: usize) -> Layout {
-    // It is small: the largest is for half of all numbers.
+    // The layout is small: the largest group has half of all indices.
     Layout::array::<CachePadded<ThreadLists>>(1 << group).unwrap_or(Layout::new::<CachePadded<ThreadLists>>())
 }
 
@@ -198,27 +203,28 @@ impl PerThread {
         Self([const { OnceLink::new() }; GROUPS])
     }
 
-    /// The shelf of this thread, if it has one.
+    /// Returns the free lists of the current thread, if it has any.
     #[inline(always)]
     pub(crate) fn current(&self) -> Option<&ThreadLists> {
         self.get(thread_index::current())
     }
 
-    /// The shelf of a number, if it has one.
+    /// Returns the free lists of a thread index, if it has any.
     #[inline(always)]
     pub(crate) fn get(&self, thread: usize) -> Option<&ThreadLists> {
         let group = thread.checked_ilog2()?;
         let per_thread = NonNull::new(self.0.get(group as usize)?.get())?;
-        // SAFETY: the group has a shelf for each of its numbers, and stays as long as it is borrowed.
+        // SAFETY: the group has an entry for each of its indices, and stays valid as long as `self` is borrowed.
         Some(unsafe { &per_thread.add(thread - (1 << group)).as_ref().0 })
     }
 
-    /// The shelf of a number; `None` if there is no memory for it, or no number.
+    /// Returns the free lists of a thread index, creating them if needed; returns `None` if there is no memory for
+    /// them, or if the index is zero.
     pub(crate) fn get_or_create(&self, thread: usize, parent: &impl Allocator) -> Option<&ThreadLists> {
         if self.get(thread).is_none() {
             let group = thread.checked_ilog2()? as usize;
             let per_thread = parent.allocate(layout(group)).ok()?.cast::<CachePadded<ThreadLists>>();
-            // SAFETY: there is room for so many, and if they are not shown to anybody, they go back.
+            // SAFETY: the block has room for the whole group, and is returned if it is not published.
             unsafe {
                 (0..1 << group)
                     .for_each(|index| per_thread.add(index).write(CachePadded(ThreadLists::new())));
@@ -230,7 +236,7 @@ impl PerThread {
         self.get(thread)
     }
 
-    /// Where they lie: addresses.
+    /// Returns the address ranges of the groups.
     pub(crate) fn memory(&self) -> impl Iterator<Item = Range<usize>> + Clone {
         self.0.iter().enumerate().filter_map(|(group, link)| {
             let start = NonNull::new(link.get())?.addr().get();
@@ -238,11 +244,11 @@ impl PerThread {
         })
     }
 
-    /// All that there are.
+    /// Returns the free lists of all groups that exist.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ThreadLists> {
         let groups = self.0.iter().enumerate().filter_map(|(group, link)| {
             let per_thread = NonNull::new(link.get())?;
-            // SAFETY: the group has so many, and stays as long as it is borrowed.
+            // SAFETY: the group has this number of entries, and stays valid as long as `self` is borrowed.
             Some(unsafe { NonNull::slice_from_raw_parts(per_thread, 1 << group).as_ref() })
         });
         groups.flatten().map(|lists| &lists.0)
@@ -252,12 +258,12 @@ impl PerThread {
     ///
     /// # Safety
     ///
-    /// The parent is the one that it came from, and nobody uses a shelf any more.
+    /// The memory came from this parent, and the free lists are no longer used.
     pub(crate) unsafe fn free(&mut self, parent: &impl Allocator) {
         for (group, link) in self.0.iter().enumerate() {
             if let Some(per_thread) = NonNull::new(link.get()) {
                 link.overwrite(ptr::null_mut());
-                // SAFETY: they were handed out for this layout.
+                // SAFETY: the group was allocated with this layout.
                 unsafe { parent.deallocate(per_thread.cast(), layout(group)) };
             }
         }

@@ -1,4 +1,5 @@
-//! Models of the thread cache: the hand-over of numbers, exchanges at the depot, and searches, with magazines of two blocks.
+//! Models of the thread cache, with magazines of two blocks: the hand-over of thread indices, exchanges at the depot,
+//! and searches.
 
 use core::{alloc::Layout, ptr::NonNull};
 use std::vec::Vec;
@@ -15,22 +16,22 @@ use crate::{
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
-/// At most so many blocks, in magazines of two.
+/// A pool with a maximum number of blocks, in magazines of two.
 type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, SpinLock, Fail, 4>;
 
 const CELLS: usize = 8;
 
-/// A pool, and a cell for each of its blocks, which are no more than there are cells.
+/// A pool, and a cell for each of its blocks, of which there are at most as many as cells.
 struct Model {
     pool: Small,
     cells: [UnsafeCell<()>; CELLS],
 }
 
-// SAFETY: there is nothing in the cells.
+// SAFETY: the cells are empty.
 unsafe impl Sync for Model {}
 
 impl Model {
-    /// A model with so many blocks. Everything is touched before other threads do.
+    /// Creates a model with this number of blocks. Everything is touched before other threads start.
     fn new(blocks: usize) -> Arc<Self> {
         assert!(blocks <= CELLS, "neighbours have cells of their own");
         let pool = Small::with_policy(Limit::blocks(Blocks::new(), blocks), Heap, Fail);
@@ -43,21 +44,21 @@ impl Model {
         // The lock, and the pool's own counter.
         let block = model.take(thread.get(), 1);
         model.give(thread.get(), block);
-        // SAFETY: the number is held.
+        // SAFETY: the index is held.
         unsafe { model.pool.flush_thread(thread.get()) };
         drop(thread);
         Arc::new(model)
     }
 
-    /// Notes that the caller has a block.
+    /// Records that the caller has a block.
     fn hold(&self, block: NonNull<u8>) {
         self.cells[block.addr().get() / LAYOUT.size() % CELLS].with_mut(|_| ());
     }
 
-    /// Takes up to `count` blocks with this number, and looks whether they are nobody else's.
+    /// Allocates up to `count` blocks with this thread index, and checks that no other thread has them.
     fn take(&self, thread: usize, count: usize) -> Vec<NonNull<u8>> {
         let take = || {
-            // SAFETY: the number is the caller's.
+            // SAFETY: the index is the caller's.
             unsafe {
                 let hot = self.pool.allocate_hot(|class| &self.pool.caches.of(thread)[class], LAYOUT);
                 hot.or_else(|| self.pool.allocate_at(thread, LAYOUT).unpack().ok())
@@ -71,7 +72,7 @@ impl Model {
     fn give(&self, thread: usize, blocks: Vec<NonNull<u8>>) {
         for block in blocks {
             self.hold(block);
-            // SAFETY: the number is the caller's, and the block was taken and is given back once.
+            // SAFETY: the index is the caller's, and the block was allocated and is freed once.
             unsafe {
                 if !self.pool.deallocate_hot(|class| &self.pool.caches.of(thread)[class], block, LAYOUT) {
                     self.pool.deallocate_at(thread, block, LAYOUT);
@@ -80,14 +81,15 @@ impl Model {
         }
     }
 
-    /// What a thread does that takes so many blocks and frees them: its number is given back, and what is in the slot stays.
+    /// Acts as a thread that allocates this number of blocks and frees them; its index is returned, and its slot keeps
+    /// its blocks.
     fn visit(&self, blocks: usize) {
         let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
         let blocks = self.take(thread.get(), blocks);
         self.give(thread.get(), blocks);
     }
 
-    /// When all others have gone, one thread gets every block.
+    /// Checks that after all other threads have ended, one thread gets every block.
     fn has(&self, blocks: usize) {
         let thread = ThreadIndex::acquire().expect("the others have given theirs back");
         let all = self.take(thread.get(), usize::MAX);
@@ -97,7 +99,7 @@ impl Model {
     }
 }
 
-/// Runs two threads, and then looks for every block.
+/// Runs two threads, and then searches for every block.
 fn two(preemptions: usize, blocks: usize, work: [fn(&Model); 2]) {
     check(preemptions, move || {
         let model = Model::new(blocks);
@@ -112,7 +114,7 @@ fn two(preemptions: usize, blocks: usize, work: [fn(&Model); 2]) {
     });
 }
 
-/// Threads that lease a number, use what belongs to it, and give it back.
+/// Threads that acquire a thread index, use what belongs to it, and return it.
 fn hand_over<const ORDERED: bool>() {
     check(3, || {
         let numbers = Arc::new((ThreadIndices::<ORDERED>::new(), UseProbe::new()));
@@ -148,7 +150,7 @@ fn a_hand_over_without_order_is_caught() {
 
 #[test]
 fn magazines_are_exchanged() {
-    // Five blocks fill both magazines and more: some go to the depot and may come out elsewhere.
+    // Five blocks fill more than both magazines: some go to the depot and may be taken by the other thread.
     two(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
@@ -179,15 +181,16 @@ fn a_block_is_freed_by_who_did_not_take_it() {
 
 #[test]
 fn stealing_beside_threads_that_come_and_go() {
-    // Three blocks, of which the first thread leaves some in its slot, while the second wants all there are.
+    // Three blocks: the first thread leaves some in its slot, while the second wants all three.
     two(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
 }
 
-/// Numbers that nobody has are leased for the search: without that, a thread may come and use the slot that is searched.
+/// Unused thread indices are acquired for the search: otherwise, a thread may start and use the slot that is being
+/// searched.
 #[cfg(loom)]
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn stealing_without_an_index_is_caught() {
-    // SAFETY: this is what must not be done.
+    // SAFETY: unsound on purpose: the index is not acquired.
     two(2, 3, [|model| model.visit(2), |model| unsafe { assert!(model.pool.flush_thread(1) <= 3) }]);
 }

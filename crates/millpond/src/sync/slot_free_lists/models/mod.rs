@@ -1,4 +1,4 @@
-//! Models of vacant slots: the exchange of chains, searches, and keys whose slot comes again, with chains of two.
+//! Models of vacant slots, with batches of two: the exchange of batches, searches, and keys whose slot is reused.
 
 use core::cell::UnsafeCell as Cell;
 use std::vec::Vec;
@@ -18,14 +18,14 @@ use crate::{
     sync::SlotState,
 };
 
-/// As many slots as the only segment has.
+/// Number of slots in the only segment.
 const SLOTS: u32 = 32;
 
-/// Slots, each with a link, and with a cell that whoever uses it touches.
+/// Slots, each with a link and with a cell that its user touches.
 struct Segment {
     links: [Cell<FreeLink>; SLOTS as usize],
     cells: [UnsafeCell<()>; SLOTS as usize],
-    /// How many segments the parent has given out. There is one.
+    /// Number of segments that the parent has handed out, at most one.
     grant: AtomicUsize,
 }
 
@@ -43,7 +43,7 @@ impl Segment {
     }
 }
 
-// SAFETY: each slot has its own; there is one segment.
+// SAFETY: each slot has a link of its own; there is one segment.
 unsafe impl SlotStorage for Segment {
     type Parent = Heap;
 
@@ -71,11 +71,11 @@ struct Model<L> {
     slots: Segment,
 }
 
-// SAFETY: there is nothing in the cells, and who uses which link when is what the models are about.
+// SAFETY: the cells are empty, and which thread uses which link when is what the models check.
 unsafe impl<L: RawMutex + Sync> Sync for Model<L> {}
 
 impl<L: RawMutex + Send + Sync + 'static> Model<L> {
-    /// A model without slots. Everything is touched before other threads do.
+    /// A model without slots. Everything is touched before other threads start.
     fn bare() -> Self {
         let model = Self { free_lists: SlotFreeLists::new(), slots: Segment::new() };
         (0..SLOTS).for_each(|thread| model.slots.touch(SlotIndex::ZERO.skip(thread)));
@@ -85,28 +85,28 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
         assert_eq!((model.free_lists.used(), model.free_lists.live()), (SlotIndex::ZERO, 0));
         for thread in (1..MAX_THREADS).filter_map(ThreadIndex::try_acquire) {
             let _ = model.free_lists.per_thread.get_or_create(thread.get(), &Heap);
-            // SAFETY: the number is held.
+            // SAFETY: the thread index is held.
             assert!(!unsafe { model.free_lists.clear(thread.get(), &model.slots) });
         }
         model
     }
 
-    /// A model in which so many slots are vacant.
+    /// A model with this number of vacant slots.
     fn new(vacant: u32) -> Arc<Self> {
         let (model, thread) = (Self::bare(), ThreadIndex::try_acquire(1).expect("nobody has it"));
         let taken = model.pop(thread.get(), SLOTS as usize);
         assert_eq!(taken.len(), SLOTS as usize);
         model.give(thread.get(), taken.into_iter().take(vacant as usize).collect());
-        // SAFETY: the number is held.
+        // SAFETY: the thread index is held.
         unsafe { model.free_lists.clear(thread.get(), &model.slots) };
         drop(thread);
         Arc::new(model)
     }
 
-    /// Takes up to `count` slots with this number.
+    /// Pops up to `count` slots with this thread index.
     fn pop(&self, thread: usize, count: usize) -> Vec<SlotIndex> {
         let pop = || {
-            // SAFETY: the number is the caller's.
+            // SAFETY: the thread index is the caller's.
             let slot = unsafe { self.free_lists.pop_at(thread, &self.slots).ok() };
             slot.inspect(|&slot| self.slots.touch(slot))
         };
@@ -116,19 +116,20 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
     fn give(&self, thread: usize, fresh: Vec<SlotIndex>) {
         for slot in fresh {
             self.slots.touch(slot);
-            // SAFETY: the number is the caller's, and the slot was taken and is given back once.
+            // SAFETY: the thread index is the caller's, and the slot was popped and is pushed once.
             unsafe { self.free_lists.push_at(thread, &self.slots, slot, MINUS_ONE) };
         }
     }
 
-    /// What a thread does that takes so many slots and gives them back: so is its number, and what is on the shelf stays.
+    /// Acts as a thread that pops `count` slots and pushes them again; its index is returned, and its free lists keep
+    /// their slots.
     fn visit(&self, count: usize) {
         let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
         let fresh = self.pop(thread.get(), count);
         self.give(thread.get(), fresh);
     }
 
-    /// When all others have gone, one thread gets every slot, each once.
+    /// Checks that after all other threads have ended, one thread gets every slot, each once.
     fn has(&self, count: usize) {
         let thread = ThreadIndex::acquire().expect("the others have given theirs back");
         let mut all = self.pop(thread.get(), usize::MAX);
@@ -138,7 +139,7 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
     }
 }
 
-/// Runs two threads, and then looks for every slot.
+/// Runs two threads, and then searches for every slot.
 fn two<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(
     preemptions: usize,
     vacant: u32,
@@ -159,17 +160,17 @@ fn two<L: RawMutex<GuardMarker = GuardSend> + Send + Sync + 'static>(
 
 #[test]
 fn batches_are_exchanged() {
-    // Five slots fill both chains and more: some go to the depot and may come out elsewhere.
+    // Five slots fill more than both batches: some go to the depot and may be popped by the other thread.
     two::<SpinLock>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
 #[test]
 fn stealing_beside_threads_that_come_and_go() {
-    // Three slots, of which the first thread leaves some on its shelf, while the second wants all there are.
+    // Three slots: the first thread leaves some in its free lists, while the second wants all three.
     two::<SpinLock>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
 }
 
-/// A parent that has one segment, and refuses whom it has not given it to: each of two threads gets a slot, even so.
+/// A parent with one segment, which refuses the thread that did not get it: both threads get a slot nevertheless.
 fn two_ask(one_of_them: fn(&Model<SpinLock>)) {
     check(2, move || {
         let model = Arc::new(Model::bare());
@@ -180,7 +181,7 @@ fn two_ask(one_of_them: fn(&Model<SpinLock>)) {
     });
 }
 
-/// What a thread does that needs one slot.
+/// Acts as a thread that needs one slot.
 fn asks(model: &Model<SpinLock>) {
     let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
     assert_eq!(model.pop(thread.get(), 1).len(), 1, "memory has run out, it was told");
@@ -191,7 +192,7 @@ fn who_is_refused_waits_for_what_another_brings() {
     two_ask(asks);
 }
 
-/// Nobody knows that it asks.
+/// The request is not registered with the barrier.
 #[cfg(loom)]
 #[test]
 #[should_panic = "memory has run out"]
@@ -211,12 +212,13 @@ fn a_depot_behind_a_lock_that_orders_nothing_is_caught() {
     two::<RawTicketLock<false>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
-/// Numbers that nobody has are leased for the search: without that, a thread may come and use the shelf that is searched.
+/// Unused thread indices are acquired for the search: otherwise, a thread may start and use the free lists that are
+/// being searched.
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
 fn stealing_without_an_index_is_caught() {
-    // SAFETY: this is what must not be done.
+    // SAFETY: unsound on purpose: the index is not acquired.
     let steal_from_idle = |model: &Model<SpinLock>| _ = unsafe { model.free_lists.clear(1, &model.slots) };
     two(2, 3, [|model| model.visit(2), steal_from_idle]);
 }
@@ -229,13 +231,13 @@ fn two_threads_with_one_index_are_caught() {
     two(2, 3, [visit, visit]);
 }
 
-/// One value after the other in one slot.
+/// A slot that holds one value after another.
 struct Tenancy {
     occupancy: SlotState,
     value: UnsafeCell<u32>,
 }
 
-// SAFETY: that readers and writers keep out of each other's way is what the model is about.
+// SAFETY: that readers and writers exclude each other is what the model checks.
 unsafe impl Sync for Tenancy {}
 
 impl Tenancy {
@@ -250,7 +252,8 @@ impl Tenancy {
     }
 }
 
-/// A thread removes the value of generation 1 and puts another one into the slot, while a second one has the key of the first.
+/// A thread removes the value of generation 1 and inserts another one into the slot, while a second thread has the key
+/// of the first.
 fn a_slot_comes_again(reads: fn(&Tenancy)) {
     check(3, move || {
         let tenancy = Arc::new(Tenancy { occupancy: SlotState::at(0), value: UnsafeCell::new(1) });
