@@ -607,8 +607,7 @@ impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> fmt::Debug for PoolWeak<'_, 
 
 impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Clone for PoolWeak<'_, T, C, M> {
     fn clone(&self) -> Self {
-        // The count is not locked: it is locked only while it is one, which counts the strong handles, and this is a
-        // weak handle.
+        // Only a strong handle locks the count, and only if there is no weak handle, so it is not locked now.
         self.weak().increment();
         Self { ..*self }
     }

@@ -86,8 +86,8 @@ unsafe impl<A: Allocator> Allocator for HeaderedParent<A> {
         chunk.is_some_and(|(chunk, start)| self.parent.may_deallocate(start, chunk))
     }
 
-    /// Limits every chunk to its window. If the parent rounds sizes up coarsely, the remainder of a window would be
-    /// wasted, so the whole window is requested.
+    /// Limits every chunk to its window. If the parent is not fine-grained, the remainder of a window would be lost,
+    /// so the whole window is requested.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.align() > HEADER_AREA {
             return Err(AllocError::Unsupported);
