@@ -18,13 +18,13 @@ use crate::{
     traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, Report},
 };
 
-/// Arenas for the last `N` frames. Values that are allocated in a frame live until the end of the following `N - 1`
-/// frames, by default of the next one.
+/// Arenas for the current frame and the `N - 1` frames before it. A value that is allocated in a frame lives until the
+/// end of the following `N - 1` frames, by default of the next one.
 ///
 /// The type dereferences to the arena of the current frame, so it has all methods of [`Arena`]. What they return is
 /// valid until the [next frame](Self::next_frame). A value that is needed in later frames is stored with
-/// [`persist`](Self::persist) and looked up with the handle. Every frame has a number that is never reused, so a
-/// handle never finds anything after its frame has ended.
+/// [`persist`](Self::persist) and looked up with the handle. Every frame has a number that is never reused, so the
+/// handle of a value that has been released finds nothing.
 ///
 /// ```
 /// use millpond::Frames;

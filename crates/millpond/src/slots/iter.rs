@@ -196,7 +196,7 @@ impl<T> Occupied<T> {
 }
 
 impl<T, A: Allocator> Slots<T, A> {
-    /// Iterates over all values with their keys, in the order of their slots. O(max number of slots ever in use).
+    /// Iterates over all values with their keys, in the order of their slots. O(peak number of slots in use).
     pub fn iter(&self) -> SlotsIter<'_, T, A> {
         SlotsIter { filled: Occupied::of(self), slots: self }
     }
@@ -206,12 +206,12 @@ impl<T, A: Allocator> Slots<T, A> {
         SlotsIterMut { filled: Occupied::of(self), slots: self, values: PhantomData }
     }
 
-    /// Iterates over the keys of all values, in the order of their slots. O(max number of slots ever in use).
+    /// Iterates over the keys of all values, in the order of their slots. O(peak number of slots in use).
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = Key<T>> + ExactSizeIterator {
         self.iter().map(|(key, _)| key)
     }
 
-    /// Iterates over all values, in the order of their slots. O(max number of slots ever in use).
+    /// Iterates over all values, in the order of their slots. O(peak number of slots in use).
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.iter().map(|(_, value)| value)
     }

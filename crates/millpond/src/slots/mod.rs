@@ -5,7 +5,7 @@
 //! a generation, so it finds its own value or nothing. After 2³¹ − 1 values a slot is retired, so that no generation
 //! occurs twice.
 //!
-//! * Insert, get and remove: O(1), plus the time of the parent. Iteration: O(max number of slots ever in use).
+//! * Insert, get and remove: O(1), plus the time of the parent. Iteration: O(peak number of slots in use).
 //! * Memory: 12 bytes per slot in addition to the value in [`Slots`], of which only four are touched before the slot
 //!   is vacated; 8 bytes in [`SharedSlots`], plus 128 for each thread index that uses it.
 //!
@@ -113,7 +113,7 @@ fn vacated_keys(generation: u32) -> u32 {
 ///
 /// * The segments of all slots below `fresh` exist. `newest` is the segment that ends at `end`; `fresh` is in it or
 ///   is its end.
-/// * Slots below `fresh` or `touched` have a generation. Below `fresh`, it is odd if the slot is occupied. From
+/// * Slots below `fresh` or `touched` have a generation. Below `fresh`, it is odd iff the slot is occupied. From
 ///   `fresh` on, it is what it was when all values were removed, except that from `fresh` to `ready` it is even and
 ///   not zero. A slot whose generation has wrapped to zero is retired.
 /// * `vacated_keys` contains each slot below `fresh` that is neither occupied nor retired exactly once, as the key of
@@ -464,7 +464,7 @@ impl<T, A: Allocator> Slots<T, A> {
             (SlotIndex::ZERO, SlotIndex::ZERO, SlotIndex::ZERO, 0);
     }
 
-    /// Verifies the invariants. O(max number of slots ever in use).
+    /// Verifies the invariants. O(peak number of slots in use).
     ///
     /// # Errors
     ///

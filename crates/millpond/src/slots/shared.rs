@@ -174,7 +174,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         self.segments.parent()
     }
 
-    /// Returns the bytes held, live and free. Same as [`Inspect::stats`]. O(max number of slots ever in use).
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`]. O(peak number of slots in use).
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
@@ -308,7 +308,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 /// Reports the collection as a pool of blocks of the size of a slot. While other threads change the collection, the
 /// result may combine states of different moments.
 impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
-    /// O(max number of slots ever in use).
+    /// O(peak number of slots in use).
     fn stats(&self) -> PoolStats {
         let room: usize = self.segments.iter().map(|(_, places)| places).sum();
         let filled = SlotIndices::to(self.free_lists.used())

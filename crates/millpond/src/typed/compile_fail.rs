@@ -11,7 +11,7 @@
 //!
 //! struct Mine(Blocks<Fixed<64>>);
 //! impl PoolHooks for Mine {}
-//! // SAFETY: every method is the inner pool's, with the same arguments.
+//! // SAFETY: every method forwards to the inner pool with the same arguments.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
@@ -20,7 +20,7 @@
 //!     fn release_chunk(&mut self, w: DeallocOnDrop) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
-//! // SAFETY: the classes are the inner pool's.
+//! // SAFETY: the classes are those of the inner pool.
 //! unsafe impl SizeClasses for Mine {
 //!     type ClassMap = <Blocks<Fixed<64>> as SizeClasses>::ClassMap;
 //!     fn class_map(&self) -> Self::ClassMap { self.0.class_map() }
@@ -40,7 +40,7 @@
 //!
 //! struct Mine(Linear);
 //! impl PoolHooks for Mine {}
-//! // SAFETY: every method is the inner pool's.
+//! // SAFETY: every method forwards to the inner pool.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }

@@ -2,7 +2,7 @@
 //!
 //! All chunks of a pool are aligned to the same size, are no longer than that, and have a header with the address of
 //! the pool, so one mask and one load lead from a value to its pool. A pool cannot be moved while it has handles, but
-//! it can be moved between them; therefore each allocation writes the current address into the header.
+//! it can be moved while it has none; therefore each allocation writes the current address into the header.
 //!
 //! If all headers lay at the same offset from an aligned address, they would compete for one set of the processor's
 //! cache. So the header of each chunk lies in one of the first cache lines of the chunk, chosen by the address of the
