@@ -1,8 +1,8 @@
-//! Slices of what iterators yield, however many that is, and strings that are formatted.
+//! Slices collected from iterators of any length, and strings formatted in place.
 //!
-//! The block begins as long as the iterator says that it is at least, doubles when it is full, and gives back its rest in the
-//! end where that takes no copy. In a bump arena from which nobody else allocates meanwhile it is the last block, which
-//! grows where it is.
+//! The block starts with the lower bound of the iterator's size hint and doubles when it is full. At the end the
+//! unused part is returned if this requires no copy. In a bump arena from which nothing else is allocated meanwhile,
+//! the block is the last one and grows in place.
 
 use core::{
     alloc::Layout,
@@ -14,12 +14,12 @@ use core::{
 
 use crate::{base::AllocError, traits::Allocator, typed::dealloc_on_drop::DeallocOnDrop};
 
-/// A block with an `H`, which is aligned as a `T` is, and values behind it.
+/// A block with a header of type `H` followed by values of type `T`. `H` is at least as aligned as `T`.
 ///
 /// # Invariants
 ///
-/// * `block` is a live block of `memory`, of the layout of an `H` and `room` values, which nobody else has.
-/// * The first `count` values are valid; `count <= room`.
+/// * `block` is a live block of `memory` with the layout of an `H` and `room` values, and has no other owner.
+/// * The first `count` values are initialized; `count <= room`.
 struct GrowingSlice<'m, H, T, M: Allocator + ?Sized> {
     block: NonNull<u8>,
     room: usize,
@@ -29,7 +29,7 @@ struct GrowingSlice<'m, H, T, M: Allocator + ?Sized> {
 }
 
 impl<'m, H, T, M: Allocator + ?Sized> GrowingSlice<'m, H, T, M> {
-    /// The layout of a block with room for so many values.
+    /// Returns the layout of a block with a header and `room` values.
     fn layout(room: usize) -> Result<Layout, AllocError> {
         const { assert!(align_of::<H>() >= align_of::<T>(), "values begin where the head ends") };
         let values = Layout::array::<T>(room).map_err(|_| AllocError::Unsupported)?;
@@ -43,7 +43,7 @@ impl<'m, H, T, M: Allocator + ?Sized> GrowingSlice<'m, H, T, M> {
     }
 
     fn values(&self) -> NonNull<T> {
-        // SAFETY: the values lie behind the head, in the block.
+        // SAFETY: the values lie behind the header, in the block.
         unsafe { self.block.add(size_of::<H>()).cast() }
     }
 
@@ -51,13 +51,13 @@ impl<'m, H, T, M: Allocator + ?Sized> GrowingSlice<'m, H, T, M> {
         if self.count == self.room {
             self.resize(self.room.saturating_mul(2).max(4))?;
         }
-        // SAFETY: there is room for one more.
+        // SAFETY: there is room for at least one more value.
         unsafe { self.values().add(self.count).write(value) };
         self.count += 1;
         Ok(())
     }
 
-    /// Copies values in.
+    /// Appends a copy of `values`.
     fn extend(&mut self, values: &[T]) -> Result<(), AllocError>
     where
         T: Copy,
@@ -66,7 +66,7 @@ impl<'m, H, T, M: Allocator + ?Sized> GrowingSlice<'m, H, T, M> {
         if needed > self.room {
             self.resize(self.room.saturating_mul(2).max(needed))?;
         }
-        // SAFETY: there is room for all of them.
+        // SAFETY: there is room for all of the values.
         unsafe {
             self.values().add(self.count).copy_from_nonoverlapping(NonNull::from(values).cast(), values.len())
         };
@@ -74,40 +74,43 @@ impl<'m, H, T, M: Allocator + ?Sized> GrowingSlice<'m, H, T, M> {
         Ok(())
     }
 
-    /// Makes room for more.
+    /// Grows the block to `room` values.
     fn resize(&mut self, room: usize) -> Result<(), AllocError> {
         let (old, new) = (Self::layout(self.room)?, Self::layout(room)?);
-        // SAFETY: this is the block's layout, and the new one is larger.
+        // SAFETY: `old` is the layout of the block, and `new` is larger.
         self.block = unsafe { self.memory.grow(self.block, old, new)? }.cast();
         self.room = room;
         Ok(())
     }
 
-    /// Gives back what is not needed, where that takes no copy, and lends the values. Without any, all goes back.
+    /// Returns the unused part of the block if this requires no copy, and returns the values. Without values, frees
+    /// the block.
     fn finish(self, begin: impl FnOnce(NonNull<H>, usize)) -> Result<&'m mut [T], AllocError> {
         if self.count == 0 {
             return Ok(&mut []);
         }
         if self.count < self.room {
             let (old, new) = (Self::layout(self.room)?, Self::layout(self.count)?);
-            // SAFETY: this is the block's layout, and the new one is smaller and has all values. A block that stays as long
-            // as it was is lent with its end unused, for nobody frees it.
+            // SAFETY: `old` is the layout of the block; `new` is smaller and covers all values. If the block cannot
+            // shrink, its end stays unused, which is fine because the block is never freed.
             let _ = unsafe { self.memory.shrink_in_place(self.block, old, new) };
         }
         begin(self.block.cast(), self.count);
         let mut values = NonNull::slice_from_raw_parts(self.values(), self.count);
         forget(self);
-        // SAFETY: the values are valid, in a block that nobody else has and nobody frees while the allocator is borrowed.
+        // SAFETY: the values are initialized and lie in a block without another owner, which is not freed while the
+        // allocator is borrowed.
         Ok(unsafe { values.as_mut() })
     }
 }
 
-/// What could not be finished: its values are dropped, and its block goes back.
+/// Drops the values of an unfinished slice and frees its block.
 impl<H, T, M: Allocator + ?Sized> Drop for GrowingSlice<'_, H, T, M> {
     fn drop(&mut self) {
         let values = ptr::slice_from_raw_parts_mut(self.values().as_ptr(), self.count);
         if let Ok(layout) = Self::layout(self.room) {
-            // SAFETY: the block is ours and of this layout, and goes back after the values, also if one of them unwinds.
+            // SAFETY: this owns the block, which has this layout. It is freed after the values have been dropped,
+            // even if a destructor unwinds.
             unsafe {
                 let _block = DeallocOnDrop::new(self.block, layout, self.memory);
                 values.drop_in_place();
@@ -116,12 +119,13 @@ impl<H, T, M: Allocator + ?Sized> Drop for GrowingSlice<'_, H, T, M> {
     }
 }
 
-/// Lends a slice of what an iterator yields, behind a head that `begin` writes, given its place and the number of values.
-/// Nobody frees the block; without values there is none.
+/// Collects the values of an iterator into a slice behind a header. `begin` writes the header, given its address and
+/// the number of values. The block is never freed individually; without values there is none.
 ///
 /// # Errors
 ///
-/// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory; what was yielded is dropped.
+/// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the slice overflows. The values that
+/// the iterator has yielded are dropped if there is an error.
 pub(crate) fn collect<H, T, M: Allocator + ?Sized>(
     values: impl Iterator<Item = T>,
     memory: &M,
@@ -134,21 +138,21 @@ pub(crate) fn collect<H, T, M: Allocator + ?Sized>(
     growing.finish(begin)
 }
 
-/// Lends a string that is formatted in its place.
+/// Formats a string in place.
 ///
 /// # Errors
 ///
-/// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+/// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the string overflows.
 ///
 /// # Panics
 ///
-/// If an implementation of a formatting trait returns an error.
+/// Panics if an implementation of a formatting trait returns an error.
 #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
 pub(crate) fn format<'m, M: Allocator + ?Sized>(
     text: fmt::Arguments<'_>,
     memory: &'m M,
 ) -> Result<&'m mut str, AllocError> {
-    /// A string that grows, and why it did not.
+    /// A growing string, and the first error.
     struct Text<'m, M: Allocator + ?Sized>(GrowingSlice<'m, [u8; 0], u8, M>, Result<(), AllocError>);
 
     impl<M: Allocator + ?Sized> fmt::Write for Text<'_, M> {
@@ -163,6 +167,6 @@ pub(crate) fn format<'m, M: Allocator + ?Sized>(
     growing.1?;
     assert!(formatted.is_ok(), "an implementation of a formatting trait returned an error");
     let bytes = growing.0.finish(|_, _| ())?;
-    // SAFETY: the bytes are those of strings, one behind the other.
+    // SAFETY: the bytes are a concatenation of strings.
     Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
 }

@@ -1,4 +1,4 @@
-//! Arenas that drop what they lent.
+//! Arenas that drop their values.
 
 use core::{
     cell::Cell,
@@ -20,13 +20,14 @@ use crate::{
     typed::{PoolBox, TryAllocError, inherent::inherent},
 };
 
-/// An arena that drops its values, newest first, when it is reset or dropped; those of a slice in their order.
+/// An arena that drops its values when it is reset or dropped: the newest first, and those of a slice in order.
 ///
-/// Values that have a destructor take two words more, a slice of them three, and outlive the arena in what they refer to
-/// (`'d`); so they cannot refer to one another: see [`Arena`](crate::Arena) for those that do.
+/// A value with a destructor takes two more words, and a slice of such values three. References in values must
+/// outlive the arena (`'d`), so the values cannot refer to one another. If they have to, use an
+/// [`Arena`](crate::Arena).
 ///
-/// If a destructor panics, all other values are dropped nevertheless, and the panic goes on; should a second one panic
-/// meanwhile, the program ends, as it does for the elements of a `Vec`.
+/// If a destructor panics, all other values are still dropped, and the panic continues. If a second destructor panics
+/// meanwhile, the program aborts, as it does for the elements of a `Vec`.
 ///
 /// ```
 /// use millpond::DropArena;
@@ -53,7 +54,7 @@ use crate::{
 /// # // instead: arena.alloc(text.len());
 /// ```
 ///
-/// Its values are dropped on the thread where they were made:
+/// The values are dropped on the thread that created them:
 ///
 /// ```compile_fail,E0277
 /// let arena = millpond::DropArena::new();
@@ -66,22 +67,23 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * Following `earlier` from `last` visits a record for each value, or slice, that is to be dropped, newest first; each is
-///   the first field of a `DropValue` or a `DropSlice` that is live in `memory`, whose values are valid.
+/// * Following `earlier` from `last` visits one record for each value or slice that is to be dropped, newest first.
+///   Each record is the first field of a `DropValue` or a `DropSlice` that is live in `memory` and whose values are
+///   valid.
 pub struct DropArena<'d, M: Allocator = Local<Linear>> {
     last: Cell<Option<NonNull<DropRecord>>>,
     memory: M,
-    /// Neither longer nor shorter than what its values may refer to.
+    /// Makes the type invariant in `'d`, the lifetime of the references in values.
     exactly: PhantomData<Cell<&'d ()>>,
 }
 
-/// How something is dropped, and what comes next.
+/// The destructor of a value or slice, and the next record.
 struct DropRecord {
     drop: unsafe fn(NonNull<DropRecord>),
     earlier: Option<NonNull<DropRecord>>,
 }
 
-/// One value.
+/// A single value with its record.
 #[repr(C)]
 struct DropValue<T> {
     record: DropRecord,
@@ -89,21 +91,23 @@ struct DropValue<T> {
 }
 
 impl<T> DropValue<T> {
-    /// A value that is not on a list yet.
+    /// Creates a value that is not on the list yet.
     fn new(value: T) -> Self {
         Self { record: DropRecord { drop: Self::drop, earlier: None }, value }
     }
 
+    /// Drops the value of a record.
+    ///
     /// # Safety
     ///
-    /// The record is that of a `DropValue<T>` whose value is valid, and is used no more.
+    /// The record must be that of a `DropValue<T>` with a valid value, which must not be used afterwards.
     unsafe fn drop(record: NonNull<DropRecord>) {
-        // SAFETY: the caller says so, and a record comes first in what is listed.
+        // SAFETY: the caller guarantees that the value is valid, and `record` is the first field of `Self`.
         unsafe { (&raw mut (*record.cast::<Self>().as_ptr()).value).drop_in_place() };
     }
 }
 
-/// What is in front of the values of a slice, and aligned as they are: so they begin where this ends.
+/// The header of a slice. It is aligned like the values, so they begin where it ends.
 #[repr(C)]
 struct DropSlice<T> {
     record: DropRecord,
@@ -112,11 +116,14 @@ struct DropSlice<T> {
 }
 
 impl<T> DropSlice<T> {
+    /// Drops the values of a slice.
+    ///
     /// # Safety
     ///
-    /// The record is that of a `DropSlice<T>` in front of so many valid values, and is used no more.
+    /// The record must be that of a `DropSlice<T>` in front of `length` valid values, which must not be used
+    /// afterwards.
     unsafe fn drop(record: NonNull<DropRecord>) {
-        // SAFETY: the caller says so, and a record comes first in a run.
+        // SAFETY: the caller guarantees that the values are valid, and `record` is the first field of `Self`.
         unsafe {
             let run = record.cast::<Self>();
             let values = run.add(1).cast::<T>().as_ptr();
@@ -126,7 +133,7 @@ impl<T> DropSlice<T> {
 }
 
 impl DropArena<'_> {
-    /// An arena without chunks, on the default parent.
+    /// Creates an arena without chunks whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Local::new(Linear::new()))
@@ -134,24 +141,24 @@ impl DropArena<'_> {
 }
 
 impl<'d, M: Allocator> DropArena<'d, M> {
-    /// An arena on any allocator, mostly a [`Linear`] one.
+    /// Creates an arena on any allocator, usually a [`Linear`] one.
     #[must_use]
     pub const fn with_memory(memory: M) -> Self {
         Self { last: Cell::new(None), memory, exactly: PhantomData }
     }
 
-    /// Puts a value in. Where there is no memory, this ends the program, as do all of these methods but those that
-    /// begin with `try_`.
+    /// Puts a value into the arena. If there is no memory, this method ends the program, and so do the others whose
+    /// names do not begin with `try_`.
     #[inline]
     pub fn alloc<T: 'd>(&self, value: T) -> &mut T {
         self.alloc_with(|| value)
     }
 
-    /// As [`alloc`](Self::alloc), or says why there is no room.
+    /// Puts a value into the arena, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; the error returns the value.
+    /// Same as [`Allocator::allocate`]. The error contains the value.
     #[inline]
     pub fn try_alloc<T: 'd>(&self, value: T) -> Result<&mut T, TryAllocError<T>> {
         if !needs_drop::<T>() {
@@ -163,7 +170,7 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         }
     }
 
-    /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
+    /// Makes a value in place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
     #[inline]
     pub fn alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> &mut T {
         if !needs_drop::<T>() {
@@ -172,11 +179,11 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         self.list(PoolBox::write(PoolBox::uninit_or_oom(&self.memory), DropValue::new(make())))
     }
 
-    /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+    /// Makes a value as [`alloc_with`](Self::alloc_with) does, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; `make` is not called then.
+    /// Same as [`Allocator::allocate`]. `make` is not called if there is an error.
     #[inline]
     pub fn try_alloc_with<T: 'd>(&self, make: impl FnOnce() -> T) -> Result<&mut T, AllocError> {
         if !needs_drop::<T>() {
@@ -185,33 +192,35 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         Ok(self.list(PoolBox::write(PoolBox::uninit_in(&self.memory)?, DropValue::new(make()))))
     }
 
-    /// Makes a slice of clones.
+    /// Clones a slice into the arena.
     pub fn alloc_slice<T: Clone + 'd>(&self, values: &[T]) -> &mut [T] {
         self.alloc_iter(values.iter().cloned())
     }
 
-    /// As [`alloc_slice`](Self::alloc_slice), or says why there is no room.
+    /// Clones a slice into the arena, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; nothing is cloned then.
+    /// Same as [`Allocator::allocate`]. Nothing is cloned if there is an error.
     pub fn try_alloc_slice<T: Clone + 'd>(&self, values: &[T]) -> Result<&mut [T], AllocError> {
         self.try_alloc_iter(values.iter().cloned())
     }
 
-    /// Makes a slice of what an iterator yields: see [`Arena::alloc_iter`](crate::Arena::alloc_iter). If that panics, what it
-    /// has yielded is dropped.
+    /// Collects the values of an iterator into a slice: see [`Arena::alloc_iter`](crate::Arena::alloc_iter). If the
+    /// iterator panics, the values that it has yielded are dropped.
     pub fn alloc_iter<T: 'd>(&self, values: impl IntoIterator<Item = T>) -> &mut [T] {
         let values = values.into_iter();
         let least = values.size_hint().0;
         methods::or_oom::<_, T>(self.try_alloc_iter(values), least)
     }
 
-    /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
+    /// Collects the values of an iterator as [`alloc_iter`](Self::alloc_iter) does, or returns an error if there is
+    /// no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory; what was yielded is dropped.
+    /// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the slice overflows. The values
+    /// that the iterator has yielded are dropped if there is an error.
     #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
     pub fn try_alloc_iter<T: 'd>(&self, values: impl IntoIterator<Item = T>) -> Result<&mut [T], AllocError> {
         let values = values.into_iter();
@@ -219,46 +228,46 @@ impl<'d, M: Allocator> DropArena<'d, M> {
             return collect(values, &self.memory, |_: NonNull<[T; 0]>, _| ());
         }
         collect(values, &self.memory, |run: NonNull<DropSlice<T>>, length| {
-            // Yielding the values may have listed others.
+            // Read now, because the iterator may have put other values into the arena.
             let record = DropRecord { drop: DropSlice::<T>::drop, earlier: self.last.get() };
-            // SAFETY: the place is that of a run, and in front of so many values.
+            // SAFETY: `run` points to room for a `DropSlice` in front of `length` values.
             unsafe { run.write(DropSlice { record, length, values: [] }) };
             self.last.set(Some(run.cast()));
         })
     }
 
-    /// Copies a string in.
+    /// Copies a string into the arena.
     pub fn alloc_str(&self, text: &str) -> &mut str {
         methods::or_oom::<_, u8>(self.try_alloc_str(text), text.len())
     }
 
-    /// As [`alloc_str`](Self::alloc_str), or says why there is no room.
+    /// Copies a string into the arena, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`].
+    /// Same as [`Allocator::allocate`].
     pub fn try_alloc_str(&self, text: &str) -> Result<&mut str, AllocError> {
         Ok(PoolBox::leak(PoolBox::str_in(text, &self.memory)?))
     }
 
-    /// Formats a string in its place: as [`Arena::alloc_fmt`](crate::Arena::alloc_fmt).
+    /// Formats a string in place. Same as [`Arena::alloc_fmt`](crate::Arena::alloc_fmt).
     ///
     /// # Panics
     ///
-    /// If an implementation of a formatting trait returns an error.
+    /// Panics if an implementation of a formatting trait returns an error.
     pub fn alloc_fmt(&self, text: fmt::Arguments<'_>) -> &mut str {
         methods::or_oom::<_, u8>(self.try_alloc_fmt(text), 0)
     }
 
-    /// As [`alloc_fmt`](Self::alloc_fmt), or says why there is no room.
+    /// Formats a string as [`alloc_fmt`](Self::alloc_fmt) does, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+    /// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the string overflows.
     ///
     /// # Panics
     ///
-    /// As [`alloc_fmt`](Self::alloc_fmt).
+    /// Same as [`alloc_fmt`](Self::alloc_fmt).
     pub fn try_alloc_fmt(&self, text: fmt::Arguments<'_>) -> Result<&mut str, AllocError> {
         format(text, &self.memory)
     }
@@ -269,14 +278,14 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         listed.record.earlier = self.last.get();
         let listed = NonNull::from(listed);
         self.last.set(Some(listed.cast()));
-        // SAFETY: the block is this value's until the arena is reset or dropped, which ends the borrow; the record is not
-        // a part of what is lent.
+        // SAFETY: the block belongs to this value until the arena is reset or dropped, which ends the borrow. The
+        // returned reference does not cover the record.
         unsafe { &mut (*listed.as_ptr()).value }
     }
 
     inherent!(stats trim allocated_bytes: self.memory);
 
-    /// Drops every value and keeps every chunk for the next ones.
+    /// Drops every value and keeps every chunk for new ones.
     pub fn reset(&mut self)
     where
         M: Reclaim,
@@ -285,15 +294,16 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         self.memory.reset();
     }
 
-    /// Drops every value, newest first; those too that come after one whose destructor panics.
+    /// Drops every value, newest first. If a destructor panics, drops the remaining values as well.
     fn drop_values(&mut self) {
-        /// Goes on where a destructor has panicked.
+        /// Continues with the next value after a destructor has panicked.
         struct ContinueOnPanic<'a>(&'a Cell<Option<NonNull<DropRecord>>>);
 
         impl ContinueOnPanic<'_> {
             fn run(&self) {
                 while let Some(record) = self.0.get() {
-                    // SAFETY: the entry is live, its value is valid, and it is off the list before that changes.
+                    // SAFETY: the record is live and its value valid. It is taken off the list before the value is
+                    // dropped.
                     unsafe {
                         self.0.set((*record.as_ptr()).earlier);
                         ((*record.as_ptr()).drop)(record);
@@ -313,7 +323,7 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         forget(all);
     }
 
-    /// The allocator that the memory comes from.
+    /// Returns the allocator that the memory comes from.
     #[must_use]
     pub fn memory(&self) -> &M {
         &self.memory

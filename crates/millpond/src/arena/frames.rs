@@ -1,8 +1,9 @@
-//! Arenas for what lives a few frames: a game loop, a stream of audio, a simulation.
+//! Arenas for values that live for a few frames, as in a game loop, an audio stream or a simulation.
 //!
-//! One arena per frame that is there, this frame's first. The next frame takes the arena of the oldest one, which is reset and
-//! keeps its chunks; so once the largest frames have been, no memory is asked for any more. Allocating costs what it costs in an
-//! [`Arena`]; the next frame is O(`N`), however much was allocated. No destructors are run.
+//! There is one arena for each live frame, the current frame first. The next frame reuses the arena of the oldest
+//! frame, which is reset and keeps its chunks, so no more memory is requested once the largest frames have occurred.
+//! Allocating costs the same as in an [`Arena`]. Beginning the next frame is O(`N`), regardless of how much was
+//! allocated. No destructors run.
 
 use core::ops::Deref;
 #[cfg(target_has_atomic = "64")]
@@ -17,12 +18,13 @@ use crate::{
     traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, Report},
 };
 
-/// Arenas for `N` frames, this one and those before: what is allocated in one frame lives until the end of the next, or,
-/// with another `N`, of the `N - 1` next ones.
+/// Arenas for the current frame and the `N - 1` frames before it. A value that is allocated in a frame lives until the
+/// end of the following `N - 1` frames, by default of the next one.
 ///
-/// This frame's arena is what the type derefers to, so all that an [`Arena`] lends, this does, until the
-/// [next frame](Self::next_frame). What is to be seen in later frames is [kept](Self::persist), and looked up there: each frame
-/// has a number that no other one ever has, so nobody finds what is gone.
+/// The type dereferences to the arena of the current frame, so it has all methods of [`Arena`]. What they return is
+/// valid until the [next frame](Self::next_frame). A value that is needed in later frames is stored with
+/// [`persist`](Self::persist) and looked up with the handle. Every frame has a number that is never reused, so the
+/// handle of a value that has been released finds nothing.
 ///
 /// ```
 /// use millpond::Frames;
@@ -31,9 +33,9 @@ use crate::{
 /// let mut last = None;
 /// for number in 0..100_u32 {
 ///     let names = [frames.alloc_str("player"), frames.alloc_str("enemy")];
-///     assert_eq!(names.len(), 2); // gone with this frame
+///     assert_eq!(names.len(), 2); // valid until the end of this frame
 ///     if let Some(last) = last {
-///         assert_eq!(frames.get(last), Some(&(number - 1))); // the last frame is still there
+///         assert_eq!(frames.get(last), Some(&(number - 1))); // the last frame is still live
 ///     }
 ///     last = Some(frames.persist(number));
 ///     frames.next_frame();
@@ -42,7 +44,7 @@ use crate::{
 /// assert_eq!(last.and_then(|last| frames.get(last)), None);
 /// ```
 ///
-/// What this frame lends does not outlive it:
+/// A reference from the current frame does not outlive the frame:
 ///
 /// ```compile_fail,E0502
 /// let mut frames = millpond::Frames::<2>::new();
@@ -61,7 +63,7 @@ use crate::{
 /// assert_eq!(number, Some(&1));
 /// ```
 ///
-/// And what is kept does not refer to what a frame lends:
+/// A persisted value cannot refer to values of a frame:
 ///
 /// ```compile_fail,E0521
 /// fn persist(frames: &millpond::Frames) {
@@ -71,7 +73,7 @@ use crate::{
 /// }
 /// ```
 ///
-/// As in an arena, a type that has a destructor is refused:
+/// As in an arena, a type with a destructor is rejected:
 ///
 /// ```compile_fail,E0080
 /// let frames = millpond::Frames::<2>::new();
@@ -81,7 +83,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * What was kept with one of `numbers` is in the arena of the same index, and valid.
+/// * A value persisted in the frame with number `numbers[i]` is valid and lies in `arenas[i]`.
 pub struct Frames<const N: usize = 2, M: Allocator = Local<Linear>> {
     arenas: [Arena<M>; N],
     #[cfg(target_has_atomic = "64")]
@@ -89,7 +91,7 @@ pub struct Frames<const N: usize = 2, M: Allocator = Local<Linear>> {
 }
 
 impl<const N: usize> Frames<N> {
-    /// Frames without chunks, on the default parent.
+    /// Creates frames without chunks whose parent is the default parent.
     #[must_use]
     pub fn new() -> Self {
         Self::with_memory(|| Local::new(Linear::new()))
@@ -97,7 +99,7 @@ impl<const N: usize> Frames<N> {
 }
 
 impl<const N: usize, M: Allocator> Frames<N, M> {
-    /// Frames on any allocators, mostly [`Linear`] ones: `make` makes one for each.
+    /// Creates frames on any allocators, usually [`Linear`] ones. `make` is called once for each frame.
     ///
     /// ```
     /// use millpond::{Frames, Linear, Local, Pages};
@@ -115,7 +117,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         }
     }
 
-    /// Begins the next frame, in the arena of the oldest one, which is gone.
+    /// Begins the next frame in the arena of the oldest one, whose values are gone.
     #[inline]
     pub fn next_frame(&mut self)
     where
@@ -124,14 +126,14 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         self.arenas.rotate_right(1);
         #[cfg(target_has_atomic = "64")]
         {
-            // First of all, so that nobody finds what is gone.
+            // The number changes first, so that no handle finds a value of the oldest frame.
             self.numbers.rotate_right(1);
             self.numbers[0] = unique_id();
         }
         self.arenas[0].reset();
     }
 
-    /// Returns what is held, live and free in all frames: as [`Inspect::stats`].
+    /// Returns the bytes held, live and free in all frames. Same as [`Inspect::stats`].
     #[must_use]
     pub fn stats(&self) -> PoolStats
     where
@@ -140,7 +142,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         Inspect::stats(self)
     }
 
-    /// Returns how many bytes all frames hold: as [`Arena::allocated_bytes`].
+    /// Returns the number of bytes that all frames hold. Same as [`Arena::allocated_bytes`].
     #[must_use]
     pub fn allocated_bytes(&self) -> usize
     where
@@ -149,7 +151,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         self.stats().held
     }
 
-    /// Begins with empty frames: everything in them is gone, their memory is not. As [`Reclaim::reset`].
+    /// Removes the values of all frames and keeps every chunk. Same as [`Reclaim::reset`].
     pub fn reset(&mut self)
     where
         M: Reclaim,
@@ -157,7 +159,8 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
         Reclaim::reset(self);
     }
 
-    /// Returns chunks without live blocks to their parents; says how many bytes that were. As [`Reclaim::trim`].
+    /// Returns chunks without live blocks to their parents and returns their size in bytes. Same as
+    /// [`Reclaim::trim`].
     pub fn trim(&mut self) -> usize
     where
         M: Reclaim,
@@ -168,49 +171,53 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
 
 #[cfg(target_has_atomic = "64")]
 impl<const N: usize, M: Allocator> Frames<N, M> {
-    /// Puts a value in that is to be found in this frame and the `N - 1` next ones. Frames without memory end the program.
+    /// Stores a value that can be looked up in this frame and the next `N - 1` frames. Ends the program if there is
+    /// no memory.
     #[inline]
     pub fn persist<T: 'static>(&self, value: T) -> FrameHandle<T> {
         let (value, number) = (NonNull::from(self.alloc(value)), self.numbers[0]);
         FrameHandle { value, number, exactly: PhantomData }
     }
 
-    /// What was kept, if its frame is still there. O(`N`).
+    /// Returns a persisted value if its frame is still live. O(`N`).
     #[inline]
     #[must_use]
     pub fn get<T>(&self, handle: FrameHandle<T>) -> Option<&T> {
         if !self.numbers.contains(&handle.number) {
             return None;
         }
-        // SAFETY: a number is one frame's alone, and that is there: so is the value, and nobody changes it, because for that
-        // the frames would be borrowed mutably. Handles are on other threads only if values may be.
+        // SAFETY: numbers are never reused, and the frame with this number is live, so the value is valid. It is not
+        // mutated, because that would borrow the frames mutably. A handle is on another thread only if its value is
+        // `Send + Sync`.
         Some(unsafe { handle.value.as_ref() })
     }
 
-    /// The same, to change it.
+    /// Returns a mutable reference to a persisted value if its frame is still live. O(`N`).
     #[inline]
     #[must_use]
     pub fn get_mut<T>(&mut self, mut handle: FrameHandle<T>) -> Option<&mut T> {
         if !self.numbers.contains(&handle.number) {
             return None;
         }
-        // SAFETY: as above, and nobody else looks at it.
+        // SAFETY: numbers are never reused, and the frame with this number is live, so the value is valid. The frames
+        // are mutably borrowed, so there is no other reference to it.
         Some(unsafe { handle.value.as_mut() })
     }
 }
 
-/// A value in one of the last frames: see [`Frames::persist`]. It finds its value, or nothing, in whatever frames it is shown to.
+/// The handle of a value in one of the last frames: see [`Frames::persist`]. It finds its value or nothing, in
+/// whichever frames it is looked up.
 ///
-/// There may be several for a value, so each is of exactly its type:
+/// A value can have several handles, so the handle is invariant in `T`:
 ///
 /// ```compile_fail
 /// fn shorter<'a>(handle: millpond::FrameHandle<&'static str>) -> millpond::FrameHandle<&'a str> { // error
 /// # // instead: fn shorter<'a>(handle: millpond::FrameHandle<&'static str>) -> millpond::FrameHandle<&'static str> {
-///     handle // what is put there through the one would be too short-lived for the other
+///     handle // a reference stored through one handle would be too short-lived for the other
 /// }
 /// ```
 ///
-/// It is on several threads only if its value may be seen by several:
+/// It can be sent to other threads only if its value can be shared between threads:
 ///
 /// ```compile_fail,E0277
 /// let frames = millpond::Frames::<2>::new();
@@ -222,15 +229,15 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
 pub struct FrameHandle<T> {
     value: NonNull<T>,
     number: u64,
-    /// Neither longer- nor shorter-lived than the value.
+    /// Makes the type invariant in `T`.
     exactly: PhantomData<Cell<T>>,
 }
 
-// SAFETY: a handle on another thread lets that look at the value, and, as there may be copies of it, several threads at once;
-// or change it, one of them alone.
+// SAFETY: a handle on another thread gives access to the value: shared access to several threads at once, as handles
+// are `Copy`, or mutable access to one thread.
 #[cfg(target_has_atomic = "64")]
 unsafe impl<T: Send + Sync> Send for FrameHandle<T> {}
-// SAFETY: as above: whoever sees a handle can copy it.
+// SAFETY: a shared reference to a handle is enough to copy it, so the same bounds as for `Send` are needed.
 #[cfg(target_has_atomic = "64")]
 unsafe impl<T: Send + Sync> Sync for FrameHandle<T> {}
 
@@ -254,7 +261,7 @@ impl<T> fmt::Debug for FrameHandle<T> {
 impl<const N: usize, M: Allocator> Deref for Frames<N, M> {
     type Target = Arena<M>;
 
-    /// This frame's arena.
+    /// Returns the arena of the current frame.
     #[inline]
     fn deref(&self) -> &Arena<M> {
         &self.arenas[0]
@@ -267,7 +274,7 @@ impl<const N: usize> Default for Frames<N> {
     }
 }
 
-/// Of all frames.
+/// Applies to all frames.
 impl<const N: usize, M: Allocator + Reclaim> Reclaim for Frames<N, M> {
     fn reset(&mut self) {
         (0..N).for_each(|_| self.next_frame());
@@ -278,13 +285,13 @@ impl<const N: usize, M: Allocator + Reclaim> Reclaim for Frames<N, M> {
     }
 }
 
-/// Of all frames.
+/// Covers all frames.
 impl<const N: usize, M: Allocator + Inspect> Inspect for Frames<N, M> {
     fn stats(&self) -> PoolStats {
         self.arenas.iter().map(Arena::stats).fold(PoolStats::default(), PoolStats::plus)
     }
 
-    /// This frame's: that is where the next block comes from.
+    /// Returns the largest free block of the current frame, where the next block comes from.
     fn largest_free(&self) -> Option<usize> {
         self.arenas[0].largest_free()
     }

@@ -1,22 +1,23 @@
-//! What arenas and scopes lend: values without destructors.
+//! The methods of arenas and scopes: allocation of values without destructors.
 
 use core::alloc::Layout;
 
 use crate::{base::AllocError, shell::out_of_memory};
 
-/// A value that an arena takes: one without a destructor, because none would run.
+/// A value that an arena accepts: one without a destructor, because an arena runs none.
 ///
-/// What has one matches several implementations, so that the compiler cannot infer `Why`: that is an error which `cargo check`
-/// shows. The compiler can be asked only whether a type itself implements `Drop`. So this refuses `Vec`, `Box`, `Rc`, `File`
-/// and all types with an `impl Drop`, and, by name, some of the standard library that have these inside. A type that only
-/// *contains* such a one is refused when the program is built, by a constant that is evaluated then.
+/// A type with a destructor matches several implementations, so the compiler cannot infer `Why` and reports an error,
+/// which `cargo check` shows. The compiler can only be asked whether a type itself implements `Drop`. So this rejects
+/// `Vec`, `Box`, `Rc`, `File` and all other types with an `impl Drop`, and, by name, some types of the standard
+/// library that contain such types. Any other type that only *contains* a type with a destructor is rejected when the
+/// program is built, by a constant evaluated at that time.
 pub trait WithoutDestructor<Why> {}
 
-/// Why a value is refused.
+/// Reason for rejecting a value: its type implements `Drop`.
 #[derive(Debug)]
 pub struct ItsDestructorWouldNeverRun;
 
-/// Why a value is refused: something in it has a destructor.
+/// Reason for rejecting a value: something that it contains has a destructor.
 #[derive(Debug)]
 pub struct ADestructorInItWouldNeverRun;
 
@@ -37,7 +38,7 @@ impl<K, V, S> WithoutDestructor<ADestructorInItWouldNeverRun> for std::collectio
 #[expect(drop_bounds, reason = "as above")]
 impl<T: Drop> WithoutDestructor<ADestructorInItWouldNeverRun> for Option<T> {}
 
-/// Refuses, at compile time, what has a destructor.
+/// Rejects types with a destructor at compile time.
 pub(crate) const fn without_destructor<T>() {
     const {
         assert!(
@@ -47,7 +48,7 @@ pub(crate) const fn without_destructor<T>() {
     }
 }
 
-/// What was lent, or the end of the program.
+/// Returns the block, or ends the program if there is no memory.
 #[inline]
 pub(crate) fn or_oom<R: ?Sized, T>(block: Result<&mut R, AllocError>, values: usize) -> &mut R {
     match block {
@@ -56,64 +57,65 @@ pub(crate) fn or_oom<R: ?Sized, T>(block: Result<&mut R, AllocError>, values: us
     }
 }
 
-/// Implements the methods that lend values without destructors, given how long, and from which allocator.
+/// Implements the methods that allocate values without destructors, given the lifetime of the references and the
+/// allocator.
 macro_rules! arena_methods {
     ($life:lifetime, |$self:ident| $memory:expr) => {
-        /// Puts a value in. Where there is no memory, this ends the program, as do all of these methods but those that
-        /// begin with `try_`.
+        /// Puts a value into the arena. If there is no memory, this method ends the program, and so do the others
+        /// whose names do not begin with `try_`.
         #[inline]
         pub fn alloc<T: WithoutDestructor<Why>, Why>(&$self, value: T) -> &$life mut T {
             methods::without_destructor::<T>();
             PoolBox::leak(PoolBox::write(PoolBox::uninit_or_oom($memory), value))
         }
 
-        /// As [`alloc`](Self::alloc), or says why there is no room.
+        /// Puts a value into the arena, or returns an error if there is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`]; the error returns the value.
+        /// Same as [`Allocator::allocate`]. The error contains the value.
         #[inline]
         pub fn try_alloc<T: WithoutDestructor<Why>, Why>(&$self, value: T) -> Result<&$life mut T, TryAllocError<T>> {
             methods::without_destructor::<T>();
             Ok(PoolBox::leak(PoolBox::new_in(value, $memory)?))
         }
 
-        /// Makes a value in its place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
+        /// Makes a value in place: see [`Pool::alloc_with`](crate::Pool::alloc_with).
         #[inline]
         pub fn alloc_with<T: WithoutDestructor<Why>, Why>(&$self, make: impl FnOnce() -> T) -> &$life mut T {
             methods::without_destructor::<T>();
             PoolBox::leak(PoolBox::write(PoolBox::uninit_or_oom($memory), make()))
         }
 
-        /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+        /// Makes a value as [`alloc_with`](Self::alloc_with) does, or returns an error if there is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`]; `make` is not called then.
+        /// Same as [`Allocator::allocate`]. `make` is not called if there is an error.
         #[inline]
         pub fn try_alloc_with<T: WithoutDestructor<Why>, Why>(&$self, make: impl FnOnce() -> T) -> Result<&$life mut T, AllocError> {
             methods::without_destructor::<T>();
             Ok(PoolBox::leak(PoolBox::write(PoolBox::uninit_in($memory)?, make())))
         }
 
-        /// Copies a slice in.
+        /// Copies a slice into the arena.
         #[inline]
         pub fn alloc_slice<T: Copy>(&$self, values: &[T]) -> &$life mut [T] {
             methods::or_oom::<_, T>($self.try_alloc_slice(values), values.len())
         }
 
-        /// As [`alloc_slice`](Self::alloc_slice), or says why there is no room.
+        /// Copies a slice into the arena, or returns an error if there is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`].
+        /// Same as [`Allocator::allocate`].
         #[inline]
         pub fn try_alloc_slice<T: Copy>(&$self, values: &[T]) -> Result<&$life mut [T], AllocError> {
             Ok(PoolBox::leak(PoolBox::copy_in(values, $memory)?))
         }
 
-        /// Makes a slice of what an iterator yields: in its place, if that knows how many values it has. If not, the slice
-        /// grows with them, in a bump arena where it is, unless something else is put in meanwhile.
+        /// Collects the values of an iterator into a slice, in place if the iterator knows how many values it has.
+        /// Otherwise the slice grows; in a bump arena it grows in place unless something else is allocated meanwhile.
         ///
         /// ```
         /// let arena = millpond::Arena::new();
@@ -127,11 +129,12 @@ macro_rules! arena_methods {
             methods::or_oom::<_, T>($self.try_alloc_iter(values), least)
         }
 
-        /// As [`alloc_iter`](Self::alloc_iter), or says why there is no room.
+        /// Collects the values of an iterator as [`alloc_iter`](Self::alloc_iter) does, or returns an error if there
+        /// is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a slice beyond all memory.
+        /// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the slice overflows.
         pub fn try_alloc_iter<T: WithoutDestructor<Why>, Why>(
             &$self,
             values: impl IntoIterator<Item = T>,
@@ -140,23 +143,23 @@ macro_rules! arena_methods {
             collect(values.into_iter(), $memory, |_: NonNull<[T; 0]>, _| ())
         }
 
-        /// Copies a string in.
+        /// Copies a string into the arena.
         #[inline]
         pub fn alloc_str(&$self, text: &str) -> &$life mut str {
             methods::or_oom::<_, u8>($self.try_alloc_str(text), text.len())
         }
 
-        /// As [`alloc_str`](Self::alloc_str), or says why there is no room.
+        /// Copies a string into the arena, or returns an error if there is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::allocate`].
+        /// Same as [`Allocator::allocate`].
         #[inline]
         pub fn try_alloc_str(&$self, text: &str) -> Result<&$life mut str, AllocError> {
             Ok(PoolBox::leak(PoolBox::str_in(text, $memory)?))
         }
 
-        /// Formats a string in its place: what `format!` is for a `String`.
+        /// Formats a string in place, as `format!` does for a `String`.
         ///
         /// ```
         /// let arena = millpond::Arena::new();
@@ -166,20 +169,20 @@ macro_rules! arena_methods {
         ///
         /// # Panics
         ///
-        /// If an implementation of a formatting trait returns an error.
+        /// Panics if an implementation of a formatting trait returns an error.
         pub fn alloc_fmt(&$self, text: core::fmt::Arguments<'_>) -> &$life mut str {
             methods::or_oom::<_, u8>($self.try_alloc_fmt(text), 0)
         }
 
-        /// As [`alloc_fmt`](Self::alloc_fmt), or says why there is no room.
+        /// Formats a string as [`alloc_fmt`](Self::alloc_fmt) does, or returns an error if there is no memory.
         ///
         /// # Errors
         ///
-        /// As [`Allocator::grow`], or [`AllocError::Unsupported`] for a string beyond all memory.
+        /// Same as [`Allocator::grow`], or [`AllocError::Unsupported`] if the size of the string overflows.
         ///
         /// # Panics
         ///
-        /// As [`alloc_fmt`](Self::alloc_fmt).
+        /// Same as [`alloc_fmt`](Self::alloc_fmt).
         pub fn try_alloc_fmt(&$self, text: core::fmt::Arguments<'_>) -> Result<&$life mut str, AllocError> {
             format(text, $memory)
         }

@@ -1,4 +1,4 @@
-//! Arenas: values that are given up all at once.
+//! Arenas: values that are released all at once.
 
 mod collect;
 mod debug;

@@ -1,4 +1,4 @@
-//! Arenas: values that are lent until all of them go at once.
+//! Arenas: values that are released all at once.
 
 use core::ptr::NonNull;
 
@@ -14,13 +14,16 @@ use crate::{
     typed::{PoolBox, TryAllocError, inherent::inherent},
 };
 
-/// An arena for values without destructors: it lends `&mut T`s, which are gone when it is reset or dropped.
+/// An arena for values without destructors. It returns `&mut T` references, which are valid until the arena is reset
+/// or dropped.
 ///
-/// A type that has a destructor is refused at compile time, because it would never run: see [`DropArena`](crate::DropArena), or wrap the
-/// value in `ManuallyDrop` to say that this is meant. Values may refer to one another, in circles too.
+/// A type with a destructor is rejected at compile time, because the destructor would never run. Use a
+/// [`DropArena`](crate::DropArena), or wrap the value in `ManuallyDrop` if this is intended. Values may refer to one
+/// another, even in cycles.
 ///
-/// Allocating is O(1), and a reset is O(1). On a [`Stack`](crate::Stack) an arena has [scopes](Self::scope); [`Frames`](crate::Frames)
-/// has an arena for each of the last frames, and `ArenaPool` (feature `alloc`) one for each request or thread.
+/// Allocation and reset are O(1). An arena on a [`Stack`](crate::Stack) has [scopes](Self::scope).
+/// [`Frames`](crate::Frames) has an arena for each of the last frames, and `ArenaPool` (feature `alloc`) has one for
+/// each request or thread.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -46,7 +49,8 @@ use crate::{
 /// # // instead: arena.alloc_str("lost");
 /// ```
 ///
-/// What only contains a type with a destructor is refused when the program is built; `cargo check` does not see it:
+/// A type that only contains a type with a destructor is rejected when the program is built, but not by `cargo
+/// check`:
 ///
 /// ```compile_fail,E0080
 /// struct Name(String);
@@ -78,7 +82,7 @@ pub struct Arena<M: Allocator = Local<Linear>> {
 }
 
 impl Arena {
-    /// An arena without chunks, on the default parent.
+    /// Creates an arena without chunks whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Local::new(Linear::new()))
@@ -90,7 +94,7 @@ impl<M: Allocator> Arena<M> {
         &mut self.memory
     }
 
-    /// An arena on any allocator, mostly a [`Linear`] one.
+    /// Creates an arena on any allocator, usually a [`Linear`] one.
     #[must_use]
     pub const fn with_memory(memory: M) -> Self {
         Self { memory }
@@ -100,7 +104,7 @@ impl<M: Allocator> Arena<M> {
 
     inherent!(stats reset trim allocated_bytes: self.memory);
 
-    /// The allocator that the memory comes from.
+    /// Returns the allocator that the memory comes from.
     #[must_use]
     pub fn memory(&self) -> &M {
         &self.memory

@@ -1,4 +1,4 @@
-//! Arenas that are taken for a while: one per request, or one per thread.
+//! A pool of arenas that are taken for a while: one per request, or one per thread.
 
 use alloc::boxed::Box;
 use core::{mem::ManuallyDrop, ops::Deref};
@@ -11,12 +11,14 @@ use crate::{
     traits::{Allocator, Inspect, Reclaim, at_fork},
 };
 
-/// Warm arenas for requests, jobs or threads: whoever has something to do takes one, fills it, and is done.
+/// A pool of arenas for requests, jobs or threads. Each of them takes an arena, fills it and returns it with its
+/// memory.
 ///
-/// [`get`](Self::get) gives an [`Arena`] that nobody else has. When the lease is dropped, the arena is reset, keeps its
-/// chunks, and waits for the next one; so once the largest requests have been, no memory is asked for any more. Taking and
-/// returning are O(1), with a lock for a moment each, which is not held while memory is asked for; what is allocated in
-/// between takes no lock. No destructors are run: a type that has one is refused.
+/// [`get`](Self::get) returns exclusive access to an [`Arena`]. When the [`PooledArena`] is dropped, the arena is
+/// reset, keeps its chunks and waits for the next call of `get`, so no more memory is requested once the largest
+/// requests have occurred. Taking and returning an arena are O(1). Each takes a lock for a moment, which is not held
+/// while memory is requested. Allocating from the arena takes no lock. No destructors run, so a type with a
+/// destructor is rejected.
 ///
 /// ```
 /// use millpond::ArenaPool;
@@ -28,12 +30,12 @@ use crate::{
 ///     let words: &mut [&str] = arena.alloc_slice(&request.split(' ').collect::<Vec<_>>());
 ///     words.sort_unstable();
 ///     words.len()
-/// } // everything in the arena is gone, its memory is not
+/// } // releases everything in the arena and keeps its memory
 ///
 /// assert_eq!((answer("what is there"), answer("to see"), REQUESTS.idle()), (3, 2, 1));
 /// ```
 ///
-/// A thread takes one for as long as it likes: for a scope, or, from a `static`, to its end.
+/// A thread can keep an arena for a scope, or, if the pool is a `static`, until the thread ends:
 ///
 /// ```
 /// use millpond::{ArenaPool, PooledArena};
@@ -59,7 +61,7 @@ use crate::{
 /// assert_eq!(idle.trim(), 4 * 256);
 /// ```
 ///
-/// What an arena lends does not outlive the lease:
+/// References into an arena do not outlive the [`PooledArena`]:
 ///
 /// ```compile_fail,E0515
 /// fn name(arenas: &millpond::ArenaPool) -> &str {
@@ -78,7 +80,7 @@ use crate::{
 /// *number = 2;
 /// ```
 ///
-/// And two threads do not use one:
+/// An arena cannot be used by two threads at once:
 ///
 /// ```compile_fail,E0277
 /// let arenas = millpond::ArenaPool::new();
@@ -91,7 +93,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * `idle` says how many arenas wait; nothing in them is live.
+/// * `idle` counts the idle arenas, and nothing in them is live.
 pub struct ArenaPool<M: Allocator = Local<Linear>, F = fn() -> M> {
     idle: Mutex<DefaultLock, Idle<M>>,
     make: F,
@@ -99,13 +101,13 @@ pub struct ArenaPool<M: Allocator = Local<Linear>, F = fn() -> M> {
     most_bytes: usize,
 }
 
-/// The arenas that wait, last returned first, warm as they are.
+/// The idle arenas, last returned first, so that the next one is likely to be in the cache.
 struct Idle<M: Allocator> {
     first: Option<Box<Node<M>>>,
     idle: usize,
 }
 
-/// An arena, and the next one that waits. It is made once, so waiting takes no memory.
+/// An arena and a link to the next idle one. The node is allocated once, so returning an arena requires no memory.
 struct Node<M: Allocator> {
     arena: Arena<M>,
     next: Option<Box<Self>>,
@@ -126,7 +128,8 @@ impl<M: Allocator> Idle<M> {
     }
 }
 
-/// One after the other: a chain of boxes that dropped itself would take as deep a stack as it is long.
+/// Drops one node after another. The default drop of a list of boxes recurses, and its stack depth is the length of
+/// the list.
 impl<M: Allocator> Drop for Idle<M> {
     fn drop(&mut self) {
         while self.pop().is_some() {}
@@ -134,8 +137,8 @@ impl<M: Allocator> Drop for Idle<M> {
 }
 
 impl ArenaPool {
-    /// Without arenas; they will be [`Linear`] ones on the default parent. As many wait as were ever taken at a time, with
-    /// all that they hold: see [`with_max_idle`](Self::with_max_idle).
+    /// Creates a pool without arenas. They will be [`Linear`] arenas on the default parent. By default the number of
+    /// idle arenas and their memory are unlimited: see [`with_max_idle`](Self::with_max_idle).
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(|| Local::new(Linear::new()))
@@ -143,15 +146,15 @@ impl ArenaPool {
 }
 
 impl<M: Allocator, F: Fn() -> M> ArenaPool<M, F> {
-    /// Arenas on any allocators, mostly [`Linear`] ones: `make` makes one when none waits.
+    /// Creates a pool of arenas on any allocators, usually [`Linear`] ones. `make` is called when no arena is idle.
     #[must_use]
     pub const fn with_memory(make: F) -> Self {
         let idle = Mutex::new(Idle { first: None, idle: 0 });
         Self { idle, make, most: usize::MAX, most_bytes: usize::MAX }
     }
 
-    /// Lets no more than so many arenas wait, and none that holds more than so many bytes: so no more than the product is
-    /// kept. Others are dropped when they are returned, with all that they hold.
+    /// Limits the number of idle arenas and the bytes that each of them may hold, so the idle memory is at most the
+    /// product. When an arena beyond these limits is returned, it is dropped with its memory.
     ///
     /// ```
     /// use millpond::ArenaPool;
@@ -159,7 +162,7 @@ impl<M: Allocator, F: Fn() -> M> ArenaPool<M, F> {
     /// static REQUESTS: ArenaPool = ArenaPool::new().with_max_idle(16, 1 << 20);
     ///
     /// let arena = REQUESTS.get();
-    /// arena.alloc_slice(&[0_u8; 2 << 20]); // an unusual one
+    /// arena.alloc_slice(&[0_u8; 2 << 20]); // an unusually large request
     /// drop(arena);
     /// assert_eq!(REQUESTS.idle(), 0);
     /// ```
@@ -169,7 +172,7 @@ impl<M: Allocator, F: Fn() -> M> ArenaPool<M, F> {
         self
     }
 
-    /// An arena that nobody else has, without anything in it: one that waits, or a new one.
+    /// Takes an empty arena: an idle one, or a new one if there is none.
     pub fn get(&self) -> PooledArena<'_, M, F>
     where
         M: Reclaim + Inspect,
@@ -180,20 +183,20 @@ impl<M: Allocator, F: Fn() -> M> ArenaPool<M, F> {
         PooledArena { node: ManuallyDrop::new(node), home: self }
     }
 
-    /// How many arenas wait.
+    /// Returns the number of idle arenas.
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.lock().idle
     }
 
-    /// Drops all arenas that wait; says how many bytes they held.
+    /// Drops all idle arenas and returns the number of bytes that they held.
     pub fn trim(&self) -> usize
     where
         M: Inspect,
     {
         let mut bytes = 0;
         loop {
-            // Returning chunks takes its time, and is not done under the lock.
+            // Returning chunks takes time and is not done under the lock.
             let node = self.idle.lock().pop();
             match node {
                 Some(node) => bytes += node.arena.stats().held,
@@ -209,7 +212,8 @@ impl Default for ArenaPool {
     }
 }
 
-/// An arena that is taken: see [`ArenaPool::get`]. When it is dropped, the arena is reset and waits for the next one.
+/// An arena taken from a pool: see [`ArenaPool::get`]. When this is dropped, the arena is reset and returned to the
+/// pool.
 pub struct PooledArena<'a, M: Allocator + Reclaim + Inspect = Local<Linear>, F: Fn() -> M = fn() -> M> {
     node: ManuallyDrop<Box<Node<M>>>,
     home: &'a ArenaPool<M, F>,
@@ -225,7 +229,7 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Deref for PooledArena<'_, M
 }
 
 impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> PooledArena<'_, M, F> {
-    /// Begins anew: everything in the arena is gone, its memory is not.
+    /// Removes everything from the arena and keeps its memory.
     pub fn reset(&mut self) {
         self.node.arena.reset();
     }
@@ -233,7 +237,7 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> PooledArena<'_, M, F> {
 
 impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Drop for PooledArena<'_, M, F> {
     fn drop(&mut self) {
-        // SAFETY: the lease goes, and nobody looks at its field any more.
+        // SAFETY: this is being dropped, and the field is not used afterwards.
         let mut node = unsafe { ManuallyDrop::take(&mut self.node) };
         node.arena.reset();
         if self.home.most_bytes != usize::MAX && node.arena.stats().held > self.home.most_bytes {

@@ -1,4 +1,4 @@
-//! Values in scopes of a stack.
+//! Values in the scopes of a stack.
 
 use core::ptr::NonNull;
 
@@ -15,8 +15,9 @@ use crate::{
 };
 
 impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
-    /// Runs a closure in a scope of its own, for an arena on a [`Stack`](crate::Stack): what it puts into the scope is gone
-    /// when it ends, by returning or by unwinding; what was in the arena before stays. Scopes nest. O(chunks begun in it).
+    /// Runs a closure in a new scope, for an arena on a [`Stack`](crate::Stack). When the scope ends, by returning or
+    /// by unwinding, what was allocated in it is released; earlier values stay. Scopes can be nested. O(chunks begun
+    /// in the scope).
     ///
     /// ```
     /// use millpond::{Arena, Inspect, Local, Stack};
@@ -27,14 +28,14 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     ///     let lengths = outer.alloc_slice(&[3, 0]);
     ///     outer.scope(|inner| {
     ///         let name = inner.alloc_str("scratch");
-    ///         lengths[1] = name.len(); // what the outer scope has block is still good
+    ///         lengths[1] = name.len(); // memory of the outer scope is still valid
     ///     });
     ///     lengths.iter().max().copied()
     /// });
     /// assert_eq!((longest, arena.stats().live), (Some(7), 80));
     /// ```
     ///
-    /// What is in a scope may refer to what is around it:
+    /// Values in a scope may refer to values outside of it:
     ///
     /// ```
     /// use millpond::{Arena, Local, Stack};
@@ -57,7 +58,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// assert_eq!(letters("a bc def"), 6);
     /// ```
     ///
-    /// Nothing leaves its scope:
+    /// Nothing allocated in a scope outlives it:
     ///
     /// ```compile_fail
     /// use millpond::{Arena, Local, Stack};
@@ -67,7 +68,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// # // instead: let number = arena.scope(|scope| *scope.alloc(1));
     /// ```
     ///
-    /// Nor does an outer scope hold what is an inner one's:
+    /// A value in an outer scope cannot refer to a value in an inner one:
     ///
     /// ```compile_fail
     /// use millpond::{Arena, Local, Stack};
@@ -88,7 +89,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     }
 }
 
-/// Values without destructors, as in an [`Arena`], until the scope ends.
+/// Allocates values without destructors, as in an [`Arena`], which live until the scope ends.
 ///
 /// ```
 /// use millpond::{Local, Stack};

@@ -19,14 +19,14 @@ opaque_debug! {
     SharedSlots [T, A: Allocator, L: RawMutex] SharedSlots<T, A, L>;
 }
 
-/// How many values there are.
+/// Shows the number of values.
 impl<T, A: Allocator> core::fmt::Debug for Slots<T, A> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Slots").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
-/// The value.
+/// Shows the value.
 #[cfg(target_has_atomic = "64")]
 impl<T: core::fmt::Debug, A: Allocator, L: RawMutex> core::fmt::Debug for SlotRef<'_, T, A, L> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -1,11 +1,12 @@
-//! `slots[key]`: for keys whose value is known to be there.
+//! `slots[key]`, for keys whose values are known to exist.
 
 use core::ops::{Index, IndexMut};
 
 use super::{Key, Slots};
 use crate::traits::Allocator;
 
-/// The value of a key whose value is known to be there, as in `Vec`. Where it may be gone, there is [`get`](Slots::get).
+/// Returns the value of a key that is known to exist, as indexing does for `Vec`. Use [`get`](Slots::get) if the
+/// value may have been removed.
 ///
 /// ```
 /// let mut slots = millpond::Slots::new();
@@ -16,7 +17,7 @@ use crate::traits::Allocator;
 ///
 /// # Panics
 ///
-/// If the value is gone:
+/// Panics if the value has been removed:
 ///
 /// ```should_panic
 /// let mut slots = millpond::Slots::new();
@@ -36,11 +37,11 @@ impl<T, A: Allocator> Index<Key<T>> for Slots<T, A> {
     }
 }
 
-/// As with [`Index`], to be changed.
+/// Returns a mutable reference to the value of a key that is known to exist. See [`Index`].
 ///
 /// # Panics
 ///
-/// If the value is gone.
+/// Panics if the value has been removed.
 impl<T, A: Allocator> IndexMut<Key<T>> for Slots<T, A> {
     #[inline]
     fn index_mut(&mut self, key: Key<T>) -> &mut T {
@@ -51,7 +52,8 @@ impl<T, A: Allocator> IndexMut<Key<T>> for Slots<T, A> {
     }
 }
 
-/// Says that a key is stale, and where it was used: `core` lets every implementation of `Index` know its caller.
+/// Panics with the message that a key is stale, at the location of the caller: `core` allows implementations of
+/// `Index` to be `#[track_caller]`.
 #[cold]
 #[inline(never)]
 #[track_caller]

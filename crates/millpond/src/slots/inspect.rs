@@ -1,4 +1,4 @@
-//! What a collection is used for, in figures and in pictures.
+//! Statistics and heap maps of collections.
 
 use core::ops::Range;
 
@@ -8,19 +8,19 @@ use crate::{
     traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
 };
 
-/// A slot, as far as a picture shows it.
+/// What a slot is used for, as shown in a heap map.
 pub(super) enum SlotUse {
-    /// It holds a value.
+    /// Holds a value.
     Occupied,
-    /// It was filled before, and is vacant.
+    /// Is vacant and has held a value before.
     VacatedKeys,
-    /// It was never filled, or not since all were removed.
+    /// Has never held a value, or not since all values were removed.
     Fresh,
-    /// It is never filled again.
+    /// Will never hold a value again.
     Retired,
 }
 
-/// Paints a segment whose slots lie at `slots`, `size` bytes each, in a chunk of `memory`.
+/// Draws a segment whose slots lie at `slots`, `size` bytes each, in a chunk of `memory`.
 pub(super) fn paint_segment(
     builder: &mut HeapMapBuilder<'_>,
     segment: usize,
@@ -47,14 +47,15 @@ pub(super) fn paint_segment(
     }
 }
 
-/// Paints a chunk in which there are no slots.
+/// Draws a chunk that contains no slots.
 pub(super) fn outline(builder: &mut HeapMapBuilder<'_>, memory: Range<usize>) {
     builder.chunks_only(|builder| builder.chunk(memory.clone(), memory, None));
 }
 
-/// As of a pool of blocks that are as large as a value. What lies beside the values is nobody's block.
+/// Reports the collection as a pool of blocks of the size of a value. Memory besides the values is not part of any
+/// block.
 impl<T, A: Allocator> Inspect for Slots<T, A> {
-    /// O(segments), of which there are 23 at most.
+    /// O(segments), of which there are at most 23.
     fn stats(&self) -> PoolStats {
         let vacated_keys = self.vacated_keys.memory();
         let spans =
@@ -93,7 +94,7 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
                 if slot_index >= self.fresh {
                     return SlotUse::Fresh;
                 }
-                // SAFETY: the slots below `fresh` have come, and have a generation.
+                // SAFETY: the segments of all slots below `fresh` exist, and these slots have a generation.
                 match unsafe { *self.table.generation(slot_index) } {
                     RETIRED => SlotUse::Retired,
                     odd if odd % 2 == 1 => SlotUse::Occupied,

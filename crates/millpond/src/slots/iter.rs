@@ -1,4 +1,4 @@
-//! Going through all values of a collection: to look at them, to keep some, to take them out.
+//! Iteration over the values of a collection, `retain` and `drain`.
 
 use core::{iter::FusedIterator, marker::PhantomData, mem::forget};
 
@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{sync::SlotIndex, traits::Allocator};
 
-/// The places below some place, in order.
+/// An iterator over the slot indices below an end, in order.
 pub(super) struct SlotIndices {
     front: SlotIndex,
     back: SlotIndex,
 }
 
 impl SlotIndices {
-    /// Those before `end`, which may be the end of a segment.
+    /// Returns the indices before `end`, which may be the end of a segment.
     pub(super) fn to(end: SlotIndex) -> Self {
         Self { front: SlotIndex::ZERO, back: end }
     }
@@ -35,16 +35,17 @@ impl Iterator for SlotIndices {
     }
 }
 
-/// How many vacant slots are stepped over at once.
+/// The number of vacant slots that are skipped at a time.
 const STRIDE: u32 = 8;
 
-/// The filled slots below some place, found from both ends. One is read when it is reached, so it may be vacated then.
+/// The occupied slots below an end, found from both ends. A slot is read when it is reached, so it may be vacated
+/// afterwards.
 ///
 /// # Invariants
 ///
-/// * Places between `front` and `back` were not reached yet.
-/// * From `front` on, the places before `stop` are in `segment`; `stop` is not behind `back`.
-/// * `left` of them are filled.
+/// * The slots between `front` and `back` have not been reached yet.
+/// * Starting at `front`, the slots before `stop` are in `segment`; `stop` is not behind `back`.
+/// * `left` of the slots that have not been reached are occupied.
 struct Occupied<T> {
     segment: Segment<T>,
     front: SlotIndex,
@@ -53,46 +54,47 @@ struct Occupied<T> {
     left: usize,
 }
 
-/// A slot that was found filled: where its value is, and its key.
+/// An occupied slot: the address of its value, and its key.
 struct Slot<T> {
     value: *mut T,
     key: Key<T>,
 }
 
 impl<T> Occupied<T> {
-    /// Those of a collection.
+    /// Returns the occupied slots of a collection.
     fn of<A: Allocator>(slots: &Slots<T, A>) -> Self {
         let (front, back) = (SlotIndex::ZERO, slots.fresh);
         Self { segment: Segment::NONE, front, stop: front, back, left: slots.len() }
     }
 
-    /// Those of a collection that is made empty without dropping its values: whoever has this owns them.
+    /// Returns the occupied slots of a collection and empties it without dropping its values, which the returned
+    /// iterator then owns.
     fn taken_from<A: Allocator>(slots: &mut Slots<T, A>) -> Self {
         let filled = Self::of(slots);
         slots.forget_all();
         filled
     }
 
-    /// The next one from the front.
+    /// Returns the next occupied slot from the front.
     ///
     /// # Safety
     ///
-    /// All slots before the end have come to this table, and have a generation.
+    /// The segments of all slots before the end must be in `table`, and these slots must have a generation.
     #[inline]
     unsafe fn next<A: Allocator>(&mut self, table: &SlotTable<T, A>) -> Option<Slot<T>> {
         loop {
             while self.front < self.stop {
                 let slot_index = self.front;
-                // SAFETY: the place is in the segment, and before the end.
+                // SAFETY: the slot is in `segment`, before the end.
                 let generation = unsafe { self.segment.generation(slot_index).read() };
                 if generation % 2 == 1 {
                     self.front = slot_index.next_in_segment();
                     self.left -= 1;
-                    // SAFETY: as above.
+                    // SAFETY: the slot is in `segment`, before the end.
                     let value = unsafe { self.segment.value(slot_index) };
                     return Some(Slot { value, key: Key::new(slot_index, generation) });
                 }
-                // SAFETY: as above.
+                // SAFETY: the slot is in `segment`, before the end.
                 self.front = unsafe { self.behind_vacant(slot_index) };
             }
             if !self.advance(table) {
@@ -101,16 +103,16 @@ impl<T> Occupied<T> {
         }
     }
 
-    /// Steps over a vacant slot, and over all that are vacant behind it as far as whole strides of them go.
+    /// Returns the index behind a vacant slot and behind all following whole strides of vacant slots.
     ///
     /// # Safety
     ///
-    /// As for [`next`](Self::next); the place is in the segment.
+    /// Same as for [`next`](Self::next). In addition, the slot must be in `segment`.
     #[inline]
     unsafe fn behind_vacant(&self, slot_index: SlotIndex) -> SlotIndex {
         let mut slot_index = slot_index.next_in_segment();
         while self.stop.bits() - slot_index.bits() >= STRIDE {
-            // SAFETY: so many places are in the segment, and have a generation.
+            // SAFETY: at least `STRIDE` slots from here to `stop` are in `segment` and have a generation.
             let generations =
                 unsafe { self.segment.generation(slot_index).cast::<[u32; STRIDE as usize]>().read() };
             if generations.iter().fold(0, |any, generation| any | generation) % 2 == 1 {
@@ -121,7 +123,7 @@ impl<T> Occupied<T> {
         slot_index
     }
 
-    /// Goes on to the next segment, if places are left.
+    /// Advances to the next segment; returns whether there are slots left.
     #[cold]
     fn advance<A: Allocator>(&mut self, table: &SlotTable<T, A>) -> bool {
         if self.front >= self.back {
@@ -134,24 +136,24 @@ impl<T> Occupied<T> {
         true
     }
 
-    /// The next one from the back.
+    /// Returns the next occupied slot from the back.
     ///
     /// # Safety
     ///
-    /// As for [`next`](Self::next).
+    /// Same as for [`next`](Self::next).
     unsafe fn next_back<A: Allocator>(&mut self, table: &SlotTable<T, A>) -> Option<Slot<T>> {
         while self.front < self.back {
-            // The end of one segment and the start of the next are the same to who comes from behind.
+            // For iteration from the back, the end of a segment equals the start of the next one.
             let slot_index = self.back.previous();
             if slot_index < self.front {
                 break;
             }
             (self.back, self.stop) = (slot_index, self.stop.min(slot_index));
-            // SAFETY: the caller says that the place has come and has a generation.
+            // SAFETY: the caller guarantees that the segment of the slot exists and that the slot has a generation.
             let generation = unsafe { table.generation(slot_index).read() };
             if generation % 2 == 1 {
                 self.left -= 1;
-                // SAFETY: as above.
+                // SAFETY: the caller guarantees that the segment of the slot exists.
                 let value = unsafe { table.value(slot_index) };
                 return Some(Slot { value, key: Key::new(slot_index, generation) });
             }
@@ -159,20 +161,21 @@ impl<T> Occupied<T> {
         None
     }
 
-    /// Drops the values that are left, also if a destructor panics. (If two do, the program ends.)
+    /// Drops the remaining values, including those after one whose destructor panics. If a second destructor panics,
+    /// the program aborts.
     ///
     /// # Safety
     ///
-    /// As for [`next`](Self::next), and the values are owned by this.
+    /// Same as for [`next`](Self::next). In addition, this must own the values.
     unsafe fn drop_all<A: Allocator>(&mut self, table: &SlotTable<T, A>) {
-        /// Goes on where a destructor has panicked.
+        /// Continues with the next value after a destructor has panicked.
         struct ContinueOnPanic<'a, T, A: Allocator>(&'a mut Occupied<T>, &'a SlotTable<T, A>);
 
         impl<T, A: Allocator> ContinueOnPanic<'_, T, A> {
             fn drop_all(&mut self) {
-                // SAFETY: the caller of the outer function promises it.
+                // SAFETY: the caller of the outer `drop_all` guarantees what `next` requires of the table.
                 while let Some(slot) = unsafe { self.0.next(self.1) } {
-                    // SAFETY: the value is owned by this, and found once.
+                    // SAFETY: the caller guarantees that this owns the value, and each slot is found once.
                     drop(unsafe { slot.value.read() });
                 }
             }
@@ -193,79 +196,80 @@ impl<T> Occupied<T> {
 }
 
 impl<T, A: Allocator> Slots<T, A> {
-    /// All values with their keys, in the order of their slots. O(slots ever used at a time).
+    /// Iterates over all values with their keys, in the order of their slots. O(peak number of slots in use).
     pub fn iter(&self) -> SlotsIter<'_, T, A> {
         SlotsIter { filled: Occupied::of(self), slots: self }
     }
 
-    /// As [`iter`](Self::iter), with values to be changed.
+    /// Iterates over all values with their keys as [`iter`](Self::iter) does, with mutable references.
     pub fn iter_mut(&mut self) -> SlotsIterMut<'_, T, A> {
         SlotsIterMut { filled: Occupied::of(self), slots: self, values: PhantomData }
     }
 
-    /// The keys of all values, in the order of their slots. O(slots ever used at a time).
+    /// Iterates over the keys of all values, in the order of their slots. O(peak number of slots in use).
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = Key<T>> + ExactSizeIterator {
         self.iter().map(|(key, _)| key)
     }
 
-    /// All values, in the order of their slots. O(slots ever used at a time).
+    /// Iterates over all values, in the order of their slots. O(peak number of slots in use).
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.iter().map(|(_, value)| value)
     }
 
-    /// As [`values`](Self::values), to be changed.
+    /// Iterates over all values as [`values`](Self::values) does, with mutable references.
     pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> + ExactSizeIterator {
         self.iter_mut().map(|(_, value)| value)
     }
 
-    /// Drops the values that `keep` does not want to keep.
+    /// Drops the values for which `keep` returns `false`.
     pub fn retain(&mut self, mut keep: impl FnMut(Key<T>, &mut T) -> bool) {
         let mut filled = Occupied::of(self);
-        // SAFETY: the slots below `fresh` have come, and have a generation.
+        // SAFETY: the segments of all slots below `fresh` exist, and these slots have a generation.
         while let Some(slot) = unsafe { filled.next(&self.table) } {
-            // SAFETY: the slot is filled, and the collection is borrowed mutably.
+            // SAFETY: the slot is occupied, and the collection is mutably borrowed.
             if !keep(slot.key, unsafe { &mut *slot.value }) {
-                // SAFETY: as above, and the value is not used any more.
+                // SAFETY: the slot is occupied, and the reference to its value is not used any more.
                 drop(unsafe { self.take(slot.key) });
             }
         }
     }
 
-    /// Takes all values out, in the order of their slots. Those that are left when the iterator is dropped are
-    /// dropped; if it is forgotten, they leak. Every key is good for nothing from now on; the memory is kept.
+    /// Removes all values and iterates over them in the order of their slots. Dropping the iterator drops the
+    /// remaining values; forgetting it leaks them. All keys become invalid. The memory is kept.
     pub fn drain(&mut self) -> Drain<'_, T, A> {
         let filled = Occupied::taken_from(self);
         Drain { filled, slots: self }
     }
 }
 
-/// All values with their keys: see [`Slots::iter`].
+/// An iterator over all values with their keys: see [`Slots::iter`].
 pub struct SlotsIter<'a, T, A: Allocator> {
     filled: Occupied<T>,
     slots: &'a Slots<T, A>,
 }
 
-/// All values with their keys, to be changed: see [`Slots::iter_mut`].
+/// A mutable iterator over all values with their keys: see [`Slots::iter_mut`].
 pub struct SlotsIterMut<'a, T, A: Allocator> {
     filled: Occupied<T>,
-    /// No reference to a value is had from it, but each place's once.
+    /// At most one reference to each value is created from this.
     slots: &'a Slots<T, A>,
     values: PhantomData<&'a mut T>,
 }
 
-/// All values with their keys, taken out: those that are left when it is dropped are dropped, and the memory goes back.
+/// An owning iterator over all values with their keys. Dropping it drops the remaining values and releases the
+/// memory.
 pub struct SlotsIntoIter<T, A: Allocator> {
     filled: Occupied<T>,
     slots: Slots<T, A>,
 }
 
-/// Takes values out of a collection: see [`Slots::drain`].
+/// A draining iterator: see [`Slots::drain`].
 pub struct Drain<'a, T, A: Allocator> {
     filled: Occupied<T>,
     slots: &'a mut Slots<T, A>,
 }
 
-/// Both ends of an iterator, which yields what `of` makes of each slot.
+/// Implements iteration from both ends. `of` converts each slot to an item.
 macro_rules! both_ends {
     ([$($generics:tt)*] $name:ty, $item:ty, $of:expr) => {
         impl<$($generics)*> Iterator for $name {
@@ -273,7 +277,8 @@ macro_rules! both_ends {
 
             #[inline]
             fn next(&mut self) -> Option<$item> {
-                // SAFETY: the slots of the collection had come to this table, and had a generation.
+                // SAFETY: the iterator was created from this collection, so the segments of its slots are in the
+                // table, and the slots have a generation.
                 unsafe { self.filled.next(&self.slots.table) }.map($of)
             }
 
@@ -285,7 +290,7 @@ macro_rules! both_ends {
         impl<$($generics)*> DoubleEndedIterator for $name {
             #[inline]
             fn next_back(&mut self) -> Option<$item> {
-                // SAFETY: as in `next`.
+                // SAFETY: same as in `next`.
                 unsafe { self.filled.next_back(&self.slots.table) }.map($of)
             }
         }
@@ -296,32 +301,36 @@ macro_rules! both_ends {
 }
 
 both_ends!(['a, T, A: Allocator] SlotsIter<'a, T, A>, (Key<T>, &'a T), |slot| {
-    // SAFETY: the slot is filled, and the collection is borrowed.
+    // SAFETY: the slot is occupied, and the collection is borrowed.
     (slot.key, unsafe { &*slot.value })
 });
 both_ends!(['a, T, A: Allocator] SlotsIterMut<'a, T, A>, (Key<T>, &'a mut T), |slot| {
-    // SAFETY: the slot is filled, the collection is borrowed mutably, and every slot is found once.
+    // SAFETY: the slot is occupied, the collection is mutably borrowed, and each slot is found once.
     (slot.key, unsafe { &mut *slot.value })
 });
 both_ends!([T, A: Allocator] SlotsIntoIter<T, A>, (Key<T>, T), |slot| {
-    // SAFETY: the collection was made empty when the iterator was made, and every slot is found once.
+    // SAFETY: the collection was emptied when the iterator was created, which owns the values; each slot is found
+    // once.
     (slot.key, unsafe { slot.value.read() })
 });
 both_ends!([T, A: Allocator] Drain<'_, T, A>, T, |slot| {
-    // SAFETY: as above.
+    // SAFETY: the collection was emptied when the iterator was created, which owns the values; each slot is found
+    // once.
     unsafe { slot.value.read() }
 });
 
 impl<T, A: Allocator> Drop for SlotsIntoIter<T, A> {
     fn drop(&mut self) {
-        // SAFETY: it is the table of the collection that was made empty, and nothing is put into it.
+        // SAFETY: this is the table of the collection that was emptied, and nothing has been inserted since. The
+        // iterator owns the values.
         unsafe { self.filled.drop_all(&self.slots.table) };
     }
 }
 
 impl<T, A: Allocator> Drop for Drain<'_, T, A> {
     fn drop(&mut self) {
-        // SAFETY: as above; the collection is borrowed until now.
+        // SAFETY: this is the table of the collection that was emptied. It is still borrowed, so nothing has been
+        // inserted since. The iterator owns the values.
         unsafe { self.filled.drop_all(&self.slots.table) };
     }
 }
@@ -344,6 +353,8 @@ impl<'a, T, A: Allocator> IntoIterator for &'a mut Slots<T, A> {
     }
 }
 
+/// Takes the values out with their keys, in the order of their slots.
+///
 /// ```
 /// let slots: millpond::Slots<_> = ["a", "b"].into_iter().collect();
 /// let keys: Vec<_> = slots.keys().collect();
@@ -359,14 +370,14 @@ impl<T, A: Allocator> IntoIterator for Slots<T, A> {
     }
 }
 
-/// Puts values in whose keys are found later: by [`iter`](Slots::iter), or [`keys`](Slots::keys).
+/// Inserts values without returning their keys. Use [`iter`](Slots::iter) or [`keys`](Slots::keys) to find the keys.
 impl<T, A: Allocator> Extend<T> for Slots<T, A> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, values: I) {
         values.into_iter().for_each(|value| _ = self.insert(value));
     }
 }
 
-/// In the order in which they come.
+/// Inserts values in the order of the iterator.
 impl<T> FromIterator<T> for Slots<T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
         let mut slots = Self::new();

@@ -1,45 +1,46 @@
-//! What stands for a value in a collection: a number and a generation.
+//! The keys of collections: a slot index and a generation.
 
 use core::{fmt, hash, marker::PhantomData, num::NonZero};
 
 use crate::sync::SlotIndex;
 
-/// What stands for a value in a [`Slots`](crate::Slots) or [`SharedSlots`](crate::SharedSlots): eight bytes, and so is
-/// `Option<Key<T>>`.
+/// The key of a value in a [`Slots`](crate::Slots) or [`SharedSlots`](crate::SharedSlots). It has eight bytes, and so
+/// has `Option<Key<T>>`.
 ///
-/// A key says which slot, and the how many-th value there. So one whose value was removed is good for nothing, whoever has
-/// the slot now. It belongs to the collection that made it; another one of the same type may have a value for it.
+/// A key identifies a slot and a generation of the slot. After the value has been removed, the key finds nothing,
+/// even if the slot holds another value. A key belongs to the collection that created it; another collection of the
+/// same type may have a different value for the same key.
 ///
 /// # Invariants
 ///
-/// The lower half of `bits` is a place; the upper half is a generation, which is odd.
+/// The lower half of `bits` is a slot index; the upper half is a generation, which is odd.
 pub struct Key<T> {
     bits: NonZero<u64>,
     of: PhantomData<fn() -> T>,
 }
 
-/// One generation, in the bits of a key.
+/// The difference between two generations, in the bits of a key.
 const STEP: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(1).saturating_pow(32);
 
 impl<T> Key<T> {
-    /// The key of the value at this place: of this generation, if it is odd, else of the next.
+    /// Creates the key of a slot: with the given generation if it is odd, otherwise with the next one.
     #[inline(always)]
     pub(super) fn new(slot_index: SlotIndex, generation: u32) -> Self {
         let bits = u64::from(generation) << 32 | u64::from(slot_index.bits());
         Self { bits: STEP | bits, of: PhantomData }
     }
 
-    /// The key with these bits.
+    /// Creates a key from its bits.
     ///
     /// # Safety
     ///
-    /// They are those of a key.
+    /// The bits must be those of a key.
     #[inline(always)]
     pub(super) unsafe fn from_valid_bits(bits: NonZero<u64>) -> Self {
         Self { bits, of: PhantomData }
     }
 
-    /// The key of the next value in this slot, if this one is not the last.
+    /// Returns the bits of the key of the next value in this slot. Meaningless if this is the last generation.
     #[inline(always)]
     pub(super) fn following(self) -> NonZero<u64> {
         STEP | self.bits.get().wrapping_add(2 * STEP.get())
@@ -55,20 +56,22 @@ impl<T> Key<T> {
         (self.bits.get() >> 32) as u32
     }
 
-    /// The number of the slot. Slots are numbered from zero, and those that are free are used before new ones.
+    /// Returns the index of the slot. Slots are numbered from zero, and vacant slots are reused before new ones are
+    /// used.
     #[inline(always)]
     #[must_use]
     pub fn index(self) -> u32 {
         self.slot_index().position()
     }
 
-    /// Slot and generation as one number, to be stored elsewhere; see [`from_bits`](Self::from_bits).
+    /// Converts the key to an integer that can be stored elsewhere. See [`from_bits`](Self::from_bits).
     #[must_use]
     pub fn to_bits(self) -> u64 {
         self.bits.get()
     }
 
-    /// The key that [`to_bits`](Self::to_bits) was asked of; none for a number that no key has.
+    /// Converts an integer from [`to_bits`](Self::to_bits) back to the key. Returns `None` if the integer is not a
+    /// key.
     ///
     /// ```
     /// use millpond::{Key, Slots};
@@ -108,7 +111,7 @@ impl<T> PartialOrd for Key<T> {
 }
 
 impl<T> Ord for Key<T> {
-    /// By slot first.
+    /// Compares the slots first, then the generations.
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         (self.slot_index(), self.generation()).cmp(&(other.slot_index(), other.generation()))
     }

@@ -1,15 +1,16 @@
-//! Collections that hand out keys: [`Slots`] for one owner, [`SharedSlots`] for threads.
+//! Collections with keys: [`Slots`] for one owner and [`SharedSlots`] for several threads.
 //!
-//! Values lie in segments that never move, each twice as long as the one before. A slot has a generation, which is odd
-//! while there is a value: inserting and removing add one. A key names slot and generation, so it finds its value or none.
-//! After 2³¹ − 1 values a slot is retired, rather than let a generation come again.
+//! Values lie in segments that never move, each twice as long as the one before. Every slot has a generation, which
+//! is odd while the slot holds a value: inserting and removing a value increment it. A key contains a slot index and
+//! a generation, so it finds its own value or nothing. After 2³¹ − 1 values a slot is retired, so that no generation
+//! occurs twice.
 //!
-//! * Insert, get and remove: O(1), but for what the parent takes. Iteration: O(slots ever used at a time).
-//! * Memory: 12 bytes per slot besides the value in [`Slots`], of which only four are touched before it is vacated; 8 in
-//!   [`SharedSlots`], and 128 for each thread number that uses it.
+//! * Insert, get and remove: O(1), plus the time of the parent. Iteration: O(peak number of slots in use).
+//! * Memory: 12 bytes per slot in addition to the value in [`Slots`], of which only four are touched before the slot
+//!   is vacated; 8 bytes in [`SharedSlots`], plus 128 for each thread index that uses it.
 //!
-//! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018), made
-//! them known here.
+//! Source: keys with generations are as old as handles; C. West, "Using Rust for Game Development" (RustConf 2018),
+//! made them known in Rust.
 
 mod debug;
 mod index;
@@ -45,24 +46,26 @@ use crate::{
     typed::TryAllocError,
 };
 
-/// The generation of a slot that was never filled.
+/// The generation of a slot that has never held a value.
 const NEVER_FILLED: u32 = 2;
 
-/// The generation of a slot that is never filled again: what follows the last one.
+/// The generation of a retired slot, which follows the last generation.
 const RETIRED: u32 = 0;
 
-/// So many fresh slots are made ready at once, if there are.
+/// The maximum number of fresh slots that are prepared at a time.
 const GENERATIONS_AHEAD: u32 = 256;
 
-/// The generation of a slot whose value of this generation, if it had one, was removed.
+/// Returns the generation of a vacant slot, given its generation before its value, if any, was removed.
 fn vacated_keys(generation: u32) -> u32 {
     generation.wrapping_add(1) & !1
 }
 
-/// Values that are reached by [`Key`]s: a key whose value is gone finds nothing, never another value.
+/// A collection whose values are accessed with [`Key`]s. The key of a removed value finds nothing, and never another
+/// value.
 ///
-/// Values stay where they are, however large the collection grows, and can be listed. It owns them and borrows nothing, so
-/// it fits where handles with lifetimes do not: in long-lived structs, in graphs whose nodes name one another.
+/// Values do not move when the collection grows, and can be iterated over. The collection owns its values and borrows
+/// nothing, so it can be used where handles with lifetimes cannot: in long-lived structs, and in graphs whose nodes
+/// refer to one another.
 ///
 /// ```
 /// use millpond::{Key, Slots};
@@ -83,7 +86,8 @@ fn vacated_keys(generation: u32) -> u32 {
 /// assert!(people.get(friend).is_none());
 /// ```
 ///
-/// What is borrowed from it cannot be removed meanwhile, and it goes to another thread only if its values may:
+/// Values cannot be removed while they are borrowed, and the collection can be sent to another thread only if its
+/// values can:
 ///
 /// ```compile_fail,E0502
 /// let mut slots = millpond::Slots::new();
@@ -101,18 +105,19 @@ fn vacated_keys(generation: u32) -> u32 {
 /// # // instead: drop(slots);
 /// ```
 ///
-/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T`, four more, and another eight that are not touched before it is
-/// vacated. Values lie one behind the other, from a multiple of 64 bytes on. Memory goes back to the parent when the
-/// collection goes.
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: the size of `T`, four more, and another eight that are not
+/// touched before the slot is vacated. The values of a segment are contiguous and start at a multiple of 64 bytes.
+/// The memory is released when the collection is dropped.
 ///
 /// # Invariants
 ///
-/// * The segments of all places below `fresh` have come, and that which ends at `end`, where `fresh` is or ends: `newest`.
-/// * Slots below `fresh` or `touched` have a generation. It is odd for those below `fresh` that are filled; from `fresh`
-///   on it is as it was when all were removed, but from `fresh` to `ready` it is even and not zero. One whose generation has come
-///   back to zero is retired.
-/// * Of the slots below `fresh`, `vacated_keys` has those that are neither filled nor retired, once each, by the keys that their next
-///   values will have, and has room for all slots; `retired` are retired.
+/// * The segments of all slots below `fresh` exist. `newest` is the segment that ends at `end`; `fresh` is in it or
+///   is its end.
+/// * Slots below `fresh` or `touched` have a generation. Below `fresh`, it is odd iff the slot is occupied. From
+///   `fresh` on, it is what it was when all values were removed, except that from `fresh` to `ready` it is even and
+///   not zero. A slot whose generation has wrapped to zero is retired.
+/// * `vacated_keys` contains each slot below `fresh` that is neither occupied nor retired exactly once, as the key of
+///   its next value, and has room for all slots. `retired` counts the retired slots.
 pub struct Slots<T, A: Allocator = DefaultParent> {
     vacated_keys: VacatedKeys,
     fresh: SlotIndex,
@@ -125,19 +130,21 @@ pub struct Slots<T, A: Allocator = DefaultParent> {
     owns: PhantomData<T>,
 }
 
-// SAFETY: the pointers are to the collection's own slots, and the values in these are its own.
+// SAFETY: the pointers point to the collection's own slots, and the collection owns the values in them.
 unsafe impl<T: Send, A: Allocator + Send> Send for Slots<T, A> {}
-// SAFETY: as above; a shared collection gives shared access to its values alone.
+// SAFETY: the pointers point to the collection's own slots, and a shared collection gives only shared access to its
+// values.
 unsafe impl<T: Sync, A: Allocator + Sync> Sync for Slots<T, A> {}
 
 impl<T> Slots<T> {
-    /// An empty collection, on the default parent.
+    /// Creates an empty collection whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::new_in(DEFAULT_PARENT)
     }
 
-    /// An empty collection with room for so many values, on the default parent. Where there is no memory, this ends the program.
+    /// Creates an empty collection with room for `values` values, on the default parent. Ends the program if there is
+    /// no memory.
     ///
     /// ```
     /// let slots = millpond::Slots::<u32>::with_capacity(1000);
@@ -156,21 +163,21 @@ impl<T> Slots<T> {
 }
 
 impl<T, A: Allocator> Slots<T, A> {
-    /// An empty collection with room for so many values, on a parent.
+    /// Creates an empty collection with room for `values` values, on the given parent.
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve).
+    /// Same as [`reserve`](Self::reserve).
     pub fn with_capacity_in(values: usize, parent: A) -> Result<Self, AllocError> {
         let mut slots = Self::new_in(parent);
         slots.reserve(values)?;
         Ok(slots)
     }
 
-    /// Bytes per slot.
+    /// Number of bytes per slot.
     pub const SLOT_SIZE: usize = size_of::<T>() + size_of::<u32>() + size_of::<u64>();
 
-    /// An empty collection, on a parent.
+    /// Creates an empty collection on the given parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
         let (vacated_keys, fresh, newest) = (VacatedKeys::new(), SlotIndex::ZERO, Segment::NONE);
@@ -179,52 +186,53 @@ impl<T, A: Allocator> Slots<T, A> {
         Self { vacated_keys, fresh, ready, newest, end, touched, retired: 0, table, owns: PhantomData }
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         (self.fresh.position() - self.retired) as usize - self.vacated_keys.count()
     }
 
-    /// Whether there is none.
+    /// Returns whether the collection has no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many values there can be without asking the parent.
+    /// Returns the number of values that the collection can hold without allocating.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.table.slots_from(SlotIndex::ZERO)
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         self.table.parent()
     }
 
-    /// Returns what is held, live and free: as [`Inspect::stats`]. O(1).
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`]. O(1).
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
-    /// Makes room for so many more values.
+    /// Reserves room for `more` additional values.
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 4 slots. Nothing is kept then of what came.
+    /// Returns the error of the parent, or [`AllocError::Unsupported`] for more than 2²⁸ − 4 slots. If there is an
+    /// error, new segments are returned to the parent.
     pub fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
         if self.vacant() < more { self.grow(more) } else { Ok(()) }
     }
 
-    /// How many slots wait for a value.
+    /// Returns the number of vacant slots.
     fn vacant(&self) -> usize {
         self.vacated_keys.count() + self.table.slots_from(self.fresh)
     }
 
-    /// Takes segments from the parent until so many slots are vacant, and room for all slots when they are vacated. The last
-    /// segment is shorter where the parent has no more.
+    /// Allocates segments until `wanted` slots are vacant, and room to record all slots as vacated. The last segment
+    /// is shorter if the parent does not have enough memory.
     fn grow(&mut self, wanted: usize) -> Result<(), AllocError> {
         let most = SlotIndex::start(MAX_SEGMENTS).position() as usize;
         if wanted > most - self.fresh.position() as usize + self.vacated_keys.count() {
@@ -244,13 +252,13 @@ impl<T, A: Allocator> Slots<T, A> {
             self.table.shrink_to(before);
         }
         if self.end != SlotIndex::ZERO {
-            // Its generations may lie elsewhere now.
+            // The generations of the segment may have moved.
             self.newest = self.table.segment(self.end.previous().segment());
         }
         grown
     }
 
-    /// Takes segments as long as `segment_len` says, until so many slots are vacant.
+    /// Allocates segments of the lengths that `segment_len` returns until `wanted` slots are vacant.
     fn grow_until(
         &mut self,
         wanted: usize,
@@ -265,15 +273,15 @@ impl<T, A: Allocator> Slots<T, A> {
         self.vacated_keys.grow(self.table.parent(), self.capacity())
     }
 
-    /// Puts a value in. A collection without memory ends the program, as `Vec` does.
+    /// Inserts a value and returns its key. Ends the program if there is no memory, as `Vec` does.
     #[inline]
     pub fn insert(&mut self, value: T) -> Key<T> {
         self.insert_with(|_| value)
     }
 
-    /// Puts a value in that knows its own key. If `make` panics, nothing has changed.
+    /// Inserts a value that is made from its own key. If `make` panics, the collection is unchanged.
     ///
-    /// A collection without memory ends the program, before `make` is called.
+    /// Ends the program if there is no memory; `make` is not called in that case.
     #[inline]
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Key<T> {
         match self.put(make) {
@@ -282,11 +290,11 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// As [`insert`](Self::insert), or says why there is no room.
+    /// Inserts a value and returns its key, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve); the error returns the value.
+    /// Same as [`reserve`](Self::reserve). The error contains the value.
     #[inline]
     pub fn try_insert(&mut self, value: T) -> Result<Key<T>, TryAllocError<T>> {
         match self.make_room() {
@@ -295,11 +303,12 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// Puts a value into the slot that was vacated last, or else into the first fresh one.
+    /// Puts a value into the slot that was vacated last, or into the first fresh slot if there is no vacated one.
     #[inline(always)]
     fn put(&mut self, make: impl FnOnce(Key<T>) -> T) -> Result<Key<T>, AllocError> {
         if let Some(bits) = self.vacated_keys.last() {
-            // SAFETY: these are the bits of a key. Its slot is vacant, the last of those vacated, and its segment has come.
+            // SAFETY: the bits are those of a key. Its slot is vacant and is the last of the vacated ones, and its
+            // segment exists.
             unsafe {
                 let key = Key::from_valid_bits(bits);
                 let value = make(key);
@@ -313,7 +322,7 @@ impl<T, A: Allocator> Slots<T, A> {
             self.make_ready()?;
         }
         let slot_index = self.fresh;
-        // SAFETY: the slot is in the newest segment that is in use, and ready.
+        // SAFETY: the slot is in `newest`, and prepared.
         unsafe {
             let generation = self.newest.generation(slot_index);
             let key = Key::new(slot_index, generation.read());
@@ -325,7 +334,7 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// Gives some fresh slots the generations that they have while they are vacant, and steps over those that are retired.
+    /// Prepares fresh slots by writing their generations as vacant slots. Skips retired slots.
     #[cold]
     #[inline(never)]
     fn make_ready(&mut self) -> Result<(), AllocError> {
@@ -336,15 +345,15 @@ impl<T, A: Allocator> Slots<T, A> {
             let first = self.fresh;
             let count = GENERATIONS_AHEAD.min(self.end.bits() - first.bits());
             let touched = self.touched.bits().saturating_sub(first.bits()).min(count);
-            // SAFETY: the slots' segment has come.
+            // SAFETY: the segment of these slots exists.
             let generations = unsafe { self.table.generations(first, count as usize) };
             let (old, new) = generations.split_at_mut(touched as usize);
             for generation in old {
-                // SAFETY: a slot that was touched has a generation.
+                // SAFETY: a slot below `touched` has a generation.
                 generation.write(vacated_keys(unsafe { generation.assume_init() }));
             }
             new.fill(MaybeUninit::new(NEVER_FILLED));
-            // SAFETY: all have a generation by now.
+            // SAFETY: all of these generations have been written.
             let generations = unsafe { assume_init_ref(generations) };
             match generations.iter().position(|generation| *generation == RETIRED) {
                 Some(0) => {
@@ -359,14 +368,14 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// Goes on to the next segment, which may have to come first.
+    /// Advances to the next segment, and allocates it if it does not exist.
     fn advance(&mut self) -> Result<(), AllocError> {
         let segment = if self.end == SlotIndex::ZERO { 0 } else { self.end.previous().segment() + 1 };
         if segment == self.table.count() {
             self.grow(1)?;
         }
         if let Some(previous) = segment.checked_sub(1) {
-            // Places without slots are as good as retired.
+            // Slot indices without a slot count as retired.
             self.retired += self.table.missing(previous) as u32;
         }
         let start = SlotIndex::start(segment);
@@ -375,56 +384,60 @@ impl<T, A: Allocator> Slots<T, A> {
         Ok(())
     }
 
-    /// The place of a key whose value is there.
+    /// Returns the slot of a key if the value still exists.
     #[inline(always)]
     fn find(&self, key: Key<T>) -> Option<SlotIndex> {
         let slot_index = key.slot_index();
-        // SAFETY: the slots below `fresh` have come, and have a generation.
+        // SAFETY: the segments of all slots below `fresh` exist, and these slots have a generation.
         let here =
             slot_index < self.fresh && unsafe { *self.table.generation(slot_index) } == key.generation();
         here.then_some(slot_index)
     }
 
-    /// Whether the value of a key is still there.
+    /// Returns whether the value of a key still exists.
     #[inline]
     #[must_use]
     pub fn contains(&self, key: Key<T>) -> bool {
         self.find(key).is_some()
     }
 
-    /// The value of a key, if it is still there.
+    /// Returns a reference to the value of a key, or `None` if it has been removed.
     #[inline]
     #[must_use]
     pub fn get(&self, key: Key<T>) -> Option<&T> {
-        // SAFETY: the slot has the key's generation, which is odd, so it holds a value; it is borrowed with the collection.
+        // SAFETY: the slot has the key's generation, which is odd, so it holds a value. The value is borrowed with
+        // the collection.
         self.find(key).map(|slot_index| unsafe { &*self.table.value(slot_index) })
     }
 
-    /// The value of a key, if it is still there, to be changed.
+    /// Returns a mutable reference to the value of a key, or `None` if it has been removed.
     #[inline]
     #[must_use]
     pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        // SAFETY: as in `get`, and the collection is borrowed mutably.
+        // SAFETY: the slot has the key's generation, so it holds a value. The value is mutably borrowed with the
+        // collection.
         self.find(key).map(|slot_index| unsafe { &mut *self.table.value(slot_index) })
     }
 
-    /// Takes a value out, if it is still there. Its key, and every copy of it, is good for nothing from now on.
+    /// Removes a value and returns it, or returns `None` if it has already been removed. The key and its copies
+    /// become invalid.
     #[inline]
     pub fn remove(&mut self, key: Key<T>) -> Option<T> {
         self.find(key)?;
-        // SAFETY: as in `get`.
+        // SAFETY: the slot has the key's generation, so it holds the value of the key.
         Some(unsafe { self.take(key) })
     }
 
-    /// Takes out the value of a key.
+    /// Removes the value of a key.
     ///
     /// # Safety
     ///
-    /// It is there.
+    /// The value must exist.
     #[inline(always)]
     unsafe fn take(&mut self, key: Key<T>) -> T {
         let slot_index = key.slot_index();
-        // SAFETY: the slot is filled; it is vacated at once, so the value is not taken again. There is room for all slots.
+        // SAFETY: the slot is occupied. It is vacated at once, so the value is not taken twice. `vacated_keys` has
+        // room for all slots.
         unsafe {
             let value = self.table.value(slot_index).read();
             let generation = key.generation().wrapping_add(1);
@@ -437,27 +450,27 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// Drops all values. Every key is good for nothing from now on; the memory is kept. O(1) if values need no dropping.
+    /// Drops all values. All keys become invalid. The memory is kept. O(1) if the values need no drop.
     pub fn clear(&mut self) {
         drop(self.drain());
     }
 
-    /// Takes every slot for vacant from now on, whether a value is in it or not.
+    /// Marks every slot as vacant, whether it holds a value or not.
     fn forget_all(&mut self) {
-        // What generation the next value in a slot has is found out when the slot is taken up again.
+        // The next generation of a slot is determined when the slot is prepared again.
         self.touched = self.touched.max(self.fresh);
         self.vacated_keys.clear();
         (self.fresh, self.ready, self.end, self.retired) =
             (SlotIndex::ZERO, SlotIndex::ZERO, SlotIndex::ZERO, 0);
     }
 
-    /// Verifies the invariants. O(slots ever used at a time).
+    /// Verifies the invariants. O(peak number of slots in use).
     ///
     /// # Errors
     ///
-    /// The first invariant found broken.
+    /// Returns the first violated invariant.
     pub fn check(&self) -> Result<(), InvariantError> {
-        // SAFETY: the slots below `fresh` have come, and have a generation.
+        // SAFETY: the segments of all slots below `fresh` exist, and these slots have a generation.
         let generation = |slot_index| unsafe { *self.table.generation(slot_index) };
         let (mut filled, mut retired, mut vacant) = (0, 0, 0u64);
         for slot_index in SlotIndices::to(self.fresh) {
@@ -496,12 +509,12 @@ impl<T, A: Allocator> Drop for Slots<T, A> {
     }
 }
 
-/// A collection whose values are dropped: what lies beside its slots is returned afterwards, also if a destructor panics.
+/// A guard that frees the memory besides the slots after the values have been dropped, even if a destructor panics.
 struct RetireOnDrop<'s, T, A: Allocator>(&'s mut Slots<T, A>);
 
 impl<T, A: Allocator> Drop for RetireOnDrop<'_, T, A> {
     fn drop(&mut self) {
-        // SAFETY: all memory comes from the table's parent, and no slot is vacated any more.
+        // SAFETY: the memory comes from the parent of the table, and no slot is vacated any more.
         unsafe { self.0.vacated_keys.free(self.0.table.parent()) };
     }
 }
@@ -510,7 +523,8 @@ impl<T, A: Allocator> Drop for RetireOnDrop<'_, T, A> {
 mod tests {
     use super::*;
 
-    /// A slot that has had its last generation is never used again, and the others are: not after all were vacated either.
+    /// A slot that has had its last generation is never used again, while other slots are, even after all have been
+    /// vacated.
     #[test]
     fn a_slot_whose_generation_would_come_again_is_retired() {
         let mut slots = Slots::new();
@@ -518,7 +532,7 @@ mod tests {
         slots.remove(keys[0]);
         let last = Key::<i32>::new(keys[0].slot_index(), u32::MAX);
         let before = Key::<i32>::new(keys[0].slot_index(), u32::MAX - 2);
-        // SAFETY: the slot is there and vacant, and was used as often as it may but once from now on.
+        // SAFETY: the slot exists and is vacant, and from now on has one generation left.
         unsafe {
             slots.table.generation(last.slot_index()).write(last.generation() - 1);
             slots.vacated_keys.pop();
@@ -537,14 +551,14 @@ mod tests {
         slots.check().expect("sound");
     }
 
-    /// Wherever they are: at the beginning, one behind the other, in another segment.
+    /// Retired slots at the beginning, in succession, and in another segment.
     #[test]
     fn retired_slots_are_stepped_over_when_all_are_taken_up_again() {
         const RETIRING: [u32; 4] = [0, 7, 8, 99];
         let mut slots = Slots::new();
         let keys: std::vec::Vec<_> = (0..1000).map(|position| slots.insert(position)).collect();
         for position in RETIRING {
-            // SAFETY: the slot is there and filled, in its last generation from now on.
+            // SAFETY: the slot exists and is occupied, and from now on is in its last generation.
             unsafe { slots.table.generation(keys[position as usize].slot_index()).write(u32::MAX) };
         }
         for _ in 0..2 {
@@ -565,7 +579,7 @@ mod tests {
         // SAFETY: there is room for all slots.
         unsafe { slots.vacated_keys.push(key.following()) };
         assert!(slots.check().is_err());
-        // SAFETY: one was pushed.
+        // SAFETY: a key was just pushed.
         unsafe { slots.vacated_keys.pop() };
         slots.check().expect("sound again");
         slots.retired = 1;

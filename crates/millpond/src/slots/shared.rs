@@ -18,13 +18,16 @@ use crate::{
     typed::TryAllocError,
 };
 
-/// A [`Slots`](crate::Slots) that threads share: any of them inserts, reads and removes, through a shared reference.
+/// A [`Slots`](crate::Slots) that threads share: any thread can insert, read and remove values through a shared
+/// reference.
 ///
-/// Reading takes no lock: [`get`](Self::get) counts the reader in, and the [`SlotRef`] that it returns counts it out. A value that
-/// is removed while somebody reads it is gone for everybody else at once, and dropped by the last of its readers.
+/// Reading takes no lock: [`get`](Self::get) registers a reader, and dropping the [`SlotRef`] that it returns
+/// unregisters the reader. A value that is removed while it has readers cannot be found any more, and is dropped by
+/// its last reader.
 ///
-/// Nor do inserting and removing, mostly: each thread has a few vacant slots at hand, and one operation in 32 at most takes a
-/// lock, for a few instructions, to exchange some with those of all threads. Growing holds no lock.
+/// Inserting and removing usually take no lock either: each thread keeps some vacant slots, and at most one operation
+/// in 32 takes a lock, for a few instructions, to exchange slots with the depot that all threads share. No lock is
+/// held while the collection grows.
 ///
 /// ```
 /// use millpond::SharedSlots;
@@ -41,7 +44,7 @@ use crate::{
 /// assert_eq!(*read, "a session");
 /// ```
 ///
-/// Values are read by many threads and dropped by any:
+/// Values may be read by several threads at once and dropped by any of them:
 ///
 /// ```compile_fail,E0277
 /// use std::cell::Cell;
@@ -65,27 +68,29 @@ use crate::{
 /// drop(entry);
 /// ```
 ///
-/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: `T` or a word, eight more, and what alignment adds. A thread that inserts or
-/// removes takes 128 more, which the next thread with its number inherits; at most as many are taken in advance.
+/// A slot takes [`SLOT_SIZE`](Self::SLOT_SIZE) bytes: the size of `T`, but at least one word, plus eight bytes, plus
+/// padding. Each thread that inserts or removes takes 128 more, which the next thread with the same thread index
+/// takes over; at most the same number of bytes is allocated in advance.
 ///
 /// # What is held back
 ///
-/// At most [`CACHED_PER_THREAD`](Self::CACHED_PER_THREAD) vacant slots for each thread that has inserted or removed. What a thread held that has
-/// ended is inherited by the next one that starts; and when the parent has nothing more, whoever inserts takes what ended
-/// threads have left, unless their numbers belong to threads by now that do not use this collection. Without the feature
-/// `std`, and after its thread-locals are gone, a thread holds nothing, and takes the lock each time.
+/// At most [`CACHED_PER_THREAD`](Self::CACHED_PER_THREAD) vacant slots for each thread that has inserted or removed.
+/// The slots of a thread that has ended pass to the next thread that starts. If the parent has no more memory, an
+/// inserting thread takes the slots of threads that have ended, except those whose thread index has been reused by a
+/// thread that does not use this collection. Without the feature `std`, and after its thread-locals have been
+/// destroyed, a thread keeps no slots and takes the lock each time.
 ///
 /// # Threads
 ///
-/// * *Not for signal handlers*: one that interrupts an insertion would find a half-changed list, or wait for a lock that only the
-///   interrupted thread can release.
-/// * *Fork*: in the child, the slots that other threads held are lost until the collection goes. If another thread had the
-///   lock at that moment, the child waits for ever as soon as it takes it.
+/// * *Not for signal handlers*: a handler that interrupts an insertion would find an inconsistent list, or wait for a
+///   lock that only the interrupted thread can release.
+/// * *Fork*: in the child, the slots that other threads kept are lost until the collection is dropped. If another
+///   thread held the lock during the fork, the child deadlocks when it takes the lock.
 ///
 /// # Invariants
 ///
-/// * Slots below the `used` of `free_lists` were given out. One whose occupancy says so holds a value; the others are among
-///   `free_lists`, unless they are being filled or emptied, or are retired.
+/// * Slots below `free_lists.used()` have been handed out. A slot holds a value if its `occupancy` says so. The other
+///   slots are in `free_lists`, unless they are being filled or emptied, or are retired.
 pub struct SharedSlots<T, A: Allocator = DefaultParent, L: RawMutex = SpinLock> {
     free_lists: SlotFreeLists<L>,
     segments: SegmentedArray<Slot<T>, A>,
@@ -102,7 +107,7 @@ union Content<T> {
     _link: ManuallyDrop<FreeLink>,
 }
 
-// SAFETY: a slot that is vacant has a link, and nobody else reads or writes what is in it.
+// SAFETY: a vacant slot holds a link, and its content is not accessed otherwise.
 unsafe impl<T, A: Allocator> SlotStorage for SegmentedArray<Slot<T>, A> {
     type Parent = A;
 
@@ -112,7 +117,7 @@ unsafe impl<T, A: Allocator> SlotStorage for SegmentedArray<Slot<T>, A> {
 
     #[inline(always)]
     unsafe fn link(&self, slot_index: SlotIndex) -> *mut FreeLink {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the segment of the slot exists.
         unsafe { self.get_unchecked(slot_index).as_ref() }.content.get().cast()
     }
 
@@ -125,12 +130,12 @@ unsafe impl<T, A: Allocator> SlotStorage for SegmentedArray<Slot<T>, A> {
     }
 }
 
-// SAFETY: threads that share the collection share its values and drop one another's; slots are given out under a lock, and
-// their occupancy says who may read and who empties them.
+// SAFETY: threads that share the collection share its values and drop one another's values, so `T: Send + Sync`. A
+// slot is handed out to one thread at a time, and its `occupancy` determines who may read it and who empties it.
 unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Sync for SharedSlots<T, A, L> {}
 
 impl<T> SharedSlots<T> {
-    /// An empty collection, on the default parent.
+    /// Creates an empty collection whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::new_in(DEFAULT_PARENT)
@@ -138,44 +143,44 @@ impl<T> SharedSlots<T> {
 }
 
 impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
-    /// Bytes per slot.
+    /// Number of bytes per slot.
     pub const SLOT_SIZE: usize = size_of::<Slot<T>>();
 
-    /// The most vacant slots that a thread has at hand, which others do not get as long as it lives.
+    /// Maximum number of vacant slots that a thread keeps. Other threads cannot use them while the thread lives.
     pub const CACHED_PER_THREAD: usize = 2 * BATCH_SIZE as usize;
 
-    /// An empty collection, on a parent.
+    /// Creates an empty collection on the given parent.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
         Self { free_lists: SlotFreeLists::new(), segments: SegmentedArray::new(parent), owns: PhantomData }
     }
 
-    /// How many values there are; those that are removed while they are read do not count. O(threads that use the collection).
-    /// While others insert and remove, it is near that.
+    /// Returns the number of values, excluding those that have been removed but still have readers. O(threads that
+    /// use the collection). The number is approximate while other threads insert and remove values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.free_lists.live()
     }
 
-    /// Whether there is none.
+    /// Returns whether the collection has no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         self.segments.parent()
     }
 
-    /// Returns what is held, live and free: as [`Inspect::stats`]. O(slots ever used at a time).
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`]. O(peak number of slots in use).
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         Inspect::stats(self)
     }
 
-    /// Puts a value in. A collection without memory ends the program.
+    /// Inserts a value and returns its key. Ends the program if there is no memory.
     pub fn insert(&self, value: T) -> Key<T> {
         match self.free_lists.pop(&self.segments) {
             Ok(slot_index) => self.fill(slot_index, value),
@@ -183,11 +188,12 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         }
     }
 
-    /// As [`insert`](Self::insert), or says why there is no room.
+    /// Inserts a value and returns its key, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// What the parent says, or [`AllocError::Unsupported`] beyond 2²⁸ − 4 slots; and the value.
+    /// Returns the error of the parent, or [`AllocError::Unsupported`] for more than 2²⁸ − 4 slots. The error
+    /// contains the value.
     pub fn try_insert(&self, value: T) -> Result<Key<T>, TryAllocError<T>> {
         match self.free_lists.pop(&self.segments) {
             Ok(slot_index) => Ok(self.fill(slot_index, value)),
@@ -197,23 +203,25 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
 
     /// Fills a slot that this thread has taken.
     fn fill(&self, slot_index: SlotIndex, value: T) -> Key<T> {
-        // SAFETY: the slot was just taken. One that was never used is all zero, which is a vacant one.
+        // SAFETY: this thread has just taken the slot. A slot that was never used is all zeros, which is a valid
+        // vacant slot.
         let slot = unsafe { self.segments.get_unchecked(slot_index).as_ref() };
         let generation = slot.occupancy.next_generation();
-        // SAFETY: nobody else reads or fills it: it is not open.
+        // SAFETY: the slot is not published, so no other thread accesses its content.
         unsafe { slot.content.get().cast::<T>().write(value) };
         slot.occupancy.publish(generation);
         Key::new(slot_index, generation)
     }
 
-    /// The slot of a key, whatever is in it now.
+    /// Returns the slot of a key, whatever it holds now.
     #[inline]
     fn slot(&self, key: Key<T>) -> Option<&Slot<T>> {
-        // SAFETY: a slot whose segment has come is all zero or was filled, and its occupancy is atomic.
+        // SAFETY: a slot of an existing segment is all zeros or has been filled, and its `occupancy` is atomic.
         self.segments.get(key.slot_index()).map(|slot| unsafe { slot.as_ref() })
     }
 
-    /// The value of a key, if it is still there. As long as the entry is, so is the value.
+    /// Returns an entry for the value of a key, or `None` if it has been removed. The value lives at least as long as
+    /// the entry.
     #[inline]
     #[must_use]
     pub fn get(&self, key: Key<T>) -> Option<SlotRef<'_, T, A, L>> {
@@ -225,14 +233,14 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         })
     }
 
-    /// Whether the value of a key is there at this moment.
+    /// Returns whether the value of a key exists at this moment.
     #[must_use]
     pub fn contains(&self, key: Key<T>) -> bool {
         self.slot(key).is_some_and(|slot| slot.occupancy.generation() == Some(key.generation()))
     }
 
-    /// Removes a value; false if it was gone. Its key, and every copy of it, is good for nothing from now on. It is dropped
-    /// now, or by the last of those that read it.
+    /// Removes a value; returns `false` if it has already been removed. The key and its copies become invalid. The
+    /// value is dropped at once, or by the last of its readers if there are any.
     pub fn remove(&self, key: Key<T>) -> bool {
         let Some(slot) = self.slot(key) else { return false };
         let closed = slot.occupancy.begin_removal(key.generation());
@@ -244,11 +252,11 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         closed.is_some()
     }
 
-    /// Drops the value of a slot that is closed and has no readers, and vacates the slot, also if the destructor unwinds.
-    /// The value still counts, or does not count any more.
+    /// Drops the value of a slot that is closed and has no readers, and vacates the slot, even if the destructor
+    /// unwinds. `is_counted` says whether the value is still included in the number of values.
     #[inline(always)]
     fn empty(&self, slot_index: SlotIndex, slot: &Slot<T>, is_counted: bool) {
-        /// Vacates the slot.
+        /// A guard that vacates the slot.
         struct Vacate<'a, T, A: Allocator, L: RawMutex>(
             &'a SharedSlots<T, A, L>,
             SlotIndex,
@@ -269,24 +277,25 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         }
 
         let _vacate = Vacate(self, slot_index, slot, is_counted);
-        // SAFETY: there is a value, and nobody reads it: whoever closed the slot, or was the last reader, empties it.
+        // SAFETY: the slot holds a value without readers. It is emptied once: by the thread that closed it, or by the
+        // last reader.
         unsafe { slot.content.get().cast::<T>().drop_in_place() };
     }
 
-    /// The values that are there, one after the other, with their keys. What is inserted or removed meanwhile may be among them
-    /// or not.
+    /// Iterates over the values with their keys. Values that are inserted or removed meanwhile may or may not be
+    /// included.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, SlotRef<'_, T, A, L>)> {
         let used = self.free_lists.used();
         SlotIndices::to(used).filter_map(|slot_index| {
             let slot = self.segments.get(slot_index)?;
-            // SAFETY: as in `slot`.
+            // SAFETY: a slot of an existing segment is all zeros or has been filled, and its `occupancy` is atomic.
             let generation = unsafe { slot.as_ref() }.occupancy.generation()?;
             let key = Key::new(slot_index, generation);
             Some((key, self.get(key)?))
         })
     }
 
-    /// Removes the values that `keep` does not want to keep; as [`iter`](Self::iter), and [`remove`](Self::remove).
+    /// Removes the values for which `keep` returns `false`. See [`iter`](Self::iter) and [`remove`](Self::remove).
     pub fn retain(&self, mut keep: impl FnMut(Key<T>, &T) -> bool) {
         for (key, value) in self.iter() {
             if !keep(key, &value) {
@@ -296,9 +305,10 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     }
 }
 
-/// As of a pool of blocks that are as large as a slot. While other threads are at work, of a moment that may never have been.
+/// Reports the collection as a pool of blocks of the size of a slot. While other threads change the collection, the
+/// result may combine states of different moments.
 impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
-    /// O(slots ever used at a time).
+    /// O(peak number of slots in use).
     fn stats(&self) -> PoolStats {
         let room: usize = self.segments.iter().map(|(_, places)| places).sum();
         let filled = SlotIndices::to(self.free_lists.used())
@@ -318,7 +328,7 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
         spans.any(|memory| memory.contains(&address.addr()))
     }
 
-    /// What is on the shelves of threads is not looked at: they may be using it.
+    /// Does not check the lists of individual threads, which may be using them.
     fn check(&self) -> Result<(), InvariantError> {
         self.free_lists
             .check(&self.segments, |slot_index| !matches!(self.used(slot_index), SlotUse::Occupied))
@@ -332,7 +342,7 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
         Report { live_blocks: Some(self.len()), ..Report::default() }
     }
 
-    /// O(slots). Slots that are retired look like fresh ones.
+    /// O(slots). Retired slots look like fresh ones.
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let segments = self.segments.memory().zip(self.segments.iter());
         for (segment, (memory, (start, places))) in segments.enumerate() {
@@ -345,9 +355,9 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
 }
 
 impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
-    /// What a slot is used for at this moment.
+    /// Returns what a slot is used for at this moment.
     fn used(&self, slot_index: SlotIndex) -> SlotUse {
-        // SAFETY: as in `slot`.
+        // SAFETY: a slot of an existing segment is all zeros or has been filled, and its `occupancy` is atomic.
         match self
             .segments
             .get(slot_index)
@@ -367,15 +377,17 @@ impl<T> Default for SharedSlots<T> {
 }
 
 impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
-    /// Drops all values, those too whose entries were forgotten, and also if a destructor panics. (If two do, the program ends.)
+    /// Drops all values, including those with forgotten entries and those after one whose destructor panics. If a
+    /// second destructor panics, the program aborts.
     fn drop(&mut self) {
-        /// Goes on where a destructor has panicked.
+        /// Continues with the next value after a destructor has panicked.
         struct ContinueOnPanic<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, SlotIndices);
 
         impl<T, A: Allocator, L: RawMutex> ContinueOnPanic<'_, T, A, L> {
             fn go_on(&mut self) {
                 for slot in self.1.by_ref().filter_map(|slot_index| self.0.segments.get(slot_index)) {
-                    // SAFETY: nobody else has the collection, every slot comes once, and a filled one holds a value.
+                    // SAFETY: the collection is exclusively owned, each slot is visited once, and an occupied slot
+                    // holds a value.
                     unsafe {
                         if slot.as_ref().occupancy.is_occupied() {
                             slot.as_ref().content.get().cast::<T>().drop_in_place();
@@ -391,12 +403,12 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
             }
         }
 
-        /// Returns the memory of what is beside the slots, at last.
+        /// A guard that frees the memory besides the slots after all values have been dropped.
         struct RetireOnDrop<'a, T, A: Allocator, L: RawMutex>(&'a mut SharedSlots<T, A, L>);
 
         impl<T, A: Allocator, L: RawMutex> Drop for RetireOnDrop<'_, T, A, L> {
             fn drop(&mut self) {
-                // SAFETY: all memory comes from the segments' parent, and nobody has the collection any more.
+                // SAFETY: the memory comes from the parent of the segments, and the collection is not used any more.
                 unsafe { self.0.free_lists.free(self.0.segments.parent()) };
             }
         }
@@ -407,16 +419,18 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
     }
 }
 
-/// A value in a [`SharedSlots`], for as long as it is read.
+/// An entry of a [`SharedSlots`]: a reader of a value, which keeps the value alive.
 pub struct SlotRef<'a, T, A: Allocator = DefaultParent, L: RawMutex = SpinLock> {
     slots: &'a SharedSlots<T, A, L>,
     slot: &'a Slot<T>,
     slot_index: SlotIndex,
 }
 
-// SAFETY: it gives shared access to a value, and drops it if it is the last; the collection is shared by threads.
+// SAFETY: an entry gives shared access to a value, and drops the value if it is the last reader. The collection can
+// be shared between threads.
 unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Send for SlotRef<'_, T, A, L> {}
-// SAFETY: as above.
+// SAFETY: a shared entry gives shared access to the value, which `T: Sync` allows, and the other bounds are those of
+// `Send`.
 unsafe impl<T: Send + Sync, A: Allocator + Sync, L: RawMutex + Sync> Sync for SlotRef<'_, T, A, L> {}
 
 impl<T, A: Allocator, L: RawMutex> Deref for SlotRef<'_, T, A, L> {
@@ -424,7 +438,7 @@ impl<T, A: Allocator, L: RawMutex> Deref for SlotRef<'_, T, A, L> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the slot is filled, and stays so while there is a reader.
+        // SAFETY: the slot is occupied, and stays so while it has a reader.
         unsafe { &*self.slot.content.get().cast::<T>() }
     }
 }
@@ -449,7 +463,7 @@ mod tests {
         let first = slots.insert(1);
         slots.remove(first);
         let slot = slots.segments.get(first.slot_index()).expect("it has come");
-        // SAFETY: the slot is vacant, and nobody else has the collection.
+        // SAFETY: the slot is vacant, and the collection is not shared.
         unsafe { (&raw mut (*slot.as_ptr()).occupancy).write(SlotState::at(u32::MAX - 1)) };
         let last = slots.insert(2);
         assert_eq!((last.index(), last.generation(), slots.len()), (first.index(), u32::MAX, 1));

@@ -1,7 +1,7 @@
-//! Where the slots of one owner lie: values by themselves, one behind the other, and their generations by themselves.
+//! The slots of a collection with one owner. In each segment, the values are contiguous, and so are the generations.
 //!
-//! A value of 64 bytes takes exactly a line of the processor's cache then, and whoever looks for values, or removes all,
-//! reads four bytes a slot.
+//! A value of 64 bytes thus takes exactly one cache line, and iterating over or removing all values reads four bytes
+//! per slot to find them.
 
 use core::{
     alloc::Layout,
@@ -18,18 +18,19 @@ use crate::{
     traits::Allocator,
 };
 
-/// What segments are aligned to, at least: a line of the processor's cache.
+/// The minimum alignment of segments: a cache line.
 const LINE: usize = 64;
 
-/// The slots of a collection, in segments that are never moved.
+/// The slots of a collection, in segments that never move.
 ///
 /// # Invariants
 ///
-/// * `count` segments have come: for each such `k` there is a block of `parent` with `lengths[k]` values and, behind them, as
-///   many generations; `values[k]` and `generations[k]` are those of a [`Segment`]. Each has a slot at least, and as many as
-///   `segment_len(k)` unless the parent had no room for them.
-/// * If one has fewer and is not the last, it is among `completed`: its generations are in a block of their own, `segment_len(k)` of
-///   them, and those of slots that have not come are retired. So every place before the end of the last segment has one.
+/// * `count` segments exist. For each segment `k` there is a block of `parent` with `lengths[k]` values followed by
+///   as many generations; `values[k]` and `generations[k]` are those of a [`Segment`]. Each segment has at least one
+///   slot, and `segment_len(k)` slots unless the parent did not have enough memory.
+/// * A segment that has fewer slots and is not the last one is in `completed`: it has `segment_len(k)` generations in
+///   a block of their own, and those without a slot are retired. So every slot index below the end of the last
+///   segment has a generation.
 pub(super) struct SlotTable<T, A: Allocator> {
     values: [*mut T; MAX_SEGMENTS],
     generations: [*mut u32; MAX_SEGMENTS],
@@ -40,52 +41,53 @@ pub(super) struct SlotTable<T, A: Allocator> {
     parent: A,
 }
 
-/// Where the slots of one segment lie.
+/// The addresses of the slots of one segment.
 ///
 /// # Invariants
 ///
-/// `values` is where its first value would be if places began at zero, not at the bits of its first place; likewise
-/// `generations`. So a place is an index from there without being taken apart.
+/// `values` is the address that the value of slot index 0 would have if the segment began there, and `generations`
+/// likewise. So the bits of a slot index are an offset from these addresses.
 pub(super) struct Segment<T> {
     values: *mut T,
     generations: *mut u32,
 }
 
 impl<T> Segment<T> {
-    /// No segment.
+    /// The value for no segment.
     pub(super) const NONE: Self = Self { values: ptr::null_mut(), generations: ptr::null_mut() };
 
-    /// Where the value of a slot is, if there is one.
+    /// Returns the address of the value of a slot, whether the slot is occupied or not.
     ///
     /// # Safety
     ///
-    /// The slot is in this segment, which has come.
+    /// The slot must be in this segment, and the segment must exist.
     #[inline(always)]
     pub(super) unsafe fn value(&self, slot_index: SlotIndex) -> *mut T {
         let value = self.values.wrapping_add(index(slot_index));
-        // SAFETY: nothing in a segment lies at zero. (Who makes a reference of this would look for that otherwise.)
+        // SAFETY: no value of a segment is at address zero. Without this, converting the result to a reference would
+        // involve a null check.
         unsafe { assert_unchecked(!value.is_null()) };
         value
     }
 
-    /// The generation of a slot.
+    /// Returns the address of the generation of a slot.
     ///
     /// # Safety
     ///
-    /// As for [`value`](Self::value).
+    /// Same as for [`value`](Self::value).
     #[inline(always)]
     pub(super) unsafe fn generation(&self, slot_index: SlotIndex) -> *mut u32 {
         self.generations.wrapping_add(index(slot_index))
     }
 }
 
-/// Size and alignment of a segment of so many slots, and how far in its generations begin.
+/// Returns the layout of a segment with `slots` slots, and the offset of its generations.
 fn layout_of<T>(slots: usize) -> Option<(Layout, usize)> {
     let values = Layout::array::<T>(slots).ok()?.align_to(LINE).ok()?;
     values.extend(Layout::array::<u32>(slots).ok()?).ok()
 }
 
-/// The index of a place from where indices count from zero.
+/// Returns the offset of a slot from the addresses in a [`Segment`].
 #[inline(always)]
 fn index(slot_index: SlotIndex) -> usize {
     slot_index.bits() as usize
@@ -107,102 +109,103 @@ impl<T, A: Allocator> SlotTable<T, A> {
         &self.parent
     }
 
-    /// How many segments have come.
+    /// Returns the number of segments.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// How many slots a segment has; none if it has not come.
+    /// Returns the number of slots of a segment, or 0 if the segment does not exist.
     pub(super) fn segment_len(&self, segment: usize) -> usize {
         self.lengths.get(segment).map_or(0, |&slots| slots as usize)
     }
 
-    /// How many places of a segment have no slot.
+    /// Returns the number of slot indices in a segment that have no slot.
     pub(super) fn missing(&self, segment: usize) -> usize {
         segment_len(segment) - self.segment_len(segment)
     }
 
-    /// How many slots there are from a place on, which may be the end of a segment.
+    /// Returns the number of slots from an index on, which may be the end of a segment.
     pub(super) fn slots_from(&self, slot_index: SlotIndex) -> usize {
         let slots: usize = self.lengths[slot_index.segment()..].iter().map(|&slots| slots as usize).sum();
         slots - slot_index.offset()
     }
 
-    /// The end of a segment that has come.
+    /// Returns the end of an existing segment.
     pub(super) fn end(&self, segment: usize) -> SlotIndex {
         SlotIndex::start(segment).skip(self.lengths[segment])
     }
 
-    /// Where the slots of a segment lie.
+    /// Returns the addresses of the slots of a segment.
     pub(super) fn segment(&self, segment: usize) -> Segment<T> {
         Segment { values: self.values[segment], generations: self.generations[segment] }
     }
 
-    /// Where the value of a slot is, if there is one.
+    /// Returns the address of the value of a slot, whether the slot is occupied or not.
     ///
     /// # Safety
     ///
-    /// The slot's segment has come.
+    /// The segment of the slot must exist.
     #[inline(always)]
     pub(super) unsafe fn value(&self, slot_index: SlotIndex) -> *mut T {
-        // SAFETY: a segment that has come is one of those that there can be.
+        // SAFETY: the segment exists, so its index is less than `MAX_SEGMENTS`.
         unsafe {
             let values = *self.values.get_unchecked(slot_index.segment());
             Segment { values, ..Segment::NONE }.value(slot_index)
         }
     }
 
-    /// The generation of a slot.
+    /// Returns the address of the generation of a slot.
     ///
     /// # Safety
     ///
-    /// The slot's segment has come.
+    /// The segment of the slot must exist.
     #[inline(always)]
     pub(super) unsafe fn generation(&self, slot_index: SlotIndex) -> *mut u32 {
-        // SAFETY: as above.
+        // SAFETY: the segment exists, so its index is less than `MAX_SEGMENTS`.
         unsafe {
             let generations = *self.generations.get_unchecked(slot_index.segment());
             Segment::<T> { generations, ..Segment::NONE }.generation(slot_index)
         }
     }
 
-    /// The generations of so many slots, those that were never written included.
+    /// Returns the generations of `count` slots, including those that were never written.
     ///
     /// # Safety
     ///
-    /// The slots are in one segment, which has come.
+    /// The slots must be in one segment, and the segment must exist.
     pub(super) unsafe fn generations(&mut self, first: SlotIndex, count: usize) -> &mut [MaybeUninit<u32>] {
-        // SAFETY: the caller's promise, and they are borrowed mutably with the table.
+        // SAFETY: the caller guarantees that the slots are in one existing segment. The generations are mutably
+        // borrowed with the table.
         unsafe { slice::from_raw_parts_mut(self.generation(first).cast(), count) }
     }
 
-    /// For each segment that has come, where its memory is, and where its values are in it: addresses.
+    /// Returns the range of addresses of each segment, and that of the values in it.
     pub(super) fn spans(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone {
         (0..self.count).filter_map(|segment| {
             let (layout, values) =
                 (layout_of::<T>(self.segment_len(segment))?.0, size_of::<T>() * self.segment_len(segment));
-            // SAFETY: the segment has come.
+            // SAFETY: the segment exists.
             let start = unsafe { self.value(SlotIndex::start(segment)) }.addr();
             Some((start..start + layout.size(), start..start + values))
         })
     }
 
-    /// Where generations lie that have blocks of their own: addresses.
+    /// Returns the ranges of addresses of generations in blocks of their own.
     pub(super) fn completions(&self) -> impl Iterator<Item = Range<usize>> + Clone {
         (0..self.count).filter(|&segment| self.is_completed(segment)).map(|segment| {
-            // SAFETY: the segment has come.
+            // SAFETY: the segment exists.
             let start = unsafe { self.generation(SlotIndex::start(segment)) }.addr();
             start..start + size_of::<u32>() * segment_len(segment)
         })
     }
 
-    /// How many slots the next segment could have at most, if the parent has memory for them and for so many bytes more, and
-    /// `per_slot` for each slot. It is asked for a block to find that out.
+    /// Returns the maximum number of slots of the next segment for which the parent has memory, in addition to `more`
+    /// bytes, and `per_slot` bytes for each slot. Allocates and frees a block to find out.
     ///
     /// # Errors
     ///
-    /// Why there are too few: less than a sixteenth of what the segment is to have. Segments are few, and so none is
-    /// spent on less.
+    /// Returns an error if the parent has memory for less than a sixteenth of the regular length of the segment. The
+    /// number of segments is limited, so none is used for fewer slots.
     pub(super) fn slots_to_be_had(&self, more: usize, per_slot: usize) -> Result<usize, AllocError> {
         let whole = segment_len(self.count);
         let fewest = (whole / 16).max(1);
@@ -210,18 +213,18 @@ impl<T, A: Allocator> SlotTable<T, A> {
         let (least, all) = (layout_of(fewest)?.0, layout_of(whole)?.0.size());
         let preferred = all.saturating_add(more).saturating_add(per_slot * whole);
         let block = self.parent.allocate_between(least, preferred)?;
-        // SAFETY: the block was just handed out; its whole length fits it.
+        // SAFETY: the block was just allocated, and its whole length fits it.
         unsafe {
             let whole = Layout::from_size_align_unchecked(block.len(), least.align());
             self.parent.deallocate(block.cast(), whole);
         }
-        // Padding and what the parent needs for itself.
+        // Subtracts padding and what the parent needs for itself.
         let bytes = block.len().saturating_sub(more + 4 * LINE);
         let slots = (bytes / (size_of::<T>() + size_of::<u32>() + per_slot)).min(whole);
         if slots < fewest { Err(AllocError::Exhausted) } else { Ok(slots) }
     }
 
-    /// Takes one more segment of so many slots from the parent. Nothing in it has been written.
+    /// Allocates one more segment with `slots` slots. Nothing in it is initialized.
     pub(super) fn grow(&mut self, slots: usize) -> Result<(), AllocError> {
         let segment = self.count;
         let (layout, generations) = layout_of::<T>(slots).ok_or(AllocError::Unsupported)?;
@@ -238,7 +241,7 @@ impl<T, A: Allocator> SlotTable<T, A> {
         };
         let first = index(SlotIndex::start(segment));
         self.values[segment] = block.cast::<T>().as_ptr().wrapping_sub(first);
-        // SAFETY: the generations are in the block.
+        // SAFETY: the offset of the generations is within the block.
         let generations = unsafe { block.add(generations).cast::<u32>() };
         self.generations[segment] = generations.as_ptr().wrapping_sub(first);
         self.lengths[segment] = slots as u32;
@@ -246,19 +249,19 @@ impl<T, A: Allocator> SlotTable<T, A> {
         Ok(())
     }
 
-    /// Returns the last segments to the parent, so that so many are left. No slot in them is in use.
+    /// Returns segments to the parent, the last ones first, until `count` are left. Their slots must not be in use.
     pub(super) fn shrink_to(&mut self, count: usize) {
         while self.count > count {
             let segment = self.count - 1;
             if self.is_completed(segment) {
                 self.undo_completion(segment);
             }
-            // SAFETY: the segment has come.
+            // SAFETY: the segment exists.
             let start = unsafe { self.value(SlotIndex::start(segment)) };
             if let (Some(start), Some((layout, _))) =
                 (NonNull::new(start), layout_of::<T>(self.segment_len(segment)))
             {
-                // SAFETY: the segment was handed out for this layout, and begins with its first value.
+                // SAFETY: the segment was allocated with this layout and begins with its first value.
                 unsafe { self.parent.deallocate(start.cast(), layout) };
             }
             (self.count, self.lengths[segment]) = (segment, 0);
@@ -272,12 +275,13 @@ impl<T, A: Allocator> SlotTable<T, A> {
         self.completed >> segment & 1 == 1
     }
 
-    /// Gives every place of a segment a generation.
+    /// Gives every slot index of a segment a generation, in a block of their own.
     fn complete(&mut self, segment: usize) -> Result<(), AllocError> {
         let layout = Layout::array::<u32>(segment_len(segment)).map_err(|_| AllocError::Unsupported)?;
         let block = self.parent.allocate(layout)?.cast::<u32>();
         let slot_index = SlotIndex::start(segment);
-        // SAFETY: the block is as long; so many generations are there, written or not.
+        // SAFETY: the block has room for all generations of the segment. The old generations exist, initialized or
+        // not.
         unsafe {
             let old = self.generation(slot_index).cast::<MaybeUninit<u32>>();
             block
@@ -292,12 +296,13 @@ impl<T, A: Allocator> SlotTable<T, A> {
         Ok(())
     }
 
-    /// Puts the generations of a segment back behind its values. None of a segment behind it is in use.
+    /// Moves the generations of a segment back behind its values. No later segment may be in use.
     fn undo_completion(&mut self, segment: usize) {
         let slot_index = SlotIndex::start(segment);
         let layouts = (layout_of::<T>(self.segment_len(segment)), Layout::array::<u32>(segment_len(segment)));
         let (Some((_, generations)), Ok(layout)) = layouts else { return };
-        // SAFETY: the segment has come, and its generations lie so far in; the block was handed out for this layout.
+        // SAFETY: the segment exists, `generations` is the offset of its generations, and the block was allocated
+        // with `layout`.
         unsafe {
             let behind = self.value(slot_index).cast::<u8>().add(generations).cast::<u32>();
             let block = self.generation(slot_index);

@@ -1,11 +1,11 @@
-//! A slot whose key is known before there is a value, and several values at once.
+//! Slots whose keys are known before their values exist, and access to several values at once.
 
 use super::{Key, Slots};
 use crate::{base::AllocError, shell::out_of_memory, traits::Allocator};
 
 /// A vacant slot of a [`Slots`]: see [`Slots::vacant_entry`].
 ///
-/// Dropping it changes nothing.
+/// Dropping it has no effect.
 pub struct VacantEntry<'a, T, A: Allocator> {
     slots: &'a mut Slots<T, A>,
     key: Key<T>,
@@ -18,19 +18,20 @@ impl<'a, T, A: Allocator> VacantEntry<'a, T, A> {
         self.key
     }
 
-    /// Puts the value in.
+    /// Inserts the value into the slot.
     pub fn insert(self, value: T) -> &'a mut T {
         let slot_index = self.key.slot_index();
         self.slots.insert(value);
-        // SAFETY: the value was put where the key says: nothing has changed since that was found out.
+        // SAFETY: the value was inserted into the slot of the key, because the collection is borrowed and has not
+        // changed since the key was determined.
         unsafe { &mut *self.slots.table.value(slot_index) }
     }
 }
 
 impl<T, A: Allocator> Slots<T, A> {
-    /// Returns the slot that the next value will have. A collection without memory ends the program. O(1).
+    /// Returns the slot that the next value will have. Ends the program if there is no memory. O(1).
     ///
-    /// [`insert_with`](Self::insert_with) is shorter where a closure can make the value.
+    /// [`insert_with`](Self::insert_with) is shorter if a closure can make the value.
     ///
     /// ```
     /// use millpond::{Key, Slots};
@@ -52,17 +53,17 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// As [`vacant_entry`](Self::vacant_entry), or says why there is no room.
+    /// Returns the slot that the next value will have, or an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve).
+    /// Same as [`reserve`](Self::reserve).
     pub fn try_vacant_entry(&mut self) -> Result<VacantEntry<'_, T, A>, AllocError> {
         self.make_room()?;
         Ok(self.next_entry())
     }
 
-    /// Sees to it that there is a slot for one more value.
+    /// Ensures that there is a slot for one more value.
     #[inline]
     pub(super) fn make_room(&mut self) -> Result<(), AllocError> {
         if self.vacated_keys.last().is_none() && self.fresh == self.ready {
@@ -72,9 +73,9 @@ impl<T, A: Allocator> Slots<T, A> {
         }
     }
 
-    /// The slot of the next value, for which there is room.
+    /// Returns the slot of the next value. There must be room for it.
     fn next_entry(&mut self) -> VacantEntry<'_, T, A> {
-        // SAFETY: these are the bits of a key; and a slot that is ready has a generation.
+        // SAFETY: these are the bits of a key; and a slot that is prepared has a generation.
         let key = unsafe {
             match self.vacated_keys.last() {
                 Some(bits) => Key::from_valid_bits(bits),
@@ -84,8 +85,8 @@ impl<T, A: Allocator> Slots<T, A> {
         VacantEntry { slots: self, key }
     }
 
-    /// Returns the values of several keys, to be changed; `None` if one of them is gone, or if two keys are the same.
-    /// O(`N`²).
+    /// Returns mutable references to the values of several keys, or `None` if one of the values has been removed or
+    /// if two keys are equal. O(`N`²).
     ///
     /// ```
     /// let mut slots = millpond::Slots::new();
@@ -101,8 +102,8 @@ impl<T, A: Allocator> Slots<T, A> {
         if !keys.iter().all(|key| self.contains(*key)) || !keys.iter().enumerate().all(alone) {
             return None;
         }
-        // SAFETY: each slot holds a value; all are different, because one slot has one key at a time; and the values are
-        // borrowed mutably with the collection.
+        // SAFETY: every slot holds a value. The slots are different because the keys are, and a slot has only one
+        // valid key at a time. The values are mutably borrowed with the collection.
         Some(keys.map(|key| unsafe { &mut *self.table.value(key.slot_index()) }))
     }
 }

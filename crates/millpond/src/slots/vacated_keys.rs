@@ -1,30 +1,33 @@
-//! The slots that wait to be filled, last vacated first: a stack beside the slots, of the keys that their next values will
+//! A stack of vacated slots, stored apart from the slots. It contains the keys that the next values of the slots will
 //! have.
 //!
-//! It has room for all of them, so that vacating a slot needs no memory, and the slots themselves are not touched. At the
-//! bottom lies a word that is no key, so that one look says whether there is any.
+//! It has room for all slots, so vacating a slot requires no memory and does not touch the slot itself. The bottom
+//! word is not a key, so reading the top word is enough to find out whether the stack is empty.
 
 use core::{alloc::Layout, num::NonZero, ops::Range, ptr::NonNull};
 
 use crate::{base::AllocError, traits::Allocator};
 
-/// The bits of a key, or none.
+/// The bits of a key, or `None`.
 type Bits = Option<NonZero<u64>>;
 
+/// A stack of keys.
+///
 /// # Invariants
 ///
-/// * `base` is the start of a block of the collection's parent for `room` words and one, or of [`EMPTY`] if that is zero.
-/// * The word at `base` is none, those behind it up to `top` are keys.
+/// * `base` is the start of a block of the collection's parent for `room + 1` words, or the address of [`EMPTY`] if
+///   `room` is zero.
+/// * The word at `base` is `None`; the words behind it up to and including `top` are keys.
 pub(super) struct VacatedKeys {
     top: NonNull<Bits>,
     base: NonNull<Bits>,
     room: usize,
 }
 
-/// The bottom of a stack that has no memory.
+/// The bottom of a stack without memory.
 static EMPTY: Bits = None;
 
-// SAFETY: a static has an address.
+// SAFETY: the address of a static is not null.
 const BOTTOM: NonNull<Bits> = unsafe { NonNull::new_unchecked(core::ptr::from_ref(&EMPTY).cast_mut()) };
 
 fn layout(room: usize) -> Option<Layout> {
@@ -37,46 +40,46 @@ impl VacatedKeys {
         Self { top: base, base, room: 0 }
     }
 
-    /// The one that was vacated last.
+    /// Returns the key of the slot that was vacated last.
     #[inline(always)]
     pub(super) fn last(&self) -> Bits {
-        // SAFETY: it points at a key, or at the bottom.
+        // SAFETY: `top` points to a key or to the bottom.
         unsafe { self.top.read() }
     }
 
-    /// How many there are.
+    /// Returns the number of keys.
     #[inline]
     pub(super) fn count(&self) -> usize {
-        // SAFETY: both point into one block, or are the same.
+        // SAFETY: both pointers point into the same block or static.
         unsafe { self.top.offset_from_unsigned(self.base) }
     }
 
-    /// Removes the last one.
+    /// Removes the last key.
     ///
     /// # Safety
     ///
-    /// There is one.
+    /// The stack must not be empty.
     #[inline(always)]
     pub(super) unsafe fn pop(&mut self) {
-        // SAFETY: the last one is above the bottom.
+        // SAFETY: the caller guarantees that there is a key, which is above the bottom.
         self.top = unsafe { self.top.sub(1) };
     }
 
-    /// Adds one.
+    /// Adds a key.
     ///
     /// # Safety
     ///
-    /// There is room.
+    /// There must be room for another key.
     #[inline(always)]
     pub(super) unsafe fn push(&mut self, key: NonZero<u64>) {
-        // SAFETY: the caller says that there is room.
+        // SAFETY: the caller guarantees that there is room for another key.
         unsafe {
             self.top = self.top.add(1);
             self.top.write(Some(key));
         }
     }
 
-    /// How many there is room for.
+    /// Returns the capacity of the stack.
     pub(super) fn room(&self) -> usize {
         self.room
     }
@@ -85,21 +88,21 @@ impl VacatedKeys {
         self.top = self.base;
     }
 
-    /// All of them.
+    /// Iterates over all keys.
     pub(super) fn all(&self) -> impl Iterator<Item = NonZero<u64>> {
-        // SAFETY: these words are the bottom and keys; they are borrowed with the stack.
+        // SAFETY: these words, the bottom and the keys, are initialized and borrowed with the stack.
         let words = unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.count() + 1) };
         words.iter().copied().flatten()
     }
 
-    /// Makes room for so many in all, from the parent that has come each time.
+    /// Grows the stack to a capacity of `room` keys. Every call must pass the same parent.
     pub(super) fn grow(&mut self, parent: &impl Allocator, room: usize) -> Result<(), AllocError> {
         if room <= self.room {
             return Ok(());
         }
         let layout = layout(room).ok_or(AllocError::Unsupported)?;
         let (base, count) = (parent.allocate(layout)?.cast::<Bits>(), self.count());
-        // SAFETY: the new block has more room than the old one, of which so many words and one are in use.
+        // SAFETY: the new block has more room than the old one, in which `count + 1` words are in use.
         unsafe {
             self.base.copy_to_nonoverlapping(base, count + 1);
             self.free(parent);
@@ -109,23 +112,23 @@ impl VacatedKeys {
         Ok(())
     }
 
-    /// Where its memory is, if it has any: addresses.
+    /// Returns the range of addresses of the stack's memory, if it has any.
     pub(super) fn memory(&self) -> Option<Range<usize>> {
         let start = self.base.addr().get();
         let layout = layout(self.room).filter(|_| self.room != 0)?;
         Some(start..start + layout.size())
     }
 
-    /// Returns the memory.
+    /// Frees the memory.
     ///
     /// # Safety
     ///
-    /// The parent is the one that it came from, and nothing is pushed or popped any more.
+    /// The parent must be the one that the memory came from, and nothing may be pushed or popped afterwards.
     pub(super) unsafe fn free(&mut self, parent: &impl Allocator) {
         if let Some(layout) = layout(self.room)
             && self.room != 0
         {
-            // SAFETY: the block was handed out for this layout.
+            // SAFETY: the block was allocated by `parent` with this layout.
             unsafe { parent.deallocate(self.base.cast(), layout) };
         }
     }

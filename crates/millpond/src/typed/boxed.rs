@@ -18,13 +18,14 @@ use crate::{
     traits::Allocator,
 };
 
-/// A value in a pool, owned by one holder: dropping the handle drops the value and returns its block, in O(1).
+/// A value in a pool with a single owner. Dropping the handle drops the value and returns its block, in O(1).
 ///
-/// What `Box` is for the heap. It borrows the pool for `'p`, so no handle outlives its pool, no pool is reset or moved
-/// under its handles, and a pool whose handles are gone may go to another thread. It is two words long, and one more
-/// for an unsized `T`. On a [`SharedPool`](crate::SharedPool) it may be dropped on another thread than it was made on.
+/// This is to a pool what `Box` is to the heap. It borrows the pool for `'p`: a handle cannot outlive its pool, and a
+/// pool cannot be reset or moved while it has handles. A pool without handles can be sent to another thread. A handle
+/// is two words long, plus one word if `T` is unsized. A handle of a [`SharedPool`](crate::SharedPool) may be dropped
+/// on a different thread from the one that created it.
 ///
-/// [`Pool::alloc`](crate::Pool::alloc) makes one; [`new_in`](Self::new_in) makes one in any [`Allocator`]:
+/// [`Pool::alloc`](crate::Pool::alloc) creates a handle; [`new_in`](Self::new_in) creates one in any [`Allocator`]:
 ///
 /// ```
 /// use millpond::{Classes, Local, Pool, PoolBox};
@@ -41,7 +42,7 @@ use crate::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
-/// A value may own others of its kind, in the same pool:
+/// A value may own other values of the same type in the same pool:
 ///
 /// ```
 /// use millpond::{Pool, PoolBox};
@@ -60,7 +61,7 @@ use crate::{
 /// assert!(values.eq([2, 1, 0]));
 /// ```
 ///
-/// A handle does not outlive its pool, nor a reset:
+/// A handle outlives neither its pool nor a reset:
 ///
 /// ```compile_fail,E0597
 /// let number;
@@ -84,17 +85,17 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// `value` points to a live block of `memory` that nobody else has, whose layout is the value's, and which holds a valid
-/// `T`.
+/// `value` points to a live block of `memory` that nothing else owns, that has the layout of the value, and that
+/// holds a valid `T`.
 pub struct PoolBox<'p, T: ?Sized, M: Allocator + ?Sized = Local<Blocks>> {
     value: NonNull<T>,
     memory: &'p M,
     owns: PhantomData<T>,
 }
 
-/// A value in a [`SharedPool`](crate::SharedPool): the [`PoolBox`] to name in a struct.
+/// A value in a [`SharedPool`](crate::SharedPool): a [`PoolBox`] with the parameters to name in a struct.
 ///
-/// In a pool in a `static` its lifetime is `'static`, and it goes wherever its value may:
+/// If the pool is a `static`, the lifetime is `'static`, and the handle can be sent wherever its value can:
 ///
 /// ```
 /// use millpond::{SharedBox, SharedPool};
@@ -115,11 +116,11 @@ pub struct PoolBox<'p, T: ?Sized, M: Allocator + ?Sized = Local<Blocks>> {
 /// assert_eq!(sender.join().expect("no panic"), Some(7));
 /// ```
 ///
-/// `M` is what a pool is made on if it is not made by [`SharedPool::new`](crate::SharedPool::new). Shared by counting, it is a
-/// [`PoolArc`](crate::PoolArc).
+/// `M` is the allocator of a pool that was not created by [`SharedPool::new`](crate::SharedPool::new). For a
+/// reference-counted value see [`PoolArc`](crate::PoolArc).
 pub type SharedBox<'p, T, M = Locked<Blocks>> = PoolBox<'p, T, M>;
 
-/// A value in a [`CachedPool`](crate::CachedPool): as [`SharedBox`].
+/// A value in a [`CachedPool`](crate::CachedPool). See [`SharedBox`].
 ///
 /// ```
 /// use millpond::{CachedBox, CachedPool, SharedPool};
@@ -135,14 +136,14 @@ pub type SharedBox<'p, T, M = Locked<Blocks>> = PoolBox<'p, T, M>;
 /// ```
 pub type CachedBox<'p, T, A = DefaultParent> = PoolBox<'p, T, Cached<Blocks, A>>;
 
-// SAFETY: the handle owns its value, as `Box` does, and frees into the allocator on whatever thread it is dropped, which
-// takes an allocator that threads share.
+// SAFETY: the handle owns its value, as `Box` does. It frees the block on whichever thread drops it, which `M: Sync`
+// allows.
 unsafe impl<T: Send + ?Sized, M: Allocator + Sync + ?Sized> Send for PoolBox<'_, T, M> {}
 // SAFETY: a shared handle gives shared access to its value and to nothing else.
 unsafe impl<T: Sync + ?Sized, M: Allocator + Sync + ?Sized> Sync for PoolBox<'_, T, M> {}
 
 impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, MaybeUninit<T>, M> {
-    /// Puts a value in.
+    /// Writes a value into the block.
     #[inline]
     #[must_use]
     pub fn write(mut this: Self, value: T) -> PoolBox<'p, T, M> {
@@ -151,11 +152,11 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, MaybeUninit<T>, M> {
         unsafe { this.assume_init() }
     }
 
-    /// Says that the value is there.
+    /// Converts the handle to a handle of an initialized value.
     ///
     /// # Safety
     ///
-    /// It is: all of it is valid.
+    /// The value must be fully initialized.
     #[inline]
     #[must_use]
     pub unsafe fn assume_init(self) -> PoolBox<'p, T, M> {
@@ -165,14 +166,14 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, MaybeUninit<T>, M> {
 }
 
 impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
-    /// A block for a `T` in any allocator, to be filled in place: nothing of the value is on the stack, whatever the
-    /// compiler does. Dropping it returns the block.
+    /// Allocates a block for a `T` in any allocator, to be initialized in place. No part of the value is ever on the
+    /// stack, even in unoptimized builds. Dropping the handle returns the block.
     ///
     /// ```
     /// use millpond::{Pages, PoolBox};
     ///
     /// let mut place = PoolBox::<[u8; 8 << 20], _>::uninit_in(&Pages)?;
-    /// // SAFETY: all bytes are written, and any byte is a `u8`.
+    /// // SAFETY: all bytes are initialized, and any byte is a valid `u8`.
     /// let zeros = unsafe {
     ///     place.as_mut_ptr().write_bytes(0, 1);
     ///     place.assume_init()
@@ -183,18 +184,18 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`].
+    /// Same as [`Allocator::allocate`].
     #[inline]
     pub fn uninit_in(memory: &'p M) -> Result<PoolBox<'p, MaybeUninit<T>, M>, AllocError> {
         let block = memory.allocate(Layout::new::<T>())?;
         Ok(PoolBox { value: block.cast(), memory, owns: PhantomData })
     }
 
-    /// Puts a value into any allocator. One without bytes takes no block.
+    /// Puts a value into any allocator. A zero-sized value takes no block.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; the error returns the value.
+    /// Same as [`Allocator::allocate`]. The error contains the value.
     #[inline]
     pub fn new_in(value: T, memory: &'p M) -> Result<Self, TryAllocError<T>> {
         match Self::uninit_in(memory) {
@@ -203,7 +204,7 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
         }
     }
 
-    /// As [`uninit_in`](Self::uninit_in), for callers that cannot go on without.
+    /// Allocates a block as [`uninit_in`](Self::uninit_in) does, and ends the program if there is no memory.
     #[inline]
     pub(crate) fn uninit_or_oom(memory: &'p M) -> PoolBox<'p, MaybeUninit<T>, M> {
         match Self::uninit_in(memory) {
@@ -212,12 +213,12 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
         }
     }
 
-    /// Takes the value out and returns its block.
+    /// Takes the value out of the pool and returns its block.
     #[inline]
     #[must_use]
     pub fn into_inner(this: Self) -> T {
         let (value, memory) = Self::into_parts(this);
-        // SAFETY: the handle was the value's only owner and is gone, so the block is ours to free.
+        // SAFETY: the handle was the only owner of the value and has been consumed, so this may free the block.
         unsafe {
             let _block = DeallocOnDrop::new(value.cast(), Layout::new::<T>(), memory);
             value.read()
@@ -226,11 +227,11 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, T, M> {
 }
 
 impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
-    /// The handle of a value.
+    /// Creates the handle of a value.
     ///
     /// # Safety
     ///
-    /// The invariants of the type hold.
+    /// The invariants of the type must hold.
     #[inline]
     pub(crate) unsafe fn from_parts(value: NonNull<T>, memory: &'p M) -> Self {
         Self { value, memory, owns: PhantomData }
@@ -242,39 +243,42 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
         (this.value, this.memory)
     }
 
-    /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw_in`](Self::from_raw_in).
+    /// Converts the handle to a pointer to its value. The caller becomes responsible for the value: see
+    /// [`from_raw_in`](Self::from_raw_in).
     #[inline]
     #[must_use = "nobody else drops the value"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         Self::into_parts(this).0
     }
 
-    /// The handle of a value that [`into_raw`](Self::into_raw) let go of.
+    /// Creates a handle from a pointer that [`into_raw`](Self::into_raw) returned.
     ///
     /// # Safety
     ///
-    /// The pointer came from a handle of the same allocator, and nobody else makes a handle of it.
+    /// The pointer must come from a handle of the same allocator, and no other handle may be created from it.
     #[inline]
     #[must_use]
     pub unsafe fn from_raw_in(value: NonNull<T>, memory: &'p M) -> Self {
-        // SAFETY: the caller says that the handle's invariants hold again.
+        // SAFETY: the pointer comes from a handle of this allocator and no other handle is created from it, so the
+        // invariants hold.
         unsafe { Self::from_parts(value, memory) }
     }
 
-    /// Gives the value up to the pool: it lives as long as the pool is borrowed, and is never dropped. Its block is
-    /// free again after a reset, or when the pool goes.
+    /// Leaks the value: it lives as long as the pool is borrowed and is never dropped. Its block becomes free again
+    /// when the pool is reset or dropped.
     #[inline]
     #[must_use = "dropping the reference does not drop the value"]
     pub fn leak(this: Self) -> &'p mut T {
         let (value, _) = Self::into_parts(this);
-        // SAFETY: the handle was the value's only owner and is gone; the block stays while the pool is borrowed.
+        // SAFETY: the handle was the only owner of the value and has been consumed. The block stays live while the
+        // pool is borrowed.
         unsafe { &mut *value.as_ptr() }
     }
 
-    /// Pins the value where it is, for good: its pool is never reset.
+    /// Pins the value.
     ///
-    /// That can be promised only of a pool that is borrowed for `'static`, such as one in a `static`. Elsewhere, a handle
-    /// that is forgotten would let the memory of a pinned value be used again.
+    /// This requires a pool that is borrowed for `'static`, such as one in a `static`, because such a pool is never
+    /// reset. For any other pool, forgetting the handle would allow the memory of a pinned value to be reused.
     ///
     /// ```
     /// use millpond::{PoolBox, SharedPool};
@@ -295,12 +299,12 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     where
         'p: 'static,
     {
-        // SAFETY: a handle does not move its value, and the block stays the value's until the handle is dropped: `memory` is
-        // borrowed for ever, so it is neither reset nor dropped.
+        // SAFETY: a handle does not move its value, and the block stays live until the handle is dropped: `memory` is
+        // borrowed for `'static`, so it is neither reset nor dropped.
         unsafe { Pin::new_unchecked(this) }
     }
 
-    /// The allocator that the block came from.
+    /// Returns the allocator that the block came from.
     #[must_use]
     pub fn memory(this: &Self) -> &'p M {
         this.memory
@@ -314,7 +318,8 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> CoerceUnsize for PoolBox<'p, T, M> {
     #[inline]
     unsafe fn coerce<U: ?Sized>(self, coerce: impl FnOnce(*mut T) -> *mut U) -> PoolBox<'p, U, M> {
         let (value, memory) = Self::into_parts(self);
-        // SAFETY: the pointer is the same, after a coercion, so it is not null; the handle of the whole value is gone.
+        // SAFETY: the pointer is not null because it is the old one after a coercion. The handle of the sized value
+        // has been consumed.
         unsafe { PoolBox::from_parts(NonNull::new_unchecked(coerce(value.as_ptr())), memory) }
     }
 }
@@ -322,8 +327,8 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> CoerceUnsize for PoolBox<'p, T, M> {
 impl<T: ?Sized, M: Allocator + ?Sized> Drop for PoolBox<'_, T, M> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the handle owns the value and its block and is about to go. The block goes back after the destructor,
-        // also if that unwinds.
+        // SAFETY: the handle owns the value and its block and is being dropped. The guard frees the block after the
+        // destructor has run, even if that unwinds.
         unsafe {
             let _block =
                 DeallocOnDrop::new(self.value.cast(), Layout::for_value(self.value.as_ref()), self.memory);
@@ -337,7 +342,7 @@ impl<T: ?Sized, M: Allocator + ?Sized> Deref for PoolBox<'_, T, M> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the value is valid, and borrowed as long as the handle is.
+        // SAFETY: the value is valid, and borrowed for as long as the handle is.
         unsafe { self.value.as_ref() }
     }
 }
@@ -345,12 +350,12 @@ impl<T: ?Sized, M: Allocator + ?Sized> Deref for PoolBox<'_, T, M> {
 impl<T: ?Sized, M: Allocator + ?Sized> DerefMut for PoolBox<'_, T, M> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the value is valid, and borrowed as long as the handle is, mutably.
+        // SAFETY: the value is valid, and mutably borrowed for as long as the handle is.
         unsafe { self.value.as_mut() }
     }
 }
 
-/// The value never moves when its handle does.
+/// Moving the handle does not move the value.
 impl<T: ?Sized, M: Allocator + ?Sized> Unpin for PoolBox<'_, T, M> {}
 
 impl<T: ?Sized, M: Allocator + ?Sized> AsMut<T> for PoolBox<'_, T, M> {

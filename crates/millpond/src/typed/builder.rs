@@ -1,4 +1,4 @@
-//! What can be chosen about a pool of values, by name.
+//! The builder for pools of values.
 
 use core::{alloc::Layout, marker::PhantomData, mem::ManuallyDrop};
 
@@ -11,17 +11,17 @@ use crate::{
     traits::Allocator,
 };
 
-/// What can be chosen about a [`Pool`] or a [`SharedPool`]: everything is optional, in any order.
+/// Settings for a [`Pool`] or a [`SharedPool`]. All of them are optional and can be made in any order.
 ///
 /// ```
 /// use millpond::{AllocError, Linear, Local, Magazine, Pages, Pool, SharedPool};
 ///
 /// let arena = Local::new_in(Linear::new(), Pages);
 /// let pool = Pool::builder()
-///     .parent(&arena) //            where chunks come from
-///     .capacity(100) //             the first chunk has room for so many values; the next ones double
-///     .free_list::<Magazine>() //    what becomes of freed blocks
-///     .limit(1000) //               no more than so many values at a time
+///     .parent(&arena) //            source of the chunks
+///     .capacity(100) //             values in the first chunk; later chunks double in size
+///     .free_list::<Magazine>() //    how freed blocks are kept
+///     .limit(1000) //               maximum number of values at a time
 ///     .build();
 /// let numbers: Vec<_> = (0..1000).map(|number| pool.alloc(number)).collect();
 /// assert_eq!(pool.try_alloc(1000).expect_err("the limit").error(), AllocError::Limit);
@@ -39,7 +39,7 @@ use crate::{
 /// });
 /// ```
 ///
-/// All of it can be done at compile time, so whatever a builder makes for threads can be a `static`:
+/// All methods are `const`, so a pool for several threads can be a `static`:
 ///
 /// ```
 /// use millpond::{Blocks, CachedPool, Limit, Locked, SharedPool, StaticBuffer};
@@ -47,7 +47,7 @@ use crate::{
 /// static EVENTS: CachedPool<[u64; 4]> = SharedPool::builder().capacity(1000).build_cached();
 /// static JOBS: SharedPool<u64, Locked<Limit<Blocks>>> = SharedPool::builder().limit(8).build_shared();
 ///
-/// // Without a heap: a thousand bytes, in the program itself.
+/// // Without a heap: 1000 bytes of static memory.
 /// static MEMORY: StaticBuffer<1000> = StaticBuffer::new();
 /// static NAMES: SharedPool<[u8; 20], Locked<Blocks, &StaticBuffer<1000>>> =
 ///     SharedPool::builder().parent(&MEMORY).build_shared();
@@ -63,11 +63,11 @@ pub struct Builder<T, A = DefaultParent, C = DynSize, L = Unlimited> {
     makes: PhantomData<fn() -> (T, C)>,
 }
 
-/// A pool that takes what its parent has.
+/// A pool without a limit: it takes what its parent has.
 #[derive(Clone, Copy, Debug)]
 pub struct Unlimited;
 
-/// A pool that holds no more than so many values at a time: see [`Builder::limit`].
+/// A pool with a maximum number of values: see [`Builder::limit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limited(usize);
 
@@ -78,28 +78,29 @@ impl<T> Builder<T> {
 }
 
 impl<T, A, C, L: Copy> Builder<T, A, C, L> {
-    /// The first chunk has room for exactly so many values; the next ones double. Without this, it is a page.
+    /// Sets the capacity of the first chunk to exactly `values` values. Later chunks double in size. The default is
+    /// one page.
     pub const fn capacity(mut self, values: usize) -> Self {
         self.capacity = Some(values);
         self
     }
 
-    /// Every chunk has room for exactly so many values. Without this, chunks double in size, up to 64 MiB.
+    /// Sets the capacity of every chunk to exactly `values` values. By default, chunks double in size up to 64 MiB.
     pub const fn per_chunk(mut self, values: usize) -> Self {
         self.per_chunk = Some(values);
         self
     }
 
-    /// The pool holds no more than so many values at a time; beyond, it says [`AllocError::Limit`](crate::AllocError).
-    /// Costs a counter per operation.
+    /// Limits the pool to `values` values at a time. Beyond that, allocation fails with
+    /// [`AllocError::Limit`](crate::AllocError). Costs a counter per operation.
     pub const fn limit(self, values: usize) -> Builder<T, A, C, Limited> {
         let Self { capacity, per_chunk, .. } = self;
         let parent = self.into_parent();
         Builder { parent, capacity, per_chunk, limit: Limited(values), makes: PhantomData }
     }
 
-    /// What becomes of freed blocks: [`Lifo`](crate::Lifo), which is the default, [`Magazine`](crate::Magazine) or
-    /// [`AddressOrdered`](crate::AddressOrdered).
+    /// Sets the free list, which keeps the freed blocks: [`Lifo`](crate::Lifo) (the default),
+    /// [`Magazine`](crate::Magazine) or [`AddressOrdered`](crate::AddressOrdered).
     pub const fn free_list<S: FreeList>(self) -> Builder<T, A, (DynSize, S), L> {
         let Self { capacity, per_chunk, limit, .. } = self;
         Builder { parent: self.into_parent(), capacity, per_chunk, limit, makes: PhantomData }
@@ -107,13 +108,14 @@ impl<T, A, C, L: Copy> Builder<T, A, C, L> {
 
     const fn into_parent(self) -> A {
         let this = ManuallyDrop::new(self);
-        // SAFETY: a `ManuallyDrop` is laid out as what is in it, whose parent is read once, and which is not dropped.
+        // SAFETY: a `ManuallyDrop` has the layout of its content, which is not dropped, and `parent` is read only
+        // once.
         unsafe { (&raw const (*(&raw const this).cast::<Self>()).parent).read() }
     }
 }
 
 impl<T, C, L: Copy> Builder<T, DefaultParent, C, L> {
-    /// Where chunks come from. Without this, from the default parent.
+    /// Sets the parent, from which the chunks come. By default it is the default parent.
     pub const fn parent<A: Allocator>(self, parent: A) -> Builder<T, A, C, L> {
         let Self { capacity, per_chunk, limit, .. } = self;
         Builder { parent, capacity, per_chunk, limit, makes: PhantomData }
@@ -134,18 +136,18 @@ impl<T, A, C: Config<BlockLayout = DynSize>, L> Builder<T, A, C, L> {
     }
 }
 
-/// Implements what makes a pool, of the blocks that are said, by a builder with or without a limit. A trait would do it
-/// once for both, but its methods cannot be called at compile time.
+/// Implements the methods that create a pool, for the given type of blocks and for builders with or without a limit.
+/// A trait could cover both, but its methods cannot be called at compile time.
 macro_rules! builds {
     ($limit:ty, $chosen:ty, |$blocks:ident, $self:ident| $pool:expr) => {
         impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C, $limit> {
-            /// A pool for one thread.
+            /// Creates a pool for one thread.
             pub const fn build($self) -> Pool<T, Local<$chosen, A>> {
                 let $blocks = $self.blocks();
                 Pool::with_memory(Local::new_in($pool, $self.into_parent()))
             }
 
-            /// A pool for many threads.
+            /// Creates a pool for several threads.
             pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A>>
             where
                 Locked<$chosen, A>: Sync,
@@ -154,8 +156,8 @@ macro_rules! builds {
                 SharedPool::with_memory(Locked::new_in($pool, $self.into_parent()))
             }
 
-            /// A pool for many threads that allocate and free much: each of them has a cache of its own. With a
-            /// [`limit`](Self::limit), what waits in caches counts as held.
+            /// Creates a pool for several threads that allocate and free often: each thread has a cache. With a
+            /// [`limit`](Self::limit), blocks in caches count toward the limit.
             pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A>>
             where
                 Cached<$chosen, A>: Sync,

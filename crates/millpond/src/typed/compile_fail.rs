@@ -1,7 +1,9 @@
-//! What the compiler refuses, of all that a program might do wrong with these types: who sends and shares what, and what
-//! outlives what. Each is one that went wrong in some library, or is next to one; where a type's page says so, it is not here.
+//! Programs that must not compile: misuse of `Send`, `Sync` and lifetimes with the types of this crate. Each is a
+//! mistake that was possible in some library, or similar to one. Programs that are part of a type's documentation are
+//! not repeated here.
 //!
-//! Traits that unsafe code trusts are `unsafe` to implement. A class_map that is known beforehand is the pool's, or blocks overflow:
+//! Traits that unsafe code relies on are `unsafe` to implement. If a constant class map differed from that of the
+//! pool, blocks would overflow:
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
@@ -9,7 +11,7 @@
 //!
 //! struct Mine(Blocks<Fixed<64>>);
 //! impl PoolHooks for Mine {}
-//! // SAFETY: every method is the inner pool's, with the same arguments.
+//! // SAFETY: every method forwards to the inner pool with the same arguments.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
@@ -18,7 +20,7 @@
 //!     fn release_chunk(&mut self, w: Release) -> Option<Chunk> { self.0.release_chunk(w) }
 //!     fn reset(&mut self) { self.0.reset() }
 //! }
-//! // SAFETY: the classes are the inner pool's.
+//! // SAFETY: the classes are those of the inner pool.
 //! unsafe impl SizeClasses for Mine {
 //!     type ClassMap = <Blocks<Fixed<64>> as SizeClasses>::ClassMap;
 //!     fn class_map(&self) -> Self::ClassMap { self.0.class_map() }
@@ -29,7 +31,8 @@
 //! }
 //! ```
 //!
-//! A pool that goes back goes back to the mark and no further, or what an outer scope has lent is handed out twice:
+//! A pool must rewind exactly to the mark, otherwise memory that an outer scope has handed out would be handed out
+//! again:
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
@@ -37,7 +40,7 @@
 //!
 //! struct Mine(Linear);
 //! impl PoolHooks for Mine {}
-//! // SAFETY: every method is the inner pool's.
+//! // SAFETY: every method forwards to the inner pool.
 //! unsafe impl RawPool for Mine {
 //!     fn allocate(&mut self, l: Layout) -> Option<NonNull<[u8]>> { self.0.allocate(l) }
 //!     unsafe fn deallocate(&mut self, b: NonNull<u8>, l: Layout) { unsafe { self.0.deallocate(b, l) } }
@@ -54,7 +57,7 @@
 //! }
 //! ```
 //!
-//! What a closure returns is no coercion, whatever it is:
+//! A pointer that a closure returns need not be a coercion of its argument:
 //!
 //! ```compile_fail,E0133
 //! use core::fmt::Display;
@@ -66,7 +69,7 @@
 //! # // instead: let shown = unsafe { pool.alloc(1_u32).coerce(|value| value as *mut dyn Display) };
 //! ```
 //!
-//! A scope refers to what is around it, and what is around it not to the scope:
+//! Values in a scope may refer to values outside of it, but not the other way round:
 //!
 //! ```compile_fail
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
@@ -101,7 +104,7 @@
 //! # // instead: one.scope(|first| other.scope(|second| std::mem::swap(first.alloc(1), second.alloc(2))));
 //! ```
 //!
-//! A pool that threads share has a parent that may be shared:
+//! A pool that threads share needs a parent that can be shared:
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
@@ -115,7 +118,7 @@
 //! });
 //! ```
 //!
-//! A handle does not cross with a value that may be shared but not sent, and neither does one of several:
+//! A handle cannot be sent if its value is `Sync` but not `Send`, and neither can a counted handle:
 //!
 //! ```compile_fail,E0277
 //! use std::sync::Mutex;
@@ -143,7 +146,7 @@
 //! });
 //! ```
 //!
-//! A weak handle is one that may become strong, on the other thread:
+//! A weak handle may become a strong one on the other thread:
 //!
 //! ```compile_fail,E0277
 //! use millpond::{ArcPool, PoolArc};
@@ -181,7 +184,7 @@
 //! drop(one);
 //! ```
 //!
-//! A handle whose value is dropped does not outlive what that looks at:
+//! A handle that drops its value does not outlive what the destructor accesses:
 //!
 //! ```compile_fail,E0597
 //! struct Loud<'a>(&'a str);
@@ -198,7 +201,7 @@
 //! # // instead: loud = pool.alloc(Loud("stays"));
 //! ```
 //!
-//! A thin pool is one thread's, stays while it has handles, and goes only where its parent may:
+//! A thin pool belongs to one thread, cannot be moved while it has handles, and can be sent only if its parent can:
 //!
 //! ```compile_fail,E0277
 //! let pool = millpond::ThinPool::<u32>::new();
@@ -228,7 +231,7 @@
 //! # // instead: drop(pool);
 //! ```
 //!
-//! Two threads do not allocate from one arena, nor from one set of frames:
+//! Two threads cannot allocate from the same arena or the same frames:
 //!
 //! ```compile_fail,E0277
 //! let arena = millpond::Arena::new();
@@ -254,7 +257,7 @@
 //! });
 //! ```
 //!
-//! What an arena lends that drops its values does not outlive a reset:
+//! A reference to a value in an arena that drops its values does not outlive a reset:
 //!
 //! ```compile_fail,E0502
 //! let mut arena = millpond::DropArena::new();
@@ -264,7 +267,7 @@
 //! name.push('!');
 //! ```
 //!
-//! Nor does a slice of what it drops, and what that holds is there until then:
+//! The same applies to slices, and what their values refer to must outlive the arena:
 //!
 //! ```compile_fail,E0502
 //! let mut arena = millpond::DropArena::new();
@@ -288,14 +291,14 @@
 //! # // instead: arena.alloc_iter([Loud("stays")]);
 //! ```
 //!
-//! Slices of what has a destructor are refused where it would not run:
+//! An arena that runs no destructors rejects slices of values that have one:
 //!
 //! ```compile_fail,E0080
 //! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from)); // error
 //! # // instead: millpond::Arena::new().alloc_iter(["one", "two"]);
 //! ```
 //!
-//! A pool with caches is for threads, so its parent may be shared; what its handles hold must be fit to cross:
+//! A pool with caches is for several threads, so its parent must be `Sync`, and what its handles hold must be `Send`:
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
@@ -316,7 +319,7 @@
 //! # // instead: drop(counted);
 //! ```
 //!
-//! A pool for one thread is no `static`:
+//! A pool for one thread cannot be a `static`:
 //!
 //! ```compile_fail,E0277
 //! static POOL: millpond::Pool<u32> = millpond::Pool::builder().build(); // error
@@ -328,7 +331,7 @@
 //! # // instead: thread_local!(static POOL: millpond::ThinPool<u32> = millpond::ThinPool::new());
 //! ```
 //!
-//! A collection with keys is shared only if its values may be, and goes only where its parent may:
+//! A collection with keys is `Sync` only if its values are, and `Send` only if its parent is:
 //!
 //! ```compile_fail,E0277
 //! let mut slots = millpond::Slots::new();
@@ -349,7 +352,7 @@
 //! # // instead: drop(slots);
 //! ```
 //!
-//! What a collection lends, in whatever way, is gone before it changes:
+//! References into a collection and its iterators end before it can be changed:
 //!
 //! ```compile_fail,E0499
 //! let mut slots = millpond::Slots::new();
@@ -378,7 +381,7 @@
 //! drop(drain);
 //! ```
 //!
-//! A shared collection goes to another thread, for good too, only with its values:
+//! A shared collection can be sent to another thread only if its values can:
 //!
 //! ```compile_fail,E0277
 //! let slots = millpond::SharedSlots::new();
@@ -387,7 +390,7 @@
 //! # // instead: drop(slots);
 //! ```
 //!
-//! An entry may be the last that reads a value, and then drops it:
+//! An entry may be the last reader of a value, in which case it drops the value:
 //!
 //! ```compile_fail,E0277
 //! use std::sync::Mutex;

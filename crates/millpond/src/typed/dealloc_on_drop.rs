@@ -1,12 +1,14 @@
-//! What every handle does at its end: the block goes back, whether the value's destructor returns or unwinds.
+//! A guard that frees the block of a handle, whether the destructor of the value returns or unwinds.
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use crate::traits::Allocator;
 
-/// A block that goes back to its allocator when this is dropped.
+/// A block that is returned to its allocator when this guard is dropped.
 ///
-/// Invariant: the block is live, `memory` handed it out, `layout` fits it, and nobody else will free it.
+/// # Invariants
+///
+/// The block is live and was allocated by `memory`, `layout` fits it, and nothing else frees it.
 pub(crate) struct DeallocOnDrop<'p, M: Allocator + ?Sized> {
     block: NonNull<u8>,
     layout: Layout,
@@ -14,9 +16,11 @@ pub(crate) struct DeallocOnDrop<'p, M: Allocator + ?Sized> {
 }
 
 impl<'p, M: Allocator + ?Sized> DeallocOnDrop<'p, M> {
+    /// Creates the guard of a block.
+    ///
     /// # Safety
     ///
-    /// The invariant holds.
+    /// The invariants of the type must hold.
     pub(crate) unsafe fn new(block: NonNull<u8>, layout: Layout, memory: &'p M) -> Self {
         Self { block, layout, memory }
     }
@@ -25,7 +29,7 @@ impl<'p, M: Allocator + ?Sized> DeallocOnDrop<'p, M> {
 impl<M: Allocator + ?Sized> Drop for DeallocOnDrop<'_, M> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is what the invariant says.
+        // SAFETY: by the invariant the block is live, comes from `memory` with this layout, and is freed only here.
         unsafe { self.memory.deallocate(self.block, self.layout) };
     }
 }

@@ -1,7 +1,7 @@
-//! What handles pass on to the value that they hold.
+//! Traits that handles forward to their values.
 
-/// Implements the traits of a value for a handle that derefs to it, given the handle's parameters but for `T` and `M`, and
-/// what is known of `M` besides that it is an allocator, or not.
+/// Implements the traits of a value for a handle that dereferences to it. The arguments are the parameters of the
+/// handle other than `T` and `M`, and optionally further bounds of `M`.
 macro_rules! forward_to_value {
     ($handle:ident $(, $more:ident: $bound:path)?; $($memory:tt)*) => {
         impl<T: ?Sized $(, $more: $bound)?, M: Allocator $($memory)*> AsRef<T> for $handle<'_, T $(, $more)?, M> {

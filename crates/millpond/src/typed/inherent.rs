@@ -1,12 +1,13 @@
-//! Methods that a type has without a trait in scope.
+//! Methods that are available without importing a trait.
 
-/// Implements `stats`, `reset`, `trim` and `allocated_bytes` for a type around memory `M`, those that are named.
+/// Implements the given methods, out of `stats`, `reset`, `trim` and `allocated_bytes`, for a type that wraps an
+/// allocator `M`.
 macro_rules! inherent {
     ($($name:ident)+: $self:ident.$memory:ident) => {
         $(inherent!(@$name $self $memory);)+
     };
     (@stats $self:ident $memory:ident) => {
-        /// Returns what is held, live and free: as [`Inspect::stats`].
+        /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
         #[must_use]
         pub fn stats(&$self) -> PoolStats
         where
@@ -16,7 +17,7 @@ macro_rules! inherent {
         }
     };
     (@reset $self:ident $memory:ident) => {
-        /// Declares everything in it gone, without dropping it, and keeps every chunk: as [`Reclaim::reset`].
+        /// Removes all values without dropping them and keeps every chunk. Same as [`Reclaim::reset`].
         pub fn reset(&mut $self)
         where
             M: Reclaim,
@@ -25,7 +26,8 @@ macro_rules! inherent {
         }
     };
     (@trim $self:ident $memory:ident) => {
-        /// Returns chunks without live blocks to the parent; says how many bytes that were. As [`Reclaim::trim`].
+        /// Returns chunks without live blocks to the parent and returns their size in bytes. Same as
+        /// [`Reclaim::trim`].
         pub fn trim(&mut $self) -> usize
         where
             M: Reclaim,
@@ -34,8 +36,8 @@ macro_rules! inherent {
         }
     };
     (@allocated_bytes $self:ident $memory:ident) => {
-        /// Returns how many bytes the allocator holds: the size of all chunks together, whether used or not. O(chunks) for a
-        /// [`Linear`](crate::Linear) one.
+        /// Returns the number of bytes that the allocator holds: the total size of all chunks, used or not. O(chunks)
+        /// for a [`Linear`](crate::Linear) pool.
         ///
         /// ```
         /// let arena = millpond::Arena::new();

@@ -16,11 +16,11 @@ use crate::{
     traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, at_fork, delegate},
 };
 
-/// A pool of values of type `T`, for one thread. [`SharedPool`] is the one for many.
+/// A pool of values of type `T` for one thread. [`SharedPool`] is the pool for several threads.
 ///
-/// [`alloc`](Self::alloc) puts a value in and returns a [`PoolBox`], which gives its block back when it is dropped: O(1),
-/// with no header per value. The pool grows by chunks that double in size; values never move. When the pool goes, so
-/// does all its memory, at once.
+/// [`alloc`](Self::alloc) puts a value into the pool and returns a [`PoolBox`], which returns its block to the pool
+/// when it is dropped. Both are O(1), and values have no header. The pool grows by chunks that double in size. Values
+/// never move. Dropping the pool releases all of its memory at once.
 ///
 /// ```
 /// use millpond::{Inspect, Pool};
@@ -33,11 +33,11 @@ use crate::{
 /// assert_eq!(pool.stats().live, 64);
 /// ```
 ///
-/// Size of chunks, limit, parent and strategy: see [`builder`](Self::builder). `M` is the allocator that the blocks come
-/// from; any will do ([`with_memory`](Self::with_memory)), and `T` is no part of it, so that values may own others in the
-/// same pool.
+/// [`builder`](Self::builder) sets the chunk size, the limit, the parent and the free list. `M` is the allocator that
+/// the blocks come from. It can be any allocator ([`with_memory`](Self::with_memory)). `T` is not part of its type,
+/// so values may own other values of the same pool.
 ///
-/// A pool goes to another thread when no handle is there, and no handle of it leaves its thread:
+/// A pool can be sent to another thread while it has no handles. Its handles cannot leave their thread:
 ///
 /// ```
 /// let pool = millpond::Pool::new();
@@ -73,25 +73,26 @@ use crate::{
 /// ```
 pub struct Pool<T, M: Allocator = Local<Blocks>> {
     memory: M,
-    /// Blocks for values, not values: those belong to their handles. So this says nothing about `Send`, `Sync` and drops.
+    /// Blocks for values rather than values, which belong to their handles. The field has no effect on `Send`, `Sync`
+    /// and drop check.
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Pool<T> {
-    /// A pool without chunks, on the default parent.
+    /// Creates a pool without chunks whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Local::new(Blocks::of(Layout::new::<T>())))
     }
 
-    /// What can be chosen about a pool: see [`Builder`].
+    /// Returns a [`Builder`] with the default settings.
     pub const fn builder() -> Builder<T> {
         Builder::new()
     }
 }
 
 impl<T, M: Allocator> Pool<T, M> {
-    /// A pool on any allocator that serves the layout of a `T`.
+    /// Creates a pool on any allocator that serves the layout of `T`.
     ///
     /// ```
     /// use millpond::{Linear, Local, Pool};
@@ -107,53 +108,56 @@ impl<T, M: Allocator> Pool<T, M> {
 
     /// Puts a value into the pool.
     ///
-    /// A pool without memory ends the program, as `Box::new` does; [`try_alloc`](Self::try_alloc) does not.
+    /// Ends the program if the pool has no memory, as `Box::new` does. Use [`try_alloc`](Self::try_alloc) to handle
+    /// that case.
     #[inline]
     pub fn alloc(&self, value: T) -> PoolBox<'_, T, M> {
         PoolBox::write(PoolBox::uninit_or_oom(&self.memory), value)
     }
 
-    /// As [`alloc`](Self::alloc), or says why there is no room.
+    /// Puts a value into the pool, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// [`AllocError::Limit`] if the pool may have no more, else why its parent has no memory; and the value.
-    /// [`try_alloc_with`](Self::try_alloc_with) does not make it in that case.
+    /// Returns [`AllocError::Limit`] if the pool has reached its limit, otherwise the error of its parent. The error
+    /// contains the value. Use [`try_alloc_with`](Self::try_alloc_with) to make the value only if there is memory for
+    /// it.
     #[inline]
     pub fn try_alloc(&self, value: T) -> Result<PoolBox<'_, T, M>, TryAllocError<T>> {
         PoolBox::new_in(value, &self.memory)
     }
 
-    /// Makes a value in the pool: it is built in its place where the compiler can, as it does in optimised builds, and
-    /// a large one is not copied through the stack. If `make` panics, the block goes back.
+    /// Makes a value in the pool. The compiler builds the value in place where it can, as it does in optimized
+    /// builds, so that a large value is not copied through the stack. If `make` panics, the block is returned to the
+    /// pool.
     ///
-    /// A pool without memory ends the program, before `make` is called.
+    /// Ends the program if the pool has no memory; `make` is not called in that case.
     #[inline]
     pub fn alloc_with(&self, make: impl FnOnce() -> T) -> PoolBox<'_, T, M> {
         PoolBox::write(PoolBox::uninit_or_oom(&self.memory), make())
     }
 
-    /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+    /// Makes a value in the pool as [`alloc_with`](Self::alloc_with) does, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
+    /// Same as [`try_alloc`](Self::try_alloc), without a value. `make` is not called if there is an error.
     #[inline]
     pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<PoolBox<'_, T, M>, AllocError> {
         Ok(PoolBox::write(self.try_alloc_uninit()?, make()))
     }
 
-    /// A block that is to be filled in place: see [`PoolBox::uninit_in`].
+    /// Allocates a block for a value that is to be written in place: see [`PoolBox::uninit_in`].
     ///
     /// # Errors
     ///
-    /// As [`try_alloc`](Self::try_alloc).
+    /// Same as [`try_alloc`](Self::try_alloc), without a value.
     #[inline]
     pub fn try_alloc_uninit(&self) -> Result<PoolBox<'_, MaybeUninit<T>, M>, AllocError> {
         PoolBox::uninit_in(&self.memory)
     }
 
-    /// The allocator that the blocks come from.
+    /// Returns the allocator that the blocks come from.
     #[must_use]
     pub fn memory(&self) -> &M {
         &self.memory
@@ -163,12 +167,13 @@ impl<T, M: Allocator> Pool<T, M> {
 }
 
 impl<T, M: Allocator + SingleSize> Pool<T, M> {
-    /// Returns how many values there are, those that were leaked or forgotten included. Values without bytes take no block, and
-    /// do not count.
+    /// Returns the number of values in the pool, including those that were leaked or forgotten. Zero-sized values
+    /// take no block and are not counted.
     ///
-    /// Nothing is counted while values come and go, so this takes what [`stats`](Self::stats) takes: O(chunks) for a pool with
-    /// a [`limit`](Builder::limit) or the strategy [`Magazine`](crate::Magazine), else up to O(chunks + free blocks). There is
-    /// none for a [`CachedPool`], which does not know what its threads hold.
+    /// The pool keeps no count while values are allocated and freed, so this costs as much as [`stats`](Self::stats):
+    /// O(chunks) for a pool with a [`limit`](Builder::limit) or with the free list [`Magazine`](crate::Magazine),
+    /// otherwise up to O(chunks + free blocks). A [`CachedPool`] does not have this method because it does not know
+    /// how many blocks its threads hold.
     ///
     /// ```
     /// let pool = millpond::Pool::new();
@@ -182,7 +187,7 @@ impl<T, M: Allocator + SingleSize> Pool<T, M> {
         self.memory.live_blocks()
     }
 
-    /// Returns whether there are no values; as dear as [`len`](Self::len).
+    /// Returns whether the pool has no values. Costs as much as [`len`](Self::len).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -199,7 +204,8 @@ impl<T, M: Allocator + Inspect> Inspect for Pool<T, M> {
     delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }
 
-/// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.
+/// A reset removes values whose handles were leaked or forgotten, without dropping them. No other values can exist at
+/// that point.
 impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
     fn reset(&mut self) {
         self.memory.reset();
@@ -210,9 +216,9 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
     }
 }
 
-/// A [`Pool`] that threads share, and whose handles may be dropped on any of them.
+/// A [`Pool`] that threads share and whose handles may be dropped on any of them.
 ///
-/// All that a pool does, this does; only how it is made differs, and it can be a `static`:
+/// Has the methods of [`Pool`] and differs only in how it is created. It can be a `static`:
 ///
 /// ```
 /// use millpond::SharedPool;
@@ -226,7 +232,7 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// });
 /// ```
 ///
-/// What a handle holds must be fit to cross, too:
+/// What a handle owns must be `Send`, too, and `Sync` if the handle is shared:
 ///
 /// ```compile_fail,E0277
 /// use std::rc::Rc;
@@ -250,12 +256,13 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// });
 /// ```
 ///
-/// Its handles are [`SharedBox`](crate::SharedBox)es, for the fields of a struct. Where threads allocate and free much, a
-/// [`CachedPool`] is many times as fast.
+/// Its handles are [`SharedBox`](crate::SharedBox)es, which is the type to name in the fields of a struct. Where
+/// threads allocate and free often, a [`CachedPool`] is many times faster.
 pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
 
-/// A [`SharedPool`] with a cache for each thread, as [`build_cached`](Builder::build_cached) makes it; its handles are
-/// [`CachedBox`](crate::CachedBox)es. What it holds back, and what it takes itself, is said at [`Cached`].
+/// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](Builder::build_cached). Its handles are
+/// [`CachedBox`](crate::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they take
+/// themselves.
 ///
 /// ```
 /// use millpond::{CachedPool, SharedPool};
@@ -271,20 +278,20 @@ pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
 pub type CachedPool<T, A = DefaultParent> = SharedPool<T, Cached<Blocks, A>>;
 
 impl<T> SharedPool<T> {
-    /// A pool without chunks, on the default parent.
+    /// Creates a pool without chunks whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Locked::new(Blocks::of(Layout::new::<T>())))
     }
 
-    /// What can be chosen about a pool: see [`Builder`].
+    /// Returns a [`Builder`] with the default settings.
     pub const fn builder() -> Builder<T> {
         Builder::new()
     }
 }
 
 impl<T, M: Allocator + Sync> SharedPool<T, M> {
-    /// A pool on any allocator that threads share and that serves the layout of a `T`.
+    /// Creates a pool on any allocator that threads share and that serves the layout of `T`.
     #[must_use]
     pub const fn with_memory(memory: M) -> Self {
         Self(Pool::with_memory(memory))
@@ -315,7 +322,7 @@ impl<T, M: Allocator + Inspect> Inspect for SharedPool<T, M> {
     delegate!(self: self.0; stats largest_free holes render metrics owns check report);
 }
 
-/// As for a [`Pool`].
+/// Same as for [`Pool`].
 impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {
     fn reset(&mut self) {
         self.0.reset();

@@ -1,4 +1,4 @@
-//! Handles that share one value in a pool, by counting.
+//! Handles that share one value in a pool by reference counting.
 
 use core::{
     alloc::Layout,
@@ -21,12 +21,13 @@ use crate::{
     traits::Allocator,
 };
 
-/// What a block holds for a value that handles share: two counts of four bytes, and the value.
+/// The content of a block with a shared value: two counts of four bytes each, and the value.
 ///
 /// # Invariants
 ///
-/// * `strong` counts the handles that keep the value; it is valid until that is zero.
-/// * `weak` counts those that keep the block, all strong ones together as one; the block is freed when that is zero.
+/// * `strong` counts the handles that keep the value alive. The value is valid until the count is zero.
+/// * `weak` counts the handles that keep the block alive, where all strong handles together count as one. The block
+///   is freed when the count is zero.
 #[repr(C)]
 pub struct RcInner<C, T: ?Sized> {
     strong: C,
@@ -34,13 +35,13 @@ pub struct RcInner<C, T: ?Sized> {
     value: T,
 }
 
-/// A pool of values that handles on one thread share: see [`PoolRc`].
+/// A pool of values that are shared by handles on one thread: see [`PoolRc`].
 pub type RcPool<T, M = Local<Blocks>> = Pool<RcInner<LocalRefCount, T>, M>;
 
-/// A pool of values that handles on many threads share: see [`PoolArc`].
+/// A pool of values that are shared by handles on several threads: see [`PoolArc`].
 pub type ArcPool<T, M = Locked<Blocks>> = SharedPool<RcInner<AtomicRefCount, T>, M>;
 
-/// A value in a pool, shared by handles on one thread: the last one drops it.
+/// A value in a pool that is shared by handles on one thread. The last handle drops it.
 ///
 /// ```
 /// use millpond::RcPool;
@@ -62,7 +63,7 @@ pub type ArcPool<T, M = Locked<Blocks>> = SharedPool<RcInner<AtomicRefCount, T>,
 /// ```
 pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, LocalRefCount, M>;
 
-/// A value in a pool, shared by handles on many threads: the last one drops it.
+/// A value in a pool that is shared by handles on several threads. The last handle drops it.
 ///
 /// ```
 /// use millpond::ArcPool;
@@ -96,23 +97,23 @@ pub type PoolArc<'p, T, M = Locked<Blocks>> = PoolRef<'p, T, AtomicRefCount, M>;
 
 /// A handle that shares its value with its clones: [`PoolRc`] or [`PoolArc`].
 ///
-/// What `Rc` and `Arc` are for the heap. It borrows the pool, as [`PoolBox`] does. Clone and drop: O(1).
+/// This is to a pool what `Rc` and `Arc` are to the heap. It borrows the pool as [`PoolBox`] does. Cloning and
+/// dropping a handle are O(1).
 ///
 /// # Invariants
 ///
-/// `inner` points to a live block of `memory` that holds a valid value, and the handle is one of those that `strong`
-/// counts.
+/// `inner` points to a live block of `memory` that holds a valid value, and `strong` counts this handle.
 pub struct PoolRef<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> {
     inner: NonNull<RcInner<C, T>>,
     memory: &'p M,
     owns: PhantomData<RcInner<C, T>>,
 }
 
-/// A handle that does not keep its value, but its block: see [`PoolRef::downgrade`].
+/// A handle that keeps the block of a value alive but not the value: see [`PoolRef::downgrade`].
 ///
 /// # Invariants
 ///
-/// `inner` points to a live block of `memory`, whose layout is `layout`, and the handle is one of those that `weak` counts.
+/// `inner` points to a live block of `memory` with the layout `layout`, and `weak` counts this handle.
 pub struct PoolWeak<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> {
     inner: NonNull<RcInner<C, T>>,
     layout: LayoutWord,
@@ -120,54 +121,56 @@ pub struct PoolWeak<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> {
     owns: PhantomData<RcInner<C, T>>,
 }
 
-/// The layout of a block, in one word: a value that was dropped is not referred to any more, not even to learn its size.
+/// The layout of a block in one word. It is stored because a value that has been dropped must not be read, not even
+/// to determine its size.
 ///
 /// # Invariants
 ///
-/// It is the size, a multiple of the alignment, with half of the alignment, which is at least 2, added to it.
+/// The word is the size, which is a multiple of the alignment, plus half of the alignment, which is at least 2.
 #[derive(Clone, Copy)]
 struct LayoutWord(usize);
 
 impl LayoutWord {
-    /// The layout of a value with its counts.
+    /// Returns the layout of a value with its counts.
     #[inline]
     fn of<C, T: ?Sized>(value: &RcInner<C, T>) -> Self {
         const { assert!(align_of::<C>() >= 2, "the alignment of a count is noted by its half") };
         Self(size_of_val(value) + align_of_val(value) / 2)
     }
 
-    /// The layout again.
+    /// Decodes the layout.
     #[inline]
     fn layout(self) -> Layout {
         let half = 1 << self.0.trailing_zeros();
-        // SAFETY: by the invariant this is the size and the alignment of a value.
+        // SAFETY: by the invariant, these are the size and the alignment of a value.
         unsafe { Layout::from_size_align_unchecked(self.0 - half, half * 2) }
     }
 }
 
-// SAFETY: handles on other threads see the value and drop it, so it must be `Send` and `Sync`; the count is atomic, and
-// the block is freed on whatever thread the last handle is dropped, which takes an allocator that threads share.
+// SAFETY: handles on other threads access the value and drop it, so it must be `Send` and `Sync`. The counts are
+// atomic. The block is freed on whichever thread drops the last handle, which `M: Sync` allows.
 unsafe impl<T: Send + Sync + ?Sized, M: Allocator + Sync + ?Sized> Send
     for PoolRef<'_, T, AtomicRefCount, M>
 {
 }
-// SAFETY: whoever has a shared handle can clone it: so as above.
+// SAFETY: a shared reference to a handle is enough to clone it, so the same bounds as for `Send` are needed.
 unsafe impl<T: Send + Sync + ?Sized, M: Allocator + Sync + ?Sized> Sync
     for PoolRef<'_, T, AtomicRefCount, M>
 {
 }
-// SAFETY: it becomes a strong one.
+// SAFETY: a weak handle can become a strong one, so the bounds are those of `PoolRef`.
 unsafe impl<T: Send + Sync + ?Sized, M: Allocator + Sync + ?Sized> Send
     for PoolWeak<'_, T, AtomicRefCount, M>
 {
 }
-// SAFETY: as above.
+// SAFETY: a weak handle can become a strong one, so the bounds are those of `PoolRef`.
 unsafe impl<T: Send + Sync + ?Sized, M: Allocator + Sync + ?Sized> Sync
     for PoolWeak<'_, T, AtomicRefCount, M>
 {
 }
 
-/// Implements the methods of a pool of shared values, given the count, the handle and the names of the methods.
+/// Implements the methods of a pool of shared values, given the type of the count, the handle and the names of the
+/// methods.
 macro_rules! pools {
     ($count:ident, $handle:ident, $who:literal: $alloc:ident $try:ident $with:ident $try_with:ident $cyclic:ident) => {
         impl<T, M: Allocator> Pool<RcInner<$count, T>, M> {
@@ -180,12 +183,12 @@ macro_rules! pools {
             ///
             /// # Errors
             ///
-            /// As [`try_alloc`](Self::try_alloc).
+            /// Same as [`try_alloc`](Self::try_alloc).
             pub fn $try(&self, value: T) -> Result<$handle<'_, T, M>, TryAllocError<T>> {
                 PoolRef::new_in(value, self.memory())
             }
 
-            /// Makes a shared value in its place: as [`alloc_with`](Self::alloc_with).
+            /// Makes a shared value in place. Same as [`alloc_with`](Self::alloc_with).
             pub fn $with(&self, make: impl FnOnce() -> T) -> $handle<'_, T, M> {
                 PoolRef::fill(PoolBox::uninit_or_oom(self.memory()), make)
             }
@@ -194,13 +197,13 @@ macro_rules! pools {
             ///
             /// # Errors
             ///
-            /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
+            /// Same as [`try_alloc`](Self::try_alloc), without a value. `make` is not called if there is an error.
             pub fn $try_with(&self, make: impl FnOnce() -> T) -> Result<$handle<'_, T, M>, AllocError> {
                 PoolRef::new_with_in(make, self.memory())
             }
 
-            /// Makes a value that has a weak handle of itself: as [`PoolRef::new_cyclic_in`]. A pool without memory ends the
-            /// program.
+            /// Makes a value that holds a weak handle to itself. Same as [`PoolRef::new_cyclic_in`], but ends the
+            /// program if the pool has no memory.
             pub fn $cyclic<'p>(
                 &'p self,
                 make: impl FnOnce(&PoolWeak<'p, T, $count, M>) -> T,
@@ -224,7 +227,7 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; the error returns the value.
+    /// Same as [`Allocator::allocate`]. The error contains the value.
     pub fn new_in(value: T, memory: &'p M) -> Result<Self, TryAllocError<T>> {
         match PoolBox::uninit_in(memory) {
             Ok(place) => Ok(Self::fill(place, || value)),
@@ -232,18 +235,18 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         }
     }
 
-    /// Makes a value in any allocator, in its place where the compiler can: see [`Pool::alloc_with`]. If `make` panics, the
-    /// block goes back.
+    /// Makes a value in any allocator, in place where the compiler can: see [`Pool::alloc_with`]. If `make` panics,
+    /// the block is freed.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; `make` is not called then.
+    /// Same as [`Allocator::allocate`]. `make` is not called if there is an error.
     pub fn new_with_in(make: impl FnOnce() -> T, memory: &'p M) -> Result<Self, AllocError> {
         Ok(Self::fill(PoolBox::uninit_in(memory)?, make))
     }
 
-    /// Makes a value that has a weak handle of itself, in any allocator. The handle that `make` gets cannot be
-    /// [upgraded](PoolWeak::upgrade) before `make` has returned; clones of it can, afterwards.
+    /// Makes a value that holds a weak handle to itself, in any allocator. The handle that `make` receives cannot be
+    /// [upgraded](PoolWeak::upgrade) until `make` has returned; clones of it can be upgraded afterwards.
     ///
     /// ```
     /// use millpond::{Local, LocalRefCount, Blocks, PoolRc, PoolWeak, RcPool};
@@ -259,7 +262,7 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; `make` is not called then.
+    /// Same as [`Allocator::allocate`]. `make` is not called if there is an error.
     pub fn new_cyclic_in(
         make: impl FnOnce(&PoolWeak<'p, T, C, M>) -> T,
         memory: &'p M,
@@ -269,10 +272,10 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         let place = PoolBox::write(place, empty);
         let layout = LayoutWord::of(&*place);
         let inner = PoolBox::into_raw(place).cast::<RcInner<C, T>>();
-        // The weak handle is the one that all strong ones have together. If `make` panics, it goes.
+        // This is the weak handle that all strong ones share. If `make` panics, it is dropped and frees the block.
         let weak = PoolWeak { inner, layout, memory, owns: PhantomData };
         let value = make(&weak);
-        // SAFETY: the block is live, and nobody looks at its value before there is a strong handle.
+        // SAFETY: the block is live, and the value is not accessed before there is a strong handle.
         unsafe {
             (&raw mut (*inner.as_ptr()).value).write(value);
             (*inner.as_ptr()).strong.init();
@@ -287,44 +290,44 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         Self { inner, memory, owns: PhantomData }
     }
 
-    /// Takes the value out, if this is the last handle that keeps it; else this is as dropping the handle. Of several
-    /// threads that do this with their handles of one value, exactly one gets it.
+    /// Returns the value if this is the last strong handle, otherwise drops the handle and returns `None`. If several
+    /// threads call this with their handles of one value, exactly one of them gets the value.
     #[must_use]
     pub fn into_inner(this: Self) -> Option<T> {
         let this = ManuallyDrop::new(this);
-        // SAFETY: this was the last handle that kept the value, if it was.
+        // SAFETY: the closure runs only if this was the last strong handle.
         this.count().decrement().then(|| unsafe { this.take_out() })
     }
 
-    /// Takes the value out, if this is the only handle that keeps it.
+    /// Returns the value if this is the only strong handle.
     ///
-    /// If threads may do this at once with the last handles of one value, each may find the other's still there, and none gets
-    /// it: then [`into_inner`](Self::into_inner) is what to use.
+    /// If several threads call this at the same time with the last handles of one value, each may find that another
+    /// handle exists, and none of them gets the value. Use [`into_inner`](Self::into_inner) in that case.
     ///
     /// # Errors
     ///
-    /// The handle, if there is another one.
+    /// Returns the handle if there is another strong one.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
         if !this.count().clear_if_one() {
             return Err(this);
         }
-        // SAFETY: this was the last handle that kept the value.
+        // SAFETY: this was the last strong handle.
         Ok(unsafe { ManuallyDrop::new(this).take_out() })
     }
 
-    /// Takes the value out, and leaves the block.
+    /// Takes the value out and leaves the block.
     ///
     /// # Safety
     ///
-    /// No strong handle is there any more, and this is not used afterwards.
+    /// There must be no strong handle left, and this one must not be used afterwards.
     unsafe fn take_out(&self) -> T {
         let _block = self.shared_weak();
-        // SAFETY: nobody else keeps the value any more, and weak handles do not look at it.
+        // SAFETY: no strong handle is left, and weak handles do not access the value.
         unsafe { (&raw const (*self.inner.as_ptr()).value).read() }
     }
 
-    /// The value, to be changed: this handle's own. If there are other handles of the value, weak ones included, the handle has a
-    /// clone from now on. An allocator without memory ends the program.
+    /// Returns a mutable reference to the value of this handle. If the value has other handles, including weak ones,
+    /// this handle gets a clone of the value first. Ends the program if the allocator has no memory.
     ///
     /// ```
     /// use millpond::{PoolRc, RcPool};
@@ -342,25 +345,26 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         if let Err(error) = Self::make_unique(this) {
             out_of_memory(Layout::new::<RcInner<C, T>>(), error);
         }
-        // SAFETY: no other handle is there.
+        // SAFETY: no other handle of the value exists.
         unsafe { &mut (*this.inner.as_ptr()).value }
     }
 
-    /// As [`make_mut`](Self::make_mut), or says why there is no room for a clone.
+    /// Returns a mutable reference as [`make_mut`](Self::make_mut) does, or an error if there is no memory for a
+    /// clone.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`]; nothing is cloned then.
+    /// Same as [`Allocator::allocate`]. The value is not cloned if there is an error.
     pub fn try_make_mut(this: &mut Self) -> Result<&mut T, AllocError>
     where
         T: Clone,
     {
         Self::make_unique(this)?;
-        // SAFETY: no other handle is there.
+        // SAFETY: no other handle of the value exists.
         Ok(unsafe { &mut (*this.inner.as_ptr()).value })
     }
 
-    /// Sees to it that the handle is its value's only one.
+    /// Makes this the only handle of its value, by cloning the value if necessary.
     fn make_unique(this: &mut Self) -> Result<(), AllocError>
     where
         T: Clone,
@@ -383,18 +387,20 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         unsafe { &(*self.inner.as_ptr()).weak }
     }
 
-    /// The weak handle that all strong ones have together. It is made once, by the last of these, before the value goes.
+    /// Returns the weak handle that all strong handles share. The last strong handle calls this once, before the
+    /// value is dropped.
     #[inline]
     fn shared_weak(&self) -> PoolWeak<'p, T, C, M> {
-        // SAFETY: the value is valid.
+        // SAFETY: the value is still valid.
         let layout = LayoutWord::of(unsafe { self.inner.as_ref() });
         PoolWeak { inner: self.inner, layout, memory: self.memory, owns: PhantomData }
     }
 
-    /// Whether no other handle is there, weak ones included; then there is none as long as this one is borrowed mutably.
+    /// Returns whether there is no other handle, including weak ones. None can be created while this one is mutably
+    /// borrowed.
     fn is_unique(&mut self) -> bool {
-        // Who has a strong handle cannot make a weak one while the weak count is held, and who has a weak one can make
-        // neither, because there is none.
+        // While the weak count is locked, strong handles cannot create weak ones. The count is locked only if it is
+        // one, so there is no weak handle that could be cloned or upgraded.
         self.weak().lock_if_one() && {
             let only = self.count().is_one();
             self.weak().unlock();
@@ -402,40 +408,40 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         }
     }
 
-    /// A handle that does not keep the value: what refers back, from a child to its parent say, does so by one of these,
-    /// lest the two keep each other for ever.
+    /// Creates a weak handle, which does not keep the value alive. Use one for references back, such as from a child
+    /// to its parent: two values with strong handles to each other are never dropped.
     #[must_use]
     pub fn downgrade(this: &Self) -> PoolWeak<'p, T, C, M> {
         this.weak().increment_unless_locked();
         this.shared_weak()
     }
 
-    /// How many handles keep the value. Other threads may change it at any moment.
+    /// Returns the number of strong handles. Other threads may change it at any moment.
     #[must_use]
     pub fn strong_count(this: &Self) -> usize {
         this.count().get() as usize
     }
 
-    /// How many weak handles there are. Other threads may change it at any moment.
+    /// Returns the number of weak handles. Other threads may change it at any moment.
     #[must_use]
     pub fn weak_count(this: &Self) -> usize {
-        // All strong handles count as one.
+        // All strong handles together count as one weak handle.
         this.weak().get() as usize - 1
     }
 
-    /// Whether two handles share one value.
+    /// Returns whether two handles share one value.
     #[must_use]
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         core::ptr::addr_eq(this.inner.as_ptr(), other.inner.as_ptr())
     }
 
-    /// The allocator that the block came from.
+    /// Returns the allocator that the block came from.
     #[must_use]
     pub fn memory(this: &Self) -> &'p M {
         this.memory
     }
 
-    /// The value, to be changed, if no other handle is there, weak ones included.
+    /// Returns a mutable reference to the value if there is no other handle, including weak ones.
     ///
     /// ```
     /// use millpond::{ArcPool, PoolArc};
@@ -449,11 +455,11 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     /// ```
     #[must_use]
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
-        // SAFETY: nobody else can reach the value.
+        // SAFETY: no other handle of the value exists.
         this.is_unique().then(|| unsafe { &mut (*this.inner.as_ptr()).value })
     }
 
-    /// A pointer to the value, which stays counted: see [`from_raw_in`](Self::from_raw_in).
+    /// Converts the handle to a pointer to its value, which stays counted: see [`from_raw_in`](Self::from_raw_in).
     #[must_use = "the value is kept for ever"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         let this = ManuallyDrop::new(this);
@@ -461,28 +467,28 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
         unsafe { NonNull::new_unchecked(&raw mut (*this.inner.as_ptr()).value) }
     }
 
-    /// The handle that [`into_raw`](Self::into_raw) let go of.
+    /// Creates a handle from a pointer that [`into_raw`](Self::into_raw) returned.
     ///
     /// ```
     /// use millpond::{PoolRc, RcPool};
     ///
     /// let pool = RcPool::new();
     /// let raw = PoolRc::into_raw(pool.alloc_rc(String::from("kept")));
-    /// // SAFETY: the pointer came from a handle of this pool, and there is no other handle of it.
+    /// // SAFETY: the pointer comes from one handle of this pool, and this is the only handle created from it.
     /// let kept: PoolRc<String> = unsafe { PoolRc::from_raw_in(raw, pool.memory()) };
     /// assert_eq!(*kept, "kept");
     /// ```
     ///
     /// # Safety
     ///
-    /// The pointer came from a handle with the same kind of count, of the same allocator; and as many handles are made of it as
-    /// were let go of.
+    /// The pointer must come from a handle of the same allocator with the same type of count. At most as many handles
+    /// may be created from it as were converted to it.
     #[must_use]
     pub unsafe fn from_raw_in(value: NonNull<T>, memory: &'p M) -> Self {
-        // SAFETY: a handle that was let go of keeps the value, so that is valid.
+        // SAFETY: the handle that was converted to the pointer still counts, so the value is valid.
         let layout = Layout::for_value(unsafe { value.as_ref() });
         let behind = size_of::<[C; 2]>().next_multiple_of(layout.align());
-        // SAFETY: the value lies so far behind the start of its block.
+        // SAFETY: the value lies `behind` bytes after the start of its block.
         let inner = unsafe { NonNull::new_unchecked(value.as_ptr().byte_sub(behind) as *mut RcInner<C, T>) };
         Self { inner, memory, owns: PhantomData }
     }
@@ -500,9 +506,9 @@ impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Drop for PoolRef<'_, T, C, M
     #[inline]
     fn drop(&mut self) {
         if self.count().decrement() {
-            // The strong handles' share of the block ends after the destructor, also if that unwinds.
+            // Dropped after the destructor, even if that unwinds: the share of the strong handles in the block.
             let _block = self.shared_weak();
-            // SAFETY: this was the last handle that kept the value.
+            // SAFETY: this was the last strong handle.
             unsafe { (&raw mut (*self.inner.as_ptr()).value).drop_in_place() };
         }
     }
@@ -513,25 +519,25 @@ impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Deref for PoolRef<'_, T, C, 
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the value is valid, and borrowed as long as the handle is.
+        // SAFETY: the value is valid, and borrowed for as long as the handle is.
         unsafe { &(*self.inner.as_ptr()).value }
     }
 }
 
 forward_to_value!(PoolRef, C: RefCount; + ?Sized);
 
-/// A pointer to a counted value, as one of another type.
+/// Converts a pointer to a counted value to one of another type.
 ///
 /// # Safety
 ///
-/// The block is live, and `coerce` returns its argument after an unsizing coercion.
+/// The block must be live, and `coerce` must return its argument, unchanged or after an unsizing coercion.
 unsafe fn coerce<C, T: ?Sized, U: ?Sized>(
     inner: NonNull<RcInner<C, T>>,
     coerce: impl FnOnce(*mut T) -> *mut U,
 ) -> NonNull<RcInner<C, U>> {
     let start = inner.as_ptr();
-    // SAFETY: the value lies in the block, whether it is valid or not; nothing is read. The pointer to the whole is the one that
-    // there was, with the metadata of the coerced one.
+    // SAFETY: the value lies in the block, whether it is valid or not, and nothing is read. The pointer to the block
+    // keeps its address and gets the metadata of the coerced pointer.
     unsafe {
         let value = &raw mut (*start).value;
         let behind = value.byte_offset_from(start);
@@ -545,7 +551,7 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> CoerceUnsize for PoolRef
 
     unsafe fn coerce<U: ?Sized>(self, as_unsized: impl FnOnce(*mut T) -> *mut U) -> PoolRef<'p, U, C, M> {
         let this = ManuallyDrop::new(self);
-        // SAFETY: the block is live, and the caller's promise is passed on.
+        // SAFETY: the block is live, and the caller guarantees that the closure only applies an unsizing coercion.
         PoolRef { inner: unsafe { coerce(this.inner, as_unsized) }, memory: this.memory, owns: PhantomData }
     }
 }
@@ -556,7 +562,7 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> CoerceUnsize for PoolWea
 
     unsafe fn coerce<U: ?Sized>(self, as_unsized: impl FnOnce(*mut T) -> *mut U) -> PoolWeak<'p, U, C, M> {
         let this = ManuallyDrop::new(self);
-        // SAFETY: the block is live, and the caller's promise is passed on.
+        // SAFETY: the block is live, and the caller guarantees that the closure only applies an unsizing coercion.
         let inner = unsafe { coerce(this.inner, as_unsized) };
         PoolWeak { inner, layout: this.layout, memory: this.memory, owns: PhantomData }
     }
@@ -573,20 +579,20 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolWeak<'p, T, C, M> {
         unsafe { &(*self.inner.as_ptr()).weak }
     }
 
-    /// A handle that keeps the value, if that is still there.
+    /// Creates a strong handle, or returns `None` if the value has been dropped.
     #[must_use]
     pub fn upgrade(&self) -> Option<PoolRef<'p, T, C, M>> {
         let any = self.strong().increment_if_nonzero();
         any.then(|| PoolRef { inner: self.inner, memory: self.memory, owns: PhantomData })
     }
 
-    /// How many handles keep the value. Other threads may change it at any moment.
+    /// Returns the number of strong handles. Other threads may change it at any moment.
     #[must_use]
     pub fn strong_count(&self) -> usize {
         self.strong().get() as usize
     }
 
-    /// Whether two handles are of one value.
+    /// Returns whether two handles are of the same value.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         core::ptr::addr_eq(self.inner.as_ptr(), other.inner.as_ptr())
@@ -601,7 +607,7 @@ impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> fmt::Debug for PoolWeak<'_, 
 
 impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Clone for PoolWeak<'_, T, C, M> {
     fn clone(&self) -> Self {
-        // There is a weak handle, so the count is not one, and nobody holds it.
+        // Only a strong handle locks the count, and only if there is no weak handle, so it is not locked now.
         self.weak().increment();
         Self { ..*self }
     }
@@ -610,7 +616,8 @@ impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Clone for PoolWeak<'_, T, C,
 impl<T: ?Sized, C: RefCount, M: Allocator + ?Sized> Drop for PoolWeak<'_, T, C, M> {
     fn drop(&mut self) {
         if self.weak().decrement() {
-            // SAFETY: this was the last handle, so the block is ours to free. Its value is gone, and is not looked at.
+            // SAFETY: this was the last handle, so it may free the block. The value has been dropped and is not
+            // accessed.
             unsafe { drop(DeallocOnDrop::new(self.inner.cast(), self.layout.layout(), self.memory)) };
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     traits::Allocator,
 };
 
-/// The part of a slice that is made so far; it is dropped if making the rest panics.
+/// The initialized part of a slice, which is dropped if making the remaining values panics.
 struct InitGuard<'a, T> {
     places: &'a mut [MaybeUninit<T>],
     count: usize,
@@ -16,14 +16,14 @@ struct InitGuard<'a, T> {
 
 impl<T> Drop for InitGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: so many values are made.
+        // SAFETY: the first `count` values are initialized.
         unsafe { uninit::assume_init_drop(&mut self.places[..self.count]) };
     }
 }
 
 impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
-    /// A slice of `length` values, each of which is made in place from its index, in any allocator. If `make` panics, what
-    /// was made is dropped and the block goes back.
+    /// Allocates a slice of `length` values in any allocator and makes each value in place from its index. If `make`
+    /// panics, the values made so far are dropped and the block is freed.
     ///
     /// ```
     /// use millpond::{Classes, Local, PoolBox};
@@ -36,7 +36,8 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`], or [`AllocError::Unsupported`] for a slice beyond all memory; `make` is not called then.
+    /// Same as [`Allocator::allocate`], or [`AllocError::Unsupported`] if the size of the slice overflows. `make` is
+    /// not called if there is an error.
     pub fn slice_in(length: usize, make: impl FnMut(usize) -> T, memory: &'p M) -> Result<Self, AllocError> {
         let mut places = places_in(length, memory)?;
         let mut made = InitGuard { places: &mut places, count: 0 };
@@ -45,35 +46,35 @@ impl<'p, T, M: Allocator + ?Sized> PoolBox<'p, [T], M> {
             made.count += 1;
         }
         core::mem::forget(made);
-        // SAFETY: all values are made.
+        // SAFETY: all values are initialized.
         Ok(unsafe { assume_init(places) })
     }
 
-    /// A copy of a slice in any allocator.
+    /// Copies a slice into any allocator.
     ///
     /// # Errors
     ///
-    /// As [`slice_in`](Self::slice_in).
+    /// Same as [`slice_in`](Self::slice_in).
     pub fn copy_in(values: &[T], memory: &'p M) -> Result<Self, AllocError>
     where
         T: Copy,
     {
         let mut places = places_in(values.len(), memory)?;
         uninit::copy_from_slice(&mut places, values);
-        // SAFETY: all values are copied.
+        // SAFETY: all values have been copied.
         Ok(unsafe { assume_init(places) })
     }
 }
 
 impl<'p, M: Allocator + ?Sized> PoolBox<'p, str, M> {
-    /// A copy of a string in any allocator.
+    /// Copies a string into any allocator.
     ///
     /// # Errors
     ///
-    /// As [`Allocator::allocate`].
+    /// Same as [`Allocator::allocate`].
     pub fn str_in(text: &str, memory: &'p M) -> Result<Self, AllocError> {
         let (bytes, memory) = PoolBox::into_parts(PoolBox::copy_in(text.as_bytes(), memory)?);
-        // SAFETY: `str` and `[u8]` have one layout, and these bytes are those of a string.
+        // SAFETY: `str` and `[u8]` have the same layout, and the bytes are those of a string.
         unsafe {
             let text = NonNull::new_unchecked(bytes.as_ptr() as *mut str);
             Ok(Self::from_parts(text, memory))
@@ -81,7 +82,7 @@ impl<'p, M: Allocator + ?Sized> PoolBox<'p, str, M> {
     }
 }
 
-/// Room for a slice.
+/// Allocates an uninitialized slice.
 fn places_in<T, M: Allocator + ?Sized>(
     length: usize,
     memory: &M,
@@ -89,27 +90,30 @@ fn places_in<T, M: Allocator + ?Sized>(
     let layout = Layout::array::<T>(length).map_err(|_| AllocError::Unsupported)?;
     let block = memory.allocate(layout)?;
     let places = NonNull::slice_from_raw_parts(block.cast(), length);
-    // SAFETY: the block was just handed out for this layout, and what may be uninitialised is valid.
+    // SAFETY: the block was just allocated with this layout, and `MaybeUninit` needs no initialization.
     Ok(unsafe { PoolBox::from_parts(places, memory) })
 }
 
+/// Converts a slice to one of initialized values.
+///
 /// # Safety
 ///
-/// Every value is there.
+/// Every value must be initialized.
 unsafe fn assume_init<'p, T, M: Allocator + ?Sized>(
     places: PoolBox<'p, [MaybeUninit<T>], M>,
 ) -> PoolBox<'p, [T], M> {
     let (places, memory) = PoolBox::into_parts(places);
     let values = NonNull::slice_from_raw_parts(places.cast::<T>(), places.len());
-    // SAFETY: this is the block of the handle that was taken apart, and the values are there.
+    // SAFETY: the block and the allocator are those of the consumed handle, and all values are initialized.
     unsafe { PoolBox::from_parts(values, memory) }
 }
 
-/// An array is a slice of its length.
+/// Converts an array to a slice of the same length.
 impl<'p, T, M: Allocator + ?Sized, const N: usize> From<PoolBox<'p, [T; N], M>> for PoolBox<'p, [T], M> {
     fn from(array: PoolBox<'p, [T; N], M>) -> Self {
         let (values, memory) = PoolBox::into_parts(array);
-        // SAFETY: this is the block of the handle that was taken apart; an array and a slice of it have one layout.
+        // SAFETY: the block and the allocator are those of the consumed handle, and an array has the layout of a
+        // slice of its length.
         unsafe { Self::from_parts(values, memory) }
     }
 }

@@ -1,10 +1,12 @@
-//! Pools whose handles are one word: the way back to the pool is found in the value's chunk.
+//! Pools whose handles are one word. The chunk of a value says which pool the value belongs to.
 //!
-//! All chunks are of one size, aligned to that size, and begin with the pool's address: one mask and one load lead from a value
-//! to its pool. Where a pool is, it cannot be moved from while it has handles; so each allocation notes where that is.
+//! All chunks of a pool are aligned to the same size, are no longer than that, and have a header with the address of
+//! the pool, so one mask and one load lead from a value to its pool. A pool cannot be moved while it has handles, but
+//! it can be moved while it has none; therefore each allocation writes the current address into the header.
 //!
-//! Headers that all begin at a multiple of the same power of two would share one set of the processor's cache. So each lies in
-//! another line of its chunk's first bytes, by the chunk's address.
+//! If all headers lay at the same offset from an aligned address, they would compete for one set of the processor's
+//! cache. So the header of each chunk lies in one of the first cache lines of the chunk, chosen by the address of the
+//! chunk.
 
 use core::{
     alloc::Layout,
@@ -25,8 +27,8 @@ use crate::{
     traits::{Allocation, Allocator, Inspect, PoolStats, Reclaim, delegate},
 };
 
-/// What a chunk for values of so many bytes is aligned to, and the most bytes that it has: a *window*. It has room for some
-/// thousand values, so that chunks are few where values are many.
+/// Returns the alignment of chunks for values of `size` bytes, which is also their maximum size: a *window*. It has
+/// room for some thousand values, so that a pool of many values has few chunks.
 #[inline(always)]
 const fn chunk_align(size: usize) -> usize {
     let values = size.saturating_mul(4096);
@@ -39,24 +41,24 @@ const fn chunk_align(size: usize) -> usize {
     }
 }
 
-/// The smallest window, and the largest one.
+/// The size of the smallest window and of the largest.
 const SMALLEST: usize = 64 << 10;
 const LARGEST: usize = 1 << 20;
 
-/// The part of a chunk that is for its header.
+/// The size of the part of a chunk that is reserved for its header.
 const HEADER_AREA: usize = 1024;
 
-/// A line of the processor's cache.
+/// The size of a cache line.
 const LINE: usize = 64;
 
-/// A parent of which every block lies in a chunk of its own, behind a header.
+/// A parent that places every block in a chunk of its own, behind a header.
 struct HeaderedParent<A> {
     parent: A,
     chunk_align: usize,
 }
 
 impl<A> HeaderedParent<A> {
-    /// A chunk in which a block has so many bytes.
+    /// Returns the layout of a chunk that holds a block of `bytes` bytes.
     fn chunk(&self, bytes: usize) -> Result<Layout, AllocError> {
         let bytes = bytes.checked_add(HEADER_AREA).filter(|&bytes| bytes <= self.chunk_align);
         let chunk = bytes.and_then(|bytes| Layout::from_size_align(bytes, self.chunk_align).ok());
@@ -64,7 +66,7 @@ impl<A> HeaderedParent<A> {
     }
 }
 
-// SAFETY: every block is the better part of one of the parent's, which keeps the contract.
+// SAFETY: every block is a part of a block of the parent, which upholds the contract of `Allocator`.
 unsafe impl<A: Allocator> Allocator for HeaderedParent<A> {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.allocate_between(layout, layout.size())
@@ -72,7 +74,8 @@ unsafe impl<A: Allocator> Allocator for HeaderedParent<A> {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if let Ok(chunk) = self.chunk(layout.size()) {
-            // SAFETY: the block is so far behind the start of its chunk, which is as much longer, or was cut to its window.
+            // SAFETY: the block starts `HEADER_AREA` bytes behind the start of its chunk, and the chunk is longer by
+            // as much, unless it was limited to its window.
             unsafe { self.parent.deallocate(block.sub(HEADER_AREA), chunk) };
         }
     }
@@ -83,8 +86,8 @@ unsafe impl<A: Allocator> Allocator for HeaderedParent<A> {
         chunk.is_some_and(|(chunk, start)| self.parent.may_deallocate(start, chunk))
     }
 
-    /// No chunk is used beyond its window. Where memory is not cut fine, the rest of a window would be lost, and so all of it is
-    /// asked for.
+    /// Limits every chunk to its window. If the parent is not fine-grained, the remainder of a window would be lost,
+    /// so the whole window is requested.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.align() > HEADER_AREA {
             return Err(AllocError::Unsupported);
@@ -93,16 +96,16 @@ unsafe impl<A: Allocator> Allocator for HeaderedParent<A> {
         let preferred = if self.parent.is_fine_grained() { wanted } else { self.chunk_align };
         let chunk = self.parent.allocate_between(self.chunk(least.size())?, preferred)?;
         address::expose(chunk.cast::<u8>());
-        // SAFETY: the chunk is longer than that.
+        // SAFETY: the chunk is longer than `HEADER_AREA`.
         let rest = unsafe { chunk.cast::<u8>().add(HEADER_AREA) };
         Ok(NonNull::slice_from_raw_parts(rest, chunk.len().min(self.chunk_align) - HEADER_AREA))
     }
 }
 
-/// What the blocks of values come from.
+/// The allocator of the blocks.
 type Memory<A> = Local<Blocks, HeaderedParent<A>>;
 
-/// The header of the chunk in which the block of a value of so many bytes lies.
+/// Returns the header of the chunk that contains the block of a value of `size` bytes.
 #[inline(always)]
 fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memory<A> {
     let chunk_align = chunk_align(size);
@@ -111,12 +114,13 @@ fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memor
     address::recover(chunk + line * LINE)
 }
 
-/// A pool of values of one type, for one thread, whose handles are one word long: [`ThinBox`].
+/// A pool of values of one type for one thread, whose handles are one word long: [`ThinBox`].
 ///
-/// As [`Pool`](crate::Pool), but for its chunks: the first KiB of each leads from a value back to the pool. So that it is found,
-/// a chunk is aligned to 64 KiB, or, for values larger than 16 bytes, to a power of two of 4096 of them and more, up to a
-/// mebibyte; and it is no longer than that. The parent must have chunks so aligned to give; from a heap, the first
-/// is some KiB, and the next ones are longer. A value is no larger than a mebibyte less a KiB. Memory that is not used is not touched.
+/// Works like [`Pool`](crate::Pool) except for its chunks. The first KiB of each chunk leads from a value back to the
+/// pool. For that, a chunk is aligned to 64 KiB, or, for values larger than 16 bytes, to 4096 times the size of a
+/// value, rounded up to a power of two and at most 1 MiB; and it is no longer than its alignment. The parent must
+/// serve such alignments. With a heap as the parent, the first chunk has some KiB, and later ones are longer. A value
+/// has at most 1 MiB less 1 KiB. Unused memory is not touched.
 ///
 /// ```
 /// use millpond::{ThinBox, ThinPool};
@@ -136,11 +140,11 @@ fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memor
 /// assert_eq!(size_of::<Option<ThinBox<Node>>>(), size_of::<usize>());
 /// ```
 ///
-/// There is none for many threads: they would write to a chunk's first bytes while others read them, and a cache for each
-/// thread would take a chunk for itself. What threads share and is named by one word are the values of a
-/// `SharedSlots`, by their keys.
+/// There is no such pool for several threads: they would write to the header of a chunk while others read it, and
+/// with a cache per thread each thread would use a chunk of its own. To name a value that threads share by one word,
+/// use a `SharedSlots` and its keys.
 ///
-/// A pool is not moved, reset or sent away while it has handles:
+/// A pool cannot be moved, reset or sent to another thread while it has handles:
 ///
 /// ```compile_fail,E0505
 /// let pool = millpond::ThinPool::new();
@@ -164,7 +168,7 @@ pub struct ThinPool<T, A: Allocator = DefaultParent> {
 }
 
 impl<T> ThinPool<T> {
-    /// A pool without chunks, on the default parent.
+    /// Creates a pool without chunks whose parent is the default parent.
     #[must_use]
     pub const fn new() -> Self {
         Self::new_in(DEFAULT_PARENT)
@@ -172,7 +176,7 @@ impl<T> ThinPool<T> {
 }
 
 impl<T, A: Allocator> ThinPool<T, A> {
-    /// A pool without chunks, on a parent that has chunks as [`ThinPool`] needs them.
+    /// Creates a pool without chunks on a parent that serves chunks aligned as [`ThinPool`] needs them.
     #[must_use]
     pub const fn new_in(parent: A) -> Self {
         let parent = HeaderedParent { parent, chunk_align: chunk_align(size_of::<T>()) };
@@ -181,17 +185,19 @@ impl<T, A: Allocator> ThinPool<T, A> {
 
     /// Puts a value into the pool.
     ///
-    /// A pool without memory ends the program, as `Box::new` does; [`try_alloc`](Self::try_alloc) does not.
+    /// Ends the program if the pool has no memory, as `Box::new` does. Use [`try_alloc`](Self::try_alloc) to handle
+    /// that case.
     #[inline]
     pub fn alloc(&self, value: T) -> ThinBox<'_, T, A> {
         match self.place() {
-            // SAFETY: the place was just found.
+            // SAFETY: `place` just returned this block, and its header points to this pool.
             Ok(place) => unsafe { ThinBox::put(place, value) },
             Err(error) => out_of_memory(Layout::new::<T>(), error),
         }
     }
 
-    /// Makes a value in the pool: as [`Pool::alloc_with`](crate::Pool::alloc_with).
+    /// Makes a value in the pool, in place where the compiler can. Same as
+    /// [`Pool::alloc_with`](crate::Pool::alloc_with).
     #[inline]
     pub fn alloc_with(&self, make: impl FnOnce() -> T) -> ThinBox<'_, T, A> {
         match self.try_alloc_with(make) {
@@ -200,30 +206,30 @@ impl<T, A: Allocator> ThinPool<T, A> {
         }
     }
 
-    /// As [`alloc`](Self::alloc), or says why there is no room.
+    /// Puts a value into the pool, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// Why the parent has no chunk, or [`AllocError::Unsupported`] for a value that no chunk has room for; and
-    /// the value.
+    /// Returns the error of the parent, or [`AllocError::Unsupported`] if the value is too large for a chunk. The
+    /// error contains the value.
     #[inline]
     pub fn try_alloc(&self, value: T) -> Result<ThinBox<'_, T, A>, TryAllocError<T>> {
         match self.place() {
-            // SAFETY: the place was just found.
+            // SAFETY: `place` just returned this block, and its header points to this pool.
             Ok(place) => Ok(unsafe { ThinBox::put(place, value) }),
             Err(error) => Err(TryAllocError::new(error, value)),
         }
     }
 
-    /// As [`alloc_with`](Self::alloc_with), or says why there is no room.
+    /// Makes a value in the pool as [`alloc_with`](Self::alloc_with) does, or returns an error if there is no memory.
     ///
     /// # Errors
     ///
-    /// As [`try_alloc`](Self::try_alloc); `make` is not called then.
+    /// Same as [`try_alloc`](Self::try_alloc), without a value. `make` is not called if there is an error.
     #[inline]
     pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<ThinBox<'_, T, A>, AllocError> {
         let place = self.place()?;
-        // SAFETY: the block was just handed out for a `T`. It goes back if `make` panics.
+        // SAFETY: the block was just allocated with the layout of `T`. The guard frees it if `make` panics.
         unsafe {
             let back = DeallocOnDrop::new(place.cast(), Layout::new::<T>(), &self.memory);
             let handle = ThinBox::put(place, make());
@@ -232,47 +238,48 @@ impl<T, A: Allocator> ThinPool<T, A> {
         }
     }
 
-    /// A block for a `T`, whose chunk says where the pool is.
+    /// Allocates a block for a `T` and writes the address of the pool into the header of its chunk.
     #[inline]
     fn place(&self) -> Result<NonNull<T>, AllocError> {
         let block = self.memory.allocate(Layout::new::<T>())?.cast::<u8>();
         if size_of::<T>() != 0 {
-            // SAFETY: the block is one of this pool's, so it lies in a chunk of its, behind the chunk's header.
+            // SAFETY: the block belongs to this pool, so it lies in one of its chunks, behind the header of the
+            // chunk.
             unsafe { header_of::<A>(block, size_of::<T>()).write(&raw const self.memory) };
         }
         Ok(block.cast())
     }
 
-    /// The parent, to look at.
+    /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
         &self.memory.parent().parent
     }
 
-    /// Returns how many values there are: as [`Pool::len`](crate::Pool::len). O(chunks + free blocks).
+    /// Returns the number of values in the pool. Same as [`Pool::len`](crate::Pool::len). O(chunks + free blocks).
     #[must_use]
     pub fn len(&self) -> usize {
         self.memory.live_blocks()
     }
 
-    /// Returns whether there are no values; as dear as [`len`](Self::len).
+    /// Returns whether the pool has no values. Costs as much as [`len`](Self::len).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns what is held, live and free: as [`Inspect::stats`].
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         self.memory.stats()
     }
 
-    /// Declares everything in it gone, without dropping it, and keeps every chunk: as [`Reclaim::reset`].
+    /// Removes all values without dropping them and keeps every chunk. Same as [`Reclaim::reset`].
     pub fn reset(&mut self) {
         self.memory.reset();
     }
 
-    /// Returns chunks without live blocks to the parent; says how many bytes that were. As [`Reclaim::trim`].
+    /// Returns chunks without live blocks to the parent and returns their size in bytes. Same as [`Reclaim::trim`].
     pub fn trim(&mut self) -> usize {
         self.memory.trim()
     }
@@ -288,7 +295,8 @@ impl<T, A: Allocator> Inspect for ThinPool<T, A> {
     delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
 }
 
-/// Values whose handles were leaked or forgotten are gone after a reset, without being dropped; there are no others then.
+/// A reset removes values whose handles were leaked or forgotten, without dropping them. No other values can exist at
+/// that point.
 impl<T, A: Allocator> Reclaim for ThinPool<T, A> {
     fn reset(&mut self) {
         self.memory.reset();
@@ -299,14 +307,15 @@ impl<T, A: Allocator> Reclaim for ThinPool<T, A> {
     }
 }
 
-/// A value in a [`ThinPool`], owned by one holder: dropping the handle drops the value and returns its block, in O(1).
+/// A value in a [`ThinPool`] with a single owner. Dropping the handle drops the value and returns its block, in O(1).
 ///
-/// One word, and so is `Option<ThinBox<T>>`; two for an unsized `T`. Otherwise it is what [`PoolBox`](crate::PoolBox) is.
+/// A handle is one word long, and so is `Option<ThinBox<T>>`; for an unsized `T` it is two words. Otherwise it is the
+/// same as [`PoolBox`](crate::PoolBox).
 ///
 /// # Invariants
 ///
-/// `value` points to a live block of the pool that is borrowed for `'p`, which nobody else has, and which holds a valid `T`.
-/// Unless a `T` has no bytes, the header of the block's chunk points to that pool's memory.
+/// `value` points to a live block of the pool that is borrowed for `'p`, that nothing else owns, and that holds a
+/// valid `T`. Unless `T` is zero-sized, the header of the block's chunk points to the allocator of that pool.
 pub struct ThinBox<'p, T: ?Sized, A: Allocator = DefaultParent> {
     value: NonNull<T>,
     borrows: PhantomData<&'p Memory<A>>,
@@ -314,24 +323,25 @@ pub struct ThinBox<'p, T: ?Sized, A: Allocator = DefaultParent> {
 }
 
 impl<'p, T, A: Allocator> ThinBox<'p, T, A> {
-    /// The handle of a value that is put there.
+    /// Writes a value to a block and returns its handle.
     ///
     /// # Safety
     ///
-    /// The place is a live block of the pool that is borrowed for `'p`, nobody else's, and its chunk says where the pool is.
+    /// The place must be a live block of the pool that is borrowed for `'p`, without another owner, and the header of
+    /// its chunk must point to the allocator of the pool.
     #[inline]
     unsafe fn put(place: NonNull<T>, value: T) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the place is a live block for a `T` without another owner.
         unsafe { place.write(value) };
         Self::of(place)
     }
 
-    /// Takes the value out and returns its block.
+    /// Takes the value out of the pool and returns its block.
     #[inline]
     #[must_use]
     pub fn into_inner(this: Self) -> T {
         let this = ManuallyDrop::new(this);
-        // SAFETY: the handle was the value's only owner and is gone, so the block is ours to free.
+        // SAFETY: the handle was the only owner of the value and has been consumed, so this may free the block.
         unsafe {
             let _block = this.block();
             this.value.read()
@@ -344,45 +354,48 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
         Self { value, borrows: PhantomData, owns: PhantomData }
     }
 
-    /// A pointer to the value, which somebody else takes care of from now on: see [`from_raw`](Self::from_raw).
+    /// Converts the handle to a pointer to its value. The caller becomes responsible for the value: see
+    /// [`from_raw`](Self::from_raw).
     #[inline]
     #[must_use = "nobody else drops the value"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         ManuallyDrop::new(this).value
     }
 
-    /// The handle of a value that [`into_raw`](Self::into_raw) let go of: the pointer alone leads to the pool. So a value can
-    /// go through a word that knows nothing of lifetimes, such as the pointer that a C library keeps for its caller.
+    /// Creates a handle from a pointer that [`into_raw`](Self::into_raw) returned. The pointer alone leads to the
+    /// pool, so a value can pass through a word without a lifetime, such as the user-data pointer of a C library.
     ///
     /// ```
     /// use millpond::{ThinBox, ThinPool};
     ///
     /// let pool = ThinPool::new();
     /// let word = ThinBox::into_raw(pool.alloc(String::from("context")));
-    /// // SAFETY: the pointer came from a handle of a pool that is there, is where it was, and outlives this handle.
+    /// // SAFETY: the pointer comes from a handle, and its pool has not been moved and outlives the new handle.
     /// let context: ThinBox<String> = unsafe { ThinBox::from_raw(word) };
     /// assert_eq!(*context, "context");
     /// ```
     ///
     /// # Safety
     ///
-    /// * The pointer came from a handle whose pool has a parent of type `A`, and nobody else makes a handle of it.
-    /// * That pool is borrowed for `'p`, and has not been moved or reset since the value was put in.
+    /// * The pointer must come from a handle of a pool whose parent has type `A`, and no other handle may be created
+    ///   from it.
+    /// * That pool must be borrowed for `'p`, and must not have been moved or reset since the value was put into it.
     #[inline]
     #[must_use]
     pub unsafe fn from_raw(value: NonNull<T>) -> Self {
         Self::of(value)
     }
 
-    /// The block, which goes back when that is dropped; nothing if a `T` has no bytes.
+    /// Returns a guard that frees the block when it is dropped, or `None` if `T` is zero-sized.
     ///
     /// # Safety
     ///
-    /// The block is freed once, and the handle not used afterwards.
+    /// The block must be freed at most once, and the handle must not be used afterwards.
     #[inline]
     unsafe fn block(&self) -> Option<DeallocOnDrop<'p, Memory<A>>> {
-        // SAFETY: the value is valid, or was when its destructor began, so its layout is known; a block with bytes lies behind
-        // a header that points to the pool's memory, which is borrowed as long as the handle is.
+        // SAFETY: the value is valid, or was when its destructor began, so its layout can be read. A block that is
+        // not zero-sized lies behind a header that points to the allocator of the pool, which is borrowed for as long
+        // as the handle is.
         unsafe {
             let (block, layout) = (self.value.cast::<u8>(), Layout::for_value(self.value.as_ref()));
             (layout.size() != 0)
@@ -390,17 +403,18 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
         }
     }
 
-    /// Gives the value up to the pool: it lives as long as the pool is borrowed, and is never dropped. Its block is
-    /// free again after a reset, or when the pool goes.
+    /// Leaks the value: it lives as long as the pool is borrowed and is never dropped. Its block becomes free again
+    /// when the pool is reset or dropped.
     #[inline]
     #[must_use = "dropping the reference does not drop the value"]
     pub fn leak(this: Self) -> &'p mut T {
         let this = ManuallyDrop::new(this);
-        // SAFETY: the handle was the value's only owner and is gone; the block stays while the pool is borrowed.
+        // SAFETY: the handle was the only owner of the value and has been consumed. The block stays live while the
+        // pool is borrowed.
         unsafe { &mut *this.value.as_ptr() }
     }
 
-    /// Pins the value where it is, for good: as [`PoolBox::into_pin`](crate::PoolBox::into_pin).
+    /// Pins the value. Same as [`PoolBox::into_pin`](crate::PoolBox::into_pin).
     ///
     /// ```
     /// use millpond::{ThinBox, ThinPool};
@@ -422,8 +436,8 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     where
         'p: 'static,
     {
-        // SAFETY: a handle does not move its value, and the block stays the value's until the handle is dropped: the pool is
-        // borrowed for ever, so it is neither reset nor dropped.
+        // SAFETY: a handle does not move its value, and the block stays live until the handle is dropped: the pool is
+        // borrowed for `'static`, so it is neither reset nor dropped.
         unsafe { Pin::new_unchecked(this) }
     }
 }
@@ -435,7 +449,7 @@ impl<'p, T: ?Sized, A: Allocator> CoerceUnsize for ThinBox<'p, T, A> {
     #[inline]
     unsafe fn coerce<U: ?Sized>(self, coerce: impl FnOnce(*mut T) -> *mut U) -> ThinBox<'p, U, A> {
         let value = Self::into_raw(self);
-        // SAFETY: the pointer is the same, after a coercion, so it is not null.
+        // SAFETY: the pointer is not null because it is the old one after a coercion.
         ThinBox::of(unsafe { NonNull::new_unchecked(coerce(value.as_ptr())) })
     }
 }
@@ -443,8 +457,8 @@ impl<'p, T: ?Sized, A: Allocator> CoerceUnsize for ThinBox<'p, T, A> {
 impl<T: ?Sized, A: Allocator> Drop for ThinBox<'_, T, A> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the handle owns the value and its block and is about to go. The block goes back after the destructor,
-        // also if that unwinds.
+        // SAFETY: the handle owns the value and its block and is being dropped. The guard frees the block after the
+        // destructor has run, even if that unwinds.
         unsafe {
             let _block = self.block();
             self.value.drop_in_place();
@@ -457,7 +471,7 @@ impl<T: ?Sized, A: Allocator> Deref for ThinBox<'_, T, A> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the value is valid, and borrowed as long as the handle is.
+        // SAFETY: the value is valid, and borrowed for as long as the handle is.
         unsafe { self.value.as_ref() }
     }
 }
@@ -465,7 +479,7 @@ impl<T: ?Sized, A: Allocator> Deref for ThinBox<'_, T, A> {
 impl<T: ?Sized, A: Allocator> DerefMut for ThinBox<'_, T, A> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the value is valid, and borrowed as long as the handle is, mutably.
+        // SAFETY: the value is valid, and mutably borrowed for as long as the handle is.
         unsafe { self.value.as_mut() }
     }
 }
@@ -484,10 +498,10 @@ impl<T: ?Sized, A: Allocator> BorrowMut<T> for ThinBox<'_, T, A> {
 
 forward_to_value!(ThinBox;);
 
-/// The value never moves when its handle does.
+/// Moving the handle does not move the value.
 impl<T: ?Sized, A: Allocator> Unpin for ThinBox<'_, T, A> {}
 
-/// An array is a slice of its length.
+/// Converts an array to a slice of the same length.
 impl<'p, T, A: Allocator, const N: usize> From<ThinBox<'p, [T; N], A>> for ThinBox<'p, [T], A> {
     fn from(array: ThinBox<'p, [T; N], A>) -> Self {
         let array = ManuallyDrop::new(array);

@@ -1,4 +1,4 @@
-//! The error that returns the value for which there was no room.
+//! The error that returns the value for which there was no memory.
 
 use core::{
     error::Error,
@@ -7,10 +7,10 @@ use core::{
 
 use crate::base::AllocError;
 
-/// Why there was no room for a value, and the value.
+/// The error of a failed allocation, together with the value that was to be stored.
 ///
-/// What a failed `try_alloc`, `try_insert` or `new_in` returns, so that the value is not lost.
-/// [`into_value`](Self::into_value) takes it out; `?` drops it where the caller returns an [`AllocError`].
+/// `try_alloc`, `try_insert` and `new_in` return it, so that the value is not lost. [`into_value`](Self::into_value)
+/// returns the value. The `?` operator drops the value if the caller returns an [`AllocError`].
 ///
 /// ```
 /// use millpond::{AllocError, Buffer, Pool};
@@ -38,7 +38,7 @@ impl<T> TryAllocError<T> {
         Self { error, value }
     }
 
-    /// Returns why there was no room.
+    /// Returns the reason why the allocation failed.
     pub const fn error(&self) -> AllocError {
         self.error
     }
@@ -49,21 +49,21 @@ impl<T> TryAllocError<T> {
         self.value
     }
 
-    /// Returns why there was no room, and the value.
+    /// Returns the reason why the allocation failed, and the value.
     #[must_use]
     pub fn into_parts(self) -> (AllocError, T) {
         (self.error, self.value)
     }
 }
 
-/// Drops the value.
+/// Drops the value and keeps the reason.
 impl<T> From<TryAllocError<T>> for AllocError {
     fn from(refused: TryAllocError<T>) -> Self {
         refused.error
     }
 }
 
-/// Does not show the value, so that `T` need not implement `Debug`.
+/// Omits the value, so that `T` need not implement `Debug`.
 impl<T> Debug for TryAllocError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TryAllocError").field("error", &self.error).finish_non_exhaustive()

@@ -1,34 +1,34 @@
-//! Handles of a sized value become handles of an unsized type, such as a trait object, of the same value.
+//! Conversion of handles of sized values to handles of an unsized type, such as a trait object.
 //!
-//! The language coerces pointers, and `CoerceUnsized`, which would let it coerce handles, is unstable. So a macro lets the
-//! compiler coerce a raw pointer. A closure that a caller writes would not do: whatever it returned, a part of the value or
-//! what the value refers to, the handle would own from then on.
+//! The language coerces pointers; `CoerceUnsized`, which extends this to handles, is unstable. Therefore a macro lets
+//! the compiler coerce a raw pointer. A closure written by the caller would be unsound: it could return a pointer to
+//! a part of the value, or to something that the value refers to, and the handle would then own that.
 
-/// A handle whose value can be seen as an unsized type: what [`unsize!`](crate::unsize) takes.
+/// A handle whose value can be converted to an unsized type by [`unsize!`](crate::unsize).
 ///
-/// [`PoolBox`](crate::PoolBox), [`ThinBox`](crate::ThinBox), [`PoolRc`](crate::PoolRc), [`PoolArc`](crate::PoolArc) and
-/// [`PoolWeak`](crate::PoolWeak) implement it. It is safe to implement: a caller of [`coerce`](Self::coerce) promises something, an
-/// implementation promises nothing.
+/// Implemented by [`PoolBox`](crate::PoolBox), [`ThinBox`](crate::ThinBox), [`PoolRc`](crate::PoolRc),
+/// [`PoolArc`](crate::PoolArc) and [`PoolWeak`](crate::PoolWeak). The trait is safe to implement: callers of
+/// [`coerce`](Self::coerce) have to uphold a contract, implementations do not.
 pub trait CoerceUnsize: Sized {
-    /// The value's type now.
+    /// The type of the value before the conversion.
     type Value: ?Sized;
 
-    /// The handle of the same value as a `U`.
+    /// The type of the handle after the conversion to `U`.
     type Handle<U: ?Sized>;
 
-    /// Changes the type of the value, not the value.
+    /// Converts the handle to one of another type of value. The value itself stays the same.
     ///
     /// # Safety
     ///
-    /// `coerce` returns its argument, after an unsizing coercion or none.
+    /// `coerce` must return its argument, either unchanged or after an unsizing coercion.
     unsafe fn coerce<U: ?Sized>(self, coerce: impl FnOnce(*mut Self::Value) -> *mut U) -> Self::Handle<U>;
 }
 
-/// Makes a handle of an unsized type, such as a trait object or a slice, of a handle's value.
+/// Converts a handle to one of an unsized type, such as a trait object or a slice.
 ///
-/// What `Box<T>` becomes `Box<dyn Trait>` by. It takes a handle and a type, and is an expression: the handle of the same
-/// value, as that type. Works for every [`CoerceUnsize`], which all handles of pools are. Costs nothing but a word in the
-/// handle.
+/// This is to the handles of pools what the coercion from `Box<T>` to `Box<dyn Trait>` is to `Box`. The macro takes a
+/// handle and a type and evaluates to a handle of the same value with that type. It accepts every [`CoerceUnsize`],
+/// which all handles of pools implement. The only cost is that the handle becomes one word longer.
 ///
 /// ```
 /// use core::fmt::Display;
@@ -48,7 +48,7 @@ pub trait CoerceUnsize: Sized {
 /// assert_eq!(slice.len(), 3);
 /// ```
 ///
-/// A trait object becomes one of a supertrait:
+/// A trait object can be converted to one of a supertrait:
 ///
 /// ```
 /// use core::{error::Error, fmt::Debug};
@@ -60,7 +60,8 @@ pub trait CoerceUnsize: Sized {
 /// assert_eq!(format!("{shown:?}"), "Limit");
 /// ```
 ///
-/// Only what the compiler can coerce is accepted; what a value derefs to, borrows or contains is not the value:
+/// The macro accepts only what the compiler can coerce. It does not follow `Deref` or `Borrow`, nor does it convert
+/// to a part of the value:
 ///
 /// ```compile_fail,E0308
 /// use millpond::{Pool, unsize};
@@ -79,7 +80,7 @@ pub trait CoerceUnsize: Sized {
 /// # // instead: let shown = unsize!(pool.alloc(1) => dyn Display);
 /// ```
 ///
-/// Nothing that the value refers to may end before the trait object does:
+/// The references in a value must outlive the trait object:
 ///
 /// ```compile_fail,E0597
 /// use core::fmt::Display;
@@ -94,7 +95,7 @@ pub trait CoerceUnsize: Sized {
 /// }
 /// ```
 ///
-/// The expression of the handle is no unsafe code:
+/// The handle expression is not inside an `unsafe` block:
 ///
 /// ```compile_fail,E0133
 /// use core::fmt::Display;
@@ -108,39 +109,39 @@ pub trait CoerceUnsize: Sized {
 #[macro_export]
 macro_rules! unsize {
     ($handle:expr => $unsized:ty) => {
-        // The caller's handle and type are outside of the unsafe block.
+        // The handle and the type of the caller are evaluated outside of the `unsafe` block.
         $crate::__unsize!($handle, $crate::__Unsized::<$unsized>::TYPE)
     };
 }
 
-/// The part of [`unsize!`](crate::unsize) that is unsafe.
+/// The unsafe part of [`unsize!`](crate::unsize).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __unsize {
     ($handle:expr, $to:expr) => {
         match ($handle, $to) {
-            // SAFETY: the closure returns its argument; between two raw pointers no coercion but the unsizing one changes
-            // anything. All names in here are those of this macro.
+            // SAFETY: the closure returns its argument, and the only coercion that can change a raw pointer here is
+            // the unsizing one. The names in this arm are those of this macro.
             (handle, to) => unsafe { $crate::__coerce(handle, to, |value| value) },
         }
     };
 }
 
-/// A type, as a value that a macro can pass on.
+/// A type as a value, which a macro can pass on.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "only a macro names it")]
 pub struct Unsized<U: ?Sized>(core::marker::PhantomData<*mut U>);
 
 impl<U: ?Sized> Unsized<U> {
-    /// The value.
+    /// The only value of the type.
     pub const TYPE: Self = Self(core::marker::PhantomData);
 }
 
-/// [`CoerceUnsize::coerce`] with all types known before the closure is looked at.
+/// Calls [`CoerceUnsize::coerce`] with all types known before the closure is type-checked.
 ///
 /// # Safety
 ///
-/// As for [`CoerceUnsize::coerce`].
+/// Same as for [`CoerceUnsize::coerce`].
 #[doc(hidden)]
 #[inline]
 pub unsafe fn coerce<H: CoerceUnsize, U: ?Sized>(
@@ -148,6 +149,6 @@ pub unsafe fn coerce<H: CoerceUnsize, U: ?Sized>(
     _: Unsized<U>,
     coerce: impl FnOnce(*mut H::Value) -> *mut U,
 ) -> H::Handle<U> {
-    // SAFETY: the caller's promise is passed on.
+    // SAFETY: the caller guarantees that `coerce` returns its argument, unchanged or after an unsizing coercion.
     unsafe { handle.coerce(coerce) }
 }

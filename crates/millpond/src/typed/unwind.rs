@@ -1,5 +1,5 @@
-//! Which types of this layer are safe to be seen after a panic: those that own values, if the values are; as `Box`, `Rc` and
-//! `Vec` of the standard library. What is not named here is as its parts are.
+//! Unwind safety of the types of this layer. Types that own values are unwind safe if the values are, like `Box`,
+//! `Rc` and `Vec` in the standard library. Types that are not listed here get the automatic implementations.
 
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
