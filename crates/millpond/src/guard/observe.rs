@@ -168,7 +168,7 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         if layout.size() != 0 {
             self.note(Event::Freed { address: block.addr().get(), layout });
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
     }
 
@@ -185,27 +185,27 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow(block, old, new) })
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow_zeroed(block, old, new) })
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.shrink(block, old, new) })
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         self.resized(block, old, new, unsafe { self.inner.grow_in_place(block, old, new) })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         self.resized(block, old, new, unsafe { self.inner.shrink_in_place(block, old, new) })
     }
 

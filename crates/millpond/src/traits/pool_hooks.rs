@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::PendingReport;
 use crate::base::AllocError;
 
-/// The questions and notices of a shell that most pools leave alone: guards answer them.
+/// Queries and notifications of a shell that most pools leave to their defaults. Guards override them.
 ///
 /// Every method has a default that does nothing, so a pool without guards writes `impl PoolHooks for MyPool {}`. A type that
 /// wraps another pool passes on each hook that it does not handle itself.

@@ -74,7 +74,7 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
         // Not before it is free: a limit holds at every moment.
         self.accounting.free::<Shared>(Requested::of(layout));
@@ -96,30 +96,30 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow_zeroed(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.shrink(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow_in_place(block, old, new) })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.shrink_in_place(block, old, new) })
     }
 

@@ -50,13 +50,13 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         self.accounting.free::<Exclusive>(Requested::of(layout));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
     }
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate_hot`, which is the same.
         let done = unsafe { self.inner.deallocate_hot(block, layout) };
         if done {
             self.accounting.free::<Exclusive>(Requested::of(layout));
@@ -77,7 +77,7 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
     ) -> Option<NonNull<[u8]>> {
         let (before, after) = (Requested::of(old), Requested::of(new));
         let gain = after.saturating_sub(before);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
         let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
         let resized =
             if gain == Requested::default() { ask(&mut self.inner) } else { self.attempt_mut(gain, ask) }?;
@@ -118,7 +118,7 @@ unsafe impl<J: Accounting, P: Rewind> Rewind for Accounted<J, P> {
     }
 
     unsafe fn release(&mut self, (mark, live): Self::Mark) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `release`, which is the same.
         unsafe { self.inner.release(mark) };
         self.accounting.set_live(live);
     }

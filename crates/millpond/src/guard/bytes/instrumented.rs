@@ -122,7 +122,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
             unsafe { self.free(block, layout, site) };
             return Err(AllocError::Unsupported);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `verify`, which is the same.
         match unsafe { self.hooks.verify(block, layout) } {
             Err(diagnosis) if self.raise(block, layout, at(diagnosis, site)) => Err(AllocError::Unsupported),
             _ if self.reports_damage(Some(block), layout, site) => Err(AllocError::Exhausted),

@@ -110,7 +110,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         match with_margins::<D>(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             Some(wide) => unsafe { self.inner.add_chunk(chunk, wide) },
             None => Err(chunk),
         }
@@ -213,7 +213,7 @@ impl<D: BlockHooks, P: Reserve> Reserve for Instrumented<D, P> {
 
     unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
         match with_margins::<D>(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
             Some(wide) => unsafe { self.inner.add_reserved_chunk(chunk, wide, count) },
             None => Err(chunk),
         }

@@ -68,7 +68,7 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
         }
         if !self.inner.may_deallocate(block, layout) {
             // Nothing is written to it, and whoever is further in reports it.
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
             return unsafe { self.inner.deallocate(block, layout) };
         }
         // SAFETY: the caller gives the block up.
@@ -93,7 +93,7 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
             // It is told when the shell frees it because it has to move.
             return None;
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
         unsafe { self.inner.resize_in_place(block, old, new) }
     }
 

@@ -223,7 +223,7 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         if self.first_serves(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             unsafe { self.first.add_chunk(chunk, layout) }
         } else {
             // SAFETY: as above.

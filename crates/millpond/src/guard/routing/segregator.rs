@@ -238,7 +238,7 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         if self.is_small(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             unsafe { self.small.add_chunk(chunk, layout) }
         } else {
             // SAFETY: as above.

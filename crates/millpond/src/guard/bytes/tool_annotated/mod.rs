@@ -161,7 +161,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         kept: usize,
         site: Site,
     ) -> Result<(), Rejected> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_alloc`, which is the same.
         unsafe { self.block_table.on_alloc(block, (layout, room), kept, site) }?;
         let start = block.addr().get();
         tools::on_alloc(start, layout.size(), kept);
@@ -170,7 +170,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     }
 
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `verify`, which is the same.
         unsafe { self.block_table.verify(block, layout) }
     }
 
@@ -188,7 +188,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         old: Layout,
         (new, room): (Layout, usize),
     ) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_resize`, which is the same.
         unsafe { self.block_table.on_resize(block, old, (new, room)) }?;
         if new.size() > old.size() {
             let start = block.addr().get();
@@ -199,7 +199,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     }
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_free`, which is the same.
         unsafe { self.block_table.on_free(block, layout, site) }?;
         tools::on_free(block.addr().get(), layout.size());
         Ok(())
