@@ -270,7 +270,7 @@ impl Pending {
         self.0.take()
     }
 
-    /// Returns whether a report waits that says that the pool cannot be trusted: it handed out a live block, or was
+    /// Returns whether a report waits that says that the pool cannot be trusted: it would hand out a live block, or was
     /// overwritten.
     pub(crate) fn is_about_the_pool(&self) -> bool {
         let is_broken = |kind| matches!(kind, MisuseKind::Overlap { .. } | MisuseKind::Damaged { .. });

@@ -65,19 +65,19 @@ impl Schedule {
 }
 
 impl<X> Accounted<Faults, X> {
-    /// Fails one request: the one with this number, counted from zero.
+    /// Creates a guard that fails one request: the one with this number, counted from zero.
     #[must_use]
     pub const fn only(inner: X, number: usize) -> Self {
         Self::scheduled(inner, Schedule::Only(number))
     }
 
-    /// Fails the last of every `period` requests; none if `period` is zero.
+    /// Creates a guard that fails the last of every `period` requests; none if `period` is zero.
     #[must_use]
     pub const fn every(inner: X, period: usize) -> Self {
         Self::scheduled(inner, Schedule::Every(period))
     }
 
-    /// Fails all requests after the first `count`.
+    /// Creates a guard that fails all requests after the first `count`.
     #[must_use]
     pub const fn after(inner: X, count: usize) -> Self {
         Self::scheduled(inner, Schedule::After(count))

@@ -45,8 +45,8 @@ impl<const N: usize> Ring<N> {
         }
     };
 
-    /// Appends a block if there is a place and at most `most` bytes are held afterwards. Otherwise returns the block
-    /// that has to leave first; `None` if the new block alone exceeds `most`.
+    /// Appends a block if there is a place and at most `most` bytes are held afterwards. Otherwise removes and returns
+    /// the oldest block, which has to leave first, or `None` if the new block alone exceeds `most`.
     pub(super) fn push(&mut self, held: HeldBlock, most: usize) -> Result<(), Option<HeldBlock>> {
         if held.layout.size() > most {
             return Err(None);
