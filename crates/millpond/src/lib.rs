@@ -9,20 +9,20 @@
 //! let mut node = pool.alloc([0u64; 8]); // owns its value, as `Box` does
 //! node[0] = 1;
 //! assert_eq!(pool.stats().live, 64);
-//! drop(node); // its block goes back to the pool, and is the next one to be handed out
+//! drop(node); // its block returns to the pool, and is the next one handed out
 //! assert_eq!(pool.stats().live, 0);
 //! ```
 //!
 //! ```text
-//!   where it comes from        how it is cut            what is watched         who may hold it
-//!   source                     pool                     guard                   shell
+//!   where it comes from          how it is carved         what is watched         who may use it
+//!   source                       pool                     guard                   shell
 //!
-//!   Heap   Pages   Buffer      Blocks   Linear          Limit   Stats           Owned    &mut self
-//!   ReservedRegion  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread
-//!                                                                               Locked   any thread
-//!                                                                               Cached   any thread, fast
-//!         ▲                                                                         │
-//!         └──────────── a shell is an allocator again, hence a parent ◄─────────────┘
+//!   Heap   Pages   Buffer        Blocks   Linear          Limit   Stats           Owned    &mut self
+//!   ReservedRegion               Classes  Tlsf            Observe Fallback …      Local    one thread
+//!   StaticBuffer                 Buddy …                                          Locked   any thread
+//!                                                                                 Cached   any thread, fast
+//!         ▲                                                                          │
+//!         └────────── a shell is an allocator again, and so can be a parent ◄────────┘
 //! ```
 //!
 //! A type reads like a description: `Locked<Limit<Tlsf>, Pages>` is a TLSF pool with a limit, behind a lock, on pages
@@ -53,7 +53,7 @@
 //! use core::alloc::Layout;
 //! use millpond::{Allocator, Blocks, Fixed, Local, Pages};
 //!
-//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages); // blocks of 64 bytes, in pages of the system
+//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages); // blocks of 64 bytes, in pages of the operating system
 //! let layout = Layout::new::<[u64; 8]>();
 //! let block = pool.allocate(layout)?;
 //! // SAFETY: the block is live, and this pool handed it out for this layout.

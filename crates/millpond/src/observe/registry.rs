@@ -35,7 +35,7 @@ use crate::{
 ///
 /// let particles = Pool::<[f32; 4]>::new();
 /// let publisher = POOLS.publish("particles")?;
-/// publisher.publish(&particles); // once a frame, say
+/// publisher.publish(&particles); // for example, once a frame
 ///
 /// let all = POOLS.read();
 /// assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["messages", "particles"]);

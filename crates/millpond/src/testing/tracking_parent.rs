@@ -16,7 +16,7 @@ use crate::{Allocation, base::AllocError, source::Heap, traits::Allocator};
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
 /// pool.allocate(Layout::new::<u64>())?;
 /// assert_eq!((parent.out(), parent.requests()), (1, 1));
-/// drop(pool); // or this would panic: the parent goes first
+/// drop(pool); // otherwise the parent would be dropped first and panic
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Debug, Default)]

@@ -121,8 +121,8 @@ pub trait Inspect {
     /// bytes held, and ask for the [`report`](Self::report), which takes constant time.
     fn stats(&self) -> PoolStats;
 
-    /// As [`stats`](Self::stats), for a guard that knows how many blocks of the pool are live: what it needs not find out,
-    /// a pool of blocks of one size does not count.
+    /// As [`stats`](Self::stats), for a guard that knows how many blocks of the pool are live: what it needs not find
+    /// out, a pool of blocks of one size does not count.
     fn stats_with_live(&self, live_blocks: usize) -> PoolStats {
         let _ = live_blocks;
         self.stats()

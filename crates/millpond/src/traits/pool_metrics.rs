@@ -16,7 +16,7 @@ use super::{PoolStats, Report, Requested};
 /// let metrics = pool.metrics();
 /// assert_eq!((metrics.chunks, metrics.held, metrics.capacity(), metrics.live), (1, 256, 256, 64));
 /// assert_eq!((metrics.waste(), metrics.largest_free), (0, Some(64)));
-/// assert_eq!(metrics.peak.map(|peak| peak.bytes), Some(50)); // as was requested
+/// assert_eq!(metrics.peak.map(|peak| peak.bytes), Some(50)); // as requested
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::{
 /// use core::alloc::Layout;
 /// use millpond::{Allocator, FailNth, Heap};
 ///
-/// let heap = FailNth::after(Heap, 2); // two requests work, and then none
+/// let heap = FailNth::after(Heap, 2); // two requests succeed, all others fail
 /// let layout = Layout::new::<u64>();
 /// let blocks: Vec<_> = core::iter::from_fn(|| heap.allocate(layout).ok()).collect();
 /// assert_eq!((blocks.len(), heap.requests()), (2, 3));

@@ -5,8 +5,8 @@
 //! the last granule up to an address takes one word if blocks are small, and at most two per level otherwise: ten
 //! levels for 64 bits.
 //!
-//! Source: van Emde Boas, "Preserving order in a forest in less than logarithmic time" (1975); as hashed words, with one
-//! set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
+//! Source: van Emde Boas, "Preserving order in a forest in less than logarithmic time" (1975); as hashed words, with
+//! one set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
 
 use super::hash_table::{Keyed, Table};
 use crate::{base::AllocError, traits::InvariantError};

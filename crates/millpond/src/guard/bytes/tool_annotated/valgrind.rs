@@ -19,8 +19,8 @@ const DEFINED: usize = NO_ACCESS + 2;
 #[cfg(target_arch = "x86_64")]
 fn request(what: usize, with: [usize; 4]) {
     let message = [what, with[0], with[1], with[2], with[3], 0];
-    // SAFETY: the rotations add up to twice the width of a word, and a register is exchanged with itself. Valgrind reads
-    // the message and writes `rdx`.
+    // SAFETY: the rotations add up to twice the width of a word, and a register is exchanged with itself. Valgrind
+    // reads the message and writes `rdx`.
     unsafe {
         core::arch::asm!(
             "rol rdi, 3",
