@@ -30,7 +30,7 @@ use crate::traits::{Allocation, Allocator, AtFork, at_fork};
 /// ```standalone_crate
 /// use millpond::{Inspect, Locked, StaticBuffer, Tlsf, interop::Global};
 ///
-/// // A megabyte, and not a byte more.
+/// // At most a megabyte.
 /// static MEMORY: StaticBuffer<{ 1 << 20 }> = StaticBuffer::new();
 ///
 /// #[global_allocator]

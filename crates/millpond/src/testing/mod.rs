@@ -3,7 +3,7 @@
 //! ```
 //! use millpond::{Linear, Local, testing};
 //!
-//! // Every sentence of the traits, and random sequences of operations, each on an allocator of its own.
+//! // Every sentence of the contract, and random sequences of operations, each on a new allocator.
 //! testing::conformance(|| Local::new(Linear::new()));
 //! ```
 //!

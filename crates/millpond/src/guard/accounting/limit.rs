@@ -26,7 +26,7 @@ use crate::{
 /// assert_eq!(pool.allocate(layout), Err(AllocError::Limit));
 /// # let _ = (first, second);
 ///
-/// // 10,000 bytes for chunks: the pool grows to the last of them, and no further.
+/// // At most 10,000 bytes for chunks: the pool uses all of them.
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Heap, 10_000));
 /// while pool.allocate(layout).is_ok() {}
 /// assert_eq!((pool.stats().held, pool.parent().left()), (10_000, 0));

@@ -35,7 +35,7 @@ use crate::traits::{AtFork, Diagnosis, MisuseKind};
 /// let pool = Local::new(canary);
 /// let layout = Layout::new::<[u8; 30]>();
 /// let block = pool.allocate(layout)?.cast::<u8>();
-/// // SAFETY: what is wrong here is the point; the bytes behind the block are the guard's.
+/// // SAFETY: the write past the end is deliberate; the bytes behind the block belong to the guard.
 /// unsafe {
 ///     block.add(31).write(0);
 ///     pool.deallocate(block, layout);

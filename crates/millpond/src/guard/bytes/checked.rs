@@ -49,7 +49,7 @@ use crate::{
 /// let heap = Checked::new(Heap).reporting(Reporter::named("messages").with_hook(hear));
 /// let layout = Layout::new::<u64>();
 /// let block = heap.allocate(layout)?.cast();
-/// // SAFETY: the second call is wrong, and it is the guard that sees to it that nothing happens.
+/// // SAFETY: the second call is deliberately invalid; the guard prevents it.
 /// unsafe {
 ///     heap.deallocate(block, layout);
 ///     heap.deallocate(block, layout);

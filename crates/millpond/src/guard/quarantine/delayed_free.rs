@@ -46,7 +46,7 @@ use crate::{
 /// let pool = Local::new(guard.reporting(Reporter::named("orders").with_hook(hear)));
 /// let layout = Layout::new::<[u8; 64]>();
 /// let block = pool.allocate(layout)?.cast::<u8>();
-/// // SAFETY: what is wrong here is the point; the block is the guard's, and its memory is there.
+/// // SAFETY: the write after free is deliberate; the guard holds the block, so its memory is still allocated.
 /// unsafe {
 ///     pool.deallocate(block, layout);
 ///     block.add(20).write(1);

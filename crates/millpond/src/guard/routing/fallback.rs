@@ -3,7 +3,7 @@
 //! When a block is freed, the first is asked whether it owns the block; if not, the block is the second's. To make this
 //! always correct, the same is asked when a block is handed out. Two kinds of blocks are freed at once: one that the
 //! first hands out but does not own (it passed through its pool), and one of the second that the first owns (the second
-//! has the first as a parent).
+//! gets its memory from the first).
 //!
 //! * Allocate and free: the cost of the two, plus `owns` of the first, which is linear in its chunks.
 
@@ -26,7 +26,7 @@ use crate::{
 /// use core::{alloc::Layout, mem::MaybeUninit};
 /// use millpond::{Allocator, Blocks, Buffer, Fallback, Fixed, Heap, Inspect, Local};
 ///
-/// // Sixteen blocks without a call of malloc, and as many more as need be.
+/// // Sixteen blocks without a call of malloc, and more from the heap if needed.
 /// let mut bytes = [MaybeUninit::uninit(); 1024 + 8];
 /// let few = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes));
 /// let pool = Fallback::new(few, Heap);
