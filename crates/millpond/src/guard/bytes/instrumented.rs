@@ -272,7 +272,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `grow`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -281,7 +281,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -290,7 +290,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new)
@@ -299,7 +299,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new)

@@ -300,7 +300,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `grow`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -308,7 +308,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.grow_in_place(block, old, new)
@@ -316,7 +316,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.shrink_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -324,7 +324,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the calls.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.shrink_in_place(block, old, new)

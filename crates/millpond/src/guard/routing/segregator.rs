@@ -79,7 +79,7 @@ impl<A, B> Segregator<A, B> {
 }
 
 impl<A: Allocator, B: Allocator> Segregator<A, B> {
-    /// Resizes a block within `small` or `large`, or moves it from one to the other.
+    /// Resizes a block within `small` or within `large`; calls `moving` if it has to change between them.
     fn resize(
         &self,
         (old, new): (Layout, Layout),
