@@ -9,50 +9,51 @@
 //! let mut node = pool.alloc([0u64; 8]); // owns its value, as `Box` does
 //! node[0] = 1;
 //! assert_eq!(pool.stats().live, 64);
-//! drop(node); // its block goes back to the pool, and is the next one to be handed out
+//! drop(node); // its block returns to the pool, and is the next one handed out
 //! assert_eq!(pool.stats().live, 0);
 //! ```
 //!
 //! ```text
-//!   where it comes from        how it is cut            what is watched         who may hold it
-//!   source                     pool                     guard                   shell
+//!   where it comes from          how it is carved         what is watched         who may use it
+//!   source                       pool                     guard                   shell
 //!
-//!   Heap   Pages   Buffer      Blocks   Linear          Limit   Stats           Owned    &mut self
-//!   ReservedRegion  StaticBuffer     Classes  Tlsf  Buddy …   Observe Fallback …      Local    one thread
-//!                                                                               Locked   any thread
-//!                                                                               Cached   any thread, fast
-//!         ▲                                                                         │
-//!         └──────────── a shell is an allocator again, hence a parent ◄─────────────┘
+//!   Heap   Pages   Buffer        Blocks   Linear          Limit   Stats           Owned    &mut self
+//!   ReservedRegion               Classes  Tlsf            Observe Fallback …      Local    one thread
+//!   StaticBuffer                 Buddy …                                          Locked   any thread
+//!                                                                                 Cached   any thread, fast
+//!         ▲                                                                          │
+//!         └────────── a shell is an allocator again, and so can be a parent ◄────────┘
 //! ```
 //!
-//! A type reads as a sentence: `Locked<Limit<Tlsf>, Pages>` is a TLSF pool with a limit, behind a lock, on pages of the system.
+//! A type reads like a description: `Locked<Limit<Tlsf>, Pages>` is a TLSF pool with a limit, behind a lock, on pages
+//! of the operating system.
 //!
-//! The [`guide`] has a [cookbook](guide::cookbook), what to expect of [performance](guide::performance) and on which
-//! [platforms](guide::platforms), small programs, and [notes for those who come](guide::migrating) from bumpalo, typed-arena, slab,
-//! slotmap and object-pool.
+//! The [`guide`] has a [cookbook](guide::cookbook), pages about [performance](guide::performance) and
+//! [platforms](guide::platforms), small programs, and [notes on migrating](guide::migrating) from bumpalo, typed-arena,
+//! slab, slotmap and object-pool.
 //!
 //! # Which type do I want?
 //!
-//! | I have | I want |
+//! | to allocate | use |
 //! |---|---|
-//! | values of one type, on one thread | [`Pool<T>`](Pool); with handles of one word, [`ThinPool<T>`](ThinPool); shared by reference counting, [`RcPool`] |
-//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); where they allocate much, with a cache each, [`CachedPool<T>`](CachedPool); shared by reference counting, [`ArcPool`] |
+//! | values of one type, on one thread | [`Pool<T>`](Pool); with handles of one word, [`ThinPool<T>`](ThinPool); with reference counting, [`RcPool`] |
+//! | values of one type, on many threads | [`SharedPool<T>`](SharedPool); if threads allocate often, [`CachedPool<T>`](CachedPool), which has a cache per thread; with reference counting, [`ArcPool`] |
 //! | to name a handle in a struct | [`PoolBox`], [`SharedBox`], [`CachedBox`], [`PoolRc`], [`PoolArc`]: see [the types](guide::cookbook#what-is-the-type-called) |
-//! | values that are named by keys, or refer to one another, or lie in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
-//! | values that all go at once | [`Arena`]; with destructors, [`DropArena`] |
-//! | values that go with a frame, or with a request | [`Frames`], [`ArenaPool`] |
+//! | values that are named by keys, refer to one another, or are stored in a struct with their pool | [`Slots<T>`](Slots); on many threads, [`SharedSlots<T>`](SharedSlots) |
+//! | values that are all freed at once | [`Arena`]; with destructors, [`DropArena`] |
+//! | values that live as long as a frame or a request | [`Frames`], [`ArenaPool`] |
 //! | values of many types, strings, slices | [`PoolBox::new_in`], [`str_in`](PoolBox::str_in), [`slice_in`](PoolBox::slice_in) on a `Local<Classes>` |
 //! | a `HashMap` or a `Vec` | any allocator, through [`interop`] |
-//! | a whole program | [`interop::Global`] |
+//! | everything in a program | [`interop::Global`] |
 //!
-//! Those are safe, and own what they hold. Below them are bytes, for containers and allocators of your own: a pool, in a shell, on
-//! a parent.
+//! These types are safe and own their values. Below them is an interface of raw memory, for containers and allocators
+//! of your own: a pool, in a shell, on a parent.
 //!
 //! ```
 //! use core::alloc::Layout;
 //! use millpond::{Allocator, Blocks, Fixed, Local, Pages};
 //!
-//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages); // blocks of 64 bytes, in pages of the system
+//! let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages); // blocks of 64 bytes, in pages of the operating system
 //! let layout = Layout::new::<[u64; 8]>();
 //! let block = pool.allocate(layout)?;
 //! // SAFETY: the block is live, and this pool handed it out for this layout.
@@ -60,76 +61,77 @@
 //! # Ok::<(), millpond::AllocError>(())
 //! ```
 //!
-//! | blocks | pool | which is |
+//! | blocks | pool | properties |
 //! |---|---|---|
-//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as a list by hand; with [`Magazine`] for many live ones, with [`AddressOrdered`] to walk them in order |
-//! | of a few sizes, or all | [`Classes`] | nearly as fast; up to a fifth of a block is rounding |
-//! | of any size, in one region, in bounded time | [`Tlsf`] | little is wasted; real time |
+//! | of one size | [`Blocks<Fixed<64>>`](Blocks), `Blocks<For<T>>`; at run time, [`Blocks::of`] | as fast as a hand-written list; with [`Magazine`] for many live blocks, with [`AddressOrdered`] to iterate in address order |
+//! | of a few sizes, or all | [`Classes`] | nearly as fast; up to a fifth of a block is lost to rounding |
+//! | of any size, in one region, in bounded time | [`Tlsf`] | little waste; suitable for real time |
 //! | in powers of two | [`Buddy`] | aligned to their size |
-//! | of any size, in a kilobyte or two | [`SignPost`] | a few words itself, looks at every hole |
-//! | that all go at once | [`Linear`]; in nested scopes, [`Stack`] | a few instructions; a reset in constant time |
+//! | of any size, in a kilobyte or two | [`SignPost`] | a few words of overhead; searches all holes |
+//! | that are all freed at once | [`Linear`]; in nested scopes, [`Stack`] | a few instructions; reset in constant time |
 //!
-//! | held by | shell |
+//! | used by | shell |
 //! |---|---|
 //! | one owner | [`Owned`] |
 //! | everything on one thread | [`Local`] |
-//! | threads that seldom meet, any pool | [`Locked`] |
-//! | threads that allocate much | [`Cached`], for `Blocks` and `Classes` |
+//! | threads that rarely contend, any pool | [`Locked`] |
+//! | threads that allocate often | [`Cached`], for `Blocks` and `Classes` |
 //! | threads that must not wait, signal handlers | [`LockFree`], [`AtomicLinear`] |
 //! | one thread that allocates, others that free | [`RemoteFree`] |
 //!
 //! | memory from | parent |
 //! |---|---|
 //! | the heap | [`Heap`], which is the default |
-//! | the system | [`Pages`]; huge, guarded, on a node: [`TunedPages`]; one range that grows without moving: [`ReservedRegion`] |
-//! | memory that is there already | [`Buffer`], [`StaticBuffer`] |
+//! | the operating system | [`Pages`]; huge pages, guard pages or a NUMA node: [`TunedPages`]; one range that grows without moving: [`ReservedRegion`] |
+//! | existing memory | [`Buffer`], [`StaticBuffer`] |
 //! | the end of a WebAssembly module's memory | `WasmPages` |
 //! | another pool | a reference to it |
 //!
-//! Every pool says what it holds, in figures and as a picture ([`Inspect`]); a [`Registry`] has all of them by name.
+//! Every pool reports its memory use, as metrics and as a heap map ([`Inspect`]); a [`Registry`] lists pools by name.
 //!
 //! | to | guard, around any of these |
 //! |---|---|
-//! | bound, count, see what happens | [`Limit`], [`Stats`], [`Counted`], [`Observe`] |
-//! | go elsewhere when there is none, or by size | [`Fallback`], [`Segregator`] |
+//! | bound, count or observe | [`Limit`], [`Stats`], [`Counted`], [`Observe`] |
+//! | use another allocator when memory runs out, or by size | [`Fallback`], [`Segregator`] |
 //! | find double frees, leaks, overflows, use after free | [`Checked`], [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`] |
-//! | leave no secrets | [`Zeroed`] |
+//! | erase secrets | [`Zeroed`] |
 //! | test what happens when memory runs out | [`FailNth`] |
 //!
 //! # Use something else when
 //!
-//! * **a handful of allocations is all there is.** `Box` and `Vec` are fine. The program `millpond try` says of any program
-//!   what pools would gain.
-//! * **you want a faster malloc and no change to the code**: mimalloc, or jemalloc.
+//! * **a program only makes a handful of allocations.** `Box` and `Vec` are fine. `millpond try` measures what any
+//!   program would gain from pools.
+//! * **you want a faster malloc without changing the code**: mimalloc, or jemalloc.
 //! * **you want vectors and strings in an arena, without features or adapters**: bumpalo has its own.
-//! * **you mostly walk through all values**: a `Vec`, or the `DenseSlotMap` of slotmap, which keep them side by side.
-//! * **you want used objects back, with their buffers grown, not used memory**: object-pool.
-//! * **handles must keep their pool alive, and have no lifetime**: infinity_pool counts references for that.
-//! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are no defence.
-//! * **it must have passed Miri**: bumpalo has. This crate has not, and `SAFETY.md` says what stands in for it.
+//! * **you mostly iterate over all values**: a `Vec`, or the `DenseSlotMap` of slotmap, which keep them contiguous.
+//! * **you want to reuse objects, with their grown buffers, rather than memory**: object-pool.
+//! * **handles must keep their pool alive and have no lifetime**: infinity_pool, which counts references.
+//! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are not a defence.
+//! * **the crate must have passed Miri**: bumpalo has. This crate has not; `SAFETY.md` describes what it does instead.
 //!
 //! # Where to read on
 //!
-//! What every word means is said where its trait is: [`Allocator`] for what hands out memory, [`RawPool`] for what cuts it,
-//! [`Inspect`] and [`Reclaim`] for looking into it and getting it back, [`OomPolicy`] for what happens when there is none.
+//! The contracts are documented with their traits: [`Allocator`] for what hands out memory, [`RawPool`] for what carves
+//! blocks, [`Inspect`] and [`Reclaim`] for inspecting a pool and reclaiming memory, [`OomPolicy`] for what happens when
+//! memory runs out.
 //!
 //! # Features
 //!
-//! | feature | what it brings |
+//! | feature | enables |
 //! |---|---|
-//! | `std` (default) | `alloc`, [`Registry`], on Unix and Windows [`Pages`], [`TunedPages`], [`ReservedRegion`] and [`MappedRegion`], yielding while a lock is waited for |
+//! | `std` (default) | `alloc`, [`Registry`], on Unix and Windows [`Pages`], [`TunedPages`], [`ReservedRegion`] and [`MappedRegion`], yielding while waiting for a lock |
 //! | `alloc` | [`Heap`], and `Rc`, `Arc` and `Box` as parents |
-//! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with other people's collections and allocators |
-//! | `metrics` | [`Registry`] hands figures to the recorder of that crate |
-//! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; whoever writes them down must not allocate from the pool that they are about |
-//! | `valgrind`, `asan` | `ToolAnnotated`: lets valgrind and AddressSanitizer see the blocks of a pool |
-//! | `serde` | figures and pictures of pools can be serialized |
-//! | `testing` | the module `testing`: does an allocator keep the contract? |
+//! | `allocator-api2-02`, `allocator-api2-04`, `nightly` | [`interop`] with collections and allocators of other crates |
+//! | `metrics` | [`Registry`] reports metrics to the recorder of that crate |
+//! | `log`, `tracing` | events for growth, exhaustion, trim and misuse, target `millpond`; a subscriber must not allocate from the pool that an event is about |
+//! | `valgrind`, `asan` | `ToolAnnotated`: makes the blocks of a pool visible to valgrind and AddressSanitizer |
+//! | `serde` | metrics and heap maps can be serialized |
+//! | `testing` | the module `testing`: tests whether an allocator upholds the contract |
 //!
-//! Without features the crate is `no_std` and needs nothing but `lock_api`.
+//! Without features the crate is `no_std` and depends only on `lock_api`.
 
 #![no_std]
-// The libraries never panic and never print. (Their tests may: clippy.toml.)
+// The libraries never panic and never print. Their tests may: see clippy.toml.
 #![warn(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -219,7 +221,7 @@ pub use typed::{
     ArcPool, Builder, CachedBox, CachedPool, CoerceUnsize, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
     PoolWeak, RcInner, RcPool, SharedBox, SharedPool, ThinBox, ThinPool, TryAllocError, Unlimited,
 };
-// What the macro `unsize!` names.
+// Items that the macro `unsize!` names.
 #[doc(hidden)]
 pub use typed::{Unsized as __Unsized, coerce as __coerce};
 
@@ -247,7 +249,7 @@ pub mod guide {
         use crate::*;
     }
 
-    /// How the parts of Millpond work inside, and why: questions and answers by theme.
+    /// How the parts of Millpond work, and why: questions and answers by topic.
     pub mod design {
         pub mod shells {
             #![doc = include_str!("../docs/design/shells.md")]
@@ -287,7 +289,8 @@ pub mod guide {
     }
 }
 
-/// The examples of the crate's README, compiled with the others. (`cargo xtask tidy` compares those of the repository's.)
+/// The examples of the crate's README, compiled with the others. `cargo xtask tidy` compares them with those of the
+/// repository's README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,47 +1,47 @@
-//! Arithmetic on addresses, and the way back from an address to a pointer.
+//! Address arithmetic, and conversion from addresses back to pointers.
 //!
 //! # Provenance
 //!
-//! A `Box<T>` narrows the provenance of its pointer to `T`, yet the block behind it is larger and its next owner may
-//! need all of it. So Millpond keeps *addresses* in its links and headers, and every read or write of them goes
-//! through [`recover`], which picks up the provenance that [`expose`] left behind when the chunk was adopted. This is
-//! the crate's one exception to strict provenance, and it costs no instruction.
+//! A `Box<T>` narrows the provenance of its pointer to `T`, but the block behind it is larger and its next owner may
+//! need all of it. So Millpond keeps *addresses* in its links and headers, and every read or write of them goes through
+//! [`recover`], which picks up the provenance that [`expose`] exposed when the chunk was added. This is the crate's
+//! only exception to strict provenance, and it costs no instruction.
 
 use core::{alloc::Layout, ptr::NonNull};
 
 /// The size of a link between free blocks: one address.
 pub(crate) const WORD: usize = size_of::<usize>();
 
-/// Leaves the provenance of `pointer` behind for [`recover`] and returns its address.
+/// Exposes the provenance of `pointer` for [`recover`] and returns its address.
 pub(crate) fn expose(pointer: NonNull<u8>) -> usize {
     pointer.as_ptr().expose_provenance()
 }
 
-/// A pointer to `address`, which lies in memory that was [`expose`]d.
+/// Returns a pointer to `address`, which lies in memory that was [`expose`]d.
 #[inline(always)]
 pub(crate) fn recover<T>(address: usize) -> *mut T {
     core::ptr::with_exposed_provenance_mut(address)
 }
 
-/// The block `address..address + size` as what allocators hand out.
+/// Returns the block `address..address + size` in the form in which allocators hand it out.
 ///
 /// # Safety
 ///
 /// `address` is not zero and lies in memory that was exposed.
 #[inline(always)]
 pub(crate) unsafe fn block(address: usize, size: usize) -> NonNull<[u8]> {
-    // SAFETY: the caller promises that the address is not zero.
+    // SAFETY: the caller guarantees that the address is not zero.
     let start = unsafe { NonNull::new_unchecked(recover(address)) };
     NonNull::slice_from_raw_parts(start, size)
 }
 
-/// Lets the processor fetch the line at `address` to be written to, where it can be told that; another one may have it.
-/// Nothing is read or written, so any address will do.
+/// Prefetches the cache line at `address` for writing, on processors that support it; another core may have the line.
+/// Nothing is read or written, so any address is allowed.
 #[inline(always)]
 pub(crate) fn prefetch_for_writing(address: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        // SAFETY: the instruction has no effect that a program could see; old processors ignore it.
+        // SAFETY: the instruction has no effect that a program can observe; old processors ignore it.
         unsafe {
             core::arch::asm!("prefetchw [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
         }
@@ -50,13 +50,14 @@ pub(crate) fn prefetch_for_writing(address: usize) {
     let _ = address;
 }
 
-/// The least multiple of `align` that is not below `value`; `align` is a power of two and the sum does not overflow.
+/// Returns the smallest multiple of `align` that is not below `value`; `align` is a power of two and the sum does not
+/// overflow.
 #[inline(always)]
 pub(crate) const fn align_up(value: usize, align: usize) -> usize {
     (value + (align - 1)) & !(align - 1)
 }
 
-/// A block of no bytes: its address is its alignment, and nothing may be read or written there.
+/// Returns a block of zero bytes: its address is its alignment, and nothing may be read or written there.
 pub(crate) fn zero_sized(layout: Layout) -> NonNull<[u8]> {
     // SAFETY: an alignment is not zero.
     let start = unsafe { NonNull::new_unchecked(core::ptr::without_provenance_mut(layout.align())) };

@@ -1,8 +1,8 @@
-//! The one door to atomics, and to everything else that threads do to each other.
+//! The only module that names atomics and other primitives for synchronizing threads.
 //!
 //! Nothing else in this crate names `core::sync::atomic` (`cargo xtask tidy` checks it), so that a model checker can
-//! stand behind this door and see the real code: loom with `--cfg loom`, shuttle with `--cfg shuttle`, both in unit
-//! tests alone. What the models are made of is in `model`.
+//! replace the primitives and run the real code: loom with `--cfg loom`, shuttle with `--cfg shuttle`, both only in
+//! unit tests. The building blocks of the models are in `model`.
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use core::{hint::spin_loop, sync::atomic::*};
@@ -11,12 +11,13 @@ pub(crate) use modelled::*;
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::{hint::spin_loop, sync::atomic::*};
 
-/// Atomics that no model checker sees: for what statistics read while its owner writes, where the order is of no account.
+/// Atomics that no model checker sees: for statistics that are read while their owner writes them, where the order does
+/// not matter.
 pub(crate) mod unmodelled {
     pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize};
 }
 
-/// Lets other threads run, where there is a system that can do that.
+/// Lets other threads run, if there is an operating system that can do that.
 pub(crate) fn yield_now() {
     #[cfg(all(test, loom))]
     loom::thread::yield_now();
@@ -28,11 +29,12 @@ pub(crate) fn yield_now() {
     spin_loop();
 }
 
-/// Where threads sleep until they are woken. (To a model, sleeping is letting others run.)
+/// A place where threads sleep until they are woken. In a model, sleeping means letting other threads run.
 ///
-/// Nothing in a bed asks for memory, because the lock may be that of the program's own allocator. Where the standard library
-/// makes its mutexes of futexes, or of what Windows has in their place, they take none. Elsewhere it allocates each when it
-/// is first used: there, threads sleep by the clock. (`--cfg millpond_timed_parking` has them do so everywhere, for tests.)
+/// A parker never allocates, because the lock may be that of the program's global allocator. Where the standard library
+/// builds its mutexes on futexes, or on their counterpart in Windows, they do not allocate. Elsewhere the library
+/// allocates each mutex on first use, so there threads sleep for a fixed time. With `--cfg millpond_timed_parking` they
+/// do so everywhere, for tests.
 #[cfg(feature = "std")]
 pub(crate) use parker::Parker;
 
@@ -60,26 +62,27 @@ mod parker {
     }
 
     impl Parker {
-        /// Nobody sleeps for longer.
+        /// Upper bound on one sleep.
         const MAX_PARK: core::time::Duration = core::time::Duration::from_millis(1);
 
         pub(crate) const fn new() -> Self {
             Self { mutex: Mutex::new(()), condvar: Condvar::new() }
         }
 
-        /// Sleeps if there is a reason to, until it is woken, but not for long. (`_turn`: how often this thread has slept.)
+        /// Sleeps if `reason` returns true, until the thread is woken or the upper bound is reached. `_turn` is how
+        /// often this thread has slept.
         pub(crate) fn park_if(&self, _turn: u32, reason: impl Fn() -> bool) {
             if cfg!(all(test, any(loom, shuttle))) {
                 return super::yield_now();
             }
-            // There is nothing behind the door that a panic could have left half done.
+            // The mutex protects no data that a panic could have left inconsistent.
             let guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
             if reason() {
                 let _ = self.condvar.wait_timeout(guard, Self::MAX_PARK);
             }
         }
 
-        /// Wakes one of those who sleep, if that one is not just about to.
+        /// Wakes one sleeping thread. May miss a thread that is about to sleep.
         pub(crate) fn wake_one(&self) {
             self.condvar.notify_one();
         }
@@ -113,7 +116,8 @@ mod parker {
             Self
         }
 
-        /// Sleeps if there is a reason to: at first for 32 microseconds, each `turn` twice as long, up to a millisecond.
+        /// Sleeps if `reason` returns true: at first for 32 microseconds, each `turn` twice as long, up to a
+        /// millisecond.
         pub(crate) fn park_if(&self, turn: u32, reason: impl Fn() -> bool) {
             if cfg!(all(test, any(loom, shuttle))) {
                 return super::yield_now();
@@ -123,12 +127,12 @@ mod parker {
             }
         }
 
-        /// Those who sleep wake up by themselves.
+        /// Does nothing: sleeping threads wake up by themselves.
         pub(crate) fn wake_one(&self) {}
     }
 }
 
-/// Waits for about a millisecond, where there is a system that can do that; else looks a thousand times at nothing.
+/// Waits for about a millisecond if there is an operating system that can do that, otherwise for a thousand spins.
 pub(crate) fn pause() {
     #[cfg(all(feature = "std", not(target_family = "wasm"), not(all(test, any(loom, shuttle)))))]
     std::thread::sleep(core::time::Duration::from_millis(1));
@@ -136,7 +140,7 @@ pub(crate) fn pause() {
     (0..1000).for_each(|_| spin_loop());
 }
 
-/// A cell that is reached through closures, so that a model checker sees from when to when.
+/// A cell that is accessed through closures, so that a model checker sees when each access begins and ends.
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T> {
     value: core::cell::UnsafeCell<T>,
@@ -154,7 +158,7 @@ impl<T> UnsafeCell<T> {
         }
     }
 
-    /// Calls `use_it` with a pointer that it reads through at most.
+    /// Calls `use_it` with a pointer that it may read through.
     #[inline(always)]
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(*const T) -> R) -> R {
         #[cfg(all(test, loom))]
@@ -163,7 +167,7 @@ impl<T> UnsafeCell<T> {
         use_it(self.value.get())
     }
 
-    /// Calls `use_it` with a pointer that it may write through.
+    /// Calls `use_it` with a pointer that it may read and write through.
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, use_it: impl FnOnce(*mut T) -> R) -> R {
         #[cfg(all(test, loom))]
@@ -195,7 +199,7 @@ macro_rules! thread_local_const {
 #[allow(unused, reason = "the door is complete, whoever goes through it")]
 pub(crate) use thread_local_const;
 
-/// Declares a static that each run of a model finds as new: `static_const! { static NAME: Type = constant; }`.
+/// Declares a static that is new in each run of a model: `static_const! { static NAME: Type = constant; }`.
 macro_rules! static_const {
     ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(all(test, loom))]
@@ -208,10 +212,10 @@ macro_rules! static_const {
 }
 pub(crate) use static_const;
 
-/// loom's types, made when they are first touched: so their constructors are constant, as those of `core` are.
+/// loom's types, created on first use: so their constructors are constant, as those of `core` are.
 ///
-/// loom holds the first touch for the making, so a model touches what it made before other threads do; a model that
-/// forgets it fails with a causality violation.
+/// loom takes the first use for the creation, so a model uses what it created before other threads do; otherwise it
+/// fails with a causality violation.
 #[cfg(all(test, loom))]
 #[allow(unused, unreachable_pub, reason = "the door is complete, whoever goes through it")]
 mod modelled {
@@ -222,7 +226,7 @@ mod modelled {
         sync::atomic::{Ordering, fence},
     };
 
-    /// What loom watches in place of a cell's value.
+    /// What loom tracks in place of a cell's value.
     #[derive(Debug, Default)]
     pub(super) struct Modelled(OnceLock<loom::cell::UnsafeCell<()>>);
 
@@ -281,13 +285,13 @@ mod modelled {
         }
     }
 
-    // SAFETY: as for the pointer's own atomic type: it is an address, and using it is up to whoever does.
+    // SAFETY: as for the pointer's own atomic type: it holds an address, and dereferencing it is up to the user.
     unsafe impl<T> Send for AtomicPtr<T> {}
     // SAFETY: as above.
     unsafe impl<T> Sync for AtomicPtr<T> {}
 }
 
-/// What models are made of, whichever checker runs them.
+/// The building blocks of models, for all checkers.
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model {
     #[cfg(loom)]
@@ -306,7 +310,7 @@ pub(crate) mod model {
         builder.check(model);
     }
 
-    /// As above.
+    /// Runs `model` in many orders chosen at random; the bound is ignored.
     #[cfg(shuttle)]
     pub(crate) fn check(_: usize, model: impl Fn() + Send + Sync + Copy + 'static) {
         const RUNS: usize = 5_000;

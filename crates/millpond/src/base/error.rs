@@ -1,29 +1,30 @@
-//! The one error that allocators return.
+//! The error type of allocators.
 
 use core::fmt;
 
-/// Why an allocator has no block to give.
+/// The reason why an allocator has no block.
 ///
-/// The difference matters to callers: [`Exhausted`](Self::Exhausted) and [`Limit`](Self::Limit) may pass,
-/// [`Unsupported`](Self::Unsupported) never does, [`InPlace`](Self::InPlace) says that moving the block may help, and
-/// [`Os`](Self::Os) carries what the operating system said.
+/// Callers can distinguish these: [`Exhausted`](Self::Exhausted) and [`Limit`](Self::Limit) may be temporary,
+/// [`Unsupported`](Self::Unsupported) is permanent, [`InPlace`](Self::InPlace) means that moving the block may help,
+/// and [`Os`](Self::Os) carries the error code of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {
-    /// No room is left; when blocks are freed there may be some again.
+    /// No memory is left; there may be some again when blocks are freed.
     Exhausted,
-    /// A limit that somebody has set is reached; when blocks are freed there may be room again.
+    /// A limit is reached; there may be room again when blocks are freed.
     Limit,
-    /// This allocator never serves such a size or alignment.
+    /// The allocator never serves this size or alignment.
     Unsupported,
-    /// The block cannot have that size or alignment where it is; elsewhere it may.
+    /// The block cannot have this size or alignment in place; elsewhere it may.
     InPlace,
-    /// The operating system refused, with this code (`errno` on Unix, `GetLastError` on Windows).
+    /// The operating system refused, with this error code (`errno` on Unix, `GetLastError` on Windows).
     Os(i32),
 }
 
 impl AllocError {
-    /// The error as a number that fits a register. (On 32-bit systems a system's code keeps its lower 30 bits.)
+    /// Converts the error to a number that fits a register. On 32-bit systems a code of the operating system keeps its
+    /// lower 30 bits.
     pub(crate) fn to_word(self) -> usize {
         match self {
             Self::Exhausted => 0,
@@ -34,7 +35,7 @@ impl AllocError {
         }
     }
 
-    /// The error that has this number.
+    /// Converts a number back to the error.
     pub(crate) fn from_word(to_word: usize) -> Self {
         match to_word {
             0 => Self::Exhausted,

@@ -1,11 +1,11 @@
-//! What a pool's shell has to tell a log: growth, exhaustion, trim and misuse. Never on a hot path, never while a pool is
-//! borrowed or locked; and nothing at all without the features `log` and `tracing`.
+//! Events that a shell logs: growth, exhaustion, trim and misuse. They are never emitted on a hot path, or while a pool
+//! is borrowed or locked; without the features `log` and `tracing` there are none.
 
 use core::alloc::Layout;
 
 use super::{AllocError, abort_on_unwind};
 
-/// Tells `log` a sentence and `tracing` the same with fields, whichever of the two is there.
+/// Emits a sentence to `log` and the same with fields to `tracing`, depending on the features.
 macro_rules! emit {
     ($level:ident, $what:literal $(, $name:ident = $value:expr)*) => {
         abort_on_unwind(|| {
@@ -24,17 +24,17 @@ pub(crate) fn grew(bytes: usize) {
     emit!(debug, "a pool grew", bytes = bytes);
 }
 
-/// A request failed for good.
+/// A request failed, after all retries.
 pub(crate) fn failed(layout: Layout, error: AllocError) {
     emit!(warn, "a pool had no memory", bytes = layout.size(), align = layout.align(), error = error);
 }
 
-/// A trim gave so many bytes back.
+/// A trim returned `bytes` bytes.
 pub(crate) fn trimmed(bytes: usize) {
     emit!(debug, "a pool was trimmed", bytes = bytes);
 }
 
-/// Somebody misused a pool.
+/// A pool was misused.
 pub(crate) fn misused(misuse: &dyn core::fmt::Display) {
     emit!(error, "a pool was misused", misuse = misuse);
 }

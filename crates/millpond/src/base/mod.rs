@@ -1,10 +1,10 @@
-//! What every room needs: arithmetic on addresses, the way from an address back to a pointer, atomics, calling back,
-//! locks, the error.
+//! What every layer needs: address arithmetic, conversion from addresses to pointers, atomics, callbacks, locks, the
+//! error type.
 
-/// Implements [`RawMutex`](lock_api::RawMutex) for a type around a lock that can be made wrong, for models.
+/// Implements [`RawMutex`](lock_api::RawMutex) for a type around a lock that has broken variants for models.
 macro_rules! delegate_raw_mutex {
     ($lock:ident) => {
-        // SAFETY: the lock inside keeps the contract.
+        // SAFETY: the inner lock upholds the contract.
         unsafe impl lock_api::RawMutex for $lock {
             const INIT: Self = Self(lock_api::RawMutex::INIT);
 
@@ -34,8 +34,8 @@ macro_rules! delegate_raw_mutex {
 }
 use delegate_raw_mutex;
 
-/// Implements `Debug` for types, whatever their parameters: the name alone. What is in a pool may be long, in use or behind a
-/// lock, and its types need not implement `Debug`.
+/// Implements `Debug` for types, whatever their parameters, by printing only the name. The contents of a pool may be
+/// long, in use or behind a lock, and its type parameters need not implement `Debug`.
 macro_rules! opaque_debug {
     ($($name:ident [$($parameters:tt)*] $type:ty;)+) => {$(
         impl<$($parameters)*> core::fmt::Debug for $type {
@@ -47,7 +47,8 @@ macro_rules! opaque_debug {
 }
 pub(crate) use opaque_debug;
 
-/// Says that types are safe to be seen after a panic. Nothing that a caller can make panic runs while one of them is changed.
+/// Implements the unwind safety traits for types. No code that a caller can make panic runs while a value of these
+/// types is being changed.
 macro_rules! unwind_safe {
     ($([$($parameters:tt)*] $type:ty;)+) => {$(
         impl<$($parameters)*> core::panic::UnwindSafe for $type {}
@@ -84,9 +85,9 @@ pub use ticket_lock::TicketLock;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use unique_id::unique_id;
 
-/// The lock of a shell that names none: [`ParkingLock`] with the feature `std`, else [`SpinLock`].
+/// The default lock of shells: [`ParkingLock`] with the feature `std`, otherwise [`SpinLock`].
 #[cfg(feature = "std")]
 pub type DefaultLock = ParkingLock;
-/// The lock of a shell that names none: `ParkingLock` with the feature `std`, else [`SpinLock`].
+/// The default lock of shells: `ParkingLock` with the feature `std`, otherwise [`SpinLock`].
 #[cfg(not(feature = "std"))]
 pub type DefaultLock = SpinLock;

@@ -1,4 +1,4 @@
-//! The lock around what threads share: any [`RawMutex`], which the child of a `fork` can make anew.
+//! The mutex around what threads share: any [`RawMutex`], which can be reinitialized in the child of a `fork`.
 
 use core::{cell::UnsafeCell, mem, ptr};
 
@@ -7,28 +7,28 @@ use lock_api::RawMutex;
 /// A value behind a lock.
 pub(crate) type Mutex<L, T> = lock_api::Mutex<ForkSafe<L>, T>;
 
-/// What shows that a [`Mutex`] is locked.
+/// The guard of a locked [`Mutex`].
 pub(crate) type MutexGuard<'a, L, T> = lock_api::MutexGuard<'a, ForkSafe<L>, T>;
 
-/// A lock that can be made anew.
+/// A lock that can be reinitialized.
 ///
-/// A lock knows who waits for it: a ticket is out, a thread sleeps. In the child of a `fork` these threads are gone, and a lock
-/// that was passed on to one of them would stay locked for ever.
+/// A lock keeps track of its waiters: a ticket is out, a thread sleeps. In the child of a `fork` these threads do not
+/// exist, and a lock that was passed on to one of them would stay locked.
 #[derive(Debug)]
 pub struct ForkSafe<L>(UnsafeCell<L>);
 
-// SAFETY: threads share it as the lock that it is; making it anew is for a thread that is alone.
+// SAFETY: threads share the inner lock, which is `Sync`; only a thread that is alone reinitializes it.
 unsafe impl<L: Sync> Sync for ForkSafe<L> {}
 
 impl<L> ForkSafe<L> {
     #[inline(always)]
     fn raw(&self) -> &L {
-        // SAFETY: nobody writes to it, but in `reset_after_fork`, whose caller is alone.
+        // SAFETY: the lock is written to only in `reset_after_fork`, whose caller is the only thread.
         unsafe { &*self.0.get() }
     }
 }
 
-// SAFETY: the lock inside keeps the contract.
+// SAFETY: the inner lock upholds the contract.
 unsafe impl<L: RawMutex> RawMutex for ForkSafe<L> {
     #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
     const INIT: Self = Self(UnsafeCell::new(L::INIT));
@@ -56,29 +56,30 @@ unsafe impl<L: RawMutex> RawMutex for ForkSafe<L> {
     }
 }
 
-/// Locks, and leaves it locked.
+/// Locks a mutex, and leaves it locked.
 pub(crate) fn lock_for_fork<L: RawMutex, T>(mutex: &Mutex<L, T>) {
     mem::forget(mutex.lock());
 }
 
-/// Unlocks what [`lock_for_fork`] has locked.
+/// Unlocks a mutex that [`lock_for_fork`] has locked.
 ///
 /// # Safety
 ///
-/// This thread has locked it, and has no guard of it.
+/// The current thread has locked the mutex, and has no guard of it.
 pub(crate) unsafe fn unlock_after_fork<L: RawMutex, T>(mutex: &Mutex<L, T>) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the current thread has locked the mutex and has no guard of it.
     unsafe { mutex.force_unlock() };
 }
 
-/// Unlocks what [`lock_for_fork`] has locked, for a process whose other threads are gone: the lock is as new.
+/// Reinitializes a mutex that [`lock_for_fork`] has locked, in a process that has no other threads. Afterwards it is
+/// unlocked.
 ///
 /// # Safety
 ///
-/// This thread has locked it, has no guard of it, and is the only one that can use it.
+/// The current thread has locked the mutex, has no guard of it, and is the only one that can use it.
 pub(crate) unsafe fn reset_after_fork<L: RawMutex, T>(mutex: &Mutex<L, T>) {
-    // SAFETY: the caller is alone, so nobody has a reference to the lock. What it was is forgotten: it may belong to threads
-    // that are gone.
+    // SAFETY: the caller is the only thread, so no reference to the lock is in use. The old lock is not dropped: it may
+    // refer to threads that no longer exist.
     unsafe { ptr::write(mutex.raw().0.get(), L::INIT) };
 }
 
@@ -91,11 +92,11 @@ mod tests {
         let mutex: Mutex<L, u32> = Mutex::new(1);
         lock_for_fork(&mutex);
         assert!(mutex.try_lock().is_none());
-        // SAFETY: it is held.
+        // SAFETY: the lock is held.
         unsafe { unlock_after_fork(&mutex) };
         *mutex.lock() += 1;
         lock_for_fork(&mutex);
-        // SAFETY: it is held, and nobody else knows it.
+        // SAFETY: the lock is held, and no other thread has access to it.
         unsafe { reset_after_fork(&mutex) };
         assert_eq!(*mutex.lock(), 2);
         assert!(!mutex.is_locked());

@@ -1,24 +1,25 @@
-//! A lock whose waiters sleep: a spin lock, and a bed for those who have looked for long enough, and let others run.
+//! A lock whose waiters sleep: a spin lock, with a parker for waiters that have spun and yielded for long enough.
 //!
-//! Who unlocks looks for sleepers, but does not wait until others have seen that the lock is free: that would be an atomic
-//! exchange, as long as all the rest. Nor does it wait for one that is about to lie down, which keeps a child after `fork` from
-//! waiting for a thread that it does not have. So a sleeper may be missed; hence nobody sleeps for longer than a
-//! millisecond without looking.
+//! A thread that unlocks looks for sleepers, but does not wait until others have seen that the lock is free: that would
+//! take another atomic exchange and double the cost. Nor does it wait for a thread that is about to sleep, so a child
+//! after `fork` never waits for a thread that it does not have. As a consequence a sleeper may be missed, so no thread
+//! sleeps for longer than a millisecond without checking the lock.
 
 use lock_api::{GuardSend, RawMutex};
 
 use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_now};
 
-/// A lock that looks for a moment, and then sleeps until it is woken.
+/// A lock that spins briefly, and then sleeps until it is woken.
 ///
-/// The default lock of [`Locked`](crate::Locked) with the feature `std`. A thread that waits for one that has lost its
-/// processor takes no time from that one, even if it has a higher priority; and when nobody else has the lock, locking and
+/// The default lock of [`Locked`](crate::Locked) with the feature `std`. A thread that waits for a preempted one takes
+/// no processor time from it, even if the waiter has a higher priority. If the lock is not contended, locking and
 /// unlocking take one atomic exchange, as with [`SpinLock`](crate::SpinLock).
 ///
-/// It is not fair: [`TicketLock`](crate::TicketLock) is. A waiter that is not woken, which may happen when it falls asleep in the
-/// moment in which the lock becomes free, looks again after a millisecond. It never allocates, so it can be the lock of the
-/// program's [own allocator](crate::interop::Global). On systems where the standard library's mutexes allocate, such as macOS
-/// and NetBSD, waiters are not woken, but look again after 32 microseconds at first, and a millisecond at most.
+/// It is not fair; [`TicketLock`](crate::TicketLock) is. A waiter that falls asleep at the moment in which the lock
+/// becomes free may not be woken, and checks again after a millisecond. The lock never allocates, so it can be used in
+/// the program's [global allocator](crate::interop::Global). On systems where the standard library's mutexes allocate,
+/// such as macOS and NetBSD, waiters are not woken, but check again after 32 microseconds at first, and after at most a
+/// millisecond later.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -30,12 +31,12 @@ use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_
 #[derive(Debug)]
 pub struct ParkingLock(RawParkingLock);
 
-/// The gate of a [`ParkingLock`]. (Not `ORDERED`, what a holder did is not handed to the next: that is for models, which must
-/// notice.)
+/// The implementation of a [`ParkingLock`]. If not `ORDERED`, the accesses of one holder do not happen before those of
+/// the next: a broken variant that models must detect.
 ///
 /// # Invariants
 ///
-/// * `parked` is how many threads are in `parker`, or go there, or come from there.
+/// * `parked` is the number of threads that are in `parker`, enter it, or leave it.
 #[derive(Debug)]
 pub(crate) struct RawParkingLock<const ORDERED: bool = true> {
     held: AtomicBool,
@@ -43,10 +44,11 @@ pub(crate) struct RawParkingLock<const ORDERED: bool = true> {
     parker: Parker,
 }
 
-/// How often a waiter looks before it lets other threads run.
+/// How often a waiter checks the lock before it lets other threads run.
 const SPINS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
 
-/// How often it does so before it sleeps: a holder that only has to get its processor back is waited for without a bed.
+/// How often a waiter lets other threads run before it sleeps: a holder that only has to get its processor back is
+/// waited for without the parker.
 const YIELDS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 8 };
 
 impl<const ORDERED: bool> RawParkingLock<ORDERED> {
@@ -81,8 +83,8 @@ impl<const ORDERED: bool> RawParkingLock<ORDERED> {
     }
 }
 
-// SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it back;
-// Acquire and Release order what the holders do.
+// SAFETY: `lock` returns only after the current thread has changed `held` from false to true, and only `unlock` changes
+// it back; Acquire and Release order the accesses of the holders.
 unsafe impl<const ORDERED: bool> RawMutex for RawParkingLock<ORDERED> {
     #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
     const INIT: Self =
@@ -133,7 +135,7 @@ mod tests {
                 scope.spawn(|| {
                     lock.lock();
                     through.fetch_add(1, Ordering::Relaxed);
-                    // SAFETY: this thread has locked it.
+                    // SAFETY: the current thread has locked it.
                     unsafe { lock.unlock() };
                 });
             }
@@ -142,7 +144,7 @@ mod tests {
             }
             assert!(lock.is_locked() && !lock.try_lock());
             assert_eq!(through.load(Ordering::Relaxed), 0);
-            // SAFETY: this thread has locked it.
+            // SAFETY: the current thread has locked it.
             unsafe { lock.unlock() };
         });
         assert_eq!(through.load(Ordering::Relaxed), 4);

@@ -1,4 +1,4 @@
-//! A spin lock, for where there is no operating system to wait with.
+//! A spin lock, for platforms without an operating system.
 
 use lock_api::{GuardSend, RawMutex};
 
@@ -6,18 +6,18 @@ use super::atomic::{AtomicBool, Ordering, spin_loop, yield_now};
 
 /// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
 ///
-/// The default lock of [`Cached`](crate::Cached), whose threads rarely meet, and without the feature `std` that of
-/// [`Locked`](crate::Locked). Any other [`lock_api::RawMutex`] can be chosen instead: `ParkingLock`, whose waiters sleep,
-/// [`TicketLock`](crate::TicketLock), or another crate's.
+/// The default lock of [`Cached`](crate::Cached), whose threads rarely contend, and of [`Locked`](crate::Locked)
+/// without the feature `std`. Any other [`lock_api::RawMutex`] can be chosen instead: `ParkingLock`, whose waiters
+/// sleep, [`TicketLock`](crate::TicketLock), or that of another crate.
 ///
-/// It is not fair, and not to be used where a thread may preempt the holder for good (an interrupt handler, a thread of
-/// higher priority on the same core).
+/// It is not fair, and must not be used if a thread may preempt the holder until it gets the lock (an interrupt
+/// handler, or a thread of higher priority on the same core).
 #[derive(Debug)]
 pub struct SpinLock {
     held: AtomicBool,
 }
 
-/// How often a waiter looks before it lets other threads run.
+/// How often a waiter checks the lock before it lets other threads run.
 const SPINS: u32 = 128;
 
 impl SpinLock {
@@ -31,8 +31,8 @@ impl SpinLock {
     }
 }
 
-// SAFETY: `lock` returns only after this thread has changed `held` from false to true, and only `unlock` changes it
-// back; Acquire and Release order what the holders do.
+// SAFETY: `lock` returns only after the current thread has changed `held` from false to true, and only `unlock` changes
+// it back; Acquire and Release order the accesses of the holders.
 unsafe impl RawMutex for SpinLock {
     const INIT: Self = Self { held: AtomicBool::new(false) };
 

@@ -1,4 +1,4 @@
-//! A spin lock whose waiters are served in the order in which they came: a ticket lock.
+//! A ticket lock: a spin lock whose waiters are served in the order of their arrival.
 //!
 //! Source: Reed and Kanodia, "Synchronization with Eventcounts and Sequencers" (1979); Mellor-Crummey and Scott,
 //! "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors" (1991).
@@ -7,16 +7,16 @@ use lock_api::{GuardSend, RawMutex};
 
 use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 
-/// A lock that spins and is fair: who waits is served before all who come later.
+/// A fair spin lock: a waiting thread is served before all that arrive later.
 ///
-/// So a thread waits for at most one use by each other thread, and a pool with a bounded worst case keeps one when it
-/// is shared: `Locked<Tlsf, A, TicketLock>` with `n` threads serves a request within `n` times the worst case of
-/// [`Tlsf`](crate::Tlsf), as long as it need not ask its parent and the system lets no thread wait for its processor
-/// while it holds the lock. Where threads outnumber cores, [`SpinLock`](crate::SpinLock) gives more: a fair lock
-/// waits for the next in line even when that one is not running.
+/// A thread waits for at most one use by each other thread, so a pool with a bounded worst case keeps a bounded one
+/// when it is shared: `Locked<Tlsf, A, TicketLock>` with `n` threads serves a request within `n` times the worst case
+/// of [`Tlsf`](crate::Tlsf), provided that it makes no request to its parent and no thread is preempted while it holds
+/// the lock. If there are more threads than cores, [`SpinLock`](crate::SpinLock) has a higher throughput: a fair lock
+/// waits for the next thread in line even if that is not running.
 ///
-/// When nobody else has it, locking and unlocking takes no more than 8 instructions together, one of them an atomic
-/// read-modify-write: `Locked<Blocks>` allocates in 14 and frees in 10, where `Local<Blocks>` does in 6 and 4 (counted by
+/// If the lock is not contended, locking and unlocking together take at most 8 instructions, one of them an atomic
+/// read-modify-write: `Locked<Blocks>` allocates in 14 and frees in 10, where `Local<Blocks>` takes 6 and 4 (counted by
 /// `cargo xtask counts`).
 ///
 /// ```
@@ -32,26 +32,26 @@ use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 #[derive(Debug)]
 pub struct TicketLock(RawTicketLock);
 
-/// The tickets of a [`TicketLock`] lock. (Not `ORDERED`, what a holder did is not handed to the next: that is for models, which
-/// must notice.)
+/// The implementation of a [`TicketLock`]. If not `ORDERED`, the accesses of one holder do not happen before those of
+/// the next: a broken variant that models must detect.
 ///
 /// # Invariants
 ///
-/// * Tickets from `served` up to but not including `next` are out; the first of them has the lock.
+/// * Tickets from `served` up to but not including `next` are in use; the first of them holds the lock.
 #[derive(Debug)]
 pub(crate) struct RawTicketLock<const ORDERED: bool = true> {
     next: AtomicUsize,
     served: AtomicUsize,
 }
 
-/// How often a waiter looks before it lets other threads run.
+/// How often a waiter checks the lock before it lets other threads run.
 const SPINS: u32 = 128;
 
 impl<const ORDERED: bool> RawTicketLock<ORDERED> {
     const ACQUIRE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
     const RELEASE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
 
-    /// Tickets of which none is out, and the first will have this number.
+    /// Creates a lock whose first ticket has this number.
     const fn from(first: usize) -> Self {
         Self { next: AtomicUsize::new(first), served: AtomicUsize::new(first) }
     }
@@ -66,8 +66,8 @@ impl<const ORDERED: bool> RawTicketLock<ORDERED> {
     }
 }
 
-// SAFETY: a ticket is handed out once before the counter has gone all the way round, and `served` goes on to the next
-// only when its holder unlocks; Acquire and Release order what the holders do.
+// SAFETY: the counter does not hand out a ticket twice before it wraps around, and `served` advances only when the
+// holder unlocks; Acquire and Release order the accesses of the holders.
 unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
     const INIT: Self = Self::from(0);
 
@@ -117,21 +117,21 @@ mod tests {
                 scope.spawn(move || {
                     lock.lock();
                     order.lock().expect("not poisoned").push(waiter);
-                    // SAFETY: this thread has locked it.
+                    // SAFETY: the current thread has locked it.
                     unsafe { lock.unlock() };
                 });
-                // The next one comes when this one has its ticket.
+                // The next thread starts when this one has its ticket.
                 while lock.0.next.load(Ordering::Relaxed) != waiter + 2 {
                     thread::yield_now();
                 }
             }
             assert!(lock.is_locked() && !lock.try_lock());
-            // SAFETY: this thread has locked it.
+            // SAFETY: the current thread has locked it.
             unsafe { lock.unlock() };
         });
         assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3]);
         assert!(lock.try_lock(), "nobody has it");
-        // SAFETY: this thread has locked it.
+        // SAFETY: the current thread has locked it.
         unsafe { lock.unlock() };
         assert!(!lock.is_locked());
     }
@@ -142,7 +142,7 @@ mod tests {
         for _ in 0..3 {
             lock.lock();
             assert!(lock.is_locked() && !lock.try_lock());
-            // SAFETY: this thread has locked it.
+            // SAFETY: the current thread has locked it.
             unsafe { lock.unlock() };
             assert!(!lock.is_locked());
         }

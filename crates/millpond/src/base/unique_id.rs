@@ -1,8 +1,8 @@
-//! Numbers that nothing else ever has.
+//! Numbers that are unique in the process.
 
 use super::atomic::{AtomicU64, Ordering, static_const};
 
-/// A number that was never given before: 2⁶⁴ are not used up.
+/// Returns a number that was never returned before: 2⁶⁴ numbers do not run out.
 pub(crate) fn unique_id() -> u64 {
     static_const! {
         static NEXT: AtomicU64 = AtomicU64::new(1);

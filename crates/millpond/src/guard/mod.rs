@@ -1,4 +1,4 @@
-//! What is watched: wrappers with one job each, in any order, free when absent.
+//! Guards: wrappers with one job each, in any order, at no cost if not used.
 //!
 //! A guard goes around a pool, inside a shell, or around an allocator:
 //!
@@ -21,26 +21,26 @@
 //!
 //! | guard | job | around |
 //! |---|---|---|
-//! | [`Limit`] | no more than so many bytes or blocks | pools, allocators |
-//! | [`Stats`] | counts what is and was live, and failures | pools, allocators |
+//! | [`Limit`] | limits live bytes or blocks | pools, allocators |
+//! | [`Stats`] | counts live and past blocks and bytes, and failures | pools, allocators |
 //! | [`Counted`] | counts live blocks | pools, allocators |
 //! | [`FailNth`] | fails requests on purpose, for tests | pools, allocators |
-//! | [`Segregator`] | small requests to one, large ones to another | pools, allocators |
-//! | [`Fallback`] | what the first cannot serve, the second does | pools, allocators |
+//! | [`Segregator`] | sends small requests to one, large ones to another | pools, allocators |
+//! | [`Fallback`] | sends what the first cannot serve to the second | pools, allocators |
 //! | [`Observe`] | calls back on every event | allocators |
-//! | `Checked` (feature `alloc`) | finds and prevents what must not be freed, tells leaks | pools, allocators |
-//! | `Tracked` (feature `alloc`) | the same, and who allocated and freed it first | allocators, pools |
-//! | [`Canary`] | finds what is written past the end of a block, or in front of it | pools, allocators |
-//! | [`Quarantine`] | holds freed blocks back, finds what is written to them | pools, allocators |
-//! | [`Poison`] | fills new and freed blocks with rubbish | pools, allocators |
+//! | `Checked` (feature `alloc`) | detects and prevents invalid frees, reports leaks | pools, allocators |
+//! | `Tracked` (feature `alloc`) | the same, and records where blocks were allocated and first freed | allocators, pools |
+//! | [`Canary`] | detects writes past the end of a block, or in front of it | pools, allocators |
+//! | [`Quarantine`] | holds freed blocks back, detects writes to them | pools, allocators |
+//! | [`Poison`] | fills new and freed blocks with patterns | pools, allocators |
 //! | [`Zeroed`] | erases freed blocks | pools, allocators |
-//! | `ToolAnnotated` (features `valgrind`, `asan`) | lets valgrind and AddressSanitizer see blocks | pools, allocators |
+//! | `ToolAnnotated` (features `valgrind`, `asan`) | makes blocks visible to valgrind and AddressSanitizer | pools, allocators |
 //!
-//! An [`Observer`] is not called from inside a pool, because there the shell's borrow or lock is held. Around a shell it
-//! sees blocks, around the shell's parent it sees chunks.
+//! An [`Observer`] cannot be called from inside a pool, because there the shell's borrow or lock is held. Around a
+//! shell it sees blocks, around the shell's parent it sees chunks.
 //!
-//! The order of two guards matters where one refuses what the other counts: `Stats<Limit<…>>` counts refusals as
-//! failures, `Limit<Stats<…>>` does not let `Stats` see them.
+//! The order of two guards matters if one refuses what the other counts: `Stats<Limit<…>>` counts refusals as failures,
+//! `Limit<Stats<…>>` does not let `Stats` see them.
 
 mod accounting;
 mod bytes;

@@ -1,4 +1,4 @@
-//! The guard that calls back.
+//! The guard that calls an observer.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -7,56 +7,56 @@ use crate::{
     traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, at_fork, delegate},
 };
 
-/// Something that happened in an allocator. Addresses are to tell blocks apart, not to look at their contents.
+/// Something that happened in an allocator. Addresses serve to distinguish blocks, not to access their contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A block was handed out.
     Allocated {
-        /// Where it begins.
+        /// The address of the block.
         address: usize,
-        /// What was requested.
+        /// The requested layout.
         layout: Layout,
     },
-    /// A shell took a chunk, because its pool has to grow.
+    /// A shell got a chunk from its parent, because its pool has to grow.
     Grew {
-        /// Where the chunk begins.
+        /// The address of the chunk.
         address: usize,
-        /// How many bytes it has.
+        /// The size of the chunk in bytes.
         size: usize,
     },
-    /// A block got another size, and perhaps another place.
+    /// A block was resized, and possibly moved.
     Resized {
-        /// Where it began.
+        /// The old address.
         from: usize,
-        /// Where it begins.
+        /// The new address.
         to: usize,
-        /// What it was.
+        /// The old layout.
         old: Layout,
-        /// What it is.
+        /// The new layout.
         new: Layout,
     },
     /// A block, or a chunk, is about to be freed.
     Freed {
-        /// Where it begins.
+        /// The address of the block.
         address: usize,
-        /// What it is freed as.
+        /// The layout with which it is freed.
         layout: Layout,
     },
-    /// A request came to nothing; attempts in place do not count.
+    /// A request failed. Failed attempts to resize in place do not count.
     Failed {
-        /// What was requested.
+        /// The requested layout.
         layout: Layout,
-        /// Why.
+        /// The reason.
         error: AllocError,
     },
 }
 
-/// Who is called when something happens: any function of an [`Event`].
+/// A receiver of events: any function of an [`Event`].
 ///
 /// It must not panic: that ends the program, because no allocator may unwind.
 pub trait Observer {
-    /// Takes note of it.
+    /// Receives an event.
     fn note(&self, event: Event);
 }
 
@@ -68,10 +68,11 @@ impl<F: Fn(Event)> Observer for F {
 
 /// Calls an [`Observer`] on every event of the allocator behind it.
 ///
-/// Around a shell it sees blocks; around the shell's parent it sees chunks come ([`Event::Grew`]) and go. Either way it
-/// is called outside of every borrow and lock, so it may itself allocate, from the same allocator too: then best from
-/// the one [behind](Self::inner), or it is called for that as well. Requests of zero bytes are no events. With several
-/// threads, a block is reported freed before another thread is reported to have it, unless it was freed by resizing.
+/// Around a shell it sees blocks; around the shell's parent it sees chunks come ([`Event::Grew`]) and go. In both cases
+/// it is called outside of every borrow and lock, so it may allocate, even from the same allocator: then preferably
+/// from the one [behind](Self::inner) the guard, otherwise it is called for that as well. Requests of zero bytes are
+/// not events. With several threads, a block is reported as freed before another thread is reported to have it, unless
+/// it was freed by resizing.
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
@@ -94,7 +95,7 @@ pub struct Observe<A, O> {
 }
 
 impl<A, O: Observer> Observe<A, O> {
-    /// Reports what `inner` does to `observer`.
+    /// Creates a guard that reports to `observer` what `inner` does.
     #[must_use]
     pub const fn new(inner: A, observer: O) -> Self {
         Self { inner, observer }
@@ -106,13 +107,13 @@ impl<A, O: Observer> Observe<A, O> {
 }
 
 impl<A, O> Observe<A, O> {
-    /// What is behind the guard, to look at.
+    /// Returns a reference to what is behind the guard.
     #[must_use]
     pub fn inner(&self) -> &A {
         &self.inner
     }
 
-    /// Who is called.
+    /// Returns a reference to the observer.
     #[must_use]
     pub fn observer(&self) -> &O {
         &self.observer
@@ -131,7 +132,7 @@ impl<A: Allocator, O: Observer> Observe<A, O> {
         block
     }
 
-    /// Reports what became of a block that was resized: one that appeared, one that is gone, or one that changed.
+    /// Reports what happened to a block that was resized: it appeared, disappeared, or changed.
     fn resized(&self, block: NonNull<u8>, old: Layout, new: Layout, resized: Allocation) -> Allocation {
         let Ok(now) = resized else { return resized };
         let (from, to) = (block.addr().get(), now.addr().get());
@@ -158,7 +159,7 @@ impl<A: Allocator, O: Observer> Observe<A, O> {
     }
 }
 
-// SAFETY: every block is the inner allocator's, which keeps the contract, and observers do not unwind.
+// SAFETY: every block is one of the inner allocator, which upholds the contract, and observers do not unwind.
 unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.handed_out(layout, self.inner.allocate(layout))
@@ -168,7 +169,7 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         if layout.size() != 0 {
             self.note(Event::Freed { address: block.addr().get(), layout });
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
     }
 
@@ -185,27 +186,27 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow(block, old, new) })
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.grow_zeroed(block, old, new) })
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which is the same.
         self.resized_or_failed(block, old, new, unsafe { self.inner.shrink(block, old, new) })
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         self.resized(block, old, new, unsafe { self.inner.grow_in_place(block, old, new) })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         self.resized(block, old, new, unsafe { self.inner.shrink_in_place(block, old, new) })
     }
 

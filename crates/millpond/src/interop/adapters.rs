@@ -1,4 +1,4 @@
-//! One macro for all traits that look like the standard library's.
+//! One macro for all traits that resemble the standard library's.
 
 /// Defines `Exported` and `Imported` for the traits `Allocator` and `AllocError` in a module.
 macro_rules! adapters {
@@ -12,9 +12,10 @@ macro_rules! adapters {
             traits::{Allocation, Allocator, relocate},
         };
 
-        /// An allocator of Millpond for this trait. Mostly around a reference: `Exported(&pool)`.
+        /// An allocator of Millpond that implements this trait. Usually around a reference: `Exported(&pool)`.
         ///
-        /// It can be cloned if it is a reference or counts references, because clones must be one allocator.
+        /// It implements `Clone` if the allocator is a reference or counts references, because clones must be the same
+        /// allocator.
         #[derive(Debug)]
         pub struct Exported<A>(pub A);
 
@@ -40,14 +41,14 @@ macro_rules! adapters {
             }
         }
 
-        /// What we say, as they say it.
+        /// The result type of this trait.
         type Theirs = Result<NonNull<[u8]>, theirs::AllocError>;
 
         fn export(block: Allocation) -> Theirs {
             block.map_err(|_| theirs::AllocError)
         }
 
-        // SAFETY: the contracts are one, but for what ours asks beyond theirs. Clones share one allocator.
+        // SAFETY: the contract of `Allocator` includes that of this trait, and clones share one allocator.
         unsafe impl<A: Allocator> theirs::Allocator for Exported<A> {
             #[inline]
             fn allocate(&self, layout: Layout) -> Theirs {
@@ -61,32 +62,33 @@ macro_rules! adapters {
 
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
                 unsafe { self.0.deallocate(block, layout) };
             }
 
             #[inline]
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Theirs {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `grow`, which is the same.
                 export(unsafe { self.0.grow(block, old, new) })
             }
 
             #[inline]
             unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Theirs {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
                 export(unsafe { self.0.grow_zeroed(block, old, new) })
             }
 
             #[inline]
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Theirs {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `shrink`, which is the same.
                 export(unsafe { self.0.shrink(block, old, new) })
             }
         }
 
-        /// An allocator for this trait as one of Millpond: a parent for pools.
+        /// An allocator that implements this trait, as a Millpond [`Allocator`]: a parent for pools.
         ///
-        /// It never sees a request of zero bytes. If it panics, the program ends: no allocator of Millpond unwinds.
+        /// It never receives a request of zero bytes. If it panics, the program ends, because no allocator of Millpond
+        /// unwinds.
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Imported<A>(pub A);
 
@@ -94,7 +96,8 @@ macro_rules! adapters {
             block.map_err(|theirs::AllocError| AllocError::Exhausted)
         }
 
-        // SAFETY: the contracts are one; what ours asks beyond theirs, of requests without bytes and of panics, is seen to.
+        // SAFETY: the contract of this trait is that of `Allocator`, except for requests of zero bytes and panics. The
+        // former are served here, the latter end the program.
         unsafe impl<A: theirs::Allocator> Allocator for Imported<A> {
             #[inline]
             fn allocate(&self, layout: Layout) -> Allocation {
@@ -115,7 +118,8 @@ macro_rules! adapters {
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 if layout.size() != 0 {
-                    // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
+                    // SAFETY: the caller upholds the contract of `deallocate`; the block is not empty, so `self.0`
+                    // handed it out.
                     abort_on_unwind(|| unsafe { self.0.deallocate(block, layout) });
                 }
             }
@@ -129,7 +133,7 @@ macro_rules! adapters {
                 if old.size() == 0 {
                     return self.allocate(new);
                 }
-                // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
+                // SAFETY: the caller upholds the contract of `grow`; the block is not empty, so `self.0` handed it out.
                 abort_on_unwind(|| import(unsafe { self.0.grow(block, old, new) }))
             }
 
@@ -140,10 +144,11 @@ macro_rules! adapters {
                 new: Layout,
             ) -> Allocation {
                 if old.size() == 0 || new.size() == 0 {
-                    // SAFETY: the caller's promises are passed on.
+                    // SAFETY: the caller upholds the contract of `shrink`, which includes that of `relocate`.
                     return unsafe { relocate(self, block, old, new) };
                 }
-                // SAFETY: the caller's promises are passed on; the block is theirs, because it has bytes.
+                // SAFETY: the caller upholds the contract of `shrink`; the block is not empty, so `self.0` handed it
+                // out.
                 abort_on_unwind(|| import(unsafe { self.0.shrink(block, old, new) }))
             }
         }

@@ -1,4 +1,4 @@
-//! An allocator of Millpond as the program's own.
+//! Using a Millpond allocator as the global allocator.
 
 use core::{
     alloc::{GlobalAlloc, Layout},
@@ -7,12 +7,13 @@ use core::{
 
 use crate::traits::{Allocation, Allocator, AtFork, at_fork};
 
-/// The program's global allocator: what `Box`, `Vec` and `String` use.
+/// A global allocator for the program, used by `Box`, `Vec` and `String`.
 ///
-/// The chunks must come from elsewhere than [`Heap`](crate::Heap), which *is* the global allocator: from [`Pages`](crate::Pages),
-/// or from a [`StaticBuffer`](crate::StaticBuffer) where there is no system. Nor may the lock of the pool allocate, on first use or
-/// when it is contended: it would call itself without end. [`ParkingLock`](crate::ParkingLock), [`SpinLock`](crate::SpinLock) and
-/// [`TicketLock`](crate::TicketLock) never do; the mutexes of other crates may, on some systems or on all.
+/// The chunks must not come from [`Heap`](crate::Heap), which *is* the global allocator, but from
+/// [`Pages`](crate::Pages), or from a [`StaticBuffer`](crate::StaticBuffer) if there is no operating system. The lock
+/// of the pool must not allocate either, on first use or when it is contended: this would recurse without end.
+/// [`ParkingLock`](crate::ParkingLock), [`SpinLock`](crate::SpinLock) and [`TicketLock`](crate::TicketLock) never
+/// allocate; the mutexes of other crates may, on some systems or on all.
 ///
 /// ```standalone_crate
 /// use millpond::{Classes, Inspect, Locked, Pages, interop::Global};
@@ -29,7 +30,7 @@ use crate::traits::{Allocation, Allocator, AtFork, at_fork};
 /// ```standalone_crate
 /// use millpond::{Inspect, Locked, StaticBuffer, Tlsf, interop::Global};
 ///
-/// // A megabyte, and not a byte more.
+/// // At most a megabyte.
 /// static MEMORY: StaticBuffer<{ 1 << 20 }> = StaticBuffer::new();
 ///
 /// #[global_allocator]
@@ -62,8 +63,8 @@ fn start(block: Allocation) -> *mut u8 {
     block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
 
-// SAFETY: the allocator keeps the contract of `Allocator`, which promises all that this one does: it does not unwind, and a
-// block keeps its layout until it is passed back.
+// SAFETY: the contract of `Allocator` includes that of `GlobalAlloc`: no method unwinds, and a block keeps its layout
+// until it is freed.
 unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -78,7 +79,7 @@ unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the block is live and `layout` fits it, because the caller upholds the contract of `dealloc`.
             unsafe { self.0.deallocate(block, layout) };
         }
     }
@@ -87,7 +88,8 @@ unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
         let (Some(block), Ok(new)) = (NonNull::new(block), Layout::from_size_align(size, old.align())) else {
             return null_mut();
         };
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the block is live and `old` fits it, because the caller upholds the contract of `realloc`; the sizes
+        // are compared here.
         start(unsafe {
             if size >= old.size() { self.0.grow(block, old, new) } else { self.0.shrink(block, old, new) }
         })

@@ -1,14 +1,14 @@
-//! The way to other people's allocator traits and back: newtypes, because blanket implementations are not possible, and
-//! two traits with methods of one name would be in each other's way.
+//! Conversion to and from the allocator traits of other crates. The adapters are newtypes, because blanket
+//! implementations are not possible, and methods of the same name in two traits would be ambiguous.
 //!
-//! In each module, `Exported` makes an allocator of Millpond one for that trait, and `Imported` makes one for that trait a
-//! parent. [`Global`] makes one the program's own.
+//! In each module, `Exported` makes a Millpond allocator implement that trait, and `Imported` makes an allocator with
+//! that trait a parent. [`Global`] is for the program's global allocator.
 //!
-//! | module | trait | feature | for |
+//! | module | trait | feature | used by |
 //! |---|---|---|---|
 //! | `api2_02` | that of allocator-api2 0.2 | `allocator-api2-02` | hashbrown, bumpalo |
 //! | `api2_04` | that of allocator-api2 0.4 | `allocator-api2-04` | talc, blink-alloc, plurality |
-//! | `nightly` | that of the standard library | `nightly` | `Vec`, `Box`, `BTreeMap` of the standard library; takes a nightly compiler |
+//! | `nightly` | that of the standard library | `nightly` | `Vec`, `Box`, `BTreeMap` of the standard library; requires a nightly compiler |
 //!
 //! ```
 //! # #[cfg(feature = "allocator-api2-02")] {
@@ -30,13 +30,13 @@ mod global;
 use adapters::adapters;
 pub use global::Global;
 
-/// The trait of allocator-api2 0.2, which hashbrown and bumpalo take.
+/// The trait of allocator-api2 0.2, which hashbrown and bumpalo use.
 #[cfg(feature = "allocator-api2-02")]
 pub mod api2_02 {
     super::adapters!(allocator_api2_02::alloc);
 }
 
-/// The trait of allocator-api2 0.4, which talc, blink-alloc and plurality take.
+/// The trait of allocator-api2 0.4, which talc, blink-alloc and plurality use.
 #[cfg(feature = "allocator-api2-04")]
 pub mod api2_04 {
     super::adapters!(allocator_api2_04::alloc);

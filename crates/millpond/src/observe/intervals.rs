@@ -1,11 +1,11 @@
-//! What has changed since the last look.
+//! The changes of a pool since the last look.
 
 use crate::traits::{Delta, Inspect, Metrics};
 
-/// Looks at a pool again and again, and says each time what has changed since the last one: an iterator that never ends.
+/// Observes a pool repeatedly: an infinite iterator that returns the changes since the last call.
 ///
-/// When it looks is its user's business: once a second, once a frame, before and after a test. Each look is as dear as
-/// [`Inspect::metrics`]. What was allocated and freed is known where [`Stats`](crate::Stats) counts it.
+/// The user decides when to call it: once a second, once a frame, before and after a test. Each call is as expensive as
+/// [`Inspect::metrics`]. What was allocated and freed is known if [`Stats`](crate::Stats) counts it.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -29,14 +29,15 @@ pub struct Intervals<I> {
 }
 
 impl<I: Inspect> Intervals<I> {
-    /// Has its first look. A pool that is to be used meanwhile is borrowed, or counted.
+    /// Reads the metrics for the first time. To use the pool in between, pass a reference or a reference-counted
+    /// pointer to it.
     #[must_use]
     pub fn new(pool: I) -> Self {
         let last = pool.metrics();
         Self { pool, last }
     }
 
-    /// What was seen at the last look.
+    /// Returns the metrics at the last call.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.last

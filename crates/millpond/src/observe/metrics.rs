@@ -1,12 +1,12 @@
-//! What is told of a pool, and by which names.
+//! The metrics that are published for a pool, and their names.
 
 use crate::traits::Metrics;
 
-/// A number that is told of each pool.
+/// A metric of a pool.
 pub(crate) struct MetricDef {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
-    /// Whether it only grows.
+    /// Whether it is a counter, which only grows.
     pub(crate) counts: bool,
     pub(crate) of: fn(&Metrics) -> Option<usize>,
 }
@@ -19,7 +19,7 @@ const fn counter(name: &'static str, help: &'static str, of: fn(&Metrics) -> Opt
     MetricDef { name, help, counts: true, of }
 }
 
-/// All that is told.
+/// All published metrics.
 pub(crate) const METRICS: &[MetricDef] = &[
     gauge("millpond_pool_chunks", "Chunks taken from the parent.", |of| Some(of.chunks)),
     gauge("millpond_pool_held_bytes", "Bytes taken from the parent.", |of| Some(of.held)),

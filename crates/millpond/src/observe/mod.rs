@@ -1,4 +1,4 @@
-//! Observing pools while a program runs: a registry of them, figures for monitoring, heap maps drawn.
+//! Observing pools while a program runs: a registry, metrics for monitoring, and drawings of heap maps.
 
 mod heap_map;
 mod intervals;

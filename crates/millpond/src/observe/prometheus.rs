@@ -1,4 +1,4 @@
-//! Figures as Prometheus reads them.
+//! Metrics in the text format of Prometheus.
 //!
 //! The format: <https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4.
 
@@ -8,10 +8,11 @@ use core::fmt::{self, Write};
 use super::metrics::{METRICS, MetricDef};
 use crate::traits::Metrics;
 
-/// The figures of pools, displayed in the text format that Prometheus scrapes (`text/plain; version=0.0.4`).
+/// The metrics of pools, displayed in the text format that Prometheus scrapes (`text/plain; version=0.0.4`).
 ///
-/// Each metric comes once, with its help and its type, and in it the pools, in the order given, by the label `pool`. What is
-/// not known of a pool is left out. All names begin with `millpond_pool_`; sizes are in bytes, and counters end in `_total`.
+/// Each metric occurs once, with its help and its type, followed by the values of the pools, in the given order, with
+/// the label `pool`. Values that are not known for a pool are left out. All names begin with `millpond_pool_`; sizes
+/// are in bytes, and the names of counters end in `_total`.
 ///
 /// ```
 /// use millpond::{PrometheusText, Inspect, Linear, Local};
@@ -30,7 +31,7 @@ impl<N: AsRef<str>> fmt::Display for PrometheusText<'_, N> {
 }
 
 impl<N: AsRef<str>> PrometheusText<'_, N> {
-    /// A metric of all pools; nothing at all if it is known of none.
+    /// Writes one metric of all pools; nothing if it is known for none.
     fn family(&self, metric: &MetricDef, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = self.0.iter().filter_map(|(name, metrics)| Some((name, (metric.of)(metrics)?)));
         for (index, (name, value)) in known.enumerate() {
@@ -46,7 +47,7 @@ impl<N: AsRef<str>> PrometheusText<'_, N> {
     }
 }
 
-/// The value of a label: backslashes, quotes and line feeds are escaped, all else is as it is.
+/// Writes the value of a label, with backslashes, quotes and line feeds escaped.
 fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     text.chars().try_for_each(|char| match char {
         '\\' => f.write_str("\\\\"),

@@ -1,4 +1,4 @@
-//! Figures for the crates `metrics` and `tracing`.
+//! Metrics for the crates `metrics` and `tracing`.
 
 #[cfg(feature = "metrics")]
 use super::{Registry, metrics::METRICS};
@@ -7,9 +7,9 @@ use crate::traits::Metrics;
 
 #[cfg(feature = "metrics")]
 impl Registry {
-    /// Hands the figures of all pools to the recorder of the crate `metrics`: gauges and counters with the names of
-    /// [`PrometheusText`](super::PrometheusText), and the label `pool`. To be called at whatever interval is to be seen. A recorder
-    /// keeps what it has heard last of a pool that is gone.
+    /// Reports the metrics of all pools to the recorder of the crate `metrics`: gauges and counters with the names of
+    /// [`PrometheusText`](super::PrometheusText), and the label `pool`. Call this at the interval at which metrics
+    /// should be sampled. For a pool that was dropped, a recorder keeps the last values.
     ///
     /// ```
     /// use millpond::{Blocks, Fixed, Locked, Registry};
@@ -37,8 +37,8 @@ impl Registry {
 
 #[cfg(feature = "tracing")]
 impl Metrics {
-    /// An event of the crate `tracing`, at the level `INFO`, with the target `millpond`: the pool's name, and all figures that
-    /// are known as fields.
+    /// Emits an event of the crate `tracing`, at the level `INFO`, with the target `millpond`, the pool's name, and all
+    /// known metrics as fields.
     ///
     /// ```
     /// use millpond::{Inspect, Linear, Local};

@@ -15,13 +15,14 @@ use crate::{
     traits::{AtFork, Inspect, Metrics},
 };
 
-/// The pools of a program by name, for whoever wants to know how they do.
+/// The pools of a program by name, for monitoring.
 ///
-/// Pools that threads share are read when somebody asks: [`watch`](Self::watch), [`watch_static`](Self::watch_static).
-/// Pools of one thread are its own, so that thread says how they do: [`publish`](Self::publish). A registry keeps no pool
-/// alive: one that is gone is gone from here too. Names are of pools that are there, each once; they come in order.
+/// Pools that threads share are read on request: [`watch`](Self::watch), [`watch_static`](Self::watch_static). A pool
+/// of one thread can be read only by that thread, which publishes its metrics: [`publish`](Self::publish). A registry
+/// keeps no pool alive: a pool that was dropped is no longer listed. Names are unique among existing pools and are
+/// listed in order.
 ///
-/// No pool is asked while the registry is locked, so a pool may grow from a parent that uses the registry.
+/// No pool is queried while the registry is locked, so a pool may grow from a parent that uses the registry.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::{
 ///
 /// let particles = Pool::<[f32; 4]>::new();
 /// let publisher = POOLS.publish("particles")?;
-/// publisher.publish(&particles); // once a frame, say
+/// publisher.publish(&particles); // for example, once a frame
 ///
 /// let all = POOLS.read();
 /// assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["messages", "particles"]);
@@ -49,7 +50,7 @@ pub struct Registry {
     entries: Mutex<DefaultLock, BTreeMap<String, Source>>,
 }
 
-/// How to get at the figures of a pool.
+/// How to get the metrics of a pool.
 #[derive(Clone)]
 enum Source {
     Watched(Weak<dyn Inspect + Send + Sync>),
@@ -61,7 +62,7 @@ enum Source {
 type Published = Mutex<DefaultLock, Option<Metrics>>;
 
 impl Source {
-    /// What was published, if that is how the figures are had.
+    /// Returns the published metrics, if the pool is one that publishes them.
     fn published(&self) -> Option<Arc<Published>> {
         if let Self::Published(metrics) = self { metrics.upgrade() } else { None }
     }
@@ -74,7 +75,7 @@ impl Source {
         }
     }
 
-    /// Nothing if the pool is gone, or nothing was published yet.
+    /// Reads the metrics. Returns `None` if the pool was dropped, or if nothing was published yet.
     fn read(&self) -> Option<Metrics> {
         match self {
             Self::Watched(pool) => Some(pool.upgrade()?.metrics()),
@@ -87,7 +88,7 @@ impl Source {
     }
 }
 
-/// There is a pool of this name already.
+/// The error that a pool of this name exists already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateName(pub String);
 
@@ -100,17 +101,17 @@ impl fmt::Display for DuplicateName {
 impl core::error::Error for DuplicateName {}
 
 impl Registry {
-    /// A registry without pools.
+    /// Creates a registry without pools.
     #[must_use]
     pub const fn new() -> Self {
         Self { entries: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Enters a pool that threads share, as long as it is there.
+    /// Registers a pool that threads share, until it is dropped.
     ///
     /// # Errors
     ///
-    /// There is another one of that name.
+    /// Returns [`DuplicateName`] if there is another pool of that name.
     pub fn watch<P: Inspect + Send + Sync + 'static>(
         &self,
         name: &str,
@@ -120,21 +121,21 @@ impl Registry {
         self.insert(name, Source::Watched(pool))
     }
 
-    /// Enters a pool in a `static`.
+    /// Registers a pool in a `static`.
     ///
     /// # Errors
     ///
-    /// There is another one of that name.
+    /// Returns [`DuplicateName`] if there is another pool of that name.
     pub fn watch_static(&self, name: &str, pool: &'static (dyn Inspect + Sync)) -> Result<(), DuplicateName> {
         self.insert(name, Source::Static(pool))
     }
 
-    /// Enters a pool of one thread, whose figures are what is published last. It is there as long as the publisher is, from
-    /// the first time on that something was published.
+    /// Registers a pool of one thread, whose metrics are those published last. It is listed from the first publication
+    /// until the publisher is dropped.
     ///
     /// # Errors
     ///
-    /// There is another one of that name.
+    /// Returns [`DuplicateName`] if there is another pool of that name.
     pub fn publish(&self, name: &str) -> Result<Publisher, DuplicateName> {
         let metrics = Arc::new(Mutex::new(None));
         self.insert(name, Source::Published(Arc::downgrade(&metrics)))?;
@@ -151,8 +152,8 @@ impl Registry {
         Ok(())
     }
 
-    /// The figures of all pools that are there, in the order of their names: as dear as [`Inspect::metrics`] of all that
-    /// threads share.
+    /// Reads the metrics of all existing pools, in the order of their names. As expensive as [`Inspect::metrics`] of
+    /// all pools that threads share.
     #[must_use]
     pub fn read(&self) -> Vec<(String, Metrics)> {
         let entries: Vec<_> = {
@@ -163,7 +164,7 @@ impl Registry {
         entries.into_iter().filter_map(|(name, entry)| Some((name, entry.read()?))).collect()
     }
 
-    /// The figures of all pools as Prometheus reads them: see [`PrometheusText`].
+    /// Returns the metrics of all pools in the text format of Prometheus: see [`PrometheusText`].
     #[must_use]
     pub fn prometheus(&self) -> String {
         alloc::format!("{}", PrometheusText(&self.read()))
@@ -176,17 +177,17 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// The pools are not held: those that are shared are registered by themselves.
+/// Locks the registry, but not the pools: shared pools are registered for `fork` separately.
 impl AtFork for Registry {
     fn prepare(&self) {
         self.entries.prepare();
-        // SAFETY: this thread has locked it.
+        // SAFETY: the current thread has locked it.
         let entries = unsafe { &*self.entries.data_ptr() };
         entries.values().filter_map(Source::published).for_each(|metrics| metrics.prepare());
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: this thread has locked it, and what is in it.
+        // SAFETY: the current thread has locked it and the entries in it.
         unsafe {
             let entries = &*self.entries.data_ptr();
             entries.values().filter_map(Source::published).for_each(|metrics| metrics.parent());
@@ -195,7 +196,7 @@ impl AtFork for Registry {
     }
 
     unsafe fn child(&self) {
-        // SAFETY: as above, and the caller is alone.
+        // SAFETY: as above, and the caller is the only thread.
         unsafe {
             let entries = &*self.entries.data_ptr();
             entries.values().filter_map(Source::published).for_each(|metrics| metrics.child());
@@ -204,14 +205,15 @@ impl AtFork for Registry {
     }
 }
 
-/// Says how a pool of one thread does: see [`Registry::publish`]. When it goes, the pool's name is free again.
+/// Publishes the metrics of a pool of one thread: see [`Registry::publish`]. When it is dropped, the pool's name can be
+/// used again.
 #[derive(Debug)]
 pub struct Publisher {
     metrics: Arc<Published>,
 }
 
 impl Publisher {
-    /// Makes the figures of this moment known: as dear as [`Inspect::metrics`].
+    /// Publishes the current metrics. As expensive as [`Inspect::metrics`].
     pub fn publish(&self, pool: &impl Inspect) {
         let metrics = pool.metrics();
         *self.metrics.lock() = Some(metrics);

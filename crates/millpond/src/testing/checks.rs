@@ -1,7 +1,7 @@
-//! The contract of [`Allocator`], sentence by sentence.
+//! Checks of the contract of [`Allocator`], one per sentence.
 //!
-//! Each check gets an allocator of its own, through the dynamic trait: that it can be one is part of the contract. It asks
-//! for a few blocks of up to a given layout, all of which must be served.
+//! Each check gets an allocator of its own, as a trait object: that this is possible is part of the contract. It
+//! requests a few blocks of up to a given layout, all of which must be served.
 
 use core::{alloc::Layout, ptr::NonNull};
 use std::{boxed::Box, eprintln, vec::Vec};
@@ -9,7 +9,7 @@ use std::{boxed::Box, eprintln, vec::Vec};
 use super::oracle::Oracle;
 use crate::{Allocation, traits::Allocator};
 
-/// A check: of an allocator that serves blocks of up to this layout.
+/// A check of an allocator that serves blocks of up to this layout.
 type Check = fn(&dyn Allocator, Layout);
 
 /// Lists checks with their names.
@@ -19,7 +19,7 @@ macro_rules! checks {
     };
 }
 
-/// Every check there is.
+/// All checks.
 pub(super) const ALL: &[(&str, Check)] = checks![
     requests_of_no_bytes_touch_nothing,
     blocks_of_no_bytes_grow_and_blocks_shrink_to_none,
@@ -42,23 +42,23 @@ fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the checks' layouts exist")
 }
 
-/// The size of `largest`, divided.
+/// Returns the size of `largest`, divided by `divisor`.
 fn part(largest: Layout, divisor: usize) -> usize {
     (largest.size() / divisor).max(1)
 }
 
-/// Every alignment up to that of `largest`.
+/// Returns every alignment up to that of `largest`.
 fn alignments(largest: Layout) -> impl Iterator<Item = usize> {
     (0..=largest.align().trailing_zeros()).map(|log2| 1 << log2)
 }
 
-/// A block that must be served.
+/// Allocates a block, which must succeed.
 fn take(allocator: &dyn Allocator, layout: Layout) -> NonNull<[u8]> {
     allocator.allocate(layout).unwrap_or_else(|error| panic!("{layout:?} was refused: {error}"))
 }
 
 fn bytes<'a>(block: NonNull<[u8]>) -> &'a [u8] {
-    // SAFETY: the checks look at live blocks that they have written to, or that must be zero.
+    // SAFETY: the checks read only live blocks that they have written to, or that must be zero.
     unsafe { block.as_ref() }
 }
 
@@ -68,7 +68,7 @@ fn requests_of_no_bytes_touch_nothing(allocator: &dyn Allocator, _: Layout) {
         for block in [allocator.allocate(nothing), allocator.allocate_zeroed(nothing)] {
             let block = block.unwrap_or_else(|error| panic!("{nothing:?} was refused: {error}"));
             assert_eq!((block.addr().get(), block.len()), (align, 0), "not a block of no bytes");
-            // SAFETY: the block is live, and the layout is its own.
+            // SAFETY: the block is live and was requested with this layout.
             unsafe {
                 allocator.deallocate(block.cast(), nothing);
                 let grown = allocator.grow(block.cast(), nothing, layout(0, 2 * align));
@@ -95,7 +95,7 @@ fn blocks_of_no_bytes_grow_and_blocks_shrink_to_none(allocator: &dyn Allocator, 
 fn blocks_are_as_aligned_as_asked(allocator: &dyn Allocator, largest: Layout) {
     let mut oracle = Oracle::new(allocator);
     for align in alignments(largest) {
-        // Several, so that not all lie well by luck.
+        // Several blocks, so that not all are aligned by chance.
         for size in [1, part(largest, 2), largest.size()] {
             oracle.allocate(layout(size, align), false).expect("within what it serves");
         }
@@ -104,14 +104,14 @@ fn blocks_are_as_aligned_as_asked(allocator: &dyn Allocator, largest: Layout) {
         }
     }
     for align in (12..20).map(|log2| 1 << log2) {
-        // These it may refuse; the oracle judges those that it does not.
+        // The allocator may refuse these; the oracle checks those that it serves.
         let _ = oracle.allocate(layout(1, align), false);
     }
 }
 
 fn every_byte_returned_is_the_holders(allocator: &dyn Allocator, largest: Layout) {
     let mut oracle = Oracle::new(allocator);
-    // The oracle writes to every byte that is returned, and looks whether a neighbour did.
+    // The oracle writes to every byte that is returned, and checks whether a neighbour did.
     for divisor in [1, 2, 3, 5, 8] {
         oracle.allocate(layout(part(largest, divisor), 1), false).expect("within what it serves");
     }
@@ -138,7 +138,7 @@ fn resizing_may_raise_the_alignment(allocator: &dyn Allocator, largest: Layout) 
     let old = layout(part(largest, 4), 1);
     for new in [largest.size(), old.size(), part(largest, 8)] {
         for _ in 0..3 {
-            // A spacer, so that not all lie well by luck.
+            // A spacer, so that not all blocks are aligned by chance.
             oracle.allocate(layout(1, 1), false).expect("within what it serves");
             oracle.allocate(old, false).expect("within what it serves");
             let index = oracle.count() - 1;
@@ -178,7 +178,7 @@ fn zeroed_blocks_are_zero_where_others_were(allocator: &dyn Allocator, largest: 
         let layout = layout(size, 1);
         let dirty = [(); 3].map(|()| take(allocator, layout));
         for block in dirty.into_iter().rev() {
-            // SAFETY: the block is live, and the layout is its own.
+            // SAFETY: the block is live and was requested with this layout.
             unsafe {
                 block.cast::<u8>().write_bytes(0xff, block.len());
                 allocator.deallocate(block.cast(), layout);
@@ -240,18 +240,18 @@ fn impossible_sizes_are_refused(allocator: &dyn Allocator, largest: Layout) {
         );
     }
     let block = take(allocator, largest);
-    // SAFETY: the block is live, and the layout is its own.
+    // SAFETY: the block is live and was requested with this layout.
     unsafe { allocator.deallocate(block.cast(), largest) };
 }
 
-/// Where addresses have 32 bits, there may well be a block that takes half of them.
+/// On 32-bit systems there may be a block that takes half of the address space.
 fn possible_at_best(served: Layout) {
     if usize::BITS > 32 {
         panic!("{served:?} was served");
     }
 }
 
-/// A block that was served is as long as it says.
+/// Checks that a block that was served is as long as it claims.
 fn refused_or_possible(allocator: &dyn Allocator, block: Allocation, layout: Layout) {
     let Ok(block) = block else { return };
     possible_at_best(layout);
@@ -259,7 +259,7 @@ fn refused_or_possible(allocator: &dyn Allocator, block: Allocation, layout: Lay
     assert!(start.addr().get().is_multiple_of(layout.align()), "misaligned for {layout:?}");
     assert!(block.len() >= size, "{} bytes for {layout:?}", block.len());
     let whole = self::layout(block.len(), layout.align());
-    // SAFETY: the block is live and that long, and all of it was preferred if anything was.
+    // SAFETY: the block is live and has that length; if anything was preferred, all of it was.
     unsafe {
         start.add(size - 1).write(2);
         start.write(1);
@@ -270,7 +270,7 @@ fn refused_or_possible(allocator: &dyn Allocator, block: Allocation, layout: Lay
 fn a_failed_resize_leaves_the_block(allocator: &dyn Allocator, largest: Layout) {
     let (old, impossible) = (layout(part(largest, 2), 1), layout(isize::MAX.cast_unsigned(), 1));
     let block = take(allocator, old).cast::<u8>();
-    // SAFETY: the block is live and of the layout `old`, unless it was resized: then it is of the other.
+    // SAFETY: the block is live with the layout `old`, or with the other one if it was resized.
     unsafe {
         block.write_bytes(0x5a, old.size());
         if let Ok(grown) = allocator.grow(block, old, impossible) {
@@ -292,9 +292,9 @@ fn allocate_between_gives_at_least_the_least(allocator: &dyn Allocator, largest:
     for preferred in [0, least.size(), largest.size(), 100 * largest.size()] {
         let block = allocator.allocate_between(least, preferred).expect("within what it serves");
         assert!(block.len() >= least.size(), "{} bytes for {least:?}", block.len());
-        // The least size that may be freed: see the contract.
+        // The smallest size with which the block may be freed: see the contract.
         let size = preferred.max(least.size()).min(block.len());
-        // SAFETY: the block is live, `size` fits it, and every byte of it is ours.
+        // SAFETY: the block is live, `size` fits it, and every byte of it may be used.
         unsafe {
             block.cast::<u8>().write_bytes(0xff, size);
             allocator.deallocate(block.cast(), layout(size, 1));
@@ -302,11 +302,11 @@ fn allocate_between_gives_at_least_the_least(allocator: &dyn Allocator, largest:
     }
 }
 
-/// A holder such as `Box<T>` knows of `size_of::<T>()` bytes only; the next one may need all of them.
+/// An owner such as `Box<T>` only uses `size_of::<T>()` bytes; the next one may need all of them.
 fn a_block_comes_back_whole_from_its_first_byte(allocator: &dyn Allocator, largest: Layout) {
     let one = layout(1, 1);
     let block = take(allocator, one);
-    // SAFETY: the block is live and a byte long at least; the layout is its own.
+    // SAFETY: the block is live and at least a byte long, and was requested with this layout.
     unsafe {
         let first: &mut u8 = block.cast::<u8>().as_mut();
         *first = 7;
@@ -318,7 +318,7 @@ fn a_block_comes_back_whole_from_its_first_byte(allocator: &dyn Allocator, large
     }
 }
 
-/// Takes blocks until there are none, or very many; what is live stays intact.
+/// Allocates blocks until there are none, or very many; live blocks stay intact.
 fn exhaustion_harms_nobody(allocator: &dyn Allocator, largest: Layout) {
     let mut oracle = Oracle::new(allocator);
     let mut taken = 0;
@@ -332,7 +332,7 @@ fn exhaustion_harms_nobody(allocator: &dyn Allocator, largest: Layout) {
     oracle.allocate(layout(part(largest, 2), 1), false).expect("what was freed is there again");
 }
 
-/// Not one of [`ALL`], because it needs the allocator itself.
+/// Not one of [`ALL`], because it needs the allocator by value.
 pub(super) fn blocks_stay_where_they_are_when_the_allocator_moves<A: Allocator>(
     allocator: A,
     largest: Layout,
@@ -345,7 +345,7 @@ pub(super) fn blocks_stay_where_they_are_when_the_allocator_moves<A: Allocator>(
     }
     let moved = Box::new(allocator);
     let more = take(&moved, layouts[0]);
-    // SAFETY: each block is live, and the layout is its own.
+    // SAFETY: each block is live and was requested with this layout.
     unsafe {
         more.cast::<u8>().write_bytes(0xff, more.len());
         moved.deallocate(more.cast(), layouts[0]);

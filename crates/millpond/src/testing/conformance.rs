@@ -1,4 +1,4 @@
-//! What is tested of an allocator, and how much of it.
+//! The conformance tests of an allocator, and their options.
 
 use core::{alloc::Layout, marker::PhantomData};
 use std::{format, println};
@@ -6,20 +6,20 @@ use std::{format, println};
 use super::{checks, pool_checks, sequence};
 use crate::traits::{Allocator, Inspect, InvariantError, Reclaim};
 
-/// Runs everything that can be tested of any allocator, each test on one of its own that `make` makes: every sentence of
-/// the contract, and random sequences of operations.
+/// Runs all tests that apply to any allocator, each on a new one from `make`: every sentence of the contract, and
+/// random sequences of operations.
 ///
-/// The allocator is expected to serve blocks of up to 256 bytes, aligned to up to 64. See [`Conformance`] for one that
-/// serves less, or of which more can be tested.
+/// The allocator is expected to serve blocks of up to 256 bytes, aligned to up to 64. See [`Conformance`] for an
+/// allocator that serves less, or of which more can be tested.
 ///
 /// # Panics
 ///
-/// If it breaks a promise.
+/// Panics if the allocator violates the contract.
 pub fn conformance<A: Allocator>(make: impl Fn() -> A) {
     Conformance::of(make).run();
 }
 
-/// An allocator to be tested, and what to expect of it.
+/// An allocator to test, and what to expect of it.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -43,27 +43,27 @@ pub struct Conformance<A, F: Fn() -> A> {
     made: PhantomData<fn() -> A>,
 }
 
-/// [`Inspect`], as functions.
+/// The methods of [`Inspect`], as functions.
 struct Questions<A> {
     check: fn(&A) -> Result<(), InvariantError>,
     owns: fn(&A, *const u8) -> bool,
     live: fn(&A) -> usize,
 }
 
-/// [`Reclaim`], as functions.
+/// The methods of [`Reclaim`], as functions.
 struct Reclaiming<A> {
     reset: fn(&mut A),
     trim: fn(&mut A) -> usize,
 }
 
-/// Small blocks, as almost every allocator serves them.
+/// Small blocks, which almost every allocator serves.
 const SMALL: Layout = match Layout::from_size_align(256, 64) {
     Ok(layout) => layout,
     Err(_) => panic!("256 is a size, and 64 an alignment"),
 };
 
 impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
-    /// An allocator that `make` makes, each time a new one.
+    /// Tests allocators that `make` creates, a new one for each test.
     pub fn of(make: F) -> Self {
         Self {
             make,
@@ -78,40 +78,41 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         }
     }
 
-    /// It serves blocks of up to this size and alignment, a few at a time; what is beyond, it may refuse.
+    /// Sets the size and alignment up to which the allocator serves blocks, a few at a time; it may refuse larger ones.
     #[must_use]
     pub fn serves(mut self, largest: Layout) -> Self {
         self.serves = largest;
         self.reaching(largest)
     }
 
-    /// Random sequences ask for blocks of up to this size and alignment, which it may refuse.
+    /// Sets the size and alignment up to which random sequences request blocks, which the allocator may refuse.
     #[must_use]
     pub fn reaching(mut self, largest: Layout) -> Self {
         self.reaches = largest;
         self
     }
 
-    /// So many random sequences of so many steps.
+    /// Sets the number of random sequences, and of steps in each.
     #[must_use]
     pub fn sequences(mut self, seeds: u64, steps: usize) -> Self {
         (self.seeds, self.steps) = (seeds, steps);
         self
     }
 
-    /// It has memory for a few blocks as large as it serves, and at most for some ten thousand small ones: when those are
-    /// freed, the memory has to serve blocks of other sizes. Not for an arena, which does not use what is freed.
+    /// Declares that the memory is bounded: there is room for a few blocks of the largest size served, and for at most
+    /// some ten thousand small ones. When these are freed, the memory has to serve blocks of other sizes. Not for
+    /// arenas, which do not reuse freed memory.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.bounded = true;
         self
     }
 
-    /// Runs everything.
+    /// Runs all tests.
     ///
     /// # Panics
     ///
-    /// If it breaks a promise.
+    /// Panics if the allocator violates the contract.
     pub fn run(&self) {
         for &(name, check) in checks::ALL {
             println!("{name}");
@@ -127,11 +128,11 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         self.run_sequences();
     }
 
-    /// Runs random sequences only.
+    /// Runs only random sequences.
     ///
     /// # Panics
     ///
-    /// If it breaks a promise.
+    /// Panics if the allocator violates the contract.
     pub fn run_sequences(&self) {
         for seed in 0..self.seeds {
             let steps = sequence::of_seed(seed, self.steps, self.reaches);
@@ -139,12 +140,12 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         }
     }
 
-    /// Runs the one sequence of operations that these bytes spell, on a new allocator: what a fuzzer calls. Any bytes
-    /// spell a sequence, about eight to an operation.
+    /// Runs the sequence of operations that these bytes encode, on a new allocator. Fuzzers call this. Any bytes encode
+    /// a sequence, with about eight bytes per operation.
     ///
     /// # Panics
     ///
-    /// If it breaks a promise.
+    /// Panics if the allocator violates the contract.
     pub fn run_bytes(&self, bytes: &[u8]) {
         sequence::play(self, "these bytes", &sequence::of_bytes(bytes, self.reaches));
     }
@@ -166,7 +167,7 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
         self.questions.as_ref().is_some_and(|questions| (questions.owns)(allocator, address))
     }
 
-    /// Bytes live, if it can be asked.
+    /// Returns the number of live bytes, if the allocator can be inspected.
     pub(super) fn live(&self, allocator: &A) -> Option<usize> {
         self.questions.as_ref().map(|questions| (questions.live)(allocator))
     }
@@ -189,7 +190,7 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
 }
 
 impl<A: Allocator + Inspect, F: Fn() -> A> Conformance<A, F> {
-    /// Its invariants are checked after every step, and what it owns.
+    /// Enables the checks of its invariants, and of what it owns, after every step.
     #[must_use]
     pub fn inspected(mut self) -> Self {
         self.questions = Some(Questions { check: A::check, owns: A::owns, live: |pool| pool.stats().live });
@@ -198,7 +199,7 @@ impl<A: Allocator + Inspect, F: Fn() -> A> Conformance<A, F> {
 }
 
 impl<A: Allocator + Reclaim, F: Fn() -> A> Conformance<A, F> {
-    /// It is reset and trimmed too, and dropped while blocks are live.
+    /// Enables resets and trims, and dropping the allocator while blocks are live.
     #[must_use]
     pub fn reclaimed(mut self) -> Self {
         self.reclaim = Some(Reclaiming { reset: A::reset, trim: A::trim });

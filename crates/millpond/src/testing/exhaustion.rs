@@ -1,4 +1,4 @@
-//! Out of memory at every step.
+//! Tests that run out of memory at every step.
 //!
 //! Source: the SQLite project, "How SQLite Is Tested", out-of-memory testing: fail the nth call, for all n.
 
@@ -11,14 +11,14 @@ use crate::{
     traits::{Allocator, Inspect},
 };
 
-/// How many steps the work has.
+/// The number of steps of the work.
 const STEPS: usize = 400;
 
-/// Lets the parent of a pool fail: each of its requests alone, and all from each on, for all that there are. What is live
-/// stays intact, the invariants hold, and nothing is lost.
+/// Lets the parent of a pool fail: each request alone, and all requests from each one on. Checks that live blocks stay
+/// intact, that the invariants hold, and that nothing is leaked.
 ///
-/// `make` makes the pool on the given parent; it serves blocks of up to 60 bytes, aligned to 8. About 270 of them are live
-/// in the end: the more chunks that takes, the more is tested.
+/// `make` creates the pool on the given parent; it must serve blocks of up to 60 bytes, aligned to 8. About 270 of them
+/// are live at the end: the more chunks that takes, the more is tested.
 ///
 /// ```
 /// use millpond::{Linear, Local, testing};
@@ -28,7 +28,7 @@ const STEPS: usize = 400;
 ///
 /// # Panics
 ///
-/// If a promise is broken.
+/// Panics if the contract is violated.
 pub fn out_of_memory<A: Allocator + Inspect>(make: impl Fn(Rc<FailNth<TrackingParent>>) -> A) {
     let counting = Rc::new(FailNth::every(TrackingParent::default(), 0));
     assert_eq!(work(&make(counting.clone())), 0, "a request failed although the parent did not");
@@ -40,13 +40,13 @@ pub fn out_of_memory<A: Allocator + Inspect>(make: impl Fn(Rc<FailNth<TrackingPa
         pool.check().unwrap_or_else(|flaw| panic!("after request {request} failed: {flaw}"));
         let pool = make(Rc::new(FailNth::after(TrackingParent::default(), request)));
         let failures = work(&pool);
-        // A later chunk may have room elsewhere; without the first there is none.
+        // If a later chunk fails, there may be room in the others; without the first there is none.
         assert!(request != 0 || failures == STEPS, "there are blocks, but the parent gave nothing");
         pool.check().unwrap_or_else(|flaw| panic!("after all from request {request} on failed: {flaw}"));
     }
 }
 
-/// Allocates and frees; says how many requests failed.
+/// Allocates and frees; returns how many requests failed.
 fn work<A: Allocator>(pool: &A) -> usize {
     let mut oracle = Oracle::new(pool);
     let mut failures = 0;

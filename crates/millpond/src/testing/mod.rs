@@ -1,29 +1,31 @@
-//! Tests for allocators, those of this crate and yours: does it keep the contract of [`Allocator`](crate::Allocator)?
+//! Tests for allocators, those of this crate and yours: do they uphold the contract of [`Allocator`](crate::Allocator)?
 //!
 //! ```
 //! use millpond::{Linear, Local, testing};
 //!
-//! // Every sentence of the traits, and random sequences of operations, each on an allocator of its own.
+//! // Every sentence of the contract, and random sequences of operations, each on a new allocator.
 //! testing::conformance(|| Local::new(Linear::new()));
 //! ```
 //!
-//! * [`conformance`] runs everything against any allocator; a [`Conformance`] says more about it, so that more is tested.
+//! * [`conformance`] runs all tests against any allocator; with a [`Conformance`] you can declare more about it, so
+//!   that more is tested.
 //! * [`out_of_memory`] fails each request of a pool to its parent in turn.
-//! * [`Stress`] lets threads use an allocator at once, in four ways and all of them mixed.
-//! * [`Oracle`] judges what an allocator does in a test of your own, and [`TrackingParent`] is a parent that notices what is lost.
+//! * [`Stress`] lets several threads use an allocator at once, in four ways and all of them mixed.
+//! * [`Oracle`] checks what an allocator does in a test of your own, and [`TrackingParent`] is a parent that detects
+//!   leaks.
 //!
-//! All of them panic when something is wrong, with a sentence that says what; a random sequence that fails is made as
-//! short as it can be, and printed with the seed that it came from.
+//! All of them panic with a message if something is wrong. A random sequence that fails is shortened as far as possible
+//! and printed with its seed.
 //!
-//! | what went wrong elsewhere | where it is tested |
+//! | bug found elsewhere | where it is tested |
 //! |---|---|
 //! | wrong length or bounds when a block is resized | `growing_and_shrinking_keep_the_contents`, the sequences |
 //! | capacity taken for length | `every_byte_returned_is_the_holders` |
 //! | over-alignment | `blocks_are_as_aligned_as_asked` |
-//! | reads of what was never written | `zeroed_blocks_are_zero_where_others_were`, `grow_zeroed_clears_the_excess` |
+//! | reads of uninitialized memory | `zeroed_blocks_are_zero_where_others_were`, `grow_zeroed_clears_the_excess` |
 //! | zero-sized requests | `requests_of_no_bytes_touch_nothing` |
 //! | shrinking to a larger alignment | `resizing_may_raise_the_alignment` |
-//! | provenance narrowed by the holder | `a_block_comes_back_whole_from_its_first_byte` |
+//! | provenance narrowed by the owner | `a_block_comes_back_whole_from_its_first_byte` |
 //! | sizes that overflow | `impossible_sizes_are_refused` |
 //! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`OomPolicy`](crate::OomPolicy), [`Reclaim`](crate::Reclaim) |
 //!
@@ -40,7 +42,7 @@
 //! drop(pool);
 //! ```
 //!
-//! A lock makes a pool shareable, but not its parent:
+//! A lock makes a pool `Sync`, but not its parent:
 //!
 //! ```compile_fail
 //! use millpond::{Blocks, Fixed, Linear, Local, Locked};
@@ -53,7 +55,7 @@
 //! });
 //! ```
 //!
-//! Nothing that trusts a raw pointer can be called without `unsafe`:
+//! Functions that rely on a raw pointer cannot be called without `unsafe`:
 //!
 //! ```compile_fail
 //! use core::{alloc::Layout, ptr::NonNull};

@@ -1,14 +1,14 @@
-//! An independent judge of allocators: a map of the intervals that are live.
+//! An independent oracle for allocators: a map of the live intervals.
 //!
-//! Everything that an allocator hands out is checked against what is live already and filled with a stamp, and the stamp
-//! is checked whenever the block is resized or freed. The judge knows nothing of how any allocator works.
+//! Everything that an allocator hands out is checked against what is live and filled with a stamp, and the stamp is
+//! checked when the block is resized or freed. The oracle knows nothing about how an allocator works.
 
 use core::{alloc::Layout, fmt, ptr::NonNull};
 use std::{collections::BTreeMap, format, string::String};
 
 use crate::{Allocation, base::AllocError, traits::Allocator};
 
-/// A promise that an allocator has broken, as a sentence.
+/// A clause of the contract that an allocator has violated, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(pub String);
 
@@ -20,10 +20,10 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// What came of a request: whether it was served, unless a promise was broken.
+/// The outcome of a request: whether it was served, or the violation.
 pub(super) type Judged = Result<Result<(), AllocError>, Violation>;
 
-/// Nothing if a promise was kept, or else which was broken.
+/// Returns a violation if `broken` is true.
 fn unless(broken: bool, sentence: impl FnOnce() -> String) -> Result<(), Violation> {
     if broken { Err(Violation(sentence())) } else { Ok(()) }
 }
@@ -35,9 +35,9 @@ struct Live {
     stamp: u8,
 }
 
-/// An allocator, and all that it must keep its promises on. It frees what is live when it is dropped.
+/// An allocator, and everything needed to check its contract. Frees all live blocks when it is dropped.
 ///
-/// Blocks are named by their rank: the block at the lowest address is number zero.
+/// Blocks are identified by their rank: the block at the lowest address has index zero.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -52,21 +52,21 @@ struct Live {
 ///
 /// # Panics
 ///
-/// Every method panics if the allocator has broken a promise, or if there is no such block.
+/// Every method panics if the allocator has violated the contract, or if there is no such block.
 pub struct Oracle<A: Allocator> {
-    /// The allocator. What is done to it directly, the oracle does not know.
+    /// The allocator. The oracle does not notice what is done to it directly.
     pub allocator: A,
     live: BTreeMap<usize, Live>,
     stamps: u8,
 }
 
 impl<A: Allocator> Oracle<A> {
-    /// Judges what this allocator does from now on.
+    /// Creates an oracle that checks this allocator from now on.
     pub fn new(allocator: A) -> Self {
         Self { allocator, live: BTreeMap::new(), stamps: 0 }
     }
 
-    /// How many blocks are live.
+    /// Returns the number of live blocks.
     pub fn count(&self) -> usize {
         self.live.len()
     }
@@ -75,26 +75,26 @@ impl<A: Allocator> Oracle<A> {
     ///
     /// # Errors
     ///
-    /// What the allocator says.
+    /// Returns the error of the allocator.
     pub fn allocate(&mut self, layout: Layout, zeroed: bool) -> Result<(), AllocError> {
         expect(self.try_allocate(layout, zeroed))
     }
 
-    /// Grows or shrinks a block, which keeps what both layouts have room for. Growth is zeroed or not.
+    /// Grows or shrinks a block, which keeps the bytes that both layouts have. The bytes gained are zeroed or not.
     ///
     /// # Errors
     ///
-    /// What the allocator says; the block is as it was.
+    /// Returns the error of the allocator; the block stays as it was.
     pub fn resize(&mut self, index: usize, new: Layout, zeroed: bool) -> Result<(), AllocError> {
         expect(self.try_resize(index, new, zeroed))
     }
 
-    /// Frees a block with a size between what was requested and what was returned: `slack` says which, at will.
+    /// Frees a block with a size between what was requested and what was returned; any `slack` selects one.
     pub fn deallocate(&mut self, index: usize, slack: usize) {
         expect(self.try_deallocate(index, slack));
     }
 
-    /// Forgets everything that is live, as after a reset.
+    /// Forgets all live blocks, as after a reset.
     pub fn forget(&mut self) {
         self.live.clear();
     }
@@ -116,7 +116,7 @@ impl<A: Allocator> Oracle<A> {
     pub(super) fn try_allocate_between(&mut self, least: Layout, preferred: usize) -> Judged {
         match self.allocator.allocate_between(least, preferred) {
             Ok(block) => {
-                // It is freed as if the preferred size had been requested, or all of it if it is shorter.
+                // It is freed as if the preferred size had been requested, or with its length if it is shorter.
                 let requested = preferred.max(least.size()).min(block.len());
                 self.admit(block, least, requested)?;
                 Ok(Ok(()))
@@ -128,7 +128,7 @@ impl<A: Allocator> Oracle<A> {
     pub(super) fn try_resize(&mut self, index: usize, new: Layout, zeroed: bool) -> Judged {
         let (block, live) = self.dismiss(index)?;
         let old = live.layout;
-        // SAFETY: the block is live with the layout `old`, and the sizes are as each method wants them.
+        // SAFETY: the block is live with the layout `old`, and the sizes are as each method requires.
         let resized = unsafe {
             match (new.size() >= old.size(), zeroed) {
                 (true, false) => self.allocator.grow(block, old, new),
@@ -143,7 +143,7 @@ impl<A: Allocator> Oracle<A> {
     pub(super) fn try_resize_in_place(&mut self, index: usize, new: Layout) -> Judged {
         let (block, live) = self.dismiss(index)?;
         let old = live.layout;
-        // SAFETY: as for resizing anywhere.
+        // SAFETY: as for every resize.
         let resized = unsafe {
             if new.size() >= old.size() {
                 self.allocator.grow_in_place(block, old, new)
@@ -157,7 +157,7 @@ impl<A: Allocator> Oracle<A> {
         self.resized((block, live), new, resized, false)
     }
 
-    /// Judges what became of a block that was resized.
+    /// Checks the result of resizing a block.
     fn resized(
         &mut self,
         (block, live): (NonNull<u8>, Live),
@@ -202,12 +202,12 @@ impl<A: Allocator> Oracle<A> {
         Ok(())
     }
 
-    /// The addresses of all live blocks, ascending.
+    /// Returns the addresses of all live blocks, ascending.
     pub(super) fn addresses(&self) -> impl Iterator<Item = usize> {
         self.live.keys().copied()
     }
 
-    /// Checks a block that was just handed out, and stamps it. It may be freed as `requested` bytes, or more.
+    /// Checks a block that was just handed out, and stamps it. It may be freed with `requested` bytes, or more.
     fn admit(&mut self, block: NonNull<[u8]>, layout: Layout, requested: usize) -> Result<(), Violation> {
         let (start, returned) = (block.addr().get(), block.len());
         unless(start % layout.align() != 0, || {
@@ -234,7 +234,7 @@ impl<A: Allocator> Oracle<A> {
         Ok(())
     }
 
-    /// Takes a block off the list, if nobody wrote into it.
+    /// Removes a block from the map, after checking that its stamp is intact.
     fn dismiss(&mut self, index: usize) -> Result<(NonNull<u8>, Live), Violation> {
         let (&start, &live) = self.live.iter().nth(index).expect("the test asks for blocks that are live");
         let block = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(start));
@@ -257,8 +257,7 @@ fn expect<T>(judged: Result<T, Violation>) -> T {
 
 fn bytes(block: NonNull<[u8]>) -> &'static [u8] {
     block.cast::<u8>().as_ptr().expose_provenance();
-    // SAFETY: the oracle reads blocks that are live, and that it wrote to or that were promised to be zero, and never
-    // keeps the slice.
+    // SAFETY: the oracle reads only live blocks, which it wrote to or which must be zero, and never keeps the slice.
     unsafe { &*block.as_ptr() }
 }
 

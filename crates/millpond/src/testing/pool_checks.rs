@@ -1,4 +1,4 @@
-//! The promises of allocators that can be inspected and reclaimed: shells, and guards around them.
+//! Tests of allocators that can be inspected and reclaimed: shells, and guards around them.
 
 use core::alloc::Layout;
 use std::{println, vec::Vec};
@@ -6,10 +6,10 @@ use std::{println, vec::Vec};
 use super::conformance::Conformance;
 use crate::traits::Allocator;
 
-/// How many blocks are taken, if there are as many.
+/// The number of blocks to allocate, if there are as many.
 const BLOCKS: usize = 100;
 
-/// Runs those that apply.
+/// Runs the tests that apply.
 pub(super) fn run<A: Allocator, F: Fn() -> A>(conformance: &Conformance<A, F>, largest: Layout) {
     if conformance.is_inspected() {
         println!("what_was_never_handed_out_is_not_owned");
@@ -25,7 +25,7 @@ pub(super) fn run<A: Allocator, F: Fn() -> A>(conformance: &Conformance<A, F>, l
     }
 }
 
-/// Blocks that every pool cuts itself: as small as its smallest ones.
+/// Returns a layout that every pool serves itself: as small as its smallest blocks.
 fn small(largest: Layout) -> Layout {
     Layout::from_size_align(largest.size().min(8), 1).expect("a byte or eight")
 }
@@ -45,7 +45,7 @@ fn what_was_never_handed_out_is_not_owned<A: Allocator, F: Fn() -> A>(
     for foreign in [0, 1, layout.align(), (&raw const local).addr(), usize::MAX, isize::MAX.cast_unsigned()] {
         assert!(!conformance.owns(&allocator, foreign), "it says that it owns {foreign:#x}");
     }
-    // SAFETY: the block is live, and the layout is its own.
+    // SAFETY: the block is live and was requested with this layout.
     unsafe { allocator.deallocate(block.cast(), layout) };
     conformance.check(&allocator).expect("sound");
 }
@@ -84,11 +84,11 @@ fn an_empty_allocator_is_trimmed_and_works_on<A: Allocator, F: Fn() -> A>(
     conformance.check(&allocator).expect("sound when used after a trim");
 }
 
-/// How many blocks are taken at most of memory that is bounded.
+/// Upper bound on the blocks to allocate from bounded memory.
 const ALL: usize = 100_000;
 
-/// Fills the memory with blocks of one size, frees them all, and fills it with blocks of another: a half of what a new allocator
-/// has room for, at least, since what it keeps for itself may lie in the way.
+/// Fills the memory with blocks of one size, frees them all, and fills it with blocks of another: at least half of what
+/// a new allocator has room for, since its own data may be in the way.
 pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     largest: Layout,
@@ -103,7 +103,7 @@ pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
     };
     let free = |allocator: &A, blocks: Vec<_>, layout| {
         for block in blocks {
-            // SAFETY: the block is live, and the layout is its own.
+            // SAFETY: the block is live and was requested with this layout.
             unsafe { allocator.deallocate(block, layout) };
         }
     };
@@ -126,7 +126,7 @@ pub(super) fn what_was_freed_serves_other_sizes<A: Allocator, F: Fn() -> A>(
     }
 }
 
-/// Its parent says so, if that watches.
+/// Drops the allocator while blocks are live. Its parent reports leaks, if it tracks them.
 fn what_is_live_is_gone_with_the_allocator<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     largest: Layout,

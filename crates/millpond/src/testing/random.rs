@@ -1,12 +1,13 @@
-//! Random numbers that are the same everywhere, and numbers that bytes spell.
+//! Random numbers that are the same on every platform, and numbers that are encoded in bytes.
 //!
 //! Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators" (2014): `SplitMix64`.
 
 /// A sequence of numbers.
 pub(super) enum Random<'a> {
-    /// Determined by a seed, and endless.
+    /// Determined by a seed, and infinite.
     Seed(u64),
-    /// Spelled by bytes: a fuzzer that changes a byte changes a number, and not those before it. Zeros follow the last.
+    /// Encoded in bytes: a fuzzer that changes a byte changes a number, and none before it. After the last byte all
+    /// numbers are zero.
     Bytes(&'a [u8]),
 }
 
@@ -19,7 +20,7 @@ impl Random<'_> {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `end`, which is not zero. It takes as many bytes as `end - 1` has.
+    /// Returns a number below `end`, which is not zero. Takes as many bytes as `end - 1` has.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let number = match self {
             Self::Seed(state) => Self::next(state),
@@ -40,7 +41,7 @@ impl Random<'_> {
         }
     }
 
-    /// Whether there are numbers left.
+    /// Returns whether there are numbers left.
     pub(super) fn goes_on(&self) -> bool {
         !matches!(self, Self::Bytes([]))
     }

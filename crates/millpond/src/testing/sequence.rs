@@ -1,7 +1,8 @@
-//! Random sequences of operations, and how one that fails is made short.
+//! Random sequences of operations, and how a failing one is shortened.
 //!
-//! A sequence is fixed before it runs, and a block is named by a number that is taken modulo the number of live blocks:
-//! so every part of a sequence is a sequence. One that fails loses parts, halves first, as long as it still fails.
+//! A sequence is fixed before it runs, and a block is identified by a number modulo the number of live blocks, so every
+//! part of a sequence is a sequence. Parts are removed from a failing sequence, halves first, as long as it still
+//! fails.
 //!
 //! Source: Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002).
 
@@ -20,12 +21,12 @@ use super::{
 };
 use crate::traits::Allocator;
 
-/// How many blocks are live at most.
+/// Upper bound on the number of live blocks.
 const MAX_LIVE: usize = 60;
-/// How often a failing sequence is run to make it shorter.
+/// Upper bound on the runs to shorten a failing sequence.
 const MAX_RUNS: usize = 1000;
 
-/// Something to do to an allocator.
+/// An operation on an allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Allocate { layout: Layout, zeroed: bool },
@@ -37,13 +38,13 @@ pub(super) enum Step {
     Reset,
 }
 
-/// The sequence of this seed, with blocks of up to `largest`.
+/// Returns the sequence of this seed, with blocks of up to `largest`.
 pub(super) fn of_seed(seed: u64, steps: usize, largest: Layout) -> Vec<Step> {
     let mut random = Random::Seed(seed);
     (0..steps).map(|_| step(&mut random, largest)).collect()
 }
 
-/// The sequence that these bytes spell, with blocks of up to `largest`.
+/// Returns the sequence that these bytes encode, with blocks of up to `largest`.
 pub(super) fn of_bytes(bytes: &[u8], largest: Layout) -> Vec<Step> {
     let mut random = Random::Bytes(bytes);
     core::iter::from_fn(|| random.goes_on().then(|| step(&mut random, largest))).collect()
@@ -62,7 +63,7 @@ fn step(random: &mut Random<'_>, largest: Layout) -> Step {
     }
 }
 
-/// A layout up to `largest`: small sizes are as likely as large ones.
+/// Returns a layout up to `largest`: small sizes are as likely as large ones.
 fn layout(random: &mut Random<'_>, largest: Layout) -> Layout {
     let bits = (usize::BITS - largest.size().leading_zeros()) as usize;
     let size = random.below(largest.size() + 1) >> random.below(bits + 1);
@@ -70,7 +71,7 @@ fn layout(random: &mut Random<'_>, largest: Layout) -> Layout {
     Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>())
 }
 
-/// Runs the sequence; says at which step it failed and how.
+/// Runs the sequence; returns at which step it failed and how.
 pub(super) fn run<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     steps: &[Step],
@@ -83,7 +84,8 @@ pub(super) fn run<A: Allocator, F: Fn() -> A>(
             if let Err(violation) =
                 perform(conformance, &mut oracle, step).and_then(|()| check(conformance, &oracle))
             {
-                // It cannot be trusted to take anything back; what it says when it goes is no news.
+                // The allocator can no longer be trusted with its blocks, so they are not freed; what it reports when
+                // it is dropped is ignored.
                 oracle.forget();
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(oracle)));
                 return Err(violation.to_string());
@@ -108,7 +110,7 @@ fn perform<A: Allocator, F: Fn() -> A>(
     step: Step,
 ) -> Result<(), Violation> {
     let count = oracle.count();
-    // Whether a request is served is the allocator's business here; the oracle judges what it hands out.
+    // Whether a request is served is up to the allocator here; the oracle checks what is handed out.
     match step {
         Step::Allocate { layout, zeroed } if count < MAX_LIVE => {
             let _ = oracle.try_allocate(layout, zeroed)?;
@@ -130,7 +132,7 @@ fn perform<A: Allocator, F: Fn() -> A>(
     Ok(())
 }
 
-/// Resets. Blocks that the allocator does not own went past it to its parent, and must be freed before.
+/// Resets the allocator. Blocks that it does not own passed through to its parent, and must be freed before.
 fn reset<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     oracle: &mut Oracle<A>,
@@ -156,7 +158,7 @@ fn check<A: Allocator, F: Fn() -> A>(
     conformance.check(&oracle.allocator).map_err(|flaw| Violation(flaw.to_string()))
 }
 
-/// The shortest sequence that can be had of one that fails.
+/// Returns the shortest failing sequence found.
 pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     mut steps: Vec<Step>,
@@ -184,11 +186,11 @@ pub(super) fn shorten<A: Allocator, F: Fn() -> A>(
     steps
 }
 
-/// Runs a sequence, which is said to come from `origin`.
+/// Runs a sequence, whose `origin` is part of the message if it fails.
 ///
 /// # Panics
 ///
-/// If it fails, with the shortest sequence that does.
+/// Panics if it fails, with the shortest failing sequence.
 pub(super) fn play<A: Allocator, F: Fn() -> A>(
     conformance: &Conformance<A, F>,
     origin: &str,

@@ -1,4 +1,4 @@
-//! Threads that use one allocator at once, and look whether their blocks stay theirs.
+//! Threads that use one allocator at once, and check that their blocks stay intact.
 
 use core::{alloc::Layout, ptr::NonNull};
 use std::{thread, vec::Vec};
@@ -9,12 +9,12 @@ use crate::{
     traits::Allocator,
 };
 
-/// Four ways to use an allocator that threads share, each alone and all mixed at random: one block over and over; random
-/// ones among a thread's own; random ones in a bucket that all threads share, so that who frees a block is seldom who took
-/// it; and bursts.
+/// A stress test with four ways to use an allocator that threads share, each alone and all mixed at random: one block
+/// over and over; random blocks of a thread's own; random blocks in a bucket that all threads share, so that a block is
+/// usually freed by another thread than the one that allocated it; and bursts.
 ///
-/// Every block is filled with a stamp of its holder, which is looked at before it is freed. A request that fails is let go:
-/// a pool may be smaller than what is asked for.
+/// Every block is filled with a stamp of its owner, which is checked before it is freed. A request that fails is
+/// ignored: a pool may be smaller than what is requested.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -26,13 +26,13 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Stress {
-    /// What is asked for: at least two words, aligned to one.
+    /// The layout of the blocks: at least two words, aligned to one.
     pub layout: Layout,
-    /// How many threads.
+    /// The number of threads.
     pub threads: usize,
     /// How often each thread does a few dozen operations, in each of the five parts.
     pub rounds: usize,
-    /// What the random choices follow from.
+    /// The seed of the random choices.
     pub seed: u64,
 }
 
@@ -47,23 +47,23 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::One, Way::Own, Way::Shared, Way::Burst];
 
-/// Blocks in a bucket.
+/// The number of blocks in a bucket.
 const BUCKET: usize = 64;
 
 type Bucket = [AtomicPtr<u8>; BUCKET];
 
 impl Stress {
-    /// Runs all of it and says how many requests were served. Everything is freed in the end.
+    /// Runs all parts and returns how many requests were served. Everything is freed at the end.
     ///
     /// # Panics
     ///
-    /// If a block changes while it is held, or is not as aligned or as long as it was asked to be.
+    /// Panics if a block changes while it is held, or is not as aligned or as long as requested.
     pub fn run(self, allocator: &(dyn Allocator + Sync)) -> usize {
         let alone = WAYS.iter().map(|&way| self.part(allocator, &|_| way)).sum::<usize>();
         alone + self.part(allocator, &|random| WAYS[random.below(WAYS.len())])
     }
 
-    /// All threads, each round a way that is chosen for it.
+    /// Runs all threads, with a way chosen for each round.
     fn part(
         self,
         allocator: &(dyn Allocator + Sync),
@@ -101,7 +101,7 @@ impl Stress {
     }
 }
 
-/// A block in somebody's hands, and what it is filled with.
+/// A block that a thread holds, and its stamp.
 #[derive(Clone, Copy)]
 struct Held {
     block: NonNull<u8>,
@@ -115,13 +115,13 @@ struct Worker<'a> {
     bucket: &'a Bucket,
     random: Random<'static>,
     own: [Option<Held>; BUCKET],
-    /// The last stamp: the thread and a number that counts up.
+    /// The last stamp: the thread and a counter.
     stamp: usize,
     served: usize,
 }
 
 impl Worker<'_> {
-    /// A block, stamped.
+    /// Allocates a block and stamps it.
     fn take(&mut self) -> Option<Held> {
         let block = self.allocator.allocate(self.layout).ok()?;
         assert!(block.len() >= self.layout.size(), "a block is shorter than it was asked to be");
@@ -130,24 +130,24 @@ impl Worker<'_> {
         self.served += 1;
         self.stamp += 1;
         for place in 0..self.layout.size() / size_of::<usize>() {
-            // SAFETY: the block was just handed out, and is that long.
+            // SAFETY: the block was just handed out, and has that length.
             unsafe { block.cast::<usize>().add(place).write(self.stamp ^ place) };
         }
         Some(Held { block, stamp: self.stamp })
     }
 
-    /// Looks whether a block is as it was, and frees it.
+    /// Checks the stamp of a block, and frees it.
     fn give(&self, held: Held) {
         for place in 0..self.layout.size() / size_of::<usize>() {
-            // SAFETY: the block is live, and this thread's.
+            // SAFETY: the block is live, and belongs to this thread.
             let found = unsafe { held.block.cast::<usize>().add(place).read() };
             assert_eq!(found, held.stamp ^ place, "a block has changed in its holder's hands");
         }
-        // SAFETY: the block is live, and was handed out for this layout.
+        // SAFETY: the block is live, and was requested with this layout.
         unsafe { self.allocator.deallocate(held.block, self.layout) };
     }
 
-    /// One block, over and over.
+    /// Allocates and frees one block, over and over.
     fn one(&mut self) {
         for _ in 0..BUCKET {
             if let Some(held) = self.take() {
@@ -156,7 +156,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Random ones among this thread's own.
+    /// Replaces random blocks of this thread's own.
     fn own(&mut self) {
         for _ in 0..BUCKET {
             let place = self.random.below(BUCKET);
@@ -167,7 +167,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Random ones in the bucket that all threads share.
+    /// Replaces random blocks in the bucket that all threads share.
     fn shared(&mut self) {
         for _ in 0..BUCKET {
             let place = self.random.below(BUCKET);
@@ -176,18 +176,18 @@ impl Worker<'_> {
         }
     }
 
-    /// Puts a block, or none, in a place of the shared bucket, and frees what was there.
+    /// Puts a block, or none, in a place of the shared bucket, and frees the block that was there.
     fn exchange(&mut self, place: usize, fresh: Option<Held>) {
         let fresh = fresh.map_or(core::ptr::null_mut(), |held| held.block.as_ptr());
         let old = self.bucket[place].swap(fresh, Ordering::AcqRel);
         if let Some(block) = NonNull::new(old) {
-            // SAFETY: the block is live, and was this bucket's alone. Its first word is its stamp.
+            // SAFETY: the block is live, and was only in this bucket. Its first word is its stamp.
             let stamp = unsafe { block.cast::<usize>().read() };
             self.give(Held { block, stamp });
         }
     }
 
-    /// Many, then none.
+    /// Allocates many blocks, then frees them all.
     fn burst(&mut self) {
         let count = 1 + self.random.below(BUCKET);
         let mut held: Vec<Held> = (0..count).map_while(|_| self.take()).collect();
@@ -197,7 +197,7 @@ impl Worker<'_> {
         held.into_iter().for_each(|held| self.give(held));
     }
 
-    /// Frees what is this thread's own; says how many requests were served.
+    /// Frees this thread's own blocks; returns how many requests were served.
     fn finish(mut self) -> usize {
         for place in 0..BUCKET {
             if let Some(held) = self.own[place].take() {

@@ -1,12 +1,12 @@
-//! A parent that notices what is lost.
+//! A parent that detects leaks.
 
 use core::{alloc::Layout, ops::Range, ptr::NonNull};
 use std::{collections::BTreeMap, sync::Mutex};
 
 use crate::{Allocation, base::AllocError, source::Heap, traits::Allocator};
 
-/// The heap, with a list of what is out: panics when something comes back that never went out, or as what it was not,
-/// and when it is dropped while something is still out.
+/// The heap, with a list of the blocks handed out. Panics if a block is freed that was not handed out, or with a layout
+/// that does not fit it, and if it is dropped while blocks are still out.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -16,41 +16,41 @@ use crate::{Allocation, base::AllocError, source::Heap, traits::Allocator};
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
 /// pool.allocate(Layout::new::<u64>())?;
 /// assert_eq!((parent.out(), parent.requests()), (1, 1));
-/// drop(pool); // or this would panic: the parent goes first
+/// drop(pool); // otherwise the parent would be dropped first and panic
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct TrackingParent {
     state: Mutex<State>,
-    /// The requests, counted from zero, that fail.
+    /// The requests that fail, counted from zero.
     fails: Range<usize>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// By address: as what a block was requested, and the bytes returned.
+    /// By address: the layout with which a block was requested, and the bytes returned.
     out: BTreeMap<usize, (Layout, usize)>,
     requests: usize,
 }
 
 impl TrackingParent {
-    /// A parent that refuses these requests, counted from zero.
+    /// Creates a parent that refuses these requests, counted from zero.
     #[must_use]
     pub fn failing(fails: Range<usize>) -> Self {
         Self { fails, state: Mutex::default() }
     }
 
-    /// How many blocks are out.
+    /// Returns the number of blocks handed out and not freed.
     pub fn out(&self) -> usize {
         self.with(|state| state.out.len())
     }
 
-    /// How many bytes are out.
+    /// Returns the number of bytes handed out and not freed.
     pub fn bytes(&self) -> usize {
         self.with(|state| state.out.values().map(|&(_, returned)| returned).sum())
     }
 
-    /// How many requests there were, those refused included.
+    /// Returns the number of requests, those refused included.
     pub fn requests(&self) -> usize {
         self.with(|state| state.requests)
     }
@@ -60,7 +60,8 @@ impl TrackingParent {
     }
 }
 
-// SAFETY: it is the heap's contract. (It panics only when its holder has broken the contract; then there is no telling.)
+// SAFETY: the heap upholds the contract. A method panics only if the caller has violated the contract, in which case
+// nothing is guaranteed.
 unsafe impl Allocator for TrackingParent {
     fn allocate(&self, layout: Layout) -> Allocation {
         let request = self.with(|state| {
@@ -90,7 +91,7 @@ unsafe impl Allocator for TrackingParent {
             asked.size(),
             layout.size()
         );
-        // SAFETY: the block is out, and this is what it was requested as.
+        // SAFETY: the block is out, and was requested with this layout.
         unsafe { Heap.deallocate(block, asked) };
     }
 }

@@ -1,66 +1,67 @@
-//! What hands out memory to holders.
+//! The trait for everything that hands out memory.
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use crate::base::AllocError;
 
-/// The result of a request for memory: the block, whose length is all that may be used, or why there is none.
+/// The result of a request for memory: the block, all bytes of which may be used, or the reason why there is none.
 pub type Allocation = Result<NonNull<[u8]>, AllocError>;
 
-/// What hands out memory to holders through a shared reference: the contract of `core::alloc::Allocator`, spelled out.
+/// An allocator that is used through a shared reference: the contract of `core::alloc::Allocator`, spelled out.
 ///
 /// # Contract
 ///
-/// * A block belongs to its holder until it is passed back; moving the allocator does not touch it. Only methods that
-///   take `&mut self` may declare live blocks dead.
+/// * A block belongs to the caller that requested it until it is freed; moving the allocator does not affect it. Only
+///   methods that take `&mut self` may declare live blocks dead.
 /// * A *layout fits* a live block if its size lies between the size that was requested and the size that was returned
 ///   (both included) and its alignment is the one requested.
-/// * A request of zero bytes succeeds without touching anything: the block's address is `layout.align()`, its length
-///   zero, and freeing it does nothing.
-/// * [`grow`](Self::grow) and [`shrink`](Self::shrink) may be asked for another alignment, a larger one included; the
-///   block they return has it.
-/// * When a method fails, the block that was passed in is as live as before.
+/// * A request of zero bytes succeeds without accessing any memory: the address of the block is `layout.align()`, its
+///   length is zero, and freeing it does nothing.
+/// * [`grow`](Self::grow) and [`shrink`](Self::shrink) accept a different alignment, a larger one included; the block
+///   they return has it.
+/// * When a method fails, the block that was passed in stays live and unchanged.
 ///
-/// The trait is Millpond's own because the ecosystem's is in motion; see the crate page.
+/// Millpond has its own trait because that of the ecosystem is not stable yet; see the crate page.
 ///
 /// # Safety
 ///
-/// Blocks handed out are valid for reads and writes, aligned as asked, at least as large as asked, and overlap no other
-/// live block. No method unwinds. If the type implements [`Inspect`](crate::Inspect) too, `owns` gives the same answer
-/// for the start of a live block as long as that lives. If it implements [`Reclaim`](crate::Reclaim) too, `trim` makes no
-/// live block dead.
+/// Blocks handed out are valid for reads and writes, aligned as requested, at least as large as requested, and overlap
+/// no other live block. No method unwinds. If the type also implements [`Inspect`](crate::Inspect), `owns` gives the
+/// same answer for the start of a live block as long as that block lives. If it also implements
+/// [`Reclaim`](crate::Reclaim), `trim` makes no live block dead.
 pub unsafe trait Allocator {
-    /// Hands out a block of at least `layout.size()` bytes; the length of the slice is all that may be used.
+    /// Allocates a block of at least `layout.size()` bytes. All bytes of the returned slice may be used.
     ///
     /// # Errors
     ///
-    /// [`AllocError`] says why there is none.
+    /// Returns an [`AllocError`] with the reason if there is no block.
     fn allocate(&self, layout: Layout) -> Allocation;
 
-    /// Takes a block back.
+    /// Frees a block.
     ///
     /// # Safety
     ///
-    /// `block` is live, was handed out by this allocator, and `layout` fits it.
+    /// `block` is live and was handed out by this allocator, and `layout` fits it.
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout);
 
-    /// Whether a call of [`deallocate`](Self::deallocate) would be performed: false if it would be reported as misuse and
-    /// prevented. The block is not touched, whatever its address. Guards that write to freed blocks ask first. The default
-    /// is true, which is right for allocators that do not find misuse.
+    /// Returns whether a call of [`deallocate`](Self::deallocate) would be performed: false if it would be reported as
+    /// misuse and prevented. The block is not accessed, whatever its address. Guards that write to freed blocks ask
+    /// first. The default is true, which is right for allocators that do not detect misuse.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         let _ = (block, layout);
         true
     }
 
-    /// The address of a word of the allocator's own, in memory that its users can reach, that was overwritten and that a call
-    /// would follow: a call that frees or resizes `block`, or that allocates if there is none. `None` if all of these words are
-    /// as the allocator wrote them. Guards that find misuse ask first. The default is `None`.
+    /// Returns the address of a word of the allocator's own that was overwritten and that a call would follow: a call
+    /// that frees or resizes `block`, or that allocates if `block` is `None`. The word lies in memory that users of the
+    /// allocator can reach. Returns `None` if all such words are as the allocator wrote them. Guards that detect misuse
+    /// ask first. The default is `None`.
     fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let _ = (block, layout);
         None
     }
 
-    /// As [`allocate`](Self::allocate), and every byte returned is zero.
+    /// Allocates as [`allocate`](Self::allocate) does, and zeroes every byte returned.
     ///
     /// # Errors
     ///
@@ -72,22 +73,22 @@ pub unsafe trait Allocator {
         Ok(block)
     }
 
-    /// Makes a block larger: where it is if there is room, else by moving it. Exactly `old.size()` bytes are kept.
+    /// Grows a block: in place if there is room, otherwise by moving it. The first `old.size()` bytes are kept.
     ///
     /// # Safety
     ///
-    /// `block` is live, was handed out by this allocator, `old` fits it, and `new.size()` is at least `old.size()`.
+    /// `block` is live and was handed out by this allocator, `old` fits it, and `new.size()` is at least `old.size()`.
     /// On success the block passed in is dead.
     ///
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate); the block is as it was.
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are those that the two callees ask for.
+        // SAFETY: the caller upholds the contract of `grow`, which includes those of `grow_in_place` and `relocate`.
         unsafe { self.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
 
-    /// As [`grow`](Self::grow), and every byte past `old.size()`, the excess included, is zero.
+    /// Grows a block as [`grow`](Self::grow) does, and zeroes every byte past `old.size()`, excess bytes included.
     ///
     /// # Safety
     ///
@@ -97,48 +98,49 @@ pub unsafe trait Allocator {
     ///
     /// As [`grow`](Self::grow).
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, which is that of `grow`.
         let grown = unsafe { self.grow(block, old, new)? };
         // SAFETY: the new block is live and at least `old.size()` bytes long; the bytes past that are zeroed.
         unsafe { grown.cast::<u8>().add(old.size()).write_bytes(0, grown.len() - old.size()) };
         Ok(grown)
     }
 
-    /// Makes a block smaller: where it is if that works, else by moving it. Exactly `new.size()` bytes are kept.
+    /// Shrinks a block: in place if possible, otherwise by moving it. The first `new.size()` bytes are kept.
     ///
     /// # Safety
     ///
-    /// `block` is live, was handed out by this allocator, `old` fits it, and `new.size()` is at most `old.size()`.
+    /// `block` is live and was handed out by this allocator, `old` fits it, and `new.size()` is at most `old.size()`.
     /// On success the block passed in is dead.
     ///
     /// # Errors
     ///
     /// As [`allocate`](Self::allocate); the block is as it was.
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are those that the two callees ask for.
+        // SAFETY: the caller upholds the contract of `shrink`, which includes those of `shrink_in_place` and
+        // `relocate`.
         unsafe { self.shrink_in_place(block, old, new).or_else(|_| relocate(self, block, old, new)) }
     }
 
-    /// Makes a block larger where it is.
+    /// Grows a block without moving it.
     ///
     /// # Safety
     ///
-    /// As [`grow`](Self::grow). On success `new` fits the block from now on.
+    /// As [`grow`](Self::grow). On success `new` fits the block.
     ///
     /// # Errors
     ///
-    /// [`AllocError::InPlace`] if it cannot be done without moving the block, or what else is in the way, such as a limit; the
-    /// block is as it was.
+    /// [`AllocError::InPlace`] if the block would have to move, or another error if something else prevents it, such as
+    /// a limit. The block stays as it was.
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let _ = (block, old, new);
         Err(AllocError::InPlace)
     }
 
-    /// Makes a block smaller where it is.
+    /// Shrinks a block without moving it.
     ///
     /// # Safety
     ///
-    /// As [`shrink`](Self::shrink). On success `new` fits the block from now on.
+    /// As [`shrink`](Self::shrink). On success `new` fits the block.
     ///
     /// # Errors
     ///
@@ -148,9 +150,10 @@ pub unsafe trait Allocator {
         Err(AllocError::InPlace)
     }
 
-    /// Hands out a block of at least `least` and, if it can, about `preferred` bytes: how shells ask for chunks. Tries
-    /// `preferred` and halves; sources of bounded size give what they have. It is as if `preferred` bytes had been
-    /// requested, or, if the block is shorter, its length: it is freed with a size from there to the returned length.
+    /// Allocates a block of at least `least` and, if possible, about `preferred` bytes. Shells request chunks with this
+    /// method. The default tries `preferred` and then halves it; sources of bounded size return what they have. The
+    /// block counts as requested with `preferred` bytes or, if it is shorter, with its length: it may be freed with any
+    /// size from there to the returned length.
     ///
     /// # Errors
     ///
@@ -168,19 +171,19 @@ pub unsafe trait Allocator {
         self.allocate(least)
     }
 
-    /// Whether small blocks are served here without waste, as by a heap. Where they are, pools begin with small chunks: see
-    /// [`ChunkRequest::enough`](crate::ChunkRequest::enough). The default is no, which is right for sources of whole pages
-    /// and of bounded size.
+    /// Returns whether small blocks are served here without waste, as by a heap. If so, pools begin with small chunks:
+    /// see [`ChunkRequest::enough`](crate::ChunkRequest::enough). The default is false, which is right for sources of
+    /// whole pages and of bounded size.
     fn is_fine_grained(&self) -> bool {
         false
     }
 }
 
-/// Moves a block to a new place: allocates, copies what both layouts have, frees.
+/// Moves a block: allocates a new one, copies the bytes that both layouts have, and frees the old one.
 ///
 /// # Safety
 ///
-/// `block` is live, was handed out by `allocator`, and `old` fits it.
+/// `block` is live and was handed out by `allocator`, and `old` fits it.
 #[track_caller]
 pub(crate) unsafe fn relocate<A: Allocator + ?Sized>(
     allocator: &A,
@@ -189,9 +192,9 @@ pub(crate) unsafe fn relocate<A: Allocator + ?Sized>(
     new: Layout,
 ) -> Allocation {
     let moved = allocator.allocate(new)?;
-    // SAFETY: both blocks are live, hence distinct, and each is at least as long as the smaller size.
+    // SAFETY: both blocks are live and therefore distinct, and each is at least as long as the smaller size.
     unsafe { block.copy_to_nonoverlapping(moved.cast(), old.size().min(new.size())) };
-    // SAFETY: the caller promises that the block is live and that `old` fits it.
+    // SAFETY: the caller guarantees that the block is live and that `old` fits it.
     unsafe { allocator.deallocate(block, old) };
     Ok(moved)
 }

@@ -1,44 +1,44 @@
-//! What is done before a process forks, and after it, with what threads share.
+//! Preparing what threads share for a `fork`, and restoring it afterwards.
 
 use lock_api::RawMutex;
 
 use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 
-/// What can be held still while the process forks, so that the child gets it whole.
+/// A value that can be locked while the process forks, so that the child gets it in a consistent state.
 ///
-/// In the child of a `fork` there is one thread. What the others had locked stays locked for ever, and what they were changing
-/// stays half changed, unless somebody locks it before the fork and unlocks it after it, in both processes. That is what these
-/// three methods do, for all locks of a value and of the parent that it owns; the parent behind a reference, an `Rc` or an `Arc`
-/// may have other children, so it is to be held by itself, after them.
+/// The child of a `fork` has only one thread. Whatever other threads had locked stays locked, and whatever they were
+/// changing stays half changed, unless it is locked before the fork and unlocked after it, in both processes. These
+/// three methods do that for all locks of a value and of the parent that it owns. A parent behind a reference, an `Rc`
+/// or an `Arc` may have other children, so it has to be locked separately, after them.
 ///
-/// Implemented by all shells, guards around allocators, sources and collections of this crate that threads can share. Who
-/// implements it for an allocator without locks of its own has nothing to write. `fork::install` has all of them called that
-/// were registered; `fork::fork` is for those that a function has borrowed.
+/// Implemented by all shells, guards around allocators, sources and collections of this crate that threads can share.
+/// An allocator without locks of its own needs no methods in its implementation. `fork::install` arranges for the
+/// methods of all registered values to be called; `fork::fork` is for values that a function has borrowed.
 ///
-/// | type | the child has | lost in the child, until a reset |
+/// | type | state in the child | lost in the child until a reset |
 /// |---|---|---|
 /// | [`Locked`](crate::Locked) | the whole pool | blocks that other threads had live |
-/// | [`Cached`](crate::Cached) | the pool, and the caches of the thread that forked | the same, and what other threads and [`Handle`](crate::Handle)s kept ready |
-/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::AtomicLinear), [`RemoteFree`](crate::RemoteFree) | the whole pool, held or not | blocks that other threads had live |
-/// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads kept ready; a value that another thread was reading is not dropped |
-/// | guards around an allocator | their books | as behind the guard; counts may be off by what was on its way |
+/// | [`Cached`](crate::Cached) | the pool, and the caches of the thread that forked | the same, and what other threads and [`Handle`](crate::Handle)s had cached |
+/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::AtomicLinear), [`RemoteFree`](crate::RemoteFree) | the whole pool, prepared or not | blocks that other threads had live |
+/// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads had cached; a value that another thread was reading is not dropped |
+/// | guards around an allocator | their counts and tables | as behind the guard; counts may be off by calls that were in progress |
 pub trait AtFork {
-    /// Waits until no thread is in the midst of changing anything here, and keeps all from beginning.
+    /// Waits until no thread is changing this value, and prevents all threads from starting to.
     fn prepare(&self) {}
 
-    /// Lets them go on, in the parent.
+    /// Lets other threads continue, in the parent process.
     ///
     /// # Safety
     ///
-    /// This thread has called [`prepare`](Self::prepare), and neither this method nor `child` since.
+    /// The current thread has called [`prepare`](Self::prepare), and has since called neither this method nor `child`.
     unsafe fn parent(&self) {}
 
-    /// Makes everything whole, in the child.
+    /// Makes the value usable again, in the child process.
     ///
     /// # Safety
     ///
-    /// This thread has called [`prepare`](Self::prepare), and neither this method nor `parent` since. No other thread uses the
-    /// value, or ever will go on with what it was doing to it before.
+    /// The current thread has called [`prepare`](Self::prepare), and has since called neither this method nor `parent`.
+    /// No other thread uses the value, or will continue what it was doing to it before the fork.
     unsafe fn child(&self) {}
 }
 
@@ -48,18 +48,18 @@ impl<L: RawMutex, T> AtFork for Mutex<L, T> {
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: the caller has prepared it.
+        // SAFETY: the caller has called `prepare`, which locked it.
         unsafe { unlock_after_fork(self) };
     }
 
     unsafe fn child(&self) {
-        // SAFETY: the caller has prepared it, and is alone.
+        // SAFETY: the caller has called `prepare`, which locked it, and is the only thread.
         unsafe { reset_after_fork(self) };
     }
 }
 
-/// Implements [`AtFork`] for a type by holding some of its fields: `at_fork!([generics] Type: field, field)`. They are held
-/// in this order, so what a thread may lock while it has locked another comes after that one.
+/// Implements [`AtFork`] for a type by locking some of its fields: `at_fork!([generics] Type: field, field)`. They are
+/// locked in this order, so a lock that a thread may take while it holds another one comes after that one.
 macro_rules! at_fork {
     ([$($generics:tt)*] $type:ty: $($($field:tt).+),*) => {
         impl<$($generics)*> $crate::traits::AtFork for $type {
@@ -68,12 +68,12 @@ macro_rules! at_fork {
             }
 
             unsafe fn parent(&self) {
-                // SAFETY: the caller has prepared each of them.
+                // SAFETY: the caller has called `prepare`, which prepared each field.
                 unsafe { $($crate::traits::AtFork::parent(&self.$($field).+);)* }
             }
 
             unsafe fn child(&self) {
-                // SAFETY: the caller has prepared each of them, and is alone.
+                // SAFETY: the caller has called `prepare`, which prepared each field, and is the only thread.
                 unsafe { $($crate::traits::AtFork::child(&self.$($field).+);)* }
             }
         }
@@ -96,12 +96,12 @@ impl<A: AtFork + ?Sized> AtFork for alloc::boxed::Box<A> {
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `parent`, which is the same.
         unsafe { (**self).parent() };
     }
 
     unsafe fn child(&self) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `child`, which is the same.
         unsafe { (**self).child() };
     }
 }

@@ -1,8 +1,9 @@
-//! What a guard, a shell or a pointer does not change, it passes on: one line instead of a method each.
+//! Delegation: one line instead of a method each for what a guard, a shell or a pointer does not change.
 
-/// Passes methods of [`Inspect`](crate::Inspect), [`RawPool`](crate::RawPool) or [`Reserve`](crate::Reserve) on to another,
-/// within an implementation of the trait: `delegate!(self: self.inner; stats owns)`. If the other has to be reached by a method
-/// `with`, as in a shell, that is for questions alone: `delegate!(self: with self.reach(); stats owns)`.
+/// Delegates methods of [`Inspect`](crate::Inspect), [`RawPool`](crate::RawPool) or [`Reserve`](crate::Reserve) to
+/// another value, within an implementation of the trait: `delegate!(self: self.inner; stats owns)`. If the other value
+/// is reached by a method `with`, as in a shell, only queries can be delegated: `delegate!(self: with self.reach();
+/// stats owns)`.
 macro_rules! delegate {
     ($self:ident: with $reach:expr; $($method:ident)*) => {
         $($crate::traits::delegate!(@$method $self (with $reach));)*
@@ -11,7 +12,7 @@ macro_rules! delegate {
         $($crate::traits::delegate!(@$method $self ($inner));)*
     };
 
-    // What `Inspect` asks.
+    // Methods of `Inspect`.
     (@stats $self:ident $inner:tt) => {
         fn stats(&$self) -> $crate::traits::PoolStats {
             $crate::traits::delegate!(@ask $inner |inner| inner.stats())
@@ -60,7 +61,7 @@ macro_rules! delegate {
         $answer
     }};
 
-    // What a shell has a `RawPool` do.
+    // Methods of `RawPool`.
     (@allocate $self:ident ($inner:expr)) => {
         #[inline]
         fn allocate(&mut $self, layout: core::alloc::Layout) -> Option<core::ptr::NonNull<[u8]>> {
@@ -76,7 +77,7 @@ macro_rules! delegate {
     (@deallocate $self:ident ($inner:expr)) => {
         #[inline]
         unsafe fn deallocate(&mut $self, block: core::ptr::NonNull<u8>, layout: core::alloc::Layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
             unsafe { $inner.deallocate(block, layout) };
         }
     };
@@ -105,7 +106,7 @@ macro_rules! delegate {
             chunk: $crate::traits::Chunk,
             layout: core::alloc::Layout,
         ) -> Result<(), $crate::traits::Chunk> {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             unsafe { $inner.add_chunk(chunk, layout) }
         }
     };
@@ -157,12 +158,12 @@ macro_rules! delegate {
             old: core::alloc::Layout,
             new: core::alloc::Layout,
         ) -> Option<core::ptr::NonNull<[u8]>> {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
             unsafe { $inner.resize_in_place(block, old, new) }
         }
     };
 
-    // What `Reserve` asks.
+    // Methods of `Reserve`.
     (@reserve_request $self:ident ($inner:expr)) => {
         fn reserve_request(
             &$self,
@@ -179,7 +180,7 @@ macro_rules! delegate {
             layout: core::alloc::Layout,
             count: usize,
         ) -> Result<(), $crate::traits::Chunk> {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
             unsafe { $inner.add_reserved_chunk(chunk, layout, count) }
         }
     };

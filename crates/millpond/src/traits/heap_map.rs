@@ -1,35 +1,35 @@
-//! A picture of a pool: what the bytes of its chunks are used for, in cells that are as fine as there is room for.
+//! A map of a pool: what the bytes of its chunks are used for, in cells as fine as there is room for.
 //!
-//! Whoever wants one lends a [`HeapMapBuilder`], and the pool paints on it: so that no memory is asked for meanwhile, from nobody,
-//! and so that nobody's code runs while a pool is borrowed or locked. With the feature `alloc`, [`HeapMap`] brings its own.
+//! The caller lends a [`HeapMapBuilder`] to the pool, which renders into it. So no memory is requested and no foreign
+//! code runs while a pool is borrowed or locked. With the feature `alloc`, [`HeapMap`] has memory of its own.
 
 use core::ops::Range;
 
 #[cfg(feature = "alloc")]
 use super::Inspect;
 
-/// How many bytes of a part of a chunk are what. The others are the pool's own: headers, posts, bits, and rests that no
-/// block fits.
+/// The use of the bytes in a part of a chunk. Bytes that are not counted here are the pool's own: headers, boundary
+/// tags, bitmaps, and remainders too small for a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[repr(C)]
 pub struct Usage {
-    /// In live blocks.
+    /// Bytes in live blocks.
     pub live: usize,
-    /// In blocks that were freed, and wait to be handed out again.
+    /// Bytes in freed blocks that can be handed out again.
     pub free: usize,
-    /// Not handed out since the chunk came, or since the last reset, as far as the pool knows.
+    /// Bytes that were not handed out since the chunk was added or since the last reset, as far as the pool knows.
     pub fresh: usize,
 }
 
 impl Usage {
-    /// The sum of two cells.
+    /// Returns the sum of two cells.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { live: self.live + other.live, free: self.free + other.free, fresh: self.fresh + other.fresh }
     }
 
-    /// Bytes that may be handed out now.
+    /// Returns how many bytes may be handed out now.
     #[must_use]
     pub fn available(self) -> usize {
         self.free + self.fresh
@@ -41,23 +41,23 @@ impl Usage {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[repr(C)]
 pub struct ChunkMap {
-    /// Where the chunk begins.
+    /// The address at which the chunk begins.
     pub address: usize,
-    /// Bytes in all of it.
+    /// The size of the whole chunk.
     pub size: usize,
-    /// Where blocks begin, and the cells do.
+    /// The address at which blocks, and the cells, begin.
     pub first: usize,
-    /// Where blocks end, and the cells do.
+    /// The address at which blocks, and the cells, end.
     pub end: usize,
-    /// The size of each block; zero where blocks are of any size.
+    /// The size of each block; zero if blocks are of any size.
     pub block: usize,
-    /// Bytes per cell; the last one may have fewer. Where blocks are of one size, none lies in two cells.
+    /// Bytes per cell; the last cell may have fewer. If blocks are of one size, no block lies in two cells.
     pub cell: usize,
-    /// The number of the chunk's first cell among those of all chunks.
+    /// The index of the chunk's first cell among the cells of all chunks.
     pub first_cell: usize,
-    /// How many cells there are.
+    /// The number of cells.
     pub cells: usize,
-    /// All of its cells together.
+    /// The sum of all cells.
     pub total: Usage,
 }
 
@@ -67,10 +67,10 @@ impl ChunkMap {
     }
 }
 
-/// What a pool is painted on: room for some chunks, and for as many cells in each.
+/// Builds a heap map, with room for some chunks and for an equal number of cells in each.
 ///
-/// A chunk is announced before anything in it, and what is [free](Self::free) is painted over what was said to be
-/// [live](Self::live). Strokes outside of the chunks that there was room for, and beyond their blocks, leave no trace.
+/// A pool announces a chunk before anything in it, and marks bytes as [free](Self::free) after it marked them as
+/// [live](Self::live). Ranges outside of the chunks for which there was room, or beyond their blocks, are ignored.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -92,28 +92,30 @@ impl ChunkMap {
 ///
 /// # Invariants
 ///
-/// * The first `count` chunks are those announced; the cells from `first_cell` on are theirs, and no two share one.
-/// * `sorted` says that they are so by address.
+/// * The first `count` chunks are those announced; the cells from `first_cell` on belong to them, and no two chunks
+///   share one.
+/// * `sorted` says whether they are in the order of their addresses.
 #[derive(Debug)]
 pub struct HeapMapBuilder<'a> {
     chunks: &'a mut [ChunkMap],
     cells: &'a mut [Usage],
     count: usize,
     missed: usize,
-    /// The chunk of the last stroke.
+    /// The chunk of the last range.
     last: usize,
     sorted: bool,
     chunks_only: bool,
 }
 
 impl<'a> HeapMapBuilder<'a> {
-    /// A canvas for as many chunks, with an equal share of the cells for each. What they hold does not matter.
+    /// Creates a builder for `chunks.len()` chunks, with an equal share of the cells for each. The contents of both
+    /// slices are ignored.
     #[must_use]
     pub fn new(chunks: &'a mut [ChunkMap], cells: &'a mut [Usage]) -> Self {
         Self { chunks, cells, count: 0, missed: 0, last: 0, sorted: true, chunks_only: false }
     }
 
-    /// Announces a chunk: all its memory, the part that blocks may lie in, and their size if it is one for all.
+    /// Announces a chunk: all its memory, the part in which blocks may lie, and their size if all have the same.
     pub fn chunk(&mut self, memory: Range<usize>, blocks: Range<usize>, block: Option<usize>) {
         let share = self.cells.len() / self.chunks.len().max(1);
         let first_cell = self.count * share;
@@ -145,17 +147,17 @@ impl<'a> HeapMapBuilder<'a> {
         self.count += 1;
     }
 
-    /// Says that these bytes are in live blocks, as far as is known.
+    /// Marks bytes as lying in live blocks, as far as is known.
     pub fn live(&mut self, bytes: Range<usize>) {
         self.apply_to(bytes, |cell, count| cell.live += count);
     }
 
-    /// Says that these bytes were not handed out yet.
+    /// Marks bytes as not yet handed out.
     pub fn fresh(&mut self, bytes: Range<usize>) {
         self.apply_to(bytes, |cell, count| cell.fresh += count);
     }
 
-    /// Says that these bytes, which were said to be live, are free.
+    /// Marks bytes as free that were marked as live before.
     pub fn free(&mut self, bytes: Range<usize>) {
         self.apply_to(bytes, |cell, count| {
             let count = count.min(cell.live);
@@ -164,14 +166,14 @@ impl<'a> HeapMapBuilder<'a> {
         });
     }
 
-    /// Paints chunks that have nothing to hand out: all that is in them is the pool's own.
+    /// Renders chunks that have nothing to hand out: everything in them counts as the pool's own.
     pub fn chunks_only(&mut self, render: impl FnOnce(&mut Self)) {
         let before = core::mem::replace(&mut self.chunks_only, true);
         render(self);
         self.chunks_only = before;
     }
 
-    /// Whether there is room for anything; else nobody needs to walk through blocks.
+    /// Returns whether there is room for anything. If not, pools need not walk through their blocks.
     #[must_use]
     pub fn has_room(&self) -> bool {
         !self.chunks.is_empty() && !self.chunks_only
@@ -198,7 +200,7 @@ impl<'a> HeapMapBuilder<'a> {
         }
     }
 
-    /// The chunk that an address lies in: mostly that of the last stroke, else found by halving.
+    /// Finds the chunk in which an address lies: usually that of the last range, otherwise by binary search.
     fn find(&mut self, address: usize) -> Option<&mut ChunkMap> {
         if !self.chunks[..self.count].get(self.last).is_some_and(|chunk| chunk.holds(address)) {
             self.sort();
@@ -215,7 +217,7 @@ impl<'a> HeapMapBuilder<'a> {
         }
     }
 
-    /// What was painted, by ascending addresses.
+    /// Returns the finished map, in the order of addresses.
     #[must_use]
     pub fn view(&mut self) -> HeapMapView<'_> {
         self.sort();
@@ -223,7 +225,7 @@ impl<'a> HeapMapBuilder<'a> {
     }
 }
 
-/// Rounds up to a number of bytes that is good to read: a power of two, or a multiple of 1024.
+/// Rounds up to a readable number of bytes: a power of two, or a multiple of 1024.
 fn round(bytes: usize) -> usize {
     match bytes {
         0..=1024 => bytes.max(16).next_power_of_two(),
@@ -231,7 +233,7 @@ fn round(bytes: usize) -> usize {
     }
 }
 
-/// A picture of a pool: its chunks by ascending addresses, and their cells.
+/// A map of a pool: its chunks in the order of addresses, and their cells.
 ///
 /// [`text`](Self::text) and [`svg`](Self::svg) draw it.
 #[derive(Clone, Copy, Debug)]
@@ -243,7 +245,7 @@ pub struct HeapMapView<'a> {
 }
 
 impl<'a> HeapMapView<'a> {
-    /// The chunks, each with its cells.
+    /// Returns the chunks, each with its cells.
     pub fn chunks(self) -> impl Iterator<Item = (&'a ChunkMap, &'a [Usage])> + Clone {
         let cells = |chunk: &ChunkMap| {
             self.cells.get(chunk.first_cell..chunk.first_cell + chunk.cells).unwrap_or(&[])
@@ -251,27 +253,27 @@ impl<'a> HeapMapView<'a> {
         self.chunks.iter().map(move |chunk| (chunk, cells(chunk)))
     }
 
-    /// Chunks for which there was no room.
+    /// Returns the number of chunks for which there was no room.
     #[must_use]
     pub fn missed(self) -> usize {
         self.missed
     }
 
-    /// Bytes in the chunks.
+    /// Returns the number of bytes in the chunks.
     #[must_use]
     pub fn held(self) -> usize {
         self.chunks.iter().map(|chunk| chunk.size).sum()
     }
 
-    /// All cells together.
+    /// Returns the sum of all cells.
     #[must_use]
     pub fn total(self) -> Usage {
         self.chunks.iter().fold(Usage::default(), |sum, chunk| sum.plus(chunk.total))
     }
 }
 
-/// A picture with memory of its own, from the global allocator, which is asked before and after a pool is painted, and
-/// never meanwhile. So a pool may be the global allocator; then the picture shows a part of itself.
+/// A heap map with memory of its own, from the global allocator. It allocates before and after a pool is rendered,
+/// never during that. So the pool may be the global allocator itself; then the map shows a part of itself.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -295,14 +297,14 @@ pub struct HeapMap {
 
 #[cfg(feature = "alloc")]
 impl HeapMap {
-    /// How many chunks there is room for at first. They mostly double in size, so few have more.
+    /// Room for this many chunks at first. Chunks usually double in size, so few pools have more.
     const CHUNKS: usize = 32;
-    /// The most cells that a chunk gets.
+    /// Upper bound on the cells of a chunk.
     const MOST_CELLS: usize = 1 << 16;
-    /// How often a pool is painted at most, if it has more chunks each time.
+    /// Upper bound on how often a pool is rendered, if it has more chunks each time.
     const TRIES: usize = 4;
 
-    /// Paints a pool, with at most so many cells for each chunk: see [`Inspect::heap_map`].
+    /// Renders a pool, with at most `cells` cells for each chunk: see [`Inspect::heap_map`].
     pub fn of<I: Inspect + ?Sized>(pool: &I, cells: usize) -> Self {
         let cells = cells.min(Self::MOST_CELLS);
         let mut room = Self::CHUNKS;
@@ -328,7 +330,7 @@ impl HeapMap {
         }
     }
 
-    /// The picture, to look at and to draw.
+    /// Returns a view of the map, for reading and drawing.
     #[must_use]
     pub fn view(&self) -> HeapMapView<'_> {
         HeapMapView { chunks: &self.chunks, cells: &self.cells, missed: self.missed }

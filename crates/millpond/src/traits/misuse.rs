@@ -1,68 +1,69 @@
-//! Misuse of a pool: what was found, who hears of it, and how.
+//! Misuse of a pool: what was found, and how it is reported.
 //!
-//! A pool and the guards around it call nobody: what they find waits until the shell asks for it, outside of every borrow
-//! and lock ([`RawPool::pending_report`](crate::RawPool::pending_report)). Guards around allocators report at once.
+//! A pool and the guards around it call no hook themselves: a report waits until the shell asks for it, outside of
+//! every borrow and lock ([`RawPool::pending_report`](crate::RawPool::pending_report)). Guards around allocators report
+//! at once.
 
 use core::{alloc::Layout, fmt, panic::Location};
 
 use crate::base::{abort_on_unwind, events};
 
-/// What was done to a pool that must not be done to it.
+/// The kind of misuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MisuseKind {
-    /// The block had been freed before, and not been handed out again since.
+    /// The block was freed before, and was not handed out again since.
     DoubleFree,
-    /// No block of this pool begins there or reaches there: it is another's, or nobody's.
+    /// No block of this pool begins or reaches there: the block belongs to another allocator, or to none.
     Foreign,
     /// The address lies in a block of this pool, but is not its start.
     Interior {
-        /// Where the block begins.
+        /// The address at which the block begins.
         start: usize,
     },
-    /// The block was handed out for another layout, or for none of this kind.
+    /// The block was handed out for another layout, or never for one of this kind.
     WrongLayout {
-        /// The one that would have been right.
+        /// The layout that would have been right.
         expected: Layout,
     },
-    /// Something was written behind the block, or in front of it.
+    /// Bytes behind the block, or in front of it, were overwritten.
     Overflow {
-        /// The first byte that was overwritten, counted from the start of the block. In front of it, that is a negative
-        /// number in two's complement: see [`usize::cast_signed`].
+        /// The first byte that was overwritten, relative to the start of the block. In front of the block this is a
+        /// negative number in two's complement: see [`usize::cast_signed`].
         offset: usize,
     },
-    /// Something was written to the block after it had been freed.
+    /// The block was written to after it had been freed.
     WrittenAfterFree {
-        /// The first byte that was overwritten, counted from the start of the block.
+        /// The first byte that was overwritten, relative to the start of the block.
         offset: usize,
     },
-    /// What the pool was about to hand out overlaps a live block: somebody has overwritten what the pool keeps in its
-    /// memory, by a write after free or past the end of a block.
+    /// The block that the pool was about to hand out overlaps a live one: what the pool keeps in its memory was
+    /// overwritten, by a write after free or past the end of a block.
     Overlap {
-        /// Where the live block begins.
+        /// The address at which the live block begins.
         live: usize,
     },
-    /// What the pool was about to hand out is none of its blocks: somebody has written to a free block.
+    /// The address that the pool was about to hand out is not that of a block: a free block was overwritten.
     Forged,
-    /// The call would have followed what the pool keeps between its blocks, and that was overwritten, by a write past the end of
-    /// a block, in front of one, or after free. The block that was to be freed stays live.
+    /// The call would have followed what the pool keeps between its blocks, and that was overwritten by a write past
+    /// the end of a block, in front of one, or after free. The block that was to be freed stays live.
     Damaged {
-        /// Where something was overwritten: the address of a word, or of a block that the word belongs to. If a block was
-        /// about to be handed out, this is also the address that is reported.
+        /// Where the damage is: the address of a word, or of the block that the word belongs to. If a block was about
+        /// to be handed out, this is also the address that is reported.
         at: usize,
     },
-    /// Blocks were still live when the pool went, or when it was reset.
+    /// Blocks were still live when the pool was dropped or reset.
     Leak {
-        /// How many.
+        /// The number of blocks.
         blocks: usize,
-        /// How many bytes in all.
+        /// The number of bytes in all of them.
         bytes: usize,
     },
 }
 
 impl MisuseKind {
-    /// Whether the call was not performed, because performing it would have broken the pool. Other causes have done
-    /// their harm already.
+    /// Returns whether the call was not performed, because it would have corrupted the pool. With other kinds of misuse
+    /// the harm has already been done.
     #[must_use]
     pub const fn is_prevented(self) -> bool {
         matches!(
@@ -78,12 +79,12 @@ impl MisuseKind {
     }
 }
 
-/// Where in the program the calls were, as far as somebody kept track: see [`Tracked`](crate::Tracked).
+/// The places in the program from which the calls came, as far as they were tracked: see [`Tracked`](crate::Tracked).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSites {
     /// Where the block was allocated.
     pub allocated: Option<&'static Location<'static>>,
-    /// Where it was freed first.
+    /// Where it was first freed.
     pub freed: Option<&'static Location<'static>>,
     /// Where it was misused.
     pub misused: Option<&'static Location<'static>>,
@@ -91,7 +92,7 @@ pub struct CallSites {
 
 /// A report of misuse: which pool, which block, what was wrong, and where.
 ///
-/// Its text is made for people:
+/// Its `Display` text is meant for people:
 ///
 /// ```text
 /// pool "sessions": block 0x7f2d8c0010c0 (64 bytes, aligned to 8) was freed twice
@@ -102,17 +103,17 @@ pub struct CallSites {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Misuse {
-    /// What the pool is called: see [`Reporter::named`].
+    /// The name of the pool: see [`Reporter::named`].
     pub pool: &'static str,
-    /// Where the block begins, or what was passed off as one; for leaks, the first block.
+    /// The address at which the block begins, or which was passed as one; for leaks, the first block.
     pub address: usize,
-    /// The layout that came with it; for leaks, that of the first block.
+    /// The layout that was passed with it; for leaks, that of the first block.
     pub layout: Layout,
-    /// What was wrong.
+    /// The kind of misuse.
     pub kind: MisuseKind,
-    /// Where in the program.
+    /// The places in the program.
     pub sites: CallSites,
-    /// How many more were found in the same call, of which only this one, the first, is told.
+    /// How many more were found in the same call. Only the first one is reported.
     pub more: usize,
 }
 
@@ -164,10 +165,10 @@ impl fmt::Display for Misuse {
     }
 }
 
-/// Who hears of misuse, and what the pool is called there.
+/// Where misuse is reported, and under which name for the pool.
 ///
-/// Left alone, it ends the program with a message: a program that frees twice is no longer one that can be reasoned
-/// about. A hook may do otherwise. It must not panic: that ends the program too, because no allocator may unwind.
+/// By default, a report ends the program with a message, because a program that frees twice can no longer be reasoned
+/// about. A hook can do something else. It must not panic: that ends the program too, because no allocator may unwind.
 ///
 /// ```
 /// use millpond::{Misuse, Reporter};
@@ -184,19 +185,20 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Ends the program with a message about a pool of this name.
+    /// Creates a reporter that ends the program with a message about a pool of this name.
     #[must_use]
     pub const fn named(name: &'static str) -> Self {
         Self { name, hook: panic_with_report }
     }
 
-    /// Calls `hook` instead. When it returns, the program goes on: what was misused is as it was before.
+    /// Sets a hook that is called instead of ending the program. When it returns, the program continues, and the block
+    /// that was misused is unchanged.
     #[must_use]
     pub const fn with_hook(self, hook: fn(&Misuse)) -> Self {
         Self { hook, ..self }
     }
 
-    /// The complaint that `address` was misused.
+    /// Creates the report that `address` was misused.
     pub(crate) fn pending_report(
         self,
         address: usize,
@@ -228,7 +230,7 @@ impl From<MisuseKind> for Diagnosis {
     }
 }
 
-/// Misuse that somebody is to hear of.
+/// A report of misuse, with the hook that is to get it.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a complaint is to be raised"]
 pub struct PendingReport {
@@ -237,20 +239,20 @@ pub struct PendingReport {
 }
 
 impl PendingReport {
-    /// What it is about.
+    /// Returns the misuse that is reported.
     #[must_use]
     pub fn misuse(&self) -> &Misuse {
         &self.misuse
     }
 
-    /// Calls the hook, or ends the program. To be called outside of every borrow and lock.
+    /// Calls the hook, or ends the program. Must be called outside of every borrow and lock.
     pub fn raise(self) {
         events::misused(&self.misuse);
         abort_on_unwind(|| (self.hook)(&self.misuse));
     }
 }
 
-/// A complaint that waits to be asked for: the first one, and how many there were besides.
+/// A report that waits to be asked for: the first one, and the number of others.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(Option<PendingReport>);
 
@@ -268,14 +270,15 @@ impl Pending {
         self.0.take()
     }
 
-    /// Whether one waits that says that the pool cannot be trusted: it hands out what is live, or was overwritten.
+    /// Returns whether a report waits that says that the pool cannot be trusted: it would hand out a live block, or was
+    /// overwritten.
     pub(crate) fn is_about_the_pool(&self) -> bool {
         let is_broken = |kind| matches!(kind, MisuseKind::Overlap { .. } | MisuseKind::Damaged { .. });
         self.0.as_ref().is_some_and(|first| is_broken(first.misuse.kind))
     }
 }
 
-/// Says what was wrong, and ends the program. It is called in a way that ends the program when it unwinds.
+/// Ends the program with a message about the misuse. The caller ensures that unwinding ends the program.
 #[cold]
 #[expect(clippy::panic, reason = "this is what misuse does unless a hook is set")]
 fn panic_with_report(misuse: &Misuse) {

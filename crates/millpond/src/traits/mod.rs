@@ -1,7 +1,7 @@
-//! The two traits that hold everything together, and what travels between them.
+//! The traits on which everything is built, and the types they exchange.
 //!
-//! A [`RawPool`] cuts chunks; an [`Allocator`] hands out memory to holders. A shell (room `share`) turns the one into the
-//! other by asking a parent [`Allocator`] for the chunks that its pool wants.
+//! A [`RawPool`] carves blocks from chunks; an [`Allocator`] hands out memory. A shell turns the former into the
+//! latter: it requests the chunks that its pool needs from a parent [`Allocator`].
 
 mod allocator;
 mod at_fork;

@@ -1,14 +1,14 @@
-//! Pointers to allocators are allocators: a parent may be borrowed, counted or boxed.
+//! Pointers to allocators are allocators: a parent may be borrowed, reference-counted or boxed.
 
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{Allocation, Allocator, Inspect, delegate};
 
-/// Implements [`Allocator`] for a pointer type by calling what it points to, every method, so that nothing that the
-/// target overrides is lost.
+/// Implements [`Allocator`] for a pointer type by delegating every method to the target, so that nothing the target
+/// overrides is lost.
 macro_rules! delegate_allocator {
     ($pointer:ty) => {
-        // SAFETY: every call goes to one and the same allocator, which keeps the contract.
+        // SAFETY: every call goes to the same allocator, which upholds the contract.
         unsafe impl<A: Allocator + ?Sized> Allocator for $pointer {
             #[inline]
             fn allocate(&self, layout: Layout) -> Allocation {
@@ -17,7 +17,7 @@ macro_rules! delegate_allocator {
 
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
                 unsafe { (**self).deallocate(block, layout) }
             }
 
@@ -36,31 +36,31 @@ macro_rules! delegate_allocator {
 
             #[inline]
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `grow`, which is the same.
                 unsafe { (**self).grow(block, old, new) }
             }
 
             #[inline]
             unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
                 unsafe { (**self).grow_zeroed(block, old, new) }
             }
 
             #[inline]
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `shrink`, which is the same.
                 unsafe { (**self).shrink(block, old, new) }
             }
 
             #[inline]
             unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
                 unsafe { (**self).grow_in_place(block, old, new) }
             }
 
             #[inline]
             unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
                 unsafe { (**self).shrink_in_place(block, old, new) }
             }
 
@@ -84,7 +84,7 @@ delegate_allocator!(alloc::rc::Rc<A>);
 #[cfg(feature = "alloc")]
 delegate_allocator!(alloc::sync::Arc<A>);
 
-/// Implements [`Inspect`] for a pointer type by asking what it points to.
+/// Implements [`Inspect`] for a pointer type by delegating to the target.
 macro_rules! delegate_inspect {
     ($pointer:ty) => {
         impl<A: Inspect + ?Sized> Inspect for $pointer {

@@ -1,11 +1,11 @@
-//! All figures of a pool at a moment, and what has changed between two.
+//! All metrics of a pool at one moment, and the difference between two moments.
 
 use super::{PoolStats, Report, Requested};
 
-/// Everything that is known about a pool at a moment, in figures: see [`Inspect::metrics`](crate::Inspect::metrics).
-/// Sizes are in bytes.
+/// Everything that is known about a pool at one moment: see [`Inspect::metrics`](crate::Inspect::metrics). Sizes are in
+/// bytes.
 ///
-/// What nobody counts is `None`: what was ever allocated, for example, without [`Stats`](crate::Stats).
+/// A metric that nothing counts is `None`: for example, the total ever allocated, without [`Stats`](crate::Stats).
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -16,41 +16,42 @@ use super::{PoolStats, Report, Requested};
 /// let metrics = pool.metrics();
 /// assert_eq!((metrics.chunks, metrics.held, metrics.capacity(), metrics.live), (1, 256, 256, 64));
 /// assert_eq!((metrics.waste(), metrics.largest_free), (0, Some(64)));
-/// assert_eq!(metrics.peak.map(|peak| peak.bytes), Some(50)); // as was requested
+/// assert_eq!(metrics.peak.map(|peak| peak.bytes), Some(50)); // as requested
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Chunks taken from the parent and not given back.
+    /// Chunks taken from the parent and not returned.
     pub chunks: usize,
     /// Bytes in these chunks.
     pub held: usize,
     /// Bytes in live blocks, as handed out.
     pub live: usize,
-    /// Bytes that can still be handed out without asking the parent.
+    /// Bytes that can be handed out without a request to the parent.
     pub free: usize,
-    /// The largest size that would be served without asking the parent.
+    /// The largest size that would be served without a request to the parent.
     pub largest_free: Option<usize>,
-    /// Live blocks: from [`Counted`](crate::Counted) or [`Stats`](crate::Stats).
+    /// Number of live blocks: from [`Counted`](crate::Counted) or [`Stats`](crate::Stats).
     pub live_blocks: Option<usize>,
-    /// What was requested for live blocks: from [`Stats`](crate::Stats), as all that follows.
+    /// Bytes that were requested for live blocks: from [`Stats`](crate::Stats), as all fields that follow except
+    /// `left`.
     pub requested: Option<usize>,
-    /// The most that was live at a time, as requested.
+    /// The maximum that was live at a time, as requested.
     pub peak: Option<Requested>,
-    /// All that was ever handed out.
+    /// Everything that was ever handed out.
     pub allocated: Option<Requested>,
-    /// All that was ever given back, by freeing or by a reset.
+    /// Everything that was ever freed, individually or by a reset.
     pub freed: Option<Requested>,
-    /// Requests that came to nothing.
+    /// Requests that failed.
     pub failed: Option<usize>,
-    /// From [`Limit`](crate::Limit): how many bytes or blocks it still lets through.
+    /// The bytes or blocks that are left: from [`Limit`](crate::Limit).
     pub left: Option<usize>,
 }
 
 impl Metrics {
-    /// Puts together what a pool and the guards around it say.
+    /// Combines the statistics of a pool with the report of the guards around it.
     #[must_use]
     pub fn new(stats: PoolStats, largest_free: Option<usize>, report: Report) -> Self {
         let counts = report.counts;
@@ -70,19 +71,20 @@ impl Metrics {
         }
     }
 
-    /// Bytes that blocks can have, live or free, without asking the parent.
+    /// Returns the number of bytes that blocks can have, live or free, without a request to the parent.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.live + self.free
     }
 
-    /// Bytes of chunks that no block can have: headers, posts, rests. While others are at work, some may count twice.
+    /// Returns the number of bytes in chunks that no block can have: headers, boundary tags, remainders. While other
+    /// threads allocate, some bytes may count twice.
     #[must_use]
     pub fn waste(&self) -> usize {
         self.held.saturating_sub(self.capacity())
     }
 
-    /// What has changed since an earlier moment.
+    /// Returns the changes since an earlier moment.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Delta {
         let difference = |now: Option<Requested>, then: Option<Requested>| Some(now?.wrapping_sub(then?));
@@ -97,32 +99,32 @@ impl Metrics {
     }
 }
 
-/// What has happened to a pool between two looks: see [`Metrics::since`] and [`Intervals`](crate::Intervals).
+/// The changes of a pool between two moments: see [`Metrics::since`] and [`Intervals`](crate::Intervals).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Delta {
-    /// What was handed out: from [`Stats`](crate::Stats), as the next two.
+    /// What was handed out: from [`Stats`](crate::Stats), as the next two fields.
     pub allocated: Option<Requested>,
-    /// What was given back, by freeing or by a reset.
+    /// What was freed, individually or by a reset.
     pub freed: Option<Requested>,
-    /// Requests that came to nothing.
+    /// Requests that failed.
     pub failed: Option<usize>,
-    /// How many chunks the pool has more than before.
+    /// The change in the number of chunks.
     pub chunks: isize,
-    /// How many bytes of its parent it has more than before.
+    /// The change in the number of bytes taken from the parent.
     pub held: isize,
-    /// How many bytes are in live blocks more than before.
+    /// The change in the number of bytes in live blocks.
     pub live: isize,
 }
 
-/// By how much a number has grown.
+/// Returns by how much a number has grown.
 fn change(then: usize, now: usize) -> isize {
     now.wrapping_sub(then).cast_signed()
 }
 
 impl Requested {
-    /// The difference of two counts that only grow, and may have wrapped around.
+    /// Returns the difference of two counts that only grow and may have wrapped around.
     fn wrapping_sub(self, other: Self) -> Self {
         Self { blocks: self.blocks.wrapping_sub(other.blocks), bytes: self.bytes.wrapping_sub(other.bytes) }
     }

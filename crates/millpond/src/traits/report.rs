@@ -1,10 +1,10 @@
-//! What guards have to say.
+//! What guards report.
 
-/// So many blocks of so many bytes in all, as they were requested.
+/// A number of blocks and their total bytes, as requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Requested {
-    /// How many blocks.
+    /// The number of blocks.
     pub blocks: usize,
     /// The bytes that were requested for them.
     pub bytes: usize,
@@ -16,15 +16,15 @@ pub struct Requested {
 pub struct Counts {
     /// What is live now.
     pub live: Requested,
-    /// The most that was live at a time: blocks and bytes each by themselves.
+    /// The maximum that was live at a time, for blocks and bytes separately.
     pub peak: Requested,
-    /// All that was ever handed out; a block that grew counts once, with the bytes that it gained.
+    /// Everything that was ever handed out. A block that grew counts once, with the bytes that it gained.
     pub total: Requested,
-    /// Requests that came to nothing.
+    /// Requests that failed.
     pub failed: usize,
 }
 
-/// What the guards on the way to a pool have to say; of two guards of one kind, the outer one.
+/// The report of the guards around a pool. Of two guards of the same kind, the outer one reports.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -44,14 +44,14 @@ pub struct Counts {
 pub struct Report {
     /// From [`Stats`](crate::Stats): everything that it counts.
     pub counts: Option<Counts>,
-    /// From [`Counted`](crate::Counted) or [`Stats`](crate::Stats): how many blocks are live.
+    /// From [`Counted`](crate::Counted) or [`Stats`](crate::Stats): the number of live blocks.
     pub live_blocks: Option<usize>,
-    /// From [`Limit`](crate::Limit): how many bytes or blocks it still lets through.
+    /// From [`Limit`](crate::Limit): the bytes or blocks that are left.
     pub left: Option<usize>,
 }
 
 impl Requested {
-    /// The sum of two amounts.
+    /// Returns the sum of two amounts.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { blocks: self.blocks + other.blocks, bytes: self.bytes + other.bytes }
@@ -59,7 +59,7 @@ impl Requested {
 }
 
 impl Counts {
-    /// The sum of two counts; the peaks need not have been at the same time.
+    /// Returns the sum of two counts. The two peaks need not have occurred at the same time.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Counts {
 }
 
 impl Report {
-    /// What two pools side by side have to say: sums of what both say, and what only one says.
+    /// Combines the reports of two pools side by side: sums of what both report, and what only one reports.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The guard itself, and how it watches an allocator.
+//! The guard that counts or limits, around an allocator.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -8,11 +8,11 @@ use crate::traits::{
     delegate,
 };
 
-/// A pool or an allocator behind a guard that does the job `J`: see [`Limit`](crate::Limit), [`Stats`](crate::Stats),
-/// [`Counted`](crate::Counted), [`FailNth`](crate::FailNth).
+/// A pool or an allocator behind a guard that does the accounting `J`: see [`Limit`](crate::Limit),
+/// [`Stats`](crate::Stats), [`Counted`](crate::Counted), [`FailNth`](crate::FailNth).
 ///
-/// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] pass through.
-/// Requests of zero bytes, and those that pass a pool by, are not the guard's business.
+/// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] are delegated.
+/// Requests of zero bytes, and those that pass through a pool, are not counted.
 #[derive(Debug)]
 pub struct Accounted<J, X> {
     pub(super) accounting: J,
@@ -20,21 +20,22 @@ pub struct Accounted<J, X> {
 }
 
 impl<J, X> Accounted<J, X> {
-    /// What is behind the guard, to look at.
+    /// Returns a reference to what is behind the guard.
     #[must_use]
     pub fn inner(&self) -> &X {
         &self.inner
     }
 }
 
-/// The first `size` bytes of a block, if the job goes by size, else all of it. A block has at least what was requested.
+/// Returns the first `size` bytes of a block if the accounting goes by size, otherwise the whole block. A block has at
+/// least as many bytes as were requested.
 #[inline(always)]
 pub(super) fn truncate<J: Accounting>(block: NonNull<[u8]>, size: usize) -> NonNull<[u8]> {
     if J::BY_SIZE { NonNull::slice_from_raw_parts(block.cast(), size) } else { block }
 }
 
 impl<J: Accounting, A: Allocator> Accounted<J, A> {
-    /// Claims a block of this layout and asks for one.
+    /// Reserves a block of this layout and requests it.
     #[inline]
     fn hand_out(&self, layout: Layout, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         let block =
@@ -42,7 +43,7 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
         Ok(truncate::<J>(block, layout.size()))
     }
 
-    /// Claims so much more and asks; a failure leaves no trace.
+    /// Reserves `more` and makes the request; a failure leaves no trace.
     #[inline]
     fn attempt(&self, more: Requested, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         self.accounting.try_reserve::<Shared>(more)?;
@@ -51,7 +52,7 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
         Ok(block)
     }
 
-    /// Claims what a block gains by getting another size, and asks; a failure leaves no trace.
+    /// Reserves what a block gains by being resized and makes the request; a failure leaves no trace.
     fn resize(&self, old: Layout, new: Layout, ask: impl FnOnce(&A) -> Allocation) -> Allocation {
         let (before, after) = (Requested::of(old), Requested::of(new));
         let gain = after.saturating_sub(before);
@@ -61,8 +62,8 @@ impl<J: Accounting, A: Allocator> Accounted<J, A> {
     }
 }
 
-// SAFETY: every block is the inner allocator's, which keeps the contract. A guard that returns less of it than that did
-// is given back a size from the requested one up, as a size that fits.
+// SAFETY: every block is one of the inner allocator, which upholds the contract. A guard that returns fewer bytes than
+// the inner allocator did frees the block with a size from the requested one up, which fits.
 unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -74,9 +75,9 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
-        // Not before it is free: a limit holds at every moment.
+        // Only after the block is free, so that a limit holds at every moment.
         self.accounting.free::<Shared>(Requested::of(layout));
     }
 
@@ -96,34 +97,34 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_zeroed`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow_zeroed(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.shrink(block, old, new) })
             .inspect_err(|_| self.accounting.fail::<Shared>())
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.grow_in_place(block, old, new) })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
         self.resize(old, new, |inner| unsafe { inner.shrink_in_place(block, old, new) })
     }
 
-    /// Prefers no more than the guard would let through, so that a limit is used to the last byte.
+    /// Prefers no more than the accounting allows, so that a limit can be used to the last byte.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         if least.size() == 0 {
             return self.inner.allocate(least);

@@ -1,7 +1,7 @@
-//! How a guard watches a pool: with plain integers, because the shell lets one in at a time.
+//! The guard that counts or limits, around a pool: with plain integers, because the shell grants exclusive access.
 //!
-//! A shell may try a request several times while it looks for a chunk. A try that comes to nothing leaves no trace; the
-//! shell says when the whole request has failed.
+//! A shell may try a request several times while it looks for a chunk. A try that fails leaves no trace; the shell
+//! tells the pool when the whole request has failed.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl<J: Accounting, P: RawPool> Accounted<J, P> {
-    /// Claims so much more and asks for it; a failure leaves no trace.
+    /// Reserves `more` and makes the request; a failure leaves no trace.
     #[inline(always)]
     fn attempt_mut<R>(&mut self, more: Requested, ask: impl FnOnce(&mut P) -> Option<R>) -> Option<R> {
         self.accounting.try_reserve::<Exclusive>(more).ok()?;
@@ -30,8 +30,9 @@ impl<J: Accounting, P: RawPool> Accounted<J, P> {
     }
 }
 
-// SAFETY: every block is the inner pool's, which keeps the contract. A guard that returns less of it than that did is
-// given back a size from the requested one up, as a size that fits. A job calls nobody.
+// SAFETY: every block is one of the inner pool, which upholds the contract. A guard that returns fewer bytes than the
+// inner pool did frees the block with a size from the requested one up, which fits. The accounting calls no foreign
+// code.
 unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
     delegate!(self: self.inner; chunk_request add_chunk collect_empty release_chunk);
 
@@ -50,13 +51,13 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         self.accounting.free::<Exclusive>(Requested::of(layout));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.inner.deallocate(block, layout) };
     }
 
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate_hot`, which is the same.
         let done = unsafe { self.inner.deallocate_hot(block, layout) };
         if done {
             self.accounting.free::<Exclusive>(Requested::of(layout));
@@ -77,7 +78,7 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
     ) -> Option<NonNull<[u8]>> {
         let (before, after) = (Requested::of(old), Requested::of(new));
         let gain = after.saturating_sub(before);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
         let ask = |pool: &mut P| unsafe { pool.resize_in_place(block, old, new) };
         let resized =
             if gain == Requested::default() { ask(&mut self.inner) } else { self.attempt_mut(gain, ask) }?;
@@ -98,7 +99,7 @@ impl<J: Accounting, P: RawPool> PoolHooks for Accounted<J, P> {
         if self.inner.passes_through(layout) {
             return;
         }
-        // A request that this guard refuses never reached what is behind it.
+        // If this guard refuses a request, what is behind it never sees the request.
         let refused = self.accounting.may_allocate(Requested::of(layout)).is_err();
         self.accounting.fail::<Exclusive>();
         if !refused {
@@ -107,9 +108,10 @@ impl<J: Accounting, P: RawPool> PoolHooks for Accounted<J, P> {
     }
 }
 
-/// What the job has counted goes back too. Between the mark and its release, nothing older was freed: within a scope, nobody
-/// else can.
-// SAFETY: the pool inside keeps the contract; marks are its own, and what a job counts is taken back with them.
+/// A release also restores the counts. Between a mark and its release no older block was freed, because a scope has
+/// exclusive access.
+// SAFETY: the inner pool upholds the contract; marks are those of the inner pool, and the counts are restored with
+// them.
 unsafe impl<J: Accounting, P: Rewind> Rewind for Accounted<J, P> {
     type Mark = (P::Mark, Requested);
 
@@ -118,7 +120,7 @@ unsafe impl<J: Accounting, P: Rewind> Rewind for Accounted<J, P> {
     }
 
     unsafe fn release(&mut self, (mark, live): Self::Mark) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `release`, which is the same.
         unsafe { self.inner.release(mark) };
         self.accounting.set_live(live);
     }
@@ -133,8 +135,8 @@ impl<J: Accounting, P: Reserve> Reserve for Accounted<J, P> {
     }
 }
 
-// SAFETY: blocks are the inner pool's, and so are their classes. A guard that goes by size returns as much as was requested,
-// which is the class's own size for whoever goes by classes.
+// SAFETY: blocks are those of the inner pool, and so are their classes. A guard that goes by size returns as many bytes
+// as were requested, which for callers that go by classes is the size of the class.
 unsafe impl<J: Accounting, P: SizeClasses> SizeClasses for Accounted<J, P> {
     type ClassMap = P::ClassMap;
     const REPORTS_LEAKS: bool = P::REPORTS_LEAKS;
@@ -144,7 +146,7 @@ unsafe impl<J: Accounting, P: SizeClasses> SizeClasses for Accounted<J, P> {
     }
 }
 
-// SAFETY: classes are those of the pool inside, which keeps the contract.
+// SAFETY: classes are those of the inner pool, which upholds the contract.
 unsafe impl<J: Accounting, P: ConstSizeClasses> ConstSizeClasses for Accounted<J, P> {
     const CLASS_MAP: P::ClassMap = P::CLASS_MAP;
 }

@@ -1,24 +1,24 @@
-//! Numbers that one holder changes at plain cost, or many at once.
+//! Numbers that are changed either by one thread at plain cost or by many at once.
 //!
-//! A guard around a pool is reached by one at a time, around an allocator by many. Both keep the same numbers and run
-//! the same code; how a number is changed is a type parameter. Nothing is published through a number, so every access
-//! is relaxed.
+//! A guard around a pool is used by one thread at a time, a guard around an allocator by many. Both keep the same
+//! numbers and run the same code; how a number is changed is a type parameter. No other memory is published through a
+//! number, so every access is relaxed.
 
 use crate::base::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// How a [`Counter`] may be changed.
 pub trait Access {
-    /// Whether others may change it at the same time.
+    /// Whether other threads may change it at the same time.
     const SHARED: bool;
 
-    /// Replaces the number unless `change` says no; returns what it was.
+    /// Replaces the number unless `change` returns `None`; returns the previous number.
     fn update(number: &AtomicUsize, change: impl FnMut(usize) -> Option<usize>) -> Option<usize>;
 
-    /// Adds, wrapping around; returns what it was.
+    /// Adds to the number, wrapping around; returns the previous number.
     fn add(number: &AtomicUsize, amount: usize) -> usize;
 }
 
-/// By one holder at a time: a load and a store, which cost what they cost for plain integers.
+/// Exclusive access: a load and a store, as cheap as for plain integers.
 pub(super) enum Exclusive {}
 
 impl Access for Exclusive {
@@ -39,7 +39,7 @@ impl Access for Exclusive {
     }
 }
 
-/// By any number of threads.
+/// Access by any number of threads.
 pub(super) enum Shared {}
 
 impl Access for Shared {
@@ -69,7 +69,7 @@ impl Counter {
         self.0.load(Relaxed)
     }
 
-    /// Adds; returns the sum.
+    /// Adds to the number; returns the sum.
     #[inline(always)]
     pub(super) fn add<W: Access>(&self, amount: usize) -> usize {
         W::add(&self.0, amount).wrapping_add(amount)
@@ -80,13 +80,13 @@ impl Counter {
         W::add(&self.0, amount.wrapping_neg());
     }
 
-    /// Adds if the sum is not above `most`; says whether it did.
+    /// Adds to the number if the sum is at most `most`; returns whether it did.
     #[inline(always)]
     pub(super) fn add_up_to<W: Access>(&self, amount: usize, most: usize) -> bool {
         W::update(&self.0, |before| before.checked_add(amount).filter(|&sum| sum <= most)).is_some()
     }
 
-    /// Adds as much of `preferred` as keeps the sum from being above `most`, but not less than `least`; returns how much.
+    /// Adds as much of `preferred` as keeps the sum at most `most`, but at least `least`; returns how much was added.
     pub(super) fn add_between<W: Access>(
         &self,
         least: usize,
@@ -98,13 +98,13 @@ impl Counter {
         W::update(&self.0, |before| part(before).map(|part| before + part)).and_then(part)
     }
 
-    /// Makes it at least `least`.
+    /// Raises the number to at least `least`.
     #[inline(always)]
     pub(super) fn raise<W: Access>(&self, least: usize) {
         W::update(&self.0, |before| (before < least).then_some(least));
     }
 
-    /// Makes it another number, while nobody else has it.
+    /// Sets the number, with exclusive access.
     pub(super) fn set(&mut self, number: usize) {
         self.0.store(number, Relaxed);
     }

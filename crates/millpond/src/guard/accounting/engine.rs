@@ -8,93 +8,94 @@ use crate::{
     traits::{InvariantError, Report, Requested},
 };
 
-/// The job of a [`Accounted`](super::Accounted): one implementation for pools and allocators.
+/// The accounting of an [`Accounted`](super::Accounted): one implementation for pools and allocators.
 ///
-/// A request is first *claimed*. If the claim is refused, the request has *failed*. Else what is behind is asked, and
-/// the request is *served*, or the claim is *withdrawn* and, unless somebody will try again, the request has failed.
+/// A request is first *reserved*. If that is refused, the request has *failed*. Otherwise the request goes to what is
+/// behind the guard. If that serves it, the reservation is *committed*; if not, it is *cancelled* and, unless the
+/// request will be tried again, the request has failed.
 pub trait Accounting {
-    /// Whether the job needs to hear the same size when a block is freed as when it was allocated. If so, the guard
-    /// returns no more bytes than were requested.
+    /// Whether a block has to be freed with the same size with which it was allocated. If so, the guard returns no more
+    /// bytes than were requested.
     const BY_SIZE: bool;
 
-    /// Whether a claim to so much more would be granted, if nobody came in between.
+    /// Checks whether a reservation of `more` would be granted if no other came in between.
     fn may_allocate(&self, more: Requested) -> Result<(), AllocError> {
         let _ = more;
         Ok(())
     }
 
-    /// Whether so many claims in a row would be granted, each to so much more, if nobody came in between.
+    /// Checks whether `count` reservations in a row, each of `each`, would be granted if no other came in between.
     fn may_allocate_many(&self, each: Requested, count: usize) -> Result<(), AllocError> {
         let all = |each: usize| each.checked_mul(count).ok_or(AllocError::Exhausted);
         self.may_allocate(Requested { blocks: all(each.blocks)?, bytes: all(each.bytes)? })
     }
 
-    /// Lays claim to so much more, or refuses it.
+    /// Reserves `more`, or refuses to.
     #[inline(always)]
     fn try_reserve<W: Access>(&self, more: Requested) -> Result<(), AllocError> {
         self.may_allocate(more)
     }
 
-    /// Lays claim to a block of `least` to `preferred` bytes; says how many it got.
+    /// Reserves a block of `least` to `preferred` bytes; returns the number of bytes reserved.
     fn try_reserve_between<W: Access>(&self, least: usize, preferred: usize) -> Result<usize, AllocError> {
         let _ = least;
         self.try_reserve::<W>(Requested { blocks: 1, bytes: preferred })?;
         Ok(preferred)
     }
 
-    /// Gives a claim up.
+    /// Cancels a reservation.
     fn cancel<W: Access>(&self, reserved: Requested) {
         let _ = reserved;
     }
 
-    /// So much more, which was claimed, is live.
+    /// Counts a reservation as live.
     fn commit<W: Access>(&self, more: Requested) {
         let _ = more;
     }
 
-    /// A request came to nothing.
+    /// Counts a failed request.
     fn fail<W: Access>(&self) {}
 
-    /// So much less is live.
+    /// Counts what was freed.
     fn free<W: Access>(&self, less: Requested);
 
-    /// What is live, as far as the job keeps count of that.
+    /// Returns what is live, as far as the accounting keeps track of it.
     fn live(&self) -> Requested {
         Requested::default()
     }
 
-    /// How many blocks are live, if the job counts them.
+    /// Returns the number of live blocks, if the accounting counts them.
     fn live_blocks(&self) -> Option<usize> {
         None
     }
 
-    /// So much is live from now on, because the pool behind has gone back to when it was.
+    /// Sets what is live, because the pool behind the guard has gone back to an earlier state.
     fn set_live(&mut self, live: Requested) {
         let _ = live;
     }
 
-    /// Nothing is live any more.
+    /// Sets what is live to nothing.
     fn reset(&mut self) {
         self.set_live(Requested::default());
     }
 
-    /// Adds what the job has to say.
+    /// Adds what the accounting knows to a report.
     fn report_into(&self, report: &mut Report);
 
-    /// Verifies the job's own figures, while nobody changes them.
+    /// Verifies the accounting's own numbers, with exclusive access.
     fn check(&self) -> Result<(), InvariantError> {
         Ok(())
     }
 }
 
 impl Requested {
-    /// A block of this layout; no block if it has no bytes.
+    /// Returns the amount for a block of this layout: no block if it has no bytes.
     #[inline(always)]
     pub(in crate::guard) fn of(layout: Layout) -> Self {
         Self { blocks: usize::from(layout.size() != 0), bytes: layout.size() }
     }
 
-    /// What `self` has more than `other`.
+    /// Returns by how much `self` exceeds `other`.
     #[inline(always)]
     pub(in crate::guard) fn saturating_sub(self, other: Self) -> Self {
         Self {

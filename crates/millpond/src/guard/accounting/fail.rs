@@ -14,14 +14,13 @@ use crate::{
 
 /// Fails some requests on purpose, to test what happens when memory runs out.
 ///
-/// Requests are counted from zero: those for a block, and those for more bytes of one. A failure is
-/// [`AllocError::Exhausted`].
+/// Requests are counted from zero: those for a block, and those to grow one. A failure is [`AllocError::Exhausted`].
 ///
 /// ```
 /// use core::alloc::Layout;
 /// use millpond::{Allocator, FailNth, Heap};
 ///
-/// let heap = FailNth::after(Heap, 2); // two requests work, and then none
+/// let heap = FailNth::after(Heap, 2); // two requests succeed, all others fail
 /// let layout = Layout::new::<u64>();
 /// let blocks: Vec<_> = core::iter::from_fn(|| heap.allocate(layout).ok()).collect();
 /// assert_eq!((blocks.len(), heap.requests()), (2, 3));
@@ -32,7 +31,7 @@ use crate::{
 /// ```
 pub type FailNth<X> = Accounted<Faults, X>;
 
-/// The job of [`FailNth`].
+/// The accounting of [`FailNth`].
 #[derive(Debug)]
 pub struct Faults {
     schedule: Schedule,
@@ -47,7 +46,7 @@ enum Schedule {
 }
 
 impl Schedule {
-    /// Whether one of so many requests from this one on fails.
+    /// Returns whether any of `count` requests, from `request` on, fails.
     fn fails_within(self, request: usize, count: usize) -> bool {
         match self {
             Self::Only(number) => number.checked_sub(request).is_some_and(|ahead| ahead < count),
@@ -66,19 +65,19 @@ impl Schedule {
 }
 
 impl<X> Accounted<Faults, X> {
-    /// Fails one request: the one with this number, counted from zero.
+    /// Creates a guard that fails one request: the one with this number, counted from zero.
     #[must_use]
     pub const fn only(inner: X, number: usize) -> Self {
         Self::scheduled(inner, Schedule::Only(number))
     }
 
-    /// Fails the last of every `period` requests; none if that is zero.
+    /// Creates a guard that fails the last of every `period` requests; none if `period` is zero.
     #[must_use]
     pub const fn every(inner: X, period: usize) -> Self {
         Self::scheduled(inner, Schedule::Every(period))
     }
 
-    /// Fails all requests after the first `count`.
+    /// Creates a guard that fails all requests after the first `count`.
     #[must_use]
     pub const fn after(inner: X, count: usize) -> Self {
         Self::scheduled(inner, Schedule::After(count))
@@ -88,7 +87,7 @@ impl<X> Accounted<Faults, X> {
         Self { accounting: Faults { schedule, requests: Counter::new() }, inner }
     }
 
-    /// How many requests there were, the failed ones included.
+    /// Returns the number of requests, the failed ones included.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.accounting.requests.get()
@@ -100,7 +99,7 @@ impl Faults {
         if self.schedule.fails(request) { Err(AllocError::Exhausted) } else { Ok(()) }
     }
 
-    /// Where one holder at a time may try a request several times, it is counted when it ends.
+    /// Counts a request at its end: with exclusive access it may be tried several times.
     fn count_at_the_end<W: Access>(&self) {
         if !W::SHARED {
             self.requests.add::<W>(1);
@@ -120,7 +119,8 @@ impl Accounting for Faults {
         if fails { Err(AllocError::Exhausted) } else { Ok(()) }
     }
 
-    /// Where others may come in between, the request is counted when it begins, so that each number is given out once.
+    /// Counts a request at its beginning, because with shared access others may come in between, and each number must
+    /// be used once.
     fn try_reserve<W: Access>(&self, more: Requested) -> Result<(), AllocError> {
         if W::SHARED {
             self.check_request(self.requests.add::<W>(1).wrapping_sub(1))

@@ -1,4 +1,4 @@
-//! The guard that lets no more than so much through.
+//! The guard that limits what is live.
 
 use super::{
     accounted::Accounted,
@@ -10,11 +10,11 @@ use crate::{
     traits::{InvariantError, Report, Requested},
 };
 
-/// No more than so many live bytes or blocks: the request beyond fails with [`AllocError::Limit`].
+/// Limits the number of live bytes or blocks: a request that would exceed it fails with [`AllocError::Limit`].
 ///
-/// Around a pool it bounds what holders have, around a parent it bounds what a pool may grow to. Bytes are counted as
-/// they were requested, and no excess is returned, so that what is freed is what was counted. While an allocator moves a
-/// block that grows, it may hold both places for a moment; only the block counts.
+/// Around a pool it limits what is handed out, around a parent it limits the growth of a pool. Bytes are counted as
+/// requested, and no excess is returned, so that what is freed is what was counted. While an allocator moves a block
+/// that grows, it may hold both places for a moment; only the block counts.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -26,7 +26,7 @@ use crate::{
 /// assert_eq!(pool.allocate(layout), Err(AllocError::Limit));
 /// # let _ = (first, second);
 ///
-/// // 10,000 bytes for chunks: the pool grows to the last of them, and no further.
+/// // At most 10,000 bytes for chunks: the pool uses all of them.
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Heap, 10_000));
 /// while pool.allocate(layout).is_ok() {}
 /// assert_eq!((pool.stats().held, pool.parent().left()), (10_000, 0));
@@ -34,11 +34,11 @@ use crate::{
 /// ```
 pub type Limit<X> = Accounted<Bounded, X>;
 
-/// The job of [`Limit`].
+/// The accounting of [`Limit`].
 ///
 /// # Invariants
 ///
-/// * `used` is what is live, in `unit`, and never more than `most`.
+/// * `used` is what is live, in `unit`, and at most `most`.
 #[derive(Debug)]
 pub struct Bounded {
     unit: Unit,
@@ -46,7 +46,7 @@ pub struct Bounded {
     used: Counter,
 }
 
-/// What is bounded.
+/// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Bytes,
@@ -54,19 +54,19 @@ enum Unit {
 }
 
 impl<X> Accounted<Bounded, X> {
-    /// Lets no more than `most` bytes be live.
+    /// Limits `inner` to `most` live bytes.
     #[must_use]
     pub const fn bytes(inner: X, most: usize) -> Self {
         Self { accounting: Bounded { unit: Unit::Bytes, most, used: Counter::new() }, inner }
     }
 
-    /// Lets no more than `most` blocks be live.
+    /// Limits `inner` to `most` live blocks.
     #[must_use]
     pub const fn blocks(inner: X, most: usize) -> Self {
         Self { accounting: Bounded { unit: Unit::Blocks, most, used: Counter::new() }, inner }
     }
 
-    /// How many more bytes or blocks it would let through.
+    /// Returns how many more bytes or blocks are allowed.
     #[must_use]
     pub fn left(&self) -> usize {
         self.accounting.left()
@@ -119,7 +119,7 @@ impl Accounting for Bounded {
         self.used.subtract::<W>(self.measure(less));
     }
 
-    /// In the unit that is bounded.
+    /// Returns what is live, in the unit that is limited.
     fn live(&self) -> Requested {
         Requested { blocks: self.used.get(), bytes: self.used.get() }
     }

@@ -1,4 +1,4 @@
-//! Guards that count requests, blocks and bytes, and refuse what is too much.
+//! Guards that count requests, blocks and bytes, and refuse requests that exceed a limit.
 
 mod accounted;
 mod accounted_pool;

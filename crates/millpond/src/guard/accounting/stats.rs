@@ -7,11 +7,11 @@ use super::{
 };
 use crate::traits::{Counts, InvariantError, Report, Requested};
 
-/// Counts everything: what is live, the most that ever was, all that was ever handed out, and failures.
+/// Counts everything: what is live, the peak, the total ever handed out, and failures.
 ///
-/// Bytes are counted as they were requested, and no excess is returned, so that what is freed is what was counted. Around
-/// a pool, a block that has to move to grow counts as one more handed out and one freed; around an allocator, as the
-/// bytes that it gained. Costs about eight memory accesses a call; see [`Counted`] for two.
+/// Bytes are counted as requested, and no excess is returned, so that what is freed is what was counted. Around a pool,
+/// a block that has to move to grow counts as another one handed out and one freed; around an allocator, as the bytes
+/// that it gained. Costs about eight memory accesses per call; see [`Counted`] for two.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -28,7 +28,7 @@ use crate::traits::{Counts, InvariantError, Report, Requested};
 /// ```
 pub type Stats<X> = Accounted<Counters, X>;
 
-/// Counts live blocks, and nothing else: for figures on the hot path, at the least cost.
+/// Counts live blocks and nothing else, at the lowest cost on the hot path.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -41,7 +41,7 @@ pub type Stats<X> = Accounted<Counters, X>;
 /// ```
 pub type Counted<X> = Accounted<LiveCount, X>;
 
-/// The job of [`Stats`].
+/// The accounting of [`Stats`].
 ///
 /// # Invariants
 ///
@@ -76,7 +76,7 @@ impl Pair {
 }
 
 impl<X> Accounted<Counters, X> {
-    /// Counts what `inner` does from now on, while nothing is live.
+    /// Creates a guard that counts what `inner` does from now on. No block of `inner` may be live.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         let accounting =
@@ -84,7 +84,8 @@ impl<X> Accounted<Counters, X> {
         Self { accounting, inner }
     }
 
-    /// What was counted so far. While other threads allocate, the figures are each true, but not of one moment.
+    /// Returns what was counted so far. While other threads allocate, each number is correct, but they are not all of
+    /// the same moment.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.accounting.counts()
@@ -157,18 +158,18 @@ impl Accounting for Counters {
     }
 }
 
-/// The job of [`Counted`].
+/// The accounting of [`Counted`].
 #[derive(Debug, Default)]
 pub struct LiveCount(Counter);
 
 impl<X> Accounted<LiveCount, X> {
-    /// Counts what `inner` has live from now on, while nothing is.
+    /// Creates a guard that counts the live blocks of `inner`, none of which may be live yet.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self { accounting: LiveCount(Counter::new()), inner }
     }
 
-    /// How many blocks are live.
+    /// Returns the number of live blocks.
     #[must_use]
     pub fn live(&self) -> usize {
         self.accounting.0.get()

@@ -1,13 +1,13 @@
-//! A list of blocks: what is live, and what was.
+//! A map of blocks: those that are live, and those that were freed.
 //!
-//! A block is found in a hash table by where it begins ([`Table`]): O(1), and so are a block that comes again no larger than it
-//! was, and one that is freed. Which block an address lies in, and whether a new one overlaps another, is asked of a trie of the
-//! granules in which blocks begin ([`Trie`]): it finds the last one up to an address in a few steps, however many there are.
-//! A granule may have several blocks in it; where each begins is tried out, at as few addresses as there are by the least
-//! alignment seen so far. Memory that has run out is an error, not an abort.
+//! A block is found by its start in a hash table ([`Table`]): O(1). So is entering a block again that is no larger than
+//! it was, and marking one as freed. To find the block in which an address lies, and whether a new block overlaps
+//! another, there is a trie of the granules in which blocks begin ([`Trie`]): it finds the last one up to an address in
+//! a few steps, however many there are. Several blocks may begin in one granule; their starts are found by trying the
+//! few addresses that the smallest alignment seen so far allows. Running out of memory is an error, not an abort.
 //!
-//! A block that was freed stays on the list until another overlaps it; so the list is as long as there are different
-//! blocks in the memory that was ever used.
+//! A block that was freed stays in the map until another overlaps it. So the map has as many entries as there are
+//! distinct blocks in the memory that was ever used.
 
 use core::alloc::Layout;
 
@@ -20,26 +20,27 @@ use crate::{
     traits::{InvariantError, Requested},
 };
 
-/// A block on the list.
+/// An entry of the map.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BlockEntry<N> {
-    /// Where it begins, with all bits inverted: who looks for leaks is not to take the list for a holder of the block.
+    /// The start of the block with all bits inverted, so that leak detectors do not take the map for a reference to the
+    /// block.
     inverted: usize,
-    /// Whether it is live, or was freed, in the lowest bit; the logarithm of its alignment in six; how far it reaches beyond its
-    /// end in nine; its size in the others.
+    /// The lowest bit says whether the block is live or was freed; the next six hold the logarithm of its alignment,
+    /// the next nine how far its reach exceeds its end, and the others its size.
     packed: u64,
-    /// What else is known about it.
+    /// What else is known about the block.
     pub(super) note: N,
 }
 
-/// Where it begins in what is packed how far a block reaches.
+/// Position in `packed` of how far the reach exceeds the end.
 const SLACK: u32 = 7;
 
-/// Where the size begins.
+/// Position in `packed` of the size.
 const SIZE: u32 = 16;
 
 impl<N: Copy + Default> BlockEntry<N> {
-    /// A live block; `None` if it is larger than address spaces are: 256 tebibytes.
+    /// Creates the entry of a live block; `None` if it is larger than address spaces are: 256 tebibytes.
     fn live(start: usize, layout: Layout, note: N) -> Option<Self> {
         let size = layout.size() as u64;
         let align = u64::from(layout.align().trailing_zeros());
@@ -47,7 +48,7 @@ impl<N: Copy + Default> BlockEntry<N> {
         fits.then_some(Self { inverted: !start, packed: (size << SIZE) | (align << 1) | 1, note })
     }
 
-    /// Where it begins.
+    /// Returns the start of the block.
     pub(super) fn start(&self) -> usize {
         !self.inverted
     }
@@ -60,13 +61,15 @@ impl<N: Copy + Default> BlockEntry<N> {
         self.start().saturating_add(self.size())
     }
 
-    /// Up to where no other entry begins: at its end or, if a block was longer that began here before, maybe behind it.
+    /// Returns the address before which no other entry begins: the end of the block, or an address behind it if a
+    /// longer block began here before.
     fn reach(&self) -> usize {
         let slack = (self.packed >> SLACK) as usize % (1 << (SIZE - SLACK));
         self.end().saturating_add(slack)
     }
 
-    /// The same with another reach, at least its end; or with less, if that is too far to be told.
+    /// Returns the entry with another reach, which is at least the end of the block; the reach is lowered if it is too
+    /// far to be represented.
     fn reaching(mut self, reach: usize) -> Self {
         let most = (1 << (SIZE - SLACK)) - 1;
         let slack = reach.saturating_sub(self.end()).min(most);
@@ -74,18 +77,18 @@ impl<N: Copy + Default> BlockEntry<N> {
         self
     }
 
-    /// What was requested.
+    /// Returns the layout that was requested.
     pub(super) fn layout(&self) -> Layout {
         let align = 1 << (self.packed >> 1 & 63);
         Layout::from_size_align(self.size(), align).unwrap_or(Layout::new::<()>())
     }
 
-    /// Whether it is live.
+    /// Returns whether the block is live.
     pub(super) fn is_live(&self) -> bool {
         self.packed & 1 == 1
     }
 
-    /// Whether it is live, and was requested with this layout.
+    /// Returns whether the block is live and was requested with this layout.
     pub(super) fn is_live_as(&self, layout: Layout) -> bool {
         let align = u64::from(layout.align().trailing_zeros());
         self.size() == layout.size() && self.packed % (1 << SLACK) == (align << 1 | 1)
@@ -98,22 +101,22 @@ impl<N: Copy + Default> Keyed for BlockEntry<N> {
     }
 }
 
-/// Why a block is not entered.
+/// The reason why a block is not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InsertError {
-    /// The list cannot grow.
+    /// The map cannot grow.
     Memory(AllocError),
     /// The block overlaps the live one that begins here.
     Overlap(usize),
 }
 
-/// The list.
+/// The map.
 ///
 /// # Invariants
 ///
-/// * No entry begins before another's reach.
-/// * `granules` has the granules in which an entry begins, and no others.
-/// * Where an entry does not begin at a granule, its distance has no bit that is not in `offsets`.
+/// * No entry begins before another entry's reach.
+/// * `granules` contains exactly the granules in which an entry begins.
+/// * If an entry does not begin at the start of a granule, its distance from there has only bits that are in `offsets`.
 /// * `live` is the sum of the live entries.
 #[derive(Debug)]
 pub(super) struct BlockMap<N> {
@@ -133,37 +136,39 @@ impl<N: Copy + Default> BlockMap<N> {
         }
     }
 
-    /// What is live.
+    /// Returns what is live.
     pub(super) fn live(&self) -> Requested {
         self.live
     }
 
-    /// The last entry that begins at or before this address.
+    /// Returns the last entry that begins at or before this address.
     pub(super) fn up_to(&self, address: usize) -> Option<&BlockEntry<N>> {
         let granule = self.granules.last_up_to(address)?;
-        // What begins in the granule may all lie behind the address. What begins in the one before does not.
+        // All entries that begin in the granule of the address may lie behind the address. Those in the granule before
+        // do not.
         self.last_in(granule, address)
             .or_else(|| self.last_in(self.granules.last_up_to(granule.checked_sub(1)?)?, address))
     }
 
-    /// The last entry that begins in this granule, at or before the address.
+    /// Returns the last entry that begins in this granule, at or before the address.
     fn last_in(&self, granule: usize, address: usize) -> Option<&BlockEntry<N>> {
         let step = 1 << (self.offsets | GRANULE).trailing_zeros();
         let last = (address - granule).min(GRANULE - 1) & !(step - 1);
         (0..=last).rev().step_by(step).find_map(|offset| self.at(granule + offset))
     }
 
-    /// The entry that begins here.
+    /// Returns the entry that begins here.
     pub(super) fn at(&self, start: usize) -> Option<&BlockEntry<N>> {
         self.entries.find(!start as u64)
     }
 
-    /// The entry that begins here, to be changed; its address stays, and its layout grows only where nothing lies.
+    /// Returns the entry that begins here, to be changed; its address stays the same, and its layout grows only into
+    /// free space.
     fn at_mut(&mut self, start: usize) -> Option<&mut BlockEntry<N>> {
         self.entries.find_mut(!start as u64)
     }
 
-    /// Enters a live block. What it overlaps was freed before, and is struck out.
+    /// Enters a live block. Entries that it overlaps were freed and are removed.
     pub(super) fn add(&mut self, start: usize, layout: Layout, note: N) -> Result<(), InsertError> {
         let new =
             BlockEntry::live(start, layout, note).ok_or(InsertError::Memory(AllocError::Unsupported))?;
@@ -191,7 +196,7 @@ impl<N: Copy + Default> BlockMap<N> {
         Ok(())
     }
 
-    /// Puts an entry in the place of one that begins at the same address, and reaches this far.
+    /// Replaces an entry that begins at the same address and reaches up to `end`.
     #[inline(never)]
     fn replace(&mut self, end: usize, new: BlockEntry<N>) -> Result<(), InsertError> {
         self.make_room(end, new.end())?;
@@ -199,7 +204,7 @@ impl<N: Copy + Default> BlockMap<N> {
         Ok(())
     }
 
-    /// Strikes out what lies between two addresses, all of which was freed; and nothing reaches there any more.
+    /// Removes all entries between two addresses, which were all freed, and lowers the reach of others to the start.
     fn make_room(&mut self, start: usize, end: usize) -> Result<(), InsertError> {
         while let Some(&old) = self.up_to(end - 1).filter(|old| old.reach() > start) {
             if old.end() <= start {
@@ -213,14 +218,14 @@ impl<N: Copy + Default> BlockMap<N> {
         Ok(())
     }
 
-    /// Puts an entry in the place of the one that begins at the same address, if there is one.
+    /// Replaces the entry that begins at the same address, if there is one.
     fn put(&mut self, new: BlockEntry<N>) {
         if let Some(old) = self.at_mut(new.start()) {
             *old = new;
         }
     }
 
-    /// Takes the entry that begins here off the list.
+    /// Removes the entry that begins here.
     fn forget(&mut self, start: usize) {
         self.entries.remove(!start as u64);
         let granule = start & !(GRANULE - 1);
@@ -229,7 +234,8 @@ impl<N: Copy + Default> BlockMap<N> {
         }
     }
 
-    /// Marks the live block that begins here and has this layout as freed, and changes its note. False if there is none.
+    /// Marks the live block that begins here and has this layout as freed, and changes its note. Returns false if there
+    /// is none.
     pub(super) fn mark_freed(&mut self, start: usize, layout: Layout, note: impl FnOnce(N) -> N) -> bool {
         let Some(entry) = self.at_mut(start).filter(|entry| entry.is_live_as(layout)) else { return false };
         entry.packed &= !1;
@@ -238,7 +244,7 @@ impl<N: Copy + Default> BlockMap<N> {
         true
     }
 
-    /// Gives the live block that begins here another layout. What it overlaps now was freed before, and is struck out.
+    /// Changes the layout of the live block that begins here. Entries that it overlaps now were freed and are removed.
     pub(super) fn resize(&mut self, start: usize, layout: Layout) -> Result<(), InsertError> {
         let Some(&old) = self.at(start) else { return Ok(()) };
         let new =
@@ -251,19 +257,19 @@ impl<N: Copy + Default> BlockMap<N> {
         Ok(())
     }
 
-    /// Every entry, in no order.
+    /// Returns all entries, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &BlockEntry<N>> {
         self.entries.iter()
     }
 
-    /// Takes everything off the list.
+    /// Removes all entries.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.granules.clear();
         (self.offsets, self.live) = (0, Requested::default());
     }
 
-    /// O(n).
+    /// Verifies the invariants. O(n).
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         self.entries.check()?;
         self.granules.check()?;
@@ -296,12 +302,12 @@ mod tests {
 
     use super::*;
 
-    /// The same list, in the simplest way: where blocks begin, how long they are, and whether they are live.
+    /// A simple model of the map: where blocks begin, their layouts, and whether they are live.
     #[derive(Default)]
     struct Model(BTreeMap<usize, (Layout, bool)>);
 
     impl Model {
-        /// Where those begin that have a byte between two addresses.
+        /// Returns the starts of blocks that have a byte between two addresses.
         fn overlapped(&self, start: usize, end: usize) -> Vec<usize> {
             let overlaps = |at: usize, layout: &Layout| at < end && start < at + layout.size();
             let blocks = self.0.iter().filter(|(at, (layout, _))| overlaps(**at, layout));
@@ -313,7 +319,7 @@ mod tests {
         }
     }
 
-    /// What a run does: how far addresses go, their least alignment, and how large blocks are.
+    /// Parameters of a run: the range of addresses, their smallest alignment, and the sizes of blocks.
     struct Span {
         reach: usize,
         align: usize,
@@ -382,14 +388,14 @@ mod tests {
         assert_eq!((map.iter().count(), map.live()), (0, Requested::default()));
     }
 
-    /// What is refused overlaps a live block. What was freed and lay in its way is forgotten, or not.
+    /// Checks that a refused block overlaps a live one. Freed entries in its way may or may not have been removed.
     fn refused(map: &BlockMap<u32>, model: &mut Model, error: InsertError, overlapped: &[usize]) {
         let InsertError::Overlap(other) = error else { panic!("{error:?}") };
         assert!(overlapped.contains(&other) && model.0[&other].1);
         model.0.retain(|at, (_, live)| *live || !overlapped.contains(at) || map.at(*at).is_some());
     }
 
-    /// Random blocks beside a map that knows what ought to be there: from crowded bytes to blocks across many windows.
+    /// Compares the map with a model, for random blocks: from crowded bytes to blocks across many windows.
     #[test]
     fn the_list_is_that_of_one_who_keeps_a_map() {
         for seed in 0..5 {

@@ -1,4 +1,4 @@
-//! The guard that finds out who writes past the end of a block, or in front of it.
+//! The guard that detects writes past the end of a block, or in front of it.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::traits::{AtFork, Diagnosis, MisuseKind};
 
-/// Puts known bytes in front of each block and behind it, and looks at them when it is freed or resized.
+/// Writes known bytes in front of and behind each block, and checks them when the block is freed or resized.
 ///
-/// Finds every write to the 16 bytes in front of a block, and to the 16 bytes behind it, that changes one of them, once it is
-/// freed; not what is never freed, and not what is written further away. The bytes depend on the block's address, so a copy
-/// from one block over another is found too. The block is freed all the same, because the harm is done. When it is freed, the
-/// bytes are inverted: a block that is freed twice, and whose end nobody has written to in between, is told and not freed
-/// again. An address that a guard further in refuses is not touched.
+/// Detects, when a block is freed, every write to the 16 bytes in front of it or behind it that changed one of them.
+/// Does not detect writes that are further away, or around blocks that are never freed. The bytes depend on the block's
+/// address, so copying one block over another is detected too. The block is freed nevertheless, because the harm is
+/// done. When a block is freed, the bytes are inverted: a block that is freed twice, and whose end was not written to
+/// in between, is reported and not freed again. An address that a guard further in refuses is not accessed.
 ///
-/// Costs 32 bytes per block, and writing and reading them. The bytes in front are as many as the alignment, if that is more than
-/// 16, so that the block is aligned. What was requested and all of these is asked for, so around blocks of 64 bytes this guard
-/// serves requests of up to 32. Around a pool, or around an allocator.
+/// Costs 32 bytes per block, and the time to write and check them. If the alignment is more than 16, there are as many
+/// bytes in front of the block, so that it stays aligned. The guard requests these bytes together with the block, so
+/// around blocks of 64 bytes it serves requests of up to 32. Around a pool, or around an allocator.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
@@ -35,7 +35,7 @@ use crate::traits::{AtFork, Diagnosis, MisuseKind};
 /// let pool = Local::new(canary);
 /// let layout = Layout::new::<[u8; 30]>();
 /// let block = pool.allocate(layout)?.cast::<u8>();
-/// // SAFETY: what is wrong here is the point; the bytes behind the block are the guard's.
+/// // SAFETY: the write past the end is deliberate; the bytes behind the block belong to the guard.
 /// unsafe {
 ///     block.add(31).write(0);
 ///     pool.deallocate(block, layout);
@@ -45,7 +45,7 @@ use crate::traits::{AtFork, Diagnosis, MisuseKind};
 /// ```
 pub type Canary<X> = Instrumented<Redzones, X>;
 
-/// The duty of [`Canary`].
+/// The hooks of [`Canary`].
 #[derive(Clone, Copy, Debug)]
 pub struct Redzones;
 
@@ -53,14 +53,15 @@ pub struct Redzones;
 const REDZONE: usize = 16;
 
 impl<X> Instrumented<Redzones, X> {
-    /// Watches both ends of all blocks that `inner` hands out from now on.
+    /// Creates a guard that checks both ends of all blocks that `inner` hands out from now on.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self::with_hooks(Redzones, inner, "canary")
     }
 }
 
-/// The bytes in front of a block that begins at this address, or behind one that ends there: rubbish, and never zero.
+/// Returns the bytes in front of a block that begins at this address, or behind one that ends there: a pattern that is
+/// never zero.
 fn bytes(edge: usize) -> [u8; REDZONE] {
     let mixed = (edge as u64 ^ 0xC0DE_CAFE_D15E_A5ED).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut bytes = [0; REDZONE];
@@ -69,24 +70,24 @@ fn bytes(edge: usize) -> [u8; REDZONE] {
     bytes
 }
 
-/// Where a block begins and ends, and where the bytes are that belong there.
+/// Returns the start and end of a block, each with a pointer to the bytes next to it.
 ///
 /// # Safety
 ///
-/// The block has so many bytes, and the margins around it are the caller's.
+/// The block has `size` bytes, and the caller may access the margins around it.
 unsafe fn redzones(block: NonNull<u8>, size: usize) -> [(usize, NonNull<[u8; REDZONE]>); 2] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the block has `size` bytes and margins around it.
     let (front, end) = unsafe { (block.sub(REDZONE), block.add(size)) };
     [(block.addr().get(), front.cast()), (end.addr().get(), end.cast())]
 }
 
-/// Writes the bytes in front of a block and behind it, or inverts them, so that they are not taken for those of a live one.
+/// Writes the bytes in front of a block and behind it, or inverts them, so that they differ from those of a live block.
 ///
 /// # Safety
 ///
-/// They are the caller's, and the block has so many bytes.
+/// The block has `size` bytes, and the caller may write to the margins around it.
 unsafe fn write(block: NonNull<u8>, size: usize, mask: u8) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the block has `size` bytes and that the margins may be written to.
     unsafe {
         for (edge, redzone) in redzones(block, size) {
             redzone.write_unaligned(bytes(edge).map(|byte| byte ^ mask));
@@ -94,12 +95,12 @@ unsafe fn write(block: NonNull<u8>, size: usize, mask: u8) {
     }
 }
 
-/// What turns the bytes around a live block into those around one that was freed.
+/// Turns the bytes around a live block into those around a freed one.
 const FREED: u8 = u8::MAX;
 
 impl AtFork for Redzones {}
 
-// SAFETY: only bytes of the margins are touched.
+// SAFETY: only bytes of the margins are accessed.
 unsafe impl BlockHooks for Redzones {
     const BACK_MARGIN: usize = REDZONE;
     const FRONT_MARGIN: usize = REDZONE;
@@ -112,7 +113,7 @@ unsafe impl BlockHooks for Redzones {
         _: usize,
         _: Site,
     ) -> Result<(), Rejected> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block has at least the size of `layout` and margins around it.
         unsafe { write(block, layout.size(), 0) };
         Ok(())
     }
@@ -121,11 +122,11 @@ unsafe impl BlockHooks for Redzones {
         if layout.size() == 0 {
             return Ok(());
         }
-        // SAFETY: the block is live and of this layout, and the bytes around it are the guard's.
+        // SAFETY: the block is live and of this layout, and the bytes around it belong to the guard.
         let [front, back] = unsafe { redzones(block, layout.size()) }
             // SAFETY: as above.
             .map(|(edge, redzone)| (unsafe { redzone.read_unaligned() }, bytes(edge)));
-        // Not those in front: a pool writes to where its free blocks begin.
+        // Only the bytes behind: a pool writes to the start of its free blocks, which are those in front.
         if back.0 == back.1.map(|byte| byte ^ FREED) {
             return Err(MisuseKind::DoubleFree.into());
         }
@@ -145,17 +146,17 @@ unsafe impl BlockHooks for Redzones {
         _: Layout,
         (new, _): (Layout, usize),
     ) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block has at least the size of `new` and margins around it.
         unsafe { write(block, new.size(), 0) };
         Ok(())
     }
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_free`, which is that of `verify`.
         let found = unsafe { self.verify(block, layout) };
         let is_prevented = found.is_err_and(|diagnosis| diagnosis.kind.is_prevented());
         if layout.size() != 0 && !is_prevented {
-            // SAFETY: the block is about to be free, and the bytes around it are the guard's.
+            // SAFETY: the block is about to be freed, and the bytes around it belong to the guard.
             unsafe { write(block, layout.size(), FREED) };
         }
         found

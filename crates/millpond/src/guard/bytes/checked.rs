@@ -1,7 +1,7 @@
-//! The guards that keep books of all blocks: [`Checked`] and [`Tracked`].
+//! The guards that keep a table of all blocks: [`Checked`] and [`Tracked`].
 //!
-//! Every block is entered when it is handed out, and looked up when it is given back. So what is wrong with a call is
-//! known before anything is done, without a look at memory that may be anybody's.
+//! Every block is entered when it is handed out and looked up when it is freed. So misuse is detected before anything
+//! is done, and without accessing memory that may belong to anything.
 
 use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
@@ -15,25 +15,26 @@ use crate::{
     traits::{CallSites, Diagnosis, InvariantError, MisuseKind, at_fork},
 };
 
-/// Finds every call that frees or resizes what it must not, before it does harm; and leaks.
+/// Detects every invalid free or resize before it does harm, and detects leaks.
 ///
-/// Exactly found, and prevented: a block that is freed twice (unless its memory has been handed out again since: then
-/// it is a live block, and the call looks right), an address that is no block's, be it foreign or inside a block, a block
-/// of another pool, and another layout than the block was requested with. Found when the pool goes, and around an allocator
-/// also when it is reset: blocks that were never freed. Found too, and not handed out: what overlaps a live block, because
-/// somebody has overwritten what the pool keeps in its memory. Pools that follow words in memory which their users can reach,
-/// as boundary tags, links in free blocks and [`Buddy`](crate::Buddy)'s footers are, are asked before each call whether those
-/// were overwritten ([`RawPool::damage`](crate::RawPool::damage)); if so, the call is reported and prevented
-/// ([`MisuseKind::Damaged`]). Not found: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
+/// Detected exactly, and prevented: a block that is freed twice (unless its memory was handed out again in between:
+/// then it is a live block, and the call looks valid), an address that is not that of a block, whether foreign or
+/// inside a block, a block of another pool, and a layout other than the requested one. Detected when the pool is
+/// dropped, and around an allocator also when it is reset: blocks that were never freed. Also detected, and not handed
+/// out: a block that overlaps a live one because what the pool keeps in its memory was overwritten. Some pools follow
+/// words in memory that their users can reach: boundary tags, links in free blocks, and the footers of
+/// [`Buddy`](crate::Buddy). Before each call, such a pool is asked whether those were overwritten
+/// ([`RawPool::damage`](crate::RawPool::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
+/// Not detected: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
 /// [`Quarantine`](crate::Quarantine).
 ///
-/// Around an allocator nothing escapes it. Around a pool, what passes the pool by does, and so does a call whose layout
-/// says that it would; and a block that is resized while it is dead is reported, but the shell may read it.
+/// Around an allocator, all of these calls are detected. Around a pool, calls that pass through the pool are not, nor
+/// are calls whose layout would pass through; and resizing a dead block is reported, but the shell may read the block.
 ///
-/// The books are kept in memory of the global allocator: 21 to 43 bytes per block, twice that for blocks of a kibibyte or more,
-/// three times for those of 64 or more. They stay when blocks are freed; so this guard is not for the global allocator itself. Every
-/// call costs O(1), whatever the sizes. Around an allocator there is a lock besides. For blocks of one size there is the
-/// strategy [`Validated`](crate::Validated), which costs next to nothing.
+/// The table is kept in memory of the global allocator: 21 to 43 bytes per block, twice that for blocks of a kibibyte
+/// or more, three times for those of 64 or more. Entries stay when blocks are freed, so this guard is not for the
+/// global allocator itself. Every call costs O(1), whatever the sizes. Around an allocator there is also a lock. For
+/// blocks of one size there is the free list [`Validated`](crate::Validated), which costs next to nothing.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
@@ -48,7 +49,7 @@ use crate::{
 /// let heap = Checked::new(Heap).reporting(Reporter::named("messages").with_hook(hear));
 /// let layout = Layout::new::<u64>();
 /// let block = heap.allocate(layout)?.cast();
-/// // SAFETY: the second call is wrong, and it is the guard that sees to it that nothing happens.
+/// // SAFETY: the second call is deliberately invalid; the guard prevents it.
 /// unsafe {
 ///     heap.deallocate(block, layout);
 ///     heap.deallocate(block, layout);
@@ -58,37 +59,37 @@ use crate::{
 /// ```
 pub type Checked<X> = Instrumented<BlockTable<()>, X>;
 
-/// The duty of [`Checked`] and of [`Tracked`](crate::Tracked).
+/// The hooks of [`Checked`] and of [`Tracked`](crate::Tracked).
 #[derive(Debug)]
 pub struct BlockTable<K: SiteTracker> {
     pub(super) state: Mutex<SpinLock, TableState<K>>,
 }
 
-/// What is kept behind the lock.
+/// The state behind the lock.
 #[derive(Debug)]
 pub(super) struct TableState<K: SiteTracker> {
     blocks: BlockMap<K::Note>,
     pub(super) track: K,
 }
 
-/// What is kept of where things happen: nothing, or the sites in the program.
+/// What is recorded about the places of calls: nothing, or the call sites.
 pub trait SiteTracker: Debug + Sized {
     /// See [`BlockHooks::WANTS_SITES`].
     const WANTS_SITES: bool;
     /// What is known about each block.
     type Note: Copy + Debug + Default;
-    /// Before anything happened.
+    /// The initial state.
     const EMPTY: Self;
 
-    /// A block was handed out.
+    /// Records that a block was handed out.
     fn allocated(&mut self, layout: Layout, site: Site) -> Result<Self::Note, AllocError>;
-    /// A block was freed.
+    /// Records that a block was freed.
     fn freed(&mut self, layout: Layout, note: Self::Note, site: Site) -> Self::Note;
-    /// A block got another size.
+    /// Records that a block was resized.
     fn on_resize(&mut self, old: Layout, new: Layout, note: Self::Note);
-    /// What is known about a block.
+    /// Returns what is known about a block.
     fn sites(note: Self::Note) -> CallSites;
-    /// Nothing is live any more.
+    /// Records that nothing is live any more.
     fn reset(&mut self);
 }
 
@@ -113,7 +114,7 @@ impl SiteTracker for () {
 }
 
 impl<X> Instrumented<BlockTable<()>, X> {
-    /// Checks what is done to `inner` from now on, while nothing is live.
+    /// Creates a guard that checks what is done to `inner` from now on. No block of `inner` may be live.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self::with_hooks(BlockTable::new(), inner, "checked")
@@ -125,7 +126,7 @@ impl<K: SiteTracker> BlockTable<K> {
         Self { state: Mutex::new(TableState { blocks: BlockMap::new(), track: K::EMPTY }) }
     }
 
-    /// Tells of each live block where it begins, and its layout.
+    /// Calls `visit` with the start and the layout of each live block.
     #[cfg(any(feature = "valgrind", feature = "asan"))]
     pub(super) fn each_live(&self, mut visit: impl FnMut(usize, Layout)) {
         let state = self.state.lock();
@@ -138,7 +139,7 @@ impl<K: SiteTracker> BlockTable<K> {
 }
 
 impl<K: SiteTracker> TableState<K> {
-    /// Whether a live block begins here and has this layout; or why not.
+    /// Returns whether a live block begins here and has this layout, or why not.
     fn look_up(&self, address: usize, layout: Layout) -> Result<(), Diagnosis> {
         match self.blocks.at(address) {
             Some(entry) if entry.is_live_as(layout) => Ok(()),
@@ -146,7 +147,7 @@ impl<K: SiteTracker> TableState<K> {
         }
     }
 
-    /// Why no live block that was requested as it is said begins here.
+    /// Returns the reason why no live block with the given layout begins here.
     #[cold]
     fn diagnose(&self, address: usize) -> Diagnosis {
         let Some(&entry) = self.blocks.up_to(address) else { return MisuseKind::Foreign.into() };
@@ -178,7 +179,7 @@ impl<K: SiteTracker> TableState<K> {
         Diagnosis { kind: MisuseKind::Overlap { live }, sites }
     }
 
-    /// Gives the live block that begins here another layout.
+    /// Changes the layout of the live block that begins here.
     fn resize(&mut self, address: usize, old: Layout, new: Layout) -> Result<(), Diagnosis> {
         let Some(note) = self.blocks.at(address).map(|entry| entry.note) else { return Ok(()) };
         if let Err(InsertError::Overlap(live)) = self.blocks.resize(address, new) {
@@ -201,12 +202,12 @@ impl<K: SiteTracker> TableState<K> {
     }
 }
 
-/// Whether this is a block of no bytes, which nobody keeps books of.
+/// Returns whether this is a block of zero bytes, which is not in the table.
 fn is_nothing(block: NonNull<u8>, layout: Layout) -> bool {
     layout.size() == 0 && block.addr().get() == layout.align()
 }
 
-// SAFETY: blocks are not touched at all.
+// SAFETY: blocks are not accessed at all.
 unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
     const WANTS_SITES: bool = K::WANTS_SITES;
     const ASKS_FOR_DAMAGE: bool = true;
@@ -241,7 +242,7 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
     }
 
     fn set_layout(&self, block: NonNull<u8>, old: Layout, new: Layout) {
-        // Nothing is in the way: nobody has got the rest yet.
+        // Nothing overlaps: the part that is given back was not handed out again yet.
         let _ = self.state.lock().resize(block.addr().get(), old, new);
     }
 
@@ -251,7 +252,7 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
         old: Layout,
         (new, _): (Layout, usize),
     ) -> Result<(), Diagnosis> {
-        // One that is no larger was relabelled before.
+        // A block that did not grow got its new layout before, in `set_layout`.
         if new.size() <= old.size() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The guards that overwrite what nobody should read: [`Poison`] for bugs, [`Zeroed`] for secrets.
+//! The guards that overwrite what must not be read: [`Poison`] to find bugs, [`Zeroed`] for secrets.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -11,15 +11,15 @@ use crate::{
     traits::{AtFork, Diagnosis},
 };
 
-/// Fills blocks with rubbish when they are handed out, and with other rubbish when they are freed.
+/// Fills blocks with one pattern when they are handed out, and with another when they are freed.
 ///
-/// So whoever reads what was never written gets `0xA5…`, and whoever reads what was freed gets `0xDF…`: no valid pointer,
-/// no small number, no text, and the same on every run. What was requested zeroed is zero, and what a block had when it
-/// grew stays; all other bytes of the block are overwritten, the addresses among them that a pool keeps in its free blocks.
-/// What is *written* to a freed block is found by [`Quarantine`](crate::Quarantine), which holds freed blocks
+/// So reading uninitialized memory yields `0xA5…`, and reading freed memory yields `0xDF…`: not a valid pointer, not a
+/// small number, not text, and the same in every run. Memory that was requested zeroed is zero, and a block that grows
+/// keeps its contents; all other bytes of the block are overwritten, including the addresses that a pool keeps in its
+/// free blocks. *Writes* to a freed block are detected by [`Quarantine`](crate::Quarantine), which holds freed blocks
 /// back for a while: a pool writes into its free blocks itself.
 ///
-/// Costs a write of every byte, twice. Around a pool, or around an allocator.
+/// Costs two writes of every byte. Around a pool, or around an allocator.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -35,16 +35,16 @@ use crate::{
 /// ```
 pub type Poison<X> = Instrumented<PoisonFill, X>;
 
-/// Erases what blocks hold when they are freed, in a way that the compiler cannot remove.
+/// Erases the contents of blocks when they are freed, in a way that the compiler cannot remove.
 ///
 /// For keys, passwords and other secrets. A block that moves to grow leaves nothing behind, and for the same reason a
-/// block that shrinks always moves. Not erased is what is live when a pool is reset or goes, because it was never freed,
-/// and what a holder copied elsewhere.
+/// block that shrinks always moves. Not erased are blocks that are live when a pool is reset or dropped, because they
+/// were never freed, and copies elsewhere.
 ///
-/// What is handed out is zero, to the last byte of the block: a pool keeps addresses in its free blocks, which are nobody's to
-/// see either.
+/// New blocks are zero to the last byte, because a pool keeps addresses in its free blocks, which must not be visible
+/// either.
 ///
-/// Costs a write of every byte, twice. Around a pool, or around an allocator.
+/// Costs two writes of every byte. Around a pool, or around an allocator.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -63,17 +63,17 @@ pub type Poison<X> = Instrumented<PoisonFill, X>;
 /// ```
 pub type Zeroed<X> = Instrumented<ZeroFill, X>;
 
-/// The byte of which a new block is full.
+/// The byte with which new blocks are filled.
 const NEW: u8 = 0xA5;
-/// The byte of which a freed block is full.
+/// The byte with which freed blocks are filled.
 pub(in crate::guard) const FREED: u8 = 0xDF;
 
-/// The duty of [`Poison`].
+/// The hooks of [`Poison`].
 #[derive(Clone, Copy, Debug)]
 pub struct PoisonFill;
 
 impl<X> Instrumented<PoisonFill, X> {
-    /// Fills what `inner` hands out and takes back from now on.
+    /// Creates a guard that fills the blocks that `inner` hands out and frees from now on.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self::with_hooks(PoisonFill, inner, "poisoned")
@@ -82,7 +82,7 @@ impl<X> Instrumented<PoisonFill, X> {
 
 impl AtFork for PoisonFill {}
 
-// SAFETY: only bytes of the block are touched.
+// SAFETY: only bytes of the block are accessed.
 unsafe impl BlockHooks for PoisonFill {
     const WRITES_FREED: bool = true;
 
@@ -93,7 +93,7 @@ unsafe impl BlockHooks for PoisonFill {
         kept: usize,
         _: Site,
     ) -> Result<(), Rejected> {
-        // SAFETY: the caller's promise; no more is kept than there is.
+        // SAFETY: the caller guarantees that the block has `room` bytes, and `kept` is at most `room`.
         unsafe { block.add(kept).write_bytes(NEW, room - kept) };
         Ok(())
     }
@@ -105,7 +105,7 @@ unsafe impl BlockHooks for PoisonFill {
         (new, room): (Layout, usize),
     ) -> Result<(), Diagnosis> {
         if new.size() > old.size() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees that the block has `room` bytes, which are at least `old.size()`.
             unsafe { block.add(old.size()).write_bytes(NEW, room - old.size()) };
         }
         Ok(())
@@ -118,12 +118,12 @@ unsafe impl BlockHooks for PoisonFill {
     }
 }
 
-/// The duty of [`Zeroed`].
+/// The hooks of [`Zeroed`].
 #[derive(Clone, Copy, Debug)]
 pub struct ZeroFill;
 
 impl<X> Instrumented<ZeroFill, X> {
-    /// Erases what is given back to `inner` from now on.
+    /// Creates a guard that erases the blocks that `inner` frees from now on.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self::with_hooks(ZeroFill, inner, "erased")
@@ -132,7 +132,7 @@ impl<X> Instrumented<ZeroFill, X> {
 
 impl AtFork for ZeroFill {}
 
-// SAFETY: only bytes of the block are touched.
+// SAFETY: only bytes of the block are accessed.
 unsafe impl BlockHooks for ZeroFill {
     const WRITES_FREED: bool = true;
 
@@ -145,7 +145,7 @@ unsafe impl BlockHooks for ZeroFill {
         kept: usize,
         _: Site,
     ) -> Result<(), Rejected> {
-        // SAFETY: the caller's promise; no more is kept than there is.
+        // SAFETY: the caller guarantees that the block has `room` bytes, and `kept` is at most `room`.
         unsafe { block.add(kept).write_bytes(0, room - kept) };
         Ok(())
     }
@@ -156,7 +156,8 @@ unsafe impl BlockHooks for ZeroFill {
         old: Layout,
         (_, room): (Layout, usize),
     ) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promise; whatever is behind the old bytes was never the holder's.
+        // SAFETY: the caller guarantees that the block has `room` bytes; those behind the old size were never handed
+        // out.
         unsafe { block.add(old.size()).write_bytes(0, room - old.size()) };
         Ok(())
     }
@@ -168,15 +169,15 @@ unsafe impl BlockHooks for ZeroFill {
     }
 }
 
-/// Writes zeroes that stay, whatever the compiler thinks of them.
+/// Writes zeroes that the compiler cannot remove.
 ///
 /// # Safety
 ///
-/// The bytes are the caller's alone.
+/// The caller has exclusive access to the bytes.
 unsafe fn erase(start: NonNull<u8>, size: usize) {
     let (mut at, end) = (0, size);
     while at < end {
-        // SAFETY: within the bytes, and a word is written only where it is aligned and ends within them.
+        // SAFETY: every write is within the bytes, and a word is written only if it is aligned and ends within them.
         unsafe {
             let place = start.add(at);
             if place.cast::<usize>().is_aligned() && end - at >= size_of::<usize>() {

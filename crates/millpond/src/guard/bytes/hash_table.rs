@@ -1,8 +1,9 @@
-//! A hash table whose entries lie in the table itself.
+//! A hash table that stores its entries inline.
 //!
-//! Open addressing with linear probing, at most three quarters full; what is removed leaves no mark, because what follows is
-//! moved up. Finding, inserting and removing are O(1) expected. The home of a key depends on all of its bits, so that
-//! keys at equal distances, as addresses are, do not crowd. Memory that has run out is an error, not an abort.
+//! Open addressing with linear probing, at most three quarters full. Removing an entry leaves no tombstone, because the
+//! entries that follow are moved up. Finding, inserting and removing take O(1) expected time. The home of a key depends
+//! on all of its bits, so that keys at equal distances, such as addresses, do not cluster. Running out of memory is an
+//! error, not an abort.
 //!
 //! Source: Knuth, "The Art of Computer Programming", volume 3, section 6.4, algorithms L and R (1973).
 
@@ -10,12 +11,12 @@ use alloc::vec::Vec;
 
 use crate::{base::AllocError, traits::InvariantError};
 
-/// The least number of places in a table that has any.
+/// The minimum number of places in a table that is not empty.
 const LEAST: usize = 16;
 
-/// What lies in a table. The default is a place where nothing lies.
+/// An entry of a table. The default is a vacant place.
 pub(super) trait Keyed: Copy + Default {
-    /// What it is found by; zero for the default, and for no other.
+    /// Returns the key; zero for the default, and for no other entry.
     fn key(&self) -> u64;
 }
 
@@ -23,7 +24,7 @@ pub(super) trait Keyed: Copy + Default {
 ///
 /// # Invariants
 ///
-/// * There are no places, or a power of two of them, of which `taken`, at most three quarters, are not vacant.
+/// * The number of places is zero or a power of two. `taken` of them, at most three quarters, are not vacant.
 /// * From the home of an entry to its place, no place is vacant. No two entries have the same key.
 #[derive(Debug)]
 pub(super) struct Table<E> {
@@ -34,7 +35,7 @@ pub(super) struct Table<E> {
 impl<E: Keyed> Table<E> {
     pub(super) const EMPTY: Self = Self { places: Vec::new(), taken: 0 };
 
-    /// Where the search for a key begins. Beyond the end if there are no places.
+    /// Returns the place where the search for a key begins. It is out of bounds if there are no places.
     fn home(&self, key: u64) -> usize {
         let product = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mixed = (product ^ (product >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -56,20 +57,20 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// The entry with this key.
+    /// Returns the entry with this key.
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<&E> {
         self.places.get(self.place(key)?)
     }
 
-    /// The entry with this key, to be changed in all but its key.
+    /// Returns the entry with this key, whose key must not be changed.
     #[inline]
     pub(super) fn find_mut(&mut self, key: u64) -> Option<&mut E> {
         let place = self.place(key)?;
         self.places.get_mut(place)
     }
 
-    /// Makes sure that there is room for so many more, twelve at most.
+    /// Reserves room for `more` entries, at most twelve.
     pub(super) fn reserve(&mut self, more: usize) -> Result<(), AllocError> {
         let size = self.places.len();
         if self.taken + more > size / 4 * 3 { self.rebuild((size * 2).max(LEAST)) } else { Ok(()) }
@@ -85,7 +86,7 @@ impl<E: Keyed> Table<E> {
         Ok(())
     }
 
-    /// Enters what has a key that is not there yet. There is room.
+    /// Inserts an entry whose key is not in the table. There must be room.
     pub(super) fn insert(&mut self, entry: E) {
         let mut place = self.home(entry.key());
         while self.places[place].key() != 0 {
@@ -95,14 +96,14 @@ impl<E: Keyed> Table<E> {
         self.taken += 1;
     }
 
-    /// Removes the entry with this key, if there is one. Memory that is used no more is given back.
+    /// Removes the entry with this key, if there is one. Memory that is no longer needed is freed.
     pub(super) fn remove(&mut self, key: u64) {
         let Some(mut hole) = self.place(key) else { return };
         self.taken -= 1;
         let mut place = self.following(hole);
         while self.places[place].key() != 0 {
             let way = |from: usize| place.wrapping_sub(from) & (self.places.len() - 1);
-            // Whatever would be sought for from the hole, or from in front of it, is moved there.
+            // An entry that would be searched for from the hole, or from in front of it, is moved there.
             if way(self.home(self.places[place].key())) >= way(hole) {
                 self.places[hole] = self.places[place];
                 hole = place;
@@ -111,17 +112,17 @@ impl<E: Keyed> Table<E> {
         }
         self.places[hole] = E::default();
         if self.taken < self.places.len() / 8 && self.places.len() > LEAST {
-            // Without memory for a smaller table, the larger one will do.
+            // If there is no memory for a smaller table, the larger one stays.
             let _ = self.rebuild(self.places.len() / 2);
         }
     }
 
-    /// Every entry, in no order.
+    /// Returns all entries, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
         self.places.iter().filter(|entry| entry.key() != 0)
     }
 
-    /// Removes all. The memory stays for as many again, unless most of it was not used.
+    /// Removes all entries. The memory is kept for as many again, unless most of it was unused.
     pub(super) fn clear(&mut self) {
         if self.taken < self.places.len() / 8 {
             *self = Self::EMPTY;
@@ -131,7 +132,7 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// O(n).
+    /// Verifies the invariants. O(n).
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         let finds = |entry: &E| self.find(entry.key()).is_some_and(|found| core::ptr::eq(found, entry));
         if self.iter().count() != self.taken || !self.iter().all(finds) {
@@ -151,7 +152,7 @@ mod tests {
         }
     }
 
-    /// However far blocks lie from each other, they do not crowd in the table.
+    /// Keys at equal distances do not cluster, whatever the distance.
     #[test]
     fn keys_at_equal_distances_are_near_their_homes() {
         for distance in (0..28).map(|log| 1 << log).chain([48, 80, 96, 336, 1008, 4112]) {

@@ -1,4 +1,4 @@
-//! What a guard does with the blocks that pass it, byte by byte.
+//! What a guard does with the bytes of the blocks that pass it.
 
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
@@ -7,15 +7,15 @@ use crate::{
     traits::{AtFork, Diagnosis, InvariantError},
 };
 
-/// Where in the program a call comes from, if that is known.
+/// The place in the program from which a call comes, if known.
 pub(super) type Site = Option<&'static Location<'static>>;
 
-/// Why a block is not handed out.
+/// The reason why a block is not handed out.
 #[derive(Clone, Copy, Debug)]
 pub enum Rejected {
-    /// There is no memory to remember it in. It goes back to where it came from.
+    /// There is no memory to record it. It is freed.
     Memory(AllocError),
-    /// It must not be anybody's. It is not given back either: who handed it out cannot be trusted with it.
+    /// It must not be handed out. It is not freed either, because the pool that handed it out cannot be trusted.
     Misuse(Diagnosis),
 }
 
@@ -25,42 +25,43 @@ impl From<AllocError> for Rejected {
     }
 }
 
-/// The duty of a [`Instrumented`](super::Instrumented): one implementation for pools and allocators, hence `&self`.
+/// The hooks of an [`Instrumented`](super::Instrumented): one implementation for pools and allocators, so they take
+/// `&self`.
 ///
 /// # Safety
 ///
-/// Only bytes of the block, and of the margins around it, are touched, and only while the guard has the block: when it
-/// is handed out, resized or taken back. No method unwinds or calls anybody else's code.
+/// Only bytes of the block and of the margins around it are accessed, and only while the guard has the block: when it
+/// is handed out, resized or freed. No method unwinds or calls foreign code.
 pub unsafe trait BlockHooks: AtFork {
-    /// How many bytes behind each block are the guard's own.
+    /// The number of bytes behind each block that belong to the guard.
     const BACK_MARGIN: usize = 0;
 
-    /// How many bytes in front of each block are the guard's own, at least: zero, or a power of two. There are as many as the
-    /// block's alignment, if that is more.
+    /// The minimum number of bytes in front of each block that belong to the guard: zero, or a power of two. If the
+    /// block's alignment is larger, there are as many as that.
     const FRONT_MARGIN: usize = 0;
 
-    /// Whether the duty reads or writes a block that is freed.
+    /// Whether the hooks read or write a block that is freed.
     const WRITES_FREED: bool = false;
 
     /// Whether what is guarded is asked for [damage](crate::RawPool::damage) before each call.
     const ASKS_FOR_DAMAGE: bool = false;
 
-    /// Whether it makes a difference where in the program calls come from.
+    /// Whether the hooks use the places in the program from which calls come.
     const WANTS_SITES: bool = false;
 
-    /// Whether a block may be made smaller where it is.
+    /// Whether a block may shrink in place.
     const SHRINKS_IN_PLACE: bool = true;
 
-    /// A block of this layout is about to be handed out, which has `room` bytes besides the margins. Its first `kept` bytes are
-    /// to stay as they are.
+    /// Called before a block of this layout is handed out. It has `room` bytes besides the margins, and the first
+    /// `kept` bytes must not be changed.
     ///
     /// # Errors
     ///
-    /// It cannot be handed out.
+    /// Returns the reason if the block cannot be handed out.
     ///
     /// # Safety
     ///
-    /// The block is as long as `room`, `layout` at least, with the margins around it, and nobody else uses it.
+    /// The block has `room` bytes, at least as many as `layout`, with the margins around it, and nothing else uses it.
     unsafe fn on_alloc(
         &self,
         block: NonNull<u8>,
@@ -72,7 +73,7 @@ pub unsafe trait BlockHooks: AtFork {
         Ok(())
     }
 
-    /// The same, while nobody else has the guard.
+    /// Does the same with exclusive access to the guard.
     ///
     /// # Errors
     ///
@@ -82,46 +83,46 @@ pub unsafe trait BlockHooks: AtFork {
     ///
     /// As for [`on_alloc`](Self::on_alloc).
     unsafe fn on_alloc_mut(&mut self, block: NonNull<u8>, fit: (Layout, usize)) -> Result<(), Rejected> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_alloc_mut`, which is that of `on_alloc`.
         unsafe { self.on_alloc(block, fit, 0, None) }
     }
 
-    /// A block is about to be resized: is all well with it? Nothing is changed.
+    /// Called before a block is resized, to check it. Changes nothing.
     ///
     /// # Errors
     ///
-    /// What is not.
+    /// Returns what is wrong with the block.
     ///
     /// # Safety
     ///
-    /// The block is live and of this layout, unless the duty is to find out.
+    /// The block is live and of this layout, unless checking that is what the hooks are for.
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
         let _ = (block, layout);
         Ok(())
     }
 
-    /// Whether [`on_free`](Self::on_free) would not be prevented, without a look at the block.
+    /// Returns whether [`on_free`](Self::on_free) would be performed rather than prevented. The block is not accessed.
     fn may_free(&self, block: NonNull<u8>, layout: Layout) -> bool {
         let _ = (block, layout);
         true
     }
 
-    /// A live block is about to get another layout where it is, no larger than the one it has: from then on the rest may be
-    /// somebody else's. If it does not come to that, the same is called with the layouts the other way round.
+    /// Called before a live block gets another layout in place that is no larger than its own: afterwards the remainder
+    /// may be handed out again. If resizing fails, it is called again with the two layouts exchanged.
     fn set_layout(&self, block: NonNull<u8>, old: Layout, new: Layout) {
         let _ = (block, old, new);
     }
 
-    /// A block was resized where it is, and has `room` bytes besides the margins; its first `old.size()` bytes are to stay as
-    /// they are.
+    /// Called after a block was resized in place. It has `room` bytes besides the margins, and the first `old.size()`
+    /// bytes must not be changed.
     ///
     /// # Errors
     ///
-    /// What it must not be resized to.
+    /// Returns the reason if the block must not be resized.
     ///
     /// # Safety
     ///
-    /// The block is as long as `room`, `new` at least, with the margins around it, and nobody else uses it.
+    /// The block has `room` bytes, at least as many as `new`, with the margins around it, and nothing else uses it.
     unsafe fn on_resize(
         &self,
         block: NonNull<u8>,
@@ -132,19 +133,19 @@ pub unsafe trait BlockHooks: AtFork {
         Ok(())
     }
 
-    /// A block is about to be freed: does what is to be done with it. If the call is [to be
-    /// prevented](crate::MisuseKind::is_prevented), nothing is.
+    /// Called before a block is freed. If the call is [to be prevented](crate::MisuseKind::is_prevented), nothing is
+    /// changed.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns what is wrong with the block.
     ///
     /// # Safety
     ///
     /// As for [`verify`](Self::verify).
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis>;
 
-    /// The same, while nobody else has the guard.
+    /// Does the same with exclusive access to the guard.
     ///
     /// # Errors
     ///
@@ -154,38 +155,37 @@ pub unsafe trait BlockHooks: AtFork {
     ///
     /// As for [`on_free`](Self::on_free).
     unsafe fn on_free_mut(&mut self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_free_mut`, which is that of `on_free`.
         unsafe { self.on_free(block, layout, None) }
     }
 
-    /// Nothing is live any more.
+    /// Called when nothing is live any more.
     fn reset(&mut self) {}
 
-    /// What is live although the pool is about to go: the first block, its layout, and what to say.
+    /// Returns what is live although the pool is about to be dropped: the first block, its layout, and the diagnosis.
     fn find_leak(&self) -> Option<(usize, Layout, Diagnosis)> {
         None
     }
 
-    /// Verifies the duty's own figures.
+    /// Verifies the hooks' own state.
     fn check(&self) -> Result<(), InvariantError> {
         Ok(())
     }
 }
 
-/// How many bytes lie in front of a block of this alignment.
+/// Returns how many bytes lie in front of a block of this alignment.
 #[inline(always)]
 pub(super) const fn front<D: BlockHooks>(align: usize) -> usize {
     if D::FRONT_MARGIN == 0 || D::FRONT_MARGIN > align { D::FRONT_MARGIN } else { align }
 }
 
-/// How many bytes the margins of a block of this alignment have in all.
+/// Returns how many bytes the margins of a block of this alignment have in total.
 #[inline(always)]
 pub(super) const fn margins<D: BlockHooks>(align: usize) -> usize {
     front::<D>(align) + D::BACK_MARGIN
 }
 
-/// The layout to ask for, so that there is room for a block of `layout` and the margins; none if that is beyond all
-/// memory.
+/// Returns the layout to request for a block of `layout` with its margins; `None` if it is too large.
 #[inline(always)]
 pub(super) fn with_margins<D: BlockHooks>(layout: Layout) -> Option<Layout> {
     let margins = margins::<D>(layout.align());
@@ -195,26 +195,26 @@ pub(super) fn with_margins<D: BlockHooks>(layout: Layout) -> Option<Layout> {
     Layout::from_size_align(layout.size().checked_add(margins)?, layout.align()).ok()
 }
 
-/// The part of a wide block that lies between the margins.
+/// Returns the part of a wide block that lies between the margins.
 ///
 /// # Safety
 ///
 /// The block is at least as long as the margins of this alignment.
 #[inline(always)]
 pub(super) unsafe fn without_margins<D: BlockHooks>(wide: NonNull<[u8]>, align: usize) -> NonNull<[u8]> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the block is at least as long as the margins.
     let start = unsafe { wide.cast::<u8>().add(front::<D>(align)) };
     NonNull::slice_from_raw_parts(start, wide.len() - margins::<D>(align))
 }
 
-/// Where the wide block of a block of this alignment begins. The block may be anything: an address that is too low for that
-/// stays as it is.
+/// Returns the start of the wide block around a block of this alignment. The block may be any address: one that is too
+/// low stays as it is.
 #[inline(always)]
 pub(super) fn start_with_margins<D: BlockHooks>(block: NonNull<u8>, align: usize) -> NonNull<u8> {
     NonNull::new(block.as_ptr().wrapping_sub(front::<D>(align))).unwrap_or(block)
 }
 
-/// What was asked for, of what is at least as long.
+/// Returns the first `size` bytes of a block, which is at least as long.
 #[inline(always)]
 pub(super) fn truncate(block: NonNull<[u8]>, size: usize) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), size)

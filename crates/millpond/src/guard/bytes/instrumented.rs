@@ -1,4 +1,4 @@
-//! The guard that looks after blocks byte by byte, and how it goes around an allocator.
+//! The guard that works on the bytes of blocks, around an allocator.
 
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
@@ -13,22 +13,22 @@ use crate::{
     },
 };
 
-/// A pool or an allocator behind a guard that does the duty `D`: see [`Poison`](crate::Poison),
-/// [`Canary`](crate::Canary), [`Zeroed`](crate::Zeroed), and with the feature `alloc` `Checked` and `Tracked`.
+/// A pool or an allocator behind a guard with the hooks `D`: see [`Poison`](crate::Poison), [`Canary`](crate::Canary),
+/// [`Zeroed`](crate::Zeroed), and with the feature `alloc` `Checked` and `Tracked`.
 ///
-/// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] pass through.
+/// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] are delegated.
 /// These guards stack in any order. Each returns exactly as many bytes as were requested. Requests of zero bytes, and
-/// those that pass a pool by, are not its business.
+/// those that pass through a pool, are not instrumented.
 ///
-/// A guard that counts is to be inside of one that prevents misuse, or it counts what was prevented.
+/// A guard that counts belongs inside of one that prevents misuse, otherwise it counts calls that were prevented.
 ///
-/// Misuse that it finds goes to its [`Reporter`], which ends the program unless it is told otherwise. Around a pool that
-/// happens when the shell has ended its borrow or lock, so a hook may use the very allocator that was misused.
+/// Misuse is reported to the [`Reporter`], which by default ends the program. Around a pool this happens after the
+/// shell has ended its borrow or lock, so a hook may use the very allocator that was misused.
 #[derive(Debug)]
 pub struct Instrumented<D: BlockHooks, X> {
     pub(super) hooks: D,
     pub(super) reporter: Reporter,
-    /// What a pool's shell has not asked for yet.
+    /// A report that a pool's shell has not asked for yet.
     pub(super) pending: Pending,
     pub(super) inner: X,
 }
@@ -38,27 +38,27 @@ impl<D: BlockHooks, X> Instrumented<D, X> {
         Self { hooks, reporter: Reporter::named(name), pending: Pending::NONE, inner }
     }
 
-    /// Says what the pool is called, and who hears of misuse.
+    /// Sets the name of the pool and how misuse is reported.
     #[must_use]
     pub fn reporting(mut self, reporter: Reporter) -> Self {
         self.reporter = reporter;
         self
     }
 
-    /// What is behind the guard, to look at.
+    /// Returns a reference to what is behind the guard.
     #[must_use]
     pub fn inner(&self) -> &X {
         &self.inner
     }
 
-    /// Reports what was found at once; says whether the call is to be prevented.
+    /// Reports a diagnosis at once; returns whether the call is to be prevented.
     fn raise(&self, block: NonNull<u8>, layout: Layout, diagnosis: Diagnosis) -> bool {
         self.reporter.pending_report(block.addr().get(), layout, diagnosis).raise();
         diagnosis.kind.is_prevented()
     }
 }
 
-/// What is live when the guard goes, and nobody has asked yet, is reported.
+/// Reports what is live when the guard is dropped, if it was not reported before.
 impl<D: BlockHooks, X> Drop for Instrumented<D, X> {
     fn drop(&mut self) {
         if let Some((address, layout, diagnosis)) = self.hooks.find_leak() {
@@ -68,7 +68,7 @@ impl<D: BlockHooks, X> Drop for Instrumented<D, X> {
 }
 
 impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
-    /// Asks for a wider block and readies it; its first `kept` bytes are as they are to be.
+    /// Requests a wider block and prepares it; its first `kept` bytes are not changed.
     #[inline]
     fn on_alloc(
         &self,
@@ -88,9 +88,9 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         self.ready(block, layout, kept, site)
     }
 
-    /// Readies a block that was just handed out, or gives it back.
+    /// Prepares a block that was just handed out, or frees it.
     fn ready(&self, whole: NonNull<[u8]>, layout: Layout, kept: usize, site: Site) -> Allocation {
-        // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
+        // SAFETY: the block was just handed out, is at least as long as requested, and nothing else uses it.
         let (block, outcome) = unsafe {
             let block = without_margins::<D>(whole, layout.align());
             (block, self.hooks.on_alloc(block.cast(), (layout, block.len()), kept, site))
@@ -103,7 +103,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
             }
             Err(Rejected::Memory(error)) => {
                 if let Some(wide) = with_margins::<D>(layout) {
-                    // SAFETY: as above, and nobody has it.
+                    // SAFETY: as above, and the block is not returned to the caller.
                     unsafe { self.inner.deallocate(whole.cast(), wide) };
                 }
                 Err(error)
@@ -118,11 +118,12 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
     /// As for [`BlockHooks::verify`].
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), AllocError> {
         if self.is_refused(block, layout) {
-            // SAFETY: the caller's promises are passed on; as whoever is further in refuses it, the call only reports that.
+            // SAFETY: the caller upholds the contract of `BlockHooks::verify`. What is further in refuses the block, so
+            // the call only reports that.
             unsafe { self.free(block, layout, site) };
             return Err(AllocError::Unsupported);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `verify`, which is the same.
         match unsafe { self.hooks.verify(block, layout) } {
             Err(diagnosis) if self.raise(block, layout, at(diagnosis, site)) => Err(AllocError::Unsupported),
             _ if self.reports_damage(Some(block), layout, site) => Err(AllocError::Exhausted),
@@ -132,7 +133,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
 
     /// # Safety
     ///
-    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], whichever the sizes say.
+    /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let shrinks = new.size() < old.size();
         let moves = front::<D>(old.align()) != front::<D>(new.align());
@@ -147,7 +148,8 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
             self.hooks.set_layout(block, old, new);
         }
         let whole = start_with_margins::<D>(block, old.align());
-        // SAFETY: the caller's promises are passed on; with its margins, the block was handed out as `wide`.
+        // SAFETY: the caller upholds the contract of the method that is called; with its margins, the block was handed
+        // out as `wide`.
         let resized = unsafe {
             if shrinks {
                 self.inner.shrink_in_place(whole, wide, wider)
@@ -160,7 +162,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         }
         // SAFETY: the block is at least as long as `wider`.
         let resized = unsafe { without_margins::<D>(resized?, new.align()) };
-        // SAFETY: the block is as long now, and still its holder's, who waits.
+        // SAFETY: the block now has that length, and its owner does not use it during the call.
         match unsafe { self.hooks.on_resize(block, old, (new, resized.len())) } {
             Ok(()) => Ok(truncate(resized, new.size())),
             Err(diagnosis) => {
@@ -170,7 +172,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         }
     }
 
-    /// Takes a block back, and frees it unless it must not be.
+    /// Frees a block, unless that is to be prevented.
     ///
     /// # Safety
     ///
@@ -179,10 +181,10 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         if self.reports_damage(Some(block), layout, site) {
             return;
         }
-        // What is refused further in is reported there, and not touched here.
+        // A block that is refused further in is reported there, and not accessed here.
         let is_refused = self.is_refused(block, layout);
         if !is_refused
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `free`, so the block is live and of this layout.
             && let Err(diagnosis) = unsafe { self.hooks.on_free(block, layout, site) }
             && self.raise(block, layout, at(diagnosis, site))
         {
@@ -196,7 +198,7 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         }
     }
 
-    /// Whether this is a block that must not be touched, because freeing it would be prevented further in.
+    /// Returns whether the block must not be accessed, because freeing it would be prevented further in.
     fn is_refused(&self, block: NonNull<u8>, layout: Layout) -> bool {
         D::WRITES_FREED && layout.size() != 0 && !self.may_deallocate_inside(block, layout)
     }
@@ -211,12 +213,12 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         self.inner.damage(start, with_margins::<D>(layout)?)
     }
 
-    /// Reports it if a call, for this block or for a new one, would follow what was overwritten; says so.
+    /// Reports damage that a call, for this block or for a new one, would run into; returns whether there was any.
     fn reports_damage(&self, block: Option<NonNull<u8>>, layout: Layout, site: Site) -> bool {
         if !D::ASKS_FOR_DAMAGE || layout.size() == 0 {
             return false;
         }
-        // A block that is none gets a report of its own.
+        // An address that is not that of a block gets a report of its own.
         let is_ours = |block| self.hooks.may_free(block, layout);
         let Some(damage) = self.damage_inside(block, layout).filter(|_| block.is_none_or(is_ours)) else {
             return false;
@@ -228,21 +230,21 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
     }
 }
 
-/// A finding, with the place where it was made.
+/// Adds the place of the call to a diagnosis.
 pub(super) fn at(mut diagnosis: Diagnosis, site: Site) -> Diagnosis {
     diagnosis.sites.misused = site;
     diagnosis
 }
 
-/// Where the calling method was called from, for duties that want to know.
+/// Returns the caller of the calling method, for hooks that use it.
 #[inline(always)]
 #[track_caller]
 fn here<D: BlockHooks>() -> Site {
     if D::WANTS_SITES { Some(Location::caller()) } else { None }
 }
 
-// SAFETY: every block is the inner allocator's, which keeps the contract; the guard returns the first bytes of it, and
-// gives back all. A duty stays within the block and its margin, and does not unwind; nor does a reporter.
+// SAFETY: every block is one of the inner allocator, which upholds the contract; the guard returns a part of it, and
+// frees all of it. The hooks stay within the block and its margins, and neither they nor a reporter unwind.
 unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
     #[track_caller]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -251,7 +253,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is that of `free`.
         unsafe { self.free(block, layout, here::<D>()) };
     }
 
@@ -270,7 +272,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -279,7 +281,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -288,7 +290,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new)
@@ -297,7 +299,7 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 
     #[track_caller]
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old, here::<D>())?;
             self.resize_in_place(block, old, new)
@@ -340,7 +342,7 @@ impl<D: BlockHooks, X: Inspect> Inspect for Instrumented<D, X> {
 }
 
 impl<D: BlockHooks, A: Allocator + Reclaim> Reclaim for Instrumented<D, A> {
-    /// What is live is reported, as when the guard goes.
+    /// Reports what is live, as when the guard is dropped.
     fn reset(&mut self) {
         let find_leak = self.hooks.find_leak();
         self.hooks.reset();

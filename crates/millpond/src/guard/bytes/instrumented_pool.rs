@@ -1,6 +1,7 @@
-//! How a guard that looks after blocks goes around a pool.
+//! The guard that works on the bytes of blocks, around a pool.
 //!
-//! What it finds waits until the shell asks; so nothing is hot here, and every call takes the path on which it asks.
+//! A report waits until the shell asks for it. So nothing is hot here: every call takes the path on which the shell
+//! asks.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 impl<D: BlockHooks, P> Instrumented<D, P> {
-    /// Keeps what was found until the shell asks; says whether the call is to be prevented.
+    /// Keeps a diagnosis until the shell asks for it; returns whether the call is to be prevented.
     fn note(&mut self, address: usize, layout: Layout, diagnosis: Diagnosis) -> bool {
         self.pending.add(self.reporter.pending_report(address, layout, diagnosis));
         diagnosis.kind.is_prevented()
@@ -34,10 +35,11 @@ impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
         self.inner.damage(start, with_margins::<D>(layout)?)
     }
 
-    /// Keeps it until the shell asks if a call, for this block or for a new one, would follow what was overwritten; says so.
+    /// Keeps a report of damage that a call, for this block or for a new one, would run into; returns whether there was
+    /// any.
     fn notes_damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> bool {
         let found = if D::ASKS_FOR_DAMAGE { self.damage_within(block, layout) } else { None };
-        // A block that is none gets a report of its own.
+        // An address that is not that of a block gets a report of its own.
         let Some(at) = found.filter(|_| block.is_none_or(|block| self.hooks.may_free(block, layout))) else {
             return false;
         };
@@ -45,8 +47,8 @@ impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
     }
 }
 
-// SAFETY: every block is the inner pool's, which keeps the contract; the guard returns the first bytes of it, and gives
-// back all. A duty stays within the block and its margin, and calls nobody.
+// SAFETY: every block is one of the inner pool, which upholds the contract; the guard returns a part of it, and frees
+// all of it. The hooks stay within the block and its margins, and call no foreign code.
 unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
     delegate!(self: self.inner; collect_empty release_chunk);
 
@@ -56,7 +58,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
             return None;
         }
         let whole = self.inner.allocate(wide)?;
-        // SAFETY: it was just handed out, at least as long as was asked for, and nobody else has it.
+        // SAFETY: the block was just handed out, is at least as long as requested, and nothing else uses it.
         let (block, outcome) = unsafe {
             let block = without_margins::<D>(whole, layout.align());
             (block, self.hooks.on_alloc_mut(block.cast(), (layout, block.len())))
@@ -68,7 +70,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
                 None
             }
             Err(Rejected::Memory(_)) => {
-                // SAFETY: as above, and nobody has it.
+                // SAFETY: as above, and the block is not returned to the caller.
                 unsafe { self.inner.deallocate(whole.cast(), wide) };
                 None
             }
@@ -84,10 +86,10 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         if self.notes_damage(Some(block), layout) {
             return;
         }
-        // What is refused further in is reported there, and not touched here.
+        // A block that is refused further in is reported there, and not accessed here.
         let is_refused = D::WRITES_FREED && !self.may_deallocate_within(block, layout);
         if !is_refused
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate`, so the block is live and of this layout.
             && let Err(diagnosis) = unsafe { self.hooks.on_free_mut(block, layout) }
             && self.note(block.addr().get(), layout, diagnosis)
         {
@@ -110,7 +112,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         match with_margins::<D>(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             Some(wide) => unsafe { self.inner.add_chunk(chunk, wide) },
             None => Err(chunk),
         }
@@ -127,7 +129,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`, so the block is live and of this layout.
         if let Err(diagnosis) = unsafe { self.hooks.verify(block, old) }
             && self.note(block.addr().get(), old, diagnosis)
         {
@@ -146,7 +148,8 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
             self.hooks.set_layout(block, old, new);
         }
         let whole = start_with_margins::<D>(block, old.align());
-        // SAFETY: the caller's promises are passed on; with its margins, the block was handed out as `wide`.
+        // SAFETY: the caller upholds the contract of `resize_in_place`; with its margins, the block was handed out as
+        // `wide`.
         let resized = unsafe { self.inner.resize_in_place(whole, wide, wider) };
         if resized.is_none() && !grows {
             self.hooks.set_layout(block, new, old);
@@ -154,7 +157,7 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         // SAFETY: the block is at least as long as `wider`.
         let resized = unsafe { without_margins::<D>(resized?, new.align()) };
         let fit = (new, resized.len());
-        // SAFETY: the block is as long now, and still its holder's, who waits.
+        // SAFETY: the block now has that length, and its owner does not use it during the call.
         if let Err(diagnosis) = unsafe { self.hooks.on_resize(block, old, fit) } {
             self.note(block.addr().get(), new, diagnosis);
             return None;
@@ -181,7 +184,7 @@ impl<D: BlockHooks, P: RawPool> PoolHooks for Instrumented<D, P> {
 
     fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
         if self.pending.is_about_the_pool() {
-            // A pool that hands out live blocks, or was overwritten, is reported first: another chunk does not mend it.
+            // A pool that hands out live blocks, or was overwritten, is reported first: another chunk does not help.
             return Err(AllocError::Exhausted);
         }
         self.inner.may_allocate(with_margins::<D>(layout).ok_or(AllocError::Unsupported)?)
@@ -213,7 +216,7 @@ impl<D: BlockHooks, P: Reserve> Reserve for Instrumented<D, P> {
 
     unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
         match with_margins::<D>(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
             Some(wide) => unsafe { self.inner.add_reserved_chunk(chunk, wide, count) },
             None => Err(chunk),
         }

@@ -1,4 +1,4 @@
-//! Guards that look at blocks, or write to them, as they are handed out and freed.
+//! Guards that read or write the bytes of blocks when they are handed out and freed.
 
 #[cfg(feature = "alloc")]
 mod block_map;

@@ -1,4 +1,4 @@
-//! The guard that knows who allocated what.
+//! The guard that records where each block was allocated.
 
 use alloc::vec::Vec;
 use core::{alloc::Layout, fmt, panic::Location};
@@ -15,11 +15,11 @@ use crate::{
 
 /// As [`Checked`](crate::Checked), and knows where in the program each block was allocated and freed first.
 ///
-/// So a double free is told with three places, a leak with the place where its first block comes from, and
+/// A double free is reported with three places, a leak with the place where its first block was allocated, and
 /// [`sites`](Instrumented::sites) lists what each place in the program has live now and had live at the peak.
 ///
-/// The place is that of the call, as with `panic!`: the line that calls a method of this guard. So it goes around an
-/// allocator, outside of the shell; what collections allocate has a place in the collection.
+/// The place is that of the call, as with `panic!`: the line that calls a method of this guard. So the guard goes
+/// around an allocator, outside of the shell; what collections allocate has a place in the collection.
 ///
 /// Costs what `Checked` costs, and a search among the places. For debugging.
 ///
@@ -41,13 +41,13 @@ use crate::{
 pub type Tracked<X> = Instrumented<BlockTable<SiteTable>, X>;
 
 impl<X> Instrumented<BlockTable<SiteTable>, X> {
-    /// Keeps track of what is done to `inner` from now on, while nothing is live.
+    /// Creates a guard that tracks what is done to `inner` from now on. No block of `inner` may be live.
     #[must_use]
     pub const fn new(inner: X) -> Self {
         Self::with_hooks(BlockTable::new(), inner, "tracked")
     }
 
-    /// What each place in the program has live, and had live when most was.
+    /// Returns what each place in the program has live, and had live at the peak.
     #[must_use]
     pub fn sites(&self) -> SiteReport {
         let state = self.hooks.state.lock();
@@ -60,7 +60,8 @@ impl<X> Instrumented<BlockTable<SiteTable>, X> {
     }
 }
 
-/// What each place in the program has allocated: see [`Tracked`]. Its text is a table, most at the peak first.
+/// What each place in the program has allocated: see [`Tracked`]. Its `Display` text is a table, sorted by bytes at the
+/// peak, the largest first.
 #[derive(Clone, Debug)]
 pub struct SiteReport {
     sites: Vec<SiteStats>,
@@ -69,19 +70,19 @@ pub struct SiteReport {
 }
 
 impl SiteReport {
-    /// One line per place, most bytes at the peak first.
+    /// Returns an entry per place, sorted by bytes at the peak, the largest first.
     #[must_use]
     pub fn sites(&self) -> &[SiteStats] {
         &self.sites
     }
 
-    /// What is live in all.
+    /// Returns what is live in total.
     #[must_use]
     pub fn live(&self) -> Requested {
         self.live
     }
 
-    /// What was live in all when it was most bytes.
+    /// Returns what was live at the peak, in total.
     #[must_use]
     pub fn peak(&self) -> Requested {
         self.peak
@@ -92,20 +93,20 @@ impl SiteReport {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SiteStats {
-    /// The place, if it is known.
+    /// The place, if known.
     pub site: Option<&'static Location<'static>>,
     /// What is live now.
     pub live: Requested,
-    /// What was live when most bytes were live in all.
+    /// What was live when the total of live bytes was at its maximum.
     pub at_peak: Requested,
-    /// All that was ever handed out.
+    /// Everything that was ever handed out.
     pub total: Requested,
-    /// The number of the peak that `at_peak` is of.
+    /// The number of the peak to which `at_peak` belongs.
     seen: usize,
 }
 
 impl SiteStats {
-    /// Remembers what was live at the last peak, if it has not yet: nothing has changed since then.
+    /// Records what was live at the last peak, if not done yet: nothing has changed since then.
     fn update_peak(&mut self, peak_id: usize) {
         if self.seen != peak_id {
             self.at_peak = self.live;
@@ -134,22 +135,22 @@ impl fmt::Display for SiteReport {
     }
 }
 
-/// What is kept of places: the part of [`Tracked`] that differs from [`Checked`](crate::Checked).
+/// The table of places: the part of [`Tracked`] that differs from [`Checked`](crate::Checked).
 ///
 /// # Invariants
 ///
-/// * `sites` is sorted by place, one line for each.
-/// * A line whose `seen` is not `peak_id` has not changed since the peak.
+/// * `sites` is sorted by place, with one entry per place.
+/// * An entry whose `seen` is not `peak_id` has not changed since the peak.
 #[derive(Debug)]
 pub struct SiteTable {
     sites: Vec<SiteStats>,
     live: Requested,
     peak: Requested,
-    /// How many peaks there were, each higher than the last.
+    /// The number of peaks so far, each higher than the one before.
     peak_id: usize,
 }
 
-/// Where a block was allocated and, when it is dead, freed.
+/// Where a block was allocated and, if it is dead, where it was freed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockSites {
     allocated: Site,
@@ -172,7 +173,7 @@ impl SiteTable {
         Ok(&mut self.sites[at])
     }
 
-    /// So much more is live, from a place that there is a line for.
+    /// Adds to what is live from a place.
     fn add(&mut self, site: Site, more: Requested) -> Result<(), AllocError> {
         let stats = self.stats(site)?;
         stats.live = stats.live.plus(more);
@@ -216,7 +217,7 @@ impl SiteTracker for SiteTable {
     fn on_resize(&mut self, old: Layout, new: Layout, note: BlockSites) {
         let (before, after) = (Requested::of(old), Requested::of(new));
         self.subtract(note.allocated, before.saturating_sub(after));
-        // The line is there, so no memory is asked for.
+        // The entry exists, so no memory is requested.
         let _ = self.add(note.allocated, after.saturating_sub(before));
     }
 

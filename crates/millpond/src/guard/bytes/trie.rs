@@ -1,23 +1,23 @@
-//! Which granules of the address space are in a set, and which of them is the last up to an address.
+//! A set of granules of the address space, which finds the last one up to an address.
 //!
-//! A trie over the bits of addresses, six at a time. A node is one word, with a bit for each of its 64 children that has
-//! something in it; the nodes lie in one hash table and are found by the upper bits of an address and their level. So to find
-//! the last granule up to an address is to look at one word where blocks are small, and at no more than two per level
-//! wherever they lie: ten levels for 64 bits.
+//! A trie over the bits of addresses, six at a time. A node is one word, with a bit for each of its 64 children that is
+//! not empty; the nodes lie in one hash table and are found by the upper bits of an address and their level. So finding
+//! the last granule up to an address takes one word if blocks are small, and at most two per level otherwise: ten
+//! levels for 64 bits.
 //!
-//! Source: van Emde Boas, "Preserving order in a forest in less than logarithmic time" (1975); as hashed words, with one
-//! set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
+//! Source: van Emde Boas, "Preserving order in a forest in less than logarithmic time" (1975); as hashed words, with
+//! one set of bits per node: Willard, "Log-logarithmic worst-case range queries are possible in space Θ(N)" (1983).
 
 use super::hash_table::{Keyed, Table};
 use crate::{base::AllocError, traits::InvariantError};
 
-/// What a granule is, in bytes.
+/// The size of a granule in bytes.
 pub(super) const GRANULE: usize = 16;
 
-/// How many bits of an address a level looks at.
+/// The number of bits of an address per level.
 const FAN: u32 = 6;
 
-/// How many levels there are: the lowest one tells granules apart.
+/// The number of levels: the lowest one distinguishes granules.
 const LEVELS: u32 = (usize::BITS - GRANULE.ilog2()).div_ceil(FAN);
 
 /// The set.
@@ -25,7 +25,7 @@ const LEVELS: u32 = (usize::BITS - GRANULE.ilog2()).div_ceil(FAN);
 /// # Invariants
 ///
 /// * A granule is in the set if its bit is set in its node of level 0.
-/// * A bit of another level is set if the child that it stands for is there. No node is without bits.
+/// * A bit of another level is set if the child that it represents exists. No node has no bits.
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Table<Node>,
@@ -43,23 +43,23 @@ impl Keyed for Node {
     }
 }
 
-/// The lowest bit that a level looks at.
+/// Returns the lowest bit of an address that a level uses.
 fn shift(level: u32) -> u32 {
     GRANULE.ilog2() + FAN * level
 }
 
-/// The key of the node of this level whose part of the address space has the address.
+/// Returns the key of the node of this level whose part of the address space contains the address.
 fn key(address: usize, level: u32) -> u64 {
     let prefix = (address >> shift(level)) as u64 >> FAN;
     (prefix << 4) | u64::from(level + 1)
 }
 
-/// The bit of the child that has the address.
+/// Returns the bit of the child that contains the address.
 fn bit(address: usize, level: u32) -> u64 {
     1 << ((address >> shift(level)) % 64)
 }
 
-/// Where the last child among these begins, in the node of this level that has the address.
+/// Returns the start of the last of these children, in the node of this level that contains the address.
 fn last_child(address: usize, level: u32, children: u64) -> usize {
     let number = (children | 1).ilog2() as usize;
     (((address >> shift(level)) & !63) | number) << shift(level)
@@ -72,14 +72,14 @@ impl Trie {
         self.nodes.find(key(address, level)).map_or(0, |node| node.children)
     }
 
-    /// The beginning of the last granule in the set that begins at or before the address.
+    /// Returns the start of the last granule in the set that begins at or before the address.
     pub(super) fn last_up_to(&self, address: usize) -> Option<usize> {
         let own = bit(address, 0);
         let near = self.children(address, 0) & (own | (own - 1));
         if near != 0 { Some(last_child(address, 0, near)) } else { self.last_before(address) }
     }
 
-    /// The same, where it is not in the node of level 0 that has the address.
+    /// Returns the same if it is not in the node of level 0 that contains the address.
     fn last_before(&self, address: usize) -> Option<usize> {
         (1..LEVELS).find_map(|level| {
             let before = self.children(address, level) & (bit(address, level) - 1);
@@ -93,12 +93,12 @@ impl Trie {
         })
     }
 
-    /// Makes sure that there is room for one more granule.
+    /// Reserves room for one more granule.
     pub(super) fn reserve(&mut self) -> Result<(), AllocError> {
         self.nodes.reserve(LEVELS as usize)
     }
 
-    /// Enters the granule with this address. There is room.
+    /// Inserts the granule with this address. There must be room.
     pub(super) fn insert(&mut self, address: usize) {
         for level in 0..LEVELS {
             let (key, bit) = (key(address, level), bit(address, level));
@@ -123,12 +123,12 @@ impl Trie {
         }
     }
 
-    /// Removes all.
+    /// Removes all granules.
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
     }
 
-    /// Where each granule begins, in no order.
+    /// Returns the start of each granule, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
         let lowest = self.nodes.iter().filter(|node| node.key % 16 == 1);
         lowest.flat_map(|node| {
@@ -139,14 +139,14 @@ impl Trie {
         })
     }
 
-    /// O(n).
+    /// Verifies the invariants. O(n).
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         self.nodes.check()?;
         let children: u32 = self.nodes.iter().map(|node| node.children.count_ones()).sum();
         let is_sound = |granule: usize| {
             (0..LEVELS).all(|level| self.children(granule, level) & bit(granule, level) != 0)
         };
-        // Every node but the root is a child, so there are no more bits than these.
+        // Every node except the root is a child, so there are no more bits than these.
         let nodes = self.nodes.iter().count();
         let bits = self.iter().count() + nodes.saturating_sub(1);
         if children as usize == bits && self.iter().all(is_sound) {
@@ -163,7 +163,8 @@ mod tests {
 
     use super::*;
 
-    /// Random granules, near each other and at the ends of the address space, beside a set that is known to be right.
+    /// Compares the trie with an ordered set, for random granules, near each other and at the ends of the address
+    /// space.
     #[test]
     fn the_last_granule_is_that_of_an_ordered_set() {
         let mut rng = fastrand::Rng::with_seed(1);

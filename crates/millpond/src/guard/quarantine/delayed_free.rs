@@ -1,4 +1,4 @@
-//! The guard that holds freed blocks back, and how it goes around an allocator.
+//! The guard that holds freed blocks back, around an allocator.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -12,22 +12,24 @@ use crate::{
     },
 };
 
-/// Holds freed blocks back, up to `N` of them, and finds what is written to them meanwhile.
+/// Holds up to `N` freed blocks back, and detects writes to them meanwhile.
 ///
-/// A block is filled when it is freed, and looked at when it leaves, oldest first: because there are `N` younger ones, or
-/// more [bytes](DelayedFree::holding) than are to be held. Found is every byte that was overwritten in between; not what was
-/// only read, though that sees rubbish, and not what is written to a block that has left. A block that is freed or resized while
-/// it is held is told as freed twice, and nothing happens.
+/// A block is filled when it is freed, and checked when it leaves. The oldest block leaves when there are `N` younger
+/// ones, or more [bytes](DelayedFree::holding) than are to be held. The guard detects every byte that was overwritten
+/// in between. It does not detect reads, though they see the filling, or writes to a block that has left. A block that
+/// is freed or resized while it is held is reported as a double free, and nothing else happens.
 ///
-/// Before it fills a block, it asks what it guards whether that [may be freed](Allocator::may_deallocate). So it goes inside or
-/// outside of [`Checked`](crate::Checked) and of other guards that find out whether a block is one: what they refuse, they
-/// report, and it is not written to. Without such a guard, an address that is no block's is written to.
+/// Before it fills a block, the guard asks what is behind it whether the block [may be
+/// freed](Allocator::may_deallocate). So it can go inside or outside of [`Checked`](crate::Checked) and of other guards
+/// that detect invalid frees: they report what they refuse, and it is not written to. Without such a guard, an address
+/// that is not that of a block is written to.
 ///
-/// When memory runs out, and when a pool is trimmed, everything leaves at once: nothing is held back that somebody needs.
-/// Around a pool, that is before the shell gives up, but after it has asked its parent. What is held counts as live.
+/// When memory runs out, and when a pool is trimmed, all blocks leave at once, so that no memory is held back that is
+/// needed. Around a pool, this happens after the shell has asked its parent and before it fails. Blocks that are held
+/// count as live.
 ///
-/// Costs writing and reading every byte, a search among the `N` blocks, and `N` times three words. Around a pool ([`new`](DelayedFree::new)), or around an
-/// allocator ([`around`](DelayedFree::around)).
+/// Costs writing and reading every byte, a search among the `N` blocks, and `N` times three words. Around a pool
+/// ([`new`](DelayedFree::new)), or around an allocator ([`around`](DelayedFree::around)).
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
@@ -44,7 +46,7 @@ use crate::{
 /// let pool = Local::new(guard.reporting(Reporter::named("orders").with_hook(hear)));
 /// let layout = Layout::new::<[u8; 64]>();
 /// let block = pool.allocate(layout)?.cast::<u8>();
-/// // SAFETY: what is wrong here is the point; the block is the guard's, and its memory is there.
+/// // SAFETY: the write after free is deliberate; the guard holds the block, so its memory is still allocated.
 /// unsafe {
 ///     pool.deallocate(block, layout);
 ///     block.add(20).write(1);
@@ -59,18 +61,18 @@ pub type Quarantine<X, const N: usize = 64> = DelayedFree<Fill, X, N>;
 ///
 /// # Invariants
 ///
-/// * What is in the ring was freed by its holder and not by the guard.
+/// * The caller has freed the blocks in the ring, and the guard has not.
 #[derive(Debug)]
 pub struct DelayedFree<H: DelayedFreeHooks, X, const N: usize> {
     pub(super) hooks: H,
     pub(super) ring: Mutex<SpinLock, Ring<N>>,
-    /// How many bytes are held at most.
+    /// The maximum number of bytes held.
     pub(in crate::guard) most: usize,
     pub(super) reporter: Reporter,
-    /// What a pool's shell has not asked for yet.
+    /// A report that a pool's shell has not asked for yet.
     pub(super) pending: Pending,
     pub(super) inner: X,
-    /// How blocks go back to an allocator; a pool's go when it does.
+    /// Returns blocks to an allocator. `None` for a pool, whose blocks end with it.
     free: Option<unsafe fn(&X, NonNull<u8>, Layout)>,
 }
 
@@ -78,36 +80,36 @@ pub struct DelayedFree<H: DelayedFreeHooks, X, const N: usize> {
 ///
 /// # Safety
 ///
-/// Only bytes of the block are touched. No method unwinds or calls anybody else's code.
+/// Only bytes of the block are accessed. No method unwinds or calls foreign code.
 pub unsafe trait DelayedFreeHooks {
-    /// A block is held back from now on.
+    /// Called when a block starts to be held back.
     ///
     /// # Safety
     ///
-    /// The block is nobody's, and of this layout.
+    /// The block is not in use, and is of this layout.
     unsafe fn on_hold(&self, block: NonNull<u8>, layout: Layout);
 
-    /// A block is about to leave; says what was done to it.
+    /// Called before a block leaves; reports what was done to it.
     ///
     /// # Safety
     ///
-    /// The block has entered.
+    /// [`on_hold`](Self::on_hold) was called for the block.
     unsafe fn on_release(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis>;
 }
 
-/// What [`Quarantine`] does to blocks: it fills them.
+/// The hooks of [`Quarantine`]: they fill blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill;
 
-// SAFETY: only bytes of the block are touched.
+// SAFETY: only bytes of the block are accessed.
 unsafe impl DelayedFreeHooks for Fill {
     unsafe fn on_hold(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block is not in use and is of this layout.
         unsafe { block.write_bytes(FREED, layout.size()) };
     }
 
     unsafe fn on_release(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        // SAFETY: the block has been filled, and whoever writes to it is in the wrong.
+        // SAFETY: the block has been filled; writing to it at the same time would be misuse.
         let is_intact = |&offset: &usize| unsafe { block.add(offset).read_volatile() } == FREED;
         match (0..layout.size()).find(|offset| !is_intact(offset)) {
             Some(offset) => Err(MisuseKind::WrittenAfterFree { offset }.into()),
@@ -116,11 +118,11 @@ unsafe impl DelayedFreeHooks for Fill {
     }
 }
 
-/// Bytes that are held at most, if nothing else is said.
+/// The default maximum number of bytes held.
 const MOST: usize = 1 << 20;
 
 impl<P: RawPool, const N: usize> DelayedFree<Fill, P, N> {
-    /// Holds back what is given back to a pool.
+    /// Creates a guard that holds back the blocks freed to a pool.
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::with_hooks(Fill, pool, None)
@@ -128,7 +130,7 @@ impl<P: RawPool, const N: usize> DelayedFree<Fill, P, N> {
 }
 
 impl<A: Allocator, const N: usize> DelayedFree<Fill, A, N> {
-    /// Holds back what is given back to an allocator. When the guard goes, everything leaves.
+    /// Creates a guard that holds back the blocks freed to an allocator. When the guard is dropped, all blocks leave.
     #[must_use]
     pub const fn around(allocator: A) -> Self {
         Self::with_hooks(Fill, allocator, Some(A::deallocate))
@@ -152,27 +154,27 @@ impl<H: DelayedFreeHooks, X, const N: usize> DelayedFree<H, X, N> {
         }
     }
 
-    /// Holds no more than so many bytes back; a block that is larger is freed at once. Left alone, it is a mebibyte.
+    /// Sets the maximum number of bytes held back; a larger block is freed at once. The default is a mebibyte.
     #[must_use]
     pub fn holding(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self
     }
 
-    /// Says what the pool is called, and who hears of misuse.
+    /// Sets the name of the pool and how misuse is reported.
     #[must_use]
     pub fn reporting(mut self, reporter: Reporter) -> Self {
         self.reporter = reporter;
         self
     }
 
-    /// What is behind the guard, to look at.
+    /// Returns a reference to what is behind the guard.
     #[must_use]
     pub fn inner(&self) -> &X {
         &self.inner
     }
 
-    /// Looks at a block that leaves an allocator's ring, and reports what was done to it.
+    /// Checks a block that leaves an allocator's ring, and reports what was done to it.
     fn examine(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block was in the ring.
         if let Err(diagnosis) = unsafe { self.hooks.on_release(block, layout) } {
@@ -190,12 +192,12 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
                 let damaged = MisuseKind::Damaged { at }.into();
                 return self.reporter.pending_report(block.addr().get(), held.layout, damaged).raise();
             }
-            // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+            // SAFETY: the caller freed the block with this layout, and nothing uses it any more.
             unsafe { self.inner.deallocate(block, held.layout) };
         }
     }
 
-    /// Lets everything leave; says whether there was anything.
+    /// Releases all blocks; returns whether there were any.
     fn free_all_held(&self) -> bool {
         let mut any = false;
         while let Some(held) = self.pop() {
@@ -205,17 +207,17 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
         any
     }
 
-    /// As one step, so that the lock is not held afterwards.
+    /// A function of its own, so that the lock is not held afterwards.
     fn is_held(&self, block: NonNull<u8>) -> bool {
         self.ring.lock().holds(block)
     }
 
-    /// As one step, too.
+    /// A function of its own for the same reason.
     fn pop(&self) -> Option<HeldBlock> {
         self.ring.lock().pop()
     }
 
-    /// Reports a block that is held, or that freeing it would be prevented further in; it is not touched.
+    /// Reports a block that is held, or whose freeing would be prevented further in. The block is not accessed.
     ///
     /// # Safety
     ///
@@ -227,7 +229,8 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
         if self.is_held(block) {
             self.reporter.pending_report(block.addr().get(), layout, MisuseKind::DoubleFree.into()).raise();
         } else if !self.inner.may_deallocate(block, layout) {
-            // SAFETY: the caller's promises are passed on; the call only reports.
+            // SAFETY: the caller upholds the contract of `Allocator::deallocate`. The call only reports, because the
+            // block is refused.
             unsafe { self.inner.deallocate(block, layout) };
         } else {
             return Ok(());
@@ -235,7 +238,7 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
         Err(AllocError::Unsupported)
     }
 
-    /// Asks, and asks again when everything has left.
+    /// Makes a request, and retries after releasing all blocks.
     fn ask(&self, ask: impl Fn(&A) -> Allocation) -> Allocation {
         match ask(&self.inner) {
             Err(AllocError::Unsupported) => Err(AllocError::Unsupported),
@@ -245,33 +248,33 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
     }
 }
 
-/// What an allocator's ring holds goes back to it.
+/// Returns the blocks in an allocator's ring to it.
 impl<H: DelayedFreeHooks, X, const N: usize> Drop for DelayedFree<H, X, N> {
     fn drop(&mut self) {
         let Some(free) = self.free else { return };
         while let Some(held) = self.ring.get_mut().pop() {
             if let Some(block) = held.block() {
                 self.examine(block, held.layout);
-                // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+                // SAFETY: the caller freed the block with this layout, and nothing uses it any more.
                 unsafe { free(&self.inner, block, held.layout) };
             }
         }
     }
 }
 
-// SAFETY: every block is the inner allocator's, which keeps the contract. A block in the ring is no holder's and not free,
-// so nobody gets it. Neither a hold nor a reporter unwinds.
+// SAFETY: every block is one of the inner allocator, which upholds the contract. A block in the ring is neither in use
+// nor free, so it is not handed out. Neither the hooks nor a reporter unwind.
 unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for DelayedFree<H, A, N> {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.ask(|inner| inner.allocate(layout))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is that of `verify`.
         if layout.size() == 0 || unsafe { self.verify(block, layout) }.is_err() {
             return;
         }
-        // SAFETY: the caller gives the block up.
+        // SAFETY: the caller no longer uses the block.
         unsafe { self.hooks.on_hold(block, layout) };
         let held = HeldBlock::new(block, layout);
         loop {
@@ -297,7 +300,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.grow_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -305,7 +308,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.grow_in_place(block, old, new)
@@ -313,7 +316,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.shrink_in_place(block, old, new).or_else(|_| relocate(self, block, old, new))
@@ -321,7 +324,7 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which includes those of the methods called.
         unsafe {
             self.verify(block, old)?;
             self.inner.shrink_in_place(block, old, new)

@@ -1,6 +1,6 @@
-//! How the guard that holds freed blocks back goes around a pool.
+//! The guard that holds freed blocks back, around a pool.
 //!
-//! What it finds waits until the shell asks; so freeing is not hot here.
+//! A report waits until the shell asks for it, so freeing is not hot here.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -11,7 +11,7 @@ use super::{
 use crate::traits::{Chunk, MisuseKind, PendingReport, PoolHooks, RawPool, Release, Reserve, delegate};
 
 impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
-    /// Looks at a block that has left the ring, and keeps what was done to it until the shell asks.
+    /// Checks a block that has left the ring, and keeps the report until the shell asks for it.
     fn inspect(&mut self, held: HeldBlock) -> Option<NonNull<u8>> {
         let block = held.block()?;
         // SAFETY: the block was in the ring.
@@ -32,12 +32,12 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
                     damaged,
                 ));
             }
-            // SAFETY: its holder has freed it with this layout, and nobody has it any more.
+            // SAFETY: the caller freed the block with this layout, and nothing uses it any more.
             unsafe { self.inner.deallocate(block, held.layout) };
         }
     }
 
-    /// Frees everything that is held; says whether there was anything.
+    /// Frees all blocks that are held; returns whether there were any.
     fn free_all_held_mut(&mut self) -> bool {
         let mut any = false;
         while let Some(held) = self.ring.get_mut().pop() {
@@ -47,7 +47,7 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
         any
     }
 
-    /// Forgets everything that is held, because it is dead in another way.
+    /// Forgets all blocks that are held, because they are dead for another reason.
     fn forget(&mut self) {
         while let Some(held) = self.ring.get_mut().pop() {
             self.inspect(held);
@@ -55,8 +55,8 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
     }
 }
 
-// SAFETY: every block is the inner pool's, which keeps the contract. A block in the ring is no holder's and not free, so
-// nobody gets it. A hold calls nobody.
+// SAFETY: every block is one of the inner pool, which upholds the contract. A block in the ring is neither in use nor
+// free, so it is not handed out. The hooks call no foreign code.
 unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for DelayedFree<H, P, N> {
     delegate!(self: self.inner; allocate allocate_hot chunk_request add_chunk);
 
@@ -67,11 +67,11 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
             return;
         }
         if !self.inner.may_deallocate(block, layout) {
-            // Nothing is written to it, and whoever is further in reports it.
-            // SAFETY: the caller's promises are passed on.
+            // The block is not written to, and what is further in reports it. SAFETY: the caller upholds the contract
+            // of `deallocate`, which is the same.
             return unsafe { self.inner.deallocate(block, layout) };
         }
-        // SAFETY: the caller gives the block up.
+        // SAFETY: the caller no longer uses the block.
         unsafe { self.hooks.on_hold(block, layout) };
         let held = HeldBlock::new(block, layout);
         loop {
@@ -90,10 +90,10 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         if self.ring.get_mut().holds(block) {
-            // It is told when the shell frees it because it has to move.
+            // The block has to move, and is reported when the shell frees it.
             return None;
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
         unsafe { self.inner.resize_in_place(block, old, new) }
     }
 
@@ -132,7 +132,7 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> PoolHooks for DelayedFree<
     }
 
     fn before_drop(&mut self) {
-        // Freed, so that nobody further in takes it for a leak.
+        // Freed, so that no guard further in takes them for leaks.
         self.free_all_held_mut();
         self.inner.before_drop();
     }

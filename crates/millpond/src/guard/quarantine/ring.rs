@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{base::address::recover, traits::InvariantError};
 
-/// A block that is held back, and what it is to be freed as.
+/// A block that is held back, and the layout with which it is to be freed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeldBlock {
     address: usize,
@@ -25,7 +25,7 @@ impl HeldBlock {
 ///
 /// # Invariants
 ///
-/// * The `count` places from `first` on, around the end, hold blocks of `bytes` in all.
+/// * The `count` places from `first` on, wrapping around, hold blocks of `bytes` in total.
 #[derive(Debug)]
 pub(super) struct Ring<const N: usize> {
     places: [HeldBlock; N],
@@ -45,8 +45,8 @@ impl<const N: usize> Ring<N> {
         }
     };
 
-    /// Puts a block last, if there is a place and there are no more than `most` bytes then; else says which block has to
-    /// go first. None has to go for one that is larger than that alone.
+    /// Appends a block if there is a place and at most `most` bytes are held afterwards. Otherwise removes and returns
+    /// the oldest block, which has to leave first, or `None` if the new block alone exceeds `most`.
     pub(super) fn push(&mut self, held: HeldBlock, most: usize) -> Result<(), Option<HeldBlock>> {
         if held.layout.size() > most {
             return Err(None);
@@ -60,14 +60,14 @@ impl<const N: usize> Ring<N> {
         Ok(())
     }
 
-    /// Whether a block that begins here is held.
+    /// Returns whether a block that begins here is held.
     pub(super) fn holds(&self, block: NonNull<u8>) -> bool {
         let (upper, lower) = (self.first + self.count, (self.first + self.count).saturating_sub(N));
         let mut held = self.places[self.first..upper.min(N)].iter().chain(&self.places[..lower]);
         held.any(|held| held.address == block.addr().get())
     }
 
-    /// Takes the oldest.
+    /// Removes the oldest block.
     pub(super) fn pop(&mut self) -> Option<HeldBlock> {
         if self.count == 0 {
             return None;

@@ -1,10 +1,11 @@
-//! One, and another when that has nothing.
+//! A guard that tries one pool or allocator, and then another.
 //!
-//! Whose a block is, is asked when it is freed: the first owns it, or it is the second's. So that this is always right,
-//! whatever the two are, it is also asked when a block is handed out: one that the first hands out but does not own (it
-//! passed its pool by), and one of the second's that the first owns (the second draws on the first), go back at once.
+//! When a block is freed, the first is asked whether it owns the block; if not, the block is the second's. To make this
+//! always correct, the same is asked when a block is handed out. Two kinds of blocks are freed at once: one that the
+//! first hands out but does not own (it passed through its pool), and one of the second that the first owns (the second
+//! gets its memory from the first).
 //!
-//! * Allocate and free: what the two take, and `owns` of the first: linear in its chunks.
+//! * Allocate and free: the cost of the two, plus `owns` of the first, which is linear in its chunks.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -16,16 +17,16 @@ use crate::{
     },
 };
 
-/// What the first cannot serve, the second does.
+/// Sends requests that the first cannot serve to the second.
 ///
-/// Around two allocators: a pool on a buffer with the heap behind it, for example. Around two pools in one shell: what
+/// Around two allocators: for example, a pool on a buffer with the heap behind it. Around two pools in one shell: what
 /// the first never serves, or a guard around it refuses, goes to the second; both grow from the shell's parent.
 ///
 /// ```
 /// use core::{alloc::Layout, mem::MaybeUninit};
 /// use millpond::{Allocator, Blocks, Buffer, Fallback, Fixed, Heap, Inspect, Local};
 ///
-/// // Sixteen blocks without a call of malloc, and as many more as need be.
+/// // Sixteen blocks without a call of malloc, and more from the heap if needed.
 /// let mut bytes = [MaybeUninit::uninit(); 1024 + 8];
 /// let few = Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut bytes));
 /// let pool = Fallback::new(few, Heap);
@@ -45,19 +46,19 @@ pub struct Fallback<A, B> {
 }
 
 impl<A, B> Fallback<A, B> {
-    /// Asks `first`, and `second` when that fails.
+    /// Creates a guard that tries `first`, and then `second` if that fails.
     #[must_use]
     pub const fn new(first: A, second: B) -> Self {
         Self { first, second }
     }
 
-    /// The one that is asked first, to look at.
+    /// Returns a reference to the one that is tried first.
     #[must_use]
     pub fn first(&self) -> &A {
         &self.first
     }
 
-    /// The one that is asked when the first fails, to look at.
+    /// Returns a reference to the one that is tried when the first fails.
     #[must_use]
     pub fn second(&self) -> &B {
         &self.second
@@ -71,7 +72,7 @@ impl<A: Inspect, B> Fallback<A, B> {
 }
 
 impl<A: Allocator + Inspect, B: Allocator> Fallback<A, B> {
-    /// Asks one after the other for a block.
+    /// Requests a block from one after the other.
     fn ask(
         &self,
         layout: Layout,
@@ -98,14 +99,14 @@ impl<A: Allocator + Inspect, B: Allocator> Fallback<A, B> {
     }
 }
 
-/// The layout of a whole block that was requested as `layout`.
+/// Returns the layout of a whole block that was requested as `layout`.
 fn as_returned(block: NonNull<[u8]>, layout: Layout) -> Layout {
-    // Blocks are never so large that there is no layout for them.
+    // A block is never so large that there is no layout for it.
     Layout::from_size_align(block.len(), layout.align()).unwrap_or(layout)
 }
 
-// SAFETY: every block is the first's or the second's, which keep the contract. The first owns it or not, as it did when
-// it was handed out (see the contract for `owns`), so it goes back to where it came from.
+// SAFETY: every block is one of `first` or `second`, which uphold the contract. `first` owns it or not, as it did when
+// it was handed out (see the contract for `owns`), so it is freed to the one that handed it out.
 unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.ask(layout, |first| first.allocate(layout), |second| second.allocate(layout))
@@ -116,10 +117,12 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
             return;
         }
         if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.first.deallocate(block, layout) };
         } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.second.deallocate(block, layout) };
         }
     }
@@ -132,7 +135,7 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
         }
     }
 
-    /// A request may come to both.
+    /// Asks both, because a request may reach both.
     fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
             Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
@@ -150,10 +153,12 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
             return Err(AllocError::InPlace);
         }
         if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `grow_in_place`, which is
+            // the same.
             unsafe { self.first.grow_in_place(block, old, new) }
         } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `grow_in_place`, which is
+            // the same.
             unsafe { self.second.grow_in_place(block, old, new) }
         }
     }
@@ -163,10 +168,12 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
             return Err(AllocError::InPlace);
         }
         if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `shrink_in_place`, which is
+            // the same.
             unsafe { self.first.shrink_in_place(block, old, new) }
         } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `shrink_in_place`, which is
+            // the same.
             unsafe { self.second.shrink_in_place(block, old, new) }
         }
     }
@@ -184,8 +191,8 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
     }
 }
 
-// SAFETY: every block is one of the two pools', which keep the contract. Each lies in a chunk of its pool, and no chunk
-// is both's, so `owns` of the first says whose it is.
+// SAFETY: every block is one of the two pools, which uphold the contract. Each lies in a chunk of its pool, and no
+// chunk belongs to both, so `owns` of the first finds the right pool.
 unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         self.first.allocate(layout).or_else(|| self.second.allocate(layout))
@@ -193,22 +200,26 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.first.deallocate(block, layout) };
         } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.second.deallocate(block, layout) };
         }
     }
 
-    /// Not by [`deallocate`](RawPool::deallocate): what that finds would be told only after a later call.
+    /// Does not use [`deallocate`](RawPool::deallocate): what that finds would be reported only after a later call.
     #[inline]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         if self.owned_by_first(block) {
-            // SAFETY: the block is from `first`, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `deallocate_hot`, which is
+            // the same.
             unsafe { self.first.deallocate_hot(block, layout) }
         } else {
-            // SAFETY: the block is from `second`, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `deallocate_hot`, which is
+            // the same.
             unsafe { self.second.deallocate_hot(block, layout) }
         }
     }
@@ -223,7 +234,7 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         if self.first_serves(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             unsafe { self.first.add_chunk(chunk, layout) }
         } else {
             // SAFETY: as above.
@@ -252,17 +263,19 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
         new: Layout,
     ) -> Option<NonNull<[u8]>> {
         if self.owned_by_first(block) {
-            // SAFETY: the block is the first's, and the caller's promises are passed on.
+            // SAFETY: `first` handed out the block, and the caller upholds the contract of `resize_in_place`, which is
+            // the same.
             unsafe { self.first.resize_in_place(block, old, new) }
         } else {
-            // SAFETY: the block is the second's, and the caller's promises are passed on.
+            // SAFETY: `second` handed out the block, and the caller upholds the contract of `resize_in_place`, which is
+            // the same.
             unsafe { self.second.resize_in_place(block, old, new) }
         }
     }
 }
 
 impl<P: RawPool + Inspect, Q: RawPool> PoolHooks for Fallback<P, Q> {
-    /// A request may come to both.
+    /// Asks both, because a request may reach both.
     fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
             Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
@@ -279,7 +292,7 @@ impl<P: RawPool + Inspect, Q: RawPool> PoolHooks for Fallback<P, Q> {
         }
     }
 
-    /// What the first never serves and the second passes by.
+    /// Returns true for what the first never serves and passes through the second.
     fn passes_through(&self, layout: Layout) -> bool {
         self.second.passes_through(layout) && self.first.chunk_request(layout).is_none()
     }
@@ -313,7 +326,7 @@ impl<P: RawPool + Inspect, Q: RawPool> PoolHooks for Fallback<P, Q> {
     }
 }
 
-/// Room is made in the first for as many requests as that lets through, and in the second for the others.
+/// Room is reserved in the first for as many requests as it may serve, and in the second for the others.
 impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
     fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         let from_first = self.share_of_first(layout, count);
@@ -326,7 +339,7 @@ impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
             return Ok(None);
         }
         if self.second.chunk_request(layout).is_none() {
-            // It never serves such: so what the first says is why not.
+            // The second never serves such requests, so the reason is that of the first.
             return self.first.reserve_request(layout, count);
         }
         self.second.reserve_request(layout, count - from_first)
@@ -334,7 +347,7 @@ impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
 
     unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
         let from_first = self.share_of_first(layout, count);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same for either pool.
         unsafe {
             if from_first != 0 && !matches!(self.first.reserve_request(layout, from_first), Ok(None)) {
                 self.first.add_reserved_chunk(chunk, layout, from_first)
@@ -356,7 +369,8 @@ impl<P: Reserve + Inspect, Q: Reserve> Reserve for Fallback<P, Q> {
 }
 
 impl<P: Reserve, Q> Fallback<P, Q> {
-    /// How many of so many requests the first will serve: as many as it may. O(log `count`) questions to the first.
+    /// Returns how many of `count` requests the first will serve: as many as it may. O(log `count`) queries to the
+    /// first.
     fn share_of_first(&self, layout: Layout, count: usize) -> usize {
         let may_serve = |count| self.first.reserve_request(layout, count).is_ok();
         if may_serve(count) {
@@ -372,7 +386,7 @@ impl<P: Reserve, Q> Fallback<P, Q> {
 }
 
 impl<P: RawPool, Q> Fallback<P, Q> {
-    /// Whether the first pool would serve such a request, were there a chunk for it.
+    /// Returns whether the first pool would serve such a request if there were a chunk for it.
     fn first_serves(&self, layout: Layout) -> bool {
         self.first.chunk_request(layout).is_some() && self.first.may_allocate(layout).is_ok()
     }

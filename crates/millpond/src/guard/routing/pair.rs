@@ -1,4 +1,4 @@
-//! What a pair of pools or allocators answers together.
+//! Methods that a pair of pools or allocators answers together.
 
 /// Implements [`Inspect`](crate::Inspect) and [`Reclaim`](crate::Reclaim) for a guard with two behind it.
 macro_rules! inspect_both {

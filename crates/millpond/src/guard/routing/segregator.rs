@@ -1,9 +1,9 @@
-//! Small requests to one, large ones to another.
+//! A guard that sends small requests to one pool or allocator, and large ones to another.
 //!
-//! The size says whose a block is, so a small block is never returned with more bytes than the largest small one has:
-//! whatever size it is freed with, it is small.
+//! The size determines to which a block belongs. So a small block is never returned with more bytes than the largest
+//! small size: whatever size it is freed with, it is small.
 //!
-//! * Allocate and free: a comparison on top of what the two take.
+//! * Allocate and free: a comparison in addition to the cost of the two.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Requests of at most so many bytes go to one, all others to another. Around two allocators, or around two pools in one
-/// shell, which both grow from its parent.
+/// Sends requests of at most a given size to one, and all others to another. Around two allocators, or around two pools
+/// in one shell, which both grow from its parent.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -42,25 +42,25 @@ pub struct Segregator<A, B> {
 }
 
 impl<A, B> Segregator<A, B> {
-    /// Sends requests of at most `largest` bytes to `small`, and the others to `large`.
+    /// Creates a guard that sends requests of at most `largest` bytes to `small`, and the others to `large`.
     #[must_use]
     pub const fn new(largest: usize, small: A, large: B) -> Self {
         Self { largest, small, large }
     }
 
-    /// The size in bytes up to which a request is small.
+    /// Returns the size in bytes up to which a request is small.
     #[must_use]
     pub fn largest_small(&self) -> usize {
         self.largest
     }
 
-    /// What serves small requests, to look at.
+    /// Returns a reference to what serves small requests.
     #[must_use]
     pub fn small(&self) -> &A {
         &self.small
     }
 
-    /// What serves large requests, to look at.
+    /// Returns a reference to what serves large requests.
     #[must_use]
     pub fn large(&self) -> &B {
         &self.large
@@ -71,7 +71,7 @@ impl<A, B> Segregator<A, B> {
         layout.size() <= self.largest
     }
 
-    /// A small block without what would make it large.
+    /// Truncates a small block to the largest small size.
     #[inline(always)]
     fn truncate(&self, block: NonNull<[u8]>) -> NonNull<[u8]> {
         NonNull::slice_from_raw_parts(block.cast(), block.len().min(self.largest))
@@ -79,7 +79,7 @@ impl<A, B> Segregator<A, B> {
 }
 
 impl<A: Allocator, B: Allocator> Segregator<A, B> {
-    /// Resizes a block with the one that has it and will have it; another way if that changes.
+    /// Resizes a block within `small` or within `large`; calls `moving` if it has to change between them.
     fn resize(
         &self,
         (old, new): (Layout, Layout),
@@ -95,7 +95,8 @@ impl<A: Allocator, B: Allocator> Segregator<A, B> {
     }
 }
 
-// SAFETY: every block is one of the two allocators', which keep the contract, and every size that fits it says whose.
+// SAFETY: every block is one of the two allocators, which uphold the contract, and every size that fits it determines
+// which.
 unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Allocation {
@@ -109,10 +110,12 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.is_small(layout) {
-            // SAFETY: the block came from `small`, and the caller's promises are passed on.
+            // SAFETY: `small` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.small.deallocate(block, layout) };
         } else {
-            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            // SAFETY: `large` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.large.deallocate(block, layout) };
         }
     }
@@ -142,7 +145,8 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow`, and the size determines which of the two handed out the
+        // block.
         unsafe {
             self.resize(
                 (old, new),
@@ -154,7 +158,8 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink`, and the size determines which of the two handed out the
+        // block.
         unsafe {
             self.resize(
                 (old, new),
@@ -166,7 +171,8 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `grow_in_place`, and the size determines which of the two handed
+        // out the block.
         unsafe {
             self.resize(
                 (old, new),
@@ -178,7 +184,8 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, and the size determines which of the two handed
+        // out the block.
         unsafe {
             self.resize(
                 (old, new),
@@ -194,7 +201,7 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
     }
 }
 
-// SAFETY: every block is one of the two pools', which keep the contract, and every size that fits it says whose.
+// SAFETY: every block is one of the two pools, which uphold the contract, and every size that fits it determines which.
 unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -208,22 +215,26 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
     #[inline]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.is_small(layout) {
-            // SAFETY: the block came from `small`, and the caller's promises are passed on.
+            // SAFETY: `small` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.small.deallocate(block, layout) };
         } else {
-            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            // SAFETY: `large` handed out the block, and the caller upholds the contract of `deallocate`, which is the
+            // same.
             unsafe { self.large.deallocate(block, layout) };
         }
     }
 
-    /// Not by [`deallocate`](RawPool::deallocate): what that finds would be told only after a later call.
+    /// Does not use [`deallocate`](RawPool::deallocate): what that finds would be reported only after a later call.
     #[inline]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         if self.is_small(layout) {
-            // SAFETY: the block is from `small`, and the caller's promises are passed on.
+            // SAFETY: `small` handed out the block, and the caller upholds the contract of `deallocate_hot`, which is
+            // the same.
             unsafe { self.small.deallocate_hot(block, layout) }
         } else {
-            // SAFETY: the block is from `large`, and the caller's promises are passed on.
+            // SAFETY: `large` handed out the block, and the caller upholds the contract of `deallocate_hot`, which is
+            // the same.
             unsafe { self.large.deallocate_hot(block, layout) }
         }
     }
@@ -238,7 +249,7 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
         if self.is_small(layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
             unsafe { self.small.add_chunk(chunk, layout) }
         } else {
             // SAFETY: as above.
@@ -268,11 +279,13 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
     ) -> Option<NonNull<[u8]>> {
         match (self.is_small(old), self.is_small(new)) {
             (true, true) => {
-                // SAFETY: the block came from `small`, and the caller's promises are passed on.
+                // SAFETY: `small` handed out the block, and the caller upholds the contract of `resize_in_place`, which
+                // is the same.
                 let resized = unsafe { self.small.resize_in_place(block, old, new) }?;
                 Some(self.truncate(resized))
             }
-            // SAFETY: the block came from `large`, and the caller's promises are passed on.
+            // SAFETY: `large` handed out the block, and the caller upholds the contract of `resize_in_place`, which is
+            // the same.
             (false, false) => unsafe { self.large.resize_in_place(block, old, new) },
             _ => None,
         }
@@ -337,7 +350,7 @@ impl<P: Reserve, Q: Reserve> Reserve for Segregator<P, Q> {
     }
 
     unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same for either pool.
         unsafe {
             if self.is_small(layout) {
                 self.small.add_reserved_chunk(chunk, layout, count)

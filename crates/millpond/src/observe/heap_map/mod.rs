@@ -1,4 +1,4 @@
-//! Pictures of pools, drawn: for a terminal, and as a page of vector graphics. Neither takes memory.
+//! Drawings of heap maps: as text for a terminal, and as SVG. Neither allocates.
 
 mod svg;
 mod text;
@@ -8,8 +8,9 @@ use core::fmt;
 use crate::traits::{ChunkMap, HeapMapView, Usage};
 
 impl<'a> HeapMapView<'a> {
-    /// The picture for a terminal of so many columns: a line per chunk, in it a character per cell, or per several if there
-    /// are too many. A bar is as high as its share of live bytes; `·` is free, a blank was not handed out yet.
+    /// Displays the map as text for a terminal of `columns` columns: one line per chunk, with one character per cell,
+    /// or per several cells if there are too many. The height of a bar is the share of live bytes; `·` is free, and a
+    /// blank was not handed out yet.
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -30,7 +31,8 @@ impl<'a> HeapMapView<'a> {
         text::Text { view: self, columns, signs: &text::UNICODE }
     }
 
-    /// The same with nothing but ASCII: `#` is live, `+` and `-` are so in part, `.` is free.
+    /// Displays the map like [`text`](Self::text), using only ASCII: `#` is live, `+` and `-` are partly live, `.` is
+    /// free.
     ///
     /// ```
     /// use millpond::{Inspect, Local, Tlsf};
@@ -42,8 +44,8 @@ impl<'a> HeapMapView<'a> {
         text::Text { view: self, columns, signs: &text::ASCII }
     }
 
-    /// The picture as an SVG file that needs nothing else, 960 pixels wide, with a title, totals and a legend. Each cell is
-    /// filled, from below, by what is live, free, and not handed out yet; 128 to a line.
+    /// Displays the map as a self-contained SVG file, 960 pixels wide, with a title, totals and a legend. Each cell is
+    /// filled, from the bottom, by what is live, free, and not handed out yet; 128 cells per line.
     ///
     /// ```
     /// use millpond::{Inspect, Linear, Local};
@@ -57,7 +59,7 @@ impl<'a> HeapMapView<'a> {
     }
 }
 
-/// A cell as it is drawn: what is in it, and its bytes.
+/// A cell to draw: its use, and its size in bytes.
 #[derive(Clone, Copy, Default)]
 struct CellUsage {
     usage: Usage,
@@ -70,7 +72,7 @@ impl CellUsage {
     }
 }
 
-/// The cells of a chunk; all of it as one where there was no room for any.
+/// Returns the cells of a chunk, or the whole chunk as one cell if there was no room for any.
 fn cells<'a>(chunk: &'a ChunkMap, cells: &'a [Usage]) -> impl Iterator<Item = CellUsage> + 'a {
     let length = chunk.end - chunk.first;
     let whole = (cells.is_empty() && length != 0).then_some(CellUsage { usage: chunk.total, bytes: length });
@@ -81,12 +83,12 @@ fn cells<'a>(chunk: &'a ChunkMap, cells: &'a [Usage]) -> impl Iterator<Item = Ce
     whole.into_iter().chain(each)
 }
 
-/// How many there are of these.
+/// Returns the number of cells that are drawn.
 fn count(cells: &[Usage]) -> usize {
     cells.len().max(1)
 }
 
-/// A number of bytes, as people read it.
+/// A number of bytes in human-readable form.
 struct Bytes(usize);
 
 impl fmt::Display for Bytes {
@@ -101,7 +103,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The totals of a picture, in a sentence.
+/// The totals of a map, in one sentence.
 struct Totals<'a>(HeapMapView<'a>);
 
 impl fmt::Display for Totals<'_> {

@@ -1,7 +1,7 @@
-//! A picture as vector graphics.
+//! A heap map as SVG.
 //!
-//! What is alike lies in one path, and neighbours that are alike are one rectangle: so a picture of many thousand cells is
-//! a small file.
+//! Everything of the same colour is one path, and adjacent cells of the same level are one rectangle, so a map of many
+//! thousand cells is a small file.
 
 use core::fmt::{self, Write};
 
@@ -16,22 +16,22 @@ pub(crate) struct Svg<'a> {
 /// All lengths are in pixels.
 const WIDTH: usize = 960;
 const MARGIN: usize = 32;
-/// Cells in a line.
+/// Cells per line.
 const COLUMNS: usize = 128;
 const CELL: usize = (WIDTH - 2 * MARGIN) / COLUMNS;
 const HEIGHT: usize = 16;
 const LINE: usize = HEIGHT + 2;
-/// Above the first chunk: title, totals and legend.
+/// Height above the first chunk: title, totals and legend.
 const HEAD: usize = 116;
-/// Above the cells of a chunk, and below them.
+/// Height above the cells of a chunk, and below them.
 const LABEL: usize = 18;
 const GAP: usize = 12;
 
-/// What fills cells, from below, with the colour of each; what is left is the pool's own.
+/// What fills cells, from the bottom, with the colour of each; the remainder is the pool's own.
 const KINDS: [(&str, &str); 3] = [("live", "#1f5fa8"), ("free", "#f2a541"), ("fresh", "#dcebd9")];
 const OWN: (&str, &str) = ("the pool's own", "#8b8f94");
 
-/// How many lines of cells a chunk takes.
+/// Returns how many lines of cells a chunk takes.
 fn lines(cells: &[Usage]) -> usize {
     count(cells).div_ceil(COLUMNS)
 }
@@ -107,7 +107,8 @@ fn draw(f: &mut fmt::Formatter<'_>, chunk: &ChunkMap, usages: &[Usage], y: usize
     Ok(())
 }
 
-/// How high a cell is filled by what is before this kind. What is live is seen, however little it is.
+/// Returns the level to which a cell is filled by the kinds before this one. Live bytes are always visible, however few
+/// they are.
 fn level(cell: CellUsage, kind: usize) -> usize {
     let Usage { live, free, fresh } = cell.usage;
     let below: usize = [live, free, fresh][..kind].iter().sum();
@@ -115,7 +116,7 @@ fn level(cell: CellUsage, kind: usize) -> usize {
     level.max(usize::from(kind != 0 && live != 0)).min(HEIGHT)
 }
 
-/// Cells side by side that look alike.
+/// Adjacent cells that look alike.
 #[derive(Clone, Copy, Default)]
 struct Run {
     column: usize,
@@ -125,9 +126,9 @@ struct Run {
 }
 
 impl Run {
-    /// The run with another one behind it; or the other one, after this one was written.
+    /// Extends the run by the next cell if it looks alike; otherwise writes this run and returns the next one.
     fn followed_by(self, next: Self, f: &mut fmt::Formatter<'_>) -> Result<Self, fmt::Error> {
-        // The next cell on the next line begins at another height.
+        // A cell at the start of a line has another `y`.
         if self.y == next.y && self.height == next.height {
             return Ok(Self { cells: self.cells + 1, ..self });
         }
@@ -144,7 +145,7 @@ impl Run {
     }
 }
 
-/// Text within XML. What XML cannot say is left out.
+/// Text within XML. Characters that XML cannot represent are left out.
 struct EscapedXml<'a>(&'a str);
 
 impl fmt::Display for EscapedXml<'_> {

@@ -1,17 +1,17 @@
-//! A picture for a terminal.
+//! A heap map as text for a terminal.
 
 use core::fmt::{self, Write};
 
 use super::{Bytes, CellUsage, Totals, cells, count};
 use crate::traits::{ChunkMap, HeapMapView, Usage};
 
-/// The characters that stand for cells.
+/// The characters that represent cells.
 pub(crate) struct Glyphs {
-    /// Live, from a little to all of it.
+    /// Live, from a small share to all of the cell.
     live: &'static [char],
     free: char,
     fresh: char,
-    /// The pool's own, all of it.
+    /// Entirely the pool's own.
     own: char,
     edges: [char; 2],
     legend: &'static str,
@@ -41,7 +41,7 @@ pub(crate) struct Text<'a> {
     pub(crate) signs: &'static Glyphs,
 }
 
-/// Columns in front of the cells, behind them, and the fewest for them.
+/// Columns before the cells, columns after them, and the minimum number of columns for them.
 const FRONT: usize = 26;
 const BEHIND: usize = 12;
 const LEAST: usize = 8;
@@ -60,7 +60,7 @@ impl Text<'_> {
     fn line(&self, f: &mut fmt::Formatter<'_>, chunk: &ChunkMap, usages: &[Usage]) -> fmt::Result {
         let room = self.columns.saturating_sub(FRONT + BEHIND).max(LEAST);
         let group = count(usages).div_ceil(room);
-        // `pad` is of no use here: the sizes are not strings.
+        // `pad` cannot be used here: the sizes are not strings.
         write!(f, "{:#014x} ", chunk.address)?;
         write!(f, "{:>9} ", Padded(chunk.size))?;
         f.write_char(self.signs.edges[0])?;
@@ -91,7 +91,7 @@ impl Glyphs {
     }
 }
 
-/// A number of bytes that may be padded.
+/// A number of bytes that can be padded.
 struct Padded(usize);
 
 impl fmt::Display for Padded {
@@ -102,7 +102,7 @@ impl fmt::Display for Padded {
     }
 }
 
-/// A few characters.
+/// A short string.
 struct Truncated {
     bytes: [u8; 16],
     length: usize,

@@ -1,17 +1,18 @@
-//! What AddressSanitizer is told, by two functions of its runtime, if the program has it.
+//! Calls two functions of AddressSanitizer's runtime, if the program has it.
 //!
-//! Whether it does is not known when this crate is compiled. So the functions are named as weak symbols, which the linker
-//! may leave undefined, and then their address is zero: on Linux, on x86-64 and aarch64. Elsewhere nothing happens.
+//! Whether it does is not known when this crate is compiled. So the functions are named as weak symbols, which the
+//! linker may leave undefined, in which case their address is zero: on Linux, on x86-64 and aarch64. Elsewhere nothing
+//! happens.
 //!
-//! The sanitizer has one mark for eight bytes, and leaves bytes alone that share one with a neighbour: so blocks of odd
-//! sizes are hidden but for a few bytes.
+//! The sanitizer has one mark for eight bytes, and ignores bytes that share one with a neighbour. So for blocks of odd
+//! sizes, a few bytes are not hidden.
 //!
 //! Source: `sanitizer/asan_interface.h` of LLVM's compiler-rt.
 
-/// Marks so many bytes from an address.
+/// A function that marks a number of bytes from an address on.
 type Marking = unsafe extern "C" fn(usize, usize);
 
-/// The function of the sanitizer's runtime with this name, if there is one.
+/// Returns the function of the sanitizer's runtime with this name, if there is one.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 macro_rules! runtime {
     ($name:literal) => {{
@@ -34,12 +35,12 @@ macro_rules! runtime {
                 options(pure, nomem, nostack, preserves_flags),
             );
         }
-        // SAFETY: it is zero, which is none, or that of the function, which is of this type.
+        // SAFETY: the address is zero, which is `None`, or that of the function, which has this type.
         unsafe { core::mem::transmute::<usize, Option<Marking>>(address) }
     }};
 }
 
-/// There is no runtime.
+/// Returns `None`: there is no runtime.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 macro_rules! runtime {
     ($name:literal) => {
@@ -49,14 +50,14 @@ macro_rules! runtime {
 
 pub(super) fn make_noaccess(start: usize, size: usize) {
     if let Some(poison) = runtime!("__asan_poison_memory_region") {
-        // SAFETY: the memory is the guard's, and nobody is to touch it.
+        // SAFETY: the memory belongs to the guard, and nothing may access it.
         unsafe { poison(start, size) };
     }
 }
 
 pub(super) fn make_undefined(start: usize, size: usize) {
     if let Some(unpoison) = runtime!("__asan_unpoison_memory_region") {
-        // SAFETY: the memory is the guard's, and may be touched.
+        // SAFETY: the memory belongs to the guard, and may be accessed.
         unsafe { unpoison(start, size) };
     }
 }
@@ -69,5 +70,5 @@ pub(super) fn grow(start: usize, _: usize, new: usize) {
     make_undefined(start, new);
 }
 
-/// The sanitizer knows no blocks but malloc's.
+/// Does nothing: the sanitizer knows only the blocks of malloc.
 pub(super) fn on_free(_: usize, _: usize) {}

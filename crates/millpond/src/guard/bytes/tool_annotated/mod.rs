@@ -1,7 +1,7 @@
-//! The guard that lets valgrind and AddressSanitizer see the blocks of a pool: [`ToolAnnotated`].
+//! The guard that makes the blocks of a pool visible to valgrind and AddressSanitizer: [`ToolAnnotated`].
 //!
-//! To these tools a pool's chunk is one block, in which everything may be touched. The guard tells them what is handed
-//! out and what is not.
+//! To these tools a pool's chunk is one block, in which everything may be accessed. The guard tells them which parts
+//! are handed out.
 
 #[cfg(feature = "asan")]
 mod asan;
@@ -20,26 +20,28 @@ use crate::{
     traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork},
 };
 
-/// Lets valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`) see the blocks of a pool.
+/// Makes the blocks of a pool visible to valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`).
 ///
-/// They find then what they find in the blocks of malloc: reads and writes of a freed block, as long as it is one of the
-/// last `N` that were freed, of at most a mebibyte in all ([`holding`](Instrumented::holding)); and of the 16 bytes behind a
-/// block. Valgrind also finds what is used although it was never written, says where a block was allocated and freed, and
-/// lists blocks that are still live at the end of the program among the leaks, if no pointer leads to them (the pool itself points to where its chunks begin). What
-/// [`Checked`](crate::Checked) finds, this guard finds too, because it keeps the same books: frees that must not be, and
-/// blocks that are live when the pool goes.
+/// The tools then detect what they detect in the blocks of malloc: reads and writes of a freed block, as long as it is
+/// one of the last `N` that were freed, of at most a mebibyte in total ([`holding`](Instrumented::holding)), and of the
+/// 16 bytes behind a block. Valgrind also detects uses of uninitialized memory, reports where a block was allocated and
+/// freed, and lists blocks that are still live at the end of the program among the leaks, if no pointer leads to them
+/// (the pool itself points to the start of its chunks). This guard also detects what [`Checked`] detects, because it
+/// keeps the same table: invalid frees, and blocks that are live when the pool is dropped.
 ///
-/// Not found: a read or write further behind a block, and what is done to a block after it has left the last `N`, because
-/// a pool writes into its free blocks itself. LeakSanitizer is not told of blocks: there is no way to. Where chunks come
-/// from malloc, valgrind says of a freed block only which chunk it lies in; so [`Pages`](crate::Pages) is the better parent.
+/// Not detected: reads and writes further behind a block, and accesses to a block after it has left the last `N`,
+/// because a pool writes into its free blocks itself. LeakSanitizer has no interface for announcing blocks. If chunks
+/// come from malloc, valgrind reports for a freed block only the chunk in which it lies, so [`Pages`](crate::Pages) is
+/// the better parent.
 ///
-/// With valgrind nothing else is needed than to run the program in it, on x86-64 and aarch64; on its own the program then
-/// does a dozen instructions more per call. AddressSanitizer has to be built into the program (`-Zsanitizer=address`), on
-/// Linux on the same processors; without it, and elsewhere, nothing happens, and the features do no harm.
+/// For valgrind it is sufficient to run the program in it, on x86-64 and aarch64; outside of valgrind the program then
+/// executes a dozen more instructions per call. AddressSanitizer has to be built into the program
+/// (`-Zsanitizer=address`), on Linux on the same processors; without it, and on other platforms, nothing happens, and
+/// the features do no harm.
 ///
-/// Costs what `Checked` does, `N` times three words, and 16 bytes per block: around blocks of 64 bytes it serves requests
-/// of up to 48. A block that shrinks always moves. Around a pool ([`new`](Instrumented::new)), or around an allocator
-/// ([`around`](Instrumented::around)), outermost but for other guards of this kind.
+/// Costs what `Checked` costs, `N` times three words, and 16 bytes per block: around blocks of 64 bytes it serves
+/// requests of up to 48. A block that shrinks always moves. Around a pool ([`new`](Instrumented::new)), or around an
+/// allocator ([`around`](Instrumented::around)), outside of all guards except others of this kind.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -59,7 +61,7 @@ pub type ToolAnnotated<X, const N: usize = 64> =
 
 /// What the tools are told.
 mod tools {
-    /// Hands a statement to each tool that there is.
+    /// Passes a call to each tool that is enabled.
     macro_rules! report_into {
         ($($(#[$doc:meta])* $name:ident($($argument:ident),*);)*) => {$(
             $(#[$doc])*
@@ -73,35 +75,36 @@ mod tools {
     }
 
     report_into! {
-        /// A block of `size` bytes is handed out, of which `written` are.
+        /// A block of `size` bytes is handed out, of which `written` are initialized.
         on_alloc(start, size, written);
-        /// A live block has grown where it is.
+        /// A live block has grown in place.
         grow(start, old, new);
-        /// A live block is freed. What its memory is from now on is to be said besides.
+        /// A live block is freed. The state of its memory has to be set separately.
         on_free(start, size);
-        /// Nobody may touch these bytes.
+        /// These bytes must not be accessed.
         make_noaccess(start, size);
-        /// They may be touched, and are not written.
+        /// These bytes may be accessed, and are uninitialized.
         make_undefined(start, size);
     }
 }
 
-/// The duty of [`ToolAnnotated`]: it tells of blocks that are handed out and taken back, and hides the margins behind them.
+/// The hooks of [`ToolAnnotated`]: they announce blocks that are handed out and freed, and hide the margins behind
+/// them.
 ///
 /// # Invariants
 ///
-/// * The margins of exactly the blocks that are live in the books are hidden.
+/// * The hidden margins are exactly those of the blocks that are live in the table.
 #[derive(Debug)]
 pub struct LiveAnnotations {
     block_table: BlockTable<()>,
 }
 
-/// What [`ToolAnnotated`] does to blocks that are held back: it hides them.
+/// The hooks of [`ToolAnnotated`] for blocks that are held back: they hide them.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldAnnotations;
 
 impl<P: RawPool, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldAnnotations, P, N>> {
-    /// Shows what is done to a pool from now on, while nothing is live.
+    /// Creates a guard that announces what is done to a pool from now on. No block of the pool may be live.
     #[must_use]
     pub const fn new(pool: P) -> Self {
         Self::with_hooks(
@@ -113,7 +116,7 @@ impl<P: RawPool, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldA
 }
 
 impl<A: Allocator, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldAnnotations, A, N>> {
-    /// Shows what is done to an allocator from now on.
+    /// Creates a guard that announces what is done to an allocator from now on.
     #[must_use]
     pub const fn around(allocator: A) -> Self {
         let held = DelayedFree::with_hooks(HeldAnnotations, allocator, Some(A::deallocate));
@@ -122,8 +125,8 @@ impl<A: Allocator, const N: usize> Instrumented<LiveAnnotations, DelayedFree<Hel
 }
 
 impl<X, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldAnnotations, X, N>> {
-    /// Holds no more than so many bytes back, margins included; a block that is larger is freed at once. Left alone, it
-    /// is a mebibyte.
+    /// Sets the maximum number of bytes held back, margins included; a larger block is freed at once. The default is a
+    /// mebibyte.
     #[must_use]
     pub fn holding(mut self, bytes: usize) -> Self {
         self.inner.most = bytes;
@@ -132,7 +135,7 @@ impl<X, const N: usize> Instrumented<LiveAnnotations, DelayedFree<HeldAnnotation
 }
 
 impl LiveAnnotations {
-    /// Whatever is live goes in another way than by being freed, and its memory becomes the pool's.
+    /// Announces that everything live has ended without being freed, and that its memory belongs to the pool.
     fn end_all(&self) {
         self.block_table.each_live(|start, layout| {
             tools::on_free(start, layout.size());
@@ -147,11 +150,11 @@ impl Drop for LiveAnnotations {
     }
 }
 
-// SAFETY: nothing is read or written; nobody is called but the tools.
+// SAFETY: nothing is read or written, and only the tools are called.
 unsafe impl BlockHooks for LiveAnnotations {
     const BACK_MARGIN: usize = 16;
 
-    /// The end of a block that shrinks would go to the pool with the margin still hidden.
+    /// A block that shrinks in place would return its end to the pool with the margin still hidden.
     const SHRINKS_IN_PLACE: bool = false;
 
     unsafe fn on_alloc(
@@ -161,7 +164,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         kept: usize,
         site: Site,
     ) -> Result<(), Rejected> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_alloc`, which is the same.
         unsafe { self.block_table.on_alloc(block, (layout, room), kept, site) }?;
         let start = block.addr().get();
         tools::on_alloc(start, layout.size(), kept);
@@ -170,7 +173,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     }
 
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `verify`, which is the same.
         unsafe { self.block_table.verify(block, layout) }
     }
 
@@ -188,7 +191,7 @@ unsafe impl BlockHooks for LiveAnnotations {
         old: Layout,
         (new, room): (Layout, usize),
     ) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_resize`, which is the same.
         unsafe { self.block_table.on_resize(block, old, (new, room)) }?;
         if new.size() > old.size() {
             let start = block.addr().get();
@@ -199,7 +202,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     }
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `on_free`, which is the same.
         unsafe { self.block_table.on_free(block, layout, site) }?;
         tools::on_free(block.addr().get(), layout.size());
         Ok(())
@@ -219,7 +222,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     }
 }
 
-// SAFETY: nothing is read or written; nobody is called but the tools.
+// SAFETY: nothing is read or written, and only the tools are called.
 unsafe impl DelayedFreeHooks for HeldAnnotations {
     unsafe fn on_hold(&self, block: NonNull<u8>, layout: Layout) {
         tools::make_noaccess(block.addr().get(), layout.size());

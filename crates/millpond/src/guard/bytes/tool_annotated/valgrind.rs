@@ -1,26 +1,26 @@
-//! What valgrind is told, by client requests: a few instructions that do nothing, which valgrind knows when it sees them.
+//! Client requests of valgrind: a few instructions without effect, which valgrind recognizes.
 //!
-//! The instructions and the numbers of requests are fixed for ever: see "The Client Request mechanism" and "Client
-//! Requests" in valgrind's manual, and its `valgrind.h` and `memcheck.h`. Elsewhere than on x86-64 and aarch64, and for
-//! other tools than memcheck, nothing happens.
+//! The instructions and the numbers of requests will not change: see "The Client Request mechanism" and "Client
+//! Requests" in valgrind's manual, and its `valgrind.h` and `memcheck.h`. On processors other than x86-64 and aarch64,
+//! and for tools other than memcheck, nothing happens.
 
 /// A block is handed out, as if by malloc.
 const MALLOC_LIKE: usize = 0x1301;
 /// A block is freed, as if by free.
 const FREE_LIKE: usize = 0x1302;
-/// A block has got another size where it is.
+/// A block was resized in place.
 const RESIZED: usize = 0x130b;
-/// The letters M and C: memory may not be touched; may be, and is not written; is written.
+/// The letters M and C: memory must not be accessed; may be accessed and is uninitialized; is initialized.
 const NO_ACCESS: usize = 0x4D43_0000;
 const UNDEFINED: usize = NO_ACCESS + 1;
 const DEFINED: usize = NO_ACCESS + 2;
 
-/// Asks valgrind for something, if the program runs in it. No request that is used here answers.
+/// Sends a request to valgrind, if the program runs in it. No request that is used here returns anything.
 #[cfg(target_arch = "x86_64")]
 fn request(what: usize, with: [usize; 4]) {
     let message = [what, with[0], with[1], with[2], with[3], 0];
-    // SAFETY: the rotations add up to twice the width of a word, and a register is exchanged with itself. Valgrind reads
-    // the message and writes `rdx`.
+    // SAFETY: the rotations add up to twice the width of a word, and a register is exchanged with itself. Valgrind
+    // reads the message and writes `rdx`.
     unsafe {
         core::arch::asm!(
             "rol rdi, 3",
@@ -35,7 +35,7 @@ fn request(what: usize, with: [usize; 4]) {
     }
 }
 
-/// The same.
+/// Sends a request to valgrind, if the program runs in it.
 #[cfg(target_arch = "aarch64")]
 fn request(what: usize, with: [usize; 4]) {
     let message = [what, with[0], with[1], with[2], with[3], 0];
@@ -55,7 +55,7 @@ fn request(what: usize, with: [usize; 4]) {
     }
 }
 
-/// There is nobody to ask.
+/// Does nothing: valgrind is not supported on this processor.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn request(_: usize, _: [usize; 4]) {}
 
