@@ -351,7 +351,7 @@ class object_pool {
   explicit object_pool(mp_allocator* parent = nullptr) : object_pool(on(parent)) {}
 
   /// The same as wished; size, alignment, sharing and checks are what they are.
-  explicit object_pool(options options) : blocks_(shaped(options)) {}
+  explicit object_pool(options given) : blocks_(shaped(given)) {}
 
   object_pool(object_pool&&) noexcept = default;
   object_pool& operator=(object_pool&&) noexcept = default;
@@ -425,17 +425,17 @@ class object_pool {
   static constexpr std::size_t size = (sizeof(T) + align - 1) / align * align;
 
   static options on(mp_allocator* parent) noexcept {
-    options options;
-    options.parent = parent;
-    return options;
+    options made;
+    made.parent = parent;
+    return made;
   }
 
-  static options shaped(options options) noexcept {
-    options.block_size = size;
-    options.block_align = align;
-    options.sharing = Sharing;
-    options.checked = Checked;
-    return options;
+  static options shaped(options given) noexcept {
+    given.block_size = size;
+    given.block_align = align;
+    given.sharing = Sharing;
+    given.checked = Checked;
+    return given;
   }
 
   /// A block without a call, if there is one.
@@ -1083,9 +1083,9 @@ class resource final : public std::pmr::memory_resource {
   [[nodiscard]] const Pool& pool() const noexcept { return pool_; }
 
  private:
-  static options on(options options, upstream& parent) noexcept {
-    if (options.parent == nullptr) options.parent = &parent;
-    return options;
+  static options on(options given, upstream& parent) noexcept {
+    if (given.parent == nullptr) given.parent = &parent;
+    return given;
   }
 
   /// A block that is not at hand.

@@ -46,12 +46,12 @@ impl<const ORDERED: bool> ThreadIndices<ORDERED> {
 
     /// Takes the lowest index that is not in use.
     pub(crate) fn acquire(&self) -> Option<usize> {
-        self.0.iter().enumerate().find_map(|(index, word)| {
+        self.0.iter().enumerate().find_map(|(place, word)| {
             loop {
                 // Index zero is never handed out.
-                let in_use = word.load(Ordering::Relaxed) | usize::from(index == 0);
-                let index = index * BITS + in_use.trailing_ones() as usize;
-                if index >= MAX_THREADS.min((index + 1) * BITS) {
+                let in_use = word.load(Ordering::Relaxed) | usize::from(place == 0);
+                let index = place * BITS + in_use.trailing_ones() as usize;
+                if index >= MAX_THREADS.min((place + 1) * BITS) {
                     return None;
                 }
                 if self.try_acquire(index) {
