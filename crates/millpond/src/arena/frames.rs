@@ -254,7 +254,7 @@ impl<T> Copy for FrameHandle<T> {}
 #[cfg(target_has_atomic = "64")]
 impl<T> fmt::Debug for FrameHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("value", &self.value).field("number", &self.number).finish()
+        f.debug_struct("FrameHandle").field("value", &self.value).field("number", &self.number).finish()
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) enum SlotUse {
     /// Holds a value.
     Occupied,
     /// Is vacant and has held a value before.
-    VacatedKeys,
+    Vacated,
     /// Has never held a value, or not since all values were removed.
     Fresh,
     /// Will never hold a value again.
@@ -37,7 +37,7 @@ pub(super) fn paint_segment(
         let bytes = start..start + size;
         match used(SlotIndex::start(segment).skip(offset as u32)) {
             SlotUse::Occupied => builder.live(bytes),
-            SlotUse::VacatedKeys => {
+            SlotUse::Vacated => {
                 builder.live(bytes.clone());
                 builder.free(bytes);
             }
@@ -98,7 +98,7 @@ impl<T, A: Allocator> Inspect for Slots<T, A> {
                 match unsafe { *self.table.generation(slot_index) } {
                     RETIRED => SlotUse::Retired,
                     odd if odd % 2 == 1 => SlotUse::Occupied,
-                    _ => SlotUse::VacatedKeys,
+                    _ => SlotUse::Vacated,
                 }
             });
         }

@@ -56,7 +56,7 @@ const RETIRED: u32 = 0;
 const GENERATIONS_AHEAD: u32 = 256;
 
 /// Returns the generation of a vacant slot, given its generation before its value, if any, was removed.
-fn vacated_keys(generation: u32) -> u32 {
+fn vacated(generation: u32) -> u32 {
     generation.wrapping_add(1) & !1
 }
 
@@ -350,7 +350,7 @@ impl<T, A: Allocator> Slots<T, A> {
             let (old, new) = generations.split_at_mut(touched as usize);
             for generation in old {
                 // SAFETY: a slot below `touched` has a generation.
-                generation.write(vacated_keys(unsafe { generation.assume_init() }));
+                generation.write(vacated(unsafe { generation.assume_init() }));
             }
             new.fill(MaybeUninit::new(NEVER_FILLED));
             // SAFETY: all of these generations have been written.

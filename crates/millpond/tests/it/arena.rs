@@ -133,9 +133,9 @@ fn slices_are_dropped_in_their_order_and_once() {
 
 #[test]
 fn slices_of_values_without_bytes_and_with_a_large_alignment() {
-    struct NullAllocator;
+    struct Empty;
     thread_local!(static GONE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
-    impl Drop for NullAllocator {
+    impl Drop for Empty {
         fn drop(&mut self) {
             GONE.set(GONE.get() + 1);
         }
@@ -144,7 +144,7 @@ fn slices_of_values_without_bytes_and_with_a_large_alignment() {
     struct Aligned(Box<u8>);
 
     let mut arena = DropArena::new();
-    assert_eq!(arena.alloc_iter([(); 5].map(|()| NullAllocator)).len(), 5);
+    assert_eq!(arena.alloc_iter([(); 5].map(|()| Empty)).len(), 5);
     arena.alloc(1_u8);
     let aligned = arena.alloc_iter((0..5).map(|number| Aligned(Box::new(number))));
     for (value, number) in aligned.iter().zip(0..) {

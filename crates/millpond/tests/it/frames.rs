@@ -72,7 +72,7 @@ fn what_is_kept_is_found_by_its_own_frames_alone() {
         assert!(stale.iter().all(|&value| frames.get(value).is_none()));
         stale.push(frames.persist(7));
     }
-    assert!(format!("{:?}", frames_keep_nothing()).starts_with("Kept {"));
+    assert!(format!("{:?}", frames_keep_nothing()).starts_with("FrameHandle {"));
 }
 
 fn frames_keep_nothing() -> FrameHandle<()> {

@@ -168,14 +168,14 @@ fn values_of_every_size_and_alignment() {
 
     let drops = Cell::new(0);
     thread_local!(static ZERO_SIZED_DROPS: Cell<u32> = const { Cell::new(0) });
-    struct NullAllocator;
-    impl Drop for NullAllocator {
+    struct Empty;
+    impl Drop for Empty {
         fn drop(&mut self) {
             ZERO_SIZED_DROPS.set(ZERO_SIZED_DROPS.get() + 1);
         }
     }
     let nothings = Pool::new();
-    let held: Vec<_> = (0..3).map(|_| nothings.alloc(NullAllocator)).collect();
+    let held: Vec<_> = (0..3).map(|_| nothings.alloc(Empty)).collect();
     assert_eq!(nothings.stats().held, 0, "no bytes take no block");
     drop(held);
     assert_eq!(ZERO_SIZED_DROPS.get(), 3);

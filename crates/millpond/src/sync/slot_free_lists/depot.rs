@@ -28,7 +28,7 @@ pub(crate) enum Grant {
     /// The first of a range of slots in one segment that were never used, and their number.
     Fresh((SlotIndex, u32)),
     /// Nothing: `have` segments exist, and all their slots are in use.
-    NullAllocator { have: usize },
+    Empty { have: usize },
 }
 
 impl Depot {
@@ -68,7 +68,7 @@ impl Depot {
         }
         let (segment, first) = (self.used.segment(), self.used);
         if segment >= self.room {
-            return Grant::NullAllocator { have: self.room };
+            return Grant::Empty { have: self.room };
         }
         let left = slots.segment_len(segment) - first.offset();
         let count = wanted.min(left as u32);

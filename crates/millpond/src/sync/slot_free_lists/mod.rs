@@ -249,7 +249,7 @@ impl<L: RawMutex> SlotFreeLists<L> {
                 Grant::Vacated(slot, rest) => return Ok((slot, rest)),
                 // SAFETY: the slots have just been handed out.
                 Grant::Fresh(fresh) => return Ok(unsafe { Batch::from_fresh(slots, fresh) }),
-                Grant::NullAllocator { have } => have,
+                Grant::Empty { have } => have,
             };
             let ticket = self.growth_barrier.begin();
             let grown = slots.grow(have);
