@@ -8,6 +8,7 @@
 mod again;
 mod arena;
 mod bounded;
+mod bounded_collections;
 #[cfg(not(only_threads))]
 mod buddy;
 mod cached;
