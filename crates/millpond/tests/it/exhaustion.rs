@@ -67,7 +67,7 @@ fn reserved() -> (&'static ReservedRegion, *mut u8) {
 fn what_must_fault_faults() {
     for (name, _) in CASES {
         let Some(mut again) = again::this_program("what must fault") else { return };
-        again.args(["--exact", "faults::the_child", "--nocapture"]).env(CASE, name);
+        again.args(["--exact", "exhaustion::the_child", "--nocapture"]).env(CASE, name);
         // A sanitizer shall not take the fault for one of its own.
         for options in ["ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS"] {
             again.env(options, "handle_segv=0:handle_sigbus=0");
