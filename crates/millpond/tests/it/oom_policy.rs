@@ -189,7 +189,7 @@ fn has_aborted(child: &Output) -> bool {
 
 #[test]
 fn abort_ends_the_program_and_says_how_much_was_asked_for() {
-    let child = in_a_child("policy::abort_ends_the_program_and_says_how_much_was_asked_for", || {
+    let child = in_a_child("oom_policy::abort_ends_the_program_and_says_how_much_was_asked_for", || {
         let pool = Local::with_policy(Linear::new(), NullAllocator, Abort);
         let _ = pool.allocate(layout(12_344));
     });
@@ -200,7 +200,7 @@ fn abort_ends_the_program_and_says_how_much_was_asked_for() {
 
 #[test]
 fn a_handler_that_panics_ends_the_program() {
-    let child = in_a_child("policy::a_handler_that_panics_ends_the_program", || {
+    let child = in_a_child("oom_policy::a_handler_that_panics_ends_the_program", || {
         let pool = Local::with_policy(Linear::new(), NullAllocator, Retry(|_, _| panic!("no room")));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.allocate(layout(8))));
     });
@@ -210,7 +210,7 @@ fn a_handler_that_panics_ends_the_program() {
 
 #[test]
 fn an_observer_that_panics_ends_the_program() {
-    let child = in_a_child("policy::an_observer_that_panics_ends_the_program", || {
+    let child = in_a_child("oom_policy::an_observer_that_panics_ends_the_program", || {
         let heap = Observe::new(Heap, |_| panic!("no more"));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heap.allocate(layout(8))));
     });

@@ -200,7 +200,7 @@ fn culprit() {
 
 /// Runs one of the functions above in a process of its own.
 fn run(program: &mut Command, name: &str) -> (Output, String) {
-    program.args(["--exact", "--nocapture", "--test-threads=1", "visible::culprit"]).env(CULPRIT, name);
+    program.args(["--exact", "--nocapture", "--test-threads=1", "tool_annotated::culprit"]).env(CULPRIT, name);
     let output = program.output().expect("the program runs");
     let said = [&output.stdout[..], &output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
@@ -243,7 +243,7 @@ fn valgrind_sees_into_a_pool() {
     expect("culprit_that_decides_by_what_was_never_written", &["depends on uninitialised value"]);
     expect(
         "culprit_that_forgets_a_block",
-        &["48 bytes in 1 blocks are definitely lost", "visible::forget_one"],
+        &["48 bytes in 1 blocks are definitely lost", "tool_annotated::forget_one"],
     );
     expect("culprit_that_drops_a_pool_too_early", &["1 blocks of 48 bytes in all were never freed"]);
 }
