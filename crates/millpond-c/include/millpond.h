@@ -164,28 +164,32 @@ struct mp_table {
     mp_flush_fn *flush;
     mp_impossible_fn *impossible; /* reports a free or resize whose size or alignment no block can have */
     mp_may_free_fn *may_free;     /* NULL: any block may be freed */
-    mp_damage_fn *damage; /* where a word of its own, between blocks, was overwritten that a call would follow: one that frees or
-                           * resizes `block`, or that allocates if `block` is NULL; NULL: nowhere. mp_checked_create's guard asks */
+    mp_damage_fn *damage; /* returns the address of a word of the allocator, between blocks, that was overwritten and that a
+                           * call would follow: a free or resize of `block`, or an allocation if `block` is NULL. NULL: none.
+                           * Called by the guard of mp_checked_create */
 };
 
-/* Allocates a block of at least `size` bytes; with MP_ZERO, the block is zeroed. As shared. NULL: MP_ERR_EXHAUSTED,
- * MP_ERR_LIMIT, MP_ERR_OS, MP_ERR_UNSUPPORTED (this allocator never serves this size or alignment), MP_ERR_INVALID
- * (`allocator` is NULL, or the alignment is invalid). */
+/* Allocates a block of at least `size` bytes; with MP_ZERO, the block is zeroed.
+ * As shared. NULL: MP_ERR_EXHAUSTED, MP_ERR_LIMIT, MP_ERR_OS, MP_ERR_UNSUPPORTED (this allocator never serves this
+ * size or alignment), MP_ERR_INVALID (`allocator` is NULL, or the alignment is invalid). */
 void *mp_alloc(mp_allocator *allocator, size_t size, size_t align, mp_flags flags);
 
 /* Allocates a block for `count` objects of `size` bytes each; with MP_ZERO, zeroed like calloc. Free it with the
- * product as its size. As shared. NULL: as mp_alloc; MP_ERR_UNSUPPORTED also if the product overflows. */
+ * product as its size.
+ * As shared. NULL: as mp_alloc; MP_ERR_UNSUPPORTED also if the product overflows. */
 void *mp_alloc_array(mp_allocator *allocator, size_t count, size_t size, size_t align, mp_flags flags);
 
 /* Resizes a block, in place or by moving it; the contents are kept up to the smaller size. If `block` is NULL,
  * allocates. With MP_ZERO, bytes beyond `old_size` are zeroed; with MP_IN_PLACE, the block is not moved, and
- * make_room is not called. As shared. NULL: as mp_alloc, and the block is unchanged. Undefined if the block is not
- * live, or was not allocated by this allocator with old_size and align. */
+ * make_room is not called.
+ * As shared. NULL: as mp_alloc, and the block is unchanged. Undefined if the block is not live, or was not allocated
+ * by this allocator with old_size and align. */
 void *mp_realloc(mp_allocator *allocator, void *block, size_t old_size, size_t new_size, size_t align,
                  mp_flags flags);
 
-/* Frees a block. As shared. Undefined if the block is not live, or was not allocated by this allocator with this
- * size and alignment. */
+/* Frees a block.
+ * As shared. Undefined if the block is not live, or was not allocated by this allocator with this size and
+ * alignment. */
 void mp_free(mp_allocator *allocator, void *block, size_t size, size_t align);
 
 /* Returns whether mp_free would free a block; false if it would report misuse instead. The block is not accessed, so
@@ -195,18 +199,20 @@ bool mp_may_free(mp_allocator *allocator, void *block, size_t size, size_t align
 
 /* Allocates a block of at least `least` bytes and, if possible, about `preferred`; stores its size in `*got`. Pools
  * request chunks from their parents with this function. The block may be freed with any size from the one requested
- * up to `*got`. `got` may be NULL. As shared. NULL: as mp_alloc for `least`. */
+ * up to `*got`. `got` may be NULL.
+ * As shared. NULL: as mp_alloc for `least`. */
 void *mp_alloc_between(mp_allocator *allocator, size_t least, size_t preferred, size_t align, size_t *got);
 
-/* Destroys an allocator; does nothing for NULL and for allocators without `destroy`. Alone. Undefined if it still
- * has children, or if it or one of its blocks is used afterwards. */
+/* Destroys an allocator; does nothing for NULL and for allocators without `destroy`.
+ * Alone. Undefined if it still has children, or if it or one of its blocks is used afterwards. */
 void mp_destroy(mp_allocator *allocator);
 
 /* Returns the name of the allocator; never NULL. Any thread. */
 const char *mp_name(const mp_allocator *allocator);
 
-/* Frees all blocks at once and keeps the chunks for reuse. Alone. MP_ERR_UNSUPPORTED: sources, and guards around
- * them. Undefined if a block is used afterwards, for example by a child of this allocator. */
+/* Frees all blocks at once and keeps the chunks for reuse.
+ * Alone. MP_ERR_UNSUPPORTED: sources, and guards around them. Undefined if a block is used afterwards, for example
+ * by a child of this allocator. */
 mp_error mp_reset(mp_allocator *allocator);
 
 /* Returns chunks without live blocks to the parent; returns how many bytes that were. Free blocks that other threads
@@ -216,17 +222,18 @@ mp_error mp_reset(mp_allocator *allocator);
 size_t mp_trim(mp_allocator *allocator);
 
 /* Grows a pool, if necessary, until it can serve `count` consecutive requests of this size without its parent. Call
- * it before time-critical code, or before a signal handler allocates. Linear in `count`. As shared.
- * MP_ERR_UNSUPPORTED: all allocators except mp_blocks and mp_classes; otherwise as mp_alloc. */
+ * it before time-critical code, or before a signal handler allocates. Linear in `count`.
+ * As shared. MP_ERR_UNSUPPORTED: all allocators except mp_blocks and mp_classes; otherwise as mp_alloc. */
 mp_error mp_reserve(mp_allocator *allocator, size_t size, size_t align, size_t count);
 
 /* Allocates `count` blocks of one size and stores them in `blocks`; allocates all of them or none. The lock is
- * taken, or the shared list changed, once for many blocks. As shared. Errors: as mp_alloc, and MP_ERR_INVALID if
- * `blocks` is NULL. */
+ * taken, or the shared list changed, once for many blocks.
+ * As shared. Errors: as mp_alloc, and MP_ERR_INVALID if `blocks` is NULL. */
 mp_error mp_alloc_many(mp_allocator *allocator, void **blocks, size_t count, size_t size, size_t align);
 
-/* Frees `count` blocks in the same way. As shared. Undefined if one of them is NULL, not live, not allocated by this
- * allocator with this size and alignment, or appears twice. */
+/* Frees `count` blocks in the same way.
+ * As shared. Undefined if one of them is NULL, not live, not allocated by this allocator with this size and
+ * alignment, or appears twice. */
 void mp_free_many(mp_allocator *allocator, void *const *blocks, size_t count, size_t size, size_t align);
 
 /* Returns the free blocks that this thread has cached to an MP_CACHED pool, so that other threads and mp_trim can
@@ -260,16 +267,17 @@ struct mp_stats {
     size_t left;         /* with a limiting guard: bytes or blocks left until the limit */
 };
 
-/* Fills `*out`, whose struct_size must be set. Linear in the free blocks. As shared. MP_ERR_UNSUPPORTED: the
- * allocator has no statistics; MP_ERR_INVALID: `out` is NULL or its struct_size is not set. */
+/* Fills `*out`, whose struct_size must be set. Linear in the free blocks.
+ * As shared. MP_ERR_UNSUPPORTED: the allocator has no statistics; MP_ERR_INVALID: `out` is NULL or its struct_size
+ * is not set. */
 mp_error mp_get_stats(const mp_allocator *allocator, mp_stats *out);
 
-/* Verifies every invariant of the allocator's data structures; mp_last_detail() says which is violated. As shared.
- * MP_OK also if the allocator cannot be checked; MP_ERR_BROKEN. */
+/* Verifies every invariant of the allocator's data structures; mp_last_detail() says which is violated.
+ * As shared. MP_OK also if the allocator cannot be checked; MP_ERR_BROKEN. */
 mp_error mp_check(const mp_allocator *allocator);
 
-/* Calls `visit` for every live block until it returns false. `visit` must not use this allocator. Alone.
- * MP_ERR_STOPPED: `visit` returned false; MP_ERR_UNSUPPORTED: the allocator does not know its live blocks. */
+/* Calls `visit` for every live block until it returns false. `visit` must not use this allocator.
+ * Alone. MP_ERR_STOPPED: `visit` returned false; MP_ERR_UNSUPPORTED: the allocator does not know its live blocks. */
 mp_error mp_each(mp_allocator *allocator, mp_visit_fn *visit, void *context);
 
 #define MP_SVG 0   /* a self-contained SVG file */
@@ -280,8 +288,9 @@ mp_error mp_each(mp_allocator *allocator, mp_visit_fn *visit, void *context);
 typedef bool mp_write_fn(void *context, const char *text, size_t length);
 
 /* Draws what the memory of the allocator is used for, chunk by chunk, and passes the text to `write` in pieces. The
- * title may be NULL. Uses heap memory for the duration of the call. As shared. MP_ERR_UNSUPPORTED: the allocator
- * does not support it; MP_ERR_STOPPED: `write` returned false; MP_ERR_INVALID. */
+ * title may be NULL. Uses heap memory for the duration of the call.
+ * As shared. MP_ERR_UNSUPPORTED: the allocator does not support it; MP_ERR_STOPPED: `write` returned false;
+ * MP_ERR_INVALID. */
 mp_error mp_heap_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write, void *context);
 
 /* ---- Sources: where memory comes from --------------------------------------------------------------------------- */
@@ -316,16 +325,17 @@ typedef struct mp_pages_options {
     uint64_t numa_nodes;
 } mp_pages_options;
 
-/* Creates a source of pages with options; with NULL options, it behaves as mp_pages. Any thread may use it. NULL:
- * MP_ERR_INVALID, MP_ERR_EXHAUSTED. */
+/* Creates a source of pages with options; with NULL options, it behaves as mp_pages.
+ * Any thread may use it. NULL: MP_ERR_INVALID, MP_ERR_EXHAUSTED. */
 mp_allocator *mp_tuned_pages_create(const mp_pages_options *options);
 
 /* Reserves a range of `size` bytes of addresses, which is backed by memory as it is used. Chunks of one pool on it
- * are adjacent. Any thread may use it. NULL: MP_ERR_OS, MP_ERR_UNSUPPORTED (`size` is 0 or exceeds the address
- * space). */
+ * are adjacent.
+ * Any thread may use it. NULL: MP_ERR_OS, MP_ERR_UNSUPPORTED (`size` is 0 or exceeds the address space). */
 mp_allocator *mp_reserved_region_create(size_t size);
 
-/* Creates a source from the `size` bytes at `memory`; a last request can receive all remaining bytes in one piece.
+/* Creates a source from the `size` bytes at `memory`; if less is left than a pool prefers, its chunk is all that is
+ * left.
  * Any thread may use it. NULL: MP_ERR_INVALID. Undefined if the bytes are used otherwise before it is destroyed. */
 mp_allocator *mp_buffer_create(void *memory, size_t size);
 
@@ -340,12 +350,12 @@ mp_allocator *mp_buffer_create(void *memory, size_t size);
  *
  *                        without this call, the child may use it           after this call, the child
  *     MP_LOCAL           if no other thread was in a function of it        the same
- *     MP_LOCKED, _TICKET   if no other thread was in a function of it        has the whole pool
- *     MP_CACHED          if none was, and does not trim it                 has the pool, except, until a reset, what other
- *                                                                          threads kept ready
+ *     MP_LOCKED, _TICKET if no other thread was in a function of it        has the whole pool
+ *     MP_CACHED          if none was, and does not trim it                 has the pool; what other threads had cached
+ *                                                                          is lost until a reset
  *     MP_LOCK_FREE       in any case; growing may wait for 0.1 s           has the whole pool
- *     mp_remote_free           if its owner has forked                           the same
- *     guards, sources    as what they stand on; checked, quarantine and    as what they stand on
+ *     mp_remote_free     if its owner has forked                           the same
+ *     guards, sources    as `inner` or the parent; checked, quarantine and as `inner` or the parent
  *                        tool_annotated: if no other thread was in one
  *     mp_heap            as malloc, which C libraries hold for forks       the same
  *
@@ -463,9 +473,10 @@ mp_blocks *mp_blocks_create(const mp_blocks_options *options);
 /* Allocates a block. As shared. NULL: as mp_alloc. Undefined if `pool` is not such a pool, or is NULL. */
 void *mp_blocks_alloc(mp_blocks *pool);
 
-/* Frees a block. As shared. Undefined if the block is not live or not of this pool, unless the pool is checked: a
- * checked pool reports blocks that are not live, addresses that are not blocks, and sizes that it does not serve,
- * and does nothing else; when it is destroyed, it reports blocks that were never freed. */
+/* Frees a block.
+ * As shared. Undefined if the block is not live or not of this pool, unless the pool is checked: a checked pool
+ * reports blocks that are not live, addresses that are not blocks, and sizes that it does not serve, and does
+ * nothing else; when it is destroyed, it reports blocks that were never freed. */
 void mp_blocks_free(mp_blocks *pool, void *block);
 
 /* A pool from which one thread allocates blocks and to which any thread frees them. */
@@ -478,8 +489,9 @@ typedef struct mp_remote_free {
  * free_list and checked. NULL: as mp_blocks_create. Any thread. */
 mp_remote_free *mp_remote_free_create(const mp_blocks_options *options);
 
-/* Frees a block. The owner collects it when it has no other free block. Any thread, at any time, even while the
- * owner uses the pool. Undefined if the block is not live or not of this pool. */
+/* Frees a block. The owner collects it when it has no other free block.
+ * Any thread, at any time, even while the owner uses the pool. Undefined if the block is not live or not of this
+ * pool. */
 void mp_remote_free_return(mp_remote_free *pool, void *block);
 
 /* ---- Blocks of several sizes ------------------------------------------------------------------------------------ */
@@ -535,9 +547,10 @@ typedef struct mp_mark {
 /* Stores the current position of an MP_LOCAL stack in `*mark`. As shared. MP_ERR_UNSUPPORTED, MP_ERR_INVALID. */
 mp_error mp_stack_mark(mp_stack *pool, mp_mark *mark);
 
-/* Frees all blocks allocated since a mark. As shared. MP_ERR_UNSUPPORTED, MP_ERR_INVALID. Undefined if the mark is
- * not of this stack, if it or an earlier one was already released, if the stack was reset or trimmed since, or if a
- * block that was allocated or resized since is used afterwards. */
+/* Frees all blocks allocated since a mark.
+ * As shared. MP_ERR_UNSUPPORTED, MP_ERR_INVALID. Undefined if the mark is not of this stack, if it or an earlier one
+ * was already released, if the stack was reset or trimmed since, or if a block that was allocated or resized since
+ * is used afterwards. */
 mp_error mp_stack_release(mp_stack *pool, const mp_mark *mark);
 
 /* ---- Blocks of any size, freed in any order ----------------------------------------------------------------------- */
