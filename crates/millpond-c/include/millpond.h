@@ -164,8 +164,8 @@ struct mp_table {
     mp_flush_fn *flush;
     mp_impossible_fn *impossible; /* reports a free or resize whose size or alignment no block can have */
     mp_may_free_fn *may_free;     /* NULL: any block may be freed */
-    mp_damage_fn *damage; /* returns the address of a word of the allocator, between blocks, that was overwritten and that a
-                           * call would follow: a free or resize of `block`, or an allocation if `block` is NULL. NULL: none.
+    mp_damage_fn *damage; /* returns the address of a word between blocks that was overwritten and that a call would
+                           * follow: a free or resize of `block`, or an allocation if `block` is NULL. NULL: none.
                            * Called by the guard of mp_checked_create */
 };
 
@@ -371,10 +371,10 @@ mp_error mp_atfork(void);
 #define MP_WRONG_LAYOUT 4       /* the block was allocated with another size or alignment: `detail` bytes; prevented */
 #define MP_OVERFLOW 5           /* a write before or after the block, first at offset `detail` (signed) */
 #define MP_WRITTEN_AFTER_FREE 6 /* a write to the freed block, first at offset `detail` */
-#define MP_LEAK 7               /* `detail` blocks were still live when the pool was destroyed or reset; this is the first */
+#define MP_LEAK 7               /* `detail` blocks were live when the pool was destroyed or reset; this is the first */
 #define MP_OVERLAP 8            /* a block about to be handed out overlaps the live block at `detail`; prevented */
-#define MP_FORGED 9             /* an address about to be handed out is not a block: a free block was written to; prevented */
-#define MP_DAMAGED 10           /* the pool's memory was overwritten at `detail`, which the call would have read; prevented */
+#define MP_FORGED 9             /* an address about to be handed out is no block: a free block was written to; prevented */
+#define MP_DAMAGED 10           /* the pool's memory was overwritten at `detail`, which the call would read; prevented */
 
 /* A detected misuse of a pool. Valid during the call only. */
 typedef struct mp_misuse {
@@ -455,7 +455,7 @@ typedef struct mp_blocks_options {
     size_t block_align;      /* 0: the largest power of two up to 16 that divides block_size, at least that of a word */
     uint32_t free_list;       /* MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
-    size_t blocks_per_chunk; /* exact number of blocks in each chunk; 0: each chunk has twice as many as the one before */
+    size_t blocks_per_chunk; /* exact number of blocks in each chunk; 0: twice as many as in the chunk before */
     bool checked;            /* detects misuse with a live bit per block: see below; not with MP_CACHED, MP_LOCK_FREE */
     const char *name;        /* of a checked pool, for reports; read during the call only */
     mp_misuse_fn *on_misuse; /* of a checked pool; NULL: prints a message on stderr and ends the program */

@@ -45,7 +45,7 @@ pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     layout.map_err(|_| MpError::unsupported("block_size: no object can be so large"))
 }
 
-/// Creates a pool with the given chunk options.
+/// Applies the options `capacity` and `blocks_per_chunk` to a pool.
 macro_rules! grown {
     ($pool:expr, $options:expr) => {{
         let pool = $pool;

@@ -378,8 +378,7 @@ impl<S: Export> AtFork for Whole<S> {
     }
 
     unsafe fn child(&self) {
-        // SAFETY: as above; waiting threads leave no trace in this kind of lock, and there is only one thread in the
-        // child.
+        // SAFETY: as above; waiting threads leave no trace in this kind of lock, and the child has one thread.
         unsafe {
             self.list.force_unlock();
             if let Some(shell) = self.shell.at_fork() {

@@ -240,7 +240,7 @@ unsafe impl Allocator for Parent {
     }
 }
 
-/// Does nothing: a parent registers itself, because it may have several children.
+/// Does nothing: a parent is registered itself, because it may have several children.
 impl AtFork for Parent {}
 
 /// Converts `MP_UNKNOWN` to `None`.

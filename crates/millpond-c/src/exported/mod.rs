@@ -143,7 +143,7 @@ pub(crate) struct Make {
     pub(crate) default_align: usize,
     pub(crate) is_plain: bool,
     pub(crate) out_of_memory: OutOfMemory,
-    /// Whether reset and trim would act on an inner allocator that does not support them.
+    /// Whether reset and trim are unsupported because the inner allocator does not support them.
     pub(crate) cannot_reclaim: bool,
     pub(crate) callback: Option<MisuseCallback>,
 }
