@@ -373,8 +373,8 @@ mp_error mp_atfork(void);
 #define MP_WRITTEN_AFTER_FREE 6 /* a write to the freed block, first at offset `detail` */
 #define MP_LEAK 7               /* `detail` blocks were live when the pool was destroyed or reset; this is the first */
 #define MP_OVERLAP 8            /* a block about to be handed out overlaps the live block at `detail`; prevented */
-#define MP_FORGED 9             /* an address about to be handed out is no block: a free block was written to; prevented */
-#define MP_DAMAGED 10           /* the pool's memory was overwritten at `detail`, which the call would read; prevented */
+#define MP_FORGED 9             /* an address about to be handed out is no block: a free one was written to; prevented */
+#define MP_DAMAGED 10           /* overwritten memory of the pool at `detail`, which the call would read; prevented */
 
 /* A detected misuse of a pool. Valid during the call only. */
 typedef struct mp_misuse {
