@@ -266,7 +266,7 @@ using tuned_pages = owner<mp_tuned_pages_create>;
 using reserved_region = owner<mp_reserved_region_create>;
 using buffer = owner<mp_buffer_create>;
 
-// ---- Free blocks at hand ---------------------------------------------------------------------------------------------
+// ---- Free caches ------------------------------------------------------------------------------------------------------
 
 /// A list of free blocks of one size, linked through the blocks, last in, first out. The pools in this header keep
 /// freed blocks here and reuse them without a call into the library. The underlying pool counts them as live. O(1).

@@ -335,7 +335,7 @@ pub(crate) mod listed {
     ///
     /// As for `execl`; the arguments must end with null.
     pub(crate) unsafe extern "C" fn execl(path: Text, arguments: Texts) -> c_int {
-        // SAFETY: the caller's promise, here and in the others.
+        // SAFETY: the caller guarantees that the arguments end with null, here and in the functions below.
         unsafe { become_it(real::execve(), path, arguments, path::environment()) }
     }
 

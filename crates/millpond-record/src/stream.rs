@@ -175,7 +175,7 @@ impl Stream {
     ///
     /// # Safety
     ///
-    /// The stream must have room for any event.
+    /// The stream must have room for the record.
     #[inline(always)]
     unsafe fn put(&mut self, record: Record) {
         // SAFETY: `used < capacity`, so the place is within the window's memory, which only this stream uses.
