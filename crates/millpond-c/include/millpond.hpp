@@ -1,14 +1,14 @@
-/// Millpond for C++17: pools that own themselves, pools of objects, standard allocators, and memory resources on any pool.
+/// Millpond for C++17: owning pool types, object pools, standard allocators, and memory resources on any pool.
 ///
 ///     millpond::object_pool<node> nodes;                  // create and destroy, inlined
 ///     millpond::resource<millpond::classes> memory;       // a std::pmr::memory_resource
 ///     std::pmr::vector<std::pmr::string> names{&memory};
 ///
-/// All of it stands on `millpond.h`, which says what pools there are, what their options mean, and who may use what from
-/// which thread. Whatever owns an allocator here converts to `mp_allocator*`, so every function there takes it.
+/// Everything is built on `millpond.h`, which documents the pools, their options, and which threads may use what. Every
+/// type here that owns an allocator converts to `mp_allocator*`, so it can be passed to every function there.
 ///
-/// Errors are exceptions of type `millpond::error`, a `std::bad_alloc`. Without exceptions, the program ends with a message
-/// where one would have been thrown; what takes `std::nothrow` then is the way to be told instead.
+/// Errors are exceptions of type `millpond::error`, a `std::bad_alloc`. If exceptions are disabled, the program ends
+/// with a message instead of throwing; use the overloads that take `std::nothrow` to handle failures.
 #ifndef MILLPOND_HPP
 #define MILLPOND_HPP
 
@@ -30,7 +30,7 @@
 #endif
 #endif
 
-// Where the standard library has memory resources (libc++ has since version 16), so has this header.
+// Memory resources are available if the standard library has them (libc++ since version 16).
 #if defined(__cpp_lib_memory_resource)
 #define MILLPOND_HAS_PMR 1
 #include <exception>
@@ -45,7 +45,7 @@
 #define MILLPOND_HAS_EXCEPTIONS 0
 #endif
 
-// Blocks that wait in a header's own list are shown to AddressSanitizer as what they are: not to be touched.
+// Free blocks in this header's own lists are marked as inaccessible for AddressSanitizer.
 #if defined(__SANITIZE_ADDRESS__)
 #define MILLPOND_HAS_ASAN 1
 #elif defined(__has_feature)
@@ -61,7 +61,7 @@ namespace millpond {
 
 // ---- Errors --------------------------------------------------------------------------------------------------------
 
-/// Why there is no memory, or no pool.
+/// The reason why memory or a pool could not be allocated.
 class error : public std::bad_alloc {
  public:
   explicit error(mp_error code) noexcept : code_(code) {}
@@ -72,7 +72,7 @@ class error : public std::bad_alloc {
   mp_error code_;
 };
 
-// What is called seldom stays out of the way.
+// Keeps slow paths out of line.
 #if defined(__GNUC__)
 #define MILLPOND_NOINLINE __attribute__((noinline))
 #elif defined(_MSC_VER)
@@ -81,7 +81,7 @@ class error : public std::bad_alloc {
 #define MILLPOND_NOINLINE
 #endif
 
-/// Throws what this thread was told last; ends the program with it where there are no exceptions.
+/// Throws this thread's last error; ends the program with a message if exceptions are disabled.
 [[noreturn]] MILLPOND_NOINLINE inline void raise() {
 #if MILLPOND_HAS_EXCEPTIONS
   throw error(mp_last_error());
@@ -93,7 +93,7 @@ class error : public std::bad_alloc {
 
 // ---- Owners ----------------------------------------------------------------------------------------------------------
 
-/// An allocator of anybody's: a pointer with methods. It is as small, and owns as little.
+/// A non-owning reference to any allocator: a pointer with methods, of the size of a pointer.
 class ref {
  public:
   ref(mp_allocator* allocator) noexcept : allocator_(allocator) {}
@@ -101,12 +101,12 @@ class ref {
   [[nodiscard]] mp_allocator* get() const noexcept { return allocator_; }
   operator mp_allocator*() const noexcept { return allocator_; }
 
-  /// As `mp_alloc`, by a shorter way: there is an allocator.
+  /// Like `mp_alloc`, without its checks: the allocator must not be null.
   [[nodiscard]] void* alloc(std::size_t size, std::size_t align = 0, mp_flags flags = 0) const noexcept {
     return allocator_->table->alloc(allocator_, size, align, flags);
   }
 
-  /// As `mp_free`, by a shorter way: there is an allocator, and the block is not null.
+  /// Like `mp_free`, without its checks: neither the allocator nor the block may be null.
   void free(void* block, std::size_t size, std::size_t align = 0) const noexcept {
     allocator_->table->free(allocator_, block, size, align);
   }
@@ -123,7 +123,7 @@ class ref {
   mp_error reset() const noexcept { return mp_reset(allocator_); }
   std::size_t trim() const noexcept { return mp_trim(allocator_); }
 
-  /// What the allocator holds; `MP_UNKNOWN` for what it does not say.
+  /// Returns statistics of the allocator; `MP_UNKNOWN` for values that it does not know.
   [[nodiscard]] mp_stats stats() const noexcept {
     mp_stats stats{};
     stats.struct_size = sizeof stats;
@@ -131,7 +131,7 @@ class ref {
     return stats;
   }
 
-  /// Calls `visit(void* block, std::size_t size)` for each live block, until it returns false. It must not throw.
+  /// Calls `visit(void* block, std::size_t size)` for each live block until it returns false. `visit` must not throw.
   template <class Visit>
   mp_error each(Visit visit) const noexcept {
     const auto call = [](void* context, void* block, std::size_t size) noexcept -> bool {
@@ -144,14 +144,14 @@ class ref {
   mp_allocator* allocator_;
 };
 
-/// An allocator of one's own, which pools can have as their parent: `struct mine : millpond::custom<mine>`, with
+/// The base class of custom allocators, which can be parents of pools: `struct mine : millpond::custom<mine>`, with
 ///
 ///     static constexpr const char* name = "mine";
 ///     void* take(std::size_t size, std::size_t align, mp_flags flags) noexcept;  // or null, after mp_set_error
 ///     void give(void* block, std::size_t size, std::size_t align) noexcept;
 ///
-/// They are the `alloc` and the `free` of `mp_table`, and keep to what it says. Pools point at it: it stays where it is while
-/// it has any.
+/// They implement `alloc` and `free` of `mp_table` and must fulfil its contract. Pools keep a pointer to the allocator,
+/// so it must not be moved while it has children.
 template <class Self>
 class custom : public mp_allocator {
  protected:
@@ -175,20 +175,21 @@ class custom : public mp_allocator {
   }
 };
 
-/// Options of the C interface, all "as usual", with their size set.
+/// Options of the C interface, initialised to the defaults, with their size set.
 template <class T>
 struct options_of : T {
   options_of() noexcept : T{} { this->struct_size = sizeof(T); }
 };
 
-/// Owns what a function of the C interface makes, and destroys it: `owner<mp_tlsf_create>`. Made with that function's
-/// arguments, or with options. It is a `ref`, so it has its methods. It can be moved; what it was moved from holds nothing.
+/// Owns an allocator created by a function of the C interface, and destroys it: `owner<mp_tlsf_create>`. Constructed
+/// from the arguments of that function, or from options. Has the methods of `ref`. Can be moved; a moved-from owner is
+/// empty.
 template <auto Create>
 class owner;
 
 template <class Handle, class... Arguments, Handle* (*Create)(Arguments...)>
 class owner<Create> : public ref {
-  /// What the function takes, if that is options and nothing else.
+  /// The options of the function, if these are its only parameter.
   template <class... A>
   struct takes {
     struct options {};
@@ -201,18 +202,18 @@ class owner<Create> : public ref {
  public:
   using options = typename takes<Arguments...>::options;
 
-  /// Throws `error` if there is no memory or the arguments make no sense.
+  /// Creates the allocator. Throws `error` if there is no memory or the arguments are invalid.
   explicit owner(Arguments... arguments) : owner(std::nothrow, arguments...) {
     if (allocator_ == nullptr) raise();
   }
-  /// The same with options, which are read and not kept.
+  /// Creates the allocator from options, which are read and not kept. Throws as above.
   explicit owner(const options& options) : owner(&options) {}
 
-  /// Holds nothing then; `mp_last_error()` says why.
+  /// Creates the allocator; on failure, the owner is empty, and `mp_last_error()` returns the reason.
   owner(const std::nothrow_t&, Arguments... arguments) noexcept : ref(head(Create(arguments...))) {}
   owner(const std::nothrow_t&, const options& options) noexcept : owner(std::nothrow, &options) {}
 
-  /// Holds nothing, until something is assigned.
+  /// Creates an empty owner.
   owner() noexcept : ref(nullptr) {}
   owner(std::nullptr_t) noexcept : ref(nullptr) {}
 
@@ -223,13 +224,13 @@ class owner<Create> : public ref {
   }
   ~owner() { mp_destroy(allocator_); }
 
-  /// Whether it holds anything.
+  /// Returns whether the owner is not empty.
   explicit operator bool() const noexcept { return allocator_ != nullptr; }
 
-  /// What the fast functions of the C interface take: `mp_tlsf_alloc(pool.handle(), 100, 8)`.
+  /// Returns the handle that the fast functions of the C interface take: `mp_tlsf_alloc(pool.handle(), 100, 8)`.
   [[nodiscard]] Handle* handle() const noexcept { return reinterpret_cast<Handle*>(allocator_); }
 
-  /// Gives it up: the caller destroys it.
+  /// Releases ownership: the caller destroys the allocator.
   [[nodiscard]] mp_allocator* release() noexcept { return std::exchange(allocator_, nullptr); }
 
  private:
@@ -265,11 +266,10 @@ using tuned_pages = owner<mp_tuned_pages_create>;
 using reserved_region = owner<mp_reserved_region_create>;
 using buffer = owner<mp_buffer_create>;
 
-// ---- Free blocks at hand ---------------------------------------------------------------------------------------------
+// ---- Free caches ------------------------------------------------------------------------------------------------------
 
-/// Free blocks of one size in a list through the blocks, the last one freed first. What makes the pools here fast: to them
-/// go all blocks that are freed, and from them come all that are used again, without a call. To the pool behind, they are
-/// live. O(1).
+/// A list of free blocks of one size, linked through the blocks, last in, first out. The pools in this header keep
+/// freed blocks here and reuse them without a call into the library. The underlying pool counts them as live. O(1).
 class free_cache {
  public:
   free_cache() = default;
@@ -279,7 +279,8 @@ class free_cache {
     return *this;
   }
 
-  /// The last block put here; null if there is none. `size`, here and below: that of the blocks, at least a word.
+  /// Removes and returns the block added last; null if the list is empty. `size`, here and below: the size of the
+  /// blocks, at least one word.
   [[nodiscard]] void* take([[maybe_unused]] std::size_t size) noexcept {
     link* const block = first_;
     if (block != nullptr) {
@@ -291,7 +292,7 @@ class free_cache {
     return block;
   }
 
-  /// Takes a free block, which is as aligned as a word.
+  /// Adds a free block, which must be aligned to a word.
   void put(void* block, [[maybe_unused]] std::size_t size) noexcept {
     first_ = ::new (block) link{first_};
 #if defined(MILLPOND_HAS_ASAN)
@@ -299,7 +300,7 @@ class free_cache {
 #endif
   }
 
-  /// Forgets all blocks: their pool has them back already.
+  /// Empties the list, after the pool has already reclaimed all blocks.
   void forget() noexcept { first_ = nullptr; }
 
  private:
@@ -313,7 +314,7 @@ class free_cache {
 
 namespace detail {
 
-/// Constructs a T, from a list in braces where it has no such constructor.
+/// Constructs a T, with braces if it has no such constructor.
 template <class T, class... A>
 T* construct(void* place, A&&... arguments) {
   if constexpr (std::is_constructible_v<T, A...>) {
@@ -325,18 +326,19 @@ T* construct(void* place, A&&... arguments) {
 
 }  // namespace detail
 
-/// A pool of objects of one type, for one thread; or, with another way of sharing (`MP_CACHED` for example), for many. What
-/// still lives when the pool goes is not destroyed: its memory goes. A checked one finds what is destroyed twice, was not
-/// created here, or is still alive in the end: see `checked` in millpond.h.
+/// A pool of objects of one type, for one thread by default, or for many with another sharing (such as `MP_CACHED`).
+/// Objects that are still alive when the pool is destroyed are not destroyed; their memory is released. A checked pool
+/// detects objects that are destroyed twice, were not created by it, or are still alive at the end: see `checked` in
+/// millpond.h.
 template <class T, std::uint32_t Sharing = MP_LOCAL, bool Checked = false>
 class object_pool {
-  /// Whether freed blocks are kept at hand.
+  /// Whether freed blocks are kept in a free cache.
   static constexpr bool has_shelf = Sharing == MP_LOCAL && !Checked;
 
  public:
   using options = blocks::options;
 
-  /// Destroys what `make` made.
+  /// The deleter of the pointers that `make` returns.
   class deleter {
    public:
     explicit deleter(object_pool* pool = nullptr) noexcept : pool_(pool) {}
@@ -347,16 +349,17 @@ class object_pool {
   };
   using unique = std::unique_ptr<T, deleter>;
 
-  /// A pool on the heap, or on another parent. Throws `error` if there is no memory.
+  /// Creates a pool on the heap or on another parent. Throws `error` if there is no memory.
   explicit object_pool(mp_allocator* parent = nullptr) : object_pool(on(parent)) {}
 
-  /// The same as wished; size, alignment, sharing and checks are what they are.
+  /// Creates a pool with options; block size, alignment, sharing and `checked` are determined by the template
+  /// arguments.
   explicit object_pool(options given) : blocks_(shaped(given)) {}
 
   object_pool(object_pool&&) noexcept = default;
   object_pool& operator=(object_pool&&) noexcept = default;
 
-  /// Constructs an object. Throws `error` if there is no memory, and what the constructor throws.
+  /// Constructs an object. Throws `error` if there is no memory, and any exception of the constructor.
   template <class... A>
   [[nodiscard]] T* create(A&&... arguments) {
     void* place = at_hand();
@@ -364,32 +367,32 @@ class object_pool {
     return construct(place, std::forward<A>(arguments)...);
   }
 
-  /// Constructs an object; a null pointer if there is no memory.
+  /// Constructs an object; returns null if there is no memory.
   template <class... A>
   [[nodiscard]] T* create(const std::nothrow_t&, A&&... arguments) {
     void* const place = allocate();
     return place == nullptr ? nullptr : construct(place, std::forward<A>(arguments)...);
   }
 
-  /// Destroys an object that `create` has made.
+  /// Destroys an object created by `create`.
   void destroy(T* object) noexcept {
     object->~T();
     deallocate(object);
   }
 
-  /// Constructs an object that destroys itself. The pool must stay where it is for as long.
+  /// Constructs an object and returns a `unique_ptr` to it. The pool must not be moved or destroyed while it exists.
   template <class... A>
   [[nodiscard]] unique make(A&&... arguments) {
     return unique(create(std::forward<A>(arguments)...), deleter(this));
   }
 
-  /// Memory for an object; null if there is none.
+  /// Allocates memory for an object; returns null if there is none.
   [[nodiscard]] void* allocate() noexcept {
     void* const block = at_hand();
     return block != nullptr ? block : mp_blocks_alloc(blocks_.handle());
   }
 
-  /// Takes back memory that `allocate` gave.
+  /// Frees memory returned by `allocate`.
   void deallocate(void* block) noexcept {
     if constexpr (has_shelf) {
       shelf_.put(block, size);
@@ -398,25 +401,25 @@ class object_pool {
     }
   }
 
-  /// Takes everything back, and destroys nothing.
+  /// Frees all objects without destroying them.
   void reset() noexcept {
     shelf_.forget();
     blocks_.reset();
   }
 
-  /// Gives chunks without objects back to the parent; says how many bytes that were. Linear in the free blocks.
+  /// Returns chunks without objects to the parent; returns how many bytes that were. Linear in the free blocks.
   std::size_t trim() noexcept {
     give_back();
     return blocks_.trim();
   }
 
-  /// How many objects live. Linear in the free blocks.
+  /// Returns the number of live objects. Linear in the free blocks.
   [[nodiscard]] std::size_t live() noexcept {
     give_back();
     return blocks_.stats().live / size;
   }
 
-  /// The pool behind; blocks at hand are live to it.
+  /// Returns the underlying pool, which counts cached free blocks as live.
   [[nodiscard]] const blocks& pool() const noexcept { return blocks_; }
 
  private:
@@ -438,7 +441,7 @@ class object_pool {
     return given;
   }
 
-  /// A block without a call, if there is one.
+  /// Returns a cached free block, or null.
   [[nodiscard]] void* at_hand() noexcept {
     if constexpr (has_shelf) {
       return shelf_.take(size);
@@ -447,14 +450,14 @@ class object_pool {
     }
   }
 
-  /// A block of the pool behind.
+  /// Allocates a block from the underlying pool.
   [[nodiscard]] MILLPOND_NOINLINE void* fresh() {
     void* const block = mp_blocks_alloc(blocks_.handle());
     if (block == nullptr) raise();
     return block;
   }
 
-  /// Constructs an object in a block, which goes back if that throws.
+  /// Constructs an object in a block; frees the block if the constructor throws.
   template <class... A>
   T* construct(void* place, A&&... arguments) {
     struct keeper {
@@ -477,9 +480,9 @@ class object_pool {
   blocks blocks_;
 };
 
-/// Gives a class an `operator new` on a pool of its own, for any number of threads: `class node : public pooled<node>`.
-/// Objects of the class come from blocks; arrays, and objects of larger classes derived from it, from the global operator.
-/// The pool is made when it is first used and stays until the end, so that objects may outlive anything.
+/// A base class with an `operator new` that allocates from a pool of its own, for any number of threads: `class node :
+/// public pooled<node>`. Objects of the class come from the pool; arrays, and objects of larger derived classes, come
+/// from the global operator. The pool is created on first use and never destroyed, so objects may live in globals.
 template <class T>
 class pooled {
  public:
@@ -502,7 +505,7 @@ class pooled {
     give(object, size, static_cast<std::size_t>(align));
   }
 
-  // What a new-expression calls when a constructor throws; it does not say the size.
+  // Called by a new-expression when a constructor throws; the size is not passed.
   static void operator delete(void* object, const std::nothrow_t&) noexcept {
     give_unsized(object, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
   }
@@ -511,7 +514,7 @@ class pooled {
   }
   static void operator delete(void*, void*) noexcept {}
 
-  /// The pool, for its statistics.
+  /// Returns the pool, for statistics.
   [[nodiscard]] static ref pool() {
     static const ref pool{make().release()};
     return pool;
@@ -534,7 +537,7 @@ class pooled {
 
   static constexpr bool is_over(std::size_t align) noexcept { return align > __STDCPP_DEFAULT_NEW_ALIGNMENT__; }
 
-  /// Whether a block serves it. An alignment that is not beyond the usual is that of the type.
+  /// Returns whether a block of the pool fits. An alignment up to the default is that of the type.
   static constexpr bool fits(std::size_t size, std::size_t align) noexcept {
     return size <= sizeof(T) && (!is_over(align) || align <= alignof(T));
   }
@@ -575,10 +578,10 @@ class pooled {
 
 // ---- Standard allocators ----------------------------------------------------------------------------------------------
 
-/// A standard allocator on any allocator, which outlives what is in it. `Source` is `mp_allocator`, or anything else with
-/// `allocate(bytes, align)` and `deallocate(block, bytes, align)`: a `resource`, to have its calls inlined.
+/// A standard allocator on any allocator, which must outlive the containers. `Source` is `mp_allocator`, or any type
+/// with `allocate(bytes, align)` and `deallocate(block, bytes, align)`, such as `resource`, whose calls are inlined.
 ///
-/// Moved and swapped containers take their allocator along; assigned copies keep their own, as with `std::pmr`.
+/// The allocator propagates on move assignment and swap, but not on copy assignment.
 template <class T, class Source = mp_allocator>
 class allocator {
  public:
@@ -632,14 +635,15 @@ class allocator {
 // ---- Memory resources ------------------------------------------------------------------------------------------------
 #if MILLPOND_HAS_PMR
 
-/// A memory resource as a parent of pools, which it outlives. It can give back everything that was taken through it. Any
-/// thread may use it if any may use the resource.
+/// A memory resource as a parent of pools, which it must outlive. `release` returns everything that was allocated
+/// through it. Any thread may use it if any thread may use the resource.
 ///
-/// An exception of the resource does not cross the pools. Whoever wants it says so before the call, with an
-/// `upstream::catcher`; otherwise it ends there, and the call fails with `MP_ERR_EXHAUSTED`.
+/// Exceptions of the resource do not propagate through the pools: the call fails with `MP_ERR_EXHAUSTED`. To rethrow
+/// the exception after the call, construct an `upstream::catcher` before it.
 class upstream : public custom<upstream> {
  public:
-  /// Keeps the last exception that resources throw to this thread while it exists; of several, the innermost one does.
+  /// Keeps the last exception that resources throw on this thread while the catcher exists; if several exist, the
+  /// innermost one keeps it.
   ///
   ///     millpond::upstream::catcher caught;
   ///     void* block = mp_tlsf_alloc(pool, 100, 8);
@@ -652,7 +656,7 @@ class upstream : public custom<upstream> {
     catcher(const catcher&) = delete;
     catcher& operator=(const catcher&) = delete;
 
-    /// Throws the exception, if there is one and the last call failed because of it.
+    /// Rethrows the exception, if there is one and the last call failed because of it.
     void rethrow() {
       if (thrown_ != nullptr && mp_last_error() == MP_ERR_EXHAUSTED) {
         std::rethrow_exception(std::exchange(thrown_, nullptr));
@@ -678,13 +682,13 @@ class upstream : public custom<upstream> {
 
   [[nodiscard]] std::pmr::memory_resource* resource() const noexcept { return resource_; }
 
-  /// Gives back everything that was taken and not given back.
+  /// Returns all memory that is still allocated.
   void release() noexcept {
     while (last_ != nullptr) give(last_);
   }
 
  private:
-  /// What stands in front of each piece of memory.
+  /// The header in front of each piece of memory.
   struct record {
     record* newer;
     record* older;
@@ -695,7 +699,7 @@ class upstream : public custom<upstream> {
   friend custom<upstream>;
   static constexpr const char* name = "memory resource";
 
-  /// How many bytes are in front of a piece: the record, which ends where the piece begins.
+  /// Returns the number of bytes in front of a piece: padding and the record, which ends where the piece begins.
   static constexpr std::size_t front(std::size_t align) noexcept {
     return (sizeof(record) + align - 1) / align * align;
   }
@@ -755,8 +759,8 @@ class upstream : public custom<upstream> {
   std::mutex mutex_;
 };
 
-/// An allocator of anybody's as a memory resource: a guard, a source, or a pool that somebody else owns. Equal to others on
-/// the same allocator (without run-time type information, to itself alone).
+/// A memory resource on a borrowed allocator: a guard, a source, or a pool owned elsewhere. Equal to other borrowed
+/// resources on the same allocator; without run-time type information, equal only to itself.
 class borrowed_resource final : public std::pmr::memory_resource {
  public:
   explicit borrowed_resource(mp_allocator* allocator) noexcept : allocator_(allocator) {}
@@ -788,35 +792,35 @@ class borrowed_resource final : public std::pmr::memory_resource {
 
 namespace detail {
 
-/// How far the next of the usual sizes of classes is: 16 bytes up to 128, then there are four per doubling.
+/// Returns the distance to the next default size class: 16 bytes up to 128, then four classes per doubling.
 constexpr std::size_t usual_spacing(std::size_t size) noexcept {
   std::size_t power = 64;
   while (power * 2 <= size) power *= 2;
   return power / 4;
 }
 
-/// What a resource keeps at hand of its pool, so that most calls need none to the pool: in general, nothing.
+/// The cache of free blocks of a resource, which saves most calls to the pool. In general, it is empty.
 template <class Pool>
 class counter {
  public:
   counter(const Pool&, const typename Pool::options&) noexcept {}
 
-  /// Whether the pool serves it; else the resource behind does.
+  /// Returns whether the pool serves the request; otherwise the upstream resource does.
   static constexpr bool fits(std::size_t, std::size_t) noexcept { return true; }
-  /// Takes a block that is at hand; null if none is.
+  /// Takes a cached free block; null if there is none.
   static constexpr void* take(std::size_t, std::size_t) noexcept { return nullptr; }
-  /// Keeps a block at hand, or says that it does not.
+  /// Caches a freed block; returns whether it did.
   static constexpr bool keep(void*, std::size_t, std::size_t) noexcept { return false; }
   static void* fresh(const Pool& pool, std::size_t size, std::size_t align) noexcept { return pool.alloc(size, align); }
   static void give(const Pool& pool, void* block, std::size_t size, std::size_t align) noexcept {
     pool.free(block, size, align);
   }
-  /// Gives all blocks at hand back to the pool; says whether there were any.
+  /// Returns all cached blocks to the pool; returns whether there were any.
   static constexpr bool flush(const Pool&) noexcept { return false; }
   static void forget() noexcept {}
 };
 
-/// Of blocks of one size: all that are free, unless threads share the pool or it is checked.
+/// For blocks of one size: caches all free blocks, unless threads share the pool or it is checked.
 template <>
 class counter<blocks> {
  public:
@@ -856,7 +860,7 @@ class counter<blocks> {
   void forget() noexcept { shelf_.forget(); }
 
  private:
-  /// Whether it is kept; not if it is of no bytes.
+  /// Returns whether such blocks are cached; false for 0 bytes.
   [[nodiscard]] bool has_shelf(std::size_t size, std::size_t align) const noexcept {
     return size - 1 < most_ && align <= align_;
   }
@@ -867,8 +871,8 @@ class counter<blocks> {
   std::size_t size_;
 };
 
-/// Of blocks of several sizes: a shelf for each class of the pool up to 512 bytes, unless threads share the pool. A shelf holds
-/// 256 KiB at most; what is freed beyond that goes to the pool.
+/// For blocks of several sizes: one free cache for each class of the pool up to 512 bytes, unless threads share the
+/// pool. A cache holds at most 256 KiB; blocks freed beyond that go to the pool.
 template <>
 class counter<classes> {
  public:
@@ -879,7 +883,7 @@ class counter<classes> {
     } else {
       for (std::size_t at = 0; at < options.size_count; ++at) add(round(options.sizes[at]));
     }
-    // Each size belongs to the next class that holds it.
+    // Each size maps to the next class that is large enough.
     for (std::size_t at = most_ / step; at-- > 1;) {
       if (class_of_[at - 1] == none) class_of_[at - 1] = class_of_[at];
     }
@@ -904,7 +908,7 @@ class counter<classes> {
     return true;
   }
 
-  /// A block is asked for as what its shelf has, so that it may be used again for all that belongs there.
+  /// Requests the full size of the class, so that the block can be reused for every size of the class.
   [[nodiscard]] void* fresh(const classes& pool, std::size_t size, std::size_t align) noexcept {
     return has_shelf(size, align) ? mp_classes_alloc(pool.handle(), shelf_for(size).size, align_)
                                   : mp_classes_alloc(pool.handle(), size, align);
@@ -945,7 +949,7 @@ class counter<classes> {
 
   struct stack_of {
     free_cache blocks;
-    std::size_t room = 0;  // for how many more blocks
+    std::size_t room = 0;  // how many more blocks fit
     std::size_t size = 0;  // bytes per block
   };
 
@@ -957,7 +961,7 @@ class counter<classes> {
     return all;
   }
 
-  /// Gives a class its shelf.
+  /// Adds a cache for a class.
   void add(std::size_t size) noexcept {
     if (size == 0 || size > largest || class_of_[size / step - 1] != none) return;
     class_of_[size / step - 1] = count_;
@@ -968,20 +972,21 @@ class counter<classes> {
     if (lowest_bit < align_) align_ = lowest_bit;
   }
 
-  /// Whether there is a shelf for it; not for no bytes.
+  /// Returns whether there is a cache for such blocks; false for 0 bytes.
   [[nodiscard]] bool has_shelf(std::size_t size, std::size_t align) const noexcept {
     return size - 1 < most_ && align <= align_;
   }
 
-  /// The remainder changes nothing for a size that has a shelf; without it, compilers warn of sizes that have none.
+  /// Returns the cache for a size. The remainder has no effect for a size with a cache; without it, compilers warn
+  /// about sizes without one.
   [[nodiscard]] stack_of& shelf_for(std::size_t size) noexcept {
     return shelves_[class_of_[(size - 1) / step % class_of_.size()]];
   }
 
-  std::size_t most_ = 0;    // bytes of the largest class that has a shelf
-  std::size_t align_ = 16;  // what all classes with a shelf are aligned to
+  std::size_t most_ = 0;    // bytes in the largest class with a cache
+  std::size_t align_ = 16;  // alignment of all classes with a cache
   unsigned char count_ = 0;
-  std::array<unsigned char, largest / step> class_of_ = all_none();  // by words, rounded up: the shelf for a size
+  std::array<unsigned char, largest / step> class_of_ = all_none();  // by size in words, rounded up: index of the cache
   stack_of shelves_[largest / 8];
 };
 
@@ -989,7 +994,7 @@ class counter<classes> {
 
 namespace detail {
 
-/// The usual sizes of classes, up to the largest block that the options of a pool of `std::pmr` ask for.
+/// The default size classes, up to the largest pooled block in a `std::pmr::pool_options`.
 class standard_sizes {
  public:
   explicit standard_sizes(const std::pmr::pool_options& options) noexcept {
@@ -1002,7 +1007,7 @@ class standard_sizes {
     } while (size < largest);
   }
 
-  /// Options that point here.
+  /// Returns options that point into this object.
   [[nodiscard]] classes::options as_options() const noexcept {
     classes::options options;
     options.sizes = sizes_;
@@ -1017,23 +1022,24 @@ class standard_sizes {
 
 }  // namespace detail
 
-/// A pool as a memory resource: `resource<classes>` for containers of any kind, `resource<blocks>` for nodes of one size,
-/// `resource<linear>` for what goes all at once, and so on. For one thread, unless its options say otherwise; no other
-/// resource is equal to it.
+/// A pool as a memory resource: `resource<classes>` for containers of any kind, `resource<blocks>` for nodes of one
+/// size, `resource<linear>` for blocks that are freed all at once, and so on. For one thread, unless its options say
+/// otherwise. A resource is equal only to itself.
 ///
-/// Memory comes from another resource, as with the pools of `std::pmr`, and so does what is too large for `blocks`; an
-/// exception that is thrown there is passed on. Or it comes from a parent that the options name. Options, and what they
-/// point to, are read by the constructor only; of course the parent and the function that hears of misuse stay in use.
+/// Memory comes from another resource, as with the pools of `std::pmr`, or from the parent in the options. Requests
+/// that are too large for `blocks` go to the same place. Exceptions of the upstream resource are passed on. Options,
+/// and what they point to, are read by the constructor only, except that the parent and the misuse callback stay in
+/// use.
 template <class Pool>
 class resource final : public std::pmr::memory_resource {
  public:
   using options = typename Pool::options;
 
-  /// A pool as usual, on `upstream`. Throws `error` if there is no memory.
+  /// Creates a pool with default options on `upstream`. Throws `error` if there is no memory.
   explicit resource(std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : resource(options(), upstream) {}
 
-  /// A pool as wished.
+  /// Creates a pool with options. Throws `error` if there is no memory.
   explicit resource(const options& options, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : above_(upstream),
         named_(options.parent),
@@ -1041,9 +1047,9 @@ class resource final : public std::pmr::memory_resource {
         pool_(on(options, upstream_)),
         counter_(pool_, options) {}
 
-  /// A pool of classes with the options of the pools of `std::pmr`: blocks of up to `largest_required_pool_block` bytes (0: 32
-  /// KiB; more than that counts as so much) come from the pool, larger ones from `upstream`. Chunks double up to a limit of the
-  /// pool's own; `max_blocks_per_chunk` does not change it.
+  /// Creates a pool of classes from `std::pmr::pool_options`: blocks of up to `largest_required_pool_block` bytes (0:
+  /// 32 KiB, which is also the maximum) come from the pool, larger ones from `upstream`. Chunks double in size up to a
+  /// limit of the pool; `max_blocks_per_chunk` is ignored.
   explicit resource(const std::pmr::pool_options& options,
                     std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : resource(detail::standard_sizes(options).as_options(), upstream) {}
@@ -1051,18 +1057,18 @@ class resource final : public std::pmr::memory_resource {
   resource(const resource&) = delete;
   resource& operator=(const resource&) = delete;
 
-  /// As `std::pmr::memory_resource::allocate`, inlined.
+  /// Like `std::pmr::memory_resource::allocate`, inlined.
   [[nodiscard]] void* allocate(std::size_t size, std::size_t align = alignof(std::max_align_t)) {
     void* const block = counter_.take(size, align);
     return block != nullptr ? block : fresh(size, align);
   }
 
-  /// As `std::pmr::memory_resource::deallocate`, inlined.
+  /// Like `std::pmr::memory_resource::deallocate`, inlined.
   void deallocate(void* block, std::size_t size, std::size_t align = alignof(std::max_align_t)) noexcept {
     if (!counter_.keep(block, size, align)) give(block, size, align);
   }
 
-  /// Gives all memory back, whatever is still in use.
+  /// Returns all memory, even if it is still in use.
   void release() noexcept {
     counter_.forget();
     pool_.reset();
@@ -1070,8 +1076,9 @@ class resource final : public std::pmr::memory_resource {
     upstream_.release();
   }
 
-  /// Gives chunks without live blocks back; says how many bytes that were. Linear in the free blocks. For one thread, unless
-  /// its options say otherwise. A request that finds no memory does the same before it fails.
+  /// Returns chunks without live blocks to the parent; returns how many bytes that were. Linear in the free blocks. For
+  /// one thread, unless its options say otherwise. A request for which there is no memory does the same before it
+  /// fails.
   std::size_t trim() noexcept {
     counter_.flush(pool_);
     return pool_.trim();
@@ -1079,7 +1086,7 @@ class resource final : public std::pmr::memory_resource {
 
   [[nodiscard]] std::pmr::memory_resource* upstream_resource() const noexcept { return above_; }
 
-  /// The pool behind; blocks at hand are live to it.
+  /// Returns the underlying pool, which counts cached free blocks as live.
   [[nodiscard]] const Pool& pool() const noexcept { return pool_; }
 
  private:
@@ -1088,7 +1095,7 @@ class resource final : public std::pmr::memory_resource {
     return given;
   }
 
-  /// A block that is not at hand.
+  /// Allocates a block that is not cached.
   [[nodiscard]] MILLPOND_NOINLINE void* fresh(std::size_t size, std::size_t align) {
     upstream::catcher caught;
     void* block = ask(size, align);
@@ -1100,7 +1107,8 @@ class resource final : public std::pmr::memory_resource {
     return block;
   }
 
-  /// Gives up the blocks at hand, so that their memory can be used for other sizes; says whether there were any.
+  /// Returns the cached blocks to the pool, so that their memory can be used for other sizes; returns whether there
+  /// were any.
   bool make_room() noexcept {
     if (!counter_.flush(pool_)) return false;
     pool_.trim();
@@ -1111,7 +1119,7 @@ class resource final : public std::pmr::memory_resource {
     return counter_.fits(size, align) ? counter_.fresh(pool_, size, align) : ref(&upstream_).alloc(size, align);
   }
 
-  /// Takes back a block that is not kept at hand.
+  /// Frees a block that is not cached.
   MILLPOND_NOINLINE void give(void* block, std::size_t size, std::size_t align) noexcept {
     if (counter_.fits(size, align)) {
       counter_.give(pool_, block, size, align);
@@ -1133,12 +1141,13 @@ class resource final : public std::pmr::memory_resource {
   detail::counter<Pool> counter_;
 };
 
-/// An arena that begins with a buffer of the caller's, as `std::pmr::monotonic_buffer_resource`: `monotonic_resource memory(buffer,
-/// sizeof buffer)`. What does not fit comes from `upstream`, in chunks that double. For one thread. Unlike the standard one, it
-/// uses the block that was freed last again, and after `release` it begins with the buffer anew, as that one does.
+/// An arena that begins in a buffer of the caller, like `std::pmr::monotonic_buffer_resource`: `monotonic_resource
+/// memory(buffer, sizeof buffer)`. Requests that do not fit are served from `upstream`, in chunks that double in size.
+/// For one thread. Unlike the standard resource, it reuses the block that was freed last. After `release`, it begins in
+/// the buffer again, as the standard resource does.
 class monotonic_resource final : public std::pmr::memory_resource {
  public:
-  /// Throws `error` if there is no memory for the arena's own books, or no buffer.
+  /// Creates an arena. Throws `error` if there is no memory for the arena's bookkeeping, or no buffer.
   monotonic_resource(void* memory, std::size_t size,
                      std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : above_(upstream),
@@ -1150,7 +1159,7 @@ class monotonic_resource final : public std::pmr::memory_resource {
   monotonic_resource(const monotonic_resource&) = delete;
   monotonic_resource& operator=(const monotonic_resource&) = delete;
 
-  /// Gives all memory back to `upstream`, whatever is still in use.
+  /// Returns all memory to `upstream`, even if it is still in use.
   void release() noexcept {
     pool_.reset();
     pool_.trim();

@@ -1,4 +1,4 @@
-//! The types that both sides of the interface share. What they mean stands in the header.
+//! Types shared by both sides of the C interface. Their meaning is documented in the header.
 #![allow(missing_docs, reason = "documented in include/millpond.h")]
 
 use std::ffi::{c_char, c_void};
@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 pub type mp_error = u32;
 pub type mp_flags = u32;
 
-/// An allocator, as C sees it: whatever begins with these two words.
+/// An allocator as C sees it: any structure that begins with these two words.
 #[repr(C)]
 #[derive(Debug)]
 pub struct mp_allocator {
@@ -45,7 +45,7 @@ pub const MP_SVG: u32 = 0;
 pub const MP_TEXT: u32 = 1;
 pub const MP_ASCII: u32 = 2;
 
-/// What an allocator can do.
+/// The functions of an allocator.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_table {
@@ -73,10 +73,10 @@ pub struct mp_table {
     pub damage: Option<mp_damage_fn>,
 }
 
-// SAFETY: a table is read and never written, and its pointers are to functions and to a constant text.
+// SAFETY: a table is never written, and its pointers are to functions and to a constant string.
 unsafe impl Sync for mp_table {}
 
-/// What an allocator holds, and what its guards have counted.
+/// Statistics of an allocator and of its guards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_stats {
@@ -99,7 +99,7 @@ pub struct mp_stats {
 
 pub type mp_make_room_fn = unsafe extern "C" fn(*mut c_void, usize, usize) -> bool;
 
-/// What is done when memory has run out.
+/// What is done when a request fails for lack of memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_out_of_memory {
@@ -141,7 +141,7 @@ pub const MP_VERSION: u32 = 200;
 
 pub type mp_misuse_fn = unsafe extern "C" fn(*mut c_void, *const mp_misuse);
 
-/// What was done to a pool that must not be done to it.
+/// A detected misuse of a pool.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_misuse {
@@ -158,7 +158,7 @@ pub struct mp_misuse {
 
 pub type mp_event_fn = unsafe extern "C" fn(*mut c_void, *const mp_event);
 
-/// Something that happened in an allocator.
+/// An event in an allocator.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_event {
@@ -189,7 +189,7 @@ pub const MP_OVERLAP: u32 = 8;
 pub const MP_FORGED: u32 = 9;
 pub const MP_DAMAGED: u32 = 10;
 
-/// Where a stack stood.
+/// A position of a stack.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_mark {

@@ -1,4 +1,4 @@
-//! Blocks of one size, and their fast entry points, which go straight to the shell and the strategy that are used most.
+//! Pools of blocks of one size, and their fast entry points, which directly call the shell and free list used most.
 
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
@@ -20,10 +20,10 @@ use crate::{
     versioned_struct::read,
 };
 
-/// The pool that the fast entry points know.
+/// The pool type that the fast entry points call directly.
 type Plain = Exported<Local<Blocks, Parent>>;
 
-/// Blocks of one size.
+/// A pool of blocks of one size.
 #[repr(C)]
 #[derive(Debug)]
 #[allow(missing_docs, reason = "documented in include/millpond.h")]
@@ -31,7 +31,7 @@ pub struct mp_blocks {
     pub allocator: mp_allocator,
 }
 
-/// The shape of the blocks that are asked for.
+/// Returns the layout of the blocks that the options specify.
 pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     let size = options.block_size;
     if size == 0 {
@@ -45,7 +45,7 @@ pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     layout.map_err(|_| MpError::unsupported("block_size: no object can be so large"))
 }
 
-/// A pool with the options that are asked for, chosen among those without a strategy of their own.
+/// Applies the options `capacity` and `blocks_per_chunk` to a pool.
 macro_rules! grown {
     ($pool:expr, $options:expr) => {{
         let pool = $pool;
@@ -94,17 +94,17 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
     }
 }
 
-/// A pool that knows of each block whether it is live.
+/// Creates a checked pool, which knows whether each block is live.
 fn checked(
     options: &mp_blocks_options,
     mut common: Common,
     shape: Layout,
 ) -> Result<*mut mp_allocator, MpError> {
-    // SAFETY: the header asks for a text, and for a function that may be called as long as the pool lives.
+    // SAFETY: the header requires a C string, and a function that may be called as long as the pool exists.
     let callback =
         unsafe { MisuseCallback::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
     let callback = callback.vetting(true);
-    // SAFETY: an exported allocator drops its voice after itself.
+    // SAFETY: an exported allocator drops its callback after the inner allocator.
     let reporter = unsafe { callback.reporter() };
     common.make.callback = Some(callback);
     match options.free_list {
@@ -131,14 +131,14 @@ fn no_such(options: &mp_blocks_options) -> MpError {
     }
 }
 
-/// Makes a pool of blocks of one size.
+/// Creates a pool of blocks of one size.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_blocks_create(options: *const mp_blocks_options) -> *mut mp_blocks {
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the header requires options that are null or as long as their first word says.
     let made = unsafe { read(options) }.and_then(|options| {
         // SAFETY: as above.
         let common = unsafe { options.common()? };
@@ -147,18 +147,18 @@ pub unsafe extern "C" fn mp_blocks_create(options: *const mp_blocks_options) -> 
     pointer(made).cast()
 }
 
-/// The smallest layout: any block serves it, so nothing needs to be compared.
+/// The smallest layout: any block serves it, so no size needs to be compared.
 pub(crate) const ANY: Layout = Layout::new::<u8>();
 
 /// Allocates a block.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_blocks_alloc(pool: *mut mp_blocks) -> *mut c_void {
     let plain = pool.cast::<Plain>();
-    // SAFETY: the caller passes a pool of blocks, which says whether its type is this one.
+    // SAFETY: the caller passes a pool of blocks, and `is_plain` says whether it has this type.
     unsafe {
         if (*plain).is_plain
             && let Some(block) = (*plain).inner.allocate_hot(ANY)
@@ -169,15 +169,15 @@ pub unsafe extern "C" fn mp_blocks_alloc(pool: *mut mp_blocks) -> *mut c_void {
     }
 }
 
-/// Allocates a block of a pool that has none ready, or that the fast entry point does not know.
+/// Allocates a block from a pool that has no free block, or that is not of the type of the fast entry point.
 ///
 /// # Safety
 ///
-/// The allocator is one of ours.
+/// The allocator must be one of this library.
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn alloc_cold(pool: *mut mp_allocator) -> *mut c_void {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the allocator is one of this library.
     unsafe { mp_alloc_through_table(pool, ANY.size(), ANY.align()) }
 }
 
@@ -185,12 +185,12 @@ unsafe extern "C" fn alloc_cold(pool: *mut mp_allocator) -> *mut c_void {
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_blocks_free(pool: *mut mp_blocks, block: *mut c_void) {
     let plain = pool.cast::<Plain>();
     let Some(live) = NonNull::new(block.cast::<u8>()) else { return };
-    // SAFETY: as above, and the block is live and of this pool.
+    // SAFETY: as above; the header requires a live block of this pool.
     unsafe {
         if (*plain).is_plain {
             (*plain).inner.deallocate(live, ANY);

@@ -1,4 +1,4 @@
-//! What went wrong: codes, their messages, and what this thread was told last.
+//! Errors: codes, their messages, and the last error of each thread.
 
 use std::{
     cell::Cell,
@@ -32,7 +32,7 @@ errors! {
     MP_ERR_STOPPED = 7, "the visitor asked to stop";
 }
 
-/// Why a call failed: its code, what the system said, and a sentence.
+/// Why a call failed: the error code, the operating system's error number, and a sentence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MpError {
     pub(crate) code: mp_error,
@@ -43,28 +43,28 @@ pub(crate) struct MpError {
 impl MpError {
     const NONE: Self = Self { code: MP_OK, os: 0, detail: "" };
 
-    /// Somebody who was called back has seen enough.
+    /// A callback asked to stop.
     pub(crate) const STOPPED: Self = Self { code: MP_ERR_STOPPED, os: 0, detail: "" };
 
-    /// [`AllocError::InPlace`], which is told from what is never done by its sentence.
+    /// Stands for [`AllocError::InPlace`]; differs from other unsupported operations only in its sentence.
     const IN_PLACE: Self = Self::unsupported("the block cannot have that size or alignment where it is");
 
-    /// An argument makes no sense, for this reason.
+    /// Returns the error for an invalid argument.
     pub(crate) const fn invalid(detail: &'static str) -> Self {
         Self { code: MP_ERR_INVALID, os: 0, detail }
     }
 
-    /// This is never done, for this reason.
+    /// Returns the error for an unsupported operation.
     pub(crate) const fn unsupported(detail: &'static str) -> Self {
         Self { code: MP_ERR_UNSUPPORTED, os: 0, detail }
     }
 
-    /// Something else, with a reason.
+    /// Returns an error with a code and a sentence.
     pub(crate) const fn new(code: mp_error, detail: &'static str) -> Self {
         Self { code, os: 0, detail }
     }
 
-    /// Lets the thread remember it, and gives its code.
+    /// Makes this the thread's last error, and returns its code.
     #[cold]
     pub(crate) fn note(self) -> mp_error {
         LAST.set(self);
@@ -85,22 +85,22 @@ impl From<AllocError> for MpError {
     }
 }
 
-/// Bytes of the longest detail, the final zero included.
+/// Max bytes in a detail, including the final zero.
 const LONGEST: usize = 160;
 
 thread_local! {
     static LAST: Cell<MpError> = const { Cell::new(MpError::NONE) };
-    /// The detail that the thread has asked for, as C wants it.
+    /// The detail that the thread requested last, as a C string.
     static DETAIL: [Cell<u8>; LONGEST] = const { [const { Cell::new(0) }; LONGEST] };
 }
 
-/// What this thread was told last.
+/// Returns this thread's last error.
 pub(crate) fn last() -> MpError {
     LAST.get()
 }
 
-/// Asks an allocator on behalf of another one: gives its answer, and what it failed with. Afterwards the thread was told what
-/// it was told before, because whether the call fails as a whole is not known yet.
+/// Calls an allocator on behalf of another one; returns its result and its error. Restores the thread's last error,
+/// because it is not known yet whether the outer call fails.
 pub(crate) fn aside<T>(ask: impl FnOnce() -> T) -> (T, MpError) {
     let before = LAST.replace(MpError::NONE);
     let answer = ask();
@@ -108,7 +108,7 @@ pub(crate) fn aside<T>(ask: impl FnOnce() -> T) -> (T, MpError) {
 }
 
 impl From<MpError> for AllocError {
-    /// What a caller's own table of functions is taken to have meant.
+    /// Converts the error that a custom allocator has set.
     fn from(error: MpError) -> Self {
         match error.code {
             MP_ERR_LIMIT => Self::Limit,
@@ -120,19 +120,19 @@ impl From<MpError> for AllocError {
     }
 }
 
-/// A message for an error; never NULL. Any thread.
+/// Returns the message for an error; never NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_strerror(error: mp_error) -> *const c_char {
     message(error).as_ptr()
 }
 
-/// What the last call that failed on this thread failed with.
+/// Returns the error of the last failed call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_last_error() -> mp_error {
     last().code
 }
 
-/// A sentence about it, or its message; never NULL.
+/// Returns a sentence about the last error, or its message; never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_last_detail() -> *const c_char {
     let MpError { code, detail, .. } = last();
@@ -148,19 +148,19 @@ pub extern "C" fn mp_last_detail() -> *const c_char {
     })
 }
 
-/// The system's number for it, if the system refused; else 0.
+/// Returns the operating system's error number if the operating system refused; otherwise 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_last_os_error() -> i32 {
     last().os
 }
 
-/// Lets this thread forget it.
+/// Clears this thread's last error.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_clear_error() {
     LAST.set(MpError::NONE);
 }
 
-/// Lets this thread remember an error: for the functions of an allocator of the caller's own.
+/// Sets this thread's last error. Meant for the functions of custom allocators.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_set_error(error: mp_error) {
     MpError::new(error, "").note();

@@ -10,12 +10,12 @@ use crate::{
     misuse::LISTENERS,
 };
 
-/// Has every allocator that threads share held still while the process forks.
+/// Locks every shared allocator while the process forks.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_atfork() -> mp_error {
     static REGISTERED: Once = Once::new();
     static REGISTRATION: Registration = Registration::new();
-    // SAFETY: both are there for ever, and it is entered once.
+    // SAFETY: both are statics, and `call_once` registers only once.
     REGISTERED.call_once(|| unsafe { REGISTRATION.register(&LISTENERS) });
     fork::install().map_or_else(|error| MpError::from(error).note(), |()| MP_OK)
 }

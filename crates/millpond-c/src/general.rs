@@ -1,4 +1,4 @@
-//! The general interface: what works with any allocator, a caller's own included.
+//! The general interface, which works with any allocator, including custom ones.
 
 use std::{
     alloc::Layout,
@@ -16,7 +16,7 @@ use crate::{
     versioned_struct::write_as_long,
 };
 
-/// The allocator that was passed; none, and the reason noted, for NULL.
+/// Returns the allocator that was passed; for NULL, sets the last error and returns `None`.
 pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
     let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
     if valid.is_none() {
@@ -25,22 +25,24 @@ pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocat
     valid
 }
 
-/// What is asked for, in numbers that a table's functions can rely on; none, and the reason noted, if it makes no sense.
+/// Returns a valid layout for the request, as a table's functions expect; sets the last error and returns `None` if
+/// there is none.
 pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usize) -> Option<Layout> {
     // SAFETY: the allocator is valid.
     let default = unsafe { allocator.as_ref() }.default_align;
     request::layout(size, align, default).map_err(MpError::note).ok()
 }
 
-/// Lets an allocator report that a block, which may be null, came with a size or alignment that no block can have.
+/// Makes an allocator report that a block, which may be null, was passed with a size or alignment that no block can
+/// have.
 fn refuse(allocator: NonNull<mp_allocator>, block: *mut c_void) {
     if let Some(impossible) = member!(allocator, impossible) {
-        // SAFETY: the function is this allocator's, and looks at nothing but the address.
+        // SAFETY: the function is from this allocator's table, and uses only the address of the block.
         unsafe { impossible(allocator.as_ptr(), block) };
     }
 }
 
-/// Whether an alignment depends on the size that it comes with.
+/// Returns whether the meaning of an alignment depends on the size.
 fn depends_on_size(allocator: NonNull<mp_allocator>, align: usize) -> bool {
     // SAFETY: the allocator is valid.
     align == 0 && unsafe { allocator.as_ref() }.default_align == MP_NATURAL_ALIGN
@@ -54,7 +56,7 @@ pub(crate) fn never() -> mp_error {
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_alloc(
     allocator: *mut mp_allocator,
@@ -65,7 +67,7 @@ pub unsafe extern "C" fn mp_alloc(
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(layout) = sensible(valid, size, align) else { return ptr::null_mut() };
     match member!(valid, alloc) {
-        // SAFETY: the function is this allocator's.
+        // SAFETY: the function is from this allocator's table.
         Some(alloc) => unsafe { alloc(allocator, layout.size(), layout.align(), flags) },
         None => {
             never();
@@ -74,11 +76,11 @@ pub unsafe extern "C" fn mp_alloc(
     }
 }
 
-/// Allocates a block for an array, if that is no larger than any object can be.
+/// Allocates a block for an array, unless it is larger than any object can be.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_alloc_array(
     allocator: *mut mp_allocator,
@@ -91,7 +93,7 @@ pub unsafe extern "C" fn mp_alloc_array(
         MpError::unsupported("no object can be so large").note();
         return ptr::null_mut();
     };
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the callee has the same requirements as this function.
     unsafe { mp_alloc(allocator, bytes, align, flags) }
 }
 
@@ -99,7 +101,7 @@ pub unsafe extern "C" fn mp_alloc_array(
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_realloc(
     allocator: *mut mp_allocator,
@@ -117,24 +119,24 @@ pub unsafe extern "C" fn mp_realloc(
     };
     let (old_size, new_size, align) = (old.size(), new.size(), new.align());
     if old.align() != align && !block.is_null() {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the callee has the same requirements as this function.
         return unsafe { realign(allocator, block.cast(), old, new, flags).cast() };
     }
     if let Some(realloc) = member!(valid, realloc)
         && !block.is_null()
     {
-        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
         return unsafe { realloc(allocator, block, old_size, new_size, align, flags) };
     }
     if flags & MP_IN_PLACE != 0 && !block.is_null() {
         never();
         return ptr::null_mut();
     }
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the callee has the same requirements as this function.
     unsafe { move_block(allocator, block.cast(), (old_size, new_size), align, flags).cast() }
 }
 
-/// Resizes a block whose alignment depends on its size, and is another one for the new size, by moving it.
+/// Resizes a block by moving it, if its alignment depends on its size and changes with it.
 ///
 /// # Safety
 ///
@@ -150,7 +152,8 @@ unsafe fn realign(
         MpError::from(AllocError::InPlace).note();
         return ptr::null_mut();
     }
-    // SAFETY: the caller's promises are passed on; both blocks are live, and as long as their sizes say.
+    // SAFETY: the requirements of `mp_realloc` apply to this function as well; both blocks are live, and as long as
+    // their sizes say.
     unsafe {
         let moved = mp_alloc(allocator, new.size(), new.align(), flags).cast::<u8>();
         if !moved.is_null() {
@@ -161,7 +164,7 @@ unsafe fn realign(
     }
 }
 
-/// Resizes a block of an allocator that cannot, by moving it.
+/// Resizes a block by moving it, if the allocator cannot resize.
 ///
 /// # Safety
 ///
@@ -173,7 +176,8 @@ unsafe fn move_block(
     align: usize,
     flags: mp_flags,
 ) -> *mut u8 {
-    // SAFETY: the caller's promises are passed on; both blocks are live, and as long as their sizes say.
+    // SAFETY: the requirements of `mp_realloc` apply to this function as well; both blocks are live, and as long as
+    // their sizes say.
     unsafe {
         let moved = mp_alloc(allocator, new_size, align, flags).cast::<u8>();
         if !moved.is_null() && !block.is_null() {
@@ -188,7 +192,7 @@ unsafe fn move_block(
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_free(
     allocator: *mut mp_allocator,
@@ -199,16 +203,16 @@ pub unsafe extern "C" fn mp_free(
     let Some(valid) = valid(allocator).filter(|_| !block.is_null()) else { return };
     let Some(layout) = sensible(valid, size, align) else { return refuse(valid, block) };
     if let Some(free) = member!(valid, free) {
-        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
         unsafe { free(allocator, block, layout.size(), layout.align()) };
     }
 }
 
-/// Whether freeing a block would not be reported as misuse instead.
+/// Returns whether a block would be freed; false if misuse would be reported instead.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_may_free(
     allocator: *mut mp_allocator,
@@ -218,16 +222,16 @@ pub unsafe extern "C" fn mp_may_free(
 ) -> bool {
     let Some(valid) = valid(allocator) else { return false };
     let Some(layout) = sensible(valid, size, align) else { return false };
-    // SAFETY: the function is this allocator's, and looks at nothing but the address.
+    // SAFETY: the function is from this allocator's table, and uses only the address of the block.
     let ask = |may: mp_may_free_fn| unsafe { may(allocator, block, layout.size(), layout.align()) };
     member!(valid, may_free).is_none_or(ask)
 }
 
-/// Allocates as much as there is, between two sizes.
+/// Allocates as much as possible between two sizes.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_alloc_between(
     allocator: *mut mp_allocator,
@@ -238,12 +242,12 @@ pub unsafe extern "C" fn mp_alloc_between(
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(layout) = sensible(valid, least, align) else { return ptr::null_mut() };
-    // It may be freed with any size up to what it got, and each has to have the alignment that it was asked for with.
+    // The block may be freed with any size up to its own, and each of these must imply the requested alignment.
     let preferred = if depends_on_size(valid, align) { layout.size() } else { preferred };
     let mut unasked = 0;
     let got = if got.is_null() { &raw mut unasked } else { got };
     if let Some(between) = member!(valid, alloc_between) {
-        // SAFETY: the function is this allocator's, and there is a place for the answer.
+        // SAFETY: the function is from this allocator's table, and the pointer for the result is valid.
         return unsafe {
             let block = between(allocator, layout.size(), preferred, layout.align(), got);
             if depends_on_size(valid, align) {
@@ -252,7 +256,7 @@ pub unsafe extern "C" fn mp_alloc_between(
             block
         };
     }
-    // SAFETY: the allocator is valid, and there is a place for the answer.
+    // SAFETY: the allocator is valid, and the pointer for the result is valid.
     unsafe {
         match Parent::new(allocator).and_then(|parent| Ok(parent.allocate_between(layout, preferred)?)) {
             Ok(block) => {
@@ -271,47 +275,47 @@ pub unsafe extern "C" fn mp_alloc_between(
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_destroy(allocator: *mut mp_allocator) {
     if let Some(valid) = NonNull::new(allocator)
         && !table(valid).is_null()
         && let Some(destroy) = member!(valid, destroy)
     {
-        // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+        // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
         unsafe { destroy(allocator) };
     }
 }
 
-/// What an allocator is called.
+/// Returns the name of an allocator.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_name(allocator: *const mp_allocator) -> *const c_char {
-    // SAFETY: a table is valid up to its size, and this member has always been there.
+    // SAFETY: a table is valid up to its size, and every version has this member.
     let name = valid(allocator).map(|allocator| unsafe { (*table(allocator)).name });
     name.filter(|name| !name.is_null()).unwrap_or(c"unnamed".as_ptr())
 }
 
-/// Frees everything at once.
+/// Frees all blocks at once.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_reset(allocator: *mut mp_allocator) -> mp_error {
     let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
-    // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+    // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
     member!(valid, reset).map_or_else(never, |reset| unsafe { reset(allocator) })
 }
 
-/// Gives unused memory back to the parent; says how many bytes.
+/// Returns unused memory to the parent; returns how many bytes that were.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_trim(allocator: *mut mp_allocator) -> usize {
     let Some(valid) = valid(allocator) else { return 0 };
@@ -319,11 +323,11 @@ pub unsafe extern "C" fn mp_trim(allocator: *mut mp_allocator) -> usize {
     member!(valid, trim).map_or(0, |trim| unsafe { trim(allocator) })
 }
 
-/// Has room ready for so many blocks.
+/// Reserves room for `count` blocks.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_reserve(
     allocator: *mut mp_allocator,
@@ -333,16 +337,16 @@ pub unsafe extern "C" fn mp_reserve(
 ) -> mp_error {
     let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
     let Some(layout) = sensible(valid, size, align) else { return error::last().code };
-    // SAFETY: the function is this allocator's.
+    // SAFETY: the function is from this allocator's table.
     member!(valid, reserve)
         .map_or_else(never, |reserve| unsafe { reserve(allocator, layout.size(), layout.align(), count) })
 }
 
-/// Whether an address lies in what the allocator holds.
+/// Returns whether an address lies in a chunk of the allocator.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_owns(allocator: *const mp_allocator, address: *const c_void) -> bool {
     let Some(valid) = valid(allocator) else { return false };
@@ -350,11 +354,11 @@ pub unsafe extern "C" fn mp_owns(allocator: *const mp_allocator, address: *const
     member!(valid, owns).is_some_and(|owns| unsafe { owns(allocator, address) })
 }
 
-/// The largest size that would now be served without the parent.
+/// Returns the largest size that would now be served without the parent.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usize {
     let Some(valid) = valid(allocator) else { return MP_UNKNOWN };
@@ -362,39 +366,39 @@ pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usiz
     member!(valid, largest_free).map_or(MP_UNKNOWN, |ask| unsafe { ask(allocator) })
 }
 
-/// What the allocator holds.
+/// Stores the allocator's statistics in `*out`.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut mp_stats) -> mp_error {
     let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
-    // SAFETY: the header asks for a structure that says how long it is.
+    // SAFETY: the header requires a structure that begins with its size.
     if let Err(error) = unsafe { write_as_long(&mp_stats::UNKNOWN, out) } {
         return error.note();
     }
-    // SAFETY: the function is this allocator's, and the structure is as asked for.
+    // SAFETY: the function is from this allocator's table, and `out` was checked above.
     member!(valid, stats).map_or_else(never, |stats| unsafe { stats(allocator, out) })
 }
 
-/// Whether the allocator's books are in order.
+/// Verifies the invariants of the allocator.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_check(allocator: *const mp_allocator) -> mp_error {
     let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
-    // SAFETY: the function is this allocator's.
+    // SAFETY: the function is from this allocator's table.
     member!(valid, check).map_or(MP_OK, |check| unsafe { check(allocator) })
 }
 
-/// Shows every live block.
+/// Calls `visit` for every live block.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_each(
     allocator: *mut mp_allocator,
@@ -402,11 +406,11 @@ pub unsafe extern "C" fn mp_each(
     context: *mut c_void,
 ) -> mp_error {
     let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
-    // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+    // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
     member!(valid, each).map_or_else(never, |each| unsafe { each(allocator, visit, context) })
 }
 
-/// The version of the library: major · 10000 + minor · 100 + patch.
+/// Returns the version of the library: major · 10000 + minor · 100 + patch.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_version() -> u32 {
     MP_VERSION

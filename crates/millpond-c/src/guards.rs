@@ -19,10 +19,10 @@ use crate::{
     versioned_struct::{VersionedStruct, read},
 };
 
-/// How many freed blocks are held back at most.
+/// Max freed blocks held back.
 const HELD: usize = 256;
 
-/// A guard with nothing of its own to give back.
+/// Implements what a guard does that holds no memory of its own.
 macro_rules! trims {
     ($($inner:ident),*) => {
         fn trim_shared(&self) -> Option<usize> {
@@ -78,7 +78,7 @@ offer! {
     }
 }
 
-/// A structure with options of a guard: what it stands on, and its own. Zeros are defaults.
+/// Declares the options of a guard: common ones and its own. Zeros are defaults.
 macro_rules! guard_options {
     ($(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -92,17 +92,17 @@ macro_rules! guard_options {
             $(pub $member: $type,)*
         }
 
-        // SAFETY: `repr(C)`, begins with its size, and has integers and pointers that may be null.
+        // SAFETY: the type is `repr(C)`, begins with its size, and consists of integers and nullable pointers.
         unsafe impl VersionedStruct for $name {}
 
         impl $name {
-            /// What the guard stands on, and what it is besides.
+            /// Returns the inner allocator, and how to make the guard.
             ///
             /// # Safety
             ///
-            /// The inner allocator is null, or valid and outlives the guard.
+            /// The inner allocator must be null, or valid and outlive the guard.
             unsafe fn common(&self) -> Result<(Parent, Make), MpError> {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller guarantees that it is null, or valid and outlives the guard.
                 let inner = unsafe { Parent::new(self.inner)? };
                 let make = Make {
                     default_align: inner.default_align(),
@@ -117,7 +117,7 @@ macro_rules! guard_options {
 }
 
 guard_options! {
-    /// How a guard is made.
+    /// Options of guards.
     mp_guard_options {
         name: *const c_char,
         on_misuse: Option<mp_misuse_fn>,
@@ -127,7 +127,7 @@ guard_options! {
 }
 
 guard_options! {
-    /// How a guard that limits is made.
+    /// Options of a limiting guard.
     mp_limit_options {
         bytes: usize,
         blocks: usize,
@@ -135,7 +135,7 @@ guard_options! {
 }
 
 guard_options! {
-    /// How a guard that lets requests fail is made.
+    /// Options of a guard that makes requests fail.
     mp_fail_nth_options {
         only: usize,
         every: usize,
@@ -144,7 +144,7 @@ guard_options! {
 }
 
 guard_options! {
-    /// How a guard that calls back is made.
+    /// Options of an observing guard.
     mp_observe_options {
         on_event: Option<mp_event_fn>,
         event_context: *mut c_void,
@@ -152,24 +152,24 @@ guard_options! {
 }
 
 guard_options! {
-    /// How a guard with two behind it is made.
+    /// Options of a guard with two inner allocators.
     mp_pair_options {
         other: *mut mp_allocator,
         largest: usize,
     }
 }
 
-/// A function that makes a guard from options of a type.
+/// Defines functions that create guards from options.
 macro_rules! create {
     ($(#[$doc:meta])* $create:ident($options:ident) = |$read:ident, $inner:ident, $make:ident| $guard:expr) => {
         $(#[$doc])*
         ///
         /// # Safety
         ///
-        /// As the header says.
+        /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $create(options: *const $options) -> *mut mp_allocator {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the header requires options that are null or as long as their first word says.
             pointer(unsafe { read(options) }.and_then(|$read| {
                 // SAFETY: as above.
                 let ($inner, $make) = unsafe { $read.common()? };
@@ -179,13 +179,13 @@ macro_rules! create {
     };
 }
 
-/// A guard that finds misuse, with a name and somebody to tell.
+/// Prepares a guard that detects misuse, with a name and a callback.
 macro_rules! watching {
     ($read:ident, $make:ident, $usual:literal, vets: $vets:literal, |$reporter:ident| $guard:expr) => {{
-        // SAFETY: the header asks for a text, and for a function that may be called as long as the guard lives.
+        // SAFETY: the header requires a C string, and a function that may be called as long as the guard exists.
         let callback = unsafe { MisuseCallback::new($read.name, $usual, $read.on_misuse, $read.misuse_context) };
         let callback = callback.vetting($vets);
-        // SAFETY: an exported allocator drops its voice after itself.
+        // SAFETY: an exported allocator drops its callback after the inner allocator.
         let $reporter = unsafe { callback.reporter() };
         Ok(Exported::make($guard, Make { callback: Some(callback), ..$make }))
     }};
@@ -200,7 +200,7 @@ create! {
 }
 
 create! {
-    /// Counts everything.
+    /// Counts blocks, bytes and failures.
     mp_counting_create(mp_guard_options) = |options, inner, make| {
         plain(&options)?;
         Ok(Exported::make(Stats::new(inner), make))
@@ -224,21 +224,21 @@ create! {
 }
 
 create! {
-    /// Finds what is freed or resized wrongly, and leaks.
+    /// Detects wrong frees and resizes, and leaks.
     mp_checked_create(mp_guard_options) = |options, inner, make| {
         watching!(options, make, "checked", vets: true, |reporter| Checked::new(inner).reporting(reporter))
     }
 }
 
 create! {
-    /// Finds what is written behind a block.
+    /// Detects writes before or after a block.
     mp_canary_create(mp_guard_options) = |options, inner, make| {
         watching!(options, make, "canary", vets: false, |reporter| Canary::new(inner).reporting(reporter))
     }
 }
 
 create! {
-    /// Holds freed blocks back, and finds what is written to them.
+    /// Holds back freed blocks, and detects writes to them.
     mp_quarantine_create(mp_guard_options) = |options, inner, make| {
         watching!(options, make, "quarantine", vets: false, |reporter| {
             let guard = Quarantine::<Parent, HELD>::around(inner).reporting(reporter);
@@ -249,7 +249,7 @@ create! {
 
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 create! {
-    /// Lets valgrind and AddressSanitizer see blocks.
+    /// Reports blocks to valgrind and AddressSanitizer.
     mp_tool_annotated_create(mp_guard_options) = |options, inner, make| {
         watching!(options, make, "visible", vets: true, |reporter| {
             let guard = millpond::ToolAnnotated::<Parent, HELD>::around(inner).reporting(reporter);
@@ -258,7 +258,7 @@ create! {
     }
 }
 
-/// Without the features that it takes, the guard is not to be had, but its name is.
+/// Fails, because the library was built without the features that this guard needs.
 ///
 /// # Safety
 ///
@@ -272,7 +272,7 @@ pub unsafe extern "C" fn mp_tool_annotated_create(_: *const mp_guard_options) ->
 }
 
 create! {
-    /// Lets so many bytes, or blocks, through.
+    /// Limits the live bytes or blocks.
     mp_limit_create(mp_limit_options) = |options, inner, make| match (options.bytes, options.blocks) {
         (bytes, 0) if bytes != 0 => Ok(Exported::make(Limit::bytes(inner, bytes), make)),
         (0, blocks) if blocks != 0 => Ok(Exported::make(Limit::blocks(inner, blocks), make)),
@@ -281,7 +281,7 @@ create! {
 }
 
 create! {
-    /// Lets some requests fail.
+    /// Makes some requests fail.
     mp_fail_nth_create(mp_fail_nth_options) = |options, inner, make| match (options.only, options.every, options.after) {
         (only, 0, 0) if only != 0 => Ok(Exported::make(FailNth::only(inner, only), make)),
         (0, every, 0) if every != 0 => Ok(Exported::make(FailNth::every(inner, every), make)),
@@ -291,7 +291,7 @@ create! {
 }
 
 create! {
-    /// Calls back on every event.
+    /// Calls a function on every event.
     mp_observe_create(mp_observe_options) = |options, inner, make| match options.on_event {
         Some(call) => {
             let watcher = EventObserver { call, context: options.event_context };
@@ -302,12 +302,12 @@ create! {
 }
 
 create! {
-    /// Asks one allocator, and another when that fails.
+    /// Tries one allocator, and another if that fails.
     mp_fallback_create(mp_pair_options) = |options, inner, make| {
         if !inner.can_tell_owner() {
             return Err(MpError::unsupported("inner cannot tell its own blocks: its table lacks owns"));
         }
-        // SAFETY: the header asks for a valid allocator that outlives the guard.
+        // SAFETY: the header requires a valid allocator that outlives the guard.
         let other = unsafe { Parent::new(options.other)? };
         let cannot_reclaim = make.cannot_reclaim || !other.can_reset();
         Ok(Exported::make(Fallback::new(inner, other), Make { cannot_reclaim, ..make }))
@@ -315,7 +315,7 @@ create! {
 }
 
 create! {
-    /// Asks one allocator for small blocks and another for large ones.
+    /// Serves small blocks from one allocator and large ones from another.
     mp_segregator_create(mp_pair_options) = |options, inner, make| {
         if options.largest == 0 {
             return Err(MpError::invalid("largest, the largest size that is small, is not set"));
@@ -327,12 +327,12 @@ create! {
     }
 }
 
-/// Refuses options that such a guard has no use for.
+/// Refuses options that this guard does not use.
 fn plain(options: &mp_guard_options) -> Result<(), MpError> {
     if options.on_misuse.is_some() { Err(crate::misuse::no_detection()) } else { Ok(()) }
 }
 
-/// A function of the caller's that hears of events.
+/// A callback for events.
 pub(crate) struct EventObserver {
     call: mp_event_fn,
     context: *mut c_void,
@@ -373,7 +373,7 @@ impl Observer for EventObserver {
             }
             _ => return,
         }
-        // SAFETY: the function is the caller's, and takes what the header says.
+        // SAFETY: the header requires a function with this signature that may be called with this context.
         unsafe { (self.call)(self.context, &raw const told) };
     }
 }

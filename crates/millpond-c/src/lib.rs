@@ -1,14 +1,14 @@
 //! Millpond for C: every source, pool, shell and guard of the library behind a stable binary interface.
 //!
-//! The interface is `include/millpond.h`; whoever writes C reads that. A build script makes assertions of the header, so
-//! that a test build of this crate compiles only if both sides agree in every signature, structure and constant.
+//! The interface is documented in `include/millpond.h`. A build script turns the header into assertions, so that a test
+//! build of this crate compiles only if both sides agree in every signature, structure and constant.
 //!
-//! How it is built: C sees an allocator as a pointer to a table of functions ([`mp_allocator`]). `exported` makes such a
-//! table of any of the library's allocators, once for all; `parent` makes one of the library's allocators of any such
-//! table. So pools and guards are instances of few types, each on a parent that is known at run time only. The fast
-//! entry points (`mp_blocks_alloc`) know the type of the pool that is used most, and go straight to it.
+//! C sees an allocator as a pointer to a structure that begins with a table of functions ([`mp_allocator`]). `exported`
+//! makes such a table from any of the library's allocators; `parent` makes one of the library's allocators from any
+//! such table. So pools and guards are instances of few types, each on a parent that is known only at run time. The
+//! fast entry points (`mp_blocks_alloc`) call the pool type that is used most without going through the table.
 //!
-//! No function unwinds: a panic ends the program at the boundary, as `extern "C"` says.
+//! No function unwinds: a panic aborts the program at the `extern "C"` boundary.
 
 #![allow(non_camel_case_types, reason = "types are called as in C")]
 
@@ -51,7 +51,7 @@ pub use sources::*;
 
 #[cfg(test)]
 mod header {
-    //! What the header says, asserted: see the build script.
+    //! Assertions generated from the header by the build script.
     #![allow(
         unused_imports,
         clippy::unnecessary_cast,

@@ -1,4 +1,4 @@
-//! Many blocks at once, and what a thread keeps ready.
+//! Allocating and freeing many blocks at once, and flushing a thread's cache.
 
 use std::{ffi::c_void, ptr::NonNull};
 
@@ -12,11 +12,11 @@ use crate::{
     parent::{Parent, member},
 };
 
-/// Allocates as many blocks as there are places, or none.
+/// Allocates `count` blocks, or none.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_alloc_many(
     allocator: *mut mp_allocator,
@@ -31,14 +31,14 @@ pub unsafe extern "C" fn mp_alloc_many(
         return MpError::invalid("there is no room for the blocks").note();
     }
     if let Some(alloc_many) = member!(valid, alloc_many) {
-        // SAFETY: the function is this allocator's.
+        // SAFETY: the function is from this allocator's table.
         return unsafe { alloc_many(allocator, blocks, count, layout.size(), layout.align()) };
     }
-    // SAFETY: the header asks for a valid allocator, and for room for so many pointers.
+    // SAFETY: the header requires a valid allocator, and room for `count` pointers.
     let (parent, places) = unsafe { (Parent::new(allocator), array::places(blocks, count)) };
     let filled = parent.and_then(|parent| {
         let free = |block| {
-            // SAFETY: the block is live, and this allocator handed it out for this layout.
+            // SAFETY: the block is live, and was allocated by this allocator with this layout.
             unsafe { parent.deallocate(block, layout) }
         };
         Ok(one_by_one(places, || parent.allocate(layout).map(NonNull::cast), free)?)
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn mp_alloc_many(
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_free_many(
     allocator: *mut mp_allocator,
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn mp_free_many(
     }
     let (size, align) = (layout.size(), layout.align());
     if let Some(free_many) = member!(valid, free_many) {
-        // SAFETY: the function is this allocator's, and the header asks for live blocks of it.
+        // SAFETY: the function is from this allocator's table, and the header requires live blocks of it.
         return unsafe { free_many(allocator, blocks, count, size, align) };
     }
     let Some(free) = member!(valid, free) else {
@@ -80,16 +80,16 @@ pub unsafe extern "C" fn mp_free_many(
     }
 }
 
-/// Gives what this thread keeps ready back to the pool.
+/// Returns the blocks that this thread has cached to the pool.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_flush(allocator: *mut mp_allocator) {
     let Some(valid) = valid(allocator) else { return };
     if let Some(flush) = member!(valid, flush) {
-        // SAFETY: the function is this allocator's.
+        // SAFETY: the function is from this allocator's table.
         unsafe { flush(allocator) };
     }
 }

@@ -1,4 +1,4 @@
-//! A picture of an allocator: what its memory is used for, drawn for a person.
+//! Heap maps: drawings of what an allocator's memory is used for.
 
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -13,7 +13,7 @@ use crate::{
     parent::Parent,
 };
 
-/// A function of the caller's that takes a text, piece by piece.
+/// A callback that receives a text in pieces.
 struct Sink {
     write: mp_write_fn,
     context: *mut c_void,
@@ -21,13 +21,13 @@ struct Sink {
 
 impl Write for Sink {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // SAFETY: the function is the caller's, and takes what the header says.
+        // SAFETY: the header requires a function with this signature that may be called with this context.
         let goes_on = unsafe { (self.write)(self.context, text.as_ptr().cast(), text.len()) };
         if goes_on { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
-/// Cells per chunk in a picture, and columns of one for a terminal.
+/// Cells per chunk in an SVG, and columns on a terminal.
 const CELLS: usize = 512;
 const COLUMNS: usize = 80;
 
@@ -35,7 +35,7 @@ const COLUMNS: usize = 80;
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_heap_map(
     allocator: *const mp_allocator,
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn mp_heap_map(
     if allocator.is_null() {
         return MpError::invalid("there is no allocator").note();
     }
-    // SAFETY: the header asks for a valid allocator, and for a text or NULL.
+    // SAFETY: the header requires a valid allocator, and a C string or NULL.
     let (parent, title) = unsafe {
         let title = if title.is_null() { crate::general::mp_name(allocator) } else { title };
         (Parent::new(allocator.cast_mut()), CStr::from_ptr(title).to_string_lossy())

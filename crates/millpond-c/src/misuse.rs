@@ -1,7 +1,7 @@
-//! Who hears of misuse: a function of the caller's own for each pool, or nobody, and then the program ends.
+//! Reporting of misuse: to a callback of each pool, or, if there is none, by ending the program.
 //!
-//! The library calls a hook without a context, but with the pool's name. So each pool has a name of its own, at an address of
-//! its own, and a list says whose it is.
+//! The library calls a hook without a context, but with the pool's name. So each pool has a name at an address of its
+//! own, and a list maps these addresses to callbacks.
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
@@ -13,23 +13,23 @@ use millpond::{AtFork, Misuse, MisuseKind, Reporter, SpinLock};
 
 use crate::{abi::*, error::MpError};
 
-/// Whom to call.
+/// The function to call, and its context.
 #[derive(Clone, Copy)]
 struct Hook {
     call: mp_misuse_fn,
     context: *mut c_void,
 }
 
-/// A pool's name, by its address, and whom to call.
+/// The address of a pool's name, and the callback for the pool.
 struct Listener {
     name: *const u8,
     hook: Hook,
 }
 
-// SAFETY: which thread a hook may be called on is what the header says; the pointers are not followed here.
+// SAFETY: the header says which threads may call a hook; the pointers are not dereferenced here.
 unsafe impl Send for Listener {}
 
-/// All who listen.
+/// All callbacks.
 pub(crate) struct Listeners(Mutex<SpinLock, Vec<Listener>>);
 
 pub(crate) static LISTENERS: Listeners = Listeners(Mutex::new(Vec::new()));
@@ -44,27 +44,27 @@ impl AtFork for Listeners {
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: the caller has prepared it.
+        // SAFETY: `prepare` has locked it.
         unsafe { self.0.force_unlock() };
     }
 
     unsafe fn child(&self) {
-        // SAFETY: as above; whoever waits for this kind of lock has left nothing in it.
+        // SAFETY: as above; waiting threads leave no trace in a spin lock.
         unsafe { self.0.force_unlock() };
     }
 }
 
-/// A pool's name, and that somebody hears of its misuse, for as long as this lives.
+/// A pool's name and its registered callback. The callback is registered until this is dropped.
 pub(crate) struct MisuseCallback {
     name: *mut str,
-    /// Whether it speaks for one that finds out of any address and layout whether they are those of a live block.
+    /// Whether the allocator can verify for any address and layout whether they belong to a live block.
     vets: bool,
 }
 
 impl MisuseCallback {
     /// # Safety
     ///
-    /// The name is null or a text of C; the function may be called with the context for as long as the voice lives.
+    /// The name must be null or a C string; the function must be callable with the context as long as this exists.
     pub(crate) unsafe fn new(
         name: *const c_char,
         usual: &str,
@@ -74,10 +74,10 @@ impl MisuseCallback {
         let name: String = if name.is_null() {
             usual.into()
         } else {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees that the name is a C string.
             unsafe { CStr::from_ptr(name) }.to_string_lossy().into()
         };
-        // Not empty, so that it has an address of its own.
+        // An empty string has no unique address.
         let name = if name.is_empty() { " ".into() } else { name };
         let callback = Self { name: Box::into_raw(name.into_boxed_str()), vets: false };
         if let Some(call) = on_misuse {
@@ -86,24 +86,24 @@ impl MisuseCallback {
         callback
     }
 
-    /// The voice of one that finds out of any address and layout whether they are those of a live block.
+    /// Sets whether the allocator can verify for any address and layout whether they belong to a live block.
     pub(crate) fn vetting(self, vets: bool) -> Self {
         let callback = std::mem::ManuallyDrop::new(self);
         Self { name: callback.name, vets }
     }
 
-    /// See [`vetting`](Self::vetting).
+    /// Returns the value set by [`vetting`](Self::vetting).
     pub(crate) fn vets(&self) -> bool {
         self.vets
     }
 
-    /// What the library is told of it.
+    /// Returns the reporter for the library.
     ///
     /// # Safety
     ///
-    /// Whoever has the reporter goes before the voice does.
+    /// The owner of the reporter must be dropped before this.
     pub(crate) unsafe fn reporter(&self) -> Reporter {
-        // SAFETY: the name is there as long as the voice is, and the caller's promise.
+        // SAFETY: the name exists as long as `self`, which the caller keeps longer than the reporter.
         Reporter::named(unsafe { &*self.name }).with_hook(notify)
     }
 }
@@ -111,12 +111,12 @@ impl MisuseCallback {
 impl Drop for MisuseCallback {
     fn drop(&mut self) {
         listeners().retain(|listener| listener.name != self.name.cast());
-        // SAFETY: the name was made by `Box::into_raw`, and nobody has it any more.
+        // SAFETY: the name was made by `Box::into_raw`, and there are no other references to it any more.
         drop(unsafe { Box::from_raw(self.name) });
     }
 }
 
-/// What the library calls: tells whoever listens, or ends the program.
+/// The hook that the library calls: calls the pool's callback, or ends the program.
 fn notify(misuse: &Misuse) {
     let name = misuse.pool.as_ptr();
     let hook = listeners().iter().find(|listener| listener.name == name).map(|listener| listener.hook);
@@ -124,7 +124,7 @@ fn notify(misuse: &Misuse) {
         eprintln!("millpond: {misuse}");
         process::abort();
     };
-    // Neither text has a zero: the library's has none, and C's names end at theirs.
+    // Neither string contains a zero byte: the library's has none, and a C string ends at its zero byte.
     let pool = CString::new(misuse.pool).unwrap_or_default();
     let text = CString::new(misuse.to_string()).unwrap_or_default();
     let (kind, detail) = describe(misuse.kind);
@@ -139,11 +139,11 @@ fn notify(misuse: &Misuse) {
         more: misuse.more,
         text: text.as_ptr(),
     };
-    // SAFETY: the function is the caller's, and takes what the header says.
+    // SAFETY: the header requires a function with this signature that may be called with this context.
     unsafe { (hook.call)(hook.context, &raw const told) };
 }
 
-/// A cause as a number, and the number that goes with it.
+/// Returns the number of a kind of misuse, and its detail.
 fn describe(kind: MisuseKind) -> (u32, usize) {
     match kind {
         MisuseKind::DoubleFree => (MP_DOUBLE_FREE, 0),
@@ -159,7 +159,7 @@ fn describe(kind: MisuseKind) -> (u32, usize) {
     }
 }
 
-/// That an option about misuse is set where nobody looks for it.
+/// Returns the error for an option about misuse that is set on a pool that does not detect misuse.
 pub(crate) fn no_detection() -> MpError {
     MpError::invalid("on_misuse is set, but nothing is checked")
 }

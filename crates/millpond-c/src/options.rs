@@ -1,10 +1,10 @@
-//! Options of pools: what all have in common, and what each has besides.
+//! Options of pools: those that all have in common, and those of each.
 
 use std::ffi::{c_char, c_void};
 
 use crate::{abi::*, error::MpError, exported::Make, out_of_memory::OutOfMemory, parent::Parent};
 
-/// The options that all pools have.
+/// The options that all pools have in common.
 pub(crate) struct Common {
     pub(crate) parent: Parent,
     pub(crate) sharing: u32,
@@ -14,19 +14,19 @@ pub(crate) struct Common {
 impl Common {
     /// # Safety
     ///
-    /// The parent is null, or valid and outlives the pool.
+    /// The parent must be null, or valid and outlive the pool.
     pub(crate) unsafe fn new(
         parent: *mut mp_allocator,
         sharing: u32,
         out_of_memory: mp_out_of_memory,
     ) -> Result<Self, MpError> {
         let make = Make { out_of_memory: OutOfMemory::new(out_of_memory)?, ..Make::default() };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the parent is null, or valid and outlives the pool.
         Ok(Self { parent: unsafe { Parent::new(parent)? }, sharing, make })
     }
 }
 
-/// A structure with options of a pool: those that all pools have, and its own. Zeros are defaults.
+/// Declares the options of a pool: common ones and its own. Zeros are defaults.
 macro_rules! options {
     ($(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -41,17 +41,17 @@ macro_rules! options {
             $(pub $member: $type,)*
         }
 
-        // SAFETY: `repr(C)`, begins with its size, and has integers, flags, and pointers that may be null.
+        // SAFETY: the type is `repr(C)`, begins with its size, and consists of integers, flags and nullable pointers.
         unsafe impl $crate::versioned_struct::VersionedStruct for $name {}
 
         impl $name {
-            /// What all pools have.
+            /// Returns the options that all pools have in common.
             ///
             /// # Safety
             ///
-            /// The parent is null, or valid and outlives the pool.
+            /// The parent must be null, or valid and outlive the pool.
             pub(crate) unsafe fn common(&self) -> Result<$crate::options::Common, $crate::error::MpError> {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller guarantees that the parent is null, or valid and outlives the pool.
                 unsafe { $crate::options::Common::new(self.parent, self.sharing, self.out_of_memory) }
             }
         }
@@ -59,7 +59,7 @@ macro_rules! options {
 }
 
 options! {
-    /// How a pool of blocks of one size is made.
+    /// Options of a pool of blocks of one size.
     mp_blocks_options {
         block_size: usize,
         block_align: usize,
@@ -74,14 +74,14 @@ options! {
 }
 
 options! {
-    /// How a pool without options of its own is made.
+    /// Options of a pool without specific options.
     mp_pool_options {
         capacity: usize,
     }
 }
 
 options! {
-    /// How a pool of blocks of several sizes is made.
+    /// Options of a pool of blocks of several sizes.
     mp_classes_options {
         sizes: *const usize,
         size_count: usize,
@@ -89,14 +89,14 @@ options! {
 }
 
 options! {
-    /// How a TLSF is made.
+    /// Options of a TLSF pool.
     mp_tlsf_options {
         without_quick_list: bool,
     }
 }
 
 options! {
-    /// How a pool with boundary tags is made.
+    /// Options of a pool with boundary tags.
     mp_sign_post_options {
         best_fit: bool,
         wiping: bool,
@@ -104,7 +104,7 @@ options! {
 }
 
 options! {
-    /// How a buddy pool is made.
+    /// Options of a buddy pool.
     mp_buddy_options {
         least: usize,
         largest: usize,

@@ -1,4 +1,4 @@
-//! What is done when memory has run out: in one place for all pools, around whatever was asked.
+//! Out-of-memory policy, implemented once for all allocators, around any request.
 
 use std::{alloc::Layout, ffi::c_void, process};
 
@@ -6,7 +6,7 @@ use millpond::AllocError;
 
 use crate::{abi::*, error::MpError};
 
-/// What is done when memory has run out.
+/// What is done when a request fails for lack of memory.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum OutOfMemory {
     #[default]
@@ -30,14 +30,14 @@ impl OutOfMemory {
         }
     }
 
-    /// Whether it is worth trying again.
+    /// Returns whether to retry the request.
     pub(crate) fn makes_room(&self, layout: Layout, error: AllocError) -> bool {
         if error == AllocError::Unsupported {
             return false;
         }
         match *self {
             Self::ReturnNull => false,
-            // SAFETY: the function is the caller's, and takes what the header says.
+            // SAFETY: the header requires a function with this signature that may be called with this context.
             Self::Retry(make_room, context) => unsafe { make_room(context, layout.size(), layout.align()) },
             Self::Abort => {
                 eprintln!("millpond: {error}: {} bytes were asked for", layout.size());

@@ -1,10 +1,11 @@
-//! Classes, and what is too large for them.
+//! Pools of classes, and blocks that are too large for them.
 //!
-//! The library hands a request that no class serves on to the parent and forgets it. C expects a pool to give back all it has
-//! taken when it is reset or destroyed, so these blocks have a record in front of them, and the records form a list.
+//! The library passes a request that no class serves through to the parent and does not keep track of the block. C
+//! expects a pool to return everything when it is reset or destroyed, so these blocks have a record in front of them,
+//! and the records form a list.
 //!
-//! Allocate and free: O(1), with a lock for a moment, on top of what the parent takes. Whether an address is owned: linear in
-//! these blocks.
+//! Allocating and freeing is O(1), with a lock held briefly, plus the time of the parent. `owns` is linear in the
+//! number of these blocks.
 
 use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
@@ -16,20 +17,20 @@ use millpond::{
 
 use crate::{array::Places, exported::Export, parent::Parent};
 
-/// What stands in front of a block that came from the parent.
+/// The record in front of a block from the parent.
 struct Record {
     newer: *mut Record,
     older: *mut Record,
-    /// What the parent was asked for, this record included.
+    /// The layout requested from the parent, including this record.
     wide: Layout,
 }
 
-/// The blocks that came from the parent.
+/// The blocks from the parent.
 ///
 /// # Invariants
 ///
-/// * From `newest` on, `older` leads through all records, and `newer` back. There are `count` of them, with `held` bytes, of which
-///   `live` are in blocks.
+/// * From `newest` on, `older` links all records, and `newer` links them in the opposite direction. There are `count`
+///   records with `held` bytes, of which `live` are in blocks.
 struct List {
     newest: *mut Record,
     count: usize,
@@ -37,7 +38,7 @@ struct List {
     live: usize,
 }
 
-// SAFETY: the records are the pool's, and whoever has the list may change them.
+// SAFETY: the records belong to the pool and are accessed only through the list.
 unsafe impl Send for List {}
 
 impl List {
@@ -45,9 +46,9 @@ impl List {
 
     /// # Safety
     ///
-    /// There is a record, which is in no list.
+    /// `record` must point to a record that is in no list.
     unsafe fn add(&mut self, record: *mut Record) {
-        // SAFETY: the caller's promise, and the invariant for the other one.
+        // SAFETY: the caller guarantees a valid record; by the invariant, `newest` is valid or null.
         unsafe {
             (*record).newer = std::ptr::null_mut();
             (*record).older = self.newest;
@@ -63,9 +64,10 @@ impl List {
 
     /// # Safety
     ///
-    /// The record is in this list.
+    /// The record must be in this list.
     unsafe fn remove(&mut self, record: *mut Record) {
-        // SAFETY: the caller's promise, and the invariant for the others.
+        // SAFETY: the caller guarantees that the record is in this list; by the invariant, its neighbours are valid or
+        // null.
         unsafe {
             let Record { newer, older, wide } = *record;
             if newer.is_null() {
@@ -82,12 +84,12 @@ impl List {
         }
     }
 
-    /// The records, of which there are no more than are counted.
+    /// Iterates over the records; yields at most `count`.
     fn records(&self) -> impl Iterator<Item = *mut Record> {
         let mut next = self.newest;
         (0..self.count).map_while(move |_| {
             let record = (!next.is_null()).then_some(next)?;
-            // SAFETY: the invariant.
+            // SAFETY: by the invariant, every linked record is valid.
             next = unsafe { (*record).older };
             Some(record)
         })
@@ -96,7 +98,7 @@ impl List {
     fn check(&self) -> Result<(), InvariantError> {
         let mut newer = std::ptr::null_mut();
         for record in self.records() {
-            // SAFETY: the invariant.
+            // SAFETY: by the invariant, every linked record is valid.
             if unsafe { (*record).newer } != newer {
                 return Err(InvariantError("a block above the largest class has a broken record"));
             }
@@ -113,12 +115,12 @@ impl List {
     }
 }
 
-/// How many bytes are in front of a block: the record, which ends where the block begins.
+/// Returns the number of bytes in front of a block: padding and the record, which ends where the block begins.
 const fn front(wide: Layout) -> usize {
     if wide.align() > size_of::<Record>() { wide.align() } else { size_of::<Record>() }
 }
 
-/// What the parent is asked for, so that there is room for the record; none if that is beyond all memory.
+/// Returns the layout to request from the parent, with room for the record. Fails on overflow.
 fn widened(layout: Layout) -> Result<Layout, AllocError> {
     let align = layout.align().max(align_of::<Record>());
     let wide = Layout::from_size_align(layout.size(), align).map_err(|_| AllocError::Unsupported)?;
@@ -126,43 +128,43 @@ fn widened(layout: Layout) -> Result<Layout, AllocError> {
     Layout::from_size_align(size, align).map_err(|_| AllocError::Unsupported)
 }
 
-/// Alignments that some class may have, from that of the smallest granule on.
+/// Alignments that classes can have, from that of the smallest granule on.
 const ALIGNMENTS: [usize; 4] = [8, 16, 32, 64];
 
-/// Classes in a shell, with all that came from the parent.
+/// A pool of classes in a shell, with the blocks from the parent.
 pub(crate) struct Whole<S> {
     pub(crate) shell: S,
     parent: Parent,
-    /// By alignment: the largest size that a class serves.
+    /// The largest size that a class serves, by alignment.
     most: [usize; ALIGNMENTS.len()],
     list: Mutex<SpinLock, List>,
 }
 
-/// The largest size that one of these classes serves, for each alignment.
+/// Returns the largest size that one of these classes serves, for each alignment.
 pub(crate) fn served(pool: &Classes) -> [usize; ALIGNMENTS.len()] {
     ALIGNMENTS.map(|align| pool.sizes().filter(|size| size % align == 0).max().unwrap_or(0))
 }
 
 impl<S: Allocator> Whole<S> {
-    /// A shell whose classes serve these sizes, on this parent.
+    /// Wraps a shell whose classes serve these sizes, on this parent.
     pub(crate) fn new(shell: S, parent: Parent, most: [usize; ALIGNMENTS.len()]) -> Self {
         Self { shell, parent, most, list: Mutex::new(List::EMPTY) }
     }
 
-    /// Whether the shell would hand the request on to its parent.
+    /// Returns whether the shell would pass the request through to its parent.
     fn is_outsize(&self, layout: Layout) -> bool {
         let at = layout.align().trailing_zeros().saturating_sub(ALIGNMENTS[0].trailing_zeros()) as usize;
         layout.size() != 0 && self.most.get(at).is_none_or(|&most| layout.size() > most)
     }
 
-    /// Takes a block from the parent, of which `wide` was asked for, into the list.
+    /// Adds a block from the parent, requested with `wide`, to the list.
     ///
     /// # Safety
     ///
-    /// The parent has just handed the block out.
+    /// The block must have just been allocated from the parent with `wide`.
     unsafe fn keep(&self, block: NonNull<[u8]>, wide: Layout) -> NonNull<[u8]> {
         let before = front(wide);
-        // SAFETY: the block is as long as was asked for, which includes what is in front.
+        // SAFETY: the block has at least the requested length, which includes the record.
         unsafe {
             let start = block.cast::<u8>().add(before);
             let record = start.as_ptr().sub(size_of::<Record>()).cast::<Record>();
@@ -173,13 +175,13 @@ impl<S: Allocator> Whole<S> {
         }
     }
 
-    /// Takes a block off the list: where the parent's begins, and what it was asked for.
+    /// Removes a block from the list; returns where the parent's block begins, and its layout.
     ///
     /// # Safety
     ///
-    /// The block is in the list.
+    /// The block must be in the list.
     unsafe fn release(&self, block: NonNull<u8>) -> (NonNull<u8>, Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the block is in the list, so a record precedes it.
         unsafe {
             let record = block.as_ptr().sub(size_of::<Record>()).cast::<Record>();
             self.list.lock().remove(record);
@@ -191,18 +193,18 @@ impl<S: Allocator> Whole<S> {
     fn take(&self, layout: Layout, ask: impl FnOnce(&Parent, Layout) -> Allocation) -> Allocation {
         let wide = widened(layout)?;
         let block = ask(&self.parent, wide)?;
-        // SAFETY: the parent has just handed it out.
+        // SAFETY: the parent has just allocated it with this layout.
         Ok(unsafe { self.keep(block, wide) })
     }
 
-    /// Gives all blocks that came from the parent back to it.
+    /// Frees all blocks from the parent.
     fn give_back_all(&mut self) {
         loop {
             let record = self.list.get_mut().newest;
             if record.is_null() {
                 return;
             }
-            // SAFETY: the record is in the list, and the block behind it the parent's.
+            // SAFETY: the record is in the list, so the parent allocated the block behind it.
             unsafe {
                 let (start, wide) = self.release(NonNull::new_unchecked(record.add(1).cast()));
                 self.parent.deallocate(start, wide);
@@ -210,11 +212,12 @@ impl<S: Allocator> Whole<S> {
         }
     }
 
-    /// Resizes a block of the parent's, in the parent's way.
+    /// Resizes a block from the parent with a resize method of the parent.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow`] or [`Allocator::shrink`]; the block is in the list, and stays the parent's.
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`]; the block must be in the list, and its new layout must also
+    /// be one for the parent.
     unsafe fn resize_outsize(
         &self,
         block: NonNull<u8>,
@@ -222,7 +225,8 @@ impl<S: Allocator> Whole<S> {
         resize: impl FnOnce(&Parent, NonNull<u8>, Layout, Layout) -> Allocation,
     ) -> Allocation {
         let wider = widened(new)?;
-        // SAFETY: the caller's promise; whatever becomes of it, the block goes back into the list, with what is in front of it.
+        // SAFETY: the caller guarantees that the block is in the list; whether the resize succeeds or not, the block is
+        // added to the list again, with its record.
         unsafe {
             let (start, wide) = self.release(block);
             if wide.align() != wider.align() {
@@ -239,14 +243,15 @@ impl<S: Allocator> Whole<S> {
         }
     }
 
-    /// Moves a block to where its new size belongs.
+    /// Moves a block between the shell and the parent, according to its new size.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`], depending on the sizes.
     unsafe fn relocate(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let moved = self.allocate(new)?;
-        // SAFETY: both blocks are live, and each as long as the smaller size; the old one is the caller's to free.
+        // SAFETY: both blocks are live, and each as long as the smaller size; the caller guarantees that the old one
+        // may be freed.
         unsafe {
             block.copy_to_nonoverlapping(moved.cast(), old.size().min(new.size()));
             self.deallocate(block, old);
@@ -258,7 +263,7 @@ impl<S: Allocator> Whole<S> {
 impl<S> Drop for Whole<S> {
     fn drop(&mut self) {
         while let Some(record) = NonNull::new(self.list.get_mut().newest) {
-            // SAFETY: the record is in the list, and the block behind it the parent's.
+            // SAFETY: the record is in the list, so the parent allocated the block behind it.
             unsafe {
                 self.list.get_mut().remove(record.as_ptr());
                 let wide = record.as_ref().wide;
@@ -268,11 +273,13 @@ impl<S> Drop for Whole<S> {
     }
 }
 
-/// A method that resizes: in the shell, in the parent, or, if it may move and belongs elsewhere, by moving.
+/// Defines a method that resizes a block in the shell, in the parent, or, if the block may move between the two, by
+/// moving it.
 macro_rules! resizes {
     ($($method:ident, $moves:literal;)*) => {
         $(unsafe fn $method(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-            // SAFETY: the caller's promises are passed on; whose a block is, is known by its layout.
+            // SAFETY: the callee has the same contract; the layout says whether the block is from the shell or the
+            // parent.
             unsafe {
                 let resized = match (self.is_outsize(old), self.is_outsize(new)) {
                     (false, false) => return self.shell.$method(block, old, new),
@@ -290,9 +297,10 @@ macro_rules! resizes {
     };
 }
 
-// SAFETY: every block is the shell's or the parent's, which keep the contract; the latter without what is in front, which is a
-// multiple of the alignment long. A layout that fits a block says whose it is: what a class serves is returned with no more bytes
-// than that class has, and what the parent serves is larger or more aligned than any.
+// SAFETY: every block is from the shell or the parent, which fulfil the contract. A block from the parent begins behind
+// the record, at a multiple of its alignment. A layout that fits a block says where it is from: a block from a class is
+// returned with no more bytes than the class has, and a block from the parent is larger or has a larger alignment than
+// any class.
 unsafe impl<S: Allocator> Allocator for Whole<S> {
     fn allocate(&self, layout: Layout) -> Allocation {
         if self.is_outsize(layout) {
@@ -311,7 +319,8 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on; whose the block is, is known by its layout.
+        // SAFETY: the caller guarantees a live block with this layout; the layout says whether it is from the shell or
+        // the parent.
         unsafe {
             if self.is_outsize(layout) {
                 let (start, wide) = self.release(block);
@@ -322,7 +331,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         }
     }
 
-    /// (What lies in front of an outsize block leads to its parent; it is not read at any address.)
+    /// The record in front of an outsize block is not read, because it may not exist at an arbitrary address.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         self.is_outsize(layout) || self.shell.may_deallocate(block, layout)
     }
@@ -337,7 +346,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
                 parent.allocate_between(wide, preferred.saturating_add(wide.size() - least.size()))
             });
         }
-        // What is asked of the shell is the shell's at every size.
+        // A block requested from the shell must belong to the shell at every size with which it may be freed.
         let at = least.align().trailing_zeros().saturating_sub(ALIGNMENTS[0].trailing_zeros()) as usize;
         self.shell.allocate_between(least, self.most.get(at).map_or(preferred, |&most| preferred.min(most)))
     }
@@ -359,7 +368,7 @@ impl<S: Export> AtFork for Whole<S> {
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: the caller has prepared both.
+        // SAFETY: `prepare` has locked both.
         unsafe {
             self.list.force_unlock();
             if let Some(shell) = self.shell.at_fork() {
@@ -369,7 +378,7 @@ impl<S: Export> AtFork for Whole<S> {
     }
 
     unsafe fn child(&self) {
-        // SAFETY: as above; whoever waits for this kind of lock has left nothing in it, and the caller is alone.
+        // SAFETY: as above; waiting threads leave no trace in this kind of lock, and the child has one thread.
         unsafe {
             self.list.force_unlock();
             if let Some(shell) = self.shell.at_fork() {
@@ -387,7 +396,7 @@ impl<S: Inspect> Inspect for Whole<S> {
 
     fn owns(&self, address: *const u8) -> bool {
         let lies_in = |record: *mut Record| {
-            // SAFETY: the record is in the list, which is locked.
+            // SAFETY: the record is in the list, and the list is locked.
             let wide = unsafe { (*record).wide };
             let start = record.addr() + size_of::<Record>() - front(wide);
             (start..start + wide.size()).contains(&address.addr())
@@ -464,14 +473,14 @@ impl<S: Export + Inspect + Reclaim> Export for Whole<S> {
             places,
             || self.allocate(layout).map(NonNull::cast),
             |block| {
-                // SAFETY: the block was handed out above, for this layout, and nobody has seen it.
+                // SAFETY: the block was allocated above with this layout and is not used anywhere else.
                 unsafe { self.deallocate(block, layout) };
             },
         )
     }
 
     unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the callee has the same requirements as this function.
         unsafe {
             if self.is_outsize(layout) {
                 blocks.iter().for_each(|&block| self.deallocate(block, layout));

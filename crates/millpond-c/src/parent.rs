@@ -1,4 +1,5 @@
-//! Any table of functions as an [`Allocator`], hence as a parent: a pool of ours, or one of the caller's own.
+//! Any table of functions as an [`Allocator`], and so as a parent: that of an allocator of this library, or a custom
+//! one.
 
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
@@ -17,16 +18,16 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * It has a table with `alloc` and `free`, and outlives whoever holds this (the header asks for it).
+/// * The allocator has a table with `alloc` and `free`, and outlives this value, as the header requires.
 #[derive(Clone, Debug)]
 pub(crate) struct Parent(NonNull<mp_allocator>);
 
-// SAFETY: which threads may use a parent is what the header asks of the caller: those that use its children.
+// SAFETY: the header requires that a parent may be used by all threads that use its children.
 unsafe impl Send for Parent {}
 // SAFETY: as above.
 unsafe impl Sync for Parent {}
 
-/// A member of a table, if the table is long enough to have it.
+/// Returns a member of a table, if the table is long enough to contain it.
 macro_rules! member {
     ($allocator:expr, $member:ident) => {{
         let table = $crate::parent::table($allocator);
@@ -39,18 +40,18 @@ macro_rules! member {
 }
 pub(crate) use member;
 
-/// The table of an allocator that is not null.
+/// Returns the table of an allocator.
 pub(crate) fn table(allocator: NonNull<mp_allocator>) -> *const mp_table {
-    // SAFETY: the header asks for valid allocators.
+    // SAFETY: the header requires valid allocators.
     unsafe { allocator.as_ref() }.table
 }
 
 impl Parent {
-    /// The parent that the caller names; the heap for NULL.
+    /// Returns the parent that the caller specifies; the heap for NULL.
     ///
     /// # Safety
     ///
-    /// If it is not null, it is a valid allocator that outlives the value.
+    /// If `allocator` is not null, it must be a valid allocator that outlives the value.
     pub(crate) unsafe fn new(allocator: *mut mp_allocator) -> Result<Self, MpError> {
         let allocator = NonNull::new(allocator).unwrap_or_else(sources::heap);
         if table(allocator).is_null() {
@@ -64,7 +65,7 @@ impl Parent {
         Ok(Self(allocator))
     }
 
-    /// What an alignment of 0 means to it.
+    /// Returns the alignment that 0 stands for.
     pub(crate) fn default_align(&self) -> usize {
         // SAFETY: the allocator is valid, by the invariant.
         unsafe { self.0.as_ref() }.default_align
@@ -84,40 +85,41 @@ impl Parent {
 
     fn ask(&self, layout: Layout, flags: mp_flags) -> Allocation {
         let alloc = member!(self.0, alloc).ok_or(AllocError::Unsupported)?;
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         let block = aside(|| unsafe { alloc(self.0.as_ptr(), layout.size(), layout.align(), flags) });
         whole(block, layout.size())
     }
 
     /// # Safety
     ///
-    /// As for [`Allocator::grow`] or [`Allocator::shrink`], with one alignment.
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`]; both layouts must have the same alignment.
     unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout, flags: mp_flags) -> Allocation {
         let realloc = member!(self.0, realloc).ok_or(AllocError::Unsupported)?;
-        // SAFETY: the function is this allocator's, by the invariant, and the caller's promises are passed on.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table; the caller guarantees
+        // that the block is live and was allocated with `old`.
         let moved = aside(|| unsafe {
             realloc(self.0.as_ptr(), block.as_ptr().cast(), old.size(), new.size(), new.align(), flags)
         });
         whole(moved, new.size())
     }
 
-    /// Lets it give back what it can, as its sharing allows.
+    /// Trims the parent, as its sharing allows.
     pub(crate) fn trim_shared(&self) -> usize {
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         member!(self.0, trim).map_or(0, |trim| aside(|| unsafe { trim(self.0.as_ptr()) }).0)
     }
 
     fn all_stats(&self) -> mp_stats {
         let mut stats = mp_stats::UNKNOWN;
         if let Some(ask) = member!(self.0, stats) {
-            // SAFETY: the function is this allocator's, by the invariant.
+            // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
             aside(|| unsafe { ask(self.0.as_ptr(), &raw mut stats) });
         }
         stats
     }
 }
 
-/// A block of exactly the size that was asked for, or the reason why there is none.
+/// Returns a block of exactly the requested size, or the error.
 fn whole((block, error): (*mut c_void, MpError), size: usize) -> Allocation {
     match NonNull::new(block.cast()) {
         Some(start) => Ok(NonNull::slice_from_raw_parts(start, size)),
@@ -125,14 +127,15 @@ fn whole((block, error): (*mut c_void, MpError), size: usize) -> Allocation {
     }
 }
 
-/// Moves a block, for a change that a table's `realloc` is not asked for.
+/// Moves a block, for a resize that a table's `realloc` does not support.
 ///
 /// # Safety
 ///
-/// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
+/// As for [`Allocator::grow`] or [`Allocator::shrink`], depending on the sizes.
 unsafe fn relocate(parent: &Parent, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
     let moved = parent.allocate(new)?;
-    // SAFETY: both blocks are live, and each is at least as long as the smaller size; the old one is the caller's to free.
+    // SAFETY: both blocks are live, and each is at least as long as the smaller size; the caller guarantees that the
+    // old one may be freed.
     unsafe {
         block.copy_to_nonoverlapping(moved.cast(), old.size().min(new.size()));
         parent.deallocate(block, old);
@@ -140,8 +143,8 @@ unsafe fn relocate(parent: &Parent, block: NonNull<u8>, old: Layout, new: Layout
     Ok(moved)
 }
 
-// SAFETY: the header asks the functions of a table to keep the contract, with blocks of exactly the size that was asked
-// for, and C functions do not unwind.
+// SAFETY: the header requires the functions of a table to fulfil the contract; blocks have exactly the requested size,
+// and C functions do not unwind.
 unsafe impl Allocator for Parent {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 {
@@ -154,13 +157,13 @@ unsafe impl Allocator for Parent {
         if layout.size() != 0
             && let Some(free) = member!(self.0, free)
         {
-            // SAFETY: the function is this allocator's, and the caller's promises are passed on.
+            // SAFETY: the function is from this allocator's table; the caller guarantees a live block of this layout.
             unsafe { free(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align()) };
         }
     }
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         let ask = |may: mp_may_free_fn| unsafe {
             may(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align())
         };
@@ -170,7 +173,7 @@ unsafe impl Allocator for Parent {
     fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let find = member!(self.0, damage).filter(|_| layout.size() != 0)?;
         let block = block.map_or(std::ptr::null_mut(), NonNull::as_ptr);
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         let at = unsafe { find(self.0.as_ptr(), block.cast(), layout.size(), layout.align()) };
         (!at.is_null()).then(|| at.addr())
     }
@@ -181,13 +184,13 @@ unsafe impl Allocator for Parent {
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let alike = old.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let alike = new.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
 
@@ -195,7 +198,7 @@ unsafe impl Allocator for Parent {
         if old.size() == 0 || old.align() != new.align() {
             return Err(AllocError::InPlace);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
     }
 
@@ -203,11 +206,11 @@ unsafe impl Allocator for Parent {
         if new.size() == 0 || old.align() != new.align() {
             return Err(AllocError::InPlace);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
     }
 
-    /// Of the heap that is known; a table does not say.
+    /// True for the heap; for other allocators it is not known.
     fn is_fine_grained(&self) -> bool {
         self.0 == sources::heap()
     }
@@ -218,7 +221,7 @@ unsafe impl Allocator for Parent {
         }
         if let Some(between) = member!(self.0, alloc_between) {
             let mut got = 0;
-            // SAFETY: the function is this allocator's, by the invariant.
+            // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
             let block = aside(|| unsafe {
                 between(self.0.as_ptr(), least.size(), preferred, least.align(), &raw mut got)
             });
@@ -237,10 +240,10 @@ unsafe impl Allocator for Parent {
     }
 }
 
-/// A parent is held by itself: other pools may stand on it.
+/// Does nothing: a parent is registered itself, because it may have several children.
 impl AtFork for Parent {}
 
-/// A number, if it is known.
+/// Converts `MP_UNKNOWN` to `None`.
 fn known(number: usize) -> Option<usize> {
     (number != MP_UNKNOWN).then_some(number)
 }
@@ -254,12 +257,12 @@ impl Inspect for Parent {
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         member!(self.0, owns).is_some_and(|owns| unsafe { owns(self.0.as_ptr(), address.cast()) })
     }
 
     fn check(&self) -> Result<(), InvariantError> {
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         match member!(self.0, check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0) {
             None | Some(error::MP_OK) => Ok(()),
             Some(_) => Err(InvariantError("the allocator behind a guard is broken")),
@@ -267,7 +270,7 @@ impl Inspect for Parent {
     }
 
     fn largest_free(&self) -> Option<usize> {
-        // SAFETY: the function is this allocator's, by the invariant.
+        // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         member!(self.0, largest_free).and_then(|ask| known(unsafe { ask(self.0.as_ptr()) }))
     }
 
@@ -278,7 +281,7 @@ impl Inspect for Parent {
 
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         if let Some(render) = member!(self.0, render) {
-            // SAFETY: the function is this allocator's.
+            // SAFETY: the function is from this allocator's table.
             unsafe { render::pass(render, self.0, builder) };
         }
     }
@@ -305,7 +308,8 @@ impl Inspect for Parent {
 impl Reclaim for Parent {
     fn reset(&mut self) {
         if let Some(reset) = member!(self.0, reset) {
-            // SAFETY: the function is this allocator's, and whoever resets it says that nobody uses its blocks.
+            // SAFETY: the function is from this allocator's table; the caller of `reset` guarantees that its blocks are
+            // no longer used.
             aside(|| unsafe { reset(self.0.as_ptr()) });
         }
     }

@@ -1,4 +1,4 @@
-//! Pools in their shells: how they are made, and the fast entry points of those whose blocks are of any size.
+//! Creation of pools in their shells, and the fast entry points of pools with blocks of any size.
 
 use std::{ffi::c_void, ptr};
 
@@ -22,7 +22,7 @@ use crate::{
     versioned_struct::read,
 };
 
-/// What the fast entry points of a pool go straight to.
+/// The type that the fast entry points of a pool call directly.
 trait HasLocalShell {
     type Pool: RawPool;
 
@@ -47,8 +47,8 @@ impl<P: RawPool> HasLocalShell for Whole<Local<P, Parent>> {
     }
 }
 
-/// A pool whose blocks are of any size: its type in C, how it is made, and fast entry points that go straight to the
-/// shell that is used most.
+/// Defines a pool with blocks of any size: its C type, its constructor, and its fast entry points, which directly call
+/// the shell that is used most.
 macro_rules! pool_of_any_size {
     (
         $(#[$doc:meta])*
@@ -64,14 +64,14 @@ macro_rules! pool_of_any_size {
             pub allocator: mp_allocator,
         }
 
-        /// Makes a pool.
+        /// Creates a pool.
         ///
         /// # Safety
         ///
-        /// As the header says.
+        /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $create(options: *const $options) -> *mut $handle {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the header requires options that are null or as long as their first word says.
             let made = unsafe { read(options) }.and_then(|$read| {
                 // SAFETY: as above.
                 let $common = unsafe { $read.common()? };
@@ -84,11 +84,11 @@ macro_rules! pool_of_any_size {
         ///
         /// # Safety
         ///
-        /// As the header says.
+        /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $alloc(pool: *mut $handle, size: usize, align: usize) -> *mut c_void {
             let plain = pool.cast::<Exported<$plain>>();
-            // SAFETY: the caller passes a pool of this kind, which says whether its shell is this one.
+            // SAFETY: the caller passes a pool of this type, and `is_plain` says whether it has this shell.
             unsafe {
                 if (*plain).is_plain
                     && let Ok(layout) = request::layout(size, align, $default_align)
@@ -104,11 +104,11 @@ macro_rules! pool_of_any_size {
         ///
         /// # Safety
         ///
-        /// As the header says.
+        /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $free(pool: *mut $handle, block: *mut c_void, size: usize, align: usize) {
             let plain = pool.cast::<Exported<$plain>>();
-            // SAFETY: as above; the block is live, and was requested for this size and alignment.
+            // SAFETY: as above; the header requires a live block that was requested with this size and alignment.
             unsafe {
                 if (*plain).is_plain
                     && let Some(block) = ptr::NonNull::new(block.cast::<u8>())
@@ -123,18 +123,18 @@ macro_rules! pool_of_any_size {
     };
 }
 
-/// Allocates from one of ours that a fast entry point does not know.
+/// Allocates from an allocator of this library through its table.
 #[inline(always)]
 pub(crate) unsafe fn mp_alloc_through_table(
     pool: *mut mp_allocator,
     size: usize,
     align: usize,
 ) -> *mut c_void {
-    // SAFETY: the allocator is one of ours, whose tables have all functions.
+    // SAFETY: the allocator is one of this library, whose tables have all functions.
     unsafe { (*(*pool).table).alloc.map_or(ptr::null_mut(), |alloc| alloc(pool, size, align, 0)) }
 }
 
-/// Frees into one of ours that a fast entry point does not know.
+/// Frees to an allocator of this library through its table.
 #[inline(always)]
 pub(crate) unsafe fn mp_free_through_table(
     pool: *mut mp_allocator,
@@ -142,7 +142,8 @@ pub(crate) unsafe fn mp_free_through_table(
     size: usize,
     align: usize,
 ) {
-    // SAFETY: the allocator is one of ours, whose tables have all functions; the caller's promises are passed on.
+    // SAFETY: the allocator is one of this library, whose tables have all functions; the caller guarantees a live block
+    // with this size and alignment.
     unsafe {
         if let Some(free) = (*(*pool).table).free {
             free(pool, block, size, align);
@@ -150,7 +151,7 @@ pub(crate) unsafe fn mp_free_through_table(
     }
 }
 
-/// The sizes of classes that the caller names.
+/// Creates a pool with the classes that the caller specifies.
 unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
     if options.size_count == 0 {
         return Ok(Classes::new());
@@ -158,17 +159,17 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
     if options.sizes.is_null() {
         return Err(MpError::invalid("sizes is NULL, but size_count is not 0"));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that there are `size_count` sizes.
     let sizes = unsafe { std::slice::from_raw_parts(options.sizes, options.size_count) };
     Classes::with_sizes(sizes)
         .map_err(|_| MpError::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
 }
 
 pool_of_any_size! {
-    /// Blocks of several sizes.
+    /// A pool of blocks of several sizes.
     mp_classes, Whole<Local<Classes, Parent>>, mp_classes_options, MP_NATURAL_ALIGN;
     mp_classes_create = |options, common| {
-        // SAFETY: the header asks for as many sizes as the options say.
+        // SAFETY: the header requires as many sizes as the options say.
         let pool = unsafe { classes(&options)? };
         let Common { parent, sharing, make } = common;
         let (most, beside) = (outsize::served(&pool), parent.clone());
@@ -230,17 +231,17 @@ type Mark = <Stack as Rewind>::Mark;
 const _: () =
     assert!(size_of::<Mark>() <= size_of::<mp_mark>() && align_of::<Mark>() <= align_of::<mp_mark>());
 
-/// The stack behind a pointer, if it is one for one thread.
+/// Returns the stack behind a pointer, if its sharing is `MP_LOCAL`.
 ///
 /// # Safety
 ///
-/// The pointer is NULL or to a stack of ours.
+/// The pointer must be NULL or to a stack of this library.
 unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, MpError> {
     let plain = pool.cast::<Exported<Local<Stack, Parent>>>();
     if plain.is_null() {
         return Err(MpError::invalid("there is no stack"));
     }
-    // SAFETY: the caller's promise; a stack that is plain is of this type.
+    // SAFETY: the caller guarantees a stack of this library; a plain one has this type.
     unsafe {
         if (*plain).is_plain {
             Ok(&(*plain).inner)
@@ -250,14 +251,14 @@ unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent
     }
 }
 
-/// Remembers where a stack stands.
+/// Stores the position of a stack.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) -> mp_error {
-    // SAFETY: the caller's promises are passed on; a mark has room for one of ours.
+    // SAFETY: the header requires a valid stack and a valid pointer to a mark, which has room for one of the library.
     unsafe {
         match local_stack(pool) {
             Ok(_) if mark.is_null() => MpError::invalid("there is no place for the mark").note(),
@@ -270,14 +271,14 @@ pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) 
     }
 }
 
-/// Goes back to where a stack stood.
+/// Frees all blocks allocated since a mark.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_mark) -> mp_error {
-    // SAFETY: the caller's promises are passed on, and the mark was written by `mp_stack_mark`.
+    // SAFETY: the header requires a mark of this stack, written by `mp_stack_mark`, that is still valid.
     unsafe {
         match local_stack(pool) {
             Ok(_) if mark.is_null() => MpError::invalid("there is no mark").note(),
@@ -291,7 +292,7 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
 }
 
 pool_of_any_size! {
-    /// Blocks of any size behind boundary tags.
+    /// A pool with boundary tags.
     mp_sign_post, Local<SignPost, Parent>, mp_sign_post_options, MP_DEFAULT_ALIGN;
     mp_sign_post_create = |options, common| {
         let pool = if options.best_fit { SignPost::best_fit() } else { SignPost::first_fit() };
@@ -314,7 +315,7 @@ pool_of_any_size! {
 }
 
 pool_of_any_size! {
-    /// Blocks of powers of two.
+    /// A buddy allocator.
     mp_buddy, Local<Buddy, Parent>, mp_buddy_options, MP_DEFAULT_ALIGN;
     mp_buddy_create = |options, common| {
         let (least, largest) = (options.least, options.largest);

@@ -1,4 +1,4 @@
-//! Blocks that one thread allocates and any thread gives back.
+//! Pools from which one thread allocates blocks and to which any thread frees them.
 
 use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
 
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// * `owner` borrows the pool behind `remote_free`, which is this one's alone; so the owner goes first.
+/// * `owner` borrows the pool behind `remote_free`, which belongs only to this value; so the owner is dropped first.
 pub(crate) struct OwnedPool {
     owner: ManuallyDrop<OwnerHandle<'static, DynSize, Parent>>,
     remote_free: NonNull<RemoteFree<DynSize, Parent>>,
@@ -32,14 +32,15 @@ pub(crate) struct OwnedPool {
 impl OwnedPool {
     fn new(pool: Blocks, parent: Parent) -> Option<Self> {
         let remote_free = NonNull::from(Box::leak(Box::new(RemoteFree::new_in(pool, parent))));
-        // SAFETY: it lives until `drop`, and is shared from now on.
+        // SAFETY: the pool lives until `drop`, and is only accessed by shared references from now on.
         let owner = unsafe { remote_free.as_ref() }.try_own()?;
         Some(Self { owner: ManuallyDrop::new(owner), remote_free })
     }
 
-    /// Does something to the pool while it has no owner.
+    /// Runs `task` on the pool while it has no owner.
     fn alone<R>(&mut self, task: impl FnOnce(&mut RemoteFree<DynSize, Parent>) -> R) -> R {
-        // SAFETY: the owner is dropped once, and there is a new one before anybody can use it: the pool is not owned now.
+        // SAFETY: the owner is dropped once and replaced before it can be used again; meanwhile, nothing borrows the
+        // pool.
         unsafe {
             ManuallyDrop::drop(&mut self.owner);
             let done = task(self.remote_free.as_mut());
@@ -53,7 +54,8 @@ impl OwnedPool {
 
 impl Drop for OwnedPool {
     fn drop(&mut self) {
-        // SAFETY: the owner is dropped once, and used no more; then nobody borrows the pool, which was leaked by `new`.
+        // SAFETY: the owner is dropped once and not used afterwards; then nothing borrows the pool, which was leaked by
+        // `new`.
         unsafe {
             ManuallyDrop::drop(&mut self.owner);
             drop(Box::from_raw(self.remote_free.as_ptr()));
@@ -61,14 +63,14 @@ impl Drop for OwnedPool {
     }
 }
 
-// SAFETY: all blocks are the pool's, through its one owner, which keeps the contract.
+// SAFETY: all blocks come from the pool through its owner handle, which fulfils the contract.
 unsafe impl Allocator for OwnedPool {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.owner.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `create` or `deallocate`, which is the same.
         unsafe { self.owner.deallocate(block, layout) };
     }
 
@@ -109,7 +111,7 @@ offer! {
     () OwnedPool = c"remote free"; {}
 }
 
-/// Blocks of one size with one owner.
+/// A pool of blocks of one size with one owner.
 #[repr(C)]
 #[derive(Debug)]
 #[allow(missing_docs, reason = "documented in include/millpond.h")]
@@ -117,14 +119,14 @@ pub struct mp_remote_free {
     pub allocator: mp_allocator,
 }
 
-/// Makes a pool whose owner is one thread at a time.
+/// Creates a pool that is owned by one thread at a time.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options) -> *mut mp_remote_free {
-    // SAFETY: the caller's promises are passed on.
+    // SAFETY: the caller upholds the contract of `create` or `deallocate`, which is the same.
     let made = unsafe { read(options) }.and_then(|options| {
         // SAFETY: as above.
         let mut common = unsafe { options.common()? };
@@ -140,16 +142,16 @@ pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options
     pointer(made).cast()
 }
 
-/// Gives a block back, from any thread.
+/// Frees a block, from any thread.
 ///
 /// # Safety
 ///
-/// As the header says.
+/// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_remote_free_return(pool: *mut mp_remote_free, block: *mut c_void) {
     if let Some(block) = NonNull::new(block.cast::<u8>()) {
-        // SAFETY: the caller passes such a pool, and a block that is live and of this pool. What threads share is reached
-        // without touching the owner, who may be at work.
+        // SAFETY: the header requires such a pool, and a live block of it. The shared part is accessed without touching
+        // the owner handle, which the owner may be using.
         unsafe {
             let remote_free = (*pool.cast::<Exported<OwnedPool>>()).inner.remote_free;
             remote_free.as_ref().deallocate(block, ANY);

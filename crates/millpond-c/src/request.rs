@@ -1,4 +1,4 @@
-//! Sizes and alignments, as C passes them.
+//! Sizes and alignments as C passes them.
 
 use std::alloc::Layout;
 
@@ -7,7 +7,7 @@ use crate::{
     error::MpError,
 };
 
-/// The layout of a block that C asks for: no bytes count as one, and an alignment of 0 is the default.
+/// Returns the layout that C requests: a size of 0 counts as 1, and an alignment of 0 is the default.
 #[inline(always)]
 pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout, MpError> {
     let align = if align != 0 { align } else { usual_align(size, default) };
@@ -18,7 +18,7 @@ pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout
     }
 }
 
-/// What an alignment of 0 stands for, in an allocator with this default.
+/// Returns the alignment that 0 stands for in an allocator with this default.
 #[inline(always)]
 pub(crate) fn usual_align(size: usize, default: usize) -> usize {
     match default {
@@ -29,11 +29,11 @@ pub(crate) fn usual_align(size: usize, default: usize) -> usize {
     }
 }
 
-/// The largest size whose alignment depends on it, where that is natural: above, it would save little.
+/// The largest size whose natural alignment depends on it; for larger ones, it would save little.
 const LARGEST_NATURAL: usize = 128;
 
-/// The alignment that a block of this size needs, unless something else is said: an object's size is a multiple of its
-/// alignment, and none has more than `max_align_t`.
+/// Returns the natural alignment of a block of this size: an object's size is a multiple of its alignment, which is at
+/// most that of `max_align_t`.
 #[inline(always)]
 pub(crate) fn natural_align(size: usize) -> usize {
     (size & size.wrapping_neg()).clamp(align_of::<usize>(), MP_DEFAULT_ALIGN)

@@ -1,4 +1,4 @@
-//! Pools in shells, as C gets them: what each can do besides handing out blocks.
+//! Pools in shells as C gets them, with the optional operations of each.
 
 use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
@@ -18,12 +18,12 @@ use crate::{
     parent::Parent,
 };
 
-/// A pool, what C calls it, and what it can do in a shell. What it cannot do is as here.
+/// A pool, its name in C, and its optional operations in a shell. The defaults stand for unsupported operations.
 pub(crate) trait ExportedPool: RawPool + Inspect + Sized {
     const NAME: &'static CStr;
-    /// Whether it knows its live blocks.
+    /// Whether the pool knows its live blocks.
     const WALKS: bool = false;
-    /// Whether it can have room ready.
+    /// Whether the pool supports `reserve`.
     const RESERVES: bool = false;
 
     fn walk_local(shell: &mut Local<Self, Parent>, visit: Visit<'_>) -> bool {
@@ -51,7 +51,7 @@ pub(crate) trait ExportedPool: RawPool + Inspect + Sized {
     }
 }
 
-/// What a pool can do in its shells.
+/// Implements the optional operations of a pool in its shells.
 macro_rules! ability {
     (walks) => {
         const WALKS: bool = true;
@@ -110,7 +110,7 @@ named! {
     Buddy = c"buddy";
 }
 
-/// Many blocks at once, in the way of the shell.
+/// Implements allocating and freeing many blocks with the methods of the shell.
 macro_rules! many {
     () => {
         fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
@@ -118,13 +118,13 @@ macro_rules! many {
         }
 
         unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the caller upholds the contract of `deallocate_many`, which is the same.
             unsafe { Self::deallocate_many(self, blocks, layout) };
         }
     };
 }
 
-/// That an allocator has something to be held while the process forks.
+/// Implements that an allocator has locks to be held while the process forks.
 macro_rules! held {
     () => {
         const FORKS: bool = true;
@@ -136,7 +136,7 @@ macro_rules! held {
 }
 pub(crate) use held;
 
-/// Implements [`Export`] for an allocator that answers questions and can be reset, and what else it can do.
+/// Implements [`Export`] for an allocator that can be inspected and reset, with its other optional operations.
 macro_rules! offer {
     ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
         $(impl<$($generics)*> $crate::exported::Export for $shell {
@@ -235,12 +235,12 @@ offer! {
     }
 }
 
-/// Says that a pool is not to be had for so many threads in this way.
+/// Returns the error for a sharing that a pool does not support.
 pub(crate) fn cannot_share() -> MpError {
     MpError::unsupported("sharing: this pool is not shared in that way")
 }
 
-/// A pool for one thread, or behind a lock.
+/// Creates a pool for one thread or behind a lock.
 pub(crate) fn local_or_locked<P: ExportedPool>(
     Common { parent, sharing, make }: Common,
     pool: P,

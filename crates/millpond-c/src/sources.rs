@@ -1,4 +1,4 @@
-//! Sources: where memory comes from.
+//! Sources of memory.
 
 use std::{ffi::CStr, mem::MaybeUninit, ptr, ptr::NonNull};
 
@@ -47,30 +47,30 @@ static HEAP: Exported<Heap> = Exported::constant(Heap);
 static PAGES: Exported<Pages> = Exported::constant(Pages);
 static NOTHING: Exported<NullAllocator> = Exported::constant(NullAllocator);
 
-/// The heap, which is the parent where none is named.
+/// Returns the heap, which is the default parent.
 pub(crate) fn heap() -> NonNull<mp_allocator> {
     NonNull::from(&HEAP.head)
 }
 
-/// The system's heap (`malloc`). Any thread.
+/// Returns the system's heap (`malloc`). Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_heap() -> *mut mp_allocator {
     heap().as_ptr()
 }
 
-/// Whole pages from the operating system. Any thread.
+/// Returns a source of whole pages from the operating system. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_pages() -> *mut mp_allocator {
     (&raw const PAGES.head).cast_mut()
 }
 
-/// A source that has nothing. Any thread.
+/// Returns a source without memory. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_null_allocator() -> *mut mp_allocator {
     (&raw const NOTHING.head).cast_mut()
 }
 
-/// What is wished of pages.
+/// Options of a source of pages.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "documented in include/millpond.h")]
@@ -83,10 +83,10 @@ pub struct mp_pages_options {
     pub numa_nodes: u64,
 }
 
-// SAFETY: `repr(C)`, begins with its size, and has integers and flags.
+// SAFETY: the type is `repr(C)`, begins with its size, and consists of integers and flags.
 unsafe impl VersionedStruct for mp_pages_options {}
 
-/// Turns what was made, or why it was not, into a pointer.
+/// Converts a result to a pointer; on error, sets the last error and returns null.
 pub(crate) fn pointer(made: Result<*mut mp_allocator, MpError>) -> *mut mp_allocator {
     made.unwrap_or_else(|error| {
         error.note();
@@ -94,14 +94,14 @@ pub(crate) fn pointer(made: Result<*mut mp_allocator, MpError>) -> *mut mp_alloc
     })
 }
 
-/// Pages with wishes.
+/// Creates a source of pages with options.
 ///
 /// # Safety
 ///
-/// `options` is null, or as long as its first word says.
+/// `options` must be null, or as long as its first word says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options) -> *mut mp_allocator {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that `options` is null, or as long as its first word says.
     pointer(unsafe { read(options) }.and_then(|options| {
         let mut pages = TunedPages::new();
         if options.guarded {
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
     }))
 }
 
-/// A range of addresses, reserved now, with memory behind what is used.
+/// Reserves a range of addresses, which is backed by memory as it is used.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
     pointer(
@@ -134,22 +134,22 @@ pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
     )
 }
 
-/// The caller's bytes as a source.
+/// Creates a source from bytes of the caller.
 ///
 /// # Safety
 ///
-/// `memory` has `size` bytes, which are the source's alone until it is destroyed.
+/// `memory` must have `size` bytes, which belong only to the source until it is destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: usize) -> *mut mp_allocator {
     if memory.is_null() || size > isize::MAX.cast_unsigned() {
         return pointer(Err(MpError::invalid("a buffer has an address and a size")));
     }
-    // SAFETY: the caller's promise; the bytes need not be initialised.
+    // SAFETY: the caller guarantees that the bytes belong only to the source; they need not be initialised.
     let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };
     Exported::make(Buffer::new(bytes), Make::default())
 }
 
-/// Bytes per page.
+/// Returns the number of bytes in a page.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_page_size() -> usize {
     Pages::size()

@@ -1,4 +1,4 @@
-//! What an allocator holds, as C asks for it: all that the library tells, in one structure.
+//! Statistics of an allocator for C: everything that the library knows, in one structure.
 
 use millpond::{Inspect, PoolStats};
 
@@ -7,11 +7,11 @@ use crate::{
     versioned_struct::VersionedStruct,
 };
 
-// SAFETY: `repr(C)`, begins with its size, and has integers.
+// SAFETY: the type is `repr(C)`, begins with its size, and consists of integers.
 unsafe impl VersionedStruct for mp_stats {}
 
 impl mp_stats {
-    /// Of which nothing is known.
+    /// Statistics of which nothing is known.
     pub(crate) const UNKNOWN: Self = Self {
         struct_size: size_of::<Self>(),
         chunks: MP_UNKNOWN,
@@ -30,7 +30,7 @@ impl mp_stats {
         left: MP_UNKNOWN,
     };
 
-    /// What an allocator says.
+    /// Collects the statistics of an allocator.
     pub(crate) fn take(inspect: &dyn Inspect) -> Self {
         let PoolStats { chunks, held, live, free } = inspect.stats();
         let mut stats = Self { chunks, held, live, free, ..Self::UNKNOWN };

@@ -6,16 +6,16 @@ use crate::error::MpError;
 ///
 /// # Safety
 ///
-/// It is `repr(C)`, begins with its size as a `usize`, and zeros are valid for all of it.
+/// The type must be `repr(C)` and begin with its size as a `usize`, and all zeros must be a valid value.
 pub(crate) unsafe trait VersionedStruct: Copy {}
 
-/// Reads options: as much of them as the caller knows of. The rest, or all of them for NULL, are zeros.
+/// Reads options, as far as the caller's structure reaches. The rest, or everything for NULL, is zero.
 ///
 /// # Safety
 ///
-/// `options` is null, or as long as its first word says.
+/// `options` must be null, or as long as its first word says.
 pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, MpError> {
-    // SAFETY: zeros are valid, says the trait.
+    // SAFETY: the trait guarantees that zeros are a valid value.
     let mut copy: T = unsafe { std::mem::zeroed() };
     if options.is_null() {
         return Ok(copy);
@@ -26,9 +26,9 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
         return Err(MpError::invalid("struct_size of the options is not set"));
     }
     let known = size.min(size_of::<T>());
-    // SAFETY: the caller's structure is so long, and so is the copy.
+    // SAFETY: both the caller's structure and the copy have at least `known` bytes.
     unsafe { options.cast::<u8>().copy_to_nonoverlapping((&raw mut copy).cast(), known) };
-    // SAFETY: the caller's structure is so long; what is beyond what is known here must not be asked for.
+    // SAFETY: the caller's structure has `size` bytes. Members that are not known here must be zero.
     let is_unknown = (known..size).any(|at| unsafe { options.cast::<u8>().add(at).read() } != 0);
     if is_unknown {
         return Err(MpError::unsupported("an option is asked for that only a later version has"));
@@ -36,11 +36,11 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
     Ok(copy)
 }
 
-/// Writes as much of an answer as the caller has room for, which its first word says; that word stays.
+/// Writes as much of a structure as the caller's has room for, as its first word says; that word is kept.
 ///
 /// # Safety
 ///
-/// `out` is null, or as long as its first word says.
+/// `out` must be null, or as long as its first word says.
 pub(crate) unsafe fn write_as_long<T: VersionedStruct>(answer: &T, out: *mut T) -> Result<(), MpError> {
     if out.is_null() {
         return Err(MpError::invalid("there is no place for the answer"));
@@ -51,7 +51,7 @@ pub(crate) unsafe fn write_as_long<T: VersionedStruct>(answer: &T, out: *mut T) 
         return Err(MpError::invalid("struct_size of the answer is not set"));
     }
     let (skip, known) = (size_of::<usize>(), size.min(size_of::<T>()));
-    // SAFETY: both are so long.
+    // SAFETY: both structures have at least that many bytes.
     unsafe {
         let from = std::ptr::from_ref(answer).cast::<u8>().add(skip);
         from.copy_to_nonoverlapping(out.cast::<u8>().add(skip), known - skip);

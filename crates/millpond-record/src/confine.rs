@@ -1,14 +1,15 @@
-//! Sandboxes: a process may give up system calls for good, and be killed for the next one. A thread may also give up
-//! reading the clock of the processor, alone or as part of a strict sandbox; then recording stops at once.
+//! Sandboxes: a process may permanently renounce system calls, and is then killed for the next one. A thread may also
+//! renounce reading the clock of the processor, alone or as part of a strict sandbox; recording then stops at once.
 //!
-//! A process does that by `prctl` or by `syscall`, the functions of the C library; one that does it by an instruction of
-//! its own is not noticed.
+//! A process does so by calling `prctl` or `syscall` of the C library; a system call made by its own instructions is
+//! not detected.
 
 use core::ffi::{c_int, c_long, c_ulong};
 
 use crate::{real, recording, sandbox, thread};
 
-/// Makes a call that may put the process into a sandbox. If `entered` says that it did, no system calls follow.
+/// Makes a call that may put the process into a sandbox. If `entered` returns true, the recorder makes no more system
+/// calls.
 fn around<T: Copy>(enter: impl FnOnce() -> T, entered: impl FnOnce(T) -> bool) -> T {
     let first = sandbox::ask();
     let answer = enter();
@@ -18,7 +19,7 @@ fn around<T: Copy>(enter: impl FnOnce() -> T, entered: impl FnOnce(T) -> bool) -
 
 pub(crate) unsafe fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int {
     let Some(prctl) = real::prctl() else { return real::missing() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     let call = || unsafe { prctl(option, a, b, c, d) };
     if !confines(option, a) {
         return call();
@@ -29,19 +30,19 @@ pub(crate) unsafe fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d:
     around(call, |answer| answer == 0)
 }
 
-/// Whether this `prctl` takes away system calls or the clock.
+/// Returns whether this `prctl` disables system calls or the clock.
 fn confines(option: c_int, a: c_ulong) -> bool {
     option == libc::PR_SET_SECCOMP || option == libc::PR_SET_TSC && a == libc::PR_TSC_SIGSEGV as c_ulong
 }
 
-/// Stops recording, while the clock can still be read to say when.
+/// Stops recording while the clock can still be read for the time of the end.
 fn give_up_the_clock() {
     recording::bar();
-    // SAFETY: this is the calling thread; without a lane, it logs nothing.
+    // SAFETY: the state is that of the calling thread, which logs nothing without a stream.
     unsafe { (*thread::current()).stream = core::ptr::null_mut() };
 }
 
-/// Most programs and libraries that use a filter call `seccomp` this way: the C library has no function for it.
+/// Most programs and libraries that use a filter call `seccomp` this way, because the C library has no function for it.
 pub(crate) unsafe fn syscall(
     number: c_long,
     a: usize,
@@ -52,7 +53,7 @@ pub(crate) unsafe fn syscall(
     f: usize,
 ) -> c_long {
     let Some(syscall) = real::syscall() else { return real::missing().into() };
-    // SAFETY: as in the program's call; what it did not give is not looked at.
+    // SAFETY: the program's call has the same requirements; arguments that it did not pass are not used.
     let call = || unsafe { syscall(number, a, b, c, d, e, f) };
     match number {
         libc::SYS_seccomp if a == libc::SECCOMP_SET_MODE_FILTER as usize => {

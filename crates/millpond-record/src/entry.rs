@@ -1,7 +1,7 @@
-//! The functions that the program calls, and the two that the dynamic linker calls.
+//! The functions that the program calls, and two that the dynamic linker calls.
 //!
-//! Each of the former adds its return address, an address in the code of its caller, as one more argument, and goes on
-//! to the function of the same name in `hooks`, which returns to the program directly.
+//! Each of the former passes its return address, an address in the code of its caller, as an additional argument to the
+//! function of the same name in `hooks`, which returns to the program directly.
 
 use core::{
     arch::naked_asm,
@@ -18,7 +18,7 @@ use crate::{
 macro_rules! entries {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
         $(
-            /// Under this very name only in the shared library: see the crate's first page.
+            /// Exported under this name only in the shared library: see the documentation of the crate.
             ///
             /// # Safety
             ///
@@ -48,18 +48,18 @@ entries! {
     free(*mut c_void), "rsi", "x1";
 }
 
-/// Functions that need no caller's address: each is called, and what it does stands behind its arguments.
+/// Defines functions that do not need the caller's address; the body follows the arguments.
 macro_rules! plain {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $what:expr;)*) => {
         $(
-            /// Under this very name only in the shared library: see the crate's first page.
+            /// Exported under this name only in the shared library: see the documentation of the crate.
             ///
             /// # Safety
             ///
             /// That of the C function.
             #[cfg_attr(millpond_preload, unsafe(no_mangle))]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                // SAFETY: as in the program's call.
+                // SAFETY: the program's call has the same requirements.
                 unsafe { $what }
             }
         )*
@@ -114,12 +114,12 @@ plain! {
         };
 }
 
-/// Functions with any number of arguments: all but the first are put side by side on the stack, where those already are
+/// Defines variadic functions: all arguments except the first are stored in sequence on the stack, in front of those
 /// that did not fit into registers.
 macro_rules! listed {
     ($($name:ident)*) => {
         $(
-            /// Under this very name only in the shared library: see the crate's first page.
+            /// Exported under this name only in the shared library: see the documentation of the crate.
             ///
             /// # Safety
             ///
@@ -129,7 +129,7 @@ macro_rules! listed {
             pub unsafe extern "C" fn $name(_: Text, _: Text) -> c_int {
                 #[cfg(target_arch = "x86_64")]
                 naked_asm!(
-                    // The return address makes room for the registers, and is kept below them.
+                    // The return address is moved below the registers to make room for them.
                     "pop rax",
                     "push r9",
                     "push r8",
@@ -167,7 +167,7 @@ macro_rules! listed {
 
 listed! { execl execlp execle }
 
-/// What the dynamic linker calls when the program starts.
+/// Called by the dynamic linker when the program starts.
 pub extern "C" fn begin() {
     recording::begin();
     if recording::is_joined() {
@@ -176,7 +176,7 @@ pub extern "C" fn begin() {
     }
 }
 
-/// What it calls when the program has called `exit`.
+/// Called by the dynamic linker after the program has called `exit`.
 pub extern "C" fn end() {
     recording::end();
 }

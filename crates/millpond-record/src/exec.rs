@@ -1,5 +1,5 @@
-//! Programs that a process becomes, or starts: noted, so that one that escapes the recording is missed afterwards, and
-//! with the recorder's environment variables put back where somebody has taken them away.
+//! Programs that a process becomes or starts. They are noted, so that a program that was not recorded is noticed
+//! afterwards, and the recorder's environment variables are restored if they were removed.
 
 use core::{
     cell::UnsafeCell,
@@ -21,31 +21,31 @@ use crate::{
     sys::{self, File, Quiet},
 };
 
-/// The name of the variable that the dynamic linker looks at.
+/// The environment variable that the dynamic linker reads.
 const PRELOAD: &str = "LD_PRELOAD";
 
-/// The most variables that an environment can have for this to add some: the array for them lies on the stack.
+/// Max variables in an environment to which variables are added: the array for them is on the stack.
 const MOST: usize = 1022;
-/// The longest entry that is kept.
+/// Max bytes in an entry that is kept.
 const LONGEST: usize = 2048;
 
-/// The entries of the two variables, each ended by a zero byte; empty if there was none, or a longer one.
+/// The entries of the two variables, each terminated by a zero byte; empty if there was none, or if it was too long.
 struct Entries(UnsafeCell<[[u8; LONGEST]; 2]>);
 
-// SAFETY: written once, by `remember`, before there is anything to start.
+// SAFETY: written once, by `remember`, before any program is started.
 unsafe impl Sync for Entries {}
 
 static ENTRIES: Entries = Entries(UnsafeCell::new([[0; LONGEST]; 2]));
-/// Whether they were written.
+/// Whether the entries have been written.
 static KNOWN: AtomicU32 = AtomicU32::new(0);
 
-/// Remembers the variables as they are now: the program may write over its environment.
+/// Saves the current variables, because the program may overwrite its environment.
 ///
 /// # Safety
 ///
-/// Must not be called by two threads at once, nor again.
+/// Must be called at most once.
 pub(crate) unsafe fn remember() {
-    // SAFETY: the caller's promise; the environment is an array of C strings.
+    // SAFETY: this is called once, so nothing else accesses the entries; the environment is an array of C strings.
     unsafe {
         for (name, place) in [DIRECTORY, PRELOAD].iter().zip((*ENTRIES.0.get()).iter_mut()) {
             let Some(entry) = path::variable(path::environment(), name) else { continue };
@@ -58,7 +58,7 @@ pub(crate) unsafe fn remember() {
     KNOWN.store(1, Release);
 }
 
-/// Room for an environment with the two variables.
+/// Space for an environment with the two variables.
 struct Environment([*const c_char; MOST + 3]);
 
 impl Environment {
@@ -66,17 +66,17 @@ impl Environment {
         Self([null(); MOST + 3])
     }
 
-    /// The environment given, with those of the two variables that are missing.
+    /// Returns the given environment with the missing variables added.
     ///
     /// # Safety
     ///
-    /// It must be null or a null-terminated array of C strings.
+    /// `given` must be null or a null-terminated array of C strings.
     unsafe fn with(&mut self, given: Texts) -> Texts {
         if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
             return given;
         }
         let mut count = 0;
-        // SAFETY: the caller's promise; the entries are not written to any more.
+        // SAFETY: the caller guarantees a null-terminated array or null; the entries are not written any more.
         unsafe {
             while !given.is_null() && !(*given.add(count)).is_null() {
                 let Some(place) = self.0.get_mut(count).filter(|_| count < MOST) else { return given };
@@ -101,58 +101,60 @@ impl Environment {
     }
 }
 
-/// The two variables and their entries.
+/// Returns the two variables and their entries.
 ///
 /// # Safety
 ///
-/// They must be known.
+/// The entries must be known.
 unsafe fn entries() -> impl Iterator<Item = (&'static str, &'static CStr)> {
-    // SAFETY: the caller's promise: the entries are not written to any more, and each is ended by a zero byte.
+    // SAFETY: the caller guarantees that the entries are known, so they are not written any more, and each ends with a
+    // zero byte.
     unsafe {
         let texts = (*ENTRIES.0.get()).iter().map(|entry| CStr::from_ptr(entry.as_ptr().cast()));
         [DIRECTORY, PRELOAD].into_iter().zip(texts)
     }
 }
 
-/// Whether a program that gets this environment loads the recorder, if it can: both variables have in them what they had.
+/// Returns whether a program with this environment loads the recorder, if it can: both variables still contain their
+/// saved values.
 ///
 /// # Safety
 ///
-/// That of [`Environment::with`], and the variables must be known.
+/// As for [`Environment::with`]; the entries must be known.
 unsafe fn is_complete(environment: Texts) -> bool {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the environment is null or an array of C strings, and that entries are known.
     let holds = |(name, entry): (&str, &CStr)| unsafe {
         let ours = entry.to_bytes().get(name.len() + 1..).unwrap_or_default();
         let holds = |given| CStr::from_ptr(given).to_bytes().windows(ours.len()).any(|part| part == ours);
         path::variable(environment, name).is_some_and(|given| ours.is_empty() || holds(given))
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the entries are known.
     unsafe { entries() }.all(holds)
 }
 
-/// The environment of the shells that the C library starts: it stays where it is, for other threads may look at it.
+/// The environment of shells that the C library starts. It is never moved, because other threads may read it.
 struct ForShells(UnsafeCell<Environment>);
 
-// SAFETY: it is written by the thread that has set `SHELLS`.
+// SAFETY: only the thread that has set `SHELLS` writes to it.
 unsafe impl Sync for ForShells {}
 
 static FOR_SHELLS: ForShells = ForShells(UnsafeCell::new(Environment::new()));
-/// Whether some thread uses it.
+/// Whether a thread uses the environment for shells.
 static SHELLS: AtomicBool = AtomicBool::new(false);
 
-/// Calls a function of the C library that starts a shell with the environment of this process, which has the two variables
-/// meanwhile. `has_started` says whether there was a shell.
+/// Calls a function of the C library that starts a shell with the environment of this process, to which the two
+/// variables are added during the call. `has_started` returns whether a shell was started.
 ///
 /// # Safety
 ///
-/// That of the call.
+/// As for the call.
 pub(crate) unsafe fn shell<T: Copy>(call: impl FnOnce() -> T, has_started: impl FnOnce(T) -> bool) -> T {
     if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
         return call();
     }
     let (at, given) = (now(), path::environment());
-    // SAFETY: the C library keeps the environment null or a null-terminated array of C strings; what is written is this
-    // thread's until it says otherwise.
+    // SAFETY: the C library keeps the environment null or a null-terminated array of C strings; this thread alone may
+    // write to `ForShells` until it resets `SHELLS`.
     unsafe {
         let may_change = !is_complete(given) && !SHELLS.swap(true, Acquire);
         let ours = if may_change { (*FOR_SHELLS.0.get()).with(given) } else { given };
@@ -174,15 +176,16 @@ pub(crate) unsafe fn shell<T: Copy>(call: impl FnOnce() -> T, has_started: impl 
     }
 }
 
-/// Takes over into the environment of before what other threads have changed meanwhile: they have at most replaced entries
-/// or removed some, for to add one they would have moved it elsewhere.
+/// Copies changes by other threads to the previous environment. They can only have replaced or removed entries, because
+/// adding one would have moved the environment.
 ///
 /// # Safety
 ///
-/// `ours` must be made of `given`, which is null or a null-terminated array that can be written, by [`Environment::with`].
+/// `ours` must be the result of [`Environment::with`] for `given`, which must be null or a writable null-terminated
+/// array.
 unsafe fn put_back(ours: Texts, given: Texts) {
     let mut place = given.cast_mut();
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that `ours` was made from `given`, a writable null-terminated array.
     unsafe {
         let mut entry = ours;
         while !given.is_null() && !(*place).is_null() {
@@ -201,7 +204,7 @@ unsafe fn put_back(ours: Texts, given: Texts) {
     }
 }
 
-/// Notes that a process is to be this program. Gives the number of the note, for [`take_back`].
+/// Notes that a process is about to run this program. Returns the number of the note, for [`take_back`].
 ///
 /// # Safety
 ///
@@ -213,16 +216,16 @@ unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
     let quiet = Quiet::begin()?;
     let process = process.unwrap_or_else(|| sys::process_numbers().0);
     let mut exec = Exec { ticks: at, process, failed: 0, path: [0; 496] };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that `program` is a C string.
     let name = unsafe { CStr::from_ptr(program) }.to_bytes();
     for (place, byte) in exec.path.iter_mut().zip(name) {
         *place = *byte;
     }
     let number = control().execs.fetch_add(1, Relaxed);
-    // SAFETY: there are that many bytes.
+    // SAFETY: the buffer has that many bytes.
     let written = unsafe { write((&raw const exec).cast(), size_of::<Exec>(), offset(number)) };
     if written.is_err() {
-        // Of several such processes the last is remembered. The place in the file stays empty.
+        // If there are several such processes, the last one is kept. The place in the file stays empty.
         control().unwritten_ticks.store(at, Relaxed);
         control().unwritten.store(process, Relaxed);
     }
@@ -230,19 +233,19 @@ unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
     Some(number)
 }
 
-/// Notes that what was noted has failed.
+/// Marks a noted call as failed.
 fn take_back(note: Option<u32>) {
     let (Some(number), Some(quiet)) = (note, Quiet::begin()) else { return };
     let failed = 1_u32;
     let place = offset(number) + offset_of!(Exec, failed) as u64;
-    // SAFETY: there are that many bytes.
+    // SAFETY: the buffer has that many bytes.
     if unsafe { write((&raw const failed).cast(), size_of::<u32>(), place) }.is_err() {
         control().unwritten.store(0, Relaxed);
     }
     drop(quiet);
 }
 
-/// Where a note is in the file.
+/// Returns the offset of a note in the file.
 fn offset(number: u32) -> u64 {
     u64::from(number) * size_of::<Exec>() as u64
 }
@@ -251,23 +254,23 @@ fn offset(number: u32) -> u64 {
 ///
 /// # Safety
 ///
-/// There must be that many bytes.
+/// `from` must point to `length` bytes.
 unsafe fn write(from: *const u8, length: usize, place: u64) -> Result<(), u32> {
     let file = File::open(&Path::execs(), libc::O_WRONLY | libc::O_CREAT)?;
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that `from` points to `length` bytes.
     unsafe { file.write(from, length, place) }
 }
 
-/// The time, unless it must not be looked at; then nothing is noted either.
+/// Returns the time; 0 if the clock must not be read, in which case nothing is noted either.
 fn now() -> u64 {
     if sandbox::is_inside() { 0 } else { ticks() }
 }
 
-/// Becomes a program. Returns only if that fails.
+/// Replaces the process by a program. Returns only on failure.
 ///
 /// # Safety
 ///
-/// That of `execve`.
+/// As for `execve`.
 pub(crate) unsafe fn become_it(
     exec: Option<unsafe extern "C" fn(Text, Texts, Texts) -> c_int>,
     program: Text,
@@ -275,18 +278,18 @@ pub(crate) unsafe fn become_it(
     variables: Texts,
 ) -> c_int {
     let Some(exec) = exec else { return real::missing() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     unsafe { become_by(program, variables, |variables| exec(program, arguments, variables)) }
 }
 
-/// Becomes a program by a call that gets the environment. Returns only if that fails.
+/// Replaces the process by a program, by a call that receives the environment. Returns only on failure.
 ///
 /// # Safety
 ///
-/// That of `execve`.
+/// As for `execve`.
 pub(crate) unsafe fn become_by(program: Text, variables: Texts, exec: impl FnOnce(Texts) -> c_int) -> c_int {
     let (mut environment, at) = (Environment::new(), now());
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     unsafe {
         let note = note(at, None, program);
         let answer = exec(environment.with(variables));
@@ -295,11 +298,11 @@ pub(crate) unsafe fn become_by(program: Text, variables: Texts, exec: impl FnOnc
     }
 }
 
-/// Starts a program, and notes that if it succeeds.
+/// Starts a program, and notes it on success.
 ///
 /// # Safety
 ///
-/// That of `posix_spawn`.
+/// As for `posix_spawn`.
 pub(crate) unsafe fn spawn(
     spawn: Option<Spawn>,
     process: *mut libc::pid_t,
@@ -309,7 +312,7 @@ pub(crate) unsafe fn spawn(
 ) -> c_int {
     let Some(spawn) = spawn else { return libc::ENOSYS };
     let (mut environment, mut child, at) = (Environment::new(), 0, now());
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     unsafe {
         let error =
             spawn(&raw mut child, path, actions, attributes, arguments, environment.with(variables));
@@ -323,22 +326,22 @@ pub(crate) unsafe fn spawn(
     }
 }
 
-/// What `execl`, `execlp` and `execle` do with their arguments, which `entry` has put side by side: with null, and after
-/// that the environment, if it is given.
+/// Implementation of `execl`, `execlp` and `execle`. `entry` stores their arguments in sequence, followed by null and,
+/// for `execle`, the environment.
 pub(crate) mod listed {
     use super::*;
 
     /// # Safety
     ///
-    /// That of `execl`; the arguments must end with null.
+    /// As for `execl`; the arguments must end with null.
     pub(crate) unsafe extern "C" fn execl(path: Text, arguments: Texts) -> c_int {
-        // SAFETY: the caller's promise, here and in the others.
+        // SAFETY: the caller guarantees that the arguments end with null, here and in the functions below.
         unsafe { become_it(real::execve(), path, arguments, path::environment()) }
     }
 
     /// # Safety
     ///
-    /// That of `execlp`; the arguments must end with null.
+    /// As for `execlp`; the arguments must end with null.
     pub(crate) unsafe extern "C" fn execlp(file: Text, arguments: Texts) -> c_int {
         // SAFETY: as above.
         unsafe { become_it(real::execvpe(), file, arguments, path::environment()) }
@@ -346,7 +349,7 @@ pub(crate) mod listed {
 
     /// # Safety
     ///
-    /// That of `execle`; the arguments must end with null and the environment.
+    /// As for `execle`; the arguments must end with null and the environment.
     pub(crate) unsafe extern "C" fn execle(path: Text, arguments: Texts) -> c_int {
         // SAFETY: as above.
         unsafe {

@@ -1,4 +1,4 @@
-//! Copying files that the system describes the process in, without memory from the heap.
+//! Copies files in which the system describes the process, without heap memory.
 
 use core::ffi::CStr;
 
@@ -7,7 +7,7 @@ use crate::{
     sys::{File, read_link},
 };
 
-/// Copies a file, best effort: what is missing then is missing in the report, no more.
+/// Copies a file, best effort: if that fails, the report lacks the information.
 pub(crate) fn copy(from: &CStr, to: &Path) {
     let Ok(from) = File::open(&Path::fixed(from), libc::O_RDONLY) else { return };
     let Ok(to) = File::open(to, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL) else { return };
@@ -15,7 +15,7 @@ pub(crate) fn copy(from: &CStr, to: &Path) {
     let mut offset = 0;
     loop {
         let count = from.read(&mut bytes).min(bytes.len());
-        // SAFETY: `read` has filled that many bytes.
+        // SAFETY: `read` has initialised that many bytes.
         if count == 0 || unsafe { to.write(bytes.as_ptr(), count, offset) }.is_err() {
             return;
         }
@@ -23,37 +23,37 @@ pub(crate) fn copy(from: &CStr, to: &Path) {
     }
 }
 
-/// Bytes of this process's resident memory that belong to no file; 0 if that is not known.
+/// Returns the bytes of anonymous resident memory of this process; 0 if unknown.
 pub(crate) fn anonymous_memory() -> u64 {
     let Ok(file) = File::open(&Path::fixed(c"/proc/self/statm"), libc::O_RDONLY) else { return 0 };
     let mut bytes = [0; 128];
     let count = file.read(&mut bytes).min(bytes.len());
-    // Pages: of addresses, resident, and those of the resident ones that belong to files.
+    // Numbers of pages: address space, resident, and resident pages of files.
     let mut pages = bytes[..count].split(|&byte| byte == b' ').map(number);
     let (_, resident, of_files) = (pages.next(), pages.next(), pages.next());
-    // SAFETY: this only answers.
+    // SAFETY: `sysconf` is always safe to call.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
     resident.unwrap_or(0).saturating_sub(of_files.unwrap_or(0)) * page
 }
 
-/// A number in decimal digits.
+/// Parses a decimal number.
 fn number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
-/// Copies where a symbolic link leads to.
+/// Writes the target of a symbolic link to a file.
 pub(crate) fn copy_link(from: &CStr, to: &Path) {
     let mut bytes = [0_u8; 4096];
     let count = read_link(&Path::fixed(from), &mut bytes);
     if count > 0
         && let Ok(to) = File::open(to, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
     {
-        // SAFETY: the call has filled that many bytes. Without this file, the program has no name in the trace.
+        // SAFETY: the call has initialised that many bytes. Without this file, the program has no name in the trace.
         let _ = unsafe { to.write(bytes.as_ptr(), count, 0) };
     }
 }
 
-/// The number after a word in a file of lines, such as `/proc/self/status`, within its first bytes; `None` if there is
+/// Returns the number after a word in the first bytes of a text file such as `/proc/self/status`; `None` if there is
 /// none.
 pub(crate) fn number_after(word: &[u8], file: &CStr) -> Option<u32> {
     let file = File::open(&Path::fixed(file), libc::O_RDONLY).ok()?;

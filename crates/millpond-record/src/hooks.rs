@@ -1,5 +1,5 @@
-//! What happens in place of each function of the malloc family: the real one is called, and the event is logged with
-//! the caller's address, which `entry` adds as the last argument.
+//! Replacements for the functions of the malloc family: each calls the real function, and logs the event with the
+//! caller's address, which `entry` adds as the last argument.
 
 use core::{
     ffi::{c_int, c_void},
@@ -10,7 +10,7 @@ use millpond_trace::raw::Kind;
 
 use crate::{log, real};
 
-/// Logs an allocation, or that it failed.
+/// Logs an allocation or its failure.
 #[inline(always)]
 fn allocated(kind: Kind, block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
     let kind = if block.is_null() { Kind::Failed } else { kind };
@@ -18,37 +18,37 @@ fn allocated(kind: Kind, block: *mut c_void, size: usize, caller: usize) -> *mut
     block
 }
 
-/// The same for one with an alignment.
+/// Logs an allocation with an alignment, or its failure.
 fn allocated_aligned(block: *mut c_void, size: usize, align: usize, caller: usize) -> *mut c_void {
     let kind = if block.is_null() { Kind::Failed } else { Kind::Allocate };
     log::slow(kind, block as usize, size, align, caller);
     block
 }
 
-/// What functions of the family return when there is no memory.
+/// Sets `errno` to `ENOMEM` and returns null.
 #[cold]
 fn no_memory() -> *mut c_void {
-    // SAFETY: every thread has an `errno`.
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
     unsafe { *libc::__errno_location() = libc::ENOMEM };
     null_mut()
 }
 
-/// The size of a page, which is what `valloc` aligns to.
+/// Returns the size of a page, to which `valloc` aligns.
 fn page() -> usize {
-    // SAFETY: always allowed.
+    // SAFETY: `sysconf` is always safe to call.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
 pub(crate) unsafe extern "C" fn malloc(size: usize, caller: usize) -> *mut c_void {
     let Some(malloc) = real::malloc() else { return real::spare(size) };
-    // SAFETY: as in the program's call, here and in all that follows.
+    // SAFETY: the program's call has the same requirements, here and in all functions below.
     allocated(Kind::Allocate, unsafe { malloc(size) }, size, caller)
 }
 
 pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, caller: usize) -> *mut c_void {
     let bytes = count.saturating_mul(size);
     let Some(calloc) = real::calloc() else { return real::spare(bytes) };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     allocated(Kind::AllocateZeroed, unsafe { calloc(count, size) }, bytes, caller)
 }
 
@@ -58,13 +58,13 @@ pub(crate) unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
     }
     log::event(Kind::Free, block as usize, 0, caller);
     if let Some(free) = real::free() {
-        // SAFETY: as in the program's call.
+        // SAFETY: the program's call has the same requirements.
         unsafe { free(block) }
     }
 }
 
 pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     unsafe {
         if real::is_spare(block) {
             return move_spare(block, size, caller);
@@ -80,14 +80,14 @@ pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller:
     }
 }
 
-/// A block of the look-up becomes one of the real allocator's.
+/// Moves a block of the look-up to the real allocator.
 ///
 /// # Safety
 ///
-/// The block must be of [`real::spare`].
+/// The block must come from [`real::spare`].
 #[cold]
 unsafe fn move_spare(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
-    // SAFETY: both have as many bytes as are copied.
+    // SAFETY: both blocks have at least as many bytes as are copied.
     unsafe {
         let moved = malloc(size, caller);
         if !moved.is_null() {
@@ -97,7 +97,8 @@ unsafe fn move_spare(block: *mut c_void, size: usize, caller: usize) -> *mut c_v
     }
 }
 
-/// Calls `realloc` itself: the C library's own would call the hook of `realloc` and be logged twice.
+/// Calls the hook of `realloc` itself: `reallocarray` of the C library would call it too, and the event would be logged
+/// twice.
 pub(crate) unsafe extern "C" fn reallocarray(
     block: *mut c_void,
     count: usize,
@@ -107,19 +108,19 @@ pub(crate) unsafe extern "C" fn reallocarray(
     let Some(bytes) = count.checked_mul(size) else {
         return allocated(Kind::Failed, no_memory(), usize::MAX, caller);
     };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     unsafe { realloc(block, bytes, caller) }
 }
 
 pub(crate) unsafe extern "C" fn memalign(align: usize, size: usize, caller: usize) -> *mut c_void {
     let Some(memalign) = real::memalign() else { return no_memory() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { memalign(align, size) }, size, align, caller)
 }
 
 pub(crate) unsafe extern "C" fn aligned_alloc(align: usize, size: usize, caller: usize) -> *mut c_void {
     let Some(aligned_alloc) = real::aligned_alloc() else { return no_memory() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { aligned_alloc(align, size) }, size, align, caller)
 }
 
@@ -130,7 +131,7 @@ pub(crate) unsafe extern "C" fn posix_memalign(
     caller: usize,
 ) -> c_int {
     let Some(posix_memalign) = real::posix_memalign() else { return libc::ENOMEM };
-    // SAFETY: as in the program's call; `place` is set when that succeeds.
+    // SAFETY: the program's call has the same requirements; `place` is set on success.
     unsafe {
         let error = posix_memalign(place, align, size);
         allocated_aligned(if error == 0 { *place } else { null_mut() }, size, align, caller);
@@ -140,12 +141,12 @@ pub(crate) unsafe extern "C" fn posix_memalign(
 
 pub(crate) unsafe extern "C" fn valloc(size: usize, caller: usize) -> *mut c_void {
     let Some(valloc) = real::valloc() else { return no_memory() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { valloc(size) }, size, page(), caller)
 }
 
 pub(crate) unsafe extern "C" fn pvalloc(size: usize, caller: usize) -> *mut c_void {
     let Some(pvalloc) = real::pvalloc() else { return no_memory() };
-    // SAFETY: as in the program's call.
+    // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { pvalloc(size) }, size, page(), caller)
 }

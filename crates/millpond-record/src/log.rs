@@ -1,13 +1,14 @@
-//! The way of an event from a hook into a lane.
+//! Writes events from hooks to streams.
 
 use millpond_trace::raw::Kind;
 
 use crate::{process::Process, recording, stream::Event, sys::Quiet, thread, watch};
 
-/// Logs an event with no particular alignment.
+/// Logs an event with the default alignment.
 #[inline(always)]
 pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
-    // SAFETY: a thread's state is there as long as the thread; its lane, once set, is never unmapped, and is its own.
+    // SAFETY: a thread's state exists as long as the thread; its stream is never unmapped, and only this thread uses
+    // it.
     unsafe {
         let stream = (*thread::current()).stream;
         if stream.is_null() || !(*stream).log(kind, address, size, caller) {
@@ -16,8 +17,8 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
     }
 }
 
-/// Logs any event, and does what has to be done first: start recording in this process, find a lane for this thread,
-/// make room in it.
+/// Logs any event. If necessary, starts recording in this process, finds a stream for this thread, and makes room in
+/// it.
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
@@ -43,9 +44,9 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
 
 /// # Safety
 ///
-/// The thread must be the calling one, with its signals held back.
+/// `thread` must be the calling thread, with its signals blocked.
 unsafe fn log_in(process: &Process, thread: *mut thread::Thread, event: &Event) {
-    // SAFETY: a lane given by `stream_for` is this thread's and has room.
+    // SAFETY: the stream that `stream_for` returns belongs to this thread and has room.
     unsafe {
         let Some(stream) = process.stream_for(thread) else { return };
         (*stream).log_any(event);

@@ -1,4 +1,4 @@
-//! Where the files of a recording are, and what they are called; without memory from the heap.
+//! Paths of the files of a recording, without heap memory.
 
 use core::{
     cell::UnsafeCell,
@@ -7,7 +7,7 @@ use core::{
 
 use millpond_trace::raw::{DIRECTORY, LONGEST_DIRECTORY};
 
-/// Enough for the directory and for a name in it, ended by a zero byte.
+/// Max bytes in the directory with the name of a file in it and a zero byte.
 const LONGEST: usize = LONGEST_DIRECTORY + 48;
 
 /// A path that ends with a zero byte.
@@ -21,28 +21,28 @@ impl Path {
         Self { bytes: [0; LONGEST], length: 0 }
     }
 
-    /// A path known beforehand.
+    /// Creates a path from a string.
     pub(crate) fn fixed(text: &CStr) -> Self {
         let mut path = Self::empty();
         path.push(text.to_bytes());
         path
     }
 
-    /// `DIRECTORY/live/control`.
+    /// Returns `DIRECTORY/live/control`.
     pub(crate) fn control() -> Self {
         let mut path = Self::directory();
         path.push(b"/live/control");
         path
     }
 
-    /// `DIRECTORY/live/execs`.
+    /// Returns `DIRECTORY/live/execs`.
     pub(crate) fn execs() -> Self {
         let mut path = Self::directory();
         path.push(b"/live/execs");
         path
     }
 
-    /// `DIRECTORY/live/NUMBER` with something after it.
+    /// Returns `DIRECTORY/live/NUMBER` followed by `suffix`.
     pub(crate) fn live(number: u32, suffix: &[u8]) -> Self {
         let mut path = Self::directory();
         path.push(b"/live/");
@@ -51,7 +51,7 @@ impl Path {
         path
     }
 
-    /// `DIRECTORY/NUMBER`.
+    /// Returns `DIRECTORY/NUMBER`.
     pub(crate) fn units(number: u32) -> Self {
         let mut path = Self::directory();
         path.push(b"/");
@@ -61,12 +61,12 @@ impl Path {
 
     fn directory() -> Self {
         let mut path = Self::empty();
-        // SAFETY: written once, before there are any files: see `remember_directory`.
+        // SAFETY: written once, before any file is used: see `remember_directory`.
         path.push(unsafe { &*PLACE.0.get() }.as_bytes());
         path
     }
 
-    /// Adds bytes, as far as they fit before the zero byte.
+    /// Appends bytes, as far as they fit before the zero byte.
     fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.length + 1 < LONGEST
@@ -98,34 +98,34 @@ impl Path {
     }
 }
 
-/// Where the files of the recording are.
+/// The directory of the recording.
 struct Place(UnsafeCell<Path>);
 
-// SAFETY: written once, by `remember_directory`, while no other thread looks at it.
+// SAFETY: written once, by `remember_directory`, while no other thread reads it.
 unsafe impl Sync for Place {}
 
 static PLACE: Place = Place(UnsafeCell::new(Path::empty()));
 
 unsafe extern "C" {
-    /// The environment; null until the C library has set it up.
+    /// The environment; null until the C library has initialised it.
     static mut environ: *const *const c_char;
 }
 
-/// Whether the environment says where to record to.
+/// Whether the environment contains the directory of a recording.
 pub(crate) enum Directory {
-    /// There is no environment yet: ask later.
+    /// There is no environment yet: try again later.
     TooEarly,
     /// It does not.
     Unset,
-    /// It does, and the directory is remembered.
+    /// It does, and the directory is saved.
     Known,
 }
 
-/// Reads the environment directly: some shells have a `getenv` of their own.
+/// Reads the directory from the environment and saves it. Does not use `getenv`, because some shells define their own.
 ///
 /// # Safety
 ///
-/// Must not be called by two threads at once, nor again after it answered [`Directory::Known`].
+/// Must not be called by two threads at the same time, or again after it has returned [`Directory::Known`].
 pub(crate) unsafe fn remember_directory() -> Directory {
     // SAFETY: the C library keeps `environ` null or a null-terminated array of C strings.
     unsafe {
@@ -142,19 +142,20 @@ pub(crate) unsafe fn remember_directory() -> Directory {
     Directory::Known
 }
 
-/// The environment as it is now.
+/// Returns the current environment.
 pub(crate) fn environment() -> *const *const c_char {
-    // SAFETY: the C library's variable; a program that changes it meanwhile is at fault in `getenv` as well.
+    // SAFETY: this is a variable of the C library; a program that changes it concurrently also violates the rules of
+    // `getenv`.
     unsafe { environ }
 }
 
-/// Makes this the environment.
+/// Sets the environment.
 ///
 /// # Safety
 ///
-/// It must be null or a null-terminated array of C strings, and stay so.
+/// `environment` must be and remain null or a null-terminated array of C strings.
 pub(crate) unsafe fn set_environment(environment: *const *const c_char) {
-    // SAFETY: the caller's promise; as above.
+    // SAFETY: the caller guarantees a valid environment; otherwise as above.
     unsafe {
         if environ != environment {
             environ = environment;
@@ -162,14 +163,14 @@ pub(crate) unsafe fn set_environment(environment: *const *const c_char) {
     }
 }
 
-/// The entry, `NAME=VALUE`, of a variable in an environment.
+/// Returns the entry, `NAME=VALUE`, of a variable in an environment.
 ///
 /// # Safety
 ///
 /// The environment must be null or a null-terminated array of C strings.
 pub(crate) unsafe fn variable(environment: *const *const c_char, name: &str) -> Option<*const c_char> {
     let mut entry = environment;
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees null or a null-terminated array of C strings.
     unsafe {
         while !entry.is_null() && !(*entry).is_null() {
             let text = CStr::from_ptr(*entry).to_bytes();
@@ -188,7 +189,7 @@ mod tests {
     use std::{ffi::CStr, string::String};
 
     fn text(path: &Path) -> String {
-        // SAFETY: a path ends with a zero byte.
+        // SAFETY: a `Path` ends with a zero byte.
         unsafe { CStr::from_ptr(path.as_ptr()) }.to_str().unwrap().into()
     }
 

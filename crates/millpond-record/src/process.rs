@@ -1,6 +1,5 @@
-//! What a process owns in a recording: its files, its lanes, its numbers. A child of `fork` finds all of it forgotten,
-//! because the kernel wipes the memory it is in, and begins anew; a child of `vfork`, which shares its parent's memory,
-//! goes on as its parent.
+//! What a process owns in a recording: its files, streams and numbers. In a child of `fork`, the kernel zeroes this
+//! memory, and the child begins anew; a child of `vfork`, which shares its parent's memory, continues as its parent.
 
 use core::{
     cell::UnsafeCell,
@@ -20,22 +19,22 @@ use crate::{
     thread::Thread,
 };
 
-/// One process's part of the recording; all zero at first and after a `fork`.
+/// The part of a recording that belongs to one process; all zeros at first and after a `fork`.
 #[repr(C)]
 pub(crate) struct Process {
     state: AtomicU32,
     /// The number of this process image.
     number: AtomicU32,
     header: AtomicPtr<Header>,
-    /// The lane made last.
+    /// The stream created last.
     streams: AtomicPtr<Stream>,
     lane_count: AtomicU32,
     thread_count: AtomicU32,
-    /// Units written out.
+    /// Number of units written out.
     unit_count: AtomicU64,
 }
 
-/// [`Process::state`]: nothing is there yet; it is being made; it is there; recording has stopped.
+/// Values of [`Process::state`]: not initialised; being initialised; recording; recording has stopped.
 const NEW: u32 = 0;
 const STARTING: u32 = 1;
 const RUNNING: u32 = 2;
@@ -46,7 +45,7 @@ static CONTROL: AtomicPtr<Control> = AtomicPtr::new(null_mut());
 /// The number of the first process with this program, plus one.
 static IMAGE: AtomicU32 = AtomicU32::new(0);
 
-/// What windows begin with. In a cell, so that it takes no space in the library's file; never changed.
+/// The initial contents of windows. In a cell, so that it takes no space in the library's file; never changed.
 struct Zeros(UnsafeCell<[u8; UNIT]>);
 
 // SAFETY: only read.
@@ -57,24 +56,25 @@ static ZEROS: Zeros = Zeros(UnsafeCell::new([0; UNIT]));
 /// Bytes of a header in its file.
 const PAGE: usize = 4096;
 
-/// The page that all processes of the recording share. Only when there is a recording.
+/// Returns the page that all processes of the recording share. There must be a recording.
 pub(crate) fn control() -> &'static Control {
-    // SAFETY: set before there is a process to ask for it, never unmapped, inherited by children, and all atomic.
+    // SAFETY: the pointer is set before there is a `Process`; the page is never unmapped, is inherited by children, and
+    // consists of atomics.
     unsafe { &*CONTROL.load(Relaxed) }
 }
 
-/// Whatever is recorded from here on is part of this recording.
+/// Joins this recording: everything is recorded as part of it from now on.
 pub(crate) fn join(control: &'static Control) {
     CONTROL.store((&raw const *control).cast_mut(), Relaxed);
 }
 
 impl Process {
-    /// Whether recording has stopped for good.
+    /// Returns whether recording has stopped permanently.
     pub(crate) fn has_stopped(&self) -> bool {
         self.state.load(Relaxed) == STOPPED
     }
 
-    /// Whether the process is being recorded. The first to ask makes all that is needed.
+    /// Returns whether the process is being recorded. The first call starts recording.
     pub(crate) fn is_running(&self) -> bool {
         loop {
             match self.state.load(Acquire) {
@@ -90,7 +90,7 @@ impl Process {
         }
     }
 
-    /// Notes that the process ends in an orderly way; what takes system calls only if they can be made.
+    /// Notes that the process ends normally. Makes system calls only if `calls` is true.
     pub(crate) fn end(&self, calls: bool) {
         if self.state.load(Acquire) == RUNNING {
             let header = self.header();
@@ -102,11 +102,11 @@ impl Process {
         }
     }
 
-    /// Stops recording, without a system call, in a sandbox.
+    /// Stops recording in a sandbox, without a system call.
     pub(crate) fn bar(&self) {
         match self.state.load(Acquire) {
             RUNNING => self.stop(SANDBOX),
-            // A child of `fork`, which has no files yet and cannot make any.
+            // A child of `fork`, which has no files yet and cannot create any.
             NEW if self.state.compare_exchange(NEW, STOPPED, AcqRel, Relaxed).is_ok() => {
                 control().sandboxed.fetch_add(1, Relaxed);
             }
@@ -118,7 +118,7 @@ impl Process {
         let begin = sys::thread_time();
         let number = control().processes.fetch_add(1, Relaxed);
         let file = File::open(&Path::live(number, b""), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
-        // SAFETY: there are more zeros than that.
+        // SAFETY: `ZEROS` is longer than that.
         unsafe { file.write(ZEROS.0.get().cast(), PAGE, 0)? };
         let header = file.map(PAGE, 0, false)?.cast::<Header>();
         drop(file);
@@ -149,11 +149,12 @@ impl Process {
     }
 
     fn header(&self) -> &'static Header {
-        // SAFETY: set when the process was started, never unmapped, and all atomic.
+        // SAFETY: the pointer is set when recording starts in the process; the header is never unmapped and consists of
+        // atomics.
         unsafe { &*self.header.load(Relaxed) }
     }
 
-    /// Stops recording for good, for this reason.
+    /// Stops recording permanently, for this reason.
     fn stop(&self, reason: u32) {
         let header = self.header();
         if header.stopped.compare_exchange(0, ticks(), AcqRel, Relaxed).is_ok() {
@@ -162,15 +163,15 @@ impl Process {
         self.state.store(STOPPED, Release);
     }
 
-    /// A lane with room for any event, for this thread: the one it has, or another. If there is none to be had,
+    /// Returns a stream with room for any event for this thread: its current one, or another. If there is none,
     /// recording stops.
     ///
     /// # Safety
     ///
-    /// The thread must be the calling one, with its signals held back.
+    /// `thread` must be the calling thread, with its signals blocked.
     pub(crate) unsafe fn stream_for(&self, thread: *mut Thread) -> Option<*mut Stream> {
         let begin = sys::thread_time();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the thread is the calling one, and that the stream belongs to it.
         let stream = unsafe { self.find_stream(thread) };
         self.header().spent.fetch_add(sys::thread_time().wrapping_sub(begin), Relaxed);
         stream.map_err(|reason| self.stop(reason)).ok()
@@ -178,9 +179,9 @@ impl Process {
 
     /// # Safety
     ///
-    /// That of [`Self::stream_for`].
+    /// As for [`Self::stream_for`].
     unsafe fn find_stream(&self, thread: *mut Thread) -> Result<*mut Stream, u32> {
-        // SAFETY: a lane is its thread's alone, and is never unmapped.
+        // SAFETY: only its thread uses a stream, and it is never unmapped.
         unsafe {
             let mut stream = (*thread).stream;
             if !stream.is_null() && !(*stream).is_lost() {
@@ -195,14 +196,14 @@ impl Process {
         }
     }
 
-    /// The thread's number in this process.
+    /// Returns the thread's number in this process.
     ///
     /// # Safety
     ///
-    /// The thread must be the calling one.
+    /// `thread` must be the calling thread.
     unsafe fn number_of(&self, thread: *mut Thread) -> u32 {
         let process = self.number.load(Relaxed) + 1;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the thread is the calling one, and that the stream belongs to it.
         unsafe {
             if (*thread).process != process {
                 (*thread).process = process;
@@ -212,10 +213,10 @@ impl Process {
         }
     }
 
-    /// A lane that no thread has, or a new one.
+    /// Takes a stream that no thread uses, or creates one.
     fn take_stream(&self) -> Result<*mut Stream, u32> {
         let mut stream = self.streams.load(Acquire);
-        // SAFETY: lanes are never unmapped; the fields used here are atomic.
+        // SAFETY: streams are never unmapped; the fields used here are atomic.
         while let Some(free) = unsafe { stream.as_ref() } {
             if free.taken.load(Relaxed) == 0 && free.taken.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
                 return Ok(stream);
@@ -229,11 +230,11 @@ impl Process {
         let number = self.lane_count.fetch_add(1, Relaxed);
         let offset = (UNIT * (number as usize + 1)) as u64;
         let file = File::open(&self.live(), libc::O_RDWR)?;
-        // SAFETY: there are more zeros than that.
+        // SAFETY: `ZEROS` is longer than that.
         unsafe { file.write(ZEROS.0.get().cast(), FIRST, offset)? };
         let window = file.map(UNIT, offset, false)?;
         let stream = sys::forgetful::<Stream>()?;
-        // SAFETY: all zero is what a lane starts with; until it is in the list, it is this thread's alone.
+        // SAFETY: a new stream is all zeros; until it is in the list, only this thread uses it.
         unsafe {
             (*stream).number = number;
             (*stream).taken.store(1, Relaxed);
@@ -249,13 +250,13 @@ impl Process {
         }
     }
 
-    /// Makes room in a lane for any event.
+    /// Makes room in a stream for any event.
     ///
     /// # Safety
     ///
-    /// The lane must be the calling thread's.
+    /// The stream must belong to the calling thread.
     unsafe fn make_room(&self, stream: *mut Stream) -> Result<(), u32> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the thread is the calling one, and that the stream belongs to it.
         let stream = unsafe { &mut *stream };
         if stream.has_room() {
             return Ok(());
@@ -264,18 +265,18 @@ impl Process {
         if stream.is_grown() { self.write_out(stream) } else { self.grow(stream) }
     }
 
-    /// Gives the lane's window four times the memory.
+    /// Grows the stream's window to four times its memory.
     fn grow(&self, stream: &mut Stream) -> Result<(), u32> {
         let (before, offset) = (stream.memory(), UNIT * (stream.number as usize + 1));
         let after = (before * 4).min(UNIT);
         let file = File::open(&self.live(), libc::O_RDWR)?;
-        // SAFETY: there are a unit's zeros.
+        // SAFETY: `ZEROS` has the length of a unit.
         unsafe { file.write(ZEROS.0.get().cast(), after - before, (offset + before) as u64)? };
         stream.set_memory(after);
         Ok(())
     }
 
-    /// Writes the lane's window out, and starts it anew.
+    /// Writes out the stream's window, and empties it.
     fn write_out(&self, stream: &mut Stream) -> Result<(), u32> {
         let (control, unit) = (control(), UNIT as u64);
         if control.stop.load(Relaxed) != 0 {
@@ -288,19 +289,19 @@ impl Process {
         let path = Path::units(self.number.load(Relaxed));
         let file = File::open(&path, libc::O_WRONLY | libc::O_CREAT)?;
         let (from, length) = stream.contents();
-        // SAFETY: that much of the window is in use.
+        // SAFETY: the used part of the window has that many bytes.
         unsafe { file.write(from, length, offset)? };
         stream.start_anew();
         Ok(())
     }
 
-    /// The file of the windows.
+    /// Returns the path of the file of windows.
     fn live(&self) -> Path {
         Path::live(self.number.load(Relaxed), b"")
     }
 }
 
-/// Notes what the process has used of the machine by now.
+/// Updates the resources used by the process.
 fn sample(header: &Header) {
     let used = sys::used();
     header.cpu_last.store(sys::process_time(), Relaxed);
@@ -309,13 +310,13 @@ fn sample(header: &Header) {
     header.anonymous_most.fetch_max(files::anonymous_memory(), Relaxed);
 }
 
-/// Ticks that logging 1,024 events in a row takes, in memory of its own; 0 if there is none.
+/// Measures the ticks for logging 1,024 consecutive events, in separate memory; returns 0 if there is none.
 fn try_out() -> u32 {
     let (Ok(stream), Ok(window)) = (sys::forgetful::<Stream>(), sys::forgetful::<[u8; FIRST]>()) else {
         return 0;
     };
     let mut best = u64::MAX;
-    // SAFETY: both are new, all zero, and not used afterwards.
+    // SAFETY: both are new, all zeros, and not used afterwards.
     unsafe {
         (*stream).set_window(window.cast());
         for _ in 0..8 {

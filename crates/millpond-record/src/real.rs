@@ -1,7 +1,7 @@
-//! The functions behind the hooks: the next of their name after this library, usually the C library's.
+//! The functions behind the hooks: the next ones with their names after this library, usually those of the C library.
 //!
-//! They are looked up when first needed. That look-up may itself allocate; it is served from a small buffer in this
-//! library, whose blocks are never given back.
+//! They are looked up when first needed. The look-up may itself allocate; it is served from a small buffer in this
+//! library, whose blocks are never freed.
 
 use core::{
     cell::UnsafeCell,
@@ -13,7 +13,7 @@ use core::{
 
 use crate::thread;
 
-/// Declares how each function is called, and where it is once it was found.
+/// Declares functions with their names and types, and the variables for their addresses.
 macro_rules! functions {
     ($($(#[$doc:meta])* $function:ident = $name:literal : $type:ty;)*) => {
         $(
@@ -23,7 +23,7 @@ macro_rules! functions {
                 static PLACE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
                 let known = PLACE.load(Relaxed);
                 let found = if known.is_null() { find(&PLACE, $name) } else { known };
-                // SAFETY: null is `None`; else it is the function of this name, which has this type.
+                // SAFETY: null becomes `None`; anything else is the function with this name, which has this type.
                 unsafe { transmute::<*mut c_void, Option<$type>>(found) }
             }
         )*
@@ -31,7 +31,7 @@ macro_rules! functions {
 }
 
 functions! {
-    /// `malloc`; like all of these, `None` while it is being looked up by this very thread.
+    /// `malloc`; like all of these, `None` while the current thread is looking it up.
     malloc = c"malloc": unsafe extern "C" fn(usize) -> *mut c_void;
     /// `calloc`.
     calloc = c"calloc": unsafe extern "C" fn(usize, usize) -> *mut c_void;
@@ -51,7 +51,7 @@ functions! {
     pvalloc = c"pvalloc": unsafe extern "C" fn(usize) -> *mut c_void;
     /// `prctl`.
     prctl = c"prctl": unsafe extern "C" fn(c_int, c_ulong, c_ulong, c_ulong, c_ulong) -> c_int;
-    /// `syscall`, whose arguments are as many as there can be.
+    /// `syscall`, with the max number of arguments.
     syscall = c"syscall": unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
     /// `execve`.
     execve = c"execve": unsafe extern "C" fn(Text, Texts, Texts) -> c_int;
@@ -79,26 +79,26 @@ pub(crate) type Texts = *const *const c_char;
 pub(crate) type Spawn =
     unsafe extern "C" fn(*mut libc::pid_t, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
 
-/// Looks up what must not be looked up for the first time between a `fork` and an `exec`.
+/// Looks up functions that must not be looked up for the first time between a `fork` and an `exec`.
 pub(crate) fn prepare() {
     let _ = (prctl(), syscall(), execve(), execvpe(), fexecve(), execveat());
     let _ = (posix_spawn(), posix_spawnp(), system(), popen());
 }
 
-/// What a function does that the C library does not have.
+/// Stands for a function that the C library does not have: sets `errno` to `ENOSYS`.
 #[cold]
 pub(crate) fn missing() -> c_int {
-    // SAFETY: every thread has an `errno`.
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
     unsafe { *libc::__errno_location() = libc::ENOSYS };
     -1
 }
 
-/// Looks a function up and remembers it.
+/// Looks up a function and stores its address.
 #[cold]
 #[inline(never)]
 fn find(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
     let thread = thread::current();
-    // SAFETY: the state of this thread is its own; the name is a C string.
+    // SAFETY: only this thread accesses its state; the name is a C string.
     unsafe {
         if (*thread).resolving {
             return null_mut();
@@ -111,34 +111,34 @@ fn find(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
     }
 }
 
-/// Bytes for the allocations of the look-up.
+/// Bytes in the buffer for allocations by the look-up.
 const SPARE: usize = 16 * 1024;
 
 #[repr(C, align(16))]
 struct Spare(UnsafeCell<[u8; SPARE]>);
 
-// SAFETY: every part is handed out once.
+// SAFETY: every part of the buffer is handed out only once.
 unsafe impl Sync for Spare {}
 
 static BUFFER: Spare = Spare(UnsafeCell::new([0; SPARE]));
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// A block that is all zero and is never used again; null if no more are left.
+/// Returns a zeroed block, which is never reused; null if the buffer is full.
 pub(crate) fn spare(size: usize) -> *mut c_void {
     let Some(rounded) = size.checked_next_multiple_of(16) else { return null_mut() };
     let taken =
         USED.fetch_update(Relaxed, Relaxed, |used| used.checked_add(rounded).filter(|&sum| sum <= SPARE));
-    // SAFETY: the sum is within the buffer.
+    // SAFETY: the offset is within the buffer.
     taken.map_or(null_mut(), |used| unsafe { BUFFER.0.get().cast::<u8>().add(used).cast() })
 }
 
-/// Whether this is a block of [`spare`].
+/// Returns whether this is a block of [`spare`].
 #[inline(always)]
 pub(crate) fn is_spare(block: *mut c_void) -> bool {
     (block as usize).wrapping_sub(BUFFER.0.get() as usize) < SPARE
 }
 
-/// How much can be read from a block of [`spare`]: at least what it was asked for.
+/// Returns the number of readable bytes in a block of [`spare`]: at least the requested size.
 pub(crate) fn spare_size(block: *mut c_void) -> usize {
     SPARE - (block as usize - BUFFER.0.get() as usize)
 }

@@ -1,4 +1,4 @@
-//! Whether this process is to be recorded, and its beginning and end.
+//! Whether this process is recorded, and the beginning and end of that.
 
 use core::{
     ptr::null_mut,
@@ -16,52 +16,52 @@ use crate::{
     watch,
 };
 
-/// Whether there is a recording at all: not known yet; being found out; yes; no. Like all statics, kept by `fork`.
+/// Whether there is a recording: not known yet; being determined; yes; no. Like all statics, kept by `fork`.
 static RECORDING: AtomicU32 = AtomicU32::new(UNKNOWN);
 const UNKNOWN: u32 = 0;
 const ASKING: u32 = 1;
 const YES: u32 = 2;
 const NO: u32 = 3;
 
-/// In memory that a child of `fork` finds all zero. Set when [`RECORDING`] is [`YES`].
+/// In memory that is all zeros in a child of `fork`. Set if [`RECORDING`] is [`YES`].
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 
-/// Whether nothing is to be recorded here, now or later.
+/// Returns whether nothing is to be recorded in this process, now or later.
 pub(crate) fn is_off() -> bool {
     match RECORDING.load(Acquire) {
-        // SAFETY: set before `RECORDING` was, and never unmapped.
+        // SAFETY: the pointer is set before `RECORDING`, and the memory is never unmapped.
         YES => unsafe { (*PROCESS.load(Relaxed)).has_stopped() },
         NO => true,
         _ => false,
     }
 }
 
-/// The process, if it is being recorded; the first call in a process makes all that is needed.
+/// Returns the process, if it is being recorded. The first call in a process starts recording.
 pub(crate) fn running() -> Option<&'static Process> {
     while RECORDING.load(Acquire) < YES {
         if RECORDING.compare_exchange(UNKNOWN, ASKING, Acquire, Relaxed).is_err() {
             sys::wait_a_little();
             continue;
         }
-        // SAFETY: one thread at a time comes here, and none after an answer.
+        // SAFETY: one thread at a time reaches this call, and none after it has returned an answer.
         let answer = unsafe { set_up() };
         RECORDING.store(answer, Release);
         if answer == UNKNOWN {
             return None;
         }
     }
-    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
+    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     let process = unsafe { PROCESS.load(Relaxed).as_ref() }?;
     process.is_running().then_some(process)
 }
 
-/// Finds out whether there is a recording, and joins it.
+/// Determines whether there is a recording, and joins it.
 ///
 /// # Safety
 ///
-/// Must not be called by two threads at once, nor again after it answered [`YES`].
+/// Must not be called by two threads at the same time, or again after it has returned [`YES`].
 unsafe fn set_up() -> u32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the contract of `remember_directory`, which is the same.
     match unsafe { path::remember_directory() } {
         Directory::TooEarly => return UNKNOWN,
         Directory::Unset => return NO,
@@ -69,12 +69,13 @@ unsafe fn set_up() -> u32 {
     }
     let control = File::open(&Path::control(), libc::O_RDWR).and_then(|file| file.map(size_of::<Control>(), 0, true));
     let (Ok(control), Ok(process)) = (control, sys::forgetful::<Process>()) else { return NO };
-    // SAFETY: `millpond` has made the control file a page long; all zero is valid, and all is atomic.
+    // SAFETY: `millpond` creates the control file with the length of a page; all zeros are valid, and all fields are
+    // atomic.
     let control: &'static Control = unsafe { &*control.cast() };
     if control.magic.load(Relaxed) != MAGIC || !watch::prepare() {
         return NO;
     }
-    // A sandbox that this program was started in may kill it for an unusual system call, or for a look at the clock.
+    // If this program was started in a sandbox, it may be killed for an unusual system call, or for reading the clock.
     let filters = files::number_after(b"Seccomp_filters:", c"/proc/self/status").unwrap_or(0);
     if filters != control.filters.load(Relaxed) || !sys::has_clock() {
         control.sandboxed.fetch_add(1, Relaxed);
@@ -86,21 +87,21 @@ unsafe fn set_up() -> u32 {
     YES
 }
 
-/// Stops recording, without a system call, because this process is in a sandbox.
+/// Stops recording without a system call, because this process is in a sandbox.
 #[cold]
 pub(crate) fn bar() {
-    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
+    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() } {
         process.bar();
     }
 }
 
-/// Whether this process is part of a recording, of which it may be a child that has not done anything yet.
+/// Returns whether this process is part of a recording, possibly as a child that has not logged anything yet.
 pub(crate) fn is_joined() -> bool {
     RECORDING.load(Acquire) == YES
 }
 
-/// The process starts: it is recorded from here on, even if it never allocates.
+/// Starts recording this process, even if it never allocates.
 pub(crate) fn begin() {
     if let Some(quiet) = Quiet::begin() {
         running();
@@ -108,13 +109,13 @@ pub(crate) fn begin() {
     }
 }
 
-/// The process ends in an orderly way. What is allocated or freed after this is still recorded.
+/// Notes that the process ends normally. Later allocations and frees are still recorded.
 pub(crate) fn end() {
     if is_off() {
         return;
     }
     let quiet = Quiet::begin();
-    // SAFETY: never unmapped; all zero is valid, and all else is atomic.
+    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
         process.end(quiet.is_some());
     }

@@ -1,5 +1,6 @@
-//! Whether the recorder may make system calls and look at the clock: in a sandbox, a process is killed for them. It goes
-//! on in the memory that it has, and stops when that is full. `confine` says when a process enters a sandbox.
+//! Whether the recorder may make system calls and read the clock, for which a process may be killed in a sandbox.
+//! There, recording continues in the memory that it has, and stops when that is full. `confine` detects when a process
+//! enters a sandbox.
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -9,12 +10,12 @@ const FREE: u32 = 0;
 const ASKING: u32 = 1;
 const INSIDE: u32 = 2;
 
-/// Threads whose system calls are under way.
+/// Number of threads that are making system calls.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the recorder may make system calls, until [`end_calls`].
+/// Returns whether the recorder may make system calls until [`end_calls`].
 pub(crate) fn begin_calls() -> bool {
-    // Either this is seen by the thread that enters a sandbox, or that thread's state is seen here.
+    // Either the thread that enters a sandbox observes this increment, or this thread observes the new state.
     CALLS.fetch_add(1, SeqCst);
     let free = STATE.load(SeqCst) == FREE;
     if !free {
@@ -23,19 +24,19 @@ pub(crate) fn begin_calls() -> bool {
     free
 }
 
-/// The thread is done with its system calls.
+/// Notes that the thread has finished its system calls.
 pub(crate) fn end_calls() {
     CALLS.fetch_sub(1, SeqCst);
 }
 
-/// Whether the recorder must neither make system calls nor look at the clock.
+/// Returns whether the recorder must neither make system calls nor read the clock.
 pub(crate) fn is_inside() -> bool {
     STATE.load(SeqCst) != FREE
 }
 
-/// A sandbox is about to be entered, or refused; `false` if that was so already. Gives other threads the time to finish
-/// their system calls, but does not wait for ever: the handler of a signal would wait for the thread that it has
-/// interrupted.
+/// Announces that the process tries to enter a sandbox; returns `false` if that was already announced. Waits for other
+/// threads to finish their system calls, but only for a limited time, because a signal handler would otherwise wait for
+/// the thread that it has interrupted.
 pub(crate) fn ask() -> bool {
     let first = STATE.compare_exchange(FREE, ASKING, SeqCst, SeqCst).is_ok();
     let mut patience = 1 << 20;
@@ -46,7 +47,7 @@ pub(crate) fn ask() -> bool {
     first
 }
 
-/// What became of it, after [`ask`] has said `first`.
+/// Sets the outcome after [`ask`], which returned `first`.
 pub(crate) fn answer(first: bool, entered: bool) {
     if entered {
         STATE.store(INSIDE, SeqCst);

@@ -1,9 +1,9 @@
-//! A lane: a sequence of records that one thread at a time writes.
+//! Streams: sequences of records that one thread at a time writes.
 //!
-//! Its window is mapped from a file, so that nothing is lost when the process is killed at any instruction: records
-//! are written first and counted afterwards. A full window is written out and used again. That is two to four times
-//! cheaper per event than mapping ever new parts of a large file, for the pages of the window stay where they are, in
-//! the page table and in the processor's cache.
+//! The window of a stream is mapped from a file, and records are written first and counted afterwards, so nothing is
+//! lost if the process is killed at any instruction. A full window is written out and reused. That is two to four times
+//! cheaper per event than mapping new parts of a large file, because the pages of the window stay in the page table and
+//! in the processor's cache.
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -11,11 +11,11 @@ use millpond_trace::raw::{CALLERS, Kind, Record, UNIT, Window, caller_index};
 
 use crate::clock::ticks;
 
-/// Most records that one event can take: two marks (a new thread, and a clock that is behind), a caller, an extra and
-/// the event itself.
+/// Max records per event: two marks (a new thread, and a clock that is behind), a caller, an extra and the event
+/// itself.
 const MOST: u32 = 5;
 
-/// Bytes of the window that a new lane begins with. Most processes and threads need no more.
+/// Bytes of memory in the window of a new stream. Most processes and threads need no more.
 pub(crate) const FIRST: usize = 4096;
 
 /// One event.
@@ -24,43 +24,43 @@ pub(crate) struct Event {
     pub(crate) kind: Kind,
     pub(crate) address: usize,
     pub(crate) size: usize,
-    /// 0: none in particular.
+    /// 0: default.
     pub(crate) align: usize,
     pub(crate) caller: usize,
 }
 
-/// A lane, in memory that a child of `fork` finds all zero: to it, the lane is full and has no window.
+/// A stream, in memory that is all zeros in a child of `fork`: there, the stream is full and has no window.
 #[repr(C)]
 pub(crate) struct Stream {
-    /// Where the records go.
+    /// The window to which records are written.
     window: *mut Window,
-    /// Records in the window; the window's own count follows this one.
+    /// Number of records in the window; the window's own count is updated afterwards.
     used: u32,
-    /// Records for which the window has memory.
+    /// Number of records for which the window has memory.
     capacity: u32,
-    /// What times count from.
+    /// The time to which times of records are relative.
     base: u64,
-    /// Whose events these are, since the last mark.
+    /// The thread of the events since the last mark.
     thread: u32,
-    /// Which lane of the process this is.
+    /// The number of the stream in the process.
     pub(crate) number: u32,
-    /// Whether some thread has it.
+    /// Whether a thread uses the stream.
     pub(crate) taken: AtomicU32,
-    /// The lane that was made before this one.
+    /// The stream that was created before this one.
     pub(crate) next: AtomicPtr<Stream>,
-    /// The callers that the reader knows, each at its index.
+    /// The callers that the reader knows, by index.
     callers: [u64; CALLERS],
 }
 
 impl Stream {
-    /// Gives a new lane its window: `FIRST` bytes of memory, all zero.
+    /// Sets the window of a new stream: `FIRST` bytes of memory, all zeros.
     ///
     /// # Safety
     ///
-    /// The window must stay mapped, and be this lane's alone.
+    /// The window must stay mapped, and only this stream may use it.
     pub(crate) unsafe fn set_window(&mut self, window: *mut Window) {
         self.window = window;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the window is mapped and used only by this stream.
         unsafe {
             (*window).stream.store(self.number, Ordering::Relaxed);
             (*window).valid.store(1, Ordering::Relaxed);
@@ -68,41 +68,41 @@ impl Stream {
         self.set_memory(FIRST);
     }
 
-    /// The window has this many bytes of memory now.
+    /// Sets the number of bytes of memory in the window.
     pub(crate) fn set_memory(&mut self, bytes: usize) {
         self.capacity = ((bytes - size_of::<Window>()) / size_of::<Record>()) as u32;
     }
 
-    /// Bytes of memory that the window has.
+    /// Returns the number of bytes of memory in the window.
     pub(crate) fn memory(&self) -> usize {
         size_of::<Window>() + self.capacity as usize * size_of::<Record>()
     }
 
-    /// The memory of the window as it has to be written out: its start, and the bytes in use.
+    /// Returns the contents of the window for writing out: its start, and the number of bytes in use.
     pub(crate) fn contents(&self) -> (*const u8, usize) {
         (self.window.cast(), size_of::<Window>() + self.used as usize * size_of::<Record>())
     }
 
-    /// Whether a `fork` has taken its window away.
+    /// Returns whether the stream has lost its window by a `fork`.
     pub(crate) fn is_lost(&self) -> bool {
         self.window.is_null()
     }
 
-    /// Whether any event fits.
+    /// Returns whether there is room for any event.
     pub(crate) fn has_room(&self) -> bool {
         self.capacity - self.used >= MOST
     }
 
-    /// Whether the window is as large as it gets.
+    /// Returns whether the window has its max size.
     pub(crate) fn is_grown(&self) -> bool {
         self.memory() >= UNIT
     }
 
-    /// Logs a plain event; does nothing and says `false` if it is not plain, or has no room.
+    /// Logs an event that takes one record; if it takes more, or there is no room, does nothing and returns `false`.
     #[inline(always)]
     pub(crate) fn log(&mut self, kind: Kind, address: usize, size: usize, caller: usize) -> bool {
         let index = caller_index(caller as u64);
-        // SAFETY: an index is below the length of the table.
+        // SAFETY: `index` is below the length of the table.
         let known = unsafe { *self.callers.get_unchecked(index) };
         if self.used >= self.capacity || known != caller as u64 {
             return false;
@@ -111,7 +111,7 @@ impl Stream {
         if (offset | size as u64) >> 32 != 0 {
             return false;
         }
-        // SAFETY: there is room for one record, just checked.
+        // SAFETY: there is room for one record, as checked above.
         unsafe { self.put(Record::event(kind, address as u64, index, offset as u32, size as u32)) };
         self.publish();
         true
@@ -121,12 +121,12 @@ impl Stream {
     ///
     /// # Safety
     ///
-    /// There must be room.
+    /// The stream must have room for any event.
     pub(crate) unsafe fn log_any(&mut self, event: &Event) {
         let now = ticks();
         let mut offset = now.wrapping_sub(self.base);
         let index = caller_index(event.caller as u64);
-        // SAFETY: there is room for five records; an index is below the length of the table.
+        // SAFETY: there is room for five records; `index` is below the length of the table.
         unsafe {
             if self.used == 0 || offset >> 32 != 0 {
                 offset = 0;
@@ -148,45 +148,45 @@ impl Stream {
         self.publish();
     }
 
-    /// From here on, events are of this thread.
+    /// Hands the stream to this thread: later events are of this thread.
     ///
     /// # Safety
     ///
-    /// There must be room.
+    /// The stream must have room for any event.
     pub(crate) unsafe fn hand_to(&mut self, thread: u32) {
         self.thread = thread;
         if self.used != 0 {
             self.base = ticks();
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees that there is room.
             unsafe { self.put(Record::mark(thread, self.base)) };
             self.publish();
         }
     }
 
-    /// Starts the window anew, after it was written out.
+    /// Empties the window after it was written out.
     pub(crate) fn start_anew(&mut self) {
         self.used = 0;
         self.publish();
-        // SAFETY: a lane with records has a window.
+        // SAFETY: a stream with records has a window.
         unsafe { (*self.window).sequence.fetch_add(1, Ordering::Release) };
     }
 
-    /// Writes a record that does not count yet.
+    /// Writes a record without counting it yet.
     ///
     /// # Safety
     ///
-    /// There must be room.
+    /// The stream must have room for the record.
     #[inline(always)]
     unsafe fn put(&mut self, record: Record) {
-        // SAFETY: `used < capacity`, so the place is in the window's memory, and it is this lane's.
+        // SAFETY: `used < capacity`, so the place is within the window's memory, which only this stream uses.
         unsafe { self.window.add(1).cast::<Record>().add(self.used as usize).write(record) };
         self.used += 1;
     }
 
-    /// Makes all that was written count.
+    /// Counts all records written so far.
     #[inline(always)]
     fn publish(&mut self) {
-        // SAFETY: there is a window, as there are records.
+        // SAFETY: a stream with records has a window.
         unsafe { (*self.window).used.store(self.used, Ordering::Release) };
     }
 }
@@ -197,14 +197,14 @@ mod tests {
     use millpond_trace::raw::Decoded;
     use std::{boxed::Box, vec::Vec};
 
-    /// A window's memory, aligned as mapped memory is.
+    /// Memory for a window, aligned like mapped memory.
     #[repr(C, align(4096))]
     struct Memory([u8; UNIT]);
 
     fn stream(memory: &mut Memory) -> Box<Stream> {
-        // SAFETY: all zero is what a lane starts with.
+        // SAFETY: a new stream is all zeros.
         let mut stream: Box<Stream> = unsafe { Box::new(core::mem::zeroed()) };
-        // SAFETY: the memory is this test's, and outlives the lane.
+        // SAFETY: only this test uses the memory, which outlives the stream.
         unsafe { stream.set_window((&raw mut *memory).cast()) };
         stream
     }

@@ -1,5 +1,5 @@
-//! System calls, made directly: the program may have functions of its own called `open` or `write`, and those of the
-//! C library are points at which a thread can be cancelled, which `malloc` is not.
+//! Direct system calls. The program may define its own functions named `open` or `write`, and those of the C library
+//! are cancellation points, which `malloc` must not be.
 
 use core::{
     arch::asm,
@@ -9,14 +9,14 @@ use core::{
 
 use crate::{path::Path, sandbox};
 
-/// Makes a system call; gives what the kernel answers: an error number is negative. `errno` stays as it is.
+/// Makes a system call; returns the result of the kernel, in which error numbers are negative. Does not change `errno`.
 ///
 /// # Safety
 ///
-/// That of the system call.
+/// As for the system call.
 pub(crate) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     let answer: isize;
-    // SAFETY: the caller's promise; the kernel changes no other registers than these.
+    // SAFETY: the caller upholds the requirements of the system call; the kernel changes only these registers.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!(
@@ -38,31 +38,31 @@ pub(crate) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isi
     answer
 }
 
-/// The answer, or the error number that it is.
+/// Converts the result of a system call; errors are error numbers.
 fn checked(answer: isize) -> Result<usize, u32> {
     if (-4095..0).contains(&answer) { Err(-answer as u32) } else { Ok(answer as usize) }
 }
 
-/// What a system call with pointers to nothing else is given for its further arguments.
+/// Stands for unused arguments of a system call.
 const NO: usize = 0;
 
 /// The current directory, for calls that take a directory and a path.
 const HERE: usize = libc::AT_FDCWD as usize;
 
-/// Holds back all signals of this thread, and puts both them and `errno` back when dropped: what the recorder does
-/// in between can be neither interrupted by a handler that allocates, nor noticed by the program.
+/// Blocks all signals of this thread; restores the signal mask and `errno` when dropped. Meanwhile, the recorder cannot
+/// be interrupted by a handler that allocates, and the program does not notice its work.
 pub(crate) struct Quiet {
     errno: i32,
     mask: u64,
 }
 
 impl Quiet {
-    /// Until this is dropped. `None` in a sandbox, where no system calls can be made.
+    /// Blocks signals until the value is dropped. Returns `None` in a sandbox, where no system calls can be made.
     pub(crate) fn begin() -> Option<Self> {
         if !sandbox::begin_calls() {
             return None;
         }
-        // SAFETY: every thread has an `errno`.
+        // SAFETY: `__errno_location` returns a valid pointer on every thread.
         Some(unsafe { Self { errno: *libc::__errno_location(), mask: set_signals(u64::MAX) } })
     }
 }
@@ -78,37 +78,38 @@ impl Drop for Quiet {
     }
 }
 
-/// Holds back these signals of this thread, and no others; gives those that were held back before.
+/// Sets the signal mask of this thread; returns the previous one.
 ///
 /// # Safety
 ///
-/// A mask that leaves signals in must be put back.
+/// The previous mask must be restored.
 unsafe fn set_signals(mask: u64) -> u64 {
     let mut before = 0_u64;
     let (new, old) = ((&raw const mask) as usize, (&raw mut before) as usize);
-    // SAFETY: the kernel's signal mask has eight bytes.
+    // SAFETY: the kernel's signal mask has eight bytes, and both pointers are to values of that size.
     unsafe { call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, new, old, 8, NO, NO]) };
     before
 }
 
-/// A file descriptor, held for moments only: programs close all they find, and count on getting the lowest.
+/// A file descriptor, which is kept open only briefly, because programs close unknown descriptors and rely on getting
+/// the lowest number.
 pub(crate) struct File(usize);
 
 impl File {
-    /// Opens a file, with `O_CLOEXEC` added to the flags. Files made are for their owner alone.
+    /// Opens a file, with `O_CLOEXEC` added to the flags. Created files are accessible only to their owner.
     pub(crate) fn open(path: &Path, flags: i32) -> Result<Self, u32> {
         let flags = flags | libc::O_CLOEXEC;
         let path = path.as_ptr() as usize;
-        // SAFETY: a path ends with a zero byte.
+        // SAFETY: a `Path` ends with a zero byte.
         let answer = unsafe { call(libc::SYS_openat, [HERE, path, flags as usize, 0o600, NO, NO]) };
         checked(answer).map(Self)
     }
 
-    /// Writes all of `length` bytes at `from`, or fails with an error number.
+    /// Writes all `length` bytes at `from`, or returns an error number.
     ///
     /// # Safety
     ///
-    /// There must be that many.
+    /// `from` must point to `length` bytes.
     pub(crate) unsafe fn write(&self, from: *const u8, length: usize, offset: u64) -> Result<(), u32> {
         if offset + length as u64 > largest_file() {
             return Err(libc::EFBIG as u32);
@@ -116,7 +117,7 @@ impl File {
         let mut done = 0;
         while done < length {
             let at = (offset + done as u64) as usize;
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees that `from` points to `length` bytes.
             let answer = unsafe {
                 call(libc::SYS_pwrite64, [self.0, from.add(done) as usize, length - done, at, NO, NO])
             };
@@ -130,7 +131,7 @@ impl File {
         Ok(())
     }
 
-    /// Reads what there is next, up to the length of `to`; 0 at the end or when that fails.
+    /// Reads the next bytes, up to the length of `to`; returns their number, which is 0 at the end and on failure.
     pub(crate) fn read(&self, to: &mut [u8]) -> usize {
         let place = to.as_mut_ptr() as usize;
         // SAFETY: the slice is writable.
@@ -138,11 +139,12 @@ impl File {
         checked(answer).unwrap_or(0)
     }
 
-    /// Maps a part of the file, shared with all who do. Stays for ever, but only if `inherited` in a child of `fork`.
+    /// Maps a part of the file, shared with other processes. The mapping is permanent; children of `fork` have it only
+    /// if `inherited` is true.
     pub(crate) fn map(&self, length: usize, offset: u64, inherited: bool) -> Result<*mut u8, u32> {
         let start = map(length, libc::MAP_SHARED, self.0, offset as usize)?;
         if !inherited {
-            // SAFETY: the mapping is this function's own.
+            // SAFETY: the mapping was just created and is not used elsewhere.
             unsafe { call(libc::SYS_madvise, [start, length, libc::MADV_DONTFORK as usize, NO, NO, NO]) };
         }
         Ok(start as *mut u8)
@@ -151,23 +153,23 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is this value's own.
+        // SAFETY: this value owns the descriptor.
         unsafe { call(libc::SYS_close, [self.0, NO, NO, NO, NO, NO]) };
     }
 }
 
-/// A new mapping, at an address of the kernel's choice.
+/// Creates a mapping at an address chosen by the kernel.
 fn map(length: usize, flags: i32, file: usize, offset: usize) -> Result<usize, u32> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
-    // SAFETY: where nothing is mapped yet.
+    // SAFETY: the kernel chooses addresses where nothing is mapped.
     checked(unsafe { call(libc::SYS_mmap, [NO, length, protection, flags as usize, file, offset]) })
 }
 
-/// Fresh memory, all zero, for one `T`; in a child of `fork` it is all zero again. `T` must be valid so.
+/// Allocates zeroed memory for one `T`; in a child of `fork`, it is zeroed again. All zeros must be a valid `T`.
 pub(crate) fn forgetful<T>() -> Result<*mut T, u32> {
     let start = map(size_of::<T>(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, usize::MAX, NO)?;
     let advice = libc::MADV_WIPEONFORK as usize;
-    // SAFETY: the mapping is this function's own.
+    // SAFETY: the mapping was just created and is not used elsewhere.
     unsafe {
         let answer = call(libc::SYS_madvise, [start, size_of::<T>(), advice, NO, NO, NO]);
         checked(answer).inspect_err(|_| give_back(start as *mut T))?;
@@ -175,21 +177,21 @@ pub(crate) fn forgetful<T>() -> Result<*mut T, u32> {
     Ok(start as *mut T)
 }
 
-/// Unmaps what [`forgetful`] gave.
+/// Unmaps memory returned by [`forgetful`].
 ///
 /// # Safety
 ///
-/// Nothing may use it any more.
+/// The memory must not be used afterwards.
 pub(crate) unsafe fn give_back<T>(memory: *mut T) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the memory was mapped by `forgetful`, and the caller guarantees that it is not used afterwards.
     unsafe { call(libc::SYS_munmap, [memory as usize, size_of::<T>(), NO, NO, NO, NO]) };
 }
 
-/// How large the process may make a file: beyond that, writing would kill it.
+/// Returns the max size of a file that the process may write; writing beyond it would kill the process.
 fn largest_file() -> u64 {
     let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
     let resource = libc::RLIMIT_FSIZE as usize;
-    // SAFETY: `limit` is a place for the answer, and is read only if there is one.
+    // SAFETY: `limit` is valid for the result, and is read only on success.
     unsafe {
         match call(libc::SYS_prlimit64, [0, resource, NO, limit.as_mut_ptr() as usize, NO, NO]) {
             0 => limit.assume_init().rlim_cur,
@@ -198,26 +200,26 @@ fn largest_file() -> u64 {
     }
 }
 
-/// Where a symbolic link leads to, as much as fits; gives the number of bytes, 0 if that fails.
+/// Reads the target of a symbolic link, as far as it fits; returns the number of bytes, 0 on failure.
 pub(crate) fn read_link(path: &Path, to: &mut [u8]) -> usize {
     let (path, place) = (path.as_ptr() as usize, to.as_mut_ptr() as usize);
-    // SAFETY: a path ends with a zero byte, and the slice is writable.
+    // SAFETY: a `Path` ends with a zero byte, and the slice is writable.
     let answer = unsafe { call(libc::SYS_readlinkat, [HERE, path, place, to.len(), NO, NO]) };
     checked(answer).unwrap_or(0).min(to.len())
 }
 
-/// Nanoseconds of CPU time that this process has used.
+/// Returns the nanoseconds of CPU time that this process has used.
 pub(crate) fn process_time() -> u64 {
     nanoseconds(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Nanoseconds of CPU time that this thread has used.
+/// Returns the nanoseconds of CPU time that this thread has used.
 pub(crate) fn thread_time() -> u64 {
     nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn nanoseconds(clock: libc::clockid_t) -> u64 {
-    // SAFETY: `time` is a valid place for the answer.
+    // SAFETY: `time` is valid for the result.
     unsafe {
         let mut time = core::mem::zeroed::<libc::timespec>();
         let place = (&raw mut time) as usize;
@@ -226,17 +228,17 @@ fn nanoseconds(clock: libc::clockid_t) -> u64 {
     }
 }
 
-/// What a process has used of the machine.
+/// Resources that a process has used.
 pub(crate) struct Used {
-    /// Nanoseconds of CPU time within the operating system.
+    /// Nanoseconds of CPU time in the operating system.
     pub(crate) system_ns: u64,
-    /// Page faults that were served without reading from a disk.
+    /// Number of page faults served without reading from a disk.
     pub(crate) page_faults: u64,
 }
 
-/// What this process has used since it was made.
+/// Returns the resources that this process has used since it was created.
 pub(crate) fn used() -> Used {
-    // SAFETY: `usage` is a valid place for the answer, for which all zero is a valid value.
+    // SAFETY: `usage` is valid for the result, and all zeros are a valid value.
     let usage = unsafe {
         let mut usage = core::mem::zeroed::<libc::rusage>();
         let place = (&raw mut usage) as usize;
@@ -248,23 +250,24 @@ pub(crate) fn used() -> Used {
     Used { system_ns, page_faults: usage.ru_minflt as u64 }
 }
 
-/// Whether a program may read the processor's own clock. It can give that up, and pass it on to those that it starts.
+/// Returns whether the program may read the processor's clock. A program can renounce that for itself and the programs
+/// that it starts.
 pub(crate) fn has_clock() -> bool {
     let mut mode: i32 = 0;
     let place = (&raw mut mode) as usize;
-    // SAFETY: `mode` is a valid place for the answer; it stays as it is where there is no such question.
+    // SAFETY: `mode` is valid for the result; it is unchanged if the system does not support the call.
     unsafe { call(libc::SYS_prctl, [libc::PR_GET_TSC as usize, place, NO, NO, NO, NO]) };
     mode != libc::PR_TSC_SIGSEGV
 }
 
-/// The numbers of this process and of its parent, not remembered from before a `fork`.
+/// Returns the identifiers of this process and of its parent, without caching them across a `fork`.
 pub(crate) fn process_numbers() -> (u32, u32) {
-    // SAFETY: these calls only answer.
+    // SAFETY: these calls only return values.
     unsafe { (call(libc::SYS_getpid, [NO; 6]) as u32, call(libc::SYS_getppid, [NO; 6]) as u32) }
 }
 
-/// Lets another thread run.
+/// Yields to another thread.
 pub(crate) fn wait_a_little() {
-    // SAFETY: always allowed.
+    // SAFETY: `sched_yield` is always safe to call.
     unsafe { call(libc::SYS_sched_yield, [NO; 6]) };
 }

@@ -1,26 +1,26 @@
-//! What the recorder knows of one thread, in thread-local memory that is there from the thread's first instruction to
-//! its last, without allocation.
+//! The recorder's state of a thread, in thread-local memory that exists from the thread's first instruction to its
+//! last, without allocation.
 //!
-//! Rust's own thread-locals would be reached through a function of the dynamic linker, which itself may call `malloc`
+//! Access to Rust's thread-locals would go through a function of the dynamic linker, which may itself call `malloc`
 //! after a `dlopen`. So the variable is declared in assembly, with the access model for libraries that are loaded at
-//! the start ("initial exec": two instructions).
+//! the start ("initial exec", which takes two instructions).
 
 use crate::stream::Stream;
 
-/// One thread's state. All zero at the start of a thread; kept as it is by `fork`.
+/// The state of a thread. All zeros at the start of a thread; unchanged by `fork`.
 #[repr(C)]
 pub(crate) struct Thread {
-    /// Where it logs; null: nowhere yet, or no longer.
+    /// The stream to which the thread logs; null if it has none.
     pub(crate) stream: *mut Stream,
-    /// The process that `number` was given in, plus one.
+    /// The process in which `number` was assigned, plus one.
     pub(crate) process: u32,
-    /// Its number in the recording.
+    /// The thread's number in the recording.
     pub(crate) number: u32,
-    /// Whether the recorder will hear of its end.
+    /// Whether the recorder will be notified of the thread's end.
     pub(crate) watched: bool,
-    /// Whether its end has begun: it must not keep a lane.
+    /// Whether the thread is ending: it must not keep a stream.
     pub(crate) ending: bool,
-    /// Whether it is looking for the real functions.
+    /// Whether the thread is looking up a real function.
     pub(crate) resolving: bool,
 }
 
@@ -75,7 +75,7 @@ mod place {
     }
 }
 
-/// The state of the calling thread.
+/// Returns the state of the calling thread.
 #[inline(always)]
 pub(crate) fn current() -> *mut Thread {
     place::address()

@@ -1,4 +1,4 @@
-//! Learns of the end of threads, whose lanes then go to others.
+//! Detects the end of threads, whose streams are then reused by other threads.
 
 use core::{
     ffi::c_void,
@@ -12,25 +12,26 @@ use crate::{
     thread::{self, Thread},
 };
 
-/// The key whose value's destructor tells of a thread's end.
+/// The key whose destructor is called at a thread's end.
 static KEY: AtomicU32 = AtomicU32::new(0);
 
-/// Makes the key; says whether there was one left to be had.
+/// Creates the key; returns whether that succeeded.
 pub(crate) fn prepare() -> bool {
     let mut key = 0;
-    // SAFETY: `key` is a valid place for the answer.
+    // SAFETY: `key` is valid for the result.
     let made = unsafe { libc::pthread_key_create(&raw mut key, Some(end_of_thread)) == 0 };
     KEY.store(key, Relaxed);
     made
 }
 
-/// Asks to be told of this thread's end, once. Called with no lane half changed: this may call `calloc`.
+/// Registers for the end of this thread, once. Must be called while no stream is being changed, because it may call
+/// `calloc`.
 ///
 /// # Safety
 ///
-/// The thread must be the calling one.
+/// `thread` must be the calling thread.
 pub(crate) unsafe fn watch(thread: *mut Thread) {
-    // SAFETY: the caller's promise; the key was made before there were lanes.
+    // SAFETY: the caller guarantees that this is the calling thread; the key was created before any stream.
     unsafe {
         if !(*thread).watched && !(*thread).stream.is_null() {
             (*thread).watched = true;
@@ -39,12 +40,12 @@ pub(crate) unsafe fn watch(thread: *mut Thread) {
     }
 }
 
-/// A thread ends: its lane is another's now. What it still does is logged event by event, in any lane that is free.
+/// Called when a thread ends: releases its stream. Later events of the thread are logged one by one in any free stream.
 unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     let thread = thread::current();
-    // In a sandbox signals cannot be held back; what a handler does then is logged, if at all, in this lane or in none.
+    // In a sandbox, signals cannot be blocked; events of a handler are then logged in this stream or not at all.
     let quiet = Quiet::begin();
-    // SAFETY: this is the calling thread.
+    // SAFETY: the state is that of the calling thread.
     unsafe {
         (*thread).ending = true;
         give_up_stream(thread);
@@ -52,13 +53,13 @@ unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     drop(quiet);
 }
 
-/// Leaves the thread's lane to others.
+/// Releases the thread's stream for reuse.
 ///
 /// # Safety
 ///
-/// The thread must be the calling one, with its signals held back.
+/// `thread` must be the calling thread, with its signals blocked.
 pub(crate) unsafe fn give_up_stream(thread: *mut Thread) {
-    // SAFETY: the lane is this thread's until its last line here.
+    // SAFETY: the stream belongs to this thread until the last line here.
     unsafe {
         let stream = replace(&mut (*thread).stream, null_mut());
         if let Some(stream) = stream.as_ref() {

@@ -1,12 +1,12 @@
-//! Traces of real programs' allocations: what they hold, and how they lie on disk.
+//! Traces of the allocations of real programs: contents and file format.
 //!
-//! * [`raw`] is the layout in which the recorder logs events inside the recorded process. It needs no
-//!   standard library.
-//! * [`Writer`] and [`Reader`] (feature `file`, on by default) write and read trace files, `*.mpt`: compressed,
-//!   checksummed, read one block of events at a time, so a trace may be larger than memory. The format is
-//!   described in [`format`](mod@format).
+//! * [`raw`] is the layout in which the recorder logs events inside the recorded process. It does not need the standard
+//!   library.
+//! * [`Writer`] and [`Reader`] (feature `file`, enabled by default) write and read trace files, `*.mpt`. They are
+//!   compressed and checksummed, and read one block of events at a time, so a trace may be larger than memory. The
+//!   format is described in [`format`](mod@format).
 
-// The libraries never panic and never print. (Their tests may: clippy.toml.)
+// The libraries never panic and never print; their tests may (see clippy.toml).
 #![warn(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,29 +1,30 @@
-//! The raw layout: what the recorder leaves behind while a program runs, before `millpond` turns it into a trace.
+//! The raw layout of a recording, which the recorder writes while a program runs and `millpond` then converts to a
+//! trace.
 //!
-//! The recorder and the program `millpond` that reads its files are always of the same build, so nothing here is an
-//! interface for others, and there is no reading of older versions: [`VERSION`] only catches a mix-up.
+//! The recorder and the program `millpond` that reads its files are always from the same build, so this is not a public
+//! interface, and older versions cannot be read: [`VERSION`] only detects a mismatch.
 //!
-//! A recording is one directory. `live` in it leads to memory (`/dev/shm`) where there is some:
+//! A recording is one directory. Its entry `live` is a link to memory (`/dev/shm`) if there is any:
 //!
 //! | file | what |
 //! |---|---|
 //! | `live/control` | [`Control`]: shared by all processes of the recording |
-//! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per lane, its [`Window`] |
-//! | `N` | units that were written out of the windows when they were full |
-//! | `live/execs` | [`Exec`]: programs that a process was to become or to start |
-//! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies out of `/proc/self` |
+//! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per stream, its [`Window`] |
+//! | `N` | units that were written out from full windows |
+//! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
+//! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
 //!
 //! A *stream* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
-//! Its window is mapped from a file, so that a killed program loses nothing. A full window is written out as one unit
-//! and starts anew, with the next sequence number. A reader that finds the same sequence number twice in a lane takes
-//! the one with more records: the writing was interrupted.
+//! Its window is mapped from a file, so that nothing is lost if the program is killed. A full window is written out as
+//! one unit, and is then reused with the next sequence number. If a reader finds the same sequence number twice in a
+//! stream, it uses the unit with more records: writing was interrupted.
 
 use core::{
     mem::{offset_of, size_of},
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
-/// Changes whenever anything in this file does.
+/// The version of the layout; changes with every change in this file.
 pub const VERSION: u32 = 2;
 
 /// The first eight bytes of the control file and of every `live/N`.
@@ -35,42 +36,42 @@ pub const DIRECTORY: &str = "MILLPOND_RECORD";
 /// The longest path of a directory that the recorder accepts.
 pub const LONGEST_DIRECTORY: usize = 400;
 
-/// Bytes of a window, and of all that is written out at once. A multiple of every page size in use.
+/// Bytes in a window, which are written out at once. A multiple of every page size in use.
 pub const UNIT: usize = 64 * 1024;
 
 /// Records that fit into one unit.
 pub const RECORDS: usize = (UNIT - size_of::<Window>()) / size_of::<Record>();
 
-/// Entries of a lane's table of callers. An index has twelve bits in a record.
+/// Number of entries in a stream's table of callers. An index has 12 bits in a record.
 pub const CALLERS: usize = 1 << 12;
 
-/// Shared by all the processes of a recording.
+/// State shared by all processes of a recording.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Control {
     /// [`MAGIC`].
     pub magic: AtomicU64,
-    /// Bytes that may be written out in all.
+    /// Max bytes that may be written out in total.
     pub limit: AtomicU64,
-    /// Bytes that were written out, or would have been had the limit allowed it.
+    /// Bytes that were written out, or would have been without the limit.
     pub written: AtomicU64,
-    /// Process images so far; the number of the next.
+    /// Number of process images so far, which is the number of the next one.
     pub processes: AtomicU32,
-    /// Not zero when the recording is over.
+    /// Nonzero if the recording is over.
     pub stop: AtomicU32,
-    /// Processes that were not recorded because they were in a sandbox when they started.
+    /// Number of processes that were not recorded because they were in a sandbox when they started.
     pub sandboxed: AtomicU32,
-    /// Records in `live/execs` so far; the number of the next.
+    /// Number of records in `live/execs` so far, which is the number of the next one.
     pub execs: AtomicU32,
-    /// The process that last was to become a program, where that could not be written to `live/execs`; 0: none.
+    /// The last process that was about to become a program and could not be noted in `live/execs`; 0: none.
     pub unwritten: AtomicU32,
-    /// Ticks before that.
+    /// Ticks before that call.
     pub unwritten_ticks: AtomicU64,
-    /// What `Seccomp_filters` says in `/proc/self/status` of the process that started the recording.
+    /// The value of `Seccomp_filters` in `/proc/self/status` of the process that started the recording.
     pub filters: AtomicU32,
 }
 
-/// What is known of one process image: one call of `exec`, or one `fork`.
+/// Information about one process image, which begins with one call of `exec` or `fork`.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Header {
@@ -78,39 +79,40 @@ pub struct Header {
     pub magic: AtomicU64,
     /// The process identifier.
     pub process: AtomicU32,
-    /// That of its parent.
+    /// The process identifier of the parent.
     pub parent: AtomicU32,
-    /// The number of the first image with this program and these arguments: its own, or after a `fork` an earlier one.
+    /// The number of the first image with this program and these arguments: its own number, or that of an earlier image
+    /// after a `fork`.
     pub image: AtomicU32,
     /// Ticks when recording began.
     pub started: AtomicU64,
-    /// Ticks when the process called `exit`; 0: it did not.
+    /// Ticks when the process called `exit`; 0 if it did not.
     pub ended: AtomicU64,
-    /// Ticks when recording stopped before the program did; 0: it did not. What is later is not complete.
+    /// Ticks when recording stopped before the program did; 0 if it did not. Later events are incomplete.
     pub stopped: AtomicU64,
-    /// Why it stopped: an error number of the operating system, or [`LIMIT`] or [`OVER`].
+    /// The reason why recording stopped: an error number of the operating system, [`LIMIT`] or [`OVER`].
     pub reason: AtomicU32,
-    /// Ticks that logging 1,024 events in a row takes, tried out at the start; 0 after a `fork`.
+    /// Ticks for logging 1,024 consecutive events, measured at the start; 0 after a `fork`.
     pub ticks_per_1024: AtomicU32,
-    /// Nanoseconds of CPU time spent in starting to record, and in making windows and writing them out.
+    /// Nanoseconds of CPU time spent on starting to record, creating windows and writing them out.
     pub spent: AtomicU64,
     /// Nanoseconds of CPU time (user and system) when recording began.
     pub cpu_first: AtomicU64,
-    /// The same when last looked at: when writing out and at the end.
+    /// Nanoseconds of CPU time at the last measurement: when writing out and at the end.
     pub cpu_last: AtomicU64,
-    /// Nanoseconds of CPU time within the operating system when recording began, and when last looked at.
+    /// Nanoseconds of CPU time in the operating system when recording began, and at the last measurement.
     pub system_first: AtomicU64,
     /// See [`system_first`](Self::system_first).
     pub system_last: AtomicU64,
-    /// Page faults served without a disk when recording began, and when last looked at.
+    /// Page faults served without disk access when recording began, and at the last measurement.
     pub faults_first: AtomicU64,
     /// See [`faults_first`](Self::faults_first).
     pub faults_last: AtomicU64,
-    /// Bytes of resident memory that belong to no file when recording began, and the most seen; 0: unknown.
+    /// Bytes of anonymous resident memory when recording began, and the max observed; 0: unknown.
     pub anonymous_first: AtomicU64,
     /// See [`anonymous_first`](Self::anonymous_first).
     pub anonymous_most: AtomicU64,
-    /// The address of the `malloc` that is behind the recorder; 0 after a `fork`.
+    /// The address of the `malloc` that the recorder calls; 0 after a `fork`.
     pub malloc: AtomicU64,
 }
 
@@ -123,59 +125,59 @@ pub const OVER: u32 = u32::MAX - 1;
 /// [`Header::reason`]: the process was in a sandbox, where a system call of the recorder could have killed it.
 pub const SANDBOX: u32 = u32::MAX - 2;
 
-/// [`Exec::process`]: a child whose number only the C library knows, with all that it takes to be recorded.
+/// [`Exec::process`]: a child whose number only the C library knows, and whose environment loads the recorder.
 pub const SOME_CHILD: u32 = u32::MAX;
 
-/// [`Exec::process`]: such a child without the variables that make a program load the recorder.
+/// [`Exec::process`]: such a child whose environment lacks the variables that load the recorder.
 pub const LOST_CHILD: u32 = u32::MAX - 1;
 
-/// A call that makes a process another program, or starts one.
+/// A record of a call by which a process becomes another program, or starts one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Exec {
     /// Ticks before the call.
     pub ticks: u64,
-    /// The process that is to be the program.
+    /// The process that will run the program.
     pub process: u32,
-    /// 0: about to be called, or has succeeded; 1: has failed.
+    /// 0: the call is about to be made, or has succeeded; 1: it has failed.
     pub failed: u32,
-    /// The program as it was named, cut off if it is longer, and zero bytes.
+    /// The path as passed, truncated if longer, padded with zeros.
     pub path: [u8; 496],
 }
 
 impl Exec {
-    /// What a file of these says; a part of one at the end is left out.
+    /// Iterates over the records in a file; ignores an incomplete one at the end.
     pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
         bytes.chunks_exact(size_of::<Self>()).map(|bytes| {
-            // SAFETY: there are enough bytes, and integers are valid for all of them.
+            // SAFETY: the slice is as long as the type, which consists of integers.
             unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() }
         })
     }
 }
 
-/// What stands before the records of a unit.
+/// The head of a unit, before its records.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct Window {
-    /// Which lane this is.
+    /// The number of the stream.
     pub stream: AtomicU32,
-    /// How many units of this lane came before.
+    /// Number of earlier units of this stream.
     pub sequence: AtomicU32,
-    /// Records that are complete.
+    /// Number of complete records.
     pub used: AtomicU32,
-    /// 1, so that a unit that was never written is told from an empty one.
+    /// 1; distinguishes an empty unit from one that was never written.
     pub valid: AtomicU32,
 }
 
 macro_rules! from_bytes {
     ($type:ty) => {
         impl $type {
-            /// A copy out of a file; `None` if there are too few bytes.
+            /// Reads a copy from bytes of a file; returns `None` if there are too few.
             pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 if bytes.len() < size_of::<Self>() {
                     return None;
                 }
-                // SAFETY: there are enough bytes, and a struct of atomic integers is valid for all of them.
+                // SAFETY: the slice is as long as the type, which consists of atomic integers.
                 Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
             }
         }
@@ -186,10 +188,10 @@ from_bytes!(Control);
 from_bytes!(Header);
 from_bytes!(Window);
 
-/// Where [`Control::stop`] is in the control file.
+/// Offset of [`Control::stop`] in the control file.
 pub const STOP_AT: u64 = offset_of!(Control, stop) as u64;
 
-/// One record of 16 bytes: the kind in the upper four bits, the rest as the functions that make it say.
+/// One record of 16 bytes: the kind in the upper four bits; the functions that create records document the rest.
 #[repr(C, align(16))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record(pub [u64; 2]);
@@ -204,48 +206,50 @@ pub enum Kind {
     Caller = 2,
     /// See [`Record::extra`].
     Extra = 3,
-    /// A block came to life; its bytes are undefined.
+    /// A block was allocated; its bytes are uninitialised.
     Allocate = 4,
-    /// A block came to life; its bytes are zero.
+    /// A block was allocated; its bytes are zero.
     AllocateZeroed = 5,
-    /// An allocation that returned null.
+    /// An allocation returned null.
     Failed = 6,
     /// A block is about to be freed.
     Free = 7,
     /// A block is about to be resized.
     ResizeStart = 8,
-    /// The resize that this thread started last is done. Address 0: it failed, or freed the block if the size is 0.
+    /// The resize that this thread started last has returned. Address 0: it failed, or, if the size is 0, freed the
+    /// block.
     ResizeEnd = 9,
 }
 
-/// Addresses have 48 bits; what is above is a tag that the hardware ignores.
+/// Mask of the 48 bits of an address; the bits above are a tag that the hardware ignores.
 const ADDRESS: u64 = (1 << 48) - 1;
 
 impl Record {
-    /// From here on, events are of `thread`, and their times count from `ticks`. The first record of every unit.
+    /// Creates a mark: the events that follow are of `thread`, and their times are relative to `ticks`. The first
+    /// record of every unit is a mark.
     pub const fn mark(thread: u32, ticks: u64) -> Self {
         Self([thread as u64 | (Kind::Mark as u64) << 60, ticks])
     }
 
-    /// From here on, callers with this address's index are this address. Other addresses have the same index: the
-    /// last one counts.
+    /// Creates a record that assigns this address to its index in the table of callers, replacing any other address
+    /// there.
     pub const fn caller(address: u64) -> Self {
         Self([(Kind::Caller as u64) << 60, address])
     }
 
-    /// The next event has this size and was asked for with this alignment (0: none in particular).
+    /// Creates a record with the size and requested alignment of the next event; alignment 0: default.
     pub const fn extra(align: u32, size: u64) -> Self {
         Self([align as u64 | (Kind::Extra as u64) << 60, size])
     }
 
-    /// An event: `offset` ticks after the last mark.
+    /// Creates an event, `offset` ticks after the last mark.
     #[inline(always)]
     pub const fn event(kind: Kind, address: u64, caller: usize, offset: u32, size: u32) -> Self {
         let first = address & ADDRESS | (caller as u64) << 48 | (kind as u64) << 60;
         Self([first, offset as u64 | (size as u64) << 32])
     }
 
-    /// What the record says; `None` if that makes no sense.
+    /// Decodes the record; returns `None` if it is invalid.
     pub const fn decode(self) -> Option<Decoded> {
         let Self([first, second]) = self;
         let kind = match first >> 60 {
@@ -266,7 +270,7 @@ impl Record {
     }
 }
 
-/// A record, taken apart.
+/// A decoded record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the functions of `Record` that make these say it")]
 pub enum Decoded {
@@ -276,7 +280,7 @@ pub enum Decoded {
     Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
 }
 
-/// Where a caller's address stands in the table of callers that writer and reader keep for each lane.
+/// Returns the index of a caller's address in the table of callers that writer and reader keep for each stream.
 #[inline(always)]
 pub const fn caller_index(address: u64) -> usize {
     (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CALLERS.ilog2())) as usize

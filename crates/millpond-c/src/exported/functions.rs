@@ -1,4 +1,4 @@
-//! The functions of tables: one generic function for each, so that there is an instance for every allocator.
+//! The functions of tables: one generic function for each member, with an instance for every allocator.
 
 use std::{
     alloc::{Layout, dealloc},
@@ -24,7 +24,7 @@ pub(super) unsafe extern "C" fn allocate<X: Export>(
     align: usize,
     flags: mp_flags,
 ) -> *mut c_void {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     match this.layout(size, align) {
         Ok(layout) if flags & MP_ZERO != 0 => this.ask(layout, |inner| inner.allocate_zeroed(layout)),
@@ -46,10 +46,10 @@ pub(super) unsafe extern "C" fn reallocate<X: Export>(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(block) = NonNull::new(block.cast::<u8>()) else {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: this function has the same requirements as `allocate`.
         return unsafe { allocate::<X>(this, new_size, align, flags) };
     };
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     let layouts = this.layout(old_size, align).and_then(|old| Ok((old, this.layout(new_size, align)?)));
     let (old, new) = match layouts {
@@ -63,7 +63,7 @@ pub(super) unsafe extern "C" fn reallocate<X: Export>(
         }
     };
     if flags & MP_IN_PLACE != 0 {
-        // SAFETY: the header asks for a live block, and for the size that it has.
+        // SAFETY: the header requires a live block and its size.
         return unsafe { this.resize_in_place(block, old, new, flags) };
     }
     // SAFETY: as above.
@@ -76,10 +76,10 @@ pub(super) unsafe extern "C" fn reallocate<X: Export>(
     })
 }
 
-/// What stands for a layout that there is not, where somebody looks: no block has it.
+/// Stands for an impossible layout in reports: no block has it.
 const IMPOSSIBLE: Layout = match Layout::from_size_align(isize::MAX.cast_unsigned(), 1) {
     Ok(layout) => layout,
-    // Never: it is the largest size that there is.
+    // Unreachable: this is the largest valid size.
     Err(_) => Layout::new::<()>(),
 };
 
@@ -91,10 +91,10 @@ pub(super) unsafe extern "C" fn free<X: Export>(
     align: usize,
 ) {
     let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     match this.layout(size, align) {
-        // SAFETY: the header asks for a live block of this allocator, and for what it was requested for.
+        // SAFETY: the header requires a live block of this allocator, and the layout with which it was requested.
         Ok(layout) => unsafe { this.inner.deallocate(block, layout) },
         Err(error) => {
             error.note();
@@ -106,7 +106,7 @@ pub(super) unsafe extern "C" fn free<X: Export>(
 /// As `impossible` of the table.
 pub(super) unsafe extern "C" fn impossible<X: Export>(this: *mut mp_allocator, block: *mut c_void) {
     if let Some(block) = NonNull::new(block.cast::<u8>()) {
-        // SAFETY: this function is in the table of allocators of this type alone.
+        // SAFETY: this function is only in tables of allocators of this type.
         unsafe { Exported::<X>::of(this) }.refuse(block);
     }
 }
@@ -118,7 +118,7 @@ pub(super) unsafe extern "C" fn may_free<X: Export>(
     size: usize,
     align: usize,
 ) -> bool {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     let layout = this.layout(size, align);
     NonNull::new(block.cast::<u8>())
@@ -132,17 +132,17 @@ pub(super) unsafe extern "C" fn damage<X: Export>(
     size: usize,
     align: usize,
 ) -> *mut c_void {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     let damage = |layout| this.inner.damage(NonNull::new(block.cast()), layout);
     this.layout(size, align).ok().and_then(damage).map_or(ptr::null_mut(), |at| at as *mut c_void)
 }
 
 impl<X: Export> Exported<X> {
-    /// Reports that a block came with a layout that no block can have, if misuse is found here.
+    /// Reports that a block was passed with a layout that no block can have, if this allocator detects misuse.
     fn refuse(&self, block: NonNull<u8>) {
         if self.vets() {
-            // SAFETY: the allocator finds out that no block has this layout, and changes nothing.
+            // SAFETY: the allocator verifies blocks, so it detects that no block has this layout, and changes nothing.
             unsafe { self.inner.deallocate(block, IMPOSSIBLE) };
         }
     }
@@ -154,7 +154,7 @@ pub(super) unsafe extern "C" fn destroy<X: Export>(this: *mut mp_allocator) {
         return;
     }
     let this = this.cast::<Exported<X>>();
-    // SAFETY: it was made by `make`, in a place of its own, and the header asks that nobody uses it any more.
+    // SAFETY: the allocator was allocated by `make`, and the header requires that it is no longer used.
     unsafe {
         (*this).fork.unregister();
         this.drop_in_place();
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn allocate_between<X: Export>(
     align: usize,
     got: *mut usize,
 ) -> *mut c_void {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     let layout = match this.layout(least, align) {
         Ok(layout) => layout,
@@ -179,13 +179,13 @@ pub(super) unsafe extern "C" fn allocate_between<X: Export>(
             return ptr::null_mut();
         }
     };
-    // Where the alignment depends on the size, the block has no other size than this.
+    // If the alignment depends on the size, the block may be freed with this size only.
     let depends = align == 0 && this.head.default_align == MP_NATURAL_ALIGN;
     let preferred = if depends { layout.size() } else { preferred };
     this.ask(layout, |inner| {
         let block = inner.allocate_between(layout, preferred)?;
         if !got.is_null() {
-            // SAFETY: the header asks for a place for a number, or for NULL.
+            // SAFETY: the header requires a valid pointer or NULL.
             unsafe { got.write(if depends { layout.size() } else { block.len() }) };
         }
         Ok(block)
@@ -194,8 +194,8 @@ pub(super) unsafe extern "C" fn allocate_between<X: Export>(
 
 /// As `reset` of the table.
 pub(super) unsafe extern "C" fn reset<X: Export>(this: *mut mp_allocator) -> mp_error {
-    // SAFETY: this function is in the table of allocators of this type alone, and the header asks that nobody else uses
-    // this one now.
+    // SAFETY: this function is only in tables of allocators of this type, and the header requires that no other thread
+    // uses this allocator during the call.
     if let Some(reclaim) = unsafe { Exported::<X>::alone(this) }.inner.reclaim() {
         reclaim.reset();
     }
@@ -204,7 +204,7 @@ pub(super) unsafe extern "C" fn reset<X: Export>(this: *mut mp_allocator) -> mp_
 
 /// As `trim` of the table.
 pub(super) unsafe extern "C" fn trim<X: Export>(this: *mut mp_allocator) -> usize {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     if let Some(bytes) = unsafe { Exported::<X>::of(this) }.inner.trim_shared() {
         return bytes;
     }
@@ -214,7 +214,7 @@ pub(super) unsafe extern "C" fn trim<X: Export>(this: *mut mp_allocator) -> usiz
 
 /// As `owns` of the table.
 pub(super) unsafe extern "C" fn owns<X: Export>(this: *const mp_allocator, address: *const c_void) -> bool {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     unsafe { Exported::<X>::of(this) }.inner.inspect().is_some_and(|inspect| inspect.owns(address.cast()))
 }
 
@@ -232,7 +232,7 @@ pub(super) unsafe extern "C" fn stats<X: Export>(this: *const mp_allocator, out:
         return MpError::unsupported("the allocator does not say what it holds").note();
     };
     let stats = mp_stats::take(inspect);
-    // SAFETY: the header asks for a structure that says how long it is.
+    // SAFETY: the header requires a structure that begins with its size.
     unsafe { write_as_long(&stats, out) }.map_or_else(MpError::note, |()| MP_OK)
 }
 
@@ -254,7 +254,7 @@ pub(super) unsafe extern "C" fn each<X: Export>(
     let Some(visit) = visit else {
         return MpError::invalid("there is no function to visit blocks with").note();
     };
-    // SAFETY: as for `reset`; the visitor is the caller's, and takes what the header says.
+    // SAFETY: as for `reset`; the header requires a visitor with this signature.
     let walked = unsafe {
         let this = Exported::<X>::alone(this);
         this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
@@ -269,7 +269,7 @@ pub(super) unsafe extern "C" fn reserve<X: Export>(
     align: usize,
     count: usize,
 ) -> mp_error {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
     let reserved = this.layout(size, align).and_then(|layout| Ok(this.inner.reserve(layout, count)?));
     reserved.map_or_else(MpError::note, |()| MP_OK)
@@ -283,9 +283,9 @@ pub(super) unsafe extern "C" fn allocate_many<X: Export>(
     size: usize,
     align: usize,
 ) -> mp_error {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
-    // SAFETY: the header asks for room for so many pointers.
+    // SAFETY: the header requires room for `count` pointers.
     let places = unsafe { array::places(blocks, count) };
     let filled = this.layout(size, align).map_err(MpError::note).and_then(|layout| {
         let first = this.inner.allocate_many(layout, places);
@@ -302,7 +302,7 @@ pub(super) unsafe extern "C" fn free_many<X: Export>(
     size: usize,
     align: usize,
 ) {
-    // SAFETY: this function is in the table of allocators of this type alone, and the header asks for live blocks of this
+    // SAFETY: this function is only in tables of allocators of this type, and the header requires live blocks of this
     // allocator, size and alignment.
     unsafe {
         let this = Exported::<X>::of(this);
@@ -314,13 +314,13 @@ pub(super) unsafe extern "C" fn free_many<X: Export>(
 
 /// As `flush` of the table.
 pub(super) unsafe extern "C" fn flush<X: Export>(this: *mut mp_allocator) {
-    // SAFETY: this function is in the table of allocators of this type alone.
+    // SAFETY: this function is only in tables of allocators of this type.
     unsafe { Exported::<X>::of(this) }.inner.flush();
 }
 
 /// As `render` of the table.
 pub(super) unsafe extern "C" fn render<X: Export>(this: *const mp_allocator, builder: *mut c_void) {
-    // SAFETY: this function is in the table of allocators of this type alone, and called with what was passed.
+    // SAFETY: this function is only in tables of allocators of this type, and `builder` comes from `render::pass`.
     unsafe {
         if let (Some(inspect), Some(builder)) =
             (Exported::<X>::of(this).inner.inspect(), render::received(builder))

@@ -1,6 +1,6 @@
-//! Any of the library's allocators as C sees it: a pointer to a table of functions, and behind it the allocator itself.
+//! Exports any of the library's allocators to C: a pointer to a table of functions, followed by the allocator itself.
 //!
-//! The functions of a table are instances of the generic ones here, so there is one of each for all pools and guards.
+//! The functions of a table are instances of generic functions, which are written once for all pools and guards.
 
 mod functions;
 
@@ -21,38 +21,39 @@ use crate::{
     request,
 };
 
-/// Who is shown live blocks, one by one; false means that it has seen enough.
+/// A callback that receives live blocks one by one; returns false to stop.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(NonNull<u8>, usize) -> bool;
 
-/// An allocator of the library, and what it can do besides.
+/// An allocator of the library, with its optional operations.
 pub(crate) trait Export: Allocator {
-    /// What it is called.
+    /// The name of the allocator.
     const NAME: &'static CStr;
-    /// Whether it answers questions.
+    /// Whether the allocator can be inspected.
     const INSPECTS: bool = false;
-    /// Whether it can be reset and trimmed.
+    /// Whether the allocator can be reset and trimmed.
     const RECLAIMS: bool = false;
-    /// Whether it can walk its live blocks.
+    /// Whether the allocator knows its live blocks.
     const WALKS: bool = false;
-    /// Whether it can have room ready.
+    /// Whether the allocator supports `reserve`.
     const RESERVES: bool = false;
-    /// Whether threads keep free blocks of it ready.
+    /// Whether threads cache free blocks of the allocator.
     const FLUSHES: bool = false;
-    /// Whether it has something to be held while the process forks.
+    /// Whether the allocator has locks to be held while the process forks.
     const FORKS: bool = false;
-    /// Whether it is a constant of the library, which is never destroyed.
+    /// Whether the allocator is a static of the library, which is never destroyed.
     const CONSTANT: bool = false;
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         None
     }
 
-    /// Gives memory back that nothing live lies in, while others may be using the allocator; none if it cannot do that.
+    /// Returns chunks without live blocks to the parent while other threads may use the allocator; `None` if this is
+    /// not supported.
     fn trim_shared(&self) -> Option<usize> {
         None
     }
 
-    /// What is held while the process forks.
+    /// Returns what must be locked while the process forks.
     fn at_fork(&self) -> Option<&dyn AtFork> {
         None
     }
@@ -61,19 +62,19 @@ pub(crate) trait Export: Allocator {
         None
     }
 
-    /// Has room ready for so many blocks.
+    /// Reserves room for `count` blocks.
     fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
         let _ = (layout, count);
         Err(AllocError::Unsupported)
     }
 
-    /// Fills every place with a block, or none.
+    /// Fills all places with blocks, or none.
     fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
         array::one_by_one(
             places,
             || self.allocate(layout).map(NonNull::cast),
             |block| {
-                // SAFETY: the block was handed out above, for this layout, and nobody has seen it.
+                // SAFETY: the block was allocated above with this layout and is not used anywhere else.
                 unsafe { self.deallocate(block, layout) };
             },
         )
@@ -83,39 +84,39 @@ pub(crate) trait Export: Allocator {
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::deallocate`], for each of them.
+    /// As for [`Allocator::deallocate`], for each block.
     unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
         for &block in blocks {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the callee has the same contract as this function.
             unsafe { self.deallocate(block, layout) };
         }
     }
 
-    /// Gives back what the current thread keeps ready.
+    /// Returns the blocks that the current thread has cached.
     fn flush(&self) {}
 
-    /// Shows each live block; says whether that was all of them.
+    /// Calls `visit` for each live block; returns whether all were visited.
     fn walk(&mut self, visit: Visit<'_>) -> bool {
         let _ = visit;
         true
     }
 }
 
-/// An allocator that C has a pointer to.
+/// An allocator exported to C.
 #[repr(C)]
 pub(crate) struct Exported<X> {
     pub(crate) head: mp_allocator,
-    /// Whether it is of the type that the fast entry points for its pool go straight to.
+    /// Whether this is the type that the fast entry points of the pool call directly.
     pub(crate) is_plain: bool,
     pub(crate) inner: X,
     out_of_memory: OutOfMemory,
-    /// Its place among those that are held while the process forks.
+    /// The registration among allocators that are locked while the process forks.
     fork: fork::Registration,
-    /// Who hears of misuse; it goes after the allocator, which may have something to say when it goes.
+    /// The misuse callback; dropped after the allocator, which may report misuse when it is dropped.
     callback: Option<MisuseCallback>,
 }
 
-// SAFETY: which threads may use an allocator at a time is what the header asks of the caller.
+// SAFETY: the header requires callers to use an allocator only from threads that its sharing allows.
 unsafe impl<X> Sync for Exported<X> {}
 
 impl<X: Export> AtFork for Exported<X> {
@@ -126,23 +127,23 @@ impl<X: Export> AtFork for Exported<X> {
     }
 
     unsafe fn parent(&self) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the callee has the same contract as this function.
         unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.parent()) };
     }
 
     unsafe fn child(&self) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the callee has the same contract as this function.
         unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.child()) };
     }
 }
 
-/// What a new allocator is besides the library's.
+/// Properties of a new exported allocator.
 #[derive(Default)]
 pub(crate) struct Make {
     pub(crate) default_align: usize,
     pub(crate) is_plain: bool,
     pub(crate) out_of_memory: OutOfMemory,
-    /// Whether it resets and trims what it stands on, which cannot do that.
+    /// Whether reset and trim are unsupported because the inner allocator does not support them.
     pub(crate) cannot_reclaim: bool,
     pub(crate) callback: Option<MisuseCallback>,
 }
@@ -151,7 +152,7 @@ impl<X: Export> Exported<X> {
     const TABLE: &'static mp_table = &Self::table(X::RECLAIMS);
     const TABLE_WITHOUT_RECLAIM: &'static mp_table = &Self::table(false);
 
-    /// An allocator in a place of its own, on the heap; null, and the reason noted, if there is none.
+    /// Moves an allocator to the heap and exports it; if there is no memory, sets the last error and returns null.
     pub(crate) fn make(inner: X, make: Make) -> *mut mp_allocator {
         // SAFETY: the type is not zero-sized.
         let place = unsafe { alloc(Layout::new::<Self>()) }.cast::<Self>();
@@ -162,7 +163,7 @@ impl<X: Export> Exported<X> {
         let table = if make.cannot_reclaim { Self::TABLE_WITHOUT_RECLAIM } else { Self::TABLE };
         let head = mp_allocator { table, default_align: make.default_align };
         let Make { is_plain, out_of_memory, callback, .. } = make;
-        // SAFETY: the place was just handed out, for this type.
+        // SAFETY: the place was just allocated for this type.
         unsafe {
             place.write(Self {
                 head,
@@ -174,13 +175,13 @@ impl<X: Export> Exported<X> {
             })
         };
         if X::FORKS {
-            // SAFETY: it was just written, and leaves before it is destroyed.
+            // SAFETY: the value was just written, and is unregistered before it is destroyed.
             unsafe { (*place).fork.register(&*place) };
         }
         place.cast()
     }
 
-    /// An allocator that is a constant of the library.
+    /// Creates an allocator that is a static of the library.
     pub(crate) const fn constant(inner: X) -> Self {
         let head = mp_allocator { table: Self::TABLE, default_align: 0 };
         let out_of_memory = OutOfMemory::RETURN_NULL;
@@ -214,28 +215,28 @@ impl<X: Export> Exported<X> {
         }
     }
 
-    /// The allocator behind a pointer.
+    /// Returns the allocator behind a pointer.
     ///
     /// # Safety
     ///
-    /// The pointer is to one of this type, and nobody changes it meanwhile but through shared access.
+    /// The pointer must be to an allocator of this type, to which there is no exclusive reference meanwhile.
     #[inline(always)]
     unsafe fn of<'a>(allocator: *const mp_allocator) -> &'a Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees the type of the allocator and the kind of access.
         unsafe { &*allocator.cast::<Self>() }
     }
 
-    /// The same, alone.
+    /// Returns an exclusive reference to the allocator behind a pointer.
     ///
     /// # Safety
     ///
-    /// The pointer is to one of this type, and nobody else uses it meanwhile.
+    /// The pointer must be to an allocator of this type that nothing else uses meanwhile.
     unsafe fn alone<'a>(allocator: *mut mp_allocator) -> &'a mut Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees the type of the allocator and the kind of access.
         unsafe { &mut *allocator.cast::<Self>() }
     }
 
-    /// Whether it finds out of any address and layout whether they are those of a live block.
+    /// Returns whether the allocator can verify for any address and layout whether they belong to a live block.
     fn vets(&self) -> bool {
         self.callback.as_ref().is_some_and(MisuseCallback::vets)
     }
@@ -245,7 +246,7 @@ impl<X: Export> Exported<X> {
         request::layout(size, align, self.head.default_align)
     }
 
-    /// Asks once, and then again as long as the caller makes room.
+    /// Tries a request, and retries it as long as the caller's `make_room` returns true.
     #[inline(always)]
     pub(crate) fn ask(&self, layout: Layout, ask: impl Fn(&X) -> Allocation) -> *mut c_void {
         match ask(&self.inner) {
@@ -260,7 +261,7 @@ impl<X: Export> Exported<X> {
         self.insist(layout, error, || ask(&self.inner)).map_or(ptr::null_mut(), |block| block.as_ptr().cast())
     }
 
-    /// Asks again as long as the caller makes room; then notes why it was in vain.
+    /// Retries a failed request as long as the caller's `make_room` returns true; then sets the last error.
     fn insist<T>(
         &self,
         layout: Layout,
@@ -276,11 +277,11 @@ impl<X: Export> Exported<X> {
         Err(MpError::from(error).note())
     }
 
-    /// Resizes a live block where it is, without asking anybody to make room.
+    /// Resizes a live block in place, without calling `make_room`.
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::grow`] or [`Allocator::shrink`], whichever the sizes say.
+    /// As for [`Allocator::grow`] or [`Allocator::shrink`], depending on the sizes.
     unsafe fn resize_in_place(
         &self,
         block: NonNull<u8>,
@@ -288,7 +289,7 @@ impl<X: Export> Exported<X> {
         new: Layout,
         flags: mp_flags,
     ) -> *mut c_void {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the callee has the same contract as this function.
         let resized = unsafe {
             if new.size() >= old.size() {
                 self.inner.grow_in_place(block, old, new)
@@ -300,7 +301,7 @@ impl<X: Export> Exported<X> {
             Ok(bytes) => {
                 if flags & MP_ZERO != 0 {
                     let more = bytes.len().saturating_sub(old.size());
-                    // SAFETY: the block is live and has so many bytes more than before.
+                    // SAFETY: the block is live and has `more` bytes more than before.
                     unsafe { bytes.cast::<u8>().add(bytes.len() - more).write_bytes(0, more) };
                 }
                 bytes.as_ptr().cast()

@@ -1,60 +1,60 @@
-//! What a trace says about the recorded process: [`Start`] at the beginning of the file, [`Summary`] at its end.
+//! Information about the recorded process: [`Start`] at the beginning of a trace file, [`Summary`] at its end.
 
 use crate::file::{
     bytes::{Bytes, put, put_text},
     resources::Resources,
 };
 
-/// What is known when a recording starts.
+/// Information that is known when a recording starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// Path of the executable.
     pub program: String,
-    /// The arguments it was given, its own name first.
+    /// The command-line arguments, beginning with the program's name.
     pub arguments: Vec<String>,
-    /// Process number.
+    /// Process identifier.
     pub process: u32,
-    /// Process number of the parent.
+    /// Process identifier of the parent.
     pub parent: u32,
-    /// When recording began, in nanoseconds since 1970.
+    /// Time at which recording began, in nanoseconds since 1970.
     pub unix_ns: u64,
 }
 
 /// How a recording ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// The process ran to its end.
+    /// The process ended normally.
     #[default]
     Exited,
-    /// The process was killed, left through `_exit` or became another program. Nothing recorded until then is lost.
+    /// The process was killed, called `_exit` or became another program. Everything up to that point is in the trace.
     Cut,
-    /// The size limit was reached or the disk was full: what came after is missing.
+    /// The size limit was reached or the disk was full; later events are missing.
     Full,
-    /// Recording stopped before the process did, for the reason in [`Summary::stopped`]: what came after is missing.
+    /// Recording stopped before the process did, for the reason in [`Summary::stopped`]; later events are missing.
     Stopped,
 }
 
 impl Ending {
-    /// Whether all is there that the process did until its end.
+    /// Returns whether the trace contains everything until the end of the process.
     pub fn is_complete(self) -> bool {
         matches!(self, Self::Exited | Self::Cut)
     }
 }
 
-/// An executable mapping of the process: what callers' addresses point into.
+/// An executable mapping of the process, into which addresses of callers point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Module {
     /// First address.
     pub start: u64,
     /// First address after it.
     pub end: u64,
-    /// Where in the file the mapping begins.
+    /// Offset in the file at which the mapping begins.
     pub offset: u64,
     /// The mapped file.
     pub path: String,
 }
 
-/// What a [`Writer`](crate::Writer) has to be told at the end, because it cannot count it.
+/// Parts of the summary that a [`Writer`](crate::Writer) cannot count by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// See [`Summary::wall_ns`].
@@ -79,54 +79,54 @@ pub struct Outcome {
     pub resources: Resources,
 }
 
-/// What is known when a recording has ended.
+/// Information that is known when a recording has ended.
 ///
 /// Invariants, checked when a trace is opened: `events = allocations + frees`, `resizes ≤ allocations`,
 /// `live_at_end = allocations − resizes − frees`, `peak_blocks ≤ slots ≤ allocations − resizes`,
 /// `threads ≤ events`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Events in the trace.
+    /// Number of events in the trace.
     pub events: u64,
-    /// Calls that allocated, the way valgrind counts: [`Op::Allocate`](crate::Op::Allocate) and
+    /// Number of allocating calls, as valgrind counts them: [`Op::Allocate`](crate::Op::Allocate) and
     /// [`Op::Resize`](crate::Op::Resize).
     pub allocations: u64,
-    /// Blocks freed.
+    /// Number of blocks freed.
     pub frees: u64,
-    /// How many of the allocations were resizes.
+    /// Number of resizes among the allocations.
     pub resizes: u64,
-    /// Bytes asked for in all, the way valgrind counts: a resize adds its new size. Stops at `u64::MAX`.
+    /// Total bytes requested, as valgrind counts them: a resize adds its new size. Saturates at `u64::MAX`.
     pub requested: u64,
-    /// Most bytes asked for and live at once.
+    /// Max requested bytes live at the same time.
     pub peak_bytes: u64,
-    /// Blocks live when [`peak_bytes`](Self::peak_bytes) was first reached.
+    /// Number of blocks live when [`peak_bytes`](Self::peak_bytes) was first reached.
     pub peak_blocks: u64,
-    /// Most blocks live at once; every slot is below it.
+    /// Max blocks live at the same time; all slots are below it.
     pub slots: u32,
-    /// Threads seen; every thread is below it.
+    /// Number of threads; all thread numbers are below it.
     pub threads: u32,
-    /// Blocks never freed.
+    /// Number of blocks never freed.
     pub live_at_end: u64,
-    /// How long the process was recorded.
+    /// Nanoseconds for which the process was recorded.
     pub wall_ns: u64,
-    /// CPU time, user and system, of the process while it was recorded; 0 when unknown.
+    /// Nanoseconds of CPU time (user and system) of the process while it was recorded; 0 if unknown.
     pub cpu_ns: u64,
-    /// Frees and reallocs of addresses never seen allocated. They are not among the events.
+    /// Number of frees and reallocs of unknown addresses. They are not among the events.
     pub unknown_frees: u64,
-    /// Allocations at an address thought live.
+    /// Number of allocations at an address that seemed to be live.
     pub overlaps: u64,
-    /// Calls that returned NULL. They are not among the events.
+    /// Number of calls that returned NULL. They are not among the events.
     pub failed: u64,
     /// How the recording ended.
     pub ending: Ending,
-    /// Executable mappings, for naming callers.
+    /// Executable mappings, for resolving callers.
     pub modules: Vec<Module>,
-    /// Why recording stopped before the process did, as a clause; empty if it did not.
+    /// The reason why recording stopped before the process did, as a clause; empty if it did not.
     pub stopped: String,
-    /// An allocator of the program other than the C library's: its name or file, and where it is; empty if there is
-    /// none. Not all of its blocks may be in the trace. Empty in traces of version 1, which do not say.
+    /// An allocator in the program other than that of the C library: its name or file, and where it is; empty if there
+    /// is none. Some of its blocks may be missing in the trace. Always empty in traces of version 1.
     pub allocator: String,
-    /// What the process used of the machine.
+    /// Resources that the process used.
     pub resources: Resources,
 }
 
@@ -143,7 +143,7 @@ impl Start {
         }
     }
 
-    /// Takes what [`put`](Self::put) has written; `None` for anything else.
+    /// Reads what [`put`](Self::put) has written; returns `None` for anything else.
     pub(crate) fn take(mut bytes: Bytes<'_>) -> Option<Self> {
         let program = bytes.text()?.to_owned();
         let count = bytes.number()?;
@@ -194,7 +194,7 @@ impl Summary {
         self.resources.put(out);
     }
 
-    /// Takes what [`put`](Self::put) has written, or what version 1 had; `None` for anything else.
+    /// Reads what [`put`](Self::put) has written, or the layout of version 1; returns `None` for anything else.
     pub(crate) fn take(mut bytes: Bytes<'_>, version: u32) -> Option<Self> {
         let mut summary = Self {
             events: bytes.number()?,
@@ -231,7 +231,7 @@ impl Summary {
         (bytes.is_empty() && summary.agrees()).then_some(summary)
     }
 
-    /// Whether the invariants hold.
+    /// Returns whether the invariants hold.
     fn agrees(&self) -> bool {
         let Some(blocks) = self.allocations.checked_sub(self.resizes) else { return false };
         self.allocations.checked_add(self.frees) == Some(self.events)
@@ -243,7 +243,7 @@ impl Summary {
 }
 
 impl Module {
-    /// Takes one module.
+    /// Reads one module.
     fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
         Some(Self {
             start: bytes.number()?,

@@ -1,4 +1,4 @@
-//! Compresses blocks on another thread, while the next block is being filled: that is four tenths of the work.
+//! Compresses blocks on another thread while the next block is being filled. Compression is 40 % of the work.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -14,25 +14,25 @@ use crate::file::{
 /// The columns of a block.
 pub(crate) type Columns = [Vec<u8>; COLUMNS];
 
-/// A section of events, and the columns that it was made of, to be used again.
+/// A section of events, and the columns from which it was made, for reuse.
 pub(crate) struct Packed {
     pub(crate) section: Vec<u8>,
     pub(crate) columns: Columns,
 }
 
-/// Blocks that are on their way to be compressed. More would only take memory.
+/// Max blocks in flight to the compressing thread. More would only take memory.
 const AHEAD: usize = 1;
 
-/// A thread that compresses. It ends when this is dropped.
+/// A thread that compresses blocks. It ends when this is dropped.
 pub(crate) struct Background {
     blocks: SyncSender<(Head, Columns)>,
     packed: Receiver<Result<Packed, TraceError>>,
-    /// Blocks that went there and did not come back.
+    /// Number of blocks sent and not yet received.
     under_way: usize,
 }
 
 impl Background {
-    /// Starts the thread; `None` if the system has none to give.
+    /// Starts the thread; returns `None` if that fails.
     pub(crate) fn start() -> Option<Self> {
         let (blocks, taken) = sync_channel::<(Head, Columns)>(AHEAD);
         let (given, packed) = sync_channel(AHEAD + 1);
@@ -53,14 +53,14 @@ impl Background {
         Some(Self { blocks, packed, under_way: 0 })
     }
 
-    /// Hands over a block. Gives the section of an earlier one, if enough are on their way.
+    /// Sends a block to the thread. Returns the section of an earlier block if the max number is in flight.
     pub(crate) fn push(&mut self, head: Head, columns: Columns) -> Result<Option<Packed>, TraceError> {
         self.blocks.send((head, columns)).map_err(|_| lost())?;
         self.under_way += 1;
         if self.under_way > AHEAD { self.pop() } else { Ok(None) }
     }
 
-    /// The section of the oldest block on its way; `None` if there is none.
+    /// Waits for the oldest block in flight and returns its section; `None` if there is none.
     pub(crate) fn pop(&mut self) -> Result<Option<Packed>, TraceError> {
         if self.under_way == 0 {
             return Ok(None);
@@ -70,7 +70,7 @@ impl Background {
     }
 }
 
-/// The error for a thread that has ended too early.
+/// Returns the error for a thread that has ended too early.
 fn lost() -> TraceError {
     std::io::Error::other("the thread that compresses has ended").into()
 }

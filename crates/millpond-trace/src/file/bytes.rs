@@ -1,4 +1,4 @@
-//! Numbers and texts as bytes: variable-length integers (LEB128, seven bits a byte, lowest first) and
+//! Encoding of numbers and texts as bytes: variable-length integers (LEB128, seven bits per byte, lowest first) and
 //! length-prefixed texts.
 
 /// Appends a number.
@@ -10,13 +10,13 @@ pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends a text: its length in bytes, then itself.
+/// Appends a text: its length in bytes, then its bytes.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Small negative numbers become small numbers: 0, -1, 1, -2 … become 0, 1, 2, 3 ….
+/// Encodes a signed number, so that small absolute values stay small: 0, -1, 1, -2 … become 0, 1, 2, 3 ….
 pub(crate) fn fold(number: i64) -> u64 {
     (number as u64) << 1 ^ (number >> 63) as u64
 }
@@ -26,18 +26,18 @@ pub(crate) fn unfold(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// Takes numbers and texts off the front of a slice. Every method gives `None` where the bytes do not hold
-/// what is asked for.
+/// Reads numbers and texts from the front of a slice. Every method returns `None` if the bytes do not encode the
+/// requested value.
 #[derive(Clone, Copy)]
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    /// Whether everything has been taken.
+    /// Returns whether everything has been read.
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// One byte.
+    /// Reads one byte.
     #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
@@ -52,7 +52,7 @@ impl<'a> Bytes<'a> {
         if first < 0x80 { Some(u64::from(first)) } else { self.long_number(first) }
     }
 
-    /// The rest of a number of more than one byte. Numbers above 64 bits are refused.
+    /// Reads the rest of a number of more than one byte. Refuses numbers above 64 bits.
     fn long_number(&mut self, first: u8) -> Option<u64> {
         let mut number = u64::from(first & 0x7f);
         for shift in (7..64).step_by(7) {
@@ -68,7 +68,7 @@ impl<'a> Bytes<'a> {
         None
     }
 
-    /// A number below 2³².
+    /// Reads a number below 2³².
     pub(crate) fn small(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }

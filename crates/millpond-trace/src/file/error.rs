@@ -1,52 +1,52 @@
-//! What can be wrong with a trace, each with one line for people that says what to do.
+//! Errors of traces. Each has a message of one line that says what to do.
 
 use std::{fmt, io};
 
-/// Why a trace could not be read or written.
+/// The reason why a trace could not be read or written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TraceError {
-    /// The operating system's own error.
+    /// An error of the operating system.
     Io(io::Error),
-    /// The file does not begin like a trace.
+    /// The file does not begin with the magic number of a trace.
     NotATrace,
-    /// A later version of the format than this library knows.
+    /// The file has a later version of the format than this library supports.
     Newer {
         /// The version in the file.
         found: u32,
-        /// The latest version that can be read.
+        /// The latest supported version.
         supported: u32,
     },
-    /// The end of the file is missing: its writer was interrupted, or it was copied in part.
+    /// The end of the file is missing: the writer was interrupted, or the file was copied incompletely.
     Truncated,
-    /// The file is whole, but what it says cannot be right: a checksum differs, or a value is out of its bounds.
+    /// The file is complete but damaged: a checksum differs, or a value is out of bounds.
     Corrupt {
-        /// Where.
+        /// Where the damage is.
         place: Place,
-        /// What is wrong there.
+        /// What is wrong.
         what: &'static str,
     },
-    /// The caller of [`Writer`](crate::Writer) asked for something that a trace cannot hold.
+    /// The caller of [`Writer`](crate::Writer) passed something that a trace cannot contain.
     Misuse(&'static str),
 }
 
 /// A part of a trace file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The first bytes: magic and version.
+    /// The first bytes: magic number and version.
     Header,
-    /// What was known when recording began.
+    /// The start section.
     Start,
     /// A block of events, counted from 0.
     Block(u32),
-    /// What was known when recording had ended.
+    /// The summary section.
     Summary,
-    /// The last bytes, which say where the summary is.
+    /// The last bytes, with the position of the summary.
     Footer,
 }
 
 impl Place {
-    /// The error for this place.
+    /// Returns the error for damage at this place.
     pub(crate) fn corrupt(self, what: &'static str) -> TraceError {
         TraceError::Corrupt { place: self, what }
     }

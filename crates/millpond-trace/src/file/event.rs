@@ -1,43 +1,45 @@
-//! What a trace is made of: one [`Event`] for every call that began, resized or ended a block.
+//! Events of a trace: one [`Event`] for every call that allocated, resized or freed a block.
 
 /// One call of the malloc family, in time order with all others of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Nanoseconds since recording began.
     pub time: u64,
-    /// The thread that made the call: 0 is the first one seen, numbers are dense.
+    /// The thread that made the call. Threads are numbered from 0 in order of appearance.
     pub thread: u32,
-    /// Return address into the code that made the call; 0 when unknown.
+    /// Return address into the code that made the call; 0 if unknown.
     pub caller: u64,
-    /// What was done.
+    /// The operation.
     pub op: Op,
 }
 
-/// What an event did. Blocks are named by their slot instead of their address.
+/// The operation of an event. Blocks are identified by slots instead of addresses.
 ///
-/// A block keeps its slot while it is live. A new block takes the slot freed last, or the next one never used
-/// when none is free, so slots stay below [`Summary::slots`](crate::Summary::slots), the most blocks live at once.
+/// A block keeps its slot while it is live. A new block takes the slot freed last, or, if none is free, the next unused
+/// one. So all slots are below [`Summary::slots`](crate::Summary::slots), the max number of blocks live at the same
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A block comes to life.
+    /// A block was allocated.
     Allocate {
-        /// The block's name until it is freed.
+        /// The block's slot until it is freed.
         slot: u32,
-        /// Bytes asked for; may be 0.
+        /// Bytes requested; may be 0.
         size: u64,
-        /// What `memalign` and its kin were asked for, a power of two; 0 is malloc's own guarantee.
+        /// The alignment passed to `memalign` and similar functions, a power of two; 0 is the default alignment of
+        /// malloc.
         align: u32,
-        /// Whether the memory was asked to be zero (`calloc`).
+        /// Whether zeroed memory was requested (`calloc`).
         zeroed: bool,
     },
-    /// A live block is gone.
+    /// A live block was freed.
     Free {
-        /// The block's name.
+        /// The block's slot.
         slot: u32,
     },
-    /// A live block has a new size, and perhaps a new address. The event has the time at which the call returned.
+    /// A live block was resized, and possibly moved. The time of the event is that at which the call returned.
     Resize {
-        /// The block's name, before and after.
+        /// The block's slot, before and after.
         slot: u32,
         /// The new size in bytes.
         size: u64,

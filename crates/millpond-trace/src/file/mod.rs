@@ -1,5 +1,5 @@
-//! Trace files. From the bottom up: numbers as bytes, sections of compressed columns, blocks of events as columns, and
-//! the writer and reader that put them together.
+//! Trace files. From the bottom up: encoding of numbers, sections of compressed columns, blocks of events as columns,
+//! and the writer and reader that combine them.
 
 mod about;
 mod background;

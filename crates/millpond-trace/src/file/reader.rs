@@ -16,30 +16,31 @@ use crate::file::{
     section::{HEAD, Kind, Unpacker, read_exactly, word},
 };
 
-/// Bytes of the file's header, and of its footer.
+/// Bytes in the header, and in the footer, of a file.
 const EDGE: u64 = 16;
 
-/// What a trace can be read from.
+/// An input from which a trace can be read.
 trait Source: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Source for T {}
 
-/// Reads a trace, a block of events at a time.
+/// Reads a trace, one block of events at a time.
 ///
-/// The memory it takes is bounded by the most blocks live at once (8 bytes each) and one block of events, however
-/// long the trace is. Damage is found when the damaged block is read; what [`read`](Self::read) has given before
-/// is sound: every slot freed or resized is live, slots are below [`Summary::slots`], threads below
-/// [`Summary::threads`] and numbered as they appear, alignments are 0 or powers of two, and times never run backwards.
+/// The memory used is bounded by the max number of blocks live at the same time (8 bytes each) and one block of events,
+/// however long the trace is. Damage is detected when the damaged block is read. All events that [`read`](Self::read)
+/// has returned satisfy the following: every slot freed or resized is live, slots are below [`Summary::slots`], threads
+/// are below [`Summary::threads`] and numbered in order of appearance, alignments are 0 or powers of two, and times
+/// never decrease.
 pub struct Reader {
     input: Box<dyn Source>,
     unpacker: Unpacker,
     start: Start,
     summary: Summary,
-    /// Where the first block lies, and where the summary does.
+    /// Positions of the first block and of the summary.
     first: u64,
     last: u64,
-    /// Where the next block lies.
+    /// Position of the next block.
     position: u64,
-    /// Blocks and events read.
+    /// Number of blocks and events read.
     blocks: u32,
     events: u64,
     decoder: Decoder,
@@ -56,7 +57,7 @@ impl Reader {
         Self::new(Cursor::new(bytes))
     }
 
-    /// Reads a trace from anything that can seek; it begins at position 0.
+    /// Reads a trace from any seekable input; the trace begins at position 0.
     pub fn new(input: impl Read + Seek + Send + 'static) -> Result<Self, TraceError> {
         let mut input: Box<dyn Source> = Box::new(input);
         let length = input.seek(SeekFrom::End(0))?;
@@ -92,19 +93,19 @@ impl Reader {
         })
     }
 
-    /// What was known when recording began.
+    /// Returns what was known when recording began.
     pub fn start(&self) -> &Start {
         &self.start
     }
 
-    /// What was known when recording had ended.
+    /// Returns what was known when recording had ended.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Gives `false`
-    /// after the last block. After an error, what is in `events` has no meaning, and only
-    /// [`rewind`](Self::rewind) makes sense.
+    /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Returns `false` after
+    /// the last block. After an error, the contents of `events` are unspecified, and only [`rewind`](Self::rewind) may
+    /// be called.
     pub fn read(&mut self, events: &mut Vec<Event>) -> Result<bool, TraceError> {
         events.clear();
         if self.position == self.last {
@@ -147,12 +148,12 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// What the decoder must hold the events to.
+/// Returns the bounds that the decoder must enforce.
 fn bounds(summary: &Summary) -> Bounds {
     Bounds { slots: summary.slots, threads: summary.threads }
 }
 
-/// Checks magic and version; gives the version.
+/// Checks magic number and version; returns the version.
 fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> {
     let mut header = [0; EDGE as usize];
     let known = &mut header[..length.min(EDGE) as usize];
@@ -174,7 +175,7 @@ fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> 
     }
 }
 
-/// Reads the footer: where the summary lies.
+/// Reads the position of the summary from the footer.
 fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> {
     if length < 2 * EDGE {
         return Err(TraceError::Truncated);
@@ -195,7 +196,7 @@ fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> 
     Ok(place)
 }
 
-/// Reads the summary section, which must fill the room up to the footer.
+/// Reads the summary section, which must extend to the footer.
 fn read_summary(
     input: &mut dyn Source,
     unpacker: &mut Unpacker,

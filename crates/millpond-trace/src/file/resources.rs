@@ -1,25 +1,25 @@
-//! What the recorded process used of the machine, as far as that is known: facts in any number, each under a key, so that
-//! a later version can add one without making traces unreadable.
+//! Resources that the recorded process used, as far as known: a list of keys and values, so that a later version can
+//! add one without making traces unreadable.
 
 use crate::file::bytes::{Bytes, put};
 
-/// What a process used while it was recorded; `None` where the recording does not say.
+/// Resources that a process used while it was recorded; `None` if unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Nanoseconds of CPU time that recording took within the process, estimated.
     pub recording_ns: Option<u64>,
-    /// Bytes of resident memory that belong to no file, when recording began.
+    /// Bytes of anonymous resident memory when recording began.
     pub anonymous_first: Option<u64>,
-    /// The most of these that were seen. Samples are taken every few thousand events and at the end.
+    /// Max bytes of anonymous resident memory observed. Samples are taken every few thousand events and at the end.
     pub anonymous_most: Option<u64>,
-    /// Page faults that were served without reading from a disk.
+    /// Number of page faults served without reading from a disk.
     pub page_faults: Option<u64>,
-    /// Nanoseconds of CPU time within the operating system.
+    /// Nanoseconds of CPU time in the operating system.
     pub system_ns: Option<u64>,
 }
 
 impl Resources {
-    /// The facts by key, in the order of their keys: 1, 2, 3 ….
+    /// Returns the values in the order of their keys: 1, 2, 3 ….
     fn facts(&mut self) -> [&mut Option<u64>; 5] {
         [
             &mut self.recording_ns,
@@ -30,7 +30,7 @@ impl Resources {
         ]
     }
 
-    /// Appends how many facts are known, and of each its key and its value.
+    /// Appends the number of known values, and the key and value of each.
     pub(crate) fn put(mut self, out: &mut Vec<u8>) {
         let facts = self.facts();
         put(out, facts.iter().filter(|fact| fact.is_some()).count() as u64);
@@ -42,7 +42,7 @@ impl Resources {
         }
     }
 
-    /// Takes what [`put`](Self::put) has written, without the facts whose keys are unknown.
+    /// Reads what [`put`](Self::put) has written; skips values with unknown keys.
     pub(crate) fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
         let mut resources = Self::default();
         for _ in 0..bytes.number()? {

@@ -1,5 +1,5 @@
-//! Sections: what a trace file consists of between its header and its footer. A section is a small head and a
-//! few columns, each compressed by itself, with checksums over both (see [`format`](mod@crate::format)).
+//! Sections, the parts of a trace file between its header and its footer. A section consists of a small head and a few
+//! columns, each compressed separately, with checksums over both (see [`format`](mod@crate::format)).
 
 use std::io::{self, Read, Write};
 
@@ -10,15 +10,15 @@ use crate::file::{
     format::{EVENTS_PER_BLOCK, PAYLOAD_LIMIT, TEXT_LIMIT},
 };
 
-/// Bytes of a section's head.
+/// Bytes in the head of a section.
 pub(crate) const HEAD: usize = 24;
-/// Bytes in front of each column: its length before and after compression.
+/// Bytes in front of each column, for its length before and after compression.
 const COLUMN_HEAD: usize = 8;
-/// How hard zstd tries. Measured on traces of jq, cc1plus, python3 and sqlite3: 9 makes files 1 to 7 % smaller than
-/// 3 at six tenths of the speed; 15 takes off another 3 to 6 % at a third of the speed of 9.
+/// The compression level of zstd. Measured on traces of jq, cc1plus, python3 and sqlite3: with 9, files are 1 to 7 %
+/// smaller than with 3, at 60 % of the speed; with 15, they are another 3 to 6 % smaller, at a third of the speed of 9.
 const LEVEL: i32 = 9;
 
-/// What a section holds.
+/// The kind of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Start = 1,
@@ -27,7 +27,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How many columns sections of this kind have, and most bytes of each before compression: ten for each event.
+    /// Returns the number of columns in sections of this kind, and the max bytes in each before compression: ten per
+    /// event.
     fn columns(self, events: usize) -> (usize, usize) {
         match self {
             Self::Start | Self::Summary => (1, TEXT_LIMIT),
@@ -36,17 +37,17 @@ impl Kind {
     }
 }
 
-/// The head of a section, as far as it is not derived from the columns.
+/// The parts of the head of a section that are not derived from the columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
     /// Position among the sections of its kind.
     pub(crate) number: u32,
-    /// Events in the section.
+    /// Number of events in the section.
     pub(crate) events: u32,
 }
 
-/// Writes sections. Keeps its buffers.
+/// Writes sections. Reuses its buffers.
 pub(crate) struct Packer {
     zstd: Compressor<'static>,
     payload: Vec<u8>,
@@ -57,7 +58,7 @@ impl Packer {
         Ok(Self { zstd: Compressor::new(LEVEL)?, payload: Vec::new() })
     }
 
-    /// Writes a section and gives its length.
+    /// Writes a section and returns its length.
     pub(crate) fn write(
         &mut self,
         out: &mut impl Write,
@@ -70,7 +71,7 @@ impl Packer {
         Ok((head.len() + payload.len()) as u64)
     }
 
-    /// The two parts of a section: its head, and what follows.
+    /// Returns the two parts of a section: its head and its payload.
     pub(crate) fn pack(
         &mut self,
         head: Head,
@@ -98,7 +99,7 @@ impl Packer {
     }
 }
 
-/// Reads sections. Keeps its buffers.
+/// Reads sections. Reuses its buffers.
 pub(crate) struct Unpacker {
     zstd: Decompressor<'static>,
     payload: Vec<u8>,
@@ -111,8 +112,8 @@ impl Unpacker {
         Ok(Self { zstd: Decompressor::new()?, payload: Vec::new(), columns: Vec::new() })
     }
 
-    /// Reads section `number` of its `kind`, which must have at most `left` bytes. Gives its length and how
-    /// many events it says it has.
+    /// Reads section `number` of its `kind`, which must have at most `left` bytes. Returns its length and its number of
+    /// events according to the head.
     pub(crate) fn read(
         &mut self,
         input: &mut dyn Read,
@@ -178,7 +179,7 @@ impl Unpacker {
     }
 }
 
-/// Fills `buffer`; an end of the file within it means that the file became shorter while it was read.
+/// Fills `buffer`; if the file ends before that, it was truncated while being read.
 pub(crate) fn read_exactly(input: &mut dyn Read, buffer: &mut [u8]) -> Result<(), TraceError> {
     input.read_exact(buffer).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => TraceError::Truncated,
@@ -186,7 +187,7 @@ pub(crate) fn read_exactly(input: &mut dyn Read, buffer: &mut [u8]) -> Result<()
     })
 }
 
-/// The 32-bit number at `at`.
+/// Returns the 32-bit number at `at`.
 pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -1,38 +1,38 @@
-//! Which slot a block has, and how an event names the block it frees or resizes. Writer and reader derive both
-//! from the events before, alike.
+//! The slots of blocks, and the names by which events refer to the block that they free or resize. Writer and reader
+//! derive both from the preceding events in the same way.
 //!
-//! A new block takes the slot freed last, or the next never used when none is free.
+//! A new block takes the slot freed last, or, if none is free, the next unused one.
 //!
 //! A block is named by its distance from a *finger* in the list of live blocks in order of allocation. The finger
-//! rests on the block touched last, or where it was freed, on the next older one. Programs free what they allocated
-//! last, and take structures down in the order in which they built them or the reverse: all of that is a distance
-//! of 0 or 1 again and again. Finger search is an old idea (Guibas, McCreight, Plass, Roberts 1977); here the
-//! list is linked and the search is cut off after [`REACH`] steps, which bounds the time of every operation.
+//! points at the block accessed last, or, if it was freed, at the next older one. Programs often free what they
+//! allocated last, and free structures in the order in which they built them or in reverse order; in all these cases,
+//! distances are 0 or 1. The technique is finger search (Guibas, McCreight, Plass, Roberts 1977); here the list is
+//! linked and the search stops after [`REACH`] steps, which bounds the time of every operation.
 
 use crate::file::bytes::{fold, unfold};
 
-/// Most steps that a name may be away from the finger. Measured: 8 costs up to 4 % more of this column, 32 saves
-/// up to 4 %.
+/// Max distance of a name from the finger. Measured: with 8, this column is up to 4 % larger; with 32, up to 4 %
+/// smaller.
 const REACH: i64 = 15;
-/// First name that is not a distance but says how far the slot's number is from that of the finger.
+/// First name that is not a distance in the list but the difference between the slot's number and that of the finger.
 const FAR: u64 = 2 * REACH as u64 + 1;
 
-/// No slot: the end of a list. The slot of this number is never used.
+/// No slot: the end of a list. The slot with this number is never used.
 const NONE: u32 = u32::MAX;
-/// In place of a neighbour: this slot is free.
+/// Marks a free slot, in place of a neighbour.
 const FREE: u32 = u32::MAX - 1;
 
 /// A slot's neighbours.
 ///
-/// Of a live block: those allocated before and after it among the live, or `NONE`. Of a free slot: `older = FREE`,
-/// and `newer` is the slot freed before it.
+/// For a live block: the live blocks allocated before and after it, or `NONE`. For a free slot: `older = FREE`, and
+/// `newer` is the slot freed before it.
 #[derive(Clone, Copy)]
 struct Node {
     older: u32,
     newer: u32,
 }
 
-/// The slots of a trace at one moment.
+/// The state of the slots at one point of a trace.
 ///
 /// Invariants: live nodes form one doubly linked list that ends at `newest`, free ones a singly linked list that
 /// begins at `free`; `finger` is live, or `NONE` if and only if no node is.
@@ -44,17 +44,17 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// No slot used yet.
+    /// Creates the state without used slots.
     pub(crate) fn new() -> Self {
         Self { nodes: Vec::new(), newest: NONE, finger: NONE, free: NONE }
     }
 
-    /// Slots used so far.
+    /// Returns the number of slots used so far.
     pub(crate) fn used(&self) -> u32 {
         self.nodes.len() as u32
     }
 
-    /// The slot of a new block; `None` when that would not be below `limit`.
+    /// Assigns a slot to a new block and returns it; `None` if it would not be below `limit`.
     #[inline]
     pub(crate) fn allocate(&mut self, limit: u32) -> Option<u32> {
         let node = Node { older: self.newest, newer: NONE };
@@ -96,13 +96,13 @@ impl Slots {
         self.finger = if older == NONE { newer } else { older };
     }
 
-    /// Puts the finger on a live slot.
+    /// Moves the finger to a live slot.
     #[inline]
     pub(crate) fn touch(&mut self, slot: u32) {
         self.finger = slot;
     }
 
-    /// The name of a slot; `None` when it is not live.
+    /// Returns the name of a slot; `None` if it is not live.
     pub(crate) fn name(&self, slot: u32) -> Option<u64> {
         if !self.is_live(slot) {
             return None;
@@ -121,7 +121,7 @@ impl Slots {
         Some(FAR + fold(i64::from(slot) - i64::from(self.finger)))
     }
 
-    /// The live slot of a name; `None` when there is none.
+    /// Returns the live slot with a name; `None` if there is none.
     #[inline]
     pub(crate) fn find(&self, name: u64) -> Option<u32> {
         if name >= FAR {
@@ -136,7 +136,7 @@ impl Slots {
         (slot != NONE).then_some(slot)
     }
 
-    /// Whether a block is live in the slot.
+    /// Returns whether the slot is live.
     fn is_live(&self, slot: u32) -> bool {
         self.nodes.get(slot as usize).is_some_and(|node| node.older != FREE)
     }
@@ -146,7 +146,7 @@ impl Slots {
 mod tests {
     use super::*;
 
-    /// The rules of FORMAT.md in their plainest form.
+    /// A straightforward implementation of the rules in FORMAT.md.
     #[derive(Default)]
     struct Plain {
         live: Vec<u32>,
@@ -196,7 +196,7 @@ mod tests {
         for step in 0..40_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (dice, pick) = ((random >> 60) as usize, (random >> 32) as usize);
-            // Grows and shrinks in turn, down to nothing.
+            // Grows and shrinks in turn, down to zero.
             let growing = if step % 2_000 < 900 { 9 } else { 5 };
             if plain.live.is_empty() || dice < growing {
                 assert_eq!(slots.allocate(u32::MAX), Some(plain.allocate()));
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(slots.allocate(2), Some(0));
         assert_eq!(slots.allocate(2), Some(1));
         assert_eq!(slots.allocate(2), None);
-        // The finger is on slot 1; there is one older and none newer.
+        // The finger points at slot 1; one block is older and none is newer.
         assert_eq!(
             [0, 2, FAR, FAR + fold(-1)].map(|name| slots.find(name)),
             [Some(1), Some(0), Some(1), Some(0)]

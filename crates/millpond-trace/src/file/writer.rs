@@ -11,14 +11,15 @@ use crate::file::{
     slots::Slots,
 };
 
-/// Writes a trace, event by event in time order, and counts as it goes.
+/// Writes a trace, event by event in time order, and computes its summary.
 ///
-/// In all methods that take an event, `time` is in nanoseconds since recording began, and one before that of the last
-/// event is taken as that; `thread` is any number that tells the thread from others, and is stored as its rank of
-/// appearance; `caller` is a return address, or 0.
+/// In all methods that take an event, `time` is in nanoseconds since recording began; a time before that of the last
+/// event is replaced by it. `thread` is any number that identifies the thread; threads are renumbered in order of
+/// appearance. `caller` is a return address, or 0.
 ///
-/// Until [`finish`](Self::finish) has succeeded, the file has no end and is [`TraceError::Truncated`] to readers. After
-/// [`TraceError::Misuse`] one can go on as if the call had not been made; after [`TraceError::Io`] the file is lost.
+/// Until [`finish`](Self::finish) has succeeded, the file has no end, and readers report [`TraceError::Truncated`].
+/// After [`TraceError::Misuse`], the writer can be used as if the call had not been made; after [`TraceError::Io`], the
+/// file is unusable.
 ///
 /// ```
 /// use millpond_trace::{Op, Outcome, Reader, Start, Writer};
@@ -41,24 +42,24 @@ use crate::file::{
 /// ```
 pub struct Writer<W: Write> {
     out: W,
-    /// Bytes written.
+    /// Number of bytes written.
     position: u64,
-    /// Blocks written.
+    /// Number of blocks written.
     blocks: u32,
     packer: Packer,
     background: Option<Background>,
-    /// Columns for the next block to be filled.
+    /// Buffers for the columns of the next block.
     spare: Columns,
     encoder: Encoder,
     slots: Slots,
     /// The size of the block in each slot.
     sizes: Vec<u64>,
-    /// The numbers of the threads seen, and the thread of the last event with its number.
+    /// The numbers of the threads so far, and the thread of the last event with its number.
     threads: HashMap<u32, u32>,
     thread: Option<(u32, u32)>,
-    /// Bytes asked for and live.
+    /// Requested bytes that are live.
     live_bytes: u64,
-    /// What has been counted so far.
+    /// The summary so far.
     summary: Summary,
 }
 
@@ -92,8 +93,8 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// A block comes to life; gives its slot. An `align` that is no power of two is rounded up to one, as
-    /// `memalign` does; 0 is malloc's own guarantee.
+    /// Adds an allocation; returns the slot of the block. An `align` that is not a power of two is rounded up to one,
+    /// as `memalign` does; 0 is the default alignment of malloc.
     pub fn allocate(
         &mut self,
         time: u64,
@@ -119,7 +120,7 @@ impl<W: Write> Writer<W> {
         Ok(slot)
     }
 
-    /// The block in `slot` is freed.
+    /// Adds a free of the block in `slot`.
     pub fn free(&mut self, time: u64, thread: u32, caller: u64, slot: u32) -> Result<(), TraceError> {
         let name = self.slots.name(slot).ok_or(TraceError::Misuse("the free of a block that is not live"))?;
         self.slots.free(slot);
@@ -128,7 +129,7 @@ impl<W: Write> Writer<W> {
         self.push(time, thread, Shape { caller, verb: Verb::Free, size: 0 }, Some(name))
     }
 
-    /// The block in `slot` has a new size.
+    /// Adds a resize of the block in `slot`.
     pub fn resize(
         &mut self,
         time: u64,
@@ -148,7 +149,7 @@ impl<W: Write> Writer<W> {
         self.push(time, thread, Shape { caller, verb: Verb::Resize, size }, Some(name))
     }
 
-    /// Writes what is left and the end of the file, and flushes.
+    /// Writes the remaining events and the end of the file, and flushes.
     pub fn finish(mut self, outcome: Outcome) -> Result<Summary, TraceError> {
         self.block()?;
         self.settle()?;
@@ -191,12 +192,12 @@ impl<W: Write> Writer<W> {
         Ok(summary)
     }
 
-    /// How many blocks are live.
+    /// Returns the number of live blocks.
     fn live(&self) -> u64 {
         self.summary.allocations - self.summary.resizes - self.summary.frees
     }
 
-    /// Bytes asked for have grown by `size`.
+    /// Adds `size` to the requested bytes.
     fn grown(&mut self, size: u64) {
         self.summary.requested = self.summary.requested.saturating_add(size);
         self.live_bytes = self.live_bytes.saturating_add(size);
@@ -206,7 +207,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Takes in an event, and writes a block when one is full.
+    /// Adds an event, and writes a block if it is full.
     fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) -> Result<(), TraceError> {
         let thread = self.number(thread);
         self.summary.events += 1;
@@ -214,7 +215,7 @@ impl<W: Write> Writer<W> {
         if self.encoder.len() == EVENTS_PER_BLOCK { self.block() } else { Ok(()) }
     }
 
-    /// The number of a thread in the trace.
+    /// Returns the number of a thread in the trace.
     fn number(&mut self, thread: u32) -> u32 {
         match self.thread {
             Some((last, number)) if last == thread => number,
@@ -227,8 +228,8 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the events collected as a block, if there are any. From the second block on, they are compressed while more
-    /// events are collected.
+    /// Writes the collected events as a block, if there are any. From the second block on, a block is compressed while
+    /// more events are collected.
     fn block(&mut self) -> Result<(), TraceError> {
         if self.encoder.len() == 0 {
             return Ok(());
@@ -252,7 +253,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes a section of events that has been compressed, if there is one.
+    /// Writes a compressed section of events, if there is one.
     fn write(&mut self, packed: Option<Packed>) -> Result<(), TraceError> {
         let Some(Packed { section, columns }) = packed else { return Ok(()) };
         self.out.write_all(&section)?;

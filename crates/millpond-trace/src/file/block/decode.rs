@@ -1,4 +1,4 @@
-//! From columns to events. Nothing in the columns is trusted.
+//! Decodes columns to events. Nothing in the columns is trusted.
 
 use super::{CALLERS, LONG, NAMES, SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
 use crate::file::{
@@ -7,15 +7,14 @@ use crate::file::{
     slots::Slots,
 };
 
-/// What the summary promises of all events.
+/// Bounds for all events, from the summary.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) slots: u32,
     pub(crate) threads: u32,
 }
 
-/// Turns blocks into events. What carries over from one block to the next is the time, the slots, and how many
-/// threads there have been.
+/// Decodes blocks to events. Keeps the time, the slots and the number of threads from one block to the next.
 pub(crate) struct Decoder {
     bounds: Bounds,
     time: u64,
@@ -24,7 +23,7 @@ pub(crate) struct Decoder {
     shapes: Vec<Shape>,
 }
 
-/// A column of bytes and the one after it with the numbers that do not fit into a byte.
+/// A column of bytes, and the next column with the numbers that do not fit into a byte.
 struct Numbers<'a> {
     short: Bytes<'a>,
     long: Bytes<'a>,
@@ -49,17 +48,17 @@ impl<'a> Numbers<'a> {
 }
 
 impl Decoder {
-    /// At the beginning of a trace.
+    /// Creates a decoder for the beginning of a trace.
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self { bounds, time: 0, threads: 0, slots: Slots::new(), shapes: Vec::new() }
     }
 
-    /// Whether there have been as many slots and threads as the summary promises.
+    /// Returns whether there were as many slots and threads as the summary says.
     pub(crate) fn reached_bounds(&self) -> bool {
         self.slots.used() == self.bounds.slots && self.threads == self.bounds.threads
     }
 
-    /// Appends the `count` events of the next block.
+    /// Decodes the `count` events of the next block and appends them.
     pub(crate) fn decode(
         &mut self,
         columns: &[Vec<u8>],
@@ -99,7 +98,7 @@ impl Decoder {
         }
     }
 
-    /// What an event does, with its slot.
+    /// Decodes the operation of an event, with its slot.
     #[inline]
     fn op(&mut self, verb: Verb, size: u64, names: &mut Numbers<'_>) -> Result<Op, &'static str> {
         if let Verb::Allocate { align, zeroed } = verb {

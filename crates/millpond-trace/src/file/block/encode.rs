@@ -1,4 +1,4 @@
-//! From events to columns.
+//! Encodes events to columns.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use crate::file::{
 /// Collects events until they fill a block.
 pub(crate) struct Encoder {
     columns: [Vec<u8>; COLUMNS],
-    /// The number of each shape of this block, in order of appearance.
+    /// The number of each shape in this block, in order of appearance.
     known: HashMap<Shape, u32, FixedState>,
-    /// The shapes by number, and how many events have each.
+    /// The shapes by number, each with the number of its events.
     shapes: Vec<(Shape, u32)>,
-    /// The number of each event's shape.
+    /// The shape number of each event.
     events: Vec<u32>,
     /// The time of the last event.
     time: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// No event yet.
+    /// Creates an encoder without events.
     pub(crate) fn new() -> Self {
         Self {
             columns: Default::default(),
@@ -40,13 +40,13 @@ impl Encoder {
         }
     }
 
-    /// How many events there are.
+    /// Returns the number of events.
     pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Adds an event; those that free or resize have a name of the block. A time before that of the last event
-    /// is taken as that.
+    /// Adds an event; a free or resize has the name of its block. A time before that of the last event is replaced by
+    /// it.
     pub(crate) fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) {
         self.put_number(TIMES, time.saturating_sub(self.time));
         self.time = self.time.max(time);
@@ -67,7 +67,7 @@ impl Encoder {
         self.events.push(number);
     }
 
-    /// The columns of the block. The next block begins, in the buffers of `spare`.
+    /// Returns the columns of the block, and begins the next block in the buffers of `spare`.
     pub(crate) fn take_columns(&mut self, mut spare: [Vec<u8>; COLUMNS]) -> [Vec<u8>; COLUMNS] {
         self.end_run();
         let order = self.order();
@@ -86,8 +86,8 @@ impl Encoder {
         std::mem::replace(&mut self.columns, spare)
     }
 
-    /// The order in which shapes are stored: the most frequent ones in front, because they get numbers of one byte.
-    /// Among those and among the others, by caller, so that neighbours have much in common.
+    /// Returns the order in which shapes are stored: the most frequent ones first, because they get numbers of one
+    /// byte. Within both groups, shapes are sorted by caller, so that neighbours are similar.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.shapes.len()).collect();
         order.sort_by_key(|&number| std::cmp::Reverse(self.shapes[number].1));
@@ -98,7 +98,7 @@ impl Encoder {
         order
     }
 
-    /// Writes the table of shapes.
+    /// Appends the table of shapes.
     fn put_shapes(&mut self, order: &[usize]) {
         let (mut caller, mut size) = (0, 0);
         for &number in order {
@@ -113,7 +113,7 @@ impl Encoder {
         }
     }
 
-    /// Writes down the run of events of one thread that has ended.
+    /// Appends the run of events of one thread that has ended.
     fn end_run(&mut self) {
         if self.run > 0 {
             put(&mut self.columns[THREADS], u64::from(self.thread));

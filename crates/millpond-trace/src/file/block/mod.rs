@@ -6,28 +6,28 @@ mod encode;
 pub(crate) use decode::{Bounds, Decoder};
 pub(crate) use encode::Encoder;
 
-/// Columns of a block.
+/// Number of columns in a block.
 pub(crate) const COLUMNS: usize = 10;
 
-/// The table of shapes: what is done, by whom, and how large.
+/// First column of the table of shapes: operations, callers and sizes.
 const VERBS: usize = 0;
 const CALLERS: usize = 1;
 const SIZES: usize = 2;
-/// The threads, in runs.
+/// The column of threads, in runs.
 const THREADS: usize = 3;
-/// One number for each event, or for each that frees or resizes. The column after each of these has what
-/// does not fit into a byte.
+/// Columns with one number per event, or per free or resize. The column after each of these has the numbers that do not
+/// fit into a byte.
 const SHAPES: usize = 4;
 const TIMES: usize = 6;
 const NAMES: usize = 8;
 
-/// Stands in a column of bytes for a number from 255 on, of which the column after it has the excess over 255.
+/// Stands in a column of bytes for a number of at least 255; the next column has the number less 255.
 const LONG: u8 = u8::MAX;
 
-/// How many shapes have a number that fits into a byte and should go to the most frequent ones.
+/// Number of shapes whose number fits into a byte; the most frequent shapes get these numbers.
 const SHORT_SHAPES: usize = LONG as usize;
 
-/// What events have in common: everything but time, thread and slot.
+/// The shape of an event: everything except time, thread and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Shape {
     pub(crate) caller: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Shape {
     pub(crate) size: u64,
 }
 
-/// What is done.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Verb {
     Free,
@@ -44,7 +44,8 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// 0 frees, 1 resizes, from 2 on allocate: even ones as is, odd ones zeroed, in pairs for no alignment, 1, 2, 4 ….
+    /// Encodes the operation: 0 free, 1 resize, from 2 on allocate: even numbers for uninitialised memory, odd ones for
+    /// zeroed memory, in pairs for no alignment, 1, 2, 4 ….
     fn to_byte(self) -> u8 {
         match self {
             Self::Free => 0,
