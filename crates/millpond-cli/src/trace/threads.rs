@@ -30,7 +30,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Returns the thread of the event with this number.
+    /// Notes the event with this number.
     pub(super) fn see(&mut self, number: u64, event: &Event) {
         match event.op {
             Op::Allocate { slot, .. } => self.note(number, event.thread, slot, true),

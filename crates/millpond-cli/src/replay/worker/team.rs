@@ -395,7 +395,7 @@ mod tests {
         }
 
         unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8 {
-            // SAFETY: the caller upholds the contract of `resize`, which is that of `Glibc::resize`.
+            // SAFETY: the caller passes a live block and its request, as `free` requires.
             unsafe { self.free(block, old) };
             self.allocate(new)
         }
