@@ -72,7 +72,7 @@ extern "C" fn main() -> i32 {
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
     print("a panic\n");
-    // SAFETY: `exit` may be called at any time.
+    // SAFETY: `abort` may be called at any time.
     unsafe { abort() }
 }
 
