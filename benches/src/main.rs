@@ -1,8 +1,8 @@
 //! Benchmarks of Millpond's pools against hand-written baselines and peers, interleaved in one run.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml -- [--csv FOLDER] [THEME
-//! MIX…]`. Without a name, every mix runs except the slow ones; `--list` prints the names. Names that end in `.mpt` are traces, which are replayed. `--csv` stores the results as `FOLDER/MIX.csv`, from which `cargo
-//! xtask plots` draws.
+//! `cargo run --release --manifest-path benches/Cargo.toml -- [--csv FOLDER] [THEME|MIX…]`. Without a name, every mix
+//! runs except the slow ones; `--list` prints the names. Names that end in `.mpt` are traces, which are replayed.
+//! `--csv` stores the results as `FOLDER/MIX.csv`, from which `cargo xtask plots` draws.
 
 mod aged;
 mod arenas;

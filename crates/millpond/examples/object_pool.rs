@@ -65,7 +65,7 @@ fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
         unsafe { pool.deallocate(block.cast(), wanted) };
     }
     println!("  600 freed: {}\n{}", usage(&pool, 128), pool.heap_map(64).view().text(72));
-    pool.reset(); // constant time; whoever held a block must have forgotten it, hence `&mut`
+    pool.reset(); // constant time; invalidates all blocks, so it takes `&mut self`
     println!("  reset: {}", usage(&pool, 128));
     println!("  trimmed: {} bytes back to the parent, {}", pool.trim(), usage(&pool, 128));
     Ok(())

@@ -290,7 +290,7 @@ mod tests {
         judged(8 << 20, 0.0, cpu_ms, rounds)
     }
 
-    /// The same, where reading the live blocks takes so many nanoseconds each with glibc and with all others.
+    /// Returns the same, with these nanoseconds to read a live block with glibc and with all others.
     fn verdict_with_walks(walks: (f64, f64), rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let (study, mut comparison) = made(8 << 20, 0.0, 100, rounds);
         for outcome in &mut comparison.outcomes {
@@ -300,7 +300,7 @@ mod tests {
         Verdict::new(&study, &comparison, &bound)
     }
 
-    /// The same, with so many bytes in blocks at the peak, and first turns of so many milliseconds.
+    /// Returns the same, with this many bytes in blocks at the peak, and first turns of these milliseconds.
     fn judged(bytes_at_peak: u64, first: f64, cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let (study, comparison) = made(bytes_at_peak, first, cpu_ms, rounds);
         let bound = Bound::new(&study.summary, &comparison, None, "jq");

@@ -18,8 +18,8 @@ pub(crate) fn width() -> Option<usize> {
     lines::width(&Term::stdout()).or_else(|| lines::width(&Term::stderr()))
 }
 
-/// Prints to standard output; on a terminal, in colour and no wider than the terminal. Ignores `EPIPE` (`millpond …
-/// head`).
+/// Prints to standard output; on a terminal, in colour and no wider than the terminal. Ignores `EPIPE`
+/// (`millpond … | head`).
 pub(crate) fn print(text: &str) -> Result<()> {
     let text = fitting(text, &Term::stdout());
     write_all(anstream::stdout().lock(), &text).context("cannot write to standard output")
