@@ -185,7 +185,7 @@ impl Contender for HandWritten {
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
         ARRAY.with(|array| {
-            // SAFETY: the count is at most the number of places.
+            // SAFETY: the array belongs to this thread, and the reference ends here.
             let array = unsafe { &mut *array.get() };
             if array.count == PLACES {
                 array.spill();
