@@ -1,5 +1,5 @@
-//! What an aged pool does to those who walk: a list of 100,000 nodes, allocated one after the other from a pool in which as
-//! many blocks had been freed in random order, is walked from end to end, again and again.
+//! Walking nodes from an aged pool: a list of 100,000 nodes, allocated one after the other from a pool in which as many
+//! blocks had been freed in random order, is walked from end to end, again and again.
 
 use std::{alloc::Layout, hint::black_box};
 
@@ -37,7 +37,7 @@ fn runners() -> Vec<Runner> {
     runners
 }
 
-/// The bound: the nodes lie one behind the other.
+/// The lower bound: the nodes are next to each other in list order.
 struct InOrder(&'static mut [[u64; 8]], usize);
 
 impl Variable for InOrder {
@@ -50,16 +50,16 @@ impl Variable for InOrder {
 }
 
 fn walk(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
-    // Age: as many blocks as nodes, freed in random order.
+    // Ages the pool: allocates as many blocks as nodes and frees them in random order.
     let mut blocks: Vec<*mut u8> = (0..NODES).map(|_| pool.take(LAYOUT)).collect();
     Random::new(1).shuffle(&mut blocks);
     for block in blocks {
-        // SAFETY: the block was just taken, and is given back once.
+        // SAFETY: the block was just allocated, and is freed once.
         unsafe { pool.give(block, LAYOUT) };
     }
     let nodes: Vec<*mut u8> = (0..NODES).map(|_| pool.take(LAYOUT)).collect();
     for (index, &node) in nodes.iter().enumerate() {
-        // SAFETY: the node is live and 64 bytes long. The last leads back to the first.
+        // SAFETY: the node is live and 64 bytes long. The last one links to the first.
         unsafe { node.cast::<*mut u8>().write(nodes[(index + 1) % NODES]) };
     }
     let mut at = nodes[0];
@@ -67,7 +67,7 @@ fn walk(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
         // The pool, and with it the nodes, lives as long as the runner.
         let _ = &pool;
         for _ in 0..steps {
-            // SAFETY: every node begins with the address of the next.
+            // SAFETY: every node starts with the address of the next.
             at = unsafe { at.cast::<*mut u8>().read() };
         }
         black_box(at);

@@ -1,4 +1,4 @@
-//! The bump arenas beside `bumpalo` and `bump-scope`: filling and resetting, scopes, frames and requests.
+//! Bump arenas, compared with `bumpalo` and `bump-scope`: filling and resetting, scopes, frames and requests.
 
 use std::{alloc::Layout, hint::black_box, sync::Mutex};
 
@@ -12,7 +12,7 @@ use crate::{
     report::Mix,
 };
 
-/// How many blocks are allocated before all are freed, and in a scope.
+/// Number of blocks allocated before all are freed, and in a scope.
 const FILL: usize = 1000;
 const IN_SCOPE: usize = 10;
 
@@ -44,12 +44,12 @@ pub const MIXES: &[Mix] = &[
     },
 ];
 
-/// Sizes that the compiler does not know, and a cheap way through them.
+/// Sizes that the compiler does not know, with a cheap way to iterate over them.
 pub fn layouts() -> Vec<Layout> {
     (0..FILL).map(|step| Layout::from_size_align(8 + step * 7 % 8 * 8, 8).expect("a layout")).collect()
 }
 
-/// Runs `round`, which allocates every layout and frees all, as often as it takes.
+/// Runs `round`, which allocates every layout and frees all, as often as needed.
 fn filling(name: &'static str, mut round: impl FnMut(&[Layout]) + 'static) -> Runner {
     let layouts = layouts();
     let run = move |count: usize| {
@@ -60,7 +60,7 @@ fn filling(name: &'static str, mut round: impl FnMut(&[Layout]) + 'static) -> Ru
     Runner { name, run: Box::new(run) }
 }
 
-/// Runs `round`, which allocates some layouts in a scope, for all layouts, as often as it takes.
+/// Runs `round`, which allocates some layouts in a scope, for all layouts, as often as needed.
 fn scoping(name: &'static str, mut round: impl FnMut(&[Layout]) + 'static) -> Runner {
     filling(name, move |layouts| layouts.chunks(IN_SCOPE).for_each(&mut round))
 }
@@ -135,13 +135,13 @@ fn scopes() -> Vec<Runner> {
             for &layout in layouts {
                 let _ = black_box(Allocator::allocate(&marked, layout));
             }
-            // SAFETY: the mark is the newest, and nobody uses the blocks.
+            // SAFETY: the mark is the newest, and the blocks allocated since are not used any more.
             unsafe { marked.release(mark) };
         }),
     ]
 }
 
-/// Runs `round`, which makes `each` values and loses them, as often as it takes.
+/// Runs `round`, which creates `each` values and drops them, as often as needed.
 fn values(name: &'static str, each: usize, mut round: impl FnMut(usize) + 'static) -> Runner {
     let run = move |count: usize| {
         let rounds = count.div_ceil(each);

@@ -1,6 +1,6 @@
-//! The buddy system beside the crate `buddy_system_allocator`: replacing random blocks of mixed sizes.
+//! The buddy system, compared with the crate `buddy_system_allocator`: replacing random blocks of mixed sizes.
 //!
-//! Both get the same 32 MiB at once.
+//! Both receive the same 32 MiB at once.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -36,22 +36,22 @@ impl Variable for Heap<33> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller passes a live block of this allocator with its layout, and the block is not null.
         unsafe { self.dealloc(NonNull::new_unchecked(block), layout) }
     }
 }
 
-/// So much memory, on a boundary of 32 MiB, never freed.
+/// Returns this much memory, aligned to 32 MiB, which is never freed.
 fn memory(bytes: usize) -> &'static mut [std::mem::MaybeUninit<u8>] {
     let layout = Layout::from_size_align(bytes, MEMORY).expect("a layout");
-    // SAFETY: the memory is fresh, as long as stated and never freed.
+    // SAFETY: the memory is freshly allocated with this size, and is never freed.
     unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), bytes) }
 }
 
 pub fn theirs() -> Heap<33> {
     let memory = memory(MEMORY);
     let mut heap = Heap::empty();
-    // SAFETY: the memory is nobody else's.
+    // SAFETY: the memory is used only by this heap.
     unsafe { heap.init(memory.as_mut_ptr().addr(), MEMORY) };
     heap
 }
@@ -60,7 +60,7 @@ fn parts(bytes: usize) -> (Buddy, Buffer<'static>) {
     (Buddy::new().first_chunk(bytes), Buffer::new(memory(bytes)))
 }
 
-/// A buddy with as much memory.
+/// Returns a buddy pool with the same amount of memory.
 pub fn ours() -> Owned<Buddy, Buffer<'static>> {
     let (pool, below) = parts(MEMORY);
     Owned::new_in(pool, below)
@@ -77,7 +77,8 @@ fn mixed() -> Vec<Runner> {
 }
 
 fn pair() -> Vec<Runner> {
-    // Our state lies in the chunk: with room for it, one bit per 16 bytes and 64 bytes, a block of 32 MiB is left.
+    // The state of the pool is in the chunk: with room for it (one bit per 16 bytes, and 64 bytes), a block of 32 MiB
+    // remains.
     let (owned, below) = parts(MEMORY + MEMORY / 128 + 64);
     vec![
         pairs("buddy_system_allocator", theirs(), 16..=16),

@@ -1,7 +1,8 @@
-//! ArenaPool that threads share: `AtomicLinear` beside a hand-written addition, and beside arenas behind a lock.
+//! Arenas that threads share: `AtomicLinear`, compared with a hand-written atomic addition and with arenas behind a
+//! lock.
 //!
-//! Blocks of 64 bytes, which nobody writes to: so what is measured is how the threads share the cursor, and not memory. The
-//! last thread to be done resets the arena, outside of the clock of single operations.
+//! Blocks of 64 bytes, to which nothing is written, so that the benchmark measures how threads share the cursor, and
+//! not memory. The last thread to finish resets the arena, outside of the timing of single operations.
 
 use std::{
     alloc::Layout,
@@ -37,36 +38,36 @@ fn contenders<const THREADS: usize>() -> Vec<Entrant> {
     ]
 }
 
-/// Bytes that are enough for a turn: only addresses, as nobody writes there.
+/// Enough bytes for a turn: only addresses, because nothing is written to them.
 const ROOM: usize = 1 << 30;
 
-/// What threads share a cursor of.
+/// An arena whose cursor threads share.
 trait Arena: Sync {
     fn take(&self) -> *mut u8;
     fn reset(&mut self);
 }
 
-/// An arena, and how many threads are done with their part of a turn.
+/// An arena, and the number of threads that have finished their part of a turn.
 struct Shared<A> {
     arena: UnsafeCell<A>,
     done: AtomicUsize,
 }
 
-// SAFETY: the arena is shared by threads as it allows, and reset by the last of them.
+// SAFETY: threads share the arena only through its shared methods, and the last of them to finish resets it.
 unsafe impl<A: Sync> Sync for Shared<A> {}
-// SAFETY: it is made on one thread and dropped on another, with nobody at work.
+// SAFETY: the arena is created on one thread and dropped on another, while no thread uses it.
 unsafe impl<A> Send for Shared<A> {}
 
 impl<A: Arena> Shared<A> {
     fn run(&self, threads: usize, blocks: usize, mut clock: impl Clock) {
-        // SAFETY: nobody resets the arena before this thread is done.
+        // SAFETY: the arena is not reset before this thread has finished.
         let arena = unsafe { &*self.arena.get() };
         for _ in 0..blocks {
             black_box(clock.time(|| arena.take()));
         }
         if self.done.fetch_add(1, Ordering::AcqRel) + 1 == threads {
             self.done.store(0, Ordering::Relaxed);
-            // SAFETY: all others are done, and wait for this one before the next turn.
+            // SAFETY: all other threads have finished, and wait for this one before the next turn.
             unsafe { &mut *self.arena.get() }.reset();
         }
     }
@@ -81,7 +82,7 @@ fn job<const THREADS: usize, A: Arena + 'static>(name: &'static str, arena: A) -
     (name, Arc::new(run))
 }
 
-/// The bound: one addition and one comparison.
+/// The lower bound: one addition and one comparison.
 struct HandWritten {
     start: usize,
     cursor: AtomicUsize,

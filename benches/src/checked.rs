@@ -1,5 +1,5 @@
-//! What it costs to detect misuse: a pool of 64-byte blocks, and the same with each guard. Requests are of 32 bytes, so that a
-//! guard has room in the block for what it adds.
+//! The cost of detecting misuse: a pool of 64-byte blocks, and the same with each guard. Requests are for 32 bytes, so
+//! that a guard has room in the block for what it adds.
 
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
@@ -66,7 +66,7 @@ pub const MIXES: &[Mix] = &[
 
 const LAYOUT: Layout = Layout::new::<[u64; 4]>();
 
-/// Everyone, with `LIVE` blocks at most, of which `BATCH` at a time are taken and given.
+/// All contenders, with at most `LIVE` live blocks, of which `BATCH` at a time are allocated and freed.
 fn all<const LIVE: usize, const BATCH: usize>() -> Vec<Runner> {
     let shape = || Layout::new::<[u64; 8]>();
     vec![
@@ -91,7 +91,8 @@ fn all<const LIVE: usize, const BATCH: usize>() -> Vec<Runner> {
     ]
 }
 
-/// With as many live blocks as a batch, the batch is taken and given; with more, random blocks are replaced.
+/// If as many blocks are live as a batch has, the batch is allocated and freed; if more are live, random blocks are
+/// replaced.
 fn runner<const LIVE: usize, const BATCH: usize>(
     name: &'static str,
     pool: impl Allocator + 'static,
@@ -104,7 +105,7 @@ fn runner<const LIVE: usize, const BATCH: usize>(
             for _ in 0..pairs.div_ceil(BATCH) {
                 live.extend((0..BATCH).map(|_| black_box(take(pool))));
                 for block in live.drain(..) {
-                    // SAFETY: the block was just taken, and is given once.
+                    // SAFETY: the block was just allocated, and is freed once.
                     unsafe { pool.deallocate(block, LAYOUT) };
                 }
             }
@@ -115,7 +116,7 @@ fn runner<const LIVE: usize, const BATCH: usize>(
         }
         for _ in 0..pairs {
             let place = &mut live[random.below(LIVE)];
-            // SAFETY: the block is live, and is given once.
+            // SAFETY: the block is live, and is freed once.
             unsafe { pool.deallocate(*place, LAYOUT) };
             *place = take(pool);
         }
@@ -124,7 +125,7 @@ fn runner<const LIVE: usize, const BATCH: usize>(
     Runner { name, run: Box::new(run) }
 }
 
-/// How blocks of changing sizes are used.
+/// How blocks of varying sizes are used.
 #[derive(Clone, Copy)]
 enum Use {
     Pair,
@@ -142,7 +143,7 @@ impl Use {
     }
 }
 
-/// A pool of blocks of changing sizes, the same with its blocks checked, and with that done around the shell.
+/// A pool of blocks of varying sizes, the same with its blocks checked, and with the checks around the shell.
 fn sized<P: RawPool + 'static>(new: fn() -> P, how: Use) -> Vec<Runner> {
     vec![
         how.of("unchecked", Shared::new(new(), Heap)),
@@ -151,7 +152,7 @@ fn sized<P: RawPool + 'static>(new: fn() -> P, how: Use) -> Vec<Runner> {
     ]
 }
 
-/// Allocates 10,000 blocks and frees them, first first.
+/// Allocates 10,000 blocks and frees them in the same order.
 fn batches(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
     const BATCH: usize = 10_000;
     let mut layouts = Layouts::new(&SIZES);
@@ -163,7 +164,7 @@ fn batches(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
                 (black_box(pool.take(layout)), layout)
             }));
             for (block, layout) in live.drain(..) {
-                // SAFETY: the block was just taken, and is given once.
+                // SAFETY: the block was just allocated, and is freed once.
                 unsafe { pool.give(block, layout) };
             }
         }

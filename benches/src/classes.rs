@@ -1,4 +1,4 @@
-//! Size classes beside general allocators, and beside hand-written lists by class.
+//! Size classes, compared with general allocators and with hand-written lists per class.
 
 use std::alloc::Layout;
 
@@ -16,7 +16,7 @@ pub const MIXES: &[Mix] = &[Mix {
     run: || compare(replaced),
 }];
 
-/// Four classes per doubling by table, list heads in an array, memory that is there already: no checks, no growth.
+/// Four classes per doubling by table, list heads in an array, memory allocated in advance: no checks, no growth.
 struct HandWritten {
     class: [u8; 129],
     heads: [*mut u8; 64],
@@ -30,7 +30,7 @@ impl HandWritten {
         for (head, &size) in heads.iter_mut().zip(&sizes) {
             let memory = Vec::leak(vec![0u64; size / 8 * blocks_per_class]);
             for block in memory.chunks_exact_mut(size / 8).rev() {
-                // SAFETY: the block is ours and at least a word long.
+                // SAFETY: the block belongs to these lists and is at least a word long.
                 unsafe { block.as_mut_ptr().cast::<*mut u8>().write(*head) };
                 *head = block.as_mut_ptr().cast();
             }
@@ -44,7 +44,7 @@ impl Variable for HandWritten {
     fn take(&mut self, layout: Layout) -> *mut u8 {
         let head = &mut self.heads[usize::from(self.class[layout.size().div_ceil(8)]) % 64];
         let block = *head;
-        // SAFETY: the lists are longer than the mix needs, and a free block begins with the next one's address.
+        // SAFETY: the lists are longer than the mix needs, and a free block starts with the address of the next one.
         *head = unsafe { block.cast::<*mut u8>().read() };
         block
     }
@@ -52,7 +52,7 @@ impl Variable for HandWritten {
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
         let head = &mut self.heads[usize::from(self.class[layout.size().div_ceil(8)]) % 64];
-        // SAFETY: the block is given back.
+        // SAFETY: the block has been freed, so it belongs to these lists.
         unsafe { block.cast::<*mut u8>().write(*head) };
         *head = block;
     }

@@ -1,8 +1,8 @@
-//! Filling a cold pool: a million blocks of 64 bytes, all written, on memory that nobody has touched yet.
+//! Filling a cold pool: a million blocks of 64 bytes, all written, in memory that has not been touched before.
 //!
-//! Each fill is a new pool on a new mapping; the time ends with the last block written and leaves out the return of the
-//! memory. "Huge" are transparent huge pages; "no pool" is the lower bound. The first fill of all is told apart, because a
-//! process's first huge pages can cost more than its later ones.
+//! Each fill uses a new pool on a new mapping; the time ends with the last block written and excludes returning the
+//! memory. "Huge" means transparent huge pages; "no pool" is the lower bound. The very first fill is reported
+//! separately, because the first huge pages of a process can cost more than later ones.
 
 use std::{alloc::Layout, fs, mem, time::Instant};
 
@@ -23,13 +23,13 @@ pub const MIXES: &[Mix] = &[Mix {
 const ROUNDS: usize = 15;
 const ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-/// A way to fill a cold pool: nanoseconds per block.
+/// A way to fill a cold pool; returns nanoseconds per block.
 struct Parent {
     name: &'static str,
     fill: fn() -> f64,
 }
 
-/// The first is what all are compared with.
+/// The first is the baseline.
 const PARENTS: &[Parent] = &[
     Parent { name: "Pages", fill: || fill::<Blocks<Small>>(Pages) },
     Parent { name: "Pages, Magazine", fill: || fill::<Blocks<(Small, Magazine)>>(Pages) },
@@ -55,7 +55,7 @@ const HUGE: TunedPages = TunedPages::new().transparent_huge_pages();
 
 type Small = Fixed<64>;
 
-/// Takes and writes a million blocks of a new pool.
+/// Allocates and writes a million blocks of a new pool.
 fn fill<P: RawPool + Default>(parent: impl Allocator) -> f64 {
     let mut pool = Owned::new_in(P::default(), parent);
     let start = Instant::now();
@@ -67,7 +67,7 @@ fn fill<P: RawPool + Default>(parent: impl Allocator) -> f64 {
     start.elapsed().as_nanos() as f64 / MILLION as f64
 }
 
-/// The bound: the same million in one new mapping, written one after the other.
+/// The lower bound: the same million in one new mapping, written in order.
 fn write_all(parent: impl Allocator) -> f64 {
     let all = Layout::array::<[u64; 8]>(MILLION).expect("64 million bytes are a layout");
     let start = Instant::now();
@@ -82,7 +82,7 @@ fn write_all(parent: impl Allocator) -> f64 {
     time
 }
 
-/// The parents that this machine can serve.
+/// The parents that this machine supports.
 fn parents() -> Vec<&'static Parent> {
     let mut parents: Vec<&Parent> = PARENTS.iter().collect();
     match fs::read_to_string(ENABLED) {
@@ -95,11 +95,11 @@ fn parents() -> Vec<&'static Parent> {
         Ok(_) => {}
         Err(error) => eprintln!("no transparent huge pages are to be had here: {ENABLED}: {error}"),
     }
-    // As much as a pool of a million blocks asks for in one chunk.
+    // As much as a pool of a million blocks requests in one chunk.
     let largest = Layout::from_size_align(64 << 20, 8).expect("a layout");
     match TunedPages::new().explicit_huge_pages().allocate(largest) {
         Ok(block) => {
-            // SAFETY: the block was just handed out for this layout.
+            // SAFETY: the block was just allocated with this layout.
             unsafe { TunedPages::new().explicit_huge_pages().deallocate(block.cast(), largest) };
             parents.push(&EXPLICIT);
         }

@@ -1,4 +1,4 @@
-//! Who is compared: one way to take and give a block of 64 bytes each.
+//! The contenders that allocate and free blocks of 64 bytes.
 
 use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, ptr::NonNull};
 
@@ -11,16 +11,16 @@ use crate::variable::Malloc;
 pub const SIZE: usize = 64;
 pub const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-/// A contender. `Block` is what it calls a block: a pointer, or a key.
+/// A contender. `Block` is its handle for a block: a pointer or a key.
 pub trait Contender {
     type Block: Copy;
     fn take(&mut self) -> Self::Block;
     /// # Safety
-    /// The block was taken from this contender and is given back once.
+    /// The block was allocated by this contender and is freed once.
     unsafe fn give(&mut self, block: Self::Block);
 }
 
-/// The bound: a hand-written intrusive list over `capacity` blocks that are all free.
+/// The lower bound: a hand-written intrusive list over `capacity` blocks that are all free.
 pub struct List {
     head: *mut u8,
 }
@@ -31,7 +31,7 @@ impl List {
         let mut head = std::ptr::null_mut();
         for block in memory.iter_mut().rev() {
             let block: *mut u8 = std::ptr::from_mut(block).cast();
-            // SAFETY: the block is ours and longer than a pointer.
+            // SAFETY: the block belongs to the list and is longer than a pointer.
             unsafe { block.cast::<*mut u8>().write(head) };
             head = block;
         }
@@ -48,14 +48,14 @@ impl Contender for List {
         if block.is_null() {
             out_of_blocks();
         }
-        // SAFETY: a block on the list begins with the next one's address.
+        // SAFETY: a block on the list starts with the address of the next one.
         self.head = unsafe { block.cast::<*mut u8>().read() };
         block
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the block is given back, so it is ours.
+        // SAFETY: the block has been freed, so it belongs to the list.
         unsafe { block.cast::<*mut u8>().write(self.head) };
         self.head = block;
     }
@@ -82,13 +82,13 @@ impl Contender for Behind {
 
     #[inline(always)]
     fn take(&mut self) -> *mut u8 {
-        // SAFETY: one thread, and the reference ends here.
+        // SAFETY: there is only one thread, and the reference ends here.
         unsafe { (*self.0.get()).take() }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: as above.
+        // SAFETY: there is only one thread, and the reference ends here.
         unsafe { (*self.0.get()).give(block) }
     }
 }
@@ -103,7 +103,7 @@ impl<C: Config> Contender for Owned<Blocks<C>> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this contender once, and the block is not null.
         unsafe { self.deallocate(NonNull::new_unchecked(block), LAYOUT) }
     }
 }
@@ -116,8 +116,8 @@ pub fn pointer<E>(block: Result<NonNull<[u8]>, E>) -> *mut u8 {
     }
 }
 
-/// Any of our allocators, behind a reference that the optimiser cannot see through, asked for a layout that it may
-/// (`FIXED`) or may not know.
+/// Any of Millpond's allocators, behind a reference that the optimiser cannot see through. The layout is known to the
+/// compiler if `FIXED` is set.
 pub struct Ours<A: 'static, const FIXED: bool> {
     allocator: &'static A,
     layout: Layout,
@@ -152,7 +152,7 @@ impl<A: Allocator, const FIXED: bool> Contender for Ours<A, FIXED> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this contender once, and the block is not null.
         unsafe { self.allocator.deallocate(NonNull::new_unchecked(block), self.layout()) }
     }
 }
@@ -169,7 +169,7 @@ impl LocalAny {
     }
 }
 
-/// The crate `slab`. Values are never written, as with everyone else.
+/// The crate `slab`. Values are never written, as for all contenders.
 pub struct Slabs(Slab<MaybeUninit<[u64; 8]>>);
 
 impl Slabs {
@@ -220,13 +220,13 @@ impl Contender for Malloc {
 
     #[inline(always)]
     fn take(&mut self) -> *mut u8 {
-        // SAFETY: any size will do.
+        // SAFETY: `malloc` accepts any size.
         unsafe { (self.malloc)(SIZE).cast() }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this contender once.
         unsafe { (self.free)(block.cast()) }
     }
 }

@@ -1,4 +1,4 @@
-//! The peers from C++, with their loops on the other side: see `cpp/peers.cc`.
+//! The C++ peers, with their loops in C++: see `cpp/peers.cc`.
 
 use std::{alloc::Layout, ffi::c_int};
 
@@ -23,7 +23,7 @@ unsafe extern "C" {
     fn peer_monotonic(sizes: *const usize, count: usize, rounds: usize);
 }
 
-/// One pool from C++.
+/// A pool in C++.
 pub struct Peer(*mut Raw);
 
 const NAMES: [&str; 2] = ["boost::pool", "pmr::unsynchronized_pool"];
@@ -37,10 +37,10 @@ pub const FIFO: Loop = peer_fifo;
 pub const CHURN: Loop = peer_churn;
 
 impl Peer {
-    /// The one with this number, new, with its name.
+    /// Creates the peer with this number, and returns it with its name.
     pub fn nth(which: usize) -> Option<(&'static str, Self)> {
         let name = NAMES.get(which)?;
-        // SAFETY: the function takes any number.
+        // SAFETY: the function accepts any number.
         let raw = unsafe { peer_new(which as c_int) };
         if raw.is_null() {
             eprintln!("skipped: {name}, whose headers were not there at compile time (libboost-dev)");
@@ -48,28 +48,28 @@ impl Peer {
         (!raw.is_null()).then_some((name, Self(raw)))
     }
 
-    /// All that there are.
+    /// Returns all peers.
     pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
         (0..NAMES.len()).filter_map(Self::nth)
     }
 
-    /// A block of 64 bytes, by a call that is not inlined.
+    /// Allocates a block of 64 bytes, by a call that is not inlined.
     pub fn take(&mut self) -> *mut u8 {
         // SAFETY: the peer is alive.
         unsafe { peer_take(self.0) }
     }
 
     /// # Safety
-    /// The block was taken from here and is given back once.
+    /// The block was allocated here and is freed once.
     pub unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the peer is alive; the caller's promise.
+        // SAFETY: the peer is alive, and the caller frees a block of it once.
         unsafe { peer_give(self.0, block) }
     }
 
-    /// The ticks of both halves of so many replacements.
+    /// Returns the ticks of both halves of this many replacements.
     pub fn latency(&mut self, pairs: usize) -> Vec<u32> {
         let mut ticks = vec![0; 2 * pairs];
-        // SAFETY: there is room for two numbers for each pair, and the peer is alive.
+        // SAFETY: the buffer has room for two numbers per pair, and the peer is alive.
         unsafe { peer_latency(self.0, ticks.as_mut_ptr(), pairs) };
         ticks
     }
@@ -77,16 +77,16 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // SAFETY: the peer is alive, and nobody uses it any more.
+        // SAFETY: the peer is alive, and is not used after this.
         unsafe { peer_drop(self.0) }
     }
 }
 
-/// Everyone from C++ at one workload.
+/// Adds all C++ peers at one workload.
 pub fn runners(workload: Loop) -> impl Iterator<Item = Runner> {
     Peer::all().map(move |(name, peer)| {
         let run = move |pairs| {
-            // All of the peer is captured, so it lives as long as the runner.
+            // The closure captures the whole peer, so it lives as long as the runner.
             let peer = &peer;
             // SAFETY: the peer is alive.
             unsafe { workload(peer.0, pairs) }
@@ -95,17 +95,19 @@ pub fn runners(workload: Loop) -> impl Iterator<Item = Runner> {
     })
 }
 
-/// Fills a monotonic resource with blocks of these sizes and releases it, so many times.
+/// Fills a monotonic resource with blocks of these sizes and releases it, this many times.
 pub fn monotonic(sizes: &[usize], rounds: usize) {
-    // SAFETY: there are so many sizes.
+    // SAFETY: the pointer and the length are those of the slice of sizes.
     unsafe { peer_monotonic(sizes.as_ptr(), sizes.len(), rounds) }
 }
 
-/// The ticks of so many operations on a monotonic resource: allocations of these layouts, and a release after each turn.
+/// Returns the ticks of this many operations on a monotonic resource: allocations of these layouts, and a release after
+/// each turn.
 pub fn monotonic_latency(layouts: &[Layout], operations: usize) -> Vec<u32> {
     let sizes: Vec<usize> = layouts.iter().map(Layout::size).collect();
     let mut ticks = vec![0; operations];
-    // SAFETY: there are so many sizes, and there is room for so many numbers.
+    // SAFETY: the pointer and the length are those of the slice of sizes, and the buffer has room for this many
+    // numbers.
     unsafe { peer_monotonic_latency(sizes.as_ptr(), sizes.len(), ticks.as_mut_ptr(), operations) };
     ticks
 }

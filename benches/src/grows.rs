@@ -1,8 +1,9 @@
-//! What happens when the number of live blocks grows: time and instructions of one operation, at a thousand, a hundred
+//! The cost of growing numbers of live blocks: time and instructions of one operation with a thousand, a hundred
 //! thousand and ten million live blocks.
 //!
-//! Times grow for all, because caches and page tables do not: the baseline is a pool that does nothing. Instructions show the algorithm. They are counted by callgrind (valgrind), in which
-//! this program runs itself.
+//! Times grow for all contenders, because caches and page tables do not grow; the baseline is a pool that does nothing.
+//! Instructions show the cost of the algorithm. They are counted by callgrind (valgrind), in which this program runs
+//! itself.
 
 use std::{
     alloc::Layout,
@@ -23,39 +24,39 @@ use crate::{
     variable::{GLIBC, Variable, pairs, replace, replace_among_holes},
 };
 
-/// How many blocks are live.
+/// Numbers of live blocks.
 const NUMBERS: [usize; 3] = [1_000, 100_000, 10_000_000];
-/// Pairs that are timed at a time, and how often; and how many are counted.
+/// Number of pairs timed at once, number of timings, and number of pairs counted.
 const TIMED: usize = 200_000;
 const TIMES: usize = 9;
 const COUNTED: usize = 20_000;
-/// The word that makes this program count.
+/// The argument that makes this program count.
 pub const COUNT: &str = "grows-count";
 
-/// A pool that can be had with any number of live blocks.
+/// A pool that can be created with any number of live blocks.
 struct Row {
     name: &'static str,
-    /// The most blocks with which an operation takes bearable time.
+    /// Max number of blocks with which an operation takes acceptable time.
     most: usize,
     make: fn(usize) -> Runner,
 }
 
 const ONE: RangeInclusive<usize> = 64..=64;
 const SMALL: RangeInclusive<usize> = 8..=64;
-/// Sizes so different that a search is one.
+/// Sizes that vary enough that finding a free block is a search.
 const DIFFERENT: RangeInclusive<usize> = 8..=1024;
 
-/// Replaces random ones of so many blocks of a new pool.
+/// Replaces random ones of this many blocks of a new pool.
 fn replacing<P: RawPool + 'static>(pool: P, live: usize, sizes: RangeInclusive<usize>) -> Runner {
     replace::<false>("", Owned::new_in(pool, Pages), live, sizes)
 }
 
-/// Replaces random ones of so many blocks with as many holes between them.
+/// Replaces random ones of this many blocks with as many holes between them.
 fn among_holes<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
     replace_among_holes("", Owned::new_in(pool, Pages), live, DIFFERENT)
 }
 
-/// Allocates and frees one block above so many others.
+/// Allocates and frees one block while this many others are live.
 fn on_top<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
     let mut pool = Owned::new_in(pool, Pages);
     let layout = Layout::new::<[u64; 8]>();
@@ -63,7 +64,7 @@ fn on_top<P: RawPool + 'static>(pool: P, live: usize) -> Runner {
     pairs("", pool, ONE)
 }
 
-/// What only remembers blocks: the least that the loop can cost.
+/// A contender that only remembers blocks: the minimum cost of the loop.
 struct NullAllocator;
 
 impl Variable for NullAllocator {
@@ -119,12 +120,12 @@ fn grows_counted(runner: &mut Runner, count: usize) -> usize {
     (runner.run)(count)
 }
 
-/// How many pairs one measurement of a pool is made of: fewer of one that searches among many blocks.
+/// Number of pairs per measurement of a pool: fewer for a pool that searches among many blocks.
 fn share(row: &Row, count: usize) -> usize {
     if row.most == ALL { count } else { count / 200 }
 }
 
-/// Nanoseconds of a pair, several times.
+/// Returns the nanoseconds of a pair, several times.
 fn times(row: usize, live: usize) -> Result<Vec<f64>, String> {
     let row = &ROWS[row];
     let mut runner = (row.make)(live);
@@ -138,7 +139,7 @@ fn times(row: usize, live: usize) -> Result<Vec<f64>, String> {
     Ok((0..TIMES).map(|_| once()).collect())
 }
 
-/// What the program does in callgrind: sets a pool up and calls the function that is counted.
+/// Runs in callgrind: sets a pool up and calls the function that is counted.
 pub fn count(row: &str, live: &str) -> Option<()> {
     let (row, live) = (ROWS.get(row.parse::<usize>().ok()?)?, live.parse().ok()?);
     let mut runner = (row.make)(live);
@@ -147,7 +148,7 @@ pub fn count(row: &str, live: &str) -> Option<()> {
     Some(())
 }
 
-/// Instructions of a pair, the loop's included; or why there are none.
+/// Returns the instructions of a pair, including those of the loop, or the reason why there are none.
 fn instructions(number: usize, live: usize) -> Result<f64, String> {
     let file = env::temp_dir().join(format!("millpond-grows-{}", std::process::id()));
     let program = env::current_exe().map_err(|error| error.to_string())?;
@@ -157,7 +158,7 @@ fn instructions(number: usize, live: usize) -> Result<f64, String> {
     let done = valgrind.args([COUNT, &number.to_string(), &live.to_string()]).stderr(Stdio::null()).status();
     let done = done.map_err(|error| format!("valgrind, which counts, does not start: {error}"))?;
     let text = fs::read_to_string(&file);
-    // Best effort: a file that is not there cannot be removed.
+    // Best effort: the file may not exist.
     let _ = fs::remove_file(&file);
     let totals = text.ok().and_then(|text| {
         text.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<f64>().ok())

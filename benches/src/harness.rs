@@ -1,27 +1,28 @@
 //! Runs contenders in turns and compares them round by round.
 //!
-//! The hardware is noisy and drifts. Every round therefore runs each contender once, briefly, and ratios are taken within
-//! a round. Before its turn a contender runs untimed: meanwhile the others have had the caches, and a virtual machine's host
-//! may have dropped the mappings of pages that were not in use, which then take a microsecond each to come back.
+//! The hardware is noisy and drifts. Every round therefore runs each contender once, briefly, and ratios are taken
+//! within a round. Before its turn, a contender runs untimed: in the meantime, the others have used the caches, and the
+//! host of a virtual machine may have dropped the mappings of unused pages, which then take a microsecond each to
+//! restore.
 
 use std::time::{Duration, Instant};
 
 use crate::report::{Case, Measure, measures};
 
-/// A contender that is ready to run: `run(n)` does about `n` operations and returns how many it did.
+/// A contender that is ready to run: `run(n)` performs about `n` operations and returns the exact number.
 pub struct Runner {
     pub name: &'static str,
     pub run: Box<dyn FnMut(usize) -> usize>,
 }
 
-/// How often the contenders are made anew: where their memory happens to lie matters.
+/// How often the contenders are created again: the position of their memory affects the results.
 const MAKINGS: usize = 5;
 const ROUNDS: usize = 9;
 const SLICE: Duration = Duration::from_millis(4);
 
 const TIME: &[Measure] = &measures("ns", ["time"]);
 
-/// Measures the time of one operation of each contender that `make` makes. The first is the baseline.
+/// Measures the time of one operation for each contender that `make` creates. The first is the baseline.
 pub fn compare(make: impl Fn() -> Vec<Runner>) -> Vec<Case> {
     let mut case = Case::new("", TIME);
     for _ in 0..MAKINGS {
@@ -38,7 +39,7 @@ pub fn compare(make: impl Fn() -> Vec<Runner>) -> Vec<Case> {
     vec![case]
 }
 
-/// Finds how many operations take about as long as `slice` once their memory is warm, by doing more and more of them.
+/// Finds the number of operations that takes about `slice` when memory is warm, by increasing it step by step.
 pub fn operations_in(slice: Duration, mut run: impl FnMut(usize) -> Duration) -> usize {
     let mut count = 1000;
     while (0..3).any(|_| run(count) < slice) {

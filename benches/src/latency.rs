@@ -1,9 +1,9 @@
-//! How long single operations take: the usual, the unusual and the worst.
+//! The time of single operations: median, tail and worst case.
 //!
-//! Every allocation and every free of a random replacement is timed for itself, with the processor's time stamp between two
-//! fences. That costs time too, which the first row shows; it is in all the others. The worst of a single run says
-//! more about interrupts than about pools; so each run is repeated from the start, with the same steps, and for the last
-//! column each operation counts with the least time that it took in any of the runs.
+//! Every allocation and every free of a random replacement is timed separately, with the processor's time stamp counter
+//! between two fences. The timing itself takes time, which the first row shows and which is included in all other rows.
+//! The worst case of a single run says more about interrupts than about pools. Each run is therefore repeated from the
+//! start, with the same steps, and in the last column each operation counts with its minimum over all runs.
 
 use std::{alloc::Layout, hint::black_box, time::Instant};
 
@@ -25,23 +25,24 @@ use crate::{
 
 const LIVE: usize = 100_000;
 const LIVE_MIXED: usize = 20_000;
-/// First fit searches longer the more blocks there are.
+/// First fit searches longer if there are more blocks.
 const LIVE_SEARCHED: usize = 1_000;
 const PAIRS: usize = 500_000;
 const RUNS: usize = 5;
 
-/// A contender: each call is one run from the start, always with the same steps, and gives the ticks of every operation.
+/// A contender: each call is one run from the start, always with the same steps, and returns the ticks of every
+/// operation.
 struct Row {
     name: &'static str,
     run: Box<dyn Fn() -> Vec<u32>>,
 }
 
-/// One instant, after all that came before and before all that comes, in ticks.
+/// Returns the current time in ticks, ordered after all earlier and before all later instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn now() -> u64 {
     use core::arch::x86_64::{_mm_lfence, _rdtsc};
-    // SAFETY: every processor of this kind has both.
+    // SAFETY: every x86-64 processor has both instructions.
     unsafe {
         _mm_lfence();
         let time = _rdtsc();
@@ -50,21 +51,21 @@ fn now() -> u64 {
     }
 }
 
-/// Nanoseconds of a tick.
+/// Returns the nanoseconds per tick.
 fn tick() -> f64 {
     let (start, ticks) = (Instant::now(), now());
     while start.elapsed().as_millis() < 50 {}
     start.elapsed().as_nanos() as f64 / (now() - ticks) as f64
 }
 
-/// So that everything builds elsewhere too, with a clock that is not as fine.
+/// A fallback with a coarser clock, so that the program builds on other architectures.
 #[cfg(not(target_arch = "x86_64"))]
 fn now() -> u64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
-/// Nothing at all: what the timer itself takes.
+/// A contender that does nothing: measures the timer itself.
 fn nothing() -> Vec<u32> {
     let mut ticks = vec![0; 2 * PAIRS];
     for place in &mut ticks {
@@ -74,7 +75,7 @@ fn nothing() -> Vec<u32> {
     ticks
 }
 
-/// Times a free and an allocation, which the block goes through a place for.
+/// Times a free and an allocation, with the block stored in a place between them.
 macro_rules! timed {
     ($ticks:ident, $number:ident, $free:expr, $allocate:expr) => {
         let first = now();
@@ -94,7 +95,7 @@ fn churn<C: Contender>(mut contender: C) -> Vec<u32> {
     for number in 0..PAIRS {
         let place = &mut blocks[random.below(LIVE)];
         let old = black_box(*place);
-        // SAFETY: the block was taken, and its place is taken by another at once.
+        // SAFETY: the block was allocated earlier, and another one replaces it at once.
         timed!(ticks, number, unsafe { contender.give(old) }, *place = black_box(contender.take()));
     }
     ticks
@@ -102,7 +103,7 @@ fn churn<C: Contender>(mut contender: C) -> Vec<u32> {
 
 /// Replaces random ones of `live` blocks of 8 to 1024 bytes.
 fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
-    // On the heap: some contenders must not move once they have memory.
+    // On the heap, because some contenders must not move once they have memory.
     let mut contender = Box::new(contender);
     let (mut random, mut layouts, mut ticks) =
         (Random::new(1), Layouts::new(&regions::SIZES), vec![0; 2 * PAIRS]);
@@ -115,7 +116,7 @@ fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
     for number in 0..PAIRS {
         let place = &mut blocks[random.below(live)];
         let ((old, layout), new) = (black_box(*place), black_box(layouts.next()));
-        // SAFETY: the block was taken with this layout, and its place is taken by another at once.
+        // SAFETY: the block was allocated with this layout, and another one replaces it at once.
         timed!(
             ticks,
             number,
@@ -127,7 +128,7 @@ fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
     ticks
 }
 
-/// Fills an arena with blocks of 8 to 64 bytes and empties it, again and again; emptying is an operation too.
+/// Fills an arena with blocks of 8 to 64 bytes and empties it, repeatedly; emptying counts as an operation.
 fn filled(mut allocate: impl FnMut(Layout), mut reset: impl FnMut()) -> Vec<u32> {
     let layouts = arenas::layouts();
     let mut ticks = Vec::with_capacity(2 * PAIRS);

@@ -1,7 +1,7 @@
-//! Lists of free blocks that threads share without a lock: `LockFree` beside a hand-written one and the peers.
+//! Lock-free lists of free blocks that threads share: `LockFree`, compared with a hand-written list and with peers.
 //!
-//! Every list has enough blocks before the clock starts. The hand-written list keeps its links in the blocks. That is a data
-//! race, so it is a baseline and not a peer.
+//! Every list has enough blocks before the timing starts. The hand-written list stores its links in the blocks. That is
+//! a data race, so it is a baseline and not a peer.
 
 use std::{
     ffi::c_void,
@@ -28,7 +28,7 @@ pub const MIXES: &[Mix] = &[Mix {
     run: || vec![compare(contenders, 1), compare(contenders, 2)],
 }];
 
-/// The blocks that each list has.
+/// Number of blocks in each list.
 const BLOCKS: usize = 1024;
 
 fn contenders() -> Vec<Entrant> {
@@ -58,16 +58,16 @@ fn contenders() -> Vec<Entrant> {
     jobs
 }
 
-/// The pool with all of its blocks free, the last to be had from the newest chunk.
+/// Returns the pool with all its blocks free, so that the next blocks come from the newest chunk.
 fn grown(pool: LockFree<Fixed<SIZE>>) -> LockFree<Fixed<SIZE>> {
     let layout = std::alloc::Layout::new::<[u64; 8]>();
     let blocks: Vec<_> = (0..BLOCKS).map(|_| pool.allocate(layout).expect("the heap has some")).collect();
-    // SAFETY: each block was just taken.
+    // SAFETY: each block was just allocated.
     blocks.iter().for_each(|block| unsafe { pool.deallocate(block.cast(), layout) });
     pool
 }
 
-/// A list with a counted head, address and count in one word, as plain as it gets. Its links are in the blocks.
+/// A minimal list with a counted head, address and count in one word. Its links are in the blocks.
 #[derive(Clone, Copy)]
 struct HandWritten(&'static AtomicU64);
 
@@ -79,20 +79,20 @@ impl HandWritten {
         let head = Box::leak(Box::new(Apart(AtomicU64::new(0))));
         let mut list = Self(&head.0);
         for block in Vec::leak(vec![[0u64; SIZE / 8]; BLOCKS]) {
-            // SAFETY: the block is leaked, and given once.
+            // SAFETY: the block is leaked, and freed once.
             unsafe { list.give(std::ptr::from_mut(block).cast()) };
         }
         list
     }
 }
 
-/// On a line of its own.
+/// A value on a cache line of its own.
 #[repr(align(128))]
 struct Apart<T>(T);
 
 fn link(head: u64) -> &'static AtomicU64 {
     let address = (head & ((1 << ADDRESS) - 1)) as usize;
-    // SAFETY: blocks are leaked and begin with a word.
+    // SAFETY: blocks are leaked and start with a word.
     unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(address) }
 }
 
@@ -129,7 +129,8 @@ impl Contender for HandWritten {
 
 heapless::box_pool!(HEAPLESS: MaybeUninit<[u64; 8]>);
 
-/// The pool of the crate `heapless`, of which there is one per type. Its boxes are two words, so the loop is its own.
+/// The pool of the crate `heapless`, of which there is one per type. Its boxes are two words, so it has a separate
+/// loop.
 fn heapless() -> Entrant {
     static FILLED: std::sync::Once = std::sync::Once::new();
     FILLED.call_once(|| {
@@ -160,19 +161,19 @@ unsafe extern "C" {
     fn freelist_pairs(list: *mut c_void, pairs: usize);
 }
 
-/// The list of free blocks in boost::lockfree, in C++ (`cpp/freelist.cc`), where the loop is too: a call for each operation
-/// would count.
+/// The list of free blocks in boost::lockfree, in C++ (`cpp/freelist.cc`), with the loop in C++ too, because a call for
+/// each operation would count.
 #[derive(Clone, Copy)]
 struct Boost(*mut c_void);
 
-// SAFETY: that list is made to be shared.
+// SAFETY: the list is designed to be shared by threads.
 unsafe impl Send for Boost {}
-// SAFETY: as above.
+// SAFETY: the list is designed to be shared by threads.
 unsafe impl Sync for Boost {}
 
 impl Boost {
     fn new() -> Option<Self> {
-        // SAFETY: any number will do.
+        // SAFETY: the function accepts any number.
         let list = unsafe { freelist_new(BLOCKS) };
         (!list.is_null()).then_some(Self(list))
     }
@@ -187,7 +188,7 @@ impl Boost {
     }
 
     fn pairs(self, pairs: usize) {
-        // SAFETY: the list lives for ever.
+        // SAFETY: the list is never freed.
         unsafe { freelist_pairs(self.0, pairs) };
     }
 }
@@ -196,12 +197,12 @@ impl Contender for Boost {
     type Block = *mut u8;
 
     fn take(&mut self) -> *mut u8 {
-        // SAFETY: the list lives for ever, and has blocks enough.
+        // SAFETY: the list is never freed, and has enough blocks.
         unsafe { freelist_take(self.0) }
     }
 
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this list once.
         unsafe { freelist_give(self.0, block) };
     }
 }

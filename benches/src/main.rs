@@ -1,8 +1,8 @@
-//! Millpond's pools beside hand-written baselines and the peers, interleaved in one run.
+//! Benchmarks of Millpond's pools against hand-written baselines and peers, interleaved in one run.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml -- [--csv FOLDER] [THEME|MIX…]`. Without a name, every mix runs
-//! that does not take long; `--list` prints the names. Names that end in `.mpt` are traces, which are replayed. `--csv`
-//! keeps the results as `FOLDER/MIX.csv`, from which `cargo xtask plots` draws.
+//! `cargo run --release --manifest-path benches/Cargo.toml -- [--csv FOLDER] [THEME|MIX…]`. Without a name, every mix
+//! runs except the slow ones; `--list` prints the names. Names that end in `.mpt` are traces, which are replayed.
+//! `--csv` stores the results as `FOLDER/MIX.csv`, from which `cargo xtask plots` draws.
 
 mod aged;
 mod arenas;
@@ -39,13 +39,13 @@ use std::{
 
 use self::report::{Case, Mix};
 
-/// What is looked at in one plot.
+/// A theme: the mixes of one plot.
 struct Theme {
     name: &'static str,
     mixes: &'static [&'static [Mix]],
 }
 
-/// Memory comes first, while the process has nothing that could be reused, and has one thread.
+/// Memory comes first, while the process has no memory to reuse and has one thread.
 const THEMES: &[Theme] = &[
     Theme { name: "memory", mixes: &[memory::RESIDENT, typed::memory::MIXES] },
     Theme { name: "cold", mixes: &[cold::MIXES] },
@@ -64,7 +64,7 @@ const THEMES: &[Theme] = &[
     Theme { name: "grows", mixes: &[grows::MIXES] },
 ];
 
-/// These take minutes, and run only if they themselves are named.
+/// Mixes that take minutes and run only if they are named individually.
 const SLOW: &[&str] = &["shared-crowd", "grows-counts", "many-counts"];
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every mix with the name of its theme.
+/// Returns every mix with the name of its theme.
 fn mixes() -> impl Iterator<Item = (&'static str, &'static Mix)> {
     let of_theme = |theme: &'static Theme| {
         theme.mixes.iter().flat_map(|mixes| mixes.iter()).map(|mix| (theme.name, mix))
@@ -97,14 +97,14 @@ fn mixes() -> impl Iterator<Item = (&'static str, &'static Mix)> {
     THEMES.iter().flat_map(of_theme)
 }
 
-/// Runs the mixes and traces with these names, and keeps their results.
+/// Runs the mixes and traces with these names, and stores their results.
 fn measure(names: &[&str], folder: Option<&Path>) -> Result<(), String> {
     let (traces, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.ends_with(".mpt"));
     let is_known = |name: &str| mixes().any(|(theme, mix)| [theme, mix.name].contains(&name));
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
         return Err(format!("no theme and no mix is called {unknown}: --list prints their names"));
     }
-    // Traces are replayed in copies of this process, which must have one thread.
+    // Traces are replayed in copies of this process, which must have only one thread.
     for path in &traces {
         let cases = traces::replay(path).map_err(|error| format!("{path}: {error}"))?;
         let name = PathBuf::from(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -120,7 +120,7 @@ fn measure(names: &[&str], folder: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-/// Prints the results of a mix, and writes them to a file if there is a folder for it.
+/// Prints the results of a mix, and writes them to a file if there is a folder for them.
 fn keep(folder: Option<&Path>, theme: &str, mix: &str, what: &str, cases: &[Case]) -> Result<(), String> {
     println!("\n{mix}: {what}");
     cases.iter().for_each(|case| print!("{}", case.table()));

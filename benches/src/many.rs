@@ -1,5 +1,5 @@
-//! Many small pools: what a pool takes that has one value, in bytes, and what it takes to make and drop it, beside slab and
-//! bumpalo.
+//! Many small pools: the size in bytes of a pool with one value, and the cost of creating and dropping it, compared
+//! with slab and bumpalo.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -19,26 +19,26 @@ use crate::{
     report::{Case, Measure, Mix, measures},
 };
 
-/// The system's heap, which says how much it has handed out.
+/// The system's heap, which counts the bytes that it has handed out.
 struct Scales;
 
 static HANDED_OUT: AtomicUsize = AtomicUsize::new(0);
 static IS_ON: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-// SAFETY: every block is the system's.
+// SAFETY: every block comes from `System`, whose contract is the same.
 unsafe impl GlobalAlloc for Scales {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if IS_ON.load(Ordering::Relaxed) {
             HANDED_OUT.fetch_add(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `dealloc`, which is the same.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -60,7 +60,7 @@ pub const MIXES: &[Mix] = &[
     },
 ];
 
-/// Makes a pool with one value; says how large it is without what it has allocated.
+/// Creates a pool with one value; returns its size without what it has allocated.
 struct Row {
     name: &'static str,
     make: fn() -> usize,
@@ -156,12 +156,12 @@ fn runners() -> Vec<Runner> {
     ROWS.iter().map(runner).collect()
 }
 
-/// Bytes of each row: the pool itself, and all that it has asked the heap for.
+/// Returns the bytes of each row: the pool itself, and everything that it has requested from the heap.
 fn bytes() -> Vec<Case> {
     const MEASURES: &[Measure] = &measures("bytes", ["all", "own", "from the heap"]);
     let mut case = Case::new("", MEASURES);
     for row in ROWS {
-        // The first pool may make this thread allocate what it keeps until it ends.
+        // The first pool may make this thread allocate memory that it keeps until it ends.
         (row.make)();
         HANDED_OUT.store(0, Ordering::Relaxed);
         IS_ON.store(true, Ordering::Relaxed);
@@ -173,10 +173,10 @@ fn bytes() -> Vec<Case> {
     vec![case]
 }
 
-/// The argument for a process that makes a row so many times, and does nothing else.
+/// The argument that makes a process create a row a given number of times and do nothing else.
 pub const COUNT: &str = "count-many";
 
-/// Makes a row so many times.
+/// Creates a row this many times.
 pub fn count(row: &str, times: &str) -> Option<()> {
     let (row, times) = (ROWS.iter().find(|known| known.name == row)?, times.parse::<usize>().ok()?);
     (0..times).for_each(|_| {
@@ -185,7 +185,8 @@ pub fn count(row: &str, times: &str) -> Option<()> {
     Some(())
 }
 
-/// Instructions of making and dropping, the heap's included: the difference between 1,001 times and once.
+/// Returns the instructions of creating and dropping, including the heap's: the difference between 1,001 times and
+/// once.
 fn counts() -> Vec<Case> {
     const MEASURES: &[Measure] = &measures("instructions", ["instructions"]);
     let mut case = Case::new("", MEASURES);
@@ -199,7 +200,7 @@ fn counts() -> Vec<Case> {
     vec![case]
 }
 
-/// What callgrind counts of a whole process.
+/// Returns the number that callgrind counts for a whole process.
 fn instructions(row: &str, times: &str) -> Option<u64> {
     let this = std::env::current_exe().ok()?;
     let valgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];

@@ -1,4 +1,4 @@
-//! What a million live blocks cost: the time of a reset, and resident memory.
+//! The cost of a million live blocks: the time of a reset, and resident memory.
 
 use std::{hint::black_box, time::Instant};
 
@@ -31,7 +31,7 @@ pub const RESET: &[Mix] = &[Mix {
     run: reset_of_a_million,
 }];
 
-/// How long `reset` takes with a million live blocks.
+/// Measures how long `reset` takes with a million live blocks.
 fn reset_of_a_million() -> Vec<Case> {
     const TIME: &[Measure] = &measures("ns in all", ["time"]);
     let mut case = Case::new("", TIME);
@@ -50,23 +50,23 @@ fn reset_of_a_million() -> Vec<Case> {
     vec![case]
 }
 
-/// A contender at filling up and emptying.
+/// A contender for filling and emptying.
 struct Row {
     name: &'static str,
-    /// Resident bytes per block with a million live blocks, after freeing all, and after `trim` or what they have instead.
+    /// Resident bytes per block with a million live blocks, after freeing all, and after `trim` or its equivalent.
     run: fn() -> [f64; 3],
 }
 
-/// Takes and writes a million blocks, frees them in the same order, and trims.
+/// Allocates and writes a million blocks, frees them in the same order, and trims.
 fn fill<V: Variable>(mut contender: V, trim: impl FnOnce(&mut V)) -> [f64; 3] {
-    // All that is needed for keeping books is resident before.
+    // The memory for the bookkeeping of this function is resident before.
     let mut blocks = vec![std::ptr::without_provenance_mut::<u8>(1); MILLION];
     black_box(&mut blocks).fill(std::ptr::null_mut());
     let before = resident().unwrap_or(f64::NAN);
     let now = || resident().unwrap_or(f64::NAN) - before;
     for place in &mut blocks {
         *place = contender.take(LAYOUT);
-        // SAFETY: the block is live and 64 bytes long; what comes behind the first word is nobody else's.
+        // SAFETY: the block is live and 64 bytes long; only this function uses it.
         unsafe { place.cast::<[u64; 7]>().byte_add(8).write([1; 7]) };
     }
     let full = now();
@@ -85,7 +85,7 @@ fn ours<P: RawPool + 'static>(pool: P) -> [f64; 3] {
     })
 }
 
-/// For arenas, which get everything back at once.
+/// The same for arenas, which free everything at once.
 fn emptied<P: RawPool + 'static>(pool: P) -> [f64; 3] {
     fill(Owned::new_in(pool, Pages), |pool| {
         pool.reset();
@@ -116,7 +116,7 @@ const ROWS: &[Row] = &[
         name: "glibc, malloc_trim",
         run: || {
             fill(GLIBC, |_| {
-                // SAFETY: trimming the heap may be asked for at any time.
+                // SAFETY: `malloc_trim` may be called at any time.
                 unsafe { libc::malloc_trim(0) };
             })
         },
@@ -124,7 +124,8 @@ const ROWS: &[Row] = &[
     Row { name: "mimalloc", run: || fill(MIMALLOC, |_| ()) },
 ];
 
-/// Resident bytes per block of 64 bytes: a million live, all written; when all are freed; and after a trim.
+/// Returns resident bytes per block of 64 bytes: with a million live blocks, all written; when all are freed; and after
+/// a trim.
 fn resident_at_a_million() -> Vec<Case> {
     const MEASURES: &[Measure] = &measures("bytes per block", ["live", "freed", "trimmed"]);
     if resident().is_none() {

@@ -1,4 +1,4 @@
-//! Workloads that allocators are compared at, each on one thread with blocks of 64 bytes.
+//! Workloads for comparing allocators, each on one thread with blocks of 64 bytes.
 
 use std::{hint::black_box, mem};
 
@@ -42,7 +42,7 @@ pub const ALL: &[Mix] = &[
     },
 ];
 
-/// All contenders at one workload that needs `most` blocks at once; those from C++ have loops of their own.
+/// Runs all contenders at one workload that needs `most` blocks at once; the C++ contenders have their own loops.
 fn all<W: Workload>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
     let mut runners = vec![
         runner::<W, _>("hand-written list, in registers", List::new(most)),
@@ -67,8 +67,8 @@ fn all<W: Workload>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
     runners
 }
 
-/// A workload with what it keeps between runs. `run` takes the contender by value and gives it back, so that one that
-/// lives on the stack can live in registers.
+/// A workload with its state between runs. `run` takes the contender by value and returns it, so that a contender on
+/// the stack can be kept in registers.
 trait Workload {
     type State<B: Copy + 'static>: 'static;
     fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block>;
@@ -103,18 +103,18 @@ impl Workload for Pair {
 
     #[inline(never)]
     fn run<C: Contender<Block: 'static>>(contender: C, (): &mut (), pairs: usize) -> (C, usize) {
-        // A local variable: what was passed in may be in memory of the caller's.
+        // A local variable, because the argument may be in the caller's memory.
         let mut contender = contender;
         for _ in 0..pairs {
             let block = black_box(contender.take());
-            // SAFETY: the block was just taken.
+            // SAFETY: the block was just allocated.
             unsafe { contender.give(block) };
         }
         (contender, pairs)
     }
 }
 
-/// Batches of blocks that are freed in the order in which they were taken, or in the reverse one.
+/// Batches of blocks that are freed in the order of allocation or in the reverse order.
 struct Batches<const OLDEST_FIRST: bool>;
 
 impl<const OLDEST_FIRST: bool> Workload for Batches<OLDEST_FIRST> {
@@ -133,15 +133,15 @@ impl<const OLDEST_FIRST: bool> Workload for Batches<OLDEST_FIRST> {
         let batches = pairs.div_ceil(BATCH);
         for _ in 0..batches {
             fill(&mut contender, blocks);
-            // Loops of their own: a closure would keep the contender in memory.
+            // Separate loops, because a closure would keep the contender in memory.
             if OLDEST_FIRST {
                 for block in blocks.drain(..) {
-                    // SAFETY: the block was taken above and is given back once.
+                    // SAFETY: the block was allocated above and is freed once.
                     unsafe { contender.give(block) };
                 }
             } else {
                 while let Some(block) = blocks.pop() {
-                    // SAFETY: as above.
+                    // SAFETY: the block was allocated above and is freed once.
                     unsafe { contender.give(block) };
                 }
             }
@@ -156,7 +156,7 @@ fn fill<C: Contender>(contender: &mut C, blocks: &mut Vec<C::Block>) {
     for place in room {
         place.write(contender.take());
     }
-    // SAFETY: the first `BATCH` places were just written.
+    // SAFETY: the first `BATCH` places were just initialised.
     unsafe { blocks.set_len(BATCH) };
 }
 
@@ -179,7 +179,7 @@ impl Workload for Churn {
             let index = random.below(LIVE);
             let fresh = contender.take();
             let old = mem::replace(&mut blocks[index], fresh);
-            // SAFETY: the block was taken earlier and is given back once.
+            // SAFETY: the block was allocated earlier and is freed once.
             unsafe { contender.give(old) };
         }
         (contender, pairs)

@@ -1,8 +1,8 @@
-//! What becomes of blocks that were freed in some order: 131,071 of them are freed, a tree is built of as many, and walked.
-//! And blocks of a word, which have no room for more than a link: they are freed and taken again.
+//! The effect of the order of frees: 131,071 blocks are freed, a tree of as many nodes is built, and walked. Also
+//! blocks of one word, which have room for only one link: they are freed and allocated again.
 //!
-//! The steps are timed apart, and compared by their sum: whoever touches each block when it is freed finds it in the cache
-//! when it is taken.
+//! The steps are timed separately and compared by their sum, because a pool that touches each block when it is freed
+//! finds it in the cache when it is allocated.
 
 use std::{alloc::Layout, hint::black_box, mem::MaybeUninit, time::Instant};
 
@@ -25,7 +25,7 @@ const WORD: Layout = Layout::new::<u64>();
 
 type Address = *mut u8;
 
-/// Orders of freeing, made from ascending addresses.
+/// Orders of freeing, created from ascending addresses.
 type Order = (&'static str, fn(&[Address]) -> Vec<Address>);
 
 const ORDERS: &[Order] = &[
@@ -40,7 +40,7 @@ const ORDERS: &[Order] = &[
     ("in any order", |sorted| grouped(sorted, 1)),
 ];
 
-/// Groups of neighbours, in any order.
+/// Groups of neighbours, in random order.
 fn grouped(sorted: &[Address], size: usize) -> Vec<Address> {
     let mut groups: Vec<&[Address]> = sorted.chunks(size).collect();
     Random::new(1).shuffle(&mut groups);
@@ -55,7 +55,7 @@ impl List {
         let memory = Vec::leak(vec![0u64; NODES * layout.size() / 8]);
         let mut list = Self(std::ptr::null_mut());
         for block in memory.chunks_mut(layout.size() / 8).rev() {
-            // SAFETY: the block is nobody else's and at least a word long.
+            // SAFETY: the block belongs to the list and is at least a word long.
             unsafe { list.give(block.as_mut_ptr().cast(), layout) };
         }
         list
@@ -67,20 +67,20 @@ impl Variable for List {
     fn take(&mut self, _: Layout) -> Address {
         let block = self.0;
         assert!(!block.is_null(), "there are as many blocks as nodes");
-        // SAFETY: a block on the list begins with the address of the next.
+        // SAFETY: a block on the list starts with the address of the next one.
         self.0 = unsafe { block.cast::<Address>().read() };
         block
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: Address, _: Layout) {
-        // SAFETY: the block is given back, so it is the list's.
+        // SAFETY: the block has been freed, so it belongs to the list.
         unsafe { block.cast::<Address>().write(self.0) };
         self.0 = block;
     }
 }
 
-/// A node is a block: its first word may be its pool's, then come its children and its value.
+/// A node is a block: the first word may be used by its pool, followed by the children and the value.
 fn build(pool: &mut impl Variable, levels: u32) -> Address {
     let mut child = || if levels > 1 { build(pool, levels - 1) } else { std::ptr::null_mut() };
     let children = [child(), child()];
@@ -111,15 +111,15 @@ fn timed<R>(work: impl FnOnce() -> R) -> (f64, R) {
     (start.elapsed().as_nanos() as f64 / NODES as f64, done)
 }
 
-/// What a round does with a pool: frees in an order, takes again; nanoseconds for each block at each step.
+/// One round with a pool: frees in an order, allocates again; returns the nanoseconds per block of each step.
 type Steps<V> = fn(&mut V, &mut Vec<Address>, &Order) -> [f64; 3];
 
 fn free(pool: &mut impl Variable, live: &mut Vec<Address>, (_, order): &Order, layout: Layout) -> f64 {
     live.sort_unstable();
     let blocks = order(live);
-    // SAFETY: each block is live. All have been read once before the clock starts: see the harness.
+    // SAFETY: each block is live. All blocks were read once before the timing starts: see the harness.
     live.drain(..).for_each(|block| _ = unsafe { block.cast::<MaybeUninit<u8>>().read_volatile() });
-    // SAFETY: each block is live, and given back once.
+    // SAFETY: each block is live, and freed once.
     timed(|| blocks.iter().for_each(|&block| unsafe { pool.give(block, layout) })).0
 }
 
@@ -232,13 +232,13 @@ pub const MIXES: &[Mix] = &[
     },
 ];
 
-/// Measures all contenders at one order.
+/// Measures all contenders with one order.
 fn compare(order: &Order, make: fn() -> Vec<Contender>) -> Case {
     let mut case = Case::new(format!("freed {}", order.0), MEASURES);
     for _ in 0..MAKINGS {
         let mut contenders = make();
         case.name_rows(contenders.iter().map(|contender| contender.name));
-        // The first round of each warms it up.
+        // The first round of each contender warms it up.
         contenders.iter_mut().for_each(|contender| _ = (contender.round)(order));
         case.take_turns(ROUNDS, |index| {
             let [free, take, walk] = (contenders[index].round)(order);

@@ -1,8 +1,8 @@
-//! Questions to a pool with a million free blocks of 64 bytes, which were freed in any order: how long do statistics take,
-//! making room for more, and giving chunks back?
+//! Queries to a pool with a million free blocks of 64 bytes, freed in random order: the time of statistics, of
+//! reserving memory, and of releasing chunks.
 //!
-//! Each row is asked three times, with a million blocks of which all are free, and again with one of 1,000 live. The first
-//! row is a walk along a list, which bounds pools that keep one.
+//! Each row is measured three times with all of a million blocks free, and again with one block in 1,000 live. The
+//! first row is a walk along a list, which is a bound for pools that keep a list.
 
 use std::{hint::black_box, time::Instant};
 
@@ -27,7 +27,7 @@ fn timed<R>(work: impl FnOnce() -> R) -> f64 {
     start.elapsed().as_nanos() as f64 / 1000.0
 }
 
-/// A million numbers in any order.
+/// A million numbers in random order.
 fn shuffled() -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..MILLION).collect();
     Random::new(1).shuffle(&mut numbers);
@@ -45,12 +45,12 @@ fn walk(_: bool) -> [f64; 4] {
     [timed(walk), timed(walk), f64::NAN, f64::NAN]
 }
 
-/// First and second statistics, room for 1,000 more, and a trim.
+/// First and second statistics, reserving 1,000 more blocks, and a trim.
 fn ask<A: Allocator + Inspect + Reclaim>(mut pool: A, reserve: fn(&A), some_live: bool) -> [f64; 4] {
     let blocks: Vec<_> = (0..MILLION).map(|_| pool.allocate(LAYOUT).expect("the heap has room")).collect();
     for number in shuffled() {
         if !(some_live && number % 1000 == 0) {
-            // SAFETY: the block is live, and was handed out for this layout.
+            // SAFETY: the block is live and was allocated with this layout.
             unsafe { pool.deallocate(blocks[number].cast(), LAYOUT) };
         }
     }

@@ -1,4 +1,5 @@
-//! Blocks of mixed sizes from one region: `Tlsf` beside the crates rlsf and talc, each with the same memory.
+//! Blocks of mixed sizes from one region: `Tlsf`, compared with the crates rlsf and talc, each with the same amount of
+//! memory.
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
@@ -11,7 +12,7 @@ use crate::{
     variable::{Shared, Variable, address, pairs, replace},
 };
 
-/// What each contender gets, in bytes; every page of it was touched.
+/// The bytes of each contender; every page of them has been touched.
 const MEMORY: usize = 32 << 20;
 const LIVE: usize = 20_000;
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=1024;
@@ -48,7 +49,7 @@ impl Variable for Rlsf {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this allocator with its layout, and the block is not null.
         unsafe { self.deallocate(NonNull::new_unchecked(block), layout.align()) }
     }
 }
@@ -58,13 +59,13 @@ type Talc = talc::base::Talc<Manual, talc::DefaultBinning>;
 impl Variable for Box<Talc> {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
-        // SAFETY: no mix asks for zero bytes.
+        // SAFETY: no mix requests zero bytes.
         address(unsafe { self.allocate(layout) }.ok_or(()))
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this allocator with its layout.
         unsafe { self.deallocate(block, layout) }
     }
 }
@@ -77,7 +78,7 @@ pub fn rlsf() -> Box<Rlsf> {
 
 pub fn talc() -> Box<Talc> {
     let mut talc = Box::new(Talc::new(Manual));
-    // SAFETY: the memory is nobody else's, for ever.
+    // SAFETY: the memory is leaked and used only by this allocator.
     let claimed = unsafe { talc.claim(memory().as_mut_ptr().cast(), MEMORY) };
     assert!(claimed.is_some(), "talc takes a region of this size");
     talc
@@ -91,12 +92,12 @@ impl Variable for Box<Rlsf> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this allocator with its layout.
         unsafe { (**self).give(block, layout) }
     }
 }
 
-/// A pool of ours with as much memory as the others get.
+/// Returns a pool of Millpond with as much memory as the others have.
 pub fn owned<P: RawPool>(pool: P) -> Owned<P, Buffer<'static>> {
     Owned::new_in(pool, Buffer::new(memory()))
 }

@@ -1,4 +1,4 @@
-//! What a benchmark has measured, as a table to read and as rows of a CSV file.
+//! The results of a benchmark, as a table and as rows of a CSV file.
 
 use std::fmt::Write as _;
 
@@ -10,14 +10,14 @@ pub struct Mix {
     pub run: fn() -> Vec<Case>,
 }
 
-/// What is measured of each contender.
+/// A measure of each contender.
 #[derive(Clone, Copy)]
 pub struct Measure {
     pub name: &'static str,
     pub unit: &'static str,
 }
 
-/// Measures in the same unit.
+/// Returns measures in the same unit.
 pub const fn measures<const N: usize>(unit: &'static str, names: [&'static str; N]) -> [Measure; N] {
     let mut all = [Measure { name: "", unit }; N];
     let mut index = 0;
@@ -28,9 +28,9 @@ pub const fn measures<const N: usize>(unit: &'static str, names: [&'static str; 
     all
 }
 
-/// The samples of all contenders under one set of circumstances. The first contender is the baseline.
+/// The samples of all contenders in one situation. The first contender is the baseline.
 pub struct Case {
-    /// The circumstances; empty if the mix has one case only.
+    /// The title of the situation; empty if the mix has only one case.
     title: String,
     measures: &'static [Measure],
     rows: Vec<Row>,
@@ -47,12 +47,12 @@ impl Case {
         Self { title: title.into(), measures, rows: Vec::new() }
     }
 
-    /// The same with words before its title.
+    /// Returns the case with a prefix in its title.
     pub fn titled(self, words: &str) -> Self {
         Self { title: format!("{words}, {}", self.title), ..self }
     }
 
-    /// Adds a row for each contender, unless they have rows already.
+    /// Adds a row for each contender, unless they already have rows.
     pub fn name_rows<N: Into<String>>(&mut self, names: impl Iterator<Item = N>) {
         if self.rows.is_empty() {
             names.for_each(|name| _ = self.row(name));
@@ -78,8 +78,8 @@ impl Case {
         samples.into_iter().enumerate().for_each(|(measure, sample)| self.add(row, measure, sample));
     }
 
-    /// Lets all contenders take turns: `sample` gives one sample of each of the first `N` measures. Each round begins with
-    /// another contender.
+    /// Runs all contenders in turn: `sample` returns one sample of each of the first `N` measures. Each round starts
+    /// with another contender.
     pub fn take_turns<const N: usize>(&mut self, rounds: usize, mut sample: impl FnMut(usize) -> [f64; N]) {
         for round in 0..rounds {
             for turn in 0..self.rows.len() {
@@ -90,7 +90,8 @@ impl Case {
         }
     }
 
-    /// The table: the median of each measure; of the first, the quartiles too, and the ratio to the baseline.
+    /// Returns the table: the median of each measure; for the first measure also the quartiles and the ratio to the
+    /// baseline.
     pub fn table(&self) -> String {
         let mut text = if self.title.is_empty() { String::new() } else { format!("  {}\n", self.title) };
         let titles: String = self.measures.iter().map(|measure| format!("{:>11}", measure.name)).collect();
@@ -114,7 +115,7 @@ impl Case {
     pub const COLUMNS: &str =
         "theme,mix,case,contender,measure,unit,median,low,high,ratio,ratio_low,ratio_high,rounds";
 
-    /// A line for each contender and measure.
+    /// Returns a line for each contender and measure.
     pub fn csv(&self, theme: &str, mix: &str) -> String {
         let mut text = String::new();
         for (index, measure) in self.measures.iter().enumerate() {
@@ -130,7 +131,7 @@ impl Case {
         text
     }
 
-    /// The ratio of a contender to the baseline, taken within each round.
+    /// Returns the ratio of a contender to the baseline, computed within each round.
     fn ratio(&self, row: &Row, measure: usize) -> Option<Quartiles> {
         let baseline = &self.rows.first()?.samples[measure];
         let ratios = row.samples[measure].iter().zip(baseline).map(|(mine, base)| mine / base);
@@ -138,7 +139,7 @@ impl Case {
     }
 }
 
-/// The median and the quartiles of samples.
+/// Returns the median and the quartiles of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Quartiles {
     low: f64,
@@ -156,7 +157,7 @@ impl Quartiles {
     }
 }
 
-/// Four significant digits, and all digits before the point; nothing if it is not a number.
+/// Formats four significant digits, and all digits before the point; empty if the value is not a number.
 fn rounded(value: f64) -> String {
     if !value.is_finite() {
         return String::new();
@@ -165,7 +166,7 @@ fn rounded(value: f64) -> String {
     format!("{value:.*}", 4_usize.saturating_sub(before.max(1)))
 }
 
-/// A field of a CSV file, in quotes where it needs them.
+/// Formats a field of a CSV file, quoted if necessary.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -184,7 +185,7 @@ mod tests {
         let mut case = Case::new("one, \"two\"", TWO);
         case.name_rows(["base", "other"].into_iter());
         case.name_rows(["not", "again"].into_iter());
-        // Each round takes twice as long as the one before; the other contender always takes three times as long.
+        // Each round takes twice as long as the previous one; the other contender always takes three times as long.
         let mut round = [1.0, 1.0];
         case.take_turns(5, |row| {
             round[row] *= 2.0;

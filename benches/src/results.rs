@@ -1,4 +1,4 @@
-//! The files that results are kept in: a CSV file for each mix, which says where it was measured.
+//! Result files: a CSV file for each mix, which states where it was measured.
 
 use std::{fs, io, path::Path, thread};
 
@@ -15,14 +15,14 @@ pub fn write(folder: &Path, theme: &str, mix: &str, what: &str, cases: &[Case]) 
     fs::write(folder.join(format!("{mix}.csv")), text)
 }
 
-/// The compiler and the machine.
+/// Returns the compiler and the machine.
 fn machine() -> String {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let compiler = env!("COMPILER").split(' ').take(2).collect::<Vec<_>>().join(" ");
     format!("{compiler}, {}, {threads} threads, {}", processor(), std::env::consts::OS)
 }
 
-/// The name of the processor, where Linux says it.
+/// Returns the name of the processor, if Linux reports it.
 fn processor() -> String {
     let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = known.lines().find(|line| line.starts_with("model name"));

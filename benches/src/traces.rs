@@ -1,8 +1,9 @@
-//! Real programs' allocations, from traces that `millpond record` wrote: which strategy serves pools of one size best?
+//! Allocations of real programs, from traces written by `millpond record`: which free list serves pools of one size
+//! best?
 //!
-//! Each size up to a kilobyte, rounded up to 16 bytes, has a pool of its own; what is larger comes from malloc. A run is a
-//! whole trace on new pools, which are dropped at its end, as in the program that was recorded. Every block is written to
-//! the last byte when it is allocated, and its first word is read before it is freed, because programs do.
+//! Each size up to a kilobyte, rounded up to 16 bytes, has a pool of its own; larger blocks come from `malloc`. A run
+//! is a whole trace on new pools, which are dropped at its end, as in the recorded program. Every block is written
+//! completely when it is allocated, and its first word is read before it is freed, because programs do so.
 
 use std::{alloc::Layout, path::Path, ptr::NonNull};
 
@@ -23,17 +24,17 @@ const LARGEST: usize = 1024;
 #[derive(Clone, Copy)]
 struct Step {
     slot: u32,
-    /// Zero frees.
+    /// The size; zero means that the step frees.
     size: u32,
 }
 
-/// A trace as the steps that the contenders take. Resizing is allocating anew and freeing, unless the pool is the same.
+/// A trace as the steps that the contenders perform. A resize is an allocation and a free, unless the pool is the same.
 struct Trace {
     steps: Vec<Step>,
     slots: usize,
-    /// The steps up to the moment when most bytes are live.
+    /// Number of steps before the moment when most bytes are live.
     to_peak: usize,
-    /// How many bytes those are.
+    /// Number of bytes live then.
     peak: usize,
 }
 
@@ -77,12 +78,12 @@ impl Trace {
     }
 }
 
-/// What serves a trace. Sizes are multiples of the granule.
+/// An allocator for a trace. Sizes are multiples of the granule.
 trait Server {
     fn new() -> Self;
     fn take(&mut self, size: usize) -> *mut u8;
     /// # Safety
-    /// The block was taken here with this size and is given back once.
+    /// The block was allocated here with this size and is freed once.
     unsafe fn give(&mut self, block: *mut u8, size: usize);
 }
 
@@ -90,7 +91,7 @@ trait Server {
 struct Pools<S: FreeList>([Local<Blocks<(DynSize, S)>>; LARGEST / GRANULE]);
 
 fn layout(size: usize) -> Layout {
-    // SAFETY: the alignment is a power of two, and sizes come from traces, where they were served.
+    // SAFETY: the alignment is a power of two, and sizes come from traces, so they do not overflow.
     unsafe { Layout::from_size_align_unchecked(size, GRANULE) }
 }
 
@@ -107,14 +108,14 @@ impl<S: FreeList> Server for Pools<S> {
             Some(pool) => {
                 pool.allocate(layout(size)).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
             }
-            // SAFETY: any size will do.
+            // SAFETY: `malloc` accepts any size.
             None => unsafe { libc::malloc(size).cast() },
         }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, size: usize) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this server with its size, and the block is not null.
         unsafe {
             match self.0.get(size / GRANULE - 1) {
                 Some(pool) => pool.deallocate(NonNull::new_unchecked(block), layout(size)),
@@ -138,23 +139,23 @@ impl<const WHICH: usize> Server for Mallocs<WHICH> {
 
     #[inline(always)]
     fn take(&mut self, size: usize) -> *mut u8 {
-        // SAFETY: any size will do.
+        // SAFETY: `malloc` accepts any size.
         unsafe { (Self::IT.malloc)(size).cast() }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, _: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this server.
         unsafe { (Self::IT.free)(block.cast()) }
     }
 }
 
-/// Plays some steps.
+/// Performs some steps.
 fn play<S: Server>(server: &mut S, steps: &[Step], blocks: &mut [(*mut u8, u32)]) {
     for step in steps {
         let place = &mut blocks[step.slot as usize];
         if step.size == 0 {
-            // SAFETY: the block is live, was written, and is given back once.
+            // SAFETY: the block is live, was written, and is freed once.
             unsafe {
                 std::hint::black_box(place.0.cast::<u64>().read());
                 server.give(place.0, place.1 as usize);
@@ -162,7 +163,7 @@ fn play<S: Server>(server: &mut S, steps: &[Step], blocks: &mut [(*mut u8, u32)]
         } else {
             let block = server.take(step.size as usize);
             assert!(!block.is_null(), "there is as much memory as the recorded program had");
-            // SAFETY: the block is that long.
+            // SAFETY: the block has this size.
             unsafe { block.write_bytes(1, step.size as usize) };
             *place = (block, step.size);
         }
@@ -178,7 +179,7 @@ fn runner<S: Server>(name: &'static str, trace: &'static Trace) -> Runner {
     Runner { name, run: Box::new(run) }
 }
 
-/// Resident bytes that a server has taken when most is live.
+/// Returns the resident bytes that a server uses when most bytes are live.
 fn peak<S: Server>(trace: &Trace) -> [f64; 1] {
     let mut blocks = vec![(std::ptr::without_provenance_mut(1), 0); trace.slots];
     let before = resident().unwrap_or(f64::NAN);
@@ -189,7 +190,7 @@ fn peak<S: Server>(trace: &Trace) -> [f64; 1] {
     [after - before]
 }
 
-/// The contenders: how they replay a trace, and what they have taken when most is live.
+/// The contenders: how they replay a trace, and how much memory they use when most bytes are live.
 type Row = (&'static str, fn(&'static str, &'static Trace) -> Runner, fn(&Trace) -> [f64; 1]);
 
 const ROWS: &[Row] = &[
@@ -201,7 +202,7 @@ const ROWS: &[Row] = &[
     ("mimalloc", runner::<Mallocs<1>>, peak::<Mallocs<1>>),
 ];
 
-/// Replays one trace with everyone: first the memory at the peak, then the time of an allocation and a free.
+/// Replays one trace with all contenders: first the memory at the peak, then the time of an allocation and a free.
 pub fn replay(path: &str) -> Result<Vec<Case>, Box<dyn std::error::Error>> {
     const MEMORY: &[Measure] = &measures("resident bytes per live byte", ["memory at the peak"]);
     let trace: &'static Trace = Box::leak(Box::new(Trace::read(Path::new(path))?));

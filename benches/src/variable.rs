@@ -1,4 +1,4 @@
-//! Blocks of any size: what takes and gives them, and the ways of using that are compared.
+//! Blocks of any size: contenders and workloads.
 
 use std::{alloc::Layout, ffi::CStr, hint::black_box, mem, ops::RangeInclusive, ptr::NonNull};
 
@@ -9,16 +9,16 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use crate::{cpp, harness::Runner, random::Random};
 
-/// What takes and gives blocks of any size.
+/// An allocator of blocks of any size.
 pub trait Variable {
-    /// The block's address; null if there is no memory, which no mix lets happen.
+    /// Returns the address of a block; null if there is no memory, which does not happen in any mix.
     fn take(&mut self, layout: Layout) -> *mut u8;
     /// # Safety
-    /// The block was taken from here with this layout and is given back once.
+    /// The block was allocated here with this layout and is freed once.
     unsafe fn give(&mut self, block: *mut u8, layout: Layout);
 }
 
-/// The address of a block, in whichever way an allocator says it.
+/// The address of a block, for any type by which an allocator returns it.
 pub fn address<T: ?Sized, E>(block: Result<NonNull<T>, E>) -> *mut u8 {
     block.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
 }
@@ -31,7 +31,7 @@ impl<P: RawPool, A: Allocator> Variable for Owned<P, A> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this allocator with its layout, and the block is not null.
         unsafe { self.deallocate(NonNull::new_unchecked(block), layout) }
     }
 }
@@ -59,7 +59,7 @@ impl<A: Allocator> Variable for Shared<A> {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this allocator with its layout, and the block is not null.
         unsafe { self.0.deallocate(NonNull::new_unchecked(block), layout) }
     }
 }
@@ -78,11 +78,11 @@ pub const SNMALLOC: Malloc = Malloc { malloc: snmalloc_sys::sn_malloc, free: snm
 
 /// tcmalloc, if its library is installed (Debian: libtcmalloc-minimal4).
 pub fn tcmalloc() -> Option<Malloc> {
-    // SAFETY: loading it defines nothing for others, and runs its own initialisation only.
+    // SAFETY: loading the library only runs its initialisation and defines no symbols for others.
     let library =
         unsafe { libc::dlopen(c"libtcmalloc_minimal.so.4".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     let symbol = |name: &CStr| {
-        // SAFETY: the name is a string, and the library stays loaded.
+        // SAFETY: the name is NUL-terminated, and the library stays loaded.
         let found = unsafe { libc::dlsym(library, name.as_ptr()) };
         (!library.is_null() && !found.is_null()).then_some(found)
     };
@@ -90,20 +90,20 @@ pub fn tcmalloc() -> Option<Malloc> {
         eprintln!("skipped: tcmalloc, because libtcmalloc_minimal.so.4 is not installed");
         return None;
     };
-    // SAFETY: these are tcmalloc's malloc and free.
+    // SAFETY: these are the `malloc` and `free` of tcmalloc, which have these types.
     unsafe { Some(Malloc { malloc: mem::transmute(malloc), free: mem::transmute(free) }) }
 }
 
 impl Variable for Malloc {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
-        // SAFETY: any size will do; every mix is content with malloc's alignment.
+        // SAFETY: `malloc` accepts any size; its alignment is enough for every mix.
         unsafe { (self.malloc)(layout.size()).cast() }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8, _: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this allocator.
         unsafe { (self.free)(block.cast()) }
     }
 }
@@ -114,12 +114,13 @@ impl Variable for cpp::Peer {
     }
 
     unsafe fn give(&mut self, block: *mut u8, _: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller frees a block of this allocator.
         unsafe { cpp::Peer::give(self, block) }
     }
 }
 
-/// The crate `slab`, with room for all, so that nothing moves. Each value begins with its key, until it is overwritten.
+/// The crate `slab`, with capacity for all values, so that nothing moves. Each value starts with its key, until it is
+/// overwritten.
 impl Variable for Slab<[u64; 8]> {
     fn take(&mut self, _: Layout) -> *mut u8 {
         let entry = self.vacant_entry();
@@ -128,7 +129,7 @@ impl Variable for Slab<[u64; 8]> {
     }
 
     unsafe fn give(&mut self, block: *mut u8, _: Layout) {
-        // SAFETY: the caller's promise, and the key was not overwritten.
+        // SAFETY: the caller frees a live block of this allocator, and its key was not overwritten.
         let key = unsafe { block.cast::<u64>().read() };
         self.remove(key as usize);
     }
@@ -142,7 +143,7 @@ impl Variable for SlotMap<DefaultKey, [u64; 8]> {
     }
 
     unsafe fn give(&mut self, block: *mut u8, _: Layout) {
-        // SAFETY: as for `slab`.
+        // SAFETY: the caller frees a live block of this allocator, and its key was not overwritten.
         let key = unsafe { block.cast::<u64>().read() };
         self.remove(KeyData::from_ffi(key).into());
     }
@@ -171,13 +172,13 @@ fn take<const WRITES: bool>(contender: &mut impl Variable, layout: Layout) -> *m
     let block = contender.take(layout);
     assert!(!block.is_null(), "there is more memory than the mix needs");
     if WRITES {
-        // SAFETY: the block is live and this long.
+        // SAFETY: the block is live and has this size.
         unsafe { block.write_bytes(1, layout.size()) };
     }
     block
 }
 
-/// Frees a random one of `live` blocks, allocates another, and writes it to the last byte if so said.
+/// Frees a random one of `live` blocks, allocates another, and writes all of it if requested.
 pub fn replace<const WRITES: bool>(
     name: &'static str,
     contender: impl Variable + 'static,
@@ -187,7 +188,7 @@ pub fn replace<const WRITES: bool>(
     replacing::<WRITES, false>(name, contender, live, sizes)
 }
 
-/// The same of blocks that have a hole between each two: twice as many were taken, and every second one given back.
+/// The same with a hole between every two blocks: twice as many were allocated, and every second one freed.
 pub fn replace_among_holes(
     name: &'static str,
     contender: impl Variable + 'static,
@@ -203,7 +204,7 @@ fn replacing<const WRITES: bool, const HOLES: bool>(
     live: usize,
     sizes: RangeInclusive<usize>,
 ) -> Runner {
-    // On the heap: some contenders must not move once they have memory.
+    // On the heap, because some contenders must not move once they have memory.
     let mut contender = Box::new(contender);
     let (mut places, mut layouts) = (Random::new(1), Layouts::new(&sizes));
     let mut fresh = || {
@@ -216,14 +217,14 @@ fn replacing<const WRITES: bool, const HOLES: bool>(
         holes.extend(HOLES.then(&mut fresh));
     }
     for (block, layout) in holes {
-        // SAFETY: the block is live, and nobody else has it.
+        // SAFETY: the block is live, and only this workload uses it.
         unsafe { contender.give(block, layout) };
     }
     let run = move |count| {
         for _ in 0..count {
             let place = places.below(live);
             let (block, layout) = blocks[place];
-            // SAFETY: the block is live, and its place is taken by another at once.
+            // SAFETY: the block is live, and another one replaces it at once.
             unsafe { contender.give(block, layout) };
             let layout = layouts.next();
             blocks[place] = (take::<WRITES>(&mut *contender, layout), layout);
@@ -233,7 +234,7 @@ fn replacing<const WRITES: bool, const HOLES: bool>(
     Runner { name, run: Box::new(run) }
 }
 
-/// Allocates one block and frees it, again and again.
+/// Allocates one block and frees it, repeatedly.
 pub fn pairs(name: &'static str, contender: impl Variable + 'static, sizes: RangeInclusive<usize>) -> Runner {
     let mut contender = Box::new(contender);
     let mut layouts = Layouts::new(&sizes);
@@ -241,7 +242,7 @@ pub fn pairs(name: &'static str, contender: impl Variable + 'static, sizes: Rang
         for _ in 0..count {
             let layout = layouts.next();
             let block = black_box(take::<false>(&mut *contender, layout));
-            // SAFETY: the block was just taken.
+            // SAFETY: the block was just allocated.
             unsafe { contender.give(block, layout) };
         }
         count

@@ -1,4 +1,4 @@
-/* Nodes of a list from a pool of blocks, and the first hundred thousand squares from a bump arena. */
+/* Nodes of a list in a pool of blocks, and the first hundred thousand squares in a bump arena. */
 #include <millpond.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* A checked pool finds a block that is freed twice, prevents it, and tells of blocks that were never freed. */
+/* A checked pool detects and prevents a double free, and reports blocks that were never freed. */
 #include <millpond.h>
 #include <stdio.h>
 

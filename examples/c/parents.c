@@ -1,11 +1,11 @@
-/* Every pool takes a parent and is itself an allocator. Here the first parent is a program's own, which counts, and on it
- * stand a limit, pools of size classes, and blocks; what is missing to the last one is asked for all the way up. */
+/* Every pool takes a parent and is itself an allocator. Here the first parent is an allocator of the program, which counts.
+ * A limit, a pool of size classes and a pool of blocks are stacked on it; requests for chunks pass through all of them. */
 #include <millpond.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* An allocator of one's own: a table of functions, and a structure that begins with a pointer to it. */
+/* A custom allocator: a table of functions, and a structure that starts with a pointer to it. */
 typedef struct meter {
     mp_allocator allocator;
     size_t bytes;

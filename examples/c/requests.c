@@ -1,12 +1,12 @@
-/* A server that frees nothing: each request has an arena, which is reset when the request is done. Memory comes from a
- * buffer; when a request needs more than there is, it is refused and the server goes on. */
+/* A server that never frees single blocks: each request has an arena, which is reset when the request is done. Memory comes
+ * from a buffer; a request that needs more than is available is refused, and the server continues. */
 #include <millpond.h>
 #include <stdio.h>
 #include <string.h>
 
 static char memory[64 * 1024];
 
-/* Splits a request into words, backwards. Nothing is freed on the way, whichever way out is taken. */
+/* Splits a request into words, backwards. Frees nothing, on any path. */
 static char *answer(mp_linear *arena, const char *request) {
     char *words = mp_linear_alloc(arena, strlen(request) + 1, 1);
     if (!words)

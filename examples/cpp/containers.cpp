@@ -1,4 +1,4 @@
-// Standard containers on a pool: give them the address of a resource, and change nothing else.
+// Standard containers on a pool: pass them the address of a resource, and change nothing else.
 //
 //     c++ -std=c++17 containers.cpp $(pkg-config --cflags --libs millpond) -o containers
 #include <iostream>

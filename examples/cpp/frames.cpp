@@ -1,5 +1,5 @@
-// Memory for a frame: what a frame makes goes all at once at its end, without looking at any of it. And a limit, which tells
-// whoever asks for too much.
+// Memory for a frame: everything allocated for a frame is freed at once at its end, in constant time. Also a limit,
+// which throws when more is requested.
 //
 //     c++ -std=c++17 frames.cpp $(pkg-config --cflags --libs millpond) -o frames
 #include <iostream>
@@ -9,7 +9,7 @@
 #include <vector>
 
 int main() {
-  // An arena on the heap; a borrowed resource gives it to containers.
+  // An arena on the heap; a borrowed resource passes it to containers.
   millpond::linear arena{millpond::linear::options()};
   millpond::borrowed_resource memory{arena};
   for (int frame = 1; frame <= 3; ++frame) {
@@ -22,7 +22,7 @@ int main() {
   }
   std::cout << "left in use: " << arena.stats().live << " bytes\n";
 
-  // A buffer on the stack, and not a byte more: std::bad_alloc says so.
+  // A buffer on the stack of fixed size: a request beyond it throws std::bad_alloc.
   alignas(16) char bytes[4096];
   millpond::buffer stack{bytes, sizeof bytes};
   millpond::tlsf::options options;

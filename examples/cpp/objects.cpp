@@ -1,4 +1,4 @@
-// Objects of one type: a pool that creates and destroys them, and a class whose `new` takes from a pool by itself.
+// Objects of one type: a pool that creates and destroys them, and a class whose `new` allocates from a pool.
 //
 //     c++ -std=c++17 objects.cpp $(pkg-config --cflags --libs millpond) -o objects
 #include <iostream>
@@ -11,7 +11,7 @@ struct particle {
   int steps_left;
 };
 
-// A tree whose nodes are made with `new` and owned by standard smart pointers: only the base class is added.
+// A tree whose nodes are created with `new` and owned by standard smart pointers: only the base class is added.
 struct node : millpond::pooled<node> {
   explicit node(int it) : key(it) {}
   int key;

@@ -4,7 +4,7 @@ import { argv, stdout } from "node:process";
 
 const host = {
     print(text, length) {
-        // A view made anew, because older ones are void once memory has grown. Addresses come as signed numbers.
+        // A new view, because older views are detached when memory grows. Addresses arrive as signed numbers.
         const bytes = new Uint8Array(instance.exports.memory.buffer, text >>> 0, length);
         stdout.write(new TextDecoder().decode(bytes) + "\n");
     },

@@ -1,7 +1,7 @@
-//! `cargo xtask examples`: runs every example, and compares what it says with the text that lies beside it.
+//! `cargo xtask examples`: runs every example and compares its output with the text stored beside it.
 //!
-//! `examples/NAME.rs` has its text in `examples/expected/NAME.txt`. An ellipsis (…) there stands for anything within its
-//! line: addresses, times, whatever differs from run to run.
+//! The expected output of `examples/NAME.rs` is `examples/expected/NAME.txt`. An ellipsis (…) there stands for any text
+//! within its line: addresses, times, everything that differs from run to run.
 
 use std::{
     ffi::OsString,
@@ -10,18 +10,18 @@ use std::{
     process::Command,
 };
 
-/// Programs among the library's examples that measure: what they say is for people, and they have chores of their own.
+/// Examples of the library that measure: their output is for people, and they have their own commands.
 const MEASURING: [&str; 3] = ["counts", "stress", "worst"];
 
-/// Something to run and the text that it is expected to write.
+/// A program to run, and its expected output.
 struct Example {
     name: String,
-    /// What tells cargo which program.
+    /// The arguments that tell cargo which program to run.
     arguments: Vec<OsString>,
     expected: PathBuf,
 }
 
-/// Runs all examples; whether each said what it should.
+/// Runs all examples; returns whether each output was as expected.
 pub(crate) fn run(root: &Path) -> Result<bool, String> {
     let mut failed = 0;
     let examples = all(root)?;
@@ -38,7 +38,7 @@ pub(crate) fn run(root: &Path) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
-/// The library's examples, and the one that is a package of its own because it has no standard library.
+/// Returns the library's examples, and the one that is a separate package because it has no standard library.
 fn all(root: &Path) -> Result<Vec<Example>, String> {
     let folder = root.join("crates/millpond/examples");
     let failed = |error| format!("cannot list {}: {error}", folder.display());
@@ -75,7 +75,7 @@ fn judge(root: &Path, example: &Example) -> Result<(), String> {
     compare(&expected, &said).map_err(|message| format!("{message}\nall that it said:\n{said}"))
 }
 
-/// Compares a text with what was expected, line by line.
+/// Compares an output with the expected one, line by line.
 fn compare(expected: &str, said: &str) -> Result<(), String> {
     let (mut expected, mut said) = (expected.lines(), said.lines());
     for number in 1.. {
@@ -93,7 +93,7 @@ fn compare(expected: &str, said: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a line is what the pattern says, whose ellipses stand for anything.
+/// Returns whether a line matches the pattern, in which ellipses stand for any text.
 fn fits(pattern: &str, line: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('…') else { return pattern == line };
     let Some(mut line) = line.strip_prefix(start) else { return false };

@@ -1,6 +1,7 @@
-//! `cargo xtask install` and `cargo xtask dist`: Millpond for C, as a system or another project takes it.
+//! `cargo xtask install` and `cargo xtask dist`: install or package Millpond for C.
 //!
-//! What is installed names no path, so it may be moved: pkg-config and CMake find the rest from where their files lie.
+//! No installed file contains an absolute path, so the installation may be moved: pkg-config and CMake find the files
+//! relative to their own.
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +11,12 @@ use std::{
     process::Command,
 };
 
-/// The number in the name by which a program finds the shared library: it changes when old programs would break.
+/// The number in the name of the shared library by which programs find it: it changes when existing programs would
+/// break.
 const ABI: &str = "1";
 const CRATE: &str = "crates/millpond-c";
 
-/// What `install` was told.
+/// The arguments of `install`.
 struct Options<'a> {
     prefix: &'a str,
     destdir: &'a str,
@@ -27,14 +29,14 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<bool, String> {
     let prefix = options.place();
     let before = manifest(&prefix);
     let files = install(root, &prefix, options.profile)?;
-    // What an earlier version had and this one has not would be found by programs.
+    // Files of an earlier version that this one does not have would still be found by programs.
     remove(&prefix, before.into_iter().filter(|file| !files.contains(file)))?;
     println!("installed in {}", prefix.display());
     Ok(true)
 }
 
-/// Removes what `install` has put there, for `--prefix DIR [--destdir DIR]`: what the manifest lists, and folders that are
-/// empty then.
+/// Removes what `install` has installed, for `--prefix DIR [--destdir DIR]`: the files in the manifest, and folders
+/// that are empty then.
 pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
     let prefix = Options::read(arguments)?.place();
     let files = manifest(&prefix);
@@ -49,13 +51,13 @@ pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Where it is said what was installed: a path a line, below the prefix.
+/// The manifest of the installation: one path per line, relative to the prefix.
 const MANIFEST: &str = "share/doc/millpond/manifest.txt";
 
-/// What was installed below a prefix, the manifest included; nothing, if that is not known.
+/// Returns what was installed below a prefix, including the manifest; empty if that is not known.
 fn manifest(prefix: &Path) -> BTreeSet<PathBuf> {
     let text = fs::read_to_string(prefix.join(MANIFEST)).unwrap_or_default();
-    // A path that leads elsewhere is not one of ours.
+    // A path that leads outside of the prefix was not installed by this program.
     let ours = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
     text.lines().map(PathBuf::from).filter(|path| ours(path)).collect()
 }
@@ -79,9 +81,9 @@ fn remove(prefix: &Path, files: impl Iterator<Item = PathBuf>) -> Result<(), Str
 }
 
 impl<'a> Options<'a> {
-    /// Where the files go.
+    /// Returns the folder for the files.
     fn place(&self) -> PathBuf {
-        // An absolute path would replace what it is joined to.
+        // Joining an absolute path would replace the base path.
         match self.destdir {
             "" => PathBuf::from(self.prefix),
             destdir => Path::new(destdir).join(self.prefix.trim_start_matches('/')),
@@ -107,7 +109,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Packs what `install` installs, the documentation and the examples, for machines without Rust.
+/// Packages everything that `install` installs, the documentation and the examples, for machines without Rust.
 pub(crate) fn dist(root: &Path) -> Result<bool, String> {
     let version = version(root)?;
     let name = format!("millpond-{version}-{}-linux", std::env::consts::ARCH);
@@ -118,7 +120,7 @@ pub(crate) fn dist(root: &Path) -> Result<bool, String> {
     }
     install(root, &tree, "c")?;
     let archive = stage.join(format!("{name}.tar.gz"));
-    // The same input gives the same archive.
+    // The same input produces the same archive.
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "-czf"]);
     succeed(tar.arg(&archive).arg("-C").arg(&stage).arg(&name))?;
@@ -126,8 +128,8 @@ pub(crate) fn dist(root: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Builds both libraries and puts them below `prefix`, with all that belongs to them, and a list of it; the files, as paths below
-/// the prefix.
+/// Builds both libraries and installs them below `prefix` with their files and a manifest; returns the files, as paths
+/// relative to the prefix.
 fn install(root: &Path, prefix: &Path, profile: &str) -> Result<BTreeSet<PathBuf>, String> {
     if !cfg!(target_os = "linux") {
         return Err(
@@ -136,7 +138,7 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<BTreeSet<PathBuf
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(root).args(["rustc", "--quiet", "--locked", "--package", "millpond-c", "--lib"]);
-    // Without the library for Rust, which only tests take, the objects carry nothing for a further optimisation.
+    // Without the library for Rust, which only tests use, the objects contain no data for later optimisation.
     succeed(cargo.args(["--crate-type", "cdylib,staticlib", "--profile", profile]))?;
     let built = target(root)?.join(if profile == "dev" { "debug" } else { profile });
     let version = version(root)?;
@@ -173,14 +175,14 @@ fn install(root: &Path, prefix: &Path, profile: &str) -> Result<BTreeSet<PathBuf
     placed.list()
 }
 
-/// What has been put below a prefix so far.
+/// The files that have been installed below a prefix so far.
 struct Placed<'a> {
     prefix: &'a Path,
     files: BTreeSet<PathBuf>,
 }
 
 impl Placed<'_> {
-    /// Where a file goes, in a folder that is there now.
+    /// Returns the path for a file, and creates its folder.
     fn place(&mut self, file: impl Into<PathBuf>) -> Result<PathBuf, String> {
         let file = file.into();
         let path = self.prefix.join(&file);
@@ -223,7 +225,7 @@ impl Placed<'_> {
         Ok(())
     }
 
-    /// Writes the manifest, which is part of what it lists.
+    /// Writes the manifest, which lists itself too.
     fn list(mut self) -> Result<BTreeSet<PathBuf>, String> {
         self.files.insert(MANIFEST.into());
         let text: String = self.files.iter().map(|file| format!("{}\n", file.display())).collect();
@@ -232,14 +234,14 @@ impl Placed<'_> {
     }
 }
 
-/// The version that all packages have.
+/// Returns the version that all packages have.
 fn version(root: &Path) -> Result<String, String> {
     let manifest = read(&root.join("Cargo.toml"))?;
     let line = manifest.lines().find_map(|line| line.strip_prefix("version = \""));
     line.and_then(|line| line.strip_suffix('"')).map(str::to_owned).ok_or("Cargo.toml has no version".into())
 }
 
-/// Where cargo builds.
+/// Returns cargo's target folder.
 fn target(root: &Path) -> Result<PathBuf, String> {
     let set = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     std::path::absolute(&set).map_err(told(&set))

@@ -1,4 +1,4 @@
-//! Checks and chores of this repository, run as `cargo xtask`.
+//! Checks and other tasks of this repository, run as `cargo xtask`.
 
 mod counts;
 mod examples;
@@ -42,7 +42,7 @@ cargo xtask ci --only WORDS  the steps whose headline has these words
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // This package lies in a folder of the repository's root.
+    // This package is in a folder of the repository's root.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let done = match words[..] {
         ["tidy"] => tidy::run(root),
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the checks of this level; the script says what is wrong with others.
+/// Runs the checks of this level; the script reports an invalid level.
 fn ci(root: &Path, levels: &[&str]) -> Result<bool, String> {
     let status = Command::new("bash").arg(".ci/run").args(levels).current_dir(root).status();
     status.map(|status| status.success()).map_err(|error| format!("cannot run bash .ci/run: {error}"))

@@ -1,7 +1,7 @@
-//! `cargo xtask package`: packs every crate that is to be published, and runs the tests of the packed crates.
+//! `cargo xtask package`: packages every crate that will be published, and runs the tests of the packages.
 //!
-//! A packed crate lacks whatever lies outside of its folder, and every dependency that has a path alone. So its tests are run
-//! from the packed files, in a folder of their own, with the other packed crates in place of published ones.
+//! A packaged crate lacks everything outside of its folder, and every dependency that has only a path. Its tests are
+//! therefore run from the packaged files, in a separate folder, with the other packages in place of published ones.
 
 use std::{
     fmt::Write as _,
@@ -10,10 +10,10 @@ use std::{
     process::Command,
 };
 
-/// The features that the tests of `millpond` take besides the default ones.
+/// The features that the tests of `millpond` need in addition to the default ones.
 const FEATURES: &str = "testing,allocator-api2-02,allocator-api2-04,valgrind,asan";
 
-/// Packs, unpacks and tests; whether every test passed.
+/// Packages, unpacks and tests; returns whether every test passed.
 pub(crate) fn run(root: &Path) -> Result<bool, String> {
     let target = root.join("target");
     let folder = target.join("packed");
@@ -47,7 +47,7 @@ pub(crate) fn run(root: &Path) -> Result<bool, String> {
     Ok(passed)
 }
 
-/// Unpacks every archive of a folder into another; the names of the crates, and where they lie now.
+/// Unpacks every archive of a folder into another folder; returns the names of the crates and their new paths.
 fn unpack(archives: &Path, folder: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     let entries =
         fs::read_dir(archives).map_err(|error| format!("cannot read {}: {error}", archives.display()))?;

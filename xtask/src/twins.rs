@@ -1,14 +1,14 @@
-//! `cargo xtask twins`: compiles each program of the documentation that must not compile, with its one wrong line replaced.
+//! `cargo xtask twins`: compiles each documentation example that must not compile, with its one wrong line replaced.
 //!
-//! A `compile_fail` program also fails if a name in it is outdated. Its twin shows that only the marked line is wrong:
-//! that line ends in `// error`, with a reason if it helps, and the hidden line after it is `# // instead: CODE`. The
-//! twins of all programs are functions of one crate, which is checked once.
+//! A `compile_fail` example also fails if a name in it is outdated. Its twin shows that only the marked line is wrong:
+//! that line ends in `// error`, optionally with a reason, and the hidden line after it is `# // instead: CODE`. The
+//! twins of all examples are functions of one crate, which is checked once.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use crate::tidy::tree::Files;
 
-/// Checks all twins; whether they compile.
+/// Checks all twins; returns whether they compile.
 pub(crate) fn run(root: &Path) -> Result<bool, String> {
     let mut twins = String::from("#![allow(warnings)]\n");
     let mut count = 0;
@@ -55,7 +55,7 @@ fn write(folder: &Path, manifest: &str, twins: &str) -> std::io::Result<()> {
     fs::write(folder.join("src/lib.rs"), twins)
 }
 
-/// The `compile_fail` programs of a file, each with the number of its first line. Hidden lines lose their mark.
+/// Returns the `compile_fail` examples of a file, each with the number of its first line. Hidden lines lose their mark.
 fn programs(text: &str) -> Vec<(usize, Vec<&str>)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, Vec<&str>)> = None;
@@ -73,7 +73,7 @@ fn programs(text: &str) -> Vec<(usize, Vec<&str>)> {
     found
 }
 
-/// A program with the line after the one that is marked `// error` in place of it.
+/// Returns an example with the line after the one marked `// error` in place of the marked line.
 fn twin(program: &[&str]) -> Result<String, &'static str> {
     let mut body = String::new();
     let mut lines = program.iter();

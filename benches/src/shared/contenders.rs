@@ -1,4 +1,4 @@
-//! Who is compared: ours, a hand-written magazine per thread, and the peers.
+//! The contenders: Millpond's shells, a hand-written magazine per thread, and the peers.
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
@@ -38,7 +38,7 @@ pub fn everyone<W: Workload>() -> Vec<Entrant> {
     jobs
 }
 
-/// Everyone; an inbox, which is made for this; and no allocator: what does the workload itself cost?
+/// All contenders, `RemoteFree`, which is made for this, and no allocator, to measure the workload itself.
 pub fn handing_over<const READ: bool>() -> Vec<Entrant> {
     let mut jobs = everyone::<Handoff<READ>>();
     jobs.push(job::<Handoff<READ>, _>("RemoteFree, one owner", Mail::new()));
@@ -46,23 +46,23 @@ pub fn handing_over<const READ: bool>() -> Vec<Entrant> {
     jobs
 }
 
-/// Everyone, and no allocator: what does the workload itself cost?
+/// All contenders, and no allocator, to measure the workload itself.
 pub fn in_bursts<W: Workload>() -> Vec<Entrant> {
     let mut jobs = everyone::<W>();
     jobs.push(job::<W, _>("the bursts alone", Nobody::new()));
     jobs
 }
 
-/// The pool of one thread, to which the other sends blocks back.
+/// The pool of one thread, to which the other thread frees blocks.
 #[derive(Clone, Copy)]
 struct Mail {
     remote_free: &'static RemoteFree<Fixed<SIZE>>,
     owner: &'static OwnerHandle<'static, Fixed<SIZE>, millpond::DefaultParent>,
 }
 
-// SAFETY: of the two threads, the first alone takes blocks, and takes home what came back.
+// SAFETY: of the two threads, only the first allocates blocks and collects those that were freed remotely.
 unsafe impl Send for Mail {}
-// SAFETY: as above.
+// SAFETY: of the two threads, only the first allocates blocks and collects those that were freed remotely.
 unsafe impl Sync for Mail {}
 
 impl Mail {
@@ -82,21 +82,22 @@ impl Contender for Mail {
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise, and the block is not null.
+        // SAFETY: the caller frees a block of this pool once, and the block is not null.
         unsafe { self.remote_free.deallocate(NonNull::new_unchecked(block), LAYOUT) };
     }
 }
 
-/// Hands out the same blocks, in turn: twice as many as anybody has at a time, so that nobody has them any more.
+/// Hands out the same blocks in turn: twice as many as a thread has at a time, so that a block is free when its turn
+/// comes again.
 #[derive(Clone, Copy)]
 struct Nobody {
     blocks: *mut [u64; SIZE / 8],
     next: usize,
 }
 
-// SAFETY: whoever has been handed a block has it alone.
+// SAFETY: each block is used only by the thread to which it was handed out.
 unsafe impl Send for Nobody {}
-// SAFETY: as above.
+// SAFETY: each block is used only by the thread to which it was handed out.
 unsafe impl Sync for Nobody {}
 
 impl Nobody {
@@ -111,7 +112,7 @@ impl Contender for Nobody {
     #[inline(always)]
     fn take(&mut self) -> *mut u8 {
         self.next = (self.next + 1) % (2 * ON_THE_WAY);
-        // SAFETY: there are so many blocks.
+        // SAFETY: the index is below the number of blocks.
         unsafe { self.blocks.add(self.next).cast() }
     }
 
@@ -119,8 +120,9 @@ impl Contender for Nobody {
     unsafe fn give(&mut self, _: *mut u8) {}
 }
 
-/// The bound: a hand-written array of free blocks per thread; a full one gives half to a list under a mutex, an
-/// empty one takes half from there. It grows from the heap only, and hands nothing on when a thread ends.
+/// The lower bound: a hand-written array of free blocks per thread; a full array moves half of its blocks to a list
+/// under a mutex, and an empty one takes half from there. It grows only from the heap, and does not pass on blocks when
+/// a thread ends.
 #[derive(Clone, Copy)]
 struct HandWritten;
 
@@ -169,13 +171,13 @@ impl Contender for HandWritten {
     #[inline(always)]
     fn take(&mut self) -> *mut u8 {
         ARRAY.with(|array| {
-            // SAFETY: the array is this thread's, and the reference ends here.
+            // SAFETY: the array belongs to this thread, and the reference ends here.
             let array = unsafe { &mut *array.get() };
             if array.count == 0 {
                 array.refill();
             }
             array.count -= 1;
-            // SAFETY: the count is never above the number of places.
+            // SAFETY: the count is at most the number of places.
             unsafe { *array.places.get_unchecked(array.count) }
         })
     }
@@ -183,12 +185,12 @@ impl Contender for HandWritten {
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
         ARRAY.with(|array| {
-            // SAFETY: as above.
+            // SAFETY: the array belongs to this thread, and the reference ends here.
             let array = unsafe { &mut *array.get() };
             if array.count == PLACES {
                 array.spill();
             }
-            // SAFETY: there is a place.
+            // SAFETY: there is a free place.
             unsafe { *array.places.get_unchecked_mut(array.count) = block };
             array.count += 1;
         });

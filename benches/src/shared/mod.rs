@@ -1,9 +1,9 @@
-//! Pools that threads share: two threads (or more) at once on one allocator, beside a hand-written magazine per thread and
-//! the peers.
+//! Pools that threads share: two or more threads use one allocator at once, compared with a hand-written magazine per
+//! thread and with the peers.
 //!
-//! The threads live as long as the contenders do, so that all caches are warm; each turn begins when all threads are there,
-//! and ends when the last is done. A nanosecond here is one of a thread: with two threads that do `n` pairs each in `t`, a
-//! pair takes `t / n`.
+//! The threads live as long as the contenders, so that all caches are warm. Each turn starts when all threads are ready
+//! and ends when the last one has finished. Times are per thread: if two threads perform `n` pairs each in `t`, a pair
+//! takes `t / n`.
 
 mod contenders;
 mod tails;
@@ -30,10 +30,10 @@ use crate::{
     report::{Case, Measure, Mix, measures},
 };
 
-/// A contender: its name, and what a thread does with it.
+/// A contender: its name, and the work of a thread with it.
 pub type Entrant = (&'static str, Job);
 
-/// A thread's part of a turn: its number, and how many pairs. With `tails`, each operation is timed.
+/// A thread's part of a turn: its number, and the number of pairs. With `tails`, each operation is timed.
 pub type Job = Arc<dyn Fn(usize, usize, Option<&mut Tails>) + Send + Sync>;
 
 pub const MIXES: &[Mix] = &[
@@ -93,13 +93,13 @@ fn magazines() -> Vec<Entrant> {
     vec![cached::<128>("126 in a magazine"), cached::<32>("30"), cached::<8>("6"), cached::<4>("2")]
 }
 
-/// A pool with magazines of so many places, under load that goes past them.
+/// A pool with magazines of this many places, under load that exceeds them.
 fn cached<const PLACES: usize>(name: &'static str) -> Entrant {
     let pool = Cached::<_, Heap, SpinLock, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
     job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
 }
 
-/// A contender that each thread has a copy of.
+/// A contender of which each thread has a copy.
 pub trait Sharer: Contender<Block = *mut u8> + Copy + Send + Sync + 'static {}
 impl<C: Contender<Block = *mut u8> + Copy + Send + Sync + 'static> Sharer for C {}
 
@@ -115,10 +115,10 @@ pub fn job<W: Workload, C: Sharer>(name: &'static str, contender: C) -> Entrant 
 const MAKINGS: usize = 5;
 const ROUNDS: usize = 9;
 const SLICE: Duration = Duration::from_millis(8);
-/// How many operations of each thread are timed, in each of the makings.
+/// Number of operations of each thread that are timed, for each time the contenders are created.
 const TIMED: usize = 200_000;
 
-/// Measures a pair, and the slowest single operations, of each contender that `make` makes.
+/// Measures a pair, and the slowest single operations, of each contender that `make` creates.
 pub fn compare(make: impl Fn() -> Vec<Entrant>, threads: usize) -> Case {
     const MEASURES: &[Measure] = &measures("ns", ["time", "p99.9", "worst"]);
     let ticks = ticks_per_nanosecond();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The time of each operation, in ticks of the processor's clock.
+/// The time of each operation, in ticks of the processor's time stamp counter.
 pub type Tails = Vec<u32>;
 
-/// Times operations, or does not.
+/// Times operations, if enabled.
 pub trait Clock {
     fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R;
 }
@@ -31,7 +31,7 @@ impl Clock for &mut Tails {
 
 #[cfg(target_arch = "x86_64")]
 fn ticks() -> u64 {
-    // SAFETY: every x86-64 has the counter.
+    // SAFETY: every x86-64 processor has the counter.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 

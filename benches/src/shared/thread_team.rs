@@ -1,4 +1,4 @@
-//! Threads that wait for turns, and begin each together.
+//! Threads that wait for turns and start each turn together.
 
 use std::{
     hint::spin_loop,
@@ -14,14 +14,14 @@ use std::{
 
 use super::{Job, Tails};
 
-/// What a thread does in a turn.
+/// The work of a thread in a turn.
 struct Turn {
     job: Job,
     pairs: usize,
     timed: bool,
 }
 
-/// When a thread began and ended its part, and what its operations took.
+/// When a thread started and ended its part, and the times of its operations.
 pub struct Done {
     pub start: Instant,
     pub end: Instant,
@@ -45,7 +45,7 @@ impl ThreadTeam {
                 for turn in turns {
                     let mut tails = Vec::with_capacity(if turn.timed { 2 * turn.pairs } else { 0 });
                     here.wait();
-                    // They wake up one after the other: begin together.
+                    // The threads wake up one after the other; this lets them start together.
                     arrivals.fetch_add(1, Ordering::AcqRel);
                     while !arrivals.load(Ordering::Acquire).is_multiple_of(threads) {
                         if threads > 2 { thread::yield_now() } else { spin_loop() }
@@ -62,7 +62,7 @@ impl ThreadTeam {
         Self { orders: orders.collect(), done }
     }
 
-    /// Lets every thread do its part.
+    /// Lets every thread perform its part.
     pub fn turn(&self, job: &Job, pairs: usize, timed: bool) -> Vec<Done> {
         for order in &self.orders {
             order.send(Turn { job: job.clone(), pairs, timed }).expect("the threads wait for turns");

@@ -1,4 +1,4 @@
-//! What threads do: pairs, handing over, replacing, bursts.
+//! The workloads of threads: pairs, handing over, replacing, bursts.
 
 use std::{
     hint::{black_box, spin_loop},
@@ -8,10 +8,10 @@ use std::{
 use super::{Clock, Sharer};
 use crate::random::Random;
 
-/// What threads do with a contender that they share.
+/// A workload with a contender that the threads share.
 pub trait Workload: Send + Sync + 'static {
     fn new<C: Sharer>(contender: C) -> Self;
-    /// `thread` does `pairs` operations, which `clock` may time.
+    /// Performs `pairs` operations on `thread`, which `clock` may time.
     fn run<C: Sharer>(&self, contender: C, thread: usize, pairs: usize, clock: impl Clock);
 }
 
@@ -26,18 +26,18 @@ impl Workload for Pairs {
     fn run<C: Sharer>(&self, mut contender: C, _: usize, pairs: usize, mut clock: impl Clock) {
         for _ in 0..pairs {
             let block = clock.time(|| black_box(contender.take()));
-            // SAFETY: the block was just taken.
+            // SAFETY: the block was just allocated.
             clock.time(|| unsafe { contender.give(block) });
         }
     }
 }
 
-/// A ring of a power of two of places, for one that puts and one that takes.
+/// A ring with a power of two of places, for one producer and one consumer.
 struct Ring {
     places: Vec<AtomicPtr<u8>>,
 }
 
-/// How many blocks are on their way at most.
+/// Max number of blocks in the ring.
 pub const ON_THE_WAY: usize = 1024;
 
 impl Ring {
@@ -70,7 +70,7 @@ impl Ring {
     }
 }
 
-/// From every even thread to the next.
+/// Passes blocks from every even thread to the next thread.
 pub struct Handoff<const READ: bool>(Vec<Ring>);
 
 impl<const READ: bool> Workload for Handoff<READ> {
@@ -85,7 +85,7 @@ impl<const READ: bool> Workload for Handoff<READ> {
             for number in 0..pairs {
                 let block = clock.time(|| contender.take());
                 if READ {
-                    // SAFETY: the block is longer than a word, and ours.
+                    // SAFETY: the block is longer than a word, and this thread owns it.
                     unsafe { block.cast::<usize>().write(number) };
                 }
                 ring.put(number, block);
@@ -94,14 +94,14 @@ impl<const READ: bool> Workload for Handoff<READ> {
             for number in 0..pairs {
                 let block = ring.take(number);
                 if READ {
-                    // SAFETY: the block is longer than a word, and ours now.
+                    // SAFETY: the block is longer than a word, and this thread owns it now.
                     assert_eq!(
                         unsafe { block.cast::<usize>().read() },
                         number,
                         "somebody else has the block"
                     );
                 }
-                // SAFETY: the block was taken by the other thread, and is given back once.
+                // SAFETY: the block was allocated by the other thread, and is freed once.
                 clock.time(|| unsafe { contender.give(block) });
             }
         }
@@ -123,13 +123,13 @@ impl Workload for Replace {
         for _ in 0..pairs {
             let fresh = clock.time(|| contender.take());
             let old = self.0[random.below(ARRAY_LENGTH)].swap(fresh, Ordering::AcqRel);
-            // SAFETY: the block was in the array, where nobody else finds it any more.
+            // SAFETY: the block was taken out of the array, so that no other thread frees it.
             clock.time(|| unsafe { contender.give(old) });
         }
     }
 }
 
-/// Up to 64 blocks at a time; above that, always as many as said.
+/// Allocates up to 64 blocks at a time; for larger bursts, always the full number.
 pub struct Bursts<const MOST: usize>;
 
 impl<const MOST: usize> Workload for Bursts<MOST> {
@@ -148,7 +148,7 @@ impl<const MOST: usize> Workload for Bursts<MOST> {
                 *place = clock.time(|| contender.take());
             }
             for &block in &bucket[..burst] {
-                // SAFETY: the block was taken above and is given back once.
+                // SAFETY: the block was allocated above and is freed once.
                 clock.time(|| unsafe { contender.give(block) });
             }
             done += burst;
@@ -156,8 +156,8 @@ impl<const MOST: usize> Workload for Bursts<MOST> {
     }
 }
 
-/// Bursts of up to 64, while a thread's other live blocks go from none to 64 and back: one more, or one less, after every
-/// 64th burst.
+/// Bursts of up to 64 blocks, while the number of a thread's other live blocks goes from 0 to 64 and back: by one,
+/// after every 64th burst.
 pub struct Tides;
 
 impl Workload for Tides {
@@ -177,7 +177,7 @@ impl Workload for Tides {
                 *place = clock.time(|| contender.take());
             }
             for &block in &bucket[..burst] {
-                // SAFETY: the block was taken above and is given back once.
+                // SAFETY: the block was allocated above and is freed once.
                 clock.time(|| unsafe { contender.give(block) });
             }
             done += burst;
@@ -187,19 +187,19 @@ impl Workload for Tides {
                 if rising {
                     others.push(contender.take());
                 } else if let Some(block) = others.pop() {
-                    // SAFETY: the block was taken above and is given back once.
+                    // SAFETY: the block was allocated above and is freed once.
                     unsafe { contender.give(block) };
                 }
             }
         }
         for block in others {
-            // SAFETY: as above.
+            // SAFETY: the block was allocated above and is freed once.
             unsafe { contender.give(block) };
         }
     }
 }
 
-/// A generator of its own for each thread.
+/// Returns a random number generator for each thread.
 fn random_of(thread: usize) -> Random {
     Random::new(0x9E37_79B9_7F4A_7C15 ^ (thread as u64 + 1))
 }

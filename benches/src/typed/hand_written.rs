@@ -1,11 +1,11 @@
-//! Hand-written keys: the least that a checked key costs.
+//! Hand-written keys: the lower bound of the cost of a checked key.
 //!
-//! Arrays for as many values as there will ever be, a generation beside each, and a stack of the keys that come next. Nothing
-//! grows, no slot is retired, and nobody else's key is told apart.
+//! Arrays for the maximum number of values, a generation beside each value, and a stack of the keys to hand out next.
+//! Nothing grows, no slot is taken out of use, and keys of other collections are not detected.
 
 use std::mem::MaybeUninit;
 
-/// How many values there is room for.
+/// Max number of values.
 const MOST: usize = 1 << 17;
 
 /// A collection of values.
@@ -30,7 +30,7 @@ impl<T> HandWritten<T> {
             None => {
                 assert!(self.fresh < self.values.len(), "there is room");
                 self.fresh += 1;
-                // SAFETY: there is room.
+                // SAFETY: the capacity is not exceeded.
                 let generation = unsafe { *self.generations.get_unchecked(self.fresh - 1) };
                 u64::from(generation | 1) << 32 | (self.fresh - 1) as u64
             }
@@ -44,7 +44,7 @@ impl<T> HandWritten<T> {
         key
     }
 
-    /// The index of a key whose value is there.
+    /// Returns the index of a key whose value is present.
     #[inline(always)]
     fn find(&self, key: u64) -> Option<usize> {
         let index = key as u32 as usize;
@@ -56,14 +56,14 @@ impl<T> HandWritten<T> {
 
     #[inline(always)]
     pub fn get(&self, key: u64) -> Option<&T> {
-        // SAFETY: the value is there.
+        // SAFETY: the value is present.
         self.find(key).map(|index| unsafe { self.values.get_unchecked(index).assume_init_ref() })
     }
 
     #[inline(always)]
     pub fn remove(&mut self, key: u64) -> Option<T> {
         let index = self.find(key)?;
-        // SAFETY: the value is there, and is taken once; there is room for all keys.
+        // SAFETY: the value is present and is moved out once; the stack has room for all keys.
         unsafe {
             *self.generations.get_unchecked_mut(index) += 1;
             let top = self.vacated.len();

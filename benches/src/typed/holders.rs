@@ -1,4 +1,4 @@
-//! Who is compared: one way each to put a value in, to drop it, and to drop all.
+//! The contenders: each defines how to insert a value, how to drop it, and how to drop all values.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -10,21 +10,21 @@ use slotmap::{DefaultKey, SlotMap};
 
 use super::{Value, hand_written::HandWritten};
 
-/// A contender. `Handle` is what stands for a value in it, and is used up when that is dropped.
+/// A contender. `Handle` stands for a value in it, and is consumed when that value is dropped.
 pub trait Holder {
     type Handle: 'static;
     fn put(&mut self, value: Value) -> Self::Handle;
     fn drop(&mut self, handle: Self::Handle);
-    /// Drops all values, whose handles these are.
+    /// Drops all values, of which these are the handles.
     fn clear(&mut self, handles: &mut Vec<Self::Handle>);
 }
 
-/// A pool that handles borrow, for as long as the program runs.
+/// Returns a pool that handles borrow until the program ends.
 fn leak<P>(pool: P) -> &'static P {
     Box::leak(Box::new(pool))
 }
 
-/// The bound: blocks as they are, and pointers to them.
+/// The lower bound: raw blocks and pointers to them.
 pub struct Blocks(Local<millpond::Blocks<millpond::For<Value>>>);
 
 impl Blocks {
@@ -39,14 +39,14 @@ impl Holder for Blocks {
     #[inline(always)]
     fn put(&mut self, value: Value) -> NonNull<Value> {
         let block = self.0.allocate(Layout::new::<Value>()).expect("the heap has room").cast();
-        // SAFETY: the block was just handed out, for a value.
+        // SAFETY: the block was just allocated for such a value.
         unsafe { block.write(value) };
         block
     }
 
     #[inline(always)]
     fn drop(&mut self, block: NonNull<Value>) {
-        // SAFETY: the block came from `put`, and a handle is used once.
+        // SAFETY: the block came from `put`, and each handle is used once.
         unsafe { self.0.deallocate(block.cast(), Layout::new::<Value>()) };
     }
 
@@ -56,7 +56,7 @@ impl Holder for Blocks {
     }
 }
 
-/// What any handle costs that finds its own pool: as above, and a reference to the pool with each pointer.
+/// The minimum cost of a handle that finds its own pool: as above, with a reference to the pool in each pointer.
 pub struct Referring(&'static Local<millpond::Blocks<millpond::For<Value>>>);
 
 impl Referring {
@@ -71,14 +71,14 @@ impl Holder for Referring {
     #[inline(always)]
     fn put(&mut self, value: Value) -> Self::Handle {
         let block = self.0.allocate(Layout::new::<Value>()).expect("the heap has room").cast();
-        // SAFETY: the block was just handed out, for a value.
+        // SAFETY: the block was just allocated for such a value.
         unsafe { block.write(value) };
         (block, self.0)
     }
 
     #[inline(always)]
     fn drop(&mut self, (block, pool): Self::Handle) {
-        // SAFETY: the block came from `put`, and a handle is used once.
+        // SAFETY: the block came from `put`, and each handle is used once.
         unsafe { pool.deallocate(block.cast(), Layout::new::<Value>()) };
     }
 
@@ -87,7 +87,7 @@ impl Holder for Referring {
     }
 }
 
-/// A pool of Millpond's whose handles are dropped by being dropped.
+/// A pool of Millpond whose handles free their values when they are dropped.
 macro_rules! pooled {
     ($(#[$doc:meta])* $holder:ident, $pool:ident, $handle:ident) => {
         $(#[$doc])*
@@ -104,7 +104,8 @@ macro_rules! pooled {
 
             #[inline(always)]
             fn put(&mut self, value: Value) -> Self::Handle {
-                // SAFETY: the pool is there as long as the program runs, and borrowed mutably only without handles.
+                // SAFETY: the pool lives until the program ends, and is borrowed mutably only while there are no
+                // handles.
                 unsafe { self.0.as_ref() }.alloc(value)
             }
 
@@ -115,7 +116,7 @@ macro_rules! pooled {
 
             fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
                 handles.drain(..).for_each(std::mem::forget);
-                // SAFETY: all handles are gone.
+                // SAFETY: there are no handles any more.
                 unsafe { self.0.as_mut() }.reset();
             }
         }
@@ -129,7 +130,7 @@ pooled!(
     PoolBox
 );
 pooled!(
-    /// Its pool whose handles are one word.
+    /// Millpond's pool whose handles are one word.
     Thin,
     ThinPool,
     ThinBox
@@ -238,7 +239,7 @@ impl Holder for SlotMaps {
     }
 }
 
-/// The crate `plurality`, with handles that own their share of the pool.
+/// The crate `plurality`, with handles that share ownership of the pool.
 pub struct Plural(plurality::Pool<Value>);
 
 impl Plural {
@@ -292,10 +293,10 @@ impl Holder for PluralBound {
     }
 }
 
-/// The crate `opool`: objects are made once, and lent.
+/// The crate `opool`: objects are constructed once and handed out repeatedly.
 pub struct Objects(&'static LocalPool<Zeros, Value>);
 
-/// Makes the objects.
+/// Constructs the objects.
 pub struct Zeros;
 
 impl PoolAllocator<Value> for Zeros {
@@ -306,7 +307,7 @@ impl PoolAllocator<Value> for Zeros {
 }
 
 impl Objects {
-    /// With room for so many.
+    /// Creates the pool with this capacity.
     pub fn new(most: usize) -> Self {
         Self(leak(LocalPool::new_prefilled(most, Zeros)))
     }
@@ -332,7 +333,7 @@ impl Holder for Objects {
     }
 }
 
-/// The crate `infinity_pool`, with the handles that nobody checks.
+/// The crate `infinity_pool`, with unchecked handles.
 pub struct Infinity(RawPinnedPool<Value>);
 
 impl Infinity {
@@ -351,7 +352,7 @@ impl Holder for Infinity {
 
     #[inline(always)]
     fn drop(&mut self, handle: Self::Handle) {
-        // SAFETY: the handle came from this pool, and is used once.
+        // SAFETY: the handle came from this pool and is used once.
         unsafe { self.0.remove(handle) };
     }
 

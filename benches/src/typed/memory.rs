@@ -1,4 +1,4 @@
-//! What a million live values cost in resident memory: bytes per value of 64.
+//! The resident memory of a million live values: bytes per value of 64 bytes.
 
 use std::hint::black_box;
 
@@ -15,14 +15,14 @@ pub const MIXES: &[Mix] = &[Mix {
     run: resident_at_a_million,
 }];
 
-/// Puts a million values in. Handles and keys are not counted: their places are resident before.
+/// Inserts a million values. Handles and keys are not counted: the memory for them is resident before.
 fn fill<H: Holder>(mut holder: H) -> [f64; 1] {
     let mut handles: Vec<Option<H::Handle>> = (0..MILLION).map(|_| None).collect();
     black_box(&mut handles);
-    // Writing nothing into a place may be left out by the compiler, or leave it untouched.
+    // The compiler could omit a write of an empty value, or leave the memory untouched.
     let bytes = handles.as_mut_ptr().cast::<u8>();
     for page in (0..size_of_val(&*handles)).step_by(4096) {
-        // SAFETY: the byte is one of the vector's, and is written as it was read.
+        // SAFETY: the byte is part of the vector, and is written with the value that was read.
         unsafe { bytes.add(page).write_volatile(bytes.add(page).read_volatile()) };
     }
     let before = resident_of_its_own().unwrap_or(f64::NAN);
@@ -48,7 +48,7 @@ const ROWS: &[Row] = &[
     ("opool, LocalPool, never filled", || fill(Objects::new(0))),
 ];
 
-/// Resident bytes per value, each contender on its default parent.
+/// Returns resident bytes per value, each contender on its default parent.
 fn resident_at_a_million() -> Vec<Case> {
     const MEASURES: &[Measure] = &measures("bytes per value", ["live"]);
     if resident_of_its_own().is_none() {

@@ -1,7 +1,8 @@
-//! Typed pools and collections with keys, beside the peers: values of 64 bytes that are written, and that somebody owns.
+//! Typed pools and collections with keys, compared with the peers: values of 64 bytes that are written and owned.
 //!
-//! Each contender is used as its documentation says: a value goes in and a handle or a key comes out, which is all that is
-//! kept. The first is the bound: raw blocks, and pointers that nobody checks. `hand-written keys` are that of keys that are checked.
+//! Each contender is used as its documentation recommends: a value is inserted, and only the returned handle or key is
+//! kept. The first is the lower bound: raw blocks and unchecked pointers. `hand-written keys` is the lower bound of
+//! checked keys.
 
 mod hand_written;
 mod holders;
@@ -26,7 +27,7 @@ use crate::{
     report::Mix,
 };
 
-/// What is put into the contenders.
+/// The value that is put into the contenders.
 pub type Value = [u64; 8];
 
 pub const MIXES: &[Mix] = &[
@@ -75,7 +76,7 @@ pub const MIXES: &[Mix] = &[
     Mix { name: "typed-walk", what: "walk a tree of 32,767 nodes", run: || compare(trees::walk) },
 ];
 
-/// Everyone who drops values one by one.
+/// The contenders that drop values one by one.
 fn everyone<W: Workload>() -> Vec<Runner> {
     vec![
         runner::<W, _>("raw Local<Blocks>", Blocks::new()),
@@ -93,7 +94,7 @@ fn everyone<W: Workload>() -> Vec<Runner> {
     ]
 }
 
-/// Those, and arenas, which drop all at once.
+/// The same, and arenas, which drop all values at once.
 fn with_arenas() -> Vec<Runner> {
     let mut runners = everyone::<Batch<AtOnce>>();
     runners.push(runner::<Batch<AtOnce>, _>("Arena", Arena::new()));
@@ -101,11 +102,11 @@ fn with_arenas() -> Vec<Runner> {
     runners
 }
 
-/// A workload with what it keeps between runs.
+/// A workload with its state between runs.
 trait Workload: 'static {
     type State<H: Holder>: 'static;
     fn start<H: Holder>(holder: &mut H) -> Self::State<H>;
-    /// Puts in and drops about so many values; says how many.
+    /// Inserts and drops about this many values; returns the exact number.
     fn run<H: Holder>(holder: &mut H, state: &mut Self::State<H>, count: usize) -> usize;
 }
 
@@ -131,7 +132,7 @@ impl Workload for Pair {
     }
 }
 
-/// Puts a batch in, which then ends in some way.
+/// Inserts a batch, which then ends in the given way.
 struct Batch<E>(PhantomData<E>);
 
 /// How a batch ends.
@@ -191,7 +192,7 @@ fn fill<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
     for (place, number) in room.iter_mut().zip(0..) {
         place.write(holder.put([number; 8]));
     }
-    // SAFETY: the first `BATCH` places were just written.
+    // SAFETY: the first `BATCH` places were just initialised.
     unsafe { handles.set_len(BATCH) };
 }
 

@@ -1,4 +1,4 @@
-//! Collections with keys that two threads share: `SharedSlots` beside `sharded-slab`.
+//! Collections with keys that two threads share: `SharedSlots`, compared with `sharded-slab`.
 
 use std::{
     hint::black_box,

@@ -1,5 +1,5 @@
-//! Binary trees whose nodes own one another, or name one another by keys: built from the leaves, walked, and dropped from
-//! the root.
+//! Binary trees whose nodes own each other, or refer to each other by keys: built from the leaves, walked, and dropped
+//! from the root.
 
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
@@ -16,13 +16,13 @@ use crate::harness::Runner;
 const LEVELS: u32 = 15;
 const NODES: usize = (1 << LEVELS) - 1;
 
-/// A node, whatever leads to its children: 64 bytes where that is a word.
+/// A node, for any type of link to its children: 64 bytes if a link is one word.
 pub struct Node<L> {
     children: Option<[L; 2]>,
     values: [u64; 6],
 }
 
-/// A contender, by what leads to a node.
+/// A contender, defined by its type of link to a node.
 trait Forest {
     type Link;
     fn plant(&mut self, node: Node<Self::Link>) -> Self::Link;
@@ -109,26 +109,26 @@ impl Forest for Blocks {
 
     fn plant(&mut self, node: Node<Raw>) -> Raw {
         let block = self.0.allocate(Layout::new::<Node<Raw>>()).expect("the heap has room").cast();
-        // SAFETY: the block was just handed out, for a node.
+        // SAFETY: the block was just allocated for a node.
         unsafe { block.write(node) };
         Raw(block)
     }
 
     fn look<'a>(&'a self, link: &'a Raw) -> &'a Node<Raw> {
-        // SAFETY: a node is there as long as a link leads to it.
+        // SAFETY: a node is live as long as a link leads to it.
         unsafe { link.0.as_ref() }
     }
 
     fn fell(&mut self, root: Raw) {
-        // SAFETY: the link is used up, and was the only one.
+        // SAFETY: the link is consumed, and was the only one.
         let node = unsafe { root.0.read() };
         node.children.into_iter().flatten().for_each(|child| self.fell(child));
-        // SAFETY: as above.
+        // SAFETY: the link is consumed, and was the only one.
         unsafe { self.0.deallocate(root.0.cast(), Layout::new::<Node<Raw>>()) };
     }
 }
 
-/// As [`Blocks`], and each node's link leads to its pool too.
+/// As [`Blocks`], with a reference to the pool in each link.
 struct Referring(&'static Local<millpond::Blocks<For<Node<Found>>>>);
 
 struct Found(NonNull<Node<Found>>, &'static Local<millpond::Blocks<For<Node<Found>>>>);
@@ -138,26 +138,26 @@ impl Forest for Referring {
 
     fn plant(&mut self, node: Node<Found>) -> Found {
         let block = self.0.allocate(Layout::new::<Node<Found>>()).expect("the heap has room").cast();
-        // SAFETY: the block was just handed out, for a node.
+        // SAFETY: the block was just allocated for a node.
         unsafe { block.write(node) };
         Found(block, self.0)
     }
 
     fn look<'a>(&'a self, link: &'a Found) -> &'a Node<Found> {
-        // SAFETY: a node is there as long as a link leads to it.
+        // SAFETY: a node is live as long as a link leads to it.
         unsafe { link.0.as_ref() }
     }
 
     fn fell(&mut self, root: Found) {
-        // SAFETY: the link is used up, and was the only one.
+        // SAFETY: the link is consumed, and was the only one.
         let node = unsafe { root.0.read() };
         node.children.into_iter().flatten().for_each(|child| self.fell(child));
-        // SAFETY: as above.
+        // SAFETY: the link is consumed, and was the only one.
         unsafe { root.1.deallocate(root.0.cast(), Layout::new::<Node<Found>>()) };
     }
 }
 
-/// What owns its node: what puts a node into the pool. It is dropped by being dropped.
+/// Handles that own their node: a function that puts a node into the pool. Dropping a handle drops the node.
 macro_rules! owning {
     ($forest:ident($pool:ty), $link:ident($handle:ty), $put:ident) => {
         struct $forest($pool);
@@ -191,7 +191,8 @@ owning!(
     alloc
 );
 
-/// A guard of `opool` holds the object itself, so it must be boxed to be a child of one of its kind: the pool is of boxes.
+/// A guard of `opool` contains the object itself, so it must be boxed to be a child of another of its type: the pool
+/// contains boxes.
 struct Objects(&'static LocalPool<Leaves, Box<Node<Object>>>);
 
 struct Object(RefLocalGuard<'static, Leaves, Box<Node<Object>>>);
@@ -218,12 +219,12 @@ impl Forest for Objects {
     }
 
     fn fell(&mut self, mut root: Object) {
-        // An object is not dropped when it goes back, so its children would stay.
+        // An object is not dropped when it is returned, so its children would stay.
         root.0.children.take().into_iter().flatten().for_each(|child| self.fell(child));
     }
 }
 
-/// What drops all nodes at once.
+/// Arenas, which drop all nodes at once.
 macro_rules! in_arena {
     ($forest:ident($arena:ty), $link:ident, |$used:ident| $clear:expr) => {
         struct $forest($arena);
@@ -238,7 +239,7 @@ macro_rules! in_arena {
             }
 
             fn look<'a>(&'a self, link: &'a $link) -> &'a Node<$link> {
-                // SAFETY: a node is there as long as its arena is not cleared, which uses the root up.
+                // SAFETY: a node is live until its arena is cleared, which consumes the root.
                 unsafe { link.0.as_ref() }
             }
 
@@ -253,7 +254,7 @@ macro_rules! in_arena {
 in_arena!(Ours(millpond::Arena), InOurs, |arena| arena.reset());
 in_arena!(ArenaPool(Arena<Node<InArena>>), InArena, |arena| *arena = Arena::new());
 
-/// What names nodes by keys.
+/// Collections that refer to nodes by keys.
 macro_rules! keyed {
     ($forest:ident, $collection:ty, $link:ident($key:ty), $remove:expr) => {
         struct $forest($collection);

@@ -1,4 +1,5 @@
-//! Collections with keys that are gone through: all values, few among many vacant slots, some kept, all taken out.
+//! Iteration over collections with keys: over all values, over few values among many vacant slots, `retain` and
+//! `drain`.
 
 use std::{hint::black_box, marker::PhantomData};
 
@@ -8,19 +9,19 @@ use slotmap::{DefaultKey, SlotMap};
 use super::{LIVE, Value};
 use crate::harness::Runner;
 
-/// A collection, as one goes through it.
+/// The operations of a collection.
 pub trait Collection: 'static {
     fn new() -> Self;
     fn insert(&mut self, value: Value);
-    /// The sum of the values' first words.
+    /// Returns the sum of the first words of the values.
     fn sum(&self) -> u64;
-    /// Keeps the values whose first word is wanted.
+    /// Keeps the values whose first word passes the test.
     fn retain(&mut self, keep: impl FnMut(u64) -> bool);
-    /// Takes all values out; the sum of their first words.
+    /// Removes all values; returns the sum of their first words.
     fn drain(&mut self) -> u64;
 }
 
-/// Collections whose methods have the same names; `drain` gives values in some, and values with their keys in others.
+/// Collections whose methods have the same names; `drain` yields values in some, and keys with values in others.
 macro_rules! collections {
     ($($collection:ty, |$value:ident| $drained:tt;)*) => {$(
         impl Collection for $collection {
@@ -53,7 +54,7 @@ collections! {
     SlotMap<DefaultKey, Value>, |value| (_, value);
 }
 
-/// What is done to a collection, again and again; it counts as so many slots.
+/// The operation that is repeated on a collection; it counts as this many slots.
 pub trait Visit: 'static {
     fn visit<C: Collection>(collection: &mut C);
 }
@@ -92,7 +93,7 @@ impl Visit for Drain {
     }
 }
 
-/// A collection in which one in `N` slots has a value.
+/// Returns a collection in which one in `N` slots has a value.
 struct Filled<C, V, const N: usize>(C, PhantomData<V>);
 
 fn runner<C: Collection, V: Visit, const N: usize>(name: &'static str) -> Runner {

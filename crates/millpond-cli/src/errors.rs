@@ -1,20 +1,21 @@
-//! Exit codes: those of the program that is run are passed on, and ours are those of `env`, `timeout` and `nice`.
+//! Exit codes: those of the program that is run are passed on; the program's own are those of `env`, `timeout` and
+//! `nice`.
 
 use std::{fmt, process::ExitCode};
 
-/// This program failed, or was called in a wrong way.
+/// This program failed, or its arguments are invalid.
 const FAILED: u8 = 125;
-/// The program to be run was found, and cannot be run.
+/// The program to run was found but cannot be run.
 const CANNOT_RUN: u8 = 126;
-/// The program to be run was not found.
+/// The program to run was not found.
 const NOT_FOUND: u8 = 127;
 
 /// Why a program cannot be run.
 #[derive(Debug)]
 pub(crate) enum CannotRun {
-    /// There is no such file.
+    /// No such file.
     NotFound(String),
-    /// There is, and the system does not run it.
+    /// The file exists, but the system does not run it.
     Refused(String),
 }
 
@@ -27,12 +28,12 @@ impl fmt::Display for CannotRun {
 
 impl std::error::Error for CannotRun {}
 
-/// The exit code when a program ran, and could not be recorded.
+/// The exit code if a program ran but could not be recorded.
 pub(crate) fn failed() -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-/// The exit code for an error.
+/// Returns the exit code for an error.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(match error.downcast_ref() {
         Some(CannotRun::NotFound(_)) => NOT_FOUND,
@@ -41,9 +42,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     })
 }
 
-/// The exit code for a command line that makes no sense, or for the help that it asked for.
+/// Returns the exit code for an invalid command line, or for the help that it requested.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing can be done if that cannot be printed.
+    // An error while printing is ignored, because there is nowhere to report it.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
 }

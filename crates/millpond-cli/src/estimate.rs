@@ -1,18 +1,19 @@
-//! Several rounds as one figure with its spread, and comparisons that respect it.
+//! Combines several rounds into one figure with its spread, and compares figures accordingly.
 
 use serde::Serialize;
 
-/// Fewer rounds than this do not tell a difference from chance: all of five agree by chance once in sixteen times.
+/// Fewer rounds than this do not distinguish a difference from chance: five rounds all agree by chance once in sixteen
+/// times.
 pub(crate) const LEAST_ROUNDS: usize = 5;
-/// A round is an outlier from this multiple of the median on,
+/// A round is an outlier if it is at least this multiple of the median,
 const OUTLIER: f64 = 1.25;
-/// if it is also farther from the median than the typical round by this factor.
+/// and if it is also farther from the median than the typical round by this factor.
 const FAR: f64 = 8.0;
 
-/// The middle of several rounds, and how far they lie apart.
+/// The median of several rounds, and their spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Estimate {
-    /// The middle one; of an even number, the mean of the two in the middle.
+    /// The median; of an even number of rounds, the mean of the two in the middle.
     pub(crate) median: f64,
     /// The smallest.
     pub(crate) least: f64,
@@ -21,12 +22,12 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Over rounds, at least one.
+    /// Computes the estimate from rounds, at least one.
     pub(crate) fn of(rounds: &[f64]) -> Self {
         Self::without(rounds, 0)
     }
 
-    /// Over rounds, without so many of the smallest and as many of the largest.
+    /// Computes the estimate from rounds without this many of the smallest and as many of the largest.
     fn without(rounds: &[f64], cut: usize) -> Self {
         let mut sorted = rounds.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -37,42 +38,42 @@ impl Estimate {
         Self { median: middle(&sorted), least, most }
     }
 
-    /// Where the median lies of ever more such rounds, with a certainty of 93 % or more if there are [`LEAST_ROUNDS`]:
-    /// the narrowest pair of rounds, as far from the smallest as from the largest, that is right so often. A few
-    /// outliers among many rounds do not widen it.
+    /// Returns the interval in which the median of ever more such rounds lies, with a confidence of at least 93 % if
+    /// there are [`LEAST_ROUNDS`]: the narrowest pair of rounds, as far from the smallest as from the largest, that
+    /// reaches this confidence. A few outliers among many rounds do not widen it.
     pub(crate) fn confidence_interval(rounds: &[f64]) -> Self {
         Self::without(rounds, cut(rounds.len()))
     }
 
-    /// The differences `ours − theirs`, round by round, as [`confidence_interval`](Self::confidence_interval).
+    /// Returns the differences `ours − theirs`, round by round, as [`confidence_interval`](Self::confidence_interval).
     pub(crate) fn difference(ours: &[f64], theirs: &[f64]) -> Self {
         let differences: Vec<_> = ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect();
         Self::confidence_interval(&differences)
     }
 
-    /// The ratios `ours / theirs`, round by round, as [`confidence_interval`](Self::confidence_interval).
+    /// Returns the ratios `ours / theirs`, round by round, as [`confidence_interval`](Self::confidence_interval).
     pub(crate) fn ratio(ours: &[f64], theirs: &[f64]) -> Self {
         let ratios: Vec<_> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
         Self::confidence_interval(&ratios)
     }
 
-    /// A single figure.
+    /// Returns the estimate of a single figure.
     pub(crate) fn exact(value: f64) -> Self {
         Self { median: value, least: value, most: value }
     }
 
-    /// Each of its figures, changed. A function that falls exchanges the ends.
+    /// Applies a function to each figure. A decreasing function exchanges the ends.
     pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
         let (one, other) = (change(self.least), change(self.most));
         Self { median: change(self.median), least: one.min(other), most: one.max(other) }
     }
 
-    /// The same in another unit.
+    /// Returns the estimate in another unit.
     pub(crate) fn over(self, divisor: f64) -> Self {
         self.map(|figure| figure / divisor)
     }
 
-    /// All that a quotient of two can be; the divisor is positive.
+    /// Returns all possible values of the quotient of two estimates; the divisor is positive.
     pub(crate) fn divided_by(self, divisor: Self) -> Self {
         let (ends, parts) = ([self.least, self.most], [divisor.least, divisor.most]);
         let all = ends.into_iter().flat_map(|end| parts.map(|part| end / part));
@@ -82,20 +83,20 @@ impl Estimate {
         Self { median, least, most }
     }
 
-    /// Whether the rounds agree that there is a difference at all: none is on the other side of zero.
+    /// Returns whether the rounds agree that there is a difference: none is on the other side of zero.
     pub(crate) fn is_clear(self) -> bool {
         self.least > 0.0 || self.most < 0.0
     }
 }
 
-/// The middle of what is sorted and not empty.
+/// Returns the median of a sorted, non-empty slice.
 fn middle(sorted: &[f64]) -> f64 {
     let at = sorted.len() / 2;
     if sorted.len().is_multiple_of(2) { (sorted[at - 1] + sorted[at]) / 2.0 } else { sorted[at] }
 }
 
-/// How many of `rounds` can be cut off at each end: the true median lies outside with a chance of
-/// 2 · Σ (rounds over i) / 2^rounds, i from 0 to the cut, which stays at about 7 % or less.
+/// Returns how many of `rounds` can be dropped at each end: the true median lies outside with a probability of 2 · Σ
+/// (rounds over i) / 2^rounds, with i from 0 to the number dropped, which stays at about 7 % or less.
 fn cut(rounds: usize) -> usize {
     let mut chance = 2.0_f64.powi(1 - rounds as i32);
     let (mut outside, mut cut) = (chance, 0);
@@ -110,7 +111,8 @@ fn cut(rounds: usize) -> usize {
     cut
 }
 
-/// The rounds, counted from 0, that took far longer than the others: something else kept the machine busy.
+/// Returns the rounds, counted from 0, that took far longer than the others because something else kept the machine
+/// busy.
 pub(crate) fn outliers(rounds: &[f64]) -> Vec<usize> {
     let median = Estimate::of(rounds).median;
     let distances: Vec<_> = rounds.iter().map(|round| (round - median).abs()).collect();

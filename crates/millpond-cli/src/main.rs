@@ -1,4 +1,5 @@
-//! The program `millpond`: records a program's allocations, replays them through pools, and says which would help.
+//! The program `millpond`: records the allocations of a program, replays them through pools, and reports which would
+//! help.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,9 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 use crate::estimate::Estimate;
 
-/// A share from 0 to 1, with two or three digits that mean something. Not all is never 100 %, not nothing never 0 %.
+/// Formats a share from 0 to 1 with two or three significant digits. A share below 1 is never shown as 100 %, and a
+/// share above 0 never as 0 %.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -17,7 +18,7 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// Bytes in units of powers of 1,024, as pages, limits and block sizes have them.
+/// Formats bytes in units of powers of 1,024, as for pages, limits and block sizes.
 pub(crate) fn bytes(bytes: f64) -> String {
     const UNITS: [(&str, f64); 5] = [
         ("B", 1.0),
@@ -29,7 +30,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
     scaled(bytes, &UNITS)
 }
 
-/// From the least to the most, in words of `format`: `3.1 to 4.5 %`. One figure, if both read the same.
+/// Formats a range in the style of `format`: `3.1 to 4.5 %`. Only one figure, if both ends read the same.
 pub(crate) fn range(estimate: Estimate, format: impl Fn(f64) -> String) -> String {
     let (least, most) = (format(estimate.least), format(estimate.most));
     if least == most {
@@ -41,12 +42,12 @@ pub(crate) fn range(estimate: Estimate, format: impl Fn(f64) -> String) -> Strin
     }
 }
 
-/// Nanoseconds in the unit that fits.
+/// Formats nanoseconds in a suitable unit.
 pub(crate) fn time(nanoseconds: f64) -> String {
     scaled(nanoseconds, &[("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)])
 }
 
-/// Three digits and the largest unit that leaves one before the point.
+/// Formats three digits in the largest unit that leaves one before the point.
 fn scaled(value: f64, units: &[(&str, f64)]) -> String {
     let size = value.abs();
     let &(unit, scale) = units.iter().rfind(|(_, scale)| size >= *scale * 0.9995).unwrap_or(&units[0]);
@@ -62,7 +63,7 @@ fn scaled(value: f64, units: &[(&str, f64)]) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A number with commas between thousands.
+/// Formats a number with commas between thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -75,7 +76,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A number and what is counted, in the plural unless it is one.
+/// Formats a number and what it counts, in the plural unless it is one.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = match noun {
         _ if number == 1 => "",

@@ -1,8 +1,8 @@
-//! The probe of `cargo xtask counts`: calls one operation as often as it is told, so that its instructions can be
+//! The probe of `cargo xtask counts`: calls one operation a given number of times, so that its instructions can be
 //! counted. Without arguments it lists the operations.
 //!
-//! Each operation is a function of its own, with a name that callgrind finds and that no caller is inlined into.
-//! `known` pools are asked for a layout that the compiler sees, `any` pools for one that it does not.
+//! Each operation is a separate function, with a name that callgrind finds, and is never inlined into a caller. `known`
+//! pools receive a layout that the compiler knows, `any` pools one that it does not know.
 
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
@@ -11,26 +11,27 @@ use millpond::{
     Magazine, NoQuickList, Owned, SignPost, Stack, TicketLock, Tlsf,
 };
 
-/// What is allocated: 64 bytes, or as much in a layout that only run time knows.
+/// The layout to allocate: 64 bytes, or the same size in a layout known only at run time.
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// A mebibyte on a boundary of its own size: how far a buddy splits and joins depends on where its chunk lies.
+/// A mebibyte aligned to its size: how far a buddy pool splits and merges depends on where its chunk is.
 fn mebibyte() -> Buffer<'static> {
     let layout = Layout::from_size_align(MEBIBYTE, MEBIBYTE).expect("a power of two");
-    // SAFETY: the memory is fresh, as long as stated, and never freed.
+    // SAFETY: the memory is freshly allocated with this size, and is never freed.
     Buffer::new(unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc(layout).cast(), MEBIBYTE) })
 }
 
-/// The two operations of a pool, both through pointers that the optimiser cannot follow.
+/// The two operations of a pool, both as function pointers that the optimiser cannot follow.
 struct Pair<P> {
     allocate: fn(&mut P, Layout) -> *mut u8,
     free: unsafe fn(&mut P, NonNull<u8>, Layout),
 }
 
-/// Defines the two operations of a pool; `$layout` is what it is asked for, in terms of the parameter `$given`. Each lies
-/// in a section of its own, or those that compile to the same instructions would be made one.
+/// Defines the two operations of a pool; `$layout` is the layout to allocate, in terms of the parameter `$given`. Each
+/// operation is in a section of its own, because operations that compile to the same instructions would otherwise be
+/// merged.
 macro_rules! operations {
     ($pool:ty, $given:ident => $layout:expr, $allocate:ident, $free:ident) => {{
         #[unsafe(no_mangle)]
@@ -44,7 +45,7 @@ macro_rules! operations {
         #[unsafe(link_section = concat!(".text.", stringify!($free)))]
         #[inline(never)]
         unsafe fn $free(pool: &mut $pool, block: NonNull<u8>, $given: Layout) {
-            // SAFETY: the caller gives back a block that the other operation allocated with the same layout.
+            // SAFETY: the caller frees a block that the other operation allocated with the same layout.
             unsafe { pool.deallocate(block, $layout) };
         }
 
@@ -52,7 +53,7 @@ macro_rules! operations {
     }};
 }
 
-/// Warms a pool up, so that it has a chunk and free blocks, and calls both operations so many times.
+/// Warms a pool up, so that it has a chunk and free blocks, and calls both operations this many times.
 fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static str> {
     let allocate = |pool: &mut P| {
         NonNull::new(black_box(pair.allocate)(black_box(pool), black_box(LAYOUT)))
@@ -70,7 +71,7 @@ fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static st
     Ok(())
 }
 
-/// Lists the operations, or drives the pool of the one that is named.
+/// Lists the operations, or runs the pool that is named.
 macro_rules! probe {
     ($($allocate:ident $free:ident: $pool:ty = $new:expr, $given:ident => $layout:expr;)*) => {
         fn main() -> ExitCode {

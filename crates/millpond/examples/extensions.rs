@@ -1,6 +1,6 @@
-//! What people add to a textbook pool of fixed blocks, one after the other: the heap behind it, a list without a lock, a cache
-//! for each thread, tracking, alignment, blocks of several sizes, memory near the processor, and collections that allocate
-//! from it. Here each is a type, in the place of another or around it.
+//! Common extensions of a textbook pool of fixed blocks: the heap behind it, a list without a lock, a cache per thread,
+//! tracking, alignment, blocks of several sizes, memory close to the processor, and collections that allocate from it.
+//! Each of them is a type, used instead of another or around it.
 
 use std::{alloc::Layout, collections::BTreeSet, error::Error, thread};
 
@@ -33,20 +33,20 @@ fn growable() -> Result<(), Box<dyn Error>> {
     let own = blocks.iter().filter(|block| MEMORY.owns(block.as_ptr().cast())).count();
     println!("growable    : {own} blocks from the static, {} from the heap", blocks.len() - own);
     for block in blocks {
-        // SAFETY: the block is live, and was handed out for this layout.
+        // SAFETY: the block is live and was allocated with this layout.
         unsafe { pool.deallocate(block.cast(), BLOCK) };
     }
     Ok(())
 }
 
-/// Takes and returns blocks, from as many threads as there are.
+/// Allocates and frees blocks, from several threads.
 fn in_four_threads(pool: &(impl Allocator + Sync)) {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..10_000 {
                     let block = pool.allocate(BLOCK).expect("the heap has 64 bytes").cast();
-                    // SAFETY: the block is live, and was handed out for this layout.
+                    // SAFETY: the block is live and was allocated with this layout.
                     unsafe { pool.deallocate(block, BLOCK) };
                 }
             });
@@ -68,14 +68,14 @@ fn with_a_cache_per_thread() {
     println!("thread-local: {live} bytes live after 40000 blocks, {} held after a trim", pool.stats().held);
 }
 
-/// A pool that knows who has what, and who hears of a block that is freed twice.
+/// A pool that tracks the call sites of live blocks, and whose reporter receives double frees.
 fn tracked() -> Result<(), Box<dyn Error>> {
     fn tell(misuse: &Misuse) {
         println!("tracked     : {}", misuse.to_string().replace('\n', "\n             "));
     }
     let pool = Tracked::new(Local::new(Pool::new())).reporting(Reporter::named("extensions").with_hook(tell));
     let block = pool.allocate(BLOCK)?.cast();
-    // SAFETY: the block is live the first time. The second time is the mistake that the guard is there for.
+    // SAFETY: the block is live at the first call. The second call is the mistake that the guard detects.
     unsafe {
         pool.deallocate(block, BLOCK);
         pool.deallocate(block, BLOCK);
@@ -93,7 +93,7 @@ fn aligned() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Blocks of three sizes in one pool; what is larger goes to the parent.
+/// Blocks of three sizes in one pool; larger requests go to the parent.
 fn several_sizes() -> Result<(), Box<dyn Error>> {
     let pool = Local::new(Classes::with_sizes(&[32, 96, 256])?);
     let mut sizes = Vec::new();
@@ -104,7 +104,7 @@ fn several_sizes() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Pages on the node of the processor that touches them first, and huge ones where the system has any to spare.
+/// Pages on the node of the processor that touches them first, and huge pages if the system has any available.
 fn near_the_processor() -> Result<(), Box<dyn Error>> {
     let pages = TunedPages::new().numa(Numa::Local).transparent_huge_pages();
     let pool = Local::new_in(Pool::new().with_capacity(65_536), pages);
@@ -116,7 +116,7 @@ fn near_the_processor() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Other people's collections. (For those of C++, see `millpond.hpp`, whose pools are memory resources of `std::pmr`.)
+/// Collections of other crates. (For those of C++, see `millpond.hpp`, whose pools are memory resources of `std::pmr`.)
 fn in_a_collection() {
     let pool = Local::new(Classes::new());
     let mut squares = HashMap::with_hasher_in(DefaultHashBuilder::default(), Exported(&pool));

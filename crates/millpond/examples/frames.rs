@@ -1,12 +1,14 @@
-//! The frame loop of a small game: what a frame needs lies in its arena, which is reset when its turn comes again.
+//! The frame loop of a small game: memory for a frame is in the arena of that frame, which is reset when its turn comes
+//! again.
 //!
-//! A fountain of 300 drops, for 60 frames. The list of what is visible is gone with its frame; the picture is kept for one frame
-//! more, so that only the characters that have changed need be sent to the screen. The heap is asked for memory in the first
-//! frames and never again: the next frame begins in a moment, however much the oldest one had, and keeps its chunks.
+//! A fountain of 300 drops, for 60 frames. The list of visible drops is freed with its frame; the picture is kept for
+//! one more frame, so that only changed characters need to be sent to the screen. The heap is asked for memory only in
+//! the first frames: the next frame starts in constant time, however much the oldest one allocated, and reuses its
+//! chunks.
 
 use millpond::{Allocator, Arena, FrameHandle, Frames, Heap, Linear, Local, Stats};
 
-/// A drop flies for many frames, so it does not lie in the arena. All in tenths of a character.
+/// A drop flies for many frames, so it is not in the arena. Units are tenths of a character.
 struct Drop {
     place: [i32; 2],
     speed: [i32; 2],
@@ -25,7 +27,7 @@ fn main() {
     for number in 1..=60 {
         (0..).zip(&mut drops).for_each(|(number, drop)| fly(drop, number));
         let (picture, visible) = draw(&drops, &frames);
-        // The last frame's picture is still there. The one before is not: asking for it would give `None`.
+        // The picture of the last frame is still there. The one before is not: requesting it would return `None`.
         let changes = last.and_then(|last| frames.get(last)).map_or(0, |last| changes(last, picture));
         if number == 60 {
             picture.iter().for_each(|row| println!("{}", String::from_utf8_lossy(row).trim_end()));
@@ -36,7 +38,7 @@ fn main() {
             println!("    {held} bytes held; the heap was asked {asked} time(s) so far");
         }
         last = Some(frames.persist(*picture));
-        // While anybody still had something that this frame has lent, this would not compile.
+        // While a reference to memory of this frame was still in use, this would not compile.
         frames.next_frame();
     }
 }
@@ -56,7 +58,7 @@ fn fly(drop: &mut Drop, number: i32) {
     }
 }
 
-/// Draws a frame, in its arena; says how many drops are visible.
+/// Draws a frame in its arena; returns how many drops are visible.
 fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f HeapMapView, usize) {
     let cells = drops.iter().map(|drop| drop.place.map(|place| place.div_euclid(10)));
     let list = arena.alloc_iter(cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y)));
@@ -68,7 +70,7 @@ fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f HeapMapVi
     (picture, list.len())
 }
 
-/// How many characters differ.
+/// Returns how many characters differ.
 fn changes(old: &HeapMapView, new: &HeapMapView) -> usize {
     old.iter().flatten().zip(new.iter().flatten()).filter(|(old, new)| old != new).count()
 }

@@ -1,15 +1,15 @@
-//! A key-value store whose keys, values and table all live in one pool, so that it cannot grow beyond its limit.
+//! A key-value store whose keys, values and table are all in one pool, so that it cannot grow beyond its limit.
 //!
-//! `Classes` cuts blocks of many sizes, `Limit` bounds what it may take from the heap. The table is hashbrown's, which takes
-//! the pool as its allocator; keys and values are strings of any length in the same pool. When memory has run out, a `set`
-//! is refused and the store is as it was.
+//! `Classes` carves blocks of many sizes, and `Limit` bounds what the pool may take from the heap. The table is that of
+//! hashbrown, which uses the pool as its allocator; keys and values are strings of any length in the same pool. When
+//! memory has run out, a `set` is refused and the store is unchanged.
 
 use std::fmt;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{AllocError, Classes, Heap, Limit, Local, PoolBox, interop::api2_02::Exported};
 
-/// Where everything lies.
+/// The pool for everything.
 type Memory = Local<Classes, Limit<Heap>>;
 type Text<'p> = PoolBox<'p, str, Memory>;
 

@@ -1,11 +1,12 @@
-//! Allocators inside allocators: a static buffer, a linear arena on it, a stack and a pool of blocks on that, and a smaller
-//! pool on the stack for as long as a scope lasts. Each asks only its parent, and as seldom as it can.
+//! Allocators inside allocators: a static buffer, a linear arena on it, a stack and a pool of blocks on the arena, and
+//! a smaller pool on the stack for the duration of a scope. Each allocator calls only its parent, and as rarely as it
+//! can.
 
 use std::{alloc::Layout, mem::MaybeUninit};
 
 use millpond::{AllocError, Allocator, Blocks, Buffer, Fixed, Inspect, Linear, Local, Stack, StaticBuffer};
 
-/// All the memory there is.
+/// All the memory that the program uses.
 static MEMORY: StaticBuffer<{ 64 << 10 }> = StaticBuffer::new();
 
 fn say(who: &str, allocator: &impl Inspect) {
@@ -18,14 +19,14 @@ fn main() -> Result<(), AllocError> {
     let mut stack = Local::new_in(Stack::new(), &arena);
     let pool = Local::new_in(Blocks::<Fixed<64>>::new().with_capacity(100), &arena);
 
-    // A linear arena: sizes and alignments of all kinds, and nothing is freed by itself.
+    // A linear arena: all sizes and alignments, without freeing of single blocks.
     for (size, align) in [(1, 1), (100, 8), (24, 64)] {
         let layout = Layout::from_size_align(size, align).map_err(|_| AllocError::Unsupported)?;
         let block = arena.alloc_uninit(layout)?;
         println!("{size} bytes at a multiple of {align}: {}", block.as_ptr().addr().is_multiple_of(align));
     }
 
-    // A pool of blocks: one chunk for the first hundred, and another for the next.
+    // A pool of blocks: one chunk for the first hundred blocks, and another for the next.
     let layout = Layout::new::<[u64; 8]>();
     let blocks = (0..101).map(|_| pool.allocate(layout)).collect::<Result<Vec<_>, _>>()?;
     println!(
@@ -39,7 +40,7 @@ fn main() -> Result<(), AllocError> {
     );
     say("pool of blocks", &pool);
 
-    // A stack: what a scope has allocated is gone when it ends, in one step; and so are the pools on it.
+    // A stack: everything allocated in a scope is freed when it ends, in one step, including the pools on it.
     stack.scope(|scope| {
         scope.alloc_uninit(Layout::new::<[u8; 1000]>())?;
         scope.scope(|inner| {
@@ -59,7 +60,7 @@ fn main() -> Result<(), AllocError> {
     say("static buffer", &MEMORY);
 
     for block in blocks {
-        // SAFETY: the block is live, and this pool handed it out for this layout.
+        // SAFETY: the block is live, and this pool allocated it with this layout.
         unsafe { pool.deallocate(block.cast(), layout) };
     }
     say("pool, all freed", &pool);
@@ -68,7 +69,7 @@ fn main() -> Result<(), AllocError> {
     Ok(())
 }
 
-/// The other way to begin: a pool on a borrowed buffer, which it fills to the last block and never outgrows.
+/// The alternative: a pool on a borrowed buffer, which it fills to the last block and never outgrows.
 fn on_a_buffer() {
     #[repr(align(64))]
     struct Aligned([MaybeUninit<u8>; 1000]);

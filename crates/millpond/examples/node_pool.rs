@@ -1,13 +1,13 @@
-//! A linked list whose nodes live in a pool: built in place, and freed one by one by dropping the list.
+//! A linked list whose nodes are in a pool: constructed in place, and freed one by one by dropping the list.
 //!
-//! A `PoolBox` owns its value as `Box` does. So nobody calls a destructor by hand or returns a block by hand; dropping the
-//! first node drops the next, and so on, and each block goes back to the pool.
+//! A `PoolBox` owns its value as `Box` does, so no destructor is called and no block is freed by hand. Dropping the
+//! first node drops the next, and so on, and each block returns to the pool.
 
 use std::{cell::Cell, iter::successors};
 
 use millpond::{AllocError, Pool, PoolBox, StaticBuffer};
 
-/// A node of the list, which tells the program when it is destroyed.
+/// A node of the list, which notes when it is destroyed.
 struct Node<'p> {
     value: u32,
     next: Option<PoolBox<'p, Node<'p>>>,
@@ -32,7 +32,7 @@ fn main() {
 
     let mut list = None;
     for value in 0..5 {
-        // The closure makes the node in its block. Nothing is copied there from the stack, in optimised builds.
+        // The closure constructs the node in its block. In optimised builds, nothing is copied from the stack.
         list = Some(pool.alloc_with(|| Node { value, next: list, destroyed: &destroyed }));
     }
     for node in successors(list.as_ref(), |node| node.next.as_ref()) {
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// The same without a heap: eight blocks of 16 bytes are exactly these 128, and the ninth is an error.
+/// The same without a heap: eight blocks of 16 bytes fill these 128 bytes exactly, and the ninth is an error.
 fn without_a_heap() -> Result<(), AllocError> {
     static MEMORY: StaticBuffer<{ 16 * CAPACITY }> = StaticBuffer::new();
     let pool = Pool::<[u64; 2]>::builder().parent(&MEMORY).build();

@@ -1,5 +1,5 @@
-//! An object pool with everything that one expects of it: a parent, an alignment, a first capacity, zeroed blocks, resizing in
-//! place, statistics, a picture, a reset, and all memory back to the parent at the end.
+//! An object pool with all usual features: a parent, an alignment, an initial capacity, zeroed blocks, resizing in
+//! place, statistics, a heap map, a reset, and all memory returned to the parent at the end.
 
 use std::{alloc::Layout, error::Error};
 
@@ -11,7 +11,7 @@ struct Person {
     height: f64,
 }
 
-/// What a pool says of itself, in blocks of so many bytes.
+/// Prints the statistics of a pool, in blocks of this many bytes.
 fn usage(pool: &impl Inspect, block: usize) -> String {
     let stats = pool.stats();
     format!(
@@ -23,7 +23,7 @@ fn usage(pool: &impl Inspect, block: usize) -> String {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // The parent counts, so that in the end nobody need take our word that all of it came back.
+    // The parent counts, which shows at the end that all memory was returned.
     let system = Stats::new(Heap);
     bytes(&system)?;
     objects(&system)?;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Blocks of 128 bytes, aligned to 16, and room for 1024 of them at first.
+/// Blocks of 128 bytes, aligned to 16, with an initial capacity of 1024 blocks.
 fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
     let block = Layout::from_size_align(128, 16)?;
     let mut pool = Local::new_in(Blocks::of(block).with_capacity(1024), system);
@@ -48,10 +48,10 @@ fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
     println!("  asked for {} bytes, got {}, which add up to {sum}", wanted.size(), zeros.len());
     println!("  in use: {}", usage(&pool, 128));
 
-    // A block can grow to its own size where it is, and no further.
+    // A block can grow in place up to the block size, and no further.
     for size in [128, 129] {
         let larger = Layout::from_size_align(size, 16)?;
-        // SAFETY: the block is live, `wanted` fits it, and `larger` is no less.
+        // SAFETY: the block is live, `wanted` fits it, and `larger` is at least as large.
         match unsafe { pool.grow_in_place(zeros.cast(), wanted, larger) } {
             Ok(_) => println!("  grown to {size} bytes in place"),
             Err(_) => println!("  {size} bytes do not fit the block"),
@@ -61,11 +61,11 @@ fn bytes(system: &Stats<Heap>) -> Result<(), Box<dyn Error>> {
     let more = (0..1500).map(|_| pool.allocate(wanted)).collect::<Result<Vec<_>, _>>()?;
     println!("  1500 more: {}", usage(&pool, 128));
     for block in &more[300..900] {
-        // SAFETY: the block is live, and was handed out for this layout.
+        // SAFETY: the block is live and was allocated with this layout.
         unsafe { pool.deallocate(block.cast(), wanted) };
     }
     println!("  600 freed: {}\n{}", usage(&pool, 128), pool.heap_map(64).view().text(72));
-    pool.reset(); // constant time; whoever held a block must have forgotten it, hence `&mut`
+    pool.reset(); // constant time; invalidates all blocks, so it takes `&mut self`
     println!("  reset: {}", usage(&pool, 128));
     println!("  trimmed: {} bytes back to the parent, {}", pool.trim(), usage(&pool, 128));
     Ok(())

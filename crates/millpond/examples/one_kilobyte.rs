@@ -1,7 +1,8 @@
-//! One kilobyte for everything: numbers first, then a string in the very same bytes.
+//! One kilobyte for everything: numbers first, then a string in the same bytes.
 //!
-//! `SignPost` cuts blocks of any size from a small region. This one wipes what is freed, so that the string finds zeros
-//! where the numbers were. The kilobyte is a static; no other memory is used. (`Buffer` is the same for a borrowed slice.)
+//! `SignPost` carves blocks of any size from a small region. This pool wipes freed blocks, so that the string finds
+//! zeros where the numbers were. The kilobyte is a static; no other memory is used. (`Buffer` is the same for a
+//! borrowed slice.)
 
 use millpond::{AllocError, Inspect, Local, PoolBox, SignPost, StaticBuffer};
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), AllocError> {
     println!("a string of {} bytes: {greeting}", greeting.len());
     println!("in the bytes where the numbers were: {}", greeting.as_ptr().addr() == address);
 
-    // Blocks of any size lie side by side; what is too large for the rest is refused.
+    // Blocks of any size are next to each other; a request that is too large for the remainder is refused.
     let squares = PoolBox::slice_in(20, |index| (index * index) as u64, &pool)?;
     println!("{} squares, the last is {}", squares.len(), squares[19]);
     match PoolBox::slice_in(1000, |_| 0u8, &pool) {

@@ -1,8 +1,8 @@
 //! A pool of packet buffers that threads share: bounded, and with back-pressure instead of growth.
 //!
-//! A network thread takes a buffer for each packet and sends it to two workers; whoever drops the buffer returns it. There are
-//! eight buffers in a static. When all are in use, the network thread waits until a worker has dropped one, so a slow
-//! worker makes the sender slow, and memory stays what it was.
+//! A network thread takes a buffer for each packet and sends it to two workers; dropping a buffer returns it to the
+//! pool. There are eight buffers in a static. When all are in use, the network thread waits until a worker has dropped
+//! one, so slow workers slow down the sender, and memory use does not grow.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use std::{
 
 use millpond::{AllocError, Blocks, Inspect, Locked, SharedBox, SharedPool, StaticBuffer};
 
-/// A packet as it comes from the wire.
+/// A packet as received from the network.
 struct Packet {
     number: u32,
     bytes: [u8; 1500],
@@ -25,16 +25,16 @@ struct Packet {
 const BUFFERS: usize = 8;
 const PACKETS: u32 = 10_000;
 
-/// Room for eight packets and not a byte more: a pool of blocks needs none for itself.
+/// Memory for exactly eight packets: a pool of blocks needs none for itself.
 type Room = StaticBuffer<{ BUFFERS * size_of::<Packet>() }>;
 static ROOM: Room = StaticBuffer::new();
 
-/// What hands out the buffers: blocks for packets behind a lock, all of them in one chunk.
+/// The pool of buffers: blocks for packets behind a lock, all of them in one chunk.
 type Memory = Locked<Blocks, &'static Room>;
 static POOL: SharedPool<Packet, Memory> =
     SharedPool::builder().parent(&ROOM).capacity(BUFFERS).build_shared();
 
-/// A packet in its buffer, owned by whoever has this.
+/// A packet in its buffer, which this handle owns.
 type Buffer = SharedBox<'static, Packet, Memory>;
 
 fn main() {
@@ -43,7 +43,7 @@ fn main() {
     let (sender, receiver) = channel();
     let receiver = Mutex::new(receiver);
     thread::scope(|scope| {
-        // Nobody works yet: the first eight packets take all buffers, and there is none for the ninth.
+        // No worker runs yet: the first eight packets take all buffers, and there is none for the ninth.
         let taken: Vec<_> = std::iter::from_fn(|| receive(0).ok()).collect();
         let ninth = receive(0).err().map_or("there is a buffer".into(), |error| error.to_string());
         println!("{} taken; one more: {ninth}", taken.len());
@@ -58,12 +58,12 @@ fn main() {
     println!("{} bytes live, {} held", POOL.stats().live, POOL.stats().held);
 }
 
-/// Builds a packet in a buffer of the pool; an error if all are in use.
+/// Builds a packet in a buffer of the pool; returns an error if all are in use.
 fn receive(number: u32) -> Result<Buffer, AllocError> {
     POOL.try_alloc_with(|| Packet { number, bytes: [number as u8; 1500] })
 }
 
-/// Receives packets as fast as there are buffers.
+/// Receives packets as fast as buffers become free.
 fn network(sender: Sender<Buffer>, waits: &AtomicUsize) {
     for number in 1..=PACKETS {
         let packet = loop {
@@ -89,6 +89,6 @@ fn work(receiver: &Mutex<Receiver<Buffer>>, done: &AtomicUsize, sum: &AtomicUsiz
         assert_eq!(bytes, 1500 * (packet.number as usize % 256), "another packet lies in this buffer");
         sum.fetch_add(bytes, Relaxed);
         done.fetch_add(1, Relaxed);
-        // Here the packet is dropped, and its buffer is free again.
+        // The packet is dropped here, which frees its buffer.
     }
 }

@@ -1,6 +1,7 @@
-//! Stress for everything that threads share: `cargo run --release -p millpond --example stress -- [SECONDS] [THREADS]`.
+//! Stress tests for everything that threads share:
+//! `cargo run --release -p millpond --example stress -- [SECONDS] [THREADS]`.
 //!
-//! The same as the tests do for a moment, for as long as asked (60 seconds, 4 threads), with another seed in each round.
+//! Runs what the tests run briefly, for the given time (default: 60 seconds, 4 threads), with a new seed in each round.
 
 use std::{
     alloc::Layout,
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         eprintln!("the arguments are numbers: how many seconds, and how many threads");
         return ExitCode::from(2);
     };
-    // A round of all pools takes about as long for any number of threads.
+    // A round of all pools takes about the same time for any number of threads.
     let rounds = 8000 / threads.max(4);
     let stress = Stress { layout: Layout::new::<[u64; 8]>(), threads, rounds, seed: 0 };
     let lock_free = LockFree::<Fixed<64>>::new();
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
         let stress = Stress { seed, ..stress };
         served += whole(stress, &lock_free) + whole(stress, &locked) + whole(stress, &classes);
         served += whole(stress, &tlsf) + whole(stress, &spinning);
-        // Where threads outnumber cores, a fair lock waits for who is next and not running.
+        // If there are more threads than cores, a fair lock waits for the next thread in line even if that thread is
+        // not running.
         served += whole(Stress { rounds: 20, ..stress }, &fair);
         served += whole(stress, &cached) + whole(stress, &cached_classes);
         served += whole(stress, &small) + whole(stress, &bounded);
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Stress, and a pool that is sound and has everything back afterwards.
+/// Stresses a pool, which must then pass its checks and have no live blocks.
 fn whole(stress: Stress, pool: &(impl Allocator + Inspect + Sync)) -> usize {
     let served = stress.run(pool);
     assert_eq!(pool.check(), Ok(()));

@@ -1,16 +1,17 @@
-//! The textbook's memory pool: one page of the system, blocks of 64 bytes, four threads that take turns at them.
+//! The memory pool of textbooks: one page of the system, blocks of 64 bytes, four threads that share them.
 //!
-//! Each thread allocates a block, fills it, sleeps on it and frees it, a thousand times. The page has 64 blocks, because
-//! none has a header: so four threads never run out of memory, but a program that takes them all does, and is told.
+//! Each thread allocates a block, fills it, sleeps and frees it, a thousand times. The page has 64 blocks, because
+//! blocks have no header. Four threads therefore never run out of memory, but a program that takes all blocks does, and
+//! receives an error.
 //!
-//! On Windows the page is `VirtualAlloc`'s and the threads are `CreateThread`'s, which this program calls itself: the
-//! library must not care that Rust did not start them.
+//! On Windows, the page comes from `VirtualAlloc` and the threads from `CreateThread`, which this program calls itself:
+//! the library must also work for threads that Rust did not start.
 
 use std::{alloc::Layout, error::Error, thread, time::Duration};
 
 use millpond::{Allocator, Blocks, Fixed, Inspect, Limit, Locked, Pages};
 
-/// Blocks of 64 bytes behind a lock, in one page that comes from the system and goes back to it with the pool.
+/// Blocks of 64 bytes behind a lock, in one page that comes from the system and is returned to it with the pool.
 type Pool = Locked<Blocks<Fixed<64>>, Limit<Pages>>;
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
@@ -34,14 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("A page of {PAGE} bytes has {} blocks of {} bytes.", blocks.len(), BLOCK.size());
     println!("Out of memory: {error}.");
     for block in blocks {
-        // SAFETY: the block is live, and of this layout.
+        // SAFETY: the block is live and has this layout.
         unsafe { pool.deallocate(block.cast(), BLOCK) };
     }
     println!("All done: {} bytes live.", pool.stats().live);
     Ok(())
 }
 
-/// What a thread does: takes a block, fills it, sleeps, frees it.
+/// The work of a thread: allocates a block, fills it, sleeps, frees it.
 fn work(pool: &Pool) {
     for _ in 0..ROUNDS {
         let block = match pool.allocate(BLOCK) {
@@ -51,10 +52,10 @@ fn work(pool: &Pool) {
                 continue;
             }
         };
-        // SAFETY: the block is live, large enough, and nobody else's.
+        // SAFETY: the block is live and large enough, and only this thread uses it.
         unsafe { block.write([0xab; 64]) };
         thread::sleep(Duration::from_micros(100));
-        // SAFETY: as above; the layout is the block's.
+        // SAFETY: the block is live and has this layout.
         unsafe {
             assert_eq!(block.read(), [0xab; 64], "somebody else has the block, too");
             pool.deallocate(block.cast(), BLOCK);
@@ -89,17 +90,18 @@ fn in_threads(pool: &Pool) -> Result<(), Box<dyn Error>> {
         fn CloseHandle(handle: *mut c_void) -> i32;
     }
 
-    /// The exit code of a thread that did its work.
+    /// The exit code of a thread that succeeded.
     const DONE: u32 = 7;
 
     extern "system" fn start(pool: *const c_void) -> u32 {
-        // SAFETY: this is the pool, which outlives its threads, as they are waited for, and is shared.
+        // SAFETY: the parameter is a pointer to the pool, which may be shared and outlives its threads, because they
+        // are waited for.
         work(unsafe { &*pool.cast::<Pool>() });
         DONE
     }
 
     let threads: Vec<_> = (0..THREADS)
-        // SAFETY: what is null may be, and the function takes what the parameter is.
+        // SAFETY: the pointers that are null may be null, and the function's parameter has the type that it expects.
         .map(|_| unsafe {
             CreateThread(ptr::null(), 0, start, ptr::from_ref(pool).cast(), 0, ptr::null_mut())
         })
@@ -107,7 +109,8 @@ fn in_threads(pool: &Pool) -> Result<(), Box<dyn Error>> {
     let mut codes = Vec::new();
     for &thread in &threads {
         let mut code = 0;
-        // SAFETY: the handle is the thread's and is closed only here. One that is null is refused by each.
+        // SAFETY: the handle belongs to this thread object and is closed only here. Each function rejects a null
+        // handle.
         unsafe {
             WaitForSingleObject(thread, u32::MAX);
             GetExitCodeThread(thread, &raw mut code);

@@ -1,9 +1,9 @@
 //! The worst case of `Tlsf` in instructions: `cargo run --release --example worst`.
 //!
 //! Runs itself under callgrind (valgrind), which counts each single call of an operation, over thousands of calls that
-//! are made to be bad ones: few blocks of very different sizes live in a few megabytes, so nearly every list that is
-//! touched was empty or becomes empty, blocks have free neighbours on both sides, and searches go through every level;
-//! and again and again every pocket, if there are any, is filled and must be emptied for one request.
+//! are designed to be bad cases: few blocks of very different sizes are live in a few megabytes, so nearly every list
+//! that is touched was empty or becomes empty, blocks have free neighbours on both sides, and searches go through every
+//! level. In addition, the quick list, if there is one, is repeatedly filled and must be emptied for one request.
 
 use std::{
     alloc::Layout,
@@ -18,7 +18,7 @@ use std::{
 use fastrand::Rng;
 use millpond::{Chunk, NoQuickList, QuickList, RawPool, Tlsf, WithQuickList};
 
-/// What is counted; each is a function of this name.
+/// The operations that are counted; each is a function of this name.
 const OPERATIONS: [&str; 8] = [
     "direct_allocate",
     "direct_allocate_aligned",
@@ -42,7 +42,8 @@ struct Operations<F: QuickList> {
     resize: unsafe fn(&mut Tlsf<F>, NonNull<u8>, Layout, Layout) -> Block,
 }
 
-/// Defines a function that callgrind finds by its name, in a section of its own so that it stays apart from equal ones.
+/// Defines a function that callgrind finds by its name, in a section of its own so that it is not merged with an equal
+/// one.
 macro_rules! operation {
     ($name:ident($pool:ident: $front:ty, $($given:ident: $type:ty),*) -> $result:ty = $call:expr) => {
         #[unsafe(no_mangle)]
@@ -60,10 +61,10 @@ macro_rules! operations {
         operation!($allocate(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
         operation!($aligned(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
         operation!($free(pool: $front, block: NonNull<u8>, layout: Layout) -> () =
-            // SAFETY: all who call pass live blocks with their layouts.
+            // SAFETY: all callers pass live blocks with their layouts.
             unsafe { pool.deallocate(block, layout) });
         operation!($resize(pool: $front, block: NonNull<u8>, old: Layout, new: Layout) -> Block =
-            // SAFETY: as above.
+            // SAFETY: all callers pass live blocks with their layouts.
             unsafe { pool.resize_in_place(block, old, new) });
         Operations { allocate: $allocate, allocate_aligned: $aligned, free: $free, resize: $resize }
     }};
@@ -73,7 +74,7 @@ macro_rules! operations {
 fn with_region<F: QuickList>(mut pool: Tlsf<F>) -> Option<Tlsf<F>> {
     let memory = Vec::leak(vec![0u128; REGION / 16]);
     let memory = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), REGION);
-    // SAFETY: the memory is nobody else's, for ever.
+    // SAFETY: the memory is leaked and used only by this pool.
     unsafe { pool.add_chunk(Chunk::new(memory, 16)?, Layout::new::<u8>()).ok()? };
     Some(pool)
 }
@@ -95,12 +96,12 @@ fn play<F: QuickList>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
         } else {
             let (block, old) = live.swap_remove(rng.usize(..live.len()));
             let new = Layout::from_size_align(size, 8).ok()?;
-            // SAFETY: the block is live, and was handed out for this layout.
+            // SAFETY: the block is live and was allocated with this layout.
             let resized =
                 rng.bool().then(|| unsafe { black_box(operations.resize)(&mut pool, block, old, new) });
             match resized.flatten() {
                 Some(block) => live.push((block.cast(), new)),
-                // SAFETY: as above.
+                // SAFETY: the block is live and was allocated with this layout.
                 None => unsafe { black_box(operations.free)(&mut pool, block, old) },
             }
         }
@@ -109,7 +110,7 @@ fn play<F: QuickList>(pool: Tlsf<F>, operations: &Operations<F>) -> Option<()> {
     (0..20).try_for_each(|_| crowd_pockets(&mut pool, operations, &mut rng))
 }
 
-/// Frees eight blocks of every small size, in any order, and asks for more than there is without them.
+/// Frees eight blocks of every small size, in any order, and requests more than is available without them.
 fn crowd_pockets<F: QuickList>(pool: &mut Tlsf<F>, operations: &Operations<F>, rng: &mut Rng) -> Option<()> {
     let mut layouts: Vec<Layout> = (0..8 * 66)
         .map(|number| Layout::from_size_align(8 + number / 8 * 16, 8))
@@ -122,12 +123,12 @@ fn crowd_pockets<F: QuickList>(pool: &mut Tlsf<F>, operations: &Operations<F>, r
         .collect::<Option<Vec<_>>>()?;
     rng.shuffle(&mut live);
     for (block, layout) in live {
-        // SAFETY: the block is live, and was handed out for this layout.
+        // SAFETY: the block is live and was allocated with this layout.
         unsafe { black_box(operations.free)(pool, block, layout) };
     }
     let all = Layout::from_size_align(REGION - 4096, 8).ok()?;
     let block = black_box(operations.allocate)(pool, all)?;
-    // SAFETY: as above.
+    // SAFETY: the block is live and was allocated with this layout.
     unsafe { black_box(operations.free)(pool, block.cast(), all) };
     Some(())
 }
@@ -141,7 +142,7 @@ fn play_all() -> Option<()> {
     play(Tlsf::new(), &quick_list)
 }
 
-/// The instructions of each call of an operation, from a run of its own.
+/// Returns the instructions of each call of an operation, from a separate run.
 fn counts(operation: &str) -> Result<Vec<u64>, Box<dyn Error>> {
     let folder = env::temp_dir().join(format!("millpond-{operation}-{}", std::process::id()));
     fs::create_dir_all(&folder)?;

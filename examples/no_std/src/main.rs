@@ -1,7 +1,8 @@
 //! A program without a standard library: `Box`, `Vec` and `BTreeMap` allocate from a pool on a static buffer.
 //!
-//! It has no `main` of Rust's and no heap. C's startup code calls it, and C's `write` prints for it, so that it runs here; on
-//! a machine without a system both would be the machine's own, and nothing else would be different.
+//! It has no Rust `main` and no heap. C's startup code calls it, and C's `write` prints for it, so that it can run
+//! here; on a machine without an operating system, the machine's own code would replace both, and nothing else would
+//! change.
 
 #![no_std]
 #![no_main]
@@ -13,7 +14,7 @@ use core::{ffi::c_void, panic::PanicInfo};
 
 use millpond::{Classes, Inspect, Locked, StaticBuffer, interop::Global};
 
-/// All memory that this program allocates, ever.
+/// All memory that this program can allocate.
 type Memory = StaticBuffer<{ 64 << 10 }>;
 static MEMORY: Memory = StaticBuffer::new();
 
@@ -27,11 +28,12 @@ unsafe extern "C" {
 }
 
 fn print(text: &str) {
-    // SAFETY: these are so many bytes. If they cannot be written there is nobody to tell.
+    // SAFETY: the pointer and the length are those of one slice. A failure is ignored, because there is nowhere to
+    // report it.
     unsafe { write(1, text.as_ptr().cast(), text.len()) };
 }
 
-/// Says how much of the buffer is in use.
+/// Prints how much of the buffer is in use.
 fn report(when: &str) {
     let stats = GLOBAL.0.stats();
     print(&format!(
@@ -55,7 +57,7 @@ extern "C" fn main() -> i32 {
     print(&format!("the sum of 1 to 100 is {boxed}; the last bird is the {last}\n"));
     report("with a vector, a box and a map");
 
-    // What is asked for beyond the buffer is refused; nothing ends, nothing grows.
+    // A request beyond the buffer is refused; the program continues and nothing grows.
     let mut large = Vec::<u8>::new();
     print(&format!(
         "100,000 bytes more: {}\n",
@@ -70,18 +72,18 @@ extern "C" fn main() -> i32 {
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
     print("a panic\n");
-    // SAFETY: ends the program, which is always allowed.
+    // SAFETY: `abort` may be called at any time.
     unsafe { abort() }
 }
 
-/// The library `alloc` is delivered with code that runs when a panic unwinds, and that asks for these two. Nothing unwinds
-/// here, so nobody calls them.
+/// The precompiled library `alloc` contains code for unwinding, which refers to these two symbols. Nothing unwinds in
+/// this program, so they are never called.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
 /// See [`rust_eh_personality`].
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Resume() -> ! {
-    // SAFETY: ends the program, which is always allowed.
+    // SAFETY: `abort` may be called at any time.
     unsafe { abort() }
 }

@@ -1,7 +1,7 @@
-//! A WebAssembly module whose memory is handed out by pools: `String` and `Vec` through the global allocator, values through
-//! typed pools, all of it from pages that `memory.grow` adds.
+//! A WebAssembly module whose memory comes from pools: `String` and `Vec` through the global allocator, values through
+//! typed pools, and all of it from pages that `memory.grow` adds.
 //!
-//! `run.mjs` loads it under node and prints what it says.
+//! `run.mjs` loads it under node and prints its output.
 
 use std::alloc::Layout;
 
@@ -20,11 +20,11 @@ unsafe extern "C" {
 }
 
 fn say(text: &str) {
-    // SAFETY: this is a string of so many bytes, and the host only reads it.
+    // SAFETY: the pointer and the length are those of one string, and the host only reads it.
     unsafe { print(text.as_ptr(), text.len()) };
 }
 
-/// What the host calls.
+/// The entry point that the host calls.
 #[unsafe(no_mangle)]
 pub extern "C" fn run() {
     global();
@@ -34,14 +34,14 @@ pub extern "C" fn run() {
     refused();
 }
 
-/// The module's own strings and vectors.
+/// Uses strings and vectors of the module.
 fn global() {
     let numbers: Vec<u32> = (0..1000).collect();
     let ours = GLOBAL.0.owns(numbers.as_ptr().cast());
     say(&format!("a vector of {} numbers lies in the pool: {ours}", numbers.len()));
 }
 
-/// A pool of values: growing takes pages, freeing and allocating again takes none.
+/// Uses a pool of values: growing it takes pages, freeing and allocating again takes none.
 fn typed() {
     let pool = Pool::<[u64; 8]>::builder().parent(WasmPages).build();
     let mut values = Vec::with_capacity(10_000);
@@ -56,7 +56,7 @@ fn typed() {
     say(&format!("freed, and 10,000 again: {} pages more", again.0));
 }
 
-/// Memory never shrinks, so what pools return must be kept by somebody: by a pool below them.
+/// Memory never shrinks, so memory that pools release must be kept by another pool below them.
 fn reused() {
     let below = Local::new_in(Tlsf::new(), WasmPages);
     let mut grown = Vec::new();
@@ -71,7 +71,7 @@ fn reused() {
     say(&format!("five pools, one after the other, on a pool: {grown:?} pages more"));
 }
 
-/// What there is not is an error. A module of 32 bits has four gigabytes at most.
+/// A request for more memory than there is returns an error. A 32-bit module has at most four gigabytes.
 fn refused() {
     let layout = Layout::array::<u8>(1 << 30).expect("a gigabyte is less than half of all addresses");
     let mut gigabytes = 0;
@@ -84,7 +84,7 @@ fn refused() {
     say(&format!("{gigabytes} gigabytes; one more: {error}"));
 }
 
-/// The library's own tests of allocators.
+/// Runs the library's own tests of allocators.
 fn tested() {
     Conformance::of(|| WasmPages).sequences(1, 100).run();
     Conformance::of(|| Local::new_in(Tlsf::new(), WasmPages))

@@ -1,8 +1,8 @@
-//! The counts that are kept in the repository, and what a new measurement says about them.
+//! The instruction counts stored in the repository, and their comparison with a new measurement.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Counts by the names of the operations.
+/// Counts by name of operation.
 pub(super) type Counts = BTreeMap<String, u64>;
 
 const HEADING: &str = "\
@@ -16,7 +16,7 @@ const HEADING: &str = "\
 pub(super) struct Baseline {
     /// The compiler that the counts hold for.
     pub(super) compiler: String,
-    /// What each operation costs, if that was ever measured, and what it may cost, if that was ever decided.
+    /// The count of each operation, if it was ever measured, and its budget, if one was set.
     operations: BTreeMap<String, Entry>,
 }
 
@@ -26,7 +26,7 @@ struct Entry {
     budget: Option<u64>,
 }
 
-/// What a measurement says about one operation.
+/// The result of comparing one operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) passed: bool,
@@ -34,7 +34,7 @@ pub(super) struct Verdict {
 }
 
 impl Baseline {
-    /// Reads the file's text.
+    /// Parses the text of the file.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut baseline = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
@@ -59,7 +59,7 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// The same budgets with new counts.
+    /// Returns the same budgets with new counts.
     pub(super) fn blessed(&self, compiler: &str, measured: &Counts) -> Self {
         let entry = |name: &String| self.operations.get(name).copied().unwrap_or_default();
         let operations = measured
@@ -69,7 +69,7 @@ impl Baseline {
         Self { compiler: compiler.to_owned(), operations }
     }
 
-    /// What a measurement says about each operation, those that are not measured any more included.
+    /// Compares each operation, including those that are no longer measured.
     pub(super) fn judge(&self, measured: &Counts) -> Vec<Verdict> {
         let gone = self.operations.keys().filter(|name| !measured.contains_key(*name)).map(|name| Verdict {
             passed: false,

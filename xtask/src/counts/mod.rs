@@ -1,9 +1,9 @@
 //! `cargo xtask counts`: the exact number of instructions on the library's hot paths, compared with a baseline.
 //!
-//! The probe `crates/millpond/examples/counts.rs` calls one operation as often as it is told, and callgrind collects
+//! The probe `crates/millpond/examples/counts.rs` calls one operation a given number of times, and callgrind collects
 //! what is executed between the operation's entry and its return. It runs with N calls and with 2 N: the difference,
-//! divided by N, is what one call costs once everything is warm. Counts depend on the compiler, so they are compared
-//! only under the one that the baseline names.
+//! divided by N, is the cost of one call when everything is warm. Counts depend on the compiler, so they are compared
+//! only if it is the one that the baseline names.
 
 mod baseline;
 mod probe;
@@ -21,7 +21,7 @@ pub(crate) enum Mode {
     Bless,
 }
 
-/// Counts, and compares or blesses; whether nothing costs more than it did and may.
+/// Counts, and compares or blesses; returns whether no operation exceeds its baseline or its budget.
 pub(crate) fn run(root: &Path, mode: Mode) -> Result<bool, String> {
     let file = root.join("xtask/counts.txt");
     let failed =

@@ -1,4 +1,4 @@
-//! Builds the probe, and runs it under callgrind.
+//! Builds the probe and runs it under callgrind.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,10 +7,10 @@ use std::{
 
 use super::baseline::Counts;
 
-/// Calls in the shorter of two runs.
+/// Number of calls in the shorter of two runs.
 const CALLS: u64 = 1000;
 
-/// The compiler and what it compiles for, in one line.
+/// Returns the compiler and its target, in one line.
 pub(super) fn compiler() -> Result<String, String> {
     let text = stdout(Command::new("rustc").arg("-vV"))?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("an unknown host");
@@ -18,7 +18,7 @@ pub(super) fn compiler() -> Result<String, String> {
     Ok(format!("{version} for {host}"))
 }
 
-/// Instructions per call of every operation that the probe knows.
+/// Returns the instructions per call of every operation of the probe.
 pub(super) fn measure(root: &Path) -> Result<Counts, String> {
     let probe = build(root)?;
     let operations = stdout(&mut Command::new(&probe))?;
@@ -32,7 +32,7 @@ fn build(root: &Path) -> Result<PathBuf, String> {
         .args(["build", "--quiet", "--release", "--package", "millpond", "--example", "counts"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)
-        // Flags of the caller's, a sanitizer say, would change the code that is counted.
+        // Flags of the caller, for example a sanitizer, would change the code that is counted.
         .env_remove("RUSTFLAGS");
     let messages = stdout(&mut build)?;
     let executable =
@@ -51,7 +51,7 @@ fn per_call(probe: &Path, operation: &str) -> Result<u64, String> {
     }
 }
 
-/// Instructions executed within an operation, over a whole run of the probe.
+/// Returns the instructions executed within an operation, over a whole run of the probe.
 fn collected(probe: &Path, operation: &str, calls: u64) -> Result<u64, String> {
     let mut valgrind = Command::new("valgrind");
     valgrind
@@ -63,7 +63,7 @@ fn collected(probe: &Path, operation: &str, calls: u64) -> Result<u64, String> {
     parse_collected(&said).ok_or_else(|| format!("valgrind did not say what it collected:\n{said}"))
 }
 
-/// The number in the line `==123== Collected : 456`.
+/// Returns the number in the line `==123== Collected : 456`.
 fn parse_collected(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
 }
@@ -72,7 +72,7 @@ fn stdout(command: &mut Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output(command)?.stdout).into_owned())
 }
 
-/// What a program wrote, if it succeeded.
+/// Returns the output of a program, if it succeeded.
 fn output(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| match error.kind() {

@@ -1,4 +1,4 @@
-//! Draws a plot: panels under one another, of which each has a row for each contender and a column for each mix.
+//! Draws a plot: panels below each other, each with a row per contender and a column per mix.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use super::{
 };
 
 const ROW: f64 = 19.0;
-/// The room for a figure beside a dot or bar.
+/// The width reserved for a figure beside a dot or bar.
 const FIGURE: f64 = 48.0;
 const GAP: f64 = 14.0;
 const MARGIN: f64 = 12.0;
-/// Above the rows of a panel: two lines of a title. Below: the ticks.
+/// The height above the rows of a panel, for a title of two lines, and below, for the ticks.
 const TITLES: f64 = 44.0;
 const TICKS: f64 = 30.0;
-/// A letter of 12 pixels is at most so wide, on average, whatever the font.
+/// The average width of a letter of 12 pixels is at most this, in any font.
 const LETTER: f64 = 6.9;
 
-/// Colours for light backgrounds and for dark ones; the background itself is left as it is.
+/// Colours for light and for dark backgrounds; the background itself is not drawn.
 const STYLE: &str = "\
 text{font:12px Helvetica,Arial,'Liberation Sans',sans-serif;fill:#1f2328}\
 .s{font-size:11px;fill:#59636e}.t{font-weight:bold}.e{text-anchor:end}.m{text-anchor:middle}\
@@ -30,7 +30,7 @@ text.ours{fill:#0969da;stroke:none;font-weight:bold}text.peer,text.base{stroke:n
 @media(prefers-color-scheme:dark){text,text.peer,text.base{fill:#f0f6fc}.s{fill:#9198a1}.one{stroke:#9198a1}\
 .ours{fill:#58a6ff;stroke:#58a6ff}.peer{fill:#f0883e;stroke:#f0883e}.base{fill:#9198a1;stroke:#9198a1}text.ours{fill:#58a6ff}}";
 
-/// Words by which contenders are known that are no part of Millpond, and baselines.
+/// Words that identify contenders outside of Millpond, and baselines.
 const PEERS: &[&str] = &[
     "slab",
     "slotmap",
@@ -55,7 +55,7 @@ const PEERS: &[&str] = &[
 ];
 const BASELINES: &[&str] = &["hand-written", "raw", "the ", "no pool", "a walk", "two virtual calls"];
 
-/// The plot as an SVG file; or why it cannot be drawn.
+/// Returns the plot as an SVG file, or the reason why it cannot be drawn.
 pub(super) fn draw(plot: &Plot, results: &Results) -> Result<String, String> {
     let panels = plot.panels.iter().map(|panel| Table::new(panel, results)).collect::<Result<Vec<_>, _>>()?;
     let names = panels.iter().flat_map(|table| &table.names);
@@ -80,7 +80,7 @@ pub(super) fn draw(plot: &Plot, results: &Results) -> Result<String, String> {
     ))
 }
 
-/// The colours and marks that are used.
+/// Returns the definitions of colours and marks that are used.
 fn legend(body: &mut String, plot: &Plot, panels: &[Table<'_>]) {
     let mut x = MARGIN;
     for (class, word) in [("ours", "Millpond"), ("peer", "others"), ("base", "hand-written baselines")] {
@@ -177,7 +177,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A median with its quartiles, and its figure to the right of all.
+/// Draws a median with its quartiles, and its figure to the right of everything.
 #[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
 fn mark(
     body: &mut String,
@@ -223,7 +223,7 @@ impl Column {
     }
 }
 
-/// Whose a contender is, as a class of the style.
+/// Returns the origin of a contender as a class of the style.
 fn kind(name: &str) -> &'static str {
     let starts = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
     match name {

@@ -1,4 +1,4 @@
-//! `cargo xtask plots`: draws `docs/bench/*.svg` from the results that the benchmarks have left in `benches/results`.
+//! `cargo xtask plots`: draws `docs/bench/*.svg` from the benchmark results in `benches/results`.
 
 mod draw;
 mod results;
@@ -9,11 +9,11 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 pub(crate) use self::results::Results;
 
-/// The folder of the results, and that of the plots.
+/// The folder of the results and the folder of the plots.
 pub(crate) const RESULTS: &str = "benches/results";
 pub(crate) const PLOTS: &str = "docs/bench";
 
-/// Every plot by its path, drawn from the results; or why it cannot be drawn.
+/// Returns every plot with its path, drawn from the results, or the reason why it cannot be drawn.
 pub(crate) fn drawn(results: &Results) -> BTreeMap<String, Result<String, String>> {
     themes::PLOTS
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn drawn(results: &Results) -> BTreeMap<String, Result<String, String
         .collect()
 }
 
-/// Draws all plots. With `check`, compares them with the files instead of writing them; whether they agree.
+/// Draws all plots. With `check`, compares them with the files instead of writing them; returns whether they agree.
 pub(crate) fn run(root: &Path, check: bool) -> Result<bool, String> {
     let results = read(&root.join(RESULTS))?;
     let mut differing = 0;
@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<bool, String> {
             }
         };
         let file = root.join(&path);
-        // A file that is not there differs.
+        // A missing file differs.
         if fs::read_to_string(&file).is_ok_and(|text| text == plot) {
             continue;
         }
@@ -51,7 +51,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<bool, String> {
     Ok(!check || differing == 0)
 }
 
-/// Runs benchmarks, keeps their results, and draws the plots.
+/// Runs benchmarks, stores their results, and draws the plots.
 pub(crate) fn bench(root: &Path, names: &[&str]) -> Result<bool, String> {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--release", "--manifest-path", "benches/Cargo.toml", "--", "--csv", RESULTS]);

@@ -1,4 +1,4 @@
-//! The results of benchmarks, as CSV files: see `benches/src/report.rs`, which writes them.
+//! Benchmark results, as CSV files written by `benches/src/report.rs`.
 
 /// The columns of each file.
 const COLUMNS: &str =
@@ -12,7 +12,7 @@ pub(super) struct Spread {
     pub(super) high: f64,
 }
 
-/// What was measured of one contender.
+/// The measurements of one contender.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pub(super) mix: String,
@@ -28,12 +28,12 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(super) rows: Vec<Row>,
-    /// The compiler and the machine of each mix.
+    /// The compiler and the machine for each mix.
     machines: Vec<(String, String)>,
 }
 
 impl Results {
-    /// Reads files, each with its name.
+    /// Parses files, each with its name.
     pub(crate) fn parse<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {
         let mut all = Self::default();
         for (name, text) in files {
@@ -55,12 +55,12 @@ impl Results {
         Ok(())
     }
 
-    /// The names of the mixes that there are results of.
+    /// Returns the names of the mixes that have results.
     pub(crate) fn mixes(&self) -> impl Iterator<Item = &str> {
         self.machines.iter().map(|(mix, _)| mix.as_str())
     }
 
-    /// The compiler and the machine of a mix.
+    /// Returns the compiler and the machine of a mix.
     pub(super) fn machine(&self, mix: &str) -> &str {
         self.machines.iter().find(|(name, _)| name == mix).map_or("", |(_, machine)| machine)
     }
@@ -87,7 +87,7 @@ fn row(line: &str) -> Option<Row> {
     })
 }
 
-/// The fields of a line; one in quotes may have commas, and doubled quotes for quotes.
+/// Splits a line into fields; a quoted field may contain commas, and doubled quotes for quotes.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut in_quotes = false;

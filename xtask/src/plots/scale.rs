@@ -1,8 +1,8 @@
-//! Axes: where a value lies, which ticks there are, how a value is written.
+//! Axes: the positions of values, the ticks, and the format of values.
 
 use super::results::Spread;
 
-/// How values become lengths.
+/// How values are mapped to lengths.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Dots on a logarithmic axis.
@@ -19,18 +19,18 @@ pub(super) struct Scale {
     length: f64,
 }
 
-/// The least distance of two ticks with labels.
+/// The min distance between two ticks with labels.
 const APART: f64 = 34.0;
 
 impl Scale {
-    /// An axis on which all spreads have their place, and `baseline`.
+    /// Creates an axis on which all spreads and `baseline` fit.
     pub(super) fn over(kind: Kind, spreads: &[Spread], baseline: Option<f64>, length: f64) -> Self {
         let lows = spreads.iter().map(|spread| spread.low).chain(baseline);
         let highs = spreads.iter().map(|spread| spread.high).chain(baseline);
         let (low, high) = (lows.fold(f64::INFINITY, f64::min), highs.fold(0.0, f64::max));
         match kind {
             Kind::Linear => Self { kind, low: 0.0, high, length },
-            // Some air on both sides.
+            // Some margin on both sides.
             Kind::Logarithmic => {
                 let air = (high / low).powf(0.04).max(1.04);
                 Self { kind, low: low / air, high: high * air, length }
@@ -46,7 +46,7 @@ impl Scale {
         share.clamp(0.0, 1.0) * self.length
     }
 
-    /// The values with a tick: as many as have room.
+    /// Returns the values with a tick: as many as fit.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if self.kind == Kind::Linear {
             return Vec::new();
@@ -62,7 +62,7 @@ impl Scale {
         all.chain(rarer).find(|ticks| self.are_apart(ticks)).unwrap_or_default()
     }
 
-    /// These steps of every so many powers of ten.
+    /// Returns these steps of every given number of powers of ten.
     fn multiples(&self, steps: &[f64], every: i32) -> Vec<f64> {
         let powers = (-9..=9).filter(|power| power % every == 0).map(|power| 10_f64.powi(power));
         let values = powers.flat_map(|power| steps.iter().map(move |step| step * power));
@@ -74,7 +74,7 @@ impl Scale {
     }
 }
 
-/// A figure with three digits or so.
+/// Formats a figure with about three digits.
 pub(super) fn figure(value: f64) -> String {
     match value {
         value if value >= 100_000.0 => format!("{:.0}k", value / 1000.0),
@@ -84,7 +84,7 @@ pub(super) fn figure(value: f64) -> String {
     }
 }
 
-/// A tick's label: no zeros behind the point.
+/// Formats the label of a tick, without trailing zeros.
 pub(super) fn label(value: f64) -> String {
     match value {
         value if value >= 1_000_000.0 => format!("{}M", value / 1e6),

@@ -1,26 +1,26 @@
-//! Which plots there are, and what each shows.
+//! The plots and their contents.
 
 use super::scale::Kind;
 
 /// A file in `docs/bench`.
 pub(super) struct Plot {
-    /// The file's name without its ending.
+    /// The name of the file without its extension.
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) panels: &'static [Panel],
 }
 
-/// Contenders by mixes, or by whatever the columns show. The columns share a logarithmic axis.
+/// Contenders by mix, or by whatever the columns show. The columns share a logarithmic axis.
 pub(super) struct Panel {
     pub(super) kind: Kind,
-    /// The contenders that are shown; all if there are none.
+    /// The contenders to show; all if empty.
     pub(super) only: &'static [&'static str],
-    /// The contenders that are left out.
+    /// The contenders to leave out.
     pub(super) without: &'static [&'static str],
     pub(super) columns: &'static [Column],
 }
 
-/// One measure of one case of one mix.
+/// One measure of one case of a mix.
 pub(super) struct Column {
     pub(super) title: &'static str,
     pub(super) mix: &'static str,
@@ -29,7 +29,7 @@ pub(super) struct Column {
     pub(super) shown: Shown,
 }
 
-/// What a column shows.
+/// The value that a column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     /// The ratio to the first contender.
@@ -38,22 +38,22 @@ pub(super) enum Shown {
     Value(&'static str),
 }
 
-/// A panel of all contenders.
+/// Returns a panel of all contenders.
 const fn panel(columns: &'static [Column]) -> Panel {
     Panel { kind: Kind::Logarithmic, only: &[], without: &[], columns }
 }
 
-/// Times of a mix with one case, as ratios to its first contender.
+/// Returns the times of a mix with one case, as ratios to its first contender.
 const fn time(mix: &'static str, title: &'static str) -> Column {
     time_of(mix, "", title)
 }
 
-/// The same for one case of a mix.
+/// Returns the same for one case of a mix.
 const fn time_of(mix: &'static str, case: &'static str, title: &'static str) -> Column {
     Column { title, mix, case, measure: "time", shown: Shown::Ratio }
 }
 
-/// The median of a measure, in a unit.
+/// Returns the median of a measure, in a unit.
 const fn value(
     mix: &'static str,
     case: &'static str,

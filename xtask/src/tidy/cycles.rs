@@ -1,5 +1,5 @@
-//! No two modules of a crate import each other, directly or in a circle. (For the library, the table of rooms sees to
-//! it.)
+//! No two modules of a crate import each other, directly or in a cycle. (In the library, the table of layers ensures
+//! this.)
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::{
     tree::{Finding, Tree},
 };
 
-/// Modules that may be imported by whom they import: what the command line consists of.
+/// Modules that may be imported by modules that they import: those of the command line.
 const EXCEPTIONS: &[&str] = &["cli"];
 
-/// One finding per module through which a circle of imports goes.
+/// Returns one finding per module on a cycle of imports.
 pub(super) fn circles(tree: &Tree<'_>) -> Vec<Finding> {
     let roots = ["/src/lib.rs", "/src/main.rs"].into_iter().flat_map(|root| tree.files.ending(root));
     let folders: BTreeSet<_> =
@@ -42,7 +42,7 @@ fn exempt(import: &Import<'_>) -> bool {
     EXCEPTIONS.contains(&import.from.as_str()) || EXCEPTIONS.contains(&import.to.as_str())
 }
 
-/// The modules on a shortest way of imports, both ends included.
+/// Returns the modules on a shortest path of imports, including both ends.
 fn path_between<'a>(imports: &'a [Import<'_>], from: &'a str, to: &str) -> Option<Vec<&'a str>> {
     let mut paths_so_far = vec![vec![from]];
     let mut seen = BTreeSet::from([from]);

@@ -1,4 +1,4 @@
-//! Who names whom within a crate: every path that starts with `crate`, `self` or `super`, made absolute.
+//! The imports within a crate: every path that starts with `crate`, `self` or `super`, made absolute.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{
     tree::Tree,
 };
 
-/// One module of a crate names something of another; both are modules directly below the crate's root.
+/// An import: one module of a crate names an item of another; both are modules directly below the crate's root.
 #[derive(Debug)]
 pub(super) struct Import<'a> {
     pub(super) path: &'a str,
@@ -17,7 +17,8 @@ pub(super) struct Import<'a> {
     pub(super) to: String,
 }
 
-/// The imports between the top modules of the crate whose sources lie in the folder `src`, code of tests excepted.
+/// Returns the imports between the top-level modules of the crate with sources in the folder `src`, except those of
+/// test code.
 pub(super) fn imports<'a>(tree: &Tree<'a>, src: &str) -> Vec<Import<'a>> {
     let sources: Vec<_> = tree.sources.iter().filter(|source| source.path.starts_with(src)).collect();
     let tops: BTreeSet<_> =
@@ -44,7 +45,7 @@ fn is_root(source: &Source<'_>, src: &str) -> bool {
     file_module(source, src).is_empty()
 }
 
-/// The module that a file is: none for the root of a crate.
+/// Returns the module that a file defines; empty for the root of a crate.
 fn file_module<'a>(source: &Source<'a>, src: &str) -> Vec<&'a str> {
     let inner = source.path[src.len()..].trim_start_matches('/').trim_end_matches(".rs");
     let mut parts: Vec<_> = inner.split('/').collect();
@@ -54,12 +55,12 @@ fn file_module<'a>(source: &Source<'a>, src: &str) -> Vec<&'a str> {
     parts
 }
 
-/// What the root of a crate lets be named without its module: the name, and the module that it comes from.
+/// The names that the root of a crate re-exports, each with the module that it comes from.
 fn exports<'a>(root: &Source<'a>) -> Vec<(&'a str, &'a str)> {
     paths(root).iter().map(|written| (written.parts[written.parts.len() - 1], written.parts[0])).collect()
 }
 
-/// The first name behind the crate's root of a path that starts within the crate.
+/// Returns the first name after the crate's root in a path that starts within the crate.
 fn resolve<'a>(source: &Source<'a>, src: &str, written: &Written<'a>) -> Option<&'a str> {
     let ups = written.parts.iter().take_while(|&&part| part == "super").count();
     let mut module = match written.parts[0] {
@@ -76,7 +77,7 @@ fn resolve<'a>(source: &Source<'a>, src: &str, written: &Written<'a>) -> Option<
     module.first().copied()
 }
 
-/// The names of the `mod name { … }` around a token, outermost first.
+/// Returns the names of the `mod name { … }` around a token, outermost first.
 fn inline_modules<'a>(source: &Source<'a>, at: usize) -> Vec<&'a str> {
     (0..at)
         .filter(|&index| source.text(index) == "mod" && source.text(index + 2) == "{")

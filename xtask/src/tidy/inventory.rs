@@ -1,4 +1,4 @@
-//! The unsafe inventory: SAFETY.md says how many places of each kind there are, and says so truly.
+//! The unsafe inventory: the counts of unsafe code in SAFETY.md are up to date.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -8,10 +8,10 @@ use super::{
 };
 
 const PAGE: &str = "SAFETY.md";
-/// What stands before and behind the table.
+/// The text before and after the table.
 const MARKS: [&str; 2] = ["<!-- written by `cargo xtask unsafe` -->\n", "<!-- end -->\n"];
 
-/// The table of SAFETY.md is that of the tree.
+/// The table in SAFETY.md matches the source tree.
 pub(super) fn is_true(tree: &Tree<'_>) -> Vec<Finding> {
     let page = tree.files.ending(PAGE).find(|(path, _)| *path == PAGE).map_or("", |(_, text)| text);
     let message = match split(page) {
@@ -35,14 +35,14 @@ pub(crate) fn write(root: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-/// What is before, between and behind the marks.
+/// Splits a page into the text before, between and after the marks.
 fn split(page: &str) -> Option<[&str; 3]> {
     let (before, rest) = page.split_once(MARKS[0])?;
     let (between, behind) = rest.split_once(MARKS[1])?;
     Some([before, between, behind])
 }
 
-/// Blocks, implementations and functions.
+/// Counts of blocks, implementations and functions.
 type Counts = [usize; 3];
 
 fn table(tree: &Tree<'_>) -> String {
@@ -62,7 +62,7 @@ fn table(tree: &Tree<'_>) -> String {
     format!("{head}{rows}{}", line("all", sum))
 }
 
-/// The room of the library, or the crate.
+/// Returns the layer of the library, or the crate.
 fn place(path: &str) -> String {
     let parts: Vec<_> = path.split('/').collect();
     match parts[..] {
@@ -81,7 +81,7 @@ fn counts(source: &Source<'_>) -> Counts {
         match source.text(index + 1) {
             "{" => counts[0] += 1,
             "impl" => counts[1] += 1,
-            // A function has a name, and its type has none.
+            // A function has a name; a function pointer type has none.
             "fn" | "extern" if is_function.is_some_and(|at| source.text(index + at + 1) != "(") => {
                 counts[2] += 1
             }

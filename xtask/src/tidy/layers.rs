@@ -1,4 +1,4 @@
-//! The order of the library's rooms, and the one door to atomics.
+//! The order of the library's layers, and the one module for atomics.
 
 use super::{
     imports::imports,
@@ -6,10 +6,10 @@ use super::{
     tree::{Finding, Tree},
 };
 
-/// The folder whose rooms are ordered.
+/// The folder whose layers are ordered.
 const LIBRARY: &str = "crates/millpond/src/";
 
-/// Each room with those that it may import. Code of tests may import any, and so may `lib.rs`.
+/// Each layer with the layers that it may import. Test code and `lib.rs` may import any layer.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("traits", &["base"]),
@@ -32,10 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The one file of the library that names atomics.
+/// The only file of the library that names atomics.
 const ATOMICS_FILE: &str = "crates/millpond/src/base/atomic.rs";
 
-/// Every file lies in a room, and every import points to a room that the table allows.
+/// Every file belongs to a layer, and every import leads to a layer that the table allows.
 pub(super) fn order(tree: &Tree<'_>) -> Vec<Finding> {
     let mut findings = unassigned(tree);
     for import in imports(tree, LIBRARY) {
@@ -53,7 +53,7 @@ pub(super) fn order(tree: &Tree<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Files of the library outside of every room.
+/// Returns the files of the library outside of all layers.
 fn unassigned(tree: &Tree<'_>) -> Vec<Finding> {
     let in_a_layer = |path: &str| {
         path.strip_prefix(LIBRARY).is_none_or(|inner| {
@@ -71,7 +71,7 @@ fn unassigned(tree: &Tree<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Atomics, those of a model checker included, are named in one file of the library alone.
+/// Atomics, including those of a model checker, are named only in one file of the library.
 pub(super) fn atomics(tree: &Tree<'_>) -> Vec<Finding> {
     let names_them = |written: &&Written<'_>| {
         written.parts[0] == "loom" || written.parts.windows(2).any(|pair| pair == ["sync", "atomic"])

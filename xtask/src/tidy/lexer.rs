@@ -1,8 +1,8 @@
-//! Cuts Rust source text into tokens: enough of the language to tell code from comments and strings.
+//! Splits Rust source text into tokens: enough of the language to tell code from comments and strings.
 //!
-//! Numbers with a point become several tokens and raw identifiers three; no rule cares.
+//! Numbers with a point become several tokens and raw identifiers three; no rule depends on these.
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A line or block comment, documentation included.
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Mark,
 }
 
-/// A token and the lines it lies on, counted from 1.
+/// A token and the lines that it is on, counted from 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
@@ -26,7 +26,7 @@ pub(super) struct Token<'a> {
     pub(super) last_line: usize,
 }
 
-/// All tokens of a text, comments included.
+/// Returns all tokens of a text, including comments.
 pub(super) fn tokens(mut rest: &str) -> Vec<Token<'_>> {
     let mut found = Vec::new();
     let mut line = 1;
@@ -46,7 +46,7 @@ fn newlines(text: &str) -> usize {
     text.bytes().filter(|&byte| byte == b'\n').count()
 }
 
-/// The kind and the length in bytes of the token at the start of `rest`, whose first character is `first`.
+/// Returns the kind and the length in bytes of the token at the start of `rest`, whose first character is `first`.
 fn measure(rest: &str, first: char) -> (Kind, usize) {
     if rest.starts_with("//") {
         (Kind::Comment, rest.find('\n').unwrap_or(rest.len()))
@@ -73,7 +73,7 @@ fn word(rest: &str) -> usize {
     rest.find(|character| !is_word(character)).unwrap_or(rest.len())
 }
 
-/// The length of a block comment; they nest.
+/// Returns the length of a block comment; they nest.
 fn block_comment(rest: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < rest.len() {
@@ -92,7 +92,7 @@ fn block_comment(rest: &str) -> usize {
     at
 }
 
-/// The length of a string literal with its prefix, if there is one.
+/// Returns the length of a string literal with its prefix, if there is one.
 fn string(rest: &str) -> Option<usize> {
     let prefix = rest.find(|character| !matches!(character, 'b' | 'c' | 'r' | '#'))?;
     if !rest[prefix..].starts_with('"') {
@@ -110,7 +110,7 @@ fn string(rest: &str) -> Option<usize> {
     }
 }
 
-/// The length of a literal that starts and ends with `mark`, within which a backslash escapes.
+/// Returns the length of a literal that starts and ends with `mark`, within which a backslash escapes.
 fn closing(rest: &str, mark: u8) -> usize {
     let bytes = rest.as_bytes();
     let mut at = 1;
@@ -120,7 +120,7 @@ fn closing(rest: &str, mark: u8) -> usize {
     at + 1
 }
 
-/// A character or a lifetime: the latter has no second quote behind its first character.
+/// Returns the kind and the length of a character or a lifetime: the latter has no second quote after its first character.
 fn quote(rest: &str) -> (Kind, usize) {
     let mut characters = rest[1..].chars();
     match (characters.next(), characters.next()) {

@@ -1,11 +1,11 @@
-//! What a crate needs to be published.
+//! The metadata that a crate needs to be published.
 
 use super::tree::{Finding, Tree};
 
-/// The address that stands for the repository's until there is one.
+/// The placeholder for the repository's address.
 const PLACEHOLDER: &str = "https://repository.invalid/millpond";
 
-/// What each published crate's manifest has: its own words, or the workspace's.
+/// The entries in the manifest of each published crate: its own, or those of the workspace.
 const FIELDS: &[&str] = &[
     "description = ",
     "version.workspace = true",
@@ -17,11 +17,11 @@ const FIELDS: &[&str] = &[
     "rust-version",
 ];
 
-/// What lies beside it.
+/// The files beside the manifest.
 const FILES: &[&str] = &["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Every crate in `crates/` has what a registry asks for, and the repository's address stands in one place, so that one line
-/// has to change when the placeholder is replaced.
+/// Every crate in `crates/` has what a registry requires, and the repository's address is written in one place, so that
+/// only one line changes when the placeholder is replaced.
 pub(super) fn can_be_published(tree: &Tree<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.files.ending("Cargo.toml").filter(|(path, _)| path.starts_with("crates/")) {
@@ -48,13 +48,13 @@ pub(super) fn can_be_published(tree: &Tree<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The library's README shows the same Rust as the repository's, which is not compiled.
+/// The Rust code in the repository's README, which is not compiled, is that of the library's README.
 pub(super) fn readmes_agree(tree: &Tree<'_>) -> Vec<Finding> {
     let code = |wanted: &str| {
         let text =
             tree.files.ending("README.md").find(|(path, _)| *path == wanted).map_or("", |(_, text)| text);
         let blocks = text.split("```rust\n").skip(1).filter_map(|block| block.split("```").next());
-        // What follows `//` may differ.
+        // Comments may differ.
         let lines =
             blocks.flat_map(str::lines).map(|line| line.split("//").next().unwrap_or(line).trim_end());
         lines.map(str::to_owned).collect::<Vec<_>>()

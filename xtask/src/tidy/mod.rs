@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: checks of the source tree that neither the compiler nor Clippy makes.
 //!
-//! Each rule is a function from the tree to findings; its file says what it refuses, and its tests show that it does.
+//! Each rule is a function from the tree to findings. Its file documents what it refuses, and its tests show that it
+//! does.
 
 mod cycles;
 mod imports;
@@ -22,7 +23,7 @@ use std::path::Path;
 
 use self::tree::{Files, Finding, Tree};
 
-/// Every rule there is.
+/// All rules.
 const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     layers::order,
     layers::atomics,
@@ -40,7 +41,7 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     manifests::readmes_agree,
 ];
 
-/// Prints what is wrong below `root`, a line each; whether nothing is.
+/// Prints the findings below `root`, one per line; returns whether there are none.
 pub(crate) fn run(root: &Path) -> Result<bool, String> {
     let findings = findings(root)?;
     for finding in &findings {

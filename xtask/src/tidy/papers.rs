@@ -1,8 +1,8 @@
-//! What is around the code: module docs and manifests.
+//! What accompanies code: module docs and manifests.
 
 use super::tree::{Finding, Tree};
 
-/// Every Rust file opens with `//!`, or with a page that is its documentation.
+/// Every Rust file starts with `//!`, or with a page that is its documentation.
 pub(super) fn module_docs(tree: &Tree<'_>) -> Vec<Finding> {
     let opens = |text: &str| ["//!", "#![doc = include_str!("].iter().any(|start| text.starts_with(start));
     let message = "this file does not open with `//!`: say in a sentence what it is";
@@ -13,7 +13,7 @@ pub(super) fn module_docs(tree: &Tree<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Every package of the workspace takes the workspace's lints.
+/// Every package of the workspace uses the workspace's lints.
 pub(super) fn lints(tree: &Tree<'_>) -> Vec<Finding> {
     let manifests = || tree.files.ending("Cargo.toml");
     let excluded =
@@ -30,13 +30,13 @@ pub(super) fn lints(tree: &Tree<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// The lines between a heading and the next.
+/// Returns the lines between a heading and the next.
 fn section<'a>(manifest: &'a str, heading: &str) -> &'a str {
     let behind = manifest.split_once(&format!("{heading}\n")).map_or("", |(_, behind)| behind);
     behind.split("\n[").next().unwrap_or_default()
 }
 
-/// The first line that starts so.
+/// Returns the first line with this start.
 fn line<'a>(text: &'a str, start: &str) -> &'a str {
     text.lines().find(|line| line.starts_with(start)).unwrap_or_default()
 }

@@ -1,14 +1,14 @@
-//! The paths in a Rust file, such as `crate::base::AllocError`, with the groups of `use` written out.
+//! The paths in a Rust file, such as `crate::base::AllocError`, with the groups of `use` expanded.
 
 use super::{lexer::Kind, source::Source};
 
-/// A path as it is written, with the token it starts at.
+/// A path as written, with the token that it starts at.
 pub(super) struct Written<'a> {
     pub(super) at: usize,
     pub(super) parts: Vec<&'a str>,
 }
 
-/// Every path of at least two parts, with the groups of `use` written out.
+/// Returns every path with at least two components, with the groups of `use` expanded.
 pub(super) fn paths<'a>(source: &Source<'a>) -> Vec<Written<'a>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -19,7 +19,7 @@ pub(super) fn paths<'a>(source: &Source<'a>) -> Vec<Written<'a>> {
     found
 }
 
-/// Reads the path, or the rest of one behind `before`, that starts at a token; returns where it ends.
+/// Reads the path, or its continuation after `before`, that starts at a token; returns where it ends.
 fn read<'a>(source: &Source<'a>, start: usize, before: &[&'a str], found: &mut Vec<Written<'a>>) -> usize {
     let mut parts = before.to_vec();
     let mut at = start;

@@ -1,15 +1,16 @@
-//! Plots and the page that shows them: they are drawn from the results that are kept, and its commands can be run.
+//! Plots and the page that shows them: the plots are drawn from the stored results, and the commands on the page can be
+//! run.
 
 use super::tree::{Finding, Tree};
 use crate::plots::{self, PLOTS, RESULTS, Results};
 
-/// The page with the plots, and a command below each.
+/// The page with the plots and a command for each.
 const PAGE: &str = "BENCHMARKS.md";
 const COMMAND: &str = "cargo xtask bench ";
-/// Results that the scripts in `crates/millpond-c/benches` write.
+/// Results written by the scripts in `crates/millpond-c/benches`.
 const OF_SCRIPTS: [&str; 2] = ["c", "cpp"];
 
-/// Every plot is what `cargo xtask plots` draws, and no other lies beside them.
+/// Every plot is what `cargo xtask plots` draws, and there are no other plots.
 pub(super) fn are_drawn(tree: &Tree<'_>) -> Vec<Finding> {
     let results = match results(tree) {
         Ok(results) => results,
@@ -27,14 +28,14 @@ pub(super) fn are_drawn(tree: &Tree<'_>) -> Vec<Finding> {
         };
         findings.push(Finding::new(path, 1, why));
     }
-    // In a tree without results there is nothing to draw from.
+    // A tree without results has nothing to draw from.
     let missing = plots.keys().filter(|_| results.mixes().next().is_some());
     findings
         .extend(missing.map(|path| Finding::new(path, 1, "this plot is missing: run `cargo xtask plots`")));
     findings
 }
 
-/// Every mix and theme that the page's commands name is a benchmark's, and so is every mix with results.
+/// Every mix and theme in the page's commands belongs to a benchmark, and so does every mix with results.
 pub(super) fn mixes_exist(tree: &Tree<'_>) -> Vec<Finding> {
     let sources = || tree.files.ending(".rs").filter(|(path, _)| path.starts_with("benches/src/"));
     let is_known = |name: &str| sources().any(|(_, text)| text.contains(&format!("name: \"{name}\"")));

@@ -1,4 +1,4 @@
-//! Every `unsafe` block and implementation says why it is sound, in macros too (where Clippy does not look).
+//! Every `unsafe` block and implementation has a comment with the reason, in macros too (which Clippy does not check).
 
 use super::{
     lexer::Kind,
@@ -6,7 +6,7 @@ use super::{
     tree::{Finding, Tree},
 };
 
-/// A comment with the reason stands before every `unsafe {` and every `unsafe impl`.
+/// A comment with the reason precedes every `unsafe {` and every `unsafe impl`.
 pub(super) fn reasons(tree: &Tree<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in &tree.sources {
@@ -21,7 +21,7 @@ pub(super) fn reasons(tree: &Tree<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a reason stands between the start of the statement and the token, or right above the token's line.
+/// Returns whether there is a reason between the start of the statement and the token, or right above the token's line.
 fn has_reason(source: &Source<'_>, index: usize) -> bool {
     let before = || source.tokens[..index].iter().rev();
     let gives_reason = |text: &str| text.contains("SAFETY:");

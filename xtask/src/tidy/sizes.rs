@@ -1,4 +1,4 @@
-//! How long files may be, in lines of code: blank lines and comments do not count. Functions are measured by Clippy.
+//! Max length of files, in lines of code: blank lines and comments do not count. Clippy checks functions.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::{
     tree::{Finding, Tree},
 };
 
-/// The most lines of code.
+/// Max lines of code.
 struct Limits {
     what: &'static str,
     file: usize,
@@ -16,10 +16,10 @@ struct Limits {
 
 /// For programs and libraries.
 const CODE: Limits = Limits { what: "code", file: 400 };
-/// For tests (those at the end of a file are counted by themselves), benchmarks, fuzzers and examples.
+/// For tests (those at the end of a file are counted separately), benchmarks, fuzzers and examples.
 const TESTS: Limits = Limits { what: "tests", file: 600 };
 
-/// No file is longer than its limit.
+/// No file exceeds its limit.
 pub(super) fn limits(tree: &Tree<'_>) -> Vec<Finding> {
     tree.sources.iter().flat_map(files).collect()
 }
@@ -40,7 +40,7 @@ fn files(source: &Source<'_>) -> Vec<Finding> {
     findings
 }
 
-/// How many lines the tokens lie on.
+/// Returns the number of lines that the tokens are on.
 fn lines<'a>(tokens: impl IntoIterator<Item = &'a Token<'a>>) -> usize {
     tokens.into_iter().flat_map(|token| token.line..=token.last_line).collect::<BTreeSet<_>>().len()
 }

@@ -1,20 +1,20 @@
-//! A Rust file as the rules see it: its code without comments, and which part of that is test code.
+//! A Rust file as the rules see it: its code without comments, and which parts of it are test code.
 
 use std::ops::RangeInclusive;
 
 use super::lexer::{Kind, Token, tokens};
 
-/// A Rust file, cut into tokens.
+/// A Rust file, split into tokens.
 pub(super) struct Source<'a> {
-    /// The path from the repository's root, with `/`.
+    /// The path relative to the repository's root, with `/`.
     pub(super) path: &'a str,
-    /// All tokens, comments included.
+    /// All tokens, including comments.
     pub(super) tokens: Vec<Token<'a>>,
     /// The tokens that are code.
     pub(super) code: Vec<Token<'a>>,
-    /// The parts of `code` that only tests see.
+    /// The ranges of `code` that are compiled only for tests.
     tests: Vec<RangeInclusive<usize>>,
-    /// Whether the whole file is test, benchmark or example.
+    /// Whether the whole file is a test, benchmark or example.
     pub(super) is_test: bool,
 }
 
@@ -28,22 +28,22 @@ impl<'a> Source<'a> {
         Self { path, tokens, code, tests, is_test }
     }
 
-    /// Whether the token at `index` of `code` is seen by tests alone.
+    /// Returns whether the token at `index` of `code` is compiled only for tests.
     pub(super) fn in_test(&self, index: usize) -> bool {
         self.is_test || self.tests.iter().any(|range| range.contains(&index))
     }
 
-    /// The text of the token at `index` of `code`; empty past the end.
+    /// Returns the text of the token at `index` of `code`; empty past the end.
     pub(super) fn text(&self, index: usize) -> &'a str {
         text(&self.code, index)
     }
 
-    /// Whether the code from `index` on reads as `pattern`, tokens separated by spaces.
+    /// Returns whether the code from `index` on reads as `pattern`, whose tokens are separated by spaces.
     pub(super) fn reads(&self, index: usize, pattern: &str) -> bool {
         pattern.split(' ').enumerate().all(|(offset, word)| self.text(index + offset) == word)
     }
 
-    /// Where the bracket that opens at `index` closes.
+    /// Returns where the bracket that opens at `index` closes.
     pub(super) fn closing(&self, index: usize) -> usize {
         closing(&self.code, index)
     }
@@ -68,7 +68,7 @@ fn closing(code: &[Token<'_>], open: usize) -> usize {
     code.len().saturating_sub(1)
 }
 
-/// The end of an item: the end of its braces, or the first semicolon outside of all brackets.
+/// Returns the end of an item: the end of its braces, or the first semicolon outside of all brackets.
 fn item_end(code: &[Token<'_>], start: usize) -> usize {
     let mut index = start;
     while index < code.len() {
@@ -83,7 +83,7 @@ fn item_end(code: &[Token<'_>], start: usize) -> usize {
     code.len().saturating_sub(1)
 }
 
-/// The items behind `#[cfg(test)]` or `#[cfg(all(test, …))]`.
+/// Returns the items after `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 fn test_items(code: &[Token<'_>]) -> Vec<RangeInclusive<usize>> {
     let starts_with =
         |at: usize, words: &[&str]| (0..).zip(words).all(|(i, word)| text(code, at + i) == *word);

@@ -1,4 +1,4 @@
-//! Which traits unsafe code trusts: SAFETY.md has a row for each, and says truly whether it is `unsafe`.
+//! Traits that unsafe code trusts: SAFETY.md has a row for each, which states correctly whether it is `unsafe`.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::tree::{Finding, Tree};
 
 const PAGE: &str = "SAFETY.md";
 
-/// What stands before the table.
+/// The heading of the table.
 const HEADING: &str = "## Which traits are trusted\n";
 
-/// Every `pub trait` of the crates is in the table, as what it is; and what is in the table is one.
+/// Every `pub trait` of the crates is in the table with the right classification, and the table has no other names.
 pub(super) fn are_judged(tree: &Tree<'_>) -> Vec<Finding> {
     let page = tree.files.ending(PAGE).find(|(path, _)| *path == PAGE).map_or("", |(_, text)| text);
     let mut judged = judged(page);
@@ -40,7 +40,7 @@ pub(super) fn are_judged(tree: &Tree<'_>) -> Vec<Finding> {
     findings
 }
 
-/// For each name in the first column, what the second one says, and that it was not found yet.
+/// Returns, for each name in the first column, the text of the second one, and that it was not found yet.
 fn judged(page: &str) -> BTreeMap<&str, (&str, bool)> {
     let table = page.split_once(HEADING).map_or("", |(_, behind)| behind);
     let table = table.split("\n## ").next().unwrap_or_default();

@@ -1,15 +1,15 @@
-//! The files of the repository, and what a rule says about them.
+//! The files of the repository, and the findings of rules about them.
 
 use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 
 use super::source::Source;
 
-/// Something wrong at a place.
+/// A finding at a place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Finding {
     pub(super) path: String,
     pub(super) line: usize,
-    /// What is wrong and what to do.
+    /// The problem and its solution.
     pub(super) message: String,
 }
 
@@ -25,12 +25,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every file by its path from the root, with its text if that is something to read here.
+/// Every file by its path from the root, with its text if it is read here.
 #[derive(Default)]
 pub(crate) struct Files(BTreeMap<String, String>);
 
 impl Files {
-    /// The files below `root`, without what git or cargo put there.
+    /// Reads the files below `root`, except those of git and cargo.
     pub(crate) fn read(root: &Path) -> io::Result<Self> {
         let mut files = Self::default();
         files.add_folder(root, "")?;
@@ -58,7 +58,7 @@ impl Files {
         Self(files.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect())
     }
 
-    /// The files whose names end in `end`.
+    /// Returns the files whose names end in `end`.
     pub(crate) fn ending(&self, end: &'static str) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -66,14 +66,14 @@ impl Files {
             .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// Whether `path` is a file or a folder with files.
+    /// Returns whether `path` is a file or a folder with files.
     pub(super) fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         path.is_empty() || self.0.keys().any(|file| file == path || file.starts_with(&folder))
     }
 }
 
-/// The files, and the Rust ones among them cut into tokens.
+/// The files, with the Rust files split into tokens.
 pub(super) struct Tree<'a> {
     pub(super) files: &'a Files,
     pub(super) sources: Vec<Source<'a>>,

@@ -1,5 +1,5 @@
-//! What is never written, and what Clippy does not refuse (see `[workspace.lints]`): tests that do not run, code that is not
-//! used, and comments that promise work.
+//! Text that is refused in addition to what Clippy refuses (see `[workspace.lints]`): tests that do not run, unused
+//! code, and comments that promise work.
 
 use super::{
     lexer::Kind,
@@ -7,13 +7,13 @@ use super::{
     tree::{Finding, Tree},
 };
 
-/// Tokens, separated by spaces, that are refused, and what to do about them.
+/// Tokens, separated by spaces, that are refused, and what to do instead.
 struct Ban {
     code: &'static str,
     instead: &'static str,
 }
 
-/// Refused everywhere, tests included.
+/// Tokens refused everywhere, including in tests.
 const EVERYWHERE: &[Ban] = &[
     Ban { code: "# [ ignore", instead: "let the test run, or skip itself and say why" },
     Ban { code: ", ignore ) ]", instead: "let the test run, or skip itself and say why" },
@@ -23,7 +23,7 @@ const EVERYWHERE: &[Ban] = &[
 /// Words in comments that promise work.
 const PROMISES: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
-/// Nothing refused is written.
+/// Nothing refused is present.
 pub(super) fn refused(tree: &Tree<'_>) -> Vec<Finding> {
     tree.sources.iter().flat_map(|source| [code(source), comments(source)].concat()).collect()
 }

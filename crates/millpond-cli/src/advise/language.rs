@@ -1,15 +1,15 @@
-//! The language that a program is written in, as far as its files tell.
+//! The language that a program is written in, as far as its files reveal it.
 
 use std::{fs, path::Path};
 
 use millpond_trace::Module;
 use serde::Serialize;
 
-/// A language that there is advice in.
+/// A language for which there is advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Language {
-    /// Also of all that is written in C itself, such as interpreters.
+    /// C, and everything written in C, such as interpreters.
     C,
     /// C++.
     Cpp,
@@ -21,7 +21,7 @@ pub(crate) enum Language {
 const LARGEST_FILE: u64 = 1 << 30;
 
 impl Language {
-    /// As people write it.
+    /// Returns the usual spelling of the name.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::C => "C",
@@ -30,8 +30,8 @@ impl Language {
         }
     }
 
-    /// The languages that a program may be written in: what its file and the libraries that it had loaded tell; all if they
-    /// tell nothing.
+    /// Returns the languages that a program may be written in, judged by its file and the libraries that it had loaded;
+    /// all languages if these reveal nothing.
     pub(crate) fn of(program: &Path, modules: &[Module]) -> Vec<Self> {
         let has_library = |name| {
             modules
@@ -47,7 +47,7 @@ impl Language {
         Self::of_file(&file, from_library)
     }
 
-    /// By the traces that compilers leave: paths of Rust's library in messages, names of C++'s types.
+    /// Looks for the traces that compilers leave: paths of Rust's library in messages, names of C++ types.
     fn of_file(file: &[u8], from_library: bool) -> Vec<Self> {
         let has = |text: &[u8]| file.windows(text.len()).any(|part| part == text);
         let rust = has(b"/rustc/").then_some(Self::Rust);

@@ -1,4 +1,4 @@
-//! Which block sizes a program's pools should have.
+//! Chooses the block sizes for the pools of a program.
 
 mod language;
 mod size_classes;
@@ -27,7 +27,7 @@ pub(crate) struct Advice {
     pub(crate) covered: f64,
     /// The languages that the program may be written in.
     pub(crate) languages: Vec<Language>,
-    /// What to call the program.
+    /// The name of the program for display.
     pub(crate) program: String,
     /// Whether several threads allocate.
     pub(crate) has_threads: bool,
@@ -44,16 +44,16 @@ pub(crate) struct Block {
     pub(crate) allocations: u64,
     /// The same as a share of all allocations, from 0 to 1.
     pub(crate) share: f64,
-    /// Most blocks live at once: what a pool of fixed size would need.
+    /// Max number of blocks live at once: the capacity that a pool of fixed size would need.
     pub(crate) capacity: u64,
-    /// Bytes asked for, and bytes of the blocks, when most bytes are live.
+    /// Bytes requested, and bytes of the blocks, when most bytes are live.
     pub(crate) requested_at_peak: u64,
     /// See [`requested_at_peak`](Self::requested_at_peak).
     pub(crate) bytes_at_peak: u64,
 }
 
 impl Advice {
-    /// Chooses block sizes for a trace and says what each would serve.
+    /// Chooses block sizes for a trace and determines what each would serve.
     pub(crate) fn new(
         reader: &mut Reader,
         histogram: &Histogram,
@@ -82,7 +82,7 @@ impl Advice {
         Ok(Self { blocks, covered, languages, program: program.to_owned(), has_threads })
     }
 
-    /// Code to paste; with `huge`, of a pool on huge pages as well. Empty when there is nothing to advise.
+    /// Returns code to paste; with `huge`, also of a pool on huge pages. Empty if there is nothing to advise.
     pub(crate) fn code(&self, language: Language, huge: bool) -> String {
         if self.blocks.is_empty() {
             return String::new();
@@ -91,12 +91,12 @@ impl Advice {
         Snippet { program, blocks, covered: *covered, has_threads: *has_threads }.code(language, huge)
     }
 
-    /// Bytes of all blocks of these sizes that are live when most bytes are.
+    /// Returns the bytes of all blocks of these sizes that are live when most bytes are live.
     pub(crate) fn bytes_at_peak(&self) -> u64 {
         self.blocks.iter().map(|block| block.bytes_at_peak).sum()
     }
 
-    /// The block sizes alone.
+    /// Returns only the block sizes.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         self.blocks.iter().map(|block| block.size).collect()
     }
@@ -115,7 +115,7 @@ impl Block {
         self.bytes_at_peak += count.live_at_peak * self.size as u64;
     }
 
-    /// Share of the blocks' bytes that nobody asked for, when most bytes are live; from 0 to 1.
+    /// Returns the share of the blocks' bytes that were not requested, when most bytes are live; from 0 to 1.
     pub(crate) fn waste(&self) -> f64 {
         if self.bytes_at_peak == 0 {
             return 0.0;
@@ -124,13 +124,13 @@ impl Block {
     }
 }
 
-/// The class that `millpond::Classes` of these sizes would serve a request from: the first that is large and aligned
-/// enough.
+/// Returns the class from which `millpond::Classes` with these sizes would serve a request: the first that is large
+/// enough and aligned enough.
 fn class_of(sizes: &[usize], request: Request) -> Option<usize> {
     sizes.iter().position(|&size| size >= request.size() && align_of_block(size) >= request.align())
 }
 
-/// The most blocks of each size live at once.
+/// Returns the max number of blocks of each size that are live at once.
 fn capacities(reader: &mut Reader, sizes: &[usize]) -> Result<Vec<u64>> {
     let mut live = vec![(0_u64, 0_u64); sizes.len()];
     let mut slots: Vec<Option<usize>> = Vec::new();

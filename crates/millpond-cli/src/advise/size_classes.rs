@@ -1,50 +1,52 @@
-//! Dividing request sizes among block sizes.
+//! Assigns request sizes to block sizes.
 //!
-//! Sorted by the block that each request would need on its own, the requests are cut into at most `k` groups of
-//! neighbours; a group's block is as large as its largest member needs, and as aligned as the most demanding one. The
-//! cut with the least waste is found by dynamic programming: the best cut of the first `j` requests into `k` groups is
-//! the best cut of the first `i` into `k − 1`, for some `i < j`, and one group of the rest. O(k·n²) for n different
-//! requests, of which there are a few hundred at most once sizes are rounded as blocks are.
+//! The requests are sorted by the block that each would need on its own and partitioned into at most `k` groups of
+//! neighbours. The block of a group is as large as its largest member needs, and as aligned as the most demanding one.
+//! Dynamic programming finds the partition with the least waste: the best partition of the first `j` requests into `k`
+//! groups is the best partition of the first `i` into `k − 1` groups, for some `i < j`, and one group of the remaining
+//! requests. This takes O(k·n²) for n different requests; there are at most a few hundred of them once sizes are
+//! rounded as blocks are.
 //!
-//! What is weighed: a wasted byte counts by the share of the live blocks that waste it when most bytes are live, plus
-//! the share of the allocations that do. The first costs memory, the second cache.
+//! The weight of a wasted byte is the share of the live blocks that waste it when most bytes are live, plus the share
+//! of the allocations that do. The first share stands for memory, the second for cache.
 
 use crate::trace::Count;
 
-/// The largest block that a pool is advised for; what is larger goes to the parent.
+/// The largest block that a pool is advised for; larger requests go to the parent.
 const LARGEST_BLOCK: usize = 32 << 10;
 /// The largest alignment that a block is advised for.
 const LARGEST_ALIGN: usize = 64;
 
-/// How far the advice goes.
+/// Limits of the advice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Most block sizes.
+    /// Max number of block sizes.
     pub(crate) most: usize,
-    /// Where there are more sizes than that, the largest are left to the parent, up to this share of the allocations.
+    /// If there are more sizes than that, the largest are left to the parent, up to this share of the allocations.
     pub(crate) leave: f64,
-    /// One block size more must save at least this share of the bytes asked for, weighed as waste is.
+    /// One more block size must save at least this share of the requested bytes, weighted as waste is.
     pub(crate) gain: f64,
 }
 
 impl Limits {
-    /// What has proved sensible.
+    /// Values that have proved useful.
     pub(crate) fn sensible(most: usize) -> Self {
         Self { most, leave: 0.01, gain: 0.01 }
     }
 }
 
-/// How `millpond::Classes` aligns its blocks: to the largest power of two that divides their size, up to a cache line.
+/// Returns the alignment that `millpond::Classes` gives its blocks: the largest power of two that divides their size,
+/// up to a cache line.
 pub(crate) fn align_of_block(size: usize) -> usize {
     (1 << size.trailing_zeros()).min(LARGEST_ALIGN)
 }
 
-/// The block sizes that `millpond::Classes` can tell apart.
+/// The block sizes that `millpond::Classes` can distinguish.
 fn round(size: usize) -> usize {
     size.max(1).next_multiple_of(if size <= 1024 { 8 } else { 256 })
 }
 
-/// The block that serves sizes up to `size` and alignments up to `align`.
+/// Returns the block that serves sizes up to `size` and alignments up to `align`.
 fn block_for(size: usize, align: usize) -> usize {
     round(round(size).next_multiple_of(align))
 }
@@ -56,13 +58,13 @@ struct Item {
     size: usize,
     align: usize,
     allocations: u64,
-    /// How much a wasted byte counts.
+    /// The weight of a wasted byte.
     weight: u128,
-    /// Bytes asked for, weighed.
+    /// Bytes requested, weighted.
     requested: u128,
 }
 
-/// Chooses block sizes, ascending. None if nothing is small enough for a pool.
+/// Chooses block sizes, in ascending order. Empty if no request is small enough for a pool.
 pub(super) fn choose(counts: &[Count], limits: Limits) -> Vec<usize> {
     let mut items = items(counts);
     leave_the_largest(&mut items, counts, limits);
@@ -77,7 +79,7 @@ pub(super) fn choose(counts: &[Count], limits: Limits) -> Vec<usize> {
     sizes
 }
 
-/// What there is to serve, by the block that each would need on its own.
+/// Returns the requests to serve, by the block that each would need on its own.
 fn items(counts: &[Count]) -> Vec<Item> {
     let all: u64 = counts.iter().map(|count| count.allocations).sum();
     let live: u64 = counts.iter().map(|count| count.live_at_peak).sum();
@@ -107,7 +109,8 @@ fn items(counts: &[Count]) -> Vec<Item> {
     items
 }
 
-/// Takes away the largest as long as not every one can have a block of its own and few allocations are lost by it.
+/// Removes the largest items while there are too many for each to have its own block size and while this loses few
+/// allocations.
 fn leave_the_largest(items: &mut Vec<Item>, counts: &[Count], limits: Limits) {
     let all: u64 = counts.iter().map(|count| count.allocations).sum();
     let served: u64 = items.iter().map(|item| item.allocations).sum();
@@ -120,10 +123,11 @@ fn leave_the_largest(items: &mut Vec<Item>, counts: &[Count], limits: Limits) {
     }
 }
 
-/// The best cut into 1, 2, … `most` groups, as far as that makes sense: its waste and its block sizes.
+/// Returns the best partition into 1, 2, … `most` groups, as far as more groups are useful: waste and block sizes of
+/// each.
 fn divide(items: &[Item], most: usize) -> Vec<(u128, Vec<usize>)> {
     let count = items.len();
-    // best[j]: the least waste of the first j items in as many groups as there are rows in `starts`, at most.
+    // best[j]: the least waste of the first j items in at most as many groups as `starts` has rows.
     let mut best = vec![u128::MAX; count + 1];
     best[0] = 0;
     // starts[k][j]: where the last of those groups begins.
@@ -138,7 +142,8 @@ fn divide(items: &[Item], most: usize) -> Vec<(u128, Vec<usize>)> {
     cuts
 }
 
-/// From the best cuts into some number of groups to those into one more: waste, and where the last group begins.
+/// Computes the best partitions into one group more from the best ones into some number of groups: waste, and where the
+/// last group begins.
 fn one_more_group(items: &[Item], best: &[u128]) -> (Vec<u128>, Vec<usize>) {
     let mut next = best.to_vec();
     let mut starts: Vec<usize> = (0..best.len()).collect(); // a group of its own length 0: no group more
@@ -163,7 +168,7 @@ fn one_more_group(items: &[Item], best: &[u128]) -> (Vec<u128>, Vec<usize>) {
     (next, starts)
 }
 
-/// The block sizes of the cut that `starts` describes.
+/// Returns the block sizes of the partition that `starts` describes.
 fn blocks(items: &[Item], starts: &[Vec<usize>]) -> Vec<usize> {
     let mut end = items.len();
     let mut sizes = Vec::new();
@@ -193,7 +198,7 @@ mod tests {
         Limits { most, leave: 0.0, gain: 0.0 }
     }
 
-    /// The waste of the best of all cuts into at most `most` groups, one after the other.
+    /// Returns the waste of the best partition into at most `most` groups, by trying all of them.
     fn brute_force(items: &[Item], most: usize) -> u128 {
         let mut least = u128::MAX;
         for cuts in 0..1_u32 << (items.len() - 1) {

@@ -3,18 +3,18 @@
 use super::{Block, Language};
 use crate::units::percent;
 
-/// What the code is to make.
+/// What the code creates.
 pub(super) struct Snippet<'a> {
     pub(super) program: &'a str,
     pub(super) blocks: &'a [Block],
-    /// Share of the allocations that they serve.
+    /// Share of the allocations that these sizes serve.
     pub(super) covered: f64,
     /// Whether several threads allocate.
     pub(super) has_threads: bool,
 }
 
 impl Snippet<'_> {
-    /// A pool of these sizes; with `huge`, on huge pages as well.
+    /// Returns the code for a pool of these sizes; with `huge`, also on huge pages.
     pub(super) fn code(&self, language: Language, huge: bool) -> String {
         match language {
             Language::Rust if huge => self.rust_huge(),
@@ -24,12 +24,12 @@ impl Snippet<'_> {
         }
     }
 
-    /// What the sizes are, for a comment.
+    /// Describes the sizes, for a comment.
     fn about(&self) -> String {
         format!("Block sizes that cover {} of the allocations of {}.", percent(self.covered), self.comment())
     }
 
-    /// The program's name, with nothing in it that ends a comment.
+    /// Returns the name of the program without anything that ends a comment.
     fn comment(&self) -> String {
         self.program.replace("*/", "* /")
     }
@@ -43,7 +43,7 @@ impl Snippet<'_> {
         self.blocks.last().map_or(0, |block| block.size)
     }
 
-    /// The shell of the pool.
+    /// Returns the shell of the pool.
     fn shell(&self) -> &'static str {
         if self.has_threads { "Cached" } else { "Local" }
     }
@@ -87,7 +87,7 @@ impl Snippet<'_> {
         )
     }
 
-    /// The initialisers of the options of a pool in C, `parent` among them if it is to have one.
+    /// Returns the initialisers for the options of a pool in C, including `parent` if the pool has one.
     fn c_options(&self, parent: Option<&str>) -> String {
         let sharing = self.has_threads.then_some(".sharing = MP_CACHED");
         let parent = parent.map(|parent| format!(".parent = {parent}"));
@@ -128,7 +128,7 @@ impl Snippet<'_> {
         code
     }
 
-    /// The parent that packs chunks onto huge pages, in C.
+    /// Returns the C code for the parent that packs chunks onto huge pages.
     fn c_chunks(&self) -> &'static str {
         if self.has_threads {
             "mp_linear_create(MP_OPTIONS(mp_pool_options, .parent = pages, .sharing = MP_LOCKED))"

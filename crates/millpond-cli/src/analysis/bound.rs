@@ -1,4 +1,4 @@
-//! How much of the program's CPU time allocation takes, and whether that can be told.
+//! How much of the program's CPU time allocation takes, and whether this can be determined.
 
 use millpond_trace::Summary;
 
@@ -8,45 +8,45 @@ use crate::{
     units,
 };
 
-/// CPU time that recording adds to the recorded program, in nanoseconds per event, where only the trace is known: what
-/// the recorder's own measurement (`crates/millpond-record/measure.sh`) shows on ordinary programs.
+/// CPU time that recording adds to the recorded program, in nanoseconds per event, if only the trace is known: measured
+/// with the recorder's own benchmark (`crates/millpond-record/measure.sh`) on ordinary programs.
 const RECORDING_PER_EVENT: f64 = 20.0;
-/// The recorder's own time lies between these multiples of its estimate: a processor does some of it while it waits for
-/// something else, and less where nothing else is to be done.
+/// The recorder's actual time lies between these multiples of its estimate: a processor overlaps some of the work with
+/// waiting for something else, and overlaps less if there is nothing else to do.
 const OWN: (f64, f64) = (0.25, 2.0);
-/// What is logged also goes through the caches and drives other data out. A program whose memory is mostly outside of them
-/// waits longer for it, by up to so many nanoseconds per event,
+/// Logging also moves data through the caches and evicts other data. A program whose memory is mostly outside of the
+/// caches waits longer for it, by up to this many nanoseconds per event:
 const WAITING: f64 = 100.0;
-/// all of that with this many bytes of memory, and nothing of it with as many fewer as follow.
+/// the full amount with this many bytes of memory, and none of it with this many bytes less.
 const MUCH_MEMORY: f64 = 48.0 * 1024.0 * 1024.0;
 /// See [`MUCH_MEMORY`].
 const MORE_MEMORY: f64 = 32.0 * 1024.0 * 1024.0;
-/// If recording may be more than this share of what was measured, the rest of it says too little of the program.
+/// If recording may account for more than this share of the measured time, the rest says too little about the program.
 const MOST_RECORDING: f64 = 0.5;
-/// If the replay spends more than this share of its time on pages that the program never had, it says too little too.
+/// If the replay spends more than this share of its time on pages that the program never had, it also says too little.
 const MOST_FOREIGN: f64 = 0.1;
 
-/// How much of the program's CPU time goes into allocation. Times are in nanoseconds.
+/// How much of the program's CPU time is spent on allocation. Times are in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Bound {
     /// CPU time that recording cost.
     pub(crate) recording: Estimate,
-    /// Whether that was measured, by running the program plain as well.
+    /// Whether that was measured, by also running the program without recording.
     pub(crate) measured: bool,
-    /// The program's CPU time without recording; unknown where the trace does not say.
+    /// The program's CPU time without recording; `None` if the trace does not say.
     pub(crate) program: Option<Estimate>,
-    /// What glibc took to replay all events.
+    /// Time that glibc took to replay all events.
     pub(crate) allocation: Estimate,
-    /// Why no time can be given as a share of the program's.
+    /// Why no time can be given as a share of the program's CPU time.
     pub(crate) doubt: Option<Doubt>,
 }
 
-/// Why no time can be given as a share of the program's.
+/// Why no time can be given as a share of the program's CPU time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Doubt {
-    /// A clause, or a sentence and one more.
+    /// A clause, or a sentence followed by another one.
     pub(crate) text: String,
-    /// Whether allocators can be compared all the same: only the program's CPU time is not known well enough.
+    /// Whether allocators can be compared anyway: only the program's CPU time is not known well enough.
     pub(crate) replay_is_sound: bool,
 }
 
@@ -109,14 +109,14 @@ impl Bound {
         })
     }
 
-    /// A time as a share of the program's CPU time, if that can be told.
+    /// Returns a time as a share of the program's CPU time, if this is known.
     pub(crate) fn share(&self, nanoseconds: Estimate) -> Option<Estimate> {
         let program = self.program.filter(|program| program.least > 0.0 && self.doubt.is_none())?;
         Some(nanoseconds.divided_by(program))
     }
 }
 
-/// What recording cost, where that was not measured.
+/// Estimates what recording cost, if that was not measured.
 pub(crate) fn recording_cost(summary: &Summary) -> Estimate {
     let (events, known) = (summary.events as f64, summary.resources.recording_ns.map(|cost| cost as f64));
     let own = known.unwrap_or(events * RECORDING_PER_EVENT);
@@ -162,8 +162,8 @@ mod tests {
         assert_eq!((unknown.share(unknown.allocation), unknown.doubt), (None, None));
     }
 
-    /// What was measured on one machine, of programs that were run plain and recorded in turn: events, the recorder's own
-    /// time and the difference in milliseconds, and MiB of memory.
+    /// Measurements from one machine, of programs that were run with and without recording in turn: events, the
+    /// recorder's own time and the difference in milliseconds, and MiB of memory.
     #[test]
     fn the_cost_that_was_measured_lies_in_its_range() {
         for (name, events, own, memory, measured) in [

@@ -1,9 +1,9 @@
-//! Why a trace allows no verdict: it is not the whole of what the program allocated, or not from the allocator that a
-//! verdict compares with.
+//! Why a trace allows no verdict: it does not contain all that the program allocated, or it is not from the allocator
+//! that a verdict compares with.
 
 use millpond_trace::{Ending, Summary};
 
-/// Why there can be no verdict, and what to do, in one or two sentences; `None` if there can be one.
+/// Returns why there can be no verdict, and what to do, in one or two sentences; `None` if there can be one.
 pub(crate) fn exclusion(summary: &Summary, program: &str) -> Option<String> {
     if !summary.ending.is_complete() {
         return Some(incomplete(summary));

@@ -1,4 +1,4 @@
-//! What has changed against glibc, as far as the rounds can tell, and which pools are the best.
+//! What changes in comparison with glibc, as far as the rounds show, and which pools are the best.
 
 use super::{Bound, Study};
 use crate::{
@@ -6,36 +6,36 @@ use crate::{
     replay::{Comparison, Name, Outcome},
 };
 
-/// A difference in time counts from this share of the program's CPU time on.
+/// A difference in time counts if it is at least this share of the program's CPU time.
 const LEAST_TIME: f64 = 0.005;
-/// The same of the time that allocation takes, where its share of the program's CPU time is unknown.
+/// The same as a share of the time that allocation takes, if its share of the program's CPU time is unknown.
 const LEAST_ALLOCATION_TIME: f64 = 0.1;
-/// A difference in memory counts from this share of glibc's peak on,
+/// A difference in memory counts if it is at least this share of glibc's peak,
 const LEAST_MEMORY_SHARE: f64 = 0.02;
-/// and from this many bytes on.
+/// and at least this many bytes.
 const LEAST_MEMORY: f64 = 256.0 * 1024.0;
-/// Huge pages are worth a recommendation if blocks of the advised sizes come to this many bytes at the peak.
+/// Huge pages are worth a recommendation if blocks of the advised sizes have at least this many bytes at the peak.
 const LEAST_ON_HUGE_PAGES: u64 = 4 << 20;
-/// Blocks lie denser if reading them takes at least so much less time,
+/// Blocks are packed more densely if reading them takes less time by at least this share,
 const LEAST_DENSITY: f64 = 0.05;
-/// and it matters if they have as many bytes: less than that stays in a cache near the processor.
+/// and this matters if they have at least this many bytes: a smaller set stays in a cache near the processor.
 const LEAST_SPREAD_OUT: u64 = 1 << 20;
 
-/// What changes against glibc.
+/// The change in comparison with glibc.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Change {
-    /// Less by that much, which is a good thing.
+    /// Less by this amount, which is an improvement.
     Less(Estimate),
-    /// More by that much.
+    /// More by this amount.
     More(Estimate),
-    /// Nothing that counts.
+    /// No difference that counts.
     Same,
-    /// The rounds cannot tell: it may be anything from here (less is negative) to there.
+    /// The rounds do not decide: the change lies between these two values (negative is less).
     Unclear(Estimate),
 }
 
 impl Change {
-    /// What a difference comes to, if nothing below `least` counts.
+    /// Classifies a difference, where nothing below `least` counts.
     pub(crate) fn new(difference: Estimate, least: f64) -> Self {
         let Estimate { median, least: from, most: to } = difference;
         if to < 0.0 && -median >= least {
@@ -48,7 +48,7 @@ impl Change {
     }
 }
 
-/// What there is to judge by.
+/// The measurements on which the judgement is based.
 pub(super) struct Judge<'a> {
     pub(super) study: &'a Study,
     pub(super) comparison: &'a Comparison,
@@ -56,7 +56,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The pools on ordinary pages that are faster, or take less memory where time does not tell.
+    /// Returns the pools on ordinary pages that are faster, or that take less memory if time does not decide.
     pub(super) fn best_ordinary(&self) -> Option<&Outcome> {
         let ordinary = |name: Name| name.is_pool() && name != Name::Huge;
         let pools = self.comparison.outcomes.iter().filter(|outcome| ordinary(outcome.name));
@@ -68,7 +68,8 @@ impl Judge<'_> {
         })
     }
 
-    /// The pools on huge pages, if they have several to fill and gain time that counts over glibc and over other pools.
+    /// Returns the pools on huge pages, if they fill several of them and gain time that counts over glibc and over
+    /// other pools.
     pub(super) fn huge(&self, ordinary: Option<&Outcome>) -> Option<&Outcome> {
         let huge = self.comparison.of(Name::Huge)?;
         let mut rivals = self.comparison.of(Name::Glibc).into_iter().chain(ordinary);
@@ -77,7 +78,7 @@ impl Judge<'_> {
             .then_some(huge)
     }
 
-    /// The change in CPU time.
+    /// Returns the change in CPU time.
     pub(super) fn time(&self, outcome: &Outcome) -> Change {
         self.comparison.of(Name::Glibc).map_or(Change::Same, |glibc| self.time_against(outcome, glibc))
     }
@@ -90,7 +91,7 @@ impl Judge<'_> {
         }
     }
 
-    /// From how many nanoseconds on a difference counts.
+    /// Returns the number of nanoseconds from which a difference counts.
     pub(super) fn least_time(&self) -> f64 {
         match self.bound.program.filter(|_| self.bound.doubt.is_none()) {
             Some(program) => program.median * LEAST_TIME,
@@ -98,14 +99,14 @@ impl Judge<'_> {
         }
     }
 
-    /// The change in peak memory.
+    /// Returns the change in peak memory.
     pub(super) fn memory(&self, outcome: &Outcome) -> Change {
         let Some(glibc) = self.comparison.of(Name::Glibc) else { return Change::Same };
         let difference = Estimate::difference(&outcome.peaks, &glibc.peaks);
         Change::new(difference, LEAST_MEMORY.max(Estimate::of(&glibc.peaks).median * LEAST_MEMORY_SHARE))
     }
 
-    /// The time of reading all live blocks as a multiple of what it is with glibc, if that differs and matters.
+    /// Returns the time of reading all live blocks as a multiple of the time with glibc, if it differs and matters.
     pub(super) fn locality(&self, outcome: &Outcome) -> Option<Estimate> {
         let glibc = self.comparison.of(Name::Glibc)?;
         let ratio = Estimate::ratio(&outcome.walk, &glibc.walk);

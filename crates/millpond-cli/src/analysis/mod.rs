@@ -1,4 +1,4 @@
-//! Everything that is found out about a trace, in the order in which it is found out.
+//! The analysis of a trace, in the order of its steps.
 
 mod bound;
 mod exclusion;
@@ -22,37 +22,37 @@ use crate::{
     trace::{self, Histogram},
 };
 
-/// What is known before anything is replayed.
+/// What is known before the replay.
 pub(crate) struct Study {
-    /// What to call the program.
+    /// The name of the program for display.
     pub(crate) program: String,
     /// Program and arguments.
     pub(crate) command_line: String,
-    /// Where the trace says it comes from.
+    /// The origin of the trace according to the trace.
     pub(crate) start: Start,
-    /// What the trace says about itself.
+    /// The metadata of the trace.
     pub(crate) summary: Summary,
-    /// Which block sizes its pools should have.
+    /// The block sizes advised for its pools.
     pub(crate) advice: Advice,
     /// Why there can be no verdict on it, and what to do.
     pub(crate) exclusion: Option<String>,
-    /// What recording cost, in nanoseconds of CPU time, if that was measured.
+    /// CPU time that recording cost, in nanoseconds, if it was measured.
     pub(crate) cost: Option<Estimate>,
     /// Every kind of request, and the threads.
     pub(crate) histogram: Histogram,
 }
 
-/// What the replay has shown.
+/// The results of the replay.
 pub(crate) struct Analysis {
     /// What was known before.
     pub(crate) study: Study,
-    /// How it was replayed.
+    /// How the trace was replayed.
     pub(crate) settings: Settings,
     /// Times and memory.
     pub(crate) comparison: Comparison,
-    /// What there is to gain at all.
+    /// Upper bound of what there is to gain.
     pub(crate) bound: Bound,
-    /// What it comes to.
+    /// The verdict.
     pub(crate) verdict: Verdict,
 }
 

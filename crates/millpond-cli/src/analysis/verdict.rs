@@ -1,5 +1,5 @@
-//! The verdict in plain words. It is conservative: what lies within the spread of the rounds is no difference, what the
-//! rounds do not agree on is not told, and what nobody would notice is not called help.
+//! The verdict in plain words. It is conservative: a difference within the spread of the rounds is not reported, nor is
+//! one on which the rounds disagree, and a difference too small to notice is not called help.
 
 use super::{
     Bound, Study,
@@ -11,22 +11,22 @@ use crate::{
     units,
 };
 
-/// What the replay comes to.
+/// The conclusions of the replay.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Verdict {
-    /// The best of the pools, [`Name::Huge`] only where it is worth a recommendation; none if none took part.
+    /// The best of the pools, [`Name::Huge`] only if it is worth a recommendation; `None` if no pools took part.
     pub(crate) best: Option<Name>,
-    /// The best of those on ordinary pages.
+    /// The best of the pools on ordinary pages.
     pub(crate) best_ordinary: Option<Name>,
     /// CPU time with the best, in nanoseconds.
     pub(crate) time: Change,
     /// Peak memory with it, in bytes.
     pub(crate) memory: Change,
-    /// The same in a sentence or two.
+    /// The verdict in a sentence or two.
     pub(crate) text: String,
-    /// What denser blocks may do beyond that, if they are denser.
+    /// What denser blocks may gain beyond that, if they are denser.
     pub(crate) locality: Option<String>,
-    /// What mimalloc would do for nothing, if that is worth a sentence.
+    /// What mimalloc would gain without changes to the program, if that is worth a sentence.
     pub(crate) mimalloc: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Verdict {
         }
     }
 
-    /// None, for this reason.
+    /// No verdict, for this reason.
     fn none(exclusion: &str) -> Self {
         let (best, best_ordinary, locality, mimalloc) = (None, None, None, None);
         let text = format!("No verdict: {exclusion}");
@@ -70,7 +70,7 @@ impl Verdict {
     }
 }
 
-/// What a judge has found, in words.
+/// Puts the findings of a judge into words.
 struct Words<'a> {
     judge: Judge<'a>,
 }
@@ -109,7 +109,8 @@ impl Words<'_> {
         }
     }
 
-    /// What the first turn has shown of huge pages that the system has yet to make, if that was slower than glibc.
+    /// Describes what the first turn has shown about huge pages that the system has yet to make, if it was slower than
+    /// glibc.
     fn slow_start(&self, huge: &Outcome) -> String {
         let glibc =
             self.judge.comparison.of(Name::Glibc).map_or(0.0, |glibc| Estimate::of(&glibc.times).median);
@@ -121,7 +122,7 @@ impl Words<'_> {
         format!(", and {speed} when the system has to make such pages first")
     }
 
-    /// What pools on ordinary pages do, unless they do not help.
+    /// Describes what pools on ordinary pages gain, unless they do not help.
     fn ordinary(&self, outcome: &Outcome) -> Option<String> {
         let program = &self.judge.study.program;
         let pools =
@@ -148,7 +149,7 @@ impl Words<'_> {
         }
     }
 
-    /// How much faster, and at which price in memory; `None` if it is not faster.
+    /// Describes how much faster the pools are, and at which price in memory; `None` if they are not faster.
     fn effect(&self, outcome: &Outcome) -> Option<String> {
         let Change::Less(gain) = self.judge.time(outcome) else { return None };
         let memory = match self.judge.memory(outcome) {
@@ -162,8 +163,8 @@ impl Words<'_> {
         Some(format!("{}{memory}", self.faster(outcome, gain)))
     }
 
-    /// How much faster. Where live blocks lie denser, or farther apart, the gain in the allocator is not all: then it is the
-    /// least, or the most, that can be expected.
+    /// Describes how much faster the pools are. If live blocks are packed more densely or more loosely, the gain in the
+    /// allocator is not the whole effect: it is then the minimum or the maximum to expect.
     fn faster(&self, outcome: &Outcome, gain: Estimate) -> String {
         let (word, end): (_, fn(Estimate) -> f64) = match self.judge.locality(outcome) {
             Some(ratio) if ratio.most < 1.0 => ("at least", |range| range.least),
@@ -176,7 +177,7 @@ impl Words<'_> {
         }
     }
 
-    /// That these pools do not help, or that this cannot be told.
+    /// States that these pools do not help, or that this cannot be determined.
     fn no_help(&self, pools: &Outcome) -> String {
         match self.judge.time(pools) {
             Change::Unclear(range) => format!(
@@ -188,7 +189,7 @@ impl Words<'_> {
         }
     }
 
-    /// A change in time that may go either way.
+    /// Describes a change in time of unknown sign.
     fn between(&self, range: Estimate) -> String {
         let side = |amount: f64| {
             let comparative = if amount < 0.0 { "faster" } else { "slower" };
@@ -201,7 +202,7 @@ impl Words<'_> {
         format!("between {} and {}", side(range.least), side(range.most))
     }
 
-    /// Why pools do not help.
+    /// Explains why pools do not help.
     fn reason(&self) -> String {
         let allocations = units::counted(self.judge.study.summary.allocations, "allocation");
         let takes = if self.judge.study.summary.allocations == 1 { "takes" } else { "take" };
@@ -236,7 +237,7 @@ impl Words<'_> {
         format!("{} of {} at the peak", units::range(bytes, units::bytes), units::bytes(peak))
     }
 
-    /// What can be had beyond the time in the allocator, if blocks lie denser, and what it costs if they do not.
+    /// Describes the gain beyond the time in the allocator if blocks are denser, and the loss if they are not.
     fn locality(&self, pools: &Outcome) -> Option<String> {
         let program = &self.judge.study.program;
         let ratio = self.judge.locality(pools)?;
@@ -251,7 +252,7 @@ impl Words<'_> {
         ))
     }
 
-    /// What can be had without pools, and for less work.
+    /// Describes what can be gained without pools, for less work.
     fn mimalloc(&self) -> Option<String> {
         if self.judge.bound.doubt.as_ref().is_some_and(|doubt| !doubt.replay_is_sound) {
             return None;
@@ -262,7 +263,7 @@ impl Words<'_> {
     }
 }
 
-/// A part of a whole, which is never more than all of it.
+/// Formats a part of a whole, which is at most the whole.
 fn part(share: Estimate) -> String {
     units::range(share.map(|share| share.min(1.0)), units::percent)
 }
@@ -289,7 +290,7 @@ mod tests {
         judged(8 << 20, 0.0, cpu_ms, rounds)
     }
 
-    /// The same, where reading the live blocks takes so many nanoseconds each with glibc and with all others.
+    /// Returns the same, with these nanoseconds to read a live block with glibc and with all others.
     fn verdict_with_walks(walks: (f64, f64), rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let (study, mut comparison) = made(8 << 20, 0.0, 100, rounds);
         for outcome in &mut comparison.outcomes {
@@ -299,7 +300,7 @@ mod tests {
         Verdict::new(&study, &comparison, &bound)
     }
 
-    /// The same, with so many bytes in blocks at the peak, and first turns of so many milliseconds.
+    /// Returns the same, with this many bytes in blocks at the peak, and first turns of these milliseconds.
     fn judged(bytes_at_peak: u64, first: f64, cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         let (study, comparison) = made(bytes_at_peak, first, cpu_ms, rounds);
         let bound = Bound::new(&study.summary, &comparison, None, "jq");

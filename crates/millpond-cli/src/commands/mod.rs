@@ -1,4 +1,4 @@
-//! The commands of the program, a module each, whose `run` takes the command's arguments and returns the exit code.
+//! The commands of the program, one module each, whose `run` takes the command's arguments and returns the exit code.
 
 mod example;
 mod record;
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Studies and replays a trace. `cost` is what recording cost, if that was measured.
+/// Analyses and replays a trace. `cost` is what recording cost, if that was measured.
 fn analyze(reader: &mut Reader, settings: Settings, cost: Option<Estimate>) -> Result<Analysis> {
     let study = Study { cost, ..Study::new(reader, &settings)? };
     study.replay(reader, settings)

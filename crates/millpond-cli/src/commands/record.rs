@@ -1,4 +1,4 @@
-//! `millpond record`: runs a program, records it and says where the traces are.
+//! `millpond record`: runs a program, records it and reports where the traces are.
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: cli::Replay) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What replaying a trace comes to, in the form that was asked for.
+/// Returns the result of replaying a trace, in the requested format.
 fn report_on(reader: &mut Reader, arguments: cli::Replay) -> Result<String> {
     if arguments.verify {
         let study = Study::new(reader, &arguments.settings)?;

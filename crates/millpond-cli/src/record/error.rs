@@ -1,29 +1,29 @@
-//! Why a program yields no events.
+//! Reasons why recording a program yields no events.
 
 use std::{fmt, path::PathBuf};
 
-/// Why a program yields no events, or not all. Shown as a sentence without its subject.
+/// Why a program yields no events, or not all of them. Displayed as a sentence without its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecordError {
-    /// There is no dynamic linker that could load the recorder.
+    /// No dynamic linker that could load the recorder.
     Static,
-    /// The same, made by Go's own linker.
+    /// The same, for a program made by Go's linker.
     Go,
-    /// It has another C library than the one that the recorder is made for.
+    /// A different C library from the one that the recorder is made for.
     OtherLibrary(PathBuf),
-    /// It is made for other machines, or is no program at all.
+    /// Made for another architecture, or not a program.
     OtherMachine,
-    /// It runs with more rights than its user has, so the dynamic linker ignores `LD_PRELOAD`.
+    /// Runs with more privileges than its user has, so the dynamic linker ignores `LD_PRELOAD`.
     Privileged,
-    /// It has an allocator in it.
+    /// Contains its own allocator.
     OwnAllocator(String),
     /// The recorder was not loaded.
     NotLoaded,
-    /// It became another program, which did not load the recorder.
+    /// Became another program, which did not load the recorder.
     Became(PathBuf, Box<RecordError>),
-    /// The recorder was loaded, and could not do its work.
+    /// The recorder was loaded but failed.
     Failed(String),
-    /// There is no such process; these are there.
+    /// No such process; lists the existing ones.
     NoSuchProcess(String),
 }
 

@@ -1,6 +1,6 @@
-//! `millpond record`: runs a program with the recorder in it, and turns what that leaves behind into traces.
+//! `millpond record`: runs a program under the recorder, and converts the recorder's files into traces.
 //!
-//! Recording needs Linux; what there is to say about it (`recording`, `error`, `tell`) does not.
+//! Recording needs Linux; the descriptions of recordings (`recording`, `error`, `report`) do not.
 
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ pub(crate) use recording::{Options, Recording, Trace};
 pub(crate) use report::{about, all as report};
 pub(crate) use size::parse_size;
 
-/// Runs a program and records it. Fails if nothing could be recorded; the program's own failure is not one.
+/// Runs a program and records it. Fails if nothing could be recorded; a failure of the program itself is not an error.
 pub(crate) fn run(options: &Options) -> Result<Recording> {
     #[cfg(recorder)]
     return linux::run(options);

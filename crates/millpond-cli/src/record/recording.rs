@@ -1,4 +1,4 @@
-//! What is to be recorded, and what was.
+//! The options of a recording, and its result.
 
 use std::{
     ffi::OsString,
@@ -11,26 +11,26 @@ use millpond_trace::{Start, Summary};
 use super::error::RecordError;
 use crate::errors;
 
-/// What is to be recorded.
+/// The options of a recording.
 pub(crate) struct Options {
     /// The program and its arguments.
     pub(crate) command: Vec<OsString>,
-    /// Where the trace goes.
+    /// The file for the trace.
     pub(crate) output: PathBuf,
-    /// Whether files that are there may be replaced.
+    /// Whether existing files may be replaced.
     pub(crate) force: bool,
-    /// Most bytes to be written to the directory for temporary files; half of what is free there if not said.
+    /// Max bytes to write to the directory for temporary files; by default, half of the free space there.
     pub(crate) max_size: Option<u64>,
-    /// The number or name of the process to keep; if not said, the program that the first process became last.
+    /// The number or name of the process to keep; by default, the last program that the first process became.
     pub(crate) process: Option<String>,
     /// Whether the traces of all other processes are kept too.
     pub(crate) all: bool,
 }
 
-/// What was recorded.
+/// The result of a recording.
 pub(crate) struct Recording {
-    /// The trace of the chosen process first, if it has one, then those of others, if they are kept, in the order of their
-    /// start.
+    /// The trace of the chosen process first, if it has one, then those of other processes that are kept, in the order
+    /// of their start.
     pub(crate) traces: Vec<Trace>,
     /// Processes whose traces are not kept.
     pub(crate) others: Vec<Other>,
@@ -39,9 +39,9 @@ pub(crate) struct Recording {
     /// The program that was run, and how it ended.
     pub(crate) program: String,
     pub(crate) status: ExitStatus,
-    /// The signal that ended the writing of traces early.
+    /// The signal that stopped the writing of traces early.
     pub(crate) interrupted: Option<i32>,
-    /// Processes that wanted to record and could not make their files.
+    /// Processes that tried to record and could not create their files.
     pub(crate) failed: usize,
     /// Processes that were in a sandbox from their start.
     pub(crate) sandboxed: usize,
@@ -55,45 +55,45 @@ pub(crate) struct Trace {
     pub(crate) path: PathBuf,
     /// Its length; 0 if it was not kept as a file.
     pub(crate) bytes: u64,
-    /// Whether this is the process that was asked for, and not another.
+    /// Whether this is the process that was requested.
     pub(crate) is_chosen: bool,
-    /// What the program was called.
+    /// The name of the program.
     pub(crate) name: String,
-    /// What the trace itself says at its beginning.
+    /// The metadata at the start of the trace.
     pub(crate) start: Start,
-    /// And at its end.
+    /// The summary at its end.
     pub(crate) summary: Summary,
 }
 
 /// A process image whose trace is not kept.
 pub(crate) struct Other {
-    /// What the program was called.
+    /// The name of the program.
     pub(crate) name: String,
     /// Process number.
     pub(crate) process: u32,
-    /// How many events it has.
+    /// Number of its events.
     pub(crate) events: u64,
     /// CPU time that it used, in nanoseconds, as far as it is known.
     pub(crate) cpu_ns: u64,
 }
 
-/// A program that was started, and of which nothing was recorded.
+/// A program that was started without being recorded.
 pub(crate) struct Escape {
-    /// As it was named.
+    /// The name as given.
     pub(crate) program: PathBuf,
     /// The process, if its number is known.
     pub(crate) process: Option<u32>,
-    /// Why.
+    /// The reason.
     pub(crate) error: RecordError,
 }
 
 impl Recording {
-    /// The trace of the chosen process.
+    /// Returns the trace of the chosen process.
     pub(crate) fn chosen(&self) -> Option<&Trace> {
         self.traces.first().filter(|trace| trace.is_chosen)
     }
 
-    /// The signal that ended the program.
+    /// Returns the signal that ended the program.
     pub(crate) fn signal(&self) -> Option<i32> {
         #[cfg(unix)]
         return std::os::unix::process::ExitStatusExt::signal(&self.status);
@@ -101,8 +101,8 @@ impl Recording {
         None
     }
 
-    /// The program's exit code, or 128 and the signal that ended it, as a shell has it; if the chosen process could not be
-    /// recorded, that of a failure.
+    /// Returns the exit code of the program, or 128 plus the signal that ended it, as in a shell; if the chosen process
+    /// could not be recorded, the code for a failure.
     pub(crate) fn exit_code(&self) -> ExitCode {
         if self.chosen().is_none() {
             return errors::failed();

@@ -1,4 +1,4 @@
-//! Says on standard error what was recorded, and what was not and why.
+//! Reports on standard error what was recorded, what was not, and why.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -8,12 +8,12 @@ use crate::{
     units::{bytes, counted, range, time},
 };
 
-/// Other processes, and programs that escaped, that are told one by one.
+/// Max number of other processes, and of escaped programs, that are listed individually.
 const TOLD: usize = 4;
-/// Nanoseconds of CPU time from which on it is said which other program used it.
+/// CPU time in nanoseconds from which another program that used it is mentioned.
 const WORTH_MENTION: u64 = 20_000_000;
 
-/// All that there is to say about a recording.
+/// Prints the whole report about a recording.
 pub(crate) fn all(recording: &Recording) {
     for line in lines(recording) {
         terminal::eprint(&line);
@@ -39,8 +39,8 @@ fn lines(recording: &Recording) -> Vec<String> {
     lines
 }
 
-/// What there is to say about a recording besides its traces: what ended the program, what is missing, and which other
-/// processes there were.
+/// Reports on a recording without its traces: what ended the program, what is missing, and which other processes there
+/// were.
 pub(crate) fn about(recording: &Recording) -> Vec<String> {
     let mut lines = Vec::new();
     let until = "what it did until then is recorded";
@@ -68,7 +68,7 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
     lines
 }
 
-/// What is wrong with a trace.
+/// Describes what is wrong with a trace.
 fn incomplete(trace: &Trace) -> Option<String> {
     let reason = &trace.summary.stopped;
     let path = trace.path.display();
@@ -94,7 +94,7 @@ fn trace_line(trace: &Trace) -> String {
     text
 }
 
-/// What recording cost, where that can be told.
+/// Describes what recording cost, if that is known.
 fn cost(trace: &Trace) -> Option<String> {
     let summary = &trace.summary;
     (summary.cpu_ns > 0 && summary.resources.recording_ns.is_some()).then(|| {
@@ -103,7 +103,7 @@ fn cost(trace: &Trace) -> Option<String> {
     })
 }
 
-/// How a signal ended the program.
+/// Describes which signal ended the program.
 pub(super) fn ended_by(program: &str, signal: i32) -> String {
     let (name, why) = match signal {
         2 => ("SIGINT", ""),
@@ -124,7 +124,7 @@ pub(super) fn ended_by(program: &str, signal: i32) -> String {
     format!("signal {signal}{named} ended {program}{why}")
 }
 
-/// Programs that serve most of their objects from memory of their own, if they are not told otherwise.
+/// Programs that by default serve most of their objects from their own memory.
 fn own_arenas(trace: &Trace) -> Option<String> {
     let python = trace.start.program.rsplit('/').next()?.starts_with("python3");
     let told =
@@ -142,11 +142,11 @@ struct Group<'a> {
     processes: u64,
     events: u64,
     cpu_ns: u64,
-    /// The number of one of them.
+    /// The number of one of these processes.
     process: u32,
 }
 
-/// The processes that were not kept by their names, those with the most events first.
+/// Groups the processes that were not kept by name, those with the most events first.
 fn groups(others: &[Other]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for Other { name, process, events, cpu_ns } in others {
@@ -161,7 +161,7 @@ fn groups(others: &[Other]) -> Vec<Group<'_>> {
     groups
 }
 
-/// The processes that were not kept, in one line.
+/// Lists the processes that were not kept, in one line.
 fn others(recording: &Recording) -> Option<String> {
     if recording.others.is_empty() {
         return None;
@@ -190,14 +190,14 @@ fn group_line(group: &Group<'_>) -> String {
     }
 }
 
-/// Processes that used most of the CPU time, where the chosen one hardly used any.
+/// Lists processes that used most of the CPU time, if the chosen one used hardly any.
 fn busiest<'a>(chosen: &Trace, groups: &'a [Group<'a>]) -> Option<&'a Group<'a>> {
     let busiest = groups.iter().max_by_key(|group| group.cpu_ns)?;
     let much = busiest.cpu_ns > WORTH_MENTION && busiest.cpu_ns > 4 * chosen.summary.cpu_ns;
     (much && busiest.name != chosen.name).then_some(busiest)
 }
 
-/// The programs that escaped, in one line for each of the first.
+/// Lists the first escaped programs, one line each.
 fn escaped(escapes: &[Escape]) -> Vec<String> {
     let line = |escape: &Escape| {
         let program = escape.program.display();

@@ -1,6 +1,7 @@
 //! Sizes on the command line: `500M`, `2G`, `2GiB`.
 
-/// Bytes, with k, M, G or T for powers of 1,000, as sizes are printed, or Ki, Mi, Gi or Ti for powers of 1,024.
+/// Parses a number of bytes, with k, M, G or T for powers of 1,000, as sizes are printed, or Ki, Mi, Gi or Ti for
+/// powers of 1,024.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let expected = || "expected a number of bytes, such as 500M or 2G".to_owned();
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());

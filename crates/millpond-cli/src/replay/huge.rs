@@ -1,34 +1,34 @@
-//! Whether this system gives huge pages to a process that wishes for them.
+//! Determines whether the system gives huge pages to a process that requests them.
 //!
-//! Linux: `Documentation/admin-guide/mm/transhuge.rst`. A switch for all sizes of pages, since Linux 6.8 one for each size
-//! that overrides it, and a switch of the process that its children inherit.
+//! Linux: `Documentation/admin-guide/mm/transhuge.rst`. There is a switch for all page sizes, since Linux 6.8 one for
+//! each size that overrides it, and a switch of the process that its children inherit.
 
 #[cfg(target_os = "linux")]
 use std::{fs, path::Path};
 
-/// Where Linux has its switches.
+/// The directory of the switches on Linux.
 #[cfg(target_os = "linux")]
 const SWITCHES: &str = "/sys/kernel/mm/transparent_hugepage";
 
-/// Why there are none, in half a sentence; `None` if there are.
+/// Returns the reason, as a clause, if there are no huge pages; `None` if there are.
 #[cfg(target_os = "linux")]
 pub(super) fn why_not() -> Option<String> {
     const NOTHING: libc::c_ulong = 0;
-    // SAFETY: this asks for a switch of this process and changes nothing. Other values than 1 leave huge pages to those
-    // who wish for them.
+    // SAFETY: this reads a switch of this process and changes nothing. All values except 1 allow huge pages to
+    // processes that request them.
     if unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, NOTHING, NOTHING, NOTHING, NOTHING) } == 1 {
         return Some("this process was started without them (PR_SET_THP_DISABLE)".into());
     }
     refused(Path::new(SWITCHES), millpond::Pages::huge_size())
 }
 
-/// Why there are none.
+/// The reason why there are no huge pages.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn why_not() -> Option<String> {
     Some("this system has none for the asking".into())
 }
 
-/// Which switch refuses huge pages of `size` bytes.
+/// Returns the switch that refuses huge pages of `size` bytes.
 #[cfg(target_os = "linux")]
 fn refused(switches: &Path, size: usize) -> Option<String> {
     let of_this_size = switches.join(format!("hugepages-{}kB/enabled", size / 1024));

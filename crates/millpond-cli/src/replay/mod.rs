@@ -1,4 +1,4 @@
-//! Replaying a trace: against whom, how often, and what came out.
+//! The replay of a trace: contenders, rounds and results.
 
 mod contender;
 mod huge;
@@ -23,48 +23,50 @@ pub(crate) use self::{
     worker::{MemoryUse, Verification, Written},
 };
 
-/// What the rounds have shown.
+/// The results of the rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// glibc first, then the others in a fixed order.
     pub(crate) outcomes: Vec<Outcome>,
-    /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the standings.
+    /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the outcomes.
     pub(crate) bare: Estimate,
-    /// Why [`Name::Huge`] was left out; `None` if it was not, or not asked for.
+    /// Why [`Name::Huge`] was left out; `None` if it took part or was not requested.
     pub(crate) without_huge: Option<String>,
-    /// What was written of the blocks.
+    /// Which bytes of the blocks were written.
     pub(crate) touched: Option<Touched>,
 }
 
-/// How one contender did.
+/// The results of one contender.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Who.
+    /// The contender.
     pub(crate) name: Name,
     /// CPU time of each round in nanoseconds, less that of the bare loop in the same round.
     pub(crate) times: Vec<f64>,
-    /// The same of a first turn that does not count: memory that nobody used lately may come slowly, huge pages above all.
+    /// The same for a first turn that does not count: memory that was not used recently may come slowly, huge pages
+    /// above all.
     pub(crate) first: f64,
-    /// Most resident bytes of each round; empty where the system does not say.
+    /// Max resident bytes of each round; empty if the system does not report it.
     pub(crate) peaks: Vec<f64>,
-    /// The blocks live when most bytes are.
+    /// The blocks live when most bytes are live.
     pub(crate) memory_use: MemoryUse,
-    /// Page faults of a round, its median.
+    /// Page faults of a round (median).
     pub(crate) page_faults: u64,
-    /// CPU time of a round within the system, in nanoseconds, its median.
+    /// CPU time of a round in the kernel, in nanoseconds (median).
     pub(crate) system_ns: u64,
-    /// Nanoseconds of reading a block that is live when most bytes are, each time that all were read.
+    /// Nanoseconds to read a block that is live when most bytes are live, for each time that all were read.
     pub(crate) walk: Vec<f64>,
 }
 
 impl Comparison {
-    /// How one contender did, if it took part.
+    /// Returns the outcome of one contender, if it took part.
     pub(crate) fn of(&self, name: Name) -> Option<&Outcome> {
         self.outcomes.iter().find(|outcome| outcome.name == name)
     }
 }
 
-/// The contenders of a replay: those that were asked for and glibc. Without block sizes, nothing is advised to replay.
+/// Returns the contenders of a replay: the requested ones and glibc. Without block sizes, the advised pools are left
+/// out.
 fn lineup(settings: &Settings, sizes: &[usize]) -> Vec<Name> {
     let wanted = |name: &Name| settings.with.is_empty() || settings.with.contains(name);
     let possible = |name: &Name| !name.is_advised() || !sizes.is_empty();
@@ -87,8 +89,9 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
     }
 }
 
-/// Runs all rounds. Every contender has its turn in each, and each round begins with another one. In a round before these,
-/// which does not count, those on huge pages come first: nobody has had such pages made for them.
+/// Runs all rounds. Each contender has one turn per round, and each round starts with another contender. In a round
+/// before these, which does not count, those on huge pages come first, while the system has not yet made such pages for
+/// any other.
 pub(crate) fn measure(
     reader: &mut Reader,
     histogram: &Histogram,
@@ -126,7 +129,7 @@ pub(crate) fn measure(
     Ok(Comparison { outcomes, bare: Estimate::of(&bare[1..]), without_huge, touched: Some(touched) })
 }
 
-/// Sums up the rounds of one contender, the first of which does not count.
+/// Summarises the rounds of one contender, the first of which does not count.
 fn outcome(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Result<Outcome> {
     let memory_use = rounds.last().map(|round| round.memory_use).unwrap_or_default();
     ensure!(memory_use.requested == peak, "replaying against {} lost track of the live blocks", name.text());
@@ -151,7 +154,7 @@ fn outcome(name: Name, rounds: &[Measurement], bare: &[f64], peak: u64) -> Resul
     })
 }
 
-/// Checks every block of every contender, without a clock.
+/// Checks every block of every contender, without timing.
 pub(crate) fn verify(
     reader: &mut Reader,
     histogram: &Histogram,
@@ -174,8 +177,8 @@ pub(crate) fn verify(
     Ok(verified)
 }
 
-/// Refuses a trace whose blocks, as far as they are written, do not fit into this machine's memory, where that is known:
-/// replaying it would drive other programs out.
+/// Rejects a trace whose blocks, as far as they are written, do not fit into the memory of this machine, if that is
+/// known: replaying it would push other programs out of memory.
 fn check_memory(histogram: &Histogram, is_written: impl Fn(usize) -> bool) -> Result<()> {
     let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return Ok(()) };
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));

@@ -1,4 +1,4 @@
-//! The rounds: one worker process for each contender in each, taking turns.
+//! The rounds: one worker process per contender and round, taking turns.
 
 use std::{
     fs::File,
@@ -12,16 +12,17 @@ use millpond_trace::{Event, Reader, format::EVENTS_PER_BLOCK};
 use super::worker::{self, Reply, Task};
 use crate::trace::Step;
 
-/// Most steps sent at once: enough that the caches are warm for nearly all of them, few enough to hold in memory.
+/// Max number of steps sent at once: enough that the caches are warm for nearly all of them, few enough to hold in
+/// memory.
 const BATCH: usize = 16 * EVENTS_PER_BLOCK;
 
-/// Bytes of the number of steps in front of a batch.
+/// Bytes of the step count in front of a batch.
 const COUNT: usize = 8;
-/// Most bytes of steps that are kept in a file: as many as a recording has in its own temporary files.
+/// Max bytes of steps that are kept in a file: as many as a recording has in its own temporary files.
 const MOST_KEPT: u64 = 1 << 30;
 
-/// Replays a trace once, in a worker process. Nothing is decoded while the worker is at work. `progress` is called before
-/// each batch with the events that were replayed in this turn.
+/// Replays a trace once, in a worker process. Nothing is decoded while the worker is working. `progress` is called
+/// before each batch with the number of events that were replayed in this turn.
 pub(super) fn run(source: &mut Source<'_>, task: &Task, progress: impl Fn(u64)) -> Result<Reply> {
     let name = task.contender.text();
     source.rewind()?;
@@ -35,30 +36,30 @@ pub(super) fn run(source: &mut Source<'_>, task: &Task, progress: impl Fn(u64)) 
     }
 }
 
-/// The most steps that a batch of this trace has.
+/// Returns the max number of steps in a batch of this trace.
 pub(super) fn batch(reader: &Reader) -> usize {
     reader.summary().events.clamp(1, BATCH as u64) as usize
 }
 
-/// The steps of a trace, batch by batch, as often as they are wanted. They are decoded once, if a file can hold them.
+/// The steps of a trace, batch by batch, for several passes. They are decoded once, if a file can hold them.
 pub(super) struct Source<'a> {
     reader: &'a mut Reader,
     /// The lane of each thread.
     workers: &'a [u16],
     events: Vec<Event>,
     bytes: Vec<u8>,
-    /// All that was sent in this turn,
+    /// All steps that were sent in this turn,
     kept: Option<File>,
-    /// or in a whole one: workers read the file then.
+    /// or all steps of a whole turn: workers then read the file.
     is_whole: bool,
-    /// Steps that were given since the beginning.
+    /// Number of steps produced since the beginning.
     given: u64,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(reader: &'a mut Reader, workers: &'a [u16]) -> Self {
         let fits = reader.summary().events.saturating_mul(Step::BYTES as u64) <= MOST_KEPT;
-        // Where no such file can be made, decoding takes longer.
+        // If no such file can be created, each turn decodes again.
         let kept = fits.then(tempfile::tempfile).and_then(Result::ok);
         let (events, bytes) = (Vec::new(), Vec::new());
         Self { reader, workers, events, bytes, kept, is_whole: false, given: 0 }
@@ -74,7 +75,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// What a worker reads from.
+    /// Returns what a worker reads from.
     fn input(&self) -> Result<Stdio> {
         match &self.kept {
             Some(file) if self.is_whole => {
@@ -84,7 +85,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Sends the next batch, or takes note that the worker reads one.
+    /// Sends the next batch, or notes that the worker reads it from the file.
     fn send(&mut self, to: Option<&mut ChildStdin>) -> Result<()> {
         match to {
             Some(to) => self.decode(to),
@@ -95,8 +96,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Sends a batch: how many steps it has, and these, as many blocks of events as it has room for. Each goes to the lane of
-    /// its thread. After the last step, a batch has none.
+    /// Sends a batch: the number of steps, then the steps of as many blocks of events as fit. Each step goes to the
+    /// lane of its thread. After the last step, batches are empty.
     fn decode(&mut self, to: &mut ChildStdin) -> Result<()> {
         self.bytes.clear();
         self.bytes.extend_from_slice(&[0; COUNT]);
@@ -121,14 +122,14 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The two ends of the talk with a worker.
+/// The two ends of the connection to a worker.
 struct Pipes {
-    /// None where the worker reads a file.
+    /// `None` if the worker reads a file.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-/// Starts a worker in an empty environment, so that no variable tunes an allocator, with its task.
+/// Starts a worker with its task in an empty environment, so that no variable tunes an allocator.
 fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut process = Command::new(&executable)
@@ -145,8 +146,8 @@ fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
 }
 
 impl Pipes {
-    /// Sends batches for as long as the worker asks for them. The pipes are closed at the end, whatever happens, so
-    /// that the worker ends too.
+    /// Sends batches as long as the worker requests them. The pipes are closed at the end in any case, so that the
+    /// worker ends too.
     fn feed(mut self, source: &mut Source<'_>, progress: impl Fn(u64)) -> Result<Reply> {
         loop {
             let mut line = String::new();

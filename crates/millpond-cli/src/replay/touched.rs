@@ -1,4 +1,4 @@
-//! What of each block the replay writes, so that it touches no pages that the program did not.
+//! Which bytes of each block the replay writes, so that it touches no pages that the program did not touch.
 
 use clap::ValueEnum;
 use millpond_trace::Resources;
@@ -18,26 +18,26 @@ pub(crate) enum Touch {
     All,
 }
 
-/// Where nothing is known of the program's memory, blocks are large from this size on: malloc asks the system for each of
-/// them, and programs often fill but a part of it.
+/// If nothing is known about the program's memory, blocks are large from this size on: `malloc` maps each of them
+/// separately, and programs often fill only a part of one.
 const LARGE: usize = 128 << 10;
 /// Bytes of a page.
 const PAGE: u64 = 4096;
-/// What the program has beside its blocks, such as stacks, may be as much as this.
+/// Memory that the program may have in addition to its blocks, such as stacks.
 const BESIDE: u64 = 256 << 10;
 
-/// What is written of the blocks of a trace.
+/// Which bytes of the blocks of a trace are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Touched {
-    /// By their sizes.
+    /// By block size.
     pub(crate) written: Written,
-    /// Whether the program's memory has told that.
+    /// Whether this follows from the program's memory.
     pub(crate) is_known: bool,
 }
 
 impl Touched {
-    /// Of blocks that are written as is asked for. The largest ones are taken for untouched, as far as the program had less
-    /// memory than all that were live when most bytes were would take.
+    /// Determines this for the option as given. The largest blocks are considered untouched as far as the program had
+    /// less memory than all blocks live at the peak would take.
     pub(crate) fn new(touch: Touch, histogram: &Histogram, resources: &Resources) -> Self {
         let grown = resources.anonymous_most.zip(resources.anonymous_first);
         match (touch, grown) {
@@ -52,7 +52,7 @@ impl Touched {
     }
 }
 
-/// From which size on blocks must be untouched, so that all that were live at the peak fit into `room` bytes.
+/// Returns the size from which blocks must be untouched, so that all that were live at the peak fit into `room` bytes.
 fn large(histogram: &Histogram, room: u64) -> usize {
     let all: u64 =
         histogram.counts.iter().map(|count| count.live_at_peak * count.request.size() as u64).sum();
@@ -63,7 +63,7 @@ fn large(histogram: &Histogram, room: u64) -> usize {
         if touched <= room || size <= PAGE {
             break;
         }
-        // Both ends are written in any case: blocks lie side by side, so that is a page for each.
+        // Both ends are written in any case: blocks lie next to each other, so count a page for each.
         touched -= count.live_at_peak * (size - PAGE);
         large = count.request.size();
     }
@@ -98,7 +98,7 @@ mod tests {
         let leak = [(24, 10), (100_000, 3000)];
         assert_eq!(of(&leak, 13 << 20), Written::Below(100_000));
         assert_eq!(of(&leak, 310 << 20), Written::Below(usize::MAX));
-        // A buffer that is filled but a little, beside others that are filled.
+        // A buffer that is filled only a little, among others that are full.
         let sort = [(60_000, 100), (1 << 20, 4), (300 << 20, 1)];
         assert_eq!(of(&sort, 12 << 20), Written::Below(300 << 20));
     }

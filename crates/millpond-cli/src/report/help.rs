@@ -1,6 +1,6 @@
-//! What `millpond` says when it is given nothing.
+//! The text that `millpond` prints if it is run without arguments.
 
-/// Before the bundled replay.
+/// Text before the bundled replay.
 pub(crate) const BEFORE_BUNDLED: &str = "\
 Would memory pools help a program? Ask it of your own:
 
@@ -11,7 +11,7 @@ Debian system. That takes a few seconds. `millpond --help` says what else there 
 
 ";
 
-/// After the bundled replay.
+/// Text after the bundled replay.
 pub(crate) const AFTER_BUNDLED: &str = "
 How to read it: the first table replays every allocation of the program, in the same order, through the allocator that
 it has now (glibc), through mimalloc, and through Millpond's pools, these also on huge pages where the system has some.

@@ -1,4 +1,4 @@
-//! The report for programs. The fields are described in `JSON.md`, and a test holds the two together.
+//! The report in JSON. Its fields are described in `JSON.md`; a test compares the two.
 
 use millpond_trace::{Ending, Summary};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::{
     replay::{Name, Outcome, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
-/// Raised when a field changes its meaning or goes away; new fields leave it as it is.
+/// Increased if a field changes its meaning or is removed; new fields do not change it.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
@@ -145,7 +145,7 @@ struct Checked {
     found: Verification,
 }
 
-/// The report as JSON.
+/// Returns the report as JSON.
 pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
     let Analysis { study, settings, comparison, bound, verdict } = analysis;
     let report = Report {
@@ -181,7 +181,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
     lines(&report)
 }
 
-/// The report of a verifying replay as JSON.
+/// Returns the report of a verifying replay as JSON.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> serde_json::Result<String> {
     let verified = verified.iter().map(|&(name, found)| Checked { name, found }).collect();
     lines(&Verified { version: VERSION, trace: trace(study), verified })

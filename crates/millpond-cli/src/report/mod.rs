@@ -1,4 +1,4 @@
-//! What is printed: for people, or as JSON for programs.
+//! The reports: as text, or as JSON for programs.
 
 mod help;
 mod json;

@@ -1,10 +1,10 @@
-//! Tables in plain characters: a heading, a line of dashes, columns to the right but the first.
+//! Tables in plain characters: headings, a line of dashes, all columns except the first aligned to the right.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 
 use crate::terminal;
 
-/// Lays out rows under headings, indented like the text around; on a terminal, headings are broken to fit its width.
+/// Formats rows under headings, indented as the surrounding text; on a terminal, headings are wrapped to fit its width.
 pub(super) fn render(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     lay_out(headings, rows, terminal::width())
 }
@@ -24,7 +24,7 @@ fn lay_out(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> S
     }
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(narrow(width));
-        // Only headings are broken, between words: a number in two lines cannot be read.
+        // Only headings are wrapped, between words: a number on two lines would be unreadable.
         for (column, least) in table.column_iter_mut().zip(least) {
             let (left, right) = (1, 1);
             column
@@ -35,7 +35,7 @@ fn lay_out(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> S
     lines.join("\n") + "\n"
 }
 
-/// A width as the table has it.
+/// Returns the width of a text in the table.
 fn narrow(width: usize) -> u16 {
     width.min(u16::MAX.into()) as u16
 }

@@ -1,4 +1,4 @@
-//! The report for people.
+//! The report as text.
 
 use std::fmt::Write as _;
 
@@ -13,15 +13,15 @@ use crate::{
 };
 use millpond_trace::Ending;
 
-/// Most characters of a command line that are shown.
+/// Max number of characters of a command line that are shown.
 const LINE: usize = 100;
-/// Less than this share of glibc's time or memory is called the same.
+/// A difference of less than this share of glibc's time or memory is called the same.
 const NOTHING: f64 = 0.02;
-/// Less than this share of the program's CPU time is called no difference.
+/// A difference of less than this share of the program's CPU time is called no difference.
 const NOTICED: f64 = 0.005;
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 
-/// The whole report.
+/// Returns the whole report.
 pub(crate) fn analysis(analysis: &Analysis) -> String {
     let Analysis { study, settings, comparison, bound, verdict } = analysis;
     let mut sections = vec![about(study), outcomes(study, settings, comparison)];
@@ -38,7 +38,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> String {
     text
 }
 
-/// The report of a verifying replay.
+/// Returns the report of a verifying replay.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> String {
     let rows = verified.iter().map(|(name, found)| {
         vec![name.title().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
@@ -52,7 +52,7 @@ pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> Stri
     )
 }
 
-/// What was recorded.
+/// Describes what was recorded.
 fn about(study: &Study) -> String {
     let summary = &study.summary;
     let cpu = match summary.cpu_ns {
@@ -92,7 +92,7 @@ fn about(study: &Study) -> String {
     text
 }
 
-/// How threads work together.
+/// Describes how the threads interact.
 fn threads(study: &Study) -> String {
     let (summary, threads) = (&study.summary, &study.histogram.threads);
     let calls = summary.frees + summary.resizes;
@@ -115,7 +115,7 @@ fn threads(study: &Study) -> String {
     )
 }
 
-/// As much of a line as is needed to recognise it.
+/// Shortens a line to what is needed to recognise it.
 fn shortened(line: &str) -> String {
     match line.char_indices().nth(LINE) {
         Some((end, _)) => format!("{}...", &line[..end]),
@@ -123,7 +123,7 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// Who took how long and how much.
+/// Lists the time and memory of each contender.
 fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> String {
     let glibc = comparison.of(Name::Glibc);
     let time = comparison.outcomes.iter().map(|outcome| time_row(study, outcome, glibc)).collect();
@@ -175,7 +175,7 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
     text
 }
 
-/// What is written of each block.
+/// Describes which bytes of each block are written.
 fn written(comparison: &Comparison) -> String {
     match comparison.touched.map(|touched| touched.written) {
         Some(Written::All) => "every byte of each block".into(),
@@ -186,7 +186,7 @@ fn written(comparison: &Comparison) -> String {
     }
 }
 
-/// The rounds that took far longer than the others.
+/// Lists the rounds that took far longer than the others.
 fn outlying(comparison: &Comparison) -> String {
     let told = |outcome: &Outcome| {
         let median = Estimate::of(&outcome.times).median;
@@ -206,7 +206,7 @@ fn outlying(comparison: &Comparison) -> String {
     }
 }
 
-/// What the first turns have shown that the rounds have not.
+/// Describes what the first turns have shown that the rounds have not.
 fn slow_starts(study: &Study, comparison: &Comparison) -> String {
     let slow = |outcome: &&Outcome| outcome.first > 2.0 * Estimate::of(&outcome.times).most;
     let each = |nanoseconds: f64| nanoseconds / study.summary.events as f64;
@@ -244,7 +244,7 @@ fn memory_row(outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
     ]
 }
 
-/// How many times as much as glibc.
+/// Formats a ratio to glibc.
 fn against(outcome: &Outcome, glibc: Option<&Outcome>, figure: fn(&Outcome) -> &[f64]) -> String {
     let Some(glibc) = glibc.filter(|_| outcome.name != Name::Glibc) else { return String::new() };
     let (ours, theirs) = (figure(outcome), figure(glibc));
@@ -260,7 +260,7 @@ fn against(outcome: &Outcome, glibc: Option<&Outcome>, figure: fn(&Outcome) -> &
     }
 }
 
-/// What there is to gain.
+/// Describes what there is to gain.
 fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     let program = &study.program;
     let allocation = units::range(bound.allocation, units::time);
@@ -300,7 +300,7 @@ fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     text
 }
 
-/// A change in CPU time as a share of the program's.
+/// Formats a change in CPU time as a share of the program's.
 fn changed(change: Change, bound: &Bound) -> String {
     let share = |amount: Estimate| bound.share(amount).unwrap_or_default();
     match change {
@@ -325,7 +325,7 @@ fn changed(change: Change, bound: &Bound) -> String {
     }
 }
 
-/// Which block sizes.
+/// Lists the advised block sizes.
 fn advice(advice: &Advice, verdict: &Verdict) -> String {
     if advice.blocks.is_empty() {
         return "No block size is worth a pool: the allocations are too large.\n".into();

@@ -1,13 +1,14 @@
-//! Lines no wider than the terminal. Where there is none they stay as they are: programs read them.
+//! Lines no wider than the terminal. If the output is not a terminal, lines are unchanged, because programs read them.
 
 use console::{Term, measure_text_width};
 
-/// The terminal's width; `None` if this is not one.
+/// Returns the width of the terminal; `None` if the stream is not a terminal.
 pub(super) fn width(term: &Term) -> Option<usize> {
     term.is_term().then(|| usize::from(term.size().1)).filter(|&width| width >= 20)
 }
 
-/// Breaks lines between words that are wider than `width`. Lines that begin with a space are tables or code, and stay.
+/// Wraps lines between words that are wider than `width`. Lines that start with a space are tables or code, and are
+/// kept.
 pub(super) fn wrap(text: &str, width: usize) -> String {
     let mut wrapped = String::new();
     for line in text.split_inclusive('\n') {

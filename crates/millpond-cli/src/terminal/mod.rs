@@ -1,4 +1,4 @@
-//! What is said on standard output and standard error, in a form that fits what they are.
+//! Output to standard output and standard error, adapted to what they are.
 
 mod lines;
 mod progress;
@@ -13,13 +13,13 @@ use console::Term;
 
 pub(crate) use self::progress::Progress;
 
-/// The width for tables: that of the terminal on standard output, or else of that on standard error.
+/// Returns the width for tables: that of the terminal on standard output, or else of that on standard error.
 pub(crate) fn width() -> Option<usize> {
     lines::width(&Term::stdout()).or_else(|| lines::width(&Term::stderr()))
 }
 
-/// Prints to standard output, on a terminal in colour and no wider than that. That the reader has gone
-/// (`millpond … | head`) is fine.
+/// Prints to standard output; on a terminal, in colour and no wider than the terminal. Ignores `EPIPE`
+/// (`millpond … | head`).
 pub(crate) fn print(text: &str) -> Result<()> {
     let text = fitting(text, &Term::stdout());
     write_all(anstream::stdout().lock(), &text).context("cannot write to standard output")
@@ -31,15 +31,15 @@ pub(crate) fn print_aside(text: &str) -> Result<()> {
     write_all(anstream::stderr().lock(), &text).context("cannot write to standard error")
 }
 
-/// Says something about what this program does, in a line of its own on standard error.
+/// Prints a message about this program itself, on a line of its own on standard error.
 pub(crate) fn eprint(text: &str) {
-    // Names of programs and files are in it, and a terminal would obey what is in those.
+    // The message contains names of programs and files, and a terminal would interpret control characters in these.
     let text: String = text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-    // Nothing more can be done if that fails.
+    // If this fails, there is nowhere to report it.
     let _ = print_aside(&format!("millpond: {text}\n"));
 }
 
-/// The text in lines no wider than the terminal.
+/// Returns the text in lines no wider than the terminal.
 fn fitting<'a>(text: &'a str, term: &Term) -> Cow<'a, str> {
     lines::width(term).map_or(Cow::Borrowed(text), |width| Cow::Owned(lines::wrap(text, width)))
 }

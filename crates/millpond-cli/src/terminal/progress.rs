@@ -1,5 +1,5 @@
-//! How far something is that takes longer than two seconds, with the time left: a bar on a terminal, else a line now
-//! and then on standard error.
+//! The progress of a task that takes longer than two seconds, with the time left: a bar on a terminal, otherwise an
+//! occasional line on standard error.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -9,31 +9,31 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What takes less than this is not worth a word.
+/// No progress is shown for tasks that take less than this.
 const SHORT: Duration = Duration::from_secs(2);
-/// With this variable set, nothing is said at all.
+/// If this variable is set, no progress is shown.
 const SILENCE: &str = "MILLPOND_NO_PROGRESS";
-/// How often there is a line where there is no terminal.
+/// The interval between lines if there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The progress of one task. A bar goes away when this is dropped.
+/// The progress of one task. The bar is removed when this is dropped.
 pub(crate) struct Progress {
     what: &'static str,
     begin: Instant,
-    /// When to say something, if ever.
+    /// When to show progress next, if at all.
     next: Cell<Option<Instant>>,
     bar: OnceCell<ProgressBar>,
 }
 
 impl Progress {
-    /// Begins a task, with a word for what is going on.
+    /// Starts a task, with a word that describes it.
     pub(crate) fn new(what: &'static str) -> Self {
         let begin = Instant::now();
         let next = std::env::var_os(SILENCE).is_none().then_some(begin + SHORT);
         Self { what, begin, next: Cell::new(next), bar: OnceCell::new() }
     }
 
-    /// So much of `all` is done.
+    /// Reports that this much of `all` is done.
     pub(crate) fn at(&self, done: u64, all: u64) {
         if self.next.get().is_none_or(|next| Instant::now() < next) {
             return;
@@ -62,14 +62,14 @@ impl Drop for Progress {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    // A style that does not parse would leave the default one.
+    // If the style does not parse, the default style is used.
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} %") {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
 }
 
-/// The time left, if it goes on as before.
+/// Returns the time left if the task continues at the same speed.
 fn left(elapsed: Duration, done: u64, all: u64) -> String {
     if done == 0 {
         return "time left unknown".into();

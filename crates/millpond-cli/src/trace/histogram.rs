@@ -1,4 +1,4 @@
-//! How often each size is asked for, and how much of it is live when most is.
+//! Counts how often each size is requested, and how much of it is live when most bytes are live.
 
 use std::collections::HashMap;
 
@@ -17,9 +17,9 @@ use crate::terminal::Progress;
 pub(crate) struct Count {
     /// Size and alignment.
     pub(crate) request: Request,
-    /// How often it was asked for, by resizes too.
+    /// How often it was requested, including by resizes.
     pub(crate) allocations: u64,
-    /// Blocks of it live when most bytes are.
+    /// Blocks of it that are live when most bytes are live.
     pub(crate) live_at_peak: u64,
 }
 
@@ -28,14 +28,15 @@ pub(crate) struct Count {
 pub(crate) struct Histogram {
     /// Every kind of request, by size and then alignment.
     pub(crate) counts: Vec<Count>,
-    /// After how many events most bytes are live, for the first time.
+    /// Number of events after which most bytes are live for the first time.
     pub(crate) peak_after: u64,
-    /// Who made them.
+    /// The threads that made the requests.
     pub(crate) threads: Threads,
 }
 
 impl Histogram {
-    /// Counts a whole trace. Memory is bounded by the most blocks live at once and the different requests.
+    /// Counts a whole trace. The memory needed depends on the max number of blocks live at once and on the number of
+    /// different requests.
     pub(crate) fn read(reader: &mut Reader) -> Result<Self> {
         let peak = reader.summary().peak_bytes;
         let (mut tally, mut watch) = (Tally::default(), Watch::default());
@@ -65,20 +66,20 @@ impl Histogram {
         Ok(histogram)
     }
 
-    /// Calls that allocated.
+    /// Returns the number of calls that allocated.
     pub(crate) fn allocations(&self) -> u64 {
         self.counts.iter().map(|count| count.allocations).sum()
     }
 }
 
-/// Counting under way.
+/// The state of the count.
 #[derive(Default)]
 struct Tally {
     /// Each kind of request, and how many blocks of it are live now.
     counts: Vec<(Count, u64)>,
-    /// Where in `counts` a request is.
+    /// The index of a request in `counts`.
     places: HashMap<Request, u32>,
-    /// Where in `counts` each slot's block is.
+    /// The index in `counts` of the block in each slot.
     slots: Vec<u32>,
     live_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! A trace as the rest of this program wants to see it: opened, counted, boiled down to steps.
+//! Traces, in the form that the rest of the program needs: opened, counted, converted to steps.
 
 mod histogram;
 mod step;
@@ -12,7 +12,7 @@ use millpond_trace::Reader;
 pub(crate) use histogram::{Count, Histogram};
 pub(crate) use step::{Kind, Request, Step};
 
-/// What `millpond` replays when it is given nothing: jq, recorded as `assets/README.md` says.
+/// The trace that `millpond` replays if it is run without arguments: jq, recorded as described in `assets/README.md`.
 static BUNDLED: &[u8] = include_bytes!("../../assets/jq.mpt");
 
 /// Opens a trace file.
@@ -30,30 +30,30 @@ pub(crate) fn open(path: &Path) -> Result<Reader> {
     Reader::open(path).with_context(|| format!("cannot read {name}"))
 }
 
-/// Opens the trace that comes with the program.
+/// Opens the bundled trace.
 pub(crate) fn bundled() -> Result<Reader> {
     Reader::from_bytes(BUNDLED).context("the bundled trace is unreadable: build millpond again")
 }
 
-/// What to call the recorded program.
+/// Returns the name of the recorded program for display.
 pub(crate) fn program(reader: &Reader) -> String {
     let name = name_of(&reader.start().program, &reader.start().arguments);
     if name.is_empty() { "the program".into() } else { name }
 }
 
-/// What to call a program: the last part of its own name for itself, which a symbolic link would hide, or of its path;
-/// with nothing in it that a terminal would obey.
+/// Returns the name of a program for display: the last component of its name for itself, which a symbolic link would
+/// hide, or of its path, without characters that a terminal would interpret.
 pub(crate) fn name_of(path: &str, arguments: &[String]) -> String {
     let own = arguments.first().map_or("", |name| last_part(name.trim_start_matches('-')));
     printable(if own.is_empty() { last_part(path) } else { own })
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 pub(crate) fn last_part(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-/// The recorded command line, on one line.
+/// Returns the recorded command line, on one line.
 pub(crate) fn command_line(reader: &Reader) -> String {
     let arguments = reader.start().arguments.iter().skip(1);
     [program(reader)]
@@ -63,7 +63,7 @@ pub(crate) fn command_line(reader: &Reader) -> String {
         .join(" ")
 }
 
-/// The text without control characters.
+/// Returns the text without control characters.
 fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }

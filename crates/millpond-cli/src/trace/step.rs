@@ -1,34 +1,35 @@
-//! What workers execute: a trace's events, boiled down to what an allocator gets to see.
+//! The steps that workers perform: the events of a trace, reduced to what an allocator sees.
 
 use std::alloc::Layout;
 
 use millpond_trace::Op;
 
-/// The largest block that can be replayed: what a 64-bit process can address.
+/// The largest block that can be replayed: as much as a 64-bit process can address.
 pub(crate) const LARGEST: u64 = 1 << 47;
 
-/// Size and alignment of a block in one word: the size in the lower 56 bits, the power of the alignment above.
+/// Size and alignment of a block in one word: the size in the lower 56 bits, the exponent of the alignment above.
 ///
-/// A C program does not tell `malloc` which alignment it needs. Every type's size is a multiple of its alignment, so the
-/// largest power of two that divides the size, at most 16 as malloc guarantees, is enough for any value of that size.
+/// A C program does not tell `malloc` which alignment it needs. The size of every type is a multiple of its alignment,
+/// so the largest power of two that divides the size, at most 16 (which `malloc` guarantees), is enough for any value
+/// of that size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Request(u64);
 
 impl Request {
     const SHIFT: u32 = 56;
 
-    /// A request by size alone. Where there are no bytes there is nothing to align.
+    /// Creates a request from a size. If the size is zero, the alignment is 1.
     pub(crate) fn of_size(size: u64) -> Self {
         let power = if size == 0 { 0 } else { size.trailing_zeros().min(4) };
         Self(u64::from(power) << Self::SHIFT | size)
     }
 
-    /// A request with an alignment of its own, a power of two.
+    /// Creates a request with an explicit alignment, a power of two.
     fn aligned(size: u64, align: u32) -> Self {
         Self(u64::from(align.trailing_zeros()) << Self::SHIFT | size)
     }
 
-    /// What an event of a trace asks for; `align` 0 is malloc's own guarantee.
+    /// Returns the request of an event; `align` 0 means the guarantee of `malloc`.
     pub(crate) fn recorded(size: u64, align: u32) -> Result<Self, TooLarge> {
         match align {
             _ if size > LARGEST => Err(TooLarge(size)),
@@ -37,33 +38,33 @@ impl Request {
         }
     }
 
-    /// Bytes asked for.
+    /// Returns the bytes requested.
     #[inline(always)]
     pub(crate) fn size(self) -> usize {
         (self.0 & ((1 << Self::SHIFT) - 1)) as usize
     }
 
-    /// Alignment asked for.
+    /// Returns the alignment requested.
     #[inline(always)]
     pub(crate) fn align(self) -> usize {
         1 << (self.0 >> Self::SHIFT)
     }
 
-    /// The same as Rust's allocators want to hear it.
+    /// Returns the request as a `Layout`.
     #[inline(always)]
     pub(crate) fn layout(self) -> Layout {
-        // SAFETY: every constructor but `from_bytes` bounds the size by `LARGEST` and takes a power of two below 2^32;
-        // `from_bytes` checks the same.
+        // SAFETY: every constructor except `from_bytes` limits the size to `LARGEST` and takes a power of two below
+        // 2^32; `from_bytes` checks the same.
         unsafe { Layout::from_size_align_unchecked(self.size(), self.align()) }
     }
 }
 
-/// An event asks for more than any process can have.
+/// An event that requests more than any process can have.
 #[derive(Debug, thiserror::Error)]
 #[error("the trace has a block of {0} bytes, more than a process can address: record again")]
 pub(crate) struct TooLarge(u64);
 
-/// What to do to a slot.
+/// The operation on a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -79,24 +80,25 @@ pub(crate) enum Kind {
     Free,
 }
 
-/// One event.
+/// One event as a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// What is asked for; what was asked for last time does not matter to [`Kind::Free`].
+    /// The request; [`Kind::Free`] does not use it.
     pub(crate) request: Request,
-    /// Which block.
+    /// The block.
     pub(crate) slot: u32,
-    /// What to do.
+    /// The operation.
     pub(crate) kind: Kind,
-    /// Which thread of the replay does it.
+    /// The thread of the replay that performs it.
     pub(crate) worker: u16,
 }
 
 impl Step {
-    /// Bytes of a step on its way to a worker.
+    /// Bytes of an encoded step.
     pub(crate) const BYTES: usize = 16;
 
-    /// The step for an event. No known call asks for zeroed *and* specially aligned memory; alignment would win.
+    /// Returns the step for an event. No known call requests zeroed *and* aligned memory; alignment would take
+    /// precedence.
     pub(crate) fn new(op: Op) -> Result<Self, TooLarge> {
         let worker = 0;
         Ok(match op {
@@ -115,7 +117,7 @@ impl Step {
         })
     }
 
-    /// For the pipe.
+    /// Encodes the step for the pipe.
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let word = u64::from(self.slot) | u64::from(self.kind as u8) << 32 | u64::from(self.worker) << 48;
         let mut bytes = [0; Self::BYTES];
@@ -124,7 +126,7 @@ impl Step {
         bytes
     }
 
-    /// From the pipe; `None` if no step looks like that.
+    /// Decodes a step from the pipe; `None` if no step has this encoding.
     pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let [request, word] =
             [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index])));

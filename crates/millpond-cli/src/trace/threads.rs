@@ -1,36 +1,36 @@
-//! Which threads there were, who of them can share a thread of the replay, and how often one frees another's blocks.
+//! The threads of a trace, which of them can share a thread of the replay, and how often one frees another's blocks.
 
 use std::collections::BTreeMap;
 
 use millpond_trace::{Event, Op};
 
-/// Most threads that a replay has.
+/// Max number of threads in a replay.
 const MOST: usize = 64;
 
 /// The threads of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Threads {
-    /// The thread of the replay that stands for each thread of the trace. Two share one if the first had ended, or rather
-    /// had allocated and freed for the last time, before the second began.
+    /// The thread of the replay for each thread of the trace. Two threads share one if the first had allocated and
+    /// freed for the last time before the second started.
     pub(crate) workers: Vec<u16>,
-    /// How many threads the replay has.
+    /// Number of threads in the replay.
     pub(crate) at_once: u16,
-    /// Frees and resizes of blocks by another thread than the one that allocated or last resized them.
+    /// Number of frees and resizes by another thread than the one that allocated or last resized the block.
     pub(crate) foreign: u64,
 }
 
-/// What is seen of the threads while a trace is read.
+/// What is known about the threads while a trace is read.
 #[derive(Default)]
 pub(super) struct Watch {
     /// The first and the last event of each thread.
     spans: Vec<(u64, u64)>,
-    /// Whose block is in each slot.
+    /// The thread that owns the block in each slot.
     owners: Vec<u32>,
     foreign: u64,
 }
 
 impl Watch {
-    /// The event of this number.
+    /// Notes the event with this number.
     pub(super) fn see(&mut self, number: u64, event: &Event) {
         match event.op {
             Op::Allocate { slot, .. } => self.note(number, event.thread, slot, true),
@@ -38,7 +38,7 @@ impl Watch {
         }
     }
 
-    /// An event of `thread` is about the block in `slot`, which is a new one or was there before.
+    /// Notes that an event of `thread` concerns the block in `slot`, either a new one or an existing one.
     fn note(&mut self, number: u64, thread: u32, slot: u32, is_new: bool) {
         let (thread_at, slot) = (thread as usize, slot as usize);
         if self.spans.len() <= thread_at {
@@ -52,7 +52,7 @@ impl Watch {
         self.owners[slot] = thread;
     }
 
-    /// All that was seen.
+    /// Returns everything that was observed.
     pub(super) fn finish(self) -> Threads {
         let workers = share_out(&self.spans);
         let at_once = workers.iter().max().map_or(0, |&most| most + 1);
@@ -60,9 +60,9 @@ impl Watch {
     }
 }
 
-/// A lane for each thread: the lowest that is free; where all are taken, the one that is free first.
+/// Assigns a lane to each thread: the lowest that is free; if all are taken, the one that becomes free first.
 fn share_out(spans: &[(u64, u64)]) -> Vec<u16> {
-    // Threads are numbered as they appear, so they come in the order of their first events.
+    // Threads are numbered as they appear, so they are in the order of their first events.
     let mut ends: BTreeMap<u16, u64> = BTreeMap::new();
     spans
         .iter()

@@ -1,4 +1,4 @@
-//! `millpond try`: record, replay and advise in one go.
+//! `millpond try`: records, replays and advises in one command.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::{
 #[cfg(unix)]
 mod runs;
 
-/// Runs the program, then reports on standard error: standard output is the program's.
+/// Runs the program, then reports on standard error, because standard output belongs to the program.
 pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     let cli::Try { output, force, process, runs, settings, command } = arguments;
     if output.as_deref() == Some("-".as_ref()) {
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     Ok(recording.exit_code())
 }
 
-/// Runs the program plain as well.
+/// Also runs the program without recording.
 #[cfg(unix)]
 fn record_and_compare(options: &record::Options, runs: u32) -> Result<(Recording, Option<Estimate>)> {
     runs::record(options, runs)
@@ -60,7 +60,7 @@ fn record_and_compare(options: &record::Options, _: u32) -> Result<(Recording, O
     Ok((record::run(options)?, None))
 }
 
-/// Replays a trace and reports what that shows, set off from the program's output by a line.
+/// Replays a trace and reports the results, separated from the program's output by a line.
 fn judge(
     judged: &Trace,
     settings: cli::Settings,
@@ -68,14 +68,14 @@ fn judge(
     scratch: tempfile::TempDir,
 ) -> Result<()> {
     let mut reader = trace::open(&judged.path)?;
-    // The open file is all that is needed: nothing stays behind, even if the replay is interrupted.
+    // The open file is all that is needed, so no file is left behind, even if the replay is interrupted.
     drop(scratch);
     terminal::print_aside("\n")?;
     let analysis = analyze(&mut reader, settings, cost)?;
     terminal::print_aside(&report::text(&analysis))
 }
 
-/// What is judged, what was not recorded, and where the trace is.
+/// Reports what is judged, what was not recorded, and where the trace is.
 fn notes(recording: &Recording, kept: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(judged) = recording.chosen().filter(|_| !recording.others.is_empty()) {

@@ -1,4 +1,4 @@
-//! Runs a program without recording as well, to measure what recording costs.
+//! Runs a program also without recording, to measure what recording costs.
 
 use std::{
     ffi::OsString,
@@ -15,14 +15,14 @@ use crate::{
     record::{self, Recording},
 };
 
-/// CPU time in nanoseconds of a recorded run and of a plain one after it.
+/// CPU time in nanoseconds of a recorded run and of a plain run after it.
 struct Pair {
     recorded: f64,
     plain: f64,
 }
 
-/// Records a program, which is shown; then runs it plain and recorded in turn, unseen, until it has run `runs` times each
-/// way. Gives the first recording, and what recording cost the judged process.
+/// Records a program with its output shown, then runs it plain and recorded in turn with its output hidden, until it
+/// has run `runs` times each way. Returns the first recording, and what recording cost the judged process.
 pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording, Option<Estimate>)> {
     let mut input = Input::new()?;
     let before = children_time();
@@ -58,15 +58,15 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
     Ok((first, cost))
 }
 
-/// What recording cost a process that took `cpu` in all. Of one that was alone, the plain runs say what it takes without;
-/// of one among several, no more is known than what recording cost all of them.
+/// Returns what recording cost a process that took `cpu` in all. If it was the only process, the plain runs show what
+/// it takes without recording; if it was one of several, only the cost of recording all of them is known.
 fn cost(cpu: f64, has_others: bool, pairs: &[Pair]) -> Estimate {
     let each = |pair: &Pair| if has_others { pair.recorded - pair.plain } else { cpu - pair.plain };
     let all = Estimate::confidence_interval(&pairs.iter().map(each).collect::<Vec<_>>());
     if has_others { Estimate { least: all.least.min(0.0), ..all } } else { all }
 }
 
-/// CPU time of a run without recording.
+/// Returns the CPU time of a run without recording.
 fn plain(command: &[OsString]) -> Result<f64> {
     let (program, arguments) = command.split_first().context("there is no program to run")?;
     let before = children_time();
@@ -74,9 +74,10 @@ fn plain(command: &[OsString]) -> Result<f64> {
     Ok(children_time() - before)
 }
 
-/// CPU time in nanoseconds, user and system, of all processes that this one has waited for, and of theirs.
+/// Returns the CPU time in nanoseconds, user and system, of all processes that this one has waited for, and of their
+/// children.
 fn children_time() -> f64 {
-    // SAFETY: `usage` can be written, and all zero is a valid value.
+    // SAFETY: `usage` is valid for writes, and an all-zero `rusage` is a valid value.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
@@ -86,7 +87,7 @@ fn children_time() -> f64 {
     nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
 }
 
-/// Standard input, which every run reads from the same place; `None` if it is a terminal.
+/// Standard input, which every run reads from the same position; `None` if it is a terminal.
 struct Input(Option<(File, u64)>);
 
 impl Input {
@@ -113,7 +114,7 @@ impl Input {
     }
 }
 
-/// While this lives, standard output and standard error of this process, and of those that it starts, go nowhere.
+/// While this value lives, standard output and standard error of this process and of its children are discarded.
 struct Muted {
     before: [(i32, OwnedFd); 2],
 }
@@ -140,9 +141,10 @@ impl Drop for Muted {
     }
 }
 
-/// Makes standard output or standard error, by its number, what `file` is.
+/// Makes standard output or standard error, given by its number, refer to `file`.
 fn replace(number: i32, file: i32) {
-    // SAFETY: both are open, and nothing in this process owns the number that is replaced: std's handles only use it.
+    // SAFETY: both descriptors are open, and no value in this process owns the one that is replaced: the handles of std
+    // only use it.
     unsafe { libc::dup2(file, number) };
 }
 

@@ -1,4 +1,4 @@
-//! Makes traces of what the recorder left behind.
+//! Makes traces from the files that the recorder left.
 
 use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
@@ -22,7 +22,7 @@ use crate::record::{
     report,
 };
 
-/// All process images of a recording that is over.
+/// All process images of a finished recording.
 pub(super) struct Collection {
     images: Vec<Image>,
     /// The process that was started.
@@ -36,7 +36,7 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// Ends the recording: what a process that still runs does from here on is not part of it.
+    /// Ends the recording: what a process does that still runs is not recorded from here on.
     pub(super) fn new(scratch: &Scratch, run: &Run) -> Result<Self> {
         let control = scratch.stop()?;
         let execs = scratch.execs(&control);
@@ -55,7 +55,8 @@ impl Collection {
         })
     }
 
-    /// Writes the trace of the chosen process to `output`, and those of others beside it if they are to be kept.
+    /// Writes the trace of the chosen process to `output`, and those of other processes beside it if they are to be
+    /// kept.
     pub(super) fn recording(
         mut self,
         output: Output,
@@ -64,7 +65,7 @@ impl Collection {
     ) -> Result<Recording> {
         let chosen = self.choose(options.process.as_deref());
         let error = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
-        // What was asked for by a wrong name is not lost.
+        // If the name given matches no process, all traces are kept.
         let all = options.all || matches!(error, Some((_, RecordError::NoSuchProcess(_))));
         let main = output.path().to_owned();
         let (mut traces, mut others) = (Vec::new(), Vec::new());
@@ -107,9 +108,9 @@ impl Collection {
         }
     }
 
-    /// The process to keep. If none is named it is the last image of the process that was started: earlier ones are what
-    /// led to it, such as `env`, or a shell whose last command takes its place. `None` if there is none of that name, or
-    /// if that process has become a program that was not recorded.
+    /// Returns the process to keep. Without a name, it is the last image of the process that was started: earlier
+    /// images are what led to it, such as `env`, or a shell that was replaced by its last command. `None` if no process
+    /// has the name, or if that process became a program that was not recorded.
     fn choose(&self, wanted: Option<&str>) -> Option<usize> {
         let images = self.images.iter().enumerate();
         if let Some(name) = wanted {
@@ -130,7 +131,7 @@ impl Collection {
             .ok()
             .and_then(|streams| Merge::new(streams).ok())
             .is_some_and(|all| all.is_empty());
-        // Nothing may be all that there is to record, but not in these cases.
+        // Having no events can be legitimate, but not in these cases.
         let hidden = image.header.stopped.load(Relaxed) != 0 || inspect::allocator(image, 0).is_some();
         (!empty || !hidden).then_some(at)
     }
@@ -149,7 +150,7 @@ impl Collection {
         Ok(Trace { path, bytes, is_chosen, name, start, summary })
     }
 
-    /// Why the chosen process has no trace.
+    /// Explains why the chosen process has no trace.
     fn why_nothing(&self, program: &Program, wanted: Option<&str>) -> (PathBuf, RecordError) {
         if let Some(name) = wanted {
             let mut names: Vec<_> = self.images.iter().map(Image::name).collect();
@@ -165,7 +166,7 @@ impl Collection {
         (path.clone(), self.why_no_events())
     }
 
-    /// The processes that could be recorded instead, by name.
+    /// Returns the processes that could be recorded instead, by name.
     fn hint(&self, others: &[Other]) -> String {
         let others = others.iter().filter(|other| other.process != self.process);
         others.max_by_key(|other| other.events).map_or_else(String::new, |most| {
@@ -174,7 +175,7 @@ impl Collection {
         })
     }
 
-    /// Why the process that was started, and became no other program, has no events.
+    /// Explains why the started process, which became no other program, has no events.
     fn why_no_events(&self) -> RecordError {
         let own = self.images.iter().rev().find(|image| image.process() == self.process);
         match own {
@@ -189,7 +190,7 @@ impl Collection {
     }
 }
 
-/// Why a process has left no files, if so many could not make any, and so many were in a sandbox.
+/// Explains why a process left no files, given how many could not make any and how many were in a sandbox.
 fn why_no_files(failed: usize, sandboxed: usize) -> RecordError {
     if sandboxed > 0 {
         return RecordError::Failed("it is in a sandbox (seccomp) that might kill it for that".into());

@@ -1,4 +1,4 @@
-//! Turns what the recorder saw, which is addresses, into a trace, which is slots.
+//! Converts what the recorder saw (addresses) into a trace (slots).
 
 use std::{
     collections::HashMap,
@@ -19,30 +19,30 @@ use super::{
 };
 use crate::terminal::Progress;
 
-/// The clock of a recording: when it began, and how long a tick is.
+/// The clock of a recording: its start, and the length of a tick.
 pub(super) struct Clock {
     begin: Moment,
     tick: f64,
 }
 
 impl Clock {
-    /// From what the clocks showed before and after the program ran.
+    /// Calibrates the clock by readings before and after the program ran.
     pub(super) fn new(begin: Moment, end: &Moment) -> Self {
         Self { begin, tick: begin.tick_length(end) }
     }
 
-    /// Nanoseconds in so many ticks.
+    /// Returns the nanoseconds in a number of ticks.
     pub(super) fn nanoseconds(&self, ticks: u64) -> u64 {
         (ticks as f64 * self.tick) as u64
     }
 
-    /// Nanoseconds since 1970.
+    /// Returns the nanoseconds since 1970.
     fn unix(&self, ticks: u64) -> u64 {
         self.begin.unix_ns + self.nanoseconds(ticks.saturating_sub(self.begin.ticks))
     }
 }
 
-/// What is known when a process image starts.
+/// What is known at the start of a process image.
 pub(super) fn start(image: &Image, clock: &Clock) -> Start {
     Start {
         program: image.program.clone(),
@@ -53,7 +53,7 @@ pub(super) fn start(image: &Image, clock: &Clock) -> Start {
     }
 }
 
-/// What a reader cannot find out by itself.
+/// What a reader cannot determine from the events.
 pub(super) struct Facts<'a> {
     pub(super) image: &'a Image,
     pub(super) clock: &'a Clock,
@@ -61,7 +61,7 @@ pub(super) struct Facts<'a> {
     pub(super) stopped: Option<(Ending, String)>,
 }
 
-/// Writes the trace of a process image and gives its summary. A signal ends the trace there.
+/// Writes the trace of a process image and returns its summary. If a signal arrives, the trace ends there.
 pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> Result<Summary> {
     let Facts { image, clock, stopped: mut reason } = facts;
     let progress = Progress::new("writing the trace");
@@ -105,8 +105,9 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     converter.writer.finish(outcome).context("could not write the trace")
 }
 
-/// What the process used, and CPU time that recording took in it: what an event costs when many follow each other, as
-/// tried out at its start, for each that was `logged`, and what was measured around everything else.
+/// Returns what the process used, and the CPU time that recording took in it: the cost of an event when many follow
+/// each other, as measured at its start, for each event that was `logged`, plus what was measured around everything
+/// else.
 fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
     let header = &image.header;
     let since = |last: &AtomicU64, first: &AtomicU64| last.load(Relaxed).saturating_sub(first.load(Relaxed));
@@ -122,17 +123,18 @@ fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
     }
 }
 
-/// A block between the beginning and the end of a `realloc`.
+/// A block between the start and the end of a `realloc`.
 struct Moving {
     thread: u32,
     address: u64,
-    /// `None` if the block was never seen allocated, or was taken for freed.
+    /// `None` if the block was never seen allocated, or was considered freed.
     slot: Option<u32>,
 }
 
-/// How late, in nanoseconds, the end of a block can come after the next allocation at its address. A processor may
-/// look at its clock before it has done all that stands before that in the program, by some hundred instructions; so
-/// one in a million times, where threads free each other's blocks, two events are in the wrong order.
+/// The max delay, in nanoseconds, between the next allocation at an address and the end of the previous block there. A
+/// processor may read its clock before it has executed everything that precedes the read in the program, by some
+/// hundred instructions. So about once in a million times, where threads free each other's blocks, two events are in
+/// the wrong order.
 const LATE: u64 = 10_000;
 
 struct Converter<W: Write> {
@@ -140,7 +142,7 @@ struct Converter<W: Write> {
     /// The slot of the live block at each address.
     live: HashMap<u64, u32, FixedState>,
     moving: Vec<Moving>,
-    /// Blocks taken for freed because another appeared at their address, and when: the event may still come.
+    /// Blocks that were considered freed because another appeared at their address, and when: the event may still come.
     replaced: Vec<(u64, u64)>,
     /// The number of each of the recorder's threads in the trace.
     threads: HashMap<u32, u32, FixedState>,
@@ -176,7 +178,7 @@ impl<W: Write> Converter<W> {
                 self.outcome.failed += 1;
                 Ok(())
             }
-            // These are no events: `Stream` keeps them to itself.
+            // These are no events: `Stream` does not pass them on.
             Kind::Mark | Kind::Caller | Kind::Extra => Ok(()),
         }
     }
@@ -196,7 +198,7 @@ impl<W: Write> Converter<W> {
         }
     }
 
-    /// The slot of the block at an address, which is there no longer; `None` if there is none, or if this is late.
+    /// Removes the block at an address and returns its slot; `None` if there is none, or if the event is late.
     fn take(&mut self, address: u64, time: u64) -> Option<u32> {
         if let Some(at) = self.replaced.iter().position(|&(other, _)| other == address) {
             let (_, when) = self.replaced.swap_remove(at);
@@ -233,7 +235,7 @@ impl<W: Write> Converter<W> {
         Ok(())
     }
 
-    /// A block appears where another is thought live: that one must have been freed.
+    /// Handles a block that appears where another is considered live: that one must have been freed.
     fn make_way(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
         if let Some(slot) = self.live.remove(&event.address) {
             self.outcome.overlaps += 1;
@@ -253,7 +255,7 @@ mod tests {
     /// One event: thread, kind, address, size.
     type Step = (u32, Kind, u64, u64);
 
-    /// The trace of these events, one microsecond apart, and what the writer cannot count.
+    /// Writes a trace of these events, one microsecond apart; returns it with what the writer cannot count.
     fn trace(steps: &[Step]) -> (Vec<Op>, Outcome) {
         let mut file = Vec::new();
         let mut converter = Converter::new(Writer::new(&mut file, &Start::default()).unwrap());

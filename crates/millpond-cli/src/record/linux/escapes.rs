@@ -1,4 +1,4 @@
-//! Finds programs that were started while recording and left nothing behind.
+//! Finds programs that were started during the recording and left no files.
 
 use std::{
     collections::HashMap,
@@ -13,8 +13,8 @@ use millpond_trace::raw::{Exec, LOST_CHILD, SOME_CHILD};
 use super::{image::Image, inspect, program::Program};
 use crate::record::{error::RecordError, recording::Escape};
 
-/// The programs that processes were to become or to start, without those that failed and those that were recorded.
-/// `otherwise` is why, where the files of the programs do not say it.
+/// Returns the programs that processes were about to become or to start, without those that failed and those that were
+/// recorded. `otherwise` is the reason if the files of a program do not reveal one.
 pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &RecordError) -> Vec<Escape> {
     let mut last_image: HashMap<u32, u64> = HashMap::new();
     for image in images {
@@ -27,7 +27,7 @@ pub(super) fn find(execs: &[Exec], images: &[Image], otherwise: &RecordError) ->
     escaped.filter_map(|exec| escape(exec, otherwise)).collect()
 }
 
-/// What escaped, unless it is a child of unknown number that nothing keeps from being recorded.
+/// Returns an escape, unless it is a child of unknown number that nothing prevents from being recorded.
 fn escape(exec: &Exec, otherwise: &RecordError) -> Option<Escape> {
     let length = exec.path.iter().position(|&byte| byte == 0).unwrap_or(exec.path.len());
     let program = match length {

@@ -1,4 +1,4 @@
-//! What one process image left behind: facts about the process, and where the records of its lanes are.
+//! The files of one process image: facts about the process, and where the records of its streams are.
 
 use std::{
     collections::BTreeMap,
@@ -21,15 +21,15 @@ use crate::trace;
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
 pub(super) struct Image {
     pub(super) header: Header,
-    /// The file that the `malloc` behind the recorder is in; empty if that is not known.
+    /// The file that contains the `malloc` behind the recorder; empty if unknown.
     pub(super) malloc: String,
-    /// Ticks that logging 1,024 events takes in this program; 0 if that is not known.
+    /// Ticks that logging 1,024 events takes in this program; 0 if unknown.
     pub(super) ticks_per_1024: u32,
     /// Path of the executable.
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
     pub(super) modules: Vec<Module>,
-    /// Where the windows are, and where the units written out are.
+    /// The files of windows and of written units.
     live: PathBuf,
     units: PathBuf,
 }
@@ -61,29 +61,30 @@ impl Image {
         Some(Self { header, malloc, ticks_per_1024, program, arguments, modules, live, units })
     }
 
-    /// What the program was called, without its directory.
+    /// Returns the name of the program, without its directory.
     pub(super) fn name(&self) -> String {
         trace::name_of(&self.program, &self.arguments)
     }
 
-    /// Whether this is its number, or its name, or that of its file.
+    /// Returns whether this is its number, its name, or the name of its file.
     pub(super) fn is_called(&self, name: &str) -> bool {
         name.parse() == Ok(self.process()) || self.name() == name || trace::last_part(&self.program) == name
     }
 
-    /// The process number.
+    /// Returns the process number.
     pub(super) fn process(&self) -> u32 {
         self.header.process.load(Relaxed)
     }
 
-    /// CPU time that the process used, as far as it is known, in nanoseconds.
+    /// Returns the CPU time that the process used, in nanoseconds, as far as it is known.
     pub(super) fn cpu_ns(&self) -> u64 {
         self.header.cpu_last.load(Relaxed).saturating_sub(self.header.cpu_first.load(Relaxed))
     }
 
-    /// The lanes with all their units in order.
+    /// Returns the streams with all their units in order.
     pub(super) fn streams(&self) -> Result<Vec<Stream>> {
-        // First the windows, then what was written out of them: should a process still run, nothing falls in between.
+        // Reads the windows first, then the units written from them, so that no unit is missed if the process still
+        // runs.
         let mut found: BTreeMap<u32, BTreeMap<u32, Unit>> = BTreeMap::new();
         self.index(&self.live, UNIT as u64, &mut found)?;
         if self.units.exists() {
@@ -92,8 +93,8 @@ impl Image {
         Ok(found.into_values().map(|units| Stream::new(units.into_values().collect())).collect())
     }
 
-    /// Notes the units of a file. Of two with the same number the one with more records is whole: the other was being
-    /// written, or was written and not yet started anew, when the process was killed.
+    /// Notes the units of a file. Of two units with the same number, the one with more records is complete: the other
+    /// was being written, or had been written and not yet restarted, when the process was killed.
     fn index(&self, path: &Path, first: u64, found: &mut BTreeMap<u32, BTreeMap<u32, Unit>>) -> Result<()> {
         let what = || format!("could not read {}", path.display());
         let file = Rc::new(File::open(path).with_context(what)?);
@@ -119,14 +120,14 @@ impl Image {
     }
 }
 
-/// The header in a file of windows, if the process came to write it.
+/// Returns the header in a file of windows, if the process has written it.
 fn header(path: &Path) -> Option<Header> {
     let mut start = [0; size_of::<Header>()];
     File::open(path).and_then(|file| file.read_exact_at(&mut start, 0)).ok()?;
     Header::from_bytes(&start).filter(|header| header.magic.load(Relaxed) == MAGIC)
 }
 
-/// The executable mappings in a copy of `/proc/self/maps`.
+/// Returns the executable mappings in a copy of `/proc/self/maps`.
 fn modules(maps: &str) -> Vec<Module> {
     let module = |line: &str| {
         let mut words = line.splitn(6, ' ');

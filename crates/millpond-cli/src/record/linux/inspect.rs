@@ -1,4 +1,4 @@
-//! Reads from a program's file what stands in the way of recording it.
+//! Finds obstacles to recording a program by reading its file.
 
 use std::{
     fs,
@@ -16,7 +16,8 @@ use object::{
 use super::image::Image;
 use crate::{record::error::RecordError, trace};
 
-/// What stands in the way of recording this program for sure. A file that cannot be read has the benefit of the doubt.
+/// Returns the obstacle that certainly prevents recording of this program. A file that cannot be read counts as
+/// recordable.
 pub(super) fn before(binary: &Path) -> Option<RecordError> {
     if is_privileged(binary) {
         return Some(RecordError::Privileged);
@@ -39,10 +40,10 @@ pub(super) fn before(binary: &Path) -> Option<RecordError> {
     (!name.starts_with("ld-linux")).then(|| RecordError::OtherLibrary(linker.clone()))
 }
 
-/// With fewer events than this, a program may have an allocator of its own.
+/// A program with fewer events than this may have its own allocator.
 const FEW: u64 = 1000;
 
-/// The allocator that a process used besides that of the C library, or in its place, and where it is.
+/// Returns the allocator that a process used besides or instead of that of the C library, and where it is.
 pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
     let file = trace::last_part(&image.malloc);
     if !file.is_empty() && !file.starts_with("libc.so") && !file.starts_with("libc-") {
@@ -51,8 +52,8 @@ pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
     own_allocator(Path::new(&image.program), events)
 }
 
-/// An allocator in the program's own file, by the functions that it has, and by messages that the usual ones leave in it
-/// even without symbols. If there were only few events, a name somewhere in the file is enough.
+/// Finds an allocator in the program's own file, by its functions, and by messages that common allocators leave in it
+/// even without symbols. If there were only few events, a name anywhere in the file is enough.
 pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {
     const FUNCTIONS: [(&str, &str); 5] = [
         ("_rjem_malloc", "jemalloc"),
@@ -82,7 +83,7 @@ pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {
     found.map(|(_, name)| format!("{name}, within the program itself"))
 }
 
-/// Whether the program was made by Go's linker.
+/// Returns whether the program was made by Go's linker.
 fn is_go(bytes: &[u8]) -> bool {
     let file = ElfFile64::<Endianness>::parse(bytes);
     file.is_ok_and(|file| file.section_by_name(".go.buildinfo").is_some())
@@ -92,9 +93,9 @@ fn machine() -> u16 {
     if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 }
 }
 
-/// Whether the program would get other rights than this process has.
+/// Returns whether the program would run with other privileges than this process.
 fn is_privileged(binary: &Path) -> bool {
-    // SAFETY: these calls only answer.
+    // SAFETY: these calls take no arguments and always succeed.
     let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
     fs::metadata(binary).is_ok_and(|file| {
         let (set_user, set_group) = (file.mode() & libc::S_ISUID != 0, file.mode() & libc::S_ISGID != 0);

@@ -1,4 +1,4 @@
-//! Runs the program: its input, output and errors untouched, and signals passed on.
+//! Runs the program: its input, output and errors are untouched, and signals are passed on.
 
 use std::{
     ffi::OsString,
@@ -13,15 +13,15 @@ use std::{
 
 use super::program::Program;
 
-/// Signals that end a program, which are for the one that runs and not for this one.
+/// Signals that end a program; they are meant for the program that is run, not for this one.
 const PASSED_ON: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
 
-/// The process that signals are passed on to; 0: none.
+/// The process to which signals are passed on; 0: none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
-/// The last signal that came while there was no process to pass it on to; 0: none.
+/// The last signal that arrived while there was no process to pass it on to; 0: none.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
-/// Two clocks, looked at together.
+/// Two clocks, read at the same moment.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
     pub(super) ticks: u64,
@@ -32,7 +32,7 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The middle of the quickest of a few attempts: this thread may be interrupted in between.
+        // The middle of the quickest of a few attempts, because this thread may be interrupted between the reads.
         let attempt = |_| {
             let (before, instant, after) =
                 (millpond_record::ticks(), Instant::now(), millpond_record::ticks());
@@ -43,14 +43,14 @@ impl Moment {
         Self { ticks, instant, unix_ns: since.as_nanos() as u64 }
     }
 
-    /// Nanoseconds that a tick takes, judged by the time from `self` to `later`.
+    /// Returns the nanoseconds per tick, measured from `self` to `later`.
     pub(super) fn tick_length(&self, later: &Self) -> f64 {
         let ticks = later.ticks.saturating_sub(self.ticks).max(1);
         later.instant.saturating_duration_since(self.instant).as_nanos() as f64 / ticks as f64
     }
 }
 
-/// How the program ran.
+/// The result of running the program.
 pub(super) struct Run {
     pub(super) status: ExitStatus,
     pub(super) process: u32,
@@ -58,7 +58,7 @@ pub(super) struct Run {
     pub(super) end: Moment,
 }
 
-/// Runs a program with more variables in its environment and this standard output, and waits for it.
+/// Runs a program with additional environment variables and this standard output, and waits for it.
 pub(super) fn launch(
     program: &Program,
     arguments: &[OsString],
@@ -76,18 +76,18 @@ pub(super) fn launch(
     pass_on(SIGNAL.swap(0, SeqCst));
     let status = child.wait();
     CHILD.store(0, SeqCst);
-    // Two clocks are compared over the whole run; were it very short, that would not be exact.
+    // The two clocks are compared over the whole run; a very short run would make the comparison inexact.
     let least = Duration::from_millis(5);
     std::thread::sleep(least.saturating_sub(begin.instant.elapsed()));
     Ok(Run { status: status?, process: child.id(), begin, end: Moment::now() })
 }
 
-/// A signal that came since the program ended, which is then meant for this one.
+/// Returns a signal that arrived after the program ended, which is therefore meant for this process.
 pub(super) fn interrupted() -> Option<i32> {
     Some(SIGNAL.load(SeqCst)).filter(|&signal| signal != 0)
 }
 
-/// While this lives, signals that would end this program are passed on to the one that it runs.
+/// While this value lives, signals that would end this process are passed on to the program that it runs.
 pub(super) struct Signals {
     before: Vec<(i32, libc::sigaction)>,
 }
@@ -96,11 +96,12 @@ impl Signals {
     pub(super) fn pass_on() -> Self {
         let mut before = Vec::new();
         for signal in PASSED_ON {
-            // SAFETY: all zero is a valid `sigaction`; the handler only does what handlers may.
+            // SAFETY: an all-zero `sigaction` is valid, the pointers are valid or null, and the handler is
+            // async-signal-safe.
             unsafe {
                 let mut old = zeroed::<libc::sigaction>();
                 libc::sigaction(signal, null_mut(), &raw mut old);
-                // What is ignored here is to be ignored by the program too, as `nohup` means it.
+                // A signal that is ignored here stays ignored in the program, as with `nohup`.
                 if old.sa_sigaction == libc::SIG_IGN {
                     continue;
                 }
@@ -118,16 +119,16 @@ impl Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         for (signal, old) in &self.before {
-            // SAFETY: what was there before is put back.
+            // SAFETY: `old` is what `sigaction` returned for this signal, and the other pointer may be null.
             unsafe { libc::sigaction(*signal, old, null_mut()) };
         }
         SIGNAL.store(0, SeqCst);
     }
 }
 
-/// What the terminal sends, it sends to the program as well; what was sent to this process alone is passed on.
+/// Passes on a signal that was sent to this process alone; the terminal sends its signals to the program as well.
 extern "C" fn handler(signal: i32, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel gives a valid pointer, as the handler was set up with `SA_SIGINFO`.
+    // SAFETY: the kernel passes a valid pointer, because the handler was installed with `SA_SIGINFO`.
     let from_a_process = unsafe { (*information).si_code } <= 0;
     if CHILD.load(SeqCst) == 0 {
         SIGNAL.store(signal, SeqCst);
@@ -136,11 +137,11 @@ extern "C" fn handler(signal: i32, information: *mut libc::siginfo_t, _: *mut li
     }
 }
 
-/// Sends a signal to the program, unless it is 0.
+/// Sends a signal to the program, unless the signal is 0.
 fn pass_on(signal: i32) {
     let child = CHILD.load(SeqCst);
     if child != 0 && signal != 0 {
-        // SAFETY: `kill` may be called in a handler; the child has not been waited for, so the number is its own.
+        // SAFETY: `kill` is async-signal-safe; the child has not been waited for, so its number still belongs to it.
         unsafe { libc::kill(child, signal) };
     }
 }

@@ -1,7 +1,7 @@
-//! The recorder, carried within this program, put into a file where the dynamic linker finds it.
+//! The recorder, embedded in this program and written to a file where the dynamic linker finds it.
 //!
-//! That file stays: `~/.cache/millpond/recorder-HASH.so`. A program that outlives the recording, or starts another one
-//! later with the same environment, would otherwise be told by the linker that its library is missing.
+//! The file `~/.cache/millpond/recorder-HASH.so` is kept. If it were removed, the dynamic linker would report a missing
+//! library to each program that outlives the recording, or that starts another one later with the same environment.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 /// The shared library that the build script made.
 const RECORDER: &[u8] = include_bytes!(env!("MILLPOND_RECORDER"));
 
-/// Puts the recorder into the user's cache, or else into `fallback`, and gives its path.
+/// Writes the recorder to the user's cache, or else to `fallback`, and returns its path.
 pub(super) fn place(fallback: &Path) -> Result<PathBuf> {
     let mut reason = None;
     for directory in cache().into_iter().chain([fallback.to_owned()]) {
@@ -31,7 +31,7 @@ pub(super) fn place(fallback: &Path) -> Result<PathBuf> {
     bail!("{reason}; set XDG_CACHE_HOME or TMPDIR to a directory of yours where programs may be run")
 }
 
-/// The user's directory for what can be made again.
+/// Returns the user's cache directory.
 fn cache() -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
@@ -40,7 +40,7 @@ fn cache() -> Option<PathBuf> {
 
 fn place_in(directory: &Path) -> Result<PathBuf> {
     let path = directory.join(format!("recorder-{:016x}.so", hash()));
-    // What separates the libraries in LD_PRELOAD cannot be part of a name there.
+    // A path in LD_PRELOAD cannot contain the separators of the list.
     if path.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
         bail!("{} has a space or a colon in its name", directory.display());
     }
@@ -58,20 +58,21 @@ fn place_in(directory: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Names the contents, so that two versions of this program do not get into each other's way.
+/// Hashes the contents, so that two versions of this program use different files.
 fn hash() -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(RECORDER);
     hasher.finish()
 }
 
-/// Whether libraries can be loaded from this directory: it may be mounted without the right to run programs.
+/// Returns whether libraries can be loaded from this directory: it may be mounted `noexec`.
 fn may_run(directory: &Path) -> bool {
     super::scratch::file_system(directory).is_some_and(|system| system.f_flag & libc::ST_NOEXEC == 0)
 }
 
-/// `LD_PRELOAD` with the recorder in front of what is there already. In front, because it then sees exactly what the
-/// program asks for, and because an allocator among the others would not pass calls on to a recorder behind it.
+/// Returns `LD_PRELOAD` with the recorder in front of what is there already. At the front, the recorder sees exactly
+/// what the program requests, and an allocator among the other libraries would not forward calls to a recorder behind
+/// it.
 pub(super) fn preload(recorder: &Path) -> Vec<u8> {
     let mut value = recorder.as_os_str().as_bytes().to_vec();
     if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {

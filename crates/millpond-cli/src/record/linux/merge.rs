@@ -1,4 +1,4 @@
-//! Puts the events of several lanes in order of time.
+//! Merges the events of several streams by time.
 
 use std::{
     cmp::Ordering,
@@ -11,14 +11,14 @@ use millpond_trace::raw::Kind;
 use super::stream::{Event, Stream};
 use crate::terminal::Progress;
 
-/// The next event of a lane. The largest is the one that comes first.
+/// The next event of a stream. The largest is the one that comes first.
 struct Head {
     event: Event,
     stream: usize,
 }
 
 impl Head {
-    /// At the same tick, a block is given up before it is handed out.
+    /// At the same tick, frees come before allocations.
     fn key(&self) -> (u64, bool, usize) {
         let gives_up = matches!(self.event.kind, Kind::Free | Kind::ResizeStart);
         (self.event.ticks, !gives_up, self.stream)
@@ -45,7 +45,7 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// All lanes of a process.
+/// All streams of a process.
 pub(super) struct Merge {
     streams: Vec<Stream>,
     heads: BinaryHeap<Head>,
@@ -62,22 +62,22 @@ impl Merge {
         Ok(Self { streams, heads })
     }
 
-    /// This, unless there is no event.
+    /// Returns the set, unless it has no events.
     pub(super) fn some(self) -> Option<Self> {
         (!self.is_empty()).then_some(self)
     }
 
-    /// Whether there is no event.
+    /// Returns whether there are no events.
     pub(super) fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
 
-    /// How many records there are to read: about as many as events, and not fewer.
+    /// Returns the number of records to read: approximately the number of events, and at least that.
     pub(super) fn records(&self) -> u64 {
         self.streams.iter().map(Stream::records).sum::<u64>() + self.heads.len() as u64
     }
 
-    /// How many events there are, in any order.
+    /// Counts the events, in any order.
     pub(super) fn count(self) -> Result<u64> {
         let (progress, all) = (Progress::new("counting the events of other processes"), self.records());
         let mut count = self.heads.len() as u64;
@@ -92,7 +92,7 @@ impl Merge {
         Ok(count)
     }
 
-    /// The next event of all; `None` after the last.
+    /// Returns the next event of all streams; `None` after the last.
     pub(super) fn event(&mut self) -> Result<Option<Event>> {
         let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
         let event = head.event;

@@ -1,11 +1,11 @@
-//! Recording on Linux, in the order in which things happen:
+//! Recording on Linux, in the order of the steps:
 //!
-//! * `program`, `inspect` – find the program that will run, and what stands in the way of recording it;
-//! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, put where the dynamic
-//!   linker finds it;
+//! * `program`, `inspect` – find the program that will run, and obstacles to recording it;
+//! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, written to a file where
+//!   the dynamic linker finds it;
 //! * `launch` – runs the program, its input and output untouched;
 //! * `escapes`, `stopped` – what is missing, and why;
-//! * `image`, `stream`, `merge` – read what each process left, and put the events of its threads in order of time;
+//! * `image`, `stream`, `merge` – read what each process left, and merge the events of its threads by time;
 //! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
 //!   process.
 

@@ -1,4 +1,4 @@
-//! The files of traces: complete under their name, or not there.
+//! Output files of traces: complete under their name, or absent.
 
 use std::{
     fs::{self, File},
@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-/// What names standard output.
+/// The name of standard output.
 const STANDARD_OUTPUT: &str = "-";
 
-/// Whether the trace is to go there.
+/// Returns whether the trace goes to standard output.
 pub(super) fn is_standard_output(path: &Path) -> bool {
     path == Path::new(STANDARD_OUTPUT)
 }
@@ -22,20 +22,20 @@ pub(super) fn is_standard_output(path: &Path) -> bool {
 pub(super) struct Output {
     path: PathBuf,
     file: Kind,
-    /// Whether a file of that name may be replaced.
+    /// Whether an existing file of that name may be replaced.
     force: bool,
 }
 
 enum Kind {
-    /// A file with another name in the same directory, renamed in the end.
+    /// A file with another name in the same directory, renamed at the end.
     New(BufWriter<NamedTempFile>),
-    /// A device, a pipe or standard output: written to as it is.
+    /// A device, a pipe or standard output, written directly.
     Existing(BufWriter<File>),
 }
 
 impl Output {
-    /// Makes sure that it can be written; a file that is there only with `force`. The file is for its owner alone: it
-    /// holds command lines and paths.
+    /// Checks that the output can be written; an existing file needs `force`. Only the owner can read the file, because
+    /// it contains command lines and paths.
     pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
         let what = || format!("cannot write {}", path.display());
         if is_standard_output(path) {
@@ -73,12 +73,12 @@ impl Output {
         Ok(Self { path: PathBuf::from(STANDARD_OUTPUT), file, force: true })
     }
 
-    /// Where it will be.
+    /// Returns the path of the trace.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the file its name. Until then it is deleted when dropped.
+    /// Renames the file to its final name. Without this call, it is deleted when dropped.
     pub(super) fn finish(self) -> Result<PathBuf> {
         let what = || format!("cannot write {}", self.path.display());
         match self.file {
@@ -112,7 +112,7 @@ impl Write for Output {
     }
 }
 
-/// Where the trace of another process goes: `out.mpt` gives `out.PROCESS-NAME.mpt`, which must not be taken.
+/// Returns the path for the trace of another process: `out.mpt` becomes `out.PROCESS-NAME.mpt`, which must not exist.
 pub(super) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path) -> bool) -> PathBuf {
     let stem = main.file_stem().unwrap_or_default().to_string_lossy();
     let name: String =

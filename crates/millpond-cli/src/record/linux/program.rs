@@ -1,4 +1,4 @@
-//! Finds the program that a command names, and the file that the kernel will really load for it.
+//! Finds the program that a command names, and the file that the kernel will actually load for it.
 
 use std::{
     env,
@@ -16,16 +16,16 @@ use crate::errors::CannotRun;
 /// A program that can be run.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// As it was named.
+    /// The name as given.
     pub(super) name: OsString,
-    /// Where it is.
+    /// The path.
     pub(super) path: PathBuf,
-    /// The file in machine code: the program itself, or the interpreter of the script that it is.
+    /// The file with machine code: the program itself, or the interpreter if the program is a script.
     pub(super) binary: PathBuf,
 }
 
 impl Program {
-    /// Finds a program as a shell would.
+    /// Finds a program as a shell does.
     pub(super) fn find(name: &OsStr) -> Result<Self> {
         let path = if name.as_bytes().contains(&b'/') { PathBuf::from(name) } else { search(name)? };
         check(&path)?;
@@ -34,7 +34,7 @@ impl Program {
     }
 }
 
-/// The first executable file of this name in the directories of PATH.
+/// Returns the first executable file of this name in the directories of PATH.
 fn search(name: &OsStr) -> Result<PathBuf> {
     if name.is_empty() {
         bail!(CannotRun::NotFound("the name of the program is empty: say which program to run".into()));
@@ -51,7 +51,7 @@ fn search(name: &OsStr) -> Result<PathBuf> {
     Ok(path.clone())
 }
 
-/// Fails with the reason why a file cannot be run.
+/// Fails with the reason if a file cannot be run.
 fn check(path: &Path) -> Result<()> {
     let kind = fs::metadata(path).map_err(|error| cannot_run(path, &error))?;
     let refuse = |why: &str| CannotRun::Refused(format!("cannot run {}: {why}", path.display()));
@@ -64,7 +64,7 @@ fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What an error of the system means for a program that was to be run.
+/// Converts an error of the system into the reason why a program cannot be run.
 pub(super) fn cannot_run(path: &Path, error: &io::Error) -> CannotRun {
     let text = format!("cannot run {}: {error}", path.display());
     match error.kind() {
@@ -74,15 +74,16 @@ pub(super) fn cannot_run(path: &Path, error: &io::Error) -> CannotRun {
 }
 
 fn is_executable(path: &Path) -> bool {
-    // SAFETY: a C string.
+    // SAFETY: the argument is a NUL-terminated string.
     CString::new(path.as_os_str().as_bytes())
         .is_ok_and(|path| unsafe { libc::access(path.as_ptr(), libc::X_OK) } == 0)
 }
 
-/// Follows `#!` lines to the program that reads the script. The file itself if it is no script, or cannot be read.
+/// Follows `#!` lines to the program that reads the script. Returns the file itself if it is not a script or cannot be
+/// read.
 fn interpreter(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
-    // The kernel gives up after a few.
+    // The kernel follows only a few.
     for _ in 0..5 {
         let mut start = [0; 256];
         let count = match fs::File::open(&path).and_then(|mut file| file.read(&mut start)) {
@@ -104,7 +105,7 @@ fn interpreter(path: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Says that it is the interpreter of a script that cannot be run.
+/// Reports that the interpreter of a script cannot be run.
 fn named_in_first_line(error: anyhow::Error) -> anyhow::Error {
     let say = |text: &str| format!("{text} (the interpreter named in the first line of the script)");
     match error.downcast::<CannotRun>() {

@@ -1,4 +1,4 @@
-//! The directory of one recording while it is being made. Its layout is in [`millpond_trace::raw`].
+//! The working directory of one recording. Its layout is in [`millpond_trace::raw`].
 
 use std::{
     ffi::CString,
@@ -16,20 +16,20 @@ use anyhow::{Context, Result, bail};
 use millpond_trace::raw;
 use tempfile::TempDir;
 
-/// Where memory can be had as files.
+/// A directory whose files are in memory.
 const MEMORY: &str = "/dev/shm";
 
-/// The directories of a recording; deleted with all they hold when dropped.
+/// The directories of a recording; deleted with all their contents when dropped.
 pub(super) struct Scratch {
     disk: TempDir,
-    /// Holds what is mapped by the program: in memory, where a write to it cannot fail because a disk is full.
+    /// Holds the files that the program maps: in memory, where a write cannot fail because a disk is full.
     _live: Option<TempDir>,
     limit: u64,
 }
 
 impl Scratch {
-    /// Makes them in the directory for temporary files. At most `limit` bytes are to be written there; if that is not
-    /// said, half of what is free.
+    /// Creates them in the directory for temporary files. At most `limit` bytes may be written there; by default, half
+    /// of the free space.
     pub(super) fn new(limit: Option<u64>) -> Result<Self> {
         let parent = std::env::temp_dir();
         let what =
@@ -67,7 +67,7 @@ impl Scratch {
         self.disk.path()
     }
 
-    /// Bytes that may be written.
+    /// Returns the number of bytes that may be written.
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
@@ -76,7 +76,7 @@ impl Scratch {
         self.path().join("live/control")
     }
 
-    /// Tells processes that still run to stop recording, and says what all have left in the control file.
+    /// Tells running processes to stop recording, and returns what all have left in the control file.
     pub(super) fn stop(&self) -> Result<raw::Control> {
         let what = || format!("could not read {}", self.control().display());
         let file = fs::File::options().write(true).open(self.control()).with_context(what)?;
@@ -85,8 +85,8 @@ impl Scratch {
         raw::Control::from_bytes(&bytes).with_context(what)
     }
 
-    /// Programs that processes were to become or to start; of the last one that could not be written down, nothing but
-    /// that there was one.
+    /// Returns the programs that processes were about to become or to start; for the last one that could not be written
+    /// down, only that there was one.
     pub(super) fn execs(&self, control: &raw::Control) -> Vec<raw::Exec> {
         let bytes = fs::read(self.path().join("live/execs")).unwrap_or_default();
         let (process, ticks) = (control.unwritten.load(Relaxed), control.unwritten_ticks.load(Relaxed));
@@ -95,17 +95,18 @@ impl Scratch {
     }
 }
 
-/// How many seccomp filters this process has, as the recorder asks it of the programs; 0 if the system does not say.
+/// Returns how many seccomp filters this process has, by the same query as the recorder uses; 0 if the system does not
+/// report it.
 fn own_filters() -> u32 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
-/// What the system says about the file system of a directory.
+/// Returns what the system reports about the file system of a directory.
 pub(super) fn file_system(directory: &Path) -> Option<libc::statvfs> {
     let path = CString::new(directory.as_os_str().as_bytes()).ok()?;
-    // SAFETY: a C string, and a valid place for the answer, for which all zero is a valid value.
+    // SAFETY: the path is NUL-terminated, the result is valid for writes, and an all-zero value of its type is valid.
     unsafe {
         let mut answer = zeroed::<libc::statvfs>();
         (libc::statvfs(path.as_ptr(), &raw mut answer) == 0).then_some(answer)

@@ -1,4 +1,4 @@
-//! Why recording stopped before the process did, and what helps against it.
+//! Explains why recording stopped before the process did, and how to avoid it.
 
 use std::{io, sync::atomic::Ordering::Relaxed};
 
@@ -9,7 +9,7 @@ use millpond_trace::{
 
 use crate::units::bytes;
 
-/// The reason, as a clause; `None` if it did not. `limit` is how many bytes might be written.
+/// Returns the reason as a clause; `None` if recording did not stop early. `limit` is how many bytes were allowed.
 pub(super) fn reason(header: &Header, limit: u64) -> Option<(Ending, String)> {
     if header.stopped.load(Relaxed) == 0 {
         return None;
@@ -31,7 +31,7 @@ pub(super) fn reason(header: &Header, limit: u64) -> Option<(Ending, String)> {
     })
 }
 
-/// The same for an error of the system.
+/// Returns the same for an error of the system.
 fn of_error(number: i32) -> (Ending, String) {
     let (ending, why) = match number {
         libc::EACCES | libc::EPERM => (

@@ -1,11 +1,11 @@
-//! Reads the records of one lane back into events.
+//! Decodes the records of one stream into events.
 
 use std::{fs::File, os::unix::fs::FileExt, rc::Rc, vec};
 
 use anyhow::{Context, Result, bail};
 use millpond_trace::raw::{CALLERS, Decoded, Kind, Record, Window, caller_index};
 
-/// A stretch of records in a file.
+/// A range of records in a file.
 pub(super) struct Unit {
     pub(super) file: Rc<File>,
     pub(super) offset: u64,
@@ -24,17 +24,17 @@ pub(super) struct Event {
     pub(super) align: u32,
 }
 
-/// One lane: reads a unit at a time.
+/// One stream, which is read one unit at a time.
 pub(super) struct Stream {
     units: vec::IntoIter<Unit>,
     bytes: Vec<u8>,
-    /// Where the next record is in `bytes`.
+    /// Position of the next record in `bytes`.
     next: usize,
     base: u64,
     thread: u32,
     callers: Box<[u64; CALLERS]>,
     extra: Option<(u32, u64)>,
-    /// Times never go back, even where the clocks of two processors differ a little.
+    /// Time never decreases, even if the clocks of two processors differ slightly.
     last: u64,
 }
 
@@ -52,13 +52,13 @@ impl Stream {
         }
     }
 
-    /// Records that have not been read.
+    /// Returns the number of records that have not been read.
     pub(super) fn records(&self) -> u64 {
         let ahead: usize = self.units.as_slice().iter().map(|unit| unit.used).sum();
         (ahead + (self.bytes.len() - self.next) / size_of::<Record>()) as u64
     }
 
-    /// The next event; `None` after the last.
+    /// Returns the next event; `None` after the last.
     pub(super) fn event(&mut self) -> Result<Option<Event>> {
         while let Some(record) = self.record()? {
             match record.decode() {
@@ -97,7 +97,7 @@ pub(super) mod tests {
     use super::*;
     use std::io::Write;
 
-    /// A lane with these records, in units of the lengths that the slices have.
+    /// Creates a stream with these records, in units of the lengths that the slices have.
     pub(in super::super) fn stream(units: &[&[Record]]) -> Stream {
         let mut file = tempfile::tempfile().unwrap();
         let mut places = Vec::new();

@@ -1,12 +1,12 @@
-//! No allocator: every block is one and the same small buffer. What a replay against it takes is the cost of the loop
-//! and of the touches, which is subtracted from what the others take.
+//! No allocator: all blocks are the same small buffer. A replay against it measures the cost of the loop and of
+//! touching blocks, which is subtracted from the times of the others.
 
 use std::cell::UnsafeCell;
 
 use super::{Contender, Request};
 
-/// One buffer per thread that every touch goes to. It stays in the first-level cache, so that what is subtracted is the
-/// least that loop and touches can cost: cache misses and page faults of real blocks count as their allocator's.
+/// One buffer per thread for all touches. It stays in the first-level cache, so that the minimum cost of loop and
+/// touches is subtracted: cache misses and page faults of real blocks count for their allocator.
 pub(crate) struct Bare;
 
 const SIZE: usize = 8192;

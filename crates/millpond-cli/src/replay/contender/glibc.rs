@@ -4,19 +4,19 @@ use std::ptr;
 
 use super::{Contender, Request};
 
-/// malloc and its kin.
+/// The allocator of the C library.
 pub(crate) struct Glibc;
 
 impl Contender for Glibc {
     #[inline(always)]
     fn allocate(&self, request: Request) -> *mut u8 {
-        // SAFETY: malloc may be called with any size.
+        // SAFETY: `malloc` accepts any size.
         unsafe { libc::malloc(request.size()).cast() }
     }
 
     #[inline(always)]
     fn allocate_zeroed(&self, request: Request) -> *mut u8 {
-        // SAFETY: calloc may be called with any size.
+        // SAFETY: `calloc` accepts any sizes.
         unsafe { libc::calloc(1, request.size()).cast() }
     }
 
@@ -24,25 +24,25 @@ impl Contender for Glibc {
     fn allocate_aligned(&self, request: Request) -> *mut u8 {
         let mut block = ptr::null_mut();
         let align = request.align().max(size_of::<usize>());
-        // SAFETY: the alignment is a power of two and a multiple of a pointer's size; `block` can be written.
+        // SAFETY: the alignment is a power of two and a multiple of the size of a pointer; `block` is valid for writes.
         let failed = unsafe { libc::posix_memalign(&mut block, align, request.size()) } != 0;
         if failed { ptr::null_mut() } else { block.cast() }
     }
 
     #[inline(always)]
     unsafe fn resize(&self, block: *mut u8, _: Request, new: Request) -> *mut u8 {
-        // SAFETY: the caller promises a live block. The size is not zero, which would free it.
+        // SAFETY: the caller passes a live block of this allocator. The size is not zero, which would free the block.
         unsafe { libc::realloc(block.cast(), new.size().max(1)).cast() }
     }
 
     #[inline(always)]
     unsafe fn free(&self, block: *mut u8, _: Request) {
-        // SAFETY: the caller promises a live block.
+        // SAFETY: the caller passes a live block of this allocator.
         unsafe { libc::free(block.cast()) }
     }
 
     unsafe fn usable(&self, block: *mut u8, _: Request) -> usize {
-        // SAFETY: the caller promises a live block.
+        // SAFETY: the caller passes a live block of this allocator.
         unsafe { libc::malloc_usable_size(block.cast()) }
     }
 }

@@ -1,4 +1,4 @@
-//! What can take part in a replay: one trait, one file for each contender.
+//! The allocators that take part in a replay: one trait, one file for each contender.
 
 mod bare;
 mod glibc;
@@ -13,35 +13,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::trace::Request;
 
-/// An allocator as the replay sees it. Null means that there is no memory.
+/// An allocator, as the replay uses it. A null pointer means that there is no memory.
 pub(crate) trait Contender {
-    /// Offsets into a block are cut to these bits before they are touched; see [`Bare`].
+    /// Mask for offsets into a block before they are touched; see [`Bare`].
     const REACH: usize = usize::MAX;
 
-    /// `malloc`.
+    /// Allocates, as `malloc` does.
     fn allocate(&self, request: Request) -> *mut u8;
 
-    /// `calloc`.
+    /// Allocates zeroed memory, as `calloc` does.
     fn allocate_zeroed(&self, request: Request) -> *mut u8;
 
-    /// `memalign`.
+    /// Allocates aligned memory, as `memalign` does.
     fn allocate_aligned(&self, request: Request) -> *mut u8;
 
-    /// `realloc`: keeps the contents. On success the block passed in is dead.
+    /// Resizes a block and keeps its contents, as `realloc` does. On success, the block passed in is dead.
     ///
     /// # Safety
     ///
-    /// `block` is live, from this contender, and `old` is what it was last asked for with.
+    /// `block` is a live block of this contender, and `old` is the request that it last served.
     unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8;
 
-    /// `free`.
+    /// Frees a block, as `free` does.
     ///
     /// # Safety
     ///
     /// As [`resize`](Self::resize).
     unsafe fn free(&self, block: *mut u8, request: Request);
 
-    /// Bytes that were handed out with the block.
+    /// Returns the number of bytes that the block has.
     ///
     /// # Safety
     ///
@@ -49,30 +49,30 @@ pub(crate) trait Contender {
     unsafe fn usable(&self, block: *mut u8, request: Request) -> usize;
 }
 
-/// The contenders by name.
+/// The names of the contenders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Name {
-    /// No allocator at all: what the loop itself costs.
+    /// No allocator: the cost of the loop itself.
     Bare,
-    /// The C library's malloc.
+    /// `malloc` of the C library.
     #[default]
     Glibc,
     /// mimalloc.
     Mimalloc,
-    /// Millpond's size classes, four for each doubling.
+    /// Millpond's size classes, four per doubling.
     Pools,
     /// Millpond's pools with block sizes chosen from the trace.
     Advised,
-    /// The same on huge pages.
+    /// The same pools on huge pages.
     Huge,
 }
 
 impl Name {
-    /// Those that the user may choose; glibc always runs, being what the others are compared with.
+    /// The contenders that the user may choose; glibc always takes part, because the others are compared with it.
     pub(crate) const CHOICES: [Self; 4] = [Self::Mimalloc, Self::Pools, Self::Advised, Self::Huge];
 
-    /// As it is written on the command line and in JSON.
+    /// Returns the name on the command line and in JSON.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Bare => "bare",
@@ -84,7 +84,7 @@ impl Name {
         }
     }
 
-    /// As people read it.
+    /// Returns the name for display.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Huge => "advised, huge",
@@ -92,12 +92,12 @@ impl Name {
         }
     }
 
-    /// Whether it has the advised block sizes.
+    /// Returns whether it uses the advised block sizes.
     pub(crate) fn is_advised(self) -> bool {
         matches!(self, Self::Advised | Self::Huge)
     }
 
-    /// Whether it is made of Millpond's pools.
+    /// Returns whether it consists of Millpond's pools.
     pub(crate) fn is_pool(self) -> bool {
         matches!(self, Self::Pools | Self::Advised | Self::Huge)
     }

@@ -1,4 +1,4 @@
-//! Millpond's own: a pool of size classes over the heap, or on huge pages.
+//! Millpond's pools: size classes on the heap, or on huge pages.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -9,14 +9,14 @@ use millpond::{
 use super::{Contender, Glibc, Request};
 use crate::advise::align_of_block;
 
-/// On the heap, as a program of one thread would use it.
+/// Size classes on the heap, for a program with one thread.
 pub(crate) type OnHeap = Local<Classes, Heap>;
 
-/// The same with its chunks packed onto huge pages. What is larger than any class comes from the heap; what is smaller
-/// and more aligned than any class, which is rare, lies among the chunks and is not used again.
+/// The same with chunks packed onto huge pages. Requests larger than any class come from the heap; smaller requests
+/// with more alignment than any class, which are rare, come from the chunks and are not reused.
 pub(crate) type OnHugePages = Segregator<Local<Classes, Local<Linear, TunedPages>>, Heap>;
 
-/// The first for a program of several threads,
+/// The first of these for a program with several threads,
 pub(crate) type OnHeapShared = Cached<Classes, Heap>;
 
 /// and the second.
@@ -27,17 +27,17 @@ pub(crate) struct Pools<A> {
     pool: A,
     /// Size and alignment of each class's blocks, ascending by size.
     blocks: Vec<Layout>,
-    /// Whether small requests that no class serves come from the heap too.
+    /// Whether small requests that no class serves come from the heap.
     misfits_on_heap: bool,
 }
 
 impl Pools<OnHeap> {
-    /// With the block sizes that the library chooses.
+    /// Creates a pool with the block sizes that the library chooses.
     pub(crate) fn standard() -> Self {
         Self::on_heap(Classes::default())
     }
 
-    /// With chosen block sizes.
+    /// Creates a pool with the given block sizes.
     pub(crate) fn chosen(sizes: &[usize]) -> Result<Self, ClassesError> {
         Classes::with_sizes(sizes).map(Self::on_heap)
     }
@@ -48,7 +48,7 @@ impl Pools<OnHeap> {
 }
 
 impl Pools<OnHugePages> {
-    /// With chosen block sizes, on huge pages.
+    /// Creates a pool with the given block sizes, on huge pages.
     pub(crate) fn chosen_on_huge_pages(sizes: &[usize]) -> Result<Self, ClassesError> {
         let classes = Classes::with_sizes(sizes)?;
         let blocks = blocks(&classes);
@@ -60,12 +60,12 @@ impl Pools<OnHugePages> {
 }
 
 impl Pools<OnHeapShared> {
-    /// With the block sizes that the library chooses.
+    /// Creates a pool with the block sizes that the library chooses.
     pub(crate) fn standard_shared() -> Self {
         Self::on_heap_shared(Classes::default())
     }
 
-    /// With chosen block sizes.
+    /// Creates a pool with the given block sizes.
     pub(crate) fn chosen_shared(sizes: &[usize]) -> Result<Self, ClassesError> {
         Classes::with_sizes(sizes).map(Self::on_heap_shared)
     }
@@ -76,7 +76,7 @@ impl Pools<OnHeapShared> {
 }
 
 impl Pools<OnHugePagesShared> {
-    /// With chosen block sizes, on huge pages.
+    /// Creates a pool with the given block sizes, on huge pages.
     pub(crate) fn chosen_on_huge_pages_shared(sizes: &[usize]) -> Result<Self, ClassesError> {
         let classes = Classes::with_sizes(sizes)?;
         let blocks = blocks(&classes);
@@ -87,7 +87,7 @@ impl Pools<OnHugePagesShared> {
     }
 }
 
-/// The blocks that the classes hand out.
+/// Returns the blocks that the classes hand out.
 fn blocks(classes: &Classes) -> Vec<Layout> {
     classes.sizes().filter_map(|size| Layout::from_size_align(size, align_of_block(size)).ok()).collect()
 }
@@ -116,9 +116,9 @@ impl<A: Allocator> Contender for Pools<A> {
     #[inline(always)]
     unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8 {
         let (old, new) = (old.layout(), new.layout());
-        // SAFETY: the caller promises a live block, hence not null.
+        // SAFETY: the caller passes a live block, which is not null.
         let block = unsafe { NonNull::new_unchecked(block) };
-        // SAFETY: the block is live, and the caller promises that `old` is what it was asked for with.
+        // SAFETY: the block is live, and the caller passes the request that it last served as `old`.
         start(unsafe {
             if new.size() >= old.size() {
                 self.pool.grow(block, old, new)
@@ -130,7 +130,7 @@ impl<A: Allocator> Contender for Pools<A> {
 
     #[inline(always)]
     unsafe fn free(&self, block: *mut u8, request: Request) {
-        // SAFETY: the caller promises a live block, hence not null, and the layout that it was asked for with.
+        // SAFETY: the caller passes a live block, which is not null, and the layout that it last served.
         unsafe { self.pool.deallocate(NonNull::new_unchecked(block), request.layout()) }
     }
 
@@ -141,7 +141,7 @@ impl<A: Allocator> Contender for Pools<A> {
             _ if request.size() == 0 => 0,
             Some(class) => class.size(),
             None if request.size() <= largest && !self.misfits_on_heap => request.size(),
-            // SAFETY: everything else comes from the heap, and that is the C library's.
+            // SAFETY: all other blocks come from the heap, which is that of the C library.
             None => unsafe { Glibc.usable(block, request) },
         }
     }
@@ -151,7 +151,7 @@ impl<A: Allocator> Contender for Pools<A> {
 mod tests {
     use super::*;
 
-    /// Size and alignment of requests, and what they get; 0 where the heap decides.
+    /// Sizes and alignments of requests, and the size of the block for each; 0 if the heap decides.
     const CASES: [(u64, u32, usize); 10] = [
         (0, 0, 0),
         (1, 0, 24),
@@ -168,7 +168,7 @@ mod tests {
     fn check<A: Allocator>(pools: &Pools<A>, size: u64, align: u32, expected: usize) {
         let request = Request::recorded(size, align).unwrap();
         let block = pools.pool.allocate(request.layout()).unwrap();
-        // SAFETY: the block is live and was asked for with this request.
+        // SAFETY: the block is live and was allocated for this request.
         let usable = unsafe { pools.usable(block.as_ptr().cast(), request) };
         match expected {
             0 => assert!(usable as u64 >= size, "{size} bytes"),

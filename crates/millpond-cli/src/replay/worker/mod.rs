@@ -1,9 +1,10 @@
-//! A worker: a process of its own that replays a trace once, against one contender.
+//! A worker: a separate process that replays a trace once, against one contender.
 //!
-//! It is this same executable, started with the argument [`ARGUMENT`] and a [`Task`] in JSON. It reads batches of [`Step`]s
-//! from its standard input; it answers on its standard output, one line of JSON for each [`Reply`]. The other side
-//! decodes the next batch only when it is asked to, or has put all of them into a file, so nothing else runs while the clock does, and the heap of
-//! the worker holds nothing but what is replayed: no trace reader, no decompressor.
+//! It is this same executable, started with the argument [`ARGUMENT`] and a [`Task`] in JSON. It reads batches of
+//! [`Step`]s from its standard input and answers on its standard output, one line of JSON for each [`Reply`]. The other
+//! side decodes the next batch only when the worker requests it, or has decoded all of them into a file before, so that
+//! nothing else runs while the time is measured. The heap of the worker contains only what is replayed: no trace
+//! reader, no decompressor.
 
 mod plan;
 mod process;
@@ -29,35 +30,35 @@ use crate::trace::{Kind, Request, Step};
 /// The first argument of a worker.
 pub(crate) const ARGUMENT: &str = "--replay-worker";
 
-/// What a worker is to do.
+/// The task of a worker.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// Whom to replay against.
+    /// The contender.
     pub(crate) contender: Name,
     /// Block sizes of [`Name::Advised`] and [`Name::Huge`].
     pub(crate) sizes: Vec<usize>,
     /// Check every block instead of timing.
     pub(crate) verify: bool,
-    /// Time how long it takes to read all blocks that are live when most bytes are.
+    /// Time how long it takes to read all blocks that are live when most bytes are live.
     pub(crate) walk: bool,
-    /// What of each block is written.
+    /// Which bytes of each block are written.
     pub(crate) written: Written,
-    /// How many threads do it.
+    /// Number of threads that replay.
     pub(crate) workers: u16,
-    /// After how many steps they wait for each other.
+    /// Number of steps in a stretch, after which the threads wait for each other.
     pub(crate) stretch: usize,
-    /// Most blocks live at once.
+    /// Max number of blocks live at once.
     pub(crate) slots: u32,
-    /// Most steps in a batch.
+    /// Max number of steps in a batch.
     pub(crate) batch: usize,
-    /// After how many steps most bytes are live.
+    /// Number of steps after which most bytes are live.
     pub(crate) peak: u64,
 }
 
-/// What of a new block is written.
+/// Which bytes of a new block are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Written {
-    /// The first byte and the last; of blocks that are smaller than this, one byte for each 4 KiB between as well.
+    /// The first byte and the last; in blocks that are smaller than this, also one byte per 4 KiB between.
     Below(usize),
     /// Every byte.
     All,
@@ -70,7 +71,7 @@ impl Default for Written {
 }
 
 impl Written {
-    /// Whether all pages of a block of that size are written.
+    /// Returns whether all pages of a block of that size are written.
     #[inline(always)]
     pub(crate) fn is_written(self, size: usize) -> bool {
         match self {
@@ -80,49 +81,49 @@ impl Written {
     }
 }
 
-/// What a worker says.
+/// A message of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
-    /// Send a batch.
+    /// Requests a batch.
     Ready,
-    /// The trace is through.
+    /// The trace has been replayed.
     Done(Measurement),
     /// Every block was checked.
     Verified(Verification),
-    /// It went wrong, in a sentence.
+    /// The replay failed, for the reason given as a sentence.
     Failed(String),
 }
 
-/// What one replay took. Sizes are in bytes.
+/// The measurements of one replay. Sizes are in bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measurement {
-    /// CPU time of the steps, the loop's own included.
+    /// CPU time of the steps, including the loop itself.
     pub(crate) nanoseconds: u64,
-    /// Most resident memory beyond what the worker itself has; unknown where the system does not say.
+    /// Max resident memory beyond that of the worker itself; `None` if the system does not report it.
     pub(crate) peak_resident: Option<u64>,
-    /// The blocks live when most bytes are.
+    /// The blocks live when most bytes are live.
     pub(crate) memory_use: MemoryUse,
     /// Page faults served without a disk.
     pub(crate) page_faults: u64,
-    /// CPU time within the system, in nanoseconds.
+    /// CPU time in the kernel, in nanoseconds.
     pub(crate) system_ns: u64,
-    /// Nanoseconds of reading a live block, each time that all were read.
+    /// Nanoseconds to read a live block, for each time that all were read.
     pub(crate) walk: Vec<f64>,
 }
 
-/// Blocks added up, in bytes.
+/// Sums over blocks, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemoryUse {
-    /// Asked for.
+    /// Bytes requested.
     pub(crate) requested: u64,
-    /// Asked for with the blocks of which all pages are written; see [`Written`].
+    /// Bytes requested for the blocks of which all pages are written; see [`Written`].
     pub(crate) written: u64,
-    /// Handed out with these.
+    /// Bytes handed out for these.
     pub(crate) handed_out: u64,
 }
 
-/// What a verifying replay has checked.
+/// The result of a verifying replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Verification {
     /// Blocks handed out or resized.
@@ -138,15 +139,15 @@ struct Slot {
     request: Request,
 }
 
-/// Whether this process was started as a worker.
+/// Returns whether this process was started as a worker.
 pub(crate) fn is_wanted() -> bool {
     std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
 }
 
-/// Does a worker's work.
+/// Performs the work of a worker.
 pub(crate) fn main() -> ExitCode {
     let reply = work(&mut io::stdin().lock()).unwrap_or_else(|error| Reply::Failed(format!("{error:#}")));
-    // A failure to answer means that nobody listens any more.
+    // If answering fails, there is no reader any more.
     if send(&reply).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -179,7 +180,7 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
     }
 }
 
-/// With a contender that threads can share: with several of them, if the program had several.
+/// Runs the task with a contender that threads can share: with several threads, if the program had several.
 fn run_shared<C: Contender + Sync>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
     if task.verify || task.workers < 2 {
         return run(contender, task, input);
@@ -196,22 +197,22 @@ fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> R
     }
 }
 
-/// What the system knows of a replay.
+/// What the system reports about a replay.
 struct Meter {
-    /// Resident memory at the start, if the most of it can be told at the end.
+    /// Resident memory at the start, if its peak can be determined at the end.
     resident: Option<u64>,
     faults: (u64, u64),
 }
 
 impl Meter {
-    /// From here on.
+    /// Starts measuring.
     fn start() -> Self {
         let can_reset = process::reset_peak();
         let resident = process::resident().filter(|_| can_reset).map(|(now, _)| now);
         Self { resident, faults: process::faults() }
     }
 
-    /// Up to here.
+    /// Stops measuring.
     fn stop(self, measurement: &mut Measurement) {
         let (page_faults, system_ns) = process::faults();
         measurement.page_faults = page_faults - self.faults.0;
@@ -233,7 +234,7 @@ fn measure_memory<'a, C: Contender>(
         let size = slot.request.size();
         memory_use.requested += size as u64;
         if written.is_written(size) {
-            // SAFETY: the block is live, and the slot holds what it was asked for with.
+            // SAFETY: the block is live, and the slot holds the request that it last served.
             let usable = unsafe { contender.usable(slot.block, slot.request) };
             memory_use.written += size as u64;
             memory_use.handed_out += usable as u64;
@@ -242,7 +243,7 @@ fn measure_memory<'a, C: Contender>(
     memory_use
 }
 
-/// The batches as they come in.
+/// The batches, as they are received.
 struct Batches<'a, 'b> {
     input: &'a mut StdinLock<'b>,
     steps: Vec<Step>,
@@ -251,13 +252,13 @@ struct Batches<'a, 'b> {
 }
 
 impl<'a, 'b> Batches<'a, 'b> {
-    /// Room for batches of at most `capacity` steps, all of it touched.
+    /// Creates a buffer for batches of at most `capacity` steps, all of it touched.
     fn new(input: &'a mut StdinLock<'b>, capacity: usize, slots: u32) -> Self {
         let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free, worker: 0 };
         Self { input, steps: vec![filler; capacity], capacity, slots }
     }
 
-    /// Asks for the next batch; empty after the last one. Allocates nothing.
+    /// Requests and returns the next batch; empty after the last one. Does not allocate.
     fn next(&mut self) -> Result<&[Step]> {
         send(&Reply::Ready)?;
         let mut count = [0; 8];
@@ -277,10 +278,10 @@ impl<'a, 'b> Batches<'a, 'b> {
     }
 }
 
-/// A table of dead slots, all of it touched.
+/// Creates a table of dead slots, all of it touched.
 fn dead(slots: u32) -> Vec<Slot> {
     let mut table = Vec::with_capacity(slots as usize);
-    // The compiler must not make fresh zero pages of this: they would become resident while the clock runs.
+    // The compiler must not turn this into fresh zero pages, which would become resident while the time is measured.
     table.resize(
         slots as usize,
         std::hint::black_box(Slot { block: std::ptr::null_mut(), request: Request::of_size(1) }),

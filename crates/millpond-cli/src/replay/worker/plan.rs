@@ -1,43 +1,46 @@
-//! What each thread of a replay does in a stretch of the trace, and which of its steps wait for a step of another thread.
+//! Plans what each thread of a replay does in a stretch of the trace, and which of its steps wait for a step of another
+//! thread.
 //!
-//! The slots of a trace are used again by whichever thread allocates next, which would make threads wait for each other
-//! where the program had no reason to. So a block lies in a *place* while it is replayed, and a place that one thread has
-//! vacated goes to another only in a later stretch.
+//! The slots of a trace are reused by whichever thread allocates next, which would make threads wait for each other
+//! although the program had no reason to. During the replay, a block is therefore in a *place*, and a place that one
+//! thread has vacated goes to another thread only in a later stretch.
 
 use crate::trace::{Kind, Request, Step};
 
-/// Most events in a stretch. Long enough that starting and stopping threads is little beside it.
+/// Max number of events in a stretch. Long enough that the cost of starting and stopping threads is small in
+/// comparison.
 const LONGEST: usize = 1 << 16;
-/// Fewest.
+/// Min number of events in a stretch.
 const SHORTEST: usize = 1 << 13;
-/// Calls on another thread's block that a stretch has at most, on average, unless it is as short as can be: a thread that
-/// allocates for another runs ahead of that by so many blocks at most.
+/// Max number of calls on another thread's block in a stretch, on average, unless the stretch has the min length. A
+/// thread that allocates for another runs ahead of it by at most this many blocks.
 const FOREIGN: u64 = 1 << 12;
-/// Vacant places that a thread keeps for the next stretch, and that it gets when it has none.
+/// Number of vacant places that a thread keeps for the next stretch, and that it gets when it has none.
 const GROUP: usize = 64;
 /// The end of a list of places.
 const NONE: u32 = u32::MAX;
 
-/// How many events a stretch has, in a trace with so many, of which `foreign` are about another thread's block.
+/// Returns the length of a stretch, in a trace with this many events, of which `foreign` concern another thread's
+/// block.
 pub(crate) fn stretch(events: u64, foreign: u64) -> usize {
     let length = events.saturating_mul(FOREIGN) / foreign.max(1);
     length.clamp(SHORTEST as u64, LONGEST as u64) as usize
 }
 
-/// A step, and how it depends on other threads.
+/// A step, and its dependencies on other threads.
 #[derive(Clone, Copy)]
 pub(super) struct Planned {
-    /// What to do; its slot is a place.
+    /// The operation; its slot is a place.
     pub(super) step: Step,
-    /// Whose step has to come first,
+    /// The thread whose step must come first,
     pub(super) worker: u16,
     /// Whether a step of another thread waits for this one.
     pub(super) is_awaited: bool,
-    /// and the steps that that thread has done in this stretch when it has; 0 if this step waits for none.
+    /// and the number of steps that the thread has done in this stretch by then; 0 if this step does not wait.
     pub(super) count: u32,
 }
 
-/// Plans one stretch after the other. Allocates only when it is made, so that the heap is left to what is measured.
+/// Plans one stretch after another. Allocates only in the constructor, so that only the replay uses the heap.
 pub(super) struct Planner {
     slots: Vec<Last>,
     places: Places,
@@ -45,23 +48,23 @@ pub(super) struct Planner {
     stretch: u32,
     /// The steps of all lanes, those of one lane side by side.
     plan: Vec<Planned>,
-    /// Where in the plan each lane's steps begin, and where they end.
+    /// Where in the plan the steps of each lane start and end.
     ranges: Vec<(u32, u32)>,
 }
 
-/// Where the block of a slot of the trace is, and what was done to it last.
+/// Where the block of a slot of the trace is, and which step used it last.
 #[derive(Clone, Copy)]
 struct Last {
     place: u32,
     stretch: u32,
-    /// Where in the plan that step is,
+    /// Where that step is in the plan,
     at: u32,
-    /// and whose it is.
+    /// and its lane.
     worker: u16,
 }
 
 impl Planner {
-    /// For a trace with so many slots, so many threads and stretches of at most `length` events.
+    /// Creates the planner for a trace with this many slots and threads, and stretches of at most `length` events.
     pub(super) fn new(slots: u32, workers: u16, length: usize) -> Self {
         let (last, planned) = std::hint::black_box((
             Last { place: 0, stretch: 0, at: 0, worker: 0 },
@@ -81,13 +84,13 @@ impl Planner {
         }
     }
 
-    /// The most places that are needed: one for each live block, for those vacated in a stretch, and for those that lanes
-    /// keep or have just got.
+    /// Returns the max number of places needed: one for each live block, for those vacated in a stretch, and for those
+    /// that lanes keep or have just received.
     pub(super) fn places(slots: u32, workers: u16, length: usize) -> u32 {
         slots + (length + workers as usize * 2 * GROUP) as u32
     }
 
-    /// Plans the next stretch, of these steps; there are not more of them than agreed.
+    /// Plans the next stretch from these steps, of which there are at most as many as announced.
     pub(super) fn plan(&mut self, steps: &[Step]) {
         self.stretch = self.stretch.wrapping_add(1);
         self.places.settle();
@@ -130,23 +133,23 @@ impl Planner {
         *last = Last { stretch: self.stretch, at, worker: worker as u16, ..*last };
     }
 
-    /// What a lane does in this stretch.
+    /// Returns what a lane does in this stretch.
     pub(super) fn of(&self, worker: usize) -> &[Planned] {
         let (begin, end) = self.ranges[worker];
         &self.plan[begin as usize..end as usize]
     }
 }
 
-/// Vacant places: of each lane, and of none.
+/// Vacant places: those of each lane, and those of no lane.
 struct Places {
-    /// The place after each in its list.
+    /// The next place in the list, for each place.
     next: Vec<u32>,
-    /// The first of each list, and how many it has; the last list is that of no lane.
+    /// The first place of each list, and its length; the last list is that of no lane.
     lists: Vec<(u32, usize)>,
 }
 
 impl Places {
-    /// All of them belong to no lane.
+    /// Creates the lists with all places in that of no lane.
     fn new(count: u32, workers: u16) -> Self {
         let next = (1..count).chain([NONE]).collect();
         let mut lists = vec![(NONE, 0); workers as usize + 1];
@@ -169,7 +172,7 @@ impl Places {
         *count += 1;
     }
 
-    /// Moves places from the first list to the second until the first has `left`, or no more.
+    /// Moves places from the first list to the second until the first has at most `left`.
     fn pass(&mut self, from: usize, to: usize, left: usize) {
         while self.lists[from].1 > left
             && let Some(place) = self.pop(from)
@@ -178,7 +181,7 @@ impl Places {
         }
     }
 
-    /// A place for a lane: one that it vacated itself, or one that was vacant when the stretch began.
+    /// Takes a place for a lane: one that the lane vacated, or one that was vacant when the stretch started.
     fn take(&mut self, worker: usize) -> u32 {
         let common = self.lists.len() - 1;
         if self.lists[worker].1 == 0 {
@@ -187,7 +190,7 @@ impl Places {
         self.pop(worker).expect("there are places for all blocks and for all that lanes keep")
     }
 
-    /// Between stretches: what lanes have in plenty is for all.
+    /// Called between stretches: makes surplus places of lanes available to all.
     fn settle(&mut self) {
         let common = self.lists.len() - 1;
         (0..common).for_each(|worker| self.pass(worker, common, GROUP));
@@ -211,8 +214,8 @@ pub(super) mod tests {
         }
     }
 
-    /// Steps of several threads, every third on a block that another one has; in the end all blocks are freed. Sizes tell
-    /// blocks apart: each size is asked for once.
+    /// Creates steps of several threads, in which every third step uses a block of another thread; at the end all
+    /// blocks are freed. Each size is requested once, so that it identifies the block.
     pub(in super::super) fn steps(random: &mut Random, slots: u32, workers: u16, count: usize) -> Vec<Step> {
         let mut live: Vec<(u32, u16)> = Vec::new();
         let mut vacant: Vec<u32> = (0..slots).collect();
@@ -244,7 +247,7 @@ pub(super) mod tests {
         steps
     }
 
-    /// Takes the steps of a plan in any order that it allows. Every step must find in its place what the trace says.
+    /// Performs the steps of a plan in an order that it allows. Each step must find in its place what the trace says.
     fn play(planner: &Planner, workers: usize, random: &mut Random, places: &mut HashMap<u32, u64>) {
         let mut done = vec![0; workers];
         loop {

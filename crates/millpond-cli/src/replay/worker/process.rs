@@ -1,11 +1,11 @@
-//! What a worker asks the system about itself, without allocating.
+//! Queries of a worker to the system about itself, without allocation.
 
 use std::{fs, io::Read};
 
-/// Keeps this process on one CPU, the last that it may use. Without that, a replay still works, with more spread.
+/// Pins this process to one CPU, the last that it may use. If that fails, the replay still works, with a larger spread.
 pub(super) fn pin() {
     #[cfg(target_os = "linux")]
-    // SAFETY: an all-zero set is an empty one, the calls get its true size, and they write to nothing else.
+    // SAFETY: an all-zero set is empty, and the calls get its actual size and write only to it.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of_val(&allowed), &mut allowed) != 0 {
@@ -20,17 +20,18 @@ pub(super) fn pin() {
     }
 }
 
-/// CPU time of this thread in nanoseconds, user and system.
+/// Returns the CPU time of this thread in nanoseconds, user and system.
 pub(super) fn cpu_time() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` can be written, and the clock is one that every Unix system has.
+    // SAFETY: `time` is valid for writes, and every Unix system has this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Page faults that were served without a disk, and nanoseconds of CPU time within the system, of this process so far.
+/// Returns the page faults served without a disk, and the nanoseconds of CPU time in the kernel, of this process so
+/// far.
 pub(super) fn faults() -> (u64, u64) {
-    // SAFETY: `usage` can be written, and all zero is a valid value.
+    // SAFETY: `usage` is valid for writes, and an all-zero `rusage` is a valid value.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
@@ -40,12 +41,12 @@ pub(super) fn faults() -> (u64, u64) {
     (usage.ru_minflt as u64, system.tv_sec as u64 * 1_000_000_000 + system.tv_usec as u64 * 1000)
 }
 
-/// Forgets the peak of resident memory; `false` where the system does not allow that.
+/// Resets the peak of resident memory; `false` if the system does not allow it.
 pub(super) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Resident memory in bytes: now, and the most since [`reset_peak`].
+/// Returns the resident memory in bytes: now, and the peak since [`reset_peak`].
 pub(super) fn resident() -> Option<(u64, u64)> {
     let mut text = [0; 8192];
     let length = fs::File::open("/proc/self/status").and_then(|mut file| file.read(&mut text)).ok()?;

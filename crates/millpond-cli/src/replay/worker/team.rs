@@ -1,10 +1,10 @@
-//! The replay that is measured, of a program with several threads: as many threads as were at work at once, each of which
-//! does what the recorded one did.
+//! The measured replay of a program with several threads. It uses as many threads as were active at once, and each of
+//! them does what the recorded thread did.
 //!
-//! What is kept of the order of the trace: each thread takes its steps in their order; a step on a block that another
-//! thread has allocated or resized comes after that; and none begins a *stretch* of the trace before all have ended the one
-//! before it. Within a stretch, threads run as they like otherwise. What waiting costs is not counted, nor is what happens
-//! between stretches.
+//! The order of the trace is kept as follows. Each thread performs its steps in order. A step on a block that another
+//! thread has allocated or resized comes after that step. No thread starts a *stretch* of the trace before all have
+//! ended the previous one. Within a stretch, threads are otherwise independent. The cost of waiting, and everything
+//! between stretches, is not counted.
 
 use std::{
     cell::UnsafeCell,
@@ -30,58 +30,58 @@ use crate::{
     trace::{Request, Step},
 };
 
-/// How often a thread looks whether another one's step is done before it sleeps.
+/// How often a thread checks whether another thread's step is done before it sleeps.
 const PATIENCE: u32 = 100;
 
-/// A place for a block, which threads share.
+/// A place for a block; threads share places.
 struct Place(UnsafeCell<Slot>);
 
-// SAFETY: a place is used by one thread at a time: by the step that has the block, after the step before it on the same
-// block, and between stretches by the dispatcher. A block goes from thread to thread as its contender, which is `Sync`,
-// allows.
+// SAFETY: a place is used by one thread at a time: within a stretch by the thread whose step has the block, which
+// starts after the previous step on the same block, and between stretches by the dispatcher. A block may be used by
+// several threads in turn, because its contender is `Sync`.
 unsafe impl Sync for Place {}
 
 /// The plan of a stretch.
 struct Plan(UnsafeCell<Planner>);
 
-// SAFETY: during a stretch it is only read, by all threads; between stretches it is the dispatcher's. It is handed over by
-// `Worker::begun` and handed back by `ThreadTeam::busy`.
+// SAFETY: during a stretch, all threads only read the plan; between stretches only the dispatcher uses it. It is handed
+// over by `Worker::begun` and handed back by `ThreadTeam::busy`.
 unsafe impl Sync for Plan {}
 
-/// One thread of the replay, in lines of cache of its own.
+/// One thread of the replay, on its own cache lines.
 #[repr(align(128))]
 #[derive(Default)]
 struct Worker {
     thread: OnceLock<Thread>,
-    /// Stretches that it may begin.
+    /// Number of stretches that it may start.
     begun: AtomicU64,
-    /// Steps of this stretch that are done, as far as others wait for them.
+    /// Number of steps of this stretch that are done, as far as others wait for them.
     done: AtomicU32,
-    /// The lanes that wait for it, a bit for each,
+    /// The lanes that wait for it, one bit each,
     waiting: AtomicU64,
-    /// and the number of another's steps that this one waits for.
+    /// and the number of steps of another lane for which this one waits.
     wanted: AtomicU32,
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct ThreadTeam<'a, C> {
     contender: &'a C,
     written: Written,
-    /// Most steps of a stretch.
+    /// Max number of steps in a stretch.
     stretch: usize,
     places: Vec<Place>,
     plan: Plan,
     workers: Vec<Worker>,
     dispatcher: Thread,
-    /// Threads that have not ended the stretch.
+    /// Number of threads that have not ended the stretch.
     busy: AtomicU32,
     is_over: AtomicBool,
     nanoseconds: AtomicU64,
-    /// The request that could not be served, once there is one.
+    /// The request that could not be served, if there is one.
     missing: OnceLock<Request>,
 }
 
-/// Replays all batches with so many threads and says what that took.
+/// Replays all batches with this many threads and returns the measurements.
 pub(super) fn run<C: Contender + Sync>(
     contender: &C,
     task: &Task,
@@ -94,7 +94,7 @@ pub(super) fn run<C: Contender + Sync>(
     })
 }
 
-/// Gives steps to threads, stretch by stretch, and ends the threads when it is dropped.
+/// Distributes steps to threads, stretch by stretch, and ends the threads when it is dropped.
 struct Dispatcher<'a, 'b, C>(&'b ThreadTeam<'a, C>);
 
 impl<'b, 'a: 'b, C: Contender + Sync> Dispatcher<'a, 'b, C> {
@@ -117,7 +117,7 @@ impl<C: Contender + Sync> Player for Dispatcher<'_, '_, C> {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
-        // SAFETY: between stretches, places are the dispatcher's, which does not change them.
+        // SAFETY: between stretches, only the dispatcher uses the places, and it does not change them here.
         self.0.places.iter().map(|place| unsafe { &*place.0.get() })
     }
 
@@ -134,7 +134,7 @@ impl<C> Drop for Dispatcher<'_, '_, C> {
 }
 
 impl Worker {
-    /// Lets its thread begin a stretch.
+    /// Lets the thread start a stretch.
     fn begin(&self) {
         self.begun.fetch_add(1, Release);
         self.wake();
@@ -166,9 +166,9 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         }
     }
 
-    /// Has these steps done. Called by the dispatcher.
+    /// Has these steps performed. Called by the dispatcher.
     fn stretch(&self, steps: &[Step]) -> Result<()> {
-        // SAFETY: between stretches, the plan is the dispatcher's, and from here on it is only read.
+        // SAFETY: between stretches, only the dispatcher uses the plan; after this, it is only read.
         let plan = unsafe {
             (*self.plan.0.get()).plan(steps);
             &*self.plan.0.get()
@@ -189,7 +189,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         }
     }
 
-    /// A thread's life.
+    /// The main loop of a thread.
     fn work(&self, number: usize) {
         let worker = &self.workers[number];
         for stretch in 0.. {
@@ -200,14 +200,14 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
                 return;
             }
             self.play(number);
-            // Acquire as well: the last one hands over what all have done.
+            // Acquire as well: the last thread passes on the writes of all others.
             if self.busy.fetch_sub(1, AcqRel) == 1 {
                 self.dispatcher.unpark();
             }
         }
     }
 
-    /// Takes a lane's steps, on the clock.
+    /// Performs the steps of a lane, timed.
     fn play(&self, number: usize) {
         // SAFETY: during a stretch, the plan is only read.
         let plan = unsafe { (*self.plan.0.get()).of(number) };
@@ -222,14 +222,14 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
                 self.nanoseconds.fetch_add(took.saturating_sub(waited), Relaxed);
             }
             Err(request) => {
-                // The first counts: others fail because they wait for it.
+                // The first failure counts: others fail because they wait for it.
                 self.missing.get_or_init(|| request);
                 self.workers.iter().for_each(Worker::wake);
             }
         }
     }
 
-    /// The loop: gives the CPU time that went into waiting. On failure, what could not be had.
+    /// Performs the steps. Returns the CPU time that waiting took; on failure, the request that could not be served.
     #[inline(never)]
     fn take<const ALL: bool>(&self, number: usize, plan: &[Planned]) -> Result<u64, Request> {
         let mut waited = 0;
@@ -239,8 +239,8 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
                 waited += self.wait_for(other, planned.count, number).ok_or(planned.step.request)?;
             }
             let place = &self.places[planned.step.slot as usize];
-            // SAFETY: the step before this one on the block, if there is one, is done, and no other has this place. A trace
-            // frees and resizes live blocks only, and all blocks are of this contender.
+            // SAFETY: the previous step on the block, if any, is done, and no other block has this place. A trace frees
+            // and resizes only live blocks, and all blocks come from this contender.
             unsafe {
                 touch::take::<C, ALL>(self.contender, &mut *place.0.get(), &planned.step, self.written)?
             };
@@ -251,8 +251,8 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         Ok(waited)
     }
 
-    /// Waits until the other has done so many steps. Gives the CPU time that this took, or nothing if a thread has failed,
-    /// whose steps never come.
+    /// Waits until the other lane has done this many steps. Returns the CPU time that this took, or `None` if a thread
+    /// has failed, whose steps would never be done.
     #[cold]
     #[inline(never)]
     fn wait_for(&self, other: &Worker, count: u32, number: usize) -> Option<u64> {
@@ -264,7 +264,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         }
         self.workers[number].wanted.store(count, Relaxed);
         other.waiting.fetch_or(1 << number, SeqCst);
-        // Either this sees that the step is done, or the other sees that this waits.
+        // Either this thread sees that the step is done, or the other thread sees that this one waits.
         while other.done.load(SeqCst) < count && self.missing.get().is_none() {
             thread::park();
         }
@@ -272,7 +272,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         (other.done.load(Acquire) >= count).then(|| process::cpu_time() - start)
     }
 
-    /// Says that a lane has done so many steps. Gives the CPU time of waking those who have waited for that.
+    /// Records that a lane has done this many steps. Returns the CPU time of waking the lanes that waited for them.
     #[inline(always)]
     fn tell(&self, worker: &Worker, count: u32) -> u64 {
         worker.done.store(count, SeqCst);
@@ -306,7 +306,7 @@ mod tests {
     };
     use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-    /// Has a crew take these steps so often.
+    /// Has a team perform these steps this many times.
     fn play<C: Contender + Sync>(contender: &C, task: &Task, steps: &[Step], times: usize) -> Result<u64> {
         let team = ThreadTeam::new(contender, task);
         thread::scope(|scope| {
@@ -395,7 +395,7 @@ mod tests {
         }
 
         unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8 {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller passes a live block and its request, as `free` requires.
             unsafe { self.free(block, old) };
             self.allocate(new)
         }

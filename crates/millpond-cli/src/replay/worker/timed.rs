@@ -1,4 +1,4 @@
-//! The replay that is measured: the same for one thread and for several, which differ in who takes the steps.
+//! The measured replay: the part that is the same for one thread and for several.
 
 use anyhow::{Error, Result, anyhow};
 
@@ -8,19 +8,19 @@ use crate::{
     trace::{Request, Step},
 };
 
-/// Who takes the steps.
+/// Performs the steps, on one thread or on several.
 pub(super) trait Player {
-    /// Takes these steps, on the clock.
+    /// Performs these steps, timed.
     fn play(&mut self, steps: &[Step]) -> Result<()>;
 
-    /// All slots, dead ones among them.
+    /// Returns all slots, including dead ones.
     fn slots(&self) -> impl Iterator<Item = &Slot>;
 
-    /// CPU time of the steps so far.
+    /// Returns the CPU time of the steps so far.
     fn nanoseconds(&self) -> u64;
 }
 
-/// Has all batches played and says what that took.
+/// Replays all batches and returns the measurements.
 pub(super) fn measure<C: Contender>(
     contender: &C,
     task: &Task,
@@ -52,19 +52,19 @@ pub(super) fn measure<C: Contender>(
     Ok(measurement)
 }
 
-/// That a request could not be served.
+/// Returns the message that a request could not be served.
 pub(super) fn no_memory(request: Request) -> Error {
     anyhow!("there is no memory for a block of {} bytes", request.size())
 }
 
-/// Replays all batches with one thread and says what that took.
+/// Replays all batches with one thread and returns the measurements.
 pub(super) fn run<C: Contender>(contender: &C, task: &Task, batches: Batches<'_, '_>) -> Result<Measurement> {
     process::pin();
     let mut alone = Alone { contender, slots: dead(task.slots), written: task.written, nanoseconds: 0 };
     measure(contender, task, batches, &mut alone)
 }
 
-/// A replay of one thread.
+/// A replay with one thread.
 struct Alone<'a, C> {
     contender: &'a C,
     slots: Vec<Slot>,
@@ -93,12 +93,12 @@ impl<C: Contender> Player for Alone<'_, C> {
 }
 
 impl<C: Contender> Alone<'_, C> {
-    /// The loop. On failure, what could not be had.
+    /// Performs the steps. On failure, returns the request that could not be served.
     #[inline(never)]
     fn take<const ALL: bool>(&mut self, steps: &[Step]) -> Result<(), Request> {
         for step in steps {
             let slot = &mut self.slots[step.slot as usize];
-            // SAFETY: a trace frees and resizes live blocks only, and all blocks are of this contender.
+            // SAFETY: a trace frees and resizes only live blocks, and all blocks come from this contender.
             unsafe { touch::take::<C, ALL>(self.contender, slot, step, self.written)? };
         }
         Ok(())

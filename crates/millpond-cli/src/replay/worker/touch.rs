@@ -1,4 +1,4 @@
-//! One step of a replay: what is done to a slot, and what of the block is written.
+//! One step of a replay: the operation on a slot, and the bytes of the block that are written.
 
 use super::{Slot, Written};
 use crate::{
@@ -6,15 +6,15 @@ use crate::{
     trace::{Kind, Request, Step},
 };
 
-/// A page, as far as touching goes.
+/// The distance between touched bytes: a page.
 const PAGE: usize = 4096;
 
-/// Does a step to its slot. On failure, what could not be had.
+/// Performs a step on its slot. On failure, returns the request that could not be served.
 ///
 /// # Safety
 ///
-/// The slot is the step's. If the step frees or resizes, it holds a live block of this contender and what that was asked
-/// for with.
+/// The slot is that of the step. If the step frees or resizes, the slot holds a live block of this contender and the
+/// request that the block last served.
 #[inline(always)]
 pub(super) unsafe fn take<C: Contender, const ALL: bool>(
     contender: &C,
@@ -25,14 +25,14 @@ pub(super) unsafe fn take<C: Contender, const ALL: bool>(
     let request = step.request;
     let (block, kept) = match step.kind {
         Kind::Free => {
-            // SAFETY: the caller's promise.
+            // SAFETY: the step frees, so the caller guarantees that the slot holds a live block and its request.
             unsafe { contender.free(slot.block, slot.request) };
             slot.block = std::ptr::null_mut();
             return Ok(());
         }
         Kind::Resize => {
             let old = slot.request;
-            // SAFETY: the caller's promise.
+            // SAFETY: the step resizes, so the caller guarantees that the slot holds a live block and its request.
             (unsafe { contender.resize(slot.block, old, request) }, old.size())
         }
         Kind::Allocate => (contender.allocate(request), 0),
@@ -42,17 +42,17 @@ pub(super) unsafe fn take<C: Contender, const ALL: bool>(
     if block.is_null() {
         return Err(request);
     }
-    // SAFETY: the block was just handed out for the request.
+    // SAFETY: the block was just allocated for the request.
     unsafe { write::<C, ALL>(block, kept, request.size(), written) };
     *slot = Slot { block, request };
     Ok(())
 }
 
-/// Writes to a block what [`Written`] says, beyond the bytes that a resize has kept.
+/// Writes the bytes of a block that [`Written`] selects, except those that a resize has kept.
 ///
 /// # Safety
 ///
-/// `block` can be written up to `size`, or up to [`Contender::REACH`] where that is less.
+/// `block` is valid for writes up to `size`, or up to [`Contender::REACH`] if that is less.
 #[inline(always)]
 unsafe fn write<C: Contender, const ALL: bool>(block: *mut u8, kept: usize, size: usize, written: Written) {
     if kept >= size {
@@ -63,13 +63,15 @@ unsafe fn write<C: Contender, const ALL: bool>(block: *mut u8, kept: usize, size
         while from < size {
             let start = from & C::REACH;
             let length = (size - from).min((C::REACH - start).saturating_add(1));
-            // SAFETY: the caller's promise; the range ends at `size` and at `REACH` at the latest.
+            // SAFETY: the range ends at most at `size` and at `REACH`, up to which the caller guarantees that the block
+            // is valid for writes.
             unsafe { fill(block.wrapping_add(start), length) };
             from += length;
         }
         return;
     }
-    // SAFETY: the caller's promise; every offset is below `size` and cut to `REACH`.
+    // SAFETY: every offset is below `size` and masked to `REACH`, within which the caller guarantees that the block is
+    // valid for writes.
     unsafe {
         if kept == 0 {
             block.write_volatile(1);
@@ -85,14 +87,14 @@ unsafe fn write<C: Contender, const ALL: bool>(block: *mut u8, kept: usize, size
     }
 }
 
-/// Writes to every byte, and lets the compiler skip none.
+/// Writes to every byte in a way that the compiler cannot omit.
 ///
 /// # Safety
 ///
-/// The range can be written.
+/// The range is valid for writes.
 #[inline(always)]
 unsafe fn fill(start: *mut u8, length: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the range is valid for writes.
     unsafe { start.write_bytes(1, length) };
     std::hint::black_box(start);
 }

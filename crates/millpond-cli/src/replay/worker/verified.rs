@@ -1,6 +1,5 @@
-//! The replay that checks: every block is stamped, the whole of it, and the stamp is compared when the block is
-//! resized, freed, or left over at the end. Two blocks that overlap, or contents that a resize loses, cannot both
-//! keep their stamps.
+//! The verifying replay: every block is stamped completely, and the stamp is compared when the block is resized, freed,
+//! or left over at the end. If two blocks overlap, or a resize loses contents, at least one stamp is wrong.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -31,11 +30,11 @@ pub(super) fn run<C: Contender>(
     verifier.finish()
 }
 
-/// A verifying replay under way.
+/// A verifying replay in progress.
 struct Verifier<'a, C> {
     contender: &'a C,
     slots: Vec<Slot>,
-    /// What each slot's block is stamped with.
+    /// The stamp of the block in each slot.
     identities: Vec<u64>,
     found: Verification,
 }
@@ -51,7 +50,7 @@ impl<'a, C: Contender> Verifier<'a, C> {
         let old = self.slots[index];
         if step.kind == Kind::Free {
             self.compare(index, old.request.size(), "before it was freed")?;
-            // SAFETY: a trace frees live blocks only, and the slot holds what the block was asked for with.
+            // SAFETY: a trace frees only live blocks, and the slot holds the request that the block last served.
             unsafe { self.contender.free(old.block, old.request) };
             self.slots[index].block = std::ptr::null_mut();
             return Ok(());
@@ -79,7 +78,7 @@ impl<'a, C: Contender> Verifier<'a, C> {
         Ok(())
     }
 
-    /// Takes a new block and checks what can be seen of it without looking inside.
+    /// Checks a new block as far as possible without reading it, and stores it.
     fn receive(&mut self, index: usize, slot: Slot) -> Result<()> {
         let Slot { block, request } = slot;
         ensure!(!block.is_null(), "there is no memory for a block of {} bytes", request.size());
@@ -97,7 +96,7 @@ impl<'a, C: Contender> Verifier<'a, C> {
         Ok(())
     }
 
-    /// Gives the block an identity of its own and writes it all over.
+    /// Gives the block a unique identity and writes its stamp to all of it.
     fn stamp(&mut self, index: usize) {
         let identity = self.found.blocks;
         self.identities[index] = identity;
@@ -142,21 +141,22 @@ impl<'a, C: Contender> Verifier<'a, C> {
     }
 }
 
-/// The bytes of a block.
+/// Returns the bytes of a block.
 ///
 /// # Safety
 ///
-/// The block is live, as large as asked for (or the contender lies, which is what is being found out), and was written
-/// to by `calloc` or a stamp before its bytes are read. No two such slices of one block are held at once.
+/// The block is live, as large as requested (unless the contender is wrong, which is what this replay finds out), and
+/// `calloc` or a stamp has written to it before its bytes are read. No two such slices of one block exist at once.
 unsafe fn bytes<'a>(slot: Slot) -> &'a mut [u8] {
     if slot.request.size() == 0 {
         return &mut [];
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the block is live, has this size and is initialised, and that no other slice
+    // of it exists.
     unsafe { std::slice::from_raw_parts_mut(slot.block, slot.request.size()) }
 }
 
-/// Eight bytes of a stamp: each depends on the whole identity and on the row.
+/// Returns eight bytes of a stamp: each depends on the whole identity and on the row.
 fn pattern(identity: u64, row: usize) -> [u8; 8] {
     const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
     let mixed = identity.wrapping_mul(ODD).rotate_left(32) ^ row as u64;
@@ -173,10 +173,10 @@ mod tests {
     };
     use std::cell::Cell;
 
-    /// glibc, with one of its promises broken.
+    /// glibc, with one guarantee broken.
     #[derive(Default)]
     struct Broken {
-        /// Hands out the block of before once more, if there is one.
+        /// Returns the previous block once more, if there is one.
         overlap: bool,
         misalign: bool,
         forget_on_resize: bool,
@@ -190,7 +190,7 @@ mod tests {
                 return self.last.get();
             }
             assert!(request.size() < 8192);
-            let block = Glibc.allocate(Request::of_size(8192)); // room for whatever is done to it
+            let block = Glibc.allocate(Request::of_size(8192)); // large enough for every later operation
             self.last.set(block);
             if self.misalign { block.wrapping_add(1) } else { block }
         }
@@ -210,13 +210,13 @@ mod tests {
             if self.forget_on_resize {
                 return Glibc.allocate_zeroed(new);
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller upholds the contract of `resize`, which is that of `Glibc::resize`.
             unsafe { Glibc.resize(block, old, new) }
         }
 
         unsafe fn free(&self, block: *mut u8, request: Request) {
             if !self.overlap && !self.misalign {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller upholds the contract of `free`, which is that of `Glibc::free`.
                 unsafe { Glibc.free(block, request) }
             }
         }

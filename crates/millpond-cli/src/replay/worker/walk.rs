@@ -1,19 +1,20 @@
-//! How long it takes to read all live blocks: where they lie denser, more of them are in each line of a cache and in each
-//! page, and the program waits less for them.
+//! Measures how long it takes to read all live blocks: if they are denser, each cache line and each page has more of
+//! them, and the program waits less for memory.
 
 use std::hint::black_box;
 
 use super::{Slot, process};
 
-/// How often all blocks are read.
+/// Number of times that all blocks are read.
 const TIMES: usize = 5;
-/// Most blocks that are read each time.
+/// Max number of blocks that are read each time.
 const MOST: usize = 1 << 20;
-/// Bytes of a line of cache, and most bytes of each block that are read.
+/// Bytes of a cache line, and max bytes of each block that are read.
 const LINE: usize = 64;
 const REACH: usize = 256;
 
-/// Nanoseconds that reading a block takes, each time that all are read, in random order. Of those that are `written`.
+/// Returns the nanoseconds that reading a block takes, for each time that all `written` blocks are read, in random
+/// order.
 pub(super) fn walk<'a>(slots: impl Iterator<Item = &'a Slot>, written: impl Fn(usize) -> bool) -> Vec<f64> {
     let is_read =
         |slot: &&Slot| !slot.block.is_null() && slot.request.size() > 0 && written(slot.request.size());
@@ -29,7 +30,7 @@ pub(super) fn walk<'a>(slots: impl Iterator<Item = &'a Slot>, written: impl Fn(u
             let chosen = &blocks[..blocks.len().min(MOST)];
             let start = process::cpu_time();
             for &(block, size) in chosen {
-                // SAFETY: the block is live, at least `size` bytes long, and was written when it was handed out.
+                // SAFETY: the block is live, at least `size` bytes long, and was written when it was allocated.
                 unsafe { read(block, size) };
             }
             (process::cpu_time() - start) as f64 / chosen.len() as f64
@@ -38,16 +39,17 @@ pub(super) fn walk<'a>(slots: impl Iterator<Item = &'a Slot>, written: impl Fn(u
         .collect()
 }
 
-/// Reads a byte of each line of a block, up to the reach.
+/// Reads one byte of each cache line of a block, up to the reach.
 ///
 /// # Safety
 ///
-/// The block can be read up to `size`, which is not 0.
+/// The block is valid for reads up to `size`, which is not 0.
 #[inline(always)]
 unsafe fn read(block: *const u8, size: usize) {
     let mut at = 0;
     while at < size.min(REACH) {
-        // SAFETY: the caller's promise. The byte may never have been written: only that it is loaded matters.
+        // SAFETY: the caller guarantees that the block is valid for reads up to `size`. The byte may be uninitialised:
+        // only the load matters, not its value.
         black_box(unsafe { block.add(at).cast::<std::mem::MaybeUninit<u8>>().read_volatile() });
         at += LINE;
     }
@@ -55,7 +57,7 @@ unsafe fn read(block: *const u8, size: usize) {
     black_box(unsafe { block.add(size.min(REACH) - 1).cast::<std::mem::MaybeUninit<u8>>().read_volatile() });
 }
 
-/// Fisher and Yates, with the generator of Marsaglia (xorshift).
+/// Shuffles by Fisher and Yates, with the generator of Marsaglia (xorshift).
 fn shuffle<T>(items: &mut [T], random: &mut u64) {
     for last in (1..items.len()).rev() {
         *random ^= *random << 13;
