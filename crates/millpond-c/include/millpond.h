@@ -216,9 +216,8 @@ const char *mp_name(const mp_allocator *allocator);
 mp_error mp_reset(mp_allocator *allocator);
 
 /* Returns chunks without live blocks to the parent; returns how many bytes that were. Free blocks that other threads
- * have cached from an MP_CACHED pool are kept (see mp_flush); an MP_LOCK_FREE mp_blocks keeps its first chunk and
- * four bytes per block. As shared; alone for an MP_LOCK_FREE mp_linear, an mp_remote_free, and the guards quarantine
- * and tool_annotated, which free the blocks that they hold back first. */
+ * have cached from an MP_CACHED pool are kept (see mp_flush). As shared; alone for what is MP_LOCK_FREE, an
+ * mp_remote_free, and the guards quarantine and tool_annotated, which free the blocks that they hold back first. */
 size_t mp_trim(mp_allocator *allocator);
 
 /* Grows a pool, if necessary, until it can serve `count` consecutive requests of this size without its parent. Call

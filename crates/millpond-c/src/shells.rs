@@ -221,10 +221,6 @@ offer! {
         held!();
         many!();
 
-        fn trim_shared(&self) -> Option<usize> {
-            Some(Self::trim(self))
-        }
-
         fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
             let fits = layout.size() <= self.block_layout().size() && layout.align() <= self.block_layout().align();
             if fits { Self::reserve(self, count) } else { Err(AllocError::Unsupported) }
