@@ -206,7 +206,7 @@ class Blocks : public Allocator {
   std::size_t block_size_ = 0;  // none: not initialised
   std::size_t alignment_ = 0;
   std::size_t blocks_per_chunk_ = 0;
-  millpond::shelf free_;
+  millpond::free_cache free_;
   std::byte* fresh_ = nullptr;  // up to `end_`: what was never handed out of the newest chunk
   std::byte* end_ = nullptr;
   Chunk* chunks_ = nullptr;

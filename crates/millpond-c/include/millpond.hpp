@@ -207,11 +207,11 @@ class owner<Create> : public ref {
     if (allocator_ == nullptr) raise();
   }
   /// Creates the allocator from options, which are read and not kept. Throws as above.
-  explicit owner(const options& options) : owner(&options) {}
+  explicit owner(const options& given) : owner(&given) {}
 
   /// Creates the allocator; on failure, the owner is empty, and `mp_last_error()` returns the reason.
   owner(const std::nothrow_t&, Arguments... arguments) noexcept : ref(head(Create(arguments...))) {}
-  owner(const std::nothrow_t&, const options& options) noexcept : owner(std::nothrow, &options) {}
+  owner(const std::nothrow_t&, const options& given) noexcept : owner(std::nothrow, &given) {}
 
   /// Creates an empty owner.
   owner() noexcept : ref(nullptr) {}
@@ -1040,19 +1040,19 @@ class resource final : public std::pmr::memory_resource {
       : resource(options(), upstream) {}
 
   /// Creates a pool with options. Throws `error` if there is no memory.
-  explicit resource(const options& options, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
+  explicit resource(const options& given, std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
       : above_(upstream),
-        named_(options.parent),
-        upstream_(options.parent == nullptr ? upstream : &named_),
-        pool_(on(options, upstream_)),
-        counter_(pool_, options) {}
+        named_(given.parent),
+        upstream_(given.parent == nullptr ? upstream : &named_),
+        pool_(on(given, upstream_)),
+        counter_(pool_, given) {}
 
   /// Creates a pool of classes from `std::pmr::pool_options`: blocks of up to `largest_required_pool_block` bytes (0:
   /// 32 KiB, which is also the maximum) come from the pool, larger ones from `upstream`. Chunks double in size up to a
   /// limit of the pool; `max_blocks_per_chunk` is ignored.
-  explicit resource(const std::pmr::pool_options& options,
+  explicit resource(const std::pmr::pool_options& standard,
                     std::pmr::memory_resource* upstream = std::pmr::get_default_resource())
-      : resource(detail::standard_sizes(options).as_options(), upstream) {}
+      : resource(detail::standard_sizes(standard).as_options(), upstream) {}
 
   resource(const resource&) = delete;
   resource& operator=(const resource&) = delete;

@@ -157,7 +157,7 @@ fn cmake_finds_the_headers() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let lists = format!(
         "cmake_minimum_required(VERSION 3.16)\nproject(consumer CXX)\nset(CMAKE_CXX_STANDARD 17)\n\
-         find_package(millpond 0.1 REQUIRED COMPONENTS compat)\n\
+         find_package(millpond 0.2 REQUIRED COMPONENTS compat)\n\
          add_executable(shared {0}/cpp/owners.cpp)\ntarget_link_libraries(shared millpond::millpond)\n\
          add_executable(static {0}/cpp/owners.cpp)\ntarget_link_libraries(static millpond::static)\n\
          add_library(kv_store_lib INTERFACE)\ntarget_link_libraries(kv_store_lib INTERFACE memory_pool_lib)\n\

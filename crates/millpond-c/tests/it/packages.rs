@@ -50,7 +50,7 @@ fn is_found(prefix: &Path, name: &str) {
     }
     if has("cmake", name) {
         let lists = "cmake_minimum_required(VERSION 3.16)\nproject(consumer C)\n\
-            find_package(millpond 0.1 REQUIRED)\n\
+            find_package(millpond 0.2 REQUIRED)\n\
             add_executable(with_shared consumer.c)\ntarget_link_libraries(with_shared millpond::millpond)\n\
             add_executable(with_static consumer.c)\ntarget_link_libraries(with_static millpond::static)\n";
         fs::write(folder.join("CMakeLists.txt"), lists).expect("tests may write there");

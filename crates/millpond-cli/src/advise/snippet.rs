@@ -145,7 +145,7 @@ impl Snippet<'_> {
              /* The same on huge pages. It is for sizes up to {largest}: larger ones go to malloc. */\n\
              static inline mp_classes *make_pool_on_huge_pages(void)\n\
              {{\n    \
-                 mp_allocator *pages = mp_tuned_pages_create(MP_OPTIONS(mp_pages_options, .huge = MP_HUGE_WISHED));\n    \
+                 mp_allocator *pages = mp_tuned_pages_create(MP_OPTIONS(mp_pages_options, .huge = MP_HUGE_PREFERRED));\n    \
                  mp_linear *chunks = pages ? {chunks} : NULL;\n    \
                  return chunks ? mp_classes_create(MP_OPTIONS(mp_classes_options, {options})) : NULL;\n\
              }}\n"
@@ -182,7 +182,7 @@ impl Snippet<'_> {
                  inline mp_linear* make_chunks() {{\n  \
                    mp_pages_options huge{{}};\n  \
                    huge.struct_size = sizeof huge;\n  \
-                   huge.huge = MP_HUGE_WISHED;\n  \
+                   huge.huge = MP_HUGE_PREFERRED;\n  \
                    mp_pool_options options{{}};\n  \
                    options.struct_size = sizeof options;\n  \
                    options.parent = mp_tuned_pages_create(&huge);\n\

@@ -24,7 +24,7 @@ use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 /// use millpond::{Allocator, Buffer, TicketLock, Locked, Tlsf};
 ///
 /// let mut memory = [core::mem::MaybeUninit::uninit(); 10_000];
-/// let pool = Locked::<_, _, TicketLock>::new_in(Tlsf::without_pockets(), Buffer::new(&mut memory));
+/// let pool = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Buffer::new(&mut memory));
 /// let block = pool.allocate(Layout::new::<[u8; 1000]>())?;
 /// # let _ = block;
 /// # Ok::<(), millpond::AllocError>(())

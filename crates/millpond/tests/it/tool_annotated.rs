@@ -200,7 +200,9 @@ fn culprit() {
 
 /// Runs one of the functions above in a process of its own.
 fn run(program: &mut Command, name: &str) -> (Output, String) {
-    program.args(["--exact", "--nocapture", "--test-threads=1", "tool_annotated::culprit"]).env(CULPRIT, name);
+    program
+        .args(["--exact", "--nocapture", "--test-threads=1", "tool_annotated::culprit"])
+        .env(CULPRIT, name);
     let output = program.output().expect("the program runs");
     let said = [&output.stdout[..], &output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();

@@ -50,7 +50,7 @@ const LARGEST_CHUNK: usize = 64 << 20;
 /// let mut stack = Local::new(Stack::new());
 /// let kept = stack.allocate(Layout::new::<[u8; 100]>())?;
 /// let sum = stack.scope(|scope| {
-///     let numbers = scope.lend(Layout::new::<[u8; 1000]>())?;
+///     let numbers = scope.alloc_uninit(Layout::new::<[u8; 1000]>())?;
 ///     let numbers = numbers.iter_mut().zip(0..4).map(|(place, number)| place.write(number));
 ///     Ok::<u8, millpond::AllocError>(numbers.map(|number| *number).sum())
 /// })?;
