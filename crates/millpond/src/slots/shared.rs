@@ -365,7 +365,7 @@ impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
         {
             0 => SlotUse::Fresh,
             odd if odd % 2 == 1 => SlotUse::Occupied,
-            _ => SlotUse::VacatedKeys,
+            _ => SlotUse::Vacated,
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use millpond::{
     AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback,
     Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, PoolHooks,
-    Quarantine, RawPool, Reclaim, RemoteFree, Reserve, Retry, Segregator, SharedSlots, SignPost, Slots,
-    Stack, Stats, ThinPool, Tlsf, Validated, testing::Conformance,
+    Quarantine, RawPool, Reclaim, RemoteFree, Reserve, Retry, Segregator, SignPost, Stack, Stats, Tlsf,
+    Validated, testing::Conformance,
 };
 
 use crate::{cached::alone, tracking_parent::TrackingParent};
