@@ -194,7 +194,7 @@ pub fn ask<P: RawPool + Inspect>(input: &[u8], pool: P, anywhere: bool) {
         let _ = pool.check();
         let stats = pool.stats();
         assert!(stats.live <= stats.held && stats.free <= stats.held, "{stats:?}");
-        let _ = (pool.largest_free(), pool.holes(), pool.report(), pool.figures(), pool.map(40));
+        let _ = (pool.largest_free(), pool.holes(), pool.report(), pool.metrics(), pool.heap_map(40));
         pool.owns(std::ptr::without_provenance(usize::MAX));
     };
     question(&pool);
