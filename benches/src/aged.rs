@@ -9,20 +9,22 @@ use slab::Slab;
 use slotmap::SlotMap;
 
 use crate::{
+    contenders::LAYOUT,
     cpp,
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    random::Random,
+    report::Mix,
     variable::{GLIBC, MIMALLOC, Variable},
 };
 
 const NODES: usize = 100_000;
-const NODE: Layout = Layout::new::<[u64; 8]>();
 
 pub const MIXES: &[Mix] =
-    &[Mix { name: "aged", what: "walk a list of 100,000 nodes from an aged pool: ns per node", runners }];
+    &[Mix { name: "aged", what: "walk a list of 100,000 nodes from an aged pool", run: || compare(runners) }];
 
 fn runners() -> Vec<Runner> {
     let mut runners = vec![
-        walk("blocks in order, by hand", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
+        walk("hand-written, in order", InOrder(Vec::leak(vec![[0u64; 8]; 2 * NODES]), 0)),
         walk("Blocks<(Fixed<64>, Lifo)>", Owned::new(Blocks::<(Fixed<64>, Lifo)>::new())),
         walk("Blocks<(Fixed<64>, Magazine)>", Owned::new(Blocks::<(Fixed<64>, Magazine)>::new())),
         walk("Blocks<(Fixed<64>, Compact)>", Owned::new(Blocks::<(Fixed<64>, Compact)>::new())),
@@ -49,20 +51,13 @@ impl Variable for InOrder {
 
 fn walk(name: &'static str, mut pool: impl Variable + 'static) -> Runner {
     // Age: as many blocks as nodes, freed in random order.
-    let mut blocks: Vec<*mut u8> = (0..NODES).map(|_| pool.take(NODE)).collect();
-    let mut random = 1u64;
-    for last in (1..NODES).rev() {
-        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        blocks.swap(last, (random >> 32) as usize % (last + 1));
-    }
+    let mut blocks: Vec<*mut u8> = (0..NODES).map(|_| pool.take(LAYOUT)).collect();
+    Random::new(1).shuffle(&mut blocks);
     for block in blocks {
         // SAFETY: the block was just taken, and is given back once.
-        unsafe { pool.give(block, NODE) };
+        unsafe { pool.give(block, LAYOUT) };
     }
-    let nodes: Vec<*mut u8> = (0..NODES).map(|_| pool.take(NODE)).collect();
+    let nodes: Vec<*mut u8> = (0..NODES).map(|_| pool.take(LAYOUT)).collect();
     for (index, &node) in nodes.iter().enumerate() {
         // SAFETY: the node is live and 64 bytes long. The last leads back to the first.
         unsafe { node.cast::<*mut u8>().write(nodes[(index + 1) % NODES]) };

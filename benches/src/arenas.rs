@@ -8,7 +8,8 @@ use millpond::{Allocator, Arenas, Frames, Linear, Local, Owned, Stack};
 
 use crate::{
     cpp,
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    report::Mix,
 };
 
 /// How many blocks are allocated before all are freed, and in a scope.
@@ -16,22 +17,30 @@ const FILL: usize = 1000;
 const IN_SCOPE: usize = 10;
 
 pub const MIXES: &[Mix] = &[
-    Mix { name: "arena", what: "allocate 1,000 blocks of 8 to 64 bytes, reset; per block", runners: arenas },
-    Mix { name: "scope", what: "allocate 10 such blocks in a scope, end it; per block", runners: scopes },
+    Mix {
+        name: "arena",
+        what: "allocate 1,000 blocks of 8 to 64 bytes, reset; per block",
+        run: || compare(arenas),
+    },
+    Mix {
+        name: "scope",
+        what: "allocate 10 such blocks in a scope, end it; per block",
+        run: || compare(scopes),
+    },
     Mix {
         name: "frames",
         what: "1,000 values of 32 bytes a frame, two frames there; per value",
-        runners: frames,
+        run: || compare(frames),
     },
     Mix {
         name: "requests",
         what: "10 values of 32 bytes a request, in an arena of its own; per value",
-        runners: || requests(IN_SCOPE),
+        run: || compare(|| requests(IN_SCOPE)),
     },
     Mix {
         name: "large-requests",
         what: "1,000 values of 32 bytes a request, in an arena of its own; per value",
-        runners: || requests(FILL),
+        run: || compare(|| requests(FILL)),
     },
 ];
 

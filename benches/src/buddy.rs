@@ -1,7 +1,6 @@
 //! The buddy system beside the crate `buddy_system_allocator`: replacing random blocks of mixed sizes.
 //!
-//! Both get the same 32 MiB at once. What grows with the number of live blocks is shown beside malloc, so that cache misses,
-//! which grow for everyone, can be told from the algorithm.
+//! Both get the same 32 MiB at once.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -9,7 +8,8 @@ use buddy_system_allocator::Heap;
 use millpond::{Buddy, Buffer, Owned};
 
 use crate::{
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    report::Mix,
     variable::{GLIBC, Shared, Variable, address, pairs, replace},
 };
 
@@ -19,20 +19,13 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "buddy",
         what: "replace a random one of 20,000 live blocks of 8 to 1,024 bytes",
-        runners: mixed,
+        run: || compare(mixed),
     },
     Mix {
         name: "buddy-pair",
         what: "halve 32 MiB, which are all free, down to 16 bytes, free these",
-        runners: pair,
+        run: || compare(pair),
     },
-    Mix {
-        name: "buddy-1e3",
-        what: "replace a random one of 1,000 live blocks of 8 to 64 bytes",
-        runners: growing::<1_000>,
-    },
-    Mix { name: "buddy-1e5", what: "the same of 100,000", runners: growing::<100_000> },
-    Mix { name: "buddy-1e7", what: "the same of 10,000,000", runners: growing::<10_000_000> },
 ];
 
 impl Variable for Heap<33> {
@@ -89,12 +82,5 @@ fn pair() -> Vec<Runner> {
     vec![
         pairs("buddy_system_allocator", theirs(), 16..=16),
         pairs("Owned<Buddy>", Owned::new_in(owned, below), 16..=16),
-    ]
-}
-
-fn growing<const LIVE: usize>() -> Vec<Runner> {
-    vec![
-        replace::<false>("glibc", GLIBC, LIVE, 8..=64),
-        replace::<false>("Owned<Buddy>", Owned::new(Buddy::new()), LIVE, 8..=64),
     ]
 }

@@ -1,4 +1,4 @@
-//! Arenas that threads share: `AtomicLinear` beside an addition by hand, and beside arenas behind a lock.
+//! Arenas that threads share: `AtomicLinear` beside a hand-written addition, and beside arenas behind a lock.
 //!
 //! Blocks of 64 bytes, which nobody writes to: so what is measured is how the threads share the cursor, and not memory. The
 //! last thread to be done resets the arena, outside of the clock of single operations.
@@ -18,24 +18,19 @@ use millpond::{Allocator, AtomicLinear, DefaultParent, Linear, Locked, Reclaim};
 
 use crate::{
     contenders::LAYOUT,
-    shared::{Clock, Job, Mix, Tails, Untimed, compare},
+    report::Mix,
+    shared::{Clock, Entrant, Tails, Untimed, compare},
 };
 
-/// One thread, then two.
-pub fn times() {
-    compare(&Mix { contenders: contenders::<1>, ..MIX }, 1);
-    compare(&Mix { contenders: contenders::<2>, ..MIX }, 2);
-}
-
-const MIX: Mix = Mix {
+pub const MIXES: &[Mix] = &[Mix {
     name: "bump",
-    what: "allocate a block from an arena that threads share",
-    contenders: contenders::<1>,
-};
+    what: "allocate a block of 64 bytes from an arena that threads share",
+    run: || vec![compare(contenders::<1>, 1), compare(contenders::<2>, 2)],
+}];
 
-fn contenders<const THREADS: usize>() -> Vec<(&'static str, Job)> {
+fn contenders<const THREADS: usize>() -> Vec<Entrant> {
     vec![
-        job::<THREADS, _>("an addition by hand", ByHand::new()),
+        job::<THREADS, _>("hand-written addition", HandWritten::new()),
         job::<THREADS, _>("AtomicLinear", AtomicLinear::new().with_capacity(ROOM)),
         job::<THREADS, _>("Locked<Linear>", Locked::<_>::new(Linear::with_capacity(ROOM))),
         job::<THREADS, _>("bumpalo behind a Mutex", Mutex::new(Bump::with_capacity(ROOM))),
@@ -77,7 +72,7 @@ impl<A: Arena> Shared<A> {
     }
 }
 
-fn job<const THREADS: usize, A: Arena + 'static>(name: &'static str, arena: A) -> (&'static str, Job) {
+fn job<const THREADS: usize, A: Arena + 'static>(name: &'static str, arena: A) -> Entrant {
     let shared = Shared { arena: UnsafeCell::new(arena), done: AtomicUsize::new(0) };
     let run = move |_, blocks, tails: Option<&mut Tails>| match tails {
         None => shared.run(THREADS, blocks, Untimed),
@@ -87,12 +82,12 @@ fn job<const THREADS: usize, A: Arena + 'static>(name: &'static str, arena: A) -
 }
 
 /// The bound: one addition and one comparison.
-struct ByHand {
+struct HandWritten {
     start: usize,
     cursor: AtomicUsize,
 }
 
-impl ByHand {
+impl HandWritten {
     fn new() -> Self {
         let memory = AtomicLinear::new().with_capacity(ROOM);
         let layout = Layout::from_size_align(ROOM, 64).expect("a size that is no problem");
@@ -102,7 +97,7 @@ impl ByHand {
     }
 }
 
-impl Arena for ByHand {
+impl Arena for HandWritten {
     #[inline(always)]
     fn take(&self) -> *mut u8 {
         let at = self.cursor.fetch_add(LAYOUT.size(), Ordering::Relaxed);

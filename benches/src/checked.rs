@@ -8,8 +8,10 @@ use millpond::{
 };
 
 use crate::{
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    random::Random,
     regions::SIZES,
+    report::Mix,
     variable::{Layouts, Shared, Variable, pairs, replace},
 };
 
@@ -17,47 +19,47 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "checked-pair",
         what: "allocate one block of 48 bytes, free it, again",
-        runners: || all::<1, 1>(),
+        run: || compare(|| all::<1, 1>()),
     },
     Mix {
         name: "checked-batch",
         what: "allocate 10,000 blocks of 48 bytes, free them first first",
-        runners: || all::<10_000, 10_000>(),
+        run: || compare(|| all::<10_000, 10_000>()),
     },
     Mix {
         name: "checked-churn",
         what: "replace a random one of 100,000 live blocks of 48 bytes",
-        runners: || all::<100_000, 1>(),
+        run: || compare(|| all::<100_000, 1>()),
     },
     Mix {
         name: "checked-tlsf-pair",
         what: "allocate one block of 8 to 1024 bytes, free it, again",
-        runners: || sized(Tlsf::new, Use::Pair),
+        run: || compare(|| sized(Tlsf::new, Use::Pair)),
     },
     Mix {
         name: "checked-tlsf-batch",
         what: "allocate 10,000 blocks of 8 to 1024 bytes, free them first first",
-        runners: || sized(Tlsf::new, Use::Batch),
+        run: || compare(|| sized(Tlsf::new, Use::Batch)),
     },
     Mix {
         name: "checked-tlsf-churn",
         what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
-        runners: || sized(Tlsf::new, Use::Churn),
+        run: || compare(|| sized(Tlsf::new, Use::Churn)),
     },
     Mix {
         name: "checked-classes-pair",
         what: "allocate one block of 8 to 1024 bytes, free it, again",
-        runners: || sized(Classes::new, Use::Pair),
+        run: || compare(|| sized(Classes::new, Use::Pair)),
     },
     Mix {
         name: "checked-classes-batch",
         what: "allocate 10,000 blocks of 8 to 1024 bytes, free them first first",
-        runners: || sized(Classes::new, Use::Batch),
+        run: || compare(|| sized(Classes::new, Use::Batch)),
     },
     Mix {
         name: "checked-classes-churn",
         what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
-        runners: || sized(Classes::new, Use::Churn),
+        run: || compare(|| sized(Classes::new, Use::Churn)),
     },
 ];
 
@@ -92,7 +94,7 @@ fn runner<const LIVE: usize, const BATCH: usize>(
 ) -> Runner {
     let pool: &'static _ = black_box(Box::leak(Box::new(pool)));
     let mut live: Vec<NonNull<u8>> = Vec::with_capacity(LIVE);
-    let mut state = 1u64;
+    let mut random = Random::new(1);
     let run = move |pairs: usize| {
         if LIVE == BATCH {
             for _ in 0..pairs.div_ceil(BATCH) {
@@ -108,10 +110,7 @@ fn runner<const LIVE: usize, const BATCH: usize>(
             live.push(take(pool));
         }
         for _ in 0..pairs {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let place = &mut live[(state % LIVE as u64) as usize];
+            let place = &mut live[random.below(LIVE)];
             // SAFETY: the block is live, and is given once.
             unsafe { pool.deallocate(*place, LAYOUT) };
             *place = take(pool);

@@ -1,27 +1,28 @@
-//! Size classes beside general allocators, and beside the bound: lists by class, written by hand.
+//! Size classes beside general allocators, and beside hand-written lists by class.
 
-use std::{alloc::Layout, ffi::CStr};
+use std::alloc::Layout;
 
 use millpond::{Classes, Heap, Owned};
 
 use crate::{
-    harness::{Mix, Runner},
-    variable::{GLIBC, MIMALLOC, Malloc, Shared, Variable, replace},
+    harness::{Runner, compare},
+    report::Mix,
+    variable::{GLIBC, JEMALLOC, MIMALLOC, SNMALLOC, Shared, Variable, replace, tcmalloc},
 };
 
 pub const MIXES: &[Mix] = &[Mix {
     name: "classes",
     what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
-    runners: replaced,
+    run: || compare(replaced),
 }];
 
 /// Four classes per doubling by table, list heads in an array, memory that is there already: no checks, no growth.
-struct ByHand {
+struct HandWritten {
     class: [u8; 129],
     heads: [*mut u8; 64],
 }
 
-impl ByHand {
+impl HandWritten {
     fn new(blocks_per_class: usize) -> Self {
         let sizes: Vec<usize> = Classes::new().sizes().take_while(|&size| size <= 1024).collect();
         let class = std::array::from_fn(|index| sizes.partition_point(|&size| size < index * 8) as u8);
@@ -38,7 +39,7 @@ impl ByHand {
     }
 }
 
-impl Variable for ByHand {
+impl Variable for HandWritten {
     #[inline(always)]
     fn take(&mut self, layout: Layout) -> *mut u8 {
         let head = &mut self.heads[usize::from(self.class[layout.size().div_ceil(8)]) % 64];
@@ -57,40 +58,19 @@ impl Variable for ByHand {
     }
 }
 
-/// tcmalloc, if its library is installed (Debian: libtcmalloc-minimal4).
-pub fn tcmalloc() -> Option<Malloc> {
-    let symbol = |library, name: &CStr| {
-        // SAFETY: the name is a string, and the library stays loaded.
-        let found = unsafe { libc::dlsym(library, name.as_ptr()) };
-        (!found.is_null()).then_some(found)
-    };
-    // SAFETY: loading it defines nothing for others, and runs its own initialisation only.
-    let library =
-        unsafe { libc::dlopen(c"libtcmalloc_minimal.so.4".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-    if library.is_null() {
-        return None;
-    }
-    let (malloc, free) = (symbol(library, c"tc_malloc")?, symbol(library, c"tc_free")?);
-    // SAFETY: these are tcmalloc's malloc and free.
-    unsafe { Some(Malloc { malloc: std::mem::transmute(malloc), free: std::mem::transmute(free) }) }
-}
-
 fn replaced() -> Vec<Runner> {
     const LIVE: usize = 20_000;
     let sizes = || 8..=1024;
     let malloc = |name, malloc| replace::<false>(name, malloc, LIVE, sizes());
     let mut runners = vec![
-        replace::<false>("lists by hand", ByHand::new(2 * LIVE / 8), LIVE, sizes()),
+        replace::<false>("hand-written lists", HandWritten::new(2 * LIVE / 8), LIVE, sizes()),
         replace::<false>("Owned<Classes>", Owned::new(Classes::new()), LIVE, sizes()),
         replace::<false>("Local<Classes>", Shared::new(Classes::new(), Heap), LIVE, sizes()),
         malloc("glibc", GLIBC),
         malloc("mimalloc", MIMALLOC),
-        malloc("jemalloc", Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free }),
-        malloc("snmalloc", Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free }),
+        malloc("jemalloc", JEMALLOC),
+        malloc("snmalloc", SNMALLOC),
     ];
-    match tcmalloc() {
-        Some(tcmalloc) => runners.push(malloc("tcmalloc", tcmalloc)),
-        None => eprintln!("skipped: tcmalloc, because libtcmalloc_minimal.so.4 is not installed"),
-    }
+    runners.extend(tcmalloc().map(|tcmalloc| malloc("tcmalloc", tcmalloc)));
     runners
 }

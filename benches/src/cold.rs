@@ -1,17 +1,25 @@
 //! Filling a cold pool: a million blocks of 64 bytes, all written, on memory that nobody has touched yet.
 //!
 //! Each fill is a new pool on a new mapping; the time ends with the last block written and leaves out the return of the
-//! memory. "Huge" are transparent huge pages, "no pool" is the bound. The parents take turns, and ratios are taken within a round. The first fill of all is told apart, because
-//! a process's first huge pages can cost more than its later ones.
+//! memory. "Huge" are transparent huge pages; "no pool" is the lower bound. The first fill of all is told apart, because a
+//! process's first huge pages can cost more than its later ones.
 
-use std::{alloc::Layout, fs, time::Instant};
+use std::{alloc::Layout, fs, mem, time::Instant};
 
 use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, RawPool, Reserved, TunedPages};
 
-use crate::harness::median;
+use crate::{
+    contenders::LAYOUT,
+    memory::MILLION,
+    report::{Case, Measure, Mix, measures},
+};
 
-const MILLION: usize = 1_000_000;
-const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+pub const MIXES: &[Mix] = &[Mix {
+    name: "cold",
+    what: "fill a new pool of a million blocks of 64 bytes, all written",
+    run: fill_of_a_million,
+}];
+
 const ROUNDS: usize = 15;
 const ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
@@ -74,24 +82,18 @@ fn write_all(parent: impl Allocator) -> f64 {
     time
 }
 
-/// Runs every parent that this machine can serve, and prints a table.
-pub fn fill_of_a_million() {
-    println!("\ncold: a new pool, a million blocks of 64 bytes taken and written");
+/// The parents that this machine can serve.
+fn parents() -> Vec<&'static Parent> {
     let mut parents: Vec<&Parent> = PARENTS.iter().collect();
     match fs::read_to_string(ENABLED) {
-        Ok(state) => {
-            println!("  {ENABLED}: {}", state.trim());
-            if state.contains("[never]") {
-                println!(
-                    "  skipped: no transparent huge pages are to be had here, so rows that ask for them show none"
-                );
-            } else if state.contains("[always]") {
-                println!(
-                    "  beware: every large mapping is on huge pages here, so the first row is not one of 4 KiB pages"
-                );
-            }
+        Ok(state) if state.contains("[never]") => {
+            eprintln!("there are no transparent huge pages here: rows that ask for them show none");
         }
-        Err(error) => println!("  skipped: no transparent huge pages are to be had here: {ENABLED}: {error}"),
+        Ok(state) if state.contains("[always]") => {
+            eprintln!("every large mapping is on huge pages here: the first row is not one of 4 KiB pages");
+        }
+        Ok(_) => {}
+        Err(error) => eprintln!("no transparent huge pages are to be had here: {ENABLED}: {error}"),
     }
     // As much as a pool of a million blocks asks for in one chunk.
     let largest = Layout::from_size_align(64 << 20, 8).expect("a layout");
@@ -102,29 +104,22 @@ pub fn fill_of_a_million() {
             parents.push(&EXPLICIT);
         }
         Err(error) => {
-            println!("  skipped: explicit huge pages: {error}; /proc/sys/vm/nr_hugepages sets some aside")
+            eprintln!("skipped: explicit huge pages: {error}; /proc/sys/vm/nr_hugepages sets some aside")
         }
     }
-    let mut times = vec![Vec::with_capacity(ROUNDS); parents.len()];
-    for round in 0..ROUNDS {
-        for turn in 0..parents.len() {
-            let index = (turn + round) % parents.len();
-            times[index].push((parents[index].fill)());
-        }
-    }
-    println!(
-        "  {:<34}{:>9}{:>9}{:>9}{:>9}   ns per block: median, first, worst; median ratio to the first row",
-        "", "ns", "first", "worst", "x 1st"
-    );
-    for (parent, mine) in parents.iter().zip(&times) {
-        let ratio = median(mine.iter().zip(&times[0]).map(|(mine, base)| mine / base).collect());
-        let worst = mine.iter().copied().fold(0.0, f64::max);
-        println!(
-            "  {:<34}{:>9.2}{:>9.2}{:>9.2}{ratio:>9.2}",
-            parent.name,
-            median(mine.clone()),
-            mine[0],
-            worst
-        );
-    }
+    parents
+}
+
+/// Fills pools on every parent.
+fn fill_of_a_million() -> Vec<Case> {
+    const MEASURES: &[Measure] = &measures("ns per block", ["time", "first"]);
+    let parents = parents();
+    let mut case = Case::new("", MEASURES);
+    case.name_rows(parents.iter().map(|parent| parent.name));
+    let mut is_first = vec![true; parents.len()];
+    case.take_turns(ROUNDS, |row| {
+        let time = (parents[row].fill)();
+        [time, if mem::take(&mut is_first[row]) { time } else { f64::NAN }]
+    });
+    vec![case]
 }

@@ -6,6 +6,8 @@ use millpond::{Allocator, Blocks, Classes, Compact, Config, Fixed, Local, Magazi
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
+use crate::variable::Malloc;
+
 pub const SIZE: usize = 64;
 pub const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
@@ -18,7 +20,7 @@ pub trait Contender {
     unsafe fn give(&mut self, block: Self::Block);
 }
 
-/// The bound: an intrusive list written by hand, as wide as it gets, over `capacity` blocks that are all free.
+/// The bound: a hand-written intrusive list over `capacity` blocks that are all free.
 pub struct List {
     head: *mut u8,
 }
@@ -213,42 +215,18 @@ impl Contender for Slots {
     }
 }
 
-/// The system's malloc.
-#[derive(Clone, Copy)]
-pub struct Glibc;
-
-impl Contender for Glibc {
+impl Contender for Malloc {
     type Block = *mut u8;
 
     #[inline(always)]
     fn take(&mut self) -> *mut u8 {
         // SAFETY: any size will do.
-        unsafe { libc::malloc(SIZE).cast() }
+        unsafe { (self.malloc)(SIZE).cast() }
     }
 
     #[inline(always)]
     unsafe fn give(&mut self, block: *mut u8) {
         // SAFETY: the caller's promise.
-        unsafe { libc::free(block.cast()) }
-    }
-}
-
-/// mimalloc, called directly.
-#[derive(Clone, Copy)]
-pub struct Mimalloc;
-
-impl Contender for Mimalloc {
-    type Block = *mut u8;
-
-    #[inline(always)]
-    fn take(&mut self) -> *mut u8 {
-        // SAFETY: any size will do.
-        unsafe { libmimalloc_sys::mi_malloc(SIZE).cast() }
-    }
-
-    #[inline(always)]
-    unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise.
-        unsafe { libmimalloc_sys::mi_free(block.cast()) }
+        unsafe { (self.free)(block.cast()) }
     }
 }

@@ -28,7 +28,7 @@ pub struct Peer(*mut Raw);
 
 const NAMES: [&str; 2] = ["boost::pool", "pmr::unsynchronized_pool"];
 
-/// A loop over one way of use.
+/// A loop over one workload.
 pub type Loop = unsafe extern "C" fn(*mut Raw, usize) -> usize;
 
 pub const PAIR: Loop = peer_pair;
@@ -82,14 +82,14 @@ impl Drop for Peer {
     }
 }
 
-/// Everyone from C++ at one way of use.
-pub fn runners(way: Loop) -> impl Iterator<Item = Runner> {
+/// Everyone from C++ at one workload.
+pub fn runners(workload: Loop) -> impl Iterator<Item = Runner> {
     Peer::all().map(move |(name, peer)| {
         let run = move |pairs| {
             // All of the peer is captured, so it lives as long as the runner.
             let peer = &peer;
             // SAFETY: the peer is alive.
-            unsafe { way(peer.0, pairs) }
+            unsafe { workload(peer.0, pairs) }
         };
         Runner { name, run: Box::new(run) }
     })

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::report::{Case, Measure};
+
 /// Resident bytes of this process.
 pub fn resident() -> Option<f64> {
     let pages: f64 = fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
@@ -46,4 +48,19 @@ pub fn in_a_copy<const N: usize>(work: impl FnOnce() -> [f64; N]) -> Option<[f64
         read
     };
     (usize::try_from(read) == Ok(size_of_val(&found))).then_some(found)
+}
+
+/// A case with one sample of each measure, each contender in a copy of this process.
+pub fn in_copies<const N: usize>(
+    measures: &'static [Measure],
+    rows: impl Iterator<Item = (&'static str, fn() -> [f64; N])>,
+) -> Case {
+    let mut case = Case::new("", measures);
+    for (name, run) in rows {
+        match in_a_copy(run) {
+            Some(samples) => case.add_row(name, samples),
+            None => eprintln!("skipped: {name}, whose process died"),
+        }
+    }
+    case
 }

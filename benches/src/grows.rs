@@ -1,8 +1,7 @@
 //! What happens when the number of live blocks grows: time and instructions of one operation, at a thousand, a hundred
 //! thousand and ten million live blocks.
 //!
-//! Times grow for everybody, because caches and the tables of pages do not: the bound is a pool that does nothing but read
-//! and write what the others have to. Instructions show the algorithm. They are counted by callgrind (valgrind), in which
+//! Times grow for all, because caches and page tables do not: the baseline is a pool that does nothing. Instructions show the algorithm. They are counted by callgrind (valgrind), in which
 //! this program runs itself.
 
 use std::{
@@ -19,7 +18,8 @@ use millpond::{
 };
 
 use crate::{
-    harness::{Runner, median},
+    harness::Runner,
+    report::{Case, Measure, Mix, measures},
     variable::{GLIBC, Variable, pairs, replace, replace_among_holes},
 };
 
@@ -120,8 +120,9 @@ fn share(row: &Row, count: usize) -> usize {
     if row.most == ALL { count } else { count / 200 }
 }
 
-/// Nanoseconds of a pair.
-fn time(row: &Row, live: usize) -> f64 {
+/// Nanoseconds of a pair, several times.
+fn times(row: usize, live: usize) -> Result<Vec<f64>, String> {
+    let row = &ROWS[row];
     let mut runner = (row.make)(live);
     let count = share(row, TIMED);
     (runner.run)(count);
@@ -130,7 +131,7 @@ fn time(row: &Row, live: usize) -> f64 {
         (runner.run)(count);
         start.elapsed().as_nanos() as f64 / count as f64
     };
-    median((0..TIMES).map(|_| once()).collect())
+    Ok((0..TIMES).map(|_| once()).collect())
 }
 
 /// What the program does in callgrind: sets a pool up and calls the function that is counted.
@@ -161,30 +162,43 @@ fn instructions(number: usize, live: usize) -> Result<f64, String> {
     Ok(total / share(&ROWS[number], COUNTED) as f64)
 }
 
-/// Prints the times.
-pub fn times() {
-    println!("\ngrows: one replacement (free a random block, allocate another) with n live blocks: ns");
-    table(|number, live| Ok(format!("{:.1}", time(&ROWS[number], live))));
-}
+const LIVE: [&str; 3] = ["n = 1e3", "n = 1e5", "n = 1e7"];
 
-/// Prints the instructions.
-pub fn counts() {
-    println!("\ngrows-counts: the same: instructions, those of the loop included");
-    table(|number, live| Ok(format!("{:.0}", instructions(number, live)?)));
-}
+pub const MIXES: &[Mix] = &[
+    Mix {
+        name: "grows",
+        what: "one replacement (free a random block, allocate another) with n live blocks",
+        run: || {
+            const MEASURES: &[Measure] = &measures("ns", LIVE);
+            table(MEASURES, times)
+        },
+    },
+    Mix {
+        name: "grows-counts",
+        what: "the same: instructions, those of the loop included (needs valgrind)",
+        run: || {
+            const MEASURES: &[Measure] = &measures("instructions", LIVE);
+            table(MEASURES, |row, live| Ok(vec![instructions(row, live)?]))
+        },
+    },
+];
 
-fn table(cell: impl Fn(usize, usize) -> Result<String, String>) {
-    let titles: String = NUMBERS.iter().map(|n| format!("{:>12}", format!("n = 1e{}", n.ilog10()))).collect();
-    println!("  {:<30}{titles}", "");
+fn table(
+    measures: &'static [Measure],
+    samples: impl Fn(usize, usize) -> Result<Vec<f64>, String>,
+) -> Vec<Case> {
+    let mut case = Case::new("", measures);
+    case.name_rows(ROWS.iter().map(|row| row.name));
     for (number, row) in ROWS.iter().enumerate() {
-        let measured = |&live: &usize| if live <= row.most { cell(number, live) } else { Ok("-".into()) };
-        let cells: Result<Vec<String>, String> = NUMBERS.iter().map(measured).collect();
-        match cells {
-            Ok(cells) => {
-                let line: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
-                println!("  {:<30}{line}", row.name);
+        for (measure, live) in NUMBERS.into_iter().enumerate().filter(|&(_, live)| live <= row.most) {
+            match samples(number, live) {
+                Ok(samples) => samples.into_iter().for_each(|sample| case.add(number, measure, sample)),
+                Err(why) => {
+                    eprintln!("skipped: {why}");
+                    return Vec::new();
+                }
             }
-            Err(why) => return println!("  skipped: {why}"),
         }
     }
+    vec![case]
 }

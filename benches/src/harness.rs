@@ -1,84 +1,54 @@
-//! Running contenders in turn and comparing them round by round.
+//! Runs contenders in turns and compares them round by round.
 //!
-//! This hardware is noisy and drifts, so every round runs every contender once, briefly, and ratios are taken within
-//! a round; medians over the rounds are reported.
+//! The hardware is noisy and drifts. Every round therefore runs each contender once, briefly, and ratios are taken within
+//! a round. Before its turn a contender runs untimed: meanwhile the others have had the caches, and a virtual machine's host
+//! may have dropped the mappings of pages that were not in use, which then take a microsecond each to come back.
 
 use std::time::{Duration, Instant};
 
-/// One way to use an allocator, and who is compared at it.
-pub struct Mix {
-    pub name: &'static str,
-    pub what: &'static str,
-    pub runners: fn() -> Vec<Runner>,
-}
+use crate::report::{Case, Measure, measures};
 
-/// A contender that is ready to run: `run(n)` does about `n` allocate+free pairs and says how many.
+/// A contender that is ready to run: `run(n)` does about `n` operations and returns how many it did.
 pub struct Runner {
     pub name: &'static str,
     pub run: Box<dyn FnMut(usize) -> usize>,
 }
 
 /// How often the contenders are made anew: where their memory happens to lie matters.
-const MAKINGS: usize = 7;
+const MAKINGS: usize = 5;
 const ROUNDS: usize = 9;
-const SLICE: Duration = Duration::from_millis(5);
+const SLICE: Duration = Duration::from_millis(4);
 
-/// Runs a mix and prints a table: median ns per pair, and the median ratio to each of the first two contenders.
-pub fn compare(mix: &Mix) {
-    compare_these(&format!("{}: {}", mix.name, mix.what), &mix.runners);
-}
+const TIME: &[Measure] = &measures("ns", ["time"]);
 
-/// The same for contenders that `make` makes.
-pub fn compare_these(title: &str, make: &dyn Fn() -> Vec<Runner>) {
-    let names: Vec<&str> = make().iter().map(|runner| runner.name).collect();
-    let mut times = vec![Vec::with_capacity(MAKINGS * ROUNDS); names.len()];
+/// Measures the time of one operation of each contender that `make` makes. The first is the baseline.
+pub fn compare(make: impl Fn() -> Vec<Runner>) -> Vec<Case> {
+    let mut case = Case::new("", TIME);
     for _ in 0..MAKINGS {
         let mut runners = make();
-        let counts: Vec<usize> = runners.iter_mut().map(warm_up).collect();
-        for round in 0..ROUNDS {
-            for turn in 0..runners.len() {
-                let index = (turn + round) % runners.len();
-                times[index].push(nanoseconds_per_pair(&mut runners[index], counts[index]));
-            }
-        }
+        case.name_rows(runners.iter().map(|runner| runner.name));
+        let counts: Vec<usize> =
+            runners.iter_mut().map(|runner| operations_in(SLICE, |count| timed(runner, count).0)).collect();
+        case.take_turns(ROUNDS, |index| {
+            (runners[index].run)(counts[index] / 2);
+            let (took, operations) = timed(&mut runners[index], counts[index]);
+            [took.as_nanos() as f64 / operations as f64]
+        });
     }
-    println!("\n{title}");
-    println!(
-        "  {:<34}{:>9}{:>9}{:>9}   median ns per pair; ratio to the first, the second",
-        "", "ns", "x 1st", "x 2nd"
-    );
-    for (name, mine) in names.iter().zip(&times) {
-        let ratio = |base: &[f64]| median(mine.iter().zip(base).map(|(mine, base)| mine / base).collect());
-        println!(
-            "  {:<34}{:>9.2}{:>9.2}{:>9.2}",
-            name,
-            median(mine.clone()),
-            ratio(&times[0]),
-            ratio(&times[1])
-        );
-    }
+    vec![case]
 }
 
-/// Finds how many pairs take about a slice of time.
-fn warm_up(runner: &mut Runner) -> usize {
+/// Finds how many operations take about as long as `slice` once their memory is warm, by doing more and more of them.
+pub fn operations_in(slice: Duration, mut run: impl FnMut(usize) -> Duration) -> usize {
     let mut count = 1000;
-    loop {
-        let start = Instant::now();
-        (runner.run)(count);
-        if start.elapsed() >= SLICE {
-            return count;
-        }
+    while (0..3).any(|_| run(count) < slice) {
         count *= 2;
     }
+    count
 }
 
-fn nanoseconds_per_pair(runner: &mut Runner, count: usize) -> f64 {
+fn timed(runner: &mut Runner, count: usize) -> (Duration, usize) {
     let start = Instant::now();
-    let pairs = (runner.run)(count);
-    start.elapsed().as_nanos() as f64 / pairs as f64
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let operations = (runner.run)(count);
+    (start.elapsed(), operations)
 }

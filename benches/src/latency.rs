@@ -15,11 +15,12 @@ use millpond::{
 
 use crate::{
     arenas, buddy,
-    contenders::{Contender, Glibc, List, Mimalloc, Slabs, Slots},
+    contenders::{Contender, List, Slabs, Slots},
     cpp,
-    harness::median,
+    random::Random,
     regions,
-    variable::{GLIBC, Layouts, MIMALLOC, Random, Variable},
+    report::{Case, Measure, Mix, measures},
+    variable::{GLIBC, Layouts, MIMALLOC, Variable},
 };
 
 const LIVE: usize = 100_000;
@@ -150,14 +151,14 @@ fn row(name: &'static str, run: impl Fn() -> Vec<u32> + 'static) -> Row {
 fn of_one_size() -> Vec<Row> {
     let mut rows = vec![
         row("the timer alone", nothing),
-        row("list by hand", || churn(List::new(LIVE + 1))),
+        row("hand-written list", || churn(List::new(LIVE + 1))),
         row("Blocks<(…, Lifo)>", || churn(Owned::new(Blocks::<(Fixed<64>, Lifo)>::new()))),
         row("Blocks<(…, Magazine)>", || churn(Owned::new(Blocks::<(Fixed<64>, Magazine)>::new()))),
         row("Blocks<(…, Compact)>", || churn(Owned::new(Blocks::<(Fixed<64>, Compact)>::new()))),
         row("slab", || churn(Slabs::new())),
         row("slotmap", || churn(Slots::new())),
-        row("glibc", || churn(Glibc)),
-        row("mimalloc", || churn(Mimalloc)),
+        row("glibc", || churn(GLIBC)),
+        row("mimalloc", || churn(MIMALLOC)),
     ];
     rows.extend((0..2).filter_map(|which| {
         let (name, _) = cpp::Peer::nth(which)?;
@@ -219,44 +220,37 @@ fn of_arenas() -> Vec<Row> {
     ]
 }
 
-/// Runs all and prints the tables.
-pub fn of_single_operations() {
-    println!("\nlatency: single operations: ns, {RUNS} runs; the timer's own time is in every row");
-    table("replace a random one of 100,000 live blocks of 64 bytes", &of_one_size());
-    table("replace a random one of 20,000 live blocks of 8 to 1024 bytes", &of_mixed_sizes());
-    table("allocate 1,000 blocks of 8 to 64 bytes, reset", &of_arenas());
-}
+const MEASURES: &[Measure] = &measures("ns", ["median", "p99", "p99.9", "worst", "worst, repeated"]);
 
-fn table(what: &str, rows: &[Row]) {
-    let (nanoseconds, mut runs) = (tick(), vec![Vec::with_capacity(RUNS); rows.len()]);
-    for _ in 0..RUNS {
-        for (row, runs) in rows.iter().zip(&mut runs) {
-            runs.push((row.run)());
+pub const MIXES: &[Mix] = &[Mix {
+    name: "latency",
+    what: "single operations, the time of the timer included",
+    run: || {
+        vec![
+            table("replace a random one of 100,000 blocks of 64 bytes", &of_one_size()),
+            table("replace a random one of 20,000 blocks of 8 to 1,024 bytes", &of_mixed_sizes()),
+            table("allocate 1,000 blocks of 8 to 64 bytes, reset", &of_arenas()),
+        ]
+    },
+}];
+
+fn table(what: &str, rows: &[Row]) -> Case {
+    let nanoseconds = tick();
+    let mut case = Case::new(what, MEASURES);
+    case.name_rows(rows.iter().map(|row| row.name));
+    let mut least: Vec<Vec<u32>> = vec![Vec::new(); rows.len()];
+    case.take_turns(RUNS, |row| {
+        let mut ticks = (rows[row].run)();
+        if least[row].is_empty() {
+            least[row] = ticks.clone();
         }
+        least[row].iter_mut().zip(&ticks).for_each(|(least, &now)| *least = now.min(*least));
+        ticks.sort_unstable();
+        [0.5, 0.99, 0.999, 1.0]
+            .map(|share| f64::from(ticks[((ticks.len() - 1) as f64 * share) as usize]) * nanoseconds)
+    });
+    for (row, least) in least.iter().enumerate() {
+        case.add(row, 4, f64::from(least.iter().copied().max().unwrap_or(0)) * nanoseconds);
     }
-    println!("\n  {what}");
-    println!("  {:<34}{:>9}{:>9}{:>9}{:>11}{:>11}", "", "median", "99 %", "99.9 %", "worst", "every run");
-    for (row, runs) in rows.iter().zip(&runs) {
-        let sorted: Vec<Vec<u32>> = runs.iter().cloned().map(sort).collect();
-        let share = |share: f64| {
-            let at = |run: &Vec<u32>| f64::from(run[((run.len() - 1) as f64 * share) as usize]);
-            median(sorted.iter().map(at).collect()) * nanoseconds
-        };
-        let least = |number: usize| runs.iter().map(|run| run[number]).min();
-        let again = (0..runs[0].len()).filter_map(least).max().unwrap_or(0);
-        println!(
-            "  {:<34}{:>9.0}{:>9.0}{:>9.0}{:>11.0}{:>11.0}",
-            row.name,
-            share(0.5),
-            share(0.99),
-            share(0.999),
-            share(1.0),
-            f64::from(again) * nanoseconds
-        );
-    }
-}
-
-fn sort(mut ticks: Vec<u32>) -> Vec<u32> {
-    ticks.sort_unstable();
-    ticks
+    case
 }

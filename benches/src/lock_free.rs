@@ -1,7 +1,7 @@
-//! Lists of free blocks that threads share without a lock: `LockFree` beside one written by hand and beside the peers.
+//! Lists of free blocks that threads share without a lock: `LockFree` beside a hand-written one and the peers.
 //!
-//! Everyone has blocks enough before the clock starts. The list by hand keeps its links in the blocks, which is a data race
-//! that nobody should ship, and is what the others are measured by.
+//! Every list has enough blocks before the clock starts. The hand-written list keeps its links in the blocks. That is a data
+//! race, so it is a baseline and not a peer.
 
 use std::{
     ffi::c_void,
@@ -18,27 +18,22 @@ use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, Spin};
 
 use crate::{
     contenders::{Contender, Ours, SIZE},
-    shared::{Clock, Job, Mix, Pairs, Tails, compare, job},
+    report::Mix,
+    shared::{Clock, Entrant, Pairs, Tails, compare, job},
 };
 
-/// One thread, then two.
-pub fn times() {
-    compare(&MIX, 1);
-    compare(&MIX, 2);
-}
-
-const MIX: Mix = Mix {
-    name: "lock-free",
+pub const MIXES: &[Mix] = &[Mix {
+    name: "free-lists",
     what: "allocate one block and free it, again, on a list that threads share",
-    contenders,
-};
+    run: || vec![compare(contenders, 1), compare(contenders, 2)],
+}];
 
-/// Blocks that everyone has.
+/// The blocks that each list has.
 const BLOCKS: usize = 1024;
 
-fn contenders() -> Vec<(&'static str, Job)> {
+fn contenders() -> Vec<Entrant> {
     let mut jobs = vec![
-        job::<Pairs, _>("exchanges by hand", ByHand::new()),
+        job::<Pairs, _>("hand-written exchanges", HandWritten::new()),
         job::<Pairs, _>("LockFree<Fixed<64>>", Ours::<_, true>::new(LockFree::<Fixed<SIZE>>::new())),
         job::<Pairs, _>(
             "LockFree, grown to 9 chunks",
@@ -74,12 +69,12 @@ fn grown(pool: LockFree<Fixed<SIZE>>) -> LockFree<Fixed<SIZE>> {
 
 /// A list with a counted head, address and count in one word, as plain as it gets. Its links are in the blocks.
 #[derive(Clone, Copy)]
-struct ByHand(&'static AtomicU64);
+struct HandWritten(&'static AtomicU64);
 
 /// Bits of an address in user space.
 const ADDRESS: u32 = 48;
 
-impl ByHand {
+impl HandWritten {
     fn new() -> Self {
         let head = Box::leak(Box::new(Apart(AtomicU64::new(0))));
         let mut list = Self(&head.0);
@@ -101,7 +96,7 @@ fn link(head: u64) -> &'static AtomicU64 {
     unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(address) }
 }
 
-impl Contender for ByHand {
+impl Contender for HandWritten {
     type Block = *mut u8;
 
     #[inline(always)]
@@ -135,7 +130,7 @@ impl Contender for ByHand {
 heapless::box_pool!(HEAPLESS: MaybeUninit<[u64; 8]>);
 
 /// The pool of the crate `heapless`, of which there is one per type. Its boxes are two words, so the loop is its own.
-fn heapless() -> (&'static str, Job) {
+fn heapless() -> Entrant {
     static FILLED: std::sync::Once = std::sync::Once::new();
     FILLED.call_once(|| {
         for block in Vec::leak((0..BLOCKS).map(|_| BoxBlock::new()).collect()) {
@@ -182,7 +177,7 @@ impl Boost {
         (!list.is_null()).then_some(Self(list))
     }
 
-    fn job(self) -> (&'static str, Job) {
+    fn job(self) -> Entrant {
         let (name, timed) = job::<Pairs, _>("boost::lockfree", self);
         let run = move |thread, pairs, tails: Option<&mut Tails>| match tails {
             None => self.pairs(pairs),

@@ -1,7 +1,8 @@
-//! Millpond's pools beside hand-written lists and the peers, interleaved in one run.
+//! Millpond's pools beside hand-written baselines and the peers, interleaved in one run.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml [MIX…]`; without a name, every mix runs. `--list` says which
-//! there are. Names that end in `.mpt` are traces, which are replayed.
+//! `cargo run --release --manifest-path benches/Cargo.toml -- [--csv FOLDER] [THEME|MIX…]`. Without a name, every mix runs
+//! that does not take long; `--list` prints the names. Names that end in `.mpt` are traces, which are replayed. `--csv`
+//! keeps the results as `FOLDER/MIX.csv`, from which `cargo xtask plots` draws.
 
 mod aged;
 mod arenas;
@@ -22,148 +23,118 @@ mod memory;
 mod mixes;
 mod ordered;
 mod questions;
+mod random;
 mod regions;
+mod report;
+mod results;
 mod shared;
 mod traces;
 mod typed;
 mod variable;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-/// What is not a comparison of pairs per second, and prints a table of its own.
-struct Special {
+use self::report::{Case, Mix};
+
+/// What is looked at in one plot.
+struct Theme {
     name: &'static str,
-    what: &'static str,
-    run: fn(),
+    mixes: &'static [&'static [Mix]],
 }
 
-/// These come first, while the process has not allocated and freed anything that could be reused, or is warm.
-const FIRST: &[Special] = &[
-    Special {
-        name: "resident",
-        what: "resident memory of a million blocks: live, freed, trimmed",
-        run: memory::resident_at_a_million,
-    },
-    Special {
-        name: "typed-resident",
-        what: "resident memory of a million typed values",
-        run: typed::memory::resident_at_a_million,
-    },
-    Special { name: "cold", what: "fill a new pool of a million blocks", run: cold::fill_of_a_million },
+/// Memory comes first, while the process has nothing that could be reused, and has one thread.
+const THEMES: &[Theme] = &[
+    Theme { name: "memory", mixes: &[memory::RESIDENT, typed::memory::MIXES] },
+    Theme { name: "cold", mixes: &[cold::MIXES] },
+    Theme { name: "blocks", mixes: &[mixes::ALL, memory::RESET] },
+    Theme { name: "aged", mixes: &[aged::MIXES] },
+    Theme { name: "arenas", mixes: &[arenas::MIXES] },
+    Theme { name: "typed", mixes: &[typed::MIXES] },
+    Theme { name: "sizes", mixes: &[classes::MIXES, regions::MIXES, buddy::MIXES] },
+    Theme { name: "checked", mixes: &[checked::MIXES] },
+    Theme { name: "many", mixes: &[many::MIXES] },
+    Theme { name: "latency", mixes: &[latency::MIXES] },
+    Theme { name: "shared", mixes: &[shared::MIXES] },
+    Theme { name: "lock-free", mixes: &[lock_free::MIXES, bump::MIXES, typed::SHARED] },
+    Theme { name: "ordered", mixes: &[ordered::MIXES] },
+    Theme { name: "questions", mixes: &[questions::MIXES] },
+    Theme { name: "grows", mixes: &[grows::MIXES] },
 ];
 
-const LAST: &[Special] = &[
-    Special {
-        name: "reset",
-        what: "reset a pool with a million live blocks",
-        run: memory::reset_of_a_million,
-    },
-    Special {
-        name: "latency",
-        what: "median, rare and worst times of single operations",
-        run: latency::of_single_operations,
-    },
-    Special {
-        name: "lock-free",
-        what: "pairs of one and of two threads on a list of free blocks that they share",
-        run: lock_free::times,
-    },
-    Special {
-        name: "bump",
-        what: "one and two threads that allocate from an arena that they share",
-        run: bump::times,
-    },
-    Special {
-        name: "ordered",
-        what: "blocks that were freed in some order: taken again, and walked",
-        run: ordered::times,
-    },
-    Special {
-        name: "questions",
-        what: "statistics, reserve and trim with a million free blocks",
-        run: questions::times,
-    },
-    Special { name: "many-bytes", what: "bytes of a pool with one value", run: many::bytes },
-    Special {
-        name: "many-counts",
-        what: "instructions of a pool that is made, allocates once, and is dropped (needs valgrind)",
-        run: many::counts,
-    },
-    Special { name: "grows", what: "time of one operation as live blocks grow", run: grows::times },
-    Special {
-        name: "grows-counts",
-        what: "instructions of one operation as live blocks grow (needs valgrind; minutes)",
-        run: grows::counts,
-    },
-];
-
-const CROWD: &str = "shared-crowd";
+/// These take minutes, and run if they are named.
+const SLOW: &[&str] = &["shared-crowd", "grows-counts", "many-counts"];
 
 fn main() -> ExitCode {
-    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let [grows::COUNT, row, live] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        return grows::count(row, live).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
-    }
-    if let [many::COUNT, row, times] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        return many::count(row, times).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
-    }
-    if wanted.iter().any(|name| name == "--list") {
-        list();
-        return ExitCode::SUCCESS;
-    }
-    let traces: Vec<String> = wanted.extract_if(.., |name| name.ends_with(".mpt")).collect();
-    let known: Vec<&str> = names().map(|(name, _)| name).collect();
-    if let Some(stranger) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
-        eprintln!("no mix is called {stranger}: choose among {}", known.join(", "));
-        return ExitCode::from(2);
-    }
-    let all_wanted = wanted.is_empty() && traces.is_empty();
-    let chosen = |name: &str| all_wanted || wanted.iter().any(|wanted| wanted == name);
-    let run = |specials: &[Special]| {
-        specials.iter().filter(|special| chosen(special.name)).for_each(|special| (special.run)());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        [grows::COUNT, row, live] => grows::count(row, live).ok_or_else(|| "no such row".into()),
+        [many::COUNT, row, times] => many::count(row, times).ok_or_else(|| "no such row".into()),
+        ["--list"] => {
+            list();
+            Ok(())
+        }
+        ["--csv", folder, ref names @ ..] => measure(names, Some(Path::new(folder))),
+        ref names => measure(names, None),
     };
-    run(FIRST);
-    // These copy this process too, which has one thread so far.
-    for trace in traces {
-        if let Err(error) = traces::replay(&trace) {
-            eprintln!("{trace}: {error}");
-            return ExitCode::FAILURE;
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
         }
     }
-    mixes().filter(|mix| chosen(mix.name)).for_each(harness::compare);
-    for mix in shared::MIXES.iter().chain(typed::SHARED).filter(|mix| chosen(mix.name)) {
-        shared::compare(mix, 2);
-    }
-    if wanted.iter().any(|wanted| wanted == CROWD) {
-        shared::crowd();
-    }
-    run(LAST);
-    ExitCode::SUCCESS
 }
 
-/// Every mix of every module.
-fn mixes() -> impl Iterator<Item = &'static harness::Mix> {
-    let regions = regions::MIXES.iter().chain(buddy::MIXES).chain(classes::MIXES).chain(checked::MIXES);
-    mixes::ALL
-        .iter()
-        .chain(aged::MIXES)
-        .chain(arenas::MIXES)
-        .chain(typed::MIXES)
-        .chain(many::MIXES)
-        .chain(regions)
+/// Every mix with the name of its theme.
+fn mixes() -> impl Iterator<Item = (&'static str, &'static Mix)> {
+    let of_theme = |theme: &'static Theme| {
+        theme.mixes.iter().flat_map(|mixes| mixes.iter()).map(|mix| (theme.name, mix))
+    };
+    THEMES.iter().flat_map(of_theme)
 }
 
-/// Every name, and what it means.
-fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let specials = |specials: &'static [Special]| specials.iter().map(|special| (special.name, special.what));
-    let crowd = (CROWD, "the shared mixes with more threads than processors; only if asked for");
-    let shared = shared::MIXES.iter().chain(typed::SHARED).map(|mix| (mix.name, mix.what)).chain([crowd]);
-    specials(FIRST).chain(mixes().map(|mix| (mix.name, mix.what))).chain(shared).chain(specials(LAST))
+/// Runs the mixes and traces with these names, and keeps their results.
+fn measure(names: &[&str], folder: Option<&Path>) -> Result<(), String> {
+    let (traces, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.ends_with(".mpt"));
+    let is_known = |name: &str| mixes().any(|(theme, mix)| [theme, mix.name].contains(&name));
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(format!("no theme and no mix is called {unknown}: --list prints their names"));
+    }
+    // Traces are replayed in copies of this process, which must have one thread.
+    for path in &traces {
+        let cases = traces::replay(path).map_err(|error| format!("{path}: {error}"))?;
+        let name = PathBuf::from(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        keep(folder, "traces", &format!("trace-{name}"), "replay a recorded program", &cases)?;
+    }
+    for (theme, mix) in mixes() {
+        let is_named = names.iter().any(|name| [theme, mix.name].contains(name));
+        let is_meant = names.is_empty() && traces.is_empty() && !SLOW.contains(&mix.name);
+        if is_named || is_meant {
+            keep(folder, theme, mix.name, mix.what, &(mix.run)())?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the results of a mix, and writes them to a file if there is a folder for it.
+fn keep(folder: Option<&Path>, theme: &str, mix: &str, what: &str, cases: &[Case]) -> Result<(), String> {
+    println!("\n{mix}: {what}");
+    cases.iter().for_each(|case| print!("{}", case.table()));
+    let written = folder.map_or(Ok(()), |folder| results::write(folder, theme, mix, what, cases));
+    written.map_err(|error| format!("cannot write the results of {mix}: {error}"))
 }
 
 fn list() {
-    for (name, what) in names() {
-        println!("{name:<20} {what}");
+    for theme in THEMES {
+        println!("{}", theme.name);
+        for mix in theme.mixes.iter().flat_map(|mixes| mixes.iter()) {
+            let remark = if SLOW.contains(&mix.name) { " (only if named)" } else { "" };
+            println!("  {:<20} {}{remark}", mix.name, mix.what);
+        }
     }
-    println!("{:<20} replay a trace that `millpond record` wrote", "FILE.mpt");
+    println!("FILE.mpt               replay a trace that `millpond record` wrote");
 }

@@ -13,7 +13,11 @@ use millpond::{
     SharedSlots, Slots, Stack, Tlsf,
 };
 
-use crate::harness::{Mix, Runner};
+use crate::{
+    contenders::LAYOUT,
+    harness::{Runner, compare},
+    report::{Case, Measure, Mix, measures},
+};
 
 /// The system's heap, which says how much it has handed out.
 struct Scales;
@@ -42,9 +46,19 @@ unsafe impl GlobalAlloc for Scales {
 #[global_allocator]
 static HEAP: Scales = Scales;
 
-const LAYOUT: Layout = Layout::new::<[u64; 8]>();
-
-pub const MIXES: &[Mix] = &[Mix { name: "many", what: "make a pool, allocate 64 bytes, drop it", runners }];
+pub const MIXES: &[Mix] = &[
+    Mix {
+        name: "many-bytes",
+        what: "bytes of a pool with one value of 64 bytes: its own, and those from the heap",
+        run: bytes,
+    },
+    Mix { name: "many", what: "make a pool, allocate 64 bytes, drop it", run: || compare(runners) },
+    Mix {
+        name: "many-counts",
+        what: "instructions of a pool that is made, allocates once, and is dropped (needs valgrind)",
+        run: counts,
+    },
+];
 
 /// Makes a pool with one value; says how large it is without what it has allocated.
 struct Row {
@@ -143,19 +157,20 @@ fn runners() -> Vec<Runner> {
 }
 
 /// Bytes of each row: the pool itself, and all that it has asked the heap for.
-pub fn bytes() {
-    println!(
-        "\nmany-bytes: a pool with one value of 64 bytes: its own bytes, and those that it asks the heap for"
-    );
+fn bytes() -> Vec<Case> {
+    const MEASURES: &[Measure] = &measures("bytes", ["all", "own", "from the heap"]);
+    let mut case = Case::new("", MEASURES);
     for row in ROWS {
-        (row.make)(); // This thread has what it keeps for ever.
+        // The first pool may make this thread allocate what it keeps until it ends.
+        (row.make)();
         HANDED_OUT.store(0, Ordering::Relaxed);
         IS_ON.store(true, Ordering::Relaxed);
         let own = (row.make)();
         IS_ON.store(false, Ordering::Relaxed);
         let asked = HANDED_OUT.load(Ordering::Relaxed);
-        println!("  {:<34}{own:>9}{asked:>9}{:>9}", row.name, own + asked);
+        case.add_row(row.name, [own + asked, own, asked].map(|bytes| bytes as f64));
     }
+    vec![case]
 }
 
 /// The argument for a process that makes a row so many times, and does nothing else.
@@ -171,17 +186,17 @@ pub fn count(row: &str, times: &str) -> Option<()> {
 }
 
 /// Instructions of making and dropping, the heap's included: the difference between 1,001 times and once.
-pub fn counts() {
-    println!(
-        "\nmany-counts: instructions of a pool that is made, allocates 64 bytes, and is dropped, the heap's included"
-    );
+fn counts() -> Vec<Case> {
+    const MEASURES: &[Measure] = &measures("instructions", ["instructions"]);
+    let mut case = Case::new("", MEASURES);
     for row in ROWS {
-        let many = instructions(row.name, "1001").zip(instructions(row.name, "1"));
-        match many {
-            Some((many, one)) => println!("  {:<34}{:>9}", row.name, (many - one) / 1000),
-            None => return println!("  skipped: valgrind is not installed"),
-        }
+        let Some((many, one)) = instructions(row.name, "1001").zip(instructions(row.name, "1")) else {
+            eprintln!("skipped: valgrind is not installed");
+            return Vec::new();
+        };
+        case.add_row(row.name, [((many - one) / 1000) as f64]);
     }
+    vec![case]
 }
 
 /// What callgrind counts of a whole process.

@@ -1,6 +1,6 @@
 //! What a million live blocks cost: the time of a reset, and resident memory.
 
-use std::{alloc::Layout, hint::black_box, time::Instant};
+use std::{hint::black_box, time::Instant};
 
 use millpond::{
     Blocks, Buddy, Classes, Compact, Direct, Fixed, Lifo, Linear, Magazine, Owned, Pages, RawPool, SignPost,
@@ -10,19 +10,33 @@ use slab::Slab;
 use slotmap::SlotMap;
 
 use crate::{
+    contenders::LAYOUT,
     cpp,
-    fork::{in_a_copy, resident},
-    harness::median,
+    fork::{in_copies, resident},
+    report::{Case, Measure, Mix, measures},
     variable::{GLIBC, MIMALLOC, Variable},
 };
 
-const MILLION: usize = 1_000_000;
-const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+pub const MILLION: usize = 1_000_000;
+
+pub const RESIDENT: &[Mix] = &[Mix {
+    name: "resident",
+    what: "resident memory of a million blocks of 64 bytes: live, all freed, trimmed",
+    run: resident_at_a_million,
+}];
+
+pub const RESET: &[Mix] = &[Mix {
+    name: "reset",
+    what: "reset a pool with a million live blocks of 64 bytes",
+    run: reset_of_a_million,
+}];
 
 /// How long `reset` takes with a million live blocks.
-pub fn reset_of_a_million() {
+fn reset_of_a_million() -> Vec<Case> {
+    const TIME: &[Measure] = &measures("ns in all", ["time"]);
+    let mut case = Case::new("", TIME);
+    let row = case.row("Owned<Blocks<Fixed<64>>>");
     let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
-    let mut times = Vec::new();
     for _ in 0..21 {
         for _ in 0..MILLION {
             let block = pool.allocate(LAYOUT).expect("the heap has room for a million blocks");
@@ -31,19 +45,15 @@ pub fn reset_of_a_million() {
         }
         let start = Instant::now();
         pool.reset();
-        times.push(start.elapsed().as_nanos() as f64);
+        case.add(row, 0, start.elapsed().as_nanos() as f64);
     }
-    let worst = times.iter().copied().fold(0.0, f64::max);
-    println!(
-        "\nreset: a million live blocks of 64 bytes: median {:.0} ns in all, worst {worst:.0} ns",
-        median(times)
-    );
+    vec![case]
 }
 
 /// A contender at filling up and emptying.
 struct Row {
     name: &'static str,
-    /// Resident bytes with a million live blocks, after freeing all, and after `trim` or what they have instead.
+    /// Resident bytes per block with a million live blocks, after freeing all, and after `trim` or what they have instead.
     run: fn() -> [f64; 3],
 }
 
@@ -66,7 +76,7 @@ fn fill<V: Variable>(mut contender: V, trim: impl FnOnce(&mut V)) -> [f64; 3] {
     }
     let empty = now();
     trim(&mut contender);
-    [full, empty, now()]
+    [full, empty, now()].map(|bytes| bytes / MILLION as f64)
 }
 
 fn ours<P: RawPool + 'static>(pool: P) -> [f64; 3] {
@@ -114,21 +124,12 @@ const ROWS: &[Row] = &[
     Row { name: "mimalloc", run: || fill(MIMALLOC, |_| ()) },
 ];
 
-/// Resident bytes per block of 64 bytes, a million live, all written; when all are freed; and after a trim.
-pub fn resident_at_a_million() {
-    println!("\nresident: a million live blocks of 64 bytes; then all freed; then trimmed");
+/// Resident bytes per block of 64 bytes: a million live, all written; when all are freed; and after a trim.
+fn resident_at_a_million() -> Vec<Case> {
+    const MEASURES: &[Measure] = &measures("bytes per block", ["live", "freed", "trimmed"]);
     if resident().is_none() {
-        return println!("  skipped: /proc/self/statm cannot be read here");
+        eprintln!("skipped: /proc/self/statm cannot be read here");
+        return Vec::new();
     }
-    println!("  {:<34}{:>9}{:>9}{:>9}   resident bytes per block", "", "live", "freed", "trimmed");
-    for row in ROWS {
-        match in_a_copy(row.run) {
-            Some(bytes) => {
-                let cells: String =
-                    bytes.iter().map(|bytes| format!("{:>9.3}", bytes / MILLION as f64)).collect();
-                println!("  {:<34}{cells}", row.name);
-            }
-            None => println!("  {:<34} skipped: its process died", row.name),
-        }
-    }
+    vec![in_copies(MEASURES, ROWS.iter().map(|row| (row.name, row.run)))]
 }

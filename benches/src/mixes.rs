@@ -1,4 +1,4 @@
-//! The ways of using an allocator that are compared, each on one thread with blocks of 64 bytes.
+//! Workloads that allocators are compared at, each on one thread with blocks of 64 bytes.
 
 use std::{hint::black_box, mem};
 
@@ -6,40 +6,47 @@ use millpond::{Blocks, Classes, Compact, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, Glibc, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine,
-        Mimalloc, SIZE, Slabs, Slots,
+        Behind, Contender, List, LocalAny, LocalClasses, LocalCompact, LocalFixed, LocalMagazine, SIZE,
+        Slabs, Slots,
     },
     cpp,
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    random::Random,
+    report::Mix,
+    variable::{GLIBC, MIMALLOC},
 };
 
-const BATCH: usize = 10_000;
-const LIVE: usize = 100_000;
+pub const BATCH: usize = 10_000;
+pub const LIVE: usize = 100_000;
 
 pub const ALL: &[Mix] = &[
-    Mix { name: "pair", what: "allocate one block, free it, again", runners: || all::<Pair>(1, cpp::PAIR) },
+    Mix {
+        name: "pair",
+        what: "allocate one block, free it, again",
+        run: || compare(|| all::<Pair>(1, cpp::PAIR)),
+    },
     Mix {
         name: "lifo",
         what: "allocate 10,000 blocks, free them last first",
-        runners: || all::<Batches<false>>(BATCH, cpp::LIFO),
+        run: || compare(|| all::<Batches<false>>(BATCH, cpp::LIFO)),
     },
     Mix {
         name: "fifo",
         what: "allocate 10,000 blocks, free them first first",
-        runners: || all::<Batches<true>>(BATCH, cpp::FIFO),
+        run: || compare(|| all::<Batches<true>>(BATCH, cpp::FIFO)),
     },
     Mix {
         name: "churn",
         what: "replace a random one of 100,000 live blocks",
-        runners: || all::<Churn>(LIVE + 1, cpp::CHURN),
+        run: || compare(|| all::<Churn>(LIVE + 1, cpp::CHURN)),
     },
 ];
 
-/// Everyone at one way of use that needs `most` blocks at once; those from C++ have loops of their own.
-fn all<W: Way>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
+/// All contenders at one workload that needs `most` blocks at once; those from C++ have loops of their own.
+fn all<W: Workload>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
     let mut runners = vec![
-        runner::<W, _>("list in registers", List::new(most)),
-        runner::<W, _>("list behind a reference", Behind::new(most)),
+        runner::<W, _>("hand-written list, in registers", List::new(most)),
+        runner::<W, _>("hand-written list, behind a reference", Behind::new(most)),
         runner::<W, _>("Owned<Blocks<Fixed<64>>>", Owned::new(Blocks::<Fixed<SIZE>>::new())),
         runner::<W, _>("Local<Blocks<Fixed<64>>>", LocalFixed::new(Local::new(Blocks::new()))),
         runner::<W, _>("Owned<Blocks<…, Magazine>>", Owned::new(Blocks::<(Fixed<SIZE>, Magazine)>::new())),
@@ -50,16 +57,16 @@ fn all<W: Way>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),
         runner::<W, _>("slotmap", Slots::new()),
-        runner::<W, _>("glibc", Glibc),
-        runner::<W, _>("mimalloc", Mimalloc),
+        runner::<W, _>("glibc", GLIBC),
+        runner::<W, _>("mimalloc", MIMALLOC),
     ];
     runners.extend(cpp::runners(theirs));
     runners
 }
 
-/// A way of use with what it keeps between runs. `run` takes the contender by value and gives it back, so that one that
+/// A workload with what it keeps between runs. `run` takes the contender by value and gives it back, so that one that
 /// lives on the stack can live in registers.
-trait Way {
+trait Workload {
     type State<B: Copy + 'static>: 'static;
     fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block>;
     fn run<C: Contender<Block: 'static>>(
@@ -69,7 +76,10 @@ trait Way {
     ) -> (C, usize);
 }
 
-fn runner<W: Way, C: Contender<Block: 'static> + 'static>(name: &'static str, mut contender: C) -> Runner {
+fn runner<W: Workload, C: Contender<Block: 'static> + 'static>(
+    name: &'static str,
+    mut contender: C,
+) -> Runner {
     let mut state = W::start(&mut contender);
     let mut place = Some(contender);
     let run = move |pairs| {
@@ -83,7 +93,7 @@ fn runner<W: Way, C: Contender<Block: 'static> + 'static>(name: &'static str, mu
 
 struct Pair;
 
-impl Way for Pair {
+impl Workload for Pair {
     type State<B: Copy + 'static> = ();
 
     fn start<C: Contender<Block: 'static>>(_: &mut C) {}
@@ -104,7 +114,7 @@ impl Way for Pair {
 /// Batches of blocks that are freed in the order in which they were taken, or in the reverse one.
 struct Batches<const OLDEST_FIRST: bool>;
 
-impl<const OLDEST_FIRST: bool> Way for Batches<OLDEST_FIRST> {
+impl<const OLDEST_FIRST: bool> Workload for Batches<OLDEST_FIRST> {
     type State<B: Copy + 'static> = Vec<B>;
 
     fn start<C: Contender<Block: 'static>>(_: &mut C) -> Vec<C::Block> {
@@ -149,25 +159,21 @@ fn fill<C: Contender>(contender: &mut C, blocks: &mut Vec<C::Block>) {
 
 struct Churn;
 
-impl Way for Churn {
-    type State<B: Copy + 'static> = (Vec<B>, u64);
+impl Workload for Churn {
+    type State<B: Copy + 'static> = (Vec<B>, Random);
 
     fn start<C: Contender<Block: 'static>>(contender: &mut C) -> Self::State<C::Block> {
-        ((0..LIVE).map(|_| contender.take()).collect(), 1)
+        ((0..LIVE).map(|_| contender.take()).collect(), Random::new(1))
     }
 
     #[inline(never)]
     fn run<C: Contender<Block: 'static>>(
         mut contender: C,
-        (blocks, seed): &mut Self::State<C::Block>,
+        (blocks, random): &mut Self::State<C::Block>,
         pairs: usize,
     ) -> (C, usize) {
         for _ in 0..pairs {
-            // Marsaglia's xorshift.
-            *seed ^= *seed << 13;
-            *seed ^= *seed >> 7;
-            *seed ^= *seed << 17;
-            let index = ((*seed >> 32) as usize * LIVE) >> 32;
+            let index = random.below(LIVE);
             let fresh = contender.take();
             let old = mem::replace(&mut blocks[index], fresh);
             // SAFETY: the block was taken earlier and is given back once.

@@ -10,8 +10,10 @@ use millpond::{Blocks, Cached, Classes, Compact, Fixed, Heap, Magazine};
 use slab::Slab;
 
 use crate::{
+    contenders::LAYOUT,
     cpp,
-    harness::median,
+    random::Random,
+    report::{Case, Measure, Mix, measures},
     variable::{GLIBC, MIMALLOC, Shared, Variable},
 };
 
@@ -19,7 +21,6 @@ const LEVELS: u32 = 17;
 const NODES: usize = (1 << LEVELS) - 1;
 const MAKINGS: usize = 3;
 const ROUNDS: usize = 5;
-const NODE: Layout = Layout::new::<[u64; 8]>();
 const WORD: Layout = Layout::new::<u64>();
 
 type Address = *mut u8;
@@ -42,18 +43,11 @@ const ORDERS: &[Order] = &[
 /// Groups of neighbours, in any order.
 fn grouped(sorted: &[Address], size: usize) -> Vec<Address> {
     let mut groups: Vec<&[Address]> = sorted.chunks(size).collect();
-    let mut random = 88_172_645_463_325_252_u64;
-    for last in (1..groups.len()).rev() {
-        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        groups.swap(last, (random >> 32) as usize % (last + 1));
-    }
+    Random::new(1).shuffle(&mut groups);
     groups.concat()
 }
 
-/// A list written by hand, over as many blocks as there are nodes.
+/// A hand-written list over as many blocks as there are nodes.
 struct List(Address);
 
 impl List {
@@ -90,7 +84,7 @@ impl Variable for List {
 fn build(pool: &mut impl Variable, levels: u32) -> Address {
     let mut child = || if levels > 1 { build(pool, levels - 1) } else { std::ptr::null_mut() };
     let children = [child(), child()];
-    let node = pool.take(NODE);
+    let node = pool.take(LAYOUT);
     // SAFETY: the node is live and 64 bytes long.
     unsafe {
         node.cast::<[Address; 2]>().byte_add(8).write(children);
@@ -123,13 +117,14 @@ type Steps<V> = fn(&mut V, &mut Vec<Address>, &Order) -> [f64; 3];
 fn free(pool: &mut impl Variable, live: &mut Vec<Address>, (_, order): &Order, layout: Layout) -> f64 {
     live.sort_unstable();
     let blocks = order(live);
-    live.clear();
+    // SAFETY: each block is live. All have been read once before the clock starts: see the harness.
+    live.drain(..).for_each(|block| _ = black_box(unsafe { block.read() }));
     // SAFETY: each block is live, and given back once.
     timed(|| blocks.iter().for_each(|&block| unsafe { pool.give(block, layout) })).0
 }
 
 fn tree<V: Variable>(pool: &mut V, live: &mut Vec<Address>, order: &Order) -> [f64; 3] {
-    let freeing = free(pool, live, order, NODE);
+    let freeing = free(pool, live, order, LAYOUT);
     let (building, root) = timed(|| build(pool, LEVELS));
     let mut sum = 0;
     let (walking, ()) = timed(|| visit(root, &mut |_, value| sum += value));
@@ -170,34 +165,34 @@ fn of_nodes() -> Vec<Contender> {
     let cached = || Shared::of(Cached::new(Blocks::<Fixed<64>>::new()));
     let classes = || Shared::of(Cached::new(Classes::new()));
     let mut all = vec![
-        contender("list by hand", List::new(NODE), NODE, tree),
-        contender("Local<Blocks<…, Lifo>>", Shared::new(Blocks::<Fixed<64>>::new(), Heap), NODE, tree),
+        contender("hand-written list", List::new(LAYOUT), LAYOUT, tree),
+        contender("Local<Blocks<…, Lifo>>", Shared::new(Blocks::<Fixed<64>>::new(), Heap), LAYOUT, tree),
         contender(
             "Local<Blocks<…, Magazine>>",
             Shared::new(Blocks::<(Fixed<64>, Magazine)>::new(), Heap),
-            NODE,
+            LAYOUT,
             tree,
         ),
         contender(
             "Local<Blocks<…, Compact>>",
             Shared::new(Blocks::<(Fixed<64>, Compact)>::new(), Heap),
-            NODE,
+            LAYOUT,
             tree,
         ),
-        contender("Local<Classes>", Shared::new(Classes::new(), Heap), NODE, tree),
-        contender("Cached<Blocks<Fixed<64>>>", cached(), NODE, tree),
-        contender("Cached<Classes>", classes(), NODE, tree),
-        contender("slab", Slab::with_capacity(NODES), NODE, tree),
-        contender("glibc", GLIBC, NODE, tree),
-        contender("mimalloc", MIMALLOC, NODE, tree),
+        contender("Local<Classes>", Shared::new(Classes::new(), Heap), LAYOUT, tree),
+        contender("Cached<Blocks<Fixed<64>>>", cached(), LAYOUT, tree),
+        contender("Cached<Classes>", classes(), LAYOUT, tree),
+        contender("slab", Slab::with_capacity(NODES), LAYOUT, tree),
+        contender("glibc", GLIBC, LAYOUT, tree),
+        contender("mimalloc", MIMALLOC, LAYOUT, tree),
     ];
-    all.extend(cpp::Peer::all().map(|(name, peer)| contender(name, peer, NODE, tree)));
+    all.extend(cpp::Peer::all().map(|(name, peer)| contender(name, peer, LAYOUT, tree)));
     all
 }
 
 fn of_words() -> Vec<Contender> {
     vec![
-        contender("list by hand", List::new(WORD), WORD, words),
+        contender("hand-written list", List::new(WORD), WORD, words),
         contender("Local<Blocks<…, Lifo>>", Shared::new(Blocks::<Fixed<8>>::new(), Heap), WORD, words),
         contender(
             "Local<Blocks<…, Magazine>>",
@@ -222,40 +217,33 @@ fn of_words() -> Vec<Contender> {
     ]
 }
 
-/// Runs everyone at one order, in turn, and prints a table.
-fn compare(what: &str, order: &Order, make: fn() -> Vec<Contender>) {
-    let names: Vec<&str> = make().iter().map(|contender| contender.name).collect();
-    let mut times = vec![Vec::with_capacity(MAKINGS * ROUNDS); names.len()];
+const MEASURES: &[Measure] = &measures("ns per block", ["all steps", "free", "take", "walk"]);
+
+pub const MIXES: &[Mix] = &[
+    Mix {
+        name: "ordered",
+        what: "free 131,071 nodes in some order, build a tree of as many, walk it",
+        run: || ORDERS.iter().map(|order| compare(order, of_nodes)).collect(),
+    },
+    Mix {
+        name: "ordered-words",
+        what: "free 131,071 blocks of 8 bytes in some order, take them again",
+        run: || ORDERS.iter().map(|order| compare(order, of_words)).collect(),
+    },
+];
+
+/// Measures all contenders at one order.
+fn compare(order: &Order, make: fn() -> Vec<Contender>) -> Case {
+    let mut case = Case::new(format!("freed {}", order.0), MEASURES);
     for _ in 0..MAKINGS {
         let mut contenders = make();
+        case.name_rows(contenders.iter().map(|contender| contender.name));
         // The first round of each warms it up.
         contenders.iter_mut().for_each(|contender| _ = (contender.round)(order));
-        for round in 0..ROUNDS {
-            for turn in 0..contenders.len() {
-                let index = (turn + round) % contenders.len();
-                times[index].push((contenders[index].round)(order));
-            }
-        }
+        case.take_turns(ROUNDS, |index| {
+            let [free, take, walk] = (contenders[index].round)(order);
+            [free + take + walk, free, take, walk]
+        });
     }
-    println!("\nordered: {what}, freed {}", order.0);
-    println!(
-        "  {:<34}{:>9}{:>9}{:>9}{:>9}   ns per block: free, take, walk; sum to the first row's",
-        "", "free", "take", "walk", "x 1st"
-    );
-    let sum = |steps: &[f64; 3]| steps.iter().sum::<f64>();
-    for (name, mine) in names.iter().zip(&times) {
-        let step = |number: usize| median(mine.iter().map(|steps| steps[number]).collect());
-        let ratio = median(mine.iter().zip(&times[0]).map(|(mine, first)| sum(mine) / sum(first)).collect());
-        println!("  {name:<34}{:>9.2}{:>9.2}{:>9.2}{ratio:>9.2}", step(0), step(1), step(2));
-    }
-}
-
-/// Everyone at every order.
-pub fn times() {
-    for order in ORDERS {
-        compare("131,071 nodes of a tree", order, of_nodes);
-    }
-    for order in ORDERS {
-        compare("131,071 blocks of 8 bytes", order, of_words);
-    }
+    case
 }

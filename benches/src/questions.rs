@@ -2,19 +2,22 @@
 //! making room for more, and giving chunks back?
 //!
 //! Each row is asked three times, with a million blocks of which all are free, and again with one of 1,000 live. The first
-//! row is the bound of whoever keeps a list: a walk along it.
+//! row is a walk along a list, which bounds pools that keep one.
 
-use std::{alloc::Layout, hint::black_box, time::Instant};
+use std::{hint::black_box, time::Instant};
 
 use millpond::{
     Allocator, Blocks, Cached, Classes, Compact, Fixed, Inspect, Local, LockFree, Locked, Magazine, Reclaim,
     SignPost, Tlsf,
 };
 
-use crate::harness::median;
+use crate::{
+    contenders::LAYOUT,
+    memory::MILLION,
+    random::Random,
+    report::{Case, Measure, Mix, measures},
+};
 
-const MILLION: usize = 1_000_000;
-const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 const MAKINGS: usize = 3;
 
 /// Microseconds.
@@ -27,18 +30,11 @@ fn timed<R>(work: impl FnOnce() -> R) -> f64 {
 /// A million numbers in any order.
 fn shuffled() -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..MILLION).collect();
-    let mut random = 88_172_645_463_325_252_u64;
-    for last in (1..MILLION).rev() {
-        // Marsaglia's xorshift, for the shuffle of Fisher and Yates.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        numbers.swap(last, (random >> 32) as usize % (last + 1));
-    }
+    Random::new(1).shuffle(&mut numbers);
     numbers
 }
 
-/// A walk along a list by hand.
+/// A walk along a hand-written list.
 fn walk(_: bool) -> [f64; 4] {
     let mut blocks = vec![[0usize; 8]; MILLION];
     let order = shuffled();
@@ -67,6 +63,8 @@ fn ask<A: Allocator + Inspect + Reclaim>(mut pool: A, reserve: fn(&A), some_live
 
 type Row = (&'static str, fn(bool) -> [f64; 4]);
 
+const WALK: Row = ("a walk along a list", walk);
+
 macro_rules! rows {
     ($($name:literal: $new:expr, $room:expr;)*) => {
         &[$(($name, |some_live| ask($new, $room, some_live))),*]
@@ -86,17 +84,18 @@ const OURS: &[Row] = rows! {
     "Local<SignPost>": Local::new(SignPost::best_fit()), |_| ();
 };
 
-fn print((name, run): &Row, some_live: bool) {
-    let all: Vec<[f64; 4]> = (0..MAKINGS).map(|_| run(some_live)).collect();
-    let column = |number: usize| median(all.iter().map(|times| times[number]).collect());
-    println!("  {name:<34}{:>12.1}{:>12.1}{:>12.1}{:>12.1}", column(0), column(1), column(2), column(3));
-}
+const MEASURES: &[Measure] = &measures("µs", ["stats", "stats again", "reserve", "trim"]);
 
-pub fn times() {
-    for (some_live, what) in [(false, "all free"), (true, "one of 1,000 live")] {
-        println!("\nquestions: a million blocks of 64 bytes, freed in any order, {what}");
-        println!("  {:<34}{:>12}{:>12}{:>12}{:>12}   µs", "", "stats", "again", "reserve", "trim");
-        print(&("a walk along a list", walk), some_live);
-        OURS.iter().for_each(|row| print(row, some_live));
-    }
+pub const MIXES: &[Mix] = &[Mix {
+    name: "questions",
+    what: "statistics, reserve and trim with a million free blocks of 64 bytes, freed in any order",
+    run: || vec![table("all free", false), table("one of 1,000 live", true)],
+}];
+
+fn table(title: &str, some_live: bool) -> Case {
+    let rows: Vec<Row> = [WALK].iter().chain(OURS).copied().collect();
+    let mut case = Case::new(title, MEASURES);
+    case.name_rows(rows.iter().map(|(name, _)| *name));
+    case.take_turns(MAKINGS, |row| (rows[row].1)(some_live));
+    case
 }

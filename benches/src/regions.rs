@@ -6,7 +6,8 @@ use millpond::{Buffer, Owned, RawPool, Tlsf};
 use talc::source::Manual;
 
 use crate::{
-    harness::{Mix, Runner},
+    harness::{Runner, compare},
+    report::Mix,
     variable::{Shared, Variable, address, pairs, replace},
 };
 
@@ -19,17 +20,17 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "mixed",
         what: "replace a random one of 20,000 live blocks of 8 to 1024 bytes",
-        runners: replaced::<false>,
+        run: || compare(replaced::<false>),
     },
     Mix {
         name: "mixed-written",
         what: "the same, and every new block is written to the last byte",
-        runners: replaced::<true>,
+        run: || compare(replaced::<true>),
     },
     Mix {
         name: "mixed-pair",
         what: "allocate one block of 8 to 1024 bytes, free it, again",
-        runners: paired,
+        run: || compare(paired),
     },
 ];
 

@@ -11,7 +11,8 @@ use millpond_trace::{Op, Reader};
 
 use crate::{
     fork::{in_a_copy, resident},
-    harness::{self, Runner},
+    harness::{Runner, compare},
+    report::{Case, Measure, measures},
     variable::{GLIBC, MIMALLOC, Malloc},
 };
 
@@ -186,31 +187,29 @@ fn peak<S: Server>(trace: &Trace) -> [f64; 1] {
     [after - before]
 }
 
-/// Replays one trace with everyone.
-pub fn replay(path: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// The contenders: how they replay a trace, and what they have taken when most is live.
+type Row = (&'static str, fn(&'static str, &'static Trace) -> Runner, fn(&Trace) -> [f64; 1]);
+
+const ROWS: &[Row] = &[
+    ("pools, Lifo", runner::<Pools<Lifo>>, peak::<Pools<Lifo>>),
+    ("pools, Magazine", runner::<Pools<Magazine>>, peak::<Pools<Magazine>>),
+    ("pools, Magazine<32>", runner::<Pools<Magazine<32>>>, peak::<Pools<Magazine<32>>>),
+    ("pools, Compact", runner::<Pools<Compact>>, peak::<Pools<Compact>>),
+    ("glibc", runner::<Mallocs<0>>, peak::<Mallocs<0>>),
+    ("mimalloc", runner::<Mallocs<1>>, peak::<Mallocs<1>>),
+];
+
+/// Replays one trace with everyone: first the memory at the peak, then the time of an allocation and a free.
+pub fn replay(path: &str) -> Result<Vec<Case>, Box<dyn std::error::Error>> {
+    const MEMORY: &[Measure] = &measures("resident bytes per live byte", ["memory at the peak"]);
     let trace: &'static Trace = Box::leak(Box::new(Trace::read(Path::new(path))?));
     println!("\n{path}: {} steps, {} live bytes at most", trace.steps.len(), trace.peak);
-    let peaks: [fn(&Trace) -> [f64; 1]; 6] = [
-        peak::<Pools<Lifo>>,
-        peak::<Pools<Magazine>>,
-        peak::<Pools<Magazine<32>>>,
-        peak::<Pools<Compact>>,
-        peak::<Mallocs<0>>,
-        peak::<Mallocs<1>>,
-    ];
-    let peaks =
-        peaks.map(|peak| in_a_copy(|| peak(trace)).map_or(f64::NAN, |[bytes]| bytes / trace.peak as f64));
-    let make = || {
-        vec![
-            runner::<Pools<Lifo>>("pools, Lifo", trace),
-            runner::<Pools<Magazine>>("pools, Magazine", trace),
-            runner::<Pools<Magazine<32>>>("pools, Magazine<32>", trace),
-            runner::<Pools<Compact>>("pools, Compact", trace),
-            runner::<Mallocs<0>>("glibc", trace),
-            runner::<Mallocs<1>>("mimalloc", trace),
-        ]
-    };
-    harness::compare_these("one allocation and one free of the trace", &make);
-    println!("  resident at the peak, per live byte: {}", peaks.map(|peak| format!("{peak:.3}")).join(", "));
-    Ok(())
+    let mut memory = Case::new("memory", MEMORY);
+    for (name, _, peak) in ROWS {
+        let bytes = in_a_copy(|| peak(trace)).map_or(f64::NAN, |[bytes]| bytes);
+        memory.add_row(*name, [bytes / trace.peak as f64]);
+    }
+    let mut cases = compare(|| ROWS.iter().map(|(name, runner, _)| runner(name, trace)).collect());
+    cases.push(memory);
+    Ok(cases)
 }

@@ -1,13 +1,13 @@
 //! Blocks of any size: what takes and gives them, and the ways of using that are compared.
 
-use std::{alloc::Layout, hint::black_box, ops::RangeInclusive, ptr::NonNull};
+use std::{alloc::Layout, ffi::CStr, hint::black_box, mem, ops::RangeInclusive, ptr::NonNull};
 
 use millpond::{Allocator, Local, Owned, RawPool};
 
 use slab::Slab;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
-use crate::{cpp, harness::Runner};
+use crate::{cpp, harness::Runner, random::Random};
 
 /// What takes and gives blocks of any size.
 pub trait Variable {
@@ -73,6 +73,26 @@ pub struct Malloc {
 
 pub const GLIBC: Malloc = Malloc { malloc: libc::malloc, free: libc::free };
 pub const MIMALLOC: Malloc = Malloc { malloc: libmimalloc_sys::mi_malloc, free: libmimalloc_sys::mi_free };
+pub const JEMALLOC: Malloc = Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free };
+pub const SNMALLOC: Malloc = Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free };
+
+/// tcmalloc, if its library is installed (Debian: libtcmalloc-minimal4).
+pub fn tcmalloc() -> Option<Malloc> {
+    // SAFETY: loading it defines nothing for others, and runs its own initialisation only.
+    let library =
+        unsafe { libc::dlopen(c"libtcmalloc_minimal.so.4".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    let symbol = |name: &CStr| {
+        // SAFETY: the name is a string, and the library stays loaded.
+        let found = unsafe { libc::dlsym(library, name.as_ptr()) };
+        (!library.is_null() && !found.is_null()).then_some(found)
+    };
+    let Some((malloc, free)) = symbol(c"tc_malloc").zip(symbol(c"tc_free")) else {
+        eprintln!("skipped: tcmalloc, because libtcmalloc_minimal.so.4 is not installed");
+        return None;
+    };
+    // SAFETY: these are tcmalloc's malloc and free.
+    unsafe { Some(Malloc { malloc: mem::transmute(malloc), free: mem::transmute(free) }) }
+}
 
 impl Variable for Malloc {
     #[inline(always)]
@@ -128,25 +148,6 @@ impl Variable for SlotMap<DefaultKey, [u64; 8]> {
     }
 }
 
-/// Marsaglia's xorshift.
-pub struct Random(u64);
-
-impl Random {
-    /// The seed must not be zero.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number below `bound`.
-    #[inline(always)]
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 32) as usize * bound) >> 32
-    }
-}
-
 /// Layouts of random sizes, aligned to 8.
 pub struct Layouts {
     random: Random,
@@ -156,7 +157,7 @@ pub struct Layouts {
 
 impl Layouts {
     pub fn new(sizes: &RangeInclusive<usize>) -> Self {
-        Self { random: Random(2), least: *sizes.start(), span: sizes.end() - sizes.start() + 1 }
+        Self { random: Random::new(2), least: *sizes.start(), span: sizes.end() - sizes.start() + 1 }
     }
 
     #[inline(always)]
@@ -204,7 +205,7 @@ fn replacing<const WRITES: bool, const HOLES: bool>(
 ) -> Runner {
     // On the heap: some contenders must not move once they have memory.
     let mut contender = Box::new(contender);
-    let (mut places, mut layouts) = (Random(1), Layouts::new(&sizes));
+    let (mut places, mut layouts) = (Random::new(1), Layouts::new(&sizes));
     let mut fresh = || {
         let layout = layouts.next();
         (take::<WRITES>(&mut *contender, layout), layout)

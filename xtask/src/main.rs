@@ -5,6 +5,7 @@ mod examples;
 #[cfg(unix)]
 mod install;
 mod package;
+mod plots;
 mod tidy;
 mod twins;
 
@@ -20,6 +21,10 @@ cargo xtask tidy             check the source tree: who imports whom, sizes, doc
 cargo xtask unsafe           count what is unsafe, and write the table of SAFETY.md
 cargo xtask counts           count the instructions of the library's hot paths and compare with xtask/counts.txt
 cargo xtask counts --bless   count them and write xtask/counts.txt
+cargo xtask bench [THEME|MIX…]
+                             run benchmarks, keep their results in benches/results, and draw the plots
+cargo xtask plots            draw the plots in docs/bench from the results in benches/results
+cargo xtask plots --check    compare the plots with the results
 cargo xtask install --prefix DIR [--destdir DIR]
                              build Millpond for C, and install libraries, headers, pkg-config and CMake files
 cargo xtask uninstall --prefix DIR [--destdir DIR]
@@ -50,6 +55,9 @@ fn main() -> ExitCode {
         ["uninstall", ref wishes @ ..] => install::uninstall(wishes),
         #[cfg(unix)]
         ["dist"] => install::dist(root),
+        ["bench", ref names @ ..] => plots::bench(root, names),
+        ["plots"] => plots::run(root, false),
+        ["plots", "--check"] => plots::run(root, true),
         ["package"] => package::run(root),
         ["examples"] => examples::run(root),
         ["twins"] => twins::run(root),

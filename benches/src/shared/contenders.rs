@@ -1,22 +1,21 @@
-//! Who is compared: ours, a magazine per thread written by hand, and the peers.
+//! Who is compared: ours, a hand-written magazine per thread, and the peers.
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
 use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Inbox, Locked, Owner, Spin};
 
 use super::{
-    Job, job,
-    ways::{Handoff, ON_THE_WAY, Way},
+    Entrant, job,
+    workloads::{Handoff, ON_THE_WAY, Workload},
 };
 use crate::{
-    classes::tcmalloc,
-    contenders::{Contender, Glibc, LAYOUT, Mimalloc, Ours, SIZE, pointer},
-    variable::Malloc,
+    contenders::{Contender, LAYOUT, Ours, SIZE, pointer},
+    variable::{GLIBC, JEMALLOC, MIMALLOC, SNMALLOC, tcmalloc},
 };
 
-pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
+pub fn everyone<W: Workload>() -> Vec<Entrant> {
     let mut jobs = vec![
-        job::<W, _>("magazine by hand (lb)", ByHand),
+        job::<W, _>("hand-written magazine", HandWritten),
         job::<W, _>(
             "Cached<Blocks<Fixed<64>>>",
             Ours::<_, true>::new(Cached::new(Blocks::<Fixed<SIZE>>::new())),
@@ -30,28 +29,25 @@ pub fn everyone<W: Way>() -> Vec<(&'static str, Job)> {
             "Locked<…, Spin>",
             Ours::<_, true>::new(Locked::<_, _, Spin>::new_in(Blocks::<Fixed<SIZE>>::new(), Heap)),
         ),
-        job::<W, _>("glibc", Glibc),
-        job::<W, _>("mimalloc", Mimalloc),
-        job::<W, _>("jemalloc", Malloc { malloc: tikv_jemalloc_sys::malloc, free: tikv_jemalloc_sys::free }),
-        job::<W, _>("snmalloc", Malloc { malloc: snmalloc_sys::sn_malloc, free: snmalloc_sys::sn_free }),
+        job::<W, _>("glibc", GLIBC),
+        job::<W, _>("mimalloc", MIMALLOC),
+        job::<W, _>("jemalloc", JEMALLOC),
+        job::<W, _>("snmalloc", SNMALLOC),
     ];
-    match tcmalloc() {
-        Some(tcmalloc) => jobs.push(job::<W, _>("tcmalloc", tcmalloc)),
-        None => eprintln!("skipped: tcmalloc, because libtcmalloc_minimal.so.4 is not installed"),
-    }
+    jobs.extend(tcmalloc().map(|tcmalloc| job::<W, _>("tcmalloc", tcmalloc)));
     jobs
 }
 
-/// Everyone, an inbox, which is made for this, and nobody: what does the way itself cost?
-pub fn handing_over<const READ: bool>() -> Vec<(&'static str, Job)> {
+/// Everyone; an inbox, which is made for this; and no allocator: what does the workload itself cost?
+pub fn handing_over<const READ: bool>() -> Vec<Entrant> {
     let mut jobs = everyone::<Handoff<READ>>();
     jobs.push(job::<Handoff<READ>, _>("Inbox, one owner", Mail::new()));
     jobs.push(job::<Handoff<READ>, _>("the ring alone", Nobody::new()));
     jobs
 }
 
-/// Everyone, and nobody: what does the way itself cost?
-pub fn in_bursts<W: Way>() -> Vec<(&'static str, Job)> {
+/// Everyone, and no allocator: what does the workload itself cost?
+pub fn in_bursts<W: Workload>() -> Vec<Entrant> {
     let mut jobs = everyone::<W>();
     jobs.push(job::<W, _>("the bursts alone", Nobody::new()));
     jobs
@@ -123,26 +119,10 @@ impl Contender for Nobody {
     unsafe fn give(&mut self, _: *mut u8) {}
 }
 
-impl Contender for Malloc {
-    type Block = *mut u8;
-
-    #[inline(always)]
-    fn take(&mut self) -> *mut u8 {
-        // SAFETY: any size will do.
-        unsafe { (self.malloc)(SIZE).cast() }
-    }
-
-    #[inline(always)]
-    unsafe fn give(&mut self, block: *mut u8) {
-        // SAFETY: the caller's promise.
-        unsafe { (self.free)(block.cast()) }
-    }
-}
-
-/// The bound: an array of free blocks per thread, written by hand; a full one gives half to a list under a mutex, an
-/// empty one takes half from there. No growth but from the heap, no handing on at the thread's end.
+/// The bound: a hand-written array of free blocks per thread; a full one gives half to a list under a mutex, an
+/// empty one takes half from there. It grows from the heap only, and hands nothing on when a thread ends.
 #[derive(Clone, Copy)]
-struct ByHand;
+struct HandWritten;
 
 const PLACES: usize = 64;
 
@@ -183,7 +163,7 @@ impl Array {
     }
 }
 
-impl Contender for ByHand {
+impl Contender for HandWritten {
     type Block = *mut u8;
 
     #[inline(always)]

@@ -1,14 +1,14 @@
-//! Pools that threads share: two threads (or more) at once on one allocator, beside a magazine per thread written by hand
-//! and beside the peers.
+//! Pools that threads share: two threads (or more) at once on one allocator, beside a hand-written magazine per thread and
+//! the peers.
 //!
-//! The threads live as long as the contenders do, so that everyone's caches are warm; each turn begins when all of them are
-//! there, and ends when the last is done. A nanosecond here is one of a thread: with two threads that do `n` pairs each in
-//! `t`, a pair takes `t / n`.
+//! The threads live as long as the contenders do, so that all caches are warm; each turn begins when all threads are there,
+//! and ends when the last is done. A nanosecond here is one of a thread: with two threads that do `n` pairs each in `t`, a
+//! pair takes `t / n`.
 
 mod contenders;
-mod crew;
 mod tails;
-mod ways;
+mod thread_team;
+mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,25 +16,22 @@ use millpond::{Blocks, Cached, Fail, Fixed, Heap, Spin};
 
 use self::{
     contenders::{everyone, handing_over, in_bursts},
-    crew::Crew,
     tails::ticks_per_nanosecond,
-    ways::{Bursts, Replace, Tides, Way},
+    thread_team::ThreadTeam,
+    workloads::{Bursts, Replace, Tides, Workload},
 };
 pub use self::{
     tails::{Clock, Tails, Untimed},
-    ways::Pairs,
+    workloads::Pairs,
 };
 use crate::{
     contenders::{Contender, Ours, SIZE},
-    harness::median,
+    harness::operations_in,
+    report::{Case, Measure, Mix, measures},
 };
 
-/// What each of several threads does, `n` times or about; says how often.
-pub struct Mix {
-    pub name: &'static str,
-    pub what: &'static str,
-    pub contenders: fn() -> Vec<(&'static str, Job)>,
-}
+/// A contender: its name, and what a thread does with it.
+pub type Entrant = (&'static str, Job);
 
 /// A thread's part of a turn: its number, and how many pairs. With `tails`, each operation is timed.
 pub type Job = Arc<dyn Fn(usize, usize, Option<&mut Tails>) + Send + Sync>;
@@ -43,67 +40,74 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "shared-pairs",
         what: "both threads allocate one block and free it, again",
-        contenders: || everyone::<Pairs>(),
-    },
-    Mix {
-        name: "shared-handoff",
-        what: "one thread allocates, the other frees, a ring between them",
-        contenders: || handing_over::<false>(),
-    },
-    Mix {
-        name: "shared-handoff-read",
-        what: "the same; the first writes to the block, the second reads it before freeing it",
-        contenders: || handing_over::<true>(),
+        run: || vec![compare(everyone::<Pairs>, 2)],
     },
     Mix {
         name: "shared-replace",
         what: "both threads replace a random one of 4,096 blocks in a shared array",
-        contenders: || everyone::<Replace>(),
+        run: || vec![compare(everyone::<Replace>, 2)],
     },
     Mix {
         name: "shared-bursts",
         what: "both threads allocate 1 to 64 blocks and free them, first first",
-        contenders: || in_bursts::<Bursts<64>>(),
+        run: || vec![compare(in_bursts::<Bursts<64>>, 2)],
     },
     Mix {
         name: "shared-tides",
         what: "the same, while their other live blocks go up to 64 and down again",
-        contenders: || in_bursts::<Tides>(),
+        run: || vec![compare(in_bursts::<Tides>, 2)],
+    },
+    Mix {
+        name: "shared-handoff",
+        what: "one thread allocates, the other frees, a ring between them",
+        run: || vec![compare(handing_over::<false>, 2)],
+    },
+    Mix {
+        name: "shared-handoff-read",
+        what: "the same; the first writes to the block, the second reads it before freeing it",
+        run: || vec![compare(handing_over::<true>, 2)],
     },
     Mix {
         name: "shared-depot",
-        what: "both threads allocate 1,000 blocks and free them, first first: what do visits to the depot cost?",
-        contenders: || {
-            vec![cached::<128>("126 in a magazine"), cached::<32>("30"), cached::<8>("6"), cached::<4>("2")]
+        what: "both threads allocate 1,000 blocks and free them: the cost of visits to the depot",
+        run: || vec![compare(magazines, 2)],
+    },
+    Mix {
+        name: "shared-crowd",
+        what: "pairs and bursts of 8 and 14 threads",
+        run: || {
+            let crowd = |threads| {
+                let cases = [
+                    compare(everyone::<Pairs>, threads).titled("pairs"),
+                    compare(in_bursts::<Bursts<64>>, threads).titled("bursts"),
+                ];
+                cases.into_iter()
+            };
+            crowd(8).chain(crowd(14)).collect()
         },
     },
 ];
 
-/// A pool with magazines of so many places, under load that goes past them.
-fn cached<const PLACES: usize>(name: &'static str) -> (&'static str, Job) {
-    let pool = Cached::<_, Heap, Spin, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
-    job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
+/// Pools with magazines of different sizes.
+fn magazines() -> Vec<Entrant> {
+    vec![cached::<128>("126 in a magazine"), cached::<32>("30"), cached::<8>("6"), cached::<4>("2")]
 }
 
-/// Pairs and bursts of more threads than there are cores: how contended is the depot?
-pub fn crowd() {
-    for threads in [8, 14] {
-        MIXES
-            .iter()
-            .filter(|mix| ["shared-pairs", "shared-bursts", "shared-depot"].contains(&mix.name))
-            .for_each(|mix| compare(mix, threads));
-    }
+/// A pool with magazines of so many places, under load that goes past them.
+fn cached<const PLACES: usize>(name: &'static str) -> Entrant {
+    let pool = Cached::<_, Heap, Spin, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
+    job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
 }
 
 /// A contender that each thread has a copy of.
 pub trait Sharer: Contender<Block = *mut u8> + Copy + Send + Sync + 'static {}
 impl<C: Contender<Block = *mut u8> + Copy + Send + Sync + 'static> Sharer for C {}
 
-pub fn job<W: Way, C: Sharer>(name: &'static str, contender: C) -> (&'static str, Job) {
-    let way = W::new(contender);
+pub fn job<W: Workload, C: Sharer>(name: &'static str, contender: C) -> Entrant {
+    let workload = W::new(contender);
     let job = move |thread, pairs, tails: Option<&mut Tails>| match tails {
-        None => way.run(contender, thread, pairs, Untimed),
-        Some(tails) => way.run(contender, thread, pairs, tails),
+        None => workload.run(contender, thread, pairs, Untimed),
+        Some(tails) => workload.run(contender, thread, pairs, tails),
     };
     (name, Arc::new(job))
 }
@@ -114,54 +118,33 @@ const SLICE: Duration = Duration::from_millis(8);
 /// How many operations of each thread are timed, in each of the makings.
 const TIMED: usize = 200_000;
 
-/// Runs a mix and prints a table: median ns per pair, the median ratio to each of the first two, and tails.
-pub fn compare(mix: &Mix, threads: usize) {
-    let names: Vec<&str> = (mix.contenders)().iter().map(|(name, _)| *name).collect();
-    let mut times = vec![Vec::new(); names.len()];
-    let mut tails = vec![Tails::new(); names.len()];
+/// Measures a pair, and the slowest single operations, of each contender that `make` makes.
+pub fn compare(make: impl Fn() -> Vec<Entrant>, threads: usize) -> Case {
+    const MEASURES: &[Measure] = &measures("ns", ["time", "p99.9", "worst"]);
     let ticks = ticks_per_nanosecond();
+    let mut case = Case::new(format!("{threads} thread{}", if threads == 1 { "" } else { "s" }), MEASURES);
+    let mut tails: Vec<Tails> = Vec::new();
     for _ in 0..MAKINGS {
-        let crew = Crew::of(threads);
-        let jobs = (mix.contenders)();
-        let counts: Vec<usize> = jobs.iter().map(|(_, job)| warm_up(&crew, job)).collect();
-        for round in 0..ROUNDS {
-            for turn in 0..jobs.len() {
-                let index = (turn + round) % jobs.len();
-                let took = crew.time(&jobs[index].1, counts[index]);
-                times[index].push(took.as_nanos() as f64 / counts[index] as f64);
-            }
-        }
-        for (index, (_, job)) in jobs.iter().enumerate() {
-            for done in crew.turn(job, TIMED, true) {
-                tails[index].extend(done.tails);
-            }
+        let team = ThreadTeam::of(threads);
+        let contenders = make();
+        case.name_rows(contenders.iter().map(|(name, _)| *name));
+        tails.resize(contenders.len(), Tails::new());
+        let counts: Vec<usize> =
+            contenders.iter().map(|(_, job)| operations_in(SLICE, |count| team.time(job, count))).collect();
+        case.take_turns(ROUNDS, |row| {
+            team.time(&contenders[row].1, counts[row] / 8);
+            let took = team.time(&contenders[row].1, counts[row]);
+            [took.as_nanos() as f64 / counts[row] as f64]
+        });
+        for ((_, job), tails) in contenders.iter().zip(&mut tails) {
+            team.turn(job, TIMED, true).into_iter().for_each(|done| tails.extend(done.tails));
         }
     }
-    println!("\n{}: {} ({threads} threads)", mix.name, mix.what);
-    println!("  {:<34}{:>8}{:>8}{:>8}{:>10}{:>10}", "", "ns", "x 1st", "x 2nd", "p99.9", "max");
-    for (index, name) in names.iter().enumerate() {
-        let mine = &times[index];
-        let ratio = |base: &[f64]| median(mine.iter().zip(base).map(|(mine, base)| mine / base).collect());
-        let tails = &mut tails[index];
+    for (row, mut tails) in tails.into_iter().enumerate() {
         tails.sort_unstable();
-        let nanoseconds = |index: usize| f64::from(tails[index]) / ticks;
-        println!(
-            "  {:<34}{:>8.2}{:>8.2}{:>8.2}{:>10.0}{:>10.0}",
-            name,
-            median(mine.clone()),
-            ratio(&times[0]),
-            ratio(&times[1]),
-            nanoseconds(tails.len() - tails.len() / 1000 - 1),
-            nanoseconds(tails.len() - 1),
-        );
+        let last = tails.len() - 1;
+        case.add(row, 1, f64::from(tails[last - last / 1000]) / ticks);
+        case.add(row, 2, f64::from(tails[last]) / ticks);
     }
-}
-
-/// Finds how many pairs take about a slice of time.
-fn warm_up(crew: &Crew, job: &Job) -> usize {
-    let mut count = 1000;
-    while crew.time(job, count) < SLICE {
-        count *= 2;
-    }
-    count
+    case
 }

@@ -8,7 +8,7 @@ use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
-use super::{Value, by_hand::ByHand};
+use super::{Value, hand_written::HandWritten};
 
 /// A contender. `Handle` is what stands for a value in it, and is used up when that is dropped.
 pub trait Holder {
@@ -163,7 +163,7 @@ impl Holder for Slots {
     }
 }
 
-impl Holder for ByHand<Value> {
+impl Holder for HandWritten<Value> {
     type Handle = u64;
 
     #[inline(always)]

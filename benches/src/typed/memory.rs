@@ -3,9 +3,17 @@
 use std::hint::black_box;
 
 use super::holders::{Holder, Infinity, Objects, Plural, Pooled, Slabs, SlotMaps, Slots, Thin, TypedArena};
-use crate::fork::{in_a_copy, resident_of_its_own};
+use crate::{
+    fork::{in_copies, resident_of_its_own},
+    memory::MILLION,
+    report::{Case, Measure, Mix, measures},
+};
 
-const MILLION: usize = 1_000_000;
+pub const MIXES: &[Mix] = &[Mix {
+    name: "typed-resident",
+    what: "resident memory of a million live values of 64 bytes",
+    run: resident_at_a_million,
+}];
 
 /// Puts a million values in. Handles and keys are not counted: their places are resident before.
 fn fill<H: Holder>(mut holder: H) -> [f64; 1] {
@@ -40,16 +48,12 @@ const ROWS: &[Row] = &[
     ("opool, LocalPool, never filled", || fill(Objects::new(0))),
 ];
 
-/// Resident bytes per value, each contender in a process of its own, on the parent that it has if nobody says otherwise.
-pub fn resident_at_a_million() {
-    println!("\ntyped-resident: a million live values of 64 bytes");
+/// Resident bytes per value, each contender on its default parent.
+fn resident_at_a_million() -> Vec<Case> {
+    const MEASURES: &[Measure] = &measures("bytes per value", ["live"]);
     if resident_of_its_own().is_none() {
-        return println!("  skipped: /proc/self/smaps_rollup cannot be read here");
+        eprintln!("skipped: /proc/self/smaps_rollup cannot be read here");
+        return Vec::new();
     }
-    for (name, run) in ROWS {
-        match in_a_copy(run) {
-            Some([bytes]) => println!("  {name:<34}{bytes:>9.3}   resident bytes per value"),
-            None => println!("  {name:<34} skipped: its process died"),
-        }
-    }
+    vec![in_copies(MEASURES, ROWS.iter().copied())]
 }

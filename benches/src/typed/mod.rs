@@ -1,9 +1,9 @@
 //! Typed pools and collections with keys, beside the peers: values of 64 bytes that are written, and that somebody owns.
 //!
 //! Each contender is used as its documentation says: a value goes in and a handle or a key comes out, which is all that is
-//! kept. The first is the bound: raw blocks, and pointers that nobody checks. `keys by hand` is that of keys that are checked.
+//! kept. The first is the bound: raw blocks, and pointers that nobody checks. `hand-written keys` are that of keys that are checked.
 
-mod by_hand;
+mod hand_written;
 mod holders;
 pub mod memory;
 mod shared;
@@ -14,74 +14,73 @@ use std::{hint::black_box, marker::PhantomData, mem};
 
 pub use shared::MIXES as SHARED;
 
-use self::by_hand::ByHand;
+use self::hand_written::HandWritten;
 use self::holders::{
     Arena, Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Referring, Slabs, SlotMaps, Slots,
     Thin, TypedArena,
 };
 use crate::{
-    harness::{Mix, Runner},
-    variable::Random,
+    harness::{Runner, compare},
+    mixes::{BATCH, LIVE},
+    random::Random,
+    report::Mix,
 };
 
 /// What is put into the contenders.
 pub type Value = [u64; 8];
 
-const BATCH: usize = 10_000;
-const LIVE: usize = 100_000;
-
 pub const MIXES: &[Mix] = &[
-    Mix { name: "typed-pair", what: "put one value in, drop it, again", runners: everyone::<Pair> },
+    Mix { name: "typed-pair", what: "put one value in, drop it, again", run: || compare(everyone::<Pair>) },
     Mix {
         name: "typed-lifo",
         what: "put 10,000 values in, drop them last first",
-        runners: everyone::<Batch<LastFirst>>,
+        run: || compare(everyone::<Batch<LastFirst>>),
     },
     Mix {
         name: "typed-fifo",
         what: "put 10,000 values in, drop them first first",
-        runners: everyone::<Batch<FirstFirst>>,
+        run: || compare(everyone::<Batch<FirstFirst>>),
     },
     Mix {
         name: "typed-churn",
         what: "replace a random one of 100,000 live values",
-        runners: everyone::<Churn>,
+        run: || compare(everyone::<Churn>),
     },
-    Mix { name: "typed-fill", what: "put 10,000 values in, drop all at once", runners: with_arenas },
+    Mix { name: "typed-fill", what: "put 10,000 values in, drop all at once", run: || compare(with_arenas) },
     Mix {
         name: "typed-tree",
-        what: "build a tree of 32,767 nodes from its leaves and drop it: ns per node",
-        runners: trees::build_and_drop,
+        what: "build a tree of 32,767 nodes from its leaves and drop it",
+        run: || compare(trees::build_and_drop),
     },
     Mix {
         name: "typed-iterate",
-        what: "look at 100,000 values in a collection: ns per value",
-        runners: visits::runners::<visits::Iterate, 1>,
+        what: "look at 100,000 values in a collection",
+        run: || compare(visits::runners::<visits::Iterate, 1>),
     },
     Mix {
         name: "typed-sparse",
-        what: "look at 100,000 slots of which one in ten has a value: ns per slot",
-        runners: visits::runners::<visits::Iterate, 10>,
+        what: "look at 100,000 slots of which one in ten has a value",
+        run: || compare(visits::runners::<visits::Iterate, 10>),
     },
     Mix {
         name: "typed-retain",
-        what: "keep all but one in ten of 100,000 values, put others in: ns per value",
-        runners: visits::runners::<visits::Retain, 1>,
+        what: "keep all but one in ten of 100,000 values, put others in",
+        run: || compare(visits::runners::<visits::Retain, 1>),
     },
     Mix {
         name: "typed-drain",
-        what: "take 100,000 values out of a collection, put others in: ns per value",
-        runners: visits::runners::<visits::Drain, 1>,
+        what: "take 100,000 values out of a collection, put others in",
+        run: || compare(visits::runners::<visits::Drain, 1>),
     },
-    Mix { name: "typed-walk", what: "walk a tree of 32,767 nodes: ns per node", runners: trees::walk },
+    Mix { name: "typed-walk", what: "walk a tree of 32,767 nodes", run: || compare(trees::walk) },
 ];
 
 /// Everyone who drops values one by one.
-fn everyone<W: Way>() -> Vec<Runner> {
+fn everyone<W: Workload>() -> Vec<Runner> {
     vec![
         runner::<W, _>("raw Local<Blocks>", Blocks::new()),
         runner::<W, _>("Slots", Slots::new()),
-        runner::<W, _>("keys by hand", ByHand::new()),
+        runner::<W, _>("hand-written keys", HandWritten::new()),
         runner::<W, _>("raw, each with its pool", Referring::new()),
         runner::<W, _>("Pool, PoolBox", Pooled::new()),
         runner::<W, _>("ThinPool, ThinBox", Thin::new()),
@@ -102,22 +101,22 @@ fn with_arenas() -> Vec<Runner> {
     runners
 }
 
-/// A way of use with what it keeps between runs.
-trait Way: 'static {
+/// A workload with what it keeps between runs.
+trait Workload: 'static {
     type State<H: Holder>: 'static;
     fn start<H: Holder>(holder: &mut H) -> Self::State<H>;
     /// Puts in and drops about so many values; says how many.
     fn run<H: Holder>(holder: &mut H, state: &mut Self::State<H>, count: usize) -> usize;
 }
 
-fn runner<W: Way, H: Holder + 'static>(name: &'static str, mut holder: H) -> Runner {
+fn runner<W: Workload, H: Holder + 'static>(name: &'static str, mut holder: H) -> Runner {
     let mut state = W::start(&mut holder);
     Runner { name, run: Box::new(move |count| W::run(&mut holder, &mut state, count)) }
 }
 
 struct Pair;
 
-impl Way for Pair {
+impl Workload for Pair {
     type State<H: Holder> = ();
 
     fn start<H: Holder>(_: &mut H) {}
@@ -168,7 +167,7 @@ impl End for AtOnce {
     }
 }
 
-impl<E: End> Way for Batch<E> {
+impl<E: End> Workload for Batch<E> {
     type State<H: Holder> = Vec<H::Handle>;
 
     fn start<H: Holder>(_: &mut H) -> Vec<H::Handle> {
@@ -198,7 +197,7 @@ fn fill<H: Holder>(holder: &mut H, handles: &mut Vec<H::Handle>) {
 
 struct Churn;
 
-impl Way for Churn {
+impl Workload for Churn {
     type State<H: Holder> = (Vec<H::Handle>, Random);
 
     fn start<H: Holder>(holder: &mut H) -> Self::State<H> {

@@ -12,8 +12,9 @@ use millpond::SharedSlots;
 
 use super::Value;
 use crate::{
-    shared::{Clock, Job, Mix},
-    variable::Random,
+    random::Random,
+    report::Mix,
+    shared::{Clock, Entrant, Job, compare},
 };
 
 const LIVE: usize = 1024;
@@ -22,12 +23,12 @@ pub const MIXES: &[Mix] = &[
     Mix {
         name: "typed-shared-pair",
         what: "both threads put one value in and remove it, again",
-        contenders: || both::<false>(),
+        run: || vec![compare(both::<false>, 2)],
     },
     Mix {
         name: "typed-shared-read",
         what: "both threads read random ones of 1,024 values that one of them put in",
-        contenders: || both::<true>(),
+        run: || vec![compare(both::<true>, 2)],
     },
 ];
 
@@ -73,7 +74,7 @@ impl Shared for sharded_slab::Slab<Value> {
     }
 }
 
-fn both<const READS: bool>() -> Vec<(&'static str, Job)> {
+fn both<const READS: bool>() -> Vec<Entrant> {
     vec![
         ("SharedSlots", job::<_, READS>(SharedSlots::new())),
         ("sharded-slab", job::<_, READS>(sharded_slab::Slab::new())),

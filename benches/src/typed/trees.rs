@@ -9,7 +9,7 @@ use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 use typed_arena::Arena;
 
-use super::by_hand::ByHand;
+use super::hand_written::HandWritten;
 use crate::harness::Runner;
 
 /// Levels of a tree.
@@ -67,24 +67,27 @@ fn walking<F: Forest<Link: 'static> + 'static>(name: &'static str, mut forest: F
 }
 
 macro_rules! runners {
-    ($way:ident) => {
+    ($workload:ident) => {
         vec![
-            $way("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
-            $way("Slots", Slots::new()),
-            $way("keys by hand", Hands::new()),
-            $way(
+            $workload("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
+            $workload("Slots", Slots::new()),
+            $workload("hand-written keys", Hands::new()),
+            $workload(
                 "raw, each with its pool",
                 Referring(Box::leak(Box::new(Local::new(millpond::Blocks::new())))),
             ),
-            $way("Pool, PoolBox", Boxes(Box::leak(Box::new(Pool::new())))),
-            $way("ThinPool, ThinBox", Thins(Box::leak(Box::new(ThinPool::new())))),
-            $way("slab", Slabs::new()),
-            $way("slotmap", SlotMaps::new()),
-            $way("plurality, Alloc", PluralBound(Box::leak(Box::new(plurality::Pool::new())))),
-            $way("plurality, Box", Plural(plurality::Pool::new())),
-            $way("opool, LocalPool", Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves))))),
-            $way("Arena", Ours(millpond::Arena::new())),
-            $way("typed-arena", Arenas(Arena::new())),
+            $workload("Pool, PoolBox", Boxes(Box::leak(Box::new(Pool::new())))),
+            $workload("ThinPool, ThinBox", Thins(Box::leak(Box::new(ThinPool::new())))),
+            $workload("slab", Slabs::new()),
+            $workload("slotmap", SlotMaps::new()),
+            $workload("plurality, Alloc", PluralBound(Box::leak(Box::new(plurality::Pool::new())))),
+            $workload("plurality, Box", Plural(plurality::Pool::new())),
+            $workload(
+                "opool, LocalPool",
+                Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves)))),
+            ),
+            $workload("Arena", Ours(millpond::Arena::new())),
+            $workload("typed-arena", Arenas(Arena::new())),
         ]
     };
 }
@@ -284,6 +287,6 @@ macro_rules! keyed {
 }
 
 keyed!(Slots, millpond::Slots<Node<Slot>>, Slot(Key<Node<Slot>>), millpond::Slots::remove);
-keyed!(Hands, ByHand<Node<Word>>, Word(u64), ByHand::remove);
+keyed!(Hands, HandWritten<Node<Word>>, Word(u64), HandWritten::remove);
 keyed!(Slabs, Slab<Node<Index>>, Index(usize), Slab::try_remove);
 keyed!(SlotMaps, SlotMap<DefaultKey, Node<MapKey>>, MapKey(DefaultKey), SlotMap::remove);

@@ -20,70 +20,37 @@ pub trait Collection: 'static {
     fn drain(&mut self) -> u64;
 }
 
-impl Collection for millpond::Slots<Value> {
-    fn new() -> Self {
-        millpond::Slots::new()
-    }
+/// Collections whose methods have the same names; `drain` gives values in some, and values with their keys in others.
+macro_rules! collections {
+    ($($collection:ty, |$value:ident| $drained:tt;)*) => {$(
+        impl Collection for $collection {
+            fn new() -> Self {
+                <$collection>::new()
+            }
 
-    fn insert(&mut self, value: Value) {
-        self.insert(value);
-    }
+            fn insert(&mut self, value: Value) {
+                self.insert(value);
+            }
 
-    fn sum(&self) -> u64 {
-        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
-    }
+            fn sum(&self) -> u64 {
+                self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
+            }
 
-    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
-        self.retain(|_, value| keep(value[0]));
-    }
+            fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
+                self.retain(|_, value| keep(value[0]));
+            }
 
-    fn drain(&mut self) -> u64 {
-        self.drain().fold(0, |sum, value| sum.wrapping_add(value[0]))
-    }
+            fn drain(&mut self) -> u64 {
+                self.drain().fold(0, |sum, $drained| sum.wrapping_add($value[0]))
+            }
+        }
+    )*};
 }
 
-impl Collection for Slab<Value> {
-    fn new() -> Self {
-        Slab::new()
-    }
-
-    fn insert(&mut self, value: Value) {
-        self.insert(value);
-    }
-
-    fn sum(&self) -> u64 {
-        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
-    }
-
-    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
-        self.retain(|_, value| keep(value[0]));
-    }
-
-    fn drain(&mut self) -> u64 {
-        self.drain().fold(0, |sum, value| sum.wrapping_add(value[0]))
-    }
-}
-
-impl Collection for SlotMap<DefaultKey, Value> {
-    fn new() -> Self {
-        SlotMap::new()
-    }
-
-    fn insert(&mut self, value: Value) {
-        self.insert(value);
-    }
-
-    fn sum(&self) -> u64 {
-        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
-    }
-
-    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
-        self.retain(|_, value| keep(value[0]));
-    }
-
-    fn drain(&mut self) -> u64 {
-        self.drain().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
-    }
+collections! {
+    millpond::Slots<Value>, |value| value;
+    Slab<Value>, |value| value;
+    SlotMap<DefaultKey, Value>, |value| (_, value);
 }
 
 /// What is done to a collection, again and again; it counts as so many slots.

@@ -1,15 +1,19 @@
 /*
  * One block after the other, in four patterns, from each pool behind a call; all pools in turn within one run. What is
- * printed is the least time of a pair (allocate, free) over all rounds, in nanoseconds, and its ratio to the list written by
- * hand. The last pattern is the life of a pool: it is made, hands out 10,000 blocks, and goes with all of them (malloc has to
- * free each). Chunks have 1,024 blocks, where that can be said: larger ones come from the system, and go back to it.
+ * printed is the median time of a pair (allocate, free) over all rounds, in nanoseconds, and the median of its ratios to the
+ * hand-written list, taken within a round. The last pattern is the life of a pool: it is made, hands out 10,000 blocks, and
+ * goes with all of them (malloc has to free each). Chunks have 1,024 blocks, where that can be chosen: larger ones come from
+ * the system, and go back to it.
  *
- *     pairs ROUNDS
+ *     pairs [ROUNDS [HOW IT IS LINKED [FILE]]]
+ *
+ * A file is what the same is appended to as lines of CSV.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <millpond.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "hand.h"
@@ -87,31 +91,67 @@ static const struct {
 
 enum { COUNT = sizeof peers / sizeof *peers };
 
+static const char *const titles[PATTERNS] = {"pair", "500, LIFO", "500, FIFO", "10,000, life"};
+
+static int ascending(const void *one, const void *other) {
+    double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+/* Sorts the values; writes the median and the quartiles. */
+static void spread(double *values, int many, double *found) {
+    qsort(values, (size_t)many, sizeof *values, ascending);
+    found[0] = values[many / 2];
+    found[1] = values[(many - 1) / 4];
+    found[2] = values[(many - 1) * 3 / 4];
+}
+
 int main(int count, char **arguments) {
     int rounds = count > 1 ? atoi(arguments[1]) : 200;
+    const char *linked = count > 2 ? arguments[2] : "";
+    FILE *csv = count > 3 ? fopen(arguments[3], "a") : NULL;
     void *pools[COUNT];
-    double best[COUNT][PATTERNS];
+    double *times = rounds > 0 ? malloc(sizeof(double) * COUNT * PATTERNS * 2 * (size_t)rounds) : NULL;
+    double *scratch = times ? times + COUNT * PATTERNS * rounds : NULL;
+    if (!times)
+        return 1;
     for (int peer = 0; peer < COUNT; peer++) {
         pools[peer] = peers[peer].create(SIZE);
         if (!pools[peer])
             return 1;
         for (int pattern = 0; pattern < PATTERNS; pattern++)
-            best[peer][pattern] = peers[peer].patterns[pattern](pools[peer]);
+            peers[peer].patterns[pattern](pools[peer]);
     }
     for (int round = 0; round < rounds; round++)
         for (int pattern = 0; pattern < PATTERNS; pattern++)
             for (int turn = 0; turn < COUNT; turn++) {
                 int peer = (turn + round) % COUNT;
                 double time = peers[peer].patterns[pattern](pools[peer]);
-                if (time < best[peer][pattern])
-                    best[peer][pattern] = time;
+                times[(peer * PATTERNS + pattern) * rounds + round] = time / (BATCH * TIMES);
             }
-    printf("%-12s %13s %13s %13s %13s\n", "", "pair", "500, LIFO", "500, FIFO", "10,000, life");
+    printf("%-18s", "");
+    for (int pattern = 0; pattern < PATTERNS; pattern++)
+        printf(" %13s", titles[pattern]);
     for (int peer = 0; peer < COUNT; peer++) {
-        printf("%-12s", peers[peer].name);
-        for (int pattern = 0; pattern < PATTERNS; pattern++)
-            printf("  %5.2f %5.2fx", best[peer][pattern] / (BATCH * TIMES), best[peer][pattern] / best[0][pattern]);
-        printf("\n");
+        const char *name = peer == 0 ? "hand-written list" : peers[peer].name;
+        printf("\n%-18s", name);
+        for (int pattern = 0; pattern < PATTERNS; pattern++) {
+            const double *mine = times + (peer * PATTERNS + pattern) * rounds, *base = times + pattern * rounds;
+            double time[3], ratio[3];
+            for (int round = 0; round < rounds; round++)
+                scratch[round] = mine[round] / base[round];
+            spread(scratch, rounds, ratio);
+            memcpy(scratch, mine, sizeof *mine * (size_t)rounds);
+            spread(scratch, rounds, time);
+            printf("  %5.2f %5.2fx", time[0], ratio[0]);
+            if (csv)
+                fprintf(csv, "c,c,\"%s, %s\",%s,time,ns,%.3f,%.3f,%.3f,%.3f,%.3f,%.3f,%d\n", linked, titles[pattern],
+                        name, time[0], time[1], time[2], ratio[0], ratio[1], ratio[2], rounds);
+        }
     }
+    printf("\n");
+    if (csv)
+        fclose(csv);
+    free(times);
     return 0;
 }

@@ -2,8 +2,9 @@
 // `pools.sh` compiles and runs it.
 //
 // Prints medians over the rounds, in nanoseconds per allocation with its deallocation, and the median of the ratios to the
-// first contender, taken within a round.
+// first contender, taken within a round. With a file as argument, appends the same to it as lines of CSV.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -156,12 +157,17 @@ struct contender {
   std::vector<double> times{};
 };
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
+/// The median and the quartiles.
+std::array<double, 3> spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t last = values.size() - 1;
+  return {values[values.size() / 2], values[last / 4], values[last * 3 / 4]};
 }
 
-/// Lets all contenders take turns, and prints what came of it.
+/// The file for lines of CSV, if there is one.
+std::FILE* csv = nullptr;
+
+/// Lets all contenders take turns, and prints the results.
 void compare(const char* mix, std::vector<contender> all) {
   for (std::size_t round = 0; round <= rounds; ++round) {
     for (contender& each : all) {
@@ -175,7 +181,11 @@ void compare(const char* mix, std::vector<contender> all) {
   for (const contender& each : all) {
     std::vector<double> ratios;
     for (std::size_t round = 0; round < rounds; ++round) ratios.push_back(each.times[round] / all[0].times[round]);
-    std::printf("  %-42s %8.2f %8.2f\n", each.name.c_str(), median(each.times), median(ratios));
+    const auto time = spread(each.times), ratio = spread(ratios);
+    std::printf("  %-42s %8.2f %8.2f\n", each.name.c_str(), time[0], ratio[0]);
+    if (csv)
+      std::fprintf(csv, "cpp,cpp,\"%s\",\"%s\",time,ns,%.3f,%.3f,%.3f,%.3f,%.3f,%.3f,%zu\n", mix, each.name.c_str(), time[0],
+                   time[1], time[2], ratio[0], ratio[1], ratio[2], rounds);
   }
 }
 
@@ -267,7 +277,8 @@ std::size_t straight_lists(millpond::resource<millpond::classes>& resource) {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1) csv = std::fopen(arguments[1], "a");
   compare_objects("objects: pair", [](auto& pool) { return pair(pool); });
   compare_objects("objects: lifo", [](auto& pool) { return ordered(pool, true); });
   compare_objects("objects: fifo", [](auto& pool) { return ordered(pool, false); });
@@ -284,4 +295,5 @@ int main() {
   of_lists.push_back({"std::list, millpond::allocator on that", [&] { return straight_lists(containers.classes); }});
   compare("std::pmr::list", of_lists);
   compare("std::pmr::unordered_map of strings", containers.with(maps));
+  if (csv) std::fclose(csv);
 }

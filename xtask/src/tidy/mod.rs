@@ -9,6 +9,7 @@ mod lexer;
 mod manifests;
 mod papers;
 mod paths;
+mod pictures;
 mod rooms;
 mod safety;
 mod sizes;
@@ -33,6 +34,8 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     traits::are_judged,
     papers::module_docs,
     papers::lints,
+    pictures::are_drawn,
+    pictures::mixes_exist,
     manifests::can_be_published,
     manifests::readmes_agree,
 ];

@@ -43,7 +43,7 @@ impl Files {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             if !entry.file_type()?.is_dir() {
-                let is_read = [".rs", ".md", ".toml"].iter().any(|end| name.ends_with(end));
+                let is_read = [".rs", ".md", ".toml", ".csv", ".svg"].iter().any(|end| name.ends_with(end));
                 let text = if is_read { fs::read_to_string(entry.path())? } else { String::new() };
                 self.0.insert(path, text);
             } else if ![".git", "target"].contains(&name.as_str()) {

@@ -14,7 +14,7 @@ use std::{
 
 use super::{Job, Tails};
 
-/// What a thread is told to do.
+/// What a thread does in a turn.
 struct Turn {
     job: Job,
     pairs: usize,
@@ -29,12 +29,12 @@ pub struct Done {
 }
 
 /// Threads that wait for turns.
-pub struct Crew {
+pub struct ThreadTeam {
     orders: Vec<mpsc::Sender<Turn>>,
     done: mpsc::Receiver<Done>,
 }
 
-impl Crew {
+impl ThreadTeam {
     pub fn of(threads: usize) -> Self {
         let (report, done) = mpsc::channel();
         let (here, arrivals) = (Arc::new(Barrier::new(threads)), Arc::new(AtomicUsize::new(0)));

@@ -6,17 +6,18 @@ use std::{
 };
 
 use super::{Clock, Sharer};
+use crate::random::Random;
 
 /// What threads do with a contender that they share.
-pub trait Way: Send + Sync + 'static {
+pub trait Workload: Send + Sync + 'static {
     fn new<C: Sharer>(contender: C) -> Self;
-    /// `thread` does `pairs` operations; `time` is told of each.
-    fn run<C: Sharer>(&self, contender: C, thread: usize, pairs: usize, time: impl Clock);
+    /// `thread` does `pairs` operations, which `clock` may time.
+    fn run<C: Sharer>(&self, contender: C, thread: usize, pairs: usize, clock: impl Clock);
 }
 
 pub struct Pairs;
 
-impl Way for Pairs {
+impl Workload for Pairs {
     fn new<C: Sharer>(_: C) -> Self {
         Self
     }
@@ -72,7 +73,7 @@ impl Ring {
 /// From every even thread to the next.
 pub struct Handoff<const READ: bool>(Vec<Ring>);
 
-impl<const READ: bool> Way for Handoff<READ> {
+impl<const READ: bool> Workload for Handoff<READ> {
     fn new<C: Sharer>(_: C) -> Self {
         Self((0..8).map(|_| Ring::new()).collect())
     }
@@ -111,14 +112,14 @@ const ARRAY_LENGTH: usize = 4096;
 
 pub struct Replace(Vec<AtomicPtr<u8>>);
 
-impl Way for Replace {
+impl Workload for Replace {
     fn new<C: Sharer>(mut contender: C) -> Self {
         Self((0..ARRAY_LENGTH).map(|_| AtomicPtr::new(contender.take())).collect())
     }
 
     #[inline(never)]
     fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
-        let mut random = Random::of(thread);
+        let mut random = random_of(thread);
         for _ in 0..pairs {
             let fresh = clock.time(|| contender.take());
             let old = self.0[random.below(ARRAY_LENGTH)].swap(fresh, Ordering::AcqRel);
@@ -131,14 +132,14 @@ impl Way for Replace {
 /// Up to 64 blocks at a time; above that, always as many as said.
 pub struct Bursts<const MOST: usize>;
 
-impl<const MOST: usize> Way for Bursts<MOST> {
+impl<const MOST: usize> Workload for Bursts<MOST> {
     fn new<C: Sharer>(_: C) -> Self {
         Self
     }
 
     #[inline(never)]
     fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
-        let mut random = Random::of(thread);
+        let mut random = random_of(thread);
         let mut bucket = [std::ptr::null_mut(); MOST];
         let mut done = 0;
         while done < pairs {
@@ -159,14 +160,14 @@ impl<const MOST: usize> Way for Bursts<MOST> {
 /// 64th burst.
 pub struct Tides;
 
-impl Way for Tides {
+impl Workload for Tides {
     fn new<C: Sharer>(_: C) -> Self {
         Self
     }
 
     #[inline(never)]
     fn run<C: Sharer>(&self, mut contender: C, thread: usize, pairs: usize, mut clock: impl Clock) {
-        let mut random = Random::of(thread);
+        let mut random = random_of(thread);
         let mut bucket = [std::ptr::null_mut(); 64];
         let mut others = Vec::with_capacity(64);
         let (mut done, mut bursts, mut rising) = (0, 0, true);
@@ -198,19 +199,7 @@ impl Way for Tides {
     }
 }
 
-/// Marsaglia's xorshift.
-struct Random(u64);
-
-impl Random {
-    fn of(thread: usize) -> Self {
-        Self(0x9E37_79B9_7F4A_7C15 ^ (thread as u64 + 1))
-    }
-
-    #[inline(always)]
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 32) as usize * bound) >> 32
-    }
+/// A generator of its own for each thread.
+fn random_of(thread: usize) -> Random {
+    Random::new(0x9E37_79B9_7F4A_7C15 ^ (thread as u64 + 1))
 }

@@ -1,4 +1,4 @@
-//! Keys by hand: what a key has to cost that is checked.
+//! Hand-written keys: the least that a checked key costs.
 //!
 //! Arrays for as many values as there will ever be, a generation beside each, and a stack of the keys that come next. Nothing
 //! grows, no slot is retired, and nobody else's key is told apart.
@@ -9,14 +9,14 @@ use std::mem::MaybeUninit;
 const MOST: usize = 1 << 17;
 
 /// A collection of values.
-pub struct ByHand<T> {
+pub struct HandWritten<T> {
     values: Vec<MaybeUninit<T>>,
     generations: Vec<u32>,
     vacated: Vec<u64>,
     fresh: usize,
 }
 
-impl<T> ByHand<T> {
+impl<T> HandWritten<T> {
     pub fn new() -> Self {
         let mut values = Vec::with_capacity(MOST);
         values.resize_with(MOST, MaybeUninit::uninit);
