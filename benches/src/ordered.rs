@@ -4,7 +4,7 @@
 //! The steps are timed apart, and compared by their sum: whoever touches each block when it is freed finds it in the cache
 //! when it is taken.
 
-use std::{alloc::Layout, hint::black_box, time::Instant};
+use std::{alloc::Layout, hint::black_box, mem::MaybeUninit, time::Instant};
 
 use millpond::{Blocks, Cached, Classes, Compact, Fixed, Heap, Magazine};
 use slab::Slab;
@@ -118,7 +118,7 @@ fn free(pool: &mut impl Variable, live: &mut Vec<Address>, (_, order): &Order, l
     live.sort_unstable();
     let blocks = order(live);
     // SAFETY: each block is live. All have been read once before the clock starts: see the harness.
-    live.drain(..).for_each(|block| _ = black_box(unsafe { block.read() }));
+    live.drain(..).for_each(|block| _ = unsafe { block.cast::<MaybeUninit<u8>>().read_volatile() });
     // SAFETY: each block is live, and given back once.
     timed(|| blocks.iter().for_each(|&block| unsafe { pool.give(block, layout) })).0
 }

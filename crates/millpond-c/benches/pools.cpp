@@ -251,7 +251,7 @@ void compare_resources(const char* mix, Mix run) {
                           use(objects.resource);
                           return run(objects);
                         }});
-  contenders.push_back({"the same, without virtual calls", [&] {
+  contenders.push_back({"millpond::resource, no virtual calls", [&] {
                           straight_objects<millpond::resource<millpond::blocks>> objects{blocks};
                           return run(objects);
                         }});

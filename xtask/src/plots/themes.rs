@@ -250,10 +250,12 @@ pub(super) const PLOTS: &[Plot] = &[
             panel(&[
                 time_of("shared-pairs", "2 threads", "one block, again"),
                 time_of("shared-replace", "2 threads", "replace in an array"),
-                time_of("shared-tides", "2 threads", "bursts and tides"),
             ]),
             panel(&[
                 time_of("shared-bursts", "2 threads", "bursts of 1 to 64"),
+                time_of("shared-tides", "2 threads", "bursts and tides"),
+            ]),
+            panel(&[
                 time_of("shared-handoff", "2 threads", "handed over"),
                 time_of("shared-handoff-read", "2 threads", "handed over and read"),
             ]),
