@@ -64,7 +64,7 @@ const THEMES: &[Theme] = &[
     Theme { name: "grows", mixes: &[grows::MIXES] },
 ];
 
-/// These take minutes, and run if they are named.
+/// These take minutes, and run only if they themselves are named.
 const SLOW: &[&str] = &["shared-crowd", "grows-counts", "many-counts"];
 
 fn main() -> ExitCode {
@@ -111,9 +111,9 @@ fn measure(names: &[&str], folder: Option<&Path>) -> Result<(), String> {
         keep(folder, "traces", &format!("trace-{name}"), "replay a recorded program", &cases)?;
     }
     for (theme, mix) in mixes() {
-        let is_named = names.iter().any(|name| [theme, mix.name].contains(name));
-        let is_meant = names.is_empty() && traces.is_empty() && !SLOW.contains(&mix.name);
-        if is_named || is_meant {
+        let is_slow = SLOW.contains(&mix.name);
+        let is_meant = names.contains(&theme) || names.is_empty() && traces.is_empty();
+        if names.contains(&mix.name) && mix.name != theme || is_meant && !is_slow {
             keep(folder, theme, mix.name, mix.what, &(mix.run)())?;
         }
     }

@@ -220,11 +220,18 @@ pub(super) const PLOTS: &[Plot] = &[
     Plot {
         name: "grows",
         title: "One replacement as live blocks grow",
-        panels: &[panel(&[
-            value("grows", "", "n = 1e3", "1,000 live", "ns"),
-            value("grows", "", "n = 1e5", "100,000 live", "ns"),
-            value("grows", "", "n = 1e7", "10 million live", "ns"),
-        ])],
+        panels: &[
+            panel(&[
+                value("grows", "", "n = 1e3", "1,000 live", "ns"),
+                value("grows", "", "n = 1e5", "100,000 live", "ns"),
+                value("grows", "", "n = 1e7", "10 million live", "ns"),
+            ]),
+            panel(&[
+                value("grows-counts", "", "n = 1e3", "1,000 live", "instructions"),
+                value("grows-counts", "", "n = 1e5", "100,000 live", "instructions"),
+                value("grows-counts", "", "n = 1e7", "10 million live", "instructions"),
+            ]),
+        ],
     },
     Plot {
         name: "many",

@@ -6,6 +6,8 @@ use crate::plots::{self, PLOTS, RESULTS, Results};
 /// The page with the plots, and a command below each.
 const PAGE: &str = "BENCHMARKS.md";
 const COMMAND: &str = "cargo xtask bench ";
+/// Results that the scripts in `crates/millpond-c/benches` write.
+const OF_SCRIPTS: [&str; 2] = ["c", "cpp"];
 
 /// Every plot is what `cargo xtask plots` draws, and no other lies beside them.
 pub(super) fn are_drawn(tree: &Tree<'_>) -> Vec<Finding> {
@@ -47,7 +49,7 @@ pub(super) fn mixes_exist(tree: &Tree<'_>) -> Vec<Finding> {
     }
     for (path, _) in tree.files.ending(".csv").filter(|(path, _)| path.starts_with(RESULTS)) {
         let mix = path.trim_start_matches(RESULTS).trim_matches('/').trim_end_matches(".csv");
-        if !mix.starts_with("trace-") && !is_known(mix) {
+        if !mix.starts_with("trace-") && !OF_SCRIPTS.contains(&mix) && !is_known(mix) {
             findings.push(Finding::new(path, 1, "no mix has this name: delete the file"));
         }
     }
