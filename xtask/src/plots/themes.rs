@@ -242,15 +242,6 @@ pub(super) const PLOTS: &[Plot] = &[
         ])],
     },
     Plot {
-        name: "checked",
-        title: "What it costs to detect misuse",
-        panels: &[panel(&[
-            time("checked-pair", "one block, again"),
-            time("checked-batch", "10,000, first first"),
-            time("checked-churn", "one of 100,000"),
-        ])],
-    },
-    Plot {
         name: "shared",
         title: "Pools that two threads share: time beside a hand-written cache per thread",
         panels: &[
