@@ -237,9 +237,30 @@ pub(super) const PLOTS: &[Plot] = &[
         name: "many",
         title: "A pool that is made, allocates once, and is dropped",
         panels: &[panel(&[
-            value("many", "", "time", "time", "ns"),
+            time("many", "make, allocate, drop"),
             value("many-bytes", "", "all", "memory", "bytes"),
         ])],
+    },
+    Plot {
+        name: "checked",
+        title: "What it costs to detect misuse",
+        panels: &[
+            panel(&[
+                time("checked-pair", "one block, again"),
+                time("checked-batch", "10,000, first first"),
+                time("checked-churn", "one of 100,000"),
+            ]),
+            panel(&[
+                time("checked-tlsf-pair", "Tlsf: one block"),
+                time("checked-tlsf-batch", "10,000, first first"),
+                time("checked-tlsf-churn", "one of 20,000"),
+            ]),
+            panel(&[
+                time("checked-classes-pair", "Classes: one block"),
+                time("checked-classes-batch", "10,000, first first"),
+                time("checked-classes-churn", "one of 20,000"),
+            ]),
+        ],
     },
     Plot {
         name: "shared",
