@@ -7,6 +7,7 @@
 
 mod alone;
 mod bulk;
+mod damage;
 mod scopes;
 
 use std::{alloc::Layout, mem::MaybeUninit, ops::Range};
@@ -18,6 +19,7 @@ use millpond::{
 
 pub use alone::Alone;
 pub use bulk::InBulk;
+pub use damage::{ask, go_on};
 
 /// What an input asks for, besides the choice of an allocator.
 pub struct Input<'a> {

@@ -21,7 +21,10 @@ use crate::{
 /// it is a live block, and the call looks right), an address that is no block's, be it foreign or inside a block, a block
 /// of another pool, and another layout than the block was requested with. Found when the pool goes, and around an allocator
 /// also when it is reset: blocks that were never freed. Found too, and not handed out: what overlaps a live block, because
-/// somebody has overwritten what the pool keeps in its memory. Not found: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
+/// somebody has overwritten what the pool keeps in its memory. Pools that follow words in memory which their users can reach,
+/// as boundary tags, links in free blocks and [`Buddy`](crate::Buddy)'s footers are, are asked before each call whether those
+/// were overwritten ([`RawPool::damage`](crate::RawPool::damage)); if so, the call is reported and prevented
+/// ([`Cause::Damaged`]). Not found: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
 /// [`Quarantine`](crate::Quarantine).
 ///
 /// Around an allocator nothing escapes it. Around a pool, what passes the pool by does, and so does a call whose layout

@@ -41,6 +41,10 @@ use crate::contract::{Canvas, Chunk, ChunkRequest, Flaw, Holes, Inspect, RawPool
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
+/// # Overwritten memory
+///
+/// As for [`Tlsf`](crate::Tlsf#overwritten-memory).
+///
 /// # Invariants
 ///
 /// Those of the posts: see the sources of `posts`.

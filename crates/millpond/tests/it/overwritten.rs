@@ -9,7 +9,8 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Buddy, Cause, Checked, Inspect, Local, RawPool, Reclaim, SignPost, Tlsf,
+    AllocError, Allocator, Blocks, Buddy, Cause, Checked, Fixed, Inspect, Local, Magazine, RawPool, Reclaim,
+    SignPost, Tlsf,
 };
 
 use crate::misuse::{HERE, cause, free, heard, layout, take};
@@ -208,6 +209,13 @@ fn boundary_tags() {
 #[test]
 fn buddies() {
     rounds(&[16, 24, 40, 100, 200, 1200], Buddy::new);
+}
+
+/// The first words of free blocks lead to others.
+#[test]
+fn links_in_free_blocks() {
+    rounds(&[64], || Blocks::<Fixed<64>>::new());
+    rounds(&[64], || Blocks::<(Fixed<64>, Magazine<8>)>::new());
 }
 
 /// An overflow of one word into what stands in front of the next block.

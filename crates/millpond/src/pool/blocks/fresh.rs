@@ -172,6 +172,12 @@ impl Fresh {
         Cut { spans: Spans::of(self.cut()), count, size: self.size }
     }
 
+    /// Whether a block that has been cut begins at this address.
+    pub(super) fn is_block(&self, address: usize) -> bool {
+        let begins = |cut: Span| cut.contains(address) && (address - cut.start).is_multiple_of(self.size);
+        self.cut().any(begins)
+    }
+
     /// The blocks of a chain that lies in blocks that have been cut, as far as it is whole.
     pub(super) fn walk(&self, first: usize) -> Walk<impl FnMut(usize) -> bool + use<>> {
         let cut = self.blocks();

@@ -35,6 +35,13 @@ pub trait Store: Sized {
     /// Gives blocks, as many as it has and `places` holds at most; the last one is used first.
     fn refill(&mut self, places: &mut [usize], size: usize) -> usize;
 
+    /// Where something was overwritten that a refill with `most` blocks would follow, as far as the store follows what lies in
+    /// free blocks.
+    fn damage(&self, fresh: &Fresh, size: usize, most: usize) -> Option<usize> {
+        let _ = (fresh, size, most);
+        None
+    }
+
     /// Readies a chunk that blocks are about to be cut from.
     ///
     /// # Safety
@@ -150,6 +157,13 @@ impl<S: Store, const PLACES: usize> Sealed for Fronted<S, PLACES> {
         self.stored += 1;
         // SAFETY: `stored` was below `PLACES - 1`.
         unsafe { *self.places.get_unchecked_mut(self.stored) = block.addr().get() };
+    }
+
+    fn damage(&self, fresh: &Fresh, size: usize) -> Option<usize> {
+        match self.first_freed() {
+            0 => self.store.damage(fresh, size, Self::HALF),
+            first => (!fresh.is_block(first)).then_some(first),
+        }
     }
 
     fn clear(&mut self) {

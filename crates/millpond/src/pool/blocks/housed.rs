@@ -52,6 +52,11 @@ impl Housed {
         self.place().map(|place| unsafe { place.as_ref() })
     }
 
+    /// Whether a block that has been cut begins at this address.
+    pub(in crate::pool) fn has_block(&self, address: usize) -> bool {
+        self.get().is_some_and(|pool| pool.fresh.is_block(address))
+    }
+
     /// A copy of the pool to be looked at, or of one without chunks, for blocks of this layout.
     pub(in crate::pool) fn copy(&self, freed: &Lifo, layout: Layout) -> Blocks {
         match self.place() {

@@ -81,6 +81,10 @@ impl Sealed for Lifo {
         self.head = block.addr().get();
     }
 
+    fn damage(&self, fresh: &Fresh, _: usize) -> Option<usize> {
+        Some(self.head).filter(|&head| head != 0 && !fresh.is_block(head))
+    }
+
     fn clear(&mut self) {
         self.head = 0;
     }

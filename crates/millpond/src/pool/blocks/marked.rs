@@ -25,7 +25,7 @@ use crate::{
 ///
 /// What is handed out was free: if a write after free has put another address into a free block, be it a live block's or none
 /// of this pool's, that is reported instead ([`Cause::Overlap`], [`Cause::Forged`]), and what had been freed so far is not
-/// handed out before a reset. With [`Magazine`](super::Magazine) inside, a link from one node to the next is followed before.
+/// handed out before a reset. So it is if what leads from one free block to others was overwritten.
 ///
 /// For debugging, and cheap enough to stay: see BENCHMARKS.md. [`Checked`](crate::Checked) finds more, around any pool.
 ///
@@ -154,7 +154,13 @@ impl<S: Strategy> Marked<S> {
     #[inline(never)]
     fn refuse(&mut self, fresh: &Fresh, block: usize, size: usize) {
         let is_live = self.find(fresh, block, size).is_some();
-        let cause = if is_live { Cause::Overlap { live: block } } else { Cause::Forged };
+        self.forget(block, size, if is_live { Cause::Overlap { live: block } } else { Cause::Forged });
+    }
+
+    /// Reports what was about to be handed out or read, and forgets what had been freed.
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self, block: usize, size: usize, cause: Cause) {
         let layout = Layout::from_size_align(size, 1).unwrap_or(Layout::new::<()>());
         self.pending.add(self.reporter.complaint(block, layout, cause.into()));
         self.inner.clear();
@@ -199,6 +205,10 @@ impl<S: Strategy> Sealed for Marked<S> {
     fn take(&mut self, fresh: &mut Fresh, size: usize) -> Option<NonNull<u8>> {
         if let Some(block) = self.take_hot(fresh, size) {
             return Some(block);
+        }
+        // What is in the blocks behind an empty array is followed when that is filled.
+        if let Some(at) = self.inner.damage(fresh, size) {
+            self.forget(at, size, Cause::Forged);
         }
         let block = self.inner.take(fresh, size)?;
         self.claim(fresh, block.addr().get(), size).then_some(block)
@@ -246,6 +256,10 @@ impl<S: Strategy> Sealed for Marked<S> {
 
     fn complaint(&mut self) -> Option<Complaint> {
         self.pending.take()
+    }
+
+    fn damage(&self, fresh: &Fresh, size: usize) -> Option<usize> {
+        self.inner.damage(fresh, size)
     }
 
     fn clear(&mut self) {

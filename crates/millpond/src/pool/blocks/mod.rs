@@ -243,6 +243,13 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         !Self::MARKS || self.fits(layout) && self.strategy.is_live(&self.fresh, block.addr().get(), size)
     }
 
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if block.is_some() || !self.fits(layout) {
+            return None;
+        }
+        self.strategy.damage(&self.fresh, self.shape.size())
+    }
+
     #[inline(always)]
     unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         if Self::MARKS {

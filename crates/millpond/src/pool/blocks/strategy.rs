@@ -80,6 +80,10 @@ pub trait Sealed {
         None
     }
 
+    /// An address that the next [`take`](Self::take) would read at, although no block is there, or where what tells of free
+    /// blocks was overwritten.
+    fn damage(&self, fresh: &Fresh, size: usize) -> Option<usize>;
+
     /// Forgets all free blocks.
     fn clear(&mut self);
 

@@ -263,9 +263,25 @@ impl<const PLACES: usize> Store for Unrolled<PLACES> {
         // The next one that is needed, when all these are used up.
         prefetch_for_writing(self.head & !KIND);
         let refilled = places.len() - left;
-        self.count -= refilled;
+        // A run that was overwritten may say that it is longer than it is.
+        self.count = self.count.saturating_sub(refilled);
         places.copy_within(left.., 0);
         refilled
+    }
+
+    fn damage(&self, fresh: &Fresh, size: usize, most: usize) -> Option<usize> {
+        if self.head == 0 {
+            return None;
+        }
+        let cut = fresh.blocks();
+        let mut walk = self.walk(cut, size);
+        let found = walk.by_ref().take(most).count();
+        // A refill looks at the bundle behind the last one that it takes, too.
+        let next = walk.link & !KIND;
+        let leads_on = walk.unread != 0
+            || cut.has(next) && (size > WORD || walk.link & KIND != RUN || cut.has(next + WORD));
+        let is_sound = if self.count <= most { walk.is_whole() } else { found == most && leads_on };
+        (!is_sound).then_some(self.head & !KIND)
     }
 
     unsafe fn begin(&mut self, _: Span, _: usize) {}

@@ -66,6 +66,12 @@ const LARGEST_BLOCK: usize = 1 << 30;
 /// For few sizes that repeat, [`Blocks`](crate::Blocks) and [`Classes`](crate::Classes) are faster and waste less. What
 /// a buddy system has for it are large blocks, natural alignment, and that free memory joins again at once.
 ///
+/// # Overwritten memory
+///
+/// Chunks are described at their ends, where a write past the end of the last block goes. Calls follow what is there, and the
+/// links in free blocks. That these are whole is tested by questions such as [`check`](crate::Inspect::check), by a trim, and
+/// behind [`Checked`](crate::Checked) before every call.
+///
 /// # Invariants
 ///
 /// * Free blocks do not overlap, lie between `first` and `end` of a chunk, and are on the list of their order.

@@ -232,6 +232,12 @@ unsafe impl RawPool for Classes {
         }
     }
 
+    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        let class = self.sorter.class(layout).filter(|_| block.is_none())?;
+        let first = self.freed[class].first_freed();
+        (first != 0 && !self.rest[class].has_block(first)).then_some(first)
+    }
+
     fn wants(&self, layout: Layout) -> Option<ChunkRequest> {
         self.copy(self.sorter.class(layout)?).wants(layout)
     }

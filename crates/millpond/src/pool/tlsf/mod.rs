@@ -66,6 +66,14 @@ const SHARE: usize = 8;
 /// let pool: Local<Tlsf<Direct>> = Local::new(Tlsf::without_pockets());
 /// ```
 ///
+/// # Overwritten memory
+///
+/// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if that word
+/// says another size than its layout allows: it is out of use until a reset. That costs nothing. Whether the words of its
+/// neighbours, and the links between free blocks, are whole is tested by questions such as
+/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::Checked) before every call: a call alone follows
+/// them, because testing them would make every call slower.
+///
 /// # Invariants
 ///
 /// Those of the posts, the lists and the pockets: see the sources of `posts`, `levels` and `pockets`.
@@ -140,6 +148,10 @@ impl<F: Front> Tlsf<F> {
     fn damage_ahead(&mut self, need: Need) -> Option<usize> {
         if need.is_granular() && self.front.has(need.size) {
             return None;
+        }
+        if !need.is_granular() {
+            // A free block that is found may still be too small when it is aligned.
+            self.empty_sound_pockets();
         }
         match self.posts.damage_ahead(need) {
             Ok(false) => {
