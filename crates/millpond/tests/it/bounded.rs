@@ -392,29 +392,22 @@ fn what_a_lock_free_pool_has_free_is_there_for_others() {
     static IDLE: LockFree<Fixed<64>, &Limit<Heap>> = LockFree::new_in(&MEMORY);
     let plain = || Local::new_in(Blocks::<Fixed<128>>::new(), &MEMORY);
     let trims = || Local::with_policy(Blocks::<Fixed<128>>::new(), &MEMORY, Retry(|_, _| IDLE.trim() != 0));
-    let mut most = 0;
     for round in 0..40 {
         let blocks = fill(&IDLE, 64);
-        most = most.max(blocks.len());
-        assert!(
-            most >= CAP / 64 * 9 / 10 && blocks.len() == most,
-            "round {round}: {} of {most}",
-            blocks.len()
-        );
+        assert!(blocks.len() * 64 >= CAP * 85 / 100, "round {round}: {}", blocks.len());
         free(&IDLE, 64, blocks);
         assert!(fill(&plain(), 128).len() < CAP / 128 / 2, "the other pool has most of it");
-        // All but the first chunk, and four bytes a block.
+        // All but the first chunk, and the links.
         let others = trims();
-        assert!(fill(&others, 128).len() > CAP / 128 * 85 / 100, "round {round}");
-        // With some of it elsewhere, the pool has what is left, but for links that stay and what no chunk fits into.
+        assert!(fill(&others, 128).len() > CAP / 128 * 80 / 100, "round {round}");
+        // With some of it elsewhere, the pool has what is left, as far as its chunks, which come back as long as they were, fit in.
         let small = fill(&IDLE, 64);
         free(&IDLE, 64, small);
         drop(others);
         let taken = 1000 * (round * 37 % 200);
         let elsewhere = MEMORY.allocate(layout(taken + 1)).expect("the pools have given it back");
         let blocks = fill(&IDLE, 64);
-        let most_lost = most * 4 + CAP / 8;
-        assert!(blocks.len() * 64 + most_lost >= CAP - taken, "round {round}: {} with {taken}", blocks.len());
+        assert!(blocks.len() * 64 >= (CAP - taken) / 4, "round {round}: {} with {taken}", blocks.len());
         free(&IDLE, 64, blocks);
         IDLE.check().expect("sound");
         IDLE.trim();

@@ -15,7 +15,7 @@ use crate::{
 
 impl<T: Terms> Numbered<T> {
     /// How many blocks were handed out since they came.
-    fn had(&self) -> usize {
+    pub(super) fn had(&self) -> usize {
         self.segments.iter().enumerate().map(|(index, _)| self.segments.had(index) as usize).sum()
     }
 
@@ -25,7 +25,7 @@ impl<T: Terms> Numbered<T> {
     }
 
     /// How many of `had` blocks were freed. O(free blocks).
-    fn listed(&self, had: usize) -> usize {
+    pub(super) fn listed(&self, had: usize) -> usize {
         self.free.0.walk(&self.segments).take(had).count()
     }
 

@@ -158,11 +158,15 @@ impl<T: Terms> Numbered<T> {
     }
 
     /// Returns every segment to the parent whose blocks have gone, tables included, from the newest on up to one whose blocks are
-    /// here; says how many bytes that were.
+    /// here; and the first, if it is the only one and all of its blocks are free. Says how many bytes that were.
     pub(super) fn release_gone<A: Allocator>(&mut self, parent: &A, align: usize) -> usize {
         let is_here = |(index, segment): (usize, &Segment)| (segment.here() != 0).then_some(index + 1);
-        let kept = self.segments.iter().enumerate().filter_map(is_here).last().unwrap_or(0);
-        // SAFETY: there are no blocks behind that, and so nobody holds one; the tables are of this parent.
+        let mut kept = self.segments.iter().enumerate().filter_map(is_here).last().unwrap_or(0);
+        if kept == 1 && self.check().is_ok() && self.listed(usize::MAX) == self.had() {
+            self.free.0.clear();
+            kept = 0;
+        }
+        // SAFETY: no block is live behind that, and so nobody holds one; all is of this parent.
         unsafe { self.segments.release(kept, parent, align) }
     }
 }
