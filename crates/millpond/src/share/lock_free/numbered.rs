@@ -36,8 +36,12 @@ pub(in crate::share) struct Numbered<T> {
 impl<T: Terms> Numbered<T> {
     /// Without blocks; the first chunk will have room for `first`.
     pub(in crate::share) const fn new(first: usize) -> Self {
-        let (free, segments) = (Line(List::new()), Segments::new(first));
-        Self { free, segments, growth: Growth::new(), trimming: Owned::new() }
+        Self {
+            free: Line(List::new()),
+            segments: Segments::new(first),
+            growth: Growth::new(),
+            trimming: Owned::new(),
+        }
     }
 
     /// A freed block, if the first one is in the first segment.
