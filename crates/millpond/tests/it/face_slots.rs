@@ -252,17 +252,17 @@ fn figures_and_pictures_of_collections() {
     let keys: Vec<_> = (0u64..100).map(|number| slots.insert(number)).collect();
     keys[..30].iter().for_each(|&key| assert!(slots.remove(key).is_some()));
     let figures = slots.figures();
-    assert_eq!((figures.live_blocks, figures.live, figures.free), (Some(70), 70 * 8, (224 - 70) * 8));
+    assert_eq!((figures.live_blocks, figures.live, figures.free), (Some(70), 70 * 8, (124 - 70) * 8));
     assert_eq!((Some(figures.chunks), figures.largest_free), (parent.figures().live_blocks, Some(8)));
     assert_eq!(Some(figures.held), parent.figures().requested);
     let map = slots.map(1000);
     let total = map.picture().total();
-    assert_eq!((total.live, total.free, total.fresh), (70 * 8, 30 * 8, 124 * 8));
+    assert_eq!((total.live, total.free, total.fresh), (70 * 8, 30 * 8, 24 * 8));
     assert_eq!(map.picture().held(), figures.held);
     let value = slots.get(keys[99]).map(std::ptr::from_ref).expect("it is there");
     assert!(slots.owns(value.cast()) && !slots.owns((&raw const slots).cast()));
     slots.clear();
-    assert_eq!(slots.map(8).picture().total().fresh, 224 * 8);
+    assert_eq!(slots.map(8).picture().total().fresh, 124 * 8);
     Inspect::check(&slots).expect("sound");
 
     let _turn = alone();
@@ -273,14 +273,14 @@ fn figures_and_pictures_of_collections() {
     keys[..80].iter().for_each(|&key| assert!(slots.remove(key)));
     let (figures, size) = (slots.figures(), SharedSlots::<u64>::SLOT_SIZE);
     assert_eq!((figures.live_blocks, figures.live), (Some(20), 21 * size), "one is removed, and read");
-    assert_eq!((figures.free, figures.largest_free), ((224 - 21) * size, Some(size)));
+    assert_eq!((figures.free, figures.largest_free), ((124 - 21) * size, Some(size)));
     assert_eq!((Some(figures.chunks), Some(figures.held)), {
         let parent = parent.figures();
         (parent.live_blocks, parent.requested)
     });
     let map = slots.map(1000);
     let total = map.picture().total();
-    assert_eq!((total.live, total.free, total.fresh), (21 * size, 79 * size, 124 * size));
+    assert_eq!((total.live, total.free, total.fresh), (21 * size, 79 * size, 24 * size));
     assert_eq!(map.picture().held(), figures.held);
     assert!(read.as_deref().is_some_and(|value| slots.owns(std::ptr::from_ref(value).cast())));
     Inspect::check(&slots).expect("sound");
@@ -350,18 +350,18 @@ fn a_parent_that_refuses_changes_nothing() {
     // A segment takes two requests; whether there is room for a shorter one is a few.
     let parent = Watched::failing(2..30);
     let mut slots = Slots::new_in(&parent);
-    let keys: Vec<_> = (0..32).map(|number| slots.insert(number)).collect();
-    assert_eq!(slots.try_insert(32).map_err(Into::into), Err(AllocError::Exhausted));
+    let keys: Vec<_> = (0..4).map(|number| slots.insert(number)).collect();
+    assert_eq!(slots.try_insert(4).map_err(Into::into), Err(AllocError::Exhausted));
     assert_eq!(slots.reserve(1), Err(AllocError::Exhausted));
     let next = loop {
-        match slots.try_insert(33) {
+        match slots.try_insert(5) {
             Ok(key) => break key,
             Err(error) => assert_eq!(AllocError::from(error), AllocError::Exhausted),
         }
         slots.check().expect("sound");
-        assert_eq!(slots.len(), 32);
+        assert_eq!(slots.len(), 4);
     };
-    assert_eq!((slots.get(next), slots.get(keys[31]), slots.len()), (Some(&33), Some(&31), 33));
+    assert_eq!((slots.get(next), slots.get(keys[3]), slots.len()), (Some(&5), Some(&3), 5));
     drop(slots);
     assert_eq!(parent.out(), 0);
 
