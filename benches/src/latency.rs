@@ -155,7 +155,9 @@ fn of_one_size() -> Vec<Row> {
         row("hand-written list", || churn(List::new(LIVE + 1))),
         row("Blocks<(…, Lifo)>", || churn(Owned::new(Blocks::<(Fixed<64>, Lifo)>::new()))),
         row("Blocks<(…, Magazine)>", || churn(Owned::new(Blocks::<(Fixed<64>, Magazine)>::new()))),
-        row("Blocks<(…, AddressOrdered)>", || churn(Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()))),
+        row("Blocks<(…, AddressOrdered)>", || {
+            churn(Owned::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()))
+        }),
         row("slab", || churn(Slabs::new())),
         row("slotmap", || churn(Slots::new())),
         row("glibc", || churn(GLIBC)),
@@ -174,7 +176,9 @@ fn of_mixed_sizes() -> Vec<Row> {
     vec![
         row("the timer alone", nothing),
         row("Tlsf", || mixed(regions::owned(Tlsf::new()), LIVE_MIXED)),
-        row("Tlsf<NoQuickList>", || mixed(regions::owned(Tlsf::<NoQuickList>::without_quick_list()), LIVE_MIXED)),
+        row("Tlsf<NoQuickList>", || {
+            mixed(regions::owned(Tlsf::<NoQuickList>::without_quick_list()), LIVE_MIXED)
+        }),
         row("Buddy", || mixed(buddy::ours(), LIVE_MIXED)),
         row("Classes", || mixed(Owned::new(Classes::new()), LIVE_MIXED)),
         row("SignPost first fit, 1,000 live", || mixed(regions::owned(SignPost::first_fit()), LIVE_SEARCHED)),

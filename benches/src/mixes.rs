@@ -6,8 +6,8 @@ use millpond::{AddressOrdered, Blocks, Classes, Fixed, Local, Magazine, Owned};
 
 use crate::{
     contenders::{
-        Behind, Contender, List, LocalAny, LocalClasses, LocalAddressOrdered, LocalFixed, LocalMagazine, SIZE,
-        Slabs, Slots,
+        Behind, Contender, List, LocalAddressOrdered, LocalAny, LocalClasses, LocalFixed, LocalMagazine,
+        SIZE, Slabs, Slots,
     },
     cpp,
     harness::{Runner, compare},
@@ -55,7 +55,10 @@ fn all<W: Workload>(most: usize, theirs: cpp::Loop) -> Vec<Runner> {
             "Owned<Blocks<…, AddressOrdered>>",
             Owned::new(Blocks::<(Fixed<SIZE>, AddressOrdered)>::new()),
         ),
-        runner::<W, _>("Local<Blocks<…, AddressOrdered>>", LocalAddressOrdered::new(Local::new(Blocks::new()))),
+        runner::<W, _>(
+            "Local<Blocks<…, AddressOrdered>>",
+            LocalAddressOrdered::new(Local::new(Blocks::new())),
+        ),
         runner::<W, _>("Local<Blocks>, run-time layout", LocalAny::at_run_time()),
         runner::<W, _>("Local<Classes>, run-time layout", LocalClasses::new(Local::new(Classes::new()))),
         runner::<W, _>("slab", Slabs::new()),

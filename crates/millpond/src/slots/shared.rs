@@ -357,12 +357,10 @@ impl<T, A: Allocator, L: RawMutex> Inspect for SharedSlots<T, A, L> {
 impl<T, A: Allocator, L: RawMutex> SharedSlots<T, A, L> {
     /// Returns what a slot is used for at this moment.
     fn used(&self, slot_index: SlotIndex) -> SlotUse {
+        let slot = self.segments.get(slot_index);
         // SAFETY: a slot of an existing segment is all zeros or has been filled, and its `occupancy` is atomic.
-        match self
-            .segments
-            .get(slot_index)
-            .map_or(0, |slot| unsafe { slot.as_ref() }.occupancy.latest_generation())
-        {
+        let generation = slot.map_or(0, |slot| unsafe { slot.as_ref() }.occupancy.latest_generation());
+        match generation {
             0 => SlotUse::Fresh,
             odd if odd % 2 == 1 => SlotUse::Occupied,
             _ => SlotUse::Vacated,

@@ -199,7 +199,7 @@ fn rounds<P: RawPool + Inspect>(sizes: &[usize], make: impl Fn() -> P) {
 #[test]
 fn boundary_tags() {
     let sizes = [8, 24, 40, 100, 104, 200, 320, 1200];
-    rounds(&sizes, || Tlsf::without_quick_list());
+    rounds(&sizes, Tlsf::without_quick_list);
     rounds(&sizes, Tlsf::new);
     rounds(&sizes, SignPost::first_fit);
     rounds(&sizes, SignPost::best_fit);
@@ -215,8 +215,8 @@ fn buddies() {
 /// The first words of free blocks lead to others.
 #[test]
 fn links_in_free_blocks() {
-    rounds(&[64], || Blocks::<Fixed<64>>::new());
-    rounds(&[64], || Blocks::<(Fixed<64>, Magazine<8>)>::new());
+    rounds(&[64], Blocks::<Fixed<64>>::new);
+    rounds(&[64], Blocks::<(Fixed<64>, Magazine<8>)>::new);
 }
 
 /// An overflow of one word into what stands in front of the next block.
