@@ -43,7 +43,7 @@ pub unsafe trait RawPool: PoolHooks {
 
     /// Frees a block on the fast path, the part of [`deallocate`](Self::deallocate) that is worth inlining everywhere.
     /// Returns false without doing anything if the shell must handle the call: for zero bytes, or a layout that
-    /// [`passes_through`](Self::passes_through) the pool.
+    /// [`passes_through`](PoolHooks::passes_through) the pool.
     ///
     /// # Safety
     ///

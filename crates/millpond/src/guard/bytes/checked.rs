@@ -24,7 +24,7 @@ use crate::{
 /// out: a block that overlaps a live one because what the pool keeps in its memory was overwritten. Some pools follow
 /// words in memory that their users can reach: boundary tags, links in free blocks, and the footers of
 /// [`Buddy`](crate::Buddy). Before each call, such a pool is asked whether those were overwritten
-/// ([`RawPool::damage`](crate::RawPool::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
+/// ([`PoolHooks::damage`](crate::PoolHooks::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
 /// Not detected: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
 /// [`Quarantine`](crate::Quarantine).
 ///
