@@ -132,7 +132,7 @@ fn every_header_compiles_alone() {
     }
 }
 
-/// Every header is tested above.
+/// Checks that every header in `compat` is installed.
 #[test]
 fn every_header_is_installed() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat");
