@@ -202,7 +202,7 @@ void compare_objects(const char* mix, Mix run) {
                 {"new and delete", [&] { return run(heap); }}});
 }
 
-/// Returns the same bytes for every request, to measure the cost of two virtual calls.
+/// A resource that returns the same bytes for every request, to measure the cost of two virtual calls.
 class empty_resource final : public std::pmr::memory_resource {
   alignas(16) char bytes_[64];
   void* do_allocate(std::size_t, std::size_t) override { return bytes_; }

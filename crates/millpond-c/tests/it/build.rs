@@ -10,7 +10,7 @@ use crate::install::{prefix, scratch, succeeds};
 /// The default dialect.
 pub(crate) const GCC: &[&str] = &["g++", "-std=c++17"];
 
-/// A program to be built.
+/// A program to build.
 pub(crate) struct Build {
     command: Command,
     source: PathBuf,
@@ -83,7 +83,7 @@ impl Program {
         self.command_under(&[])
     }
 
-    /// Under another program.
+    /// Returns a command that runs the program under another one.
     pub(crate) fn command_under(&self, tool: &[&str]) -> Command {
         let mut command = match tool {
             [tool, arguments @ ..] => {

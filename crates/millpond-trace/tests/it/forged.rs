@@ -15,10 +15,10 @@ pub(crate) struct File {
 /// The columns of a block of events.
 type Columns = [Vec<u8>; 10];
 
-/// Returns the beginning of a file.
+/// The contents of the start section.
 const START: &[u8] = b"\x02/x\x01\x01x\x07\x01\0";
 
-/// The numbers of the summary, for a file with these numbers of events, allocations, frees, resizes, slots and threads.
+/// Returns the numbers of the summary for a file with these numbers of events, allocations, frees, resizes, slots and threads.
 fn summary_of([events, allocations, frees, resizes, slots, threads]: [u8; 6]) -> Vec<u8> {
     let live = allocations - resizes - frees;
     vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
@@ -62,7 +62,7 @@ impl File {
         }
     }
 
-    /// Three events: allocate 90 bytes, resize to 80, free.
+    /// Returns a file with three events: allocate 90 bytes, resize to 80, free.
     pub(crate) fn example() -> Self {
         Self::new(START, &[(3, columns())], summary_of([3, 2, 1, 1, 1, 1]))
     }
@@ -86,7 +86,7 @@ impl File {
     }
 }
 
-/// The columns of [`File::example`].
+/// Returns the columns of [`File::example`].
 fn columns() -> Columns {
     [
         vec![2, 1, 0],       // verbs: allocate, resize, free

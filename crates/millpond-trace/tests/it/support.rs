@@ -75,7 +75,7 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
     Trace { file, events, summary }
 }
 
-/// Everything that a reader returns.
+/// Reads all events.
 pub(crate) fn read_all(reader: &mut Reader) -> Result<Vec<Event>, TraceError> {
     let (mut all, mut events) = (Vec::new(), Vec::new());
     while reader.read(&mut events)? {
