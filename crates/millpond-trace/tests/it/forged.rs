@@ -18,7 +18,8 @@ type Columns = [Vec<u8>; 10];
 /// The contents of the start section.
 const START: &[u8] = b"\x02/x\x01\x01x\x07\x01\0";
 
-/// Returns the numbers of the summary for a file with these numbers of events, allocations, frees, resizes, slots and threads.
+/// Returns the numbers of the summary for a file with these numbers of events, allocations, frees, resizes, slots and
+/// threads.
 fn summary_of([events, allocations, frees, resizes, slots, threads]: [u8; 6]) -> Vec<u8> {
     let live = allocations - resizes - frees;
     vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
