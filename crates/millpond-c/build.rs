@@ -1,7 +1,8 @@
-//! Gives the shared library its name for the loader, and makes assertions of the header, so that the test build of this
-//! crate compiles only if the header says what the code does.
+//! Sets the name of the shared library for the loader, and turns the header into assertions, so that a test build of
+//! this crate compiles only if header and code agree.
 //!
-//! The header is read as it is written: declarations end with `;`, arguments have names, and nothing is nested.
+//! The parser relies on the style of the header: declarations end with `;`, arguments have names, and nothing is
+//! nested.
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 
@@ -20,7 +21,7 @@ fn main() {
     fs::write(Path::new(&out).join("functions.rs"), functions).expect("OUT_DIR can be written to");
 }
 
-/// Assertions about everything that the header declares, and the names of its functions.
+/// Returns assertions about everything that the header declares, and the names of its functions.
 fn read(header: &str) -> (String, BTreeSet<String>) {
     let mut assertions = String::from("use core::ffi::{c_char, c_void};\n");
     let mut functions = BTreeSet::new();
@@ -50,12 +51,12 @@ fn without_comments(header: &str) -> String {
     text + rest
 }
 
-/// The declarations, each up to its semicolon; those of members stay in their structure.
+/// Returns the declarations, each up to its semicolon; those of members stay in their structure.
 fn declarations(code: &str) -> Vec<String> {
     let (mut found, mut current, mut depth) = (Vec::new(), String::new(), 0);
     for letter in code.chars() {
         match letter {
-            // What remains is the end of `extern "C"`.
+            // The rest is the end of `extern "C"`.
             '}' if depth == 0 => continue,
             '{' => depth += 1,
             '}' => depth -= 1,
@@ -71,7 +72,7 @@ fn declarations(code: &str) -> Vec<String> {
     found
 }
 
-/// What a `#define` of a number asserts.
+/// Returns the assertion for a `#define` of a number.
 fn constant(line: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| *word != "#define").skip(1);
     let (name, value) = (words.next()?, words.next()?);
@@ -82,7 +83,7 @@ fn constant(line: &str) -> Option<String> {
     Some(format!("const _: () = assert!({name} as u128 == {value} as u128, \"{name}\");\n"))
 }
 
-/// Asserts what a declaration says; the name, if it is that of a function.
+/// Adds the assertion for a declaration; returns the name if it is a function.
 fn function(declaration: &str, assertions: &mut String) -> Option<String> {
     let (typedef, plain) = match declaration.strip_prefix("typedef ") {
         Some(rest) => (true, rest),
@@ -115,7 +116,7 @@ fn function(declaration: &str, assertions: &mut String) -> Option<String> {
     Some(name)
 }
 
-/// Asserts that a structure has these members, in this order, of these types, and no other.
+/// Adds an assertion that a structure has exactly these members, in this order, with these types.
 fn mirror(name: &str, members: &str) -> String {
     let members: Vec<(String, String)> =
         members.split(';').map(str::trim).filter(|member| !member.is_empty()).map(named).collect();
@@ -131,7 +132,7 @@ fn mirror(name: &str, members: &str) -> String {
     text + "};\n"
 }
 
-/// A declared name and its type; that of an array ends with its length.
+/// Returns a declared name and its type; the type of an array ends with its length.
 fn named(declared: &str) -> (String, String) {
     if let Some((declared, length)) = declared.strip_suffix(']').and_then(|declared| declared.split_once('['))
     {
@@ -142,7 +143,7 @@ fn named(declared: &str) -> (String, String) {
     (declared[at..].to_owned(), declared[..at].trim().to_owned())
 }
 
-/// A type of C as one of Rust.
+/// Converts a C type to a Rust type.
 fn rust(of: &str) -> String {
     if let Some((of, length)) = of.strip_suffix(']').and_then(|of| of.split_once('[')) {
         return format!("[{}; {length}]", rust(of));
@@ -152,7 +153,7 @@ fn rust(of: &str) -> String {
         if target.ends_with("_fn") {
             return format!("Option<{target}>");
         }
-        // What a pointer points to is constant if that is said in front, or, where it is a pointer itself, behind.
+        // The target of a pointer is constant if `const` precedes it or, if it is a pointer itself, follows it.
         let behind = target.strip_suffix("const").filter(|target| target.ends_with('*'));
         return match behind.or_else(|| target.strip_prefix("const ")) {
             Some(target) => format!("*const {}", rust(target)),

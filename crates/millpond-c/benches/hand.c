@@ -1,4 +1,4 @@
-/* The list that everybody writes first: one load and a few stores, and chunks of 1,024 blocks. */
+/* A simple hand-written free list: one load and a few stores, and chunks of 1,024 blocks. */
 #include <stdlib.h>
 
 #include "hand.h"

@@ -1,4 +1,4 @@
-/* A list of free blocks, written by hand, behind the same kind of call as Millpond's; and peers behind such a call. */
+/* A hand-written free list behind the same kind of call as Millpond, and other pools behind such a call. */
 #ifndef HAND_H
 #define HAND_H
 #include <stddef.h>

@@ -1,13 +1,13 @@
 /*
- * One block after the other, in four patterns, from each pool behind a call; all pools in turn within one run. What is
- * printed is the median time of a pair (allocate, free) over all rounds, in nanoseconds, and the median of its ratios to the
- * hand-written list, taken within a round. The last pattern is the life of a pool: it is made, hands out 10,000 blocks, and
- * goes with all of them (malloc has to free each). Chunks have 1,024 blocks, where that can be chosen: larger ones come from
- * the system, and go back to it.
+ * Measures single blocks in four patterns, from each pool behind a call; all pools take turns within one run. Prints
+ * the median time of a pair (allocate, free) over all rounds, in nanoseconds, and the median of its ratios to the
+ * hand-written list, computed per round. The last pattern is the lifetime of a pool: it is created, hands out 10,000
+ * blocks, and is destroyed with all of them (malloc has to free each block). Chunks have 1,024 blocks, where that
+ * can be configured: larger ones come from the system and are returned to it.
  *
  *     pairs [ROUNDS [HOW IT IS LINKED [FILE]]]
  *
- * A file is what the same is appended to as lines of CSV.
+ * If a file is given, the same results are appended to it as lines of CSV.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <millpond.h>

@@ -1,4 +1,4 @@
-// Other people's pools behind a C call: what a program in C would have to write to use them.
+// Pools of other libraries behind C calls, as a program in C would have to write them.
 #include <boost/pool/pool.hpp>
 #include <cstdlib>
 #include <foonathan/memory/memory_pool.hpp>

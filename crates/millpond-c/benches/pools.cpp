@@ -1,8 +1,8 @@
-// Pools of objects and memory resources, beside their peers in C++: all take turns, round by round, in one run.
+// Measures object pools and memory resources against their peers in C++: all take turns, round by round, in one run.
 // `pools.sh` compiles and runs it.
 //
-// Prints medians over the rounds, in nanoseconds per allocation with its deallocation, and the median of the ratios to the
-// first contender, taken within a round. With a file as argument, appends the same to it as lines of CSV.
+// Prints medians over the rounds, in nanoseconds per allocation with its deallocation, and the median of the ratios to
+// the first contender, computed per round. With a file as argument, appends the same results to it as lines of CSV.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -24,14 +24,14 @@ namespace {
 constexpr std::size_t rounds = 15;
 constexpr std::size_t live = 1000;
 
-/// 64 bytes, of which one word is written: what is measured is the pool.
+/// An object of 64 bytes, of which one word is written, so that mainly the pool is measured.
 struct object {
   std::uint64_t first;
   std::uint64_t rest[7];
   explicit object(std::uint64_t value) noexcept : first(value) {}
 };
 
-/// Keeps the compiler from removing what makes a value, and from knowing what it points to.
+/// Prevents the compiler from removing the computation of a value, and from knowing what it points to.
 template <class T>
 void use(T& value) {
   asm volatile("" : "+r"(value) : : "memory");
@@ -60,7 +60,7 @@ struct heap_objects {
   void destroy(object* it) { delete it; }
 };
 
-/// A memory resource, called as containers do: through a pointer that says nothing of its type.
+/// A memory resource, called as containers do: through a pointer without its dynamic type.
 struct resource_objects {
   std::pmr::memory_resource* resource;
   object* create(std::uint64_t value) {
@@ -84,7 +84,7 @@ std::size_t pair(Pool& pool) {
   return count;
 }
 
-/// Many objects, destroyed in the order `step` says: backwards, or in the order of their creation.
+/// Many objects, destroyed in the order given by `step`: in reverse, or in the order of their creation.
 template <class Pool>
 std::size_t ordered(Pool& pool, bool backwards) {
   static object* all[live];
@@ -99,7 +99,7 @@ std::size_t ordered(Pool& pool, bool backwards) {
   return turns * live;
 }
 
-/// Any of many objects replaced by a new one, again and again.
+/// Repeatedly replaces one of many objects by a new one.
 template <class Pool>
 std::size_t churn(Pool& pool) {
   static object* all[live];
@@ -117,7 +117,7 @@ std::size_t churn(Pool& pool) {
   return count + live;
 }
 
-/// A pool that is made, filled, and dropped with all that is in it.
+/// A pool that is created, filled, and destroyed with its contents.
 template <class Pool>
 std::size_t filled() {
   const std::size_t count = 100000;
@@ -129,7 +129,7 @@ std::size_t filled() {
   return count;
 }
 
-/// A list that grows and goes.
+/// A list that grows and is destroyed.
 std::size_t lists(std::pmr::memory_resource* resource) {
   const std::size_t turns = 100;
   for (std::size_t turn = 0; turn < turns; ++turn) {
@@ -167,7 +167,7 @@ std::array<double, 3> spread(std::vector<double> values) {
 /// The file for lines of CSV, if there is one.
 std::FILE* csv = nullptr;
 
-/// Lets all contenders take turns, and prints the results.
+/// Runs all contenders in turn, and prints the results.
 void compare(const char* mix, std::vector<contender> all) {
   for (std::size_t round = 0; round <= rounds; ++round) {
     for (contender& each : all) {
@@ -202,7 +202,7 @@ void compare_objects(const char* mix, Mix run) {
                 {"new and delete", [&] { return run(heap); }}});
 }
 
-/// Gives the same bytes to everybody: what two virtual calls cost.
+/// A resource that returns the same bytes for every request, to measure the cost of two virtual calls.
 class empty_resource final : public std::pmr::memory_resource {
   alignas(16) char bytes_[64];
   void* do_allocate(std::size_t, std::size_t) override { return bytes_; }
@@ -210,7 +210,7 @@ class empty_resource final : public std::pmr::memory_resource {
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 };
 
-/// A resource that is called by its own type, as `millpond::allocator` does.
+/// A resource that is called through its own type, as `millpond::allocator` does.
 template <class Resource>
 struct straight_objects {
   Resource& resource;
@@ -264,7 +264,7 @@ void compare_resources(const char* mix, Mix run) {
   compare(mix, contenders);
 }
 
-/// A list whose calls are not virtual, beside those that are.
+/// A list with non-virtual calls, compared with virtual ones.
 std::size_t straight_lists(millpond::resource<millpond::classes>& resource) {
   using source = millpond::resource<millpond::classes>;
   const std::size_t turns = 100;

@@ -1,9 +1,10 @@
-/// Allocators that give from other allocators, or from a buffer: the interface of a lecture's notes, over Millpond. Blocks of
-/// one size, and arenas; each also for many threads, with `Async` in front of its name.
+/// Allocators on other allocators or on a buffer: the interface of lecture notes, implemented with Millpond. There are
+/// blocks of one size and arenas, each also for many threads, with the prefix `Async`.
 ///
-/// As in the notes: a block allocator asks its base for as little and as seldom as it can, chunks carry no header, and what
-/// has a buffer never grows. Gained: chunks are cut as they are used; `owns` says whose a pointer is. What is returned is
-/// null if there is no memory, or if something does not make sense.
+/// The same as in the notes: a block allocator makes as few and as small requests to its base as possible, chunks have
+/// no header, and an allocator on a buffer never grows. Improved: blocks are carved from chunks as they are needed;
+/// `owns` returns whether a pointer belongs to the allocator. Functions return null if there is no memory or an
+/// argument is invalid.
 #ifndef MILLPOND_BLOCK_ALLOCATOR_HPP
 #define MILLPOND_BLOCK_ALLOCATOR_HPP
 
@@ -14,17 +15,17 @@
 
 #include "millpond.hpp"
 
-/// What hands out memory. A base of one's own has `alloc` and `free`, and `alloc_aligned` if it can align.
+/// The interface of allocators. A custom base has `alloc` and `free`, and `alloc_aligned` if it supports alignment.
 class Allocator {
  public:
   virtual ~Allocator() = default;
 
-  /// At least `size` bytes, aligned for any type that is not over-aligned.
+  /// Allocates at least `size` bytes, aligned for any type that is not over-aligned.
   virtual void* alloc(std::size_t size) = 0;
   virtual void free(void* ptr) = 0;
 
-  /// The same, aligned to a power of two; to be freed as usual. The size is a multiple of the alignment, so that what lies
-  /// behind is aligned too: it is rounded up.
+  /// Allocates memory aligned to a power of two; freed like any other. The size is rounded up to a multiple of the
+  /// alignment, so that the memory behind it is aligned too.
   virtual void* alloc_aligned(std::size_t size, std::size_t alignment) {
     const bool is_usual = alignment != 0 && (alignment & (alignment - 1)) == 0 && alignment <= alignof(std::max_align_t);
     if (!is_usual || size > static_cast<std::size_t>(-1) - alignment) return nullptr;
@@ -65,8 +66,8 @@ struct NoLock {
   void unlock() noexcept {}
 };
 
-/// Blocks of one size. Free ones wait in a list through themselves, fresh ones are cut from the newest chunk, and where the
-/// chunks are is kept elsewhere: so a chunk is its blocks and nothing else.
+/// Blocks of one size. Free blocks form a linked list through themselves, new ones are carved from the newest chunk,
+/// and the list of chunks is kept elsewhere, so a chunk consists only of its blocks.
 template <class Lock>
 class Blocks : public Allocator {
  public:
@@ -75,7 +76,8 @@ class Blocks : public Allocator {
   Blocks& operator=(const Blocks&) = delete;
   ~Blocks() override { deinit(); }
 
-  /// Takes chunks of `blocks_per_chunk` blocks from a base, which outlives this, one whenever all blocks are in use.
+  /// Initialises the allocator on a base, which must outlive it. Requests a chunk of `blocks_per_chunk` blocks whenever
+  /// all blocks are in use.
   bool init(Allocator* base, std::size_t block_size, std::size_t alignment, unsigned int blocks_per_chunk) {
     deinit();
     if (base == nullptr || blocks_per_chunk == 0 || !shape(block_size, alignment) ||
@@ -87,7 +89,7 @@ class Blocks : public Allocator {
     return true;
   }
 
-  /// Cuts a buffer into blocks, and never grows.
+  /// Initialises the allocator on a buffer, from which it carves blocks. It never grows.
   bool init(void* buffer, std::size_t buffer_size, std::size_t block_size, std::size_t alignment) {
     deinit();
     if (buffer == nullptr || !shape(block_size, alignment)) return false;
@@ -100,7 +102,7 @@ class Blocks : public Allocator {
     return true;
   }
 
-  /// Gives all chunks back, whatever is still in use. To be called again, or not at all, does no harm.
+  /// Returns all chunks to the base, even if blocks are still in use. May be called several times or not at all.
   void deinit() {
     for (Chunk* chunk = chunks_; chunk != nullptr;) {
       Chunk* const older = chunk->older;
@@ -116,14 +118,14 @@ class Blocks : public Allocator {
     block_size_ = 0;
   }
 
-  /// A block, for as long as it is large enough.
+  /// Allocates a block, if the size fits.
   void* alloc(std::size_t size) final { return size <= block_size_ ? alloc_block() : nullptr; }
   void* alloc_aligned(std::size_t size, std::size_t alignment) final {
     return alignment != 0 && alignment <= alignment_ ? alloc(size) : nullptr;
   }
   void free(void* ptr) final { free_block(ptr); }
 
-  /// A block: the last one that was freed, or a fresh one.
+  /// Allocates a block: the one freed last, or a new one.
   void* alloc_block() {
     while (block_size_ != 0) {
       {
@@ -135,14 +137,14 @@ class Blocks : public Allocator {
     return nullptr;
   }
 
-  /// Nothing happens for a null pointer.
+  /// Frees a block; does nothing for a null pointer.
   void free_block(void* ptr) {
     if (ptr == nullptr) return;
     const std::lock_guard<Lock> guard(lock_);
     free_.put(ptr, block_size_);
   }
 
-  /// Whether a pointer points into a chunk.
+  /// Returns whether a pointer points into a chunk.
   bool owns(const void* ptr) {
     const std::lock_guard<Lock> guard(lock_);
     bool is_ours = is_within(buffer_, ptr);
@@ -153,13 +155,13 @@ class Blocks : public Allocator {
   }
 
  private:
-  /// Where a chunk is.
+  /// The position of a chunk.
   struct Chunk {
     void* memory;
     Chunk* older;
   };
 
-  /// Rounds up: a free block holds a pointer.
+  /// Returns the rounded size of a block: a free block contains a pointer.
   bool shape(std::size_t size, std::size_t alignment) noexcept {
     if (size == 0 || alignment == 0 || (alignment & (alignment - 1)) != 0) return false;
     alignment_ = alignment < alignof(void*) ? alignof(void*) : alignment;
@@ -179,7 +181,7 @@ class Blocks : public Allocator {
     return std::exchange(fresh_, fresh_ + block_size_);
   }
 
-  /// Asks the base for a chunk, without the lock. Another thread may have done so too: then both chunks are used.
+  /// Requests a chunk from the base, without holding the lock. If several threads do so, all chunks are used.
   bool allocate_chunk() {
     void* const memory =
         base_ == nullptr ? nullptr : base_->alloc_aligned(block_size_ * blocks_per_chunk_, alignment_);
@@ -203,17 +205,17 @@ class Blocks : public Allocator {
 
   Allocator* base_ = nullptr;
   std::byte* buffer_ = nullptr;
-  std::size_t block_size_ = 0;  // none: not initialised
+  std::size_t block_size_ = 0;  // empty: not initialised
   std::size_t alignment_ = 0;
   std::size_t blocks_per_chunk_ = 0;
   millpond::free_cache free_;
-  std::byte* fresh_ = nullptr;  // up to `end_`: what was never handed out of the newest chunk
+  std::byte* fresh_ = nullptr;  // up to `end_`: the uncarved part of the newest chunk
   std::byte* end_ = nullptr;
   Chunk* chunks_ = nullptr;
   Lock lock_;
 };
 
-/// Memory that is handed out from the front, and freed all at once. Freeing a single piece does nothing.
+/// An arena: memory that is handed out from the front and freed all at once. Freeing a single piece does nothing.
 template <std::uint32_t Sharing>
 class Arena : public Allocator {
  public:
@@ -221,8 +223,8 @@ class Arena : public Allocator {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// Takes chunks from a base, which outlives this: the first of `chunk_size` bytes or what is asked for, further ones of
-  /// twice as many.
+  /// Initialises the arena on a base, which must outlive it. The first chunk has `chunk_size` bytes, or as many as
+  /// requested; each further one has twice as many.
   bool init(Allocator* base, std::size_t chunk_size) {
     deinit();
     if (base == nullptr || chunk_size == 0) return false;
@@ -235,7 +237,7 @@ class Arena : public Allocator {
     return static_cast<bool>(arena_);
   }
 
-  /// Hands out a buffer, to its last byte, and never grows.
+  /// Initialises the arena on a buffer, which it uses to the last byte. It never grows.
   bool init(void* buffer, std::size_t size) {
     deinit();
     if (buffer == nullptr || size == 0) return false;
@@ -245,13 +247,13 @@ class Arena : public Allocator {
     return static_cast<bool>(buffer_);
   }
 
-  /// Gives all chunks back. To be called again, or not at all, does no harm.
+  /// Returns all chunks to the base. May be called several times or not at all.
   void deinit() {
     arena_ = nullptr;
     buffer_ = nullptr;
   }
 
-  /// Takes everything back, and keeps the chunks. While no other thread uses it.
+  /// Frees everything and keeps the chunks. Must not be called while another thread uses the arena.
   void reset() {
     if (arena_) arena_.reset();
     if (buffer_) init(memory_, size_);
@@ -272,7 +274,7 @@ class Arena : public Allocator {
   millpond::buffer buffer_{nullptr};
 };
 
-/// The part of an arena that has a buffer.
+/// The part of an arena that is on a buffer.
 template <std::uint32_t Sharing>
 class Static : public Arena<Sharing> {
  public:
@@ -283,15 +285,15 @@ class Static : public Arena<Sharing> {
 
 /// Blocks of one size, for one thread.
 class BlockAllocator : public block_allocator::Blocks<block_allocator::NoLock> {};
-/// The same for many threads, which take turns; the base is asked by as many at once.
+/// The same for many threads, with a lock; several threads may use the base at the same time.
 class AsyncBlockAllocator : public block_allocator::Blocks<std::mutex> {};
 
-/// An arena that grows from a base, or has a buffer; for one thread.
+/// An arena on a base or a buffer, for one thread.
 class LinearAllocator : public block_allocator::Arena<MP_LOCAL> {};
-/// The same for many threads, without a lock; the base is asked by as many at once.
+/// The same for many threads, without a lock; several threads may use the base at the same time.
 class AsyncLinearAllocator : public block_allocator::Arena<MP_LOCK_FREE> {};
 
-/// An arena that has a buffer, for one thread.
+/// An arena on a buffer, for one thread.
 class StaticAllocator : public block_allocator::Static<MP_LOCAL> {};
 /// The same for many threads, without a lock.
 class AsyncStaticAllocator : public block_allocator::Static<MP_LOCK_FREE> {};

@@ -1,10 +1,11 @@
 /*
- * The allocator interface of the Goo runtime, over Millpond: function pointers, options, strategies, statistics, scoped
- * allocation and the system allocator. Pools are in goo_pool_allocator.h.
+ * The allocator interface of the Goo runtime, implemented with Millpond: function pointers, options, strategies,
+ * statistics, scoped allocation and the system allocator. Pools are in goo_pool_allocator.h.
  *
- * What the interface does not say, and is so here: the default strategy is to return NULL; a handler is called, and the
- * request tried again, once; sizes and alignments that are freed are those that were asked for. The system allocator may be
- * used by any thread, as long as it does not count; everything else by one at a time.
+ * Where the interface does not specify the behaviour, the following holds here: the default strategy is to return
+ * NULL; a handler is called and the request retried once; blocks are freed with the size and alignment with which
+ * they were requested. The system allocator may be used by any thread if track_stats is not set; everything else by
+ * one thread at a time.
  */
 #ifndef MILLPOND_GOO_ALLOCATOR_H
 #define MILLPOND_GOO_ALLOCATOR_H
@@ -19,34 +20,34 @@
 
 typedef struct GooAllocator GooAllocator;
 
-/* Called when memory has run out; it may free some. */
+/* Called when a request fails for lack of memory; it may free some. */
 typedef void (*GooOutOfMemFn)(void);
 
-/* What is asked for besides size and alignment. */
+/* Flags of a request. */
 typedef enum {
     GOO_ALLOC_DEFAULT = 0,
     GOO_ALLOC_ZERO = 1 << 0,       /* all bytes are zero */
-    GOO_ALLOC_ALIGNED = 1 << 1,    /* every block is aligned as asked for: nothing to add */
-    GOO_ALLOC_EXACT = 1 << 2,      /* no more than asked for: a wish */
-    GOO_ALLOC_PERSISTENT = 1 << 3, /* stays when an arena is reset: for arenas */
+    GOO_ALLOC_ALIGNED = 1 << 1,    /* no effect: every block has the requested alignment */
+    GOO_ALLOC_EXACT = 1 << 2,      /* no more than requested; a hint */
+    GOO_ALLOC_PERSISTENT = 1 << 3, /* for arenas: kept when the arena is reset */
     GOO_ALLOC_PAGE = 1 << 4,       /* aligned to a page, and freed with that alignment */
-    GOO_ALLOC_NO_FAIL = 1 << 5     /* the program ends if there is no memory */
+    GOO_ALLOC_NO_FAIL = 1 << 5     /* ends the program if there is no memory */
 } GooAllocOptions;
 
-/* What an allocator does when memory has run out. */
+/* What an allocator does when a request fails for lack of memory. */
 typedef enum {
     GOO_ALLOC_STRATEGY_PANIC, /* end the program */
     GOO_ALLOC_STRATEGY_NULL,  /* return NULL */
-    GOO_ALLOC_STRATEGY_RETRY, /* call out_of_mem_fn, and try again */
-    GOO_ALLOC_STRATEGY_GC     /* collect garbage: there is none, so as NULL */
+    GOO_ALLOC_STRATEGY_RETRY, /* call out_of_mem_fn and retry */
+    GOO_ALLOC_STRATEGY_GC     /* collect garbage: there is no collector, so the same as NULL */
 } GooAllocStrategy;
 
-/* What an allocator has counted, if track_stats is set. */
+/* Statistics of an allocator, if track_stats is set. */
 typedef struct GooAllocStats {
-    size_t bytes_allocated;     /* live now */
-    size_t bytes_reserved;      /* the same, and what is free: known to pools alone */
-    size_t max_bytes_allocated; /* the most that were live */
-    size_t allocation_count;    /* blocks that are live */
+    size_t bytes_allocated;     /* live bytes */
+    size_t bytes_reserved;      /* live and free bytes; only known by pools */
+    size_t max_bytes_allocated; /* max live bytes */
+    size_t allocation_count;    /* live blocks */
     size_t total_allocations;
     size_t total_frees;
     size_t failed_allocations;
@@ -66,7 +67,7 @@ struct GooAllocator {
     GooAllocStats stats;
 };
 
-/* ---- What allocators have in common ------------------------------------------------------------------------------- */
+/* ---- Common parts of allocators ------------------------------------------------------------------------------- */
 
 static inline void goo_count_alloc(GooAllocator *self, size_t size)
 {
@@ -89,7 +90,7 @@ static inline void goo_count_free(GooAllocator *self, size_t size)
     self->stats.total_frees += 1;
 }
 
-/* A live block has another size. */
+/* Updates the statistics for a resized block. */
 static inline void goo_count_resize(GooAllocator *self, size_t old_size, size_t new_size)
 {
     GooAllocStats *stats = &self->stats;
@@ -100,7 +101,7 @@ static inline void goo_count_resize(GooAllocator *self, size_t old_size, size_t 
         stats->max_bytes_allocated = stats->bytes_allocated;
 }
 
-/* A request has failed `attempts` times: does as the strategy says. True if it is to be tried again. */
+/* Applies the strategy after a request has failed `attempts` times; returns true if it should be retried. */
 static inline bool goo_try_again(GooAllocator *self, int attempts, GooAllocOptions options)
 {
     if (self->strategy == GOO_ALLOC_STRATEGY_RETRY && self->out_of_mem_fn != NULL && attempts == 1) {
@@ -169,7 +170,7 @@ static inline void goo_system_destroy(GooAllocator *self)
     mp_free(mp_heap(), self, sizeof *self, 0);
 }
 
-/* An allocator over the system's heap; NULL if there is no memory. */
+/* Creates an allocator on the system's heap; returns NULL if there is no memory. */
 static inline GooAllocator *goo_system_allocator_create(void)
 {
     GooAllocator *self = (GooAllocator *)mp_alloc(mp_heap(), sizeof *self, 0, MP_ZERO);
@@ -186,14 +187,14 @@ static inline GooAllocator *goo_system_allocator_create(void)
 
 /* ---- The default allocator ------------------------------------------------------------------------------------------ */
 
-/* Where the program's default allocator is kept: one place, in however many files this header is included. */
+/* The program's default allocator: one variable for all files that include this header. */
 #if defined(__cplusplus) && __cplusplus >= 201703L
 inline GooAllocator *goo_default_allocator = NULL;
 #else
 __attribute__((weak)) GooAllocator *goo_default_allocator = NULL;
 #endif
 
-/* The default allocator: the system's heap, unless another is set. */
+/* Returns the default allocator: the system's heap, unless another one is set. */
 static inline GooAllocator *goo_get_default_allocator(void)
 {
     if (goo_default_allocator == NULL)
@@ -201,13 +202,13 @@ static inline GooAllocator *goo_get_default_allocator(void)
     return goo_default_allocator;
 }
 
-/* Makes another allocator the default; it is not destroyed. */
+/* Sets the default allocator; the previous one is not destroyed. */
 static inline void goo_set_default_allocator(GooAllocator *allocator)
 {
     goo_default_allocator = allocator;
 }
 
-/* Readies the default allocator; false if there is no memory. */
+/* Initialises the default allocator; returns false if there is no memory. */
 static inline bool goo_memory_init(void)
 {
     return goo_get_default_allocator() != NULL;
@@ -221,7 +222,7 @@ static inline void goo_memory_cleanup(void)
     goo_default_allocator = NULL;
 }
 
-/* Lets the default allocator call a function when memory has run out, and then try again. */
+/* Sets a function that the default allocator calls when a request fails for lack of memory, before it retries. */
 static inline void goo_set_out_of_mem_handler(GooOutOfMemFn handler)
 {
     GooAllocator *allocator = goo_get_default_allocator();
@@ -231,7 +232,7 @@ static inline void goo_set_out_of_mem_handler(GooOutOfMemFn handler)
     allocator->strategy = handler == NULL ? GOO_ALLOC_STRATEGY_NULL : GOO_ALLOC_STRATEGY_RETRY;
 }
 
-/* What an allocator has counted; of the default one, for NULL. */
+/* Returns the statistics of an allocator; for NULL, those of the default one. */
 static inline GooAllocStats goo_get_alloc_stats(GooAllocator *allocator)
 {
     GooAllocStats none;
@@ -280,10 +281,10 @@ static inline void goo_free(void *ptr, size_t size)
 
 /* ---- Scoped allocation ---------------------------------------------------------------------------------------------- */
 
-/* How many bytes in front of a scoped block hold its size. */
+/* Number of bytes in front of a scoped block, which contain its size. */
 enum { GOO_SCOPE_FRONT = MP_DEFAULT_ALIGN };
 
-/* A block of the default allocator that remembers its size. */
+/* Allocates a block from the default allocator and stores its size in front of it. */
 static inline void *goo_scope_alloc(size_t size)
 {
     char *block = size > (size_t)-1 - GOO_SCOPE_FRONT ? NULL : (char *)goo_alloc(size + GOO_SCOPE_FRONT);
@@ -293,7 +294,7 @@ static inline void *goo_scope_alloc(size_t size)
     return block + GOO_SCOPE_FRONT;
 }
 
-/* Frees it; called at the end of the scope. */
+/* Frees a scoped block; called at the end of the scope. */
 static inline void goo_scope_cleanup(void **ptr)
 {
     size_t size;
@@ -305,7 +306,7 @@ static inline void goo_scope_cleanup(void **ptr)
     goo_free(block, size + GOO_SCOPE_FRONT);
 }
 
-/* Declares a pointer to `size` bytes, which are freed at the end of the scope: with gcc and clang. */
+/* Declares a pointer to `size` bytes, which are freed at the end of the scope. Requires gcc or clang. */
 #define GOO_SCOPE_ALLOC(name, size) __attribute__((cleanup(goo_scope_cleanup))) void *name = goo_scope_alloc(size)
 
 #endif

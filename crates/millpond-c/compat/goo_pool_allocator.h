@@ -1,31 +1,32 @@
 /*
- * The pool allocator of the Goo runtime, over Millpond: chunks of one size, cut from blocks that the parent gives.
+ * The pool allocator of the Goo runtime, implemented with Millpond: chunks of one size, carved from blocks that the
+ * parent provides.
  *
- * As before: one thread at a time; a reallocation works only where the new size fits a chunk. Gained: chunks have no header;
- * a new block is cut as it is used, not threaded onto a list; a reset takes no longer with many chunks than with few.
- * (Goo's chunk is what Millpond calls a block, and Goo's block is its chunk.)
+ * The same: one thread at a time; a reallocation succeeds only if the new size fits a chunk. Improved: chunks have
+ * no header; chunks are carved from a new block as they are needed, not added to a list; the time of a reset does
+ * not depend on the number of chunks. Goo calls a Millpond block a chunk, and a Millpond chunk a block.
  */
 #ifndef MILLPOND_GOO_POOL_ALLOCATOR_H
 #define MILLPOND_GOO_POOL_ALLOCATOR_H
 
 #include "goo_allocator.h"
 
-/* A Goo allocator as Millpond's parent. */
+/* A Goo allocator as a parent for Millpond. */
 typedef struct GooParent {
     mp_allocator head;
     mp_table table;
     GooAllocator *allocator;
-    GooAllocator *child; /* whose reserved bytes are counted */
+    GooAllocator *child; /* the allocator whose reserved bytes are counted */
 } GooParent;
 
 typedef struct GooPoolAllocator {
     GooAllocator allocator; /* the pool as an allocator */
     GooAllocator *parent;
-    GooParent source; /* the parent again, as Millpond's pool sees it */
+    GooParent source; /* the parent as Millpond's pool sees it */
     mp_blocks *blocks;
     size_t chunk_size; /* as asked for */
     size_t alignment;
-    size_t stride; /* bytes that a chunk takes: its size, rounded up */
+    size_t stride; /* bytes in a chunk: its size, rounded up */
 } GooPoolAllocator;
 
 /* ---- The parent ----------------------------------------------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static inline void *goo_parent_alloc(mp_allocator *self, size_t size, size_t ali
     return memory;
 }
 
-/* As much as is preferred, or nothing: blocks have exactly the chunks that were asked for. */
+/* Allocates the preferred size or nothing: blocks have exactly the specified number of chunks. */
 static inline void *goo_parent_alloc_between(mp_allocator *self, size_t least, size_t preferred, size_t align,
                                              size_t *got)
 {
@@ -58,7 +59,7 @@ static inline void goo_parent_free(mp_allocator *self, void *block, size_t size,
     parent->child->stats.bytes_reserved -= size;
 }
 
-/* Makes a parent of an allocator, for a pool of its. */
+/* Initialises a parent from an allocator, for a pool on it. */
 static inline void goo_parent_init(GooParent *self, GooAllocator *allocator, GooAllocator *child)
 {
     memset(self, 0, sizeof *self);
@@ -103,7 +104,8 @@ static inline void pool_free(GooAllocator *self, void *ptr, size_t size, size_t 
     goo_count_free(self, size);
 }
 
-/* The chunk as it is if the new size fits it; else NULL, and the chunk stays the caller's. No bytes: frees it. */
+/* Returns the same chunk if the new size fits; otherwise returns NULL, and the chunk stays live. For size 0, frees
+ * the chunk. */
 static inline void *pool_realloc(GooAllocator *self, void *ptr, size_t old_size, size_t new_size, size_t alignment,
                                  GooAllocOptions options)
 {
@@ -130,7 +132,7 @@ static inline void pool_destroy(GooAllocator *self)
     parent->free(parent, pool, sizeof *pool, MP_DEFAULT_ALIGN);
 }
 
-/* A pool whose first block is there already; NULL if something does not make sense or there is no memory. */
+/* Creates a pool and allocates its first block; returns NULL if an argument is invalid or there is no memory. */
 static inline GooPoolAllocator *goo_pool_make(GooAllocator *parent, mp_blocks_options options, size_t chunk_size)
 {
     GooPoolAllocator *pool;
@@ -167,7 +169,7 @@ static inline GooPoolAllocator *goo_pool_make(GooAllocator *parent, mp_blocks_op
     return pool;
 }
 
-/* A pool whose first block has `initial_capacity` chunks (a page of them for 0), and each further one twice as many. */
+/* Creates a pool whose first block has `initial_capacity` chunks (0: a page), and each further one twice as many. */
 static inline GooPoolAllocator *goo_pool_allocator_create(GooAllocator *parent, size_t chunk_size, size_t alignment,
                                                           size_t initial_capacity)
 {
@@ -178,7 +180,7 @@ static inline GooPoolAllocator *goo_pool_allocator_create(GooAllocator *parent, 
     return parent == NULL ? NULL : goo_pool_make(parent, options, chunk_size);
 }
 
-/* A pool whose blocks have exactly `chunks_per_block` chunks each. */
+/* Creates a pool whose blocks have exactly `chunks_per_block` chunks each. */
 static inline GooPoolAllocator *goo_pool_allocator_create_sized(GooAllocator *parent, size_t chunk_size,
                                                                 size_t alignment, size_t chunks_per_block)
 {
@@ -189,7 +191,7 @@ static inline GooPoolAllocator *goo_pool_allocator_create_sized(GooAllocator *pa
     return parent == NULL || chunks_per_block == 0 ? NULL : goo_pool_make(parent, options, chunk_size);
 }
 
-/* Takes every chunk back, and keeps the blocks. */
+/* Frees all chunks and keeps the blocks. */
 static inline void goo_pool_reset(GooPoolAllocator *pool)
 {
     if (pool == NULL)
@@ -200,7 +202,7 @@ static inline void goo_pool_reset(GooPoolAllocator *pool)
     pool->allocator.stats.bytes_allocated = 0;
 }
 
-/* How many chunks are free, and how many there are. Takes time with the free ones. */
+/* Returns how many chunks are free, and how many there are. Linear in the free ones. */
 static inline void goo_pool_get_stats(GooPoolAllocator *pool, size_t *free_chunks, size_t *total_chunks)
 {
     mp_stats stats;

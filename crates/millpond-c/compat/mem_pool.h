@@ -1,9 +1,10 @@
 /*
- * A region of 1024 bytes for values of all types: the interface of a small study of memory pools, over Millpond.
+ * A region of 1024 bytes for values of all types: the interface of a small study of memory pools, implemented with
+ * Millpond.
  *
- * As before: all functions return at once, nothing is printed, and -1 says that there is no room or that an argument makes
- * no sense. Gained: bytes that are freed are used again whatever the order they are freed in, free neighbours become one
- * piece, and every block is aligned for any type. One thread at a time.
+ * The same: all functions return at once, nothing is printed, and -1 means that there is no space or that an
+ * argument is invalid. Improved: freed bytes are reused in whatever order they are freed, free neighbours are
+ * merged, and every block is aligned for any type. One thread at a time.
  */
 #ifndef MILLPOND_MEM_POOL_H
 #define MILLPOND_MEM_POOL_H
@@ -13,23 +14,23 @@
 
 #include "millpond.h"
 
-/* What a block is for. */
-enum m_pool_type { i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, s /* a string */, ud /* a type of the user's */ };
+/* The type of the values in a block. */
+enum m_pool_type { i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, s /* a string */, ud /* a user-defined type */ };
 
-/* The bytes that one pool hands out: payload alone, the pool's own books lie beside them. */
+/* Bytes that one pool hands out: payload only; the pool's bookkeeping is separate. */
 enum { M_POOL_SIZE = 1024 };
 
-/* Zeros, or what pool_init has made of it. */
+/* A pool: all zeros, or initialised by pool_init. */
 struct m_pool {
     mp_sign_post *blocks;
     size_t left; /* bytes that are not handed out */
 };
 
-/* A free block holds two links in front and its size behind. Room for them is added, so that they never lie where the
- * user's bytes were: these stay zero. */
+/* A free block contains two links at its start and its size at its end. Space for them is added, so that they never
+ * overwrite the user's bytes, which stay zero. */
 enum { M_POOL_FRONT = 16, M_POOL_BACK = 8 };
 
-/* Makes a pool. 0, or -1 if there is no memory. */
+/* Initialises a pool. Returns 0, or -1 if there is no memory. */
 static inline int pool_init(struct m_pool *pool)
 {
     mp_sign_post_options options;
@@ -43,7 +44,8 @@ static inline int pool_init(struct m_pool *pool)
     return pool->blocks == NULL ? -1 : 0;
 }
 
-/* Lets *block point to `size` bytes, all of them zero. 0, or -1 and *block is as it was. */
+/* Allocates `size` zeroed bytes and stores their address in *block. Returns 0; on failure, returns -1 and leaves
+ * *block unchanged. */
 static inline int pool_alloc(struct m_pool *pool, void **block, size_t size, enum m_pool_type type)
 {
     char *start;
@@ -57,7 +59,7 @@ static inline int pool_alloc(struct m_pool *pool, void **block, size_t size, enu
     return 0;
 }
 
-/* Zeroes a block of `size` bytes, lets it be used again, and sets *block to NULL. */
+/* Zeroes and frees a block of `size` bytes, and sets *block to NULL. */
 static inline void pool_free(void **block, size_t size, struct m_pool *pool)
 {
     if (pool == NULL || pool->blocks == NULL || block == NULL || *block == NULL)
@@ -67,7 +69,7 @@ static inline void pool_free(void **block, size_t size, struct m_pool *pool)
     *block = NULL;
 }
 
-/* Gives all memory back. The pool may be made again. */
+/* Releases all memory. The pool may be initialised again. */
 static inline void pool_destroy(struct m_pool *pool)
 {
     if (pool == NULL || pool->blocks == NULL)

@@ -1,8 +1,9 @@
-/* A page of 64 blocks of 64 bytes for many threads: the interface of a study of memory pools on Windows, over Millpond; with
- * Windows' own calls there, with pthreads elsewhere (posix/windows.h, so that its programs need not change). For C and C++.
+/* A page of 64 blocks of 64 bytes for many threads: the interface of a study of memory pools on Windows, implemented
+ * with Millpond; with the calls of Windows there, with pthreads elsewhere (see posix/windows.h), so that programs
+ * need not change. For C and C++.
  *
- * As before: the page is the program's to release, and the lock to delete, when all threads are done; a pool that has
- * nothing left returns a null pointer. Gained: blocks lie in ascending order, and the page is cut as it is used. */
+ * The same: the program releases the page and deletes the lock when all threads are done; a pool without free blocks
+ * returns a null pointer. Improved: blocks are carved from the page in ascending order as they are needed. */
 #ifndef MILLPOND_MEMORY_POOL_MANAGER_H
 #define MILLPOND_MEMORY_POOL_MANAGER_H
 
@@ -33,15 +34,15 @@ constexpr SIZE_T NUM_BLOCKS = PAGE_SIZE / BLOCK_SIZE;
 #define BLOCK_SIZE ((SIZE_T)64)
 #define NUM_BLOCKS (PAGE_SIZE / BLOCK_SIZE)
 #define MILLPOND_MANAGER_NULL NULL
-/* In C, each file that includes this header has a pool of its own. */
+/* In C, each file that includes this header has its own pool. */
 #define MILLPOND_MANAGER_VARIABLE static
 #endif
 
 struct MemoryPool {
   void* memory;           /* the page, from VirtualAlloc */
-  mp_allocator* source;   /* the page, as what blocks come from */
+  mp_allocator* source;   /* the page as a source of blocks */
   mp_blocks* blocks;
-  CRITICAL_SECTION lock;  /* held while a block is taken or given back */
+  CRITICAL_SECTION lock;  /* held while a block is allocated or freed */
 };
 #ifndef __cplusplus
 typedef struct MemoryPool MemoryPool;
@@ -49,8 +50,8 @@ typedef struct MemoryPool MemoryPool;
 
 MILLPOND_MANAGER_VARIABLE MemoryPool pool;
 
-/* Readies the pool; false, and a line on the standard error stream, if there is no memory. For one thread, before others
- * begin; and again after the page was released, for a fresh one. */
+/* Initialises the pool; returns false and prints a line to stderr if there is no memory. Called by one thread before
+ * others start, and again after the page was released, for a new one. */
 static inline bool InitializePool(void) {
   mp_blocks_options options;
   if (pool.blocks != MILLPOND_MANAGER_NULL) mp_destroy(&pool.blocks->allocator);
@@ -77,7 +78,7 @@ static inline bool InitializePool(void) {
   return pool.blocks != MILLPOND_MANAGER_NULL;
 }
 
-/* A block, or a null pointer if all are in use. Any thread. */
+/* Allocates a block; returns a null pointer if all are in use. Any thread. */
 static inline void* PoolAlloc(void) {
   void* block;
   EnterCriticalSection(&pool.lock);
@@ -86,7 +87,7 @@ static inline void* PoolAlloc(void) {
   return block;
 }
 
-/* Takes a block back; nothing happens for a null pointer. Any thread. */
+/* Frees a block; does nothing for a null pointer. Any thread. */
 static inline void PoolFree(void* block) {
   EnterCriticalSection(&pool.lock);
   mp_blocks_free(pool.blocks, block);

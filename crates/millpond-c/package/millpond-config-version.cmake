@@ -1,4 +1,4 @@
-# Before 1.0, versions with another minor number are other interfaces.
+# Before 1.0, versions with different minor numbers are incompatible.
 set(PACKAGE_VERSION "@VERSION@")
 if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
   set(PACKAGE_VERSION_COMPATIBLE FALSE)

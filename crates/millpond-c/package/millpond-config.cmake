@@ -3,9 +3,9 @@
 #     millpond::millpond    the shared library
 #     millpond::static      the static one
 #
-# The component "compat" adds memory_pool_lib and common, interfaces that other projects' programs are written for.
+# The component "compat" adds memory_pool_lib and common, whose interfaces programs of other projects use.
 #
-# The package is where it was unpacked: nothing in it names a path.
+# The package can be moved: it contains no absolute paths.
 
 get_filename_component(_millpond_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 

@@ -116,7 +116,7 @@ impl Drop for MisuseCallback {
     }
 }
 
-/// The hook that the library calls: calls the pool's callback, or ends the program.
+/// Calls the pool's callback, or ends the program. This is the hook that the library calls.
 fn notify(misuse: &Misuse) {
     let name = misuse.pool.as_ptr();
     let hook = listeners().iter().find(|listener| listener.name == name).map(|listener| listener.hook);

@@ -331,7 +331,8 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         }
     }
 
-    /// The record in front of an outsize block is not read, because it may not exist at an arbitrary address.
+    /// Returns true for every outsize layout, because the record in front of such a block cannot be read at an
+    /// arbitrary address.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         self.is_outsize(layout) || self.shell.may_deallocate(block, layout)
     }

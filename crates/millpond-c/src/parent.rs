@@ -210,7 +210,7 @@ unsafe impl Allocator for Parent {
         unsafe { self.resize(block, old, new, MP_IN_PLACE) }
     }
 
-    /// True for the heap; for other allocators it is not known.
+    /// Returns true for the heap only; tables do not contain this property.
     fn is_fine_grained(&self) -> bool {
         self.0 == sources::heap()
     }

@@ -70,7 +70,7 @@ unsafe impl Allocator for OwnedPool {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller upholds the contract of `create` or `deallocate`, which is the same.
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
         unsafe { self.owner.deallocate(block, layout) };
     }
 
@@ -126,7 +126,7 @@ pub struct mp_remote_free {
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options) -> *mut mp_remote_free {
-    // SAFETY: the caller upholds the contract of `create` or `deallocate`, which is the same.
+    // SAFETY: the header requires options that are null or as long as their first word says.
     let made = unsafe { read(options) }.and_then(|options| {
         // SAFETY: as above.
         let mut common = unsafe { options.common()? };

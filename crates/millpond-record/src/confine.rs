@@ -42,7 +42,8 @@ fn give_up_the_clock() {
     unsafe { (*thread::current()).stream = core::ptr::null_mut() };
 }
 
-/// Most programs and libraries that use a filter call `seccomp` this way, because the C library has no function for it.
+/// Forwards a system call. Most programs and libraries that use a filter call `seccomp` this way, because the C library
+/// has no function for it.
 pub(crate) unsafe fn syscall(
     number: c_long,
     a: usize,

@@ -59,7 +59,7 @@ where_it_works! {
     pub use clock::ticks;
 }
 
-/// Required by the compiler, but never called: nothing in this library panics.
+/// Ends the program. Required by the compiler, but never called: nothing in this library panics.
 #[cfg(all(millpond_preload, not(test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,5 +1,5 @@
-//! How small a trace is and how fast it is read and written:
-//! `cargo run --release -p millpond-trace --example measure -- FILE…`
+//! Measures the size of a trace and the speed of reading and writing it: `cargo run --release -p millpond-trace
+//! --example measure -- FILE…`
 
 use std::{env, error::Error, fs, hint::black_box, io, time::Instant};
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The shortest time, in seconds, of some tries.
+/// Returns the shortest time, in seconds, of several runs.
 fn best_of(tries: u32, mut work: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let mut best = f64::MAX;
     for _ in 0..tries {

@@ -1,6 +1,6 @@
-/// Lines on the standard log, from a level on: `LOG_DEBUG`, `LOG_INFO`, `LOG_WARN`, `LOG_ERROR`. What they are given may be anything
-/// that a stream takes, also a chain of it: `LOG_INFO("at " << address)`; below the level it is not evaluated. With `NDEBUG`,
-/// `LOG_DEBUG` is nothing.
+/// Logging to `std::clog` from a level on: `LOG_DEBUG`, `LOG_INFO`, `LOG_WARN`, `LOG_ERROR`. The argument may be
+/// anything that can be written to a stream, including a chain: `LOG_INFO("at " << address)`. Below the level, it is
+/// not evaluated. With `NDEBUG`, `LOG_DEBUG` does nothing.
 #ifndef MILLPOND_COMMON_LOGGING_HPP
 #define MILLPOND_COMMON_LOGGING_HPP
 
@@ -15,13 +15,13 @@ namespace detail {
 inline std::atomic<LogLevel> level{LogLevel::Debug};
 }  // namespace detail
 
-/// Lines below this level are left out from now on. Any thread.
+/// Sets the level below which lines are omitted. Any thread.
 inline void set_log_level(LogLevel level) noexcept { detail::level.store(level, std::memory_order_relaxed); }
 
-/// From which level on lines are written; at first, from `Debug`. Any thread.
+/// Returns the level from which on lines are written; initially `Debug`. Any thread.
 inline LogLevel log_level() noexcept { return detail::level.load(std::memory_order_relaxed); }
 
-/// Whether lines of this level are written. Any thread.
+/// Returns whether lines of this level are written. Any thread.
 inline bool is_logged(LogLevel level) noexcept { return level >= log_level(); }
 
 }  // namespace common

@@ -1,9 +1,9 @@
-/// A fixed number of blocks of one size in one buffer: the interface of a module for deterministic allocations, over
-/// Millpond.
+/// A fixed number of blocks of one size in one buffer: the interface of a module for deterministic allocations,
+/// implemented with Millpond.
 ///
-/// As before: the buffer is taken at construction and never grows; allocating and deallocating take constant time, and the
-/// last block freed is the next one handed out. Gained: blocks are aligned for their size, and the buffer is cut as it is
-/// used, so pages that nobody needs stay untouched. One thread at a time.
+/// The same: the buffer is allocated at construction and never grows; allocating and deallocating take constant time,
+/// and the block freed last is handed out next. Improved: blocks are aligned for their size, and are carved from the
+/// buffer as they are needed, so unused pages are never touched. One thread at a time.
 #ifndef MILLPOND_FIXED_BLOCK_MEMORY_POOL_HPP
 #define MILLPOND_FIXED_BLOCK_MEMORY_POOL_HPP
 
@@ -19,8 +19,8 @@ namespace memory_pool {
 
 class FixedBlockMemoryPool {
  public:
-  /// Takes memory for `capacity` blocks of `block_size` bytes, rounded up. `std::invalid_argument` if either is 0,
-  /// `std::bad_alloc` if there is no memory.
+  /// Allocates memory for `capacity` blocks of `block_size` bytes, rounded up. Throws `std::invalid_argument` if either
+  /// is 0, `std::bad_alloc` if there is no memory.
   FixedBlockMemoryPool(std::size_t block_size, std::size_t capacity)
       : align_(align(block_size)),
         block_size_(stride(positive(block_size, "block_size must be > 0"))),
@@ -32,24 +32,24 @@ class FixedBlockMemoryPool {
   FixedBlockMemoryPool(const FixedBlockMemoryPool&) = delete;
   FixedBlockMemoryPool& operator=(const FixedBlockMemoryPool&) = delete;
 
-  /// The last block that was freed, or one that is fresh; `std::bad_alloc` if all are in use.
+  /// Returns the block freed last, or a new one. Throws `std::bad_alloc` if all are in use.
   [[nodiscard]] void* allocate() {
     void* const block = mp_blocks_alloc(blocks_.handle());
     if (block == nullptr) millpond::raise();
     return block;
   }
 
-  /// Takes back a block, whose value the caller has destroyed. Nothing happens for a null pointer.
+  /// Frees a block whose value the caller has destroyed; does nothing for a null pointer.
   void deallocate(void* block) noexcept { mp_blocks_free(blocks_.handle(), block); }
 
-  /// Bytes per block: what was asked for, rounded up to a multiple of its alignment, and to a pointer.
+  /// Returns the bytes per block: the requested size, rounded up to a multiple of its alignment, and to a pointer.
   [[nodiscard]] std::size_t block_size() const noexcept { return block_size_; }
 
-  /// How many blocks there are, free or not.
+  /// Returns the number of blocks, free or not.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  /// The alignment of a type of this size at most: the largest power of two that divides it, up to what `new` gives.
+  /// Returns the max alignment of a type of this size: the largest power of two that divides it, up to that of `new`.
   static std::size_t align(std::size_t size) noexcept {
     const std::size_t lowest_bit = size & (~size + 1);
     return std::clamp<std::size_t>(lowest_bit, alignof(void*), __STDCPP_DEFAULT_NEW_ALIGNMENT__);
@@ -67,7 +67,7 @@ class FixedBlockMemoryPool {
     return number;
   }
 
-  /// Bytes that a block takes: a free one holds a pointer.
+  /// Returns the rounded size of a block: a free block contains a pointer.
   static std::size_t stride(std::size_t size) noexcept {
     const std::size_t most = std::max<std::size_t>(size, sizeof(void*));
     return (most + align(size) - 1) / align(size) * align(size);

@@ -1,11 +1,12 @@
 /*
- * The few calls of Windows that memory_pool_manager.h and programs written for it use, on pthreads and Millpond's pages. For
- * systems without windows.h; nothing else of Windows is here, and what is here does no more than it must.
+ * The few calls of Windows that memory_pool_manager.h and programs written for it use, implemented with pthreads and
+ * Millpond's pages. For systems without windows.h; it contains nothing else of Windows, and only the necessary parts
+ * of these calls.
  */
 #ifndef MILLPOND_POSIX_WINDOWS_H
 #define MILLPOND_POSIX_WINDOWS_H
 
-/* Where C is asked for without extensions, the calls of POSIX have to be asked for, before any other header. */
+/* In C without extensions, the calls of POSIX must be enabled before any other header is included. */
 #if !defined(_XOPEN_SOURCE) && !defined(_GNU_SOURCE)
 #define _XOPEN_SOURCE 700
 #endif
@@ -46,7 +47,7 @@ static inline DWORD GetLastError(void)
 
 /* ---- Pages ---------------------------------------------------------------------------------------------------------- */
 
-/* Pages of zeros, where the system likes; reserved and committed at once. A page in front remembers how many. */
+/* Allocates zeroed pages at any address, reserved and committed at once. A page in front stores their number. */
 static inline LPVOID VirtualAlloc(LPVOID address, SIZE_T size, DWORD type, DWORD protect)
 {
     const SIZE_T page = mp_page_size();
@@ -62,7 +63,7 @@ static inline LPVOID VirtualAlloc(LPVOID address, SIZE_T size, DWORD type, DWORD
     return front + page;
 }
 
-/* Gives pages back, all that were allocated together. */
+/* Releases all pages that were allocated together. */
 static inline BOOL VirtualFree(LPVOID address, SIZE_T size, DWORD type)
 {
     const SIZE_T page = mp_page_size();
@@ -107,13 +108,13 @@ static inline void DeleteCriticalSection(CRITICAL_SECTION *section)
 
 /* ---- Threads -------------------------------------------------------------------------------------------------------- */
 
-/* What a handle points to. */
+/* The target of a handle. */
 struct mp_windows_thread {
     pthread_t thread;
     BOOL is_joined;
 };
 
-/* What a new thread is to do; its own to free. */
+/* The function of a new thread and its argument; freed by that thread. */
 struct mp_windows_start {
     LPTHREAD_START_ROUTINE routine;
     LPVOID argument;
@@ -126,7 +127,7 @@ static inline void *mp_windows_run(void *argument)
     return (void *)(uintptr_t)start.routine(start.argument);
 }
 
-/* Starts a thread, as it is usually started: no attributes, no flags. */
+/* Starts a thread, without attributes and flags. */
 static inline HANDLE CreateThread(void *attributes, SIZE_T stack, LPTHREAD_START_ROUTINE routine, LPVOID argument,
                                   DWORD flags, DWORD *id)
 {
@@ -148,7 +149,7 @@ static inline HANDLE CreateThread(void *attributes, SIZE_T stack, LPTHREAD_START
     return NULL;
 }
 
-/* Waits for the end of all threads, for as long as that takes: no other way of waiting is here. */
+/* Waits for the end of all threads, without a timeout; other ways of waiting are not supported. */
 static inline DWORD WaitForMultipleObjects(DWORD count, const HANDLE *handles, BOOL all, DWORD milliseconds)
 {
     DWORD at;
@@ -172,7 +173,7 @@ static inline DWORD WaitForSingleObject(HANDLE handle, DWORD milliseconds)
     return WaitForMultipleObjects(1, &handle, TRUE, milliseconds);
 }
 
-/* Gives up a handle of a thread, which goes on if nobody has waited for its end. */
+/* Closes the handle of a thread, which continues to run if its end was not awaited. */
 static inline BOOL CloseHandle(HANDLE handle)
 {
     struct mp_windows_thread *thread = (struct mp_windows_thread *)handle;

@@ -13,7 +13,7 @@
 static std::atomic<int> failed;
 #define CHECK(what) ((what) ? (void)0 : (void)(++failed, std::printf("line %d: %s\n", __LINE__, #what)))
 
-// malloc as a base, which counts what it is asked for.
+// malloc as a base, which counts requests.
 class Malloc : public Allocator {
  public:
   std::atomic<int> live{0};
@@ -34,7 +34,7 @@ class Malloc : public Allocator {
   bool quiet = false;
 };
 
-// A base that knows no more than the interface asks for.
+// A base with only the required functions.
 class Plain : public Allocator {
  public:
   void* alloc(std::size_t size) override { return std::malloc(size); }
@@ -58,7 +58,7 @@ static void on_a_base() {
     CHECK(all[i] != nullptr && reinterpret_cast<std::uintptr_t>(all[i]) % 8 == 0 && pool.owns(all[i]));
     for (int j = 0; j < i; j++) CHECK(is_apart(all[i], all[j], 24));
   }
-  // A chunk is its blocks and nothing else, and there are no more than needed.
+  // A chunk consists only of its blocks, and there are no more chunks than needed.
   CHECK(base.sizes.size() == 3 && base.sizes.count(5 * 24) == 3);
   CHECK(!pool.owns(&base) && !pool.owns(nullptr));
 
@@ -77,7 +77,7 @@ static void on_a_base() {
   pool.deinit();
   CHECK(base.live == 0 && pool.alloc_block() == nullptr && !pool.owns(more));
 
-  // Aligned beyond the usual, and again after the end.
+  // Over-aligned, and again after the end.
   base.left = 1000;
   CHECK(pool.init(&base, 10, 128, 3));
   for (int i = 0; i < 7; i++) CHECK(reinterpret_cast<std::uintptr_t>(pool.alloc_block()) % 128 == 0);
@@ -164,7 +164,7 @@ static void arenas() {
   CHECK(!fixed.init(nullptr, 10) && fixed.alloc(1) == nullptr);
 }
 
-// What the notes ask for: threads that take and give back single blocks, random ones, and bunches.
+// As the notes require: threads that allocate and free single blocks, random ones, and groups.
 static void threads(Allocator& pool, int count) {
   std::vector<std::thread> all;
   std::atomic<int> waiting{count};
@@ -214,7 +214,7 @@ static void shared_arena() {
   threads(arena, 4);
 }
 
-// With an argument, only what ThreadSanitizer can follow: it does not see the library's own atomics.
+// With an argument, runs only what ThreadSanitizer supports: it does not see the library's own atomics.
 int main(int count, char**) {
   shared_blocks();
   if (count == 1) {

@@ -1,4 +1,4 @@
-// A list of nodes in a pool of eight, from the back to the front; then what happens when the pool has no more.
+// A list of nodes in a pool of eight, from back to front; then the pool is exhausted.
 #include "common/logging.hpp"
 #include "memory_pool/fixed_block_memory_pool.hpp"
 
@@ -13,7 +13,7 @@ struct Node {
     Node* next;
 };
 
-// The lines of the module's description, as they are.
+// The example of the module's description, unchanged.
 static void usage() {
     FixedBlockMemoryPool pool(sizeof(Node), 8);
 

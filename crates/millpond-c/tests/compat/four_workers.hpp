@@ -1,5 +1,5 @@
-// Four threads of a worker that takes a block, writes to it, sleeps and gives it back; then lock and page go. Written for
-// Windows, against whatever `pool`, `PoolAlloc` and `PoolFree` there are.
+// Runs four threads of a worker that allocates a block, writes to it, sleeps and frees it; then deletes the lock and
+// releases the page. Written for Windows, with any `pool`, `PoolAlloc` and `PoolFree`.
 #ifndef FOUR_WORKERS_HPP
 #define FOUR_WORKERS_HPP
 

@@ -1,4 +1,5 @@
-/* What the interface promises: blocks of so many chunks, statistics, strategies, scopes, reallocation in place. */
+/* The rules of the interface: blocks with the specified number of chunks, statistics, strategies, scopes,
+ * reallocation in place. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static int is_zero(const unsigned char *bytes, size_t size)
     return 1;
 }
 
-/* A parent that stops giving after some requests, and says what it was asked for. */
+/* A parent that fails after some requests, and records the requests. */
 static int left;
 static size_t last_size;
 static void *(*system_alloc)(GooAllocator *, size_t, size_t, GooAllocOptions);
@@ -61,7 +62,7 @@ static void sized(GooAllocator *parent)
     CHECK(chunks(pool, &free_chunks) == 30 && free_chunks == 0);
     goo_pool_reset(NULL);
 
-    /* What does not fit a chunk. */
+    /* Sizes that do not fit a chunk. */
     CHECK(it->alloc(it, 49, 16, GOO_ALLOC_DEFAULT) == NULL);
     CHECK(it->alloc(it, 48, 32, GOO_ALLOC_DEFAULT) == NULL);
     CHECK(it->stats.failed_allocations == 2);

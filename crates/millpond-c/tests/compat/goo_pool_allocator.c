@@ -1,4 +1,4 @@
-/* The lines of the pool's description, as they are, in one program. */
+/* The examples of the pool's description, unchanged, in one program. */
 #include <stdio.h>
 #include <string.h>
 

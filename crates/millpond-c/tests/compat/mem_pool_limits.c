@@ -1,4 +1,4 @@
-/* What a pool of 1024 bytes gives, and gives again. */
+/* What fits into a pool of 1024 bytes, twice. */
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ int main(void)
     if (pool_init(&pool) != 0)
         return 1;
 
-    /* All of it in one piece, not a byte more, twice. */
+    /* All of it in one piece, but not one byte more, twice. */
     for (int turn = 0; turn < 2; turn++) {
         failed += pool_alloc(&pool, &all[0], 1024, u8) != 0;
         failed += !is_zero(all[0], 1024);
@@ -53,7 +53,7 @@ int main(void)
     }
     printf("single bytes: %d\n", failed);
 
-    /* Sizes of all kinds, aligned for any type; their sum is all there is. */
+    /* Various sizes, aligned for any type, whose sum is the whole pool. */
     static const size_t sizes[] = {8, 1, 100, 24, 3, 16, 512, 60, 300};
     enum { COUNT = sizeof sizes / sizeof *sizes };
     for (int i = 0; i < COUNT; i++) {
@@ -72,7 +72,7 @@ int main(void)
     pool_free(&all[0], 1024, &pool);
     printf("all kinds: %d\n", failed);
 
-    /* What makes no sense. */
+    /* Invalid arguments. */
     failed += pool_alloc(&pool, &more, 0, i32) != -1;
     failed += pool_alloc(&pool, &more, 1025, i32) != -1;
     failed += pool_alloc(&pool, NULL, 4, i32) != -1;

@@ -1,9 +1,9 @@
-// A page to its last block, twice; then four threads share it. Written for Windows.
+// Allocates a page to its last block, twice; then four threads share it. Written for Windows.
 #include "memory_pool_manager.h"
 
 #include "four_workers.hpp"
 
-// One page is 64 blocks of 64 bytes, all different, in the page, and not one more.
+// One page has exactly 64 blocks of 64 bytes, all different and within the page.
 static bool whole_page() {
     void* blocks[NUM_BLOCKS];
     for (SIZE_T i = 0; i < NUM_BLOCKS; i++) {

@@ -1,4 +1,4 @@
-// A pool written on Windows' own calls, with nothing of Millpond in it: it compiles against posix/windows.h as it is.
+// A pool written with Windows calls, without Millpond: it compiles unchanged with posix/windows.h.
 #include <windows.h>
 #include <iostream>
 

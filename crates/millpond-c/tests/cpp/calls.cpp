@@ -1,5 +1,5 @@
-// What belongs to one call ends with it: options, and what they point to, are read during the call only; an exception of a
-// resource comes out of the call in which it was thrown, or of none.
+// The state of one call does not outlive it: options, and what they point to, are read during the call only; an
+// exception of a resource propagates from the call in which it was thrown, or from none.
 #include "expect.hpp"
 
 #if !MILLPOND_HAS_PMR
@@ -14,7 +14,7 @@ int main() { std::puts("calls: this standard library has no resources"); }
 #include <string>
 #include <vector>
 
-/// A resource whose options are gone, and overwritten, when it is used.
+/// A resource whose options are overwritten and freed before it is used.
 template <class Pool>
 static std::unique_ptr<millpond::resource<Pool>> of_options_that_are_gone(typename Pool::options filled) {
   const auto options = std::make_unique<typename Pool::options>(filled);
@@ -68,7 +68,7 @@ static void options_are_read_once() {
   goes_on(*of_options_that_are_gone<millpond::buddy>({}));
 }
 
-/// What a resource on a named parent takes past its pool, it gives back too.
+/// A resource on a parent also returns blocks that it allocates past its pool.
 static void all_goes_back() {
   counting parent;
   {
@@ -115,7 +115,7 @@ struct broken final : std::pmr::memory_resource {
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 };
 
-/// What comes out of a call: the number of the device that was lost, 0 for an error of Millpond's, -1 for nothing.
+/// Returns what a call throws: the number of the lost device, 0 for an error of Millpond, -1 for nothing.
 template <class Ask>
 static int outcome(Ask ask) {
   try {
@@ -135,11 +135,11 @@ static void exceptions_belong_to_their_call() {
   on_nothing.parent = mp_null_allocator();
   millpond::resource<millpond::classes> empty(on_nothing);
 
-  // Asked through the interface for C, nobody keeps it.
+  // Through the interface for C, the exception is lost.
   EXPECT(mp_alloc(&up, 100, 8, 0) == nullptr && mp_last_error() == MP_ERR_EXHAUSTED && alive == 0);
   EXPECT(outcome([&] { (void)empty.allocate(8); }) == 0);
 
-  // Unless somebody has asked for it.
+  // Unless there is a catcher.
   {
     millpond::upstream::catcher caught;
     EXPECT(mp_alloc(&up, 100, 8, 0) == nullptr && alive == 1);
@@ -147,13 +147,13 @@ static void exceptions_belong_to_their_call() {
     EXPECT(mp_alloc(&up, 100, 8, 0) == nullptr);
     EXPECT(outcome([&] { caught.rethrow(); }) == 1 && alive == 0);
     EXPECT(outcome([&] { caught.rethrow(); }) == -1);
-    // Another failure came later.
+    // Another failure follows.
     EXPECT(mp_alloc(&up, 100, 8, 0) == nullptr && mp_alloc(&up, 100, 3, 0) == nullptr && mp_last_error() == MP_ERR_INVALID);
     EXPECT(outcome([&] { caught.rethrow(); }) == -1);
   }
   EXPECT(alive == 0);
 
-  // Another one served in its place: nobody is told, then or later.
+  // Another allocator served the request: the exception is not reported, then or later.
   {
     millpond::tlsf::options of_first;
     of_first.parent = &up;
@@ -168,7 +168,7 @@ static void exceptions_belong_to_their_call() {
     EXPECT(outcome([&] { (void)empty.allocate(8); }) == 0);
   }
 
-  // Each resource throws what its own upstream threw; one on the other, what the innermost threw.
+  // Each resource throws the exception of its own upstream; a resource on another throws that of the innermost.
   millpond::resource<millpond::tlsf> on_one(&one), on_two(&two);
   millpond::resource<millpond::classes> above(&on_two);
   for (int turn = 0; turn < 3; turn++) {
@@ -181,7 +181,7 @@ static void exceptions_belong_to_their_call() {
     EXPECT(alive == 0);
   }
 
-  // A handler that makes room is a user's code: what it catches does not come out of the call that it was called from.
+  // A handler that makes room is user code: exceptions that it catches do not propagate from the call that called it.
   millpond::tlsf::options retries;
   retries.parent = mp_null_allocator();
   retries.out_of_memory.action = MP_RETRY;
@@ -240,7 +240,7 @@ static void as_the_standard_has_it() {
     (void)arena.allocate(5000);
   }
   EXPECT(below.pieces == 0);
-  // The block that was freed last comes again.
+  // The block freed last is reused.
   millpond::monotonic_resource arena(buffer, sizeof buffer);
   void* const last = arena.allocate(100);
   arena.deallocate(last, 100);

@@ -1,4 +1,4 @@
-// What test programs have in common: an expectation that fails ends the program and says where.
+// Common parts of test programs: a failed expectation prints its location and ends the program.
 #ifndef EXPECT_HPP
 #define EXPECT_HPP
 
@@ -19,7 +19,7 @@ inline bool is_aligned(const void* address, std::size_t align) {
   return reinterpret_cast<std::uintptr_t>(address) % align == 0;
 }
 
-/// An allocator of the test's own, which counts what is live, and can refuse.
+/// A custom allocator, which counts live blocks and can refuse requests.
 struct counting : millpond::custom<counting> {
   static constexpr const char* name = "counting";
   std::size_t pieces = 0;

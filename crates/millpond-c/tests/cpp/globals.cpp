@@ -1,5 +1,5 @@
-// Pools that are used before main and after it, by objects of static and of thread storage, in whatever order these are
-// declared: the first use of one runs the initialiser of no other.
+// Pools that are used before and after main by objects with static and thread storage duration, in any order of
+// declaration: the first use of one does not run the initialiser of another.
 #include "expect.hpp"
 
 #if !MILLPOND_HAS_PMR
@@ -41,7 +41,8 @@ struct user {
 };
 static user before_main;
 
-// Declared after what uses resources: these run when the thread first names one of them, not before `cached` is there.
+// Declared after the users of resources: these are initialised when the thread first names one of them, not before
+// `cached` exists.
 static int initialised = 0;
 static int* first_number() {
   ++initialised;

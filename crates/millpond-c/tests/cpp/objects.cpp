@@ -1,4 +1,4 @@
-// Pools of objects, classes with an operator new of their own, and standard allocators.
+// Object pools, classes with an operator new of their own, and standard allocators.
 #include <cstring>
 #include <list>
 #include <map>
@@ -53,7 +53,7 @@ static void pools() {
     pool.destroy(two);
     EXPECT(pool.trim() > 0 && parent.pieces == 0);
 
-    // The last one destroyed is the next one created.
+    // The object destroyed last is created next.
     tracked* const first = pool.create(5);
     pool.destroy(first);
     EXPECT(pool.create(6) == first);
@@ -83,7 +83,7 @@ static void pools() {
   for (int i = 0; i < 10; i++) EXPECT(is_aligned(wides.create(), 128));
 }
 
-/// As many as there is memory for; then a null pointer, or an exception.
+/// As many objects as there is memory for; then a null pointer, or an exception.
 static void exhaustion() {
   alignas(16) static char memory[10 * sizeof(tracked) * 2];
   millpond::buffer buffer(memory, sizeof memory);
@@ -120,7 +120,7 @@ struct pooled_thrower : millpond::pooled<pooled_thrower> {
   std::uint64_t words[5];
 };
 
-/// A constructor that throws leaves nothing behind.
+/// A constructor that throws leaks nothing.
 static void exceptions() {
   millpond::object_pool<thrower> pool;
   try {
@@ -164,7 +164,7 @@ static void classes() {
   node* const one = new node;
   node* const two = new (std::nothrow) node;
   EXPECT(one->value == 7 && is_pooled(one) && is_pooled(two));
-  node* const derived = new larger_node;  // from elsewhere, and deleted through its base
+  node* const derived = new larger_node;  // from the global operator, and deleted through its base
   EXPECT(!is_pooled(derived));
   delete derived;
   node* const row = new node[3];
@@ -187,7 +187,7 @@ static void classes() {
   delete wider;
   delete[] new wide_node[2];
 
-  // Any thread may delete what another made.
+  // Any thread may delete objects of another.
   std::vector<node*> all(1000);
   std::thread([&] {
     for (node*& each : all) each = new node;
@@ -220,7 +220,7 @@ static void containers() {
     EXPECT(pool.owns(numbers.data()) && pool.owns(text.data()) && pool.owns(&map.begin()->second));
     EXPECT(numbers[999] == 999 && map[9] == 81 && hashed[999] == 999);
 
-    // A copy that is assigned stays where it is; what is moved or swapped takes its allocator along.
+    // Copy assignment keeps the allocator; move and swap propagate it.
     std::vector<int, on_heap<int>> elsewhere(on_heap<int>{other});
     elsewhere = numbers;
     EXPECT(other.owns(elsewhere.data()) && elsewhere == numbers);
@@ -268,7 +268,7 @@ static void shared() {
   EXPECT(pool.pool().check() == MP_OK);
 }
 
-/// A checked pool hears of everything: nothing is kept at hand.
+/// A checked pool is called every time: no free blocks are cached.
 static void checked() {
   static std::uint32_t heard = 0;
   using checked_pool = millpond::object_pool<pair, MP_LOCAL, true>;

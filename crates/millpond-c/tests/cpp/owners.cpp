@@ -1,4 +1,4 @@
-// Owners: each destroys what it made, once, wherever it was moved to; and has the methods of what it owns.
+// Owners: each destroys its allocator exactly once, even after moves, and has its methods.
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -9,7 +9,7 @@ static_assert(!std::is_copy_constructible_v<millpond::tlsf> && !std::is_copy_ass
 static_assert(std::is_nothrow_move_constructible_v<millpond::tlsf> && std::is_nothrow_move_assignable_v<millpond::tlsf>);
 static_assert(std::is_convertible_v<millpond::tlsf, mp_allocator*> && sizeof(millpond::tlsf) == sizeof(void*));
 
-/// Allocates and frees through the general interface, and asks what an owner can be asked.
+/// Allocates and frees through the general interface, and calls all queries of an owner.
 template <class Pool>
 static void use(const char* name, typename Pool::options options = {}) {
   counting parent;
@@ -116,7 +116,7 @@ static void borrowed() {
   EXPECT(pool.each([](void*, std::size_t) { return false; }) == MP_ERR_STOPPED);
 }
 
-/// A guard of each kind stands on what it is told, and goes without it.
+/// A guard of each kind wraps its inner allocator and does not destroy it.
 template <class Guard>
 static void guard(typename Guard::options options = {}) {
   counting inner;

@@ -1,5 +1,6 @@
-// Memory that was freed serves other sizes: phases of one size each, with everything freed in between, take no more of
-// upstream in a resource for one thread than behind a lock; under a cap on upstream every size is served; `trim` gives it back.
+// Freed memory serves other sizes: phases of one size each, with everything freed in between, take no more memory from
+// upstream in a resource for one thread than in one with a lock; with a cap on upstream, every size is served; `trim`
+// returns memory.
 #include "expect.hpp"
 
 #if !MILLPOND_HAS_PMR
@@ -9,7 +10,7 @@ int main() { std::puts("phases: this standard library has no resources"); }
 #include <memory_resource>
 #include <vector>
 
-/// Counts what is taken, and refuses what goes beyond a cap.
+/// Counts allocated bytes, and refuses requests beyond a cap.
 struct capped final : std::pmr::memory_resource {
   std::size_t now = 0;
   std::size_t peak = 0;
@@ -76,7 +77,7 @@ int main() {
     for (int turn = 0; turn < 2; turn++) phases(served, 8, 512);
   }
 #endif
-  // Blocks of one size go back too.
+  // Blocks of one size are returned too.
   capped source;
   millpond::blocks::options options;
   options.block_size = 64;

@@ -1,6 +1,6 @@
-// Every pool as a memory resource, held to what the standard says of resources and of its own pools: that memory comes from
-// upstream and goes back, release, equality, alignment, requests of no bytes and of many, exceptions, and containers that
-// are copied, moved and swapped between resources.
+// Every pool as a memory resource, tested against the requirements of the standard for resources and its own pools:
+// memory from upstream and its return, release, equality, alignment, small and large sizes including 0, exceptions, and
+// containers that are copied, moved and swapped between resources.
 #include "expect.hpp"
 
 #if !MILLPOND_HAS_PMR
@@ -25,7 +25,7 @@ struct refused {
   int number;
 };
 
-/// A resource that knows every piece that it has given, and can refuse.
+/// A resource that records every allocation, and can refuse requests.
 class upstream final : public memory_resource {
  public:
   struct piece {
@@ -63,7 +63,7 @@ struct block {
   unsigned char mark;
 };
 
-/// Takes and gives back at random, and looks whether blocks are apart, aligned and left alone.
+/// Allocates and frees at random, and checks that blocks are disjoint, aligned and not overwritten.
 static void at_random(memory_resource& resource, std::size_t largest, std::size_t widest, unsigned seed, bool leaves) {
   std::mt19937 random(seed);
   std::vector<block> live;
@@ -97,7 +97,7 @@ static void at_random(memory_resource& resource, std::size_t largest, std::size_
   }
 }
 
-/// What holds for a resource on any pool.
+/// Requirements for a resource on any pool.
 template <class Pool>
 static void conforms(typename Pool::options options = {}, std::size_t largest = 20000, std::size_t widest = 8) {
   upstream source;
@@ -105,11 +105,11 @@ static void conforms(typename Pool::options options = {}, std::size_t largest = 
     millpond::resource<Pool> resource(options, &source);
     EXPECT(resource.upstream_resource() == &source && source.requests == 0);
 
-    // Equal to itself alone.
+    // Equal only to itself.
     millpond::resource<Pool> other(options, &source);
     EXPECT(resource == resource && resource != other && resource.is_equal(resource) && !resource.is_equal(source));
 
-    // Everything that is not aligned beyond the usual, no bytes included.
+    // Everything that is not over-aligned, including 0 bytes.
     memory_resource& base = resource;
     void* const none = base.allocate(0);
     void* const nothing = base.allocate(0, 1);
@@ -118,7 +118,7 @@ static void conforms(typename Pool::options options = {}, std::size_t largest = 
     base.deallocate(nothing, 0, 1);
 
     at_random(base, largest, widest, 1, false);
-    at_random(base, largest, widest, 2, true);  // what is left, release gives back
+    at_random(base, largest, widest, 2, true);  // release returns the rest
     EXPECT(!source.live.empty());
     resource.release();
     EXPECT(source.live.empty());
@@ -135,7 +135,7 @@ static void conforms(typename Pool::options options = {}, std::size_t largest = 
   EXPECT(source.live.empty());
 }
 
-/// What a container of each kind does with a resource, nested ones included.
+/// Uses a resource with containers of each kind, including nested ones.
 static void fill(memory_resource& resource, bool (*owns)(void*, const void*), void* context) {
   std::pmr::vector<std::pmr::string> names(&resource);
   for (int i = 0; i < 300; i++) names.emplace_back("a name that does not fit into the string, number " + std::to_string(i));
@@ -159,10 +159,10 @@ static void containers() {
 
   std::pmr::vector<std::pmr::string> there(here, &two);
   EXPECT(there == here && there.data() != data && there[0].get_allocator().resource() == &two);
-  there = here;  // assigned, it stays where it was
+  there = here;  // copy assignment keeps the resource
   EXPECT(there.get_allocator().resource() == &two);
 
-  std::pmr::vector<std::pmr::string> stays(std::move(here));  // constructed by moving, it takes the resource along
+  std::pmr::vector<std::pmr::string> stays(std::move(here));  // move construction propagates the resource
   EXPECT(stays.data() == data && stays.get_allocator().resource() == &one);
   there = std::move(stays);  // assigned by moving between resources: one by one
   EXPECT(there.data() != data && there.get_allocator().resource() == &two && there[1] == "short");
@@ -182,12 +182,12 @@ static void containers() {
   map.insert(std::move(handle));
   EXPECT(map.size() == 1);
 
-  // What a copy is made with: the default resource, as the standard says.
+  // A copy uses the default resource, as the standard requires.
   std::pmr::vector<std::pmr::string> copy = swapped;
   EXPECT(copy.get_allocator().resource() == std::pmr::get_default_resource());
 }
 
-/// Blocks of one size: what fits comes from the pool, what does not from upstream, and both go back.
+/// Blocks of one size: requests that fit are served from the pool, others from upstream, and all are returned.
 static void blocks() {
   upstream source;
   {
@@ -205,14 +205,14 @@ static void blocks() {
     resource.deallocate(large, 65);
     EXPECT(source.live.size() == 2);
     for (std::size_t i = 0; i < 100; i++) resource.deallocate(all[i], i % 64 + 1, 8);
-    // The last one that was freed first, of whatever size; and no more memory is needed for as many again.
+    // The block freed last is reused first, whatever its size; the same number of blocks needs no more memory.
     EXPECT(resource.allocate(1, 1) == all[99]);
     for (int i = 0; i < 99; i++) (void)resource.allocate(64);
     EXPECT(source.requests == 3);
     resource.release();
     EXPECT(source.live.empty());
 
-    // A parent that the options name.
+    // A parent in the options.
     counting parent;
     options.parent = &parent;
     millpond::resource<millpond::blocks> on_parent(options);
@@ -223,7 +223,7 @@ static void blocks() {
   }
 }
 
-/// What is freed is used again, for every size: memory does not grow with requests.
+/// Freed memory is reused for every size: memory does not grow with the number of requests.
 template <class Pool>
 static void recycles() {
   upstream source;
@@ -236,7 +236,7 @@ static void recycles() {
 }
 
 #if MILLPOND_HAS_EXCEPTIONS
-/// What upstream throws arrives, whatever it is, and the resource goes on.
+/// Exceptions of upstream propagate, whatever their type, and the resource remains usable.
 template <class Pool>
 static void throws(typename Pool::options options = {}) {
   upstream source;
@@ -259,7 +259,7 @@ static void throws(typename Pool::options options = {}) {
   } catch (const std::bad_alloc&) {
   }
 
-  // A bad_alloc of upstream's, and one of Millpond's own.
+  // A bad_alloc from upstream, and one from Millpond.
   millpond::resource<Pool> on_nothing(options, std::pmr::null_memory_resource());
   try {
     (void)on_nothing.allocate(8);
@@ -276,7 +276,7 @@ static void throws(typename Pool::options options = {}) {
     EXPECT(error.code() == MP_ERR_EXHAUSTED);
   }
 
-  // A vector that cannot grow is as it was.
+  // A vector that cannot grow is unchanged.
   source.left = 4;
   std::pmr::vector<std::uint64_t> numbers(&resource);
   try {
@@ -288,7 +288,7 @@ static void throws(typename Pool::options options = {}) {
 }
 #endif
 
-/// Somebody else's allocator as a resource: equal to others on the same one.
+/// A borrowed allocator as a resource: equal to others on the same allocator.
 static void borrowed() {
   millpond::tlsf pool{millpond::tlsf::options()}, another{millpond::tlsf::options()};
   millpond::borrowed_resource one(pool), same(pool), other(another);

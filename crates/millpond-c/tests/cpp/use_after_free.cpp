@@ -1,4 +1,4 @@
-// Reads what was given back, on purpose.
+// Reads freed memory on purpose.
 #include <cstring>
 
 #include "expect.hpp"

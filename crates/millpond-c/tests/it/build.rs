@@ -1,4 +1,4 @@
-//! How a program in C or C++ is compiled with all warnings, and run.
+//! Compiles programs in C and C++ with all warnings, and runs them.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::install::{prefix, scratch, succeeds};
 
-/// The dialect of programs that say nothing else.
+/// The default dialect.
 pub(crate) const GCC: &[&str] = &["g++", "-std=c++17"];
 
-/// A program to be built.
+/// A program to build.
 pub(crate) struct Build {
     command: Command,
     source: PathBuf,
@@ -19,7 +19,8 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    /// In a dialect, which is a compiler and its arguments, from a source in this package or elsewhere.
+    /// Creates a program in a dialect, which is a compiler and its arguments, from a source in this package or
+    /// elsewhere.
     pub(crate) fn new(dialect: &[&str], source: &str) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
         let mut command = Command::new(dialect[0]);
@@ -28,31 +29,31 @@ impl Build {
         Self { command, source, name: String::new(), linked_statically: false }
     }
 
-    /// With headers of this package's folder.
+    /// Adds a folder of headers in this package.
     pub(crate) fn including(mut self, folder: &str) -> Self {
         self.command.arg("-I").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
         self
     }
 
-    /// With headers that are installed.
+    /// Adds a folder of installed headers.
     pub(crate) fn including_installed(mut self, folder: &str) -> Self {
         self.command.arg("-I").arg(prefix().join("include").join(folder));
         self
     }
 
-    /// With another argument for the compiler.
+    /// Adds an argument for the compiler.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.command.arg(argument);
         self
     }
 
-    /// In a folder of its own, named after the test.
+    /// Builds in a separate folder, named after the test.
     pub(crate) fn named(mut self, test: &str) -> Self {
         self.name = test.to_owned();
         self
     }
 
-    /// With the static library instead of the shared one.
+    /// Links the static library instead of the shared one.
     pub(crate) fn statically(mut self) -> Self {
         self.linked_statically = true;
         self
@@ -82,7 +83,7 @@ impl Program {
         self.command_under(&[])
     }
 
-    /// Under another program.
+    /// Returns a command that runs the program under another one.
     pub(crate) fn command_under(&self, tool: &[&str]) -> Command {
         let mut command = match tool {
             [tool, arguments @ ..] => {
@@ -93,7 +94,7 @@ impl Program {
             [] => Command::new(&self.0),
         };
         command.env("LD_LIBRARY_PATH", prefix().join("lib"));
-        // Programs ask for more than there is, and look whether they are told.
+        // Programs request more memory than there is, and check for the error.
         command.env("ASAN_OPTIONS", "allocator_may_return_null=1");
         command
     }

@@ -1,4 +1,4 @@
-//! Programs written for other pools' interfaces, against the headers in `compat`; what they print is compared.
+//! Programs written for the interfaces of other pools, compiled with the headers in `compat`; their output is compared.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,7 +12,7 @@ const CLANG_C99: &[&str] = &["clang", "-std=c99"];
 const CLANG: &[&str] = &["clang++", "-std=c++20"];
 const FOLDER: &str = "include/millpond-compat";
 
-/// Compiles a program by one compiler, optimised and with the sanitizers, and by the other, and compares what it prints.
+/// Compiles a program with one compiler, optimised and with sanitizers, and with the other, and compares its output.
 fn prints(source: &str, [sanitized, other]: [&[&str]; 2], include: &str, expected: &str) {
     let sanitized =
         [sanitized, &["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]].concat();
@@ -85,7 +85,7 @@ fn blocks_on_bases_and_buffers() {
     prints("block_allocator.cpp", [GCC, CLANG], "", "all as promised\n");
 }
 
-/// Whatever the timing, ThreadSanitizer would see a lock that is missing.
+/// ThreadSanitizer detects a missing lock, whatever the timing.
 #[test]
 fn threads_do_not_race() {
     let test = "threads_do_not_race";
@@ -105,7 +105,7 @@ fn threads_do_not_race() {
     }
 }
 
-/// The headers for C are headers for C++ too, each by itself; and what is different on Windows compiles there.
+/// The headers for C also compile as C++, each by itself; and the parts for Windows compile there.
 #[test]
 fn every_header_compiles_alone() {
     let test = "every_header_compiles_alone";
@@ -132,7 +132,7 @@ fn every_header_compiles_alone() {
     }
 }
 
-/// A header that is not tested above would be forgotten.
+/// Checks that every header in `compat` is installed.
 #[test]
 fn every_header_is_installed() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat");

@@ -1,5 +1,5 @@
-//! Programs in C++ against `millpond.hpp`: in every dialect that it promises, by every compiler that is there, with the tools
-//! that watch memory, and from a project of its own.
+//! Programs in C++ with `millpond.hpp`: in every supported dialect, with every available compiler, with memory
+//! checkers, and from a separate project.
 
 use std::{fs, path::Path, process::Command, thread};
 
@@ -10,7 +10,7 @@ use crate::{
 
 const PROGRAMS: &[&str] = &["owners", "objects", "resources", "calls", "globals", "phases"];
 
-/// What the header keeps to besides.
+/// Further rules that the header follows.
 const WARNINGS: [&str; 2] = ["-Wconversion", "-Wshadow"];
 const VALGRIND: &[&str] = &["valgrind", "-q", "--error-exitcode=9", "--leak-check=full"];
 
@@ -31,7 +31,7 @@ fn compile(test: &str, dialect: &[&str], name: &str, change: impl Fn(Build) -> B
     change(WARNINGS.iter().fold(build, |build, warning| build.with(warning))).program()
 }
 
-/// Compiles and runs all programs in one dialect, side by side, and each under some tools too.
+/// Compiles and runs all programs in one dialect in parallel, and runs each under some tools too.
 fn all_pass(test: &str, dialect: &[&str], tools: &[&[&str]], change: impl Fn(Build) -> Build + Sync) {
     if !has(dialect[0], test) {
         return;
@@ -94,7 +94,7 @@ fn sanitizers_find_nothing() {
     all_pass("sanitizers_find_nothing", GCC_SANITIZED, &[], |build| build);
 }
 
-/// And they do see the blocks that a header keeps at hand.
+/// The tools see free blocks that the header caches.
 #[test]
 fn a_use_after_free_is_reported() {
     let test = "a_use_after_free_is_reported";
@@ -130,7 +130,7 @@ fn examples_in_cpp_print_what_they_say() {
     assert!(count >= 3, "only {count} examples were found");
 }
 
-/// The program on the page for C++.
+/// The program in the guide for C++.
 #[test]
 fn the_page_shows_a_program() {
     let test = "the_page_shows_a_program";

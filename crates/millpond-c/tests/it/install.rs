@@ -1,4 +1,4 @@
-//! One installation for all tests, and how programs are compiled against it and run.
+//! One installation for all tests; compiles programs with it and runs them.
 
 use std::{
     collections::HashSet,
@@ -9,12 +9,13 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-/// The repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// A folder for what a test makes, and for nobody else: tests run side by side, and none shall link what another runs.
+/// Creates a folder for the files of one test only: tests run in parallel, and must not overwrite files that others
+/// use.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let is_new = TAKEN.lock().expect("nothing panics").get_or_insert_default().insert(name.to_owned());
@@ -27,7 +28,7 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// Where it is installed: built by cargo in the folder that it builds these tests in, too.
+/// Returns the path of the installation, which cargo builds in the target folder of these tests.
 pub(crate) fn prefix() -> &'static Path {
     static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
         let prefix = scratch("usr");
@@ -42,13 +43,13 @@ pub(crate) fn prefix() -> &'static Path {
     &PREFIX
 }
 
-/// Says aloud that a test is left out, and why: past what holds back the words of tests that pass.
+/// Prints that a test is skipped, and why, bypassing the capture of output.
 pub(crate) fn skipped(test: &str, why: &str) {
     let said = writeln!(stderr(), "SKIPPED: {test}, because {why}");
     said.expect("there is a standard error");
 }
 
-/// Whether a program can be run; if not, says that the test is left out.
+/// Returns whether a program can be run; if not, prints that the test is skipped.
 pub(crate) fn has(program: &str, test: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
@@ -57,26 +58,26 @@ pub(crate) fn has(program: &str, test: &str) -> bool {
     found
 }
 
-/// Runs a command that has to succeed; what it printed.
+/// Runs a command that must succeed; returns its output.
 pub(crate) fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// All that a command printed.
+/// Returns the whole output of a command.
 pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// How a program finds the library.
+/// How a program is linked with the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Linking {
     Shared,
     Static,
 }
 
-/// Compiles a program; where it is.
+/// Compiles a program; returns its path.
 pub(crate) fn compile(compiler: &str, source: &Path, linking: Linking, extra: &[&str]) -> PathBuf {
     let [name, folder] = [source.file_stem(), source.parent().and_then(Path::file_name)]
         .map(|name| name.expect("sources have names, in folders that have too").to_string_lossy());

@@ -1,6 +1,6 @@
 //! Programs in C and C++, compiled and run against Millpond as `cargo xtask install` installs it.
 //!
-//! They take gcc; what takes more says so, and is left out where it is missing.
+//! They require gcc; tests that require other tools are skipped, with a message, if these are missing.
 #![cfg(target_os = "linux")]
 
 mod build;

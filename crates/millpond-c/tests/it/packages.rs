@@ -1,4 +1,5 @@
-//! What is installed, and whether others find it: the symbols, pkg-config, CMake, and an archive that was unpacked elsewhere.
+//! The installed files, and whether other tools find them: symbols, pkg-config, CMake, and an archive that was unpacked
+//! elsewhere.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -20,13 +21,13 @@ fn exported_symbols_are_those_of_the_header() {
     assert!(dynamic.contains("Library soname: [libmillpond.so.1]"), "{dynamic}");
 }
 
-/// A program of two lines, to be compiled by somebody who knows where Millpond is.
+/// Writes a program of two lines, for a compiler that is told where Millpond is.
 fn consumer(folder: &Path) {
     let source = "#include <millpond.h>\nint main(void) { return mp_version() == MP_VERSION ? 0 : 1; }\n";
     fs::write(folder.join("consumer.c"), source).expect("tests may write there");
 }
 
-/// Lets pkg-config and CMake find an installation, each for both libraries.
+/// Checks that pkg-config and CMake find an installation, each for both libraries.
 fn is_found(prefix: &Path, name: &str) {
     let folder = scratch(name);
     consumer(&folder);
@@ -95,7 +96,7 @@ fn an_archive_works_wherever_it_is_unpacked() {
     is_found(&moved, "consumer-of-archive");
 }
 
-/// A project that takes the sources along, from this very checkout: no network is asked for.
+/// A project that includes the sources, from this checkout, without a network.
 #[test]
 fn a_project_fetches_the_sources() {
     let test = "a_project_fetches_the_sources";
@@ -122,7 +123,7 @@ fn a_project_fetches_the_sources() {
     succeeds(&mut Command::new(build.join("with_static")));
 }
 
-/// What is installed can be taken away again, and nothing else is.
+/// Uninstalling removes the installed files and nothing else.
 #[test]
 fn what_was_installed_is_uninstalled() {
     let usr = scratch("uninstalled");
@@ -138,7 +139,7 @@ fn what_was_installed_is_uninstalled() {
     let list = usr.join("share/doc/millpond/manifest.txt");
     let listed = fs::read_to_string(&list).expect("there is a manifest");
     assert!(listed.lines().all(|file| usr.join(file).exists()) && listed.lines().count() > 20);
-    // What an earlier version had put there goes when another one comes; what is somebody else's stays.
+    // Files of an earlier version are removed when another one is installed; other files are kept.
     fs::write(usr.join("include/old.h"), "").expect("tests may write there");
     fs::write(usr.join("include/others.h"), "").expect("tests may write there");
     fs::write(&list, format!("{listed}include/old.h\n../escaped\n")).expect("tests may write there");

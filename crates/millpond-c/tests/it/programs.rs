@@ -4,7 +4,7 @@ use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::Command};
 
 use crate::install::{Linking, compile, has, root, scratch, succeeds, text};
 
-/// Compiles and runs a program, linked both ways, each by another compiler.
+/// Compiles and runs a program with each library, each with a different compiler.
 fn passes(name: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
     for (compiler, linking) in [("gcc", Linking::Shared), ("clang", Linking::Static)] {
@@ -92,7 +92,7 @@ fn where_nobody_listens_the_program_ends() {
     }
 }
 
-/// The programs in the documentation: what begins with an `#include`.
+/// The programs in the documentation, which begin with an `#include`.
 #[test]
 fn the_programs_of_the_documentation_run() {
     if !has("gcc", "the_programs_of_the_documentation_run") {

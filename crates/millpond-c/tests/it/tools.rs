@@ -1,4 +1,4 @@
-//! Tools that look for errors of memory: they find none in the test programs, and see those inside of a pool.
+//! Memory checkers: they find no errors in the test programs, and detect errors inside a pool.
 
 use std::{path::Path, process::Command};
 
@@ -8,7 +8,7 @@ fn source(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name)
 }
 
-/// What valgrind says of a program, and whether it found errors.
+/// Returns the output of valgrind for a program, and whether it found errors.
 fn valgrind(program: &Path, mode: Option<&str>) -> (bool, String) {
     let mut command = Command::new("valgrind");
     command.args(["--leak-check=full", "--errors-for-leak-kinds=definite,indirect", "--error-exitcode=99"]);
@@ -48,7 +48,7 @@ fn valgrind_finds_nothing_in_the_test_programs() {
     }
 }
 
-/// Where options, strings and arrays are gone after the call, and where records stand in front of blocks.
+/// Programs in which options, strings and arrays are freed after the call, and in which records precede blocks.
 #[test]
 fn address_sanitizer_finds_nothing_in_the_test_programs() {
     let test = "address_sanitizer_finds_nothing_in_the_test_programs";
@@ -57,7 +57,8 @@ fn address_sanitizer_finds_nothing_in_the_test_programs() {
     }
     for name in ["options.c", "outsize.c", "errors.c"] {
         let program = compile("gcc", &source(name), Linking::Shared, &["-fsanitize=address,undefined"]);
-        // The programs ask for more than there is, and looking for leaks takes rights that a container may not have.
+        // The programs request more memory than there is, and leak detection needs permissions that a container may not
+        // have.
         let options = "allocator_may_return_null=1:detect_leaks=0";
         let output = Command::new(&program).env("ASAN_OPTIONS", options).output().expect("it runs");
         if text(&output).contains("Shadow memory range interleaves") {
@@ -75,7 +76,7 @@ fn address_sanitizer_sees_inside_of_pools() {
     }
     let program = compile("gcc", &source("visible.c"), Linking::Shared, &["-fsanitize=address"]);
     let run = |mode: Option<&str>| {
-        // Looking for leaks takes rights that a container may not have.
+        // Leak detection needs permissions that a container may not have.
         let options = "detect_leaks=0";
         let output =
             Command::new(&program).args(mode).env("ASAN_OPTIONS", options).output().expect("it runs");

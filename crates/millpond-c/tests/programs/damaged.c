@@ -1,5 +1,6 @@
-/* Pools whose free blocks were written to: every question ends, and so do trim, map and reset; pools that keep their lists
- * in free blocks say that they are broken. Each question is asked in a child, so that one that does not end is seen. */
+/* Pools whose free blocks were written to: every query terminates, and so do trim, map and reset; pools that keep
+ * their lists in free blocks report that they are broken. Each query runs in a child, so that one that does not
+ * terminate is detected. */
 #include "expect.h"
 
 #include <signal.h>
@@ -28,7 +29,7 @@ static bool take(void *context, const char *text, size_t length) {
     return text != NULL && length < SIZE_MAX;
 }
 
-/* What a child finds: 0, or 1 if the pool says that it is broken. */
+/* The result of a child: 0, or 1 if the pool reports that it is broken. */
 static int ask(int kind, int word, int question) {
     mp_allocator *const pool = make(kind);
     size_t *blocks[BLOCKS];
@@ -66,7 +67,7 @@ int main(void) {
                 EXPECT(child > 0 && waitpid(child, &status, 0) == child);
                 if (!WIFEXITED(status)) fprintf(stderr, "kind %d, word %d, question %d: signal %d\n", kind, word, question, WTERMSIG(status));
                 EXPECT(WIFEXITED(status));
-                /* Lists in free blocks, a word that leads nowhere: that is seen. */
+                /* Lists in free blocks with an invalid link: detected. */
                 if (kind < 4 && word == 0 && question == 0) EXPECT(WEXITSTATUS(status) == 1);
                 if (question != 0) EXPECT(WEXITSTATUS(status) == 0);
             }

@@ -1,8 +1,8 @@
-/* Every function that fails says why, with a sentence of its own; none that succeeds changes what was said last, whatever
- * failed inside of it on the way. */
+/* Every function that fails sets the last error, with a specific sentence; no function that succeeds changes it,
+ * whatever failed inside it. */
 #include "expect.h"
 
-/* Remembers an error that nothing here makes. */
+/* Sets an error that no call in this program causes. */
 #define MARK() mp_set_error(99)
 #define UNCHANGED(what)                        \
     do {                                       \
@@ -35,7 +35,7 @@ static bool accept(void *context, const char *text, size_t length) {
     return true;
 }
 
-/* A parent that refuses everything above a page, and says so. */
+/* A parent that refuses everything above a page with an error. */
 static void *small_only(mp_allocator *self, size_t size, size_t align, mp_flags flags) {
     (void)self;
     if (size > 4096) {
@@ -52,7 +52,8 @@ static const mp_table small_table = {.struct_size = sizeof(mp_table), .name = "s
 
 static void successes(void) {
     mp_allocator small = {.table = &small_table, .default_align = 0};
-    /* The pool asks for more than it gets, and gets less in the end; the other is asked when the first has nothing. */
+    /* The pool requests more than it gets, and gets less in the end; the second allocator is tried when the first
+     * fails. */
     mp_tlsf *const tlsf = mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .parent = &small));
     mp_allocator *const both = mp_fallback_create(MP_OPTIONS(mp_pair_options, .inner = &tlsf->allocator));
     mp_classes *const classes = mp_classes_create(MP_OPTIONS(mp_classes_options, .parent = both, .sharing = MP_CACHED));
@@ -121,7 +122,7 @@ static void failures(void) {
     FAILS(mp_reset(NULL) == MP_ERR_INVALID, MP_ERR_INVALID);
     FAILS(mp_reserve(&on_limit->allocator, 10, 8, 1) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_reserve(NULL, 10, 8, 1) == MP_ERR_INVALID, MP_ERR_INVALID);
-    /* What can never be had, at once, and nothing is taken for it. */
+    /* Impossible requests fail at once, and allocate nothing. */
     for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++) {
         mp_blocks *const blocks = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .free_list = free_list));
         MARK();
@@ -152,7 +153,7 @@ static void failures(void) {
     mp_stack *const locked = mp_stack_create(MP_OPTIONS(mp_pool_options, .sharing = MP_LOCKED));
     FAILS(mp_stack_mark(locked, &(mp_mark){{0}}) == MP_ERR_UNSUPPORTED, MP_ERR_UNSUPPORTED);
     FAILS(mp_stack_mark(NULL, &(mp_mark){{0}}) == MP_ERR_INVALID, MP_ERR_INVALID);
-    /* What makes allocators. */
+    /* Functions that create allocators. */
     FAILS(mp_blocks_create(NULL) == NULL, MP_ERR_INVALID);
     FAILS(mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 8, .sharing = 77)) == NULL, MP_ERR_UNSUPPORTED);
     FAILS(mp_remote_free_create(NULL) == NULL, MP_ERR_INVALID);

@@ -1,4 +1,4 @@
-/* What test programs have in common: an expectation that fails ends the program and says where. */
+/* Common parts of test programs: a failed expectation prints its location and ends the program. */
 #ifndef EXPECT_H
 #define EXPECT_H
 #define _POSIX_C_SOURCE 200809L
@@ -15,7 +15,7 @@
         }                                                                                      \
     } while (0)
 
-/* Whether `size` bytes are all `byte`. */
+/* Returns whether `size` bytes are all `byte`. */
 static inline bool all(const void *block, size_t size, unsigned char byte) {
     const unsigned char *bytes = block;
     for (size_t i = 0; i < size; i++)

@@ -1,4 +1,4 @@
-/* Children that are forked while other threads are in the midst of pools of every kind: they allocate, free, start threads,
+/* Children that are forked while other threads are using pools of every type: they allocate, free, start threads,
  * check, reset and trim, and none hangs. */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -22,7 +22,7 @@ static void add(mp_allocator *pool) {
     pools[pool_count++] = pool;
 }
 
-/* Takes blocks of all sizes, stamps them, looks at them and frees them; whether all is well. */
+/* Allocates blocks of all sizes, fills, compares and frees them; returns whether all are intact. */
 static bool use(mp_allocator *pool, size_t largest, size_t largest_bypass) {
     unsigned char *blocks[BLOCKS];
     size_t sizes[BLOCKS];
@@ -53,7 +53,7 @@ static void *work(void *context) {
         mp_allocator *const pool = pools[turn % (size_t)pool_count];
         EXPECT(use_one(pool));
         if (turn % 64 == 63) mp_flush(pool);
-        /* Pools that come and go. */
+        /* Pools that are created and destroyed. */
         mp_tlsf *const other = mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .sharing = MP_LOCKED));
         EXPECT(other != NULL && use(&other->allocator, 300, 0));
         mp_destroy(&other->allocator);
@@ -106,7 +106,7 @@ static void child(int number) {
 
 static void forgive(void *context, const mp_misuse *misuse) {
     (void)context;
-    /* What other threads had live when the process forked is a leak in the child. */
+    /* Blocks that other threads had live when the process forked are leaks in the child. */
     if (misuse->kind != MP_LEAK) _exit(12);
 }
 

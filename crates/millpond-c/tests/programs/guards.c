@@ -1,4 +1,4 @@
-/* Every guard, and what is done when memory has run out. */
+/* Every guard, and the out-of-memory policies. */
 #include "expect.h"
 
 static mp_classes *pool_of_classes(void) {
@@ -45,7 +45,7 @@ static void limits(void) {
     EXPECT(!mp_limit_create(MP_OPTIONS(mp_limit_options, .blocks = 1, .bytes = 1)));
 }
 
-/* Whatever request of a pool's to its parent fails: nothing is lost. */
+/* Whichever request of a pool to its parent fails, nothing is lost. */
 static void failures(void) {
     mp_allocator *one = mp_fail_nth_create(MP_OPTIONS(mp_fail_nth_options, .every = 2));
     EXPECT(one);

@@ -1,4 +1,4 @@
-/* Every pool through the general interface: what the header promises of each function. */
+/* Every pool through the general interface: the contract of each function in the header. */
 #include "expect.h"
 
 enum { COUNT = 60 };
@@ -98,7 +98,7 @@ static void every_pool(mp_allocator *parent, uint32_t sharing) {
     try_out(&mp_buddy_create(OPTIONS(mp_buddy_options, .least = 0))->allocator, 3000);
 }
 
-/* The fast entry points, beside the general ones. Arenas do not take everything back. */
+/* The fast entry points, together with the general ones. Arenas do not reuse every freed block. */
 static void fast_entry_points(uint32_t sharing) {
 #define FAST(pool, most)                                                                                  \
     do {                                                                                                  \
@@ -178,7 +178,7 @@ static bool refuse(void *context, const char *text, size_t length) {
     return false;
 }
 
-/* A guard is drawn by what it stands on. */
+/* The map of a guard is that of its inner allocator. */
 static void pools_are_drawn(void) {
     static char text[60000];
     mp_tlsf *pool = mp_tlsf_create(NULL);

@@ -1,4 +1,5 @@
-/* Misuse is found, told, and mostly prevented. With an argument, what happens to a program that nobody listens to. */
+/* Misuse is detected, reported, and mostly prevented. With an argument, what happens to a program without a
+ * callback. */
 #include "expect.h"
 
 struct heard {
@@ -111,7 +112,7 @@ static void guards(void) {
     mp_destroy(&arena->allocator);
 }
 
-/* A guard that writes to freed blocks may stand around one that finds misuse: it asks before it writes. */
+/* A guard that writes to freed blocks may wrap one that detects misuse, because it calls may_free first. */
 static void outside(void) {
     struct heard heard = {0, 0, 0, NULL};
     mp_guard_options watch = {.struct_size = sizeof watch, .name = "test pool", .on_misuse = hear, .misuse_context = &heard};

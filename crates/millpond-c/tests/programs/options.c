@@ -1,4 +1,4 @@
-/* Options, and what they point to, are read during the call only: each structure lies in memory of its own, which is
+/* Options, and what they point to, are read during the call only: each structure is in separate memory, which is
  * overwritten and freed before the allocator is used. */
 #include "expect.h"
 
@@ -13,7 +13,7 @@ static void gone(void *memory, size_t size) {
     free(memory);
 }
 
-/* Makes an allocator with options that are gone afterwards. */
+/* Creates an allocator with options that are freed afterwards. */
 #define MADE(create, type, ...)                                    \
     do {                                                           \
         type *const options = malloc(sizeof *options);             \

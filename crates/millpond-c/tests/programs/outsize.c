@@ -1,5 +1,5 @@
-/* Classes and what is above the largest of them: all of it goes back to the parent when the pool is reset or destroyed; blocks
- * are resized within, across and above; and an alignment of 0 depends on the size. */
+/* Classes and blocks larger than all of them: everything is returned to the parent when the pool is reset or
+ * destroyed; blocks are resized within, across and above; and an alignment of 0 depends on the size. */
 #include "expect.h"
 
 static mp_classes *create(mp_allocator *parent, uint32_t sharing, const size_t *sizes, size_t count) {
@@ -17,7 +17,7 @@ static void all_goes_back(uint32_t sharing) {
         for (int i = 0; i < 10; i++) {
             last = mp_alloc(&pool->allocator, 100000, 16, 0);
             EXPECT(last != NULL && mp_owns(&pool->allocator, last) && mp_owns(&pool->allocator, (char *)last + 99999));
-            /* Small, but aligned beyond every class. */
+            /* Small, but with an alignment above that of every class. */
             char *const wide = mp_alloc(&pool->allocator, 100, 256, 0);
             EXPECT(wide != NULL && (uintptr_t)wide % 256 == 0 && mp_owns(&pool->allocator, wide));
         }
@@ -34,7 +34,7 @@ static void all_goes_back(uint32_t sharing) {
     EXPECT(mp_alloc(&pool->allocator, 64000, 8, 0) != NULL);
     mp_destroy(&pool->allocator);
     EXPECT(stats_of(parent).live_blocks == 0);
-    /* What a pool on this one took goes with it. */
+    /* Chunks of a pool on this one are returned too. */
     pool = create(parent, sharing, NULL, 0);
     mp_tlsf *const child = mp_tlsf_create(MP_OPTIONS(mp_tlsf_options, .parent = &pool->allocator));
     for (int i = 0; i < 100; i++) EXPECT(mp_tlsf_alloc(child, 10000, 8) != NULL);
@@ -77,7 +77,7 @@ static void resizing(uint32_t sharing, size_t align) {
     mp_free_many(&pool->allocator, many, 5, 70000, align);
     EXPECT(stats_of(&pool->allocator).live == 0);
     EXPECT(mp_reserve(&pool->allocator, 70000, align, 1) == MP_ERR_UNSUPPORTED);
-    /* Refused, it is as it was. */
+    /* If refused, the block is unchanged. */
     block = mp_alloc(&pool->allocator, 70000, align, 0);
     memset(block, 9, 70000);
     EXPECT(mp_realloc(&pool->allocator, block, 70000, SIZE_MAX / 4, align, 0) == NULL);

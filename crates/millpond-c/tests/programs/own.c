@@ -1,4 +1,4 @@
-/* An allocator of the caller's own as a parent, pools as parents of pools, and options that grow. */
+/* A custom allocator as a parent, pools as parents of pools, and options of other versions. */
 #include "expect.h"
 
 typedef struct counting {
@@ -56,7 +56,7 @@ static void a_table_of_ones_own(void) {
     EXPECT(mp_reset(&own.allocator) == MP_ERR_UNSUPPORTED && mp_trim(&own.allocator) == 0);
     EXPECT(mp_largest_free(&own.allocator) == MP_UNKNOWN && mp_check(&own.allocator) == MP_OK);
 
-    /* What its table lacks is done by allocating, copying and freeing; or is refused. */
+    /* Functions missing in its table are implemented by allocating, copying and freeing, or are refused. */
     size_t got;
     char *block = mp_realloc(&own.allocator, NULL, 0, 10, 0, MP_ZERO);
     EXPECT(block && all(block, 10, 0));
@@ -170,7 +170,7 @@ static void room_in_advance(uint32_t sharing) {
     size_t calls = own.calls;
     for (int i = 0; i < 1000; i++)
         EXPECT(mp_blocks_alloc(pool));
-    EXPECT(own.calls == calls || sharing == MP_CACHED); /* a cache takes memory for itself */
+    EXPECT(own.calls == calls || sharing == MP_CACHED); /* a cache needs memory for itself */
     EXPECT(mp_reserve(&pool->allocator, 65, 0, 1) == MP_ERR_UNSUPPORTED);
     EXPECT(mp_reserve(&pool->allocator, 64, 0, 1 << 20) == MP_ERR_LIMIT);
     mp_destroy(&pool->allocator);

@@ -1,4 +1,4 @@
-/* What can never be had is not promised: a reservation fails at once, says why, and keeps nothing. */
+/* An impossible reservation fails at once, sets the last error, and keeps nothing. */
 #include "expect.h"
 
 static const size_t NEVER[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 64, (size_t)1 << (sizeof(size_t) * 8 - 6)};

@@ -1,5 +1,5 @@
-/* A word of a pool's own, behind a block, is overwritten. A checked guard around the pool notices that before anything follows
- * the word: nothing crashes, and nothing that is live is handed out. */
+/* A word of the pool behind a block is overwritten. A checked guard around the pool detects that before anything
+ * follows the word: nothing crashes, and no live block is handed out. */
 #include "expect.h"
 #include <unistd.h>
 
@@ -26,7 +26,8 @@ static mp_allocator *pool(int kind) {
     }
 }
 
-/* Frees the block whose tag was overwritten, or that lies in front of a free one whose tag was; then asks for more. */
+/* Frees the block whose tag was overwritten, or that precedes a free one whose tag was overwritten; then allocates
+ * more. */
 static void play(int kind, size_t size, size_t forged, size_t at, bool free_first) {
     mp_allocator *inner = pool(kind);
     mp_allocator *guard = mp_checked_create(MP_OPTIONS(mp_guard_options, .inner = inner, .on_misuse = hear));
@@ -67,7 +68,7 @@ static void play(int kind, size_t size, size_t forged, size_t at, bool free_firs
 }
 
 int main(void) {
-    alarm(120); /* a list that leads in a circle ends no program otherwise */
+    alarm(120); /* otherwise a circular list would never end */
     for (int kind = 0; kind < 4; kind++) {
         damaged = 0;
         for (size_t at = 0; at <= 16; at += 8)

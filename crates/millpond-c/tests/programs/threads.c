@@ -18,7 +18,7 @@ static void *work(void *pool) {
         }
     for (int i = 0; i < LIVE; i++)
         mp_free(pool, blocks[i], 48, 0);
-    /* Errors are each thread's own. */
+    /* Each thread has its own last error. */
     EXPECT(mp_last_error() == MP_OK && !mp_alloc(pool, 1, 3, 0) && mp_last_error() == MP_ERR_INVALID);
     return NULL;
 }
@@ -34,7 +34,7 @@ static void share(mp_allocator *pool, size_t bytes) {
     mp_destroy(pool);
 }
 
-/* Blocks of one thread that others give back. */
+/* Blocks of one thread that others free. */
 static void *give_back(void *context) {
     void **blocks = context;
     for (int i = 1; i <= LIVE; i++)
@@ -56,7 +56,7 @@ static void remote_free(void) {
         }
         for (int thread = 0; thread < THREADS; thread++)
             EXPECT(pthread_join(threads[thread], NULL) == 0);
-        /* What comes back is handed out again: twenty rounds need no more than one, whose chunks double. */
+        /* Freed blocks are reused: twenty rounds need no more memory than one, whose chunks double in size. */
         EXPECT(stats_of(&pool->allocator).held <= 4 * THREADS * LIVE * 48);
     }
     EXPECT(mp_reset(&pool->allocator) == MP_OK && stats_of(&pool->allocator).live == 0);

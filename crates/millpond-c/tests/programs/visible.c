@@ -1,4 +1,4 @@
-/* Errors inside of a pool, for tools to find: visible [leak | use | overflow]. */
+/* Errors inside a pool that tools should detect: visible [leak | use | overflow]. */
 #include "expect.h"
 
 int main(int count, char **arguments) {
@@ -15,7 +15,7 @@ int main(int count, char **arguments) {
     if (strcmp(mode, "use") == 0)
         printf("%d\n", block[5]);
     if (strcmp(mode, "leak") == 0) {
-        other = NULL; /* the pool is never destroyed, and nobody has the block any more */
+        other = NULL; /* the pool is never destroyed, and there is no pointer to the block any more */
         return 0;
     }
     mp_free(visible, other, 64, 0);

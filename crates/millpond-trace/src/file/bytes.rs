@@ -21,7 +21,7 @@ pub(crate) fn fold(number: i64) -> u64 {
     (number as u64) << 1 ^ (number >> 63) as u64
 }
 
-/// The inverse of [`fold`].
+/// Decodes a signed number: the inverse of [`fold`].
 pub(crate) fn unfold(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
@@ -45,7 +45,7 @@ impl<'a> Bytes<'a> {
         Some(first)
     }
 
-    /// A number.
+    /// Reads a number.
     #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
         let first = self.byte()?;
@@ -73,7 +73,7 @@ impl<'a> Bytes<'a> {
         self.number()?.try_into().ok()
     }
 
-    /// A text.
+    /// Reads a text.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let length = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(length)?;

@@ -1,4 +1,4 @@
-//! Files that were whole once.
+//! Damaged files.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
@@ -95,7 +95,7 @@ fn other_versions_are_told_apart() {
     assert!(matches!(with_version(0), Err(TraceError::Corrupt { place: Place::Header, .. })));
 }
 
-/// A file on a disk that fails from some place on.
+/// A file on a disk that fails from some position on.
 struct BadDisk(Cursor<Vec<u8>>, u64);
 
 impl Read for BadDisk {

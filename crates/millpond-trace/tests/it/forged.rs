@@ -1,5 +1,4 @@
-//! Files put together by hand as FORMAT.md says, without the writer: good ones, and ones that break its rules
-//! under correct checksums.
+//! Files created from FORMAT.md without the writer: valid ones, and ones that violate its rules with correct checksums.
 
 use millpond_trace::{Event, Op, Place, Reader, TraceError};
 
@@ -16,16 +15,17 @@ pub(crate) struct File {
 /// The columns of a block of events.
 type Columns = [Vec<u8>; 10];
 
-/// What a file begins with.
+/// The contents of the start section.
 const START: &[u8] = b"\x02/x\x01\x01x\x07\x01\0";
 
-/// The numbers of the summary, for a file of so many events, allocations, frees, resizes, slots and threads.
+/// Returns the numbers of the summary for a file with these numbers of events, allocations, frees, resizes, slots and
+/// threads.
 fn summary_of([events, allocations, frees, resizes, slots, threads]: [u8; 6]) -> Vec<u8> {
     let live = allocations - resizes - frees;
     vec![events, allocations, frees, resizes, 90, 80, 1, slots, threads, live, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 }
 
-/// A section whose checksums are right, whatever else is not.
+/// Returns a section with correct checksums, whatever its contents.
 fn section_of(kind: u32, position: u32, events: u32, length: u32, payload: &[u8]) -> Vec<u8> {
     let words = [kind, position, events, length, crc32fast::hash(payload)];
     let mut section: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -34,7 +34,7 @@ fn section_of(kind: u32, position: u32, events: u32, length: u32, payload: &[u8]
     section
 }
 
-/// A section that claims things.
+/// Returns a section with the given claims in its head.
 pub(crate) fn section_claiming(kind: u32, events: u32, length: u32, payload: &[u32]) -> Vec<u8> {
     let payload: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
     section_of(kind, 0, events, length, &payload)
@@ -63,7 +63,7 @@ impl File {
         }
     }
 
-    /// Three events: allocate 90 bytes, resize to 80, free.
+    /// Returns a file with three events: allocate 90 bytes, resize to 80, free.
     pub(crate) fn example() -> Self {
         Self::new(START, &[(3, columns())], summary_of([3, 2, 1, 1, 1, 1]))
     }
@@ -87,7 +87,7 @@ impl File {
     }
 }
 
-/// The columns of [`File::example`].
+/// Returns the columns of [`File::example`].
 fn columns() -> Columns {
     [
         vec![2, 1, 0],       // verbs: allocate, resize, free
@@ -150,7 +150,7 @@ fn a_file_made_by_hand_is_read() {
     assert_eq!(example[2], event(814, 0, 64, Op::Free { slot: 0 }));
 }
 
-/// Checks that the example with a changed block is refused, for the reason given.
+/// Checks that the example with a changed block is refused for this reason.
 fn refused(reason: &str, events: u32, change: impl FnOnce(&mut Columns)) {
     let mut columns = columns();
     change(&mut columns);
@@ -202,7 +202,7 @@ fn columns_that_break_the_rules_are_refused() {
     refused("a column is too long", 3, |columns| columns[7] = vec![0; 31]);
 }
 
-/// Where a file is damaged, and how; the file must be refused.
+/// Returns where and how a file is damaged; the file must be refused.
 fn damage(error: TraceError) -> (Place, &'static str) {
     match error {
         TraceError::Corrupt { place, what } => (place, what),
@@ -210,12 +210,12 @@ fn damage(error: TraceError) -> (Place, &'static str) {
     }
 }
 
-/// What is wrong with a file already when it is opened.
+/// Errors that are detected when a file is opened.
 fn opening(file: &File) -> (Place, &'static str) {
     damage(Reader::from_bytes(file.bytes()).unwrap_err())
 }
 
-/// What is wrong with a file when it is read to its end.
+/// Errors that are detected when a file is read to its end.
 fn reading(file: &File) -> (Place, &'static str) {
     damage(verdict(file.bytes()).unwrap_err())
 }

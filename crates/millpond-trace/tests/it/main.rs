@@ -1,4 +1,4 @@
-//! Tests of the trace format through the crate's public face.
+//! Tests of the trace format through the crate's public interface.
 
 mod damage;
 mod forged;

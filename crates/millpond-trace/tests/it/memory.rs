@@ -1,4 +1,4 @@
-//! Memory: bounded, whatever the length of the trace and whatever a file claims.
+//! Memory is bounded, whatever the length of the trace and the claims of a file.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -13,8 +13,8 @@ use crate::{
     support::verdict,
 };
 
-/// The system's allocator, with a count of what each thread has live. (zstd allocates in C and is not counted: it
-/// decompresses straight into the buffers, and its own state is of constant size.)
+/// The system's allocator, with a count of the live bytes of each thread. zstd allocates in C and is not counted: it
+/// decompresses directly into the buffers, and its own state has a constant size.
 pub(crate) struct Meter;
 
 thread_local! {
@@ -31,22 +31,22 @@ impl Meter {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it is.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count(layout.size() as isize);
-        // SAFETY: the caller keeps the contract.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         Self::count(-(layout.size() as isize));
-        // SAFETY: the caller keeps the contract.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// The most memory that this thread has live at once within `work`, beyond what it had before.
+/// Returns the max memory that this thread has live during `work`, beyond what it had before.
 fn peak_of(work: impl FnOnce()) -> usize {
     let before = LIVE.get();
     PEAK.set(before);

@@ -1,4 +1,4 @@
-//! What goes in comes out.
+//! Reading returns what was written.
 
 use std::{fs, io::Cursor};
 
@@ -95,7 +95,7 @@ fn blocks_far_from_the_finger() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
     let slots: Vec<u32> = (0..1_000).map(|time| writer.allocate(time, 0, 1, 8, 0, false).unwrap()).collect();
-    // Every 37th in turn: all distances, in both directions, near and far.
+    // Every 37th block in turn: all distances, in both directions, near and far.
     let order: Vec<u32> = (0..1_000).map(|step| slots[step * 37 % 1_000]).collect();
     for &slot in &order {
         writer.free(1_000, 0, 2, slot).unwrap();

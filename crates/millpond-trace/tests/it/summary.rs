@@ -1,4 +1,4 @@
-//! The summary and the slots, against a recount that knows nothing of the writer.
+//! Compares the summary and the slots with a recount that is independent of the writer.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Random traces, and reading them whole.
+//! Random traces, and reading of whole traces.
 
 use millpond_trace::{Event, Op, Outcome, Reader, Start, Summary, TraceError, Writer};
 
@@ -14,7 +14,7 @@ impl Random {
         x ^ x >> 31
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
@@ -67,7 +67,7 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
         if !threads.contains(&thread) {
             threads.push(thread);
         }
-        // Threads are numbered as they appear.
+        // Threads are numbered in order of appearance.
         let thread = threads.iter().position(|&seen| seen == thread).unwrap() as u32;
         events.push(Event { time, thread, caller, op });
     }
@@ -75,7 +75,7 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
     Trace { file, events, summary }
 }
 
-/// Everything that a reader gives.
+/// Reads all events.
 pub(crate) fn read_all(reader: &mut Reader) -> Result<Vec<Event>, TraceError> {
     let (mut all, mut events) = (Vec::new(), Vec::new());
     while reader.read(&mut events)? {

@@ -1,4 +1,4 @@
-//! What the writer does with what it is told.
+//! Rules of the writer.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ fn blocks_that_are_not_live_are_refused() {
     assert!(matches!(writer.free(0, 0, 0, slot), Err(TraceError::Misuse(_))));
     assert!(matches!(writer.resize(0, 0, 0, slot, 1), Err(TraceError::Misuse(_))));
     assert!(matches!(writer.free(0, 0, 0, u32::MAX), Err(TraceError::Misuse(_))));
-    // What was refused left no mark.
+    // Refused calls have no effect.
     assert_eq!(writer.finish(Outcome::default()).unwrap().events, 2);
     assert_eq!(verdict(file).unwrap().len(), 2);
 }
@@ -43,7 +43,7 @@ fn texts_beyond_the_limit_are_refused() {
     assert!(matches!(Writer::new(io::sink(), &start), Err(TraceError::Misuse(_))));
 }
 
-/// A disk with room for some bytes.
+/// A disk with space for some bytes.
 struct FullDisk(usize);
 
 impl Write for FullDisk {

@@ -14,7 +14,7 @@ pub(crate) struct Bounds {
     pub(crate) threads: u32,
 }
 
-/// Decodes blocks to events. Keeps the time, the slots and the number of threads from one block to the next.
+/// A decoder of blocks to events. Keeps the time, the slots and the number of threads from one block to the next.
 pub(crate) struct Decoder {
     bounds: Bounds,
     time: u64,

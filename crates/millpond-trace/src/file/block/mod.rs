@@ -57,7 +57,7 @@ impl Verb {
         }
     }
 
-    /// The inverse of [`to_byte`](Self::to_byte).
+    /// Decodes an operation: the inverse of [`to_byte`](Self::to_byte).
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Free,
