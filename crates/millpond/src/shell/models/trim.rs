@@ -11,8 +11,8 @@ use crate::{
     },
     shell::lock_free::numbered::Numbered,
     sync::{
-        models::{Cells, treiber_stack::NoTag},
-        ordering::{BrokenTwoSteps, Correct, Orderings},
+        models::Cells,
+        ordering::{BrokenNoTag, BrokenTwoSteps, Correct, Orderings},
     },
 };
 
@@ -116,7 +116,7 @@ impl<T: Orderings + 'static> Shared<T> {
 
     fn put(&self, block: NonNull<u8>) {
         self.parent.touch(block);
-        self.pool.put(block, BLOCK.size());
+        self.pool.push(block, BLOCK.size());
     }
 
     fn trim(&self) -> usize {
@@ -210,5 +210,5 @@ fn closing_a_segment_in_two_steps_is_caught() {
 #[test]
 #[should_panic]
 fn trimming_without_tags_is_caught() {
-    away_and_back::<NoTag>(2);
+    away_and_back::<BrokenNoTag>(2);
 }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::Cached;
 use crate::{
-    Blocks, Fail, Fixed, Heap, Inspect, Limit, SpinLock,
+    Blocks, Fail, Fixed, Heap, Limit, SpinLock,
     base::atomic::{
         Ordering, UnsafeCell,
         model::{Arc, check, thread},
