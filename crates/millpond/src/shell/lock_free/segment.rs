@@ -131,7 +131,17 @@ impl Segment {
                 initialised: AtomicU32::new(0),
             });
         }
+        // A model checker creates an atomic when it is first accessed, which must happen before others can do so.
+        #[cfg(all(test, any(loom, shuttle)))]
+        // SAFETY: the record was just written.
+        unsafe { record.as_ref() }.touch();
         record
+    }
+
+    #[cfg(all(test, any(loom, shuttle)))]
+    fn touch(&self) {
+        let _ = (self.start.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let _ = (self.here.load(Ordering::Relaxed), self.initialised.load(Ordering::Relaxed));
     }
 
     /// Records where the blocks are from now on. The segment is closed by the caller.
