@@ -92,7 +92,11 @@ fn many_at_once_beside_one() {
 #[test]
 fn two_threads_grow_a_pool() {
     check(2, || {
-        let pool = Arc::new(LockFree::<Fixed<8>>::new().with_capacity(1));
+        let mut pool = LockFree::<Fixed<8>>::new().with_capacity(1);
+        // Everything is touched before other threads start.
+        pool.reset();
+        assert!(!pool.owns(core::ptr::null()));
+        let pool = Arc::new(pool);
         let first = pool.allocate(LAYOUT).expect("the heap has a few bytes").cast::<u8>();
         assert_eq!(pool.stats().free, 0);
         let other = Arc::clone(&pool);
