@@ -165,7 +165,8 @@ struct mp_table {
     mp_impossible_fn *impossible; /* reports a free or resize whose size or alignment no block can have */
     mp_may_free_fn *may_free;     /* NULL: any block may be freed */
     mp_damage_fn *damage; /* returns the address of a word between blocks that was overwritten and that a call would
-                           * follow: a free or resize of `block`, or an allocation if `block` is NULL. NULL: none.
+                           * follow: a free or resize of `block`, which is live, or an allocation if `block` is
+                           * NULL. NULL: none.
                            * Called by the guard of mp_checked_create */
 };
 

@@ -337,8 +337,12 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
         self.is_outsize(layout) || self.shell.may_deallocate(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        if self.is_outsize(layout) { None } else { self.shell.damage(block, layout) }
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        if self.is_outsize(layout) {
+            return None;
+        }
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.shell.damage(block, layout) }
     }
 
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {

@@ -170,7 +170,7 @@ unsafe impl Allocator for Parent {
         layout.size() == 0 || member!(self.0, may_free).is_none_or(ask)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let find = member!(self.0, damage).filter(|_| layout.size() != 0)?;
         let block = block.map_or(std::ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.

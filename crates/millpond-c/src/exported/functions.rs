@@ -134,7 +134,8 @@ pub(super) unsafe extern "C" fn damage<X: Export>(
 ) -> *mut c_void {
     // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
-    let damage = |layout| this.inner.damage(NonNull::new(block.cast()), layout);
+    // SAFETY: the caller passes a live block of this allocator with its layout, or none.
+    let damage = |layout| unsafe { this.inner.damage(NonNull::new(block.cast()), layout) };
     this.layout(size, align).ok().and_then(damage).map_or(ptr::null_mut(), |at| at as *mut c_void)
 }
 

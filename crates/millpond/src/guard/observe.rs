@@ -177,8 +177,9 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
         self.inner.may_deallocate(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.inner.damage(block, layout)
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.inner.damage(block, layout) }
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Allocation {

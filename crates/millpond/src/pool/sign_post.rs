@@ -179,7 +179,7 @@ unsafe impl RawPool for SignPost {
 }
 
 impl PoolHooks for SignPost {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
             Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
             None => self.tags.damage_ahead(SizedRequest::of(layout, FitList::LARGEST)?).err(),

@@ -52,8 +52,9 @@ macro_rules! implement_for_shell {
                 ops::may_deallocate(self.access(), &self.parent, block, layout)
             }
 
-            fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-                ops::damage(self.access(), &self.parent, block, layout)
+            unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+                // SAFETY: the caller upholds the contract of `damage`, which is the same.
+                unsafe { ops::damage(self.access(), &self.parent, block, layout) }
             }
 
             fn allocate_between(&self, least: Layout, preferred: usize) -> $crate::traits::Allocation {

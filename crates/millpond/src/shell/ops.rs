@@ -355,7 +355,11 @@ pub(super) fn may_deallocate<R: WithPool, A: Allocator>(
 }
 
 /// Returns the place that was overwritten and that a call would follow, in the pool's memory or the parent's.
-pub(super) fn damage<R: WithPool, A: Allocator>(
+///
+/// # Safety
+///
+/// As of [`Allocator::damage`].
+pub(super) unsafe fn damage<R: WithPool, A: Allocator>(
     mut pool: R,
     parent: &A,
     block: Option<NonNull<u8>>,
@@ -364,9 +368,11 @@ pub(super) fn damage<R: WithPool, A: Allocator>(
     if layout.size() == 0 {
         None
     } else if pool.with(|pool| pool.passes_through(layout)) {
-        parent.damage(block, layout)
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { parent.damage(block, layout) }
     } else {
-        pool.with(|pool| pool.damage(block, layout))
+        // SAFETY: as above.
+        pool.with(|pool| unsafe { pool.damage(block, layout) })
     }
 }
 

@@ -326,8 +326,9 @@ unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
         self.stack.may_deallocate(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.stack.damage(block, layout)
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.stack.damage(block, layout) }
     }
 
     #[inline]

@@ -56,7 +56,11 @@ pub unsafe trait Allocator {
     /// that frees or resizes `block`, or that allocates if `block` is `None`. The word lies in memory that users of the
     /// allocator can reach. Returns `None` if all such words are as the allocator wrote them. Guards that detect misuse
     /// ask first. The default is `None`.
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    ///
+    /// # Safety
+    ///
+    /// If there is a `block`, it is live and was handed out by this allocator, and `layout` fits it.
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let _ = (block, layout);
         None
     }

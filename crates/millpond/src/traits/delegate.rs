@@ -87,12 +87,13 @@ macro_rules! delegate {
         }
     };
     (@damage $self:ident ($inner:expr)) => {
-        fn damage(
+        unsafe fn damage(
             &mut $self,
             block: Option<core::ptr::NonNull<u8>>,
             layout: core::alloc::Layout,
         ) -> Option<usize> {
-            $inner.damage(block, layout)
+            // SAFETY: the caller upholds the contract of `damage`, which is the same.
+            unsafe { $inner.damage(block, layout) }
         }
     };
     (@chunk_request $self:ident ($inner:expr)) => {

@@ -232,7 +232,7 @@ impl From<MisuseKind> for Diagnosis {
 
 /// A report of misuse, with the hook that is to get it.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "a complaint is to be raised"]
+#[must_use = "a pending report must be delivered"]
 pub struct PendingReport {
     misuse: Misuse,
     hook: fn(&Misuse),

@@ -25,8 +25,9 @@ macro_rules! delegate_allocator {
                 (**self).may_deallocate(block, layout)
             }
 
-            fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-                (**self).damage(block, layout)
+            unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+                // SAFETY: the caller upholds the contract of `damage`, which is the same.
+                unsafe { (**self).damage(block, layout) }
             }
 
             #[inline]

@@ -44,7 +44,11 @@ pub trait PoolHooks {
     /// can reach. Returns `None` if all such words are as the pool wrote them. Calls do not look themselves; guards
     /// that detect misuse ask first. The default is `None`, which is right for pools that keep nothing between their
     /// blocks.
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    ///
+    /// # Safety
+    ///
+    /// If there is a `block`, it is live and was handed out by this pool, and `layout` fits it.
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let _ = (block, layout);
         None
     }

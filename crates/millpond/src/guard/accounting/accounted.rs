@@ -85,8 +85,9 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
         self.inner.may_deallocate(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.inner.damage(block, layout)
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.inner.damage(block, layout) }
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Allocation {

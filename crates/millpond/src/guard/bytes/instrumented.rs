@@ -208,21 +208,24 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         with_margins::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
     }
 
-    fn damage_inside(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    /// # Safety
+    ///
+    /// As of [`Allocator::damage`].
+    unsafe fn damage_inside(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let start = block.map(|block| start_with_margins::<D>(block, layout.align()));
-        self.inner.damage(start, with_margins::<D>(layout)?)
+        // SAFETY: with its margins, the block was handed out by the inner allocator for the wider layout.
+        unsafe { self.inner.damage(start, with_margins::<D>(layout)?) }
     }
 
     /// Reports damage that a call, for this block or for a new one, would run into; returns whether there was any.
     fn reports_damage(&self, block: Option<NonNull<u8>>, layout: Layout, site: Site) -> bool {
-        if !D::ASKS_FOR_DAMAGE || layout.size() == 0 {
-            return false;
-        }
         // An address that is not that of a block gets a report of its own.
         let is_ours = |block| self.hooks.may_free(block, layout);
-        let Some(damage) = self.damage_inside(block, layout).filter(|_| block.is_none_or(is_ours)) else {
+        if !D::ASKS_FOR_DAMAGE || layout.size() == 0 || !block.is_none_or(is_ours) {
             return false;
-        };
+        }
+        // SAFETY: the hooks have this block as live with this layout, if there is one.
+        let Some(damage) = (unsafe { self.damage_inside(block, layout) }) else { return false };
         let diagnosis = at(MisuseKind::Damaged { at: damage }.into(), site);
         let address = block.map_or(damage, |block| block.addr().get());
         self.reporter.pending_report(address, layout, diagnosis).raise();
@@ -261,8 +264,9 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
         self.hooks.may_free(block, layout) && self.may_deallocate_inside(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.damage_inside(block, layout)
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.damage_inside(block, layout) }
     }
 
     #[track_caller]

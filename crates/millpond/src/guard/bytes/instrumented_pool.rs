@@ -30,19 +30,24 @@ impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
         with_margins::<D>(layout).is_some_and(|wide| self.inner.may_deallocate(start, wide))
     }
 
-    fn damage_within(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    /// # Safety
+    ///
+    /// As of [`PoolHooks::damage`].
+    unsafe fn damage_within(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let start = block.map(|block| start_with_margins::<D>(block, layout.align()));
-        self.inner.damage(start, with_margins::<D>(layout)?)
+        // SAFETY: with its margins, the block was handed out by the inner pool for the wider layout.
+        unsafe { self.inner.damage(start, with_margins::<D>(layout)?) }
     }
 
     /// Keeps a report of damage that a call, for this block or for a new one, would run into; returns whether there was
     /// any.
     fn notes_damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> bool {
-        let found = if D::ASKS_FOR_DAMAGE { self.damage_within(block, layout) } else { None };
         // An address that is not that of a block gets a report of its own.
-        let Some(at) = found.filter(|_| block.is_none_or(|block| self.hooks.may_free(block, layout))) else {
+        if !D::ASKS_FOR_DAMAGE || !block.is_none_or(|block| self.hooks.may_free(block, layout)) {
             return false;
-        };
+        }
+        // SAFETY: the hooks have this block as live with this layout, if there is one.
+        let Some(at) = (unsafe { self.damage_within(block, layout) }) else { return false };
         self.note(block.map_or(at, |block| block.addr().get()), layout, MisuseKind::Damaged { at }.into())
     }
 }
@@ -169,8 +174,9 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
 impl<D: BlockHooks, P: RawPool> PoolHooks for Instrumented<D, P> {
     delegate!(self: self.inner; release_held);
 
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.damage_within(block, layout)
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.damage_within(block, layout) }
     }
 
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {

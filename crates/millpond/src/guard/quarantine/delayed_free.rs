@@ -188,7 +188,8 @@ impl<H: DelayedFreeHooks, A: Allocator, const N: usize> DelayedFree<H, A, N> {
     fn release(&self, held: HeldBlock) {
         if let Some(block) = held.block() {
             self.examine(block, held.layout);
-            if let Some(at) = self.inner.damage(Some(block), held.layout) {
+            // SAFETY: the caller freed the block with this layout; the inner allocator still has it as live.
+            if let Some(at) = unsafe { self.inner.damage(Some(block), held.layout) } {
                 let damaged = MisuseKind::Damaged { at }.into();
                 return self.reporter.pending_report(block.addr().get(), held.layout, damaged).raise();
             }
@@ -291,8 +292,9 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
         !self.is_held(block) && self.inner.may_deallocate(block, layout)
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        self.inner.damage(block, layout)
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.inner.damage(block, layout) }
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Allocation {

@@ -24,7 +24,8 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
     /// Frees a block that has left the ring.
     fn free_held_mut(&mut self, held: HeldBlock) {
         if let Some(block) = self.inspect(held) {
-            if let Some(at) = self.inner.damage(Some(block), held.layout) {
+            // SAFETY: the caller freed the block with this layout; the inner pool still has it as live.
+            if let Some(at) = unsafe { self.inner.damage(Some(block), held.layout) } {
                 let damaged = MisuseKind::Damaged { at }.into();
                 return self.pending.add(self.reporter.pending_report(
                     block.addr().get(),

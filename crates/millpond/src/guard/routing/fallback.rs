@@ -136,11 +136,14 @@ unsafe impl<A: Allocator + Inspect, B: Allocator> Allocator for Fallback<A, B> {
     }
 
     /// Asks both, because a request may reach both.
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
-            Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
-            Some(_) => self.second.damage(block, layout),
-            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
+            // SAFETY: the block is one of this side, and the caller upholds the contract of `damage`, which is the same.
+            Some(start) if self.owned_by_first(start) => unsafe { self.first.damage(block, layout) },
+            // SAFETY: as above.
+            Some(_) => unsafe { self.second.damage(block, layout) },
+            // SAFETY: there is no block.
+            None => unsafe { self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)) },
         }
     }
 
@@ -276,11 +279,14 @@ unsafe impl<P: RawPool + Inspect, Q: RawPool> RawPool for Fallback<P, Q> {
 
 impl<P: RawPool + Inspect, Q: RawPool> PoolHooks for Fallback<P, Q> {
     /// Asks both, because a request may reach both.
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
-            Some(start) if self.owned_by_first(start) => self.first.damage(block, layout),
-            Some(_) => self.second.damage(block, layout),
-            None => self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)),
+            // SAFETY: the block is one of this side, and the caller upholds the contract of `damage`, which is the same.
+            Some(start) if self.owned_by_first(start) => unsafe { self.first.damage(block, layout) },
+            // SAFETY: as above.
+            Some(_) => unsafe { self.second.damage(block, layout) },
+            // SAFETY: there is no block.
+            None => unsafe { self.first.damage(None, layout).or_else(|| self.second.damage(None, layout)) },
         }
     }
 

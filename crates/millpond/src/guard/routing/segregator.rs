@@ -128,11 +128,13 @@ unsafe impl<A: Allocator, B: Allocator> Allocator for Segregator<A, B> {
         }
     }
 
-    fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         if self.is_small(layout) {
-            self.small.damage(block, layout)
+            // SAFETY: the block is one of this side, and the caller upholds the contract of `damage`, which is the same.
+            unsafe { self.small.damage(block, layout) }
         } else {
-            self.large.damage(block, layout)
+            // SAFETY: as above.
+            unsafe { self.large.damage(block, layout) }
         }
     }
 
@@ -293,11 +295,13 @@ unsafe impl<P: RawPool, Q: RawPool> RawPool for Segregator<P, Q> {
 }
 
 impl<P: RawPool, Q: RawPool> PoolHooks for Segregator<P, Q> {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         if self.is_small(layout) {
-            self.small.damage(block, layout)
+            // SAFETY: the block is one of this side, and the caller upholds the contract of `damage`, which is the same.
+            unsafe { self.small.damage(block, layout) }
         } else {
-            self.large.damage(block, layout)
+            // SAFETY: as above.
+            unsafe { self.large.damage(block, layout) }
         }
     }
 

@@ -326,7 +326,7 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
 }
 
 impl<C: Config> PoolHooks for Blocks<C> {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         if block.is_some() || !self.fits(layout) {
             return None;
         }

@@ -381,7 +381,7 @@ unsafe impl RawPool for Buddy {
 }
 
 impl PoolHooks for Buddy {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
             Some(block) => self.damage_around(block.addr().get(), layout),
             None => self.damage_ahead(layout),

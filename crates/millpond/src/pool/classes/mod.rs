@@ -281,7 +281,7 @@ unsafe impl RawPool for Classes {
 }
 
 impl PoolHooks for Classes {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         let class = self.class_map.lookup(layout).filter(|_| block.is_none())?;
         let first = self.freed[class].first_freed();
         (first != 0 && !self.cold[class].has_block(first)).then_some(first)

@@ -295,7 +295,7 @@ unsafe impl<F: QuickList> RawPool for Tlsf<F> {
 }
 
 impl<F: QuickList> PoolHooks for Tlsf<F> {
-    fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match block {
             Some(block) => self.tags.damage_around(block.addr().get(), SizedRequest::size(layout)),
             None => self.damage_ahead(SizedRequest::of(layout, BoundaryTags::<Levels>::LARGEST)?),
@@ -334,7 +334,9 @@ impl<F: QuickList> Inspect for Tlsf<F> {
         if quick_blocks.all(|(block, size)| self.tags.is_live(block, size)) {
             Ok(())
         } else {
-            Err(InvariantError("a block in a pocket is free, smaller than the pocket's, or no block"))
+            Err(InvariantError(
+                "a block in a quick list is free, smaller than the list's blocks, or no block",
+            ))
         }
     }
 }
