@@ -145,7 +145,7 @@ impl<'a, A: Allocator + Inspect> Vandal<'a, A> {
         }
     }
 
-    /// What somebody writes who ought not to, where this word was.
+    /// Overwrites this word, as a faulty program would.
     fn forged(&self, word: usize, bytes: &mut Bytes<'_>) -> usize {
         let block = |blocks: &[(NonNull<u8>, Layout)], number: usize| {
             blocks.get(number % blocks.len().max(1)).map_or(0, |(block, _)| block.addr().get())

@@ -68,7 +68,7 @@ unsafe impl Sync for Mail {}
 impl Mail {
     fn new() -> Self {
         let remote_free: &'static RemoteFree<_> = Box::leak(Box::new(RemoteFree::new(Blocks::new())));
-        Self { remote_free, owner: Box::leak(Box::new(remote_free.try_own().expect("nobody owns it"))) }
+        Self { remote_free, owner: Box::leak(Box::new(remote_free.try_own().expect("it has no owner"))) }
     }
 }
 

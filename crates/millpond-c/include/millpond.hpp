@@ -333,7 +333,7 @@ T* construct(void* place, A&&... arguments) {
 template <class T, std::uint32_t Sharing = MP_LOCAL, bool Checked = false>
 class object_pool {
   /// Whether freed blocks are kept in a free cache.
-  static constexpr bool has_shelf = Sharing == MP_LOCAL && !Checked;
+  static constexpr bool has_free_cache = Sharing == MP_LOCAL && !Checked;
 
  public:
   using options = blocks::options;
@@ -394,8 +394,8 @@ class object_pool {
 
   /// Frees memory returned by `allocate`.
   void deallocate(void* block) noexcept {
-    if constexpr (has_shelf) {
-      shelf_.put(block, size);
+    if constexpr (has_free_cache) {
+      free_cache_.put(block, size);
     } else {
       mp_blocks_free(blocks_.handle(), block);
     }
@@ -403,7 +403,7 @@ class object_pool {
 
   /// Frees all objects without destroying them.
   void reset() noexcept {
-    shelf_.forget();
+    free_cache_.forget();
     blocks_.reset();
   }
 
@@ -443,8 +443,8 @@ class object_pool {
 
   /// Returns a cached free block, or null.
   [[nodiscard]] void* at_hand() noexcept {
-    if constexpr (has_shelf) {
-      return shelf_.take(size);
+    if constexpr (has_free_cache) {
+      return free_cache_.take(size);
     } else {
       return nullptr;
     }
@@ -460,10 +460,10 @@ class object_pool {
   /// Constructs an object in a block; frees the block if the constructor throws.
   template <class... A>
   T* construct(void* place, A&&... arguments) {
-    struct keeper {
+    struct releaser {
       object_pool* pool;
       void* place;
-      ~keeper() {
+      ~releaser() {
         if (place != nullptr) pool->deallocate(place);
       }
     } keep{this, place};
@@ -473,10 +473,10 @@ class object_pool {
   }
 
   void give_back() noexcept {
-    while (void* const block = shelf_.take(size)) mp_blocks_free(blocks_.handle(), block);
+    while (void* const block = free_cache_.take(size)) mp_blocks_free(blocks_.handle(), block);
   }
 
-  free_cache shelf_;
+  free_cache free_cache_;
   blocks blocks_;
 };
 
@@ -834,12 +834,12 @@ class counter<blocks> {
   }
 
   [[nodiscard]] void* take(std::size_t size, std::size_t align) noexcept {
-    return has_shelf(size, align) ? shelf_.take(size_) : nullptr;
+    return has_free_cache(size, align) ? free_cache_.take(size_) : nullptr;
   }
 
   [[nodiscard]] bool keep(void* block, std::size_t size, std::size_t align) noexcept {
-    const bool keeps = has_shelf(size, align);
-    if (keeps) shelf_.put(block, size_);
+    const bool keeps = has_free_cache(size, align);
+    if (keeps) free_cache_.put(block, size_);
     return keeps;
   }
 
@@ -850,24 +850,24 @@ class counter<blocks> {
 
   bool flush(const blocks& pool) noexcept {
     bool any = false;
-    while (void* const block = shelf_.take(size_)) {
+    while (void* const block = free_cache_.take(size_)) {
       mp_blocks_free(pool.handle(), block);
       any = true;
     }
     return any;
   }
 
-  void forget() noexcept { shelf_.forget(); }
+  void forget() noexcept { free_cache_.forget(); }
 
  private:
   /// Returns whether such blocks are cached; false for 0 bytes.
-  [[nodiscard]] bool has_shelf(std::size_t size, std::size_t align) const noexcept {
+  [[nodiscard]] bool has_free_cache(std::size_t size, std::size_t align) const noexcept {
     return size - 1 < most_ && align <= align_;
   }
 
   std::size_t most_;
   std::size_t align_;
-  free_cache shelf_;
+  free_cache free_cache_;
   std::size_t size_;
 };
 
@@ -892,16 +892,16 @@ class counter<classes> {
   static constexpr bool fits(std::size_t, std::size_t) noexcept { return true; }
 
   [[nodiscard]] void* take(std::size_t size, std::size_t align) noexcept {
-    if (!has_shelf(size, align)) return nullptr;
-    stack_of& its = shelf_for(size);
+    if (!has_free_cache(size, align)) return nullptr;
+    stack_of& its = free_cache_for(size);
     void* const block = its.blocks.take(its.size);
     its.room += block != nullptr;
     return block;
   }
 
   [[nodiscard]] bool keep(void* block, std::size_t size, std::size_t align) noexcept {
-    if (!has_shelf(size, align)) return false;
-    stack_of& its = shelf_for(size);
+    if (!has_free_cache(size, align)) return false;
+    stack_of& its = free_cache_for(size);
     if (its.room == 0) return false;
     --its.room;
     its.blocks.put(block, its.size);
@@ -910,13 +910,13 @@ class counter<classes> {
 
   /// Requests the full size of the class, so that the block can be reused for every size of the class.
   [[nodiscard]] void* fresh(const classes& pool, std::size_t size, std::size_t align) noexcept {
-    return has_shelf(size, align) ? mp_classes_alloc(pool.handle(), shelf_for(size).size, align_)
+    return has_free_cache(size, align) ? mp_classes_alloc(pool.handle(), free_cache_for(size).size, align_)
                                   : mp_classes_alloc(pool.handle(), size, align);
   }
 
   void give(const classes& pool, void* block, std::size_t size, std::size_t align) noexcept {
-    if (has_shelf(size, align)) {
-      mp_classes_free(pool.handle(), block, shelf_for(size).size, align_);
+    if (has_free_cache(size, align)) {
+      mp_classes_free(pool.handle(), block, free_cache_for(size).size, align_);
     } else {
       mp_classes_free(pool.handle(), block, size, align);
     }
@@ -924,7 +924,7 @@ class counter<classes> {
 
   bool flush(const classes& pool) noexcept {
     bool any = false;
-    for (stack_of& each : shelves_) {
+    for (stack_of& each : free_caches_) {
       while (void* const block = each.blocks.take(each.size)) {
         mp_classes_free(pool.handle(), block, each.size, align_);
         ++each.room;
@@ -936,8 +936,8 @@ class counter<classes> {
 
   void forget() noexcept {
     for (std::size_t at = 0; at < count_; ++at) {
-      shelves_[at].blocks.forget();
-      shelves_[at].room = most_bytes / shelves_[at].size;
+      free_caches_[at].blocks.forget();
+      free_caches_[at].room = most_bytes / free_caches_[at].size;
     }
   }
 
@@ -965,29 +965,29 @@ class counter<classes> {
   void add(std::size_t size) noexcept {
     if (size == 0 || size > largest || class_of_[size / step - 1] != none) return;
     class_of_[size / step - 1] = count_;
-    shelves_[count_].size = size;
-    shelves_[count_++].room = most_bytes / size;
+    free_caches_[count_].size = size;
+    free_caches_[count_++].room = most_bytes / size;
     if (size > most_) most_ = size;
     const std::size_t lowest_bit = size & (~size + 1);
     if (lowest_bit < align_) align_ = lowest_bit;
   }
 
   /// Returns whether there is a cache for such blocks; false for 0 bytes.
-  [[nodiscard]] bool has_shelf(std::size_t size, std::size_t align) const noexcept {
+  [[nodiscard]] bool has_free_cache(std::size_t size, std::size_t align) const noexcept {
     return size - 1 < most_ && align <= align_;
   }
 
   /// Returns the cache for a size. The remainder has no effect for a size with a cache; without it, compilers warn
   /// about sizes without one.
-  [[nodiscard]] stack_of& shelf_for(std::size_t size) noexcept {
-    return shelves_[class_of_[(size - 1) / step % class_of_.size()]];
+  [[nodiscard]] stack_of& free_cache_for(std::size_t size) noexcept {
+    return free_caches_[class_of_[(size - 1) / step % class_of_.size()]];
   }
 
   std::size_t most_ = 0;    // bytes in the largest class with a cache
   std::size_t align_ = 16;  // alignment of all classes with a cache
   unsigned char count_ = 0;
   std::array<unsigned char, largest / step> class_of_ = all_none();  // by size in words, rounded up: index of the cache
-  stack_of shelves_[largest / 8];
+  stack_of free_caches_[largest / 8];
 };
 
 }  // namespace detail

@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Record every allocation of a program.
     ///
     /// The program's input and output are left alone. If it becomes another program (exec), the last one is recorded; of
-    /// the processes that it starts, the number of events is told, and --process or --all keeps them.
+    /// the processes that it starts, their numbers of events are shown, and --process or --all keeps them.
     #[command(after_help = EXIT_CODES)]
     Record(Record),
     /// Replay a trace against glibc, mimalloc and the pools chosen for it.

@@ -21,7 +21,7 @@ fn exported_symbols_are_those_of_the_header() {
     assert!(dynamic.contains("Library soname: [libmillpond.so.1]"), "{dynamic}");
 }
 
-/// Writes a program of two lines, for a compiler that is told where Millpond is.
+/// Writes a program of two lines, for a compiler that gets the folders of Millpond as arguments.
 fn consumer(folder: &Path) {
     let source = "#include <millpond.h>\nint main(void) { return mp_version() == MP_VERSION ? 0 : 1; }\n";
     fs::write(folder.join("consumer.c"), source).expect("tests may write there");

@@ -71,7 +71,7 @@ fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
             trace.allocate(index, 0, 0, 100 + index, 0, false).unwrap();
         }
     });
-    // So many that rounds in which other programs had the processor drop out.
+    // Enough rounds that those in which other programs had the processor drop out.
     let report = stdout(replay(&trace, &["--rounds", "15"]));
     let verdict = report.lines().last().unwrap();
     assert!(verdict.starts_with("Pools do not help here: 221 allocations take "), "{verdict}");

@@ -1,4 +1,4 @@
-/* Starts itself, without an environment, in the way that it is told to; with "other" after that, with another library in
+/* Starts itself, without an environment, in the way that its argument names; with "other" after that, with another library in
  * LD_PRELOAD. What it starts allocates, checks its arguments and ends with 4. */
 #define _GNU_SOURCE
 #include <fcntl.h>

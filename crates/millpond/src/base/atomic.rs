@@ -148,7 +148,7 @@ pub(crate) struct UnsafeCell<T> {
     modelled: modelled::Modelled,
 }
 
-#[allow(unused, reason = "the door is complete, whoever goes through it")]
+#[allow(unused, reason = "the door is complete, though not all of it is used")]
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
@@ -184,7 +184,7 @@ impl<T> UnsafeCell<T> {
 /// Declares a thread-local: `thread_local_const! { static NAME: Type = constant; }`. It is used through `with` and
 /// `try_with`.
 #[cfg(feature = "std")]
-#[allow(unused, reason = "the door is complete, whoever goes through it")]
+#[allow(unused, reason = "the door is complete, though not all of it is used")]
 macro_rules! thread_local_const {
     ($(#[$meta:meta])* $visible:vis static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(all(test, loom))]
@@ -196,7 +196,7 @@ macro_rules! thread_local_const {
     };
 }
 #[cfg(feature = "std")]
-#[allow(unused, reason = "the door is complete, whoever goes through it")]
+#[allow(unused, reason = "the door is complete, though not all of it is used")]
 pub(crate) use thread_local_const;
 
 /// Declares a static that is new in each run of a model: `static_const! { static NAME: Type = constant; }`.
@@ -217,7 +217,7 @@ pub(crate) use static_const;
 /// loom takes the first use for the creation, so a model uses what it created before other threads do; otherwise it
 /// fails with a causality violation.
 #[cfg(all(test, loom))]
-#[allow(unused, unreachable_pub, reason = "the door is complete, whoever goes through it")]
+#[allow(unused, unreachable_pub, reason = "the door is complete, though not all of it is used")]
 mod modelled {
     use std::{ops::Deref, sync::OnceLock};
 
@@ -305,7 +305,7 @@ pub(crate) mod model {
     pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(preemptions);
-        // Steps of one order; a model that waits for ever is found by it.
+        // Steps of one order; this detects a model that waits without end.
         builder.max_branches = 20_000;
         builder.check(model);
     }

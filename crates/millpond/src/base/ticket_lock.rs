@@ -130,7 +130,7 @@ mod tests {
             unsafe { lock.unlock() };
         });
         assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3]);
-        assert!(lock.try_lock(), "nobody has it");
+        assert!(lock.try_lock(), "it is free");
         // SAFETY: the current thread has locked it.
         unsafe { lock.unlock() };
         assert!(!lock.is_locked());

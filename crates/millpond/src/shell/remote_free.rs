@@ -47,10 +47,10 @@ use crate::{
 /// std::thread::scope(|scope| {
 ///     let (send, receive) = std::sync::mpsc::channel();
 ///     scope.spawn(|| {
-///         let owner = messages.try_own().expect("nobody else owns it");
+///         let owner = messages.try_own().expect("it has no owner");
 ///         for _ in 0..100 {
 ///             let block = owner.allocate(layout).expect("the heap has 64 bytes");
-///             send.send(block.as_ptr() as *mut u8 as usize).expect("somebody listens");
+///             send.send(block.as_ptr() as *mut u8 as usize).expect("the other thread receives");
 ///         }
 ///         drop(send);
 ///     });

@@ -264,7 +264,10 @@ mod tests {
                 if oldest > *since {
                     ended.get_or_insert(now);
                 }
-                assert!(ended.is_some() || !in_flight.is_past(*seen), "it goes on while somebody is asking");
+                assert!(
+                    ended.is_some() || !in_flight.is_past(*seen),
+                    "it goes on while a request is in flight"
+                );
                 assert!(
                     ended.is_none_or(|ended| oldest <= ended) || in_flight.is_past(*seen),
                     "it waits for late ones"
@@ -273,7 +276,7 @@ mod tests {
                 !in_flight.is_past(*seen)
             });
         }
-        assert!(outlasted > 1000, "{outlasted}: next to nobody has come while others waited");
+        assert!(outlasted > 1000, "{outlasted}: hardly any request began while others waited");
     }
 
     #[test]
@@ -282,7 +285,7 @@ mod tests {
         let more = full.with_request();
         assert_eq!(more, InFlight { round: 2, current: 1, previous: MAX_PER_ROUND });
         let cleared = more.without_request_of(0);
-        assert_eq!(cleared, more, "one that is forgotten ends in nobody's place");
+        assert_eq!(cleared, more, "ending a forgotten request takes the place of no other");
     }
 
     #[test]
@@ -290,14 +293,14 @@ mod tests {
         let barrier = GrowthBarrier::new();
         let lost = barrier.begin();
         let mine = barrier.begin();
-        assert!(!barrier.end(mine, false), "nobody has got anything");
+        assert!(!barrier.end(mine, false), "no request succeeded");
         let now = InFlight::of(barrier.in_flight.load(Ordering::Relaxed));
         assert_eq!((now.current, now.previous), (0, 0), "forgotten");
         // And if the request ends after all, it does not end another one.
         let another = barrier.begin();
         barrier.end(lost, true);
         assert_eq!(InFlight::of(barrier.in_flight.load(Ordering::Relaxed)).current, 1);
-        assert!(barrier.end(another, false), "somebody has got something");
+        assert!(barrier.end(another, false), "a request succeeded");
     }
 
     #[test]

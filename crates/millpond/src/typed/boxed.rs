@@ -246,7 +246,7 @@ impl<'p, T: ?Sized, M: Allocator + ?Sized> PoolBox<'p, T, M> {
     /// Converts the handle to a pointer to its value. The caller becomes responsible for the value: see
     /// [`from_raw_in`](Self::from_raw_in).
     #[inline]
-    #[must_use = "nobody else drops the value"]
+    #[must_use = "the value is not dropped otherwise"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         Self::into_parts(this).0
     }

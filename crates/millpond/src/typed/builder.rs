@@ -54,7 +54,7 @@ use crate::{
 ///
 /// assert_eq!((EVENTS.alloc([7; 4])[3], *JOBS.alloc(8), NAMES.alloc([9; 20])[19]), (7, 8, 9));
 /// ```
-#[must_use = "a builder makes a pool when it is told to"]
+#[must_use = "a builder creates nothing before `build`"]
 pub struct Builder<T, A = DefaultParent, C = DynSize, L = Unlimited> {
     parent: A,
     capacity: Option<usize>,

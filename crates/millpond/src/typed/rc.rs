@@ -449,7 +449,7 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     /// static POOL: ArcPool<u32> = ArcPool::new();
     ///
     /// let mut one = POOL.alloc_arc(1);
-    /// *PoolArc::get_mut(&mut one).expect("nobody else has it") += 1;
+    /// *PoolArc::get_mut(&mut one).expect("it is the only one") += 1;
     /// let other = one.clone();
     /// assert_eq!((PoolArc::get_mut(&mut one), *other), (None, 2));
     /// ```
@@ -460,7 +460,7 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     }
 
     /// Converts the handle to a pointer to its value, which stays counted: see [`from_raw_in`](Self::from_raw_in).
-    #[must_use = "the value is kept for ever"]
+    #[must_use = "the value is never freed"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         let this = ManuallyDrop::new(this);
         // SAFETY: the value lies in the block, so its address is not null.

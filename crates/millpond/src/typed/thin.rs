@@ -357,7 +357,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// Converts the handle to a pointer to its value. The caller becomes responsible for the value: see
     /// [`from_raw`](Self::from_raw).
     #[inline]
-    #[must_use = "nobody else drops the value"]
+    #[must_use = "the value is not dropped otherwise"]
     pub fn into_raw(this: Self) -> NonNull<T> {
         ManuallyDrop::new(this).value
     }

@@ -160,7 +160,7 @@ fn an_owner_is_served_any_size() {
     pool.reset();
     // What other threads returned is free, too, when its owner trims.
     let remote_free = RemoteFree::new_in(Blocks::<Fixed<64>>::new(), capped());
-    let owner = remote_free.try_own().expect("nobody has it");
+    let owner = remote_free.try_own().expect("it is free");
     for block in fill(&owner, 64) {
         // SAFETY: the block is live, and was handed out for this layout.
         unsafe { remote_free.deallocate(block, layout(64)) };
@@ -318,7 +318,7 @@ fn a_parent_may_call_back_while_chunks_are_given_up() {
     pool.trim();
     assert_eq!(pool.stats().held, 0);
     pool.parent().pool.set(None);
-    // SAFETY: it came from `into_raw`, and nobody refers to the pool any more.
+    // SAFETY: it came from `into_raw`, and no reference to the pool is left.
     drop(unsafe { Box::from_raw(place) });
 }
 

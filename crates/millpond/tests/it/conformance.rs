@@ -253,8 +253,8 @@ fn an_owner_of_an_inbox() {
         pool: Blocks<C>,
     ) -> OwnerHandle<'static, C, Heap> {
         let remote_free: &'static RemoteFree<C, Heap> = Box::leak(Box::new(RemoteFree::new_in(pool, Heap)));
-        KEPT.lock().expect("nobody panicked").push(remote_free);
-        remote_free.try_own().expect("nobody else owns it")
+        KEPT.lock().expect("no thread panicked").push(remote_free);
+        remote_free.try_own().expect("it has no owner")
     }
     conformance_of_blocks(|| owner(Blocks::<Fixed<64>>::new()));
     conformance_of_blocks(|| owner(Blocks::<(Fixed<64>, Magazine)>::new()));

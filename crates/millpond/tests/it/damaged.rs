@@ -36,7 +36,7 @@ fn blocks(pool: &impl Allocator, size: usize, rng: &mut Rng) -> Blocked {
     Blocked { layout, live, free }
 }
 
-/// A word that somebody writes who ought not to.
+/// A word that a faulty program writes.
 fn word(blocked: &Blocked, own: usize, rng: &mut Rng) -> usize {
     let other = |blocks: &[NonNull<u8>], rng: &mut Rng| blocks[rng.usize(0..blocks.len())].addr().get();
     match rng.u8(0..10) {
@@ -159,7 +159,7 @@ fn a_list_that_leads_around_in_a_circle_ends_every_question() {
         let mut rng = Rng::with_seed(others);
         let blocked = blocks(&pool, 64, &mut rng);
         let twice = blocked.free[blocked.free.len() - 1];
-        // SAFETY: the last call is wrong on purpose; the pool asks nobody about what it has handed out.
+        // SAFETY: the last call is wrong on purpose; the pool does not track what it has handed out.
         unsafe {
             blocked
                 .live
@@ -203,7 +203,7 @@ fn blocks_that_were_returned() {
     for seed in 0..ROUNDS {
         let mut rng = Rng::with_seed(seed);
         let mut remote_free = RemoteFree::new(Of::<Lifo>::new());
-        let owner = remote_free.try_own().expect("nobody owns it");
+        let owner = remote_free.try_own().expect("it has no owner");
         let mut blocked = blocks(&owner, 64, &mut rng);
         let returned = blocked.live.split_off(blocked.live.len() / 2);
         // SAFETY: the blocks are live, and were handed out for this layout.
@@ -213,7 +213,7 @@ fn blocks_that_were_returned() {
         ask(&owner);
         drop(owner);
         remote_free.trim();
-        ask(&remote_free.try_own().expect("nobody owns it"));
+        ask(&remote_free.try_own().expect("it has no owner"));
         remote_free.reset();
     }
 }

@@ -157,7 +157,7 @@ fn scopes_faces_and_pointers_are_pictured() {
     agrees(&buffer, "Buffer");
 
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
-    let owner = remote_free.try_own().expect("nobody else does");
+    let owner = remote_free.try_own().expect("it has no owner");
     for (block, layout) in churn(&owner, 64, &mut Rng::with_seed(4)).into_iter().take(20) {
         // SAFETY: the block is live, and this inbox handed it out for this layout.
         unsafe { remote_free.deallocate(block, layout) };
@@ -206,9 +206,9 @@ fn a_pool_may_be_painted_while_others_use_it() {
                     unsafe { pool.deallocate(block, layout) };
                 }
             }
-            *stop.lock().expect("nobody panicked") = true;
+            *stop.lock().expect("no thread panicked") = true;
         });
-        while !*stop.lock().expect("nobody panicked") {
+        while !*stop.lock().expect("no thread panicked") {
             let map = pool.heap_map(32);
             let total = map.view().total();
             assert!(total.live + total.available() <= map.view().held());

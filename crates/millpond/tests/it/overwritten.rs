@@ -69,7 +69,7 @@ impl Chunks {
     }
 }
 
-/// What somebody writes who ought not to, where this word was.
+/// Overwrites this word, as a faulty program would.
 fn forged(word: u64, blocks: &[(NonNull<u8>, usize)], rng: &mut Rng) -> u64 {
     let block = rng.choice(blocks).map_or(0, |(block, _)| block.addr().get() as u64);
     match rng.u8(0..9) {

@@ -98,7 +98,7 @@ fn without_a_lock_a_child_has_a_whole_pool_whenever_it_was_forked() {
 #[test]
 fn a_child_of_its_owner_has_a_whole_inbox() {
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
-    let owner = remote_free.try_own().expect("nobody owns it yet");
+    let owner = remote_free.try_own().expect("it has no owner");
     let way: AtomicPtr<u8> = AtomicPtr::new(null_mut());
     let give_back = || {
         if let Some(block) = NonNull::new(way.swap(null_mut(), Ordering::AcqRel)) {
@@ -354,7 +354,7 @@ fn lock_free_pools_are_used_in_a_signal_handler() {
         action.sa_flags = libc::SA_RESTART;
         assert_eq!(libc::sigaction(libc::SIGUSR2, &action, null_mut()), 0);
     }
-    let owner = kit.remote_free.try_own().expect("nobody owns it yet");
+    let owner = kit.remote_free.try_own().expect("it has no owner");
     // SAFETY: asks for the name of the current thread.
     let this_thread = unsafe { libc::pthread_self() } as usize;
     thread::scope(|scope| {

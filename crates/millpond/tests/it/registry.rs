@@ -200,7 +200,7 @@ mod recorder {
     impl Book {
         fn register(&self, kind: char, key: &Key) -> Arc<AtomicU64> {
             let number = Arc::new(AtomicU64::new(0));
-            self.0.lock().expect("nobody panicked").push((kind, key.clone(), number.clone()));
+            self.0.lock().expect("no thread panicked").push((kind, key.clone(), number.clone()));
             number
         }
     }
@@ -231,7 +231,7 @@ mod recorder {
         (0..3).for_each(|_| take(&*pool, 8));
         let book = Book::default();
         with_local_recorder(&book, || registry.record());
-        let book = book.0.lock().expect("nobody panicked");
+        let book = book.0.lock().expect("no thread panicked");
         let value = |kind: char, name: &str| {
             let (_, key, value) =
                 book.iter().find(|(of, key, _)| (*of, key.name()) == (kind, name)).expect("it was recorded");
@@ -288,7 +288,7 @@ mod subscriber {
         fn event(&self, event: &Event<'_>) {
             let mut fields = BTreeMap::new();
             event.record(&mut Page(&mut fields));
-            self.0.lock().expect("nobody panicked").push(fields);
+            self.0.lock().expect("no thread panicked").push(fields);
         }
     }
 
@@ -299,7 +299,7 @@ mod subscriber {
         let metrics = pool.metrics();
         let book = Book::default();
         with_default(book.clone(), || metrics.trace("a \"pool\""));
-        let book = book.0.lock().expect("nobody panicked");
+        let book = book.0.lock().expect("no thread panicked");
         assert_eq!(book.len(), 1);
         let expected =
             [("pool", "\"a \\\"pool\\\"\""), ("live", "64"), ("capacity", "256"), ("allocations", "1")];
@@ -316,9 +316,9 @@ fn a_parent_may_read_the_registry_while_a_pool_grows() {
     let (seen, calls) = (registry.clone(), Arc::new(std::sync::Mutex::new(Vec::new())));
     let heard = calls.clone();
     // While the pool grows, neither it nor the registry is locked.
-    let watch = move |_| heard.lock().expect("nobody panicked").push(names(&seen).len());
+    let watch = move |_| heard.lock().expect("no thread panicked").push(names(&seen).len());
     let pool = Arc::new(Locked::<_, _>::new_in(Tlsf::new(), Observe::new(Heap, watch)));
     registry.watch("growing", &pool).expect("the name is free");
     take(&*pool, 100);
-    assert_eq!((&calls.lock().expect("nobody panicked")[..], registry.read()[0].1.chunks), (&[1][..], 1));
+    assert_eq!((&calls.lock().expect("no thread panicked")[..], registry.read()[0].1.chunks), (&[1][..], 1));
 }

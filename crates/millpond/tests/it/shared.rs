@@ -78,7 +78,7 @@ fn a_lock_free_pool_is_trimmed_under_stress() {
     assert_eq!((pages.stats().live, pages.stats().free), (0, 64));
 }
 
-/// There are blocks for everybody; but for moments they are in the hands of who trims.
+/// There are blocks for all threads; at times the trimming thread holds them.
 #[test]
 fn nobody_is_refused_while_another_thread_trims() {
     let pool = LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Heap, 2000)).with_capacity(1);
@@ -147,7 +147,7 @@ fn a_shared_arena_under_stress() {
 fn an_inbox_under_stress() {
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
     thread::scope(|scope| {
-        let owner = remote_free.try_own().expect("nobody owns it yet");
+        let owner = remote_free.try_own().expect("it has no owner");
         assert!(remote_free.try_own().is_none(), "there are two owners");
         let others: Vec<_> = (0..3)
             .map(|_| {
@@ -187,7 +187,7 @@ fn an_inbox_under_stress() {
 fn an_inbox_strands_nothing() {
     let mut remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new().with_capacity(10));
     let blocks: Vec<_> = {
-        let owner = remote_free.try_own().expect("nobody owns it yet");
+        let owner = remote_free.try_own().expect("it has no owner");
         (0..10).map(|_| owner.allocate(LAYOUT).expect("ten blocks").cast::<u8>()).collect()
     };
     // SAFETY: each block is live and freed once.

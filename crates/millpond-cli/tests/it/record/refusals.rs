@@ -1,4 +1,4 @@
-//! What cannot be recorded is told in one line, with the reason and what to do.
+//! What cannot be recorded is reported in one line, with the reason and what to do.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

@@ -71,7 +71,7 @@ const LAYOUT: Layout = Layout::new::<u64>();
 fn an_owner_takes_home_what_others_free() {
     check(3, || {
         let remote_free = Arc::new(RemoteFree::new(Blocks::<Fixed<8>>::new().with_capacity(3)));
-        let owner = remote_free.try_own().expect("nobody owns it yet");
+        let owner = remote_free.try_own().expect("it has no owner");
         let starts = [(), (), ()].map(|()| owner.allocate(LAYOUT).expect("three blocks").cast());
         let three = Three::new(starts);
         assert_eq!(owner.stats().live, 24);
@@ -101,7 +101,7 @@ fn an_owner_takes_home_what_others_free() {
 fn owners_follow_one_another() {
     check(3, || {
         let remote_free = Arc::new(RemoteFree::new_in(Blocks::<Fixed<8>>::new(), Heap));
-        let owner = remote_free.try_own().expect("nobody owns it yet");
+        let owner = remote_free.try_own().expect("it has no owner");
         assert_eq!(owner.stats().live, 0);
         let other = Arc::clone(&remote_free);
         let other = thread::spawn(move || {

@@ -192,7 +192,7 @@ fn a_slot_is_emptied_once_and_never_under_a_reader() {
                 last
             })
         });
-        let alone = slot.guard.begin_removal(1).expect("nobody else closes it");
+        let alone = slot.guard.begin_removal(1).expect("no other thread closes it");
         if alone {
             emptied(&slot);
         }

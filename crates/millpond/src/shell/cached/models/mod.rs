@@ -40,7 +40,7 @@ impl Model {
         (0..MAX_THREADS).for_each(|thread| pool.caches.use_probe.touch(thread));
         let model = Self { pool, cells: [const { UnsafeCell::new(()) }; CELLS] };
         model.cells.iter().for_each(|cell| cell.with_mut(|_| ()));
-        let thread = ThreadIndex::acquire().expect("nobody has one");
+        let thread = ThreadIndex::acquire().expect("it is free");
         // The lock, and the pool's own counter.
         let block = model.take(thread.get(), 1);
         model.give(thread.get(), block);
@@ -158,7 +158,7 @@ fn magazines_are_exchanged() {
 fn a_block_is_freed_by_who_did_not_take_it() {
     check(2, || {
         let model = Model::new(8);
-        let thread = ThreadIndex::acquire().expect("nobody has one");
+        let thread = ThreadIndex::acquire().expect("it is free");
         let blocks: Vec<usize> =
             model.take(thread.get(), 5).iter().map(|block| block.as_ptr().expose_provenance()).collect();
         let other = {

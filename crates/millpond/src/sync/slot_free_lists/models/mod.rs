@@ -93,7 +93,7 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
 
     /// A model with this number of vacant slots.
     fn new(vacant: u32) -> Arc<Self> {
-        let (model, thread) = (Self::bare(), ThreadIndex::try_acquire(1).expect("nobody has it"));
+        let (model, thread) = (Self::bare(), ThreadIndex::try_acquire(1).expect("it is free"));
         let taken = model.pop(thread.get(), SLOTS as usize);
         assert_eq!(taken.len(), SLOTS as usize);
         model.give(thread.get(), taken.into_iter().take(vacant as usize).collect());
