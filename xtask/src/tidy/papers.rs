@@ -44,12 +44,7 @@ fn line<'a>(text: &'a str, start: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::Files;
-
-    fn found(rule: fn(&Tree<'_>) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<(String, usize)> {
-        let files = Files::of(files);
-        rule(&Tree::new(&files)).into_iter().map(|finding| (finding.path, finding.line)).collect()
-    }
+    use crate::tidy::tree::found;
 
     #[test]
     fn files_without_docs_are_found() {

@@ -68,12 +68,7 @@ fn results(tree: &Tree<'_>) -> Result<Results, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::Files;
-
-    fn found(rule: fn(&Tree<'_>) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<(String, usize)> {
-        let files = Files::of(files);
-        rule(&Tree::new(&files)).into_iter().map(|finding| (finding.path, finding.line)).collect()
-    }
+    use crate::tidy::tree::found;
 
     #[test]
     fn mixes_that_do_not_exist_are_found() {

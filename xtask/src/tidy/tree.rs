@@ -85,3 +85,10 @@ impl<'a> Tree<'a> {
         Self { files, sources }
     }
 }
+
+/// Returns where a rule finds something in these files.
+#[cfg(test)]
+pub(super) fn found(rule: fn(&Tree<'_>) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<(String, usize)> {
+    let files = Files::of(files);
+    rule(&Tree::new(&files)).into_iter().map(|finding| (finding.path, finding.line)).collect()
+}

@@ -1,7 +1,7 @@
 //! Misuse of a pool: what was found, and how it is reported.
 //!
 //! A pool and the guards around it call no hook themselves: a report waits until the shell asks for it, outside of
-//! every borrow and lock ([`RawPool::pending_report`](crate::RawPool::pending_report)). Guards around allocators report
+//! every borrow and lock ([`PoolHooks::pending_report`](crate::PoolHooks::pending_report)). Guards around allocators report
 //! at once.
 
 use core::{alloc::Layout, fmt, panic::Location};
