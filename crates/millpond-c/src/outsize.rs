@@ -132,7 +132,7 @@ fn widened(layout: Layout) -> Result<Layout, AllocError> {
 const ALIGNMENTS: [usize; 4] = [8, 16, 32, 64];
 
 /// A pool of classes in a shell, with the blocks from the parent.
-pub(crate) struct Whole<S> {
+pub(crate) struct WithOutsize<S> {
     pub(crate) shell: S,
     parent: Parent,
     /// The largest size that a class serves, by alignment.
@@ -145,7 +145,7 @@ pub(crate) fn served(pool: &Classes) -> [usize; ALIGNMENTS.len()] {
     ALIGNMENTS.map(|align| pool.sizes().filter(|size| size % align == 0).max().unwrap_or(0))
 }
 
-impl<S: Allocator> Whole<S> {
+impl<S: Allocator> WithOutsize<S> {
     /// Wraps a shell whose classes serve these sizes, on this parent.
     pub(crate) fn new(shell: S, parent: Parent, most: [usize; ALIGNMENTS.len()]) -> Self {
         Self { shell, parent, most, list: Mutex::new(List::EMPTY) }
@@ -260,7 +260,7 @@ impl<S: Allocator> Whole<S> {
     }
 }
 
-impl<S> Drop for Whole<S> {
+impl<S> Drop for WithOutsize<S> {
     fn drop(&mut self) {
         while let Some(record) = NonNull::new(self.list.get_mut().newest) {
             // SAFETY: the record is in the list, so the parent allocated the block behind it.
@@ -301,7 +301,7 @@ macro_rules! resizes {
 // the record, at a multiple of its alignment. A layout that fits a block says where it is from: a block from a class is
 // returned with no more bytes than the class has, and a block from the parent is larger or has a larger alignment than
 // any class.
-unsafe impl<S: Allocator> Allocator for Whole<S> {
+unsafe impl<S: Allocator> Allocator for WithOutsize<S> {
     fn allocate(&self, layout: Layout) -> Allocation {
         if self.is_outsize(layout) {
             self.take(layout, |parent, wide| parent.allocate(wide))
@@ -364,7 +364,7 @@ unsafe impl<S: Allocator> Allocator for Whole<S> {
     }
 }
 
-impl<S: Export> AtFork for Whole<S> {
+impl<S: Export> AtFork for WithOutsize<S> {
     fn prepare(&self) {
         if let Some(shell) = self.shell.at_fork() {
             shell.prepare();
@@ -393,7 +393,7 @@ impl<S: Export> AtFork for Whole<S> {
     }
 }
 
-impl<S: Inspect> Inspect for Whole<S> {
+impl<S: Inspect> Inspect for WithOutsize<S> {
     fn stats(&self) -> PoolStats {
         let List { count, held, live, .. } = *self.list.lock();
         self.shell.stats().plus(PoolStats { chunks: count, held, live, free: 0 })
@@ -431,7 +431,7 @@ impl<S: Inspect> Inspect for Whole<S> {
     }
 }
 
-impl<S: Reclaim + Allocator> Reclaim for Whole<S> {
+impl<S: Reclaim + Allocator> Reclaim for WithOutsize<S> {
     fn reset(&mut self) {
         self.shell.reset();
         self.give_back_all();
@@ -442,7 +442,7 @@ impl<S: Reclaim + Allocator> Reclaim for Whole<S> {
     }
 }
 
-impl<S: Export + Inspect + Reclaim> Export for Whole<S> {
+impl<S: Export + Inspect + Reclaim> Export for WithOutsize<S> {
     const NAME: &'static CStr = S::NAME;
     const INSPECTS: bool = true;
     const RECLAIMS: bool = true;

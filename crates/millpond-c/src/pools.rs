@@ -14,7 +14,7 @@ use crate::{
     options::{
         Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
     },
-    outsize::{self, Whole},
+    outsize::{self, WithOutsize},
     parent::Parent,
     request,
     shells::{cannot_share, local_or_locked},
@@ -38,7 +38,7 @@ impl<P: RawPool> HasLocalShell for Local<P, Parent> {
     }
 }
 
-impl<P: RawPool> HasLocalShell for Whole<Local<P, Parent>> {
+impl<P: RawPool> HasLocalShell for WithOutsize<Local<P, Parent>> {
     type Pool = P;
 
     #[inline(always)]
@@ -167,7 +167,7 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
 
 pool_of_any_size! {
     /// A pool of blocks of several sizes.
-    mp_classes, Whole<Local<Classes, Parent>>, mp_classes_options, MP_NATURAL_ALIGN;
+    mp_classes, WithOutsize<Local<Classes, Parent>>, mp_classes_options, MP_NATURAL_ALIGN;
     mp_classes_create = |options, common| {
         // SAFETY: the header requires as many sizes as the options say.
         let pool = unsafe { classes(&options)? };
@@ -177,19 +177,19 @@ pool_of_any_size! {
         match sharing {
             MP_LOCAL => {
                 let shell = Local::new_in(pool, parent);
-                Ok(Exported::make(Whole::new(shell, beside, most), Make { is_plain: true, ..make }))
+                Ok(Exported::make(WithOutsize::new(shell, beside, most), Make { is_plain: true, ..make }))
             }
             MP_LOCKED => {
                 let shell = Locked::<Classes, Parent>::new_in(pool, parent);
-                Ok(Exported::make(Whole::new(shell, beside, most), make))
+                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
             }
             MP_LOCKED_TICKET => {
                 let shell = Locked::<Classes, Parent, TicketLock>::new_in(pool, parent);
-                Ok(Exported::make(Whole::new(shell, beside, most), make))
+                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
             }
             MP_CACHED => {
                 let shell = Cached::<Classes, Parent>::new_in(pool, parent);
-                Ok(Exported::make(Whole::new(shell, beside, most), make))
+                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
             }
             _ => Err(cannot_share()),
         }

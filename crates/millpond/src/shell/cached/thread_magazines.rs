@@ -132,11 +132,11 @@ impl ThreadMagazines {
     /// Returns whether there is a reclaim epoch that the owner has not observed. If so, it counts as observed, and the
     /// capacity is reset.
     pub(super) fn observe_epoch(&self, reclaim_epoch: usize) -> bool {
-        let news = self.reclaim_epoch.load(Relaxed) != reclaim_epoch;
-        if news {
+        let has_changed = self.reclaim_epoch.load(Relaxed) != reclaim_epoch;
+        if has_changed {
             self.reclaim_epoch.store(reclaim_epoch, Relaxed);
             self.limit.store(INITIAL_CAPACITY, Relaxed);
         }
-        news
+        has_changed
     }
 }

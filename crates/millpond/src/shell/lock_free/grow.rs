@@ -37,7 +37,7 @@ impl<T: Orderings> Numbered<T> {
     pub(super) fn grow<A: Allocator>(&self, parent: &A, block: Layout) -> Result<(), AllocError> {
         self.growth_barrier
             .request(|| {
-                let (arrival, _) = self.fetch_chunk(parent, block, &mut Next::default(), 1)?;
+                let (arrival, _) = self.claim_gone(parent, block, &mut Next::default(), 1)?;
                 self.publish(parent, block, arrival);
                 Ok(())
             })
@@ -67,7 +67,7 @@ impl<T: Orderings> Numbered<T> {
 
     /// Requests the blocks of one segment from the parent: at least `wanted`, unless fewer are planned. Returns the
     /// arrival and the number of blocks.
-    fn fetch_chunk<A: Allocator>(
+    fn claim_gone<A: Allocator>(
         &self,
         parent: &A,
         block: Layout,
@@ -107,33 +107,33 @@ impl<T: Orderings> Numbered<T> {
     }
 }
 
-/// Allocates a segment in one chunk, with `max_segments` blocks or as many as the parent has room for, but at least
+/// Allocates a segment in one chunk, with `max_blocks` blocks or as many as the parent has room for, but at least
 /// `least`.
 fn whole_segment<A: Allocator>(
     parent: &A,
     block: Layout,
     least: usize,
-    max_segments: usize,
+    max_blocks: usize,
 ) -> Result<NonNull<Segment>, AllocError> {
     let layout = Segment::whole(least, block).ok_or(AllocError::Exhausted)?;
-    let preferred = Segment::whole(max_segments, block).map_or(layout.size(), |layout| layout.size());
+    let preferred = Segment::whole(max_blocks, block).map_or(layout.size(), |layout| layout.size());
     let memory = parent.allocate_between(layout, preferred)?;
     // SAFETY: the parent has just handed out the chunk, as requested.
-    Ok(unsafe { Segment::cut(memory, block.size(), max_segments) })
+    Ok(unsafe { Segment::carve(memory, block.size(), max_blocks) })
 }
 
-/// Allocates a segment of `max_segments` blocks, or as many as the parent has room for, but at least `least`.
+/// Allocates a segment of `max_blocks` blocks, or as many as the parent has room for, but at least `least`.
 fn new_segment<A: Allocator>(
     parent: &A,
     block: Layout,
     least: usize,
-    mut max_segments: usize,
+    mut max_blocks: usize,
 ) -> Result<NonNull<Segment>, AllocError> {
     loop {
         let layout = Segment::blocks(least, block).ok_or(AllocError::Exhausted)?;
-        let preferred = max_segments.saturating_mul(block.size());
+        let preferred = max_blocks.saturating_mul(block.size());
         let blocks = parent.allocate_between(layout, preferred)?;
-        let count = (blocks.len() / block.size()).min(max_segments);
+        let count = (blocks.len() / block.size()).min(max_blocks);
         let table =
             Segment::table(count).ok_or(AllocError::Exhausted).and_then(|table| parent.allocate(table));
         match table {
@@ -142,8 +142,8 @@ fn new_segment<A: Allocator>(
             Err(error) => {
                 // SAFETY: the parent has just handed out the blocks.
                 unsafe { return_chunk(parent, blocks, block.align()) };
-                max_segments = Segment::room(blocks.len(), block.size()).min(count - 1);
-                if max_segments < least {
+                max_blocks = Segment::room(blocks.len(), block.size()).min(count - 1);
+                if max_blocks < least {
                     return Err(error);
                 }
             }
@@ -187,7 +187,7 @@ impl<T: Orderings, A: Allocator> Reservation<'_, T, A> {
         let Self { pool, parent, block, next, .. } = self;
         let place = self.chunks.iter_mut().find(|place| place.is_none()).ok_or(AllocError::Exhausted)?;
         if let Some((arrival, blocks)) =
-            pool.growth_barrier.request(|| pool.fetch_chunk(*parent, *block, next, missing))?
+            pool.growth_barrier.request(|| pool.claim_gone(*parent, *block, next, missing))?
         {
             *place = Some(arrival);
             self.blocks += blocks;

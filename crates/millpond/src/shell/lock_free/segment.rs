@@ -95,13 +95,13 @@ impl Segment {
         Layout::from_size_align(bytes, block.align()).ok()
     }
 
-    /// Carves a chunk into at most `max_segments` blocks and their table.
+    /// Carves a chunk into at most `max_blocks` blocks and their table.
     ///
     /// # Safety
     ///
     /// The chunk is the caller's, aligned as the layout requires, and has room for at least one block.
-    pub(super) unsafe fn cut(memory: NonNull<[u8]>, size: usize, max_segments: usize) -> NonNull<Self> {
-        let count = Self::room(memory.len(), size).min(max_segments);
+    pub(super) unsafe fn carve(memory: NonNull<[u8]>, size: usize, max_blocks: usize) -> NonNull<Self> {
+        let count = Self::room(memory.len(), size).min(max_blocks);
         // SAFETY: blocks and table lie in the chunk, one after the other, because `count` was chosen that way. The
         // block size is a multiple of a word, so the table is aligned, too.
         unsafe { Self::write(memory.cast().add(count * size), memory, count as u32, true) }
@@ -208,7 +208,7 @@ impl Segment {
     }
 
     /// Returns whether this block was among the first `turns` to be handed out.
-    pub(super) fn has_had(&self, block: u32, turns: u32) -> bool {
+    pub(super) fn was_handed_out(&self, block: u32, turns: u32) -> bool {
         block < self.count && turn_of(block, self.count) < turns
     }
 

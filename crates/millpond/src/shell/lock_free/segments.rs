@@ -72,11 +72,11 @@ impl<T: Orderings> Segments<T> {
 
     /// Sets the capacity of the first segment to `first` blocks, if no segment exists yet.
     pub(super) const fn begin_with(&mut self, first: usize) {
-        let max_segments = 1 << (INDEX_BITS - 2);
+        let max_blocks = 1 << (INDEX_BITS - 2);
         self.first = if first == 0 {
             1
-        } else if first > max_segments {
-            max_segments as u32
+        } else if first > max_blocks {
+            max_blocks as u32
         } else {
             first as u32
         };
@@ -215,7 +215,7 @@ impl<T: Orderings> Segments<T> {
     /// Gives blocks to a segment again; returns `false` if other threads were faster.
     pub(super) fn recall(&self, index: usize, blocks: NonNull<[u8]>) -> bool {
         let Some(segment) = self.segment(index) else { return false };
-        let is_mine = self.turns[index].fetch_chunk();
+        let is_mine = self.turns[index].claim_gone();
         if is_mine {
             segment.come(blocks);
             self.turns[index].open();
@@ -234,7 +234,7 @@ impl<T: Orderings> Segments<T> {
             return None;
         }
         let (index, block) = self.place(number);
-        self.segment(index)?.has_had(block, self.had(index)).then_some(index)
+        self.segment(index)?.was_handed_out(block, self.had(index)).then_some(index)
     }
 
     /// Resets the turns to the state in which no number was handed out.

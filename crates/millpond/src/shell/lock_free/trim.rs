@@ -25,7 +25,7 @@ use crate::{
 type Which = [bool; INDEX_BITS as usize];
 
 /// Number of blocks that are put back to the list at once.
-const CHUNKS_AT_ONCE: u32 = 256;
+const BLOCKS_AT_ONCE: u32 = 256;
 
 /// Blocks that were taken off the list, linked from the first to the last.
 #[derive(Clone, Copy)]
@@ -118,7 +118,7 @@ fn sort<T: Orderings>(
             hands[index].add(segments, number);
         } else {
             others.add(segments, number);
-            if others.count == CHUNKS_AT_ONCE {
+            if others.count == BLOCKS_AT_ONCE {
                 others.push(list, segments);
             }
         }

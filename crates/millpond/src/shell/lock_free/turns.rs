@@ -2,7 +2,7 @@
 //!
 //! Blocks that were never handed out are claimed in turn. A thread that [closes](Turns::close) a segment takes all
 //! remaining turns, so that no thread can claim one any more; after its blocks were returned, other threads may
-//! [bring](Turns::fetch_chunk) them back.
+//! [bring](Turns::claim_gone) them back.
 
 use core::marker::PhantomData;
 
@@ -66,7 +66,7 @@ impl<T: Orderings> Turns<T> {
     }
 
     /// Closes the segment to bring its blocks back, if they were returned; returns whether it did.
-    pub(super) fn fetch_chunk(&self) -> bool {
+    pub(super) fn claim_gone(&self) -> bool {
         self.0.compare_exchange(GONE, CLOSED, T::ACQUIRE, Ordering::Relaxed).is_ok()
     }
 

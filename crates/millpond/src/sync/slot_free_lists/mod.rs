@@ -109,9 +109,9 @@ impl<L: RawMutex> SlotFreeLists<L> {
     /// Returns the number of slots that count as filled. While other threads work, the result may belong to no single
     /// moment.
     pub(crate) fn live(&self) -> usize {
-        let shelved = self.per_thread.iter().fold(0, |sum: usize, lists| sum.wrapping_add(lists.live()));
+        let cached = self.per_thread.iter().fold(0, |sum: usize, lists| sum.wrapping_add(lists.live()));
         // A slot that is filled by one thread and vacated by another meanwhile may be counted only on one side.
-        shelved.wrapping_add(self.live.load(Ordering::Relaxed)).cast_signed().max(0).cast_unsigned()
+        cached.wrapping_add(self.live.load(Ordering::Relaxed)).cast_signed().max(0).cast_unsigned()
     }
 
     /// Returns the address ranges of the threads' free lists.
