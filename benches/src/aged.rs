@@ -3,7 +3,10 @@
 
 use std::{alloc::Layout, hint::black_box};
 
-use millpond::{AddressOrdered, Blocks, Fixed, Lifo, Magazine, Owned};
+use millpond::{
+    Blocks, Fixed, Magazine, Owned,
+    pool::{AddressOrdered, Lifo},
+};
 
 use slab::Slab;
 use slotmap::SlotMap;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bumpalo::Bump;
-use millpond::{Allocator, AtomicLinear, DefaultParent, Linear, Locked, Reclaim};
+use millpond::{Allocator, Linear, Locked, Reclaim, shell::AtomicLinear, source::DefaultParent};
 
 use crate::{
     contenders::LAYOUT,

@@ -4,8 +4,10 @@
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
 use millpond::{
-    Allocator, Blocks, Canary, Checked, Classes, DynSize, Fixed, Heap, Lifo, Local, Magazine, Poison,
-    Quarantine, RawPool, Tlsf, Tracked, Validated, Zeroed,
+    Allocator, Blocks, Classes, Fixed, Heap, Local, Magazine, Tlsf,
+    guard::{Canary, Checked, Poison, Quarantine, Tracked, Zeroed},
+    pool::{DynSize, Lifo, Validated},
+    raw::RawPool,
 };
 
 use crate::{

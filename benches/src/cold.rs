@@ -6,7 +6,11 @@
 
 use std::{alloc::Layout, fs, mem, time::Instant};
 
-use millpond::{Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages, RawPool, ReservedRegion, TunedPages};
+use millpond::{
+    Allocator, Blocks, Fixed, Heap, Magazine, Owned, Pages,
+    raw::RawPool,
+    source::{ReservedRegion, TunedPages},
+};
 
 use crate::{
     contenders::LAYOUT,

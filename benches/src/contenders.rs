@@ -2,7 +2,10 @@
 
 use std::{alloc::Layout, cell::UnsafeCell, hint::black_box, mem::MaybeUninit, ptr::NonNull};
 
-use millpond::{AddressOrdered, Allocator, Blocks, Classes, Config, Fixed, Local, Magazine, Owned};
+use millpond::{
+    Allocator, Blocks, Classes, Fixed, Local, Magazine, Owned,
+    pool::{AddressOrdered, Config},
+};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 

@@ -14,8 +14,9 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Classes, Fixed, Lifo, Linear, Magazine, NoQuickList, Owned, Pages,
-    RawPool, SignPost, Stack, Tlsf,
+    Blocks, Buddy, Classes, Fixed, Linear, Magazine, Owned, Pages, SignPost, Stack, Tlsf,
+    pool::{AddressOrdered, Lifo, NoQuickList},
+    raw::RawPool,
 };
 
 use crate::{

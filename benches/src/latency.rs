@@ -9,8 +9,8 @@ use std::{alloc::Layout, hint::black_box, time::Instant};
 
 use bumpalo::Bump;
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Classes, Fixed, Lifo, Linear, Local, Magazine, NoQuickList, Owned,
-    SignPost, Stack, Tlsf,
+    Allocator, Blocks, Classes, Fixed, Linear, Local, Magazine, Owned, SignPost, Stack, Tlsf,
+    pool::{AddressOrdered, Lifo, NoQuickList},
 };
 
 use crate::{

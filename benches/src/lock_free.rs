@@ -14,7 +14,7 @@ use std::{
 };
 
 use heapless::pool::boxed::BoxBlock;
-use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, SpinLock};
+use millpond::{Allocator, Blocks, Fixed, Heap, LockFree, Locked, lock::SpinLock};
 
 use crate::{
     contenders::{Contender, Ours, SIZE},

@@ -3,8 +3,9 @@
 use std::{hint::black_box, time::Instant};
 
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Classes, Fixed, Lifo, Linear, Magazine, NoQuickList, Owned, Pages,
-    RawPool, SignPost, Stack, Tlsf,
+    Blocks, Buddy, Classes, Fixed, Linear, Magazine, Owned, Pages, SignPost, Stack, Tlsf,
+    pool::{AddressOrdered, Lifo, NoQuickList},
+    raw::RawPool,
 };
 use slab::Slab;
 use slotmap::SlotMap;

@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, mem};
 
-use millpond::{AddressOrdered, Blocks, Classes, Fixed, Local, Magazine, Owned};
+use millpond::{Blocks, Classes, Fixed, Local, Magazine, Owned, pool::AddressOrdered};
 
 use crate::{
     contenders::{

@@ -6,7 +6,7 @@
 
 use std::{alloc::Layout, hint::black_box, mem::MaybeUninit, time::Instant};
 
-use millpond::{AddressOrdered, Blocks, Cached, Classes, Fixed, Heap, Magazine};
+use millpond::{Blocks, Cached, Classes, Fixed, Heap, Magazine, pool::AddressOrdered};
 use slab::Slab;
 
 use crate::{

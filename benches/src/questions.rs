@@ -7,8 +7,8 @@
 use std::{hint::black_box, time::Instant};
 
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Cached, Classes, Fixed, Inspect, Local, LockFree, Locked, Magazine,
-    Reclaim, SignPost, Tlsf,
+    Allocator, Blocks, Cached, Classes, Fixed, Inspect, Local, LockFree, Locked, Magazine, Reclaim, SignPost,
+    Tlsf, pool::AddressOrdered,
 };
 
 use crate::{

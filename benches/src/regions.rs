@@ -3,7 +3,7 @@
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
-use millpond::{Buffer, Owned, RawPool, Tlsf};
+use millpond::{Buffer, Owned, Tlsf, raw::RawPool};
 use talc::source::Manual;
 
 use crate::{

@@ -7,7 +7,10 @@
 
 use std::{alloc::Layout, path::Path, ptr::NonNull};
 
-use millpond::{AddressOrdered, Allocator, Blocks, DynSize, FreeList, Heap, Lifo, Local, Magazine};
+use millpond::{
+    Allocator, Blocks, Heap, Local, Magazine,
+    pool::{AddressOrdered, DynSize, FreeList, Lifo},
+};
 use millpond_trace::{Op, Reader};
 
 use crate::{

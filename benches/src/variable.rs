@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, ffi::CStr, hint::black_box, mem, ops::RangeInclusive, ptr::NonNull};
 
-use millpond::{Allocator, Local, Owned, RawPool};
+use millpond::{Allocator, Local, Owned, raw::RawPool};
 
 use slab::Slab;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};

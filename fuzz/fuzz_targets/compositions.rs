@@ -5,9 +5,16 @@ use std::cell::Cell;
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Cached, Canary, Checked, Classes, Counted, FailNth, Fallback, Fixed,
-    Limit, Linear, Local, Locked, Magazine, MisuseKind, Observe, Poison, Quarantine, Reporter, Retry,
-    Segregator, SignPost, SpinLock, Stack, Stats, Tlsf, Tracked, Validated, Zeroed, testing::TrackingParent,
+    Blocks, Buddy, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, SignPost, Stack, Tlsf,
+    guard::{
+        Canary, Checked, Counted, FailNth, Fallback, Limit, Observe, Poison, Quarantine, Segregator, Stats,
+        Tracked, Zeroed,
+    },
+    lock::SpinLock,
+    observe::{MisuseKind, Reporter},
+    oom::Retry,
+    pool::{AddressOrdered, Validated},
+    testing::TrackingParent,
 };
 use millpond_fuzz::{Trial, choose};
 

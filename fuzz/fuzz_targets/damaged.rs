@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Classes, Fixed, Lifo, Linear, Magazine, SignPost, Stack, Tlsf, Validated,
+    Blocks, Buddy, Classes, Fixed, Linear, Magazine, SignPost, Stack, Tlsf,
+    pool::{AddressOrdered, Lifo, Validated},
 };
 use millpond_fuzz::{ask, go_on};
 

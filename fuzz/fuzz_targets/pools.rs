@@ -5,8 +5,10 @@ use std::alloc::Layout;
 
 use libfuzzer_sys::fuzz_target;
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Lifo, Limit, Linear, Local, Locked,
-    Magazine, RawPool, SignPost, Stack, Stats, Tlsf,
+    Blocks, Buddy, Cached, Classes, Fixed, Inspect, Linear, Local, Locked, Magazine, SignPost, Stack, Tlsf,
+    guard::{Limit, Stats},
+    pool::{AddressOrdered, Lifo},
+    raw::RawPool,
 };
 use millpond_fuzz::{Alone, InBulk, Input, Trial, choose};
 

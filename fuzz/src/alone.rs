@@ -3,7 +3,9 @@
 use std::{alloc::Layout, cell::RefCell, ptr::NonNull};
 
 use millpond::{
-    Allocation, Allocator, Inspect, InvariantError, Owned, PoolStats, RawPool, Reclaim,
+    Allocator, Inspect, Owned, Reclaim,
+    observe::{InvariantError, PoolStats},
+    raw::{Allocation, RawPool},
     testing::TrackingParent,
 };
 

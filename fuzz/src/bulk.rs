@@ -3,8 +3,11 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocation, Allocator, Cached, Inspect, InvariantError, Local, PoolStats, RawPool, Reclaim,
-    SizeClasses, testing::TrackingParent,
+    AllocError, Allocator, Cached, Inspect, Local, Reclaim,
+    observe::{InvariantError, PoolStats},
+    pool::SizeClasses,
+    raw::{Allocation, RawPool},
+    testing::TrackingParent,
 };
 
 /// How many blocks are taken for each that is asked for.

@@ -7,7 +7,12 @@ use std::{
     ptr::NonNull,
 };
 
-use millpond::{AllocError, Allocator, Checked, Inspect, Local, Misuse, RawPool, Reclaim, Reporter};
+use millpond::{
+    AllocError, Allocator, Inspect, Local, Reclaim,
+    guard::Checked,
+    observe::{Misuse, Reporter},
+    raw::RawPool,
+};
 
 const WORD: usize = size_of::<usize>();
 

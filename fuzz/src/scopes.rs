@@ -6,7 +6,8 @@
 use std::alloc::Layout;
 
 use millpond::{
-    Inspect, Local, Rewind,
+    Inspect, Local,
+    raw::Rewind,
     testing::{Oracle, TrackingParent},
 };
 

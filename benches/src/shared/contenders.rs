@@ -2,7 +2,11 @@
 
 use std::{cell::UnsafeCell, ptr::NonNull, sync::Mutex};
 
-use millpond::{Allocator, Blocks, Cached, Classes, Fixed, Heap, Locked, OwnerHandle, RemoteFree, SpinLock};
+use millpond::{
+    Allocator, Blocks, Cached, Classes, Fixed, Heap, Locked,
+    lock::SpinLock,
+    shell::{OwnerHandle, RemoteFree},
+};
 
 use super::{
     Entrant, job,
@@ -57,7 +61,7 @@ pub fn in_bursts<W: Workload>() -> Vec<Entrant> {
 #[derive(Clone, Copy)]
 struct Mail {
     remote_free: &'static RemoteFree<Fixed<SIZE>>,
-    owner: &'static OwnerHandle<'static, Fixed<SIZE>, millpond::DefaultParent>,
+    owner: &'static OwnerHandle<'static, Fixed<SIZE>, millpond::source::DefaultParent>,
 }
 
 // SAFETY: of the two threads, only the first allocates blocks and collects those that were freed remotely.

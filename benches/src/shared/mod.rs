@@ -12,7 +12,7 @@ mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
-use millpond::{Blocks, Cached, Fail, Fixed, Heap, SpinLock};
+use millpond::{Blocks, Cached, Fixed, Heap, lock::SpinLock, oom::Fail};
 
 use self::{
     contenders::{everyone, handing_over, in_bursts},

@@ -3,7 +3,8 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Cached, DynSize, Lifo, Local, LockFree, Magazine, Validated,
+    Allocator, Blocks, Cached, Local, LockFree, Magazine,
+    pool::{AddressOrdered, DynSize, Lifo, Validated},
 };
 
 use crate::{

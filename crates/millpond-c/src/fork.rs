@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use millpond::fork::{self, Registration};
+use millpond::shell::fork::{self, Registration};
 
 use crate::{
     abi::mp_error,

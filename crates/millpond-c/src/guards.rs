@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use millpond::{
+use millpond::guard::{
     Canary, Checked, Counted, Event, FailNth, Fallback, Limit, Observe, Observer, Poison, Quarantine,
     Segregator, Stats, Zeroed,
 };
@@ -73,7 +73,7 @@ offer! {
 
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 offer! {
-    () millpond::ToolAnnotated<Parent, HELD> = c"visible"; {
+    () millpond::guard::ToolAnnotated<Parent, HELD> = c"visible"; {
         held!();
     }
 }
@@ -252,7 +252,7 @@ create! {
     /// Reports blocks to valgrind and AddressSanitizer.
     mp_tool_annotated_create(mp_guard_options) = |options, inner, make| {
         watching!(options, make, "visible", vets: true, |reporter| {
-            let guard = millpond::ToolAnnotated::<Parent, HELD>::around(inner).reporting(reporter);
+            let guard = millpond::guard::ToolAnnotated::<Parent, HELD>::around(inner).reporting(reporter);
             if options.hold == 0 { guard } else { guard.holding(options.hold) }
         })
     }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use lock_api::{Mutex, MutexGuard};
-use millpond::{AtFork, Misuse, MisuseKind, Reporter, SpinLock};
+use millpond::{
+    lock::SpinLock,
+    observe::{Misuse, MisuseKind, Reporter},
+    raw::AtFork,
+};
 
 use crate::{abi::*, error::MpError};
 

@@ -11,8 +11,10 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::Mutex;
 use millpond::{
-    AllocError, Allocation, Allocator, AtFork, Classes, HeapMapBuilder, Holes, Inspect, InvariantError,
-    PoolStats, Reclaim, Report, SpinLock,
+    AllocError, Allocator, Classes, Inspect, Reclaim,
+    lock::SpinLock,
+    observe::{HeapMapBuilder, Holes, InvariantError, PoolStats, Report},
+    raw::{Allocation, AtFork},
 };
 
 use crate::{array::Places, exported::Export, parent::Parent};

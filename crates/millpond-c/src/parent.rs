@@ -4,8 +4,10 @@
 use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocation, Allocator, AtFork, Counts, HeapMapBuilder, Holes, Inspect, InvariantError,
-    NullAllocator, PoolStats, Reclaim, Report, Requested,
+    AllocError, Allocator, Inspect, Reclaim,
+    observe::{Counts, HeapMapBuilder, Holes, InvariantError, PoolStats, Report, Requested},
+    raw::{Allocation, AtFork},
+    source::NullAllocator,
 };
 
 use crate::{

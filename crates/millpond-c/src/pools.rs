@@ -3,8 +3,10 @@
 use std::{ffi::c_void, ptr};
 
 use millpond::{
-    AtomicLinear, Buddy, Cached, Classes, Linear, Local, Locked, RawPool, Rewind, SignPost, Stack,
-    TicketLock, Tlsf,
+    Buddy, Cached, Classes, Linear, Local, Locked, SignPost, Stack, Tlsf,
+    lock::TicketLock,
+    raw::{RawPool, Rewind},
+    shell::AtomicLinear,
 };
 
 use crate::{

@@ -3,8 +3,11 @@
 use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocation, Allocator, Blocks, DynSize, HeapMapBuilder, Inspect, InvariantError, OwnerHandle,
-    PoolStats, Reclaim, RemoteFree,
+    AllocError, Allocator, Blocks, Inspect, Reclaim,
+    observe::{HeapMapBuilder, InvariantError, PoolStats},
+    pool::DynSize,
+    raw::Allocation,
+    shell::{OwnerHandle, RemoteFree},
 };
 
 use crate::{

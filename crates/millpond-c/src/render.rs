@@ -4,7 +4,7 @@
 
 use std::{ffi::c_void, ptr::NonNull};
 
-use millpond::HeapMapBuilder;
+use millpond::observe::HeapMapBuilder;
 
 use crate::abi::{mp_allocator, mp_render_fn};
 

@@ -4,9 +4,12 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::RawMutex;
 use millpond::{
-    AddressOrdered, AllocError, AtomicLinear, Blocks, Buddy, Cached, Classes, DynSize, Inspect, Lifo, Linear,
-    Local, LockFree, Locked, Magazine, NoQuickList, RawPool, Reserve, SignPost, SizeClasses, Stack,
-    TicketLock, Tlsf, Validated,
+    AllocError, Blocks, Buddy, Cached, Classes, Inspect, Linear, Local, LockFree, Locked, Magazine, SignPost,
+    Stack, Tlsf,
+    lock::TicketLock,
+    pool::{AddressOrdered, DynSize, Lifo, NoQuickList, SizeClasses, Validated},
+    raw::{RawPool, Reserve},
+    shell::AtomicLinear,
 };
 
 use crate::{
@@ -129,7 +132,7 @@ macro_rules! held {
     () => {
         const FORKS: bool = true;
 
-        fn at_fork(&self) -> Option<&dyn millpond::AtFork> {
+        fn at_fork(&self) -> Option<&dyn millpond::raw::AtFork> {
             Some(self)
         }
     };

@@ -2,7 +2,10 @@
 
 use std::{ffi::CStr, mem::MaybeUninit, ptr, ptr::NonNull};
 
-use millpond::{Buffer, Heap, Inspect, NullAllocator, Numa, Pages, ReservedRegion, TunedPages};
+use millpond::{
+    Buffer, Heap, Inspect, Pages,
+    source::{NullAllocator, Numa, ReservedRegion, TunedPages},
+};
 
 use crate::{
     abi::*,

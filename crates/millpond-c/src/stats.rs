@@ -1,6 +1,6 @@
 //! Statistics of an allocator for C: everything that the library knows, in one structure.
 
-use millpond::{Inspect, PoolStats};
+use millpond::{Inspect, observe::PoolStats};
 
 use crate::{
     abi::{MP_UNKNOWN, mp_stats},

@@ -7,8 +7,10 @@
 use std::{alloc::Layout, hint::black_box, process::ExitCode, ptr::NonNull};
 
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, Heap, Linear, Local, Locked,
-    Magazine, NoQuickList, Owned, SignPost, Stack, TicketLock, Tlsf,
+    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Owned,
+    SignPost, Stack, Tlsf,
+    lock::TicketLock,
+    pool::{AddressOrdered, NoQuickList},
 };
 
 /// The layout to allocate: 64 bytes, or the same size in a layout known only at run time.

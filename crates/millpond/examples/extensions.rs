@@ -6,8 +6,11 @@ use std::{alloc::Layout, collections::BTreeSet, error::Error, thread};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{
-    Allocator, Blocks, Cached, Classes, Fallback, Fixed, Heap, Inspect, Local, LockFree, Misuse, Numa,
-    Reporter, StaticBuffer, Tracked, TunedPages, interop::api2_02::Exported,
+    Allocator, Blocks, Cached, Classes, Fixed, Heap, Inspect, Local, LockFree, StaticBuffer,
+    guard::{Fallback, Tracked},
+    interop::api2_02::Exported,
+    observe::{Misuse, Reporter},
+    source::{Numa, TunedPages},
 };
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
-use millpond::{AllocError, Classes, Heap, Limit, Local, PoolBox, interop::api2_02::Exported};
+use millpond::{AllocError, Classes, Heap, Local, PoolBox, guard::Limit, interop::api2_02::Exported};
 
 /// The pool for everything.
 type Memory = Local<Classes, Limit<Heap>>;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use millpond::{AllocError, Blocks, Inspect, Locked, SharedBox, SharedPool, StaticBuffer};
+use millpond::{AllocError, Blocks, Inspect, Locked, SharedPool, StaticBuffer, typed::SharedBox};
 
 /// A packet as received from the network.
 struct Packet {

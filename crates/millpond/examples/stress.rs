@@ -11,8 +11,12 @@ use std::{
 };
 
 use millpond::{
-    Allocator, AtomicLinear, Blocks, Cached, Classes, Fail, Fixed, Heap, Inspect, Limit, LockFree, Locked,
-    SpinLock, TicketLock, Tlsf, testing::Stress,
+    Allocator, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree, Locked, Tlsf,
+    guard::Limit,
+    lock::{SpinLock, TicketLock},
+    oom::Fail,
+    shell::AtomicLinear,
+    testing::Stress,
 };
 
 fn main() -> ExitCode {

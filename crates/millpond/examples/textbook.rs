@@ -9,7 +9,7 @@
 
 use std::{alloc::Layout, error::Error, thread, time::Duration};
 
-use millpond::{Allocator, Blocks, Fixed, Inspect, Limit, Locked, Pages};
+use millpond::{Allocator, Blocks, Fixed, Inspect, Locked, Pages, guard::Limit};
 
 /// Blocks of 64 bytes behind a lock, in one page that comes from the system and is returned to it with the pool.
 type Pool = Locked<Blocks<Fixed<64>>, Limit<Pages>>;

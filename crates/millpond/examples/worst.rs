@@ -16,7 +16,11 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{Chunk, NoQuickList, QuickList, RawPool, Tlsf, WithQuickList};
+use millpond::{
+    Tlsf,
+    pool::{NoQuickList, QuickList, WithQuickList},
+    raw::{Chunk, RawPool},
+};
 
 /// The operations that are counted; each is a function of this name.
 const OPERATIONS: [&str; 8] = [

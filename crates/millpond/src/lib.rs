@@ -129,6 +129,31 @@
 //! | `testing` | the module `testing`: tests whether an allocator upholds the contract |
 //!
 //! Without features the crate is `no_std` and depends only on `lock_api`.
+//!
+//! [`AddressOrdered`]: pool::AddressOrdered
+//! [`AtomicLinear`]: shell::AtomicLinear
+//! [`CachedBox`]: typed::CachedBox
+//! [`Canary`]: guard::Canary
+//! [`Checked`]: guard::Checked
+//! [`Counted`]: guard::Counted
+//! [`FailNth`]: guard::FailNth
+//! [`Fallback`]: guard::Fallback
+//! [`Limit`]: guard::Limit
+//! [`MappedRegion`]: source::MappedRegion
+//! [`Observe`]: guard::Observe
+//! [`OomPolicy`]: oom::OomPolicy
+//! [`Poison`]: guard::Poison
+//! [`Quarantine`]: guard::Quarantine
+//! [`RawPool`]: raw::RawPool
+//! [`Registry`]: observe::Registry
+//! [`RemoteFree`]: shell::RemoteFree
+//! [`ReservedRegion`]: source::ReservedRegion
+//! [`Segregator`]: guard::Segregator
+//! [`SharedBox`]: typed::SharedBox
+//! [`Stats`]: guard::Stats
+//! [`Tracked`]: guard::Tracked
+//! [`TunedPages`]: source::TunedPages
+//! [`Zeroed`]: guard::Zeroed
 
 #![no_std]
 // The libraries never panic and never print. Their tests may: see clippy.toml.
@@ -148,15 +173,15 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod arena;
+pub mod arena;
 mod base;
-mod guard;
+pub mod guard;
 pub mod interop;
-mod observe;
-mod pool;
-mod shell;
-mod slots;
-mod source;
+pub mod observe;
+pub mod pool;
+pub mod shell;
+pub mod slots;
+pub mod source;
 mod sync;
 #[cfg(feature = "testing")]
 #[allow(
@@ -169,58 +194,52 @@ mod sync;
 )]
 pub mod testing;
 mod traits;
-mod typed;
+pub mod typed;
 
-#[cfg(target_has_atomic = "64")]
-pub use arena::FrameHandle;
+/// Locks for [`Locked`] and [`SharedPool`]; any `lock_api::RawMutex` can take their place.
+pub mod lock {
+    #[cfg(feature = "std")]
+    pub use crate::base::ParkingLock;
+    pub use crate::base::{DefaultLock, SpinLock, TicketLock};
+}
+
+/// The interface between a pool and its shell, for those who write a pool.
+///
+/// A [`RawPool`](raw::RawPool) carves blocks from chunks and has neither a parent nor a lock. A shell, such as
+/// [`Local`], adds both. The module `testing` (feature `testing`) tests whether a pool upholds the contract.
+pub mod raw {
+    pub use crate::traits::{
+        Allocation, AtFork, Chunk, ChunkRequest, Live, PendingReport, PoolHooks, RawPool, Release, Reserve,
+        Rewind,
+    };
+}
+
+#[cfg(feature = "alloc")]
+#[doc(inline)]
+pub use arena::ArenaPool;
+#[doc(inline)]
 pub use arena::{Arena, DropArena, Frames};
-#[cfg(feature = "alloc")]
-pub use arena::{ArenaPool, PooledArena};
 pub use base::AllocError;
-#[cfg(any(feature = "valgrind", feature = "asan"))]
-pub use guard::ToolAnnotated;
-pub use guard::{
-    Accounted, Canary, Counted, DelayedFree, Event, FailNth, Fallback, Instrumented, Limit, Observe,
-    Observer, Poison, Quarantine, Segregator, Stats, Zeroed,
-};
-#[cfg(feature = "alloc")]
-pub use guard::{Checked, SiteReport, SiteStats, Tracked};
-pub use observe::Intervals;
-#[cfg(feature = "std")]
-pub use observe::{DuplicateName, PrometheusText, Publisher, Registry};
-pub use pool::{
-    AddressOrdered, BlockLayout, Blocks, Buddy, BuddyError, ClassMap, Classes, ClassesError, Config,
-    ConstBlockLayout, ConstSizeClasses, DynSize, Fixed, For, FreeList, Lifo, Linear, Magazine, Mark,
-    NoQuickList, QuickList, SignPost, SizeClasses, Stack, Tlsf, Validated, WithQuickList,
-};
-pub use shell::{
-    Abort, AtomicLinear, Cached, DefaultLock, Fail, Handle, Local, LockFree, Locked, OomPolicy, Owned,
-    OwnerHandle, RemoteFree, Retry, Scope, SpinLock, TicketLock,
-};
-#[cfg(feature = "std")]
-pub use shell::{ParkingLock, fork};
-pub use slots::{Drain, Key, Slots, SlotsIntoIter, SlotsIter, SlotsIterMut, VacantEntry};
+#[doc(inline)]
+pub use pool::{Blocks, Buddy, Classes, Fixed, For, Linear, Magazine, SignPost, Stack, Tlsf};
+#[doc(inline)]
+pub use shell::{Cached, Local, LockFree, Locked, Owned, oom};
 #[cfg(target_has_atomic = "64")]
-pub use slots::{SharedSlots, SlotRef};
+#[doc(inline)]
+pub use slots::SharedSlots;
+#[doc(inline)]
+pub use slots::{Key, Slots};
 #[cfg(feature = "alloc")]
+#[doc(inline)]
 pub use source::Heap;
-#[cfg(target_arch = "wasm32")]
-pub use source::WasmPages;
-pub use source::{Buffer, DefaultParent, NullAllocator, StaticBuffer};
 #[cfg(all(feature = "std", any(unix, windows)))]
-pub use source::{MappedRegion, Numa, Pages, ReservedRegion, TunedPages};
-pub use sync::{AtomicRefCount, LocalRefCount, RefCount};
-#[cfg(feature = "alloc")]
-pub use traits::HeapMap;
-pub use traits::{
-    Allocation, Allocator, AtFork, CallSites, Chunk, ChunkMap, ChunkRequest, Counts, Delta, HeapMapBuilder,
-    HeapMapView, Holes, Inspect, InvariantError, Live, Metrics, Misuse, MisuseKind, PendingReport, PoolHooks,
-    PoolStats, RawPool, Reclaim, Release, Report, Reporter, Requested, Reserve, Rewind, Usage,
-};
-pub use typed::{
-    ArcPool, Builder, CachedBox, CachedPool, CoerceUnsize, Limited, Pool, PoolArc, PoolBox, PoolRc, PoolRef,
-    PoolWeak, RcInner, RcPool, SharedBox, SharedPool, ThinBox, ThinPool, TryAllocError, Unlimited,
-};
+#[doc(inline)]
+pub use source::Pages;
+#[doc(inline)]
+pub use source::{Buffer, StaticBuffer};
+pub use traits::{Allocator, Inspect, Reclaim};
+#[doc(inline)]
+pub use typed::{ArcPool, CachedPool, Pool, PoolArc, PoolBox, PoolRc, RcPool, SharedPool, ThinPool};
 // Items that the macro `unsize!` names.
 #[doc(hidden)]
 pub use typed::{Unsized as __Unsized, coerce as __coerce};
@@ -231,22 +250,34 @@ pub mod guide {
 
     pub mod cookbook {
         #![doc = include_str!("../docs/cookbook.md")]
-        use crate::*;
+        use crate::{
+            arena::*, guard::*, lock::*, observe::*, oom::*, pool::*, raw::*, shell::*, slots::*, source::*,
+            typed::*, *,
+        };
     }
 
     pub mod performance {
         #![doc = include_str!("../docs/performance.md")]
-        use crate::*;
+        use crate::{
+            arena::*, guard::*, lock::*, observe::*, oom::*, pool::*, raw::*, shell::*, slots::*, source::*,
+            typed::*, *,
+        };
     }
 
     pub mod platforms {
         #![doc = include_str!("../docs/platforms.md")]
-        use crate::*;
+        use crate::{
+            arena::*, guard::*, lock::*, observe::*, oom::*, pool::*, raw::*, shell::*, slots::*, source::*,
+            typed::*, *,
+        };
     }
 
     pub mod migrating {
         #![doc = include_str!("../docs/migrating.md")]
-        use crate::*;
+        use crate::{
+            arena::*, guard::*, lock::*, observe::*, oom::*, pool::*, raw::*, shell::*, slots::*, source::*,
+            typed::*, *,
+        };
     }
 
     /// How the parts of Millpond work, and why: questions and answers by topic.

@@ -2,7 +2,7 @@
 
 use std::{sync::Barrier, thread};
 
-use millpond::{Cached, Classes, Inspect, Pages, ParkingLock, interop::Global};
+use millpond::{Cached, Classes, Inspect, Pages, interop::Global, lock::ParkingLock};
 
 /// Its depot is behind a lock whose waiters sleep: neither that, nor to number a thread, may ask for memory.
 type Memory = Cached<Classes, Pages, ParkingLock>;

@@ -6,8 +6,8 @@
 use std::alloc::Layout;
 
 use millpond::{
-    Allocator, Blocks, Classes, Fixed, Inspect, Local, Locked, Pool, Tlsf, WasmPages, interop::Global,
-    testing::Conformance,
+    Allocator, Blocks, Classes, Fixed, Inspect, Local, Locked, Pool, Tlsf, interop::Global,
+    source::WasmPages, testing::Conformance,
 };
 
 #[global_allocator]

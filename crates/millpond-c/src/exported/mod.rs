@@ -10,7 +10,11 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use millpond::{AllocError, Allocation, Allocator, AtFork, Inspect, Reclaim, fork};
+use millpond::{
+    AllocError, Allocator, Inspect, Reclaim,
+    raw::{Allocation, AtFork},
+    shell::fork,
+};
 
 use crate::{
     abi::*,

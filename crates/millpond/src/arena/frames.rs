@@ -211,8 +211,8 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
 /// A value can have several handles, so the handle is invariant in `T`:
 ///
 /// ```compile_fail
-/// fn shorter<'a>(handle: millpond::FrameHandle<&'static str>) -> millpond::FrameHandle<&'a str> { // error
-/// # // instead: fn shorter<'a>(handle: millpond::FrameHandle<&'static str>) -> millpond::FrameHandle<&'static str> {
+/// fn shorter<'a>(handle: millpond::arena::FrameHandle<&'static str>) -> millpond::arena::FrameHandle<&'a str> { // error
+/// # // instead: fn shorter<'a>(handle: millpond::arena::FrameHandle<&'static str>) -> millpond::arena::FrameHandle<&'static str> {
 ///     handle // a reference stored through one handle would be too short-lived for the other
 /// }
 /// ```

@@ -38,7 +38,7 @@ use crate::{
 /// A thread can keep an arena for a scope, or, if the pool is a `static`, until the thread ends:
 ///
 /// ```
-/// use millpond::{ArenaPool, PooledArena};
+/// use millpond::{ArenaPool, arena::PooledArena};
 ///
 /// static SCRATCH: ArenaPool = ArenaPool::new();
 /// thread_local! {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::AllocError,
-    shell::{Local, OomPolicy, Scope, ScopeShell},
+    shell::{Local, Scope, ScopeShell, oom::OomPolicy},
     traits::{Allocator, Rewind},
     typed::{PoolBox, TryAllocError},
 };

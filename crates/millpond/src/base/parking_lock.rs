@@ -13,9 +13,9 @@ use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_
 ///
 /// The default lock of [`Locked`](crate::Locked) with the feature `std`. A thread that waits for a preempted one takes
 /// no processor time from it, even if the waiter has a higher priority. If the lock is not contended, locking and
-/// unlocking take one atomic exchange, as with [`SpinLock`](crate::SpinLock).
+/// unlocking take one atomic exchange, as with [`SpinLock`](crate::lock::SpinLock).
 ///
-/// It is not fair; [`TicketLock`](crate::TicketLock) is. A waiter that falls asleep at the moment in which the lock
+/// It is not fair; [`TicketLock`](crate::lock::TicketLock) is. A waiter that falls asleep at the moment in which the lock
 /// becomes free may not be woken, and checks again after a millisecond. The lock never allocates, so it can be used in
 /// the program's [global allocator](crate::interop::Global). On systems where the standard library's mutexes allocate,
 /// such as macOS and NetBSD, waiters are not woken, but check again after 32 microseconds at first, and after at most a
@@ -23,7 +23,7 @@ use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Heap, Locked, ParkingLock, Tlsf};
+/// use millpond::{Allocator, Heap, Locked, Tlsf, lock::ParkingLock};
 ///
 /// static POOL: Locked<Tlsf, Heap, ParkingLock> = Locked::new_in(Tlsf::new(), Heap);
 /// assert!(POOL.allocate(Layout::new::<[u64; 9]>()).is_ok());

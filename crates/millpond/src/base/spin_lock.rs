@@ -8,7 +8,7 @@ use super::atomic::{AtomicBool, Ordering, spin_loop, yield_now};
 ///
 /// The default lock of [`Cached`](crate::Cached), whose threads rarely contend, and of [`Locked`](crate::Locked)
 /// without the feature `std`. Any other [`lock_api::RawMutex`] can be chosen instead: `ParkingLock`, whose waiters
-/// sleep, [`TicketLock`](crate::TicketLock), or that of another crate.
+/// sleep, [`TicketLock`](crate::lock::TicketLock), or that of another crate.
 ///
 /// It is not fair, and must not be used if a thread may preempt the holder until it gets the lock (an interrupt
 /// handler, or a thread of higher priority on the same core).

@@ -12,7 +12,7 @@ use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 /// A thread waits for at most one use by each other thread, so a pool with a bounded worst case keeps a bounded one
 /// when it is shared: `Locked<Tlsf, A, TicketLock>` with `n` threads serves a request within `n` times the worst case
 /// of [`Tlsf`](crate::Tlsf), provided that it makes no request to its parent and no thread is preempted while it holds
-/// the lock. If there are more threads than cores, [`SpinLock`](crate::SpinLock) has a higher throughput: a fair lock
+/// the lock. If there are more threads than cores, [`SpinLock`](crate::lock::SpinLock) has a higher throughput: a fair lock
 /// waits for the next thread in line even if that is not running.
 ///
 /// If the lock is not contended, locking and unlocking together take at most 8 instructions, one of them an atomic
@@ -21,7 +21,7 @@ use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Buffer, TicketLock, Locked, Tlsf};
+/// use millpond::{Allocator, Buffer, Locked, Tlsf, lock::TicketLock};
 ///
 /// let mut memory = [core::mem::MaybeUninit::uninit(); 10_000];
 /// let pool = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Buffer::new(&mut memory));

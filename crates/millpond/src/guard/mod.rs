@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use core::alloc::Layout;
-//! use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Limit, Local, Locked, Stats};
+//! use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Local, Locked, guard::{Limit, Stats}};
 //!
 //! // At most three blocks, counted without atomics because the shell's lock is held.
 //! let pool = Locked::<_>::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 3));
@@ -48,6 +48,7 @@ mod observe;
 mod quarantine;
 mod routing;
 
+pub use crate::traits::CallSites;
 pub use accounting::{Accounted, Counted, FailNth, Limit, Stats};
 #[cfg(any(feature = "valgrind", feature = "asan"))]
 pub use bytes::ToolAnnotated;

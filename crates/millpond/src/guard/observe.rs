@@ -76,7 +76,7 @@ impl<F: Fn(Event)> Observer for F {
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
-/// use millpond::{Allocator, Blocks, Event, Fixed, Heap, Local, Observe};
+/// use millpond::{Allocator, Blocks, Fixed, Heap, Local, guard::{Event, Observe}};
 ///
 /// let grown = Cell::new(0);
 /// let parent = Observe::new(Heap, |event| match event {

@@ -12,7 +12,7 @@ use crate::traits::{Allocation, Allocator, AtFork, at_fork};
 /// The chunks must not come from [`Heap`](crate::Heap), which *is* the global allocator, but from
 /// [`Pages`](crate::Pages), or from a [`StaticBuffer`](crate::StaticBuffer) if there is no operating system. The lock
 /// of the pool must not allocate either, on first use or when it is contended: this would recurse without end.
-/// [`ParkingLock`](crate::ParkingLock), [`SpinLock`](crate::SpinLock) and [`TicketLock`](crate::TicketLock) never
+/// [`ParkingLock`](crate::lock::ParkingLock), [`SpinLock`](crate::lock::SpinLock) and [`TicketLock`](crate::lock::TicketLock) never
 /// allocate; the mutexes of other crates may, on some systems or on all.
 ///
 /// ```standalone_crate

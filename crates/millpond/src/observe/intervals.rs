@@ -5,11 +5,11 @@ use crate::traits::{Delta, Inspect, Metrics};
 /// Observes a pool repeatedly: an infinite iterator that returns the changes since the last call.
 ///
 /// The user decides when to call it: once a second, once a frame, before and after a test. Each call is as expensive as
-/// [`Inspect::metrics`]. What was allocated and freed is known if [`Stats`](crate::Stats) counts it.
+/// [`Inspect::metrics`]. What was allocated and freed is known if [`Stats`](crate::guard::Stats) counts it.
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Intervals, Local, Stats};
+/// use millpond::{Allocator, Blocks, Fixed, Local, observe::Intervals, guard::Stats};
 ///
 /// let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
 /// let mut intervals = Intervals::new(&pool);

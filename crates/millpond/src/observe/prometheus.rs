@@ -15,7 +15,7 @@ use crate::traits::Metrics;
 /// are in bytes, and the names of counters end in `_total`.
 ///
 /// ```
-/// use millpond::{PrometheusText, Inspect, Linear, Local};
+/// use millpond::{Inspect, Linear, Local, observe::PrometheusText};
 ///
 /// let metrics = [("frame \"1\"", Local::new(Linear::new()).metrics())];
 /// let text = PrometheusText(&metrics).to_string();

@@ -12,13 +12,13 @@ impl Registry {
     /// should be sampled. For a pool that was dropped, a recorder keeps the last values.
     ///
     /// ```
-    /// use millpond::{Blocks, Fixed, Locked, Registry};
+    /// use millpond::{Blocks, Fixed, Locked, observe::Registry};
     ///
     /// static POOL: Locked<Blocks<Fixed<64>>> = Locked::new(Blocks::new());
     /// let pools = Registry::new();
     /// pools.watch_static("packets", &POOL)?;
     /// pools.record();
-    /// # Ok::<(), millpond::DuplicateName>(())
+    /// # Ok::<(), millpond::observe::DuplicateName>(())
     /// ```
     pub fn record(&self) {
         for (name, metrics) in self.read() {

@@ -26,7 +26,7 @@ use crate::{
 ///
 /// ```
 /// use std::sync::Arc;
-/// use millpond::{Inspect, Local, Locked, Pool, Registry, Tlsf};
+/// use millpond::{Inspect, Local, Locked, Pool, Tlsf, observe::Registry};
 ///
 /// static POOLS: Registry = Registry::new();
 ///
@@ -43,7 +43,7 @@ use crate::{
 ///
 /// drop((messages, publisher));
 /// assert!(POOLS.read().is_empty());
-/// # Ok::<(), millpond::DuplicateName>(())
+/// # Ok::<(), millpond::observe::DuplicateName>(())
 /// ```
 #[derive(Default)]
 pub struct Registry {

@@ -38,7 +38,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, AtomicLinear, StaticBuffer};
+/// use millpond::{Allocator, StaticBuffer, shell::AtomicLinear};
 ///
 /// static MEMORY: StaticBuffer<4096> = StaticBuffer::new();
 /// static ARENA: AtomicLinear<&StaticBuffer<4096>> = AtomicLinear::new_in(&MEMORY);
@@ -62,7 +62,7 @@ use crate::{
 ///   requests of the others have ended, for at most a tenth of a second.
 /// * *In a signal handler*: allowed if growing is allowed there. *After `fork`*: the child has an intact arena.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
+/// There is no [`OomPolicy`](super::oom::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
 /// caller that wants to free memory and retry can do so around `allocate`.
 ///
 /// # Invariants

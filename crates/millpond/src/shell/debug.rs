@@ -2,7 +2,7 @@
 
 use lock_api::RawMutex;
 
-use super::*;
+use super::{oom::OomPolicy, *};
 use crate::{
     base::opaque_debug,
     pool::{BlockLayout, Config, SizeClasses},

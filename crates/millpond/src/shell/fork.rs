@@ -3,7 +3,7 @@
 //! ```
 //! # #[cfg(unix)] {
 //! use core::alloc::Layout;
-//! use millpond::{Allocator, Cached, Classes, Heap, Locked, Tlsf, fork};
+//! use millpond::{Allocator, Cached, Classes, Heap, Locked, Tlsf, shell::fork};
 //!
 //! static POOL: Locked<Tlsf, Heap> = Locked::new_in(Tlsf::new(), Heap);
 //!

@@ -18,7 +18,7 @@ use crate::{
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
 ///
 /// The lock is held while the pool works, never while the parent is called. `L` is any [`lock_api::RawMutex`]; the
-/// default is `ParkingLock` with the feature `std`, whose waiting threads sleep, and [`SpinLock`](crate::SpinLock)
+/// default is `ParkingLock` with the feature `std`, whose waiting threads sleep, and [`SpinLock`](crate::lock::SpinLock)
 /// without it. Dropping the shell returns every chunk to the parent.
 ///
 /// Threads that find the pool empty at the same time each request memory from the parent. A thread that is refused

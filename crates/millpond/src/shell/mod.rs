@@ -12,7 +12,7 @@ mod lock_free;
 mod locked;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
-mod oom;
+pub mod oom;
 mod ops;
 mod owned;
 mod reclaim;
@@ -21,16 +21,12 @@ mod scope;
 mod single_size;
 mod unwind;
 
-#[cfg(feature = "std")]
-pub use crate::base::ParkingLock;
-pub use crate::base::{DefaultLock, SpinLock, TicketLock};
 pub use atomic_linear::AtomicLinear;
 pub use cached::{Cached, Handle};
 pub use local::Local;
 pub use lock_free::LockFree;
 pub use locked::Locked;
 pub(crate) use oom::out_of_memory;
-pub use oom::{Abort, Fail, OomPolicy, Retry};
 pub use owned::Owned;
 pub use remote_free::{OwnerHandle, RemoteFree};
 pub use scope::Scope;

@@ -11,7 +11,7 @@ use crate::base::AllocError;
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
-/// use millpond::{Allocator, Blocks, Fixed, Linear, Local, NullAllocator, Retry};
+/// use millpond::{Allocator, Blocks, Fixed, Linear, Local, source::NullAllocator, oom::Retry};
 ///
 /// // A pool that has nothing, and a handler that looks twice before it gives up.
 /// let asked = Cell::new(0);
@@ -25,9 +25,9 @@ use crate::base::AllocError;
 ///
 /// ```compile_fail
 /// # use std::rc::Rc;
-/// # use millpond::{Blocks, Fixed, Heap, Locked, Retry};
+/// # use millpond::{Blocks, Fixed, Heap, Locked, oom::Retry};
 /// let mine = Rc::new(0);
-/// let pool: Locked<_, _, millpond::DefaultLock, _> =
+/// let pool: Locked<_, _, millpond::lock::DefaultLock, _> =
 ///     Locked::with_policy(Blocks::<Fixed<64>>::new(), Heap, Retry(move |_, _| *mine > 0));
 /// std::thread::spawn(move || drop(pool)); // error: an `Rc` cannot be sent to another thread
 /// # // instead: drop(pool);

@@ -40,7 +40,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, RemoteFree};
+/// use millpond::{Allocator, Blocks, Fixed, shell::RemoteFree};
 ///
 /// let messages = RemoteFree::new(Blocks::<Fixed<64>>::new());
 /// let layout = Layout::new::<[u64; 8]>();
@@ -73,7 +73,7 @@ use crate::{
 ///   *After `fork`*: if the owner has forked, the child has an intact pool; otherwise its pool may be in the middle of
 ///   a change and must not be used.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy): one thread allocates, and if its parent has no more memory, it may free
+/// There is no [`OomPolicy`](super::oom::OomPolicy): one thread allocates, and if its parent has no more memory, it may free
 /// memory and retry by itself. Freeing never needs memory.
 ///
 /// # Invariants
@@ -205,7 +205,7 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
 /// The right to allocate from a [`RemoteFree`]: an [`Allocator`] for one thread, which can be sent to another.
 ///
 /// ```compile_fail
-/// # use millpond::{Blocks, Fixed, RemoteFree};
+/// # use millpond::{Blocks, Fixed, shell::RemoteFree};
 /// let pool = RemoteFree::new(Blocks::<Fixed<64>>::new());
 /// let owner = pool.try_own();
 /// std::thread::scope(|scope| {

@@ -80,7 +80,7 @@ impl<P: Rewind, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
     ///
     /// ```
     /// use core::alloc::Layout;
-    /// use millpond::{Inspect, Locked, Stack, Stats};
+    /// use millpond::{Inspect, Locked, Stack, guard::Stats};
     ///
     /// let mut stack = Locked::<_>::new(Stats::new(Stack::new()));
     /// stack.scope(|scope| {

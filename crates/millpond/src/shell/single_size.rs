@@ -2,7 +2,7 @@
 
 use lock_api::RawMutex;
 
-use super::{Local, Locked, OomPolicy, ops::WithPool};
+use super::{Local, Locked, oom::OomPolicy, ops::WithPool};
 use crate::{
     pool::{BlockLayout, ClassMap, SingleClass, SizeClasses},
     traits::{Allocator, Inspect},

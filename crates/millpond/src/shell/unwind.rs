@@ -5,7 +5,7 @@ use core::panic::RefUnwindSafe;
 
 use lock_api::RawMutex;
 
-use super::*;
+use super::{oom::OomPolicy, *};
 use crate::{
     base::unwind_safe,
     pool::{BlockLayout, Config, SizeClasses},

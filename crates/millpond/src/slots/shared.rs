@@ -10,8 +10,8 @@ use super::{
     iter::SlotIndices,
 };
 use crate::{
-    base::AllocError,
-    shell::{SpinLock, out_of_memory},
+    base::{AllocError, SpinLock},
+    shell::out_of_memory,
     source::{DEFAULT_PARENT, DefaultParent},
     sync::{BATCH_SIZE, FreeLink, SegmentedArray, SlotFreeLists, SlotIndex, SlotState, SlotStorage},
     traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report, at_fork},

@@ -11,7 +11,7 @@ use crate::base::AllocError;
 /// are rounded to whole pages.
 ///
 /// ```
-/// use millpond::MappedRegion;
+/// use millpond::source::MappedRegion;
 ///
 /// let mapped_region = MappedRegion::reserve(1 << 30)?; // a gibibyte of addresses
 /// mapped_region.commit(0..100)?; // one page of memory

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{AllocError, Allocator, NullAllocator};
+/// use millpond::{AllocError, Allocator, source::NullAllocator};
 ///
 /// assert_eq!(NullAllocator.allocate(Layout::new::<u8>()), Err(AllocError::Exhausted));
 /// ```

@@ -3,7 +3,7 @@
 /// Where memory is allocated on a machine whose processors have memory of their own (*nodes*).
 ///
 /// In the sets, bit *n* stands for node *n*; nodes above 63 cannot be named. See
-/// [`TunedPages::numa`](crate::TunedPages::numa).
+/// [`TunedPages::numa`](crate::source::TunedPages::numa).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numa {
     /// The node of the processor that first touches a page, regardless of the policy of the process.

@@ -13,7 +13,7 @@ use crate::{
 /// Sizes are rounded up to whole pages, and the returned slice has the rounded length. Every alignment is supported.
 /// Fresh pages are zero, so [`allocate_zeroed`](Allocator::allocate_zeroed) costs nothing extra. Every call is a system
 /// call: use this type as a parent of pools, not as a pool. On Linux, blocks grow without copying: the system remaps
-/// their pages. For guard pages, huge pages and more, see [`TunedPages`](crate::TunedPages).
+/// their pages. For guard pages, huge pages and more, see [`TunedPages`](crate::source::TunedPages).
 ///
 /// ```
 /// use core::alloc::Layout;

@@ -33,7 +33,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Local, ReservedRegion};
+/// use millpond::{Allocator, Blocks, Fixed, Local, source::ReservedRegion};
 ///
 /// let range = ReservedRegion::new(1 << 30)?; // a gibibyte of addresses
 /// let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &range);

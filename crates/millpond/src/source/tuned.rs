@@ -28,7 +28,7 @@ enum Huge {
 /// not zeroed again. Every call makes several system calls: use this type as a parent of pools, not as a pool.
 ///
 /// ```
-/// use millpond::{Blocks, Fixed, Local, TunedPages};
+/// use millpond::{Blocks, Fixed, Local, source::TunedPages};
 ///
 /// // Each chunk lies between two guard pages; large chunks use huge pages if the system has them.
 /// let parent = TunedPages::new().guarded().transparent_huge_pages();

@@ -7,7 +7,7 @@ use core::{alloc::Layout, ptr::NonNull};
 use std::{boxed::Box, eprintln, vec::Vec};
 
 use super::oracle::Oracle;
-use crate::{Allocation, traits::Allocator};
+use crate::traits::{Allocation, Allocator};
 
 /// A check of an allocator that serves blocks of up to this layout.
 type Check = fn(&dyn Allocator, Layout);

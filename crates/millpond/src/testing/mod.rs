@@ -27,7 +27,7 @@
 //! | shrinking to a larger alignment | `resizing_may_raise_the_alignment` |
 //! | provenance narrowed by the owner | `a_block_comes_back_whole_from_its_first_byte` |
 //! | sizes that overflow | `impossible_sizes_are_refused` |
-//! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`OomPolicy`](crate::OomPolicy), [`Reclaim`](crate::Reclaim) |
+//! | use after free through a lifetime, missing `Send` and `Sync` bounds, safe functions over raw memory | examples that must not compile: below, [`Local`](crate::Local), [`OomPolicy`](crate::oom::OomPolicy), [`Reclaim`](crate::Reclaim) |
 //!
 //! A pool does not outlive its parent:
 //!

@@ -6,7 +6,10 @@
 use core::{alloc::Layout, fmt, ptr::NonNull};
 use std::{collections::BTreeMap, format, string::String};
 
-use crate::{Allocation, base::AllocError, traits::Allocator};
+use crate::{
+    base::AllocError,
+    traits::{Allocation, Allocator},
+};
 
 /// A clause of the contract that an allocator has violated, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,11 @@
 use core::{alloc::Layout, ops::Range, ptr::NonNull};
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::{Allocation, base::AllocError, source::Heap, traits::Allocator};
+use crate::{
+    base::AllocError,
+    source::Heap,
+    traits::{Allocation, Allocator},
+};
 
 /// The heap, with a list of the blocks handed out. Panics if a block is freed that was not handed out, or with a layout
 /// that does not fit it, and if it is dropped while blocks are still out.

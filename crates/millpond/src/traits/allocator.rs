@@ -176,7 +176,7 @@ pub unsafe trait Allocator {
     }
 
     /// Returns whether small blocks are served here without waste, as by a heap. If so, pools begin with small chunks:
-    /// see [`ChunkRequest::enough`](crate::ChunkRequest::enough). The default is false, which is right for sources of
+    /// see [`ChunkRequest::enough`](crate::raw::ChunkRequest::enough). The default is false, which is right for sources of
     /// whole pages and of bounded size.
     fn is_fine_grained(&self) -> bool {
         false

@@ -18,8 +18,8 @@ use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 /// | type | state in the child | lost in the child until a reset |
 /// |---|---|---|
 /// | [`Locked`](crate::Locked) | the whole pool | blocks that other threads had live |
-/// | [`Cached`](crate::Cached) | the pool, and the caches of the thread that forked | the same, and what other threads and [`Handle`](crate::Handle)s had cached |
-/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::AtomicLinear), [`RemoteFree`](crate::RemoteFree) | the whole pool, prepared or not | blocks that other threads had live |
+/// | [`Cached`](crate::Cached) | the pool, and the caches of the thread that forked | the same, and what other threads and [`Handle`](crate::shell::Handle)s had cached |
+/// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::shell::AtomicLinear), [`RemoteFree`](crate::shell::RemoteFree) | the whole pool, prepared or not | blocks that other threads had live |
 /// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads had cached; a value that another thread was reading is not dropped |
 /// | guards around an allocator | their counts and tables | as behind the guard; counts may be off by calls that were in progress |
 pub trait AtFork {

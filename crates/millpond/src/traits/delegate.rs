@@ -1,6 +1,6 @@
 //! Delegation: one line instead of a method each for what a guard, a shell or a pointer does not change.
 
-/// Delegates methods of [`Inspect`](crate::Inspect), [`RawPool`](crate::RawPool) or [`Reserve`](crate::Reserve) to
+/// Delegates methods of [`Inspect`](crate::Inspect), [`RawPool`](crate::raw::RawPool) or [`Reserve`](crate::raw::Reserve) to
 /// another value, within an implementation of the trait: `delegate!(self: self.inner; stats owns)`. If the other value
 /// is reached by a method `with`, as in a shell, only queries can be delegated: `delegate!(self: with self.reach();
 /// stats owns)`.

@@ -74,7 +74,9 @@ impl ChunkMap {
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, HeapMapBuilder, Usage, ChunkMap, Fixed, Inspect, Local};
+/// use millpond::{
+///     Allocator, Blocks, Fixed, Inspect, Local, observe::{ChunkMap, HeapMapBuilder, Usage},
+/// };
 ///
 /// let pool = Local::new(Blocks::<Fixed<64>>::new().with_capacity(64));
 /// let block = pool.allocate(Layout::new::<u64>())?;

@@ -1,7 +1,7 @@
 //! Misuse of a pool: what was found, and how it is reported.
 //!
 //! A pool and the guards around it call no hook themselves: a report waits until the shell asks for it, outside of
-//! every borrow and lock ([`PoolHooks::pending_report`](crate::PoolHooks::pending_report)). Guards around allocators report
+//! every borrow and lock ([`PoolHooks::pending_report`](crate::raw::PoolHooks::pending_report)). Guards around allocators report
 //! at once.
 
 use core::{alloc::Layout, fmt, panic::Location};
@@ -79,7 +79,7 @@ impl MisuseKind {
     }
 }
 
-/// The places in the program from which the calls came, as far as they were tracked: see [`Tracked`](crate::Tracked).
+/// The places in the program from which the calls came, as far as they were tracked: see [`Tracked`](crate::guard::Tracked).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSites {
     /// Where the block was allocated.
@@ -171,7 +171,7 @@ impl fmt::Display for Misuse {
 /// about. A hook can do something else. It must not panic: that ends the program too, because no allocator may unwind.
 ///
 /// ```
-/// use millpond::{Misuse, Reporter};
+/// use millpond::observe::{Misuse, Reporter};
 ///
 /// fn count(misuse: &Misuse) {
 ///     eprintln!("{misuse}");

@@ -10,7 +10,7 @@ use crate::base::AllocError;
 /// Every method has a default that does nothing, so a pool without guards writes `impl PoolHooks for MyPool {}`. A type
 /// that wraps another pool delegates each hook that it does not handle itself.
 ///
-/// The [contract of `RawPool`](crate::RawPool#safety) covers the hooks of the same type.
+/// The [contract of `RawPool`](crate::raw::RawPool#safety) covers the hooks of the same type.
 pub trait PoolHooks {
     /// Returns whether a shell passes requests of this layout straight to its parent, both when it allocates and when
     /// it frees. The answer is the same for every layout that fits the block that was requested.
@@ -21,7 +21,7 @@ pub trait PoolHooks {
     }
 
     /// Checks whether a request of this layout may be served, provided that there is a chunk for it. Shells ask before
-    /// they request a chunk from the parent. Guards such as [`Limit`](crate::Limit) refuse here.
+    /// they request a chunk from the parent. Guards such as [`Limit`](crate::guard::Limit) refuse here.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ pub trait PoolHooks {
         Ok(())
     }
 
-    /// Returns whether a call of [`deallocate`](crate::RawPool::deallocate) would be performed: false if it would be
+    /// Returns whether a call of [`deallocate`](crate::raw::RawPool::deallocate) would be performed: false if it would be
     /// reported as misuse and prevented. The block is not accessed, whatever its address. Guards that write to freed
     /// blocks ask first. The default is true, which is right for pools that do not detect misuse.
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {

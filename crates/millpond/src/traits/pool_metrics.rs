@@ -5,11 +5,11 @@ use super::{PoolStats, Report, Requested};
 /// Everything that is known about a pool at one moment: see [`Inspect::metrics`](crate::Inspect::metrics). Sizes are in
 /// bytes.
 ///
-/// A metric that nothing counts is `None`: for example, the total ever allocated, without [`Stats`](crate::Stats).
+/// A metric that nothing counts is `None`: for example, the total ever allocated, without [`Stats`](crate::guard::Stats).
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, Stats};
+/// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, guard::Stats};
 ///
 /// let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
 /// pool.allocate(Layout::new::<[u8; 50]>())?;
@@ -33,9 +33,9 @@ pub struct Metrics {
     pub free: usize,
     /// The largest size that would be served without a request to the parent.
     pub largest_free: Option<usize>,
-    /// Number of live blocks: from [`Counted`](crate::Counted) or [`Stats`](crate::Stats).
+    /// Number of live blocks: from [`Counted`](crate::guard::Counted) or [`Stats`](crate::guard::Stats).
     pub live_blocks: Option<usize>,
-    /// Bytes that were requested for live blocks: from [`Stats`](crate::Stats), as all fields that follow except
+    /// Bytes that were requested for live blocks: from [`Stats`](crate::guard::Stats), as all fields that follow except
     /// `left`.
     pub requested: Option<usize>,
     /// The maximum that was live at a time, as requested.
@@ -46,7 +46,7 @@ pub struct Metrics {
     pub freed: Option<Requested>,
     /// Requests that failed.
     pub failed: Option<usize>,
-    /// The bytes or blocks that are left: from [`Limit`](crate::Limit).
+    /// The bytes or blocks that are left: from [`Limit`](crate::guard::Limit).
     pub left: Option<usize>,
 }
 
@@ -99,12 +99,12 @@ impl Metrics {
     }
 }
 
-/// The changes of a pool between two moments: see [`Metrics::since`] and [`Intervals`](crate::Intervals).
+/// The changes of a pool between two moments: see [`Metrics::since`] and [`Intervals`](crate::observe::Intervals).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Delta {
-    /// What was handed out: from [`Stats`](crate::Stats), as the next two fields.
+    /// What was handed out: from [`Stats`](crate::guard::Stats), as the next two fields.
     pub allocated: Option<Requested>,
     /// What was freed, individually or by a reset.
     pub freed: Option<Requested>,

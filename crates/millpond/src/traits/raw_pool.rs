@@ -115,7 +115,7 @@ pub trait Reserve: RawPool {
     ///
     /// Returns the reason if the pool can never serve that many requests, whatever chunks it gets:
     /// [`AllocError::Unsupported`] for a layout that it does not serve, [`AllocError::Exhausted`] for more than the
-    /// address space holds, or the error of a guard such as [`Limit`](crate::Limit).
+    /// address space holds, or the error of a guard such as [`Limit`](crate::guard::Limit).
     fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError>;
 
     /// As [`add_chunk`](RawPool::add_chunk), for a chunk that [`reserve_request`](Self::reserve_request) has asked for.

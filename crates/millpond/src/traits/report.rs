@@ -10,7 +10,7 @@ pub struct Requested {
     pub bytes: usize,
 }
 
-/// What [`Stats`](crate::Stats) has counted.
+/// What [`Stats`](crate::guard::Stats) has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Counts {
@@ -28,7 +28,7 @@ pub struct Counts {
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Inspect, Limit, Local, Stats};
+/// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, guard::{Limit, Stats}};
 ///
 /// let pool = Local::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 1));
 /// pool.allocate(Layout::new::<u64>())?;
@@ -42,11 +42,11 @@ pub struct Counts {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
-    /// From [`Stats`](crate::Stats): everything that it counts.
+    /// From [`Stats`](crate::guard::Stats): everything that it counts.
     pub counts: Option<Counts>,
-    /// From [`Counted`](crate::Counted) or [`Stats`](crate::Stats): the number of live blocks.
+    /// From [`Counted`](crate::guard::Counted) or [`Stats`](crate::guard::Stats): the number of live blocks.
     pub live_blocks: Option<usize>,
-    /// From [`Limit`](crate::Limit): the bytes or blocks that are left.
+    /// From [`Limit`](crate::guard::Limit): the bytes or blocks that are left.
     pub left: Option<usize>,
 }
 

@@ -98,7 +98,7 @@ pub struct PoolBox<'p, T: ?Sized, M: Allocator + ?Sized = Local<Blocks>> {
 /// If the pool is a `static`, the lifetime is `'static`, and the handle can be sent wherever its value can:
 ///
 /// ```
-/// use millpond::{SharedBox, SharedPool};
+/// use millpond::{SharedPool, typed::SharedBox};
 ///
 /// struct Packet {
 ///     bytes: [u8; 1500],
@@ -123,7 +123,7 @@ pub type SharedBox<'p, T, M = Locked<Blocks>> = PoolBox<'p, T, M>;
 /// A value in a [`CachedPool`](crate::CachedPool). See [`SharedBox`].
 ///
 /// ```
-/// use millpond::{CachedBox, CachedPool, SharedPool};
+/// use millpond::{CachedPool, SharedPool, typed::CachedBox};
 ///
 /// struct Message {
 ///     text: CachedBox<'static, [u8; 64]>,

@@ -6,7 +6,7 @@ use super::{Pool, SharedPool};
 use crate::{
     guard::Limit,
     pool::{Blocks, Config, DynSize, FreeList},
-    shell::{Cached, Fail, Local, Locked},
+    shell::{Cached, Local, Locked, oom::Fail},
     source::{DEFAULT_PARENT, DefaultParent},
     traits::Allocator,
 };
@@ -42,7 +42,7 @@ use crate::{
 /// All methods are `const`, so a pool for several threads can be a `static`:
 ///
 /// ```
-/// use millpond::{Blocks, CachedPool, Limit, Locked, SharedPool, StaticBuffer};
+/// use millpond::{Blocks, CachedPool, Locked, SharedPool, StaticBuffer, guard::Limit};
 ///
 /// static EVENTS: CachedPool<[u64; 4]> = SharedPool::builder().capacity(1000).build_cached();
 /// static JOBS: SharedPool<u64, Locked<Limit<Blocks>>> = SharedPool::builder().limit(8).build_shared();
@@ -99,8 +99,8 @@ impl<T, A, C, L: Copy> Builder<T, A, C, L> {
         Builder { parent, capacity, per_chunk, limit: Limited(values), makes: PhantomData }
     }
 
-    /// Sets the free list, which keeps the freed blocks: [`Lifo`](crate::Lifo) (the default),
-    /// [`Magazine`](crate::Magazine) or [`AddressOrdered`](crate::AddressOrdered).
+    /// Sets the free list, which keeps the freed blocks: [`Lifo`](crate::pool::Lifo) (the default),
+    /// [`Magazine`](crate::Magazine) or [`AddressOrdered`](crate::pool::AddressOrdered).
     pub const fn free_list<S: FreeList>(self) -> Builder<T, A, (DynSize, S), L> {
         let Self { capacity, per_chunk, limit, .. } = self;
         Builder { parent: self.into_parent(), capacity, per_chunk, limit, makes: PhantomData }

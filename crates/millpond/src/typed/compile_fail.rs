@@ -7,7 +7,10 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Blocks, Chunk, ChunkRequest, Fixed, SizeClasses, ConstSizeClasses, PoolHooks, RawPool, Release};
+//! use millpond::{
+//!     Blocks, Fixed, raw::{Chunk, ChunkRequest, PoolHooks, RawPool, Release},
+//!     pool::{ConstSizeClasses, SizeClasses},
+//! };
 //!
 //! struct Mine(Blocks<Fixed<64>>);
 //! impl PoolHooks for Mine {}
@@ -36,7 +39,7 @@
 //!
 //! ```compile_fail,E0200
 //! use core::{alloc::Layout, ptr::NonNull};
-//! use millpond::{Chunk, ChunkRequest, Linear, PoolHooks, RawPool, Rewind, Release};
+//! use millpond::{Linear, raw::{Chunk, ChunkRequest, PoolHooks, RawPool, Release, Rewind}};
 //!
 //! struct Mine(Linear);
 //! impl PoolHooks for Mine {}
@@ -61,7 +64,7 @@
 //!
 //! ```compile_fail,E0133
 //! use core::fmt::Display;
-//! use millpond::{CoerceUnsize, Pool};
+//! use millpond::{Pool, typed::CoerceUnsize};
 //!
 //! let pool = Pool::new();
 //! static mut OTHER: u32 = 1;

@@ -16,10 +16,12 @@ mod try_alloc_error;
 mod unsize;
 mod unwind;
 
+pub use crate::sync::{AtomicRefCount, LocalRefCount, RefCount};
 pub use boxed::{CachedBox, PoolBox, SharedBox};
 pub use builder::{Builder, Limited, Unlimited};
 pub use pool::{CachedPool, Pool, SharedPool};
 pub use rc::{ArcPool, PoolArc, PoolRc, PoolRef, PoolWeak, RcInner, RcPool};
 pub use thin::{ThinBox, ThinPool};
 pub use try_alloc_error::TryAllocError;
-pub use unsize::{CoerceUnsize, Unsized, coerce};
+pub use unsize::CoerceUnsize;
+pub use unsize::{Unsized, coerce};

@@ -256,12 +256,12 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// });
 /// ```
 ///
-/// Its handles are [`SharedBox`](crate::SharedBox)es, which is the type to name in the fields of a struct. Where
+/// Its handles are [`SharedBox`](crate::typed::SharedBox)es, which is the type to name in the fields of a struct. Where
 /// threads allocate and free often, a [`CachedPool`] is many times faster.
 pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
 
 /// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](Builder::build_cached). Its handles are
-/// [`CachedBox`](crate::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they take
+/// [`CachedBox`](crate::typed::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they take
 /// themselves.
 ///
 /// ```

@@ -249,7 +249,7 @@ impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     /// [upgraded](PoolWeak::upgrade) until `make` has returned; clones of it can be upgraded afterwards.
     ///
     /// ```
-    /// use millpond::{Local, LocalRefCount, Blocks, PoolRc, PoolWeak, RcPool};
+    /// use millpond::{Local, Blocks, PoolRc, RcPool, typed::{LocalRefCount, PoolWeak}};
     ///
     /// struct Node<'p> {
     ///     this: PoolWeak<'p, Node<'p>, LocalRefCount, Local<Blocks>>,

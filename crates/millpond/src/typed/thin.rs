@@ -123,7 +123,7 @@ fn header_of<A: Allocator>(block: NonNull<u8>, size: usize) -> *mut *const Memor
 /// has at most 1 MiB less 1 KiB. Unused memory is not touched.
 ///
 /// ```
-/// use millpond::{ThinBox, ThinPool};
+/// use millpond::{ThinPool, typed::ThinBox};
 ///
 /// struct Node<'p> {
 ///     value: u32,
@@ -366,7 +366,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// pool, so a value can pass through a word without a lifetime, such as the user-data pointer of a C library.
     ///
     /// ```
-    /// use millpond::{ThinBox, ThinPool};
+    /// use millpond::{ThinPool, typed::ThinBox};
     ///
     /// let pool = ThinPool::new();
     /// let word = ThinBox::into_raw(pool.alloc(String::from("context")));
@@ -417,7 +417,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     /// Pins the value. Same as [`PoolBox::into_pin`](crate::PoolBox::into_pin).
     ///
     /// ```
-    /// use millpond::{ThinBox, ThinPool};
+    /// use millpond::{ThinPool, typed::ThinBox};
     ///
     /// let pool: &'static ThinPool<_> = Box::leak(Box::new(ThinPool::new()));
     /// let mut task = ThinBox::into_pin(pool.alloc(async { 7 }));
@@ -428,7 +428,7 @@ impl<'p, T: ?Sized, A: Allocator> ThinBox<'p, T, A> {
     ///
     /// ```compile_fail,E0597
     /// let pool = millpond::ThinPool::new();
-    /// let pinned = millpond::ThinBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
+    /// let pinned = millpond::typed::ThinBox::into_pin(pool.alloc(7)); // error: `pool` does not live long enough
     /// # // instead: let pinned = std::pin::pin!(pool.alloc(7));
     /// ```
     #[must_use]

@@ -6,8 +6,8 @@
 
 /// A handle whose value can be converted to an unsized type by [`unsize!`](crate::unsize).
 ///
-/// Implemented by [`PoolBox`](crate::PoolBox), [`ThinBox`](crate::ThinBox), [`PoolRc`](crate::PoolRc),
-/// [`PoolArc`](crate::PoolArc) and [`PoolWeak`](crate::PoolWeak). The trait is safe to implement: callers of
+/// Implemented by [`PoolBox`](crate::PoolBox), [`ThinBox`](crate::typed::ThinBox), [`PoolRc`](crate::PoolRc),
+/// [`PoolArc`](crate::PoolArc) and [`PoolWeak`](crate::typed::PoolWeak). The trait is safe to implement: callers of
 /// [`coerce`](Self::coerce) have to uphold a contract, implementations do not.
 pub trait CoerceUnsize: Sized {
     /// The type of the value before the conversion.

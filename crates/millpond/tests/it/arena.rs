@@ -3,7 +3,8 @@
 use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
 use millpond::{
-    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked, NullAllocator,
+    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked,
+    source::NullAllocator,
 };
 
 use crate::{

@@ -9,10 +9,15 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buddy, Cached, Classes, DefaultLock, Fallback,
-    Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Owned, Poison, PoolHooks,
-    Quarantine, RawPool, Reclaim, RemoteFree, Reserve, Retry, Segregator, SignPost, Stack, Stats, Tlsf,
-    Validated, testing::Conformance,
+    AllocError, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Heap, Inspect, Linear, Local, LockFree,
+    Locked, Magazine, Owned, Reclaim, SignPost, Stack, Tlsf,
+    guard::{Fallback, Limit, Poison, Quarantine, Segregator, Stats},
+    lock::DefaultLock,
+    oom::Retry,
+    pool::{AddressOrdered, Lifo, Validated},
+    raw::{Allocation, PoolHooks, RawPool, Reserve},
+    shell::RemoteFree,
+    testing::Conformance,
 };
 
 use crate::{cached::alone, tracking_parent::TrackingParent};
@@ -113,7 +118,7 @@ fn what_is_free_serves_any_size_through_guards() {
     serves_any_size("stats around", &SIZES, 95, || Stats::new(Local::new_in(Classes::new(), capped())));
     // Larger ones pass the pool by, and so are not its own.
     serves_any_size("fallback around", &SIZES[..4], 95, || {
-        Fallback::new(Local::new_in(Classes::new(), capped()), millpond::NullAllocator)
+        Fallback::new(Local::new_in(Classes::new(), capped()), millpond::source::NullAllocator)
     });
 }
 
@@ -500,9 +505,9 @@ fn reserving_asks_the_guards() {
     refused(Limit::blocks(blocks(), 2), 3, AllocError::Limit);
     refused(Limit::bytes(blocks(), 128), 3, AllocError::Limit);
     refused(Stats::new(Limit::blocks(Classes::new(), 10)), 11, AllocError::Limit);
-    refused(millpond::FailNth::after(blocks(), 5), 6, AllocError::Exhausted);
-    refused(millpond::FailNth::only(blocks(), 5), 6, AllocError::Exhausted);
-    refused(millpond::FailNth::every(blocks(), 5), 5, AllocError::Exhausted);
+    refused(millpond::guard::FailNth::after(blocks(), 5), 6, AllocError::Exhausted);
+    refused(millpond::guard::FailNth::only(blocks(), 5), 6, AllocError::Exhausted);
+    refused(millpond::guard::FailNth::every(blocks(), 5), 5, AllocError::Exhausted);
     refused(Segregator::new(8, Blocks::<Fixed<8>>::new(), Limit::blocks(blocks(), 7)), 8, AllocError::Limit);
     refused(Fallback::new(Limit::blocks(blocks(), 7), Blocks::<Fixed<8>>::new()), 8, AllocError::Limit);
     refused(
@@ -532,21 +537,21 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
             unsafe { self.0.deallocate(block, layout) };
         }
 
-        fn chunk_request(&self, layout: Layout) -> Option<millpond::ChunkRequest> {
+        fn chunk_request(&self, layout: Layout) -> Option<millpond::raw::ChunkRequest> {
             self.0.chunk_request(layout)
         }
 
         unsafe fn add_chunk(
             &mut self,
-            chunk: millpond::Chunk,
+            chunk: millpond::raw::Chunk,
             layout: Layout,
-        ) -> Result<(), millpond::Chunk> {
+        ) -> Result<(), millpond::raw::Chunk> {
             // SAFETY: the caller's promises are passed on.
             unsafe { self.0.add_chunk(chunk, layout) }
         }
 
-        fn release_chunk(&mut self, which: millpond::Release) -> Option<millpond::Chunk> {
-            (which == millpond::Release::Any).then(|| self.0.release_chunk(which)).flatten()
+        fn release_chunk(&mut self, which: millpond::raw::Release) -> Option<millpond::raw::Chunk> {
+            (which == millpond::raw::Release::Any).then(|| self.0.release_chunk(which)).flatten()
         }
 
         fn reset(&mut self) {

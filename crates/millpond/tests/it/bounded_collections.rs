@@ -2,7 +2,9 @@
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use millpond::{AllocError, Allocation, Allocator, Heap, Inspect, Limit, SharedSlots, Slots, ThinPool};
+use millpond::{
+    AllocError, Allocator, Heap, Inspect, SharedSlots, Slots, ThinPool, guard::Limit, raw::Allocation,
+};
 
 use crate::{cached::alone, tracking_parent::TrackingParent};
 

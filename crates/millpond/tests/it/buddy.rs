@@ -3,8 +3,8 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, BuddyError, Buffer, Fixed, Inspect, Linear, Local, Locked, Owned,
-    Pages,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Fixed, Inspect, Linear, Local, Locked, Owned, Pages,
+    pool::BuddyError,
 };
 
 use crate::{
@@ -238,7 +238,7 @@ fn empty_chunks_go_back_and_others_stay() {
 
 #[test]
 fn a_block_outlives_the_chunk_that_another_surrendered() {
-    use millpond::{Chunk, RawPool, Release};
+    use millpond::raw::{Chunk, RawPool, Release};
     let mut pool = buddy(16, 1024);
     let mut memory = [vec![0u128; 64], vec![0u128; 64], vec![0u128; 64]];
     let request = layout(256, 16);
@@ -270,7 +270,7 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
 
 #[test]
 fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
-    use millpond::{Chunk, RawPool};
+    use millpond::raw::{Chunk, RawPool};
     let mut pool = Buddy::new();
     let mut memory = vec![0u128; 64];
     let mut chunk = |bytes, align| {

@@ -14,8 +14,13 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, AllocError, Allocation, Allocator, Blocks, Buffer, Cached, Classes, Counted, Fail, Fixed,
-    Heap, Inspect, Limit, Locked, Magazine, Reclaim, Retry, SpinLock, StaticBuffer, TicketLock, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inspect, Locked, Magazine, Reclaim,
+    StaticBuffer, Tlsf,
+    guard::{Counted, Limit},
+    lock::{SpinLock, TicketLock},
+    oom::{Fail, Retry},
+    pool::AddressOrdered,
+    raw::Allocation,
     testing::{Conformance, out_of_memory},
 };
 
@@ -89,7 +94,7 @@ fn keeps_the_contract() {
     out_of_memory(|parent| Cached::new_in(Sixty4::new(), parent));
     out_of_memory(|parent| Cached::new_in(Classes::new(), parent));
     out_of_memory(|parent| {
-        Cached::<_, _, SpinLock, _, 8>::with_policy(Sixty4::new(), parent, millpond::Fail)
+        Cached::<_, _, SpinLock, _, 8>::with_policy(Sixty4::new(), parent, millpond::oom::Fail)
     });
 }
 
@@ -334,7 +339,7 @@ fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
     let blocks: Vec<_> = (0..2000).map_while(|_| take(&pool)).collect();
     elsewhere(|| give(&pool, blocks));
     assert!(pool.trim() > 2000 * 64);
-    assert_eq!((pool.parent().out(), pool.stats()), (0, millpond::PoolStats::default()));
+    assert_eq!((pool.parent().out(), pool.stats()), (0, millpond::observe::PoolStats::default()));
     let kept = take(&pool).expect("the heap has room");
     pool.trim();
     assert_eq!(pool.stats().live, 64);
@@ -489,8 +494,11 @@ fn what_is_written_stays_written() {
     let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     churn(&pool, 20_000);
     assert_eq!(pool.stats().live, 0);
-    let small =
-        Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), TrackingParent::default(), millpond::Fail);
+    let small = Cached::<_, _, SpinLock, _, 4>::with_policy(
+        Sixty4::new(),
+        TrackingParent::default(),
+        millpond::oom::Fail,
+    );
     churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");

@@ -10,8 +10,8 @@ use std::{
 };
 
 use millpond::{
-    Allocation, Allocator, Blocks, Buffer, Classes, ClassesError, Fixed, Heap, Inspect, Linear, Local,
-    Locked, Owned, Pages, StaticBuffer, testing,
+    Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked, Owned, Pages,
+    StaticBuffer, pool::ClassesError, raw::Allocation, testing,
 };
 
 use crate::{oracle::Oracle, tracking_parent::TrackingParent};
@@ -140,7 +140,7 @@ fn take_some(pool: &impl Allocator, count: usize) -> Vec<NonNull<[u8]>> {
 }
 
 /// Fails the nth request to the parent, for every n, and expects that nothing is lost.
-pub(crate) fn fail_each<P: millpond::RawPool + Inspect>(make: impl Fn() -> P) {
+pub(crate) fn fail_each<P: millpond::raw::RawPool + Inspect>(make: impl Fn() -> P) {
     testing::out_of_memory(|parent| Local::new_in(make(), parent));
 }
 

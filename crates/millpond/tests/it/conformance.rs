@@ -9,10 +9,15 @@ use std::{
 };
 
 use millpond::{
-    Abort, AddressOrdered, Allocator, AtomicLinear, Blocks, Buddy, Buffer, Classes, Config, Counted, DynSize,
-    FailNth, Fallback, Fixed, Heap, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked, Magazine, Misuse,
-    MisuseKind, Observe, OwnerHandle, Pages, RawPool, Reclaim, RemoteFree, Reporter, ReservedRegion, Retry,
-    Segregator, SignPost, Stack, Stats, Tlsf, Validated,
+    Allocator, Blocks, Buddy, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, LockFree, Locked,
+    Magazine, Pages, Reclaim, SignPost, Stack, Tlsf,
+    guard::{Counted, FailNth, Fallback, Limit, Observe, Segregator, Stats},
+    observe::{Misuse, MisuseKind, Reporter},
+    oom::{Abort, Retry},
+    pool::{AddressOrdered, Config, DynSize, Lifo, Validated},
+    raw::RawPool,
+    shell::{AtomicLinear, OwnerHandle, RemoteFree},
+    source::ReservedRegion,
     testing::{Conformance, TrackingParent, conformance, out_of_memory},
 };
 
@@ -217,7 +222,7 @@ fn guards_between_a_pool_and_its_parent() {
 fn shells_with_a_policy() {
     shell(MIXED, || Local::with_policy(Classes::new(), TrackingParent::default(), Retry(|_, _| false)));
     let locked =
-        || Locked::<_, _, millpond::SpinLock, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
+        || Locked::<_, _, millpond::lock::SpinLock, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
     shell(MIXED, locked);
     // What ends the program is not asked for: everything is served.
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Heap, Abort);

@@ -8,7 +8,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocation, Allocator,
+    AllocError, Allocator,
+    raw::Allocation,
     testing::{Conformance, Oracle, conformance},
 };
 

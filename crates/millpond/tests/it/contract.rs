@@ -3,8 +3,12 @@
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
 use millpond::{
-    AllocError, Allocation, Allocator, AtomicLinear, Blocks, Cached, Checked, Classes, Fallback, Fixed, Heap,
-    Inspect, Linear, Local, LockFree, Locked, NullAllocator, Segregator, Stack, Tlsf,
+    AllocError, Allocator, Blocks, Cached, Classes, Fixed, Heap, Inspect, Linear, Local, LockFree, Locked,
+    Stack, Tlsf,
+    guard::{Checked, Fallback, Segregator},
+    raw::Allocation,
+    shell::AtomicLinear,
+    source::NullAllocator,
 };
 
 fn layout(size: usize, align: usize) -> Layout {

@@ -5,8 +5,10 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Lifo, Linear, Local, LockFree,
-    Locked, Magazine, Reclaim, RemoteFree, SignPost, Stack, Tlsf, Validated,
+    Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Linear, Local, LockFree, Locked, Magazine,
+    Reclaim, SignPost, Stack, Tlsf,
+    pool::{AddressOrdered, Lifo, Validated},
+    shell::RemoteFree,
 };
 
 /// The blocks of a pool, as addresses, of which every second one is free.

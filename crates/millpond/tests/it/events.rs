@@ -3,7 +3,12 @@
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use millpond::{Blocks, Fixed, Lifo, Limit, Linear, Local, Reporter, Validated};
+use millpond::{
+    Blocks, Fixed, Linear, Local,
+    guard::Limit,
+    observe::Reporter,
+    pool::{Lifo, Validated},
+};
 
 use crate::misuse::{free, layout, take};
 

@@ -2,7 +2,10 @@
 
 use std::{alloc::Layout, env, process::ExitStatus};
 
-use millpond::{Allocator, MappedRegion, Pages, ReservedRegion, TunedPages};
+use millpond::{
+    Allocator, Pages,
+    source::{MappedRegion, ReservedRegion, TunedPages},
+};
 
 use crate::again;
 

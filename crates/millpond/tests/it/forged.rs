@@ -4,8 +4,10 @@ use std::{alloc::Layout, ptr::NonNull};
 
 use fastrand::Rng;
 use millpond::{
-    Allocator, Blocks, Cached, Canary, Checked, Fixed, Inspect, Lifo, Local, Magazine, MisuseKind, Poison,
-    Quarantine, Tlsf, Validated, Zeroed,
+    Allocator, Blocks, Cached, Fixed, Inspect, Local, Magazine, Tlsf,
+    guard::{Canary, Checked, Poison, Quarantine, Zeroed},
+    observe::MisuseKind,
+    pool::{Lifo, Validated},
 };
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};

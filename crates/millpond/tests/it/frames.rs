@@ -3,7 +3,9 @@
 use std::{cell::Cell, sync::Barrier};
 
 use millpond::{
-    Arena, ArenaPool, FrameHandle, Frames, Inspect, Linear, Local, Owned, PooledArena, Stack, Stats,
+    Arena, ArenaPool, Frames, Inspect, Linear, Local, Owned, Stack,
+    arena::{FrameHandle, PooledArena},
+    guard::Stats,
 };
 
 use crate::{tracking_parent::TrackingParent, values::unwinds};
@@ -81,7 +83,7 @@ fn frames_keep_nothing() -> FrameHandle<()> {
 
 #[test]
 fn frames_of_many_threads_lend_to_many() {
-    let frames: Frames<2, _> = Frames::with_memory(millpond::AtomicLinear::new);
+    let frames: Frames<2, _> = Frames::with_memory(millpond::shell::AtomicLinear::new);
     let value = frames.persist(5);
     std::thread::scope(|scope| {
         for number in 0..4 {

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, collections::BTreeSet, ptr::NonNull};
 
 use millpond::{
-    AddressOrdered, Allocator, Blocks, ConstBlockLayout, Fixed, FreeList, Inspect, Lifo, Local, Magazine,
-    Pages,
+    Allocator, Blocks, Fixed, Inspect, Local, Magazine, Pages,
+    pool::{AddressOrdered, ConstBlockLayout, FreeList, Lifo},
 };
 
 use crate::tracking_parent::TrackingParent;

@@ -3,8 +3,11 @@
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
-    AddressOrdered, AllocError, Allocator, Blocks, Classes, Config, Counted, Fallback, Fixed, Inspect, Lifo,
-    Limit, Linear, Local, Locked, Magazine, NullAllocator, Owned, RawPool, Reserve, Segregator, Stats,
+    AllocError, Allocator, Blocks, Classes, Fixed, Inspect, Linear, Local, Locked, Magazine, Owned,
+    guard::{Counted, Fallback, Limit, Segregator, Stats},
+    pool::{AddressOrdered, Config, Lifo},
+    raw::{RawPool, Reserve},
+    source::NullAllocator,
 };
 
 use crate::tracking_parent::TrackingParent;

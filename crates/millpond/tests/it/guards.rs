@@ -11,9 +11,11 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Classes, Counted, Counts, Event, FailNth, Fallback, Fixed, Heap,
-    Inspect, Limit, Linear, Local, Locked, NullAllocator, Observe, Owned, Quarantine, RawPool, Requested,
-    Segregator, Stats, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked, Owned, Tlsf,
+    guard::{Counted, Event, FailNth, Fallback, Limit, Observe, Quarantine, Segregator, Stats},
+    observe::{Counts, Requested},
+    raw::RawPool,
+    source::NullAllocator,
 };
 
 use crate::tracking_parent::TrackingParent;
@@ -530,7 +532,7 @@ fn reports_pass_through_everything() {
     assert_eq!(report.counts.map(|counts| counts.live), Some(Requested { blocks: 1, bytes: 100 }));
     assert!(guarded.owns(small.as_ptr()) && guarded.owns(large.as_ptr()));
     assert_eq!(guarded.stats(), pool.stats());
-    assert_eq!(Local::new(Linear::new()).report(), millpond::Report::default());
+    assert_eq!(Local::new(Linear::new()).report(), millpond::observe::Report::default());
 }
 
 #[test]

@@ -4,10 +4,12 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, sync::Mutex};
 
 use fastrand::Rng;
 use millpond::{
-    AddressOrdered, Allocator, AtomicLinear, Blocks, Buddy, Buffer, Cached, Canary, ChunkMap, Classes,
-    Fallback, Fixed, For, HeapMapBuilder, HeapMapView, Inspect, Lifo, Limit, Linear, Local, LockFree, Locked,
-    Magazine, Observe, Owned, Pool, Quarantine, Reclaim, RemoteFree, Segregator, SignPost, Stack, Stats,
-    Tlsf, Usage, Validated,
+    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, For, Inspect, Linear, Local, LockFree, Locked,
+    Magazine, Owned, Pool, Reclaim, SignPost, Stack, Tlsf,
+    guard::{Canary, Fallback, Limit, Observe, Quarantine, Segregator, Stats},
+    observe::{ChunkMap, HeapMapBuilder, HeapMapView, Usage},
+    pool::{AddressOrdered, Lifo, Validated},
+    shell::{AtomicLinear, RemoteFree},
 };
 
 /// Allocates and frees at random.

@@ -1,9 +1,11 @@
 //! The guards that look after blocks, through the whole kit: alone, stacked, around pools and around allocators.
 
 use millpond::{
-    AddressOrdered, Blocks, Buddy, Canary, Checked, Classes, DelayedFree, Fixed, Heap, Limit, Linear, Local,
-    Locked, Magazine, Pages, Poison, Quarantine, RawPool, Reporter, SignPost, Stack, Stats, Tlsf, Tracked,
-    Zeroed,
+    Blocks, Buddy, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Pages, SignPost, Stack, Tlsf,
+    guard::{Canary, Checked, DelayedFree, Limit, Poison, Quarantine, Stats, Tracked, Zeroed},
+    observe::Reporter,
+    pool::AddressOrdered,
+    raw::RawPool,
     testing::{TrackingParent, conformance},
 };
 

@@ -7,8 +7,9 @@ use allocator_api2_04::{alloc::Global as Global04, boxed::Box as Box04, vec::Vec
 use fastrand::Rng;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::{
-    AllocError, Allocator, Classes, Inspect, Linear, Local, Locked, NullAllocator, Pool, Tlsf,
+    AllocError, Allocator, Classes, Inspect, Linear, Local, Locked, Pool, Tlsf,
     interop::{Global, api2_02, api2_04},
+    source::NullAllocator,
     testing::Conformance,
 };
 

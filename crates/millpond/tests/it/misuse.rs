@@ -13,9 +13,13 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Buffer, Canary, Checked, Classes, Fixed, Heap, Inspect, Lifo,
-    Limit, Linear, Local, Locked, Misuse, MisuseKind, Observe, Owned, Poison, Quarantine, RawPool, Reporter,
-    Segregator, Stats, Tlsf, Tracked, Validated, Zeroed, testing::TrackingParent,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked,
+    Owned, Tlsf,
+    guard::{Canary, Checked, Limit, Observe, Poison, Quarantine, Segregator, Stats, Tracked, Zeroed},
+    observe::{Misuse, MisuseKind, Reporter},
+    pool::{Lifo, Validated},
+    raw::RawPool,
+    testing::TrackingParent,
 };
 
 use crate::again;

@@ -2,7 +2,7 @@
 
 use std::{panic::Location, ptr::NonNull};
 
-use millpond::{Allocator, Classes, Heap, Local, Tlsf, Tracked};
+use millpond::{Allocator, Classes, Heap, Local, Tlsf, guard::Tracked};
 
 use crate::misuse::{HERE, free, heard, layout};
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocation, Allocator, AtomicLinear, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree,
-    Locked, Magazine, Tlsf,
+    AllocError, Allocator, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree, Locked, Magazine, Tlsf,
+    raw::Allocation, shell::AtomicLinear,
 };
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();

@@ -12,8 +12,11 @@ use std::{
 };
 
 use millpond::{
-    Abort, AllocError, Allocator, Blocks, Buffer, Classes, Fail, FailNth, Fixed, Heap, Inspect, Limit,
-    Linear, Local, Locked, NullAllocator, Observe, OomPolicy, Owned, Retry, SpinLock, Stats,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked, Owned,
+    guard::{FailNth, Limit, Observe, Stats},
+    lock::SpinLock,
+    oom::{Abort, Fail, OomPolicy, Retry},
+    source::NullAllocator,
 };
 
 use crate::again::this_program;

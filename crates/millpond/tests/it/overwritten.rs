@@ -9,8 +9,8 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Checked, Fixed, Inspect, Local, Magazine, MisuseKind, RawPool,
-    Reclaim, SignPost, Tlsf,
+    AllocError, Allocator, Blocks, Buddy, Fixed, Inspect, Local, Magazine, Reclaim, SignPost, Tlsf,
+    guard::Checked, observe::MisuseKind, raw::RawPool,
 };
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};

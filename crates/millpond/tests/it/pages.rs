@@ -3,7 +3,10 @@
 use std::alloc::Layout;
 
 use fastrand::Rng;
-use millpond::{AllocError, Allocator, Blocks, Fixed, Inspect, Local, Numa, Pages, TunedPages};
+use millpond::{
+    AllocError, Allocator, Blocks, Fixed, Inspect, Local, Pages,
+    source::{Numa, TunedPages},
+};
 
 use crate::{again::skipped, oracle::Oracle};
 
@@ -227,7 +230,7 @@ mod linux {
     fn pages_known_to_be_zero_are_not_zeroed_again() {
         let asked = layout(1 << 20, 8);
         let more = layout(4 << 20, 8);
-        let range = millpond::ReservedRegion::new(64 << 20).expect("addresses are plenty");
+        let range = millpond::source::ReservedRegion::new(64 << 20).expect("addresses are plenty");
         let tuned = TunedPages::new().guarded();
         let sources: [(&str, &dyn Allocator); 3] =
             [("Pages", &Pages), ("TunedPages", &tuned), ("Reserved", &range)];

@@ -3,9 +3,13 @@
 use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
-    AddressOrdered, Allocator, Arena, Blocks, Cached, Classes, Counted, Fixed, Frames, Heap, Inspect,
-    Intervals, Lifo, Limit, Local, Locked, Magazine, NullAllocator, Owned, Pool, PoolStats, RawPool, Reclaim,
-    Requested, SharedPool, Stats, ThinPool, Tlsf, Validated,
+    Allocator, Arena, Blocks, Cached, Classes, Fixed, Frames, Heap, Inspect, Local, Locked, Magazine, Owned,
+    Pool, Reclaim, SharedPool, ThinPool, Tlsf,
+    guard::{Counted, Limit, Stats},
+    observe::{Intervals, PoolStats, Requested},
+    pool::{AddressOrdered, Lifo, Validated},
+    raw::RawPool,
+    source::NullAllocator,
 };
 
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
@@ -78,7 +82,7 @@ fn intervals_tell_what_happened_in_between() {
     assert_eq!((less.chunks, less.held), (-1, -256));
 }
 
-fn intervals_with_more() -> millpond::Metrics {
+fn intervals_with_more() -> millpond::observe::Metrics {
     let pool = Local::new(Blocks::<Fixed<64>>::new());
     let _ = pool.allocate(BLOCK).expect("the heap has room");
     pool.metrics()

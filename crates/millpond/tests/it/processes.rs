@@ -14,9 +14,14 @@ use std::{
 
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
-    Allocator, ArenaPool, AtFork, AtomicLinear, Blocks, Buffer, Cached, Checked, Classes, Fail, Fixed, Heap,
-    Inspect as _, LockFree, Locked, Quarantine, Registry, RemoteFree, SharedSlots, SpinLock, TicketLock,
-    Tlsf, fork,
+    Allocator, ArenaPool, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inspect as _, LockFree, Locked,
+    SharedSlots, Tlsf,
+    guard::{Checked, Quarantine},
+    lock::{SpinLock, TicketLock},
+    observe::Registry,
+    oom::Fail,
+    raw::AtFork,
+    shell::{AtomicLinear, RemoteFree, fork},
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();

@@ -4,8 +4,10 @@ use std::{alloc::Layout, rc::Rc};
 
 use fastrand::Rng;
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Lifo, Linear, Local, Locked,
-    Magazine, Pages, Reclaim, testing::Conformance,
+    Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, Locked, Magazine, Pages,
+    Reclaim,
+    pool::{AddressOrdered, Lifo},
+    testing::Conformance,
 };
 
 use crate::{oracle::Oracle, tracking_parent::TrackingParent};

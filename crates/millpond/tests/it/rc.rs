@@ -12,8 +12,10 @@ use std::{
 };
 
 use millpond::{
-    AllocError, ArcPool, Classes, Inspect, Local, LocalRefCount, NullAllocator, PoolArc, PoolBox, PoolRc,
-    PoolRef, PoolWeak, RcPool, ThinPool, unsize,
+    AllocError, ArcPool, Classes, Inspect, Local, PoolArc, PoolBox, PoolRc, RcPool, ThinPool,
+    source::NullAllocator,
+    typed::{LocalRefCount, PoolRef, PoolWeak},
+    unsize,
 };
 
 use crate::values::{Tracked, unwinds};

@@ -4,8 +4,11 @@ use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc};
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Buffer, Counted, Fallback, Fixed, Holes, Inspect, Limit, Linear,
-    Local, Locked, Owned, Pages, PoolStats, RawPool, SignPost, Stats, Tlsf,
+    AllocError, Allocator, Blocks, Buddy, Buffer, Fixed, Inspect, Linear, Local, Locked, Owned, Pages,
+    SignPost, Tlsf,
+    guard::{Counted, Fallback, Limit, Stats},
+    observe::{Holes, PoolStats},
+    raw::RawPool,
 };
 
 use crate::{

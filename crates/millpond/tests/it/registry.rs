@@ -7,8 +7,9 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Blocks, DuplicateName, Fixed, Heap, Inspect, Linear, Local, Locked, Observe, PrometheusText,
-    Registry, Stats, Tlsf,
+    Allocator, Blocks, Fixed, Heap, Inspect, Linear, Local, Locked, Tlsf,
+    guard::{Observe, Stats},
+    observe::{DuplicateName, PrometheusText, Registry},
 };
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -76,16 +77,16 @@ fn a_pool_may_use_the_registry_while_it_is_read() {
     static ASKED: OnceLock<usize> = OnceLock::new();
     struct Curious;
     impl Inspect for Curious {
-        fn stats(&self) -> millpond::PoolStats {
+        fn stats(&self) -> millpond::observe::PoolStats {
             let _ = ASKED.set(names_of_others());
-            millpond::PoolStats::default()
+            millpond::observe::PoolStats::default()
         }
 
         fn owns(&self, _: *const u8) -> bool {
             false
         }
 
-        fn check(&self) -> Result<(), millpond::InvariantError> {
+        fn check(&self) -> Result<(), millpond::observe::InvariantError> {
             Ok(())
         }
     }

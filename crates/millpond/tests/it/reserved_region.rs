@@ -4,7 +4,7 @@ use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, thread};
 
 use millpond::{
     AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Pages,
-    ReservedRegion, StaticBuffer,
+    StaticBuffer, source::ReservedRegion,
 };
 
 use crate::{oracle::Oracle, pages::workout};

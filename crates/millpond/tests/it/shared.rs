@@ -13,8 +13,12 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, AtomicLinear, Blocks, Buffer, Classes, Fixed, Heap, Inspect, Limit, LockFree,
-    Locked, Magazine, NullAllocator, Pages, Reclaim, RemoteFree, SpinLock, StaticBuffer, TicketLock, Tlsf,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Heap, Inspect, LockFree, Locked, Magazine, Pages,
+    Reclaim, StaticBuffer, Tlsf,
+    guard::Limit,
+    lock::{SpinLock, TicketLock},
+    shell::{AtomicLinear, RemoteFree},
+    source::NullAllocator,
     testing::Stress,
 };
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{Allocation, Allocator, Heap, Key, Limit, SharedSlots};
+use millpond::{Allocator, Heap, Key, SharedSlots, guard::Limit, raw::Allocation};
 
 use crate::{cached::alone, slots::unwinds};
 

@@ -8,7 +8,9 @@ use std::{
 };
 
 use fastrand::Rng;
-use millpond::{AllocError, Buffer, Inspect, Key, Linear, Local, Locked, SharedSlots, Slots, Stats, Tlsf};
+use millpond::{
+    AllocError, Buffer, Inspect, Key, Linear, Local, Locked, SharedSlots, Slots, Tlsf, guard::Stats,
+};
 
 use crate::{cached::alone, tracking_parent::TrackingParent};
 

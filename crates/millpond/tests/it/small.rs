@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use millpond::{Allocation, Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack};
+use millpond::{Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack, raw::Allocation};
 
 /// The heap, and how many bytes are taken from it.
 #[derive(Default)]
@@ -80,7 +80,7 @@ fn chunks_double_from_a_few_blocks_on() {
 /// Where memory comes by pages, or is bounded, the first chunk is a page, or all there is.
 #[test]
 fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
-    use millpond::{Limit, Pages};
+    use millpond::{Pages, guard::Limit};
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Pages, 1 << 20));
     pool.allocate(BLOCK).expect("the system has pages");
     assert_eq!((pool.stats().chunks, pool.stats().held), (1, 4096));

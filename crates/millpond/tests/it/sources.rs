@@ -2,7 +2,7 @@
 
 use std::{alloc::Layout, mem::MaybeUninit};
 
-use millpond::{AllocError, Allocator, Buffer, MappedRegion, Pages};
+use millpond::{AllocError, Allocator, Buffer, Pages, source::MappedRegion};
 
 #[test]
 fn pages_are_whole_zero_and_as_aligned_as_asked() {

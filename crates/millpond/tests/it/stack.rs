@@ -8,8 +8,13 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Blocks, Buffer, Chunk, Classes, Counted, Fixed, Inspect, Limit, Linear, Local,
-    Locked, Mark, NullAllocator, Owned, Pages, RawPool, Release, Scope, Stack, StaticBuffer, Stats,
+    AllocError, Allocator, Blocks, Buffer, Classes, Fixed, Inspect, Linear, Local, Locked, Owned, Pages,
+    Stack, StaticBuffer,
+    guard::{Counted, Limit, Stats},
+    pool::Mark,
+    raw::{Chunk, RawPool, Release},
+    shell::Scope,
+    source::NullAllocator,
 };
 
 use crate::{
@@ -309,7 +314,7 @@ fn marks_of_an_empty_stack_and_of_one_that_was_emptied() {
     unsafe { stack.release(empty) };
     assert_eq!((stack.stats().live, stack.stats().chunks), (0, 1));
     assert!(stack.trim() >= 10_000);
-    assert_eq!(stack.stats(), millpond::PoolStats::default());
+    assert_eq!(stack.stats(), millpond::observe::PoolStats::default());
 }
 
 /// Whether releasing panics; that is what debug builds promise.

@@ -3,7 +3,7 @@
 use std::{cell::Cell, fmt::Display};
 
 use fastrand::Rng;
-use millpond::{AllocError, Inspect, NullAllocator, ThinBox, ThinPool, unsize};
+use millpond::{AllocError, Inspect, ThinPool, source::NullAllocator, typed::ThinBox, unsize};
 
 use crate::{
     tracking_parent::TrackingParent,

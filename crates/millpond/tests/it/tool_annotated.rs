@@ -13,8 +13,10 @@ use std::{
 };
 
 use millpond::{
-    AddressOrdered, Allocator, Blocks, Buddy, Canary, Classes, Fixed, Heap, Linear, Local, Locked, Magazine,
-    Pages, Poison, Quarantine, Reporter, SignPost, Stats, Tlsf, ToolAnnotated,
+    Allocator, Blocks, Buddy, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Pages, SignPost, Tlsf,
+    guard::{Canary, Poison, Quarantine, Stats, ToolAnnotated},
+    observe::Reporter,
+    pool::AddressOrdered,
     testing::{TrackingParent, conformance},
 };
 

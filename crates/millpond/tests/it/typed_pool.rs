@@ -11,8 +11,9 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AddressOrdered, AllocError, Allocator, ArcPool, Blocks, Classes, Heap, Inspect, Linear, Local, Magazine,
-    NullAllocator, Pages, Pool, PoolArc, PoolBox, PoolRc, PoolRef, RcPool, Reclaim, SharedPool, unsize,
+    AllocError, Allocator, ArcPool, Blocks, Classes, Heap, Inspect, Linear, Local, Magazine, Pages, Pool,
+    PoolArc, PoolBox, PoolRc, RcPool, Reclaim, SharedPool, pool::AddressOrdered, source::NullAllocator,
+    typed::PoolRef, unsize,
 };
 
 use crate::{
@@ -299,7 +300,9 @@ fn shared_values_live_as_long_as_a_handle_keeps_them() {
 fn a_tree_of_counted_nodes_with_ways_back() {
     struct Node<'p> {
         name: u32,
-        parent: RefCell<Option<millpond::PoolWeak<'p, Node<'p>, millpond::LocalRefCount, Local<Blocks>>>>,
+        parent: RefCell<
+            Option<millpond::typed::PoolWeak<'p, Node<'p>, millpond::typed::LocalRefCount, Local<Blocks>>>,
+        >,
         children: RefCell<Vec<PoolRc<'p, Node<'p>>>>,
     }
     let pool = RcPool::new();

@@ -5,7 +5,7 @@ use std::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
-use millpond::*;
+use millpond::{guard::*, pool::*, shell::*, slots::*, typed::*, *};
 
 fn both<T: UnwindSafe + RefUnwindSafe + ?Sized>() {}
 
@@ -56,7 +56,7 @@ fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
         DropArena<'static>,
         Frames,
         ArenaPool,
-        PooledArena<'static>,
+        millpond::arena::PooledArena<'static>,
         Scope<'static, 'static, Local<Stack>>,
     )>();
     both::<(Key<Values>, AllocError, Heap, Pages, Buffer<'static>, StaticBuffer<64>, Builder<Values>)>();

@@ -3,8 +3,11 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    AddressOrdered, Blocks, Cached, DynSize, Fixed, FreeList, Inspect, Lifo, Local, Locked, Magazine,
-    MisuseKind, Owned, Stats, Validated, testing::TrackingParent,
+    Blocks, Cached, Fixed, Inspect, Local, Locked, Magazine, Owned,
+    guard::Stats,
+    observe::MisuseKind,
+    pool::{AddressOrdered, DynSize, FreeList, Lifo, Validated},
+    testing::TrackingParent,
 };
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};

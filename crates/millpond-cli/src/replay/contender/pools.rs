@@ -3,7 +3,8 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use millpond::{
-    Allocation, Allocator, Cached, Classes, ClassesError, Heap, Linear, Local, Locked, Segregator, TunedPages,
+    Allocator, Cached, Classes, Heap, Linear, Local, Locked, guard::Segregator, pool::ClassesError,
+    raw::Allocation, source::TunedPages,
 };
 
 use super::{Contender, Glibc, Request};

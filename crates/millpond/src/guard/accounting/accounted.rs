@@ -8,8 +8,8 @@ use crate::traits::{
     delegate,
 };
 
-/// A pool or an allocator behind a guard that does the accounting `J`: see [`Limit`](crate::Limit),
-/// [`Stats`](crate::Stats), [`Counted`](crate::Counted), [`FailNth`](crate::FailNth).
+/// A pool or an allocator behind a guard that does the accounting `J`: see [`Limit`](crate::guard::Limit),
+/// [`Stats`](crate::guard::Stats), [`Counted`](crate::guard::Counted), [`FailNth`](crate::guard::FailNth).
 ///
 /// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] are delegated.
 /// Requests of zero bytes, and those that pass through a pool, are not counted.

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, FailNth, Heap};
+/// use millpond::{Allocator, Heap, guard::FailNth};
 ///
 /// let heap = FailNth::after(Heap, 2); // two requests succeed, all others fail
 /// let layout = Layout::new::<u64>();

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{AllocError, Allocator, Blocks, Fixed, Heap, Inspect, Limit, Local};
+/// use millpond::{AllocError, Allocator, Blocks, Fixed, Heap, Inspect, Local, guard::Limit};
 ///
 /// let pool = Local::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 2));
 /// let layout = Layout::new::<u64>();

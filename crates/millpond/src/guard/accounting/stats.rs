@@ -15,7 +15,7 @@ use crate::traits::{Counts, InvariantError, Report, Requested};
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Requested, Heap, Stats};
+/// use millpond::{Allocator, Heap, observe::Requested, guard::Stats};
 ///
 /// let heap = Stats::new(Heap);
 /// let layout = Layout::new::<[u8; 100]>();
@@ -32,7 +32,7 @@ pub type Stats<X> = Accounted<Counters, X>;
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Counted, Fixed, Inspect, Local};
+/// use millpond::{Allocator, Blocks, Fixed, Inspect, Local, guard::Counted};
 ///
 /// let pool = Local::new(Counted::new(Blocks::<Fixed<64>>::new()));
 /// pool.allocate(Layout::new::<u64>())?;

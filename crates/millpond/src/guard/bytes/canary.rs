@@ -22,7 +22,9 @@ use crate::traits::{AtFork, Diagnosis, MisuseKind};
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
-/// use millpond::{Allocator, Blocks, Canary, MisuseKind, Fixed, Local, Misuse, Reporter};
+/// use millpond::{
+///     Allocator, Blocks, Fixed, Local, guard::Canary, observe::{Misuse, MisuseKind, Reporter},
+/// };
 ///
 /// static OFFSET: AtomicUsize = AtomicUsize::new(0);
 /// fn hear(misuse: &Misuse) {

@@ -24,9 +24,9 @@ use crate::{
 /// out: a block that overlaps a live one because what the pool keeps in its memory was overwritten. Some pools follow
 /// words in memory that their users can reach: boundary tags, links in free blocks, and the footers of
 /// [`Buddy`](crate::Buddy). Before each call, such a pool is asked whether those were overwritten
-/// ([`PoolHooks::damage`](crate::PoolHooks::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
-/// Not detected: what is done to the contents of a block, for which there are [`Canary`](crate::Canary) and
-/// [`Quarantine`](crate::Quarantine).
+/// ([`PoolHooks::damage`](crate::raw::PoolHooks::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
+/// Not detected: what is done to the contents of a block, for which there are [`Canary`](crate::guard::Canary) and
+/// [`Quarantine`](crate::guard::Quarantine).
 ///
 /// Around an allocator, all of these calls are detected. Around a pool, calls that pass through the pool are not, nor
 /// are calls whose layout would pass through; and resizing a dead block is reported, but the shell may read the block.
@@ -34,11 +34,11 @@ use crate::{
 /// The table is kept in memory of the global allocator: 21 to 43 bytes per block, twice that for blocks of a kibibyte
 /// or more, three times for those of 64 or more. Entries stay when blocks are freed, so this guard is not for the
 /// global allocator itself. Every call costs O(1), whatever the sizes. Around an allocator there is also a lock. For
-/// blocks of one size there is the free list [`Validated`](crate::Validated), which costs next to nothing.
+/// blocks of one size there is the free list [`Validated`](crate::pool::Validated), which costs next to nothing.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
-/// use millpond::{Allocator, MisuseKind, Checked, Heap, Misuse, Reporter};
+/// use millpond::{Allocator, Heap, observe::{Misuse, MisuseKind, Reporter}, guard::Checked};
 ///
 /// static FOUND: AtomicUsize = AtomicUsize::new(0);
 /// fn hear(misuse: &Misuse) {
@@ -59,7 +59,7 @@ use crate::{
 /// ```
 pub type Checked<X> = Instrumented<BlockTable<()>, X>;
 
-/// The hooks of [`Checked`] and of [`Tracked`](crate::Tracked).
+/// The hooks of [`Checked`] and of [`Tracked`](crate::guard::Tracked).
 #[derive(Debug)]
 pub struct BlockTable<K: SiteTracker> {
     pub(super) state: Mutex<SpinLock, TableState<K>>,

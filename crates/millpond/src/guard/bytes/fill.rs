@@ -16,14 +16,14 @@ use crate::{
 /// So reading uninitialized memory yields `0xA5…`, and reading freed memory yields `0xDF…`: not a valid pointer, not a
 /// small number, not text, and the same in every run. Memory that was requested zeroed is zero, and a block that grows
 /// keeps its contents; all other bytes of the block are overwritten, including the addresses that a pool keeps in its
-/// free blocks. *Writes* to a freed block are detected by [`Quarantine`](crate::Quarantine), which holds freed blocks
+/// free blocks. *Writes* to a freed block are detected by [`Quarantine`](crate::guard::Quarantine), which holds freed blocks
 /// back for a while: a pool writes into its free blocks itself.
 ///
 /// Costs two writes of every byte. Around a pool, or around an allocator.
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Local, Poison};
+/// use millpond::{Allocator, Blocks, Fixed, Local, guard::Poison};
 ///
 /// let pool = Local::new(Poison::new(Blocks::<Fixed<64>>::new()));
 /// let layout = Layout::new::<u32>();
@@ -48,7 +48,7 @@ pub type Poison<X> = Instrumented<PoisonFill, X>;
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Heap, Linear, Local, Zeroed};
+/// use millpond::{Allocator, Heap, Linear, Local, guard::Zeroed};
 ///
 /// let secrets = Zeroed::new(Local::new(Linear::new()));
 /// let layout = Layout::new::<[u8; 32]>();

@@ -43,7 +43,7 @@ pub unsafe trait BlockHooks: AtFork {
     /// Whether the hooks read or write a block that is freed.
     const WRITES_FREED: bool = false;
 
-    /// Whether what is guarded is asked for [damage](crate::PoolHooks::damage) before each call.
+    /// Whether what is guarded is asked for [damage](crate::raw::PoolHooks::damage) before each call.
     const ASKS_FOR_DAMAGE: bool = false;
 
     /// Whether the hooks use the places in the program from which calls come.
@@ -133,7 +133,7 @@ pub unsafe trait BlockHooks: AtFork {
         Ok(())
     }
 
-    /// Called before a block is freed. If the call is [to be prevented](crate::MisuseKind::is_prevented), nothing is
+    /// Called before a block is freed. If the call is [to be prevented](crate::observe::MisuseKind::is_prevented), nothing is
     /// changed.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::{
     traits::{CallSites, Requested},
 };
 
-/// As [`Checked`](crate::Checked), and knows where in the program each block was allocated and freed first.
+/// As [`Checked`](crate::guard::Checked), and knows where in the program each block was allocated and freed first.
 ///
 /// A double free is reported with three places, a leak with the place where its first block was allocated, and
 /// [`sites`](Instrumented::sites) lists what each place in the program has live now and had live at the peak.
@@ -25,7 +25,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Classes, Local, Tracked};
+/// use millpond::{Allocator, Classes, Local, guard::Tracked};
 ///
 /// let pool = Tracked::new(Local::new(Classes::new()));
 /// let layout = Layout::new::<[u8; 100]>();
@@ -135,7 +135,7 @@ impl fmt::Display for SiteReport {
     }
 }
 
-/// The table of places: the part of [`Tracked`] that differs from [`Checked`](crate::Checked).
+/// The table of places: the part of [`Tracked`] that differs from [`Checked`](crate::guard::Checked).
 ///
 /// # Invariants
 ///

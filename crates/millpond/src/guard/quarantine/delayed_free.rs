@@ -20,7 +20,7 @@ use crate::{
 /// is freed or resized while it is held is reported as a double free, and nothing else happens.
 ///
 /// Before it fills a block, the guard asks what is behind it whether the block [may be
-/// freed](Allocator::may_deallocate). So it can go inside or outside of [`Checked`](crate::Checked) and of other guards
+/// freed](Allocator::may_deallocate). So it can go inside or outside of [`Checked`](crate::guard::Checked) and of other guards
 /// that detect invalid frees: they report what they refuse, and it is not written to. Without such a guard, an address
 /// that is not that of a block is written to.
 ///
@@ -33,7 +33,10 @@ use crate::{
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
-/// use millpond::{Allocator, Blocks, MisuseKind, Fixed, Local, Misuse, Quarantine, Reporter};
+/// use millpond::{
+///     Allocator, Blocks, Fixed, Local, observe::{Misuse, MisuseKind, Reporter},
+///     guard::Quarantine,
+/// };
 ///
 /// static OFFSET: AtomicUsize = AtomicUsize::new(0);
 /// fn hear(misuse: &Misuse) {

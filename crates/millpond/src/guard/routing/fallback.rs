@@ -24,7 +24,7 @@ use crate::{
 ///
 /// ```
 /// use core::{alloc::Layout, mem::MaybeUninit};
-/// use millpond::{Allocator, Blocks, Buffer, Fallback, Fixed, Heap, Inspect, Local};
+/// use millpond::{Allocator, Blocks, Buffer, Fixed, Heap, Inspect, Local, guard::Fallback};
 ///
 /// // Sixteen blocks without a call of malloc, and more from the heap if needed.
 /// let mut bytes = [MaybeUninit::uninit(); 1024 + 8];

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Linear, Local, Segregator};
+/// use millpond::{Allocator, Blocks, Fixed, Heap, Inspect, Linear, Local, guard::Segregator};
 ///
 /// let small = Local::new(Blocks::<Fixed<64>>::new());
 /// let pool = Segregator::new(64, small, Heap);

@@ -11,7 +11,7 @@ use crate::base::address::{WORD, align_up};
 /// [`FreeList`] chooses the free list too.
 ///
 /// ```
-/// use millpond::{Blocks, Fixed, Lifo};
+/// use millpond::{Blocks, Fixed, pool::Lifo};
 ///
 /// let pool = Blocks::<(Fixed<64, 16>, Lifo)>::new();
 /// ```

@@ -189,7 +189,7 @@ impl<S: BlockLayout, const PLACES: usize, const REGION: usize> Live
     ///
     /// ```
     /// use core::alloc::Layout;
-    /// use millpond::{Allocator, Blocks, AddressOrdered, Fixed, Local};
+    /// use millpond::{Allocator, Blocks, Fixed, Local, pool::AddressOrdered};
     ///
     /// let mut pool = Local::new(Blocks::<(Fixed<64>, AddressOrdered)>::new());
     /// let layout = Layout::new::<[u64; 8]>();

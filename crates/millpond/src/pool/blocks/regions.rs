@@ -29,7 +29,7 @@ use crate::{
 /// afterwards; and live blocks can be listed. Chunks are at most `REGION` bytes, a power of two, and aligned to that.
 ///
 /// ```
-/// use millpond::{Blocks, AddressOrdered, Fixed, Local, Pages};
+/// use millpond::{Blocks, Fixed, Local, Pages, pool::AddressOrdered};
 ///
 /// let pool = Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Pages);
 /// ```

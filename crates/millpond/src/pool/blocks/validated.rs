@@ -30,12 +30,15 @@ use crate::{
 /// [`MisuseKind::Forged`]), and the blocks freed so far are not handed out before a reset. The same happens if the
 /// links between free blocks were overwritten.
 ///
-/// It is intended for debugging, and cheap enough to stay enabled: see BENCHMARKS.md. [`Checked`](crate::Checked)
+/// It is intended for debugging, and cheap enough to stay enabled: see BENCHMARKS.md. [`Checked`](crate::guard::Checked)
 /// detects more, around any pool.
 ///
 /// ```
 /// use core::{alloc::Layout, sync::atomic::{AtomicUsize, Ordering::Relaxed}};
-/// use millpond::{Allocator, Blocks, MisuseKind, Fixed, Lifo, Local, Validated, Misuse, Reporter};
+/// use millpond::{
+///     Allocator, Blocks, Fixed, Local, observe::{Misuse, MisuseKind, Reporter},
+///     pool::{Lifo, Validated},
+/// };
 ///
 /// static FOUND: AtomicUsize = AtomicUsize::new(0);
 /// fn hear(misuse: &Misuse) {

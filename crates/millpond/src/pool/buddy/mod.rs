@@ -73,7 +73,7 @@ const LARGEST_BLOCK: usize = 1 << 30;
 ///
 /// Chunks are described at their ends, which a write past the end of the last block overwrites. Calls follow these
 /// descriptions and the links in free blocks. Functions such as [`check`](crate::Inspect::check) check that they are
-/// intact; so do a trim and, before every call, [`Checked`](crate::Checked).
+/// intact; so do a trim and, before every call, [`Checked`](crate::guard::Checked).
 ///
 /// # Invariants
 ///

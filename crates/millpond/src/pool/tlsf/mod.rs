@@ -67,7 +67,7 @@ const QUICK_SHARE: usize = 8;
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{NoQuickList, Local, Tlsf};
+/// use millpond::{Local, Tlsf, pool::NoQuickList};
 ///
 /// let pool: Local<Tlsf<NoQuickList>> = Local::new(Tlsf::without_quick_list());
 /// ```
@@ -77,7 +77,7 @@ const QUICK_SHARE: usize = 8;
 /// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if
 /// that word holds another size than its layout allows: the block is unusable until a reset. This check costs nothing.
 /// The words of its neighbours and the links between free blocks are checked by functions such as
-/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::Checked) before every call. Other calls
+/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call. Other calls
 /// follow them without a check, because checking would make every call slower.
 ///
 /// # Invariants

@@ -119,9 +119,9 @@ use crate::{
 ///
 /// # Misuse
 ///
-/// A pool that marks its blocks ([`Validated`](crate::Validated)) reports leaks when it is dropped, but reports a
+/// A pool that marks its blocks ([`Validated`](crate::pool::Validated)) reports leaks when it is dropped, but reports a
 /// double free only when a magazine is emptied into it, which is too late to prevent it. A guard around the whole
-/// shell, such as [`Checked`](crate::Checked), sees each call.
+/// shell, such as [`Checked`](crate::guard::Checked), sees each call.
 ///
 /// # Costs
 ///

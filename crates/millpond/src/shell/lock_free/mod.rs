@@ -75,7 +75,7 @@ use crate::{
 ///   If that cannot be ruled out, use [`Locked`](super::Locked), or a [`RemoteFree`](super::RemoteFree), which needs no
 ///   tag.
 ///
-/// There is no [`OomPolicy`](super::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
+/// There is no [`OomPolicy`](crate::oom::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
 /// caller that wants to free memory and retry can do so around `allocate`.
 ///
 /// # Costs

@@ -3,8 +3,9 @@
 use core::alloc::Layout;
 
 use crate::{
-    Allocator, AtomicLinear, Heap, Inspect,
+    Allocator, Heap, Inspect,
     base::atomic::model::{Arc, check, thread},
+    shell::AtomicLinear,
     sync::models::Cells,
 };
 

@@ -3,11 +3,12 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
-    AllocError, Allocator, Blocks, Fail, Fixed, Heap, Inspect, LockFree, Locked,
+    AllocError, Allocator, Blocks, Fixed, Heap, Inspect, LockFree, Locked,
     base::atomic::{
         AtomicUsize, Ordering,
         model::{Arc, check, thread},
     },
+    oom::Fail,
     shell::ops::{self, WithPool},
     traits::Allocation,
 };

@@ -5,13 +5,14 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::{GuardSend, RawMutex};
 
 use crate::{
-    Allocator, Blocks, Chunk, ChunkRequest, Fixed, Heap, Locked, ParkingLock, PoolHooks, RawPool, Release,
-    SpinLock, TicketLock,
+    Allocator, Blocks, Fixed, Heap, Locked,
     base::atomic::{
         UnsafeCell,
         model::{Arc, check, thread},
         yield_now,
     },
+    lock::{ParkingLock, SpinLock, TicketLock},
+    raw::{Chunk, ChunkRequest, PoolHooks, RawPool, Release},
 };
 
 #[cfg(loom)]

@@ -7,11 +7,12 @@ use super::super::remote_free::OwnerFlag;
 #[cfg(loom)]
 use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
 use crate::{
-    Allocator, Blocks, Fixed, Heap, Inspect, RemoteFree,
+    Allocator, Blocks, Fixed, Heap, Inspect,
     base::atomic::{
         model::{Arc, check, thread},
         yield_now,
     },
+    shell::RemoteFree,
     sync::{
         models::{Cells, mpsc_free_list::Three},
         ordering::{BrokenTwoSteps, Correct, Orderings},

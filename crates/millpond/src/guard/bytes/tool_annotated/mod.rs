@@ -26,7 +26,7 @@ use crate::{
 /// one of the last `N` that were freed, of at most a mebibyte in total ([`holding`](Instrumented::holding)), and of the
 /// 16 bytes behind a block. Valgrind also detects uses of uninitialized memory, reports where a block was allocated and
 /// freed, and lists blocks that are still live at the end of the program among the leaks, if no pointer leads to them
-/// (the pool itself points to the start of its chunks). This guard also detects what [`Checked`](crate::Checked) detects, because it
+/// (the pool itself points to the start of its chunks). This guard also detects what [`Checked`](crate::guard::Checked) detects, because it
 /// keeps the same table: invalid frees, and blocks that are live when the pool is dropped.
 ///
 /// Not detected: reads and writes further behind a block, and accesses to a block after it has left the last `N`,
@@ -45,7 +45,7 @@ use crate::{
 ///
 /// ```
 /// use core::alloc::Layout;
-/// use millpond::{Allocator, Blocks, Fixed, Local, Pages, ToolAnnotated};
+/// use millpond::{Allocator, Blocks, Fixed, Local, Pages, guard::ToolAnnotated};
 ///
 /// let pool = Local::new_in(ToolAnnotated::<_, 64>::new(Blocks::<Fixed<64>>::new()), Pages);
 /// let layout = Layout::new::<[u8; 48]>();

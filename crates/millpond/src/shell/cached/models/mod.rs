@@ -6,11 +6,14 @@ use std::vec::Vec;
 
 use super::Cached;
 use crate::{
-    Blocks, Fail, Fixed, Heap, Limit, SpinLock,
+    Blocks, Fixed, Heap,
     base::atomic::{
         Ordering, UnsafeCell,
         model::{Arc, check, thread},
     },
+    guard::Limit,
+    lock::SpinLock,
+    oom::Fail,
     sync::thread_index::{MAX_THREADS, ThreadIndex, ThreadIndices, UseProbe},
 };
 
