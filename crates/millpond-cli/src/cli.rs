@@ -120,9 +120,3 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) sizes: u32,
 }
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { rounds: 5, touch: Touch::Ends, with: Vec::new(), sizes: 8 }
-    }
-}

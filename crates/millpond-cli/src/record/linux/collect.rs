@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
+use millpond_trace::raw::StreamReader;
 
 use super::{
     convert::{Clock, Facts, convert, start},
@@ -115,9 +116,7 @@ impl Collection {
         let images = self.images.iter().enumerate();
         if let Some(name) = wanted {
             let records = |image: &Image| {
-                image
-                    .streams()
-                    .map_or(0, |streams| streams.iter().map(super::stream::Stream::records).sum::<u64>())
+                image.streams().map_or(0, |streams| streams.iter().map(StreamReader::records).sum::<u64>())
             };
             let named = images.filter(|(_, image)| image.is_called(name));
             return named.max_by_key(|(at, image)| (records(image), *at)).map(|(at, _)| at);

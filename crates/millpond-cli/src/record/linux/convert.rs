@@ -8,14 +8,16 @@ use std::{
 
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
-use millpond_trace::{Ending, Outcome, Resources, Start, Summary, TraceError, Writer, raw::Kind};
+use millpond_trace::{
+    Ending, Outcome, Resources, Start, Summary, TraceError, Writer,
+    raw::{Event, Kind},
+};
 
 use super::{
     image::Image,
     inspect,
     launch::{self, Moment},
     merge::Merge,
-    stream::Event,
 };
 use crate::terminal::Progress;
 
@@ -178,7 +180,7 @@ impl<W: Write> Converter<W> {
                 self.outcome.failed += 1;
                 Ok(())
             }
-            // These are no events: `Stream` does not pass them on.
+            // These are no events: the reader does not pass them on.
             Kind::Mark | Kind::Caller | Kind::Extra => Ok(()),
         }
     }

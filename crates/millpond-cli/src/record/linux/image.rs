@@ -1,21 +1,18 @@
 //! The files of one process image: facts about the process, and where the records of its streams are.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::atomic::Ordering::Relaxed,
 };
 
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{Header, MAGIC, RECORDS, UNIT, Window},
+    raw::{FromBytes, Header, MAGIC, StreamReader, UNIT, Units},
 };
 
-use super::stream::{Stream, Unit};
 use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
@@ -82,41 +79,14 @@ impl Image {
     }
 
     /// Returns the streams with all their units in order.
-    pub(super) fn streams(&self) -> Result<Vec<Stream>> {
-        // Reads the windows first, then the units written from them, so that no unit is missed if the process still
-        // runs.
-        let mut found: BTreeMap<u32, BTreeMap<u32, Unit>> = BTreeMap::new();
-        self.index(&self.live, UNIT as u64, &mut found)?;
+    pub(super) fn streams(&self) -> Result<Vec<StreamReader>> {
+        let mut units = Units::default();
+        let what = |path: &Path| format!("could not read {}", path.display());
+        units.add(&self.live, UNIT as u64).with_context(|| what(&self.live))?;
         if self.units.exists() {
-            self.index(&self.units, 0, &mut found)?;
+            units.add(&self.units, 0).with_context(|| what(&self.units))?;
         }
-        Ok(found.into_values().map(|units| Stream::new(units.into_values().collect())).collect())
-    }
-
-    /// Notes the units of a file. Of two units with the same number, the one with more records is complete: the other
-    /// was being written, or had been written and not yet restarted, when the process was killed.
-    fn index(&self, path: &Path, first: u64, found: &mut BTreeMap<u32, BTreeMap<u32, Unit>>) -> Result<()> {
-        let what = || format!("could not read {}", path.display());
-        let file = Rc::new(File::open(path).with_context(what)?);
-        let length = file.metadata().with_context(what)?.len();
-        let mut offset = first;
-        while offset + (size_of::<Window>() as u64) <= length {
-            let mut start = [0; size_of::<Window>()];
-            file.read_exact_at(&mut start, offset).with_context(what)?;
-            if let Some(window) = Window::from_bytes(&start).filter(|window| window.valid.load(Relaxed) == 1)
-            {
-                let used = (window.used.load(Relaxed) as usize).min(RECORDS);
-                let used = used.min((length - offset) as usize / 16 - size_of::<Window>() / 16);
-                let (stream, sequence) = (window.stream.load(Relaxed), window.sequence.load(Relaxed));
-                let unit = Unit { file: file.clone(), offset, used };
-                let known = found.entry(stream).or_default();
-                if known.get(&sequence).is_none_or(|other| other.used < used) {
-                    known.insert(sequence, unit);
-                }
-            }
-            offset += UNIT as u64;
-        }
-        Ok(())
+        Ok(units.into_streams())
     }
 }
 

@@ -5,10 +5,9 @@ use std::{
     collections::{BinaryHeap, binary_heap::PeekMut},
 };
 
-use anyhow::Result;
-use millpond_trace::raw::Kind;
+use anyhow::{Context, Result};
+use millpond_trace::raw::{Event, Kind, StreamReader};
 
-use super::stream::{Event, Stream};
 use crate::terminal::Progress;
 
 /// The next event of a stream. The largest is the one that comes first.
@@ -47,15 +46,15 @@ impl Eq for Head {}
 
 /// All streams of a process.
 pub(super) struct Merge {
-    streams: Vec<Stream>,
+    streams: Vec<StreamReader>,
     heads: BinaryHeap<Head>,
 }
 
 impl Merge {
-    pub(super) fn new(mut streams: Vec<Stream>) -> Result<Self> {
+    pub(super) fn new(mut streams: Vec<StreamReader>) -> Result<Self> {
         let mut heads = BinaryHeap::with_capacity(streams.len());
         for (stream, reader) in streams.iter_mut().enumerate() {
-            if let Some(event) = reader.event()? {
+            if let Some(event) = next_of(reader)? {
                 heads.push(Head { event, stream });
             }
         }
@@ -74,7 +73,7 @@ impl Merge {
 
     /// Returns the number of records to read: approximately the number of events, and at least that.
     pub(super) fn records(&self) -> u64 {
-        self.streams.iter().map(Stream::records).sum::<u64>() + self.heads.len() as u64
+        self.streams.iter().map(StreamReader::records).sum::<u64>() + self.heads.len() as u64
     }
 
     /// Counts the events, in any order.
@@ -82,7 +81,7 @@ impl Merge {
         let (progress, all) = (Progress::new("counting the events of other processes"), self.records());
         let mut count = self.heads.len() as u64;
         for mut stream in self.streams {
-            while stream.event()?.is_some() {
+            while next_of(&mut stream)?.is_some() {
                 count += 1;
                 if count.is_multiple_of(1 << 16) {
                     progress.at(count, all);
@@ -96,7 +95,7 @@ impl Merge {
     pub(super) fn event(&mut self) -> Result<Option<Event>> {
         let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
         let event = head.event;
-        match self.streams[head.stream].event()? {
+        match next_of(&mut self.streams[head.stream])? {
             Some(next) => head.event = next,
             None => drop(PeekMut::pop(head)),
         }
@@ -104,10 +103,27 @@ impl Merge {
     }
 }
 
+/// Returns the next event of a stream; `None` after the last.
+fn next_of(stream: &mut StreamReader) -> Result<Option<Event>> {
+    stream.event().context("could not read the recorder's files, or the program damaged them")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::stream::tests::stream, *};
-    use millpond_trace::raw::Record;
+    use super::*;
+    use millpond_trace::raw::{Record, Unit, Window};
+    use std::{io::Write, rc::Rc};
+
+    /// Creates a stream with these records in one unit.
+    fn stream(records: &[Record]) -> StreamReader {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[0; size_of::<Window>()]).unwrap();
+        for record in records {
+            file.write_all(&record.0[0].to_ne_bytes()).unwrap();
+            file.write_all(&record.0[1].to_ne_bytes()).unwrap();
+        }
+        StreamReader::new(vec![Unit { file: Rc::new(file), offset: 0, used: records.len() }])
+    }
 
     #[test]
     fn streams_are_merged_by_time() {
@@ -120,8 +136,7 @@ mod tests {
         ];
         let second = [Record::mark(1, 100), event(Kind::Allocate, 0x20, 2), event(Kind::Allocate, 0x10, 5)];
         for streams in [[&first[..], &second], [&second, &first]] {
-            let mut merge =
-                Merge::new(vec![stream(&[streams[0]]), stream(&[]), stream(&[streams[1]])]).unwrap();
+            let mut merge = Merge::new(vec![stream(streams[0]), stream(&[]), stream(streams[1])]).unwrap();
             let mut seen = Vec::new();
             while let Some(event) = merge.event().unwrap() {
                 seen.push((event.ticks, event.thread, event.kind, event.address));

@@ -5,7 +5,8 @@
 //!   the dynamic linker finds it;
 //! * `launch` – runs the program, its input and output untouched;
 //! * `escapes`, `stopped` – what is missing, and why;
-//! * `image`, `stream`, `merge` – read what each process left, and merge the events of its threads by time;
+//! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
+//!   of its threads by time;
 //! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
 //!   process.
 
@@ -35,7 +36,6 @@ mod output;
 mod program;
 mod scratch;
 mod stopped;
-mod stream;
 
 /// See [`super::run`].
 pub(super) fn run(options: &Options) -> Result<Recording> {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::raw;
+use millpond_trace::raw::{self, FromBytes};
 use tempfile::TempDir;
 
 /// A directory whose files are in memory.

@@ -6,7 +6,7 @@
 
 use core::ffi::{c_int, c_long, c_ulong};
 
-use crate::{real, recording, sandbox, thread};
+use super::{real, recording, sandbox, thread};
 
 /// Makes a call that may put the process into a sandbox. If `entered` returns true, the recorder makes no more system
 /// calls.
@@ -17,8 +17,16 @@ fn around<T: Copy>(enter: impl FnOnce() -> T, entered: impl FnOnce(T) -> bool) -
     answer
 }
 
-pub(crate) unsafe fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int {
-    let Some(prctl) = real::prctl() else { return real::missing() };
+/// Detects that the process enters a sandbox, and forwards the call.
+///
+/// Exported under this name only in the shared library.
+///
+/// # Safety
+///
+/// As for the function of the C library.
+#[cfg_attr(millpond_preload, unsafe(no_mangle))]
+pub unsafe extern "C" fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int {
+    let Some(prctl) = real::PRCTL.get() else { return real::missing() };
     // SAFETY: the program's call has the same requirements.
     let call = || unsafe { prctl(option, a, b, c, d) };
     if !confines(option, a) {
@@ -44,7 +52,14 @@ fn give_up_the_clock() {
 
 /// Forwards a system call. Most programs and libraries that use a filter call `seccomp` this way, because the C library
 /// has no function for it.
-pub(crate) unsafe fn syscall(
+///
+/// Exported under this name only in the shared library.
+///
+/// # Safety
+///
+/// As for the function of the C library.
+#[cfg_attr(millpond_preload, unsafe(no_mangle))]
+pub unsafe extern "C" fn syscall(
     number: c_long,
     a: usize,
     b: usize,
@@ -53,7 +68,7 @@ pub(crate) unsafe fn syscall(
     e: usize,
     f: usize,
 ) -> c_long {
-    let Some(syscall) = real::syscall() else { return real::missing().into() };
+    let Some(syscall) = real::SYSCALL.get() else { return real::missing().into() };
     // SAFETY: the program's call has the same requirements; arguments that it did not pass are not used.
     let call = || unsafe { syscall(number, a, b, c, d, e, f) };
     match number {

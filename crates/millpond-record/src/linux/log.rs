@@ -1,8 +1,8 @@
 //! Writes events from hooks to streams.
 
-use millpond_trace::raw::Kind;
+use millpond_trace::raw::{Call, Kind};
 
-use crate::{process::Process, recording, stream::Event, sys::Quiet, thread, watch};
+use super::{clock::ticks, process::Process, recording, sys::Quiet, thread, watch};
 
 /// Logs an event with the default alignment.
 #[inline(always)]
@@ -11,7 +11,7 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
     // it.
     unsafe {
         let stream = (*thread::current()).stream;
-        if stream.is_null() || !(*stream).log(kind, address, size, caller) {
+        if stream.is_null() || !(*stream).log(kind, address, size, caller, ticks) {
             slow(kind, address, size, 0, caller);
         }
     }
@@ -22,20 +22,20 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
-    let event = Event { kind, address, size, align, caller };
+    let call = Call { kind, address, size, align, caller };
     let thread = thread::current();
     // SAFETY: as in `event`.
     unsafe {
         let stream = (*thread).stream;
         if !stream.is_null() && (*stream).has_room() {
-            return (*stream).log_any(&event);
+            return (*stream).log_any(&call, ticks());
         }
         if recording::is_off() {
             return;
         }
         let Some(quiet) = Quiet::begin() else { return recording::bar() };
         if let Some(process) = recording::running() {
-            log_in(process, thread, &event);
+            log_in(process, thread, &call);
             watch::watch(thread);
         }
         drop(quiet);
@@ -45,11 +45,11 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
 /// # Safety
 ///
 /// `thread` must be the calling thread, with its signals blocked.
-unsafe fn log_in(process: &Process, thread: *mut thread::Thread, event: &Event) {
+unsafe fn log_in(process: &Process, thread: *mut thread::Thread, call: &Call) {
     // SAFETY: the stream that `stream_for` returns belongs to this thread and has room.
     unsafe {
         let Some(stream) = process.stream_for(thread) else { return };
-        (*stream).log_any(event);
+        (*stream).log_any(call, ticks());
         if (*thread).ending {
             watch::give_up_stream(thread);
         }

@@ -7,7 +7,7 @@ use core::{
 
 use millpond_trace::raw::{Control, MAGIC};
 
-use crate::{
+use super::{
     files,
     path::{self, Directory, Path},
     process::{self, Process},
@@ -67,7 +67,8 @@ unsafe fn set_up() -> u32 {
         Directory::Unset => return NO,
         Directory::Known => {}
     }
-    let control = File::open(&Path::control(), libc::O_RDWR).and_then(|file| file.map(size_of::<Control>(), 0, true));
+    let control =
+        File::open(&Path::control(), libc::O_RDWR).and_then(|file| file.map(size_of::<Control>(), 0, true));
     let (Ok(control), Ok(process)) = (control, sys::forgetful::<Process>()) else { return NO };
     // SAFETY: `millpond` creates the control file with the length of a page; all zeros are valid, and all fields are
     // atomic.

@@ -1,9 +1,9 @@
-//! Programs that a process becomes or starts. They are noted, so that a program that was not recorded is noticed
-//! afterwards, and the recorder's environment variables are restored if they were removed.
+//! Notes the programs that a process becomes or starts, so that a program that was not recorded is noticed afterwards,
+//! and restores the recorder's environment variables if they were removed.
 
 use core::{
     cell::UnsafeCell,
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{CStr, c_char},
     mem::offset_of,
     ptr::null,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
@@ -11,13 +11,12 @@ use core::{
 
 use millpond_trace::raw::{DIRECTORY, Exec, LOST_CHILD, SOME_CHILD};
 
-use crate::{
+use super::{
     clock::ticks,
     path::{self, Path},
     process::control,
-    real::{self, Spawn, Text, Texts},
-    recording,
-    sandbox,
+    real::{Text, Texts},
+    recording, sandbox,
     sys::{self, File, Quiet},
 };
 
@@ -59,10 +58,10 @@ pub(crate) unsafe fn remember() {
 }
 
 /// Space for an environment with the two variables.
-struct Environment([*const c_char; MOST + 3]);
+pub(crate) struct Environment([*const c_char; MOST + 3]);
 
 impl Environment {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self([null(); MOST + 3])
     }
 
@@ -71,7 +70,7 @@ impl Environment {
     /// # Safety
     ///
     /// `given` must be null or a null-terminated array of C strings.
-    unsafe fn with(&mut self, given: Texts) -> Texts {
+    pub(crate) unsafe fn with(&mut self, given: Texts) -> Texts {
         if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
             return given;
         }
@@ -209,7 +208,7 @@ unsafe fn put_back(ours: Texts, given: Texts) {
 /// # Safety
 ///
 /// The path must be a C string.
-unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
+pub(crate) unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
     if !recording::is_joined() || program.is_null() {
         return None;
     }
@@ -234,7 +233,7 @@ unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
 }
 
 /// Marks a noted call as failed.
-fn take_back(note: Option<u32>) {
+pub(crate) fn take_back(note: Option<u32>) {
     let (Some(number), Some(quiet)) = (note, Quiet::begin()) else { return };
     let failed = 1_u32;
     let place = offset(number) + offset_of!(Exec, failed) as u64;
@@ -262,102 +261,6 @@ unsafe fn write(from: *const u8, length: usize, place: u64) -> Result<(), u32> {
 }
 
 /// Returns the time; 0 if the clock must not be read, in which case nothing is noted either.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     if sandbox::is_inside() { 0 } else { ticks() }
-}
-
-/// Replaces the process by a program. Returns only on failure.
-///
-/// # Safety
-///
-/// As for `execve`.
-pub(crate) unsafe fn become_it(
-    exec: Option<unsafe extern "C" fn(Text, Texts, Texts) -> c_int>,
-    program: Text,
-    arguments: Texts,
-    variables: Texts,
-) -> c_int {
-    let Some(exec) = exec else { return real::missing() };
-    // SAFETY: the program's call has the same requirements.
-    unsafe { become_by(program, variables, |variables| exec(program, arguments, variables)) }
-}
-
-/// Replaces the process by a program, by a call that receives the environment. Returns only on failure.
-///
-/// # Safety
-///
-/// As for `execve`.
-pub(crate) unsafe fn become_by(program: Text, variables: Texts, exec: impl FnOnce(Texts) -> c_int) -> c_int {
-    let (mut environment, at) = (Environment::new(), now());
-    // SAFETY: the program's call has the same requirements.
-    unsafe {
-        let note = note(at, None, program);
-        let answer = exec(environment.with(variables));
-        take_back(note);
-        answer
-    }
-}
-
-/// Starts a program, and notes it on success.
-///
-/// # Safety
-///
-/// As for `posix_spawn`.
-pub(crate) unsafe fn spawn(
-    spawn: Option<Spawn>,
-    process: *mut libc::pid_t,
-    path: Text,
-    [actions, attributes]: [*const c_void; 2],
-    [arguments, variables]: [Texts; 2],
-) -> c_int {
-    let Some(spawn) = spawn else { return libc::ENOSYS };
-    let (mut environment, mut child, at) = (Environment::new(), 0, now());
-    // SAFETY: the program's call has the same requirements.
-    unsafe {
-        let error =
-            spawn(&raw mut child, path, actions, attributes, arguments, environment.with(variables));
-        if error == 0 {
-            note(at, Some(child as u32), path);
-            if !process.is_null() {
-                *process = child;
-            }
-        }
-        error
-    }
-}
-
-/// Implementation of `execl`, `execlp` and `execle`. `entry` stores their arguments in sequence, followed by null and,
-/// for `execle`, the environment.
-pub(crate) mod listed {
-    use super::*;
-
-    /// # Safety
-    ///
-    /// As for `execl`; the arguments must end with null.
-    pub(crate) unsafe extern "C" fn execl(path: Text, arguments: Texts) -> c_int {
-        // SAFETY: the caller guarantees that the arguments end with null, here and in the functions below.
-        unsafe { become_it(real::execve(), path, arguments, path::environment()) }
-    }
-
-    /// # Safety
-    ///
-    /// As for `execlp`; the arguments must end with null.
-    pub(crate) unsafe extern "C" fn execlp(file: Text, arguments: Texts) -> c_int {
-        // SAFETY: as above.
-        unsafe { become_it(real::execvpe(), file, arguments, path::environment()) }
-    }
-
-    /// # Safety
-    ///
-    /// As for `execle`; the arguments must end with null and the environment.
-    pub(crate) unsafe extern "C" fn execle(path: Text, arguments: Texts) -> c_int {
-        // SAFETY: as above.
-        unsafe {
-            let mut end = arguments;
-            while !(*end).is_null() {
-                end = end.add(1);
-            }
-            become_it(real::execve(), path, arguments, (*end.add(1)).cast())
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::{
+use super::{
     path::Path,
     sys::{File, read_link},
 };

@@ -8,7 +8,7 @@ use core::{
 
 use millpond_trace::raw::Kind;
 
-use crate::{log, real};
+use super::{log, real};
 
 /// Logs an allocation or its failure.
 #[inline(always)]
@@ -40,14 +40,14 @@ fn page() -> usize {
 }
 
 pub(crate) unsafe extern "C" fn malloc(size: usize, caller: usize) -> *mut c_void {
-    let Some(malloc) = real::malloc() else { return real::spare(size) };
+    let Some(malloc) = real::MALLOC.get() else { return real::spare(size) };
     // SAFETY: the program's call has the same requirements, here and in all functions below.
     allocated(Kind::Allocate, unsafe { malloc(size) }, size, caller)
 }
 
 pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, caller: usize) -> *mut c_void {
     let bytes = count.saturating_mul(size);
-    let Some(calloc) = real::calloc() else { return real::spare(bytes) };
+    let Some(calloc) = real::CALLOC.get() else { return real::spare(bytes) };
     // SAFETY: the program's call has the same requirements.
     allocated(Kind::AllocateZeroed, unsafe { calloc(count, size) }, bytes, caller)
 }
@@ -57,7 +57,7 @@ pub(crate) unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
         return;
     }
     log::event(Kind::Free, block as usize, 0, caller);
-    if let Some(free) = real::free() {
+    if let Some(free) = real::FREE.get() {
         // SAFETY: the program's call has the same requirements.
         unsafe { free(block) }
     }
@@ -69,7 +69,7 @@ pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller:
         if real::is_spare(block) {
             return move_spare(block, size, caller);
         }
-        let Some(realloc) = real::realloc() else { return real::spare(size) };
+        let Some(realloc) = real::REALLOC.get() else { return real::spare(size) };
         if block.is_null() {
             return allocated(Kind::Allocate, realloc(block, size), size, caller);
         }
@@ -113,13 +113,13 @@ pub(crate) unsafe extern "C" fn reallocarray(
 }
 
 pub(crate) unsafe extern "C" fn memalign(align: usize, size: usize, caller: usize) -> *mut c_void {
-    let Some(memalign) = real::memalign() else { return no_memory() };
+    let Some(memalign) = real::MEMALIGN.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { memalign(align, size) }, size, align, caller)
 }
 
 pub(crate) unsafe extern "C" fn aligned_alloc(align: usize, size: usize, caller: usize) -> *mut c_void {
-    let Some(aligned_alloc) = real::aligned_alloc() else { return no_memory() };
+    let Some(aligned_alloc) = real::ALIGNED_ALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { aligned_alloc(align, size) }, size, align, caller)
 }
@@ -130,7 +130,7 @@ pub(crate) unsafe extern "C" fn posix_memalign(
     size: usize,
     caller: usize,
 ) -> c_int {
-    let Some(posix_memalign) = real::posix_memalign() else { return libc::ENOMEM };
+    let Some(posix_memalign) = real::POSIX_MEMALIGN.get() else { return libc::ENOMEM };
     // SAFETY: the program's call has the same requirements; `place` is set on success.
     unsafe {
         let error = posix_memalign(place, align, size);
@@ -140,13 +140,13 @@ pub(crate) unsafe extern "C" fn posix_memalign(
 }
 
 pub(crate) unsafe extern "C" fn valloc(size: usize, caller: usize) -> *mut c_void {
-    let Some(valloc) = real::valloc() else { return no_memory() };
+    let Some(valloc) = real::VALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { valloc(size) }, size, page(), caller)
 }
 
 pub(crate) unsafe extern "C" fn pvalloc(size: usize, caller: usize) -> *mut c_void {
-    let Some(pvalloc) = real::pvalloc() else { return no_memory() };
+    let Some(pvalloc) = real::PVALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
     allocated_aligned(unsafe { pvalloc(size) }, size, page(), caller)
 }

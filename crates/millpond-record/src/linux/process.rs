@@ -7,14 +7,15 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
 
-use millpond_trace::raw::{Control, Header, Kind, LIMIT, MAGIC, OVER, SANDBOX, UNIT};
+use millpond_trace::raw::{
+    Call, Control, FIRST, Header, Kind, LIMIT, MAGIC, OVER, SANDBOX, StreamWriter, UNIT,
+};
 
-use crate::{
+use super::{
     clock::ticks,
     files,
     path::Path,
     real,
-    stream::{FIRST, Stream},
     sys::{self, File},
     thread::Thread,
 };
@@ -27,7 +28,7 @@ pub(crate) struct Process {
     number: AtomicU32,
     header: AtomicPtr<Header>,
     /// The stream created last.
-    streams: AtomicPtr<Stream>,
+    streams: AtomicPtr<StreamWriter>,
     lane_count: AtomicU32,
     thread_count: AtomicU32,
     /// Number of units written out.
@@ -140,7 +141,7 @@ impl Process {
             files::copy(c"/proc/self/cmdline", &Path::live(number, b".cmdline"));
             files::copy(c"/proc/self/maps", &Path::live(number, b".maps"));
             header.ticks_per_1024.store(try_out(), Relaxed);
-            header.malloc.store(real::malloc().map_or(0, |malloc| malloc as usize as u64), Relaxed);
+            header.malloc.store(real::MALLOC.get().map_or(0, |malloc| malloc as usize as u64), Relaxed);
         }
         header.image.store(IMAGE.load(Relaxed) - 1, Relaxed);
         header.spent.store(sys::thread_time().wrapping_sub(begin), Relaxed);
@@ -169,7 +170,7 @@ impl Process {
     /// # Safety
     ///
     /// `thread` must be the calling thread, with its signals blocked.
-    pub(crate) unsafe fn stream_for(&self, thread: *mut Thread) -> Option<*mut Stream> {
+    pub(crate) unsafe fn stream_for(&self, thread: *mut Thread) -> Option<*mut StreamWriter> {
         let begin = sys::thread_time();
         // SAFETY: the caller guarantees that the thread is the calling one, and that the stream belongs to it.
         let stream = unsafe { self.find_stream(thread) };
@@ -180,7 +181,7 @@ impl Process {
     /// # Safety
     ///
     /// As for [`Self::stream_for`].
-    unsafe fn find_stream(&self, thread: *mut Thread) -> Result<*mut Stream, u32> {
+    unsafe fn find_stream(&self, thread: *mut Thread) -> Result<*mut StreamWriter, u32> {
         // SAFETY: only its thread uses a stream, and it is never unmapped.
         unsafe {
             let mut stream = (*thread).stream;
@@ -190,7 +191,7 @@ impl Process {
             }
             stream = self.take_stream()?;
             self.make_room(stream)?;
-            (*stream).hand_to(self.number_of(thread));
+            (*stream).hand_to(self.number_of(thread), ticks());
             (*thread).stream = stream;
             Ok(stream)
         }
@@ -214,7 +215,7 @@ impl Process {
     }
 
     /// Takes a stream that no thread uses, or creates one.
-    fn take_stream(&self) -> Result<*mut Stream, u32> {
+    fn take_stream(&self) -> Result<*mut StreamWriter, u32> {
         let mut stream = self.streams.load(Acquire);
         // SAFETY: streams are never unmapped; the fields used here are atomic.
         while let Some(free) = unsafe { stream.as_ref() } {
@@ -226,14 +227,14 @@ impl Process {
         self.new_stream()
     }
 
-    fn new_stream(&self) -> Result<*mut Stream, u32> {
+    fn new_stream(&self) -> Result<*mut StreamWriter, u32> {
         let number = self.lane_count.fetch_add(1, Relaxed);
         let offset = (UNIT * (number as usize + 1)) as u64;
         let file = File::open(&self.live(), libc::O_RDWR)?;
         // SAFETY: `ZEROS` is longer than that.
         unsafe { file.write(ZEROS.0.get().cast(), FIRST, offset)? };
         let window = file.map(UNIT, offset, false)?;
-        let stream = sys::forgetful::<Stream>()?;
+        let stream = sys::forgetful::<StreamWriter>()?;
         // SAFETY: a new stream is all zeros; until it is in the list, only this thread uses it.
         unsafe {
             (*stream).number = number;
@@ -255,7 +256,7 @@ impl Process {
     /// # Safety
     ///
     /// The stream must belong to the calling thread.
-    unsafe fn make_room(&self, stream: *mut Stream) -> Result<(), u32> {
+    unsafe fn make_room(&self, stream: *mut StreamWriter) -> Result<(), u32> {
         // SAFETY: the caller guarantees that the thread is the calling one, and that the stream belongs to it.
         let stream = unsafe { &mut *stream };
         if stream.has_room() {
@@ -266,7 +267,7 @@ impl Process {
     }
 
     /// Grows the stream's window to four times its memory.
-    fn grow(&self, stream: &mut Stream) -> Result<(), u32> {
+    fn grow(&self, stream: &mut StreamWriter) -> Result<(), u32> {
         let (before, offset) = (stream.memory(), UNIT * (stream.number as usize + 1));
         let after = (before * 4).min(UNIT);
         let file = File::open(&self.live(), libc::O_RDWR)?;
@@ -277,7 +278,7 @@ impl Process {
     }
 
     /// Writes out the stream's window, and empties it.
-    fn write_out(&self, stream: &mut Stream) -> Result<(), u32> {
+    fn write_out(&self, stream: &mut StreamWriter) -> Result<(), u32> {
         let (control, unit) = (control(), UNIT as u64);
         if control.stop.load(Relaxed) != 0 {
             return Err(OVER);
@@ -312,7 +313,7 @@ fn sample(header: &Header) {
 
 /// Measures the ticks for logging 1,024 consecutive events, in separate memory; returns 0 if there is none.
 fn try_out() -> u32 {
-    let (Ok(stream), Ok(window)) = (sys::forgetful::<Stream>(), sys::forgetful::<[u8; FIRST]>()) else {
+    let (Ok(stream), Ok(window)) = (sys::forgetful::<StreamWriter>(), sys::forgetful::<[u8; FIRST]>()) else {
         return 0;
     };
     let mut best = u64::MAX;
@@ -320,16 +321,10 @@ fn try_out() -> u32 {
     unsafe {
         (*stream).set_window(window.cast());
         for _ in 0..8 {
-            (*stream).log_any(&crate::stream::Event {
-                kind: Kind::Free,
-                address: 0,
-                size: 0,
-                align: 0,
-                caller: 1,
-            });
+            (*stream).log_any(&Call { kind: Kind::Free, address: 0, size: 0, align: 0, caller: 1 }, ticks());
             let begin = ticks();
             for address in 0..128 {
-                core::hint::black_box((*stream).log(Kind::Free, address, 0, 1));
+                core::hint::black_box((*stream).log(Kind::Free, address, 0, 1, ticks));
             }
             best = best.min(ticks().wrapping_sub(begin));
             (*stream).start_anew();

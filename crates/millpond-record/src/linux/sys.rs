@@ -7,7 +7,7 @@ use core::{
     mem::{MaybeUninit, size_of},
 };
 
-use crate::{path::Path, sandbox};
+use super::{path::Path, sandbox};
 
 /// Makes a system call; returns the result of the kernel, in which error numbers are negative. Does not change `errno`.
 ///

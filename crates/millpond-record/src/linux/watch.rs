@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
-use crate::{
+use super::{
     sys::Quiet,
     thread::{self, Thread},
 };

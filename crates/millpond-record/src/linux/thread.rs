@@ -5,13 +5,13 @@
 //! after a `dlopen`. So the variable is declared in assembly, with the access model for libraries that are loaded at
 //! the start ("initial exec", which takes two instructions).
 
-use crate::stream::Stream;
+use millpond_trace::raw::StreamWriter;
 
 /// The state of a thread. All zeros at the start of a thread; unchanged by `fork`.
 #[repr(C)]
 pub(crate) struct Thread {
     /// The stream to which the thread logs; null if it has none.
-    pub(crate) stream: *mut Stream,
+    pub(crate) stream: *mut StreamWriter,
     /// The process in which `number` was assigned, plus one.
     pub(crate) process: u32,
     /// The thread's number in the recording.

@@ -1,0 +1,68 @@
+//! The functions of the malloc family that the program calls, and two that the dynamic linker calls.
+//!
+//! Each of the former passes its return address, an address in the code of its caller, as an additional argument to the
+//! function of the same name in `hooks`, which returns to the program directly.
+
+use core::{
+    arch::naked_asm,
+    ffi::{c_int, c_void},
+};
+
+use super::{exec, hooks, recording};
+
+macro_rules! entries {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
+        $(
+            /// Exported under this name only in the shared library: see the documentation of the crate.
+            ///
+            /// # Safety
+            ///
+            /// That of the C function.
+            #[unsafe(naked)]
+            #[cfg_attr(millpond_preload, unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name($(_: $argument),*) $(-> $result)? {
+                #[cfg(target_arch = "x86_64")]
+                naked_asm!(concat!("mov ", $x86_64, ", qword ptr [rsp]"), "jmp {}", sym hooks::$name);
+                #[cfg(target_arch = "aarch64")]
+                naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym hooks::$name);
+            }
+        )*
+    };
+}
+
+entries! {
+    malloc(usize) -> *mut c_void, "rsi", "x1";
+    calloc(usize, usize) -> *mut c_void, "rdx", "x2";
+    realloc(*mut c_void, usize) -> *mut c_void, "rdx", "x2";
+    reallocarray(*mut c_void, usize, usize) -> *mut c_void, "rcx", "x3";
+    memalign(usize, usize) -> *mut c_void, "rdx", "x2";
+    aligned_alloc(usize, usize) -> *mut c_void, "rdx", "x2";
+    posix_memalign(*mut *mut c_void, usize, usize) -> c_int, "rcx", "x3";
+    valloc(usize) -> *mut c_void, "rsi", "x1";
+    pvalloc(usize) -> *mut c_void, "rsi", "x1";
+    free(*mut c_void), "rsi", "x1";
+}
+
+/// Called by the dynamic linker when the program starts.
+pub extern "C" fn begin() {
+    recording::begin();
+    if recording::is_joined() {
+        // SAFETY: the dynamic linker calls this once, before there are threads.
+        unsafe { exec::remember() };
+    }
+}
+
+/// Called by the dynamic linker after the program has called `exit`.
+pub extern "C" fn end() {
+    recording::end();
+}
+
+#[cfg(millpond_preload)]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
+
+#[cfg(millpond_preload)]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static END: extern "C" fn() = end;

@@ -1,0 +1,34 @@
+//! The recorder on Linux, on x86-64 and aarch64.
+//!
+//! From top to bottom, each file using those below it:
+//!
+//! * `entry` – the functions of the malloc family that the program calls: they add the caller's address and call `hooks`.
+//! * `hooks` – call the real function, and log the event. `free` is logged before the call, everything else after it,
+//!   so that in time order no block is handed out again before it was freed.
+//! * `programs` – the functions by which a program becomes or starts others; `exec` – notes these programs, and restores
+//!   the recorder's environment variables if they were removed; `confine` – the functions by which a process enters a
+//!   sandbox, where a system call could kill it.
+//! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
+//! * `recording` – whether this process is recorded, and the beginning and end of that; `watch` – the end of threads.
+//! * `process` – what a process owns: its files and streams; a child of `fork` begins anew.
+//! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
+//!   hooks; `files`, `sys`, `path`, `clock` – the operating system.
+
+mod clock;
+pub mod confine;
+pub mod entry;
+mod exec;
+mod files;
+mod hooks;
+mod log;
+mod path;
+mod process;
+pub mod programs;
+mod real;
+mod recording;
+mod sandbox;
+mod sys;
+mod thread;
+mod watch;
+
+pub use clock::ticks;

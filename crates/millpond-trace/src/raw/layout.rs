@@ -1,0 +1,187 @@
+//! The files of a recording, and the structures in them.
+
+use core::{
+    mem::{offset_of, size_of},
+    sync::atomic::{AtomicU32, AtomicU64},
+};
+
+use super::record::Record;
+
+/// The version of the layout; changes with every change in this file.
+pub const VERSION: u32 = 2;
+
+/// The first eight bytes of the control file and of every `live/N`.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
+
+/// The environment variable that tells the recorder where its directory is.
+pub const DIRECTORY: &str = "MILLPOND_RECORD";
+
+/// The longest path of a directory that the recorder accepts.
+pub const LONGEST_DIRECTORY: usize = 400;
+
+/// Bytes in a window, which are written out at once. A multiple of every page size in use.
+pub const UNIT: usize = 64 * 1024;
+
+/// Records that fit into one unit.
+pub const RECORDS: usize = (UNIT - size_of::<Window>()) / size_of::<Record>();
+
+/// State shared by all processes of a recording.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Control {
+    /// [`MAGIC`].
+    pub magic: AtomicU64,
+    /// Max bytes that may be written out in total.
+    pub limit: AtomicU64,
+    /// Bytes that were written out, or would have been without the limit.
+    pub written: AtomicU64,
+    /// Number of process images so far, which is the number of the next one.
+    pub processes: AtomicU32,
+    /// Nonzero if the recording is over.
+    pub stop: AtomicU32,
+    /// Number of processes that were not recorded because they were in a sandbox when they started.
+    pub sandboxed: AtomicU32,
+    /// Number of records in `live/execs` so far, which is the number of the next one.
+    pub execs: AtomicU32,
+    /// The last process that was about to become a program and could not be noted in `live/execs`; 0: none.
+    pub unwritten: AtomicU32,
+    /// Ticks before that call.
+    pub unwritten_ticks: AtomicU64,
+    /// The value of `Seccomp_filters` in `/proc/self/status` of the process that started the recording.
+    pub filters: AtomicU32,
+}
+
+/// Information about one process image, which begins with one call of `exec` or `fork`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Header {
+    /// [`MAGIC`], stored last.
+    pub magic: AtomicU64,
+    /// The process identifier.
+    pub process: AtomicU32,
+    /// The process identifier of the parent.
+    pub parent: AtomicU32,
+    /// The number of the first image with this program and these arguments: its own number, or that of an earlier image
+    /// after a `fork`.
+    pub image: AtomicU32,
+    /// Ticks when recording began.
+    pub started: AtomicU64,
+    /// Ticks when the process called `exit`; 0 if it did not.
+    pub ended: AtomicU64,
+    /// Ticks when recording stopped before the program did; 0 if it did not. Later events are incomplete.
+    pub stopped: AtomicU64,
+    /// The reason why recording stopped: an error number of the operating system, [`LIMIT`] or [`OVER`].
+    pub reason: AtomicU32,
+    /// Ticks for logging 1,024 consecutive events, measured at the start; 0 after a `fork`.
+    pub ticks_per_1024: AtomicU32,
+    /// Nanoseconds of CPU time spent on starting to record, creating windows and writing them out.
+    pub spent: AtomicU64,
+    /// Nanoseconds of CPU time (user and system) when recording began.
+    pub cpu_first: AtomicU64,
+    /// Nanoseconds of CPU time at the last measurement: when writing out and at the end.
+    pub cpu_last: AtomicU64,
+    /// Nanoseconds of CPU time in the operating system when recording began, and at the last measurement.
+    pub system_first: AtomicU64,
+    /// See [`system_first`](Self::system_first).
+    pub system_last: AtomicU64,
+    /// Page faults served without disk access when recording began, and at the last measurement.
+    pub faults_first: AtomicU64,
+    /// See [`faults_first`](Self::faults_first).
+    pub faults_last: AtomicU64,
+    /// Bytes of anonymous resident memory when recording began, and the max observed; 0: unknown.
+    pub anonymous_first: AtomicU64,
+    /// See [`anonymous_first`](Self::anonymous_first).
+    pub anonymous_most: AtomicU64,
+    /// The address of the `malloc` that the recorder calls; 0 after a `fork`.
+    pub malloc: AtomicU64,
+}
+
+/// [`Header::reason`]: the size limit was reached.
+pub const LIMIT: u32 = u32::MAX;
+
+/// [`Header::reason`]: the recording was over while this process still ran.
+pub const OVER: u32 = u32::MAX - 1;
+
+/// [`Header::reason`]: the process was in a sandbox, where a system call of the recorder could have killed it.
+pub const SANDBOX: u32 = u32::MAX - 2;
+
+/// [`Exec::process`]: a child whose number only the C library knows, and whose environment loads the recorder.
+pub const SOME_CHILD: u32 = u32::MAX;
+
+/// [`Exec::process`]: such a child whose environment lacks the variables that load the recorder.
+pub const LOST_CHILD: u32 = u32::MAX - 1;
+
+/// A record of a call by which a process becomes another program, or starts one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Exec {
+    /// Ticks before the call.
+    pub ticks: u64,
+    /// The process that will run the program.
+    pub process: u32,
+    /// 0: the call is about to be made, or has succeeded; 1: it has failed.
+    pub failed: u32,
+    /// The path as passed, truncated if longer, padded with zeros.
+    pub path: [u8; 496],
+}
+
+impl Exec {
+    /// Iterates over the records in a file; ignores an incomplete one at the end.
+    pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
+        bytes.chunks_exact(size_of::<Self>()).filter_map(Self::from_bytes)
+    }
+}
+
+/// The head of a unit, before its records.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Window {
+    /// The number of the stream.
+    pub stream: AtomicU32,
+    /// Number of earlier units of this stream.
+    pub sequence: AtomicU32,
+    /// Number of complete records.
+    pub used: AtomicU32,
+    /// 1; distinguishes an empty unit from one that was never written.
+    pub valid: AtomicU32,
+}
+
+/// Types that can be copied from the bytes of a file.
+///
+/// # Safety
+///
+/// Every sequence of bytes must be a valid value of the type.
+pub unsafe trait FromBytes: Sized {
+    /// Reads a value from the first bytes; returns `None` if there are too few.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let first = bytes.get(..size_of::<Self>())?;
+        // SAFETY: the slice is as long as the type, of which every sequence of bytes is a valid value.
+        Some(unsafe { first.as_ptr().cast::<Self>().read_unaligned() })
+    }
+}
+
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Control {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Header {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Window {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Exec {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Record {}
+
+/// Offset of [`Control::stop`] in the control file.
+pub const STOP_AT: u64 = offset_of!(Control, stop) as u64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_and_records_fit() {
+        assert_eq!(size_of::<Window>() + RECORDS * size_of::<Record>(), UNIT);
+        assert_eq!(size_of::<Exec>(), 512);
+        assert!(size_of::<Header>() <= 4096 && size_of::<Control>() <= 4096, "one page each");
+    }
+}

@@ -1,0 +1,47 @@
+//! The raw layout of a recording, which the recorder writes while a program runs and `millpond` then converts to a
+//! trace.
+//!
+//! The recorder and the program `millpond` that reads its files are always from the same build, so this is not a public
+//! interface, and older versions cannot be read: [`VERSION`] only detects a mismatch.
+//!
+//! A recording is one directory. Its entry `live` is a link to memory (`/dev/shm`) if there is any:
+//!
+//! | file | what |
+//! |---|---|
+//! | `live/control` | [`Control`]: shared by all processes of the recording |
+//! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per stream, its [`Window`] |
+//! | `N` | units that were written out from full windows |
+//! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
+//! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
+//!
+//! A *stream* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
+//! Its window is mapped from a file, so that nothing is lost if the program is killed. A full window is written out as
+//! one unit, and is then reused with the next sequence number. If a reader finds the same sequence number twice in a
+//! stream, it uses the unit with more records: writing was interrupted.
+//!
+//! [`StreamWriter`] writes streams without allocating, and [`Units`] and [`StreamReader`] read them.
+
+mod layout;
+#[cfg(all(feature = "file", unix))]
+mod reader;
+mod record;
+#[cfg(test)]
+#[cfg(all(feature = "file", unix))]
+mod tests;
+#[cfg(all(feature = "file", unix))]
+mod units;
+mod writer;
+
+pub use self::{
+    layout::{
+        Control, DIRECTORY, Exec, FromBytes, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD, MAGIC, OVER,
+        RECORDS, SANDBOX, SOME_CHILD, STOP_AT, UNIT, VERSION, Window,
+    },
+    record::{CALLERS, Decoded, Kind, Record, caller_index},
+    writer::{Call, FIRST, StreamWriter},
+};
+#[cfg(all(feature = "file", unix))]
+pub use self::{
+    reader::{Event, StreamReader},
+    units::{Unit, Units},
+};

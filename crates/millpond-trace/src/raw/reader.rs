@@ -1,0 +1,96 @@
+//! Decodes the records of one stream into events.
+
+use std::{io, os::unix::fs::FileExt, vec};
+
+use super::{CALLERS, Decoded, Kind, Record, Unit, Window, caller_index};
+
+/// One event, as the recorder saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The time.
+    pub ticks: u64,
+    /// The number of the thread in its process.
+    pub thread: u32,
+    /// An address in the code of the caller.
+    pub caller: u64,
+    /// What was called.
+    pub kind: Kind,
+    /// The address of the block.
+    pub address: u64,
+    /// The size that was requested.
+    pub size: u64,
+    /// The alignment that was requested; 0: default.
+    pub align: u32,
+}
+
+/// One stream, which is read one unit at a time.
+#[derive(Debug)]
+pub struct StreamReader {
+    units: vec::IntoIter<Unit>,
+    bytes: Vec<u8>,
+    /// Position of the next record in `bytes`.
+    next: usize,
+    base: u64,
+    thread: u32,
+    callers: Box<[u64; CALLERS]>,
+    extra: Option<(u32, u64)>,
+    /// Time never decreases, even if the clocks of two processors differ slightly.
+    last: u64,
+}
+
+impl StreamReader {
+    /// Reads these units, in this order.
+    pub fn new(units: Vec<Unit>) -> Self {
+        Self {
+            units: units.into_iter(),
+            bytes: Vec::new(),
+            next: 0,
+            base: 0,
+            thread: 0,
+            callers: Box::new([0; CALLERS]),
+            extra: None,
+            last: 0,
+        }
+    }
+
+    /// Returns the number of records that have not been read.
+    pub fn records(&self) -> u64 {
+        let ahead: usize = self.units.as_slice().iter().map(|unit| unit.used).sum();
+        (ahead + (self.bytes.len() - self.next) / size_of::<Record>()) as u64
+    }
+
+    /// Returns the next event; `None` after the last. Fails if a record makes no sense.
+    pub fn event(&mut self) -> io::Result<Option<Event>> {
+        while let Some(record) = self.record()? {
+            match record.decode() {
+                Some(Decoded::Mark { thread, ticks }) => (self.thread, self.base) = (thread, ticks),
+                Some(Decoded::Caller { address }) => self.callers[caller_index(address)] = address,
+                Some(Decoded::Extra { align, size }) => self.extra = Some((align, size)),
+                Some(Decoded::Event { kind, address, caller, offset, size }) => {
+                    self.last = self.last.max(self.base + u64::from(offset));
+                    let (align, size) = self.extra.take().unwrap_or((0, size.into()));
+                    let (ticks, thread, caller) = (self.last, self.thread, self.callers[caller]);
+                    return Ok(Some(Event { ticks, thread, caller, kind, address, size, align }));
+                }
+                None => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a record that makes no sense"));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn record(&mut self) -> io::Result<Option<Record>> {
+        while self.next == self.bytes.len() {
+            let Some(unit) = self.units.next() else { return Ok(None) };
+            self.bytes.resize(unit.used * size_of::<Record>(), 0);
+            let start = unit.offset + size_of::<Window>() as u64;
+            unit.file.read_exact_at(&mut self.bytes, start)?;
+            self.next = 0;
+        }
+        let word = |at: usize| self.bytes[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+        let record = Record([word(self.next), word(self.next + 8)]);
+        self.next += size_of::<Record>();
+        Ok(Some(record))
+    }
+}

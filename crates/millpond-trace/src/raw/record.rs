@@ -1,0 +1,148 @@
+//! Records of 16 bytes: the unit in which events and what belongs to them are logged.
+
+/// Number of entries in a stream's table of callers. An index has 12 bits in a record.
+pub const CALLERS: usize = 1 << 12;
+
+/// One record of 16 bytes: the kind in the upper four bits; the functions that create records document the rest.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record(pub [u64; 2]);
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// See [`Record::mark`].
+    Mark = 1,
+    /// See [`Record::caller`].
+    Caller = 2,
+    /// See [`Record::extra`].
+    Extra = 3,
+    /// A block was allocated; its bytes are uninitialised.
+    Allocate = 4,
+    /// A block was allocated; its bytes are zero.
+    AllocateZeroed = 5,
+    /// An allocation returned null.
+    Failed = 6,
+    /// A block is about to be freed.
+    Free = 7,
+    /// A block is about to be resized.
+    ResizeStart = 8,
+    /// The resize that this thread started last has returned. Address 0: it failed, or, if the size is 0, freed the
+    /// block.
+    ResizeEnd = 9,
+}
+
+/// Mask of the 48 bits of an address; the bits above are a tag that the hardware ignores.
+const ADDRESS: u64 = (1 << 48) - 1;
+
+impl Record {
+    /// Creates a mark: the events that follow are of `thread`, and their times are relative to `ticks`. The first
+    /// record of every unit is a mark.
+    pub const fn mark(thread: u32, ticks: u64) -> Self {
+        Self([thread as u64 | (Kind::Mark as u64) << 60, ticks])
+    }
+
+    /// Creates a record that assigns this address to its index in the table of callers, replacing any other address
+    /// there.
+    pub const fn caller(address: u64) -> Self {
+        Self([(Kind::Caller as u64) << 60, address])
+    }
+
+    /// Creates a record with the size and requested alignment of the next event; alignment 0: default.
+    pub const fn extra(align: u32, size: u64) -> Self {
+        Self([align as u64 | (Kind::Extra as u64) << 60, size])
+    }
+
+    /// Creates an event, `offset` ticks after the last mark.
+    #[inline(always)]
+    pub const fn event(kind: Kind, address: u64, caller: usize, offset: u32, size: u32) -> Self {
+        let first = address & ADDRESS | (caller as u64) << 48 | (kind as u64) << 60;
+        Self([first, offset as u64 | (size as u64) << 32])
+    }
+
+    /// Decodes the record; returns `None` if it is invalid.
+    pub const fn decode(self) -> Option<Decoded> {
+        let Self([first, second]) = self;
+        let kind = match first >> 60 {
+            1 => return Some(Decoded::Mark { thread: first as u32, ticks: second }),
+            2 => return Some(Decoded::Caller { address: second }),
+            3 => return Some(Decoded::Extra { align: first as u32, size: second }),
+            4 => Kind::Allocate,
+            5 => Kind::AllocateZeroed,
+            6 => Kind::Failed,
+            7 => Kind::Free,
+            8 => Kind::ResizeStart,
+            9 => Kind::ResizeEnd,
+            _ => return None,
+        };
+        let caller = (first >> 48) as usize % CALLERS;
+        let size = (second >> 32) as u32;
+        Some(Decoded::Event { kind, address: first & ADDRESS, caller, offset: second as u32, size })
+    }
+}
+
+/// A decoded record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the functions of `Record` that make these say it")]
+pub enum Decoded {
+    Mark { thread: u32, ticks: u64 },
+    Caller { address: u64 },
+    Extra { align: u32, size: u64 },
+    Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
+}
+
+/// Returns the index of a caller's address in the table of callers that writer and reader keep for each stream.
+#[inline(always)]
+pub const fn caller_index(address: u64) -> usize {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CALLERS.ilog2())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_say_what_they_were_told() {
+        let top = ADDRESS;
+        for kind in [
+            Kind::Allocate,
+            Kind::AllocateZeroed,
+            Kind::Failed,
+            Kind::Free,
+            Kind::ResizeStart,
+            Kind::ResizeEnd,
+        ] {
+            for (address, caller, offset, size) in
+                [(0, 0, 0, 0), (top, CALLERS - 1, u32::MAX, u32::MAX), (16, 5, 7, 9)]
+            {
+                let expected = Decoded::Event { kind, address, caller, offset, size };
+                assert_eq!(Record::event(kind, address, caller, offset, size).decode(), Some(expected));
+            }
+        }
+        let mark = Record::mark(u32::MAX, u64::MAX).decode();
+        assert_eq!(mark, Some(Decoded::Mark { thread: u32::MAX, ticks: u64::MAX }));
+        assert_eq!(Record::caller(u64::MAX).decode(), Some(Decoded::Caller { address: u64::MAX }));
+        let extra = Record::extra(1 << 31, u64::MAX).decode();
+        assert_eq!(extra, Some(Decoded::Extra { align: 1 << 31, size: u64::MAX }));
+        assert_eq!(Record::default().decode(), None);
+        assert_eq!(Record([u64::MAX; 2]).decode(), None);
+    }
+
+    #[test]
+    fn tags_above_the_address_are_dropped() {
+        let tagged = 0xab00_0000_0000_1230;
+        let Some(Decoded::Event { address, kind, .. }) = Record::event(Kind::Free, tagged, 1, 0, 0).decode()
+        else {
+            panic!("an event");
+        };
+        assert_eq!((address, kind), (0x1230, Kind::Free));
+    }
+
+    #[test]
+    fn every_caller_has_a_place() {
+        for address in [0, 1, u64::MAX, 0x5555_5555_1234, 0x7fff_f7a3_0123] {
+            assert!(caller_index(address) < CALLERS);
+        }
+    }
+}

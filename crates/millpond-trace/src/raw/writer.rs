@@ -1,0 +1,223 @@
+//! Writes streams, without allocating: the recorder does so in the recorded program.
+//!
+//! The window of a stream is mapped from a file, and records are written first and counted afterwards, so nothing is
+//! lost if the process is killed at any instruction. A full window is written out and reused. That is two to four times
+//! cheaper per event than mapping new parts of a large file, because the pages of the window stay in the page table and
+//! in the processor's cache.
+
+use core::{
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+};
+
+use super::{CALLERS, Kind, Record, UNIT, Window, caller_index};
+
+/// Max records per event: two marks (a new thread, and a clock that is behind), a caller, an extra and the event
+/// itself.
+const MOST: u32 = 5;
+
+/// Bytes of memory in the window of a new stream. Most processes and threads need no more.
+pub const FIRST: usize = 4096;
+
+/// A call to log.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// What was called.
+    pub kind: Kind,
+    /// The address of the block.
+    pub address: usize,
+    /// The size that was requested.
+    pub size: usize,
+    /// The alignment that was requested; 0: default.
+    pub align: usize,
+    /// An address in the code of the caller.
+    pub caller: usize,
+}
+
+/// Writes one stream. All zeros are a valid value: a stream that is full and has no window. The recorder's memory for
+/// streams is all zeros again in a child of `fork`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct StreamWriter {
+    /// The window to which records are written.
+    window: *mut Window,
+    /// Number of records in the window; the window's own count is updated afterwards.
+    used: u32,
+    /// Number of records for which the window has memory.
+    capacity: u32,
+    /// The time to which times of records are relative.
+    base: u64,
+    /// The thread of the events since the last mark.
+    thread: u32,
+    /// The number of the stream in the process.
+    pub number: u32,
+    /// Whether a thread uses the stream.
+    pub taken: AtomicU32,
+    /// The stream that was created before this one.
+    pub next: AtomicPtr<StreamWriter>,
+    /// The callers that the reader knows, by index.
+    callers: [u64; CALLERS],
+}
+
+impl Default for StreamWriter {
+    fn default() -> Self {
+        Self {
+            window: null_mut(),
+            used: 0,
+            capacity: 0,
+            base: 0,
+            thread: 0,
+            number: 0,
+            taken: AtomicU32::new(0),
+            next: AtomicPtr::new(null_mut()),
+            callers: [0; CALLERS],
+        }
+    }
+}
+
+impl StreamWriter {
+    /// Sets the window of a new stream: `FIRST` bytes of memory, all zeros.
+    ///
+    /// # Safety
+    ///
+    /// The window must stay mapped, and only this stream may use it.
+    pub unsafe fn set_window(&mut self, window: *mut Window) {
+        self.window = window;
+        // SAFETY: the caller guarantees that the window is mapped and used only by this stream.
+        unsafe {
+            (*window).stream.store(self.number, Ordering::Relaxed);
+            (*window).valid.store(1, Ordering::Relaxed);
+        }
+        self.set_memory(FIRST);
+    }
+
+    /// Sets the number of bytes of memory in the window.
+    pub fn set_memory(&mut self, bytes: usize) {
+        self.capacity = ((bytes - size_of::<Window>()) / size_of::<Record>()) as u32;
+    }
+
+    /// Returns the number of bytes of memory in the window.
+    pub fn memory(&self) -> usize {
+        size_of::<Window>() + self.capacity as usize * size_of::<Record>()
+    }
+
+    /// Returns the contents of the window for writing out: its start, and the number of bytes in use.
+    pub fn contents(&self) -> (*const u8, usize) {
+        (self.window.cast(), size_of::<Window>() + self.used as usize * size_of::<Record>())
+    }
+
+    /// Returns whether the stream has lost its window by a `fork`.
+    pub fn is_lost(&self) -> bool {
+        self.window.is_null()
+    }
+
+    /// Returns whether there is room for any event.
+    pub fn has_room(&self) -> bool {
+        self.capacity - self.used >= MOST
+    }
+
+    /// Returns whether the window has its max size.
+    pub fn is_grown(&self) -> bool {
+        self.memory() >= UNIT
+    }
+
+    /// Logs a call that takes one record; if it takes more, or there is no room, does nothing and returns `false`.
+    /// `ticks` reads the clock.
+    #[inline(always)]
+    pub fn log(
+        &mut self,
+        kind: Kind,
+        address: usize,
+        size: usize,
+        caller: usize,
+        ticks: impl FnOnce() -> u64,
+    ) -> bool {
+        let index = caller_index(caller as u64);
+        // SAFETY: `index` is below the length of the table.
+        let known = unsafe { *self.callers.get_unchecked(index) };
+        if self.used >= self.capacity || known != caller as u64 {
+            return false;
+        }
+        let offset = ticks().wrapping_sub(self.base);
+        if (offset | size as u64) >> 32 != 0 {
+            return false;
+        }
+        // SAFETY: there is room for one record, as checked above.
+        unsafe { self.put(Record::event(kind, address as u64, index, offset as u32, size as u32)) };
+        self.publish();
+        true
+    }
+
+    /// Logs any call.
+    ///
+    /// # Safety
+    ///
+    /// The stream must have room for any event.
+    pub unsafe fn log_any(&mut self, call: &Call, now: u64) {
+        let mut offset = now.wrapping_sub(self.base);
+        let index = caller_index(call.caller as u64);
+        // SAFETY: there is room for five records; `index` is below the length of the table.
+        unsafe {
+            if self.used == 0 || offset >> 32 != 0 {
+                offset = 0;
+                self.base = now;
+                self.put(Record::mark(self.thread, now));
+            }
+            let known = self.callers.get_unchecked_mut(index);
+            if *known != call.caller as u64 {
+                *known = call.caller as u64;
+                self.put(Record::caller(call.caller as u64));
+            }
+            if call.align != 0 || call.size as u64 >> 32 != 0 {
+                let align = call.align.min(1 << 31) as u32;
+                self.put(Record::extra(align, call.size as u64));
+            }
+            let address = call.address as u64;
+            self.put(Record::event(call.kind, address, index, offset as u32, call.size as u32));
+        }
+        self.publish();
+    }
+
+    /// Hands the stream to this thread: later events are of this thread. `now` is the time.
+    ///
+    /// # Safety
+    ///
+    /// The stream must have room for any event.
+    pub unsafe fn hand_to(&mut self, thread: u32, now: u64) {
+        self.thread = thread;
+        if self.used != 0 {
+            self.base = now;
+            // SAFETY: the caller guarantees that there is room.
+            unsafe { self.put(Record::mark(thread, self.base)) };
+            self.publish();
+        }
+    }
+
+    /// Empties the window after it was written out. The next call must be logged by [`Self::log_any`], so that the unit
+    /// begins with a mark.
+    pub fn start_anew(&mut self) {
+        self.used = 0;
+        self.publish();
+        // SAFETY: a stream with records has a window.
+        unsafe { (*self.window).sequence.fetch_add(1, Ordering::Release) };
+    }
+
+    /// Writes a record without counting it yet.
+    ///
+    /// # Safety
+    ///
+    /// The stream must have room for the record.
+    #[inline(always)]
+    unsafe fn put(&mut self, record: Record) {
+        // SAFETY: `used < capacity`, so the place is within the window's memory, which only this stream uses.
+        unsafe { self.window.add(1).cast::<Record>().add(self.used as usize).write(record) };
+        self.used += 1;
+    }
+
+    /// Counts all records written so far.
+    #[inline(always)]
+    fn publish(&mut self) {
+        // SAFETY: a stream with records has a window.
+        unsafe { (*self.window).used.store(self.used, Ordering::Release) };
+    }
+}
