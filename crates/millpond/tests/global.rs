@@ -1,10 +1,10 @@
-//! A pool of Millpond is this program's own allocator, with a cache for each thread, and all threads ask it at once.
+//! A pool of Millpond is this program's global allocator, with a cache for each thread, and all threads use it at once.
 
 use std::{sync::Barrier, thread};
 
 use millpond::{Cached, Classes, Inspect, Pages, interop::Global, lock::ParkingLock};
 
-/// Its depot is behind a lock whose waiters sleep: neither that, nor to number a thread, may ask for memory.
+/// The lock of its depot puts waiting threads to sleep: neither that nor getting a thread index may allocate.
 type Memory = Cached<Classes, Pages, ParkingLock>;
 
 #[global_allocator]
@@ -12,9 +12,9 @@ static GLOBAL: Global<Memory> = Global(Memory::of_classes(Classes::new(), Pages)
 
 const THREADS: usize = 8;
 
-/// Threads that begin together ask for their numbers together, and fill the depot's lock with waiters.
+/// Threads that start together get their indices together, and fill the depot's lock with waiters.
 #[test]
-fn threads_allocate_from_the_allocator_that_numbers_them() {
+fn threads_use_the_global_allocator() {
     for round in 0..20 {
         let start = Barrier::new(THREADS);
         let total: usize = thread::scope(|scope| {

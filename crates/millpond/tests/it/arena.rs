@@ -1,4 +1,4 @@
-//! Arenas of values: what is lent stays put until all goes, and is dropped once where it is to be dropped at all.
+//! Arenas of values: values stay in place until the arena is reset, and are dropped at most once.
 
 use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[test]
-fn values_are_lent_and_keep_what_is_written() {
+fn values_keep_their_contents() {
     let mut arena = Arena::with_memory(Local::new_in(Linear::new(), TrackingParent::default()));
     for round in 0..3u32 {
         let numbers: Vec<_> = (0..5000u32).map(|number| arena.alloc(number * round)).collect();
@@ -44,7 +44,7 @@ fn an_arena_runs_no_destructors() {
 }
 
 #[test]
-fn an_arena_that_is_full_says_so() {
+fn full_arena_refuses() {
     let mut memory = [std::mem::MaybeUninit::uninit(); 64];
     let small = Arena::with_memory(Local::new_in(Linear::new(), Buffer::new(&mut memory)));
     assert!(small.try_alloc([1u8; 30]).is_ok());
@@ -65,7 +65,7 @@ fn an_arena_that_is_full_says_so() {
     assert!(dropped.take().is_empty());
 }
 
-/// Says that it has so many values, first of all, and another number when it is asked again.
+/// Reports one size hint first and another one when it is asked again.
 struct Liar {
     says: std::cell::Cell<usize>,
     has: std::ops::Range<u32>,
@@ -93,7 +93,7 @@ impl Iterator for Liar {
 impl ExactSizeIterator for Liar {}
 
 #[test]
-fn values_are_dropped_newest_first_and_once() {
+fn values_are_dropped_newest_first() {
     let dropped = RefCell::default();
     let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), TrackingParent::default()));
     for name in 0..3 {
@@ -109,7 +109,7 @@ fn values_are_dropped_newest_first_and_once() {
 }
 
 #[test]
-fn slices_are_dropped_in_their_order_and_once() {
+fn slices_are_dropped_in_order() {
     let dropped = RefCell::default();
     let noisy = |name| Noisy(name, &dropped, false);
     let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), TrackingParent::default()));
@@ -121,7 +121,7 @@ fn slices_are_dropped_in_their_order_and_once() {
     assert_eq!((&*text, &*arena.alloc_slice(&[1, 2, 3])), ("TEXT", &[1, 2, 3][..]));
     let boxes = arena.alloc_slice(&[Box::new(7), Box::new(8)]);
     assert_eq!(*boxes[1], 8);
-    // Made while a slice is made, it is there before the slice is.
+    // This value is made while a slice is made, and lies in front of the slice.
     arena.alloc_iter((3..5).map(|name| arena.alloc_with(|| noisy(name + 10)).0).map(noisy));
     arena.reset();
     assert_eq!(dropped.take(), [13, 14, 14, 13, 1, 12, 0]);
@@ -133,7 +133,7 @@ fn slices_are_dropped_in_their_order_and_once() {
 }
 
 #[test]
-fn slices_of_values_without_bytes_and_with_a_large_alignment() {
+fn zero_sized_and_overaligned_slices() {
     struct Empty;
     thread_local!(static GONE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
     impl Drop for Empty {
@@ -156,7 +156,7 @@ fn slices_of_values_without_bytes_and_with_a_large_alignment() {
 }
 
 #[test]
-fn a_slice_that_cannot_be_made_drops_what_was() {
+fn failed_slice_drops_its_values() {
     let dropped = RefCell::default();
     let make = |name| {
         assert_ne!(name, 3, "no value");
@@ -169,9 +169,9 @@ fn a_slice_that_cannot_be_made_drops_what_was() {
     assert!(dropped.take().is_empty());
 }
 
-/// Whatever an iterator says of itself: a slice is of all values that it yields, in places that are nobody else's.
+/// Whatever size an iterator reports, a slice has all values that it yields, and overlaps nothing.
 #[test]
-fn iterators_that_lie() {
+fn iterators_with_wrong_size_hints() {
     for says in [0, 3, 5000] {
         let dropped = RefCell::default();
         let arena = DropArena::new();
@@ -185,16 +185,16 @@ fn iterators_that_lie() {
     }
 }
 
-/// A slice takes what its values take, however many the iterator might have had, and grows where it is if it can.
+/// A slice takes as much memory as its values, however many the iterator announced, and grows in place if it can.
 #[test]
-fn slices_that_grow() {
+fn slices_grow() {
     let arena = Arena::with_memory(Local::new_in(Linear::new(), TrackingParent::default()));
     let even = arena.alloc_iter((0..100_u64).filter(|number| number % 2 == 0));
     assert!(even.iter().copied().eq((0..50).map(|number| number * 2)));
     assert_eq!(arena.stats().live, 50 * 8);
     assert!(arena.alloc_iter((0..100_u64).filter(|_| false)).is_empty());
     assert_eq!(arena.stats().live, 50 * 8);
-    // What is put in meanwhile is in the way, and stays.
+    // A value that is allocated meanwhile prevents growth in place, and stays.
     let named = arena.alloc_iter((0..100_u64).filter(|_| true).map(|number| arena.alloc(number)));
     let others = arena.alloc_slice(&[u64::MAX; 100]);
     assert!(named.iter().map(|number| **number).eq(0..100) && others[0] == u64::MAX);
@@ -210,9 +210,9 @@ fn slices_that_grow() {
     assert!(dropped.take().into_iter().eq((10..19).chain((10..19).rev())));
 }
 
-/// A slice that finds no room to grow drops what it has, and takes nothing.
+/// A slice that finds no room to grow drops its values and takes no memory.
 #[test]
-fn slices_that_grow_too_much() {
+fn slices_that_cannot_grow() {
     let dropped = RefCell::default();
     let mut memory = [std::mem::MaybeUninit::uninit(); 256];
     let mut arena = DropArena::with_memory(Local::new_in(Linear::new(), Buffer::new(&mut memory)));
@@ -231,7 +231,7 @@ fn slices_that_grow_too_much() {
 }
 
 #[test]
-fn a_panic_in_a_slice_drops_the_rest() {
+fn panic_in_a_slice_drops_the_rest() {
     let dropped = RefCell::default();
     let mut arena = DropArena::new();
     arena.alloc(Noisy(0, &dropped, false));
@@ -242,7 +242,7 @@ fn a_panic_in_a_slice_drops_the_rest() {
 }
 
 #[test]
-fn a_panic_in_a_destructor_drops_the_rest() {
+fn panic_in_a_destructor_drops_the_rest() {
     let dropped = RefCell::default();
     let mut arena = DropArena::new();
     for name in 0..4 {
@@ -255,7 +255,7 @@ fn a_panic_in_a_destructor_drops_the_rest() {
     assert_eq!(dropped.take(), [4]);
 }
 
-/// Any allocator is an arena's memory: threads share one, and one of blocks refuses what does not fit.
+/// Any allocator can be the parent of an arena: threads share one, and a pool of blocks refuses what does not fit.
 #[test]
 fn arenas_on_other_allocators() {
     let arena = Arena::with_memory(Locked::<_, _>::new_in(Linear::new(), TrackingParent::default()));
@@ -271,7 +271,7 @@ fn arenas_on_other_allocators() {
     let blocks = Arena::with_memory(Local::new(Blocks::<Fixed<64>>::new()));
     assert!(blocks.try_alloc([1u64; 8]).is_ok());
     assert_eq!(blocks.try_alloc([1u64; 9]).map_err(Into::into), Err(AllocError::Unsupported));
-    // An arena that nobody looks into may go to another thread, whatever was in it.
+    // An arena may go to another thread even if its values may not.
     let arena = Arena::new();
     arena.alloc(std::ptr::null::<u8>());
     thread::spawn(move || drop(arena)).join().expect("no panic");

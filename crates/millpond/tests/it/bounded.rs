@@ -1,4 +1,4 @@
-//! Memory that is free is to be had: on a parent of bounded size, what was freed as blocks of one size serves another.
+//! Free memory is available: on a parent of bounded size, blocks freed in one size serve requests of another.
 
 use std::{
     alloc::Layout,
@@ -34,7 +34,7 @@ fn capped() -> Capped {
     Limit::bytes(TrackingParent::default(), CAP)
 }
 
-/// Takes blocks of a size until there are none, or they add up to the cap.
+/// Takes blocks of a size until the pool refuses or they add up to the cap.
 fn fill(pool: &impl Allocator, size: usize) -> Vec<NonNull<u8>> {
     let most = CAP / size;
     (0..most).map_while(|_| pool.allocate(layout(size)).ok()).map(NonNull::cast).collect()
@@ -47,8 +47,8 @@ fn free(pool: &impl Allocator, size: usize, blocks: impl IntoIterator<Item = Non
     }
 }
 
-/// What was filled with blocks of each size, and freed, serves blocks of every other size as a new pool would, but for what its
-/// fragments take.
+/// Fills a pool with blocks of each size and frees them: afterwards the pool must serve blocks of every other size as a
+/// new pool would, except for what its fragments take.
 fn serves_any_size<S: Allocator>(name: &str, sizes: &[usize], percent: usize, make: impl Fn() -> S) {
     for &large in sizes {
         let fresh = {
@@ -74,19 +74,19 @@ fn serves_any_size<S: Allocator>(name: &str, sizes: &[usize], percent: usize, ma
     }
 }
 
-/// In every shell that one thread can use.
+/// Runs the test in every shell that one thread can use.
 fn in_every_shell<P: RawPool>(name: &str, sizes: &[usize], percent: usize, pool: impl Fn() -> P) {
     serves_any_size(name, sizes, percent, || Local::new_in(pool(), capped()));
     serves_any_size(name, sizes, percent, || Locked::<_, _>::new_in(pool(), capped()));
     serves_any_size(name, sizes, percent, || Local::with_policy(pool(), capped(), Retry(|_, _| false)));
-    // A pool of ours as the parent, whose chunks have to be given up in their turn.
+    // A pool as the parent, which has to release its chunks in turn.
     serves_any_size(name, sizes, 50, || Local::new_in(pool(), Local::new_in(Classes::new(), capped())));
 }
 
 const SIZES: [usize; 5] = [16, 64, 1000, 4096, 50_000];
 
 #[test]
-fn what_is_free_serves_any_size() {
+fn free_memory_serves_any_size() {
     in_every_shell("classes", &SIZES, 95, Classes::new);
     in_every_shell("tlsf", &SIZES, 65, Tlsf::new);
     in_every_shell("sign post", &SIZES, 65, SignPost::best_fit);
@@ -110,28 +110,28 @@ fn what_is_free_serves_any_size() {
 }
 
 #[test]
-fn what_is_free_serves_any_size_through_guards() {
+fn free_memory_serves_any_size_through_guards() {
     in_every_shell("stats", &SIZES, 95, || Stats::new(Classes::new()));
     in_every_shell("poison", &SIZES, 95, || Poison::new(Classes::new()));
     in_every_shell("quarantine", &SIZES, 90, || Quarantine::<_, 64>::new(Classes::new()));
     in_every_shell("limit", &SIZES, 95, || Limit::bytes(Classes::new(), CAP));
     serves_any_size("stats around", &SIZES, 95, || Stats::new(Local::new_in(Classes::new(), capped())));
-    // Larger ones pass the pool by, and so are not its own.
+    // Larger ones pass through to the parent, so the pool does not own them.
     serves_any_size("fallback around", &SIZES[..4], 95, || {
         Fallback::new(Local::new_in(Classes::new(), capped()), millpond::source::NullAllocator)
     });
 }
 
 #[test]
-fn what_is_free_serves_any_size_in_caches_of_threads() {
+fn free_memory_serves_any_size_in_thread_caches() {
     let _turn = alone();
     type Pool<P> = Cached<P, Capped>;
     serves_any_size("cached", &SIZES, 85, || Pool::new_in(Classes::new(), capped()));
     serves_any_size("cached, guarded", &SIZES, 85, || Pool::new_in(Stats::new(Classes::new()), capped()));
     let pool = Pool::new_in(Classes::new(), capped());
-    // Through a handle, after threads that have ended, and as large blocks that bypass the pool and grow.
+    // Through a handle, after threads have ended, and with large blocks that pass through the pool and grow.
     thread::scope(|scope| {
-        // Joined, or its number may not be back yet.
+        // Joined, because otherwise its thread index may not be free yet.
         scope.spawn(|| free(&pool, 64, fill(&pool, 64))).join().expect("it does not panic");
     });
     let handle = pool.handle();
@@ -148,7 +148,7 @@ fn what_is_free_serves_any_size_in_caches_of_threads() {
 }
 
 #[test]
-fn an_owner_is_served_any_size() {
+fn owner_is_served_any_size() {
     let mut pool = Owned::new_in(Classes::new(), capped());
     for size in SIZES.into_iter().rev().chain(SIZES) {
         let blocks: Vec<_> = (0..CAP / size).map_while(|_| pool.allocate(layout(size)).ok()).collect();
@@ -163,7 +163,7 @@ fn an_owner_is_served_any_size() {
     unsafe { pool.deallocate(small, layout(64)) };
     assert!(pool.trim() > 0 && pool.stats().held == 0 && pool.parent().left() == CAP);
     pool.reset();
-    // What other threads returned is free, too, when its owner trims.
+    // Blocks that other threads returned are free as well when the owner trims.
     let remote_free = RemoteFree::new_in(Blocks::<Fixed<64>>::new(), capped());
     let owner = remote_free.try_own().expect("it is free");
     for block in fill(&owner, 64) {
@@ -173,9 +173,9 @@ fn an_owner_is_served_any_size() {
     assert!(owner.trim() > CAP / 2 && owner.stats().held == 0);
 }
 
-/// What is live is not touched, whatever is given back around it.
+/// Live blocks are not touched, whatever is released around them.
 #[test]
-fn what_is_live_stays_when_the_rest_is_given_up() {
+fn live_blocks_survive_a_release() {
     let pool = Local::new_in(Classes::new(), capped());
     let mut blocks = fill(&pool, 64);
     let kept: Vec<_> = blocks.iter().copied().step_by(500).collect();
@@ -200,8 +200,8 @@ fn what_is_live_stays_when_the_rest_is_given_up() {
 }
 
 #[test]
-fn the_cap_is_had_to_the_last_chunk() {
-    // Two halves, and growth that doubles beyond what is left.
+fn cap_is_used_to_the_last_chunk() {
+    // Two halves, and growth that would double beyond the rest.
     let half = layout(CAP / 2 - 2048);
     for pool in
         [&Local::new_in(Classes::new(), capped()) as &dyn Allocator, &Local::new_in(Tlsf::new(), capped())]
@@ -218,15 +218,15 @@ fn the_cap_is_had_to_the_last_chunk() {
             count(&LockFree::<Fixed<64>, _>::new_in(parent())),
         ];
         assert!(all.iter().all(|&bytes| bytes * 10 >= cap * 9), "of {cap}: {all:?}");
-        // The chunks of a class have a larger header, which takes its share where they are small.
+        // The chunks of a class have a larger header, which matters where chunks are small.
         let classes = count(&Local::new_in(Classes::new(), parent()));
         assert!(classes * 100 >= cap * if cap > 10_000 { 90 } else { 85 }, "of {cap}: {classes}");
     }
 }
 
-/// A refused request comes to its end, also where the parent calls back into the pool and where threads take turns at it.
+/// A refused request ends, even where the parent calls back into the pool and where threads compete for it.
 #[test]
-fn a_refusal_is_one_after_all() {
+fn refusals_end() {
     let pool = Local::new_in(Classes::new(), Limit::bytes(Heap, 10_000));
     let blocks = fill(&pool, 64);
     for _ in 0..100 {
@@ -256,7 +256,7 @@ fn a_refusal_is_one_after_all() {
                     for &block in &blocks {
                         // SAFETY: as above.
                         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), size) };
-                        assert!(bytes.iter().all(|&byte| byte == thread as u8), "somebody else wrote");
+                        assert!(bytes.iter().all(|&byte| byte == thread as u8), "another thread wrote here");
                     }
                     free(pool, size, blocks);
                 }
@@ -269,7 +269,7 @@ fn a_refusal_is_one_after_all() {
     free(&pool, 150_000, [large.cast()]);
 }
 
-/// A parent that uses the pool above it whenever it is asked for anything.
+/// A parent that uses the pool above it in each request.
 struct CallsBack {
     pool: Cell<Option<&'static Local<Classes, CallsBack>>>,
     memory: Limit<Heap>,
@@ -278,7 +278,7 @@ struct CallsBack {
 
 impl CallsBack {
     fn call(&self) {
-        // Not from within.
+        // Not from within such a call.
         if let Some(pool) = self.pool.take() {
             self.calls.set(self.calls.get() + 1);
             for size in [8, 100, 3000] {
@@ -301,16 +301,16 @@ unsafe impl Allocator for CallsBack {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         self.call();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { self.memory.deallocate(block, layout) };
     }
 }
 
 #[test]
-fn a_parent_may_call_back_while_chunks_are_given_up() {
+fn parent_may_call_back_during_a_release() {
     let parent = CallsBack { pool: Cell::new(None), memory: Limit::bytes(Heap, CAP), calls: Cell::new(0) };
     let place = Box::into_raw(Box::new(Local::new_in(Classes::new(), parent)));
-    // SAFETY: the pool is there until the end of this test, and its parent forgets it before.
+    // SAFETY: the pool lives until the end of this test, and its parent forgets it before that.
     let pool: &'static Local<_, _> = unsafe { &*place };
     pool.parent().pool.set(Some(pool));
     for size in SIZES {
@@ -323,22 +323,22 @@ fn a_parent_may_call_back_while_chunks_are_given_up() {
     pool.trim();
     assert_eq!(pool.stats().held, 0);
     pool.parent().pool.set(None);
-    // SAFETY: it came from `into_raw`, and no reference to the pool is left.
+    // SAFETY: the pointer came from `into_raw`, and no reference to the pool is left.
     drop(unsafe { Box::from_raw(place) });
 }
 
 #[test]
-fn a_scope_goes_on_when_its_stack_gives_chunks_up() {
+fn scope_survives_a_release_by_its_stack() {
     let mut stack = Local::new_in(Stack::new(), Limit::bytes(TrackingParent::default(), 100_000));
     stack.scope(|outer| {
         outer.scope(|inner| while inner.allocate(layout(1000)).is_ok() {});
-        // Refused as long as the chunks of the inner scope are held; and then the scope goes back to its own mark.
+        // Refused while the chunks of the inner scope are held; after that, the scope goes back to its own mark.
         outer.scope(|inner| inner.allocate(layout(90_000)).map(|block| block.len())).expect("all is free");
         outer.allocate(layout(90_000)).map(|block| block.len()).expect("all is free")
     });
     assert_eq!(stack.stats().live, 0);
     stack.check().expect("sound");
-    // A mark at the start of a chunk that is untouched stays good.
+    // A mark at the start of an untouched chunk stays valid.
     stack.scope(|outer| {
         for _ in 0..3 {
             let refused = outer.scope(|inner| inner.allocate(layout(CAP)).is_err());
@@ -351,7 +351,7 @@ fn a_scope_goes_on_when_its_stack_gives_chunks_up() {
 }
 
 #[test]
-fn shared_pools_are_trimmed_where_they_are() {
+fn shared_pools_are_trimmed_in_place() {
     let _turn = alone();
     static POOL: Locked<Blocks<Fixed<64>>, Heap> = Locked::new_in(Blocks::new(), Heap);
     free(&POOL, 64, fill(&POOL, 64));
@@ -384,7 +384,7 @@ fn shared_pools_are_trimmed_where_they_are() {
     assert_eq!(shared.stats().live, 0);
     shared.check().expect("sound");
 
-    // A child keeps its parent's memory, and both give back what is free of theirs.
+    // A child keeps its parent's memory, and both release what is free of theirs.
     let parent = Local::new_in(Tlsf::new(), capped());
     let child = Local::new_in(Classes::new(), &parent);
     let kept = child.allocate(layout(64)).expect("room").cast();
@@ -394,9 +394,9 @@ fn shared_pools_are_trimmed_where_they_are() {
     free(&child, 64, [kept]);
 }
 
-/// What is free in a pool without a lock serves others, and itself again: through a shared reference.
+/// Free memory of a lock-free pool can be released through a shared reference; it serves others, and the pool again.
 #[test]
-fn what_a_lock_free_pool_has_free_is_there_for_others() {
+fn lock_free_pool_releases_through_a_shared_reference() {
     static MEMORY: Limit<Heap> = Limit::bytes(Heap, CAP);
     static IDLE: LockFree<Fixed<64>, &Limit<Heap>> = LockFree::new_in(&MEMORY);
     let plain = || Local::new_in(Blocks::<Fixed<128>>::new(), &MEMORY);
@@ -406,10 +406,11 @@ fn what_a_lock_free_pool_has_free_is_there_for_others() {
         assert!(blocks.len() * 64 >= CAP * 85 / 100, "round {round}: {}", blocks.len());
         free(&IDLE, 64, blocks);
         assert!(fill(&plain(), 128).len() < CAP / 128 / 2, "the other pool has most of it");
-        // All but the first chunk, and the links.
+        // All except the first chunk and the links.
         let others = trims();
         assert!(fill(&others, 128).len() > CAP / 128 * 80 / 100, "round {round}");
-        // With some of it elsewhere, the pool has what is left, as far as its chunks, which come back as long as they were, fit in.
+        // While another pool holds some of it, the pool gets what is left, as far as its chunks fit: they come back in
+        // their old // length.
         let small = fill(&IDLE, 64);
         free(&IDLE, 64, small);
         drop(others);
@@ -423,7 +424,7 @@ fn what_a_lock_free_pool_has_free_is_there_for_others() {
         // SAFETY: the block is live, and of this layout.
         unsafe { MEMORY.deallocate(elsewhere.cast(), layout(taken + 1)) };
     }
-    // With live blocks in a few chunks, the others go.
+    // With live blocks in a few chunks, the others are released.
     let blocks = fill(&IDLE, 64);
     let (kept, rest) = blocks.split_at(100);
     free(&IDLE, 64, rest.iter().copied());
@@ -431,9 +432,9 @@ fn what_a_lock_free_pool_has_free_is_there_for_others() {
     free(&IDLE, 64, kept.iter().copied());
 }
 
-/// A handler makes room where the pool itself has none: in another one.
+/// An OOM handler makes room where the pool itself has none: in another pool.
 #[test]
-fn a_policy_trims_another_pool() {
+fn policy_trims_another_pool() {
     static MEMORY: Limit<Heap> = Limit::bytes(Heap, CAP);
     static IDLE: Locked<Blocks<Fixed<64>>, &Limit<Heap>> = Locked::new_in(Blocks::new(), &MEMORY);
     free(&IDLE, 64, fill(&IDLE, 64));
@@ -444,15 +445,15 @@ fn a_policy_trims_another_pool() {
     assert!(fill(&trims, 128).len() > CAP / 128 * 9 / 10);
 }
 
-/// What cannot be had is refused at once, in each shell, and nothing is kept.
+/// A reservation that is impossible fails at once, in each shell, and keeps nothing.
 #[test]
-fn reserving_what_never_comes_fails_and_keeps_nothing() {
+fn impossible_reservation_keeps_nothing() {
     fn refuses<P: Reserve + Inspect>(make: impl Fn() -> P) {
         for count in [1 << 20, 1 << 30, 1 << 57, 1 << 58, 1 << 60, usize::MAX / 64, usize::MAX] {
             let local = Local::new_in(make(), Limit::bytes(TrackingParent::default(), CAP));
             assert!(local.reserve(layout(64), count).is_err(), "{count:#x}");
             assert_eq!((local.stats().held, local.parent().left()), (0, CAP), "{count:#x}");
-            // What was there is there still.
+            // Earlier reservations stay.
             local.reserve(layout(64), 100).expect("there is room");
             let held = local.stats().held;
             assert!(local.reserve(layout(64), count).is_err(), "{count:#x}");
@@ -488,14 +489,14 @@ fn reserving_what_never_comes_fails_and_keeps_nothing() {
     }
 }
 
-/// What a guard would refuse is not promised.
+/// A reservation does not exceed what a guard would refuse.
 #[test]
-fn reserving_asks_the_guards() {
+fn reservation_respects_guards() {
     fn refused<P: Reserve>(pool: P, count: usize, error: AllocError) {
         let pool = Local::new_in(pool, TrackingParent::default());
         let most = count - 1;
         assert_eq!(pool.reserve(layout(64), count), Err(error));
-        pool.reserve(layout(64), most).expect("the guard lets so many through");
+        pool.reserve(layout(64), most).expect("the guard allows this many");
         let requests = pool.parent().requests();
         assert!((0..most).all(|_| pool.allocate(layout(64)).is_ok()), "they were promised");
         assert_eq!(pool.parent().requests(), requests);
@@ -521,19 +522,19 @@ fn reserving_asks_the_guards() {
     assert_eq!(pool.reserve(layout(64), 0), Ok(()));
 }
 
-/// The rule of the kit fails for a shell that keeps its chunks to itself.
+/// The rule of the conformance kit fails for a shell that does not release its chunks.
 #[test]
-fn the_kit_finds_a_pool_that_keeps_what_is_free() {
+fn kit_finds_a_pool_that_releases_nothing() {
     struct Hoards(Classes);
 
-    // SAFETY: everything is passed on; not to give up what could be is allowed.
+    // SAFETY: all calls are forwarded; not releasing chunks is allowed.
     unsafe impl RawPool for Hoards {
         fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
             self.0.allocate(layout)
         }
 
         unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the contract is the same as the caller's.
             unsafe { self.0.deallocate(block, layout) };
         }
 
@@ -546,7 +547,7 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
             chunk: millpond::raw::Chunk,
             layout: Layout,
         ) -> Result<(), millpond::raw::Chunk> {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the contract is the same as the caller's.
             unsafe { self.0.add_chunk(chunk, layout) }
         }
 
@@ -574,7 +575,7 @@ fn the_kit_finds_a_pool_that_keeps_what_is_free() {
 }
 
 #[test]
-fn an_arena_gives_up_what_a_reset_has_left() {
+fn arena_releases_chunks_after_a_reset() {
     let mut arena = Local::new_in(Linear::new(), capped());
     while arena.allocate(layout(1000)).is_ok() {}
     Reclaim::reset(&mut arena);

@@ -10,7 +10,7 @@ use crate::{cached::alone, tracking_parent::TrackingParent};
 
 const CAPS: [usize; 8] = [4000, 10_000, 33_000, 66_000, 100_000, 520_000, 1_000_000, 1_040_000];
 
-/// The last segment of a collection is as long as what is left, and no key leads beyond its end.
+/// The last segment of a collection is as long as the memory that is left, and no key leads beyond its end.
 #[test]
 fn collections_use_nearly_all_of_their_parent() {
     let _turn = alone();
@@ -20,7 +20,7 @@ fn collections_use_nearly_all_of_their_parent() {
         let percent = keys.len() * (64 + 12) * 100 / cap;
         assert!(percent >= 85, "Slots: {percent} % of {cap}");
         assert_eq!((slots.len(), slots.capacity(), slots.stats().free), (keys.len(), keys.len(), 0));
-        // Keys of another collection, which has come further.
+        // Keys of a longer collection.
         let mut others = Slots::<[u64; 8]>::new();
         let foreign: Vec<_> = (0..3 * keys.len()).map(|_| others.insert([1; 8])).collect();
         assert_eq!(foreign.iter().filter(|&&key| slots.get(key).is_some()).count(), keys.len());
@@ -51,7 +51,7 @@ fn collections_use_nearly_all_of_their_parent() {
     }
 }
 
-/// A parent that lets through what a cell says.
+/// A parent that hands out as much as a cell says.
 struct Valve(Cell<usize>);
 
 // SAFETY: every block is one of the heap's.
@@ -65,7 +65,7 @@ unsafe impl Allocator for Valve {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         self.0.set(self.0.get() + layout.size());
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 
@@ -75,9 +75,9 @@ unsafe impl Allocator for Valve {
     }
 }
 
-/// After a segment that was cut short, others come when there is memory again; and places without slots are none.
+/// After a segment that was shortened, others follow when there is memory again; indices without slots find nothing.
 #[test]
-fn a_collection_grows_on_after_a_short_segment() {
+fn collection_grows_after_a_short_segment() {
     let mut slots = Slots::<[u64; 8], _>::new_in(Valve(Cell::new(0)));
     let mut rng = fastrand::Rng::with_seed(7);
     let mut live = Vec::new();
@@ -121,7 +121,7 @@ fn a_collection_grows_on_after_a_short_segment() {
     drop(slots);
 }
 
-/// A pool whose chunks are aligned to more than they have gets as much of a small parent as others.
+/// A pool with over-aligned chunks gets as much of a small parent as other pools do.
 #[test]
 fn thin_pools_use_nearly_all_of_their_parent() {
     fn share<T: Copy>(value: T, cap: usize) -> usize {
@@ -134,13 +134,13 @@ fn thin_pools_use_nearly_all_of_their_parent() {
         let shares = [share(1u64, cap), share([1u64; 8], cap), share([1u8; 100], cap)];
         assert!(shares.iter().all(|&percent| percent >= least), "{shares:?} % of {cap}");
     }
-    // One value takes a chunk of a few KiB from a heap.
+    // Over a heap, one value takes a chunk of a few KiB.
     let pool = ThinPool::<[u64; 8], _>::new_in(Limit::bytes(Heap, 1 << 30));
     let value = pool.alloc([1; 8]);
     let taken = (1 << 30) - pool.parent().left();
     assert!(taken <= 6000, "{taken} bytes");
     drop(value);
-    // A buffer that has a boundary in it serves small values.
+    // A buffer that contains such a boundary serves small values.
     let mut bytes = vec![std::mem::MaybeUninit::uninit(); 200_000];
     let pool = ThinPool::<u64, _>::new_in(millpond::Buffer::new(&mut bytes));
     let values: Vec<_> = std::iter::from_fn(|| pool.try_alloc(7).ok()).collect();

@@ -1,4 +1,4 @@
-//! The buddy system: sizes and places, what joins, what grows, what odd chunks are worth.
+//! The buddy system: sizes and addresses of blocks, merging, resizing, and chunks of odd sizes.
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
@@ -42,18 +42,18 @@ fn random_operations_on_other_pools() {
     trial(SMALL, || {
         Local::new_in(Blocks::<Fixed<64>>::new(), Local::new_in(Buddy::new(), TrackingParent::default()))
     });
-    // A parent of small blocks: hundreds of chunks.
+    // A parent of small blocks, for hundreds of chunks.
     trial(SMALL, || Local::new_in(Buddy::new(), Local::new(buddy(64, 256))));
 }
 
 #[test]
-fn when_the_parent_fails_nothing_is_lost() {
+fn parent_failures_lose_nothing() {
     fail_each(Buddy::new);
     fail_each(|| buddy(16, 64));
 }
 
 #[test]
-fn only_powers_of_two_are_blocks() {
+fn only_powers_of_two_are_block_sizes() {
     let refused = |least, largest| Buddy::with_blocks(least, largest).err();
     assert_eq!(refused(24, 1024), Some(BuddyError::Least(24)));
     assert_eq!(refused(0, 1024), Some(BuddyError::Least(0)));
@@ -76,7 +76,7 @@ fn only_powers_of_two_are_blocks() {
 }
 
 #[test]
-fn what_is_larger_than_the_largest_block_is_refused() {
+fn requests_above_the_largest_block_are_refused() {
     let pool = Local::new(buddy(32, 4096));
     assert_eq!(pool.allocate(layout(4097, 1)), Err(AllocError::Unsupported));
     assert_eq!(pool.allocate(layout(1, 8192)), Err(AllocError::Unsupported));
@@ -84,7 +84,7 @@ fn what_is_larger_than_the_largest_block_is_refused() {
 }
 
 #[test]
-fn blocks_are_powers_of_two_at_their_own_multiples() {
+fn blocks_are_aligned_to_their_size() {
     let pool = Local::new(Buddy::new());
     for size in [1, 15, 16, 17, 100, 128, 129, 5000, 1 << 16] {
         let block = pool.allocate(layout(size, 1)).expect("the heap has room");
@@ -94,7 +94,7 @@ fn blocks_are_powers_of_two_at_their_own_multiples() {
 }
 
 #[test]
-fn alignment_costs_no_larger_block() {
+fn alignment_needs_no_larger_block() {
     let mut pool = Owned::new(Buddy::new().first_chunk(1 << 16));
     let block = pool.allocate(layout(10, 4096)).expect("the heap has room");
     assert_eq!((block.len(), block.addr().get() % 4096, pool.stats().live), (16, 0, 16));
@@ -104,11 +104,11 @@ fn alignment_costs_no_larger_block() {
     assert_eq!(pool.trim(), 1 << 16);
 }
 
-/// How much of `bytes` bytes that begin `skew` bytes past a multiple of 4096 can be handed out in blocks of 16.
+/// Returns how much of `bytes` bytes that begin `skew` bytes past a multiple of 4096 is handed out in blocks of 16.
 fn blocks_in(bytes: usize, skew: usize) -> usize {
     let mut memory = vec![MaybeUninit::<u8>::uninit(); bytes + 2 * 4096];
     let padding = memory.as_ptr().addr().wrapping_neg() % 4096 + skew;
-    // A first chunk as large as the buffer, so that there is one.
+    // The first chunk is as large as the buffer, so that there is only one.
     let buffer = Buffer::new(&mut memory[padding..padding + bytes]);
     let pool = Local::new_in(buddy(16, 1 << 20).first_chunk(bytes), buffer);
     let mut oracle = Oracle::new(&pool);
@@ -138,7 +138,7 @@ fn odd_chunks_are_used_to_the_last_block() {
     ] {
         let count = blocks_in(bytes, skew);
         let padding = skew.wrapping_neg() % 16;
-        // Not one block more would have found room besides the state and what alignment takes.
+        // There is no room for one block more beside the state and the padding for alignment.
         assert!(padding + 16 * count + state(count) <= bytes, "{bytes} at {skew}");
         assert!(
             padding + 16 * (count + 1) + state(count + 1) + WORD > bytes,
@@ -149,7 +149,7 @@ fn odd_chunks_are_used_to_the_last_block() {
 }
 
 #[test]
-fn freed_buddies_join_at_once_and_the_largest_free_block_is_known() {
+fn freed_buddies_merge_at_once() {
     let mut memory = vec![MaybeUninit::<u8>::uninit(); 3 << 16];
     let padding = memory.as_ptr().addr().wrapping_neg() % (1 << 16);
     let buffer = Buffer::new(&mut memory[padding..padding + (1 << 16) + 8 * WORD + 512]);
@@ -173,7 +173,7 @@ fn freed_buddies_join_at_once_and_the_largest_free_block_is_known() {
 }
 
 #[test]
-fn the_largest_free_block_is_one_that_is_served() {
+fn largest_free_block_is_served() {
     let mut pool = Owned::new(buddy(16, 256).first_chunk(1 << 16));
     pool.allocate(layout(16, 16)).expect("the heap has room");
     assert_eq!(pool.pool().largest_free(), 256);
@@ -182,17 +182,20 @@ fn the_largest_free_block_is_one_that_is_served() {
 #[test]
 fn blocks_grow_into_free_buddies_and_shrink_by_halves() {
     let mut pool = Owned::new(Buddy::new().first_chunk(1 << 14));
-    // So aligned, the block is the first of a large free one.
+    // With this alignment, the block is the first part of a large free one.
     let sizes = |size| layout(size, 4096);
     let block = pool.allocate(sizes(16)).expect("the heap has room").cast::<u8>();
     let live = |pool: &Owned<Buddy>| {
         pool.check().expect("sound after resizing");
         pool.stats().live
     };
-    // SAFETY: each block is live, and the layouts are those it has in turn.
+    // SAFETY: each block is live, and has these layouts in turn.
     unsafe {
         block.write_bytes(7, 16);
-        assert!(pool.resize_in_place(block, sizes(16), layout(16, 1 << 30)).is_err(), "it is not so aligned");
+        assert!(
+            pool.resize_in_place(block, sizes(16), layout(16, 1 << 30)).is_err(),
+            "it is not aligned to its size"
+        );
         let grown = pool.resize_in_place(block, sizes(16), sizes(1000)).expect("all buddies are free");
         assert_eq!((grown.cast(), grown.len(), live(&pool)), (block, 1024, 1024));
         assert_eq!(grown.as_ref()[..16], [7; 16]);
@@ -213,7 +216,7 @@ fn blocks_grow_into_free_buddies_and_shrink_by_halves() {
 }
 
 #[test]
-fn empty_chunks_go_back_and_others_stay() {
+fn empty_chunks_are_released() {
     let parent = TrackingParent::default();
     let mut pool = Local::new_in(Buddy::new(), &parent);
     let mut blocks: Vec<NonNull<[u8]>> =
@@ -223,7 +226,7 @@ fn empty_chunks_go_back_and_others_stay() {
     let survivor = blocks.swap_remove(2500);
     fastrand::Rng::with_seed(9).shuffle(&mut blocks);
     for block in blocks {
-        // SAFETY: the block is live, and its length is what was returned; alignment 8 was asked for.
+        // SAFETY: the block is live, and its length is what was returned; the requested alignment was 8.
         unsafe { pool.deallocate(block.cast(), layout(block.len(), 8)) };
     }
     pool.trim();
@@ -237,7 +240,7 @@ fn empty_chunks_go_back_and_others_stay() {
 }
 
 #[test]
-fn a_block_outlives_the_chunk_that_another_surrendered() {
+fn block_survives_the_release_of_another_chunk() {
     use millpond::raw::{Chunk, RawPool, Release};
     let mut pool = buddy(16, 1024);
     let mut memory = [vec![0u128; 64], vec![0u128; 64], vec![0u128; 64]];
@@ -245,7 +248,7 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
     let mut blocks = Vec::new();
     for chunk in &mut memory {
         let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut chunk[0]).cast(), 1024);
-        // SAFETY: the memory is the pool's until the end of the test, and as aligned as its parts.
+        // SAFETY: the memory belongs to the pool until the end of the test, and its parts are aligned as stated.
         let added = unsafe { pool.add_chunk(Chunk::new(bytes, 16).expect("an alignment"), layout(16, 16)) };
         assert!(added.is_ok());
         blocks.push(pool.allocate(request).expect("a new chunk has room"));
@@ -269,13 +272,13 @@ fn a_block_outlives_the_chunk_that_another_surrendered() {
 }
 
 #[test]
-fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
+fn small_or_misaligned_chunk_is_refused() {
     use millpond::raw::{Chunk, RawPool};
     let mut pool = Buddy::new();
     let mut memory = vec![0u128; 64];
     let mut chunk = |bytes, align| {
         let memory = NonNull::slice_from_raw_parts(NonNull::from(&mut memory[0]).cast(), bytes);
-        // SAFETY: the pool refuses the chunk, or is dropped with this function, before the memory.
+        // SAFETY: the pool refuses the chunk, or is dropped with this function and before the memory.
         unsafe { pool.add_chunk(Chunk::new(memory, align).expect("an alignment"), layout(64, 16)) }
     };
     assert!(chunk(64 + 9 * WORD - 1, 64).is_err());
@@ -283,7 +286,7 @@ fn a_chunk_that_is_too_small_or_misaligned_is_refused() {
     assert!(chunk(0, 64).is_err());
 }
 
-/// Sequences made to hurt: combs that leave every other block, waves of sizes, ends before beginnings.
+/// Adversarial sequences: combs that leave every other block, waves of sizes, ends freed before beginnings.
 #[test]
 fn adversarial_sequences() {
     for (least, seed) in [(16, 1), (64, 2), (256, 3)] {
@@ -294,7 +297,7 @@ fn adversarial_sequences() {
             for _ in 0..64 {
                 oracle.allocate(layout(size, 8), false).expect("the heap has room");
             }
-            // A comb: every other block, then from the end.
+            // A comb: every other block is freed, then the rest from the end.
             let mut index = 0;
             while index + 1 < oracle.count() {
                 oracle.deallocate(index, rng.usize(..));

@@ -1,4 +1,4 @@
-//! Pools with a cache per thread: what threads do to each other, what is held back, what becomes of it.
+//! Pools with a cache per thread: exchange between threads, what threads hold, and how it returns.
 
 use std::{
     alloc::Layout,
@@ -30,30 +30,30 @@ const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
 type Sixty4 = Blocks<Fixed<64>>;
 
-/// A block that may go to another thread.
+/// A block that may be sent to another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Sent(NonNull<u8>);
 
-// SAFETY: the tests let one thread at a time have a block.
+// SAFETY: the tests let only one thread at a time use a block.
 unsafe impl Send for Sent {}
 
 fn take(pool: &(impl Allocator + ?Sized)) -> Option<Sent> {
     pool.allocate(BLOCK).ok().map(|block| Sent(block.cast()))
 }
 
-/// Everything that the pool gives.
+/// Takes every block that the pool hands out.
 fn take_all(pool: &(impl Allocator + ?Sized)) -> Vec<Sent> {
     std::iter::from_fn(|| take(pool)).collect()
 }
 
 fn give(pool: &(impl Allocator + ?Sized), blocks: impl IntoIterator<Item = Sent>) {
     for Sent(block) in blocks {
-        // SAFETY: the tests give back what they took, once.
+        // SAFETY: the tests free each block that they took once.
         unsafe { pool.deallocate(block, BLOCK) };
     }
 }
 
-/// Runs a closure on a thread of its own, to its end.
+/// Runs a closure on a thread of its own and waits for its end.
 fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(work).join().expect("the thread ends well"))
 }
@@ -98,8 +98,8 @@ fn keeps_the_contract() {
     });
 }
 
-/// Numbers belong to the whole process: a test that counts blocks must not have its threads' numbers inherited by those of
-/// another test.
+/// Thread indices belong to the whole process: in a test that counts blocks, threads must not inherit indices that
+/// threads of another test used.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -107,22 +107,22 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 
 const FEW: usize = 600;
 
-/// What a thread holds at most: two magazines.
+/// Upper bound on the blocks that a thread holds: two magazines.
 const HELD: usize = 2 * 126;
 
-/// Lets the current thread's magazines become as large as they get, and full.
+/// Lets the current thread's magazines grow to their limit, and fills them.
 fn use_much(pool: &impl Allocator) {
     let blocks: Vec<_> = (0..FEW - 50).map_while(|_| take(pool)).collect();
     give(pool, blocks);
 }
 
-/// A pool of so many blocks and no more.
+/// Returns a pool of exactly `blocks` blocks.
 fn bounded() -> Cached<Limit<Sixty4>> {
     Cached::new(Limit::blocks(Sixty4::new().with_capacity(64), FEW))
 }
 
 #[test]
-fn a_block_is_freed_by_another_thread_than_took_it() {
+fn blocks_are_freed_by_other_threads() {
     let _turn = alone();
     let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     for _ in 0..20 {
@@ -131,12 +131,12 @@ fn a_block_is_freed_by_another_thread_than_took_it() {
         assert_eq!(pool.stats().live, 0);
         pool.check().expect("sound");
     }
-    // What came back was used again: there was never more than a thousand, and what the threads held.
+    // Freed blocks were used again: there were at most a thousand, and those that the threads held.
     assert!(pool.stats().held <= 64 * 4096, "{:?}", pool.stats());
 }
 
 #[test]
-fn one_thread_gets_every_block_once_the_others_have_ended() {
+fn blocks_of_ended_threads_are_available() {
     let _turn = alone();
     let pool = bounded();
     let (all_hold, threads) = (Barrier::new(3), 3);
@@ -157,7 +157,7 @@ fn one_thread_gets_every_block_once_the_others_have_ended() {
 }
 
 #[test]
-fn a_thread_that_lives_and_is_idle_keeps_two_magazines_at_most_until_it_hears_of_the_famine() {
+fn idle_thread_keeps_two_magazines_until_the_reclaim_epoch() {
     let _turn = alone();
     let pool = bounded();
     let ((go, wait), (done, answer)) = (mpsc::channel::<Option<Vec<Sent>>>(), mpsc::channel());
@@ -178,7 +178,8 @@ fn a_thread_that_lives_and_is_idle_keeps_two_magazines_at_most_until_it_hears_of
         wait();
         let mut blocks = take_all(pool);
         assert!((FEW - HELD..FEW).contains(&blocks.len()), "{} blocks", blocks.len());
-        // By now the thread has been asked: at its next visit to the depot, on account of these, it gives what it holds.
+        // The reclaim epoch has changed: at its next visit to the depot, which these blocks cause, the thread gives up
+        // what it holds.
         go.send(Some(blocks.split_off(blocks.len() - 130))).expect("the thread listens");
         wait();
         blocks.extend(take_all(pool));
@@ -193,7 +194,7 @@ fn a_thread_that_lives_and_is_idle_keeps_two_magazines_at_most_until_it_hears_of
 }
 
 #[test]
-fn a_flush_gives_everything_back_to_the_pool() {
+fn flush_returns_everything() {
     let _turn = alone();
     let pool = bounded();
     use_much(&pool);
@@ -228,7 +229,7 @@ fn thousands_of_short_threads_hold_no_more_than_a_few() {
     }
     let stats = pool.stats();
     assert_eq!(stats.live, 0);
-    // Ten threads at a time, two magazines each.
+    // Ten threads at a time, with two magazines each.
     assert!(stats.held <= 512 << 10, "{stats:?}");
 }
 
@@ -255,7 +256,7 @@ fn pools_come_and_go_while_threads_live() {
     assert_eq!(parent.out(), 0);
 }
 
-/// Uses a pool when its thread ends, whichever of the thread's destructors ran before.
+/// Uses a pool when its thread ends, in any order of the thread's destructors.
 struct AtTheEnd(&'static Cached<Sixty4>);
 
 impl Drop for AtTheEnd {
@@ -267,7 +268,7 @@ impl Drop for AtTheEnd {
 }
 
 #[test]
-fn destructors_of_threads_may_allocate() {
+fn thread_destructors_may_allocate() {
     static POOL: Cached<Sixty4> = Cached::constant(Blocks::new(), Heap);
     thread_local! {
         static BEFORE: AtTheEnd = const { AtTheEnd(&POOL) };
@@ -276,7 +277,7 @@ fn destructors_of_threads_may_allocate() {
     let _turn = alone();
     for _ in 0..20 {
         elsewhere(|| {
-            // Destructors run in the opposite order: the pool's own is in the middle.
+            // Destructors run in the opposite order, so the pool's own is in the middle.
             BEFORE.with(|_| ());
             give(&POOL, take(&POOL));
             AFTER.with(|_| ());
@@ -287,25 +288,25 @@ fn destructors_of_threads_may_allocate() {
 }
 
 #[test]
-fn a_pool_can_be_static_on_a_static_buffer() {
+fn static_pool_on_a_static_buffer() {
     static MEMORY: StaticBuffer<65536> = StaticBuffer::new();
     static POOL: Cached<Sixty4, &StaticBuffer<65536>> = Cached::constant(Blocks::new(), &MEMORY);
     let _turn = alone();
     let count = elsewhere(|| take_all(&POOL).len());
-    // All but what two magazines and the slots take.
+    // All except what two magazines and the table take.
     assert!(count * 64 >= 65536 - 8192, "{count} blocks");
     assert_eq!(take(&POOL), None);
 }
 
 #[test]
-fn handles_are_caches_of_their_own() {
+fn handles_have_their_own_cache() {
     let _turn = alone();
     let pool = bounded();
     {
         let (one, other) = (pool.handle(), pool.handle());
         use_much(&one);
         let blocks = take_all(&other);
-        // The first handle lives, and holds what it holds.
+        // The first handle is alive, and keeps what it holds.
         assert!((FEW - HELD..FEW).contains(&blocks.len()), "{} blocks", blocks.len());
         assert_eq!(pool.stats().live, blocks.len() * 64);
         give(&one, blocks);
@@ -316,7 +317,7 @@ fn handles_are_caches_of_their_own() {
 }
 
 #[test]
-fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
+fn handles_beyond_the_indices_use_the_depot() {
     let _turn = alone();
     let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     let handles: Vec<_> = (0..1100).map(|_| pool.handle()).collect();
@@ -325,7 +326,7 @@ fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
         assert_eq!(blocks.len(), 40);
         give(handle, blocks);
     }
-    // Nor is there a number for a new thread.
+    // There is no index for a new thread either.
     elsewhere(|| give(&pool, take(&pool)));
     pool.check().expect("sound");
     drop(handles);
@@ -333,7 +334,7 @@ fn with_more_handles_than_numbers_the_last_go_to_the_depot() {
 }
 
 #[test]
-fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
+fn trim_and_reset() {
     let _turn = alone();
     let mut pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     let blocks: Vec<_> = (0..2000).map_while(|_| take(&pool)).collect();
@@ -354,7 +355,7 @@ fn trim_returns_what_is_not_live_and_reset_makes_all_free() {
 }
 
 #[test]
-fn what_a_policy_frees_into_the_pool_is_found() {
+fn blocks_freed_by_a_policy_are_found() {
     static POOL: OnceLock<&'static (dyn Allocator + Sync)> = OnceLock::new();
     static RESERVE: Mutex<Vec<Sent>> = Mutex::new(Vec::new());
     fn free_one(layout: Layout, error: AllocError) -> bool {
@@ -371,17 +372,17 @@ fn what_a_policy_frees_into_the_pool_is_found() {
     POOL.set(pool).ok().expect("set once");
     let blocks: Vec<_> = (0..40).map_while(|_| take(pool)).collect();
     RESERVE.lock().expect("not poisoned").extend(blocks);
-    // Each of these is one that the handler has just freed.
+    // Each of these blocks was just freed by the handler.
     assert_eq!(take_all(pool).len(), 40);
 }
 
-/// A parent that uses the pool whose parent it is.
+/// The parent uses the pool that it is the parent of.
 #[test]
-fn a_parent_may_call_back() {
+fn parent_may_call_back() {
     static POOL: OnceLock<Cached<Sixty4, CallsBack>> = OnceLock::new();
     struct CallsBack;
     thread_local!(static INSIDE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
-    // SAFETY: it is the heap's contract.
+    // SAFETY: `Heap` upholds the contract.
     unsafe impl Allocator for CallsBack {
         fn allocate(&self, layout: Layout) -> Allocation {
             if INSIDE.replace(INSIDE.get() + 1) < 2 {
@@ -394,7 +395,7 @@ fn a_parent_may_call_back() {
         }
 
         unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the contract is the same as the caller's.
             unsafe { Heap.deallocate(block, layout) };
         }
     }
@@ -408,13 +409,13 @@ fn a_parent_may_call_back() {
 }
 
 #[test]
-fn without_memory_for_a_magazine_blocks_come_from_the_depot() {
+fn without_memory_for_magazines_the_depot_serves() {
     let _turn = alone();
     #[repr(align(64))]
     struct Aligned([MaybeUninit<u8>; 16 << 10]);
     let mut memory = Aligned([MaybeUninit::uninit(); _]);
-    // The pool's first chunk is a page: what is smaller has no room for anything else. Of what is larger, two magazines of
-    // 128 words may take a part, and their alignment.
+    // The pool's first chunk is a page: below that, there is room for blocks only. Above, two magazines of 128 words,
+    // and their alignment, may take a part.
     let magazines = 3 * 128 * size_of::<usize>();
     for (bytes, least) in [
         (64, 1),
@@ -443,7 +444,7 @@ fn without_memory_for_a_magazine_blocks_come_from_the_depot() {
 }
 
 #[test]
-fn guards_inside_count_whole_blocks_in_magazines_too() {
+fn inner_guards_count_blocks_in_magazines() {
     let _turn = alone();
     let pool = Cached::new(Limit::bytes(Counted::new(Sixty4::new()), 6400));
     let small = Layout::new::<u8>();
@@ -458,7 +459,7 @@ fn guards_inside_count_whole_blocks_in_magazines_too() {
     assert_eq!((pool.report().left, pool.report().live_blocks), (Some(6400), Some(0)));
 }
 
-/// Threads that allocate, stamp, check, free, and hand each other blocks.
+/// Threads allocate, stamp, check and free blocks, and hand each other blocks.
 fn churn<A: Allocator + Sync>(pool: &A, steps: u64) {
     let slots: Vec<Mutex<Option<Sent>>> = (0..64).map(|_| Mutex::new(None)).collect();
     thread::scope(|scope| {
@@ -469,15 +470,15 @@ fn churn<A: Allocator + Sync>(pool: &A, steps: u64) {
                 for step in 0..steps {
                     let fresh = take(pool).expect("the heap has room");
                     let stamp = (thread << 32) | step;
-                    // SAFETY: the block is this thread's, and 64 bytes long.
+                    // SAFETY: the block is this thread's, and has 64 bytes.
                     unsafe { fresh.0.cast::<[u64; 8]>().write([stamp; 8]) };
                     let old = slots[rng.usize(..64)].lock().expect("not poisoned").replace(fresh);
                     if let Some(old) = old {
-                        // SAFETY: the block was in the array, so it is stamped, and now this thread's.
+                        // SAFETY: the block was in the array, so it is stamped, and this thread owns it now.
                         let words = unsafe { old.0.cast::<[u64; 8]>().read() };
                         assert!(
                             words.iter().all(|&word| word == words[0]),
-                            "somebody else wrote: {words:x?}"
+                            "another thread wrote here: {words:x?}"
                         );
                         give(pool, [old]);
                     }
@@ -489,7 +490,7 @@ fn churn<A: Allocator + Sync>(pool: &A, steps: u64) {
 }
 
 #[test]
-fn what_is_written_stays_written() {
+fn contents_survive_churn() {
     let _turn = alone();
     let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     churn(&pool, 20_000);
@@ -510,25 +511,26 @@ fn cached_pools_under_stress() {
     stress(Cached::new(Sixty4::new()));
     stress(Cached::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Cached::new(Classes::new()));
-    // Two blocks in a magazine: next to every call visits the depot.
+    // Two blocks in a magazine: nearly every call visits the depot.
     stress(Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Heap, Fail));
 }
 
-/// Threads want more than there is: the slots of threads that have ended are searched, and those that live are asked.
+/// Threads request more than there is: magazines of ended threads are searched, and living threads observe the reclaim
+/// epoch.
 #[test]
 fn a_bounded_cached_pool_under_stress() {
     let _turn = alone();
     stress(Cached::new(Limit::blocks(Sixty4::new(), 100)));
 }
 
-/// A parent that can be told to have nothing more.
+/// A parent that can be switched to refuse everything.
 #[derive(Default)]
 struct Stoppable {
     heap: TrackingParent,
     stopped: AtomicBool,
 }
 
-// SAFETY: what it hands out is the heap's, which keeps the contract.
+// SAFETY: the blocks are the heap's, which upholds the contract.
 unsafe impl Allocator for Stoppable {
     fn allocate(&self, layout: Layout) -> Allocation {
         if self.stopped.load(Ordering::Relaxed) {
@@ -538,13 +540,13 @@ unsafe impl Allocator for Stoppable {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { self.heap.deallocate(block, layout) };
     }
 }
 
 #[test]
-fn what_is_reserved_is_there_when_the_parent_has_nothing_more() {
+fn reserved_blocks_need_no_parent() {
     let _turn = alone();
     let blocks = Cached::new_in(Sixty4::new(), Stoppable::default());
     let classes = Cached::new_in(Classes::new(), Stoppable::default());
@@ -566,7 +568,7 @@ fn what_is_reserved_is_there_when_the_parent_has_nothing_more() {
 }
 
 #[test]
-fn many_or_none() {
+fn all_or_none() {
     let _turn = alone();
     let pool = bounded();
     let mut places = [MaybeUninit::uninit(); FEW + 1];
@@ -584,13 +586,13 @@ fn many_or_none() {
     }
 }
 
-/// What a thread without slots needs is one block: it takes one magazine of those that wait, not all.
+/// A new thread needs one block: it takes one of the full magazines in the depot and does not empty the others.
 #[test]
-fn a_new_thread_leaves_the_magazines_that_wait_as_they_are() {
+fn new_thread_takes_one_magazine() {
     const MANY: usize = 50 * 126;
     let _turn = alone();
     let pool = Cached::new(Counted::new(Limit::blocks(Sixty4::new(), MANY)));
-    // Not one more: that would be a famine, in which magazines are emptied.
+    // Not one block more: memory would run out, and magazines would be emptied.
     let blocks: Vec<_> = (0..MANY).map_while(|_| take(&pool)).collect();
     assert_eq!(blocks.len(), MANY);
     give(&pool, blocks);
@@ -609,12 +611,12 @@ fn a_new_thread_leaves_the_magazines_that_wait_as_they_are() {
     assert_eq!(take_all(&pool).len(), MANY, "and all are there");
 }
 
-/// Numbers belong to the process: what a thread has left is out of reach while somebody else has its number.
+/// Thread indices belong to the process: what an ended thread left is unreachable while another thread has its index.
 #[test]
-fn what_a_thread_has_left_is_out_of_reach_while_its_number_is_anothers() {
+fn blocks_of_an_index_in_use_are_unreachable() {
     let _turn = alone();
     let (pool, other_pool) = (bounded(), bounded());
-    // This thread has its number before, so that another one's is free again.
+    // This thread gets its index first, so that another thread's index is free again.
     give(&other_pool, take(&other_pool));
     elsewhere(|| use_much(&pool));
     let strangers: Vec<_> = (0..50).map(|_| other_pool.handle()).collect();
@@ -627,14 +629,14 @@ fn what_a_thread_has_left_is_out_of_reach_while_its_number_is_anothers() {
 }
 
 #[test]
-fn a_search_for_blocks_takes_no_number_from_who_has_it() {
+fn search_for_blocks_takes_no_index_in_use() {
     let _turn = alone();
     let pool = bounded();
     let one = pool.handle();
     use_much(&one);
     let other = pool.handle();
     let blocks = take_all(&other);
-    // Were the first handle's number free by now, this one would get it, and with it what that handle holds.
+    // If the first handle's index were free by now, this handle would get it, and with it what that handle holds.
     let third = pool.handle();
     assert_eq!(take(&third), None);
     give(&other, blocks);
@@ -643,7 +645,7 @@ fn a_search_for_blocks_takes_no_number_from_who_has_it() {
 }
 
 #[test]
-fn a_shared_tlsf_with_a_fair_lock_keeps_the_contract() {
+fn shared_tlsf_with_a_fair_lock() {
     let serves = Layout::from_size_align(1000, 64).expect("a layout");
     let make = || Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), TrackingParent::default());
     Conformance::of(make).serves(serves).inspected().reclaimed().sequences(3, 400).run();

@@ -1,4 +1,4 @@
-//! Pools and their parents: what is asked for, what comes back, and when.
+//! Pools and their parents: what a pool requests, what it returns, and when.
 
 use std::{
     alloc::Layout,
@@ -23,7 +23,7 @@ fn take_all(pool: &impl Allocator, layout: Layout) -> Vec<NonNull<[u8]>> {
 }
 
 #[test]
-fn a_page_is_sixty_four_blocks_of_sixty_four() {
+fn page_holds_64_blocks_of_64() {
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::failing(1..usize::MAX));
     let blocks = take_all(&pool, BLOCK);
     assert_eq!(blocks.len(), 64);
@@ -35,7 +35,7 @@ fn a_page_is_sixty_four_blocks_of_sixty_four() {
 fn odd_buffers_are_used_to_the_last_block() {
     for (bytes, size) in [(1000, 64), (1024, 64), (64, 64), (63, 64), (1023, 8), (500, 48), (0, 8)] {
         let mut memory = vec![0u64; bytes / 8 + 2];
-        // SAFETY: bytes may be uninitialised, and these are within the vector.
+        // SAFETY: the bytes may be uninitialised, and they lie within the vector.
         let memory =
             unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes) };
         let layout = Layout::from_size_align(size, 8).expect("a layout");
@@ -46,7 +46,7 @@ fn odd_buffers_are_used_to_the_last_block() {
 }
 
 #[test]
-fn a_static_buffer_is_shared_by_threads() {
+fn static_buffer_is_shared_by_threads() {
     static MEMORY: StaticBuffer<4096> = StaticBuffer::new();
     static POOL: Locked<Blocks<Fixed<64>>, &StaticBuffer<4096>> = Locked::new_in(Blocks::new(), &MEMORY);
     let taken = AllThreads::default();
@@ -72,7 +72,7 @@ impl AllThreads {
 }
 
 #[test]
-fn dropping_a_shell_returns_every_chunk() {
+fn drop_returns_every_chunk() {
     let parent = Rc::new(TrackingParent::default());
     let fill = |pool: &dyn Allocator| {
         for size in [1, 64, 24, 8].repeat(1000) {
@@ -93,7 +93,7 @@ fn dropping_a_shell_returns_every_chunk() {
 }
 
 #[test]
-fn a_reset_keeps_the_chunks_and_a_trim_returns_the_empty_ones() {
+fn reset_keeps_chunks_and_trim_returns_empty_ones() {
     let parent = TrackingParent::default();
     let mut pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
     let blocks: Vec<_> = (0..10_000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
@@ -116,7 +116,7 @@ fn a_reset_keeps_the_chunks_and_a_trim_returns_the_empty_ones() {
 }
 
 #[test]
-fn trim_finds_chunks_whose_blocks_were_freed_one_by_one() {
+fn trim_finds_chunks_emptied_one_block_at_a_time() {
     let parent = TrackingParent::default();
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &parent);
     let mut blocks: Vec<_> = (0..5000).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
@@ -139,26 +139,26 @@ fn take_some(pool: &impl Allocator, count: usize) -> Vec<NonNull<[u8]>> {
     (0..count).map_while(|_| pool.allocate(BLOCK).ok()).collect()
 }
 
-/// Fails the nth request to the parent, for every n, and expects that nothing is lost.
+/// Fails the nth request to the parent, for every n, and checks that nothing is lost.
 pub(crate) fn fail_each<P: millpond::raw::RawPool + Inspect>(make: impl Fn() -> P) {
     testing::out_of_memory(|parent| Local::new_in(make(), parent));
 }
 
 #[test]
-fn when_the_parent_fails_nothing_is_lost() {
+fn parent_failures_lose_nothing() {
     fail_each(Blocks::<Fixed<64>>::new);
     fail_each(Linear::new);
     fail_each(Classes::new);
 }
 
-/// A parent that allocates from its own child while it is asked: no deadlock, no second `&mut`.
+/// A parent that allocates from its own child during a request: no deadlock, no second `&mut`.
 struct Reentrant {
     child: OnceCell<&'static Local<Blocks<Fixed<64>>, Reentrant>>,
     depth: Cell<usize>,
     calls: Cell<usize>,
 }
 
-// SAFETY: it is the heap's contract.
+// SAFETY: `Heap` upholds the contract.
 unsafe impl Allocator for Reentrant {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.calls.set(self.calls.get() + 1);
@@ -173,16 +173,16 @@ unsafe impl Allocator for Reentrant {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 }
 
 #[test]
-fn a_parent_may_call_back_into_its_child() {
+fn parent_may_call_back() {
     let parent = Reentrant { child: OnceCell::new(), depth: Cell::new(0), calls: Cell::new(0) };
     let boxed = Box::into_raw(Box::new(Local::new_in(Blocks::<Fixed<64>>::new(), parent)));
-    // SAFETY: the box lives until the end of the test, when this reference is used no more.
+    // SAFETY: the box lives until the end of the test, and this reference is not used after that.
     let pool: &'static Local<_, _> = unsafe { &*boxed };
     assert!(pool.parent().child.set(pool).is_ok());
     let mut oracle = Oracle::new(pool);
@@ -192,12 +192,12 @@ fn a_parent_may_call_back_into_its_child() {
     assert!(pool.parent().calls.get() > 3, "the parent was asked from within");
     pool.check().expect("sound after re-entry");
     drop(oracle);
-    // SAFETY: nobody uses the pool any more.
+    // SAFETY: the pool is no longer used.
     drop(unsafe { Box::from_raw(boxed) });
 }
 
 #[test]
-fn threads_take_turns_at_a_locked_pool() {
+fn threads_share_a_locked_pool() {
     let pool = Locked::<_>::new(Classes::new());
     thread::scope(|scope| {
         for seed in 0..4 {
@@ -235,7 +235,7 @@ fn blocks_are_reused_last_freed_first() {
 }
 
 #[test]
-fn size_classes_say_what_they_refuse() {
+fn class_sizes_are_validated() {
     let refused = |sizes: &[usize]| Classes::with_sizes(sizes).err();
     assert_eq!(refused(&[]), Some(ClassesError::None));
     assert_eq!(refused(&[16, 0]), Some(ClassesError::OutOfRange(0)));
@@ -246,7 +246,7 @@ fn size_classes_say_what_they_refuse() {
 }
 
 #[test]
-fn large_requests_pass_a_pool_of_classes_by() {
+fn large_requests_pass_through_classes() {
     let parent = TrackingParent::default();
     let pool = Local::new_in(Classes::with_sizes(&[64]).expect("one size"), &parent);
     let large = Layout::from_size_align(65, 8).expect("a layout");

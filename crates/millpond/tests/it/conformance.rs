@@ -1,4 +1,5 @@
-//! Every allocator of the crate, on every kind of parent, in several configurations, through the whole kit.
+//! Every allocator of the crate, on every kind of parent and in several configurations, through the whole conformance
+//! kit.
 
 use std::{
     alloc::Layout,
@@ -25,11 +26,11 @@ pub(crate) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
 
-/// What a general allocator serves at least, and what random sequences ask for.
+/// What every general allocator serves, and what random sequences request.
 pub(crate) const MIXED: (usize, usize) = (1000, 64);
 pub(crate) const SMALL: (usize, usize) = (64, 8);
 
-/// A shell, or a guard around one: all that can be tested.
+/// Tests a shell, or a guard around one, completely.
 pub(crate) fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usize), make: impl Fn() -> A) {
     Conformance::of(make)
         .serves(layout(size, align))
@@ -40,7 +41,7 @@ pub(crate) fn shell<A: Allocator + Inspect + Reclaim>((size, align): (usize, usi
         .run();
 }
 
-/// A pool on parents of every kind, of bounded size too, and with each of its parent's requests failing.
+/// Tests a pool on parents of every kind, including bounded ones, and with each request to the parent failing.
 pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
     Conformance::of(|| Local::new_in(pool(), Limit::bytes(TrackingParent::default(), 1 << 18)))
         .serves(layout(serves.0, serves.1))
@@ -51,7 +52,7 @@ pub(crate) fn on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool
     an_arena_on_every_parent(serves, pool);
 }
 
-/// The same for pools that do not use again what is freed.
+/// The same for pools that do not reuse freed blocks.
 pub(crate) fn an_arena_on_every_parent<P: RawPool + Inspect>(serves: (usize, usize), pool: impl Fn() -> P) {
     shell(serves, || Local::new_in(pool(), TrackingParent::default()));
     shell(serves, || Local::new_in(pool(), Heap));
@@ -65,7 +66,7 @@ pub(crate) fn an_arena_on_every_parent<P: RawPool + Inspect>(serves: (usize, usi
     let mut memory = vec![MaybeUninit::uninit(); 1 << 22];
     let memory = memory.as_mut_ptr();
     shell(serves, || {
-        // SAFETY: the vector outlives every allocator, of which there is one at a time.
+        // SAFETY: the vector outlives every allocator, and there is only one at a time.
         let bytes = unsafe { std::slice::from_raw_parts_mut(memory, 1 << 22) };
         Local::new_in(pool(), Buffer::new(&mut bytes[1..]))
     });
@@ -92,7 +93,7 @@ fn blocks_in_regions() {
 }
 
 #[test]
-fn blocks_that_are_marked() {
+fn validated_blocks() {
     const KIT: Reporter = Reporter::named("kit").with_hook(only_leaks);
     on_every_parent(SMALL, || Blocks::<(Fixed<64>, Validated<Lifo>)>::new().reporting(KIT));
     on_every_parent(SMALL, || {
@@ -106,7 +107,7 @@ fn blocks_that_are_marked() {
     });
 }
 
-/// The kit drops allocators while blocks are live; all other misuse would be the pool's own mistake.
+/// The kit drops allocators while blocks are live; any other report would be a mistake of the pool.
 pub(crate) fn only_leaks(misuse: &Misuse) {
     assert!(matches!(misuse.kind, MisuseKind::Leak { .. }), "{misuse}");
 }
@@ -153,14 +154,14 @@ fn sources() {
     let mut memory = vec![MaybeUninit::uninit(); 1 << 20];
     let memory = memory.as_mut_ptr();
     Conformance::of(|| {
-        // SAFETY: the vector outlives every buffer, of which there is one at a time.
+        // SAFETY: the vector outlives every buffer, and there is only one at a time.
         Buffer::new(unsafe { std::slice::from_raw_parts_mut(memory, 1 << 20) })
     })
     .inspected()
     .run();
 }
 
-/// A guard in every place where there can be one.
+/// A guard in every position where one can be.
 #[test]
 fn guards_around_pools() {
     on_every_parent(SMALL, || Stats::new(Blocks::<Fixed<64>>::new()));
@@ -224,7 +225,7 @@ fn shells_with_a_policy() {
     let locked =
         || Locked::<_, _, millpond::lock::SpinLock, _>::with_policy(Linear::new(), Heap, Retry(|_, _| false));
     shell(MIXED, locked);
-    // What ends the program is not asked for: everything is served.
+    // The policy that ends the program is not reached: every request is served.
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Heap, Abort);
     assert!(pool.allocate(layout(64, 8)).is_ok());
 }
@@ -250,8 +251,8 @@ fn a_shared_arena() {
 }
 
 #[test]
-fn an_owner_of_an_inbox() {
-    /// Inboxes that have no owner any more, within reach so that they do not count as leaked.
+fn remote_free_owner() {
+    /// `RemoteFree` pools without an owner, kept reachable so that they do not count as leaked.
     static KEPT: Mutex<Vec<&(dyn Any + Send + Sync)>> = Mutex::new(Vec::new());
 
     fn owner<C: Config<BlockLayout: Send + Sync, FreeList: Send> + 'static>(

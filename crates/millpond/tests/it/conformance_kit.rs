@@ -1,4 +1,4 @@
-//! The kit itself: it passes what is right, finds what is broken, and makes sequences that fail short.
+//! The conformance kit itself: it passes correct allocators, finds broken ones, and shortens sequences that fail.
 
 use std::{
     alloc::Layout,
@@ -13,12 +13,12 @@ use millpond::{
     testing::{Conformance, Oracle, conformance},
 };
 
-/// The address of a block without bytes.
+/// Returns an address for a block of zero bytes.
 fn dangling(layout: Layout) -> NonNull<u8> {
     NonNull::new(std::ptr::without_provenance_mut(layout.align())).expect("an alignment is not zero")
 }
 
-/// What may be wrong with an allocator.
+/// The bugs that an allocator may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bug {
     None,
@@ -41,7 +41,7 @@ enum Bug {
 
 const SIZE: usize = 512 << 10;
 
-/// Aligned, so that a sequence does the same wherever the memory lies.
+/// Aligned, so that a sequence has the same effect wherever the memory lies.
 #[repr(align(4096))]
 struct Memory(UnsafeCell<[u8; SIZE]>);
 
@@ -88,7 +88,7 @@ impl Broken {
     }
 }
 
-// SAFETY: it is none. But what is wrong stays within its memory, and the kit stops at what it finds.
+// SAFETY: an allocator with a bug is not sound. Its errors stay within its memory, and the kit stops at the first.
 unsafe impl Allocator for Broken {
     fn allocate(&self, layout: Layout) -> Allocation {
         if layout.size() == 0 && !self.has(Bug::ZeroSizedInside) {
@@ -110,7 +110,7 @@ unsafe impl Allocator for Broken {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.has(Bug::FreeWritesToANeighbour) && layout.size() != 0 {
-            // SAFETY: at the end of a block there is another one, or memory that nobody has.
+            // SAFETY: behind the end of a block there is another block, or memory that is not in use.
             unsafe { block.add(layout.size()).write(0) };
         }
     }
@@ -118,7 +118,7 @@ unsafe impl Allocator for Broken {
     fn allocate_zeroed(&self, layout: Layout) -> Allocation {
         let block = self.allocate(layout)?;
         if !self.has(Bug::ZeroedIsDirty) && layout.size() <= SIZE {
-            // SAFETY: the block was just cut, and has as many bytes as were asked for.
+            // SAFETY: the block was just carved, and has the requested length.
             unsafe { block.cast::<u8>().write_bytes(0, layout.size()) };
         }
         Ok(block)
@@ -127,22 +127,22 @@ unsafe impl Allocator for Broken {
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         let Ok(moved) = self.allocate(new) else {
             if self.has(Bug::FailedGrowthWrites) {
-                // SAFETY: the block is live, and not one of no bytes.
+                // SAFETY: the block is live, and has at least one byte.
                 unsafe { block.write(0) };
             }
             return Err(AllocError::Exhausted);
         };
         let kept = old.size() - usize::from(self.has(Bug::GrowLosesAByte) && old.size() != 0);
-        // SAFETY: both blocks are live and as long as that.
+        // SAFETY: both blocks are live and have that length.
         unsafe { block.copy_to(moved.cast(), kept) };
         Ok(moved)
     }
 
     unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         let grown = unsafe { self.grow(block, old, new)? };
         let left = usize::from(self.has(Bug::GrowZeroedLeavesAByte) && new.size() > old.size());
-        // SAFETY: these are the bytes behind what was kept.
+        // SAFETY: these are the bytes behind the old contents.
         unsafe { grown.cast::<u8>().add(old.size()).write_bytes(0, new.size() - old.size() - left) };
         Ok(grown)
     }
@@ -155,14 +155,14 @@ unsafe impl Allocator for Broken {
             return Err(AllocError::Unsupported);
         }
         let moved = self.allocate(new)?;
-        // SAFETY: both blocks are live and as long as that.
+        // SAFETY: both blocks are live and have that length.
         unsafe { block.copy_to(moved.cast(), new.size()) };
         Ok(moved)
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if self.has(Bug::InPlaceMoves) {
-            // SAFETY: the caller's promises are passed on.
+            // SAFETY: the contract is the same as the caller's.
             return unsafe { self.grow(block, old, new) };
         }
         Err(AllocError::InPlace)
@@ -174,7 +174,7 @@ unsafe impl Allocator for Broken {
     }
 }
 
-/// What the panic said; nothing if there was none.
+/// Returns the message of a panic; `None` if there was none.
 fn complaint(test: impl FnOnce()) -> Option<String> {
     let panic = catch_unwind(AssertUnwindSafe(test)).err()?;
     let text = panic.downcast_ref::<String>().cloned();
@@ -182,12 +182,12 @@ fn complaint(test: impl FnOnce()) -> Option<String> {
 }
 
 #[test]
-fn what_keeps_the_contract_passes() {
+fn correct_allocator_passes() {
     conformance(|| Broken::new(Bug::None));
 }
 
 #[test]
-fn what_breaks_it_is_found() {
+fn each_bug_is_found() {
     for (bug, sentence) in [
         (Bug::IgnoresAlignment, "misaligned"),
         (Bug::ReturnsMoreThanThereIs, "not zero"),
@@ -213,7 +213,7 @@ fn what_breaks_it_is_found() {
 }
 
 #[test]
-fn random_sequences_find_it_too_and_are_made_short() {
+fn random_sequences_find_bugs_and_are_shortened() {
     for (bug, most) in [
         (Bug::IgnoresAlignment, 2),
         (Bug::ReturnsMoreThanThereIs, 2),
@@ -236,7 +236,7 @@ fn random_sequences_find_it_too_and_are_made_short() {
 }
 
 #[test]
-fn sequences_that_bytes_spell_find_it_too() {
+fn sequences_from_bytes_find_bugs() {
     let mut rng = fastrand::Rng::with_seed(7);
     let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(2000).collect();
     let play = |bug, bytes: &[u8]| complaint(|| Conformance::of(|| Broken::new(bug)).run_bytes(bytes));
@@ -249,9 +249,9 @@ fn sequences_that_bytes_spell_find_it_too() {
 }
 
 #[test]
-fn a_panic_of_the_allocator_is_found_as_a_failure() {
+fn panic_of_the_allocator_is_a_failure() {
     struct Panics;
-    // SAFETY: it hands out nothing but blocks of no bytes.
+    // SAFETY: it hands out only blocks of zero bytes.
     unsafe impl Allocator for Panics {
         fn allocate(&self, layout: Layout) -> Allocation {
             assert!(layout.align() < 8, "eight is too much");
@@ -265,12 +265,12 @@ fn a_panic_of_the_allocator_is_found_as_a_failure() {
 }
 
 #[test]
-fn the_oracle_notices_who_writes_where_he_must_not() {
+fn oracle_notices_foreign_writes() {
     let found = complaint(|| {
         let mut oracle = Oracle::new(Broken::new(Bug::None));
         oracle.allocate(Layout::new::<u64>(), false).expect("there is room");
         let byte = oracle.allocator.memory.0.get().cast::<u8>().wrapping_add(7);
-        // SAFETY: the byte lies in the memory, and nobody looks at it now.
+        // SAFETY: the byte lies in the memory, and no reference to it is in use.
         unsafe { byte.write(byte.read().wrapping_add(1)) };
         oracle.deallocate(0, 0);
     });

@@ -1,4 +1,4 @@
-//! What is promised beyond the contract that `conformance` tests: errors that tell, places that stay.
+//! Promises beyond the contract that `conformance` tests: which error is returned, and which blocks stay in place.
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
@@ -16,7 +16,7 @@ fn layout(size: usize, align: usize) -> Layout {
 }
 
 #[test]
-fn nothing_hands_out_zero_bytes() {
+fn null_allocator_serves_zero_bytes() {
     let nothing = layout(0, 64);
     let block = NullAllocator.allocate(nothing).expect("zero bytes always exist");
     assert_eq!((block.addr().get(), block.len()), (64, 0));
@@ -25,7 +25,7 @@ fn nothing_hands_out_zero_bytes() {
 }
 
 #[test]
-fn errors_tell_what_may_pass_from_what_never_does() {
+fn errors_are_temporary_or_permanent() {
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), NullAllocator);
     assert_eq!(pool.allocate(layout(64, 8)), Err(AllocError::Exhausted));
     assert_eq!(pool.allocate(layout(65, 8)), Err(AllocError::Unsupported));
@@ -36,14 +36,14 @@ fn errors_tell_what_may_pass_from_what_never_does() {
 }
 
 #[test]
-fn resizing_stays_in_place_where_it_can() {
+fn resizing_in_place() {
     let pool = Local::new(Blocks::<Fixed<64>>::new());
     let block = pool.allocate(layout(10, 8)).expect("the heap has room").cast::<u8>();
     let classes = Local::new(Classes::new());
     let in_class = classes.allocate(layout(97, 8)).expect("the heap has room").cast::<u8>();
     let arena = Local::new(Linear::with_capacity(4096));
     let first = arena.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
-    // SAFETY: each block is live and the layouts are those it has in turn.
+    // SAFETY: each block is live and has these layouts in turn.
     unsafe {
         assert_eq!(pool.grow(block, layout(10, 8), layout(64, 8)).map(NonNull::cast), Ok(block));
         assert_eq!(pool.shrink(block, layout(64, 8), layout(1, 8)).map(NonNull::cast), Ok(block));
@@ -59,9 +59,9 @@ fn resizing_stays_in_place_where_it_can() {
     }
 }
 
-/// Whoever holds the pool: what cannot be done where a block is, is not said never to be served.
+/// Whichever way a pool is held: if a block cannot be resized in place, the error is `InPlace`, not "never served".
 #[test]
-fn no_room_in_place_is_an_error_of_its_own() {
+fn no_room_in_place_is_its_own_error() {
     fn refused(pool: &impl Allocator) {
         let block = pool.allocate(layout(64, 8)).expect("there is room").cast::<u8>();
         // SAFETY: the block is live, and of this layout.
@@ -87,7 +87,7 @@ fn no_room_in_place_is_an_error_of_its_own() {
 }
 
 #[test]
-fn what_is_not_ours_is_never_owned() {
+fn foreign_addresses_are_not_owned() {
     let pool = Local::new(Blocks::<Fixed<64>>::new());
     let block = pool.allocate(layout(64, 8)).expect("the heap has room");
     let end = block.as_ptr().cast::<u8>().wrapping_add(1 << (usize::BITS - 2));
@@ -99,11 +99,11 @@ fn what_is_not_ours_is_never_owned() {
     }
 }
 
-/// A parent that says how often it was asked for zeros, and hands out none of its own accord.
+/// A parent that counts requests for zeroed memory and otherwise hands out memory that is not zero.
 #[derive(Default)]
 struct Zeros(Cell<usize>);
 
-// SAFETY: it is the heap's contract.
+// SAFETY: `Heap` upholds the contract.
 unsafe impl Allocator for Zeros {
     fn allocate(&self, layout: Layout) -> Allocation {
         let block = Heap.allocate(layout)?;
@@ -118,13 +118,13 @@ unsafe impl Allocator for Zeros {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 }
 
 #[test]
-fn the_parent_zeroes_what_goes_past_the_pool() {
+fn parent_zeroes_what_passes_through() {
     let parent = Zeros::default();
     let pool = Local::new_in(Classes::new(), &parent);
     for (size, asked) in [(100, 0), (100_000, 1), (0, 1)] {

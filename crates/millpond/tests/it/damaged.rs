@@ -1,5 +1,5 @@
-//! Pools whose free blocks were overwritten, by a use after free or by a neighbour that writes past its end: every question
-//! ends, and none follows what was written there.
+//! Pools whose free blocks were overwritten, by a use after free or by a neighbour that writes past its end: every
+//! query ends, and none follows what was written there.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -11,7 +11,7 @@ use millpond::{
     shell::RemoteFree,
 };
 
-/// The blocks of a pool, as addresses, of which every second one is free.
+/// The blocks of a pool, as addresses; every second one is free.
 struct Blocked {
     layout: Layout,
     live: Vec<NonNull<u8>>,
@@ -24,7 +24,7 @@ fn blocks(pool: &impl Allocator, size: usize, rng: &mut Rng) -> Blocked {
     let layout = Layout::from_size_align(size, 8).expect("a layout");
     let mut all: Vec<NonNull<u8>> =
         (0..COUNT).map(|_| pool.allocate(layout).expect("the heap has room").cast()).collect();
-    // SAFETY: the blocks are live and so long.
+    // SAFETY: the blocks are live and have this length.
     all.iter().for_each(|block| unsafe { block.write_bytes(0, size) });
     if rng.bool() {
         rng.shuffle(&mut all);
@@ -55,7 +55,7 @@ fn word(blocked: &Blocked, own: usize, rng: &mut Rng) -> usize {
     }
 }
 
-/// Overwrites words of free blocks; and with `reach`, so many words in front of and behind them.
+/// Overwrites words of free blocks, and with `reach`, that many words in front of and behind them.
 fn damage(blocked: &Blocked, reach: usize, rng: &mut Rng) {
     let words = blocked.layout.size() / size_of::<usize>();
     let all = rng.u8(0..4) == 0;
@@ -68,12 +68,12 @@ fn damage(blocked: &Blocked, reach: usize, rng: &mut Rng) {
         } else {
             rng.isize(-(reach as isize)..(words + reach) as isize)
         };
-        // SAFETY: what is wrong here is the point. The word is one of a chunk of the pool.
+        // SAFETY: wrong on purpose. The word lies in a chunk of the pool.
         unsafe { block.cast::<usize>().offset(at).write(word(blocked, block.addr().get(), rng)) };
     }
 }
 
-/// Asks everything that there is to ask.
+/// Runs every query that there is.
 fn ask(pool: &impl Inspect) {
     let _ = pool.check();
     let stats = pool.stats();
@@ -82,7 +82,7 @@ fn ask(pool: &impl Inspect) {
     pool.owns(std::ptr::without_provenance(usize::MAX));
 }
 
-/// Damages a pool in one way, asks, trims, and goes on with it as if it were new.
+/// Damages a pool in one way, queries it, trims it, resets it, and uses it as a new one.
 fn play<P: Allocator + Inspect + Reclaim>(
     pool: &mut P,
     size: usize,
@@ -104,13 +104,13 @@ fn play<P: Allocator + Inspect + Reclaim>(
         pool.allocate(blocked.layout).expect("the heap has room");
     }
     pool.check().expect("sound again");
-    // Whatever is live when the pool goes was never freed, which is nobody's business here.
+    // Blocks that are live at the end were never freed; that report does not matter here.
     pool.reset();
 }
 
 const ROUNDS: u64 = if cfg!(miri) { 4 } else { 400 };
 
-/// All rounds of one pool, each with a seed of its own.
+/// Runs all rounds of one pool, each with a seed of its own.
 fn rounds<P: Allocator + Inspect + Reclaim>(
     make: impl Fn() -> P,
     size: usize,
@@ -133,7 +133,7 @@ macro_rules! damaged {
     )*};
 }
 
-/// Blocks of one size, of which a quarter is overwritten with anything.
+/// Blocks of one size: a quarter of the free ones is overwritten with random words.
 type Of<S> = Blocks<(Fixed<64>, S)>;
 
 damaged! {
@@ -155,7 +155,7 @@ fn lock_free() {
 }
 
 #[test]
-fn a_list_that_leads_around_in_a_circle_ends_every_question() {
+fn circular_list_ends_every_query() {
     for others in 0..5 {
         let mut pool = LockFree::<Fixed<64>>::new();
         let mut rng = Rng::with_seed(others);
@@ -172,7 +172,7 @@ fn a_list_that_leads_around_in_a_circle_ends_every_question() {
         }
         assert!(pool.check().is_err());
         ask(&pool);
-        assert_eq!(pool.trim(), 0, "what is in a circle is not to be told from what is live");
+        assert_eq!(pool.trim(), 0, "blocks in a circle cannot be distinguished from live ones");
         ask(&pool);
         pool.reset();
         pool.check().expect("sound after a reset");
@@ -182,7 +182,7 @@ fn a_list_that_leads_around_in_a_circle_ends_every_question() {
 
 #[test]
 fn regions_of_any_size() {
-    // A word in front is the post of a free block, a word behind that of the next, live or free.
+    // A word in front is the tag of a free block; a word behind belongs to the next block, live or free.
     rounds(|| Local::new(Tlsf::without_quick_list()), 104, 1, |_, _| ());
     rounds(|| Local::new(Tlsf::new()), 104, 1, |_, _| ());
     rounds(|| Local::new(SignPost::first_fit()), 104, 1, |_, _| ());
@@ -201,7 +201,7 @@ fn arenas() {
 }
 
 #[test]
-fn blocks_that_were_returned() {
+fn remotely_freed_blocks() {
     for seed in 0..ROUNDS {
         let mut rng = Rng::with_seed(seed);
         let mut remote_free = RemoteFree::new(Of::<Lifo>::new());
@@ -220,14 +220,14 @@ fn blocks_that_were_returned() {
     }
 }
 
-/// What was overwritten is found, and said.
+/// Damage is found and reported.
 #[test]
-fn a_check_says_what_is_broken() {
+fn check_reports_damage() {
     fn broken<P: Allocator + Inspect + Reclaim>(mut pool: P, words: std::ops::Range<usize>) {
         let blocked = blocks(&pool, 64, &mut Rng::with_seed(1));
         pool.check().expect("sound so far");
         for block in &blocked.free {
-            // SAFETY: what is wrong here is the point. The words are the block's.
+            // SAFETY: wrong on purpose. The words belong to the block.
             words.clone().for_each(|at| unsafe { block.cast::<usize>().add(at).write(usize::MAX / 3) });
         }
         let flaw = pool.check().expect_err("links were overwritten");
@@ -246,19 +246,19 @@ fn a_check_says_what_is_broken() {
     broken(Local::new(Buddy::new()), 1..2);
 }
 
-/// A pool of several chunks, the header of one of which was overwritten, as by a neighbour in memory.
+/// A pool of several chunks; the header of one was overwritten, as by a neighbour in memory.
 #[test]
-fn a_chunk_header_that_was_overwritten_ends_the_list_of_chunks() {
+fn overwritten_chunk_header_ends_the_list() {
     for seed in 0..ROUNDS {
         let mut rng = Rng::with_seed(seed);
-        // Chunks that are lost go with the arena.
+        // Chunks that are lost are freed with the arena.
         let arena = Local::new(Linear::new());
         let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
         let layout = Layout::new::<[u64; 8]>();
         let blocks: Vec<NonNull<u8>> =
             (0..1000).map(|_| pool.allocate(layout).expect("the heap has room").cast()).collect();
         pool.check().expect("sound so far");
-        // The first block of the newest chunk lies behind its header, of three words and what aligns it.
+        // The first block of the newest chunk lies behind its header, which has three words and padding.
         let newest = blocks
             .iter()
             .rev()
@@ -267,7 +267,7 @@ fn a_chunk_header_that_was_overwritten_ends_the_list_of_chunks() {
         let (first, _) = newest.expect("there is more than one chunk");
         for _ in 0..rng.usize(1..4) {
             let at = rng.isize(-3..0);
-            // SAFETY: what is wrong here is the point. The words are those of the chunk's header.
+            // SAFETY: wrong on purpose. The words belong to the chunk's header.
             unsafe {
                 let word = first.cast::<usize>().offset(at);
                 word.write(word.read() ^ 1 << rng.u32(0..usize::BITS));

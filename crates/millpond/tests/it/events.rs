@@ -1,4 +1,4 @@
-//! What a log is told. (With `--features log`.)
+//! Events that are logged (with `--features log`).
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use millpond::{
 
 use crate::misuse::{free, layout, take};
 
-/// Writes down what is told of chunks of a size that no other test has, and of pools without memory.
+/// Records events about chunks of a size that no other test has, and about pools without memory.
 struct Book(Mutex<Vec<String>>);
 
 impl Log for Book {
@@ -31,12 +31,12 @@ impl Log for Book {
 static BOOK: Book = Book(Mutex::new(Vec::new()));
 
 #[test]
-fn growth_exhaustion_trim_and_misuse_are_told() {
+fn growth_exhaustion_trim_and_misuse_are_logged() {
     log::set_logger(&BOOK).expect("this is the only logger");
     log::set_max_level(LevelFilter::Debug);
     let blocks = Blocks::<(Fixed<64>, Validated<Lifo>)>::new().with_blocks_per_chunk(77);
     let blocks = blocks.reporting(Reporter::named("told").with_hook(|_| {}));
-    // 77 blocks and two words of bits, and not a second chunk.
+    // 77 blocks and two words of bits, and only one chunk.
     let pool = Local::new_in(blocks, Limit::bytes(Local::new(Linear::new()), 77 * 64 + 16));
     let block = take(&pool, 64);
     free(&pool, block, 64);

@@ -1,4 +1,4 @@
-//! What must fault, faults: each case in a child process of its own, which is this very test binary.
+//! Accesses that must fault: each case runs in a child process of its own, which is this very test binary.
 
 use std::{alloc::Layout, env, process::ExitStatus};
 
@@ -9,10 +9,10 @@ use millpond::{
 
 use crate::again;
 
-/// The variable that tells a child which case it is for.
+/// The variable that selects the child's case.
 const CASE: &str = "MILLPOND_FAULT";
 
-/// Returns an address that must not be touched; what it needs stays allocated.
+/// Returns an address that must not be touched; the memory around it stays allocated.
 type Prepare = fn() -> *mut u8;
 
 const CASES: &[(&str, Prepare)] = &[
@@ -41,15 +41,15 @@ const CASES: &[(&str, Prepare)] = &[
     }),
 ];
 
-/// The last byte before a block (-1), or the first behind it (0).
+/// Returns the last byte in front of a block (-1), or the first behind it (0).
 fn edge(pages: TunedPages, size: usize, align: usize, side: isize) -> *mut u8 {
     let layout = Layout::from_size_align(size, align).expect("a layout");
-    // Neighbours that do not fault, so that it is the guard that does: systems put mappings side by side.
+    // Neighbours that do not fault, so that a fault comes from the guard page: systems place mappings side by side.
     let neighbours = || (0..100).all(|_| Pages.allocate(Layout::new::<u8>()).is_ok());
     assert!(neighbours());
     let block = pages.allocate(layout).expect("the system has pages");
     assert!(neighbours());
-    // SAFETY: the block is live, so its first and its last byte may be written to.
+    // SAFETY: the block is live, so its first and its last byte may be written.
     unsafe {
         block.cast::<u8>().write(1);
         block.cast::<u8>().add(block.len() - 1).write(1);
@@ -67,11 +67,11 @@ fn reserved() -> (&'static ReservedRegion, *mut u8) {
 }
 
 #[test]
-fn what_must_fault_faults() {
+fn forbidden_accesses_fault() {
     for (name, _) in CASES {
-        let Some(mut again) = again::this_program("what must fault") else { return };
+        let Some(mut again) = again::this_program("accesses that must fault") else { return };
         again.args(["--exact", "exhaustion::the_child", "--nocapture"]).env(CASE, name);
-        // A sanitizer shall not take the fault for one of its own.
+        // A sanitizer must not report the fault as its own.
         for options in ["ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS"] {
             again.env(options, "handle_segv=0:handle_sigbus=0");
         }
@@ -94,7 +94,7 @@ fn was_a_fault(status: ExitStatus) -> bool {
 #[cfg(windows)]
 fn was_a_fault(status: ExitStatus) -> bool {
     const ACCESS_VIOLATION: u32 = 0xC000_0005;
-    // What Wine says when a process faults and there is no debugger to start.
+    // Wine's exit code if a process faults and there is no debugger to start.
     const DEBUGGER_INACTIVE: u32 = 0xC000_0354;
     matches!(status.code().map(i32::cast_unsigned), Some(ACCESS_VIOLATION | DEBUGGER_INACTIVE))
 }
@@ -106,7 +106,7 @@ fn the_child() {
     let (_, prepare) = CASES.iter().find(|(name, _)| *name == wanted).expect("the test above names a case");
     let address = prepare();
     println!("about to touch {address:?}");
-    // SAFETY: none: that this kills the process is what is tested.
+    // SAFETY: wrong on purpose: the test checks that this ends the process.
     unsafe { address.write_volatile(1) };
     println!("still alive");
 }

@@ -1,4 +1,4 @@
-//! What a guard says when the memory of what is behind it was overwritten, and it hands out what it must not.
+//! What a guard reports when the pool behind it has overwritten memory and returns a block that it must not.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -12,14 +12,14 @@ use millpond::{
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};
 
-/// Writes a word into a block that was freed, or in front of one.
+/// Writes a word into a freed block, or in front of a block.
 fn forge(block: NonNull<u8>, at: isize, word: usize) {
-    // SAFETY: what is wrong here is the point. The word lies in a chunk of the pool.
+    // SAFETY: wrong on purpose. The word lies in a chunk of the pool.
     unsafe { block.cast::<usize>().offset(at).write(word) };
 }
 
 #[test]
-fn checked_hands_out_nothing_that_is_live() {
+fn checked_hands_out_no_live_block() {
     let pool = Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
     let [first, second, live] = [0; 3].map(|_| take(&pool, 64));
     free(&pool, first, 64);
@@ -34,7 +34,7 @@ fn checked_hands_out_nothing_that_is_live() {
 }
 
 #[test]
-fn checked_around_an_allocator_does_so_too() {
+fn checked_allocator_hands_out_no_live_block() {
     let pool = Checked::new(Local::new(Blocks::<Fixed<64>>::new())).reporting(HERE);
     let [first, live] = [0; 2].map(|_| take(&pool, 64));
     free(&pool, first, 64);
@@ -47,11 +47,11 @@ fn checked_around_an_allocator_does_so_too() {
 }
 
 #[test]
-fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
+fn checked_blocks_hand_out_no_forged_address() {
     let admin = [0usize; 8];
     let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Lifo>)>::new().reporting(HERE));
     let [first, live] = [0; 2].map(|_| take(&pool, 64));
-    // One that can be read, one that cannot, one within a block, a live one.
+    // An address that can be read, one that cannot, one within a block, and a live one.
     for (word, expected) in [
         ((&raw const admin).addr(), MisuseKind::Forged),
         (0xDFDF_DFD0, MisuseKind::Forged),
@@ -72,7 +72,7 @@ fn a_checked_pool_of_blocks_hands_out_no_forged_address() {
 
 /// A run of free blocks is a start, a count and a distance.
 #[test]
-fn a_checked_magazine_reports_a_forged_count_or_distance() {
+fn checked_magazine_reports_a_forged_run() {
     let bits = usize::BITS / 4;
     for pace in [0, usize::MAX, 8 << bits | 4, 1 << (2 * bits) | 3, usize::MAX << bits | 4] {
         let pool = Local::new(Blocks::<(Fixed<64>, Validated<Magazine<8>>)>::new().reporting(HERE));
@@ -89,9 +89,9 @@ fn a_checked_magazine_reports_a_forged_count_or_distance() {
     }
 }
 
-/// The addresses that a free block carries are those of others that were freed in any order.
+/// If blocks were freed in no regular order, a free block carries the addresses of others.
 #[test]
-fn a_checked_magazine_hands_out_no_forged_address() {
+fn checked_magazine_hands_out_no_forged_address() {
     let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Magazine<32>>)>::new().reporting(HERE));
     let mut blocks: Vec<NonNull<u8>> = (0..100).map(|_| take(&pool, 64)).collect();
     let live = blocks.pop().expect("there are some");
@@ -110,9 +110,9 @@ fn a_checked_magazine_hands_out_no_forged_address() {
     pool.reset();
 }
 
-/// A free block says how many others lie at which distance, if they were freed in the order of their addresses.
+/// If blocks were freed in the order of their addresses, a free block holds the number and the distance of the others.
 #[test]
-fn a_checked_magazine_hands_out_nothing_along_a_forged_distance() {
+fn checked_magazine_follows_no_forged_distance() {
     for word in [usize::MAX, 0xDFDF_DFD0, 64 << 16 | 1000, 3 << 16 | 5, 0] {
         let mut pool = Local::new(Blocks::<(Fixed<64>, Validated<Magazine<4>>)>::new().reporting(HERE));
         let mut blocks: Vec<NonNull<u8>> = (0..20).map(|_| take(&pool, 64)).collect();
@@ -128,9 +128,9 @@ fn a_checked_magazine_hands_out_nothing_along_a_forged_distance() {
     }
 }
 
-/// The books, beside random calls on a pool without faults: nothing is found.
+/// The table of blocks, under random calls on a pool without faults: nothing is reported.
 #[test]
-fn nothing_is_found_where_nothing_is_wrong() {
+fn sound_pools_are_not_reported() {
     for seed in 0..20 {
         let mut rng = Rng::with_seed(seed);
         let pool = Checked::new(Local::new(Tlsf::new())).reporting(HERE);
@@ -167,11 +167,11 @@ fn nothing_is_found_where_nothing_is_wrong() {
     }
 }
 
-/// The bytes of a block of 64, of which 40 were asked for, as they are when it is handed out again.
+/// Returns the bytes of a block of 64, of which 40 were requested, as they are when it is handed out again.
 fn again(pool: &impl Allocator) -> [u8; 64] {
     let blocks: Vec<NonNull<u8>> = (0..40).map(|_| take(pool, 40)).collect();
     for &block in &blocks {
-        // SAFETY: the block is live, and has so many bytes for its holder.
+        // SAFETY: the block is live, and its holder may use this many bytes.
         unsafe { block.write_bytes(0x77, 40) };
     }
     blocks.iter().for_each(|&block| free(pool, block, 40));
@@ -183,7 +183,7 @@ fn again(pool: &impl Allocator) -> [u8; 64] {
 }
 
 #[test]
-fn no_address_is_left_in_what_is_erased_or_poisoned() {
+fn erased_or_poisoned_blocks_hold_no_address() {
     type Of<S> = Blocks<(Fixed<64>, S)>;
     assert_eq!(again(&Local::new(Zeroed::new(Of::<Lifo>::new()))), [0; 64]);
     assert_eq!(again(&Local::new(Zeroed::new(Of::<Magazine<4>>::new()))), [0; 64]);
@@ -195,7 +195,7 @@ fn no_address_is_left_in_what_is_erased_or_poisoned() {
 }
 
 #[test]
-fn what_a_block_grows_by_has_no_address_either() {
+fn grown_bytes_hold_no_address() {
     for zeroed in [true, false] {
         let pool = Tlsf::without_quick_list();
         let (zeros, rubbish) =
@@ -214,7 +214,7 @@ fn what_a_block_grows_by_has_no_address_either() {
             }
         };
         let grown = grown.expect("what lies behind it is free").cast::<[u8; 180]>();
-        // SAFETY: the block is live and so long.
+        // SAFETY: the block is live and has this length.
         let bytes = unsafe { grown.read() };
         let expected = if zeroed { 0 } else { 0xA5 };
         assert!(bytes[100..].iter().all(|&byte| byte == expected), "{bytes:x?}");
@@ -222,7 +222,7 @@ fn what_a_block_grows_by_has_no_address_either() {
 }
 
 #[test]
-fn a_block_that_is_freed_twice_is_told_by_what_holds_it_or_has_inverted_its_end() {
+fn double_free_is_detected_by_owner_or_inverted_end() {
     let pool = Local::new(Quarantine::<_, 4>::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
     let around = Quarantine::<_, 4>::around(Local::new(Blocks::<Fixed<64>>::new())).reporting(HERE);
     let canary = Local::new(Canary::new(Blocks::<Fixed<80>>::new()).reporting(HERE));

@@ -1,4 +1,4 @@
-//! Arenas by the frame, by the request, by the thread and by the scope.
+//! Arenas by frame, by request, by thread and by scope.
 
 use std::{cell::Cell, sync::Barrier};
 
@@ -11,7 +11,7 @@ use millpond::{
 use crate::{tracking_parent::TrackingParent, values::unwinds};
 
 #[test]
-fn a_frame_is_there_until_the_end_of_the_next() {
+fn value_lives_until_the_next_frame_ends() {
     fn lives_for<const N: usize>() {
         let mut frames = Frames::<N>::new();
         let mut kept: Vec<(u32, FrameHandle<[u32; 20]>)> = Vec::new();
@@ -35,7 +35,7 @@ fn a_frame_is_there_until_the_end_of_the_next() {
 }
 
 #[test]
-fn frames_ask_for_nothing_once_the_largest_has_been() {
+fn frames_stop_growing_after_the_largest() {
     let parent = TrackingParent::default();
     let mut frames: Frames<2, _> = Frames::with_memory(|| Local::new_in(Linear::new(), &parent));
     let fill = |frames: &Frames<2, _>, count: usize| (0..count).for_each(|n| _ = frames.alloc([n; 10]));
@@ -58,7 +58,7 @@ fn frames_ask_for_nothing_once_the_largest_has_been() {
 }
 
 #[test]
-fn what_is_kept_is_found_by_its_own_frames_alone() {
+fn persistent_values_belong_to_their_frames() {
     let (mut one, mut other) = (Frames::<2>::new(), Frames::<2>::new());
     let value = one.persist(Cell::new(1));
     assert!(other.get(value).is_none());
@@ -67,7 +67,7 @@ fn what_is_kept_is_found_by_its_own_frames_alone() {
     std::mem::swap(&mut one, &mut other);
     assert_eq!(other.get(value).map(Cell::get), Some(2), "frames may move");
     assert!(one.get(value).is_none());
-    // Memory that comes again, in frames that have begun as often: nothing of before is found.
+    // New frames in the same memory, begun as often: handles to earlier values find nothing.
     let mut stale = Vec::new();
     for _ in 0..100 {
         let frames = Frames::<1>::new();
@@ -82,7 +82,7 @@ fn frames_keep_nothing() -> FrameHandle<()> {
 }
 
 #[test]
-fn frames_of_many_threads_lend_to_many() {
+fn frames_of_many_threads() {
     let frames: Frames<2, _> = Frames::with_memory(millpond::shell::AtomicLinear::new);
     let value = frames.persist(5);
     std::thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn frames_of_many_threads_lend_to_many() {
 }
 
 #[test]
-fn arenas_wait_warm_and_are_taken_again() {
+fn arenas_are_pooled_with_their_memory() {
     let parent = TrackingParent::default();
     let arenas = ArenaPool::with_memory(|| Local::new_in(Linear::new(), &parent));
     for round in 0..5 {
@@ -115,14 +115,14 @@ fn arenas_wait_warm_and_are_taken_again() {
 }
 
 #[test]
-fn no_more_is_kept_than_was_said() {
+fn pool_of_arenas_keeps_its_limits() {
     let parent = TrackingParent::default();
     let arenas = ArenaPool::with_memory(|| Local::new_in(Linear::new(), &parent)).with_max_idle(2, 8192);
     let leases: Vec<_> = (0..5).map(|_| arenas.get()).collect();
     leases.iter().for_each(|arena| _ = arena.alloc_str("some"));
     assert_eq!(parent.out(), 5);
     drop(leases);
-    assert_eq!((arenas.idle(), parent.out()), (2, 2), "no more arenas than two");
+    assert_eq!((arenas.idle(), parent.out()), (2, 2), "at most two arenas are kept");
     let arena = arenas.get();
     arena.alloc_slice(&[0_u8; 5000]);
     drop(arena);
@@ -132,7 +132,7 @@ fn no_more_is_kept_than_was_said() {
 }
 
 #[test]
-fn leases_come_back_from_panics_and_can_begin_anew() {
+fn pooled_arenas_survive_panics() {
     let arenas = ArenaPool::new();
     let unwound = unwinds(|| {
         let arena = arenas.get();
@@ -167,7 +167,7 @@ fn each_thread_has_its_own() {
             });
         }
     });
-    // A thread's own values are dropped before it counts as joined, but not before its scope ends.
+    // A thread-local value is dropped before its thread counts as joined, but possibly after its scope ends.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while ARENAS.idle() != 4 && std::time::Instant::now() < deadline {
         std::thread::yield_now();
@@ -177,7 +177,7 @@ fn each_thread_has_its_own() {
 }
 
 #[test]
-fn many_waiting_arenas_are_dropped_without_a_deep_stack() {
+fn many_idle_arenas_are_dropped_without_recursion() {
     let arenas = ArenaPool::new();
     let leases: Vec<_> = (0..100_000).map(|_| arenas.get()).collect();
     drop(leases);
@@ -185,7 +185,7 @@ fn many_waiting_arenas_are_dropped_without_a_deep_stack() {
 }
 
 #[test]
-fn scopes_of_an_arena_nest_and_end_by_unwinding_too() {
+fn scopes_of_an_arena_nest_and_unwind() {
     let mut arena = Arena::with_memory(Local::new(Stats::new(Stack::new())));
     arena.alloc([1_u8; 100]);
     let unwound = unwinds(|| {

@@ -1,4 +1,4 @@
-//! What sets the strategies of `Blocks` apart.
+//! How the free lists of `Blocks` differ.
 
 use std::{alloc::Layout, collections::BTreeSet, ptr::NonNull};
 
@@ -16,7 +16,7 @@ fn take(pool: &impl Allocator) -> NonNull<u8> {
 }
 
 #[test]
-fn compact_lists_exactly_the_live_blocks() {
+fn address_ordered_lists_exactly_the_live_blocks() {
     for seed in 0..10 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut pool =
@@ -45,7 +45,7 @@ fn compact_lists_exactly_the_live_blocks() {
 }
 
 #[test]
-fn compact_hands_out_an_aged_heap_in_address_order() {
+fn address_ordered_serves_an_aged_heap_in_order() {
     let pool = Local::new_in(Blocks::<(Fixed<64>, AddressOrdered)>::new(), Pages);
     let mut blocks: Vec<_> = (0..10_000).map(|_| take(&pool)).collect();
     fastrand::Rng::with_seed(3).shuffle(&mut blocks);
@@ -59,11 +59,11 @@ fn compact_hands_out_an_aged_heap_in_address_order() {
 }
 
 #[test]
-fn a_magazine_does_not_touch_what_is_freed() {
+fn magazine_does_not_touch_freed_blocks() {
     let pool = Local::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), Pages);
     let blocks: Vec<_> = (0..100).map(|_| take(&pool)).collect();
     for &block in &blocks {
-        // SAFETY: the block is live until it is freed; what is read after that is still the pool's mapped memory.
+        // SAFETY: the block is live until it is freed; after that, its memory is still the pool's and mapped.
         unsafe {
             block.cast::<[u64; 8]>().write([42; 8]);
             pool.deallocate(block, BLOCK);
@@ -75,7 +75,7 @@ fn a_magazine_does_not_touch_what_is_freed() {
     }
 }
 
-/// Orders of freeing as many blocks as are given, which are sorted: what a program might do.
+/// Returns orders in which a program might free the given number of blocks, which are sorted.
 fn orders(sorted: &[NonNull<u8>]) -> Vec<(&'static str, Vec<NonNull<u8>>)> {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut shuffled = sorted.to_vec();
@@ -98,7 +98,8 @@ fn orders(sorted: &[NonNull<u8>]) -> Vec<(&'static str, Vec<NonNull<u8>>)> {
     ]
 }
 
-/// Frees blocks in each order and takes as many again: they come back last freed first, but for what an array keeps.
+/// Frees blocks in each order and allocates as many again: they come back last freed first, except for those in the
+/// array.
 fn hands_out_last_freed_first<const SIZE: usize, const PLACES: usize>() {
     const COUNT: usize = 5000;
     let block = Layout::from_size_align(SIZE, 8).expect("a layout");
@@ -122,7 +123,7 @@ fn hands_out_last_freed_first<const SIZE: usize, const PLACES: usize>() {
 }
 
 #[test]
-fn a_magazine_hands_out_last_freed_first_whatever_the_order() {
+fn magazine_is_last_in_first_out() {
     hands_out_last_freed_first::<8, 256>();
     hands_out_last_freed_first::<16, 256>();
     hands_out_last_freed_first::<24, 256>();
@@ -133,7 +134,7 @@ fn a_magazine_hands_out_last_freed_first_whatever_the_order() {
 }
 
 #[test]
-fn a_magazine_keeps_what_is_free_through_trims() {
+fn magazine_keeps_free_blocks_through_trims() {
     for (seed, per_chunk) in [(1, 7), (2, 100), (3, 1000)] {
         let mut rng = fastrand::Rng::with_seed(seed);
         let pool = Blocks::<(Fixed<16>, Magazine<16>)>::new().with_blocks_per_chunk(per_chunk);
@@ -163,7 +164,7 @@ fn a_magazine_keeps_what_is_free_through_trims() {
     }
 }
 
-/// Overwrites free blocks with words that may look like links, and asks everything: each answer comes to an end.
+/// Overwrites free blocks with words that may look like links, and runs every query: each one ends.
 fn answers_whatever_free_blocks_hold<S: ConstBlockLayout, T: FreeList>(per_chunk: usize) {
     let block = Layout::from_size_align(S::SIZE, 8).expect("a layout");
     for seed in 0..40 {
@@ -192,7 +193,7 @@ fn answers_whatever_free_blocks_hold<S: ConstBlockLayout, T: FreeList>(per_chunk
                 victim.addr().get(),
             ];
             for number in 0..S::SIZE / 8 {
-                // SAFETY: the memory is the pool's, which is only asked questions from now on, and then leaked.
+                // SAFETY: the memory is the pool's, which is only queried from now on, and then leaked.
                 unsafe { victim.add(number).write(rng.choice(word).expect("there are words")) };
             }
         }
@@ -204,7 +205,7 @@ fn answers_whatever_free_blocks_hold<S: ConstBlockLayout, T: FreeList>(per_chunk
 }
 
 #[test]
-fn a_damaged_list_is_walked_to_an_end() {
+fn queries_of_a_damaged_list_end() {
     answers_whatever_free_blocks_hold::<Fixed<8>, Lifo>(100);
     answers_whatever_free_blocks_hold::<Fixed<64>, Lifo>(2000);
     answers_whatever_free_blocks_hold::<Fixed<8>, Magazine<16>>(100);
@@ -215,7 +216,7 @@ fn a_damaged_list_is_walked_to_an_end() {
 const BROKEN: &str = "a link in a free block leads to no block, or back: it was overwritten, or freed twice";
 
 #[test]
-fn a_list_that_leads_astray_is_found_broken() {
+fn stray_link_is_found_by_check() {
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Pages);
     let blocks: Vec<_> = (0..10).map(|_| take(&pool)).collect();
     for &freed in &blocks {
@@ -223,7 +224,7 @@ fn a_list_that_leads_astray_is_found_broken() {
         unsafe { pool.deallocate(freed, BLOCK) };
     }
     let broken = |link: usize| {
-        // SAFETY: the memory is the pool's, which is only asked whether it is sound.
+        // SAFETY: the memory is the pool's, and only `check` is called.
         unsafe { blocks[5].cast::<usize>().write(link) };
         pool.check().expect_err("it is not").0
     };

@@ -1,4 +1,4 @@
-//! How pools of blocks grow, and how many blocks are had at once.
+//! How pools of blocks grow, and how many blocks are allocated at once.
 
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, ptr::NonNull};
 
@@ -24,7 +24,7 @@ fn chunks_after<C: Config>(pool: Blocks<C>, blocks: usize) -> (usize, usize) {
 }
 
 #[test]
-fn chunks_double_or_hold_what_was_said() {
+fn chunks_double_or_have_the_configured_size() {
     let (doubling, _) = chunks_after(Blocks::<Fixed<64>>::new(), 10_000);
     assert!((8..=9).contains(&doubling), "4 KiB, 8 KiB, … 640 KB: {doubling} chunks");
     assert_eq!(chunks_after(Blocks::<Fixed<64>>::new().with_capacity(1000), 1000), (1, 64_000));
@@ -42,7 +42,7 @@ fn chunks_double_or_hold_what_was_said() {
 }
 
 #[test]
-fn small_blocks_per_chunk_are_exact_where_a_header_would_hold_some() {
+fn small_blocks_per_chunk_are_exact() {
     let pool = Local::new_in(Blocks::<Fixed<8>>::new().with_blocks_per_chunk(5), TrackingParent::default());
     for _ in 0..50 {
         pool.allocate(Layout::new::<u64>()).expect("the heap has room");
@@ -67,7 +67,7 @@ fn reserves<C: Config>(make: impl Fn() -> Blocks<C>) {
 }
 
 #[test]
-fn what_is_reserved_is_there() {
+fn reserved_blocks_need_no_parent() {
     reserves(Blocks::<Fixed<64>>::new);
     reserves(|| Blocks::<(Fixed<64>, Lifo)>::new().with_blocks_per_chunk(333));
     reserves(Blocks::<(Fixed<64>, Magazine)>::new);
@@ -80,7 +80,7 @@ fn what_is_reserved_is_there() {
     assert_eq!(stuck.reserve(BLOCK, 0), Ok(()));
 }
 
-/// Takes many, checks that they differ, and gives them back.
+/// Takes many blocks, checks that they differ, and frees them.
 fn many(take: impl FnOnce(&mut [MaybeUninit<NonNull<u8>>]) -> Result<(), AllocError>) -> Vec<NonNull<u8>> {
     let mut places = [MaybeUninit::uninit(); 1000];
     take(&mut places).expect("the heap has room");
@@ -91,7 +91,7 @@ fn many(take: impl FnOnce(&mut [MaybeUninit<NonNull<u8>>]) -> Result<(), AllocEr
 }
 
 #[test]
-fn many_blocks_come_and_go_at_once() {
+fn many_blocks_at_once() {
     let mut owned = Owned::new(Blocks::<(Fixed<64>, Magazine)>::new());
     let blocks = many(|places| owned.allocate_many(BLOCK, places));
     // SAFETY: the blocks are live, and this pool handed them out for this layout.
@@ -104,7 +104,7 @@ fn many_blocks_come_and_go_at_once() {
     unsafe { locked.deallocate_many(&blocks, BLOCK) };
     assert_eq!(locked.stats().live, 0);
 
-    // Past the pool, to the parent, which sees each block go and come.
+    // These pass through the pool to the parent, which sees each block come and go.
     let classes = Local::new_in(Classes::with_sizes(&[64]).expect("one size"), TrackingParent::default());
     let large = Layout::new::<[u8; 100]>();
     let blocks = many(|places| classes.allocate_many(large, places));
@@ -115,7 +115,7 @@ fn many_blocks_come_and_go_at_once() {
 }
 
 #[test]
-fn too_many_are_none_at_all() {
+fn all_or_none() {
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::failing(1..usize::MAX));
     let mut places = [MaybeUninit::uninit(); 65];
     assert_eq!(pool.allocate_many(BLOCK, &mut places), Err(AllocError::Exhausted));
@@ -124,8 +124,8 @@ fn too_many_are_none_at_all() {
     assert_eq!(pool.stats().free, 0);
 }
 
-/// Fills many chunks, frees all but a few blocks in any order, and expects the chunks without a live block to go back, and
-/// the rest to be as good as before.
+/// Fills many chunks, frees all except a few blocks in random order, and checks that the chunks without live blocks are
+/// released and the others are as usable as before.
 fn trims_exactly<P: RawPool + Inspect>(pool: P) {
     let parent = TrackingParent::default();
     let pool = Local::new_in(pool, &parent);
@@ -159,7 +159,7 @@ fn trims_exactly<P: RawPool + Inspect>(pool: P) {
 }
 
 #[test]
-fn a_trim_finds_every_chunk_without_a_live_block() {
+fn trim_finds_every_empty_chunk() {
     trims_exactly(Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20));
     trims_exactly(Blocks::<(Fixed<64>, Magazine)>::new().with_blocks_per_chunk(20));
     trims_exactly(Blocks::<(Fixed<64>, Magazine<5>)>::new().with_blocks_per_chunk(33));
@@ -168,9 +168,9 @@ fn a_trim_finds_every_chunk_without_a_live_block() {
     trims_exactly(Blocks::<Fixed<64>>::new());
 }
 
-/// What is around a pool lets it look for chunks too.
+/// Wrappers of a pool forward the search for empty chunks.
 #[test]
-fn a_trim_reaches_through_whatever_is_around_a_pool() {
+fn trim_reaches_through_wrappers() {
     let small = || Blocks::<Fixed<64>>::new().with_blocks_per_chunk(20);
     trims_exactly(Limit::blocks(Stats::new(small()), 1 << 20));
     trims_exactly(Segregator::new(64, small(), Linear::new()));
@@ -180,7 +180,7 @@ fn a_trim_reaches_through_whatever_is_around_a_pool() {
     trims_exactly(Classes::with_sizes(&[8, 64]).expect("two sizes"));
 }
 
-/// What is around a pool lets room be made in it; and then no request asks the parent.
+/// Wrappers of a pool forward reservations; afterwards, no request reaches the parent.
 fn reserves_through<P: Reserve + Inspect>(pool: P) {
     let parent = TrackingParent::default();
     let pool = Local::new_in(pool, &parent);
@@ -195,7 +195,7 @@ fn reserves_through<P: Reserve + Inspect>(pool: P) {
 }
 
 #[test]
-fn room_is_made_through_whatever_is_around_a_pool() {
+fn reserve_reaches_through_wrappers() {
     reserves_through(Stats::new(Blocks::<Fixed<64>>::new()));
     reserves_through(Limit::blocks(Counted::new(Classes::new()), 500));
     reserves_through(Segregator::new(8, Blocks::<Fixed<8>>::new(), Stats::new(Classes::new())));
@@ -206,7 +206,7 @@ fn room_is_made_through_whatever_is_around_a_pool() {
 }
 
 #[test]
-fn an_arena_knows_the_largest_block_that_lies_ahead() {
+fn arena_knows_its_largest_free_block() {
     let bytes = |size: usize| Layout::from_size_align(size, 1).expect("a layout");
     let arena_with_a_chunk_ahead = || {
         let mut arena = Local::new_in(Linear::new(), TrackingParent::default());

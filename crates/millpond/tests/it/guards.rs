@@ -1,4 +1,4 @@
-//! Each guard at its job, around pools and around allocators.
+//! Each guard around pools and around allocators.
 
 use std::{
     alloc::Layout,
@@ -28,28 +28,28 @@ fn take(allocator: &impl Allocator, size: usize) -> NonNull<u8> {
     allocator.allocate(layout(size)).expect("the parent has room").cast()
 }
 
-/// Gives a block back.
+/// Frees a block.
 fn free(allocator: &impl Allocator, block: NonNull<u8>, size: usize) {
-    // SAFETY: the tests give back what they took, once.
+    // SAFETY: the tests free each block that they took once.
     unsafe { allocator.deallocate(block, layout(size)) };
 }
 
 #[test]
-fn a_limit_counts_bytes_as_they_were_asked_for() {
+fn limit_counts_requested_bytes() {
     fn check(limited: &impl Allocator, left: impl Fn() -> usize) {
         let block = take(limited, 60);
         assert_eq!(left(), 40);
         assert_eq!(limited.allocate(layout(41)), Err(AllocError::Limit));
         let rest = take(limited, 40);
         assert_eq!(left(), 0);
-        assert!(limited.allocate(layout(0)).is_ok(), "no bytes are always to be had");
+        assert!(limited.allocate(layout(0)).is_ok(), "zero bytes are always served");
         free(limited, rest, 40);
-        // SAFETY: the block is live, and the layouts are those it has in turn.
+        // SAFETY: the block is live, and has these layouts in turn.
         unsafe {
             assert!(limited.grow(block, layout(60), layout(101)).is_err(), "too much altogether");
-            let block = limited.shrink(block, layout(60), layout(20)).expect("less is always to be had");
+            let block = limited.shrink(block, layout(60), layout(20)).expect("shrinking always succeeds");
             assert_eq!(left(), 80);
-            // Room for the old and the new place, where it has to move.
+            // There is room for the old and the new block, in case it moves.
             let block = limited.grow(block.cast(), layout(20), layout(50)).expect("there is room");
             assert_eq!((left(), block.len()), (50, 50));
             limited.deallocate(block.cast(), layout(50));
@@ -65,7 +65,7 @@ fn a_limit_counts_bytes_as_they_were_asked_for() {
 }
 
 #[test]
-fn a_limit_counts_nothing_that_was_refused_behind_it() {
+fn limit_does_not_count_refused_requests() {
     let limited = Limit::bytes(FailNth::every(Heap, 1), 100);
     for refused in [
         limited.allocate(layout(60)),
@@ -83,7 +83,7 @@ fn a_limit_counts_nothing_that_was_refused_behind_it() {
 }
 
 #[test]
-fn a_limit_counts_blocks() {
+fn limit_counts_blocks() {
     let mut pool = Local::new(Limit::blocks(Classes::new(), 2));
     let (first, _second) = (take(&pool, 8), take(&pool, 1000));
     assert_eq!(pool.allocate(layout(8)), Err(AllocError::Limit));
@@ -98,7 +98,7 @@ fn a_limit_counts_blocks() {
 }
 
 #[test]
-fn a_limit_holds_when_threads_compete() {
+fn limit_holds_under_contention() {
     let heap = Limit::bytes(Stats::new(Heap), 1000);
     thread::scope(|scope| {
         for seed in 0..4 {
@@ -127,7 +127,7 @@ fn a_limit_holds_when_threads_compete() {
 }
 
 #[test]
-fn a_limited_parent_is_used_to_the_last_byte() {
+fn limited_parent_is_used_to_the_last_byte() {
     for most in [1000, 4096, 10_000, 100_000] {
         let parent = Limit::bytes(Stats::new(TrackingParent::default()), most);
         let pool = Local::new_in(Blocks::<Fixed<8>>::new(), &parent);
@@ -138,7 +138,7 @@ fn a_limited_parent_is_used_to_the_last_byte() {
 }
 
 #[test]
-fn a_parent_that_gives_less_than_was_claimed_is_charged_for_what_it_gave() {
+fn preferred_size_is_charged_as_granted() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let parent = Limit::bytes(Stats::new(Buffer::new(&mut memory)), 10_000);
     let pool = Local::new_in(Linear::new(), &parent);
@@ -152,7 +152,7 @@ fn a_parent_that_gives_less_than_was_claimed_is_charged_for_what_it_gave() {
     assert_eq!((parent.left(), parent.inner().counts().live.bytes), (10_000, 0));
 }
 
-/// Allocates, resizes and frees at random, and counts along.
+/// Allocates, resizes and frees at random, and keeps its own counts.
 fn count_along(pool: &impl Allocator, metrics: impl Fn() -> Counts, moves_count: bool) {
     let mut rng = Rng::with_seed(9);
     let (mut live, mut expected) = (Vec::new(), Counts::default());
@@ -196,7 +196,7 @@ fn count_along(pool: &impl Allocator, metrics: impl Fn() -> Counts, moves_count:
         assert!(pool.allocate(layout(0)).is_ok());
         assert_eq!(metrics(), expected);
     }
-    // Where addresses have 32 bits, there may well be a block that takes half of them.
+    // Where addresses have 32 bits, a block that takes half of them may exist.
     if usize::BITS > 32 {
         let impossible = layout(isize::MAX.cast_unsigned() - 7);
         assert!(pool.allocate(impossible).is_err());
@@ -208,7 +208,7 @@ fn count_along(pool: &impl Allocator, metrics: impl Fn() -> Counts, moves_count:
 }
 
 #[test]
-fn the_figures_are_those_of_one_who_counts_along() {
+fn counts_are_exact() {
     let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
     count_along(&pool, || pool.report().counts.expect("it counts"), false);
     let pool = Locked::<_>::new(Counted::new(Stats::new(Tlsf::new())));
@@ -221,7 +221,7 @@ fn the_figures_are_those_of_one_who_counts_along() {
 }
 
 #[test]
-fn an_owned_pool_counts_on_its_hot_path_too() {
+fn owned_pool_counts_on_its_hot_path() {
     let mut pool = Owned::new(Counted::new(Stats::new(Blocks::<Fixed<64>>::new())));
     let mut live = Vec::new();
     for step in 0..1000usize {
@@ -243,14 +243,14 @@ fn an_owned_pool_counts_on_its_hot_path_too() {
     );
 }
 
-/// Which of so many requests fail.
+/// Returns which of `count` requests fail.
 fn failures(pool: &impl Allocator, requests: usize) -> Vec<usize> {
     (0..requests).filter(|_| pool.allocate(layout(64)).is_err()).collect()
 }
 
 #[test]
-fn requests_fail_as_planned_wherever_the_guard_is() {
-    // So many that the pool takes several chunks meanwhile: a request that waits for one is still one.
+fn requests_fail_as_planned() {
+    // Enough requests for several chunks: a request that waits for a chunk is still one request.
     const REQUESTS: usize = 500;
     fn around_a_pool<P: RawPool>(pool: P) -> Vec<usize> {
         failures(&Local::new(pool), REQUESTS)
@@ -282,7 +282,7 @@ fn requests_fail_as_planned_wherever_the_guard_is() {
 }
 
 #[test]
-fn the_order_of_guards_says_who_sees_a_refusal() {
+fn order_of_guards_decides_which_sees_a_refusal() {
     let outside = Local::new(Stats::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 1)));
     let inside = Local::new(Limit::blocks(Stats::new(Blocks::<Fixed<64>>::new()), 1));
     let around = Stats::new(Limit::blocks(Local::new(Linear::new()), 1));
@@ -293,14 +293,14 @@ fn the_order_of_guards_says_who_sees_a_refusal() {
     assert_eq!(failed(outside.report().counts), Some(2));
     assert_eq!(failed(inside.report().counts), Some(0));
     assert_eq!(around.counts().failed, 2);
-    // A pool that only waits for a chunk has not failed; one whose parent has nothing has.
+    // A pool that only waits for a chunk has not failed; one whose parent refuses has.
     let pool = Local::new_in(Stats::new(Linear::new()), NullAllocator);
     assert!(pool.allocate(layout(8)).is_err());
     assert_eq!(failed(pool.report().counts), Some(1));
 }
 
 #[test]
-fn fallback_frees_to_whoever_it_was() {
+fn fallback_frees_to_the_right_allocator() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let pool = Fallback::new(
         Stats::new(Local::new_in(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory))),
@@ -325,8 +325,8 @@ fn fallback_frees_to_whoever_it_was() {
 }
 
 #[test]
-fn fallback_is_not_fooled_by_what_the_first_passes_on() {
-    // A large block comes from the first's parent: the first would not know it again.
+fn fallback_when_the_first_passes_through() {
+    // A large block comes from the first's parent, so the first does not recognise it.
     let pool = Fallback::new(Local::new_in(Classes::new(), TrackingParent::default()), Stats::new(Heap));
     let large = take(&pool, 100_000);
     assert_eq!((pool.first().parent().out(), pool.second().counts().live.blocks), (0, 1));
@@ -335,11 +335,11 @@ fn fallback_is_not_fooled_by_what_the_first_passes_on() {
 }
 
 #[test]
-fn fallback_is_not_fooled_by_a_second_that_draws_on_the_first() {
+fn fallback_when_the_second_draws_on_the_first() {
     let mut memory = [MaybeUninit::uninit(); 2000];
     let arena = Local::new_in(Linear::new(), Buffer::new(&mut memory));
     let second = Local::new_in(Blocks::<Fixed<64>>::new(), &arena);
-    // The second has a chunk in the first's memory, and a free block in it.
+    // The second has a chunk in the first's memory, and a free block in that chunk.
     let block = take(&second, 64);
     free(&second, block, 64);
     while arena.allocate(layout(64)).is_ok() {}
@@ -350,11 +350,11 @@ fn fallback_is_not_fooled_by_a_second_that_draws_on_the_first() {
 }
 
 #[test]
-fn a_block_that_outgrows_the_first_moves_to_the_second() {
+fn outgrown_block_moves_to_the_second() {
     let first = Local::new_in(Blocks::<Fixed<64>>::new(), TrackingParent::default());
     let pool = Fallback::new(first, Stats::new(TrackingParent::default()));
     let block = take(&pool, 60);
-    // SAFETY: the block is live, and the layouts are those it has in turn.
+    // SAFETY: the block is live, and has these layouts in turn.
     unsafe {
         block.write_bytes(7, 60);
         let grown = pool.grow_zeroed(block, layout(60), layout(500)).expect("the second has room");
@@ -368,7 +368,7 @@ fn a_block_that_outgrows_the_first_moves_to_the_second() {
 }
 
 #[test]
-fn both_of_two_pools_let_go_of_what_they_hold_back() {
+fn both_pools_release_what_they_hold() {
     fn check(pair: impl RawPool) {
         let mut memory = [MaybeUninit::uninit(); 1 << 15];
         let pool = Local::new_in(pair, Buffer::new(&mut memory));
@@ -388,8 +388,9 @@ fn both_of_two_pools_let_go_of_what_they_hold_back() {
 }
 
 #[test]
-fn segregate_routes_every_size_that_fits() {
-    // Blocks of 64 bytes for requests of up to 40: what is returned must not be freed as large.
+fn segregator_routes_every_size() {
+    // Blocks of 64 bytes for requests of up to 40: a block must not be freed as a large one because of its returned
+    // length.
     let pool = Segregator::new(40, Local::new(Blocks::<Fixed<64>>::new()), TrackingParent::default());
     let shell = Local::new(Segregator::new(40, Blocks::<Fixed<64>>::new(), Tlsf::new()));
     for size in [1, 30, 40] {
@@ -407,7 +408,7 @@ fn segregate_routes_every_size_that_fits() {
 }
 
 #[test]
-fn an_observer_sees_every_event_in_order() {
+fn observer_sees_every_event_in_order() {
     let events = RefCell::new(Vec::new());
     let log = |event| events.borrow_mut().push(event);
     let parent = Observe::new(Limit::bytes(Heap, 4096), log);
@@ -446,13 +447,13 @@ fn an_observer_sees_every_event_in_order() {
 }
 
 #[test]
-fn an_observer_sees_what_begins_zeroed_and_what_comes_and_goes_by_resizing() {
+fn observer_sees_zeroed_and_resized_blocks() {
     let events = RefCell::new(Vec::new());
     let heap = Observe::new(Heap, |event| events.borrow_mut().push(event));
     let zeroed = heap.allocate_zeroed(layout(100)).expect("the heap has room").cast::<u8>();
-    // SAFETY: each block is live, and the layouts are those it has in turn.
+    // SAFETY: each block is live, and has these layouts in turn.
     let grown = unsafe {
-        let nothing = heap.shrink(zeroed, layout(100), layout(0)).expect("less is always to be had");
+        let nothing = heap.shrink(zeroed, layout(100), layout(0)).expect("shrinking always succeeds");
         let grown =
             heap.grow(nothing.cast(), layout(0), layout(200)).expect("the heap has room").cast::<u8>();
         heap.deallocate(grown, layout(200));
@@ -471,7 +472,7 @@ fn an_observer_sees_what_begins_zeroed_and_what_comes_and_goes_by_resizing() {
 }
 
 #[test]
-fn an_observer_may_allocate_from_what_it_observes() {
+fn observer_may_allocate_from_the_observed() {
     fn check<A: Allocator + Inspect>(pool: A) {
         let inside = Cell::new(false);
         let pool = Rc::new(pool);
@@ -499,8 +500,8 @@ fn an_observer_may_allocate_from_what_it_observes() {
 }
 
 #[test]
-fn an_observer_of_the_parent_may_allocate_from_the_child() {
-    // The child is asked while it waits for its chunk: neither a deadlock nor a second chunk for nothing.
+fn observer_of_the_parent_may_allocate_from_the_child() {
+    // The child is used while it waits for its chunk: neither a deadlock nor a second chunk that is not needed.
     type Watching = Observe<Heap, fn(Event)>;
     static POOL: Locked<Blocks<Fixed<64>>, Watching> =
         Locked::new_in(Blocks::new(), Observe::new(Heap, grew));
@@ -519,7 +520,7 @@ fn an_observer_of_the_parent_may_allocate_from_the_child() {
 }
 
 #[test]
-fn reports_pass_through_everything() {
+fn reports_pass_through_guards() {
     let pool = Rc::new(Local::new(Segregator::new(
         64,
         Counted::new(Blocks::<Fixed<64>>::new()),
@@ -536,7 +537,7 @@ fn reports_pass_through_everything() {
 }
 
 #[test]
-fn a_chain_of_parents_reports_at_each_level() {
+fn chain_of_parents_reports_at_each_level() {
     let chain = Local::new_in(
         Stats::new(Blocks::<Fixed<64>>::new()),
         Stats::new(Local::new_in(Tlsf::new(), Limit::bytes(TrackingParent::default(), 1 << 20))),
@@ -557,7 +558,7 @@ fn a_chain_of_parents_reports_at_each_level() {
 }
 
 #[test]
-fn guards_are_shared_by_threads_only_if_all_within_are() {
+fn guards_are_sync_if_their_contents_are() {
     fn shared<T: Send + Sync>(_: &T) {}
     fn sent<T: Send>(_: &T) {}
     shared(&Limit::bytes(Stats::new(Heap), 1));

@@ -1,4 +1,4 @@
-//! Pictures say what the statistics say, of every pool; and they are drawn as they should be.
+//! Heap maps agree with the statistics of every pool, and are rendered correctly.
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, sync::Mutex};
 
@@ -30,7 +30,7 @@ fn churn(pool: &impl Allocator, most: usize, rng: &mut Rng) -> Vec<(NonNull<u8>,
     live
 }
 
-/// The picture of a pool adds up to its statistics, chunk by chunk and in cells of any number.
+/// Checks that a pool's map adds up to its statistics, chunk by chunk and with any number of cells.
 fn agrees(pool: &impl Inspect, what: &str) {
     let stats = pool.stats();
     for cells in [0, 1, 7, 64, 5000] {
@@ -63,7 +63,7 @@ fn cells_add_up(chunk: &ChunkMap, cells: &[Usage], most: usize, what: &str) {
     }
 }
 
-/// Before anything, at random, when all is freed, and after a reset.
+/// Checks a new pool, a random state, a pool whose blocks are all freed, and one after a reset.
 fn agrees_always<P: Allocator + Inspect + Reclaim>(mut pool: P, most: usize, what: &str) {
     agrees(&pool, what);
     let mut rng = Rng::with_seed(7);
@@ -92,7 +92,7 @@ fn agrees_sometimes(pool: &impl Inspect, rng: &mut Rng, what: &str) {
 }
 
 #[test]
-fn pictures_add_up_to_the_statistics() {
+fn maps_add_up_to_the_statistics() {
     agrees_always(Local::new(Blocks::<Fixed<64>>::new()), 64, "Lifo");
     agrees_always(Local::new(Blocks::<Fixed<64>>::new().with_blocks_per_chunk(3)), 64, "many chunks");
     agrees_always(Local::new(Blocks::of(Layout::new::<[u64; 7]>())), 56, "AnySize");
@@ -101,7 +101,7 @@ fn pictures_add_up_to_the_statistics() {
     agrees_always(Local::new(Blocks::<(Fixed<24>, Validated<Lifo>)>::new()), 24, "Marked");
     agrees_always(Local::new(Classes::new()), 3000, "Classes");
     agrees_always(Local::new(Tlsf::new()), 3000, "Tlsf");
-    agrees_always(Local::new(Tlsf::without_quick_list()), 3000, "Tlsf without pockets");
+    agrees_always(Local::new(Tlsf::without_quick_list()), 3000, "Tlsf without quick lists");
     agrees_always(Local::new(SignPost::best_fit()), 500, "SignPost");
     agrees_always(Local::new(Buddy::new()), 5000, "Buddy");
     agrees_always(Local::new(Linear::new()), 500, "Linear");
@@ -109,7 +109,7 @@ fn pictures_add_up_to_the_statistics() {
 }
 
 #[test]
-fn what_threads_share_is_pictured_too() {
+fn maps_of_shared_pools() {
     agrees_always(Locked::<_>::new(Tlsf::new()), 3000, "Locked");
     agrees_always(LockFree::<Fixed<64>>::new(), 64, "LockFree");
     agrees_always(AtomicLinear::new(), 400, "AtomicLinear");
@@ -118,7 +118,7 @@ fn what_threads_share_is_pictured_too() {
 }
 
 #[test]
-fn guards_let_pictures_through() {
+fn maps_through_guards() {
     agrees_always(
         Local::new(Limit::bytes(Stats::new(Blocks::<Fixed<64>>::new()), 10_000)),
         64,
@@ -133,7 +133,7 @@ fn guards_let_pictures_through() {
 }
 
 #[test]
-fn scopes_faces_and_pointers_are_pictured() {
+fn maps_of_scopes_typed_pools_and_pointers() {
     let mut stack = Local::new(Stack::new());
     stack.scope(|scope| {
         churn(&*scope, 400, &mut Rng::with_seed(1));
@@ -161,7 +161,7 @@ fn scopes_faces_and_pointers_are_pictured() {
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
     let owner = remote_free.try_own().expect("it has no owner");
     for (block, layout) in churn(&owner, 64, &mut Rng::with_seed(4)).into_iter().take(20) {
-        // SAFETY: the block is live, and this inbox handed it out for this layout.
+        // SAFETY: the block is live, and this pool handed it out for this layout.
         unsafe { remote_free.deallocate(block, layout) };
     }
     agrees(&owner, "RemoteFree");
@@ -172,7 +172,7 @@ fn scopes_faces_and_pointers_are_pictured() {
 }
 
 #[test]
-fn what_other_threads_hold_back_counts_as_live() {
+fn blocks_held_by_other_threads_count_as_live() {
     let pool = Cached::<Blocks>::new(Blocks::of(Layout::new::<[u64; 8]>()));
     let layout = Layout::new::<[u64; 8]>();
     let free_one = || {
@@ -197,7 +197,7 @@ fn what_other_threads_hold_back_counts_as_live() {
 }
 
 #[test]
-fn a_pool_may_be_painted_while_others_use_it() {
+fn map_of_a_pool_in_use() {
     let pool = LockFree::<Fixed<64>>::new();
     let stop = Mutex::new(false);
     std::thread::scope(|scope| {
@@ -219,7 +219,7 @@ fn a_pool_may_be_painted_while_others_use_it() {
     });
 }
 
-/// A picture of three chunks, drawn by hand.
+/// Builds a map of three chunks by hand.
 fn by_hand<R>(look: impl FnOnce(HeapMapView<'_>) -> R) -> R {
     let (mut chunks, mut cells) = ([ChunkMap::default(); 3], [Usage::default(); 3 * 8]);
     let mut builder = HeapMapBuilder::new(&mut chunks, &mut cells);
@@ -240,7 +240,7 @@ fn by_hand<R>(look: impl FnOnce(HeapMapView<'_>) -> R) -> R {
 }
 
 #[test]
-fn strokes_go_where_they_belong() {
+fn strokes_stay_within_their_chunk() {
     by_hand(|view| {
         let live: Vec<Vec<_>> =
             view.chunks().map(|(_, cells)| cells.iter().map(|cell| cell.live).collect()).collect();
@@ -251,7 +251,7 @@ fn strokes_go_where_they_belong() {
 }
 
 #[test]
-fn a_canvas_without_room_counts_what_it_missed() {
+fn builder_without_room_counts_what_it_missed() {
     let pool = Local::new(Blocks::<Fixed<64>>::new().with_blocks_per_chunk(1));
     for _ in 0..5 {
         let _ = pool.allocate(Layout::new::<u64>()).expect("the heap has room");
@@ -266,7 +266,7 @@ fn a_canvas_without_room_counts_what_it_missed() {
 }
 
 #[test]
-fn a_terminal_shows_it() {
+fn text_rendering() {
     let text = by_hand(|view| view.text(60).to_string());
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("3 chunks, 6.1 KiB, live 2.6 KiB (42.3 %), free 1 KiB (16.5 %)"), "{text}");
@@ -281,7 +281,7 @@ fn a_terminal_shows_it() {
 }
 
 #[test]
-fn too_many_cells_for_a_line_are_put_together() {
+fn cells_are_merged_to_fit_a_line() {
     let pool = Local::new(Blocks::<Fixed<64>>::new().with_capacity(1000));
     for _ in 0..500 {
         let _ = pool.allocate(Layout::new::<u64>()).expect("the heap has room");
@@ -293,11 +293,11 @@ fn too_many_cells_for_a_line_are_put_together() {
 }
 
 #[test]
-fn vector_graphics_are_well_formed() {
+fn svg_is_well_formed() {
     let svg = by_hand(|view| view.svg("<a> & \"b\"\u{1}").to_string());
     assert!(svg.contains("<title>&lt;a&gt; &amp; &quot;b&quot;</title>"), "{svg}");
     assert_eq!(svg.matches("<text ").count(), svg.matches("</text>").count());
-    // In the chunk at 0x9000: live is one cell, then four; free is two; fresh is one.
+    // In the chunk at 0x9000: live is one cell, then four; free is two; uncarved is one.
     for path in ["M32 230h7v16h-7zM53 230h28v16h-28z", "M39 230h14v16h-14z", "M81 230h7v16h-7z"] {
         assert!(svg.contains(path), "{path} in {svg}");
     }
@@ -305,7 +305,7 @@ fn vector_graphics_are_well_formed() {
 }
 
 #[test]
-fn cells_go_on_in_the_next_line() {
+fn cells_continue_on_the_next_line() {
     let (mut chunks, mut cells) = ([ChunkMap::default()], [Usage::default(); 300]);
     let mut builder = HeapMapBuilder::new(&mut chunks, &mut cells);
     builder.chunk(0x1000..0x1000 + 300 * 16, 0x1000..0x1000 + 300 * 16, Some(16));

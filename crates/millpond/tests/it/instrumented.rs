@@ -1,4 +1,5 @@
-//! The guards that look after blocks, through the whole kit: alone, stacked, around pools and around allocators.
+//! The guards that work on the bytes of blocks, through the whole kit: alone, stacked, around pools and around
+//! allocators.
 
 use millpond::{
     Blocks, Buddy, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Pages, SignPost, Stack, Tlsf,

@@ -1,4 +1,4 @@
-//! Other people's collections on pools, and pools on other people's allocators, each with the real crate.
+//! Collections of other crates on pools, and pools on allocators of other crates, each with the real crate.
 
 use std::{alloc::Layout, collections::HashMap as Expected, rc::Rc};
 
@@ -39,7 +39,7 @@ fn hashbrown_on_a_pool_agrees_with_the_standard_map() {
 }
 
 #[test]
-fn vectors_and_boxes_of_allocator_api2_grow_and_shrink_on_pools() {
+fn allocator_api2_collections_on_pools() {
     let pool = Rc::new(Local::new_in(Classes::new(), TrackingParent::default()));
     let mut numbers = Vec04::new_in(api2_04::Exported(pool.clone()));
     numbers.extend(0..10_000);
@@ -59,11 +59,11 @@ fn vectors_and_boxes_of_allocator_api2_grow_and_shrink_on_pools() {
     drop((nested, numbers));
     assert_eq!(pool.stats().live, 0);
     assert!(Box04::try_new_in([0u64; 4], api2_04::Exported(NullAllocator)).is_err());
-    // Without bytes, there is nothing to refuse.
+    // A request of zero bytes cannot be refused.
     assert!(Box04::try_new_in((), api2_04::Exported(NullAllocator)).is_ok());
 }
 
-/// What others allocate from is as good a parent as ours, and keeps the contract.
+/// An allocator of another crate is as good a parent as ours, and passes the conformance kit.
 #[test]
 fn foreign_allocators_are_parents() {
     let layout = Layout::from_size_align(3000, 64).expect("a layout");
@@ -75,9 +75,9 @@ fn foreign_allocators_are_parents() {
     assert_eq!(*pool.alloc([1u8; 100]), [1; 100]);
 }
 
-/// There and back: a pool, exported, imported, is the pool.
+/// A pool that is exported and imported again behaves as the pool itself.
 #[test]
-fn there_and_back_is_the_same() {
+fn round_trip_is_the_same_pool() {
     let layout = Layout::from_size_align(3000, 64).expect("a layout");
     let round =
         || api2_04::Imported(api2_04::Exported(Local::new_in(Linear::new(), TrackingParent::default())));
@@ -88,9 +88,9 @@ fn there_and_back_is_the_same() {
     assert_eq!((bytes.cast::<u8>().addr().get(), bytes.len()), (64, 0));
 }
 
-/// The program's allocator, used by hand: as the standard library would.
+/// Calls the global allocator as the standard library would.
 #[test]
-fn a_global_allocator_resizes_and_refuses() {
+fn global_allocator_resizes_and_refuses() {
     use std::alloc::GlobalAlloc;
     static GLOBAL: Global<Locked<Classes>> = Global(Locked::new(Classes::new()));
     let layout = Layout::from_size_align(100, 8).expect("a layout");
@@ -111,7 +111,7 @@ fn a_global_allocator_resizes_and_refuses() {
         GLOBAL.dealloc(zeroed, layout);
     }
     let nothing = Global(NullAllocator);
-    // SAFETY: the layout has bytes.
+    // SAFETY: the layout has a size above zero.
     assert!(unsafe { nothing.alloc(layout) }.is_null());
 }
 

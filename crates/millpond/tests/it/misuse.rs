@@ -1,4 +1,4 @@
-//! What the checking guards find, what they let pass, and that nothing happens to what was misused.
+//! What the checking guards detect, what they accept, and that misuse has no effect.
 
 use std::{
     alloc::Layout,
@@ -34,12 +34,12 @@ pub(crate) fn hear(misuse: &Misuse) {
 
 pub(crate) const HERE: Reporter = Reporter::named("tested").with_hook(hear);
 
-/// What was heard on this thread since the last time.
+/// Returns what was reported on this thread since the last call.
 pub(crate) fn heard() -> Vec<Misuse> {
     HEARD.with_borrow_mut(std::mem::take)
 }
 
-/// The one cause that was heard since the last time.
+/// Returns the only misuse that was reported since the last call.
 #[track_caller]
 pub(crate) fn kind() -> MisuseKind {
     let heard = heard();
@@ -55,13 +55,13 @@ pub(crate) fn take(allocator: &impl Allocator, size: usize) -> NonNull<u8> {
     allocator.allocate(layout(size)).expect("the parent has room").cast()
 }
 
-/// Gives a block back, rightly or wrongly.
+/// Frees a block, rightly or wrongly.
 pub(crate) fn free(allocator: &impl Allocator, block: NonNull<u8>, size: usize) {
     // SAFETY: a guard that prevents misuse is around every allocator that is misused here.
     unsafe { allocator.deallocate(block, layout(size)) };
 }
 
-/// Every misuse of a block of 40 bytes that is to be prevented, and that nothing comes of it.
+/// Commits every kind of misuse of a block of 40 bytes, and checks that each is reported and has no effect.
 fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     let (block, other) = (take(pool, 40), take(pool, 24));
     let before = pool.stats();
@@ -73,10 +73,10 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     // SAFETY: prevented by the guard.
     unsafe { pool.deallocate(block, Layout::from_size_align(40, 4).expect("a layout")) };
     assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(40) });
-    // SAFETY: within the block; then prevented by the guard.
+    // SAFETY: the address lies within the block; the call is then prevented by the guard.
     free(pool, unsafe { block.add(8) }, 32);
     assert_eq!(kind(), MisuseKind::Interior { start: block.addr().get() });
-    // SAFETY: the end of a block may be computed; then prevented by the guard.
+    // SAFETY: the end of a block may be computed; the call is then prevented by the guard.
     let behind = unsafe { block.add(40).max(other.add(24)) };
     free(pool, behind, 8);
     assert_eq!(kind(), MisuseKind::Foreign);
@@ -93,7 +93,7 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     free(pool, other, 24);
     free(pool, other, 24);
     assert_eq!(kind(), MisuseKind::DoubleFree);
-    // What is live is as it was.
+    // Live blocks are unchanged.
     // SAFETY: the block is live and has 40 bytes.
     assert!(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() }.iter().all(|&byte| byte == 7));
     free(pool, block, 40);
@@ -102,7 +102,7 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
 }
 
 #[test]
-fn each_kind_of_misuse_is_told_from_the_others_and_nothing_comes_of_it() {
+fn each_kind_is_distinguished_and_prevented() {
     misuse_is_told_apart_and_prevented(&Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE)));
     misuse_is_told_apart_and_prevented(&Local::new(Checked::new(Tlsf::new()).reporting(HERE)));
     misuse_is_told_apart_and_prevented(&Checked::new(Local::new(Classes::new())).reporting(HERE));
@@ -113,7 +113,7 @@ fn each_kind_of_misuse_is_told_from_the_others_and_nothing_comes_of_it() {
 }
 
 #[test]
-fn an_owned_pool_reports_too() {
+fn owned_pool_reports() {
     let mut pool = Owned::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
     let block = pool.allocate(layout(64)).expect("the heap has room").cast();
     // SAFETY: the second call is prevented by the guard.
@@ -127,10 +127,10 @@ fn an_owned_pool_reports_too() {
 }
 
 #[test]
-fn resizing_what_is_dead_is_prevented() {
+fn resizing_a_dead_block_is_prevented() {
     let heap = Checked::new(Heap).reporting(HERE);
     let block = take(&heap, 40);
-    // SAFETY: what is wrong here is prevented by the guard.
+    // SAFETY: the misuse is prevented by the guard.
     unsafe {
         assert_eq!(heap.grow(block, layout(32), layout(64)), Err(AllocError::Unsupported));
         assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(40) });
@@ -147,7 +147,7 @@ fn resizing_what_is_dead_is_prevented() {
 }
 
 #[test]
-fn a_block_of_another_pool_is_not_taken() {
+fn block_of_another_pool_is_refused() {
     let pools = [(); 2].map(|()| Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(HERE)));
     let blocks = [take(&pools[0], 64), take(&pools[1], 64)];
     free(&pools[0], blocks[1], 64);
@@ -160,9 +160,9 @@ fn a_block_of_another_pool_is_not_taken() {
 }
 
 #[test]
-fn no_bytes_are_nobodys_but_a_block_passed_off_as_none_is() {
+fn zero_sized_blocks_and_misuse_as_zero_sized() {
     let pool = Checked::new(Local::new(Classes::new())).reporting(HERE);
-    let nothing = pool.allocate(layout(0)).expect("no bytes are always to be had");
+    let nothing = pool.allocate(layout(0)).expect("zero bytes are always served");
     free(&pool, nothing.cast(), 0);
     assert_eq!(heard(), []);
     let block = take(&pool, 16);
@@ -172,7 +172,7 @@ fn no_bytes_are_nobodys_but_a_block_passed_off_as_none_is() {
 }
 
 #[test]
-fn what_was_never_freed_is_told_when_the_pool_goes() {
+fn leaks_are_reported_when_the_pool_is_dropped() {
     let leak = MisuseKind::Leak { blocks: 2, bytes: 56 };
     let mut pool = Local::new(Checked::new(Classes::new()).reporting(HERE));
     take(&pool, 100);
@@ -200,7 +200,7 @@ fn what_was_never_freed_is_told_when_the_pool_goes() {
 }
 
 #[test]
-fn a_write_past_the_end_is_found_wherever_it_is() {
+fn write_past_the_end_is_found() {
     for size in [1, 7, 8, 30, 48] {
         for offset in size..size + 16 {
             let pool = Local::new(Canary::new(Blocks::<Fixed<80>>::new()).reporting(HERE));
@@ -225,7 +225,7 @@ fn a_write_past_the_end_is_found_wherever_it_is() {
 }
 
 #[test]
-fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
+fn write_in_front_of_a_block_is_found() {
     fn play(pool: &(impl Allocator + Inspect), aligns: &[usize]) {
         for (&align, size) in aligns.iter().flat_map(|align| [1, 7, 8, 30, 48].map(|size| (align, size))) {
             let layout = Layout::from_size_align(size, align).expect("a layout");
@@ -239,7 +239,7 @@ fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
                     pool.deallocate(block, layout);
                 }
                 assert_eq!(kind(), MisuseKind::Overflow { offset: 0_usize.wrapping_sub(before) });
-                // SAFETY: nothing is wrong here.
+                // SAFETY: the calls are correct.
                 unsafe {
                     let block = pool.allocate(layout).expect("the heap has room").cast::<u8>();
                     block.write_bytes(1, size);
@@ -257,7 +257,7 @@ fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
     let heap = Canary::new(Heap).reporting(HERE);
     let (low, high) = (layout(20), Layout::from_size_align(50, 64).expect("a layout"));
     let block = take(&heap, 20);
-    // SAFETY: one byte in front of the block is the guard's; all else is right.
+    // SAFETY: the byte in front of the block is the guard's; everything else is correct.
     unsafe {
         block.write_bytes(3, 20);
         block.sub(1).write(block.sub(1).read() ^ 1);
@@ -275,22 +275,23 @@ fn a_write_in_front_of_a_block_is_found_wherever_it_is() {
     assert_eq!(heard(), [], "the new places are intact");
 }
 
-/// Frees what is no block, through a guard that writes to what is freed, in front of or behind one that knows the blocks.
+/// Frees addresses that are not blocks, through a guard that writes to freed blocks, outside of and inside of one that
+/// knows /// the blocks.
 #[test]
-fn what_is_no_block_is_not_written_to_whatever_the_order() {
+fn foreign_address_is_not_written_in_any_order_of_guards() {
     fn play(pool: &impl Allocator, knows_layouts: bool) {
         let untouched = |bytes: &[u8]| assert!(bytes.iter().all(|&byte| byte == 9), "{bytes:x?}");
-        // SAFETY: the block is live, and so long.
+        // SAFETY: the block is live, and has this length.
         let live =
             |block: NonNull<u8>| untouched(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() });
         let mut foreign = vec![9_u8; 400];
         let middle = NonNull::new(foreign[200..].as_mut_ptr()).expect("an address");
         let block = take(pool, 40);
-        // SAFETY: the block is live, and so long.
+        // SAFETY: the block is live, and has this length.
         unsafe { block.write_bytes(9, 40) };
         free(pool, middle, 40);
         assert_eq!(kind(), MisuseKind::Foreign);
-        // SAFETY: within the block.
+        // SAFETY: the address lies within the block.
         free(pool, unsafe { block.add(8) }, 40);
         assert!(matches!(kind(), MisuseKind::Interior { .. }));
         live(block);
@@ -333,11 +334,11 @@ fn what_is_no_block_is_not_written_to_whatever_the_order() {
 }
 
 #[test]
-fn what_is_held_back_or_no_block_is_not_resized() {
+fn held_or_foreign_block_is_not_resized() {
     let heap = Poison::new(Quarantine::<_, 4>::around(Checked::new(Heap).reporting(HERE)).reporting(HERE));
     let block = take(&heap, 40);
     free(&heap, block, 40);
-    // SAFETY: what is wrong here is prevented by the guards.
+    // SAFETY: the misuse is prevented by the guards.
     unsafe {
         assert_eq!(heap.grow(block, layout(40), layout(64)), Err(AllocError::Unsupported));
         assert_eq!(kind(), MisuseKind::DoubleFree);
@@ -351,18 +352,18 @@ fn what_is_held_back_or_no_block_is_not_resized() {
     let pool = Local::new(Quarantine::<_, 4>::new(Tlsf::new()).reporting(HERE));
     let block = take(&pool, 400);
     free(&pool, block, 400);
-    // SAFETY: the block is the guard's, and its memory is there.
+    // SAFETY: the guard holds the block, and its memory is still allocated.
     unsafe { assert!(pool.grow_in_place(block, layout(400), layout(500)).is_err()) };
     assert!(heard().is_empty());
 }
 
 #[test]
-fn a_write_after_free_is_found_when_the_block_leaves() {
+fn write_after_free_is_found_on_release() {
     for offset in [0, 1, 31, 63] {
         let pool = Local::new(Quarantine::<_, 4>::new(Blocks::<Fixed<64>>::new()).reporting(HERE));
         let blocks = [(); 5].map(|()| take(&pool, 64));
         free(&pool, blocks[0], 64);
-        // SAFETY: the guard has the block, and its memory is there.
+        // SAFETY: the guard holds the block, and its memory is still allocated.
         unsafe { blocks[0].add(offset).write(1) };
         for block in &blocks[1..4] {
             free(&pool, *block, 64);
@@ -385,7 +386,7 @@ fn a_write_after_free_is_found_when_the_block_leaves() {
 }
 
 #[test]
-fn a_block_is_not_reused_while_it_is_held_back() {
+fn held_block_is_not_reused() {
     let pool = Local::new(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()));
     let mut last: Vec<usize> = Vec::new();
     for _ in 0..1000 {
@@ -399,14 +400,14 @@ fn a_block_is_not_reused_while_it_is_held_back() {
         let block = take(&few, 40);
         free(&few, block, 40);
     }
-    assert_eq!(few.inner().counts().live.bytes, 80, "no more than a hundred bytes are held");
+    assert_eq!(few.inner().counts().live.bytes, 80, "at most a hundred bytes are held");
     let large = take(&few, 101);
     free(&few, large, 101);
     assert_eq!(few.inner().counts().live.bytes, 80, "what is larger is freed at once");
 }
 
 #[test]
-fn nothing_is_held_back_that_somebody_needs() {
+fn held_blocks_are_released_when_needed() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let pool = Local::new_in(Quarantine::<_, 16>::new(Blocks::<Fixed<64>>::new()), Buffer::new(&mut memory));
     for _ in 0..3 {
@@ -427,7 +428,7 @@ fn nothing_is_held_back_that_somebody_needs() {
 }
 
 #[test]
-fn contents_are_rubbish_before_and_after() {
+fn contents_are_poisoned_before_and_after() {
     fn bytes<'a>(block: NonNull<u8>, size: usize) -> &'a [u8] {
         // SAFETY: the pools here keep their memory, and a guard has written it.
         unsafe { NonNull::slice_from_raw_parts(block, size).as_ref() }
@@ -435,7 +436,7 @@ fn contents_are_rubbish_before_and_after() {
     let heap = Poison::new(Local::new(Linear::new()));
     let block = take(&heap, 20);
     assert!(bytes(block, 20).iter().all(|&byte| byte == 0xA5));
-    // SAFETY: the block is live, and the layouts are those it has in turn.
+    // SAFETY: the block is live, and has these layouts in turn.
     unsafe {
         block.write_bytes(1, 20);
         let grown = heap.grow(block, layout(20), layout(40)).expect("the heap has room").cast();
@@ -447,7 +448,7 @@ fn contents_are_rubbish_before_and_after() {
 }
 
 #[test]
-fn secrets_are_gone_wherever_they_were() {
+fn freed_memory_is_erased_everywhere() {
     let pool = Zeroed::new(Local::new(Linear::new()));
     for size in [1, 7, 8, 9, 31, 64, 100] {
         for shift in 0..8 {
@@ -476,7 +477,7 @@ fn secrets_are_gone_wherever_they_were() {
 }
 
 #[test]
-fn a_hook_may_use_the_pool_that_was_misused() {
+fn hook_may_use_the_misused_pool() {
     type Tested = Local<Checked<Blocks<Fixed<64>>>>;
     thread_local! {
         static POOL: Tested = Local::new(Checked::new(Blocks::new()).reporting(Reporter::named("own").with_hook(reenter)));
@@ -500,7 +501,7 @@ fn a_hook_may_use_the_pool_that_was_misused() {
 }
 
 #[test]
-fn one_of_two_threads_that_free_the_same_block_is_told() {
+fn racing_double_free_is_reported_once() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     fn count(misuse: &Misuse) {
         assert!(matches!(misuse.kind, MisuseKind::DoubleFree | MisuseKind::Foreign), "{misuse}");
@@ -524,7 +525,7 @@ fn one_of_two_threads_that_free_the_same_block_is_told() {
 }
 
 #[test]
-fn threads_that_resize_and_free_their_own_blocks_are_in_the_right() {
+fn correct_threads_are_not_reported() {
     let told = &Mutex::new(());
     let pool = Checked::new(Locked::<_>::new(Tlsf::new()));
     thread::scope(|scope| {
@@ -564,8 +565,8 @@ fn threads_that_resize_and_free_their_own_blocks_are_in_the_right() {
 }
 
 #[test]
-fn the_wrong_thing_ends_the_program_unless_somebody_hears() {
-    const ME: &str = "misuse::the_wrong_thing_ends_the_program_unless_somebody_hears";
+fn misuse_ends_the_program_without_a_hook() {
+    const ME: &str = "misuse::misuse_ends_the_program_without_a_hook";
     if std::env::var_os("MILLPOND_MISUSE").is_some() {
         let pool = Local::new(Checked::new(Blocks::<Fixed<64>>::new()).reporting(Reporter::named("doomed")));
         let block = take(&pool, 64);
@@ -581,9 +582,9 @@ fn the_wrong_thing_ends_the_program_unless_somebody_hears() {
     assert!(said.contains("pool \"doomed\": block 0x") && said.contains("was freed twice"), "{said}");
 }
 
-/// Guards that only look do not unwind, whatever is thrown at them: each pool is as sound after a storm of misuse.
+/// Guards that only inspect do not unwind, and each pool is sound after random misuse.
 #[test]
-fn a_storm_of_misuse_leaves_the_pool_sound() {
+fn random_misuse_leaves_the_pool_sound() {
     fn storm<P: RawPool + Inspect>(pool: P, largest: usize) {
         let pool = Local::new(Checked::new(pool).reporting(HERE));
         let mut rng = fastrand::Rng::with_seed(1);

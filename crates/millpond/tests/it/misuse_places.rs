@@ -1,4 +1,4 @@
-//! Misuse is reported with the places in the program where blocks were taken and freed.
+//! Misuse is reported with the places in the program where blocks were allocated and freed.
 
 use std::{panic::Location, ptr::NonNull};
 
@@ -6,14 +6,14 @@ use millpond::{Allocator, Classes, Heap, Local, Tlsf, guard::Tracked};
 
 use crate::misuse::{HERE, free, heard, layout};
 
-/// A call whose place the tests know.
+/// Allocates at a location that is returned.
 #[track_caller]
 fn place() -> &'static Location<'static> {
     Location::caller()
 }
 
 #[test]
-fn a_double_free_is_told_with_all_three_places() {
+fn double_free_is_reported_with_all_three_places() {
     let pool = Tracked::new(Local::new(Classes::new())).reporting(HERE);
     let allocated = place();
     let block = pool.allocate(layout(64)).expect("the heap has room").cast();
@@ -35,7 +35,7 @@ fn a_double_free_is_told_with_all_three_places() {
 }
 
 #[test]
-fn places_are_told_with_what_they_have_and_had() {
+fn places_know_their_live_and_peak_bytes() {
     let pool = Tracked::new(Heap).reporting(HERE);
     let small: Vec<_> = (0..3).map(|_| take_here(&pool, 10)).collect();
     let large = pool.allocate(layout(1000)).expect("the heap has room").cast();
@@ -50,7 +50,7 @@ fn places_are_told_with_what_they_have_and_had() {
         let line = &sites.sites()[number];
         (line.live.bytes, line.at_peak.bytes, line.total.blocks)
     };
-    // While it grew, both places of the large block were live: that was the peak.
+    // While it grew, the old and the new block were both live: that was the peak.
     let (live, peak) = (sites.live().bytes, sites.peak().bytes);
     assert_eq!(live, 1020);
     assert!(peak >= 1030, "{sites}");
@@ -65,7 +65,7 @@ fn places_are_told_with_what_they_have_and_had() {
 }
 
 #[test]
-fn a_place_has_less_when_its_block_shrinks_where_it_is() {
+fn shrinking_in_place_is_accounted_to_the_place() {
     let pool = Tracked::new(Local::new(Tlsf::new())).reporting(HERE);
     let block = take_here(&pool, 1000);
     // SAFETY: the block is live, and this is its layout.
@@ -76,7 +76,7 @@ fn a_place_has_less_when_its_block_shrinks_where_it_is() {
     free(&pool, block, 10);
 }
 
-/// One place in the program.
+/// Allocates at one place in the program.
 fn take_here(pool: &impl Allocator, size: usize) -> NonNull<u8> {
     pool.allocate(layout(size)).expect("the heap has room").cast()
 }

@@ -1,4 +1,4 @@
-//! A parent with one chunk: no thread is refused while blocks are free, or on their way.
+//! A parent with one chunk: no thread is refused while blocks are free or a chunk is on its way.
 
 use std::{
     alloc::Layout,
@@ -18,7 +18,7 @@ use millpond::{
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
-/// A parent that has one chunk, and may take its time to hand that out.
+/// A parent that has one chunk, and may delay handing it out.
 struct OneChunk {
     given: AtomicBool,
     refused: AtomicUsize,
@@ -31,7 +31,7 @@ impl OneChunk {
     }
 }
 
-// SAFETY: the chunk is the heap's, which keeps the contract.
+// SAFETY: the chunk is the heap's, which upholds the contract.
 unsafe impl Allocator for OneChunk {
     fn allocate(&self, layout: Layout) -> Allocation {
         if self.given.swap(true, Ordering::Relaxed) {
@@ -45,13 +45,13 @@ unsafe impl Allocator for OneChunk {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         self.given.store(false, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 }
 
-/// Four threads find a pool empty at once. One of them gets the only chunk, in which there are enough blocks for all.
-fn nobody_is_refused<A: Allocator + Inspect + Sync>(
+/// Four threads find a pool empty at the same time. One of them gets the only chunk, which has enough blocks for all.
+fn none_is_refused<A: Allocator + Inspect + Sync>(
     make: impl Fn(OneChunk) -> A,
     parent: impl Fn(&A) -> &OneChunk,
 ) {
@@ -68,10 +68,10 @@ fn nobody_is_refused<A: Allocator + Inspect + Sync>(
                     let block = pool.allocate(BLOCK).map(NonNull::cast::<[u64; 8]>);
                     have.wait();
                     let block = block.expect("the chunk has room for all");
-                    // SAFETY: the block is this thread's, and of this layout.
+                    // SAFETY: the block is this thread's, and has this layout.
                     unsafe {
                         block.write([stamp; 8]);
-                        assert_eq!(block.read(), [stamp; 8], "somebody else has the block, too");
+                        assert_eq!(block.read(), [stamp; 8], "another thread has the same block");
                         pool.deallocate(block.cast(), BLOCK);
                     }
                 });
@@ -84,15 +84,15 @@ fn nobody_is_refused<A: Allocator + Inspect + Sync>(
 }
 
 #[test]
-fn nobody_is_refused_while_a_chunk_is_on_its_way() {
-    nobody_is_refused(|parent| Locked::<_, _>::new_in(Blocks::<Fixed<64>>::new(), parent), Locked::parent);
-    nobody_is_refused(
+fn no_refusal_while_a_chunk_is_on_its_way() {
+    none_is_refused(|parent| Locked::<_, _>::new_in(Blocks::<Fixed<64>>::new(), parent), Locked::parent);
+    none_is_refused(
         |parent| Locked::<_, _>::new_in(Blocks::<(Fixed<64>, Magazine)>::new(), parent),
         Locked::parent,
     );
-    nobody_is_refused(|parent| Locked::<_, _>::new_in(Tlsf::new(), parent), Locked::parent);
-    nobody_is_refused(|parent| Cached::new_in(Blocks::<Fixed<64>>::new(), parent), Cached::parent);
-    nobody_is_refused(|parent| Cached::new_in(Classes::new(), parent), Cached::parent);
-    nobody_is_refused(LockFree::<Fixed<64>, _>::new_in, LockFree::parent);
-    nobody_is_refused(AtomicLinear::new_in, AtomicLinear::parent);
+    none_is_refused(|parent| Locked::<_, _>::new_in(Tlsf::new(), parent), Locked::parent);
+    none_is_refused(|parent| Cached::new_in(Blocks::<Fixed<64>>::new(), parent), Cached::parent);
+    none_is_refused(|parent| Cached::new_in(Classes::new(), parent), Cached::parent);
+    none_is_refused(LockFree::<Fixed<64>, _>::new_in, LockFree::parent);
+    none_is_refused(AtomicLinear::new_in, AtomicLinear::parent);
 }

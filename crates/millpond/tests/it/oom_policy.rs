@@ -27,7 +27,7 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("the tests' layouts exist")
 }
 
-/// A policy that frees blocks that it was given, into the shell that it belongs to.
+/// A policy that frees the blocks that it was given into the shell that it belongs to.
 #[derive(Default)]
 struct Stash {
     pool: Cell<Option<NonNull<dyn Allocator>>>,
@@ -40,19 +40,19 @@ impl OomPolicy for &Stash {
         assert_eq!(error, AllocError::Exhausted);
         self.asked.set(self.asked.get() + 1);
         let Some((block, pool)) = self.blocks.borrow_mut().pop().zip(self.pool.get()) else { return false };
-        // SAFETY: the test's pool lives, and handed the block out; nobody uses it any more.
+        // SAFETY: the test's pool lives and handed the block out, and the block is no longer used.
         unsafe { pool.as_ref().deallocate(block, BLOCK) };
         true
     }
 }
 
 #[test]
-fn a_handler_frees_blocks_into_the_same_shell() {
+fn handler_frees_into_the_same_shell() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let stash = Stash::default();
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), Buffer::new(&mut memory), &stash);
     let dynamic: &dyn Allocator = &pool;
-    // SAFETY: the policy uses the pointer only while the pool is used, and never after.
+    // SAFETY: the policy uses the pointer only while the pool is in use.
     let dynamic = unsafe { std::mem::transmute::<&dyn Allocator, &'static dyn Allocator>(dynamic) };
     stash.pool.set(Some(NonNull::from(dynamic)));
     for _ in 0..40 {
@@ -68,7 +68,7 @@ fn a_handler_frees_blocks_into_the_same_shell() {
 }
 
 #[test]
-fn a_handler_may_use_a_locked_shell() {
+fn handler_may_use_a_locked_shell() {
     static STASH: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     type Ten = Limit<Blocks<Fixed<64>>>;
     type Give = Retry<fn(Layout, AllocError) -> bool>;
@@ -79,10 +79,10 @@ fn a_handler_may_use_a_locked_shell() {
         if let Some(block) =
             block.and_then(|block| NonNull::new(std::ptr::with_exposed_provenance_mut(block)))
         {
-            // SAFETY: the block is the pool's, and nobody uses it any more.
+            // SAFETY: the block is the pool's, and is no longer used.
             unsafe { POOL.deallocate(block, BLOCK) };
         }
-        // With one thread waiting for another's blocks, there are some again soon.
+        // If a thread waits for another's blocks, some are free again soon.
         true
     }
     thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn a_handler_may_use_a_locked_shell() {
     POOL.check().expect("sound after four threads");
 }
 
-/// A handler that counts, and gives up after so many calls.
+/// Returns a handler that counts its calls, and stops retrying after a given number.
 fn patience<'a>(asked: &'a Cell<usize>, calls: usize) -> Retry<impl Fn(Layout, AllocError) -> bool + 'a> {
     Retry(move |_, _| {
         asked.set(asked.get() + 1);
@@ -109,7 +109,7 @@ fn patience<'a>(asked: &'a Cell<usize>, calls: usize) -> Retry<impl Fn(Layout, A
 }
 
 #[test]
-fn a_request_is_tried_again_until_it_works_or_the_handler_gives_up() {
+fn request_is_retried_until_it_works_or_the_handler_fails() {
     let asked = Cell::new(0);
     let parent = FailNth::only(Heap, 0);
     let pool = Local::with_policy(Blocks::<Fixed<64>>::new(), &parent, patience(&asked, 3));
@@ -129,14 +129,14 @@ fn a_request_is_tried_again_until_it_works_or_the_handler_gives_up() {
 }
 
 #[test]
-fn what_passes_the_pool_by_is_tried_again_too() {
+fn requests_that_pass_through_are_retried() {
     let asked = Cell::new(0);
     let parent = FailNth::every(Heap, 2);
     let pool =
         Local::with_policy(Classes::with_sizes(&[64]).expect("one size"), &parent, patience(&asked, 1));
     let (small, large) = (layout(1000), layout(2000));
     let block = pool.allocate(small).expect("the first request works");
-    // SAFETY: the block is live, and the layouts are those it has in turn.
+    // SAFETY: the block is live, and has these layouts in turn.
     unsafe {
         let grown = pool.grow(block.cast(), small, large).expect("the third request works");
         assert_eq!(asked.get(), 1);
@@ -146,7 +146,7 @@ fn what_passes_the_pool_by_is_tried_again_too() {
 }
 
 #[test]
-fn an_attempt_that_has_an_alternative_is_no_failure() {
+fn attempt_with_an_alternative_is_no_failure() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let asked = Cell::new(0);
     let pool = Local::with_policy(Stats::new(Linear::new()), Buffer::new(&mut memory), patience(&asked, 1));
@@ -159,15 +159,15 @@ fn an_attempt_that_has_an_alternative_is_no_failure() {
 }
 
 #[test]
-fn a_policy_that_is_not_chosen_takes_no_room() {
+fn default_policy_takes_no_room() {
     type Pool = Blocks<Fixed<64>>;
     assert_eq!(size_of::<Local<Pool, Heap, Fail>>(), size_of::<Pool>());
     assert_eq!(size_of::<Local<Pool, Heap, Abort>>(), size_of::<Pool>());
     assert_eq!(size_of::<Owned<Pool, Heap>>(), size_of::<Pool>());
 }
 
-/// Does something in a process of its own, which runs the test of this name; `None` in that process itself, and where there
-/// can be none.
+/// Runs the test of this name again in a process of its own; returns `None` in that process itself, and where none can
+/// be started.
 fn in_a_child(test: &str, act: impl FnOnce()) -> Option<Output> {
     const CHILD: &str = "MILLPOND_TEST_CHILD";
     if env::var_os(CHILD).is_some() {
@@ -191,8 +191,8 @@ fn has_aborted(child: &Output) -> bool {
 }
 
 #[test]
-fn abort_ends_the_program_and_says_how_much_was_asked_for() {
-    let child = in_a_child("oom_policy::abort_ends_the_program_and_says_how_much_was_asked_for", || {
+fn abort_reports_the_requested_size() {
+    let child = in_a_child("oom_policy::abort_reports_the_requested_size", || {
         let pool = Local::with_policy(Linear::new(), NullAllocator, Abort);
         let _ = pool.allocate(layout(12_344));
     });
@@ -202,8 +202,8 @@ fn abort_ends_the_program_and_says_how_much_was_asked_for() {
 }
 
 #[test]
-fn a_handler_that_panics_ends_the_program() {
-    let child = in_a_child("oom_policy::a_handler_that_panics_ends_the_program", || {
+fn panicking_handler_ends_the_program() {
+    let child = in_a_child("oom_policy::panicking_handler_ends_the_program", || {
         let pool = Local::with_policy(Linear::new(), NullAllocator, Retry(|_, _| panic!("no room")));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.allocate(layout(8))));
     });
@@ -212,8 +212,8 @@ fn a_handler_that_panics_ends_the_program() {
 }
 
 #[test]
-fn an_observer_that_panics_ends_the_program() {
-    let child = in_a_child("oom_policy::an_observer_that_panics_ends_the_program", || {
+fn panicking_observer_ends_the_program() {
+    let child = in_a_child("oom_policy::panicking_observer_ends_the_program", || {
         let heap = Observe::new(Heap, |_| panic!("no more"));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heap.allocate(layout(8))));
     });

@@ -1,3 +1,3 @@
-//! The judge, which is part of the library.
+//! The oracle, which is part of the library.
 
 pub(crate) use millpond::testing::Oracle;

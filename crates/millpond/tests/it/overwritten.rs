@@ -1,5 +1,5 @@
-//! Pools whose own words, between and behind their blocks, were overwritten: a guard that finds misuse looks before each call,
-//! so nothing crashes, and nothing that is live is handed out.
+//! Pools whose own words, between and behind their blocks, were overwritten: a guard that detects misuse checks them
+//! before each call, so the program does not crash, and no live block is handed out.
 
 use std::{
     alloc::{Layout, alloc, dealloc},
@@ -15,16 +15,16 @@ use millpond::{
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};
 
-/// A parent that knows its chunks, and keeps all of them until it goes: a pool may have lost one.
+/// A parent that knows its chunks and keeps all of them until it is dropped, because a pool may lose one.
 #[derive(Default)]
 struct Chunks(RefCell<Vec<(NonNull<u8>, Layout)>>);
 
-// SAFETY: every block is the heap's, as long as this exists.
+// SAFETY: every block is the heap's, and lives as long as this parent.
 unsafe impl Allocator for Chunks {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: no pool asks for a chunk of no bytes.
+        // SAFETY: no pool requests a chunk of zero bytes.
         let start = NonNull::new(unsafe { alloc(layout) }).ok_or(AllocError::Exhausted)?;
-        // SAFETY: the chunk was just allocated. A pool may look at words that it has not written.
+        // SAFETY: the chunk was just allocated. A damaged pool may read words that it has not written.
         unsafe { start.write_bytes(0, layout.size()) };
         self.0.borrow_mut().push((start, layout));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
@@ -36,14 +36,14 @@ unsafe impl Allocator for Chunks {
 impl Drop for Chunks {
     fn drop(&mut self) {
         for (start, layout) in self.0.take() {
-            // SAFETY: it was allocated above, and the pool is gone.
+            // SAFETY: the chunk was allocated above, and the pool was dropped before.
             unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }
 
 impl Chunks {
-    /// Overwrites a word of a chunk: one near a block, or any.
+    /// Overwrites a word of a chunk: one near a block, or a random one.
     fn overwrite(&self, blocks: &[(NonNull<u8>, usize)], rng: &mut Rng) {
         let chunks = self.0.borrow();
         let near = rng.choice(blocks).map(|&(block, size)| {
@@ -61,7 +61,7 @@ impl Chunks {
             at >= start.addr().get() && at + 8 <= start.addr().get() + layout.size()
         };
         let Some(&(start, _)) = chunks.iter().find(inside) else { return };
-        // SAFETY: the word lies in the chunk. What is wrong here is the point.
+        // SAFETY: wrong on purpose. The word lies in the chunk.
         unsafe {
             let word = start.add(at - start.addr().get()).cast::<u64>();
             word.write(forged(word.read(), blocks, rng));
@@ -85,7 +85,7 @@ fn forged(word: u64, blocks: &[(NonNull<u8>, usize)], rng: &mut Rng) -> u64 {
     }
 }
 
-/// What a program knows that uses an allocator.
+/// The state of a program that uses an allocator.
 struct Program<'a, A> {
     pool: &'a A,
     live: Vec<(NonNull<u8>, usize)>,
@@ -100,7 +100,7 @@ impl<A: Allocator + Inspect> Program<'_, A> {
             start + size <= other.addr().get() || other.addr().get() + length <= start
         };
         assert!(self.live.iter().all(apart), "what is live is handed out");
-        // SAFETY: the block is live and so long.
+        // SAFETY: the block is live and has this length.
         unsafe { block.cast::<u8>().write_bytes(0x11, size) };
         self.live.push((block.cast(), size));
     }
@@ -125,7 +125,7 @@ impl<A: Allocator + Inspect> Program<'_, A> {
         }
         let at = rng.usize(0..self.live.len());
         let (block, old) = self.live.swap_remove(at);
-        // SAFETY: the block is live, and of this size.
+        // SAFETY: the block is live, and has this size.
         let resized = unsafe {
             match (new >= old, rng.bool()) {
                 (true, true) => self.pool.grow(block, layout(old), layout(new)),
@@ -149,7 +149,7 @@ impl<A: Allocator + Inspect> Program<'_, A> {
 
 const ROUNDS: u64 = if cfg!(miri) { 4 } else { 300 };
 
-/// Uses a pool, overwrites some words of its chunks, and goes on; whether anything was found.
+/// Uses a pool, overwrites some words of its chunks, and continues; returns whether anything was found.
 fn play<A: Allocator + Inspect + Reclaim>(
     mut pool: A,
     chunks: &Chunks,
@@ -180,7 +180,7 @@ fn play<A: Allocator + Inspect + Reclaim>(
     causes.iter().any(is_about_words)
 }
 
-/// All rounds of one pool, with the guard inside of a shell and around one.
+/// Runs all rounds of one pool, with the guard inside of a shell and around one.
 fn rounds<P: RawPool + Inspect>(sizes: &[usize], make: impl Fn() -> P) {
     let first = if cfg!(miri) { 0 } else { fastrand::u64(..u64::MAX - ROUNDS) };
     let mut found = 0;
@@ -212,21 +212,21 @@ fn buddies() {
     rounds(&[16, 24, 40, 100, 200, 1200], Buddy::new);
 }
 
-/// The first words of free blocks lead to others.
+/// The first words of free blocks link to others.
 #[test]
 fn links_in_free_blocks() {
     rounds(&[64], Blocks::<Fixed<64>>::new);
     rounds(&[64], Blocks::<(Fixed<64>, Magazine<8>)>::new);
 }
 
-/// An overflow of one word into what stands in front of the next block.
+/// An overflow of one word into the tag in front of the next block.
 #[test]
-fn the_report_says_where() {
+fn report_names_the_place() {
     let pool = Local::new(Checked::new(SignPost::first_fit()).reporting(HERE));
     let blocks = [0; 3].map(|_| take(&pool, 200));
     let post = blocks[1].addr().get() - size_of::<usize>();
     for forged in [0, 32, 400, 208 | 1, usize::MAX, 0x1111_1111] {
-        // SAFETY: what is wrong here is the point. The word is the pool's own.
+        // SAFETY: wrong on purpose. The word is the pool's own.
         let word = unsafe {
             let word = blocks[1].cast::<usize>().sub(1);
             (word, word.replace(forged))

@@ -1,4 +1,4 @@
-//! Pages, tuned or not: sizes, alignment, zeros, and what the system makes of each wish.
+//! Pages, tuned or not: sizes, alignment, zeros, and how the system handles each option.
 
 use std::alloc::Layout;
 
@@ -10,7 +10,7 @@ use millpond::{
 
 use crate::{again::skipped, oracle::Oracle};
 
-/// Every combination of wishes that needs nothing of the administrator.
+/// Returns every combination of options that needs no preparation by the administrator.
 fn all_wishes() -> impl Iterator<Item = TunedPages> {
     (0..16).map(|bits| {
         let mut pages = TunedPages::new();
@@ -35,7 +35,7 @@ fn layout(size: usize, align: usize) -> Layout {
 }
 
 #[test]
-fn tuned_pages_are_whole_zero_and_as_aligned_as_asked() {
+fn tuned_pages_are_whole_zero_and_aligned() {
     let (page, huge) = (Pages::size(), Pages::huge_size());
     for pages in all_wishes() {
         for (size, align) in
@@ -45,7 +45,7 @@ fn tuned_pages_are_whole_zero_and_as_aligned_as_asked() {
             let block = pages.allocate_zeroed(asked).expect("the system has pages");
             assert!(block.len() >= size && block.len().is_multiple_of(page), "{pages:?}: {}", block.len());
             assert!(block.addr().get().is_multiple_of(align.max(page)), "{pages:?}: {block:?}");
-            // SAFETY: the block is live and `block.len()` bytes long, and any of its sizes frees it.
+            // SAFETY: the block is live and `block.len()` bytes long, and any size up to that frees it.
             unsafe {
                 assert!(block.as_ref().iter().all(|&byte| byte == 0), "{pages:?}: fresh pages are zero");
                 block.cast::<u8>().write_bytes(1, block.len());
@@ -57,7 +57,7 @@ fn tuned_pages_are_whole_zero_and_as_aligned_as_asked() {
 }
 
 #[test]
-fn blocks_of_huge_pages_are_whole_huge_pages() {
+fn huge_pages_are_whole() {
     let huge = Pages::huge_size();
     let pages = TunedPages::new().transparent_huge_pages();
     let sizes = [(huge / 2, huge / 2), (huge / 2 + 1, huge), (huge, huge), (huge + 1, 2 * huge)];
@@ -72,13 +72,13 @@ fn blocks_of_huge_pages_are_whole_huge_pages() {
     }
 }
 
-/// Random requests, resizes and frees, judged by the oracle.
+/// Random requests, resizes and frees, checked by the oracle.
 pub(crate) fn workout<A: Allocator>(allocator: A, largest: usize, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut oracle = Oracle::new(allocator);
     let pick = |rng: &mut Rng| layout(rng.usize(0..=largest) >> rng.u32(0..16), 1 << rng.u32(0..18));
     for _ in 0..80 {
-        // What runs out is not what is judged here.
+        // Running out of memory is not what this tests.
         let _ = oracle.allocate(pick(&mut rng), rng.bool());
         if oracle.count() > 8 {
             let _ = oracle.resize(rng.usize(0..oracle.count()), pick(&mut rng), rng.bool());
@@ -108,13 +108,13 @@ fn pools_stand_on_tuned_pages() {
 }
 
 #[test]
-fn what_no_address_space_holds_is_refused() {
+fn impossible_sizes_are_refused() {
     let most = isize::MAX.cast_unsigned();
     for pages in all_wishes().chain([TunedPages::new().explicit_huge_pages()]) {
         for size in [most - 4095, most - 3 * 4096] {
             let asked = layout(size, 1);
             match pages.allocate(asked) {
-                // Half of what 32 bits can address may be there.
+                // Half of what 32 bits can address may exist.
                 // SAFETY: the block was just handed out for this layout.
                 Ok(block) if usize::BITS == 32 => unsafe { pages.deallocate(block.cast(), asked) },
                 Err(AllocError::Unsupported) => {}
@@ -126,7 +126,7 @@ fn what_no_address_space_holds_is_refused() {
 }
 
 #[test]
-fn pages_grow_and_shrink_and_keep_what_is_in_them() {
+fn pages_keep_their_contents_when_resized() {
     let page = Pages::size();
     let (small, large) = (layout(3 * page - 10, 8), layout(300 * page, 8));
     let block = Pages.allocate(small).expect("the system has pages");
@@ -155,7 +155,7 @@ fn pages_grow_and_shrink_and_keep_what_is_in_them() {
 
 #[cfg(not(target_os = "linux"))]
 #[test]
-fn elsewhere_a_memory_policy_does_nothing() {
+fn memory_policy_elsewhere_does_nothing() {
     for numa in [Numa::Local, Numa::Prefer(63), Numa::Bind(1 << 63), Numa::Interleave(0)] {
         workout(TunedPages::new().numa(numa), 100_000, 1);
     }
@@ -163,7 +163,7 @@ fn elsewhere_a_memory_policy_does_nothing() {
 
 #[cfg(not(target_os = "linux"))]
 #[test]
-fn elsewhere_explicit_huge_pages_are_whole_or_refused() {
+fn explicit_huge_pages_elsewhere() {
     let pages = TunedPages::new().explicit_huge_pages();
     match pages.allocate(layout(1, 1)) {
         Ok(block) => {
@@ -180,15 +180,15 @@ fn elsewhere_explicit_huge_pages_are_whole_or_refused() {
     }
 }
 
-/// What only the Linux kernel can tell: which pages have memory, and what it noted about a mapping.
+/// What only the Linux kernel knows: which pages have memory, and the flags of a mapping.
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{fs, os::unix::fs::FileExt, ptr::NonNull};
 
     use super::*;
-    use crate::again::kernel_hears;
+    use crate::again::kernel_acts;
 
-    /// How many pages of a block have memory behind them; `None`, said loudly, if the kernel does not tell.
+    /// Returns how many pages of a block have memory behind them; `None`, with a message, if the kernel does not tell.
     fn resident(block: NonNull<[u8]>) -> Option<usize> {
         let page = Pages::size();
         let mut entries = vec![0u8; block.len() / page * 8];
@@ -199,7 +199,7 @@ mod linux {
             skipped("which pages are resident", &format!("/proc/self/pagemap: {error}"));
             return None;
         }
-        // The highest bit of each word says present, the next one says swapped.
+        // The highest bit of each word means present, the next one means swapped.
         Some(
             entries
                 .chunks_exact(8)
@@ -208,7 +208,7 @@ mod linux {
         )
     }
 
-    /// What the kernel noted about the mapping that holds `address`: a line of `/proc/self/smaps`.
+    /// Returns a line of `/proc/self/smaps` about the mapping that holds `address`.
     fn noted(address: usize, what: &str) -> Option<String> {
         let maps = fs::read_to_string("/proc/self/smaps").ok()?;
         let mut inside = false;
@@ -227,7 +227,7 @@ mod linux {
     }
 
     #[test]
-    fn pages_known_to_be_zero_are_not_zeroed_again() {
+    fn zero_pages_are_not_zeroed_again() {
         let asked = layout(1 << 20, 8);
         let more = layout(4 << 20, 8);
         let range = millpond::source::ReservedRegion::new(64 << 20).expect("addresses are plenty");
@@ -237,7 +237,7 @@ mod linux {
         for (name, source) in sources {
             let block = source.allocate_zeroed(asked).expect("the system has pages");
             let Some(count) = resident(block) else { return };
-            assert_eq!(count, 0, "{name}: nobody touched these pages");
+            assert_eq!(count, 0, "{name}: these pages were not touched");
             // SAFETY: the block is live with the layout `asked`, then with the layout `more`.
             unsafe {
                 block.cast::<u8>().write(1);
@@ -254,7 +254,7 @@ mod linux {
     }
 
     #[test]
-    fn pages_move_instead_of_being_copied() {
+    fn pages_are_moved_not_copied() {
         let (small, large) = (layout(1 << 20, 8), layout(8 << 20, 8));
         let block = Pages.allocate(small).expect("the system has pages");
         // SAFETY: the block is live with the layout `small`, then with the layout `large`.
@@ -270,8 +270,8 @@ mod linux {
     }
 
     #[test]
-    fn populated_pages_have_memory_at_once() {
-        if !kernel_hears("populated pages") {
+    fn populated_pages_have_memory() {
+        if !kernel_acts("populated pages") {
             return;
         }
         for pages in all_wishes().map(TunedPages::populated) {
@@ -286,15 +286,15 @@ mod linux {
     }
 
     #[test]
-    fn the_kernel_hears_the_wish_for_huge_pages() {
-        if !kernel_hears("transparent huge pages") {
+    fn kernel_gets_the_huge_page_hint() {
+        if !kernel_acts("transparent huge pages") {
             return;
         }
         let path = "/sys/kernel/mm/transparent_hugepage/enabled";
         let Ok(state) = fs::read_to_string(path) else {
             return skipped("transparent huge pages", &format!("this kernel has no {path}"));
         };
-        // The guards keep the mapping apart from its neighbours.
+        // The guard pages keep the mapping separate from its neighbours.
         let pages = TunedPages::new().guarded().transparent_huge_pages();
         let asked = layout(4 * Pages::huge_size(), 8);
         let block = pages.allocate(asked).expect("the system has pages");
@@ -310,7 +310,7 @@ mod linux {
     }
 
     #[test]
-    fn explicit_huge_pages_are_what_the_administrator_set_aside() {
+    fn explicit_huge_pages_come_from_the_reserve() {
         let huge = Pages::huge_size();
         let guarded = TunedPages::new().guarded().explicit_huge_pages();
         for pages in [TunedPages::new().explicit_huge_pages(), guarded, guarded.populated()] {
@@ -336,8 +336,8 @@ mod linux {
     }
 
     #[test]
-    fn the_kernel_hears_the_memory_policy() {
-        if !kernel_hears("memory policies") {
+    fn kernel_gets_the_memory_policy() {
+        if !kernel_acts("memory policies") {
             return;
         }
         let Ok(nodes) = fs::read_to_string("/sys/devices/system/node/online") else {

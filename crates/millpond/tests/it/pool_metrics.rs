@@ -1,4 +1,4 @@
-//! Figures of pools: what is known without guards, what guards add, and what changes.
+//! Metrics of pools: what is known without guards, what guards add, and what changes over time.
 
 use std::{alloc::Layout, rc::Rc};
 
@@ -15,7 +15,7 @@ use millpond::{
 const BLOCK: Layout = Layout::new::<[u8; 50]>();
 
 #[test]
-fn what_nobody_counts_is_not_known() {
+fn uncounted_metrics_are_unknown() {
     let pool = Local::new(Blocks::<Fixed<64>>::new());
     let _ = pool.allocate(BLOCK).expect("the heap has room");
     let metrics = pool.metrics();
@@ -41,17 +41,17 @@ fn guards_add_what_they_count() {
 }
 
 #[test]
-fn waste_is_what_no_block_can_have() {
+fn waste_is_what_no_block_can_use() {
     let pool = Local::new(Tlsf::new());
     let _ = pool.allocate(Layout::new::<[u8; 100]>()).expect("the heap has room");
     let metrics = pool.metrics();
     assert_eq!(metrics.waste(), metrics.held - metrics.live - metrics.free);
-    assert!(metrics.waste() >= 3 * size_of::<usize>(), "two posts and the last one");
+    assert!(metrics.waste() >= 3 * size_of::<usize>(), "two tags and the last one");
     assert!(metrics.largest_free.is_some_and(|largest| largest <= metrics.free));
 }
 
 #[test]
-fn intervals_tell_what_happened_in_between() {
+fn intervals_report_changes() {
     let mut pool = Local::new_in(Stats::new(Blocks::<Fixed<64>>::new()), Heap);
     let before = pool.metrics();
     let blocks: Vec<_> = (0..100).map(|_| pool.allocate(BLOCK).expect("the heap has room")).collect();
@@ -90,7 +90,7 @@ fn intervals_with_more() -> millpond::observe::Metrics {
 
 #[cfg(feature = "serde")]
 #[test]
-fn figures_and_pictures_are_serialized() {
+fn metrics_and_heap_maps_are_serialized() {
     let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
     let _ = pool.allocate(BLOCK).expect("the heap has room");
     let json = serde_json::to_value(pool.metrics()).expect("plain numbers");
@@ -108,9 +108,9 @@ fn figures_and_pictures_are_serialized() {
     assert_eq!((&map["cells"][0]["live"], &map["cells"][3]["free"]), (&64.into(), &64.into()));
 }
 
-/// Typed pools and arenas answer what the memory behind them answers, in every question.
+/// Typed pools and arenas give the same answers as the memory behind them, to every query.
 #[test]
-fn faces_pass_every_question_on() {
+fn typed_pools_forward_every_query() {
     let pool = Pool::<u64>::new();
     let _value = pool.alloc(1);
     assert_eq!((pool.largest_free(), pool.metrics().largest_free), (Some(8), Some(8)));
@@ -130,9 +130,9 @@ fn faces_pass_every_question_on() {
     assert_eq!(frames.metrics().largest_free, Some(256 - 8));
 }
 
-/// A guard that counts spares the pool a walk, and says the same as the pool would.
+/// A guard that counts saves the pool a walk, and reports the same as the pool would.
 #[test]
-fn guards_that_count_agree_with_the_pool() {
+fn counting_guards_agree_with_the_pool() {
     fn agrees<P: RawPool + Inspect>(pool: P, inner: impl Fn(&P) -> PoolStats) {
         let mut pool = Owned::new(pool);
         let mut rng = fastrand::Rng::with_seed(1);
@@ -161,9 +161,9 @@ fn guards_that_count_agree_with_the_pool() {
     });
 }
 
-/// What waits in caches is free, and so is the largest of it.
+/// Blocks in caches are free, and count for the largest free block.
 #[test]
-fn what_is_in_a_cache_is_free() {
+fn cached_blocks_are_free() {
     let pool = Cached::<_>::new(Classes::new());
     let _kept = pool.allocate(Layout::new::<[u8; 50]>()).expect("the heap has room");
     let large = pool.allocate(Layout::new::<[u8; 200]>()).expect("the heap has room");

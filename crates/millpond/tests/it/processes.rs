@@ -1,4 +1,4 @@
-//! Pools that threads share, in a process that forks and in signal handlers: what is said to be allowed there.
+//! Shared pools in a process that forks and in signal handlers: everything that the documentation allows there.
 
 use std::{
     alloc::Layout,
@@ -26,8 +26,8 @@ use millpond::{
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-/// Takes blocks, stamps them, looks at them, frees them; false if there are too few or one has changed. Does not panic:
-/// that is nothing for a child or a handler.
+/// Takes blocks, stamps, checks and frees them; returns false if there are too few or one has changed. Does not panic,
+/// because a child or a handler must not.
 fn use_it<const COUNT: usize>(pool: &dyn Allocator) -> bool {
     let mut blocks = [None; COUNT];
     for (stamp, place) in blocks.iter_mut().enumerate() {
@@ -48,13 +48,13 @@ fn use_it<const COUNT: usize>(pool: &dyn Allocator) -> bool {
     })
 }
 
-/// Whether `work` says yes in a child of this process, within a few seconds.
+/// Returns whether `work` succeeds in a child of this process within a few seconds.
 fn in_a_child(work: impl FnOnce() -> bool) -> bool {
     const PATIENCE: u32 = 20;
-    // SAFETY: the child uses what `work` uses, which is what is tested, and nothing of the tests' own.
+    // SAFETY: the child uses what `work` uses, which is what is tested, and nothing of the test harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: ends the child if it hangs, and at its end, without running anything of its parent's.
+        // SAFETY: ends the child if it hangs, and at its end, without running any code of its parent.
         unsafe {
             libc::alarm(PATIENCE);
             let worked = work();
@@ -63,12 +63,12 @@ fn in_a_child(work: impl FnOnce() -> bool) -> bool {
     }
     assert!(child > 0, "the system has no process for the test");
     let mut status = -1;
-    // SAFETY: the child is ours, and waited for once.
+    // SAFETY: the child is ours, and is waited for once.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
 }
 
-/// Forks again and again while other threads do `work` over and over; in each child, `check` must say yes.
+/// Forks repeatedly while other threads repeat `work`; in each child, `check` must succeed.
 fn fork_among(work: impl Fn() -> bool + Sync, check: impl Fn() -> bool) {
     let over = AtomicBool::new(false);
     let rounds = AtomicUsize::new(0);
@@ -82,7 +82,7 @@ fn fork_among(work: impl Fn() -> bool + Sync, check: impl Fn() -> bool) {
             });
         }
         let worked = (0..30).all(|fork| {
-            // The others are in the midst of it.
+            // The other threads are in the middle of `work`.
             while rounds.load(Ordering::Relaxed) <= fork {
                 thread::yield_now();
             }
@@ -94,20 +94,20 @@ fn fork_among(work: impl Fn() -> bool + Sync, check: impl Fn() -> bool) {
 }
 
 #[test]
-fn without_a_lock_a_child_has_a_whole_pool_whenever_it_was_forked() {
+fn lock_free_pools_survive_a_fork_at_any_moment() {
     let (pool, arena) = (LockFree::<Fixed<64>>::new(), AtomicLinear::new());
     let use_both = || use_it::<20>(&pool) && use_it::<2>(&arena);
     fork_among(use_both, use_both);
 }
 
 #[test]
-fn a_child_of_its_owner_has_a_whole_inbox() {
+fn remote_free_survives_a_fork_of_its_owner() {
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
     let owner = remote_free.try_own().expect("it has no owner");
     let way: AtomicPtr<u8> = AtomicPtr::new(null_mut());
     let give_back = || {
         if let Some(block) = NonNull::new(way.swap(null_mut(), Ordering::AcqRel)) {
-            // SAFETY: the block is live, and whoever finds it here is the only one.
+            // SAFETY: the block is live, and exactly one thread finds it here.
             unsafe { remote_free.deallocate(block, LAYOUT) };
         }
         true
@@ -133,9 +133,9 @@ fn a_child_of_its_owner_has_a_whole_inbox() {
     });
 }
 
-/// A thread that holds nothing and is in no pool does no harm, whichever lock it is.
+/// A thread that holds nothing and is not inside of a pool does no harm, whichever lock is used.
 #[test]
-fn a_child_uses_a_pool_that_nobody_was_in() {
+fn child_uses_an_idle_pool() {
     let (blocks, classes) = (Cached::new(Blocks::<Fixed<64>>::new()), Cached::new(Classes::new()));
     let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
     let use_all = || use_it::<300>(&blocks) && use_it::<300>(&classes) && use_it::<20>(&locked);
@@ -157,7 +157,7 @@ fn a_child_uses_a_pool_that_nobody_was_in() {
     });
 }
 
-/// One lock for all pools that name it, which nobody else holds while this process forks.
+/// One lock for all pools that name it; only the forking thread holds it during a fork.
 struct HeldForForks;
 
 static FORK_LOCK: SpinLock = SpinLock::INIT;
@@ -167,11 +167,11 @@ extern "C" fn lock_for_fork() {
 }
 
 extern "C" fn unlock_after_fork() {
-    // SAFETY: this thread has locked it, before the fork.
+    // SAFETY: this thread locked it before the fork.
     unsafe { FORK_LOCK.unlock() };
 }
 
-// SAFETY: it is the lock behind it, which excludes more than it need.
+// SAFETY: the lock behind it excludes at least as much.
 unsafe impl RawMutex for HeldForForks {
     const INIT: Self = Self;
 
@@ -196,20 +196,20 @@ unsafe impl RawMutex for HeldForForks {
 }
 
 #[test]
-fn with_a_lock_that_is_held_for_forks_a_child_has_a_whole_pool_whenever_it_was_forked() {
-    // SAFETY: the functions are there as long as the process.
+fn locked_pools_survive_a_fork_under_their_lock() {
+    // SAFETY: the functions live as long as the process.
     let registered = unsafe {
         libc::pthread_atfork(Some(lock_for_fork), Some(unlock_after_fork), Some(unlock_after_fork))
     };
     assert_eq!(registered, 0);
-    // Two blocks in a magazine: next to every call visits the depot.
+    // Two blocks in a magazine: nearly every call visits the depot.
     let cached = Cached::<_, _, HeldForForks, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
     let locked = Locked::<_, _, HeldForForks>::new_in(Blocks::<Fixed<64>>::new(), Heap);
     let use_both = || use_it::<50>(&cached) && use_it::<50>(&locked);
     fork_among(use_both, use_both);
 }
 
-/// Everything that has a lock, in statics: held by handlers.
+/// Everything that has a lock, in statics: held by the fork handlers.
 mod registered {
     use super::*;
 
@@ -239,10 +239,10 @@ mod registered {
 }
 
 #[test]
-fn a_child_goes_on_with_all_that_is_registered() {
+fn registered_pools_survive_a_fork() {
     use registered::*;
     fork::install().expect("there is memory for handlers");
-    fork::install().expect("as often as one likes");
+    fork::install().expect("a second call does no harm");
     let all: [&'static (dyn AtFork + Sync); 10] =
         [&PARENT, &PARK, &SPIN, &NEAR, &OWN_PARENT, &BOOKS, &LISTS, &SLOTS, &ARENAS, &NAMES];
     all.into_iter().for_each(|each| fork::register(each).expect("there is memory"));
@@ -259,7 +259,7 @@ fn a_child_goes_on_with_all_that_is_registered() {
 }
 
 #[test]
-fn what_is_borrowed_is_held_for_one_fork() {
+fn borrowed_pools_survive_one_fork() {
     let parent = Locked::<_>::new(Tlsf::new());
     let pool = Cached::new_in(Classes::new(), &parent);
     let books = Quarantine::<_, 8>::around(Locked::<_, _, TicketLock>::new_in(Tlsf::new(), Heap));
@@ -275,10 +275,10 @@ fn what_is_borrowed_is_held_for_one_fork() {
         }
         let mut statuses = (0..20).map(|_| {
             thread::sleep(Duration::from_millis(1));
-            // SAFETY: the child uses what is held, and nothing of the tests' own.
+            // SAFETY: the child uses only what is held, and nothing of the test harness.
             let child = unsafe { fork::fork(&[&books, &pool, &parent]) }.expect("there is another process");
             if child == 0 {
-                // SAFETY: ends the child if it hangs, and at its end, without running anything of its parent's.
+                // SAFETY: ends the child if it hangs, and at its end, without running any code of its parent.
                 unsafe {
                     libc::alarm(5);
                     let worked = use_both() && use_it::<50>(&parent) && pool.check().is_ok();
@@ -286,7 +286,7 @@ fn what_is_borrowed_is_held_for_one_fork() {
                 }
             }
             let mut status = -1;
-            // SAFETY: the child is ours, and waited for once.
+            // SAFETY: the child is ours, and is waited for once.
             if unsafe { libc::waitpid(child, &mut status, 0) } == child { status } else { -1 }
         });
         let first_bad = statuses.find(|&status| status != 0);
@@ -297,12 +297,12 @@ fn what_is_borrowed_is_held_for_one_fork() {
     assert!(pool.check().is_ok() && parent.check().is_ok());
 }
 
-/// What the handler uses, and what it did.
+/// What the handler uses, and its results.
 struct Kit {
     pool: LockFree<Fixed<64>, Buffer<'static>>,
     arena: AtomicLinear<Buffer<'static>>,
     remote_free: RemoteFree<Fixed<64>>,
-    /// A block of the inbox for the handler to give back.
+    /// A block that the handler returns to the pool of another thread.
     way: AtomicPtr<u8>,
     calls: AtomicUsize,
     failures: AtomicUsize,
@@ -312,23 +312,23 @@ static KIT: OnceLock<Kit> = OnceLock::new();
 
 extern "C" fn handle(_: i32) {
     let Some(kit) = KIT.get() else { return };
-    // The block of the arena is the last one, unless the handler has come between: it is freed, or lost.
+    // The arena's block is the last one unless the handler has interrupted in between: it is freed, or lost.
     let worked = use_it::<5>(&kit.pool) && use_it::<1>(&kit.arena);
     if let Some(block) = NonNull::new(kit.way.swap(null_mut(), Ordering::AcqRel)) {
-        // SAFETY: the block is live, and whoever finds it here is the only one.
+        // SAFETY: the block is live, and exactly one thread finds it here.
         unsafe { kit.remote_free.deallocate(block, LAYOUT) };
     }
     kit.failures.fetch_add(usize::from(!worked), Ordering::Relaxed);
     kit.calls.fetch_add(1, Ordering::Release);
 }
 
-/// So many signals.
+/// Number of signals.
 const SIGNALS: usize = 3000;
 
-/// Interrupts a thread again and again; ends the process if the handler does not return.
+/// Interrupts a thread repeatedly; ends the process if the handler does not return.
 fn interrupt(thread: libc::pthread_t, kit: &Kit) {
     for signal in 0..SIGNALS {
-        // SAFETY: the thread lives until all signals were handled.
+        // SAFETY: the thread lives until all signals are handled.
         assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR2) }, 0);
         let start = Instant::now();
         while kit.calls.load(Ordering::Acquire) <= signal {
@@ -342,7 +342,7 @@ fn interrupt(thread: libc::pthread_t, kit: &Kit) {
 }
 
 #[test]
-fn lock_free_pools_are_used_in_a_signal_handler() {
+fn lock_free_pools_in_a_signal_handler() {
     let memory = |bytes: usize| Buffer::new(Vec::leak(vec![MaybeUninit::uninit(); bytes]));
     let kit = KIT.get_or_init(|| Kit {
         pool: LockFree::new_in(memory(10_000)),
@@ -352,7 +352,7 @@ fn lock_free_pools_are_used_in_a_signal_handler() {
         calls: AtomicUsize::new(0),
         failures: AtomicUsize::new(0),
     });
-    // SAFETY: the handler keeps to what is allowed in one: no lock, no allocation but from these pools.
+    // SAFETY: the handler does only what is allowed in one: no lock, and no allocation except from these pools.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handle as *const () as usize;
@@ -360,12 +360,12 @@ fn lock_free_pools_are_used_in_a_signal_handler() {
         assert_eq!(libc::sigaction(libc::SIGUSR2, &action, null_mut()), 0);
     }
     let owner = kit.remote_free.try_own().expect("it has no owner");
-    // SAFETY: asks for the name of the current thread.
+    // SAFETY: returns the identity of the current thread.
     let this_thread = unsafe { libc::pthread_self() } as usize;
     thread::scope(|scope| {
         scope.spawn(move || interrupt(this_thread as libc::pthread_t, kit));
         while kit.calls.load(Ordering::Acquire) < SIGNALS {
-            assert!(use_it::<10>(&kit.pool), "a block is lost or was had twice");
+            assert!(use_it::<10>(&kit.pool), "a block is lost or was handed out twice");
             if kit.way.load(Ordering::Acquire).is_null() {
                 let block = owner.allocate(LAYOUT).expect("the heap has 64 bytes");
                 kit.way.store(block.cast().as_ptr(), Ordering::Release);

@@ -1,4 +1,4 @@
-//! Random sequences of operations, judged by the oracle, on every pool × shell × parent.
+//! Random sequences of operations, checked by the oracle, on every pool, shell and parent.
 
 use std::{alloc::Layout, rc::Rc};
 
@@ -15,7 +15,7 @@ use crate::{oracle::Oracle, tracking_parent::TrackingParent};
 const STEPS: usize = 3000;
 const SEEDS: u64 = 8;
 
-/// Which layouts a test asks for: sizes up to `size`, alignments up to `1 << align`.
+/// The layouts that a test requests: sizes up to `size`, alignments up to `1 << align`.
 #[derive(Clone, Copy)]
 pub(crate) struct Range {
     pub(crate) size: usize,
@@ -30,7 +30,7 @@ impl Range {
     }
 }
 
-/// Does random things to an allocator for a while; `check()` after each step.
+/// Performs random operations on an allocator, with `check()` after each step.
 pub(crate) fn play<A: Allocator + Inspect>(
     oracle: &mut Oracle<A>,
     range: Range,
@@ -41,7 +41,7 @@ pub(crate) fn play<A: Allocator + Inspect>(
         let full = oracle.count() > 60;
         match rng.u8(0..10) {
             0..5 if !full => {
-                // A bounded parent may be exhausted: the oracle judges what is handed out.
+                // A bounded parent may be exhausted; the oracle checks what is handed out.
                 let _ = oracle.allocate(range.pick(rng), rng.bool());
             }
             5..7 if oracle.count() != 0 => {
@@ -58,7 +58,7 @@ pub(crate) fn play<A: Allocator + Inspect>(
     }
 }
 
-/// Plays random sequences that trim and reset too; one that fails is made short.
+/// Runs random sequences that also trim and reset; a failing one is shortened.
 pub(crate) fn trial<A: Allocator + Inspect + Reclaim>(range: Range, make: impl Fn() -> A) {
     let largest = Layout::from_size_align(range.size, 1 << range.align).expect("small layouts exist");
     Conformance::of(make).reaching(largest).inspected().reclaimed().sequences(SEEDS, STEPS).run_sequences();

@@ -1,4 +1,4 @@
-//! Handles that share a value: what can be done with them beside cloning and dropping.
+//! Reference-counted handles: everything beside cloning and dropping.
 
 use std::{
     cell::Cell,
@@ -34,7 +34,7 @@ impl Shape for Square<'_> {
 }
 
 #[test]
-fn a_counted_trait_object_frees_the_whole_block() {
+fn trait_object_frees_the_whole_block() {
     let drops = Cell::new(0);
     let pool = RcPool::new();
     let square = pool.alloc_rc(Square(3, Tracked::new(&drops)));
@@ -53,9 +53,9 @@ fn a_counted_trait_object_frees_the_whole_block() {
     assert_eq!(pool.stats().live, 0);
 }
 
-/// The block is freed with its own layout, however large and aligned the value is that is gone.
+/// The block is freed with its own layout, whatever size and alignment the dropped value had.
 #[test]
-fn a_weak_handle_knows_the_layout_of_a_value_that_is_gone() {
+fn weak_handle_knows_the_layout_of_a_dropped_value() {
     #[repr(align(64))]
     struct Aligned;
 
@@ -78,7 +78,7 @@ fn a_weak_handle_knows_the_layout_of_a_value_that_is_gone() {
 }
 
 #[test]
-fn what_is_unsized_is_the_value_and_nothing_else() {
+fn unsize_changes_the_value_only() {
     let pool = RcPool::new();
     let error: PoolRc<dyn Error> = unsize!(pool.alloc_rc(AllocError::Limit) => dyn Error);
     let shown: PoolRc<dyn Display> = unsize!(error.clone() => dyn Display);
@@ -92,7 +92,7 @@ fn what_is_unsized_is_the_value_and_nothing_else() {
     assert_eq!(format!("{debug:?}"), "\"borrowed\"");
 }
 
-/// Names in scope that the macro uses, too, change nothing.
+/// Names in scope that the macro also uses have no effect.
 #[test]
 fn the_macro_is_hygienic() {
     let pool = RcPool::new();
@@ -102,7 +102,7 @@ fn the_macro_is_hygienic() {
 }
 
 #[test]
-fn a_value_that_refers_to_itself() {
+fn self_referential_value() {
     struct Node<'p, 'd> {
         this: PoolWeak<'p, Node<'p, 'd>, LocalRefCount, Local<millpond::Blocks>>,
         _tracked: Tracked<'d>,
@@ -132,7 +132,7 @@ fn a_value_that_refers_to_itself() {
 }
 
 #[test]
-fn in_place_and_out_again() {
+fn in_place_and_into_inner() {
     let drops = Cell::new(0);
     let pool = ArcPool::new();
     let one = pool.alloc_arc_with(|| Tracked::new(&drops));
@@ -154,13 +154,13 @@ fn in_place_and_out_again() {
 }
 
 #[test]
-fn raw_pointers_stay_counted() {
+fn raw_pointers_keep_their_count() {
     let drops = Cell::new(0);
     let pool = RcPool::new();
     let one = pool.alloc_rc(Square(2, Tracked::new(&drops)));
     let raw = PoolRc::into_raw(unsize!(one.clone() => dyn Shape));
     assert_eq!(PoolRc::strong_count(&one), 2);
-    // SAFETY: the pointer came from a handle of this pool, and becomes one once.
+    // SAFETY: the pointer came from a handle of this pool, and becomes a handle once.
     let again: PoolRc<dyn Shape> = unsafe { PoolRc::from_raw_in(raw, pool.memory()) };
     assert_eq!((again.area(), PoolRc::strong_count(&one)), (4, 2));
     drop((one, again));
@@ -168,7 +168,7 @@ fn raw_pointers_stay_counted() {
 }
 
 #[test]
-fn a_value_is_changed_by_its_only_handle() {
+fn only_handle_gives_mutable_access() {
     let pool = ArcPool::new();
     let mut one = pool.alloc_arc(1);
     *PoolArc::get_mut(&mut one).expect("the only one") = 2;
@@ -183,9 +183,9 @@ fn a_value_is_changed_by_its_only_handle() {
     assert!(PoolArc::get_mut(&mut one).is_some() && PoolArc::get_mut(&mut other).is_some());
 }
 
-/// One thread asks for the value while another turns its handle into a weak one, and that into a strong one again.
+/// One thread calls `get_mut` while another turns its handle into a weak one and that into a strong one again.
 #[test]
-fn threads_agree_on_who_is_the_only_one() {
+fn threads_agree_on_uniqueness() {
     static POOL: ArcPool<AtomicU32> = ArcPool::new();
     let rounds = if cfg!(miri) { 20 } else { 20_000 };
     let start = Barrier::new(2);
@@ -203,7 +203,7 @@ fn threads_agree_on_who_is_the_only_one() {
             });
             start.wait();
             if let Some(value) = PoolArc::get_mut(&mut one) {
-                // Nobody else can reach it: a race is what ThreadSanitizer would find.
+                // No other thread can reach the value: ThreadSanitizer would report a race.
                 *value.get_mut() += 1;
             }
         });
@@ -212,7 +212,7 @@ fn threads_agree_on_who_is_the_only_one() {
 }
 
 #[test]
-fn a_box_is_unsized_whatever_it_holds() {
+fn boxes_of_any_value_are_unsized() {
     let classes = Local::new(Classes::new());
     let drops = Cell::new(0);
     let slice = unsize!(PoolBox::new_in([0_u8; 0], &classes).expect("no bytes") => [u8]);

@@ -1,4 +1,4 @@
-//! Blocks of mixed sizes in one region: `SignPost` and `Tlsf`, on parents of all kinds, sizes and moods.
+//! Blocks of mixed sizes in one region: `SignPost` and `Tlsf`, on parents of all kinds and sizes.
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, rc::Rc};
 
@@ -18,14 +18,14 @@ use crate::{
     tracking_parent::TrackingParent,
 };
 
-/// Bytes in a word, which a post takes.
+/// Bytes in a word, which a tag takes.
 const WORD: usize = size_of::<usize>();
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("the tests' layouts exist")
 }
 
-/// Calls a test with a maker of each pool. (A macro, because the pools are of different types.)
+/// Calls a test with a maker of each pool. (A macro, because the pools have different types.)
 macro_rules! for_each_pool {
     ($test:path $(, $argument:expr)*) => {
         $test(Tlsf::new $(, $argument)*);
@@ -74,20 +74,20 @@ fn random_operations_in_odd_regions() {
 }
 
 #[test]
-fn when_the_parent_fails_nothing_is_lost() {
+fn parent_failures_lose_nothing() {
     for_each_pool!(fail_each);
 }
 
-/// Everything that was handed out from a full region can be handed out again when it is freed, whatever the order.
+/// Everything that was handed out from a full region can be handed out again after it was freed in any order.
 #[test]
-fn a_region_that_was_full_is_whole_again_when_all_is_freed() {
+fn full_region_merges_completely() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut memory = vec![MaybeUninit::<u128>::uninit(); 4096];
         for seed in 0..30 {
             let mut rng = Rng::with_seed(seed);
             let size = rng.usize(1000..60_000);
             let bytes: *mut MaybeUninit<u8> = memory.as_mut_ptr().cast();
-            // SAFETY: the bytes are the vector's, and nobody else's for now.
+            // SAFETY: the bytes are the vector's, and nothing else uses them now.
             let buffer = Buffer::new(unsafe { std::slice::from_raw_parts_mut(bytes, size) });
             let pool = Local::new_in(make(), buffer);
             let whole = largest(&pool, size);
@@ -113,7 +113,7 @@ fn a_region_that_was_full_is_whole_again_when_all_is_freed() {
     for_each_pool!(test);
 }
 
-/// The largest block that can be had, found by trying.
+/// Returns the largest block that is served, found by trying.
 fn largest(pool: &impl Allocator, most: usize) -> usize {
     let fits = |size: usize| match pool.allocate(layout(size, 1)) {
         Ok(block) => {
@@ -126,9 +126,9 @@ fn largest(pool: &impl Allocator, most: usize) -> usize {
     (0..=most).rev().find(|&size| fits(size)).expect("zero bytes always exist")
 }
 
-/// Comb: every second block is freed, so that nothing merges; then the others, so that everything does.
+/// A comb: every second block is freed, so that nothing merges; then the others, so that everything does.
 #[test]
-fn a_comb_of_holes_merges_without_gaps() {
+fn comb_of_holes_merges() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let pool = Local::new_in(make(), TrackingParent::default());
         let block = layout(100, 8);
@@ -157,7 +157,7 @@ fn a_comb_of_holes_merges_without_gaps() {
 }
 
 #[test]
-fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
+fn trim_returns_empty_chunks_only() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let pool = Local::new_in(make(), TrackingParent::default());
         let mut rng = Rng::with_seed(5);
@@ -184,10 +184,10 @@ fn trim_returns_the_chunks_without_live_blocks_and_no_others() {
     for_each_pool!(test);
 }
 
-/// A post of 8 bytes, granules of 16, least 32: what the documentation says of 64-bit machines, byte by byte.
+/// A tag of 8 bytes, granules of 16, a minimum of 32: the documented overhead on 64-bit machines, byte by byte.
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn the_overhead_is_eight_bytes_and_the_rounding() {
+fn overhead_is_eight_bytes_and_rounding() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         for (size, distance) in
             [(1, 32), (8, 32), (24, 32), (25, 48), (40, 48), (41, 64), (120, 128), (1000, 1008), (1001, 1024)]
@@ -195,21 +195,21 @@ fn the_overhead_is_eight_bytes_and_the_rounding() {
             let pool = Local::new_in(make(), Pages);
             let [a, b] = [(); 2].map(|()| pool.allocate(layout(size, 16)).expect("the system has pages"));
             assert_eq!(b.addr().get() - a.addr().get(), distance, "{size}");
-            assert_eq!(a.len(), distance - 8, "all but the post may be used");
+            assert_eq!(a.len(), distance - 8, "all except the tag may be used");
         }
     }
     for_each_pool!(test);
 }
 
 #[test]
-fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
+fn blocks_grow_into_the_free_block_behind() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let pool = Local::new_in(make(), Pages);
         let size = layout(200, 8);
         let [a, b, c] = [(); 3].map(|()| pool.allocate(size).expect("the system has pages").cast::<u8>());
         assert!(a < b && b < c, "fresh blocks come in order");
         let both = layout(c.addr().get() - a.addr().get() - 8, 8);
-        // SAFETY: each block is live and the layouts are those it has in turn.
+        // SAFETY: each block is live and has these layouts in turn.
         unsafe {
             a.write_bytes(0x5a, 200);
             c.write_bytes(0xc3, 200);
@@ -236,7 +236,7 @@ fn blocks_grow_into_the_free_block_behind_and_shrink_back() {
 }
 
 #[test]
-fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
+fn largest_free_block_is_served_and_one_byte_more_is_not() {
     for seed in 0..50 {
         let mut rng = Rng::with_seed(seed);
         let mut pool = Owned::new_in(Tlsf::without_quick_list(), TrackingParent::failing(1..usize::MAX));
@@ -244,7 +244,8 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
         let first = pool.allocate(layout(60_000, 8)).expect("the first chunk is had");
         // SAFETY: the block is live, and this pool handed it out for this layout.
         unsafe { pool.deallocate(first.cast(), layout(60_000, 8)) };
-        // Something is always live, or a request that is too large would have the pool give up its only chunk.
+        // One block stays live, because otherwise the pool would release its only chunk for a request that is too
+        // large.
         pool.allocate(pin).expect("there is room");
         let mut live = vec![(pool.allocate(all).expect("there is room").cast::<u8>(), all)];
         for _ in 0..200 {
@@ -258,7 +259,7 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
                 unsafe { pool.deallocate(block, size) };
             }
             let (largest, holes) = (pool.pool().largest_free(), pool.pool().holes());
-            // One that is up to 1/32 larger may stand behind it on its list.
+            // Another block that is up to 1/32 larger may stand behind it on its list.
             assert!(largest <= holes.largest && holes.largest - largest <= holes.largest / 32, "{holes:?}");
             assert_eq!(holes.bytes, pool.stats().free);
             assert!(pool.allocate(layout(largest + 1, 1)).is_err());
@@ -273,7 +274,7 @@ fn the_largest_free_block_is_served_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
+fn fragmentation() {
     let mut pool = Owned::new_in(Tlsf::without_quick_list(), Pages);
     let blocks: Vec<_> = (0..100)
         .map(|_| pool.allocate(layout(5 * WORD, 8)).expect("the system has pages").cast::<u8>())
@@ -290,9 +291,9 @@ fn fragmentation_is_none_in_one_piece_and_near_one_in_crumbs() {
     assert!(pool.pool().owns(rest.as_ptr()));
 }
 
-/// What waits in a pocket comes back first, is free in the figures, and is merged when nothing else is left.
+/// Blocks on a quick list come back first, count as free, and are merged when nothing else is left.
 #[test]
-fn pockets_give_back_what_they_got_and_hide_nothing() {
+fn quick_lists_are_reused_and_counted_as_free() {
     let pool = Local::new_in(Tlsf::new(), TrackingParent::failing(1..usize::MAX));
     let large = layout(20_000, 8);
     let first = pool.allocate(large).expect("the first chunk is had").cast::<u8>();
@@ -306,7 +307,7 @@ fn pockets_give_back_what_they_got_and_hide_nothing() {
     // SAFETY: each block is live when it is freed, and this pool handed it out for this layout.
     let free = |which: &[NonNull<u8>]| which.iter().for_each(|&at| unsafe { pool.deallocate(at, block) });
     free(&blocks[..8]);
-    pool.check().expect("sound with a full pocket");
+    pool.check().expect("sound with a full quick list");
     assert_eq!(
         (pool.stats().live, pool.stats().free),
         (full.live - 8 * 13 * WORD, full.free + 8 * 13 * WORD)
@@ -325,10 +326,10 @@ fn pockets_give_back_what_they_got_and_hide_nothing() {
     pool.check().expect("sound when all is freed");
 }
 
-/// Free blocks of 100, 40 and 60 bytes, freed in this order: first fit takes the last freed that holds 50, best fit
-/// the smallest.
+/// Free blocks of 100, 40 and 60 bytes, freed in this order: first fit takes the last freed block that holds 50, best
+/// fit the smallest.
 #[test]
-fn first_fit_takes_the_first_and_best_fit_the_smallest() {
+fn first_fit_and_best_fit() {
     for (pool, expected) in [(SignPost::first_fit(), 1), (SignPost::best_fit(), 2)] {
         let pool = Local::new_in(pool, Pages);
         let sizes = [40, 104, 56].map(|size| layout(size, 8));
@@ -348,7 +349,7 @@ fn first_fit_takes_the_first_and_best_fit_the_smallest() {
 
 /// Every alignment up to a page, from regions that are just large enough, wherever they start.
 #[test]
-fn every_alignment_is_had_from_a_region_of_the_size_that_is_asked_for() {
+fn any_alignment_from_a_region_of_the_requested_size() {
     fn test<P: RawPool + Inspect>(make: fn() -> P) {
         let mut memory = vec![MaybeUninit::uninit(); 20_000];
         for align in (0..=12).map(|log2| 1 << log2) {
@@ -370,14 +371,14 @@ fn every_alignment_is_had_from_a_region_of_the_size_that_is_asked_for() {
     for_each_pool!(test);
 }
 
-/// Seed for all types: a kilobyte, numbers, text, bytes, all of it again when all is freed.
+/// One kilobyte serves numbers, text and bytes, and is one free block again when all is freed.
 #[test]
-fn a_kilobyte_for_values_of_all_types() {
+fn one_kilobyte_for_all_types() {
     #[repr(align(16))]
     struct Kilobyte([MaybeUninit<u8>; 1024]);
     let mut memory = Kilobyte([MaybeUninit::new(0xee); 1024]);
     let pool = Local::new_in(SignPost::best_fit().wiping(), Buffer::new(&mut memory.0));
-    // 1024 bytes are a post's room in front, a post, the block, and the last post.
+    // 1024 bytes are padding in front, a tag, the block, and the last tag.
     assert_eq!(largest(&pool, 1024), 1024 - 3 * WORD);
     let shapes = [Layout::new::<[i32; 5]>(), Layout::new::<[u8; 5]>(), Layout::new::<f64>(), layout(33, 64)];
     for _ in 0..3 {
@@ -401,18 +402,18 @@ fn a_kilobyte_for_values_of_all_types() {
         assert_eq!(largest(&pool, 1024), 1024 - 3 * WORD, "all of it is there again");
     }
     drop(pool);
-    // SAFETY: every byte was initialised in the beginning.
+    // SAFETY: every byte was initialised at the beginning.
     let left = memory.0.iter().filter(|byte| unsafe { byte.assume_init() } == 0x77).count();
     assert_eq!(left, 0, "nothing that was freed can be read");
 }
 
-/// A wiping pool leaves nothing of what a block gives up, or gets, when it is resized in place.
+/// A zeroing pool leaves no contents in what a block loses or gains when it is resized in place.
 #[test]
-fn wiping_reaches_what_resizing_moves() {
+fn zeroing_reaches_resized_blocks() {
     let pool = Local::new_in(SignPost::first_fit().wiping(), Pages);
     let (small, large) = (layout(100, 8), layout(1000, 8));
     let block = pool.allocate(large).expect("the system has pages").cast::<u8>();
-    // SAFETY: the block is live, as large as the layout it has in turn, and this pool's.
+    // SAFETY: the block is live, has these layouts in turn, and is this pool's.
     unsafe {
         block.write_bytes(0x77, 1000);
         let shrunk = pool.shrink_in_place(block, large, small).expect("a block shrinks where it is");
@@ -420,14 +421,14 @@ fn wiping_reaches_what_resizing_moves() {
         assert!(grown.as_ref()[..100].iter().all(|&byte| byte == 0x77), "contents stay");
         assert!(grown.as_ref()[100..].iter().all(|&byte| byte != 0x77), "nothing comes back");
         let gained = &grown.as_ref()[shrunk.len()..];
-        assert!(gained.iter().all(|&byte| byte == 0), "and no post or link of the pool's is seen");
+        assert!(gained.iter().all(|&byte| byte == 0), "and no tag or link of the pool is visible");
         pool.deallocate(block, large);
     }
 }
 
-/// The same figures wherever they are asked for.
+/// The same figure through every wrapper.
 #[test]
-fn the_largest_free_block_is_known_through_guards_and_shells() {
+fn largest_free_block_through_guards_and_shells() {
     fn ask(pool: &impl Inspect) -> (Option<usize>, Option<Holes>) {
         (pool.largest_free(), pool.holes())
     }
@@ -452,7 +453,7 @@ fn the_largest_free_block_is_known_through_guards_and_shells() {
 }
 
 #[test]
-fn what_posts_say_is_free_is_served() {
+fn free_bytes_in_tags_are_served() {
     let mut pool = Owned::new_in(SignPost::first_fit(), Pages);
     pool.allocate(layout(1000, 8)).expect("the system has pages");
     let (held, largest, holes) = (pool.stats().held, pool.pool().largest_free(), pool.pool().holes());

@@ -1,4 +1,4 @@
-//! The registry: which pools it knows, and how it tells them to others.
+//! The registry: which pools it knows, and what its exporters publish.
 
 use std::{
     alloc::Layout,
@@ -22,7 +22,7 @@ fn take(pool: &impl Allocator, size: usize) {
 }
 
 #[test]
-fn pools_come_in_order_and_go_by_themselves() {
+fn pools_are_listed_until_they_are_dropped() {
     static ALWAYS: Locked<Tlsf> = Locked::new(Tlsf::new());
     let registry = Registry::new();
     let (b, c) = (Arc::new(Locked::<_>::new(Tlsf::new())), Arc::new(Locked::<_>::new(Linear::new())));
@@ -72,7 +72,7 @@ fn shared_pools_are_read_and_local_ones_publish() {
 }
 
 #[test]
-fn a_pool_may_use_the_registry_while_it_is_read() {
+fn pool_may_use_the_registry_while_it_is_read() {
     static REGISTRY: Registry = Registry::new();
     static ASKED: OnceLock<usize> = OnceLock::new();
     struct Curious;
@@ -100,8 +100,8 @@ fn a_pool_may_use_the_registry_while_it_is_read() {
     assert_eq!(ASKED.get(), Some(&1));
 }
 
-/// What the format asks for, read from its documentation: every line is a comment of two kinds or a sample; a metric is one
-/// group, its help and type first and once; names and labels are well formed; no series comes twice.
+/// Checks the rules of the format's documentation: every line is a sample or one of two kinds of comment; a metric is
+/// one group, with its help and type first and once; names and labels are well formed; no series appears twice.
 fn is_well_formed(text: &str) -> BTreeSet<(String, String)> {
     assert!(text.is_empty() || text.ends_with('\n'));
     let mut series = BTreeSet::new();
@@ -130,7 +130,7 @@ fn is_well_formed(text: &str) -> BTreeSet<(String, String)> {
     series
 }
 
-/// The value of a label, and what comes behind its quote.
+/// Returns the value of a label, and the text behind its closing quote.
 fn label(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -149,7 +149,7 @@ fn label(text: &str) -> (String, &str) {
 }
 
 #[test]
-fn prometheus_can_read_it() {
+fn prometheus_text_is_well_formed() {
     let names = ["plain", "a \"quoted\" one", "back\\slash", "two\nlines", "größe {x=\"1\"} 2", ""];
     let registry = Registry::new();
     let pools = names.map(|name| {
@@ -168,7 +168,7 @@ fn prometheus_can_read_it() {
     };
     assert_eq!(of("millpond_pool_allocations_total"), BTreeSet::from(names));
     assert_eq!(of("millpond_pool_held_bytes").len(), 7);
-    assert!(!text.contains("millpond_pool_limit_left"), "nobody has a limit");
+    assert!(!text.contains("millpond_pool_limit_left"), "no pool has a limit");
     for sample in [
         "millpond_pool_live_bytes{pool=\"plain\"} 64\n",
         "millpond_pool_peak_bytes{pool=\"two\\nlines\"} 8\n",
@@ -194,7 +194,7 @@ mod recorder {
 
     use super::*;
 
-    /// Keeps what it hears: a gauge's bits, or a counter's number.
+    /// Keeps recorded values: a gauge's bits, or a counter's number.
     #[derive(Default)]
     struct Book(Mutex<Vec<(char, Key, Arc<AtomicU64>)>>);
 
@@ -225,7 +225,7 @@ mod recorder {
     }
 
     #[test]
-    fn the_crate_metrics_hears_of_all_pools() {
+    fn metrics_crate_gets_all_pools() {
         let registry = Registry::new();
         let pool = Arc::new(Locked::<_>::new(Stats::new(Blocks::<Fixed<64>>::new())));
         registry.watch("packets", &pool).expect("the name is free");
@@ -294,7 +294,7 @@ mod subscriber {
     }
 
     #[test]
-    fn the_crate_tracing_hears_of_figures() {
+    fn tracing_crate_gets_metrics() {
         let pool = Local::new(Stats::new(Blocks::<Fixed<64>>::new()));
         take(&pool, 8);
         let metrics = pool.metrics();
@@ -312,7 +312,7 @@ mod subscriber {
 }
 
 #[test]
-fn a_parent_may_read_the_registry_while_a_pool_grows() {
+fn parent_may_read_the_registry_while_a_pool_grows() {
     let registry = Arc::new(Registry::new());
     let (seen, calls) = (registry.clone(), Arc::new(std::sync::Mutex::new(Vec::new())));
     let heard = calls.clone();

@@ -1,4 +1,4 @@
-//! A range that is reserved once: back to back, used to the last page, given back.
+//! A range that is reserved once: chunks lie back to back, all of it is used, and memory is given back.
 
 use std::{alloc::Layout, collections::BTreeSet, mem::MaybeUninit, thread};
 
@@ -20,7 +20,7 @@ fn reserve(pages: usize) -> ReservedRegion {
 }
 
 #[test]
-fn a_pool_uses_the_range_to_the_last_page() {
+fn pool_uses_the_range_to_the_last_page() {
     for pages in [1, 2, 3, 100, 1001] {
         let range = reserve(pages);
         let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &range);
@@ -31,7 +31,7 @@ fn a_pool_uses_the_range_to_the_last_page() {
         }
         assert_eq!((pool.stats().held, range.used()), (range.size(), range.size()), "{pages} pages");
         assert_eq!(pool.stats().free, 0);
-        // Every chunk but the first begins with a header, and may have a rest at the end.
+        // Every chunk except the first begins with a header, and may have a remainder at its end.
         let most = range.size() / 64;
         assert!((most - pool.stats().chunks..=most).contains(&numbers.len()), "{} of {most}", numbers.len());
         drop(pool);
@@ -55,7 +55,7 @@ fn chunks_lie_back_to_back() {
 }
 
 #[test]
-fn what_is_freed_at_the_end_is_there_again_and_zero() {
+fn memory_freed_at_the_end_is_reused_and_zero() {
     let range = reserve(16);
     let [first, second, third] =
         [(); 3].map(|()| range.allocate(layout(5000, 8)).expect("the range has room"));
@@ -79,7 +79,7 @@ fn what_is_freed_at_the_end_is_there_again_and_zero() {
 }
 
 #[test]
-fn the_last_block_grows_and_shrinks_where_it_is() {
+fn last_block_is_resized_in_place() {
     let range = reserve(100);
     let page = Pages::size();
     let (small, large) = (layout(page + 5, 8), layout(50 * page, 8));
@@ -118,7 +118,7 @@ fn threads_share_a_range() {
 }
 
 #[test]
-fn any_pool_stands_on_a_range() {
+fn any_pool_works_on_a_range() {
     for seed in 0..4 {
         workout(Local::new_in(Linear::new(), reserve(5000)), 20_000, seed);
         workout(Local::new_in(Classes::new(), reserve(5000)), 20_000, seed);
@@ -128,7 +128,7 @@ fn any_pool_stands_on_a_range() {
 }
 
 #[test]
-fn a_trim_gives_memory_back_and_a_full_range_stays_sound() {
+fn trim_gives_memory_back() {
     let range = reserve(500);
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), &range);
     let mut oracle = Oracle::new(&pool);
@@ -142,7 +142,7 @@ fn a_trim_gives_memory_back_and_a_full_range_stays_sound() {
 }
 
 #[test]
-fn a_range_of_no_size_is_refused() {
+fn empty_range_is_refused() {
     assert_eq!(ReservedRegion::new(0).err(), Some(AllocError::Unsupported));
     assert_eq!(ReservedRegion::new(usize::MAX).err(), Some(AllocError::Unsupported));
     let range = reserve(1);
@@ -156,14 +156,14 @@ fn is_aligned(range: &ReservedRegion) -> bool {
 }
 
 #[test]
-fn the_last_block_of_a_buffer_is_resized_where_it_is() {
+fn last_block_of_a_buffer_is_resized_in_place() {
     let mut memory = [MaybeUninit::uninit(); 100];
     check_resizing(Buffer::new(&mut memory));
     static MEMORY: StaticBuffer<100> = StaticBuffer::new();
     check_resizing(&MEMORY);
 }
 
-/// Of 100 bytes.
+/// A region of 100 bytes.
 fn check_resizing(buffer: impl Allocator) {
     let bytes = |size| layout(size, 1);
     let first = buffer.allocate(bytes(20)).expect("room for 20");

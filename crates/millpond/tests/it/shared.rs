@@ -1,4 +1,4 @@
-//! Everything that threads share: stress, and what the models are too small for.
+//! Everything that threads share, under stress, and cases that are too large for the models.
 
 use std::{
     alloc::Layout,
@@ -24,7 +24,7 @@ use millpond::{
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-/// A few hundred thousand operations of more threads than there are cores; nothing is live in the end.
+/// Runs a few hundred thousand operations on more threads than there are cores; no block is live at the end.
 pub(crate) fn stress(pool: impl Allocator + Inspect + Sync) {
     let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
     let served = Stress { layout: LAYOUT, threads: 4, rounds, seed: 7 }.run(&pool);
@@ -40,7 +40,7 @@ fn lock_free_under_stress() {
     stress(LockFree::<Fixed<64>, _>::new_in(Pages).with_capacity(100));
 }
 
-/// Stress, and a thread that trims all the while. Chunks that pages are returned with cannot be touched any more.
+/// Stress while one thread trims repeatedly. Chunks go back to the system as pages, so touching one would fault.
 fn trimmed_under_stress(pool: &LockFree<Fixed<64>, impl Allocator + Sync>) -> usize {
     let done = AtomicBool::new(false);
     let returned = thread::scope(|scope| {
@@ -65,7 +65,7 @@ fn trimmed_under_stress(pool: &LockFree<Fixed<64>, impl Allocator + Sync>) -> us
 }
 
 #[test]
-fn a_lock_free_pool_is_trimmed_under_stress() {
+fn lock_free_pool_is_trimmed_under_stress() {
     let pages = LockFree::<Fixed<64>, _>::new_in(Pages).with_capacity(1);
     let bounded = LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Pages, 30_000)).with_capacity(4);
     let heap = LockFree::<Fixed<64>>::new().with_capacity(16);
@@ -77,18 +77,18 @@ fn a_lock_free_pool_is_trimmed_under_stress() {
         }
         assert!(round < 10, "no chunk has ever gone: {returned:?}");
     }
-    // All is there still.
+    // Everything is still there.
     pages.trim();
     assert_eq!((pages.stats().live, pages.stats().free), (0, 64));
 }
 
-/// There are blocks for all threads; at times the trimming thread holds them.
+/// There are enough blocks for all threads; at times the trimming thread holds them.
 #[test]
-fn nobody_is_refused_while_another_thread_trims() {
+fn no_refusal_while_another_thread_trims() {
     let pool = LockFree::<Fixed<64>, _>::new_in(Limit::bytes(Heap, 2000)).with_capacity(1);
     let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(LAYOUT).ok()).collect();
     assert!(blocks.len() > 20);
-    // SAFETY: the block is live, and of this layout.
+    // SAFETY: the block is live, and has this layout.
     let free = |block: NonNull<[u8]>| unsafe { pool.deallocate(block.cast(), LAYOUT) };
     blocks.into_iter().for_each(free);
     let done = AtomicBool::new(false);
@@ -110,9 +110,9 @@ fn nobody_is_refused_while_another_thread_trims() {
     assert_eq!(pool.stats().live, 0);
 }
 
-/// Threads want more than there is: requests fail, and no block is lost or had twice.
+/// Threads request more than there is: requests fail, and no block is lost or handed out twice.
 #[test]
-fn a_bounded_lock_free_pool_under_stress() {
+fn bounded_lock_free_pool_under_stress() {
     let mut memory = vec![MaybeUninit::uninit(); 50 * 68 + 200];
     stress(LockFree::<Fixed<64>, _>::new_in(Buffer::new(&mut memory)));
 }
@@ -124,16 +124,17 @@ fn locked_pools_under_stress() {
     stress(Locked::<_>::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Locked::<_>::new(Classes::new()));
     stress(Locked::<_>::new(Tlsf::new()));
-    // Where threads outnumber cores, a fair lock waits for who is next and not running: little, so that it ends soon.
+    // Where threads outnumber cores, a fair lock waits for a thread that is next and not running: a small load, so that
+    // it ends // soon.
     let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
     assert!(Stress { layout: LAYOUT, threads: 3, rounds: 5, seed: 7 }.run(&fair) > 5);
     fair.check().expect("sound");
     assert_eq!(fair.stats().live, 0, "a block is lost");
 }
 
-/// Nothing but the last block is freed, so it must have an end.
+/// An arena frees only its last block, so the test is bounded by its size.
 #[test]
-fn a_shared_arena_under_stress() {
+fn shared_arena_under_stress() {
     let mut arena = AtomicLinear::new();
     for seed in 0..3 {
         let served = Stress { layout: LAYOUT, threads: 4, rounds: 50, seed }.run(&arena);
@@ -146,9 +147,9 @@ fn a_shared_arena_under_stress() {
     assert_eq!(arena.stats().held, 0);
 }
 
-/// One owner, who hands every block to one of three threads that free it.
+/// One owner hands every block to one of three threads, which free it.
 #[test]
-fn an_inbox_under_stress() {
+fn remote_free_under_stress() {
     let remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new());
     thread::scope(|scope| {
         let owner = remote_free.try_own().expect("it has no owner");
@@ -173,7 +174,7 @@ fn an_inbox_under_stress() {
             .collect();
         for stamp in 0..30_000 {
             let block = owner.allocate(LAYOUT).expect("the heap has 64 bytes").cast::<u8>();
-            // SAFETY: the block was just handed out and is 64 bytes long.
+            // SAFETY: the block was just handed out and has 64 bytes.
             unsafe { block.cast::<[u64; 8]>().write([stamp; 8]) };
             let address = block.as_ptr().expose_provenance();
             others[stamp as usize % 3].send((address, stamp)).expect("the thread listens");
@@ -186,9 +187,9 @@ fn an_inbox_under_stress() {
     owner.check().expect("sound");
 }
 
-/// What an owner leaves behind is its successor's.
+/// A new owner gets everything that the previous one left.
 #[test]
-fn an_inbox_strands_nothing() {
+fn remote_free_loses_nothing_between_owners() {
     let mut remote_free = RemoteFree::new(Blocks::<Fixed<64>>::new().with_capacity(10));
     let blocks: Vec<_> = {
         let owner = remote_free.try_own().expect("it has no owner");
@@ -207,8 +208,8 @@ fn an_inbox_strands_nothing() {
 }
 
 #[test]
-fn a_lock_free_pool_in_a_static_is_used_to_the_last_block() {
-    // 30 blocks with their links, and the record of the segment.
+fn static_lock_free_pool_is_used_to_the_last_block() {
+    // 30 blocks with their links, and the header of the segment.
     const SIZE: usize = 30 * (64 + 4) + 40;
     static MEMORY: StaticBuffer<SIZE> = StaticBuffer::new();
     static POOL: LockFree<Fixed<64>, &StaticBuffer<SIZE>> = LockFree::new_in(&MEMORY);
@@ -227,11 +228,11 @@ fn a_lock_free_pool_in_a_static_is_used_to_the_last_block() {
     assert_eq!(again, blocks, "not the same blocks, or one twice");
 }
 
-/// With numbers and tags of 16 bits: the pool ends where its documentation says, and all its blocks are whole after the tag
-/// has come back more than once.
+/// With indices and tags of 16 bits: the pool ends where its documentation says, and all its blocks are intact after
+/// the tag has wrapped around more than once.
 #[cfg(millpond_narrow)]
 #[test]
-fn a_narrow_lock_free_pool_to_its_last_number() {
+fn narrow_lock_free_pool_to_its_last_index() {
     for (first, most) in [(1, (1 << 15) - 1), (512, (1 << 15) - 512), (1 << 14, 1 << 14), (1 << 20, 1 << 14)]
     {
         let pool = LockFree::<Fixed<64>>::new().with_capacity(first);
@@ -256,9 +257,9 @@ fn a_narrow_lock_free_pool_to_its_last_number() {
     }
 }
 
-/// A request for many that cannot be met takes nothing.
+/// A request for many blocks that cannot be served takes none.
 #[test]
-fn many_or_none() {
+fn all_or_none() {
     let mut memory = vec![MaybeUninit::uninit(); 1000];
     let pool = LockFree::<Fixed<64>, _>::new_in(Buffer::new(&mut memory));
     assert!(pool.allocate_many(LAYOUT, &mut [MaybeUninit::uninit(); 50]).is_err());
@@ -267,16 +268,17 @@ fn many_or_none() {
     assert!(LockFree::<Fixed<64>, _>::new_in(NullAllocator).reserve(1).is_err());
 }
 
-/// Chunks in which nothing is live go, wherever they are; the first and links stay until the pool is held exclusively.
+/// Chunks without live blocks are released, wherever they are; the first chunk and the links stay until the pool is
+/// held /// exclusively.
 #[test]
-fn trimming_keeps_what_is_live() {
+fn trim_keeps_live_blocks() {
     let mut pool = LockFree::<Fixed<64>, _>::new_in(Arc::new(Heap)).with_capacity(10);
     let take = |count: usize| -> Vec<_> {
         (0..count).map(|_| pool.allocate(LAYOUT).expect("the heap").cast::<u8>()).collect()
     };
     // SAFETY: each block is live and freed once.
     let free = |blocks: &[NonNull<u8>]| unsafe { pool.deallocate_many(blocks, LAYOUT) };
-    // 10, 32 and 64; the first is one chunk with its links, the others are two.
+    // Blocks of 10, 32 and 64; the first is one chunk with its links, the others are two.
     let blocks = take(90);
     assert_eq!(pool.stats().chunks, 5);
     assert_eq!(pool.trim(), 0);
@@ -288,7 +290,7 @@ fn trimming_keeps_what_is_live() {
     }
     assert_eq!((pool.stats().chunks, pool.stats().live, pool.stats().free), (3, 0, 640));
     assert!(pool.stats().held <= 640 + 106 * 4 + 3 * 48, "more than the first and the links are left");
-    // The chunks come again, and are as large.
+    // The chunks come back with the same size.
     let again = take(90);
     assert_eq!((pool.stats().chunks, pool.stats().live, pool.stats().held), (5, 90 * 64, held));
     free(&again[10..42]);

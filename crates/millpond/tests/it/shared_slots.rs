@@ -1,4 +1,4 @@
-//! Collections with keys that threads share: values outlive their removal while they are read, and each is dropped once.
+//! Shared collections with keys: values outlive their removal while they are read, and each is dropped once.
 
 use std::{
     alloc::Layout,
@@ -17,7 +17,7 @@ use millpond::{Allocator, Heap, Key, SharedSlots, guard::Limit, raw::Allocation}
 use crate::{cached::alone, slots::unwinds};
 
 #[test]
-fn a_shared_collection_drops_the_values_after_one_that_panics() {
+fn drop_continues_after_a_panic() {
     let _turn = alone();
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
     struct Bomb(bool);
@@ -36,7 +36,7 @@ fn a_shared_collection_drops_the_values_after_one_that_panics() {
 }
 
 #[test]
-fn a_value_that_is_read_outlives_its_removal() {
+fn value_outlives_its_removal_while_it_is_read() {
     let _turn = alone();
     let dropped = AtomicUsize::new(0);
     struct Counted<'a>(&'a AtomicUsize);
@@ -64,7 +64,7 @@ fn a_value_that_is_read_outlives_its_removal() {
 }
 
 #[test]
-fn a_shared_slot_comes_back_after_a_panic() {
+fn slot_is_reused_after_a_panic() {
     let _turn = alone();
     let dropped = Mutex::new(0);
     struct Bomb<'a>(&'a Mutex<u32>);
@@ -85,7 +85,7 @@ fn a_shared_slot_comes_back_after_a_panic() {
     assert_eq!(*dropped.lock().unwrap_or_else(std::sync::PoisonError::into_inner), 2);
 }
 
-/// Threads insert, read, remove and list the values of all; each value says whose it is, and is dropped once.
+/// Threads insert, read, remove and list the values of all threads; each value knows its owner, and is dropped once.
 #[test]
 fn threads_share_a_collection() {
     let _turn = alone();
@@ -112,9 +112,9 @@ fn threads_share_a_collection() {
                     let value = name << 32 | number;
                     let key = slots.insert(Pair(value, !value));
                     assert_eq!(slots.get(key).map(|pair| pair.0), Some(value));
-                    // A thread that has ended receives nothing; then its value stays.
+                    // A thread that has ended receives nothing; in that case its value stays.
                     let _ = next.send(key);
-                    // What the thread before this one inserted is removed here, sometimes while it is read.
+                    // What the previous thread inserted is removed here, sometimes while it is read.
                     if let Ok(theirs) = receiver.try_recv() {
                         let entry = slots.get(theirs);
                         assert!(slots.remove(theirs) && slots.get(theirs).is_none());
@@ -135,9 +135,9 @@ fn threads_share_a_collection() {
     assert_eq!(DROPPED.load(Ordering::Relaxed), 3 * PER_THREAD as usize);
 }
 
-/// A value that is inserted by one thread and removed by another counts once, and no more.
+/// A value that one thread inserts and another removes is counted once.
 #[test]
-fn values_count_whoever_inserts_and_removes_them() {
+fn values_are_counted_across_threads() {
     let _turn = alone();
     let slots = SharedSlots::new();
     let keys: Vec<_> = (0..200).map(|number| slots.insert(number)).collect();
@@ -154,9 +154,9 @@ fn values_count_whoever_inserts_and_removes_them() {
     assert_eq!(slots.len(), 149);
 }
 
-/// What threads hold that have ended is not lost when memory is out.
+/// Slots that ended threads hold are found when memory runs out.
 #[test]
-fn slots_of_ended_threads_are_found_when_memory_is_out() {
+fn slots_of_ended_threads_are_found() {
     let _turn = alone();
     let slots = SharedSlots::<u64, _>::new_in(Limit::bytes(Heap, 40_000));
     let fill = || std::iter::from_fn(|| slots.try_insert(7).ok()).collect::<Vec<_>>();
@@ -166,10 +166,10 @@ fn slots_of_ended_threads_are_found_when_memory_is_out() {
     empty(most);
     for _ in 0..3 {
         let work = || empty((0..20).map(|_| slots.insert(1)).collect());
-        // Its number is given back when the thread is over, not already when the scope is.
+        // A thread gives its index back when it has ended, which may be after the end of the scope.
         thread::scope(|scope| scope.spawn(work).join()).expect("no panic");
     }
-    // Somebody else in this process may have got a number of theirs, for a while.
+    // Another thread of this process may have one of their indices for a while.
     let mut all = fill();
     for _ in 0..1000 {
         if all.len() < count {
@@ -178,7 +178,7 @@ fn slots_of_ended_threads_are_found_when_memory_is_out() {
         }
     }
     assert_eq!((all.len(), slots.len()), (count, count));
-    // As long as the other thread lives, no more than that is out of reach.
+    // While the other thread lives, only its slots are out of reach.
     let mut keys = all;
     thread::scope(|scope| {
         let (to_main, from_other) = mpsc::channel();
@@ -202,7 +202,7 @@ fn slots_of_ended_threads_are_found_when_memory_is_out() {
 
 /// A destructor that uses the collection itself.
 #[test]
-fn a_value_may_remove_others_when_it_is_dropped() {
+fn destructor_may_remove_other_values() {
     let _turn = alone();
     static CHAIN: SharedSlots<Next> = SharedSlots::new();
     struct Next(Option<Key<Next>>);
@@ -222,13 +222,13 @@ fn a_value_may_remove_others_when_it_is_dropped() {
     assert_eq!(CHAIN.iter().count(), 0);
 }
 
-/// The heap, asked by a parent that looks at the collection that asks it: that takes the lock.
+/// The heap behind a parent that inspects the collection during a request, which takes the lock.
 struct Nosy;
 
 static NOSY: SharedSlots<u32, Nosy> = SharedSlots::new_in(Nosy);
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: the heap keeps the contract.
+// SAFETY: `Heap` upholds the contract.
 unsafe impl Allocator for Nosy {
     fn allocate(&self, layout: Layout) -> Allocation {
         SEEN.fetch_add(1 + NOSY.len(), Ordering::Relaxed);
@@ -236,13 +236,13 @@ unsafe impl Allocator for Nosy {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 }
 
 #[test]
-fn a_parent_is_asked_while_the_lock_is_free() {
+fn parent_is_called_without_the_lock() {
     let _turn = alone();
     let keys: Vec<_> = (0..5).map(|number| NOSY.insert(number)).collect();
     assert!(keys.iter().zip(0..).all(|(&key, number)| NOSY.get(key).is_some_and(|value| *value == number)));

@@ -1,4 +1,4 @@
-//! Collections with keys: no key finds another's value, nothing moves, nothing is dropped twice or not at all.
+//! Collections with keys: no key finds another's value, nothing moves, and each value is dropped exactly once.
 
 use std::{
     cell::RefCell,
@@ -14,7 +14,7 @@ use millpond::{
 
 use crate::{cached::alone, tracking_parent::TrackingParent};
 
-/// Notes its name when it is dropped, and panics on the way if it is told to.
+/// Records its name when it is dropped; panics while doing so if its flag is set.
 struct Noisy<'a>(u32, &'a RefCell<Vec<u32>>, bool);
 
 impl Drop for Noisy<'_> {
@@ -28,7 +28,7 @@ pub(crate) fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(work)).is_err()
 }
 
-/// File and line that the panic of `work` names, if there is one.
+/// Returns the file and line in the panic message of `work`, if it panics.
 fn place_of_panic(work: impl FnOnce()) -> Option<(String, u32)> {
     static HOOK: Once = Once::new();
     thread_local!(static PLACE: RefCell<Option<(String, u32)>> = const { RefCell::new(None) });
@@ -44,14 +44,14 @@ fn place_of_panic(work: impl FnOnce()) -> Option<(String, u32)> {
 }
 
 #[test]
-fn keys_and_slots_are_as_small_as_stated() {
+fn keys_and_slots_have_the_documented_size() {
     assert_eq!((size_of::<Key<String>>(), size_of::<Option<Key<String>>>()), (8, 8));
     assert_eq!((Slots::<u32>::SLOT_SIZE, Slots::<u64>::SLOT_SIZE), (16, 20));
     assert_eq!((Slots::<[u64; 8]>::SLOT_SIZE, Slots::<()>::SLOT_SIZE), (76, 12));
     const { assert!(SharedSlots::<[u64; 8]>::SLOT_SIZE <= 72) };
 }
 
-/// Random insertions, removals and reads, beside maps of what is live and of every key that ever was.
+/// Random insertions, removals and reads, compared with maps of the live values and of all keys that ever existed.
 fn play(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut slots = Slots::new_in(TrackingParent::default());
@@ -111,7 +111,7 @@ fn random_use_agrees_with_a_map() {
 }
 
 #[test]
-fn keys_of_elsewhere_find_nothing_or_something_but_harm_nothing() {
+fn foreign_keys_do_no_harm() {
     let _turn = alone();
     let mut large = Slots::new();
     let keys: Vec<_> = (0..5000).map(|number| large.insert(number)).collect();
@@ -143,9 +143,9 @@ fn values_are_changed_in_place_and_listed_in_order() {
     assert!(slots.is_empty() && slots.drain().next().is_none());
 }
 
-/// From both ends at once, however many slots are vacant between those that are filled, in several segments.
+/// From both ends, with any number of vacant slots between occupied ones, in several segments.
 #[test]
-fn iterators_meet_wherever_slots_are_vacant() {
+fn iterators_meet_across_vacant_slots() {
     for step in [1, 2, 3, 7, 8, 9, 31, 32, 33, 100, 999] {
         let mut slots = Slots::new();
         let keys: Vec<_> = (0..1000).map(|number| slots.insert(number)).collect();
@@ -170,9 +170,9 @@ fn iterators_meet_wherever_slots_are_vacant() {
     }
 }
 
-/// Whether values are taken out to the end, in part, or never: no key finds a value, and the slots are used again.
+/// Whether values are taken to the end, in part, or not at all: no key finds a value, and the slots are used again.
 #[test]
-fn a_drained_collection_is_empty_however_the_iterator_ends() {
+fn drained_collection_is_empty() {
     let live = std::rc::Rc::new(());
     let mut slots = Slots::new();
     for taken in [0, 1, 50, 100] {
@@ -192,13 +192,13 @@ fn a_drained_collection_is_empty_however_the_iterator_ends() {
     (0..100).for_each(|_| _ = slots.insert(live.clone()));
     assert_eq!(slots.capacity(), capacity);
     assert_eq!(slots.into_iter().skip(30).count(), 70);
-    // SAFETY: a hundred clones were leaked, and nothing has their references.
+    // SAFETY: a hundred clones were leaked, and nothing else refers to them.
     (0..100).for_each(|_| unsafe { std::rc::Rc::decrement_strong_count(std::rc::Rc::as_ptr(&live)) });
     assert_eq!(std::rc::Rc::strong_count(&live), 1);
 }
 
 #[test]
-fn keys_and_values_are_listed_alone() {
+fn keys_and_values_iterators() {
     let mut slots = Slots::new();
     let keys: Vec<_> = (0..40).map(|number| slots.insert(number)).collect();
     keys.iter().step_by(2).for_each(|&key| assert!(slots.remove(key).is_some()));
@@ -212,9 +212,9 @@ fn keys_and_values_are_listed_alone() {
     assert!(slots.keys().next().is_none() && slots.values().next().is_none());
 }
 
-/// From both ends, by reference, to be changed, and by value: what is not taken is dropped.
+/// From both ends, by shared reference, by mutable reference, and by value: values that are not taken are dropped.
 #[test]
-fn a_collection_is_iterated_in_every_way() {
+fn all_iterators() {
     let mut slots: Slots<u32> = (0..70).collect();
     slots.retain(|_, value| *value % 3 != 0);
     for (_, value) in &mut slots {
@@ -245,9 +245,9 @@ fn a_collection_is_iterated_in_every_way() {
     assert_eq!(dropped.take(), [0, 5, 1, 2, 3, 4]);
 }
 
-/// What the parent has handed out is what is held; what is live, what is free and what is neither is shown.
+/// The held bytes are those that the parent handed out; live, free and other bytes are shown.
 #[test]
-fn figures_and_pictures_of_collections() {
+fn metrics_and_heap_maps() {
     let parent = Local::new(Stats::new(Tlsf::new()));
     let mut slots = Slots::new_in(&parent);
     assert_eq!(slots.metrics(), Slots::<u64>::new().metrics());
@@ -289,7 +289,7 @@ fn figures_and_pictures_of_collections() {
 }
 
 #[test]
-fn a_live_key_is_an_index_and_a_stale_one_panics() {
+fn index_operator_panics_on_a_stale_key() {
     let mut slots = Slots::new();
     let [stale, live] = [1, 2].map(|number| slots.insert(number));
     slots[live] *= 10;
@@ -302,9 +302,9 @@ fn a_live_key_is_an_index_and_a_stale_one_panics() {
     slots.check().expect("sound");
 }
 
-/// The panic names the line that used the key, not one of the library.
+/// The panic names the line that used the key, and not one of the library.
 #[test]
-fn a_stale_index_is_reported_where_it_was_used() {
+fn stale_index_is_reported_where_it_was_used() {
     let mut slots = Slots::new();
     let key = slots.insert(1);
     slots.remove(key);
@@ -314,9 +314,9 @@ fn a_stale_index_is_reported_where_it_was_used() {
     assert_eq!(place, Some((file!().to_owned(), line!() - 1)));
 }
 
-/// After everything was removed at once, slots are filled again from the first on, and no old key finds what is there now.
+/// After `clear`, slots are filled again from the first on, and no old key finds a new value.
 #[test]
-fn nothing_is_found_after_a_clear() {
+fn clear_invalidates_all_keys() {
     for count in [1, 31, 32, 33, 5000] {
         let mut slots = Slots::new();
         let old: Vec<_> = (0..count).map(|number| slots.insert(number)).collect();
@@ -339,7 +339,7 @@ fn nothing_is_found_after_a_clear() {
 }
 
 #[test]
-fn values_without_bytes_have_keys_too() {
+fn zero_sized_values() {
     let mut slots = Slots::new();
     let keys = [slots.insert(()), slots.insert(())];
     assert_ne!(keys[0], keys[1]);
@@ -347,9 +347,9 @@ fn values_without_bytes_have_keys_too() {
 }
 
 #[test]
-fn a_parent_that_refuses_changes_nothing() {
+fn refusing_parent_changes_nothing() {
     let _turn = alone();
-    // A segment takes two requests; whether there is room for a shorter one is a few.
+    // A segment takes two requests, and finding out whether there is room for a shorter one takes a few.
     let parent = TrackingParent::failing(2..30);
     let mut slots = Slots::new_in(&parent);
     let keys: Vec<_> = (0..4).map(|number| slots.insert(number)).collect();
@@ -375,7 +375,7 @@ fn a_parent_that_refuses_changes_nothing() {
 }
 
 #[test]
-fn a_panic_in_a_constructor_changes_nothing() {
+fn panic_in_a_constructor_changes_nothing() {
     let mut slots = Slots::new();
     let key = slots.insert(1);
     assert!(unwinds(|| slots.insert_with(|_| panic!("no value"))));
@@ -385,9 +385,9 @@ fn a_panic_in_a_constructor_changes_nothing() {
     assert!(slots.is_empty());
 }
 
-/// Whatever is dropped, and however: each value once, those after the one that panics too.
+/// Each value is dropped once, whichever destructor panics and however the values are dropped.
 #[test]
-fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
+fn panic_in_a_destructor_drops_the_rest() {
     type Way = fn(Slots<Noisy<'_>, &Local<Stats<Tlsf>>>);
     let ways: [Way; 4] = [
         |slots| drop(slots),
@@ -418,7 +418,7 @@ fn a_panic_in_a_destructor_drops_nothing_twice_and_nothing_less() {
 }
 
 #[test]
-fn values_that_own_keys_make_a_graph() {
+fn values_with_keys_form_a_graph() {
     struct Node {
         name: u32,
         edges: Vec<Key<Node>>,

@@ -1,14 +1,14 @@
-//! Many small pools: what a pool of one small value takes, in bytes, its own included.
+//! Many small pools: how many bytes a pool of one small value takes, including the pool itself.
 
 use std::{alloc::Layout, cell::Cell, ptr::NonNull};
 
 use millpond::{Allocator, Arena, Blocks, Fixed, Heap, Linear, Local, Owned, Pool, Stack, raw::Allocation};
 
-/// The heap, and how many bytes are taken from it.
+/// The heap, with a count of the bytes taken from it.
 #[derive(Default)]
 struct Scales(Cell<usize>);
 
-// SAFETY: every block is the heap's, which keeps the contract.
+// SAFETY: every block is the heap's, which upholds the contract.
 unsafe impl Allocator for Scales {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.0.set(self.0.get() + layout.size());
@@ -17,7 +17,7 @@ unsafe impl Allocator for Scales {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         self.0.set(self.0.get() - layout.size());
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { Heap.deallocate(block, layout) };
     }
 
@@ -28,14 +28,14 @@ unsafe impl Allocator for Scales {
 
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
-/// Bytes of a pool with one block, the pool itself included.
+/// Returns the bytes of a pool with one block, including the pool itself.
 fn with_one<A: Allocator>(scales: &Scales, pool: A) -> usize {
     pool.allocate(BLOCK).expect("the heap has room");
     size_of::<A>() + scales.0.get()
 }
 
 #[test]
-fn a_pool_of_one_small_value_is_small() {
+fn pool_of_one_value() {
     let scales = Scales::default();
     assert!(with_one(&scales, Local::new_in(Blocks::<Fixed<64>>::new(), &scales)) <= 600);
     assert!(with_one(&scales, Local::new_in(Linear::new(), &scales)) <= 600);
@@ -44,10 +44,10 @@ fn a_pool_of_one_small_value_is_small() {
     assert!(size_of::<Arena>() + 256 <= 600 && size_of::<Pool<u64>>() + 256 <= 600);
 }
 
-/// Bytes of collections with one value, the collection itself included.
+/// Bytes of collections with one value, including the collection itself.
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn a_collection_of_one_small_value_is_small() {
+fn collection_of_one_value() {
     use millpond::{SharedSlots, Slots};
     let scales = Scales::default();
     let mut slots = Slots::new_in(&scales);
@@ -62,9 +62,9 @@ fn a_collection_of_one_small_value_is_small() {
     assert!(bytes <= 2048, "{bytes}");
 }
 
-/// However large a pool becomes, there are few chunks: each is twice as large as the one before.
+/// However large a pool becomes, it has few chunks: each is twice as large as the one before.
 #[test]
-fn chunks_double_from_a_few_blocks_on() {
+fn chunks_double() {
     let mut pool = Owned::new(Blocks::<Fixed<64>>::new());
     let mut sizes = Vec::new();
     for _ in 0..100_000 {
@@ -77,9 +77,9 @@ fn chunks_double_from_a_few_blocks_on() {
     assert!(sizes.iter().enumerate().all(|(index, &size)| size == 256 << index), "{sizes:?}");
 }
 
-/// Where memory comes by pages, or is bounded, the first chunk is a page, or all there is.
+/// Where memory comes in pages, or is bounded, the first chunk is a page, or all there is.
 #[test]
-fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
+fn first_chunk_over_coarse_parents() {
     use millpond::{Pages, guard::Limit};
     let pool = Local::new_in(Blocks::<Fixed<64>>::new(), Limit::bytes(Pages, 1 << 20));
     pool.allocate(BLOCK).expect("the system has pages");
@@ -89,10 +89,10 @@ fn a_first_chunk_is_a_page_where_the_parent_is_not_fine_grained() {
     assert_eq!((pool.stats().chunks, pool.stats().held), (1, 256));
 }
 
-/// Its sizes are those of a machine with 64-bit addresses.
+/// The sizes are those of a machine with 64-bit addresses.
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn size_classes_and_thread_caches_of_one_value_are_small() {
+fn classes_and_thread_caches_of_one_value() {
     use millpond::{Cached, Classes};
     let scales = Scales::default();
     let classes = with_one(&scales, Local::new_in(Classes::new(), &scales));

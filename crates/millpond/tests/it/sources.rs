@@ -1,11 +1,11 @@
-//! Where memory comes from: pages, regions, buffers.
+//! Sources of memory: pages, regions, buffers.
 
 use std::{alloc::Layout, mem::MaybeUninit};
 
 use millpond::{AllocError, Allocator, Buffer, Pages, source::MappedRegion};
 
 #[test]
-fn pages_are_whole_zero_and_as_aligned_as_asked() {
+fn pages_are_whole_zero_and_aligned() {
     let page = Pages::size();
     for align in [1, page, 2 * page, 64 * page, 1 << 22] {
         let layout = Layout::from_size_align(page + 1, align).expect("a layout");
@@ -21,8 +21,8 @@ fn pages_are_whole_zero_and_as_aligned_as_asked() {
 }
 
 #[test]
-fn the_system_says_why_there_are_no_pages() {
-    // More than any address space has, or, with 32 bits, more than it has twice.
+fn pages_report_why_they_refuse() {
+    // Larger than any address space, or, with 32 bits, so large that only one such block fits.
     let layout = Layout::from_size_align(isize::MAX.cast_unsigned() - 4095, 1).expect("a layout");
     let blocks: Vec<_> = std::iter::from_fn(|| Pages.allocate(layout).ok()).collect();
     assert!(blocks.len() < 2);
@@ -34,12 +34,12 @@ fn the_system_says_why_there_are_no_pages() {
 }
 
 #[test]
-fn a_region_is_committed_and_decommitted_in_pages() {
+fn region_is_committed_in_pages() {
     let page = Pages::size();
     let region = MappedRegion::reserve(16 * page).expect("addresses are plenty");
     assert_eq!(region.size(), 16 * page);
     region.commit(3 * page..3 * page + 1).expect("a page of memory");
-    // SAFETY: page 3 is committed, and nobody else uses it.
+    // SAFETY: page 3 is committed, and nothing else uses it.
     unsafe {
         let byte = region.start().add(4 * page - 1);
         assert_eq!(byte.read(), 0);
@@ -50,17 +50,17 @@ fn a_region_is_committed_and_decommitted_in_pages() {
         assert_eq!(byte.read(), 9, "a part of a page is not taken away");
         region.decommit(3 * page..4 * page).expect("decommits page 3");
         region.commit(3 * page..4 * page).expect("a page of memory");
-        assert_eq!(byte.read(), 0, "what is committed anew is zero");
+        assert_eq!(byte.read(), 0, "committed memory is zero");
     }
 }
 
 #[test]
-fn a_region_refuses_what_lies_outside() {
+fn region_refuses_ranges_outside() {
     let region = MappedRegion::reserve(1).expect("addresses are plenty");
     let size = region.size();
     assert_eq!(size, Pages::size());
     assert_eq!(region.commit(0..size + 1), Err(AllocError::Unsupported));
-    #[expect(clippy::reversed_empty_ranges, reason = "this is what is refused")]
+    #[expect(clippy::reversed_empty_ranges, reason = "the test checks that this is refused")]
     let reversed = region.commit(10..5);
     assert_eq!(reversed, Err(AllocError::Unsupported));
     assert_eq!(MappedRegion::reserve(0).err(), Some(AllocError::Unsupported));
@@ -68,7 +68,7 @@ fn a_region_refuses_what_lies_outside() {
 }
 
 #[test]
-fn a_buffer_takes_back_its_last_block_only() {
+fn buffer_takes_back_its_last_block_only() {
     let mut memory = [MaybeUninit::uninit(); 100];
     let buffer = Buffer::new(&mut memory);
     let layout = Layout::from_size_align(40, 1).expect("a layout");

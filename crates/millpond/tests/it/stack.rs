@@ -1,4 +1,4 @@
-//! Linear and Stack: what the cursor does, how scopes nest, what marks are good for.
+//! `Linear` and `Stack`: the cursor, nested scopes, and marks.
 
 use std::{
     alloc::Layout,
@@ -42,14 +42,14 @@ fn random_operations() {
 }
 
 #[test]
-fn when_the_parent_fails_nothing_is_lost() {
+fn parent_failures_lose_nothing() {
     fail_each(Stack::new);
     fail_each(|| Stack::with_capacity(10));
     fail_each(|| Linear::with_capacity(10));
 }
 
 #[test]
-fn the_first_chunk_has_the_room_that_was_asked_for() {
+fn first_chunk_has_the_configured_size() {
     let arena = Local::new_in(Linear::with_capacity(1 << 20), TrackingParent::failing(1..usize::MAX));
     let stack = Local::new_in(Stack::with_capacity(1 << 20), TrackingParent::failing(1..usize::MAX));
     for allocator in [&arena as &dyn Allocator, &stack] {
@@ -62,7 +62,7 @@ fn the_first_chunk_has_the_room_that_was_asked_for() {
 }
 
 #[test]
-fn a_static_arena_serves_all_threads_to_the_last_byte() {
+fn static_arena_serves_all_threads_to_the_last_byte() {
     static MEMORY: StaticBuffer<4096> = StaticBuffer::new();
     static ARENA: Locked<Linear, &StaticBuffer<4096>> = Locked::new_in(Linear::new(), &MEMORY);
     let count = || std::iter::from_fn(|| ARENA.allocate(layout(32, 16)).ok()).count();
@@ -75,14 +75,15 @@ fn a_static_arena_serves_all_threads_to_the_last_byte() {
 
 #[test]
 fn exact_buffers_are_enough() {
-    // A linear arena needs nothing but the block, a stack three words more; whatever the buffer's address, here one
-    // that is a word's.
+    // A linear arena needs nothing except the block, a stack three words more, at any address of the buffer; here at
+    // one that is // aligned to a word.
     for (size, align) in [(1, 1), (1, WORD), (400, 4), (7, WORD), (4096, WORD)] {
         for extra in 0..3 {
             let bytes = extra * WORD + size;
             let mut memory = vec![0u64; bytes / 8 + 1];
             let memory = memory.as_mut_ptr().cast::<MaybeUninit<u8>>();
-            // SAFETY: bytes may be uninitialised, these are within the vector, and both slices are never used at once.
+            // SAFETY: the bytes may be uninitialised and lie within the vector, and the two slices are not used at the
+            // same time.
             let slice = || unsafe { std::slice::from_raw_parts_mut(memory, bytes) };
             let arena = Local::new_in(Linear::new(), Buffer::new(slice()));
             assert!(arena.allocate(layout(size, align)).is_ok(), "{size} bytes of {bytes}");
@@ -99,16 +100,16 @@ fn exact_buffers_are_enough() {
     }
 }
 
-/// Two chunks that touch: the block at the end of the lower one is not the last of the upper one.
+/// Two adjacent chunks: the block at the end of the lower one is not the last block of the upper one.
 #[test]
-fn chunks_that_touch_stay_apart() {
+fn adjacent_chunks_are_kept_apart() {
     #[repr(align(16))]
     struct Memory([u8; 1024]);
 
     let mut memory = Memory([0; 1024]);
     let start: NonNull<u8> = NonNull::from(&mut memory.0).cast();
     let half = |index: usize| {
-        // SAFETY: the halves are the arena's until the end of the test.
+        // SAFETY: the halves belong to the arena until the end of the test.
         unsafe { Chunk::new(NonNull::slice_from_raw_parts(start.add(512 * index), 512), 16) }
             .expect("an alignment")
     };
@@ -116,7 +117,7 @@ fn chunks_that_touch_stay_apart() {
     let end = lower.start().addr().get() + 512;
     let mut arena = Linear::new();
     let any = layout(16, 16);
-    // SAFETY: as above. The upper half comes first, has no header, and is cut after the lower one.
+    // SAFETY: as above. The upper half is added first, has no header, and is carved after the lower one.
     unsafe {
         assert!(arena.add_chunk(upper, any).is_ok() && arena.add_chunk(lower, any).is_ok());
     }
@@ -136,7 +137,7 @@ fn chunks_that_touch_stay_apart() {
 }
 
 #[test]
-fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
+fn chunk_is_released_after_its_last_block_was_freed() {
     let parent = TrackingParent::default();
     let arena = Local::new_in(Linear::new(), &parent);
     let block = arena.allocate(layout(100, 8)).expect("the heap has room");
@@ -149,16 +150,16 @@ fn a_linear_arena_that_freed_its_last_block_can_give_its_chunk_back() {
 }
 
 #[test]
-fn the_last_block_grows_and_shrinks_in_place() {
+fn last_block_is_resized_in_place() {
     let stack = Local::new(Stack::with_capacity(4096));
     let first = stack.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
-    // SAFETY: each block is live, and the layouts are those it has in turn.
+    // SAFETY: each block is live, and has these layouts in turn.
     unsafe {
         assert_eq!(stack.grow(first, layout(10, 1), layout(1000, 1)).map(NonNull::cast), Ok(first));
         assert_eq!(stack.shrink(first, layout(1000, 1), layout(20, 1)).map(NonNull::cast), Ok(first));
         let second = stack.allocate(layout(10, 1)).expect("the heap has room").cast::<u8>();
         assert_eq!(second.addr().get(), first.addr().get() + 20);
-        assert!(stack.grow_in_place(first, layout(20, 1), layout(21, 1)).is_err(), "not the last any more");
+        assert!(stack.grow_in_place(first, layout(20, 1), layout(21, 1)).is_err(), "no longer the last");
         stack.deallocate(second, layout(10, 1));
         assert_eq!(stack.grow_in_place(first, layout(20, 1), layout(21, 1)).map(NonNull::cast), Ok(first));
         assert!(stack.grow_in_place(first, layout(21, 1), layout(5000, 1)).is_err(), "beyond the chunk");
@@ -167,7 +168,7 @@ fn the_last_block_grows_and_shrinks_in_place() {
 
 type Inner<'s, 'env, A> = Scope<'s, 'env, Local<Stack, A>>;
 
-/// Allocates and frees at random in scopes nested at random; what is outside a scope is untouched by it.
+/// Allocates and frees at random in randomly nested scopes; a scope does not touch what is outside of it.
 fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, depth: usize) {
     let mut kept: Vec<(&mut [MaybeUninit<u8>], u8)> = Vec::new();
     for _ in 0..rng.usize(1..8) {
@@ -181,7 +182,7 @@ fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, dep
             scope.scope(|inner| nest(inner, rng, depth - 1));
             let stats = scope.stats();
             assert_eq!(stats.live, live, "the inner scope left nothing");
-            assert!(stats.free >= free, "and took nothing");
+            assert!(stats.free >= free, "and took no memory");
         }
         let mut oracle = Oracle::new(&*scope);
         play(&mut oracle, MIXED, rng, 10);
@@ -211,13 +212,13 @@ fn scopes_nest() {
 }
 
 #[test]
-fn a_scope_that_runs_again_asks_for_nothing() {
+fn repeated_scope_needs_no_parent() {
     let parent = TrackingParent::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
     let mut rng = fastrand::Rng::with_seed(5);
     let mut work = |stack: &mut Local<Stack, &TrackingParent>| {
         stack.scope(|scope| {
-            // Sizes in another order each time: large ones must find the large chunks.
+            // The sizes come in another order each time: large ones must find the large chunks.
             let mut sizes: Vec<usize> =
                 (0..200).map(|step| if step % 20 == 0 { 9000 } else { 100 }).collect();
             rng.shuffle(&mut sizes);
@@ -251,7 +252,7 @@ fn pools_live_in_scopes() {
 }
 
 #[test]
-fn a_scope_that_unwinds_frees_as_well() {
+fn unwinding_scope_frees_its_blocks() {
     let mut stack = Local::new(Stack::new());
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         stack.scope(|outer| {
@@ -269,7 +270,7 @@ fn a_scope_that_unwinds_frees_as_well() {
 }
 
 #[test]
-fn marks_free_everything_since_and_nothing_before() {
+fn marks_free_everything_since() {
     let stack = Local::new(Stack::new());
     let mut oracle = Oracle::new(&stack);
     oracle.allocate(layout(1000, 8), false).expect("the heap has room");
@@ -279,20 +280,20 @@ fn marks_free_everything_since_and_nothing_before() {
         for size in [10, 5000, 70_000, 3] {
             stack.allocate(layout(size, 8)).expect("the heap has room");
         }
-        // SAFETY: the mark is the newest, and nobody uses what came since.
+        // SAFETY: the mark is the newest, and the blocks allocated since are not used again.
         unsafe { stack.release(inner) };
         assert_eq!(stack.stats().live, live);
     }
     let _ignored = stack.mark();
     stack.allocate(layout(100, 8)).expect("the heap has room");
-    // SAFETY: the mark is good, and nobody uses what came since.
+    // SAFETY: the mark is valid, and the blocks allocated since are not used again.
     unsafe { stack.release(outer) };
     assert_eq!(stack.stats().live, live);
     stack.check().expect("sound after releases");
 }
 
 #[test]
-fn a_block_before_the_mark_may_be_freed_after_it() {
+fn older_block_may_be_freed_after_the_mark() {
     let stack = Local::new(Stack::new());
     let before = stack.allocate(layout(64, 4)).expect("the heap has room").cast();
     let mark = stack.mark();
@@ -306,31 +307,31 @@ fn a_block_before_the_mark_may_be_freed_after_it() {
 }
 
 #[test]
-fn marks_of_an_empty_stack_and_of_one_that_was_emptied() {
+fn marks_of_empty_and_emptied_stacks() {
     let stack = Local::new(Stack::new());
     let empty = stack.mark();
     stack.allocate(layout(10_000, 8)).expect("the heap has room");
-    // SAFETY: the mark is the newest, and nobody uses what came since.
+    // SAFETY: the mark is the newest, and the blocks allocated since are not used again.
     unsafe { stack.release(empty) };
     assert_eq!((stack.stats().live, stack.stats().chunks), (0, 1));
     assert!(stack.trim() >= 10_000);
     assert_eq!(stack.stats(), millpond::observe::PoolStats::default());
 }
 
-/// Whether releasing panics; that is what debug builds promise.
+/// Returns whether releasing a mark panics, as debug builds promise.
 fn is_caught(stack: &mut Stack, mark: Mark) -> bool {
-    // SAFETY: the marks in question are void, and no block of the stack is ever used.
+    // SAFETY: the marks in question are invalid, and no block of the stack is ever used.
     catch_unwind(AssertUnwindSafe(|| unsafe { stack.release(mark) })).is_err()
 }
 
 /// Memory for a stack.
 type Memory = [u64; 128];
 
-/// A stack on memory that outlives its use, with a block.
+/// Returns a stack with one block, on memory that outlives its use.
 fn begun(memory: &mut Memory) -> Stack {
     let bytes = NonNull::slice_from_raw_parts(NonNull::from(memory).cast(), size_of::<Memory>());
     let mut stack = Stack::new();
-    // SAFETY: the tests declare the memory before the stack and use it no more.
+    // SAFETY: the tests declare the memory before the stack, and do not use it otherwise.
     let added = unsafe { stack.add_chunk(Chunk::new(bytes, 8).expect("an alignment"), layout(8, 8)) };
     assert!(added.is_ok() && stack.allocate(layout(8, 8)).is_some());
     stack
@@ -338,9 +339,9 @@ fn begun(memory: &mut Memory) -> Stack {
 
 #[test]
 #[cfg(debug_assertions)]
-fn misuse_of_marks_is_detected_in_debug_builds() {
+fn misuse_of_marks_panics_in_debug_builds() {
     let [mut first, mut second, mut third, mut fourth, mut last] = [[0; 128]; 5];
-    // Out of order: the outer mark first, then the inner one, even when others have been made since.
+    // Out of order: the outer mark first, then the inner one, also if others were made since.
     let mut stack = begun(&mut first);
     let (outer, inner) = (stack.mark(), stack.mark());
     assert!(!is_caught(&mut stack, outer));
@@ -351,7 +352,7 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
     let mark = stack.mark();
     stack.reset();
     assert!(is_caught(&mut stack, mark));
-    // Another stack's, whatever that has open.
+    // Of another stack, whatever marks that one has open.
     let (mut mine, mut other) = (begun(&mut third), begun(&mut fourth));
     let foreign = other.mark();
     assert!(is_caught(&mut mine, foreign));
@@ -360,7 +361,7 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
     let (mut mine, mut other) = (Stack::new(), Stack::new());
     let (_mine, foreign) = (mine.mark(), other.mark());
     assert!(is_caught(&mut mine, foreign), "two empty stacks");
-    // And what is right is never complained about, however deep.
+    // Correct use does not panic, at any depth.
     let mut stack = begun(&mut last);
     for depth in [1, 5, 15, 16, 17, 40] {
         let marks: Vec<Mark> = (0..depth).map(|_| stack.mark()).collect();
@@ -377,7 +378,7 @@ fn misuse_of_marks_is_detected_in_debug_builds() {
 }
 
 #[test]
-fn surrendering_any_chunk_leaves_the_rest_whole() {
+fn releasing_any_chunk_keeps_the_rest() {
     let stack = Local::new_in(Stack::new(), NullAllocator);
     assert_eq!(stack.allocate(layout(1, 1)), Err(AllocError::Exhausted));
     let mut memory = [0; 128];
@@ -391,7 +392,7 @@ fn surrendering_any_chunk_leaves_the_rest_whole() {
 }
 
 #[test]
-fn a_trim_takes_an_unused_chunk_from_the_top() {
+fn trim_takes_an_unused_chunk_from_the_top() {
     let parent = TrackingParent::default();
     let mut stack = Local::new_in(Stack::new(), &parent);
     let kept = stack.allocate(layout(100, WORD)).expect("the heap has room");
@@ -410,9 +411,9 @@ fn a_trim_takes_an_unused_chunk_from_the_top() {
     assert_eq!(parent.out(), 0);
 }
 
-/// Scopes through every shell and guard: what they count goes back with them, also when the closure unwinds.
+/// Scopes through every shell and guard: counts are taken back at their end, also when the closure unwinds.
 #[test]
-fn scopes_are_had_through_guards_and_shells() {
+fn scopes_through_guards_and_shells() {
     fn fill<S: Allocator>(scope: &S) {
         while scope.allocate(layout(10, 1)).is_ok() {}
     }

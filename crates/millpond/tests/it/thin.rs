@@ -1,4 +1,4 @@
-//! Handles of one word: they find the way back to their pool, wherever that was moved, and give their blocks back once.
+//! Handles of one word: they find their pool, also after it was moved, and free their blocks once.
 
 use std::{cell::Cell, fmt::Display};
 
@@ -11,14 +11,14 @@ use crate::{
 };
 
 #[test]
-fn a_handle_is_one_word() {
+fn handle_is_one_word() {
     let word = size_of::<usize>();
     assert_eq!((size_of::<ThinBox<u64>>(), size_of::<Option<ThinBox<u64>>>()), (word, word));
     assert_eq!((size_of::<ThinBox<dyn Display>>(), size_of::<ThinBox<[u8]>>()), (2 * word, 2 * word));
 }
 
 #[test]
-fn a_value_is_dropped_once_and_its_block_comes_back() {
+fn value_is_dropped_once() {
     let drops = Cell::new(0);
     let mut pool = ThinPool::new();
     let value = pool.alloc(Tracked::new(&drops));
@@ -36,9 +36,9 @@ fn a_value_is_dropped_once_and_its_block_comes_back() {
     assert_eq!((drops.get(), pool.stats().live), (2, 0));
 }
 
-/// A pool that is moved while none of its handles is to be dropped any more: the chunks know where it is now.
+/// A pool may be moved while its handles are leaked: the chunks refer to its new place.
 #[test]
-fn a_pool_that_was_moved_is_found() {
+fn moved_pool_is_found() {
     let parent = TrackingParent::default();
     let pool = ThinPool::<u64, _>::new_in(&parent);
     std::mem::forget(pool.alloc(1));
@@ -98,12 +98,12 @@ fn unsized_handles_free_the_whole_block() {
 }
 
 #[test]
-fn a_pointer_becomes_a_handle_again() {
+fn pointer_becomes_a_handle_again() {
     let drops = Cell::new(0);
     let pool = ThinPool::new();
     let raw = ThinBox::into_raw(pool.alloc(Tracked::new(&drops)));
     assert_ne!(pool.stats().live, 0);
-    // SAFETY: the pointer came from a handle of this pool, which is where it was, and becomes one again once.
+    // SAFETY: the pointer came from a handle of this pool, which was not moved, and becomes a handle again once.
     drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<Tracked>);
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
 
@@ -125,9 +125,9 @@ fn a_pointer_becomes_a_handle_again() {
     drop(unsafe { ThinBox::from_raw(raw) } as ThinBox<()>);
 }
 
-/// What a handle is compared, printed and hashed by is its value.
+/// A handle is compared, printed and hashed as its value.
 #[test]
-fn handles_stand_for_their_values() {
+fn handles_forward_the_traits_of_their_values() {
     let pool = ThinPool::new();
     let mut values: Vec<ThinBox<u32>> = [3, 1, 2].map(|value| pool.alloc(value)).into();
     values.sort();
@@ -148,7 +148,7 @@ fn values_of_every_size_and_alignment() {
     let nothings = ThinPool::new();
     let (one, other) = (nothings.alloc(()), nothings.alloc(()));
     drop((one, ThinBox::into_inner(other)));
-    assert_eq!(nothings.stats().held, 0, "no bytes take no block");
+    assert_eq!(nothings.stats().held, 0, "zero bytes take no block");
 
     let aligned = ThinPool::new();
     let values: Vec<_> = (0..9).map(|number| aligned.alloc(Aligned(number))).collect();
@@ -158,7 +158,7 @@ fn values_of_every_size_and_alignment() {
     drop(values);
 
     let bytes = ThinPool::<TooAligned>::new();
-    assert!(bytes.try_alloc(TooAligned).is_ok(), "no bytes take no block");
+    assert!(bytes.try_alloc(TooAligned).is_ok(), "zero bytes take no block");
     let poor = ThinPool::<u8, _>::new_in(NullAllocator);
     assert_eq!(
         poor.try_alloc(1).expect_err("a buffer without bytes").into_parts(),
@@ -166,7 +166,7 @@ fn values_of_every_size_and_alignment() {
     );
 }
 
-/// On a stack of its own: builds that are not optimised put such values there more than once.
+/// On a stack of its own: unoptimised builds hold several copies of such values on the stack.
 #[test]
 fn values_nearly_as_large_as_a_chunk() {
     let body = || {
@@ -182,7 +182,7 @@ fn values_nearly_as_large_as_a_chunk() {
 }
 
 #[test]
-fn panics_return_the_block_and_drop_nothing_twice() {
+fn panics_free_the_block() {
     let drops = Cell::new(0);
     let pool = ThinPool::new();
     assert!(unwinds(|| pool.alloc_with(|| panic!("no value"))));

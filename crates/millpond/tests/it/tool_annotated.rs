@@ -1,7 +1,7 @@
-//! The guard that shows blocks to valgrind and AddressSanitizer: through the kit, and what these tools say of a program
-//! that does wrong on purpose.
+//! The guard that shows blocks to valgrind and AddressSanitizer: the conformance kit, and what these tools report about
+//! a //! program that is wrong on purpose.
 //!
-//! That program is this one: the functions below, one at a time in a process of its own.
+//! That program is this one: each of the functions below runs in a process of its own.
 
 use std::{
     alloc::Layout,
@@ -120,13 +120,13 @@ fn culprit_that_forgets_a_block() {
     wipe_the_stack();
 }
 
-/// So that no pointer to the block is left where the calls were.
+/// Removes pointers to the block that earlier calls left on the stack.
 #[inline(never)]
 fn wipe_the_stack() {
     black_box([0u8; 1 << 16]);
 }
 
-/// So that the pool itself is no leak.
+/// Keeps the pool itself from being a leak.
 static KEPT: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
 
 #[inline(never)]
@@ -139,7 +139,7 @@ fn culprit_that_drops_a_pool_too_early() {
     forget_one(&pool);
 }
 
-/// Nothing is wrong here: memory is used again, is reset, is trimmed and goes back.
+/// A correct program: memory is reused, reset, trimmed and released.
 #[test]
 fn innocent() {
     let mut pool = Local::new(ToolAnnotated::<_, 2>::new(Tlsf::new()).reporting(KIT));
@@ -150,11 +150,11 @@ fn innocent() {
             unsafe { block.write_bytes(3, 48) };
         }
         for &block in &blocks[..150] {
-            // SAFETY: the block is live, and given back once.
+            // SAFETY: the block is live, and freed once.
             unsafe { pool.deallocate(block, LAYOUT) };
         }
         let wide = Layout::new::<[u8; 96]>();
-        // SAFETY: the block is live, grows and shrinks, and is given back.
+        // SAFETY: the block is live, grows and shrinks, and is freed.
         unsafe {
             let block = pool.grow(blocks[199], LAYOUT, wide).expect("the heap has room").cast::<u8>();
             assert_eq!(block.add(47).read_volatile(), 3);
@@ -169,7 +169,7 @@ fn innocent() {
         pool.reset();
         pool.trim();
     }
-    // Around an allocator, what was zeroed is so already when the guard hands it out.
+    // Around an allocator, zeroed memory is zero already when the guard hands it out.
     let around = ToolAnnotated::<_, 2>::around(Local::new(Tlsf::new())).reporting(KIT);
     let zeroed = around.allocate_zeroed(LAYOUT).expect("the heap has room");
     // SAFETY: the block is live, and zero.
@@ -181,10 +181,10 @@ fn innocent() {
     assert!(black_box(memory).iter().all(|&byte| byte == 1));
 }
 
-/// Which of the functions above a process is to run.
+/// The variable that selects one of the functions above.
 const CULPRIT: &str = "MILLPOND_CULPRIT";
 
-/// What the processes run that the tests below start.
+/// Runs in the processes that the tests below start.
 #[test]
 fn culprit() {
     match env::var(CULPRIT).as_deref() {
@@ -219,7 +219,8 @@ fn valgrind_sees_into_a_pool() {
     if asan_is_in_this_program() {
         return again::skipped(WHAT, "this program is built with AddressSanitizer");
     }
-    // It may be missing, or made for other machines, and no sanitizer's runtime can be within it.
+    // Valgrind may be missing, or made for other machines, and a program with a sanitizer's runtime cannot run under
+    // it.
     let tried = Command::new("valgrind").arg("--quiet").arg(this.get_program()).arg("--list").output();
     if !tried.as_ref().is_ok_and(|output| output.status.success()) {
         return again::skipped(WHAT, "valgrind is not installed, or cannot run this program");
@@ -252,7 +253,7 @@ fn valgrind_sees_into_a_pool() {
     expect("culprit_that_drops_a_pool_too_early", &["1 blocks of 48 bytes in all were never freed"]);
 }
 
-/// Its runtime explains its options when it is asked.
+/// The runtime of AddressSanitizer prints its options when it is asked.
 fn asan_is_in_this_program() -> bool {
     let this = env::current_exe().expect("a program knows where it is");
     let asked = Command::new(this).arg("--list").env("ASAN_OPTIONS", "help=1").output();

@@ -1,3 +1,3 @@
-//! The parent that notices what is lost, which is part of the library.
+//! The parent that notices lost blocks, which is part of the library.
 
 pub(crate) use millpond::testing::TrackingParent;

@@ -1,4 +1,4 @@
-//! Typed pools and their handles: who drops what, when, where the memory goes, and what panics change.
+//! Typed pools and their handles: what drops values, when, where their memory goes, and what panics change.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[test]
-fn handles_are_as_long_as_their_parts() {
+fn handles_have_the_size_of_their_parts() {
     let word = size_of::<usize>();
     assert_eq!(size_of::<PoolBox<u64>>(), 2 * word);
     assert_eq!(size_of::<Option<PoolBox<u64>>>(), 2 * word);
@@ -33,7 +33,7 @@ fn handles_are_as_long_as_their_parts() {
 }
 
 #[test]
-fn a_value_is_dropped_once_and_its_block_comes_back() {
+fn value_is_dropped_once() {
     let drops = Cell::new(0);
     let pool = Pool::new();
     let value = pool.alloc(Tracked::new(&drops));
@@ -52,7 +52,7 @@ fn a_value_is_dropped_once_and_its_block_comes_back() {
 }
 
 #[test]
-fn leaked_values_stay_until_the_reset_and_are_never_dropped() {
+fn leaked_values_stay_until_the_reset() {
     let drops = Cell::new(0);
     let mut pool = Pool::new();
     let leaked = PoolBox::leak(pool.alloc(Tracked::new(&drops)));
@@ -66,7 +66,7 @@ fn leaked_values_stay_until_the_reset_and_are_never_dropped() {
 }
 
 #[test]
-fn a_panic_in_a_constructor_returns_the_block() {
+fn panic_in_a_constructor_frees_the_block() {
     let pool = Pool::<u64, _>::with_memory(Local::new_in(Classes::new(), Heap));
     assert!(unwinds(|| pool.alloc_with(|| panic!("no value"))));
     assert!(unwinds(|| pool.try_alloc_with(|| panic!("no value")).is_ok()));
@@ -82,7 +82,7 @@ fn a_panic_in_a_constructor_returns_the_block() {
 }
 
 #[test]
-fn a_panic_in_a_destructor_returns_the_block_and_drops_nothing_twice() {
+fn panic_in_a_destructor_frees_the_block() {
     let drops = Cell::new(0);
     let bomb = || Tracked { drops: &drops, panics: true };
     let classes = Local::new(Classes::new());
@@ -95,7 +95,7 @@ fn a_panic_in_a_destructor_returns_the_block_and_drops_nothing_twice() {
 }
 
 #[test]
-fn errors_tell_a_limit_from_a_parent_that_has_nothing() {
+fn errors_distinguish_limits_from_exhaustion() {
     let limited = Pool::builder().limit(2).build();
     let (first, _second) = (limited.alloc(1), limited.alloc(2));
     assert_eq!(limited.try_alloc(3).expect_err("a limit").into_parts(), (AllocError::Limit, 3));
@@ -111,7 +111,7 @@ fn errors_tell_a_limit_from_a_parent_that_has_nothing() {
 }
 
 #[test]
-fn what_is_built_is_what_was_chosen() {
+fn builder_builds_what_was_chosen() {
     let parent = TrackingParent::default();
     let pool = Pool::<[u64; 8]>::builder().capacity(10).parent(&parent).build();
     drop(pool.alloc([1; 8]));
@@ -132,9 +132,9 @@ fn what_is_built_is_what_was_chosen() {
     drop(values);
 }
 
-/// Threads make values and drop one another's, each with free blocks of its own at hand.
+/// Threads make values and drop each other's; each thread has a cache of free blocks.
 #[test]
-fn a_pool_with_a_cache_for_each_thread() {
+fn cached_pool() {
     const EACH: u64 = 5000;
     let parent = TrackingParent::default();
     let pool = SharedPool::<[u64; 4]>::builder().parent(&parent).capacity(100).build_cached();
@@ -145,7 +145,7 @@ fn a_pool_with_a_cache_for_each_thread() {
             scope.spawn(move || {
                 for number in 0..EACH {
                     let kept = pool.alloc([number, name, number, name]);
-                    // A thread that has ended receives nothing; then the value is dropped here.
+                    // A thread that has ended receives nothing; in that case the value is dropped here.
                     let _ = next.send(pool.alloc([number, name, !number, name]));
                     if let Ok(theirs) = receiver.try_recv() {
                         assert_eq!(theirs[0], !theirs[2]);
@@ -161,7 +161,7 @@ fn a_pool_with_a_cache_for_each_thread() {
     assert_eq!(pool.stats().live, 0);
 }
 
-/// Values without bytes, with large alignments, and far larger than a page.
+/// Values of zero bytes, with large alignments, and much larger than a page.
 #[test]
 fn values_of_every_size_and_alignment() {
     #[repr(align(4096))]
@@ -177,7 +177,7 @@ fn values_of_every_size_and_alignment() {
     }
     let nothings = Pool::new();
     let held: Vec<_> = (0..3).map(|_| nothings.alloc(Empty)).collect();
-    assert_eq!(nothings.stats().held, 0, "no bytes take no block");
+    assert_eq!(nothings.stats().held, 0, "zero bytes take no block");
     drop(held);
     assert_eq!(ZERO_SIZED_DROPS.get(), 3);
 
@@ -202,7 +202,7 @@ fn values_of_every_size_and_alignment() {
 
 /// Eight mebibytes are made on a stack of a quarter of one.
 #[test]
-fn a_large_value_need_not_pass_through_the_stack() {
+fn large_value_is_built_in_place() {
     type Large = [u8; 8 << 20];
     let in_place = || {
         let pool = Pool::<Large>::new();
@@ -213,7 +213,7 @@ fn a_large_value_need_not_pass_through_the_stack() {
             place.assume_init()
         };
         assert_eq!(value[4 << 20], 7);
-        // What is made by a closure is built in its place where the compiler optimises.
+        // A value made by a closure is built in place if the compiler optimises.
         if cfg!(debug_assertions) {
             skipped("`alloc_with` on a small stack", "this build is not optimised");
         } else {
@@ -274,7 +274,7 @@ fn slices_and_strings_of_every_length() {
 }
 
 #[test]
-fn shared_values_live_as_long_as_a_handle_keeps_them() {
+fn shared_values_live_as_long_as_a_handle() {
     let drops = Cell::new(0);
     let pool = RcPool::new();
     let mut one = pool.alloc_rc(Tracked::new(&drops));
@@ -295,9 +295,9 @@ fn shared_values_live_as_long_as_a_handle_keeps_them() {
     assert_eq!((pool.stats().chunks, pool.stats().held), (1, 256));
 }
 
-/// A graph whose nodes refer to one another, in both directions.
+/// A graph whose nodes refer to each other, in both directions.
 #[test]
-fn a_tree_of_counted_nodes_with_ways_back() {
+fn tree_of_counted_nodes_with_weak_parents() {
     struct Node<'p> {
         name: u32,
         parent: RefCell<
@@ -323,7 +323,7 @@ fn a_tree_of_counted_nodes_with_ways_back() {
     assert_eq!(pool.stats().live, 0);
 }
 
-/// Handles cross threads, and the last clone drops the value wherever it is.
+/// Handles cross threads, and the last clone drops the value on its thread.
 #[test]
 fn shared_handles_cross_threads() {
     let pool = SharedPool::new();
@@ -359,7 +359,7 @@ fn shared_handles_cross_threads() {
     pool.check().expect("sound");
 }
 
-/// Of threads that take the value out of their handles, exactly one gets it.
+/// If several threads take the value out of their handles, exactly one gets it.
 #[test]
 fn exactly_one_thread_gets_the_value() {
     let pool = ArcPool::new();
@@ -375,7 +375,7 @@ fn exactly_one_thread_gets_the_value() {
     assert_eq!(pool.stats().live, 0);
 }
 
-/// Random allocations, drops, moves and leaks, beside a map that says what every value must be.
+/// Random allocations, drops, moves and leaks, compared with a map of the expected values.
 fn play<M: Allocator + Inspect + Reclaim>(mut pool: Pool<[u64; 3], M>, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     for _ in 0..3 {
@@ -416,7 +416,7 @@ fn random_use_agrees_with_a_map() {
     }
 }
 
-/// A pool is a part of what owns it, and goes with it; its parent is shared.
+/// A pool can be a field of the value that owns it and is dropped with it; its parent is shared.
 #[test]
 fn pools_on_shared_parents() {
     let arena = Rc::new(Local::new(Linear::new()));

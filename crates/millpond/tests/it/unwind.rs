@@ -1,4 +1,4 @@
-//! Which types may be seen after a panic, decided for each and asserted here.
+//! Which types are unwind safe.
 
 use std::{
     cell::Cell,
@@ -9,7 +9,7 @@ use millpond::{guard::*, pool::*, shell::*, slots::*, typed::*, *};
 
 fn both<T: UnwindSafe + RefUnwindSafe + ?Sized>() {}
 
-/// Asks whether a type is unwind safe: the inherent method is found first, where its bounds hold.
+/// Returns whether a type is unwind safe: the inherent method is found first if its bounds hold.
 struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
 
 trait Otherwise {
@@ -33,7 +33,7 @@ macro_rules! is_unwind_safe {
 }
 
 #[test]
-fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
+fn pools_and_shells_are_unwind_safe() {
     type Values = Cell<u32>;
     both::<(Owned<Linear>, Local<Classes>, Locked<Tlsf>, Cached<Classes>, LockFree<Fixed<64>>, AtomicLinear)>(
     );
@@ -65,7 +65,7 @@ fn pools_and_shells_are_unwind_safe_whatever_their_values_are() {
 type Fixed2 = (Fixed<64>, Lifo);
 
 #[test]
-fn handles_and_collections_are_as_their_values() {
+fn handles_and_collections_depend_on_their_values() {
     both::<(PoolBox<'static, u32>, SharedBox<'static, u32>, ThinBox<'static, u32>)>();
     both::<(
         PoolRc<'static, u32>,

@@ -1,4 +1,4 @@
-//! Blocks whose strategy marks what is live: what it finds, and that nothing comes of it.
+//! Blocks whose free list records which blocks are live: what it detects, and that misuse has no effect.
 
 use std::{alloc::Layout, ptr::NonNull};
 
@@ -17,12 +17,12 @@ fn blocks<S: FreeList>() -> Blocks<(Fixed<64>, Validated<S>)> {
     Blocks::<(Fixed<64>, Validated<S>)>::new().reporting(HERE)
 }
 
-/// Misuse in every chunk of a pool with several.
+/// Commits misuse in every chunk of a pool with several chunks.
 fn storm<S: FreeList>() {
     let pool = Local::new_in(blocks::<S>(), TrackingParent::default());
     let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
     for (number, &block) in all.iter().enumerate() {
-        // SAFETY: within the block; then prevented by the strategy.
+        // SAFETY: the address lies within the block; the call is then prevented by the free list.
         free(&pool, unsafe { block.add(8) }, 64);
         assert_eq!(kind(), MisuseKind::Interior { start: block.addr().get() });
         free(&pool, block, 65);
@@ -53,7 +53,7 @@ fn storm<S: FreeList>() {
 }
 
 #[test]
-fn what_threads_hold_back_is_no_leak() {
+fn blocks_in_thread_caches_are_no_leak() {
     let pool = Cached::new_in(blocks::<Lifo>(), TrackingParent::default());
     let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
     all[1..].iter().for_each(|&block| free(&pool, block, 64));
@@ -63,7 +63,7 @@ fn what_threads_hold_back_is_no_leak() {
 }
 
 #[test]
-fn each_kind_of_misuse_is_told_and_prevented_in_every_chunk() {
+fn each_kind_is_reported_and_prevented_in_every_chunk() {
     storm::<Lifo>();
     storm::<Magazine>();
     storm::<Magazine<4>>();
@@ -71,17 +71,18 @@ fn each_kind_of_misuse_is_told_and_prevented_in_every_chunk() {
 }
 
 #[test]
-fn what_has_not_been_handed_out_yet_is_nobodys() {
+fn uncarved_memory_is_not_owned() {
     let pool = Local::new(blocks::<Lifo>());
     let first = take(&pool, 64);
-    // SAFETY: the address lies in the first page, behind everything that was cut; then prevented by the strategy.
+    // SAFETY: the address lies in the first page, behind all carved blocks; the call is then prevented by the free
+    // list.
     free(&pool, unsafe { first.add(62 * 64) }, 64);
     assert_eq!(kind(), MisuseKind::Foreign);
     free(&pool, first, 64);
 }
 
 #[test]
-fn a_reset_kills_and_a_trim_gives_back() {
+fn reset_and_trim() {
     let mut pool = Local::new_in(blocks::<Lifo>(), TrackingParent::default());
     let before: Vec<NonNull<u8>> = (0..500).map(|_| take(&pool, 64)).collect();
     pool.reset();
@@ -98,7 +99,7 @@ fn a_reset_kills_and_a_trim_gives_back() {
 }
 
 #[test]
-fn leaks_are_told_when_the_pool_goes() {
+fn leaks_are_reported_when_the_pool_is_dropped() {
     let pool = Locked::<_>::new(blocks::<Magazine>());
     let (first, second) = (take(&pool, 64), take(&pool, 64));
     free(&pool, first, 64);
@@ -112,13 +113,13 @@ fn leaks_are_told_when_the_pool_goes() {
 }
 
 #[test]
-fn shells_of_every_kind_and_guards_pass_the_report_on() {
+fn shells_and_guards_forward_the_report() {
     let block_layout = Layout::from_size_align(40, 8).expect("a layout");
     let mut pool = Owned::new(Stats::new(
         Blocks::<(DynSize, Validated<Lifo>)>::with_layout(block_layout).reporting(HERE),
     ));
     let block = pool.allocate(layout(40)).expect("the heap has room").cast();
-    // SAFETY: all but the first call is prevented by the strategy.
+    // SAFETY: all calls except the first are prevented by the free list.
     unsafe {
         pool.deallocate(block, layout(40));
         pool.deallocate(block, layout(40));

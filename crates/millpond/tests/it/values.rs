@@ -1,18 +1,18 @@
-//! Values that tell when they are dropped, and closures that may panic.
+//! Values that record when they are dropped, and closures that may panic.
 
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Counts its drops, and panics on the way if it is told to.
+/// Counts its drops; panics while doing so if its flag is set.
 pub(crate) struct Tracked<'a> {
     pub(crate) drops: &'a Cell<u32>,
     pub(crate) panics: bool,
 }
 
 impl<'a> Tracked<'a> {
-    /// One that does not panic.
+    /// Returns a value that does not panic.
     pub(crate) fn new(drops: &'a Cell<u32>) -> Self {
         Self { drops, panics: false }
     }
@@ -25,7 +25,7 @@ impl Drop for Tracked<'_> {
     }
 }
 
-/// Notes its name when it is dropped, and panics on the way if it is told to.
+/// Records its name when it is dropped; panics while doing so if its flag is set.
 pub(crate) struct Noisy<'a>(pub(crate) u32, pub(crate) &'a RefCell<Vec<u32>>, pub(crate) bool);
 
 impl Drop for Noisy<'_> {
@@ -35,7 +35,7 @@ impl Drop for Noisy<'_> {
     }
 }
 
-/// Whether something panics.
+/// Returns whether a closure panics.
 pub(crate) fn unwinds<R>(work: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(work)).is_err()
 }
