@@ -129,21 +129,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_of_odd_and_even_numbers_of_rounds() {
+    fn medians() {
         assert_eq!(Estimate::of(&[3.0, 1.0, 2.0]), Estimate { median: 2.0, least: 1.0, most: 3.0 });
         assert_eq!(Estimate::of(&[4.0, 1.0]), Estimate { median: 2.5, least: 1.0, most: 4.0 });
         assert_eq!(Estimate::of(&[]), Estimate::default());
     }
 
     #[test]
-    fn a_difference_within_the_spread_is_none() {
+    fn difference_within_the_spread_is_none() {
         assert!(Estimate::difference(&[1.0, 2.0], &[2.0, 3.0]).is_clear());
         assert!(!Estimate::difference(&[1.0, 3.0], &[2.0, 2.9]).is_clear());
         assert!(!Estimate::difference(&[1.0, 1.0], &[1.0, 1.0]).is_clear());
     }
 
     #[test]
-    fn more_rounds_leave_outliers_out() {
+    fn many_rounds_drop_outliers() {
         // 2 · (1 + 8) / 256 = 7.0 %; 2 · (1 + 7) / 128 = 12.5 %.
         assert_eq!([1, 2, 5, 7, 8, 11, 20].map(cut), [0, 0, 0, 0, 1, 2, 5]);
         let mut rounds = [10.0; 20];
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_certainty_is_what_it_is_said_to_be() {
+    fn confidence_is_as_documented() {
         for rounds in LEAST_ROUNDS..=40 {
             let (mut chance, mut outside) = (0.5_f64.powi(rounds as i32), 0.0);
             for below in 0..=cut(rounds) {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_are_found_and_a_wide_spread_is_none() {
+    fn outliers_are_found() {
         assert_eq!(outliers(&[48.0, 49.0, 185.0, 48.5, 49.5]), [2]);
         assert!(outliers(&[40.0, 60.0, 80.0, 100.0, 120.0]).is_empty());
         assert!(outliers(&[48.0, 48.0, 48.0, 48.0, 50.0]).is_empty());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotient_has_the_widest_range() {
+    fn quotient_has_the_widest_range() {
         let divisor = Estimate { median: 4.0, least: 2.0, most: 8.0 };
         let share = Estimate { median: 2.0, least: -1.0, most: 4.0 }.divided_by(divisor);
         assert_eq!(share, Estimate { median: 0.5, least: -0.5, most: 2.0 });

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_have_one_unit_if_they_can() {
+    fn ranges_share_a_unit_if_possible() {
         let range = |least, most| super::range(Estimate { median: least, least, most }, percent);
         assert_eq!(range(0.031, 0.045), "3.1 to 4.5 %");
         assert_eq!(range(0.0311, 0.0312), "about 3.1 %");

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_libraries_tell_the_language() {
+    fn language_from_files_and_libraries() {
         let of_file = |text: &[u8], library| Language::of_file(text, library);
         assert_eq!(of_file(b"\x7fELF puts", false), [Language::C]);
         assert_eq!(of_file(b"\x7fELF puts", true), [Language::Cpp]);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_all_are_possible_that_the_libraries_allow() {
+    fn unknown_file_allows_what_the_libraries_allow() {
         let module = |path: &str| Module { path: path.into(), ..Module::default() };
         let missing = Path::new("/nowhere/program");
         assert_eq!(Language::of(missing, &[]).len(), 3);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_program_is_written_in_rust() {
+    fn this_program_is_rust() {
         let languages = Language::of(&std::env::current_exe().unwrap(), &[]);
         assert!(languages.contains(&Language::Rust), "{languages:?}");
     }

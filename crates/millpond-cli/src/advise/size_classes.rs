@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_is_better() {
+    fn partition_is_the_best() {
         let mut state = 1_u64;
         let mut random = move |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_sizes_get_a_block_each() {
+    fn few_sizes_get_a_block_each() {
         let counts = [count(24, 10, 5), count(32, 70, 50), count(100, 10, 1)];
         assert_eq!(choose(&counts, limits(8)), [24, 32, 104]);
         assert_eq!(choose(&counts, limits(2)), [32, 104]);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_or_rare_is_left_to_the_parent() {
+    fn large_or_rare_sizes_are_left_out() {
         let counts = [count(48, 1000, 10), count(5000, 1, 1), count(1 << 20, 5, 5)];
         assert_eq!(choose(&counts, Limits { leave: 0.01, ..limits(1) }), [48]);
         assert_eq!(choose(&counts, Limits { leave: 0.01, ..limits(2) }), [48, 5120]);
@@ -273,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_saves_next_to_nothing_is_not_advised() {
+    fn size_that_saves_little_is_not_advised() {
         let counts = [count(1000, 1000, 10), count(1008, 1000, 10)];
         assert_eq!(choose(&counts, Limits { gain: 0.01, ..limits(8) }), [1008]);
         assert_eq!(choose(&counts, limits(8)), [1000, 1008]);
     }
 
     #[test]
-    fn the_library_agrees_on_sizes_and_limits() {
+    fn agrees_with_the_library() {
         let all: Vec<_> = (1..=LARGEST_BLOCK).step_by(7).map(|size| block_for(size, 1)).collect();
         for sizes in all.chunks(60) {
             let classes = Classes::with_sizes(sizes).unwrap();

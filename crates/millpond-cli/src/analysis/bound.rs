@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_of_the_cpu_time_without_recording_and_has_its_range() {
+    fn share_excludes_recording_and_has_a_range() {
         let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
         let found = bound(&summary, &comparison(50_000.0, 0, 0));
         assert_eq!(
@@ -162,10 +162,10 @@ mod tests {
         assert_eq!((unknown.share(unknown.allocation), unknown.doubt), (None, None));
     }
 
-    /// Measurements from one machine, of programs that were run with and without recording in turn: events, the
-    /// recorder's own time and the difference in milliseconds, and MiB of memory.
+    /// Measurements from one machine, of programs that took turns with and without recording: events, the recorder's
+    /// own time and the difference in milliseconds, and MiB of memory.
     #[test]
-    fn the_cost_that_was_measured_lies_in_its_range() {
+    fn measured_cost_lies_in_the_estimated_range() {
         for (name, events, own, memory, measured) in [
             ("lua5.4", 2_704_173, 60.4, 61, 204.0),
             ("jq", 763_213, 14.8, 39, 10.6),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn little_memory_makes_the_range_narrow() {
+    fn little_memory_narrows_the_range() {
         let cost = |anonymous_most| {
             let resources = Resources { anonymous_most, ..Resources::default() };
             recording_cost(&Summary { events: 1000, resources, ..Summary::default() }).most
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_that_takes_more_than_all_is_no_share() {
+    fn replay_longer_than_the_program_gives_no_share() {
         let summary = Summary { events: 10, cpu_ns: 9_900_000, ..Summary::default() };
         let found = bound(&summary, &comparison(168e6, 0, 0));
         assert_eq!(found.share(found.allocation), None);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn recording_that_may_be_most_of_it_allows_no_share() {
+    fn costly_recording_gives_no_share() {
         let summary = Summary { events: 1000, cpu_ns: 100_000, ..Summary::default() };
         let found = bound(&summary, &comparison(5_000.0, 0, 0));
         assert_eq!(found.share(found.allocation), None);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_the_program_never_had_allow_no_share() {
+    fn extra_page_faults_give_no_share() {
         let resources = Resources { page_faults: Some(1_000), ..Resources::default() };
         let summary = Summary { events: 10, cpu_ns: 100_000_000, resources, ..Summary::default() };
         let few = bound(&summary, &comparison(10e6, 1_100, 5_000_000));

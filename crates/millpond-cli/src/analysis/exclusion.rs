@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_recording_of_the_c_library_can_be_judged() {
+    fn complete_recording_of_glibc_is_judged() {
         for ending in [Ending::Exited, Ending::Cut] {
             assert_eq!(exclusion(&Summary { ending, ..Summary::default() }, "jq"), None);
         }
     }
 
     #[test]
-    fn a_part_and_another_allocator_cannot() {
+    fn partial_recording_or_other_allocator_is_not() {
         for ending in [Ending::Full, Ending::Stopped] {
             let part = Summary { ending, ..Summary::default() };
             assert!(exclusion(&part, "jq").unwrap().contains("only the beginning"));

@@ -125,9 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn no_difference_is_one_that_is_small_whatever_the_rounds_say() {
+    fn small_difference_is_none() {
         assert_eq!(change(-4.0, 1.0, 4.0), Change::Same);
-        assert_eq!(change(1.0, 2.0, 3.0), Change::Same, "clear, and nothing that counts");
+        assert_eq!(change(1.0, 2.0, 3.0), Change::Same, "clear, but too small to count");
         assert!(matches!(change(-90.0, 1.0, 4.0), Change::Unclear(_)));
         assert!(matches!(change(-90.0, -40.0, 4.0), Change::Unclear(_)));
         assert_eq!(change(6.0, 7.0, 8.0), Change::More(Estimate { median: 7.0, least: 6.0, most: 8.0 }));

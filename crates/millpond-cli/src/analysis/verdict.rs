@@ -285,7 +285,7 @@ mod tests {
         Change::Less(Estimate::exact(amount))
     }
 
-    /// Rounds of glibc, mimalloc and pools: milliseconds around which they lie, and megabytes.
+    /// Returns the verdict on rounds of glibc, mimalloc and pools around these milliseconds and megabytes.
     fn verdict(cpu_ms: u64, rounds: &[(Name, [f64; 3], f64)]) -> Verdict {
         judged(8 << 20, 0.0, cpu_ms, rounds)
     }
@@ -307,7 +307,7 @@ mod tests {
         Verdict::new(&study, &comparison, &bound)
     }
 
-    /// What such a verdict is made of.
+    /// The parts that such a verdict is made of.
     fn made(
         bytes_at_peak: u64,
         first: f64,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_blocks_do_that_lie_denser_is_not_in_the_figures_and_that_is_said() {
+    fn denser_blocks_are_mentioned() {
         let rounds = [(Name::Glibc, [10.0, 11.0, 12.0], 33.0), (Name::Pools, [6.0, 7.5, 8.0], 25.0)];
         let found = verdict_with_walks((100.0, 60.0), &rounds);
         assert_eq!(
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_within_the_spread_is_no_difference() {
+    fn difference_within_the_spread_is_none() {
         let glibc = (Name::Glibc, [10.0, 11.0, 12.0], 33.0);
         let found = verdict(100, &[glibc, (Name::Pools, [5.0, 12.0, 8.0], 33.0)]);
         assert!(matches!(found.time, Change::Unclear(_)), "{:?}", found.time);
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn allocations_that_hardly_take_time_are_not_worth_a_pool() {
+    fn cheap_allocations_need_no_pool() {
         let glibc = (Name::Glibc, [0.01, 0.01, 0.01], 0.5);
         let found = verdict(100, &[glibc, (Name::Pools, [0.001, 0.001, 0.001], 0.4)]);
         assert_eq!(found.text, "Pools do not help here: 221 allocations take about 0.01 % of the CPU time.");
     }
 
     #[test]
-    fn smaller_but_slower_is_said() {
+    fn smaller_but_slower() {
         let glibc = (Name::Glibc, [10.0, 10.0, 10.0], 33.0);
         let found = verdict(100, &[glibc, (Name::Advised, [12.0, 12.0, 12.0], 23.0)]);
         assert_eq!(
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_better_pools_are_judged_and_mimalloc_is_not_passed_over() {
+    fn better_pools_are_judged_and_mimalloc_is_mentioned() {
         let found = verdict(
             100,
             &[
@@ -423,7 +423,7 @@ mod tests {
     const GLIBC: (Name, [f64; 3], f64) = (Name::Glibc, [10.0, 10.0, 10.0], 33.0);
 
     #[test]
-    fn huge_pages_are_told_with_their_price() {
+    fn huge_pages_come_with_their_price() {
         let advised = (Name::Advised, [7.0, 7.5, 8.0], 30.0);
         let huge = (Name::Huge, [3.0, 3.0, 4.0], 39.0);
         let found = verdict(100, &[GLIBC, advised, huge]);
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_are_not_praised_for_little() {
+    fn small_gain_from_huge_pages_is_not_recommended() {
         let advised = (Name::Advised, [7.0, 7.5, 8.0], 30.0);
         let none = |found: Verdict| {
             assert_eq!(found.best, Some(Name::Advised));

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_for_the_size_comes_first() {
+    fn switch_for_the_size_takes_precedence() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("hugepages-2048kB")).unwrap();
         let both = |of_the_size: &str, of_all: &str| {

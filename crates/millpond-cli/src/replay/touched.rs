@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::worker::Written;
 use crate::trace::Histogram;
 
-/// What of each block is written, as it can be asked for.
+/// The choices that the user has for what is written in each block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Touch {
-    /// The first byte, the last byte, and one byte for each 4 KiB between; of large blocks, only the first and the last.
-    /// Which are large is seen from the memory that the program had.
+    /// The first byte, the last byte, and one byte for each 4 KiB between; of large blocks, only the first and the
+    /// last. Which blocks are large depends on the memory that the program had.
     Ends,
     /// Every byte.
     All,
@@ -98,13 +98,13 @@ mod tests {
         let leak = [(24, 10), (100_000, 3000)];
         assert_eq!(of(&leak, 13 << 20), Written::Below(100_000));
         assert_eq!(of(&leak, 310 << 20), Written::Below(usize::MAX));
-        // A buffer that is filled only a little, among others that are full.
+        // A buffer of which the program fills a small part, among others that are full.
         let sort = [(60_000, 100), (1 << 20, 4), (300 << 20, 1)];
         assert_eq!(of(&sort, 12 << 20), Written::Below(300 << 20));
     }
 
     #[test]
-    fn small_blocks_are_always_touched_and_nothing_known_is_the_usual() {
+    fn small_blocks_are_touched_and_the_default_is_used() {
         assert_eq!(of(&[(100, 1_000_000)], 0), Written::Below(usize::MAX));
         let unknown = Touched::new(Touch::Ends, &histogram(&[(1 << 30, 1)]), &Resources::default());
         assert_eq!(unknown, Touched { written: Written::Below(LARGE), is_known: false });

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headings_are_broken_where_the_terminal_is_narrow_and_cells_are_not() {
+    fn headings_are_wrapped_and_cells_are_not() {
         let table = |width| {
             let rows = vec![vec!["mimalloc".into(), "23.1-23.2".into(), "1.85 ms".into()]];
             lay_out(&["allocator", "from least to most", "total"], rows, width)

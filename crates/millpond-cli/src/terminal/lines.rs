@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lines_are_broken_between_words_and_tables_are_not() {
+    fn lines_are_wrapped_and_tables_are_not() {
         let text = "one two three four\n  a table that is wide\nshort\n\x1b[1mbold and long\x1b[0m\n";
         let expected = "one two\nthree four\n  a table that is wide\nshort\n\x1b[1mbold and\nlong\x1b[0m\n";
         assert_eq!(wrap(text, 10), expected);

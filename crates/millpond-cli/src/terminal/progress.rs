@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_left_follows_from_the_pace() {
+    fn time_left() {
         let left = |seconds, done, all| left(Duration::from_secs(seconds), done, all);
         assert_eq!(left(3, 0, 10), "time left unknown");
         assert_eq!(left(3, 1, 4), "9 s left");

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn natural_alignment_divides_the_size_and_stops_at_16() {
+    fn natural_alignment() {
         for (size, align) in [(1, 1), (2, 2), (12, 4), (24, 8), (32, 16), (4096, 16), (0, 1)] {
             let request = Request::of_size(size);
             assert_eq!((request.size() as u64, request.align()), (size, align));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_survive_the_pipe() {
+    fn steps_round_trip() {
         let ops = [
             Op::Allocate { slot: 7, size: LARGEST, align: 0, zeroed: false },
             Op::Allocate { slot: u32::MAX - 2, size: 0, align: 0, zeroed: true },
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_step_is_refused() {
+    fn invalid_bytes_are_refused() {
         assert!(Step::new(Op::Resize { slot: 0, size: LARGEST + 1 }).is_err());
         assert_eq!(Step::from_bytes(&[255; 16]), None);
         let mut bytes = Step::new(Op::Free { slot: 1 }).unwrap().to_bytes();

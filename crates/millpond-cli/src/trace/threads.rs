@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_never_meet_share_a_worker() {
+    fn threads_that_do_not_overlap_share_a_worker() {
         assert_eq!(share_out(&[(0, 100), (1, 10), (2, 20), (11, 30), (21, 40)]), [0, 1, 2, 1, 2]);
         let crowd: Vec<_> = (0..200).map(|thread| (thread, 1000 + thread)).collect();
         let workers = share_out(&crowd);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn frees_of_other_threads_blocks_are_counted() {
+    fn foreign_frees_are_counted() {
         let mut watch = Watch::default();
         for (number, (thread, slot, is_new)) in
             [(0, 0, true), (1, 1, true), (1, 0, false), (1, 1, false), (0, 0, true)].into_iter().enumerate()

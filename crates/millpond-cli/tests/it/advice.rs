@@ -1,4 +1,4 @@
-//! Advice in C and C++: that it compiles, runs, and does what it says.
+//! Advice in C and C++: it compiles, runs, and serves what it promises.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::{fs, path::Path, process::Command};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{c_library, link, millpond, replay, sample, skipped, stdout, write_trace};
 
-/// Takes blocks of all sizes from the pools that a piece of advice makes.
+/// Takes blocks of all sizes from the pools that the advice creates.
 const USES: [(&str, &str); 4] = [
     ("c", "int main(void) { return use(make_pool()); }"),
     (
@@ -96,7 +96,7 @@ fn advice_in_c_and_cpp_runs() {
     }
 }
 
-/// Makes tables of tables, and replaces some of them.
+/// A script that makes tables of tables, and replaces some of them.
 const SCRIPT: &str = "
 local t = {}
 for i = 1, 40000 do t[i] = {x = i, s = 's' .. i} end
@@ -110,7 +110,7 @@ end
 print(n)
 ";
 
-/// What `millpond replay --json` says of a host of Lua that is recorded with this allocator.
+/// Returns the output of `millpond replay --json` for a host of Lua that is recorded with this allocator.
 fn recorded(folder: &Path, host: &Path, allocator: &str) -> Value {
     let trace = folder.join("host.mpt");
     let output = millpond()
@@ -126,7 +126,7 @@ fn recorded(folder: &Path, host: &Path, allocator: &str) -> Value {
 }
 
 #[test]
-fn advice_for_lua_takes_off_malloc_what_it_says_and_promises_no_bound_that_it_cannot_know() {
+fn advice_for_lua_saves_what_it_promises() {
     let Some(library) = c_library() else { return };
     if !Path::new("/usr/include/lua5.4/lua.h").exists() {
         return skipped("advice for a host of Lua", "liblua5.4-dev is not there");
@@ -153,7 +153,7 @@ fn advice_for_lua_takes_off_malloc_what_it_says_and_promises_no_bound_that_it_ca
     let allocations = |report: &Value| report["trace"]["allocations"].as_f64().unwrap();
     let left = allocations(&before) * (1.0 - before["advice"]["covered_share"].as_f64().unwrap());
     assert!(allocations(&after) < left * 1.1 + 2000.0, "{} of {left}", allocations(&after));
-    // Denser blocks gain more than the allocator's own time, and no one knows how much.
+    // Denser blocks gain more than the allocator's own time, by an unknown amount.
     let verdict = &before["verdict"];
     let (text, locality) =
         (verdict["text"].as_str().unwrap(), verdict["locality"].as_str().unwrap_or_default());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{replay, sample, stdout};
 
-/// Every name of a field, at any depth.
+/// Collects the names of all fields, at any depth.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
@@ -19,7 +19,7 @@ fn fields(value: &Value, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_field_is_documented_and_every_documented_field_is_there() {
+fn fields_and_documentation_agree() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let mut names = BTreeSet::new();
@@ -39,7 +39,7 @@ fn every_field_is_documented_and_every_documented_field_is_there() {
 }
 
 #[test]
-fn the_figures_hold_together() {
+fn figures_are_consistent() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, summary) = sample(folder.path());
     let report: Value = serde_json::from_str(&stdout(replay(&trace, &["--json", "--rounds", "3"]))).unwrap();
@@ -71,7 +71,7 @@ fn the_figures_hold_together() {
         assert_eq!(number(&allocator["internal_waste_bytes"]), handed_out - written);
         let peak = number(&allocator["peak_resident_bytes"]["median"]);
         assert_eq!(number(&allocator["external_waste_bytes"]), peak - handed_out);
-        // All blocks were touched in every page: they are resident, give or take what the kernel counts late.
+        // Every page of every block was touched, so they are resident, except for what the kernel counts late.
         assert!(peak > written * 0.9, "{allocator}");
     }
     assert_eq!(allocators[0]["time_vs_glibc"], 1.0);

@@ -1,4 +1,4 @@
-//! The program `millpond` as its users meet it.
+//! The program `millpond`, as users run it.
 
 mod advice;
 mod json;

@@ -1,11 +1,11 @@
-//! What cannot be replayed is refused in one line that says what is wrong.
+//! Files that cannot be replayed are refused in one line that says what is wrong.
 
 use std::{fs, process::Stdio};
 
 use crate::support::{millpond, refusal, replay, sample, write_trace};
 
 #[test]
-fn files_that_are_no_traces() {
+fn files_that_are_not_traces() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let bytes = fs::read(&trace).unwrap();
@@ -29,7 +29,7 @@ fn files_that_are_no_traces() {
 }
 
 #[test]
-fn a_trace_of_a_later_version() {
+fn trace_of_a_later_version() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let mut bytes = fs::read(&trace).unwrap();
@@ -42,7 +42,7 @@ fn a_trace_of_a_later_version() {
 }
 
 #[test]
-fn things_that_are_no_files() {
+fn paths_that_are_not_files() {
     let folder = tempfile::tempdir().unwrap();
     let directory = refusal(replay(folder.path(), &[]));
     assert!(directory.contains("is a directory"), "{directory}");
@@ -57,7 +57,7 @@ fn things_that_are_no_files() {
 }
 
 #[test]
-fn traces_that_make_no_sense_to_replay() {
+fn traces_that_cannot_be_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.mpt");
     write_trace(&path, |_| ());
@@ -77,7 +77,7 @@ fn traces_that_make_no_sense_to_replay() {
 }
 
 #[test]
-fn arguments_that_do_not_exist() {
+fn invalid_arguments() {
     let refused = |arguments: &[&str], expected: &str| {
         let output = millpond().args(arguments).output().unwrap();
         let complaint = String::from_utf8(output.stderr).unwrap();
@@ -94,11 +94,11 @@ fn arguments_that_do_not_exist() {
 }
 
 #[test]
-fn a_worker_is_not_for_people() {
+fn worker_refuses_users() {
     let complaint = |task: &[&str]| {
         let output = millpond().arg("--replay-worker").args(task).stdin(Stdio::null()).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(complaint(&[]).contains("millpond replay FILE"));
-    assert!(complaint(&["{\"contender\":\"nobody\"}"]).contains("millpond replay FILE"));
+    assert!(complaint(&["{\"contender\":\"none\"}"]).contains("millpond replay FILE"));
 }

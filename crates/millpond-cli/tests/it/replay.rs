@@ -1,4 +1,4 @@
-//! `millpond replay`, and `millpond` on its own.
+//! `millpond replay`, and `millpond` without arguments.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use crate::support::{millpond, replay, sample, skipped, stdout, write_trace};
 
 #[test]
-fn the_report_has_every_allocator_and_a_verdict() {
+fn report_has_all_allocators_and_a_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let report = stdout(replay(&trace, &["--rounds", "5"]));
@@ -38,7 +38,7 @@ fn the_report_has_every_allocator_and_a_verdict() {
 }
 
 #[test]
-fn a_pipe_gets_no_escape_codes_and_no_bar() {
+fn pipe_gets_no_escape_codes() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let output = replay(&trace, &["--rounds", "1"]);
@@ -63,7 +63,7 @@ fn a_pipe_gets_no_escape_codes_and_no_bar() {
 }
 
 #[test]
-fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
+fn few_allocations_need_no_pools() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("sort.mpt");
     write_trace(&trace, |trace| {
@@ -71,7 +71,7 @@ fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
             trace.allocate(index, 0, 0, 100 + index, 0, false).unwrap();
         }
     });
-    // Enough rounds that those in which other programs had the processor drop out.
+    // Enough rounds to drop those in which other programs had the processor.
     let report = stdout(replay(&trace, &["--rounds", "15"]));
     let verdict = report.lines().last().unwrap();
     assert!(verdict.starts_with("Pools do not help here: 221 allocations take "), "{verdict}");
@@ -80,7 +80,7 @@ fn few_allocations_in_much_cpu_time_do_not_call_for_pools() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn without_huge_pages_it_says_so() {
+fn missing_huge_pages_are_reported() {
     use std::os::unix::process::CommandExt;
 
     let folder = tempfile::tempdir().unwrap();
@@ -88,7 +88,7 @@ fn without_huge_pages_it_says_so() {
     let without = |options: &[&str]| {
         let mut command = millpond();
         command.arg("replay").arg(&trace).args(["--rounds", "1"]).args(options);
-        // SAFETY: the call sets a switch of the child and touches nothing that the parent has.
+        // SAFETY: the call sets a switch of the child and accesses no memory of the parent.
         unsafe {
             command.pre_exec(|| {
                 let (on, nothing): (libc::c_ulong, libc::c_ulong) = (1, 0);
@@ -107,7 +107,7 @@ fn without_huge_pages_it_says_so() {
 }
 
 #[test]
-fn only_those_asked_for_take_part() {
+fn only_requested_contenders_take_part() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let report =
@@ -135,7 +135,7 @@ fn every_contender_keeps_every_stamp() {
 }
 
 #[test]
-fn alone_it_leads_to_try_and_replays_the_bundled_trace() {
+fn without_arguments_the_bundled_trace_is_replayed() {
     let report = stdout(millpond().output().unwrap());
     assert!(report.contains("\n    millpond try -- PROGRAM ARGS...\n"), "{report}");
     assert!(report.contains("\njq "), "{report}");
@@ -144,7 +144,7 @@ fn alone_it_leads_to_try_and_replays_the_bundled_trace() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let mut child = millpond()
@@ -190,11 +190,11 @@ fn memory_does_not_grow_with_the_trace() {
         thread::sleep(Duration::from_millis(2));
     };
     assert!(status.success());
-    // As steps, the trace has 64 MB.
+    // The steps of the trace take 64 MB.
     assert!((1024..48 * 1024).contains(&most), "{most} KiB");
 }
 
-/// The most memory that a process, of this program, ever had, in KiB.
+/// Returns the peak memory of a process of this program, in KiB.
 fn peak_memory(process: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
@@ -203,7 +203,7 @@ fn peak_memory(process: &str) -> Option<u64> {
 }
 
 #[test]
-fn the_advice_compiles() {
+fn advice_compiles() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let report = stdout(replay(&trace, &["--rounds", "1", "--json"]));

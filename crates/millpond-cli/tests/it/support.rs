@@ -1,4 +1,4 @@
-//! Running the program, and traces made for the occasion.
+//! Runs the program, and writes traces for tests.
 
 use std::{
     fs::File,
@@ -13,13 +13,13 @@ use millpond_trace::{Outcome, Start, Summary, Writer};
 /// A trace being written.
 pub(crate) type Trace = Writer<BufWriter<File>>;
 
-/// Says that something is not tested, even when the test passes: the harness catches what macros print.
+/// Reports that something is not tested, even when the test passes: the harness captures what macros print.
 pub(crate) fn skipped(what: &str, why: &str) {
     let said = writeln!(stderr(), "SKIPPED: {what}, because {why}");
     said.unwrap();
 }
 
-/// The program. It does not say how far it is, as it would on a machine that is busy.
+/// Returns the program, without progress lines, which would appear on a busy machine.
 pub(crate) fn millpond() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));
     command.env("MILLPOND_NO_PROGRESS", "1");
@@ -31,7 +31,7 @@ pub(crate) fn replay(trace: &Path, options: &[&str]) -> Output {
     millpond().arg("replay").arg(trace).args(options).output().unwrap()
 }
 
-/// What went to standard output, of a run that succeeded without a complaint. That something takes long is none.
+/// Returns the standard output of a run that succeeded without a message.
 pub(crate) fn stdout(output: Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let complaint: String = text.lines().filter(|line| !line.ends_with(" left")).collect();
@@ -39,7 +39,7 @@ pub(crate) fn stdout(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The one line on standard error of a run that was refused: exit code 125, and nothing on standard output.
+/// Returns the only line on standard error of a refused run, with exit code 125 and nothing on standard output.
 pub(crate) fn refusal(output: Output) -> String {
     refusal_with(125, output)
 }
@@ -54,7 +54,7 @@ pub(crate) fn refusal_with(code: i32, output: Output) -> String {
     complaint
 }
 
-/// The library for C as an archive, built when it is first asked for; `None`, said aloud, where there is none to build.
+/// Builds the library for C as an archive when it is first needed; `None`, with a message, where it cannot be built.
 pub(crate) fn c_library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || {
@@ -86,7 +86,7 @@ pub(crate) fn c_library() -> Option<&'static Path> {
     LIBRARY.get_or_init(build).as_deref()
 }
 
-/// Compiles and links a program that uses the library for C; fails if that does.
+/// Compiles and links a program that uses the library for C; fails if the compiler does.
 pub(crate) fn link(compiler: &str, options: &[&str], source: &Path, program: &Path, library: &Path) {
     let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../millpond-c/include");
     let built = Command::new(compiler)

@@ -1,11 +1,11 @@
-//! `millpond try`: the program is left alone, and the report comes after it, on standard error.
+//! `millpond try`: the program runs as usual, and the report follows on standard error.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::{fs, path::Path, process::Output};
 
 use crate::support::{millpond, refusal, refusal_with, replay, stdout};
 
-/// Runs `millpond try` with everything temporary below a folder.
+/// Runs `millpond try` with all temporary files below a folder.
 fn try_in(folder: &Path, arguments: &[&str]) -> Output {
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary).unwrap();
@@ -19,7 +19,7 @@ fn try_in(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn output_and_exit_code_are_the_programs_own() {
+fn output_and_exit_code_are_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let script = "echo to standard output; echo to standard error >&2; exit 3";
     let output = try_in(folder.path(), &["--rounds", "5", "sh", "-c", script]);
@@ -37,7 +37,7 @@ fn output_and_exit_code_are_the_programs_own() {
 const PARENT: [&str; 3] = ["sh", "-c", "sort /etc/services > /dev/null; true"];
 
 #[test]
-fn the_process_that_was_started_is_judged_and_another_one_if_it_is_named() {
+fn started_process_is_judged_unless_another_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("kept.mpt");
     for (options, judged, other) in [(&[][..], "sh", "sort"), (&["--process", "sort"], "sort", "sh")] {
@@ -62,7 +62,7 @@ fn the_process_that_was_started_is_judged_and_another_one_if_it_is_named() {
 }
 
 #[test]
-fn a_shell_that_becomes_a_program_is_not_judged_in_its_place() {
+fn program_that_replaces_the_shell_is_judged() {
     let folder = tempfile::tempdir().unwrap();
     let output = try_in(folder.path(), &["--rounds", "1", "--", "sh", "-c", "exec sort /etc/services"]);
     let report = String::from_utf8(output.stderr).unwrap();
@@ -73,7 +73,7 @@ fn a_shell_that_becomes_a_program_is_not_judged_in_its_place() {
 }
 
 #[test]
-fn a_program_that_allocates_nothing_has_succeeded() {
+fn program_without_allocations_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let output = try_in(folder.path(), &["--", "true"]);
     assert_eq!(output.status.code(), Some(0));
@@ -84,7 +84,7 @@ fn a_program_that_allocates_nothing_has_succeeded() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused() {
+fn programs_that_cannot_be_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let missing = refusal_with(127, try_in(folder.path(), &["--", "no-such-program"]));
     assert!(missing.contains("no-such-program"), "{missing}");

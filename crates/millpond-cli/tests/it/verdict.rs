@@ -17,7 +17,7 @@ fn compile(folder: &Path, name: &str, code: &str) -> std::path::PathBuf {
     program
 }
 
-/// What `millpond replay --json` says of a recorded program.
+/// Returns the output of `millpond replay --json` for a recorded program.
 fn judge(folder: &Path, program: &Path) -> Value {
     let trace = folder.join("trace.mpt");
     let recorded = millpond().args(["record", "--force", "-o"]).args([&trace, program]).output().unwrap();
@@ -25,7 +25,7 @@ fn judge(folder: &Path, program: &Path) -> Value {
     serde_json::from_str(&stdout(replay(&trace, &["--json", "--rounds", "5"]))).unwrap()
 }
 
-/// 286 MiB are allocated, and a page of each block is touched.
+/// Allocates 286 MiB and touches one page of each block.
 const LEAK: &str = "\
 #include <stdlib.h>
 int main(void) {
@@ -35,7 +35,7 @@ int main(void) {
 ";
 
 #[test]
-fn pages_that_the_program_did_not_touch_are_not_touched() {
+fn untouched_pages_stay_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(folder.path(), "leak", LEAK);
     let report = judge(folder.path(), &program);
@@ -46,14 +46,14 @@ fn pages_that_the_program_did_not_touch_are_not_touched() {
     let resident = number(&glibc["peak_resident_bytes"]["median"]);
     assert!(resident < 40e6, "{resident} bytes resident, of 300 MB that are not touched");
     assert!(number(&glibc["page_faults"]) < 10_000.0, "{glibc}");
-    // A share is never more than the whole; where it would be, there is none, and the reason is given.
+    // A share is at most the whole; where it would be more, there is none, and the reason is given.
     match &report["bound"]["allocation_share_range"] {
         Value::Null => assert!(report["bound"]["doubt"].is_string(), "{}", report["bound"]),
         share => assert!(number(&share["least"]) <= 1.0, "{share}"),
     }
 }
 
-/// Four threads at once, three times over; the last blocks are freed by the main thread.
+/// Runs four threads, three times; the main thread frees the last blocks.
 const THREADS: &str = "\
 #include <pthread.h>
 #include <stdlib.h>
@@ -82,7 +82,7 @@ int main(void) {
 ";
 
 #[test]
-fn threads_are_replayed_by_threads_and_get_advice_for_threads() {
+fn threads_are_replayed_by_threads() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(folder.path(), "threads", THREADS);
     let report = judge(folder.path(), &program);
@@ -100,7 +100,7 @@ fn threads_are_replayed_by_threads_and_get_advice_for_threads() {
 }
 
 #[test]
-fn few_rounds_are_no_verdict() {
+fn few_rounds_give_no_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
     let report = stdout(replay(&trace, &["--rounds", "1"]));
@@ -112,7 +112,7 @@ fn few_rounds_are_no_verdict() {
 }
 
 #[test]
-fn a_program_runs_once_unless_more_is_asked_for() {
+fn program_runs_once_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let script = format!("echo run >> {}; echo shown", log.display());
@@ -132,7 +132,7 @@ fn a_program_runs_once_unless_more_is_asked_for() {
 }
 
 #[test]
-fn a_pipe_cannot_be_read_again() {
+fn pipe_cannot_be_read_again() {
     let output = millpond()
         .args(["try", "--runs", "2", "--", "cat"])
         .stdin(std::process::Stdio::piped())
@@ -143,7 +143,7 @@ fn a_pipe_cannot_be_read_again() {
 }
 
 #[test]
-fn recording_and_replay_tell_the_same_cost() {
+fn recording_and_replay_report_the_same_cost() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(folder.path(), "threads", THREADS);
     let trace = folder.path().join("trace.mpt");

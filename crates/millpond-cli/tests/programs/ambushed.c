@@ -1,4 +1,4 @@
-/* Allocates for ever, until another thread kills the process at no particular moment. */
+/* Allocates until another thread kills the process at an arbitrary moment. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

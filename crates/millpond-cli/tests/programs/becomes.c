@@ -1,4 +1,4 @@
-/* Becomes itself again, with an argument more each time, three times. */
+/* Executes itself three times, with one more argument each time. */
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* Usage: churn COUNT. Replaces one of 1,024 blocks so often. */
+/* Usage: churn COUNT. Replaces one of 1,024 blocks COUNT times. */
 #include <stdlib.h>
 
 int main(int count, char **arguments) {

@@ -1,4 +1,4 @@
-/* Usage: confined MODE [DIRECTORY]. Allocates, takes system calls, rights or files away from itself, and allocates on. */
+/* Usage: confined MODE [DIRECTORY]. Allocates, gives up system calls, rights or files, and allocates again. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -23,7 +23,7 @@ static void *work(void *nothing) {
     return nothing;
 }
 
-/* A filter that answers `openat` in this way and allows all else. */
+/* A filter that answers `openat` in this way and allows everything else. */
 static struct sock_fprog filter(unsigned action) {
     static struct sock_filter code[4];
     code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
@@ -83,7 +83,7 @@ int main(int count, char **arguments) {
             return 9;
         work(NULL);
     } else if (!strcmp(mode, "refused")) {
-        /* What libseccomp asks to learn what the system can do. */
+        /* The calls that libseccomp makes to learn what the system supports. */
         if (!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL) || errno != EFAULT)
             return 9;
         work(NULL);

@@ -1,4 +1,4 @@
-/* Usage: crowd COUNT. So many children of `fork`, one after the other, each with 100 blocks. */
+/* Usage: crowd COUNT. Forks COUNT children, one after the other, each with 100 blocks. */
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* Calls every function of the malloc family once or more; leaves with a number when one of them misbehaves. */
+/* Calls every function of the malloc family at least once; exits with a number if one of them fails. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
@@ -36,7 +36,7 @@ int main(void) {
     void *j = keep(malloc(0));
     CHECK(h && i && j && errno == 77);
 
-    /* What fails leaves blocks as they were, and says why. */
+    /* A failing call leaves blocks unchanged and sets errno. */
     volatile size_t huge = PTRDIFF_MAX;
     CHECK(keep(malloc(huge)) == NULL && errno == ENOMEM);
     errno = 0;

@@ -1,5 +1,5 @@
-/* A parent with 1000 blocks; a child that frees ten of them, makes 200 and forks a grandchild; both leave by different
- * doors while the parent goes on. */
+/* A parent with 1000 blocks; a child that frees ten of them, makes 200 and forks a grandchild; the two exit in different
+ * ways while the parent continues. */
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

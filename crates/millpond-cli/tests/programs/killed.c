@@ -1,4 +1,4 @@
-/* Usage: killed COUNT. Makes so many blocks, and is killed. */
+/* Usage: killed COUNT. Allocates COUNT blocks, and is killed. */
 #include <signal.h>
 #include <stdlib.h>
 

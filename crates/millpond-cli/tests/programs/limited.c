@@ -1,4 +1,4 @@
-/* Usage: limited COUNT. Allows itself files of no more than 100,000 bytes: to write more would kill it. */
+/* Usage: limited COUNT. Limits its files to 100,000 bytes: writing more would end the process. */
 #include <stdlib.h>
 #include <sys/resource.h>
 

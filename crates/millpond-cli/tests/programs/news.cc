@@ -1,4 +1,4 @@
-// Makes blocks with `new` and with `malloc`.
+// Allocates blocks with `new` and with `malloc`.
 #include <cstdlib>
 
 int main() {

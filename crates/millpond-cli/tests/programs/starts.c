@@ -28,7 +28,7 @@ static int ended(pid_t child) {
     return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 2;
 }
 
-/* Whether the environment is what it was made before the call. */
+/* Returns whether the environment is the one made before the call. */
 static int is_same(const char *preload) {
     const char *now = getenv("LD_PRELOAD");
     return preload ? now && !strcmp(now, preload) && !environ[1] : !now && (!environ || !environ[0]);

@@ -1,5 +1,5 @@
-/* Usage: threads WAVES. Waves of eight short threads: each makes three blocks and frees one, the next wave's first
- * thread frees the others. Each allocates once more, round after round, while it is being taken down. */
+/* Usage: threads WAVES. Waves of eight short threads: each allocates three blocks and frees one, and the first thread of
+ * the next wave frees the others. Each thread allocates again, in several rounds, while it ends. */
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Succeeds if the library for LD_PRELOAD made from wrapper.c is at work and sees every call. */
+/* Succeeds if the library for LD_PRELOAD made from wrapper.c is loaded and sees every call. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* A library for LD_PRELOAD: speaks when it is loaded, changes what getppid answers, and passes malloc on. */
+/* A library for LD_PRELOAD: prints a line when it is loaded, changes the result of getppid, and forwards malloc. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stddef.h>

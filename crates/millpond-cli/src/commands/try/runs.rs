@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cost_is_what_plain_runs_do_not_take() {
+    fn cost_is_the_difference_to_plain_runs() {
         let pairs =
             [(130.0, 101.0), (125.0, 99.0), (140.0, 100.0)].map(|(recorded, plain)| Pair { recorded, plain });
         let alone = cost(128.0, false, &pairs);

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_the_size_that_the_pool_says() {
+    fn blocks_have_the_size_of_their_class() {
         let on_heap = Pools::chosen(&[24, 48, 1024]).unwrap();
         let on_huge_pages = Pools::chosen_on_huge_pages(&[24, 48, 1024]).unwrap();
         for (size, align, expected) in CASES {

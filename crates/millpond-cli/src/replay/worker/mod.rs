@@ -147,7 +147,7 @@ pub(crate) fn is_wanted() -> bool {
 /// Performs the work of a worker.
 pub(crate) fn main() -> ExitCode {
     let reply = work(&mut io::stdin().lock()).unwrap_or_else(|error| Reply::Failed(format!("{error:#}")));
-    // If answering fails, there is no reader any more.
+    // If answering fails, there is no reader any longer.
     if send(&reply).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

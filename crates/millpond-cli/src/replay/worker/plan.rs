@@ -2,7 +2,7 @@
 //! thread.
 //!
 //! The slots of a trace are reused by whichever thread allocates next, which would make threads wait for each other
-//! although the program had no reason to. During the replay, a block is therefore in a *place*, and a place that one
+//! although the program had no reason to. During the replay, a block is therefore in a *place*, and a place that a
 //! thread has vacated goes to another thread only in a later stretch.
 
 use crate::trace::{Kind, Request, Step};
@@ -272,12 +272,16 @@ pub(super) mod tests {
             done[worker] += 1;
         }
         for (worker, done) in done.into_iter().enumerate() {
-            assert_eq!(done, planner.of(worker).len(), "worker {worker} waits for what never comes");
+            assert_eq!(
+                done,
+                planner.of(worker).len(),
+                "worker {worker} waits for a step that does not exist"
+            );
         }
     }
 
     #[test]
-    fn in_every_order_that_a_plan_allows_blocks_are_allocated_before_they_are_freed() {
+    fn blocks_are_allocated_before_they_are_freed_in_any_order() {
         for seed in 1..=60 {
             let mut random = Random(seed * 0x9E37_79B9);
             let (slots, workers) = (1 + random.below(40) as u32, 1 + random.below(7) as u16);
@@ -293,7 +297,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn threads_that_share_nothing_wait_for_nothing_though_they_use_the_same_slot() {
+    fn independent_threads_do_not_wait_for_a_shared_slot() {
         let step = |kind, worker| Step { request: Request::of_size(8), slot: 0, kind, worker };
         let mut planner = Planner::new(1, 2, 4);
         planner.plan(&[
@@ -311,7 +315,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn stretches_are_shorter_where_blocks_go_from_thread_to_thread() {
+    fn stretches_are_shorter_if_blocks_change_threads() {
         assert_eq!([stretch(1 << 30, 0), stretch(1 << 30, 1 << 20)], [LONGEST; 2]);
         assert_eq!(stretch(1 << 20, 1 << 17), 1 << 15);
         assert_eq!(stretch(1 << 20, 1 << 19), SHORTEST);

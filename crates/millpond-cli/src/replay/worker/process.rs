@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_covers_memory_that_is_gone_again() {
+    fn peak_includes_freed_memory() {
         const SIZE: usize = 64 << 20;
         assert!(reset_peak());
         let (before, _) = resident().unwrap();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_goes_on() {
+    fn cpu_time_increases() {
         let start = cpu_time();
         while cpu_time() == start {}
         assert!(cpu_time() > start);

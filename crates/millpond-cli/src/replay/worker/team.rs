@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_go_from_thread_to_thread_in_the_order_of_the_trace() {
+    fn blocks_change_threads_in_the_order_of_the_trace() {
         let steps = [
             step(Kind::Allocate, 0, 100, 0),
             step(Kind::Resize, 0, 5000, 1),
@@ -341,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_one_ends_all() {
+    fn one_failure_ends_all() {
         let steps =
             [step(Kind::Allocate, 0, 1 << 47, 0), step(Kind::Free, 0, 0, 1), step(Kind::Allocate, 1, 9, 1)];
         let error = play(&Glibc, &task(4, 2, 8), &steps, 1).unwrap_err().to_string();
         assert_eq!(error, "there is no memory for a block of 140737488355328 bytes");
     }
 
-    /// glibc, with pauses of any length, and with a list of what is live.
+    /// glibc, with random pauses, and with a list of what is live.
     struct Slow {
         live: Mutex<HashSet<usize>>,
         random: Mutex<Random>,
@@ -371,7 +371,7 @@ mod tests {
             block
         }
 
-        /// Whether the block is live, as it should be.
+        /// Returns whether the block was live, as it should be.
         fn dies(&self, block: *mut u8) -> bool {
             self.pause();
             let was_live = self.live.lock().unwrap().remove(&block.addr());
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn however_threads_are_delayed_no_block_is_freed_before_it_is_allocated() {
+    fn delays_do_not_reorder_allocate_and_free() {
         for seed in 1..=8 {
             let mut random = Random(seed * 0x9E37_79B9);
             let (workers, stretch) = (2 + random.below(5) as u16, 50 + random.below(500));

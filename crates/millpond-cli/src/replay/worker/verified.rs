@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_allocators_pass() {
+    fn correct_allocators_pass() {
         let found = verify(&Glibc, &busy()).unwrap();
         assert_eq!(found, verify(&Mimalloc, &busy()).unwrap());
         assert_eq!(found.blocks, 7);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_allocators_are_found_out() {
+    fn broken_allocators_are_detected() {
         let overlap = complaint(&Broken { overlap: true, ..Broken::default() });
         assert!(overlap.contains("overwritten"), "{overlap}");
         let misaligned = complaint(&Broken { misalign: true, ..Broken::default() });
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn one_buffer_for_all_is_found_out_even_when_nothing_is_freed() {
+    fn shared_buffer_is_detected_without_a_free() {
         let steps = [step(Kind::Allocate, 0, 1), step(Kind::Allocate, 1, 1)];
         let error = verify(&Bare, &steps).unwrap_err().to_string();
         assert!(error.contains("never freed"), "{error}");

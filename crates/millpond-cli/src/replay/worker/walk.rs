@@ -73,7 +73,7 @@ mod tests {
     use crate::trace::Request;
 
     #[test]
-    fn a_shuffle_loses_nothing() {
+    fn shuffle_is_a_permutation() {
         let mut items: Vec<_> = (0..1000).collect();
         shuffle(&mut items, &mut 1);
         assert!(!items.is_sorted());
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_are_dead_empty_or_not_written_are_not_read() {
+    fn only_live_written_blocks_are_read() {
         let mut bytes = [0_u8; 100];
         let slot = |block, size| Slot { block, request: Request::of_size(size) };
         let block = bytes.as_mut_ptr();

@@ -1,4 +1,4 @@
-//! Every call is there, once, with all that it was asked for.
+//! Every call is recorded once, with all its arguments.
 
 use millpond_trace::{Ending, Op};
 
@@ -9,7 +9,7 @@ const fn made(slot: u32, size: u64, align: u32) -> Op {
 }
 
 #[test]
-fn every_function_of_the_family_is_recorded_as_it_was_called() {
+fn all_functions_are_recorded_with_their_arguments() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("family", &[]) else { return };
     let output = workshop.record(&program, &[]);
@@ -40,7 +40,7 @@ fn every_function_of_the_family_is_recorded_as_it_was_called() {
 }
 
 #[test]
-fn what_happens_before_main_and_after_it_is_recorded() {
+fn calls_before_and_after_main_are_recorded() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("early", &[]) else { return };
     told(&workshop.record(&program, &[]));
@@ -50,14 +50,14 @@ fn what_happens_before_main_and_after_it_is_recorded() {
 }
 
 #[test]
-fn libraries_that_are_loaded_later_are_recorded_and_named() {
+fn libraries_loaded_later_are_recorded_and_named() {
     let workshop = Workshop::new();
     let Some(plugin) = workshop.compile("plugin", &["-shared", "-fPIC"]) else { return };
     let Some(host) = workshop.compile("host", &[]) else { return };
     told(&workshop.record(&host, &[&plugin.to_string_lossy()]));
     let trace = workshop.trace();
     assert_eq!((trace.made(1001), trace.freed(1002)), (5, 5));
-    // The copy that is loaded last stays, so its place is known. Earlier ones may have been at the same.
+    // The copy that is loaded last stays, so its address is known. Earlier copies may have been at the same address.
     let last = trace.of_module(&plugin);
     assert!(
         matches!(last[..], [.., Op::Allocate { size: 1001, .. }, Op::Resize { size: 1002, .. }]),

@@ -1,11 +1,11 @@
-//! An installed program finds its recorder.
+//! An installed program contains its recorder.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::Workshop;
 
 #[test]
-fn the_program_alone_in_an_empty_folder_can_record() {
+fn program_alone_can_record() {
     let workshop = Workshop::new();
     let (folder, home) = (workshop.path("bin"), workshop.path("home"));
     fs::create_dir(&folder).unwrap();
@@ -24,7 +24,7 @@ fn the_program_alone_in_an_empty_folder_can_record() {
     assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
     let files: Vec<_> = fs::read_dir(&cache).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
-    // A file that was cut short or tampered with is not used, but made again.
+    // A truncated or altered file is not used, but written again.
     let length = fs::metadata(&files[0]).unwrap().len();
     fs::write(&files[0], "no library").unwrap();
     record();
@@ -33,7 +33,7 @@ fn the_program_alone_in_an_empty_folder_can_record() {
 }
 
 #[test]
-fn without_a_usable_home_the_recorder_goes_to_the_temporary_directory() {
+fn without_a_home_the_recorder_goes_to_the_temporary_directory() {
     for home in ["/proc/nowhere", "", "relative", "/dev/null"] {
         let workshop = Workshop::new();
         let mut command = workshop.recorder();
@@ -45,7 +45,7 @@ fn without_a_usable_home_the_recorder_goes_to_the_temporary_directory() {
 }
 
 #[test]
-fn a_home_whose_name_the_dynamic_linker_would_take_apart_is_not_used() {
+fn home_with_a_colon_is_not_used() {
     let workshop = Workshop::new();
     let mut command = workshop.recorder();
     let output =

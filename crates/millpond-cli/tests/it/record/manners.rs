@@ -1,4 +1,4 @@
-//! The program does not notice that it is recorded.
+//! A program behaves in the same way when it is recorded.
 
 use std::{
     io::Write,
@@ -12,7 +12,7 @@ use super::{Workshop, told};
 use crate::support::skipped;
 
 #[test]
-fn input_output_errors_and_exit_code_are_the_programs_own() {
+fn input_output_and_exit_code_are_unchanged() {
     let workshop = Workshop::new();
     let script = "tr a-z A-Z; echo error >&2; echo done; exit 7";
     let run = |mut command: Command| {
@@ -35,7 +35,7 @@ fn input_output_errors_and_exit_code_are_the_programs_own() {
 }
 
 #[test]
-fn a_program_may_close_all_its_files() {
+fn program_may_close_all_files() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("closes", &[]) else { return };
     told(&workshop.record(&program, &[]));
@@ -45,7 +45,7 @@ fn a_program_may_close_all_its_files() {
 }
 
 #[test]
-fn a_library_that_was_preloaded_already_still_works() {
+fn preloaded_library_still_works() {
     let workshop = Workshop::new();
     let Some(library) = workshop.compile("wrapper", &["-shared", "-fPIC"]) else { return };
     let Some(program) = workshop.compile("wrapped", &[]) else { return };
@@ -62,7 +62,7 @@ fn a_library_that_was_preloaded_already_still_works() {
 }
 
 #[test]
-fn recording_ends_at_the_size_limit_and_the_program_does_not() {
+fn recording_ends_at_the_size_limit() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("closes", &[]) else { return };
     let output = workshop.recorder().args(["--max-size", "640KiB", "--"]).arg(&program).output().unwrap();
@@ -80,7 +80,7 @@ fn recording_ends_at_the_size_limit_and_the_program_does_not() {
 }
 
 #[test]
-fn a_program_that_may_not_write_large_files_is_not_killed_for_it() {
+fn file_size_limit_does_not_kill_the_program() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("limited", &[]) else { return };
     let text = told(&workshop.record(&program, &["100"]));
@@ -95,7 +95,7 @@ fn a_program_that_may_not_write_large_files_is_not_killed_for_it() {
 }
 
 #[test]
-fn when_shared_memory_is_full_recording_stops_and_the_program_does_not() {
+fn full_shared_memory_ends_the_recording_only() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("closes", &[]) else { return };
     for (size, recorded) in [("64K", true), ("12K", false)] {
@@ -127,7 +127,7 @@ fn when_shared_memory_is_full_recording_stops_and_the_program_does_not() {
 }
 
 #[test]
-fn signals_for_millpond_are_passed_on_and_the_trace_is_written() {
+fn signals_are_passed_on_and_the_trace_is_written() {
     let workshop = Workshop::new();
     let script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
     let mut command = workshop.recorder();
@@ -144,7 +144,7 @@ fn signals_for_millpond_are_passed_on_and_the_trace_is_written() {
 }
 
 #[test]
-fn a_program_that_a_signal_ends_gives_the_exit_code_of_a_shell() {
+fn exit_code_after_a_signal_is_that_of_a_shell() {
     let workshop = Workshop::new();
     let output = workshop.record("/bin/sh".as_ref(), &["-c", "kill -TERM $$"]);
     assert_eq!((output.status.code(), output.status.signal()), (Some(128 + libc::SIGTERM), None));

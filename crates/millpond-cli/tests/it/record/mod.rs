@@ -1,4 +1,4 @@
-//! `millpond record`, tried on programs written for it: `tests/programs/*.c`, compiled when needed.
+//! `millpond record` with programs written for these tests: `tests/programs/*.c`, compiled when needed.
 
 mod counts;
 mod installed;
@@ -21,12 +21,12 @@ use tempfile::TempDir;
 
 use crate::support::{millpond, skipped};
 
-/// A folder for one test: programs, traces, temporary files and the recorder's cache, all of its own.
+/// A folder for one test, with programs, traces, temporary files and a cache of the recorder.
 struct Workshop {
     folder: TempDir,
 }
 
-/// What a trace holds.
+/// The contents of a trace.
 struct Trace {
     start: Start,
     summary: Summary,
@@ -44,13 +44,13 @@ impl Workshop {
         self.folder.path().join(name)
     }
 
-    /// Compiles a program; `None`, said aloud, if that cannot be done here.
+    /// Compiles a program; `None`, with a message, if that is impossible here.
     fn compile(&self, name: &str, options: &[&str]) -> Option<PathBuf> {
         let source =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name).with_extension("c");
         let program = self.path(name);
         let mut compiler = Command::new("cc");
-        // Without optimisation: a compiler may leave out allocations that nobody looks at.
+        // Without optimisation: a compiler may leave out allocations whose result is not used.
         compiler.args(["-O0", "-w", "-pthread", "-o"]).arg(&program).arg(source).args(options).arg("-ldl");
         match compiler.output() {
             Ok(output) if output.status.success() => Some(program),
@@ -65,7 +65,7 @@ impl Workshop {
         }
     }
 
-    /// `millpond record --force -o out.mpt`, for options and `--` and the command to be added.
+    /// Returns `millpond record --force -o out.mpt`, to be followed by options, `--` and the command.
     fn recorder(&self) -> Command {
         let mut command = millpond();
         command.args(["record", "--force", "-o"]).arg(self.path("out.mpt"));
@@ -78,7 +78,7 @@ impl Workshop {
         self.record_with(&[], program, arguments)
     }
 
-    /// Records a command with more options, such as `--all`.
+    /// Records a command with further options, such as `--all`.
     fn record_with(&self, options: &[&str], program: &Path, arguments: &[&str]) -> Output {
         let mut recorder = self.recorder();
         let output = recorder.args(options).arg("--").arg(program).args(arguments).output().unwrap();
@@ -86,12 +86,12 @@ impl Workshop {
         output
     }
 
-    /// The program's own trace.
+    /// Returns the program's own trace.
     fn trace(&self) -> Trace {
         Trace::read(&self.path("out.mpt"))
     }
 
-    /// The traces of other processes, in order of their start.
+    /// Returns the traces of other processes, in order of their start.
     fn others(&self) -> Vec<Trace> {
         let files = fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
         let is_other = |path: &PathBuf| {
@@ -115,13 +115,13 @@ impl Trace {
         Self { start: reader.start().clone(), summary: reader.summary().clone(), events }
     }
 
-    /// How many blocks of this size were made.
+    /// Returns how many blocks of this size were allocated.
     fn made(&self, size: u64) -> usize {
         let is_made = |event: &&Event| matches!(event.op, Op::Allocate { size: made, .. } if made == size);
         self.events.iter().filter(is_made).count()
     }
 
-    /// How many blocks of this size were made and freed again.
+    /// Returns how many blocks of this size were allocated and freed.
     fn freed(&self, size: u64) -> usize {
         let mut sizes = vec![0; self.summary.slots as usize];
         let mut count = 0;
@@ -134,7 +134,7 @@ impl Trace {
         count
     }
 
-    /// What the code of this file did.
+    /// Returns the calls that the code of this file made.
     fn of_module(&self, path: &Path) -> Vec<Op> {
         let path = path.canonicalize().unwrap();
         let modules: Vec<_> =
@@ -150,7 +150,7 @@ impl Trace {
     }
 }
 
-/// What a run that went well wrote to standard error, all by `millpond` itself.
+/// Returns what a successful run wrote to standard error, all of it by `millpond` itself.
 fn told(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(output.status.success(), "{}: {text}", output.status);

@@ -14,7 +14,7 @@ use super::{Trace, Workshop, told};
 use crate::support::{millpond, refusal};
 
 #[test]
-fn a_file_that_is_there_is_overwritten_only_by_force() {
+fn existing_file_is_overwritten_with_force_only() {
     let workshop = Workshop::new();
     let path = workshop.path("out.mpt");
     for command in ["record", "try"] {
@@ -39,7 +39,7 @@ fn millpond_in(workshop: &Workshop, command: &str) -> Command {
 }
 
 #[test]
-fn standard_output_takes_the_trace_and_the_programs_output_makes_way() {
+fn trace_on_standard_output_redirects_the_program() {
     let workshop = Workshop::new();
     let mut command = millpond_in(&workshop, "record");
     let output = command.args(["-o", "-", "--", "sh", "-c", "echo words; exit 4"]).output().unwrap();
@@ -57,7 +57,7 @@ fn standard_output_takes_the_trace_and_the_programs_output_makes_way() {
 }
 
 #[test]
-fn a_crowd_of_children_leaves_one_file_and_one_summary() {
+fn many_children_leave_one_file_and_one_summary() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("crowd", &[]) else { return };
     let text = told(&workshop.record(&program, &["2000"]));
@@ -72,7 +72,7 @@ fn a_crowd_of_children_leaves_one_file_and_one_summary() {
 }
 
 #[test]
-fn a_process_is_picked_by_its_name_and_what_a_link_leads_to_does_not_name_it() {
+fn process_is_selected_by_its_own_name() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("churn", &[]) else { return };
     let link = workshop.path("alias");
@@ -97,10 +97,10 @@ fn a_process_is_picked_by_its_name_and_what_a_link_leads_to_does_not_name_it() {
 }
 
 #[test]
-fn a_signal_while_the_trace_is_written_keeps_what_there_is() {
+fn signal_during_conversion_keeps_the_rest() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("churn", &[]) else { return };
-    // More events than can be converted before the signal comes, but for the fastest machines.
+    // More events than can be converted before the signal comes, except on very fast machines.
     let mut command = workshop.recorder();
     let script = "\"$0\" 1500000; echo";
     command.args(["--process", "churn", "--", "sh", "-c", script]).arg(&program);
@@ -120,7 +120,7 @@ fn a_signal_while_the_trace_is_written_keeps_what_there_is() {
 }
 
 #[test]
-fn an_interrupted_program_gets_its_signal_and_is_recorded() {
+fn interrupted_program_gets_its_signal_and_is_recorded() {
     let workshop = Workshop::new();
     let mut command = workshop.recorder();
     command.args(["--", "sh", "-c", "echo ready; while :; do sleep 0.01; done"]);

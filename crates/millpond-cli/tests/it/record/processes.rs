@@ -1,16 +1,16 @@
-//! More than one process: fork, vfork, posix_spawn, exec, and ends of all kinds.
+//! Several processes: fork, vfork, posix_spawn, exec, and all ways to end.
 
 use millpond_trace::Ending;
 
 use super::{Trace, Workshop, told};
 
-/// How many blocks of each size a trace has.
+/// Returns how many blocks of each size a trace has.
 fn made<const N: usize>(trace: &Trace, sizes: [u64; N]) -> [usize; N] {
     sizes.map(|size| trace.made(size))
 }
 
 #[test]
-fn a_fork_has_a_trace_of_its_own_and_its_parent_keeps_its_own() {
+fn fork_gets_its_own_trace() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("forks", &[]) else { return };
     told(&workshop.record_with(&["--all"], &program, &[]));
@@ -34,7 +34,7 @@ fn a_fork_has_a_trace_of_its_own_and_its_parent_keeps_its_own() {
 }
 
 #[test]
-fn vfork_and_posix_spawn_start_programs_with_traces_of_their_own() {
+fn vfork_and_posix_spawn_get_their_own_traces() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("spawns", &[]) else { return };
     told(&workshop.record_with(&["--all"], &program, &[]));
@@ -54,7 +54,7 @@ fn vfork_and_posix_spawn_start_programs_with_traces_of_their_own() {
 }
 
 #[test]
-fn of_programs_that_follow_each_other_in_a_process_the_last_is_the_one() {
+fn last_program_of_a_process_is_recorded() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("becomes", &[]) else { return };
     let output = workshop.record_with(&["--all"], &program, &[]);
@@ -71,7 +71,7 @@ fn of_programs_that_follow_each_other_in_a_process_the_last_is_the_one() {
 }
 
 #[test]
-fn a_killed_program_loses_nothing() {
+fn killed_program_loses_nothing() {
     for count in [0, 1, 100, 3000, 4091, 4092, 4093, 100_000] {
         let workshop = Workshop::new();
         let Some(program) = workshop.compile("killed", &[]) else { return };
@@ -86,7 +86,7 @@ fn a_killed_program_loses_nothing() {
 }
 
 #[test]
-fn a_program_can_be_killed_at_any_moment() {
+fn program_can_be_killed_at_any_moment() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("ambushed", &[]) else { return };
     for _ in 0..5 {
@@ -100,7 +100,7 @@ fn a_program_can_be_killed_at_any_moment() {
 }
 
 #[test]
-fn what_outlives_the_program_is_recorded_until_then_and_goes_on_unharmed() {
+fn surviving_child_is_recorded_until_the_end() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("outlives", &[]) else { return };
     let folder = workshop.path("");
@@ -116,5 +116,5 @@ fn what_outlives_the_program_is_recorded_until_then_and_goes_on_unharmed() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    panic!("the child did not come to its end");
+    panic!("the child did not end");
 }

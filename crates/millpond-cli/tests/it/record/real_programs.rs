@@ -1,11 +1,11 @@
-//! Programs that nobody here wrote, against another observer.
+//! Real programs, compared with valgrind's counts.
 
 use std::{path::Path, process::Command};
 
 use super::{Workshop, told};
 use crate::support::{refusal, skipped};
 
-/// Allocations that valgrind counts in a command; `None`, said aloud, if it or the program is missing.
+/// Returns the allocations that valgrind counts in a command; `None`, with a message, if it or the program is missing.
 fn by_valgrind(command: &[&str]) -> Option<u64> {
     let what = &format!("counting the allocations of {}", command[0]);
     let output = Command::new("valgrind").env("PYTHONMALLOC", "malloc").args(command).output();
@@ -22,7 +22,7 @@ fn by_valgrind(command: &[&str]) -> Option<u64> {
     count.replace(',', "").parse().ok()
 }
 
-/// Fails unless both count the same, but for `rest` in a thousand.
+/// Fails unless both counts agree, up to `rest` in a thousand.
 fn agree(command: &[&str], rest: f64) {
     let Some(expected) = by_valgrind(command) else { return };
     let workshop = Workshop::new();
@@ -34,7 +34,7 @@ fn agree(command: &[&str], rest: f64) {
 }
 
 #[test]
-fn jq_allocates_as_often_as_valgrind_says() {
+fn jq_agrees_with_valgrind() {
     let numbers = (0..2000).map(|n| format!("{{\"n\":{n},\"s\":[\"{n}\"]}}")).collect::<Vec<_>>().join(",");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("numbers.json");
@@ -43,12 +43,12 @@ fn jq_allocates_as_often_as_valgrind_says() {
 }
 
 #[test]
-fn perl_allocates_as_often_as_valgrind_says() {
+fn perl_agrees_with_valgrind() {
     agree(&["perl", "-e", "my %h; $h{$_} = $_ x 3 for 1..5000; print scalar %h"], 5.0);
 }
 
 #[test]
-fn python_allocates_as_often_as_valgrind_says() {
+fn python_agrees_with_valgrind() {
     if !Path::new("/usr/bin/python3").exists() {
         return skipped("counting the allocations of python3", "there is no /usr/bin/python3");
     }
@@ -56,7 +56,7 @@ fn python_allocates_as_often_as_valgrind_says() {
 }
 
 #[test]
-fn lua_and_sqlite_allocate_as_often_as_valgrind_says() {
+fn lua_and_sqlite_agree_with_valgrind() {
     let lua = "local t = {}; for i = 1, 5000 do t[i] = {i, tostring(i)} end";
     agree(&["lua5.4", "-e", lua], 0.0);
     agree(
@@ -65,7 +65,7 @@ fn lua_and_sqlite_allocate_as_often_as_valgrind_says() {
     );
 }
 
-/// Whether a program is there; said aloud if it is not.
+/// Returns whether a program is installed; if not, with a message.
 fn is_there(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
@@ -75,7 +75,7 @@ fn is_there(program: &str) -> bool {
 }
 
 #[test]
-fn of_a_compiler_that_runs_others_each_can_be_picked() {
+fn each_process_of_a_compiler_can_be_selected() {
     if !is_there("gcc") {
         return;
     }
@@ -92,7 +92,7 @@ fn of_a_compiler_that_runs_others_each_can_be_picked() {
 }
 
 #[test]
-fn the_program_behind_a_script_is_the_one_that_is_recorded() {
+fn program_behind_a_script_is_recorded() {
     let python = Path::new("/usr/bin/python3");
     if !python.exists() {
         return skipped("python3 behind a script", "there is no /usr/bin/python3");
@@ -103,13 +103,14 @@ fn the_program_behind_a_script_is_the_one_that_is_recorded() {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let text = told(&workshop.record(&script, &["-c", "print"]));
     assert!(text.contains(" of python3, process ") && text.contains("PYTHONMALLOC=malloc"), "{text}");
-    // Without `exec` it is the shell, and it is said who did the work.
+    // Without `exec`, the shell is recorded, and the report names the process that did the work.
     std::fs::write(&script, "#!/bin/sh\n/usr/bin/python3 -S \"$@\"\n:\n").unwrap();
     let text = told(&workshop.record(&script, &["-c", "sum(range(3_000_000))"]));
     assert!(text.contains(" of sh, process ") && text.contains("CPU time went into python3"), "{text}");
 }
 
-/// What is said about a program that is built by this command and cannot be recorded; `None` if it cannot be built.
+/// Returns the message about a program that is built by this command and cannot be recorded; `None` if it cannot be
+/// built.
 fn refused(workshop: &Workshop, compiler: &mut Command, what: &str) -> Option<String> {
     match compiler.current_dir(workshop.path("")).output() {
         Ok(output) if output.status.success() => {
@@ -127,7 +128,7 @@ fn refused(workshop: &Workshop, compiler: &mut Command, what: &str) -> Option<St
 }
 
 #[test]
-fn programs_of_go_and_of_musl_are_refused_with_the_reason() {
+fn programs_of_go_and_musl_are_refused() {
     let workshop = Workshop::new();
     std::fs::write(workshop.path("a.go"), "package main\n\nfunc main() { println(1) }\n").unwrap();
     std::fs::write(workshop.path("a.c"), "int main(void) { return 0; }\n").unwrap();

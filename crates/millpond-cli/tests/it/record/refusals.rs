@@ -1,11 +1,11 @@
-//! What cannot be recorded is reported in one line, with the reason and what to do.
+//! A program that cannot be recorded is reported in one line, with the reason and what to do.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::Workshop;
 use crate::support::{refusal, refusal_with, skipped};
 
-/// What is said about a command that cannot be recorded.
+/// Returns the message about a command that cannot be recorded.
 fn refused(workshop: &Workshop, program: impl AsRef<Path>) -> String {
     refused_with(125, workshop, program)
 }
@@ -36,7 +36,7 @@ fn programs_that_cannot_be_run() {
 }
 
 #[test]
-fn programs_that_the_recorder_cannot_get_into() {
+fn programs_that_cannot_be_preloaded() {
     let workshop = Workshop::new();
     if let Some(program) = workshop.compile("nothing", &["-static"]) {
         let text = refused(&workshop, &program);
@@ -93,7 +93,7 @@ fn outputs_that_cannot_be_written() {
 }
 
 #[test]
-fn places_for_temporary_files_that_cannot_be_used() {
+fn unusable_temporary_directories() {
     let workshop = Workshop::new();
     let mut command = workshop.recorder();
     let text =
@@ -102,7 +102,7 @@ fn places_for_temporary_files_that_cannot_be_used() {
 }
 
 #[test]
-fn sizes_that_are_none() {
+fn invalid_sizes() {
     let workshop = Workshop::new();
     let output = workshop.recorder().args(["--max-size", "much", "--", "true"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));

@@ -1,9 +1,9 @@
-//! Threads: many, short, ending, handing blocks to each other.
+//! Threads: many, short, ending, and handing blocks to each other.
 
 use super::{Workshop, told};
 
 #[test]
-fn threads_that_die_leave_nothing_out() {
+fn ending_threads_lose_no_events() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("threads", &[]) else { return };
     told(&workshop.record(&program, &["3"]));
@@ -18,7 +18,7 @@ fn threads_that_die_leave_nothing_out() {
 }
 
 #[test]
-fn thousands_of_short_threads_need_no_more_memory_than_a_few() {
+fn thousands_of_short_threads_need_little_memory() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("threads", &[]) else { return };
     // A hundred kilobytes of address space for each of 4000 threads would be too much here.
@@ -32,10 +32,10 @@ fn thousands_of_short_threads_need_no_more_memory_than_a_few() {
 }
 
 #[test]
-fn a_block_is_never_handed_out_again_before_it_was_freed() {
+fn no_block_is_allocated_twice_before_its_free() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("handover", &[]) else { return };
-    // One arena and no cache per thread: blocks go from one thread to the other as quickly as they can.
+    // One arena and no cache per thread: blocks move between threads as quickly as possible.
     let tunables = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0";
     let output =
         workshop.recorder().env("GLIBC_TUNABLES", tunables).arg("--").arg(&program).output().unwrap();

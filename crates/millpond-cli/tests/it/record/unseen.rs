@@ -1,5 +1,5 @@
-//! What cannot be recorded, or not all of it: the program is not harmed, it is said what is missing, and there is no
-//! verdict on it.
+//! Programs that cannot be recorded completely: they are not harmed, the report says what is missing, and there is no
+//! verdict on them.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use millpond_trace::Ending;
 use super::{Workshop, told};
 use crate::support::{millpond, refusal, skipped};
 
-/// `millpond try` on a program.
+/// Runs `millpond try` on a program.
 fn tried(workshop: &Workshop, program: &Path, arguments: &[&str]) -> Output {
     let mut command = millpond();
     command.args(["try", "--rounds", "1", "--"]).arg(program).args(arguments);
@@ -25,7 +25,8 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Records and tries a program that the recorder loses sight of. It must end as it does alone, and get no verdict.
+/// Records and tries a program that the recorder loses track of. The program must end as it does alone, and get no
+/// verdict.
 fn loses_sight(workshop: &Workshop, program: &Path, arguments: &[&str], reason: &str) {
     let alone = Command::new(program).args(arguments).output().unwrap();
     if alone.status.code() != Some(3) {
@@ -50,7 +51,7 @@ fn loses_sight(workshop: &Workshop, program: &Path, arguments: &[&str], reason: 
 }
 
 #[test]
-fn sandboxes_do_not_kill_what_is_recorded() {
+fn sandboxes_do_not_kill_the_program() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("confined", &[]) else { return };
     for mode in ["kill", "error", "strict", "syscall", "clock"] {
@@ -59,7 +60,7 @@ fn sandboxes_do_not_kill_what_is_recorded() {
 }
 
 #[test]
-fn children_within_a_sandbox_are_told() {
+fn children_in_a_sandbox_are_reported() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("confined", &[]) else { return };
     let output = workshop.record(&program, &["fork"]);
@@ -68,7 +69,7 @@ fn children_within_a_sandbox_are_told() {
 }
 
 #[test]
-fn sandboxes_that_leave_room_or_are_refused_change_nothing() {
+fn lenient_or_refused_sandboxes_change_nothing() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("confined", &[]) else { return };
     for (mode, count) in [("few", 20), ("refused", 200_000)] {
@@ -80,7 +81,7 @@ fn sandboxes_that_leave_room_or_are_refused_change_nothing() {
 }
 
 #[test]
-fn who_gives_up_rights_or_changes_the_root_gets_no_verdict() {
+fn changed_rights_or_root_give_no_verdict() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("confined", &[]) else { return };
     let root = workshop.path("tmp");
@@ -89,7 +90,7 @@ fn who_gives_up_rights_or_changes_the_root_gets_no_verdict() {
 }
 
 #[test]
-fn a_cleared_environment_does_not_end_a_recording() {
+fn cleared_environment_does_not_end_the_recording() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("churn", &[]) else { return };
     let program = program.to_string_lossy();
@@ -119,7 +120,7 @@ fn a_cleared_environment_does_not_end_a_recording() {
 }
 
 #[test]
-fn children_are_recorded_whichever_function_starts_them() {
+fn children_are_recorded_with_every_start_function() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("starts", &[]) else { return };
     for way in [
@@ -155,7 +156,7 @@ fn children_are_recorded_whichever_function_starts_them() {
 }
 
 #[test]
-fn shells_that_get_another_environment_are_told() {
+fn shells_with_another_environment_are_reported() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("starts", &[]) else { return };
     for way in ["system", "popen"] {
@@ -170,7 +171,7 @@ fn shells_that_get_another_environment_are_told() {
 }
 
 #[test]
-fn programs_that_escape_are_told() {
+fn programs_that_escape_are_reported() {
     let workshop = Workshop::new();
     let Some(escapee) = workshop.compile("nothing", &["-static"]) else { return };
     let escapee = escapee.to_string_lossy();
@@ -203,13 +204,13 @@ fn programs_that_escape_are_told() {
 }
 
 #[test]
-fn ends_by_limits_and_signals_are_told() {
+fn limits_and_signals_are_reported() {
     let workshop = Workshop::new();
     let output = workshop.record("/bin/sh".as_ref(), &["-c", "kill -XFSZ $$"]);
     assert_eq!(output.status.code(), Some(128 + libc::SIGXFSZ));
     let told = text(&output);
     assert!(told.contains("signal 25 (SIGXFSZ) ended ") && told.contains("ulimit -f"), "{told}");
-    // With such a limit no files of the recorder can be made for what the shell becomes.
+    // With this limit, the recorder can create no files for the program that the shell becomes.
     let script = "ulimit -f 1; exec head -c 5000 /dev/zero > \"$0\"";
     let output =
         workshop.record("/bin/sh".as_ref(), &["-c", script, &workshop.path("file").to_string_lossy()]);
@@ -218,7 +219,7 @@ fn ends_by_limits_and_signals_are_told() {
     assert!(told.contains("no files could be made") && told.contains("signal 25 (SIGXFSZ) ended"), "{told}");
 }
 
-/// Compiles `news.cc`; `None`, said aloud, if that cannot be done here.
+/// Compiles `news.cc`; `None`, with a message, if that is impossible here.
 fn compile_news(workshop: &Workshop, name: &str, options: &[&str]) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/news.cc");
     let program = workshop.path(name);
@@ -249,7 +250,7 @@ fn other_allocators_get_no_verdict() {
         let last = text(&tried(&workshop, &program, &[]));
         let last = last.lines().last().unwrap();
         assert!(last.contains("no verdict: ") && last.contains(&found), "{last}");
-        // The same library, for a program that knows nothing of it.
+        // The same library, for a program that is not linked with it.
         let file = fs::read_dir("/usr/lib/x86_64-linux-gnu").into_iter().flatten().flatten();
         let file = file
             .map(|file| file.path())
