@@ -87,6 +87,24 @@ use crate::{
 /// * *Fork*: in the child, the slots that other threads kept are lost until the collection is dropped. If another
 ///   thread held the lock during the fork, the child deadlocks when it takes the lock.
 ///
+/// # Structure
+///
+/// A key holds a generation and the index of a slot, which is a segment and an offset in it:
+///
+/// ```text
+///  key: │ generation │ segment │ offset │         a slot: │ generation │ removing │ readers │ value or link │
+///                         │        └───────────┐
+///             segments    ▼                    ▼
+///              ┌───┐   ┌────────┬──────┬──────┬──────┬──────┐
+///              │ 0 ├──►│ header │ slot │ slot │ slot │ slot │
+///              ├───┤   ├────────┼──────┼──────┼──────┼──────┼──   ──┬──────┐
+///              │ 1 ├──►│ header │ slot │ slot │ slot │ slot │   …   │ slot │  twice as many
+///              └─┬─┘   └────────┴──────┴──────┴──────┴──────┴──   ──┴──────┘
+///                …
+///  vacant slots, linked:   thread 1: open batch, spare batch ┐              ┌ depot, behind a lock:
+///                          thread 2: open batch, spare batch ┴─ batches ──► └ full batches, unused slots
+/// ```
+///
 /// # Invariants
 ///
 /// * Slots below `free_lists.used()` have been handed out. A slot holds a value if its `occupancy` says so. The other

@@ -67,6 +67,19 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Blocks are carved from the front of a chunk, and with [`Lifo`] each free block begins with the address of the next:
+///
+/// ```text
+///  free_list ─────────────────┐
+///                             ▼
+///  ┌────────┬──────┬──────┬──────┬──────┬──────┬───────────────────┐
+///  │ chunk  │  A   │  B   │  C   │  D   │  E   │                   │
+///  │ header │ live │ live │ → E  │ live │ → 0  │  not carved yet   │
+///  └────────┴──────┴──────┴──────┴──────┴──────┴───────────────────┘
+///                           free          free ▲                   ▲
+///                                              └─ uncarved.remainder
+/// ```
+///
 /// # Invariants
 ///
 /// * Every free block lies in the carved part of a chunk, a whole number of blocks from its start.

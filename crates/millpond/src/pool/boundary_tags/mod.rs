@@ -31,6 +31,15 @@ use crate::{
 
 /// Chunks that are divided into blocks by headers, with an index of the free blocks.
 ///
+/// A header holds the distance from its block to the next, and flags: F if its block is free, P if the one in front is.
+///
+/// ```text
+///  ┌────────┬────┬───────────────┬────┬──────────────────────────┬────┬───────────┬───┐
+///  │ chunk  │ 48 │     live      │ 64 │ next │ prev │  …  │  64  │ 32 │   live    │ 0 │
+///  │ header │    │   (40 bytes)  │  F │ └─ links of the index    │  P │ (24 bytes)│   │
+///  └────────┴────┴───────────────┴────┴──────────────────────────┴────┴───────────┴───┘
+/// ```
+///
 /// # Invariants
 ///
 /// * In each chunk the headers, starting at the first, each lead to the next and end at the last, whose size is zero.

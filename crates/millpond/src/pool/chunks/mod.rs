@@ -165,6 +165,16 @@ impl Span {
 
 /// The chunks of one pool.
 ///
+/// The header of a chunk describes the next older one; here, three chunks are used again after a reset, newest first:
+///
+/// ```text
+///  newest ──► ┌────────┬──────────┐  ┌──►┌────────┬──────────┐  ┌──►┌───────────────────┐
+///             │ header │  carved  │  │   │ header │          │  │   │                   │
+///             └────┬───┴──────────┘  │   └────┬───┴──────────┘  │   └───────────────────┘
+///                  └─────────────────┘        └─────────────────┘
+///              current                    reusable (reusable_count: 2)
+/// ```
+///
 /// # Invariants
 ///
 /// * Following headers from `newest` visits each of `count` chunks once, and ends at a header that does not exist.

@@ -80,6 +80,21 @@ const QUICK_SHARE: usize = 8;
 /// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call. Other calls
 /// follow them without a check, because checking would make every call slower.
 ///
+/// # Structure
+///
+/// Two bitmaps lead to the first list that is not empty, from a given list on; here, from list 100 on it is list 135:
+///
+/// ```text
+///  summary                    words                            lists
+///  ┌─┬─┬─┬─┬───┐              ┌─────────────────────┐
+///  │0│0│1│0│ … │ ─ word 2 ──► │ 0 0 0 0 0 0 0 1 0 … │ ─ bit 7 ──► 2 · 64 + 7 = 135
+///  └─┴─┴─┴─┴───┘              └─────────────────────┘              │
+///   a bit per word             a bit per list                      ▼
+///                                                               ┌──────┐    ┌──────┐
+///  quick list: per size up to a kilobyte,                       │ free │ ◄► │ free │  in the chunks,
+///  up to 8 addresses of freed blocks, not merged                └──────┘    └──────┘  between boundary tags
+/// ```
+///
 /// # Invariants
 ///
 /// Those of the boundary tags, the levels and the quick list: see the modules `boundary_tags`, `levels` and

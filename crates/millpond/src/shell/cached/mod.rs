@@ -80,6 +80,25 @@ use crate::{
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 ///
+/// # Structure
+///
+/// A thread pops and pushes blocks at the top of its loaded magazine, and visits the depot to exchange a whole one:
+///
+/// ```text
+///  thread 1                    thread 2                    for each thread index and size class:
+///  ┌────────┬────────┐         ┌────────┬────────┐         no lock, nothing shared
+///  │ loaded │ spare  │         │ loaded │ spare  │
+///  └────────┴────────┘         └────────┴────────┘
+///       ▲  exchange when both are empty, or both full
+///       ▼
+///  ┌─ depot, behind a lock ────────────────────────┐       a magazine:
+///  │ full magazines per size class: ─► m ─► m ─► 0 │       ┌────────┬───┬───┬───┬───┬──────┐
+///  │ pool: `Blocks` or `Classes`                   │       │ unused │ 0 │ A │ B │ C │ room │
+///  └───────────────────────────────────────────────┘       └────────┴───┴───┴───┴───┴──────┘
+///       ▲ chunks, requested without the lock                          └ bottom    └ top
+///     parent
+/// ```
+///
 /// # Cached blocks
 ///
 /// A magazine holds at most `WORDS` − 2 blocks (126), and at most 64 KiB of them unless it holds a single block. From

@@ -51,6 +51,23 @@ use crate::{
 /// threads allocate at a high rate, they all write to one word of memory, and each has to wait for its cache line to
 /// arrive.
 ///
+/// # Structure
+///
+/// Free blocks form a list of block numbers, whose links lie beside the blocks; here, blocks 2 and 5 are free:
+///
+/// ```text
+///  free (one atomic word)
+///  ┌──────────┬─────┐
+///  │ first: 2 │ tag │   the tag changes with each removal
+///  └────┬─────┴─────┘
+///       └─────────────────────┐
+///  first segment              ▼
+///  ┌──────┬──────┬──────┬──────┬──────┬──────┬─────┐        ┌──────┬───┬───┬───┬───┬───┬─────┬───┐
+///  │  0   │  1   │  2   │  3   │  4   │  5   │  …  │ blocks │ rec. │   │   │ 5 │   │   │ NIL │ … │ links
+///  └──────┴──────┴──────┴──────┴──────┴──────┴─────┘        └──────┴───┴───┴───┴───┴───┴─────┴───┘
+///  later segments: twice as many blocks each, in one chunk, and their links in another
+/// ```
+///
 /// # Guarantees
 ///
 /// * `allocate`, if there is a free block, and `deallocate` are *lock-free*: a thread retries only because another
