@@ -4,7 +4,7 @@ use std::{alloc::Layout, hint::black_box, sync::Mutex};
 
 use bump_scope::alloc::Allocator as _;
 use bumpalo::Bump;
-use millpond::{Allocator, ArenaPool, Frames, Linear, Local, Owned, Stack};
+use millpond::{Allocator, ArenaAlloc, ArenaPool, Frames, Linear, Local, Owned, Stack};
 
 use crate::{
     cpp,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Arena, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool,
+    Allocator, Arena, ArenaAlloc, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool,
     SharedSlots, Slots, Stack, Tlsf,
 };
 

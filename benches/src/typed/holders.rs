@@ -3,7 +3,7 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use infinity_pool::{RawPinnedPool, RawPooledMut};
-use millpond::{Allocator, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
+use millpond::{Allocator, ArenaAlloc, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};

@@ -3,7 +3,7 @@
 
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
-use millpond::{Allocator, For, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
+use millpond::{Allocator, ArenaAlloc, For, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};

@@ -6,7 +6,7 @@
 //! the first frames: the next frame starts in constant time, however much the oldest one allocated, and reuses its
 //! chunks.
 
-use millpond::{Allocator, Arena, Frames, Heap, Linear, Local, arena::FrameHandle, guard::Stats};
+use millpond::{Allocator, Arena, ArenaAlloc, Frames, Heap, Linear, Local, arena::FrameHandle, guard::Stats};
 
 /// A drop flies for many frames, so it is not in the arena. Units are tenths of a character.
 struct Drop {

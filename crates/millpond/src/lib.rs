@@ -218,7 +218,7 @@ pub mod raw {
 #[doc(inline)]
 pub use arena::ArenaPool;
 #[doc(inline)]
-pub use arena::{Arena, DropArena, Frames};
+pub use arena::{Arena, ArenaAlloc, DropArena, Frames};
 pub use base::AllocError;
 #[doc(inline)]
 pub use pool::{Blocks, Buddy, Classes, Fixed, For, Linear, Magazine, SignPost, Stack, Tlsf};

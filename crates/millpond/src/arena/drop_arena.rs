@@ -9,15 +9,15 @@ use core::{
 };
 
 use super::{
+    arena_alloc::or_oom,
     collect::{collect, format},
-    methods,
 };
 use crate::{
     base::AllocError,
     pool::Linear,
     shell::Local,
     traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
-    typed::{PoolBox, TryAllocError, inherent::inherent},
+    typed::{PoolBox, TryAllocError},
 };
 
 /// An arena that drops its values when it is reset or dropped: the newest first, and those of a slice in order.
@@ -206,12 +206,13 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         self.try_alloc_iter(values.iter().cloned())
     }
 
-    /// Collects the values of an iterator into a slice: see [`Arena::alloc_iter`](crate::Arena::alloc_iter). If the
-    /// iterator panics, the values that it has yielded are dropped.
+    /// Collects the values of an iterator into a slice: see
+    /// [`ArenaAlloc::alloc_iter`](crate::ArenaAlloc::alloc_iter). If the iterator panics, the values that it has yielded
+    /// are dropped.
     pub fn alloc_iter<T: 'd>(&self, values: impl IntoIterator<Item = T>) -> &mut [T] {
         let values = values.into_iter();
         let least = values.size_hint().0;
-        methods::or_oom::<_, T>(self.try_alloc_iter(values), least)
+        or_oom::<_, T>(self.try_alloc_iter(values), least)
     }
 
     /// Collects the values of an iterator as [`alloc_iter`](Self::alloc_iter) does, or returns an error if there is
@@ -238,7 +239,7 @@ impl<'d, M: Allocator> DropArena<'d, M> {
 
     /// Copies a string into the arena.
     pub fn alloc_str(&self, text: &str) -> &mut str {
-        methods::or_oom::<_, u8>(self.try_alloc_str(text), text.len())
+        or_oom::<_, u8>(self.try_alloc_str(text), text.len())
     }
 
     /// Copies a string into the arena, or returns an error if there is no memory.
@@ -250,13 +251,13 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         Ok(PoolBox::leak(PoolBox::str_in(text, &self.memory)?))
     }
 
-    /// Formats a string in place. Same as [`Arena::alloc_fmt`](crate::Arena::alloc_fmt).
+    /// Formats a string in place. Same as [`ArenaAlloc::alloc_fmt`](crate::ArenaAlloc::alloc_fmt).
     ///
     /// # Panics
     ///
     /// Panics if an implementation of a formatting trait returns an error.
     pub fn alloc_fmt(&self, text: fmt::Arguments<'_>) -> &mut str {
-        methods::or_oom::<_, u8>(self.try_alloc_fmt(text), 0)
+        or_oom::<_, u8>(self.try_alloc_fmt(text), 0)
     }
 
     /// Formats a string as [`alloc_fmt`](Self::alloc_fmt) does, or returns an error if there is no memory.
@@ -283,7 +284,41 @@ impl<'d, M: Allocator> DropArena<'d, M> {
         unsafe { &mut (*listed.as_ptr()).value }
     }
 
-    inherent!(stats trim allocated_bytes: self.memory);
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        M: Inspect,
+    {
+        self.memory.stats()
+    }
+
+    /// Returns chunks without live blocks to the parent and returns their size in bytes. Same as [`Reclaim::trim`].
+    pub fn trim(&mut self) -> usize
+    where
+        M: Reclaim,
+    {
+        self.memory.trim()
+    }
+
+    /// Returns the number of bytes that the allocator holds: the total size of all chunks, used or not. O(chunks) for a
+    /// [`Linear`] pool.
+    ///
+    /// ```
+    /// use millpond::DropArena;
+    ///
+    /// let arena = DropArena::new();
+    /// assert_eq!(arena.allocated_bytes(), 0);
+    /// arena.alloc([0_u8; 100]);
+    /// assert!(arena.allocated_bytes() >= 100);
+    /// ```
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize
+    where
+        M: Inspect,
+    {
+        self.stats().held
+    }
 
     /// Drops every value and keeps every chunk for new ones.
     pub fn reset(&mut self)

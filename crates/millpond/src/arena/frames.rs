@@ -11,6 +11,8 @@ use core::{cell::Cell, fmt, marker::PhantomData, ptr::NonNull};
 
 use super::Arena;
 #[cfg(target_has_atomic = "64")]
+use super::ArenaAlloc;
+#[cfg(target_has_atomic = "64")]
 use crate::base::unique_id;
 use crate::{
     pool::Linear,
@@ -21,13 +23,13 @@ use crate::{
 /// Arenas for the current frame and the `N - 1` frames before it. A value that is allocated in a frame lives until the
 /// end of the following `N - 1` frames, by default of the next one.
 ///
-/// The type dereferences to the arena of the current frame, so it has all methods of [`Arena`]. What they return is
-/// valid until the [next frame](Self::next_frame). A value that is needed in later frames is stored with
-/// [`persist`](Self::persist) and looked up with the handle. Every frame has a number that is never reused, so the
-/// handle of a value that has been released finds nothing.
+/// The type dereferences to the arena of the current frame, so it has all methods of [`Arena`] and
+/// [`ArenaAlloc`](crate::ArenaAlloc). What they return is valid until the [next frame](Self::next_frame). A value that
+/// is needed in later frames is stored with [`persist`](Self::persist) and looked up with the handle. Every frame has a
+/// number that is never reused, so the handle of a value that has been released finds nothing.
 ///
 /// ```
-/// use millpond::Frames;
+/// use millpond::{ArenaAlloc, Frames};
 ///
 /// let mut frames = Frames::<2>::new();
 /// let mut last = None;
@@ -47,6 +49,8 @@ use crate::{
 /// A reference from the current frame does not outlive the frame:
 ///
 /// ```compile_fail,E0502
+/// use millpond::ArenaAlloc;
+///
 /// let mut frames = millpond::Frames::<2>::new();
 /// let number = frames.alloc(1);
 /// frames.next_frame(); // error: `frames` is borrowed
@@ -66,6 +70,8 @@ use crate::{
 /// A persisted value cannot refer to values of a frame:
 ///
 /// ```compile_fail,E0521
+/// use millpond::ArenaAlloc;
+///
 /// fn persist(frames: &millpond::Frames) {
 ///     let name = frames.alloc_str("gone");
 ///     frames.persist(name); // error: it would be found when `name` is gone
@@ -102,7 +108,7 @@ impl<const N: usize, M: Allocator> Frames<N, M> {
     /// Creates frames on any allocators, usually [`Linear`] ones. `make` is called once for each frame.
     ///
     /// ```
-    /// use millpond::{Frames, Linear, Local, Pages};
+    /// use millpond::{ArenaAlloc, Frames, Linear, Local, Pages};
     ///
     /// let frames: Frames<3, _> = Frames::with_memory(|| Local::new_in(Linear::with_capacity(1 << 20), Pages));
     /// frames.alloc([0; 1000]);

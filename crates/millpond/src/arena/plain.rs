@@ -1,21 +1,14 @@
 //! Arenas: values that are released all at once.
 
-use core::ptr::NonNull;
-
-use super::{
-    collect::{collect, format},
-    methods::{self, WithoutDestructor, arena_methods},
-};
+use super::{ArenaAlloc, arena_alloc::ArenaMemory};
 use crate::{
-    base::AllocError,
     pool::Linear,
     shell::Local,
     traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
-    typed::{PoolBox, TryAllocError, inherent::inherent},
 };
 
-/// An arena for values without destructors. It returns `&mut T` references, which are valid until the arena is reset
-/// or dropped.
+/// An arena for values without destructors. The methods of [`ArenaAlloc`] return `&mut T` references, which are valid
+/// until the arena is reset or dropped.
 ///
 /// A type with a destructor is rejected at compile time, because the destructor would never run. Use a
 /// [`DropArena`](crate::DropArena), or wrap the value in `ManuallyDrop` if this is intended. Values may refer to one
@@ -27,7 +20,7 @@ use crate::{
 ///
 /// ```
 /// use std::cell::Cell;
-/// use millpond::{Arena, Reclaim};
+/// use millpond::{Arena, ArenaAlloc, Reclaim};
 ///
 /// struct Node<'a> {
 ///     name: &'a str,
@@ -44,6 +37,8 @@ use crate::{
 /// ```
 ///
 /// ```compile_fail,E0283
+/// use millpond::ArenaAlloc;
+///
 /// let arena = millpond::Arena::new();
 /// arena.alloc(String::from("lost")); // error: its destructor would never run
 /// # // instead: arena.alloc_str("lost");
@@ -53,6 +48,8 @@ use crate::{
 /// check`:
 ///
 /// ```compile_fail,E0080
+/// use millpond::ArenaAlloc;
+///
 /// struct Name(String);
 ///
 /// let arena = millpond::Arena::new();
@@ -61,7 +58,7 @@ use crate::{
 /// ```
 ///
 /// ```compile_fail,E0502
-/// use millpond::{Arena, Reclaim};
+/// use millpond::{Arena, ArenaAlloc, Reclaim};
 ///
 /// let mut arena = Arena::new();
 /// let number = arena.alloc(1);
@@ -71,6 +68,8 @@ use crate::{
 /// ```
 ///
 /// ```compile_fail,E0515
+/// use millpond::ArenaAlloc;
+///
 /// fn number<'a>() -> &'a mut u32 {
 ///     let arena = millpond::Arena::new();
 ///     arena.alloc(1) // error: it goes with the arena
@@ -100,14 +99,63 @@ impl<M: Allocator> Arena<M> {
         Self { memory }
     }
 
-    arena_methods!('_, |self| &self.memory);
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        M: Inspect,
+    {
+        self.memory.stats()
+    }
 
-    inherent!(stats reset trim allocated_bytes: self.memory);
+    /// Removes all values without dropping them and keeps every chunk. Same as [`Reclaim::reset`].
+    pub fn reset(&mut self)
+    where
+        M: Reclaim,
+    {
+        self.memory.reset();
+    }
+
+    /// Returns chunks without live blocks to the parent and returns their size in bytes. Same as [`Reclaim::trim`].
+    pub fn trim(&mut self) -> usize
+    where
+        M: Reclaim,
+    {
+        self.memory.trim()
+    }
+
+    /// Returns the number of bytes that the allocator holds: the total size of all chunks, used or not. O(chunks) for a
+    /// [`Linear`] pool.
+    ///
+    /// ```
+    /// use millpond::{Arena, ArenaAlloc};
+    ///
+    /// let arena = Arena::new();
+    /// assert_eq!(arena.allocated_bytes(), 0);
+    /// arena.alloc([0_u8; 100]);
+    /// assert!(arena.allocated_bytes() >= 100);
+    /// ```
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize
+    where
+        M: Inspect,
+    {
+        self.stats().held
+    }
 
     /// Returns the allocator that the memory comes from.
     #[must_use]
     pub fn memory(&self) -> &M {
         &self.memory
+    }
+}
+
+impl<'a, M: Allocator> ArenaAlloc<'a> for &'a Arena<M> {
+    type Memory = M;
+
+    #[inline]
+    fn arena_memory(self) -> ArenaMemory<'a, M> {
+        ArenaMemory::new(&self.memory)
     }
 }
 

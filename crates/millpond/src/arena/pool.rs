@@ -21,7 +21,7 @@ use crate::{
 /// destructor is rejected.
 ///
 /// ```
-/// use millpond::ArenaPool;
+/// use millpond::{ArenaAlloc, ArenaPool};
 ///
 /// static REQUESTS: ArenaPool = ArenaPool::new();
 ///
@@ -38,7 +38,7 @@ use crate::{
 /// A thread can keep an arena for a scope, or, if the pool is a `static`, until the thread ends:
 ///
 /// ```
-/// use millpond::{ArenaPool, arena::PooledArena};
+/// use millpond::{ArenaAlloc, ArenaPool, arena::PooledArena};
 ///
 /// static SCRATCH: ArenaPool = ArenaPool::new();
 /// thread_local! {
@@ -64,6 +64,8 @@ use crate::{
 /// References into an arena do not outlive the [`PooledArena`]:
 ///
 /// ```compile_fail,E0515
+/// use millpond::ArenaAlloc;
+///
 /// fn name(arenas: &millpond::ArenaPool) -> &str {
 ///     let arena = arenas.get();
 ///     arena.alloc_str("gone") // error: it goes with `arena`
@@ -72,6 +74,8 @@ use crate::{
 /// ```
 ///
 /// ```compile_fail,E0505
+/// use millpond::ArenaAlloc;
+///
 /// let arenas = millpond::ArenaPool::new();
 /// let arena = arenas.get();
 /// let number = arena.alloc(1);
@@ -83,6 +87,8 @@ use crate::{
 /// An arena cannot be used by two threads at once:
 ///
 /// ```compile_fail,E0277
+/// use millpond::ArenaAlloc;
+///
 /// let arenas = millpond::ArenaPool::new();
 /// let arena = arenas.get();
 /// std::thread::scope(|scope| {
@@ -157,7 +163,7 @@ impl<M: Allocator, F: Fn() -> M> ArenaPool<M, F> {
     /// product. When an arena beyond these limits is returned, it is dropped with its memory.
     ///
     /// ```
-    /// use millpond::ArenaPool;
+    /// use millpond::{ArenaAlloc, ArenaPool};
     ///
     /// static REQUESTS: ArenaPool = ArenaPool::new().with_max_idle(16, 1 << 20);
     ///

@@ -1,17 +1,9 @@
 //! Values in the scopes of a stack.
 
-use core::ptr::NonNull;
-
-use super::{
-    Arena,
-    collect::{collect, format},
-    methods::{self, WithoutDestructor, arena_methods},
-};
+use super::{Arena, ArenaAlloc, arena_alloc::ArenaMemory};
 use crate::{
-    base::AllocError,
     shell::{Local, Scope, ScopeShell, oom::OomPolicy},
     traits::{Allocator, Rewind},
-    typed::{PoolBox, TryAllocError},
 };
 
 impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
@@ -20,7 +12,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// in the scope).
     ///
     /// ```
-    /// use millpond::{Arena, Inspect, Local, Stack};
+    /// use millpond::{Arena, ArenaAlloc, Inspect, Local, Stack};
     ///
     /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
     /// arena.alloc([1_u64; 10]);
@@ -38,7 +30,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// Values in a scope may refer to values outside of it:
     ///
     /// ```
-    /// use millpond::{Arena, Local, Stack};
+    /// use millpond::{Arena, ArenaAlloc, Local, Stack};
     ///
     /// struct Node<'a> {
     ///     word: &'a str,
@@ -61,7 +53,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// Nothing allocated in a scope outlives it:
     ///
     /// ```compile_fail
-    /// use millpond::{Arena, Local, Stack};
+    /// use millpond::{Arena, ArenaAlloc, Local, Stack};
     ///
     /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
     /// let number = arena.scope(|scope| scope.alloc(1)); // error: it does not live long enough
@@ -71,7 +63,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
     /// A value in an outer scope cannot refer to a value in an inner one:
     ///
     /// ```compile_fail
-    /// use millpond::{Arena, Local, Stack};
+    /// use millpond::{Arena, ArenaAlloc, Local, Stack};
     ///
     /// let mut arena = Arena::with_memory(Local::new(Stack::new()));
     /// arena.scope(|outer| {
@@ -92,17 +84,24 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Arena<Local<P, A, O>> {
 /// Allocates values without destructors, as in an [`Arena`], which live until the scope ends.
 ///
 /// ```
-/// use millpond::{Local, Stack};
+/// use millpond::{ArenaAlloc, Local, Stack};
 ///
 /// let mut stack = Local::new(Stack::new());
 /// assert_eq!(stack.scope(|scope| *scope.alloc(7) + scope.alloc([1, 2])[0]), 8);
 /// ```
 ///
 /// ```compile_fail,E0283
+/// use millpond::ArenaAlloc;
+///
 /// let mut stack = millpond::Local::new(millpond::Stack::new());
 /// stack.scope(|scope| drop(scope.alloc(String::from("lost")))); // error: its destructor would never run
 /// # // instead: stack.scope(|scope| drop(scope.alloc(1)));
 /// ```
-impl<'s, S: ScopeShell> Scope<'s, '_, S> {
-    arena_methods!('s, |self| self.allocator());
+impl<'s, S: ScopeShell> ArenaAlloc<'s> for &Scope<'s, '_, S> {
+    type Memory = S;
+
+    #[inline]
+    fn arena_memory(self) -> ArenaMemory<'s, S> {
+        ArenaMemory::new(self.allocator())
+    }
 }

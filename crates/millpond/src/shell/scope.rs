@@ -181,7 +181,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// Values in a scope may refer to the environment, as with `std::thread::scope`:
     ///
     /// ```
-    /// use millpond::{Local, Stack};
+    /// use millpond::{ArenaAlloc, Local, Stack};
     ///
     /// let (text, mut stack) = (String::from("a word"), Local::new(Stack::new()));
     /// let length = stack.scope(|outer| {

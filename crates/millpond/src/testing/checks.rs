@@ -12,30 +12,23 @@ use crate::traits::{Allocation, Allocator};
 /// A check of an allocator that serves blocks of up to this layout.
 type Check = fn(&dyn Allocator, Layout);
 
-/// Lists checks with their names.
-macro_rules! checks {
-    ($($name:ident),* $(,)?) => {
-        &[$((stringify!($name), $name)),*]
-    };
-}
-
-/// All checks.
-pub(super) const ALL: &[(&str, Check)] = checks![
-    requests_of_no_bytes_touch_nothing,
-    blocks_of_no_bytes_grow_and_blocks_shrink_to_none,
-    blocks_are_as_aligned_as_asked,
-    every_byte_returned_is_the_holders,
-    growing_and_shrinking_keep_the_contents,
-    resizing_may_raise_the_alignment,
-    resizing_in_place_moves_nothing,
-    zeroed_blocks_are_zero_where_others_were,
-    grow_zeroed_clears_the_excess,
-    any_size_that_fits_may_be_freed,
-    impossible_sizes_are_refused,
-    a_failed_resize_leaves_the_block,
-    allocate_between_gives_at_least_the_least,
-    a_block_comes_back_whole_from_its_first_byte,
-    exhaustion_harms_nobody,
+/// All checks, with their names.
+pub(super) const ALL: &[(&str, Check)] = &[
+    ("requests_of_no_bytes_touch_nothing", requests_of_no_bytes_touch_nothing),
+    ("blocks_of_no_bytes_grow_and_blocks_shrink_to_none", blocks_of_no_bytes_grow_and_blocks_shrink_to_none),
+    ("blocks_are_as_aligned_as_asked", blocks_are_as_aligned_as_asked),
+    ("every_byte_returned_is_the_holders", every_byte_returned_is_the_holders),
+    ("growing_and_shrinking_keep_the_contents", growing_and_shrinking_keep_the_contents),
+    ("resizing_may_raise_the_alignment", resizing_may_raise_the_alignment),
+    ("resizing_in_place_moves_nothing", resizing_in_place_moves_nothing),
+    ("zeroed_blocks_are_zero_where_others_were", zeroed_blocks_are_zero_where_others_were),
+    ("grow_zeroed_clears_the_excess", grow_zeroed_clears_the_excess),
+    ("any_size_that_fits_may_be_freed", any_size_that_fits_may_be_freed),
+    ("impossible_sizes_are_refused", impossible_sizes_are_refused),
+    ("a_failed_resize_leaves_the_block", a_failed_resize_leaves_the_block),
+    ("allocate_between_gives_at_least_the_least", allocate_between_gives_at_least_the_least),
+    ("a_block_comes_back_whole_from_its_first_byte", a_block_comes_back_whole_from_its_first_byte),
+    ("exhaustion_harms_nobody", exhaustion_harms_nobody),
 ];
 
 fn layout(size: usize, align: usize) -> Layout {

@@ -5,10 +5,10 @@ use core::{alloc::Layout, marker::PhantomData, mem::ManuallyDrop};
 use super::{Pool, SharedPool};
 use crate::{
     guard::Limit,
-    pool::{Blocks, Config, DynSize, FreeList},
+    pool::{Blocks, Config, DynSize, FreeList, SizeClasses},
     shell::{Cached, Local, Locked, oom::Fail},
     source::{DEFAULT_PARENT, DefaultParent},
-    traits::Allocator,
+    traits::{Allocator, RawPool},
 };
 
 /// Settings for a [`Pool`] or a [`SharedPool`]. All of them are optional and can be made in any order.
@@ -136,39 +136,83 @@ impl<T, A, C: Config<BlockLayout = DynSize>, L> Builder<T, A, C, L> {
     }
 }
 
-/// Implements the methods that create a pool, for the given type of blocks and for builders with or without a limit.
-/// A trait could cover both, but its methods cannot be called at compile time.
-macro_rules! builds {
-    ($limit:ty, $chosen:ty, |$blocks:ident, $self:ident| $pool:expr) => {
-        impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C, $limit> {
-            /// Creates a pool for one thread.
-            pub const fn build($self) -> Pool<T, Local<$chosen, A>> {
-                let $blocks = $self.blocks();
-                Pool::with_memory(Local::new_in($pool, $self.into_parent()))
-            }
+impl<T, A: Allocator, C, L: Copy> Builder<T, A, C, L> {
+    const fn with_local<P: RawPool>(self, pool: P) -> Pool<T, Local<P, A>> {
+        Pool::with_memory(Local::new_in(pool, self.into_parent()))
+    }
 
-            /// Creates a pool for several threads.
-            pub const fn build_shared($self) -> SharedPool<T, Locked<$chosen, A>>
-            where
-                Locked<$chosen, A>: Sync,
-            {
-                let $blocks = $self.blocks();
-                SharedPool::with_memory(Locked::new_in($pool, $self.into_parent()))
-            }
+    const fn with_locked<P: RawPool>(self, pool: P) -> SharedPool<T, Locked<P, A>>
+    where
+        Locked<P, A>: Sync,
+    {
+        SharedPool::with_memory(Locked::new_in(pool, self.into_parent()))
+    }
 
-            /// Creates a pool for several threads that allocate and free often: each thread has a cache. With a
-            /// [`limit`](Self::limit), blocks in caches count toward the limit.
-            pub const fn build_cached($self) -> SharedPool<T, Cached<$chosen, A>>
-            where
-                Cached<$chosen, A>: Sync,
-            {
-                let $blocks = $self.blocks();
-                let class = $blocks.single_class();
-                SharedPool::with_memory(Cached::with_class_map(class, $pool, $self.into_parent(), Fail))
-            }
-        }
-    };
+    const fn with_cached<P: SizeClasses>(self, class: P::ClassMap, pool: P) -> SharedPool<T, Cached<P, A>>
+    where
+        Cached<P, A>: Sync,
+    {
+        SharedPool::with_memory(Cached::with_class_map(class, pool, self.into_parent(), Fail))
+    }
 }
 
-builds!(Unlimited, Blocks<C>, |blocks, self| blocks);
-builds!(Limited, Limit<Blocks<C>>, |blocks, self| Limit::blocks(blocks, self.limit.0));
+// A trait could have the methods for builders with and without a limit, but those of a trait cannot be called at
+// compile time.
+
+/// Pools without a limit.
+impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C> {
+    /// Creates a pool for one thread.
+    pub const fn build(self) -> Pool<T, Local<Blocks<C>, A>> {
+        let blocks = self.blocks();
+        self.with_local(blocks)
+    }
+
+    /// Creates a pool for several threads.
+    pub const fn build_shared(self) -> SharedPool<T, Locked<Blocks<C>, A>>
+    where
+        Locked<Blocks<C>, A>: Sync,
+    {
+        let blocks = self.blocks();
+        self.with_locked(blocks)
+    }
+
+    /// Creates a pool for several threads that allocate and free often: each thread has a cache.
+    pub const fn build_cached(self) -> SharedPool<T, Cached<Blocks<C>, A>>
+    where
+        Cached<Blocks<C>, A>: Sync,
+    {
+        let blocks = self.blocks();
+        let class = blocks.single_class();
+        self.with_cached(class, blocks)
+    }
+}
+
+/// Pools with a limit.
+impl<T, A: Allocator, C: Config<BlockLayout = DynSize>> Builder<T, A, C, Limited> {
+    /// Creates a pool for one thread.
+    pub const fn build(self) -> Pool<T, Local<Limit<Blocks<C>>, A>> {
+        let pool = Limit::blocks(self.blocks(), self.limit.0);
+        self.with_local(pool)
+    }
+
+    /// Creates a pool for several threads.
+    pub const fn build_shared(self) -> SharedPool<T, Locked<Limit<Blocks<C>>, A>>
+    where
+        Locked<Limit<Blocks<C>>, A>: Sync,
+    {
+        let pool = Limit::blocks(self.blocks(), self.limit.0);
+        self.with_locked(pool)
+    }
+
+    /// Creates a pool for several threads that allocate and free often: each thread has a cache, and the blocks in
+    /// caches count toward the limit.
+    pub const fn build_cached(self) -> SharedPool<T, Cached<Limit<Blocks<C>>, A>>
+    where
+        Cached<Limit<Blocks<C>>, A>: Sync,
+    {
+        let blocks = self.blocks();
+        let class = blocks.single_class();
+        let pool = Limit::blocks(blocks, self.limit.0);
+        self.with_cached(class, pool)
+    }
+}

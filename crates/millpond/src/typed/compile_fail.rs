@@ -75,6 +75,8 @@
 //! Values in a scope may refer to values outside of it, but not the other way round:
 //!
 //! ```compile_fail
+//! use millpond::ArenaAlloc;
+//!
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
 //! let mut kept: Vec<&u32> = Vec::new();
 //! stack.scope(|scope| kept.push(scope.alloc(1))); // error: it would outlive the scope
@@ -82,6 +84,8 @@
 //! ```
 //!
 //! ```compile_fail
+//! use millpond::ArenaAlloc;
+//!
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
 //! stack.scope(|outer| {
 //!     let kept: &mut Option<&u32> = outer.alloc(None);
@@ -91,6 +95,8 @@
 //! ```
 //!
 //! ```compile_fail
+//! use millpond::ArenaAlloc;
+//!
 //! let mut stack = millpond::Local::new(millpond::Stack::new());
 //! let text = String::from("gone");
 //! stack.scope(|scope| {
@@ -102,6 +108,8 @@
 //! ```
 //!
 //! ```compile_fail
+//! use millpond::ArenaAlloc;
+//!
 //! let (mut one, mut other) = (millpond::Local::new(millpond::Stack::new()), millpond::Local::new(millpond::Stack::new()));
 //! one.scope(|first| other.scope(|second| std::mem::swap(first, second))); // error: two scopes are two types
 //! # // instead: one.scope(|first| other.scope(|second| std::mem::swap(first.alloc(1), second.alloc(2))));
@@ -142,7 +150,7 @@
 //! static LOCK: Mutex<u32> = Mutex::new(0);
 //!
 //! let pool = millpond::ArcPool::new();
-//! let locked = pool.alloc_arc(LOCK.lock());
+//! let locked = pool.alloc_rc(LOCK.lock());
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || drop(locked)); // error: as above, if it is the last
 //! #     // instead: drop(locked);
@@ -155,7 +163,7 @@
 //! use millpond::{ArcPool, PoolArc};
 //!
 //! let pool = ArcPool::new();
-//! let one = pool.alloc_arc(std::cell::Cell::new(1));
+//! let one = pool.alloc_rc(std::cell::Cell::new(1));
 //! let weak = PoolArc::downgrade(&one);
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || weak.upgrade().map(|other| other.set(2))); // error
@@ -237,6 +245,8 @@
 //! Two threads cannot allocate from the same arena or the same frames:
 //!
 //! ```compile_fail,E0277
+//! use millpond::ArenaAlloc;
+//!
 //! let arena = millpond::Arena::new();
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| *arena.alloc(1)); // error
@@ -253,6 +263,8 @@
 //! ```
 //!
 //! ```compile_fail,E0277
+//! use millpond::ArenaAlloc;
+//!
 //! let frames = millpond::Frames::<2>::new();
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| *frames.alloc(1)); // error
@@ -297,6 +309,8 @@
 //! An arena that runs no destructors rejects slices of values that have one:
 //!
 //! ```compile_fail,E0080
+//! use millpond::ArenaAlloc;
+//!
 //! millpond::Arena::new().alloc_iter(["one", "two"].map(String::from)); // error
 //! # // instead: millpond::Arena::new().alloc_iter(["one", "two"]);
 //! ```

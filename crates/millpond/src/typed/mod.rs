@@ -7,7 +7,6 @@ mod compile_fail;
 pub(crate) mod dealloc_on_drop;
 mod debug;
 mod forward;
-pub(crate) mod inherent;
 mod pool;
 mod rc;
 mod slices;

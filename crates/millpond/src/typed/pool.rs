@@ -7,7 +7,7 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-use super::{Builder, PoolBox, TryAllocError, inherent::inherent};
+use super::{Builder, PoolBox, TryAllocError};
 use crate::{
     base::AllocError,
     pool::Blocks,
@@ -163,7 +163,30 @@ impl<T, M: Allocator> Pool<T, M> {
         &self.memory
     }
 
-    inherent!(stats reset trim: self.memory);
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        M: Inspect,
+    {
+        self.memory.stats()
+    }
+
+    /// Removes all values without dropping them and keeps every chunk. Same as [`Reclaim::reset`].
+    pub fn reset(&mut self)
+    where
+        M: Reclaim,
+    {
+        self.memory.reset();
+    }
+
+    /// Returns chunks without live blocks to the parent and returns their size in bytes. Same as [`Reclaim::trim`].
+    pub fn trim(&mut self) -> usize
+    where
+        M: Reclaim,
+    {
+        self.memory.trim()
+    }
 }
 
 impl<T, M: Allocator + SingleSize> Pool<T, M> {

@@ -70,14 +70,14 @@ pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, LocalRefCount, M>;
 ///
 /// static POOL: ArcPool<String> = ArcPool::new();
 ///
-/// let one = POOL.alloc_arc(String::from("shared"));
+/// let one = POOL.alloc_rc(String::from("shared"));
 /// let other = one.clone();
 /// std::thread::spawn(move || assert_eq!(*other, "shared")).join().expect("no panic");
 /// ```
 ///
 /// ```compile_fail,E0277
 /// let pool = millpond::ArcPool::new();
-/// let one = pool.alloc_arc(std::cell::Cell::new(1));
+/// let one = pool.alloc_rc(std::cell::Cell::new(1));
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| one.set(2)); // error: a `Cell` cannot be shared between threads
 /// #     // instead: scope.spawn(|| std::cell::Cell::new(1).set(2));
@@ -86,7 +86,7 @@ pub type PoolRc<'p, T, M = Local<Blocks>> = PoolRef<'p, T, LocalRefCount, M>;
 ///
 /// ```compile_fail,E0277
 /// let pool = millpond::ArcPool::new();
-/// let one = pool.alloc_arc(std::cell::Cell::new(1));
+/// let one = pool.alloc_rc(std::cell::Cell::new(1));
 /// let other = one.clone();
 /// std::thread::scope(|scope| {
 ///     scope.spawn(move || other.set(2)); // error: sent, it would be shared with `one`
@@ -169,58 +169,48 @@ unsafe impl<T: Send + Sync + ?Sized, M: Allocator + Sync + ?Sized> Sync
 {
 }
 
-/// Implements the methods of a pool of shared values, given the type of the count, the handle and the names of the
-/// methods.
-macro_rules! pools {
-    ($count:ident, $handle:ident, $who:literal: $alloc:ident $try:ident $with:ident $try_with:ident $cyclic:ident) => {
-        impl<T, M: Allocator> Pool<RcInner<$count, T>, M> {
-            #[doc = concat!("Puts a value into the pool, to be shared ", $who, ". A pool without memory ends the program.")]
-            pub fn $alloc(&self, value: T) -> $handle<'_, T, M> {
-                PoolRef::fill(PoolBox::uninit_or_oom(self.memory()), || value)
-            }
+/// Methods of an [`RcPool`], whose handles are [`PoolRc`]s, and of an [`ArcPool`], whose handles are [`PoolArc`]s.
+impl<T, C: RefCount, M: Allocator> Pool<RcInner<C, T>, M> {
+    /// Puts a value into the pool, to be shared by reference counting. Ends the program if the pool has no memory.
+    pub fn alloc_rc(&self, value: T) -> PoolRef<'_, T, C, M> {
+        PoolRef::fill(PoolBox::uninit_or_oom(self.memory()), || value)
+    }
 
-            #[doc = concat!("As [`", stringify!($alloc), "`](Self::", stringify!($alloc), "), or says why there is no room.")]
-            ///
-            /// # Errors
-            ///
-            /// Same as [`try_alloc`](Self::try_alloc).
-            pub fn $try(&self, value: T) -> Result<$handle<'_, T, M>, TryAllocError<T>> {
-                PoolRef::new_in(value, self.memory())
-            }
+    /// Puts a value into the pool as [`alloc_rc`](Self::alloc_rc) does, or returns an error if there is no memory.
+    ///
+    /// # Errors
+    ///
+    /// Same as [`try_alloc`](Self::try_alloc).
+    pub fn try_alloc_rc(&self, value: T) -> Result<PoolRef<'_, T, C, M>, TryAllocError<T>> {
+        PoolRef::new_in(value, self.memory())
+    }
 
-            /// Makes a shared value in place. Same as [`alloc_with`](Self::alloc_with).
-            pub fn $with(&self, make: impl FnOnce() -> T) -> $handle<'_, T, M> {
-                PoolRef::fill(PoolBox::uninit_or_oom(self.memory()), make)
-            }
+    /// Makes a shared value in place. Same as [`alloc_with`](Self::alloc_with).
+    pub fn alloc_rc_with(&self, make: impl FnOnce() -> T) -> PoolRef<'_, T, C, M> {
+        PoolRef::fill(PoolBox::uninit_or_oom(self.memory()), make)
+    }
 
-            #[doc = concat!("As [`", stringify!($with), "`](Self::", stringify!($with), "), or says why there is no room.")]
-            ///
-            /// # Errors
-            ///
-            /// Same as [`try_alloc`](Self::try_alloc), without a value. `make` is not called if there is an error.
-            pub fn $try_with(&self, make: impl FnOnce() -> T) -> Result<$handle<'_, T, M>, AllocError> {
-                PoolRef::new_with_in(make, self.memory())
-            }
+    /// Makes a shared value as [`alloc_rc_with`](Self::alloc_rc_with) does, or returns an error if there is no memory.
+    ///
+    /// # Errors
+    ///
+    /// Same as [`try_alloc`](Self::try_alloc), without a value. `make` is not called if there is an error.
+    pub fn try_alloc_rc_with(&self, make: impl FnOnce() -> T) -> Result<PoolRef<'_, T, C, M>, AllocError> {
+        PoolRef::new_with_in(make, self.memory())
+    }
 
-            /// Makes a value that holds a weak handle to itself. Same as [`PoolRef::new_cyclic_in`], but ends the
-            /// program if the pool has no memory.
-            pub fn $cyclic<'p>(
-                &'p self,
-                make: impl FnOnce(&PoolWeak<'p, T, $count, M>) -> T,
-            ) -> $handle<'p, T, M> {
-                match PoolRef::new_cyclic_in(make, self.memory()) {
-                    Ok(handle) => handle,
-                    Err(error) => out_of_memory(Layout::new::<RcInner<$count, T>>(), error),
-                }
-            }
+    /// Makes a value that holds a weak handle to itself. Same as [`PoolRef::new_cyclic_in`], but ends the program if
+    /// the pool has no memory.
+    pub fn alloc_rc_cyclic<'p>(
+        &'p self,
+        make: impl FnOnce(&PoolWeak<'p, T, C, M>) -> T,
+    ) -> PoolRef<'p, T, C, M> {
+        match PoolRef::new_cyclic_in(make, self.memory()) {
+            Ok(handle) => handle,
+            Err(error) => out_of_memory(Layout::new::<RcInner<C, T>>(), error),
         }
-    };
+    }
 }
-
-pools!(LocalRefCount, PoolRc, "on one thread":
-    alloc_rc try_alloc_rc alloc_rc_with try_alloc_rc_with alloc_rc_cyclic);
-pools!(AtomicRefCount, PoolArc, "by threads":
-    alloc_arc try_alloc_arc alloc_arc_with try_alloc_arc_with alloc_arc_cyclic);
 
 impl<'p, T, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     /// Puts a value into any allocator.
@@ -448,7 +438,7 @@ impl<'p, T: ?Sized, C: RefCount, M: Allocator + ?Sized> PoolRef<'p, T, C, M> {
     ///
     /// static POOL: ArcPool<u32> = ArcPool::new();
     ///
-    /// let mut one = POOL.alloc_arc(1);
+    /// let mut one = POOL.alloc_rc(1);
     /// *PoolArc::get_mut(&mut one).expect("it is the only one") += 1;
     /// let other = one.clone();
     /// assert_eq!((PoolArc::get_mut(&mut one), *other), (None, 2));

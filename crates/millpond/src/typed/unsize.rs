@@ -44,7 +44,7 @@ pub trait CoerceUnsize: Sized {
 /// assert_eq!((shown.to_string(), PoolRc::strong_count(&number)), ("8".into(), 2));
 ///
 /// let arrays = ArcPool::new();
-/// let slice: PoolArc<[u8]> = unsize!(arrays.alloc_arc([1, 2, 3]) => [u8]);
+/// let slice: PoolArc<[u8]> = unsize!(arrays.alloc_rc([1, 2, 3]) => [u8]);
 /// assert_eq!(slice.len(), 3);
 /// ```
 ///
@@ -110,16 +110,7 @@ pub trait CoerceUnsize: Sized {
 macro_rules! unsize {
     ($handle:expr => $unsized:ty) => {
         // The handle and the type of the caller are evaluated outside of the `unsafe` block.
-        $crate::__unsize!($handle, $crate::__Unsized::<$unsized>::TYPE)
-    };
-}
-
-/// The unsafe part of [`unsize!`](crate::unsize).
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __unsize {
-    ($handle:expr, $to:expr) => {
-        match ($handle, $to) {
+        match ($handle, $crate::__Unsized::<$unsized>::TYPE) {
             // SAFETY: the closure returns its argument, and the only coercion that can change a raw pointer here is
             // the unsizing one. The names in this arm are those of this macro.
             (handle, to) => unsafe { $crate::__coerce(handle, to, |value| value) },

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, mem::ManuallyDrop, thread};
 
 use millpond::{
-    AllocError, Arena, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked,
+    AllocError, Arena, ArenaAlloc, Blocks, Buffer, DropArena, Fixed, Inspect, Linear, Local, Locked,
     source::NullAllocator,
 };
 

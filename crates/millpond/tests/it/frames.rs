@@ -3,7 +3,7 @@
 use std::{cell::Cell, sync::Barrier};
 
 use millpond::{
-    Arena, ArenaPool, Frames, Inspect, Linear, Local, Owned, Stack,
+    Arena, ArenaAlloc, ArenaPool, Frames, Inspect, Linear, Local, Owned, Stack,
     arena::{FrameHandle, PooledArena},
     guard::Stats,
 };

@@ -3,8 +3,8 @@
 use std::{alloc::Layout, rc::Rc};
 
 use millpond::{
-    Allocator, Arena, Blocks, Cached, Classes, Fixed, Frames, Heap, Inspect, Local, Locked, Magazine, Owned,
-    Pool, Reclaim, SharedPool, ThinPool, Tlsf,
+    Allocator, Arena, ArenaAlloc, Blocks, Cached, Classes, Fixed, Frames, Heap, Inspect, Local, Locked,
+    Magazine, Owned, Pool, Reclaim, SharedPool, ThinPool, Tlsf,
     guard::{Counted, Limit, Stats},
     observe::{Intervals, PoolStats, Requested},
     pool::{AddressOrdered, Lifo, Validated},

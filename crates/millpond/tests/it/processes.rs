@@ -14,8 +14,8 @@ use std::{
 
 use lock_api::{GuardSend, RawMutex};
 use millpond::{
-    Allocator, ArenaPool, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inspect as _, LockFree, Locked,
-    SharedSlots, Tlsf,
+    Allocator, ArenaAlloc, ArenaPool, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inspect as _, LockFree,
+    Locked, SharedSlots, Tlsf,
     guard::{Checked, Quarantine},
     lock::{SpinLock, TicketLock},
     observe::Registry,

@@ -135,7 +135,7 @@ fn self_referential_value() {
 fn in_place_and_into_inner() {
     let drops = Cell::new(0);
     let pool = ArcPool::new();
-    let one = pool.alloc_arc_with(|| Tracked::new(&drops));
+    let one = pool.alloc_rc_with(|| Tracked::new(&drops));
     let other = one.clone();
     let one = PoolArc::try_unwrap(one).err().expect("there are two");
     drop(other);
@@ -144,7 +144,7 @@ fn in_place_and_into_inner() {
     assert!(weak.upgrade().is_none() && drops.get() == 0);
     drop((value, weak));
     assert_eq!((drops.get(), pool.stats().live), (1, 0));
-    assert!(unwinds(|| drop(pool.alloc_arc_with(|| panic!("not made")))));
+    assert!(unwinds(|| drop(pool.alloc_rc_with(|| panic!("not made")))));
     assert_eq!(pool.stats().live, 0);
 
     let refused = PoolArc::new_in(String::from("kept"), &NullAllocator).expect_err("nothing has no room");
@@ -170,7 +170,7 @@ fn raw_pointers_keep_their_count() {
 #[test]
 fn only_handle_gives_mutable_access() {
     let pool = ArcPool::new();
-    let mut one = pool.alloc_arc(1);
+    let mut one = pool.alloc_rc(1);
     *PoolArc::get_mut(&mut one).expect("the only one") = 2;
     let weak = PoolArc::downgrade(&one);
     assert!(PoolArc::get_mut(&mut one).is_none(), "a weak one may become strong");
@@ -189,7 +189,7 @@ fn threads_agree_on_uniqueness() {
     static POOL: ArcPool<AtomicU32> = ArcPool::new();
     let rounds = if cfg!(miri) { 20 } else { 20_000 };
     let start = Barrier::new(2);
-    let mut one = POOL.alloc_arc(AtomicU32::new(0));
+    let mut one = POOL.alloc_rc(AtomicU32::new(0));
     for _ in 0..rounds {
         let other = one.clone();
         thread::scope(|scope| {

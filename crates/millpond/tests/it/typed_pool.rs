@@ -343,7 +343,7 @@ fn shared_handles_cross_threads() {
         let seen: HashSet<[u64; 2]> = receiver.iter().map(PoolBox::into_inner).collect();
         assert_eq!(seen.len(), 3000);
 
-        let value = counted.alloc_arc(String::from("shared"));
+        let value = counted.alloc_rc(String::from("shared"));
         let weak = PoolRef::downgrade(&value);
         for _ in 0..4 {
             let (value, weak) = (value.clone(), weak.clone());
@@ -364,7 +364,7 @@ fn shared_handles_cross_threads() {
 fn exactly_one_thread_gets_the_value() {
     let pool = ArcPool::new();
     for _ in 0..200 {
-        let value = pool.alloc_arc(Box::new(1));
+        let value = pool.alloc_rc(Box::new(1));
         let got: usize = thread::scope(|scope| {
             let takers = [value.clone(), value]
                 .map(|handle| scope.spawn(move || PoolRef::into_inner(handle).is_some()));
