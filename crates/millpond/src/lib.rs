@@ -199,8 +199,8 @@ pub mod typed;
 /// Locks for [`Locked`] and [`SharedPool`]; any `lock_api::RawMutex` can take their place.
 pub mod lock {
     #[cfg(feature = "std")]
-    pub use crate::base::ParkingLock;
-    pub use crate::base::{DefaultLock, SpinLock, TicketLock};
+    pub use crate::sync::ParkingLock;
+    pub use crate::sync::{DefaultLock, SpinLock, TicketLock};
 }
 
 /// The interface between a pool and its shell, for those who write a pool.

@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("arena", &["base", "traits", "sync", "source", "pool", "guard", "shell", "typed"]),
     ("slots", &["base", "traits", "sync", "source", "pool", "guard", "shell", "typed"]),
     ("interop", &["base", "traits", "sync", "source", "pool", "guard", "shell"]),
-    ("observe", &["base", "traits"]),
+    ("observe", &["base", "traits", "sync"]),
     (
         "testing",
         &[

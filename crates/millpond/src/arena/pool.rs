@@ -5,10 +5,11 @@ use core::{mem::ManuallyDrop, ops::Deref};
 
 use super::Arena;
 use crate::{
-    base::{DefaultLock, Mutex},
+    base::Mutex,
     pool::Linear,
     shell::Local,
-    traits::{Allocator, Inspect, Reclaim, at_fork},
+    sync::DefaultLock,
+    traits::{Allocator, AtFork, Inspect, Reclaim},
 };
 
 /// A pool of arenas for requests, jobs or threads. Each of them takes an arena, fills it and returns it with its
@@ -259,4 +260,8 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Drop for PooledArena<'_, M,
     }
 }
 
-at_fork!([M: Allocator, F] ArenaPool<M, F>: idle);
+impl<M: Allocator, F> AtFork for ArenaPool<M, F> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.idle);
+    }
+}

@@ -11,9 +11,11 @@ pub(crate) use modelled::*;
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::{hint::spin_loop, sync::atomic::*};
 
-/// Atomics that no model checker sees: for statistics that are read while their owner writes them, where the order does
-/// not matter.
+/// Atomics that no model checker sees: for numbers whose order does not matter, such as statistics that are read while
+/// their owner writes them.
 pub(crate) mod unmodelled {
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use core::sync::atomic::AtomicU64;
     pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize};
 }
 
@@ -181,36 +183,10 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// Declares a thread-local: `thread_local_const! { static NAME: Type = constant; }`. It is used through `with` and
-/// `try_with`.
-#[cfg(feature = "std")]
-#[allow(unused, reason = "the door is complete, though not all of it is used")]
-macro_rules! thread_local_const {
-    ($(#[$meta:meta])* $visible:vis static $name:ident: $type:ty = $value:expr;) => {
-        #[cfg(all(test, loom))]
-        loom::thread_local! { $(#[$meta])* $visible static $name: $type = $value; }
-        #[cfg(all(test, shuttle))]
-        shuttle::thread_local! { $(#[$meta])* $visible static $name: $type = $value; }
-        #[cfg(not(all(test, any(loom, shuttle))))]
-        std::thread_local! { $(#[$meta])* $visible static $name: $type = const { $value }; }
-    };
-}
-#[cfg(feature = "std")]
-#[allow(unused, reason = "the door is complete, though not all of it is used")]
-pub(crate) use thread_local_const;
-
-/// Declares a static that is new in each run of a model: `static_const! { static NAME: Type = constant; }`.
-macro_rules! static_const {
-    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        #[cfg(all(test, loom))]
-        loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
-        #[cfg(all(test, shuttle))]
-        shuttle::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
-        #[cfg(not(all(test, any(loom, shuttle))))]
-        $(#[$meta])* static $name: $type = $value;
-    };
-}
-pub(crate) use static_const;
+#[cfg(all(test, loom))]
+pub(crate) use loom::{lazy_static, thread_local};
+#[cfg(all(test, shuttle))]
+pub(crate) use shuttle::{lazy_static, thread_local};
 
 /// loom's types, created on first use: so their constructors are constant, as those of `core` are.
 ///
@@ -221,6 +197,7 @@ pub(crate) use static_const;
 mod modelled {
     use std::{ops::Deref, sync::OnceLock};
 
+    use loom::sync::atomic;
     pub(crate) use loom::{
         hint::spin_loop,
         sync::atomic::{Ordering, fence},
@@ -244,51 +221,46 @@ mod modelled {
         }
     }
 
-    macro_rules! atomic {
-        ($($name:ident$(<$parameter:ident>)?: $value:ty;)+) => {$(
-            #[derive(Debug)]
-            pub struct $name$(<$parameter>)? {
-                first: $value,
-                cell: OnceLock<loom::sync::atomic::$name$(<$parameter>)?>,
-            }
-
-            impl$(<$parameter>)? $name$(<$parameter>)? {
-                pub(crate) const fn new(first: $value) -> Self {
-                    Self { first, cell: OnceLock::new() }
-                }
-            }
-
-            impl$(<$parameter>)? Deref for $name$(<$parameter>)? {
-                type Target = loom::sync::atomic::$name$(<$parameter>)?;
-
-                #[track_caller]
-                fn deref(&self) -> &Self::Target {
-                    self.cell.get_or_init(|| loom::sync::atomic::$name::new(self.first))
-                }
-            }
-        )+};
+    /// One of loom's atomics, with its value before the first use.
+    #[derive(Debug)]
+    pub struct Lazy<V, A> {
+        first: V,
+        cell: OnceLock<A>,
     }
 
-    atomic! {
-        AtomicBool: bool;
-        AtomicU8: u8;
-        AtomicU16: u16;
-        AtomicU32: u32;
-        AtomicU64: u64;
-        AtomicUsize: usize;
-        AtomicPtr<T>: *mut T;
-    }
+    pub type AtomicBool = Lazy<bool, atomic::AtomicBool>;
+    pub type AtomicU8 = Lazy<u8, atomic::AtomicU8>;
+    pub type AtomicU16 = Lazy<u16, atomic::AtomicU16>;
+    pub type AtomicU32 = Lazy<u32, atomic::AtomicU32>;
+    pub type AtomicU64 = Lazy<u64, atomic::AtomicU64>;
+    pub type AtomicUsize = Lazy<usize, atomic::AtomicUsize>;
+    pub type AtomicPtr<T> = Lazy<*mut T, atomic::AtomicPtr<T>>;
 
-    impl Default for AtomicUsize {
-        fn default() -> Self {
-            Self::new(0)
+    impl<V, A> Lazy<V, A> {
+        pub(crate) const fn new(first: V) -> Self {
+            Self { first, cell: OnceLock::new() }
         }
     }
 
-    // SAFETY: as for the pointer's own atomic type: it holds an address, and dereferencing it is up to the user.
-    unsafe impl<T> Send for AtomicPtr<T> {}
+    impl<V: Default, A> Default for Lazy<V, A> {
+        fn default() -> Self {
+            Self::new(V::default())
+        }
+    }
+
+    impl<V: Copy, A: From<V>> Deref for Lazy<V, A> {
+        type Target = A;
+
+        #[track_caller]
+        fn deref(&self) -> &A {
+            self.cell.get_or_init(|| A::from(self.first))
+        }
+    }
+
+    // SAFETY: as for the atomic type: it holds a number or an address, and dereferencing the latter is up to the user.
+    unsafe impl<V, A> Send for Lazy<V, A> {}
     // SAFETY: as above.
-    unsafe impl<T> Sync for AtomicPtr<T> {}
+    unsafe impl<V, A> Sync for Lazy<V, A> {}
 }
 
 /// The building blocks of models, for all checkers.

@@ -86,7 +86,7 @@ pub(crate) unsafe fn reset_after_fork<L: RawMutex, T>(mutex: &Mutex<L, T>) {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::base::{SpinLock, TicketLock};
+    use crate::sync::{SpinLock, TicketLock};
 
     fn is_as_new<L: RawMutex>() {
         let mutex: Mutex<L, u32> = Mutex::new(1);
@@ -107,6 +107,6 @@ mod tests {
         is_as_new::<SpinLock>();
         is_as_new::<TicketLock>();
         #[cfg(feature = "std")]
-        is_as_new::<crate::base::ParkingLock>();
+        is_as_new::<crate::sync::ParkingLock>();
     }
 }

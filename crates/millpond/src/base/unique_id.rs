@@ -1,11 +1,9 @@
 //! Numbers that are unique in the process.
 
-use super::atomic::{AtomicU64, Ordering, static_const};
+use super::atomic::{Ordering, unmodelled::AtomicU64};
 
 /// Returns a number that was never returned before: 2⁶⁴ numbers do not run out.
 pub(crate) fn unique_id() -> u64 {
-    static_const! {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-    }
+    static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

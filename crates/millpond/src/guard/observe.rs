@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, abort_on_unwind},
-    traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, at_fork, delegate},
+    traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, delegate},
 };
 
 /// Something that happened in an allocator. Addresses serve to distinguish blocks, not to access their contents.
@@ -239,4 +239,8 @@ impl<A: Reclaim, O> Reclaim for Observe<A, O> {
     }
 }
 
-at_fork!([A: Allocator + AtFork, O] Observe<A, O>: inner);
+impl<A: Allocator + AtFork, O> AtFork for Observe<A, O> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.inner);
+    }
+}

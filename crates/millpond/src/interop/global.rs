@@ -5,7 +5,7 @@ use core::{
     ptr::{NonNull, null_mut},
 };
 
-use crate::traits::{Allocation, Allocator, AtFork, at_fork};
+use crate::traits::{Allocation, Allocator, AtFork};
 
 /// A global allocator for the program, used by `Box`, `Vec` and `String`.
 ///
@@ -96,4 +96,8 @@ unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
     }
 }
 
-at_fork!([A: AtFork] Global<A>: 0);
+impl<A: AtFork> AtFork for Global<A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.0);
+    }
+}

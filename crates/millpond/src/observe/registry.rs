@@ -11,7 +11,8 @@ use core::fmt;
 
 use super::PrometheusText;
 use crate::{
-    base::{DefaultLock, Mutex},
+    base::Mutex,
+    sync::DefaultLock,
     traits::{AtFork, Inspect, Metrics},
 };
 

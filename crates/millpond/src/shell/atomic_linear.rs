@@ -26,9 +26,7 @@ use crate::{
         growth_barrier::{GrowthBarrier, return_chunk},
         once_link::OnceLink,
     },
-    traits::{
-        Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim, at_fork,
-    },
+    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Reclaim},
 };
 
 /// A bump arena that any number of threads share without a lock: an [`Allocator`] and therefore usable as a parent.
@@ -400,4 +398,9 @@ unsafe impl<A: Allocator + Send> Send for AtomicLinear<A> {}
 // SAFETY: as above.
 unsafe impl<A: Allocator + Sync> Sync for AtomicLinear<A> {}
 
-at_fork!([A: Allocator + AtFork] AtomicLinear<A>: growth_barrier, parent);
+impl<A: Allocator + AtFork> AtFork for AtomicLinear<A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.growth_barrier);
+        visit(&self.parent);
+    }
+}

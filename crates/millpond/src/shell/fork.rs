@@ -26,7 +26,8 @@
 use core::{cell::Cell, ptr::NonNull};
 
 use crate::{
-    base::{AllocError, DefaultLock, Mutex},
+    base::{AllocError, Mutex},
+    sync::DefaultLock,
     traits::AtFork,
 };
 

@@ -9,10 +9,10 @@ use super::{
     ops::{self, WithPool},
 };
 use crate::{
-    base::{AllocError, DefaultLock, Mutex},
+    base::{AllocError, Mutex},
     source::DefaultParent,
-    sync::growth_barrier::GrowthBarrier,
-    traits::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, at_fork, delegate},
+    sync::{DefaultLock, growth_barrier::GrowthBarrier},
+    traits::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, delegate},
 };
 
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
@@ -128,4 +128,10 @@ impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: OomPolicy> Inspect for 
     delegate!(self: with self.access(); stats largest_free holes render metrics owns check report);
 }
 
-at_fork!([P: RawPool, A: Allocator + AtFork, L: RawMutex, O: OomPolicy] Locked<P, A, L, O>: pool, growth_barrier, parent);
+impl<P: RawPool, A: Allocator + AtFork, L: RawMutex, O: OomPolicy> AtFork for Locked<P, A, L, O> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.pool);
+        visit(&self.growth_barrier);
+        visit(&self.parent);
+    }
+}

@@ -29,7 +29,6 @@ use crate::{
     },
     traits::{
         Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, RawPool, Reclaim,
-        at_fork,
     },
 };
 
@@ -345,4 +344,8 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
     }
 }
 
-at_fork!([C: Config, A: Allocator + AtFork] RemoteFree<C, A>: parent);
+impl<C: Config, A: Allocator + AtFork> AtFork for RemoteFree<C, A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.parent);
+    }
+}

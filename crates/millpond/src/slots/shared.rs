@@ -10,11 +10,13 @@ use super::{
     iter::SlotIndices,
 };
 use crate::{
-    base::{AllocError, SpinLock},
+    base::AllocError,
     shell::out_of_memory,
     source::{DEFAULT_PARENT, DefaultParent},
-    sync::{BATCH_SIZE, FreeLink, SegmentedArray, SlotFreeLists, SlotIndex, SlotState, SlotStorage},
-    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report, at_fork},
+    sync::{
+        BATCH_SIZE, FreeLink, SegmentedArray, SlotFreeLists, SlotIndex, SlotState, SlotStorage, SpinLock,
+    },
+    traits::{Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
     typed::TryAllocError,
 };
 
@@ -491,4 +493,9 @@ mod tests {
     }
 }
 
-at_fork!([T, A: Allocator + AtFork, L: RawMutex] SharedSlots<T, A, L>: free_lists, segments);
+impl<T, A: Allocator + AtFork, L: RawMutex> AtFork for SharedSlots<T, A, L> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.free_lists);
+        visit(&self.segments);
+    }
+}

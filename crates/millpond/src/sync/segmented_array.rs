@@ -15,7 +15,7 @@ use crate::{
         AllocError,
         atomic::{AtomicPtr, AtomicU32, Ordering},
     },
-    traits::{Allocator, AtFork, at_fork},
+    traits::{Allocator, AtFork},
 };
 
 /// A growing array of places that threads can look up. All bytes of a place are zero at first.
@@ -232,4 +232,8 @@ mod tests {
     }
 }
 
-at_fork!([S, A: Allocator + AtFork] SegmentedArray<S, A>: parent);
+impl<S, A: Allocator + AtFork> AtFork for SegmentedArray<S, A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.parent);
+    }
+}

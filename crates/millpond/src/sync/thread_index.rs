@@ -6,7 +6,10 @@
 //!
 //! Acquiring an index costs O(words), returning one O(1); both are lock-free.
 
-use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell, static_const};
+use core::marker::PhantomData;
+
+use super::ordering::{Correct, Orderings};
+use crate::base::atomic::{AtomicUsize, Ordering, UnsafeCell};
 
 /// Number of indices, including zero, which is never handed out: it means that a thread has none.
 pub(crate) const MAX_THREADS: usize = if cfg!(all(test, any(loom, shuttle))) {
@@ -22,31 +25,35 @@ pub(crate) const INLINE: usize = if cfg!(all(test, any(loom, shuttle))) { 2 } el
 
 const BITS: usize = usize::BITS as usize;
 
-/// The set of indices in use, one bit each. (If not `ORDERED`, an index is handed over without what was done with it,
-/// which a model must detect.)
-pub(crate) struct ThreadIndices<const ORDERED: bool = true>([AtomicUsize; MAX_THREADS.div_ceil(BITS)]);
-
-static_const! {
-    static IN_USE: ThreadIndices = ThreadIndices::new();
+/// The set of indices in use, one bit each. (`T` provides the orderings, which models weaken.)
+pub(crate) struct ThreadIndices<T = Correct> {
+    words: [AtomicUsize; MAX_THREADS.div_ceil(BITS)],
+    orderings: PhantomData<fn() -> T>,
 }
 
-impl<const ORDERED: bool> ThreadIndices<ORDERED> {
-    const ACQUIRE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
-    const RELEASE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
+#[cfg(not(all(test, any(loom, shuttle))))]
+static IN_USE: ThreadIndices = ThreadIndices::new();
 
+// New in each run of a model.
+#[cfg(all(test, any(loom, shuttle)))]
+crate::base::atomic::lazy_static! {
+    static ref IN_USE: ThreadIndices = ThreadIndices::new();
+}
+
+impl<T: Orderings> ThreadIndices<T> {
     pub(crate) const fn new() -> Self {
-        Self([const { AtomicUsize::new(0) }; MAX_THREADS.div_ceil(BITS)])
+        Self { words: [const { AtomicUsize::new(0) }; MAX_THREADS.div_ceil(BITS)], orderings: PhantomData }
     }
 
     /// Takes an index if it is not in use.
     fn try_acquire(&self, index: usize) -> bool {
         let bit = 1 << (index % BITS);
-        self.0[index / BITS].fetch_or(bit, Self::ACQUIRE) & bit == 0
+        self.words[index / BITS].fetch_or(bit, T::ACQUIRE) & bit == 0
     }
 
     /// Takes the lowest index that is not in use.
     pub(crate) fn acquire(&self) -> Option<usize> {
-        self.0.iter().enumerate().find_map(|(place, word)| {
+        self.words.iter().enumerate().find_map(|(place, word)| {
             loop {
                 // Index zero is never handed out.
                 let in_use = word.load(Ordering::Relaxed) | usize::from(place == 0);
@@ -62,7 +69,7 @@ impl<const ORDERED: bool> ThreadIndices<ORDERED> {
     }
 
     pub(crate) fn release(&self, index: usize) {
-        self.0[index / BITS].fetch_and(!(1 << (index % BITS)), Self::RELEASE);
+        self.words[index / BITS].fetch_and(!(1 << (index % BITS)), T::RELEASE);
     }
 }
 
@@ -120,34 +127,49 @@ mod per_thread {
     use core::cell::Cell;
 
     use super::{INLINE, ThreadIndex};
-    use crate::{base::atomic::thread_local_const, sync::cache_padded};
+    use crate::sync::cache_padded;
 
-    thread_local_const! {
-        /// The index of this thread, or zero. It needs no drop, so it can be read as long as the thread lives.
-        static INDEX: Cell<usize> = Cell::new(0);
+    #[cfg(not(all(test, any(loom, shuttle))))]
+    std::thread_local! {
+        static CURRENT: Current = const { Current::none() };
+        static LEASE: Lease = const { Lease(Cell::new(None)) };
     }
-    thread_local_const! {
+
+    #[cfg(all(test, any(loom, shuttle)))]
+    crate::base::atomic::thread_local! {
+        static CURRENT: Current = Current::none();
+        static LEASE: Lease = Lease(Cell::new(None));
+    }
+
+    /// The index of a thread. It needs no drop, so it can be read as long as the thread lives.
+    struct Current {
+        /// The index, or zero.
+        index: Cell<usize>,
         /// The index if it is inline, else zero.
-        static INLINE_INDEX: Cell<usize> = Cell::new(0);
-    }
-    thread_local_const! {
+        inline: Cell<usize>,
         /// The same, multiplied by the distance in bytes between inline slots.
-        static INLINE_OFFSET: Cell<usize> = Cell::new(0);
-    }
-    thread_local_const! {
-        /// The lease. Accessed only when an index is acquired: a variable that needs drop is slower to access.
-        static ACQUIRE: Registration = Registration(Cell::new(None));
-    }
-
-    thread_local_const! {
-        /// Whether this thread is acquiring an index. To register a destructor for the thread's end, the standard
+        inline_offset: Cell<usize>,
+        /// Whether the thread is acquiring an index. To register a destructor for the thread's end, the standard
         /// library may allocate; if the pool is the program's own allocator, the call arrives here again.
-        static ACQUIRING: Cell<bool> = Cell::new(false);
+        acquiring: Cell<bool>,
     }
 
-    struct Registration(Cell<Option<ThreadIndex>>);
+    impl Current {
+        const fn none() -> Self {
+            Self {
+                index: Cell::new(0),
+                inline: Cell::new(0),
+                inline_offset: Cell::new(0),
+                acquiring: Cell::new(false),
+            }
+        }
+    }
 
-    impl Drop for Registration {
+    /// What returns the index at the end of the thread. Accessed only when an index is acquired: a variable that needs
+    /// drop is slower to access.
+    struct Lease(Cell<Option<ThreadIndex>>);
+
+    impl Drop for Lease {
         fn drop(&mut self) {
             // Before the index is returned: from now on this thread has no slots.
             set_current(0);
@@ -157,41 +179,43 @@ mod per_thread {
     /// Sets the current thread's index.
     fn set_current(index: usize) {
         let inline = if index < INLINE { index } else { 0 };
-        let _ = INDEX.try_with(|place| place.set(index));
-        let _ = INLINE_INDEX.try_with(|place| place.set(inline));
-        let _ = INLINE_OFFSET.try_with(|place| place.set(inline * cache_padded::BYTES));
+        let _ = CURRENT.try_with(|current| {
+            current.index.set(index);
+            current.inline.set(inline);
+            current.inline_offset.set(inline * cache_padded::BYTES);
+        });
     }
 
     /// Returns the index of the current thread if it is inline, else zero.
     #[inline(always)]
     pub(crate) fn inline() -> usize {
-        INLINE_INDEX.with(Cell::get)
+        CURRENT.with(|current| current.inline.get())
     }
 
     /// Returns the offset in bytes of the current thread's slot from the first inline slot: that of index zero if its
     /// index is not inline.
     #[inline(always)]
     pub(crate) fn inline_offset() -> usize {
-        INLINE_OFFSET.with(Cell::get)
+        CURRENT.with(|current| current.inline_offset.get())
     }
 
     /// Returns the index of the current thread; zero if it has none.
     #[inline(always)]
     pub(crate) fn current() -> usize {
-        INDEX.with(Cell::get)
+        CURRENT.with(|current| current.index.get())
     }
 
     /// Returns the index of the current thread, which acquires one if it has none. Returns zero if all are in use,
     /// while the thread is acquiring one, and after the thread's lease has been dropped at its end.
     pub(crate) fn current_or_acquire() -> usize {
-        if current() == 0 && !ACQUIRING.with(|leasing| leasing.replace(true)) {
-            let _ = ACQUIRE.try_with(|acquire| {
-                acquire.0.set(ThreadIndex::acquire());
-                let index = acquire.0.take();
+        if current() == 0 && !CURRENT.with(|current| current.acquiring.replace(true)) {
+            let _ = LEASE.try_with(|lease| {
+                lease.0.set(ThreadIndex::acquire());
+                let index = lease.0.take();
                 set_current(index.as_ref().map_or(0, ThreadIndex::get));
-                acquire.0.set(index);
+                lease.0.set(index);
             });
-            ACQUIRING.with(|leasing| leasing.set(false));
+            CURRENT.with(|current| current.acquiring.set(false));
         }
         current()
     }

@@ -54,7 +54,7 @@ pub(crate) trait LinkTable {
 /// # Invariants
 ///
 /// * Following links from the head visits every free block once, and ends at [`NIL`].
-/// * The tag differs from its values before the last `2^TAG_BITS - 1` removals.
+/// * The tag differs from its values before the last `2^INDEX_BITS - 1` removals (fewer if [`Orderings::TAG_BITS`] says so).
 #[derive(Debug)]
 pub(crate) struct TreiberStack<T> {
     head: AtomicWord,
@@ -85,7 +85,7 @@ impl<T: Orderings> TreiberStack<T> {
 
     /// Returns the tag after a removal.
     const fn moved(head: Word) -> Word {
-        let mask = (1 << T::TAG_BITS) - 1;
+        let mask = if T::TAG_BITS < INDEX_BITS { (1 << T::TAG_BITS) - 1 } else { NIL as Word };
         ((head >> INDEX_BITS) + 1) & mask
     }
 

@@ -23,15 +23,27 @@ use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 /// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads had cached; a value that another thread was reading is not dropped |
 /// | guards around an allocator | their counts and tables | as behind the guard; counts may be off by calls that were in progress |
 pub trait AtFork {
-    /// Waits until no thread is changing this value, and prevents all threads from starting to.
-    fn prepare(&self) {}
+    /// Calls `visit` with each part of the value that has to be locked, such as its parent. A lock that a thread may
+    /// take while it holds another one comes after that one.
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        let _ = visit;
+    }
+
+    /// Waits until no thread is changing this value, and prevents all threads from starting to. By default, prepares
+    /// the [parts](Self::parts), in their order.
+    fn prepare(&self) {
+        self.parts(&mut |part| part.prepare());
+    }
 
     /// Lets other threads continue, in the parent process.
     ///
     /// # Safety
     ///
     /// The current thread has called [`prepare`](Self::prepare), and has since called neither this method nor `child`.
-    unsafe fn parent(&self) {}
+    unsafe fn parent(&self) {
+        // SAFETY: the caller has called `prepare`, which prepared each part.
+        self.parts(&mut |part| unsafe { part.parent() });
+    }
 
     /// Makes the value usable again, in the child process.
     ///
@@ -39,7 +51,10 @@ pub trait AtFork {
     ///
     /// The current thread has called [`prepare`](Self::prepare), and has since called neither this method nor `parent`.
     /// No other thread uses the value, or will continue what it was doing to it before the fork.
-    unsafe fn child(&self) {}
+    unsafe fn child(&self) {
+        // SAFETY: the caller has called `prepare`, which prepared each part, and is the only thread.
+        self.parts(&mut |part| unsafe { part.child() });
+    }
 }
 
 impl<L: RawMutex, T> AtFork for Mutex<L, T> {
@@ -57,29 +72,6 @@ impl<L: RawMutex, T> AtFork for Mutex<L, T> {
         unsafe { reset_after_fork(self) };
     }
 }
-
-/// Implements [`AtFork`] for a type by locking some of its fields: `at_fork!([generics] Type: field, field)`. They are
-/// locked in this order, so a lock that a thread may take while it holds another one comes after that one.
-macro_rules! at_fork {
-    ([$($generics:tt)*] $type:ty: $($($field:tt).+),*) => {
-        impl<$($generics)*> $crate::traits::AtFork for $type {
-            fn prepare(&self) {
-                $($crate::traits::AtFork::prepare(&self.$($field).+);)*
-            }
-
-            unsafe fn parent(&self) {
-                // SAFETY: the caller has called `prepare`, which prepared each field.
-                unsafe { $($crate::traits::AtFork::parent(&self.$($field).+);)* }
-            }
-
-            unsafe fn child(&self) {
-                // SAFETY: the caller has called `prepare`, which prepared each field, and is the only thread.
-                unsafe { $($crate::traits::AtFork::child(&self.$($field).+);)* }
-            }
-        }
-    };
-}
-pub(crate) use at_fork;
 
 impl<A: ?Sized> AtFork for &A {}
 

@@ -19,7 +19,6 @@ mod report;
 pub(crate) use allocator::relocate;
 pub use allocator::{Allocation, Allocator};
 pub use at_fork::AtFork;
-pub(crate) use at_fork::at_fork;
 pub use chunk::{Chunk, ChunkRequest};
 pub(crate) use delegate::delegate;
 #[cfg(feature = "alloc")]

@@ -13,7 +13,7 @@ use crate::{
     pool::Blocks,
     shell::{Cached, Local, Locked, SingleSize},
     source::DefaultParent,
-    traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, at_fork, delegate},
+    traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, delegate},
 };
 
 /// A pool of values of type `T` for one thread. [`SharedPool`] is the pool for several threads.
@@ -356,5 +356,13 @@ impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {
     }
 }
 
-at_fork!([T, M: Allocator + AtFork] Pool<T, M>: memory);
-at_fork!([T, M: Allocator + AtFork] SharedPool<T, M>: 0);
+impl<T, M: Allocator + AtFork> AtFork for Pool<T, M> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.memory);
+    }
+}
+impl<T, M: Allocator + AtFork> AtFork for SharedPool<T, M> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.0);
+    }
+}

@@ -4,8 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{counter::Shared, engine::Accounting};
 use crate::traits::{
-    Allocation, Allocator, AtFork, Inspect, InvariantError, PoolStats, Reclaim, Report, Requested, at_fork,
-    delegate,
+    Allocation, Allocator, AtFork, Inspect, InvariantError, PoolStats, Reclaim, Report, Requested, delegate,
 };
 
 /// A pool or an allocator behind a guard that does the accounting `J`: see [`Limit`](crate::guard::Limit),
@@ -191,4 +190,8 @@ impl<J: Accounting, A: Allocator + Reclaim> Reclaim for Accounted<J, A> {
     }
 }
 
-at_fork!([J: Accounting, A: Allocator + AtFork] Accounted<J, A>: inner);
+impl<J: Accounting, A: Allocator + AtFork> AtFork for Accounted<J, A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.inner);
+    }
+}

@@ -11,8 +11,9 @@ use super::{
     instrumented::Instrumented,
 };
 use crate::{
-    base::{AllocError, Mutex, SpinLock},
-    traits::{CallSites, Diagnosis, InvariantError, MisuseKind, at_fork},
+    base::{AllocError, Mutex},
+    sync::SpinLock,
+    traits::{AtFork, CallSites, Diagnosis, InvariantError, MisuseKind},
 };
 
 /// Detects every invalid free or resize before it does harm, and detects leaks.
@@ -289,4 +290,8 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
     }
 }
 
-at_fork!([K: SiteTracker] BlockTable<K>: state);
+impl<K: SiteTracker> AtFork for BlockTable<K> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.state);
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     base::{AllocError, address},
     traits::{
         Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim,
-        Reporter, at_fork, delegate, relocate,
+        Reporter, delegate, relocate,
     },
 };
 
@@ -361,4 +361,9 @@ impl<D: BlockHooks, A: Allocator + Reclaim> Reclaim for Instrumented<D, A> {
     }
 }
 
-at_fork!([D: BlockHooks, A: Allocator + AtFork] Instrumented<D, A>: hooks, inner);
+impl<D: BlockHooks, A: Allocator + AtFork> AtFork for Instrumented<D, A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.hooks);
+        visit(&self.inner);
+    }
+}

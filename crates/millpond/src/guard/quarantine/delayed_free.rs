@@ -4,11 +4,12 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::ring::{HeldBlock, Ring};
 use crate::{
-    base::{AllocError, Mutex, SpinLock},
+    base::{AllocError, Mutex},
     guard::bytes::FREED,
+    sync::SpinLock,
     traits::{
         Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, RawPool,
-        Reclaim, Reporter, at_fork, delegate, relocate,
+        Reclaim, Reporter, delegate, relocate,
     },
 };
 
@@ -366,4 +367,9 @@ impl<H: DelayedFreeHooks, A: Allocator + Reclaim, const N: usize> Reclaim for De
     }
 }
 
-at_fork!([H: DelayedFreeHooks, A: Allocator + AtFork, const N: usize] DelayedFree<H, A, N>: ring, inner);
+impl<H: DelayedFreeHooks, A: Allocator + AtFork, const N: usize> AtFork for DelayedFree<H, A, N> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.ring);
+        visit(&self.inner);
+    }
+}

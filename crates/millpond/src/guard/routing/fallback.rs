@@ -13,7 +13,7 @@ use crate::{
     base::{AllocError, address},
     traits::{
         Allocation, Allocator, AtFork, Chunk, ChunkRequest, Inspect, PendingReport, PoolHooks, RawPool,
-        Release, Reserve, at_fork,
+        Release, Reserve,
     },
 };
 
@@ -400,4 +400,9 @@ impl<P: RawPool, Q> Fallback<P, Q> {
 
 super::pair::inspect_both!(Fallback, first, second);
 
-at_fork!([A: Allocator + AtFork, B: Allocator + AtFork] Fallback<A, B>: first, second);
+impl<A: Allocator + AtFork, B: Allocator + AtFork> AtFork for Fallback<A, B> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.first);
+        visit(&self.second);
+    }
+}

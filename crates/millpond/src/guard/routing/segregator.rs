@@ -11,7 +11,7 @@ use crate::{
     base::AllocError,
     traits::{
         Allocation, Allocator, AtFork, Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release,
-        Reserve, at_fork, relocate,
+        Reserve, relocate,
     },
 };
 
@@ -375,4 +375,9 @@ impl<P: Reserve, Q: Reserve> Reserve for Segregator<P, Q> {
 
 super::pair::inspect_both!(Segregator, small, large);
 
-at_fork!([A: Allocator + AtFork, B: Allocator + AtFork] Segregator<A, B>: small, large);
+impl<A: Allocator + AtFork, B: Allocator + AtFork> AtFork for Segregator<A, B> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.small);
+        visit(&self.large);
+    }
+}

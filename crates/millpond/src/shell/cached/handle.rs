@@ -6,14 +6,14 @@ use lock_api::RawMutex;
 
 use super::{Cached, bulk, thread_magazines::ThreadMagazines};
 use crate::{
-    base::{AllocError, SpinLock},
+    base::AllocError,
     pool::SizeClasses,
     shell::{
         allocator::resize_alike,
         oom::{Fail, OomPolicy},
         ops::RawResult,
     },
-    sync::thread_index::ThreadIndex,
+    sync::{SpinLock, thread_index::ThreadIndex},
     traits::{Allocation, Allocator},
 };
 

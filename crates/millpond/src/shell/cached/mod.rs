@@ -43,14 +43,15 @@ use super::{
     ops::{self, WithPool},
 };
 use crate::{
-    base::{AllocError, Mutex, SpinLock, atomic::AtomicUsize},
+    base::{AllocError, Mutex, atomic::AtomicUsize},
     pool::{ClassMap, Classes, ConstSizeClasses, SizeClasses},
     source::DefaultParent,
     sync::{
+        SpinLock,
         growth_barrier::GrowthBarrier,
         thread_index::{self, MAX_THREADS},
     },
-    traits::{Allocation, Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, at_fork, relocate},
+    traits::{Allocation, Allocator, AtFork, Inspect, PoolStats, RawPool, Reclaim, relocate},
 };
 
 /// A pool with a cache for each thread, and its parent: the [`Allocator`] for many threads that allocate and free at a
@@ -456,8 +457,16 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-at_fork!([P: SizeClasses, A: Allocator + AtFork, L: RawMutex, O: OomPolicy, const WORDS: usize]
-    Cached<P, A, L, O, WORDS>: depot, caches, growth_barrier, parent);
+impl<P: SizeClasses, A: Allocator + AtFork, L: RawMutex, O: OomPolicy, const WORDS: usize> AtFork
+    for Cached<P, A, L, O, WORDS>
+{
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.depot);
+        visit(&self.caches);
+        visit(&self.growth_barrier);
+        visit(&self.parent);
+    }
+}
 
 /// A part of the depot that is a pool, for the allocation loop shared by all shells.
 struct DepotPart<'a, L, D, Q> {

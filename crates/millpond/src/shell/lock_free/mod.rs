@@ -22,7 +22,7 @@ use crate::{
     pool::{BlockLayout, ConstBlockLayout, DynSize},
     source::DefaultParent,
     sync::ordering::Correct,
-    traits::{Allocation, Allocator, AtFork, Inspect, at_fork},
+    traits::{Allocation, Allocator, AtFork, Inspect},
 };
 
 /// Blocks of one size that any number of threads share without a lock: an [`Allocator`] and therefore usable as a
@@ -307,4 +307,9 @@ impl<S: BlockLayout, A: Allocator> Drop for LockFree<S, A> {
     }
 }
 
-at_fork!([S: BlockLayout, A: Allocator + AtFork] LockFree<S, A>: pool, parent);
+impl<S: BlockLayout, A: Allocator + AtFork> AtFork for LockFree<S, A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.pool);
+        visit(&self.parent);
+    }
+}

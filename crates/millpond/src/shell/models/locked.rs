@@ -16,9 +16,12 @@ use crate::{
 };
 
 #[cfg(loom)]
-use crate::base::{
-    RawParkingLock, RawTicketLock,
-    atomic::{AtomicBool, Ordering},
+use crate::{
+    base::atomic::{AtomicBool, Ordering},
+    sync::{
+        RawParkingLock, RawTicketLock,
+        ordering::{BrokenAcquire, BrokenRelease},
+    },
 };
 
 const LAYOUT: Layout = Layout::new::<u64>();
@@ -109,8 +112,8 @@ fn holders_behind_a_fair_lock_take_turns() {
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_fair_lock_that_orders_nothing_is_caught() {
-    two_holders::<RawTicketLock<false>>(2);
+fn a_fair_lock_without_acquire_is_caught() {
+    two_holders::<RawTicketLock<BrokenAcquire>>(2);
 }
 
 #[test]
@@ -121,8 +124,8 @@ fn holders_behind_a_lock_that_parks_take_turns() {
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_lock_that_parks_and_orders_nothing_is_caught() {
-    two_holders::<RawParkingLock<false>>(2);
+fn a_lock_that_parks_without_release_is_caught() {
+    two_holders::<RawParkingLock<BrokenRelease>>(2);
 }
 
 /// A lock that does not order accesses, or that every thread gets. (Shuttle does not model orderings, so it does not

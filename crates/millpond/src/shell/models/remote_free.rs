@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::super::remote_free::OwnerFlag;
 #[cfg(loom)]
-use crate::sync::ordering::{BrokenAcquire, BrokenRelease};
+use crate::sync::ordering::{BrokenAcquire, BrokenRelease, BrokenTwoSteps};
 use crate::{
     Allocator, Blocks, Fixed, Heap, Inspect,
     base::atomic::{
@@ -15,7 +15,7 @@ use crate::{
     shell::RemoteFree,
     sync::{
         models::{Cells, mpsc_free_list::Three},
-        ordering::{BrokenTwoSteps, Correct, Orderings},
+        ordering::{Correct, Orderings},
     },
 };
 

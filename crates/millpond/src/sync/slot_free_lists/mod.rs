@@ -42,7 +42,7 @@ use crate::{
         AllocError, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    traits::{Allocator, InvariantError, at_fork},
+    traits::{Allocator, AtFork, InvariantError},
 };
 
 /// Number of slots in a full batch.
@@ -309,4 +309,9 @@ impl<L: RawMutex> SlotFreeLists<L> {
     }
 }
 
-at_fork!([L: RawMutex] SlotFreeLists<L>: depot.0, growth_barrier);
+impl<L: RawMutex> AtFork for SlotFreeLists<L> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.depot.0);
+        visit(&self.growth_barrier);
+    }
+}

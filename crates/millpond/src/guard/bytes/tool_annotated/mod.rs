@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     guard::quarantine::{DelayedFree, DelayedFreeHooks},
-    traits::{Allocator, Diagnosis, InvariantError, RawPool, at_fork},
+    traits::{Allocator, AtFork, Diagnosis, InvariantError, RawPool},
 };
 
 /// Makes the blocks of a pool visible to valgrind (feature `valgrind`) and AddressSanitizer (feature `asan`).
@@ -234,4 +234,8 @@ unsafe impl DelayedFreeHooks for HeldAnnotations {
     }
 }
 
-at_fork!([] LiveAnnotations: block_table);
+impl AtFork for LiveAnnotations {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        visit(&self.block_table);
+    }
+}

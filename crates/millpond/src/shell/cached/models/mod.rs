@@ -14,8 +14,14 @@ use crate::{
     guard::Limit,
     lock::SpinLock,
     oom::Fail,
-    sync::thread_index::{MAX_THREADS, ThreadIndex, ThreadIndices, UseProbe},
+    sync::{
+        ordering::{Correct, Orderings},
+        thread_index::{MAX_THREADS, ThreadIndex, ThreadIndices, UseProbe},
+    },
 };
+
+#[cfg(loom)]
+use crate::sync::ordering::BrokenAcquire;
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
@@ -118,9 +124,9 @@ fn two(preemptions: usize, blocks: usize, work: [fn(&Model); 2]) {
 }
 
 /// Threads that acquire a thread index, use what belongs to it, and return it.
-fn hand_over<const ORDERED: bool>() {
+fn hand_over<T: Orderings + 'static>() {
     check(3, || {
-        let numbers = Arc::new((ThreadIndices::<ORDERED>::new(), UseProbe::new()));
+        let numbers = Arc::new((ThreadIndices::<T>::new(), UseProbe::new()));
         (0..MAX_THREADS).for_each(|thread| numbers.1.touch(thread));
         if let Some(thread) = numbers.0.acquire() {
             numbers.0.release(thread);
@@ -141,14 +147,14 @@ fn hand_over<const ORDERED: bool>() {
 
 #[test]
 fn an_index_is_handed_over_with_what_was_done_with_it() {
-    hand_over::<true>();
+    hand_over::<Correct>();
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn a_hand_over_without_order_is_caught() {
-    hand_over::<false>();
+    hand_over::<BrokenAcquire>();
 }
 
 #[test]

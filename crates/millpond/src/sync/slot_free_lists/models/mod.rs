@@ -7,15 +7,12 @@ use lock_api::{GuardSend, RawMutex};
 
 use super::*;
 use crate::{
-    base::{
-        SpinLock,
-        atomic::{
-            UnsafeCell,
-            model::{Arc, check, thread},
-        },
+    base::atomic::{
+        UnsafeCell,
+        model::{Arc, check, thread},
     },
     source::Heap,
-    sync::SlotState,
+    sync::{SlotState, SpinLock},
 };
 
 /// Number of slots in the only segment.
@@ -207,9 +204,9 @@ fn asking_for_a_segment_in_secret_is_caught() {
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_depot_behind_a_lock_that_orders_nothing_is_caught() {
-    use crate::base::RawTicketLock;
-    two::<RawTicketLock<false>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
+fn a_depot_behind_a_lock_without_acquire_is_caught() {
+    use crate::sync::{RawTicketLock, ordering::BrokenAcquire};
+    two::<RawTicketLock<BrokenAcquire>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
 
 /// Unused thread indices are acquired for the search: otherwise, a thread may start and use the free lists that are

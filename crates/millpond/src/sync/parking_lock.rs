@@ -5,9 +5,12 @@
 //! after `fork` never waits for a thread that it does not have. As a consequence a sleeper may be missed, so no thread
 //! sleeps for longer than a millisecond without checking the lock.
 
+use core::marker::PhantomData;
+
 use lock_api::{GuardSend, RawMutex};
 
-use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_now};
+use super::ordering::{Correct, Orderings};
+use crate::base::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_now};
 
 /// A lock that spins briefly, and then sleeps until it is woken.
 ///
@@ -31,17 +34,17 @@ use super::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, yield_
 #[derive(Debug)]
 pub struct ParkingLock(RawParkingLock);
 
-/// The implementation of a [`ParkingLock`]. If not `ORDERED`, the accesses of one holder do not happen before those of
-/// the next: a broken variant that models must detect.
+/// The implementation of a [`ParkingLock`]. (`T` provides the orderings, which models weaken.)
 ///
 /// # Invariants
 ///
 /// * `parked` is the number of threads that are in `parker`, enter it, or leave it.
 #[derive(Debug)]
-pub(crate) struct RawParkingLock<const ORDERED: bool = true> {
+pub(crate) struct RawParkingLock<T = Correct> {
     held: AtomicBool,
     parked: AtomicUsize,
     parker: Parker,
+    orderings: PhantomData<fn() -> T>,
 }
 
 /// How often a waiter checks the lock before it lets other threads run.
@@ -51,13 +54,10 @@ const SPINS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 128 };
 /// waited for without the parker.
 const YIELDS: u32 = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 8 };
 
-impl<const ORDERED: bool> RawParkingLock<ORDERED> {
-    const ACQUIRE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
-    const RELEASE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
-
+impl<T: Orderings> RawParkingLock<T> {
     #[inline]
     fn try_acquire(&self) -> bool {
-        self.held.compare_exchange(false, true, Self::ACQUIRE, Ordering::Relaxed).is_ok()
+        self.held.compare_exchange(false, true, T::ACQUIRE, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
@@ -85,10 +85,14 @@ impl<const ORDERED: bool> RawParkingLock<ORDERED> {
 
 // SAFETY: `lock` returns only after the current thread has changed `held` from false to true, and only `unlock` changes
 // it back; Acquire and Release order the accesses of the holders.
-unsafe impl<const ORDERED: bool> RawMutex for RawParkingLock<ORDERED> {
+unsafe impl<T: Orderings> RawMutex for RawParkingLock<T> {
     #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
-    const INIT: Self =
-        Self { held: AtomicBool::new(false), parked: AtomicUsize::new(0), parker: Parker::new() };
+    const INIT: Self = Self {
+        held: AtomicBool::new(false),
+        parked: AtomicUsize::new(0),
+        parker: Parker::new(),
+        orderings: PhantomData,
+    };
 
     type GuardMarker = GuardSend;
 
@@ -106,7 +110,7 @@ unsafe impl<const ORDERED: bool> RawMutex for RawParkingLock<ORDERED> {
 
     #[inline]
     unsafe fn unlock(&self) {
-        self.held.store(false, Self::RELEASE);
+        self.held.store(false, T::RELEASE);
         if self.parked.load(Ordering::Relaxed) != 0 {
             self.wake();
         }
@@ -117,7 +121,33 @@ unsafe impl<const ORDERED: bool> RawMutex for RawParkingLock<ORDERED> {
     }
 }
 
-super::delegate_raw_mutex!(ParkingLock);
+// SAFETY: the inner lock upholds the contract.
+unsafe impl RawMutex for ParkingLock {
+    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    const INIT: Self = Self(RawMutex::INIT);
+
+    type GuardMarker = GuardSend;
+
+    #[inline]
+    fn lock(&self) {
+        self.0.lock();
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        self.0.try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        // SAFETY: the caller has locked it.
+        unsafe { self.0.unlock() };
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

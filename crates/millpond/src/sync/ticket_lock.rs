@@ -3,9 +3,12 @@
 //! Source: Reed and Kanodia, "Synchronization with Eventcounts and Sequencers" (1979); Mellor-Crummey and Scott,
 //! "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors" (1991).
 
+use core::marker::PhantomData;
+
 use lock_api::{GuardSend, RawMutex};
 
-use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
+use super::ordering::{Correct, Orderings};
+use crate::base::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 
 /// A fair spin lock: a waiting thread is served before all that arrive later.
 ///
@@ -32,34 +35,31 @@ use super::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 #[derive(Debug)]
 pub struct TicketLock(RawTicketLock);
 
-/// The implementation of a [`TicketLock`]. If not `ORDERED`, the accesses of one holder do not happen before those of
-/// the next: a broken variant that models must detect.
+/// The implementation of a [`TicketLock`]. (`T` provides the orderings, which models weaken.)
 ///
 /// # Invariants
 ///
 /// * Tickets from `served` up to but not including `next` are in use; the first of them holds the lock.
 #[derive(Debug)]
-pub(crate) struct RawTicketLock<const ORDERED: bool = true> {
+pub(crate) struct RawTicketLock<T = Correct> {
     next: AtomicUsize,
     served: AtomicUsize,
+    orderings: PhantomData<fn() -> T>,
 }
 
 /// How often a waiter checks the lock before it lets other threads run.
 const SPINS: u32 = 128;
 
-impl<const ORDERED: bool> RawTicketLock<ORDERED> {
-    const ACQUIRE: Ordering = if ORDERED { Ordering::Acquire } else { Ordering::Relaxed };
-    const RELEASE: Ordering = if ORDERED { Ordering::Release } else { Ordering::Relaxed };
-
+impl<T: Orderings> RawTicketLock<T> {
     /// Creates a lock whose first ticket has this number.
     const fn from(first: usize) -> Self {
-        Self { next: AtomicUsize::new(first), served: AtomicUsize::new(first) }
+        Self { next: AtomicUsize::new(first), served: AtomicUsize::new(first), orderings: PhantomData }
     }
 
     #[cold]
     fn wait(&self, ticket: usize) {
         let mut looks = 0u32;
-        while self.served.load(Self::ACQUIRE) != ticket {
+        while self.served.load(T::ACQUIRE) != ticket {
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(SPINS) { yield_now() } else { spin_loop() }
         }
@@ -68,7 +68,7 @@ impl<const ORDERED: bool> RawTicketLock<ORDERED> {
 
 // SAFETY: the counter does not hand out a ticket twice before it wraps around, and `served` advances only when the
 // holder unlocks; Acquire and Release order the accesses of the holders.
-unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
+unsafe impl<T: Orderings> RawMutex for RawTicketLock<T> {
     const INIT: Self = Self::from(0);
 
     type GuardMarker = GuardSend;
@@ -76,14 +76,14 @@ unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
     #[inline]
     fn lock(&self) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        if self.served.load(Self::ACQUIRE) != ticket {
+        if self.served.load(T::ACQUIRE) != ticket {
             self.wait(ticket);
         }
     }
 
     #[inline]
     fn try_lock(&self) -> bool {
-        let served = self.served.load(Self::ACQUIRE);
+        let served = self.served.load(T::ACQUIRE);
         let next = served.wrapping_add(1);
         self.next.compare_exchange(served, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
@@ -91,7 +91,7 @@ unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
     #[inline]
     unsafe fn unlock(&self) {
         let served = self.served.load(Ordering::Relaxed);
-        self.served.store(served.wrapping_add(1), Self::RELEASE);
+        self.served.store(served.wrapping_add(1), T::RELEASE);
     }
 
     fn is_locked(&self) -> bool {
@@ -99,7 +99,33 @@ unsafe impl<const ORDERED: bool> RawMutex for RawTicketLock<ORDERED> {
     }
 }
 
-super::delegate_raw_mutex!(TicketLock);
+// SAFETY: the inner lock upholds the contract.
+unsafe impl RawMutex for TicketLock {
+    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    const INIT: Self = Self(RawMutex::INIT);
+
+    type GuardMarker = GuardSend;
+
+    #[inline]
+    fn lock(&self) {
+        self.0.lock();
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        self.0.try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        // SAFETY: the caller has locked it.
+        unsafe { self.0.unlock() };
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

@@ -2,7 +2,7 @@
 
 use lock_api::{GuardSend, RawMutex};
 
-use super::atomic::{AtomicBool, Ordering, spin_loop, yield_now};
+use crate::base::atomic::{AtomicBool, Ordering, spin_loop, yield_now};
 
 /// A lock that spins: one byte, no system call. With the feature `std` it lets other threads run after a while.
 ///
