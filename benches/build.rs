@@ -1,5 +1,5 @@
-//! Compiles the C++ peers: the pools of Boost and of the standard library, with their loops. And tells the program which
-//! compiler it is built with.
+//! Compiles the C++ peers: the pools of Boost and of the standard library, with their loops. Passes the compiler's name
+//! to the program.
 
 use std::{env, process::Command};
 

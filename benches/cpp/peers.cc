@@ -1,4 +1,4 @@
-// The pools of C++ beside which Millpond's are measured: boost::pool and the memory resources of the standard library.
+// The pools of C++ that Millpond's are compared with: boost::pool and the memory resources of the standard library.
 //
 // The loops are here and not in Rust, so that the compiler sees both the loop and the pool, as it does for the others.
 // Blocks are of 64 bytes.
@@ -24,7 +24,7 @@ constexpr std::size_t size = 64;
 constexpr std::size_t batch = 10'000;
 constexpr std::size_t live = 100'000;
 
-// Keeps the compiler from knowing what a value is.
+// Hides a value from the compiler.
 template <class T> void hide(T &value) { asm volatile("" : "+r"(value) : : "memory"); }
 
 // Marsaglia's xorshift.
@@ -38,7 +38,7 @@ struct Random {
     }
 };
 
-// The time of one instant in the processor's own unit, after all that came before and before all that comes.
+// The current time in the processor's own unit, ordered after all earlier and before all later instructions.
 std::uint64_t now() {
 #if defined(__x86_64__)
     _mm_lfence();
@@ -61,7 +61,7 @@ struct Peer {
     virtual void latency(std::uint32_t *ticks, std::size_t pairs) = 0;
 };
 
-// Everything that is done with a pool that has `allocate` and `free`, neither of which is virtual.
+// All workloads for a pool that has `allocate` and `free`, neither of which is virtual.
 template <class Pool> struct Uses final : Peer {
     Pool pool;
     std::vector<void *> blocks;
@@ -164,7 +164,7 @@ std::size_t peer_fifo(Peer *peer, std::size_t pairs) { return peer->fifo(pairs);
 std::size_t peer_churn(Peer *peer, std::size_t pairs) { return peer->churn(pairs); }
 void peer_latency(Peer *peer, std::uint32_t *ticks, std::size_t pairs) { peer->latency(ticks, pairs); }
 
-// Allocates blocks of these sizes from a monotonic_buffer_resource and releases it, so many times.
+// Allocates blocks of these sizes from a monotonic_buffer_resource and releases it, this many times.
 void peer_monotonic(const std::size_t *sizes, std::size_t count, std::size_t rounds) {
     static std::vector<std::byte> buffer(1 << 16);
     std::pmr::monotonic_buffer_resource arena(buffer.data(), buffer.size());

@@ -172,10 +172,10 @@ fn requests(each: usize) -> Vec<Runner> {
     let arenas = ArenaPool::new();
     vec![
         values("bumpalos in a Mutex<Vec<_>>", each, move |each| {
-            let mut bump: Bump = bumps.lock().expect("nobody panics").pop().unwrap_or_default();
+            let mut bump: Bump = bumps.lock().expect("no thread panics").pop().unwrap_or_default();
             (0..each).for_each(|number| _ = black_box(bump.alloc([number; 4])));
             bump.reset();
-            bumps.lock().expect("nobody panics").push(bump);
+            bumps.lock().expect("no thread panics").push(bump);
         }),
         values("a new bumpalo", each, move |each| {
             let bump = Bump::new();

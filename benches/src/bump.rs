@@ -136,10 +136,10 @@ impl Arena for Locked<Linear> {
 impl Arena for Mutex<Bump> {
     #[inline(always)]
     fn take(&self) -> *mut u8 {
-        self.lock().expect("nobody panics here").alloc_layout(LAYOUT).as_ptr()
+        self.lock().expect("no thread panics here").alloc_layout(LAYOUT).as_ptr()
     }
 
     fn reset(&mut self) {
-        self.get_mut().expect("nobody panics here").reset();
+        self.get_mut().expect("no thread panics here").reset();
     }
 }

@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_contender() {
+    fn table_has_a_line_for_each_contender() {
         let table = case().table();
         assert_eq!(table.lines().count(), 4, "{table}");
         assert!(table.contains("12.00 to 48.00     3.00"), "{table}");
     }
 
     #[test]
-    fn figures_have_four_digits() {
+    fn four_significant_digits() {
         let figures = [0.012_345, 0.5, 1.0, 12.345_6, 99_999.4, f64::NAN].map(rounded);
         assert_eq!(figures, ["0.012", "0.500", "1.000", "12.35", "99999", ""]);
     }

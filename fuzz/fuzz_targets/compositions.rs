@@ -75,12 +75,12 @@ const AROUND_ALLOCATORS: &[Trial] = &[
     },
 ];
 
-/// The kit drops allocators while blocks are live; all other misuse would be the pool's own mistake.
+/// The kit drops allocators while blocks are live; any other report would be a mistake of the pool.
 const KIT: Reporter = Reporter::named("kit").with_hook(|misuse| {
     assert!(matches!(misuse.kind, MisuseKind::Leak { .. }), "{misuse}");
 });
 
-/// Guards that look after blocks, in shells and around them.
+/// Guards that work on the bytes of blocks, in shells and around them.
 const LOOKING_AFTER: &[Trial] = &[
     |input| input.play(|parent| Local::new_in(Checked::new(Classes::new()).reporting(KIT), parent)),
     |input| {
@@ -110,7 +110,7 @@ const LOOKING_AFTER: &[Trial] = &[
     },
 ];
 
-/// Pools on pools, and what happens when memory has run out.
+/// Pools on pools, and policies for a lack of memory.
 const ON_POOLS: &[Trial] = &[
     |input| input.play(|parent| Local::new_in(Small::new(), Local::new_in(Linear::new(), parent))),
     |input| input.play(|parent| Local::new_in(Linear::new(), classes(parent))),
@@ -129,7 +129,7 @@ const ON_POOLS: &[Trial] = &[
     },
     |input| {
         input.play(|parent| {
-            // A failed request is tried twice more.
+            // A failed request is retried twice.
             let tries = Cell::new(0);
             let again = Retry(move |_, _| tries.replace((tries.get() + 1) % 3) < 2);
             Locked::<_, _, SpinLock, _>::with_policy(Classes::new(), parent, again)

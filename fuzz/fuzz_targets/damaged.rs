@@ -1,4 +1,4 @@
-//! Pools whose words were overwritten: every question ends, and behind `Checked` every call.
+//! Pools whose words were overwritten: every query ends, and behind `Checked` every call.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Every pool, alone in a shell; blocks that are taken several at a time; scopes.
+//! Every pool, alone in a shell; blocks that are allocated several at a time; scopes.
 #![no_main]
 
 use std::alloc::Layout;
@@ -38,7 +38,7 @@ const TRIALS: &[Trial] = &[
     |input| input.play_scopes(|| Stats::new(Limit::bytes(Stack::new(), 20_000))),
 ];
 
-/// A pool that grows from the heap, and one that has a buffer and no more.
+/// A pool that grows from the heap, and one that has only a buffer.
 fn shells<P: RawPool + Inspect>(input: &Input<'_>, pool: impl Fn() -> P) {
     input.play(|parent| Local::new_in(pool(), parent));
     input.play_in_buffer(|parent| Locked::<_, _>::new_in(pool(), parent));

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a trace file. Every input is read twice: as it is, which tries the outer form, and as the inside of
-//! a file whose lengths and checksums are right, which tries everything that a checksum would keep from being tried.
+//! Arbitrary bytes as a trace file. Every input is read twice: as it is, which tests the outer format, and as the
+//! contents of a file whose lengths and checksums are right, which tests everything behind the checksums.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -47,7 +47,7 @@ fn check(op: Op, live: &mut Vec<bool>) {
     }
 }
 
-/// The events after being written and read.
+/// Writes the events, and reads them again.
 fn again(reader: &Reader, events: &[Event]) -> Vec<Event> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, reader.start()).expect("memory is no disk");
@@ -65,8 +65,8 @@ fn again(reader: &Reader, events: &[Event]) -> Vec<Event> {
     read(file).expect("the writer wrote it").1
 }
 
-/// A file from parts of the input. A part is two bytes of length and that much content: the summary, then blocks of
-/// ten columns each. A block has as many events as the column of shapes has bytes.
+/// Builds a file from parts of the input. A part is two bytes of length and that much content: the summary, then blocks
+/// of ten columns each. A block has as many events as the column of shapes has bytes.
 fn repaired(data: &[u8]) -> Vec<u8> {
     let mut rest = data;
     let mut part = || {

@@ -9,24 +9,24 @@ use millpond::{
     testing::TrackingParent,
 };
 
-/// Borrows the shell for every call, and forbids none: no call comes from within another.
+/// Borrows the shell for every call, which always succeeds, because no call comes from within another.
 pub struct Alone<P: RawPool>(RefCell<Owned<P, TrackingParent>>);
 
 impl<P: RawPool> Alone<P> {
-    /// A pool on this parent.
+    /// Returns a pool on this parent.
     pub fn new_in(pool: P, parent: TrackingParent) -> Self {
         Self(RefCell::new(Owned::new_in(pool, parent)))
     }
 }
 
-// SAFETY: every block is the shell's.
+// SAFETY: every block is the shell's, which upholds the contract.
 unsafe impl<P: RawPool> Allocator for Alone<P> {
     fn allocate(&self, layout: Layout) -> Allocation {
         self.0.borrow_mut().allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { self.0.borrow_mut().deallocate(block, layout) };
     }
 

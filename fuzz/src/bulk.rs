@@ -1,4 +1,4 @@
-//! A shell whose blocks are taken and given back several at a time.
+//! A shell whose blocks are allocated and freed several at a time.
 
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
@@ -10,10 +10,10 @@ use millpond::{
     testing::TrackingParent,
 };
 
-/// How many blocks are taken for each that is asked for.
+/// Number of blocks that are allocated for each requested one.
 const MANY: usize = 5;
 
-/// Asks its shell for several blocks, fills and compares them, and gives back all but one in one call.
+/// Allocates several blocks from its shell, fills and compares them, and frees all except one in one call.
 pub struct InBulk<S>(pub S);
 
 /// A shell that hands out many blocks at once.
@@ -25,7 +25,7 @@ pub trait Many: Allocator + Inspect + Reclaim {
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError>;
 
-    /// Takes all blocks back.
+    /// Frees all blocks.
     ///
     /// # Safety
     ///
@@ -45,7 +45,7 @@ macro_rules! many {
             }
 
             unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-                // SAFETY: the caller's promises are passed on.
+                // SAFETY: the contract is the same as the caller's.
                 unsafe { $shell::deallocate_many(self, blocks, layout) };
             }
         }
@@ -55,7 +55,7 @@ macro_rules! many {
 many!(Local, RawPool);
 many!(Cached, SizeClasses);
 
-// SAFETY: every block is the shell's.
+// SAFETY: every block is the shell's, which upholds the contract.
 unsafe impl<S: Many> Allocator for InBulk<S> {
     fn allocate(&self, layout: Layout) -> Allocation {
         let mut places = [MaybeUninit::uninit(); MANY];
@@ -63,22 +63,22 @@ unsafe impl<S: Many> Allocator for InBulk<S> {
         // SAFETY: all places were filled.
         let blocks = places.map(|place| unsafe { place.assume_init() });
         for (stamp, block) in (1u8..).zip(&blocks) {
-            // SAFETY: each block is live and of this layout.
+            // SAFETY: each block is live and has this layout.
             unsafe { block.write_bytes(stamp, layout.size()) };
         }
         for (stamp, block) in (1u8..).zip(&blocks) {
-            // SAFETY: as above, and written to.
+            // SAFETY: as above, and the bytes were written.
             let bytes = unsafe { slice::from_raw_parts(block.as_ptr(), layout.size()) };
             assert!(bytes.iter().all(|&byte| byte == stamp), "two of many blocks overlap");
         }
         let (&one, others) = blocks.split_first().expect("there are many");
-        // SAFETY: nobody else has them.
+        // SAFETY: the blocks are live and not used after this.
         unsafe { self.0.deallocate_many(others, layout) };
         Ok(NonNull::slice_from_raw_parts(one, layout.size()))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the contract is the same as the caller's.
         unsafe { self.0.deallocate_many(&[block], layout) };
     }
 }

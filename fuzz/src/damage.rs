@@ -1,4 +1,4 @@
-//! A program that overwrites words of the pool that it uses, as its input says.
+//! A program that overwrites words of the pool that it uses, as its input tells it.
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
@@ -16,14 +16,14 @@ use millpond::{
 
 const WORD: usize = size_of::<usize>();
 
-/// A parent that knows its chunks and keeps them until it goes, because a pool that was overwritten may lose one.
+/// A parent that knows its chunks and keeps them until it is dropped, because an overwritten pool may lose one.
 #[derive(Default)]
 struct Chunks(RefCell<Vec<(NonNull<u8>, Layout)>>);
 
-// SAFETY: every block is the heap's, for as long as this exists.
+// SAFETY: every block is the heap's, and lives as long as this parent.
 unsafe impl Allocator for Chunks {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: no pool asks for a chunk of no bytes.
+        // SAFETY: no pool requests a chunk of zero bytes.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(AllocError::Exhausted)?;
         self.0.borrow_mut().push((start, layout));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
@@ -35,13 +35,13 @@ unsafe impl Allocator for Chunks {
 impl Drop for Chunks {
     fn drop(&mut self) {
         for (start, layout) in self.0.take() {
-            // SAFETY: it was allocated above, and the pool is gone.
+            // SAFETY: the chunk was allocated above, and the pool was dropped before.
             unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }
 
-/// What an input has left; zeros behind its end.
+/// The rest of an input; zeros behind its end.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -49,13 +49,13 @@ impl Bytes<'_> {
         self.0.split_off_first().copied().unwrap_or(0)
     }
 
-    /// A number below `end`, which is not zero.
+    /// Returns a number below `end`, which is not zero.
     fn below(&mut self, end: usize) -> usize {
         usize::from(u16::from_le_bytes([self.byte(), self.byte()])) % end
     }
 }
 
-/// A program that uses an allocator, and overwrites words of the chunks that it stands on.
+/// A program that uses an allocator, and overwrites words of the chunks below it.
 struct Vandal<'a, A> {
     allocator: &'a A,
     chunks: &'a Chunks,
@@ -79,7 +79,7 @@ impl<'a, A: Allocator + Inspect> Vandal<'a, A> {
             0..4 => {
                 let Ok(block) = self.allocator.allocate(layout) else { return };
                 self.assert_apart(block.cast(), size);
-                // SAFETY: the block is live and so long.
+                // SAFETY: the block is live and has this length.
                 unsafe { block.cast::<u8>().write_bytes(choice, size) };
                 self.live.push((block.cast(), layout));
             }
@@ -110,16 +110,16 @@ impl<'a, A: Allocator + Inspect> Vandal<'a, A> {
         }
     }
 
-    /// Nothing that is live is handed out.
+    /// Checks that no live block is handed out.
     fn assert_apart(&self, block: NonNull<u8>, size: usize) {
         let start = block.addr().get();
         for (other, layout) in &self.live {
             let other = other.addr().get();
-            assert!(start + size <= other || other + layout.size() <= start, "what is live is handed out");
+            assert!(start + size <= other || other + layout.size() <= start, "a live block is handed out");
         }
     }
 
-    /// Overwrites a word, in or near a block, or of a whole chunk if `anywhere`.
+    /// Overwrites a word in or near a block, or anywhere in a chunk if `anywhere` is set.
     fn overwrite(&self, anywhere: bool, bytes: &mut Bytes<'_>) {
         let blocks = if anywhere && bytes.byte() % 2 == 0 { &self.live } else { &self.freed };
         let near = (!blocks.is_empty() && (!anywhere || bytes.byte() % 4 != 0)).then(|| {
@@ -143,7 +143,7 @@ impl<'a, A: Allocator + Inspect> Vandal<'a, A> {
         else {
             return;
         };
-        // SAFETY: the word lies in the chunk. What is wrong here is the point.
+        // SAFETY: wrong on purpose. The word lies in the chunk.
         unsafe {
             let word = start.add((at - start.addr().get()) & !(WORD - 1)).cast::<usize>();
             word.write(self.forged(word.read(), bytes));
@@ -183,7 +183,7 @@ fn take_reports() -> usize {
     REPORTS.take()
 }
 
-/// Uses a pool, overwrites words, and asks every question: each ends.
+/// Uses a pool, overwrites words, and runs every query: each one ends.
 pub fn ask<P: RawPool + Inspect>(input: &[u8], pool: P, anywhere: bool) {
     let chunks = Chunks::default();
     let mut pool = Local::new_in(pool, &chunks);
@@ -209,7 +209,7 @@ pub fn ask<P: RawPool + Inspect>(input: &[u8], pool: P, anywhere: bool) {
     question(&pool);
 }
 
-/// Uses a pool behind a guard that finds misuse, overwrites words, and goes on.
+/// Uses a pool behind a guard that detects misuse, overwrites words, and continues.
 pub fn go_on<P: RawPool + Inspect>(input: &[u8], pool: P) {
     let chunks = Chunks::default();
     let reporter = Reporter::named("fuzzed").with_hook(count);

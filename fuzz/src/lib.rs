@@ -1,5 +1,5 @@
-//! What the targets that try allocators have in common: an input is a choice of an allocator, the parent's failures, and a
-//! sequence of operations, which the library's own kit plays and judges.
+//! Common parts of the targets that test allocators: an input selects an allocator, the failures of its parent, and a
+//! sequence of operations, which the library's conformance kit runs and checks.
 //!
 //! ```text
 //! byte 0: which allocator    byte 1: the parent's first request that fails    byte 2: how many fail    then: operations
@@ -21,16 +21,16 @@ pub use alone::Alone;
 pub use bulk::InBulk;
 pub use damage::{ask, go_on};
 
-/// What an input asks for, besides the choice of an allocator.
+/// What an input selects besides the allocator.
 pub struct Input<'a> {
     fails: Range<usize>,
     operations: &'a [u8],
 }
 
-/// Plays an input on an allocator of one kind.
+/// Runs an input on one kind of allocator.
 pub type Trial = fn(&Input<'_>);
 
-/// Plays a fuzzer's input on that of these allocators which it chooses.
+/// Runs a fuzzer's input on the one of these allocators that it selects.
 pub fn choose(data: &[u8], trials: &[Trial]) {
     if let &[choice, first, count, ref operations @ ..] = data {
         let fails = first.into()..usize::from(first) + usize::from(count);
@@ -39,18 +39,18 @@ pub fn choose(data: &[u8], trials: &[Trial]) {
 }
 
 impl Input<'_> {
-    /// Plays it on an allocator over a parent that fails as the input says and notices what is lost.
+    /// Runs it on an allocator over a parent that fails as the input selects, and that notices lost blocks.
     pub fn play<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(TrackingParent) -> A) {
         self.play_any(|| make(TrackingParent::failing(self.fails.clone())));
     }
 
-    /// Plays it on an allocator over a buffer, whose place and length are odd and the input's choice.
+    /// Runs it on an allocator over a buffer, whose odd address and length the input selects.
     pub fn play_in_buffer<A: Allocator + Inspect + Reclaim>(&self, make: impl Fn(Buffer<'static>) -> A) {
         let mut memory = vec![MaybeUninit::<u8>::uninit(); 1 << 16];
         let (start, length) = (self.fails.start, self.fails.len() * self.fails.len());
         let room = memory[start..][..length].as_mut_ptr();
         self.play_any(|| {
-            // SAFETY: the vector outlives every allocator, of which there is one at a time.
+            // SAFETY: the vector outlives every allocator, and there is only one at a time.
             make(Buffer::new(unsafe { std::slice::from_raw_parts_mut(room, length) }))
         });
     }

@@ -1,7 +1,7 @@
-//! Scopes of a stack that are opened and ended at will, and what is allocated in them.
+//! Scopes of a stack that are opened and ended in any order, and allocations in them.
 //!
-//! Each scope has an oracle of its own, which forgets what is live when the scope ends. What outer ones have live must
-//! not change meanwhile: they look when they are the innermost again.
+//! Each scope has an oracle of its own, which forgets its live blocks when the scope ends. Live blocks of outer scopes
+//! must not change meanwhile: they are checked when their scope is the innermost again.
 
 use std::alloc::Layout;
 
@@ -13,11 +13,11 @@ use millpond::{
 
 use crate::Input;
 
-/// How many scopes are open at most.
+/// Max number of open scopes.
 const DEEPEST: usize = 12;
 
 impl Input<'_> {
-    /// Plays it on a stack. Two bytes are an operation: which, and of what size.
+    /// Runs it on a stack. Two bytes are an operation: which one, and its size.
     pub fn play_scopes<P: Rewind + Inspect>(&self, pool: impl FnOnce() -> P) {
         let stack = Local::new_in(pool(), TrackingParent::failing(self.fails.clone()));
         let mut around = Vec::new();
@@ -25,7 +25,7 @@ impl Input<'_> {
         for &operation in self.operations.as_chunks::<2>().0 {
             let [what, size] = operation.map(usize::from);
             let layout = Layout::from_size_align(size * size, 1 << (what / 8 % 8)).expect("a small layout");
-            // Whether a request is served is the stack's business.
+            // A request may be refused.
             match (what % 8, inner.count()) {
                 (0 | 1, _) => drop(inner.allocate(layout, size % 2 == 0)),
                 (2, 1..) => drop(inner.resize(size % inner.count(), layout, false)),
@@ -36,7 +36,7 @@ impl Input<'_> {
                 _ => {
                     if let Some((mark, outer)) = around.pop() {
                         inner.forget();
-                        // SAFETY: the mark is the newest, and what was live since is forgotten.
+                        // SAFETY: the mark is the newest, and the blocks allocated since are forgotten.
                         unsafe { stack.release(mark) };
                         inner = outer;
                     }

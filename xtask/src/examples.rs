@@ -70,9 +70,10 @@ fn judge(root: &Path, example: &Example) -> Result<(), String> {
         return Err(format!("failed ({})\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     let said = String::from_utf8_lossy(&output.stdout);
-    let expected = fs::read_to_string(&example.expected)
-        .map_err(|error| format!("cannot read {}: {error}\nit said:\n{said}", example.expected.display()))?;
-    compare(&expected, &said).map_err(|message| format!("{message}\nall that it said:\n{said}"))
+    let expected = fs::read_to_string(&example.expected).map_err(|error| {
+        format!("cannot read {}: {error}\nit printed:\n{said}", example.expected.display())
+    })?;
+    compare(&expected, &said).map_err(|message| format!("{message}\nall that it printed:\n{said}"))
 }
 
 /// Compares an output with the expected one, line by line.
@@ -85,7 +86,7 @@ fn compare(expected: &str, said: &str) -> Result<(), String> {
             (pattern, line) => {
                 let [pattern, line] = [pattern, line].map(|text| text.unwrap_or("(nothing more)"));
                 return Err(format!(
-                    "line {number} is not as expected\n  expected: {pattern}\n  said:     {line}"
+                    "line {number} is not as expected\n  expected: {pattern}\n  printed:  {line}"
                 ));
             }
         }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ellipsis_stands_for_anything_within_its_line() {
+    fn ellipsis_matches_within_a_line() {
         for (pattern, line) in [
             ("", ""),
             ("plain", "plain"),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_is_told_with_its_line() {
+    fn first_difference_is_reported() {
         assert_eq!(compare("one\ntwo …\n", "one\ntwo 2\n"), Ok(()));
         for (said, line) in [("1\ntwo 2\n", 1), ("one\nthree\n", 2), ("one\n", 2), ("one\ntwo 2\nthree\n", 3)]
         {

@@ -42,7 +42,7 @@ pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
     let files = manifest(&prefix);
     if files.is_empty() {
         return Err(format!(
-            "uninstall: {} is not there, so nothing is known of",
+            "uninstall: {} does not exist, so nothing is known of",
             prefix.join(MANIFEST).display()
         ));
     }
@@ -101,11 +101,7 @@ impl<'a> Options<'a> {
                 [] => {}
             }
         }
-        if options.prefix.is_empty() {
-            Err("install: say where, with --prefix DIR".into())
-        } else {
-            Ok(options)
-        }
+        if options.prefix.is_empty() { Err("install: --prefix DIR is missing".into()) } else { Ok(options) }
     }
 }
 
@@ -132,9 +128,7 @@ pub(crate) fn dist(root: &Path) -> Result<bool, String> {
 /// relative to the prefix.
 fn install(root: &Path, prefix: &Path, profile: &str) -> Result<BTreeSet<PathBuf>, String> {
     if !cfg!(target_os = "linux") {
-        return Err(
-            "install and dist are written for Linux: elsewhere, take the libraries that cargo builds".into(),
-        );
+        return Err("install and dist need Linux: elsewhere, use the libraries that cargo builds".into());
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(root).args(["rustc", "--quiet", "--locked", "--package", "millpond-c", "--lib"]);

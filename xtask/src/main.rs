@@ -15,28 +15,28 @@ use std::{
 };
 
 const HELP: &str = "\
-Checks and chores of this repository.
+Checks and other tasks of this repository.
 
-cargo xtask tidy             check the source tree: who imports whom, sizes, docs, forbidden words, links
-cargo xtask unsafe           count what is unsafe, and write the table of SAFETY.md
+cargo xtask tidy             check the source tree: order of layers, cycles, sizes of files, docs, SAFETY comments
+cargo xtask unsafe           count unsafe code, and write the table in SAFETY.md
 cargo xtask counts           count the instructions of the library's hot paths and compare with xtask/counts.txt
-cargo xtask counts --bless   count them and write xtask/counts.txt
+cargo xtask counts --bless   store the counts in xtask/counts.txt
 cargo xtask bench [THEME|MIX…]
-                             run benchmarks, keep their results in benches/results, and draw the plots
+                             run benchmarks, store their results in benches/results, and draw the plots
 cargo xtask plots            draw the plots in docs/bench from the results in benches/results
 cargo xtask plots --check    compare the plots with the results
 cargo xtask install --prefix DIR [--destdir DIR]
-                             build Millpond for C, and install libraries, headers, pkg-config and CMake files
+                             build Millpond for C, and install its libraries, headers, pkg-config and CMake files
 cargo xtask uninstall --prefix DIR [--destdir DIR]
-                             remove what was installed there
-cargo xtask dist             the same as an archive that needs no Rust
-cargo xtask package          pack every crate, and run the tests of the packed crates
-cargo xtask examples         run every example and compare what it says with what is expected
-cargo xtask twins            compile each program that must not compile with its one wrong line replaced
-cargo xtask ci               everything that a change must pass: .ci/run
-cargo xtask ci --quick       the part of it that a developer runs before a commit
-cargo xtask ci --full        that, and what takes long
-cargo xtask ci --only WORDS  the steps whose headline has these words
+                             remove the installed files
+cargo xtask dist             package the same files as an archive, for machines without Rust
+cargo xtask package          package every crate, and run the tests of the packages
+cargo xtask examples         run every example and compare its output with the expected output
+cargo xtask twins            compile each `compile_fail` example with its wrong line replaced
+cargo xtask ci               run all checks that a change must pass (.ci/run)
+cargo xtask ci --quick       run the checks for each commit
+cargo xtask ci --full        run all checks, including slow ones
+cargo xtask ci --only WORDS  run the checks whose headline contains these words
 ";
 
 fn main() -> ExitCode {
@@ -50,9 +50,9 @@ fn main() -> ExitCode {
         ["counts"] => counts::run(root, counts::Mode::Compare),
         ["counts", "--bless"] => counts::run(root, counts::Mode::Bless),
         #[cfg(unix)]
-        ["install", ref wishes @ ..] => install::run(root, wishes),
+        ["install", ref options @ ..] => install::run(root, options),
         #[cfg(unix)]
-        ["uninstall", ref wishes @ ..] => install::uninstall(wishes),
+        ["uninstall", ref options @ ..] => install::uninstall(options),
         #[cfg(unix)]
         ["dist"] => install::dist(root),
         ["bench", ref names @ ..] => plots::bench(root, names),
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(true)
         }
-        _ => Err(format!("there is no chore called \"{}\"\n\n{HELP}", words.join(" "))),
+        _ => Err(format!("there is no command \"{}\"\n\n{HELP}", words.join(" "))),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! Pairs of allocate and free in a caller that is compiled as users compile it: in a crate of its own, in the default release
-//! profile. The compiler then decides by itself what is inlined, and what of the pool it keeps in registers.
+//! Pairs of allocate and free in a caller that is compiled as users compile it: in a crate of its own, in the default
+//! release profile. The compiler then decides by itself what is inlined, and what of the pool it keeps in registers.
 //!
 //! `cargo run --release --manifest-path benches/foreign/Cargo.toml`
 
@@ -14,17 +14,17 @@ use millpond::{Blocks, Fixed, Magazine, Owned};
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-/// Hands out blocks of 64 bytes.
+/// A source of blocks of 64 bytes.
 trait Source {
     fn take(&mut self) -> NonNull<u64>;
 
     /// # Safety
     ///
-    /// The block was taken from this source, and nobody uses it any more.
+    /// The block was allocated by this source, and is not used after this.
     unsafe fn give(&mut self, block: NonNull<u64>);
 }
 
-/// The bound: a list written by hand. It cannot grow.
+/// The bound: a hand-written list, which cannot grow.
 struct List {
     head: *mut u64,
 }
@@ -33,7 +33,7 @@ impl List {
     fn new() -> Self {
         let mut list = Self { head: std::ptr::null_mut() };
         for block in Vec::leak(vec![[0u64; 8]; 1024]).iter_mut().rev() {
-            // SAFETY: the block is longer than a pointer, and nobody else's.
+            // SAFETY: the block is longer than a pointer, and not in use.
             unsafe { list.give(NonNull::from(block).cast()) };
         }
         list
@@ -51,13 +51,13 @@ impl Source for List {
 
     #[inline]
     unsafe fn give(&mut self, block: NonNull<u64>) {
-        // SAFETY: the block is given back, and longer than a pointer.
+        // SAFETY: the block is free now, and longer than a pointer.
         unsafe { block.cast().write(self.head) };
         self.head = block.as_ptr();
     }
 }
 
-/// The same list; more blocks come when it is empty.
+/// The same list, which allocates more blocks when it is empty.
 struct GrowingList {
     list: List,
     chunks: Vec<Vec<[u64; 8]>>,
@@ -69,7 +69,7 @@ impl GrowingList {
     fn grow(&mut self) {
         let mut chunk = vec![[0u64; 8]; 1024];
         for block in chunk.iter_mut().rev() {
-            // SAFETY: the block is longer than a pointer, and nobody else's.
+            // SAFETY: the block is longer than a pointer, and not in use.
             unsafe { self.list.give(NonNull::from(block).cast()) };
         }
         self.chunks.push(chunk);
@@ -87,7 +87,7 @@ impl Source for GrowingList {
 
     #[inline]
     unsafe fn give(&mut self, block: NonNull<u64>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `give`, which is the same.
         unsafe { self.list.give(block) };
     }
 }
@@ -102,7 +102,7 @@ macro_rules! owned_sources {
 
             #[inline]
             unsafe fn give(&mut self, block: NonNull<u64>) {
-                // SAFETY: the caller's promise, and every block is taken with this layout.
+                // SAFETY: the caller frees a block of this source, and every block is allocated with this layout.
                 unsafe { self.deallocate(block.cast(), LAYOUT) };
             }
         }
@@ -111,7 +111,7 @@ macro_rules! owned_sources {
 
 owned_sources!(Fixed<64>, (Fixed<64>, Magazine));
 
-/// Something that has a pool among other things.
+/// A structure with a pool among its fields.
 struct World<S> {
     seed: u64,
     source: S,
@@ -123,13 +123,13 @@ impl<S: Source> World<S> {
         Self { seed: 1, source, sum: 0 }
     }
 
-    /// Takes a block and gives it back, and does nothing else.
+    /// Allocates a block and frees it, repeatedly.
     #[inline(never)]
     fn pairs(&mut self, times: usize) {
         for _ in 0..times {
             let block = self.source.take();
             black_box(block);
-            // SAFETY: the block was taken just now.
+            // SAFETY: the block was just allocated.
             unsafe { self.source.give(block) };
         }
     }
@@ -142,7 +142,7 @@ impl<S: Source> World<S> {
             self.seed ^= self.seed << 13;
             self.seed ^= self.seed >> 7;
             self.seed ^= self.seed << 17;
-            // SAFETY: the block is longer than a word, and was taken just now.
+            // SAFETY: the block is longer than a word, and was just allocated.
             unsafe {
                 block.write(self.seed);
                 self.sum = self.sum.wrapping_add(black_box(block).read());
@@ -151,33 +151,33 @@ impl<S: Source> World<S> {
         }
     }
 
-    /// Eight blocks at a time, given back in the opposite order.
+    /// Eight blocks at a time, freed in reverse order.
     #[inline(never)]
     fn eights(&mut self, times: usize) {
         for _ in 0..times / 8 {
             let blocks: [_; 8] = std::array::from_fn(|_| self.source.take());
             for block in black_box(blocks).into_iter().rev() {
-                // SAFETY: the block was taken just now.
+                // SAFETY: the block was just allocated.
                 unsafe { self.source.give(block) };
             }
         }
     }
 }
 
-/// The pool is a variable of the loop's own function.
+/// The pool is a local variable of the function with the loop.
 #[inline(never)]
 fn local_pairs<S: Source>(source: S, times: usize) -> S {
     let mut source = source;
     for _ in 0..times {
         let block = source.take();
         black_box(block);
-        // SAFETY: the block was taken just now.
+        // SAFETY: the block was just allocated.
         unsafe { source.give(block) };
     }
     source
 }
 
-/// One contender's way through a mix.
+/// The function that runs one contender in a mix.
 type Run = Box<dyn FnMut(usize)>;
 
 fn in_world<S: Source + 'static>(source: S, mix: fn(&mut World<S>, usize)) -> Run {
@@ -223,7 +223,7 @@ const MIXES: [(&str, fn() -> [Run; 4]); 4] = [
     ("eight at a time, the pool in a field", || contenders!(|source| in_world(source, World::eights))),
 ];
 
-/// Pairs in one slice, and slices.
+/// Number of pairs in a slice, and number of slices.
 const PAIRS: usize = 1 << 20;
 const ROUNDS: usize = 61;
 

@@ -46,14 +46,14 @@ pub fn everyone<W: Workload>() -> Vec<Entrant> {
 pub fn handing_over<const READ: bool>() -> Vec<Entrant> {
     let mut jobs = everyone::<Handoff<READ>>();
     jobs.push(job::<Handoff<READ>, _>("RemoteFree, one owner", Mail::new()));
-    jobs.push(job::<Handoff<READ>, _>("the ring alone", Nobody::new()));
+    jobs.push(job::<Handoff<READ>, _>("the ring alone", NoAllocator::new()));
     jobs
 }
 
 /// All contenders, and no allocator, to measure the workload itself.
 pub fn in_bursts<W: Workload>() -> Vec<Entrant> {
     let mut jobs = everyone::<W>();
-    jobs.push(job::<W, _>("the bursts alone", Nobody::new()));
+    jobs.push(job::<W, _>("the bursts alone", NoAllocator::new()));
     jobs
 }
 
@@ -94,23 +94,23 @@ impl Contender for Mail {
 /// Hands out the same blocks in turn: twice as many as a thread has at a time, so that a block is free when its turn
 /// comes again.
 #[derive(Clone, Copy)]
-struct Nobody {
+struct NoAllocator {
     blocks: *mut [u64; SIZE / 8],
     next: usize,
 }
 
 // SAFETY: each block is used only by the thread to which it was handed out.
-unsafe impl Send for Nobody {}
+unsafe impl Send for NoAllocator {}
 // SAFETY: each block is used only by the thread to which it was handed out.
-unsafe impl Sync for Nobody {}
+unsafe impl Sync for NoAllocator {}
 
-impl Nobody {
+impl NoAllocator {
     fn new() -> Self {
         Self { blocks: Vec::leak(vec![[0; SIZE / 8]; 2 * ON_THE_WAY]).as_mut_ptr(), next: 0 }
     }
 }
 
-impl Contender for Nobody {
+impl Contender for NoAllocator {
     type Block = *mut u8;
 
     #[inline(always)]
@@ -147,7 +147,7 @@ impl Array {
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
-        let mut shared = SHARED.lock().expect("nobody panics here");
+        let mut shared = SHARED.lock().expect("no thread panics here");
         if shared.len() < PLACES / 2 {
             let memory = Vec::leak(vec![[0u64; SIZE / 8]; 1024]);
             shared.extend(memory.iter_mut().rev().map(|block| std::ptr::from_mut(block).expose_provenance()));
@@ -163,7 +163,7 @@ impl Array {
     #[inline(never)]
     fn spill(&mut self) {
         let half = self.places[..PLACES / 2].iter().map(|block| block.expose_provenance());
-        SHARED.lock().expect("nobody panics here").extend(half);
+        SHARED.lock().expect("no thread panics here").extend(half);
         self.places.copy_within(PLACES / 2.., 0);
         self.count = PLACES / 2;
     }

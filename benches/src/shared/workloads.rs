@@ -98,7 +98,7 @@ impl<const READ: bool> Workload for Handoff<READ> {
                     assert_eq!(
                         unsafe { block.cast::<usize>().read() },
                         number,
-                        "somebody else has the block"
+                        "another thread has the block"
                     );
                 }
                 // SAFETY: the block was allocated by the other thread, and is freed once.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Millpond from C beside a hand-written list and other pools: bash crates/millpond-c/benches/compare.sh [ROUNDS]
+# Compares Millpond in C with a hand-written list and other pools: bash crates/millpond-c/benches/compare.sh [ROUNDS]
 #
 # The results go to benches/results/c.csv, from which `cargo xtask plots` draws.
 # Needs gcc, g++ and the Debian packages libboost-dev and libfoonathan-memory-dev. Twice: every pool in a shared library,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pools of objects and memory resources beside their peers in C++: bash crates/millpond-c/benches/pools.sh
+# Compares pools of objects and memory resources with their peers in C++: bash crates/millpond-c/benches/pools.sh
 #
 # The results go to benches/results/cpp.csv, from which `cargo xtask plots` draws. Needs g++ and the Debian packages
 # libboost-dev and libfoonathan-memory-dev. RUN is a command to measure under, such as `taskset -c 1`.

@@ -1,4 +1,4 @@
-# Keeps results as benches/results/MIX.csv, as the benchmarks in Rust do. Sourced.
+# Stores results as benches/results/MIX.csv, as the benchmarks in Rust do. Sourced.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 
@@ -14,7 +14,7 @@ start_results() {
     } >"$results"
 }
 
-# Moves it to its place once it is whole.
+# Moves the file to its place when it is complete.
 keep_results() {
     mkdir -p "$repository/benches/results"
     cp "$results" "$repository/benches/results/$mix.csv"

@@ -7,7 +7,7 @@ pub(super) type Counts = BTreeMap<String, u64>;
 
 const HEADING: &str = "\
 # Instructions per operation on the library's hot paths, from the call's first instruction to its `ret`.
-# `cargo xtask counts` compares with this file; `cargo xtask counts --bless` writes the compiler and the counts anew.
+# `cargo xtask counts` compares with this file; `cargo xtask counts --bless` updates the compiler and the counts.
 # Budgets are chosen by hand; `-` is none.
 ";
 
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn text_round_trips() {
         let text = baseline().to_string();
         assert_eq!(Baseline::parse(&text), Ok(baseline()), "{text}");
         assert_eq!(baseline().compiler, "rustc 1");
     }
 
     #[test]
-    fn nonsense_is_refused_with_its_line() {
+    fn invalid_lines_are_refused() {
         for (text, line) in
             [("a 1", "line 1"), ("a 1 2\nb x 3", "line 2"), ("a 1 2 3", "line 1"), ("a 1 -1", "line 1")]
         {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_passes_if_nothing_costs_more() {
+    fn higher_counts_fail() {
         let passed =
             |list: &[(&str, u64)]| baseline().judge(&counts(list)).iter().all(|verdict| verdict.passed);
         let same = [("a", 7), ("b", 9)];
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn blessing_does_not_lift_a_budget() {
+    fn blessing_keeps_budgets() {
         let dear = counts(&[("a", 9)]);
         let verdicts = baseline().blessed("rustc 2", &dear).judge(&dear);
         assert_eq!(verdicts.iter().map(|verdict| verdict.passed).collect::<Vec<_>>(), [false]);

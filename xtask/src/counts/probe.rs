@@ -37,7 +37,7 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     let messages = stdout(&mut build)?;
     let executable =
         messages.lines().find_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    executable.map(PathBuf::from).ok_or_else(|| "cargo did not say where it put the probe".to_owned())
+    executable.map(PathBuf::from).ok_or_else(|| "cargo did not print the path of the probe".to_owned())
 }
 
 fn per_call(probe: &Path, operation: &str) -> Result<u64, String> {
@@ -60,7 +60,7 @@ fn collected(probe: &Path, operation: &str, calls: u64) -> Result<u64, String> {
         .arg(probe)
         .args([operation, &calls.to_string()]);
     let said = String::from_utf8_lossy(&output(&mut valgrind)?.stderr).into_owned();
-    parse_collected(&said).ok_or_else(|| format!("valgrind did not say what it collected:\n{said}"))
+    parse_collected(&said).ok_or_else(|| format!("valgrind did not print what it collected:\n{said}"))
 }
 
 /// Returns the number in the line `==123== Collected : 456`.
@@ -92,14 +92,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_found_in_what_valgrind_says() {
+    fn sum_is_found_in_the_output() {
         let said = "==7== Callgrind, a call-graph\n==7== Events    : Ir\n==7== Collected : 8000\n==7==\n";
         assert_eq!(parse_collected(said), Some(8000));
         assert_eq!(parse_collected("==7== Collected :\n"), None);
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn missing_program_is_named() {
         let error = output(&mut Command::new("no-such-program")).expect_err("there is none");
         assert_eq!(error, "no-such-program is not installed: install it and try again");
     }

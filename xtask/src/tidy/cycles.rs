@@ -12,23 +12,23 @@ use super::{
 const EXCEPTIONS: &[&str] = &["cli"];
 
 /// Returns one finding per module on a cycle of imports.
-pub(super) fn circles(tree: &Tree<'_>) -> Vec<Finding> {
+pub(super) fn cycles(tree: &Tree<'_>) -> Vec<Finding> {
     let roots = ["/src/lib.rs", "/src/main.rs"].into_iter().flat_map(|root| tree.files.ending(root));
     let folders: BTreeSet<_> =
         roots.filter_map(|(path, _)| path.rsplit_once('/')).map(|(folder, _)| folder).collect();
-    folders.iter().flat_map(|folder| circles_in(&imports(tree, &format!("{folder}/")))).collect()
+    folders.iter().flat_map(|folder| cycles_in(&imports(tree, &format!("{folder}/")))).collect()
 }
 
-fn circles_in(imports: &[Import<'_>]) -> Vec<Finding> {
+fn cycles_in(imports: &[Import<'_>]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut told: BTreeSet<&str> = BTreeSet::new();
     for import in imports.iter().filter(|import| !exempt(import)) {
         let Some(path_between) = path_between(imports, &import.to, &import.from) else { continue };
         let is_new = path_between.iter().all(|module| !told.contains(module));
         if is_new {
-            let circle = path_between.join(" -> ");
+            let cycle = path_between.join(" -> ");
             let message = format!(
-                "{} -> {circle} is a circle of imports: move what both need into a module of its own",
+                "{} -> {cycle} is a cycle of imports: move what both need into a module of its own",
                 import.from
             );
             findings.push(Finding::new(import.path, import.line, message));
@@ -70,11 +70,11 @@ mod tests {
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let files = Files::of(files);
-        circles(&Tree::new(&files)).iter().map(ToString::to_string).collect()
+        cycles(&Tree::new(&files)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_circle_is_reported_once() {
+    fn cycle_is_reported_once() {
         let files = [
             ("c/src/main.rs", "mod a; mod b; mod d;"),
             ("c/src/a/mod.rs", "\nuse crate::b::X;"),
@@ -84,11 +84,11 @@ mod tests {
         ];
         let found = found(&files);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("c/src/a/mod.rs:2: a -> b -> d -> a is a circle"), "{found:?}");
+        assert!(found[0].starts_with("c/src/a/mod.rs:2: a -> b -> d -> a is a cycle"), "{found:?}");
     }
 
     #[test]
-    fn a_tree_of_imports_is_no_circle() {
+    fn tree_of_imports_is_no_cycle() {
         let files = [
             ("c/src/lib.rs", "mod a; mod b; pub use a::X; pub use b::Y;"),
             ("c/src/a.rs", "use crate::b::X; use crate::d::X;"),

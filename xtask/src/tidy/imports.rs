@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_of_writing_a_path_is_understood() {
+    fn all_forms_of_paths() {
         let paths_so_far = [
             ("c/src/b/mod.rs", "use crate::a::X;"),
             ("c/src/b/mod.rs", "use crate::{std::u8, a};"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_root_exports_is_traced_to_its_module() {
+    fn exports_of_the_root_are_traced_to_their_module() {
         let files = [
             ("c/src/lib.rs", "pub use a::{deep::X, Y};"),
             ("c/src/a/mod.rs", ""),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_strings_comments_and_own_names_do_not_count() {
+    fn tests_strings_comments_and_own_names_are_ignored() {
         let text = "
             use std::a::X;
             use self::a::X; // crate::a

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inventory_is_true_or_complained_of() {
+    fn outdated_inventory_is_found() {
         let table = "| where | blocks | implementations | functions |\n|---|---|---|---|\n\
             | `millpond: pool` | 2 | 1 | 2 |\n| all | 2 | 1 | 2 |\n";
         let page = |table: &str| ["# Safety\n", MARKS[0], table, MARKS[1], "The end.\n"].concat();

@@ -43,9 +43,9 @@ pub(super) fn order(tree: &Tree<'_>) -> Vec<Finding> {
             && !allowed.contains(&import.to.as_str())
         {
             let to = &import.to;
-            let may = if allowed.is_empty() { "no other room".to_owned() } else { allowed.join(", ") };
+            let may = if allowed.is_empty() { "no other layer".to_owned() } else { allowed.join(", ") };
             let message = format!(
-                "{layer} imports {to}, but may import {may}: move the code to the room where it belongs"
+                "{layer} imports {to}, but may import {may}: move the code to the layer where it belongs"
             );
             findings.push(Finding::new(import.path, import.line, message));
         }
@@ -63,7 +63,7 @@ fn unassigned(tree: &Tree<'_>) -> Vec<Finding> {
                     .is_some_and(|(folder, _)| LAYERS.iter().any(|(layer, _)| *layer == folder))
         })
     };
-    let message = "this file lies in no room: move it into one, or add its folder to the table in xtask/src/tidy/layers.rs";
+    let message = "this file lies in no layer: move it into one, or add its folder to the table in xtask/src/tidy/layers.rs";
     tree.sources
         .iter()
         .filter(|source| !in_a_layer(source.path))
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn files_outside_of_the_rooms_are_found() {
+    fn files_outside_of_layers_are_found() {
         assert_eq!(lines(order, "crates/millpond/src/helpers.rs", ""), [1]);
         assert_eq!(lines(order, "crates/millpond/src/attic/mod.rs", ""), [1]);
         assert_eq!(lines(order, "crates/millpond-trace/src/helpers.rs", ""), []);
     }
 
     #[test]
-    fn atomics_beside_the_door_are_found() {
+    fn direct_use_of_atomics_is_found() {
         let shell = "crates/millpond/src/shell/a.rs";
         assert_eq!(
             lines(atomics, shell, "use core::{cell::Cell,\nsync::atomic::{AtomicBool, Ordering}};"),

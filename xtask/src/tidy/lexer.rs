@@ -120,7 +120,8 @@ fn closing(rest: &str, mark: u8) -> usize {
     at + 1
 }
 
-/// Returns the kind and the length of a character or a lifetime: the latter has no second quote after its first character.
+/// Returns the kind and the length of a character or a lifetime: the latter has no second quote after its first
+/// character.
 fn quote(rest: &str) -> (Kind, usize) {
     let mut characters = rest[1..].chars();
     match (characters.next(), characters.next()) {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_told_from_comments_and_strings() {
+    fn code_comments_and_strings() {
         use Kind::{Comment, Lifetime, Mark, Text, Word};
         assert_eq!(
             kinds("a::b /* x /* y */ z */ \"q\\\" // no\" r#\"raw \" \"# b\"c\" // end"),
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_through_tokens_that_span_them() {
+    fn lines_of_long_tokens() {
         let found = tokens("one\n\"two\nthree\"\n/* four\n */ five");
         let lines: Vec<_> = found.iter().map(|token| (token.line, token.last_line)).collect();
         assert_eq!(lines, [(1, 1), (2, 3), (4, 5), (5, 5)]);
     }
 
     #[test]
-    fn text_that_never_ends_is_one_token() {
+    fn unterminated_text_is_one_token() {
         for text in ["\"open", "/* open", "r#\"open\"", "'\\", "\"\\"] {
             assert_eq!(tokens(text).len(), 1, "{text}");
         }

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_with_gaps_are_found() {
+    fn incomplete_manifests_are_found() {
         let whole = "[package]\ndescription = \"\"\nversion.workspace = true\nlicense.workspace = true\n\
                      repository.workspace = true\nreadme = \"README.md\"\ncategories = []\nkeywords = []\n\
                      rust-version = \"1.88\"\n";
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn readmes_that_differ_are_found() {
+    fn different_readmes_are_found() {
         let page = "Words.\n```rust\nlet a = 1; // one\n```\n```sh\nls\n```\n";
         let same = page.replace("Words", "Others").replace("// one", " // 1");
         assert!(

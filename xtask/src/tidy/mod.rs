@@ -27,7 +27,7 @@ use self::tree::{Files, Finding, Tree};
 const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     layers::order,
     layers::atomics,
-    cycles::circles,
+    cycles::cycles,
     sizes::limits,
     words::refused,
     safety::reasons,
@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path) -> Result<bool, String> {
         println!("{finding}");
     }
     match findings.len() {
-        0 => println!("tidy: nothing to complain about"),
+        0 => println!("tidy: no findings"),
         1 => println!("tidy: 1 complaint"),
         many => println!("tidy: {many} complaints"),
     }

@@ -5,7 +5,7 @@ use super::tree::{Finding, Tree};
 /// Every Rust file starts with `//!`, or with a page that is its documentation.
 pub(super) fn module_docs(tree: &Tree<'_>) -> Vec<Finding> {
     let opens = |text: &str| ["//!", "#![doc = include_str!("].iter().any(|start| text.starts_with(start));
-    let message = "this file does not open with `//!`: say in a sentence what it is";
+    let message = "this file does not start with `//!`: describe it in a sentence";
     tree.files
         .ending(".rs")
         .filter(|(_, text)| !opens(text))
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_with_lints_of_their_own_are_found() {
+    fn packages_with_their_own_lints_are_found() {
         let files = [
             ("Cargo.toml", "[workspace]\nexclude = [\"benches\"]\n[workspace.lints.rust]\n"),
             ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_written_out() {
+    fn groups_are_expanded() {
         let text =
             "use a::{b, c::{self, d as e}, f::*}; fn g() -> h::i { j::k::<l::m>() } use {n::o, ::p::q};";
         let source = Source::new("a.rs", text);

@@ -71,7 +71,7 @@ mod tests {
     use crate::tidy::tree::found;
 
     #[test]
-    fn mixes_that_do_not_exist_are_found() {
+    fn unknown_mixes_are_found() {
         let files = [
             ("BENCHMARKS.md", "text\n`cargo xtask bench pair lifo`\ncargo xtask bench pair jq.mpt # gone\n"),
             ("benches/results/gone.csv", ""),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn plots_that_nothing_draws_are_found() {
+    fn undrawn_plots_are_found() {
         let files = [("docs/bench/stray.svg", "<svg/>"), ("docs/other.svg", "<svg/>")];
         assert_eq!(found(are_drawn, &files), [("docs/bench/stray.svg".to_owned(), 1)]);
     }

@@ -13,7 +13,8 @@ pub(super) fn reasons(tree: &Tree<'_>) -> Vec<Finding> {
         for (index, pair) in source.tokens.windows(2).enumerate() {
             let is_unsafe = pair[0].text == "unsafe" && ["{", "impl"].contains(&pair[1].text);
             if is_unsafe && !has_reason(source, index) {
-                let message = "unsafe without a reason: put `// SAFETY: …` before it and say why it is sound";
+                let message =
+                    "unsafe without a reason: add `// SAFETY: …` before it and state why it is sound";
                 findings.push(Finding::new(source.path, pair[0].line, message));
             }
         }
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_seen_where_they_may_stand() {
+    fn accepted_positions_of_comments() {
         let samples = [
             "fn f() {\n // SAFETY: x.\n unsafe { g() }\n}",
             "// SAFETY: on two\n// lines.\nunsafe impl Send for X {}",
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn other_uses_of_unsafe_need_no_comment() {
+    fn declarations_need_no_comment() {
         let text = "unsafe fn f() {}\nunsafe trait T {}\nunsafe extern \"C\" {}\ntype F = unsafe fn();\n// unsafe { x }";
         assert_eq!(lines(text), []);
     }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_found() {
+    fn long_file_is_found() {
         let (enough, too_much) =
             ("const A: u8 = 1;\n\n// why\n".repeat(400), "const A: u8 = 1;\n".repeat(401));
         assert_eq!(found("src/a.rs", &enough), []);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_counted_by_themselves_and_may_be_longer() {
+    fn tests_have_their_own_limit() {
         let code = "const A: u8 = 1;\n".repeat(400);
         let tests = |lines: usize| {
             format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "const A: u8 = 1;\n".repeat(lines - 3))

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_items_are_known() {
+    fn test_items() {
         let text = "
             fn program() {}
             #[cfg(any(test, unix))] fn both() {}
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn test_files_are_known() {
+    fn test_files() {
         let paths = [
             "tests/it/main.rs",
             "crates/a/src/tests.rs",

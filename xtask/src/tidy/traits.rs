@@ -66,8 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn every_trait_is_judged_truly() {
-        let rows = "| `A`, `B` | safe | nobody cares |\n| `C` | unsafe | somebody does |\n";
+    fn classification_is_checked() {
+        let rows = "| `A`, `B` | safe | untrusted |\n| `C` | unsafe | trusted |\n";
         assert!(
             complaints("pub trait A {} pub trait B: A {} pub unsafe trait C {} trait D {}", rows).is_empty()
         );

@@ -15,15 +15,15 @@ struct Ban {
 
 /// Tokens refused everywhere, including in tests.
 const EVERYWHERE: &[Ban] = &[
-    Ban { code: "# [ ignore", instead: "let the test run, or skip itself and say why" },
-    Ban { code: ", ignore ) ]", instead: "let the test run, or skip itself and say why" },
-    Ban { code: "dead_code", instead: "remove the code that nobody uses" },
+    Ban { code: "# [ ignore", instead: "let the test run, or let it skip itself with a message" },
+    Ban { code: ", ignore ) ]", instead: "let the test run, or let it skip itself with a message" },
+    Ban { code: "dead_code", instead: "remove the unused code" },
 ];
 
 /// Words in comments that promise work.
 const PROMISES: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
-/// Nothing refused is present.
+/// The source tree contains no refused text.
 pub(super) fn refused(tree: &Tree<'_>) -> Vec<Finding> {
     tree.sources.iter().flat_map(|source| [code(source), comments(source)].concat()).collect()
 }
@@ -32,7 +32,7 @@ fn code(source: &Source<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, token) in source.code.iter().enumerate() {
         for ban in EVERYWHERE.iter().filter(|ban| source.reads(index, ban.code)) {
-            let message = format!("`{}` is not for here: {}", ban.code.replace(' ', ""), ban.instead);
+            let message = format!("`{}` is not allowed here: {}", ban.code.replace(' ', ""), ban.instead);
             findings.push(Finding::new(source.path, token.line, message));
         }
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_code_is_found_anywhere() {
+    fn unfinished_code_is_found() {
         let samples = [
             "#[test] #[ignore = \"slow\"] fn f() {}",
             "#[test] #[cfg_attr(miri, ignore)] fn f() {}",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_comments_and_likenesses_do_not_count() {
+    fn strings_and_similar_words_are_ignored() {
         let text = "/// Is dead_code; a hack, with ignore.\nfn f() { x.unwrap_or(\"dead_code\") }";
         assert_eq!(lines("crates/millpond/src/pool/a.rs", text), []);
     }

@@ -107,8 +107,8 @@ fn threads_do_not_race() {
 
 /// The headers for C also compile as C++, each by itself; and the parts for Windows compile there.
 #[test]
-fn every_header_compiles_alone() {
-    let test = "every_header_compiles_alone";
+fn each_header_compiles_alone() {
+    let test = "each_header_compiles_alone";
     let compat = prefix().join(FOLDER);
     let include = format!("-I{}", prefix().join("include").display());
     let windows = "x86_64-w64-mingw32-g++-posix";
@@ -134,7 +134,7 @@ fn every_header_compiles_alone() {
 
 /// Checks that every header in `compat` is installed.
 #[test]
-fn every_header_is_installed() {
+fn all_headers_are_installed() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat");
     for folder in ["", "memory_pool", "common", "posix"] {
         for entry in fs::read_dir(here.join(folder)).expect("the folder is there") {

@@ -96,8 +96,8 @@ fn sanitizers_find_nothing() {
 
 /// The tools see free blocks that the header caches.
 #[test]
-fn a_use_after_free_is_reported() {
-    let test = "a_use_after_free_is_reported";
+fn use_after_free_is_reported() {
+    let test = "use_after_free_is_reported";
     if !has("g++", test) {
         return;
     }
@@ -110,8 +110,8 @@ fn a_use_after_free_is_reported() {
 }
 
 #[test]
-fn examples_in_cpp_print_what_they_say() {
-    let test = "examples_in_cpp_print_what_they_say";
+fn examples_in_cpp() {
+    let test = "examples_in_cpp";
     if !has("g++", test) {
         return;
     }
@@ -132,8 +132,8 @@ fn examples_in_cpp_print_what_they_say() {
 
 /// The program in the guide for C++.
 #[test]
-fn the_page_shows_a_program() {
-    let test = "the_page_shows_a_program";
+fn program_in_the_guide() {
+    let test = "program_in_the_guide";
     if !has("g++", test) {
         return;
     }

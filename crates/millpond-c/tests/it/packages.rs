@@ -65,13 +65,13 @@ fn is_found(prefix: &Path, name: &str) {
 }
 
 #[test]
-fn consumers_find_it() {
+fn consumers_find_the_installation() {
     is_found(prefix(), "consumer");
 }
 
 #[test]
-fn an_archive_works_wherever_it_is_unpacked() {
-    let test = "an_archive_works_wherever_it_is_unpacked";
+fn archive_works_anywhere() {
+    let test = "archive_works_anywhere";
     if !has("tar", test) {
         return;
     }
@@ -98,8 +98,8 @@ fn an_archive_works_wherever_it_is_unpacked() {
 
 /// A project that includes the sources, from this checkout, without a network.
 #[test]
-fn a_project_fetches_the_sources() {
-    let test = "a_project_fetches_the_sources";
+fn project_fetches_the_sources() {
+    let test = "project_fetches_the_sources";
     if !has("cmake", test) || !has("gcc", test) {
         return;
     }
@@ -125,7 +125,7 @@ fn a_project_fetches_the_sources() {
 
 /// Uninstalling removes the installed files and nothing else.
 #[test]
-fn what_was_installed_is_uninstalled() {
+fn uninstall_removes_only_what_was_installed() {
     let usr = scratch("uninstalled");
     prefix();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder has one around it");
@@ -147,7 +147,7 @@ fn what_was_installed_is_uninstalled() {
     succeeds(&mut chore("install"));
     assert!(!usr.join("include/old.h").exists() && usr.join("include/others.h").exists());
     succeeds(&mut chore("uninstall"));
-    let left: Vec<_> = fs::read_dir(&usr).expect("somebody else's file is there").collect();
+    let left: Vec<_> = fs::read_dir(&usr).expect("the foreign file is there").collect();
     assert!(
         left.len() == 1 && usr.join("include/others.h").exists() && !usr.join("include/millpond.h").exists()
     );

@@ -15,17 +15,17 @@ fn passes(name: &str) {
 }
 
 #[test]
-fn every_pool_keeps_the_interface() {
+fn pools_implement_the_interface() {
     passes("interface.c");
 }
 
 #[test]
-fn an_allocator_of_ones_own_is_a_parent() {
+fn custom_allocator_as_a_parent() {
     passes("own.c");
 }
 
 #[test]
-fn every_guard_does_its_job() {
+fn guards() {
     passes("guards.c");
 }
 
@@ -35,12 +35,12 @@ fn threads_share_pools() {
 }
 
 #[test]
-fn children_go_on_with_pools_that_threads_share() {
+fn children_use_shared_pools() {
     passes("forks.c");
 }
 
 #[test]
-fn every_failure_says_why_and_no_success_does() {
+fn failures_set_the_last_error() {
     passes("errors.c");
 }
 
@@ -50,33 +50,33 @@ fn options_are_read_during_the_call() {
 }
 
 #[test]
-fn classes_give_back_what_is_above_them() {
+fn classes_return_large_blocks() {
     passes("outsize.c");
 }
 
 #[test]
-fn questions_end_on_damaged_pools() {
+fn queries_of_damaged_pools_end() {
     passes("damaged.c");
 }
 
 #[test]
-fn words_between_blocks_that_were_overwritten_are_not_followed() {
+fn overwritten_tags_are_not_followed() {
     passes("tags.c");
 }
 
 #[test]
-fn what_never_comes_is_not_promised() {
+fn impossible_reservations_fail() {
     passes("reserve.c");
 }
 
 #[test]
-fn misuse_is_found() {
+fn misuse_is_detected() {
     passes("misuse.c");
 }
 
 #[test]
-fn where_nobody_listens_the_program_ends() {
-    if !has("gcc", "where_nobody_listens_the_program_ends") {
+fn misuse_without_a_callback_ends_the_program() {
+    if !has("gcc", "misuse_without_a_callback_ends_the_program") {
         return;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/misuse.c");
@@ -94,8 +94,8 @@ fn where_nobody_listens_the_program_ends() {
 
 /// The programs in the documentation, which begin with an `#include`.
 #[test]
-fn the_programs_of_the_documentation_run() {
-    if !has("gcc", "the_programs_of_the_documentation_run") {
+fn programs_in_the_documentation() {
+    if !has("gcc", "programs_in_the_documentation") {
         return;
     }
     let folder = scratch("documentation");
@@ -114,8 +114,8 @@ fn the_programs_of_the_documentation_run() {
 }
 
 #[test]
-fn examples_run() {
-    if !has("gcc", "examples_run") {
+fn examples_in_c() {
+    if !has("gcc", "examples_in_c") {
         return;
     }
     let folder = fs::read_dir(root().join("examples/c")).expect("there are examples");

@@ -17,8 +17,8 @@ fn valgrind(program: &Path, mode: Option<&str>) -> (bool, String) {
 }
 
 #[test]
-fn valgrind_sees_inside_of_pools() {
-    let test = "valgrind_sees_inside_of_pools";
+fn valgrind_sees_into_pools() {
+    let test = "valgrind_sees_into_pools";
     if !has("valgrind", test) || !has("gcc", test) {
         return;
     }
@@ -36,8 +36,8 @@ fn valgrind_sees_inside_of_pools() {
 }
 
 #[test]
-fn valgrind_finds_nothing_in_the_test_programs() {
-    let test = "valgrind_finds_nothing_in_the_test_programs";
+fn valgrind_finds_no_errors() {
+    let test = "valgrind_finds_no_errors";
     if !has("valgrind", test) || !has("gcc", test) {
         return;
     }
@@ -50,8 +50,8 @@ fn valgrind_finds_nothing_in_the_test_programs() {
 
 /// Programs in which options, strings and arrays are freed after the call, and in which records precede blocks.
 #[test]
-fn address_sanitizer_finds_nothing_in_the_test_programs() {
-    let test = "address_sanitizer_finds_nothing_in_the_test_programs";
+fn address_sanitizer_finds_no_errors() {
+    let test = "address_sanitizer_finds_no_errors";
     if !has("gcc", test) {
         return;
     }
@@ -69,8 +69,8 @@ fn address_sanitizer_finds_nothing_in_the_test_programs() {
 }
 
 #[test]
-fn address_sanitizer_sees_inside_of_pools() {
-    let test = "address_sanitizer_sees_inside_of_pools";
+fn address_sanitizer_sees_into_pools() {
+    let test = "address_sanitizer_sees_into_pools";
     if !has("gcc", test) {
         return;
     }

@@ -45,7 +45,7 @@ static void limits(void) {
     EXPECT(!mp_limit_create(MP_OPTIONS(mp_limit_options, .blocks = 1, .bytes = 1)));
 }
 
-/* Whichever request of a pool to its parent fails, nothing is lost. */
+/* A failing request of a pool to its parent loses nothing, whichever request it is. */
 static void failures(void) {
     mp_allocator *one = mp_fail_nth_create(MP_OPTIONS(mp_fail_nth_options, .every = 2));
     EXPECT(one);

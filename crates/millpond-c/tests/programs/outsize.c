@@ -89,7 +89,7 @@ static void resizing(uint32_t sharing, size_t align) {
     mp_destroy(parent);
 }
 
-/* Blocks of all sizes with an alignment of 0 take no more than their class, and are freed into it. */
+/* Blocks of all sizes with an alignment of 0 take at most their class, and are freed into it. */
 static void natural(uint32_t sharing, bool guarded) {
     const size_t sizes[] = {8, 16, 24, 40, 48, 56, 72, 80, 104, 112, 136, 144, 1000};
     mp_classes *const pool = create(NULL, sharing, sizes, sizeof sizes / sizeof *sizes);
