@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_sized_block_lies_at_its_alignment() {
+    fn zero_sized_blocks() {
         let layout = Layout::from_size_align(0, 256).unwrap();
         assert_eq!(zero_sized(layout).cast::<u8>().addr().get(), 256);
         assert_eq!(zero_sized(layout).len(), 0);

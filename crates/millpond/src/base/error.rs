@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_survives_the_way_through_a_word() {
+    fn errors_round_trip_through_a_word() {
         for error in [
             AllocError::Exhausted,
             AllocError::Limit,

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_held_can_be_let_go_and_made_anew() {
+    fn held_lock_can_be_released_and_replaced() {
         is_as_new::<SpinLock>();
         is_as_new::<TicketLock>();
         #[cfg(feature = "std")]

@@ -526,7 +526,7 @@ mod tests {
     /// A slot that has had its last generation is never used again, while other slots are, even after all have been
     /// vacated.
     #[test]
-    fn a_slot_whose_generation_would_come_again_is_retired() {
+    fn slot_is_retired_after_its_last_generation() {
         let mut slots = Slots::new();
         let keys = [slots.insert(1), slots.insert(2)];
         slots.remove(keys[0]);
@@ -553,7 +553,7 @@ mod tests {
 
     /// Retired slots at the beginning, in succession, and in another segment.
     #[test]
-    fn retired_slots_are_stepped_over_when_all_are_taken_up_again() {
+    fn retired_slots_are_skipped_after_a_clear() {
         const RETIRING: [u32; 4] = [0, 7, 8, 99];
         let mut slots = Slots::new();
         let keys: std::vec::Vec<_> = (0..1000).map(|position| slots.insert(position)).collect();
@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_list_is_found() {
+    fn check_finds_a_broken_list() {
         let mut slots = Slots::new();
         let key = slots.insert(1);
         slots.check().expect("sound");

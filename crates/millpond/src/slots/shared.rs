@@ -476,7 +476,7 @@ mod tests {
 
     /// A slot that has had its last generation is never used again, and does not count.
     #[test]
-    fn a_shared_slot_whose_generation_would_come_again_is_retired() {
+    fn slot_is_retired_after_its_last_generation() {
         let slots = SharedSlots::new();
         let first = slots.insert(1);
         slots.remove(first);

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiters_sleep_and_all_get_it() {
+    fn waiters_sleep_and_all_get_the_lock() {
         let (lock, through) = (ParkingLock::INIT, AtomicUsize::new(0));
         lock.lock();
         thread::scope(|scope| {

@@ -197,7 +197,7 @@ mod tests {
     use crate::source::Heap;
 
     #[test]
-    fn positions_and_indices_are_one_to_one() {
+    fn positions_match_indices() {
         let segments = SegmentedArray::<u64, _>::new(Heap);
         assert!(segments.get(SlotIndex::ZERO).is_none());
         (0..8).for_each(|have| segments.grow(have).expect("the heap has room"));

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_first_is_served_first() {
+    fn first_come_first_served() {
         let (lock, order) = (TicketLock::INIT, Mutex::new(Vec::new()));
         lock.lock();
         thread::scope(|scope| {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn tickets_go_all_the_way_round() {
+    fn tickets_wrap_around() {
         let lock = TicketLock(RawTicketLock::from(usize::MAX));
         for _ in 0..3 {
             lock.lock();

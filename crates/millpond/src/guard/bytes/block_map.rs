@@ -397,7 +397,7 @@ mod tests {
 
     /// Compares the map with a model, for random blocks: from crowded bytes to blocks across many windows.
     #[test]
-    fn the_list_is_that_of_one_who_keeps_a_map() {
+    fn agrees_with_a_map() {
         for seed in 0..5 {
             for align in [1, 2, 8, 16] {
                 compare(seed, &Span { reach: 600, align, largest: 40 });
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_larger_than_any_address_space_is_not_entered() {
+    fn oversized_block_is_not_entered() {
         let layout = Layout::from_size_align(1 << 60, 1).expect("a layout");
         let mut map = BlockMap::new();
         assert_eq!(map.add(16, layout, ()), Err(InsertError::Memory(AllocError::Unsupported)));

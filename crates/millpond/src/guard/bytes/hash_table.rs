@@ -154,7 +154,7 @@ mod tests {
 
     /// Keys at equal distances do not cluster, whatever the distance.
     #[test]
-    fn keys_at_equal_distances_are_near_their_homes() {
+    fn equidistant_keys_stay_near_their_home() {
         for distance in (0..28).map(|log| 1 << log).chain([48, 80, 96, 336, 1008, 4112]) {
             let mut table = Table::EMPTY;
             for number in 1..6_000 {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_used_is_given_back() {
+    fn unused_memory_is_freed() {
         let mut table = Table::EMPTY;
         let fill = |table: &mut Table<u64>, most: u64| {
             for key in 1..=most {

@@ -166,7 +166,7 @@ mod tests {
     /// Compares the trie with an ordered set, for random granules, near each other and at the ends of the address
     /// space.
     #[test]
-    fn the_last_granule_is_that_of_an_ordered_set() {
+    fn last_granule_agrees_with_an_ordered_set() {
         let mut rng = fastrand::Rng::with_seed(1);
         let (mut trie, mut set) = (Trie::EMPTY, BTreeSet::new());
         let mut somewhere = || {

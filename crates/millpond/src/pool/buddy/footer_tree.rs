@@ -240,7 +240,7 @@ mod tests {
 
     /// Inserting and removing in any order, with chunks of all sizes, finds the same as a sorted list.
     #[test]
-    fn any_order_of_operations_keeps_the_tree_in_order() {
+    fn random_operations_keep_the_order() {
         for seed in 0..100 {
             let mut rng = fastrand::Rng::with_seed(seed);
             let mut tree = FooterTree::EMPTY;

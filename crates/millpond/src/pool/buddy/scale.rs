@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_the_least_that_hold_a_size() {
+    fn smallest_order_for_a_size() {
         let scale = Scale::new(32);
         for size in 1..5000 {
             let order = scale.order(size);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_block_is_aligned_and_within() {
+    fn largest_block_is_aligned_and_inside() {
         let scale = Scale::new(16);
         for start in (16..600).step_by(16) {
             for end in (start..600).step_by(16) {

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_and_bits_share_the_bytes_to_the_last() {
+    fn blocks_and_bits_fill_the_chunk() {
         for size in [8, 24, 64, 1000] {
             for blocks in 0..300 {
                 let bytes = with_bitmap(blocks * size, size).expect("small numbers");

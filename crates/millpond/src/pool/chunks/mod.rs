@@ -481,7 +481,7 @@ mod tests {
 
     /// Every order of adding, advancing, resetting and removing keeps the invariants, and loses no chunk.
     #[test]
-    fn any_order_of_operations_keeps_the_list_whole() {
+    fn random_operations_keep_the_list() {
         for seed in 0..200 {
             let mut rng = fastrand::Rng::with_seed(seed);
             let mut chunks = Chunks::new(ChunkPolicy::growing(8));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_found_in_its_span_and_nowhere_else() {
+    fn address_is_found_in_its_span_only() {
         for count in [0, 1, 2, 7, MOST] {
             let spans = spans(count);
             assert!(!spans.merged);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_spans_the_nearest_are_made_one() {
+    fn too_many_spans_merge_the_nearest() {
         let near =
             [Span { start: 64, end: 128 }, Span { start: 136, end: 192 }, Span { start: 200, end: 256 }];
         let far = (1..MOST).map(|number| Span { start: number * 4096, end: number * 4096 + 64 });
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_full_when_each_of_its_blocks_is_counted() {
+    fn span_is_full_when_all_blocks_are_counted() {
         let free = [4096, 4112, 4128, 4144, 4224, 4352, 4352, 4384, 4400];
         let these = SpanCounts::of(spans(3), 16, free.into_iter()).expect("there are three");
         assert_eq!((these.total(), these.outside()), (9, 5));

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_size_gets_the_first_class_that_holds_it() {
+    fn size_gets_the_first_class_that_fits() {
         for sizes in [&[8][..], &[24, 40, 1000], &[16, 1280, 32768], &[1024, 1280], &[32768]] {
             let table = Table::new(sizes);
             for size in 1..=LARGEST + 300 {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_sizes_waste_at_most_a_fifth_above_the_granule() {
+    fn default_sizes_waste_at_most_a_fifth() {
         let sizes = FOUR_PER_DOUBLING;
         assert!(sizes.len() <= MOST && sizes.is_sorted() && sizes.last() == Some(&LARGEST));
         assert!(sizes.iter().all(|&size| round(size) == size));

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_hold_ascending_ranges_of_sizes() {
+    fn ranges_of_lists_ascend() {
         let mut sizes: std::vec::Vec<usize> = sizes().collect();
         sizes.sort_unstable();
         for pair in sizes.windows(2) {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_above_holds_no_smaller_size_and_wastes_less_than_a_step() {
+    fn next_list_fits_and_wastes_less_than_a_step() {
         for size in sizes() {
             let (owns, above) = (list_of(size), list_above(size));
             let is_lowest = list_of(size - GRANULE) < owns;

@@ -155,7 +155,7 @@ mod tests {
     struct Words([usize; 16]);
 
     #[test]
-    fn expanding_a_full_magazine_keeps_its_blocks() {
+    fn expanding_keeps_the_blocks() {
         for (few, many) in [(1, 1), (1, 14), (3, 7), (7, 14), (13, 14)] {
             let mut words = Words([77; 16]);
             // SAFETY: the words belong to a magazine that nothing else uses, and live as long as the test.

@@ -290,7 +290,7 @@ mod tests {
 
     /// Every block has its turn, and neighbours in turn have links on different lines if there are enough lines.
     #[test]
-    fn each_block_has_its_turn() {
+    fn each_block_is_carved_once() {
         for count in [1u32, 2, 15, 16, 17, 31, 32, 60, 64, 100, 255, 256, 257, 300, 500, 1000, 1024] {
             let mut blocks: Vec<u32> = (0..count).map(|turn| in_turn(turn, count)).collect();
             assert!((0..count).all(|turn| turn_of(in_turn(turn, count), count) == turn), "{count}");

@@ -13,7 +13,7 @@ const WORD: Layout = Layout::new::<u64>();
 
 /// Two threads carve a block each; one frees its own, which the other may get.
 #[test]
-fn what_is_freed_is_cut_again_in_order() {
+fn freed_bytes_are_carved_again() {
     check(3, || {
         let arena = Arc::new(AtomicLinear::new());
         let first = arena.allocate(WORD).expect("the heap has a page").cast::<u8>();

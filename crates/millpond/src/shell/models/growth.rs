@@ -70,12 +70,12 @@ fn locked(few: Few) -> Behind {
 }
 
 #[test]
-fn behind_a_lock_nobody_is_refused_while_a_chunk_is_on_its_way() {
+fn locked_pool_waits_for_a_chunk_on_its_way() {
     one_chunk(3, locked, Locked::parent, |pool| pool.allocate(LAYOUT));
 }
 
 #[test]
-fn without_a_lock_nobody_is_refused_while_a_chunk_is_on_its_way() {
+fn lock_free_pool_waits_for_a_chunk_on_its_way() {
     // Two blocks, in a chunk that is not counted, are taken; the counted chunk has four more.
     let make = |few: Few<32>| {
         let mut pool = LockFree::<Fixed<8>, _>::new_in(few).with_capacity(2);
@@ -100,7 +100,7 @@ impl<R: WithPool> WithPool for Silent<R> {
 
 #[test]
 #[should_panic = "refused"]
-fn growing_without_a_word_to_others_is_caught() {
+fn unregistered_growth_is_caught() {
     let allocate = |pool: &Behind| ops::allocate(Silent(pool.access()), (pool.parent(), &Fail), LAYOUT);
     one_chunk(2, locked, Locked::parent, allocate);
 }

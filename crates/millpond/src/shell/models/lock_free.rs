@@ -38,7 +38,7 @@ impl Watched {
     }
 
     fn pop(&self) -> NonNull<u8> {
-        let block = self.pool.allocate(LAYOUT).expect("there are as many blocks as are asked for").cast();
+        let block = self.pool.allocate(LAYOUT).expect("there are as many blocks as requests").cast();
         self.touch(block);
         block
     }
@@ -66,7 +66,7 @@ fn two_threads_share_two_blocks() {
 
 /// Both blocks are allocated and freed with one exchange each, while another thread requests one, which may fail.
 #[test]
-fn many_at_once_beside_one() {
+fn many_at_once_while_another_takes_one() {
     check(3, || {
         let watched = Watched::new();
         let other = Arc::clone(&watched);

@@ -100,31 +100,31 @@ fn hold(pool: &impl Allocator, name: u64) {
 }
 
 #[test]
-fn holders_behind_a_lock_take_turns() {
+fn spin_lock() {
     two_holders::<SpinLock>(3);
 }
 
 #[test]
-fn holders_behind_a_fair_lock_take_turns() {
+fn ticket_lock() {
     two_holders::<TicketLock>(3);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_fair_lock_without_acquire_is_caught() {
+fn ticket_lock_without_acquire_is_caught() {
     two_holders::<RawTicketLock<BrokenAcquire>>(2);
 }
 
 #[test]
-fn holders_behind_a_lock_that_parks_take_turns() {
+fn parking_lock() {
     two_holders::<ParkingLock>(2);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_lock_that_parks_without_release_is_caught() {
+fn parking_lock_without_release_is_caught() {
     two_holders::<RawParkingLock<BrokenRelease>>(2);
 }
 
@@ -162,13 +162,13 @@ unsafe impl<const TAKES: bool> RawMutex for Broken<TAKES> {
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_lock_that_orders_nothing_is_caught() {
+fn unordered_lock_is_caught() {
     two_holders::<Broken<true>>(2);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_lock_that_does_not_lock_is_caught() {
+fn lock_that_does_not_lock_is_caught() {
     two_holders::<Broken<false>>(2);
 }

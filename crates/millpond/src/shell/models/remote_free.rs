@@ -40,7 +40,7 @@ fn two_own<T: Orderings + 'static>() {
 }
 
 #[test]
-fn an_inbox_has_one_owner_after_the_other() {
+fn flag_has_one_owner_at_a_time() {
     two_own::<Correct>();
 }
 
@@ -69,7 +69,7 @@ const LAYOUT: Layout = Layout::new::<u64>();
 
 /// The owner allocates blocks again that another thread is freeing at that moment.
 #[test]
-fn an_owner_takes_home_what_others_free() {
+fn owner_collects_remote_frees() {
     check(3, || {
         let remote_free = Arc::new(RemoteFree::new(Blocks::<Fixed<8>>::new().with_capacity(3)));
         let owner = remote_free.try_own().expect("it has no owner");
@@ -99,7 +99,7 @@ fn an_owner_takes_home_what_others_free() {
 
 /// A pool can be owned by another thread as soon as its owner has released it.
 #[test]
-fn owners_follow_one_another() {
+fn pool_has_one_owner_at_a_time() {
     check(3, || {
         let remote_free = Arc::new(RemoteFree::new_in(Blocks::<Fixed<8>>::new(), Heap));
         let owner = remote_free.try_own().expect("it has no owner");

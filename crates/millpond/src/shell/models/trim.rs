@@ -39,7 +39,7 @@ impl Parent {
     fn touch(&self, block: NonNull<u8>) {
         let place = block.addr().get().wrapping_sub(MEMORY.as_ptr().addr()) / BLOCK.size();
         if place < 2 {
-            assert!(self.is_out.load(Ordering::Relaxed), "the block's chunk has gone");
+            assert!(self.is_out.load(Ordering::Relaxed), "the block's chunk was returned");
             self.cells.touch(place);
         }
     }
@@ -181,23 +181,23 @@ fn both_trim<T: Orderings + 'static>(preemptions: usize) {
 }
 
 #[test]
-fn blocks_that_were_freed_go_and_come_back() {
+fn freed_blocks_are_returned_and_come_back() {
     in_and_out_while_trimming::<Correct>(3, 2);
 }
 
 /// A block that was never handed out is claimed while its segment is being closed: one of the two comes first.
 #[test]
-fn blocks_that_are_fresh_go_and_come_back() {
+fn uncarved_blocks_are_returned_and_come_back() {
     in_and_out_while_trimming::<Correct>(3, 1);
 }
 
 #[test]
-fn blocks_that_went_and_came_are_not_mistaken() {
+fn returned_blocks_are_not_confused() {
     away_and_back::<Correct>(2);
 }
 
 #[test]
-fn one_trims_at_a_time() {
+fn one_thread_trims_at_a_time() {
     both_trim::<Correct>(2);
 }
 

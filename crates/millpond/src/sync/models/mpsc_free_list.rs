@@ -57,13 +57,13 @@ fn two_return_and_one_takes<T: Orderings + 'static>(preemptions: usize) {
         let mut taken = shared.0.take_all(|block| shared.1.touch(block));
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         taken += shared.0.take_all(|block| shared.1.touch(block));
-        assert_eq!(taken, 2, "a block is lost, or there twice");
+        assert_eq!(taken, 2, "a block is lost or duplicated");
         drop(words);
     });
 }
 
 #[test]
-fn what_is_returned_is_taken_once() {
+fn returned_blocks_are_taken_once() {
     two_return_and_one_takes::<Correct>(3);
 }
 

@@ -54,7 +54,7 @@ fn two_set_one_link<T: Orderings + 'static>() {
 }
 
 #[test]
-fn a_link_is_set_once() {
+fn link_is_set_once() {
     two_set_one_link::<Correct>();
 }
 
@@ -97,7 +97,7 @@ fn two_carve<const ONCE: bool>() {
 }
 
 #[test]
-fn a_cursor_moves_over_each_byte_once() {
+fn cursor_passes_each_byte_once() {
     two_carve::<true>();
 }
 

@@ -60,7 +60,7 @@ fn last_clone() {
 
 /// A weak handle that is upgraded finds the value intact, or none.
 #[test]
-fn an_upgrade_comes_in_time_or_not_at_all() {
+fn upgrade_succeeds_in_time_or_fails() {
     check(3, || {
         let held = Held::new(AtomicRefCount::ONE, |count| assert_eq!(count.get(), 1));
         let weak = Arc::clone(&held);
@@ -91,21 +91,21 @@ fn a_full_count(decrement: fn(&AtomicRefCount) -> bool) {
         let one = thread::spawn(move || decrement(&other.guard));
         let lasts = [decrement(&held.guard), decrement(&held.guard), one.join().expect("no holder panics")];
         if lasts.contains(&true) {
-            assert_eq!(held.guard.get(), 0, "the count was touched when it was gone");
+            assert_eq!(held.guard.get(), 0, "the count was touched after its end");
         }
     });
 }
 
 #[cfg(loom)]
 #[test]
-fn a_count_is_not_touched_after_it_has_gone() {
+fn count_is_not_touched_after_its_end() {
     a_full_count(AtomicRefCount::decrement);
 }
 
 #[cfg(loom)]
 #[test]
-#[should_panic(expected = "touched when it was gone")]
-fn a_count_that_is_put_right_too_late_is_caught() {
+#[should_panic(expected = "touched after its end")]
+fn late_correction_of_a_count_is_caught() {
     a_full_count(AtomicRefCount::decrement_and_correct);
 }
 
@@ -140,7 +140,7 @@ fn only_one(is_unique: fn(&AtomicRefCount, &AtomicRefCount) -> bool, done: fn(&A
 }
 
 #[test]
-fn who_is_the_only_one_may_change_the_value() {
+fn only_holder_may_change_the_value() {
     only_one(
         |strong, weak| {
             let held = weak.lock_if_one();
@@ -158,7 +158,7 @@ fn who_is_the_only_one_may_change_the_value() {
 #[cfg(shuttle)]
 #[test]
 #[should_panic(expected = "the value was changed under a reader")]
-fn a_weak_handle_made_meanwhile_is_caught() {
+fn concurrent_weak_handle_is_caught() {
     let held_too_short = |strong: &AtomicRefCount, weak: &AtomicRefCount| {
         let held = weak.lock_if_one();
         if held {
@@ -171,7 +171,7 @@ fn a_weak_handle_made_meanwhile_is_caught() {
 
 /// Two threads read a slot while another removes its value.
 #[test]
-fn a_slot_is_emptied_once_and_never_under_a_reader() {
+fn slot_is_emptied_once_without_readers() {
     check(3, || {
         let slot = Held::new(SlotState::at(0), |slot| slot.publish(1));
         let emptied = |slot: &Held<SlotState>| {
@@ -204,7 +204,7 @@ fn a_slot_is_emptied_once_and_never_under_a_reader() {
 
 /// Two threads remove one value: exactly one of them succeeds.
 #[test]
-fn a_value_is_removed_once() {
+fn value_is_removed_once() {
     check(3, || {
         let slot = Held::new(SlotState::at(0), |slot| slot.publish(1));
         let closers = [0, 1].map(|_| {

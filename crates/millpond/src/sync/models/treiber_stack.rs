@@ -67,7 +67,7 @@ impl<T: Orderings + 'static> Shared<T> {
         let mut seen: Vec<u32> =
             self.list.walk(&self.links).take(BLOCKS + 1).chain(held.iter().copied()).collect();
         seen.sort_unstable();
-        assert_eq!(seen, (0..BLOCKS as u32).collect::<Vec<_>>(), "a block is lost, or there twice");
+        assert_eq!(seen, (0..BLOCKS as u32).collect::<Vec<_>>(), "a block is lost or duplicated");
     }
 }
 
@@ -132,23 +132,23 @@ fn many_and_one<T: Orderings + 'static>(preemptions: usize) {
 }
 
 #[test]
-fn two_out_one_back_with_a_tag() {
+fn pop_two_push_one_with_a_tag() {
     two_out_one_back::<Correct>(3);
 }
 
 #[test]
-fn in_and_out_with_a_tag() {
+fn pop_and_push_with_a_tag() {
     in_and_out::<Correct>(2);
 }
 
 #[test]
-fn many_and_one_with_a_tag() {
+fn chain_and_single_blocks_with_a_tag() {
     many_and_one::<Correct>(3);
 }
 
 /// Four or more removals: the tag wraps around, and is long enough for what a thread can miss here.
 #[test]
-fn a_tag_that_wraps_around_is_sound_while_it_is_long_enough() {
+fn long_enough_tag_may_wrap_around() {
     two_out_one_back::<TwoBitTag>(3);
     in_and_out::<TwoBitTag>(2);
 }
@@ -156,32 +156,32 @@ fn a_tag_that_wraps_around_is_sound_while_it_is_long_enough() {
 /// Two removals restore a tag of one bit, as 2³² do with the real one.
 #[test]
 #[should_panic]
-fn a_tag_that_comes_back_is_caught() {
+fn repeated_tag_is_caught() {
     two_out_one_back::<BrokenOneBitTag>(3);
 }
 
 #[test]
 #[should_panic]
-fn a_list_without_tags_is_caught() {
+fn list_without_tags_is_caught() {
     two_out_one_back::<BrokenNoTag>(3);
 }
 
 #[test]
 #[should_panic]
-fn taking_many_without_tags_is_caught() {
+fn popping_many_without_tags_is_caught() {
     many_and_one::<BrokenNoTag>(3);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn taking_without_acquire_is_caught() {
+fn popping_without_acquire_is_caught() {
     in_and_out::<BrokenAcquire>(2);
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn putting_without_release_is_caught() {
+fn pushing_without_release_is_caught() {
     in_and_out::<BrokenRelease>(2);
 }

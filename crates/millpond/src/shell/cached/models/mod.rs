@@ -93,14 +93,14 @@ impl Model {
     /// Acts as a thread that allocates this number of blocks and frees them; its index is returned, and its slot keeps
     /// its blocks.
     fn visit(&self, blocks: usize) {
-        let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
+        let thread = ThreadIndex::acquire().expect("there are more indices than threads");
         let blocks = self.take(thread.get(), blocks);
         self.give(thread.get(), blocks);
     }
 
     /// Checks that after all other threads have ended, one thread gets every block.
     fn has(&self, blocks: usize) {
-        let thread = ThreadIndex::acquire().expect("the others have given theirs back");
+        let thread = ThreadIndex::acquire().expect("the others have returned theirs");
         let all = self.take(thread.get(), usize::MAX);
         assert_eq!(all.len(), blocks, "a block is lost");
         self.give(thread.get(), all);
@@ -134,7 +134,7 @@ fn hand_over<T: Orderings + 'static>() {
         let threads = [(); 2].map(|()| {
             let numbers = Arc::clone(&numbers);
             thread::spawn(move || {
-                let thread = numbers.0.acquire().expect("there are more numbers than threads");
+                let thread = numbers.0.acquire().expect("there are more indices than threads");
                 numbers.1.touch(thread);
                 numbers.0.release(thread);
             })
@@ -146,14 +146,14 @@ fn hand_over<T: Orderings + 'static>() {
 }
 
 #[test]
-fn an_index_is_handed_over_with_what_was_done_with_it() {
+fn index_is_handed_over_with_its_data() {
     hand_over::<Correct>();
 }
 
 #[cfg(loom)]
 #[test]
 #[should_panic(expected = "Causality violation")]
-fn a_hand_over_without_order_is_caught() {
+fn unordered_hand_over_is_caught() {
     hand_over::<BrokenAcquire>();
 }
 
@@ -164,7 +164,7 @@ fn magazines_are_exchanged() {
 }
 
 #[test]
-fn a_block_is_freed_by_who_did_not_take_it() {
+fn block_is_freed_by_another_thread() {
     check(2, || {
         let model = Model::new(8);
         let thread = ThreadIndex::acquire().expect("it is free");
@@ -189,7 +189,7 @@ fn a_block_is_freed_by_who_did_not_take_it() {
 }
 
 #[test]
-fn stealing_beside_threads_that_come_and_go() {
+fn stealing_while_threads_start_and_end() {
     // Three blocks: the first thread leaves some in its slot, while the second wants all three.
     two(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
 }

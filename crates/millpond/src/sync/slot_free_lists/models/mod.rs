@@ -121,18 +121,18 @@ impl<L: RawMutex + Send + Sync + 'static> Model<L> {
     /// Acts as a thread that pops `count` slots and pushes them again; its index is returned, and its free lists keep
     /// their slots.
     fn visit(&self, count: usize) {
-        let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
+        let thread = ThreadIndex::acquire().expect("there are more indices than threads");
         let fresh = self.pop(thread.get(), count);
         self.give(thread.get(), fresh);
     }
 
     /// Checks that after all other threads have ended, one thread gets every slot, each once.
     fn has(&self, count: usize) {
-        let thread = ThreadIndex::acquire().expect("the others have given theirs back");
+        let thread = ThreadIndex::acquire().expect("the others have returned theirs");
         let mut all = self.pop(thread.get(), usize::MAX);
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), count, "a slot is lost, or there twice");
+        assert_eq!(all.len(), count, "a slot is lost or duplicated");
     }
 }
 
@@ -162,7 +162,7 @@ fn batches_are_exchanged() {
 }
 
 #[test]
-fn stealing_beside_threads_that_come_and_go() {
+fn stealing_while_threads_start_and_end() {
     // Three slots: the first thread leaves some in its free lists, while the second wants all three.
     two::<SpinLock>(2, 3, [|model| model.visit(2), |model| model.visit(3)]);
 }
@@ -180,12 +180,12 @@ fn two_ask(one_of_them: fn(&Model<SpinLock>)) {
 
 /// Acts as a thread that needs one slot.
 fn asks(model: &Model<SpinLock>) {
-    let thread = ThreadIndex::acquire().expect("there are more numbers than threads");
-    assert_eq!(model.pop(thread.get(), 1).len(), 1, "memory has run out, it was told");
+    let thread = ThreadIndex::acquire().expect("there are more indices than threads");
+    assert_eq!(model.pop(thread.get(), 1).len(), 1, "memory has run out");
 }
 
 #[test]
-fn who_is_refused_waits_for_what_another_brings() {
+fn refused_thread_waits_for_another_segment() {
     two_ask(asks);
 }
 
@@ -193,7 +193,7 @@ fn who_is_refused_waits_for_what_another_brings() {
 #[cfg(loom)]
 #[test]
 #[should_panic = "memory has run out"]
-fn asking_for_a_segment_in_secret_is_caught() {
+fn unregistered_request_is_caught() {
     two_ask(|model| {
         if model.slots.grow(0).is_ok() {
             model.free_lists.depot.0.lock().has_grown(1);
@@ -204,7 +204,7 @@ fn asking_for_a_segment_in_secret_is_caught() {
 #[cfg(loom)]
 #[test]
 #[should_panic = "Causality violation"]
-fn a_depot_behind_a_lock_without_acquire_is_caught() {
+fn depot_behind_a_lock_without_acquire_is_caught() {
     use crate::sync::{RawTicketLock, ordering::BrokenAcquire};
     two::<RawTicketLock<BrokenAcquire>>(2, 8, [|model| model.visit(5), |model| model.visit(5)]);
 }
@@ -270,7 +270,7 @@ fn a_slot_comes_again(reads: fn(&Tenancy)) {
 }
 
 #[test]
-fn a_stale_key_finds_nothing_in_a_slot_that_comes_again() {
+fn stale_key_finds_nothing_in_a_reused_slot() {
     a_slot_comes_again(|tenancy| {
         if tenancy.occupancy.begin_read(1) {
             assert_eq!(tenancy.read(), 1, "the key found another value");
@@ -282,7 +282,7 @@ fn a_stale_key_finds_nothing_in_a_slot_that_comes_again() {
 #[cfg(loom)]
 #[test]
 #[should_panic]
-fn a_reader_that_does_not_enter_is_caught() {
+fn reader_that_does_not_enter_is_caught() {
     a_slot_comes_again(|tenancy| {
         if tenancy.occupancy.generation() == Some(1) {
             assert_eq!(tenancy.read(), 1, "the key found another value");
