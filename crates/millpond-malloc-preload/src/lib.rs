@@ -1,0 +1,143 @@
+//! `libmillpond_malloc.so`: the functions of [`heap::c`] under their names in C.
+//!
+//! `operator new` and `operator delete` of the C++ library call `malloc` and `free`, so they need no counterpart here.
+#![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "each function is documented in `heap::c`, or by the C library"
+)]
+#![expect(missing_docs, reason = "see above")]
+
+use core::ffi::{c_int, c_void};
+
+use heap::c;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    c::malloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    c::calloc(count, size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: the program upholds the contract of `free`.
+    unsafe { c::free(block) };
+}
+
+/// `free_sized` of C23: the size is not needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    // SAFETY: the program upholds the contract of `free`.
+    unsafe { c::free(block) };
+}
+
+/// `free_aligned_sized` of C23: neither alignment nor size is needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+    // SAFETY: the program upholds the contract of `free`.
+    unsafe { c::free(block) };
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut c_void) {
+    // SAFETY: the program upholds the contract of `free`.
+    unsafe { c::free(block) };
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the program upholds the contract of `realloc`.
+    unsafe { c::realloc(block, size) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    // SAFETY: the program upholds the contract of `reallocarray`.
+    unsafe { c::reallocarray(block, count, size) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    c::memalign(align, size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    c::aligned_alloc(align, size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    // SAFETY: the program passes a valid place.
+    unsafe { c::posix_memalign(place, align, size) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    c::valloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    c::pvalloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    // SAFETY: the program passes null or a live block.
+    unsafe { c::malloc_usable_size(block) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(keep: usize) -> c_int {
+    c::malloc_trim(keep)
+}
+
+// The names by which parts of the C library and old programs call these.
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    c::malloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
+    // SAFETY: the program upholds the contract of `free`.
+    unsafe { c::free(block) };
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    c::calloc(count, size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the program upholds the contract of `realloc`.
+    unsafe { c::realloc(block, size) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
+    c::memalign(align, size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
+    c::valloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
+    c::pvalloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __posix_memalign(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    // SAFETY: the program passes a valid place.
+    unsafe { c::posix_memalign(place, align, size) }
+}

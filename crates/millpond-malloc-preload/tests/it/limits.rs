@@ -1,0 +1,22 @@
+//! Little address space, no overcommitment, and memory that is returned.
+
+use crate::preload::{MODES, compile, preloaded, succeed};
+
+#[test]
+fn little_address_space_suffices() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        for kibibytes in ["100000", "400000", "2000000"] {
+            let script = format!("ulimit -v {kibibytes}; exec {} exhaust", program.display());
+            succeed(preloaded("/bin/sh", mode).args(["-c", &script]));
+        }
+    }
+}
+
+#[test]
+fn trim_returns_what_was_freed() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        succeed(preloaded(&program, mode).arg("trim"));
+    }
+}

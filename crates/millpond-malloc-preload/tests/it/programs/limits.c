@@ -1,0 +1,69 @@
+// `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
+// and asks for its memory to be returned.
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static long resident(void) {
+    long pages = 0, all = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%ld %ld", &all, &pages) != 2)
+        exit(3);
+    fclose(file);
+    return pages * 4;
+}
+
+struct node {
+    struct node *next;
+    char bytes[];
+};
+
+static struct node *allocate_list(size_t size, long most, long *count) {
+    struct node *list = NULL;
+    for (*count = 0; *count < most; ++*count) {
+        struct node *node = malloc(size);
+        if (node == NULL)
+            break;
+        memset(node, 1, size);
+        node->next = list;
+        list = node;
+    }
+    return list;
+}
+
+static void free_list(struct node *list) {
+    while (list != NULL) {
+        struct node *next = list->next;
+        free(list);
+        list = next;
+    }
+}
+
+int main(int count, char **words) {
+    long first, second;
+    if (count > 1 && !strcmp(words[1], "exhaust")) {
+        errno = 0;
+        struct node *list = allocate_list(100000, 1000000, &first);
+        if (first < 100 || (first < 1000000 && errno != ENOMEM))
+            return 1;
+        free_list(list);
+        list = allocate_list(100000, first - first / 8, &second);
+        free_list(list);
+        return second < first - first / 8;
+    }
+    for (size_t size = 24; size < 200000; size *= 7) {
+        struct node *list = allocate_list(size, 100000000 / (long)size, &first);
+        long full = resident();
+        free_list(list);
+        if (malloc_trim(0) != 1)
+            return 4;
+        if (resident() > full / 4) {
+            fprintf(stderr, "size %zu: %ld KiB of %ld KiB stay\n", size, resident(), full);
+            return 5;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,153 @@
+//! The functions of C: what each does with unusual arguments is what glibc does.
+//!
+//! `libmillpond_malloc.so` exports them under their names in C.
+
+use core::{
+    ffi::{c_int, c_void},
+    ptr::null_mut,
+};
+
+use crate::{heap, os};
+
+/// The largest size that is served: that of the largest object in C.
+const LARGEST: usize = isize::MAX as usize;
+
+/// Bytes in a page, to which `valloc` aligns.
+const PAGE: usize = 4096;
+
+/// `malloc`. A size of 0 gives a block that can be freed.
+#[inline(always)]
+#[must_use]
+pub fn malloc(size: usize) -> *mut c_void {
+    heap::allocate(size).cast()
+}
+
+/// `calloc`.
+#[inline(always)]
+#[must_use]
+pub fn calloc(count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        Some(bytes) => heap::allocate_zeroed(bytes).cast(),
+        None => os::no_memory().cast(),
+    }
+}
+
+/// `free`. Keeps `errno`.
+///
+/// # Safety
+///
+/// The pointer must be null or that of a live block; in the mode `checked`, any other ends the program.
+#[inline(always)]
+pub unsafe fn free(block: *mut c_void) {
+    // SAFETY: the caller upholds the contract.
+    unsafe { heap::deallocate(block.cast()) };
+}
+
+/// `realloc`. A size of 0 frees the block and returns null, as in glibc.
+///
+/// # Safety
+///
+/// As for [`free`].
+pub unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc(size);
+    }
+    if size == 0 {
+        // SAFETY: the caller upholds the contract.
+        unsafe { free(block) };
+        return null_mut();
+    }
+    // SAFETY: the caller upholds the contract.
+    unsafe { heap::resize(block.cast(), size).cast() }
+}
+
+/// `reallocarray`.
+///
+/// # Safety
+///
+/// As for [`free`].
+pub unsafe fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the caller upholds the contract.
+        Some(bytes) => unsafe { realloc(block, bytes) },
+        None => os::no_memory().cast(),
+    }
+}
+
+/// Allocates a block for an alignment that is a power of two, unless the two are too large together.
+fn aligned(align: usize, size: usize) -> *mut c_void {
+    if size > LARGEST - align.min(LARGEST) {
+        return os::no_memory().cast();
+    }
+    heap::allocate_aligned(align, size).cast()
+}
+
+/// Sets `errno` to `EINVAL` and returns null.
+#[cold]
+fn invalid() -> *mut c_void {
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
+    unsafe { *libc::__errno_location() = libc::EINVAL };
+    null_mut()
+}
+
+/// `memalign`. An alignment that is not a power of two is rounded up to one.
+#[must_use]
+pub fn memalign(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) => aligned(align, size),
+        None => invalid(),
+    }
+}
+
+/// `aligned_alloc`. The alignment must be a power of two; the size may be any, as in C17.
+#[must_use]
+pub fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    if align.is_power_of_two() { aligned(align, size) } else { invalid() }
+}
+
+/// `posix_memalign`. Returns an error number and leaves `errno` alone; leaves `place` alone unless it returns 0.
+///
+/// # Safety
+///
+/// `place` must be valid for writing a pointer.
+pub unsafe fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+        return libc::EINVAL;
+    }
+    let block = os::keeping_errno(|| aligned(align, size));
+    if block.is_null() {
+        return libc::ENOMEM;
+    }
+    // SAFETY: the caller guarantees that the place is valid.
+    unsafe { place.write(block) };
+    0
+}
+
+/// `valloc`: aligned to a page.
+#[must_use]
+pub fn valloc(size: usize) -> *mut c_void {
+    aligned(PAGE, size)
+}
+
+/// `pvalloc`: aligned to a page, and the size rounded up to whole pages.
+#[must_use]
+pub fn pvalloc(size: usize) -> *mut c_void {
+    match size.max(1).checked_next_multiple_of(PAGE) {
+        Some(size) => aligned(PAGE, size),
+        None => os::no_memory().cast(),
+    }
+}
+
+/// `malloc_usable_size`: all of a block may be written to. 0 for null.
+///
+/// # Safety
+///
+/// As for [`free`].
+pub unsafe fn malloc_usable_size(block: *mut c_void) -> usize {
+    if block.is_null() { 0 } else { heap::usable_size(block.cast()) }
+}
+
+/// `malloc_trim`: returns free memory to the system; returns 1 if there was any, otherwise 0.
+pub fn malloc_trim(_keep: usize) -> c_int {
+    os::keeping_errno(|| c_int::from(heap::trim() != 0))
+}

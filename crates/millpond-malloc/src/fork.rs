@@ -1,0 +1,33 @@
+//! `fork`: the heap is held still, so that the child finds it whole.
+
+use crate::{depot, magazine, thread, unit};
+
+/// Installs the handlers. The C library may allocate for that, so this is not done on the way of an allocation.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static INSTALL: extern "C" fn() = install;
+
+extern "C" fn install() {
+    // SAFETY: the handlers are valid; the library is never unloaded. If there is no memory for them, only a child of a
+    // program with threads is affected.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+}
+
+/// Acquires all locks, in the order in which calls acquire them.
+unsafe extern "C" fn before() {
+    thread::lock_for_fork();
+    depot::lock_for_fork();
+    magazine::lock_for_fork();
+    unit::lock_for_fork();
+}
+
+/// Releases all locks, in the parent and in the child.
+unsafe extern "C" fn after() {
+    // SAFETY: `before` has acquired the locks, on this thread or on its image in the parent.
+    unsafe {
+        unit::unlock_after_fork();
+        magazine::unlock_after_fork();
+        depot::unlock_after_fork();
+        thread::unlock_after_fork();
+    }
+}

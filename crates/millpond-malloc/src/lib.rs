@@ -1,0 +1,75 @@
+//! A `malloc` that detects every double, invalid, interior and unaligned free.
+//!
+//! As the global allocator of a Rust program:
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: millpond_malloc::MillpondAlloc = millpond_malloc::MillpondAlloc;
+//!
+//! let numbers: Vec<u32> = (0..100).collect();
+//! assert_eq!(numbers.iter().sum::<u32>(), 4950);
+//! ```
+//!
+//! For programs in other languages, `libmillpond_malloc.so` exports `malloc`, `free` and all others of that family; it
+//! works with `LD_PRELOAD` or linked to the program.
+//!
+//! # Modes
+//!
+//! The environment variable `MILLPOND_MALLOC` chooses what is checked:
+//!
+//! | mode | detects | instructions for `malloc(64)` and `free` (with the loop around them) |
+//! |---|---|---|
+//! | `checked` (default) | double, invalid, interior and unaligned frees | 54 |
+//! | `fast` | what the cold path notices | 42 |
+//!
+//! What is detected ends the program, with one line on standard error that names the address, the size and the kind.
+//! Two threads that free the same block at the same moment may both succeed; everything else is found exactly, also
+//! across threads. A block is found free as long as its memory was not handed out again.
+//!
+//! # Design
+//!
+//! One reservation of address space holds all blocks, in units of 16 KiB. A *span* of units has blocks of one of 40
+//! size classes; a larger block is a run of units. Free blocks are held, in this order, by
+//!
+//! * the *magazine* of the thread and class, an array that the thread fills and empties without synchronisation;
+//! * a full spare magazine of the thread;
+//! * the *depot* of the class, full magazines behind a lock, up to 64 KiB;
+//! * their spans, as bits.
+//!
+//! Everything that describes blocks lies outside of them, in tables beside the region: a write past the end of a block
+//! cannot change what the heap believes. In the mode `checked` a table has one byte for every 16 bytes: the class of
+//! the live block that begins there, or 0. Freeing needs that byte in any case, to find the class; so the check is a
+//! store of 0 in `free` and a store of the class in `malloc`.
+//!
+//! From 4 MiB on, the region may have huge pages, where the system permits (`/sys/kernel/mm/transparent_hugepage`).
+//! Free units are returned to the system when more than 32 MiB, or an eighth of what is in use, is free.
+//!
+//! Sources: Bonwick, Adams, "Magazines and Vmem" (USENIX 2001); Knuth, "The Art of Computer Programming" 1, 2.5
+//! (boundary tags); Leijen, Zorn, de Moura, "Mimalloc" (2019).
+//!
+//! # Platforms
+//!
+//! Linux on x86-64 with glibc. Elsewhere this crate is empty.
+#![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+
+pub mod c;
+mod classes;
+mod depot;
+mod foreign;
+mod fork;
+mod global;
+mod heap;
+mod large;
+mod magazine;
+mod misuse;
+mod os;
+mod region;
+mod settings;
+mod span;
+mod stats;
+mod thread;
+mod unit;
+
+pub use global::MillpondAlloc;
+pub use settings::Mode;
+pub use stats::{Stats, stats};

@@ -1,0 +1,86 @@
+//! System calls. Each leaves `errno` changed only where it says so.
+
+use core::ptr::{NonNull, null_mut};
+
+/// How a reservation may be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// At once; pages get memory when they are touched.
+    ReadWrite,
+    /// Only after [`commit`].
+    Nothing,
+}
+
+/// Maps this many bytes of zeros, which are not backed by memory until they are touched.
+pub(crate) fn map(bytes: usize, access: Access) -> Option<NonNull<u8>> {
+    let protection = match access {
+        Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        Access::Nothing => libc::PROT_NONE,
+    };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping affects no other memory.
+    let start = unsafe { libc::mmap(null_mut(), bytes, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+}
+
+/// Makes reserved memory usable; returns whether that succeeded.
+///
+/// # Safety
+///
+/// The range must belong to a mapping of [`map`].
+pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller owns the range.
+    unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+}
+
+/// Returns the memory of a range to the system; afterwards it reads as zeros. Returns whether that succeeded.
+///
+/// # Safety
+///
+/// The range must belong to a mapping of [`map`], and its contents must not be needed any more.
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller owns the range.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) == 0 }
+}
+
+/// Lets the system use huge pages for a range.
+///
+/// # Safety
+///
+/// The range must belong to a mapping of [`map`].
+pub(crate) unsafe fn allow_huge_pages(start: *mut u8, bytes: usize) {
+    // SAFETY: the advice changes no contents. A system without huge pages refuses it, which does not matter.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
+}
+
+/// Moves the pages of a range to another, whose old contents are lost; returns whether that succeeded. If it did, the
+/// old range stays mapped and reads as zeros.
+///
+/// # Safety
+///
+/// Both ranges must belong to mappings of [`map`] and not overlap.
+pub(crate) unsafe fn move_pages(from: *mut u8, to: *mut u8, bytes: usize) -> bool {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+    // SAFETY: the caller owns both ranges.
+    unsafe { libc::mremap(from.cast(), bytes, bytes, flags, to) != libc::MAP_FAILED }
+}
+
+/// Runs a function and restores `errno` afterwards.
+pub(crate) fn keeping_errno<R>(run: impl FnOnce() -> R) -> R {
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: see above.
+    let before = unsafe { *errno };
+    let result = run();
+    // SAFETY: see above.
+    unsafe { *errno = before };
+    result
+}
+
+/// Sets `errno` to `ENOMEM` and returns null.
+#[cold]
+pub(crate) fn no_memory() -> *mut u8 {
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
+    unsafe { *libc::__errno_location() = libc::ENOMEM };
+    null_mut()
+}

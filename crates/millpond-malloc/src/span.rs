@@ -1,0 +1,163 @@
+//! Spans: runs of units that hold blocks of one class, and which of these blocks are free.
+//!
+//! A span has at least eight blocks. Blocks are carved in order of addresses; a block that comes back sets its free bit.
+
+use crate::{
+    classes::{GRAIN, RECIPROCALS, SIZES},
+    region::{self, BIT_WORDS, UNIT, UNIT_SHIFT},
+    unit::{self, Record, Run, Use, record},
+};
+
+/// Blocks that a span has at least.
+const LEAST_BLOCKS: usize = 8;
+
+/// Number of units in a span of this class.
+const fn units(class: usize) -> usize {
+    (SIZES[class] as usize * LEAST_BLOCKS).div_ceil(UNIT)
+}
+
+/// Number of bytes in a span of this class.
+pub(crate) const fn bytes(class: usize) -> usize {
+    units(class) << UNIT_SHIFT
+}
+
+/// Number of blocks in a span of this class.
+#[inline]
+fn capacity(class: usize) -> usize {
+    bytes(class) / SIZES[class] as usize
+}
+
+/// Where a block lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The first unit of the span.
+    pub(crate) span: usize,
+    /// The index of the block in the span.
+    pub(crate) index: usize,
+    /// Bytes between the start of the block and the address.
+    pub(crate) inside: usize,
+}
+
+/// Returns the block in which an address within a span lies.
+///
+/// # Safety
+///
+/// The address must lie in a span, which cannot cease to be one meanwhile.
+#[inline]
+pub(crate) unsafe fn place_of(address: *const u8) -> Place {
+    // SAFETY: the fields `first` and `class` of a span's records do not change while it is one.
+    let (span, class) = unsafe {
+        let record = region::record(region::unit_of(address));
+        ((*record).first as usize, usize::from((*record).class))
+    };
+    let offset = address as usize - region::address_of(span) as usize;
+    let index = ((offset as u64 * u64::from(RECIPROCALS[class])) >> 32) as usize;
+    Place { span, index, inside: offset - index * SIZES[class] as usize }
+}
+
+/// Creates a span; returns its first unit, or `None` if there is no memory.
+pub(crate) fn create(class: usize) -> Option<usize> {
+    let run = unit::take(units(class), 1)?;
+    for unit in run.first..run.first + run.length {
+        // SAFETY: the run was taken, and nothing else uses it yet.
+        unsafe {
+            *record(unit) = Record {
+                first: run.first as u32,
+                length: run.length as u32,
+                class: class as u8,
+                usage: Use::Span,
+                ..Record::INNER
+            };
+            region::unit_class(unit).write(class as u8);
+        }
+    }
+    Some(run.first)
+}
+
+/// Returns a span without live blocks to the free units.
+///
+/// # Safety
+///
+/// The span must have no live blocks and be in no list, and the lock of its class must be held.
+pub(crate) unsafe fn destroy(span: usize) {
+    // SAFETY: the caller guarantees that nothing uses the span.
+    unsafe {
+        let length = record(span).length as usize;
+        for unit in span..span + length {
+            *record(unit) = Record::INNER;
+            region::unit_class(unit).write(0);
+        }
+        region::free_bits(span).write_bytes(0, BIT_WORDS * length);
+        unit::give_back(Run { first: span, length, zero: false });
+    }
+}
+
+/// Takes up to `blocks.len()` blocks of a span, in order of addresses; returns how many there were.
+///
+/// # Safety
+///
+/// `span` must be a span of this class, and the lock of the class must be held.
+pub(crate) unsafe fn take(span: usize, class: usize, blocks: &mut [usize]) -> usize {
+    // SAFETY: the caller guarantees that the lock is held.
+    let record = unsafe { record(span) };
+    let (start, size) = (region::address_of(span) as usize, SIZES[class] as usize);
+    let mut count = 0;
+    let mut word = 0;
+    while record.free != 0 && count < blocks.len() {
+        // SAFETY: a span with free blocks has set bits in its words.
+        let bits = unsafe { &mut *region::free_bits(span).add(word) };
+        while *bits != 0 && count < blocks.len() {
+            blocks[count] = start + (word * 64 + bits.trailing_zeros() as usize) * size;
+            *bits &= *bits - 1;
+            record.free -= 1;
+            count += 1;
+        }
+        word += 1;
+    }
+    let carved = (capacity(class) - usize::from(record.carved)).min(blocks.len() - count);
+    for block in &mut blocks[count..count + carved] {
+        *block = start + usize::from(record.carved) * size;
+        record.carved += 1;
+    }
+    count + carved
+}
+
+/// Sets the free bit of a block; returns the first unit of its span.
+///
+/// # Safety
+///
+/// The block must be one that was taken from a span and not put back, and the lock of its class must be held.
+pub(crate) unsafe fn put_back(block: *mut u8) -> usize {
+    // SAFETY: the block lies in a span, which has a live block and so cannot be destroyed.
+    unsafe {
+        let Place { span, index, inside } = place_of(block);
+        debug_assert_eq!(inside, 0);
+        *region::free_bits(span).add(index / 64) |= 1 << (index % 64);
+        record(span).free += 1;
+        span
+    }
+}
+
+/// Returns whether no block of a span is live or in a magazine.
+///
+/// # Safety
+///
+/// `span` must be a span, and the lock of its class must be held.
+pub(crate) unsafe fn is_empty(span: usize) -> bool {
+    // SAFETY: the caller guarantees that the lock is held.
+    let record = unsafe { record(span) };
+    record.free == record.carved
+}
+
+/// Returns the number of blocks that can be taken from a span.
+///
+/// # Safety
+///
+/// As for [`is_empty`].
+pub(crate) unsafe fn free_blocks(span: usize) -> usize {
+    // SAFETY: the caller guarantees that the lock is held.
+    let record = unsafe { record(span) };
+    usize::from(record.free) + capacity(usize::from(record.class)) - usize::from(record.carved)
+}
+
+const _: () = assert!(GRAIN * 64 * BIT_WORDS == UNIT);

@@ -1,0 +1,294 @@
+//! What a thread has of the heap: for each class the top of a magazine, in thread-local memory, and spare magazines.
+//!
+//! Rust's thread-locals are reached through a function of the dynamic linker, which may itself call `malloc`. So the
+//! tops are declared in assembly, with the access model for libraries that are loaded at the start ("initial exec").
+//! They begin as tops of the vacant magazine, so that the first call for a class takes the cold path.
+
+use core::{
+    cell::Cell,
+    ptr::null_mut,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
+};
+
+use lock_api::{Mutex, RawMutex as _};
+use millpond::lock::SpinLock;
+
+use crate::{
+    classes::{self, SIZES},
+    depot,
+    magazine::{self, Magazine},
+    os::{self, Access},
+};
+
+mod place {
+    use crate::classes::COUNT;
+
+    core::arch::global_asm!(
+        ".pushsection .tdata,\"awT\",@progbits",
+        ".globl millpond_malloc_tops",
+        ".hidden millpond_malloc_tops",
+        ".type millpond_malloc_tops, @object",
+        ".size millpond_malloc_tops, 8 * {words}",
+        ".p2align 4",
+        "millpond_malloc_tops:",
+        ".rept {count}",
+        ".quad {vacant} + 504",
+        ".endr",
+        ".quad 0",
+        ".popsection",
+        words = const COUNT + 1,
+        count = const COUNT,
+        vacant = sym crate::magazine::VACANT,
+    );
+
+    /// Returns the distance of the tops from the thread pointer.
+    #[inline(always)]
+    pub(super) fn offset() -> usize {
+        let offset: usize;
+        // SAFETY: reads a constant of the dynamic linker.
+        unsafe {
+            core::arch::asm!(
+                "mov {offset}, qword ptr [rip + millpond_malloc_tops@GOTTPOFF]",
+                offset = out(reg) offset,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        offset
+    }
+
+    /// Returns a word of this thread.
+    #[inline(always)]
+    pub(super) fn get(offset: usize, index: usize) -> usize {
+        debug_assert!(index <= COUNT);
+        let word: usize;
+        // SAFETY: the index is that of a word of this thread.
+        unsafe {
+            core::arch::asm!(
+                "mov {word}, qword ptr fs:[{offset} + {index} * 8]",
+                word = out(reg) word,
+                offset = in(reg) offset,
+                index = in(reg) index,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        word
+    }
+
+    /// Sets a word of this thread.
+    #[inline(always)]
+    pub(super) fn set(offset: usize, index: usize, word: usize) {
+        debug_assert!(index <= COUNT);
+        // SAFETY: the index is that of a word of this thread.
+        unsafe {
+            core::arch::asm!(
+                "mov qword ptr fs:[{offset} + {index} * 8], {word}",
+                word = in(reg) word,
+                offset = in(reg) offset,
+                index = in(reg) index,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+/// The tops of the calling thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Tops(usize);
+
+impl Tops {
+    #[inline(always)]
+    pub(crate) fn of_thread() -> Self {
+        Self(place::offset())
+    }
+
+    /// Returns the top of the magazine of a class.
+    #[inline(always)]
+    pub(crate) fn get(self, class: usize) -> *mut usize {
+        core::ptr::with_exposed_provenance_mut(place::get(self.0, class))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(self, class: usize, top: *mut usize) {
+        place::set(self.0, class, top.expose_provenance());
+    }
+}
+
+/// Bytes of blocks that a thread keeps of a class, in each of two magazines.
+const MOST_BYTES: usize = 16 << 10;
+/// Blocks in a thread's first magazine of a class; each later one has twice as many.
+const FIRST_LIMIT: u8 = 8;
+
+/// The rest of what a thread has.
+pub(crate) struct Side {
+    /// A full magazine of each class, or none.
+    pub(crate) spares: [Cell<Magazine>; classes::COUNT],
+    /// Blocks in the next magazine of each class.
+    limits: [Cell<u8>; classes::COUNT],
+    /// An empty magazine, or none.
+    empty: Cell<Magazine>,
+    /// The next unused record.
+    next: Cell<*mut Side>,
+}
+
+/// The word of a thread whose end has begun: it keeps no blocks.
+const ENDED: usize = 1;
+
+/// Records of threads that have ended.
+struct Unused(*mut Side);
+
+// SAFETY: unused records belong to whoever holds the lock.
+unsafe impl Send for Unused {}
+
+static UNUSED: Mutex<SpinLock, Unused> = Mutex::const_new(SpinLock::INIT, Unused(null_mut()));
+
+/// The key whose destructor notices the end of a thread.
+static KEY: AtomicU32 = AtomicU32::new(0);
+static HAS_KEY: AtomicBool = AtomicBool::new(false);
+
+/// Prepares to notice the ends of threads.
+pub(crate) fn initialize() {
+    let mut key = 0;
+    // SAFETY: `end` is a valid destructor; the library is never unloaded.
+    if unsafe { libc::pthread_key_create(&raw mut key, Some(end)) } == 0 {
+        KEY.store(key, Relaxed);
+        HAS_KEY.store(true, Release);
+    }
+}
+
+/// Returns the record of the calling thread, or `None` if the thread is ending or there is no memory.
+pub(crate) fn side() -> Option<&'static Side> {
+    let offset = place::offset();
+    match place::get(offset, classes::COUNT) {
+        0 => begin(offset),
+        ENDED => None,
+        // SAFETY: the word is the address of this thread's record, which is never unmapped.
+        record => Some(unsafe { &*core::ptr::with_exposed_provenance::<Side>(record) }),
+    }
+}
+
+/// Gives the calling thread a record.
+#[cold]
+fn begin(offset: usize) -> Option<&'static Side> {
+    let side = take_record()?;
+    place::set(offset, classes::COUNT, side.expose_provenance());
+    // After the record is set, because this may allocate.
+    if HAS_KEY.load(Acquire) {
+        // SAFETY: the key exists, and the value is not null.
+        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), side.cast()) };
+    }
+    // SAFETY: the record belongs to this thread.
+    Some(unsafe { &*side })
+}
+
+/// Takes an unused record or maps new ones.
+fn take_record() -> Option<*mut Side> {
+    const BYTES: usize = size_of::<Side>().next_multiple_of(64);
+    const BATCH: usize = 16;
+    let mut unused = UNUSED.lock();
+    if unused.0.is_null() {
+        let memory = os::map(BATCH * BYTES, Access::ReadWrite)?.as_ptr();
+        for index in 0..BATCH {
+            let side = memory.wrapping_add(index * BYTES).cast::<Side>();
+            // SAFETY: the memory is new, and aligned to a page.
+            unsafe {
+                side.write(Side {
+                    spares: [const { Cell::new(Magazine::NONE) }; classes::COUNT],
+                    limits: [const { Cell::new(FIRST_LIMIT) }; classes::COUNT],
+                    empty: Cell::new(Magazine::NONE),
+                    next: Cell::new(unused.0),
+                });
+            }
+            unused.0 = side;
+        }
+    }
+    let side = unused.0;
+    // SAFETY: an unused record belongs to the holder of the lock.
+    unused.0 = unsafe { (*side).next.get() };
+    Some(side)
+}
+
+impl Side {
+    /// Returns the number of blocks in the next magazine of a class, and doubles it for the one after that.
+    pub(crate) fn next_limit(&self, class: usize) -> usize {
+        let most = (MOST_BYTES / SIZES[class] as usize).clamp(1, magazine::MOST);
+        let limit = usize::from(self.limits[class].get()).min(most);
+        self.limits[class].set((limit * 2).min(most) as u8);
+        limit
+    }
+
+    /// Takes a magazine with arbitrary contents.
+    pub(crate) fn take_empty(&self) -> Option<Magazine> {
+        let magazine = self.empty.replace(Magazine::NONE);
+        if magazine.is_none() { magazine::take() } else { Some(magazine) }
+    }
+
+    /// Keeps a magazine without blocks, or gives it back.
+    ///
+    /// # Safety
+    ///
+    /// The magazine must belong to the caller, who must not use it any more.
+    pub(crate) unsafe fn keep_empty(&self, magazine: Magazine) {
+        let other = self.empty.replace(magazine);
+        if !other.is_none() {
+            // SAFETY: the magazine belonged to this thread.
+            unsafe { magazine::give_back(other) };
+        }
+    }
+}
+
+/// Returns everything that the calling thread keeps to the depots. Later frees of this thread go there directly.
+unsafe extern "C" fn end(_: *mut libc::c_void) {
+    let offset = place::offset();
+    let record = place::get(offset, classes::COUNT);
+    if record > ENDED {
+        os::keeping_errno(|| {
+            place::set(offset, classes::COUNT, ENDED);
+            // SAFETY: the word was the address of this thread's record.
+            let side = unsafe { &*core::ptr::with_exposed_provenance::<Side>(record) };
+            flush(side);
+            let mut unused = UNUSED.lock();
+            side.next.set(unused.0);
+            unused.0 = (&raw const *side).cast_mut();
+        });
+    }
+}
+
+/// Returns all blocks and magazines that the calling thread keeps.
+pub(crate) fn flush(side: &Side) {
+    let tops = Tops::of_thread();
+    for class in 1..classes::COUNT {
+        let top = tops.get(class);
+        tops.set(class, magazine::vacant());
+        let spare = side.spares[class].replace(Magazine::NONE);
+        let current = Magazine::of(top).map(|magazine| (magazine, top));
+        // SAFETY: the thread owns its magazines; a spare is full.
+        unsafe {
+            let spare = (!spare.is_none()).then(|| (spare, spare.full_top()));
+            for (magazine, top) in current.into_iter().chain(spare) {
+                depot::lock(class).put_back(magazine.blocks(top));
+                magazine::give_back(magazine);
+            }
+        }
+        side.limits[class].set(FIRST_LIMIT);
+    }
+    let empty = side.empty.replace(Magazine::NONE);
+    if !empty.is_none() {
+        // SAFETY: the magazine belonged to this thread.
+        unsafe { magazine::give_back(empty) };
+    }
+}
+
+/// Acquires the lock of records for the time of a `fork`.
+pub(crate) fn lock_for_fork() {
+    core::mem::forget(UNUSED.lock());
+}
+
+/// Releases the lock that [`lock_for_fork`] acquired.
+///
+/// # Safety
+///
+/// This thread, or the parent of this process, has called [`lock_for_fork`].
+pub(crate) unsafe fn unlock_after_fork() {
+    // SAFETY: the caller guarantees that the lock is held.
+    unsafe { UNUSED.force_unlock() };
+}
