@@ -11,11 +11,12 @@ use crate::{
     magazine::{BYTES, Magazine},
     misuse::{self, Kind},
     os::{self, keeping_errno},
+    record::Use,
     region::{self, Offset, UNIT},
     settings::{self, Mode},
     span,
     thread::{self, Side, Tops},
-    unit::{self, Use},
+    unit,
 };
 
 /// Sizes below this are allocated by the hot path of [`Mode::Fast`]; 0 in other modes.

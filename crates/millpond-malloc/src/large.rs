@@ -4,8 +4,9 @@ use core::ptr::copy_nonoverlapping;
 
 use crate::{
     classes, os,
+    record::{Record, Use},
     region::{self, UNIT, UNIT_SHIFT},
-    unit::{self, Record, Run, Use, record},
+    unit::{self, Run, record},
 };
 
 /// Larger blocks move by moving their pages instead of copying them.

@@ -63,6 +63,7 @@ mod large;
 mod magazine;
 mod misuse;
 mod os;
+mod record;
 mod region;
 mod settings;
 mod span;

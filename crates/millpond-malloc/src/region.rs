@@ -4,7 +4,7 @@
 //! region        | unit | unit | unit | …         16 KiB each: spans of small blocks, or large blocks
 //! unit classes  1 byte per unit                  the class of the span in it; 0: none
 //! live bytes    1 byte per 16 bytes              at the start of a live small block its class; 0: none (mode `checked`)
-//! records       1 record per unit                see `unit`
+//! records       1 record per unit                see `record`
 //! free bits     1 bit per 16 bytes               for each block of a span whether it is free
 //! ```
 //!
@@ -19,8 +19,8 @@ use core::{
 use crate::{
     classes::GRAIN,
     os::{self, Access},
+    record::Record,
     settings::{self, Mode},
-    unit::Record,
 };
 
 /// Bytes in a unit.

@@ -4,8 +4,9 @@
 
 use crate::{
     classes::{GRAIN, RECIPROCALS, SIZES},
+    record::{Record, Use},
     region::{self, BIT_WORDS, UNIT, UNIT_SHIFT},
-    unit::{self, Record, Run, Use, record},
+    unit::{self, Run, record},
 };
 
 /// Blocks that a span has at least.

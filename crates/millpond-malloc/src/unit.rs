@@ -9,45 +9,9 @@ use millpond::lock::SpinLock;
 
 use crate::{
     os,
+    record::{Record, Use},
     region::{self, UNIT, UNIT_SHIFT},
 };
-
-/// What a run of units is used for. Only the first and the last record of a run have a use; those in between are
-/// [`Use::Inner`], except in spans, where each record has the use and the first unit of the span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Use {
-    /// Never used, or inside a run.
-    Inner = 0,
-    /// Free; its contents are arbitrary.
-    Dirty,
-    /// Free; its contents are zeros.
-    Zero,
-    /// Blocks of one class: see `span`.
-    Span,
-    /// One block.
-    Large,
-}
-
-/// Describes a unit.
-#[repr(C)]
-pub(crate) struct Record {
-    /// The first unit of the run.
-    pub(crate) first: u32,
-    /// Number of units in the run.
-    pub(crate) length: u32,
-    /// Neighbours in a list of free runs or of spans; 0: none (unit 0 is never in use).
-    pub(crate) previous: u32,
-    pub(crate) next: u32,
-    /// Span: number of free blocks that were handed out before.
-    pub(crate) free: u16,
-    /// Span: number of blocks that were ever handed out.
-    pub(crate) carved: u16,
-    pub(crate) class: u8,
-    pub(crate) usage: Use,
-    /// Span: whether it is in the list of partial spans.
-    pub(crate) listed: bool,
-}
 
 /// Number of lists: for runs of 1 to 63 units, and, at index 0, for longer ones.
 const LISTS: usize = 64;
@@ -205,12 +169,6 @@ pub(crate) unsafe fn unlock_after_fork() {
     unsafe { UNITS.force_unlock() };
 }
 
-impl Use {
-    fn is_free(self) -> bool {
-        matches!(self, Self::Dirty | Self::Zero)
-    }
-}
-
 /// The list for runs of this length.
 fn list_for(length: usize) -> usize {
     if length < LISTS { length } else { 0 }
@@ -339,18 +297,4 @@ impl Units {
         }
         count
     }
-}
-
-impl Record {
-    pub(crate) const INNER: Self = Self {
-        first: 0,
-        length: 0,
-        previous: 0,
-        next: 0,
-        free: 0,
-        carved: 0,
-        class: 0,
-        usage: Use::Inner,
-        listed: false,
-    };
 }

@@ -20,11 +20,12 @@ const FIELDS: &[&str] = &[
 /// The files beside the manifest.
 const FILES: &[&str] = &["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Every crate in `crates/` has what a registry requires, and the repository's address is written in one place, so that
+/// Every crate in `crates/` that is published has what a registry requires, and the repository's address is written in one place, so that
 /// only one line changes when the placeholder is replaced.
 pub(super) fn can_be_published(tree: &Tree<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in tree.files.ending("Cargo.toml").filter(|(path, _)| path.starts_with("crates/")) {
+    let crates = tree.files.ending("Cargo.toml").filter(|(path, _)| path.starts_with("crates/"));
+    for (path, text) in crates.filter(|(_, text)| !text.contains("\npublish = false\n")) {
         let lacks = |what: &str| Finding::new(path, 1, format!("a crate is published with {what}: add it"));
         let fields = FIELDS.iter().filter(|field| !text.lines().any(|line| line.starts_with(**field)));
         findings.extend(fields.map(|field| lacks(&format!("`{}`", field.trim_end_matches([' ', '=', '['])))));
