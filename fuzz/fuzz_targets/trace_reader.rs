@@ -3,14 +3,50 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millpond_trace::{Event, Op, Outcome, Reader, TraceError, Writer, format};
+use millpond_trace::{At, Detail, Event, Op, Outcome, Reader, Shape, TraceError, Verb, Visitor, Writer, format};
 
 fuzz_target!(|data: &[u8]| {
     drop(read(data.to_vec()));
-    if let Ok((reader, events)) = read(repaired(data)) {
+    drop(read(repaired(data, 1)));
+    let file = repaired(data, format::VERSION);
+    if let Ok((mut reader, events)) = read(file) {
+        let mut visited = Visited { shapes: Vec::new(), details: Vec::new(), open: 0, count: 0 };
+        reader.visit(&mut visited).expect("it was read before");
+        assert_eq!((visited.open, visited.count), (0, events.len()));
         assert_eq!(again(&reader, &events), events, "what was written again differs");
     }
 });
+
+/// What a visitor sees.
+struct Visited {
+    shapes: Vec<Shape>,
+    details: Vec<Detail>,
+    /// Details whose events have not come.
+    open: usize,
+    count: usize,
+}
+
+impl Visitor for Visited {
+    fn shapes(&mut self, shapes: &[Shape]) {
+        assert_eq!(self.open, 0);
+        self.shapes = shapes.to_vec();
+        self.details.clear();
+    }
+
+    fn details(&mut self, details: &[Detail]) {
+        (self.details, self.open) = (details.to_vec(), details.len());
+    }
+
+    fn event(&mut self, _: u64, _: u32, shape: usize, _: u32) {
+        self.count += 1;
+        let shape = self.shapes[shape];
+        if shape.verb != Verb::Free && !self.details.is_empty() {
+            let detail = self.details[self.details.len() - self.open];
+            assert!(detail.usable.is_none_or(|usable| usable >= shape.size));
+            self.open -= 1;
+        }
+    }
+}
 
 /// Reads a file to its end.
 fn read(file: Vec<u8>) -> Result<(Reader, Vec<Event>), TraceError> {
@@ -21,12 +57,18 @@ fn read(file: Vec<u8>) -> Result<(Reader, Vec<Event>), TraceError> {
         assert!((1..=format::EVENTS_PER_BLOCK).contains(&events.len()));
         for event in &events {
             assert!(event.time >= last && event.thread <= threads);
+            assert!((event.stack as usize) < reader.tables().stacks.len());
             (last, threads) = (event.time, threads.max(event.thread + 1));
             check(event.op, &mut live);
         }
         all.extend_from_slice(&events);
     }
-    let summary = reader.summary();
+    let (summary, tables) = (reader.summary(), reader.tables());
+    for (stack, node) in tables.stacks.nodes().iter().enumerate().skip(1) {
+        assert!((node.parent as usize) < stack);
+        let frame = tables.stacks.frames()[node.frame as usize];
+        assert!(frame.module.is_none_or(|module| (module as usize) < tables.modules.len()));
+    }
     assert_eq!((summary.events, summary.slots), (all.len() as u64, live.len() as u32));
     assert_eq!(summary.threads, threads);
     Ok((reader, all))
@@ -51,23 +93,31 @@ fn check(op: Op, live: &mut Vec<bool>) {
 fn again(reader: &Reader, events: &[Event]) -> Vec<Event> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, reader.start()).expect("memory is no disk");
-    for &Event { time, thread, caller, op } in events {
+    let stacks = &reader.tables().stacks;
+    for (stack, node) in stacks.nodes().iter().enumerate().skip(1) {
+        let frame = stacks.frames()[node.frame as usize];
+        let found = writer.node(node.parent, frame.address, frame.kind).expect("it was read");
+        assert_eq!(found as usize, stack);
+    }
+    for &Event { time, thread, stack, call, op } in events {
+        let at = At { time, thread, stack, call };
         match op {
             Op::Allocate { slot, size, align, zeroed } => {
-                let found = writer.allocate(time, thread, caller, size, align, zeroed).expect("it was read");
+                let found = writer.allocate(at, size, align, zeroed).expect("it was read");
                 assert_eq!(found, slot);
             }
-            Op::Free { slot } => writer.free(time, thread, caller, slot).expect("it is live"),
-            Op::Resize { slot, size } => writer.resize(time, thread, caller, slot, size).expect("it is live"),
+            Op::Free { slot } => writer.free(at, slot).expect("it is live"),
+            Op::Resize { slot, size } => writer.resize(at, slot, size).expect("it is live"),
         }
     }
     writer.finish(Outcome::default()).expect("memory is no disk");
     read(file).expect("the writer wrote it").1
 }
 
-/// Builds a file from parts of the input. A part is two bytes of length and that much content: the summary, then blocks
-/// of ten columns each. A block has as many events as the column of shapes has bytes.
-fn repaired(data: &[u8]) -> Vec<u8> {
+/// Builds a file from parts of the input. A part is two bytes of length and that much content: the summary, then sections, each
+/// with a part whose first byte says of which kind it is, the second how many rows a table has, and then its columns. A
+/// block of events has as many events as the column of shapes has bytes.
+fn repaired(data: &[u8], version: u32) -> Vec<u8> {
     let mut rest = data;
     let mut part = || {
         let (length, after) = rest.split_first_chunk::<2>().unwrap_or((&[0; 2], &[]));
@@ -77,34 +127,45 @@ fn repaired(data: &[u8]) -> Vec<u8> {
     };
     let summary = part();
     let mut file = format::MAGIC.to_vec();
-    file.extend_from_slice(&format::VERSION.to_le_bytes());
+    file.extend_from_slice(&version.to_le_bytes());
     file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
-    section(&mut file, 1, 0, 0, &[&[0; 5]]);
-    for position in 0.. {
-        let columns: [&[u8]; 10] = std::array::from_fn(|_| part());
-        if columns[4].is_empty() {
-            break;
-        }
-        section(&mut file, 2, position, columns[4].len() as u32, &columns);
+    section(&mut file, version, [1, 0, 0], &[&[0; 5]]);
+    let mut positions = [0; 16];
+    while let [kind, rows, ..] = part() {
+        let kind = if version == 1 { 2 } else { usize::from(kind % 16) };
+        let columns = match kind {
+            2 if version == 1 => 10,
+            2 => 14,
+            4 => 5,
+            _ => 1,
+        };
+        let columns: Vec<&[u8]> = (0..columns).map(|_| part()).collect();
+        let count = if kind == 2 { columns[4].len() as u32 } else { u32::from(*rows) };
+        section(&mut file, version, [kind as u32, positions[kind], count], &columns);
+        positions[kind] += 1;
     }
     let place = (file.len() as u64).to_le_bytes();
-    section(&mut file, 3, 0, 0, &[summary]);
+    section(&mut file, version, [3, 0, 0], &[summary]);
     file.extend_from_slice(&place);
     file.extend_from_slice(&crc32fast::hash(&place).to_le_bytes());
     file.extend_from_slice(&format::END_MARK);
     file
 }
 
-/// Appends a section.
-fn section(file: &mut Vec<u8>, kind: u32, position: u32, events: u32, columns: &[&[u8]]) {
+/// Appends a section of this kind, position and number of entries.
+fn section(file: &mut Vec<u8>, version: u32, head: [u32; 3], columns: &[&[u8]]) {
     let mut payload = Vec::new();
-    for column in columns {
+    for (key, column) in columns.iter().enumerate() {
         let frame = frame(column);
+        if version > 1 {
+            payload.extend_from_slice(&(key as u32).to_le_bytes());
+        }
         payload.extend_from_slice(&(column.len() as u32).to_le_bytes());
         payload.extend_from_slice(&(frame.len() as u32).to_le_bytes());
         payload.extend_from_slice(&frame);
     }
-    let words = [kind, position, events, payload.len() as u32, crc32fast::hash(&payload)];
+    let [kind, position, entries] = head;
+    let words = [kind, position, entries, payload.len() as u32, crc32fast::hash(&payload)];
     let head: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     file.extend_from_slice(&head);
     file.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());

@@ -3,7 +3,7 @@
 
 use std::{env, error::Error, fs, hint::black_box, io, time::Instant};
 
-use millpond_trace::{Op, Outcome, Reader, Writer};
+use millpond_trace::{At, Event, Op, Outcome, Reader, Writer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for path in env::args().skip(1) {
@@ -47,15 +47,20 @@ fn copy(reader: &mut Reader) -> Result<(), Box<dyn Error>> {
     let mut events = Vec::new();
     reader.rewind()?;
     let mut writer = Writer::new(io::sink(), reader.start())?;
+    let mut stacks = 1;
     while reader.read(&mut events)? {
-        for event in &events {
-            let (time, thread, caller) = (event.time, event.thread, event.caller);
-            match event.op {
+        for node in &reader.tables().stacks.nodes()[stacks..] {
+            let frame = &reader.tables().stacks.frames()[node.frame as usize];
+            stacks = writer.node(node.parent, frame.address, frame.kind)? as usize + 1;
+        }
+        for &Event { time, thread, stack, call, op } in &events {
+            let at = At { time, thread, stack, call };
+            match op {
                 Op::Allocate { size, align, zeroed, .. } => {
-                    writer.allocate(time, thread, caller, size, align, zeroed)?;
+                    writer.allocate(at, size, align, zeroed)?;
                 }
-                Op::Free { slot } => writer.free(time, thread, caller, slot)?,
-                Op::Resize { slot, size } => writer.resize(time, thread, caller, slot, size)?,
+                Op::Free { slot } => writer.free(at, slot)?,
+                Op::Resize { slot, size } => writer.resize(at, slot, size)?,
             }
         }
     }

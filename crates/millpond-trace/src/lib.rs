@@ -23,5 +23,7 @@ pub mod raw;
 
 #[cfg(feature = "file")]
 pub use crate::file::{
-    Ending, Event, Module, Op, Outcome, Place, Reader, Resources, Start, Summary, TraceError, Writer, format,
+    At, Call, Detail, Ending, Event, Family, Frame, FrameKind, Mark, Module, Node, Op, Outcome, Place,
+    Reader, Resources, Sample, Shape, Stacks, Start, Summary, Tables, Thread, TraceError, Verb, Visitor,
+    Writer, format,
 };

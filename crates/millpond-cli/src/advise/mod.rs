@@ -61,7 +61,7 @@ impl Advice {
         program: &str,
     ) -> Result<Self> {
         let path = Path::new(&reader.start().program);
-        let languages = Language::of(path, &reader.summary().modules);
+        let languages = Language::of(path, &reader.tables().modules);
         let sizes = size_classes::choose(&histogram.counts, limits);
         if sizes.is_empty() {
             return Ok(Self::default());

@@ -114,7 +114,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use millpond_trace::{Outcome, Start, Writer};
+    use millpond_trace::{At, Outcome, Start, Writer};
 
     use super::*;
 
@@ -122,12 +122,13 @@ mod tests {
     fn counts_every_size_and_the_first_peak() {
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
-        let a = writer.allocate(1, 0, 0, 32, 0, false).unwrap();
-        let b = writer.allocate(2, 0, 0, 32, 0, false).unwrap();
-        writer.resize(3, 0, 0, a, 100).unwrap(); // the peak: 132 bytes after 3 events
-        writer.free(4, 0, 0, a).unwrap();
-        writer.free(5, 0, 0, b).unwrap();
-        writer.allocate(6, 0, 0, 132, 64, false).unwrap(); // as much again
+        let at = |time| At { time, ..At::default() };
+        let a = writer.allocate(at(1), 32, 0, false).unwrap();
+        let b = writer.allocate(at(2), 32, 0, false).unwrap();
+        writer.resize(at(3), a, 100).unwrap(); // the peak: 132 bytes after 3 events
+        writer.free(at(4), a).unwrap();
+        writer.free(at(5), b).unwrap();
+        writer.allocate(at(6), 132, 64, false).unwrap(); // as much again
         writer.finish(Outcome::default()).unwrap();
         let histogram = Histogram::read(&mut Reader::from_bytes(file).unwrap()).unwrap();
         let expect = |size, align, allocations, live_at_peak| Count {

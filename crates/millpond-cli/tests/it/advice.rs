@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use millpond_trace::At;
 use serde_json::Value;
 
 use crate::support::{c_library, link, millpond, replay, sample, skipped, stdout, write_trace};
@@ -71,7 +72,7 @@ fn advice_in_c_and_cpp_runs() {
     let with_one = folder.path().join("one.mpt");
     write_trace(&with_one, |trace| {
         for index in 0..1000 {
-            trace.allocate(index, 0, 0, 24 + index % 3 * 16, 0, false).unwrap();
+            trace.allocate(At { time: index, ..At::default() }, 24 + index % 3 * 16, 0, false).unwrap();
         }
     });
     for trace in [with_threads, with_one] {

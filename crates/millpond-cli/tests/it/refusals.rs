@@ -2,6 +2,8 @@
 
 use std::{fs, process::Stdio};
 
+use millpond_trace::At;
+
 use crate::support::{millpond, refusal, replay, sample, write_trace};
 
 #[test]
@@ -63,14 +65,14 @@ fn traces_that_cannot_be_replayed() {
     write_trace(&path, |_| ());
     assert!(refusal(replay(&path, &[])).contains("no events"));
     write_trace(&path, |trace| {
-        trace.allocate(0, 0, 0, 1 << 46, 0, false).unwrap();
+        trace.allocate(At::default(), 1 << 46, 0, false).unwrap();
     });
     let huge = refusal(replay(&path, &["--touch", "all"]));
     assert!(huge.contains("64.0 TiB live at once") && huge.contains("free here"), "{huge}");
     let huge = refusal(replay(&path, &["--touch", "ends"]));
     assert!(huge.contains("there is no memory for a block of 70368744177664 bytes"), "{huge}");
     write_trace(&path, |trace| {
-        trace.allocate(0, 0, 0, 1 << 60, 0, false).unwrap();
+        trace.allocate(At::default(), 1 << 60, 0, false).unwrap();
     });
     let absurd = refusal(replay(&path, &[]));
     assert!(absurd.contains("more than a process can address"), "{absurd}");

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use millpond_trace::{At, Outcome, Start, Writer};
+
 use crate::support::{millpond, replay, sample, skipped, stdout, write_trace};
 
 #[test]
@@ -45,14 +47,14 @@ fn pipe_gets_no_escape_codes() {
     let report = stdout(output); // that standard error is empty is checked there
     assert!(report.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{report:?}");
     let hostile = folder.path().join("hostile.mpt");
-    let start = millpond_trace::Start {
+    let start = Start {
         program: "/bin/\x1b[31mred".into(),
         arguments: vec!["/x/\x1b[31mred".into(), "\x1b]0;title\x07\n".into()],
         ..Default::default()
     };
-    let mut writer = millpond_trace::Writer::new(fs::File::create(&hostile).unwrap(), &start).unwrap();
-    writer.allocate(0, 0, 0, 32, 0, false).unwrap();
-    writer.finish(millpond_trace::Outcome { unknown_frees: 3, ..Default::default() }).unwrap();
+    let mut writer = Writer::new(fs::File::create(&hostile).unwrap(), &start).unwrap();
+    writer.allocate(At::default(), 32, 0, false).unwrap();
+    writer.finish(Outcome { unknown_frees: 3, ..Default::default() }).unwrap();
     let report = stdout(replay(&hostile, &["--rounds", "1"]));
     assert!(report.starts_with("?[31mred ?]0;title??\n"), "{report:?}");
     assert!(
@@ -68,7 +70,7 @@ fn few_allocations_need_no_pools() {
     let trace = folder.path().join("sort.mpt");
     write_trace(&trace, |trace| {
         for index in 0..221 {
-            trace.allocate(index, 0, 0, 100 + index, 0, false).unwrap();
+            trace.allocate(At { time: index, ..At::default() }, 100 + index, 0, false).unwrap();
         }
     });
     // Enough rounds to drop those in which other programs had the processor.
@@ -167,8 +169,9 @@ fn memory_does_not_grow_with_the_trace() {
     let trace = folder.path().join("long.mpt");
     write_trace(&trace, |trace| {
         for index in 0..EVENTS / 2 {
-            let slot = trace.allocate(index, 0, 0, 16 + index % 8 * 8, 0, false).unwrap();
-            trace.free(index, 0, 0, slot).unwrap();
+            let slot =
+                trace.allocate(At { time: index, ..At::default() }, 16 + index % 8 * 8, 0, false).unwrap();
+            trace.free(At { time: index, ..At::default() }, slot).unwrap();
         }
     });
     let mut child = millpond()

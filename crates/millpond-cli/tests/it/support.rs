@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use millpond_trace::{Outcome, Start, Summary, Writer};
+use millpond_trace::{At, Outcome, Start, Summary, Writer};
 
 /// A trace being written.
 pub(crate) type Trace = Writer<BufWriter<File>>;
@@ -117,24 +117,25 @@ pub(crate) fn write_trace(path: &Path, fill: impl FnOnce(&mut Trace)) -> Summary
 pub(crate) fn sample(folder: &Path) -> (PathBuf, Summary) {
     let path = folder.join("sample.mpt");
     let summary = write_trace(&path, |trace| {
+        let at = |time, thread| At { time, thread, ..At::default() };
         let mut live = Vec::new();
         for index in 0..30_000_u64 {
             let thread = u32::from(index % 7 == 0);
             let size = [24, 32, 32, 48, 200, 1000][index as usize % 6];
-            let slot = trace.allocate(index * 50, thread, 0x1000, size, 0, index % 10 == 0).unwrap();
+            let slot = trace.allocate(at(index * 50, thread), size, 0, index % 10 == 0).unwrap();
             match index % 3 {
-                0 => trace.free(index * 50 + 10, thread, 0x2000, slot).unwrap(),
+                0 => trace.free(at(index * 50 + 10, thread), slot).unwrap(),
                 _ => live.push(slot),
             }
             if index % 300 == 1 {
-                trace.resize(index * 50 + 20, thread, 0x3000, slot, size * 3).unwrap();
+                trace.resize(at(index * 50 + 20, thread), slot, size * 3).unwrap();
             }
         }
-        live.push(trace.allocate(2_000_000, 0, 0x1000, 300_000, 0, true).unwrap());
-        live.push(trace.allocate(2_000_000, 0, 0x1000, 100, 256, false).unwrap());
-        trace.allocate(2_000_000, 0, 0x1000, 0, 0, false).unwrap();
+        live.push(trace.allocate(at(2_000_000, 0), 300_000, 0, true).unwrap());
+        live.push(trace.allocate(at(2_000_000, 0), 100, 256, false).unwrap());
+        trace.allocate(at(2_000_000, 0), 0, 0, false).unwrap();
         for slot in live {
-            trace.free(2_000_001, 0, 0x2000, slot).unwrap();
+            trace.free(at(2_000_001, 0), slot).unwrap();
         }
     });
     (path, summary)

@@ -3,6 +3,7 @@
 use crate::file::{
     bytes::{Bytes, put, put_text},
     resources::Resources,
+    tables::Module,
 };
 
 /// Information that is known when a recording starts.
@@ -41,19 +42,6 @@ impl Ending {
     }
 }
 
-/// An executable mapping of the process, into which addresses of callers point.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Module {
-    /// First address.
-    pub start: u64,
-    /// First address after it.
-    pub end: u64,
-    /// Offset in the file at which the mapping begins.
-    pub offset: u64,
-    /// The mapped file.
-    pub path: String,
-}
-
 /// Parts of the summary that a [`Writer`](crate::Writer) cannot count by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -69,12 +57,12 @@ pub struct Outcome {
     pub failed: u64,
     /// See [`Summary::ending`].
     pub ending: Ending,
-    /// See [`Summary::modules`].
-    pub modules: Vec<Module>,
     /// See [`Summary::stopped`].
     pub stopped: String,
     /// See [`Summary::allocator`].
     pub allocator: String,
+    /// See [`Summary::served_by`].
+    pub served_by: String,
     /// See [`Summary::resources`].
     pub resources: Resources,
 }
@@ -119,13 +107,17 @@ pub struct Summary {
     pub failed: u64,
     /// How the recording ended.
     pub ending: Ending,
-    /// Executable mappings, for resolving callers.
-    pub modules: Vec<Module>,
+    /// Number of stacks in [`Stacks`](crate::Stacks), including the empty one; 0 in traces of version 1.
+    pub stacks: u32,
+    /// Number of sections with rows of tables; 0 in traces of version 1.
+    pub tables: u32,
     /// The reason why recording stopped before the process did, as a clause; empty if it did not.
     pub stopped: String,
     /// An allocator in the program other than that of the C library: its name or file, and where it is; empty if there
     /// is none. Some of its blocks may be missing in the trace. Always empty in traces of version 1.
     pub allocator: String,
+    /// The allocator that served the recorded calls: its name or file; empty if unknown.
+    pub served_by: String,
     /// Resources that the process used.
     pub resources: Resources,
 }
@@ -179,23 +171,20 @@ impl Summary {
             self.overlaps,
             self.failed,
             ending,
-            self.modules.len() as u64,
+            u64::from(self.stacks),
+            u64::from(self.tables),
         ] {
             put(out, number);
         }
-        for module in &self.modules {
-            put(out, module.start);
-            put(out, module.end);
-            put(out, module.offset);
-            put_text(out, &module.path);
-        }
         put_text(out, &self.stopped);
         put_text(out, &self.allocator);
+        put_text(out, &self.served_by);
         self.resources.put(out);
     }
 
-    /// Reads what [`put`](Self::put) has written, or the layout of version 1; returns `None` for anything else.
-    pub(crate) fn take(mut bytes: Bytes<'_>, version: u32) -> Option<Self> {
+    /// Reads what [`put`](Self::put) has written, or the layout of version 1, which has the modules here; returns `None`
+    /// for anything else.
+    pub(crate) fn take(mut bytes: Bytes<'_>, version: u32) -> Option<(Self, Vec<Module>)> {
         let mut summary = Self {
             events: bytes.number()?,
             allocations: bytes.number()?,
@@ -221,14 +210,20 @@ impl Summary {
             },
             ..Self::default()
         };
-        let count = bytes.number()?;
-        summary.modules = (0..count).map(|_| Module::take(&mut bytes)).collect::<Option<_>>()?;
-        if version > 1 {
-            summary.stopped = bytes.text()?.to_owned();
-            summary.allocator = bytes.text()?.to_owned();
+        let mut modules = Vec::new();
+        if version == 1 {
+            for _ in 0..bytes.number()? {
+                modules.push(Module::take_v1(&mut bytes)?);
+            }
+        } else {
+            summary.stacks = bytes.small()?;
+            summary.tables = bytes.small()?;
+            for text in [&mut summary.stopped, &mut summary.allocator, &mut summary.served_by] {
+                *text = bytes.text()?.to_owned();
+            }
             summary.resources = Resources::take(&mut bytes)?;
         }
-        (bytes.is_empty() && summary.agrees()).then_some(summary)
+        (bytes.is_empty() && summary.agrees()).then_some((summary, modules))
     }
 
     /// Returns whether the invariants hold.
@@ -239,17 +234,5 @@ impl Summary {
             && self.peak_blocks <= u64::from(self.slots)
             && u64::from(self.slots) <= blocks
             && u64::from(self.threads) <= self.events
-    }
-}
-
-impl Module {
-    /// Reads one module.
-    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
-        Some(Self {
-            start: bytes.number()?,
-            end: bytes.number()?,
-            offset: bytes.number()?,
-            path: bytes.text()?.to_owned(),
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! Compresses blocks on another thread while the next block is being filled. Compression is 40 % of the work.
+//! Compresses sections on another thread while the next block is being filled. Compression is 40 % of the work.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -7,14 +7,13 @@ use std::{
 
 use crate::file::{
     TraceError,
-    block::COLUMNS,
     section::{Head, Packer},
 };
 
-/// The columns of a block.
-pub(crate) type Columns = [Vec<u8>; COLUMNS];
+/// The columns of a section.
+pub(crate) type Columns = Vec<Vec<u8>>;
 
-/// A section of events, and the columns from which it was made, for reuse.
+/// A section, and the columns from which it was made, for reuse.
 pub(crate) struct Packed {
     pub(crate) section: Vec<u8>,
     pub(crate) columns: Columns,

@@ -73,12 +73,17 @@ impl<'a> Bytes<'a> {
         self.number()?.try_into().ok()
     }
 
+    /// Reads bytes with their number in front.
+    pub(crate) fn slice(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (slice, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(slice)
+    }
+
     /// Reads a text.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
+        std::str::from_utf8(self.slice()?).ok()
     }
 }
 

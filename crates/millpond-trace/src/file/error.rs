@@ -39,6 +39,8 @@ pub enum Place {
     Start,
     /// A block of events, counted from 0.
     Block(u32),
+    /// A section with rows of a table, counted from 0.
+    Table(u32),
     /// The summary section.
     Summary,
     /// The last bytes, with the position of the summary.
@@ -58,6 +60,7 @@ impl fmt::Display for Place {
             Self::Header => f.write_str("the header"),
             Self::Start => f.write_str("the start section"),
             Self::Block(number) => write!(f, "block {number} of the events"),
+            Self::Table(number) => write!(f, "section {number} of the tables"),
             Self::Summary => f.write_str("the summary"),
             Self::Footer => f.write_str("the footer"),
         }

@@ -12,13 +12,15 @@ mod reader;
 mod resources;
 mod section;
 mod slots;
+mod tables;
 mod writer;
 
 pub use self::{
-    about::{Ending, Module, Outcome, Start, Summary},
+    about::{Ending, Outcome, Start, Summary},
     error::{Place, TraceError},
-    event::{Event, Op},
+    event::{At, Call, Detail, Event, Family, Op, Shape, Verb, Visitor},
     reader::Reader,
     resources::Resources,
+    tables::{Frame, FrameKind, Mark, Module, Node, Sample, Stacks, Tables, Thread},
     writer::Writer,
 };

@@ -8,12 +8,13 @@ use std::{
 };
 
 use crate::file::{
-    Event, Start, Summary, TraceError,
+    Event, Module, Shape, Start, Summary, Tables, TraceError, Visitor,
     block::{Bounds, Decoder},
     bytes::Bytes,
     error::Place,
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
-    section::{HEAD, Kind, Unpacker, read_exactly, word},
+    section::{Found, HEAD, Kind, Unpacker, read_exactly, word},
+    tables::TableReader,
 };
 
 /// Bytes in the header, and in the footer, of a file.
@@ -25,25 +26,26 @@ impl<T: Read + Seek + Send> Source for T {}
 
 /// Reads a trace, one block of events at a time.
 ///
-/// The memory used is bounded by the max number of blocks live at the same time (8 bytes each) and one block of events,
-/// however long the trace is. Damage is detected when the damaged block is read. All events that [`read`](Self::read)
-/// has returned satisfy the following: every slot freed or resized is live, slots are below [`Summary::slots`], threads
-/// are below [`Summary::threads`] and numbered in order of appearance, alignments are 0 or powers of two, and times
-/// never decrease.
+/// The memory used is bounded by the max number of blocks live at the same time (8 bytes each), the tables and one block
+/// of events, however long the trace is. Damage is detected when the damaged block is read. All events that
+/// [`visit`](Self::visit) and [`read`](Self::read) have passed on satisfy the following: every slot freed or resized is
+/// live, slots are below [`Summary::slots`], threads are below [`Summary::threads`] and numbered in order of
+/// appearance, stacks are in [`Tables::stacks`], alignments are 0 or powers of two, and times never decrease.
 pub struct Reader {
     input: Box<dyn Source>,
     unpacker: Unpacker,
     start: Start,
     summary: Summary,
-    /// Positions of the first block and of the summary.
+    /// Positions of the first section after the start, and of the summary.
     first: u64,
     last: u64,
-    /// Position of the next block.
+    /// Position of the next section.
     position: u64,
     /// Number of blocks and events read.
     blocks: u32,
     events: u64,
     decoder: Decoder,
+    tables: TableReader,
 }
 
 impl Reader {
@@ -64,15 +66,15 @@ impl Reader {
         let version = check_header(&mut *input, length)?;
         let last = find_summary(&mut *input, length)?;
 
-        let mut unpacker = Unpacker::new()?;
+        let mut unpacker = Unpacker::new(version)?;
         input.seek(SeekFrom::Start(EDGE))?;
-        let (size, _) = unpacker.read(&mut *input, Kind::Start, 0, Place::Start, last - EDGE)?;
+        let size = unpacker.read(&mut *input, Kind::Start, Place::Start, last - EDGE)?;
         let start =
             Start::take(Bytes(&unpacker.columns[0])).ok_or(Place::Start.corrupt("it is unreadable"))?;
         let first = EDGE + size;
 
         input.seek(SeekFrom::Start(last))?;
-        let summary = read_summary(&mut *input, &mut unpacker, length - EDGE - last, version)?;
+        let (summary, modules) = read_summary(&mut *input, &mut unpacker, length - EDGE - last, version)?;
         let blocks = (last - first) / HEAD as u64;
         if summary.events > blocks.saturating_mul(EVENTS_PER_BLOCK as u64) {
             return Err(Place::Summary.corrupt("it says there are more events than the file can hold"));
@@ -90,6 +92,7 @@ impl Reader {
             blocks: 0,
             events: 0,
             decoder,
+            tables: TableReader::new(version, modules),
         })
     }
 
@@ -103,39 +106,101 @@ impl Reader {
         &self.summary
     }
 
-    /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Returns `false` after
-    /// the last block. After an error, the contents of `events` are unspecified, and only [`rewind`](Self::rewind) may
-    /// be called.
-    pub fn read(&mut self, events: &mut Vec<Event>) -> Result<bool, TraceError> {
-        events.clear();
-        if self.position == self.last {
-            if self.events != self.summary.events || !self.decoder.reached_bounds() {
-                return Err(
-                    Place::Summary.corrupt("it says there are more events, slots or threads than there are")
-                );
-            }
-            return Ok(false);
-        }
-        let place = Place::Block(self.blocks);
-        let left = self.last - self.position;
-        let (size, count) = self.unpacker.read(&mut *self.input, Kind::Events, self.blocks, place, left)?;
-        self.position += size;
-        self.blocks = self.blocks.checked_add(1).ok_or(place.corrupt("there are too many"))?;
-        self.events += count as u64;
-        if self.events > self.summary.events {
-            return Err(place.corrupt("the number of events is wrong"));
-        }
-        self.decoder.decode(&self.unpacker.columns, count, events).map_err(|what| place.corrupt(what))?;
-        Ok(true)
+    /// Returns the tables as far as they have been read. After all events, they are complete.
+    pub fn tables(&self) -> &Tables {
+        &self.tables.tables
     }
 
-    /// Goes back to the first event.
+    /// Passes all events to `visitor`, from the first to the last. After an error, only [`rewind`](Self::rewind) and
+    /// this may be called.
+    pub fn visit(&mut self, visitor: &mut impl Visitor) -> Result<(), TraceError> {
+        self.rewind()?;
+        while self.visit_block(visitor)? {}
+        Ok(())
+    }
+
+    /// Passes the next block of at most 65,536 events to `visitor`. Returns `false` after the last block. After an
+    /// error, only [`rewind`](Self::rewind) may be called.
+    pub fn visit_block(&mut self, visitor: &mut impl Visitor) -> Result<bool, TraceError> {
+        while self.position != self.last {
+            let place = Place::Block(self.blocks);
+            let found = self.unpacker.head(&mut *self.input, place, self.last - self.position)?;
+            self.position += found.length();
+            if found.kind == Some(Kind::Events) {
+                self.block(found, place, visitor)?;
+                return Ok(true);
+            }
+            self.table(found)?;
+        }
+        if self.events != self.summary.events
+            || !self.decoder.reached_bounds()
+            || !self.tables.agree(&self.summary)
+        {
+            let what = "it says there are more events, slots, threads or rows of tables than there are";
+            return Err(Place::Summary.corrupt(what));
+        }
+        Ok(false)
+    }
+
+    /// Clears `events` and fills it with the next block of at most 65,536 events, in time order. Returns `false` after
+    /// the last block. After an error, the contents of `events` are unspecified, and only [`rewind`](Self::rewind) may
+    /// be called. [`visit`](Self::visit) does the same in less time.
+    pub fn read(&mut self, events: &mut Vec<Event>) -> Result<bool, TraceError> {
+        events.clear();
+        self.visit_block(&mut Collect { shapes: Vec::new(), events })
+    }
+
+    /// Goes back to the first event. The tables remain.
     pub fn rewind(&mut self) -> Result<(), TraceError> {
         self.input.seek(SeekFrom::Start(self.first))?;
         self.position = self.first;
         (self.blocks, self.events) = (0, 0);
         self.decoder = Decoder::new(bounds(&self.summary));
+        self.tables.rewind();
         Ok(())
+    }
+
+    /// Reads the rest of a block of events.
+    fn block(&mut self, found: Found, place: Place, visitor: &mut impl Visitor) -> Result<(), TraceError> {
+        if found.number != self.blocks {
+            return Err(place.corrupt("another section is in its place"));
+        }
+        self.unpacker.body(&mut *self.input, place, found)?;
+        self.blocks = self.blocks.checked_add(1).ok_or(place.corrupt("there are too many"))?;
+        self.events += found.entries as u64;
+        if self.events > self.summary.events {
+            return Err(place.corrupt("the number of events is wrong"));
+        }
+        let decoded = self.decoder.decode(&self.unpacker.columns, found.entries, &mut self.tables, visitor);
+        decoded.map_err(|what| place.corrupt(what))
+    }
+
+    /// Reads the rest of a section with rows of a table.
+    fn table(&mut self, found: Found) -> Result<(), TraceError> {
+        let place = Place::Table(self.tables.sections());
+        self.unpacker.body(&mut *self.input, place, found)?;
+        let taken = self.tables.take(found, &self.unpacker.columns);
+        taken.map_err(|what| place.corrupt(what))
+    }
+}
+
+/// Collects events.
+struct Collect<'a> {
+    shapes: Vec<Shape>,
+    events: &'a mut Vec<Event>,
+}
+
+impl Visitor for Collect<'_> {
+    fn shapes(&mut self, shapes: &[Shape]) {
+        self.shapes.clear();
+        self.shapes.extend_from_slice(shapes);
+    }
+
+    #[inline]
+    fn event(&mut self, time: u64, thread: u32, shape: usize, slot: u32) {
+        let shape = &self.shapes[shape];
+        let (stack, call, op) = (shape.stack, shape.call, shape.op(slot));
+        self.events.push(Event { time, thread, stack, call, op });
     }
 }
 
@@ -196,15 +261,15 @@ fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> 
     Ok(place)
 }
 
-/// Reads the summary section, which must extend to the footer.
+/// Reads the summary section, which must extend to the footer. In version 1, the modules are in it.
 fn read_summary(
     input: &mut dyn Source,
     unpacker: &mut Unpacker,
     room: u64,
     version: u32,
-) -> Result<Summary, TraceError> {
+) -> Result<(Summary, Vec<Module>), TraceError> {
     let place = Place::Summary;
-    let (size, _) = unpacker.read(input, Kind::Summary, 0, place, room)?;
+    let size = unpacker.read(input, Kind::Summary, place, room)?;
     if size != room {
         return Err(place.corrupt("it does not reach to the footer"));
     }

@@ -3,31 +3,39 @@
 use std::{collections::HashMap, fmt, io::Write};
 
 use crate::file::{
-    Outcome, Start, Summary, TraceError,
+    At, Detail, FrameKind, Mark, Module, Outcome, Sample, Shape, Start, Summary, Thread, TraceError, Verb,
     background::{Background, Columns, Packed},
-    block::{Encoder, Shape, Verb},
+    block::Encoder,
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
     section::{Head, Kind, Packer},
     slots::Slots,
+    tables::{Change, NodeWriter, Row, Rows},
 };
+
+/// Bytes of rows that are written at once, unless a block of events comes before that many are collected.
+const ROWS: usize = 1 << 20;
 
 /// Writes a trace, event by event in time order, and computes its summary.
 ///
-/// In all methods that take an event, `time` is in nanoseconds since recording began; a time before that of the last
-/// event is replaced by it. `thread` is any number that identifies the thread; threads are renumbered in order of
-/// appearance. `caller` is a return address, or 0.
+/// A time before that of the last event is replaced by it. Threads are renumbered in order of appearance. Alignments
+/// that are not powers of two are rounded up to one, as `memalign` does; 0 is the default alignment of malloc.
+///
+/// A call stack is described by [`node`](Self::node) before the first event that refers to it, and a module by
+/// [`module`](Self::module) before the first node that lies in it. Everything else may be added at any time.
 ///
 /// Until [`finish`](Self::finish) has succeeded, the file has no end, and readers report [`TraceError::Truncated`].
 /// After [`TraceError::Misuse`], the writer can be used as if the call had not been made; after [`TraceError::Io`], the
 /// file is unusable.
 ///
 /// ```
-/// use millpond_trace::{Op, Outcome, Reader, Start, Writer};
+/// use millpond_trace::{At, FrameKind, Op, Outcome, Reader, Start, Writer};
 ///
 /// let mut file = Vec::new();
 /// let mut writer = Writer::new(&mut file, &Start::default())?;
-/// let slot = writer.allocate(1_000, 0, 0x40_1234, 32, 0, false)?;
-/// writer.free(2_000, 0, 0x40_5678, slot)?;
+/// let main = writer.node(0, 0x40_1234, FrameKind::Return)?;
+/// let stack = writer.node(main, 0x40_5678, FrameKind::Return)?;
+/// let slot = writer.allocate(At { time: 1_000, stack, ..At::default() }, 32, 0, false)?;
+/// writer.free(At { time: 2_000, stack: main, ..At::default() }, slot)?;
 /// let summary = writer.finish(Outcome::default())?;
 /// assert_eq!((summary.events, summary.peak_bytes), (2, 32));
 ///
@@ -38,14 +46,16 @@ use crate::file::{
 ///         assert!(matches!(event.op, Op::Allocate { slot: 0, size: 32, .. } | Op::Free { slot: 0 }));
 ///     }
 /// }
+/// let frames = reader.tables().stacks.frames_of(stack);
+/// assert!(frames.map(|frame| frame.address).eq([0x40_5678, 0x40_1234]));
 /// # Ok::<(), millpond_trace::TraceError>(())
 /// ```
 pub struct Writer<W: Write> {
     out: W,
     /// Number of bytes written.
     position: u64,
-    /// Number of blocks written.
-    blocks: u32,
+    /// Number of sections of each kind.
+    sections: [u32; Kind::COUNT],
     packer: Packer,
     background: Option<Background>,
     /// Buffers for the columns of the next block.
@@ -57,6 +67,13 @@ pub struct Writer<W: Write> {
     /// The numbers of the threads so far, and the thread of the last event with its number.
     threads: HashMap<u32, u32>,
     thread: Option<(u32, u32)>,
+    /// What is known about threads, with the caller's numbers.
+    about_threads: Vec<Thread>,
+    nodes: NodeWriter,
+    /// Number of modules.
+    modules: u32,
+    /// Rows of tables that have not been written, by the kind of their sections.
+    rows: [Rows; Kind::COUNT],
     /// Requested bytes that are live.
     live_bytes: u64,
     /// The summary so far.
@@ -75,7 +92,7 @@ impl<W: Write> Writer<W> {
         let mut writer = Self {
             out,
             position: header.len() as u64,
-            blocks: 0,
+            sections: [0; Kind::COUNT],
             packer: Packer::new()?,
             background: None,
             spare: Columns::default(),
@@ -84,6 +101,10 @@ impl<W: Write> Writer<W> {
             sizes: Vec::new(),
             threads: HashMap::new(),
             thread: None,
+            about_threads: Vec::new(),
+            nodes: NodeWriter::new(),
+            modules: 0,
+            rows: Default::default(),
             live_bytes: 0,
             summary: Summary::default(),
         };
@@ -93,17 +114,56 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Adds an allocation; returns the slot of the block. An `align` that is not a power of two is rounded up to one,
-    /// as `memalign` does; 0 is the default alignment of malloc.
-    pub fn allocate(
-        &mut self,
-        time: u64,
-        thread: u32,
-        caller: u64,
-        size: u64,
-        align: u32,
-        zeroed: bool,
-    ) -> Result<u32, TraceError> {
+    /// Adds an executable mapping, which replaces others at its addresses; returns its number.
+    pub fn module(&mut self, module: Module) -> Result<u32, TraceError> {
+        let number = self.modules;
+        self.modules = number.checked_add(1).ok_or(TraceError::Misuse("more than 4,294,967,295 modules"))?;
+        if module.unloaded.is_none() {
+            self.nodes.mapped.insert(&module, number);
+        }
+        self.row(&Change::Load(module))?;
+        Ok(number)
+    }
+
+    /// Notes that a mapping has been removed.
+    pub fn unload(&mut self, module: u32, time: u64) -> Result<(), TraceError> {
+        if module >= self.modules {
+            return Err(TraceError::Misuse("the end of a module that was never added"));
+        }
+        self.nodes.mapped.remove(module);
+        self.row(&Change::Unload { module, time })
+    }
+
+    /// Adds a call stack: the frame at `address`, called from the stack `parent`, which is 0 for the outermost frame.
+    /// Returns the number of the stack; the first has number 1. Stacks that are added twice get two numbers. The frame
+    /// belongs to the module that contains its address at this moment.
+    pub fn node(&mut self, parent: u32, address: u64, kind: FrameKind) -> Result<u32, TraceError> {
+        let number = self.nodes.push(parent, address, kind);
+        let number = number.ok_or(TraceError::Misuse("a stack on one that was never added, or too many"))?;
+        if self.nodes.pending as usize == EVENTS_PER_BLOCK {
+            self.stacks()?;
+        }
+        Ok(number)
+    }
+
+    /// Adds what is known about a thread, whose number is that of [`At::thread`].
+    pub fn thread(&mut self, thread: Thread) {
+        self.about_threads.push(thread);
+    }
+
+    /// Adds a mark.
+    pub fn mark(&mut self, mark: &Mark) -> Result<(), TraceError> {
+        self.row(mark)
+    }
+
+    /// Adds a sample.
+    pub fn sample(&mut self, sample: Sample) -> Result<(), TraceError> {
+        self.row(&sample)
+    }
+
+    /// Adds an allocation; returns the slot of the block.
+    pub fn allocate(&mut self, at: At, size: u64, align: u32, zeroed: bool) -> Result<u32, TraceError> {
+        self.check(at)?;
         let slot = self
             .slots
             .allocate(u32::MAX)
@@ -115,29 +175,23 @@ impl<W: Write> Writer<W> {
         self.summary.allocations += 1;
         self.grown(size);
         let align = if align == 0 { 0 } else { align.checked_next_power_of_two().unwrap_or(1 << 31) };
-        let verb = Verb::Allocate { align, zeroed };
-        self.push(time, thread, Shape { caller, verb, size }, None)?;
+        self.push(at, Verb::Allocate { align, zeroed }, size, None)?;
         Ok(slot)
     }
 
     /// Adds a free of the block in `slot`.
-    pub fn free(&mut self, time: u64, thread: u32, caller: u64, slot: u32) -> Result<(), TraceError> {
+    pub fn free(&mut self, at: At, slot: u32) -> Result<(), TraceError> {
+        self.check(at)?;
         let name = self.slots.name(slot).ok_or(TraceError::Misuse("the free of a block that is not live"))?;
         self.slots.free(slot);
         self.live_bytes = self.live_bytes.saturating_sub(self.sizes[slot as usize]);
         self.summary.frees += 1;
-        self.push(time, thread, Shape { caller, verb: Verb::Free, size: 0 }, Some(name))
+        self.push(at, Verb::Free, 0, Some(name))
     }
 
     /// Adds a resize of the block in `slot`.
-    pub fn resize(
-        &mut self,
-        time: u64,
-        thread: u32,
-        caller: u64,
-        slot: u32,
-        size: u64,
-    ) -> Result<(), TraceError> {
+    pub fn resize(&mut self, at: At, slot: u32, size: u64) -> Result<(), TraceError> {
+        self.check(at)?;
         let name =
             self.slots.name(slot).ok_or(TraceError::Misuse("the resize of a block that is not live"))?;
         self.slots.touch(slot);
@@ -146,13 +200,31 @@ impl<W: Write> Writer<W> {
         self.summary.allocations += 1;
         self.summary.resizes += 1;
         self.grown(size);
-        self.push(time, thread, Shape { caller, verb: Verb::Resize, size }, Some(name))
+        self.push(at, Verb::Resize, size, Some(name))
+    }
+
+    /// Adds facts about the allocation or resize that was added last.
+    pub fn detail(&mut self, detail: Detail) -> Result<(), TraceError> {
+        if self.encoder.detail(detail) {
+            Ok(())
+        } else {
+            Err(TraceError::Misuse("a detail of an event that does not allocate"))
+        }
     }
 
     /// Writes the remaining events and the end of the file, and flushes.
     pub fn finish(mut self, outcome: Outcome) -> Result<Summary, TraceError> {
         self.block()?;
+        self.summary.threads = self.threads.len() as u32;
+        for mut thread in std::mem::take(&mut self.about_threads) {
+            let fresh = self.threads.len() as u32;
+            thread.number = *self.threads.entry(thread.number).or_insert(fresh);
+            self.row(&thread)?;
+        }
+        self.tables()?;
         self.settle()?;
+        let events = Kind::Events as usize - 1;
+        let tables = self.sections.iter().sum::<u32>() - self.sections[events] - 1;
         let Outcome {
             wall_ns,
             cpu_ns,
@@ -160,14 +232,13 @@ impl<W: Write> Writer<W> {
             overlaps,
             failed,
             ending,
-            modules,
             stopped,
             allocator,
+            served_by,
             resources,
         } = outcome;
         let summary = Summary {
             slots: self.slots.used(),
-            threads: self.threads.len() as u32,
             live_at_end: self.live(),
             wall_ns,
             cpu_ns,
@@ -175,9 +246,11 @@ impl<W: Write> Writer<W> {
             overlaps,
             failed,
             ending,
-            modules,
+            stacks: self.nodes.len(),
+            tables,
             stopped,
             allocator,
+            served_by,
             resources,
             ..std::mem::take(&mut self.summary)
         };
@@ -207,12 +280,24 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Adds an event, and writes a block if it is full.
-    fn push(&mut self, time: u64, thread: u32, shape: Shape, name: Option<u64>) -> Result<(), TraceError> {
-        let thread = self.number(thread);
+    /// Checks that the stack exists.
+    fn check(&self, at: At) -> Result<(), TraceError> {
+        if at.stack < self.nodes.len() {
+            Ok(())
+        } else {
+            Err(TraceError::Misuse("a stack that was never added"))
+        }
+    }
+
+    /// Adds an event. If the block is full, writes it first.
+    fn push(&mut self, at: At, verb: Verb, size: u64, name: Option<u64>) -> Result<(), TraceError> {
+        if self.encoder.len() == EVENTS_PER_BLOCK {
+            self.block()?;
+        }
+        let thread = self.number(at.thread);
         self.summary.events += 1;
-        self.encoder.push(time, thread, shape, name);
-        if self.encoder.len() == EVENTS_PER_BLOCK { self.block() } else { Ok(()) }
+        self.encoder.push(at.time, thread, Shape { stack: at.stack, verb, call: at.call, size }, name);
+        Ok(())
     }
 
     /// Returns the number of a thread in the trace.
@@ -228,18 +313,61 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the collected events as a block, if there are any. From the second block on, a block is compressed while
-    /// more events are collected.
+    /// Writes the collected events as a block, if there are any, and before it all rows of tables.
     fn block(&mut self) -> Result<(), TraceError> {
         if self.encoder.len() == 0 {
             return Ok(());
         }
-        let head = Head { kind: Kind::Events, number: self.blocks, events: self.encoder.len() as u32 };
-        if self.blocks == 1 {
+        self.tables()?;
+        if self.sections[Kind::Events as usize - 1] == 1 {
             self.background = Background::start();
         }
-        self.blocks += 1;
+        let events = self.encoder.len() as u32;
         let columns = self.encoder.take_columns(std::mem::take(&mut self.spare));
+        self.emit(Kind::Events, events, columns)
+    }
+
+    /// Writes all rows of tables that have been collected.
+    fn tables(&mut self) -> Result<(), TraceError> {
+        for kind in [Kind::Modules, Kind::Threads, Kind::Marks, Kind::Samples] {
+            self.emit_rows(kind)?;
+        }
+        self.stacks()
+    }
+
+    /// Writes the stacks that have been collected, and before them the modules, to which they refer.
+    fn stacks(&mut self) -> Result<(), TraceError> {
+        if self.nodes.pending == 0 {
+            return Ok(());
+        }
+        self.emit_rows(Kind::Modules)?;
+        let count = std::mem::take(&mut self.nodes.pending);
+        let columns = std::mem::take(&mut self.nodes.columns);
+        self.emit(Kind::Stacks, count, columns.into())
+    }
+
+    /// Adds a row to a table.
+    fn row<R: Row>(&mut self, row: &R) -> Result<(), TraceError> {
+        let rows = &mut self.rows[R::KIND as usize - 1];
+        rows.push(row);
+        if rows.bytes.len() >= ROWS || rows.count as usize == EVENTS_PER_BLOCK {
+            return self.emit_rows(R::KIND);
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of one kind that have been collected, if there are any.
+    fn emit_rows(&mut self, kind: Kind) -> Result<(), TraceError> {
+        let Rows { count, bytes } = std::mem::take(&mut self.rows[kind as usize - 1]);
+        if count == 0 { Ok(()) } else { self.emit(kind, count, vec![bytes]) }
+    }
+
+    /// Writes a section of events or rows. From the second block of events on, sections are compressed while more
+    /// events are collected.
+    fn emit(&mut self, kind: Kind, entries: u32, columns: Columns) -> Result<(), TraceError> {
+        let number = &mut self.sections[kind as usize - 1];
+        let head = Head { kind, number: *number, entries };
+        *number = number.checked_add(1).ok_or(TraceError::Misuse("more sections than a file can have"))?;
         match &mut self.background {
             Some(background) => {
                 let packed = background.push(head, columns)?;
@@ -253,7 +381,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes a compressed section of events, if there is one.
+    /// Writes a compressed section, if there is one.
     fn write(&mut self, packed: Option<Packed>) -> Result<(), TraceError> {
         let Some(Packed { section, columns }) = packed else { return Ok(()) };
         self.out.write_all(&section)?;
@@ -272,7 +400,8 @@ impl<W: Write> Writer<W> {
 
     /// Writes a section of one column.
     fn section(&mut self, kind: Kind, bytes: Vec<u8>) -> Result<(), TraceError> {
-        let head = Head { kind, number: 0, events: 0 };
+        let head = Head { kind, number: 0, entries: 0 };
+        self.sections[kind as usize - 1] = 1;
         self.position += self.packer.write(&mut self.out, head, &[bytes])?;
         Ok(())
     }

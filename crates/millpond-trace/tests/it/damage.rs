@@ -28,7 +28,10 @@ fn every_changed_byte_is_found() {
                 _ if at >= length - 4 => matches!(error, TraceError::Truncated),
                 _ if at >= length - 16 => matches!(error, TraceError::Corrupt { place: Place::Footer, .. }),
                 _ if at >= summary_at => matches!(error, TraceError::Corrupt { place: Place::Summary, .. }),
-                _ => matches!(error, TraceError::Corrupt { place: Place::Start | Place::Block(0), .. }),
+                _ => matches!(
+                    error,
+                    TraceError::Corrupt { place: Place::Start | Place::Block(0) | Place::Table(0), .. }
+                ),
             };
             assert!(expected, "byte {at} ^ {change:#x}: {error}");
         }
@@ -134,6 +137,7 @@ fn messages_are_one_line_and_say_what_to_do() {
         corrupt(Place::Header),
         corrupt(Place::Start),
         corrupt(Place::Block(12)),
+        corrupt(Place::Table(3)),
         corrupt(Place::Summary),
         corrupt(Place::Footer),
     ];

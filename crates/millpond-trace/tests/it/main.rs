@@ -6,6 +6,7 @@ mod memory;
 mod round_trip;
 mod summary;
 mod support;
+mod tables;
 mod writer;
 
 #[global_allocator]

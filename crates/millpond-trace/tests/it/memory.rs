@@ -6,7 +6,7 @@ use std::{
     io::{self, Cursor},
 };
 
-use millpond_trace::{Outcome, Reader, Start, Writer};
+use millpond_trace::{At, Outcome, Reader, Start, Writer};
 
 use crate::{
     forged::{File, section_claiming},
@@ -58,11 +58,11 @@ fn peak_of(work: impl FnOnce()) -> usize {
 fn write_long(out: impl io::Write, blocks: u64) {
     let mut writer = Writer::new(out, &Start::default()).unwrap();
     for time in 0..blocks * 65_536 / 2 {
-        let slot = (time % 1_000) as u32;
+        let (at, slot) = (At { time, ..At::default() }, (time % 1_000) as u32);
         if time >= 1_000 {
-            writer.free(time, 0, 1, slot).unwrap();
+            writer.free(at, slot).unwrap();
         }
-        assert_eq!(writer.allocate(time, 0, 2, time % 500, 0, false).unwrap(), slot);
+        assert_eq!(writer.allocate(at, time % 500, 0, false).unwrap(), slot);
     }
     writer.finish(Outcome::default()).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Cursor};
 
-use millpond_trace::{Ending, Module, Op, Outcome, Reader, Resources, Start, Writer};
+use millpond_trace::{At, Ending, Op, Outcome, Reader, Resources, Start, Writer};
 
 use crate::support::{random_trace, read_all, verdict};
 
@@ -59,7 +59,6 @@ fn everything_about_the_process() {
         parent: 1,
         unix_ns: u64::MAX,
     };
-    let module = Module { start: 1, end: u64::MAX, offset: 4096, path: "/lib/x.so".into() };
     for ending in [Ending::Exited, Ending::Cut, Ending::Full, Ending::Stopped] {
         let outcome = Outcome {
             wall_ns: 1,
@@ -68,9 +67,9 @@ fn everything_about_the_process() {
             overlaps: 4,
             failed: u64::MAX,
             ending,
-            modules: vec![module.clone(), Module::default()],
             stopped: "of ü".into(),
             allocator: "libjemalloc.so.2".into(),
+            served_by: "/usr/lib/libc.so.6".into(),
             resources: Resources {
                 recording_ns: Some(9),
                 page_faults: Some(1 << 40),
@@ -84,8 +83,8 @@ fn everything_about_the_process() {
         assert_eq!(reader.summary(), &summary);
         assert_eq!((summary.wall_ns, summary.cpu_ns, summary.unknown_frees), (1, 2, 3));
         assert_eq!((summary.overlaps, summary.failed, summary.ending), (4, u64::MAX, ending));
-        assert_eq!(summary.modules, outcome.modules);
         assert_eq!((summary.stopped, summary.allocator), (outcome.stopped, outcome.allocator));
+        assert_eq!(summary.served_by, outcome.served_by);
         assert_eq!(summary.resources, outcome.resources);
     }
 }
@@ -94,11 +93,11 @@ fn everything_about_the_process() {
 fn blocks_far_from_the_finger() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
-    let slots: Vec<u32> = (0..1_000).map(|time| writer.allocate(time, 0, 1, 8, 0, false).unwrap()).collect();
+    let slots: Vec<u32> = (0..1_000).map(|_| writer.allocate(At::default(), 8, 0, false).unwrap()).collect();
     // Every 37th block in turn: all distances, in both directions, near and far.
     let order: Vec<u32> = (0..1_000).map(|step| slots[step * 37 % 1_000]).collect();
     for &slot in &order {
-        writer.free(1_000, 0, 2, slot).unwrap();
+        writer.free(At::default(), slot).unwrap();
     }
     writer.finish(Outcome::default()).unwrap();
     let events = verdict(file).unwrap();

@@ -1,6 +1,6 @@
 //! Random traces, and reading of whole traces.
 
-use millpond_trace::{Event, Op, Outcome, Reader, Start, Summary, TraceError, Writer};
+use millpond_trace::{At, Call, Event, FrameKind, Op, Outcome, Reader, Start, Summary, TraceError, Writer};
 
 /// A small generator of random numbers (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);
@@ -27,7 +27,7 @@ pub(crate) struct Trace {
     pub(crate) summary: Summary,
 }
 
-/// Writes `count` random events: up to five threads, blocks that die young and old, extreme times, sizes and callers.
+/// Writes `count` random events: up to five threads, blocks that die young and old, extreme times and sizes, a growing tree of stacks.
 pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
     let mut random = Random(seed);
     let mut file = Vec::new();
@@ -37,18 +37,29 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
         };
     let mut writer = Writer::new(&mut file, &start).unwrap();
     let (mut events, mut live, mut time, mut threads) = (Vec::new(), Vec::new(), 0_u64, Vec::new());
+    let mut stacks = 1;
     for _ in 0..count {
         let spread = [10, 300, 1 << 40][random.below(3) as usize];
         time += random.below(spread);
         let thread = u32::MAX - random.below(1 + seed % 5) as u32;
-        let caller = [0, random.below(40) * 0x1234_5678, u64::MAX][random.below(3) as usize];
+        if stacks < 200 && random.below(20) == 0 {
+            let address = [0, random.below(40) * 0x1234_5678, u64::MAX][random.below(3) as usize];
+            assert_eq!(
+                writer.node(random.below(stacks) as u32, address, FrameKind::Return).unwrap(),
+                stacks as u32
+            );
+            stacks += 1;
+        }
+        let stack = random.below(stacks) as u32;
+        let call = Call::from_byte(random.below(3) as u8).unwrap();
+        let at = At { time, thread, stack, call };
         let mask = u64::MAX >> 10 >> random.below(54);
         let size = random.next() & mask;
         let pick = random.below(10);
         let op = if live.is_empty() || pick < 5 {
             let align = if random.below(4) == 0 { 1 << random.below(32) } else { 0 };
             let zeroed = random.below(5) == 0;
-            let slot = writer.allocate(time, thread, caller, size, align, zeroed).unwrap();
+            let slot = writer.allocate(at, size, align, zeroed).unwrap();
             live.push(slot);
             Op::Allocate { slot, size, align, zeroed }
         } else {
@@ -56,11 +67,11 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
             let index = live.len() - 1 - random.below(age as u64) as usize;
             if pick < 9 {
                 let slot = live.remove(index);
-                writer.free(time, thread, caller, slot).unwrap();
+                writer.free(at, slot).unwrap();
                 Op::Free { slot }
             } else {
                 let slot = live[index];
-                writer.resize(time, thread, caller, slot, size).unwrap();
+                writer.resize(at, slot, size).unwrap();
                 Op::Resize { slot, size }
             }
         };
@@ -69,7 +80,7 @@ pub(crate) fn random_trace(seed: u64, count: usize) -> Trace {
         }
         // Threads are numbered in order of appearance.
         let thread = threads.iter().position(|&seen| seen == thread).unwrap() as u32;
-        events.push(Event { time, thread, caller, op });
+        events.push(Event { time, thread, stack, call, op });
     }
     let summary = writer.finish(Outcome::default()).unwrap();
     Trace { file, events, summary }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use millpond_trace::{Event, Op, Outcome, Start, TraceError, Writer};
+use millpond_trace::{At, Call, Event, Op, Outcome, Start, TraceError, Writer};
 
 use crate::support::verdict;
 
@@ -10,13 +10,13 @@ use crate::support::verdict;
 fn blocks_that_are_not_live_are_refused() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
-    assert!(matches!(writer.free(0, 0, 0, 0), Err(TraceError::Misuse(_))));
-    let slot = writer.allocate(0, 0, 0, 1, 0, false).unwrap();
-    assert!(matches!(writer.resize(0, 0, 0, slot + 1, 1), Err(TraceError::Misuse(_))));
-    writer.free(0, 0, 0, slot).unwrap();
-    assert!(matches!(writer.free(0, 0, 0, slot), Err(TraceError::Misuse(_))));
-    assert!(matches!(writer.resize(0, 0, 0, slot, 1), Err(TraceError::Misuse(_))));
-    assert!(matches!(writer.free(0, 0, 0, u32::MAX), Err(TraceError::Misuse(_))));
+    assert!(matches!(writer.free(At::default(), 0), Err(TraceError::Misuse(_))));
+    let slot = writer.allocate(At::default(), 1, 0, false).unwrap();
+    assert!(matches!(writer.resize(At::default(), slot + 1, 1), Err(TraceError::Misuse(_))));
+    writer.free(At::default(), slot).unwrap();
+    assert!(matches!(writer.free(At::default(), slot), Err(TraceError::Misuse(_))));
+    assert!(matches!(writer.resize(At::default(), slot, 1), Err(TraceError::Misuse(_))));
+    assert!(matches!(writer.free(At::default(), u32::MAX), Err(TraceError::Misuse(_))));
     // Refused calls have no effect.
     assert_eq!(writer.finish(Outcome::default()).unwrap().events, 2);
     assert_eq!(verdict(file).unwrap().len(), 2);
@@ -27,13 +27,13 @@ fn times_never_run_backwards_and_alignments_are_powers_of_two() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
     for (time, align) in [(50, 0), (40, 1), (u64::MAX, 24), (7, u32::MAX)] {
-        writer.allocate(time, 0, 0, 1, align, false).unwrap();
+        writer.allocate(At { time, ..At::default() }, 1, align, false).unwrap();
     }
     writer.finish(Outcome::default()).unwrap();
     let expected = [(50, 0), (50, 1), (u64::MAX, 32), (u64::MAX, 1 << 31)];
     for (slot, (event, (time, align))) in verdict(file).unwrap().into_iter().zip(expected).enumerate() {
         let op = Op::Allocate { slot: slot as u32, size: 1, align, zeroed: false };
-        assert_eq!(event, Event { time, thread: 0, caller: 0, op });
+        assert_eq!(event, Event { time, thread: 0, stack: 0, call: Call::default(), op });
     }
 }
 
@@ -62,7 +62,7 @@ fn a_full_disk_is_reported_wherever_it_fills_up() {
     let write = |room| {
         let mut writer = Writer::new(FullDisk(room), &Start::default())?;
         for time in 0..70_000 {
-            writer.allocate(time, 0, 0, 1, 0, false)?;
+            writer.allocate(At { time, ..At::default() }, 1, 0, false)?;
         }
         writer.finish(Outcome::default())
     };

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    Ending, Outcome, Resources, Start, Summary, TraceError, Writer,
+    At, Ending, FrameKind, Outcome, Resources, Start, Summary, TraceError, Writer,
     raw::{Event, Kind},
 };
 
@@ -70,8 +70,12 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     let all = events.records();
     let header = &image.header;
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
-    let mut converter =
-        Converter::new(Writer::new(out, &start(image, clock)).context("could not write the trace")?);
+    let what = "could not write the trace";
+    let mut writer = Writer::new(out, &start(image, clock)).context(what)?;
+    for module in &image.modules {
+        writer.module(module.clone()).context(what)?;
+    }
+    let mut converter = Converter::new(writer);
     let mut last = started;
     let mut count = 0_u64;
     while let Some(event) = events.event()? {
@@ -80,12 +84,12 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         }
         last = event.ticks;
         let time = clock.nanoseconds(event.ticks.saturating_sub(started));
-        converter.event(&event, time).context("could not write the trace")?;
+        converter.event(&event, time).context(what)?;
         count += 1;
         if count.is_multiple_of(1 << 16) {
             if launch::interrupted().is_some() {
-                let what = "a signal (Ctrl-C) ended the writing of the trace";
-                reason = Some((Ending::Stopped, what.into()));
+                let signal = "a signal (Ctrl-C) ended the writing of the trace";
+                reason = Some((Ending::Stopped, signal.into()));
                 break;
             }
             progress.at(count, all);
@@ -98,13 +102,12 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         wall_ns: clock.nanoseconds(last.max(stopped).max(ended).saturating_sub(started)),
         cpu_ns: image.cpu_ns(),
         ending,
-        modules: image.modules.clone(),
         resources: resources(image, clock, count),
         stopped: reason,
         allocator: inspect::allocator(image, count).unwrap_or_default(),
         ..converter.outcome
     };
-    converter.writer.finish(outcome).context("could not write the trace")
+    converter.writer.finish(outcome).context(what)
 }
 
 /// Returns what the process used, and the CPU time that recording took in it: the cost of an event when many follow
@@ -148,6 +151,8 @@ struct Converter<W: Write> {
     replaced: Vec<(u64, u64)>,
     /// The number of each of the recorder's threads in the trace.
     threads: HashMap<u32, u32, FixedState>,
+    /// The stack in the trace for each caller.
+    stacks: HashMap<u64, u32, FixedState>,
     /// What the writer cannot count.
     outcome: Outcome,
 }
@@ -160,6 +165,7 @@ impl<W: Write> Converter<W> {
             moving: Vec::new(),
             replaced: Vec::new(),
             threads: HashMap::default(),
+            stacks: HashMap::from_iter([(0, 0)]),
             outcome: Outcome::default(),
         }
     }
@@ -167,15 +173,16 @@ impl<W: Write> Converter<W> {
     fn event(&mut self, event: &Event, time: u64) -> Result<(), TraceError> {
         let next = self.threads.len() as u32;
         let thread = *self.threads.entry(event.thread).or_insert(next);
+        let at = At { time, thread, stack: self.stack(event.caller)?, ..At::default() };
         match event.kind {
-            Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, time, thread),
-            Kind::Free => self.free(event, time, thread),
+            Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, at),
+            Kind::Free => self.free(event, at),
             Kind::ResizeStart => {
                 let slot = self.take(event.address, time);
                 self.moving.push(Moving { thread, address: event.address, slot });
                 Ok(())
             }
-            Kind::ResizeEnd => self.resized(event, time, thread),
+            Kind::ResizeEnd => self.resized(event, at),
             Kind::Failed => {
                 self.outcome.failed += 1;
                 Ok(())
@@ -185,17 +192,27 @@ impl<W: Write> Converter<W> {
         }
     }
 
-    fn allocate(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
-        self.make_way(event, time, thread)?;
+    /// Returns the stack that consists of a caller.
+    fn stack(&mut self, caller: u64) -> Result<u32, TraceError> {
+        if let Some(&stack) = self.stacks.get(&caller) {
+            return Ok(stack);
+        }
+        let stack = self.writer.node(0, caller, FrameKind::Return)?;
+        self.stacks.insert(caller, stack);
+        Ok(stack)
+    }
+
+    fn allocate(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
+        self.make_way(event, at)?;
         let zeroed = event.kind == Kind::AllocateZeroed;
-        let slot = self.writer.allocate(time, thread, event.caller, event.size, event.align, zeroed)?;
+        let slot = self.writer.allocate(at, event.size, event.align, zeroed)?;
         self.live.insert(event.address, slot);
         Ok(())
     }
 
-    fn free(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
-        match self.take(event.address, time) {
-            Some(slot) => self.writer.free(time, thread, event.caller, slot),
+    fn free(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
+        match self.take(event.address, at.time) {
+            Some(slot) => self.writer.free(at, slot),
             None => Ok(()),
         }
     }
@@ -214,8 +231,8 @@ impl<W: Write> Converter<W> {
         slot
     }
 
-    fn resized(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
-        let place = self.moving.iter().rposition(|moving| moving.thread == thread);
+    fn resized(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
+        let place = self.moving.iter().rposition(|moving| moving.thread == at.thread);
         let Some(before) = place.map(|place| self.moving.remove(place)) else { return Ok(()) };
         let failed = event.address == 0 && event.size != 0;
         match before.slot {
@@ -225,25 +242,25 @@ impl<W: Write> Converter<W> {
                     self.live.insert(before.address, slot);
                 }
             }
-            Some(slot) if event.address == 0 => self.writer.free(time, thread, event.caller, slot)?,
+            Some(slot) if event.address == 0 => self.writer.free(at, slot)?,
             Some(slot) => {
-                self.make_way(event, time, thread)?;
-                self.writer.resize(time, thread, event.caller, slot, event.size)?;
+                self.make_way(event, at)?;
+                self.writer.resize(at, slot, event.size)?;
                 self.live.insert(event.address, slot);
             }
             None if event.address == 0 => {}
-            None => self.allocate(event, time, thread)?,
+            None => self.allocate(event, at)?,
         }
         Ok(())
     }
 
     /// Handles a block that appears where another is considered live: that one must have been freed.
-    fn make_way(&mut self, event: &Event, time: u64, thread: u32) -> Result<(), TraceError> {
+    fn make_way(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
         if let Some(slot) = self.live.remove(&event.address) {
             self.outcome.overlaps += 1;
-            self.replaced.retain(|&(_, when)| time - when <= LATE);
-            self.replaced.push((event.address, time));
-            self.writer.free(time, thread, event.caller, slot)?;
+            self.replaced.retain(|&(_, when)| at.time - when <= LATE);
+            self.replaced.push((event.address, at.time));
+            self.writer.free(at, slot)?;
         }
         Ok(())
     }

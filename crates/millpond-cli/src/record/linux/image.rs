@@ -111,6 +111,7 @@ fn modules(maps: &str) -> Vec<Module> {
             end: number(end)?,
             offset: number(offset)?,
             path: path.to_owned(),
+            ..Module::default()
         };
         (executable && !path.is_empty()).then_some(module)
     };
@@ -134,6 +135,7 @@ mod tests {
             end: 0x55d0_c0a1_8000,
             offset: 0x4000,
             path: "/usr/bin/a program".into(),
+            ..Module::default()
         };
         assert_eq!(found[0], program);
         assert_eq!((found.len(), found[1].path.as_str()), (2, "[vdso]"));

@@ -16,7 +16,7 @@ use std::{
     process::{Command, Output},
 };
 
-use millpond_trace::{Event, Op, Reader, Start, Summary};
+use millpond_trace::{Event, Module, Op, Reader, Start, Summary, Tables};
 use tempfile::TempDir;
 
 use crate::support::{millpond, skipped};
@@ -30,6 +30,7 @@ struct Workshop {
 struct Trace {
     start: Start,
     summary: Summary,
+    tables: Tables,
     events: Vec<Event>,
 }
 
@@ -112,7 +113,8 @@ impl Trace {
             events.append(&mut some);
         }
         assert_eq!(events.len() as u64, reader.summary().events);
-        Self { start: reader.start().clone(), summary: reader.summary().clone(), events }
+        let (start, summary) = (reader.start().clone(), reader.summary().clone());
+        Self { start, summary, tables: reader.tables().clone(), events }
     }
 
     /// Returns how many blocks of this size were allocated.
@@ -137,11 +139,14 @@ impl Trace {
     /// Returns the calls that the code of this file made.
     fn of_module(&self, path: &Path) -> Vec<Op> {
         let path = path.canonicalize().unwrap();
-        let modules: Vec<_> =
-            self.summary.modules.iter().filter(|module| Path::new(&module.path) == path).collect();
-        assert!(!modules.is_empty(), "{} is no module: {:?}", path.display(), self.summary.modules);
-        let is_of = |caller: u64| modules.iter().any(|module| (module.start..module.end).contains(&caller));
-        self.events.iter().filter(|event| is_of(event.caller)).map(|event| event.op).collect()
+        let modules = &self.tables.modules;
+        let is_it = |module: &Module| Path::new(&module.path) == path;
+        assert!(modules.iter().any(is_it), "{} is no module: {modules:?}", path.display());
+        let is_of = |event: &&Event| {
+            let caller = self.tables.stacks.frames_of(event.stack).next();
+            caller.and_then(|frame| frame.place(modules)).is_some_and(|(module, _)| is_it(module))
+        };
+        self.events.iter().filter(is_of).map(|event| event.op).collect()
     }
 
     /// Fails unless every event was understood.

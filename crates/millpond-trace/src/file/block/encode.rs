@@ -4,15 +4,19 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{CALLERS, COLUMNS, LONG, NAMES, SHAPES, SHORT_SHAPES, SIZES, Shape, THREADS, TIMES, VERBS, Verb};
+use super::{
+    CALLS, COLUMNS, LONG, NAMES, SHAPES, SHORT_SHAPES, SIZES, STACKS, Shape, THREADS, TIMES, VERBS, Verb,
+    details::DetailWriter,
+};
 use crate::file::{
+    Call, Detail,
     bytes::{fold, put},
     format::EVENTS_PER_BLOCK,
 };
 
 /// Collects events until they fill a block.
 pub(crate) struct Encoder {
-    columns: [Vec<u8>; COLUMNS],
+    columns: Vec<Vec<u8>>,
     /// The number of each shape in this block, in order of appearance.
     known: HashMap<Shape, u32, FixedState>,
     /// The shapes by number, each with the number of its events.
@@ -24,19 +28,24 @@ pub(crate) struct Encoder {
     /// The thread of the last `run` events.
     thread: u32,
     run: u64,
+    /// Number of allocations and resizes in this block.
+    allocations: usize,
+    details: DetailWriter,
 }
 
 impl Encoder {
     /// Creates an encoder without events.
     pub(crate) fn new() -> Self {
         Self {
-            columns: Default::default(),
+            columns: vec![Vec::new(); COLUMNS],
             known: HashMap::default(),
             shapes: Vec::new(),
             events: Vec::with_capacity(EVENTS_PER_BLOCK),
             time: 0,
             thread: 0,
             run: 0,
+            allocations: 0,
+            details: DetailWriter::default(),
         }
     }
 
@@ -58,6 +67,7 @@ impl Encoder {
         if let Some(name) = name {
             self.put_number(NAMES, name);
         }
+        self.allocations += usize::from(shape.verb != Verb::Free);
         let fresh = self.shapes.len() as u32;
         let number = *self.known.entry(shape).or_insert(fresh);
         if number == fresh {
@@ -67,9 +77,22 @@ impl Encoder {
         self.events.push(number);
     }
 
+    /// Adds facts about the last event; returns `false` if that is neither an allocation nor a resize.
+    pub(crate) fn detail(&mut self, detail: Detail) -> bool {
+        let Some(&number) = self.events.last() else { return false };
+        let shape = self.shapes[number as usize].0;
+        if shape.verb == Verb::Free {
+            return false;
+        }
+        self.details.push(&mut self.columns, self.allocations - 1, shape.size, detail);
+        true
+    }
+
     /// Returns the columns of the block, and begins the next block in the buffers of `spare`.
-    pub(crate) fn take_columns(&mut self, mut spare: [Vec<u8>; COLUMNS]) -> [Vec<u8>; COLUMNS] {
+    pub(crate) fn take_columns(&mut self, mut spare: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         self.end_run();
+        self.details.end(&mut self.columns, self.allocations);
+        self.allocations = 0;
         let order = self.order();
         let mut places = vec![0; order.len()];
         for (place, &number) in order.iter().enumerate() {
@@ -83,11 +106,12 @@ impl Encoder {
         self.shapes.clear();
         self.events.clear();
         spare.iter_mut().for_each(Vec::clear);
+        spare.resize(COLUMNS, Vec::new());
         std::mem::replace(&mut self.columns, spare)
     }
 
     /// Returns the order in which shapes are stored: the most frequent ones first, because they get numbers of one
-    /// byte. Within both groups, shapes are sorted by caller, so that neighbours are similar.
+    /// byte. Within both groups, shapes are sorted by stack, so that neighbours are similar.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.shapes.len()).collect();
         order.sort_by_key(|&number| std::cmp::Reverse(self.shapes[number].1));
@@ -100,15 +124,19 @@ impl Encoder {
 
     /// Appends the table of shapes.
     fn put_shapes(&mut self, order: &[usize]) {
-        let (mut caller, mut size) = (0, 0);
+        let (mut stack, mut size) = (0, 0);
+        let are_plain = self.shapes.iter().all(|(shape, _)| shape.call == Call::default());
         for &number in order {
             let shape = self.shapes[number].0;
             self.columns[VERBS].push(shape.verb.to_byte());
-            put(&mut self.columns[CALLERS], fold(shape.caller.wrapping_sub(caller) as i64));
-            caller = shape.caller;
+            put(&mut self.columns[STACKS], fold(i64::from(shape.stack) - stack));
+            stack = i64::from(shape.stack);
             if shape.verb != Verb::Free {
                 put(&mut self.columns[SIZES], fold(shape.size.wrapping_sub(size) as i64));
                 size = shape.size;
+            }
+            if !are_plain {
+                self.columns[CALLS].push(shape.call.to_byte());
             }
         }
     }

@@ -1,17 +1,22 @@
 //! A block of events: columns of bytes that compress well, described in [`format`](mod@crate::format).
 
 mod decode;
+mod details;
 mod encode;
 
-pub(crate) use decode::{Bounds, Decoder};
+pub(crate) use decode::{Bounds, Decoder, StackNumbers};
 pub(crate) use encode::Encoder;
 
-/// Number of columns in a block.
-pub(crate) const COLUMNS: usize = 10;
+use super::{Shape, Verb};
 
-/// First column of the table of shapes: operations, callers and sizes.
+/// Number of columns in a block.
+pub(crate) const COLUMNS: usize = 14;
+/// Number of columns in a block of version 1, which are the first of these, with addresses instead of stacks.
+pub(crate) const COLUMNS_V1: usize = 10;
+
+/// First column of the table of shapes: operations, stacks and sizes.
 const VERBS: usize = 0;
-const CALLERS: usize = 1;
+const STACKS: usize = 1;
 const SIZES: usize = 2;
 /// The column of threads, in runs.
 const THREADS: usize = 3;
@@ -20,28 +25,17 @@ const THREADS: usize = 3;
 const SHAPES: usize = 4;
 const TIMES: usize = 6;
 const NAMES: usize = 8;
+/// Another column of the table of shapes: the functions called. Missing if all are those of C.
+const CALLS: usize = 10;
+/// First column of the details of allocations and resizes: addresses, usable bytes and weights. Each of them may be
+/// missing.
+const DETAILS: usize = 11;
 
 /// Stands in a column of bytes for a number of at least 255; the next column has the number less 255.
 const LONG: u8 = u8::MAX;
 
 /// Number of shapes whose number fits into a byte; the most frequent shapes get these numbers.
 const SHORT_SHAPES: usize = LONG as usize;
-
-/// The shape of an event: everything except time, thread and slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Shape {
-    pub(crate) caller: u64,
-    pub(crate) verb: Verb,
-    pub(crate) size: u64,
-}
-
-/// The operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Verb {
-    Free,
-    Resize,
-    Allocate { align: u32, zeroed: bool },
-}
 
 impl Verb {
     /// Encodes the operation: 0 free, 1 resize, from 2 on allocate: even numbers for uninitialised memory, odd ones for

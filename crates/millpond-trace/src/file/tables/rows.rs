@@ -1,0 +1,123 @@
+//! Rows that are encoded one after the other: threads, marks and samples.
+
+use crate::file::{
+    bytes::{Bytes, put, put_text},
+    section::Kind,
+};
+
+/// A row of a table.
+pub(crate) trait Row: Sized {
+    /// The kind of the sections that contain such rows.
+    const KIND: Kind;
+
+    /// Appends the bytes of the row.
+    fn put(&self, out: &mut Vec<u8>);
+
+    /// Reads what [`put`](Self::put) has written.
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self>;
+}
+
+/// Rows that have not been written yet.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) count: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Rows {
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: &impl Row) {
+        row.put(&mut self.bytes);
+        self.count += 1;
+    }
+}
+
+/// A thread of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// The number that events have; at least [`Summary::threads`](crate::Summary::threads) if it has no events.
+    pub number: u32,
+    /// Its name; empty if unknown.
+    pub name: String,
+    /// Nanoseconds from the start of recording until it started; 0 if it started before.
+    pub started: u64,
+    /// Nanoseconds from the start of recording until it ended, if it did.
+    pub ended: Option<u64>,
+}
+
+impl Row for Thread {
+    const KIND: Kind = Kind::Threads;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put(out, u64::from(self.number));
+        put_text(out, &self.name);
+        put(out, self.started);
+        put(out, self.ended.map_or(0, |time| time.saturating_add(1)));
+    }
+
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
+        Some(Self {
+            number: bytes.small()?,
+            name: bytes.text()?.to_owned(),
+            started: bytes.number()?,
+            ended: bytes.number()?.checked_sub(1),
+        })
+    }
+}
+
+/// A point in time with a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Nanoseconds since recording began.
+    pub time: u64,
+    /// The name.
+    pub name: String,
+}
+
+impl Row for Mark {
+    const KIND: Kind = Kind::Marks;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.time);
+        put_text(out, &self.name);
+    }
+
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
+        Some(Self { time: bytes.number()?, name: bytes.text()?.to_owned() })
+    }
+}
+
+/// Resources that the process used up to a point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Nanoseconds since recording began.
+    pub time: u64,
+    /// Resident bytes.
+    pub resident: u64,
+    /// Anonymous resident bytes.
+    pub anonymous: u64,
+    /// Number of page faults since the process started, of both kinds.
+    pub page_faults: u64,
+    /// Nanoseconds of CPU time since the process started.
+    pub cpu_ns: u64,
+}
+
+impl Row for Sample {
+    const KIND: Kind = Kind::Samples;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        for number in [self.time, self.resident, self.anonymous, self.page_faults, self.cpu_ns] {
+            put(out, number);
+        }
+    }
+
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
+        Some(Self {
+            time: bytes.number()?,
+            resident: bytes.number()?,
+            anonymous: bytes.number()?,
+            page_faults: bytes.number()?,
+            cpu_ns: bytes.number()?,
+        })
+    }
+}
