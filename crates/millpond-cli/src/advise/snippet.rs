@@ -49,7 +49,11 @@ impl Snippet<'_> {
     }
 
     fn imports(&self) -> &'static str {
-        if self.has_threads { "Cached, Classes, ClassesError" } else { "Classes, ClassesError, Local" }
+        if self.has_threads {
+            "Cached, Classes, pool::ClassesError"
+        } else {
+            "Classes, Local, pool::ClassesError"
+        }
     }
 
     fn rust(&self) -> String {
@@ -68,12 +72,12 @@ impl Snippet<'_> {
     fn rust_huge(&self) -> String {
         let (rust, shell, largest) = (self.rust(), self.shell(), self.largest());
         let (imports, chunks) = if self.has_threads {
-            ("Cached, Classes, ClassesError, Heap, Linear, Locked, Segregator, TunedPages", "Locked")
+            ("Cached, Classes, Heap, Linear, Locked", "Locked")
         } else {
-            ("Classes, ClassesError, Heap, Linear, Local, Segregator, TunedPages", "Local")
+            ("Classes, Heap, Linear, Local", "Local")
         };
         format!(
-            "use millpond::{{{imports}}};\n\
+            "use millpond::{{{imports}, guard::Segregator, pool::ClassesError, source::TunedPages}};\n\
              \n\
              {rust}\n\
              /// On huge pages; blocks larger than {largest} bytes come from the heap.\n\

@@ -100,7 +100,7 @@ impl Words<'_> {
         };
         match &self.judge.bound.doubt {
             Some(doubt) if ordinary.is_some() && doubt.replay_is_sound => {
-                format!("{text} What share of its CPU time that is cannot be told: {}.", doubt.text)
+                format!("{text} What share of its CPU time this is cannot be determined: {}.", doubt.text)
             }
             Some(doubt) if ordinary.is_some() => {
                 format!("Cannot tell what pools would change: {}.", doubt.text)
@@ -138,7 +138,7 @@ impl Words<'_> {
             (Change::Unclear(range), Change::Less(bytes)) => {
                 let (saved, between) = (self.of_the_peak(bytes), self.between(range));
                 Some(format!(
-                    "{pools} would save {saved}. Whether they make {program} faster, the rounds cannot tell: {between}."
+                    "{pools} would save {saved}. The rounds do not show whether they make {program} faster: {between}."
                 ))
             }
             (Change::More(loss), Change::Less(bytes)) => {
@@ -156,9 +156,7 @@ impl Words<'_> {
             Change::Less(bytes) => format!(" and save {}", self.of_the_peak(bytes)),
             Change::More(bytes) => format!(", but take {} more memory", units::range(bytes, units::bytes)),
             Change::Same => " and take as much memory".into(),
-            Change::Unclear(_) => {
-                "; whether it would take more memory or less, the rounds cannot tell".into()
-            }
+            Change::Unclear(_) => "; the rounds do not show whether it would take more or less memory".into(),
         };
         Some(format!("{}{memory}", self.faster(outcome, gain)))
     }
@@ -244,7 +242,7 @@ impl Words<'_> {
         let times = units::range(ratio, |ratio| format!("{ratio:.2}"));
         if ratio.least > 1.0 {
             return Some(format!(
-                "There, the live blocks lie farther apart: reading them all takes {times} times as long, and what {program} does with them will be slower for it."
+                "There, the live blocks lie farther apart: reading them all takes {times} times as long, which slows down what {program} does with them."
             ));
         }
         Some(format!(

@@ -67,7 +67,7 @@ impl fmt::Display for RecordError {
                 write!(f, "became {}, which {error}", program.display())
             }
             Self::Failed(reason) => write!(f, "could not be recorded, because {reason}"),
-            Self::NoSuchProcess(there) => write!(f, "is no process of this recording; there are {there}"),
+            Self::NoSuchProcess(there) => write!(f, "is not a process of this recording; its processes are {there}"),
         }
     }
 }

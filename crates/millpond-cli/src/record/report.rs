@@ -53,8 +53,8 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
     lines.extend(others(recording));
     if recording.failed > 0 {
         lines.push(format!(
-            "{} could not be recorded: no files could be made in the directory for temporary files or in /dev/shm, for \
-             want of room, of rights, or of file descriptors",
+            "{} could not be recorded: no files could be made in the directory for temporary files or in /dev/shm, because \
+             there was no room, no permission, or no file descriptor left",
             counted(recording.failed as u64, "process")
         ));
     }
@@ -111,7 +111,7 @@ pub(super) fn ended_by(program: &str, signal: i32) -> String {
         6 => ("SIGABRT", ""),
         8 => ("SIGFPE", ""),
         7 => ("SIGBUS", ""),
-        9 => ("SIGKILL", ": somebody killed it, or the system did because memory ran out"),
+        9 => ("SIGKILL", ": another process killed it, or the system did because memory ran out"),
         11 => ("SIGSEGV", ""),
         13 => ("SIGPIPE", ""),
         15 => ("SIGTERM", ""),
@@ -130,8 +130,8 @@ fn own_arenas(trace: &Trace) -> Option<String> {
     let told =
         std::env::var_os("PYTHONMALLOC").is_some_and(|value| value.to_string_lossy().starts_with("malloc"));
     (python && !told).then(|| {
-        "python3 cuts objects of up to 512 bytes from memory of its own, which is not recorded: with PYTHONMALLOC=malloc \
-         in its environment they are"
+        "python3 carves objects of up to 512 bytes out of memory of its own, and these are not recorded: to record them, set \
+         PYTHONMALLOC=malloc in its environment"
             .to_owned()
     })
 }
@@ -170,7 +170,7 @@ fn others(recording: &Recording) -> Option<String> {
     let named: Vec<_> = groups.iter().take(TOLD).map(group_line).collect();
     let more = if groups.len() > TOLD { ", ..." } else { "" };
     let mut text = format!(
-        "{} with {} not kept: {}{more}; --process picks one by its name or number",
+        "{} with {} not kept: {}{more}; --process selects one by its name or number",
         counted(recording.others.len() as u64, "other process"),
         counted(recording.others.iter().map(|other| other.events).sum(), "event"),
         named.join(", ")
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn signals_are_named_with_what_they_mean() {
         let text = ended_by("sort", 9);
-        assert!(text.starts_with("signal 9 (SIGKILL) ended sort: somebody killed it, or"), "{text}");
+        assert!(text.starts_with("signal 9 (SIGKILL) ended sort: another process killed it, or"), "{text}");
         assert!(ended_by("sort", 35).starts_with("signal 35 ended sort"));
     }
 }

@@ -43,11 +43,11 @@ pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> Stri
     let rows = verified.iter().map(|(name, found)| {
         vec![name.title().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
     });
-    let table = table::render(&["allocator", "blocks", "stamps compared", "result"], rows.collect());
+    let table = table::render(&["allocator", "blocks", "compared", "result"], rows.collect());
     format!(
         "{}\n{table}\n\
-         Every block was stamped all over, and its stamp compared when it was resized, freed, or left at the end.\n\
-         No two blocks overlapped, resizes kept their contents, and every block was aligned and zeroed as asked.\n",
+         Every block was filled, and its contents were compared when it was resized or freed, and at the end.\n\
+         No two blocks overlapped, resizes kept the contents, and every block was aligned and zeroed as requested.\n",
         about(study)
     )
 }
@@ -71,11 +71,11 @@ fn about(study: &Study) -> String {
         let _ = writeln!(text, "{}", threads(study));
     }
     for (number, what) in [
-        (summary.unknown_frees, "a free or realloc of a block that was never seen, left out"),
-        (summary.overlaps, "an address handed out again without a free that was seen"),
+        (summary.unknown_frees, "frees or reallocs of blocks whose allocation was not recorded, left out"),
+        (summary.overlaps, "addresses handed out again without a recorded free"),
     ] {
         if number > 0 {
-            let _ = writeln!(text, "{} x {what}", count(number));
+            let _ = writeln!(text, "{what}: {}", count(number));
         }
     }
     match summary.ending {
@@ -84,7 +84,7 @@ fn about(study: &Study) -> String {
             let _ = writeln!(text, "recording stopped because {}: the rest is missing", summary.stopped);
         }
         Ending::Cut => text
-            .push_str("the program was killed, or left without its exit handlers: its end may be missing\n"),
+            .push_str("the program was killed, or ended without its exit handlers: its end may be missing\n"),
         Ending::Full | Ending::Stopped => {
             text.push_str("recording stopped before the program did: the rest is missing\n")
         }
@@ -97,9 +97,9 @@ fn threads(study: &Study) -> String {
     let (summary, threads) = (&study.summary, &study.histogram.threads);
     let calls = summary.frees + summary.resizes;
     let foreign = match threads.foreign {
-        0 => "each freed or resized only what it had allocated itself".into(),
+        0 => "each freed or resized only its own blocks".into(),
         foreign => format!(
-            "{} of their {} were of another thread's block, and waited for it",
+            "{} of their {} concerned another thread's block, and waited for that thread",
             percent(foreign as f64 / calls as f64),
             if calls == 1 {
                 "one free or resize".into()
@@ -128,16 +128,16 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
     let glibc = comparison.of(Name::Glibc);
     let time = comparison.outcomes.iter().map(|outcome| time_row(study, outcome, glibc)).collect();
     let memory = comparison.outcomes.iter().map(|outcome| memory_row(outcome, glibc)).collect();
-    let mut text = table::render(&["allocator", "ns/event", "least-most", "total", "vs glibc"], time);
+    let mut text = table::render(&["allocator", "ns/event", "min-max", "total", "vs glibc"], time);
     text.push('\n');
     let headings = ["allocator", "peak memory", "vs glibc", "unused in blocks", "around blocks"];
     text.push_str(&table::render(&headings, memory));
     let _ = writeln!(
         text,
-        "\n{} in which all take turns, each in a process of its own: medians. \"same\": the rounds agree that less than a \
-         fiftieth changes; \"?\": they do not agree.\n\
+        "\nMedians of {}, in which all take turns, each in a process of its own. \"same\": the rounds agree that the \
+         difference is below 2 %; \"?\": they do not agree.\n\
          {}{}\
-         Written: {}. Subtracted: the loop and these writes alone, {} per event.",
+         Written: {}. Subtracted: the cost of the loop and of these writes, {} per event.",
         counted(settings.rounds.into(), "round"),
         outlying(comparison),
         slow_starts(study, comparison),
@@ -149,7 +149,7 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
         let why = if comparison.touched.is_some_and(|touched| touched.is_known) {
             "the program had less memory than all of them would take"
         } else {
-            "programs often fill but a part, and the trace does not say"
+            "programs often fill only a part of them, and the trace does not say how much"
         };
         let _ = writeln!(
             text,
@@ -163,7 +163,7 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
     if comparison.of(Name::Mimalloc).is_some() {
         let _ = writeln!(
             text,
-            "mimalloc is version {}, which takes huge pages where it can; others take other amounts of memory.",
+            "mimalloc is version {}, which uses huge pages where it can; other versions need other amounts of memory.",
             mimalloc_version()
         );
     }
@@ -201,8 +201,10 @@ fn outlying(comparison: &Comparison) -> String {
     let all: Vec<_> = comparison.outcomes.iter().flat_map(told).collect();
     match all.len() {
         0 => String::new(),
-        1 => format!("An outlier, as if something else had kept the machine busy: {}.\n", all[0]),
-        _ => format!("Outliers, as if something else had kept the machine busy: {}.\n", all.join(", ")),
+        1 => format!("An outlier, probably because other programs kept the machine busy: {}.\n", all[0]),
+        _ => {
+            format!("Outliers, probably because other programs kept the machine busy: {}.\n", all.join(", "))
+        }
     }
 }
 
@@ -215,7 +217,7 @@ fn slow_starts(study: &Study, comparison: &Comparison) -> String {
     if told.is_empty() {
         return String::new();
     }
-    format!("A first turn, which does not count, took far longer (ns/event): {}.\n", told.join("; "))
+    format!("The first turn, which does not count, took much longer (ns/event): {}.\n", told.join("; "))
 }
 
 fn time_row(study: &Study, outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
@@ -278,15 +280,15 @@ fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     let share = match (bound.share(bound.allocation), &bound.doubt) {
         (Some(share), _) => share.map(|share| share.min(1.0)),
         (None, Some(doubt)) => {
-            let _ = writeln!(text, "No share of it can be told: {}.", doubt.text);
+            let _ = writeln!(text, "The share that allocation takes cannot be determined: {}.", doubt.text);
             return text;
         }
         (None, None) => return text,
     };
     let _ = writeln!(
         text,
-        "Allocation takes {} of the rest: {allocation} of {}. No allocator can gain more by being faster itself; where \
-         blocks lie denser, the rest of {program} may become faster too, and that is not in these figures.",
+        "Allocation takes {} of the rest: {allocation} of {}. A faster allocator cannot gain more; if blocks \
+         lie denser, the rest of {program} may become faster too, which these figures do not include.",
         units::range(share, percent),
         units::range(cpu, units::time),
     );
@@ -332,11 +334,11 @@ fn advice(advice: &Advice, verdict: &Verdict) -> String {
     }
     let sizes = counted(advice.blocks.len() as u64, "size");
     let verb = if advice.blocks.len() == 1 { "covers" } else { "cover" };
-    let headings = ["block", "serves", "allocations", "share", "most live", "unused at the peak"];
+    let headings = ["block", "serves", "allocations", "share", "max live", "unused at the peak"];
     let table = table::render(&headings, advice.blocks.iter().map(block).collect());
     let mut text = format!(
-        "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. That is \"advised\" (\"huge\": on huge \
-         pages); \"pools\" has four sizes per doubling.\n\n\
+        "{BOLD}{sizes} {verb} {}{BOLD:#} of the allocations. They are the sizes of \"advised\" and \
+         \"advised, huge\"; \"pools\" has four sizes per doubling.\n\n\
          {table}",
         percent(advice.covered)
     );

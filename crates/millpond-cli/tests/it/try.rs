@@ -57,7 +57,10 @@ fn started_process_is_judged_unless_another_is_named() {
     }
     let output = try_in(folder.path(), &[&["--process", "tac", "--"], &PARENT[..]].concat());
     let report = String::from_utf8(output.stderr).unwrap();
-    assert!(report.contains("tac is no process of this recording; there are sh, sort\n"), "{report}");
+    assert!(
+        report.contains("tac is not a process of this recording; its processes are sh, sort\n"),
+        "{report}"
+    );
     assert_eq!(output.status.code(), Some(125));
 }
 

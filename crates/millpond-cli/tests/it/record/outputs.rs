@@ -92,7 +92,7 @@ fn process_is_selected_by_its_own_name() {
     let output =
         workshop.record_with(&["--process", "tac"], "/bin/sh".as_ref(), &["-c", "sort /dev/null; true"]);
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("tac is no process of this recording; there are sh, sort\n"), "{text}");
+    assert!(text.contains("tac is not a process of this recording; its processes are sh, sort\n"), "{text}");
     assert_eq!((output.status.code(), workshop.others().len()), (Some(125), 2), "nothing is lost");
 }
 
