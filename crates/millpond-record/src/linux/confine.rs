@@ -1,12 +1,13 @@
 //! Sandboxes: a process may permanently renounce system calls, and is then killed for the next one. A thread may also
-//! renounce reading the clock of the processor, alone or as part of a strict sandbox; recording then stops at once.
+//! renounce reading the clock of the processor, alone or as part of a strict sandbox; all threads then use the clock of
+//! `millpond`, so that their order is known.
 //!
 //! A process does so by calling `prctl` or `syscall` of the C library; a system call made by its own instructions is
 //! not detected.
 
 use core::ffi::{c_int, c_long, c_ulong};
 
-use super::{real, recording, sandbox, thread};
+use super::{real, recording, sandbox};
 
 /// Makes a call that may put the process into a sandbox. If `entered` returns true, the recorder makes no more system
 /// calls.
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong
         return call();
     }
     if !(option == libc::PR_SET_SECCOMP && a == libc::SECCOMP_MODE_FILTER.into()) {
-        give_up_the_clock();
+        recording::give_up_the_clock();
     }
     around(call, |answer| answer == 0)
 }
@@ -41,13 +42,6 @@ pub unsafe extern "C" fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong
 /// Returns whether this `prctl` disables system calls or the clock.
 fn confines(option: c_int, a: c_ulong) -> bool {
     option == libc::PR_SET_SECCOMP || option == libc::PR_SET_TSC && a == libc::PR_TSC_SIGSEGV as c_ulong
-}
-
-/// Stops recording while the clock can still be read for the time of the end.
-fn give_up_the_clock() {
-    recording::bar();
-    // SAFETY: the state is that of the calling thread, which logs nothing without a stream.
-    unsafe { (*thread::current()).stream = core::ptr::null_mut() };
 }
 
 /// Forwards a system call. Most programs and libraries that use a filter call `seccomp` this way, because the C library
@@ -76,7 +70,7 @@ pub unsafe extern "C" fn syscall(
             around(call, |answer| answer >= 0)
         }
         libc::SYS_seccomp if a == libc::SECCOMP_SET_MODE_STRICT as usize => {
-            give_up_the_clock();
+            recording::give_up_the_clock();
             around(call, |answer| answer == 0)
         }
         // SAFETY: the same call.

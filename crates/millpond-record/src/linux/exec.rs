@@ -12,11 +12,11 @@ use core::{
 use millpond_trace::raw::{DIRECTORY, Exec, LOST_CHILD, SOME_CHILD};
 
 use super::{
-    clock::ticks,
+    clock,
     path::{self, Path},
     process::control,
     real::{Text, Texts},
-    recording, sandbox,
+    recording,
     sys::{self, File, Quiet},
 };
 
@@ -212,7 +212,10 @@ pub(crate) unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Optio
     if !recording::is_joined() || program.is_null() {
         return None;
     }
-    let quiet = Quiet::begin()?;
+    let quiet = Quiet::begin();
+    if !quiet.may_call() {
+        return None;
+    }
     let process = process.unwrap_or_else(|| sys::process_numbers().0);
     let mut exec = Exec { ticks: at, process, failed: 0, path: [0; 496] };
     // SAFETY: the caller guarantees that `program` is a C string.
@@ -234,7 +237,10 @@ pub(crate) unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Optio
 
 /// Marks a noted call as failed.
 pub(crate) fn take_back(note: Option<u32>) {
-    let (Some(number), Some(quiet)) = (note, Quiet::begin()) else { return };
+    let (Some(number), quiet) = (note, Quiet::begin()) else { return };
+    if !quiet.may_call() {
+        return;
+    }
     let failed = 1_u32;
     let place = offset(number) + offset_of!(Exec, failed) as u64;
     // SAFETY: the buffer has that many bytes.
@@ -260,7 +266,7 @@ unsafe fn write(from: *const u8, length: usize, place: u64) -> Result<(), u32> {
     unsafe { file.write(from, length, place) }
 }
 
-/// Returns the time; 0 if the clock must not be read, in which case nothing is noted either.
+/// Returns the time; 0 if nothing is recorded.
 pub(crate) fn now() -> u64 {
-    if sandbox::is_inside() { 0 } else { ticks() }
+    if recording::is_joined() { clock::now() } else { 0 }
 }

@@ -2,7 +2,14 @@
 
 use millpond_trace::raw::{Call, Kind};
 
-use super::{clock::ticks, process::Process, recording, sys::Quiet, thread, watch};
+use super::{
+    clock::{self, ticks},
+    process::Process,
+    recording,
+    sys::Quiet,
+    thread::{self, Thread},
+    watch,
+};
 
 /// Logs an event with the default alignment.
 #[inline(always)]
@@ -28,28 +35,31 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
     unsafe {
         let stream = (*thread).stream;
         if !stream.is_null() && (*stream).has_room() {
-            return (*stream).log_any(&call, ticks());
+            return (*stream).log_any(&call, clock::now());
         }
-        if recording::is_off() {
+        if recording::is_off() || (*thread).busy {
             return;
         }
-        let Some(quiet) = Quiet::begin() else { return recording::bar() };
-        if let Some(process) = recording::running() {
-            log_in(process, thread, &call);
-            watch::watch(thread);
+        let quiet = Quiet::begin();
+        // In a sandbox, a handler may interrupt what follows; what it allocates is then lost.
+        (*thread).busy = true;
+        if let Some(process) = recording::running(&quiet) {
+            log_in(process, thread, &call, &quiet);
         }
+        (*thread).busy = false;
+        watch::watch(thread);
         drop(quiet);
     }
 }
 
 /// # Safety
 ///
-/// `thread` must be the calling thread, with its signals blocked.
-unsafe fn log_in(process: &Process, thread: *mut thread::Thread, call: &Call) {
+/// `thread` must be the calling thread, and must not log anything else meanwhile.
+unsafe fn log_in(process: &Process, thread: *mut Thread, call: &Call, quiet: &Quiet) {
     // SAFETY: the stream that `stream_for` returns belongs to this thread and has room.
     unsafe {
-        let Some(stream) = process.stream_for(thread) else { return };
-        (*stream).log_any(call, ticks());
+        let Some(stream) = process.stream_for(thread, quiet) else { return };
+        (*stream).log_any(call, clock::now());
         if (*thread).ending {
             watch::give_up_stream(thread);
         }

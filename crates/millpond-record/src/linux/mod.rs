@@ -10,7 +10,8 @@
 //!   sandbox, where a system call could kill it.
 //! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether this process is recorded, and the beginning and end of that; `watch` – the end of threads.
-//! * `process` – what a process owns: its files and streams; a child of `fork` begins anew.
+//! * `process` – what a process owns: its files and streams; a child of `fork` begins anew; `reserve` – where its streams
+//!   continue when it cannot use files any more.
 //! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
 //!   hooks; `files`, `sys`, `path`, `clock` – the operating system.
 
@@ -26,6 +27,7 @@ mod process;
 pub mod programs;
 mod real;
 mod recording;
+mod reserve;
 mod sandbox;
 mod sys;
 mod thread;

@@ -42,6 +42,13 @@ impl Path {
         path
     }
 
+    /// Returns `DIRECTORY/reserve`.
+    pub(crate) fn reserve() -> Self {
+        let mut path = Self::directory();
+        path.push(b"/reserve");
+        path
+    }
+
     /// Returns `DIRECTORY/live/NUMBER` followed by `suffix`.
     pub(crate) fn live(number: u32, suffix: &[u8]) -> Self {
         let mut path = Self::directory();

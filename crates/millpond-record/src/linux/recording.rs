@@ -8,10 +8,10 @@ use core::{
 use millpond_trace::raw::{Control, MAGIC};
 
 use super::{
-    files,
+    clock, files,
     path::{self, Directory, Path},
     process::{self, Process},
-    real,
+    real, reserve,
     sys::{self, File, Quiet},
     watch,
 };
@@ -37,14 +37,14 @@ pub(crate) fn is_off() -> bool {
 }
 
 /// Returns the process, if it is being recorded. The first call in a process starts recording.
-pub(crate) fn running() -> Option<&'static Process> {
+pub(crate) fn running(quiet: &Quiet) -> Option<&'static Process> {
     while RECORDING.load(Acquire) < YES {
         if RECORDING.compare_exchange(UNKNOWN, ASKING, Acquire, Relaxed).is_err() {
-            sys::wait_a_little();
+            sys::wait_a_little(quiet.may_call());
             continue;
         }
         // SAFETY: one thread at a time reaches this call, and none after it has returned an answer.
-        let answer = unsafe { set_up() };
+        let answer = if quiet.may_call() { unsafe { set_up() } } else { NO };
         RECORDING.store(answer, Release);
         if answer == UNKNOWN {
             return None;
@@ -52,7 +52,7 @@ pub(crate) fn running() -> Option<&'static Process> {
     }
     // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     let process = unsafe { PROCESS.load(Relaxed).as_ref() }?;
-    process.is_running().then_some(process)
+    process.is_running(quiet.may_call()).then_some(process)
 }
 
 /// Determines whether there is a recording, and joins it.
@@ -76,24 +76,29 @@ unsafe fn set_up() -> u32 {
     if control.magic.load(Relaxed) != MAGIC || !watch::prepare() {
         return NO;
     }
-    // If this program was started in a sandbox, it may be killed for an unusual system call, or for reading the clock.
+    // If this program was started in a sandbox, it may be killed for an unusual system call.
     let filters = files::number_after(b"Seccomp_filters:", c"/proc/self/status").unwrap_or(0);
-    if filters != control.filters.load(Relaxed) || !sys::has_clock() {
+    if filters != control.filters.load(Relaxed) {
         control.sandboxed.fetch_add(1, Relaxed);
         return NO;
     }
-    real::prepare();
     process::join(control);
+    if !sys::has_clock() {
+        clock::forbid(false);
+    }
+    reserve::map(control);
+    real::prepare();
     PROCESS.store(process, Relaxed);
     YES
 }
 
-/// Stops recording without a system call, because this process is in a sandbox.
-#[cold]
-pub(crate) fn bar() {
+/// Makes all threads of this process read the clock of `millpond` from now on. The clock of the processor must still be
+/// readable.
+pub(crate) fn give_up_the_clock() {
     // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() } {
-        process.bar();
+        clock::forbid(true);
+        process.decline();
     }
 }
 
@@ -104,10 +109,9 @@ pub(crate) fn is_joined() -> bool {
 
 /// Starts recording this process, even if it never allocates.
 pub(crate) fn begin() {
-    if let Some(quiet) = Quiet::begin() {
-        running();
-        drop(quiet);
-    }
+    let quiet = Quiet::begin();
+    running(&quiet);
+    drop(quiet);
 }
 
 /// Notes that the process ends normally. Later allocations and frees are still recorded.
@@ -118,7 +122,7 @@ pub(crate) fn end() {
     let quiet = Quiet::begin();
     // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
     if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
-        process.end(quiet.is_some());
+        process.end(quiet.may_call());
     }
     drop(quiet);
 }

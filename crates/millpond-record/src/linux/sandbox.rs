@@ -1,5 +1,5 @@
-//! Whether the recorder may make system calls and read the clock, for which a process may be killed in a sandbox.
-//! There, recording continues in the memory that it has, and stops when that is full. `confine` detects when a process
+//! Whether the recorder may make system calls, for which a process may be killed in a sandbox. There, recording continues
+//! in the units of `reserve`. `confine` detects when a process
 //! enters a sandbox.
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
@@ -27,11 +27,6 @@ pub(crate) fn begin_calls() -> bool {
 /// Notes that the thread has finished its system calls.
 pub(crate) fn end_calls() {
     CALLS.fetch_sub(1, SeqCst);
-}
-
-/// Returns whether the recorder must neither make system calls nor read the clock.
-pub(crate) fn is_inside() -> bool {
-    STATE.load(SeqCst) != FREE
 }
 
 /// Announces that the process tries to enter a sandbox; returns `false` if that was already announced. Waits for other
@@ -65,14 +60,14 @@ mod tests {
         assert!(begin_calls());
         end_calls();
         assert!(ask() && !ask());
-        assert!(!begin_calls() && is_inside());
+        assert!(!begin_calls() && STATE.load(SeqCst) != FREE);
         answer(true, false);
         assert!(begin_calls(), "the sandbox was refused");
         end_calls();
         answer(ask(), true);
-        assert!(!begin_calls() && is_inside());
+        assert!(!begin_calls() && STATE.load(SeqCst) != FREE);
         answer(ask(), false);
-        assert!(is_inside(), "there is no way out");
+        assert!(STATE.load(SeqCst) == INSIDE, "there is no way out");
         assert_eq!(CALLS.load(SeqCst), 0);
         STATE.store(FREE, SeqCst);
     }

@@ -3,9 +3,12 @@
 
 use core::{
     arch::asm,
+    cell::UnsafeCell,
     ffi::c_long,
     mem::{MaybeUninit, size_of},
 };
+
+use millpond_trace::raw::UNIT;
 
 use super::{path::Path, sandbox};
 
@@ -50,29 +53,39 @@ const NO: usize = 0;
 const HERE: usize = libc::AT_FDCWD as usize;
 
 /// Blocks all signals of this thread; restores the signal mask and `errno` when dropped. Meanwhile, the recorder cannot
-/// be interrupted by a handler that allocates, and the program does not notice its work.
-pub(crate) struct Quiet {
+/// be interrupted by a handler that allocates, and the program does not notice its work. In a sandbox, where no system
+/// calls can be made, this does nothing.
+pub(crate) struct Quiet(Option<Before>);
+
+/// The state of the thread before.
+struct Before {
     errno: i32,
     mask: u64,
 }
 
 impl Quiet {
-    /// Blocks signals until the value is dropped. Returns `None` in a sandbox, where no system calls can be made.
-    pub(crate) fn begin() -> Option<Self> {
+    /// Blocks signals until the value is dropped, except in a sandbox.
+    pub(crate) fn begin() -> Self {
         if !sandbox::begin_calls() {
-            return None;
+            return Self(None);
         }
         // SAFETY: `__errno_location` returns a valid pointer on every thread.
-        Some(unsafe { Self { errno: *libc::__errno_location(), mask: set_signals(u64::MAX) } })
+        Self(Some(unsafe { Before { errno: *libc::__errno_location(), mask: set_signals(u64::MAX) } }))
+    }
+
+    /// Returns whether the thread may make system calls until the value is dropped.
+    pub(crate) fn may_call(&self) -> bool {
+        self.0.is_some()
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
+        let Some(Before { errno, mask }) = self.0 else { return };
         // SAFETY: as in `begin`.
         unsafe {
-            set_signals(self.mask);
-            *libc::__errno_location() = self.errno;
+            set_signals(mask);
+            *libc::__errno_location() = errno;
         }
         sandbox::end_calls();
     }
@@ -111,7 +124,7 @@ impl File {
     ///
     /// `from` must point to `length` bytes.
     pub(crate) unsafe fn write(&self, from: *const u8, length: usize, offset: u64) -> Result<(), u32> {
-        if offset + length as u64 > largest_file() {
+        if offset + length as u64 > limit(libc::RLIMIT_FSIZE as usize) {
             return Err(libc::EFBIG as u32);
         }
         let mut done = 0;
@@ -129,6 +142,17 @@ impl File {
             }
         }
         Ok(())
+    }
+
+    /// Writes this many zeros, up to [`UNIT`].
+    pub(crate) fn write_zeros(&self, length: usize, offset: u64) -> Result<(), u32> {
+        /// In a cell, so that it takes no space in the library's file; never changed.
+        struct Zeros(UnsafeCell<[u8; UNIT]>);
+        // SAFETY: only read.
+        unsafe impl Sync for Zeros {}
+        static ZEROS: Zeros = Zeros(UnsafeCell::new([0; UNIT]));
+        // SAFETY: the array is at least that long.
+        unsafe { self.write(ZEROS.0.get().cast(), length.min(UNIT), offset) }
     }
 
     /// Reads the next bytes, up to the length of `to`; returns their number, which is 0 at the end and on failure.
@@ -187,10 +211,10 @@ pub(crate) unsafe fn give_back<T>(memory: *mut T) {
     unsafe { call(libc::SYS_munmap, [memory as usize, size_of::<T>(), NO, NO, NO, NO]) };
 }
 
-/// Returns the max size of a file that the process may write; writing beyond it would kill the process.
-fn largest_file() -> u64 {
+/// Returns a limit of the process, such as that for the size of a file, beyond which a write would kill the process;
+/// `u64::MAX`: none.
+pub(crate) fn limit(resource: usize) -> u64 {
     let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
-    let resource = libc::RLIMIT_FSIZE as usize;
     // SAFETY: `limit` is valid for the result, and is read only on success.
     unsafe {
         match call(libc::SYS_prlimit64, [0, resource, NO, limit.as_mut_ptr() as usize, NO, NO]) {
@@ -266,8 +290,12 @@ pub(crate) fn process_numbers() -> (u32, u32) {
     unsafe { (call(libc::SYS_getpid, [NO; 6]) as u32, call(libc::SYS_getppid, [NO; 6]) as u32) }
 }
 
-/// Yields to another thread.
-pub(crate) fn wait_a_little() {
-    // SAFETY: `sched_yield` is always safe to call.
-    unsafe { call(libc::SYS_sched_yield, [NO; 6]) };
+/// Lets time pass: yields to another thread if `calls` is true, or else makes no system call.
+pub(crate) fn wait_a_little(calls: bool) {
+    if calls {
+        // SAFETY: `sched_yield` is always safe to call.
+        unsafe { call(libc::SYS_sched_yield, [NO; 6]) };
+    } else {
+        core::hint::spin_loop();
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Thread {
     pub(crate) ending: bool,
     /// Whether the thread is looking up a real function.
     pub(crate) resolving: bool,
+    /// Whether the thread is changing its stream while its signals are not blocked.
+    pub(crate) busy: bool,
 }
 
 mod place {

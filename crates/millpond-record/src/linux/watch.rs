@@ -43,7 +43,7 @@ pub(crate) unsafe fn watch(thread: *mut Thread) {
 /// Called when a thread ends: releases its stream. Later events of the thread are logged one by one in any free stream.
 unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     let thread = thread::current();
-    // In a sandbox, signals cannot be blocked; events of a handler are then logged in this stream or not at all.
+    // In a sandbox, signals are not blocked; events of a handler are then logged in this stream or not at all.
     let quiet = Quiet::begin();
     // SAFETY: the state is that of the calling thread.
     unsafe {

@@ -8,7 +8,7 @@ use core::{
 use super::record::Record;
 
 /// The version of the layout; changes with every change in this file.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first eight bytes of the control file and of every `live/N`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
@@ -47,6 +47,27 @@ pub struct Control {
     pub unwritten: AtomicU32,
     /// Ticks before that call.
     pub unwritten_ticks: AtomicU64,
+    /// Nonzero if a process needs the units of `reserve` or [`clock`](Self::clock), so that `millpond` must be quick.
+    pub urgent: AtomicU32,
+    /// Number of units of `reserve` that were taken, which is the number of the next one.
+    pub taken: AtomicU32,
+    /// Number of units of `reserve` that can be used: `millpond` has reserved room for them on the disk.
+    pub ready: AtomicU32,
+    /// The error number because of which `millpond` cannot provide more units; 0: none.
+    pub refused: AtomicU32,
+    /// The process that `millpond` has started.
+    pub first: AtomicU32,
+    /// Ticks and the nanoseconds since 1970 when recording began.
+    pub begin_ticks: AtomicU64,
+    /// See [`begin_ticks`](Self::begin_ticks).
+    pub begin_unix_ns: AtomicU64,
+    /// Ticks a moment ago, and the nanoseconds from the beginning to then: a clock that `millpond` keeps, for processes
+    /// that must not read that of the processor.
+    pub clock: AtomicU64,
+    /// See [`clock`](Self::clock).
+    pub clock_ns: AtomicU64,
+    /// The time that was given last to a process that must not read the clock.
+    pub last: AtomicU64,
     /// The value of `Seccomp_filters` in `/proc/self/status` of the process that started the recording.
     pub filters: AtomicU32,
 }
@@ -102,7 +123,8 @@ pub const LIMIT: u32 = u32::MAX;
 /// [`Header::reason`]: the recording was over while this process still ran.
 pub const OVER: u32 = u32::MAX - 1;
 
-/// [`Header::reason`]: the process was in a sandbox, where a system call of the recorder could have killed it.
+/// [`Header::reason`]: the process could not continue in `reserve`, and was in a sandbox, where a system call of the
+/// recorder could have killed it.
 pub const SANDBOX: u32 = u32::MAX - 2;
 
 /// [`Exec::process`]: a child whose number only the C library knows, and whose environment loads the recorder.
@@ -142,9 +164,17 @@ pub struct Window {
     pub sequence: AtomicU32,
     /// Number of complete records.
     pub used: AtomicU32,
-    /// 1; distinguishes an empty unit from one that was never written.
+    /// What follows: [`RECORDS_FOLLOW`] or [`HEADER_FOLLOWS`]; 0 in a unit that was never written.
     pub valid: AtomicU32,
+    /// The number of the process image; only in `reserve`.
+    pub image: AtomicU32,
 }
+
+/// [`Window::valid`]: a unit of records.
+pub const RECORDS_FOLLOW: u32 = 1;
+
+/// [`Window::valid`]: a unit of `reserve` in which the [`Header`] of a process follows that could not create a file.
+pub const HEADER_FOLLOWS: u32 = 2;
 
 /// Types that can be copied from the bytes of a file.
 ///

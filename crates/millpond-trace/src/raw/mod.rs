@@ -11,6 +11,7 @@
 //! | `live/control` | [`Control`]: shared by all processes of the recording |
 //! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per stream, its [`Window`] |
 //! | `N` | units that were written out from full windows |
+//! | `reserve` | units for processes that cannot make system calls or files any more: see below |
 //! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
 //!
@@ -18,6 +19,11 @@
 //! Its window is mapped from a file, so that nothing is lost if the program is killed. A full window is written out as
 //! one unit, and is then reused with the next sequence number. If a reader finds the same sequence number twice in a
 //! stream, it uses the unit with more records: writing was interrupted.
+//!
+//! Every process maps the file `reserve`, of which `millpond` keeps some units ahead of use allocated on the disk. A process
+//! that has entered a sandbox, has given up its rights, has changed its root directory or has reached a limit takes units
+//! from there, one after the other, and needs no system call for that. A child of `fork` in a sandbox has its [`Header`] in
+//! such a unit too.
 //!
 //! [`StreamWriter`] writes streams without allocating, and [`Units`] and [`StreamReader`] read them.
 
@@ -34,8 +40,8 @@ mod writer;
 
 pub use self::{
     layout::{
-        Control, DIRECTORY, Exec, FromBytes, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD, MAGIC, OVER,
-        RECORDS, SANDBOX, SOME_CHILD, STOP_AT, UNIT, VERSION, Window,
+        Control, DIRECTORY, Exec, FromBytes, HEADER_FOLLOWS, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD,
+        MAGIC, OVER, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT, UNIT, VERSION, Window,
     },
     record::{CALLERS, Decoded, Kind, Record, caller_index},
     writer::{Call, FIRST, StreamWriter},
@@ -43,5 +49,5 @@ pub use self::{
 #[cfg(all(feature = "file", unix))]
 pub use self::{
     reader::{Event, StreamReader},
-    units::{Unit, Units},
+    units::{Reserve, Unit, Units},
 };

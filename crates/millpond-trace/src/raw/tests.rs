@@ -19,7 +19,7 @@ impl Memory {
         let mut stream = Box::<StreamWriter>::default();
         stream.number = 7;
         // SAFETY: only this stream uses the memory, which lives as long.
-        unsafe { stream.set_window((&raw mut *window).cast()) };
+        unsafe { stream.set_window((&raw mut *window).cast(), FIRST) };
         Self { window, stream }
     }
 
@@ -206,6 +206,54 @@ fn a_stream_says_when_it_changes_hands() {
     memory.write_out(&mut file);
     let threads: Vec<_> = read(&[&path]).iter().map(|event| (event.thread, event.ticks)).collect();
     assert_eq!(threads, [(3, 11), (4, 21)]);
+}
+
+#[test]
+fn a_stream_continues_in_the_reserve() {
+    let folder = Folder::new();
+    let ((live, mut file), (path, mut reserve)) = (folder.file("live"), folder.file("reserve"));
+    let mut memory = Memory::new();
+    memory.log(&CALL, 10);
+    let mut others = [Box::new(Aligned([0; UNIT])), Box::new(Aligned([0; UNIT]))];
+    for (at, other) in others.iter_mut().enumerate() {
+        let window: *mut Window = (&raw mut **other).cast();
+        // SAFETY: only this stream uses the memory, which lives as long; the new window is empty.
+        unsafe {
+            (*window).image.store(5, core::sync::atomic::Ordering::Relaxed);
+            memory.stream.continue_in(window);
+            memory.stream.log_any(&CALL, 20 + 10 * at as u64);
+        }
+        assert!(memory.stream.is_grown());
+        memory.log(&Call { kind: Kind::Free, ..CALL }, 21 + 10 * at as u64);
+    }
+    file.write_all(&memory.window.0).unwrap();
+    let mut header = [0; UNIT];
+    header[12..16].copy_from_slice(&HEADER_FOLLOWS.to_ne_bytes());
+    header[16..20].copy_from_slice(&6_u32.to_ne_bytes());
+    header[size_of::<Window>()..][..8].copy_from_slice(&MAGIC.to_ne_bytes());
+    for unit in [&others[1].0, &[0; UNIT], &others[0].0, &header] {
+        reserve.write_all(unit).unwrap();
+    }
+    let mut reserve = Reserve::open(&path).unwrap();
+    assert!(reserve.headers.keys().eq(&[6]) && reserve.units.keys().eq(&[5]));
+    let mut units = reserve.units.remove(&5).unwrap();
+    units.add(&live, 0).unwrap();
+    let mut stream = units.into_streams().remove(0);
+    let ticks: Vec<_> = core::iter::from_fn(|| stream.event().unwrap()).map(|event| event.ticks).collect();
+    assert_eq!(ticks, [10, 20, 21, 30, 31]);
+}
+
+#[test]
+fn a_stream_that_declines_logs_slowly_even_if_it_grows() {
+    let mut memory = Memory::new();
+    memory.log(&CALL, 1);
+    assert!(memory.stream.log(Kind::Free, 0x1000, 0, 0x77, || 2));
+    memory.stream.decline();
+    for memory_size in [FIRST, UNIT] {
+        memory.stream.set_memory(memory_size);
+        assert!(!memory.stream.log(Kind::Free, 0x1000, 0, 0x77, || panic!("the clock is not read")));
+        assert!(memory.stream.has_room());
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
-use super::{FromBytes, RECORDS, Record, StreamReader, UNIT, Window};
+use super::{
+    FromBytes, HEADER_FOLLOWS, Header, MAGIC, RECORDS, RECORDS_FOLLOW, Record, StreamReader, UNIT, Window,
+};
 
 /// Records that follow each other in a file.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Unit {
 }
 
 /// The units of all streams of a process, by stream and sequence number.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Units {
     streams: BTreeMap<u32, BTreeMap<u32, Unit>>,
 }
@@ -31,23 +33,21 @@ impl Units {
     /// Files of windows must be added before the files to which windows are written out, so that no unit is missed if
     /// the process still runs.
     pub fn add(&mut self, path: &Path, first: u64) -> io::Result<()> {
-        let file = Rc::new(File::open(path)?);
-        let length = file.metadata()?.len();
-        let mut offset = first;
-        while offset + (size_of::<Window>() as u64) <= length {
-            let mut head = [0; size_of::<Window>()];
-            file.read_exact_at(&mut head, offset)?;
-            if let Some(window) = Window::from_bytes(&head).filter(|window| window.valid.load(Relaxed) == 1) {
-                let there = (length - offset) as usize / size_of::<Record>()
-                    - size_of::<Window>() / size_of::<Record>();
-                let used = (window.used.load(Relaxed) as usize).min(RECORDS).min(there);
-                let (stream, sequence) = (window.stream.load(Relaxed), window.sequence.load(Relaxed));
-                let known = self.streams.entry(stream).or_default();
-                if known.get(&sequence).is_none_or(|other| other.used < used) {
-                    known.insert(sequence, Unit { file: file.clone(), offset, used });
-                }
+        heads(path, first, |file, offset, window| {
+            if window.valid.load(Relaxed) == RECORDS_FOLLOW {
+                self.add_unit(file, offset, window)?;
             }
-            offset += UNIT as u64;
+            Ok(())
+        })
+    }
+
+    fn add_unit(&mut self, file: &Rc<File>, offset: u64, window: &Window) -> io::Result<()> {
+        let there = (file.metadata()?.len() - offset) as usize - size_of::<Window>();
+        let used = (window.used.load(Relaxed) as usize).min(RECORDS).min(there / size_of::<Record>());
+        let (stream, sequence) = (window.stream.load(Relaxed), window.sequence.load(Relaxed));
+        let known = self.streams.entry(stream).or_default();
+        if known.get(&sequence).is_none_or(|other| other.used < used) {
+            known.insert(sequence, Unit { file: file.clone(), offset, used });
         }
         Ok(())
     }
@@ -56,4 +56,56 @@ impl Units {
     pub fn into_streams(self) -> Vec<StreamReader> {
         self.streams.into_values().map(|units| StreamReader::new(units.into_values().collect())).collect()
     }
+}
+
+/// What is in the file `reserve`, by process image.
+#[derive(Debug, Default)]
+pub struct Reserve {
+    /// The headers of processes that could not create a file.
+    pub headers: BTreeMap<u32, Header>,
+    /// The units of records.
+    pub units: BTreeMap<u32, Units>,
+}
+
+impl Reserve {
+    /// Reads the heads of all units.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut reserve = Self::default();
+        heads(path, 0, |file, offset, window| {
+            let image = window.image.load(Relaxed);
+            match window.valid.load(Relaxed) {
+                RECORDS_FOLLOW => reserve.units.entry(image).or_default().add_unit(file, offset, window)?,
+                HEADER_FOLLOWS => {
+                    let mut bytes = [0; size_of::<Header>()];
+                    file.read_exact_at(&mut bytes, offset + size_of::<Window>() as u64)?;
+                    let header = Header::from_bytes(&bytes);
+                    let header = header.filter(|header| header.magic.load(Relaxed) == MAGIC);
+                    reserve.headers.extend(header.map(|header| (image, header)));
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(reserve)
+    }
+}
+
+/// Passes the head of each unit of a file to `visit`, from offset `first`.
+fn heads(
+    path: &Path,
+    first: u64,
+    mut visit: impl FnMut(&Rc<File>, u64, &Window) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = Rc::new(File::open(path)?);
+    let length = file.metadata()?.len();
+    let mut offset = first;
+    while offset + (size_of::<Window>() as u64) <= length {
+        let mut head = [0; size_of::<Window>()];
+        file.read_exact_at(&mut head, offset)?;
+        if let Some(window) = Window::from_bytes(&head) {
+            visit(&file, offset, &window)?;
+        }
+        offset += UNIT as u64;
+    }
+    Ok(())
 }

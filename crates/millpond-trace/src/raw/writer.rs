@@ -10,7 +10,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
-use super::{CALLERS, Kind, Record, UNIT, Window, caller_index};
+use super::{CALLERS, Kind, RECORDS_FOLLOW, Record, UNIT, Window, caller_index};
 
 /// Max records per event: two marks (a new thread, and a clock that is behind), a caller, an extra and the event
 /// itself.
@@ -43,6 +43,8 @@ pub struct StreamWriter {
     window: *mut Window,
     /// Number of records in the window; the window's own count is updated afterwards.
     used: u32,
+    /// Number of records up to which [`Self::log`] may write: the capacity, or 0 if it must not read the clock.
+    quick: AtomicU32,
     /// Number of records for which the window has memory.
     capacity: u32,
     /// The time to which times of records are relative.
@@ -64,6 +66,7 @@ impl Default for StreamWriter {
         Self {
             window: null_mut(),
             used: 0,
+            quick: AtomicU32::new(0),
             capacity: 0,
             base: 0,
             thread: 0,
@@ -76,24 +79,50 @@ impl Default for StreamWriter {
 }
 
 impl StreamWriter {
-    /// Sets the window of a new stream: `FIRST` bytes of memory, all zeros.
+    /// Sets the window of a new stream: `memory` bytes, all zeros.
     ///
     /// # Safety
     ///
     /// The window must stay mapped, and only this stream may use it.
-    pub unsafe fn set_window(&mut self, window: *mut Window) {
+    pub unsafe fn set_window(&mut self, window: *mut Window, memory: usize) {
         self.window = window;
         // SAFETY: the caller guarantees that the window is mapped and used only by this stream.
         unsafe {
             (*window).stream.store(self.number, Ordering::Relaxed);
-            (*window).valid.store(1, Ordering::Relaxed);
+            (*window).valid.store(RECORDS_FOLLOW, Ordering::Relaxed);
         }
-        self.set_memory(FIRST);
+        self.set_memory(memory);
+    }
+
+    /// Leaves the full window as it is, as one unit, and continues with the next sequence number in another window of
+    /// [`UNIT`] bytes, all zeros. The next call must be logged by [`Self::log_any`], so that the unit begins with a mark.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::set_window`].
+    pub unsafe fn continue_in(&mut self, window: *mut Window) {
+        // SAFETY: the caller guarantees the same for the new window; a stream with records has one.
+        unsafe {
+            let sequence = (*self.window).sequence.load(Ordering::Relaxed) + 1;
+            (*window).sequence.store(sequence, Ordering::Relaxed);
+            self.used = 0;
+            self.set_window(window, UNIT);
+        }
     }
 
     /// Sets the number of bytes of memory in the window.
     pub fn set_memory(&mut self, bytes: usize) {
+        let quick = self.capacity == 0 || *self.quick.get_mut() != 0;
         self.capacity = ((bytes - size_of::<Window>()) / size_of::<Record>()) as u32;
+        if quick {
+            *self.quick.get_mut() = self.capacity;
+        }
+    }
+
+    /// Makes [`Self::log`] decline all calls, because it would read a clock that must not be read. Another thread may
+    /// call this than the one that writes the stream.
+    pub fn decline(&self) {
+        self.quick.store(0, Ordering::Relaxed);
     }
 
     /// Returns the number of bytes of memory in the window.
@@ -135,7 +164,7 @@ impl StreamWriter {
         let index = caller_index(caller as u64);
         // SAFETY: `index` is below the length of the table.
         let known = unsafe { *self.callers.get_unchecked(index) };
-        if self.used >= self.capacity || known != caller as u64 {
+        if self.used >= self.quick.load(Ordering::Relaxed) || known != caller as u64 {
             return false;
         }
         let offset = ticks().wrapping_sub(self.base);
@@ -209,7 +238,7 @@ impl StreamWriter {
     /// The stream must have room for the record.
     #[inline(always)]
     unsafe fn put(&mut self, record: Record) {
-        // SAFETY: `used < capacity`, so the place is within the window's memory, which only this stream uses.
+        // SAFETY: the caller guarantees `used < capacity`, so the place is within the window's memory, which only this stream uses.
         unsafe { self.window.add(1).cast::<Record>().add(self.used as usize).write(record) };
         self.used += 1;
     }

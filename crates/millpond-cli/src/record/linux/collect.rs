@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::raw::StreamReader;
+use millpond_trace::raw::{Reserve, StreamReader};
 
 use super::{
     convert::{Clock, Facts, convert, start},
@@ -42,7 +42,9 @@ impl Collection {
         let control = scratch.stop()?;
         let execs = scratch.execs(&control);
         let count = control.processes.into_inner();
-        let images: Vec<_> = (0..count).filter_map(|number| Image::open(scratch.path(), number)).collect();
+        let mut reserve = Reserve::open(&scratch.reserve()).context("could not read the reserve")?;
+        let images: Vec<_> =
+            (0..count).filter_map(|number| Image::open(scratch.path(), number, &mut reserve)).collect();
         let (failed, sandboxed) = (count as usize - images.len(), control.sandboxed.into_inner() as usize);
         Ok(Self {
             process: run.process,

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{FromBytes, Header, MAGIC, StreamReader, UNIT, Units},
+    raw::{FromBytes, Header, MAGIC, Reserve, StreamReader, UNIT, Units},
 };
 
 use crate::trace;
@@ -26,16 +26,18 @@ pub(super) struct Image {
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
     pub(super) modules: Vec<Module>,
-    /// The files of windows and of written units.
+    /// Units in the reserve, and the files of windows and of written units.
+    reserved: Units,
     live: PathBuf,
     units: PathBuf,
 }
 
 impl Image {
     /// Opens the image of this number in the directory of a recording; `None` if it could not start recording.
-    pub(super) fn open(directory: &Path, number: u32) -> Option<Self> {
+    pub(super) fn open(directory: &Path, number: u32, reserve: &mut Reserve) -> Option<Self> {
         let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
-        let header = header(&live(number, ""))?;
+        let header = header(&live(number, "")).or_else(|| reserve.headers.remove(&number))?;
+        let reserved = reserve.units.remove(&number).unwrap_or_default();
         let first = header.image.load(Relaxed);
         let (ticks_per_1024, malloc) = self::header(&live(first, ""))
             .map_or((0, 0), |first| (first.ticks_per_1024.into_inner(), first.malloc.into_inner()));
@@ -55,7 +57,7 @@ impl Image {
         let arguments: Vec<_> = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
         let units = directory.join(number.to_string());
         let (program, live) = (read(first, ".exe"), live(number, ""));
-        Some(Self { header, malloc, ticks_per_1024, program, arguments, modules, live, units })
+        Some(Self { header, malloc, ticks_per_1024, program, arguments, modules, reserved, live, units })
     }
 
     /// Returns the name of the program, without its directory.
@@ -80,9 +82,11 @@ impl Image {
 
     /// Returns the streams with all their units in order.
     pub(super) fn streams(&self) -> Result<Vec<StreamReader>> {
-        let mut units = Units::default();
+        let mut units = self.reserved.clone();
         let what = |path: &Path| format!("could not read {}", path.display());
-        units.add(&self.live, UNIT as u64).with_context(|| what(&self.live))?;
+        if self.live.exists() {
+            units.add(&self.live, UNIT as u64).with_context(|| what(&self.live))?;
+        }
         if self.units.exists() {
             units.add(&self.units, 0).with_context(|| what(&self.units))?;
         }

@@ -43,10 +43,15 @@ impl Moment {
         Self { ticks, instant, unix_ns: since.as_nanos() as u64 }
     }
 
+    /// Returns the nanoseconds from an earlier moment to this one.
+    pub(super) fn since(&self, earlier: &Self) -> u64 {
+        self.instant.saturating_duration_since(earlier.instant).as_nanos() as u64
+    }
+
     /// Returns the nanoseconds per tick, measured from `self` to `later`.
     pub(super) fn tick_length(&self, later: &Self) -> f64 {
         let ticks = later.ticks.saturating_sub(self.ticks).max(1);
-        later.instant.saturating_duration_since(self.instant).as_nanos() as f64 / ticks as f64
+        later.since(self) as f64 / ticks as f64
     }
 }
 

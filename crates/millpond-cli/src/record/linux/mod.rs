@@ -3,7 +3,7 @@
 //! * `program`, `inspect` – find the program that will run, and obstacles to recording it;
 //! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, written to a file where
 //!   the dynamic linker finds it;
-//! * `launch` – runs the program, its input and output untouched;
+//! * `launch` – runs the program, its input and output untouched; `keeper` – what processes need from outside meanwhile;
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
@@ -17,7 +17,7 @@ use millpond_trace::raw;
 
 use self::{
     collect::Collection,
-    launch::{Signals, launch},
+    launch::{Moment, Signals, launch},
     output::Output,
     program::Program,
     scratch::Scratch,
@@ -29,6 +29,7 @@ mod convert;
 mod escapes;
 mod image;
 mod inspect;
+mod keeper;
 mod launch;
 mod library;
 mod merge;
@@ -61,7 +62,9 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
     } else {
         Stdio::inherit()
     };
+    let keeper = scratch.keep(Moment::now())?;
     let run = launch(&program, arguments, &variables, standard_output)
         .map_err(|error| program::cannot_run(&program.path, &error))?;
+    drop(keeper);
     Collection::new(&scratch, &run)?.recording(output, &program, options)
 }

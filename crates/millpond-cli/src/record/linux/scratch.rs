@@ -8,13 +8,15 @@ use std::{
         ffi::OsStrExt,
         fs::{FileExt, OpenOptionsExt, PermissionsExt, symlink},
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
 };
 
 use anyhow::{Context, Result, bail};
 use millpond_trace::raw::{self, FromBytes};
 use tempfile::TempDir;
+
+use super::{keeper::Keeper, launch::Moment};
 
 /// A directory whose files are in memory.
 const MEMORY: &str = "/dev/shm";
@@ -58,8 +60,9 @@ impl Scratch {
         page[8..16].copy_from_slice(&limit.to_ne_bytes());
         page[offset_of!(raw::Control, filters)..][..4].copy_from_slice(&own_filters().to_ne_bytes());
         let mut file = fs::File::options();
-        let file = file.write(true).create_new(true).mode(0o600).open(scratch.control());
-        file.and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
+        file.write(true).create_new(true).mode(0o600);
+        file.open(scratch.control()).and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
+        file.open(scratch.reserve()).with_context(what)?;
         Ok(scratch)
     }
 
@@ -72,8 +75,22 @@ impl Scratch {
         self.limit
     }
 
-    fn control(&self) -> std::path::PathBuf {
+    fn control(&self) -> PathBuf {
         self.path().join("live/control")
+    }
+
+    /// Returns the path of the reserve.
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.path().join("reserve")
+    }
+
+    /// Keeps the clock and the reserve until the result is dropped. The recording began at this moment.
+    pub(super) fn keep(&self, begin: Moment) -> Result<Keeper> {
+        let open = |path: PathBuf| {
+            let file = fs::File::options().read(true).write(true).open(&path);
+            file.with_context(|| format!("could not open {}", path.display()))
+        };
+        Keeper::start(open(self.control())?, open(self.reserve())?, begin)
     }
 
     /// Tells running processes to stop recording, and returns what all have left in the control file.

@@ -24,7 +24,8 @@ pub(super) fn reason(header: &Header, limit: u64) -> Option<(Ending, String)> {
         OVER => (Ending::Stopped, "the program had ended while this process still ran".into()),
         SANDBOX => {
             let what = "the program entered a sandbox (seccomp), which might have killed it for a system call of the \
-                        recorder: record it with its sandbox turned off";
+                        recorder, and had no address space left to continue without: raise its limit (ulimit -v), or \
+                        record it with its sandbox turned off";
             (Ending::Stopped, what.into())
         }
         number => of_error(number as i32),

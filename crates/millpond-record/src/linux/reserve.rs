@@ -1,0 +1,92 @@
+//! The units that a process takes when it cannot make files or system calls any more. They are mapped before the first
+//! event; `millpond` allocates them on the disk ahead of use.
+
+use core::{
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering::*},
+};
+
+use millpond_trace::raw::{Control, LIMIT, OVER, SANDBOX, UNIT, Window};
+
+use super::{
+    path::Path,
+    process::control,
+    sys::{self, File},
+};
+
+/// Where the file is mapped; null if it is not. Like all statics, and like the mapping, kept by `fork`.
+static START: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+/// Number of units in the mapping.
+static UNITS: AtomicU32 = AtomicU32::new(0);
+
+/// Max bytes to map: address space, not memory.
+const MOST: u64 = 1 << 34;
+/// Where the address space is limited, the share of the mapping in it is one part in this many.
+const SHARE: u64 = 64;
+/// Number of looks at the clock of `millpond`, without a change in it, after which `millpond` counts as ended.
+const PATIENCE: u32 = 1 << 26;
+
+/// Maps the file. If that fails, recording stops when this process would need a unit.
+pub(crate) fn map(control: &Control) {
+    let space = sys::limit(libc::RLIMIT_AS as usize);
+    let bytes = match space {
+        u64::MAX => MOST,
+        limited => limited / SHARE,
+    };
+    let units = bytes.min(control.limit.load(Relaxed)) / UNIT as u64;
+    let map = |file: File| file.map(units as usize * UNIT, 0, true);
+    if units > 0
+        && let Ok(start) = File::open(&Path::reserve(), libc::O_RDWR).and_then(map)
+    {
+        UNITS.store(units as u32, Relaxed);
+        START.store(start, Release);
+    }
+}
+
+/// Takes a unit for a process image. Waits until `millpond` has allocated it, by system calls if `calls` is true.
+pub(crate) fn take(image: u32, calls: bool) -> Result<*mut Window, u32> {
+    let (control, start) = (control(), START.load(Acquire));
+    if start.is_null() {
+        return Err(SANDBOX);
+    }
+    if control.stop.load(Relaxed) != 0 {
+        return Err(OVER);
+    }
+    if control.written.fetch_add(UNIT as u64, Relaxed) + UNIT as u64 > control.limit.load(Relaxed) {
+        return Err(LIMIT);
+    }
+    control.urgent.store(1, Relaxed);
+    let unit = control.taken.fetch_add(1, Relaxed);
+    if unit >= UNITS.load(Relaxed) {
+        return Err(LIMIT);
+    }
+    wait_for(control, unit, calls)?;
+    // SAFETY: the mapping has more units than this.
+    let window = unsafe { start.add(unit as usize * UNIT).cast::<Window>() };
+    // SAFETY: the unit is mapped, has room on the disk, and belongs to the caller alone.
+    unsafe { (*window).image.store(image, Relaxed) };
+    Ok(window)
+}
+
+/// Waits until a unit can be used, as long as `millpond` keeps its clock.
+fn wait_for(control: &Control, unit: u32, calls: bool) -> Result<(), u32> {
+    let (mut clock, mut patience) = (0, PATIENCE);
+    while control.ready.load(Acquire) <= unit {
+        match control.refused.load(Relaxed) {
+            0 if control.stop.load(Relaxed) == 0 => {}
+            0 => return Err(OVER),
+            reason => return Err(reason),
+        }
+        let now = control.clock.load(Relaxed);
+        if now != clock {
+            (clock, patience) = (now, PATIENCE);
+        }
+        if patience == 0 {
+            return Err(OVER);
+        }
+        // A system call takes longer than a look.
+        patience = patience.saturating_sub(if calls { 16 } else { 1 });
+        sys::wait_a_little(calls);
+    }
+    Ok(())
+}
