@@ -108,6 +108,15 @@ pub struct mp_out_of_memory {
     pub context: *mut c_void,
 }
 
+pub const MP_OK: mp_error = 0;
+pub const MP_ERR_EXHAUSTED: mp_error = 1;
+pub const MP_ERR_LIMIT: mp_error = 2;
+pub const MP_ERR_UNSUPPORTED: mp_error = 3;
+pub const MP_ERR_OS: mp_error = 4;
+pub const MP_ERR_INVALID: mp_error = 5;
+pub const MP_ERR_BROKEN: mp_error = 6;
+pub const MP_ERR_STOPPED: mp_error = 7;
+
 pub const MP_ZERO: mp_flags = 1;
 pub const MP_IN_PLACE: mp_flags = 2;
 

@@ -4,21 +4,20 @@ use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use millpond::{
     Allocator, Blocks, Cached, Local, LockFree, Magazine,
-    pool::{AddressOrdered, DynSize, Lifo, Validated},
+    observe::Reporter,
+    pool::{AddressOrdered, Config, DynSize, FreeList, Lifo, Validated},
 };
 
 use crate::{
     abi::*,
     error::MpError,
-    exported::Exported,
+    exported::{Created, Exported},
     misuse::{MisuseCallback, no_detection},
-    options::{Common, mp_blocks_options},
+    options::{PoolCommon, create, mp_blocks_options},
     parent::Parent,
     pools::{mp_alloc_through_table, mp_free_through_table},
     request::natural_align,
-    shells::{cannot_share, local_or_locked},
-    sources::pointer,
-    versioned_struct::read,
+    shells::local_or_locked,
 };
 
 /// The pool type that the fast entry points call directly.
@@ -47,18 +46,12 @@ pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
 }
 
 /// Applies the options `capacity` and `blocks_per_chunk` to a pool.
-macro_rules! grown {
-    ($pool:expr, $options:expr) => {{
-        let pool = $pool;
-        let pool = if $options.capacity == 0 { pool } else { pool.with_capacity($options.capacity) };
-        let each = $options.blocks_per_chunk;
-        if each == 0 { pool } else { pool.with_blocks_per_chunk(each) }
-    }};
+pub(crate) fn with_chunk_sizes<C: Config>(pool: Blocks<C>, options: &mp_blocks_options) -> Blocks<C> {
+    let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
+    if options.blocks_per_chunk == 0 { pool } else { pool.with_blocks_per_chunk(options.blocks_per_chunk) }
 }
 
-pub(crate) use grown;
-
-fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_allocator, MpError> {
+fn create_blocks(options: &mp_blocks_options, mut common: PoolCommon) -> Created {
     let shape = shape(options)?;
     common.make.default_align = shape.align();
     if options.checked {
@@ -69,8 +62,8 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
     }
     match (common.sharing, options.free_list) {
         (MP_CACHED, MP_LIFO) => {
-            let pool = grown!(Blocks::of(shape), options);
-            Ok(Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), common.make))
+            let pool = with_chunk_sizes(Blocks::of(shape), options);
+            Exported::make(Cached::<Blocks, Parent>::new_in(pool, common.parent), common.make)
         }
         (MP_LOCK_FREE, MP_LIFO) => {
             if options.blocks_per_chunk != 0 {
@@ -78,29 +71,23 @@ fn create(options: &mp_blocks_options, mut common: Common) -> Result<*mut mp_all
             }
             let pool = LockFree::of_in(shape, common.parent);
             let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };
-            Ok(Exported::make(pool, common.make))
+            Exported::make(pool, common.make)
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_LIFO) => {
-            local_or_locked(common, grown!(Blocks::of(shape), options), true)
-        }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_MAGAZINE) => {
-            let pool = grown!(Blocks::<(DynSize, Magazine)>::with_layout(shape), options);
+        (_, MP_LIFO) => local_or_locked(common, with_chunk_sizes(Blocks::of(shape), options), true),
+        (_, MP_MAGAZINE) => {
+            let pool = with_chunk_sizes(Blocks::<(DynSize, Magazine)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
-        (MP_LOCAL | MP_LOCKED | MP_LOCKED_TICKET, MP_ADDRESS_ORDERED) => {
-            let pool = grown!(Blocks::<(DynSize, AddressOrdered)>::with_layout(shape), options);
+        (_, MP_ADDRESS_ORDERED) => {
+            let pool = with_chunk_sizes(Blocks::<(DynSize, AddressOrdered)>::with_layout(shape), options);
             local_or_locked(common, pool, false)
         }
-        _ => Err(no_such(options)),
+        _ => Err(no_such_free_list()),
     }
 }
 
 /// Creates a checked pool, which knows whether each block is live.
-fn checked(
-    options: &mp_blocks_options,
-    mut common: Common,
-    shape: Layout,
-) -> Result<*mut mp_allocator, MpError> {
+fn checked(options: &mp_blocks_options, mut common: PoolCommon, shape: Layout) -> Created {
     // SAFETY: the header requires a C string, and a function that may be called as long as the pool exists.
     let callback =
         unsafe { MisuseCallback::new(options.name, "blocks", options.on_misuse, options.misuse_context) };
@@ -109,27 +96,29 @@ fn checked(
     let reporter = unsafe { callback.reporter() };
     common.make.callback = Some(callback);
     match options.free_list {
-        MP_LIFO => {
-            let pool = grown!(Blocks::<(DynSize, Validated<Lifo>)>::with_layout(shape), options);
-            local_or_locked(common, pool.reporting(reporter), false)
-        }
-        MP_MAGAZINE => {
-            let pool = grown!(Blocks::<(DynSize, Validated<Magazine>)>::with_layout(shape), options);
-            local_or_locked(common, pool.reporting(reporter), false)
-        }
-        MP_ADDRESS_ORDERED => {
-            let pool = grown!(Blocks::<(DynSize, Validated<AddressOrdered>)>::with_layout(shape), options);
-            local_or_locked(common, pool.reporting(reporter), false)
-        }
-        _ => Err(no_such(options)),
+        MP_LIFO => validated::<Lifo>(options, common, shape, reporter),
+        MP_MAGAZINE => validated::<Magazine>(options, common, shape, reporter),
+        MP_ADDRESS_ORDERED => validated::<AddressOrdered>(options, common, shape, reporter),
+        _ => Err(no_such_free_list()),
     }
 }
 
-fn no_such(options: &mp_blocks_options) -> MpError {
-    match options.free_list {
-        MP_LIFO | MP_MAGAZINE | MP_ADDRESS_ORDERED => cannot_share(),
-        _ => MpError::invalid("strategy is none that there is"),
-    }
+/// Creates a checked pool with this free list.
+fn validated<T: FreeList>(
+    options: &mp_blocks_options,
+    common: PoolCommon,
+    shape: Layout,
+    reporter: Reporter,
+) -> Created
+where
+    Validated<T>: FreeList,
+{
+    let pool = with_chunk_sizes(Blocks::<(DynSize, Validated<T>)>::with_layout(shape), options);
+    local_or_locked(common, pool.reporting(reporter), false)
+}
+
+fn no_such_free_list() -> MpError {
+    MpError::invalid("free_list is unknown: set it to MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED")
 }
 
 /// Creates a pool of blocks of one size.
@@ -139,13 +128,8 @@ fn no_such(options: &mp_blocks_options) -> MpError {
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_blocks_create(options: *const mp_blocks_options) -> *mut mp_blocks {
-    // SAFETY: the header requires options that are null or as long as their first word says.
-    let made = unsafe { read(options) }.and_then(|options| {
-        // SAFETY: as above.
-        let common = unsafe { options.common()? };
-        create(&options, common)
-    });
-    pointer(made).cast()
+    // SAFETY: the callee has the same requirements as this function.
+    unsafe { create(options, create_blocks) }.cast()
 }
 
 /// The smallest layout: any block serves it, so no size needs to be compared.

@@ -7,29 +7,21 @@ use std::{
 
 use millpond::AllocError;
 
-use crate::abi::mp_error;
+use crate::abi::*;
 
-macro_rules! errors {
-    ($($name:ident = $number:literal, $message:literal;)*) => {
-        $(#[doc = concat!("As an error: ", $message, ".")] pub const $name: mp_error = $number;)*
-
-        fn message(error: mp_error) -> &'static CStr {
-            const MESSAGES: &[(mp_error, &str)] = &[$(($name, concat!($message, "\0"))),*];
-            let text = MESSAGES.iter().find(|(number, _)| *number == error).map(|(_, text)| *text);
-            text.and_then(|text| CStr::from_bytes_with_nul(text.as_bytes()).ok()).unwrap_or(c"no such error")
-        }
-    };
-}
-
-errors! {
-    MP_OK = 0, "no error";
-    MP_ERR_EXHAUSTED = 1, "no memory left in this allocator";
-    MP_ERR_LIMIT = 2, "this allocator may give no more";
-    MP_ERR_UNSUPPORTED = 3, "this allocator never does that";
-    MP_ERR_OS = 4, "the operating system refused";
-    MP_ERR_INVALID = 5, "an argument makes no sense";
-    MP_ERR_BROKEN = 6, "an invariant of the allocator is broken";
-    MP_ERR_STOPPED = 7, "the visitor asked to stop";
+/// Returns the message for an error, which says what to do about it.
+fn message(error: mp_error) -> &'static CStr {
+    match error {
+        MP_OK => c"no error",
+        MP_ERR_EXHAUSTED => c"no memory left in this allocator",
+        MP_ERR_LIMIT => c"this allocator may give no more",
+        MP_ERR_UNSUPPORTED => c"this allocator never does that",
+        MP_ERR_OS => c"the operating system refused",
+        MP_ERR_INVALID => c"an argument makes no sense",
+        MP_ERR_BROKEN => c"an invariant of the allocator is broken",
+        MP_ERR_STOPPED => c"the visitor asked to stop",
+        _ => c"no such error",
+    }
 }
 
 /// Why a call failed: the error code, the operating system's error number, and a sentence.

@@ -5,8 +5,8 @@ use std::sync::Once;
 use millpond::shell::fork::{self, Registration};
 
 use crate::{
-    abi::mp_error,
-    error::{MP_OK, MpError},
+    abi::{MP_OK, mp_error},
+    error::MpError,
     misuse::LISTENERS,
 };
 

@@ -10,7 +10,7 @@ use millpond::{AllocError, Allocator as _};
 
 use crate::{
     abi::*,
-    error::{self, MP_OK, MpError},
+    error::{self, MpError},
     parent::{Parent, member, table},
     request,
     versioned_struct::write_as_long,
@@ -36,7 +36,7 @@ pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usi
 /// Makes an allocator report that a block, which may be null, was passed with a size or alignment that no block can
 /// have.
 fn refuse(allocator: NonNull<mp_allocator>, block: *mut c_void) {
-    if let Some(impossible) = member!(allocator, impossible) {
+    if let Some(impossible) = member(allocator, |table| &table.impossible) {
         // SAFETY: the function is from this allocator's table, and uses only the address of the block.
         unsafe { impossible(allocator.as_ptr(), block) };
     }
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn mp_alloc(
 ) -> *mut c_void {
     let Some(valid) = valid(allocator) else { return ptr::null_mut() };
     let Some(layout) = sensible(valid, size, align) else { return ptr::null_mut() };
-    match member!(valid, alloc) {
+    match member(valid, |table| &table.alloc) {
         // SAFETY: the function is from this allocator's table.
         Some(alloc) => unsafe { alloc(allocator, layout.size(), layout.align(), flags) },
         None => {
@@ -117,41 +117,40 @@ pub unsafe extern "C" fn mp_realloc(
         refuse(valid, block);
         return ptr::null_mut();
     };
-    let (old_size, new_size, align) = (old.size(), new.size(), new.align());
-    if old.align() != align && !block.is_null() {
+    if block.is_null() {
         // SAFETY: the callee has the same requirements as this function.
-        return unsafe { realign(allocator, block.cast(), old, new, flags).cast() };
+        return unsafe { mp_alloc(allocator, new.size(), new.align(), flags) };
     }
-    if let Some(realloc) = member!(valid, realloc)
-        && !block.is_null()
-    {
+    let same_align = old.align() == new.align();
+    if same_align && let Some(realloc) = member(valid, |table| &table.realloc) {
         // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
-        return unsafe { realloc(allocator, block, old_size, new_size, align, flags) };
+        return unsafe { realloc(allocator, block, old.size(), new.size(), new.align(), flags) };
     }
-    if flags & MP_IN_PLACE != 0 && !block.is_null() {
-        never();
+    if flags & MP_IN_PLACE != 0 {
+        if same_align {
+            never()
+        } else {
+            MpError::from(AllocError::InPlace).note()
+        };
         return ptr::null_mut();
     }
     // SAFETY: the callee has the same requirements as this function.
-    unsafe { move_block(allocator, block.cast(), (old_size, new_size), align, flags).cast() }
+    unsafe { move_block(allocator, block.cast(), old, new, flags).cast() }
 }
 
-/// Resizes a block by moving it, if its alignment depends on its size and changes with it.
+/// Resizes a block by moving it: if the allocator cannot resize, or if the alignment of the block depends on its size
+/// and changes with it.
 ///
 /// # Safety
 ///
-/// As for [`mp_realloc`].
-unsafe fn realign(
+/// As for [`mp_realloc`]; the block must not be null.
+unsafe fn move_block(
     allocator: *mut mp_allocator,
     block: *mut u8,
     old: Layout,
     new: Layout,
     flags: mp_flags,
 ) -> *mut u8 {
-    if flags & MP_IN_PLACE != 0 {
-        MpError::from(AllocError::InPlace).note();
-        return ptr::null_mut();
-    }
     // SAFETY: the requirements of `mp_realloc` apply to this function as well; both blocks are live, and as long as
     // their sizes say.
     unsafe {
@@ -159,30 +158,6 @@ unsafe fn realign(
         if !moved.is_null() {
             block.copy_to_nonoverlapping(moved, old.size().min(new.size()));
             mp_free(allocator, block.cast(), old.size(), old.align());
-        }
-        moved
-    }
-}
-
-/// Resizes a block by moving it, if the allocator cannot resize.
-///
-/// # Safety
-///
-/// As for [`mp_realloc`].
-unsafe fn move_block(
-    allocator: *mut mp_allocator,
-    block: *mut u8,
-    (old_size, new_size): (usize, usize),
-    align: usize,
-    flags: mp_flags,
-) -> *mut u8 {
-    // SAFETY: the requirements of `mp_realloc` apply to this function as well; both blocks are live, and as long as
-    // their sizes say.
-    unsafe {
-        let moved = mp_alloc(allocator, new_size, align, flags).cast::<u8>();
-        if !moved.is_null() && !block.is_null() {
-            block.copy_to_nonoverlapping(moved, old_size.min(new_size));
-            mp_free(allocator, block.cast(), old_size, align);
         }
         moved
     }
@@ -202,7 +177,7 @@ pub unsafe extern "C" fn mp_free(
 ) {
     let Some(valid) = valid(allocator).filter(|_| !block.is_null()) else { return };
     let Some(layout) = sensible(valid, size, align) else { return refuse(valid, block) };
-    if let Some(free) = member!(valid, free) {
+    if let Some(free) = member(valid, |table| &table.free) {
         // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
         unsafe { free(allocator, block, layout.size(), layout.align()) };
     }
@@ -224,7 +199,7 @@ pub unsafe extern "C" fn mp_may_free(
     let Some(layout) = sensible(valid, size, align) else { return false };
     // SAFETY: the function is from this allocator's table, and uses only the address of the block.
     let ask = |may: mp_may_free_fn| unsafe { may(allocator, block, layout.size(), layout.align()) };
-    member!(valid, may_free).is_none_or(ask)
+    member(valid, |table| &table.may_free).is_none_or(ask)
 }
 
 /// Allocates as much as possible between two sizes.
@@ -246,7 +221,7 @@ pub unsafe extern "C" fn mp_alloc_between(
     let preferred = if depends_on_size(valid, align) { layout.size() } else { preferred };
     let mut unasked = 0;
     let got = if got.is_null() { &raw mut unasked } else { got };
-    if let Some(between) = member!(valid, alloc_between) {
+    if let Some(between) = member(valid, |table| &table.alloc_between) {
         // SAFETY: the function is from this allocator's table, and the pointer for the result is valid.
         return unsafe {
             let block = between(allocator, layout.size(), preferred, layout.align(), got);
@@ -280,7 +255,7 @@ pub unsafe extern "C" fn mp_alloc_between(
 pub unsafe extern "C" fn mp_destroy(allocator: *mut mp_allocator) {
     if let Some(valid) = NonNull::new(allocator)
         && !table(valid).is_null()
-        && let Some(destroy) = member!(valid, destroy)
+        && let Some(destroy) = member(valid, |table| &table.destroy)
     {
         // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
         unsafe { destroy(allocator) };
@@ -306,9 +281,9 @@ pub unsafe extern "C" fn mp_name(allocator: *const mp_allocator) -> *const c_cha
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_reset(allocator: *mut mp_allocator) -> mp_error {
-    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
-    member!(valid, reset).map_or_else(never, |reset| unsafe { reset(allocator) })
+    member(valid, |table| &table.reset).map_or_else(never, |reset| unsafe { reset(allocator) })
 }
 
 /// Returns unused memory to the parent; returns how many bytes that were.
@@ -320,7 +295,7 @@ pub unsafe extern "C" fn mp_reset(allocator: *mut mp_allocator) -> mp_error {
 pub unsafe extern "C" fn mp_trim(allocator: *mut mp_allocator) -> usize {
     let Some(valid) = valid(allocator) else { return 0 };
     // SAFETY: as above.
-    member!(valid, trim).map_or(0, |trim| unsafe { trim(allocator) })
+    member(valid, |table| &table.trim).map_or(0, |trim| unsafe { trim(allocator) })
 }
 
 /// Reserves room for `count` blocks.
@@ -335,10 +310,10 @@ pub unsafe extern "C" fn mp_reserve(
     align: usize,
     count: usize,
 ) -> mp_error {
-    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     let Some(layout) = sensible(valid, size, align) else { return error::last().code };
     // SAFETY: the function is from this allocator's table.
-    member!(valid, reserve)
+    member(valid, |table| &table.reserve)
         .map_or_else(never, |reserve| unsafe { reserve(allocator, layout.size(), layout.align(), count) })
 }
 
@@ -351,7 +326,7 @@ pub unsafe extern "C" fn mp_reserve(
 pub unsafe extern "C" fn mp_owns(allocator: *const mp_allocator, address: *const c_void) -> bool {
     let Some(valid) = valid(allocator) else { return false };
     // SAFETY: as above.
-    member!(valid, owns).is_some_and(|owns| unsafe { owns(allocator, address) })
+    member(valid, |table| &table.owns).is_some_and(|owns| unsafe { owns(allocator, address) })
 }
 
 /// Returns the largest size that would now be served without the parent.
@@ -363,7 +338,7 @@ pub unsafe extern "C" fn mp_owns(allocator: *const mp_allocator, address: *const
 pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usize {
     let Some(valid) = valid(allocator) else { return MP_UNKNOWN };
     // SAFETY: as above.
-    member!(valid, largest_free).map_or(MP_UNKNOWN, |ask| unsafe { ask(allocator) })
+    member(valid, |table| &table.largest_free).map_or(MP_UNKNOWN, |ask| unsafe { ask(allocator) })
 }
 
 /// Stores the allocator's statistics in `*out`.
@@ -373,13 +348,13 @@ pub unsafe extern "C" fn mp_largest_free(allocator: *const mp_allocator) -> usiz
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut mp_stats) -> mp_error {
-    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     // SAFETY: the header requires a structure that begins with its size.
     if let Err(error) = unsafe { write_as_long(&mp_stats::UNKNOWN, out) } {
         return error.note();
     }
     // SAFETY: the function is from this allocator's table, and `out` was checked above.
-    member!(valid, stats).map_or_else(never, |stats| unsafe { stats(allocator, out) })
+    member(valid, |table| &table.stats).map_or_else(never, |stats| unsafe { stats(allocator, out) })
 }
 
 /// Verifies the invariants of the allocator.
@@ -389,9 +364,9 @@ pub unsafe extern "C" fn mp_get_stats(allocator: *const mp_allocator, out: *mut 
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_check(allocator: *const mp_allocator) -> mp_error {
-    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     // SAFETY: the function is from this allocator's table.
-    member!(valid, check).map_or(MP_OK, |check| unsafe { check(allocator) })
+    member(valid, |table| &table.check).map_or(MP_OK, |check| unsafe { check(allocator) })
 }
 
 /// Calls `visit` for every live block.
@@ -405,9 +380,9 @@ pub unsafe extern "C" fn mp_each(
     visit: Option<mp_visit_fn>,
     context: *mut c_void,
 ) -> mp_error {
-    let Some(valid) = valid(allocator) else { return error::MP_ERR_INVALID };
+    let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     // SAFETY: the function is from this allocator's table, and its requirements are those of this function.
-    member!(valid, each).map_or_else(never, |each| unsafe { each(allocator, visit, context) })
+    member(valid, |table| &table.each).map_or_else(never, |each| unsafe { each(allocator, visit, context) })
 }
 
 /// Returns the version of the library: major · 10000 + minor · 100 + patch.

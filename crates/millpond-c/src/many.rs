@@ -1,14 +1,12 @@
 //! Allocating and freeing many blocks at once, and flushing a thread's cache.
 
-use std::{ffi::c_void, ptr::NonNull};
-
-use millpond::Allocator as _;
+use std::ffi::c_void;
 
 use crate::{
     abi::*,
-    array::{self, one_by_one},
-    error::{self, MP_ERR_INVALID, MP_OK, MpError},
-    general::{never, sensible, valid},
+    array::{self, allocate_each, deallocate_each},
+    error::{self, MpError},
+    general::{sensible, valid},
     parent::{Parent, member},
 };
 
@@ -30,19 +28,13 @@ pub unsafe extern "C" fn mp_alloc_many(
     if blocks.is_null() && count != 0 {
         return MpError::invalid("there is no room for the blocks").note();
     }
-    if let Some(alloc_many) = member!(valid, alloc_many) {
+    if let Some(alloc_many) = member(valid, |table| &table.alloc_many) {
         // SAFETY: the function is from this allocator's table.
         return unsafe { alloc_many(allocator, blocks, count, layout.size(), layout.align()) };
     }
     // SAFETY: the header requires a valid allocator, and room for `count` pointers.
     let (parent, places) = unsafe { (Parent::new(allocator), array::places(blocks, count)) };
-    let filled = parent.and_then(|parent| {
-        let free = |block| {
-            // SAFETY: the block is live, and was allocated by this allocator with this layout.
-            unsafe { parent.deallocate(block, layout) }
-        };
-        Ok(one_by_one(places, || parent.allocate(layout).map(NonNull::cast), free)?)
-    });
+    let filled = parent.and_then(|parent| Ok(allocate_each(&parent, layout, places)?));
     filled.map_or_else(MpError::note, |()| MP_OK)
 }
 
@@ -64,19 +56,15 @@ pub unsafe extern "C" fn mp_free_many(
     if blocks.is_null() {
         return;
     }
-    let (size, align) = (layout.size(), layout.align());
-    if let Some(free_many) = member!(valid, free_many) {
+    if let Some(free_many) = member(valid, |table| &table.free_many) {
         // SAFETY: the function is from this allocator's table, and the header requires live blocks of it.
-        return unsafe { free_many(allocator, blocks, count, size, align) };
+        return unsafe { free_many(allocator, blocks, count, layout.size(), layout.align()) };
     }
-    let Some(free) = member!(valid, free) else {
-        never();
-        return;
-    };
-    // SAFETY: as above.
-    for block in unsafe { array::blocks(blocks, count) } {
+    // SAFETY: the header requires a valid allocator, and `count` live blocks of it.
+    match unsafe { Parent::new(allocator) } {
         // SAFETY: as above.
-        unsafe { free(allocator, block.as_ptr().cast(), size, align) };
+        Ok(parent) => unsafe { deallocate_each(&parent, array::blocks(blocks, count), layout) },
+        Err(error) => _ = error.note(),
     }
 }
 
@@ -88,7 +76,7 @@ pub unsafe extern "C" fn mp_free_many(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_flush(allocator: *mut mp_allocator) {
     let Some(valid) = valid(allocator) else { return };
-    if let Some(flush) = member!(valid, flush) {
+    if let Some(flush) = member(valid, |table| &table.flush) {
         // SAFETY: the function is from this allocator's table.
         unsafe { flush(allocator) };
     }

@@ -7,11 +7,7 @@ use std::{
 
 use millpond::Inspect;
 
-use crate::{
-    abi::*,
-    error::{MP_OK, MpError},
-    parent::Parent,
-};
+use crate::{abi::*, error::MpError, parent::Parent};
 
 /// A callback that receives a text in pieces.
 struct Sink {

@@ -91,9 +91,9 @@ impl MisuseCallback {
     }
 
     /// Sets whether the allocator can verify for any address and layout whether they belong to a live block.
-    pub(crate) fn vetting(self, vets: bool) -> Self {
-        let callback = std::mem::ManuallyDrop::new(self);
-        Self { name: callback.name, vets }
+    pub(crate) fn vetting(mut self, vets: bool) -> Self {
+        self.vets = vets;
+        self
     }
 
     /// Returns the value set by [`vetting`](Self::vetting).

@@ -1,21 +1,58 @@
-//! Options of pools: those that all have in common, and those of each.
+//! Options of pools and guards: the members that all have in common, and those of each.
 
 use std::ffi::{c_char, c_void};
 
-use crate::{abi::*, error::MpError, exported::Make, out_of_memory::OutOfMemory, parent::Parent};
+use crate::{
+    abi::*,
+    error::MpError,
+    exported::{Created, Make, pointer},
+    out_of_memory::OutOfMemory,
+    parent::Parent,
+    versioned_struct::{VersionedStruct, read},
+};
 
-/// The options that all pools have in common.
-pub(crate) struct Common {
+/// Options that begin with the members that all pools, or all guards, have in common.
+pub(crate) trait Options: VersionedStruct {
+    /// What the common members specify.
+    type Common;
+
+    /// Returns what the common members specify.
+    ///
+    /// # Safety
+    ///
+    /// The parent or inner allocator must be null, or valid and outlive what is created.
+    unsafe fn common(&self) -> Result<Self::Common, MpError>;
+}
+
+/// Reads options and creates an allocator from them; if that fails, sets the last error and returns null.
+///
+/// # Safety
+///
+/// The options must be null or as long as their first word says, and fulfil the requirements in `millpond.h`.
+pub(crate) unsafe fn create<O: Options>(
+    options: *const O,
+    make: impl FnOnce(&O, O::Common) -> Created,
+) -> *mut mp_allocator {
+    // SAFETY: the caller guarantees that the options are null or as long as their first word says.
+    pointer(unsafe { read(options) }.and_then(|options| {
+        // SAFETY: the caller guarantees that the parent or inner allocator is null, or valid and outlives the new one.
+        let common = unsafe { options.common()? };
+        make(&options, common)
+    }))
+}
+
+/// What the common options of pools specify.
+pub(crate) struct PoolCommon {
     pub(crate) parent: Parent,
     pub(crate) sharing: u32,
     pub(crate) make: Make,
 }
 
-impl Common {
+impl PoolCommon {
     /// # Safety
     ///
     /// The parent must be null, or valid and outlive the pool.
-    pub(crate) unsafe fn new(
+    unsafe fn new(
         parent: *mut mp_allocator,
         sharing: u32,
         out_of_memory: mp_out_of_memory,
@@ -26,39 +63,69 @@ impl Common {
     }
 }
 
-/// Declares the options of a pool: common ones and its own. Zeros are defaults.
+/// What the common options of guards specify.
+pub(crate) struct GuardCommon {
+    pub(crate) inner: Parent,
+    pub(crate) make: Make,
+}
+
+impl GuardCommon {
+    /// # Safety
+    ///
+    /// The inner allocator must be null, or valid and outlive the guard.
+    unsafe fn new(inner: *mut mp_allocator, out_of_memory: mp_out_of_memory) -> Result<Self, MpError> {
+        // SAFETY: the caller guarantees that it is null, or valid and outlives the guard.
+        let inner = unsafe { Parent::new(inner)? };
+        let make = Make {
+            default_align: inner.default_align(),
+            out_of_memory: OutOfMemory::new(out_of_memory)?,
+            cannot_reclaim: !inner.can_reset(),
+            ..Make::default()
+        };
+        Ok(Self { inner, make })
+    }
+}
+
+/// Declares the options of pools or guards: the common members, which come first, and those of each.
 macro_rules! options {
-    ($(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }) => {
+    (pool $($rest:tt)*) => {
+        options! {
+            PoolCommon(parent: *mut mp_allocator, sharing: u32, out_of_memory: mp_out_of_memory) $($rest)*
+        }
+    };
+    (guard $($rest:tt)*) => {
+        options! { GuardCommon(inner: *mut mp_allocator, out_of_memory: mp_out_of_memory) $($rest)* }
+    };
+    (
+        $common:ident($($first:ident: $first_type:ty),*)
+        $(#[$doc:meta])* $name:ident { $($member:ident: $type:ty,)* }
+    ) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug)]
         #[allow(missing_docs, reason = "documented in include/millpond.h")]
         pub struct $name {
             pub struct_size: usize,
-            pub parent: *mut $crate::abi::mp_allocator,
-            pub sharing: u32,
-            pub out_of_memory: $crate::abi::mp_out_of_memory,
+            $(pub $first: $first_type,)*
             $(pub $member: $type,)*
         }
 
         // SAFETY: the type is `repr(C)`, begins with its size, and consists of integers, flags and nullable pointers.
-        unsafe impl $crate::versioned_struct::VersionedStruct for $name {}
+        unsafe impl VersionedStruct for $name {}
 
-        impl $name {
-            /// Returns the options that all pools have in common.
-            ///
-            /// # Safety
-            ///
-            /// The parent must be null, or valid and outlive the pool.
-            pub(crate) unsafe fn common(&self) -> Result<$crate::options::Common, $crate::error::MpError> {
-                // SAFETY: the caller guarantees that the parent is null, or valid and outlives the pool.
-                unsafe { $crate::options::Common::new(self.parent, self.sharing, self.out_of_memory) }
+        impl Options for $name {
+            type Common = $common;
+
+            unsafe fn common(&self) -> Result<$common, MpError> {
+                // SAFETY: the callee has the same contract as this function.
+                unsafe { $common::new($(self.$first),*) }
             }
         }
     };
 }
 
 options! {
+    pool
     /// Options of a pool of blocks of one size.
     mp_blocks_options {
         block_size: usize,
@@ -74,6 +141,7 @@ options! {
 }
 
 options! {
+    pool
     /// Options of a pool without specific options.
     mp_pool_options {
         capacity: usize,
@@ -81,6 +149,7 @@ options! {
 }
 
 options! {
+    pool
     /// Options of a pool of blocks of several sizes.
     mp_classes_options {
         sizes: *const usize,
@@ -89,6 +158,7 @@ options! {
 }
 
 options! {
+    pool
     /// Options of a TLSF pool.
     mp_tlsf_options {
         without_quick_list: bool,
@@ -96,6 +166,7 @@ options! {
 }
 
 options! {
+    pool
     /// Options of a pool with boundary tags.
     mp_sign_post_options {
         best_fit: bool,
@@ -104,10 +175,59 @@ options! {
 }
 
 options! {
+    pool
     /// Options of a buddy pool.
     mp_buddy_options {
         least: usize,
         largest: usize,
         first_chunk: usize,
+    }
+}
+
+options! {
+    guard
+    /// Options of guards.
+    mp_guard_options {
+        name: *const c_char,
+        on_misuse: Option<mp_misuse_fn>,
+        misuse_context: *mut c_void,
+        hold: usize,
+    }
+}
+
+options! {
+    guard
+    /// Options of a limiting guard.
+    mp_limit_options {
+        bytes: usize,
+        blocks: usize,
+    }
+}
+
+options! {
+    guard
+    /// Options of a guard that makes requests fail.
+    mp_fail_nth_options {
+        only: usize,
+        every: usize,
+        after: usize,
+    }
+}
+
+options! {
+    guard
+    /// Options of an observing guard.
+    mp_observe_options {
+        on_event: Option<mp_event_fn>,
+        event_context: *mut c_void,
+    }
+}
+
+options! {
+    guard
+    /// Options of a guard with two inner allocators.
+    mp_pair_options {
+        other: *mut mp_allocator,
+        largest: usize,
     }
 }

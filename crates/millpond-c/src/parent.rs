@@ -1,7 +1,11 @@
 //! Any table of functions as an [`Allocator`], and so as a parent: that of an allocator of this library, or a custom
 //! one.
 
-use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
+use std::{
+    alloc::Layout,
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
 
 use millpond::{
     AllocError, Allocator, Inspect, Reclaim,
@@ -11,8 +15,11 @@ use millpond::{
 };
 
 use crate::{
-    abi::{MP_IN_PLACE, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_may_free_fn, mp_stats, mp_table},
-    error::{self, MpError, aside},
+    abi::{
+        MP_IN_PLACE, MP_OK, MP_UNKNOWN, MP_ZERO, mp_allocator, mp_flags, mp_may_free_fn, mp_stats, mp_table,
+    },
+    array::relocate,
+    error::{MpError, aside},
     render, sources,
 };
 
@@ -29,18 +36,48 @@ unsafe impl Send for Parent {}
 // SAFETY: as above.
 unsafe impl Sync for Parent {}
 
-/// Returns a member of a table, if the table is long enough to contain it.
-macro_rules! member {
-    ($allocator:expr, $member:ident) => {{
-        let table = $crate::parent::table($allocator);
-        // SAFETY: the table is valid up to its size, and the member lies within that.
-        unsafe {
-            let end = core::mem::offset_of!(mp_table, $member) + size_of::<usize>();
-            if (*table).struct_size >= end { (*table).$member } else { None }
-        }
-    }};
+/// A table without functions, from which [`member`] learns where a table has its members.
+static EMPTY: mp_table = mp_table {
+    struct_size: size_of::<mp_table>(),
+    name: ptr::null(),
+    alloc: None,
+    realloc: None,
+    free: None,
+    destroy: None,
+    alloc_between: None,
+    reset: None,
+    trim: None,
+    owns: None,
+    largest_free: None,
+    stats: None,
+    check: None,
+    each: None,
+    render: None,
+    reserve: None,
+    alloc_many: None,
+    free_many: None,
+    flush: None,
+    impossible: None,
+    may_free: None,
+    damage: None,
+};
+
+/// Returns a member of an allocator's table; `None` if the table, which may be from an earlier version of the header,
+/// is too short to contain it.
+#[inline(always)]
+pub(crate) fn member<F: Copy + 'static>(
+    allocator: NonNull<mp_allocator>,
+    of: impl FnOnce(&'static mp_table) -> &'static Option<F>,
+) -> Option<F> {
+    let offset = ptr::from_ref(of(&EMPTY)).addr().wrapping_sub((&raw const EMPTY).addr());
+    assert!(offset <= size_of::<mp_table>() - size_of::<Option<F>>(), "not a member of the table");
+    let table = table(allocator);
+    // SAFETY: the table is valid up to its size, and has a member of this type at this offset, as `EMPTY` has.
+    unsafe {
+        let is_long_enough = (*table).struct_size >= offset + size_of::<Option<F>>();
+        if is_long_enough { table.byte_add(offset).cast::<Option<F>>().read() } else { None }
+    }
 }
-pub(crate) use member;
 
 /// Returns the table of an allocator.
 pub(crate) fn table(allocator: NonNull<mp_allocator>) -> *const mp_table {
@@ -59,7 +96,9 @@ impl Parent {
         if table(allocator).is_null() {
             return Err(MpError::invalid("the parent has no table of functions"));
         }
-        if member!(allocator, alloc).is_none() || member!(allocator, free).is_none() {
+        if member(allocator, |table| &table.alloc).is_none()
+            || member(allocator, |table| &table.free).is_none()
+        {
             return Err(MpError::invalid(
                 "the parent's table lacks alloc or free, or its struct_size is not set",
             ));
@@ -74,19 +113,19 @@ impl Parent {
     }
 
     pub(crate) fn can_reset(&self) -> bool {
-        member!(self.0, reset).is_some()
+        member(self.0, |table| &table.reset).is_some()
     }
 
     pub(crate) fn can_tell_owner(&self) -> bool {
-        member!(self.0, owns).is_some()
+        member(self.0, |table| &table.owns).is_some()
     }
 
     pub(crate) fn can_paint(&self) -> bool {
-        member!(self.0, render).is_some()
+        member(self.0, |table| &table.render).is_some()
     }
 
     fn ask(&self, layout: Layout, flags: mp_flags) -> Allocation {
-        let alloc = member!(self.0, alloc).ok_or(AllocError::Unsupported)?;
+        let alloc = member(self.0, |table| &table.alloc).ok_or(AllocError::Unsupported)?;
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         let block = aside(|| unsafe { alloc(self.0.as_ptr(), layout.size(), layout.align(), flags) });
         whole(block, layout.size())
@@ -96,7 +135,7 @@ impl Parent {
     ///
     /// As for [`Allocator::grow`] or [`Allocator::shrink`]; both layouts must have the same alignment.
     unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout, flags: mp_flags) -> Allocation {
-        let realloc = member!(self.0, realloc).ok_or(AllocError::Unsupported)?;
+        let realloc = member(self.0, |table| &table.realloc).ok_or(AllocError::Unsupported)?;
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table; the caller guarantees
         // that the block is live and was allocated with `old`.
         let moved = aside(|| unsafe {
@@ -108,12 +147,12 @@ impl Parent {
     /// Trims the parent, as its sharing allows.
     pub(crate) fn trim_shared(&self) -> usize {
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
-        member!(self.0, trim).map_or(0, |trim| aside(|| unsafe { trim(self.0.as_ptr()) }).0)
+        member(self.0, |table| &table.trim).map_or(0, |trim| aside(|| unsafe { trim(self.0.as_ptr()) }).0)
     }
 
     fn all_stats(&self) -> mp_stats {
         let mut stats = mp_stats::UNKNOWN;
-        if let Some(ask) = member!(self.0, stats) {
+        if let Some(ask) = member(self.0, |table| &table.stats) {
             // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
             aside(|| unsafe { ask(self.0.as_ptr(), &raw mut stats) });
         }
@@ -129,22 +168,6 @@ fn whole((block, error): (*mut c_void, MpError), size: usize) -> Allocation {
     }
 }
 
-/// Moves a block, for a resize that a table's `realloc` does not support.
-///
-/// # Safety
-///
-/// As for [`Allocator::grow`] or [`Allocator::shrink`], depending on the sizes.
-unsafe fn relocate(parent: &Parent, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-    let moved = parent.allocate(new)?;
-    // SAFETY: both blocks are live, and each is at least as long as the smaller size; the caller guarantees that the
-    // old one may be freed.
-    unsafe {
-        block.copy_to_nonoverlapping(moved.cast(), old.size().min(new.size()));
-        parent.deallocate(block, old);
-    }
-    Ok(moved)
-}
-
 // SAFETY: the header requires the functions of a table to fulfil the contract; blocks have exactly the requested size,
 // and C functions do not unwind.
 unsafe impl Allocator for Parent {
@@ -157,7 +180,7 @@ unsafe impl Allocator for Parent {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if layout.size() != 0
-            && let Some(free) = member!(self.0, free)
+            && let Some(free) = member(self.0, |table| &table.free)
         {
             // SAFETY: the function is from this allocator's table; the caller guarantees a live block of this layout.
             unsafe { free(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align()) };
@@ -169,12 +192,12 @@ unsafe impl Allocator for Parent {
         let ask = |may: mp_may_free_fn| unsafe {
             may(self.0.as_ptr(), block.as_ptr().cast(), layout.size(), layout.align())
         };
-        layout.size() == 0 || member!(self.0, may_free).is_none_or(ask)
+        layout.size() == 0 || member(self.0, |table| &table.may_free).is_none_or(ask)
     }
 
     unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        let find = member!(self.0, damage).filter(|_| layout.size() != 0)?;
-        let block = block.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+        let find = member(self.0, |table| &table.damage).filter(|_| layout.size() != 0)?;
+        let block = block.map_or(ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
         let at = unsafe { find(self.0.as_ptr(), block.cast(), layout.size(), layout.align()) };
         (!at.is_null()).then(|| at.addr())
@@ -185,13 +208,15 @@ unsafe impl Allocator for Parent {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let alike = old.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
+        let alike =
+            old.size() != 0 && old.align() == new.align() && member(self.0, |table| &table.realloc).is_some();
         // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let alike = new.size() != 0 && old.align() == new.align() && member!(self.0, realloc).is_some();
+        let alike =
+            new.size() != 0 && old.align() == new.align() && member(self.0, |table| &table.realloc).is_some();
         // SAFETY: the caller guarantees a live block with layout `old`, as the callee requires.
         unsafe { if alike { self.resize(block, old, new, 0) } else { relocate(self, block, old, new) } }
     }
@@ -221,7 +246,7 @@ unsafe impl Allocator for Parent {
         if least.size() == 0 {
             return self.allocate(least);
         }
-        if let Some(between) = member!(self.0, alloc_between) {
+        if let Some(between) = member(self.0, |table| &table.alloc_between) {
             let mut got = 0;
             // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
             let block = aside(|| unsafe {
@@ -260,20 +285,22 @@ impl Inspect for Parent {
 
     fn owns(&self, address: *const u8) -> bool {
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
-        member!(self.0, owns).is_some_and(|owns| unsafe { owns(self.0.as_ptr(), address.cast()) })
+        member(self.0, |table| &table.owns)
+            .is_some_and(|owns| unsafe { owns(self.0.as_ptr(), address.cast()) })
     }
 
     fn check(&self) -> Result<(), InvariantError> {
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
-        match member!(self.0, check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0) {
-            None | Some(error::MP_OK) => Ok(()),
+        match member(self.0, |table| &table.check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0)
+        {
+            None | Some(MP_OK) => Ok(()),
             Some(_) => Err(InvariantError("the allocator behind a guard is broken")),
         }
     }
 
     fn largest_free(&self) -> Option<usize> {
         // SAFETY: by the invariant, the allocator is valid, and the function is from its table.
-        member!(self.0, largest_free).and_then(|ask| known(unsafe { ask(self.0.as_ptr()) }))
+        member(self.0, |table| &table.largest_free).and_then(|ask| known(unsafe { ask(self.0.as_ptr()) }))
     }
 
     fn holes(&self) -> Option<Holes> {
@@ -282,7 +309,7 @@ impl Inspect for Parent {
     }
 
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
-        if let Some(render) = member!(self.0, render) {
+        if let Some(render) = member(self.0, |table| &table.render) {
             // SAFETY: the function is from this allocator's table.
             unsafe { render::pass(render, self.0, builder) };
         }
@@ -309,7 +336,7 @@ impl Inspect for Parent {
 
 impl Reclaim for Parent {
     fn reset(&mut self) {
-        if let Some(reset) = member!(self.0, reset) {
+        if let Some(reset) = member(self.0, |table| &table.reset) {
             // SAFETY: the function is from this allocator's table; the caller of `reset` guarantees that its blocks are
             // no longer used.
             aside(|| unsafe { reset(self.0.as_ptr()) });

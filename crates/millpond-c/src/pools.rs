@@ -1,9 +1,12 @@
 //! Creation of pools in their shells, and the fast entry points of pools with blocks of any size.
 
-use std::{ffi::c_void, ptr};
+use std::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
 
 use millpond::{
-    Buddy, Cached, Classes, Linear, Local, Locked, SignPost, Stack, Tlsf,
+    Buddy, Cached, Classes, Inspect, Linear, Local, Locked, Reclaim, SignPost, Stack, Tlsf,
     lock::TicketLock,
     raw::{RawPool, Rewind},
     shell::AtomicLinear,
@@ -11,17 +14,16 @@ use millpond::{
 
 use crate::{
     abi::*,
-    error::{MP_OK, MpError},
-    exported::{Exported, Make},
+    error::MpError,
+    exported::{Created, Export, Exported, Make},
     options::{
-        Common, mp_buddy_options, mp_classes_options, mp_pool_options, mp_sign_post_options, mp_tlsf_options,
+        Options, PoolCommon, create, mp_buddy_options, mp_classes_options, mp_pool_options,
+        mp_sign_post_options, mp_tlsf_options,
     },
     outsize::{self, WithOutsize},
     parent::Parent,
     request,
     shells::{cannot_share, local_or_locked},
-    sources::pointer,
-    versioned_struct::read,
 };
 
 /// The type that the fast entry points of a pool call directly.
@@ -49,15 +51,68 @@ impl<P: RawPool> HasLocalShell for WithOutsize<Local<P, Parent>> {
     }
 }
 
-/// Defines a pool with blocks of any size: its C type, its constructor, and its fast entry points, which directly call
-/// the shell that is used most.
-macro_rules! pool_of_any_size {
-    (
-        $(#[$doc:meta])*
-        $handle:ident, $plain:ty, $options:ident, $default_align:expr;
-        $create:ident = |$read:ident, $common:ident| $make:expr;
-        $alloc:ident, $free:ident
-    ) => {
+/// A pool with blocks of any size, as C sees it.
+trait Handle {
+    /// The options of the pool.
+    type Options: Options<Common = PoolCommon>;
+    /// The allocator that the fast entry points call directly.
+    type Plain: HasLocalShell;
+    /// The alignment that 0 stands for.
+    const DEFAULT_ALIGN: usize = MP_DEFAULT_ALIGN;
+
+    /// Creates a pool.
+    ///
+    /// # Safety
+    ///
+    /// Arrays in the options must be as long as the options say.
+    unsafe fn create(options: &Self::Options, common: PoolCommon) -> Created;
+}
+
+/// Allocates a block directly from the shell that is used most, or through the table.
+///
+/// # Safety
+///
+/// The pool must be one that [`Handle::create`] has created.
+#[inline(always)]
+unsafe fn allocate<H: Handle>(pool: *mut H, size: usize, align: usize) -> *mut c_void {
+    let plain = pool.cast::<Exported<H::Plain>>();
+    // SAFETY: the caller passes a pool of this type, and `is_plain` says whether it has this shell.
+    unsafe {
+        if (*plain).is_plain
+            && let Ok(layout) = request::layout(size, align, H::DEFAULT_ALIGN)
+            && let Some(block) = (*plain).inner.shell().allocate_hot(layout)
+        {
+            return block.as_ptr().cast();
+        }
+        mp_alloc_through_table(pool.cast(), size, align)
+    }
+}
+
+/// Frees a block directly to the shell that is used most, or through the table.
+///
+/// # Safety
+///
+/// The pool must be one that [`Handle::create`] has created, and the block null, or live and requested from the pool
+/// with this size and alignment.
+#[inline(always)]
+unsafe fn free<H: Handle>(pool: *mut H, block: *mut c_void, size: usize, align: usize) {
+    let plain = pool.cast::<Exported<H::Plain>>();
+    // SAFETY: as above; the caller passes a live block that was requested with this size and alignment.
+    unsafe {
+        if (*plain).is_plain
+            && let Some(block) = NonNull::new(block.cast::<u8>())
+            && let Ok(layout) = request::layout(size, align, H::DEFAULT_ALIGN)
+            && (*plain).inner.shell().deallocate_hot(block, layout)
+        {
+            return;
+        }
+        mp_free_through_table(pool.cast(), block, size, align);
+    }
+}
+
+/// Declares the C type of a pool with blocks of any size, and the functions that C calls.
+macro_rules! handle {
+    ($(#[$doc:meta])* $handle:ident: $create:ident($options:ident), $alloc:ident, $free:ident) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Debug)]
@@ -73,13 +128,8 @@ macro_rules! pool_of_any_size {
         /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $create(options: *const $options) -> *mut $handle {
-            // SAFETY: the header requires options that are null or as long as their first word says.
-            let made = unsafe { read(options) }.and_then(|$read| {
-                // SAFETY: as above.
-                let $common = unsafe { $read.common()? };
-                $make
-            });
-            pointer(made).cast()
+            // SAFETY: the callees have the same requirements as this function.
+            unsafe { create(options, |options, common| $handle::create(options, common)) }.cast()
         }
 
         /// Allocates a block.
@@ -89,17 +139,8 @@ macro_rules! pool_of_any_size {
         /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $alloc(pool: *mut $handle, size: usize, align: usize) -> *mut c_void {
-            let plain = pool.cast::<Exported<$plain>>();
-            // SAFETY: the caller passes a pool of this type, and `is_plain` says whether it has this shell.
-            unsafe {
-                if (*plain).is_plain
-                    && let Ok(layout) = request::layout(size, align, $default_align)
-                    && let Some(block) = (*plain).inner.shell().allocate_hot(layout)
-                {
-                    return block.as_ptr().cast();
-                }
-                mp_alloc_through_table(pool.cast(), size, align)
-            }
+            // SAFETY: the callee has the same requirements as this function.
+            unsafe { allocate(pool, size, align) }
         }
 
         /// Frees a block.
@@ -109,18 +150,8 @@ macro_rules! pool_of_any_size {
         /// The requirements in `millpond.h` apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $free(pool: *mut $handle, block: *mut c_void, size: usize, align: usize) {
-            let plain = pool.cast::<Exported<$plain>>();
-            // SAFETY: as above; the header requires a live block that was requested with this size and alignment.
-            unsafe {
-                if (*plain).is_plain
-                    && let Some(block) = ptr::NonNull::new(block.cast::<u8>())
-                    && let Ok(layout) = request::layout(size, align, $default_align)
-                    && (*plain).inner.shell().deallocate_hot(block, layout)
-                {
-                    return;
-                }
-                mp_free_through_table(pool.cast(), block, size, align);
-            }
+            // SAFETY: the callee has the same requirements as this function.
+            unsafe { free(pool, block, size, align) };
         }
     };
 }
@@ -167,65 +198,77 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
         .map_err(|_| MpError::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
 }
 
-pool_of_any_size! {
+/// Exports a pool of classes in its shell, with the blocks that are too large for the classes.
+fn with_outsize<S: Export + Inspect + Reclaim>(
+    shell: impl FnOnce(Classes, Parent) -> S,
+    pool: Classes,
+    PoolCommon { parent, make, .. }: PoolCommon,
+    is_plain: bool,
+) -> Created {
+    let served = outsize::served(&pool);
+    let shell = shell(pool, parent.clone());
+    let make = Make { default_align: mp_classes::DEFAULT_ALIGN, is_plain, ..make };
+    Exported::make(WithOutsize::new(shell, parent, served), make)
+}
+
+handle! {
     /// A pool of blocks of several sizes.
-    mp_classes, WithOutsize<Local<Classes, Parent>>, mp_classes_options, MP_NATURAL_ALIGN;
-    mp_classes_create = |options, common| {
-        // SAFETY: the header requires as many sizes as the options say.
-        let pool = unsafe { classes(&options)? };
-        let Common { parent, sharing, make } = common;
-        let (most, beside) = (outsize::served(&pool), parent.clone());
-        let make = Make { default_align: MP_NATURAL_ALIGN, ..make };
-        match sharing {
-            MP_LOCAL => {
-                let shell = Local::new_in(pool, parent);
-                Ok(Exported::make(WithOutsize::new(shell, beside, most), Make { is_plain: true, ..make }))
-            }
-            MP_LOCKED => {
-                let shell = Locked::<Classes, Parent>::new_in(pool, parent);
-                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
-            }
-            MP_LOCKED_TICKET => {
-                let shell = Locked::<Classes, Parent, TicketLock>::new_in(pool, parent);
-                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
-            }
-            MP_CACHED => {
-                let shell = Cached::<Classes, Parent>::new_in(pool, parent);
-                Ok(Exported::make(WithOutsize::new(shell, beside, most), make))
-            }
+    mp_classes: mp_classes_create(mp_classes_options), mp_classes_alloc, mp_classes_free
+}
+
+impl Handle for mp_classes {
+    type Options = mp_classes_options;
+    type Plain = WithOutsize<Local<Classes, Parent>>;
+    const DEFAULT_ALIGN: usize = MP_NATURAL_ALIGN;
+
+    unsafe fn create(options: &mp_classes_options, common: PoolCommon) -> Created {
+        // SAFETY: the caller guarantees as many sizes as the options say.
+        let pool = unsafe { classes(options)? };
+        match common.sharing {
+            MP_LOCAL => with_outsize(Local::new_in, pool, common, true),
+            MP_LOCKED => with_outsize(Locked::<_, _>::new_in, pool, common, false),
+            MP_LOCKED_TICKET => with_outsize(Locked::<_, _, TicketLock>::new_in, pool, common, false),
+            MP_CACHED => with_outsize(Cached::<_, _>::new_in, pool, common, false),
             _ => Err(cannot_share()),
         }
-    };
-    mp_classes_alloc, mp_classes_free
+    }
 }
 
-pool_of_any_size! {
+handle! {
     /// A bump arena.
-    mp_linear, Local<Linear, Parent>, mp_pool_options, MP_DEFAULT_ALIGN;
-    mp_linear_create = |options, common| match common.sharing {
-        MP_LOCK_FREE => {
-            let arena = AtomicLinear::new_in(common.parent);
-            let arena =
-                if options.capacity == 0 { arena } else { arena.with_capacity(options.capacity) };
-            Ok(Exported::make(arena, common.make))
-        }
-        _ => {
-            let pool =
-                if options.capacity == 0 { Linear::new() } else { Linear::with_capacity(options.capacity) };
-            local_or_locked(common, pool, true)
-        }
-    };
-    mp_linear_alloc, mp_linear_free
+    mp_linear: mp_linear_create(mp_pool_options), mp_linear_alloc, mp_linear_free
 }
 
-pool_of_any_size! {
-    /// A bump arena with marks.
-    mp_stack, Local<Stack, Parent>, mp_pool_options, MP_DEFAULT_ALIGN;
-    mp_stack_create = |options, common| {
-        let pool = if options.capacity == 0 { Stack::new() } else { Stack::with_capacity(options.capacity) };
+impl Handle for mp_linear {
+    type Options = mp_pool_options;
+    type Plain = Local<Linear, Parent>;
+
+    unsafe fn create(options: &mp_pool_options, common: PoolCommon) -> Created {
+        let capacity = options.capacity;
+        if common.sharing == MP_LOCK_FREE {
+            let arena = AtomicLinear::new_in(common.parent);
+            let arena = if capacity == 0 { arena } else { arena.with_capacity(capacity) };
+            return Exported::make(arena, common.make);
+        }
+        let pool = if capacity == 0 { Linear::new() } else { Linear::with_capacity(capacity) };
         local_or_locked(common, pool, true)
-    };
-    mp_stack_alloc, mp_stack_free
+    }
+}
+
+handle! {
+    /// A bump arena with marks.
+    mp_stack: mp_stack_create(mp_pool_options), mp_stack_alloc, mp_stack_free
+}
+
+impl Handle for mp_stack {
+    type Options = mp_pool_options;
+    type Plain = Local<Stack, Parent>;
+
+    unsafe fn create(options: &mp_pool_options, common: PoolCommon) -> Created {
+        let capacity = options.capacity;
+        let pool = if capacity == 0 { Stack::new() } else { Stack::with_capacity(capacity) };
+        local_or_locked(common, pool, true)
+    }
 }
 
 type Mark = <Stack as Rewind>::Mark;
@@ -293,41 +336,55 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
     }
 }
 
-pool_of_any_size! {
+handle! {
     /// A pool with boundary tags.
-    mp_sign_post, Local<SignPost, Parent>, mp_sign_post_options, MP_DEFAULT_ALIGN;
-    mp_sign_post_create = |options, common| {
-        let pool = if options.best_fit { SignPost::best_fit() } else { SignPost::first_fit() };
-        local_or_locked(common, if options.wiping { pool.wiping() } else { pool }, true)
-    };
-    mp_sign_post_alloc, mp_sign_post_free
+    mp_sign_post: mp_sign_post_create(mp_sign_post_options), mp_sign_post_alloc, mp_sign_post_free
 }
 
-pool_of_any_size! {
+impl Handle for mp_sign_post {
+    type Options = mp_sign_post_options;
+    type Plain = Local<SignPost, Parent>;
+
+    unsafe fn create(options: &mp_sign_post_options, common: PoolCommon) -> Created {
+        let pool = if options.best_fit { SignPost::best_fit() } else { SignPost::first_fit() };
+        local_or_locked(common, if options.wiping { pool.wiping() } else { pool }, true)
+    }
+}
+
+handle! {
     /// Two-level segregated fit.
-    mp_tlsf, Local<Tlsf, Parent>, mp_tlsf_options, MP_DEFAULT_ALIGN;
-    mp_tlsf_create = |options, common| {
+    mp_tlsf: mp_tlsf_create(mp_tlsf_options), mp_tlsf_alloc, mp_tlsf_free
+}
+
+impl Handle for mp_tlsf {
+    type Options = mp_tlsf_options;
+    type Plain = Local<Tlsf, Parent>;
+
+    unsafe fn create(options: &mp_tlsf_options, common: PoolCommon) -> Created {
         if options.without_quick_list {
             local_or_locked(common, Tlsf::without_quick_list(), false)
         } else {
             local_or_locked(common, Tlsf::new(), true)
         }
-    };
-    mp_tlsf_alloc, mp_tlsf_free
+    }
 }
 
-pool_of_any_size! {
+handle! {
     /// A buddy allocator.
-    mp_buddy, Local<Buddy, Parent>, mp_buddy_options, MP_DEFAULT_ALIGN;
-    mp_buddy_create = |options, common| {
-        let (least, largest) = (options.least, options.largest);
-        let pool = match (least, largest) {
+    mp_buddy: mp_buddy_create(mp_buddy_options), mp_buddy_alloc, mp_buddy_free
+}
+
+impl Handle for mp_buddy {
+    type Options = mp_buddy_options;
+    type Plain = Local<Buddy, Parent>;
+
+    unsafe fn create(options: &mp_buddy_options, common: PoolCommon) -> Created {
+        let pool = match (options.least, options.largest) {
             (0, 0) => Buddy::new(),
-            _ => Buddy::with_blocks(least, largest)
+            (least, largest) => Buddy::with_blocks(least, largest)
                 .map_err(|_| MpError::invalid("least and largest: powers of two, see the header"))?,
         };
         let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
         local_or_locked(common, pool, true)
-    };
-    mp_buddy_alloc, mp_buddy_free
+    }
 }

@@ -1,6 +1,11 @@
 //! Pools from which one thread allocates blocks and to which any thread frees them.
 
-use std::{alloc::Layout, ffi::c_void, mem::ManuallyDrop, ptr::NonNull};
+use std::{
+    alloc::Layout,
+    ffi::{CStr, c_void},
+    mem::ManuallyDrop,
+    ptr::NonNull,
+};
 
 use millpond::{
     AllocError, Allocator, Blocks, Inspect, Reclaim,
@@ -12,14 +17,11 @@ use millpond::{
 
 use crate::{
     abi::*,
-    blocks::{ANY, grown, shape},
+    blocks::{ANY, shape, with_chunk_sizes},
     error::MpError,
-    exported::Exported,
-    options::mp_blocks_options,
+    exported::{Created, Export, Exported},
+    options::{PoolCommon, create, mp_blocks_options},
     parent::Parent,
-    shells::offer,
-    sources::pointer,
-    versioned_struct::read,
 };
 
 /// A pool and its one owner.
@@ -110,8 +112,10 @@ impl Reclaim for OwnedPool {
     }
 }
 
-offer! {
-    () OwnedPool = c"remote free"; {}
+impl Export for OwnedPool {
+    const NAME: &'static CStr = c"remote free";
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|pool| pool);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|pool| pool);
 }
 
 /// A pool of blocks of one size with one owner.
@@ -129,20 +133,18 @@ pub struct mp_remote_free {
 /// The requirements in `millpond.h` apply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options) -> *mut mp_remote_free {
-    // SAFETY: the header requires options that are null or as long as their first word says.
-    let made = unsafe { read(options) }.and_then(|options| {
-        // SAFETY: as above.
-        let mut common = unsafe { options.common()? };
-        if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
-            return Err(MpError::unsupported("sharing, strategy and checked: an inbox has none of these"));
-        }
-        let shape = shape(&options)?;
-        common.make.default_align = shape.align();
-        let home = OwnedPool::new(grown!(Blocks::of(shape), options), common.parent);
-        let home = home.ok_or(MpError::from(AllocError::Exhausted))?;
-        Ok(Exported::make(home, common.make))
-    });
-    pointer(made).cast()
+    // SAFETY: the callee has the same requirements as this function.
+    unsafe { create(options, create_owned) }.cast()
+}
+
+fn create_owned(options: &mp_blocks_options, mut common: PoolCommon) -> Created {
+    if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
+        return Err(MpError::unsupported("sharing, strategy and checked: an inbox has none of these"));
+    }
+    let shape = shape(options)?;
+    common.make.default_align = shape.align();
+    let pool = OwnedPool::new(with_chunk_sizes(Blocks::of(shape), options), common.parent);
+    Exported::make(pool.ok_or(AllocError::Exhausted)?, common.make)
 }
 
 /// Frees a block, from any thread.

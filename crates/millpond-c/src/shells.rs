@@ -4,11 +4,11 @@ use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
 
 use lock_api::RawMutex;
 use millpond::{
-    AllocError, Blocks, Buddy, Cached, Classes, Inspect, Linear, Local, LockFree, Locked, Magazine, SignPost,
-    Stack, Tlsf,
+    AllocError, Blocks, Buddy, Cached, Classes, Inspect, Linear, Local, LockFree, Locked, Magazine, Reclaim,
+    SignPost, Stack, Tlsf,
     lock::TicketLock,
-    pool::{AddressOrdered, DynSize, Lifo, NoQuickList, SizeClasses, Validated},
-    raw::{RawPool, Reserve},
+    pool::{AddressOrdered, DynSize, FreeList, QuickList, SizeClasses, Validated},
+    raw::{AtFork, Live, RawPool, Reserve},
     shell::AtomicLinear,
 };
 
@@ -16,239 +16,204 @@ use crate::{
     abi::*,
     array::Places,
     error::MpError,
-    exported::{Exported, Make, Visit},
-    options::Common,
+    exported::{Created, Export, Exported, Make, ReserveFn, Visit},
+    options::PoolCommon,
     parent::Parent,
 };
 
-/// A pool, its name in C, and its optional operations in a shell. The defaults stand for unsupported operations.
+/// A shell for one thread or behind a lock, with the operations that only some pools have.
+pub(crate) trait PoolShell<P: RawPool> {
+    /// Calls `visit` for each live block; returns whether all were visited.
+    fn walk(&mut self, visit: Visit<'_>) -> bool
+    where
+        P: Live;
+
+    /// Reserves room for `count` blocks.
+    fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve;
+}
+
+impl<P: RawPool> PoolShell<P> for Local<P, Parent> {
+    fn walk(&mut self, visit: Visit<'_>) -> bool
+    where
+        P: Live,
+    {
+        self.live().all(|block| visit(block.cast(), block.len()))
+    }
+
+    fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        self.reserve(layout, count)
+    }
+}
+
+impl<P: RawPool, L: RawMutex> PoolShell<P> for Locked<P, Parent, L> {
+    fn walk(&mut self, visit: Visit<'_>) -> bool
+    where
+        P: Live,
+    {
+        self.live().all(|block| visit(block.cast(), block.len()))
+    }
+
+    fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        self.reserve(layout, count)
+    }
+}
+
+/// Visits the live blocks of a pool in its shell.
+type WalkIn<P> = fn(&mut dyn PoolShell<P>, Visit<'_>) -> bool;
+/// Reserves room in a pool in its shell.
+type ReserveIn<P> = fn(&dyn PoolShell<P>, Layout, usize) -> Result<(), AllocError>;
+
+/// A pool, its name in C, and its optional operations in a shell; `None` stands for unsupported operations.
 pub(crate) trait ExportedPool: RawPool + Inspect + Sized {
     const NAME: &'static CStr;
-    /// Whether the pool knows its live blocks.
-    const WALKS: bool = false;
-    /// Whether the pool supports `reserve`.
-    const RESERVES: bool = false;
-
-    fn walk_local(shell: &mut Local<Self, Parent>, visit: Visit<'_>) -> bool {
-        let _ = (shell, visit);
-        true
-    }
-
-    fn walk_locked<L: RawMutex>(shell: &mut Locked<Self, Parent, L>, visit: Visit<'_>) -> bool {
-        let _ = (shell, visit);
-        true
-    }
-
-    fn reserve_local(shell: &Local<Self, Parent>, layout: Layout, count: usize) -> Result<(), AllocError> {
-        let _ = (shell, layout, count);
-        Err(AllocError::Unsupported)
-    }
-
-    fn reserve_locked<L: RawMutex>(
-        shell: &Locked<Self, Parent, L>,
-        layout: Layout,
-        count: usize,
-    ) -> Result<(), AllocError> {
-        let _ = (shell, layout, count);
-        Err(AllocError::Unsupported)
-    }
+    const WALK: Option<WalkIn<Self>> = None;
+    const RESERVE: Option<ReserveIn<Self>> = None;
 }
 
-/// Implements the optional operations of a pool in its shells.
-macro_rules! ability {
-    (walks) => {
-        const WALKS: bool = true;
-
-        fn walk_local(shell: &mut Local<Self, Parent>, visit: Visit<'_>) -> bool {
-            shell.live().all(|block| visit(block.cast(), block.len()))
-        }
-
-        fn walk_locked<L: RawMutex>(shell: &mut Locked<Self, Parent, L>, visit: Visit<'_>) -> bool {
-            shell.live().all(|block| visit(block.cast(), block.len()))
-        }
-    };
-    (reserves) => {
-        const RESERVES: bool = true;
-
-        fn reserve_local(
-            shell: &Local<Self, Parent>,
-            layout: Layout,
-            count: usize,
-        ) -> Result<(), AllocError> {
-            shell.reserve(layout, count)
-        }
-
-        fn reserve_locked<L: RawMutex>(
-            shell: &Locked<Self, Parent, L>,
-            layout: Layout,
-            count: usize,
-        ) -> Result<(), AllocError> {
-            shell.reserve(layout, count)
-        }
-    };
+impl ExportedPool for Blocks {
+    const NAME: &'static CStr = c"blocks";
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
 }
 
-macro_rules! named {
-    ($($pool:ty = $name:literal $($ability:ident)*;)*) => {
-        $(impl ExportedPool for $pool {
-            const NAME: &'static CStr = $name;
-            $(ability!($ability);)*
-        })*
-    };
+impl ExportedPool for Blocks<(DynSize, Magazine)> {
+    const NAME: &'static CStr = c"blocks";
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
 }
 
-named! {
-    Blocks = c"blocks" reserves;
-    Blocks<(DynSize, Magazine)> = c"blocks" reserves;
-    Blocks<(DynSize, AddressOrdered)> = c"blocks" reserves walks;
-    Blocks<(DynSize, Validated<Lifo>)> = c"blocks" reserves walks;
-    Blocks<(DynSize, Validated<Magazine>)> = c"blocks" reserves walks;
-    Blocks<(DynSize, Validated<AddressOrdered>)> = c"blocks" reserves walks;
-    Classes = c"classes" reserves;
-    Linear = c"linear";
-    Stack = c"stack";
-    SignPost = c"sign post";
-    Tlsf = c"tlsf";
-    Tlsf<NoQuickList> = c"tlsf";
-    Buddy = c"buddy";
+impl ExportedPool for Blocks<(DynSize, AddressOrdered)> {
+    const NAME: &'static CStr = c"blocks";
+    const WALK: Option<WalkIn<Self>> = Some(|shell, visit| shell.walk(visit));
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
 }
 
-/// Implements allocating and freeing many blocks with the methods of the shell.
-macro_rules! many {
-    () => {
-        fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
-            Self::allocate_many(self, layout, places)
-        }
-
-        unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-            // SAFETY: the caller upholds the contract of `deallocate_many`, which is the same.
-            unsafe { Self::deallocate_many(self, blocks, layout) };
-        }
-    };
+impl<T: FreeList> ExportedPool for Blocks<(DynSize, Validated<T>)> {
+    const NAME: &'static CStr = c"blocks";
+    const WALK: Option<WalkIn<Self>> = Some(|shell, visit| shell.walk(visit));
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
 }
 
-/// Implements that an allocator has locks to be held while the process forks.
-macro_rules! held {
-    () => {
-        const FORKS: bool = true;
-
-        fn at_fork(&self) -> Option<&dyn millpond::raw::AtFork> {
-            Some(self)
-        }
-    };
+impl ExportedPool for Classes {
+    const NAME: &'static CStr = c"classes";
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
 }
-pub(crate) use held;
 
-/// Implements [`Export`] for an allocator that can be inspected and reset, with its other optional operations.
-macro_rules! offer {
-    ($(($($generics:tt)*) $shell:ty = $name:expr; { $($more:tt)* })*) => {
-        $(impl<$($generics)*> $crate::exported::Export for $shell {
-            const NAME: &'static std::ffi::CStr = $name;
-            const INSPECTS: bool = true;
-            const RECLAIMS: bool = true;
-
-            fn inspect(&self) -> Option<&dyn millpond::Inspect> {
-                Some(self)
-            }
-
-            fn reclaim(&mut self) -> Option<&mut dyn millpond::Reclaim> {
-                Some(self)
-            }
-
-            $($more)*
-        })*
-    };
+impl ExportedPool for Linear {
+    const NAME: &'static CStr = c"linear";
 }
-pub(crate) use offer;
 
-offer! {
-    (P: ExportedPool) Local<P, Parent> = P::NAME; {
-        const WALKS: bool = P::WALKS;
-        const RESERVES: bool = P::RESERVES;
+impl ExportedPool for Stack {
+    const NAME: &'static CStr = c"stack";
+}
 
-        many!();
+impl ExportedPool for SignPost {
+    const NAME: &'static CStr = c"sign post";
+}
 
-        fn trim_shared(&self) -> Option<usize> {
-            Some(Self::trim(self))
-        }
+impl<F: QuickList> ExportedPool for Tlsf<F> {
+    const NAME: &'static CStr = c"tlsf";
+}
 
-        fn walk(&mut self, visit: Visit<'_>) -> bool {
-            P::walk_local(self, visit)
-        }
+impl ExportedPool for Buddy {
+    const NAME: &'static CStr = c"buddy";
+}
 
-        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
-            P::reserve_local(self, layout, count)
-        }
-    }
-    (P: ExportedPool, L: RawMutex) Locked<P, Parent, L> = P::NAME; {
-        const WALKS: bool = P::WALKS;
-        const RESERVES: bool = P::RESERVES;
+/// Visits the live blocks in a shell, if its pool knows them.
+fn walk<P: ExportedPool>(shell: &mut dyn PoolShell<P>, visit: Visit<'_>) -> bool {
+    P::WALK.is_none_or(|walk| walk(shell, visit))
+}
 
-        held!();
-        many!();
+/// Reserves room in a shell, if its pool supports that.
+fn reserve<P: ExportedPool>(
+    shell: &dyn PoolShell<P>,
+    layout: Layout,
+    count: usize,
+) -> Result<(), AllocError> {
+    P::RESERVE.map_or(Err(AllocError::Unsupported), |reserve| reserve(shell, layout, count))
+}
 
-        fn trim_shared(&self) -> Option<usize> {
-            Some(Self::trim(self))
-        }
+impl<P: ExportedPool> Export for Local<P, Parent> {
+    const NAME: &'static CStr = P::NAME;
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|shell| shell);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|shell| shell);
+    const TRIM_SHARED: Option<fn(&Self) -> usize> = Some(Self::trim);
+    const WALK: Option<fn(&mut Self, Visit<'_>) -> bool> =
+        if P::WALK.is_some() { Some(|shell, visit| walk(shell, visit)) } else { None };
+    const RESERVE: Option<ReserveFn<Self>> =
+        if P::RESERVE.is_some() { Some(|shell, layout, count| reserve(shell, layout, count)) } else { None };
+    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
+    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
+}
 
-        fn walk(&mut self, visit: Visit<'_>) -> bool {
-            P::walk_locked(self, visit)
-        }
+impl<P: ExportedPool, L: RawMutex> Export for Locked<P, Parent, L> {
+    const NAME: &'static CStr = P::NAME;
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|shell| shell);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|shell| shell);
+    const TRIM_SHARED: Option<fn(&Self) -> usize> = Some(Self::trim);
+    const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = Some(|shell| shell);
+    const WALK: Option<fn(&mut Self, Visit<'_>) -> bool> =
+        if P::WALK.is_some() { Some(|shell, visit| walk(shell, visit)) } else { None };
+    const RESERVE: Option<ReserveFn<Self>> =
+        if P::RESERVE.is_some() { Some(|shell, layout, count| reserve(shell, layout, count)) } else { None };
+    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
+    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
+}
 
-        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
-            P::reserve_locked(self, layout, count)
-        }
-    }
-    (P: ExportedPool + SizeClasses + Reserve) Cached<P, Parent> = P::NAME; {
-        const RESERVES: bool = true;
-        const FLUSHES: bool = true;
+impl<P: ExportedPool + SizeClasses + Reserve> Export for Cached<P, Parent> {
+    const NAME: &'static CStr = P::NAME;
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|shell| shell);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|shell| shell);
+    const TRIM_SHARED: Option<fn(&Self) -> usize> = Some(Self::trim);
+    const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = Some(|shell| shell);
+    const RESERVE: Option<ReserveFn<Self>> = Some(Self::reserve);
+    const FLUSH: Option<fn(&Self)> = Some(Self::flush);
+    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
+    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
+}
 
-        held!();
-        many!();
+impl Export for LockFree<DynSize, Parent> {
+    const NAME: &'static CStr = c"blocks";
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|shell| shell);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|shell| shell);
+    const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = Some(|shell| shell);
+    const RESERVE: Option<ReserveFn<Self>> = Some(|shell, layout, count| {
+        let block = shell.block_layout();
+        let fits = layout.size() <= block.size() && layout.align() <= block.align();
+        if fits { shell.reserve(count) } else { Err(AllocError::Unsupported) }
+    });
+    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
+    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
+}
 
-        fn trim_shared(&self) -> Option<usize> {
-            Some(Self::trim(self))
-        }
-
-        fn flush(&self) {
-            Self::flush(self);
-        }
-
-        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
-            Self::reserve(self, layout, count)
-        }
-    }
-    () LockFree<DynSize, Parent> = c"blocks"; {
-        const RESERVES: bool = true;
-
-        held!();
-        many!();
-
-        fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
-            let fits = layout.size() <= self.block_layout().size() && layout.align() <= self.block_layout().align();
-            if fits { Self::reserve(self, count) } else { Err(AllocError::Unsupported) }
-        }
-    }
-    () AtomicLinear<Parent> = c"linear"; {
-        held!();
-    }
+impl Export for AtomicLinear<Parent> {
+    const NAME: &'static CStr = c"linear";
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|arena| arena);
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = Some(|arena| arena);
+    const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = Some(|arena| arena);
 }
 
 /// Returns the error for a sharing that a pool does not support.
 pub(crate) fn cannot_share() -> MpError {
-    MpError::unsupported("sharing: this pool is not shared in that way")
+    MpError::unsupported("this pool does not support this sharing: see what the header lists for it")
 }
 
 /// Creates a pool for one thread or behind a lock.
 pub(crate) fn local_or_locked<P: ExportedPool>(
-    Common { parent, sharing, make }: Common,
+    PoolCommon { parent, sharing, make }: PoolCommon,
     pool: P,
     is_plain: bool,
-) -> Result<*mut mp_allocator, MpError> {
+) -> Created {
     match sharing {
-        MP_LOCAL => Ok(Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make })),
-        MP_LOCKED => Ok(Exported::make(Locked::<P, Parent>::new_in(pool, parent), make)),
-        MP_LOCKED_TICKET => Ok(Exported::make(Locked::<P, Parent, TicketLock>::new_in(pool, parent), make)),
+        MP_LOCAL => Exported::make(Local::new_in(pool, parent), Make { is_plain, ..make }),
+        MP_LOCKED => Exported::make(Locked::<P, Parent>::new_in(pool, parent), make),
+        MP_LOCKED_TICKET => Exported::make(Locked::<P, Parent, TicketLock>::new_in(pool, parent), make),
         _ => Err(cannot_share()),
     }
 }

@@ -1,6 +1,6 @@
 //! Sources of memory.
 
-use std::{ffi::CStr, mem::MaybeUninit, ptr, ptr::NonNull};
+use std::{ffi::CStr, mem::MaybeUninit, ptr::NonNull};
 
 use millpond::{
     Buffer, Heap, Inspect, Pages,
@@ -10,7 +10,7 @@ use millpond::{
 use crate::{
     abi::*,
     error::MpError,
-    exported::{Export, Exported, Make},
+    exported::{Export, Exported, Make, pointer},
     versioned_struct::{VersionedStruct, read},
 };
 
@@ -39,11 +39,7 @@ impl Export for ReservedRegion {
 
 impl Export for Buffer<'static> {
     const NAME: &'static CStr = c"buffer";
-    const INSPECTS: bool = true;
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = Some(|buffer| buffer);
 }
 
 static HEAP: Exported<Heap> = Exported::constant(Heap);
@@ -89,14 +85,6 @@ pub struct mp_pages_options {
 // SAFETY: the type is `repr(C)`, begins with its size, and consists of integers and flags.
 unsafe impl VersionedStruct for mp_pages_options {}
 
-/// Converts a result to a pointer; on error, sets the last error and returns null.
-pub(crate) fn pointer(made: Result<*mut mp_allocator, MpError>) -> *mut mp_allocator {
-    made.unwrap_or_else(|error| {
-        error.note();
-        ptr::null_mut()
-    })
-}
-
 /// Creates a source of pages with options.
 ///
 /// # Safety
@@ -125,16 +113,15 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
             MP_NUMA_INTERLEAVE => pages.numa(Numa::Interleave(options.numa_nodes)),
             _ => return Err(MpError::invalid("numa is none of the values that there are")),
         };
-        Ok(Exported::make(pages, Make::default()))
+        Exported::make(pages, Make::default())
     }))
 }
 
 /// Reserves a range of addresses, which is backed by memory as it is used.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
-    pointer(
-        ReservedRegion::new(size).map(|range| Exported::make(range, Make::default())).map_err(MpError::from),
-    )
+    let region = ReservedRegion::new(size).map_err(MpError::from);
+    pointer(region.and_then(|region| Exported::make(region, Make::default())))
 }
 
 /// Creates a source from bytes of the caller.
@@ -149,7 +136,7 @@ pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: u
     }
     // SAFETY: the caller guarantees that the bytes belong only to the source; they need not be initialised.
     let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };
-    Exported::make(Buffer::new(bytes), Make::default())
+    pointer(Exported::make(Buffer::new(bytes), Make::default()))
 }
 
 /// Returns the number of bytes in a page.

@@ -6,16 +6,10 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use millpond::{Inspect, Reclaim};
+use millpond::{AllocError, Inspect, Reclaim};
 
 use super::{Export, Exported};
-use crate::{
-    abi::*,
-    array,
-    error::{MP_ERR_BROKEN, MP_OK, MpError},
-    render,
-    versioned_struct::write_as_long,
-};
+use crate::{abi::*, array, error::MpError, render, versioned_struct::write_as_long};
 
 /// As `alloc` of the table.
 pub(super) unsafe extern "C" fn allocate<X: Export>(
@@ -197,7 +191,7 @@ pub(super) unsafe extern "C" fn allocate_between<X: Export>(
 pub(super) unsafe extern "C" fn reset<X: Export>(this: *mut mp_allocator) -> mp_error {
     // SAFETY: this function is only in tables of allocators of this type, and the header requires that no other thread
     // uses this allocator during the call.
-    if let Some(reclaim) = unsafe { Exported::<X>::alone(this) }.inner.reclaim() {
+    if let Some(reclaim) = unsafe { Exported::<X>::alone(this) }.reclaim() {
         reclaim.reset();
     }
     MP_OK
@@ -205,31 +199,31 @@ pub(super) unsafe extern "C" fn reset<X: Export>(this: *mut mp_allocator) -> mp_
 
 /// As `trim` of the table.
 pub(super) unsafe extern "C" fn trim<X: Export>(this: *mut mp_allocator) -> usize {
-    // SAFETY: this function is only in tables of allocators of this type.
-    if let Some(bytes) = unsafe { Exported::<X>::of(this) }.inner.trim_shared() {
-        return bytes;
+    if let Some(trim) = X::TRIM_SHARED {
+        // SAFETY: this function is only in tables of allocators of this type.
+        return trim(unsafe { &Exported::<X>::of(this).inner });
     }
     // SAFETY: as for `reset`.
-    unsafe { Exported::<X>::alone(this) }.inner.reclaim().map_or(0, Reclaim::trim)
+    unsafe { Exported::<X>::alone(this) }.reclaim().map_or(0, Reclaim::trim)
 }
 
 /// As `owns` of the table.
 pub(super) unsafe extern "C" fn owns<X: Export>(this: *const mp_allocator, address: *const c_void) -> bool {
     // SAFETY: this function is only in tables of allocators of this type.
-    unsafe { Exported::<X>::of(this) }.inner.inspect().is_some_and(|inspect| inspect.owns(address.cast()))
+    unsafe { Exported::<X>::of(this) }.inspect().is_some_and(|inspect| inspect.owns(address.cast()))
 }
 
 /// As `largest_free` of the table.
 pub(super) unsafe extern "C" fn largest_free<X: Export>(this: *const mp_allocator) -> usize {
     // SAFETY: as for `owns`.
-    let inspect = unsafe { Exported::<X>::of(this) }.inner.inspect();
+    let inspect = unsafe { Exported::<X>::of(this) }.inspect();
     inspect.and_then(Inspect::largest_free).unwrap_or(MP_UNKNOWN)
 }
 
 /// As `stats` of the table.
 pub(super) unsafe extern "C" fn stats<X: Export>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
     // SAFETY: as for `owns`.
-    let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inner.inspect() else {
+    let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inspect() else {
         return MpError::unsupported("the allocator does not say what it holds").note();
     };
     let stats = mp_stats::take(inspect);
@@ -240,7 +234,7 @@ pub(super) unsafe extern "C" fn stats<X: Export>(this: *const mp_allocator, out:
 /// As `check` of the table.
 pub(super) unsafe extern "C" fn check<X: Export>(this: *const mp_allocator) -> mp_error {
     // SAFETY: as for `owns`.
-    match unsafe { Exported::<X>::of(this) }.inner.inspect().map(Inspect::check) {
+    match unsafe { Exported::<X>::of(this) }.inspect().map(Inspect::check) {
         Some(Err(flaw)) => MpError::new(MP_ERR_BROKEN, flaw.0).note(),
         _ => MP_OK,
     }
@@ -255,12 +249,11 @@ pub(super) unsafe extern "C" fn each<X: Export>(
     let Some(visit) = visit else {
         return MpError::invalid("there is no function to visit blocks with").note();
     };
-    // SAFETY: as for `reset`; the header requires a visitor with this signature.
-    let walked = unsafe {
-        let this = Exported::<X>::alone(this);
-        this.inner.walk(&mut |block, size| visit(context, block.as_ptr().cast(), size))
-    };
-    if walked { MP_OK } else { MpError::STOPPED.note() }
+    // SAFETY: as for `reset`.
+    let this = unsafe { Exported::<X>::alone(this) };
+    // SAFETY: the header requires a visitor with this signature.
+    let visit = &mut |block: NonNull<u8>, size| unsafe { visit(context, block.as_ptr().cast(), size) };
+    if X::WALK.is_none_or(|walk| walk(&mut this.inner, visit)) { MP_OK } else { MpError::STOPPED.note() }
 }
 
 /// As `reserve` of the table.
@@ -272,7 +265,10 @@ pub(super) unsafe extern "C" fn reserve<X: Export>(
 ) -> mp_error {
     // SAFETY: this function is only in tables of allocators of this type.
     let this = unsafe { Exported::<X>::of(this) };
-    let reserved = this.layout(size, align).and_then(|layout| Ok(this.inner.reserve(layout, count)?));
+    let reserved = this.layout(size, align).and_then(|layout| match X::RESERVE {
+        Some(reserve) => Ok(reserve(&this.inner, layout, count)?),
+        None => Err(AllocError::Unsupported.into()),
+    });
     reserved.map_or_else(MpError::note, |()| MP_OK)
 }
 
@@ -289,8 +285,8 @@ pub(super) unsafe extern "C" fn allocate_many<X: Export>(
     // SAFETY: the header requires room for `count` pointers.
     let places = unsafe { array::places(blocks, count) };
     let filled = this.layout(size, align).map_err(MpError::note).and_then(|layout| {
-        let first = this.inner.allocate_many(layout, places);
-        first.or_else(|error| this.insist(layout, error, || this.inner.allocate_many(layout, places)))
+        let mut allocate = || (X::ALLOCATE_MANY)(&this.inner, layout, places);
+        allocate().or_else(|error| this.insist(layout, error, allocate))
     });
     filled.map_or_else(|error| error, |()| MP_OK)
 }
@@ -308,23 +304,24 @@ pub(super) unsafe extern "C" fn free_many<X: Export>(
     unsafe {
         let this = Exported::<X>::of(this);
         if let Ok(layout) = this.layout(size, align) {
-            this.inner.deallocate_many(array::blocks(blocks, count), layout);
+            (X::DEALLOCATE_MANY)(&this.inner, array::blocks(blocks, count), layout);
         }
     }
 }
 
 /// As `flush` of the table.
 pub(super) unsafe extern "C" fn flush<X: Export>(this: *mut mp_allocator) {
-    // SAFETY: this function is only in tables of allocators of this type.
-    unsafe { Exported::<X>::of(this) }.inner.flush();
+    if let Some(flush) = X::FLUSH {
+        // SAFETY: this function is only in tables of allocators of this type.
+        flush(unsafe { &Exported::<X>::of(this).inner });
+    }
 }
 
 /// As `render` of the table.
 pub(super) unsafe extern "C" fn render<X: Export>(this: *const mp_allocator, builder: *mut c_void) {
     // SAFETY: this function is only in tables of allocators of this type, and `builder` comes from `render::pass`.
     unsafe {
-        if let (Some(inspect), Some(builder)) =
-            (Exported::<X>::of(this).inner.inspect(), render::received(builder))
+        if let (Some(inspect), Some(builder)) = (Exported::<X>::of(this).inspect(), render::received(builder))
         {
             inspect.render(builder);
         }

@@ -25,85 +25,48 @@ use crate::{
     request,
 };
 
+/// The result of creating an allocator.
+pub(crate) type Created = Result<*mut mp_allocator, MpError>;
+
+/// Converts a result to a pointer; on error, sets the last error and returns null.
+pub(crate) fn pointer(created: Created) -> *mut mp_allocator {
+    created.unwrap_or_else(|error| {
+        error.note();
+        ptr::null_mut()
+    })
+}
+
 /// A callback that receives live blocks one by one; returns false to stop.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(NonNull<u8>, usize) -> bool;
 
-/// An allocator of the library, with its optional operations.
-pub(crate) trait Export: Allocator {
+/// Reserves room for a number of blocks of a layout.
+pub(crate) type ReserveFn<X> = fn(&X, Layout, usize) -> Result<(), AllocError>;
+
+/// An allocator of the library, with its optional operations: `None` stands for those that it does not support, and
+/// becomes NULL in its table.
+pub(crate) trait Export: Allocator + Sized {
     /// The name of the allocator.
     const NAME: &'static CStr;
-    /// Whether the allocator can be inspected.
-    const INSPECTS: bool = false;
-    /// Whether the allocator can be reset and trimmed.
-    const RECLAIMS: bool = false;
-    /// Whether the allocator knows its live blocks.
-    const WALKS: bool = false;
-    /// Whether the allocator supports `reserve`.
-    const RESERVES: bool = false;
-    /// Whether threads cache free blocks of the allocator.
-    const FLUSHES: bool = false;
-    /// Whether the allocator has locks to be held while the process forks.
-    const FORKS: bool = false;
     /// Whether the allocator is a static of the library, which is never destroyed.
     const CONSTANT: bool = false;
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        None
-    }
-
-    /// Returns chunks without live blocks to the parent while other threads may use the allocator; `None` if this is
-    /// not supported.
-    fn trim_shared(&self) -> Option<usize> {
-        None
-    }
-
+    /// Inspects the allocator.
+    const INSPECT: Option<fn(&Self) -> &dyn Inspect> = None;
+    /// Resets and trims the allocator.
+    const RECLAIM: Option<fn(&mut Self) -> &mut dyn Reclaim> = None;
+    /// Returns chunks without live blocks to the parent while other threads may use the allocator.
+    const TRIM_SHARED: Option<fn(&Self) -> usize> = None;
     /// Returns what must be locked while the process forks.
-    fn at_fork(&self) -> Option<&dyn AtFork> {
-        None
-    }
-
-    fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
-        None
-    }
-
-    /// Reserves room for `count` blocks.
-    fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError> {
-        let _ = (layout, count);
-        Err(AllocError::Unsupported)
-    }
-
-    /// Fills all places with blocks, or none.
-    fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
-        array::one_by_one(
-            places,
-            || self.allocate(layout).map(NonNull::cast),
-            |block| {
-                // SAFETY: the block was allocated above with this layout and is not used anywhere else.
-                unsafe { self.deallocate(block, layout) };
-            },
-        )
-    }
-
-    /// Frees blocks.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::deallocate`], for each block.
-    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        for &block in blocks {
-            // SAFETY: the callee has the same contract as this function.
-            unsafe { self.deallocate(block, layout) };
-        }
-    }
-
+    const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = None;
+    /// Calls a function for each live block; returns whether all were visited.
+    const WALK: Option<fn(&mut Self, Visit<'_>) -> bool> = None;
+    /// Reserves room for a number of blocks.
+    const RESERVE: Option<ReserveFn<Self>> = None;
     /// Returns the blocks that the current thread has cached.
-    fn flush(&self) {}
-
-    /// Calls `visit` for each live block; returns whether all were visited.
-    fn walk(&mut self, visit: Visit<'_>) -> bool {
-        let _ = visit;
-        true
-    }
+    const FLUSH: Option<fn(&Self)> = None;
+    /// Fills all places with blocks, or none.
+    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = array::allocate_each;
+    /// Frees blocks. As for [`Allocator::deallocate`], each must be live and have this layout.
+    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = array::deallocate_each;
 }
 
 /// An allocator exported to C.
@@ -123,21 +86,28 @@ pub(crate) struct Exported<X> {
 // SAFETY: the header requires callers to use an allocator only from threads that its sharing allows.
 unsafe impl<X> Sync for Exported<X> {}
 
+impl<X: Export> Exported<X> {
+    /// Returns what must be locked while the process forks.
+    fn at_fork(&self) -> Option<&dyn AtFork> {
+        X::AT_FORK.map(|at_fork| at_fork(&self.inner))
+    }
+}
+
 impl<X: Export> AtFork for Exported<X> {
     fn prepare(&self) {
-        if let Some(inner) = self.inner.at_fork() {
+        if let Some(inner) = self.at_fork() {
             inner.prepare();
         }
     }
 
     unsafe fn parent(&self) {
         // SAFETY: the callee has the same contract as this function.
-        unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.parent()) };
+        unsafe { self.at_fork().into_iter().for_each(|inner| inner.parent()) };
     }
 
     unsafe fn child(&self) {
         // SAFETY: the callee has the same contract as this function.
-        unsafe { self.inner.at_fork().into_iter().for_each(|inner| inner.child()) };
+        unsafe { self.at_fork().into_iter().for_each(|inner| inner.child()) };
     }
 }
 
@@ -153,16 +123,15 @@ pub(crate) struct Make {
 }
 
 impl<X: Export> Exported<X> {
-    const TABLE: &'static mp_table = &Self::table(X::RECLAIMS);
+    const TABLE: &'static mp_table = &Self::table(X::RECLAIM.is_some());
     const TABLE_WITHOUT_RECLAIM: &'static mp_table = &Self::table(false);
 
-    /// Moves an allocator to the heap and exports it; if there is no memory, sets the last error and returns null.
-    pub(crate) fn make(inner: X, make: Make) -> *mut mp_allocator {
+    /// Moves an allocator to the heap and exports it; fails if there is no memory.
+    pub(crate) fn make(inner: X, make: Make) -> Created {
         // SAFETY: the type is not zero-sized.
         let place = unsafe { alloc(Layout::new::<Self>()) }.cast::<Self>();
         if place.is_null() {
-            MpError::from(AllocError::Exhausted).note();
-            return ptr::null_mut();
+            return Err(AllocError::Exhausted.into());
         }
         let table = if make.cannot_reclaim { Self::TABLE_WITHOUT_RECLAIM } else { Self::TABLE };
         let head = mp_allocator { table, default_align: make.default_align };
@@ -178,11 +147,11 @@ impl<X: Export> Exported<X> {
                 callback,
             })
         };
-        if X::FORKS {
+        if X::AT_FORK.is_some() {
             // SAFETY: the value was just written, and is unregistered before it is destroyed.
             unsafe { (*place).fork.register(&*place) };
         }
-        place.cast()
+        Ok(place.cast())
     }
 
     /// Creates an allocator that is a static of the library.
@@ -203,16 +172,16 @@ impl<X: Export> Exported<X> {
             alloc_between: Some(functions::allocate_between::<X>),
             reset: if reclaims { Some(functions::reset::<X>) } else { None },
             trim: if reclaims { Some(functions::trim::<X>) } else { None },
-            owns: if X::INSPECTS { Some(functions::owns::<X>) } else { None },
-            largest_free: if X::INSPECTS { Some(functions::largest_free::<X>) } else { None },
-            stats: if X::INSPECTS { Some(functions::stats::<X>) } else { None },
-            check: if X::INSPECTS { Some(functions::check::<X>) } else { None },
-            each: if X::WALKS { Some(functions::each::<X>) } else { None },
-            render: if X::INSPECTS { Some(functions::render::<X>) } else { None },
-            reserve: if X::RESERVES { Some(functions::reserve::<X>) } else { None },
+            owns: if X::INSPECT.is_some() { Some(functions::owns::<X>) } else { None },
+            largest_free: if X::INSPECT.is_some() { Some(functions::largest_free::<X>) } else { None },
+            stats: if X::INSPECT.is_some() { Some(functions::stats::<X>) } else { None },
+            check: if X::INSPECT.is_some() { Some(functions::check::<X>) } else { None },
+            each: if X::WALK.is_some() { Some(functions::each::<X>) } else { None },
+            render: if X::INSPECT.is_some() { Some(functions::render::<X>) } else { None },
+            reserve: if X::RESERVE.is_some() { Some(functions::reserve::<X>) } else { None },
             alloc_many: Some(functions::allocate_many::<X>),
             free_many: Some(functions::free_many::<X>),
-            flush: if X::FLUSHES { Some(functions::flush::<X>) } else { None },
+            flush: if X::FLUSH.is_some() { Some(functions::flush::<X>) } else { None },
             impossible: Some(functions::impossible::<X>),
             may_free: Some(functions::may_free::<X>),
             damage: Some(functions::damage::<X>),
@@ -243,6 +212,14 @@ impl<X: Export> Exported<X> {
     /// Returns whether the allocator can verify for any address and layout whether they belong to a live block.
     fn vets(&self) -> bool {
         self.callback.as_ref().is_some_and(MisuseCallback::vets)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        X::INSPECT.map(|inspect| inspect(&self.inner))
+    }
+
+    fn reclaim(&mut self) -> Option<&mut dyn Reclaim> {
+        X::RECLAIM.map(|reclaim| reclaim(&mut self.inner))
     }
 
     #[inline(always)]
