@@ -25,6 +25,16 @@ Exit codes: `record` and `try` exit as the program does (with 128 + N if signal 
 found, 126 if it cannot be run, and 125 if millpond itself failed. `replay` exits with 0, or with 125 if it failed.\n\n\
 Progress is not shown if the variable MILLPOND_NO_PROGRESS is set.";
 
+/// Shown below the help of what names functions.
+const SYMBOLS: &str = "\
+Functions are named by debug information of the same build (by its build id): in the program's files, in /usr/lib/debug, \
+in the folders of --debug-dir, on servers with --debuginfod; and by symbol tables where there is none. What was found is \
+kept in millpond/symbols in the directory for caches (XDG_CACHE_HOME).\n\n\
+A call site is the first function in a stack, from the inside, that does not allocate for others, as malloc, operator \
+new, containers of standard libraries and wrappers of malloc do. Most of its blocks are \"temporary\" (nearly all are \
+freed by the next event of their thread), \"short\" (they live for less than a hundredth of the recording), \"long\", or \
+\"kept\" (never freed).";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Record every allocation of a program.
@@ -35,6 +45,9 @@ pub(crate) enum Command {
     Record(Record),
     /// Replay a trace against glibc, mimalloc and the pools chosen for it.
     Replay(Replay),
+    /// Show what a program's memory was used for: by thread, size, call site and phase.
+    #[command(after_help = SYMBOLS)]
+    Show(Show),
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///
     /// The program's output and exit code are unchanged; the report goes to standard error when the program has ended. If
@@ -81,6 +94,29 @@ pub(crate) struct Replay {
     /// freed.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// A trace made by `millpond record`.
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// Print JSON. Its fields are described in JSON.md, which comes with the sources.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Where to look for debug information, besides the usual places.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// A folder with debug information or unstripped programs; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Fetch debug information from the servers in DEBUGINFOD_URLS.
+    #[arg(long)]
+    pub(crate) debuginfod: bool,
 }
 
 #[derive(Args)]

@@ -3,6 +3,7 @@
 mod example;
 mod record;
 mod replay;
+mod show;
 mod r#try;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Some(Command::Record(arguments)) => record::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
+        Some(Command::Show(arguments)) => show::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),
     }

@@ -1,6 +1,6 @@
 //! The report in JSON. Its fields are described in `JSON.md`; a test compares the two.
 
-use millpond_trace::{Ending, Summary};
+use millpond_trace::{Ending, Start, Summary};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Increased if a field changes its meaning or is removed; new fields do not change it.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -34,9 +34,12 @@ struct Verified<'a> {
 }
 
 #[derive(Serialize)]
-struct Trace<'a> {
+pub(super) struct Trace<'a> {
     program: &'a str,
     arguments: &'a [String],
+    process: u32,
+    parent: u32,
+    unix_ns: u64,
     events: u64,
     allocations: u64,
     resizes: u64,
@@ -150,7 +153,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
     let Analysis { study, settings, comparison, bound, verdict } = analysis;
     let report = Report {
         version: VERSION,
-        trace: trace(study),
+        trace: of_study(study),
         settings: Settings {
             rounds: settings.rounds,
             touch: settings.touch,
@@ -184,23 +187,31 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
 /// Returns the report of a verifying replay as JSON.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> serde_json::Result<String> {
     let verified = verified.iter().map(|&(name, found)| Checked { name, found }).collect();
-    lines(&Verified { version: VERSION, trace: trace(study), verified })
+    lines(&Verified { version: VERSION, trace: of_study(study), verified })
 }
 
-fn lines(report: &impl Serialize) -> serde_json::Result<String> {
+/// Formats a report.
+pub(super) fn lines(report: &impl Serialize) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
-fn trace(study: &Study) -> Trace<'_> {
-    let summary: &Summary = &study.summary;
+fn of_study(study: &Study) -> Trace<'_> {
+    trace(&study.start, &study.summary, study.histogram.threads.foreign)
+}
+
+/// Describes a trace, with the number of calls that concern another thread's block.
+pub(super) fn trace<'a>(start: &'a Start, summary: &'a Summary, foreign_calls: u64) -> Trace<'a> {
     Trace {
-        program: &study.start.program,
-        arguments: &study.start.arguments,
+        program: &start.program,
+        arguments: &start.arguments,
+        process: start.process,
+        parent: start.parent,
+        unix_ns: start.unix_ns,
         events: summary.events,
         allocations: summary.allocations,
         resizes: summary.resizes,
         frees: summary.frees,
-        foreign_calls: study.histogram.threads.foreign,
+        foreign_calls,
         requested_bytes: summary.requested,
         peak_bytes: summary.peak_bytes,
         peak_blocks: summary.peak_blocks,

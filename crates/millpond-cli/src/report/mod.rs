@@ -1,12 +1,17 @@
 //! The reports: as text, or as JSON for programs.
 
+mod about;
 mod help;
 mod json;
+mod overview_json;
+mod overview_text;
 mod table;
 mod text;
 
 pub(crate) use self::{
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
     json::{analysis as json, verified as verified_json},
+    overview_json::overview as overview_json,
+    overview_text::overview as overview_text,
     text::{analysis as text, verified as verified_text},
 };

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::table;
+use super::{
+    about::{self, BOLD},
+    table,
+};
 use crate::{
     advise::{Advice, Block},
     analysis::{Analysis, Bound, Change, Study, Verdict},
@@ -11,15 +14,11 @@ use crate::{
     replay::{Comparison, LEAST_ROUNDS, Name, Outcome, Verification, Written, mimalloc_version, outliers},
     units::{self, bytes, count, counted, percent},
 };
-use millpond_trace::Ending;
 
-/// Max number of characters of a command line that are shown.
-const LINE: usize = 100;
 /// A difference of less than this share of glibc's time or memory is called the same.
 const NOTHING: f64 = 0.02;
 /// A difference of less than this share of the program's CPU time is called no difference.
 const NOTICED: f64 = 0.005;
-const BOLD: anstyle::Style = anstyle::Style::new().bold();
 
 /// Returns the whole report.
 pub(crate) fn analysis(analysis: &Analysis) -> String {
@@ -54,42 +53,8 @@ pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> Stri
 
 /// Describes what was recorded.
 fn about(study: &Study) -> String {
-    let summary = &study.summary;
-    let cpu = match summary.cpu_ns {
-        0 => "CPU time unknown".into(),
-        cpu => format!("{} of CPU time", units::time(cpu as f64)),
-    };
-    let mut text = format!(
-        "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
-        shortened(&study.command_line),
-        counted(summary.events, "event"),
-        counted(summary.allocations, "allocation"),
-        bytes(summary.peak_bytes as f64),
-        counted(summary.peak_blocks, "block"),
-    );
-    if summary.threads > 1 {
-        let _ = writeln!(text, "{}", threads(study));
-    }
-    for (number, what) in [
-        (summary.unknown_frees, "frees or reallocs of blocks whose allocation was not recorded, left out"),
-        (summary.overlaps, "addresses handed out again without a recorded free"),
-    ] {
-        if number > 0 {
-            let _ = writeln!(text, "{what}: {}", count(number));
-        }
-    }
-    match summary.ending {
-        Ending::Exited => {}
-        _ if !summary.stopped.is_empty() => {
-            let _ = writeln!(text, "recording stopped because {}: the rest is missing", summary.stopped);
-        }
-        Ending::Cut => text
-            .push_str("the program was killed, or ended without its exit handlers: its end may be missing\n"),
-        Ending::Full | Ending::Stopped => {
-            text.push_str("recording stopped before the program did: the rest is missing\n")
-        }
-    }
-    text
+    let threads = (study.summary.threads > 1).then(|| threads(study));
+    about::recording(&study.command_line, &study.summary, threads)
 }
 
 /// Describes how the threads interact.
@@ -113,14 +78,6 @@ fn threads(study: &Study) -> String {
         counted(summary.threads.into(), "thread"),
         counted(threads.at_once.into(), "thread")
     )
-}
-
-/// Shortens a line to what is needed to recognise it.
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LINE) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line.to_owned(),
-    }
 }
 
 /// Lists the time and memory of each contender.

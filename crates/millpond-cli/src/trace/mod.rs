@@ -64,6 +64,6 @@ pub(crate) fn command_line(reader: &Reader) -> String {
 }
 
 /// Returns the text without control characters.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use millpond_trace::{At, FrameKind};
 use serde_json::Value;
 
-use crate::support::{replay, sample, stdout};
+use crate::support::{millpond, replay, sample, stdout, write_trace};
 
 /// Collects the names of all fields, at any depth.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
@@ -26,6 +27,12 @@ fn fields_and_documentation_agree() {
     for options in [&["--json", "--rounds", "1"][..], &["--json", "--verify"]] {
         fields(&serde_json::from_str(&stdout(replay(&trace, options))).unwrap(), &mut names);
     }
+    write_trace(&trace, |writer| {
+        let stack = writer.node(0, 0x1000, FrameKind::Return).unwrap();
+        writer.allocate(At { stack, ..At::default() }, 10, 0, false).unwrap();
+    });
+    let shown = millpond().arg("show").arg(&trace).arg("--json").output().unwrap();
+    fields(&serde_json::from_str(&stdout(shown)).unwrap(), &mut names);
     let page = include_str!("../../JSON.md");
     let documented: BTreeSet<_> = page
         .split('`')

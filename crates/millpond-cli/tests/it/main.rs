@@ -5,6 +5,7 @@ mod json;
 mod record;
 mod refusals;
 mod replay;
+mod show;
 mod support;
 mod r#try;
 mod verdict;

@@ -102,6 +102,11 @@ pub(crate) fn link(compiler: &str, options: &[&str], source: &Path, program: &Pa
 
 /// Writes a trace of a program called `sample` that took 500 ms of CPU time.
 pub(crate) fn write_trace(path: &Path, fill: impl FnOnce(&mut Trace)) -> Summary {
+    write_trace_of(path, 0, fill)
+}
+
+/// Writes a trace of the same program, which was recorded for so many nanoseconds.
+pub(crate) fn write_trace_of(path: &Path, wall_ns: u64, fill: impl FnOnce(&mut Trace)) -> Summary {
     let start = Start {
         program: "/opt/sample".into(),
         arguments: vec!["sample".into(), "--fast".into()],
@@ -109,7 +114,7 @@ pub(crate) fn write_trace(path: &Path, fill: impl FnOnce(&mut Trace)) -> Summary
     };
     let mut writer = Writer::new(BufWriter::new(File::create(path).unwrap()), &start).unwrap();
     fill(&mut writer);
-    writer.finish(Outcome { cpu_ns: 500_000_000, ..Outcome::default() }).unwrap()
+    writer.finish(Outcome { cpu_ns: 500_000_000, wall_ns, ..Outcome::default() }).unwrap()
 }
 
 /// A trace with every kind of event, of two threads: 30,000 blocks of six sizes, a third of them freed early, some

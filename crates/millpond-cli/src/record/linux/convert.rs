@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     io::Write,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    At, Ending, FrameKind, Outcome, Resources, Start, Summary, TraceError, Writer,
+    At, Ending, FrameKind, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
     raw::{Event, Kind},
 };
 
@@ -73,7 +74,7 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     let what = "could not write the trace";
     let mut writer = Writer::new(out, &start(image, clock)).context(what)?;
     for module in &image.modules {
-        writer.module(module.clone()).context(what)?;
+        writer.module(Module { build_id: build_id(&module.path), ..module.clone() }).context(what)?;
     }
     let mut converter = Converter::new(writer);
     let mut last = started;
@@ -108,6 +109,13 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         ..converter.outcome
     };
     converter.writer.finish(outcome).context(what)
+}
+
+/// Reads the build id of a module, by which its symbols are found later, from the file that was mapped; empty if it has
+/// none. A file that was replaced while the program ran is called `… (deleted)`, so it is not found.
+fn build_id(path: &str) -> Vec<u8> {
+    let id = millpond_symbols::build_id(Path::new(path)).ok().flatten();
+    id.map_or_else(Vec::new, |id| id.bytes().to_vec())
 }
 
 /// Returns what the process used, and the CPU time that recording took in it: the cost of an event when many follow

@@ -1,0 +1,63 @@
+//! What a program's memory was used for: by stack, size, thread and time.
+
+mod phases;
+mod sites;
+mod usage;
+
+use anyhow::Result;
+use millpond_trace::{Reader, Start, Summary, Thread};
+
+use self::usage::Profile;
+pub(crate) use self::{
+    phases::Phase,
+    sites::Site,
+    usage::{Lifetime, ThreadUse, Usage},
+};
+use crate::{cli, symbols::Names, trace};
+
+/// Everything about the use of memory in a trace, the largest first.
+pub(crate) struct Overview {
+    /// Program and arguments.
+    pub(crate) command_line: String,
+    /// The origin of the trace according to the trace.
+    pub(crate) start: Start,
+    /// The metadata of the trace.
+    pub(crate) summary: Summary,
+    /// What is known about each thread with events, and what it did.
+    pub(crate) threads: Vec<(Thread, ThreadUse)>,
+    /// By size in bytes.
+    pub(crate) sizes: Vec<(u64, Usage)>,
+    /// By call site.
+    pub(crate) sites: Vec<Site>,
+    /// By time, in order of time.
+    pub(crate) phases: Vec<Phase>,
+    /// What stood in the way of more names, in words.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads a trace twice, and the files that have the names of its functions.
+pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Overview> {
+    let profile = Profile::read(reader)?;
+    let phases = phases::phases(reader)?;
+    let tables = reader.tables();
+    let names = Names::new(tables, places);
+    let sites = sites::sites(&profile, &tables.stacks, &names);
+    let Profile { threads, mut sizes, .. } = profile;
+    let about = |number: u32| {
+        let known = tables.threads.iter().rfind(|thread| thread.number == number);
+        known.cloned().unwrap_or(Thread { number, ..Thread::default() })
+    };
+    let mut threads: Vec<_> = (0..).map(about).zip(threads).collect();
+    threads.sort_by_key(|(thread, done)| (std::cmp::Reverse(done.bytes), thread.number));
+    sizes.sort_by_key(|(size, usage)| (std::cmp::Reverse(usage.allocations), *size));
+    Ok(Overview {
+        command_line: trace::command_line(reader),
+        start: reader.start().clone(),
+        summary: reader.summary().clone(),
+        threads,
+        sizes,
+        sites,
+        phases,
+        notes: names.notes,
+    })
+}

@@ -1,0 +1,58 @@
+//! What all reports as text have in common.
+
+use std::fmt::Write as _;
+
+use millpond_trace::{Ending, Summary};
+
+use crate::units::{self, bytes, count, counted};
+
+pub(super) const BOLD: anstyle::Style = anstyle::Style::new().bold();
+/// Max number of characters of a command line that are shown.
+const LINE: usize = 100;
+
+/// Describes what was recorded, in a few lines. `threads` is a line about the threads.
+pub(super) fn recording(command_line: &str, summary: &Summary, threads: Option<String>) -> String {
+    let cpu = match summary.cpu_ns {
+        0 => "CPU time unknown".into(),
+        cpu => format!("{} of CPU time", units::time(cpu as f64)),
+    };
+    let mut text = format!(
+        "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
+        shortened(command_line, LINE),
+        counted(summary.events, "event"),
+        counted(summary.allocations, "allocation"),
+        bytes(summary.peak_bytes as f64),
+        counted(summary.peak_blocks, "block"),
+    );
+    if let Some(threads) = threads {
+        let _ = writeln!(text, "{threads}");
+    }
+    for (number, what) in [
+        (summary.unknown_frees, "frees or reallocs of blocks whose allocation was not recorded, left out"),
+        (summary.overlaps, "addresses handed out again without a recorded free"),
+    ] {
+        if number > 0 {
+            let _ = writeln!(text, "{what}: {}", count(number));
+        }
+    }
+    match summary.ending {
+        Ending::Exited => {}
+        _ if !summary.stopped.is_empty() => {
+            let _ = writeln!(text, "recording stopped because {}: the rest is missing", summary.stopped);
+        }
+        Ending::Cut => text
+            .push_str("the program was killed, or ended without its exit handlers: its end may be missing\n"),
+        Ending::Full | Ending::Stopped => {
+            text.push_str("recording stopped before the program did: the rest is missing\n")
+        }
+    }
+    text
+}
+
+/// Shortens a line to at most so many characters and three dots.
+pub(super) fn shortened(line: &str, most: usize) -> String {
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,152 @@
+//! The use of memory in JSON. Its fields are described in `JSON.md`; a test compares the two.
+
+use serde::Serialize;
+
+use super::json::{Trace, VERSION, lines, trace};
+use crate::{
+    profile::{Lifetime, Overview, Phase, Site, ThreadUse, Usage},
+    symbols::Function,
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    trace: Trace<'a>,
+    by_thread: Vec<Thread<'a>>,
+    by_size: Vec<Size>,
+    by_site: Vec<Place<'a>>,
+    by_phase: Vec<Part<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Thread<'a> {
+    thread: u32,
+    name: Option<&'a str>,
+    from_ns: u64,
+    to_ns: Option<u64>,
+    allocations: u64,
+    bytes: u64,
+    frees: u64,
+    foreign_calls: u64,
+}
+
+#[derive(Serialize)]
+struct Use {
+    allocations: u64,
+    bytes: u64,
+    live_blocks: u64,
+    live_bytes: u64,
+    temporaries: u64,
+    short_lived: u64,
+    lifetime: Lifetime,
+}
+
+#[derive(Serialize)]
+struct Size {
+    size_bytes: u64,
+    #[serde(flatten)]
+    usage: Use,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    #[serde(flatten)]
+    usage: Use,
+    stacks: u64,
+    through: Vec<Frame<'a>>,
+    frames: Vec<Frame<'a>>,
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    function: &'a str,
+    file: Option<&'a str>,
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    name: Option<&'a str>,
+    from_ns: u64,
+    to_ns: u64,
+    allocations: u64,
+    bytes: u64,
+    frees: u64,
+    peak_bytes: u64,
+    live_bytes: u64,
+}
+
+/// Returns the report as JSON.
+pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
+    let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
+    let foreign = threads.iter().map(|(_, done)| done.foreign).sum();
+    lines(&Report {
+        version: VERSION,
+        trace: trace(start, summary, foreign),
+        by_thread: threads.iter().map(|(about, done)| thread(about, done)).collect(),
+        by_size: sizes.iter().map(|(size, usage)| Size { size_bytes: *size, usage: used(usage) }).collect(),
+        by_site: sites.iter().map(place).collect(),
+        by_phase: phases.iter().map(part).collect(),
+        notes,
+    })
+}
+
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn thread<'a>(about: &'a millpond_trace::Thread, done: &ThreadUse) -> Thread<'a> {
+    Thread {
+        thread: about.number,
+        name: known(&about.name),
+        from_ns: about.started,
+        to_ns: about.ended,
+        allocations: done.allocations,
+        bytes: done.bytes,
+        frees: done.frees,
+        foreign_calls: done.foreign,
+    }
+}
+
+fn used(usage: &Usage) -> Use {
+    Use {
+        allocations: usage.allocations,
+        bytes: usage.bytes,
+        live_blocks: usage.live_blocks,
+        live_bytes: usage.live_bytes,
+        temporaries: usage.temporaries,
+        short_lived: usage.short,
+        lifetime: usage.lifetime(),
+    }
+}
+
+fn place(site: &Site) -> Place<'_> {
+    Place {
+        usage: used(&site.usage),
+        stacks: site.stacks,
+        through: site.through.iter().map(frame).collect(),
+        frames: site.frames.iter().map(frame).collect(),
+    }
+}
+
+fn frame(function: &Function) -> Frame<'_> {
+    Frame {
+        function: &function.name,
+        file: known(&function.file),
+        line: (function.line > 0).then_some(function.line),
+    }
+}
+
+fn part(phase: &Phase) -> Part<'_> {
+    Part {
+        name: known(&phase.name),
+        from_ns: phase.from,
+        to_ns: phase.to,
+        allocations: phase.allocations,
+        bytes: phase.bytes,
+        frees: phase.frees,
+        peak_bytes: phase.peak_bytes,
+        live_bytes: phase.live_bytes,
+    }
+}

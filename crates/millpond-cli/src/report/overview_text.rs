@@ -1,0 +1,146 @@
+//! The use of memory as text: the ten largest of everything.
+
+use std::fmt::Write as _;
+
+use super::{
+    about::{self, BOLD, shortened},
+    table,
+};
+use crate::{
+    profile::{Lifetime, Overview, Phase, Site, ThreadUse, Usage},
+    symbols::Function,
+    trace,
+    units::{self, bytes, count, counted, percent},
+};
+
+/// How many lines of each kind are shown.
+const MOST: usize = 10;
+/// How many frames of a stack are shown, from the site outwards, and max characters of each name.
+const FRAMES: usize = 4;
+const NAME: usize = 60;
+
+/// Returns the report.
+pub(crate) fn overview(overview: &Overview) -> String {
+    let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
+    let process = format!(
+        "process {}, child of {}; recorded for {}",
+        start.process,
+        start.parent,
+        units::time(summary.wall_ns as f64)
+    );
+    let mut sections = vec![about::recording(&overview.command_line, summary, Some(process))];
+    let headings = ["thread", "allocations", "bytes", "frees", "of other threads' blocks"];
+    sections.push(titled("Threads, by bytes", threads, |list| {
+        table::render(&headings, list.iter().map(thread).collect())
+    }));
+    let headings = ["size", "allocations", "share", "bytes", "never freed", "temporary", "lifetime"];
+    sections.push(titled("Sizes, by allocations", sizes, |list| {
+        table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
+    }));
+    sections.push(titled("Call sites, by bytes", sites, |list| {
+        list.iter().zip(1..).map(|(site, number)| self::site(number, site, summary.requested)).collect()
+    }));
+    let headings = ["from", "to", "allocations", "bytes", "frees", "most live", "live at the end"];
+    let has_marks = phases.iter().any(|phase| !phase.name.is_empty());
+    let title = if has_marks { "Phases, from mark to mark" } else { "Phases, tenths of the recording" };
+    sections.push(titled(title, phases, |list| table::render(&headings, list.iter().map(phase).collect())));
+    if !notes.is_empty() {
+        sections.push(titled("Names that are missing", notes, |list| {
+            list.iter().map(|note| format!("  {}\n", trace::printable(note))).collect()
+        }));
+    }
+    sections.join("\n")
+}
+
+/// Formats the first ten under a title that says how many there are.
+fn titled<T>(title: &str, all: &[T], format: impl Fn(&[T]) -> String) -> String {
+    let list = &all[..all.len().min(MOST)];
+    let of = if all.len() > list.len() {
+        format!(" ({} of {})", list.len(), count(all.len() as u64))
+    } else {
+        String::new()
+    };
+    format!("{BOLD}{title}{of}{BOLD:#}\n{}", format(list))
+}
+
+fn thread((about, done): &(millpond_trace::Thread, ThreadUse)) -> Vec<String> {
+    let name = trace::printable(&about.name);
+    vec![
+        format!("{} {name}", about.number).trim_end().to_owned(),
+        count(done.allocations),
+        bytes(done.bytes as f64),
+        count(done.frees),
+        count(done.foreign),
+    ]
+}
+
+fn size((size, usage): &(u64, Usage), allocations: u64) -> Vec<String> {
+    vec![
+        count(*size),
+        count(usage.allocations),
+        percent(usage.allocations as f64 / allocations.max(1) as f64),
+        bytes(usage.bytes as f64),
+        count(usage.live_blocks),
+        percent(usage.temporaries as f64 / usage.allocations.max(1) as f64),
+        lifetime(usage).into(),
+    ]
+}
+
+/// Formats a site in two lines: figures, and frames.
+fn site(number: u32, site: &Site, requested: u64) -> String {
+    let usage = &site.usage;
+    let mut text = format!(
+        "  {number:>2}  {} ({}) in {}, {} of them temporary; {} never freed ({}); {}\n      ",
+        bytes(usage.bytes as f64),
+        percent(usage.bytes as f64 / requested.max(1) as f64),
+        counted(usage.allocations, "allocation"),
+        percent(usage.temporaries as f64 / usage.allocations.max(1) as f64),
+        counted(usage.live_blocks, "block"),
+        bytes(usage.live_bytes as f64),
+        lifetime(usage),
+    );
+    if site.frames.is_empty() {
+        text.push_str("unknown callers");
+    }
+    let frames: Vec<_> = site.frames.iter().take(FRAMES).map(frame).collect();
+    text.push_str(&frames.join(" < "));
+    if site.frames.len() > FRAMES {
+        text.push_str(" < ...");
+    }
+    if let Some(through) = site.through.last() {
+        let _ = write!(text, ", through {}", shortened(&through.name, NAME));
+    }
+    text + "\n"
+}
+
+/// Formats a function with the name of its file and the line.
+fn frame(function: &Function) -> String {
+    let name = shortened(&function.name, NAME);
+    match (trace::last_part(&function.file), function.line) {
+        ("", _) => name,
+        (file, 0) => format!("{name} ({file})"),
+        (file, line) => format!("{name} ({file}:{line})"),
+    }
+}
+
+fn phase(phase: &Phase) -> Vec<String> {
+    let from = units::time(phase.from as f64);
+    vec![
+        if phase.name.is_empty() { from } else { format!("{from} {}", trace::printable(&phase.name)) },
+        units::time(phase.to as f64),
+        count(phase.allocations),
+        bytes(phase.bytes as f64),
+        count(phase.frees),
+        bytes(phase.peak_bytes as f64),
+        bytes(phase.live_bytes as f64),
+    ]
+}
+
+fn lifetime(usage: &Usage) -> &'static str {
+    match usage.lifetime() {
+        Lifetime::Temporary => "temporary",
+        Lifetime::Short => "short",
+        Lifetime::Long => "long",
+        Lifetime::Kept => "kept",
+    }
+}

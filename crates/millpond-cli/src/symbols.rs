@@ -1,0 +1,135 @@
+//! Names of the frames in a trace.
+
+use std::{collections::HashMap, env, path::PathBuf};
+
+use foldhash::fast::FixedState;
+use millpond_symbols::{BuildId, Debuginfod, Module, Options, Symbolizer, Symbols};
+use millpond_trace::{Frame, FrameKind, Tables};
+
+use crate::{cli, trace};
+
+/// A function in a call stack: one that was executing, or one that was inlined there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Function {
+    /// Its name, or the module and the offset in the module's file, if it has none.
+    pub(crate) name: String,
+    /// The source file; empty if unknown.
+    pub(crate) file: String,
+    /// The line in it; 0 if unknown.
+    pub(crate) line: u32,
+    /// Whether the name is that of the function.
+    pub(crate) is_named: bool,
+}
+
+/// The functions of all frames in a trace.
+pub(crate) struct Names {
+    /// Each function, file and line once.
+    functions: Vec<Function>,
+    /// For each frame of the trace, its functions, innermost first; at least one.
+    frames: Vec<Vec<u32>>,
+    /// What stood in the way of more names, in words.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Names {
+    /// Looks up the names of all frames.
+    pub(crate) fn new(tables: &Tables, places: &cli::Places) -> Self {
+        let symbolizer = Symbolizer::new(options(places));
+        let mut addresses = vec![Vec::new(); tables.modules.len()];
+        for frame in tables.stacks.frames() {
+            if let Some(module) = frame.module {
+                addresses[module as usize].push(frame.instruction());
+            }
+        }
+        let mut notes = Vec::new();
+        let resolve = |(module, addresses): (&millpond_trace::Module, &Vec<u64>)| {
+            if addresses.is_empty() {
+                return None;
+            }
+            let symbols = symbolizer.resolve(&module_of(module), addresses);
+            notes.extend_from_slice(symbols.notes());
+            Some(symbols)
+        };
+        let symbols: Vec<_> = tables.modules.iter().zip(&addresses).map(resolve).collect();
+        notes.sort();
+        notes.dedup();
+        let mut names = Self { functions: Vec::new(), frames: Vec::new(), notes };
+        let mut known = HashMap::default();
+        for frame in tables.stacks.frames() {
+            let of_module = frame.module.and_then(|module| symbols[module as usize].as_ref());
+            let functions = functions(frame, tables, of_module);
+            let functions = functions.into_iter().map(|function| names.number(&mut known, function));
+            let functions = functions.collect();
+            names.frames.push(functions);
+        }
+        names
+    }
+
+    /// Returns the number of a function, which is added if it is new.
+    fn number(&mut self, known: &mut HashMap<Function, u32, FixedState>, function: Function) -> u32 {
+        let fresh = self.functions.len() as u32;
+        *known.entry(function).or_insert_with_key(|function| {
+            self.functions.push(function.clone());
+            fresh
+        })
+    }
+
+    /// Returns the numbers of the functions of a frame, innermost first.
+    pub(crate) fn of(&self, frame: u32) -> &[u32] {
+        &self.frames[frame as usize]
+    }
+
+    /// Returns the function with this number.
+    pub(crate) fn function(&self, number: u32) -> &Function {
+        &self.functions[number as usize]
+    }
+
+    /// Returns all functions in the order of their numbers.
+    pub(crate) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+}
+
+/// Returns the functions of a frame, innermost first; one without a name, if nothing is known.
+fn functions(frame: &Frame, tables: &Tables, symbols: Option<&Symbols>) -> Vec<Function> {
+    let place = || match frame.place(&tables.modules) {
+        _ if frame.kind == FrameKind::Cut => "(cut off)".into(),
+        Some((module, offset)) => format!("{}+{offset:#x}", trace::last_part(&module.path)),
+        None => format!("{:#x}", frame.instruction()),
+    };
+    let found = symbols.into_iter().flat_map(|symbols| symbols.frames(frame.instruction()));
+    let mut functions: Vec<_> = found
+        .map(|found| Function {
+            name: if found.function.is_empty() { place() } else { trace::printable(found.function) },
+            file: trace::printable(found.file),
+            line: found.line,
+            is_named: !found.function.is_empty(),
+        })
+        .collect();
+    if functions.is_empty() {
+        functions.push(Function { name: trace::printable(&place()), ..Function::default() });
+    }
+    functions
+}
+
+/// Returns where to look for names.
+fn options(places: &cli::Places) -> Options {
+    let folder = |name: &str| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    Options {
+        debug_dirs: places.debug_dir.clone(),
+        debuginfod: if places.debuginfod { Debuginfod::from_environment() } else { None },
+        cache: cache.map(|folder| folder.join("millpond/symbols")),
+        ..Options::default()
+    }
+}
+
+fn module_of(module: &millpond_trace::Module) -> Module {
+    Module {
+        path: PathBuf::from(&module.path),
+        build_id: BuildId::new(&module.build_id),
+        start: module.start,
+        end: module.end,
+        offset: module.offset,
+    }
+}
