@@ -89,14 +89,16 @@ fn size((size, usage): &(u64, Usage), allocations: u64) -> Vec<String> {
 /// Formats a site in two lines: figures, and frames.
 fn site(number: u32, site: &Site, requested: u64) -> String {
     let usage = &site.usage;
+    let left = match usage.live_blocks {
+        0 => "none left at the end".into(),
+        blocks => format!("{} ({}) left at the end", counted(blocks, "block"), bytes(usage.live_bytes as f64)),
+    };
     let mut text = format!(
-        "  {number:>2}  {} ({}) in {}, {} of them temporary; {} never freed ({}); {}\n      ",
+        "  {number:>2}  {} ({}) in {}, {} temporary, {left}: {}\n      ",
         bytes(usage.bytes as f64),
         percent(usage.bytes as f64 / requested.max(1) as f64),
         counted(usage.allocations, "allocation"),
         percent(usage.temporaries as f64 / usage.allocations.max(1) as f64),
-        counted(usage.live_blocks, "block"),
-        bytes(usage.live_bytes as f64),
         lifetime(usage),
     );
     if site.frames.is_empty() {

@@ -168,8 +168,8 @@ fn the_text_has_ten_of_everything() {
         "Threads, by bytes\n",
         "\n 1 reaper ",
         "Sizes, by allocations\n",
-        "Call sites, by bytes\n   1  97.7 KiB (61 %) in 1,000 allocations, 0 % of them temporary; 1,000 blocks never freed \
-         (97.7 KiB); kept\n      lists (sites.c:16) < main (sites.c:32), through item\n",
+        "Call sites, by bytes\n   1  97.7 KiB (61 %) in 1,000 allocations, 0 % temporary, 1,000 blocks (97.7 KiB) left at the \
+         end: kept\n      lists (sites.c:16) < main (sites.c:32), through item\n   2 ",
         "Phases, from mark to mark\n",
         "others?",
     ] {
