@@ -91,7 +91,9 @@ fn site(number: u32, site: &Site, requested: u64) -> String {
     let usage = &site.usage;
     let left = match usage.live_blocks {
         0 => "none left at the end".into(),
-        blocks => format!("{} ({}) left at the end", counted(blocks, "block"), bytes(usage.live_bytes as f64)),
+        blocks => {
+            format!("{} ({}) left at the end", counted(blocks, "block"), bytes(usage.live_bytes as f64))
+        }
     };
     let mut text = format!(
         "  {number:>2}  {} ({}) in {}, {} temporary, {left}: {}\n      ",
