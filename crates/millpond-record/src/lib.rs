@@ -8,9 +8,9 @@
 //! The layout of its output, and the code that writes it, are in `millpond_trace::raw`.
 //!
 //! **Built as an ordinary library it hooks nothing**: only with `--cfg millpond_preload` do the functions of `entry`,
-//! `programs` and `confine` have the names `malloc`, `execve`, `prctl` and so on. The build script of `millpond-cli`
+//! `operators`, `programs` and `confine` have the names `malloc`, `execve`, `prctl` and so on. The build script of `millpond-cli`
 //! does that, and embeds the result in the program `millpond`. It requires Linux on x86-64 or aarch64, because of
-//! assembly in `entry`, `programs`, `thread` and `clock`; on other systems, this library is empty.
+//! assembly in `entry`, `operators`, `programs`, `thread` and `clock`; on other systems, this library is empty.
 #![no_std]
 #![expect(unexpected_cfgs, reason = "`millpond_preload` is known to one build script only")]
 
@@ -24,7 +24,7 @@ pub const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
 mod linux;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use linux::{confine, entry, programs, ticks};
+pub use linux::{confine, entry, operators, programs, ticks};
 
 /// Ends the program. Required by the compiler, but never called: nothing in this library panics.
 #[cfg(all(millpond_preload, not(test)))]

@@ -25,6 +25,7 @@ fn lines(recording: &Recording) -> Vec<String> {
     if let Some(trace) = recording.chosen() {
         lines.push(format!("recorded {}", trace_line(trace)));
         lines.extend(cost(trace));
+        lines.extend(allocator(trace));
     }
     let others = &recording.traces[usize::from(recording.chosen().is_some())..];
     for trace in others.iter().take(TOLD) {
@@ -92,6 +93,13 @@ fn trace_line(trace: &Trace) -> String {
         text += &format!(", {}, {each:.1} bytes per event", bytes(trace.bytes as f64));
     }
     text
+}
+
+/// Names the allocator that served the program, if it is not that of glibc.
+fn allocator(trace: &Trace) -> Option<String> {
+    let allocator = &trace.summary.allocator;
+    (!allocator.is_empty())
+        .then(|| format!("its calls were served not by glibc's allocator but by {allocator}"))
 }
 
 /// Describes what recording cost, if that is known.

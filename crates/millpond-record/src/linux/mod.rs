@@ -3,6 +3,7 @@
 //! From top to bottom, each file using those below it:
 //!
 //! * `entry` – the functions of the malloc family that the program calls: they add the caller's address and call `hooks`.
+//! * `operators` – `operator new` and `operator delete` of C++.
 //! * `hooks` – call the real function, and log the event. `free` is logged before the call, everything else after it,
 //!   so that in time order no block is handed out again before it was freed.
 //! * `programs` – the functions by which a program becomes or starts others; `exec` – notes these programs, and restores
@@ -22,6 +23,7 @@ mod exec;
 mod files;
 mod hooks;
 mod log;
+pub mod operators;
 mod path;
 mod process;
 pub mod programs;

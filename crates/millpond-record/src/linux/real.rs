@@ -22,8 +22,8 @@ pub(crate) struct Real<F> {
 }
 
 impl<F: Copy> Real<F> {
-    /// Only for the variables below, which give each name the type of that function.
-    const fn new(name: &'static CStr) -> Self {
+    /// Only for variables that give each name the type of that function.
+    pub(crate) const fn new(name: &'static CStr) -> Self {
         const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
         Self { name, place: AtomicPtr::new(null_mut()), function: PhantomData }
     }
@@ -35,6 +35,22 @@ impl<F: Copy> Real<F> {
         let found = if known.is_null() { find(&self.place, self.name) } else { known };
         // SAFETY: this is the function of that name, which has this type.
         (!found.is_null()).then(|| unsafe { transmute_copy(&found) })
+    }
+
+    /// Returns the first function with this name, which is that of the recorder unless the program has its own.
+    pub(crate) fn first(&self) -> *mut c_void {
+        // SAFETY: the name is a C string.
+        unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) }
+    }
+
+    /// Returns the function of a library that is loaded, but perhaps not for the whole program.
+    pub(crate) fn find_in(&self, library: &CStr) -> Option<F> {
+        // SAFETY: both names are C strings, and the function has this type.
+        unsafe {
+            let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+            let found = libc::dlsym((!handle.is_null()).then_some(handle)?, self.name.as_ptr());
+            (!found.is_null()).then(|| transmute_copy(&found))
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub use self::{
         Control, DIRECTORY, Exec, FromBytes, HEADER_FOLLOWS, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD,
         MAGIC, OVER, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT, UNIT, VERSION, Window,
     },
-    record::{CALLERS, Decoded, Kind, Record, caller_index},
+    record::{CALLERS, Decoded, Kind, Record, caller_index, with_call, without_call},
     writer::{Call, FIRST, StreamWriter},
 };
 #[cfg(all(feature = "file", unix))]

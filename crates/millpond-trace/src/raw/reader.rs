@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::fs::FileExt, vec};
 
-use super::{CALLERS, Decoded, Kind, Record, Unit, Window, caller_index};
+use super::{CALLERS, Decoded, Kind, Record, Unit, Window, caller_index, without_call};
 
 /// One event, as the recorder saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Event {
     pub thread: u32,
     /// An address in the code of the caller.
     pub caller: u64,
+    /// The code of the function that was called: `Call::to_byte` of this crate.
+    pub call: u8,
     /// What was called.
     pub kind: Kind,
     /// The address of the block.
@@ -69,8 +71,9 @@ impl StreamReader {
                 Some(Decoded::Event { kind, address, caller, offset, size }) => {
                     self.last = self.last.max(self.base + u64::from(offset));
                     let (align, size) = self.extra.take().unwrap_or((0, size.into()));
-                    let (ticks, thread, caller) = (self.last, self.thread, self.callers[caller]);
-                    return Ok(Some(Event { ticks, thread, caller, kind, address, size, align }));
+                    let (ticks, thread) = (self.last, self.thread);
+                    let (caller, call) = without_call(self.callers[caller]);
+                    return Ok(Some(Event { ticks, thread, caller, call, kind, address, size, align }));
                 }
                 None => {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "a record that makes no sense"));

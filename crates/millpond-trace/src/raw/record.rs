@@ -92,6 +92,21 @@ pub enum Decoded {
     Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
 }
 
+/// Bits of an address in code: above them, a caller has the code of the function that it called.
+const CODE: u32 = 56;
+
+/// Adds the code of the function that a caller called (`Call::to_byte` of this crate) to the caller's address. The
+/// sum is logged as the caller, so that a record of an event needs no room for it.
+#[inline(always)]
+pub const fn with_call(caller: usize, call: u8) -> usize {
+    caller | ((call as u64) << CODE) as usize
+}
+
+/// Returns a caller's address and the code of the function that it called: the inverse of [`with_call`].
+pub const fn without_call(caller: u64) -> (u64, u8) {
+    (caller & ((1 << CODE) - 1), (caller >> CODE) as u8)
+}
+
 /// Returns the index of a caller's address in the table of callers that writer and reader keep for each stream.
 #[inline(always)]
 pub const fn caller_index(address: u64) -> usize {

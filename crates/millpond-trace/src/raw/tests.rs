@@ -109,7 +109,7 @@ fn calls_are_read_as_they_were_written() {
             address: (random >> 20) as usize & 0xffff_ffff_fff0,
             size: random as usize >> (random >> 58),
             align: if random.is_multiple_of(7) { 4096 } else { 0 },
-            caller: 0x5000 + (random >> 40) as usize % 9000,
+            caller: with_call(0x5000 + (random >> 40) as usize % 9000, (random >> 32) as u8 % 24),
         };
         // Now and then a pause that is longer than a record can say.
         let now = 1000 + at * 3 + at / 5000 * (1 << 33);
@@ -117,7 +117,8 @@ fn calls_are_read_as_they_were_written() {
         expected.push(Event {
             ticks: now,
             thread: 3,
-            caller: call.caller as u64,
+            caller: call.caller as u64 & 0xff_ffff,
+            call: (call.caller >> 56) as u8,
             kind: call.kind,
             address: call.address as u64,
             size: call.size as u64,

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    At, Ending, FrameKind, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
+    At, Call, Ending, FrameKind, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
     raw::{Event, Kind},
 };
 
@@ -181,7 +181,8 @@ impl<W: Write> Converter<W> {
     fn event(&mut self, event: &Event, time: u64) -> Result<(), TraceError> {
         let next = self.threads.len() as u32;
         let thread = *self.threads.entry(event.thread).or_insert(next);
-        let at = At { time, thread, stack: self.stack(event.caller)?, ..At::default() };
+        let call = Call::from_byte(event.call).unwrap_or_default();
+        let at = At { time, thread, stack: self.stack(event.caller)?, call };
         match event.kind {
             Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, at),
             Kind::Free => self.free(event, at),
@@ -287,7 +288,7 @@ mod tests {
         let mut file = Vec::new();
         let mut converter = Converter::new(Writer::new(&mut file, &Start::default()).unwrap());
         for (at, &(thread, kind, address, size)) in steps.iter().enumerate() {
-            let event = Event { ticks: 0, thread, caller: 7, kind, address, size, align: 0 };
+            let event = Event { ticks: 0, thread, caller: 7, call: 0, kind, address, size, align: 0 };
             converter.event(&event, at as u64 * 1000).unwrap();
         }
         let outcome = converter.outcome.clone();
@@ -367,8 +368,16 @@ mod tests {
     fn threads_are_numbered_as_they_appear() {
         let mut converter = Converter::new(Writer::new(Vec::new(), &Start::default()).unwrap());
         for thread in [7, 3, 7, 0] {
-            let event =
-                Event { ticks: 0, thread, caller: 0, kind: Kind::Failed, address: 0, size: 0, align: 0 };
+            let event = Event {
+                ticks: 0,
+                thread,
+                caller: 0,
+                call: 0,
+                kind: Kind::Failed,
+                address: 0,
+                size: 0,
+                align: 0,
+            };
             converter.event(&event, 0).unwrap();
         }
         assert_eq!([7, 3, 0].map(|thread| converter.threads[&thread]), [0, 1, 2]);

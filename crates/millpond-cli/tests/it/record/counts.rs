@@ -1,6 +1,6 @@
 //! Every call is recorded once, with all its arguments.
 
-use millpond_trace::{Ending, Op};
+use millpond_trace::{Call, Ending, Family, Op};
 
 use super::{Workshop, told};
 
@@ -37,6 +37,53 @@ fn all_functions_are_recorded_with_their_arguments() {
     assert_eq!(trace.start.program, program.canonicalize().unwrap().to_string_lossy());
     assert_eq!(trace.start.arguments, [program.to_string_lossy()]);
     trace.assert_exact();
+}
+
+#[test]
+fn operators_are_recorded_once_and_told_apart() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("operators", &["-std=c++17", "-fsized-deallocation"]) else {
+        return;
+    };
+    let output = workshop.record(&program, &[]);
+    let alone = std::process::Command::new(&program).output().unwrap();
+    assert_eq!((&output.stdout, &alone.stdout[..]), (&alone.stdout, &b"1111\n"[..]));
+    let trace = workshop.trace();
+    let call = |family, flags: &str| Call {
+        family,
+        nothrow: flags.contains('n'),
+        sized: flags.contains('s'),
+        aligned: flags.contains('a'),
+    };
+    let forms = [("", ""), ("n", "n"), ("a", "a"), ("an", "an"), ("", "s"), ("a", "as")];
+    let mut size = 1001;
+    for (new, delete) in forms {
+        for family in [Family::New, Family::NewArray] {
+            let events: Vec<_> = trace.events.iter().collect();
+            let made =
+                events.iter().position(|event| matches!(event.op, Op::Allocate { size: s, .. } if s == size));
+            let made = made.unwrap_or_else(|| panic!("no block of {size} bytes"));
+            let Op::Allocate { slot, align, .. } = events[made].op else { panic!("{:?}", events[made]) };
+            assert_eq!(trace.made(size), 1, "{size}");
+            assert_eq!(align, if new.contains('a') { 64 } else { 0 });
+            assert_eq!(events[made].call, call(family, new), "{size}");
+            assert_eq!(events[made + 1].op, Op::Free { slot });
+            assert_eq!(events[made + 1].call, call(family, delete), "{size}");
+            size += 1;
+        }
+    }
+    assert!(trace.made(0) >= 1);
+    trace.assert_exact();
+}
+
+#[test]
+fn replaced_operators_stay_replaced() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("replaced", &["-std=c++17", "-fsized-deallocation"]) else { return };
+    assert_eq!(std::process::Command::new(&program).status().unwrap().code(), Some(6));
+    let output = workshop.record(&program, &[]);
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((workshop.trace().made(1100), workshop.trace().made(40)), (100, 0));
 }
 
 #[test]

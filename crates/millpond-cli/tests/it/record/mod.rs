@@ -47,10 +47,11 @@ impl Workshop {
 
     /// Compiles a program; `None`, with a message, if that is impossible here.
     fn compile(&self, name: &str, options: &[&str]) -> Option<PathBuf> {
-        let source =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name).with_extension("c");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
+        let is_cplusplus = source.with_extension("cc").exists();
+        let source = source.with_extension(if is_cplusplus { "cc" } else { "c" });
         let program = self.path(name);
-        let mut compiler = Command::new("cc");
+        let mut compiler = Command::new(if is_cplusplus { "c++" } else { "cc" });
         // Without optimisation: a compiler may leave out allocations whose result is not used.
         compiler.args(["-O0", "-w", "-pthread", "-o"]).arg(&program).arg(source).args(options).arg("-ldl");
         match compiler.output() {
