@@ -1,0 +1,16 @@
+/* A library whose code is at the same addresses whatever its frames are: the size is in one instruction. */
+__asm__(".text\n"
+        ".globl enter\n"
+        ".type enter, @function\n"
+        "enter:\n"
+        ".cfi_startproc\n"
+        "    sub $" FRAME ", %rsp\n"
+        ".cfi_def_cfa_offset " FRAME " + 8\n"
+        "    call *%rdi\n"
+        "    add $" FRAME ", %rsp\n"
+        ".cfi_def_cfa_offset 8\n"
+        "    ret\n"
+        ".cfi_endproc\n"
+        ".size enter, . - enter\n"
+        ".section .note.GNU-stack,\"\",@progbits\n"
+        ".text\n");
