@@ -48,6 +48,13 @@ pub(crate) enum Command {
     /// Show what a program's memory was used for: by thread, size, call site and phase.
     #[command(after_help = SYMBOLS)]
     Show(Show),
+    /// Remove the names from a trace, so that it can be given away.
+    ///
+    /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
+    /// random key that is not kept; addresses of code become offsets in modules, and process numbers and the time of the
+    /// recording are left out. Names and build ids of libraries that every system has (libc, libstdc++ …) are kept. The
+    /// new trace is searched for all texts of the old one before it gets its name.
+    Anonymize(Anonymize),
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///
     /// The program's output and exit code are unchanged; the report goes to standard error when the program has ended. If
@@ -106,6 +113,19 @@ pub(crate) struct Show {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+#[derive(Args)]
+pub(crate) struct Anonymize {
+    /// A trace made by `millpond record`.
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// Where the new trace goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Overwrite an existing file.
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }
 
 /// Where to look for debug information, besides the usual places.

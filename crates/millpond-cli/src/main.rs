@@ -7,6 +7,7 @@ use clap::Parser;
 
 mod advise;
 mod analysis;
+mod anonymize;
 mod cli;
 mod commands;
 mod errors;

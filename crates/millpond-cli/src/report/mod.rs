@@ -1,6 +1,7 @@
 //! The reports: as text, or as JSON for programs.
 
 mod about;
+mod anonymized;
 mod help;
 mod json;
 mod overview_json;
@@ -9,6 +10,7 @@ mod table;
 mod text;
 
 pub(crate) use self::{
+    anonymized::text as anonymized_text,
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
     json::{analysis as json, verified as verified_json},
     overview_json::overview as overview_json,

@@ -1,6 +1,7 @@
 //! The program `millpond`, as users run it.
 
 mod advice;
+mod anonymize;
 mod json;
 mod record;
 mod refusals;

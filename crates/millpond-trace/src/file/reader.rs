@@ -150,6 +150,28 @@ impl Reader {
         self.visit_block(&mut Collect { shapes: Vec::new(), events })
     }
 
+    /// Passes the contents of all sections to `visit`, decompressed, in the order of the file. Everything else in a trace
+    /// is fixed by the format. Afterwards, the next event to be read is the first.
+    pub fn visit_bytes(&mut self, visit: &mut dyn FnMut(&[u8])) -> Result<(), TraceError> {
+        self.input.seek(SeekFrom::Start(EDGE))?;
+        let mut position = EDGE;
+        for number in 0.. {
+            let place = match position {
+                EDGE => Place::Start,
+                at if at == self.last => Place::Summary,
+                _ => Place::Table(number),
+            };
+            let found = self.unpacker.head(&mut *self.input, place, u64::MAX)?;
+            self.unpacker.body(&mut *self.input, place, found)?;
+            self.unpacker.columns.iter().for_each(|column| visit(column));
+            if position == self.last {
+                break;
+            }
+            position += found.length();
+        }
+        self.rewind()
+    }
+
     /// Goes back to the first event. The tables remain.
     pub fn rewind(&mut self) -> Result<(), TraceError> {
         self.input.seek(SeekFrom::Start(self.first))?;
