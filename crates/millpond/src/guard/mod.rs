@@ -57,4 +57,4 @@ pub use bytes::{Canary, Instrumented, Poison, Zeroed};
 pub use bytes::{Checked, SiteReport, SiteStats, Tracked};
 pub use observe::{Event, Observe, Observer};
 pub use quarantine::{DelayedFree, Quarantine};
-pub use routing::{Fallback, Segregator};
+pub use routing::{Fallback, Routed, Segregator};

@@ -163,16 +163,7 @@ pub unsafe trait Allocator {
     ///
     /// As [`allocate`](Self::allocate) for `least`.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
-        let mut size = preferred;
-        while size > least.size() {
-            if let Ok(layout) = Layout::from_size_align(size, least.align())
-                && let Ok(block) = self.allocate(layout)
-            {
-                return Ok(block);
-            }
-            size /= 2;
-        }
-        self.allocate(least)
+        allocate_by_halving(self, least, preferred)
     }
 
     /// Returns whether small blocks are served here without waste, as by a heap. If so, pools begin with small chunks:
@@ -181,6 +172,25 @@ pub unsafe trait Allocator {
     fn is_fine_grained(&self) -> bool {
         false
     }
+}
+
+/// Tries to allocate `preferred` bytes, then half as many, and at last `least`: the default of
+/// [`Allocator::allocate_between`].
+pub(crate) fn allocate_by_halving<A: Allocator + ?Sized>(
+    allocator: &A,
+    least: Layout,
+    preferred: usize,
+) -> Allocation {
+    let mut size = preferred;
+    while size > least.size() {
+        if let Ok(layout) = Layout::from_size_align(size, least.align())
+            && let Ok(block) = allocator.allocate(layout)
+        {
+            return Ok(block);
+        }
+        size /= 2;
+    }
+    allocator.allocate(least)
 }
 
 /// Moves a block: allocates a new one, copies the bytes that both layouts have, and frees the old one.

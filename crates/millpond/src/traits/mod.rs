@@ -16,8 +16,8 @@ mod pool_metrics;
 mod raw_pool;
 mod report;
 
-pub(crate) use allocator::relocate;
 pub use allocator::{Allocation, Allocator};
+pub(crate) use allocator::{allocate_by_halving, relocate};
 pub use at_fork::AtFork;
 pub use chunk::{Chunk, ChunkRequest};
 pub(crate) use delegate::delegate;

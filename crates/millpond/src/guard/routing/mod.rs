@@ -1,8 +1,10 @@
 //! Guards that choose between two pools, or two allocators.
 
 mod fallback;
-mod pair;
+mod routed;
+mod routed_pool;
 mod segregator;
 
 pub use fallback::Fallback;
+pub use routed::Routed;
 pub use segregator::Segregator;
