@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    hooks::{BlockHooks, Rejected, Site},
+    hooks::{BlockHooks, NewBlock, Rejected, ResizedBlock, Site},
     instrumented::Instrumented,
 };
 use crate::traits::{AtFork, Diagnosis, MisuseKind};
@@ -108,15 +108,9 @@ unsafe impl BlockHooks for Redzones {
     const FRONT_MARGIN: usize = REDZONE;
     const WRITES_FREED: bool = true;
 
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (layout, _): (Layout, usize),
-        _: usize,
-        _: Site,
-    ) -> Result<(), Rejected> {
+    unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
         // SAFETY: the caller guarantees that the block has at least the size of `layout` and margins around it.
-        unsafe { write(block, layout.size(), 0) };
+        unsafe { write(block.start, block.layout.size(), 0) };
         Ok(())
     }
 
@@ -142,14 +136,9 @@ unsafe impl BlockHooks for Redzones {
         }
     }
 
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        _: Layout,
-        (new, _): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
+    unsafe fn on_resize(&self, block: ResizedBlock) -> Result<(), Diagnosis> {
         // SAFETY: the caller guarantees that the block has at least the size of `new` and margins around it.
-        unsafe { write(block, new.size(), 0) };
+        unsafe { write(block.start, block.new.size(), 0) };
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use core::{alloc::Layout, fmt::Debug, ptr::NonNull};
 
 use super::{
     block_map::{BlockMap, InsertError},
-    hooks::{BlockHooks, Rejected, Site},
+    hooks::{BlockHooks, NewBlock, Rejected, ResizedBlock, Site},
     instrumented::Instrumented,
 };
 use crate::{
@@ -213,22 +213,12 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
     const WANTS_SITES: bool = K::WANTS_SITES;
     const ASKS_FOR_DAMAGE: bool = true;
 
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (layout, _): (Layout, usize),
-        _: usize,
-        site: Site,
-    ) -> Result<(), Rejected> {
-        self.state.lock().on_alloc(block, layout, site)
+    unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
+        self.state.lock().on_alloc(block.start, block.layout, block.site)
     }
 
-    unsafe fn on_alloc_mut(
-        &mut self,
-        block: NonNull<u8>,
-        (layout, _): (Layout, usize),
-    ) -> Result<(), Rejected> {
-        self.state.get_mut().on_alloc(block, layout, None)
+    unsafe fn on_alloc_mut(&mut self, block: NewBlock) -> Result<(), Rejected> {
+        self.state.get_mut().on_alloc(block.start, block.layout, block.site)
     }
 
     unsafe fn verify(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
@@ -247,17 +237,12 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
         let _ = self.state.lock().resize(block.addr().get(), old, new);
     }
 
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        (new, _): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
+    unsafe fn on_resize(&self, ResizedBlock { start, old, new, .. }: ResizedBlock) -> Result<(), Diagnosis> {
         // A block that did not grow got its new layout before, in `set_layout`.
         if new.size() <= old.size() {
             return Ok(());
         }
-        self.state.lock().resize(block.addr().get(), old, new)
+        self.state.lock().resize(start.addr().get(), old, new)
     }
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {

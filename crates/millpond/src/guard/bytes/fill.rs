@@ -3,7 +3,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    hooks::{BlockHooks, Rejected, Site},
+    hooks::{BlockHooks, NewBlock, Rejected, ResizedBlock, Site},
     instrumented::Instrumented,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 /// # unsafe { pool.deallocate(block.cast(), layout) };
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
-pub type Poison<X> = Instrumented<PoisonFill, X>;
+pub type Poison<X> = Instrumented<Fill<false>, X>;
 
 /// Erases the contents of blocks when they are freed, in a way that the compiler cannot remove.
 ///
@@ -61,110 +61,56 @@ pub type Poison<X> = Instrumented<PoisonFill, X>;
 /// }
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
-pub type Zeroed<X> = Instrumented<ZeroFill, X>;
+pub type Zeroed<X> = Instrumented<Fill<true>, X>;
 
-/// The byte with which new blocks are filled.
-const NEW: u8 = 0xA5;
-/// The byte with which freed blocks are filled.
+/// The byte with which [`Poison`] fills freed blocks.
 pub(in crate::guard) const FREED: u8 = 0xDF;
 
-/// The hooks of [`Poison`].
+/// The hooks of [`Zeroed`], which `ERASES` what was in freed blocks, and of [`Poison`], which does not have to.
 #[derive(Clone, Copy, Debug)]
-pub struct PoisonFill;
+pub struct Fill<const ERASES: bool>;
 
-impl<X> Instrumented<PoisonFill, X> {
-    /// Creates a guard that fills the blocks that `inner` hands out and frees from now on.
+impl<const ERASES: bool> Fill<ERASES> {
+    /// The byte with which new blocks are filled.
+    const NEW: u8 = if ERASES { 0 } else { 0xA5 };
+}
+
+impl<const ERASES: bool, X> Instrumented<Fill<ERASES>, X> {
+    /// Creates a guard that fills or erases the blocks that `inner` hands out and frees from now on.
     #[must_use]
     pub const fn new(inner: X) -> Self {
-        Self::with_hooks(PoisonFill, inner, "poisoned")
+        Self::with_hooks(Fill, inner, if ERASES { "erased" } else { "poisoned" })
     }
 }
 
-impl AtFork for PoisonFill {}
+impl<const ERASES: bool> AtFork for Fill<ERASES> {}
 
 // SAFETY: only bytes of the block are accessed.
-unsafe impl BlockHooks for PoisonFill {
+unsafe impl<const ERASES: bool> BlockHooks for Fill<ERASES> {
     const WRITES_FREED: bool = true;
 
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (_, room): (Layout, usize),
-        kept: usize,
-        _: Site,
-    ) -> Result<(), Rejected> {
+    /// What a block leaves behind when it shrinks must be erased, too.
+    const SHRINKS_IN_PLACE: bool = !ERASES;
+
+    unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
+        let NewBlock { start, room, kept, .. } = block;
         // SAFETY: the caller guarantees that the block has `room` bytes, and `kept` is at most `room`.
-        unsafe { block.add(kept).write_bytes(NEW, room - kept) };
+        unsafe { start.add(kept).write_bytes(Self::NEW, room - kept) };
         Ok(())
     }
 
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        (new, room): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
+    unsafe fn on_resize(&self, block: ResizedBlock) -> Result<(), Diagnosis> {
+        let ResizedBlock { start, old, new, room } = block;
         if new.size() > old.size() {
             // SAFETY: the caller guarantees that the block has `room` bytes, which are at least `old.size()`.
-            unsafe { block.add(old.size()).write_bytes(NEW, room - old.size()) };
+            unsafe { start.add(old.size()).write_bytes(Self::NEW, room - old.size()) };
         }
         Ok(())
     }
 
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Diagnosis> {
         // SAFETY: the block is live and of this layout.
-        unsafe { block.write_bytes(FREED, layout.size()) };
-        Ok(())
-    }
-}
-
-/// The hooks of [`Zeroed`].
-#[derive(Clone, Copy, Debug)]
-pub struct ZeroFill;
-
-impl<X> Instrumented<ZeroFill, X> {
-    /// Creates a guard that erases the blocks that `inner` frees from now on.
-    #[must_use]
-    pub const fn new(inner: X) -> Self {
-        Self::with_hooks(ZeroFill, inner, "erased")
-    }
-}
-
-impl AtFork for ZeroFill {}
-
-// SAFETY: only bytes of the block are accessed.
-unsafe impl BlockHooks for ZeroFill {
-    const WRITES_FREED: bool = true;
-
-    const SHRINKS_IN_PLACE: bool = false;
-
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (_, room): (Layout, usize),
-        kept: usize,
-        _: Site,
-    ) -> Result<(), Rejected> {
-        // SAFETY: the caller guarantees that the block has `room` bytes, and `kept` is at most `room`.
-        unsafe { block.add(kept).write_bytes(0, room - kept) };
-        Ok(())
-    }
-
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        (_, room): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
-        // SAFETY: the caller guarantees that the block has `room` bytes; those behind the old size were never handed
-        // out.
-        unsafe { block.add(old.size()).write_bytes(0, room - old.size()) };
-        Ok(())
-    }
-
-    unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, _: Site) -> Result<(), Diagnosis> {
-        // SAFETY: the block is live and of this layout.
-        unsafe { erase(block, layout.size()) };
+        unsafe { if ERASES { erase(block, layout.size()) } else { block.write_bytes(FREED, layout.size()) } };
         Ok(())
     }
 }

@@ -10,6 +10,29 @@ use crate::{
 /// The place in the program from which a call comes, if known.
 pub(super) type Site = Option<&'static Location<'static>>;
 
+/// A block that is about to be handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBlock {
+    pub(super) start: NonNull<u8>,
+    pub(super) layout: Layout,
+    /// The number of bytes besides the margins, at least as many as `layout` has.
+    pub(super) room: usize,
+    /// The number of bytes at the start that must not be changed.
+    pub(super) kept: usize,
+    pub(super) site: Site,
+}
+
+/// A block that was resized in place.
+#[derive(Clone, Copy, Debug)]
+pub struct ResizedBlock {
+    pub(super) start: NonNull<u8>,
+    /// The old layout, whose bytes must not be changed.
+    pub(super) old: Layout,
+    pub(super) new: Layout,
+    /// The number of bytes besides the margins, at least as many as `new` has.
+    pub(super) room: usize,
+}
+
 /// The reason why a block is not handed out.
 #[derive(Clone, Copy, Debug)]
 pub enum Rejected {
@@ -52,8 +75,7 @@ pub unsafe trait BlockHooks: AtFork {
     /// Whether a block may shrink in place.
     const SHRINKS_IN_PLACE: bool = true;
 
-    /// Called before a block of this layout is handed out. It has `room` bytes besides the margins, and the first
-    /// `kept` bytes must not be changed.
+    /// Called before a block is handed out.
     ///
     /// # Errors
     ///
@@ -62,14 +84,8 @@ pub unsafe trait BlockHooks: AtFork {
     /// # Safety
     ///
     /// The block has `room` bytes, at least as many as `layout`, with the margins around it, and nothing else uses it.
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (layout, room): (Layout, usize),
-        kept: usize,
-        site: Site,
-    ) -> Result<(), Rejected> {
-        let _ = (block, layout, room, kept, site);
+    unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
+        let _ = block;
         Ok(())
     }
 
@@ -82,9 +98,9 @@ pub unsafe trait BlockHooks: AtFork {
     /// # Safety
     ///
     /// As for [`on_alloc`](Self::on_alloc).
-    unsafe fn on_alloc_mut(&mut self, block: NonNull<u8>, fit: (Layout, usize)) -> Result<(), Rejected> {
+    unsafe fn on_alloc_mut(&mut self, block: NewBlock) -> Result<(), Rejected> {
         // SAFETY: the caller upholds the contract of `on_alloc_mut`, which is that of `on_alloc`.
-        unsafe { self.on_alloc(block, fit, 0, None) }
+        unsafe { self.on_alloc(block) }
     }
 
     /// Called before a block is resized, to check it. Changes nothing.
@@ -113,8 +129,7 @@ pub unsafe trait BlockHooks: AtFork {
         let _ = (block, old, new);
     }
 
-    /// Called after a block was resized in place. It has `room` bytes besides the margins, and the first `old.size()`
-    /// bytes must not be changed.
+    /// Called after a block was resized in place.
     ///
     /// # Errors
     ///
@@ -123,13 +138,8 @@ pub unsafe trait BlockHooks: AtFork {
     /// # Safety
     ///
     /// The block has `room` bytes, at least as many as `new`, with the margins around it, and nothing else uses it.
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        (new, room): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
-        let _ = (block, old, new, room);
+    unsafe fn on_resize(&self, block: ResizedBlock) -> Result<(), Diagnosis> {
+        let _ = block;
         Ok(())
     }
 

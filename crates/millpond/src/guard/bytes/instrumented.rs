@@ -3,7 +3,8 @@
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
 use super::hooks::{
-    BlockHooks, Rejected, Site, front, margins, start_with_margins, truncate, with_margins, without_margins,
+    BlockHooks, NewBlock, Rejected, ResizedBlock, Site, front, margins, start_with_margins, truncate,
+    with_margins, without_margins,
 };
 use crate::{
     base::{AllocError, address},
@@ -93,7 +94,8 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         // SAFETY: the block was just handed out, is at least as long as requested, and nothing else uses it.
         let (block, outcome) = unsafe {
             let block = without_margins::<D>(whole, layout.align());
-            (block, self.hooks.on_alloc(block.cast(), (layout, block.len()), kept, site))
+            let new = NewBlock { start: block.cast(), layout, room: block.len(), kept, site };
+            (block, self.hooks.on_alloc(new))
         };
         match outcome {
             Ok(()) => Ok(truncate(block, layout.size())),
@@ -162,8 +164,9 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
         }
         // SAFETY: the block is at least as long as `wider`.
         let resized = unsafe { without_margins::<D>(resized?, new.align()) };
+        let changed = ResizedBlock { start: block, old, new, room: resized.len() };
         // SAFETY: the block now has that length, and its owner does not use it during the call.
-        match unsafe { self.hooks.on_resize(block, old, (new, resized.len())) } {
+        match unsafe { self.hooks.on_resize(changed) } {
             Ok(()) => Ok(truncate(resized, new.size())),
             Err(diagnosis) => {
                 self.raise(block, new, diagnosis);

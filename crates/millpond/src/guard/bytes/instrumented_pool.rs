@@ -6,7 +6,10 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    hooks::{BlockHooks, Rejected, front, start_with_margins, truncate, with_margins, without_margins},
+    hooks::{
+        BlockHooks, NewBlock, Rejected, ResizedBlock, front, start_with_margins, truncate, with_margins,
+        without_margins,
+    },
     instrumented::Instrumented,
 };
 use crate::{
@@ -66,7 +69,8 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         // SAFETY: the block was just handed out, is at least as long as requested, and nothing else uses it.
         let (block, outcome) = unsafe {
             let block = without_margins::<D>(whole, layout.align());
-            (block, self.hooks.on_alloc_mut(block.cast(), (layout, block.len())))
+            let new = NewBlock { start: block.cast(), layout, room: block.len(), kept: 0, site: None };
+            (block, self.hooks.on_alloc_mut(new))
         };
         match outcome {
             Ok(()) => Some(truncate(block, layout.size())),
@@ -161,9 +165,9 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         }
         // SAFETY: the block is at least as long as `wider`.
         let resized = unsafe { without_margins::<D>(resized?, new.align()) };
-        let fit = (new, resized.len());
+        let changed = ResizedBlock { start: block, old, new, room: resized.len() };
         // SAFETY: the block now has that length, and its owner does not use it during the call.
-        if let Err(diagnosis) = unsafe { self.hooks.on_resize(block, old, fit) } {
+        if let Err(diagnosis) = unsafe { self.hooks.on_resize(changed) } {
             self.note(block.addr().get(), new, diagnosis);
             return None;
         }

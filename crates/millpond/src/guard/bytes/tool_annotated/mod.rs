@@ -12,7 +12,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     checked::BlockTable,
-    hooks::{BlockHooks, Rejected, Site},
+    hooks::{BlockHooks, NewBlock, Rejected, ResizedBlock, Site},
     instrumented::Instrumented,
 };
 use crate::{
@@ -59,33 +59,30 @@ use crate::{
 pub type ToolAnnotated<X, const N: usize = 64> =
     Instrumented<LiveAnnotations, DelayedFree<HeldAnnotations, X, N>>;
 
-/// What the tools are told.
-mod tools {
-    /// Passes a call to each tool that is enabled.
-    macro_rules! report_into {
-        ($($(#[$doc:meta])* $name:ident($($argument:ident),*);)*) => {$(
-            $(#[$doc])*
-            pub(super) fn $name($($argument: usize),*) {
-                #[cfg(feature = "valgrind")]
-                super::valgrind::$name($($argument),*);
-                #[cfg(feature = "asan")]
-                super::asan::$name($($argument),*);
-            }
-        )*};
-    }
+/// A tool that is told about blocks. Each start is an address, and each size a number of bytes.
+trait Tool {
+    /// A block is handed out, whose first `written` bytes are initialized.
+    fn on_alloc(&self, start: usize, size: usize, written: usize);
 
-    report_into! {
-        /// A block of `size` bytes is handed out, of which `written` are initialized.
-        on_alloc(start, size, written);
-        /// A live block has grown in place.
-        grow(start, old, new);
-        /// A live block is freed. The state of its memory has to be set separately.
-        on_free(start, size);
-        /// These bytes must not be accessed.
-        make_noaccess(start, size);
-        /// These bytes may be accessed, and are uninitialized.
-        make_undefined(start, size);
-    }
+    /// A live block has grown in place.
+    fn on_grow(&self, start: usize, old: usize, new: usize);
+
+    /// A live block is freed. The state of its memory has to be set separately.
+    fn on_free(&self, start: usize, size: usize);
+
+    /// These bytes must not be accessed.
+    fn make_noaccess(&self, start: usize, size: usize);
+
+    /// These bytes may be accessed, and are uninitialized.
+    fn make_undefined(&self, start: usize, size: usize);
+}
+
+/// Calls a function with each tool that is enabled.
+fn tell(what: impl Fn(&dyn Tool)) {
+    #[cfg(feature = "valgrind")]
+    what(&valgrind::Valgrind);
+    #[cfg(feature = "asan")]
+    what(&asan::AddressSanitizer);
 }
 
 /// The hooks of [`ToolAnnotated`]: they announce blocks that are handed out and freed, and hide the margins behind
@@ -138,8 +135,10 @@ impl LiveAnnotations {
     /// Announces that everything live has ended without being freed, and that its memory belongs to the pool.
     fn end_all(&self) {
         self.block_table.each_live(|start, layout| {
-            tools::on_free(start, layout.size());
-            tools::make_undefined(start, layout.size() + Self::BACK_MARGIN);
+            tell(|tool| {
+                tool.on_free(start, layout.size());
+                tool.make_undefined(start, layout.size() + Self::BACK_MARGIN);
+            });
         });
     }
 }
@@ -157,18 +156,14 @@ unsafe impl BlockHooks for LiveAnnotations {
     /// A block that shrinks in place would return its end to the pool with the margin still hidden.
     const SHRINKS_IN_PLACE: bool = false;
 
-    unsafe fn on_alloc(
-        &self,
-        block: NonNull<u8>,
-        (layout, room): (Layout, usize),
-        kept: usize,
-        site: Site,
-    ) -> Result<(), Rejected> {
+    unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
         // SAFETY: the caller upholds the contract of `on_alloc`, which is the same.
-        unsafe { self.block_table.on_alloc(block, (layout, room), kept, site) }?;
-        let start = block.addr().get();
-        tools::on_alloc(start, layout.size(), kept);
-        tools::make_noaccess(start + layout.size(), Self::BACK_MARGIN);
+        unsafe { self.block_table.on_alloc(block) }?;
+        let (start, size) = (block.start.addr().get(), block.layout.size());
+        tell(|tool| {
+            tool.on_alloc(start, size, block.kept);
+            tool.make_noaccess(start + size, Self::BACK_MARGIN);
+        });
         Ok(())
     }
 
@@ -185,18 +180,15 @@ unsafe impl BlockHooks for LiveAnnotations {
         self.block_table.set_layout(block, old, new);
     }
 
-    unsafe fn on_resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        (new, room): (Layout, usize),
-    ) -> Result<(), Diagnosis> {
+    unsafe fn on_resize(&self, block: ResizedBlock) -> Result<(), Diagnosis> {
         // SAFETY: the caller upholds the contract of `on_resize`, which is the same.
-        unsafe { self.block_table.on_resize(block, old, (new, room)) }?;
-        if new.size() > old.size() {
-            let start = block.addr().get();
-            tools::grow(start, old.size(), new.size());
-            tools::make_noaccess(start + new.size(), Self::BACK_MARGIN);
+        unsafe { self.block_table.on_resize(block) }?;
+        let (start, old, new) = (block.start.addr().get(), block.old.size(), block.new.size());
+        if new > old {
+            tell(|tool| {
+                tool.on_grow(start, old, new);
+                tool.make_noaccess(start + new, Self::BACK_MARGIN);
+            });
         }
         Ok(())
     }
@@ -204,7 +196,7 @@ unsafe impl BlockHooks for LiveAnnotations {
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {
         // SAFETY: the caller upholds the contract of `on_free`, which is the same.
         unsafe { self.block_table.on_free(block, layout, site) }?;
-        tools::on_free(block.addr().get(), layout.size());
+        tell(|tool| tool.on_free(block.addr().get(), layout.size()));
         Ok(())
     }
 
@@ -225,11 +217,11 @@ unsafe impl BlockHooks for LiveAnnotations {
 // SAFETY: nothing is read or written, and only the tools are called.
 unsafe impl DelayedFreeHooks for HeldAnnotations {
     unsafe fn on_hold(&self, block: NonNull<u8>, layout: Layout) {
-        tools::make_noaccess(block.addr().get(), layout.size());
+        tell(|tool| tool.make_noaccess(block.addr().get(), layout.size()));
     }
 
     unsafe fn on_release(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        tools::make_undefined(block.addr().get(), layout.size());
+        tell(|tool| tool.make_undefined(block.addr().get(), layout.size()));
         Ok(())
     }
 }

@@ -59,23 +59,28 @@ fn request(what: usize, with: [usize; 4]) {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn request(_: usize, _: [usize; 4]) {}
 
-pub(super) fn on_alloc(start: usize, size: usize, written: usize) {
-    request(MALLOC_LIKE, [start, size, 0, 0]);
-    request(DEFINED, [start, written, 0, 0]);
-}
+/// The tool memcheck of valgrind.
+pub(super) struct Valgrind;
 
-pub(super) fn grow(start: usize, old: usize, new: usize) {
-    request(RESIZED, [start, old, new, 0]);
-}
+impl super::Tool for Valgrind {
+    fn on_alloc(&self, start: usize, size: usize, written: usize) {
+        request(MALLOC_LIKE, [start, size, 0, 0]);
+        request(DEFINED, [start, written, 0, 0]);
+    }
 
-pub(super) fn on_free(start: usize, _: usize) {
-    request(FREE_LIKE, [start, 0, 0, 0]);
-}
+    fn on_grow(&self, start: usize, old: usize, new: usize) {
+        request(RESIZED, [start, old, new, 0]);
+    }
 
-pub(super) fn make_noaccess(start: usize, size: usize) {
-    request(NO_ACCESS, [start, size, 0, 0]);
-}
+    fn on_free(&self, start: usize, _: usize) {
+        request(FREE_LIKE, [start, 0, 0, 0]);
+    }
 
-pub(super) fn make_undefined(start: usize, size: usize) {
-    request(UNDEFINED, [start, size, 0, 0]);
+    fn make_noaccess(&self, start: usize, size: usize) {
+        request(NO_ACCESS, [start, size, 0, 0]);
+    }
+
+    fn make_undefined(&self, start: usize, size: usize) {
+        request(UNDEFINED, [start, size, 0, 0]);
+    }
 }
