@@ -7,81 +7,8 @@
 
 use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
-use super::cursor::Cursor;
-use crate::{
-    base::AllocError,
-    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
-};
-
-/// Implements [`Allocator`] with the methods `memory` and `cursor`: all blocks are carved at the cursor.
-macro_rules! allocate_at_cursor {
-    () => {
-        fn allocate(&self, layout: Layout) -> Allocation {
-            self.cursor.take(self.memory(), layout, layout.size())
-        }
-
-        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-            self.cursor.give_back(self.memory(), block, layout.size());
-        }
-
-        unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-            let fits = old.size() != 0 && block.addr().get().is_multiple_of(new.align());
-            if fits && self.cursor.extend(self.memory(), block, old.size(), new.size()) {
-                Ok(NonNull::slice_from_raw_parts(block, new.size()))
-            } else {
-                Err(AllocError::InPlace)
-            }
-        }
-
-        unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-            if new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
-                return Err(AllocError::InPlace);
-            }
-            // SAFETY: the new size is at most the old one, so the tail is a part of the block.
-            let tail = unsafe { block.add(new.size()) };
-            self.cursor.give_back(self.memory(), tail, old.size() - new.size());
-            Ok(NonNull::slice_from_raw_parts(block, new.size()))
-        }
-
-        fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
-            self.cursor.take(self.memory(), least, preferred)
-        }
-    };
-}
-
-/// Implements [`Inspect`] with the same two methods.
-macro_rules! inspect_cursor {
-    () => {
-        /// Returns the statistics. Everything up to the end of the last live block counts as live.
-        fn stats(&self) -> PoolStats {
-            let (held, live) = (self.memory().len(), self.cursor.used());
-            PoolStats { chunks: 1, held, live, free: held - live }
-        }
-
-        fn render(&self, builder: &mut HeapMapBuilder<'_>) {
-            let start = self.memory().addr().get();
-            let (used, end) = (start + self.cursor.used(), start + self.memory().len());
-            builder.chunk(start..end, start..end, None);
-            builder.live(start..used);
-            builder.fresh(used..end);
-        }
-
-        fn owns(&self, address: *const u8) -> bool {
-            address.addr().wrapping_sub(self.memory().addr().get()) < self.memory().len()
-        }
-
-        fn check(&self) -> Result<(), InvariantError> {
-            if self.cursor.used() <= self.memory().len() {
-                Ok(())
-            } else {
-                Err(InvariantError("the cursor is beyond the end of its memory"))
-            }
-        }
-    };
-}
-
-#[cfg(all(feature = "std", any(unix, windows)))]
-pub(super) use inspect_cursor;
+use super::{cursor::Cursor, space::Space};
+use crate::traits::{Allocation, Allocator, AtFork, Inspect, delegate};
 
 /// A borrowed slice as a source of exactly these bytes.
 ///
@@ -120,8 +47,8 @@ impl<'a> Buffer<'a> {
         Self { memory, cursor: Cursor::new(), lent: PhantomData }
     }
 
-    fn memory(&self) -> NonNull<[u8]> {
-        self.memory
+    fn space(&self) -> Space<'_> {
+        Space { memory: self.memory, cursor: &self.cursor }
     }
 }
 
@@ -130,13 +57,35 @@ unsafe impl Send for Buffer<'_> {}
 // SAFETY: the cursor is atomic, so shared access hands out every byte at most once.
 unsafe impl Sync for Buffer<'_> {}
 
-// SAFETY: the cursor hands out every byte at most once, aligned, and takes back only what ends at it.
+// SAFETY: every call goes to the same space, which upholds the contract; the bytes do not move with the buffer.
 unsafe impl Allocator for Buffer<'_> {
-    allocate_at_cursor!();
+    fn allocate(&self, layout: Layout) -> Allocation {
+        self.space().allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
+        unsafe { self.space().deallocate(block, layout) };
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
+        unsafe { self.space().grow_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
+        unsafe { self.space().shrink_in_place(block, old, new) }
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
+        self.space().allocate_between(least, preferred)
+    }
 }
 
+/// Everything up to the end of the last live block counts as live.
 impl Inspect for Buffer<'_> {
-    inspect_cursor!();
+    delegate!(self: self.space(); stats render owns check);
 }
 
 /// A source of `SIZE` bytes that can be a `static`, without `unsafe`. It is aligned to 16 bytes.
@@ -164,8 +113,9 @@ impl<const SIZE: usize> StaticBuffer<SIZE> {
         Self { bytes: UnsafeCell::new([0; SIZE]), cursor: Cursor::new() }
     }
 
-    fn memory(&self) -> NonNull<[u8]> {
-        NonNull::slice_from_raw_parts(NonNull::from(&self.bytes).cast(), SIZE)
+    fn space(&self) -> Space<'_> {
+        let memory = NonNull::slice_from_raw_parts(NonNull::from(&self.bytes).cast(), SIZE);
+        Space { memory, cursor: &self.cursor }
     }
 }
 
@@ -178,14 +128,36 @@ impl<const SIZE: usize> Default for StaticBuffer<SIZE> {
 // SAFETY: the bytes are reached only through blocks, and the atomic cursor hands out every byte at most once.
 unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 
-// SAFETY: the cursor hands out every byte at most once, aligned, and takes back only what ends at it. Only a *borrowed*
-// buffer is an allocator: moving a buffer would move its bytes away from its blocks.
+// SAFETY: every call goes to the same space, which upholds the contract. Only a *borrowed* buffer is an allocator: moving
+// a buffer would move its bytes away from its blocks.
 unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
-    allocate_at_cursor!();
+    fn allocate(&self, layout: Layout) -> Allocation {
+        self.space().allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
+        unsafe { self.space().deallocate(block, layout) };
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
+        unsafe { self.space().grow_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
+        unsafe { self.space().shrink_in_place(block, old, new) }
+    }
+
+    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
+        self.space().allocate_between(least, preferred)
+    }
 }
 
+/// Everything up to the end of the last live block counts as live.
 impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
-    inspect_cursor!();
+    delegate!(self: self.space(); stats render owns check);
 }
 
 crate::base::unwind_safe! {

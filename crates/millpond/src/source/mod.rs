@@ -17,6 +17,7 @@ mod os;
 mod pages;
 #[cfg(all(feature = "std", any(unix, windows)))]
 mod reserved_region;
+mod space;
 #[cfg(all(feature = "std", any(unix, windows)))]
 mod tuned;
 #[cfg(target_arch = "wasm32")]

@@ -72,12 +72,25 @@ pub(super) unsafe fn grow_zeroed(
 
 /// Returns the sizes, in bytes of whole pages, of a block before and after it is resized in place, provided that its
 /// address has the new alignment.
-pub(super) fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
+fn in_place(block: NonNull<u8>, old: Layout, new: Layout) -> Result<(usize, usize), AllocError> {
     if old.size() == 0 || new.size() == 0 || !block.addr().get().is_multiple_of(new.align()) {
         return Err(AllocError::InPlace);
     }
     let page = os::page_size();
     Ok((whole_pages(old.size(), page)?, whole_pages(new.size(), page)?))
+}
+
+/// Resizes a block of whole pages in place: calls `change` with its size before and after, unless they are the same.
+pub(super) fn resize_in_place(
+    block: NonNull<u8>,
+    (old, new): (Layout, Layout),
+    change: impl FnOnce(usize, usize) -> Result<(), AllocError>,
+) -> Allocation {
+    let (from, to) = in_place(block, old, new)?;
+    if from != to {
+        change(from, to)?;
+    }
+    Ok(NonNull::slice_from_raw_parts(block, to))
 }
 
 // SAFETY: every mapping is fresh, so it overlaps nothing live, and is as large and as aligned as requested.
@@ -125,21 +138,17 @@ unsafe impl Allocator for Pages {
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let (from, to) = in_place(block, old, new)?;
-        if from != to {
+        resize_in_place(block, (old, new), |from, to| {
             // SAFETY: the caller guarantees that the block is live, and its size in pages is the size that was mapped.
-            unsafe { os::remap(block, from, to, false) }.map_err(|_| AllocError::InPlace)?;
-        }
-        Ok(NonNull::slice_from_raw_parts(block, to))
+            unsafe { os::remap(block, from, to, false) }.map(drop).map_err(|_| AllocError::InPlace)
+        })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let (from, to) = in_place(block, old, new)?;
-        if from != to {
+        resize_in_place(block, (old, new), |from, to| {
             // SAFETY: the caller guarantees that the block is live and no longer uses the bytes beyond the new size.
-            unsafe { os::shrink(block, from, to) }.map_err(|_| AllocError::InPlace)?;
-        }
-        Ok(NonNull::slice_from_raw_parts(block, to))
+            unsafe { os::shrink(block, from, to) }.map_err(|_| AllocError::InPlace)
+        })
     }
 }
 

@@ -7,14 +7,14 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
-    buffer::inspect_cursor,
     cursor::Cursor,
     mapped_region::MappedRegion,
-    pages::{Pages, grow_zeroed, in_place, whole_pages},
+    pages::{Pages, grow_zeroed, resize_in_place, whole_pages},
+    space::Space,
 };
 use crate::{
     base::{AllocError, address},
-    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
+    traits::{Allocation, Allocator, AtFork, Inspect, delegate},
 };
 
 /// A large range of addresses as a source: it grows without ever moving, and has no gaps.
@@ -90,6 +90,10 @@ impl ReservedRegion {
         NonNull::slice_from_raw_parts(self.start(), self.size())
     }
 
+    fn space(&self) -> Space<'_> {
+        Space { memory: self.memory(), cursor: &self.cursor }
+    }
+
     /// Carves a block and commits its memory.
     fn take(&self, least: Layout, preferred: usize) -> Allocation {
         let block = self.cursor.take(self.memory(), least, preferred)?;
@@ -127,8 +131,9 @@ impl ReservedRegion {
     }
 }
 
+/// Everything up to the end of the last live block counts as live.
 impl Inspect for ReservedRegion {
-    inspect_cursor!();
+    delegate!(self: self.space(); stats render owns check);
 }
 
 // SAFETY: the cursor hands out every page at most once, aligned, and takes back only what ends at it. A page is
@@ -172,24 +177,20 @@ unsafe impl Allocator for ReservedRegion {
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let (from, to) = in_place(block, old, new)?;
-        if from != to {
+        resize_in_place(block, (old, new), |from, to| {
             if !self.cursor.extend(self.memory(), block, from, to) {
                 return Err(AllocError::InPlace);
             }
             // SAFETY: the block was just extended to `to` bytes.
-            self.commit(unsafe { block.add(from) }, to - from)?;
-        }
-        Ok(NonNull::slice_from_raw_parts(block, to))
+            self.commit(unsafe { block.add(from) }, to - from)
+        })
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let (from, to) = in_place(block, old, new)?;
-        if from != to {
+        resize_in_place(block, (old, new), |from, to| {
             // SAFETY: the tail consists of whole pages of the block, and the caller no longer uses it.
-            unsafe { self.give_back(block.add(to), from - to) }.map_err(|_| AllocError::InPlace)?;
-        }
-        Ok(NonNull::slice_from_raw_parts(block, to))
+            unsafe { self.give_back(block.add(to), from - to) }.map_err(|_| AllocError::InPlace)
+        })
     }
 }
 
