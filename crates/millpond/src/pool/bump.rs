@@ -53,6 +53,12 @@ impl Bump {
         Some(unsafe { address::block(end - layout.size(), layout.size()) })
     }
 
+    /// Carves a block, unless its size is zero or it does not fit.
+    #[inline(always)]
+    pub(super) fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 { None } else { self.carve(layout) }
+    }
+
     /// Returns whether a block ends at the cursor. A block in an adjacent chunk that ends where this span begins does
     /// not count.
     #[inline(always)]
@@ -61,16 +67,30 @@ impl Bump {
     }
 
     /// Moves back over a block if it is the last one.
+    ///
+    /// # Safety
+    ///
+    /// The block was carved with this layout, in this chunk or an earlier one, and is no longer used.
     #[inline(always)]
-    pub(super) fn give(&mut self, block: NonNull<u8>, layout: Layout) {
+    pub(super) unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.is_last(block.addr().get(), layout) {
             self.remainder.start = block.addr().get();
         }
     }
 
     /// Resizes a block in place, if its address has the new alignment and there is room.
+    ///
+    /// # Safety
+    ///
+    /// The block was carved with the layout `old`, in this chunk or an earlier one, and if it shrinks, its end is no
+    /// longer used.
     #[inline]
-    pub(super) fn resize(&mut self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<[u8]>> {
+    pub(super) unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
         let start = block.addr().get();
         let last = self.is_last(start, old);
         let room = if last { self.remainder.end - start } else { old.size() };

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::traits::{
     Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
+    delegate,
 };
 
 /// A bump arena: the fastest way to allocate blocks that are freed together.
@@ -94,6 +95,9 @@ impl Linear {
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 {
+            return None;
+        }
         Bump::place(self.chunks.next_span()?, layout)?;
         self.bump = Bump::through(self.chunks.advance()?);
         self.bump.carve(layout)
@@ -109,25 +113,14 @@ impl Default for Linear {
 // SAFETY: blocks are carved at the cursor, behind which nothing is live. The cursor moves back only over the last
 // block, when that is freed or shrinks. Nothing here unwinds.
 unsafe impl RawPool for Linear {
+    delegate!(self: self.bump; allocate_hot deallocate resize_in_place);
+
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 {
-            return None;
-        }
-        match self.bump.carve(layout) {
+        match self.bump.allocate_hot(layout) {
             Some(block) => Some(block),
             None => self.advance(layout),
         }
-    }
-
-    #[inline(always)]
-    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 { None } else { self.bump.carve(layout) }
-    }
-
-    #[inline]
-    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        self.bump.give(block, layout);
     }
 
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -160,15 +153,6 @@ unsafe impl RawPool for Linear {
     fn reset(&mut self) {
         self.bump = Bump::EMPTY;
         self.chunks.reset();
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        self.bump.resize(block, old, new)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
     base::address::WORD,
     traits::{
         Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
-        Rewind,
+        Rewind, delegate,
     },
 };
 
@@ -154,6 +154,9 @@ impl Stack {
     #[cold]
     #[inline(never)]
     fn advance(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        if layout.size() == 0 {
+            return None;
+        }
         let span = self.chunks.advance(|span| Bump::place(span, layout).is_some())?;
         self.bump = Bump::through(span);
         self.bump.carve(layout)
@@ -170,25 +173,14 @@ impl Default for Stack {
 // or, when a mark is released or the stack is reset, over blocks that the caller guarantees are no longer used. Nothing
 // here unwinds or calls user code.
 unsafe impl RawPool for Stack {
+    delegate!(self: self.bump; allocate_hot deallocate resize_in_place);
+
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 {
-            return None;
-        }
-        match self.bump.carve(layout) {
+        match self.bump.allocate_hot(layout) {
             Some(block) => Some(block),
             None => self.advance(layout),
         }
-    }
-
-    #[inline(always)]
-    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
-        if layout.size() == 0 { None } else { self.bump.carve(layout) }
-    }
-
-    #[inline]
-    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        self.bump.give(block, layout);
     }
 
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
@@ -230,15 +222,6 @@ unsafe impl RawPool for Stack {
     fn reset(&mut self) {
         self.open_marks.close_all();
         self.bump = Bump::through(self.chunks.rewind_to(0));
-    }
-
-    unsafe fn resize_in_place(
-        &mut self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Option<NonNull<[u8]>> {
-        self.bump.resize(block, old, new)
     }
 }
 
