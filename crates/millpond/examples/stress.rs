@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     };
     // A round of all pools takes about the same time for any number of threads.
     let rounds = 8000 / threads.max(4);
-    let stress = Stress { layout: Layout::new::<[u64; 8]>(), threads, rounds, seed: 0 };
+    let stress = Stress::of(Layout::new::<[u64; 8]>()).threads(threads).rounds(rounds);
     let lock_free = LockFree::<Fixed<64>>::new();
     let locked = Locked::<_>::new(Blocks::<Fixed<64>>::new());
     let spinning = Locked::<_, _, SpinLock>::new_in(Blocks::<Fixed<64>>::new(), Heap);
@@ -46,15 +46,15 @@ fn main() -> ExitCode {
         if start.elapsed() >= Duration::from_secs(seconds as u64) {
             break;
         }
-        let stress = Stress { seed, ..stress };
+        let stress = stress.seed(seed);
         served += whole(stress, &lock_free) + whole(stress, &locked) + whole(stress, &classes);
         served += whole(stress, &tlsf) + whole(stress, &spinning);
         // If there are more threads than cores, a fair lock waits for the next thread in line even if that thread is
         // not running.
-        served += whole(Stress { rounds: 20, ..stress }, &fair);
+        served += whole(stress.rounds(20), &fair);
         served += whole(stress, &cached) + whole(stress, &cached_classes);
         served += whole(stress, &small) + whole(stress, &bounded);
-        served += Stress { rounds: 100, ..stress }.run(&arena);
+        served += stress.rounds(100).run(&arena);
         arena.reset();
     }
     println!("{served} requests of {threads} threads in {} s, and nothing wrong", start.elapsed().as_secs());

@@ -21,19 +21,15 @@ use crate::{
 /// use millpond::{Fixed, Inspect, LockFree, testing::Stress};
 ///
 /// let pool = LockFree::<Fixed<64>>::new();
-/// let served = Stress { layout: Layout::new::<[u64; 8]>(), threads: 3, rounds: 100, seed: 1 }.run(&pool);
+/// let served = Stress::of(Layout::new::<[u64; 8]>()).threads(3).rounds(100).seed(1).run(&pool);
 /// assert!(served > 0 && pool.stats().live == 0);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Stress {
-    /// The layout of the blocks: at least two words, aligned to one.
-    pub layout: Layout,
-    /// The number of threads.
-    pub threads: usize,
-    /// How often each thread does a few dozen operations, in each of the five parts.
-    pub rounds: usize,
-    /// The seed of the random choices.
-    pub seed: u64,
+    layout: Layout,
+    threads: usize,
+    rounds: usize,
+    seed: u64,
 }
 
 /// A way to use an allocator, for a few dozen operations.
@@ -53,6 +49,31 @@ const BUCKET: usize = 64;
 type Bucket = [AtomicPtr<u8>; BUCKET];
 
 impl Stress {
+    /// Creates a test with blocks of this layout: at least two words, aligned to one. By default there are 4 threads
+    /// and 100 rounds.
+    #[must_use]
+    pub const fn of(layout: Layout) -> Self {
+        Self { layout, threads: 4, rounds: 100, seed: 0 }
+    }
+
+    /// Sets the number of threads.
+    #[must_use]
+    pub const fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Sets how often each thread does a few dozen operations, in each of the five parts.
+    #[must_use]
+    pub const fn rounds(self, rounds: usize) -> Self {
+        Self { rounds, ..self }
+    }
+
+    /// Sets the seed of the random choices.
+    #[must_use]
+    pub const fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// Runs all parts and returns how many requests were served. Everything is freed at the end.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ use super::Inspect;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[repr(C)]
+#[non_exhaustive]
 pub struct Usage {
     /// Bytes in live blocks.
     pub live: usize,
@@ -40,6 +41,7 @@ impl Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[repr(C)]
+#[non_exhaustive]
 pub struct ChunkMap {
     /// The address at which the chunk begins.
     pub address: usize,

@@ -81,6 +81,7 @@ impl MisuseKind {
 
 /// The places in the program from which the calls came, as far as they were tracked: see [`Tracked`](crate::guard::Tracked).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CallSites {
     /// Where the block was allocated.
     pub allocated: Option<&'static Location<'static>>,

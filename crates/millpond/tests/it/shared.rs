@@ -27,7 +27,7 @@ const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 /// Runs a few hundred thousand operations on more threads than there are cores; no block is live at the end.
 pub(crate) fn stress(pool: impl Allocator + Inspect + Sync) {
     let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
-    let served = Stress { layout: LAYOUT, threads: 4, rounds, seed: 7 }.run(&pool);
+    let served = Stress::of(LAYOUT).threads(4).rounds(rounds).seed(7).run(&pool);
     assert!(served > rounds, "next to nothing was served");
     pool.check().expect("sound");
     assert_eq!(pool.stats().live, 0, "a block is lost");
@@ -54,7 +54,7 @@ fn trimmed_under_stress(pool: &LockFree<Fixed<64>, impl Allocator + Sync>) -> us
             returned
         });
         let rounds = if cfg!(debug_assertions) { 200 } else { 2000 };
-        let served = Stress { layout: LAYOUT, threads: 3, rounds, seed: 9 }.run(pool);
+        let served = Stress::of(LAYOUT).threads(3).rounds(rounds).seed(9).run(pool);
         done.store(true, Ordering::Relaxed);
         assert!(served > rounds, "next to nothing was served");
         trims.join().expect("it does not panic")
@@ -127,7 +127,7 @@ fn locked_pools_under_stress() {
     // Where threads outnumber cores, a fair lock waits for a thread that is next and not running: a small load, so that
     // it ends // soon.
     let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
-    assert!(Stress { layout: LAYOUT, threads: 3, rounds: 5, seed: 7 }.run(&fair) > 5);
+    assert!(Stress::of(LAYOUT).threads(3).rounds(5).seed(7).run(&fair) > 5);
     fair.check().expect("sound");
     assert_eq!(fair.stats().live, 0, "a block is lost");
 }
@@ -137,7 +137,7 @@ fn locked_pools_under_stress() {
 fn shared_arena_under_stress() {
     let mut arena = AtomicLinear::new();
     for seed in 0..3 {
-        let served = Stress { layout: LAYOUT, threads: 4, rounds: 50, seed }.run(&arena);
+        let served = Stress::of(LAYOUT).threads(4).rounds(50).seed(seed).run(&arena);
         assert!(served > 50);
         arena.check().expect("sound");
         arena.reset();
