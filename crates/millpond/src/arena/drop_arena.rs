@@ -4,7 +4,7 @@ use core::{
     cell::Cell,
     fmt,
     marker::PhantomData,
-    mem::{forget, needs_drop},
+    mem::needs_drop,
     ptr::{self, NonNull},
 };
 
@@ -13,7 +13,7 @@ use super::{
     collect::{collect, format},
 };
 use crate::{
-    base::AllocError,
+    base::{AllocError, drop_each},
     pool::Linear,
     shell::Local,
     traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
@@ -331,31 +331,16 @@ impl<'d, M: Allocator> DropArena<'d, M> {
 
     /// Drops every value, newest first. If a destructor panics, drops the remaining values as well.
     fn drop_values(&mut self) {
-        /// Continues with the next value after a destructor has panicked.
-        struct ContinueOnPanic<'a>(&'a Cell<Option<NonNull<DropRecord>>>);
-
-        impl ContinueOnPanic<'_> {
-            fn run(&self) {
-                while let Some(record) = self.0.get() {
-                    // SAFETY: the record is live and its value valid. It is taken off the list before the value is
-                    // dropped.
-                    unsafe {
-                        self.0.set((*record.as_ptr()).earlier);
-                        ((*record.as_ptr()).drop)(record);
-                    }
-                }
+        let last = &self.last;
+        drop_each(|| {
+            let Some(record) = last.get() else { return false };
+            // SAFETY: the record is live and its value valid. It is taken off the list before the value is dropped.
+            unsafe {
+                last.set((*record.as_ptr()).earlier);
+                ((*record.as_ptr()).drop)(record);
             }
-        }
-
-        impl Drop for ContinueOnPanic<'_> {
-            fn drop(&mut self) {
-                self.run();
-            }
-        }
-
-        let all = ContinueOnPanic(&self.last);
-        all.run();
-        forget(all);
+            true
+        });
     }
 
     /// Returns the allocator that the memory comes from.

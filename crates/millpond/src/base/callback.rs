@@ -5,3 +5,18 @@
 pub(crate) extern "C" fn abort_on_unwind<R>(task: impl FnOnce() -> R) -> R {
     task()
 }
+
+/// Calls `step`, which drops one of several values, until it returns false. If it panics, the others are dropped as
+/// well, and the panic continues. A second panic meanwhile aborts the program.
+pub(crate) fn drop_each(step: impl FnMut() -> bool) {
+    struct Rest<F: FnMut() -> bool>(F);
+
+    impl<F: FnMut() -> bool> Drop for Rest<F> {
+        fn drop(&mut self) {
+            while (self.0)() {}
+        }
+    }
+
+    let mut rest = Rest(step);
+    while (rest.0)() {}
+}

@@ -34,7 +34,7 @@ pub(crate) mod uninit;
 #[cfg(target_has_atomic = "64")]
 mod unique_id;
 
-pub(crate) use callback::abort_on_unwind;
+pub(crate) use callback::{abort_on_unwind, drop_each};
 pub use error::AllocError;
 pub(crate) use mutex::{Mutex, MutexGuard, lock_for_fork, reset_after_fork, unlock_after_fork};
 #[cfg(target_has_atomic = "64")]

@@ -1,12 +1,12 @@
 //! Iteration over the values of a collection, `retain` and `drain`.
 
-use core::{iter::FusedIterator, marker::PhantomData, mem::forget};
+use core::{iter::FusedIterator, marker::PhantomData};
 
 use super::{
     Key, Slots,
     table::{Segment, SlotTable},
 };
-use crate::{sync::SlotIndex, traits::Allocator};
+use crate::{base::drop_each, sync::SlotIndex, traits::Allocator};
 
 /// An iterator over the slot indices below an end, in order.
 pub(super) struct SlotIndices {
@@ -168,29 +168,13 @@ impl<T> Occupied<T> {
     ///
     /// Same as for [`next`](Self::next). In addition, this must own the values.
     unsafe fn drop_all<A: Allocator>(&mut self, table: &SlotTable<T, A>) {
-        /// Continues with the next value after a destructor has panicked.
-        struct ContinueOnPanic<'a, T, A: Allocator>(&'a mut Occupied<T>, &'a SlotTable<T, A>);
-
-        impl<T, A: Allocator> ContinueOnPanic<'_, T, A> {
-            fn drop_all(&mut self) {
-                // SAFETY: the caller of the outer `drop_all` guarantees what `next` requires of the table.
-                while let Some(slot) = unsafe { self.0.next(self.1) } {
-                    // SAFETY: the caller guarantees that this owns the value, and each slot is found once.
-                    drop(unsafe { slot.value.read() });
-                }
-            }
-        }
-
-        impl<T, A: Allocator> Drop for ContinueOnPanic<'_, T, A> {
-            fn drop(&mut self) {
-                self.drop_all();
-            }
-        }
-
         if core::mem::needs_drop::<T>() {
-            let mut left = ContinueOnPanic(self, table);
-            left.drop_all();
-            forget(left);
+            drop_each(|| {
+                // SAFETY: the caller guarantees what `next` requires of the table.
+                let slot = unsafe { self.next(table) };
+                // SAFETY: the caller guarantees that this owns the value, and each slot is found once.
+                slot.map(|slot| unsafe { drop(slot.value.read()) }).is_some()
+            });
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     iter::SlotIndices,
 };
 use crate::{
-    base::AllocError,
+    base::{AllocError, drop_each},
     shell::out_of_memory,
     source::{DEFAULT_PARENT, DefaultParent},
     sync::{
@@ -398,29 +398,6 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
     /// Drops all values, including those with forgotten entries and those after one whose destructor panics. If a
     /// second destructor panics, the program aborts.
     fn drop(&mut self) {
-        /// Continues with the next value after a destructor has panicked.
-        struct ContinueOnPanic<'a, T, A: Allocator, L: RawMutex>(&'a SharedSlots<T, A, L>, SlotIndices);
-
-        impl<T, A: Allocator, L: RawMutex> ContinueOnPanic<'_, T, A, L> {
-            fn go_on(&mut self) {
-                for slot in self.1.by_ref().filter_map(|slot_index| self.0.segments.get(slot_index)) {
-                    // SAFETY: the collection is exclusively owned, each slot is visited once, and an occupied slot
-                    // holds a value.
-                    unsafe {
-                        if slot.as_ref().occupancy.is_occupied() {
-                            slot.as_ref().content.get().cast::<T>().drop_in_place();
-                        }
-                    }
-                }
-            }
-        }
-
-        impl<T, A: Allocator, L: RawMutex> Drop for ContinueOnPanic<'_, T, A, L> {
-            fn drop(&mut self) {
-                self.go_on();
-            }
-        }
-
         /// A guard that frees the memory besides the slots after all values have been dropped.
         struct RetireOnDrop<'a, T, A: Allocator, L: RawMutex>(&'a mut SharedSlots<T, A, L>);
 
@@ -432,8 +409,21 @@ impl<T, A: Allocator, L: RawMutex> Drop for SharedSlots<T, A, L> {
         }
 
         let last = RetireOnDrop(self);
-        let mut all = ContinueOnPanic(last.0, SlotIndices::to(last.0.free_lists.used()));
-        all.go_on();
+        let slots = &*last.0;
+        let mut indices = SlotIndices::to(slots.free_lists.used());
+        drop_each(|| {
+            let Some(slot_index) = indices.next() else { return false };
+            if let Some(slot) = slots.segments.get(slot_index) {
+                // SAFETY: the collection is exclusively owned, each slot is visited once, and an occupied slot holds a
+                // value.
+                unsafe {
+                    if slot.as_ref().occupancy.is_occupied() {
+                        slot.as_ref().content.get().cast::<T>().drop_in_place();
+                    }
+                }
+            }
+            true
+        });
     }
 }
 

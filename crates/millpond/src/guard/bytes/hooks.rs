@@ -19,6 +19,7 @@ pub struct NewBlock {
     pub(super) room: usize,
     /// The number of bytes at the start that must not be changed.
     pub(super) kept: usize,
+    #[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "only tables record places"))]
     pub(super) site: Site,
 }
 

@@ -77,13 +77,13 @@ trait Tool {
     fn make_undefined(&self, start: usize, size: usize);
 }
 
-/// Calls a function with each tool that is enabled.
-fn tell(what: impl Fn(&dyn Tool)) {
+/// The tools that are enabled.
+const TOOLS: &[&dyn Tool] = &[
     #[cfg(feature = "valgrind")]
-    what(&valgrind::Valgrind);
+    &valgrind::Valgrind,
     #[cfg(feature = "asan")]
-    what(&asan::AddressSanitizer);
-}
+    &asan::AddressSanitizer,
+];
 
 /// The hooks of [`ToolAnnotated`]: they announce blocks that are handed out and freed, and hide the margins behind
 /// them.
@@ -135,10 +135,10 @@ impl LiveAnnotations {
     /// Announces that everything live has ended without being freed, and that its memory belongs to the pool.
     fn end_all(&self) {
         self.block_table.each_live(|start, layout| {
-            tell(|tool| {
+            for tool in TOOLS {
                 tool.on_free(start, layout.size());
                 tool.make_undefined(start, layout.size() + Self::BACK_MARGIN);
-            });
+            }
         });
     }
 }
@@ -160,10 +160,10 @@ unsafe impl BlockHooks for LiveAnnotations {
         // SAFETY: the caller upholds the contract of `on_alloc`, which is the same.
         unsafe { self.block_table.on_alloc(block) }?;
         let (start, size) = (block.start.addr().get(), block.layout.size());
-        tell(|tool| {
+        for tool in TOOLS {
             tool.on_alloc(start, size, block.kept);
             tool.make_noaccess(start + size, Self::BACK_MARGIN);
-        });
+        }
         Ok(())
     }
 
@@ -185,10 +185,10 @@ unsafe impl BlockHooks for LiveAnnotations {
         unsafe { self.block_table.on_resize(block) }?;
         let (start, old, new) = (block.start.addr().get(), block.old.size(), block.new.size());
         if new > old {
-            tell(|tool| {
+            for tool in TOOLS {
                 tool.on_grow(start, old, new);
                 tool.make_noaccess(start + new, Self::BACK_MARGIN);
-            });
+            }
         }
         Ok(())
     }
@@ -196,7 +196,9 @@ unsafe impl BlockHooks for LiveAnnotations {
     unsafe fn on_free(&self, block: NonNull<u8>, layout: Layout, site: Site) -> Result<(), Diagnosis> {
         // SAFETY: the caller upholds the contract of `on_free`, which is the same.
         unsafe { self.block_table.on_free(block, layout, site) }?;
-        tell(|tool| tool.on_free(block.addr().get(), layout.size()));
+        for tool in TOOLS {
+            tool.on_free(block.addr().get(), layout.size());
+        }
         Ok(())
     }
 
@@ -217,11 +219,15 @@ unsafe impl BlockHooks for LiveAnnotations {
 // SAFETY: nothing is read or written, and only the tools are called.
 unsafe impl DelayedFreeHooks for HeldAnnotations {
     unsafe fn on_hold(&self, block: NonNull<u8>, layout: Layout) {
-        tell(|tool| tool.make_noaccess(block.addr().get(), layout.size()));
+        for tool in TOOLS {
+            tool.make_noaccess(block.addr().get(), layout.size());
+        }
     }
 
     unsafe fn on_release(&self, block: NonNull<u8>, layout: Layout) -> Result<(), Diagnosis> {
-        tell(|tool| tool.make_undefined(block.addr().get(), layout.size()));
+        for tool in TOOLS {
+            tool.make_undefined(block.addr().get(), layout.size());
+        }
         Ok(())
     }
 }
