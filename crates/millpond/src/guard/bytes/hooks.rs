@@ -19,7 +19,7 @@ pub struct NewBlock {
     pub(super) room: usize,
     /// The number of bytes at the start that must not be changed.
     pub(super) kept: usize,
-    #[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "only tables record places"))]
+    /// The place of the call, which only tables record.
     pub(super) site: Site,
 }
 
@@ -86,7 +86,7 @@ pub unsafe trait BlockHooks: AtFork {
     ///
     /// The block has `room` bytes, at least as many as `layout`, with the margins around it, and nothing else uses it.
     unsafe fn on_alloc(&self, block: NewBlock) -> Result<(), Rejected> {
-        let _ = block;
+        let _ = block.site;
         Ok(())
     }
 
