@@ -97,6 +97,32 @@ pub extern "C" fn malloc_trim(keep: usize) -> c_int {
     c::malloc_trim(keep)
 }
 
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
+    c::mallopt(parameter, value)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
+    c::mallinfo2()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> libc::mallinfo {
+    c::mallinfo()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
+    // SAFETY: the program passes an open stream.
+    unsafe { c::malloc_info(options, stream) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_stats() {
+    c::malloc_stats();
+}
+
 // The names by which parts of the C library and old programs call these.
 
 #[unsafe(no_mangle)]

@@ -7,7 +7,10 @@ use core::{
     ptr::null_mut,
 };
 
-use crate::{heap, os};
+use crate::{
+    heap, os,
+    stats::{Stats, stats},
+};
 
 /// The largest size that is served: that of the largest object in C.
 const LARGEST: usize = isize::MAX as usize;
@@ -150,4 +153,70 @@ pub unsafe fn malloc_usable_size(block: *mut c_void) -> usize {
 /// `malloc_trim`: returns free memory to the system; returns 1 if there was any, otherwise 0.
 pub fn malloc_trim(_keep: usize) -> c_int {
     os::keeping_errno(|| c_int::from(heap::trim() != 0))
+}
+
+/// `mallopt`: accepts the parameters of glibc, which have no effect here; returns 1 for those, otherwise 0.
+#[must_use]
+pub fn mallopt(parameter: c_int, _value: c_int) -> c_int {
+    c_int::from(matches!(parameter, -8..=-1 | 1..=4))
+}
+
+/// `mallinfo2`. What threads keep in their caches counts as used.
+#[must_use]
+pub fn mallinfo2() -> libc::mallinfo2 {
+    let stats = stats();
+    // SAFETY: the structure consists of integers.
+    let mut info: libc::mallinfo2 = unsafe { core::mem::zeroed() };
+    info.arena = stats.mapped;
+    info.uordblks = stats.used.saturating_sub(stats.free);
+    info.fordblks = stats.mapped.saturating_sub(info.uordblks);
+    info.keepcost = stats.dirty;
+    info
+}
+
+/// `mallinfo`: as [`mallinfo2`], in numbers of 32 bits, which wrap around.
+#[must_use]
+pub fn mallinfo() -> libc::mallinfo {
+    let wide = mallinfo2();
+    // SAFETY: the structure consists of integers.
+    let mut info: libc::mallinfo = unsafe { core::mem::zeroed() };
+    info.arena = wide.arena as c_int;
+    info.uordblks = wide.uordblks as c_int;
+    info.fordblks = wide.fordblks as c_int;
+    info.keepcost = wide.keepcost as c_int;
+    info
+}
+
+/// `malloc_info`: writes statistics as XML; returns 0, or `EINVAL` if there are options, or -1 if the stream failed.
+///
+/// # Safety
+///
+/// `stream` must be an open stream.
+pub unsafe fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
+    if options != 0 {
+        return libc::EINVAL;
+    }
+    let Stats { mapped, used, dirty, free } = stats();
+    // SAFETY: the caller guarantees that the stream is open; the arguments are those that the format names.
+    let written = unsafe {
+        libc::fprintf(
+            stream,
+            c"<malloc version=\"1\">\n<system type=\"current\" size=\"%zu\"/>\n<used size=\"%zu\"/>\n\
+              <free size=\"%zu\"/>\n<dirty size=\"%zu\"/>\n</malloc>\n"
+                .as_ptr(),
+            mapped,
+            used,
+            free,
+            dirty,
+        )
+    };
+    if written < 0 { -1 } else { 0 }
+}
+
+/// `malloc_stats`: writes statistics to standard error.
+pub fn malloc_stats() {
+    let Stats { mapped, used, dirty, free } = stats();
+    crate::misuse::print(format_args!(
+        "{mapped} bytes mapped, {used} used, {free} free in these, {dirty} dirty"
+    ));
 }

@@ -438,5 +438,5 @@ pub(crate) fn trim() -> usize {
     for class in 1..classes::COUNT {
         depot::lock(class).settle();
     }
-    unit::purge()
+    unit::purge(usize::MAX)
 }

@@ -32,20 +32,19 @@ impl fmt::Write for Line {
     }
 }
 
-impl Line {
-    fn print(text: fmt::Arguments<'_>) {
-        let mut line = Self { bytes: [0; 160], length: 0 };
-        // Never fails: what does not fit is cut off.
-        let _ = writeln!(line, "millpond-malloc: {text}");
-        // SAFETY: the bytes are initialised. If nobody reads standard error, the line is lost.
-        unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
-    }
+/// Writes a line to standard error. If that cannot be written to, the line is lost.
+pub(crate) fn print(text: fmt::Arguments<'_>) {
+    let mut line = Line { bytes: [0; 160], length: 0 };
+    // Never fails: what does not fit is cut off.
+    let _ = writeln!(line, "millpond-malloc: {text}");
+    // SAFETY: the bytes are initialised.
+    unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
 }
 
 /// Reports something that does not end the program.
 #[cold]
 pub(crate) fn warn(text: &CStr) {
-    Line::print(format_args!("{}", text.to_str().unwrap_or("?")));
+    print(format_args!("{}", text.to_str().unwrap_or("?")));
 }
 
 /// Reports a misuse and ends the program.
@@ -53,14 +52,14 @@ pub(crate) fn warn(text: &CStr) {
 pub(crate) fn end_program(call: &str, block: *const u8, kind: Kind, size: usize) -> ! {
     let address = block as usize;
     match kind {
-        Kind::DoubleFree => Line::print(format_args!(
-            "double free: {call}({address:#x}), a block of {size} bytes that is free"
-        )),
+        Kind::DoubleFree => {
+            print(format_args!("double free: {call}({address:#x}), a block of {size} bytes that is free"))
+        }
         Kind::Interior => {
-            Line::print(format_args!("invalid free: {call}({address:#x}), inside a block of {size} bytes"))
+            print(format_args!("invalid free: {call}({address:#x}), inside a block of {size} bytes"))
         }
         Kind::NeverAllocated => {
-            Line::print(format_args!("invalid free: {call}({address:#x}), where no block was allocated"))
+            print(format_args!("invalid free: {call}({address:#x}), where no block was allocated"))
         }
     }
     // SAFETY: `abort` is always safe to call.

@@ -65,6 +65,14 @@ pub(crate) unsafe fn move_pages(from: *mut u8, to: *mut u8, bytes: usize) -> boo
     unsafe { libc::mremap(from.cast(), bytes, bytes, flags, to) != libc::MAP_FAILED }
 }
 
+/// Returns the time in milliseconds since some moment, to within a few of them.
+pub(crate) fn milliseconds() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the place is valid. This clock always exists and is read without a system call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
 /// Runs a function and restores `errno` afterwards.
 pub(crate) fn keeping_errno<R>(run: impl FnOnce() -> R) -> R {
     // SAFETY: `__errno_location` returns a valid pointer on every thread.

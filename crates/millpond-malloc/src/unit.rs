@@ -17,6 +17,10 @@ use crate::{
 const LISTS: usize = 64;
 /// Dirty units that may be free before they are purged: 32 MiB, or an eighth of what is in use.
 const DIRTY_LIMIT: usize = (32 << 20) >> UNIT_SHIFT;
+/// How long memory stays free before it is purged: see [`Units::idle`].
+const DECAY_MILLISECONDS: u64 = 500;
+/// Calls between two looks at the clock.
+const CALLS_PER_LOOK: u32 = 16;
 /// Runs that are purged before the lock is released for a moment.
 const PURGE_BATCH: usize = 16;
 
@@ -30,11 +34,28 @@ struct Units {
     /// Units in free runs that are dirty, and units in use.
     dirty: usize,
     used: usize,
+    /// The least number of dirty units since `epoch`: as many were not needed in that time.
+    idle: usize,
+    /// When the current period began, in milliseconds.
+    epoch: u64,
+    /// Calls until the next look at the clock.
+    calls: u32,
 }
 
 /// Acquired after the lock of a depot, if both are needed.
-static UNITS: Mutex<SpinLock, Units> =
-    Mutex::const_new(SpinLock::INIT, Units { lists: [0; LISTS], filled: 0, top: 1, dirty: 0, used: 0 });
+static UNITS: Mutex<SpinLock, Units> = Mutex::const_new(
+    SpinLock::INIT,
+    Units {
+        lists: [0; LISTS],
+        filled: 0,
+        top: 1,
+        dirty: 0,
+        used: 0,
+        idle: 0,
+        epoch: 0,
+        calls: CALLS_PER_LOOK,
+    },
+);
 
 /// A run of units that was taken.
 #[derive(Clone, Copy)]
@@ -73,6 +94,7 @@ pub(crate) fn take(length: usize, align: usize) -> Option<Run> {
             units.insert(Run { first: run.first + skipped + length, length: rest, ..run });
         }
         units.used += length;
+        units.idle = units.idle.min(units.dirty);
         Some(Run { first: run.first + skipped, length, zero: run.zero })
     }
 }
@@ -87,9 +109,10 @@ pub(crate) unsafe fn give_back(run: Run) {
     units.used -= run.length;
     // SAFETY: the lock of units is held, and the run belongs to the caller.
     unsafe { units.insert(run) };
-    if units.dirty > DIRTY_LIMIT.max(units.used / 8) {
-        drop(units);
-        purge();
+    let excess = units.excess();
+    drop(units);
+    if excess != 0 {
+        purge(excess);
     }
 }
 
@@ -115,8 +138,9 @@ pub(crate) unsafe fn extend(first: usize, length: usize, more: usize) -> bool {
     true
 }
 
-/// Returns the memory of all free runs to the system; returns the number of bytes.
-pub(crate) fn purge() -> usize {
+/// Returns the memory of free runs to the system, until it was that of `most` units; returns the number of bytes. The
+/// mapping stays in one piece.
+pub(crate) fn purge(most: usize) -> usize {
     let mut purged = 0;
     loop {
         let mut batch = [Run { first: 0, length: 0, zero: false }; PURGE_BATCH];
@@ -134,7 +158,7 @@ pub(crate) fn purge() -> usize {
             unsafe { units.insert(*run) };
             purged += run.length << UNIT_SHIFT;
         }
-        if count < PURGE_BATCH {
+        if count < PURGE_BATCH || purged >> UNIT_SHIFT >= most {
             return purged;
         }
     }
@@ -178,6 +202,23 @@ fn list_for(length: usize) -> usize {
 ///
 /// All methods: the lock of units is held.
 impl Units {
+    /// Returns how many dirty units are too many: those beyond the limit, and, at the end of a period, those that were
+    /// not needed in it.
+    fn excess(&mut self) -> usize {
+        let excess = self.dirty.saturating_sub(DIRTY_LIMIT.max(self.used / 8));
+        self.calls -= 1;
+        if self.calls != 0 {
+            return excess;
+        }
+        self.calls = CALLS_PER_LOOK;
+        let now = os::milliseconds();
+        if now < self.epoch + DECAY_MILLISECONDS {
+            return excess;
+        }
+        self.epoch = now;
+        excess.max(core::mem::replace(&mut self.idle, self.dirty))
+    }
+
     /// Takes a run of at least `length` units.
     unsafe fn take(&mut self, length: usize) -> Option<Run> {
         // SAFETY: the caller guarantees that the lock is held.

@@ -20,3 +20,11 @@ fn trim_returns_what_was_freed() {
         succeed(preloaded(&program, mode).arg("trim"));
     }
 }
+
+#[test]
+fn memory_that_is_not_needed_is_returned() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        succeed(preloaded(&program, mode).arg("decay"));
+    }
+}

@@ -248,7 +248,28 @@ static void live_blocks_do_not_overlap(void) {
     CHECK(malloc_trim(0) == 0 || malloc_trim(0) == 0);
 }
 
+static void information(void) {
+    struct mallinfo2 before = mallinfo2();
+    void *block = hide(malloc((size_t)10 << 20));
+    struct mallinfo2 after = mallinfo2();
+    CHECK(after.uordblks >= before.uordblks + ((size_t)10 << 20));
+    CHECK(after.arena >= after.uordblks);
+    CHECK((unsigned)mallinfo().uordblks == (unsigned)mallinfo2().uordblks);
+    free(block);
+    CHECK(mallinfo2().uordblks < after.uordblks);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    CHECK(malloc_info(0, file) == 0 && malloc_info(1, file) != 0);
+    fclose(file);
+    CHECK(strncmp(text, "<malloc version=", 16) == 0 && strstr(text, "</malloc>") != NULL);
+    free(text);
+    errno = 1234;
+    CHECK(mallopt(M_ARENA_MAX, 1) == 1 && mallopt(12345, 1) == 0 && errno == 1234);
+}
+
 int main(void) {
+    information();
     no_bytes();
     too_large();
     errno_is_kept();

@@ -1,4 +1,4 @@
-// `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
+// `decay`: frees a large heap and goes on with a small one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
 // and asks for its memory to be returned.
 #include <errno.h>
 #include <malloc.h>
@@ -53,6 +53,20 @@ int main(int count, char **words) {
         list = allocate_list(100000, first - first / 8, &second);
         free_list(list);
         return second < first - first / 8;
+    }
+    if (count > 1 && !strcmp(words[1], "decay")) {
+        struct node *list = allocate_list(100000, 300, &first);
+        long full = resident();
+        free_list(list);
+        for (int step = 0; step < 300; step++) {
+            usleep(10000);
+            free_list(allocate_list(50000, 3, &first));
+        }
+        if (resident() > full / 3) {
+            fprintf(stderr, "%ld KiB of %ld KiB stay\n", resident(), full);
+            return 6;
+        }
+        return 0;
     }
     for (size_t size = 24; size < 200000; size *= 7) {
         struct node *list = allocate_list(size, 100000000 / (long)size, &first);
