@@ -76,7 +76,7 @@ impl<'a, M: ?Sized> ArenaMemory<'a, M> {
 }
 
 /// Allocation of values without destructors, which live for `'a`: in an [`Arena`](crate::Arena) for as long as it is
-/// borrowed, in a [`Scope`](crate::Scope) until the scope ends.
+/// borrowed, in a [`Scope`](crate::shell::Scope) until the scope ends.
 ///
 /// [`Frames`](crate::Frames) and `PooledArena` dereference to an arena, so they have these methods, too. A type with a
 /// destructor is rejected at compile time: see [`Arena`](crate::Arena). The trait is implemented for references, which
