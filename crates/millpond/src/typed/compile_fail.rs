@@ -115,6 +115,17 @@
 //! # // instead: one.scope(|first| other.scope(|second| std::mem::swap(first.alloc(1), second.alloc(2))));
 //! ```
 //!
+//! A function that takes any arena or scope cannot get its allocator:
+//!
+//! ```compile_fail,E0616
+//! use millpond::ArenaAlloc;
+//!
+//! fn allocator<'a, M: ArenaAlloc<'a>>(memory: M) -> &'a M::Memory {
+//!     memory.arena_memory().0 // error: it would be usable while an inner scope is open
+//! #     // instead: panic!("{}", memory.alloc_str("lent"))
+//! }
+//! ```
+//!
 //! A pool that threads share needs a parent that can be shared:
 //!
 //! ```compile_fail,E0277
