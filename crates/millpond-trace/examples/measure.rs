@@ -1,9 +1,9 @@
-//! Measures the size of a trace and the speed of reading and writing it: `cargo run --release -p millpond-trace
+//! Measures the size of a trace and the speed of reading, analysing and writing it: `cargo run --release -p millpond-trace
 //! --example measure -- FILE…`
 
 use std::{env, error::Error, fs, hint::black_box, io, time::Instant};
 
-use millpond_trace::{At, Event, Op, Outcome, Reader, Writer};
+use millpond_trace::{At, Event, Op, Outcome, Reader, Shape, Visitor, Writer, analysis::Analysis};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for path in env::args().skip(1) {
@@ -13,14 +13,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         let events = reader.summary().events as f64;
         let reading = best_of(5, || read(&mut reader))?;
         let both = best_of(3, || copy(&mut reader))?;
+        let visiting = best_of(5, || Ok(reader.visit(&mut Nothing)?))?;
+        let analysing = best_of(5, || Ok(drop(black_box(Analysis::read(&mut reader)?))))?;
+        let speed = |seconds: f64| events / seconds / 1e6;
         println!(
-            "{path}: {events} events of {:.3} bytes; read {:.0} million/s, written {:.1} million/s",
+            "{path}: {events} events of {:.3} bytes; million/s: read {:.1}, visited {:.1}, analysed {:.1}, written {:.1}",
             length / events,
-            events / reading / 1e6,
-            events / (both - reading) / 1e6
+            speed(reading),
+            speed(visiting),
+            speed(analysing),
+            speed(both - reading)
         );
     }
     Ok(())
+}
+
+/// A visitor that does as little as possible.
+struct Nothing;
+
+impl Visitor for Nothing {
+    fn shapes(&mut self, shapes: &[Shape]) {
+        black_box(shapes);
+    }
+
+    #[inline]
+    fn event(&mut self, time: u64, _: u32, _: usize, slot: u32) {
+        black_box((time, slot));
+    }
 }
 
 /// Returns the shortest time, in seconds, of several runs.

@@ -18,6 +18,8 @@
 #![cfg_attr(not(feature = "file"), no_std)]
 
 #[cfg(feature = "file")]
+pub mod analysis;
+#[cfg(feature = "file")]
 mod file;
 pub mod raw;
 

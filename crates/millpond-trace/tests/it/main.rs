@@ -1,5 +1,6 @@
 //! Tests of the trace format through the crate's public interface.
 
+mod analysis;
 mod damage;
 mod forged;
 mod memory;
