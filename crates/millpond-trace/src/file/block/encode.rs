@@ -14,11 +14,19 @@ use crate::file::{
     format::EVENTS_PER_BLOCK,
 };
 
+/// A shape in two words, which are hashed faster: the size, and everything else.
+type Key = (u64, u64);
+
+fn key(shape: &Shape) -> Key {
+    let [verb, call] = [shape.verb.to_byte(), shape.call.to_byte()];
+    (shape.size, u64::from(shape.stack) << 16 | u64::from(verb) << 8 | u64::from(call))
+}
+
 /// Collects events until they fill a block.
 pub(crate) struct Encoder {
     columns: Vec<Vec<u8>>,
     /// The number of each shape in this block, in order of appearance.
-    known: HashMap<Shape, u32, FixedState>,
+    known: HashMap<Key, u32, FixedState>,
     /// The shapes by number, each with the number of its events.
     shapes: Vec<(Shape, u32)>,
     /// The shape number of each event.
@@ -69,7 +77,7 @@ impl Encoder {
         }
         self.allocations += usize::from(shape.verb != Verb::Free);
         let fresh = self.shapes.len() as u32;
-        let number = *self.known.entry(shape).or_insert(fresh);
+        let number = *self.known.entry(key(&shape)).or_insert(fresh);
         if number == fresh {
             self.shapes.push((shape, 0));
         }
@@ -151,6 +159,7 @@ impl Encoder {
     }
 
     /// Appends a number to a column of bytes, or to the one after it.
+    #[inline]
     fn put_number(&mut self, column: usize, number: u64) {
         if number < u64::from(LONG) {
             self.columns[column].push(number as u8);
