@@ -3,7 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millpond_trace::{At, Detail, Event, Op, Outcome, Reader, Shape, TraceError, Verb, Visitor, Writer, format};
+use millpond_trace::{
+    At, Detail, Event, Op, Outcome, Reader, Shape, TraceError, Verb, Visitor, Writer,
+    analysis::{Analysis, fold, per_node},
+    format,
+};
 
 fuzz_target!(|data: &[u8]| {
     drop(read(data.to_vec()));
@@ -13,9 +17,25 @@ fuzz_target!(|data: &[u8]| {
         let mut visited = Visited { shapes: Vec::new(), details: Vec::new(), open: 0, count: 0 };
         reader.visit(&mut visited).expect("it was read before");
         assert_eq!((visited.open, visited.count), (0, events.len()));
+        analyse(&mut reader, events.len());
         assert_eq!(again(&reader, &events), events, "what was written again differs");
     }
 });
+
+/// Analyses a trace that was read without an error.
+fn analyse(reader: &mut Reader, events: usize) {
+    let found = Analysis::read(reader).expect("it was read before");
+    let calls: u64 = found.sites.iter().map(|site| site.allocations + site.resizes + site.frees).sum();
+    let bins: u64 = found.timeline.bins.iter().map(|bin| bin.allocations + bin.frees).sum();
+    assert_eq!((calls, bins), (events as u64, events as u64));
+    let stacks = &reader.tables().stacks;
+    let sum = per_node(&found.sites, stacks)[0];
+    assert_eq!(sum.calls, reader.summary().allocations);
+    for folded in fold(&found.sites, stacks, |frame| frame.address).values() {
+        assert!(folded.exclusive.calls <= folded.inclusive.calls && folded.inclusive.calls <= sum.calls);
+    }
+    assert!(found.timeline.growth().is_none_or(|slope| slope >= 0.0));
+}
 
 /// What a visitor sees.
 struct Visited {

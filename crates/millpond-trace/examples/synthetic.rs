@@ -84,9 +84,8 @@ fn write(path: &str, events: u64, live: Option<usize>) -> Result<Summary, Box<dy
             at.thread = (dice >> 8 & (THREADS - 1)) as u32;
         }
         // A few stacks make most of the calls.
-        at.stack = 1
-            + ((dice >> 16 & 0xff) * (dice >> 24 & 0xff) * (dice >> 32 & 0xff) * u64::from(STACKS - 1) >> 24)
-                as u32;
+        let skewed = (dice >> 16 & 0xff) * (dice >> 24 & 0xff) * (dice >> 32 & 0xff);
+        at.stack = 1 + (skewed * u64::from(STACKS - 1) / (1 << 24)) as u32;
         let balance = (dice >> 44 & 0x3ff) as usize;
         let wants = if slots.len() < target { 640 } else { 384 };
         if slots.is_empty() || balance < wants {
@@ -94,7 +93,8 @@ fn write(path: &str, events: u64, live: Option<usize>) -> Result<Summary, Box<dy
             slots.push(writer.allocate(at, size, 0, false)?);
             continue;
         }
-        let reach = if live.is_some() || balance % 32 == 0 { slots.len() } else { slots.len().min(8) };
+        let reach =
+            if live.is_some() || balance.is_multiple_of(32) { slots.len() } else { slots.len().min(8) };
         let place = slots.len() - 1 - next(&mut random) as usize % reach;
         if balance == 1_023 {
             writer.resize(at, slots[place], 1_000)?;
