@@ -39,10 +39,10 @@ pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     }
     let align = if options.block_align == 0 { natural_align(size) } else { options.block_align };
     if !align.is_power_of_two() {
-        return Err(MpError::invalid("block_align is a power of two"));
+        return Err(MpError::invalid("block_align must be a power of two"));
     }
     let layout = Layout::from_size_align(size, align).map(|layout| layout.pad_to_align());
-    layout.map_err(|_| MpError::unsupported("block_size: no object can be so large"))
+    layout.map_err(|_| MpError::unsupported("block_size: no object can have this size"))
 }
 
 /// Applies the options `capacity` and `blocks_per_chunk` to a pool.

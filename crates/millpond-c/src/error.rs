@@ -14,10 +14,10 @@ fn message(error: mp_error) -> &'static CStr {
     match error {
         MP_OK => c"no error",
         MP_ERR_EXHAUSTED => c"no memory left in this allocator",
-        MP_ERR_LIMIT => c"this allocator may give no more",
-        MP_ERR_UNSUPPORTED => c"this allocator never does that",
+        MP_ERR_LIMIT => c"the limit of this allocator is reached",
+        MP_ERR_UNSUPPORTED => c"this allocator does not support that",
         MP_ERR_OS => c"the operating system refused",
-        MP_ERR_INVALID => c"an argument makes no sense",
+        MP_ERR_INVALID => c"an argument is invalid",
         MP_ERR_BROKEN => c"an invariant of the allocator is broken",
         MP_ERR_STOPPED => c"the visitor asked to stop",
         _ => c"no such error",
@@ -39,7 +39,7 @@ impl MpError {
     pub(crate) const STOPPED: Self = Self { code: MP_ERR_STOPPED, os: 0, detail: "" };
 
     /// Stands for [`AllocError::InPlace`]; differs from other unsupported operations only in its sentence.
-    const IN_PLACE: Self = Self::unsupported("the block cannot have that size or alignment where it is");
+    const IN_PLACE: Self = Self::unsupported("the block cannot be resized in place");
 
     /// Returns the error for an invalid argument.
     pub(crate) const fn invalid(detail: &'static str) -> Self {

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
     let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
     if valid.is_none() {
-        MpError::invalid("there is no allocator, or it has no table of functions").note();
+        MpError::invalid("the allocator is NULL, or it has no table of functions").note();
     }
     valid
 }
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn mp_alloc_array(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else {
-        MpError::unsupported("no object can be so large").note();
+        MpError::unsupported("no object can have this size").note();
         return ptr::null_mut();
     };
     // SAFETY: the callee has the same requirements as this function.

@@ -287,7 +287,7 @@ pub unsafe extern "C" fn mp_limit_create(options: *const mp_limit_options) -> *m
         |options: &mp_limit_options, GuardCommon { inner, make }| match (options.bytes, options.blocks) {
             (bytes, 0) if bytes != 0 => Exported::make(Limit::bytes(inner, bytes), make),
             (0, blocks) if blocks != 0 => Exported::make(Limit::blocks(inner, blocks), make),
-            _ => Err(MpError::invalid("a limit is one of bytes or of blocks")),
+            _ => Err(MpError::invalid("set either bytes or blocks")),
         };
     // SAFETY: the callee has the same requirements as this function.
     unsafe { create(options, limit) }
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn mp_fail_nth_create(options: *const mp_fail_nth_options)
             (only, 0, 0) if only != 0 => FailNth::only(inner, only),
             (0, every, 0) if every != 0 => FailNth::every(inner, every),
             (0, 0, after) => FailNth::after(inner, after),
-            _ => return Err(MpError::invalid("at most one of only, every and after is set")),
+            _ => return Err(MpError::invalid("at most one of only, every and after may be set")),
         };
         Exported::make(guard, make)
     };
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn mp_fail_nth_create(options: *const mp_fail_nth_options)
 pub unsafe extern "C" fn mp_fallback_create(options: *const mp_pair_options) -> *mut mp_allocator {
     let fallback = |options: &mp_pair_options, GuardCommon { inner, make }| {
         if !inner.can_tell_owner() {
-            return Err(MpError::unsupported("inner cannot tell its own blocks: its table lacks owns"));
+            return Err(MpError::unsupported("inner cannot recognise its own blocks: its table lacks owns"));
         }
         // SAFETY: the header requires a valid allocator that outlives the guard.
         let (other, make) = unsafe { second(options, make)? };

@@ -195,7 +195,7 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
     // SAFETY: the caller guarantees that there are `size_count` sizes.
     let sizes = unsafe { std::slice::from_raw_parts(options.sizes, options.size_count) };
     Classes::with_sizes(sizes)
-        .map_err(|_| MpError::invalid("sizes: 1 to 64 of them, each of 1 to 32768 bytes"))
+        .map_err(|_| MpError::invalid("sizes: give 1 to 64 sizes, each of 1 to 32768 bytes"))
 }
 
 /// Exports a pool of classes in its shell, with the blocks that are too large for the classes.
@@ -284,7 +284,7 @@ const _: () =
 unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, MpError> {
     let plain = pool.cast::<Exported<Local<Stack, Parent>>>();
     if plain.is_null() {
-        return Err(MpError::invalid("there is no stack"));
+        return Err(MpError::invalid("the stack is NULL"));
     }
     // SAFETY: the caller guarantees a stack of this library; a plain one has this type.
     unsafe {
@@ -306,7 +306,7 @@ pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) 
     // SAFETY: the header requires a valid stack and a valid pointer to a mark, which has room for one of the library.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => MpError::invalid("there is no place for the mark").note(),
+            Ok(_) if mark.is_null() => MpError::invalid("the pointer for the mark is NULL").note(),
             Ok(stack) => {
                 mark.cast::<Mark>().write(stack.mark());
                 MP_OK
@@ -326,7 +326,7 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
     // SAFETY: the header requires a mark of this stack, written by `mp_stack_mark`, that is still valid.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => MpError::invalid("there is no mark").note(),
+            Ok(_) if mark.is_null() => MpError::invalid("the mark is NULL").note(),
             Ok(stack) => {
                 stack.release(mark.cast::<Mark>().read());
                 MP_OK
@@ -382,7 +382,7 @@ impl Handle for mp_buddy {
         let pool = match (options.least, options.largest) {
             (0, 0) => Buddy::new(),
             (least, largest) => Buddy::with_blocks(least, largest)
-                .map_err(|_| MpError::invalid("least and largest: powers of two, see the header"))?,
+                .map_err(|_| MpError::invalid("least and largest must be powers of two, see the header"))?,
         };
         let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
         local_or_locked(common, pool, true)

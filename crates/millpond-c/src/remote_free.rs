@@ -139,7 +139,7 @@ pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options
 
 fn create_owned(options: &mp_blocks_options, mut common: PoolCommon) -> Created {
     if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
-        return Err(MpError::unsupported("sharing, strategy and checked: an inbox has none of these"));
+        return Err(MpError::unsupported("sharing, free_list and checked: this pool supports none of them"));
     }
     let shape = shape(options)?;
     common.make.default_align = shape.align();

@@ -105,13 +105,21 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
             0 => pages,
             MP_HUGE_PREFERRED => pages.transparent_huge_pages(),
             MP_HUGE_REQUIRED => pages.explicit_huge_pages(),
-            _ => return Err(MpError::invalid("huge is none of the values that there are")),
+            _ => {
+                return Err(MpError::invalid(
+                    "huge is unknown: set it to 0, MP_HUGE_PREFERRED or MP_HUGE_REQUIRED",
+                ));
+            }
         };
         pages = match options.numa {
             0 => pages,
             MP_NUMA_BIND => pages.numa(Numa::Bind(options.numa_nodes)),
             MP_NUMA_INTERLEAVE => pages.numa(Numa::Interleave(options.numa_nodes)),
-            _ => return Err(MpError::invalid("numa is none of the values that there are")),
+            _ => {
+                return Err(MpError::invalid(
+                    "numa is unknown: set it to 0, MP_NUMA_BIND or MP_NUMA_INTERLEAVE",
+                ));
+            }
         };
         Exported::make(pages, Make::default())
     }))
@@ -132,7 +140,7 @@ pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: usize) -> *mut mp_allocator {
     if memory.is_null() || size > isize::MAX.cast_unsigned() {
-        return pointer(Err(MpError::invalid("a buffer has an address and a size")));
+        return pointer(Err(MpError::invalid("a buffer needs an address and a size")));
     }
     // SAFETY: the caller guarantees that the bytes belong only to the source; they need not be initialised.
     let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };

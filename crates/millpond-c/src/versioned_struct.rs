@@ -31,7 +31,7 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
     // SAFETY: the caller's structure has `size` bytes. Members that are not known here must be zero.
     let is_unknown = (known..size).any(|at| unsafe { options.cast::<u8>().add(at).read() } != 0);
     if is_unknown {
-        return Err(MpError::unsupported("an option is asked for that only a later version has"));
+        return Err(MpError::unsupported("an option is set that only a later version of the library has"));
     }
     Ok(copy)
 }
@@ -43,7 +43,7 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
 /// `out` must be null, or as long as its first word says.
 pub(crate) unsafe fn write_as_long<T: VersionedStruct>(answer: &T, out: *mut T) -> Result<(), MpError> {
     if out.is_null() {
-        return Err(MpError::invalid("there is no place for the answer"));
+        return Err(MpError::invalid("the pointer for the answer is NULL"));
     }
     // SAFETY: the structure begins with its size.
     let size = unsafe { out.cast::<usize>().read() };

@@ -247,7 +247,7 @@ pub(super) unsafe extern "C" fn each<X: Export>(
     context: *mut c_void,
 ) -> mp_error {
     let Some(visit) = visit else {
-        return MpError::invalid("there is no function to visit blocks with").note();
+        return MpError::invalid("the function that visits blocks is NULL").note();
     };
     // SAFETY: as for `reset`.
     let this = unsafe { Exported::<X>::alone(this) };

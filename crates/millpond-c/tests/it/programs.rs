@@ -84,7 +84,7 @@ fn misuse_without_a_callback_ends_the_program() {
     for (case, message) in [
         ("double free", "pool \"nodes\": block"),
         ("forged address", "is no block: a free block was written to"),
-        ("out of memory", "no memory left in this allocator: 123 bytes were asked for"),
+        ("out of memory", "no memory left in this allocator: 123 bytes were requested"),
     ] {
         let output = Command::new(&program).arg(case).output().expect("the program can be run");
         assert_eq!(output.status.signal(), Some(6), "{case}: {}", text(&output));

@@ -51,10 +51,10 @@ impl fmt::Display for AllocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exhausted => f.write_str("no memory left in this allocator"),
-            Self::Limit => f.write_str("this allocator may give no more"),
-            Self::Unsupported => f.write_str("this allocator never serves such a size or alignment"),
-            Self::InPlace => f.write_str("the block cannot have that size or alignment where it is"),
-            Self::Os(code) => write!(f, "the operating system gave no memory (error {code})"),
+            Self::Limit => f.write_str("the limit of this allocator is reached"),
+            Self::Unsupported => f.write_str("this allocator never serves this size or alignment"),
+            Self::InPlace => f.write_str("the block cannot be resized in place"),
+            Self::Os(code) => write!(f, "the operating system provided no memory (error {code})"),
         }
     }
 }

@@ -199,7 +199,7 @@ impl Inspect for Linear {
         let current = self.bump.span();
         if current != Span::EMPTY && !self.chunks.spans().any(|(span, reusable)| !reusable && span == current)
         {
-            return Err(InvariantError("the cursor goes through no chunk that is being cut"));
+            return Err(InvariantError("the cursor is in no chunk that is being carved"));
         }
         Ok(())
     }

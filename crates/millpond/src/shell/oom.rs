@@ -90,5 +90,5 @@ pub(crate) fn out_of_memory(layout: Layout, _: AllocError) -> ! {
 #[expect(clippy::panic, reason = "`Abort` ends the program, as the caller has chosen")]
 pub(crate) fn out_of_memory(layout: Layout, error: AllocError) -> ! {
     // The loop calls policies in such a way that a panic here ends the program.
-    panic!("{error}: {} bytes were asked for", layout.size())
+    panic!("{error}: {} bytes were requested", layout.size())
 }

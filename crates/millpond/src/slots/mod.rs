@@ -490,7 +490,7 @@ impl<T, A: Allocator> Slots<T, A> {
             vacant = vacant.wrapping_sub(key.map_or(0, |key| u64::from(key.index())));
         }
         if filled != self.len() || retired != self.retired || vacant != 0 {
-            return Err(InvariantError("a slot is neither filled nor vacant nor retired, or two of these"));
+            return Err(InvariantError("a slot must be either occupied, vacant or retired"));
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ impl Accounting for Bounded {
 
     fn check(&self) -> Result<(), InvariantError> {
         if self.used.get() > self.most {
-            Err(InvariantError("more is live than the limit lets through"))
+            Err(InvariantError("more bytes or blocks are live than the limit allows"))
         } else {
             Ok(())
         }

@@ -148,12 +148,12 @@ impl Accounting for Counters {
         let ordered =
             |small: Requested, large: Requested| small.blocks <= large.blocks && small.bytes <= large.bytes;
         if !ordered(live, peak) {
-            return Err(InvariantError("more is live than at the peak"));
+            return Err(InvariantError("more bytes or blocks are live than at the peak"));
         }
         if ordered(peak, total) {
             Ok(())
         } else {
-            Err(InvariantError("the peak is above all that was handed out"))
+            Err(InvariantError("the peak exceeds the sum of all blocks handed out"))
         }
     }
 }

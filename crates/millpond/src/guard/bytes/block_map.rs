@@ -274,12 +274,12 @@ impl<N: Copy + Default> BlockMap<N> {
         self.entries.check()?;
         self.granules.check()?;
         if !self.granules.iter().all(|granule| self.last_in(granule, granule + (GRANULE - 1)).is_some()) {
-            return Err(InvariantError("the trie of blocks has one that is not on the list"));
+            return Err(InvariantError("the trie of blocks contains a block that is not on the list"));
         }
         let mut sum = Requested::default();
         for entry in self.iter() {
             if self.up_to(entry.start()).is_none_or(|found| found.start() != entry.start()) {
-                return Err(InvariantError("the trie of blocks has not all that are on the list"));
+                return Err(InvariantError("the trie of blocks lacks a block that is on the list"));
             }
             if self.up_to(entry.start() - 1).is_some_and(|before| before.reach() > entry.start()) {
                 return Err(InvariantError("two blocks on the list overlap"));
@@ -291,7 +291,7 @@ impl<N: Copy + Default> BlockMap<N> {
         if sum == self.live {
             Ok(())
         } else {
-            Err(InvariantError("the live blocks on the list are not as many as counted"))
+            Err(InvariantError("the number of live blocks on the list differs from the count"))
         }
     }
 }

@@ -136,7 +136,7 @@ impl<E: Keyed> Table<E> {
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         let finds = |entry: &E| self.find(entry.key()).is_some_and(|found| core::ptr::eq(found, entry));
         if self.iter().count() != self.taken || !self.iter().all(finds) {
-            return Err(InvariantError("a table of blocks does not find what is in it"));
+            return Err(InvariantError("an entry of the table of blocks cannot be found"));
         }
         Ok(())
     }

@@ -152,7 +152,7 @@ impl Trie {
         if children as usize == bits && self.iter().all(is_sound) {
             Ok(())
         } else {
-            Err(InvariantError("the trie of blocks does not lead to each of them"))
+            Err(InvariantError("a block in the trie cannot be found"))
         }
     }
 }

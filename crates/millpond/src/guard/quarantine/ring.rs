@@ -82,7 +82,7 @@ impl<const N: usize> Ring<N> {
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         let held = (0..self.count).map(|rank| self.places[(self.first + rank) % N]);
         if self.count > N || held.map(|held| held.layout.size()).sum::<usize>() != self.bytes {
-            return Err(InvariantError("the blocks held back are not as many bytes as counted"));
+            return Err(InvariantError("the bytes of the blocks held back differ from the count"));
         }
         Ok(())
     }

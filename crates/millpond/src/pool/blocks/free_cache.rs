@@ -189,7 +189,7 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
 
     fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError> {
         if self.len >= PLACES || self.places[0] != 0 {
-            return Err(InvariantError("the array in front has lost its bottom or its top"));
+            return Err(InvariantError("the bottom or the top of the free cache was overwritten"));
         }
         self.backing.check(uncarved, size)
     }

@@ -483,15 +483,15 @@ impl<C: Config> Inspect for Blocks<C> {
         let carved = self.uncarved.blocks();
         let free = self.free_list.free(&self.uncarved, size).take(carved.count() + 1).count();
         if free > carved.count() {
-            return Err(InvariantError("more blocks are free than were cut: one is free twice"));
+            return Err(InvariantError("more blocks are free than were carved: one was freed twice"));
         }
         if Self::VALIDATES && self.uncarved.live().count() != carved.count() - free {
-            return Err(InvariantError("more or fewer blocks are marked as live than are"));
+            return Err(InvariantError("the number of blocks marked as live is wrong"));
         }
         if self.free_list.free(&self.uncarved, size).all(|block| carved.has(block)) {
             Ok(())
         } else {
-            Err(InvariantError("a free block is none that was cut"))
+            Err(InvariantError("a free block is none that was carved"))
         }
     }
 }

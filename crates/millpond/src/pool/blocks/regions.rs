@@ -352,7 +352,7 @@ impl<const REGION: usize> Backing for Regions<REGION> {
         for bits in self.listed(uncarved, size) {
             // SAFETY: a region on the list has begun.
             if unsafe { (*bits.header()).listed != 1 } {
-                return Err(InvariantError("a region on the list does not know it"));
+                return Err(InvariantError("a region on the list is marked as not listed"));
             }
             // SAFETY: `index` is less than the number of words, and there is a summary for them.
             let agrees = |index: usize| unsafe {

@@ -226,12 +226,12 @@ impl Uncarved {
     pub(super) fn check(&self) -> Result<(), InvariantError> {
         self.chunks.check().map_err(InvariantError)?;
         if self.remainder.start > self.remainder.end {
-            return Err(InvariantError("the rest of the current chunk ends before it starts"));
+            return Err(InvariantError("the remainder of the current chunk ends before it starts"));
         }
         if self.remainder != Span::EMPTY
             && !self.chunks.spans().any(|(span, _)| span.end == self.remainder.end)
         {
-            return Err(InvariantError("the rest of the current chunk lies in no chunk"));
+            return Err(InvariantError("the remainder of the current chunk lies in no chunk"));
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Inspect for Buddy {
             ));
         }
         if !self.free.mask_is_right() {
-            return Err(InvariantError("the mask of the free lists does not say which are empty"));
+            return Err(InvariantError("the mask of the free lists disagrees with them"));
         }
         self.free.orders().try_for_each(|order| self.check_list(order))?;
         self.check_chunks()
@@ -144,7 +144,9 @@ impl Buddy {
         };
         for (count, (block, previous)) in self.free.blocks(order, is_block).enumerate() {
             if count == most {
-                return Err(InvariantError("a free list has more blocks than there are: one is free twice"));
+                return Err(InvariantError(
+                    "a free list has more blocks than there are: one was freed twice",
+                ));
             }
             if before != 0 && previous != before {
                 return Err(InvariantError(

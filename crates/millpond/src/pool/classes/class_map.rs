@@ -107,10 +107,10 @@ impl SizeClassMap {
         }
         let sizes = || (0..self.count).map(|class| self.size_of(class));
         if sizes().any(|size| align_for(size) < self.align) {
-            return Err(InvariantError("a class is aligned less than all are said to be"));
+            return Err(InvariantError("a class has a smaller alignment than all classes promise"));
         }
         if sizes().enumerate().any(|(class, size)| self.table.lookup(size) != Some(class)) {
-            return Err(InvariantError("the table sends a class's own size to another class"));
+            return Err(InvariantError("the table maps the size of a class to another class"));
         }
         Ok(())
     }

@@ -329,7 +329,7 @@ impl Inspect for Classes {
                 return Err(InvariantError("a class that serves no size has a chunk"));
             }
             if pool.block_layout() != self.class_map.layout_of(class) {
-                return Err(InvariantError("a class has other blocks than the sorter says"));
+                return Err(InvariantError("the blocks of a class differ from those in the class map"));
             }
             self.copy(class).check()?;
         }

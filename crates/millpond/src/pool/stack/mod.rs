@@ -287,10 +287,10 @@ impl Inspect for Stack {
         }
         let current = self.bump.span();
         if current != Span::EMPTY && self.chunks.carved().next() != Some(current) {
-            return Err(InvariantError("the cursor goes through another chunk than the one on top"));
+            return Err(InvariantError("the cursor is not in the chunk on top"));
         }
         if self.chunks.carved().any(|carved| self.chunks.empty().any(|empty| empty == carved)) {
-            return Err(InvariantError("a chunk is both cut and spare"));
+            return Err(InvariantError("a chunk is both carved and reusable"));
         }
         Ok(())
     }

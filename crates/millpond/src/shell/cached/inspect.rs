@@ -73,14 +73,14 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
             let cache = &self.caches.of(thread_index::current())[class];
             let (loaded, spare) = (cache.loaded::<WORDS>(), cache.spare::<WORDS>());
             if !loaded.is_valid() || !spare.is_valid() {
-                return Err(InvariantError("a magazine has lost its bottom or its blocks"));
+                return Err(InvariantError("the bottom or a block of a magazine was overwritten"));
             }
             if !spare.is_full() && !spare.is_empty() {
                 return Err(InvariantError("a spare magazine is neither full nor empty"));
             }
             for magazine in [loaded, spare].into_iter().chain(depot.full(class)) {
                 if !magazine.blocks().all(|block| depot.pool.owns(core::ptr::without_provenance(block))) {
-                    return Err(InvariantError("a magazine carries what is no block of the pool"));
+                    return Err(InvariantError("an address in a magazine is no block of the pool"));
                 }
             }
         }
