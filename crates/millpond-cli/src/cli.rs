@@ -43,6 +43,14 @@ pub(crate) enum Command {
     /// one is recorded. Processes that it starts are listed with their numbers of events; --process or --all keeps them.
     #[command(after_help = EXIT_CODES)]
     Record(Record),
+    /// Name this moment in a recording that is in progress.
+    ///
+    /// A program names a moment itself by `millpond_mark("phase")`, with the C header that --header prints.
+    Mark(Mark),
+    /// Write the trace of a recording that was not completed, because millpond was killed or a disk was full.
+    ///
+    /// The directory of the recording is deleted when its trace has been written.
+    Recover(Recover),
     /// Replay a trace against glibc, mimalloc and the pools chosen for it.
     Replay(Replay),
     /// Show what a program's memory was used for: by thread, size, call site and phase.
@@ -82,9 +90,47 @@ pub(crate) struct Record {
     /// Keep the traces of all other processes too, in files beside FILE whose names contain process and program.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Leave the arguments of programs out of the trace.
+    #[arg(long)]
+    pub(crate) no_args: bool,
     /// The program and its arguments.
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(crate) struct Mark {
+    /// The number of a process that is being recorded, or the directory of the recording.
+    #[arg(value_name = "PROCESS", required_unless_present = "header")]
+    pub(crate) target: Option<PathBuf>,
+    /// The name of the moment.
+    #[arg(value_name = "NAME", required_unless_present = "header")]
+    pub(crate) name: Option<String>,
+    /// Print the C header by which a program names moments.
+    #[arg(long, exclusive = true)]
+    pub(crate) header: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Recover {
+    /// The directory of the recording: millpond-… in the directory for temporary files (TMPDIR).
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
+    /// Where the trace is written; - is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Overwrite FILE if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Which process to keep: its number, or the name of its program; of several, the one with the most events.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
+    /// Keep the traces of all other processes too, beside FILE, as FILE.PROCESS-NAME.mpt.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Leave the arguments of programs out of the trace.
+    #[arg(long)]
+    pub(crate) no_args: bool,
 }
 
 #[derive(Args)]
@@ -156,6 +202,9 @@ pub(crate) struct Try {
     pub(crate) runs: Option<u32>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Leave the arguments of programs out of the trace.
+    #[arg(long)]
+    pub(crate) no_args: bool,
     /// The program and its arguments.
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,

@@ -20,6 +20,9 @@ extern crate std;
 /// The path of this package's sources, for the build script that builds the shared library.
 pub const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
 
+/// The C header by which a program names points in time.
+pub const MARK_HEADER: &str = include_str!("../include/millpond_mark.h");
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod linux;
 

@@ -2,7 +2,9 @@
 
 mod anonymize;
 mod example;
+mod mark;
 mod record;
+mod recover;
 mod replay;
 mod show;
 mod r#try;
@@ -22,6 +24,8 @@ use crate::{
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Some(Command::Record(arguments)) => record::run(arguments),
+        Some(Command::Mark(arguments)) => mark::run(arguments),
+        Some(Command::Recover(arguments)) => recover::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Show(arguments)) => show::run(arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),

@@ -11,8 +11,8 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Record) -> Result<ExitCode> {
-    let cli::Record { output, force, max_size, process, all, command } = arguments;
-    let recording = record::run(&Options { command, output, force, max_size, process, all })?;
+    let cli::Record { output, force, max_size, process, all, no_args, command } = arguments;
+    let recording = record::run(&Options { command, output, force, max_size, process, all, no_args })?;
     record::report(&recording);
     Ok(recording.exit_code())
 }

@@ -2,6 +2,8 @@
 //!
 //! Recording needs Linux; the descriptions of recordings (`recording`, `error`, `report`) do not.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 mod error;
@@ -20,8 +22,25 @@ pub(crate) fn run(options: &Options) -> Result<Recording> {
     #[cfg(recorder)]
     return linux::run(options);
     #[cfg(not(recorder))]
-    anyhow::bail!(
-        "cannot record {:?} here: that needs Linux with glibc, on x86-64 or aarch64; traces made there can be replayed",
-        options.command
-    )
+    anyhow::bail!("cannot record {:?} here: {NEEDS}", options.command)
 }
+
+/// Completes a recording whose directory was left behind, and deletes the directory.
+pub(crate) fn recover(directory: &Path, options: &Options) -> Result<Recording> {
+    #[cfg(recorder)]
+    return linux::recover(directory, options);
+    #[cfg(not(recorder))]
+    anyhow::bail!("cannot write {} from {} here: {NEEDS}", options.output.display(), directory.display())
+}
+
+/// Names this moment in a recording that is in progress: that of a process, or in a directory.
+pub(crate) fn mark(target: &Path, name: &str) -> Result<()> {
+    #[cfg(recorder)]
+    return linux::mark(target, name);
+    #[cfg(not(recorder))]
+    anyhow::bail!("cannot mark {name:?} in {} here: {NEEDS}", target.display())
+}
+
+/// What recording needs.
+#[cfg(not(recorder))]
+const NEEDS: &str = "that needs Linux with glibc, on x86-64 or aarch64; traces made there can be replayed";

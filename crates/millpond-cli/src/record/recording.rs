@@ -13,7 +13,7 @@ use crate::errors;
 
 /// The options of a recording.
 pub(crate) struct Options {
-    /// The program and its arguments.
+    /// The program and its arguments; empty if a recording is recovered.
     pub(crate) command: Vec<OsString>,
     /// The file for the trace.
     pub(crate) output: PathBuf,
@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) process: Option<String>,
     /// Whether the traces of all other processes are kept too.
     pub(crate) all: bool,
+    /// Whether arguments of programs are left out of the traces.
+    pub(crate) no_args: bool,
 }
 
 /// The result of a recording.

@@ -5,10 +5,10 @@
 
 use core::{
     arch::naked_asm,
-    ffi::{c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_void},
 };
 
-use super::{exec, hooks, recording};
+use super::{exec, hooks, log, recording};
 
 macro_rules! entries {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?, $x86_64:literal, $aarch64:literal;)*) => {
@@ -41,6 +41,19 @@ entries! {
     valloc(usize) -> *mut c_void, "rsi", "x1";
     pvalloc(usize) -> *mut c_void, "rsi", "x1";
     free(*mut c_void), "rsi", "x1";
+}
+
+/// Marks a point in time; see `include/millpond_mark.h`. Exported under this name only in the shared library.
+///
+/// # Safety
+///
+/// The name must be null or a C string.
+#[cfg_attr(millpond_preload, unsafe(no_mangle))]
+pub unsafe extern "C" fn millpond_mark(name: *const c_char) {
+    if !name.is_null() {
+        // SAFETY: the caller guarantees a C string.
+        log::mark(unsafe { CStr::from_ptr(name) }.to_bytes());
+    }
 }
 
 /// Called by the dynamic linker when the program starts.

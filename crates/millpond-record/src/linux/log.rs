@@ -1,14 +1,12 @@
 //! Writes events from hooks to streams.
 
-use millpond_trace::raw::{Call, Kind};
+use millpond_trace::raw::{Call, Kind, NoteKind, StreamWriter};
 
 use super::{
     clock::{self, ticks},
-    process::Process,
     recording,
     sys::Quiet,
-    thread::{self, Thread},
-    watch,
+    thread, watch,
 };
 
 /// Logs an event with the default alignment.
@@ -30,12 +28,25 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
     let call = Call { kind, address, size, align, caller };
+    // SAFETY: the stream has room.
+    with_room(|stream| unsafe { stream.log_any(&call, clock::now()) });
+}
+
+/// Logs that the thread has reached a point that the program names.
+pub(crate) fn mark(name: &[u8]) {
+    // SAFETY: the stream has room.
+    with_room(|stream| unsafe { stream.note(NoteKind::Mark, 0, name, clock::now()) });
+}
+
+/// Passes a stream of this thread to `write`, with room for any event. If this process is not recorded, does nothing.
+fn with_room(write: impl FnOnce(&mut StreamWriter)) {
     let thread = thread::current();
     // SAFETY: as in `event`.
     unsafe {
-        let stream = (*thread).stream;
-        if !stream.is_null() && (*stream).has_room() {
-            return (*stream).log_any(&call, clock::now());
+        if let Some(stream) = (*thread).stream.as_mut()
+            && stream.has_room()
+        {
+            return write(stream);
         }
         if recording::is_off() || (*thread).busy {
             return;
@@ -43,25 +54,16 @@ pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: us
         let quiet = Quiet::begin();
         // In a sandbox, a handler may interrupt what follows; what it allocates is then lost.
         (*thread).busy = true;
-        if let Some(process) = recording::running(&quiet) {
-            log_in(process, thread, &call, &quiet);
+        if let Some(stream) =
+            recording::running(&quiet).and_then(|process| process.stream_for(thread, &quiet))
+        {
+            write(&mut *stream);
+            if (*thread).ending {
+                watch::give_up_stream(thread);
+            }
         }
         (*thread).busy = false;
         watch::watch(thread);
         drop(quiet);
-    }
-}
-
-/// # Safety
-///
-/// `thread` must be the calling thread, and must not log anything else meanwhile.
-unsafe fn log_in(process: &Process, thread: *mut Thread, call: &Call, quiet: &Quiet) {
-    // SAFETY: the stream that `stream_for` returns belongs to this thread and has room.
-    unsafe {
-        let Some(stream) = process.stream_for(thread, quiet) else { return };
-        (*stream).log_any(call, clock::now());
-        if (*thread).ending {
-            watch::give_up_stream(thread);
-        }
     }
 }

@@ -290,6 +290,17 @@ pub(crate) fn process_numbers() -> (u32, u32) {
     unsafe { (call(libc::SYS_getpid, [NO; 6]) as u32, call(libc::SYS_getppid, [NO; 6]) as u32) }
 }
 
+/// Returns the number of this thread in the system, and its name, padded with zeros.
+pub(crate) fn thread() -> (u32, [u8; 16]) {
+    let mut name = [0_u8; 16];
+    // SAFETY: `name` has the length that the system writes at most.
+    unsafe {
+        let place = name.as_mut_ptr() as usize;
+        call(libc::SYS_prctl, [libc::PR_GET_NAME as usize, place, NO, NO, NO, NO]);
+        (call(libc::SYS_gettid, [NO; 6]) as u32, name)
+    }
+}
+
 /// Lets time pass: yields to another thread if `calls` is true, or else makes no system call.
 pub(crate) fn wait_a_little(calls: bool) {
     if calls {

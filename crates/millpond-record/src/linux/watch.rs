@@ -7,8 +7,12 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
+use millpond_trace::raw::NoteKind;
+
 use super::{
-    sys::Quiet,
+    clock,
+    process::text,
+    sys::{self, Quiet},
     thread::{self, Thread},
 };
 
@@ -48,6 +52,13 @@ unsafe extern "C" fn end_of_thread(_: *mut c_void) {
     // SAFETY: the state is that of the calling thread.
     unsafe {
         (*thread).ending = true;
+        // If there happens to be no room, the thread has the name that it had at its start.
+        if let Some(stream) = (*thread).stream.as_mut()
+            && stream.has_room()
+        {
+            let name = if quiet.may_call() { sys::thread().1 } else { [0; 16] };
+            stream.note(NoteKind::ThreadEnd, 0, text(&name), clock::now());
+        }
         give_up_stream(thread);
     }
     drop(quiet);

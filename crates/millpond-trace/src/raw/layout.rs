@@ -147,11 +147,44 @@ pub struct Exec {
     pub path: [u8; 496],
 }
 
-impl Exec {
-    /// Iterates over the records in a file; ignores an incomplete one at the end.
-    pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
-        bytes.chunks_exact(size_of::<Self>()).filter_map(Self::from_bytes)
-    }
+/// Resources that a process had used at a point in time, seen from outside.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The time.
+    pub ticks: u64,
+    /// The number of the process image.
+    pub image: u64,
+    /// Resident bytes.
+    pub resident: u64,
+    /// Anonymous resident bytes.
+    pub anonymous: u64,
+    /// Number of page faults since the process started, of both kinds.
+    pub page_faults: u64,
+    /// Nanoseconds of CPU time since the process started.
+    pub cpu_ns: u64,
+}
+
+/// The name of a thread, seen from outside.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadName {
+    /// The number of the process image.
+    pub image: u32,
+    /// The number of the thread in the system.
+    pub thread: u32,
+    /// The name, padded with zeros.
+    pub name: [u8; 16],
+}
+
+/// A mark that was set from outside.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterMark {
+    /// The time.
+    pub ticks: u64,
+    /// The name, padded with zeros.
+    pub name: [u8; 120],
 }
 
 /// The head of a unit, before its records.
@@ -180,8 +213,22 @@ pub const HEADER_FOLLOWS: u32 = 2;
 ///
 /// # Safety
 ///
-/// Every sequence of bytes must be a valid value of the type.
+/// Every sequence of bytes must be a valid value of the type. If it is `Copy`, it must have no padding.
 pub unsafe trait FromBytes: Sized {
+    /// Iterates over the values in a file; ignores an incomplete one at the end.
+    fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
+        bytes.chunks_exact(size_of::<Self>()).filter_map(Self::from_bytes)
+    }
+
+    /// Returns the bytes of the value.
+    fn to_bytes(&self) -> &[u8]
+    where
+        Self: Copy,
+    {
+        // SAFETY: the value has that many bytes; the types that are copied have no padding.
+        unsafe { core::slice::from_raw_parts((&raw const *self).cast(), size_of::<Self>()) }
+    }
+
     /// Reads a value from the first bytes; returns `None` if there are too few.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let first = bytes.get(..size_of::<Self>())?;
@@ -200,6 +247,12 @@ unsafe impl FromBytes for Window {}
 unsafe impl FromBytes for Exec {}
 // SAFETY: consists of integers.
 unsafe impl FromBytes for Record {}
+// SAFETY: consists of integers, without padding.
+unsafe impl FromBytes for OuterMark {}
+// SAFETY: consists of integers, without padding.
+unsafe impl FromBytes for ThreadName {}
+// SAFETY: consists of integers, without padding.
+unsafe impl FromBytes for Sample {}
 
 /// Offset of [`Control::stop`] in the control file.
 pub const STOP_AT: u64 = offset_of!(Control, stop) as u64;

@@ -12,6 +12,8 @@
 //! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per stream, its [`Window`] |
 //! | `N` | units that were written out from full windows |
 //! | `reserve` | units for processes that cannot make system calls or files any more: see below |
+//! | `samples`, `threads` | [`Sample`], [`ThreadName`]: what `millpond` sees of the processes from outside |
+//! | `marks` | [`OuterMark`]: marks that were set from outside |
 //! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
 //!
@@ -41,13 +43,14 @@ mod writer;
 pub use self::{
     layout::{
         Control, DIRECTORY, Exec, FromBytes, HEADER_FOLLOWS, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD,
-        MAGIC, OVER, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT, UNIT, VERSION, Window,
+        MAGIC, OVER, OuterMark, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT, Sample, ThreadName,
+        UNIT, VERSION, Window,
     },
-    record::{CALLERS, Decoded, Kind, Record, caller_index, with_call, without_call},
+    record::{CALLERS, Decoded, Kind, NOTE, NoteKind, Record, caller_index, with_call, without_call},
     writer::{Call, FIRST, StreamWriter},
 };
 #[cfg(all(feature = "file", unix))]
 pub use self::{
-    reader::{Event, StreamReader},
+    reader::{Event, Note, StreamReader},
     units::{Reserve, Unit, Units},
 };

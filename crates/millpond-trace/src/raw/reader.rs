@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::fs::FileExt, vec};
 
-use super::{CALLERS, Decoded, Kind, Record, Unit, Window, caller_index, without_call};
+use super::{CALLERS, Decoded, Kind, NoteKind, Record, Unit, Window, caller_index, without_call};
 
 /// One event, as the recorder saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,21 @@ pub struct Event {
     pub align: u32,
 }
 
+/// One note about a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The time.
+    pub ticks: u64,
+    /// The number of the thread in its process.
+    pub thread: u32,
+    /// What the note says.
+    pub kind: NoteKind,
+    /// A number; see [`NoteKind`].
+    pub number: u32,
+    /// Its text.
+    pub text: Vec<u8>,
+}
+
 /// One stream, which is read one unit at a time.
 #[derive(Debug)]
 pub struct StreamReader {
@@ -36,6 +51,9 @@ pub struct StreamReader {
     thread: u32,
     callers: Box<[u64; CALLERS]>,
     extra: Option<(u32, u64)>,
+    notes: Vec<Note>,
+    /// Bytes of text that the last note still lacks.
+    lacking: usize,
     /// Time never decreases, even if the clocks of two processors differ slightly.
     last: u64,
 }
@@ -51,6 +69,8 @@ impl StreamReader {
             thread: 0,
             callers: Box::new([0; CALLERS]),
             extra: None,
+            notes: Vec::new(),
+            lacking: 0,
             last: 0,
         }
     }
@@ -59,6 +79,11 @@ impl StreamReader {
     pub fn records(&self) -> u64 {
         let ahead: usize = self.units.as_slice().iter().map(|unit| unit.used).sum();
         (ahead + (self.bytes.len() - self.next) / size_of::<Record>()) as u64
+    }
+
+    /// Takes the notes that were among the events so far.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Returns the next event; `None` after the last. Fails if a record makes no sense.
@@ -74,6 +99,18 @@ impl StreamReader {
                     let (ticks, thread) = (self.last, self.thread);
                     let (caller, call) = without_call(self.callers[caller]);
                     return Ok(Some(Event { ticks, thread, caller, call, kind, address, size, align }));
+                }
+                Some(Decoded::Note { kind, number, length, ticks }) => {
+                    self.lacking = length.into();
+                    let (thread, text) = (self.thread, Vec::new());
+                    self.notes.push(Note { ticks, thread, kind, number, text });
+                }
+                Some(Decoded::Text { bytes }) => {
+                    let part = bytes.get(..self.lacking).unwrap_or(&bytes);
+                    self.lacking = self.lacking.saturating_sub(part.len());
+                    if let Some(note) = self.notes.last_mut() {
+                        note.text.extend_from_slice(part);
+                    }
                 }
                 None => {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "a record that makes no sense"));

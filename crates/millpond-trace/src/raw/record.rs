@@ -31,7 +31,29 @@ pub enum Kind {
     /// The resize that this thread started last has returned. Address 0: it failed, or, if the size is 0, freed the
     /// block.
     ResizeEnd = 9,
+    /// See [`Record::note`].
+    Note = 10,
+    /// See [`Record::text`].
+    Text = 11,
 }
+
+/// What a note says about the thread of the events around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NoteKind {
+    /// It has logged its first event. The number is that of the thread in the system, and the text is its name.
+    ThreadStart = 1,
+    /// It ends. The text is its name.
+    ThreadEnd = 2,
+    /// It has reached a point that the program names.
+    Mark = 3,
+}
+
+/// Max bytes in the text of a note.
+pub const NOTE: usize = 4 * TEXT;
+
+/// Bytes of text in one record.
+const TEXT: usize = 15;
 
 /// Mask of the 48 bits of an address; the bits above are a tag that the hardware ignores.
 const ADDRESS: u64 = (1 << 48) - 1;
@@ -54,6 +76,18 @@ impl Record {
         Self([align as u64 | (Kind::Extra as u64) << 60, size])
     }
 
+    /// Creates a note, whose text of `length` bytes is in the records that follow.
+    pub const fn note(kind: NoteKind, number: u32, length: u8, ticks: u64) -> Self {
+        Self([number as u64 | (length as u64) << 32 | (kind as u64) << 40 | (Kind::Note as u64) << 60, ticks])
+    }
+
+    /// Creates a part of a note's text: its first bytes, up to 15.
+    pub fn text(text: &[u8]) -> Self {
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let (first, second) = text.split_at(text.len().min(7));
+        Self([word(first) | (Kind::Text as u64) << 60, word(second.get(..8).unwrap_or(second))])
+    }
+
     /// Creates an event, `offset` ticks after the last mark.
     #[inline(always)]
     pub const fn event(kind: Kind, address: u64, caller: usize, offset: u32, size: u32) -> Self {
@@ -74,12 +108,34 @@ impl Record {
             7 => Kind::Free,
             8 => Kind::ResizeStart,
             9 => Kind::ResizeEnd,
+            10 => {
+                let kind = match (first >> 40) as u8 {
+                    1 => NoteKind::ThreadStart,
+                    2 => NoteKind::ThreadEnd,
+                    3 => NoteKind::Mark,
+                    _ => return None,
+                };
+                let (number, length) = (first as u32, (first >> 32) as u8);
+                return Some(Decoded::Note { kind, number, length, ticks: second });
+            }
+            11 => return Some(Decoded::Text { bytes: text_of(first, second) }),
             _ => return None,
         };
         let caller = (first >> 48) as usize % CALLERS;
         let size = (second >> 32) as u32;
         Some(Decoded::Event { kind, address: first & ADDRESS, caller, offset: second as u32, size })
     }
+}
+
+/// Returns the bytes of a part of a text.
+const fn text_of(first: u64, second: u64) -> [u8; TEXT] {
+    let mut bytes = [0; TEXT];
+    let mut at = 0;
+    while at < TEXT {
+        bytes[at] = if at < 7 { (first >> (8 * at)) as u8 } else { (second >> (8 * (at - 7))) as u8 };
+        at += 1;
+    }
+    bytes
 }
 
 /// A decoded record.
@@ -90,6 +146,8 @@ pub enum Decoded {
     Caller { address: u64 },
     Extra { align: u32, size: u64 },
     Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
+    Note { kind: NoteKind, number: u32, length: u8, ticks: u64 },
+    Text { bytes: [u8; TEXT] },
 }
 
 /// Bits of an address in code: above them, a caller has the code of the function that it called.

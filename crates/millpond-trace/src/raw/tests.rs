@@ -210,6 +210,41 @@ fn a_stream_says_when_it_changes_hands() {
 }
 
 #[test]
+fn notes_are_read_beside_the_events() {
+    let (folder, mut memory) = (Folder::new(), Memory::new());
+    let (path, mut file) = folder.file("units");
+    let long = [b'x'; NOTE + 9];
+    let notes: [(_, _, &[u8]); 4] = [
+        (NoteKind::ThreadStart, 4321, b"worker"),
+        (NoteKind::Mark, 0, b""),
+        (NoteKind::Mark, 0, &long),
+        (NoteKind::ThreadEnd, 0, b"fifteen letters"),
+    ];
+    for (at, (kind, number, text)) in notes.into_iter().enumerate() {
+        // SAFETY: the window is almost empty.
+        unsafe { memory.stream.note(kind, number, text, 10 + at as u64) };
+        memory.log(&CALL, 20 + at as u64);
+    }
+    memory.write_out(&mut file);
+    let mut units = Units::default();
+    units.add(&path, 0).unwrap();
+    let mut stream = units.into_streams().remove(0);
+    let mut events = 0;
+    while stream.event().unwrap().is_some() {
+        events += 1;
+    }
+    assert_eq!(events, notes.len());
+    let expected = notes.iter().enumerate().map(|(at, &(kind, number, text))| Note {
+        ticks: 10 + at as u64,
+        thread: 0,
+        kind,
+        number,
+        text: text[..text.len().min(NOTE)].to_vec(),
+    });
+    assert_eq!(stream.take_notes(), expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_stream_continues_in_the_reserve() {
     let folder = Folder::new();
     let ((live, mut file), (path, mut reserve)) = (folder.file("live"), folder.file("reserve"));

@@ -10,11 +10,11 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
-use super::{CALLERS, Kind, RECORDS_FOLLOW, Record, UNIT, Window, caller_index};
+use super::{CALLERS, Kind, NOTE, NoteKind, RECORDS_FOLLOW, Record, UNIT, Window, caller_index};
 
-/// Max records per event: two marks (a new thread, and a clock that is behind), a caller, an extra and the event
-/// itself.
-const MOST: u32 = 5;
+/// Max records that are written at once: for a note, a mark, the note and four parts of its text; for an event, a mark, a
+/// caller, an extra and the event itself.
+const MOST: u32 = 6;
 
 /// Bytes of memory in the window of a new stream. Most processes and threads need no more.
 pub const FIRST: usize = 4096;
@@ -220,6 +220,27 @@ impl StreamWriter {
             unsafe { self.put(Record::mark(thread, self.base)) };
             self.publish();
         }
+    }
+
+    /// Logs a note about the thread, with as much of the text as fits.
+    ///
+    /// # Safety
+    ///
+    /// The stream must have room for any event.
+    pub unsafe fn note(&mut self, kind: NoteKind, number: u32, text: &[u8], now: u64) {
+        let text = text.get(..NOTE).unwrap_or(text);
+        // SAFETY: there is room for six records.
+        unsafe {
+            if self.used == 0 {
+                self.base = now;
+                self.put(Record::mark(self.thread, now));
+            }
+            self.put(Record::note(kind, number, text.len() as u8, now));
+            for part in text.chunks(15) {
+                self.put(Record::text(part));
+            }
+        }
+        self.publish();
     }
 
     /// Empties the window after it was written out. The next call must be logged by [`Self::log_any`], so that the unit

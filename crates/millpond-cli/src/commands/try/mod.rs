@@ -17,7 +17,7 @@ mod runs;
 
 /// Runs the program, then reports on standard error, because standard output belongs to the program.
 pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
-    let cli::Try { output, force, process, runs, settings, command } = arguments;
+    let cli::Try { output, force, process, runs, settings, no_args, command } = arguments;
     if output.as_deref() == Some("-".as_ref()) {
         bail!(
             "the trace of `millpond try` cannot go to standard output: give it a file, or use `millpond record -o -`"
@@ -25,7 +25,8 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     }
     let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
-    let options = record::Options { command, output: path, force, max_size: None, process, all: false };
+    let options =
+        record::Options { command, output: path, force, max_size: None, process, all: false, no_args };
     let (recording, cost) = match runs {
         Some(runs) => record_and_compare(&options, runs)?,
         None => (record::run(&options)?, None),

@@ -46,6 +46,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
                 max_size: options.max_size,
                 process: options.process.clone(),
                 all: false,
+                no_args: options.no_args,
             };
             let before = children_time();
             record::run(&again)?;

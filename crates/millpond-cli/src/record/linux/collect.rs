@@ -3,10 +3,12 @@
 use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::raw::{Reserve, StreamReader};
+use millpond_trace::raw::{Control, Reserve, StreamReader};
 
 use super::{
-    convert::{Clock, Facts, convert, start},
+    about::Outside,
+    clock::Clock,
+    convert::{Facts, convert, start},
     escapes,
     image::Image,
     inspect,
@@ -32,6 +34,7 @@ pub(super) struct Collection {
     sandboxed: usize,
     escaped: Vec<Escape>,
     clock: Clock,
+    outside: Outside,
     limit: u64,
     status: ExitStatus,
 }
@@ -39,23 +42,46 @@ pub(super) struct Collection {
 impl Collection {
     /// Ends the recording: what a process does that still runs is not recorded from here on.
     pub(super) fn new(scratch: &Scratch, run: &Run) -> Result<Self> {
+        Self::of(scratch, &scratch.stop()?, run.process, Clock::new(run.begin, &run.end), run.status)
+    }
+
+    /// Ends a recording that `millpond` itself could not end. How the program ended is not known.
+    pub(super) fn recover(scratch: &Scratch) -> Result<Self> {
         let control = scratch.stop()?;
-        let execs = scratch.execs(&control);
-        let count = control.processes.into_inner();
+        Self::of(scratch, &control, control.first.load(Relaxed), Clock::of(&control), ExitStatus::default())
+    }
+
+    fn of(
+        scratch: &Scratch,
+        control: &Control,
+        process: u32,
+        clock: Clock,
+        status: ExitStatus,
+    ) -> Result<Self> {
+        let execs = scratch.execs(control);
+        let count = control.processes.load(Relaxed);
         let mut reserve = Reserve::open(&scratch.reserve()).context("could not read the reserve")?;
         let images: Vec<_> =
             (0..count).filter_map(|number| Image::open(scratch.path(), number, &mut reserve)).collect();
-        let (failed, sandboxed) = (count as usize - images.len(), control.sandboxed.into_inner() as usize);
+        let (failed, sandboxed) = (count as usize - images.len(), control.sandboxed.load(Relaxed) as usize);
         Ok(Self {
-            process: run.process,
+            process,
             failed,
             sandboxed,
             escaped: escapes::find(&execs, &images, &why_no_files(failed, sandboxed)),
             images,
-            clock: Clock::new(run.begin, &run.end),
+            clock,
+            outside: Outside::read(scratch.path()),
             limit: scratch.limit(),
-            status: run.status,
+            status,
         })
+    }
+
+    /// Returns the program of the first process, if there is one.
+    pub(super) fn program(&self) -> Option<Program> {
+        let image = self.images.first()?;
+        let path = PathBuf::from(&image.program);
+        Some(Program { name: image.name().into(), binary: path.clone(), path })
     }
 
     /// Writes the trace of the chosen process to `output`, and those of other processes beside it if they are to be
@@ -66,6 +92,9 @@ impl Collection {
         program: &Program,
         options: &Options,
     ) -> Result<Recording> {
+        if options.no_args {
+            self.images.iter_mut().for_each(|image| image.arguments.truncate(1));
+        }
         let chosen = self.choose(options.process.as_deref());
         let error = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
         // If the name given matches no process, all traces are kept.
@@ -142,7 +171,7 @@ impl Collection {
         let events = Merge::new(image.streams()?)?;
         let what = format!("cannot write {}", output.path().display());
         let stopped = stopped::reason(&image.header, self.limit);
-        let facts = Facts { image, clock: &self.clock, stopped };
+        let facts = Facts { image, clock: &self.clock, outside: &self.outside, stopped };
         let summary = convert(facts, events, &mut output).context(what)?;
         let path = output.finish()?;
         let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file);

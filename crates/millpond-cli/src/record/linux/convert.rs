@@ -11,39 +11,11 @@ use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
     At, Call, Ending, FrameKind, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
-    raw::{Event, Kind},
+    raw::{Event, Kind, Note},
 };
 
-use super::{
-    image::Image,
-    inspect,
-    launch::{self, Moment},
-    merge::Merge,
-};
+use super::{about::Outside, clock::Clock, image::Image, inspect, launch, merge::Merge};
 use crate::terminal::Progress;
-
-/// The clock of a recording: its start, and the length of a tick.
-pub(super) struct Clock {
-    begin: Moment,
-    tick: f64,
-}
-
-impl Clock {
-    /// Calibrates the clock by readings before and after the program ran.
-    pub(super) fn new(begin: Moment, end: &Moment) -> Self {
-        Self { begin, tick: begin.tick_length(end) }
-    }
-
-    /// Returns the nanoseconds in a number of ticks.
-    pub(super) fn nanoseconds(&self, ticks: u64) -> u64 {
-        (ticks as f64 * self.tick) as u64
-    }
-
-    /// Returns the nanoseconds since 1970.
-    fn unix(&self, ticks: u64) -> u64 {
-        self.begin.unix_ns + self.nanoseconds(ticks.saturating_sub(self.begin.ticks))
-    }
-}
 
 /// What is known at the start of a process image.
 pub(super) fn start(image: &Image, clock: &Clock) -> Start {
@@ -60,13 +32,14 @@ pub(super) fn start(image: &Image, clock: &Clock) -> Start {
 pub(super) struct Facts<'a> {
     pub(super) image: &'a Image,
     pub(super) clock: &'a Clock,
+    pub(super) outside: &'a Outside,
     /// Why recording stopped before the process did.
     pub(super) stopped: Option<(Ending, String)>,
 }
 
 /// Writes the trace of a process image and returns its summary. If a signal arrives, the trace ends there.
 pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> Result<Summary> {
-    let Facts { image, clock, stopped: mut reason } = facts;
+    let Facts { image, clock, outside, stopped: mut reason } = facts;
     let progress = Progress::new("writing the trace");
     let all = events.records();
     let header = &image.header;
@@ -96,6 +69,8 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
             progress.at(count, all);
         }
     }
+    let time = |ticks: u64| Some(clock.nanoseconds(ticks.checked_sub(started)?));
+    converter.about(outside, image.number, &events.take_notes(), time).context(what)?;
     let ended = header.ended.load(Relaxed);
     let cut = if ended == 0 { Ending::Cut } else { Ending::Exited };
     let (ending, reason) = reason.unwrap_or((cut, String::new()));
@@ -178,6 +153,25 @@ impl<W: Write> Converter<W> {
         }
     }
 
+    /// Writes what is known besides the events.
+    fn about(
+        &mut self,
+        outside: &Outside,
+        image: u32,
+        notes: &[Note],
+        time: impl Fn(u64) -> Option<u64>,
+    ) -> Result<(), TraceError> {
+        for mut thread in outside.threads(image, notes, &time) {
+            let fresh = self.threads.len() as u32;
+            thread.number = *self.threads.entry(thread.number).or_insert(fresh);
+            self.writer.thread(thread);
+        }
+        for mark in outside.marks(notes, &time) {
+            self.writer.mark(&mark)?;
+        }
+        outside.samples(image, &time).into_iter().try_for_each(|sample| self.writer.sample(sample))
+    }
+
     fn event(&mut self, event: &Event, time: u64) -> Result<(), TraceError> {
         let next = self.threads.len() as u32;
         let thread = *self.threads.entry(event.thread).or_insert(next);
@@ -197,7 +191,7 @@ impl<W: Write> Converter<W> {
                 Ok(())
             }
             // These are no events: the reader does not pass them on.
-            Kind::Mark | Kind::Caller | Kind::Extra => Ok(()),
+            Kind::Mark | Kind::Caller | Kind::Extra | Kind::Note | Kind::Text => Ok(()),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
 pub(super) struct Image {
+    /// Its number in the recording.
+    pub(super) number: u32,
     pub(super) header: Header,
     /// The file that contains the `malloc` behind the recorder; empty if unknown.
     pub(super) malloc: String,
@@ -57,7 +59,18 @@ impl Image {
         let arguments: Vec<_> = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
         let units = directory.join(number.to_string());
         let (program, live) = (read(first, ".exe"), live(number, ""));
-        Some(Self { header, malloc, ticks_per_1024, program, arguments, modules, reserved, live, units })
+        Some(Self {
+            number,
+            header,
+            malloc,
+            ticks_per_1024,
+            program,
+            arguments,
+            modules,
+            reserved,
+            live,
+            units,
+        })
     }
 
     /// Returns the name of the program, without its directory.

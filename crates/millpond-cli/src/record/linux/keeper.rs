@@ -1,5 +1,5 @@
-//! What `millpond` does for recorded processes while they run: it keeps a clock for those that must not read the
-//! processor's, and units of the reserve for those that cannot write files any more.
+//! What `millpond` does while recorded processes run: it keeps a clock for those that must not read the processor's, and
+//! units of the reserve for those that cannot write files any more; and it samples all of them.
 
 use std::{
     fs::File,
@@ -17,11 +17,13 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::raw::{Control, FromBytes, UNIT};
 
-use super::launch::Moment;
+use super::{launch::Moment, sampler::Sampler};
 
 /// How often the clock is set, and how often while a process needs it or the reserve.
 const IDLE: Duration = Duration::from_millis(10);
 const URGENT: Duration = Duration::from_millis(1);
+/// How often processes are sampled.
+const SAMPLES: Duration = Duration::from_millis(100);
 /// Units that are kept ahead of use, and while they are being used: a thread fills one in about 100 µs.
 const AHEAD: u32 = 16;
 const URGENT_AHEAD: u32 = 128;
@@ -35,8 +37,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the thread, for the control file and the reserve of a recording that began at this moment.
-    pub(super) fn start(control: File, reserve: File, begin: Moment) -> Result<Self> {
-        let mut work = Work { control, reserve, begin, ready: 0 };
+    pub(super) fn start(control: File, reserve: File, sampler: Sampler, begin: Moment) -> Result<Self> {
+        let mut work = Work { control, reserve, sampler, next_sample: 0, begin, ready: 0 };
+        work.set(offset_of!(Control, begin_ticks), &begin.ticks.to_ne_bytes())
+            .and_then(|()| work.set(offset_of!(Control, begin_unix_ns), &begin.unix_ns.to_ne_bytes()))
+            .context("could not prepare the recording")?;
         work.turn().context("could not prepare the recording")?;
         let (end, ended) = mpsc::channel();
         let keep = move || {
@@ -64,6 +69,9 @@ impl Drop for Keeper {
 struct Work {
     control: File,
     reserve: File,
+    sampler: Sampler,
+    /// Nanoseconds from the beginning to the next sample.
+    next_sample: u64,
     begin: Moment,
     /// Units of the reserve that can be used.
     ready: u32,
@@ -73,7 +81,8 @@ impl Work {
     /// Does once what is to be done; returns whether a process waits for it.
     fn turn(&mut self) -> io::Result<bool> {
         let now = Moment::now();
-        self.set(offset_of!(Control, clock_ns), &now.since(&self.begin).to_ne_bytes())?;
+        let since = now.since(&self.begin);
+        self.set(offset_of!(Control, clock_ns), &since.to_ne_bytes())?;
         self.set(offset_of!(Control, clock), &now.ticks.to_ne_bytes())?;
         let mut page = [0; size_of::<Control>()];
         self.control.read_exact_at(&mut page, 0)?;
@@ -94,6 +103,10 @@ impl Work {
                 }
                 _ => {}
             }
+        }
+        if since >= self.next_sample {
+            self.next_sample = since + SAMPLES.as_nanos() as u64;
+            self.sampler.sample(control.processes.load(Relaxed), now.ticks)?;
         }
         Ok(urgent)
     }
@@ -134,8 +147,11 @@ mod tests {
             panic!("{:?}", read());
         };
         let begin = Moment::now();
-        let keeper =
-            Keeper::start(control.try_clone().unwrap(), reserve.try_clone().unwrap(), begin).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let sampler = Sampler::new(directory.path()).unwrap();
+        let files = [&control, &reserve].map(|file| file.try_clone().unwrap());
+        let [own_control, own_reserve] = files;
+        let keeper = Keeper::start(own_control, own_reserve, sampler, begin).unwrap();
         let first = read();
         assert_eq!(first.ready.load(Relaxed), AHEAD);
         assert_eq!(reserve.metadata().unwrap().len(), u64::from(AHEAD) * UNIT as u64);

@@ -63,12 +63,14 @@ pub(super) struct Run {
     pub(super) end: Moment,
 }
 
-/// Runs a program with additional environment variables and this standard output, and waits for it.
+/// Runs a program with additional environment variables and this standard output, passes its number to `started`, and
+/// waits for it.
 pub(super) fn launch(
     program: &Program,
     arguments: &[OsString],
     variables: &[(&str, Vec<u8>)],
     output: Stdio,
+    started: impl FnOnce(u32),
 ) -> io::Result<Run> {
     let mut command = Command::new(&program.path);
     command.arg0(&program.name).args(arguments).stdout(output);
@@ -79,6 +81,7 @@ pub(super) fn launch(
     let mut child = command.spawn()?;
     CHILD.store(child.id() as i32, SeqCst);
     pass_on(SIGNAL.swap(0, SeqCst));
+    started(child.id());
     let status = child.wait();
     CHILD.store(0, SeqCst);
     // The two clocks are compared over the whole run; a very short run would make the comparison inexact.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use millpond_trace::raw::{Event, Kind, StreamReader};
+use millpond_trace::raw::{Event, Kind, Note, StreamReader};
 
 use crate::terminal::Progress;
 
@@ -89,6 +89,11 @@ impl Merge {
             }
         }
         Ok(count)
+    }
+
+    /// Takes the notes about threads that were among the events so far.
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+        self.streams.iter_mut().flat_map(StreamReader::take_notes).collect()
     }
 
     /// Returns the next event of all streams; `None` after the last.

@@ -3,18 +3,21 @@
 //! * `program`, `inspect` – find the program that will run, and obstacles to recording it;
 //! * `scratch`, `library` – the directory that the recorder writes to, and the recorder itself, written to a file where
 //!   the dynamic linker finds it;
-//! * `launch` – runs the program, its input and output untouched; `keeper` – what processes need from outside meanwhile;
+//! * `launch` – runs the program, its input and output untouched; `keeper`, `sampler` – what processes need
+//!   from outside meanwhile, and what is seen of them there;
+//! * `mark` – adds marks to a recording that is in progress;
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
-//! * `collect`, `convert`, `output` – addresses become slots, ticks become nanoseconds, and a trace is written for each
-//!   process.
+//! * `collect`, `convert`, `clock`, `about`, `output` – addresses become slots, ticks become nanoseconds, and a trace is
+//!   written for each process.
 
-use std::{io, os::fd::AsFd, process::Stdio};
+use std::{io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use millpond_trace::raw;
 
+pub(super) use self::mark::mark;
 use self::{
     collect::Collection,
     launch::{Moment, Signals, launch},
@@ -24,6 +27,8 @@ use self::{
 };
 use super::recording::{Options, Recording};
 
+mod about;
+mod clock;
 mod collect;
 mod convert;
 mod escapes;
@@ -32,9 +37,11 @@ mod inspect;
 mod keeper;
 mod launch;
 mod library;
+mod mark;
 mod merge;
 mod output;
 mod program;
+mod sampler;
 mod scratch;
 mod stopped;
 
@@ -63,8 +70,49 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         Stdio::inherit()
     };
     let keeper = scratch.keep(Moment::now())?;
-    let run = launch(&program, arguments, &variables, standard_output)
+    // Without the number, `recover` would have to guess which process to choose.
+    let started = |process| drop(scratch.set_first(process));
+    let run = launch(&program, arguments, &variables, standard_output, started)
         .map_err(|error| program::cannot_run(&program.path, &error))?;
     drop(keeper);
-    Collection::new(&scratch, &run)?.recording(output, &program, options)
+    match Collection::new(&scratch, &run)?.recording(output, &program, options) {
+        Err(error) if is_about_a_file(&error) => {
+            let directory = scratch.leave();
+            let directory = directory.display();
+            bail!(
+                "{error:#}; the recording is kept in {directory}: `millpond recover {directory} -o FILE` writes its trace"
+            )
+        }
+        result => result,
+    }
+}
+
+/// Returns whether a file could not be written or read, except a pipe whose reader has ended.
+fn is_about_a_file(error: &Error) -> bool {
+    let mut errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    errors.any(|error| error.kind() != io::ErrorKind::BrokenPipe)
+}
+
+/// See [`super::recover`].
+pub(super) fn recover(directory: &Path, options: &Options) -> Result<Recording> {
+    let scratch = Scratch::open(directory)?;
+    let clock = || scratch.control_page().map(|control| control.clock.into_inner());
+    let before = clock()?;
+    std::thread::sleep(Duration::from_millis(100));
+    if clock()? != before {
+        bail!("{} is being recorded: its trace is written when the program has ended", directory.display());
+    }
+    if options.all && output::is_standard_output(&options.output) {
+        bail!("the traces of all processes cannot be written to standard output: use -o FILE with --all");
+    }
+    let output = Output::create(&options.output, options.force)?;
+    let _signals = Signals::pass_on();
+    let collection = Collection::recover(&scratch)?;
+    let program = collection.program();
+    let program = program.with_context(|| format!("nothing was recorded in {}", directory.display()))?;
+    let recording = collection.recording(output, &program, options)?;
+    if recording.interrupted.is_none() {
+        scratch.delete()?;
+    }
+    Ok(recording)
 }

@@ -16,17 +16,42 @@ use anyhow::{Context, Result, bail};
 use millpond_trace::raw::{self, FromBytes};
 use tempfile::TempDir;
 
-use super::{keeper::Keeper, launch::Moment};
+use super::{keeper::Keeper, launch::Moment, sampler::Sampler};
 
 /// A directory whose files are in memory.
 const MEMORY: &str = "/dev/shm";
 
 /// The directories of a recording; deleted with all their contents when dropped.
 pub(super) struct Scratch {
-    disk: TempDir,
+    disk: Directory,
     /// Holds the files that the program maps: in memory, where a write cannot fail because a disk is full.
-    _live: Option<TempDir>,
+    live: Option<Directory>,
     limit: u64,
+}
+
+/// A directory.
+enum Directory {
+    /// Deleted when dropped.
+    Passing(TempDir),
+    /// One that is to be left.
+    Lasting(PathBuf),
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Passing(directory) => directory.path(),
+            Self::Lasting(path) => path,
+        }
+    }
+
+    /// Leaves the directory where it is.
+    fn leave(self) -> PathBuf {
+        match self {
+            Self::Passing(directory) => directory.keep(),
+            Self::Lasting(path) => path,
+        }
+    }
 }
 
 impl Scratch {
@@ -54,7 +79,7 @@ impl Scratch {
             file_system(disk.path())
                 .map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize) / 2)
         });
-        let scratch = Self { disk, _live: live, limit };
+        let scratch = Self { disk: Directory::Passing(disk), live: live.map(Directory::Passing), limit };
         let mut page = [0; 4096];
         page[..8].copy_from_slice(&raw::MAGIC.to_ne_bytes());
         page[8..16].copy_from_slice(&limit.to_ne_bytes());
@@ -64,6 +89,31 @@ impl Scratch {
         file.open(scratch.control()).and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
         file.open(scratch.reserve()).with_context(what)?;
         Ok(scratch)
+    }
+
+    /// Opens the directories of a recording that was left behind. They are not deleted when dropped.
+    pub(super) fn open(disk: &Path) -> Result<Self> {
+        let disk = fs::canonicalize(disk).with_context(|| disk.display().to_string())?;
+        let link = disk.join("live");
+        let live = fs::read_link(&link).ok().map(Directory::Lasting);
+        let scratch = Self { disk: Directory::Lasting(disk), live, limit: 0 };
+        let control = scratch.control_page()?;
+        Ok(Self { limit: control.limit.load(Relaxed), ..scratch })
+    }
+
+    /// Leaves the directories where they are; returns the main one.
+    pub(super) fn leave(self) -> PathBuf {
+        self.live.map(Directory::leave);
+        self.disk.leave()
+    }
+
+    /// Deletes the directories, which a `Scratch` that was opened would leave.
+    pub(super) fn delete(self) -> Result<()> {
+        for directory in self.live.into_iter().chain([self.disk]) {
+            let path = directory.leave();
+            fs::remove_dir_all(&path).with_context(|| format!("could not delete {}", path.display()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -84,13 +134,22 @@ impl Scratch {
         self.path().join("reserve")
     }
 
+    /// Notes the number of the process that was started.
+    pub(super) fn set_first(&self, process: u32) -> Result<()> {
+        let file =
+            fs::File::options().write(true).open(self.control()).context("could not note the process")?;
+        let place = offset_of!(raw::Control, first) as u64;
+        file.write_all_at(&process.to_ne_bytes(), place).context("could not note the process")
+    }
+
     /// Keeps the clock and the reserve until the result is dropped. The recording began at this moment.
     pub(super) fn keep(&self, begin: Moment) -> Result<Keeper> {
         let open = |path: PathBuf| {
             let file = fs::File::options().read(true).write(true).open(&path);
             file.with_context(|| format!("could not open {}", path.display()))
         };
-        Keeper::start(open(self.control())?, open(self.reserve())?, begin)
+        let sampler = Sampler::new(self.path()).context("could not prepare the recording")?;
+        Keeper::start(open(self.control())?, open(self.reserve())?, sampler, begin)
     }
 
     /// Tells running processes to stop recording, and returns what all have left in the control file.
@@ -98,8 +157,19 @@ impl Scratch {
         let what = || format!("could not read {}", self.control().display());
         let file = fs::File::options().write(true).open(self.control()).with_context(what)?;
         file.write_all_at(&1_u32.to_ne_bytes(), raw::STOP_AT).with_context(what)?;
-        let bytes = fs::read(self.control()).with_context(what)?;
-        raw::Control::from_bytes(&bytes).with_context(what)
+        self.control_page()
+    }
+
+    /// Returns what is in the control file.
+    pub(super) fn control_page(&self) -> Result<raw::Control> {
+        let control = fs::read(self.control()).ok().and_then(|bytes| raw::Control::from_bytes(&bytes));
+        let control = control.filter(|control| control.magic.load(Relaxed) == raw::MAGIC);
+        control.with_context(|| {
+            format!(
+                "{} is not the directory of a recording by this version of millpond",
+                self.path().display()
+            )
+        })
     }
 
     /// Returns the programs that processes were about to become or to start; for the last one that could not be written

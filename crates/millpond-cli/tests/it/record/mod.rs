@@ -3,9 +3,11 @@
 mod counts;
 mod installed;
 mod manners;
+mod observed;
 mod outputs;
 mod processes;
 mod real_programs;
+mod recovered;
 mod refusals;
 mod threads;
 mod unseen;

@@ -18,6 +18,8 @@ use super::{
 
 mod streams;
 
+pub(crate) use streams::text;
+
 /// The part of a recording that belongs to one process; all zeros at first and after a `fork`.
 #[repr(C)]
 pub(crate) struct Process {

@@ -5,7 +5,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{FIRST, LIMIT, OVER, StreamWriter, UNIT, Window};
+use millpond_trace::raw::{FIRST, LIMIT, NoteKind, OVER, StreamWriter, UNIT, Window};
 
 use super::{Process, control, sample};
 use crate::linux::{
@@ -60,26 +60,34 @@ impl Process {
             }
             stream = self.take_stream(calls)?;
             self.make_room(stream, calls)?;
-            (*stream).hand_to(self.number_of(thread), clock::now());
+            let is_new = self.give_number(thread);
+            (*stream).hand_to((*thread).number, clock::now());
+            if is_new {
+                self.make_room(stream, calls)?;
+                let (number, name) = if calls { sys::thread() } else { (0, [0; 16]) };
+                (*stream).note(NoteKind::ThreadStart, number, text(&name), clock::now());
+            }
+            self.make_room(stream, calls)?;
             (*thread).stream = stream;
             Ok(stream)
         }
     }
 
-    /// Returns the thread's number in this process.
+    /// Gives the thread a number in this process; returns whether it had none.
     ///
     /// # Safety
     ///
     /// `thread` must be the calling thread.
-    unsafe fn number_of(&self, thread: *mut Thread) -> u32 {
+    unsafe fn give_number(&self, thread: *mut Thread) -> bool {
         let process = self.number.load(Relaxed) + 1;
         // SAFETY: the caller guarantees that the thread is the calling one.
         unsafe {
-            if (*thread).process != process {
+            let is_new = (*thread).process != process;
+            if is_new {
                 (*thread).process = process;
                 (*thread).number = self.thread_count.fetch_add(1, Relaxed);
             }
-            (*thread).number
+            is_new
         }
     }
 
@@ -228,4 +236,9 @@ impl Process {
     fn live(&self) -> Path {
         Path::live(self.number.load(Relaxed), b"")
     }
+}
+
+/// Returns a name without the zeros after it.
+pub(crate) fn text(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == 0).next().unwrap_or_default()
 }

@@ -1,0 +1,19 @@
+//! `millpond recover`: completes a recording whose directory was left behind.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    cli,
+    record::{self, Options},
+};
+
+/// Runs the command.
+pub(crate) fn run(arguments: cli::Recover) -> Result<ExitCode> {
+    let cli::Recover { directory, output, force, process, all, no_args } = arguments;
+    let options = Options { command: Vec::new(), output, force, max_size: None, process, all, no_args };
+    let recording = record::recover(&directory, &options)?;
+    record::report(&recording);
+    Ok(recording.exit_code())
+}

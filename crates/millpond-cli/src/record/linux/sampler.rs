@@ -1,0 +1,169 @@
+//! Looks at recorded processes from outside while they run: their memory, their CPU time and the names of their threads.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Write},
+    mem::MaybeUninit,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
+};
+
+use millpond_trace::raw::{DIRECTORY, FromBytes, Header, MAGIC, Sample, ThreadName};
+
+/// Names of threads are read in one of so many samples.
+const NAMES: u32 = 5;
+
+/// Samples all processes of a recording.
+pub(super) struct Sampler {
+    directory: PathBuf,
+    samples: File,
+    names: File,
+    /// The processes that are recorded, by their numbers in the system, with their latest images.
+    processes: HashMap<u32, u32>,
+    /// Number of process images that were looked at.
+    images: u32,
+    /// Names that were written, by image and thread.
+    known: HashMap<(u32, u32), [u8; 16]>,
+    turn: u32,
+}
+
+impl Sampler {
+    pub(super) fn new(directory: &Path) -> io::Result<Self> {
+        let create =
+            |name: &str| fs::File::options().append(true).create(true).mode(0o600).open(directory.join(name));
+        Ok(Self {
+            directory: directory.to_owned(),
+            samples: create("samples")?,
+            names: create("threads")?,
+            processes: HashMap::new(),
+            images: 0,
+            known: HashMap::new(),
+            turn: 0,
+        })
+    }
+
+    /// Takes a sample of every process. `images` is the number of process images so far, and `ticks` the time.
+    pub(super) fn sample(&mut self, images: u32, ticks: u64) -> io::Result<()> {
+        self.find(images);
+        let mut gone = Vec::new();
+        for (&process, &image) in &self.processes {
+            match sample(process, image, ticks) {
+                Some(sample) => self.samples.write_all(sample.to_bytes())?,
+                None => gone.push(process),
+            }
+        }
+        for process in gone {
+            self.processes.remove(&process);
+        }
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn % NAMES == 1 { self.name_threads() } else { Ok(()) }
+    }
+
+    /// Adds the processes of images that were created since the last call.
+    fn find(&mut self, images: u32) {
+        while self.images < images {
+            let live = self.directory.join(format!("live/{}", self.images));
+            let mut bytes = [0; size_of::<Header>()];
+            let read = File::open(live).and_then(|file| file.read_exact_at(&mut bytes, 0));
+            let header = read.ok().and_then(|()| Header::from_bytes(&bytes));
+            if let Some(header) = header {
+                if header.magic.load(Relaxed) != MAGIC {
+                    // It is being created: next time.
+                    return;
+                }
+                let process = header.process.load(Relaxed);
+                if self.is_recorded(process) {
+                    self.processes.insert(process, self.images);
+                }
+            }
+            self.images += 1;
+        }
+    }
+
+    /// Returns whether a process of this number is part of this recording. Within a container, processes have other
+    /// numbers than outside.
+    fn is_recorded(&self, process: u32) -> bool {
+        let variable = [DIRECTORY.as_bytes(), b"=", self.directory.as_os_str().as_encoded_bytes()].concat();
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|entry| entry == variable)
+    }
+
+    fn name_threads(&mut self) -> io::Result<()> {
+        for (&process, &image) in &self.processes {
+            let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { continue };
+            for thread in threads.flatten() {
+                let comm = fs::read(thread.path().join("comm")).unwrap_or_default();
+                let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
+                let number = thread.file_name().to_str().and_then(|name| name.parse().ok());
+                let (Some(thread), false) = (number, comm.is_empty()) else { continue };
+                let mut name = [0; 16];
+                for (place, byte) in name.iter_mut().zip(comm) {
+                    *place = *byte;
+                }
+                if self.known.insert((image, thread), name) != Some(name) {
+                    self.names.write_all(ThreadName { image, thread, name }.to_bytes())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns what a process has used; `None` if it has ended.
+fn sample(process: u32, image: u32, ticks: u64) -> Option<Sample> {
+    let memory = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    // Numbers of pages: address space, resident, and resident pages of files.
+    let mut pages = memory.split(' ').skip(1).map_while(|number| number.parse::<u64>().ok());
+    let (resident, of_files) = (pages.next()?, pages.next()?);
+    // SAFETY: `sysconf` is always safe to call.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program, in parentheses, is the second word and may contain spaces; faults are the 10th and 12th.
+    let words: Vec<_> = status.rsplit_once(')')?.1.split_whitespace().collect();
+    let faults = |at: usize| words.get(at - 3).and_then(|word| word.parse::<u64>().ok());
+    Some(Sample {
+        ticks,
+        image: image.into(),
+        resident: resident * page,
+        anonymous: resident.saturating_sub(of_files) * page,
+        page_faults: faults(10)? + faults(12)?,
+        cpu_ns: cpu_time(process)?,
+    })
+}
+
+/// Returns the nanoseconds of CPU time that a process has used; `None` if it has ended.
+fn cpu_time(process: u32) -> Option<u64> {
+    let (mut clock, mut time) = (MaybeUninit::uninit(), MaybeUninit::<libc::timespec>::uninit());
+    // SAFETY: both places are valid for the results, which are read only on success.
+    let time = unsafe {
+        if libc::clock_getcpuclockid(process as i32, clock.as_mut_ptr()) != 0
+            || libc::clock_gettime(clock.assume_init(), time.as_mut_ptr()) != 0
+        {
+            return None;
+        }
+        time.assume_init()
+    };
+    Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_can_be_sampled_until_it_ends() {
+        let own = std::process::id();
+        let before = sample(own, 7, 8).unwrap();
+        let block = std::hint::black_box(vec![1_u8; 32 << 20]);
+        let after = sample(own, 7, 9).unwrap();
+        assert_eq!((before.ticks, before.image), (8, 7));
+        assert!(after.anonymous >= before.anonymous + (30 << 20), "{before:?} {after:?}");
+        assert!(after.resident >= after.anonymous && after.page_faults > before.page_faults);
+        assert!(after.cpu_ns > before.cpu_ns && !block.is_empty());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(sample(child.id(), 0, 0), None);
+    }
+}
