@@ -31,9 +31,9 @@ Functions are named by debug information of the same build (by its build id): in
 in the folders of --debug-dir, on servers with --debuginfod; and by symbol tables where there is none. What was found is \
 kept in millpond/symbols in the directory for caches (XDG_CACHE_HOME).\n\n\
 A call site is the first function in a stack, from the inside, that does not allocate for others, as malloc, operator \
-new, containers of standard libraries and wrappers of malloc do. Most of its blocks are \"temporary\" (nearly all are \
-freed by the next event of their thread), \"short\" (they live for less than a hundredth of the recording), \"long\", or \
-\"kept\" (never freed).";
+new, containers of standard libraries and wrappers of malloc do. Its blocks are \"temporary\" (nine of ten are freed by \
+the next event of their thread), \"kept\" (half or more are never freed), \"short\" (half of those freed live for less than \
+a hundredth of the recording), or \"long\". A block belongs to the site that allocated it, however often it is resized.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -1,17 +1,17 @@
 //! What a program's memory was used for: by stack, size, thread and time.
 
-mod phases;
 mod sites;
+mod tally;
 mod usage;
 
 use anyhow::Result;
-use millpond_trace::{Reader, Start, Summary, Thread};
+use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 
-use self::usage::Profile;
+use self::tally::Tally;
 pub(crate) use self::{
-    phases::Phase,
     sites::Site,
-    usage::{Lifetime, ThreadUse, Usage},
+    tally::{Phase, SizeUse, ThreadUse},
+    usage::{Lifetime, Usage},
 };
 use crate::{cli, symbols::Names, trace};
 
@@ -25,8 +25,8 @@ pub(crate) struct Overview {
     pub(crate) summary: Summary,
     /// What is known about each thread with events, and what it did.
     pub(crate) threads: Vec<(Thread, ThreadUse)>,
-    /// By size in bytes.
-    pub(crate) sizes: Vec<(u64, Usage)>,
+    /// By size.
+    pub(crate) sizes: Vec<SizeUse>,
     /// By call site.
     pub(crate) sites: Vec<Site>,
     /// By time, in order of time.
@@ -37,19 +37,18 @@ pub(crate) struct Overview {
 
 /// Reads a trace twice, and the files that have the names of its functions.
 pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Overview> {
-    let profile = Profile::read(reader)?;
-    let phases = phases::phases(reader)?;
+    let analysis = Analysis::read(reader)?;
+    let Tally { mut sizes, threads, phases } = Tally::read(reader)?;
     let tables = reader.tables();
     let names = Names::new(tables, places);
-    let sites = sites::sites(&profile, &tables.stacks, &names);
-    let Profile { threads, mut sizes, .. } = profile;
+    let sites = sites::sites(&analysis, &tables.stacks, &names);
     let about = |number: u32| {
         let known = tables.threads.iter().rfind(|thread| thread.number == number);
         known.cloned().unwrap_or(Thread { number, ..Thread::default() })
     };
     let mut threads: Vec<_> = (0..).map(about).zip(threads).collect();
     threads.sort_by_key(|(thread, done)| (std::cmp::Reverse(done.bytes), thread.number));
-    sizes.sort_by_key(|(size, usage)| (std::cmp::Reverse(usage.allocations), *size));
+    sizes.sort_by_key(|size| (std::cmp::Reverse(size.allocations), size.size));
     Ok(Overview {
         command_line: trace::command_line(reader),
         start: reader.start().clone(),

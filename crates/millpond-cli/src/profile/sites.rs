@@ -6,9 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
-use millpond_trace::Stacks;
+use millpond_trace::{
+    Stacks,
+    analysis::{Analysis, Site as Stack},
+};
 
-use super::{Profile, Usage};
+use super::Usage;
 use crate::symbols::{Function, Names};
 
 /// Namespaces of standard libraries.
@@ -36,23 +39,29 @@ pub(crate) struct Site {
 }
 
 /// Returns all sites, those with the most bytes first. Stacks without frames make up a site without frames.
-pub(crate) fn sites(profile: &Profile, stacks: &Stacks, names: &Names) -> Vec<Site> {
-    let mut search = Search::new(profile, stacks, names);
+pub(crate) fn sites(analysis: &Analysis, stacks: &Stacks, names: &Names) -> Vec<Site> {
+    let mut search = Search::new(analysis, stacks, names);
     search.find_wrappers();
     let mut groups: HashMap<Option<u32>, Group, FixedState> = HashMap::default();
-    for (stack, usage) in search.used() {
+    for used in search.used() {
+        let stack = used.stack;
         let telling = search.telling(stack);
         let group = groups.entry(telling.map(|(_, function)| function)).or_default();
-        group.usage.add(usage);
+        group.usage.add(used);
         group.stacks += 1;
-        if group.stacks == 1 || usage.bytes > group.most {
+        if group.stacks == 1 || used.bytes > group.most {
             (group.most, group.stack, group.skipped) =
-                (usage.bytes, stack, telling.map_or(0, |(skipped, _)| skipped));
+                (used.bytes, stack, telling.map_or(0, |(skipped, _)| skipped));
         }
     }
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| (std::cmp::Reverse(group.usage.bytes), group.stack));
     groups.into_iter().map(|group| search.site(&group)).collect()
+}
+
+/// Returns how often a stack asked for memory.
+fn calls(stack: &Stack) -> u64 {
+    stack.allocations + stack.resizes
 }
 
 /// The stacks of a site.
@@ -67,7 +76,7 @@ struct Group {
 }
 
 struct Search<'a> {
-    profile: &'a Profile,
+    analysis: &'a Analysis,
     stacks: &'a Stacks,
     names: &'a Names,
     /// Whether each function, by its number, is skipped.
@@ -77,7 +86,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(profile: &'a Profile, stacks: &'a Stacks, names: &'a Names) -> Self {
+    fn new(analysis: &'a Analysis, stacks: &'a Stacks, names: &'a Names) -> Self {
         let mut numbers = HashMap::<&str, u32, FixedState>::default();
         let mut same_name = Vec::new();
         for function in names.functions() {
@@ -85,12 +94,12 @@ impl<'a> Search<'a> {
             same_name.push(*numbers.entry(&function.name).or_insert(fresh));
         }
         let skipped = names.functions().iter().map(allocates_for_others).collect();
-        Self { profile, stacks, names, skipped, same_name }
+        Self { analysis, stacks, names, skipped, same_name }
     }
 
-    /// Iterates over the stacks that allocated.
-    fn used(&self) -> impl Iterator<Item = (u32, &'a Usage)> + use<'a> {
-        (0..).zip(&self.profile.stacks).filter(|(_, usage)| usage.allocations > 0)
+    /// Iterates over the stacks that allocated or resized.
+    fn used(&self) -> impl Iterator<Item = &'a Stack> + use<'a> {
+        self.analysis.sites.iter().filter(|stack| calls(stack) > 0)
     }
 
     /// Iterates over the functions in a stack, innermost first.
@@ -104,16 +113,17 @@ impl<'a> Search<'a> {
         nodes.flat_map(|frame| self.names.of(frame)).copied()
     }
 
-    /// Returns the first function in a stack that is not skipped, and how many are; the first of all, if none is telling.
+    /// Returns the first function in a stack that is not skipped, and how many are; if none is telling, the
+    /// outermost of all.
     fn telling(&self, stack: u32) -> Option<(usize, u32)> {
         let mut functions = self.functions(stack).enumerate();
         let telling = functions.find(|&(_, function)| !self.skipped[function as usize]);
-        telling.or_else(|| self.functions(stack).enumerate().next())
+        telling.or_else(|| self.functions(stack).enumerate().last())
     }
 
     /// Looks for functions through which nearly all allocations come.
     fn find_wrappers(&mut self) {
-        let total: u64 = self.used().map(|(_, usage)| usage.allocations).sum();
+        let total: u64 = self.used().map(calls).sum();
         for _ in 0..DEPTH {
             let wrappers = self.wrappers((total as f64 * NEARLY_ALL) as u64);
             if wrappers.is_empty() {
@@ -131,13 +141,13 @@ impl<'a> Search<'a> {
         let mut names = Vec::new();
         for depth in 0..DEPTH {
             let mut counts: HashMap<u32, (u64, BTreeSet<u32>), FixedState> = HashMap::default();
-            for (stack, usage) in self.used() {
-                let skipped = self.telling(stack).map_or(0, |(skipped, _)| skipped);
+            for used in self.used() {
+                let skipped = self.telling(used.stack).map_or(0, |(skipped, _)| skipped);
                 let mut functions =
-                    self.functions(stack).skip(skipped + depth).map(|at| self.same_name[at as usize]);
+                    self.functions(used.stack).skip(skipped + depth).map(|at| self.same_name[at as usize]);
                 let Some(name) = functions.next() else { continue };
                 let (allocations, callers) = counts.entry(name).or_default();
-                *allocations += usage.allocations;
+                *allocations += calls(used);
                 callers.extend(functions.next().filter(|_| callers.len() < CALLERS));
             }
             let common = counts.into_iter().find(|(_, (allocations, _))| *allocations >= least);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::json::{Trace, VERSION, lines, trace};
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, ThreadUse, Usage},
+    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse},
     symbols::Function,
 };
 
@@ -32,27 +32,26 @@ struct Thread<'a> {
 }
 
 #[derive(Serialize)]
-struct Use {
-    allocations: u64,
-    bytes: u64,
-    live_blocks: u64,
-    live_bytes: u64,
-    temporaries: u64,
-    short_lived: u64,
-    lifetime: Lifetime,
-}
-
-#[derive(Serialize)]
 struct Size {
     size_bytes: u64,
-    #[serde(flatten)]
-    usage: Use,
+    allocations: u64,
+    most_live: u64,
+    live_blocks: u64,
 }
 
 #[derive(Serialize)]
 struct Place<'a> {
-    #[serde(flatten)]
-    usage: Use,
+    allocations: u64,
+    resizes: u64,
+    bytes: u64,
+    live_blocks: u64,
+    live_bytes: u64,
+    blocks_at_peak: u64,
+    bytes_at_peak: u64,
+    temporaries: u64,
+    freed_elsewhere: u64,
+    median_lifetime_ns: Option<u64>,
+    lifetime: Lifetime,
     stacks: u64,
     through: Vec<Frame<'a>>,
     frames: Vec<Frame<'a>>,
@@ -85,8 +84,8 @@ pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
         version: VERSION,
         trace: trace(start, summary, foreign),
         by_thread: threads.iter().map(|(about, done)| thread(about, done)).collect(),
-        by_size: sizes.iter().map(|(size, usage)| Size { size_bytes: *size, usage: used(usage) }).collect(),
-        by_site: sites.iter().map(place).collect(),
+        by_size: sizes.iter().map(size).collect(),
+        by_site: sites.iter().map(|site| place(site, summary.wall_ns)).collect(),
         by_phase: phases.iter().map(part).collect(),
         notes,
     })
@@ -109,21 +108,29 @@ fn thread<'a>(about: &'a millpond_trace::Thread, done: &ThreadUse) -> Thread<'a>
     }
 }
 
-fn used(usage: &Usage) -> Use {
-    Use {
-        allocations: usage.allocations,
-        bytes: usage.bytes,
-        live_blocks: usage.live_blocks,
-        live_bytes: usage.live_bytes,
-        temporaries: usage.temporaries,
-        short_lived: usage.short,
-        lifetime: usage.lifetime(),
+fn size(size: &SizeUse) -> Size {
+    Size {
+        size_bytes: size.size,
+        allocations: size.allocations,
+        most_live: size.most_live,
+        live_blocks: size.live_blocks,
     }
 }
 
-fn place(site: &Site) -> Place<'_> {
+fn place(site: &Site, wall_ns: u64) -> Place<'_> {
+    let usage = &site.usage;
     Place {
-        usage: used(&site.usage),
+        allocations: usage.allocations,
+        resizes: usage.resizes,
+        bytes: usage.bytes,
+        live_blocks: usage.live_blocks,
+        live_bytes: usage.live_bytes,
+        blocks_at_peak: usage.peak_blocks,
+        bytes_at_peak: usage.peak_bytes,
+        temporaries: usage.temporaries,
+        freed_elsewhere: usage.remote_frees,
+        median_lifetime_ns: usage.median_lifetime_ns(),
+        lifetime: usage.lifetime(wall_ns),
         stacks: site.stacks,
         through: site.through.iter().map(frame).collect(),
         frames: site.frames.iter().map(frame).collect(),

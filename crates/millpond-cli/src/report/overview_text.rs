@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use millpond_trace::Summary;
+
 use super::{
     about::{self, BOLD, shortened},
     table,
 };
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, ThreadUse, Usage},
+    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse},
     symbols::Function,
     trace,
     units::{self, bytes, count, counted, percent},
@@ -33,12 +35,12 @@ pub(crate) fn overview(overview: &Overview) -> String {
     sections.push(titled("Threads, by bytes", threads, |list| {
         table::render(&headings, list.iter().map(thread).collect())
     }));
-    let headings = ["size", "allocations", "share", "bytes", "never freed", "temporary", "lifetime"];
+    let headings = ["size", "allocations", "share", "bytes", "most live", "never freed"];
     sections.push(titled("Sizes, by allocations", sizes, |list| {
         table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
     }));
     sections.push(titled("Call sites, by bytes", sites, |list| {
-        list.iter().zip(1..).map(|(site, number)| self::site(number, site, summary.requested)).collect()
+        list.iter().zip(1..).map(|(site, number)| self::site(number, site, summary)).collect()
     }));
     let headings = ["from", "to", "allocations", "bytes", "frees", "most live", "live at the end"];
     let has_marks = phases.iter().any(|phase| !phase.name.is_empty());
@@ -74,20 +76,19 @@ fn thread((about, done): &(millpond_trace::Thread, ThreadUse)) -> Vec<String> {
     ]
 }
 
-fn size((size, usage): &(u64, Usage), allocations: u64) -> Vec<String> {
+fn size(size: &SizeUse, allocations: u64) -> Vec<String> {
     vec![
-        count(*size),
-        count(usage.allocations),
-        percent(usage.allocations as f64 / allocations.max(1) as f64),
-        bytes(usage.bytes as f64),
-        count(usage.live_blocks),
-        percent(usage.temporaries as f64 / usage.allocations.max(1) as f64),
-        lifetime(usage).into(),
+        count(size.size),
+        count(size.allocations),
+        percent(size.allocations as f64 / allocations.max(1) as f64),
+        bytes(size.size as f64 * size.allocations as f64),
+        count(size.most_live),
+        count(size.live_blocks),
     ]
 }
 
 /// Formats a site in two lines: figures, and frames.
-fn site(number: u32, site: &Site, requested: u64) -> String {
+fn site(number: u32, site: &Site, summary: &Summary) -> String {
     let usage = &site.usage;
     let left = match usage.live_blocks {
         0 => "none left at the end".into(),
@@ -98,10 +99,10 @@ fn site(number: u32, site: &Site, requested: u64) -> String {
     let mut text = format!(
         "  {number:>2}  {} ({}) in {}, {} temporary, {left}: {}\n      ",
         bytes(usage.bytes as f64),
-        percent(usage.bytes as f64 / requested.max(1) as f64),
+        percent(usage.bytes as f64 / summary.requested.max(1) as f64),
         counted(usage.allocations, "allocation"),
-        percent(usage.temporaries as f64 / usage.allocations.max(1) as f64),
-        lifetime(usage),
+        percent(usage.temporaries as f64 / usage.blocks().max(1) as f64),
+        lifetime(usage.lifetime(summary.wall_ns)),
     );
     if site.frames.is_empty() {
         text.push_str("unknown callers");
@@ -112,14 +113,14 @@ fn site(number: u32, site: &Site, requested: u64) -> String {
         text.push_str(" < ...");
     }
     if let Some(through) = site.through.last() {
-        let _ = write!(text, ", through {}", shortened(&through.name, NAME));
+        let _ = write!(text, ", through {}", brief(&through.name));
     }
     text + "\n"
 }
 
 /// Formats a function with the name of its file and the line.
 fn frame(function: &Function) -> String {
-    let name = shortened(&function.name, NAME);
+    let name = brief(&function.name);
     match (trace::last_part(&function.file), function.line) {
         ("", _) => name,
         (file, 0) => format!("{name} ({file})"),
@@ -140,11 +141,51 @@ fn phase(phase: &Phase) -> Vec<String> {
     ]
 }
 
-fn lifetime(usage: &Usage) -> &'static str {
-    match usage.lifetime() {
+fn lifetime(lifetime: Lifetime) -> &'static str {
+    match lifetime {
         Lifetime::Temporary => "temporary",
         Lifetime::Short => "short",
         Lifetime::Long => "long",
         Lifetime::Kept => "kept",
+    }
+}
+
+/// Shortens a name, if it is long, by what is between brackets, and after that at its end.
+fn brief(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    let mut depth = 0_i32;
+    // The brackets of `<Type as Trait>::method` are part of the path.
+    let (mut brief, rest) = match name.strip_prefix('<') {
+        Some(rest) => (String::from("<"), rest),
+        None => (String::new(), name),
+    };
+    for letter in rest.chars() {
+        depth -= i32::from(matches!(letter, '>' | ')') && depth > 0);
+        if depth == 0 {
+            brief.push(letter);
+        }
+        if matches!(letter, '<' | '(') {
+            brief.push_str(if depth == 0 { "..." } else { "" });
+            depth += 1;
+        }
+    }
+    shortened(&brief, NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_shortened_inside_of_brackets() {
+        assert_eq!(brief("operator new(unsigned long)"), "operator new(unsigned long)");
+        let name =
+            "std::vector<std::pair<int, char>, std::allocator<int> >::_M_default_append(unsigned long)";
+        assert_eq!(brief(name), "std::vector<...>::_M_default_append(...)");
+        let name = "<program::Item<alloc::string::String> as core::convert::From<program::Other>>::from";
+        assert_eq!(brief(name), "<program::Item<...> as core::convert::From<...>>::from");
+        assert_eq!(brief(&"x".repeat(100)), format!("{}...", "x".repeat(NAME)));
     }
 }

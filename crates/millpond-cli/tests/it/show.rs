@@ -74,7 +74,7 @@ fn program(folder: &Path) -> Option<Program> {
 
 /// Writes a trace as the program would leave it, with full stacks, two threads and marks.
 fn write(program: &Program, trace: &Path) {
-    write_trace_of(trace, 3500, |writer| {
+    write_trace_of(trace, 3_500_000, |writer| {
         writer.module(program.module.clone()).unwrap();
         let mut stack = |functions: [&str; 4]| {
             let node =
