@@ -12,8 +12,10 @@ const MANGLED_LIMIT: usize = 16 << 10;
 const NAME_LIMIT: usize = 4 << 10;
 
 /// Returns the name of a function as its source has it: of Rust (both manglings, without hash) or C++ (with parameters,
-/// without return type). Any other name is returned as it is. A name of more than 4 KiB is cut off and ends in `…`.
+/// without return type). Any other name is returned as it is, except that glibc's `__GI_`, which stands for a name's use
+/// inside of the library, is left out. A name of more than 4 KiB is cut off and ends in `…`.
 pub fn demangle(name: &str) -> Cow<'_, str> {
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     if name.len() > MANGLED_LIMIT {
         return Cow::Owned(cut(name));
     }
@@ -103,6 +105,7 @@ mod tests {
             ("_ZN3FooC1Ev", "Foo::Foo()"),
             ("_Znwm", "operator new(unsigned long)"),
             ("malloc", "malloc"),
+            ("__GI___strdup", "__strdup"),
             ("_Zzz", "_Zzz"),
             ("_R", "_R"),
             ("_ZN", "_ZN"),
