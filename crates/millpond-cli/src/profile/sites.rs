@@ -138,13 +138,14 @@ impl<'a> Search<'a> {
     /// Follows the callers of the first telling functions outwards as long as at least so many allocations come through
     /// one function, and returns the names on the way, if several functions call the last of them.
     fn wrappers(&self, least: u64) -> Vec<u32> {
+        let skipped = |used: &Stack| self.telling(used.stack).map_or(0, |(skipped, _)| skipped);
+        let starts: Vec<_> = self.used().map(|used| (used, skipped(used))).collect();
         let mut names = Vec::new();
         for depth in 0..DEPTH {
             let mut counts: HashMap<u32, (u64, BTreeSet<u32>), FixedState> = HashMap::default();
-            for used in self.used() {
-                let skipped = self.telling(used.stack).map_or(0, |(skipped, _)| skipped);
-                let mut functions =
-                    self.functions(used.stack).skip(skipped + depth).map(|at| self.same_name[at as usize]);
+            for (used, skipped) in &starts {
+                let outside = self.functions(used.stack).skip(skipped + depth);
+                let mut functions = outside.map(|function| self.same_name[function as usize]);
                 let Some(name) = functions.next() else { continue };
                 let (allocations, callers) = counts.entry(name).or_default();
                 *allocations += calls(used);
