@@ -9,8 +9,8 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Arena, ArenaAlloc, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned, Pool,
-    SharedSlots, Slots, Stack, Tlsf,
+    Allocator, Arena, ArenaAlloc, Blocks, Cached, Classes, Fixed, Linear, Local, Locked, Magazine, Owned,
+    Pool, SharedSlots, Slots, Stack, Tlsf,
 };
 
 use crate::{

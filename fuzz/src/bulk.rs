@@ -3,11 +3,9 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocator, Cached, Inspect, Local, Reclaim,
+    Allocator, Inspect, Reclaim,
     observe::{InvariantError, PoolStats},
-    pool::SizeClasses,
-    raw::{Allocation, RawPool},
-    testing::TrackingParent,
+    raw::Allocation,
 };
 
 /// Number of blocks that are allocated for each requested one.
@@ -16,47 +14,8 @@ const MANY: usize = 5;
 /// Allocates several blocks from its shell, fills and compares them, and frees all except one in one call.
 pub struct InBulk<S>(pub S);
 
-/// A shell that hands out many blocks at once.
-pub trait Many: Allocator + Inspect + Reclaim {
-    /// Fills all places or none.
-    fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError>;
-
-    /// Frees all blocks.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::deallocate`], for each block.
-    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout);
-}
-
-macro_rules! many {
-    ($shell:ident, $pool:path) => {
-        impl<P: $pool + Inspect> Many for $shell<P, TrackingParent> {
-            fn allocate_many(
-                &self,
-                layout: Layout,
-                places: &mut [MaybeUninit<NonNull<u8>>],
-            ) -> Result<(), AllocError> {
-                $shell::allocate_many(self, layout, places)
-            }
-
-            unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-                // SAFETY: the contract is the same as the caller's.
-                unsafe { $shell::deallocate_many(self, blocks, layout) };
-            }
-        }
-    };
-}
-
-many!(Local, RawPool);
-many!(Cached, SizeClasses);
-
 // SAFETY: every block is the shell's, which upholds the contract.
-unsafe impl<S: Many> Allocator for InBulk<S> {
+unsafe impl<S: Allocator> Allocator for InBulk<S> {
     fn allocate(&self, layout: Layout) -> Allocation {
         let mut places = [MaybeUninit::uninit(); MANY];
         self.0.allocate_many(layout, &mut places)?;
@@ -83,7 +42,7 @@ unsafe impl<S: Many> Allocator for InBulk<S> {
     }
 }
 
-impl<S: Many> Inspect for InBulk<S> {
+impl<S: Inspect> Inspect for InBulk<S> {
     fn stats(&self) -> PoolStats {
         self.0.stats()
     }
@@ -97,7 +56,7 @@ impl<S: Many> Inspect for InBulk<S> {
     }
 }
 
-impl<S: Many> Reclaim for InBulk<S> {
+impl<S: Reclaim> Reclaim for InBulk<S> {
     fn reset(&mut self) {
         self.0.reset();
     }

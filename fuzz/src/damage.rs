@@ -10,7 +10,7 @@ use std::{
 use millpond::{
     AllocError, Allocator, Inspect, Local, Reclaim,
     guard::Checked,
-    observe::{Misuse, Reporter},
+    observe::{InspectExt, Misuse, Reporter},
     raw::RawPool,
 };
 

@@ -12,7 +12,7 @@ mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
-use millpond::{Blocks, Cached, Fixed, Heap, lock::SpinLock, oom::Fail};
+use millpond::{Blocks, Cached, Fixed, Heap, shell::CacheOptions};
 
 use self::{
     contenders::{everyone, handing_over, in_bursts},
@@ -95,7 +95,8 @@ fn magazines() -> Vec<Entrant> {
 
 /// A pool with magazines of this many places, under load that exceeds them.
 fn cached<const PLACES: usize>(name: &'static str) -> Entrant {
-    let pool = Cached::<_, Heap, SpinLock, _, PLACES>::with_policy(Blocks::<Fixed<SIZE>>::new(), Heap, Fail);
+    let pool =
+        Cached::with_options(Blocks::<Fixed<SIZE>>::new(), Heap, CacheOptions::new().words::<PLACES>());
     job::<Bursts<1000>, _>(name, Ours::<_, true>::new(pool))
 }
 

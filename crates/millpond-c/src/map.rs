@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
-use millpond::Inspect;
+use millpond::observe::InspectExt;
 
 use crate::{abi::*, error::MpError, parent::Parent};
 

@@ -1,6 +1,6 @@
 //! Pools in shells as C gets them, with the optional operations of each.
 
-use std::{alloc::Layout, ffi::CStr, ptr::NonNull};
+use std::{alloc::Layout, ffi::CStr};
 
 use lock_api::RawMutex;
 use millpond::{
@@ -14,7 +14,6 @@ use millpond::{
 
 use crate::{
     abi::*,
-    array::Places,
     error::MpError,
     exported::{Created, Export, Exported, Make, ReserveFn, Visit},
     options::PoolCommon,
@@ -148,8 +147,6 @@ impl<P: ExportedPool> Export for Local<P, Parent> {
         if P::WALK.is_some() { Some(|shell, visit| walk(shell, visit)) } else { None };
     const RESERVE: Option<ReserveFn<Self>> =
         if P::RESERVE.is_some() { Some(|shell, layout, count| reserve(shell, layout, count)) } else { None };
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
 }
 
 impl<P: ExportedPool, L: RawMutex> Export for Locked<P, Parent, L> {
@@ -162,8 +159,6 @@ impl<P: ExportedPool, L: RawMutex> Export for Locked<P, Parent, L> {
         if P::WALK.is_some() { Some(|shell, visit| walk(shell, visit)) } else { None };
     const RESERVE: Option<ReserveFn<Self>> =
         if P::RESERVE.is_some() { Some(|shell, layout, count| reserve(shell, layout, count)) } else { None };
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
 }
 
 impl<P: ExportedPool + SizeClasses + Reserve> Export for Cached<P, Parent> {
@@ -174,8 +169,6 @@ impl<P: ExportedPool + SizeClasses + Reserve> Export for Cached<P, Parent> {
     const AT_FORK: Option<fn(&Self) -> &dyn AtFork> = Some(|shell| shell);
     const RESERVE: Option<ReserveFn<Self>> = Some(Self::reserve);
     const FLUSH: Option<fn(&Self)> = Some(Self::flush);
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
 }
 
 impl Export for LockFree<DynSize, Parent> {
@@ -188,8 +181,6 @@ impl Export for LockFree<DynSize, Parent> {
         let fits = layout.size() <= block.size() && layout.align() <= block.align();
         if fits { shell.reserve(count) } else { Err(AllocError::Unsupported) }
     });
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = Self::allocate_many;
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = Self::deallocate_many;
 }
 
 impl Export for AtomicLinear<Parent> {

@@ -3,7 +3,7 @@
 
 use std::{alloc::Layout, error::Error};
 
-use millpond::{Allocator, Blocks, Heap, Inspect, Local, Pool, guard::Stats};
+use millpond::{Allocator, Blocks, Heap, Inspect, Local, Pool, guard::Stats, observe::InspectExt};
 
 struct Person {
     id: u32,

@@ -14,8 +14,7 @@ use millpond::{
     Allocator, Blocks, Cached, Classes, Fixed, Heap, Inspect, LockFree, Locked, Tlsf,
     guard::Limit,
     lock::{SpinLock, TicketLock},
-    oom::Fail,
-    shell::AtomicLinear,
+    shell::{AtomicLinear, CacheOptions},
     testing::Stress,
 };
 
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
     let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
     let cached = Cached::new(Blocks::<Fixed<64>>::new());
     let cached_classes = Cached::new(Classes::new());
-    let small = Cached::<_, _, SpinLock, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
+    let small = Cached::with_options(Blocks::<Fixed<64>>::new(), Heap, CacheOptions::new().words::<4>());
     let bounded = Cached::new(Limit::blocks(Blocks::<Fixed<64>>::new(), 100));
     let mut arena = AtomicLinear::new();
     let start = Instant::now();

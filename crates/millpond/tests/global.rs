@@ -2,10 +2,10 @@
 
 use std::{sync::Barrier, thread};
 
-use millpond::{Cached, Classes, Inspect, Pages, interop::Global, lock::ParkingLock};
+use millpond::{Cached, Classes, Inspect, Pages, interop::Global, lock::ParkingLock, shell::CacheOptions};
 
 /// The lock of its depot puts waiting threads to sleep: neither that nor getting a thread index may allocate.
-type Memory = Cached<Classes, Pages, ParkingLock>;
+type Memory = Cached<Classes, Pages, CacheOptions<ParkingLock>>;
 
 #[global_allocator]
 static GLOBAL: Global<Memory> = Global(Memory::of_classes(Classes::new(), Pages));

@@ -1,10 +1,11 @@
-//! No two modules of a crate import each other, directly or in a cycle. (In the library, the table of layers ensures
-//! this.)
+//! No two modules of a crate import each other, directly or in a cycle. In the library, this holds for the modules below
+//! each module too: what two files need lies in a third, or in the module around them.
 
 use std::collections::BTreeSet;
 
 use super::{
-    imports::{Import, imports},
+    imports::{Import, imports, imports_by_module},
+    layers::LIBRARY,
     tree::{Finding, Tree},
 };
 
@@ -16,7 +17,12 @@ pub(super) fn cycles(tree: &Tree<'_>) -> Vec<Finding> {
     let roots = ["/src/lib.rs", "/src/main.rs"].into_iter().flat_map(|root| tree.files.ending(root));
     let folders: BTreeSet<_> =
         roots.filter_map(|(path, _)| path.rsplit_once('/')).map(|(folder, _)| folder).collect();
-    folders.iter().flat_map(|folder| cycles_in(&imports(tree, &format!("{folder}/")))).collect()
+    let cycles_of = |folder: &&str| {
+        let src = format!("{folder}/");
+        let imports = if src == LIBRARY { imports_by_module(tree, &src) } else { vec![imports(tree, &src)] };
+        imports.iter().flat_map(|imports| cycles_in(imports)).collect::<Vec<_>>()
+    };
+    folders.iter().flat_map(cycles_of).collect()
 }
 
 fn cycles_in(imports: &[Import<'_>]) -> Vec<Finding> {
@@ -85,6 +91,25 @@ mod tests {
         let found = found(&files);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("c/src/a/mod.rs:2: a -> b -> d -> a is a cycle"), "{found:?}");
+    }
+
+    #[test]
+    fn cycles_below_a_module_are_found() {
+        let of = |sibling: &str, module: &str| {
+            let files = [
+                ("crates/millpond/src/lib.rs", "mod a; pub use a::B;"),
+                ("crates/millpond/src/a/mod.rs", module),
+                ("crates/millpond/src/a/b.rs", "use super::C; pub struct B;"),
+                ("crates/millpond/src/a/c/mod.rs", "mod d; pub struct C;"),
+                ("crates/millpond/src/a/c/d.rs", sibling),
+            ];
+            found(&files).len()
+        };
+        let module = "mod b; mod c; pub use {b::B, c::C};";
+        assert_eq!(of("use crate::B;", module), 1);
+        assert_eq!(of("use super::super::b::B;", module), 1);
+        assert_eq!(of("use super::C;", module), 0);
+        assert_eq!(of("use super::super::X;", "mod b; mod c; pub use {b::B, c::C}; struct X;"), 0);
     }
 
     #[test]

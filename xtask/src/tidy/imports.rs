@@ -8,7 +8,7 @@ use super::{
     tree::Tree,
 };
 
-/// An import: one module of a crate names an item of another; both are modules directly below the crate's root.
+/// An import: one module of a crate names an item of another; both are directly below the same module.
 #[derive(Debug)]
 pub(super) struct Import<'a> {
     pub(super) path: &'a str,
@@ -20,29 +20,101 @@ pub(super) struct Import<'a> {
 /// Returns the imports between the top-level modules of the crate with sources in the folder `src`, except those of
 /// test code.
 pub(super) fn imports<'a>(tree: &Tree<'a>, src: &str) -> Vec<Import<'a>> {
-    let sources: Vec<_> = tree.sources.iter().filter(|source| source.path.starts_with(src)).collect();
-    let tops: BTreeSet<_> =
-        sources.iter().filter_map(|source| file_module(source, src).into_iter().next()).collect();
-    let exports: BTreeMap<_, _> =
-        sources.iter().filter(|source| is_root(source, src)).flat_map(|root| exports(root)).collect();
-    let mut found = Vec::new();
-    for source in sources {
-        let Some(&from) = file_module(source, src).first() else { continue };
-        for written in paths(source).into_iter().filter(|written| !source.in_test(written.at)) {
-            let Some(name) = resolve(source, src, &written) else { continue };
-            let Some(to) = tops.get(name).or_else(|| exports.get(name)).copied().filter(|&to| to != from)
-            else {
-                continue;
-            };
-            let line = source.code[written.at].line;
-            found.push(Import { path: source.path, line, from: from.to_owned(), to: to.to_owned() });
-        }
-    }
-    found
+    let modules = Modules::new(tree, src);
+    modules.imports_below(&modules.paths(), &[])
 }
 
-fn is_root(source: &Source<'_>, src: &str) -> bool {
-    file_module(source, src).is_empty()
+/// The same for each module of the crate that has modules of its own: the imports between these.
+pub(super) fn imports_by_module<'a>(tree: &Tree<'a>, src: &str) -> Vec<Vec<Import<'a>>> {
+    let modules = Modules::new(tree, src);
+    let paths = modules.paths();
+    modules.children.keys().map(|module| modules.imports_below(&paths, module)).collect()
+}
+
+/// The modules of a crate.
+struct Modules<'s, 'a> {
+    /// The file of each module.
+    sources: Vec<(Vec<&'a str>, &'s Source<'a>)>,
+    /// The modules directly below each module that has any.
+    children: BTreeMap<Vec<&'a str>, BTreeSet<&'a str>>,
+    /// The names in each of these modules that come from modules below it, with where they come from.
+    exports: BTreeMap<Vec<&'a str>, BTreeMap<&'a str, Vec<&'a str>>>,
+}
+
+/// A path in a file, from the root of the crate to the item that it names.
+struct Absolute<'s, 'a> {
+    source: &'s Source<'a>,
+    from: Vec<&'a str>,
+    line: usize,
+    to: Vec<&'a str>,
+}
+
+impl<'s, 'a> Modules<'s, 'a> {
+    fn new(tree: &'s Tree<'a>, src: &str) -> Self {
+        let sources: Vec<_> = tree
+            .sources
+            .iter()
+            .filter(|source| source.path.starts_with(src))
+            .map(|source| (file_module(source, src), source))
+            .collect();
+        let mut children = BTreeMap::<_, BTreeSet<_>>::new();
+        for (module, _) in &sources {
+            for depth in 0..module.len() {
+                children.entry(module[..depth].to_vec()).or_default().insert(module[depth]);
+            }
+        }
+        let mut exports = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for (module, source) in &sources {
+            let Some(children) = children.get(module) else { continue };
+            exports.entry(module.clone()).or_default().extend(exported(source, children));
+        }
+        Self { sources, children, exports }
+    }
+
+    /// Returns every path that starts within the crate and is not in test code, with re-exports followed.
+    fn paths(&self) -> Vec<Absolute<'s, 'a>> {
+        let mut found = Vec::new();
+        for (from, source) in &self.sources {
+            for written in paths(source).into_iter().filter(|written| !source.in_test(written.at)) {
+                let Some(to) = resolve(source, from, &written) else { continue };
+                let line = source.code[written.at].line;
+                found.push(Absolute { source, from: from.clone(), line, to: self.followed(to) });
+            }
+        }
+        found
+    }
+
+    /// Replaces a name that a module re-exports by where it comes from.
+    fn followed(&self, mut path: Vec<&'a str>) -> Vec<&'a str> {
+        let mut depth = 0;
+        while depth < path.len() {
+            let Some(exports) = self.exports.get(&path[..depth]) else { break };
+            if !self.children[&path[..depth]].contains(path[depth]) {
+                let Some(origin) = exports.get(path[depth]) else { break };
+                path.splice(depth..=depth, origin.iter().copied());
+            }
+            depth += 1;
+        }
+        path
+    }
+
+    /// Returns the imports between the modules directly below `module`.
+    fn imports_below(&self, paths: &[Absolute<'s, 'a>], module: &[&str]) -> Vec<Import<'a>> {
+        let depth = module.len();
+        let Some(children) = self.children.get(module) else { return Vec::new() };
+        let is_below = |path: &[&str]| path.len() > depth && path.starts_with(module);
+        paths
+            .iter()
+            .filter(|path| is_below(&path.from) && is_below(&path.to) && path.from[depth] != path.to[depth])
+            .filter(|path| children.contains(path.to[depth]))
+            .map(|path| Import {
+                path: path.source.path,
+                line: path.line,
+                from: path.from[depth].to_owned(),
+                to: path.to[depth].to_owned(),
+            })
+            .collect()
+    }
 }
 
 /// Returns the module that a file defines; empty for the root of a crate.
@@ -55,18 +127,25 @@ fn file_module<'a>(source: &Source<'a>, src: &str) -> Vec<&'a str> {
     parts
 }
 
-/// The names that the root of a crate re-exports, each with the module that it comes from.
-fn exports<'a>(root: &Source<'a>) -> Vec<(&'a str, &'a str)> {
-    paths(root).iter().map(|written| (written.parts[written.parts.len() - 1], written.parts[0])).collect()
+/// Returns the names in a file that come from modules below it, with where they come from.
+fn exported<'a>(source: &Source<'a>, children: &BTreeSet<&'a str>) -> Vec<(&'a str, Vec<&'a str>)> {
+    let from_child = |mut written: Written<'a>| {
+        if written.parts[0] == "self" {
+            written.parts.remove(0);
+        }
+        let is_one = written.parts.len() > 1 && children.contains(written.parts[0]);
+        is_one.then(|| (written.parts[written.parts.len() - 1], written.parts))
+    };
+    paths(source).into_iter().filter_map(from_child).collect()
 }
 
-/// Returns the first name after the crate's root in a path that starts within the crate.
-fn resolve<'a>(source: &Source<'a>, src: &str, written: &Written<'a>) -> Option<&'a str> {
+/// Returns a path that starts within the crate as one from its root.
+fn resolve<'a>(source: &Source<'a>, file: &[&'a str], written: &Written<'a>) -> Option<Vec<&'a str>> {
     let ups = written.parts.iter().take_while(|&&part| part == "super").count();
     let mut module = match written.parts[0] {
         "crate" => Vec::new(),
         "self" | "super" => {
-            let mut module = file_module(source, src);
+            let mut module = file.to_vec();
             module.extend(inline_modules(source, written.at));
             module.truncate(module.len().saturating_sub(ups));
             module
@@ -74,7 +153,7 @@ fn resolve<'a>(source: &Source<'a>, src: &str, written: &Written<'a>) -> Option<
         _ => return None,
     };
     module.extend(&written.parts[ups.max(1)..]);
-    module.first().copied()
+    Some(module)
 }
 
 /// Returns the names of the `mod name { … }` around a token, outermost first.

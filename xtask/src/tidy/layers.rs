@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The folder whose layers are ordered.
-const LIBRARY: &str = "crates/millpond/src/";
+pub(super) const LIBRARY: &str = "crates/millpond/src/";
 
 /// Each layer with the layers that it may import. Test code and `lib.rs` may import any layer.
 const LAYERS: &[(&str, &[&str])] = &[

@@ -9,6 +9,7 @@ pub(crate) mod inventory;
 mod layers;
 mod lexer;
 mod manifests;
+mod names;
 mod papers;
 mod paths;
 mod pictures;
@@ -28,6 +29,7 @@ const RULES: &[fn(&Tree<'_>) -> Vec<Finding>] = &[
     layers::order,
     layers::atomics,
     cycles::cycles,
+    names::are_known,
     sizes::limits,
     words::refused,
     safety::reasons,

@@ -285,7 +285,7 @@ pub(super) unsafe extern "C" fn allocate_many<X: Export>(
     // SAFETY: the header requires room for `count` pointers.
     let places = unsafe { array::places(blocks, count) };
     let filled = this.layout(size, align).map_err(MpError::note).and_then(|layout| {
-        let mut allocate = || (X::ALLOCATE_MANY)(&this.inner, layout, places);
+        let mut allocate = || this.inner.allocate_many(layout, places);
         allocate().or_else(|error| this.insist(layout, error, allocate))
     });
     filled.map_or_else(|error| error, |()| MP_OK)
@@ -304,7 +304,7 @@ pub(super) unsafe extern "C" fn free_many<X: Export>(
     unsafe {
         let this = Exported::<X>::of(this);
         if let Ok(layout) = this.layout(size, align) {
-            (X::DEALLOCATE_MANY)(&this.inner, array::blocks(blocks, count), layout);
+            this.inner.deallocate_many(array::blocks(blocks, count), layout);
         }
     }
 }

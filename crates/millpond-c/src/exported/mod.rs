@@ -16,14 +16,7 @@ use millpond::{
     shell::fork,
 };
 
-use crate::{
-    abi::*,
-    array::{self, Places},
-    error::MpError,
-    misuse::MisuseCallback,
-    out_of_memory::OutOfMemory,
-    request,
-};
+use crate::{abi::*, error::MpError, misuse::MisuseCallback, out_of_memory::OutOfMemory, request};
 
 /// The result of creating an allocator.
 pub(crate) type Created = Result<*mut mp_allocator, MpError>;
@@ -63,10 +56,6 @@ pub(crate) trait Export: Allocator + Sized {
     const RESERVE: Option<ReserveFn<Self>> = None;
     /// Returns the blocks that the current thread has cached.
     const FLUSH: Option<fn(&Self)> = None;
-    /// Fills all places with blocks, or none.
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = array::allocate_each;
-    /// Frees blocks. As for [`Allocator::deallocate`], each must be live and have this layout.
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = array::deallocate_each;
 }
 
 /// An allocator exported to C.

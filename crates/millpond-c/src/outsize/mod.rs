@@ -266,6 +266,25 @@ unsafe impl<S: Export> Allocator for WithOutsize<S> {
         self.shell.allocate_between(least, most.map_or(preferred, |&most| preferred.min(most)))
     }
 
+    fn allocate_many(&self, layout: Layout, places: &mut Places) -> Result<(), AllocError> {
+        if self.is_outsize(layout) {
+            allocate_each(self, layout, places)
+        } else {
+            self.shell.allocate_many(layout, places)
+        }
+    }
+
+    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        // SAFETY: the callees have the same requirements as this function.
+        unsafe {
+            if self.is_outsize(layout) {
+                deallocate_each(self, blocks, layout);
+            } else {
+                self.shell.deallocate_many(blocks, layout);
+            }
+        }
+    }
+
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the callees have the same contract.
         unsafe { self.resize_or_move(block, (old, new), S::grow, Parent::grow) }
@@ -378,21 +397,4 @@ impl<S: Export + Inspect + Reclaim> Export for WithOutsize<S> {
         _ => Err(AllocError::Unsupported),
     });
     const FLUSH: Option<fn(&Self)> = if S::FLUSH.is_some() { Some(Self::flush) } else { None };
-    const ALLOCATE_MANY: fn(&Self, Layout, &mut Places) -> Result<(), AllocError> = |pool, layout, places| {
-        if pool.is_outsize(layout) {
-            allocate_each(pool, layout, places)
-        } else {
-            (S::ALLOCATE_MANY)(&pool.shell, layout, places)
-        }
-    };
-    const DEALLOCATE_MANY: unsafe fn(&Self, &[NonNull<u8>], Layout) = |pool, blocks, layout| {
-        // SAFETY: the callees have the same requirements as this function.
-        unsafe {
-            if pool.is_outsize(layout) {
-                deallocate_each(pool, blocks, layout);
-            } else {
-                (S::DEALLOCATE_MANY)(&pool.shell, blocks, layout);
-            }
-        }
-    };
 }

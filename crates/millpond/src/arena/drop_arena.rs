@@ -16,7 +16,7 @@ use crate::{
     base::{AllocError, drop_each},
     pool::Linear,
     shell::Local,
-    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate_inspect},
     typed::{PoolBox, TryAllocError},
 };
 
@@ -372,6 +372,4 @@ impl<M: Allocator + Reclaim> Reclaim for DropArena<'_, M> {
     }
 }
 
-impl<M: Allocator + Inspect> Inspect for DropArena<'_, M> {
-    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([M: Allocator + Inspect] DropArena<'_, M>: |this| this.memory);

@@ -4,7 +4,7 @@ use super::{ArenaAlloc, arena_alloc::ArenaMemory};
 use crate::{
     pool::Linear,
     shell::Local,
-    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate},
+    traits::{Allocator, Inspect, PoolStats, Reclaim, delegate_inspect},
 };
 
 /// An arena for values without destructors. The methods of [`ArenaAlloc`] return `&mut T` references, which are valid
@@ -175,6 +175,4 @@ impl<M: Allocator + Reclaim> Reclaim for Arena<M> {
     }
 }
 
-impl<M: Allocator + Inspect> Inspect for Arena<M> {
-    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([M: Allocator + Inspect] Arena<M>: |this| this.memory);

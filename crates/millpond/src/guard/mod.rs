@@ -58,3 +58,6 @@ pub use bytes::{Checked, SiteReport, SiteStats, Tracked};
 pub use observe::{Event, Observe, Observer};
 pub use quarantine::{DelayedFree, Quarantine};
 pub use routing::{Fallback, Routed, Segregator};
+
+/// The byte with which [`Poison`] and [`Quarantine`] fill freed blocks.
+const FREED: u8 = 0xDF;

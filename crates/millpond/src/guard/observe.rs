@@ -4,7 +4,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use crate::{
     base::{AllocError, abort_on_unwind},
-    traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, delegate},
+    traits::{Allocation, Allocator, AtFork, Inspect, Reclaim, delegate_inspect},
 };
 
 /// Something that happened in an allocator. Addresses serve to distinguish blocks, not to access their contents.
@@ -225,9 +225,7 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Observe<A, O> {
     }
 }
 
-impl<A: Inspect, O> Inspect for Observe<A, O> {
-    delegate!(self: self.inner; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([A: Inspect, O] Observe<A, O>: |this| this.inner);
 
 impl<A: Reclaim, O> Reclaim for Observe<A, O> {
     fn reset(&mut self) {

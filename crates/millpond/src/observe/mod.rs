@@ -11,12 +11,12 @@ mod recorders;
 #[cfg(feature = "std")]
 mod registry;
 
-#[cfg(feature = "alloc")]
-pub use crate::traits::HeapMap;
 pub use crate::traits::{
     ChunkMap, Counts, Delta, HeapMapBuilder, HeapMapView, Holes, InvariantError, Metrics, Misuse, MisuseKind,
     PoolStats, Report, Reporter, Requested, Usage,
 };
+#[cfg(feature = "alloc")]
+pub use heap_map::{HeapMap, InspectExt};
 pub use intervals::Intervals;
 #[cfg(feature = "std")]
 pub use prometheus::PrometheusText;

@@ -22,7 +22,6 @@ use super::{
 };
 use crate::traits::{
     Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
-    delegate,
 };
 
 /// A bump arena: the fastest way to allocate blocks that are freed together.
@@ -113,7 +112,26 @@ impl Default for Linear {
 // SAFETY: blocks are carved at the cursor, behind which nothing is live. The cursor moves back only over the last
 // block, when that is freed or shrinks. Nothing here unwinds.
 unsafe impl RawPool for Linear {
-    delegate!(self: self.bump; allocate_hot deallocate resize_in_place);
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.bump.allocate_hot(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
+        unsafe { self.bump.deallocate(block, layout) };
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
+        unsafe { self.bump.resize_in_place(block, old, new) }
+    }
 
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {

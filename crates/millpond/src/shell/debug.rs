@@ -11,8 +11,8 @@ use crate::{
 
 opaque_debug! {
     AtomicLinear [A: Allocator] AtomicLinear<A>;
-    Cached [P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize] Cached<P, A, L, O, WORDS>;
-    Handle [P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize] Handle<'_, P, A, L, O, WORDS>;
+    Cached [P: SizeClasses, A: Allocator, C: CacheConfig] Cached<P, A, C>;
+    Handle [P: SizeClasses, A: Allocator, C: CacheConfig] Handle<'_, P, A, C>;
     RemoteFree [C: Config, A: Allocator] RemoteFree<C, A>;
     Local [P: RawPool, A: Allocator, O: OomPolicy] Local<P, A, O>;
     LockFree [S: BlockLayout, A: Allocator] LockFree<S, A>;

@@ -1,20 +1,17 @@
 //! The shell for one thread.
 
-use core::{
-    alloc::Layout,
-    cell::UnsafeCell,
-    mem::ManuallyDrop,
-    ptr::{self, NonNull},
-};
+use core::{alloc::Layout, cell::UnsafeCell, ptr::NonNull};
 
 use super::{
+    generic::{PoolCell, Shell},
     oom::{Fail, OomPolicy},
-    ops::{self, WithPool},
 };
 use crate::{
     base::AllocError,
     source::DefaultParent,
-    traits::{Allocator, Inspect, Live, RawPool, Reclaim, delegate},
+    traits::{
+        Allocator, Inspect, Live, PoolStats, RawPool, Reclaim, Reserve, delegate_allocator, delegate_inspect,
+    },
 };
 
 /// A pool and its parent, shared within one thread: an [`Allocator`] and therefore usable as a parent of other pools.
@@ -47,23 +44,25 @@ use crate::{
 /// #     // instead: scope.spawn(|| Local::new(Blocks::<Fixed<64>>::new()));
 /// });
 /// ```
-pub struct Local<P: RawPool, A: Allocator = DefaultParent, O: OomPolicy = Fail> {
-    pool: UnsafeCell<P>,
-    parent: A,
-    policy: O,
-}
+pub struct Local<P: RawPool, A: Allocator = DefaultParent, O: OomPolicy = Fail>(
+    pub(super) Shell<LocalCell<P>, A, O>,
+);
 
-/// Access to the pool in a [`Local`].
-pub(super) struct CellAccess<'a, P>(&'a UnsafeCell<P>);
+/// The cell of a pool that one thread uses.
+pub(super) struct LocalCell<P>(pub(super) UnsafeCell<P>);
 
-impl<P: RawPool> WithPool for CellAccess<'_, P> {
+impl<P: RawPool> PoolCell for LocalCell<P> {
     type Pool = P;
 
     #[inline(always)]
-    fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        // SAFETY: a `Local` is used by one thread at a time, and this reference ends with the closure, which calls
+    fn with<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        // SAFETY: the cell is used by one thread at a time, and this reference ends with the closure, which calls
         // nothing but the pool (see `WithPool`): there is no second reference.
         use_it(unsafe { &mut *self.0.get() })
+    }
+
+    fn get_mut(&mut self) -> &mut P {
+        self.0.get_mut()
     }
 }
 
@@ -87,13 +86,13 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
-        Self { pool: UnsafeCell::new(pool), parent, policy }
+        Self(Shell::new(LocalCell(UnsafeCell::new(pool)), parent, policy))
     }
 
     /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
-        &self.parent
+        &self.0.parent
     }
 
     /// Allocates a block if that takes no function call; see [`RawPool::allocate_hot`]. If it returns `None`,
@@ -102,7 +101,7 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// For callers that have a cold path of their own, such as a function called from another language.
     #[inline(always)]
     pub fn allocate_hot(&self, layout: Layout) -> Option<NonNull<[u8]>> {
-        self.access().with(|pool| pool.allocate_hot(layout))
+        self.0.cell.with(|pool| pool.allocate_hot(layout))
     }
 
     /// Frees a block if that takes no function call and returns whether it did; see [`RawPool::deallocate_hot`]. If it
@@ -114,48 +113,67 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
     #[inline(always)]
     pub unsafe fn deallocate_hot(&self, block: NonNull<u8>, layout: Layout) -> bool {
         // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
-        self.access().with(|pool| unsafe { pool.deallocate_hot(block, layout) })
+        self.0.cell.with(|pool| unsafe { pool.deallocate_hot(block, layout) })
     }
 
-    /// Takes the shell apart; its chunks stay in the pool.
-    pub(super) fn into_parts(self) -> (P, A, O) {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: each part is read once, and the shell is neither used nor dropped afterwards.
-        unsafe {
-            (
-                ptr::read(&raw const this.pool).into_inner(),
-                ptr::read(&raw const this.parent),
-                ptr::read(&raw const this.policy),
-            )
-        }
+    /// Grows the pool, if necessary, until it can serve `count` requests for `layout` without its parent. Reserved
+    /// memory is free memory: other requests may take it, and before a request is refused because the parent has no
+    /// more memory, empty chunks are returned to the parent.
+    ///
+    /// # Errors
+    ///
+    /// Returns the parent's error; [`AllocError::Unsupported`] for a layout that the pool never serves; the error of a
+    /// guard around the pool, such as [`AllocError::Limit`]; or [`AllocError::Exhausted`] for more blocks than are
+    /// possible. Memory obtained for the call is returned in that case.
+    pub fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        self.0.reserve(layout, count)
     }
 
-    #[inline(always)]
-    pub(super) fn access(&self) -> CellAccess<'_, P> {
-        CellAccess(&self.pool)
+    /// Declares every block dead and keeps every chunk for reuse.
+    pub fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes. O(free blocks), if
+    /// the pool has to search for such chunks: see the pool's documentation.
+    ///
+    /// Live blocks stay where they are, so this may be called at any time. It happens automatically, once per request,
+    /// before a request is refused because the parent has no more memory: memory that is free for blocks of one size is
+    /// thereby available for those of another.
+    pub fn trim(&self) -> usize {
+        self.0.trim()
+    }
+
+    /// Returns how much memory the pool has and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        P: Inspect,
+    {
+        self.0.stats()
     }
 }
 
 impl<P: Live, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// Returns the live blocks, if the pool knows them: see [`Live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
-        self.pool.get_mut().live()
+        self.0.cell.get_mut().live()
     }
 }
 
-super::allocator::implement_for_shell!(Local<P, A, O: OomPolicy>);
-super::bulk::bulk_for_shell!(Local<P, A, O: OomPolicy>, |self: &Self| self.access());
+delegate_allocator!([P: RawPool, A: Allocator, O: OomPolicy] Local<P, A, O>: |this| this.0);
 
-impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for Local<P, A, O> {
-    fn drop(&mut self) {
-        ops::release_all(self.pool.get_mut(), &self.parent);
+impl<P: RawPool, A: Allocator, O: OomPolicy> Reclaim for Local<P, A, O> {
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        Self::trim(self)
     }
 }
 
-super::reclaim::reclaim_for_shell!(
-    Local<P, A, O: OomPolicy>, |this| this.pool.get_mut(), |self: &Self| self.access()
-);
-
-impl<P: RawPool + Inspect, A: Allocator, O: OomPolicy> Inspect for Local<P, A, O> {
-    delegate!(self: with self.access(); stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([P: RawPool + Inspect, A: Allocator, O: OomPolicy] Local<P, A, O>: |this| this.0);

@@ -5,14 +5,17 @@ use core::{alloc::Layout, ptr::NonNull};
 use lock_api::RawMutex;
 
 use super::{
+    generic::{PoolCell, Shell},
     oom::{Fail, OomPolicy},
-    ops::{self, WithPool},
 };
 use crate::{
     base::{AllocError, Mutex},
     source::DefaultParent,
     sync::{DefaultLock, growth_barrier::GrowthBarrier},
-    traits::{Allocator, AtFork, Inspect, Live, RawPool, Reclaim, delegate},
+    traits::{
+        Allocator, AtFork, Inspect, Live, PoolStats, RawPool, Reclaim, Reserve, delegate_allocator,
+        delegate_inspect,
+    },
 };
 
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
@@ -46,26 +49,30 @@ use crate::{
 /// *Signal handlers* must not use the pool: a handler that interrupts the holder of the lock waits for it forever.
 /// *After `fork`*, the child may use the pool if no other thread held the lock at that moment. If other threads may
 /// hold it, `L` must be a lock that is taken before a fork and released after it, in both processes (`pthread_atfork`).
-pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = DefaultLock, O: OomPolicy = Fail> {
+pub struct Locked<P: RawPool, A: Allocator = DefaultParent, L: RawMutex = DefaultLock, O: OomPolicy = Fail>(
+    pub(super) Shell<LockedCell<P, L>, A, O>,
+);
+
+/// The cell of a pool that threads use in turns.
+pub(super) struct LockedCell<P, L> {
     pool: Mutex<L, P>,
     growth_barrier: GrowthBarrier,
-    parent: A,
-    policy: O,
 }
 
-/// Access to the pool in a [`Locked`].
-pub(super) struct LockAccess<'a, P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy>(&'a Locked<P, A, L, O>);
-
-impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> WithPool for LockAccess<'_, P, A, L, O> {
+impl<P: RawPool, L: RawMutex> PoolCell for LockedCell<P, L> {
     type Pool = P;
 
     #[inline]
-    fn with<R>(&mut self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        use_it(&mut self.0.pool.lock())
+    fn with<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
+        use_it(&mut self.pool.lock())
+    }
+
+    fn get_mut(&mut self) -> &mut P {
+        self.pool.get_mut()
     }
 
     fn growth_barrier(&self) -> Option<&GrowthBarrier> {
-        Some(&self.0.growth_barrier)
+        Some(&self.growth_barrier)
     }
 }
 
@@ -89,49 +96,75 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
     /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
     pub const fn with_policy(pool: P, parent: A, policy: O) -> Self {
-        Self { pool: Mutex::new(pool), growth_barrier: GrowthBarrier::new(), parent, policy }
+        let cell = LockedCell { pool: Mutex::new(pool), growth_barrier: GrowthBarrier::new() };
+        Self(Shell::new(cell, parent, policy))
     }
 
     /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
-        &self.parent
+        &self.0.parent
     }
 
-    #[inline]
-    pub(super) fn access(&self) -> LockAccess<'_, P, A, L, O> {
-        LockAccess(self)
+    /// Grows the pool, if necessary, until it can serve `count` requests for `layout` without its parent: see
+    /// [`Local::reserve`](crate::Local::reserve).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Local::reserve`](crate::Local::reserve).
+    pub fn reserve(&self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        self.0.reserve(layout, count)
+    }
+
+    /// Declares every block dead and keeps every chunk for reuse.
+    pub fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes: see
+    /// [`Local::trim`](crate::Local::trim).
+    pub fn trim(&self) -> usize {
+        self.0.trim()
+    }
+
+    /// Returns how much memory the pool has and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        P: Inspect,
+    {
+        self.0.stats()
     }
 }
 
 impl<P: Live, A: Allocator, L: RawMutex, O: OomPolicy> Locked<P, A, L, O> {
     /// Returns the live blocks, if the pool knows them: see [`Live`].
     pub fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
-        self.pool.get_mut().live()
+        self.0.cell.get_mut().live()
     }
 }
 
-super::allocator::implement_for_shell!(Locked<P, A, L: RawMutex, O: OomPolicy>);
-super::bulk::bulk_for_shell!(Locked<P, A, L: RawMutex, O: OomPolicy>, |self: &Self| self.access());
+delegate_allocator!([P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy] Locked<P, A, L, O>: |this| this.0);
 
-impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Drop for Locked<P, A, L, O> {
-    fn drop(&mut self) {
-        ops::release_all(self.pool.get_mut(), &self.parent);
+impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Reclaim for Locked<P, A, L, O> {
+    fn reset(&mut self) {
+        self.reset();
+    }
+
+    fn trim(&mut self) -> usize {
+        Self::trim(self)
     }
 }
 
-super::reclaim::reclaim_for_shell!(
-    Locked<P, A, L: RawMutex, O: OomPolicy>, |this| this.pool.get_mut(), |self: &Self| self.access()
-);
-
-impl<P: RawPool + Inspect, A: Allocator, L: RawMutex, O: OomPolicy> Inspect for Locked<P, A, L, O> {
-    delegate!(self: with self.access(); stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([P: RawPool + Inspect, A: Allocator, L: RawMutex, O: OomPolicy] Locked<P, A, L, O>: |this| this.0);
 
 impl<P: RawPool, A: Allocator + AtFork, L: RawMutex, O: OomPolicy> AtFork for Locked<P, A, L, O> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
-        visit(&self.pool);
-        visit(&self.growth_barrier);
-        visit(&self.parent);
+        visit(&self.0.cell.pool);
+        visit(&self.0.cell.growth_barrier);
+        visit(&self.0.parent);
     }
 }

@@ -1,12 +1,12 @@
 //! Shells: each owns a pool and its parent, and decides who may access them.
 
-mod allocator;
 mod atomic_linear;
 mod bulk;
 mod cached;
 mod debug;
 #[cfg(feature = "std")]
 pub mod fork;
+mod generic;
 mod local;
 mod lock_free;
 mod locked;
@@ -15,14 +15,13 @@ mod models;
 pub mod oom;
 mod ops;
 mod owned;
-mod reclaim;
 mod remote_free;
 mod scope;
 mod single_size;
 mod unwind;
 
 pub use atomic_linear::AtomicLinear;
-pub use cached::{Cached, Handle};
+pub use cached::{CacheConfig, CacheOptions, Cached, Handle};
 pub use local::Local;
 pub use lock_free::LockFree;
 pub use locked::Locked;

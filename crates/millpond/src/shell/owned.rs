@@ -2,19 +2,19 @@
 
 use core::{
     alloc::Layout,
-    mem::ManuallyDrop,
+    mem::{ManuallyDrop, MaybeUninit},
     ptr::{self, NonNull},
 };
 
 use super::{
-    Local,
+    Local, bulk,
     oom::{Fail, OomPolicy},
     ops::{self, MutAccess, RawResult},
 };
 use crate::{
     base::AllocError,
     source::DefaultParent,
-    traits::{Allocation, Allocator, Inspect, Live, RawPool, Reclaim, delegate},
+    traits::{Allocation, Allocator, Inspect, Live, PoolStats, RawPool, Reclaim, Reserve, delegate_inspect},
 };
 
 /// A pool and its parent, held by one owner: allocating takes `&mut self`. No shell is cheaper.
@@ -125,6 +125,62 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Owned<P, A, O> {
         unsafe { ops::resize_in_place(MutAccess(&mut self.pool), &self.parent, block, (old, new)) }
     }
 
+    /// Grows the pool, if necessary, until it can serve `count` requests for `layout` without its parent: see
+    /// [`Local::reserve`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Local::reserve`].
+    pub fn reserve(&mut self, layout: Layout, count: usize) -> Result<(), AllocError>
+    where
+        P: Reserve,
+    {
+        bulk::reserve(MutAccess(&mut self.pool), &self.parent, layout, count)
+    }
+
+    /// Fills every place with a block for `layout`, or none of them: see [`Allocator::allocate_many`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate_many`].
+    pub fn allocate_many(
+        &mut self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        bulk::allocate_many(MutAccess(&mut self.pool), (&self.parent, &self.policy), layout, places)
+    }
+
+    /// Frees many blocks of one layout: see [`Allocator::deallocate_many`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::deallocate_many`].
+    pub unsafe fn deallocate_many(&mut self, blocks: &[NonNull<u8>], layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate_many`, which is the same.
+        unsafe { bulk::deallocate_many(MutAccess(&mut self.pool), &self.parent, blocks, layout) };
+    }
+
+    /// Declares every block dead and keeps every chunk for reuse.
+    pub fn reset(&mut self) {
+        self.pool.reset();
+    }
+
+    /// Returns the chunks without live blocks to the parent and returns their total size in bytes: see
+    /// [`Local::trim`].
+    pub fn trim(&mut self) -> usize {
+        ops::trim(MutAccess(&mut self.pool), &self.parent)
+    }
+
+    /// Returns how much memory the pool has and how much of it is live: see [`Inspect::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PoolStats
+    where
+        P: Inspect,
+    {
+        self.pool.stats()
+    }
+
     /// Calls `work` with the shell as a shared one.
     pub(super) fn as_local<R>(&mut self, work: impl FnOnce(&Local<P, A, O>) -> R) -> R {
         let lent = AsLocal::new(self);
@@ -168,8 +224,8 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for AsLocal<'_, P, A, O> {
     fn drop(&mut self) {
         // SAFETY: the shell is taken out once, here, and moved back to where it came from, which holds no value now.
         unsafe {
-            let (pool, parent, policy) = ManuallyDrop::take(&mut self.local).into_parts();
-            ptr::write(self.owner, Owned { pool, parent, policy });
+            let (cell, parent, policy) = ManuallyDrop::take(&mut self.local).0.into_parts();
+            ptr::write(self.owner, Owned { pool: cell.0.into_inner(), parent, policy });
         }
     }
 }
@@ -181,18 +237,20 @@ impl<P: Live, A: Allocator, O: OomPolicy> Owned<P, A, O> {
     }
 }
 
-super::bulk::bulk_for_shell!(Owned<P, A, O: OomPolicy>, |self: &mut Self| MutAccess(&mut self.pool));
-
 impl<P: RawPool, A: Allocator, O: OomPolicy> Drop for Owned<P, A, O> {
     fn drop(&mut self) {
         ops::release_all(&mut self.pool, &self.parent);
     }
 }
 
-super::reclaim::reclaim_for_shell!(
-    Owned<P, A, O: OomPolicy>, |this| &mut this.pool, |self: &mut Self| MutAccess(&mut self.pool)
-);
+impl<P: RawPool, A: Allocator, O: OomPolicy> Reclaim for Owned<P, A, O> {
+    fn reset(&mut self) {
+        self.reset();
+    }
 
-impl<P: RawPool + Inspect, A: Allocator, O: OomPolicy> Inspect for Owned<P, A, O> {
-    delegate!(self: self.pool; stats largest_free holes render metrics owns check report);
+    fn trim(&mut self) -> usize {
+        Self::trim(self)
+    }
 }
+
+delegate_inspect!([P: RawPool + Inspect, A: Allocator, O: OomPolicy] Owned<P, A, O>: |this| this.pool);

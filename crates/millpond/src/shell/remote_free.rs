@@ -16,8 +16,8 @@
 use core::{alloc::Layout, cell::Cell, marker::PhantomData, ptr::NonNull};
 
 use super::{
+    generic::{PoolCell, Shell},
     oom::Fail,
-    ops::{self, WithPool},
 };
 use crate::{
     base::atomic::{AtomicBool, Ordering, UnsafeCell},
@@ -83,8 +83,25 @@ use crate::{
 pub struct RemoteFree<C: Config = DynSize, A: Allocator = DefaultParent> {
     remote: MpscFreeList,
     owner_flag: OwnerFlag,
-    pool: UnsafeCell<Blocks<C>>,
-    parent: A,
+    shell: Shell<OwnerCell<C>, A, Fail>,
+}
+
+/// The cell of a pool that the owner uses.
+struct OwnerCell<C: Config>(UnsafeCell<Blocks<C>>);
+
+impl<C: Config> PoolCell for OwnerCell<C> {
+    type Pool = Blocks<C>;
+
+    #[inline(always)]
+    fn with<R>(&self, use_it: impl FnOnce(&mut Blocks<C>) -> R) -> R {
+        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which
+        // calls nothing but the pool (see `WithPool`): there is no second reference.
+        self.0.with_mut(|pool| use_it(unsafe { &mut *pool }))
+    }
+
+    fn get_mut(&mut self) -> &mut Blocks<C> {
+        self.0.get_mut()
+    }
 }
 
 /// Whether there is an owner of something. Each owner sees everything that the owner before it did. (`T` provides the
@@ -131,8 +148,7 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
         Self {
             remote: MpscFreeList::new(),
             owner_flag: OwnerFlag::new(),
-            pool: UnsafeCell::new(pool),
-            parent,
+            shell: Shell::new(OwnerCell(UnsafeCell::new(pool)), parent, Fail),
         }
     }
 
@@ -166,12 +182,6 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
     }
 }
 
-impl<C: Config, A: Allocator> Drop for RemoteFree<C, A> {
-    fn drop(&mut self) {
-        ops::release_all(self.pool.get_mut(), &self.parent);
-    }
-}
-
 /// Only while there is no owner.
 impl<C: Config, A: Allocator> Reclaim for RemoteFree<C, A> {
     fn reset(&mut self) {
@@ -187,17 +197,18 @@ impl<C: Config, A: Allocator> RemoteFree<C, A> {
     /// Declares every block dead and keeps every chunk for reuse. Only while there is no owner.
     pub fn reset(&mut self) {
         self.remote.clear();
-        self.pool.get_mut().reset();
+        self.shell.reset();
     }
 
     /// Returns the chunks without live blocks to the parent and returns their total size in bytes. Only while there is
     /// no owner; an [`OwnerHandle`] has a [`trim`](OwnerHandle::trim) too.
     pub fn trim(&mut self) -> usize {
         // An overwritten link cannot be followed: the list stays as it is.
-        if self.pool.get_mut().can_follow(self.remote.head()) {
-            Self::collect_remote(&self.remote, self.pool.get_mut());
+        let pool = self.shell.cell.get_mut();
+        if pool.can_follow(self.remote.head()) {
+            Self::collect_remote(&self.remote, pool);
         }
-        ops::trim(ops::MutAccess(self.pool.get_mut()), &self.parent)
+        self.shell.trim()
     }
 }
 
@@ -217,54 +228,40 @@ pub struct OwnerHandle<'a, C: Config, A: Allocator> {
     one_thread: PhantomData<Cell<()>>,
 }
 
-/// Access to the pool of an owner.
-struct OwnerAccess<'a, C: Config>(&'a UnsafeCell<Blocks<C>>);
-
-impl<C: Config> WithPool for OwnerAccess<'_, C> {
-    type Pool = Blocks<C>;
-
-    #[inline(always)]
-    fn with<R>(&mut self, use_it: impl FnOnce(&mut Blocks<C>) -> R) -> R {
-        // SAFETY: there is one owner, used by one thread at a time, and this reference ends with the closure, which
-        // calls nothing but the pool (see `WithPool`): there is no second reference.
-        self.0.with_mut(|pool| use_it(unsafe { &mut *pool }))
-    }
-}
-
 impl<C: Config, A: Allocator> OwnerHandle<'_, C, A> {
     /// Returns a reference to the parent.
     #[must_use]
     pub fn parent(&self) -> &A {
-        &self.remote_free.parent
+        &self.shell().parent
     }
 
     /// Frees the blocks that other threads have returned; returns their number. This happens automatically when the
     /// pool has no block at hand.
     pub fn collect_remote(&self) -> usize {
         let remote = &self.remote_free.remote;
-        self.access().with(|pool| RemoteFree::<C, A>::collect_remote(remote, pool))
+        self.shell().cell.with(|pool| RemoteFree::<C, A>::collect_remote(remote, pool))
     }
 
     /// Returns the chunks without live blocks to the parent and returns their total size in bytes. Blocks that were
     /// returned by other threads count as free. O(free blocks · log chunks).
     pub fn trim(&self) -> usize {
         // An overwritten link cannot be followed: the list stays as it is.
-        if self.access().with(|pool| pool.can_follow(self.remote_free.remote.head())) {
+        if self.shell().cell.with(|pool| pool.can_follow(self.remote_free.remote.head())) {
             self.collect_remote();
         }
-        ops::trim(self.access(), &self.remote_free.parent)
+        self.shell().trim()
     }
 
     #[inline(always)]
-    fn access(&self) -> OwnerAccess<'_, C> {
-        OwnerAccess(&self.remote_free.pool)
+    fn shell(&self) -> &Shell<OwnerCell<C>, A, Fail> {
+        &self.remote_free.shell
     }
 
     #[cold]
     #[inline(never)]
     fn allocate_cold(&self, layout: Layout) -> Allocation {
         self.collect_remote();
-        ops::allocate(self.access(), (&self.remote_free.parent, &Fail), layout)
+        self.shell().allocate(layout)
     }
 }
 
@@ -272,7 +269,7 @@ impl<C: Config, A: Allocator> OwnerHandle<'_, C, A> {
 unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Allocation {
-        match self.access().with(|pool| pool.allocate_hot(layout)) {
+        match self.shell().cell.with(|pool| pool.allocate_hot(layout)) {
             Some(block) => Ok(block),
             None => self.allocate_cold(layout),
         }
@@ -281,21 +278,21 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
-        unsafe { ops::deallocate(self.access(), &self.remote_free.parent, block, layout) };
+        unsafe { self.shell().deallocate(block, layout) };
     }
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        ops::may_deallocate(self.access(), &self.remote_free.parent, block, layout)
+        self.shell().may_deallocate(block, layout)
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
-        unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
+        unsafe { self.shell().grow_in_place(block, old, new) }
     }
 
     unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
-        unsafe { ops::resize_in_place(self.access(), &self.remote_free.parent, block, (old, new)) }
+        unsafe { self.shell().shrink_in_place(block, old, new) }
     }
 }
 
@@ -310,7 +307,7 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
     fn stats(&self) -> PoolStats {
         // Only the owner takes blocks off the list, and this is the owner.
         let first = self.remote_free.remote.head();
-        self.access().with(|pool| {
+        self.shell().cell.with(|pool| {
             let stats = pool.stats();
             // If links were overwritten, a free block may be on both lists.
             let remote = (pool.follow(first).count() * pool.block_layout().size()).min(stats.live);
@@ -320,7 +317,7 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
 
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let first = self.remote_free.remote.head();
-        self.access().with(|pool| {
+        self.shell().cell.with(|pool| {
             pool.render(builder);
             let size = pool.block_layout().size();
             pool.follow(first).for_each(|block| builder.free(block..block + size));
@@ -328,12 +325,12 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
     }
 
     fn owns(&self, address: *const u8) -> bool {
-        self.access().with(|pool| pool.owns(address))
+        self.shell().cell.with(|pool| pool.owns(address))
     }
 
     fn check(&self) -> Result<(), InvariantError> {
         let first = self.remote_free.remote.head();
-        self.access().with(|pool| {
+        self.shell().cell.with(|pool| {
             pool.check()?;
             if pool.can_follow(first) {
                 Ok(())
@@ -346,6 +343,6 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
 
 impl<C: Config, A: Allocator + AtFork> AtFork for RemoteFree<C, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
-        visit(&self.parent);
+        visit(&self.shell.parent);
     }
 }

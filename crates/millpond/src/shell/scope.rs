@@ -1,4 +1,4 @@
-//! Scopes of a [`Stack`] in a shell, with or without guards, and blocks that are lent for the lifetime of a scope or an
+//! Scopes of a [`Stack`](crate::Stack) in a shell, with or without guards, and blocks that are lent for the lifetime of a scope or an
 //! arena.
 //!
 //! A scope borrows its shell, or the enclosing scope, mutably: while it is open, nothing else can allocate from the
@@ -9,11 +9,10 @@ use core::{alloc::Layout, marker::PhantomData, mem::MaybeUninit, ptr::NonNull};
 
 use lock_api::RawMutex;
 
-use super::{Local, Locked, Owned, oom::OomPolicy, ops::WithPool};
+use super::{Local, Locked, Owned, generic::PoolCell, oom::OomPolicy};
 use crate::{
     base::AllocError,
-    pool::{Linear, Stack},
-    traits::{Allocation, Allocator, Inspect, Rewind, delegate},
+    traits::{Allocator, Inspect, RawPool, Rewind, delegate_allocator, delegate_inspect},
 };
 
 /// A scope of a stack: an [`Allocator`] whose blocks are freed when the scope ends. See [`Local::scope`].
@@ -40,7 +39,7 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> ScopeShell for Local<P, A, O> {
 
     #[inline]
     fn with_pool<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        self.access().with(use_it)
+        self.0.cell.with(use_it)
     }
 }
 
@@ -48,7 +47,7 @@ impl<P: Rewind, A: Allocator, L: RawMutex, O: OomPolicy> ScopeShell for Locked<P
     type Pool = P;
 
     fn with_pool<R>(&self, use_it: impl FnOnce(&mut P) -> R) -> R {
-        self.access().with(use_it)
+        self.0.cell.with(use_it)
     }
 }
 
@@ -207,13 +206,13 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
         run(self, work)
     }
 
-    /// Returns a mark at the current position of the stack: see [`Stack::mark`].
+    /// Returns a mark at the current position of the stack: see [`Stack::mark`](crate::Stack::mark).
     #[inline]
     pub fn mark(&self) -> P::Mark {
-        self.access().with(Rewind::mark)
+        self.0.cell.with(Rewind::mark)
     }
 
-    /// Rewinds the stack to a mark: see [`Stack::release`].
+    /// Rewinds the stack to a mark: see [`Stack::release`](crate::Stack::release).
     ///
     /// ```
     /// use core::alloc::Layout;
@@ -230,39 +229,32 @@ impl<P: Rewind, A: Allocator, O: OomPolicy> Local<P, A, O> {
     ///
     /// # Safety
     ///
-    /// As for [`Stack::release`].
+    /// As for [`Stack::release`](crate::Stack::release).
     ///
     /// # Panics
     ///
-    /// As for [`Stack::release`].
+    /// As for [`Stack::release`](crate::Stack::release).
     #[inline]
     pub unsafe fn release(&self, mark: P::Mark) {
         // SAFETY: the caller upholds the contract of `Stack::release`, which is the same.
-        self.access().with(|stack| unsafe { stack.release(mark) });
+        self.0.cell.with(|stack| unsafe { stack.release(mark) });
     }
 }
 
-/// Implements `alloc_uninit` for the arenas, whose blocks are rarely freed one by one.
-macro_rules! implement_lend {
-    ($arena:ty) => {
-        impl<A: Allocator, O: OomPolicy> Local<$arena, A, O> {
-            /// Lends an uninitialized block for as long as the arena is neither reset nor dropped.
-            ///
-            /// # Errors
-            ///
-            /// As [`Allocator::allocate`].
-            #[inline]
-            #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
-            pub fn alloc_uninit(&self, layout: Layout) -> Result<&mut [MaybeUninit<u8>], AllocError> {
-                // SAFETY: the arena is borrowed as long as the block is used.
-                unsafe { alloc_uninit(self, layout) }
-            }
-        }
-    };
+impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
+    /// Lends an uninitialized block for as long as the pool is neither reset nor dropped. It cannot be freed earlier,
+    /// so this is for arenas, and for blocks that live as long as their pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Allocator::allocate`].
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "every call lends another block")]
+    pub fn alloc_uninit(&self, layout: Layout) -> Result<&mut [MaybeUninit<u8>], AllocError> {
+        // SAFETY: the pool is borrowed as long as the block is used.
+        unsafe { alloc_uninit(self, layout) }
+    }
 }
-
-implement_lend!(Linear);
-implement_lend!(Stack);
 
 /// Allocates a block and returns it as a slice.
 ///
@@ -308,43 +300,9 @@ impl<'s, S: ScopeShell> Scope<'s, '_, S> {
     }
 }
 
-// SAFETY: every call goes to one and the same allocator, which keeps the contract: while the scope can be used, no
-// inner scope is open, so a block is dead only when this scope ends.
-unsafe impl<S: Allocator> Allocator for Scope<'_, '_, S> {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Allocation {
-        self.stack.allocate(layout)
-    }
+// While the scope can be used, no inner scope is open, so a block is dead only when this scope ends.
+delegate_allocator!([S: Allocator] Scope<'_, '_, S>: |this| this.stack);
 
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
-        unsafe { self.stack.deallocate(block, layout) }
-    }
-
-    fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        self.stack.may_deallocate(block, layout)
-    }
-
-    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        // SAFETY: the caller upholds the contract of `damage`, which is the same.
-        unsafe { self.stack.damage(block, layout) }
-    }
-
-    #[inline]
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
-        unsafe { self.stack.grow_in_place(block, old, new) }
-    }
-
-    #[inline]
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
-        unsafe { self.stack.shrink_in_place(block, old, new) }
-    }
-}
-
+delegate_inspect!(
 /// Concerns the whole stack, not this scope alone.
-impl<S: Inspect> Inspect for Scope<'_, '_, S> {
-    delegate!(self: self.stack; stats largest_free holes render metrics owns check report);
-}
+[S: Inspect] Scope<'_, '_, S>: |this| this.stack);

@@ -2,7 +2,7 @@
 
 use lock_api::RawMutex;
 
-use super::{Local, Locked, oom::OomPolicy, ops::WithPool};
+use super::{Local, Locked, generic::PoolCell, oom::OomPolicy};
 use crate::{
     pool::{BlockLayout, ClassMap, SingleClass, SizeClasses},
     traits::{Allocator, Inspect},
@@ -23,7 +23,7 @@ impl<P: SizeClasses<ClassMap = SingleClass<S>> + Inspect, A: Allocator, O: OomPo
     SingleSize for Local<P, A, O>
 {
     fn block_size(&self) -> usize {
-        self.access().with(|pool| pool.class_map().layout(0).size())
+        self.0.cell.with(|pool| pool.class_map().layout(0).size())
     }
 }
 
@@ -36,6 +36,6 @@ impl<
 > SingleSize for Locked<P, A, L, O>
 {
     fn block_size(&self) -> usize {
-        self.access().with(|pool| pool.class_map().layout(0).size())
+        self.0.cell.with(|pool| pool.class_map().layout(0).size())
     }
 }

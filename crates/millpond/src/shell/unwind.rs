@@ -14,8 +14,8 @@ use crate::{
 
 unwind_safe! {
     [A: Allocator + RefUnwindSafe] AtomicLinear<A>;
-    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: OomPolicy, const WORDS: usize] Cached<P, A, L, O, WORDS>;
-    [P: SizeClasses, A: Allocator + RefUnwindSafe, L: RawMutex, O: OomPolicy, const WORDS: usize] Handle<'_, P, A, L, O, WORDS>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, C: CacheConfig] Cached<P, A, C>;
+    [P: SizeClasses, A: Allocator + RefUnwindSafe, C: CacheConfig] Handle<'_, P, A, C>;
     [C: Config, A: Allocator + RefUnwindSafe] RemoteFree<C, A>;
     [P: RawPool, A: Allocator + RefUnwindSafe, O: OomPolicy] Local<P, A, O>;
     [S: BlockLayout, A: Allocator + RefUnwindSafe] LockFree<S, A>;

@@ -8,7 +8,7 @@
 use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
 use super::{cursor::Cursor, space::Space};
-use crate::traits::{Allocation, Allocator, AtFork, Inspect, delegate};
+use crate::traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats};
 
 /// A borrowed slice as a source of exactly these bytes.
 ///
@@ -85,7 +85,21 @@ unsafe impl Allocator for Buffer<'_> {
 
 /// Everything up to the end of the last live block counts as live.
 impl Inspect for Buffer<'_> {
-    delegate!(self: self.space(); stats render owns check);
+    fn stats(&self) -> PoolStats {
+        self.space().stats()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.space().render(builder);
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.space().owns(address)
+    }
+
+    fn check(&self) -> Result<(), InvariantError> {
+        self.space().check()
+    }
 }
 
 /// A source of `SIZE` bytes that can be a `static`, without `unsafe`. It is aligned to 16 bytes.
@@ -157,7 +171,21 @@ unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
 
 /// Everything up to the end of the last live block counts as live.
 impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
-    delegate!(self: self.space(); stats render owns check);
+    fn stats(&self) -> PoolStats {
+        self.space().stats()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.space().render(builder);
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.space().owns(address)
+    }
+
+    fn check(&self) -> Result<(), InvariantError> {
+        self.space().check()
+    }
 }
 
 crate::base::unwind_safe! {

@@ -1,9 +1,7 @@
 //! The conformance tests of an allocator, and their options.
 
 use core::{alloc::Layout, marker::PhantomData};
-use std::{format, println};
 
-use super::{checks, pool_checks, sequence};
 use crate::traits::{Allocator, Inspect, InvariantError, Reclaim};
 
 /// Runs all tests that apply to any allocator, each on a new one from `make`: every sentence of the contract, and
@@ -32,14 +30,14 @@ pub fn conformance<A: Allocator>(make: impl Fn() -> A) {
 ///     .run();
 /// ```
 pub struct Conformance<A, F: Fn() -> A> {
-    make: F,
-    serves: Layout,
-    reaches: Layout,
-    seeds: u64,
-    steps: usize,
+    pub(super) make: F,
+    pub(super) serves: Layout,
+    pub(super) reaches: Layout,
+    pub(super) seeds: u64,
+    pub(super) steps: usize,
     questions: Option<Questions<A>>,
     reclaim: Option<Reclaiming<A>>,
-    bounded: bool,
+    pub(super) bounded: bool,
     made: PhantomData<fn() -> A>,
 }
 
@@ -106,48 +104,6 @@ impl<A: Allocator, F: Fn() -> A> Conformance<A, F> {
     pub fn bounded(mut self) -> Self {
         self.bounded = true;
         self
-    }
-
-    /// Runs all tests.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the allocator violates the contract.
-    pub fn run(&self) {
-        for &(name, check) in checks::ALL {
-            println!("{name}");
-            check(&self.make(), self.serves);
-        }
-        println!("blocks_stay_where_they_are_when_the_allocator_moves");
-        checks::blocks_stay_where_they_are_when_the_allocator_moves(self.make(), self.serves);
-        if self.bounded {
-            println!("what_was_freed_serves_other_sizes");
-            pool_checks::what_was_freed_serves_other_sizes(self, self.serves);
-        }
-        pool_checks::run(self, self.serves);
-        self.run_sequences();
-    }
-
-    /// Runs only random sequences.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the allocator violates the contract.
-    pub fn run_sequences(&self) {
-        for seed in 0..self.seeds {
-            let steps = sequence::of_seed(seed, self.steps, self.reaches);
-            sequence::play(self, &format!("seed {seed}"), &steps);
-        }
-    }
-
-    /// Runs the sequence of operations that these bytes encode, on a new allocator. Fuzzers call this. Any bytes encode
-    /// a sequence, with about eight bytes per operation.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the allocator violates the contract.
-    pub fn run_bytes(&self, bytes: &[u8]) {
-        sequence::play(self, "these bytes", &sequence::of_bytes(bytes, self.reaches));
     }
 
     pub(super) fn make(&self) -> A {

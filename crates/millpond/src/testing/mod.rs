@@ -71,6 +71,7 @@ mod exhaustion;
 mod oracle;
 mod pool_checks;
 mod random;
+mod run;
 mod sequence;
 mod stress;
 mod tracking_parent;

@@ -1,8 +1,8 @@
 //! The trait for everything that hands out memory.
 
-use core::{alloc::Layout, ptr::NonNull};
+use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 
-use crate::base::AllocError;
+use crate::base::{AllocError, uninit::assume_init_ref};
 
 /// The result of a request for memory: the block, all bytes of which may be used, or the reason why there is none.
 pub type Allocation = Result<NonNull<[u8]>, AllocError>;
@@ -164,6 +164,43 @@ pub unsafe trait Allocator {
     /// As [`allocate`](Self::allocate) for `least`.
     fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
         allocate_by_halving(self, least, preferred)
+    }
+
+    /// Fills every place with a block for `layout`, or none of them. The default allocates one block after the other;
+    /// shells do it with one borrow or one lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate); no block is taken in that case.
+    fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        for place in 0..places.len() {
+            match self.allocate(layout) {
+                Ok(block) => places[place].write(block.cast()),
+                Err(error) => {
+                    // SAFETY: the places before this one were written, with blocks that are live and of this layout.
+                    unsafe { self.deallocate_many(assume_init_ref(&places[..place]), layout) };
+                    return Err(error);
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Frees many blocks of one layout. The default frees one after the other; shells do it with one borrow or one
+    /// lock.
+    ///
+    /// # Safety
+    ///
+    /// As for [`deallocate`](Self::deallocate), for each block; no block occurs twice.
+    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        for &block in blocks {
+            // SAFETY: the caller upholds the contract of `deallocate` for each block.
+            unsafe { self.deallocate(block, layout) };
+        }
     }
 
     /// Returns whether small blocks are served here without waste, as by a heap. If so, pools begin with small chunks:

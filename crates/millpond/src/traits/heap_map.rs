@@ -1,12 +1,9 @@
 //! A map of a pool: what the bytes of its chunks are used for, in cells as fine as there is room for.
 //!
 //! The caller lends a [`HeapMapBuilder`] to the pool, which renders into it. So no memory is requested and no foreign
-//! code runs while a pool is borrowed or locked. With the feature `alloc`, [`HeapMap`] has memory of its own.
+//! code runs while a pool is borrowed or locked. With the feature `alloc`, `HeapMap` has memory of its own.
 
 use core::ops::Range;
-
-#[cfg(feature = "alloc")]
-use super::Inspect;
 
 /// The use of the bytes in a part of a chunk. Bytes that are not counted here are the pool's own: headers, boundary
 /// tags, bitmaps, and remainders too small for a block.
@@ -221,6 +218,13 @@ impl<'a> HeapMapBuilder<'a> {
         }
     }
 
+    /// Sorts the chunks; returns how many there are, and for how many there was no room.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn finish(mut self) -> (usize, usize) {
+        self.sort();
+        (self.count, self.missed)
+    }
+
     /// Returns the finished map, in the order of addresses.
     #[must_use]
     pub fn view(&mut self) -> HeapMapView<'_> {
@@ -243,9 +247,9 @@ fn round(bytes: usize) -> usize {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct HeapMapView<'a> {
-    chunks: &'a [ChunkMap],
-    cells: &'a [Usage],
-    missed: usize,
+    pub(crate) chunks: &'a [ChunkMap],
+    pub(crate) cells: &'a [Usage],
+    pub(crate) missed: usize,
 }
 
 impl<'a> HeapMapView<'a> {
@@ -273,70 +277,5 @@ impl<'a> HeapMapView<'a> {
     #[must_use]
     pub fn total(self) -> Usage {
         self.chunks.iter().fold(Usage::default(), |sum, chunk| sum.plus(chunk.total))
-    }
-}
-
-/// A heap map with memory of its own, from the global allocator. It allocates before and after a pool is rendered,
-/// never during that. So the pool may be the global allocator itself; then the map shows a part of itself.
-///
-/// ```
-/// use core::alloc::Layout;
-/// use millpond::{Allocator, Inspect, Local, Tlsf};
-///
-/// let pool = Local::new(Tlsf::new());
-/// let blocks = [100, 2000, 30].map(|size| pool.allocate(Layout::from_size_align(size, 8).expect("a layout")));
-/// let map = pool.heap_map(64);
-/// assert_eq!(map.view().held(), pool.stats().held);
-/// println!("{}", map.view().text(80));
-/// # drop(blocks);
-/// ```
-#[cfg(feature = "alloc")]
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct HeapMap {
-    chunks: alloc::vec::Vec<ChunkMap>,
-    cells: alloc::vec::Vec<Usage>,
-    missed: usize,
-}
-
-#[cfg(feature = "alloc")]
-impl HeapMap {
-    /// Room for this many chunks at first. Chunks usually double in size, so few pools have more.
-    const CHUNKS: usize = 32;
-    /// Upper bound on the cells of a chunk.
-    const MOST_CELLS: usize = 1 << 16;
-    /// Upper bound on how often a pool is rendered, if it has more chunks each time.
-    const TRIES: usize = 4;
-
-    /// Renders a pool, with at most `cells` cells for each chunk: see [`Inspect::heap_map`].
-    pub fn of<I: Inspect + ?Sized>(pool: &I, cells: usize) -> Self {
-        let cells = cells.min(Self::MOST_CELLS);
-        let mut room = Self::CHUNKS;
-        let mut tries = Self::TRIES;
-        loop {
-            let mut map = Self {
-                chunks: alloc::vec![ChunkMap::default(); room],
-                cells: alloc::vec![Usage::default(); room * cells],
-                missed: 0,
-            };
-            let mut builder = HeapMapBuilder::new(&mut map.chunks, &mut map.cells);
-            pool.render(&mut builder);
-            builder.sort();
-            let (count, missed) = (builder.count, builder.missed);
-            tries -= 1;
-            if missed == 0 || tries == 0 {
-                map.chunks.truncate(count);
-                map.cells.truncate(count * cells);
-                map.missed = missed;
-                return map;
-            }
-            room += missed + missed / 2;
-        }
-    }
-
-    /// Returns a view of the map, for reading and drawing.
-    #[must_use]
-    pub fn view(&self) -> HeapMapView<'_> {
-        HeapMapView { chunks: &self.chunks, cells: &self.cells, missed: self.missed }
     }
 }

@@ -2,67 +2,7 @@
 
 use core::fmt;
 
-#[cfg(feature = "alloc")]
-use super::HeapMap;
-use super::{HeapMapBuilder, Metrics, Report};
-
-/// A snapshot of a pool or of the allocator around it. All sizes are in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct PoolStats {
-    /// Chunks taken from the parent and not returned.
-    pub chunks: usize,
-    /// Bytes in these chunks.
-    pub held: usize,
-    /// Bytes in live blocks, as handed out (rounded up to the sizes that the pool serves).
-    pub live: usize,
-    /// Bytes that can be handed out without a request to the parent.
-    pub free: usize,
-}
-
-impl PoolStats {
-    /// Returns the sum of two snapshots.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            chunks: self.chunks + other.chunks,
-            held: self.held + other.held,
-            live: self.live + other.live,
-            free: self.free + other.free,
-        }
-    }
-}
-
-/// The free memory of a pool with blocks of any size, and the number of pieces it is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Holes {
-    /// The number of free blocks.
-    pub count: usize,
-    /// Bytes in all free blocks.
-    pub bytes: usize,
-    /// Bytes in the largest free block.
-    pub largest: usize,
-}
-
-impl Holes {
-    /// Returns the share of free bytes that lie outside the largest hole: 0 if all free memory is in one piece, near 1
-    /// if it is in many small ones.
-    #[must_use]
-    pub fn fragmentation(&self) -> f64 {
-        if self.bytes == 0 { 0.0 } else { (self.bytes - self.largest) as f64 / self.bytes as f64 }
-    }
-
-    /// Returns the sum of the holes of two pools.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            bytes: self.bytes + other.bytes,
-            largest: self.largest.max(other.largest),
-        }
-    }
-}
+use super::{HeapMapBuilder, Holes, Metrics, PoolStats, Report};
 
 /// An invariant that [`Inspect::check`] found violated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +96,7 @@ pub trait Inspect {
         Report::default()
     }
 
-    /// Returns all metrics at once. As expensive as [`stats`](Self::stats).
+    /// Returns all metrics at once: a shell does it with one borrow or one lock. As expensive as [`stats`](Self::stats).
     fn metrics(&self) -> Metrics {
         Metrics::new(self.stats(), self.largest_free(), self.report())
     }
@@ -167,14 +107,6 @@ pub trait Inspect {
     /// the caches of other threads.
     fn render(&self, builder: &mut HeapMapBuilder<'_>) {
         let _ = builder;
-    }
-
-    /// Returns a map of what the bytes of each chunk are used for, in at most `cells` cells per chunk: see
-    /// [`render`](Self::render). Allocates 24 bytes per cell, for 32 chunks or more, from the global allocator, not
-    /// from the pool.
-    #[cfg(feature = "alloc")]
-    fn heap_map(&self, cells: usize) -> HeapMap {
-        HeapMap::of(self, cells)
     }
 }
 

@@ -13,6 +13,7 @@ mod misuse;
 mod pointers;
 mod pool_hooks;
 mod pool_metrics;
+mod pool_stats;
 mod raw_pool;
 mod report;
 
@@ -20,14 +21,13 @@ pub use allocator::{Allocation, Allocator};
 pub(crate) use allocator::{allocate_by_halving, relocate};
 pub use at_fork::AtFork;
 pub use chunk::{Chunk, ChunkRequest};
-pub(crate) use delegate::delegate;
-#[cfg(feature = "alloc")]
-pub use heap_map::HeapMap;
+pub(crate) use delegate::{delegate_allocator, delegate_inspect};
 pub use heap_map::{ChunkMap, HeapMapBuilder, HeapMapView, Usage};
-pub use inspect::{Holes, Inspect, InvariantError, PoolStats, Reclaim};
+pub use inspect::{Inspect, InvariantError, Reclaim};
 pub use misuse::{CallSites, Misuse, MisuseKind, PendingReport, Reporter};
 pub(crate) use misuse::{Diagnosis, Pending};
 pub use pool_hooks::PoolHooks;
 pub use pool_metrics::{Delta, Metrics};
+pub use pool_stats::{Holes, PoolStats};
 pub use raw_pool::{Live, RawPool, Release, Reserve, Rewind};
 pub use report::{Counts, Report, Requested};

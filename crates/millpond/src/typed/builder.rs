@@ -6,7 +6,7 @@ use super::{Pool, SharedPool};
 use crate::{
     guard::Limit,
     pool::{Blocks, Config, DynSize, FreeList, SizeClasses},
-    shell::{Cached, Local, Locked, oom::Fail},
+    shell::{CacheOptions, Cached, Local, Locked, oom::Fail},
     source::{DEFAULT_PARENT, DefaultParent},
     traits::{Allocator, RawPool},
 };
@@ -70,6 +70,20 @@ pub struct Unlimited;
 /// A pool with a maximum number of values: see [`Builder::limit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limited(usize);
+
+impl<T> Pool<T> {
+    /// Returns a [`Builder`] with the default settings.
+    pub const fn builder() -> Builder<T> {
+        Builder::new()
+    }
+}
+
+impl<T> SharedPool<T> {
+    /// Returns a [`Builder`] with the default settings.
+    pub const fn builder() -> Builder<T> {
+        Builder::new()
+    }
+}
 
 impl<T> Builder<T> {
     pub(crate) const fn new() -> Self {
@@ -152,7 +166,12 @@ impl<T, A: Allocator, C, L: Copy> Builder<T, A, C, L> {
     where
         Cached<P, A>: Sync,
     {
-        SharedPool::with_memory(Cached::with_class_map(class, pool, self.into_parent(), Fail))
+        SharedPool::with_memory(Cached::with_class_map(
+            class,
+            pool,
+            self.into_parent(),
+            CacheOptions::of(Fail),
+        ))
     }
 }
 

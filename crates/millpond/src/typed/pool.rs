@@ -7,13 +7,13 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-use super::{Builder, PoolBox, TryAllocError};
+use super::{PoolBox, TryAllocError};
 use crate::{
     base::AllocError,
     pool::Blocks,
     shell::{Cached, Local, Locked, SingleSize},
     source::DefaultParent,
-    traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, delegate},
+    traits::{Allocator, AtFork, Inspect, PoolStats, Reclaim, delegate_inspect},
 };
 
 /// A pool of values of type `T` for one thread. [`SharedPool`] is the pool for several threads.
@@ -83,11 +83,6 @@ impl<T> Pool<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Local::new(Blocks::of(Layout::new::<T>())))
-    }
-
-    /// Returns a [`Builder`] with the default settings.
-    pub const fn builder() -> Builder<T> {
-        Builder::new()
     }
 }
 
@@ -194,7 +189,7 @@ impl<T, M: Allocator + SingleSize> Pool<T, M> {
     /// take no block and are not counted.
     ///
     /// The pool keeps no count while values are allocated and freed, so this costs as much as [`stats`](Self::stats):
-    /// O(chunks) for a pool with a [`limit`](Builder::limit) or with the free list [`Magazine`](crate::Magazine),
+    /// O(chunks) for a pool with a [`limit`](super::Builder::limit) or with the free list [`Magazine`](crate::Magazine),
     /// otherwise up to O(chunks + free blocks). A [`CachedPool`] does not have this method because it does not know
     /// how many blocks its threads hold.
     ///
@@ -223,9 +218,7 @@ impl<T> Default for Pool<T> {
     }
 }
 
-impl<T, M: Allocator + Inspect> Inspect for Pool<T, M> {
-    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([T, M: Allocator + Inspect] Pool<T, M>: |this| this.memory);
 
 /// A reset removes values whose handles were leaked or forgotten, without dropping them. No other values can exist at
 /// that point.
@@ -283,7 +276,7 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// threads allocate and free often, a [`CachedPool`] is many times faster.
 pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
 
-/// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](Builder::build_cached). Its handles are
+/// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](super::Builder::build_cached). Its handles are
 /// [`CachedBox`](crate::typed::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they take
 /// themselves.
 ///
@@ -305,11 +298,6 @@ impl<T> SharedPool<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self::with_memory(Locked::new(Blocks::of(Layout::new::<T>())))
-    }
-
-    /// Returns a [`Builder`] with the default settings.
-    pub const fn builder() -> Builder<T> {
-        Builder::new()
     }
 }
 
@@ -341,9 +329,7 @@ impl<T, M: Allocator> DerefMut for SharedPool<T, M> {
     }
 }
 
-impl<T, M: Allocator + Inspect> Inspect for SharedPool<T, M> {
-    delegate!(self: self.0; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([T, M: Allocator + Inspect] SharedPool<T, M>: |this| this.0);
 
 /// Same as for [`Pool`].
 impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {

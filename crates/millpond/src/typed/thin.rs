@@ -24,7 +24,7 @@ use crate::{
     pool::Blocks,
     shell::{Local, SingleSize, out_of_memory},
     source::{DEFAULT_PARENT, DefaultParent},
-    traits::{Allocation, Allocator, Inspect, PoolStats, Reclaim, delegate},
+    traits::{Allocation, Allocator, PoolStats, Reclaim, delegate_inspect},
 };
 
 /// Returns the alignment of chunks for values of `size` bytes, which is also their maximum size: a *window*. It has
@@ -291,9 +291,7 @@ impl<T> Default for ThinPool<T> {
     }
 }
 
-impl<T, A: Allocator> Inspect for ThinPool<T, A> {
-    delegate!(self: self.memory; stats largest_free holes render metrics owns check report);
-}
+delegate_inspect!([T, A: Allocator] ThinPool<T, A>: |this| this.memory);
 
 /// A reset removes values whose handles were leaked or forgotten, without dropping them. No other values can exist at
 /// that point.

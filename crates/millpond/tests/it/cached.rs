@@ -17,10 +17,11 @@ use millpond::{
     AllocError, Allocator, Blocks, Buffer, Cached, Classes, Fixed, Heap, Inspect, Locked, Magazine, Reclaim,
     StaticBuffer, Tlsf,
     guard::{Counted, Limit},
-    lock::{SpinLock, TicketLock},
-    oom::{Fail, Retry},
+    lock::TicketLock,
+    oom::Retry,
     pool::AddressOrdered,
     raw::Allocation,
+    shell::CacheOptions,
     testing::{Conformance, out_of_memory},
 };
 
@@ -70,11 +71,8 @@ fn keeps_the_contract() {
     kit(|| Cached::new_in(Blocks::<(Fixed<64>, Magazine<4>)>::new(), TrackingParent::default()));
     kit(|| Cached::new_in(Blocks::<(Fixed<64>, AddressOrdered<5, 4096>)>::new(), TrackingParent::default()));
     kit(|| {
-        Cached::<_, _, SpinLock, _, 4>::with_policy(
-            Sixty4::new(),
-            TrackingParent::default(),
-            Retry(|_, _| false),
-        )
+        let options = CacheOptions::new().words::<4>().policy(Retry(|_, _| false));
+        Cached::with_options(Sixty4::new(), TrackingParent::default(), options)
     });
     kit(|| Cached::new_in(Limit::blocks(Counted::new(Sixty4::new()), 1000), TrackingParent::default()));
     kit(|| Cached::new_in(Sixty4::new(), Arc::new(Cached::new_in(Blocks::<Fixed<8192, 1024>>::new(), Heap))));
@@ -93,9 +91,7 @@ fn keeps_the_contract() {
     });
     out_of_memory(|parent| Cached::new_in(Sixty4::new(), parent));
     out_of_memory(|parent| Cached::new_in(Classes::new(), parent));
-    out_of_memory(|parent| {
-        Cached::<_, _, SpinLock, _, 8>::with_policy(Sixty4::new(), parent, millpond::oom::Fail)
-    });
+    out_of_memory(|parent| Cached::with_options(Sixty4::new(), parent, CacheOptions::new().words::<8>()));
 }
 
 /// Thread indices belong to the whole process: in a test that counts blocks, threads must not inherit indices that
@@ -368,7 +364,7 @@ fn blocks_freed_by_a_policy_are_found() {
     }
     let _turn = alone();
     let pool = Limit::blocks(Sixty4::new(), 40);
-    let pool: &_ = Box::leak(Box::new(Cached::<_, _, SpinLock, _>::with_policy(pool, Heap, Retry(free_one))));
+    let pool: &_ = Box::leak(Box::new(Cached::with_policy(pool, Heap, Retry(free_one))));
     POOL.set(pool).ok().expect("set once");
     let blocks: Vec<_> = (0..40).map_while(|_| take(pool)).collect();
     RESERVE.lock().expect("not poisoned").extend(blocks);
@@ -495,11 +491,8 @@ fn contents_survive_churn() {
     let pool = Cached::new_in(Sixty4::new(), TrackingParent::default());
     churn(&pool, 20_000);
     assert_eq!(pool.stats().live, 0);
-    let small = Cached::<_, _, SpinLock, _, 4>::with_policy(
-        Sixty4::new(),
-        TrackingParent::default(),
-        millpond::oom::Fail,
-    );
+    let small =
+        Cached::with_options(Sixty4::new(), TrackingParent::default(), CacheOptions::new().words::<4>());
     churn(&small, 20_000);
     assert_eq!(small.stats().live, 0);
     small.check().expect("sound");
@@ -512,7 +505,7 @@ fn cached_pools_under_stress() {
     stress(Cached::new(Blocks::<(Fixed<64>, Magazine)>::new()));
     stress(Cached::new(Classes::new()));
     // Two blocks in a magazine: nearly every call visits the depot.
-    stress(Cached::<_, _, SpinLock, _, 4>::with_policy(Sixty4::new(), Heap, Fail));
+    stress(Cached::with_options(Sixty4::new(), Heap, CacheOptions::new().words::<4>()));
 }
 
 /// Threads request more than there is: magazines of ended threads are searched, and living threads observe the reclaim

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use millpond::{
     Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Linear, Local, LockFree, Locked, Magazine,
     Reclaim, SignPost, Stack, Tlsf,
+    observe::InspectExt,
     pool::{AddressOrdered, Lifo, Validated},
     shell::RemoteFree,
 };

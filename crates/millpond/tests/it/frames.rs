@@ -6,6 +6,7 @@ use millpond::{
     Arena, ArenaAlloc, ArenaPool, Frames, Inspect, Linear, Local, Owned, Stack,
     arena::{FrameHandle, PooledArena},
     guard::Stats,
+    observe::InspectExt,
 };
 
 use crate::{tracking_parent::TrackingParent, values::unwinds};

@@ -4,6 +4,7 @@ use std::{alloc::Layout, collections::BTreeSet, ptr::NonNull};
 
 use millpond::{
     Allocator, Blocks, Fixed, Inspect, Local, Magazine, Pages,
+    observe::InspectExt,
     pool::{AddressOrdered, ConstBlockLayout, FreeList, Lifo},
 };
 

@@ -7,7 +7,7 @@ use millpond::{
     Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, For, Inspect, Linear, Local, LockFree, Locked,
     Magazine, Owned, Pool, Reclaim, SignPost, Stack, Tlsf,
     guard::{Canary, Fallback, Limit, Observe, Quarantine, Segregator, Stats},
-    observe::{ChunkMap, HeapMapBuilder, HeapMapView, Usage},
+    observe::{ChunkMap, HeapMapBuilder, HeapMapView, InspectExt, Usage},
     pool::{AddressOrdered, Lifo, Validated},
     shell::{AtomicLinear, RemoteFree},
 };

@@ -101,6 +101,7 @@ fn metrics_and_heap_maps_are_serialized() {
     let stats = serde_json::to_value((pool.stats(), pool.report())).expect("plain numbers");
     assert_eq!((&stats[0]["live"], &stats[1]["live_blocks"]), (&64.into(), &1.into()));
 
+    use millpond::observe::InspectExt;
     let map = serde_json::to_value(pool.heap_map(4)).expect("plain numbers");
     assert_eq!(map, serde_json::to_value(pool.heap_map(4).view()).expect("plain numbers"));
     assert_eq!((&map["chunks"][0]["size"], &map["chunks"][0]["block"]), (&256.into(), &64.into()));

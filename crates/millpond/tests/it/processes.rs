@@ -19,9 +19,8 @@ use millpond::{
     guard::{Checked, Quarantine},
     lock::{SpinLock, TicketLock},
     observe::Registry,
-    oom::Fail,
     raw::AtFork,
-    shell::{AtomicLinear, RemoteFree, fork},
+    shell::{AtomicLinear, CacheOptions, RemoteFree, fork},
 };
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -203,7 +202,11 @@ fn locked_pools_survive_a_fork_under_their_lock() {
     };
     assert_eq!(registered, 0);
     // Two blocks in a magazine: nearly every call visits the depot.
-    let cached = Cached::<_, _, HeldForForks, _, 4>::with_policy(Blocks::<Fixed<64>>::new(), Heap, Fail);
+    let cached = Cached::with_options(
+        Blocks::<Fixed<64>>::new(),
+        Heap,
+        CacheOptions::new().lock::<HeldForForks>().words::<4>(),
+    );
     let locked = Locked::<_, _, HeldForForks>::new_in(Blocks::<Fixed<64>>::new(), Heap);
     let use_both = || use_it::<50>(&cached) && use_it::<50>(&locked);
     fork_among(use_both, use_both);
@@ -218,7 +221,7 @@ mod registered {
         Locked::new_in(Blocks::new(), &PARENT);
     pub(super) static SPIN: Locked<Blocks<Fixed<64>>, Heap, SpinLock> = Locked::new_in(Blocks::new(), Heap);
     pub(super) static NEAR: Cached<Blocks<Fixed<64>>, Heap> = Cached::constant(Blocks::new(), Heap);
-    pub(super) static OWN_PARENT: Cached<Blocks<Fixed<64>>, Locked<Tlsf, Heap>, TicketLock> =
+    pub(super) static OWN_PARENT: Cached<Blocks<Fixed<64>>, Locked<Tlsf, Heap>, CacheOptions<TicketLock>> =
         Cached::constant(Blocks::new(), Locked::new_in(Tlsf::new(), Heap));
     pub(super) static BOOKS: Checked<Locked<Tlsf, Heap>> = Checked::new(Locked::new_in(Tlsf::new(), Heap));
     pub(super) static LISTS: LockFree<Fixed<64>> = LockFree::new();

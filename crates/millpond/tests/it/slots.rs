@@ -10,6 +10,7 @@ use std::{
 use fastrand::Rng;
 use millpond::{
     AllocError, Buffer, Inspect, Key, Linear, Local, Locked, SharedSlots, Slots, Tlsf, guard::Stats,
+    observe::InspectExt,
 };
 
 use crate::{cached::alone, tracking_parent::TrackingParent};

@@ -4,7 +4,8 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{counter::Shared, engine::Accounting};
 use crate::traits::{
-    Allocation, Allocator, AtFork, Inspect, InvariantError, PoolStats, Reclaim, Report, Requested, delegate,
+    Allocation, Allocator, AtFork, HeapMapBuilder, Holes, Inspect, InvariantError, PoolStats, Reclaim,
+    Report, Requested,
 };
 
 /// A pool or an allocator behind a guard that does the accounting `J`: see [`Limit`](crate::guard::Limit),
@@ -154,7 +155,21 @@ unsafe impl<J: Accounting, A: Allocator> Allocator for Accounted<J, A> {
 }
 
 impl<J: Accounting, X: Inspect> Inspect for Accounted<J, X> {
-    delegate!(self: self.inner; largest_free holes render owns);
+    fn largest_free(&self) -> Option<usize> {
+        self.inner.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.inner.render(builder);
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
 
     fn stats(&self) -> PoolStats {
         match self.accounting.live_blocks() {

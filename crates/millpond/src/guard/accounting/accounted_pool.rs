@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::AllocError,
     pool::{ConstSizeClasses, SizeClasses},
-    traits::{ChunkRequest, PoolHooks, RawPool, Requested, Reserve, Rewind, delegate},
+    traits::{Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release, Requested, Reserve, Rewind},
 };
 
 impl<J: Accounting, P: RawPool> Accounted<J, P> {
@@ -34,7 +34,22 @@ impl<J: Accounting, P: RawPool> Accounted<J, P> {
 // inner pool did frees the block with a size from the requested one up, which fits. The accounting calls no foreign
 // code.
 unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
-    delegate!(self: self.inner; chunk_request add_chunk collect_empty release_chunk);
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.chunk_request(layout)
+    }
+
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
+        unsafe { self.inner.add_chunk(chunk, layout) }
+    }
+
+    fn collect_empty(&mut self) {
+        self.inner.collect_empty();
+    }
+
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.inner.release_chunk(which)
+    }
 
     #[inline(always)]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -88,7 +103,31 @@ unsafe impl<J: Accounting, P: RawPool> RawPool for Accounted<J, P> {
 }
 
 impl<J: Accounting, P: RawPool> PoolHooks for Accounted<J, P> {
-    delegate!(self: self.inner; may_deallocate damage passes_through release_held before_drop pending_report);
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.inner.may_deallocate(block, layout)
+    }
+
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.inner.damage(block, layout) }
+    }
+
+    #[inline(always)]
+    fn passes_through(&self, layout: Layout) -> bool {
+        self.inner.passes_through(layout)
+    }
+
+    fn release_held(&mut self) -> bool {
+        self.inner.release_held()
+    }
+
+    fn before_drop(&mut self) {
+        self.inner.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.inner.pending_report()
+    }
 
     fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
         self.accounting.may_allocate(Requested::of(layout))?;
@@ -127,7 +166,14 @@ unsafe impl<J: Accounting, P: Rewind> Rewind for Accounted<J, P> {
 }
 
 impl<J: Accounting, P: Reserve> Reserve for Accounted<J, P> {
-    delegate!(self: self.inner; add_reserved_chunk release_reserved_chunk);
+    unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
+        unsafe { self.inner.add_reserved_chunk(chunk, layout, count) }
+    }
+
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.inner.release_reserved_chunk(layout, count)
+    }
 
     fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         self.accounting.may_allocate_many(Requested::of(layout), count)?;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     base::atomic::{Ordering, fence},
+    guard::FREED,
     traits::{AtFork, Diagnosis},
 };
 
@@ -62,9 +63,6 @@ pub type Poison<X> = Instrumented<Fill<false>, X>;
 /// # Ok::<(), millpond::AllocError>(())
 /// ```
 pub type Zeroed<X> = Instrumented<Fill<true>, X>;
-
-/// The byte with which [`Poison`] fills freed blocks.
-pub(in crate::guard) const FREED: u8 = 0xDF;
 
 /// The hooks of [`Zeroed`], which `ERASES` what was in freed blocks, and of [`Poison`], which does not have to.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,8 @@ use super::hooks::{
 use crate::{
     base::{AllocError, address},
     traits::{
-        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, Reclaim,
-        Reporter, delegate, relocate,
+        Allocation, Allocator, AtFork, Diagnosis, HeapMapBuilder, Holes, Inspect, InvariantError, MisuseKind,
+        Pending, PoolStats, Reclaim, Report, Reporter, relocate,
     },
 };
 
@@ -336,7 +336,25 @@ unsafe impl<D: BlockHooks, A: Allocator> Allocator for Instrumented<D, A> {
 }
 
 impl<D: BlockHooks, X: Inspect> Inspect for Instrumented<D, X> {
-    delegate!(self: self.inner; stats holes render owns report);
+    fn stats(&self) -> PoolStats {
+        self.inner.stats()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.inner.render(builder);
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
+
+    fn report(&self) -> Report {
+        self.inner.report()
+    }
 
     fn check(&self) -> Result<(), InvariantError> {
         self.hooks.check()?;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::AllocError,
     traits::{
-        Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, PoolHooks, RawPool, Reserve, delegate,
+        Chunk, ChunkRequest, Diagnosis, MisuseKind, PendingReport, PoolHooks, RawPool, Release, Reserve,
     },
 };
 
@@ -58,7 +58,13 @@ impl<D: BlockHooks, P: RawPool> Instrumented<D, P> {
 // SAFETY: every block is one of the inner pool, which upholds the contract; the guard returns a part of it, and frees
 // all of it. The hooks stay within the block and its margins, and call no foreign code.
 unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
-    delegate!(self: self.inner; collect_empty release_chunk);
+    fn collect_empty(&mut self) {
+        self.inner.collect_empty();
+    }
+
+    fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
+        self.inner.release_chunk(which)
+    }
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         let wide = with_margins::<D>(layout)?;
@@ -176,7 +182,9 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
 }
 
 impl<D: BlockHooks, P: RawPool> PoolHooks for Instrumented<D, P> {
-    delegate!(self: self.inner; release_held);
+    fn release_held(&mut self) -> bool {
+        self.inner.release_held()
+    }
 
     unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         // SAFETY: the caller upholds the contract of `damage`, which is the same.

@@ -21,7 +21,6 @@ mod trie;
 pub use canary::Canary;
 #[cfg(feature = "alloc")]
 pub use checked::Checked;
-pub(in crate::guard) use fill::FREED;
 pub use fill::{Poison, Zeroed};
 pub use instrumented::Instrumented;
 #[cfg(any(feature = "valgrind", feature = "asan"))]

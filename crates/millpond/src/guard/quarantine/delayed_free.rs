@@ -5,11 +5,11 @@ use core::{alloc::Layout, ptr::NonNull};
 use super::ring::{HeldBlock, Ring};
 use crate::{
     base::{AllocError, Mutex},
-    guard::bytes::FREED,
+    guard::FREED,
     sync::SpinLock,
     traits::{
-        Allocation, Allocator, AtFork, Diagnosis, Inspect, InvariantError, MisuseKind, Pending, RawPool,
-        Reclaim, Reporter, delegate, relocate,
+        Allocation, Allocator, AtFork, Diagnosis, HeapMapBuilder, Holes, Inspect, InvariantError, MisuseKind,
+        Pending, PoolStats, RawPool, Reclaim, Report, Reporter, relocate,
     },
 };
 
@@ -347,7 +347,29 @@ unsafe impl<H: DelayedFreeHooks, A: Allocator, const N: usize> Allocator for Del
 }
 
 impl<H: DelayedFreeHooks, X: Inspect, const N: usize> Inspect for DelayedFree<H, X, N> {
-    delegate!(self: self.inner; stats largest_free holes render owns report);
+    fn stats(&self) -> PoolStats {
+        self.inner.stats()
+    }
+
+    fn largest_free(&self) -> Option<usize> {
+        self.inner.largest_free()
+    }
+
+    fn holes(&self) -> Option<Holes> {
+        self.inner.holes()
+    }
+
+    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
+        self.inner.render(builder);
+    }
+
+    fn owns(&self, address: *const u8) -> bool {
+        self.inner.owns(address)
+    }
+
+    fn report(&self) -> Report {
+        self.inner.report()
+    }
 
     fn check(&self) -> Result<(), InvariantError> {
         self.ring.lock().check()?;

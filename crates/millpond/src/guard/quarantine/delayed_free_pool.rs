@@ -8,7 +8,10 @@ use super::{
     delayed_free::{DelayedFree, DelayedFreeHooks},
     ring::HeldBlock,
 };
-use crate::traits::{Chunk, MisuseKind, PendingReport, PoolHooks, RawPool, Release, Reserve, delegate};
+use crate::{
+    base::AllocError,
+    traits::{Chunk, ChunkRequest, MisuseKind, PendingReport, PoolHooks, RawPool, Release, Reserve},
+};
 
 impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
     /// Checks a block that has left the ring, and keeps the report until the shell asks for it.
@@ -59,7 +62,24 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> DelayedFree<H, P, N> {
 // SAFETY: every block is one of the inner pool, which upholds the contract. A block in the ring is neither in use nor
 // free, so it is not handed out. The hooks call no foreign code.
 unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for DelayedFree<H, P, N> {
-    delegate!(self: self.inner; allocate allocate_hot chunk_request add_chunk);
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.inner.allocate(layout)
+    }
+
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.inner.allocate_hot(layout)
+    }
+
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.inner.chunk_request(layout)
+    }
+
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
+        unsafe { self.inner.add_chunk(chunk, layout) }
+    }
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         if self.ring.get_mut().holds(block) {
@@ -122,7 +142,23 @@ unsafe impl<H: DelayedFreeHooks, P: RawPool, const N: usize> RawPool for Delayed
 }
 
 impl<H: DelayedFreeHooks, P: RawPool, const N: usize> PoolHooks for DelayedFree<H, P, N> {
-    delegate!(self: self.inner; damage passes_through may_allocate note_failure);
+    unsafe fn damage(&mut self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.inner.damage(block, layout) }
+    }
+
+    #[inline(always)]
+    fn passes_through(&self, layout: Layout) -> bool {
+        self.inner.passes_through(layout)
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        self.inner.may_allocate(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        self.inner.note_failure(layout);
+    }
 
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         !self.ring.get_mut().holds(block) && self.inner.may_deallocate(block, layout)
@@ -144,5 +180,16 @@ impl<H: DelayedFreeHooks, P: RawPool, const N: usize> PoolHooks for DelayedFree<
 }
 
 impl<H: DelayedFreeHooks, P: Reserve, const N: usize> Reserve for DelayedFree<H, P, N> {
-    delegate!(self: self.inner; reserve_request add_reserved_chunk release_reserved_chunk);
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.inner.reserve_request(layout, count)
+    }
+
+    unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
+        unsafe { self.inner.add_reserved_chunk(chunk, layout, count) }
+    }
+
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.inner.release_reserved_chunk(layout, count)
+    }
 }

@@ -1,11 +1,15 @@
-//! Drawings of heap maps: as text for a terminal, and as SVG. Neither allocates.
+//! Heap maps: drawn as text for a terminal and as SVG, which does not allocate, and with memory of their own.
 
 mod svg;
 mod text;
+#[cfg(feature = "alloc")]
+mod with_memory;
 
 use core::fmt;
 
 use crate::traits::{ChunkMap, HeapMapView, Usage};
+#[cfg(feature = "alloc")]
+pub use with_memory::{HeapMap, InspectExt};
 
 impl<'a> HeapMapView<'a> {
     /// Displays the map as text for a terminal of `columns` columns: one line per chunk, with one character per cell,
@@ -14,7 +18,7 @@ impl<'a> HeapMapView<'a> {
     ///
     /// ```
     /// use core::alloc::Layout;
-    /// use millpond::{Allocator, Blocks, Fixed, Inspect, Local};
+    /// use millpond::{Allocator, Blocks, Fixed, Local, observe::InspectExt};
     ///
     /// let pool = Local::new(Blocks::<Fixed<64>>::new().with_capacity(64));
     /// let layout = Layout::new::<[u64; 8]>();
@@ -35,7 +39,7 @@ impl<'a> HeapMapView<'a> {
     /// free.
     ///
     /// ```
-    /// use millpond::{Inspect, Local, Tlsf};
+    /// use millpond::{Local, Tlsf, observe::InspectExt};
     ///
     /// assert!(Local::new(Tlsf::new()).heap_map(16).view().ascii(80).to_string().is_ascii());
     /// ```
@@ -48,7 +52,7 @@ impl<'a> HeapMapView<'a> {
     /// filled, from the bottom, by what is live, free, and not handed out yet; 128 cells per line.
     ///
     /// ```
-    /// use millpond::{Inspect, Linear, Local};
+    /// use millpond::{Linear, Local, observe::InspectExt};
     ///
     /// let svg = Local::new(Linear::new()).heap_map(512).view().svg("Meshes & names").to_string();
     /// assert!(svg.starts_with("<svg ") && svg.contains("Meshes &amp; names"));

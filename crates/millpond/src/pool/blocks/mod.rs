@@ -23,6 +23,7 @@ mod free_cache;
 mod free_list;
 mod in_chunk;
 mod lifo;
+mod region_header;
 mod regions;
 mod uncarved;
 mod unrolled;

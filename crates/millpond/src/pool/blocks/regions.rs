@@ -14,13 +14,10 @@
 
 use super::{
     free_cache::{Backing, FreeCache},
+    region_header::{Header, header_of, words},
     uncarved::Uncarved,
 };
-use crate::{
-    base::address::{WORD, align_up, recover},
-    pool::chunks::Span,
-    traits::InvariantError,
-};
+use crate::{base::address::recover, pool::chunks::Span, traits::InvariantError};
 
 /// Keeps freed blocks in an array of `PLACES` addresses and, beyond that, in bitmaps: blocks are reused in address
 /// order.
@@ -49,34 +46,6 @@ pub struct Regions<const REGION: usize> {
     current: usize,
     /// The first of the other regions with set bits, or zero.
     ready: usize,
-}
-
-/// The header of a region. It begins where the header of the chunk (`chunks::HEADER_SIZE`) ends; it is followed by the
-/// summary and the bits, both for as many blocks as the largest region could hold.
-#[repr(C)]
-struct Header {
-    /// The address of the first block.
-    first: usize,
-    /// The next region on the list, or zero.
-    next: usize,
-    /// Whether the region is current or on the list: 1 if so. Not a `bool`, because it may have been overwritten.
-    listed: usize,
-}
-
-/// Returns the number of words of bits in a region.
-const fn words(size: usize, region: usize) -> usize {
-    (region / size).div_ceil(64)
-}
-
-/// Returns the number of bytes of a region's header, including its summary and its bits.
-pub(super) const fn header_size(size: usize, region: usize) -> usize {
-    let words = words(size, region);
-    size_of::<Header>() + (words.div_ceil(64) + words) * 8
-}
-
-/// Returns the header of the region at an address.
-fn header_of(base: usize) -> *mut Header {
-    recover(base + crate::pool::chunks::HEADER_SIZE)
 }
 
 /// The bits of one region.
@@ -365,5 +334,3 @@ impl<const REGION: usize> Backing for Regions<REGION> {
         Ok(())
     }
 }
-
-const _: () = assert!(align_up(size_of::<Header>(), WORD) == size_of::<Header>());

@@ -1,6 +1,6 @@
 //! The blocks that have not been carved yet: the cold half of [`Blocks`](super::Blocks).
 
-use super::regions;
+use super::region_header;
 use crate::{
     base::address::align_up,
     pool::chunks::{ChunkPolicy, Chunks, HEADER_SIZE, LiveBitmap, PAGE, Span, SpanCounts, Spans, Walk},
@@ -45,7 +45,7 @@ impl Uncarved {
             return Self { size, remainder: Span::EMPTY, chunks: Chunks::new(policy) };
         }
         assert!(align <= region, "blocks are aligned beyond a region");
-        let header_size = align_up(HEADER_SIZE + regions::header_size(size, region), policy.align);
+        let header_size = align_up(HEADER_SIZE + region_header::header_size(size, region), policy.align);
         let first = if region < FIRST_REGION { region } else { FIRST_REGION };
         let policy = ChunkPolicy {
             page: 0,

@@ -30,7 +30,7 @@ use crate::{
     base::address::WORD,
     traits::{
         Chunk, ChunkRequest, HeapMapBuilder, Inspect, InvariantError, PoolHooks, PoolStats, RawPool, Release,
-        Rewind, delegate,
+        Rewind,
     },
 };
 
@@ -173,7 +173,26 @@ impl Default for Stack {
 // or, when a mark is released or the stack is reset, over blocks that the caller guarantees are no longer used. Nothing
 // here unwinds or calls user code.
 unsafe impl RawPool for Stack {
-    delegate!(self: self.bump; allocate_hot deallocate resize_in_place);
+    #[inline(always)]
+    fn allocate_hot(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
+        self.bump.allocate_hot(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
+        unsafe { self.bump.deallocate(block, layout) };
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
+        unsafe { self.bump.resize_in_place(block, old, new) }
+    }
 
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {

@@ -5,13 +5,16 @@
 //! depot's lock. An exchange of magazines is O(1); filling a magazine from the pool or emptying it into the pool is
 //! O(blocks in a magazine).
 
-use core::{alloc::Layout, ptr::NonNull};
+use core::{alloc::Layout, marker::PhantomData, ptr::NonNull};
 
-use super::{by_class_count::ByClassCount, magazine::Magazine, table};
+use super::{by_class_count::ByClassCount, config::CacheConfig, magazine::Magazine, table};
 use crate::{
-    base::address::{WORD, recover},
+    base::{
+        AllocError,
+        address::{WORD, recover},
+    },
     pool::{Blocks, ClassMap, MAX_CLASSES, SizeClasses},
-    traits::{Chunk, PoolHooks, RawPool, Release, Reserve, delegate},
+    traits::{Chunk, ChunkRequest, PendingReport, PoolHooks, RawPool, Release, Reserve},
 };
 
 /// The data behind the lock of a [`Cached`](super::Cached).
@@ -21,7 +24,7 @@ use crate::{
 /// * For each class, `full` is the base of a full magazine of blocks of that class, or zero. The first word of such a
 ///   magazine is the base of the next one; the second says where its bottom is and which thread index filled it.
 /// * To the pool, every block in a magazine is live.
-pub(super) struct Depot<P: SizeClasses, const WORDS: usize> {
+pub(super) struct Depot<P: SizeClasses, C: CacheConfig> {
     pub(super) pool: P,
     full: ByClassCount<P::ClassMap, [usize; 1], [usize; MAX_CLASSES]>,
     /// Total size in bytes of the blocks in full magazines.
@@ -30,10 +33,11 @@ pub(super) struct Depot<P: SizeClasses, const WORDS: usize> {
     pub(super) magazines: Blocks,
     /// The slots of a thread, one per class, are carved from here.
     pub(super) caches: Blocks,
+    config: PhantomData<fn() -> C>,
 }
 
-impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
-    pub(super) const MAGAZINE: Layout = layout(Magazine::<WORDS>::BYTES, Magazine::<WORDS>::BYTES);
+impl<P: SizeClasses, C: CacheConfig> Depot<P, C> {
+    pub(super) const MAGAZINE: Layout = layout(Magazine::<C>::BYTES, Magazine::<C>::BYTES);
 
     pub(super) const fn new(pool: P) -> Self {
         Self {
@@ -42,6 +46,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
             waiting_bytes: 0,
             magazines: Blocks::of(Self::MAGAZINE).with_capacity(2),
             caches: Blocks::of(table::layout_for(0)),
+            config: PhantomData,
         }
     }
 
@@ -86,7 +91,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     pub(super) unsafe fn put_full(
         &mut self,
         (class, size): (usize, usize),
-        magazine: Magazine<WORDS>,
+        magazine: Magazine<C>,
         thread: usize,
     ) {
         let base = magazine.base();
@@ -94,13 +99,13 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         // SAFETY: a full magazine has no block in its first two words.
         unsafe {
             base.write(*self.full_of(class));
-            base.add(1).write(thread * WORDS + magazine.bottom.offset_from_unsigned(base.as_ptr()));
+            base.add(1).write(thread * C::WORDS + magazine.bottom.offset_from_unsigned(base.as_ptr()));
         }
         *self.full_of(class) = base.addr().get();
     }
 
     /// Returns a full magazine of blocks of `size` bytes, and the thread index that filled it.
-    pub(super) fn take_full(&mut self, (class, size): (usize, usize)) -> Option<(Magazine<WORDS>, usize)> {
+    pub(super) fn take_full(&mut self, (class, size): (usize, usize)) -> Option<(Magazine<C>, usize)> {
         let base = recover::<usize>(*self.full_of(class));
         if base.is_null() {
             return None;
@@ -110,11 +115,11 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         unsafe {
             *self.full_of(class) = base.read();
             let about = base.add(1).read();
-            let bottom = base.add(about % WORDS);
+            let bottom = base.add(about % C::WORDS);
             bottom.write(0);
-            let magazine = Magazine { top: base.add(WORDS - 1), bottom };
+            let magazine = Magazine::new(base.add(C::WORDS - 1), bottom);
             self.waiting_bytes = self.waiting_bytes.saturating_sub(magazine.count() * size);
-            Some((magazine, about / WORDS))
+            Some((magazine, about / C::WORDS))
         }
     }
 
@@ -124,7 +129,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     }
 
     /// Returns the full magazines of a class.
-    pub(super) fn full(&self, class: usize) -> impl Iterator<Item = Magazine<WORDS>> {
+    pub(super) fn full(&self, class: usize) -> impl Iterator<Item = Magazine<C>> {
         let exists = |&base: &usize| base != 0;
         let first =
             if P::ClassMap::CLASSES == 1 { self.full.one()[class] } else { self.full.several()[class] };
@@ -134,7 +139,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
             // SAFETY: as above.
             let about: usize = unsafe { recover::<usize>(base + WORD).read() };
             let word = |index: usize| recover(base + index * WORD);
-            Magazine { top: word(WORDS - 1), bottom: word(about % WORDS) }
+            Magazine::new(word(C::WORDS - 1), word(about % C::WORDS))
         })
     }
 
@@ -144,17 +149,12 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     ///
     /// The magazine that begins at `base` came from here and is empty; `limit` is at most its maximum, and `layout` is
     /// that of a class.
-    pub(super) unsafe fn fill(
-        &mut self,
-        base: NonNull<usize>,
-        layout: Layout,
-        limit: usize,
-    ) -> Magazine<WORDS> {
+    pub(super) unsafe fn fill(&mut self, base: NonNull<usize>, layout: Layout, limit: usize) -> Magazine<C> {
         let mut filled = 0;
         while filled < limit {
             let Some(block) = self.pool.allocate(layout) else { break };
             // SAFETY: the word lies in the magazine, above its first two.
-            unsafe { base.add(WORDS - 1 - filled).write(block.addr().get()) };
+            unsafe { base.add(C::WORDS - 1 - filled).write(block.addr().get()) };
             filled += 1;
         }
         if filled == 0 {
@@ -163,9 +163,9 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
         }
         // SAFETY: as above, for the word below the last block.
         unsafe {
-            let bottom = base.add(WORDS - 1 - filled);
+            let bottom = base.add(C::WORDS - 1 - filled);
             bottom.write(0);
-            Magazine { top: base.add(WORDS - 1).as_ptr(), bottom: bottom.as_ptr() }
+            Magazine::new(base.add(C::WORDS - 1).as_ptr(), bottom.as_ptr())
         }
     }
 
@@ -175,7 +175,7 @@ impl<P: SizeClasses, const WORDS: usize> Depot<P, WORDS> {
     ///
     /// The magazine came from here and is not in use, and its blocks are of the class that has this layout. It may have
     /// no blocks.
-    pub(super) unsafe fn empty(&mut self, magazine: Magazine<WORDS>, layout: Layout) {
+    pub(super) unsafe fn empty(&mut self, magazine: Magazine<C>, layout: Layout) {
         if magazine.is_none() {
             return;
         }
@@ -220,8 +220,31 @@ const fn layout(size: usize, align: usize) -> Layout {
 
 // SAFETY: blocks are the pool's, which keeps the contract. Those in magazines are live to the pool and handed out only
 // from their magazine.
-unsafe impl<P: SizeClasses, const WORDS: usize> RawPool for Depot<P, WORDS> {
-    delegate!(self: self.pool; deallocate chunk_request add_chunk resize_in_place);
+unsafe impl<P: SizeClasses, C: CacheConfig> RawPool for Depot<P, C> {
+    #[inline]
+    unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
+        unsafe { self.pool.deallocate(block, layout) };
+    }
+
+    fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
+        self.pool.chunk_request(layout)
+    }
+
+    unsafe fn add_chunk(&mut self, chunk: Chunk, layout: Layout) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_chunk`, which is the same.
+        unsafe { self.pool.add_chunk(chunk, layout) }
+    }
+
+    unsafe fn resize_in_place(
+        &mut self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<[u8]>> {
+        // SAFETY: the caller upholds the contract of `resize_in_place`, which is the same.
+        unsafe { self.pool.resize_in_place(block, old, new) }
+    }
 
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {
         if let Some(block) = self.pool.allocate(layout) {
@@ -253,11 +276,45 @@ unsafe impl<P: SizeClasses, const WORDS: usize> RawPool for Depot<P, WORDS> {
     }
 }
 
-impl<P: SizeClasses, const WORDS: usize> PoolHooks for Depot<P, WORDS> {
-    delegate!(self: self.pool; passes_through may_allocate note_failure release_held before_drop pending_report);
+impl<P: SizeClasses, C: CacheConfig> PoolHooks for Depot<P, C> {
+    #[inline(always)]
+    fn passes_through(&self, layout: Layout) -> bool {
+        self.pool.passes_through(layout)
+    }
+
+    fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {
+        self.pool.may_allocate(layout)
+    }
+
+    fn note_failure(&mut self, layout: Layout) {
+        self.pool.note_failure(layout);
+    }
+
+    fn release_held(&mut self) -> bool {
+        self.pool.release_held()
+    }
+
+    fn before_drop(&mut self) {
+        self.pool.before_drop();
+    }
+
+    fn pending_report(&mut self) -> Option<PendingReport> {
+        self.pool.pending_report()
+    }
 }
 
 /// Blocks in full magazines are not counted.
-impl<P: SizeClasses + Reserve, const WORDS: usize> Reserve for Depot<P, WORDS> {
-    delegate!(self: self.pool; reserve_request add_reserved_chunk release_reserved_chunk);
+impl<P: SizeClasses + Reserve, C: CacheConfig> Reserve for Depot<P, C> {
+    fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
+        self.pool.reserve_request(layout, count)
+    }
+
+    unsafe fn add_reserved_chunk(&mut self, chunk: Chunk, layout: Layout, count: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `add_reserved_chunk`, which is the same.
+        unsafe { self.pool.add_reserved_chunk(chunk, layout, count) }
+    }
+
+    fn release_reserved_chunk(&mut self, layout: Layout, count: usize) -> Option<Chunk> {
+        self.pool.release_reserved_chunk(layout, count)
+    }
 }

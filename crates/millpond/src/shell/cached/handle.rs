@@ -1,19 +1,16 @@
 //! A cache that is held as a value instead of being found by thread.
 
-use core::{alloc::Layout, cell::Cell, mem::MaybeUninit, ptr::NonNull};
+use core::{alloc::Layout, cell::Cell, ptr::NonNull};
 
-use lock_api::RawMutex;
-
-use super::{Cached, bulk, thread_magazines::ThreadMagazines};
+use super::{
+    Cached,
+    config::{CacheConfig, CacheOptions},
+    thread_magazines::ThreadMagazines,
+};
 use crate::{
-    base::AllocError,
     pool::SizeClasses,
-    shell::{
-        allocator::resize_alike,
-        oom::{Fail, OomPolicy},
-        ops::RawResult,
-    },
-    sync::{SpinLock, thread_index::ThreadIndex},
+    shell::ops::RawResult,
+    sync::thread_index::ThreadIndex,
     traits::{Allocation, Allocator},
 };
 
@@ -51,24 +48,15 @@ use crate::{
 /// #     // instead: scope.spawn(|| drop(pool.handle()));
 /// });
 /// ```
-pub struct Handle<
-    'a,
-    P: SizeClasses,
-    A: Allocator,
-    L: RawMutex = SpinLock,
-    O: OomPolicy = Fail,
-    const WORDS: usize = 128,
-> {
-    pool: &'a Cached<P, A, L, O, WORDS>,
+pub struct Handle<'a, P: SizeClasses, A: Allocator, C: CacheConfig = CacheOptions> {
+    pool: &'a Cached<P, A, C>,
     thread: Option<ThreadIndex>,
     /// The slots of the handle's index, one per class; vacant ones if it has none. (A `Cell`: one thread at a time.)
     caches: Cell<&'a [ThreadMagazines]>,
 }
 
-impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize>
-    Handle<'a, P, A, L, O, WORDS>
-{
-    pub(super) fn new(pool: &'a Cached<P, A, L, O, WORDS>) -> Self {
+impl<'a, P: SizeClasses, A: Allocator, C: CacheConfig> Handle<'a, P, A, C> {
+    pub(super) fn new(pool: &'a Cached<P, A, C>) -> Self {
         let thread = ThreadIndex::acquire();
         let caches = pool.caches.of(thread.as_ref().map_or(0, ThreadIndex::get));
         Self { pool, thread, caches: Cell::new(caches) }
@@ -84,29 +72,6 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
     fn cache(&self, class: usize) -> &'a ThreadMagazines {
         // SAFETY: there is a slot for each class.
         unsafe { self.caches.get().get_unchecked(class) }
-    }
-
-    /// Fills every place with a block for `layout`, or none of them. Visits the depot once per magazine.
-    ///
-    /// # Errors
-    ///
-    /// As [`Allocator::allocate`]; no block is taken in that case.
-    pub fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError> {
-        bulk::allocate(self, layout, places)
-    }
-
-    /// Frees many blocks of one layout. Visits the depot once per magazine.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
-    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the caller upholds the contract of `deallocate` for each block.
-        unsafe { bulk::deallocate(self, blocks, layout) };
     }
 
     #[cold]
@@ -134,9 +99,7 @@ impl<'a, P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: u
 
 // SAFETY: every call goes to the pool, which keeps the contract. The index is the handle's, which one thread uses at a
 // time.
-unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Allocator
-    for Handle<'_, P, A, L, O, WORDS>
-{
+unsafe impl<P: SizeClasses, A: Allocator, C: CacheConfig> Allocator for Handle<'_, P, A, C> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Allocation {
         // SAFETY: the slot is the handle's.
@@ -160,18 +123,28 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
         self.pool.may_deallocate(block, layout)
     }
 
-    resize_alike!(grow, shrink: |this, block, old, new| {
-        this.pool.resize((this, || this.thread()), block, old, new)
-    });
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow`, which is that of `resize`.
+        unsafe { self.pool.resize((self, || self.thread()), block, old, new) }
+    }
 
-    resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| {
-        this.pool.resize_in_place(block, old, new)
-    });
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink`, which is that of `resize`.
+        unsafe { self.pool.resize((self, || self.thread()), block, old, new) }
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is that of `resize_in_place`.
+        unsafe { self.pool.resize_in_place(block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is that of `resize_in_place`.
+        unsafe { self.pool.resize_in_place(block, old, new) }
+    }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Drop
-    for Handle<'_, P, A, L, O, WORDS>
-{
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Drop for Handle<'_, P, A, C> {
     fn drop(&mut self) {
         // SAFETY: the index is the handle's, which is dropped only after this.
         unsafe { self.pool.flush_thread(self.thread()) };

@@ -1,20 +1,15 @@
 //! Inspection of a cached pool.
 
-use lock_api::RawMutex;
-
-use super::{Cached, magazine::Magazine};
+use super::{Cached, config::CacheConfig, magazine::Magazine};
 use crate::{
     pool::{ClassMap, SizeClasses},
-    shell::oom::OomPolicy,
     sync::thread_index::{self, MAX_THREADS},
     traits::{Allocator, HeapMapBuilder, Inspect, InvariantError, PoolStats, Report},
 };
 
 /// The numbers are exact while no other thread allocates or frees; otherwise they are off by what other threads do
 /// meanwhile.
-impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Inspect
-    for Cached<P, A, L, O, WORDS>
-{
+impl<P: SizeClasses + Inspect, A: Allocator, C: CacheConfig> Inspect for Cached<P, A, C> {
     /// Blocks in magazines count as free. O(slots of all threads) in addition to the cost of the pool, which alone runs
     /// under the depot's lock.
     fn stats(&self) -> PoolStats {
@@ -53,7 +48,7 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
             let cache = &self.caches.of(thread_index::current())[class];
             let size = self.class_map.layout(class).size();
             for magazine in [cache.loaded(), cache.spare()].into_iter().chain(depot.full(class)) {
-                Magazine::<WORDS>::blocks(magazine).for_each(|block| builder.free(block..block + size));
+                Magazine::<C>::blocks(magazine).for_each(|block| builder.free(block..block + size));
             }
         }
     }
@@ -71,7 +66,7 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
         depot.caches.check()?;
         for class in 0..self.class_map.classes() {
             let cache = &self.caches.of(thread_index::current())[class];
-            let (loaded, spare) = (cache.loaded::<WORDS>(), cache.spare::<WORDS>());
+            let (loaded, spare) = (cache.loaded::<C>(), cache.spare::<C>());
             if !loaded.is_valid() || !spare.is_valid() {
                 return Err(InvariantError("the bottom or a block of a magazine was overwritten"));
             }
@@ -92,17 +87,14 @@ impl<P: SizeClasses + Inspect, A: Allocator, L: RawMutex, O: OomPolicy, const WO
     }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// Returns, for each slot of each thread index, the number of its blocks and their size.
     fn held(&self) -> impl Iterator<Item = (usize, usize)> {
         let caches = (1..MAX_THREADS)
             .filter_map(|thread| self.caches.get(thread))
             .flat_map(|caches| caches.iter().enumerate());
         caches.map(|(class, cache)| {
-            (
-                cache.loaded::<WORDS>().count() + cache.spare::<WORDS>().count(),
-                self.class_map.layout(class).size(),
-            )
+            (cache.loaded::<C>().count() + cache.spare::<C>().count(), self.class_map.layout(class).size())
         })
     }
 }

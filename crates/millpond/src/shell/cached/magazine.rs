@@ -10,12 +10,10 @@
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001); the sentinels are ours.
 
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 
+use super::config::{CacheConfig, MAX_WORDS};
 use crate::base::address::{WORD, prefetch_for_writing};
-
-/// Maximum number of words in a magazine.
-pub(super) const MAX_WORDS: usize = 128;
 
 /// Size of a cache line in bytes, on most processors.
 const LINE: usize = 64;
@@ -31,32 +29,48 @@ static SENTINEL: Sentinel = Sentinel([0; MAX_WORDS]);
 pub(super) const SENTINEL_TOP: *mut usize =
     (&raw const SENTINEL.0).cast::<usize>().wrapping_add(MAX_WORDS - 1).cast_mut();
 
-/// A magazine of `WORDS` words.
+/// A magazine of as many words as the configuration says.
 ///
 /// # Invariants
 ///
 /// * `bottom` and `top` lie in one magazine, with `bottom` not above `top`; or both are [`SENTINEL_TOP`].
 /// * The word at `bottom` is zero, and those above it, up to `top`, are the addresses of distinct free blocks.
-#[derive(Clone, Copy)]
-pub(super) struct Magazine<const WORDS: usize> {
+pub(super) struct Magazine<C> {
     pub(super) top: *mut usize,
     pub(super) bottom: *mut usize,
+    config: PhantomData<fn() -> C>,
 }
 
-impl<const WORDS: usize> Magazine<WORDS> {
-    /// Size of a magazine in bytes, and its alignment.
-    pub(super) const BYTES: usize = {
+impl<C> Clone for Magazine<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Magazine<C> {}
+
+impl<C: CacheConfig> Magazine<C> {
+    /// Number of words in a magazine.
+    pub(super) const WORDS: usize = {
         assert!(
-            WORDS.is_power_of_two() && WORDS >= 4 && WORDS <= MAX_WORDS,
-            "a magazine has 4, 8, 16, 32, 64 or 128 places: choose other PLACES"
+            C::WORDS.is_power_of_two() && C::WORDS >= 4 && C::WORDS <= MAX_WORDS,
+            "a magazine has 4, 8, 16, 32, 64 or 128 words"
         );
-        WORDS * WORD
+        C::WORDS
     };
 
-    /// Maximum number of blocks in a magazine.
-    pub(super) const MAX_BLOCKS: usize = WORDS - 2;
+    /// Size of a magazine in bytes, and its alignment.
+    pub(super) const BYTES: usize = Self::WORDS * WORD;
 
-    pub(super) const NONE: Self = Self { top: SENTINEL_TOP, bottom: SENTINEL_TOP };
+    /// Maximum number of blocks in a magazine.
+    pub(super) const MAX_BLOCKS: usize = Self::WORDS - 2;
+
+    pub(super) const NONE: Self = Self::new(SENTINEL_TOP, SENTINEL_TOP);
+
+    /// Returns the magazine with these two ends.
+    pub(super) const fn new(top: *mut usize, bottom: *mut usize) -> Self {
+        Self { top, bottom, config: PhantomData }
+    }
 
     /// Returns an empty magazine at `base` with room for `limit` blocks.
     ///
@@ -66,9 +80,9 @@ impl<const WORDS: usize> Magazine<WORDS> {
     pub(super) unsafe fn empty(base: NonNull<usize>, limit: usize) -> Self {
         // SAFETY: the bottom lies above the first word of the magazine, which is the caller's.
         unsafe {
-            let bottom = base.add(WORDS - 1 - limit);
+            let bottom = base.add(Self::WORDS - 1 - limit);
             bottom.write(0);
-            Self { top: bottom.as_ptr(), bottom: bottom.as_ptr() }
+            Self::new(bottom.as_ptr(), bottom.as_ptr())
         }
     }
 
@@ -81,9 +95,9 @@ impl<const WORDS: usize> Magazine<WORDS> {
     pub(super) unsafe fn expanded(self, limit: usize) -> Self {
         // SAFETY: the bottom and the blocks above it lie in the magazine before and after the move.
         unsafe {
-            let bottom = self.base().add(WORDS - 1 - limit).as_ptr();
+            let bottom = self.base().add(Self::WORDS - 1 - limit).as_ptr();
             bottom.copy_from(self.bottom, self.count() + 1);
-            Self { top: bottom.add(self.count()), bottom }
+            Self::new(bottom.add(self.count()), bottom)
         }
     }
 
@@ -96,7 +110,7 @@ impl<const WORDS: usize> Magazine<WORDS> {
 
     /// Returns the number of blocks for which there is room in total.
     pub(super) fn room(self) -> usize {
-        WORDS - 1 - self.bottom.addr() % Self::BYTES / WORD
+        Self::WORDS - 1 - self.bottom.addr() % Self::BYTES / WORD
     }
 
     /// Returns the address at which the magazine begins.
@@ -115,7 +129,7 @@ impl<const WORDS: usize> Magazine<WORDS> {
 
     #[inline(always)]
     pub(super) fn is_full(self) -> bool {
-        is_end::<WORDS>(self.top.wrapping_add(1))
+        is_end::<C>(self.top.wrapping_add(1))
     }
 
     /// Returns the number of blocks in the magazine.
@@ -139,8 +153,8 @@ impl<const WORDS: usize> Magazine<WORDS> {
 
 /// Returns whether a magazine ends before this word.
 #[inline(always)]
-pub(super) fn is_end<const WORDS: usize>(word: *mut usize) -> bool {
-    word.addr() & (Magazine::<WORDS>::BYTES - 1) == 0
+pub(super) fn is_end<C: CacheConfig>(word: *mut usize) -> bool {
+    word.addr() & (Magazine::<C>::BYTES - 1) == 0
 }
 
 #[cfg(test)]
@@ -148,8 +162,9 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::{lock::SpinLock, oom::Fail, shell::CacheOptions};
 
-    type Small = Magazine<16>;
+    type Small = Magazine<CacheOptions<SpinLock, Fail, 16>>;
 
     #[repr(align(128))]
     struct Words([usize; 16]);

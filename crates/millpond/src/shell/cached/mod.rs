@@ -16,14 +16,15 @@
 //!
 //! Source: Bonwick and Adams, "Magazines and Vmem" (2001), with thread indices in place of processors.
 
-mod bulk;
 mod by_class_count;
+mod config;
 mod depot;
 mod handle;
 mod inspect;
 mod magazine;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
+mod reserve;
 mod slow_path;
 mod table;
 mod thread_magazines;
@@ -32,13 +33,12 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use lock_api::RawMutex;
 
-pub use self::handle::Handle;
-use self::{
-    depot::Depot, magazine::MAX_WORDS, slow_path::StealThenAsk, table::ThreadTable,
-    thread_magazines::ThreadMagazines,
+pub use self::{
+    config::{CacheConfig, CacheOptions},
+    handle::Handle,
 };
+use self::{depot::Depot, slow_path::StealThenAsk, table::ThreadTable, thread_magazines::ThreadMagazines};
 use super::{
-    allocator::resize_alike,
     oom::{Fail, OomPolicy},
     ops::{self, WithPool},
 };
@@ -102,7 +102,7 @@ use crate::{
 ///
 /// # Cached blocks
 ///
-/// A magazine holds at most `WORDS` − 2 blocks (126), and at most 64 KiB of them unless it holds a single block. From
+/// A magazine holds at most 126 blocks (see [`CacheOptions::words`]), and at most 64 KiB of them unless it holds a single block. From
 /// its first use of the pool on, a thread caches at most two magazines per size class. The blocks cached by a thread
 /// that has ended are inherited by the next thread that starts, because that thread gets its index. The total is
 /// therefore bounded by what the largest number of threads alive at one time can cache.
@@ -152,21 +152,15 @@ use crate::{
 ///
 /// The first 31 thread indices are *inline*. A thread with a larger index calls a function on each operation, which
 /// finds its slot, without a lock, in a list of the slots whose index has the same remainder.
-pub struct Cached<
-    P: SizeClasses,
-    A: Allocator = DefaultParent,
-    L: RawMutex = SpinLock,
-    O: OomPolicy = Fail,
-    const WORDS: usize = MAX_WORDS,
-> {
+pub struct Cached<P: SizeClasses, A: Allocator = DefaultParent, C: CacheConfig = CacheOptions> {
     class_map: P::ClassMap,
     /// Incremented by each request that found no memory: see [`ThreadMagazines::observe_epoch`].
     reclaim_epoch: AtomicUsize,
     caches: ThreadTable<P::ClassMap>,
-    depot: Mutex<L, Depot<P, WORDS>>,
+    depot: Mutex<C::Lock, Depot<P, C>>,
     growth_barrier: GrowthBarrier,
     parent: A,
-    policy: O,
+    config: C,
 }
 
 impl<P: SizeClasses> Cached<P> {
@@ -185,15 +179,25 @@ impl<P: SizeClasses, A: Allocator> Cached<P, A> {
     }
 }
 
-impl<P: ConstSizeClasses, A: Allocator, L: RawMutex, const WORDS: usize> Cached<P, A, L, Fail, WORDS> {
-    /// Creates a shell over a pool without chunks, on a parent, at compile time: for a `static`.
+impl<P: SizeClasses, A: Allocator, O: OomPolicy> Cached<P, A, CacheOptions<SpinLock, O>> {
+    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
     #[must_use]
-    pub const fn constant(pool: P, parent: A) -> Self {
-        Self::with_class_map(P::CLASS_MAP, pool, parent, Fail)
+    pub fn with_policy(pool: P, parent: A, policy: O) -> Self {
+        Self::with_options(pool, parent, CacheOptions::of(policy))
     }
 }
 
-impl<A: Allocator, L: RawMutex, const WORDS: usize> Cached<Classes, A, L, Fail, WORDS> {
+impl<P: ConstSizeClasses, A: Allocator, L: RawMutex, const WORDS: usize>
+    Cached<P, A, CacheOptions<L, Fail, WORDS>>
+{
+    /// Creates a shell over a pool without chunks, on a parent, at compile time: for a `static`.
+    #[must_use]
+    pub const fn constant(pool: P, parent: A) -> Self {
+        Self::with_class_map(P::CLASS_MAP, pool, parent, CacheOptions::of(Fail))
+    }
+}
+
+impl<A: Allocator, L: RawMutex, const WORDS: usize> Cached<Classes, A, CacheOptions<L, Fail, WORDS>> {
     /// Creates a shell over size classes without chunks, on a parent, at compile time: for a `static`.
     ///
     /// ```
@@ -215,19 +219,19 @@ impl<A: Allocator, L: RawMutex, const WORDS: usize> Cached<Classes, A, L, Fail, 
     /// ```
     #[must_use]
     pub const fn of_classes(pool: Classes, parent: A) -> Self {
-        Self::with_class_map(pool.class_map(), pool, parent, Fail)
+        Self::with_class_map(pool.class_map(), pool, parent, CacheOptions::of(Fail))
     }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
-    /// Creates a shell over a pool without chunks, on a parent, with a policy for when memory runs out.
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
+    /// Creates a shell over a pool without chunks, on a parent, with [options](CacheOptions).
     #[must_use]
-    pub fn with_policy(pool: P, parent: A, policy: O) -> Self {
-        Self::with_class_map(pool.class_map(), pool, parent, policy)
+    pub fn with_options(pool: P, parent: A, options: C) -> Self {
+        Self::with_class_map(pool.class_map(), pool, parent, options)
     }
 
-    /// Like [`with_policy`](Self::with_policy), but also at compile time; `class_map` is the pool's.
-    pub(crate) const fn with_class_map(class_map: P::ClassMap, pool: P, parent: A, policy: O) -> Self {
+    /// Like [`with_options`](Self::with_options), but also at compile time; `class_map` is the pool's.
+    pub(crate) const fn with_class_map(class_map: P::ClassMap, pool: P, parent: A, config: C) -> Self {
         Self {
             class_map,
             reclaim_epoch: AtomicUsize::new(0),
@@ -235,7 +239,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             depot: Mutex::new(Depot::new(pool)),
             growth_barrier: GrowthBarrier::new(),
             parent,
-            policy,
+            config,
         }
     }
 
@@ -260,7 +264,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     /// If no thread index is left, or the parent has no memory for a magazine, calls through the handle go to the
     /// depot.
     #[must_use]
-    pub fn handle(&self) -> Handle<'_, P, A, L, O, WORDS> {
+    pub fn handle(&self) -> Handle<'_, P, A, C> {
         Handle::new(self)
     }
 
@@ -296,7 +300,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         match self.class_map.class_hot(layout) {
             // SAFETY: `cache` returns the caller's slot or a vacant one; the block is freed by the caller and of this
             // class.
-            Some(class) => unsafe { cache(class).push::<WORDS>(block) },
+            Some(class) => unsafe { cache(class).push::<C>(block) },
             None => false,
         }
     }
@@ -345,9 +349,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 // SAFETY: a block is in the pool, in one magazine, or live. It is handed out by the thread that takes it from where it
 // is, under the depot's lock or from a slot that no other thread uses. A layout that fits the block has its class.
 // Nothing here unwinds.
-unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Allocator
-    for Cached<P, A, L, O, WORDS>
-{
+unsafe impl<P: SizeClasses, A: Allocator, C: CacheConfig> Allocator for Cached<P, A, C> {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Allocation {
         // SAFETY: the slot is the current thread's.
@@ -379,14 +381,28 @@ unsafe impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS
         }
     }
 
-    resize_alike!(grow, shrink: |this, block, old, new| {
-        this.resize((this, thread_index::current), block, old, new)
-    });
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow`, which is that of `resize`.
+        unsafe { self.resize((self, thread_index::current), block, old, new) }
+    }
 
-    resize_alike!(grow_in_place, shrink_in_place: |this, block, old, new| this.resize_in_place(block, old, new));
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink`, which is that of `resize`.
+        unsafe { self.resize((self, thread_index::current), block, old, new) }
+    }
+
+    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `grow_in_place`, which is that of `resize_in_place`.
+        unsafe { Self::resize_in_place(self, block, old, new) }
+    }
+
+    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
+        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is that of `resize_in_place`.
+        unsafe { Self::resize_in_place(self, block, old, new) }
+    }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// Gives back what threads cache, and releases their slots.
     fn drain_magazines(&mut self) {
         for thread in 1..MAX_THREADS {
@@ -397,9 +413,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Drop
-    for Cached<P, A, L, O, WORDS>
-{
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Drop for Cached<P, A, C> {
     fn drop(&mut self) {
         if P::REPORTS_LEAKS {
             self.drain_magazines();
@@ -409,7 +423,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// Declares every block dead and keeps every chunk for reuse.
     pub fn reset(&mut self) {
         for thread in 1..MAX_THREADS {
@@ -443,9 +457,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Reclaim
-    for Cached<P, A, L, O, WORDS>
-{
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Reclaim for Cached<P, A, C> {
     fn reset(&mut self) {
         self.reset();
     }
@@ -457,9 +469,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     }
 }
 
-impl<P: SizeClasses, A: Allocator + AtFork, L: RawMutex, O: OomPolicy, const WORDS: usize> AtFork
-    for Cached<P, A, L, O, WORDS>
-{
+impl<P: SizeClasses, A: Allocator + AtFork, C: CacheConfig> AtFork for Cached<P, A, C> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.depot);
         visit(&self.caches);

@@ -5,9 +5,10 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use lock_api::RawMutex;
-
-use super::{Cached, DepotPart, depot::Depot, magazine::Magazine, table, thread_magazines::ThreadMagazines};
+use super::{
+    Cached, DepotPart, config::CacheConfig, depot::Depot, magazine::Magazine, table,
+    thread_magazines::ThreadMagazines,
+};
 use crate::{
     base::{AllocError, MutexGuard, address::prefetch_for_writing, atomic::Ordering},
     pool::{Blocks, ClassMap, SizeClasses},
@@ -22,17 +23,17 @@ use crate::{
 /// Maximum total size in bytes of the blocks in a magazine, unless it holds a single block.
 const MAX_BYTES: usize = 64 << 10;
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> Cached<P, A, L, O, WORDS> {
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// Returns the access to the pool behind the lock, as for any shell.
-    pub(super) fn pool(&self) -> impl WithPool<Pool = Depot<P, WORDS>> {
+    pub(super) fn pool(&self) -> impl WithPool<Pool = Depot<P, C>> {
         self.part(|depot| depot)
     }
 
-    fn part<Q: RawPool>(&self, choose: fn(&mut Depot<P, WORDS>) -> &mut Q) -> impl WithPool<Pool = Q> {
+    fn part<Q: RawPool>(&self, choose: fn(&mut Depot<P, C>) -> &mut Q) -> impl WithPool<Pool = Q> {
         DepotPart { depot: &self.depot, growth_barrier: &self.growth_barrier, choose }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, L, Depot<P, WORDS>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, C::Lock, Depot<P, C>> {
         self.depot.lock()
     }
 
@@ -95,7 +96,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             };
             let in_cache = self
                 .ready(thread, class)
-                .is_some_and(|cache| self.spill(cache, class, thread) && cache.push::<WORDS>(block));
+                .is_some_and(|cache| self.spill(cache, class, thread) && cache.push::<C>(block));
             if !in_cache {
                 ops::deallocate(self.pool(), &self.parent, block, self.class_map.layout(class));
             }
@@ -104,7 +105,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 
     /// Returns the maximum number of blocks of a class in a magazine.
     fn most(&self, class: usize) -> usize {
-        (MAX_BYTES / self.class_map.layout(class).size()).clamp(1, Magazine::<WORDS>::MAX_BLOCKS)
+        (MAX_BYTES / self.class_map.layout(class).size()).clamp(1, Magazine::<C>::MAX_BLOCKS)
     }
 
     /// Returns the slot of a thread index for a size class, with magazines; `None` if there is no memory for them, or
@@ -129,8 +130,8 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             unsafe {
                 match magazines {
                     (first, Some(second)) if wanted => {
-                        cache.set_loaded(Magazine::<WORDS>::empty(first, limit));
-                        cache.set_spare(Magazine::<WORDS>::empty(second, limit));
+                        cache.set_loaded(Magazine::<C>::empty(first, limit));
+                        cache.set_spare(Magazine::<C>::empty(second, limit));
                     }
                     (first, second) => {
                         let mut depot = self.lock();
@@ -178,11 +179,11 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 
     /// Returns an unused magazine; `None` if there is no memory for one.
     fn allocate_magazine(&self) -> Option<NonNull<usize>> {
-        self.carve(|depot| &mut depot.magazines, Depot::<P, WORDS>::MAGAZINE).map(NonNull::cast)
+        self.carve(|depot| &mut depot.magazines, Depot::<P, C>::MAGAZINE).map(NonNull::cast)
     }
 
     /// Carves a piece of memory for the depot's own use.
-    fn carve(&self, from: fn(&mut Depot<P, WORDS>) -> &mut Blocks, layout: Layout) -> Option<NonNull<u8>> {
+    fn carve(&self, from: fn(&mut Depot<P, C>) -> &mut Blocks, layout: Layout) -> Option<NonNull<u8>> {
         ops::allocate(self.part(from), (&self.parent, &Fail), layout).ok().map(NonNull::cast)
     }
 
@@ -198,14 +199,14 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             if let Some(block) = cache.pop() {
                 return Some(block);
             }
-            if cache.spare::<WORDS>().is_full() {
+            if cache.spare::<C>().is_full() {
                 // The spare magazine was needed: the thread's demand varies by more than a magazine.
                 cache.raise_limit(most);
-                cache.swap::<WORDS>();
+                cache.swap::<C>();
                 return cache.pop();
             }
             cache.observe_epoch(self.reclaim_epoch.load(Ordering::Relaxed));
-            let empty = cache.loaded::<WORDS>();
+            let empty = cache.loaded::<C>();
             let layout = self.class_map.layout(class);
             let mut depot = self.lock();
             match depot.take_full((class, layout.size())) {
@@ -241,7 +242,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
             return false;
         }
         loop {
-            let loaded = cache.loaded::<WORDS>();
+            let loaded = cache.loaded::<C>();
             if !loaded.is_full() {
                 return true;
             }
@@ -250,7 +251,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                 cache.set_loaded(unsafe { loaded.expanded(cache.limit(most)) });
                 return true;
             }
-            let full = cache.spare::<WORDS>();
+            let full = cache.spare::<C>();
             if full.is_full() {
                 let mut depot = self.lock();
                 let Some(base) = depot.magazine() else {
@@ -273,13 +274,13 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                     depot.put_full((class, size), full, thread);
                     drop(depot);
                     cache.raise_limit(most);
-                    let empty = Magazine::<WORDS>::empty(base, cache.limit(most));
+                    let empty = Magazine::<C>::empty(base, cache.limit(most));
                     // The last user may have been another processor, and the words are about to be written.
                     empty.fetch();
                     cache.set_spare(empty);
                 }
             }
-            cache.swap::<WORDS>();
+            cache.swap::<C>();
         }
     }
 
@@ -290,9 +291,9 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
     /// The slot is not in use by another thread, and is of this class.
     unsafe fn flush_cache(&self, cache: &ThreadMagazines, class: usize) {
         let (layout, mut depot) = (self.class_map.layout(class), self.lock());
-        let magazines = [cache.loaded::<WORDS>(), cache.spare()];
-        cache.set_loaded(Magazine::<WORDS>::NONE);
-        cache.set_spare(Magazine::<WORDS>::NONE);
+        let magazines = [cache.loaded::<C>(), cache.spare()];
+        cache.set_loaded(Magazine::<C>::NONE);
+        cache.set_spare(Magazine::<C>::NONE);
         for magazine in magazines {
             // SAFETY: the magazine is in no slot any more.
             unsafe { depot.empty(magazine, layout) };
@@ -309,7 +310,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
         for (class, cache) in self.caches.get(thread).into_iter().flatten().enumerate() {
             self.caches.use_probe.touch(thread);
             if cache.is_ready() {
-                blocks += cache.loaded::<WORDS>().count() + cache.spare::<WORDS>().count();
+                blocks += cache.loaded::<C>().count() + cache.spare::<C>().count();
                 // SAFETY: the slot is the caller's.
                 unsafe { self.flush_cache(cache, class) };
             }
@@ -336,24 +337,15 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
 
 /// The policy used when the parent has no more memory: a search, which includes the blocks that this thread caches,
 /// since blocks of other classes may be all that keeps a chunk from being returned; and then the user's policy.
-pub(super) struct StealThenAsk<
-    'a,
-    P: SizeClasses,
-    A: Allocator,
-    L: RawMutex,
-    O: OomPolicy,
-    const WORDS: usize,
-> {
-    pub(super) pool: &'a Cached<P, A, L, O, WORDS>,
+pub(super) struct StealThenAsk<'a, P: SizeClasses, A: Allocator, C: CacheConfig> {
+    pub(super) pool: &'a Cached<P, A, C>,
     /// The caller's thread index, or zero.
     pub(super) thread: usize,
     /// The requested layout: the pool is asked for whole blocks.
     pub(super) layout: Layout,
 }
 
-impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize> OomPolicy
-    for StealThenAsk<'_, P, A, L, O, WORDS>
-{
+impl<P: SizeClasses, A: Allocator, C: CacheConfig> OomPolicy for StealThenAsk<'_, P, A, C> {
     fn try_again(&self, _: Layout, error: AllocError) -> bool {
         // SAFETY: the index is the caller's.
         let flush = || unsafe { self.pool.flush_thread(self.thread) };
@@ -364,7 +356,7 @@ impl<P: SizeClasses, A: Allocator, L: RawMutex, O: OomPolicy, const WORDS: usize
                 return true;
             }
         }
-        let again = self.pool.policy.try_again(self.layout, error);
+        let again = self.pool.config.policy().try_again(self.layout, error);
         if again {
             // Blocks freed by the policy are in this thread's slot, where the loop does not search.
             flush();

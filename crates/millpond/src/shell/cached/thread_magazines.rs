@@ -2,7 +2,10 @@
 
 use core::ptr::NonNull;
 
-use super::magazine::{MAX_WORDS, Magazine, SENTINEL_TOP, is_end};
+use super::{
+    config::{CacheConfig, CacheOptions},
+    magazine::{Magazine, SENTINEL_TOP, is_end},
+};
 use crate::{
     base::{
         address::recover,
@@ -54,8 +57,8 @@ impl ThreadMagazines {
 
     /// Forgets the magazines.
     pub(super) fn reset(&self) {
-        self.set_loaded(Magazine::<MAX_WORDS> { top: SENTINEL_TOP, bottom: SENTINEL_TOP });
-        self.set_spare(Magazine::<MAX_WORDS> { top: SENTINEL_TOP, bottom: SENTINEL_TOP });
+        self.set_loaded(Magazine::<CacheOptions>::NONE);
+        self.set_spare(Magazine::<CacheOptions>::NONE);
         self.limit.store(INITIAL_CAPACITY, Relaxed);
     }
 
@@ -79,9 +82,9 @@ impl ThreadMagazines {
     ///
     /// The slot is not in use by another thread, and the block is of its class, free, and in no magazine.
     #[inline(always)]
-    pub(super) unsafe fn push<const WORDS: usize>(&self, block: NonNull<u8>) -> bool {
+    pub(super) unsafe fn push<C: CacheConfig>(&self, block: NonNull<u8>) -> bool {
         let top = self.top.load(Relaxed).wrapping_add(1);
-        if is_end::<WORDS>(top) {
+        if is_end::<C>(top) {
             return false;
         }
         // SAFETY: the magazine has a word there, which is above its blocks.
@@ -95,27 +98,27 @@ impl ThreadMagazines {
         self.top.load(Relaxed) != SENTINEL_TOP
     }
 
-    pub(super) fn loaded<const WORDS: usize>(&self) -> Magazine<WORDS> {
-        Magazine { top: self.top.load(Relaxed), bottom: self.bottom.load(Relaxed) }
+    pub(super) fn loaded<C: CacheConfig>(&self) -> Magazine<C> {
+        Magazine::new(self.top.load(Relaxed), self.bottom.load(Relaxed))
     }
 
-    pub(super) fn spare<const WORDS: usize>(&self) -> Magazine<WORDS> {
-        Magazine { top: self.spare_top.load(Relaxed), bottom: self.spare_bottom.load(Relaxed) }
+    pub(super) fn spare<C: CacheConfig>(&self) -> Magazine<C> {
+        Magazine::new(self.spare_top.load(Relaxed), self.spare_bottom.load(Relaxed))
     }
 
-    pub(super) fn set_loaded<const WORDS: usize>(&self, magazine: Magazine<WORDS>) {
+    pub(super) fn set_loaded<C: CacheConfig>(&self, magazine: Magazine<C>) {
         self.top.store(magazine.top, Relaxed);
         self.bottom.store(magazine.bottom, Relaxed);
     }
 
-    pub(super) fn set_spare<const WORDS: usize>(&self, spare: Magazine<WORDS>) {
+    pub(super) fn set_spare<C: CacheConfig>(&self, spare: Magazine<C>) {
         self.spare_top.store(spare.top, Relaxed);
         self.spare_bottom.store(spare.bottom, Relaxed);
     }
 
-    pub(super) fn swap<const WORDS: usize>(&self) {
-        let loaded = self.loaded::<WORDS>();
-        self.set_loaded(self.spare::<WORDS>());
+    pub(super) fn swap<C: CacheConfig>(&self) {
+        let loaded = self.loaded::<C>();
+        self.set_loaded(self.spare::<C>());
         self.set_spare(loaded);
     }
 

@@ -217,43 +217,6 @@ impl<S: BlockLayout, A: Allocator> LockFree<S, A> {
         self.pool.reserve(&self.parent, self.block_layout(), count)
     }
 
-    /// Fills every place with a block for `layout`, or none of them. Freed blocks are taken with one exchange.
-    ///
-    /// # Errors
-    ///
-    /// As [`Allocator::allocate`]; no block is taken in that case.
-    pub fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError> {
-        let fits = self.block_layout.fits(layout);
-        let mut taken = if fits { self.pool.pop_many(self.block_layout.size(), places) } else { 0 };
-        while taken < places.len() {
-            match self.allocate(layout) {
-                Ok(block) => places[taken].write(block.cast()),
-                Err(error) => {
-                    // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
-                    unsafe { self.deallocate_many(assume_init_ref(&places[..taken]), layout) };
-                    return Err(error);
-                }
-            };
-            taken += 1;
-        }
-        Ok(())
-    }
-
-    /// Frees many blocks of one layout, with one exchange.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::deallocate`], for each block; no block occurs twice.
-    pub unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        if layout.size() != 0 {
-            self.pool.put_many(blocks, self.block_layout.size());
-        }
-    }
-
     /// Resizes a block that fits both layouts, which needs no work.
     fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         if old.size() != 0 && self.block_layout.fits(new) {
@@ -288,6 +251,35 @@ unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
     /// Returns whether there is such a block. O(chunks). Does not detect whether it is live.
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         layout.size() == 0 || self.owns(block.as_ptr())
+    }
+
+    /// Freed blocks are taken with one exchange.
+    fn allocate_many(
+        &self,
+        layout: Layout,
+        places: &mut [MaybeUninit<NonNull<u8>>],
+    ) -> Result<(), AllocError> {
+        let fits = self.block_layout.fits(layout);
+        let mut taken = if fits { self.pool.pop_many(self.block_layout.size(), places) } else { 0 };
+        while taken < places.len() {
+            match self.allocate(layout) {
+                Ok(block) => places[taken].write(block.cast()),
+                Err(error) => {
+                    // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
+                    unsafe { self.deallocate_many(assume_init_ref(&places[..taken]), layout) };
+                    return Err(error);
+                }
+            };
+            taken += 1;
+        }
+        Ok(())
+    }
+
+    /// Blocks are freed with one exchange.
+    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        if layout.size() != 0 {
+            self.pool.put_many(blocks, self.block_layout.size());
+        }
     }
 
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {

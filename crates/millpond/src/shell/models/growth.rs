@@ -101,6 +101,6 @@ impl<R: WithPool> WithPool for Silent<R> {
 #[test]
 #[should_panic = "refused"]
 fn unregistered_growth_is_caught() {
-    let allocate = |pool: &Behind| ops::allocate(Silent(pool.access()), (pool.parent(), &Fail), LAYOUT);
+    let allocate = |pool: &Behind| ops::allocate(Silent(&pool.0.cell), (pool.parent(), &Fail), LAYOUT);
     one_chunk(2, locked, Locked::parent, allocate);
 }

@@ -4,7 +4,7 @@
 use core::{alloc::Layout, ptr::NonNull};
 use std::vec::Vec;
 
-use super::Cached;
+use super::{CacheOptions, Cached};
 use crate::{
     Blocks, Fixed, Heap,
     base::atomic::{
@@ -26,7 +26,7 @@ use crate::sync::ordering::BrokenAcquire;
 const LAYOUT: Layout = Layout::new::<u64>();
 
 /// A pool with a maximum number of blocks, in magazines of two.
-type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, SpinLock, Fail, 4>;
+type Small = Cached<Limit<Blocks<Fixed<8>>>, Heap, CacheOptions<SpinLock, Fail, 4>>;
 
 const CELLS: usize = 8;
 
@@ -43,7 +43,8 @@ impl Model {
     /// Creates a model with this number of blocks. Everything is touched before other threads start.
     fn new(blocks: usize) -> Arc<Self> {
         assert!(blocks <= CELLS, "neighbours have cells of their own");
-        let pool = Small::with_policy(Limit::blocks(Blocks::new(), blocks), Heap, Fail);
+        let pool =
+            Small::with_options(Limit::blocks(Blocks::new(), blocks), Heap, CacheOptions::new().words());
         pool.reclaim_epoch.load(Ordering::Relaxed);
         pool.caches.touch();
         (0..MAX_THREADS).for_each(|thread| pool.caches.use_probe.touch(thread));
