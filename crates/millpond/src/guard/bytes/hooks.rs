@@ -230,3 +230,52 @@ pub(super) fn start_with_margins<D: BlockHooks>(block: NonNull<u8>, align: usize
 pub(super) fn truncate(block: NonNull<[u8]>, size: usize) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), size)
 }
+
+/// The reason why a block was not resized in place.
+pub(super) enum NotResized<E> {
+    /// It would have to move.
+    Moves,
+    /// What is behind the guard has refused.
+    Refused(E),
+    /// The hooks have detected misuse.
+    Misuse(Diagnosis),
+}
+
+/// Resizes a block with its margins in place, by `inner`, and calls the hooks before and after.
+///
+/// # Safety
+///
+/// The block is live, its layout is `old`, neither size is zero, and its owner does not use it during the call. `inner`
+/// resizes the block that it receives from the first layout to the second, or leaves it as it was.
+pub(super) unsafe fn resize<D: BlockHooks, E>(
+    hooks: &D,
+    block: NonNull<u8>,
+    (old, new): (Layout, Layout),
+    inner: impl FnOnce(NonNull<u8>, Layout, Layout) -> Result<NonNull<[u8]>, E>,
+) -> Result<NonNull<[u8]>, NotResized<E>> {
+    let shrinks = new.size() < old.size();
+    if front::<D>(old.align()) != front::<D>(new.align()) || (shrinks && !D::SHRINKS_IN_PLACE) {
+        return Err(NotResized::Moves);
+    }
+    let (Some(wide), Some(wider)) = (with_margins::<D>(old), with_margins::<D>(new)) else {
+        return Err(NotResized::Moves);
+    };
+    let grows = new.size() > old.size();
+    if !grows {
+        hooks.set_layout(block, old, new);
+    }
+    let resized = inner(start_with_margins::<D>(block, old.align()), wide, wider).map_err(|refused| {
+        if !grows {
+            hooks.set_layout(block, new, old);
+        }
+        NotResized::Refused(refused)
+    })?;
+    // SAFETY: the block is at least as long as `wider`.
+    let resized = unsafe { without_margins::<D>(resized, new.align()) };
+    let changed = ResizedBlock { start: block, old, new, room: resized.len() };
+    // SAFETY: the block now has that length, and the caller guarantees that its owner does not use it.
+    match unsafe { hooks.on_resize(changed) } {
+        Ok(()) => Ok(truncate(resized, new.size())),
+        Err(diagnosis) => Err(NotResized::Misuse(diagnosis)),
+    }
+}

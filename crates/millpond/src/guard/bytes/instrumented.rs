@@ -3,7 +3,7 @@
 use core::{alloc::Layout, panic::Location, ptr::NonNull};
 
 use super::hooks::{
-    BlockHooks, NewBlock, Rejected, ResizedBlock, Site, front, margins, start_with_margins, truncate,
+    BlockHooks, NewBlock, NotResized, Rejected, Site, margins, resize, start_with_margins, truncate,
     with_margins, without_margins,
 };
 use crate::{
@@ -137,38 +137,24 @@ impl<D: BlockHooks, A: Allocator> Instrumented<D, A> {
     ///
     /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        let shrinks = new.size() < old.size();
-        let moves = front::<D>(old.align()) != front::<D>(new.align());
-        if old.size() == 0 || new.size() == 0 || (shrinks && !D::SHRINKS_IN_PLACE) || moves {
+        if old.size() == 0 || new.size() == 0 {
             return Err(AllocError::InPlace);
         }
-        let (Some(wide), Some(wider)) = (with_margins::<D>(old), with_margins::<D>(new)) else {
-            return Err(AllocError::InPlace);
-        };
-        let grows = new.size() > old.size();
-        if !grows {
-            self.hooks.set_layout(block, old, new);
-        }
-        let whole = start_with_margins::<D>(block, old.align());
         // SAFETY: the caller upholds the contract of the method that is called; with its margins, the block was handed
-        // out as `wide`.
-        let resized = unsafe {
-            if shrinks {
-                self.inner.shrink_in_place(whole, wide, wider)
+        // out for the layout `from`.
+        let inner = |start, from: Layout, to: Layout| unsafe {
+            if to.size() < from.size() {
+                self.inner.shrink_in_place(start, from, to)
             } else {
-                self.inner.grow_in_place(whole, wide, wider)
+                self.inner.grow_in_place(start, from, to)
             }
         };
-        if resized.is_err() && !grows {
-            self.hooks.set_layout(block, new, old);
-        }
-        // SAFETY: the block is at least as long as `wider`.
-        let resized = unsafe { without_margins::<D>(resized?, new.align()) };
-        let changed = ResizedBlock { start: block, old, new, room: resized.len() };
-        // SAFETY: the block now has that length, and its owner does not use it during the call.
-        match unsafe { self.hooks.on_resize(changed) } {
-            Ok(()) => Ok(truncate(resized, new.size())),
-            Err(diagnosis) => {
+        // SAFETY: the caller guarantees that the block is live and of this layout, and no longer uses it.
+        match unsafe { resize(&self.hooks, block, (old, new), inner) } {
+            Ok(resized) => Ok(resized),
+            Err(NotResized::Moves) => Err(AllocError::InPlace),
+            Err(NotResized::Refused(error)) => Err(error),
+            Err(NotResized::Misuse(diagnosis)) => {
                 self.raise(block, new, diagnosis);
                 Err(AllocError::InPlace)
             }

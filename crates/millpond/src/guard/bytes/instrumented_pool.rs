@@ -7,7 +7,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 use super::{
     hooks::{
-        BlockHooks, NewBlock, Rejected, ResizedBlock, front, start_with_margins, truncate, with_margins,
+        BlockHooks, NewBlock, NotResized, Rejected, resize, start_with_margins, truncate, with_margins,
         without_margins,
     },
     instrumented::Instrumented,
@@ -153,31 +153,19 @@ unsafe impl<D: BlockHooks, P: RawPool> RawPool for Instrumented<D, P> {
         if self.notes_damage(Some(block), old) {
             return None;
         }
-        let moves = front::<D>(old.align()) != front::<D>(new.align());
-        if moves || (new.size() < old.size() && !D::SHRINKS_IN_PLACE) {
-            return None;
+        let inner = &mut self.inner;
+        // SAFETY: the caller upholds the contract of `resize_in_place`; with its margins, the block was handed out for
+        // the layout `from`.
+        let inner = |start, from, to| unsafe { inner.resize_in_place(start, from, to) }.ok_or(());
+        // SAFETY: the caller guarantees that the block is live and of this layout, and that its owner does not use it.
+        match unsafe { resize(&self.hooks, block, (old, new), inner) } {
+            Ok(resized) => Some(resized),
+            Err(NotResized::Moves | NotResized::Refused(())) => None,
+            Err(NotResized::Misuse(diagnosis)) => {
+                self.note(block.addr().get(), new, diagnosis);
+                None
+            }
         }
-        let (wide, wider) = (with_margins::<D>(old)?, with_margins::<D>(new)?);
-        let grows = new.size() > old.size();
-        if !grows {
-            self.hooks.set_layout(block, old, new);
-        }
-        let whole = start_with_margins::<D>(block, old.align());
-        // SAFETY: the caller upholds the contract of `resize_in_place`; with its margins, the block was handed out as
-        // `wide`.
-        let resized = unsafe { self.inner.resize_in_place(whole, wide, wider) };
-        if resized.is_none() && !grows {
-            self.hooks.set_layout(block, new, old);
-        }
-        // SAFETY: the block is at least as long as `wider`.
-        let resized = unsafe { without_margins::<D>(resized?, new.align()) };
-        let changed = ResizedBlock { start: block, old, new, room: resized.len() };
-        // SAFETY: the block now has that length, and its owner does not use it during the call.
-        if let Err(diagnosis) = unsafe { self.hooks.on_resize(changed) } {
-            self.note(block.addr().get(), new, diagnosis);
-            return None;
-        }
-        Some(truncate(resized, new.size()))
     }
 }
 
