@@ -96,9 +96,12 @@ impl Debuginfod {
             .timeout_per_read(Some(self.timeout))
             .user_agent(concat!("millpond/", env!("CARGO_PKG_VERSION")));
         #[cfg(feature = "https")]
-        let config = config.tls_config(
-            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
-        );
+        let config = {
+            // It stays as it is if the program has chosen another.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let certificates = ureq::tls::RootCerts::PlatformVerifier;
+            config.tls_config(ureq::tls::TlsConfig::builder().root_certs(certificates).build())
+        };
         config.build().into()
     }
 }

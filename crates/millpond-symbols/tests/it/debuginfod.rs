@@ -124,9 +124,13 @@ fn answers_that_are_of_no_use_are_reported() {
     assert!(note(servers(&[&server(b"")], &cache)).contains("empty"));
     let long = Debuginfod { max_size: 100, ..servers(&[&server(&fs::read(debug).unwrap())], &cache) };
     assert!(note(long).contains("more than 100 bytes"));
-    if !cfg!(feature = "https") {
-        assert!(note(servers(&["https://127.0.0.1:1/"], &cache)).contains("debuginfod-find"));
-    }
+    // A server that does not speak TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = format!("https://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let no_tls = note(servers(&[&plain], &cache));
+    let reason = if cfg!(feature = "https") { "InvalidContentType" } else { "debuginfod-find" };
+    assert!(no_tls.contains(reason), "{no_tls}");
     let other = note(servers(&[&server(&fs::read("/proc/self/exe").unwrap())], &folder.path().join("other")));
     assert!(other.contains("another build"), "{other}");
     let garbage = note(servers(&[&server(b"<html>")], &folder.path().join("garbage")));
