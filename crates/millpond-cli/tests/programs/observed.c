@@ -1,6 +1,8 @@
-/* Usage: observed [COMMAND]. Names threads and moments, keeps 64 MiB in use for a while, and runs a command meanwhile. */
+/* Usage: observed [COMMAND [LIBRARY]]. Names threads and moments, loads a library, keeps 64 MiB in use for a while, and
+ * runs a command meanwhile. */
 #define _GNU_SOURCE
 #include "millpond_mark.h"
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,8 @@ int main(int count, char **arguments) {
     pthread_join(other, NULL);
     char *volatile much = malloc(64 << 20);
     memset(much, 1, 64 << 20);
+    if (count > 2 && !dlopen(arguments[2], RTLD_NOW))
+        return 2;
     millpond_mark("wait");
     usleep(500000);
     if (count > 1 && system(arguments[1]))

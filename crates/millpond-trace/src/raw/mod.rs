@@ -12,6 +12,7 @@
 //! | `live/N` | process image number N: [`Header`] in the first unit, then one unit per stream, its [`Window`] |
 //! | `N` | units that were written out from full windows |
 //! | `reserve` | units for processes that cannot make system calls or files any more: see below |
+//! | `live/N.maps.seen` | the last copy of `/proc/PID/maps` that `millpond` made |
 //! | `samples`, `threads` | [`Sample`], [`ThreadName`]: what `millpond` sees of the processes from outside |
 //! | `marks` | [`OuterMark`]: marks that were set from outside |
 //! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |

@@ -164,16 +164,21 @@ impl StreamWriter {
         let index = caller_index(caller as u64);
         // SAFETY: `index` is below the length of the table.
         let known = unsafe { *self.callers.get_unchecked(index) };
-        if self.used >= self.quick.load(Ordering::Relaxed) || known != caller as u64 {
+        let (used, window) = (self.used, self.window);
+        if used >= self.quick.load(Ordering::Relaxed) || known != caller as u64 {
             return false;
         }
         let offset = ticks().wrapping_sub(self.base);
         if (offset | size as u64) >> 32 != 0 {
             return false;
         }
-        // SAFETY: there is room for one record, as checked above.
-        unsafe { self.put(Record::event(kind, address as u64, index, offset as u32, size as u32)) };
-        self.publish();
+        let record = Record::event(kind, address as u64, index, offset as u32, size as u32);
+        self.used = used + 1;
+        // SAFETY: there is room for one record, as checked above, and the window is that of this stream.
+        unsafe {
+            window.add(1).cast::<Record>().add(used as usize).write(record);
+            (*window).used.store(used + 1, Ordering::Release);
+        }
         true
     }
 

@@ -47,7 +47,8 @@ impl Image {
             let bytes = fs::read(live(number, suffix)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let mut modules = modules(&read(number, ".maps.end"));
+        let end = read(number, ".maps.end");
+        let mut modules = modules(&if end.is_empty() { read(number, ".maps.seen") } else { end });
         for module in self::modules(&read(first, ".maps")) {
             if !modules.iter().any(|other| other.start < module.end && module.start < other.end) {
                 modules.push(module);

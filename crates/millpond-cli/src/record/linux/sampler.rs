@@ -1,4 +1,5 @@
-//! Looks at recorded processes from outside while they run: their memory, their CPU time and the names of their threads.
+//! Looks at recorded processes from outside while they run: their memory, their CPU time, their
+//! mappings and the names of their threads.
 
 use std::{
     collections::HashMap,
@@ -8,12 +9,16 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
+    time::Instant,
 };
 
 use millpond_trace::raw::{DIRECTORY, FromBytes, Header, MAGIC, Sample, ThreadName};
 
-/// Names of threads are read in one of so many samples.
-const NAMES: u32 = 5;
+/// Names of threads and mappings are read in one of so many samples.
+const DETAILS: u32 = 3;
+
+/// Mappings are read during one part in so many of the time, at most.
+const MAPS_SHARE: u32 = 50;
 
 /// Samples all processes of a recording.
 pub(super) struct Sampler {
@@ -26,6 +31,10 @@ pub(super) struct Sampler {
     images: u32,
     /// Names that were written, by image and thread.
     known: HashMap<(u32, u32), [u8; 16]>,
+    /// The mappings of each image that were written last.
+    maps: HashMap<u32, Vec<u8>>,
+    /// When mappings are read next.
+    next_maps: Instant,
     turn: u32,
 }
 
@@ -40,6 +49,8 @@ impl Sampler {
             processes: HashMap::new(),
             images: 0,
             known: HashMap::new(),
+            maps: HashMap::new(),
+            next_maps: Instant::now(),
             turn: 0,
         })
     }
@@ -55,10 +66,14 @@ impl Sampler {
             }
         }
         for process in gone {
-            self.processes.remove(&process);
+            self.maps.remove(&self.processes.remove(&process).unwrap_or_default());
         }
         self.turn = self.turn.wrapping_add(1);
-        if self.turn % NAMES == 1 { self.name_threads() } else { Ok(()) }
+        if self.turn % DETAILS == 1 {
+            self.copy_maps()?;
+            self.name_threads()?;
+        }
+        Ok(())
     }
 
     /// Adds the processes of images that were created since the last call.
@@ -88,6 +103,31 @@ impl Sampler {
         let variable = [DIRECTORY.as_bytes(), b"=", self.directory.as_os_str().as_encoded_bytes()].concat();
         let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
         environment.split(|&byte| byte == 0).any(|entry| entry == variable)
+    }
+
+    /// Copies the mappings of all processes, for those that cannot do so at their end: they are killed, or cannot create
+    /// files any more.
+    fn copy_maps(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
+        if begin < self.next_maps {
+            return Ok(());
+        }
+        for (&process, &image) in &self.processes {
+            let maps = fs::read(format!("/proc/{process}/maps")).unwrap_or_default();
+            if maps.is_empty() || self.maps.get(&image) == Some(&maps) {
+                continue;
+            }
+            let path = |suffix: &str| self.directory.join(format!("live/{image}{suffix}"));
+            let mut file = fs::File::options();
+            let mut file =
+                file.write(true).create(true).truncate(true).mode(0o600).open(path(".maps.new"))?;
+            file.write_all(&maps)?;
+            fs::rename(path(".maps.new"), path(".maps.seen"))?;
+            self.maps.insert(image, maps);
+        }
+        // A process with very many mappings is delayed while they are read.
+        self.next_maps = Instant::now() + begin.elapsed() * MAPS_SHARE;
+        Ok(())
     }
 
     fn name_threads(&mut self) -> io::Result<()> {

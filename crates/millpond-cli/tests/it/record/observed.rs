@@ -49,6 +49,19 @@ fn threads_marks_and_samples_are_in_the_trace() {
 }
 
 #[test]
+fn modules_of_a_killed_program_are_known() {
+    let workshop = Workshop::new();
+    let include = format!("-I{}/include", millpond_record::SOURCES);
+    let Some(plugin) = workshop.compile("plugin", &["-shared", "-fPIC"]) else { return };
+    let Some(program) = workshop.compile("observed", &[&include]) else { return };
+    let output = workshop.record(&program, &["sleep 1; kill -9 $PPID", &plugin.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(128 + libc::SIGKILL));
+    let modules = tables(&workshop).modules;
+    let plugin = plugin.canonicalize().unwrap();
+    assert!(modules.iter().any(|module| plugin == *module.path), "{modules:?}");
+}
+
+#[test]
 fn marks_that_cannot_be_set_are_refused() {
     let workshop = Workshop::new();
     let mark = |arguments: &[&str]| {
