@@ -73,8 +73,8 @@ const char *mp_strerror(mp_error error);
  * thread. */
 mp_error mp_last_error(void);
 
-/* Returns a sentence about the last error, more specific than its message; never NULL, valid until this thread's
- * next call. Any thread. */
+/* Returns a sentence about the last error, which is more specific than its message and says what to do; never NULL,
+ * valid until this thread's next call. Any thread. */
 const char *mp_last_detail(void);
 
 /* Returns the operating system's error number (errno or GetLastError) if the last error is MP_ERR_OS; otherwise 0.
@@ -157,7 +157,7 @@ struct mp_table {
     mp_stats_fn *stats;
     mp_check_fn *check;
     mp_each_fn *each;
-    mp_render_fn *render;     /* only in the library's own allocators; NULL in custom ones */
+    mp_render_fn *render; /* only in the library's own allocators; NULL in custom ones */
     mp_reserve_fn *reserve;
     mp_alloc_many_fn *alloc_many; /* NULL: mp_alloc_many calls `alloc` for each block; likewise free_many */
     mp_free_many_fn *free_many;
@@ -291,7 +291,8 @@ typedef bool mp_write_fn(void *context, const char *text, size_t length);
  * title may be NULL. Uses heap memory for the duration of the call.
  * As shared. MP_ERR_UNSUPPORTED: the allocator does not support it; MP_ERR_STOPPED: `write` returned false;
  * MP_ERR_INVALID. */
-mp_error mp_heap_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write, void *context);
+mp_error mp_heap_map(const mp_allocator *allocator, uint32_t format, const char *title, mp_write_fn *write,
+                     void *context);
 
 /* ---- Sources: where memory comes from --------------------------------------------------------------------------- */
 
@@ -309,8 +310,8 @@ mp_allocator *mp_null_allocator(void);
 size_t mp_page_size(void);
 
 #define MP_HUGE_NONE 0
-#define MP_HUGE_PREFERRED 1   /* large blocks on huge pages if the system has them */
-#define MP_HUGE_REQUIRED 2 /* every block on huge pages that the administrator has reserved; fails if there are none */
+#define MP_HUGE_PREFERRED 1 /* large blocks on huge pages if the system has them */
+#define MP_HUGE_REQUIRED 2  /* every block on huge pages that the administrator has reserved; fails if there are none */
 
 #define MP_NUMA_ANY 0
 #define MP_NUMA_BIND 1       /* only from the nodes in numa_nodes (bit n: node n) */
@@ -403,10 +404,10 @@ typedef void mp_misuse_fn(void *context, const mp_misuse *misuse);
 #endif
 
 /* Which threads may use a pool at the same time. */
-#define MP_LOCAL 0       /* one thread at a time */
-#define MP_LOCKED 1      /* any number, with a lock that is not held during requests to the parent */
-#define MP_CACHED 2      /* any number, each with a cache of free blocks: only mp_blocks, mp_classes */
-#define MP_LOCK_FREE 3   /* any number, without a lock: only mp_blocks, mp_linear */
+#define MP_LOCAL 0         /* one thread at a time */
+#define MP_LOCKED 1        /* any number, with a lock that is not held during requests to the parent */
+#define MP_CACHED 2        /* any number, each with a cache of free blocks: only mp_blocks, mp_classes */
+#define MP_LOCK_FREE 3     /* any number, without a lock: only mp_blocks, mp_linear */
 #define MP_LOCKED_TICKET 4 /* as MP_LOCKED, with a fair lock (first come, first served): for a bounded worst case */
 
 /* What a pool or guard does when a request fails for lack of memory. */
@@ -442,9 +443,9 @@ typedef struct mp_pool_options {
 
 /* ---- Blocks of one size: allocate and free in a few instructions -------------------------------------------------- */
 
-#define MP_LIFO 0     /* a list: the block freed last is handed out next; no overhead */
-#define MP_MAGAZINE 1 /* a small array in front of lists: for many live blocks */
-#define MP_ADDRESS_ORDERED 2  /* the same in front of bitmaps: keeps address order, knows its live blocks (mp_each) */
+#define MP_LIFO 0            /* a list: the block freed last is handed out next; no overhead */
+#define MP_MAGAZINE 1        /* a small array in front of lists: for many live blocks */
+#define MP_ADDRESS_ORDERED 2 /* a small array in front of bitmaps: in address order, knows live blocks (mp_each) */
 
 typedef struct mp_blocks_options {
     size_t struct_size;
@@ -453,7 +454,7 @@ typedef struct mp_blocks_options {
     mp_out_of_memory out_of_memory;
     size_t block_size;       /* required; rounded up to a multiple of the alignment, and to a word */
     size_t block_align;      /* 0: the largest power of two up to 16 that divides block_size, at least that of a word */
-    uint32_t free_list;       /* MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED */
+    uint32_t free_list;      /* MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
     size_t blocks_per_chunk; /* exact number of blocks in each chunk; 0: twice as many as in the chunk before */
     bool checked;            /* detects misuse with a live bit per block: see below; not with MP_CACHED, MP_LOCK_FREE */
@@ -597,8 +598,8 @@ typedef struct mp_buddy_options {
     mp_allocator *parent;
     uint32_t sharing;
     mp_out_of_memory out_of_memory;
-    size_t least;       /* bytes in the smallest block, a power of two */
-    size_t largest;     /* bytes in the largest block, a power of two; both 0: default */
+    size_t least;       /* bytes in the smallest block: a power of two, at least two words */
+    size_t largest;     /* bytes in the largest block: a power of two, at most 2^31 * least; both 0: default */
     size_t first_chunk; /* bytes in the first chunk; 0: default */
 } mp_buddy_options;
 
@@ -664,7 +665,7 @@ typedef struct mp_limit_options {
     size_t struct_size;
     mp_allocator *inner;
     mp_out_of_memory out_of_memory;
-    size_t bytes;  /* max bytes live at a time, as requested; or */
+    size_t bytes;  /* set one of the two: max bytes live at a time, as requested; */
     size_t blocks; /* max blocks live at a time */
 } mp_limit_options;
 
@@ -675,9 +676,9 @@ typedef struct mp_fail_nth_options {
     size_t struct_size;
     mp_allocator *inner;
     mp_out_of_memory out_of_memory;
-    size_t only;  /* only this request fails, counted from 1; or */
-    size_t every; /* every Nth request fails; or */
-    size_t after; /* all requests after the first N fail; if none of the three is set, all fail */
+    size_t only;  /* set at most one of the three: only this request fails, counted from 1; */
+    size_t every; /* every Nth request fails; */
+    size_t after; /* all requests after the first N fail. If none is set, all requests fail */
 } mp_fail_nth_options;
 
 /* Creates a guard that makes requests fail, for testing. */

@@ -35,14 +35,15 @@ pub struct mp_blocks {
 pub(crate) fn shape(options: &mp_blocks_options) -> Result<Layout, MpError> {
     let size = options.block_size;
     if size == 0 {
-        return Err(MpError::invalid("block_size is not set"));
+        return Err(MpError::invalid("block_size is 0: set it to the size of a block in bytes"));
     }
     let align = if options.block_align == 0 { natural_align(size) } else { options.block_align };
     if !align.is_power_of_two() {
-        return Err(MpError::invalid("block_align must be a power of two"));
+        return Err(MpError::invalid("block_align must be 0 or a power of two"));
     }
     let layout = Layout::from_size_align(size, align).map(|layout| layout.pad_to_align());
-    layout.map_err(|_| MpError::unsupported("block_size: no object can have this size"))
+    layout
+        .map_err(|_| MpError::unsupported("block_size is too large: no object may exceed PTRDIFF_MAX bytes"))
 }
 
 /// Applies the options `capacity` and `blocks_per_chunk` to a pool.
@@ -67,7 +68,9 @@ fn create_blocks(options: &mp_blocks_options, mut common: PoolCommon) -> Created
         }
         (MP_LOCK_FREE, MP_LIFO) => {
             if options.blocks_per_chunk != 0 {
-                return Err(MpError::unsupported("blocks_per_chunk: lock-free blocks double their chunks"));
+                return Err(MpError::unsupported(
+                    "blocks_per_chunk must be 0 with MP_LOCK_FREE, whose chunks double in size",
+                ));
             }
             let pool = LockFree::of_in(shape, common.parent);
             let pool = if options.capacity == 0 { pool } else { pool.with_capacity(options.capacity) };

@@ -13,14 +13,14 @@ use crate::abi::*;
 fn message(error: mp_error) -> &'static CStr {
     match error {
         MP_OK => c"no error",
-        MP_ERR_EXHAUSTED => c"no memory left in this allocator",
-        MP_ERR_LIMIT => c"the limit of this allocator is reached",
-        MP_ERR_UNSUPPORTED => c"this allocator does not support that",
-        MP_ERR_OS => c"the operating system refused",
-        MP_ERR_INVALID => c"an argument is invalid",
-        MP_ERR_BROKEN => c"an invariant of the allocator is broken",
-        MP_ERR_STOPPED => c"the visitor asked to stop",
-        _ => c"no such error",
+        MP_ERR_EXHAUSTED => c"no memory left in this allocator and its parent: free blocks, or give it a larger parent",
+        MP_ERR_LIMIT => c"a configured limit was reached: free blocks, or raise the limit",
+        MP_ERR_UNSUPPORTED => c"this allocator does not support this size, alignment or operation",
+        MP_ERR_OS => c"the operating system refused the request: see mp_last_os_error()",
+        MP_ERR_INVALID => c"an argument is invalid: mp_last_detail() says which, right after the call",
+        MP_ERR_BROKEN => c"the memory of the allocator was overwritten: find the write with a checked pool, guards or a sanitizer",
+        MP_ERR_STOPPED => c"the callback returned false, so the call stopped early",
+        _ => c"unknown error code",
     }
 }
 
@@ -39,7 +39,8 @@ impl MpError {
     pub(crate) const STOPPED: Self = Self { code: MP_ERR_STOPPED, os: 0, detail: "" };
 
     /// Stands for [`AllocError::InPlace`]; differs from other unsupported operations only in its sentence.
-    const IN_PLACE: Self = Self::unsupported("the block cannot be resized in place");
+    const IN_PLACE: Self =
+        Self::unsupported("the block cannot be resized where it is: call mp_realloc without MP_IN_PLACE");
 
     /// Returns the error for an invalid argument.
     pub(crate) const fn invalid(detail: &'static str) -> Self {

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn valid(allocator: *const mp_allocator) -> Option<NonNull<mp_allocator>> {
     let valid = NonNull::new(allocator.cast_mut()).filter(|&allocator| !table(allocator).is_null());
     if valid.is_none() {
-        MpError::invalid("the allocator is NULL, or it has no table of functions").note();
+        MpError::invalid("allocator is NULL or has no table: pass an allocator").note();
     }
     valid
 }
@@ -49,7 +49,7 @@ fn depends_on_size(allocator: NonNull<mp_allocator>, align: usize) -> bool {
 }
 
 pub(crate) fn never() -> mp_error {
-    MpError::unsupported("the allocator cannot do that: its table lacks the function").note()
+    MpError::unsupported("this allocator does not support the operation: its table lacks the function").note()
 }
 
 /// Allocates a block.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn mp_alloc_array(
     flags: mp_flags,
 ) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else {
-        MpError::unsupported("no object can have this size").note();
+        MpError::unsupported("the size is too large: no object may exceed PTRDIFF_MAX bytes").note();
         return ptr::null_mut();
     };
     // SAFETY: the callee has the same requirements as this function.

@@ -272,7 +272,7 @@ pub unsafe extern "C" fn mp_tool_annotated_create(options: *const mp_guard_optio
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_tool_annotated_create(_: *const mp_guard_options) -> *mut mp_allocator {
     crate::exported::pointer(Err(MpError::unsupported(
-        "the library was built without support for valgrind or AddressSanitizer",
+        "the library was built without valgrind and AddressSanitizer: enable its feature valgrind or asan",
     )))
 }
 
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn mp_limit_create(options: *const mp_limit_options) -> *m
         |options: &mp_limit_options, GuardCommon { inner, make }| match (options.bytes, options.blocks) {
             (bytes, 0) if bytes != 0 => Exported::make(Limit::bytes(inner, bytes), make),
             (0, blocks) if blocks != 0 => Exported::make(Limit::blocks(inner, blocks), make),
-            _ => Err(MpError::invalid("set either bytes or blocks")),
+            _ => Err(MpError::invalid("set exactly one of bytes and blocks")),
         };
     // SAFETY: the callee has the same requirements as this function.
     unsafe { create(options, limit) }
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn mp_fail_nth_create(options: *const mp_fail_nth_options)
             (only, 0, 0) if only != 0 => FailNth::only(inner, only),
             (0, every, 0) if every != 0 => FailNth::every(inner, every),
             (0, 0, after) => FailNth::after(inner, after),
-            _ => return Err(MpError::invalid("at most one of only, every and after may be set")),
+            _ => return Err(MpError::invalid("set at most one of only, every and after")),
         };
         Exported::make(guard, make)
     };
@@ -322,7 +322,9 @@ pub unsafe extern "C" fn mp_fail_nth_create(options: *const mp_fail_nth_options)
 pub unsafe extern "C" fn mp_fallback_create(options: *const mp_pair_options) -> *mut mp_allocator {
     let fallback = |options: &mp_pair_options, GuardCommon { inner, make }| {
         if !inner.can_tell_owner() {
-            return Err(MpError::unsupported("inner cannot recognise its own blocks: its table lacks owns"));
+            return Err(MpError::unsupported(
+                "inner must recognise its own blocks: use an allocator whose table has owns",
+            ));
         }
         // SAFETY: the header requires a valid allocator that outlives the guard.
         let (other, make) = unsafe { second(options, make)? };
@@ -341,7 +343,7 @@ pub unsafe extern "C" fn mp_fallback_create(options: *const mp_pair_options) -> 
 pub unsafe extern "C" fn mp_segregator_create(options: *const mp_pair_options) -> *mut mp_allocator {
     let segregator = |options: &mp_pair_options, GuardCommon { inner, make }| {
         if options.largest == 0 {
-            return Err(MpError::invalid("largest, the largest size that is small, is not set"));
+            return Err(MpError::invalid("largest is 0: set it to the largest size that inner shall serve"));
         }
         // SAFETY: as above.
         let (other, make) = unsafe { second(options, make)? };

@@ -26,7 +26,7 @@ pub unsafe extern "C" fn mp_alloc_many(
     let Some(valid) = valid(allocator) else { return MP_ERR_INVALID };
     let Some(layout) = sensible(valid, size, align) else { return error::last().code };
     if blocks.is_null() && count != 0 {
-        return MpError::invalid("the array for the blocks is NULL").note();
+        return MpError::invalid("blocks is NULL: pass an array with room for count pointers").note();
     }
     if let Some(alloc_many) = member(valid, |table| &table.alloc_many) {
         // SAFETY: the function is from this allocator's table.

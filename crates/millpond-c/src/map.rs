@@ -40,9 +40,9 @@ pub unsafe extern "C" fn mp_heap_map(
     write: Option<mp_write_fn>,
     context: *mut c_void,
 ) -> mp_error {
-    let Some(write) = write else { return MpError::invalid("the function that writes is NULL").note() };
+    let Some(write) = write else { return MpError::invalid("write is NULL: pass a function").note() };
     if allocator.is_null() {
-        return MpError::invalid("the allocator is NULL").note();
+        return MpError::invalid("allocator is NULL: pass an allocator").note();
     }
     // SAFETY: the header requires a valid allocator, and a C string or NULL.
     let (parent, title) = unsafe {
@@ -51,7 +51,9 @@ pub unsafe extern "C" fn mp_heap_map(
     };
     let parent = match parent {
         Ok(parent) if parent.can_paint() => parent,
-        Ok(_) => return MpError::unsupported("the allocator has no heap map").note(),
+        Ok(_) => {
+            return MpError::unsupported("this allocator has no heap map: its table lacks render").note();
+        }
         Err(error) => return error.note(),
     };
     let map = parent.heap_map(if format == MP_SVG { CELLS } else { COLUMNS });
@@ -60,7 +62,7 @@ pub unsafe extern "C" fn mp_heap_map(
         MP_SVG => write!(sink, "{}", view.svg(&title)),
         MP_TEXT => write!(sink, "{}", view.text(COLUMNS)),
         MP_ASCII => write!(sink, "{}", view.ascii(COLUMNS)),
-        _ => return MpError::invalid("format is unknown: set it to MP_TEXT, MP_ASCII or MP_SVG").note(),
+        _ => return MpError::invalid("format is unknown: set it to MP_SVG, MP_TEXT or MP_ASCII").note(),
     };
     if written.is_ok() { MP_OK } else { MpError::STOPPED.note() }
 }

@@ -125,7 +125,7 @@ fn notify(misuse: &Misuse) {
     let name = misuse.pool.as_ptr();
     let hook = listeners().iter().find(|listener| listener.name == name).map(|listener| listener.hook);
     let Some(hook) = hook else {
-        eprintln!("millpond: {misuse}");
+        eprintln!("millpond: {misuse}\nThe program ends, because this pool has no on_misuse callback.");
         process::abort();
     };
     // Neither string contains a zero byte: the library's has none, and a C string ends at its zero byte.
@@ -165,5 +165,7 @@ fn describe(kind: MisuseKind) -> (u32, usize) {
 
 /// Returns the error for an option about misuse that is set on a pool that does not detect misuse.
 pub(crate) fn no_detection() -> MpError {
-    MpError::invalid("on_misuse is set, but nothing is checked")
+    MpError::invalid(
+        "on_misuse is set, but this allocator detects no misuse: set checked, or use the guard mp_checked_create",
+    )
 }

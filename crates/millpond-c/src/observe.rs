@@ -30,7 +30,7 @@ impl Export for Observe<Parent, EventObserver> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_observe_create(options: *const mp_observe_options) -> *mut mp_allocator {
     let observe = |options: &mp_observe_options, GuardCommon { inner, make }| {
-        let call = options.on_event.ok_or(MpError::invalid("on_event is not set"))?;
+        let call = options.on_event.ok_or(MpError::invalid("on_event is NULL: set it to a function"))?;
         let observer = EventObserver { call, context: options.event_context };
         Exported::make(Observe::new(inner, observer), make)
     };

@@ -24,7 +24,7 @@ impl OutOfMemory {
             (MP_ABORT, _) => Ok(Self::Abort),
             (MP_RETRY, Some(make_room)) => Ok(Self::Retry(make_room, options.context)),
             (MP_RETRY, None) => {
-                Err(MpError::invalid("out_of_memory.make_room is not set, but MP_RETRY needs it"))
+                Err(MpError::invalid("out_of_memory.action is MP_RETRY, so make_room must be set"))
             }
             _ => Err(MpError::invalid(
                 "out_of_memory.action is unknown: set it to MP_RETURN_NULL, MP_RETRY or MP_ABORT",
@@ -42,7 +42,10 @@ impl OutOfMemory {
             // SAFETY: the header requires a function with this signature that may be called with this context.
             Self::Retry(make_room, context) => unsafe { make_room(context, layout.size(), layout.align()) },
             Self::Abort => {
-                eprintln!("millpond: {error}: {} bytes were requested", layout.size());
+                let size = layout.size();
+                eprintln!(
+                    "millpond: {error}; the program ends, because a request of {size} bytes has MP_ABORT"
+                );
                 process::abort()
             }
         }

@@ -94,13 +94,13 @@ impl Parent {
     pub(crate) unsafe fn new(allocator: *mut mp_allocator) -> Result<Self, MpError> {
         let allocator = NonNull::new(allocator).unwrap_or_else(sources::heap);
         if table(allocator).is_null() {
-            return Err(MpError::invalid("the parent has no table of functions"));
+            return Err(MpError::invalid("the parent or inner allocator has no table: set its member table"));
         }
         if member(allocator, |table| &table.alloc).is_none()
             || member(allocator, |table| &table.free).is_none()
         {
             return Err(MpError::invalid(
-                "the parent's table lacks alloc or free, or its struct_size is not set",
+                "the table of the parent or inner allocator must have alloc, free, and struct_size set to sizeof(mp_table)",
             ));
         }
         Ok(Self(allocator))
@@ -294,7 +294,9 @@ impl Inspect for Parent {
         match member(self.0, |table| &table.check).map(|check| aside(|| unsafe { check(self.0.as_ptr()) }).0)
         {
             None | Some(MP_OK) => Ok(()),
-            Some(_) => Err(InvariantError("the allocator behind a guard is broken")),
+            Some(_) => Err(InvariantError(
+                "the memory of the allocator behind a guard was overwritten: call mp_check for it",
+            )),
         }
     }
 

@@ -190,12 +190,12 @@ unsafe fn classes(options: &mp_classes_options) -> Result<Classes, MpError> {
         return Ok(Classes::new());
     }
     if options.sizes.is_null() {
-        return Err(MpError::invalid("sizes is NULL, but size_count is not 0"));
+        return Err(MpError::invalid("sizes is NULL, but size_count is not 0: set both or neither"));
     }
     // SAFETY: the caller guarantees that there are `size_count` sizes.
     let sizes = unsafe { std::slice::from_raw_parts(options.sizes, options.size_count) };
     Classes::with_sizes(sizes)
-        .map_err(|_| MpError::invalid("sizes: give 1 to 64 sizes, each of 1 to 32768 bytes"))
+        .map_err(|_| MpError::invalid("sizes must contain 1 to 64 sizes, each from 1 to 32768"))
 }
 
 /// Exports a pool of classes in its shell, with the blocks that are too large for the classes.
@@ -284,14 +284,14 @@ const _: () =
 unsafe fn local_stack<'a>(pool: *mut mp_stack) -> Result<&'a Local<Stack, Parent>, MpError> {
     let plain = pool.cast::<Exported<Local<Stack, Parent>>>();
     if plain.is_null() {
-        return Err(MpError::invalid("the stack is NULL"));
+        return Err(MpError::invalid("pool is NULL: pass a stack"));
     }
     // SAFETY: the caller guarantees a stack of this library; a plain one has this type.
     unsafe {
         if (*plain).is_plain {
             Ok(&(*plain).inner)
         } else {
-            Err(MpError::unsupported("only a stack that is MP_LOCAL has marks"))
+            Err(MpError::unsupported("marks need a stack that was created with sharing MP_LOCAL"))
         }
     }
 }
@@ -306,7 +306,7 @@ pub unsafe extern "C" fn mp_stack_mark(pool: *mut mp_stack, mark: *mut mp_mark) 
     // SAFETY: the header requires a valid stack and a valid pointer to a mark, which has room for one of the library.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => MpError::invalid("the pointer for the mark is NULL").note(),
+            Ok(_) if mark.is_null() => MpError::invalid("mark is NULL: pass a pointer to an mp_mark").note(),
             Ok(stack) => {
                 mark.cast::<Mark>().write(stack.mark());
                 MP_OK
@@ -326,7 +326,9 @@ pub unsafe extern "C" fn mp_stack_release(pool: *mut mp_stack, mark: *const mp_m
     // SAFETY: the header requires a mark of this stack, written by `mp_stack_mark`, that is still valid.
     unsafe {
         match local_stack(pool) {
-            Ok(_) if mark.is_null() => MpError::invalid("the mark is NULL").note(),
+            Ok(_) if mark.is_null() => {
+                MpError::invalid("mark is NULL: pass a mark that mp_stack_mark has stored").note()
+            }
             Ok(stack) => {
                 stack.release(mark.cast::<Mark>().read());
                 MP_OK
@@ -382,7 +384,7 @@ impl Handle for mp_buddy {
         let pool = match (options.least, options.largest) {
             (0, 0) => Buddy::new(),
             (least, largest) => Buddy::with_blocks(least, largest)
-                .map_err(|_| MpError::invalid("least and largest must be powers of two, see the header"))?,
+                .map_err(|_| MpError::invalid("least and largest must be powers of two: least at least two words, largest at most 2^31 * least"))?,
         };
         let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
         local_or_locked(common, pool, true)

@@ -139,7 +139,9 @@ pub unsafe extern "C" fn mp_remote_free_create(options: *const mp_blocks_options
 
 fn create_owned(options: &mp_blocks_options, mut common: PoolCommon) -> Created {
     if options.sharing != MP_LOCAL || options.free_list != MP_LIFO || options.checked {
-        return Err(MpError::unsupported("sharing, free_list and checked: this pool supports none of them"));
+        return Err(MpError::unsupported(
+            "mp_remote_free does not support sharing, free_list and checked: leave them 0",
+        ));
     }
     let shape = shape(options)?;
     common.make.default_align = shape.align();

@@ -13,8 +13,8 @@ pub(crate) fn layout(size: usize, align: usize, default: usize) -> Result<Layout
     let align = if align != 0 { align } else { usual_align(size, default) };
     match Layout::from_size_align(size.max(1), align) {
         Ok(layout) => Ok(layout),
-        Err(_) if !align.is_power_of_two() => Err(MpError::invalid("the alignment must be a power of two")),
-        Err(_) => Err(MpError::unsupported("no object can have this size")),
+        Err(_) if !align.is_power_of_two() => Err(MpError::invalid("align must be 0 or a power of two")),
+        Err(_) => Err(MpError::unsupported("the size is too large: no object may exceed PTRDIFF_MAX bytes")),
     }
 }
 

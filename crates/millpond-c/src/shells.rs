@@ -192,7 +192,9 @@ impl Export for AtomicLinear<Parent> {
 
 /// Returns the error for a sharing that a pool does not support.
 pub(crate) fn cannot_share() -> MpError {
-    MpError::unsupported("this pool does not support this sharing: see what the header lists for it")
+    MpError::unsupported(
+        "this pool does not support this sharing with these options: the header lists what it supports",
+    )
 }
 
 /// Creates a pool for one thread or behind a lock.

@@ -107,7 +107,7 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
             MP_HUGE_REQUIRED => pages.explicit_huge_pages(),
             _ => {
                 return Err(MpError::invalid(
-                    "huge is unknown: set it to 0, MP_HUGE_PREFERRED or MP_HUGE_REQUIRED",
+                    "huge is unknown: set it to MP_HUGE_NONE, MP_HUGE_PREFERRED or MP_HUGE_REQUIRED",
                 ));
             }
         };
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn mp_tuned_pages_create(options: *const mp_pages_options)
             MP_NUMA_INTERLEAVE => pages.numa(Numa::Interleave(options.numa_nodes)),
             _ => {
                 return Err(MpError::invalid(
-                    "numa is unknown: set it to 0, MP_NUMA_BIND or MP_NUMA_INTERLEAVE",
+                    "numa is unknown: set it to MP_NUMA_ANY, MP_NUMA_BIND or MP_NUMA_INTERLEAVE",
                 ));
             }
         };
@@ -140,7 +140,9 @@ pub extern "C" fn mp_reserved_region_create(size: usize) -> *mut mp_allocator {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_buffer_create(memory: *mut std::ffi::c_void, size: usize) -> *mut mp_allocator {
     if memory.is_null() || size > isize::MAX.cast_unsigned() {
-        return pointer(Err(MpError::invalid("a buffer needs an address and a size")));
+        return pointer(Err(MpError::invalid(
+            "memory must not be NULL, and size must not exceed PTRDIFF_MAX",
+        )));
     }
     // SAFETY: the caller guarantees that the bytes belong only to the source; they need not be initialised.
     let bytes = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), size) };

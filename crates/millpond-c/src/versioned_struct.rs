@@ -23,7 +23,9 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
     // SAFETY: the structure begins with its size.
     let size = unsafe { options.cast::<usize>().read() };
     if size < size_of::<usize>() {
-        return Err(MpError::invalid("struct_size of the options is not set"));
+        return Err(MpError::invalid(
+            "struct_size of the options is not set: set it to their sizeof, or use MP_OPTIONS",
+        ));
     }
     let known = size.min(size_of::<T>());
     // SAFETY: both the caller's structure and the copy have at least `known` bytes.
@@ -31,7 +33,9 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
     // SAFETY: the caller's structure has `size` bytes. Members that are not known here must be zero.
     let is_unknown = (known..size).any(|at| unsafe { options.cast::<u8>().add(at).read() } != 0);
     if is_unknown {
-        return Err(MpError::unsupported("an option is set that only a later version of the library has"));
+        return Err(MpError::unsupported(
+            "an option is set that this version of the library does not have: update the library",
+        ));
     }
     Ok(copy)
 }
@@ -43,12 +47,12 @@ pub(crate) unsafe fn read<T: VersionedStruct>(options: *const T) -> Result<T, Mp
 /// `out` must be null, or as long as its first word says.
 pub(crate) unsafe fn write_as_long<T: VersionedStruct>(answer: &T, out: *mut T) -> Result<(), MpError> {
     if out.is_null() {
-        return Err(MpError::invalid("the pointer for the answer is NULL"));
+        return Err(MpError::invalid("out is NULL: pass a pointer to an mp_stats"));
     }
     // SAFETY: the structure begins with its size.
     let size = unsafe { out.cast::<usize>().read() };
     if size < size_of::<usize>() {
-        return Err(MpError::invalid("struct_size of the answer is not set"));
+        return Err(MpError::invalid("struct_size of the mp_stats is not set: set it to sizeof(mp_stats)"));
     }
     let (skip, known) = (size_of::<usize>(), size.min(size_of::<T>()));
     // SAFETY: both structures have at least that many bytes.

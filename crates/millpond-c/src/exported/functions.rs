@@ -224,7 +224,7 @@ pub(super) unsafe extern "C" fn largest_free<X: Export>(this: *const mp_allocato
 pub(super) unsafe extern "C" fn stats<X: Export>(this: *const mp_allocator, out: *mut mp_stats) -> mp_error {
     // SAFETY: as for `owns`.
     let Some(inspect) = (unsafe { Exported::<X>::of(this) }).inspect() else {
-        return MpError::unsupported("the allocator does not say what it holds").note();
+        return MpError::unsupported("this allocator has no statistics: ask the pool or guard on it").note();
     };
     let stats = mp_stats::take(inspect);
     // SAFETY: the header requires a structure that begins with its size.
@@ -247,7 +247,7 @@ pub(super) unsafe extern "C" fn each<X: Export>(
     context: *mut c_void,
 ) -> mp_error {
     let Some(visit) = visit else {
-        return MpError::invalid("the function that visits blocks is NULL").note();
+        return MpError::invalid("visit is NULL: pass a function").note();
     };
     // SAFETY: as for `reset`.
     let this = unsafe { Exported::<X>::alone(this) };

@@ -94,7 +94,9 @@ impl List {
         for record in self.records() {
             // SAFETY: by the invariant, every linked record is valid.
             if unsafe { (*record).newer } != newer {
-                return Err(InvariantError("a block above the largest class has a broken record"));
+                return Err(InvariantError(
+                    "the record in front of a block above the largest class was overwritten",
+                ));
             }
             newer = record;
         }
@@ -104,7 +106,7 @@ impl List {
         if is_last && count == self.count {
             Ok(())
         } else {
-            Err(InvariantError("a block above the largest class is lost"))
+            Err(InvariantError("the list of blocks above the largest class was overwritten"))
         }
     }
 }

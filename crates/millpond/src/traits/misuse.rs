@@ -123,21 +123,21 @@ impl fmt::Display for Misuse {
         write!(f, "pool {:?}: ", self.pool)?;
         let (size, align) = (self.layout.size(), self.layout.align());
         if let MisuseKind::Leak { blocks, bytes } = self.kind {
-            write!(f, "{blocks} blocks of {bytes} bytes in all were never freed, the first of them ")?;
+            write!(f, "{blocks} blocks ({bytes} bytes in total) were never freed; the first is ")?;
         }
         write!(f, "block {:#x} ({size} bytes, aligned to {align})", self.address)?;
         match self.kind {
             MisuseKind::DoubleFree => f.write_str(" was freed twice")?,
-            MisuseKind::Foreign => f.write_str(" is none of this pool")?,
-            MisuseKind::Interior { start } => write!(f, " is not the start of a block: that is {start:#x}")?,
+            MisuseKind::Foreign => f.write_str(" does not belong to this pool")?,
+            MisuseKind::Interior { start } => write!(f, " lies inside the block that begins at {start:#x}")?,
             MisuseKind::WrongLayout { expected } => {
                 let (size, align) = (expected.size(), expected.align());
-                write!(f, " has another layout: {size} bytes, aligned to {align}")?;
+                write!(f, " was allocated with another layout: {size} bytes, aligned to {align}")?;
             }
             MisuseKind::Overflow { offset } if offset.cast_signed() < 0 => {
-                write!(f, " was written in front of its start, at offset {}", offset.cast_signed())?;
+                write!(f, " was overwritten before its start, at offset {}", offset.cast_signed())?;
             }
-            MisuseKind::Overflow { offset } => write!(f, " was written past its end, at offset {offset}")?,
+            MisuseKind::Overflow { offset } => write!(f, " was overwritten past its end, at offset {offset}")?,
             MisuseKind::WrittenAfterFree { offset } => {
                 write!(f, " was written to after it was freed, at offset {offset}")?;
             }
@@ -149,7 +149,7 @@ impl fmt::Display for Misuse {
                 f.write_str(" was about to be handed out, but is no block: a free block was written to")?;
             }
             MisuseKind::Damaged { at } => {
-                write!(f, " was left alone, because the pool's memory was overwritten at {at:#x}")?;
+                write!(f, " was not used, because memory of the pool was overwritten at {at:#x}")?;
             }
             MisuseKind::Leak { .. } => {}
         }

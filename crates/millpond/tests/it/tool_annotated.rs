@@ -250,7 +250,7 @@ fn valgrind_sees_into_a_pool() {
         "culprit_that_forgets_a_block",
         &["48 bytes in 1 blocks are definitely lost", "tool_annotated::forget_one"],
     );
-    expect("culprit_that_drops_a_pool_too_early", &["1 blocks of 48 bytes in all were never freed"]);
+    expect("culprit_that_drops_a_pool_too_early", &["1 blocks (48 bytes in total) were never freed"]);
 }
 
 /// The runtime of AddressSanitizer prints its options when it is asked.
@@ -277,5 +277,5 @@ fn address_sanitizer_sees_into_a_pool() {
     expect("innocent", &[]);
     expect("culprit_that_reads_what_was_freed", &["use-after-poison", "READ of size 1"]);
     expect("culprit_that_writes_behind_a_block", &["use-after-poison", "WRITE of size 1"]);
-    expect("culprit_that_drops_a_pool_too_early", &["1 blocks of 48 bytes in all were never freed"]);
+    expect("culprit_that_drops_a_pool_too_early", &["1 blocks (48 bytes in total) were never freed"]);
 }
