@@ -31,30 +31,6 @@ struct Pair<P> {
     free: unsafe fn(&mut P, NonNull<u8>, Layout),
 }
 
-/// Defines the two operations of a pool; `$layout` is the layout to allocate, in terms of the parameter `$given`. Each
-/// operation is in a section of its own, because operations that compile to the same instructions would otherwise be
-/// merged.
-macro_rules! operations {
-    ($pool:ty, $given:ident => $layout:expr, $allocate:ident, $free:ident) => {{
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!(".text.", stringify!($allocate)))]
-        #[inline(never)]
-        fn $allocate(pool: &mut $pool, $given: Layout) -> *mut u8 {
-            pool.allocate($layout).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
-        }
-
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!(".text.", stringify!($free)))]
-        #[inline(never)]
-        unsafe fn $free(pool: &mut $pool, block: NonNull<u8>, $given: Layout) {
-            // SAFETY: the caller frees a block that the other operation allocated with the same layout.
-            unsafe { pool.deallocate(block, $layout) };
-        }
-
-        Pair::<$pool> { allocate: $allocate, free: $free }
-    }};
-}
-
 /// Warms a pool up, so that it has a chunk and free blocks, and calls both operations this many times.
 fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static str> {
     let allocate = |pool: &mut P| {
@@ -73,30 +49,57 @@ fn drive<P>(mut pool: P, pair: &Pair<P>, times: usize) -> Result<(), &'static st
     Ok(())
 }
 
-/// Lists the operations, or runs the pool that is named.
+/// Reads the arguments: lists the operations, or runs the pool that is named.
+fn run(list: &[[&str; 2]], pool: impl Fn(&str, usize) -> Option<Result<(), &'static str>>) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let times = arguments.get(1).and_then(|times| times.parse().ok()).unwrap_or(1);
+    let done = match arguments.first() {
+        None => {
+            list.as_flattened().iter().for_each(|operation| println!("{operation}"));
+            Ok(())
+        }
+        Some(name) => {
+            pool(name, times).unwrap_or(Err("there is no such operation; without arguments all are listed"))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("counts: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Defines the two operations of each pool, and the program; `$layout` is the layout to allocate, in terms of the
+/// parameter `$given`. Each operation is in a section of its own, because operations that compile to the same
+/// instructions would otherwise be merged.
 macro_rules! probe {
     ($($allocate:ident $free:ident: $pool:ty = $new:expr, $given:ident => $layout:expr;)*) => {
-        fn main() -> ExitCode {
-            let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let times = words.get(1).and_then(|times| times.parse().ok()).unwrap_or(1);
-            let done = match words.first().copied() {
-                None => {
-                    $(println!("{}\n{}", stringify!($allocate), stringify!($free));)*
-                    Ok(())
-                }
-                $(Some(stringify!($allocate) | stringify!($free)) => {
-                    drive::<$pool>($new, &operations!($pool, $given => $layout, $allocate, $free), times)
-                })*
-                Some(_) => Err("there is no such operation; without arguments all are listed"),
-            };
-            match done {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(message) => {
-                    eprintln!("counts: {message}");
-                    ExitCode::from(2)
-                }
+        $(
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = concat!(".text.", stringify!($allocate)))]
+            #[inline(never)]
+            fn $allocate(pool: &mut $pool, $given: Layout) -> *mut u8 {
+                pool.allocate($layout).map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
             }
+
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = concat!(".text.", stringify!($free)))]
+            #[inline(never)]
+            unsafe fn $free(pool: &mut $pool, block: NonNull<u8>, $given: Layout) {
+                // SAFETY: the caller frees a block that the other operation allocated with the same layout.
+                unsafe { pool.deallocate(block, $layout) };
+            }
+        )*
+
+        fn main() -> ExitCode {
+            run(&[$([stringify!($allocate), stringify!($free)]),*], |name, times| match name {
+                $(stringify!($allocate) | stringify!($free) => {
+                    Some(drive($new, &Pair::<$pool> { allocate: $allocate, free: $free }, times))
+                })*
+                _ => None,
+            })
         }
     };
 }

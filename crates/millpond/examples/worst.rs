@@ -46,30 +46,40 @@ struct Operations<F: QuickList> {
     resize: unsafe fn(&mut Tlsf<F>, NonNull<u8>, Layout, Layout) -> Block,
 }
 
-/// Defines a function that callgrind finds by its name, in a section of its own so that it is not merged with an equal
-/// one.
-macro_rules! operation {
-    ($name:ident($pool:ident: $front:ty, $($given:ident: $type:ty),*) -> $result:ty = $call:expr) => {
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!(".text.", stringify!($name)))]
-        #[inline(never)]
-        fn $name($pool: &mut Tlsf<$front>, $($given: $type),*) -> $result {
-            $call
-        }
-    };
-}
-
-/// Defines the operations of one kind of pool.
+/// Defines the operations of one kind of pool: functions that callgrind finds by their names, each in a section of its
+/// own so that it is not merged with an equal one.
 macro_rules! operations {
     ($front:ty: $allocate:ident, $aligned:ident, $free:ident, $resize:ident) => {{
-        operation!($allocate(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
-        operation!($aligned(pool: $front, layout: Layout) -> Block = pool.allocate(layout));
-        operation!($free(pool: $front, block: NonNull<u8>, layout: Layout) -> () =
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($allocate)))]
+        #[inline(never)]
+        fn $allocate(pool: &mut Tlsf<$front>, layout: Layout) -> Block {
+            pool.allocate(layout)
+        }
+
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($aligned)))]
+        #[inline(never)]
+        fn $aligned(pool: &mut Tlsf<$front>, layout: Layout) -> Block {
+            pool.allocate(layout)
+        }
+
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($free)))]
+        #[inline(never)]
+        unsafe fn $free(pool: &mut Tlsf<$front>, block: NonNull<u8>, layout: Layout) {
             // SAFETY: all callers pass live blocks with their layouts.
-            unsafe { pool.deallocate(block, layout) });
-        operation!($resize(pool: $front, block: NonNull<u8>, old: Layout, new: Layout) -> Block =
+            unsafe { pool.deallocate(block, layout) }
+        }
+
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!(".text.", stringify!($resize)))]
+        #[inline(never)]
+        unsafe fn $resize(pool: &mut Tlsf<$front>, block: NonNull<u8>, old: Layout, new: Layout) -> Block {
             // SAFETY: all callers pass live blocks with their layouts.
-            unsafe { pool.resize_in_place(block, old, new) });
+            unsafe { pool.resize_in_place(block, old, new) }
+        }
+
         Operations { allocate: $allocate, allocate_aligned: $aligned, free: $free, resize: $resize }
     }};
 }

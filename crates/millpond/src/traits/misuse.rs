@@ -137,7 +137,9 @@ impl fmt::Display for Misuse {
             MisuseKind::Overflow { offset } if offset.cast_signed() < 0 => {
                 write!(f, " was overwritten before its start, at offset {}", offset.cast_signed())?;
             }
-            MisuseKind::Overflow { offset } => write!(f, " was overwritten past its end, at offset {offset}")?,
+            MisuseKind::Overflow { offset } => {
+                write!(f, " was overwritten past its end, at offset {offset}")?
+            }
             MisuseKind::WrittenAfterFree { offset } => {
                 write!(f, " was written to after it was freed, at offset {offset}")?;
             }

@@ -125,29 +125,62 @@ fn rounds<P: Allocator + Inspect + Reclaim>(
     }
 }
 
-macro_rules! damaged {
-    ($($name:ident: $make:expr, $size:expr, $reach:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            rounds(|| $make, $size, $reach, |pool, layout| _ = pool.reserve(layout, 500));
-        }
-    )*};
-}
-
 /// Blocks of one size: a quarter of the free ones is overwritten with random words.
 type Of<S> = Blocks<(Fixed<64>, S)>;
 
-damaged! {
-    lifo: Local::new(Of::<Lifo>::new()), 64, 0;
-    lifo_of_a_word: Local::new(Blocks::<Fixed<8>>::new()), 8, 0;
-    magazine: Local::new(Of::<Magazine<8>>::new()), 64, 0;
-    compact: Local::new(Of::<AddressOrdered>::new()), 64, 0;
-    marked_lifo: Local::new(Of::<Validated<Lifo>>::new()), 64, 0;
-    marked_magazine: Local::new(Of::<Validated<Magazine<8>>>::new()), 64, 0;
-    locked: Locked::<_>::new(Of::<Lifo>::new()), 64, 0;
-    cached: Cached::<_>::new(Of::<Lifo>::new()), 64, 0;
-    classes: Local::new(Classes::new()), 64, 0;
-    cached_classes: Cached::<_>::new(Classes::new()), 64, 0;
+#[test]
+fn lifo() {
+    rounds(|| Local::new(Of::<Lifo>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn lifo_of_a_word() {
+    rounds(|| Local::new(Blocks::<Fixed<8>>::new()), 8, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn magazine() {
+    rounds(|| Local::new(Of::<Magazine<8>>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn compact() {
+    rounds(|| Local::new(Of::<AddressOrdered>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn marked_lifo() {
+    rounds(|| Local::new(Of::<Validated<Lifo>>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn marked_magazine() {
+    rounds(
+        || Local::new(Of::<Validated<Magazine<8>>>::new()),
+        64,
+        0,
+        |pool, layout| _ = pool.reserve(layout, 500),
+    );
+}
+
+#[test]
+fn locked() {
+    rounds(|| Locked::<_>::new(Of::<Lifo>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn cached() {
+    rounds(|| Cached::<_>::new(Of::<Lifo>::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn classes() {
+    rounds(|| Local::new(Classes::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
+}
+
+#[test]
+fn cached_classes() {
+    rounds(|| Cached::<_>::new(Classes::new()), 64, 0, |pool, layout| _ = pool.reserve(layout, 500));
 }
 
 #[test]

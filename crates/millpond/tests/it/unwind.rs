@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    marker::PhantomData,
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
@@ -10,7 +11,7 @@ use millpond::{guard::*, pool::*, shell::*, slots::*, typed::*, *};
 fn both<T: UnwindSafe + RefUnwindSafe + ?Sized>() {}
 
 /// Returns whether a type is unwind safe: the inherent method is found first if its bounds hold.
-struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
+struct Asked<T: ?Sized>(PhantomData<T>);
 
 trait Otherwise {
     fn answer(&self) -> bool {
@@ -24,12 +25,6 @@ impl<T: UnwindSafe + RefUnwindSafe + ?Sized> Asked<T> {
     fn answer(&self) -> bool {
         true
     }
-}
-
-macro_rules! is_unwind_safe {
-    ($type:ty) => {
-        (&Asked::<$type>(core::marker::PhantomData)).answer()
-    };
 }
 
 #[test]
@@ -74,13 +69,13 @@ fn handles_and_collections_depend_on_their_values() {
     )>();
     both::<(Slots<u32>, SharedSlots<u32>, SlotsIntoIter<u32, Heap>, TryAllocError<u32>)>();
     let none = [
-        is_unwind_safe!(PoolBox<'static, Cell<u32>>),
-        is_unwind_safe!(ThinBox<'static, &'static mut u32>),
-        is_unwind_safe!(PoolRc<'static, Cell<u32>>),
-        is_unwind_safe!(Slots<Cell<u32>>),
-        is_unwind_safe!(SharedSlots<Cell<u32>>),
-        is_unwind_safe!(VacantEntry<'static, u32, Heap>),
+        (&Asked::<PoolBox<'static, Cell<u32>>>(PhantomData)).answer(),
+        (&Asked::<ThinBox<'static, &'static mut u32>>(PhantomData)).answer(),
+        (&Asked::<PoolRc<'static, Cell<u32>>>(PhantomData)).answer(),
+        (&Asked::<Slots<Cell<u32>>>(PhantomData)).answer(),
+        (&Asked::<SharedSlots<Cell<u32>>>(PhantomData)).answer(),
+        (&Asked::<VacantEntry<'static, u32, Heap>>(PhantomData)).answer(),
     ];
     assert_eq!(none, [false; 6]);
-    assert!(is_unwind_safe!(PoolBox<'static, u32>), "the question can be answered with yes");
+    assert!((&Asked::<PoolBox<'static, u32>>(PhantomData)).answer(), "the question can be answered with yes");
 }
