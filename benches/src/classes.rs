@@ -6,6 +6,7 @@ use millpond::{Classes, Heap, Owned};
 
 use crate::{
     harness::{Runner, compare},
+    regions::{LIVE, SIZES},
     report::Mix,
     variable::{GLIBC, JEMALLOC, MIMALLOC, SNMALLOC, Shared, Variable, replace, tcmalloc},
 };
@@ -59,13 +60,11 @@ impl Variable for HandWritten {
 }
 
 fn replaced() -> Vec<Runner> {
-    const LIVE: usize = 20_000;
-    let sizes = || 8..=1024;
-    let malloc = |name, malloc| replace::<false>(name, malloc, LIVE, sizes());
+    let malloc = |name, malloc| replace::<false>(name, malloc, LIVE, SIZES);
     let mut runners = vec![
-        replace::<false>("hand-written lists", HandWritten::new(2 * LIVE / 8), LIVE, sizes()),
-        replace::<false>("Owned<Classes>", Owned::new(Classes::new()), LIVE, sizes()),
-        replace::<false>("Local<Classes>", Shared::new(Classes::new(), Heap), LIVE, sizes()),
+        replace::<false>("hand-written lists", HandWritten::new(2 * LIVE / 8), LIVE, SIZES),
+        replace::<false>("Owned<Classes>", Owned::new(Classes::new()), LIVE, SIZES),
+        replace::<false>("Local<Classes>", Shared::new(Classes::new(), Heap), LIVE, SIZES),
         malloc("glibc", GLIBC),
         malloc("mimalloc", MIMALLOC),
         malloc("jemalloc", JEMALLOC),

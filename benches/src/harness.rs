@@ -16,8 +16,8 @@ pub struct Runner {
 }
 
 /// How often the contenders are created again: the position of their memory affects the results.
-const MAKINGS: usize = 5;
-const ROUNDS: usize = 9;
+pub const MAKINGS: usize = 5;
+pub const ROUNDS: usize = 9;
 const SLICE: Duration = Duration::from_millis(4);
 
 const TIME: &[Measure] = &measures("ns", ["time"]);

@@ -17,14 +17,13 @@ use crate::{
     arenas, buddy,
     contenders::{Contender, List, Slabs, Slots},
     cpp,
+    mixes::LIVE,
     random::Random,
     regions,
     report::{Case, Measure, Mix, measures},
     variable::{GLIBC, Layouts, MIMALLOC, Variable},
 };
 
-const LIVE: usize = 100_000;
-const LIVE_MIXED: usize = 20_000;
 /// First fit searches longer if there are more blocks.
 const LIVE_SEARCHED: usize = 1_000;
 const PAIRS: usize = 500_000;
@@ -75,34 +74,34 @@ fn nothing() -> Vec<u32> {
     ticks
 }
 
-/// Times a free and an allocation, with the block stored in a place between them.
-macro_rules! timed {
-    ($ticks:ident, $number:ident, $free:expr, $allocate:expr) => {
-        let first = now();
-        $free;
-        let second = now();
-        $allocate;
-        let third = now();
-        $ticks[2 * $number] = (second - first) as u32;
-        $ticks[2 * $number + 1] = (third - second) as u32;
-    };
+/// Times a free and an allocation, which stores the new block in its place.
+#[inline(always)]
+fn timed<C>(ticks: &mut [u32], contender: &mut C, free: impl FnOnce(&mut C), allocate: impl FnOnce(&mut C)) {
+    let first = now();
+    free(contender);
+    let second = now();
+    allocate(contender);
+    let third = now();
+    ticks[0] = (second - first) as u32;
+    ticks[1] = (third - second) as u32;
 }
 
 /// Replaces random ones of many blocks of 64 bytes.
 fn churn<C: Contender>(mut contender: C) -> Vec<u32> {
     let (mut random, mut ticks) = (Random::new(1), vec![0; 2 * PAIRS]);
     let mut blocks: Vec<C::Block> = (0..LIVE).map(|_| contender.take()).collect();
-    for number in 0..PAIRS {
+    for ticks in ticks.chunks_exact_mut(2) {
         let place = &mut blocks[random.below(LIVE)];
         let old = black_box(*place);
         // SAFETY: the block was allocated earlier, and another one replaces it at once.
-        timed!(ticks, number, unsafe { contender.give(old) }, *place = black_box(contender.take()));
+        let free = |contender: &mut C| unsafe { contender.give(old) };
+        timed(ticks, &mut contender, free, |contender| *place = black_box(contender.take()));
     }
     ticks
 }
 
 /// Replaces random ones of `live` blocks of 8 to 1024 bytes.
-fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
+fn mixed<V: Variable + 'static>(contender: V, live: usize) -> Vec<u32> {
     // On the heap, because some contenders must not move once they have memory.
     let mut contender = Box::new(contender);
     let (mut random, mut layouts, mut ticks) =
@@ -113,16 +112,12 @@ fn mixed(contender: impl Variable + 'static, live: usize) -> Vec<u32> {
             (contender.take(layout), layout)
         })
         .collect();
-    for number in 0..PAIRS {
+    for ticks in ticks.chunks_exact_mut(2) {
         let place = &mut blocks[random.below(live)];
         let ((old, layout), new) = (black_box(*place), black_box(layouts.next()));
         // SAFETY: the block was allocated with this layout, and another one replaces it at once.
-        timed!(
-            ticks,
-            number,
-            unsafe { contender.give(old, layout) },
-            *place = (black_box(contender.take(new)), new)
-        );
+        let free = |contender: &mut V| unsafe { contender.give(old, layout) };
+        timed(ticks, &mut *contender, free, |contender| *place = (black_box(contender.take(new)), new));
         assert!(!place.0.is_null(), "there is more memory than the mix needs");
     }
     ticks
@@ -175,19 +170,19 @@ fn of_one_size() -> Vec<Row> {
 fn of_mixed_sizes() -> Vec<Row> {
     vec![
         row("the timer alone", nothing),
-        row("Tlsf", || mixed(regions::owned(Tlsf::new()), LIVE_MIXED)),
+        row("Tlsf", || mixed(regions::owned(Tlsf::new()), regions::LIVE)),
         row("Tlsf<NoQuickList>", || {
-            mixed(regions::owned(Tlsf::<NoQuickList>::without_quick_list()), LIVE_MIXED)
+            mixed(regions::owned(Tlsf::<NoQuickList>::without_quick_list()), regions::LIVE)
         }),
-        row("Buddy", || mixed(buddy::ours(), LIVE_MIXED)),
-        row("Classes", || mixed(Owned::new(Classes::new()), LIVE_MIXED)),
+        row("Buddy", || mixed(buddy::ours(), regions::LIVE)),
+        row("Classes", || mixed(Owned::new(Classes::new()), regions::LIVE)),
         row("SignPost first fit, 1,000 live", || mixed(regions::owned(SignPost::first_fit()), LIVE_SEARCHED)),
         row("SignPost best fit, 1,000 live", || mixed(regions::owned(SignPost::best_fit()), LIVE_SEARCHED)),
-        row("rlsf", || mixed(regions::rlsf(), LIVE_MIXED)),
-        row("talc", || mixed(regions::talc(), LIVE_MIXED)),
-        row("buddy_system_allocator", || mixed(buddy::theirs(), LIVE_MIXED)),
-        row("glibc", || mixed(GLIBC, LIVE_MIXED)),
-        row("mimalloc", || mixed(MIMALLOC, LIVE_MIXED)),
+        row("rlsf", || mixed(regions::rlsf(), regions::LIVE)),
+        row("talc", || mixed(regions::talc(), regions::LIVE)),
+        row("buddy_system_allocator", || mixed(buddy::theirs(), regions::LIVE)),
+        row("glibc", || mixed(GLIBC, regions::LIVE)),
+        row("mimalloc", || mixed(MIMALLOC, regions::LIVE)),
     ]
 }
 

@@ -65,24 +65,40 @@ type Row = (&'static str, fn(bool) -> [f64; 4]);
 
 const WALK: Row = ("a walk along a list", walk);
 
-macro_rules! rows {
-    ($($name:literal: $new:expr, $room:expr;)*) => {
-        &[$(($name, |some_live| ask($new, $room, some_live))),*]
-    };
-}
-
-const OURS: &[Row] = rows! {
-    "Local<Blocks<…, Lifo>>": Local::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Locked<Blocks<…, Lifo>>": Locked::<_>::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Local<Blocks<…, Magazine>>": Local::new(Blocks::<(Fixed<64>, Magazine)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Local<Blocks<…, AddressOrdered>>": Local::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Local<Classes>": Local::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Cached<Blocks<Fixed<64>>>": Cached::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "Cached<Classes>": Cached::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000);
-    "LockFree": LockFree::of(LAYOUT), |pool| _ = pool.reserve(1000);
-    "Local<Tlsf>": Local::new(Tlsf::new()), |_| ();
-    "Local<SignPost>": Local::new(SignPost::best_fit()), |_| ();
-};
+const OURS: &[Row] = &[
+    ("Local<Blocks<…, Lifo>>", |some_live| {
+        ask(Local::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000), some_live)
+    }),
+    ("Locked<Blocks<…, Lifo>>", |some_live| {
+        ask(Locked::<_>::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000), some_live)
+    }),
+    ("Local<Blocks<…, Magazine>>", |some_live| {
+        ask(
+            Local::new(Blocks::<(Fixed<64>, Magazine)>::new()),
+            |pool| _ = pool.reserve(LAYOUT, 1000),
+            some_live,
+        )
+    }),
+    ("Local<Blocks<…, AddressOrdered>>", |some_live| {
+        ask(
+            Local::new(Blocks::<(Fixed<64>, AddressOrdered)>::new()),
+            |pool| _ = pool.reserve(LAYOUT, 1000),
+            some_live,
+        )
+    }),
+    ("Local<Classes>", |some_live| {
+        ask(Local::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000), some_live)
+    }),
+    ("Cached<Blocks<Fixed<64>>>", |some_live| {
+        ask(Cached::new(Blocks::<Fixed<64>>::new()), |pool| _ = pool.reserve(LAYOUT, 1000), some_live)
+    }),
+    ("Cached<Classes>", |some_live| {
+        ask(Cached::new(Classes::new()), |pool| _ = pool.reserve(LAYOUT, 1000), some_live)
+    }),
+    ("LockFree", |some_live| ask(LockFree::of(LAYOUT), |pool| _ = pool.reserve(1000), some_live)),
+    ("Local<Tlsf>", |some_live| ask(Local::new(Tlsf::new()), |_| (), some_live)),
+    ("Local<SignPost>", |some_live| ask(Local::new(SignPost::best_fit()), |_| (), some_live)),
+];
 
 const MEASURES: &[Measure] = &measures("µs", ["stats", "stats again", "reserve", "trim"]);
 

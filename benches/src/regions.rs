@@ -14,7 +14,7 @@ use crate::{
 
 /// The bytes of each contender; every page of them has been touched.
 const MEMORY: usize = 32 << 20;
-const LIVE: usize = 20_000;
+pub const LIVE: usize = 20_000;
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=1024;
 
 pub const MIXES: &[Mix] = &[

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millpond::{Blocks, Fixed, Magazine, Owned};
+use millpond::{Blocks, Fixed, Magazine, Owned, pool::Config};
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
@@ -92,24 +92,18 @@ impl Source for GrowingList {
     }
 }
 
-macro_rules! owned_sources {
-    ($($config:ty),*) => {$(
-        impl Source for Owned<Blocks<$config>> {
-            #[inline]
-            fn take(&mut self) -> NonNull<u64> {
-                self.allocate(LAYOUT).expect("the heap has room").cast()
-            }
+impl<C: Config> Source for Owned<Blocks<C>> {
+    #[inline]
+    fn take(&mut self) -> NonNull<u64> {
+        self.allocate(LAYOUT).expect("the heap has room").cast()
+    }
 
-            #[inline]
-            unsafe fn give(&mut self, block: NonNull<u64>) {
-                // SAFETY: the caller frees a block of this source, and every block is allocated with this layout.
-                unsafe { self.deallocate(block.cast(), LAYOUT) };
-            }
-        }
-    )*};
+    #[inline]
+    unsafe fn give(&mut self, block: NonNull<u64>) {
+        // SAFETY: the caller frees a block of this source, and every block is allocated with this layout.
+        unsafe { self.deallocate(block.cast(), LAYOUT) };
+    }
 }
-
-owned_sources!(Fixed<64>, (Fixed<64>, Magazine));
 
 /// A structure with a pool among its fields.
 struct World<S> {
@@ -193,35 +187,39 @@ fn in_variable<S: Source + 'static>(source: S) -> Run {
 const NAMES: [&str; 4] =
     ["list by hand", "list by hand that grows", "Owned<Blocks<Fixed<64>>>", "Owned<Blocks<…, Magazine>>"];
 
-macro_rules! contenders {
-    (|$source:ident| $run:expr) => {
-        [
-            {
-                let $source = List::new();
-                $run
-            },
-            {
-                let $source = GrowingList { list: List { head: std::ptr::null_mut() }, chunks: Vec::new() };
-                $run
-            },
-            {
-                let $source = Owned::new(Blocks::<Fixed<64>>::new());
-                $run
-            },
-            {
-                let $source = Owned::new(Blocks::<(Fixed<64>, Magazine)>::new());
-                $run
-            },
-        ]
-    };
+#[derive(Clone, Copy)]
+enum Mix {
+    InVariable,
+    InField,
+    WithWork,
+    Eights,
 }
 
-const MIXES: [(&str, fn() -> [Run; 4]); 4] = [
-    ("pairs, the pool in a variable", || contenders!(|source| in_variable(source))),
-    ("pairs, the pool in a field", || contenders!(|source| in_world(source, World::pairs))),
-    ("pairs with work between, the pool in a field", || contenders!(|source| in_world(source, World::work))),
-    ("eight at a time, the pool in a field", || contenders!(|source| in_world(source, World::eights))),
+const MIXES: [(&str, Mix); 4] = [
+    ("pairs, the pool in a variable", Mix::InVariable),
+    ("pairs, the pool in a field", Mix::InField),
+    ("pairs with work between, the pool in a field", Mix::WithWork),
+    ("eight at a time, the pool in a field", Mix::Eights),
 ];
+
+fn run<S: Source + 'static>(source: S, mix: Mix) -> Run {
+    match mix {
+        Mix::InVariable => in_variable(source),
+        Mix::InField => in_world(source, World::pairs),
+        Mix::WithWork => in_world(source, World::work),
+        Mix::Eights => in_world(source, World::eights),
+    }
+}
+
+/// Returns the contenders, in the order of [`NAMES`].
+fn contenders(mix: Mix) -> [Run; 4] {
+    [
+        run(List::new(), mix),
+        run(GrowingList { list: List { head: std::ptr::null_mut() }, chunks: Vec::new() }, mix),
+        run(Owned::new(Blocks::<Fixed<64>>::new()), mix),
+        run(Owned::new(Blocks::<(Fixed<64>, Magazine)>::new()), mix),
+    ]
+}
 
 /// Number of pairs in a slice, and number of slices.
 const PAIRS: usize = 1 << 20;
@@ -239,8 +237,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    for (name, make) in MIXES {
-        let mut runs = make();
+    for (name, mix) in MIXES {
+        let mut runs = contenders(mix);
         runs.iter_mut().for_each(|run| run(PAIRS));
         let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(|_| runs.each_mut().map(time)).collect();
         println!("\n{name}\n  {:<34}{:>9}{:>9}   median ns per pair; ratio to the first", "", "ns", "x 1st");

@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     contenders::{Contender, Ours, SIZE},
-    harness::operations_in,
+    harness::{MAKINGS, ROUNDS, operations_in},
     report::{Case, Measure, Mix, measures},
 };
 
@@ -113,8 +113,6 @@ pub fn job<W: Workload, C: Sharer>(name: &'static str, contender: C) -> Entrant 
     (name, Arc::new(job))
 }
 
-const MAKINGS: usize = 5;
-const ROUNDS: usize = 9;
 const SLICE: Duration = Duration::from_millis(8);
 /// Number of operations of each thread that are timed, for each time the contenders are created.
 const TIMED: usize = 200_000;

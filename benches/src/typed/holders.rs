@@ -3,12 +3,16 @@
 use std::{alloc::Layout, ptr::NonNull};
 
 use infinity_pool::{RawPinnedPool, RawPooledMut};
-use millpond::{Allocator, ArenaAlloc, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
+use millpond::{Allocator, Local};
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
-use super::{Value, hand_written::HandWritten};
+use super::{
+    Value,
+    hand_written::HandWritten,
+    kinds::{ArenaOf, Keyed, OwningKind, PluralAllocs, PluralBoxes, PoolBoxes, ThinBoxes},
+};
 
 /// A contender. `Handle` stands for a value in it, and is consumed when that value is dropped.
 pub trait Holder {
@@ -87,173 +91,27 @@ impl Holder for Referring {
     }
 }
 
-/// A pool of Millpond whose handles free their values when they are dropped.
-macro_rules! pooled {
-    ($(#[$doc:meta])* $holder:ident, $pool:ident, $handle:ident) => {
-        $(#[$doc])*
-        pub struct $holder(NonNull<$pool<Value>>);
+/// A pool whose handles free their values when they are dropped.
+pub struct Owning<K: OwningKind>(NonNull<K::Pool<Value>>);
 
-        impl $holder {
-            pub fn new() -> Self {
-                Self(NonNull::from(Box::leak(Box::new($pool::new()))))
-            }
-        }
+pub type Pooled = Owning<PoolBoxes>;
+pub type Thin = Owning<ThinBoxes>;
+pub type Plural = Owning<PluralBoxes>;
+pub type PluralBound = Owning<PluralAllocs>;
 
-        impl Holder for $holder {
-            type Handle = $handle<'static, Value>;
-
-            #[inline(always)]
-            fn put(&mut self, value: Value) -> Self::Handle {
-                // SAFETY: the pool lives until the program ends, and is borrowed mutably only while there are no
-                // handles.
-                unsafe { self.0.as_ref() }.alloc(value)
-            }
-
-            #[inline(always)]
-            fn drop(&mut self, handle: Self::Handle) {
-                drop(handle);
-            }
-
-            fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
-                handles.drain(..).for_each(std::mem::forget);
-                // SAFETY: there are no handles any more.
-                unsafe { self.0.as_mut() }.reset();
-            }
-        }
-    };
-}
-
-pooled!(
-    /// Millpond's pool of values.
-    Pooled,
-    Pool,
-    PoolBox
-);
-pooled!(
-    /// Millpond's pool whose handles are one word.
-    Thin,
-    ThinPool,
-    ThinBox
-);
-
-/// Millpond's collection with keys.
-pub struct Slots(millpond::Slots<Value>);
-
-impl Slots {
+impl<K: OwningKind> Owning<K> {
     pub fn new() -> Self {
-        Self(millpond::Slots::new())
+        Self(NonNull::from(Box::leak(Box::new(K::new()))))
     }
 }
 
-impl Holder for Slots {
-    type Handle = Key<Value>;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> Key<Value> {
-        self.0.insert(value)
-    }
-
-    #[inline(always)]
-    fn drop(&mut self, key: Key<Value>) {
-        self.0.remove(key);
-    }
-
-    fn clear(&mut self, handles: &mut Vec<Key<Value>>) {
-        handles.clear();
-        self.0.clear();
-    }
-}
-
-impl Holder for HandWritten<Value> {
-    type Handle = u64;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> u64 {
-        self.insert(value)
-    }
-
-    #[inline(always)]
-    fn drop(&mut self, key: u64) {
-        self.remove(key);
-    }
-
-    fn clear(&mut self, handles: &mut Vec<u64>) {
-        handles.clear();
-        self.remove_all();
-    }
-}
-
-/// The crate `slab`.
-pub struct Slabs(Slab<Value>);
-
-impl Slabs {
-    pub fn new() -> Self {
-        Self(Slab::new())
-    }
-}
-
-impl Holder for Slabs {
-    type Handle = usize;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> usize {
-        self.0.insert(value)
-    }
-
-    #[inline(always)]
-    fn drop(&mut self, key: usize) {
-        self.0.remove(key);
-    }
-
-    fn clear(&mut self, handles: &mut Vec<usize>) {
-        handles.clear();
-        self.0.clear();
-    }
-}
-
-/// The crate `slotmap`.
-pub struct SlotMaps(SlotMap<DefaultKey, Value>);
-
-impl SlotMaps {
-    pub fn new() -> Self {
-        Self(SlotMap::new())
-    }
-}
-
-impl Holder for SlotMaps {
-    type Handle = DefaultKey;
-
-    #[inline(always)]
-    fn put(&mut self, value: Value) -> DefaultKey {
-        self.0.insert(value)
-    }
-
-    #[inline(always)]
-    fn drop(&mut self, key: DefaultKey) {
-        self.0.remove(key);
-    }
-
-    fn clear(&mut self, handles: &mut Vec<DefaultKey>) {
-        handles.clear();
-        self.0.clear();
-    }
-}
-
-/// The crate `plurality`, with handles that share ownership of the pool.
-pub struct Plural(plurality::Pool<Value>);
-
-impl Plural {
-    pub fn new() -> Self {
-        Self(plurality::Pool::new())
-    }
-}
-
-impl Holder for Plural {
-    type Handle = plurality::Box<Value>;
+impl<K: OwningKind> Holder for Owning<K> {
+    type Handle = K::Handle<Value>;
 
     #[inline(always)]
     fn put(&mut self, value: Value) -> Self::Handle {
-        self.0.alloc_box(value)
+        // SAFETY: the pool lives until the program ends, and is borrowed mutably only while there are no handles.
+        K::put(unsafe { self.0.as_ref() }, value)
     }
 
     #[inline(always)]
@@ -262,34 +120,45 @@ impl Holder for Plural {
     }
 
     fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
-        handles.clear();
+        if !K::RESETS {
+            return handles.clear();
+        }
+        handles.drain(..).for_each(std::mem::forget);
+        // SAFETY: there are no handles any more.
+        K::reset(unsafe { self.0.as_mut() });
     }
 }
 
-/// The crate `plurality`, with handles that borrow the pool.
-pub struct PluralBound(&'static plurality::Pool<Value>);
+/// A collection with keys.
+pub struct Keys<C>(C);
 
-impl PluralBound {
+pub type Slots = Keys<millpond::Slots<Value>>;
+pub type HandKeys = Keys<HandWritten<Value>>;
+pub type Slabs = Keys<Slab<Value>>;
+pub type SlotMaps = Keys<SlotMap<DefaultKey, Value>>;
+
+impl<C: Keyed<Value>> Keys<C> {
     pub fn new() -> Self {
-        Self(leak(plurality::Pool::new()))
+        Self(C::new())
     }
 }
 
-impl Holder for PluralBound {
-    type Handle = plurality::Alloc<'static, Value>;
+impl<C: Keyed<Value>> Holder for Keys<C> {
+    type Handle = C::Key;
 
     #[inline(always)]
-    fn put(&mut self, value: Value) -> Self::Handle {
-        self.0.alloc(value)
+    fn put(&mut self, value: Value) -> C::Key {
+        self.0.insert(value)
     }
 
     #[inline(always)]
-    fn drop(&mut self, handle: Self::Handle) {
-        drop(handle);
+    fn drop(&mut self, key: C::Key) {
+        self.0.drop(key);
     }
 
-    fn clear(&mut self, handles: &mut Vec<Self::Handle>) {
+    fn clear(&mut self, handles: &mut Vec<C::Key>) {
         handles.clear();
+        self.0.clear();
     }
 }
 
@@ -362,43 +231,29 @@ impl Holder for Infinity {
 }
 
 /// An arena, which drops all values or none.
-macro_rules! arena {
-    ($(#[$doc:meta])* $holder:ident($arena:ty), |$used:ident| $clear:expr) => {
-        $(#[$doc])*
-        pub struct $holder($arena);
+pub struct InArena<A>(A);
 
-        impl $holder {
-            pub fn new() -> Self {
-                Self(<$arena>::new())
-            }
-        }
+pub type Arena = InArena<millpond::Arena>;
+pub type TypedArena = InArena<typed_arena::Arena<Value>>;
 
-        impl Holder for $holder {
-            type Handle = NonNull<Value>;
-
-            #[inline(always)]
-            fn put(&mut self, value: Value) -> NonNull<Value> {
-                NonNull::from(self.0.alloc(value))
-            }
-
-            fn drop(&mut self, _: NonNull<Value>) {}
-
-            fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
-                handles.clear();
-                let $used = &mut self.0;
-                $clear;
-            }
-        }
-    };
+impl<A: ArenaOf<Value>> InArena<A> {
+    pub fn new() -> Self {
+        Self(A::new())
+    }
 }
 
-arena!(
-    /// Millpond's.
-    Arena(millpond::Arena),
-    |arena| arena.reset()
-);
-arena!(
-    /// The crate `typed-arena`.
-    TypedArena(typed_arena::Arena<Value>),
-    |arena| *arena = typed_arena::Arena::new()
-);
+impl<A: ArenaOf<Value>> Holder for InArena<A> {
+    type Handle = NonNull<Value>;
+
+    #[inline(always)]
+    fn put(&mut self, value: Value) -> NonNull<Value> {
+        self.0.put(value)
+    }
+
+    fn drop(&mut self, _: NonNull<Value>) {}
+
+    fn clear(&mut self, handles: &mut Vec<NonNull<Value>>) {
+        handles.clear();
+        self.0.clear();
+    }
+}

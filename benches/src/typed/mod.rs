@@ -6,6 +6,7 @@
 
 mod hand_written;
 mod holders;
+mod kinds;
 pub mod memory;
 mod shared;
 mod trees;
@@ -15,10 +16,9 @@ use std::{hint::black_box, marker::PhantomData, mem};
 
 pub use shared::MIXES as SHARED;
 
-use self::hand_written::HandWritten;
 use self::holders::{
-    Arena, Blocks, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Referring, Slabs, SlotMaps, Slots,
-    Thin, TypedArena,
+    Arena, Blocks, HandKeys, Holder, Infinity, Objects, Plural, PluralBound, Pooled, Referring, Slabs,
+    SlotMaps, Slots, Thin, TypedArena,
 };
 use crate::{
     harness::{Runner, compare},
@@ -81,7 +81,7 @@ fn everyone<W: Workload>() -> Vec<Runner> {
     vec![
         runner::<W, _>("raw Local<Blocks>", Blocks::new()),
         runner::<W, _>("Slots", Slots::new()),
-        runner::<W, _>("hand-written keys", HandWritten::new()),
+        runner::<W, _>("hand-written keys", HandKeys::new()),
         runner::<W, _>("raw, each with its pool", Referring::new()),
         runner::<W, _>("Pool, PoolBox", Pooled::new()),
         runner::<W, _>("ThinPool, ThinBox", Thin::new()),

@@ -3,13 +3,13 @@
 
 use std::{alloc::Layout, hint::black_box, ptr::NonNull};
 
-use millpond::{Allocator, ArenaAlloc, For, Key, Local, Pool, PoolBox, ThinPool, typed::ThinBox};
+use millpond::{Allocator, For, Local};
 use opool::{LocalPool, PoolAllocator, RefLocalGuard};
-use slab::Slab;
-use slotmap::{DefaultKey, SlotMap};
-use typed_arena::Arena;
 
-use super::hand_written::HandWritten;
+use super::kinds::{
+    ArenaOf, HandWrittenKind, Keyed, KeyedKind, OwningKind, PluralAllocs, PluralBoxes, PoolBoxes, SlabKind,
+    SlotMapKind, SlotsKind, ThinBoxes,
+};
 use crate::harness::Runner;
 
 /// Levels of a tree.
@@ -42,62 +42,72 @@ fn sum<F: Forest>(forest: &F, link: &F::Link) -> u64 {
     node.values[0] + below
 }
 
-fn building<F: Forest + 'static>(name: &'static str, mut forest: F) -> Runner {
-    let run = move |count: usize| {
-        let trees = count.div_ceil(NODES);
-        for _ in 0..trees {
-            let root = build(&mut forest, LEVELS);
-            forest.fell(black_box(root));
-        }
-        trees * NODES
-    };
-    Runner { name, run: Box::new(run) }
+/// What is done with the trees of a contender.
+trait Task {
+    fn runner<F: Forest<Link: 'static> + 'static>(name: &'static str, forest: F) -> Runner;
 }
 
-fn walking<F: Forest<Link: 'static> + 'static>(name: &'static str, mut forest: F) -> Runner {
-    let root = build(&mut forest, LEVELS);
-    let run = move |count: usize| {
-        let trees = count.div_ceil(NODES);
-        for _ in 0..trees {
-            black_box(sum(&forest, black_box(&root)));
-        }
-        trees * NODES
-    };
-    Runner { name, run: Box::new(run) }
+/// Builds a tree and drops it.
+struct Build;
+
+impl Task for Build {
+    fn runner<F: Forest<Link: 'static> + 'static>(name: &'static str, mut forest: F) -> Runner {
+        let run = move |count: usize| {
+            let trees = count.div_ceil(NODES);
+            for _ in 0..trees {
+                let root = build(&mut forest, LEVELS);
+                forest.fell(black_box(root));
+            }
+            trees * NODES
+        };
+        Runner { name, run: Box::new(run) }
+    }
 }
 
-macro_rules! runners {
-    ($workload:ident) => {
-        vec![
-            $workload("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
-            $workload("Slots", Slots::new()),
-            $workload("hand-written keys", Hands::new()),
-            $workload(
-                "raw, each with its pool",
-                Referring(Box::leak(Box::new(Local::new(millpond::Blocks::new())))),
-            ),
-            $workload("Pool, PoolBox", Boxes(Box::leak(Box::new(Pool::new())))),
-            $workload("ThinPool, ThinBox", Thins(Box::leak(Box::new(ThinPool::new())))),
-            $workload("slab", Slabs::new()),
-            $workload("slotmap", SlotMaps::new()),
-            $workload("plurality, Alloc", PluralBound(Box::leak(Box::new(plurality::Pool::new())))),
-            $workload("plurality, Box", Plural(plurality::Pool::new())),
-            $workload(
-                "opool, LocalPool",
-                Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves)))),
-            ),
-            $workload("Arena", Ours(millpond::Arena::new())),
-            $workload("typed-arena", ArenaPool(Arena::new())),
-        ]
-    };
+/// Walks a tree.
+struct Walk;
+
+impl Task for Walk {
+    fn runner<F: Forest<Link: 'static> + 'static>(name: &'static str, mut forest: F) -> Runner {
+        let root = build(&mut forest, LEVELS);
+        let run = move |count: usize| {
+            let trees = count.div_ceil(NODES);
+            for _ in 0..trees {
+                black_box(sum(&forest, black_box(&root)));
+            }
+            trees * NODES
+        };
+        Runner { name, run: Box::new(run) }
+    }
+}
+
+fn runners<T: Task>() -> Vec<Runner> {
+    vec![
+        T::runner("raw Local<Blocks>", Blocks(Local::new(millpond::Blocks::new()))),
+        T::runner("Slots", Keys::<SlotsKind>::new()),
+        T::runner("hand-written keys", Keys::<HandWrittenKind>::new()),
+        T::runner(
+            "raw, each with its pool",
+            Referring(Box::leak(Box::new(Local::new(millpond::Blocks::new())))),
+        ),
+        T::runner("Pool, PoolBox", Owning::<PoolBoxes>::new()),
+        T::runner("ThinPool, ThinBox", Owning::<ThinBoxes>::new()),
+        T::runner("slab", Keys::<SlabKind>::new()),
+        T::runner("slotmap", Keys::<SlotMapKind>::new()),
+        T::runner("plurality, Alloc", Owning::<PluralAllocs>::new()),
+        T::runner("plurality, Box", Owning::<PluralBoxes>::new()),
+        T::runner("opool, LocalPool", Objects(Box::leak(Box::new(LocalPool::new_prefilled(NODES, Leaves))))),
+        T::runner("Arena", InArena(millpond::Arena::new())),
+        T::runner("typed-arena", InArena(typed_arena::Arena::new())),
+    ]
 }
 
 pub fn build_and_drop() -> Vec<Runner> {
-    runners!(building)
+    runners::<Build>()
 }
 
 pub fn walk() -> Vec<Runner> {
-    runners!(walking)
+    runners::<Walk>()
 }
 
 struct Blocks(Local<millpond::Blocks<For<Node<Raw>>>>);
@@ -157,39 +167,32 @@ impl Forest for Referring {
     }
 }
 
-/// Handles that own their node: a function that puts a node into the pool. Dropping a handle drops the node.
-macro_rules! owning {
-    ($forest:ident($pool:ty), $link:ident($handle:ty), $put:ident) => {
-        struct $forest($pool);
+/// Pools whose handles own their nodes.
+struct Owning<K: OwningKind>(&'static K::Pool<Node<Handle<K>>>);
 
-        struct $link($handle);
+struct Handle<K: OwningKind>(K::Handle<Node<Handle<K>>>);
 
-        impl Forest for $forest {
-            type Link = $link;
-
-            fn plant(&mut self, node: Node<$link>) -> $link {
-                $link(self.0.$put(node))
-            }
-
-            fn look<'a>(&'a self, link: &'a $link) -> &'a Node<$link> {
-                &link.0
-            }
-
-            fn fell(&mut self, root: $link) {
-                drop(root);
-            }
-        }
-    };
+impl<K: OwningKind> Owning<K> {
+    fn new() -> Self {
+        Self(Box::leak(Box::new(K::new())))
+    }
 }
 
-owning!(Boxes(&'static Pool<Node<Boxed>>), Boxed(PoolBox<'static, Node<Boxed>>), alloc);
-owning!(Thins(&'static ThinPool<Node<Thin>>), Thin(ThinBox<'static, Node<Thin>>), alloc);
-owning!(Plural(plurality::Pool<Node<PluralBox>>), PluralBox(plurality::Box<Node<PluralBox>>), alloc_box);
-owning!(
-    PluralBound(&'static plurality::Pool<Node<PluralAlloc>>),
-    PluralAlloc(plurality::Alloc<'static, Node<PluralAlloc>>),
-    alloc
-);
+impl<K: OwningKind> Forest for Owning<K> {
+    type Link = Handle<K>;
+
+    fn plant(&mut self, node: Node<Handle<K>>) -> Handle<K> {
+        Handle(K::put(self.0, node))
+    }
+
+    fn look<'a>(&'a self, link: &'a Handle<K>) -> &'a Node<Handle<K>> {
+        &link.0
+    }
+
+    fn fell(&mut self, root: Handle<K>) {
+        drop(root);
+    }
+}
 
 /// A guard of `opool` contains the object itself, so it must be boxed to be a child of another of its type: the pool
 /// contains boxes.
@@ -225,69 +228,49 @@ impl Forest for Objects {
 }
 
 /// Arenas, which drop all nodes at once.
-macro_rules! in_arena {
-    ($forest:ident($arena:ty), $link:ident, |$used:ident| $clear:expr) => {
-        struct $forest($arena);
+struct InArena<A>(A);
 
-        struct $link(NonNull<Node<$link>>);
+impl<A: ArenaOf<Node<Raw>>> Forest for InArena<A> {
+    type Link = Raw;
 
-        impl Forest for $forest {
-            type Link = $link;
+    fn plant(&mut self, node: Node<Raw>) -> Raw {
+        Raw(self.0.put(node))
+    }
 
-            fn plant(&mut self, node: Node<$link>) -> $link {
-                $link(NonNull::from(self.0.alloc(node)))
-            }
+    fn look<'a>(&'a self, link: &'a Raw) -> &'a Node<Raw> {
+        // SAFETY: a node is live until its arena is cleared, which consumes the root.
+        unsafe { link.0.as_ref() }
+    }
 
-            fn look<'a>(&'a self, link: &'a $link) -> &'a Node<$link> {
-                // SAFETY: a node is live until its arena is cleared, which consumes the root.
-                unsafe { link.0.as_ref() }
-            }
-
-            fn fell(&mut self, _: $link) {
-                let $used = &mut self.0;
-                $clear;
-            }
-        }
-    };
+    fn fell(&mut self, _: Raw) {
+        self.0.clear();
+    }
 }
-
-in_arena!(Ours(millpond::Arena), InOurs, |arena| arena.reset());
-in_arena!(ArenaPool(Arena<Node<InArena>>), InArena, |arena| *arena = Arena::new());
 
 /// Collections that refer to nodes by keys.
-macro_rules! keyed {
-    ($forest:ident, $collection:ty, $link:ident($key:ty), $remove:expr) => {
-        struct $forest($collection);
+struct Keys<C: KeyedKind>(C::Of<Node<KeyLink<C>>>);
 
-        struct $link($key);
+struct KeyLink<C: KeyedKind>(<C::Of<Node<KeyLink<C>>> as Keyed<Node<KeyLink<C>>>>::Key);
 
-        impl $forest {
-            fn new() -> Self {
-                Self(<$collection>::new())
-            }
-        }
-
-        impl Forest for $forest {
-            type Link = $link;
-
-            fn plant(&mut self, node: Node<$link>) -> $link {
-                $link(self.0.insert(node))
-            }
-
-            fn look<'a>(&'a self, link: &'a $link) -> &'a Node<$link> {
-                self.0.get(link.0).expect("there is a node for every key")
-            }
-
-            fn fell(&mut self, root: $link) {
-                let node: Option<Node<$link>> = $remove(&mut self.0, root.0);
-                let children = node.and_then(|node| node.children);
-                children.into_iter().flatten().for_each(|child| self.fell(child));
-            }
-        }
-    };
+impl<C: KeyedKind> Keys<C> {
+    fn new() -> Self {
+        Self(Keyed::new())
+    }
 }
 
-keyed!(Slots, millpond::Slots<Node<Slot>>, Slot(Key<Node<Slot>>), millpond::Slots::remove);
-keyed!(Hands, HandWritten<Node<Word>>, Word(u64), HandWritten::remove);
-keyed!(Slabs, Slab<Node<Index>>, Index(usize), Slab::try_remove);
-keyed!(SlotMaps, SlotMap<DefaultKey, Node<MapKey>>, MapKey(DefaultKey), SlotMap::remove);
+impl<C: KeyedKind> Forest for Keys<C> {
+    type Link = KeyLink<C>;
+
+    fn plant(&mut self, node: Node<KeyLink<C>>) -> KeyLink<C> {
+        KeyLink(self.0.insert(node))
+    }
+
+    fn look<'a>(&'a self, link: &'a KeyLink<C>) -> &'a Node<KeyLink<C>> {
+        self.0.get(link.0).expect("there is a node for every key")
+    }
+
+    fn fell(&mut self, root: KeyLink<C>) {
+        let children = self.0.remove(root.0).and_then(|node| node.children);
+        children.into_iter().flatten().for_each(|child| self.fell(child));
+    }
+}

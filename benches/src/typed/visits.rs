@@ -6,13 +6,11 @@ use std::{hint::black_box, marker::PhantomData};
 use slab::Slab;
 use slotmap::{DefaultKey, SlotMap};
 
-use super::{LIVE, Value};
+use super::{LIVE, Value, kinds::Keyed};
 use crate::harness::Runner;
 
-/// The operations of a collection.
-pub trait Collection: 'static {
-    fn new() -> Self;
-    fn insert(&mut self, value: Value);
+/// A collection that can be iterated over.
+pub trait Collection: Keyed<Value> {
     /// Returns the sum of the first words of the values.
     fn sum(&self) -> u64;
     /// Keeps the values whose first word passes the test.
@@ -21,37 +19,46 @@ pub trait Collection: 'static {
     fn drain(&mut self) -> u64;
 }
 
-/// Collections whose methods have the same names; `drain` yields values in some, and keys with values in others.
-macro_rules! collections {
-    ($($collection:ty, |$value:ident| $drained:tt;)*) => {$(
-        impl Collection for $collection {
-            fn new() -> Self {
-                <$collection>::new()
-            }
+impl Collection for millpond::Slots<Value> {
+    fn sum(&self) -> u64 {
+        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
+    }
 
-            fn insert(&mut self, value: Value) {
-                self.insert(value);
-            }
+    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
+        self.retain(|_, value| keep(value[0]));
+    }
 
-            fn sum(&self) -> u64 {
-                self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
-            }
-
-            fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
-                self.retain(|_, value| keep(value[0]));
-            }
-
-            fn drain(&mut self) -> u64 {
-                self.drain().fold(0, |sum, $drained| sum.wrapping_add($value[0]))
-            }
-        }
-    )*};
+    fn drain(&mut self) -> u64 {
+        self.drain().fold(0, |sum, value| sum.wrapping_add(value[0]))
+    }
 }
 
-collections! {
-    millpond::Slots<Value>, |value| value;
-    Slab<Value>, |value| value;
-    SlotMap<DefaultKey, Value>, |value| (_, value);
+impl Collection for Slab<Value> {
+    fn sum(&self) -> u64 {
+        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
+        self.retain(|_, value| keep(value[0]));
+    }
+
+    fn drain(&mut self) -> u64 {
+        self.drain().fold(0, |sum, value| sum.wrapping_add(value[0]))
+    }
+}
+
+impl Collection for SlotMap<DefaultKey, Value> {
+    fn sum(&self) -> u64 {
+        self.iter().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
+        self.retain(|_, value| keep(value[0]));
+    }
+
+    fn drain(&mut self) -> u64 {
+        self.drain().fold(0, |sum, (_, value)| sum.wrapping_add(value[0]))
+    }
 }
 
 /// The operation that is repeated on a collection; it counts as this many slots.
@@ -81,7 +88,7 @@ impl Visit for Retain {
             }
             keep
         });
-        removed.into_iter().for_each(|number| collection.insert([number; 8]));
+        removed.into_iter().for_each(|number| _ = collection.insert([number; 8]));
     }
 }
 
@@ -89,7 +96,7 @@ impl Visit for Drain {
     #[inline(never)]
     fn visit<C: Collection>(collection: &mut C) {
         black_box(collection.drain());
-        (0..LIVE as u64).for_each(|number| collection.insert([number; 8]));
+        (0..LIVE as u64).for_each(|number| _ = collection.insert([number; 8]));
     }
 }
 
@@ -98,7 +105,7 @@ struct Filled<C, V, const N: usize>(C, PhantomData<V>);
 
 fn runner<C: Collection, V: Visit, const N: usize>(name: &'static str) -> Runner {
     let mut collection = C::new();
-    (0..LIVE as u64).for_each(|number| collection.insert([number; 8]));
+    (0..LIVE as u64).for_each(|number| _ = collection.insert([number; 8]));
     collection.retain(|number| number % N as u64 == 0);
     let mut filled = Filled::<C, V, N>(collection, PhantomData);
     let run = move |count: usize| {
