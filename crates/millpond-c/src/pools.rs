@@ -376,6 +376,9 @@ handle! {
     mp_buddy: mp_buddy_create(mp_buddy_options), mp_buddy_alloc, mp_buddy_free
 }
 
+const BUDDY_SIZES: &str =
+    "least and largest must be powers of two: least at least two words, largest at most 2^31 * least";
+
 impl Handle for mp_buddy {
     type Options = mp_buddy_options;
     type Plain = Local<Buddy, Parent>;
@@ -383,8 +386,9 @@ impl Handle for mp_buddy {
     unsafe fn create(options: &mp_buddy_options, common: PoolCommon) -> Created {
         let pool = match (options.least, options.largest) {
             (0, 0) => Buddy::new(),
-            (least, largest) => Buddy::with_blocks(least, largest)
-                .map_err(|_| MpError::invalid("least and largest must be powers of two: least at least two words, largest at most 2^31 * least"))?,
+            (least, largest) => {
+                Buddy::with_blocks(least, largest).map_err(|_| MpError::invalid(BUDDY_SIZES))?
+            }
         };
         let pool = if options.first_chunk == 0 { pool } else { pool.first_chunk(options.first_chunk) };
         local_or_locked(common, pool, true)
