@@ -268,7 +268,7 @@ impl<T, A: Allocator> ThinPool<T, A> {
         self.len() == 0
     }
 
-    /// Returns the bytes held, live and free. Same as [`Inspect::stats`].
+    /// Returns the bytes held, live and free. Same as [`Inspect::stats`](crate::Inspect::stats).
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         self.memory.stats()
