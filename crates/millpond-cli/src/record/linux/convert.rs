@@ -81,6 +81,7 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         resources: resources(image, clock, count),
         stopped: reason,
         allocator: inspect::allocator(image, count).unwrap_or_default(),
+        served_by: image.malloc.clone(),
         ..converter.outcome
     };
     converter.writer.finish(outcome).context(what)

@@ -123,6 +123,7 @@ fn times_and_threads_are_plausible() {
     let last = trace.events.last().unwrap().time;
     assert!(last > 0 && last <= trace.summary.wall_ns, "{last} {}", trace.summary.wall_ns);
     assert!(trace.events.iter().all(|event| event.thread == 0 && event.stack != 0));
+    assert!(trace.summary.served_by.contains("libc"), "{}", trace.summary.served_by);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
     assert!(
         trace.start.unix_ns < now && trace.start.unix_ns > now - 600_000_000_000,
