@@ -24,12 +24,12 @@ const NAME: usize = 60;
 /// Returns the report.
 pub(crate) fn overview(overview: &Overview) -> String {
     let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
-    let process = format!(
-        "process {}, child of {}; recorded for {}",
-        start.process,
-        start.parent,
-        units::time(summary.wall_ns as f64)
-    );
+    let wall = units::time(summary.wall_ns as f64);
+    let process = match start.process {
+        // An anonymized trace does not say.
+        0 => format!("recorded for {wall}"),
+        process => format!("process {process}, child of {}; recorded for {wall}", start.parent),
+    };
     let mut sections = vec![about::recording(&overview.command_line, summary, Some(process))];
     let headings = ["thread", "allocations", "bytes", "frees", "of other threads' blocks"];
     sections.push(titled("Threads, by bytes", threads, |list| {
